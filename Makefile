@@ -1,0 +1,41 @@
+# `make demo` and `make test` are all that a new machine needs: each sets up what it uses.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: demo test check lint types docs bench clean setup
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml
+	@$(PYTHON) -c 'import sys; v=sys.version_info; sys.exit(0 if v >= (3, 11) else "Flyball needs Python 3.11 or newer; found %d.%d. Try: make PYTHON=python3.12 demo" % v[:2])'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,flights]'
+	touch $(STAMP)
+
+demo: setup
+	cd examples/flights && ../../$(BIN)/flyball replay
+
+test: setup
+	$(BIN)/python -m pytest
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+types: setup
+	$(BIN)/mypy
+
+docs: setup
+	$(BIN)/python -m pytest tests/house/test_docs.py
+
+bench: setup
+	$(BIN)/python -m bench
+
+check: lint types
+	$(BIN)/python -m pytest -m 'not slow'
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,1 @@
+"""Findings, policies and history in; a planned action out. Pure."""

@@ -1,0 +1,1 @@
+"""Framing of captured records and their join with labels. Pure."""

@@ -1,0 +1,215 @@
+"""What control needs from the outside, as small Protocols. Their docstrings are the contracts that `tests/contracts/` holds every adapter to."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+from flyball.records.captured import Captured
+from flyball.records.events import Draft, Event, Head, Stored
+from flyball.records.jobs import Job, Progress, StepResult
+from flyball.records.routing import GatewayReport, RoutingTable
+from flyball.records.signature import Signature
+from flyball.records.unit import Lineage, Manifest, Version
+from flyball.spec import ProjectSpec
+
+
+class Clock(Protocol):
+    """The time of the world that the project lives in."""
+
+    def now(self) -> datetime:
+        """UTC. Never goes back within a process."""
+        ...
+
+    def sleep(self, duration: timedelta) -> None:
+        """Real clock: waits. Simulated clock: moves on by `duration` at once."""
+        ...
+
+
+class Ledger(Protocol):
+    """Append-only, hash-chained events; states are their projection. Safe to use from several threads and processes."""
+
+    def transact(self, drafts: Sequence[Draft], *, epoch: int | None = None) -> tuple[Event, ...]:
+        """Append the drafts and apply their puts in ONE transaction; all or nothing.
+
+        A draft whose `key` is already there is skipped with its puts, and answers with the event that is there.
+        Raises Fenced when `epoch` is given and a newer one has been claimed; StoreUnavailable when it cannot be written (nothing was).
+        """
+        ...
+
+    def events(
+        self, *, after: int = 0, kinds: Sequence[str] = (), subject: str | None = None, limit: int | None = None
+    ) -> tuple[Event, ...]:
+        """In order of seq; `kinds` empty means all."""
+        ...
+
+    def state(self, kind: str, key: str) -> Stored | None: ...
+
+    def states(self, kind: str) -> tuple[Stored, ...]:
+        """In order of key."""
+        ...
+
+    def head(self) -> Head: ...
+
+    def claim(self, owner: str, at: datetime) -> int:
+        """Take over as the one controller: appends `control.claimed` and returns an epoch larger than all before."""
+        ...
+
+
+class LedgerFault(NamedTuple):
+    """What `verify` found: `flipped` (an entry's bytes changed), `removed` (a gap), `truncated` (the file's head is beyond the table's),
+    `restored` (an older database beside a newer head, chain differs), `state` (a state is not the projection of its events)."""
+
+    kind: str
+    seq: int | None
+    words: str
+
+
+class LedgerAudit(Protocol):
+    """Reads the whole ledger anew, past all caches."""
+
+    def verify(self) -> tuple[LedgerFault, ...]:
+        """Empty: every entry, the head file and every state hold."""
+        ...
+
+
+class StepRequest(NamedTuple):
+    """A pipeline run for a child: everything it may use is in here."""
+
+    job: Job
+    spec: ProjectSpec
+    project_dir: Path
+    state_dir: Path
+    """`.flyball/` (or a replay's own directory): where cache, snapshots and job directories lie."""
+    champion_package: Path | None
+    """To compare with on the same recent rows; None: there is no champion."""
+
+
+class JobReport(NamedTuple):
+    """What is seen of a job from outside."""
+
+    state: str
+    """`absent` (never launched, or died without a result), `running`, `done`, `failed`."""
+    results: tuple[StepResult, ...]
+    """Of the steps done so far; complete when `done`."""
+    progress: tuple[Progress, ...]
+    """All lines so far."""
+    error: str
+    """What the user reads when `failed`."""
+
+
+class Executor(Protocol):
+    """Runs a pipeline's steps outside this process."""
+
+    def launch(self, request: StepRequest) -> None:
+        """Start detached. Idempotent: does nothing while the job's lock is held by a live child. A step whose result is in the cache is not done again."""
+        ...
+
+    def observe(self, job_id: str) -> JobReport: ...
+
+    def cancel(self, job_id: str) -> None:
+        """End the child and its descendants; idempotent."""
+        ...
+
+
+class Registry(Protocol):
+    """Runs, metrics, models and versions (MLflow)."""
+
+    def register(
+        self, model: str, package: Path, lineage: Lineage, manifest: Manifest, metrics: Mapping[str, float], at: datetime
+    ) -> Version:
+        """Log the run, upload the package, make the version. Idempotent by `lineage.run_key`: a second call answers with the first one's version."""
+        ...
+
+    def versions(self, model: str) -> tuple[Version, ...]:
+        """By number."""
+        ...
+
+    def fetch(self, model: str, number: int) -> Path:
+        """The package on this machine, every byte checked against its manifest. Raises ArtifactDamaged, NotFound."""
+        ...
+
+    def mark(self, model: str, number: int, alias: str) -> None:
+        """Let `alias` (`champion`, `challenger`) point at a version, for people who look into MLflow. Idempotent."""
+        ...
+
+
+class Gateways(Protocol):
+    """The data plane, seen from control."""
+
+    def publish(self, table: RoutingTable) -> None:
+        """Write the table durably where gateways read it and tell them. Idempotent; does not wait for them."""
+        ...
+
+    def observe(self) -> tuple[GatewayReport, ...]:
+        """What every worker that should be there serves. An unreachable one is a report with `error`. Empty: no gateway is running."""
+        ...
+
+    def renew_lease(self) -> None:
+        """The controller is alive (real time, not the world's clock)."""
+        ...
+
+
+class CaptureReader(Protocol):
+    """The segments that gateways wrote."""
+
+    def read(self, cursor: Mapping[str, int]) -> tuple[tuple[Captured, ...], dict[str, int]]:
+        """Complete records after `cursor` (segment name → byte offset) in order per segment, and the new cursor. A torn tail is left for later.
+        An empty cursor reads from the beginning."""
+        ...
+
+    def lost(self) -> int:
+        """Records that gateways say they could not hand over (exact)."""
+        ...
+
+
+class Scorer(Protocol):
+    """Scores rows with a registered package, outside the gateway (the comparison of a replay)."""
+
+    def score(self, package: Path, rows: Sequence[Mapping[str, Any]]) -> Any:
+        """float64 ndarray (n_rows, n_scores)."""
+        ...
+
+
+class Traffic(Protocol):
+    """A client of the gateway's own doors: what a replay sends its history through."""
+
+    def predict(
+        self, model: str, rows: Sequence[Mapping[str, Any]], *, ids: Sequence[str], keys: Sequence[str], at: datetime
+    ) -> bool:
+        """True: answered for every row. `at` is the event time, honoured only by a gateway on a simulated clock."""
+        ...
+
+    def label(
+        self, model: str, ids: Sequence[str], values: Sequence[Any], observed: Sequence[datetime], *, at: datetime
+    ) -> bool: ...
+
+
+class History(Protocol):
+    """The user's source, for a replay."""
+
+    def rows(self, since: datetime, until: datetime) -> Any:
+        """polars.DataFrame with key, time, label, label time (`label_time` or time + delay) and features, sorted by time, since ≤ time < until."""
+        ...
+
+
+class Packages(Protocol):
+    """Packages on this machine, checked."""
+
+    def signature(self, package: Path) -> Signature: ...
+
+    def reference(self, package: Path) -> bytes:
+        """The reference profile (monitoring's own format)."""
+        ...
+
+
+class Notifier(Protocol):
+    def notify(self, subject: str, words: str) -> None:
+        """Tell a person. May fail silently; the ledger has it anyway."""
+        ...
+
+
+Say = Callable[[str, str], None]
+"""(style, sentence): how a use case tells a terminal what happens. Styles: `step`, `decision`, `finding`, `good`, `bad`, `plain`."""
+
+Rows = Iterable[Mapping[str, Any]]

@@ -1,0 +1,157 @@
+"""Every error that Flyball raises on purpose, sorted by who must act.
+
+FlyballError
+├── UserError                the person at the keyboard or the caller of an API mends it      exit 2 · HTTP 4xx
+│   ├── SpecError            flyball.yaml is wrong; carries every fault with its path
+│   ├── DataError            the data are empty, lack a column, have a single class, …
+│   ├── RequestError         a prediction or label request that the signature refuses
+│   ├── TrainingError        the user's own code failed or answered with the wrong thing
+│   ├── NotFound             a name that does not exist
+│   ├── Conflict             not in this state (no champion to roll back to, decided already)
+│   └── Denied               not allowed: no token, no permission, own approval
+├── OperatorError            whoever runs this machine mends it                                exit 3 · HTTP 503
+│   ├── LedgerDamaged        the ledger, its head or a state does not verify
+│   ├── ArtifactDamaged      bytes that do not match their manifest
+│   ├── EngineBusy           another process holds the engine lock
+│   ├── Fenced               a newer controller has taken over: this one must stop writing
+│   └── StoreUnavailable     disk full, database locked too long, file unreadable
+└── UpstreamError            a system that Flyball calls failed; trying again may help         exit 4 · HTTP 502
+    ├── SourceFailed         the data source
+    ├── TrackingFailed       MLflow
+    └── GatewayUnreachable   a gateway that should answer does not
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+
+class Fault(NamedTuple):
+    """One thing wrong in what a person wrote: where, what was found, what was expected, and a guess at what was meant."""
+
+    path: str
+    found: str
+    expected: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        tail = f". {self.hint}" if self.hint else ""
+        return f"{self.path}: found {self.found}, expected {self.expected}{tail}"
+
+
+class FlyballError(Exception):
+    """What was found; `expected` and `next_step` complete the message for whoever must act."""
+
+    exit_code = 1
+    http_status = 500
+
+    def __init__(self, found: str, *, expected: str = "", next_step: str = "") -> None:
+        self.found = found
+        self.expected = expected
+        self.next_step = next_step
+        super().__init__(self.message)
+
+    @property
+    def message(self) -> str:
+        parts = [self.found]
+        if self.expected:
+            parts.append(f"Expected: {self.expected}")
+        if self.next_step:
+            parts.append(f"Next: {self.next_step}")
+        return ". ".join(part.rstrip(".") for part in parts) + "."
+
+
+class UserError(FlyballError):
+    """The person at the keyboard, or the caller, mends this."""
+
+    exit_code = 2
+    http_status = 422
+
+
+class SpecError(UserError):
+    """Every fault in flyball.yaml at once."""
+
+    def __init__(self, faults: Sequence[Fault], *, file: str = "flyball.yaml") -> None:
+        self.faults = tuple(faults)
+        self.file = file
+        count = f"{len(self.faults)} fault" + ("s" if len(self.faults) != 1 else "")
+        super().__init__(f"{file} has {count}:\n" + "\n".join(f"  {fault}" for fault in self.faults))
+
+
+class DataError(UserError):
+    """The data cannot be used as they are."""
+
+
+class RequestError(UserError):
+    """A request that the model's signature refuses; names row, field, found and expected."""
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        self.faults = tuple(faults)
+        super().__init__("; ".join(str(fault) for fault in self.faults))
+
+
+class TrainingError(UserError):
+    """The user's own code failed, or answered with something that is not a model."""
+
+
+class NotFound(UserError):
+    """A name that does not exist."""
+
+    http_status = 404
+
+
+class Conflict(UserError):
+    """Not possible in the present state."""
+
+    http_status = 409
+
+
+class Denied(UserError):
+    """Not allowed."""
+
+    http_status = 403
+
+
+class OperatorError(FlyballError):
+    """Whoever runs this machine mends this."""
+
+    exit_code = 3
+    http_status = 503
+
+
+class LedgerDamaged(OperatorError):
+    """The ledger, its head or a projected state does not verify."""
+
+
+class ArtifactDamaged(OperatorError):
+    """Bytes that do not match their manifest: never loaded."""
+
+
+class EngineBusy(OperatorError):
+    """Another process runs the ticks of this project."""
+
+
+class Fenced(OperatorError):
+    """A newer controller has taken over; this one must stop."""
+
+
+class StoreUnavailable(OperatorError):
+    """A file or a database that cannot be written or read now."""
+
+
+class UpstreamError(FlyballError):
+    """A system that Flyball calls failed."""
+
+    exit_code = 4
+    http_status = 502
+
+
+class SourceFailed(UpstreamError):
+    """The data source failed."""
+
+
+class TrackingFailed(UpstreamError):
+    """The experiment store failed."""
+
+
+class GatewayUnreachable(UpstreamError):
+    """A gateway that should answer does not."""

@@ -1,0 +1,1 @@
+"""Evidence in; may this version be registered? Pure."""

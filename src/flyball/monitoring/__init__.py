@@ -1,0 +1,1 @@
+"""Windows and profiles in; findings out. Pure."""

@@ -1,0 +1,53 @@
+"""What the gateway hands to the kernel before an answer leaves, and what is made of it. Times are int microseconds UTC: this is the hot path."""
+
+from typing import Any
+
+import msgspec
+
+
+class PredictionBatch(msgspec.Struct, frozen=True, kw_only=True, tag="p", tag_field="k"):
+    """The rows of one request that one unit answered."""
+
+    at_us: int
+    """Event time: when the prediction was made."""
+    model: str
+    unit: str
+    role: str
+    """`champion`, `canary` or `shadow` (a shadow repeats the ids of the answer that was shown)."""
+    revision: int
+    ids: list[str]
+    keys: list[str]
+    columns: dict[str, list[Any]]
+    """Features as used, column by column. Empty for a shadow."""
+    scores: list[list[float]]
+    """(n_rows, n_scores)"""
+    latency_us: int
+    """Model time of the whole batch."""
+
+
+class LabelBatch(msgspec.Struct, frozen=True, kw_only=True, tag="l", tag_field="k"):
+    at_us: int
+    """When the gateway received it (label time)."""
+    model: str
+    ids: list[str]
+    """Prediction ids."""
+    values: list[Any]
+    """Class as string, or a number for regression."""
+    observed_us: list[int | None]
+    """When the outcome became known, if the sender says so; the later one of a prediction id wins, ties by order of arrival."""
+
+
+class FailureBatch(msgspec.Struct, frozen=True, kw_only=True, tag="f", tag_field="k"):
+    """Rows that a unit should have answered and could not (crash, deadline, invalid output)."""
+
+    at_us: int
+    model: str
+    unit: str
+    role: str
+    n: int
+    reason: str
+    answered_by: str | None
+    """The unit that answered instead; None: the client got an error."""
+
+
+Captured = PredictionBatch | LabelBatch | FailureBatch

@@ -1,0 +1,55 @@
+"""The state of a release: the progressive change of champion."""
+
+from datetime import datetime
+from enum import StrEnum
+
+import msgspec
+
+
+class Phase(StrEnum):
+    PROPOSED = "proposed"
+    SHADOW = "shadow"
+    CANARY = "canary"
+    FULL = "full"
+    WATCHING = "watching"
+    SETTLED = "settled"
+    HELD = "held"
+    """Stopped by a person or by missing approval; the champion is unchanged."""
+    ROLLING_BACK = "rolling_back"
+    ROLLED_BACK = "rolled_back"
+
+
+TERMINAL = frozenset({Phase.SETTLED, Phase.ROLLED_BACK})
+
+
+class ReleaseState(msgspec.Struct, frozen=True, kw_only=True):
+    id: str
+    """`r-` + four digits."""
+    model: str
+    challenger: str
+    """Unit id."""
+    champion: str | None
+    """Unit id at the start, and where a rollback goes; None: the first release of a model."""
+    phase: Phase
+    step: int = 0
+    """Index into the canary steps while in `canary`."""
+    opened_at: datetime
+    entered_at: datetime
+    """When this phase (and step) was decided."""
+    verified_at: datetime | None = None
+    """When all gateways were seen to serve this phase; a phase's clock starts here."""
+    cause: str = ""
+    """Decision id, or `user:NAME`."""
+    reason: str = ""
+    """Why it is in this phase, in words."""
+
+
+class Champion(msgspec.Struct, frozen=True, kw_only=True):
+    """Who answers production traffic for a model, and who did before."""
+
+    model: str
+    unit: str
+    since: datetime
+    release: str
+    verified: tuple[str, ...] = ()
+    """Unit ids that served as champion, were seen at the gateways and were not rolled back, oldest first; a rollback goes to the last one before `unit`."""

@@ -1,0 +1,70 @@
+"""The frozen table that a gateway reads: who answers what."""
+
+import hashlib
+from datetime import datetime
+
+import msgspec
+
+from flyball.records import codec
+from flyball.records.signature import Signature
+from flyball.records.unit import Format, Unit
+
+
+class ServedUnit(msgspec.Struct, frozen=True, kw_only=True):
+    """A unit and where its bytes lie on this machine. Written by control only; clients never name a location."""
+
+    unit: Unit
+    package: str
+    """Absolute path of the package directory (manifest.json, signature.json, model/…)."""
+    format: Format
+    signature: Signature
+
+
+class Route(msgspec.Struct, frozen=True, kw_only=True):
+    """How one model's requests are divided."""
+
+    model: str
+    champion: ServedUnit
+    canary: ServedUnit | None = None
+    canary_weight: float = 0.0
+    """Share of keys in [0, 1] that the canary answers."""
+    shadows: tuple[ServedUnit, ...] = ()
+    """Each scores every row that it did not answer itself; captured with role `shadow`, never shown. During a canary both
+    champion and challenger stand here, so that every request has both scores and the comparison is paired."""
+    salt: str = ""
+    """Of this release: keys fall differently in the next one, and stay where they are when the weight grows."""
+
+
+class RoutingTable(msgspec.Struct, frozen=True, kw_only=True):
+    revision: int
+    """Grows with every change; a gateway refuses a smaller one (the fence)."""
+    written_at: datetime
+    routes: tuple[Route, ...]
+
+    @property
+    def digest(self) -> str:
+        """Of the routes alone: two tables with the same digest serve the same."""
+        return codec.digest(self.routes)
+
+
+class GatewayReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What a gateway worker says that it serves: the proof that a switch took effect."""
+
+    worker: str
+    pid: int
+    revision: int | None
+    """None: no table yet, or unreachable (`error` says why)."""
+    digest: str | None
+    fingerprints: dict[str, str] = {}
+    """Unit id → manifest digest recomputed from the bytes that were loaded."""
+    canary_suspended: bool = False
+    """True: the dead-man rule has taken canaries to 0 because the controller's lease is stale."""
+    error: str = ""
+
+
+def canary_answers(key: str, salt: str, weight: float) -> bool:
+    """Whether the canary answers this key. Sticky: a key that is in at 5 % is in at 50 %."""
+    if weight <= 0.0:
+        return False
+    bucket = int.from_bytes(hashlib.blake2b(f"{salt}\0{key}".encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
+    return bucket < weight * 2.0**64

@@ -1,0 +1,28 @@
+"""The names that a policy's condition may use. One table: the check of flyball.yaml, the autopilot and the documentation read it."""
+
+from typing import NamedTuple
+
+
+class Signal(NamedTuple):
+    type: type
+    words: str
+
+
+SIGNALS: dict[str, Signal] = {
+    "performance.alarm": Signal(
+        bool, "a performance finding was raised on the champion in this window or stands unacknowledged since it became champion"
+    ),
+    "performance.loss_increase": Signal(
+        float, "mean bounded loss of the champion's mature windows minus its baseline (0 when nothing is mature)"
+    ),
+    "drift.alarm": Signal(bool, "a feature-drift finding stands unacknowledged since the champion took over"),
+    "drift.features": Signal(int, "number of features with such a finding"),
+    "drift.predictions": Signal(bool, "a prediction-drift finding stands unacknowledged since the champion took over"),
+    "serving.alarm": Signal(bool, "a gateway does not serve what it should, or rows could not be answered"),
+    "champion.age_days": Signal(float, "days since the champion took over"),
+    "champion.data_age_days": Signal(float, "days since the newest row that the champion was trained on or judged by"),
+    "window.predictions": Signal(int, "rows answered in the window"),
+    "window.labels": Signal(int, "labels joined so far to rows of the window"),
+    "history.retrainings": Signal(int, "retrainings started so far"),
+    "history.days_since_retraining": Signal(float, "days since the last retraining was started (100000 if never)"),
+}

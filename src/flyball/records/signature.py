@@ -1,0 +1,46 @@
+"""What a model takes and gives: the border that requests are checked against."""
+
+from enum import StrEnum
+from typing import Literal
+
+import msgspec
+
+
+class ColumnType(StrEnum):
+    NUMBER = "number"
+    """A float; reaches the model as float32, missing as NaN."""
+    INTEGER = "integer"
+    """A whole number; reaches the model as float32, missing as NaN."""
+    BOOLEAN = "boolean"
+    """true/false; reaches the model as float32 0/1, missing as NaN."""
+    CATEGORY = "category"
+    """A string; reaches the model as a string, missing as ''."""
+
+
+class Column(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+    type: ColumnType
+    missing: bool = False
+    """May be null or absent."""
+    categories: tuple[str, ...] | None = None
+    """Seen in training (categories only); None: too many to list. An unknown one is let through and counted as drift."""
+    minimum: float | None = None
+    maximum: float | None = None
+    """Refused outside; None: unbounded. Training does not set these, people do."""
+
+
+Task = Literal["binary", "multiclass", "regression"]
+
+
+class Signature(msgspec.Struct, frozen=True, kw_only=True):
+    task: Task
+    columns: tuple[Column, ...]
+    classes: tuple[str, ...] = ()
+    """Labels in the order of the score columns (binary: negative, positive). Empty for regression."""
+    extra: Literal["refuse", "ignore"] = "refuse"
+    """What to do with a field that is not a column."""
+
+    @property
+    def n_scores(self) -> int:
+        """Width of a score row: classes for multiclass, 1 for binary (probability of the positive class) and regression (the value)."""
+        return len(self.classes) if self.task == "multiclass" else 1

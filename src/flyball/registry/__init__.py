@@ -1,0 +1,1 @@
+"""Versions, units and their legal transitions. Pure."""

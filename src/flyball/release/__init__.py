@@ -1,0 +1,1 @@
+"""The rollout: traffic, analysis, next state. Pure."""

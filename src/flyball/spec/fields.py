@@ -1,0 +1,58 @@
+"""The small types that flyball.yaml is written in: durations, shares, entry points, names."""
+
+import re
+from datetime import timedelta
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, StringConstraints
+
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([smhdw])\s*")
+
+
+class Section(BaseModel):
+    """A part of flyball.yaml: frozen, and a key that it does not know is a fault."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, populate_by_name=True, allow_inf_nan=False)
+
+
+def parse_duration(value: Any) -> Any:
+    """`30m`, `12h`, `1.5d`, `2w` → timedelta. Plain numbers are refused: nobody knows their unit."""
+    if isinstance(value, timedelta):
+        return value
+    match = _DURATION.fullmatch(value) if isinstance(value, str) else None
+    if not match:
+        raise ValueError("a duration such as 30m, 12h, 1d or 2w")
+    return timedelta(**{_UNITS[match[2]]: float(match[1])})
+
+
+def format_duration(value: timedelta) -> str:
+    """The shortest spelling that `parse_duration` reads back."""
+    seconds = value.total_seconds()
+    for letter, size in (("w", 604800), ("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds and seconds % size == 0:
+            return f"{seconds / size:g}{letter}"
+    return f"{seconds:g}s"
+
+
+def parse_share(value: Any) -> Any:
+    """`10%` or 0.1 → 0.1."""
+    if isinstance(value, str):
+        text = value.strip()
+        if not text.endswith("%"):
+            raise ValueError("a share such as 10% or 0.1")
+        try:
+            return float(text[:-1]) / 100.0
+        except ValueError:
+            raise ValueError("a share such as 10% or 0.1") from None
+    if isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    return value
+
+
+Duration = Annotated[timedelta, BeforeValidator(parse_duration), PlainSerializer(format_duration, when_used="json")]
+Share = Annotated[float, BeforeValidator(parse_share), Field(ge=0.0, le=1.0)]
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
+"""Lower case, digits, `-` and `_`: safe in paths, URLs and metric labels."""
+EntryPoint = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
+"""`module:function`, relative to the project's directory."""

@@ -1,0 +1,38 @@
+"""`gates:` what a trained model must show before it is registered."""
+
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from flyball.spec.fields import Section
+from flyball.spec.train import Metric
+
+
+class AbsoluteGate(Section):
+    metric: Metric
+    at_least: float | None = None
+    at_most: float | None = None
+
+    @model_validator(mode="after")
+    def one_bound(self) -> Self:
+        if (self.at_least is None) == (self.at_most is None):
+            raise ValueError("exactly one of at_least, at_most")
+        return self
+
+
+class ChampionGate(Section):
+    metric: Metric
+    margin: float = Field(default=0.0, ge=0.0)
+    """The challenger may be worse by no more than this, in the metric's own unit."""
+    alpha: float = Field(default=0.05, gt=0.0, lt=1.0)
+    """Error rate of the interval of the paired difference, at this one look."""
+
+
+class GatesSpec(Section):
+    absolute: list[AbsoluteGate] = []
+    champion: ChampionGate | None = None
+    """None: the primary metric with a margin of a hundredth."""
+    parity: float = Field(default=1e-4, gt=0.0)
+    """Largest difference of any score between the trained and the served form, on the holdout and on edge rows."""
+    latency_p99_ms: float = Field(default=50.0, gt=0.0)
+    """One row, served format."""

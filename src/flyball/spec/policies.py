@@ -1,0 +1,57 @@
+"""`policies:` what the autopilot may do about what it sees."""
+
+import re
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from flyball.spec.fields import Duration, Name, Section, parse_duration
+
+_BUDGET = re.compile(r"\s*(\d+)\s+per\s+(.+)")
+
+
+class BudgetSpec(Section):
+    times: int = Field(ge=1)
+    per: Duration
+
+
+def parse_budget(value: Any) -> Any:
+    """`4 per 30d`."""
+    if isinstance(value, str):
+        match = _BUDGET.fullmatch(value)
+        if not match:
+            raise ValueError("a budget such as '4 per 30d'")
+        return BudgetSpec(times=int(match[1]), per=parse_duration(match[2]))
+    return value
+
+
+class DoSpec(Section):
+    """What to do. In the file a bare word (`do: retrain`) or `do: {action: retrain, history: 60d}`."""
+
+    action: Literal["retrain", "roll_back", "notify", "ask"]
+    history: Duration | Literal["all"] | None = None
+    """Retrain on the last so much; None: as `train.history` says."""
+    message: str = ""
+
+    @model_validator(mode="after")
+    def only_retraining_has_history(self) -> Self:
+        if self.history is not None and self.action != "retrain":
+            raise ValueError("history only with action: retrain")
+        return self
+
+
+def parse_do(value: Any) -> Any:
+    return {"action": value} if isinstance(value, str) else value
+
+
+class PolicySpec(Section):
+    name: Name
+    when: str = Field(min_length=1)
+    """A condition in CEL over the signals listed in docs/policies.md, such as `performance.alarm && champion.age_days > 7`."""
+    for_windows: int = Field(default=1, ge=1, alias="for")
+    """It must hold at so many window ends in a row."""
+    do: Annotated[DoSpec, BeforeValidator(parse_do)]
+    cooldown: Duration = Field(default="0s", validate_default=True)
+    """Since this policy last acted."""
+    budget: Annotated[BudgetSpec, BeforeValidator(parse_budget)] | None = None
+    needs: Literal["nobody", "approval"] = "nobody"

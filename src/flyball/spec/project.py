@@ -1,0 +1,62 @@
+"""The whole of flyball.yaml."""
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from flyball.spec.data import DataSpec
+from flyball.spec.fields import Name, Section
+from flyball.spec.gates import GatesSpec
+from flyball.spec.monitor import MonitorSpec
+from flyball.spec.policies import PolicySpec
+from flyball.spec.release import ReleaseSpec
+from flyball.spec.serve import ServeSpec
+from flyball.spec.train import EvaluateSpec, TrainSpec
+
+CLASSIFICATION = frozenset({"roc_auc", "pr_auc", "log_loss", "brier", "accuracy", "f1"})
+REGRESSION = frozenset({"mae", "rmse", "mape"})
+
+
+class ProjectSpec(Section):
+    project: Name
+    model: Name
+    task: Literal["binary", "multiclass", "regression"]
+    data: DataSpec
+    train: TrainSpec
+    evaluate: EvaluateSpec = EvaluateSpec()
+    gates: GatesSpec = GatesSpec()
+    release: ReleaseSpec = ReleaseSpec()
+    monitor: MonitorSpec = MonitorSpec()
+    policies: list[PolicySpec] = []
+    serve: ServeSpec = ServeSpec()
+    tracking_url: str | None = Field(default=None, pattern=r"^https?://")
+    """An MLflow server; None: embedded, on SQLite in .flyball/."""
+
+    @property
+    def primary_metric(self) -> str:
+        return self.evaluate.primary or ("mae" if self.task == "regression" else "log_loss")
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        defaults = {
+            "binary": ("roc_auc", "pr_auc", "log_loss", "brier", "accuracy", "f1"),
+            "multiclass": ("log_loss", "brier", "accuracy"),
+            "regression": ("mae", "rmse"),
+        }
+        named = (self.primary_metric, *(self.evaluate.metrics or defaults[self.task]))
+        return tuple(dict.fromkeys(named))
+
+    @model_validator(mode="after")
+    def metrics_fit_the_task(self) -> Self:
+        allowed = REGRESSION if self.task == "regression" else CLASSIFICATION
+        wrong = [metric for metric in self.metrics if metric not in allowed]
+        if wrong:
+            raise ValueError(f"metrics that fit the task {self.task} ({', '.join(sorted(allowed))}), found {', '.join(wrong)}")
+        return self
+
+    @model_validator(mode="after")
+    def policy_names_are_unique(self) -> Self:
+        names = [policy.name for policy in self.policies]
+        if len(set(names)) != len(names):
+            raise ValueError("policies with different names")
+        return self

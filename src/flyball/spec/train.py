@@ -1,0 +1,38 @@
+"""`train:` and `evaluate:` how a model is made and measured."""
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from flyball.spec.fields import Duration, EntryPoint, Section
+
+Metric = Literal["roc_auc", "pr_auc", "log_loss", "brier", "accuracy", "f1", "mae", "rmse", "mape"]
+
+
+class TuningSpec(Section):
+    trials: int = Field(default=20, ge=1)
+    metric: Metric | None = None
+    """None: the primary metric."""
+    space: dict[str, list[Any]] = Field(min_length=1)
+    """Parameter → [low, high] of numbers (whole numbers stay whole), or a list of three or more choices / strings."""
+
+
+class TrainSpec(Section):
+    entrypoint: EntryPoint
+    """`function(features: polars.DataFrame, label: polars.Series, parameters: dict, seed: int)` → a fitted estimator."""
+    parameters: dict[str, Any] = {}
+    tuning: TuningSpec | None = None
+    history: Duration | None = None
+    """Train on the last so much; None: on all there is."""
+    seed: int = 0
+    time_limit: Duration = Field(default="2h", validate_default=True)
+    """For the whole run."""
+
+
+class EvaluateSpec(Section):
+    holdout: Duration | float = Field(default=0.2)
+    """The newest part of the history: a duration, or a share of the rows. Never trained on."""
+    metrics: list[Metric] | None = None
+    """None: those that fit the task."""
+    primary: Metric | None = None
+    """None: log_loss for classification, mae for regression."""

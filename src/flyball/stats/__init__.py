@@ -1,0 +1,1 @@
+"""Arithmetic without business words: intervals, sequences, distances. Each method names its source."""
