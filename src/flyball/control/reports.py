@@ -1,0 +1,207 @@
+"""What a use case tells a person: everything that a door needs to print, and nothing that it would have to work out itself."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+import msgspec
+
+from flyball.records.decisions import Approval, Decision
+from flyball.records.evidence import Outcome, Verdict
+from flyball.records.findings import Finding, WindowSummary
+from flyball.records.jobs import Job, StepResult
+from flyball.records.release import ReleaseState
+
+
+class RunReport(msgspec.Struct, frozen=True, kw_only=True):
+    """A pipeline run from snapshot to registered version or refusal."""
+
+    job: Job
+    steps: tuple[StepResult, ...]
+    """In order of the pipeline; those taken from the cache included."""
+    verdicts: tuple[Verdict, ...]
+    """Of the gates; empty when the run ended before them."""
+    outcome: Outcome
+    version: int | None
+    """None: refused or failed."""
+    new: bool
+    """False: the same run was registered before; nothing was done twice."""
+    words: str
+    """What came out, in a sentence."""
+
+
+class UpReport(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a started project answers."""
+
+    gateway_url: str
+    control_url: str
+    pid: int
+    """Of the supervisor."""
+    token_file: str
+    """Path as a person at the project's directory would type it."""
+    model: str
+    example_row: dict[str, Any]
+    """A row of the reference that the model takes as it is. Empty: there is no champion yet."""
+    example_label: Any = 1
+    """A label that the model takes."""
+    already: bool = False
+    """True: it was running before; nothing was started."""
+
+
+class GatewayRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One worker: what it says that it serves."""
+
+    worker: str
+    pid: int
+    revision: int | None
+    units: tuple[str, ...]
+    verified: bool
+    """It serves the table that control wants, from the bytes of the manifests."""
+    canary_suspended: bool = False
+    error: str = ""
+
+
+class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
+    """The project now."""
+
+    project: str
+    model: str
+    at: datetime
+    controller_alive: bool
+    champion_unit: str | None
+    """None: nothing is released yet."""
+    champion_version: int | None
+    champion_since: datetime | None
+    release: ReleaseState | None
+    """The open one; None: none is under way."""
+    gateways: tuple[GatewayRow, ...]
+    windows: tuple[WindowSummary, ...]
+    """The last ones of the champion, oldest first."""
+    findings: tuple[Finding, ...]
+    """Open: raised since the champion took over."""
+    approvals: tuple[Approval, ...]
+    """Open: waiting for a person."""
+    jobs: tuple[Job, ...]
+    """Unfinished, and the last finished one."""
+    ledger_seq: int
+    ledger_hash: str
+    capture_lost: int
+    """Records that gateways could not hand over (exact)."""
+
+
+class VersionRow(msgspec.Struct, frozen=True, kw_only=True):
+    number: int
+    role: str
+    """`champion`, `challenger`, `previous` (verified before, a rollback may go there), or empty."""
+    unit: str | None
+    """None: never released."""
+    format: str
+    created_at: datetime
+    metrics: dict[str, float]
+    """On the holdout."""
+    snapshot_rows: int
+    snapshot_until: datetime | None
+    git_commit: str | None
+    git_dirty: bool
+    manifest_digest: str
+
+
+class DecisionRow(msgspec.Struct, frozen=True, kw_only=True):
+    id: str
+    at: datetime
+    room: str
+    rule: str
+    actions: tuple[str, ...]
+    """Each in a few words: `roll_back release:r-0002`."""
+    rationale: str
+    outcome: str
+    """Of the evidence; empty when the plan rests on none."""
+    open: bool
+    """Waits for a person's answer."""
+
+
+class Explanation(msgspec.Struct, frozen=True, kw_only=True):
+    """A decision: from what, by which rule, and what became of it."""
+
+    decision: Decision
+    verdicts: tuple[Verdict, ...]
+    rationale: str
+    replayed_equal: bool | None
+    """The room's function applied again to policy, situation and time gives the same plan, byte for byte; None: could not be replayed (`replay_note`)."""
+    replay_note: str = ""
+    approval: Approval | None = None
+    afterwards: tuple[str, ...] = ()
+    """What happened because of it, in order, a sentence each."""
+
+
+class CommandReport(msgspec.Struct, frozen=True, kw_only=True):
+    """An order that was accepted."""
+
+    accepted: bool
+    """False: there was nothing to do, `words` says why."""
+    subject: str
+    """`release:r-0007`, `decision:d-000012`."""
+    words: str
+    next_step: str = ""
+
+
+class VerifyReport(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether the records and the bytes hold."""
+
+    events: int
+    """Entries read."""
+    ledger_faults: tuple[str, ...]
+    artifacts: int
+    """Versions whose every byte was checked."""
+    artifact_faults: tuple[str, ...]
+    decisions_replayed: int
+    decisions_equal: int
+    decisions_unequal: tuple[str, ...]
+    """Ids."""
+    ok: bool
+
+
+class Check(msgspec.Struct, frozen=True, kw_only=True):
+    """One question of `flyball doctor` and its answer."""
+
+    name: str
+    ok: bool | Literal["skipped"]
+    words: str
+    next_step: str = ""
+    """What to do; empty when all is well."""
+
+
+class MonthRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A month of a replay: the first model left alone, beside the governed one."""
+
+    month: str
+    """`2013-04`."""
+    requests: int
+    labels: int
+    alone: dict[str, float | None]
+    """Metric → value; None: could not be measured."""
+    governed: dict[str, float | None]
+    champions: tuple[str, ...]
+    """Versions that answered in it, in order: `v1`, `v2`."""
+
+
+class ReplayReport(msgspec.Struct, frozen=True, kw_only=True):
+    """The loop over historical data on a simulated clock."""
+
+    metrics: tuple[str, ...]
+    """Those of the months, the primary one first."""
+    months: tuple[MonthRow, ...]
+    alone: dict[str, float | None]
+    """Metric → mean over the months."""
+    governed: dict[str, float | None]
+    retrainings: int
+    requests: int
+    predictions: int
+    failed_requests: int
+    labels_sent: int
+    labels_joined: int
+    decisions: tuple[DecisionRow, ...]
+    decisions_replayed_equal: int
+    wall_seconds: float
+    files: tuple[str, ...]
+    """Reports that were written: `report.html`, `report.json`."""
+    words: str
