@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Protocol
 
 from flyball.records.captured import Captured
 from flyball.records.events import Draft, Event, Head, Stored
+from flyball.records.evidence import Evidence
 from flyball.records.jobs import Job, Progress, StepResult
 from flyball.records.routing import GatewayReport, RoutingTable
 from flyball.records.signature import Signature
@@ -200,6 +201,18 @@ class Packages(Protocol):
 
     def reference(self, package: Path) -> bytes:
         """The reference profile (monitoring's own format)."""
+        ...
+
+    def lineage(self, package: Path) -> Lineage: ...
+
+    def manifest(self, package: Path) -> Manifest: ...
+
+    def evaluation(self, package: Path) -> tuple[Evidence, ...]:
+        """What was measured on the holdout, parity and latency included: what the gate judges."""
+        ...
+
+    def metrics(self, package: Path) -> dict[str, float]:
+        """The holdout's metrics by name."""
         ...
 
 
