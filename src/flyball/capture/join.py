@@ -17,8 +17,19 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 
+class Span(NamedTuple):
+    """Which rows: start ≤ event time < end, and mature: `delay` has passed since the event time by `now`.
+
+    Labels that come fast are a biased sample (a flight that never arrives is known last), so rows are used from an age on, not from their label on."""
+
+    start_us: int
+    end_us: int
+    now_us: int
+    delay_us: int = 0
+
+
 class LabelledRows(NamedTuple):
-    """Rows of one unit, in the order in which their first label arrived."""
+    """Mature labelled rows of one unit, in the order in which they became usable (label there and mature): later looks only append to it."""
 
     at_us: Ints
     scores: Floats
@@ -28,7 +39,7 @@ class LabelledRows(NamedTuple):
 
 
 class Pairs(NamedTuple):
-    """Rows that two units scored, in the order in which their first label arrived."""
+    """Mature labelled rows that two units scored, in the order in which they became usable."""
 
     at_us: Ints
     first: Floats
@@ -63,6 +74,13 @@ class Label(NamedTuple):
     number: float
 
 
+class Held(NamedTuple):
+    """A label that waits for its prediction."""
+
+    label: Label
+    received_us: int
+
+
 class LabelJoin:
     """Grows by `add`; answers by unit and by event time."""
 
@@ -77,9 +95,8 @@ class LabelJoin:
         self._arrival = np.full(1024, -1, dtype=np.int64)
         self._labels = np.full(1024, np.nan)
         self._scores: dict[int, Floats] = {}
-        self._held: dict[str, Label] = {}
+        self._held: dict[str, Held] = {}
         self._winning: dict[int, Label] = {}
-        self._arrivals = 0
         self._received = 0
         self._repeated = 0
         self._revised = 0
@@ -122,14 +139,14 @@ class LabelJoin:
         """Of the answered rows, those that have a label."""
         return int((self._in_time(start_us, end_us, unit) & (self._arrival[: self._n] >= 0)).sum())
 
-    def rows_of(self, unit: str, start_us: int, end_us: int) -> LabelledRows:
+    def rows_of(self, unit: str, span: Span) -> LabelledRows:
         """Labelled rows that `unit` scored (shown or as shadow)."""
-        chosen = self._ordered(self._span(start_us, end_us) & self._has(unit))
+        chosen = self._usable(self._has(unit), span)
         return LabelledRows(self._at[chosen], self._scores_of(unit)[chosen], self._labels[chosen])
 
-    def pairs(self, first: str, second: str, start_us: int, end_us: int) -> Pairs:
+    def pairs(self, first: str, second: str, span: Span) -> Pairs:
         """Labelled rows that both units scored."""
-        chosen = self._ordered(self._span(start_us, end_us) & self._has(first) & self._has(second))
+        chosen = self._usable(self._has(first) & self._has(second), span)
         return Pairs(self._at[chosen], self._scores_of(first)[chosen], self._scores_of(second)[chosen], self._labels[chosen])
 
     def answers(self, start_us: int, end_us: int) -> tuple[list[str], Ints, Floats, Floats, list[str]]:
@@ -171,9 +188,11 @@ class LabelJoin:
         code = self._units.get(unit)
         return self._scores[code] if code is not None else np.zeros((0, self._n_scores))
 
-    def _ordered(self, mask: npt.NDArray[np.bool_]) -> Ints:
-        chosen = np.flatnonzero(mask & (self._arrival[: self._n] >= 0))
-        return np.asarray(chosen[np.argsort(self._arrival[chosen], kind="stable")], dtype=np.int64)
+    def _usable(self, mask: npt.NDArray[np.bool_], span: Span) -> Ints:
+        young = self._at[: self._n] + span.delay_us > span.now_us
+        chosen = np.flatnonzero(mask & self._span(span.start_us, span.end_us) & ~young & (self._arrival[: self._n] >= 0))
+        usable_us = np.maximum(self._arrival[chosen], self._at[chosen] + span.delay_us)
+        return np.asarray(chosen[np.lexsort((self._at[chosen], usable_us))], dtype=np.int64)
 
     def _add_predictions(self, batch: PredictionBatch) -> None:
         code = self._unit_code(batch.unit)
@@ -196,27 +215,27 @@ class LabelJoin:
             if number is None:
                 self._invalid += 1
                 continue
-            self._settle(prediction_id, Label(batch.at_us if observed is None else observed, str(value), number))
+            self._settle(prediction_id, Label(batch.at_us if observed is None else observed, str(value), number), batch.at_us)
 
-    def _settle(self, prediction_id: str, label: Label) -> None:
+    def _settle(self, prediction_id: str, label: Label, received_us: int) -> None:
         row = self._index.get(prediction_id)
-        standing = self._held.get(prediction_id) if row is None else self._winning.get(row)
+        held = self._held.get(prediction_id)
+        standing = (held.label if held else None) if row is None else self._winning.get(row)
         if standing is not None:
             same = standing.number == label.number
             self._repeated += same
             self._revised += not same
         winner = label if standing is None else max(standing, label)
         if row is None:
-            self._held[prediction_id] = winner
+            self._held[prediction_id] = Held(winner, min(received_us, held.received_us) if held else received_us)
         else:
-            self._write_label(row, winner)
+            self._write_label(row, winner, received_us)
 
-    def _write_label(self, row: int, label: Label) -> None:
+    def _write_label(self, row: int, label: Label, received_us: int) -> None:
         self._winning[row] = label
         self._labels[row] = label.number
-        if self._arrival[row] < 0:
-            self._arrival[row] = self._arrivals
-            self._arrivals += 1
+        known = self._arrival[row]
+        self._arrival[row] = received_us if known < 0 else min(known, received_us)
 
     def _number(self, value: Any) -> float | None:
         if self._task == "regression":
@@ -239,7 +258,7 @@ class LabelJoin:
                 self._grow()
             held = self._held.pop(prediction_id, None)
             if held is not None:
-                self._write_label(row, held)
+                self._write_label(row, held.label, held.received_us)
         return row
 
     def _grow(self) -> None:
