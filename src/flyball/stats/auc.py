@@ -1,0 +1,107 @@
+"""Intervals for the area under the ROC curve and for the difference of two on the same rows, in O(n log n).
+
+Source: DeLong, DeLong & Clarke-Pearson (Biometrics 44, 1988) by the mid-rank algorithm of Sun & Xu (IEEE Signal Processing Letters 21, 2014).
+Assumes that rows are independent of one another and many enough of each class (tens) for a normal law; at ONE look. A single area
+is taken on the logit scale (Pepe 2003, section 5.2), which covers better near 1. Rows in blocks: use `bootstrap.py`.
+"""
+
+import math
+from statistics import NormalDist
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+
+
+class AucInterval(NamedTuple):
+    """The area, or the second area minus the first, and the ends of its interval."""
+
+    value: float
+    lower: float
+    upper: float
+
+
+def roc_auc_interval(labels: npt.ArrayLike, scores: npt.ArrayLike, alpha: float) -> AucInterval:
+    """The area with an interval that misses with chance `alpha`.
+
+    `labels`: (n,) 0 and 1; `scores`: (n,) or (n, 1). Raises ValueError without two rows of each class.
+
+    >>> labels, scores = [0, 0, 0, 1, 1, 1], [0.1, 0.4, 0.35, 0.8, 0.3, 0.9]
+    >>> value, lower, upper = roc_auc_interval(labels, scores, 0.05)
+    >>> round(value, 3), lower < value < upper
+    (0.778, True)
+    """
+    z = _quantile(alpha)
+    truth = _truth(labels)
+    area, positive, negative = _placements(truth, _scores(scores, truth.size))
+    few = min(positive.size, negative.size)
+    if area in (0.0, 1.0):
+        # Perfect order has no variance to see. So many independent pairs in perfect order: (alpha/2)^(1/pairs), as Clopper & Pearson would.
+        edge = (alpha / 2.0) ** (1.0 / few)
+        return AucInterval(area, edge, 1.0) if area == 1.0 else AucInterval(area, 0.0, 1.0 - edge)
+    deviation = math.sqrt(positive.var(ddof=1) / positive.size + negative.var(ddof=1) / negative.size)
+    centre, spread = math.log(area / (1.0 - area)), z * deviation / (area * (1.0 - area))
+    return AucInterval(area, _expit(centre - spread), _expit(centre + spread))
+
+
+def roc_auc_difference(labels: npt.ArrayLike, a: npt.ArrayLike, b: npt.ArrayLike, alpha: float) -> AucInterval:
+    """The area of `b` minus that of `a` on the same rows, with an interval that misses with chance `alpha`.
+
+    >>> roc_auc_difference([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8], [0.1, 0.4, 0.35, 0.8], 0.05).value
+    0.0
+    """
+    z = _quantile(alpha)
+    truth = _truth(labels)
+    area_a, positive_a, negative_a = _placements(truth, _scores(a, truth.size))
+    area_b, positive_b, negative_b = _placements(truth, _scores(b, truth.size))
+    positive, negative = positive_b - positive_a, negative_b - negative_a
+    deviation = math.sqrt(positive.var(ddof=1) / positive.size + negative.var(ddof=1) / negative.size)
+    difference = area_b - area_a
+    return AucInterval(difference, max(difference - z * deviation, -1.0), min(difference + z * deviation, 1.0))
+
+
+def _quantile(alpha: float) -> float:
+    if not 0.0 < alpha < 1.0:
+        raise ValueError(f"an error rate between 0 and 1, found {alpha}")
+    return NormalDist().inv_cdf(1.0 - alpha / 2.0)
+
+
+def _expit(x: float) -> float:
+    return 1.0 / (1.0 + math.exp(-x)) if x >= 0 else math.exp(x) / (1.0 + math.exp(x))
+
+
+def _truth(labels: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+    values = np.asarray(labels).astype(np.float64)
+    if values.ndim != 1 or not np.all((values == 0) | (values == 1)):
+        raise ValueError("labels 0 and 1, one a row")
+    truth = values == 1
+    if min(truth.sum(), truth.size - truth.sum()) < 2:
+        raise ValueError(f"at least two rows of each class, found {int(truth.sum())} positive of {truth.size}")
+    return np.asarray(truth, dtype=np.bool_)
+
+
+def _scores(scores: npt.ArrayLike, n: int) -> Floats:
+    values = np.asarray(scores, dtype=np.float64).reshape(-1)
+    if values.size != n or not np.all(np.isfinite(values)):
+        raise ValueError(
+            f"one finite score for each of {n} rows, found {values.size} of which {int(np.isfinite(values).sum())} are finite"
+        )
+    return values
+
+
+def _placements(truth: npt.NDArray[np.bool_], scores: Floats) -> tuple[float, Floats, Floats]:
+    """The area; for each positive the share of negatives below it, for each negative the share of positives above it (ties count half)."""
+    positive, negative = scores[truth], scores[~truth]
+    together = _midranks(scores)
+    of_positive = (together[truth] - _midranks(positive)) / negative.size
+    of_negative = 1.0 - (together[~truth] - _midranks(negative)) / positive.size
+    return float(of_positive.mean()), of_positive, of_negative
+
+
+def _midranks(values: Floats) -> Floats:
+    """Ranks from 1; equal values share the mean of theirs."""
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ranks: Floats = (np.cumsum(counts) - (counts - 1) / 2.0)[inverse]
+    return ranks
