@@ -5,6 +5,7 @@ FlyballError
 │   ├── SpecError            flyball.yaml is wrong; carries every fault with its path
 │   ├── DataError            the data are empty, lack a column, have a single class, …
 │   ├── RequestError         a prediction or label request that the signature refuses
+│   ├── HttpRefused          an HTTP request refused for its form: method, size, host, token
 │   ├── TrainingError        the user's own code failed or answered with the wrong thing
 │   ├── NotFound             a name that does not exist
 │   ├── Conflict             not in this state (no champion to roll back to, decided already)
@@ -18,7 +19,8 @@ FlyballError
 └── UpstreamError            a system that Flyball calls failed; trying again may help         exit 4 · HTTP 502
     ├── SourceFailed         the data source
     ├── TrackingFailed       MLflow
-    └── GatewayUnreachable   a gateway that should answer does not
+    ├── GatewayUnreachable   a gateway that should answer does not
+    └── ModelFailed          a unit could not answer: crash, deadline, invalid output
 """
 
 from collections.abc import Sequence
@@ -57,7 +59,8 @@ class FlyballError(Exception):
             parts.append(f"Expected: {self.expected}")
         if self.next_step:
             parts.append(f"Next: {self.next_step}")
-        return ". ".join(part.rstrip(".") for part in parts) + "."
+        text = ". ".join(part.rstrip(".") for part in parts)
+        return text if text.endswith(("?", "!")) else text + "."
 
 
 class UserError(FlyballError):
@@ -87,6 +90,17 @@ class RequestError(UserError):
     def __init__(self, faults: Sequence[Fault]) -> None:
         self.faults = tuple(faults)
         super().__init__("; ".join(str(fault) for fault in self.faults))
+
+
+class HttpRefused(UserError):
+    """An HTTP request refused for its form before its content counts; `status` and `headers` are those of the answer."""
+
+    def __init__(
+        self, status: int, found: str, *, expected: str = "", next_step: str = "", headers: Sequence[tuple[str, str]] = ()
+    ) -> None:
+        super().__init__(found, expected=expected, next_step=next_step)
+        self.http_status = status
+        self.headers = tuple(headers)
 
 
 class TrainingError(UserError):
@@ -155,3 +169,13 @@ class TrackingFailed(UpstreamError):
 
 class GatewayUnreachable(UpstreamError):
     """A gateway that should answer does not."""
+
+
+class ModelFailed(UpstreamError):
+    """A unit could not answer: crash, deadline, invalid output. `retry_after` seconds is when it may be able to again."""
+
+    http_status = 503
+
+    def __init__(self, found: str, *, expected: str = "", next_step: str = "", retry_after: int = 1) -> None:
+        super().__init__(found, expected=expected, next_step=next_step)
+        self.retry_after = retry_after

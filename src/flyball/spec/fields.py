@@ -23,7 +23,10 @@ def parse_duration(value: Any) -> Any:
     match = _DURATION.fullmatch(value) if isinstance(value, str) else None
     if not match:
         raise ValueError("a duration such as 30m, 12h, 1d or 2w")
-    return timedelta(**{_UNITS[match[2]]: float(match[1])})
+    try:
+        return timedelta(**{_UNITS[match[2]]: float(match[1])})
+    except OverflowError:
+        raise ValueError("a duration of less than a million years") from None
 
 
 def format_duration(value: timedelta) -> str:

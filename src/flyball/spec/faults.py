@@ -1,0 +1,176 @@
+"""Faults that concern several fields together. They are looked for in the raw tree, so that a wrong field elsewhere hides none of them."""
+
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from difflib import get_close_matches
+from typing import Any, NamedTuple
+
+from flyball.spec.fields import format_duration, parse_duration, parse_share
+from flyball.spec.project import CLASSIFICATION, REGRESSION
+from flyball.spec.tree import Path
+
+Raw = Mapping[str, Any]
+
+_METRICS = CLASSIFICATION | REGRESSION
+_SOURCES = ("files", "delta", "sql", "loader")
+
+
+class Cross(NamedTuple):
+    """A fault before it has its line."""
+
+    path: Path
+    found: str
+    expected: str
+    hint: str = ""
+
+
+def cross_faults(tree: Raw) -> tuple[Cross, ...]:
+    """All of them, in the order of the file's sections."""
+    checks = (_source, _columns, _tuning, _metrics, _gates, _release, _policies)
+    return tuple(fault for check in checks for fault in check(tree))
+
+
+def _section(value: Any, *path: str) -> Raw:
+    for part in path:
+        value = value.get(part) if isinstance(value, Mapping) else None
+    return value if isinstance(value, Mapping) else {}
+
+
+def _items(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _source(tree: Raw) -> Iterator[Cross]:
+    source, path = _section(tree, "data", "source"), ("data", "source")
+    given = [name for name in _SOURCES if source.get(name) is not None]
+    if isinstance(_section(tree, "data").get("source"), Mapping) and len(given) != 1:
+        yield Cross(path, " and ".join(given) or "none of them", f"exactly one of {', '.join(_SOURCES)}")
+    for name in ("files", "delta"):
+        place = source.get(name)
+        if isinstance(place, str) and (place.startswith(("/", "~", "\\")) or ".." in place.replace("\\", "/").split("/")):
+            yield Cross((*path, name), repr(place), "a place below the project's directory", "Use a loader to read elsewhere.")
+
+
+def _columns(tree: Raw) -> Iterator[Cross]:
+    data = _section(tree, "data")
+    features = data.get("features")
+    if not isinstance(features, Mapping | list):
+        return
+    for role in ("label", "label_time"):
+        name = data.get(role)
+        if name is not None and name in features:
+            place: str | int = features.index(name) if isinstance(features, list) else name
+            yield Cross(
+                ("data", "features", place), f"{name!r}, which is the {role}", "columns known when the prediction is made"
+            )
+    for index, name in enumerate(_items(features)):
+        if name in features[:index]:
+            yield Cross(("data", "features", index), f"{name!r} again", "each feature once")
+
+
+def _tuning(tree: Raw) -> Iterator[Cross]:
+    for name, choices in _section(tree, "train", "tuning", "space").items():
+        if isinstance(choices, list) and (not choices or len(choices) == 1):
+            yield Cross(("train", "tuning", "space", name), f"{len(choices)} values", "[low, high], or a list of choices")
+
+
+def _metrics(tree: Raw) -> Iterator[Cross]:
+    task = tree.get("task")
+    if task not in ("binary", "multiclass", "regression"):
+        return
+    allowed = REGRESSION if task == "regression" else CLASSIFICATION
+    for path, metric in _named_metrics(tree):
+        # A metric that does not exist at all is a fault of the field itself.
+        if isinstance(metric, str) and metric in _METRICS - allowed:
+            yield Cross(path, repr(metric), f"a metric that fits the task {task}: {', '.join(sorted(allowed))}")
+
+
+def _named_metrics(tree: Raw) -> Iterator[tuple[Path, Any]]:
+    evaluate, gates = _section(tree, "evaluate"), _section(tree, "gates")
+    yield ("train", "tuning", "metric"), _section(tree, "train", "tuning").get("metric")
+    yield ("evaluate", "primary"), evaluate.get("primary")
+    for index, metric in enumerate(_items(evaluate.get("metrics"))):
+        yield ("evaluate", "metrics", index), metric
+    for index, gate in enumerate(_items(gates.get("absolute"))):
+        yield ("gates", "absolute", index, "metric"), _section(gate).get("metric")
+    yield ("gates", "champion", "metric"), _section(gates, "champion").get("metric")
+
+
+def _gates(tree: Raw) -> Iterator[Cross]:
+    for index, gate in enumerate(_items(_section(tree, "gates").get("absolute"))):
+        bounds = [name for name in ("at_least", "at_most") if _section(gate).get(name) is not None]
+        if isinstance(gate, Mapping) and len(bounds) != 1:
+            yield Cross(("gates", "absolute", index), " and ".join(bounds) or "no bound", "exactly one of at_least, at_most")
+
+
+def _release(tree: Raw) -> Iterator[Cross]:
+    release = _section(tree, "release")
+    yield from _order(release.get("shadow"), ("release", "shadow"))
+    before = 0.0
+    for index, step in enumerate(_items(release.get("steps"))):
+        path: Path = ("release", "steps", index)
+        yield from _order(step, path)
+        share = _share(_section(step).get("traffic"))
+        if share is None:
+            continue
+        if not before < share < 1.0:
+            limits = f"more than {before:.4g} (the step before) and less than 1" if index else "more than 0 and less than 1"
+            yield Cross((*path, "traffic"), repr(step["traffic"]), limits, "Canary steps grow; full traffic follows by itself.")
+        before = max(before, share)
+
+
+def _order(section: Any, path: Path) -> Iterator[Cross]:
+    """`at_least` is not longer than `at_most` (with the default of 7d for what is not said)."""
+    shortest, longest = (_duration(_section(section).get(name)) for name in ("at_least", "at_most"))
+    longest = longest or timedelta(days=7)
+    if shortest is not None and shortest > longest:
+        found = f"{format_duration(shortest)}, longer than at_most ({format_duration(longest)})"
+        yield Cross((*path, "at_least"), found, "at_least ≤ at_most")
+
+
+def _policies(tree: Raw) -> Iterator[Cross]:
+    seen: dict[Any, int] = {}
+    for index, policy in enumerate(_items(tree.get("policies"))):
+        path: Path = ("policies", index)
+        name, when, do = (_section(policy).get(key) for key in ("name", "when", "do"))
+        if isinstance(name, str) and name in seen:
+            yield Cross((*path, "name"), f"{name!r}, as policies[{seen[name]}]", "policies with different names")
+        elif isinstance(name, str):
+            seen[name] = index
+        if isinstance(when, str) and when:
+            yield from _condition(when, (*path, "when"))
+        if isinstance(do, Mapping) and do.get("history") is not None and do.get("action") not in ("retrain", None):
+            yield Cross((*path, "do", "history"), f"history with action {do['action']}", "history only with action: retrain")
+
+
+def _condition(text: str, path: Path) -> Iterator[Cross]:
+    try:
+        from flyball.spec.conditions import check_condition  # type: ignore[import-not-found]
+    except ModuleNotFoundError:
+        return
+    try:
+        check_condition(text)
+    except ValueError as error:
+        yield Cross(path, repr(text), str(error).rstrip("."))
+
+
+def did_you_mean(word: Any, known: Any) -> str:
+    """`did you mean …` for the closest of `known`; empty when nothing is near."""
+    close = get_close_matches(str(word).strip().lower(), [str(item) for item in known], n=1, cutoff=0.6)
+    return f"did you mean {close[0]}?" if close else ""
+
+
+def _share(value: Any) -> float | None:
+    try:
+        share = parse_share(value)
+    except ValueError:
+        return None
+    return share if isinstance(share, float) else None
+
+
+def _duration(value: Any) -> timedelta | None:
+    try:
+        duration: timedelta = parse_duration(value)
+    except (ValueError, OverflowError):
+        return None
+    return duration

@@ -1,0 +1,194 @@
+"""flyball.yaml is answered with the project, or with every fault at once."""
+
+import time
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from flyball.errors import NotFound, SpecError
+from flyball.spec.load import load_project, parse_project
+
+GOOD = """
+project: shop
+model: returns
+task: binary
+data:
+  source: {files: "data/*.csv"}
+  time: ordered_at
+  key: order_id
+  label: returned
+  label_delay: 14d
+  features: {amount: number, category: category, hour: }
+train:
+  entrypoint: pipeline:train
+"""
+
+
+def faults_of(text: str) -> dict[str, str]:
+    with pytest.raises(SpecError) as caught:
+        parse_project(text)
+    return {fault.path: str(fault) for fault in caught.value.faults}
+
+
+def with_line(line: str) -> str:
+    return GOOD + line + "\n"
+
+
+def test_a_good_file_is_the_project_it_says() -> None:
+    spec = parse_project(GOOD)
+    assert (spec.project, spec.model, spec.primary_metric) == ("shop", "returns", "log_loss")
+    assert spec.data.label_delay == timedelta(days=14)
+    assert spec.data.feature("hour").type is None
+
+
+def test_ten_faults_are_ten_messages_in_one_run() -> None:
+    faults = faults_of("""
+project: shop
+model: returns
+task: binary
+colour: blue
+data:
+  source: {files: "data/*.csv", loader: "pipeline:load"}
+  time: ordered_at
+  label: returned
+  label_delay: 14 days
+  features: {amount: numbr}
+train:
+  entrypoint: pipeline:train
+  seed: "7"
+evaluate:
+  metrics: [auc]
+release:
+  max_error_rate_increase: lots
+  steps: [{traffic: 50%}, {traffic: 10%}]
+monitor:
+  mature_share: much
+policies:
+  - {name: worse, when: performance.alarm, do: retrian}
+""")
+    assert set(faults) == {
+        "colour", "data.source", "data.key", "data.label_delay", "data.features.amount", "train.seed", "evaluate.metrics[0]",
+        "release.steps[1].traffic", "release.max_error_rate_increase", "monitor.mature_share", "policies[0].do",
+    }  # fmt: skip
+    assert faults["colour"].startswith("colour: found an unknown key (line 5), expected one of project, model, task, data")
+    assert (
+        faults["data.source"] == "data.source: found files and loader (line 7), expected exactly one of files, delta, sql, loader"
+    )
+    assert faults["data.key"] == "data.key: found nothing (line 6), expected text (it must be given)"
+    assert faults["data.label_delay"].endswith(
+        "found '14 days' (line 10), expected a duration such as 30m, 12h, 1d or 2w. did you mean 14d?"
+    )
+    assert faults["data.features.amount"].endswith("did you mean number?")
+    assert faults["train.seed"] == "train.seed: found '7' (line 14), expected a whole number. Without quotes: 7"
+    assert faults["evaluate.metrics[0]"].endswith("did you mean roc_auc?")
+    assert "more than 0.5 (the step before)" in faults["release.steps[1].traffic"]
+    assert faults["monitor.mature_share"].endswith("found 'much' (line 21), expected a share such as 10% or 0.1")
+    assert faults["policies[0].do"].endswith("expected one of retrain, roll_back, notify, ask. did you mean retrain?")
+
+
+def test_an_unknown_signal_in_a_condition_is_told_with_the_one_that_was_meant() -> None:
+    fault = faults_of(with_line("policies: [{name: worse, when: 'performance.alrm && champion.age_days > 7', do: retrain}]"))
+    assert list(fault) == ["policies[0].when"]
+    assert "performance.alarm" in fault["policies[0].when"]
+
+
+def test_a_condition_that_is_no_condition_is_told_beside_other_faults() -> None:
+    fault = faults_of(with_line("colour: red\npolicies: [{name: worse, when: 'drift.features > ', do: retrain}]"))
+    assert set(fault) == {"colour", "policies[0].when"}
+
+
+@pytest.mark.parametrize(
+    ("line", "path", "words"),
+    [
+        ("evaluate: {primary: rmse}", "evaluate.primary", "a metric that fits the task binary"),
+        ("gates: {absolute: [{metric: brier}]}", "gates.absolute[0]", "found no bound"),
+        ("gates: {absolute: [{metric: brier, at_least: 0.1, at_most: 0.2}]}", "gates.absolute[0]", "exactly one of at_least, at_most"),
+        ("gates: {absolut: []}", "gates.absolut", "did you mean absolute?"),
+        ("release: {shadow: {at_least: 3d, at_most: 1d}}", "release.shadow.at_least", "found 3d, longer than at_most (1d)"),
+        ("release: {steps: [{traffic: 100%}]}", "release.steps[0].traffic", "less than 1"),
+        ("policies: [{name: a, when: drift.alarm, do: notify}, {name: a, when: drift.alarm, do: ask}]", "policies[1].name", "policies[0]"),
+        ("policies: [{name: a, when: drift.alarm, do: {action: notify, history: 3d}}]", "policies[0].do.history", "only with action: retrain"),
+        ("monitor: {false_alarms: often}", "monitor.false_alarms", "1 per 90 windows"),
+        ("monitor: {margin: 0.1}", "monitor.margin", "did you mean"),
+        ("serve: {port: 99999}", "serve.port", "at most 65535"),
+        ("serve: {port: true}", "serve.port", "found true (line 14), expected a whole number"),
+        ("release: {watch: 99999999999999999999d}", "release.watch", "million years"),
+        ("tracking_url: ftp://me:secret@host", "tracking_url", "found 'ftp://…@host'"),
+        ("serve: []", "serve", "found an empty list (line 14), expected a section"),
+        ("model: other", "model", "the key twice (lines 3 and 14)"),
+        ("policies: !!python/object/apply:os.system [ls]", "policies", "the tag tag:yaml.org,2002:python/object/apply:os.system"),
+        ("serve: {? [a] : 1}", "serve.?", "text as a key"),
+    ],
+)  # fmt: skip
+def test_a_fault_names_its_path_and_what_belongs_there(line: str, path: str, words: str) -> None:
+    faults = faults_of(with_line(line))
+    assert list(faults) == [path]
+    assert words in faults[path]
+
+
+@pytest.mark.parametrize("place", ["/etc/passwd", "../../secret/*.csv", "~/x.csv"])
+def test_a_source_outside_the_project_is_refused(place: str) -> None:
+    faults = faults_of(GOOD.replace("data/*.csv", place))
+    assert "below the project's directory" in faults["data.source.files"]
+
+
+def test_the_label_is_not_a_feature() -> None:
+    faults = faults_of(GOOD.replace("{amount: number,", "{returned: integer, amount: number,"))
+    assert "which is the label" in faults["data.features.returned"]
+
+
+def test_small_numbers_may_be_written_without_a_point() -> None:
+    assert parse_project(with_line("gates: {parity: 1e-5}")).gates.parity == 1e-5
+
+
+def test_a_bomb_of_aliases_is_refused_at_once() -> None:
+    bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
+        f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 12)
+    )
+    started = time.perf_counter()
+    faults = faults_of(bomb)
+    assert time.perf_counter() - started < 1.0
+    assert "aliases followed" in faults["(whole file)"]
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "a: &a [*a]", "a: " + "{b: " * 5000])
+def test_a_bottomless_file_is_refused(text: str) -> None:
+    assert "(whole file)" in faults_of(text)
+
+
+def test_a_file_that_is_no_yaml_is_told_with_line_and_column() -> None:
+    assert "(line 2, column" in faults_of("a: 1\n  b: [2\n")["(whole file)"]
+
+
+@pytest.mark.parametrize("text", ["", "just words", "- a\n- b", "# nothing but a comment"])
+def test_a_file_without_sections_is_one_fault(text: str) -> None:
+    assert "flyball init" in faults_of(text)["(whole file)"]
+
+
+def test_no_file_says_how_to_start(tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match="flyball init"):
+        load_project(tmp_path)
+
+
+def test_bytes_that_are_not_text_are_told(tmp_path: Path) -> None:
+    (tmp_path / "flyball.yaml").write_bytes(b"project: sh\xff\xfep")
+    with pytest.raises(SpecError, match="not UTF-8"):
+        load_project(tmp_path)
+
+
+def test_a_huge_file_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "flyball.yaml").write_bytes(b"#" * 300_000)
+    with pytest.raises(SpecError, match="256 kB"):
+        load_project(tmp_path)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, len(GOOD) - 1), st.text(max_size=6))
+def test_whatever_stands_in_the_file_the_answer_is_a_project_or_faults(place: int, noise: str) -> None:
+    try:
+        parse_project(GOOD[:place] + noise + GOOD[place + 1 :])
+    except SpecError as error:
+        assert error.faults
