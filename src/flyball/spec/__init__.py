@@ -6,11 +6,12 @@ from flyball.spec.monitor import FalseAlarms, MonitorSpec
 from flyball.spec.policies import DoSpec, PolicySpec
 from flyball.spec.project import ProjectSpec
 from flyball.spec.release import CanaryStep, ReleaseSpec, ShadowSpec
+from flyball.spec.replay import ReplaySpec
 from flyball.spec.serve import ServeSpec
 from flyball.spec.train import EvaluateSpec, TrainSpec, TuningSpec
 
 __all__ = [
     "AbsoluteGate", "CanaryStep", "ChampionGate", "DataSpec", "DoSpec", "EvaluateSpec", "FalseAlarms", "FeatureSpec",
-    "GatesSpec", "MonitorSpec", "PolicySpec", "ProjectSpec", "ReleaseSpec", "ServeSpec", "ShadowSpec", "SourceSpec",
+    "GatesSpec", "MonitorSpec", "PolicySpec", "ProjectSpec", "ReleaseSpec", "ReplaySpec", "ServeSpec", "ShadowSpec", "SourceSpec",
     "TrainSpec", "TuningSpec",
 ]  # fmt: skip

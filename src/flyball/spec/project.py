@@ -10,6 +10,7 @@ from flyball.spec.gates import GatesSpec
 from flyball.spec.monitor import MonitorSpec
 from flyball.spec.policies import PolicySpec
 from flyball.spec.release import ReleaseSpec
+from flyball.spec.replay import ReplaySpec
 from flyball.spec.serve import ServeSpec
 from flyball.spec.train import EvaluateSpec, TrainSpec
 
@@ -29,6 +30,8 @@ class ProjectSpec(Section):
     monitor: MonitorSpec = MonitorSpec()
     policies: list[PolicySpec] = []
     serve: ServeSpec = ServeSpec()
+    replay: ReplaySpec | None = None
+    """None: `flyball replay` wants its times on the command line."""
     tracking_url: str | None = Field(default=None, pattern=r"^https?://")
     """An MLflow server; None: embedded, on SQLite in .flyball/."""
 
