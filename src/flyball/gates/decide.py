@@ -1,0 +1,180 @@
+"""Evidence of a trained challenger → register it, or refuse it and say why.
+
+Rules: the absolute gates (the point value; its interval is shown), the champion gate (non-inferiority of the paired difference on the same rows, by the
+end of its interval), parity of the served form, latency. What could not be measured is an error, and only a pass of all registers.
+"""
+
+import math
+from datetime import datetime
+
+import msgspec
+
+from flyball.records.decisions import Action, Plan
+from flyball.records.evidence import Evidence, Outcome, Verdict, worst
+from flyball.spec import ProjectSpec
+from flyball.stats.metrics import HIGHER_IS_BETTER
+
+PARITY = "parity_max_difference"
+LATENCY = "latency_p99_ms"
+
+_DEFAULT_MARGIN = 0.01
+"""Of the champion gate where flyball.yaml has none: a hundredth of the primary metric, as spec/gates.py promises."""
+_DEFAULT_ALPHA = 0.05
+
+
+class AbsoluteRule(msgspec.Struct, frozen=True, kw_only=True):
+    """Exactly one of the two bounds."""
+
+    metric: str
+    at_least: float | None = None
+    at_most: float | None = None
+
+
+class ChampionRule(msgspec.Struct, frozen=True, kw_only=True):
+    metric: str
+    margin: float
+    alpha: float
+
+
+class GatePolicy(msgspec.Struct, frozen=True, kw_only=True):
+    absolute: tuple[AbsoluteRule, ...]
+    champion: ChampionRule
+    parity: float
+    latency_p99_ms: float
+
+
+class GateSituation(msgspec.Struct, frozen=True, kw_only=True):
+    """All that is judged."""
+
+    candidate: str
+    """Run key."""
+    challenger: str
+    """Who it is, for a person."""
+    champion: str | None
+    """Unit id that answers now; None: there is none to compare with."""
+    evidence: tuple[Evidence, ...]
+    """A metric's name: its value on the holdout. `<metric>_difference`: challenger − champion on the same rows, paired. And PARITY, LATENCY."""
+    requested_by: str = ""
+
+
+def policy_of(spec: ProjectSpec) -> GatePolicy:
+    """What flyball.yaml asks for."""
+    gates, rule = spec.gates, spec.gates.champion
+    metric = rule.metric if rule else spec.primary_metric
+    margin, alpha = (rule.margin, rule.alpha) if rule else (_DEFAULT_MARGIN, _DEFAULT_ALPHA)
+    return GatePolicy(
+        absolute=tuple(AbsoluteRule(metric=gate.metric, at_least=gate.at_least, at_most=gate.at_most) for gate in gates.absolute),
+        champion=ChampionRule(metric=metric, margin=margin, alpha=alpha),
+        parity=gates.parity,
+        latency_p99_ms=gates.latency_p99_ms,
+    )
+
+
+def decide(situation: GateSituation, policy: GatePolicy, now: datetime) -> Plan:  # noqa: ARG001 - every room's function has this shape
+    """One action on the candidate: `register` when every rule passes, else `refuse`."""
+    verdicts = [_absolute(rule, _find(situation, rule.metric)) for rule in policy.absolute]
+    if situation.champion is not None:
+        verdicts.append(_champion(policy.champion, _find(situation, f"{policy.champion.metric}_difference")))
+    verdicts.append(_at_most("parity", _find(situation, PARITY), policy.parity))
+    verdicts.append(_at_most("latency", _find(situation, LATENCY), policy.latency_p99_ms))
+    outcome = worst(tuple(verdict.outcome for verdict in verdicts))
+    compared = (
+        f"compared with the champion {situation.champion}"
+        if situation.champion is not None
+        else "there is no champion, so the rule against the champion is left out"
+    )
+    return Plan(
+        actions=(
+            Action(
+                kind="register" if outcome is Outcome.PASS else "refuse",
+                subject=situation.candidate,
+                arguments={"champion": situation.champion},
+            ),
+        ),
+        rule="gates",
+        rationale=_rationale(situation.challenger, compared, verdicts, outcome),
+        outcome=outcome,
+        verdicts=tuple(verdicts),
+    )
+
+
+def _rationale(challenger: str, compared: str, verdicts: list[Verdict], outcome: Outcome) -> str:
+    if outcome is Outcome.PASS:
+        said = "; ".join(verdict.words for verdict in verdicts)
+        return f"{challenger} is registered: all {len(verdicts)} rules passed ({compared}): {said}."
+    bad = [verdict for verdict in verdicts if verdict.outcome is not Outcome.PASS]
+    said = "; ".join(f"{verdict.rule} ({verdict.outcome.value}): {verdict.words}" for verdict in bad)
+    return f"{challenger} is refused: {len(bad)} of {len(verdicts)} rules did not pass ({compared}): {said}."
+
+
+def _find(situation: GateSituation, name: str) -> Evidence:
+    found = [item for item in situation.evidence if item.name == name]
+    if len(found) == 1:
+        return found[0]
+    why = "it was not measured" if not found else f"there are {len(found)} measurements of it"
+    return Evidence(name=name, value=None, note=why)
+
+
+def _absolute(rule: AbsoluteRule, evidence: Evidence) -> Verdict:
+    name = f"absolute:{rule.metric}"
+    if rule.at_most is not None:
+        return _at_most(name, evidence, rule.at_most)
+    if evidence.value is None or not math.isfinite(evidence.value):
+        return _unmeasured(name, evidence)
+    if rule.at_least is None:
+        return Verdict(rule=name, outcome=Outcome.ERROR, evidence=evidence, words=f"the gate on {rule.metric} has no bound")
+    passed = evidence.value >= rule.at_least
+    words = f"{_shown(evidence)} is {'at least' if passed else 'below'} {rule.at_least:g}"
+    return Verdict(rule=name, outcome=Outcome.PASS if passed else Outcome.FAIL, evidence=evidence, words=words)
+
+
+def _at_most(rule: str, evidence: Evidence, bound: float) -> Verdict:
+    if evidence.value is None or not math.isfinite(evidence.value):
+        return _unmeasured(rule, evidence)
+    passed = evidence.value <= bound
+    words = f"{_shown(evidence)} is {'at most' if passed else 'above'} {bound:g}"
+    return Verdict(rule=rule, outcome=Outcome.PASS if passed else Outcome.FAIL, evidence=evidence, words=words)
+
+
+def _champion(rule: ChampionRule, evidence: Evidence) -> Verdict:
+    """Non-inferiority: in units of harm (positive is worse), the whole interval must lie within the margin."""
+    name = f"champion:{rule.metric}"
+    if evidence.value is None or not math.isfinite(evidence.value):
+        return _unmeasured(name, evidence)
+    lower, upper = evidence.lower, evidence.upper
+    if lower is None or upper is None or not (math.isfinite(lower) and math.isfinite(upper)):
+        return Verdict(rule=name, outcome=Outcome.ERROR, evidence=evidence, words=f"{evidence.name} has no interval to judge by")
+    if evidence.alpha is None or evidence.alpha > rule.alpha * (
+        1.0 + 1e-9
+    ):  # a rate that went through a file may differ in its last bit
+        words = f"{evidence.name} claims an error rate of {_number(evidence.alpha)}, the rule asks for {_number(rule.alpha)}"
+        return Verdict(rule=name, outcome=Outcome.ERROR, evidence=evidence, words=words)
+    higher = rule.metric in HIGHER_IS_BETTER
+    best, bad = (-upper, -lower) if higher else (lower, upper)
+    margin = f"the margin of {rule.margin:g} ({'lower' if higher else 'higher'} is worse)"
+    if bad <= rule.margin:
+        outcome, said = Outcome.PASS, f"its bad end is within {margin}"
+    elif best > rule.margin:
+        outcome, said = Outcome.FAIL, f"even its good end is beyond {margin}"
+    else:
+        outcome, said = Outcome.INCONCLUSIVE, f"it reaches to both sides of {margin}, more rows would settle it"
+    return Verdict(rule=name, outcome=outcome, evidence=evidence, words=f"{_shown(evidence)}: {said}")
+
+
+def _unmeasured(rule: str, evidence: Evidence) -> Verdict:
+    words = f"{evidence.name} could not be measured: {evidence.note or 'no reason was given'}"
+    return Verdict(rule=rule, outcome=Outcome.ERROR, evidence=evidence, words=words)
+
+
+def _shown(evidence: Evidence) -> str:
+    interval = (
+        "" if evidence.lower is None or evidence.upper is None else f" [{_number(evidence.lower)}, {_number(evidence.upper)}]"
+    )
+    return f"{evidence.name} {_number(evidence.value)}{interval}"
+
+
+def _number(value: float | None) -> str:
+    """Three decimals, or three significant digits where those would show nothing."""
+    if value is None:
+        return "none"
+    return f"{value:.3f}" if value == 0 or abs(value) >= 0.01 else f"{value:.3g}"

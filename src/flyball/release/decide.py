@@ -1,0 +1,249 @@
+"""What to do next with a release: go on, wait, ask, or roll back.
+
+Harm beyond the margin rolls back from every phase, at once. Going on needs time, data and (in shadow) a pass; what is inconclusive or could not be
+measured holds, and gives up at the phase's deadline. No data never promotes.
+"""
+
+import math
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any, Literal, NamedTuple
+
+import msgspec
+
+from flyball.records.decisions import Action, Plan
+from flyball.records.evidence import Evidence, Outcome, Verdict, worst
+from flyball.records.release import Phase, ReleaseState
+from flyball.release.guards import FAILURES, QUALITY, judge, labels_needed
+from flyball.release.policy import ReleasePolicy, policy_of
+
+__all__ = ["ReleasePolicy", "ReleaseSituation", "decide", "policy_of"]
+
+_JUDGED = frozenset({Phase.SHADOW, Phase.CANARY, Phase.FULL, Phase.WATCHING})
+"""Phases in which the challenger scores traffic, so that it can do harm and be compared."""
+
+
+class ReleaseSituation(msgspec.Struct, frozen=True, kw_only=True):
+    """All that is judged."""
+
+    release: ReleaseState
+    requests_in_phase: int
+    """Rows that the challenger scored in this phase and step."""
+    labels: int
+    """Rows with a mature label and both scores, since the release opened."""
+    evidence: tuple[Evidence, ...]
+    """From `guards.quality` and `guards.failures`, both, whenever there is a champion to compare with."""
+    switch: Literal["verified", "pending", "failed"]
+    """Whether all gateways are seen to serve this phase; `failed`: one says that it cannot."""
+    approval: Literal["none", "open", "approved", "refused"] = "none"
+    """Of this release's `ask`."""
+
+
+class _View(NamedTuple):
+    situation: ReleaseSituation
+    policy: ReleasePolicy
+    verdicts: tuple[Verdict, ...]
+    elapsed: timedelta
+    """Since the gateways were seen to serve this phase."""
+
+    @property
+    def release(self) -> ReleaseState:
+        return self.situation.release
+
+    def verdict(self, name: str) -> Verdict | None:
+        return next((verdict for verdict in self.verdicts if verdict.rule == name), None)
+
+
+def decide(situation: ReleaseSituation, policy: ReleasePolicy, now: datetime) -> Plan:
+    """At most one action on the release: `enter`, `ask`, `settle`, `roll_back` or `finish_rollback`. None: the rationale says what is waited for."""
+    release = situation.release
+    verdicts: tuple[Verdict, ...] = ()
+    if release.phase in _JUDGED and release.champion is not None:
+        verdicts = (
+            judge(situation.evidence, QUALITY, policy.margin),
+            judge(situation.evidence, FAILURES, policy.max_error_rate_increase),
+        )
+    elapsed = now - release.verified_at if release.verified_at is not None else timedelta(0)
+    view = _View(situation, policy, verdicts, elapsed)
+    harm = [verdict for verdict in verdicts if verdict.outcome is Outcome.FAIL]
+    if harm:
+        return _roll_back(view, harm[0].rule, f"harm is shown: {'; '.join(v.words for v in harm)} ({policy.words})")
+    if release.phase in _JUDGED:
+        if situation.switch == "failed":
+            return _roll_back(view, "switch", f"a gateway cannot serve the phase {_place(release)}")
+        if situation.switch == "pending" or release.verified_at is None:
+            words = f"waits until every gateway is seen to serve {_place(release)}; the clock of the phase has not started"
+            return _hold(view, "switch", words)
+    return _HANDLERS[release.phase](view)
+
+
+def _proposed(view: _View) -> Plan:
+    if view.release.champion is None:
+        return _to_full(
+            view, "first", "it is the first of this model: there is nobody to compare with, and its gates were passed"
+        )
+    if view.policy.shadow is not None:
+        return _enter(view, "shadow", Phase.SHADOW, 0, "it was proposed and is compared in the shadow of the champion first")
+    return _from_shadow(view, "no shadow is asked for")
+
+
+def _shadow(view: _View) -> Plan:
+    rule = view.policy.shadow
+    if rule is None:  # the policy was changed while the release stood in shadow
+        return _from_shadow(view, "no shadow is asked for any more")
+    waits = _waits_for_time(view, rule.at_least)
+    if view.situation.labels < rule.min_labels:
+        waits.append(f"for {rule.min_labels - view.situation.labels} more labels ({view.situation.labels} of {rule.min_labels})")
+    quality = view.verdict(QUALITY)
+    if quality is not None and quality.outcome is not Outcome.PASS:
+        waits.append(_waits_for_quality(quality, view.policy.margin))
+    waits += _waits_for_measurement(view, FAILURES)
+    if waits:
+        return _wait_or_give_up(view, "shadow", waits, rule.at_most)
+    return _from_shadow(view, f"the shadow passed: {quality.words if quality else ''} ({view.policy.words})")
+
+
+def _canary(view: _View) -> Plan:
+    step = view.release.step
+    if step >= len(view.policy.steps):  # the policy was changed while the release stood in this step
+        return _to_full(view, "canary", "its canary step is not asked for any more")
+    rule = view.policy.steps[step]
+    waits = _waits_for_time(view, rule.at_least)
+    answered = view.situation.requests_in_phase
+    if answered < rule.min_requests:
+        waits.append(f"for {rule.min_requests - answered} more requests ({answered} of {rule.min_requests})")
+    waits += _waits_for_measurement(view, QUALITY) + _waits_for_measurement(view, FAILURES)
+    if waits:
+        return _wait_or_give_up(view, "canary", waits, rule.at_most)
+    words = f"the step at {rule.traffic:.0%} was held for {_span(view.elapsed)} over {answered} requests: {_said(view)}"
+    if step + 1 < len(view.policy.steps):
+        return _enter(view, "canary", Phase.CANARY, step + 1, words)
+    return _to_full(view, "canary", words)
+
+
+def _full(view: _View) -> Plan:
+    return _enter(view, "watch", Phase.WATCHING, 0, f"every gateway serves it; it is watched for {_span(view.policy.watch)}")
+
+
+def _watching(view: _View) -> Plan:
+    waits = (
+        _waits_for_time(view, view.policy.watch) + _waits_for_measurement(view, QUALITY) + _waits_for_measurement(view, FAILURES)
+    )
+    if waits:
+        return _hold(view, "watch", f"waits {', and '.join(waits)}")
+    action = Action(kind="settle", subject=view.release.id, arguments={"reason": "the watch passed"})
+    words = f"{view.release.challenger} is settled as champion: no harm was shown in {_span(view.policy.watch)} of watch: {_said(view)}"
+    return _plan(view, (action,), "watch", words)
+
+
+def _rolling_back(view: _View) -> Plan:
+    back = view.release.champion or "no unit (it was the first release)"
+    if view.situation.switch == "verified":
+        action = Action(
+            kind="finish_rollback", subject=view.release.id, arguments={"reason": f"every gateway serves {back} again"}
+        )
+        return _plan(view, (action,), "switch", f"{view.release.id} is rolled back: every gateway is seen to serve {back}")
+    trouble = (
+        "a gateway cannot serve it, a person must look" if view.situation.switch == "failed" else "not all gateways are seen to"
+    )
+    return _hold(view, "switch", f"waits until every gateway serves {back}: {trouble}")
+
+
+def _held(view: _View) -> Plan:
+    return _hold(view, "held", "is held until a person lets it start again or rolls it back")
+
+
+def _over(view: _View) -> Plan:
+    return _hold(view, "over", f"is {view.release.phase.value}: nothing is left to do")
+
+
+_HANDLERS: dict[Phase, Callable[[_View], Plan]] = {
+    Phase.PROPOSED: _proposed,
+    Phase.SHADOW: _shadow,
+    Phase.CANARY: _canary,
+    Phase.FULL: _full,
+    Phase.WATCHING: _watching,
+    Phase.ROLLING_BACK: _rolling_back,
+    Phase.HELD: _held,
+    Phase.SETTLED: _over,
+    Phase.ROLLED_BACK: _over,
+}
+
+
+def _from_shadow(view: _View, why: str) -> Plan:
+    if view.policy.steps:
+        return _enter(view, "shadow", Phase.CANARY, 0, why)
+    return _to_full(view, "shadow", f"{why}, and no canary step is asked for")
+
+
+def _to_full(view: _View, rule: str, why: str) -> Plan:
+    """The last step up, where a person may have to agree."""
+    if not view.policy.approval or view.situation.approval == "approved":
+        agreed = ", and a person agreed" if view.policy.approval else ""
+        return _enter(view, rule, Phase.FULL, 0, why + agreed)
+    if view.situation.approval == "refused":
+        return _roll_back(view, "approval", "a person refused that it takes all traffic")
+    if view.situation.approval == "open":
+        return _hold(view, "approval", f"waits for a person to agree that it takes all traffic; {why}")
+    # No number in the arguments: an approval is bound to this action's digest, which must not change from look to look.
+    arguments = {"phase": Phase.FULL.value, "step": 0, "unit": view.release.challenger}
+    ask = Action(kind="ask", subject=view.release.id, arguments=arguments)
+    return _plan(view, (ask,), "approval", f"A person is asked whether {view.release.challenger} may take all traffic: {why}")
+
+
+def _enter(view: _View, rule: str, phase: Phase, step: int, why: str) -> Plan:
+    arguments: dict[str, Any] = {"phase": phase.value, "step": step, "reason": why}
+    share = f" at {view.policy.steps[step].traffic:.0%} of the keys" if phase is Phase.CANARY else ""
+    words = f"{view.release.challenger} goes from {_place(view.release)} to {phase.value}{share}: {why}"
+    return _plan(view, (Action(kind="enter", subject=view.release.id, arguments=arguments),), rule, words)
+
+
+def _roll_back(view: _View, rule: str, why: str) -> Plan:
+    arguments: dict[str, Any] = {"to": view.release.champion, "reason": why}
+    words = f"{view.release.challenger} is rolled back from {_place(view.release)} to {view.release.champion or 'no unit'}: {why}"
+    return _plan(view, (Action(kind="roll_back", subject=view.release.id, arguments=arguments),), rule, words)
+
+
+def _wait_or_give_up(view: _View, rule: str, waits: list[str], deadline: timedelta) -> Plan:
+    if view.elapsed >= deadline:
+        why = f"gave up after {_span(view.elapsed)}, allowed are {_span(deadline)}, still waiting {', and '.join(waits)}"
+        return _roll_back(view, rule, why)
+    return _hold(view, rule, f"waits {', and '.join(waits)}; it gives up in {_span(deadline - view.elapsed)}")
+
+
+def _hold(view: _View, rule: str, words: str) -> Plan:
+    return _plan(view, (), rule, f"{view.release.challenger} in {_place(view.release)} {words}")
+
+
+def _plan(view: _View, actions: tuple[Action, ...], rule: str, rationale: str) -> Plan:
+    outcome = worst(tuple(verdict.outcome for verdict in view.verdicts)) if view.verdicts else None
+    return Plan(actions=actions, rule=rule, rationale=f"{rationale}.", outcome=outcome, verdicts=view.verdicts)
+
+
+def _waits_for_time(view: _View, at_least: timedelta) -> list[str]:
+    return [f"for {_span(at_least - view.elapsed)} more"] if view.elapsed < at_least else []
+
+
+def _waits_for_measurement(view: _View, name: str) -> list[str]:
+    verdict = view.verdict(name)
+    return [f"for a measurement ({verdict.words})"] if verdict is not None and verdict.outcome is Outcome.ERROR else []
+
+
+def _waits_for_quality(verdict: Verdict, margin: float) -> str:
+    more = labels_needed(verdict.evidence, margin)
+    if more is None:
+        return f"for quality to pass ({verdict.words})"
+    end = "pass" if (verdict.evidence.value or 0.0) < margin else "fail"
+    return f"for quality to pass ({verdict.words}; about {more} more labels would make it {end} if the difference stays)"
+
+
+def _said(view: _View) -> str:
+    return "; ".join(verdict.words for verdict in view.verdicts) or "there is no champion to compare with"
+
+
+def _place(release: ReleaseState) -> str:
+    return f"canary step {release.step}" if release.phase is Phase.CANARY else release.phase.value
+
+
+def _span(duration: timedelta) -> str:
+    return str(timedelta(seconds=math.ceil(duration.total_seconds())))

@@ -1,0 +1,52 @@
+"""Who answers a model's traffic in each phase of a release."""
+
+from flyball.errors import Conflict
+from flyball.records.release import Phase, ReleaseState
+from flyball.records.routing import Route, ServedUnit
+from flyball.release.policy import ReleasePolicy
+
+_OLD_ALONE = frozenset({Phase.PROPOSED, Phase.HELD, Phase.ROLLING_BACK, Phase.ROLLED_BACK})
+_NEW_ANSWERS = frozenset({Phase.FULL, Phase.WATCHING})
+
+
+def route(
+    model: str,
+    release: ReleaseState | None,
+    champion: ServedUnit | None,
+    challenger: ServedUnit | None,
+    previous: ServedUnit | None,
+    policy: ReleasePolicy,
+) -> Route | None:
+    """The route of one model; None: nobody answers yet (or any more, after the rollback of a first release).
+
+    The units are the champion now, the release's challenger and the champion before: told apart by their ids, so that it does not matter whether
+    the ledger already calls the challenger champion. Without a release the champion answers alone. A release with one unit alone has
+    the same route as none, so that its end needs no new switch. Raises Conflict when a unit that the phase needs is not among them.
+    """
+    if release is None:
+        return Route(model=model, champion=champion) if champion is not None else None
+    known = {served.unit.id: served for served in (champion, challenger, previous) if served is not None}
+    old = _of(known, release.champion, release) if release.champion is not None else None
+    if release.phase in _OLD_ALONE:
+        return Route(model=model, champion=old) if old is not None else None
+    new = _of(known, release.challenger, release)
+    if release.phase is Phase.SETTLED:
+        return Route(model=model, champion=new)
+    if release.phase in _NEW_ANSWERS:
+        return Route(model=model, champion=new, shadows=(old,) if old is not None else (), salt=release.id)
+    if old is None:
+        raise Conflict(f"release {release.id} is in {release.phase.value} and has no champion to stand beside")
+    if release.phase is Phase.SHADOW:
+        return Route(model=model, champion=old, shadows=(new,), salt=release.id)
+    weight = policy.steps[release.step].traffic if release.step < len(policy.steps) else 0.0
+    # Both score every row, so that quality is compared on the same rows whoever answered.
+    return Route(model=model, champion=old, canary=new, canary_weight=weight, shadows=(old, new), salt=release.id)
+
+
+def _of(known: dict[str, ServedUnit], unit: str, release: ReleaseState) -> ServedUnit:
+    if unit not in known:
+        raise Conflict(
+            f"release {release.id} in {release.phase.value} needs the unit {unit}, found {', '.join(sorted(known)) or 'none'}",
+            expected="its package on this machine",
+        )
+    return known[unit]

@@ -1,0 +1,116 @@
+"""How a release moves: the legal moves, and nothing else. Each answers with a new state; the clock of a phase starts when gateways are seen to serve it."""
+
+from datetime import datetime
+
+import msgspec
+
+from flyball.errors import Conflict
+from flyball.records.decisions import Action
+from flyball.records.release import TERMINAL, Phase, ReleaseState
+
+_ENTERS: dict[Phase, frozenset[Phase]] = {
+    Phase.PROPOSED: frozenset({Phase.SHADOW, Phase.CANARY, Phase.FULL}),
+    Phase.SHADOW: frozenset({Phase.CANARY, Phase.FULL}),
+    Phase.CANARY: frozenset({Phase.CANARY, Phase.FULL}),
+    Phase.FULL: frozenset({Phase.WATCHING}),
+    Phase.HELD: frozenset({Phase.PROPOSED}),  # a person lets it start again: the evidence so far still counts, the phases do not
+}
+_HOLDS = frozenset({Phase.PROPOSED, Phase.SHADOW, Phase.CANARY})
+"""From `full` on the challenger is champion: stopping there is a rollback."""
+_COMPARES = frozenset({Phase.SHADOW, Phase.CANARY})
+
+
+def open_release(
+    id: str,  # noqa: A002 - the record's own word
+    model: str,
+    challenger: str,
+    champion: str | None,
+    now: datetime,
+    cause: str,
+) -> ReleaseState:
+    """A proposed release. `champion`: where a rollback goes; None: the first release of the model. Raises Conflict when both are the same unit."""
+    if challenger == champion:
+        raise Conflict(f"{challenger} is the champion already", expected="another unit", next_step="nothing needs to be released")
+    return ReleaseState(
+        id=id,
+        model=model,
+        challenger=challenger,
+        champion=champion,
+        phase=Phase.PROPOSED,
+        opened_at=now,
+        entered_at=now,
+        cause=cause,
+    )
+
+
+def verified(release: ReleaseState, now: datetime) -> ReleaseState:
+    """All gateways were seen to serve this phase: its clock starts, once."""
+    return release if release.verified_at is not None else msgspec.structs.replace(release, verified_at=now)
+
+
+def advance(release: ReleaseState, action: Action, now: datetime) -> ReleaseState:
+    """The state after an action of `decide`, or of a person (`hold`, `roll_back`, and `enter` proposed from held).
+
+    `ask` changes nothing, and so does `roll_back` while rolling back. Raises Conflict, naming both phases, when the move is not legal.
+    """
+    if action.kind == "ask":
+        return release
+    if action.kind == "enter":
+        return _enter(release, action, now)
+    if action.kind == "roll_back" and release.phase is Phase.ROLLING_BACK:
+        return release
+    target = _target(release.phase, action.kind)
+    if target is None:
+        raise _illegal(release, action.kind)
+    return _moved(release, action, target, 0, now)
+
+
+def _target(phase: Phase, kind: str) -> Phase | None:
+    if kind == "roll_back" and phase not in TERMINAL:
+        return Phase.ROLLING_BACK
+    if kind == "hold" and phase in _HOLDS:
+        return Phase.HELD
+    return {("settle", Phase.WATCHING): Phase.SETTLED, ("finish_rollback", Phase.ROLLING_BACK): Phase.ROLLED_BACK}.get(
+        (kind, phase)
+    )
+
+
+def _enter(release: ReleaseState, action: Action, now: datetime) -> ReleaseState:
+    try:
+        phase = Phase(action.arguments.get("phase", ""))
+    except ValueError:
+        raise _illegal(release, f"enter {action.arguments.get('phase')}") from None
+    step = int(action.arguments.get("step", 0))
+    if phase not in _ENTERS.get(release.phase, frozenset()):
+        raise _illegal(release, phase.value)
+    if phase is Phase.CANARY and step != (release.step + 1 if release.phase is Phase.CANARY else 0):
+        raise _illegal(release, f"{phase.value} step {step}")
+    if phase in _COMPARES and release.champion is None:
+        raise Conflict(
+            f"release {release.id} cannot go from {release.phase.value} to {phase.value}: there is no champion to compare with",
+            expected="full, on the first release of a model",
+        )
+    return _moved(release, action, phase, step, now)
+
+
+def _moved(release: ReleaseState, action: Action, phase: Phase, step: int, now: datetime) -> ReleaseState:
+    reason = str(action.arguments.get("reason", ""))
+    return msgspec.structs.replace(release, phase=phase, step=step, entered_at=now, verified_at=None, reason=reason)
+
+
+def _illegal(release: ReleaseState, wanted: str) -> Conflict:
+    at = f" step {release.step}" if release.phase is Phase.CANARY else ""
+    return Conflict(
+        f"release {release.id} cannot go from {release.phase.value}{at} to {wanted}",
+        expected=_expected(release.phase),
+        next_step="`flyball status` shows where the release is",
+    )
+
+
+def _expected(phase: Phase) -> str:
+    if phase in TERMINAL:
+        return f"nothing: {phase.value} is an end"
+    wanted = sorted(item.value for item in _ENTERS.get(phase, frozenset()))
+    wanted += ["settle"] if phase is Phase.WATCHING else []
+    wanted += ["finish_rollback"] if phase is Phase.ROLLING_BACK else ["roll_back"]
+    return " or ".join(wanted)
