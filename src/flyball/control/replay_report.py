@@ -1,0 +1,121 @@
+"""What a replay found: the contents of report.json, and all that report.html shows."""
+
+import msgspec
+
+
+class Performance(msgspec.Struct, frozen=True, kw_only=True):
+    """One model's realised performance over a span. None: not defined there (a single class, another task)."""
+
+    roc_auc: float | None = None
+    lower: float | None = None
+    """Of the interval of the area (DeLong), at this one look; binary only."""
+    upper: float | None = None
+    log_loss: float | None = None
+    mae: float | None = None
+
+
+class Span(msgspec.Struct, frozen=True, kw_only=True):
+    """A month, week or day: both models on the same rows."""
+
+    start: str
+    """`2013-03` for a month, `2013-03-04` for a day or the Monday of a week, by the replay's calendar."""
+    n: int
+    """Rows with an outcome."""
+    alone: Performance
+    governed: Performance
+    answered_by: dict[str, int] = {}
+    """Unit or version → rows that it answered."""
+
+
+class AloneFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """The first version, never touched again."""
+
+    mean_monthly_roc_auc: float | None
+    mean_monthly_log_loss: float | None = None
+    mean_monthly_mae: float | None = None
+
+
+class GovernedFigures(AloneFigures, frozen=True, kw_only=True):
+    """What the gateway really answered."""
+
+    retrainings: int
+    promotions: int = 0
+    rollbacks: int = 0
+
+
+class ReleaseLine(msgspec.Struct, frozen=True, kw_only=True):
+    id: str
+    version: int
+    opened_at: str
+    """ISO 8601, UTC; so are all times here."""
+    promoted_at: str | None = None
+    """When it answered all traffic."""
+    ended_at: str | None = None
+    outcome: str
+    """`settled`, `rolled_back`, `watching`, …: the phase it was last seen in."""
+    words: str = ""
+
+
+class DecisionLine(msgspec.Struct, frozen=True, kw_only=True):
+    id: str
+    at: str
+    room: str
+    rule: str
+    words: str
+    """The rationale, for a person."""
+    action: str = ""
+    """What was done: `retrain`, `enter`, `refuse`, …"""
+
+
+class FindingLine(msgspec.Struct, frozen=True, kw_only=True):
+    at: str
+    kind: str
+    subject: str
+    words: str
+    effect: float | None = None
+
+
+class DriftMap(msgspec.Struct, frozen=True, kw_only=True):
+    """Mean Jensen–Shannon distance to the champion's reference, by feature and week."""
+
+    features: tuple[str, ...] = ()
+    weeks: tuple[str, ...] = ()
+    """Mondays, by the replay's calendar."""
+    distances: tuple[tuple[float | None, ...], ...] = ()
+    """(n_features, n_weeks), in [0, 1]; None: no window closed."""
+
+
+class ReplayReport(msgspec.Struct, frozen=True, kw_only=True):
+    """Written with records.codec, so that no number in it is NaN."""
+
+    project: str
+    model: str
+    task: str
+    metric: str
+    """What the timeline shows: `roc_auc`, `log_loss` or `mae`."""
+    since: str
+    until: str
+    timezone: str = "UTC"
+    seed: int = 0
+    alpha: float = 0.05
+    """Error rate of each interval shown, at that one span."""
+    alone: AloneFigures
+    governed: GovernedFigures
+    requests: int
+    predictions: int
+    failed_requests: int
+    labels_sent: int
+    """With those sent twice."""
+    labels_joined: int
+    """Predictions that have their outcome."""
+    decisions: int
+    decisions_replayed_equal: int
+    """Made again from the ledger alone, with the same bytes."""
+    wall_seconds: float
+    months: tuple[Span, ...] = ()
+    weeks: tuple[Span, ...] = ()
+    days: tuple[Span, ...] = ()
+    releases: tuple[ReleaseLine, ...] = ()
+    decision_log: tuple[DecisionLine, ...] = ()
+    findings: tuple[FindingLine, ...] = ()
+    drift: DriftMap = DriftMap()
