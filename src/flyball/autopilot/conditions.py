@@ -1,0 +1,28 @@
+"""A policy's condition, ready to be asked."""
+
+from typing import Any, NamedTuple
+
+from flyball.spec.conditions import check_condition, nested
+
+
+class Condition(NamedTuple):
+    """Compiled; holds no state between questions."""
+
+    text: str
+    names: tuple[str, ...]
+    program: Any
+
+    def holds(self, signals: dict[str, Any]) -> bool | None:
+        """Whether it is true of these signals; None: it cannot be told (a signal is missing, or an operation does not fit its values)."""
+        try:
+            answer = self.program.execute(nested(signals))
+        except (TypeError, ValueError, RuntimeError):
+            return None
+        return answer if isinstance(answer, bool) else None
+
+
+def compile_condition(text: str) -> Condition:
+    """Check syntax, names and type, and compile. Raises ValueError with what was expected and did you mean."""
+    import cel
+
+    return Condition(text, check_condition(text), cel.compile(text))

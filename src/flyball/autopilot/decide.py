@@ -1,0 +1,165 @@
+"""Findings, policies and history → what to do now. Pure: the same inputs give the same plan, byte for byte."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from flyball.autopilot.conditions import compile_condition
+from flyball.autopilot.policy import AutopilotPolicy, Rule, policy_of
+from flyball.autopilot.signals import plain_signals
+from flyball.records import codec
+from flyball.records.decisions import Action, Plan
+from flyball.spec.fields import format_duration
+
+__all__ = ["AutopilotPolicy", "AutopilotSituation", "PastAction", "Rule", "decide", "policy_of"]
+
+EXCLUSIVE = frozenset({"retrain", "roll_back"})
+"""They change who will be champion: one at a time, and none while a job or a release is under way."""
+
+
+class PastAction(msgspec.Struct, frozen=True, kw_only=True):
+    """What a policy did. One entry per planned action: an `ask` that was approved and carried out is entered once."""
+
+    policy: str
+    action: str
+    """`retrain`, `roll_back`, `notify`, `ask`; never `nothing`."""
+    at: datetime
+
+
+class AutopilotSituation(msgspec.Struct, frozen=True, kw_only=True):
+    signals_by_window: tuple[dict[str, Any], ...]
+    """`signals.gather` at each window's end since the champion took over, newest last."""
+    busy: str | None
+    """Id of the running job or release; None: none."""
+    past: tuple[PastAction, ...]
+    open_approvals: tuple[str, ...] = ()
+    """Policies whose question has no answer yet."""
+    champion: str | None
+    """Unit id; None: nothing serves, so nothing is decided."""
+    previous_champion: str | None
+    """Last verified unit before it."""
+
+
+def decide(situation: AutopilotSituation, policy: AutopilotPolicy, now: datetime) -> Plan:
+    """Every policy in the order of the file. A condition that holds and does not lead to an act gives the action `nothing`, and the reason in words."""
+    if situation.champion is None or not situation.signals_by_window:
+        return Plan(actions=(), rule="", rationale="")
+    actions: list[Action] = []
+    said: list[str] = []
+    carried: list[str] = []
+    taken = ""
+    for rule in policy.rules:
+        held, seen = _held(rule, situation.signals_by_window)
+        if held < rule.for_windows:
+            continue
+        obstacle = _obstacle(rule, situation, now, taken)
+        action = _nothing(rule, policy, obstacle) if obstacle else _act(rule, situation, policy)
+        if rule.action in EXCLUSIVE and not obstacle and _effect(action) in EXCLUSIVE:
+            taken = rule.name
+        actions.append(action)
+        carried.append(rule.name)
+        said.append(
+            _sentence(rule, (held, seen), situation, now)
+            + (f"Nothing is done: {obstacle}." if obstacle else _consequence(action))
+        )
+    return Plan(actions=tuple(actions), rule=", ".join(carried), rationale="\n".join(said))
+
+
+def _held(rule: Rule, windows: tuple[dict[str, Any], ...]) -> tuple[int, str]:
+    """At how many window ends in a row, up to the newest, the condition was true; and the signals it read there."""
+    condition = compile_condition(rule.when)
+    count = 0
+    for signals in reversed(windows):
+        if condition.holds(signals) is not True:
+            break
+        count += 1
+    newest = windows[-1]
+    return count, plain_signals({name: newest[name] for name in condition.names if name in newest})
+
+
+def _obstacle(rule: Rule, situation: AutopilotSituation, now: datetime, taken: str) -> str:
+    """Why the policy may not act now; empty: it may."""
+    mine = [action.at for action in situation.past if action.policy == rule.name]
+    if mine and now < max(mine) + rule.cooldown:
+        return f"the cooldown of {format_duration(rule.cooldown)} ends at {(max(mine) + rule.cooldown).isoformat()}"
+    used = _used(rule, situation, now)
+    if rule.budget_times is not None and rule.budget_per is not None and used >= rule.budget_times:
+        return f"the budget of {rule.budget_times} per {format_duration(rule.budget_per)} is used up"
+    if rule.name in situation.open_approvals:
+        return "its question has no answer yet"
+    if rule.action in EXCLUSIVE and situation.busy:
+        return f"{situation.busy} is under way"
+    if rule.action in EXCLUSIVE and taken:
+        return f"{taken} goes first, and only one of retrain and roll_back is done at a time"
+    return ""
+
+
+def _used(rule: Rule, situation: AutopilotSituation, now: datetime) -> int:
+    """Acts of this policy within the last period of its budget."""
+    if rule.budget_per is None:
+        return 0
+    since = now - rule.budget_per
+    return sum(1 for action in situation.past if action.policy == rule.name and action.at > since)
+
+
+def _act(rule: Rule, situation: AutopilotSituation, policy: AutopilotPolicy) -> Action:
+    arguments: dict[str, Any] = {"policy": rule.name}
+    kind = rule.action
+    if kind == "retrain" and rule.history is not None:
+        arguments["history"] = rule.history
+    if kind == "roll_back":
+        if situation.previous_champion is None:
+            message = "The policy says roll_back, but no verified champion came before this one: a person must look."
+            return Action(kind="notify", subject=_subject(policy), arguments={**arguments, "message": message})
+        arguments |= {"from": situation.champion, "to": situation.previous_champion}
+    if rule.message:
+        arguments["message"] = rule.message
+    action = Action(kind=kind, subject=_subject(policy), arguments=arguments)
+    if not rule.approval or kind == "ask":
+        return action
+    return Action(kind="ask", subject=_subject(policy), arguments={"policy": rule.name, "action": codec.plain(action)})
+
+
+def _nothing(rule: Rule, policy: AutopilotPolicy, obstacle: str) -> Action:
+    return Action(
+        kind="nothing", subject=_subject(policy), arguments={"policy": rule.name, "instead_of": rule.action, "why": obstacle}
+    )
+
+
+def _subject(policy: AutopilotPolicy) -> str:
+    return f"model:{policy.model}"
+
+
+def _effect(action: Action) -> str:
+    """What will be done in the end: of a question, what is asked for."""
+    asked = action.arguments.get("action")
+    return str(asked["kind"]) if action.kind == "ask" and asked else action.kind
+
+
+def _sentence(rule: Rule, seen: tuple[int, str], situation: AutopilotSituation, now: datetime) -> str:
+    held, values = seen
+    windows = "1 window" if held == 1 else f"{held} windows in a row"
+    parts = [f"{rule.name}: `{rule.when}` held for {windows} (needed: {rule.for_windows}); now {values}"]
+    mine = [action.at for action in situation.past if action.policy == rule.name]
+    parts.append(f"it last acted {_days(now - max(mine))} ago" if mine else "it never acted before")
+    if rule.budget_times is not None and rule.budget_per is not None:
+        parts.append(f"{_used(rule, situation, now)} of {rule.budget_times} per {format_duration(rule.budget_per)} used")
+    return "; ".join(parts) + ". "
+
+
+def _consequence(action: Action) -> str:
+    arguments = action.arguments
+    if action.kind == "ask" and "action" in arguments:
+        return f"A person is asked before: {_consequence(Action(**arguments['action']))}"
+    if action.kind == "retrain":
+        return f"Retrain on {arguments.get('history', 'the history that train.history names')}."
+    if action.kind == "roll_back":
+        return f"Roll back from {arguments['from']} to {arguments['to']}."
+    told = arguments.get("message", "")
+    verb = "A person is asked what to do" if action.kind == "ask" else "A person is told"
+    return f"{verb}: {told}" if told else f"{verb}."
+
+
+def _days(duration: timedelta) -> str:
+    return f"{duration / timedelta(days=1):.1f} days"

@@ -1,0 +1,63 @@
+"""What the user allows the autopilot to do."""
+
+from datetime import timedelta
+
+import msgspec
+
+from flyball.autopilot.conditions import compile_condition
+from flyball.errors import Fault, SpecError
+from flyball.spec import PolicySpec, ProjectSpec
+from flyball.spec.fields import format_duration
+
+
+class Rule(msgspec.Struct, frozen=True, kw_only=True):
+    """One policy of flyball.yaml."""
+
+    name: str
+    when: str
+    for_windows: int
+    action: str
+    """`retrain`, `roll_back`, `notify`, `ask`."""
+    history: str | None
+    """Retraining: `all`, a duration, or None: as `train.history` says."""
+    message: str
+    cooldown: timedelta
+    budget_times: int | None
+    """None: as often as it likes."""
+    budget_per: timedelta | None
+    approval: bool
+
+
+class AutopilotPolicy(msgspec.Struct, frozen=True, kw_only=True):
+    model: str
+    rules: tuple[Rule, ...]
+    """In the order of the file: the first one that may act goes first."""
+
+
+def policy_of(spec: ProjectSpec) -> AutopilotPolicy:
+    """The policies of flyball.yaml. Raises SpecError with every condition that is wrong."""
+    faults = []
+    for place, policy in enumerate(spec.policies):
+        try:
+            compile_condition(policy.when)
+        except ValueError as error:
+            faults.append(Fault(f"policies[{place}].when", repr(policy.when), str(error)))
+    if faults:
+        raise SpecError(faults)
+    return AutopilotPolicy(model=spec.model, rules=tuple(map(_rule, spec.policies)))
+
+
+def _rule(policy: PolicySpec) -> Rule:
+    history = policy.do.history
+    return Rule(
+        name=policy.name,
+        when=policy.when,
+        for_windows=policy.for_windows,
+        action=policy.do.action,
+        history=history if history is None or isinstance(history, str) else format_duration(history),
+        message=policy.do.message,
+        cooldown=policy.cooldown,
+        budget_times=policy.budget.times if policy.budget else None,
+        budget_per=policy.budget.per if policy.budget else None,
+        approval=policy.needs == "approval",
+    )

@@ -1,0 +1,61 @@
+"""What the monitors found, as the numbers and flags that conditions are about."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from flyball.records.findings import Finding, FindingKind, WindowSummary
+
+NEVER_DAYS = 100_000.0
+"""`history.days_since_retraining` before the first one."""
+
+
+class SignalInputs(msgspec.Struct, frozen=True, kw_only=True):
+    """What was seen at a window's end."""
+
+    findings: tuple[Finding, ...]
+    """On the champion since it took over, unacknowledged; this window's included."""
+    window: WindowSummary | None
+    """The champion's window that ends now; None: it had no traffic."""
+    loss_increase: float
+    """`PerformanceReading.loss_increase` of the champion; 0 while nothing is mature."""
+    champion_since: datetime
+    data_until: datetime | None
+    """Newest row that the champion was trained on or judged by; None: unknown, counted from when it took over."""
+    retrainings: tuple[datetime, ...]
+    """When each was started."""
+
+
+def gather(inputs: SignalInputs, now: datetime) -> dict[str, bool | int | float]:
+    """Every signal of records/signals.py."""
+    of = {kind: {item.subject for item in inputs.findings if item.kind is kind} for kind in FindingKind}
+    window = inputs.window
+    retrained = max(inputs.retrainings, default=None)
+    return {
+        "performance.alarm": bool(of[FindingKind.PERFORMANCE]),
+        "performance.loss_increase": float(inputs.loss_increase),
+        "drift.alarm": bool(of[FindingKind.FEATURE_DRIFT]),
+        "drift.features": len(of[FindingKind.FEATURE_DRIFT]),
+        "drift.predictions": bool(of[FindingKind.PREDICTION_DRIFT]),
+        "serving.alarm": bool(of[FindingKind.SERVING]),
+        "champion.age_days": _days(inputs.champion_since, now),
+        "champion.data_age_days": _days(inputs.data_until or inputs.champion_since, now),
+        "window.predictions": window.predictions if window else 0,
+        "window.labels": window.labels if window else 0,
+        "history.retrainings": len(inputs.retrainings),
+        "history.days_since_retraining": NEVER_DAYS if retrained is None else _days(retrained, now),
+    }
+
+
+def _days(since: datetime, now: datetime) -> float:
+    return round((now - since) / timedelta(days=1), 6)
+
+
+def plain_signals(signals: dict[str, Any]) -> str:
+    """For a sentence: `drift.features is 3, champion.age_days is 31`."""
+    return ", ".join(f"{name} is {_said(value)}" for name, value in sorted(signals.items()))
+
+
+def _said(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else f"{value:.6g}"

@@ -1,0 +1,192 @@
+"""How good is it really? Realised metrics of mature windows, and harm: evidence that the loss has risen.
+
+Harm is judged on windows, not rows: rows of one day share its weather, and a test that takes them for independent alarms at every storm. A window gives one
+number, its mean bounded loss. Null hypothesis: given the past, a window's expected loss is at most the baseline's plus the tolerance that the user states.
+Bets against it (stats/edetector.mean_bets) make a Shiryaev–Roberts e-detector whose mean run length is at least the budget's, whatever the distribution and
+dependence of the windows, as long as the null holds for each given the past.
+
+The baseline is a sample too: what is tested against is the upper end of its own interval (Student's t over the holdout's windows, error BASELINE_ALPHA). So:
+with probability at least 1 − BASELINE_ALPHA over the draw of the holdout, the mean run length without harm is at least the budget's.
+Losses below `floor` count as `floor`, in the baseline and in new windows alike: a bet may then be larger, which finds harm sooner. The hypothesis is
+about the mean of these clipped losses.
+"""
+
+import hashlib
+import math
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from flyball.errors import DataError
+from flyball.monitoring.drift import finding_id
+from flyball.monitoring.policy import DRIFT_SHARE, MonitorPolicy
+from flyball.monitoring.realised import realised
+from flyball.monitoring.reference import Baseline, Reference
+from flyball.monitoring.window import Window
+from flyball.records.evidence import Evidence
+from flyball.records.findings import Finding, FindingKind
+from flyball.stats import edetector, losses, student
+
+BASELINE_ALPHA = 0.05
+"""Chance, over the draw of the holdout, that the baseline's upper end is too low."""
+REMEMBERED = 200
+"""Windows kept to be shown; the sums go over all."""
+LEAST_WIDTH = 1e-3
+"""Between floor and bound. Without it a baseline without any spread would make every bet infinite."""
+
+
+class WindowLoss(msgspec.Struct, frozen=True, kw_only=True):
+    window: str
+    mean: float
+    n: int
+
+
+class PerformanceState(msgspec.Struct, frozen=True, kw_only=True):
+    """One unit's realised loss since it became champion."""
+
+    detectors: tuple[float, ...] = edetector.start(len(edetector.BET_FRACTIONS))
+    past: tuple[WindowLoss, ...] = ()
+    windows: int = 0
+    n: int = 0
+    """Labelled rows in all judged windows."""
+    loss_sum: float = 0.0
+    alarms: int = 0
+
+
+class PerformanceReading(msgspec.Struct, frozen=True, kw_only=True):
+    metrics: dict[str, Evidence]
+    findings: tuple[Finding, ...]
+    state: PerformanceState
+    loss_increase: float
+    """Mean bounded loss of the judged windows' rows minus the baseline's; 0 while there are none. The signal `performance.loss_increase`."""
+    note: str = ""
+
+
+class Bound(msgspec.Struct, frozen=True, kw_only=True):
+    """What a window's expected loss is tested against."""
+
+    floor: float
+    """Losses below it count as it."""
+    mean: float
+    """Of the baseline's clipped window means."""
+    upper: float
+    """Of its interval."""
+
+
+def judge(
+    reference: Reference,
+    state: PerformanceState,
+    outcomes: tuple[ArrayLike, ArrayLike],
+    window: Window,
+    policy: MonitorPolicy,
+) -> PerformanceReading:
+    """Judge one mature window, once; a second look at it changes nothing. Whether it is mature the caller asks `maturity.is_mature`.
+
+    `outcomes`: scores (n_rows, n_scores) and labels (n_rows,) of the rows that have a label: class indices, or numbers for regression.
+    Raises DataError when they do not belong together.
+    """
+    scores, labels = _checked(*outcomes)
+    metrics = realised(reference, scores, labels, window)
+    if any(past.window == window.id for past in state.past):
+        return _reading(reference, metrics, state, note="this window was judged before")
+    if labels.size < policy.min_rows:
+        return _reading(
+            reference, metrics, state, note=f"{labels.size} labels are fewer than min_rows {policy.min_rows}: shown, not tested"
+        )
+    observed = losses.bounded_loss(reference.task, scores, labels, reference.scale)
+    observed = observed[np.isfinite(observed)]
+    moved_on = _step(reference, state, observed, window, policy)
+    reached = edetector.level(moved_on.detectors)
+    if reached < policy.harm_run_length:
+        return _reading(reference, metrics, moved_on)
+    finding = _finding(reference, moved_on, window, policy)
+    fresh = edetector.start(len(edetector.BET_FRACTIONS))
+    return _reading(
+        reference, metrics, msgspec.structs.replace(moved_on, detectors=fresh, alarms=state.alarms + 1), findings=(finding,)
+    )
+
+
+def bound_of(baseline: Baseline) -> Bound:
+    """The baseline's clipped mean and its upper end: t over windows; over rows' worst case where there are fewer than two windows."""
+    means = np.asarray(baseline.window_means or (baseline.mean,), dtype=np.float64)
+    spread = float(means.std(ddof=1)) if means.size > 1 else 0.5
+    floor = max(float(means.mean()) - spread, 0.0)
+    clipped = np.maximum(means, floor)
+    centre = float(clipped.mean())
+    if means.size < 2:
+        return Bound(floor=floor, mean=centre, upper=min(centre + 1.0 / math.sqrt(max(baseline.n, 1)), 1.0))
+    margin = student.t_quantile(1.0 - BASELINE_ALPHA, means.size - 1) * float(clipped.std(ddof=1)) / math.sqrt(means.size)
+    return Bound(floor=floor, mean=centre, upper=min(centre + margin, 1.0))
+
+
+def _checked(scores: ArrayLike, labels: ArrayLike) -> tuple[NDArray[np.float64], NDArray[Any]]:
+    table, truth = np.asarray(scores, dtype=np.float64), np.asarray(labels)
+    if len(table) != len(truth):
+        raise DataError(f"{len(table)} scores and {len(truth)} labels", expected="one label per score")
+    return table.reshape(len(table), -1), truth
+
+
+def _step(
+    reference: Reference, state: PerformanceState, observed: NDArray[np.float64], window: Window, policy: MonitorPolicy
+) -> PerformanceState:
+    bound = bound_of(reference.baseline)
+    mean = float(f"{observed.mean():.8g}")
+    limit = max(bound.upper + policy.tolerance, bound.floor + LEAST_WIDTH)
+    bets = edetector.mean_bets(max(mean, bound.floor), limit, bound.floor)
+    detectors = tuple(float(f"{value:.8g}") for value in edetector.advance(state.detectors, bets))
+    seen = WindowLoss(window=window.id, mean=mean, n=int(observed.size))
+    return msgspec.structs.replace(
+        state,
+        detectors=detectors,
+        past=(*state.past, seen)[-REMEMBERED:],
+        windows=state.windows + 1,
+        n=state.n + seen.n,
+        loss_sum=float(f"{state.loss_sum + float(observed.sum()):.12g}"),
+    )
+
+
+def _reading(
+    reference: Reference,
+    metrics: dict[str, Evidence],
+    state: PerformanceState,
+    *,
+    findings: tuple[Finding, ...] = (),
+    note: str = "",
+) -> PerformanceReading:
+    increase = round(state.loss_sum / state.n - reference.baseline.mean, 6) if state.n else 0.0
+    return PerformanceReading(metrics=metrics, findings=findings, state=state, loss_increase=increase, note=note)
+
+
+def _finding(reference: Reference, state: PerformanceState, window: Window, policy: MonitorPolicy) -> Finding:
+    bound = bound_of(reference.baseline)
+    increase = round(state.loss_sum / state.n - reference.baseline.mean, 6)
+    recent = state.past[-7:]
+    last = sum(item.mean * item.n for item in recent) / sum(item.n for item in recent)
+    evidence = Evidence(
+        name="harm_detector",
+        value=round(edetector.level(state.detectors), 3),
+        n=state.windows,
+        unit="windows",
+        since=window.start,
+        until=window.end,
+        method="betting on window means, Shiryaev–Roberts e-detector (arXiv 2203.03532; Podkopaev & Ramdas 2110.06177)",
+        inputs=hashlib.sha256(repr(state.past).encode()).hexdigest(),
+        note=f"mean run length at least {policy.harm_run_length:g} windows without harm, unless the holdout was drawn too kind (chance {BASELINE_ALPHA:g})",
+    )
+    limit = f"{bound.upper:.4f} (upper end of the baseline {reference.baseline.mean:.4f}) + {policy.tolerance:g} tolerated"
+    return Finding(
+        id=finding_id(FindingKind.PERFORMANCE, window, "loss"),
+        kind=FindingKind.PERFORMANCE,
+        model=window.model,
+        unit=window.unit,
+        subject="loss",
+        window_start=window.start,
+        window_end=window.end,
+        effect=increase,
+        effect_unit="increase of the mean bounded loss",
+        evidence=evidence,
+        share_of_budget=1.0 - DRIFT_SHARE,
+        words=f"mean loss {last:.4f} over the last {len(recent)} mature windows, more than {limit}; since it became champion {increase:+.4f}",
+    )

@@ -1,0 +1,19 @@
+"""The stretch of traffic that a monitor judges."""
+
+from datetime import datetime
+
+import msgspec
+
+
+class Window(msgspec.Struct, frozen=True, kw_only=True):
+    """One unit's traffic with start ≤ event time < end."""
+
+    model: str
+    unit: str
+    start: datetime
+    end: datetime
+
+    @property
+    def id(self) -> str:
+        """The same window is the same text, in every replay."""
+        return f"{self.model}/{self.unit}/{self.start.isoformat()}/{self.end.isoformat()}"

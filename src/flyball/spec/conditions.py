@@ -1,0 +1,94 @@
+"""The check of a policy's condition: its syntax, its names, and that it answers yes or no. Needs no data, so that flyball.yaml is checked with it.
+
+The language is CEL, evaluated by `common-expression-language` (cel-rust). Its parser lists only the roots of names, so the dotted names are read from the text.
+"""
+
+import re
+from difflib import get_close_matches
+from itertools import product
+from typing import Any
+
+from flyball.records.signals import SIGNALS
+
+_STRING = re.compile(r"\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*'")
+_NAME = re.compile(r"(?<![\w.])[A-Za-z_]\w*(?:\s*\.\s*[A-Za-z_]\w*)*(?!\w)(\s*\()?")
+_WORDS = frozenset({"true", "false", "null", "in"})
+_PROBES = (0.0, 1.0, 1e6)
+"""Numbers that a condition is tried on: with these most comparisons go both ways, so that few branches stay untried."""
+
+
+def check_condition(text: str) -> tuple[str, ...]:
+    """The signals that a condition uses, sorted. Raises ValueError saying what was found, what was expected, and did you mean."""
+    import cel
+
+    try:
+        program = cel.compile(text)
+    except ValueError as error:
+        raise ValueError(f"a condition in CEL, found {text!r}: {_short(error)}") from None
+    names = _names(text)
+    unknown = [name for name in names if name not in SIGNALS]
+    if unknown:
+        raise ValueError(_unknown(unknown))
+    for values in _situations(names):
+        _try(program, text, values)
+    return names
+
+
+def nested(signals: dict[str, Any]) -> dict[str, Any]:
+    """`{"drift.alarm": True}` → `{"drift": {"alarm": True}}`, each of the type that the table of signals says: CEL does not mix 1 and 1.0."""
+    tree: dict[str, Any] = {}
+    for name, value in signals.items():
+        if name in SIGNALS:
+            root, _, leaf = name.partition(".")
+            tree.setdefault(root, {})[leaf] = SIGNALS[name].type(value)
+    return tree
+
+
+def _names(text: str) -> tuple[str, ...]:
+    """Dotted names outside of strings; a method's name after the last dot is not part of them, nor is a function's."""
+    found: set[str] = set()
+    for match in _NAME.finditer(_STRING.sub('""', text)):
+        parts = [part.strip() for part in match[0].rstrip("( \t\n").split(".")]
+        if match[1]:
+            parts = parts[:-1]
+        name = ".".join(parts)
+        if name and name not in _WORDS:
+            found.add(name)
+    return tuple(sorted(found))
+
+
+def _unknown(unknown: list[str]) -> str:
+    said = []
+    for name in unknown:
+        close = (
+            get_close_matches(name, SIGNALS, n=1, cutoff=0.5) or [other for other in SIGNALS if other.startswith(f"{name}.")][:1]
+        )
+        said.append(f"{name!r}" + (f" (did you mean {close[0]}?)" if close else ""))
+    return f"names of signals, found {', '.join(said)}; known are {', '.join(SIGNALS)}"
+
+
+def _situations(names: tuple[str, ...]) -> list[dict[str, Any]]:
+    """Every combination of yes and no with numbers that are small, middling and large, all numbers alike."""
+    flags = [name for name in names if SIGNALS[name].type is bool]
+    numbers = [name for name in names if SIGNALS[name].type is not bool]
+    return [
+        dict(zip(flags, chosen, strict=True)) | dict.fromkeys(numbers, probe)
+        for chosen in product((False, True), repeat=len(flags))
+        for probe in _PROBES
+    ]
+
+
+def _try(program: Any, text: str, values: dict[str, Any]) -> None:
+    try:
+        answer = program.execute(nested(values))
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(f"a condition that can be evaluated, found {text!r}: {_short(error)}") from None
+    if not isinstance(answer, bool):
+        # not a TypeError: it is the text that is wrong, and pydantic collects only a ValueError
+        raise ValueError(f"a condition that answers true or false, found {text!r}, which answers {answer!r}")  # noqa: TRY004
+
+
+def _short(error: Exception) -> str:
+    """The parser's first line, without its list of every token that could follow."""
+    line = str(error).splitlines()[0]
+    return line.split(" expecting {", maxsplit=1)[0][:200]
