@@ -5,6 +5,7 @@ from datetime import timedelta
 from difflib import get_close_matches
 from typing import Any, NamedTuple
 
+from flyball.spec.conditions import check_condition
 from flyball.spec.fields import format_duration, parse_duration, parse_share
 from flyball.spec.project import CLASSIFICATION, REGRESSION
 from flyball.spec.tree import Path
@@ -144,10 +145,6 @@ def _policies(tree: Raw) -> Iterator[Cross]:
 
 
 def _condition(text: str, path: Path) -> Iterator[Cross]:
-    try:
-        from flyball.spec.conditions import check_condition  # type: ignore[import-not-found]
-    except ModuleNotFoundError:
-        return
     try:
         check_condition(text)
     except ValueError as error:

@@ -1,0 +1,59 @@
+"""The `flyball` command: every sub-command with its help, nothing else."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from flyball import __version__
+from flyball.cli import init, loop, orders, proofs, reading
+from flyball.cli.doors import Doors, quiet_traceback
+from flyball.cli.session import session_of
+
+app = typer.Typer(
+    name="flyball", cls=Doors, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich",
+    help="Take a machine-learning model from data to production, keep it healthy there, and prove what was done and why.",
+    epilog="Start with: flyball init shop && cd shop && flyball run && flyball up",
+)  # fmt: skip
+
+
+def _example(line: str) -> str:
+    """The last line of a command's help."""
+    return f"Example: {line}"
+
+
+def _show_version(value: bool) -> None:  # noqa: FBT001 - typer's signature
+    if value:
+        typer.echo(f"flyball {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.", callback=_show_version, is_eager=True)] = False,  # noqa: ARG001
+    debug: Annotated[
+        bool, typer.Option("--debug", envvar="FLYBALL_DEBUG", help="Show where an unforeseen error came from.")
+    ] = False,
+) -> None:
+    session_of(context).screen.debug = debug
+    if not debug:
+        sys.excepthook = quiet_traceback
+
+
+app.command(epilog=_example("flyball init shop"))(init.init)
+app.command(epilog=_example("flyball run"))(loop.run)
+app.command(epilog=_example("flyball up --detach"))(loop.up)
+app.command(epilog=_example("flyball down"))(loop.down)
+app.command(epilog=_example("flyball status"))(reading.status)
+app.command(epilog=_example("flyball versions --json"))(reading.versions)
+app.command(epilog=_example("flyball decisions --open"))(reading.decisions)
+app.command(epilog=_example("flyball explain d-000012"))(reading.explain)
+app.command(epilog=_example('flyball rollback --reason "returns are predicted too low"'))(orders.rollback)
+app.command(epilog=_example('flyball approve d-000012 --reason "seen the report"'))(orders.approve)
+app.command(epilog=_example('flyball refuse d-000012 --reason "not before the sale"'))(orders.refuse)
+app.command(epilog=_example("flyball replay --since 2013-03-01 --until 2013-06-01"))(proofs.replay)
+app.command(epilog=_example("flyball verify"))(proofs.verify)
+app.command(epilog=_example("flyball doctor"))(proofs.doctor)
+app.command("control", hidden=True, epilog=_example("flyball control"))(loop.control)
+app.command("step-child", hidden=True, epilog=_example("flyball step-child .flyball/jobs/j-0001"))(loop.step_child)

@@ -1,0 +1,65 @@
+"""The frame of all commands: options that every one has, and what becomes of an error."""
+
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from flyball.cli.session import session_of
+from flyball.errors import FlyballError
+
+INTERRUPTED = 130
+"""128 + SIGINT, as shells have it."""
+ANSWER_IS_NO = 1
+"""The command did its work and the answer is no: a gate refused, something does not verify."""
+
+
+class Doors(TyperGroup):
+    """Turns what is raised into a sentence and an exit code. Nobody meets a stack trace who did not ask for one."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except FlyballError as error:
+            session_of(ctx).screen.fail(error)
+            raise typer.Exit(error.exit_code) from None
+        except KeyboardInterrupt:
+            session_of(ctx).screen.say("bad", "Interrupted. Nothing is lost: the same command goes on where it was.")
+            raise typer.Exit(INTERRUPTED) from None
+
+
+def quiet_traceback(kind: type[BaseException], error: BaseException, _trace: TracebackType | None) -> None:
+    """`sys.excepthook` for what nobody foresaw: ours to mend, said so."""
+    sys.stderr.write(
+        f"✗ Flyball itself failed: {kind.__name__}: {error}. This is a fault of ours, not yours. "
+        "Next: run the same with `flyball --debug …` and report what it prints.\n"
+    )
+
+
+def _remember_json(ctx: typer.Context, value: bool) -> bool:  # noqa: FBT001 - typer's signature
+    session_of(ctx).screen.as_json = value
+    return value
+
+
+Json = Annotated[
+    bool,
+    typer.Option(
+        "--json", help="Answer with one JSON document on stdout; progress goes to stderr.", callback=_remember_json, is_eager=True
+    ),
+]
+Project = Annotated[Path, typer.Option("--project", metavar="DIR", help="The project's directory.", file_okay=False)]
+Reason = Annotated[str, typer.Option("--reason", help="Why; kept with the order in the ledger.")]
+
+
+def actor() -> str:
+    """Who gives an order from a terminal: the account's name."""
+    import getpass
+
+    try:
+        return f"user:{getpass.getuser()}"
+    except (OSError, KeyError):
+        # A container may run as a number without an account.
+        return "user:unknown"

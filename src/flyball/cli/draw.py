@@ -1,0 +1,84 @@
+"""The few shapes that answers are drawn in: a table, a list of facts, a heading; times, numbers and intervals as people read them."""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from flyball.cli.screen import harmless
+from flyball.records.evidence import Evidence, Outcome
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+Cell = str | tuple[str, str]
+"""Text, or text and its style."""
+
+OUTCOME_STYLES = {Outcome.PASS: "green", Outcome.FAIL: "bold red", Outcome.INCONCLUSIVE: "yellow", Outcome.ERROR: "magenta"}
+
+
+def text(cell: Cell) -> Text:
+    words, style = cell if isinstance(cell, tuple) else (cell, "")
+    return Text(harmless(words), style=style)
+
+
+def table(
+    columns: Sequence[str], rows: Iterable[Sequence[Cell]], *, plain: bool, title: str = "", right: Sequence[str] = ()
+) -> Table:
+    """A table; plain: no box, so that other programs can read it."""
+    drawn = Table(
+        box=None if plain else box.ROUNDED, title=None if plain or not title else title, title_justify="left", title_style="bold",
+        header_style="" if plain else "bold", border_style="dim", pad_edge=not plain,
+    )  # fmt: skip
+    for column in columns:
+        drawn.add_column(column, justify="right" if column in right else "left", overflow="fold", no_wrap=plain)
+    for row in rows:
+        drawn.add_row(*(text(cell) for cell in row))
+    return drawn
+
+
+def facts(pairs: Iterable[tuple[str, Cell]]) -> "RenderableType":
+    """`name  value` lines."""
+    drawn = Table.grid(padding=(0, 2))
+    drawn.add_column(style="dim")
+    drawn.add_column(overflow="fold")
+    for name, value in pairs:
+        drawn.add_row(name, text(value))
+    return drawn
+
+
+def heading(words: str) -> Text:
+    return Text(f"\n{words}", style="bold")
+
+
+def when(moment: datetime | None) -> str:
+    """`2026-11-22 14:03 UTC`."""
+    return "" if moment is None else moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def number(value: float | None) -> str:
+    return "not measured" if value is None else f"{value:.4g}"
+
+
+def measured(evidence: Evidence) -> str:
+    """`0.7191 [0.7012, 0.7370]`."""
+    if evidence.value is None:
+        return f"not measured ({evidence.note})" if evidence.note else "not measured"
+    if evidence.lower is None and evidence.upper is None:
+        return number(evidence.value)
+    lower, upper = ("…" if bound is None else number(bound) for bound in (evidence.lower, evidence.upper))
+    return f"{number(evidence.value)} [{lower}, {upper}]"
+
+
+def outcome(value: Outcome) -> Cell:
+    return (value.value, OUTCOME_STYLES[value])
+
+
+def verdict_sure(evidence: Evidence) -> str:
+    """What error rate is claimed."""
+    if evidence.alpha is None:
+        return ""
+    return f"{evidence.alpha:.3g}, {'at all looks' if evidence.anytime else 'at this look'}"

@@ -1,0 +1,67 @@
+"""Commands that start and end things: run, up, down, and the two that Flyball calls itself."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flyball.cli.doors import ANSWER_IS_NO, Json, Project
+from flyball.cli.session import session_of
+
+
+def run(context: typer.Context, project: Project = Path(), _json: Json = False) -> None:
+    """Train a model from the present data, judge it at the gates, and register it if it passes."""
+    from flyball.cli import tell_run
+    from flyball.records.evidence import Outcome
+
+    session = session_of(context)
+    workspace = session.opener(project)
+    with session.screen.working("Running the pipeline") as say:
+        report = workspace.run(say)
+    session.screen.answer(report, tell_run.run_report)
+    if report.outcome is not Outcome.PASS:
+        raise typer.Exit(ANSWER_IS_NO)
+
+
+def up(
+    context: typer.Context,
+    detach: Annotated[bool, typer.Option("--detach", "-d", help="Go on in the background.")] = False,
+    project: Project = Path(),
+    _json: Json = False,
+) -> None:
+    """Serve the champion: start the gateway and the control process of this project."""
+    from flyball.cli import tell_run
+
+    session = session_of(context)
+    workspace = session.opener(project)
+    with session.screen.working("Starting") as say:
+        report = workspace.up(detach, say)
+    session.screen.answer(report, tell_run.up_report)
+
+
+def down(context: typer.Context, project: Project = Path(), _json: Json = False) -> None:
+    """Stop the processes that `flyball up` started for this project."""
+    session = session_of(context)
+    stopped = session.opener(project).down()
+    if session.screen.as_json:
+        session.screen.document({"stopped": stopped})
+    else:
+        session.screen.say("good" if stopped else "plain", "Stopped." if stopped else "Nothing was running.")
+
+
+def control(project: Project = Path()) -> None:
+    """The control process (Flyball starts it itself): ticks, API and pages."""
+    import os
+    import sys
+
+    # In place of this process: signals and the exit code are then the control process's own.
+    os.execv(sys.executable, [sys.executable, "-m", "flyball.web", str(project)])  # noqa: S606 - no shell, fixed arguments
+
+
+def step_child(
+    context: typer.Context,
+    job_dir: Annotated[Path, typer.Argument(metavar="JOB_DIR", help="The job's directory.")],
+    project: Project = Path(),
+) -> None:
+    """The steps of one job (Flyball starts it itself)."""
+    raise typer.Exit(session_of(context).opener(project).step_child(job_dir))

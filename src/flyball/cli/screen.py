@@ -1,0 +1,112 @@
+"""Where answers go: rich on a terminal, plain lines in a pipe, one JSON document with --json."""
+
+import re
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+    from rich.status import Status
+
+    from flyball.errors import FlyballError
+
+T = TypeVar("T")
+
+_WIDE = 1000
+"""Columns in a pipe: a table is never cut there."""
+_MARKS = {"step": "·", "decision": "◆", "finding": "▲", "good": "✓", "bad": "✗", "plain": " "}
+_COLOURS = {"step": "dim", "decision": "bold cyan", "finding": "yellow", "good": "green", "bad": "bold red", "plain": ""}
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def harmless(text: str) -> str:
+    """`text` without the control characters that would move a terminal's cursor or colours: names and reasons come from anywhere."""
+    return _CONTROLS.sub("�", text)
+
+
+class Screen:
+    """The terminal of one call."""
+
+    def __init__(self) -> None:
+        self.as_json = False
+        self.debug = False
+        self._status: Status | None = None
+        self._consoles: dict[bool, Console] = {}
+
+    def console(self, *, error: bool = False) -> "Console":
+        if error not in self._consoles:
+            self._consoles[error] = _make_console(error=error)
+        return self._consoles[error]
+
+    @property
+    def plain(self) -> bool:
+        """No boxes, no spinners: somebody else's program reads, or colours are not wanted."""
+        console = self.console()
+        return not console.is_terminal or console.no_color
+
+    def say(self, style: str, sentence: str) -> None:
+        """One line of progress; with --json on stderr, so that stdout stays one document."""
+        from rich.text import Text
+
+        if self._status is not None and style == "step":
+            self._status.update(Text(harmless(sentence), style="dim"))
+        line = Text(f"{_MARKS.get(style, ' ')} {harmless(sentence)}", style=_COLOURS.get(style, ""))
+        self.console(error=self.as_json).print(line, soft_wrap=True)
+
+    @contextmanager
+    def working(self, words: str) -> Iterator[Callable[[str, str], None]]:
+        """A spinner while something takes time (terminals only); gives the `say` to hand on."""
+        if self.plain or self.as_json:
+            yield self.say
+            return
+        with self.console().status(words) as status:
+            self._status = status
+            try:
+                yield self.say
+            finally:
+                self._status = None
+
+    def answer(self, report: T, render: "Callable[[T, bool], RenderableType]") -> None:
+        """The answer of a command: `report` itself as JSON, or what `render(report, plain)` draws."""
+        if self.as_json:
+            self.document(report)
+        else:
+            self.console().print(render(report, self.plain), soft_wrap=self.plain)
+
+    def document(self, value: Any) -> None:
+        """One JSON document on stdout."""
+        from flyball.records import codec
+
+        sys.stdout.write(codec.encode(value).decode() + "\n")
+        sys.stdout.flush()
+
+    def fail(self, error: "FlyballError") -> None:
+        """What went wrong and what to do, on stderr; with --json also as the document."""
+        from rich.text import Text
+
+        self.console(error=True).print(Text("✗ " + _lines(error.message), style="red"), soft_wrap=True)
+        if self.as_json:
+            faults = [
+                dict(zip(("path", "found", "expected", "hint"), fault, strict=True)) for fault in getattr(error, "faults", ())
+            ]
+            body = {"kind": type(error).__name__, "message": error.message, "next_step": error.next_step, "faults": faults}
+            self.document({"error": body})
+
+
+def _lines(message: str) -> str:
+    return "\n".join(harmless(line) for line in message.split("\n"))
+
+
+def _make_console(*, error: bool) -> "Console":
+    from rich.console import Console
+
+    stream = sys.stderr if error else sys.stdout
+    if hasattr(stream, "reconfigure"):
+        # A terminal in ASCII shows a question mark instead of ending the command.
+        stream.reconfigure(errors="replace")
+    console = Console(file=stream, markup=False, highlight=False, emoji=False)
+    if not console.is_terminal:
+        console = Console(file=stream, markup=False, highlight=False, emoji=False, width=_WIDE, no_color=True)
+    return console

@@ -1,0 +1,86 @@
+"""What every command shares: how a project is opened, and where its answer goes."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import typer
+
+from flyball.cli.screen import Screen
+
+if TYPE_CHECKING:
+    from flyball.control import reports
+    from flyball.control.ports import Say
+
+
+class Loop(Protocol):
+    """What starts, ends or lives through the loop."""
+
+    def run(self, say: "Say") -> "reports.RunReport": ...
+
+    def up(self, detach: bool, say: "Say") -> "reports.UpReport":  # noqa: FBT001 - a command's own flag
+        ...
+
+    def down(self) -> bool: ...
+
+    def replay(
+        self, since: datetime | None, until: datetime | None, say: "Say", *, output: Path | None = None
+    ) -> "reports.ReplayReport": ...
+
+    def step_child(self, job_dir: Path) -> int: ...
+
+
+class Reading(Protocol):
+    """What only looks."""
+
+    def status(self) -> "reports.StatusReport": ...
+
+    def versions(self) -> "tuple[reports.VersionRow, ...]": ...
+
+    def decisions(self, open_only: bool) -> "tuple[reports.DecisionRow, ...]":  # noqa: FBT001 - a command's own flag
+        ...
+
+    def explain(self, decision_id: str) -> "reports.Explanation": ...
+
+    def verify(self) -> "reports.VerifyReport": ...
+
+    def doctor(self) -> "tuple[reports.Check, ...]": ...
+
+
+class Orders(Protocol):
+    """What a person orders."""
+
+    def rollback(self, reason: str, actor: str) -> "reports.CommandReport": ...
+
+    def approve(self, decision_id: str, actor: str, reason: str) -> "reports.CommandReport": ...
+
+    def refuse(self, decision_id: str, actor: str, reason: str) -> "reports.CommandReport": ...
+
+
+class Workspace(Loop, Reading, Orders, Protocol):
+    """A project with its state, as the terminal sees it; `wiring.open_workspace` makes it."""
+
+
+def open_project(directory: Path) -> Workspace:
+    """The real one."""
+    from flyball import wiring
+
+    return wiring.open_workspace(directory)  # type: ignore[attr-defined,no-any-return]
+
+
+@dataclass
+class Session:
+    """One call of the command."""
+
+    opener: Callable[[Path], Workspace] = open_project
+    screen: Screen = field(default_factory=Screen)
+
+
+def session_of(context: typer.Context) -> Session:
+    """The session of this call, made when nobody gave one."""
+    root = context.find_root()
+    if not isinstance(root.obj, Session):
+        root.obj = Session()
+    return root.obj

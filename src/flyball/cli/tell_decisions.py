@@ -1,0 +1,67 @@
+"""What `decisions`, `explain` and the orders print."""
+
+from typing import TYPE_CHECKING
+
+from rich.console import Group
+
+from flyball.cli import draw
+from flyball.cli.tell_run import gate_table
+from flyball.control.reports import CommandReport, DecisionRow, Explanation
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+
+def decision_rows(rows: tuple[DecisionRow, ...], plain: bool) -> "RenderableType":  # noqa: FBT001 - Screen.answer's shape
+    if not rows:
+        return draw.text("Nothing was decided, or nothing waits.")
+    cells = [
+        ((row.id, "bold"), draw.when(row.at), row.room, row.rule, ", ".join(row.actions), ("waits for you", "bold yellow") if row.open else "",
+         row.rationale)
+        for row in rows
+    ]  # fmt: skip
+    return draw.table(("decision", "at", "room", "rule", "actions", "open", "why"), cells, plain=plain)
+
+
+def explanation(report: Explanation, plain: bool) -> "RenderableType":  # noqa: FBT001 - Screen.answer's shape
+    decision = report.decision
+    actions = ", ".join(f"{action.kind} {action.subject}" for action in decision.plan.actions) or "nothing"
+    parts: list[RenderableType] = [
+        draw.facts((
+            ("decision", f"{decision.id} by {decision.room}"), ("at", draw.when(decision.now)), ("rule", decision.plan.rule),
+            ("actions", actions), ("replay", _replay(report)),
+        )),
+        draw.heading("Why"), draw.text(report.rationale),
+    ]  # fmt: skip
+    if report.verdicts:
+        parts += [draw.heading("Evidence"), gate_table(report.verdicts, plain=plain, title="")]
+    if report.approval is not None:
+        parts += [draw.heading("Approval"), draw.text(_approval(report))]
+    if report.afterwards:
+        parts += [draw.heading("Afterwards"), *(draw.text(f"· {line}") for line in report.afterwards)]
+    return Group(*parts)
+
+
+def _replay(report: Explanation) -> draw.Cell:
+    if report.replayed_equal is None:
+        return (f"not possible: {report.replay_note}", "yellow")
+    if report.replayed_equal:
+        return ("the same policy, situation and time give the same decision, byte for byte", "green")
+    return (f"gives ANOTHER decision: {report.replay_note}", "bold red")
+
+
+def _approval(report: Explanation) -> str:
+    approval = report.approval
+    if approval is None:
+        return ""
+    if approval.answer is None:
+        return f"Waits for a person since {draw.when(approval.requested_at)}. Next: flyball approve {approval.decision} or flyball refuse {approval.decision}"
+    reason = f": {approval.reason}" if approval.reason else ""
+    return f"{approval.answer} by {approval.answered_by} at {draw.when(approval.answered_at)}{reason}"
+
+
+def command_report(report: CommandReport, plain: bool) -> "RenderableType":  # noqa: ARG001, FBT001 - Screen.answer's shape
+    lines: list[RenderableType] = [draw.text((report.words, "green" if report.accepted else "yellow"))]
+    if report.next_step:
+        lines.append(draw.text(f"Next: {report.next_step}"))
+    return Group(*lines)

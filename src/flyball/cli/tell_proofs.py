@@ -1,0 +1,42 @@
+"""What `verify` and `doctor` print."""
+
+from typing import TYPE_CHECKING
+
+from rich.console import Group
+
+from flyball.cli import draw
+from flyball.control.reports import Check, VerifyReport
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+
+def verify_report(report: VerifyReport, plain: bool) -> "RenderableType":  # noqa: FBT001 - Screen.answer's shape
+    rows = [
+        ("ledger", f"{report.events} entries", _faults(report.ledger_faults)),
+        ("artifacts", f"{report.artifacts} versions", _faults(report.artifact_faults)),
+        (
+            "decisions",
+            f"{report.decisions_equal} of {report.decisions_replayed} replayed equal",
+            _faults(report.decisions_unequal),
+        ),
+    ]
+    bad = "Something does not hold. Next: keep the files as they are, and restore a backup beside them."
+    verdict: draw.Cell = ("All of it holds.", "green") if report.ok else (bad, "bold red")
+    return Group(draw.table(("what", "checked", "faults"), rows, plain=plain), draw.text(verdict))
+
+
+def _faults(faults: tuple[str, ...]) -> draw.Cell:
+    return ("\n".join(faults), "bold red") if faults else ("none", "green")
+
+
+def checks(rows: tuple[Check, ...], plain: bool) -> "RenderableType":  # noqa: FBT001 - Screen.answer's shape
+    return draw.table(
+        ("check", "state", "found", "next"), [(row.name, _state(row), row.words, row.next_step) for row in rows], plain=plain
+    )
+
+
+def _state(check: Check) -> draw.Cell:
+    if check.ok == "skipped":
+        return ("skipped", "dim")
+    return ("well", "green") if check.ok else ("mend", "bold red")

@@ -1,0 +1,102 @@
+"""What `run` and `up` print."""
+
+import json
+import shlex
+from typing import TYPE_CHECKING
+
+from rich.console import Group
+
+from flyball.cli import draw
+from flyball.control.reports import RunReport, UpReport
+from flyball.records.evidence import Outcome, Verdict
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+
+def run_report(report: RunReport, plain: bool) -> "RenderableType":  # noqa: FBT001 - Screen.answer's shape
+    parts: list[RenderableType] = []
+    if report.steps:
+        rows = [(step.step, f"{step.seconds:.2f} s", _told(step.values)) for step in report.steps]
+        parts.append(draw.table(("step", "took", "result"), rows, plain=plain, title="Pipeline", right=("took",)))
+    if report.verdicts:
+        parts.append(gate_table(report.verdicts, plain=plain))
+    style = draw.OUTCOME_STYLES[report.outcome]
+    parts.append(draw.text((report.words, style)))
+    if report.job.error:
+        parts.append(draw.text((report.job.error, "red")))
+    parts.append(draw.text(_next(report)))
+    return Group(*parts)
+
+
+def gate_table(verdicts: tuple[Verdict, ...], *, plain: bool, title: str = "Gates") -> "RenderableType":
+    """Each verdict with its measurement, its error rate and its sentence."""
+    rows = [
+        (verdict.rule, draw.outcome(verdict.outcome), draw.measured(verdict.evidence), f"{verdict.evidence.n} {verdict.evidence.unit}",
+         draw.verdict_sure(verdict.evidence), verdict.words)
+        for verdict in verdicts
+    ]  # fmt: skip
+    return draw.table(("rule", "outcome", "measured", "n", "error rate", "why"), rows, plain=plain, title=title, right=("n",))
+
+
+def _told(values: object) -> str:
+    """A step's small values on one line; nested ones are for --json."""
+    if not isinstance(values, dict):
+        return ""
+    return ", ".join([f"{name} {_brief(value)}" for name, value in values.items() if isinstance(value, str | int | float)][:4])
+
+
+def _brief(value: str | float) -> str:
+    if isinstance(value, str):
+        return value[:12] if len(value) == 64 else value  # a digest is known by its beginning
+    return draw.number(value) if isinstance(value, float) else str(value)
+
+
+def _next(report: RunReport) -> str:
+    if report.outcome is not Outcome.PASS:
+        return "Next: look at what did not pass, change pipeline.py or flyball.yaml, and run again."
+    return "Next: flyball up (serve it), flyball versions (see it beside the others)."
+
+
+def up_report(report: UpReport, plain: bool) -> "RenderableType":  # noqa: ARG001, FBT001 - Screen.answer's shape
+    parts: list[RenderableType] = [
+        draw.text(("Already running." if report.already else "Running.", "green")),
+        draw.facts((
+            ("gateway", report.gateway_url), ("control, pages", report.control_url), ("process", str(report.pid)),
+            ("token", report.token_file),
+        )),
+    ]  # fmt: skip
+    if report.example_row:
+        parts += [
+            draw.heading("Ask for a prediction:"),
+            draw.text(prediction_curl(report)),
+            draw.heading("Say what became of it (put the id in):"),
+        ]
+        parts += [draw.text(label_curl(report))]
+    else:
+        parts.append(
+            draw.text(
+                ("Nothing is served yet: a model becomes champion when it has passed its gates. Next: flyball run", "yellow")
+            )
+        )
+    parts.append(draw.text("\nNext: flyball status (what answers, how well), flyball down (stop)."))
+    return Group(*parts)
+
+
+def prediction_curl(report: UpReport) -> str:
+    """Ready to paste: one row that the model takes."""
+    return _curl(report, "predict", {"rows": [report.example_row]})
+
+
+def label_curl(report: UpReport) -> str:
+    """Ready to paste, but for the prediction's id."""
+    return _curl(report, "labels", {"labels": [{"id": "PREDICTION_ID", "label": report.example_label}]})
+
+
+def _curl(report: UpReport, verb: str, body: object) -> str:
+    quoted = shlex.quote(json.dumps(body, ensure_ascii=False))
+    return (
+        f"curl -s {report.gateway_url}/v1/models/{report.model}/{verb} \\\n"
+        f'  -H "Authorization: Bearer $(cat {shlex.quote(report.token_file)})" -H "Content-Type: application/json" \\\n'
+        f"  -d {quoted}"
+    )

@@ -1,0 +1,106 @@
+"""What `status` and `versions` print."""
+
+from typing import TYPE_CHECKING
+
+from rich.console import Group
+
+from flyball.cli import draw
+from flyball.control.reports import GatewayRow, StatusReport, VersionRow
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+
+def status_report(report: StatusReport, plain: bool) -> "RenderableType":  # noqa: FBT001 - Screen.answer's shape
+    parts: list[RenderableType] = [draw.facts(_facts(report))]
+    if report.gateways:
+        rows = [
+            (row.worker, str(row.pid), ", ".join(row.units), str(row.revision or ""), _gateway(row)) for row in report.gateways
+        ]
+        parts.append(draw.table(("gateway", "pid", "serves", "table", "state"), rows, plain=plain))
+    if report.windows:
+        parts.append(_windows(report, plain=plain))
+    if report.findings:
+        found = [
+            (f.kind.value, f.subject, draw.when(f.window_end), f"{draw.number(f.effect)} {f.effect_unit}", f.words)
+            for f in report.findings
+        ]
+        parts.append(
+            draw.table(("finding", "of", "window until", "effect", "what it says"), found, plain=plain, title="Open findings")
+        )
+    if report.approvals:
+        asked = [(a.decision, draw.when(a.requested_at), a.requested_by, draw.when(a.expires_at)) for a in report.approvals]
+        parts.append(draw.table(("waits for you", "since", "asked by", "until"), asked, plain=plain, title="Open approvals"))
+    if report.jobs:
+        jobs = [(j.id, j.status.value, draw.when(j.requested_at), j.cause, j.error) for j in report.jobs]
+        parts.append(draw.table(("job", "status", "requested", "because of", "error"), jobs, plain=plain, title="Jobs"))
+    parts.append(draw.text(_next(report)))
+    return Group(*parts)
+
+
+def _facts(report: StatusReport) -> list[tuple[str, draw.Cell]]:
+    champion = "none: nothing is released yet"
+    if report.champion_unit is not None:
+        champion = f"version {report.champion_version} ({report.champion_unit}) since {draw.when(report.champion_since)}"
+    release = "none under way"
+    if report.release is not None:
+        step = f" step {report.release.step + 1}" if report.release.phase.value == "canary" else ""
+        release = (
+            f"{report.release.id} {report.release.phase.value}{step} with {report.release.challenger}: {report.release.reason}"
+        )
+    lost: draw.Cell = ("0", "green") if report.capture_lost == 0 else (f"{report.capture_lost} records", "bold red")
+    controller: draw.Cell = ("running", "green") if report.controller_alive else ("not running", "yellow")
+    return [
+        ("project", f"{report.project}, model {report.model}"), ("now", draw.when(report.at)), ("champion", champion), ("release", release),
+        ("controller", controller), ("capture lost", lost), ("ledger", f"{report.ledger_seq} entries, head {report.ledger_hash[:12]}"),
+    ]  # fmt: skip
+
+
+def _gateway(row: GatewayRow) -> draw.Cell:
+    if row.error:
+        return (row.error, "bold red")
+    if row.canary_suspended:
+        return ("canary suspended: no controller", "yellow")
+    return ("verified", "green") if row.verified else ("not what it should serve", "yellow")
+
+
+def _windows(report: StatusReport, *, plain: bool) -> "RenderableType":
+    names = sorted({name for window in report.windows for name in window.metrics})[:4]
+    rows = []
+    for window in report.windows:
+        drift = max(window.drift.items(), key=lambda item: item[1], default=None)
+        rows.append((
+            draw.when(window.end), str(window.predictions), str(window.labels) if window.mature else f"{window.labels} (waiting)",
+            *(draw.measured(window.metrics[name]) if name in window.metrics else "" for name in names),
+            "" if drift is None else f"{drift[0]} {drift[1]:.3f}",
+        ))  # fmt: skip
+    columns = ("window until", "predictions", "labels", *names, "largest drift")
+    return draw.table(columns, rows, plain=plain, title="Last windows of the champion", right=("predictions", "labels"))
+
+
+def _next(report: StatusReport) -> str:
+    if report.approvals:
+        return f"Next: flyball explain {report.approvals[0].decision}, then flyball approve or flyball refuse."
+    if report.champion_unit is None and report.release is None:
+        return "Next: flyball run (train a model and register it)."
+    return "Next: flyball up (serve it)." if not report.gateways else "Next: flyball decisions (what was decided, and why)."
+
+
+def version_rows(rows: tuple[VersionRow, ...], plain: bool) -> "RenderableType":  # noqa: FBT001 - Screen.answer's shape
+    if not rows:
+        return draw.text("No version is registered yet. Next: flyball run")
+    names = sorted({name for row in rows for name in row.metrics})[:5]
+    cells: list[tuple[draw.Cell, ...]] = [
+        (str(row.number), (row.role, "bold green" if row.role == "champion" else ""), row.format, draw.when(row.created_at),
+         *(draw.number(row.metrics[name]) if name in row.metrics else "" for name in names),
+         f"{row.snapshot_rows:,} until {draw.when(row.snapshot_until)[:10]}", _code(row), row.manifest_digest[:12])
+        for row in rows
+    ]  # fmt: skip
+    return draw.table(
+        ("version", "role", "format", "made", *names, "rows", "code", "manifest"), cells, plain=plain, right=("version",)
+    )
+
+
+def _code(row: VersionRow) -> str:
+    commit = "no git" if row.git_commit is None else row.git_commit[:8]
+    return f"{commit} + changes" if row.git_dirty else commit
