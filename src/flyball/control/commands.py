@@ -1,0 +1,105 @@
+"""Orders from people: written to the ledger by any door, carried out once by the controller."""
+
+from typing import Any
+
+import msgspec
+
+from flyball.control import decisions
+from flyball.control.releases import Releases
+from flyball.control.world import World, draft, put
+from flyball.errors import Conflict, Denied, NotFound
+from flyball.records import codec
+from flyball.records.decisions import Approval
+from flyball.records.events import Draft, unseal
+
+
+class Command(msgspec.Struct, frozen=True, kw_only=True):
+    """An order and what became of it."""
+
+    id: str
+    kind: str
+    """`roll_back`, `run`."""
+    actor: str
+    reason: str = ""
+    status: str = "open"
+    """`open`, `done`, `refused`."""
+    words: str = ""
+    subject: str = ""
+
+
+def order(world: World, kind: str, actor: str, reason: str) -> Command:
+    """Write the order down; whoever controls the project carries it out. Not fenced: a door is not a controller."""
+    while True:
+        now = world.now()
+        number, counter = world.number("command")
+        command = Command(id=f"c-{number:04d}", kind=kind, actor=actor, reason=reason)
+        made = Draft(
+            at=now, kind="command.ordered", subject=f"command:{command.id}", actor=actor, payload={"kind": kind, "reason": reason},
+            puts=(counter, put("command", command.id, command)), key=f"command:{command.id}",
+        )  # fmt: skip
+        # Two doors may take the same number at the same moment: the key lets one win, and the other tries the next.
+        if unseal(world.ports.ledger.transact([made])[0]) == made:
+            return command
+
+
+def open_commands(world: World) -> tuple[Command, ...]:
+    return tuple(command for command in world.all("command", Command) if command.status == "open")
+
+
+def carry_out(world: World, releases: Releases, command: Command) -> Command:
+    """Do it, once; the answer is in the command's state."""
+    if command.kind == "roll_back":
+        moved = releases.roll_back(
+            command.reason or f"ordered by {command.actor}", command.actor, key=f"command:{command.id}:done"
+        )
+        if moved is None:
+            return _settle(world, command, "refused", "there is no earlier verified unit to go back to")
+        return _settle(
+            world, command, "done", f"{moved.challenger} goes, {moved.champion or 'nobody'} answers again", f"release:{moved.id}"
+        )
+    return _settle(world, command, "refused", f"nobody knows how to {command.kind}")
+
+
+def _settle(world: World, command: Command, status: str, words: str, subject: str = "") -> Command:
+    settled = msgspec.structs.replace(command, status=status, words=words, subject=subject)
+    world.record(
+        draft(world.now(), "command.settled", f"command:{command.id}", {"status": status, "words": words}, (put("command", command.id, settled),))
+    )  # fmt: skip
+    return settled
+
+
+def answer(world: World, decision_id: str, *, yes: bool, actor: str, reason: str) -> Approval:
+    """A person's yes or no to the action of a decision: once, for that very action, by somebody other than who asked.
+
+    Raises NotFound, Conflict (answered already, or nothing was asked) and Denied.
+    """
+    decision = decisions.find(world, decision_id)
+    if decision is None:
+        raise NotFound(f"there is no decision {decision_id}", next_step="flyball decisions lists them")
+    asked = world.get("approval", decision_id, Approval)
+    if asked is None:
+        raise Conflict(
+            f"decision {decision_id} does not wait for anybody", next_step="flyball decisions --open lists those that do"
+        )
+    if asked.answer is not None:
+        raise Conflict(f"decision {decision_id} was {asked.answer} by {asked.answered_by} already", expected="one answer")
+    if asked.requested_by == actor:
+        raise Denied(f"{actor} asked for this", expected="an answer by somebody else")
+    action = decision.plan.actions[0]
+    if asked.action_digest != codec.digest(action):
+        raise Conflict(f"the approval of {decision_id} is for another action", next_step="flyball verify")
+    given = "approved" if yes else "refused"
+    answered = msgspec.structs.replace(asked, answer=given, answered_by=actor, answered_at=world.now(), reason=reason)
+    payload: dict[str, Any] = {"answer": given, "reason": reason, "action": codec.plain(action)}
+    # The key makes the answer usable once, whoever else answers at the same moment.
+    events = world.ports.ledger.transact(
+        [
+            Draft(
+                at=world.now(), kind="approval.answered", subject=f"decision:{decision_id}", actor=actor, payload=payload,
+                puts=(put("approval", decision_id, answered),), key=f"approval:{decision_id}",
+            )
+        ]
+    )  # fmt: skip
+    if events[0].actor != actor or events[0].payload != payload:
+        raise Conflict(f"decision {decision_id} was answered by {events[0].actor} at the same moment", expected="one answer")
+    return answered

@@ -1,0 +1,83 @@
+"""Every decision goes through here: made by a room's pure function, recorded with all that it rests on, and replayable from that alone."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import msgspec
+
+import flyball.autopilot.decide as autopilot
+import flyball.gates.decide as gates
+import flyball.release.decide as release
+from flyball.control.world import World, draft, put
+from flyball.records import codec
+from flyball.records.decisions import Decision, Plan
+from flyball.records.events import Draft, Put
+
+
+class Room(NamedTuple):
+    """A room that decides."""
+
+    situation: type[msgspec.Struct]
+    policy: type[msgspec.Struct]
+    decide: Callable[[Any, Any, datetime], Plan]
+
+
+ROOMS: dict[str, Room] = {
+    "autopilot": Room(autopilot.AutopilotSituation, autopilot.AutopilotPolicy, autopilot.decide),
+    "gates": Room(gates.GateSituation, gates.GatePolicy, gates.decide),
+    "release": Room(release.ReleaseSituation, release.ReleasePolicy, release.decide),
+}
+
+
+def decide(room: str, situation: msgspec.Struct, policy: msgspec.Struct, now: datetime) -> Plan:
+    """What the room's function answers. Nothing is recorded: most looks change nothing."""
+    return ROOMS[room].decide(situation, policy, now)
+
+
+class Recorded(NamedTuple):
+    """A decision and the draft that records it, with the counter's put."""
+
+    decision: Decision
+    draft: Draft
+
+
+def prepare(
+    world: World, room: str, inputs: tuple[msgspec.Struct, msgspec.Struct, datetime], plan: Plan, puts: tuple[Put, ...]
+) -> Recorded:
+    """Number a plan and wrap it, with the states that it changes, as one draft."""
+    situation, policy, now = inputs
+    number, counter = world.number("decision")
+    decision = Decision(
+        id=f"d-{number:06d}", room=room, now=now, policy=codec.plain(policy), situation=codec.plain(situation), plan=plan
+    )  # fmt: skip
+    return Recorded(
+        decision, draft(now, "decision.made", f"decision:{decision.id}", codec.plain(decision), (counter, *puts), actor=room)
+    )
+
+
+def replay(decision: Decision) -> bytes:
+    """The plan's canonical bytes, made anew from the recorded situation, policy and time: nothing else is read."""
+    room = ROOMS[decision.room]
+    situation = codec.revive(decision.situation, room.situation)
+    policy = codec.revive(decision.policy, room.policy)
+    return codec.encode(room.decide(situation, policy, decision.now))
+
+
+def replays_equal(decision: Decision) -> bool:
+    """Whether the recorded plan comes out again, byte for byte."""
+    return replay(decision) == codec.encode(decision.plan)
+
+
+def recorded(world: World) -> tuple[Decision, ...]:
+    """All decisions, oldest first."""
+    return tuple(codec.revive(event.payload, Decision) for event in world.ports.ledger.events(kinds=("decision.made",)))
+
+
+def find(world: World, decision_id: str) -> Decision | None:
+    """One decision by its id."""
+    events = world.ports.ledger.events(kinds=("decision.made",), subject=f"decision:{decision_id}")
+    return codec.revive(events[0].payload, Decision) if events else None
+
+
+__all__ = ["ROOMS", "Recorded", "decide", "find", "prepare", "put", "recorded", "replay", "replays_equal"]

@@ -1,0 +1,73 @@
+"""The tick: observe, plan, permit, act, verify, record. Level-triggered: whatever a dead controller left is seen and gone on with."""
+
+from collections.abc import Callable
+
+from flyball.control import commands, jobs, traffic
+from flyball.control.observe import Observation
+from flyball.control.releases import Releases
+from flyball.control.remedies import Remedies
+from flyball.control.traffic import SwitchReading
+from flyball.control.units import UnitShelf
+from flyball.control.windows import Windows
+from flyball.control.world import World
+from flyball.records.jobs import FINISHED, Job, JobStatus
+from flyball.records.release import ReleaseState
+from flyball.records.unit import Unit
+
+MOVES_PER_TICK = 6
+"""A release may pass several phases in one tick (proposed, full, watching); more would be a loop that does not end."""
+
+
+class Engine:
+    """One controller of one project."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.shelf = UnitShelf(world)
+        self.observation = Observation(world, self.shelf)
+        self.releases = Releases(world, self.shelf, self.observation)
+        self.windows = Windows(world, self.observation, self.releases)
+        self.remedies = Remedies(world, self.releases)
+        self.switch = SwitchReading("none", (), "not looked yet")
+
+    def start(self, owner: str) -> None:
+        """Take over; nothing is resumed from memory, the next tick reads what is there."""
+        self.world.take_over(owner)
+
+    def tick(self) -> None:
+        """One turn of the loop. Raises Fenced when a newer controller has taken over."""
+        self.observation.ingest()
+        for job in jobs.active(self.world):
+            jobs.advance(self.world, self.shelf, job)
+        for command in commands.open_commands(self.world):
+            commands.carry_out(self.world, self.releases, command)
+        self._propose_what_was_registered()
+        self._reconcile_traffic()
+        closed = self.windows.close()
+        self.remedies.consider(closed)
+        if closed:
+            self._reconcile_traffic()
+
+    def run_job(self, job: Job, pause: Callable[[float], None], each: Callable[[Job], None] | None = None) -> Job:
+        """Work on one job until it is finished, in the foreground."""
+        while True:
+            standing = self.world.get("job", job.id, Job) or job
+            if each is not None:
+                each(standing)
+            moved = jobs.advance(self.world, self.shelf, standing)
+            if moved.status in FINISHED:
+                return moved
+            pause(0.1)
+
+    def _propose_what_was_registered(self) -> None:
+        registered = [job for job in self.world.all("job", Job) if job.status is JobStatus.REGISTERED]
+        unit: Unit | None = jobs.unit_of_job(self.world, registered[-1]) if registered else None
+        if unit is None or any(release.challenger == unit.id for release in self.world.all("release", ReleaseState)):
+            return
+        self.releases.propose(unit.id, registered[-1].cause)
+
+    def _reconcile_traffic(self) -> None:
+        for _ in range(MOVES_PER_TICK):
+            self.switch = traffic.reconcile(self.world)
+            if not self.releases.advance(self.switch):
+                return

@@ -1,0 +1,171 @@
+"""Pipeline runs as durable work: observe, else launch, else wait. A child does the steps; the gate and the registration happen here."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from flyball.control import decisions
+from flyball.control.ports import JobReport, StepRequest
+from flyball.control.units import UnitShelf
+from flyball.control.world import World, draft, put
+from flyball.gates.decide import GateSituation
+from flyball.gates.decide import policy_of as gate_policy_of
+from flyball.records import codec
+from flyball.records.evidence import Outcome
+from flyball.records.jobs import FINISHED, Job, JobStatus
+from flyball.records.release import Champion
+from flyball.records.unit import Unit, Version
+from flyball.registry.unit import unit_of
+
+MAX_ATTEMPTS = 3
+"""Children launched for one job before it is set aside: two deaths may be the machine's, a third is the job's own."""
+
+
+def request(world: World, cause: str, *, overrides: dict[str, Any] | None = None, key: str | None = None) -> Job:
+    """Ask for a run of the pipeline on what is known now. With a `key` asked twice it is one job."""
+    now = world.now()
+    number, counter = world.number("job")
+    job = Job(
+        id=f"j-{number:04d}", model=world.model, status=JobStatus.REQUESTED,
+        requested_at=now, as_of=now, cause=cause, overrides=overrides or {},
+    )  # fmt: skip
+    event = world.record(
+        draft(now, "job.requested", f"job:{job.id}", codec.plain(job), (counter, put("job", job.id, job)), key=key)
+    )[0]
+    return codec.revive(event.payload, Job)
+
+
+def active(world: World) -> tuple[Job, ...]:
+    """Jobs that are not finished, oldest first."""
+    return tuple(job for job in world.all("job", Job) if job.status not in FINISHED)
+
+
+def advance(world: World, shelf: UnitShelf, job: Job) -> Job:
+    """One step of reconciling: what the job is now."""
+    if job.status in (JobStatus.REQUESTED, JobStatus.RUNNING):
+        return _observe_or_launch(world, shelf, job)
+    if job.status is JobStatus.GATING:
+        return _register(world, shelf, job, _results(world, job))
+    return job
+
+
+def _observe_or_launch(world: World, shelf: UnitShelf, job: Job) -> Job:
+    report = world.ports.executor.observe(job.id)
+    if report.state == "done":
+        return _gate(world, shelf, job, report)
+    if report.state == "failed":
+        return _finish(world, job, JobStatus.FAILED, "job.failed", error=report.error)
+    if report.state == "running":
+        return job
+    if job.attempt >= MAX_ATTEMPTS:
+        words = f"{job.attempt} children died without a result; the log lies in .flyball/jobs/{job.id}/log"
+        return _finish(world, job, JobStatus.FAILED, "job.failed", error=words)
+    running = _moved(job, status=JobStatus.RUNNING, attempt=job.attempt + 1)
+    # Recorded before the launch: a crash in between is seen as `absent` and launched again, never as a run nobody knows of.
+    world.record(
+        draft(world.now(), "job.launched", f"job:{job.id}", {"attempt": running.attempt}, (put("job", job.id, running),))
+    )
+    world.ports.executor.launch(step_request(world, shelf, running))
+    return running
+
+
+def step_request(world: World, shelf: UnitShelf, job: Job) -> StepRequest:
+    """What the child may use."""
+    champion = world.get("champion", job.model, Champion)
+    package = Path(shelf.served(champion.unit).package) if champion else None
+    return StepRequest(job, world.spec, world.place.project_dir, world.place.state_dir, package)
+
+
+def _gate(world: World, shelf: UnitShelf, job: Job, report: JobReport) -> Job:
+    """Decide on the evidence; the decision and the job's new status are one transaction."""
+    package = package_of(report)
+    lineage = world.ports.packages.lineage(package)
+    champion = world.get("champion", job.model, Champion)
+    situation = GateSituation(
+        candidate=lineage.run_key,
+        challenger=f"run {lineage.run_key[:12]} of job {job.id}",
+        champion=champion.unit if champion else None,
+        evidence=world.ports.packages.evaluation(package),
+        requested_by=job.cause,
+    )
+    policy = gate_policy_of(world.spec)
+    now = world.now()
+    plan = decisions.decide("gates", situation, policy, now)
+    passed = plan.outcome is Outcome.PASS
+    status = JobStatus.GATING if passed else JobStatus.REFUSED
+    moved = _moved(job, status=status, run_key=lineage.run_key, error="" if passed else plan.rationale)
+    made = decisions.prepare(world, "gates", (situation, policy, now), plan, (put("job", job.id, moved),))
+    world.record(made.draft)
+    world.say("decision", f"{made.decision.id} gates: {plan.rationale}")
+    return _register(world, shelf, moved, report) if passed else moved
+
+
+def _register(world: World, shelf: UnitShelf, job: Job, report: JobReport) -> Job:
+    """Idempotent by the run key: after a crash the registry answers with the version that is there."""
+    package = package_of(report)
+    packages = world.ports.packages
+    lineage, manifest, metrics = packages.lineage(package), packages.manifest(package), packages.metrics(package)
+    now = world.now()
+    version = world.ports.registry.register(job.model, package, lineage, manifest, metrics, now)
+    unit = unit_of(version, threshold_of(world), codec.digest(policy_plain(world)))
+    finished = _moved(job, status=JobStatus.REGISTERED, version=version.number)
+    world.record(
+        draft(
+            now, "version.registered", f"version:{version.number}", {"unit": unit.id, "job": job.id, "run_key": lineage.run_key},
+            version_puts(version, unit), key=f"version:{job.model}:{version.number}:{unit.id}",
+        ),
+        draft(now, "job.finished", f"job:{job.id}", {"version": version.number, "unit": unit.id}, (put("job", job.id, finished),)),
+    )  # fmt: skip
+    world.ports.registry.mark(job.model, version.number, "challenger")
+    shelf.served(unit.id)
+    return finished
+
+
+def version_puts(version: Version, unit: Unit) -> tuple[Any, ...]:
+    return put("version", f"{version.model}|{version.number:06d}", version), put("unit", unit.id, unit)
+
+
+def threshold_of(world: World) -> float | None:
+    """Of the unit: declared, or one half; only for two classes."""
+    if world.spec.task != "binary":
+        return None
+    return 0.5 if world.spec.serve.threshold is None else world.spec.serve.threshold
+
+
+def policy_plain(world: World) -> dict[str, Any]:
+    """What of flyball.yaml governs a unit in production: part of the unit, so that a change of it is a change of unit."""
+    return world.spec.model_dump(mode="json", by_alias=True, include={"release", "monitor", "policies"})
+
+
+def unit_of_job(world: World, job: Job) -> Unit | None:
+    """The unit that a registered job made."""
+    units = [unit for unit in world.all("unit", Unit) if unit.model == job.model and unit.version == job.version]
+    return units[-1] if units else None
+
+
+def package_of(report: JobReport) -> Path:
+    """The package directory that the last step left."""
+    return Path(next(result.values["package"] for result in reversed(report.results) if result.step == "package"))
+
+
+def _results(world: World, job: Job) -> JobReport:
+    return world.ports.executor.observe(job.id)
+
+
+def _finish(world: World, job: Job, status: JobStatus, kind: str, *, error: str) -> Job:
+    finished = _moved(job, status=status, error=error)
+    world.record(draft(world.now(), kind, f"job:{job.id}", {"error": error}, (put("job", job.id, finished),)))
+    world.say("bad", f"job {job.id}: {error}")
+    return finished
+
+
+def _moved(job: Job, **changes: Any) -> Job:
+    return msgspec.structs.replace(job, **changes)
+
+
+def last_request(world: World) -> datetime | None:
+    """When a pipeline was last asked for."""
+    jobs = world.all("job", Job)
+    return jobs[-1].requested_at if jobs else None

@@ -1,0 +1,137 @@
+"""What gateways captured, held in memory: a projection of the segments, rebuilt from their beginning when control starts."""
+
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from flyball.capture.join import LabelJoin
+from flyball.control.units import UnitShelf
+from flyball.control.world import World, micros
+from flyball.monitoring import profile as profiles
+from flyball.monitoring.profile import Profile
+from flyball.monitoring.reference import Reference
+from flyball.records import codec
+from flyball.records.captured import Captured, PredictionBatch
+from flyball.records.findings import WindowSummary
+from flyball.records.signature import ColumnType, Signature
+
+FLUSH_ROWS = 2_000
+"""Rows gathered before they are counted into a profile: counting many at once costs a tenth of counting each request."""
+
+WindowKey = tuple[str, int]
+"""(unit whose reference the bins come from, start in µs)"""
+
+
+class Observation:
+    """Joined rows and the profiles of open windows."""
+
+    def __init__(self, world: World, shelf: UnitShelf) -> None:
+        self._world = world
+        self._shelf = shelf
+        self._cursor: dict[str, int] = {}
+        self._join: LabelJoin | None = None
+        self._waiting: list[Captured] = []
+        self._references: dict[str, Reference] = {}
+        self._profiles: dict[WindowKey, Profile] = {}
+        self._pending: dict[WindowKey, list[PredictionBatch]] = {}
+        self._pending_rows: dict[WindowKey, int] = {}
+        self._champion_seen: str | None = None
+        self._width = micros_of(world.spec.monitor.window)
+        self._closed = {(w.unit, micros(w.start)) for w in world.all("window", WindowSummary)}
+
+    @property
+    def join(self) -> LabelJoin | None:
+        """None: nothing was captured yet."""
+        return self._join
+
+    def ingest(self) -> int:
+        """Take what was captured since the last call; answers how many records."""
+        records, self._cursor = self._world.ports.capture.read(self._cursor)
+        for record in records:
+            self._take(record)
+        return len(records)
+
+    def reference(self, unit: str) -> Reference:
+        """The reference profile in the unit's package, remembered."""
+        if unit not in self._references:
+            from pathlib import Path
+
+            data = self._world.ports.packages.reference(Path(self._shelf.served(unit).package))
+            self._references[unit] = codec.decode(data, Reference)
+        return self._references[unit]
+
+    def open_windows(self, ended_by_us: int) -> tuple[WindowKey, ...]:
+        """Windows with traffic that ended by then and were not closed, in order of time."""
+        keys = {*self._profiles, *self._pending}
+        return tuple(sorted((key for key in keys if key[1] + self._width <= ended_by_us), key=lambda key: (key[1], key[0])))
+
+    def profile(self, key: WindowKey) -> Profile:
+        """The whole profile of a window so far."""
+        self._flush(key)
+        return self._profiles[key]
+
+    def forget(self, key: WindowKey) -> None:
+        """The window is closed: its profile is judged and no longer needed."""
+        self._closed.add(key)
+        self._profiles.pop(key, None)
+        self._pending.pop(key, None)
+        self._pending_rows.pop(key, None)
+
+    def _take(self, record: Captured) -> None:
+        if self._join is None:
+            if not isinstance(record, PredictionBatch):
+                self._waiting.append(record)
+                return
+            signature = self._shelf.served(record.unit).signature
+            self._join = LabelJoin(signature.task, signature.classes, signature.n_scores)
+            waiting, self._waiting = self._waiting, []
+            for earlier in waiting:
+                self._join.add(earlier)
+        self._join.add(record)
+        if isinstance(record, PredictionBatch) and record.role != "shadow":
+            self._gather(record)
+
+    def _gather(self, batch: PredictionBatch) -> None:
+        if batch.role == "champion":
+            self._champion_seen = batch.unit
+        if self._champion_seen is None:
+            return
+        # A canary's rows are the same traffic: their features count for the champion's window, their scores do not.
+        key = (self._champion_seen, batch.at_us - batch.at_us % self._width)
+        if key in self._closed:
+            return
+        self._pending.setdefault(key, []).append(batch)
+        self._pending_rows[key] = self._pending_rows.get(key, 0) + len(batch.ids)
+        if self._pending_rows[key] >= FLUSH_ROWS:
+            self._flush(key)
+
+    def _flush(self, key: WindowKey) -> None:
+        batches = self._pending.pop(key, [])
+        self._pending_rows.pop(key, None)
+        reference, signature = self.reference(key[0]), self._shelf.served(key[0]).signature
+        for shown in (True, False):
+            chosen = [batch for batch in batches if (batch.unit == key[0]) is shown]
+            if chosen:
+                scores = np.asarray([row for batch in chosen for row in batch.scores], dtype=np.float64) if shown else None
+                counted = profiles.profile_of(reference, columns_of(signature, chosen), scores)
+                standing = self._profiles.get(key)
+                self._profiles[key] = counted if standing is None else profiles.merge(standing, counted)
+
+
+def columns_of(signature: Signature, batches: list[PredictionBatch]) -> dict[str, npt.NDArray[Any]]:
+    """Columns of all batches together, as monitoring counts them: float64 with NaN, or objects with ''. A column that is absent is missing."""
+    columns: dict[str, npt.NDArray[Any]] = {}
+    for column in signature.columns:
+        values = [v for batch in batches for v in batch.columns.get(column.name, [None] * len(batch.ids))]
+        if column.type is ColumnType.CATEGORY:
+            columns[column.name] = np.array(["" if v is None else v for v in values], dtype=object)
+        else:
+            columns[column.name] = np.array([np.nan if v is None else v for v in values], dtype=np.float64)
+    return columns
+
+
+def micros_of(duration: timedelta) -> int:
+    """A duration in whole microseconds."""
+    return duration // timedelta(microseconds=1)

@@ -1,0 +1,200 @@
+"""What a person asks: how is it now, which versions are there, what was decided and why. Reads only."""
+
+from flyball.control import decisions, jobs, traffic
+from flyball.control.reports import DecisionRow, Explanation, GatewayRow, StatusReport, VersionRow
+from flyball.control.world import World
+from flyball.errors import NotFound
+from flyball.records import codec
+from flyball.records.decisions import Action, Approval, Decision
+from flyball.records.events import Event
+from flyball.records.findings import Finding, WindowSummary
+from flyball.records.jobs import FINISHED, Job
+from flyball.records.release import TERMINAL, Champion, ReleaseState
+from flyball.records.routing import GatewayReport
+from flyball.records.unit import Unit, Version
+
+WINDOWS_SHOWN = 7
+
+
+def status(world: World, *, controller_alive: bool) -> StatusReport:
+    """The project now."""
+    champion = world.get("champion", world.model, Champion)
+    releases = [release for release in world.all("release", ReleaseState) if release.phase not in TERMINAL]
+    head = world.ports.ledger.head()
+    version = _version_of(world, champion.unit) if champion else None
+    every_job = world.all("job", Job)
+    finished = [job for job in every_job if job.status in FINISHED]
+    return StatusReport(
+        project=world.spec.project,
+        model=world.model,
+        at=world.now(),
+        controller_alive=controller_alive,
+        champion_unit=champion.unit if champion else None,
+        champion_version=version,
+        champion_since=champion.since if champion else None,
+        release=releases[-1] if releases else None,
+        gateways=_gateways(world),
+        windows=_windows(world, champion),
+        findings=open_findings(world, champion),
+        approvals=tuple(approval for approval in world.all("approval", Approval) if approval.answer is None),
+        jobs=(*finished[-1:], *jobs.active(world)),
+        ledger_seq=head.seq,
+        ledger_hash=head.hash,
+        capture_lost=world.ports.capture.lost(),
+    )
+
+
+def open_findings(world: World, champion: Champion | None) -> tuple[Finding, ...]:
+    """Raised since the champion took over."""
+    if champion is None:
+        return ()
+    return tuple(finding for finding in world.all("finding", Finding) if finding.window_end > champion.since)
+
+
+def _windows(world: World, champion: Champion | None) -> tuple[WindowSummary, ...]:
+    if champion is None:
+        return ()
+    mine = [window for window in world.all("window", WindowSummary) if window.unit == champion.unit]
+    return tuple(sorted(mine, key=lambda window: window.start)[-WINDOWS_SHOWN:])
+
+
+def _gateways(world: World) -> tuple[GatewayRow, ...]:
+    table = traffic.wanted(world)
+    return tuple(
+        _gateway_row(report, table is not None and traffic.serves(report, table)) for report in world.ports.gateways.observe()
+    )
+
+
+def _gateway_row(report: GatewayReport, verified: bool) -> GatewayRow:  # noqa: FBT001 - one of the row's fields
+    return GatewayRow(
+        worker=report.worker, pid=report.pid, revision=report.revision, units=tuple(report.fingerprints),
+        verified=verified, canary_suspended=report.canary_suspended, error=report.error,
+    )  # fmt: skip
+
+
+def _version_of(world: World, unit_id: str) -> int | None:
+    unit = world.get("unit", unit_id, Unit)
+    return unit.version if unit else None
+
+
+def versions(world: World) -> tuple[VersionRow, ...]:
+    """Registered versions by number."""
+    champion = world.get("champion", world.model, Champion)
+    open_release = [release for release in world.all("release", ReleaseState) if release.phase not in TERMINAL]
+    units = {unit.version: unit for unit in world.all("unit", Unit) if unit.model == world.model}
+    rows = []
+    for version in world.all("version", Version):
+        unit = units.get(version.number)
+        rows.append(_version_row(version, unit, _role(unit, champion, open_release[-1] if open_release else None)))
+    return tuple(rows)
+
+
+def _role(unit: Unit | None, champion: Champion | None, release: ReleaseState | None) -> str:
+    if unit is None:
+        return ""
+    if champion is not None and champion.unit == unit.id:
+        return "champion"
+    if release is not None and release.challenger == unit.id:
+        return "challenger"
+    return "previous" if champion is not None and unit.id in champion.verified else ""
+
+
+def _version_row(version: Version, unit: Unit | None, role: str) -> VersionRow:
+    lineage = version.lineage
+    return VersionRow(
+        number=version.number, role=role, unit=unit.id if unit else None, format=version.format.value, created_at=version.created_at,
+        metrics=version.metrics, snapshot_rows=lineage.snapshot.rows, snapshot_until=lineage.snapshot.until, git_commit=lineage.git_commit,
+        git_dirty=lineage.git_dirty, manifest_digest=version.manifest_digest,
+    )  # fmt: skip
+
+
+def decision_rows(world: World, *, open_only: bool = False) -> tuple[DecisionRow, ...]:
+    """Oldest first."""
+    waiting = {approval.decision for approval in world.all("approval", Approval) if approval.answer is None}
+    rows = [decision_row(decision, decision.id in waiting) for decision in decisions.recorded(world)]
+    return tuple(row for row in rows if row.open or not open_only)
+
+
+def decision_row(decision: Decision, waits: bool) -> DecisionRow:  # noqa: FBT001 - one of the row's fields
+    plan = decision.plan
+    return DecisionRow(
+        id=decision.id, at=decision.now, room=decision.room, rule=plan.rule, actions=tuple(action_words(action) for action in plan.actions),
+        rationale=plan.rationale, outcome=plan.outcome.value if plan.outcome else "", open=waits,
+    )  # fmt: skip
+
+
+def action_words(action: Action) -> str:
+    """`enter canary 1 release:r-0002`."""
+    details = [
+        str(value) for key, value in sorted(action.arguments.items()) if key in ("phase", "step", "history") and value is not None
+    ]
+    return " ".join([action.kind, *details, action.subject])
+
+
+def explain(world: World, decision_id: str) -> Explanation:
+    """From what, by which rule, made again, and what became of it. Raises NotFound."""
+    decision = decisions.find(world, decision_id)
+    if decision is None:
+        raise NotFound(f"there is no decision {decision_id}", next_step="flyball decisions lists them")
+    return Explanation(
+        decision=decision,
+        verdicts=decision.plan.verdicts,
+        rationale=decision.plan.rationale,
+        replayed_equal=decisions.replays_equal(decision),
+        approval=world.get("approval", decision_id, Approval),
+        afterwards=_afterwards(world, decision),
+    )
+
+
+_AFTER = (
+    "release.verified",
+    "release.moved",
+    "release.opened",
+    "version.registered",
+    "job.requested",
+    "job.finished",
+    "job.failed",
+    "approval.answered",
+    "decision.made",
+)
+AFTERWARDS_SHOWN = 12
+
+
+def _afterwards(world: World, decision: Decision) -> tuple[str, ...]:
+    """Later events about the same subjects, or caused by the decision."""
+    made = world.ports.ledger.events(kinds=("decision.made",), subject=f"decision:{decision.id}")[0]
+    subjects = {action.subject for action in decision.plan.actions} | {f"decision:{decision.id}"}
+    found: list[str] = []
+    for event in world.ports.ledger.events(after=made.seq, kinds=_AFTER):
+        if _belongs(event, decision.id, subjects):
+            subjects.add(event.subject)
+            found.append(event_words(event))
+        if len(found) == AFTERWARDS_SHOWN:
+            break
+    return tuple(found)
+
+
+def _belongs(event: Event, decision_id: str, subjects: set[str]) -> bool:
+    if event.kind == "decision.made":
+        return any(action["subject"] in subjects for action in event.payload["plan"]["actions"])
+    return event.subject in subjects or decision_id in (event.payload.get("cause"), event.payload.get("decision")) or (
+        f"job:{event.payload.get('job')}" in subjects
+    )  # fmt: skip
+
+
+def event_words(event: Event) -> str:
+    """One event in a sentence."""
+    at = event.at.strftime("%Y-%m-%d %H:%M")
+    payload = event.payload
+    if event.kind == "decision.made":
+        kinds = ", ".join(action_words(codec.revive(action, Action)) for action in payload["plan"]["actions"])
+        return f"{at} {payload['id']} ({payload['room']}): {kinds}"
+    words = (
+        payload.get("words")
+        or payload.get("reason")
+        or payload.get("error")
+        or payload.get("answer")
+        or payload.get("phase")
+        or ""
+    )
+    return f"{at} {event.subject} {event.kind.split('.')[1]}" + (f": {words}" if words else "")

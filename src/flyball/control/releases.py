@@ -1,0 +1,239 @@
+"""Releases: open one, look at its evidence, move it on, and believe only what the gateways are seen to serve."""
+
+from datetime import timedelta
+from typing import Any, Literal
+
+import msgspec
+import numpy as np
+
+import flyball.release.decide as release_room
+from flyball.capture.join import Span
+from flyball.control import decisions
+from flyball.control.observe import Observation, micros_of
+from flyball.control.traffic import SwitchReading, routing_put
+from flyball.control.units import UnitShelf
+from flyball.control.world import World, draft, micros, put
+from flyball.records import codec
+from flyball.records.decisions import Action, Approval
+from flyball.records.events import Put
+from flyball.records.evidence import Evidence
+from flyball.records.findings import Finding, FindingKind
+from flyball.records.release import TERMINAL, Champion, Phase, ReleaseState
+from flyball.release import guards
+from flyball.release import state as states
+from flyball.stats.losses import bounded_loss
+
+STUCK_LOOKS = 5
+"""Looks in a row at which a switch was not seen before it is called failed and escalated: a gateway loads a model within one or two."""
+
+
+class Releases:
+    """The releases of one model, reconciled."""
+
+    def __init__(self, world: World, shelf: UnitShelf, observation: Observation) -> None:
+        self._world = world
+        self._shelf = shelf
+        self._observation = observation
+        self._unverified_looks = 0
+        self.waiting_for = ""
+        """Why the open release does not move, in words."""
+
+    def active(self) -> ReleaseState | None:
+        """The release under way."""
+        open_ones = [release for release in self._world.all("release", ReleaseState) if release.phase not in TERMINAL]
+        return open_ones[-1] if open_ones else None
+
+    def champion(self) -> Champion | None:
+        return self._world.get("champion", self._world.model, Champion)
+
+    def propose(self, unit: str, cause: str) -> ReleaseState | None:
+        """Open a release of `unit`. None: it answers already, or another release has not ended (one that only watches is settled for it)."""
+        champion, active = self.champion(), self.active()
+        if champion is not None and champion.unit == unit:
+            return None
+        if active is not None:
+            if active.phase is not Phase.WATCHING or active.challenger == unit:
+                return None
+            self._apply(active, Action(kind="settle", subject=f"release:{active.id}"), (), "superseded by a newer release")
+        now = self._world.now()
+        number, counter = self._world.number("release")
+        opened = states.open_release(f"r-{number:04d}", self._world.model, unit, champion.unit if champion else None, now, cause)
+        self._world.record(
+            draft(now, "release.opened", f"release:{opened.id}", codec.plain(opened), (counter, put("release", opened.id, opened)))
+        )  # fmt: skip
+        return opened
+
+    def advance(self, switch: SwitchReading) -> bool:
+        """One look. True: something moved, so that another look at once may move more."""
+        release = self.active()
+        if release is None:
+            self._unverified_looks = 0
+            return False
+        seen = self._note_switch(release, switch)
+        if seen is not release:
+            return True
+        situation = self._situation(release, switch)
+        policy = release_room.policy_of(self._world.spec)
+        now = self._world.now()
+        plan = decisions.decide("release", situation, policy, now)
+        self.waiting_for = plan.rationale
+        if not plan.actions:
+            return False
+        action = plan.actions[0]
+        made = decisions.prepare(
+            self._world, "release", (situation, policy, now), plan, self._puts(release, action, plan.rationale)
+        )
+        approval = self._asked(made.decision.id, action) if action.kind == "ask" else ()
+        self._world.record(msgspec.structs.replace(made.draft, puts=(*made.draft.puts, *approval)))
+        self._world.say("decision", f"{made.decision.id} release {release.id}: {plan.rationale}")
+        self._unverified_looks = 0
+        return True
+
+    def roll_back(self, reason: str, cause: str, *, key: str | None = None) -> ReleaseState | None:
+        """Roll the open release back, or, when all is settled, open one that goes back to the last verified unit. None: there is none to go to."""
+        if key is not None and (done := self._moved_by(key)) is not None:
+            return done
+        active, champion = self.active(), self.champion()
+        if active is not None and (active.champion is not None or active.phase is Phase.PROPOSED):
+            if active.phase is Phase.ROLLING_BACK:
+                return active
+            return self._apply(
+                active, Action(kind="roll_back", subject=f"release:{active.id}", arguments={"reason": reason}), (), reason
+            )
+        if champion is None:
+            return None
+        earlier = [unit for unit in champion.verified if unit != champion.unit]
+        if not earlier:
+            return None
+        number, counter = self._world.number("release")
+        now = self._world.now()
+        opened = states.open_release(f"r-{number:04d}", self._world.model, champion.unit, earlier[-1], now, cause)
+        return self._apply(
+            opened, Action(kind="roll_back", subject=f"release:{opened.id}", arguments={"reason": reason}), (counter,), reason
+        )
+
+    def _moved_by(self, key: str) -> ReleaseState | None:
+        """The release that an order with this key has moved already."""
+        for event in self._world.ports.ledger.events(kinds=("release.moved",)):
+            if event.key == key:
+                return self._world.get("release", event.subject.removeprefix("release:"), ReleaseState)
+        return None
+
+    def _apply(
+        self, release: ReleaseState, action: Action, puts: tuple[Put, ...], reason: str, key: str | None = None
+    ) -> ReleaseState:
+        """Carry out a move that somebody ordered, without a judgement of evidence."""
+        payload = {"action": codec.plain(action), "reason": reason}
+        subject = f"release:{release.id}"
+        self._world.record(
+            draft(self._world.now(), "release.moved", subject, payload, (*puts, *self._puts(release, action, reason)), key=key)
+        )  # fmt: skip
+        return self._world.get("release", release.id, ReleaseState) or release
+
+    def _puts(self, release: ReleaseState, action: Action, reason: str) -> tuple[Put, ...]:
+        """The states after an action, with the routing that follows from them: one transaction."""
+        if action.kind == "ask":
+            return ()
+        now = self._world.now()
+        moved = msgspec.structs.replace(states.advance(release, action, now), reason=reason)
+        champion = self.champion()
+        puts: list[Put] = [put("release", moved.id, moved)]
+        if moved.phase is Phase.ROLLED_BACK and moved.champion is not None:
+            champion = self._gone_back(champion, moved)
+            puts.append(put("champion", self._world.model, champion))
+        return (*puts, *routing_put(self._world, self._shelf, champion, moved))
+
+    def _gone_back(self, champion: Champion | None, release: ReleaseState) -> Champion:
+        """The champion after a rollback: the unit that was taken back is no longer among the verified ones."""
+        verified = tuple(unit for unit in (champion.verified if champion else ()) if unit != release.challenger)
+        back = release.champion or ""
+        since = champion.since if champion and champion.unit == back else self._world.now()
+        return Champion(model=self._world.model, unit=back, since=since, release=release.id, verified=verified)
+
+    def _note_switch(self, release: ReleaseState, switch: SwitchReading) -> ReleaseState:
+        """Record that the gateways were seen to serve this phase, once; the champion changes hands here and nowhere else."""
+        if switch.state != "verified":
+            self._unverified_looks += switch.state == "pending"
+            if self._unverified_looks == STUCK_LOOKS:
+                self._escalate(release, switch.words)
+            return release
+        if release.verified_at is not None:
+            return release
+        now = self._world.now()
+        seen = states.verified(release, now)
+        puts: list[Put] = [put("release", seen.id, seen)]
+        if seen.phase is Phase.FULL:
+            champion = self.champion()
+            verified = tuple(u for u in (champion.verified if champion else ()) if u != seen.challenger)
+            taken = Champion(
+                model=self._world.model, unit=seen.challenger, since=now, release=seen.id, verified=(*verified, seen.challenger)
+            )  # fmt: skip
+            puts.append(put("champion", self._world.model, taken))
+        self._world.record(
+            draft(now, "release.verified", f"release:{seen.id}", {"phase": seen.phase.value, "words": switch.words}, puts)
+        )
+        if seen.phase is Phase.FULL:
+            self._world.ports.registry.mark(self._world.model, self._shelf.unit(seen.challenger).version, "champion")
+            self._world.say(
+                "good", f"{seen.challenger} (version {self._shelf.unit(seen.challenger).version}) is champion: {switch.words}"
+            )
+        return seen
+
+    def _escalate(self, release: ReleaseState, words: str) -> None:
+        now = self._world.now()
+        finding = Finding(
+            id=f"f-switch-{release.id}-{release.phase.value}-{release.step}", kind=FindingKind.SERVING, model=self._world.model,
+            unit=release.challenger, subject="switch", window_start=release.entered_at, window_end=now, effect=1.0, effect_unit="switches",
+            evidence=Evidence(name="switch_verified", value=0.0, n=STUCK_LOOKS, unit="looks"), share_of_budget=None,
+            words=f"the switch to {release.phase.value} was not seen at the gateways in {STUCK_LOOKS} looks: {words}",
+        )  # fmt: skip
+        self._world.record(
+            draft(now, "finding.raised", f"finding:{finding.id}", {}, (put("finding", finding.id, finding),), key=finding.id)
+        )
+        self._world.ports.notifier.notify(f"release {release.id}", finding.words)
+        self._world.say("bad", finding.words)
+
+    def _asked(self, decision: str, action: Action) -> tuple[Put, ...]:
+        approval = Approval(
+            id=decision, decision=decision, action_digest=codec.digest(action), requested_at=self._world.now(),
+            requested_by="release", expires_at=None,
+        )  # fmt: skip
+        return (put("approval", decision, approval),)
+
+    def _situation(self, release: ReleaseState, switch: SwitchReading) -> release_room.ReleaseSituation:
+        seen: Literal["verified", "pending", "failed"] = (
+            "verified" if switch.state == "verified" else ("failed" if self._unverified_looks >= STUCK_LOOKS else "pending")
+        )
+        requests, labels, evidence = self._measured(release)
+        return release_room.ReleaseSituation(
+            release=release, requests_in_phase=requests, labels=labels, evidence=evidence, switch=seen, approval=self._approval(release)
+        )  # fmt: skip
+
+    def _approval(self, release: ReleaseState) -> Any:
+        """Of this release: an answer counts for the very action that was asked about."""
+        for approval in reversed(self._world.all("approval", Approval)):
+            decision = decisions.find(self._world, approval.decision)
+            if decision and decision.room == "release" and decision.plan.actions[0].subject == f"release:{release.id}":
+                return approval.answer or "open"
+        return "none"
+
+    def _measured(self, release: ReleaseState) -> tuple[int, int, tuple[Evidence, ...]]:
+        join = self._observation.join
+        if join is None or release.verified_at is None or release.champion is None:
+            return 0, 0, ()
+        now_us, phase_us, opened_us = micros(self._world.now()), micros(release.verified_at), micros(release.opened_at)
+        count = join.scored if release.phase is Phase.SHADOW else lambda unit, a, b: join.answered(a, b, unit)
+        requests = count(release.challenger, phase_us, now_us + 1)
+        policy = release_room.policy_of(self._world.spec)
+        delay = self._world.spec.data.label_delay or timedelta(0)
+        pairs = join.pairs(release.champion, release.challenger, Span(opened_us, now_us + 1, now_us, micros_of(delay)))
+        scale = self._observation.reference(release.champion).scale
+        labels = pairs.labels if self._world.spec.task == "regression" else pairs.labels.astype(np.int64)
+        losses = [bounded_loss(self._world.spec.task, scores, labels, scale) for scores in (pairs.first, pairs.second)]
+        failed = [join.failed(unit, opened_us, now_us + 1) for unit in (release.champion, release.challenger)]
+        scored = [join.scored(unit, opened_us, now_us + 1) for unit in (release.champion, release.challenger)]
+        evidence = (
+            guards.quality(losses[0], losses[1], policy),
+            guards.failures(failed[0], failed[0] + scored[0], failed[1], failed[1] + scored[1], policy),
+        )
+        return requests, len(pairs.labels), evidence

@@ -1,0 +1,158 @@
+"""The autopilot's turn: look at the signals under the policies, decide, and see to it that what was decided is done once."""
+
+from typing import Any
+
+import msgspec
+
+import flyball.autopilot.decide as autopilot
+from flyball.control import decisions, jobs
+from flyball.control.releases import Releases
+from flyball.control.windows import SignalHistory
+from flyball.control.world import World, draft, put
+from flyball.records import codec
+from flyball.records.decisions import Action, Approval, Decision
+from flyball.records.events import Put
+from flyball.records.release import Champion
+
+ACTS_KEPT = 400
+"""Past acts that budgets and cooldowns look back on: more than a year of one act a day."""
+
+
+class Todo(msgspec.Struct, frozen=True, kw_only=True):
+    """An action that was decided: the outbox. Written with its decision, taken away when it is done; doing it twice changes nothing."""
+
+    id: str
+    decision: str
+    action: Action
+    done: bool = False
+
+
+class Acts(msgspec.Struct, frozen=True, kw_only=True):
+    """What policies did."""
+
+    past: tuple[autopilot.PastAction, ...] = ()
+    last_nothing: str = ""
+    """What the last recorded decision to do nothing was about: it is recorded when it changes, not at every window."""
+
+
+class Remedies:
+    def __init__(self, world: World, releases: Releases) -> None:
+        self._world = world
+        self._releases = releases
+        self._policy = autopilot.policy_of(world.spec)
+
+    def consider(self, windows_closed: bool) -> None:  # noqa: FBT001 - the one thing that a tick tells
+        """Do what is still to be done; then, when a window closed, look anew."""
+        self._take_answers()
+        self._do_what_is_open()
+        if windows_closed:
+            self._look()
+            self._do_what_is_open()
+
+    def _look(self) -> None:
+        situation, now = self._situation(), self._world.now()
+        plan = decisions.decide("autopilot", situation, self._policy, now)
+        acts = self._world.get("acts", self._world.model, Acts) or Acts()
+        done = [action for action in plan.actions if action.kind != "nothing"]
+        nothing = (
+            codec.digest([(a.arguments.get("policy"), a.arguments.get("instead_of")) for a in plan.actions])
+            if plan.actions
+            else ""
+        )
+        if not plan.actions or (not done and nothing == acts.last_nothing):
+            return
+        past = tuple(
+            autopilot.PastAction(policy=str(action.arguments.get("policy", plan.rule)), action=action.kind, at=now) for action in done
+        )  # fmt: skip
+        moved = Acts(past=(*acts.past, *past)[-ACTS_KEPT:], last_nothing="" if done else nothing)
+        inputs = (situation, self._policy, now)
+        made = decisions.prepare(self._world, "autopilot", inputs, plan, (put("acts", self._world.model, moved),))
+        puts: list[Put] = []
+        for number, action in enumerate(done):
+            puts += self._puts_of(made.decision, f"{made.decision.id}.{number}", action)
+        self._world.record(msgspec.structs.replace(made.draft, puts=(*made.draft.puts, *puts)))
+        for line in plan.rationale.splitlines():
+            self._world.say("decision", f"{made.decision.id} autopilot: {line}")
+
+    def _puts_of(self, decision: Decision, todo_id: str, action: Action) -> list[Put]:
+        if action.kind != "ask":
+            return [put("todo", todo_id, Todo(id=todo_id, decision=decision.id, action=action))]
+        approval = Approval(
+            id=decision.id, decision=decision.id, action_digest=codec.digest(action), requested_at=decision.now,
+            requested_by="autopilot", expires_at=None,
+        )  # fmt: skip
+        return [put("approval", decision.id, approval)]
+
+    def _situation(self) -> autopilot.AutopilotSituation:
+        world = self._world
+        champion = world.get("champion", world.model, Champion)
+        history = world.get("signals", world.model, SignalHistory) or SignalHistory()
+        longest = max((rule.for_windows for rule in self._policy.rules), default=1)
+        mine = [entry.signals for entry in history.recent if champion is not None and entry.unit == champion.unit]
+        running, release = jobs.active(world), self._releases.active()
+        acts = world.get("acts", world.model, Acts) or Acts()
+        earlier = [unit for unit in champion.verified if unit != champion.unit] if champion else []
+        return autopilot.AutopilotSituation(
+            signals_by_window=tuple(mine[-longest:]),
+            busy=running[0].id if running else (release.id if release else None),
+            past=acts.past,
+            open_approvals=self._open_questions(),
+            champion=champion.unit if champion else None,
+            previous_champion=earlier[-1] if earlier else None,
+        )
+
+    def _open_questions(self) -> tuple[str, ...]:
+        """Policies whose question has no answer."""
+        asked: list[str] = []
+        for approval in self._world.all("approval", Approval):
+            if approval.answer is None and approval.requested_by == "autopilot":
+                decision = decisions.find(self._world, approval.decision)
+                asked += (
+                    [str(a.arguments.get("policy", "")) for a in decision.plan.actions if a.kind == "ask"] if decision else []
+                )
+        return tuple(asked)
+
+    def _take_answers(self) -> None:
+        """An approved question becomes something to do, once."""
+        for approval in self._world.all("approval", Approval):
+            if approval.answer != "approved" or approval.requested_by != "autopilot":
+                continue
+            todo_id = f"{approval.decision}.approved"
+            decision = decisions.find(self._world, approval.decision)
+            if decision is None or self._world.get("todo", todo_id, Todo) is not None:
+                continue
+            asked = next(action for action in decision.plan.actions if action.kind == "ask")
+            nested: Any = asked.arguments.get("action")
+            if nested is None:
+                continue
+            todo = Todo(id=todo_id, decision=decision.id, action=codec.revive(nested, Action))
+            payload = {"decision": decision.id, "by": approval.answered_by}
+            self._world.record(
+                draft(self._world.now(), "todo.opened", f"decision:{decision.id}", payload, (put("todo", todo_id, todo),), key=f"todo:{todo_id}")
+            )  # fmt: skip
+
+    def _do_what_is_open(self) -> None:
+        for todo in self._world.all("todo", Todo):
+            if not todo.done:
+                words = self._do(todo)
+                finished = put("todo", todo.id, msgspec.structs.replace(todo, done=True))
+                payload = {"decision": todo.decision, "words": words}
+                self._world.record(
+                    draft(self._world.now(), "todo.done", f"decision:{todo.decision}", payload, (finished,), key=f"done:{todo.id}")
+                )  # fmt: skip
+
+    def _do(self, todo: Todo) -> str:
+        """Each with a key of its own: after a crash between the act and its mark, the act is found done."""
+        action = todo.action
+        if action.kind == "retrain":
+            overrides = {"history": action.arguments["history"]} if "history" in action.arguments else {}
+            job = jobs.request(self._world, todo.decision, overrides=overrides, key=f"todo:{todo.id}")
+            return f"job {job.id} was asked for"
+        if action.kind == "roll_back":
+            reason = str(action.arguments.get("message") or f"decided by {todo.decision}")
+            moved = self._releases.roll_back(reason, todo.decision, key=f"todo:{todo.id}")
+            return f"release {moved.id} goes back" if moved else "there was no unit to go back to"
+        self._world.ports.notifier.notify(
+            action.subject, str(action.arguments.get("message", "")) or f"decided by {todo.decision}"
+        )
+        return "a person was told"

@@ -1,0 +1,89 @@
+"""Traffic as state: the routing table follows from champion and release; gateways are told until they are seen to serve it."""
+
+import msgspec
+
+import flyball.release.decide as release_room
+from flyball.control.units import UnitShelf
+from flyball.control.world import World, put
+from flyball.records import codec
+from flyball.records.events import Put
+from flyball.records.release import Champion, ReleaseState
+from flyball.records.routing import GatewayReport, RoutingTable, ServedUnit
+from flyball.release.route import route
+
+
+def wanted(world: World) -> RoutingTable | None:
+    """The table that control wants served; None: nothing was ever released."""
+    return world.get("routing", world.model, RoutingTable)
+
+
+def routing_put(world: World, shelf: UnitShelf, champion: Champion | None, release: ReleaseState | None) -> tuple[Put, ...]:
+    """The routing that these states ask for, as part of their transaction; nothing when it stays as it is."""
+
+    def served(unit: str | None) -> ServedUnit | None:
+        return shelf.served(unit) if unit else None
+
+    made = route(
+        world.model,
+        release,
+        served(champion.unit if champion else None),
+        served(release.challenger if release else None),
+        served(release.champion if release else None),
+        release_room.policy_of(world.spec),
+    )
+    standing = wanted(world)
+    routes = () if made is None else (made,)
+    if standing is None and not routes:
+        return ()
+    if standing is not None and standing.digest == codec.digest(routes):
+        return ()
+    revision = (standing.revision if standing else 0) + 1
+    return (put("routing", world.model, RoutingTable(revision=revision, written_at=world.now(), routes=routes)),)
+
+
+class SwitchReading(msgspec.Struct, frozen=True):
+    """What was seen of the gateways at one look."""
+
+    state: str
+    """`verified`: every worker serves the wanted table from the right bytes; `pending`; `none`: no gateway is there."""
+    reports: tuple[GatewayReport, ...]
+    words: str
+
+
+def serves(report: GatewayReport, table: RoutingTable) -> bool:
+    """The worker serves this table, from bytes that match the manifests: the digest alone would believe the worker's word."""
+    units = {unit.unit.id: unit.unit.manifest_digest for unit in units_of(table)}
+    return not report.error and report.digest == table.digest and all(report.fingerprints.get(k) == v for k, v in units.items())
+
+
+def units_of(table: RoutingTable) -> tuple[ServedUnit, ...]:
+    """Every unit that a table names."""
+    found: list[ServedUnit] = []
+    for one in table.routes:
+        found += [unit for unit in (one.champion, one.canary, *one.shadows) if unit is not None]
+    return tuple(found)
+
+
+def reconcile(world: World) -> SwitchReading:
+    """Look; where what is served is not what is wanted, publish and look once more. Idempotent."""
+    world.ports.gateways.renew_lease()
+    table = wanted(world)
+    if table is None:
+        return SwitchReading("none", (), "nothing is released yet")
+    reading = _look(world, table)
+    if reading.state == "verified":
+        return reading
+    world.ports.gateways.publish(table)
+    return _look(world, table)
+
+
+def _look(world: World, table: RoutingTable) -> SwitchReading:
+    reports = world.ports.gateways.observe()
+    if not reports:
+        return SwitchReading("none", (), "no gateway is running")
+    behind = [report for report in reports if not serves(report, table)]
+    if not behind:
+        return SwitchReading("verified", reports, f"{len(reports)} of {len(reports)} workers serve revision {table.revision}")
+    first = behind[0]
+    why = first.error or f"serves revision {first.revision} instead of {table.revision}"
+    return SwitchReading("pending", reports, f"{len(behind)} of {len(reports)} workers are behind; worker {first.worker}: {why}")

@@ -1,0 +1,42 @@
+"""Units and the bytes behind them: from a unit's id to what a gateway can serve."""
+
+from flyball.control.world import World
+from flyball.errors import NotFound
+from flyball.records.routing import ServedUnit
+from flyball.records.unit import Unit, Version
+
+
+class UnitShelf:
+    """Looks units up and remembers what does not change: a package is fetched and checked once per process, and again by every gateway that loads it."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._served: dict[str, ServedUnit] = {}
+
+    def unit(self, unit_id: str) -> Unit:
+        """Raises NotFound."""
+        unit = self._world.get("unit", unit_id, Unit)
+        if unit is None:
+            raise NotFound(f"unit {unit_id} is not registered", next_step="flyball versions lists what is")
+        return unit
+
+    def version(self, unit_id: str) -> Version:
+        """The registered version of a unit."""
+        unit = self.unit(unit_id)
+        version = self._world.get("version", f"{unit.model}|{unit.version:06d}", Version)
+        if version is None:
+            raise NotFound(f"version {unit.version} of {unit.model} is not registered")
+        return version
+
+    def served(self, unit_id: str) -> ServedUnit:
+        """The unit with its package on this machine, its bytes checked. Raises ArtifactDamaged."""
+        if unit_id not in self._served:
+            unit = self.unit(unit_id)
+            package = self._world.ports.registry.fetch(unit.model, unit.version)
+            self._served[unit_id] = ServedUnit(
+                unit=unit,
+                package=str(package),
+                format=self.version(unit_id).format,
+                signature=self._world.ports.packages.signature(package),
+            )
+        return self._served[unit_id]

@@ -1,0 +1,179 @@
+"""Windows: closed when their time is over, judged for harm when their labels are mature, and told to the autopilot as signals."""
+
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from flyball.autopilot.signals import SignalInputs, gather
+from flyball.capture.join import LabelledRows, Span
+from flyball.control.observe import Observation, WindowKey, micros_of
+from flyball.control.releases import Releases
+from flyball.control.world import World, draft, micros, moment, put
+from flyball.monitoring import drift, performance
+from flyball.monitoring.drift import DriftState
+from flyball.monitoring.maturity import is_mature
+from flyball.monitoring.performance import PerformanceState
+from flyball.monitoring.policy import policy_of
+from flyball.monitoring.window import Window
+from flyball.records import codec
+from flyball.records.events import Put
+from flyball.records.evidence import Evidence
+from flyball.records.findings import Finding, FindingKind, WindowSummary
+from flyball.records.jobs import Job
+from flyball.records.release import Champion
+from flyball.records.unit import Unit, Version
+
+SIGNALS_KEPT = 32
+"""Window ends remembered for conditions that must hold `for` so many in a row."""
+
+
+class SignalsAt(msgspec.Struct, frozen=True, kw_only=True):
+    """The signals at one window's end, of the unit that was champion then."""
+
+    unit: str
+    window: str
+    signals: dict[str, Any]
+
+
+class SignalHistory(msgspec.Struct, frozen=True, kw_only=True):
+    recent: tuple[SignalsAt, ...] = ()
+    """Newest last."""
+
+
+class Windows:
+    """Closes and matures the windows of one model."""
+
+    def __init__(self, world: World, observation: Observation, releases: Releases) -> None:
+        self._world = world
+        self._observation = observation
+        self._releases = releases
+        self._policy = policy_of(world.spec)
+        self._immature = {key_of(w): w for w in world.all("window", WindowSummary) if not w.mature}
+
+    def close(self) -> bool:
+        """Close what is over, mature what is ripe. True: the champion's newest window closed, so that policies may look."""
+        now_us = micros(self._world.now())
+        champion = self._releases.champion()
+        newest: WindowSummary | None = None
+        for key in self._observation.open_windows(now_us):
+            summary = self._close(key, champion)
+            newest = summary if champion is not None and key[0] == champion.unit else newest
+        for key, window in sorted(self._immature.items(), key=lambda item: item[1].start):
+            self._mature(key, window, champion)
+        if newest is None or champion is None:
+            return False
+        self._signal(newest, champion)
+        return True
+
+    def _close(self, key: WindowKey, champion: Champion | None) -> WindowSummary:
+        unit, start_us = key
+        end_us = start_us + micros_of(self._policy.window)
+        window = Window(model=self._world.model, unit=unit, start=moment(start_us), end=moment(end_us))
+        reference, profile = self._observation.reference(unit), self._observation.profile(key)
+        state = self._world.get("drift", unit, DriftState) or DriftState()
+        reading = drift.judge(reference, state, profile, window, self._policy)
+        join = self._observation.join
+        summary = WindowSummary(
+            model=window.model, unit=unit, start=window.start, end=window.end, predictions=profile.rows,
+            labels=join.labelled(start_us, end_us) if join else 0, mature=False, drift=reading.distances,
+        )  # fmt: skip
+        puts: list[Put] = [put("window", window.id, summary)]
+        # A unit that is champion no more is shown; what moves it is nobody's alarm.
+        if champion is not None and champion.unit == unit:
+            findings = (*reading.findings, *self._failures(window, start_us, end_us))
+            puts += [put("drift", unit, reading.state), *(put("finding", finding.id, finding) for finding in findings)]
+            self._tell(findings)
+        payload = {"predictions": profile.rows, "note": reading.note}
+        self._world.record(
+            draft(self._world.now(), "window.closed", f"window:{window.id}", payload, puts, key=f"closed:{window.id}")
+        )
+        self._observation.forget(key)
+        self._immature[key] = summary
+        return summary
+
+    def _failures(self, window: Window, start_us: int, end_us: int) -> tuple[Finding, ...]:
+        """Rows that the champion should have answered and could not."""
+        join = self._observation.join
+        failed = join.failed(window.unit, start_us, end_us) if join else 0
+        if failed == 0 or join is None:
+            return ()
+        n = failed + join.answered(start_us, end_us, window.unit)
+        evidence = Evidence(name="failure_rate", value=failed / n, n=n, since=window.start, until=window.end, method="counted")
+        return (
+            Finding(
+                id=drift.finding_id(FindingKind.SERVING, window, "failures"), kind=FindingKind.SERVING, model=window.model,
+                unit=window.unit, subject="failures", window_start=window.start, window_end=window.end, effect=failed / n,
+                effect_unit="share of rows", evidence=evidence, share_of_budget=None, words=f"{failed} of {n} rows could not be answered",
+            ),
+        )  # fmt: skip
+
+    def _mature(self, key: WindowKey, window: WindowSummary, champion: Champion | None) -> None:
+        join, now = self._observation.join, self._world.now()
+        if join is None:
+            return
+        start_us, end_us, now_us = micros(window.start), micros(window.end), micros(now)
+        labels, predictions = join.labelled(start_us, end_us), join.answered(start_us, end_us)
+        if not is_mature(predictions, labels, window.end, now, self._policy):
+            return
+        rows = join.rows_of(window.unit, Span(start_us, end_us, now_us))
+        judged = Window(model=window.model, unit=window.unit, start=window.start, end=window.end)
+        state = self._world.get("performance", window.unit, PerformanceState) or PerformanceState()
+        reading = performance.judge(
+            self._observation.reference(window.unit), state, outcomes(rows, self._world.spec.task), judged, self._policy
+        )
+        summary = msgspec.structs.replace(window, labels=labels, mature=True, metrics=reading.metrics)
+        puts: list[Put] = [put("window", judged.id, summary), put("performance", window.unit, reading.state)]
+        if champion is not None and champion.unit == window.unit:
+            puts += [put("finding", finding.id, finding) for finding in reading.findings]
+            self._tell(reading.findings)
+        payload = {"labels": labels, "note": reading.note}
+        self._world.record(draft(now, "window.matured", f"window:{judged.id}", payload, puts, key=f"matured:{judged.id}"))
+        del self._immature[key]
+
+    def _tell(self, findings: tuple[Finding, ...]) -> None:
+        for finding in findings:
+            self._world.say("finding", f"{finding.window_end:%Y-%m-%d} {finding.words}")
+
+    def _signal(self, window: WindowSummary, champion: Champion) -> None:
+        now = self._world.now()
+        unit = self._world.get("unit", champion.unit, Unit)
+        version = self._world.get("version", f"{window.model}|{unit.version:06d}", Version) if unit else None
+        state = self._world.get("performance", champion.unit, PerformanceState)
+        baseline = self._observation.reference(champion.unit).baseline
+        inputs = SignalInputs(
+            findings=findings_of(self._world, champion),
+            window=window,
+            loss_increase=round(state.loss_sum / state.n - baseline.mean, 6) if state and state.n else 0.0,
+            champion_since=champion.since,
+            data_until=version.lineage.snapshot.until if version else None,
+            retrainings=tuple(job.requested_at for job in self._world.all("job", Job) if job.cause.startswith("d-")),
+        )
+        history = self._world.get("signals", window.model, SignalHistory) or SignalHistory()
+        latest = SignalsAt(unit=champion.unit, window=window.start.isoformat(), signals=gather(inputs, now))
+        kept = msgspec.structs.replace(history, recent=(*history.recent, latest)[-SIGNALS_KEPT:])
+        self._world.record(
+            draft(now, "signals.gathered", f"model:{window.model}", codec.plain(latest), (put("signals", window.model, kept),),
+                  key=f"signals:{champion.unit}:{latest.window}")
+        )  # fmt: skip
+
+
+def findings_of(world: World, champion: Champion) -> tuple[Finding, ...]:
+    """On the champion since it took over; a switch that was not seen is everybody's."""
+    return tuple(
+        finding
+        for finding in world.all("finding", Finding)
+        if finding.window_end > champion.since and (finding.unit == champion.unit or finding.kind is FindingKind.SERVING)
+    )
+
+
+def outcomes(rows: LabelledRows, task: str) -> tuple[Any, Any]:
+    """Scores and labels as monitoring takes them: class indices are whole."""
+    return rows.scores, rows.labels if task == "regression" else rows.labels.astype(np.int64)
+
+
+def key_of(window: WindowSummary) -> WindowKey:
+    return window.unit, micros(window.start)
+
+
+__all__ = ["SignalHistory", "SignalsAt", "Windows", "findings_of"]

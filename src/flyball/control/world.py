@@ -1,0 +1,115 @@
+"""What every use case of control works with: the project, the ports, and the states read through one narrow door."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import msgspec
+
+from flyball.control.ports import (
+    CaptureReader,
+    Clock,
+    Executor,
+    Gateways,
+    Ledger,
+    Notifier,
+    Packages,
+    Registry,
+    Say,
+)
+from flyball.records import codec
+from flyball.records.events import Draft, Event, Put
+from flyball.spec import ProjectSpec
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+MICROSECOND = timedelta(microseconds=1)
+EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+
+
+class Ports(NamedTuple):
+    clock: Clock
+    ledger: Ledger
+    executor: Executor
+    registry: Registry
+    gateways: Gateways
+    capture: CaptureReader
+    packages: Packages
+    notifier: Notifier
+
+
+class Place(NamedTuple):
+    """Where the project and its state lie on this machine."""
+
+    project_dir: Path
+    state_dir: Path
+
+
+class World:
+    """One controller's hold on a project: reads states, writes fenced events."""
+
+    def __init__(self, spec: ProjectSpec, place: Place, ports: Ports, say: Say) -> None:
+        self.spec = spec
+        self.place = place
+        self.ports = ports
+        self.say = say
+        self.epoch: int | None = None
+        """None: this process has not taken over and only reads."""
+
+    @property
+    def model(self) -> str:
+        return self.spec.model
+
+    def now(self) -> datetime:
+        return self.ports.clock.now()
+
+    def take_over(self, owner: str) -> None:
+        """Become the one controller; everything an earlier one still tries to write is refused from here on."""
+        self.epoch = self.ports.ledger.claim(owner, self.now())
+
+    def record(self, *drafts: Draft) -> tuple[Event, ...]:
+        """Append in one transaction, fenced by this controller's epoch."""
+        return self.ports.ledger.transact(drafts, epoch=self.epoch)
+
+    def get(self, kind: str, key: str, record: type[T]) -> T | None:
+        """The state of that kind and key; None: there is none."""
+        stored = self.ports.ledger.state(kind, key)
+        return None if stored is None else codec.revive(stored.value, record)
+
+    def all(self, kind: str, record: type[T]) -> tuple[T, ...]:
+        """All states of a kind, by key."""
+        return tuple(codec.revive(stored.value, record) for stored in self.ports.ledger.states(kind))
+
+    def number(self, counter: str) -> tuple[int, Put]:
+        """The next number of a counter, and the put that uses it up: goes into the same transaction as what is numbered."""
+        stored = self.ports.ledger.state("counter", counter)
+        following = (stored.value["last"] if stored else 0) + 1
+        return following, Put("counter", counter, {"last": following})
+
+
+def put(kind: str, key: str, value: msgspec.Struct) -> Put:
+    """A record as a state."""
+    return Put(kind, key, codec.plain(value))
+
+
+def micros(at: datetime) -> int:
+    """Microseconds since 1970, exactly (float seconds would round)."""
+    return (at - EPOCH) // MICROSECOND
+
+
+def moment(at_us: int) -> datetime:
+    return EPOCH + at_us * MICROSECOND
+
+
+def draft(at: datetime, kind: str, subject: str, payload: dict[str, Any], puts: Sequence[Put] = (), **more: Any) -> Draft:
+    """An event of control's own."""
+    return Draft(
+        at=at,
+        kind=kind,
+        subject=subject,
+        actor=more.get("actor", "control"),
+        payload=payload,
+        puts=tuple(puts),
+        key=more.get("key"),
+    )
