@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from flyball.control import decisions
+from flyball.control import decisions, jobs
 from flyball.control.releases import Releases
 from flyball.control.world import World, draft, put
 from flyball.errors import Conflict, Denied, NotFound
@@ -57,6 +57,9 @@ def carry_out(world: World, releases: Releases, command: Command) -> Command:
         return _settle(
             world, command, "done", f"{moved.challenger} goes, {moved.champion or 'nobody'} answers again", f"release:{moved.id}"
         )
+    if command.kind == "run":
+        job = jobs.request(world, command.actor, key=f"command:{command.id}:done")
+        return _settle(world, command, "done", f"job {job.id} was asked for", f"job:{job.id}")
     return _settle(world, command, "refused", f"nobody knows how to {command.kind}")
 
 

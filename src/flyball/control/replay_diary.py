@@ -1,0 +1,61 @@
+"""What a replay tells while it lives: one line a day."""
+
+from datetime import datetime, timedelta
+
+from flyball.control.engine import Engine
+from flyball.control.replay import Replay
+from flyball.records.evidence import Evidence
+from flyball.records.findings import Finding, WindowSummary
+from flyball.records.unit import Unit
+
+
+class Diary:
+    """Counts from day to day."""
+
+    def __init__(self, engine: Engine, replay: Replay) -> None:
+        self._engine = engine
+        self._replay = replay
+        self._predictions = 0
+        self._requests = 0
+        self._findings = 0
+
+    def day(self, now: datetime) -> None:
+        """Say how the day that ended was."""
+        world, sent = self._engine.world, self._replay.sent
+        findings = world.all("finding", Finding)
+        parts = [
+            f"{now - timedelta(days=1):%Y-%m-%d}",
+            f"{sent.requests - self._requests:3d} requests",
+            f"{sent.predictions - self._predictions:5d} rows",
+            self._performance(),
+            self._serving(),
+        ]
+        new = len(findings) - self._findings
+        if new:
+            parts.append(f"{new} finding" + "s" * (new > 1))
+        if sent.failed_requests:
+            parts.append(f"{sent.failed_requests} FAILED")
+        self._predictions, self._requests, self._findings = sent.predictions, sent.requests, len(findings)
+        world.say("plain", "  ".join(parts))
+
+    def _performance(self) -> str:
+        """Of the newest mature window: younger ones would flatter or slander."""
+        mature = [window for window in self._engine.world.all("window", WindowSummary) if window.mature and window.metrics]
+        if not mature:
+            return "no mature labels yet"
+        newest = max(mature, key=lambda window: window.start)
+        name = next((name for name in ("roc_auc", "log_loss", "mae") if name in newest.metrics), "")
+        evidence: Evidence | None = newest.metrics.get(name)
+        if evidence is None or evidence.value is None:
+            return "not measurable"
+        return f"{name} {evidence.value:.3f} on {newest.start:%m-%d} ({newest.labels}/{newest.predictions} labels)"
+
+    def _serving(self) -> str:
+        world = self._engine.world
+        champion, release = self._engine.releases.champion(), self._engine.releases.active()
+        unit = world.get("unit", champion.unit, Unit) if champion else None
+        words = f"champion v{unit.version}" if unit else "no champion"
+        if release is not None and champion is not None and release.challenger != champion.unit:
+            challenger = world.get("unit", release.challenger, Unit)
+            words += f", v{challenger.version if challenger else '?'} in {release.phase.value}"
+        return words

@@ -1,0 +1,156 @@
+"""What a replay found, read back from the ledger and from what the gateway captured: never from what the driver hoped for."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from flyball.control import decisions
+from flyball.control.engine import Engine
+from flyball.control.ports import Scorer
+from flyball.control.queries import action_words
+from flyball.control.replay import Columns, History, Sent
+from flyball.control.replay_figures import Outcomes, alone_figures, drift_map, figures_by, governed_figures
+from flyball.control.replay_report import DecisionLine, FindingLine, ReleaseLine, ReplayReport
+from flyball.control.world import World
+from flyball.records.decisions import Decision
+from flyball.records.findings import Finding, WindowSummary
+from flyball.records.jobs import Job
+from flyball.records.release import Phase, ReleaseState
+from flyball.records.unit import Unit
+from flyball.spec import ReplaySpec
+
+SCORE_ROWS = 20_000
+"""Rows scored at once for the model left alone: bounds the memory of their dictionaries."""
+FOREVER_US = 1 << 62
+
+
+class Lived(NamedTuple):
+    """A replay that is over."""
+
+    engine: Engine
+    history: History
+    columns: Columns
+    sent: Sent
+    wall_seconds: float
+
+
+def report_of(lived: Lived, replay: ReplaySpec, scorer: Scorer) -> ReplayReport:
+    """All figures."""
+    world, spec = lived.engine.world, lived.engine.world.spec
+    outcomes = outcomes_of(lived, scorer)
+    months = figures_by("month", spec.task, outcomes, replay.timezone)
+    releases, made = release_lines(world), decisions.recorded(world)
+    retrainings = [job for job in world.all("job", Job) if job.cause.startswith("d-")]
+    join = lived.engine.observation.join
+    windows = sorted(world.all("window", WindowSummary), key=lambda window: window.start)
+    return ReplayReport(
+        project=spec.project,
+        model=spec.model,
+        task=spec.task,
+        metric={"binary": "roc_auc", "multiclass": "log_loss", "regression": "mae"}[spec.task],
+        since=replay.start.isoformat(),
+        until=lived.history.frame[lived.columns.time][-1].isoformat(),
+        timezone=replay.timezone,
+        seed=replay.seed,
+        alone=alone_figures(months),
+        governed=governed_figures(
+            months,
+            retrainings=len(retrainings),
+            promotions=sum(line.promoted_at is not None for line in releases[1:]),
+            rollbacks=sum(line.outcome == Phase.ROLLED_BACK for line in releases),
+        ),
+        requests=lived.sent.requests,
+        predictions=lived.sent.predictions,
+        failed_requests=lived.sent.failed_requests + lived.sent.failed_label_requests,
+        labels_sent=lived.sent.labels,
+        labels_joined=join.counts().labels_joined if join else 0,
+        decisions=len(made),
+        decisions_replayed_equal=sum(decisions.replays_equal(decision) for decision in made),
+        wall_seconds=round(lived.wall_seconds, 1),
+        months=months,
+        weeks=figures_by("week", spec.task, outcomes, replay.timezone),
+        days=figures_by("day", spec.task, outcomes, replay.timezone),
+        releases=releases,
+        decision_log=tuple(decision_line(decision) for decision in made),
+        findings=finding_lines(world),
+        drift=drift_map([(window.start, window.drift) for window in windows], spec.data.feature_names, replay.timezone),
+    )
+
+
+def outcomes_of(lived: Lived, scorer: Scorer) -> Outcomes:
+    """Every answered row with its label, and what the first version would have answered to it."""
+    join = lived.engine.observation.join
+    empty = np.zeros(0)
+    ids, at, shown, labels, units = join.answers(0, FOREVER_US) if join else ([], empty, empty, empty, [])
+    answered = pl.DataFrame({"key": ids, "unit": units}, schema={"key": pl.String, "unit": pl.String}).with_row_index("place")
+    keys = lived.history.frame[lived.columns.key].cast(pl.String)
+    rows = pl.DataFrame({"key": keys}).with_row_index("row").join(answered, on="key", how="inner")
+    place, row = rows["place"].to_numpy(), rows["row"].to_numpy()
+    known = ~np.isnan(labels[place])
+    place, row = place[known], row[known]
+    names = _version_names(lived.engine.world)
+    return Outcomes(
+        times=pl.Series("time", at[place]).cast(pl.Datetime("us", "UTC")),
+        labels=labels[place] if lived.engine.world.spec.task == "regression" else labels[place].astype(np.int64),
+        alone=_score_alone(lived, scorer, row),
+        governed=shown[place],
+        units=answered["unit"].gather(place).replace(names),
+    )
+
+
+def _version_names(world: World) -> dict[str, str]:
+    return {unit.id: f"v{unit.version}" for unit in world.all("unit", Unit)}
+
+
+def _score_alone(lived: Lived, scorer: Scorer, rows: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    world = lived.engine.world
+    first = world.ports.registry.versions(world.model)[0]
+    package = world.ports.registry.fetch(world.model, first.number)
+    features = lived.history.frame.select(lived.columns.features)
+    parts = [
+        np.asarray(scorer.score(package, features[rows[start : start + SCORE_ROWS].tolist()].to_dicts()), dtype=np.float64)
+        for start in range(0, len(rows), SCORE_ROWS)
+    ]
+    return np.concatenate(parts) if parts else np.zeros((0, 1))
+
+
+def release_lines(world: World) -> tuple[ReleaseLine, ...]:
+    """Every release and how it went, oldest first."""
+    units = {unit.id: unit.version for unit in world.all("unit", Unit)}
+    verified = world.ports.ledger.events(kinds=("release.verified",))
+    promoted = {event.subject: event.at.isoformat() for event in verified if event.payload["phase"] == Phase.FULL}
+    return tuple(
+        ReleaseLine(
+            id=release.id,
+            version=units[release.challenger],
+            opened_at=release.opened_at.isoformat(),
+            promoted_at=promoted.get(f"release:{release.id}"),
+            ended_at=release.entered_at.isoformat() if release.phase in (Phase.SETTLED, Phase.ROLLED_BACK) else None,
+            outcome=release.phase.value,
+            words=release.reason,
+        )
+        for release in world.all("release", ReleaseState)
+    )
+
+
+def decision_line(decision: Decision) -> DecisionLine:
+    return DecisionLine(
+        id=decision.id,
+        at=decision.now.isoformat(),
+        room=decision.room,
+        rule=decision.plan.rule,
+        words=decision.plan.rationale,
+        action=", ".join(action_words(action) for action in decision.plan.actions),
+    )
+
+
+def finding_lines(world: World) -> tuple[FindingLine, ...]:
+    found = sorted(world.all("finding", Finding), key=lambda finding: (finding.window_end, finding.id))
+    return tuple(
+        FindingLine(
+            at=item.window_end.isoformat(), kind=item.kind.value, subject=item.subject, words=item.words, effect=item.effect
+        )
+        for item in found
+    )

@@ -1,0 +1,116 @@
+"""`flyball run`: one pipeline run, followed to its end wherever it is worked on: in this process, or by the controller that is up."""
+
+from collections.abc import Callable
+
+from flyball.control import commands, decisions, jobs
+from flyball.control.engine import Engine
+from flyball.control.reports import RunReport
+from flyball.control.world import World
+from flyball.errors import Conflict
+from flyball.records.decisions import Decision
+from flyball.records.evidence import Outcome
+from flyball.records.jobs import FINISHED, Job, JobStatus, Progress
+
+Pause = Callable[[float], None]
+LOOK_SECONDS = 0.2
+
+
+class Follower:
+    """Tells each line of a job's progress once."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._told = 0
+
+    def look(self, job: Job) -> None:
+        """Say what is new."""
+        lines = self._world.ports.executor.observe(job.id).progress
+        for line in lines[self._told :]:
+            self._world.say("step", progress_words(line))
+        self._told = max(self._told, len(lines))
+
+
+def progress_words(line: Progress) -> str:
+    """`train: done in 3.1 s`."""
+    share = f" {line.fraction:.0%}" if line.fraction is not None else ""
+    return f"{line.step}: {line.status}{share}" + (f" ({line.words})" if line.words else "")
+
+
+def run_here(engine: Engine, actor: str, pause: Pause) -> RunReport:
+    """This process controls the project. An unfinished job of an earlier, killed call is gone on with, not started again."""
+    world = engine.world
+    unfinished = [job for job in jobs.active(world) if job.cause == actor]
+    job = unfinished[0] if unfinished else jobs.request(world, actor)
+    follower = Follower(world)
+    if unfinished:
+        world.say("plain", f"Going on with job {job.id} of {job.requested_at:%Y-%m-%d %H:%M:%S}")
+    finished = engine.run_job(job, pause, follower.look)
+    follower.look(finished)
+    engine.tick()
+    return report_of(world, finished)
+
+
+def run_there(world: World, actor: str, pause: Pause) -> RunReport:
+    """Another process controls the project: order the run and watch."""
+    command = commands.order(world, "run", actor, "")
+    settled = await_command(world, command.id, pause)
+    job_id = settled.subject.removeprefix("job:")
+    follower = Follower(world)
+    while True:
+        job = world.get("job", job_id, Job)
+        if job is None:
+            raise Conflict(f"the run was {settled.status}: {settled.words}")
+        follower.look(job)
+        if job.status in FINISHED:
+            return report_of(world, job)
+        pause(LOOK_SECONDS)
+
+
+def await_command(world: World, command_id: str, pause: Pause, patience_seconds: float = 30.0) -> commands.Command:
+    """Until the controller has answered. Raises Conflict when it does not: the order stands and is carried out when it comes back."""
+    waited = 0.0
+    while waited < patience_seconds:
+        command = world.get("command", command_id, commands.Command)
+        if command is not None and command.status != "open":
+            return command
+        pause(LOOK_SECONDS)
+        waited += LOOK_SECONDS
+    raise Conflict(
+        f"the controller has not taken order {command_id} in {patience_seconds:.0f} s", next_step="flyball status; the order stands"
+    )  # fmt: skip
+
+
+def report_of(world: World, job: Job) -> RunReport:
+    """What came of a finished job."""
+    gate = _gate_of(world, job)
+    registered = [
+        event for event in world.ports.ledger.events(kinds=("version.registered",)) if job.version and event.subject == f"version:{job.version}"
+    ]  # fmt: skip
+    new = any(event.payload["job"] == job.id for event in registered)
+    outcome = gate.plan.outcome if gate is not None and gate.plan.outcome is not None else Outcome.ERROR
+    return RunReport(
+        job=job,
+        steps=world.ports.executor.observe(job.id).results,
+        verdicts=gate.plan.verdicts if gate is not None else (),
+        outcome=Outcome.ERROR if job.status is JobStatus.FAILED else outcome,
+        version=job.version,
+        new=new,
+        words=_words(job, new=new),
+    )
+
+
+def _gate_of(world: World, job: Job) -> Decision | None:
+    """The last judgement of this job's run."""
+    found = [
+        decision for decision in decisions.recorded(world)
+        if decision.room == "gates" and decision.situation.get("candidate") == job.run_key
+    ]  # fmt: skip
+    return found[-1] if found else None
+
+
+def _words(job: Job, *, new: bool) -> str:
+    if job.status is JobStatus.REGISTERED:
+        return (
+            f"Version {job.version} is registered." if new else f"Nothing has changed: this run is version {job.version} already."
+        )
+    return job.error or f"The run ended as {job.status}."
