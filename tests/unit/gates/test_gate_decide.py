@@ -1,0 +1,180 @@
+from datetime import UTC, datetime
+
+import pytest
+
+from flyball.gates.decide import LATENCY, PARITY, AbsoluteRule, ChampionRule, GatePolicy, GateSituation, decide, policy_of
+from flyball.records import codec
+from flyball.records.decisions import Plan
+from flyball.records.evidence import Evidence, Outcome
+from flyball.spec import ProjectSpec
+
+NOW = datetime(2013, 3, 1, tzinfo=UTC)
+POLICY = GatePolicy(
+    absolute=(AbsoluteRule(metric="roc_auc", at_least=0.6),),
+    champion=ChampionRule(metric="log_loss", margin=0.01, alpha=0.05),
+    parity=1e-4,
+    latency_p99_ms=50.0,
+)
+
+
+def measured(name, value, lower=None, upper=None, alpha=0.05, note=""):
+    return Evidence(name=name, value=value, lower=lower, upper=upper, alpha=alpha if lower is not None else None, note=note)
+
+
+GOOD = {
+    "roc_auc": measured("roc_auc", 0.684, 0.671, 0.697),
+    "log_loss_difference": measured("log_loss_difference", -0.004, -0.007, -0.001),
+    PARITY: measured(PARITY, 3e-7),
+    LATENCY: measured(LATENCY, 0.4),
+}
+
+
+def situation(champion="u1", **changed):
+    evidence = {**GOOD, **changed}
+    return GateSituation(
+        candidate="run-1",
+        challenger="the model of February",
+        champion=champion,
+        evidence=tuple(item for item in evidence.values() if item is not None),
+        requested_by="user:ada",
+    )
+
+
+def judged(plan, rule):
+    return next(verdict for verdict in plan.verdicts if verdict.rule == rule)
+
+
+def test_a_challenger_that_passes_everything_is_registered():
+    plan = decide(situation(), POLICY, NOW)
+    assert [(action.kind, action.subject) for action in plan.actions] == [("register", "run-1")]
+    assert plan.outcome is Outcome.PASS
+    assert "roc_auc 0.684 [0.671, 0.697] is at least 0.6" in plan.rationale
+    assert "compared with the champion u1" in plan.rationale
+
+
+def test_without_a_champion_the_rule_is_left_out_and_the_rationale_says_so():
+    plan = decide(situation(champion=None, log_loss_difference=None), POLICY, NOW)
+    assert plan.actions[0].kind == "register"
+    assert "left out" in plan.rationale
+    assert [verdict.rule for verdict in plan.verdicts] == ["absolute:roc_auc", "parity", "latency"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "rule", "outcome", "words"),
+    [
+        (
+            {"roc_auc": measured("roc_auc", 0.59, 0.58, 0.61)},
+            "absolute:roc_auc",
+            Outcome.FAIL,
+            "0.590 [0.580, 0.610] is below 0.6",
+        ),
+        ({"roc_auc": measured("roc_auc", None, note="a single class")}, "absolute:roc_auc", Outcome.ERROR, "a single class"),
+        ({"roc_auc": measured("roc_auc", float("nan"))}, "absolute:roc_auc", Outcome.ERROR, "could not be measured"),
+        ({"roc_auc": None}, "absolute:roc_auc", Outcome.ERROR, "was not measured"),
+        ({"again": GOOD["roc_auc"]}, "absolute:roc_auc", Outcome.ERROR, "there are 2 measurements"),
+        ({PARITY: measured(PARITY, 2e-3)}, "parity", Outcome.FAIL, "0.002 is above 0.0001"),
+        ({PARITY: None}, "parity", Outcome.ERROR, "was not measured"),
+        ({LATENCY: measured(LATENCY, 70.0)}, "latency", Outcome.FAIL, "70.000 is above 50"),
+        ({LATENCY: None}, "latency", Outcome.ERROR, "was not measured"),
+        (
+            {"log_loss_difference": measured("log_loss_difference", 0.03, 0.02, 0.04)},
+            "champion:log_loss",
+            Outcome.FAIL,
+            "even its good end is beyond the margin of 0.01",
+        ),
+        (
+            {"log_loss_difference": measured("log_loss_difference", 0.0, -0.02, 0.02)},
+            "champion:log_loss",
+            Outcome.INCONCLUSIVE,
+            "both sides",
+        ),
+        ({"log_loss_difference": None}, "champion:log_loss", Outcome.ERROR, "was not measured"),
+        ({"log_loss_difference": measured("log_loss_difference", -0.1)}, "champion:log_loss", Outcome.ERROR, "no interval"),
+        (
+            {"log_loss_difference": measured("log_loss_difference", -0.1, -0.2, 0.0, alpha=0.2)},
+            "champion:log_loss",
+            Outcome.ERROR,
+            "claims an error rate of 0.200",
+        ),
+    ],
+)
+def test_anything_but_a_pass_refuses_and_names_the_rule(changed, rule, outcome, words):
+    plan = decide(situation(**changed), POLICY, NOW)
+    verdict = judged(plan, rule)
+    assert (verdict.outcome, plan.outcome) == (outcome, outcome)
+    assert words in verdict.words
+    assert plan.actions[0].kind == "refuse"
+    assert rule in plan.rationale
+    assert verdict.words in plan.rationale
+
+
+@pytest.mark.parametrize(
+    ("metric", "lower", "upper", "outcome"),
+    [
+        ("roc_auc", -0.01, 0.02, Outcome.PASS),
+        ("roc_auc", -0.03, -0.02, Outcome.FAIL),
+        ("roc_auc", -0.03, 0.0, Outcome.INCONCLUSIVE),
+        ("roc_auc", 0.05, 0.06, Outcome.PASS),
+        ("rmse", -0.06, -0.05, Outcome.PASS),
+        ("rmse", -0.01, 0.01, Outcome.PASS),
+        ("rmse", 0.02, 0.06, Outcome.FAIL),
+        ("rmse", 0.0, 0.06, Outcome.INCONCLUSIVE),
+    ],
+)
+def test_the_bad_end_is_low_for_areas_and_high_for_errors(metric, lower, upper, outcome):
+    policy = GatePolicy(
+        absolute=(), champion=ChampionRule(metric=metric, margin=0.01, alpha=0.05), parity=1e-4, latency_p99_ms=50.0
+    )
+    name = f"{metric}_difference"
+    plan = decide(situation(**{name: measured(name, (lower + upper) / 2, lower, upper)}), policy, NOW)
+    assert judged(plan, f"champion:{metric}").outcome is outcome
+
+
+def test_an_upper_bound_judges_the_point_value():
+    policy = GatePolicy(
+        absolute=(AbsoluteRule(metric="log_loss", at_most=0.5),), champion=POLICY.champion, parity=1e-4, latency_p99_ms=50.0
+    )
+    plan = decide(situation(log_loss=measured("log_loss", 0.49, 0.47, 0.51)), policy, NOW)
+    assert judged(plan, "absolute:log_loss").words == "log_loss 0.490 [0.470, 0.510] is at most 0.5"
+
+
+def test_the_same_situation_read_back_from_the_ledger_gives_the_same_bytes():
+    policy = codec.revive(codec.plain(POLICY), GatePolicy)
+    again = codec.decode(codec.encode(situation()), GateSituation)
+    first = codec.encode(decide(situation(), POLICY, NOW))
+    assert codec.encode(decide(again, policy, NOW)) == first
+    assert codec.decode(first, Plan).actions[0].kind == "register"
+
+
+def spec(**gates):
+    return ProjectSpec.model_validate(
+        {
+            "project": "shop",
+            "model": "shop",
+            "task": "binary",
+            "data": {"source": {"files": "*.csv"}, "time": "at", "key": "id", "label": "y", "features": ["a"]},
+            "train": {"entrypoint": "pipeline:train"},
+            "gates": gates,
+        }
+    )
+
+
+def test_without_a_champion_gate_the_primary_metric_has_a_margin_of_a_hundredth():
+    assert policy_of(spec()).champion == ChampionRule(metric="log_loss", margin=0.01, alpha=0.05)
+
+
+def test_what_the_user_declares_is_what_is_judged():
+    policy = policy_of(
+        spec(
+            absolute=[{"metric": "roc_auc", "at_least": 0.6}, {"metric": "brier", "at_most": 0.2}],
+            champion={"metric": "roc_auc", "margin": 0.02, "alpha": 0.1},
+            parity=1e-3,
+            latency_p99_ms=5.0,
+        )
+    )
+    assert policy == GatePolicy(
+        absolute=(AbsoluteRule(metric="roc_auc", at_least=0.6), AbsoluteRule(metric="brier", at_most=0.2)),
+        champion=ChampionRule(metric="roc_auc", margin=0.02, alpha=0.1),
+        parity=1e-3,
+        latency_p99_ms=5.0,
+    )
