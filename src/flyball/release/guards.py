@@ -86,7 +86,7 @@ def labels_needed(evidence: Evidence, margin: float) -> int | None:
         return None
     half = upper - value if value < margin else value - lower
     wanted = evidence.n * (half / (margin - value)) ** 2
-    return max(math.ceil(wanted) - evidence.n, 1) if math.isfinite(wanted) else None
+    return max(round(wanted) - evidence.n, 1) if math.isfinite(wanted) else None
 
 
 def _unknown(name: str, n: int, unit: str, inputs: str, note: str) -> Evidence:

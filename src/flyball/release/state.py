@@ -15,8 +15,18 @@ _ENTERS: dict[Phase, frozenset[Phase]] = {
     Phase.FULL: frozenset({Phase.WATCHING}),
     Phase.HELD: frozenset({Phase.PROPOSED}),  # a person lets it start again: the evidence so far still counts, the phases do not
 }
-_HOLDS = frozenset({Phase.PROPOSED, Phase.SHADOW, Phase.CANARY})
-"""From `full` on the challenger is champion: stopping there is a rollback."""
+_TARGETS = {
+    "settle": Phase.SETTLED,
+    "hold": Phase.HELD,
+    "roll_back": Phase.ROLLING_BACK,
+    "finish_rollback": Phase.ROLLED_BACK,
+}
+_FROM: dict[Phase, frozenset[Phase]] = {
+    Phase.SETTLED: frozenset({Phase.WATCHING}),
+    Phase.HELD: frozenset({Phase.PROPOSED, Phase.SHADOW, Phase.CANARY}),  # from `full` on, stopping is a rollback
+    Phase.ROLLING_BACK: frozenset(Phase) - TERMINAL,
+    Phase.ROLLED_BACK: frozenset({Phase.ROLLING_BACK}),
+}
 _COMPARES = frozenset({Phase.SHADOW, Phase.CANARY})
 
 
@@ -59,27 +69,17 @@ def advance(release: ReleaseState, action: Action, now: datetime) -> ReleaseStat
         return _enter(release, action, now)
     if action.kind == "roll_back" and release.phase is Phase.ROLLING_BACK:
         return release
-    target = _target(release.phase, action.kind)
-    if target is None:
-        raise _illegal(release, action.kind)
+    target = _TARGETS.get(action.kind)
+    if target is None or release.phase not in _FROM[target]:
+        raise _illegal(release, target.value if target else action.kind)
     return _moved(release, action, target, 0, now)
-
-
-def _target(phase: Phase, kind: str) -> Phase | None:
-    if kind == "roll_back" and phase not in TERMINAL:
-        return Phase.ROLLING_BACK
-    if kind == "hold" and phase in _HOLDS:
-        return Phase.HELD
-    return {("settle", Phase.WATCHING): Phase.SETTLED, ("finish_rollback", Phase.ROLLING_BACK): Phase.ROLLED_BACK}.get(
-        (kind, phase)
-    )
 
 
 def _enter(release: ReleaseState, action: Action, now: datetime) -> ReleaseState:
     try:
         phase = Phase(action.arguments.get("phase", ""))
     except ValueError:
-        raise _illegal(release, f"enter {action.arguments.get('phase')}") from None
+        raise _illegal(release, str(action.arguments.get("phase"))) from None
     step = int(action.arguments.get("step", 0))
     if phase not in _ENTERS.get(release.phase, frozenset()):
         raise _illegal(release, phase.value)
@@ -108,9 +108,5 @@ def _illegal(release: ReleaseState, wanted: str) -> Conflict:
 
 
 def _expected(phase: Phase) -> str:
-    if phase in TERMINAL:
-        return f"nothing: {phase.value} is an end"
-    wanted = sorted(item.value for item in _ENTERS.get(phase, frozenset()))
-    wanted += ["settle"] if phase is Phase.WATCHING else []
-    wanted += ["finish_rollback"] if phase is Phase.ROLLING_BACK else ["roll_back"]
-    return " or ".join(wanted)
+    wanted = set(_ENTERS.get(phase, frozenset())) | {target for target, origins in _FROM.items() if phase in origins}
+    return " or ".join(sorted(item.value for item in wanted)) or f"nothing: {phase.value} is an end"

@@ -1,6 +1,9 @@
+import doctest
+
 import numpy as np
 import pytest
 
+from flyball.stats import auc
 from flyball.stats.auc import roc_auc_difference, roc_auc_interval
 from flyball.stats.metrics import METRICS
 
@@ -81,3 +84,7 @@ def test_two_hundred_thousand_rows_take_moments_and_not_minutes():
 def test_what_cannot_be_judged_is_refused(labels, scores, words):
     with pytest.raises(ValueError, match=words):
         roc_auc_interval(labels, scores, 0.05)
+
+
+def test_the_examples_in_the_docstrings_run():
+    assert doctest.testmod(auc)[0] == 0

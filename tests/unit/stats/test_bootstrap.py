@@ -1,6 +1,9 @@
+import doctest
+
 import numpy as np
 import pytest
 
+from flyball.stats import bootstrap
 from flyball.stats.bootstrap import paired_block_bootstrap
 
 ALPHA = 0.1
@@ -55,3 +58,7 @@ def test_a_metric_that_resamples_do_not_define_is_refused():
 def test_what_does_not_fit_is_refused(rows, blocks, alpha, words):
     with pytest.raises(ValueError, match=words):
         paired_block_bootstrap(mean_loss, np.zeros(rows), np.zeros(rows), np.zeros(rows), blocks, alpha, 0)
+
+
+def test_the_examples_in_the_docstrings_run():
+    assert doctest.testmod(bootstrap)[0] == 0

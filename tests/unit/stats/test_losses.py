@@ -1,8 +1,11 @@
+import doctest
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flyball.stats import losses
 from flyball.stats.losses import bounded_loss, score_table
 
 
@@ -52,3 +55,7 @@ def test_what_does_not_fit_is_refused(task, scores, labels, scale, words):
 
 def test_scores_of_one_column_may_come_flat():
     assert score_table("binary", [0.1, 0.2]).shape == (2, 1)
+
+
+def test_the_examples_in_the_docstrings_run():
+    assert doctest.testmod(losses)[0] == 0

@@ -1,8 +1,11 @@
+import doctest
+
 import numpy as np
 import pytest
 
 from flyball.errors import DataError
 from flyball.spec.project import CLASSIFICATION, REGRESSION
+from flyball.stats import metrics
 from flyball.stats.metrics import HIGHER_IS_BETTER, METRICS, measure, undefined
 
 RNG = np.random.default_rng(0)
@@ -62,3 +65,7 @@ def test_where_a_metric_is_not_defined_it_says_why(name, task, scores, labels, w
     assert measure(name, task, table, labels) is None
     with pytest.raises(DataError, match=words):
         METRICS[name](task, table, labels)
+
+
+def test_the_examples_in_the_docstrings_run():
+    assert doctest.testmod(metrics)[0] == 0

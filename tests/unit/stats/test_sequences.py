@@ -1,8 +1,11 @@
 """Coverage at all looks together, by simulation with fixed seeds."""
 
+import doctest
+
 import numpy as np
 import pytest
 
+from flyball.stats import sequences
 from flyball.stats.sequences import mean_path, mean_sequence, rate_difference, rate_sequence
 
 PATHS = 200
@@ -163,3 +166,7 @@ def test_impossible_counts_are_refused():
 def test_rates_without_rows_say_the_whole_range():
     assert rate_sequence(0, 0, 0.05) == (0.5, 0.0, 1.0, 0)
     assert rate_difference(0, 0, 0, 10, 0.05)[0] == 0.0
+
+
+def test_the_examples_in_the_docstrings_run():
+    assert doctest.testmod(sequences)[0] == 0

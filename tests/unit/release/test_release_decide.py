@@ -1,0 +1,187 @@
+from datetime import timedelta
+
+import msgspec
+import pytest
+from release_cases import DAY, HOUR, POLICY, START, situation
+
+from flyball.records import codec
+from flyball.records.evidence import Outcome
+from flyball.release.decide import ReleasePolicy, ReleaseSituation, decide, policy_of
+from flyball.spec import ProjectSpec
+
+APPROVAL = msgspec.structs.replace(POLICY, approval=True)
+NO_SHADOW = msgspec.structs.replace(POLICY, shadow=None)
+NO_STEPS = msgspec.structs.replace(POLICY, steps=())
+AT_ONCE = msgspec.structs.replace(POLICY, shadow=None, steps=())
+
+CASES = [
+    # phase, quality, failures, hours since verified, other facts, what happens
+    ("proposed", "absent", "absent", 0, {}, "enter shadow 0"),
+    ("proposed", "absent", "absent", 0, {"champion": None}, "enter full 0"),
+    ("shadow", "pass", "pass", 1, {}, "enter canary 0"),
+    ("shadow", "pass", "inconclusive", 1, {}, "enter canary 0"),
+    ("shadow", "pass", "pass", 0.9, {}, "nothing"),
+    ("shadow", "pass", "pass", 24, {"labels": 199}, "nothing"),
+    ("shadow", "pass", "error", 24, {}, "nothing"),
+    ("shadow", "pass", "absent", 24, {}, "nothing"),
+    ("shadow", "pass", "fail", 0, {}, "roll_back"),
+    ("shadow", "fail", "pass", 0, {}, "roll_back"),
+    ("shadow", "inconclusive", "pass", 24, {}, "nothing"),
+    ("shadow", "no data", "pass", 24, {}, "nothing"),
+    ("shadow", "error", "pass", 24, {}, "nothing"),
+    ("shadow", "absent", "absent", 24, {}, "nothing"),
+    ("shadow", "inconclusive", "pass", 7 * 24, {}, "roll_back"),
+    ("shadow", "no data", "no data", 7 * 24, {"labels": 0}, "roll_back"),
+    ("shadow", "error", "pass", 7 * 24, {}, "roll_back"),
+    ("shadow", "absent", "absent", 7 * 24, {}, "roll_back"),
+    ("shadow", "pass", "pass", 7 * 24, {"labels": 10}, "roll_back"),
+    ("shadow", "pass", "pass", 8 * 24, {}, "enter canary 0"),
+    ("canary", "pass", "pass", 1, {}, "enter canary 1"),
+    ("canary", "inconclusive", "no data", 1, {}, "enter canary 1"),
+    ("canary", "no data", "pass", 1, {}, "enter canary 1"),
+    ("canary", "pass", "pass", 0.5, {}, "nothing"),
+    ("canary", "pass", "pass", 5, {"requests_in_phase": 49}, "nothing"),
+    ("canary", "pass", "pass", 48, {"requests_in_phase": 49}, "roll_back"),
+    ("canary", "error", "pass", 5, {}, "nothing"),
+    ("canary", "absent", "absent", 48, {}, "roll_back"),
+    ("canary", "fail", "pass", 0, {}, "roll_back"),
+    ("canary", "pass", "fail", 0, {}, "roll_back"),
+    ("canary", "pass", "pass", 1.5, {"step": 1}, "nothing"),
+    ("canary", "pass", "pass", 2, {"step": 1}, "enter full 0"),
+    ("full", "pass", "pass", 0, {}, "enter watching 0"),
+    ("full", "absent", "absent", 0, {"champion": None}, "enter watching 0"),
+    ("full", "fail", "pass", 0, {}, "roll_back"),
+    ("full", "pass", "fail", 0, {}, "roll_back"),
+    ("watching", "pass", "pass", 7 * 24 - 1, {}, "nothing"),
+    ("watching", "pass", "pass", 7 * 24, {}, "settle"),
+    ("watching", "inconclusive", "pass", 7 * 24, {}, "settle"),
+    ("watching", "error", "pass", 7 * 24, {}, "nothing"),
+    ("watching", "absent", "absent", 7 * 24, {}, "nothing"),
+    ("watching", "absent", "absent", 7 * 24, {"champion": None}, "settle"),
+    ("watching", "fail", "pass", 1, {}, "roll_back"),
+    ("watching", "pass", "fail", 1, {}, "roll_back"),
+    ("rolling_back", "absent", "absent", 0, {}, "finish_rollback"),
+    ("rolling_back", "absent", "absent", 0, {"switch": "pending"}, "nothing"),
+    ("rolling_back", "absent", "absent", 0, {"switch": "failed"}, "nothing"),
+    ("held", "fail", "fail", 999, {}, "nothing"),
+    ("settled", "fail", "fail", 999, {}, "nothing"),
+    ("rolled_back", "fail", "fail", 999, {}, "nothing"),
+]
+
+
+def done(plan):
+    if not plan.actions:
+        return "nothing"
+    (action,) = plan.actions
+    return f"enter {action.arguments['phase']} {action.arguments['step']}" if action.kind == "enter" else action.kind
+
+
+@pytest.mark.parametrize(("phase", "quality", "failures", "hours", "facts", "expected"), CASES)
+def test_each_phase_and_outcome_leads_where_it_should(phase, quality, failures, hours, facts, expected):
+    plan = decide(situation(phase, quality, failures, **facts), POLICY, START + timedelta(hours=hours))
+    assert done(plan) == expected
+    assert plan.rationale.endswith(".")
+
+
+@pytest.mark.parametrize("phase", ["shadow", "canary", "full", "watching"])
+def test_nothing_advances_while_the_gateways_have_not_switched(phase):
+    later = START + 999 * DAY
+    assert done(decide(situation(phase, switch="pending"), POLICY, later)) == "nothing"
+    assert done(decide(situation(phase, verified=False), POLICY, later)) == "nothing"
+    assert done(decide(situation(phase, "fail", switch="pending"), POLICY, later)) == "roll_back"
+    assert done(decide(situation(phase, switch="failed"), POLICY, later)) == "roll_back"
+
+
+@pytest.mark.parametrize("failures", ["pass", "fail", "inconclusive", "no data", "error", "absent"])
+@pytest.mark.parametrize("quality", ["inconclusive", "no data", "error", "absent"])
+@pytest.mark.parametrize("days", [0, 1, 7, 700])
+def test_a_shadow_without_a_pass_never_promotes(quality, failures, days):
+    assert done(decide(situation("shadow", quality, failures), POLICY, START + days * DAY)) in {"nothing", "roll_back"}
+
+
+@pytest.mark.parametrize(
+    ("policy", "phase", "expected"),
+    [
+        (NO_SHADOW, "proposed", "enter canary 0"),
+        (AT_ONCE, "proposed", "enter full 0"),
+        (NO_STEPS, "shadow", "enter full 0"),
+        (NO_SHADOW, "shadow", "enter canary 0"),
+        (NO_STEPS, "canary", "enter full 0"),
+    ],
+)
+def test_a_phase_that_the_policy_does_not_ask_for_is_skipped(policy, phase, expected):
+    assert done(decide(situation(phase), policy, START + DAY)) == expected
+
+
+@pytest.mark.parametrize(
+    ("approval", "expected"), [("none", "ask"), ("open", "nothing"), ("approved", "enter full 0"), ("refused", "roll_back")]
+)
+def test_with_approval_a_person_decides_about_all_traffic(approval, expected):
+    later = START + 3 * HOUR
+    assert done(decide(situation("canary", step=1, approval=approval), APPROVAL, later)) == expected
+    assert done(decide(situation("proposed", champion=None, approval=approval), APPROVAL, later)) == expected
+
+
+def test_an_approval_does_not_replace_the_evidence():
+    assert done(decide(situation("canary", step=1, approval="approved", requests_in_phase=3), APPROVAL, START + DAY)) == "nothing"
+    assert done(decide(situation("canary", "fail", step=1, approval="approved"), APPROVAL, START + DAY)) == "roll_back"
+
+
+def test_waiting_for_a_person_is_not_giving_up():
+    assert done(decide(situation("canary", step=1, approval="open"), APPROVAL, START + 99 * DAY)) == "nothing"
+
+
+def test_the_question_has_the_same_digest_at_every_look():
+    looks = [decide(situation("canary", step=1, requests_in_phase=n), APPROVAL, START + n * HOUR) for n in (100, 200)]
+    assert len({codec.digest(plan.actions[0]) for plan in looks}) == 1
+
+
+def test_the_first_release_says_why_nobody_is_compared():
+    assert "nobody to compare with" in decide(situation("proposed", champion=None), POLICY, START).rationale
+
+
+def test_an_undecided_shadow_says_what_it_waits_for_and_how_much_longer():
+    plan = decide(situation("shadow", "inconclusive", labels=150), POLICY, START)
+    assert plan.outcome is Outcome.INCONCLUSIVE
+    for words in ("1:00:00 more", "50 more labels (150 of 200)", "reaches to both sides of 0.01", "gives up in 7 days"):
+        assert words in plan.rationale
+    # half width 0.018 at 1,000 pairs, 0.006 away from the margin: nine times the pairs
+    assert "about 8000 more labels would make it pass" in plan.rationale
+
+
+def test_giving_up_names_what_was_missing():
+    plan = decide(situation("shadow", "no data", labels=0), POLICY, START + 8 * DAY)
+    assert "gave up after 8 days" in plan.rationale
+    assert "no labelled row has both scores yet" in plan.rationale
+    assert plan.actions[0].arguments["to"] == "u1"
+
+
+def test_a_rollback_for_harm_states_its_error_rate():
+    plan = decide(situation("canary", "fail"), POLICY, START)
+    assert plan.outcome is Outcome.FAIL
+    assert plan.rule == "quality_difference"
+    assert "0.04 for quality, 0.01 for failures" in plan.rationale
+
+
+def test_a_decision_read_back_from_the_ledger_is_the_same_to_the_byte():
+    for phase in ("proposed", "shadow", "canary", "full", "watching", "rolling_back", "held"):
+        now = START + DAY
+        there = situation(phase, "inconclusive")
+        again = codec.decode(codec.encode(there), ReleaseSituation)
+        policy = codec.revive(codec.plain(POLICY), ReleasePolicy)
+        assert codec.encode(decide(again, policy, now)) == codec.encode(decide(there, POLICY, now))
+
+
+def test_the_error_rate_is_divided_and_nothing_of_it_is_lost():
+    spec = ProjectSpec.model_validate({
+        "project": "shop", "model": "shop", "task": "binary",
+        "data": {"source": {"files": "*.csv"}, "time": "at", "key": "id", "label": "y", "features": ["a"]},
+        "train": {"entrypoint": "pipeline:train"},
+        "release": {"shadow": {"at_least": "2h", "min_labels": 7}, "steps": [{"traffic": "25%"}], "alpha": 0.1, "approval": True},
+    })  # fmt: skip
+    policy = policy_of(spec)
+    assert policy.quality_alpha + policy.failures_alpha == policy.alpha == 0.1
+    assert (policy.shadow.at_least, policy.shadow.min_labels, policy.steps[0].traffic) == (2 * HOUR, 7, 0.25)
+    assert policy.approval
+    without = spec.model_copy(update={"release": spec.release.model_copy(update={"shadow": None})})
+    assert policy_of(without).shadow is None

@@ -1,0 +1,71 @@
+import pytest
+from release_cases import POLICY, state
+
+from flyball.errors import Conflict
+from flyball.records.routing import Route, ServedUnit
+from flyball.records.signature import Signature
+from flyball.records.unit import Format, Unit
+from flyball.release.route import route
+
+
+def served(unit):
+    return ServedUnit(
+        unit=Unit(id=unit, model="shop", version=1, manifest_digest="0" * 64, threshold=0.5, policy_digest="0" * 64),
+        package=f"/packages/{unit}", format=Format.ONNX, signature=Signature(task="binary", columns=(), classes=("0", "1")),
+    )  # fmt: skip
+
+
+OLD, NEW = served("u1"), served("u2")
+ALONE = Route(model="shop", champion=OLD)
+BOTH = Route(model="shop", champion=NEW, shadows=(OLD,), salt="r-0001")
+
+
+@pytest.mark.parametrize(
+    ("phase", "step", "expected"),
+    [
+        ("proposed", 0, ALONE),
+        ("held", 0, ALONE),
+        ("shadow", 0, Route(model="shop", champion=OLD, shadows=(NEW,), salt="r-0001")),
+        ("canary", 0, Route(model="shop", champion=OLD, canary=NEW, canary_weight=0.1, shadows=(OLD, NEW), salt="r-0001")),
+        ("canary", 1, Route(model="shop", champion=OLD, canary=NEW, canary_weight=0.5, shadows=(OLD, NEW), salt="r-0001")),
+        ("canary", 7, Route(model="shop", champion=OLD, canary=NEW, canary_weight=0.0, shadows=(OLD, NEW), salt="r-0001")),
+        ("full", 0, BOTH),
+        ("watching", 0, BOTH),
+        ("settled", 0, Route(model="shop", champion=NEW)),
+        ("rolling_back", 0, ALONE),
+        ("rolled_back", 0, ALONE),
+    ],
+)
+def test_each_phase_says_who_answers(phase, step, expected):
+    release = state(phase, step=step)
+    assert route("shop", release, OLD, NEW, None, POLICY) == expected
+    # and whether or not the ledger calls the challenger champion already
+    assert route("shop", release, NEW, NEW, OLD, POLICY) == expected
+
+
+@pytest.mark.parametrize(
+    ("phase", "expected"),
+    [
+        ("proposed", None),
+        ("held", None),
+        ("full", Route(model="shop", champion=NEW, salt="r-0001")),
+        ("watching", Route(model="shop", champion=NEW, salt="r-0001")),
+        ("settled", Route(model="shop", champion=NEW)),
+        ("rolling_back", None),
+        ("rolled_back", None),
+    ],
+)
+def test_a_first_release_has_nobody_beside_it(phase, expected):
+    assert route("shop", state(phase, champion=None), None, NEW, None, POLICY) == expected
+
+
+def test_without_a_release_the_champion_answers_alone():
+    assert route("shop", None, OLD, None, None, POLICY) == ALONE
+    assert route("shop", None, None, None, None, POLICY) is None
+
+
+def test_a_unit_that_is_not_there_is_named():
+    with pytest.raises(Conflict, match="needs the unit u2, found u1"):
+        route("shop", state("canary"), OLD, None, None, POLICY)
+    with pytest.raises(Conflict, match="no champion to stand beside"):
+        route("shop", state("shadow", champion=None), None, NEW, None, POLICY)
