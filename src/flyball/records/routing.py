@@ -60,6 +60,8 @@ class GatewayReport(msgspec.Struct, frozen=True, kw_only=True):
     canary_suspended: bool = False
     """True: the dead-man rule has taken canaries to 0 because the controller's lease is stale."""
     error: str = ""
+    capture_lost: int = 0
+    """Records that this worker could not hand over to the kernel since it started (exact)."""
 
 
 def canary_answers(key: str, salt: str, weight: float) -> bool:

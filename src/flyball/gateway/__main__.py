@@ -1,0 +1,90 @@
+"""`python -m flyball.gateway`: one worker. The only place of the gateway that reads the environment, the clock and the entropy source."""
+
+import argparse
+import logging
+import os
+import secrets
+import sys
+import time
+from pathlib import Path
+
+import prometheus_client
+import uvloop
+
+from flyball.gateway.lease import LEASE_SECONDS
+from flyball.gateway.runtimes.contract import CodeLimits
+from flyball.gateway.worker import Options, Worker, World
+
+_PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "PYTHONPATH")
+"""All that a code worker sees of the environment: tokens and passwords live there too."""
+
+_ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "POLARS_MAX_THREADS")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Serve until SIGTERM."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each counter that nobody reads
+    options = _options(_parser().parse_args(arguments))
+    world = World(now_us=lambda: time.time_ns() // 1000, random_bytes=secrets.token_bytes)
+    uvloop.run(_run(options, world))
+    return 0
+
+
+async def _run(options: Options, world: World) -> None:
+    await Worker(options, world).run()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="flyball.gateway", description="One inference worker.")
+    parser.add_argument("--state-dir", type=Path, required=True, help="where routing.json, token, lease and capture/ lie")
+    parser.add_argument("--worker", required=True, help="name of this worker, unique in the state directory")
+    parser.add_argument("--fd", type=int, help="a bound public socket inherited from the supervisor")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=0, help="0: any free one")
+    parser.add_argument(
+        "--clock", choices=("system", "request"), default="system", help="request: event time comes in X-Flyball-Event-Time"
+    )
+    parser.add_argument("--model", action="append", default=[], help="serve only this model of the table; may be repeated")
+    parser.add_argument(
+        "--allow-host", action="append", default=[], help="a further name that clients may address this gateway by"
+    )
+    parser.add_argument("--lease-seconds", type=float, default=LEASE_SECONDS)
+    parser.add_argument(
+        "--drain-seconds", type=float, default=0.5, help="readiness fails for so long before connections are closed"
+    )
+    parser.add_argument("--max-body-mb", type=int, default=16, choices=range(1, 129), metavar="1-128")
+    parser.add_argument(
+        "--deadline-seconds", type=float, default=CodeLimits().deadline_seconds, help="of one call of a code model"
+    )
+    parser.add_argument(
+        "--memory-mb", type=int, default=CodeLimits().memory_bytes // 1024**2, help="address space of a code model's worker"
+    )
+    return parser
+
+
+def _options(given: argparse.Namespace) -> Options:
+    environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    environment |= dict.fromkeys(_ONE_THREAD, "1") | {"PYTHONDONTWRITEBYTECODE": "1"}
+    limits = CodeLimits(
+        deadline_seconds=given.deadline_seconds, memory_bytes=given.memory_mb * 1024**2, environment=tuple(environment.items())
+    )
+    return Options(
+        state_dir=given.state_dir.resolve(),
+        worker=given.worker,
+        host=given.host,
+        port=given.port,
+        descriptor=given.fd,
+        request_clock=given.clock == "request",
+        models=tuple(given.model),
+        lease_seconds=given.lease_seconds,
+        drain_seconds=given.drain_seconds,
+        max_body_bytes=given.max_body_mb * 1024**2,
+        allowed_hosts=tuple(given.allow_host),
+        limits=limits,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

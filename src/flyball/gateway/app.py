@@ -1,0 +1,153 @@
+"""The ASGI application: who may come in, what they bring, and an answer in every case."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from time import perf_counter
+from typing import Any
+
+from flyball.errors import FlyballError, HttpRefused
+from flyball.gateway import routes
+from flyball.gateway.access import Neighbours, Tokens
+from flyball.gateway.handlers import Request
+from flyball.gateway.metrics import Metrics
+from flyball.gateway.problems import Response, problem, problem_of
+
+Scope = Mapping[str, Any]
+Receive = Callable[[], Awaitable[Mapping[str, Any]]]
+Send = Callable[[Mapping[str, Any]], Awaitable[None]]
+Handler = Callable[[Request], Awaitable[Response]]
+
+BODY_SECONDS = 30.0
+"""For the whole body: a client that dribbles one byte after another must not hold a connection for ever."""
+
+MAX_IN_FLIGHT = 512
+"""Requests being answered at once. The event loop answers hundreds in a millisecond or two: beyond this they wait for a slow model, and one
+that is refused now costs less than one that is answered after its caller has gone."""
+
+log = logging.getLogger("flyball.gateway")
+
+
+class ClientGone(ConnectionError):
+    """Nobody is left to answer."""
+
+
+class Gateway:
+    """One ASGI application; `admin` tells the loopback port from the public one."""
+
+    def __init__(
+        self, handlers: Mapping[str, Handler], tokens: Tokens, neighbours: Neighbours, metrics: Metrics, max_body_bytes: int
+    ) -> None:
+        self._handlers = handlers
+        self._tokens = tokens
+        self._neighbours = neighbours
+        self._metrics = metrics
+        self._max_body_bytes = max_body_bytes
+        self._in_flight = 0
+        self._incidents = 0
+        self.draining = False
+
+    def port(self, *, admin: bool) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
+        """The application of one port."""
+
+        async def application(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["type"] == "http":
+                await self._serve(scope, receive, send, admin=admin)
+
+        return application
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send, *, admin: bool) -> None:
+        begin = perf_counter()
+        door_name = "none"
+        self._in_flight += 1
+        try:
+            authorization = self._neighbours.check(scope["headers"])
+            door, model = routes.find(scope["method"], scope["path"], admin=admin)
+            door_name = door.name
+            self._tokens.permit(door, authorization)
+            if scope["method"] == "POST" and self._in_flight > MAX_IN_FLIGHT and not door.admin:
+                raise HttpRefused(503, f"{self._in_flight} requests are being answered already", headers=[("retry-after", "1")])
+            body, event_time = (b"", None) if scope["method"] == "GET" else await self._read(scope["headers"], receive)
+            response = await self._handlers[door_name](Request(model, body, event_time))
+        except FlyballError as refused:
+            response = problem_of(refused)
+        except ClientGone:
+            return
+        except Exception:
+            self._incidents += 1
+            log.exception("incident %d at the door %s", self._incidents, door_name)
+            response = problem(500, "The gateway failed; its log says more.", incident=self._incidents)
+        finally:
+            self._in_flight -= 1
+        self._metrics.request(door_name, response.status, perf_counter() - begin)
+        await self._send(send, response)
+
+    async def _send(self, send: Send, response: Response) -> None:
+        headers = [
+            (b"content-type", response.content_type),
+            (b"content-length", str(len(response.body)).encode()),
+            (b"x-content-type-options", b"nosniff"),
+            *response.headers,
+        ]
+        if self.draining:
+            headers.append((b"connection", b"close"))
+        await send({"type": "http.response.start", "status": response.status, "headers": headers})
+        await send({"type": "http.response.body", "body": response.body})
+
+    async def _read(self, headers: Sequence[tuple[bytes, bytes]], receive: Receive) -> tuple[bytes, bytes | None]:
+        """(body, event time); raises HttpRefused when it is not JSON or too large."""
+        event_time = None
+        for name, value in headers:
+            if name == b"content-type" and not _is_json(value):
+                raise HttpRefused(
+                    415, f"Content-Type {value[:80].decode('latin-1')!r}", expected="application/json", next_step=_CURL
+                )
+            if name == b"content-encoding" and value.lower() != b"identity":
+                raise HttpRefused(415, f"Content-Encoding {value[:80].decode('latin-1')!r}", expected="an uncompressed body")
+            if name == b"content-length" and int(value) > self._max_body_bytes:
+                self._too_large(int(value))
+            if name == b"x-flyball-event-time":
+                event_time = value
+        message = await receive()
+        if message["type"] != "http.request":
+            raise ClientGone
+        body: bytes = message["body"]
+        if message.get("more_body"):
+            body = await self._read_on(bytearray(body), receive)
+        if len(body) > self._max_body_bytes:
+            self._too_large(len(body))
+        return body, event_time
+
+    async def _read_on(self, body: bytearray, receive: Receive) -> bytes:
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                while True:
+                    message = await receive()
+                    if message["type"] != "http.request":
+                        raise ClientGone
+                    body += message["body"]
+                    if len(body) > self._max_body_bytes:
+                        self._too_large(len(body))
+                    if not message.get("more_body"):
+                        return bytes(body)
+        except TimeoutError:
+            raise HttpRefused(
+                408, f"The body did not arrive within {BODY_SECONDS:g} s", headers=[("connection", "close")]
+            ) from None
+
+    def _too_large(self, size: int) -> None:
+        raise HttpRefused(
+            413,
+            f"A body of {size} bytes or more",
+            expected=f"at most {self._max_body_bytes}",
+            next_step="Send fewer rows in a request",
+            headers=[("connection", "close")],  # the rest of the body is not read, so the connection cannot be used again
+        )
+
+
+_CURL = "curl: -H 'content-type: application/json', or --json"
+
+
+def _is_json(content_type: bytes) -> bool:
+    kind = content_type.partition(b";")[0].strip().lower()
+    return kind == b"application/json" or kind.endswith(b"+json")

@@ -1,0 +1,152 @@
+"""Hands records to the kernel before their answer leaves.
+
+One `write` a request: what it took survives a `kill -9` of this process. It does not survive a power cut until the next fsync, which
+comes every second and when a segment is full. A failing disk never costs an answer: what was not taken is counted exactly.
+"""
+
+import contextlib
+import functools
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from flyball.capture.framing import MAGIC, frame
+from flyball.records.captured import Captured, FailureBatch
+
+SEGMENT_BYTES = 64 * 1024 * 1024
+"""Small enough to be read and archived in one piece, large enough that a busy worker starts one a minute, not one a second."""
+
+PAUSE_US = 250_000
+"""After a failure the next segment is tried this much later: a full disk must not be asked at every request."""
+
+
+class CaptureWriter:
+    """The segments of one worker. Used from the event loop only."""
+
+    def __init__(self, directory: Path, worker: str, now_us: Callable[[], int], segment_bytes: int = SEGMENT_BYTES) -> None:
+        self._directory = directory
+        self._worker = worker
+        self._now_us = now_us
+        self._segment_bytes = segment_bytes
+        self._started_us = now_us()
+        self._number = 0
+        self._descriptor: int | None = None
+        self._size = 0
+        self._retry_us = 0
+        self._dirty = False
+        self._full: list[int] = []
+        """Descriptors of ended segments that still wait for their fsync."""
+        self._encode = msgspec.msgpack.Encoder().encode
+        self.records = 0
+        self.lost_records = 0
+        self.lost_rows = 0
+        self.bytes = 0
+        self.last_error = ""
+
+    def hand_over(self, records: Sequence[Captured]) -> bool:
+        """True: the kernel has all of them. False: those that it has not are counted as lost."""
+        frames = [frame(self._encode(record)) for record in records]
+        if not self._ready():
+            self._lose(records, self.last_error)
+            return False
+        data = b"".join(frames)
+        written = self._write(data)
+        if written == len(data):
+            self.records += len(records)
+            if self._size >= self._segment_bytes:
+                self._end_segment()
+            return True
+        kept = _complete(frames, written)
+        self.records += kept
+        self._lose(records[kept:], self.last_error or f"the kernel took {written} of {len(data)} bytes")
+        self._abandon()
+        return False
+
+    def pending_sync(self) -> Callable[[], None] | None:
+        """What brings all that was handed over so far to the disk (slow: run it in a thread); None: nothing is pending."""
+        full, self._full = self._full, []
+        if self._dirty and self._descriptor is not None:
+            full.append(os.dup(self._descriptor))  # a duplicate: this segment may be ended meanwhile
+            self._dirty = False
+        return functools.partial(_sync_and_close, full) if full else None
+
+    def close(self) -> None:
+        """Bring everything to the disk and end the segment."""
+        self._end_segment()
+        sync = self.pending_sync()
+        if sync:
+            sync()
+
+    def _ready(self) -> bool:
+        """Whether a segment is open, opening one if it is time."""
+        if self._descriptor is not None:
+            return True
+        if self._now_us() < self._retry_us:
+            return False
+        self._number += 1
+        path = self._directory / f"{self._worker}-{self._started_us}-{self._number:06d}.seg"
+        try:
+            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        except OSError as failed:
+            self._failed(f"{path.name}: {failed.strerror}")
+            return False
+        self._size = 0
+        if self._write(MAGIC) != len(MAGIC):
+            self._abandon()
+            path.unlink(missing_ok=True)
+            return False
+        return True
+
+    def _write(self, data: bytes) -> int:
+        """Bytes that the kernel took: fewer than asked is an answer too, not an exception."""
+        if self._descriptor is None:
+            return 0
+        try:
+            written = os.write(self._descriptor, data)
+        except OSError as failed:
+            self._failed(f"write: {failed.strerror}")
+            return 0
+        self._size += written
+        self.bytes += written
+        self._dirty = True
+        return written
+
+    def _end_segment(self) -> None:
+        if self._descriptor is not None:
+            self._full.append(self._descriptor)
+            self._descriptor = None
+
+    def _abandon(self) -> None:
+        """After a failure: a torn frame may stand at the end, so nothing may follow it in this segment."""
+        self._failed(self.last_error or "short write")
+        self._end_segment()
+
+    def _failed(self, words: str) -> None:
+        self.last_error = words
+        self._retry_us = self._now_us() + PAUSE_US
+
+    def _lose(self, records: Sequence[Captured], words: str) -> None:
+        self.last_error = words
+        self.lost_records += len(records)
+        self.lost_rows += sum(record.n if isinstance(record, FailureBatch) else len(record.ids) for record in records)
+
+
+def _complete(frames: Sequence[bytes], written: int) -> int:
+    """How many of the frames lie wholly within the first `written` bytes."""
+    count = 0
+    for each in frames:
+        written -= len(each)
+        if written < 0:
+            break
+        count += 1
+    return count
+
+
+def _sync_and_close(descriptors: Sequence[int]) -> None:
+    for descriptor in descriptors:
+        with contextlib.suppress(OSError):  # the records are with the kernel; a disk that fails now shows at the next write
+            os.fsync(descriptor)
+        os.close(descriptor)

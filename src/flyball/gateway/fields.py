@@ -1,0 +1,90 @@
+"""One value against one column: what it becomes, or what is wrong with it."""
+
+import difflib
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import msgspec
+
+from flyball.errors import Fault
+from flyball.records.signature import Column, ColumnType
+
+MAX_FLOAT32 = 3.4028234663852886e38
+"""The model sees float32: beyond this it would be infinity."""
+
+_SHOWN_CHARACTERS = 80
+
+
+class Wrong(NamedTuple):
+    """A fault that does not know its place yet."""
+
+    found: str
+    expected: str
+    hint: str = ""
+
+    def at(self, path: str) -> Fault:
+        return Fault(path, self.found, self.expected, self.hint)
+
+
+class ValueCheck:
+    """Decides over the values of one column."""
+
+    def __init__(self, column: Column) -> None:
+        self.column = column
+        self._low = -MAX_FLOAT32 if column.minimum is None else column.minimum
+        self._high = MAX_FLOAT32 if column.maximum is None else column.maximum
+        self._expected = self._words()
+
+    def absent(self, row: Mapping[str, Any]) -> tuple[Any, Wrong | None]:
+        """A row without this column."""
+        if self.column.missing:
+            return None, None
+        near = difflib.get_close_matches(self.column.name, [name for name in row if len(name) < 100][:200], n=1)
+        return None, Wrong("nothing", self._expected, f"did you mean {near[0]!r}?" if near else "")
+
+    def present(self, value: Any) -> tuple[Any, Wrong | None]:
+        """(value as used, None) or (None, what is wrong)."""
+        if value is None:
+            return None, None if self.column.missing else Wrong("null", self._expected)
+        kind = self.column.type
+        if kind is ColumnType.CATEGORY:
+            fits = isinstance(value, str) and "\0" not in value
+        elif kind is ColumnType.BOOLEAN:
+            fits = isinstance(value, bool)
+        else:
+            fits = isinstance(value, int | float) and not isinstance(value, bool) and self._in_range(value)
+            if fits and kind is ColumnType.INTEGER:
+                fits = value == math.floor(value)
+        return (value, None) if fits else (None, Wrong(shown(value), self._expected))
+
+    def _in_range(self, value: float) -> bool:
+        return self._low <= value <= self._high
+
+    def _words(self) -> str:
+        column = self.column
+        words = {
+            ColumnType.NUMBER: "a number",
+            ColumnType.INTEGER: "a whole number",
+            ColumnType.BOOLEAN: "true or false",
+            ColumnType.CATEGORY: "a string without NUL",
+        }[column.type]
+        if column.minimum is not None and column.maximum is not None:
+            words += f" from {column.minimum:g} to {column.maximum:g}"
+        elif column.minimum is not None:
+            words += f" of at least {column.minimum:g}"
+        elif column.maximum is not None:
+            words += f" of at most {column.maximum:g}"
+        elif column.type in (ColumnType.NUMBER, ColumnType.INTEGER):
+            words += " (below 3.4e38 in size)"
+        return words + (" or null" if column.missing else "")
+
+
+def shown(value: Any) -> str:
+    """A value as its sender wrote it, cut short."""
+    if isinstance(value, dict):
+        return "an object"
+    if isinstance(value, list):
+        return "a list"
+    text = msgspec.json.encode(value).decode()
+    return text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "…"

@@ -1,0 +1,200 @@
+"""What each door does with a request that was let in."""
+
+import urllib.parse
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
+
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from flyball.errors import Fault, FlyballError, HttpRefused, NotFound, RequestError
+from flyball.gateway import openinference, plain
+from flyball.gateway.answering import Answer, Answering
+from flyball.gateway.capture_writer import CaptureWriter
+from flyball.gateway.lease import Lease
+from flyball.gateway.metrics import Metrics
+from flyball.gateway.problems import JSON, Response, json_response, problem
+from flyball.gateway.shadows import Job, Shadows
+from flyball.gateway.tables import LiveRoute, LiveTable, Tables
+from flyball.gateway.validation import Rows
+from flyball.records import codec
+from flyball.records.routing import GatewayReport
+
+MAX_ROWS = 100_000
+"""In one request: more hold the interpreter for longer than other clients should wait."""
+
+
+class Request(NamedTuple):
+    model: str
+    body: bytes
+    event_time: bytes | None
+    """The header X-Flyball-Event-Time."""
+
+
+class Settings(NamedTuple):
+    worker: str
+    pid: int
+    models: tuple[str, ...]
+    """Serve only these of the table's models; empty: all."""
+    request_clock: bool
+    """Replay: event time comes with each request, shadows are scored before the answer leaves."""
+
+
+class Parts(NamedTuple):
+    """What the doors work with."""
+
+    tables: Tables
+    answering: Answering
+    shadows: Shadows
+    capture: CaptureWriter
+    lease: Lease
+    metrics: Metrics
+
+
+class Handlers:
+    """Everything behind the doors of one worker."""
+
+    def __init__(self, settings: Settings, parts: Parts, now_us: Callable[[], int]) -> None:
+        self._settings = settings
+        self._tables, self._answering, self._shadows, self._capture, self._lease, self._metrics = parts
+        self._now_us = now_us
+        self.draining = False
+
+    def doors(self) -> dict[str, Callable[[Request], Awaitable[Response]]]:
+        """Door name → what it does."""
+        return {
+            "live": self._live,
+            "ready": self._ready,
+            "server_metadata": self._server_metadata,
+            "model_metadata": self._model_metadata,
+            "model_ready": self._model_ready,
+            "infer": self._infer,
+            "predict": self._predict,
+            "labels": self._labels,
+            "metrics": self._scrape,
+            "served": self._served,
+            "reload": self._reload,
+        }
+
+    async def _live(self, _: Request) -> Response:
+        return json_response({"live": True})
+
+    async def _ready(self, _: Request) -> Response:
+        if self.draining:
+            return problem(503, "This gateway is draining.", headers=[(b"retry-after", b"1")])
+        if self._tables.live is None:
+            return problem(503, "This gateway has no routing table yet.", headers=[(b"retry-after", b"1")])
+        return json_response({"ready": True})
+
+    async def _server_metadata(self, _: Request) -> Response:
+        return json_response(openinference.server_metadata())
+
+    async def _model_metadata(self, request: Request) -> Response:
+        return json_response(openinference.model_metadata(self._route(request.model)[1]))
+
+    async def _model_ready(self, request: Request) -> Response:
+        return json_response({"name": self._route(request.model)[1].model, "ready": True})
+
+    async def _predict(self, request: Request) -> Response:
+        table, live = self._route(request.model)
+        at_us = self._at_us(request)
+        rows = live.reader.read(request.body)
+        answer = await self._answered(table, live, rows, at_us)
+        return json_response(plain.predictions(live, answer), headers=_headers(answer))
+
+    async def _infer(self, request: Request) -> Response:
+        table, live = self._route(request.model)
+        at_us = self._at_us(request)
+        asked = openinference.read_infer(live, request.body, MAX_ROWS)
+        answer = await self._answered(table, live, asked.rows, at_us)
+        return json_response(openinference.infer_response(live, asked, answer), headers=_headers(answer))
+
+    async def _labels(self, request: Request) -> Response:
+        _, live = self._route(request.model)
+        batch = plain.read_labels(live, request.body, self._at_us(request), MAX_ROWS)
+        if not self._capture.hand_over([batch]):
+            return problem(503, "The labels could not be stored now; send them again.", headers=[(b"retry-after", b"1")])
+        self._metrics.labels.labels(live.model).inc(len(batch.ids))
+        return json_response({"accepted": len(batch.ids)})
+
+    async def _scrape(self, _: Request) -> Response:
+        return Response(200, self._metrics.exposition(), CONTENT_TYPE_LATEST.encode())
+
+    async def _served(self, _: Request) -> Response:
+        return Response(200, codec.encode(self.report()), JSON)
+
+    async def _reload(self, _: Request) -> Response:
+        self._lease.look()
+        try:
+            await self._tables.reload()
+        except FlyballError:
+            self._metrics.table_refused.inc()
+            raise
+        return Response(200, codec.encode(self.report()), JSON)
+
+    def report(self) -> GatewayReport:
+        live = self._tables.live
+        return GatewayReport(
+            worker=self._settings.worker,
+            pid=self._settings.pid,
+            revision=live.revision if live else None,
+            digest=live.digest if live else None,
+            fingerprints=live.fingerprints if live else {},
+            canary_suspended=self.suspended(),
+            error=self._tables.error,
+            capture_lost=self._capture.lost_records,
+        )
+
+    def suspended(self) -> bool:
+        """Whether the dead-man rule keeps a canary from its share right now."""
+        live = self._tables.live
+        return live is not None and any(route.canary for route in live.routes.values()) and not self._lease.held
+
+    async def _answered(self, table: LiveTable, live: LiveRoute, rows: Rows, at_us: int) -> Answer:
+        """The answer, its records handed over. Shadows follow: at once after it, or before it on a simulated clock."""
+        self._tables.hold(table)
+        try:
+            answer, records = await self._answering.answer(live, rows, at_us, table.revision)
+            if live.shadows and self._settings.request_clock:
+                records += await self._answering.shadow(live, rows, answer)
+            self._capture.hand_over(records)
+            if live.shadows and not self._settings.request_clock:
+                self._shadows.offer(Job(table, live, rows, answer))
+        finally:
+            self._tables.release(table)
+        return answer
+
+    def _route(self, model: str) -> tuple[LiveTable, LiveRoute]:
+        table = self._tables.live
+        if table is None:
+            raise HttpRefused(503, "This gateway has no routing table yet", headers=[("retry-after", "1")])
+        name = urllib.parse.unquote(model)
+        live = table.routes.get(name)
+        if live is None or (self._settings.models and name not in self._settings.models):
+            raise NotFound(
+                f"There is no model {name[:100]!r} here", expected=", ".join(sorted(table.routes)) or "none is routed yet"
+            )
+        return table, live
+
+    def _at_us(self, request: Request) -> int:
+        if not self._settings.request_clock:
+            return self._now_us()
+        given = (request.event_time or b"").decode("latin-1")
+        at_us = plain.moment_us(given)
+        if at_us is None:
+            raise RequestError(
+                [
+                    Fault(
+                        "X-Flyball-Event-Time",
+                        given[:80] or "nothing",
+                        "an RFC 3339 time: this gateway runs on a simulated clock",
+                    )
+                ]
+            )
+        return at_us
+
+
+def _headers(answer: Answer) -> list[tuple[bytes, bytes]]:
+    units = ",".join(dict.fromkeys(unit.id for unit in answer.units))
+    # An id is the client's own text: quoted, it can neither end the header nor leave ASCII.
+    first = urllib.parse.quote(answer.ids[0], safe="!#$&'()*+,/:;=?@[]~")
+    return [(b"x-flyball-unit", units.encode()), (b"x-flyball-prediction-id", first.encode())]

@@ -1,0 +1,89 @@
+"""What Prometheus scrapes. Labels are doors, statuses, models and routed units: their number is bounded by the routing table, never by clients."""
+
+import contextlib
+from collections.abc import Callable, Iterable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from flyball.gateway.capture_writer import CaptureWriter
+
+_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_MODEL_SECONDS = (0.00002, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1.0, 5.0)
+
+
+class Metrics:
+    """One worker's counters, in a registry of its own."""
+
+    def __init__(self, worker: str, capture: CaptureWriter) -> None:
+        self.registry = CollectorRegistry(auto_describe=True)
+        own = self.registry
+        self._requests = Counter("flyball_requests", "Requests answered", ["door", "status"], registry=own)
+        self._seconds = Histogram("flyball_request_seconds", "Time to answer", ["door"], buckets=_SECONDS, registry=own)
+        self._rows = Counter("flyball_rows", "Rows scored", ["model", "unit", "role"], registry=own)
+        self._model_seconds = Histogram(
+            "flyball_model_seconds", "Time of one call of a model", ["model", "unit"], buckets=_MODEL_SECONDS, registry=own
+        )
+        self._failures = Counter(
+            "flyball_failed_rows", "Rows that a unit could not answer", ["model", "unit", "role"], registry=own
+        )
+        self.shadow_dropped = Counter(
+            "flyball_shadow_dropped_rows", "Rows that no shadow scored: the queue was full", registry=own
+        )
+        self.labels = Counter("flyball_labels", "Labels accepted", ["model"], registry=own)
+        self.table_refused = Counter("flyball_tables_refused", "Routing tables that did not load", registry=own)
+        self.revision = Gauge("flyball_routing_revision", "Revision of the routing table that is served", registry=own)
+        self.in_flight = Gauge("flyball_requests_in_flight", "Requests being answered", registry=own)
+        _read("flyball_capture_records", "Records handed to the kernel", lambda: capture.records, self.registry)
+        _read("flyball_capture_bytes", "Bytes handed to the kernel", lambda: capture.bytes, self.registry)
+        _read(
+            "flyball_capture_lost_records", "Records that could not be handed over", lambda: capture.lost_records, self.registry
+        )
+        _read("flyball_capture_lost_rows", "Rows and labels in the lost records", lambda: capture.lost_rows, self.registry)
+        Gauge("flyball_worker", "Which worker this is", ["worker"], registry=own).labels(worker).set(1)
+        self._answered: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
+        self._scored: dict[tuple[str, str, str], tuple[Counter, Histogram]] = {}
+        self._seen: set[tuple[str, str, str]] = set()
+        """(model, unit, role) that have series."""
+
+    def watch_suspension(self, suspended: Callable[[], bool]) -> None:
+        """Show whether the dead-man rule holds canaries back."""
+        _read("flyball_canary_suspended", "1: the dead-man rule holds canaries at 0", suspended, self.registry)
+
+    def request(self, door: str, status: int, seconds: float) -> None:
+        children = self._answered.get((door, status))
+        if children is None:
+            children = self._answered[door, status] = self._requests.labels(door, str(status)), self._seconds.labels(door)
+        children[0].inc()
+        children[1].observe(seconds)
+
+    def scored(self, model: str, unit: str, role: str, n: int, seconds: float) -> None:
+        key = (model, unit, role)
+        children = self._scored.get(key)
+        if children is None:
+            self._seen.add(key)
+            children = self._scored[key] = self._rows.labels(*key), self._model_seconds.labels(model, unit)
+        children[0].inc(n)
+        children[1].observe(seconds)
+
+    def failed(self, model: str, unit: str, role: str, n: int) -> None:
+        self._seen.add((model, unit, role))
+        self._failures.labels(model, unit, role).inc(n)
+
+    def forget_others(self, units: Iterable[str]) -> None:
+        """Drop the series of units that are not routed any more: a gateway that lives through a thousand releases stays small."""
+        routed = set(units)
+        gone = [key for key in self._seen if key[1] not in routed]
+        for key in gone:
+            self._seen.discard(key)
+            self._scored.pop(key, None)
+            for metric, labels in ((self._rows, key), (self._failures, key), (self._model_seconds, key[:2])):
+                with contextlib.suppress(KeyError):  # it has never scored, or never failed
+                    metric.remove(*labels)
+
+    def exposition(self) -> bytes:
+        return generate_latest(self.registry)
+
+
+def _read(name: str, words: str, source: Callable[[], float], registry: CollectorRegistry) -> None:
+    """A value that lies elsewhere and is read when scraped."""
+    Gauge(name, words, registry=registry).set_function(source)

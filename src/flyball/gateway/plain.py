@@ -1,0 +1,113 @@
+"""Flyball's own plain form: rows in, predictions out, labels later."""
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from flyball.errors import Fault, RequestError
+from flyball.gateway.answering import Answer, label_of
+from flyball.gateway.fields import MAX_FLOAT32, shown
+from flyball.gateway.tables import LiveRoute
+from flyball.gateway.validation import MAX_FAULTS, MAX_ID_CHARACTERS, counted, parsed_json
+from flyball.records.captured import LabelBatch
+from flyball.records.signature import Signature
+
+_decoder = msgspec.json.Decoder()
+
+
+def predictions(live: LiveRoute, answer: Answer) -> dict[str, Any]:
+    """`{"model", "unit", "predictions": [{"id", "unit", "score" | "scores", "label"?}]}`; `unit` is null when several answered."""
+    several = live.signature.n_scores > 1
+    given: list[dict[str, Any]] = []
+    for each, unit, scores in zip(answer.ids, answer.units, answer.scores, strict=True):
+        one: dict[str, Any] = {"id": each, "unit": unit.id}
+        if several:
+            one["scores"] = scores
+        else:
+            one["score"] = scores[0]
+        label = label_of(live, unit, scores)
+        if label is not None:
+            one["label"] = label
+        given.append(one)
+    first = answer.units[0].id
+    common = first if all(unit.id == first for unit in answer.units) else None
+    return {"model": live.model, "unit": common, "predictions": given}
+
+
+def read_labels(live: LiveRoute, body: bytes, at_us: int, max_labels: int) -> LabelBatch:
+    """`{"labels": [{"id", "label", "observed_at"?}]}` against the signature; raises RequestError with every fault's place."""
+    form = parsed_json(body, _decoder)
+    if not isinstance(form, dict) or set(form) != {"labels"} or not isinstance(form["labels"], list):
+        raise RequestError([Fault("body", shown(form), 'an object {"labels": [{"id": …, "label": …}]}')])
+    counted(len(form["labels"]), max_labels)
+    faults: list[Fault] = []
+    batch = LabelBatch(at_us=at_us, model=live.model, ids=[], values=[], observed_us=[])
+    for at, given in enumerate(form["labels"]):
+        _read_label(f"labels[{at}]", given, live.signature, batch, faults)
+        if len(faults) >= MAX_FAULTS:
+            break
+    if faults:
+        raise RequestError(faults[:MAX_FAULTS])
+    return batch
+
+
+def _read_label(path: str, given: Any, signature: Signature, batch: LabelBatch, faults: list[Fault]) -> None:
+    if not isinstance(given, dict):
+        faults.append(Fault(path, shown(given), "an object with id and label"))
+        return
+    faults.extend(
+        Fault(f"{path}.{name[:100]}", "an unknown field", "id, label, observed_at") for name in given if name not in _LABEL_FIELDS
+    )
+    each = given.get("id")
+    if not isinstance(each, str) or not 0 < len(each) <= MAX_ID_CHARACTERS or not each.isprintable():
+        faults.append(Fault(f"{path}.id", shown(each) if "id" in given else "nothing", "the id of a prediction"))
+    value = _label(given.get("label"), signature)
+    if value is None:
+        expected = (
+            "a finite number" if signature.task == "regression" else "one of " + ", ".join(map(shown, signature.classes[:20]))
+        )
+        faults.append(Fault(f"{path}.label", shown(given["label"]) if "label" in given else "nothing", expected))
+    observed = None
+    if given.get("observed_at") is not None:
+        observed = moment_us(given["observed_at"])
+        if observed is None:
+            faults.append(
+                Fault(
+                    f"{path}.observed_at",
+                    shown(given["observed_at"]),
+                    "a time as in RFC 3339, with its zone: 2026-11-22T14:00:00Z",
+                )
+            )
+    batch.ids.append(each)  # type: ignore[arg-type]
+    batch.values.append(value)
+    batch.observed_us.append(observed)
+
+
+_LABEL_FIELDS = frozenset({"id", "label", "observed_at"})
+
+
+def _label(value: Any, signature: Signature) -> Any:
+    """As it is stored: the class as a string, or a number; None: neither."""
+    if signature.task == "regression":
+        fits = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= MAX_FLOAT32
+        return float(value) if fits else None
+    if isinstance(value, bool):
+        value = "true" if value else "false"
+    elif isinstance(value, int):
+        value = str(value)
+    return value if isinstance(value, str) and value in signature.classes else None
+
+
+def moment_us(text: Any) -> int | None:
+    """Microseconds UTC of an RFC 3339 time with a zone; None for anything else."""
+    try:
+        moment = msgspec.convert(text, datetime, strict=True)
+    except msgspec.ValidationError:
+        return None
+    if moment.tzinfo is None:
+        return None
+    try:
+        return round(moment.timestamp() * 1_000_000)
+    except (OverflowError, ValueError):
+        return None

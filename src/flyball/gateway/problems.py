@@ -1,0 +1,68 @@
+"""What the gateway says when it does not give what was asked: problem documents (RFC 9457)."""
+
+import re
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any, NamedTuple
+
+import msgspec
+
+from flyball.errors import Fault, FlyballError, HttpRefused, ModelFailed, RequestError
+
+Headers = Sequence[tuple[bytes, bytes]]
+
+JSON = b"application/json"
+PROBLEM = b"application/problem+json"
+
+_ROW = re.compile(r"rows\[(\d+)\](?:\.(.*))?", re.DOTALL)
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Response(NamedTuple):
+    status: int
+    body: bytes
+    content_type: bytes = JSON
+    headers: Headers = ()
+
+
+def json_response(value: Any, status: int = 200, headers: Headers = ()) -> Response:
+    return Response(status, _encode(value), JSON, headers)
+
+
+def problem(status: int, detail: str, *, headers: Headers = (), **more: Any) -> Response:
+    """A problem document; `more` are its further members."""
+    title = HTTPStatus(status).phrase
+    return Response(
+        status, _encode({"type": "about:blank", "title": title, "status": status, "detail": detail, **more}), PROBLEM, headers
+    )
+
+
+def problem_of(error: FlyballError) -> Response:
+    """The document that an error of the tree becomes."""
+    headers: list[tuple[bytes, bytes]] = []
+    if isinstance(error, RequestError):
+        count = len(error.faults)
+        detail = (
+            f"The request has {count} fault" + ("s" if count != 1 else "") + f"; the first: {error.faults[0]}"
+            if count
+            else "Refused."
+        )
+        return problem(error.http_status, detail, faults=[_fault(fault) for fault in error.faults])
+    if isinstance(error, ModelFailed):
+        headers.append((b"retry-after", str(error.retry_after).encode()))
+    if isinstance(error, HttpRefused):
+        headers += [(name.encode(), value.encode()) for name, value in error.headers]
+    return problem(error.http_status, error.message, headers=headers)
+
+
+def _fault(fault: Fault) -> dict[str, Any]:
+    at = _ROW.fullmatch(fault.path)
+    return {
+        "path": fault.path,
+        "row": int(at[1]) if at else None,
+        "field": (at[2] if at else fault.path) or None,
+        "found": fault.found,
+        "expected": fault.expected,
+        **({"hint": fault.hint} if fault.hint else {}),
+    }

@@ -1,0 +1,56 @@
+"""Every door of the gateway and the permission it asks for. What is not listed does not exist."""
+
+from typing import NamedTuple
+
+from flyball.errors import HttpRefused
+from flyball.records.permissions import Permission
+
+
+class Door(NamedTuple):
+    """One listed (method, path)."""
+
+    name: str
+    """Also the label in the metrics: their number is the number of doors."""
+    permission: Permission
+    admin: bool = False
+    """Only on the loopback admin port."""
+
+
+_MODEL = "*"
+
+DOORS: dict[tuple[str, tuple[str, ...]], Door] = {
+    ("GET", ("v2",)): Door("server_metadata", Permission.PREDICT),
+    ("GET", ("v2", "health", "live")): Door("live", Permission.PROBE),
+    ("GET", ("v2", "health", "ready")): Door("ready", Permission.PROBE),
+    ("GET", ("v2", "models", _MODEL)): Door("model_metadata", Permission.PREDICT),
+    ("GET", ("v2", "models", _MODEL, "ready")): Door("model_ready", Permission.PREDICT),
+    ("POST", ("v2", "models", _MODEL, "infer")): Door("infer", Permission.PREDICT),
+    ("POST", ("models", _MODEL, "predict")): Door("predict", Permission.PREDICT),
+    ("POST", ("models", _MODEL, "labels")): Door("labels", Permission.LABEL),
+    ("GET", ("metrics",)): Door("metrics", Permission.METRICS),
+    ("GET", ("flyball", "served")): Door("served", Permission.SERVE, admin=True),
+    ("POST", ("flyball", "reload")): Door("reload", Permission.SERVE, admin=True),
+}
+
+
+def find(method: str, path: str, *, admin: bool) -> tuple[Door, str]:
+    """The door and the model's name ('' where there is none). Raises HttpRefused: 404, or 405 with what is allowed."""
+    segments = path.split("/")[1:]
+    model = ""
+    for at in (0, 1):
+        if len(segments) > at + 1 and segments[at] == "models":
+            model = segments[at + 1]
+            segments[at + 1] = _MODEL
+            break
+    pattern = tuple(segments)
+    door = DOORS.get((method, pattern))
+    if door is not None and (admin or not door.admin):
+        return door, model
+    allowed = [verb for (verb, known), each in DOORS.items() if known == pattern and (admin or not each.admin)]
+    if allowed:
+        raise HttpRefused(
+            405, f"{method[:20]} is not possible here", expected=" or ".join(allowed), headers=[("allow", ", ".join(allowed))]
+        )
+    raise HttpRefused(
+        404, f"There is nothing at {path[:100]}", next_step="GET /v2, POST /models/NAME/predict, POST /models/NAME/labels"
+    )

@@ -1,0 +1,1 @@
+"""What turns rows into scores: one runtime a format."""

@@ -1,0 +1,85 @@
+"""What every runtime promises, and what every answer of a model must be before anyone sees it."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from flyball.errors import ModelFailed
+from flyball.records.signature import ColumnType, Signature
+
+Columns = Mapping[str, np.ndarray[Any, Any]]
+"""Column name → (n_rows, 1): float32 with NaN for missing, or object of str with '' for missing."""
+
+Scores = np.ndarray[Any, np.dtype[np.float64]]
+"""(n_rows, n_scores)"""
+
+PROBABILITY_SLACK = 1e-6
+"""A float32 softmax may exceed 1 by its rounding; without this slack such a sound answer would be refused. Clipped afterwards."""
+
+
+class Runtime(Protocol):
+    """A loaded model. Safe to call from several threads."""
+
+    def score(self, columns: Columns, n: int) -> Scores:
+        """Raises ModelFailed when the model crashed, hung or cannot take the rows."""
+        ...
+
+    def close(self) -> None:
+        """Give back what it holds; idempotent. Nobody calls `score` afterwards."""
+        ...
+
+
+class CodeLimits(NamedTuple):
+    """What a worker process of a code format may use."""
+
+    deadline_seconds: float = 5.0
+    """Of one call; then the worker is killed."""
+    memory_bytes: int = 4 * 1024**3
+    """Address space (RLIMIT_AS): allocators reserve far more than they touch, so this is well above the resident size."""
+    start_seconds: float = 60.0
+    """Importing the libraries of a model on a cold disk may take tens of seconds."""
+    environment: tuple[tuple[str, str], ...] = ()
+    """All that the worker sees of the environment: secrets are absent, not masked."""
+
+
+def checked(scores: np.ndarray[Any, Any], n: int, signature: Signature) -> Scores:
+    """`scores` as float64 (n, n_scores); raises ModelFailed when they are not what the signature promises."""
+    wanted = (n, signature.n_scores)
+    if scores.shape != wanted:
+        raise ModelFailed(f"invalid output: scores of shape {scores.shape}", expected=f"shape {wanted}")
+    if scores.dtype.kind not in "fiu":
+        raise ModelFailed(f"invalid output: scores of type {scores.dtype}", expected="numbers")
+    exact = scores.astype(np.float64, copy=False)
+    if not np.isfinite(exact).all():
+        raise ModelFailed("invalid output: a score that is NaN or infinite", expected="finite numbers")
+    if signature.task == "regression":
+        return exact
+    lowest, highest = exact.min(), exact.max()
+    if lowest < -PROBABILITY_SLACK or highest > 1 + PROBABILITY_SLACK:
+        raise ModelFailed(f"invalid output: scores from {lowest:g} to {highest:g}", expected="probabilities in [0, 1]")
+    return np.clip(exact, 0.0, 1.0) if lowest < 0.0 or highest > 1.0 else exact
+
+
+def as_scores(raw: Any, signature: Signature) -> np.ndarray[Any, Any]:
+    """A model's raw output as (n, n_scores): one dimension becomes a column; of two binary probabilities the positive one stays."""
+    scores = np.asarray(raw)
+    if scores.ndim == 1:
+        scores = scores.reshape(-1, 1)
+    if signature.task == "binary" and scores.ndim == 2 and scores.shape[1] == 2:
+        scores = scores[:, 1:]
+    return scores
+
+
+def sample(signature: Signature, n: int) -> dict[str, np.ndarray[Any, Any]]:
+    """`n` ordinary rows for warming up: a known category, a number inside the limits."""
+    columns: dict[str, np.ndarray[Any, Any]] = {}
+    for column in signature.columns:
+        if column.type is ColumnType.CATEGORY:
+            known = column.categories[0] if column.categories else "a"
+            columns[column.name] = np.full((n, 1), known, dtype=object)
+        else:
+            low = column.minimum if column.minimum is not None else 0.0
+            high = column.maximum if column.maximum is not None else max(low, 0.0)
+            columns[column.name] = np.full((n, 1), min(max(0.0, low), high), dtype=np.float32)
+    return columns

@@ -1,0 +1,54 @@
+"""ONNX in the gateway's own process: a data format, nothing in it is executed as code."""
+
+from typing import Any
+
+import numpy as np
+
+from flyball.errors import ArtifactDamaged, ModelFailed
+from flyball.gateway.runtimes.contract import Columns, as_scores
+from flyball.records.signature import ColumnType, Signature
+
+_STRING = "tensor(string)"
+_FLOAT = "tensor(float)"
+
+
+class OnnxRuntime:
+    """One input a column, named as the column, shape [None, 1]; scores are the last output (classification) or the first."""
+
+    def __init__(self, model: bytes, signature: Signature) -> None:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        # Rows are few and requests many: threads inside one call would only fight the other workers for the cores.
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 4
+        try:
+            self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        except Exception as refused:  # onnxruntime's errors share no class of their own
+            raise ArtifactDamaged(f"onnxruntime does not load the model: {str(refused)[:300]}") from refused
+        self._signature = signature
+        self._inputs = self._checked_inputs(signature)
+        outputs = [output.name for output in self._session.get_outputs()]
+        self._outputs = [outputs[0] if signature.task == "regression" else outputs[-1]]
+
+    def _checked_inputs(self, signature: Signature) -> tuple[str, ...]:
+        kinds = {column.name: _STRING if column.type is ColumnType.CATEGORY else _FLOAT for column in signature.columns}
+        for each in self._session.get_inputs():
+            if kinds.get(each.name) != each.type:
+                raise ArtifactDamaged(
+                    f"the ONNX model has an input {each.name!r} of {each.type}",
+                    expected=f"{kinds.get(each.name, 'no such input')}, as in its signature",
+                )
+        return tuple(each.name for each in self._session.get_inputs())
+
+    def score(self, columns: Columns, n: int) -> np.ndarray[Any, Any]:  # noqa: ARG002 - the arrays know their length
+        feed = {name: columns[name] for name in self._inputs}
+        try:
+            raw = self._session.run(self._outputs, feed)[0]
+        except Exception as failed:  # whatever a model's graph raises, the caller falls back
+            raise ModelFailed(f"onnxruntime: {type(failed).__name__}: {str(failed)[:300]}") from failed
+        return as_scores(raw, self._signature)
+
+    def close(self) -> None:
+        """The session is freed with its last reference."""

@@ -1,0 +1,185 @@
+"""The routing table that is served: read, loaded completely, swapped in one step, given back when its last request is done."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import msgspec
+
+from flyball.errors import ArtifactDamaged, Conflict, FlyballError, StoreUnavailable
+from flyball.gateway.units import LoadedModel, Shelf
+from flyball.gateway.validation import RowReader
+from flyball.records import codec
+from flyball.records.routing import Route, RoutingTable, ServedUnit
+from flyball.records.signature import Signature
+
+
+class LiveUnit:
+    """A routed unit with its loaded model."""
+
+    def __init__(self, served: ServedUnit, model: LoadedModel, champion: Signature) -> None:
+        self.id = served.unit.id
+        self.served = served
+        self.model = model
+        self.names = tuple(column.name for column in served.signature.columns)
+        self.threshold = 0.5 if served.unit.threshold is None else served.unit.threshold
+        optional = {column.name for column in champion.columns if column.missing} | (
+            set(self.names) - {c.name for c in champion.columns}
+        )
+        self.needs = tuple(column.name for column in served.signature.columns if not column.missing and column.name in optional)
+        """Columns that a request need not bring but this unit cannot do without (its signature is stricter than the champion's)."""
+
+
+class LiveRoute:
+    """One model's route, ready to answer."""
+
+    def __init__(self, route: Route, units: dict[str, LiveUnit], max_rows: int) -> None:
+        self.route = route
+        self.model = route.model
+        self.champion = units[route.champion.unit.id]
+        self.canary = units[route.canary.unit.id] if route.canary and route.canary_weight > 0 else None
+        self.shadows = tuple(units[each.unit.id] for each in route.shadows)
+        self.signature = accepted(route)
+        self.reader = RowReader(self.signature, max_rows)
+
+
+class LiveTable:
+    def __init__(
+        self, table: RoutingTable, routes: dict[str, LiveRoute], taken: list[ServedUnit], fingerprints: dict[str, str]
+    ) -> None:
+        self.revision = table.revision
+        self.digest = table.digest
+        self.routes = routes
+        self.taken = taken
+        self.fingerprints = fingerprints
+        self.users = 0
+        """Requests and shadow jobs that still use its models."""
+        self.retired = False
+
+
+class Tables:
+    """Holds the live table. All loading and freeing happens in one thread, one at a time; the swap on the event loop."""
+
+    def __init__(self, path: Path, shelf: Shelf, max_rows: int, on_swap: Callable[[LiveTable], None]) -> None:
+        self._path = path
+        self._shelf = shelf
+        self._max_rows = max_rows
+        self._on_swap = on_swap
+        self._loader = ThreadPoolExecutor(1, thread_name_prefix="table-loader")
+        self._busy = asyncio.Lock()
+        self._seen: tuple[int, int, int] | None = None
+        self.live: LiveTable | None = None
+        self.error = "no routing table yet"
+
+    def changed(self) -> bool:
+        """Whether the file is another one than at the last reload."""
+        return self._stamp() != self._seen
+
+    async def reload(self) -> None:
+        """Serve what the file says. When it raises, the table before goes on serving. Raises ArtifactDamaged, Conflict, StoreUnavailable."""
+        async with self._busy:
+            self._seen = self._stamp()
+            try:
+                await self._reload()
+            except FlyballError as failed:
+                self.error = failed.message
+                raise
+            self.error = ""
+
+    def hold(self, table: LiveTable) -> None:
+        table.users += 1
+
+    def release(self, table: LiveTable) -> None:
+        table.users -= 1
+        if table.retired and table.users == 0:
+            self._loader.submit(self._give_back, table.taken)
+
+    def close(self) -> None:
+        """Give everything back; nothing is answered afterwards."""
+        if self.live is not None:
+            self._loader.submit(self._give_back, self.live.taken)
+            self.live = None
+        self._loader.shutdown(wait=True)
+
+    async def _reload(self) -> None:
+        loop = asyncio.get_running_loop()
+        table = await loop.run_in_executor(self._loader, self._read)
+        old = self.live
+        if old is not None and table.revision < old.revision:
+            raise Conflict(f"routing table of revision {table.revision}", expected=f"at least {old.revision}, which is live")
+        if old is not None and table.revision == old.revision:
+            if table.digest != old.digest:
+                raise Conflict(
+                    f"another routing table with revision {table.revision}", expected="a larger revision for other routes"
+                )
+            return
+        live = await loop.run_in_executor(self._loader, self._build, table)
+        self.live = live
+        self._on_swap(live)
+        if old is not None:
+            old.retired = True
+            self.hold(old)
+            self.release(old)
+
+    def _read(self) -> RoutingTable:
+        try:
+            return codec.decode(self._path.read_bytes(), RoutingTable)
+        except FileNotFoundError as absent:
+            raise StoreUnavailable("no routing table yet", next_step=f"Publish one at {self._path}") from absent
+        except OSError as unreadable:
+            raise StoreUnavailable(f"{self._path} cannot be read: {unreadable.strerror}") from unreadable
+        except (msgspec.DecodeError, UnicodeDecodeError) as wrong:
+            raise ArtifactDamaged(f"{self._path.name} is not a routing table: {wrong}") from wrong
+
+    def _build(self, table: RoutingTable) -> LiveTable:
+        taken: list[ServedUnit] = []
+        fingerprints: dict[str, str] = {}
+        routes: dict[str, LiveRoute] = {}
+        try:
+            for route in table.routes:
+                units: dict[str, LiveUnit] = {}
+                for served in (route.champion, *([route.canary] if route.canary else []), *route.shadows):
+                    if served.unit.id in units:
+                        continue
+                    model = self._shelf.take(served)
+                    taken.append(served)
+                    fingerprints[served.unit.id] = model.fingerprint
+                    units[served.unit.id] = LiveUnit(served, model, route.champion.signature)
+                routes[route.model] = LiveRoute(route, units, self._max_rows)
+        except BaseException:
+            self._give_back(taken)
+            raise
+        return LiveTable(table, routes, taken, fingerprints)
+
+    def _give_back(self, taken: list[ServedUnit]) -> None:
+        for served in taken:
+            close = self._shelf.give_back(served)
+            if close is not None:
+                close()
+
+    def _stamp(self) -> tuple[int, int, int] | None:
+        try:
+            stat = self._path.stat()
+        except OSError:
+            return None
+        return stat.st_mtime_ns, stat.st_ino, stat.st_size
+
+
+def accepted(route: Route) -> Signature:
+    """What a request may bring: the champion's columns as it wants them, and optionally those that only other units of the route know.
+    Raises ArtifactDamaged when the units of one route cannot understand the same request."""
+    champion = route.champion.signature
+    columns = {column.name: column for column in champion.columns}
+    for served in (*([route.canary] if route.canary else []), *route.shadows):
+        if served.signature.task != champion.task or served.signature.classes != champion.classes:
+            raise ArtifactDamaged(
+                f"{served.unit.id} answers another question than its champion", expected="the same task and classes"
+            )
+        for column in served.signature.columns:
+            known = columns.setdefault(column.name, msgspec.structs.replace(column, missing=True))
+            if known.type is not column.type:
+                raise ArtifactDamaged(
+                    f"{served.unit.id} takes {column.name!r} as {column.type}", expected=f"{known.type}, as its champion"
+                )
+    return msgspec.structs.replace(champion, columns=tuple(columns.values()))

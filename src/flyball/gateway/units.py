@@ -1,0 +1,174 @@
+"""Units in memory: every byte checked against the manifest, the model loaded, warmed up and timed, shared and given back."""
+
+import hashlib
+import math
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from flyball.errors import ArtifactDamaged, ModelFailed
+from flyball.gateway.runtimes.code import CodeRuntime
+from flyball.gateway.runtimes.contract import CodeLimits, Columns, Runtime, Scores, checked, sample
+from flyball.gateway.runtimes.lightgbm import LightgbmRuntime
+from flyball.gateway.runtimes.onnx import OnnxRuntime
+from flyball.records import codec
+from flyball.records.routing import ServedUnit
+from flyball.records.signature import Signature
+from flyball.records.unit import Format, Manifest
+
+INLINE_SECONDS = 0.002
+"""A model call up to this long runs on the event loop: handing it to a thread and back costs 0.1 ms and two context switches,
+and nobody else waits longer than this for it."""
+
+MODEL_FILES = {Format.ONNX: "model/model.onnx", Format.LIGHTGBM: "model/model.lgb", Format.CODE: "model/model.pkl"}
+
+
+class LoadedModel:
+    """The bytes of one version, ready to score; shared by every unit and table that routes to it."""
+
+    def __init__(self, fingerprint: str, signature: Signature, runtime: Runtime, inline_rows: int) -> None:
+        self.fingerprint = fingerprint
+        """Manifest digest recomputed from the bytes that were read."""
+        self.signature = signature
+        self.runtime = runtime
+        self.inline_rows = inline_rows
+        """Up to this many rows the call is fast enough for the event loop; 0: never."""
+        self.users = 0
+        self.waiting = 0
+        """Calls that wait for it beside the event loop."""
+        # A worker process takes one call at a time: its calls queue in a thread of their own and hold nobody else up.
+        self.pool = ThreadPoolExecutor(1, thread_name_prefix="code-model") if isinstance(runtime, CodeRuntime) else None
+
+    def close(self) -> None:
+        """May wait for a worker's last call: run it in a thread."""
+        if self.pool is not None:
+            self.pool.shutdown(wait=True, cancel_futures=True)
+        self.runtime.close()
+
+    def score(self, columns: Columns, n: int) -> Scores:
+        """(n, n_scores), as the signature promises; raises ModelFailed for anything else."""
+        return checked(self.runtime.score(columns, n), n, self.signature)
+
+
+class Shelf:
+    """Which models are loaded, and how many tables use each."""
+
+    def __init__(self, limits: CodeLimits) -> None:
+        self._limits = limits
+        self._models: dict[tuple[str, str], LoadedModel] = {}
+
+    def take(self, served: ServedUnit) -> LoadedModel:
+        """The model of `served`, loaded if need be; each `take` needs a `give_back`. Raises ArtifactDamaged. Slow: never on the event loop."""
+        key = _key(served)
+        model = self._models.get(key)
+        if model is None:
+            model = self._models[key] = load(served, self._limits)
+        model.users += 1
+        return model
+
+    def give_back(self, served: ServedUnit) -> Callable[[], None] | None:
+        """One user less; the last one gets what closes the model (it may wait for a worker's call: run it in a thread)."""
+        key = _key(served)
+        model = self._models[key]
+        model.users -= 1
+        if model.users:
+            return None
+        del self._models[key]
+        return model.close
+
+
+def load(served: ServedUnit, limits: CodeLimits) -> LoadedModel:
+    """Check, load, warm up. Raises ArtifactDamaged with what was found and expected."""
+    package = Path(served.package)
+    fingerprint, manifest, content = verified(package, served)
+    name = MODEL_FILES[served.format]
+    runtime: Runtime
+    if served.format is Format.ONNX:
+        runtime = OnnxRuntime(content, served.signature)
+    elif served.format is Format.LIGHTGBM:
+        runtime = LightgbmRuntime(content, served.signature)
+    else:
+        runtime = CodeRuntime(package / name, manifest.files[name], served.signature, limits)
+    model = LoadedModel(fingerprint, served.signature, runtime, 0)
+    try:
+        timed = _warm_up(model)
+        model.inline_rows = 0 if served.format is Format.CODE else timed
+    except ModelFailed as failed:
+        model.close()
+        raise ArtifactDamaged(f"unit {served.unit.id} cannot score an ordinary row: {failed.found}") from failed
+    return model
+
+
+def verified(package: Path, served: ServedUnit) -> tuple[str, Manifest, bytes]:
+    """The digest recomputed from the bytes on disk, the manifest, and the model file's content; raises ArtifactDamaged unless all match."""
+    try:
+        manifest = codec.decode((package / "manifest.json").read_bytes(), Manifest)
+        found: dict[str, str] = {}
+        kept = b""
+        for name, wanted in manifest.files.items():
+            content = _read(package, name)
+            found[name] = hashlib.sha256(content).hexdigest()
+            if found[name] != wanted:
+                raise ArtifactDamaged(
+                    f"{name} of {served.unit.id} has the digest {found[name][:12]}…",
+                    expected=f"{wanted[:12]}…, as its manifest says",
+                )
+            if name == MODEL_FILES[served.format]:
+                kept = content
+    except (OSError, msgspec.DecodeError) as unreadable:
+        raise ArtifactDamaged(f"the package of {served.unit.id} at {package} cannot be read: {unreadable}") from unreadable
+    if MODEL_FILES[served.format] not in found or manifest.format is not served.format:
+        raise ArtifactDamaged(
+            f"the package of {served.unit.id} is {manifest.format}", expected=f"{served.format} with {MODEL_FILES[served.format]}"
+        )
+    _refuse_unlisted_code(package, manifest)
+    fingerprint = codec.digest(Manifest(files=found, format=manifest.format))
+    if fingerprint != served.unit.manifest_digest:
+        raise ArtifactDamaged(
+            f"{served.unit.id} has the manifest {fingerprint[:12]}…", expected=f"{served.unit.manifest_digest[:12]}…, as routed"
+        )
+    return fingerprint, manifest, kept
+
+
+def _read(package: Path, name: str) -> bytes:
+    path = package / name
+    if path.is_symlink() or ".." in Path(name).parts or Path(name).is_absolute():
+        raise ArtifactDamaged(f"{name!r} in the manifest is a link or leaves the package", expected="a plain file inside it")
+    return path.read_bytes()
+
+
+def _refuse_unlisted_code(package: Path, manifest: Manifest) -> None:
+    """A file beside the listed ones would be imported unchecked."""
+    for path in (package / "model" / "code").rglob("*"):
+        name = path.relative_to(package).as_posix()
+        if not path.is_dir() and name not in manifest.files:
+            raise ArtifactDamaged(f"{name} is not in the manifest", expected="only listed files below model/code")
+
+
+def _warm_up(model: LoadedModel) -> int:
+    """Score once (lazy allocations happen now, not in a request), then time 1 and 256 rows: how many rows stay below INLINE_SECONDS?"""
+    small, large = sample(model.signature, 1), sample(model.signature, 256)
+    model.score(small, 1)
+    model.score(large, 256)
+    one = min(_seconds(model, small, 1) for _ in range(5))
+    many = min(_seconds(model, large, 256) for _ in range(3))
+    if one > INLINE_SECONDS:
+        return 0
+    slope = max((many - one) / 255, 1e-8)  # noise can make many rows look as fast as one: never infinite
+    return min(1 + math.floor((INLINE_SECONDS - one) / slope), 4096)
+
+
+def _seconds(model: LoadedModel, columns: Mapping[str, np.ndarray[Any, Any]], n: int) -> float:
+    begin = perf_counter()
+    model.score(columns, n)
+    return perf_counter() - begin
+
+
+def _key(served: ServedUnit) -> tuple[str, str]:
+    # The signature may be edited (limits) without new bytes: then it is another model to us.
+    return served.unit.manifest_digest, codec.digest(served.signature)

@@ -1,0 +1,187 @@
+"""One gateway worker: its parts, its two ports, its periodic looks, its end."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+import uvicorn
+
+from flyball.errors import FlyballError
+from flyball.gateway.access import Neighbours, Tokens
+from flyball.gateway.answering import Answering
+from flyball.gateway.app import Gateway
+from flyball.gateway.capture_writer import CaptureWriter
+from flyball.gateway.handlers import MAX_ROWS, Handlers, Parts, Settings
+from flyball.gateway.ids import FreshIds
+from flyball.gateway.lease import Lease
+from flyball.gateway.metrics import Metrics
+from flyball.gateway.runtimes.contract import CodeLimits
+from flyball.gateway.shadows import Shadows
+from flyball.gateway.tables import LiveTable, Tables
+from flyball.gateway.units import Shelf
+
+LOOK_SECONDS = 0.25
+"""How often the table, the tokens and the lease are looked at: a lost reload call costs at most this."""
+RETRY_LOOKS = 20
+"""A table that did not load is tried again after so many looks (5 s): the reason may have been a full disk."""
+SYNC_LOOKS = 4
+"""fsync of the capture once a second: what a power cut may take."""
+GRACE_SECONDS = 20.0
+"""For requests that are being answered at SIGTERM: longer than any deadline of a model."""
+
+log = logging.getLogger("flyball.gateway")
+
+
+class Options(NamedTuple):
+    state_dir: Path
+    worker: str
+    host: str
+    port: int
+    descriptor: int | None
+    """A bound socket from the supervisor: connections wait in it while a killed worker is replaced."""
+    request_clock: bool
+    models: tuple[str, ...]
+    lease_seconds: float
+    drain_seconds: float
+    max_body_bytes: int
+    allowed_hosts: tuple[str, ...]
+    limits: CodeLimits
+
+
+class World(NamedTuple):
+    """What comes from outside: the clock and the entropy of this process."""
+
+    now_us: Callable[[], int]
+    random_bytes: Callable[[int], bytes]
+
+
+class QuietServer(uvicorn.Server):
+    """uvicorn without its signal handlers: this worker has two servers and its own order of ending."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class Worker:
+    def __init__(self, options: Options, world: World) -> None:
+        self._options = options
+        directory = options.state_dir
+        self._public = _listen(options)
+        bound = str(self._public.getsockname()[0])
+        self._capture = CaptureWriter(directory / "capture", options.worker, world.now_us)
+        self._lease = Lease(directory / "lease", options.lease_seconds, world.now_us)
+        self._tokens = Tokens(directory, tell_path=bound in ("127.0.0.1", "::1"))
+        self._tables = Tables(directory / "routing.json", Shelf(options.limits), MAX_ROWS, self._swapped)
+        self._metrics = Metrics(options.worker, self._capture)
+        self._answering = Answering(self._capture, self._lease, FreshIds(world.random_bytes), self._metrics)
+        self._shadows = Shadows(self._answering, self._capture, self._tables, self._metrics)
+        settings = Settings(options.worker, os.getpid(), options.models, options.request_clock)
+        parts = Parts(self._tables, self._answering, self._shadows, self._capture, self._lease, self._metrics)
+        self._handlers = Handlers(settings, parts, world.now_us)
+        self._metrics.watch_suspension(self._handlers.suspended)
+        neighbours = Neighbours([bound, f"[{bound}]", options.host, *options.allowed_hosts])
+        self._gateway = Gateway(self._handlers.doors(), self._tokens, neighbours, self._metrics, options.max_body_bytes)
+        self._started_us = world.now_us()
+        self._ending = asyncio.Event()
+
+    async def run(self) -> None:
+        """Serve until SIGTERM or SIGINT; then readiness fails first, answers close their connections, and the rest is finished."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._ending.set)
+        await self._try_table()
+        admin_socket = socket.create_server(("127.0.0.1", 0))
+        public, admin = self._server(admin=False), self._server(admin=True)
+        serving = [asyncio.create_task(public.serve([self._public])), asyncio.create_task(admin.serve([admin_socket]))]
+        chores = [asyncio.create_task(self._look()), asyncio.create_task(self._shadows.run())]
+        while not (public.started and admin.started):
+            await asyncio.sleep(0.01)
+        card = self._announce(admin_socket.getsockname()[1])
+        await asyncio.wait([asyncio.create_task(self._ending.wait()), *serving, *chores], return_when=asyncio.FIRST_COMPLETED)
+        self._handlers.draining = self._gateway.draining = True
+        await asyncio.sleep(self._options.drain_seconds)
+        public.should_exit = admin.should_exit = True
+        await asyncio.gather(*serving)
+        await self._shadows.drain(self._options.limits.deadline_seconds)
+        for chore in chores:
+            chore.cancel()
+        failed = [each for each in await asyncio.gather(*chores, return_exceptions=True) if isinstance(each, Exception)]
+        self._answering.close()
+        self._capture.close()
+        self._tables.close()
+        card.unlink(missing_ok=True)
+        if failed:
+            raise failed[0]
+
+    def _server(self, *, admin: bool) -> uvicorn.Server:
+        return QuietServer(
+            uvicorn.Config(
+                self._gateway.port(admin=admin),
+                loop="none",
+                http="httptools",
+                ws="none",
+                lifespan="off",
+                interface="asgi3",
+                access_log=False,
+                log_config=None,
+                server_header=False,
+                timeout_keep_alive=75,  # longer than the 60 s of common load balancers: they close first, so no request is lost
+                timeout_graceful_shutdown=int(GRACE_SECONDS),
+                backlog=2048,
+            )
+        )
+
+    async def _look(self) -> None:
+        count = 0
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            count += 1
+            self._tokens.look()
+            self._lease.look()
+            sync = self._capture.pending_sync() if count % SYNC_LOOKS == 0 else None
+            if sync is not None:
+                await asyncio.to_thread(sync)
+            if self._tables.changed() or (self._tables.error and count % RETRY_LOOKS == 0):
+                await self._try_table()
+
+    async def _try_table(self) -> None:
+        before = self._tables.error
+        try:
+            await self._tables.reload()
+        except FlyballError as refused:
+            self._metrics.table_refused.inc()
+            if refused.message != before:
+                log.warning("the routing table was not taken: %s", refused.message)
+
+    def _swapped(self, live: LiveTable) -> None:
+        self._metrics.revision.set(live.revision)
+        self._metrics.forget_others(live.fingerprints)
+
+    def _announce(self, admin_port: int) -> Path:
+        """Tell the supervisor and control where this worker is."""
+        card = self._options.state_dir / "gateways" / f"{self._options.worker}.json"
+        facts = {"pid": os.getpid(), "port": self._public.getsockname()[1], "admin_port": admin_port, "started": self._started_us}
+        card.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        draft = card.with_name(f".{card.name}.{os.getpid()}")
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(msgspec.json.encode(facts))
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(card)
+        return card
+
+
+def _listen(options: Options) -> socket.socket:
+    if options.descriptor is not None:
+        return socket.socket(fileno=options.descriptor)
+    family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
+    return socket.create_server((options.host, options.port), family=family, backlog=2048)
