@@ -34,7 +34,7 @@ class ReleaseSituation(msgspec.Struct, frozen=True, kw_only=True):
     evidence: tuple[Evidence, ...]
     """From `guards.quality` and `guards.failures`, both, whenever there is a champion to compare with."""
     switch: Literal["verified", "pending", "failed"]
-    """Whether all gateways are seen to serve this phase; `failed`: one says that it cannot."""
+    """Whether all gateways are seen to serve this phase; `failed`: it was tried long enough, or one says that it cannot."""
     approval: Literal["none", "open", "approved", "refused"] = "none"
     """Of this release's `ask`."""
 
@@ -49,6 +49,11 @@ class _View(NamedTuple):
     @property
     def release(self) -> ReleaseState:
         return self.situation.release
+
+    @property
+    def subject(self) -> str:
+        """As in the ledger's events."""
+        return f"release:{self.situation.release.id}"
 
     def verdict(self, name: str) -> Verdict | None:
         return next((verdict for verdict in self.verdicts if verdict.rule == name), None)
@@ -69,11 +74,11 @@ def decide(situation: ReleaseSituation, policy: ReleasePolicy, now: datetime) ->
     if harm:
         return _roll_back(view, harm[0].rule, f"harm is shown: {'; '.join(v.words for v in harm)} ({policy.words})")
     if release.phase in _JUDGED:
-        if situation.switch == "failed":
-            return _roll_back(view, "switch", f"a gateway cannot serve the phase {_place(release)}")
-        if situation.switch == "pending" or release.verified_at is None:
-            words = f"waits until every gateway is seen to serve {_place(release)}; the clock of the phase has not started"
-            return _hold(view, "switch", words)
+        if situation.switch == "failed" and release.verified_at is None:
+            return _roll_back(view, "switch", f"the gateways could not be brought to serve {_place(release)}")
+        if situation.switch != "verified" or release.verified_at is None:
+            # A gateway that restarts under a phase that it did serve is no fault of the challenger.
+            return _hold(view, "switch", f"waits until every gateway is seen to serve {_place(release)}")
     return _HANDLERS[release.phase](view)
 
 
@@ -131,7 +136,7 @@ def _watching(view: _View) -> Plan:
     )
     if waits:
         return _hold(view, "watch", f"waits {', and '.join(waits)}")
-    action = Action(kind="settle", subject=view.release.id, arguments={"reason": "the watch passed"})
+    action = Action(kind="settle", subject=view.subject, arguments={"reason": "the watch passed"})
     words = f"{view.release.challenger} is settled as champion: no harm was shown in {_span(view.policy.watch)} of watch: {_said(view)}"
     return _plan(view, (action,), "watch", words)
 
@@ -139,9 +144,7 @@ def _watching(view: _View) -> Plan:
 def _rolling_back(view: _View) -> Plan:
     back = view.release.champion or "no unit (it was the first release)"
     if view.situation.switch == "verified":
-        action = Action(
-            kind="finish_rollback", subject=view.release.id, arguments={"reason": f"every gateway serves {back} again"}
-        )
+        action = Action(kind="finish_rollback", subject=view.subject, arguments={"reason": f"every gateway serves {back} again"})
         return _plan(view, (action,), "switch", f"{view.release.id} is rolled back: every gateway is seen to serve {back}")
     trouble = (
         "a gateway cannot serve it, a person must look" if view.situation.switch == "failed" else "not all gateways are seen to"
@@ -187,7 +190,7 @@ def _to_full(view: _View, rule: str, why: str) -> Plan:
         return _hold(view, "approval", f"waits for a person to agree that it takes all traffic; {why}")
     # No number in the arguments: an approval is bound to this action's digest, which must not change from look to look.
     arguments = {"phase": Phase.FULL.value, "step": 0, "unit": view.release.challenger}
-    ask = Action(kind="ask", subject=view.release.id, arguments=arguments)
+    ask = Action(kind="ask", subject=view.subject, arguments=arguments)
     return _plan(view, (ask,), "approval", f"A person is asked whether {view.release.challenger} may take all traffic: {why}")
 
 
@@ -195,13 +198,13 @@ def _enter(view: _View, rule: str, phase: Phase, step: int, why: str) -> Plan:
     arguments: dict[str, Any] = {"phase": phase.value, "step": step, "reason": why}
     share = f" at {view.policy.steps[step].traffic:.0%} of the keys" if phase is Phase.CANARY else ""
     words = f"{view.release.challenger} goes from {_place(view.release)} to {phase.value}{share}: {why}"
-    return _plan(view, (Action(kind="enter", subject=view.release.id, arguments=arguments),), rule, words)
+    return _plan(view, (Action(kind="enter", subject=view.subject, arguments=arguments),), rule, words)
 
 
 def _roll_back(view: _View, rule: str, why: str) -> Plan:
     arguments: dict[str, Any] = {"to": view.release.champion, "reason": why}
     words = f"{view.release.challenger} is rolled back from {_place(view.release)} to {view.release.champion or 'no unit'}: {why}"
-    return _plan(view, (Action(kind="roll_back", subject=view.release.id, arguments=arguments),), rule, words)
+    return _plan(view, (Action(kind="roll_back", subject=view.subject, arguments=arguments),), rule, words)
 
 
 def _wait_or_give_up(view: _View, rule: str, waits: list[str], deadline: timedelta) -> Plan:

@@ -89,7 +89,13 @@ def test_nothing_advances_while_the_gateways_have_not_switched(phase):
     assert done(decide(situation(phase, switch="pending"), POLICY, later)) == "nothing"
     assert done(decide(situation(phase, verified=False), POLICY, later)) == "nothing"
     assert done(decide(situation(phase, "fail", switch="pending"), POLICY, later)) == "roll_back"
-    assert done(decide(situation(phase, switch="failed"), POLICY, later)) == "roll_back"
+
+
+@pytest.mark.parametrize("phase", ["shadow", "canary", "full", "watching"])
+def test_a_phase_that_never_came_to_serve_is_rolled_back_and_one_that_did_is_waited_for(phase):
+    later = START + 999 * DAY
+    assert done(decide(situation(phase, switch="failed", verified=False), POLICY, later)) == "roll_back"
+    assert done(decide(situation(phase, switch="failed"), POLICY, later)) == "nothing"
 
 
 @pytest.mark.parametrize("failures", ["pass", "fail", "inconclusive", "no data", "error", "absent"])
@@ -154,6 +160,7 @@ def test_giving_up_names_what_was_missing():
     assert "gave up after 8 days" in plan.rationale
     assert "no labelled row has both scores yet" in plan.rationale
     assert plan.actions[0].arguments["to"] == "u1"
+    assert plan.actions[0].subject == "release:r-0001"
 
 
 def test_a_rollback_for_harm_states_its_error_rate():
