@@ -1,0 +1,67 @@
+"""Files and directories that are whole or not there: written aside, synced, renamed into place."""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+
+
+def write_durably(path: Path, content: bytes) -> None:
+    """Replace `path` by `content`; a reader, or a kill at any moment, sees the old or the new."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with aside.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    aside.replace(path)
+    sync_directory(path.parent)
+
+
+def make_directory_durably(target: Path, fill: Callable[[Path], None]) -> None:
+    """Make `target` with what `fill` writes into the directory that it is given. Whoever is first wins: an existing `target` is left as it is.
+
+    Leftovers of killed processes are removed.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _remove_leftovers(target)
+    aside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    aside.mkdir()
+    try:
+        fill(aside)
+        _sync_tree(aside)
+        try:
+            aside.rename(target)
+        except OSError:
+            if not target.is_dir():
+                raise
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    sync_directory(target.parent)
+
+
+def sync_directory(path: Path) -> None:
+    """Make the names in a directory durable."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _sync_tree(root: Path) -> None:
+    for path in [*root.rglob("*"), root]:
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def _remove_leftovers(target: Path) -> None:
+    for path in target.parent.glob(f".{target.name}.*.tmp"):
+        owner = path.name.rsplit(".", 2)[1]
+        if not owner.isdigit() or int(owner) == os.getpid() or not psutil.pid_exists(int(owner)):
+            shutil.rmtree(path, ignore_errors=True)

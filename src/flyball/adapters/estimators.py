@@ -1,0 +1,91 @@
+"""A trained estimator: asked for scores in the signature's order, kept and read again."""
+
+import io
+import warnings
+from collections.abc import Sequence
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from flyball.errors import TrainingError
+from flyball.records.signature import Signature
+
+Scores = NDArray[np.float64]
+
+
+def score(estimator: Any, features: pl.DataFrame, signature: Signature) -> Scores:
+    """(n_rows, n_scores). Raises TrainingError in words when the estimator does not answer as its task asks."""
+    if not callable(getattr(estimator, "predict", None)):
+        raise TrainingError(
+            f"the entry point gave a {type(estimator).__name__}", expected="a fitted estimator with predict (and predict_proba)"
+        )
+    classifies = signature.task != "regression"
+    by_class = classifies and callable(getattr(estimator, "predict_proba", None))
+    if classifies and not by_class and hasattr(estimator, "classes_"):
+        raise TrainingError(f"{type(estimator).__name__} gives no probabilities", expected="a classifier with predict_proba",
+                            next_step="wrap it in sklearn.calibration.CalibratedClassifierCV")  # fmt: skip
+    with warnings.catch_warnings():
+        # An estimator fitted on .to_numpy() warns at every call that a frame has names; the columns are in signature order either way.
+        warnings.filterwarnings("ignore", message=".*feature names.*")
+        raw = np.asarray(estimator.predict_proba(features) if by_class else estimator.predict(features), dtype=np.float64)
+    if by_class:
+        _check_classes(estimator, signature)
+    return shaped(raw, features.height, signature)
+
+
+def shaped(raw: NDArray[Any], n_rows: int, signature: Signature) -> Scores:
+    """What a model gave, as (n_rows, n_scores) finite numbers. Binary: of two columns the second. Raises TrainingError."""
+    table = np.asarray(raw, dtype=np.float64)
+    if table.ndim == 1:
+        table = table[:, None]
+    if signature.task == "binary" and table.shape[1:] == (2,):
+        table = table[:, 1:]
+    if table.shape != (n_rows, signature.n_scores):
+        raise TrainingError(
+            f"the model gave scores of shape {table.shape} for {n_rows} rows", expected=f"({n_rows}, {signature.n_scores})"
+        )
+    if not np.all(np.isfinite(table)):
+        raise TrainingError(f"the model gave {int((~np.isfinite(table)).any(axis=1).sum())} of {n_rows} rows without a finite score",
+                            next_step="does it know missing values (NaN)? Put an imputer before it")  # fmt: skip
+    return table
+
+
+def dump(estimator: Any, own: Sequence[ModuleType]) -> bytes:
+    """cloudpickle; classes and functions of the project's modules by value, so that no other process needs the project. Raises TrainingError."""
+    import cloudpickle
+
+    for module in own:
+        cloudpickle.register_pickle_by_value(module)
+    try:
+        buffer = io.BytesIO()
+        cloudpickle.dump(estimator, buffer)
+        return buffer.getvalue()
+    except Exception as error:
+        raise TrainingError(f"the trained {type(estimator).__name__} cannot be kept: {type(error).__name__}: {error}",
+                            next_step="keep open files, connections and locks out of the estimator") from error  # fmt: skip
+    finally:
+        for module in own:
+            cloudpickle.unregister_pickle_by_value(module)
+
+
+def read(content: bytes) -> Any:
+    """An estimator that this project's own child wrote: to be called in a child process only."""
+    import cloudpickle
+
+    return cloudpickle.loads(content)
+
+
+def _check_classes(estimator: Any, signature: Signature) -> None:
+    classes = getattr(estimator, "classes_", None)
+    if classes is None:
+        return
+    try:
+        found = [int(value) for value in classes]
+    except (TypeError, ValueError):
+        found = []
+    if found != list(range(len(signature.classes))):
+        raise TrainingError(f"the estimator knows the classes {list(classes)[:6]}", expected=f"the indices 0 to {len(signature.classes) - 1}, as given in `label`",
+                            next_step="fit it on the label as it is handed over")  # fmt: skip

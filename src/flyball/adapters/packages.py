@@ -1,0 +1,93 @@
+"""Packages on this machine: every byte that is read is held against the manifest first."""
+
+import hashlib
+from pathlib import Path
+
+import msgspec
+
+from flyball.errors import ArtifactDamaged, NotFound
+from flyball.records import codec
+from flyball.records.evidence import Evidence
+from flyball.records.signature import Signature
+from flyball.records.unit import Lineage, Manifest
+from flyball.stats.metrics import METRICS
+
+MANIFEST = "manifest.json"
+_LEFT_BY_MLFLOW = frozenset({"model/registered_model_meta"})
+"""MLflow writes it beside a model that a person loads by its registered name; nothing of ours reads it."""
+
+
+class LocalPackages:
+    """Reads packages; keeps nothing. Raises NotFound, and ArtifactDamaged for bytes that the manifest does not name."""
+
+    def signature(self, package: Path) -> Signature:
+        return codec.decode(checked_bytes(package, "signature.json"), Signature)
+
+    def reference(self, package: Path) -> bytes:
+        return checked_bytes(package, "reference.json")
+
+    def lineage(self, package: Path) -> Lineage:
+        return codec.decode(checked_bytes(package, "lineage.json"), Lineage)
+
+    def manifest(self, package: Path) -> Manifest:
+        return read_manifest(package)
+
+    def evaluation(self, package: Path) -> tuple[Evidence, ...]:
+        return codec.decode(checked_bytes(package, "evaluation.json"), tuple[Evidence, ...])
+
+    def metrics(self, package: Path) -> dict[str, float]:
+        return {item.name: item.value for item in self.evaluation(package) if item.name in METRICS and item.value is not None}
+
+
+def make_manifest(package: Path, kind: str) -> Manifest:
+    """Of all files that lie in the package's directory now."""
+    files = {
+        path.relative_to(package).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(package.rglob("*"))
+        if path.is_file() and path.name != MANIFEST
+    }
+    return msgspec.convert({"files": files, "format": kind}, type=Manifest)
+
+
+def read_manifest(package: Path) -> Manifest:
+    """Raises NotFound without one, ArtifactDamaged when it is not a manifest."""
+    try:
+        content = (package / MANIFEST).read_bytes()
+    except OSError as error:
+        raise NotFound(f"there is no package in {package}") from error
+    try:
+        return codec.decode(content, Manifest)
+    except msgspec.MsgspecError as error:
+        raise ArtifactDamaged(f"{package / MANIFEST} is not a manifest: {error}") from error
+
+
+def checked_bytes(package: Path, name: str) -> bytes:
+    """One file of a package. Raises ArtifactDamaged when it is absent, changed or not in the manifest."""
+    expected = read_manifest(package).files.get(name)
+    try:
+        content = (package / name).read_bytes()
+    except OSError as error:
+        raise ArtifactDamaged(f"{package / name} cannot be read") from error
+    found = hashlib.sha256(content).hexdigest()
+    if found != expected:
+        raise ArtifactDamaged(
+            f"{package / name} has the digest {found[:12]}…",
+            expected=f"{expected[:12]}…" if expected else "a file of the manifest",
+        )
+    return content
+
+
+def verify_package(package: Path, manifest_digest: str | None = None) -> Manifest:
+    """Hold every byte against the manifest, and the manifest against `manifest_digest`. A file beside those of the manifest is damage too:
+    code that nobody vouched for would be importable. Raises NotFound, ArtifactDamaged."""
+    manifest = read_manifest(package)
+    found = codec.digest(manifest)
+    if manifest_digest is not None and found != manifest_digest:
+        raise ArtifactDamaged(f"{package / MANIFEST} has the digest {found[:12]}…", expected=f"{manifest_digest[:12]}…")
+    for name in manifest.files:
+        checked_bytes(package, name)
+    there = {path.relative_to(package).as_posix() for path in package.rglob("*") if path.is_file()}
+    added = there - set(manifest.files) - _LEFT_BY_MLFLOW - {MANIFEST}
+    if added:
+        raise ArtifactDamaged(f"{package} holds {sorted(added)[0]!r}, which its manifest does not name")
+    return manifest

@@ -1,0 +1,32 @@
+"""MLflow without its chatter: what it says to a terminal is for people who call it themselves."""
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+ENVIRONMENT = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "true",
+    "GIT_PYTHON_REFRESH": "quiet",
+    "MLFLOW_ENABLE_ASYNC_LOGGING": "false",
+}
+"""Must be in the environment before MLflow is imported: wiring sets it at process start."""
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Within: MLflow and alembic log errors only, and their warnings are kept from the terminal."""
+    loggers = [
+        logging.getLogger(name) for name in ("mlflow", "mlflow.sklearn", "mlflow.onnx", "mlflow.store.db.utils", "alembic")
+    ]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)

@@ -1,0 +1,284 @@
+"""The user's rows: read from files, Delta, SQL or a loader, with times in UTC and only what was known at a moment."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import polars as pl
+
+from flyball.adapters.user_code import user_code
+from flyball.errors import DataError, FlyballError, SourceFailed
+from flyball.spec import DataSpec
+from flyball.spec.data import SqlSpec
+from flyball.spec.fields import parse_duration
+
+Secret = Callable[[str], str]
+"""Name of an environment variable → its value. Raises a FlyballError when it is not set."""
+
+LABEL_KNOWN = "__label_known"
+"""When a row's label became known: `data.label_time`, else time + `data.label_delay`."""
+
+UTC_TIME = pl.Datetime("us", "UTC")
+
+_SPELLINGS = ("%+", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M", "%Y-%m-%d")
+
+
+class Known(NamedTuple):
+    """What could be known at a moment, and how many rows were not."""
+
+    frame: pl.DataFrame
+    dropped: dict[str, int]
+    """Reason → rows: `after_as_of`, `label_unknown`, `label_null`, `before_history`."""
+
+
+class SourceHistory:
+    """The user's source, for a replay. Reads it once per `until`; rows are kept in memory."""
+
+    def __init__(self, data: DataSpec, project_dir: Path, secret: Secret) -> None:
+        self._data, self._project_dir, self._secret = data, project_dir, secret
+        self._loaded: tuple[datetime, pl.DataFrame] | None = None
+
+    def rows(self, since: datetime, until: datetime) -> pl.DataFrame:
+        if self._loaded is None or self._loaded[0] < until:
+            self._loaded = (until, load(self._data, self._project_dir, self._secret, until))
+        time = pl.col(self._data.time)
+        return self._loaded[1].filter((time >= since) & (time < until))
+
+
+def load(data: DataSpec, project_dir: Path, secret: Secret, until: datetime) -> pl.DataFrame:
+    """All rows that the source has, declared columns only and then LABEL_KNOWN, sorted by time and key.
+
+    Types: Boolean, Int64, Float64 (NaN made null), String, times in UTC microseconds. Raises DataError, SourceFailed.
+    """
+    frame = _read(data, project_dir, secret, until)
+    wanted = _declared(data)
+    _refuse_missing(frame, wanted)
+    if frame.is_empty():
+        raise DataError("the data are empty", expected="at least one row", next_step="look at data.source in flyball.yaml")
+    frame = frame.select(wanted)
+    times = [name for name in (data.time, data.label_time) if name is not None]
+    frame = frame.with_columns(_utc(frame[name], may_be_null=name != data.time) for name in times)
+    frame = frame.with_columns(_plain(frame[name]) for name in wanted if name not in times)
+    known = pl.col(data.label_time) if data.label_time else pl.col(data.time) + (data.label_delay or timedelta())
+    return frame.with_columns(known.alias(LABEL_KNOWN)).sort(data.time, data.key)
+
+
+def known_at(frame: pl.DataFrame, data: DataSpec, as_of: datetime, history: timedelta | None) -> Known:
+    """Of `load`'s frame, what may be trained on at `as_of`. Raises DataError when nothing is left, or the label is null or keys repeat.
+
+    `history` counts back from the newest row that is left, not from `as_of`: unchanged data give the same rows whenever they are asked for.
+    """
+    label = pl.col(data.label)
+    dropped: dict[str, int] = {}
+    if frame[data.label].null_count() == frame.height:
+        raise DataError(
+            f"the label {data.label!r} is null in all {frame.height} rows", next_step="check data.label in flyball.yaml"
+        )
+    for reason, keep in (
+        ("after_as_of", pl.col(data.time) <= as_of),
+        ("label_unknown", pl.col(LABEL_KNOWN).is_null().not_() & (pl.col(LABEL_KNOWN) <= as_of)),
+        ("label_null", label.is_not_null()),
+    ):
+        before = frame.height
+        frame = frame.filter(keep)
+        dropped[reason] = before - frame.height
+    if frame.is_empty():
+        told = ", ".join(f"{n} {reason.replace('_', ' ')}" for reason, n in dropped.items() if n)
+        raise DataError(
+            f"no row with a known label at {as_of:%Y-%m-%d %H:%M} UTC ({told})",
+            next_step="check data.time, label_time and label_delay",
+        )
+    if history is not None:
+        newest = frame[data.time].max()
+        before = frame.height
+        frame = frame.filter(pl.col(data.time) > pl.lit(newest) - history)
+        dropped["before_history"] = before - frame.height
+    _refuse_repeated(frame, data.key)
+    return Known(frame, dropped)
+
+
+def history_of(overrides: Mapping[str, Any], declared: timedelta | None) -> timedelta | None:
+    """The window to train on: an override (`60d`, `all`) wins over flyball.yaml; None: everything."""
+    given = overrides.get("history")
+    if given is None:
+        return declared
+    if given == "all":
+        return None
+    try:
+        window = parse_duration(given)
+    except ValueError as error:
+        raise DataError(f"the history {given!r} of this job is not a duration", expected=str(error)) from error
+    return window if isinstance(window, timedelta) else None
+
+
+def _declared(data: DataSpec) -> list[str]:
+    names = (data.time, data.key, data.label, *((data.label_time,) if data.label_time else ()), *data.feature_names)
+    return list(dict.fromkeys(names))
+
+
+def _refuse_missing(frame: pl.DataFrame, wanted: list[str]) -> None:
+    missing = [name for name in wanted if name not in frame.columns]
+    if not missing:
+        return
+    words = []
+    for name in missing:
+        near = get_close_matches(name, frame.columns, n=1)
+        words.append(f"{name!r}" + (f" (did you mean {near[0]!r}?)" if near else ""))
+    have = ", ".join(frame.columns[:12]) + (", …" if len(frame.columns) > 12 else "")
+    raise DataError(f"the data lack the column{'s' if len(missing) > 1 else ''} {', '.join(words)}", expected=f"columns among: {have}",
+                    next_step="mend data in flyball.yaml, or the source")  # fmt: skip
+
+
+def _refuse_repeated(frame: pl.DataFrame, key: str) -> None:
+    missing = frame[key].null_count()
+    if missing:
+        raise DataError(f"the key {key!r} is null in {missing} rows", expected="one key per row")
+    repeated = frame.filter(pl.col(key).is_duplicated())
+    if not repeated.is_empty():
+        first = ", ".join(repr(value) for value in repeated[key].unique(maintain_order=True).head(3).to_list())
+        raise DataError(f"the key {key!r} repeats: {repeated[key].n_unique()} keys stand in {repeated.height} rows (first: {first})",
+                        expected="a key that is unique per row", next_step="choose another data.key, or remove the duplicates")  # fmt: skip
+
+
+def _utc(column: pl.Series, *, may_be_null: bool) -> pl.Series:
+    """Times without a zone are taken as UTC."""
+    kind = column.dtype
+    if isinstance(kind, pl.Datetime):
+        parsed = column.dt.convert_time_zone("UTC") if kind.time_zone else column.dt.replace_time_zone("UTC")
+    elif kind == pl.Date:
+        parsed = column.cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
+    elif kind == pl.String:
+        parsed = _parse_texts(column)
+    else:
+        raise DataError(
+            f"the column {column.name!r} is of type {kind}", expected="a date or a date and time, such as 2026-01-31T12:00:00Z"
+        )
+    wrong = column.filter(
+        parsed.is_null() & (column.is_not_null() if may_be_null else pl.repeat(value=True, n=column.len(), eager=True))
+    )
+    if not wrong.is_empty():
+        first = ", ".join(repr(value) for value in wrong.head(3).to_list())
+        raise DataError(f"the column {column.name!r} has {wrong.len()} values that are not a time (first: {first})",
+                        expected="a date or a date and time, such as 2026-01-31T12:00:00Z")  # fmt: skip
+    return parsed.cast(UTC_TIME).alias(column.name)
+
+
+def _parse_texts(column: pl.Series) -> pl.Series:
+    """ISO 8601 in its usual spellings. Others (01/02/2024) are refused: nobody knows which is the month."""
+    parsed = pl.Series(column.name, [None] * column.len(), dtype=UTC_TIME)
+    for spelling in _SPELLINGS:
+        if parsed.null_count() == column.null_count():
+            break
+        read = column.str.to_datetime(spelling, strict=False, time_unit="us", time_zone="UTC")
+        parsed = parsed.zip_with(parsed.is_not_null(), read)
+    return parsed
+
+
+def _plain(column: pl.Series) -> pl.Series:
+    """One type for each kind of value, whatever the source's own: the same data give the same digest from CSV and Parquet."""
+    kind = column.dtype
+    if kind.is_integer():
+        return column.cast(pl.Int64)
+    if kind.is_float() or kind.is_decimal():
+        return column.cast(pl.Float64).fill_nan(None)
+    if kind in (pl.Boolean, pl.String):
+        return column
+    if kind in (pl.Categorical, pl.Enum, pl.Null):
+        return column.cast(pl.String)
+    raise DataError(f"the column {column.name!r} is of type {kind}", expected="numbers, true/false or texts",
+                    next_step="derive numbers from it in the source (the hour of a time, the length of a list)")  # fmt: skip
+
+
+def _read(data: DataSpec, project_dir: Path, secret: Secret, until: datetime) -> pl.DataFrame:
+    source = data.source
+    try:
+        if source.files is not None:
+            return _read_files(source.files, project_dir, _declared(data))
+        if source.delta is not None:
+            return pl.read_delta(str(_below(project_dir / source.delta, project_dir)))
+        if source.sql is not None:
+            return _read_sql(source.sql, secret(source.sql.url_env))
+        return _call_loader(str(source.loader), project_dir, until)
+    except FlyballError:
+        raise
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise SourceFailed(f"the source could not be read: {_first_line(error)}") from error
+    except Exception as error:
+        # The Delta reader and database drivers have error trees of their own; the one at the keyboard needs the sentence, the log has the trace.
+        raise SourceFailed(f"the source could not be read: {type(error).__name__}: {_first_line(error)}") from error
+
+
+def _read_files(pattern: str, project_dir: Path, wanted: list[str]) -> pl.DataFrame:
+    if Path(pattern).is_absolute() or ".." in Path(pattern).parts:
+        raise DataError(f"data.source.files is {pattern!r}", expected="a pattern below the project's directory")
+    paths = sorted(path for path in project_dir.glob(pattern) if path.is_file())
+    if not paths:
+        raise DataError(
+            f"no file matches {pattern!r} below {project_dir}",
+            next_step="mend data.source.files in flyball.yaml, or put the file there",
+        )
+    frames = []
+    for path in paths:
+        frame = _read_file(_below(path, project_dir))
+        _refuse_missing(frame, wanted)
+        frames.append(frame.select(wanted))
+    return pl.concat(frames, how="vertical_relaxed")
+
+
+def _read_file(path: Path) -> pl.DataFrame:
+    """Told from content: a Parquet file begins with PAR1."""
+    with path.open("rb") as file:
+        magic = file.read(4)
+    if not magic:
+        raise DataError(f"the file {path.name} is empty", expected="CSV with a header, or Parquet")
+    if magic == b"PAR1":
+        return pl.read_parquet(path)
+    return pl.read_csv(path, infer_schema_length=None)
+
+
+def _below(path: Path, project_dir: Path) -> Path:
+    """`path` with links followed. Raises DataError when it leads out of the project: flyball.yaml of a stranger must not read this machine."""
+    real = path.resolve()
+    if not real.is_relative_to(project_dir.resolve()):
+        raise DataError(f"{path} leads out of the project's directory", expected=f"a path below {project_dir}")
+    if not real.exists():
+        raise DataError(f"{path} does not exist", next_step="mend data.source in flyball.yaml")
+    return real
+
+
+def _read_sql(sql: SqlSpec, url: str) -> pl.DataFrame:
+    import sqlalchemy
+
+    try:
+        engine = sqlalchemy.create_engine(url)
+        with engine.connect() as connection:
+            return pl.read_database(sql.query, connection, infer_schema_length=None)
+    except sqlalchemy.exc.SQLAlchemyError as error:
+        # Only the driver's own sentence: the URL holds a password.
+        words = _first_line(getattr(error, "orig", None) or type(error).__name__)
+        raise SourceFailed(
+            f"the database behind {sql.url_env} failed: {words}", next_step="check the variable and data.source.sql.query"
+        ) from error
+
+
+def _call_loader(entrypoint: str, project_dir: Path, until: datetime) -> pl.DataFrame:
+    with user_code(project_dir) as loaded:
+        function = loaded(entrypoint)
+        try:
+            frame = function(until)
+        except FlyballError:
+            raise
+        except Exception as error:
+            raise SourceFailed(f"the loader {entrypoint} failed: {type(error).__name__}: {_first_line(error)}",
+                               next_step="the job's log holds the whole trace") from error  # fmt: skip
+    if isinstance(frame, pl.LazyFrame):
+        frame = frame.collect()
+    if not isinstance(frame, pl.DataFrame):
+        raise DataError(f"the loader {entrypoint} answered with {type(frame).__name__}", expected="a polars.DataFrame")
+    return frame
+
+
+def _first_line(error: object) -> str:
+    return (str(error).strip().splitlines() or [""])[0][:300]

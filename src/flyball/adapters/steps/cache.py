@@ -1,0 +1,66 @@
+"""Results of steps, by key: a directory each, whole or not there."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from flyball.adapters.durable_files import make_directory_durably
+from flyball.errors import StoreUnavailable
+from flyball.pipelines.graph import directory_name
+from flyball.records import codec
+from flyball.records.jobs import Progress, StepResult
+
+RESULT = "result.json"
+
+Report = Callable[[Progress], None]
+Work = Callable[[Path], dict[str, Any]]
+"""Fills the directory that it is given and answers with the step's small values."""
+
+
+class StepCache:
+    """`cache/<step>-<key[:16]>/` with `result.json` inside; kill -9 at any moment leaves a step done or not begun."""
+
+    def __init__(self, root: Path, report: Report) -> None:
+        self._root = root
+        self._report = report
+
+    def directory(self, step: str, key: str) -> Path:
+        return self._root / directory_name(step, key)
+
+    def do(self, step: str, key: str, work: Work) -> StepResult:
+        """The step's result: as it lies there, or by doing the work now."""
+        kept = self._kept(step, key)
+        if kept is not None:
+            self._report(Progress(step=step, status="cached", fraction=1.0))
+            return kept
+        self._report(Progress(step=step, status="started", fraction=0.0))
+        started = time.perf_counter()
+
+        def fill(directory: Path) -> None:
+            values = work(directory)
+            result = StepResult(step=step, key=key, values=values, seconds=round(time.perf_counter() - started, 3))
+            (directory / RESULT).write_bytes(codec.encode(result))
+
+        try:
+            make_directory_durably(self.directory(step, key), fill)
+        except OSError as error:
+            raise StoreUnavailable(f"the step {step} could not be written: {error}", next_step="is the disk full?") from error
+        result = self._kept(step, key)
+        if result is None:
+            raise StoreUnavailable(f"the result of the step {step} is not in {self.directory(step, key)}")
+        self._report(Progress(step=step, status="done", fraction=1.0, words=f"{result.seconds:.1f} s"))
+        return result
+
+    def _kept(self, step: str, key: str) -> StepResult | None:
+        try:
+            result = codec.decode((self.directory(step, key) / RESULT).read_bytes(), StepResult)
+        except FileNotFoundError:
+            return None
+        except (OSError, msgspec.MsgspecError) as error:
+            raise StoreUnavailable(
+                f"{self.directory(step, key) / RESULT} cannot be read: {error}", next_step="delete that directory"
+            ) from error
+        return result if result.key == key else None

@@ -1,0 +1,94 @@
+"""evaluate: the trained estimator on the holdout, alone and beside the champion."""
+
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from flyball.adapters import estimators, model_input
+from flyball.adapters.packages import read_manifest
+from flyball.adapters.scorer_onnx import PackageScorer
+from flyball.adapters.steps.situation import Rows, Run, divided, read_rows
+from flyball.adapters.steps.train import read_estimator
+from flyball.adapters.user_code import user_code
+from flyball.errors import FlyballError
+from flyball.pipelines import evaluation
+from flyball.pipelines.evaluation import Holdout
+from flyball.pipelines.graph import step_key
+from flyball.records import codec
+from flyball.records.evidence import Evidence
+from flyball.records.jobs import StepResult
+from flyball.records.signature import Signature
+
+EVALUATION = "evaluation.json"
+SCORES = "scores.parquet"
+
+_ALPHA = 0.05
+"""Where the gate on the champion does not say another."""
+
+
+def evaluation_key(run: Run, keys: dict[str, str], champion: Path | None) -> str:
+    spec = run.request.spec
+    compared = codec.digest(read_manifest(champion)) if champion else None
+    return step_key("evaluate", keys, [list(_metrics(run)), spec.primary_metric, _alpha(run), compared])
+
+
+def evaluate(run: Run, keys: dict[str, str], validated: StepResult, trained: StepResult) -> StepResult:
+    """On rows that neither was trained on, unless the champion is newer than they are."""
+    champion = run.request.champion_package
+    signature = codec.revive(validated.values["signature"], Signature)
+
+    def work(directory: Path) -> dict[str, Any]:
+        _, rows = divided(run, read_rows(run.cache.directory("validate", validated.key)))
+        with user_code(run.request.project_dir):
+            scores = estimators.score(read_estimator(run, trained), rows.features, signature)
+        holdout = Holdout(signature.task, rows.labels, rows.event_us)
+        seed = run.request.spec.train.seed
+        run.say("evaluate", f"{len(_metrics(run))} metrics on {rows.labels.size:,} rows of the holdout", 0.3)
+        found = evaluation.measure_all(_metrics(run), holdout, scores, _alpha(run), seed)
+        if champion is not None:
+            run.say("evaluate", "comparing with the champion on the same rows", 0.6)
+            found += _beside(run, champion, holdout, scores, rows, signature)
+        (directory / EVALUATION).write_bytes(codec.encode(found))
+        pl.DataFrame(scores, schema=[f"score_{i}" for i in range(scores.shape[1])]).write_parquet(directory / SCORES)
+        return {"metrics": {item.name: item.value for item in found if item.value is not None}, "rows": int(rows.labels.size)}
+
+    return run.cache.do("evaluate", evaluation_key(run, keys, champion), work)
+
+
+def _beside(run: Run, champion: Path, holdout: Holdout, scores: Any, rows: Rows, signature: Signature) -> tuple[Evidence, ...]:
+    scorer = PackageScorer(in_child=True)
+    try:
+        theirs, _ = scorer.opened(champion)
+        why = _why_not(theirs, signature)
+        if why:
+            return evaluation.not_comparable(_metrics(run), why)
+        with user_code(run.request.project_dir):
+            answered = scorer.score_frame(champion, _as_theirs(rows.features, theirs))
+    except FlyballError as error:
+        return evaluation.not_comparable(_metrics(run), f"the champion could not answer: {error.message}")
+    return evaluation.compare_all(_metrics(run), holdout, scores, answered, _alpha(run), run.request.spec.train.seed)
+
+
+def _why_not(theirs: Signature, ours: Signature) -> str:
+    if theirs.task != ours.task or theirs.classes != ours.classes:
+        return f"the champion answers {theirs.task} {list(theirs.classes)}, the challenger {ours.task} {list(ours.classes)}"
+    absent = [column.name for column in theirs.columns if column.name not in {mine.name for mine in ours.columns}]
+    return f"the champion needs the features {', '.join(absent)}, which are no longer declared" if absent else ""
+
+
+def _as_theirs(features: pl.DataFrame, theirs: Signature) -> pl.DataFrame:
+    """Columns and types of the champion: a feature may have become a category since."""
+    return model_input.frame_of(features.select(column.name for column in theirs.columns), theirs.columns)
+
+
+def _metrics(run: Run) -> tuple[str, ...]:
+    """Those of flyball.yaml, and those that its gates ask for."""
+    spec = run.request.spec
+    asked = [gate.metric for gate in spec.gates.absolute] + ([spec.gates.champion.metric] if spec.gates.champion else [])
+    return tuple(dict.fromkeys([*spec.metrics, *asked]))
+
+
+def _alpha(run: Run) -> float:
+    gate = run.request.spec.gates.champion
+    return gate.alpha if gate else _ALPHA

@@ -1,0 +1,135 @@
+"""package: the served form, proven equal, with everything that a version is made of."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from flyball.adapters import conversion, estimators
+from flyball.adapters.conversion import Served
+from flyball.adapters.environment import code_files
+from flyball.adapters.mlflow_models import save_model
+from flyball.adapters.model_input import arrays_of
+from flyball.adapters.packages import MANIFEST, make_manifest
+from flyball.adapters.steps.evaluate import EVALUATION, SCORES
+from flyball.adapters.steps.situation import Rows, Run, divided, read_rows
+from flyball.adapters.steps.train import ESTIMATOR
+from flyball.adapters.user_code import user_code
+from flyball.monitoring.reference import HoldoutScores
+from flyball.monitoring.reference import build as build_reference
+from flyball.pipelines.evaluation import label_scale
+from flyball.pipelines.graph import step_key
+from flyball.records import codec
+from flyball.records.evidence import Evidence
+from flyball.records.jobs import StepResult
+from flyball.records.signature import Signature
+from flyball.records.unit import Lineage, SnapshotRef
+from flyball.stats.losses import bounded_loss
+
+PACKAGE = "package"
+
+_LATENCY_CALLS = 300
+"""The 99th percentile then rests on three calls; more cost seconds with code formats."""
+
+Results = dict[str, StepResult]
+
+
+def package_key(run: Run, keys: dict[str, str]) -> str:
+    spec = run.request.spec
+    return step_key(
+        "package",
+        keys,
+        [spec.gates.parity, spec.model_dump(mode="json", include={"monitor": {"window"}}), run.surroundings.environment_digest],
+    )
+
+
+def package(run: Run, keys: dict[str, str], done: Results, run_key: str) -> StepResult:
+    """`done`: results of the earlier steps by name. The values hold the package's directory below the cache, as `package`."""
+
+    def work(directory: Path) -> dict[str, Any]:
+        signature = codec.revive(done["validate"].values["signature"], Signature)
+        rows = read_rows(run.cache.directory("validate", done["validate"].key))
+        to_train, holdout = divided(run, rows)
+        scale = label_scale(signature.task, to_train.labels)
+        trained = run.cache.directory("train", done["train"].key)
+        evaluated = run.cache.directory("evaluate", done["evaluate"].key)
+        root = directory / PACKAGE
+        root.mkdir()
+        with user_code(run.request.project_dir):
+            served = _convert(run, (trained / ESTIMATOR).read_bytes(), rows, holdout, signature, scale)
+            measured = (_parity(served, signature), *_latency(served, holdout.features))
+        save_model(root / "model", served.format, served.content, run.request.project_dir, code_files(run.request.project_dir))
+        lineage = lineage_of(run, done, run_key)
+        found = codec.decode((evaluated / EVALUATION).read_bytes(), list[Evidence])
+        reference = _reference(run, signature, rows, holdout, pl.read_parquet(evaluated / SCORES).to_numpy(), scale)
+        for name, content in (
+            ("signature.json", signature), ("lineage.json", lineage), ("evaluation.json", [*found, *measured]), ("reference.json", reference),
+        ):  # fmt: skip
+            (root / name).write_bytes(codec.encode(content))
+        manifest = make_manifest(root, served.format)
+        (root / MANIFEST).write_bytes(codec.encode(manifest))
+        return {
+            "package": PACKAGE, "format": served.format, "manifest_digest": codec.digest(manifest), "run_key": run_key, "words": list(served.words),
+            "parity": served.parity, "latency_ms": {item.name: item.value for item in measured[1:]},
+        }  # fmt: skip
+
+    return run.cache.do("package", package_key(run, keys), work)
+
+
+def lineage_of(run: Run, done: Results, run_key: str) -> Lineage:
+    """`mlflow_run` is empty: the registry fills it in where it makes the run."""
+    around = run.surroundings
+    return Lineage(
+        run_key=run_key, mlflow_run="", git_commit=around.git.commit, git_dirty=around.git.dirty, code_digest=around.code_digest,
+        environment_digest=around.environment_digest, snapshot=codec.revive(done["snapshot"].values["snapshot"], SnapshotRef),
+        parameters=done["train"].values["parameters"], seed=run.request.spec.train.seed,
+    )  # fmt: skip
+
+
+def _convert(run: Run, pickled: bytes, rows: Rows, holdout: Rows, signature: Signature, scale: float) -> Served:
+    estimator = estimators.read(pickled)
+    run.say("package", "converting to the served form", 0.1)
+    compared = conversion.rows_to_compare(estimator, rows.features, holdout.features, signature)
+    served = conversion.convert(estimator, pickled, signature, compared, run.request.spec.gates.parity, scale)
+    told = f"served as {served.format}; differs by {served.parity:.2g} at most on {served.rows:,} rows"
+    run.say("package", told + "".join(f"; {words}" for words in served.words), 0.6)
+    return served
+
+
+def _parity(served: Served, signature: Signature) -> Evidence:
+    unit = "share of the label's scale" if signature.task == "regression" else "probability"
+    return Evidence(name="parity_max_difference", value=served.parity, n=served.rows, unit="rows",
+                    method=f"largest difference of a score ({unit}) on the holdout and on edge rows", note="; ".join(served.words))  # fmt: skip
+
+
+def _latency(served: Served, features: pl.DataFrame) -> tuple[Evidence, ...]:
+    """One row at a time, after a warm-up."""
+    frames = [features.slice(i % features.height, 1) for i in range(_LATENCY_CALLS + 20)]
+    taken = []
+    for frame in frames:
+        started = time.perf_counter()
+        served.run(frame)
+        taken.append((time.perf_counter() - started) * 1000.0)
+    warm = np.asarray(taken[20:])
+    return tuple(
+        Evidence(
+            name=f"latency_p{q}_ms",
+            value=round(float(np.percentile(warm, q)), 4),
+            n=_LATENCY_CALLS,
+            unit="calls",
+            method=f"one row, {served.format}",
+        )
+        for q in (50, 99)
+    )
+
+
+def _reference(run: Run, signature: Signature, rows: Rows, holdout: Rows, scores: Any, scale: float) -> Any:
+    """Of all validated rows: the world as it was when this version was made; answers and losses of the holdout only."""
+    table = np.asarray(scores, dtype=np.float64)
+    losses = bounded_loss(signature.task, table, holdout.labels, scale)
+    window = run.request.spec.monitor.window
+    return build_reference(
+        signature, arrays_of(rows.features), rows.event_us, HoldoutScores(table, losses, holdout.event_us), window, scale
+    )

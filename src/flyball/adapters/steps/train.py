@@ -1,0 +1,137 @@
+"""train: the user's own function, with tuned parameters where they are asked for."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from flyball.adapters import estimators
+from flyball.adapters.steps.situation import Rows, Run, divided, read_rows
+from flyball.adapters.user_code import own_modules, user_code
+from flyball.errors import DataError, FlyballError, TrainingError
+from flyball.pipelines import split
+from flyball.pipelines.graph import step_key
+from flyball.records import codec
+from flyball.records.jobs import StepResult
+from flyball.records.signature import Signature
+from flyball.spec import TuningSpec
+from flyball.stats.metrics import HIGHER_IS_BETTER, measure
+
+ESTIMATOR = "estimator.pkl"
+
+_TUNING_SHARE = 0.2
+"""Of the training part, its newest rows: parameters are chosen on them, as the model will be judged on newer ones still."""
+
+Fit = Callable[[Rows, dict[str, Any]], Any]
+
+
+def train(run: Run, keys: dict[str, str], validated: StepResult) -> StepResult:
+    """Fit on everything but the holdout."""
+    spec = run.request.spec
+    said = spec.train.model_dump(mode="json", include={"entrypoint", "tuning", "seed"})
+    holdout = spec.model_dump(mode="json", include={"evaluate": {"holdout"}})
+    content = [
+        said,
+        run.parameters,
+        holdout,
+        spec.primary_metric,
+        run.surroundings.code_digest,
+        run.surroundings.environment_digest,
+    ]
+    key = step_key("train", keys, content)
+    signature = codec.revive(validated.values["signature"], Signature)
+
+    def work(directory: Path) -> dict[str, Any]:
+        to_train, holdout = divided(run, read_rows(run.cache.directory("validate", validated.key)))
+        with user_code(run.request.project_dir) as load:
+            function = load(spec.train.entrypoint)
+
+            def fit(rows: Rows, parameters: dict[str, Any]) -> Any:
+                return _fit(function, spec.train.entrypoint, rows, signature, parameters, spec.train.seed)
+
+            trials: list[dict[str, Any]] = []
+            parameters = run.parameters
+            if spec.train.tuning is not None:
+                parameters, trials = _tuned(run, spec.train.tuning, fit, to_train, signature)
+            run.say("train", f"fitting on {to_train.labels.size:,} rows")
+            estimator = fit(to_train, parameters)
+            # Asked here already: an estimator that cannot answer should fail the step that made it.
+            estimators.score(estimator, holdout.features.head(100), signature)
+            (directory / ESTIMATOR).write_bytes(estimators.dump(estimator, own_modules(run.request.project_dir)))
+        return {
+            "parameters": codec.plain(parameters), "trials": trials, "estimator": type(estimator).__name__, "rows": int(to_train.labels.size),
+            "holdout_rows": int(holdout.labels.size), "trained_until_us": int(to_train.event_us.max()),
+        }  # fmt: skip
+
+    return run.cache.do("train", key, work)
+
+
+def _fit(
+    function: Callable[..., Any], entrypoint: str, rows: Rows, signature: Signature, parameters: dict[str, Any], seed: int
+) -> Any:
+    try:
+        # Copies: what the function does to its arguments must not reach the next trial.
+        estimator = function(rows.features.clone(), rows.label_series(signature), dict(parameters), seed)
+    except FlyballError:
+        raise
+    except Exception as error:
+        first = (str(error).strip().splitlines() or [""])[0][:300]
+        raise TrainingError(
+            f"{entrypoint} failed: {type(error).__name__}: {first}", next_step="the job's log holds the whole trace"
+        ) from error
+    if not callable(getattr(estimator, "predict", None)):
+        raise TrainingError(f"{entrypoint} gave a {type(estimator).__name__}", expected="a fitted estimator with predict (and predict_proba)",
+                            next_step="does the function end with `return model`?")  # fmt: skip
+    return estimator
+
+
+def _tuned(
+    run: Run, tuning: TuningSpec, fit: Fit, rows: Rows, signature: Signature
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The best parameters by a seeded search (TPE) on the newest part of the training rows; the holdout is not looked at."""
+    import optuna
+
+    inner = split.newest(rows.event_us, _TUNING_SHARE)
+    split.check(inner, rows.labels, classification=signature.task != "regression")
+    older, newer = rows.where(~inner), rows.where(inner)
+    metric = tuning.metric or run.request.spec.primary_metric
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(
+        direction="maximize" if metric in HIGHER_IS_BETTER else "minimize",
+        sampler=optuna.samplers.TPESampler(seed=run.request.spec.train.seed),
+    )
+    done: list[dict[str, Any]] = []
+    for number in range(tuning.trials):
+        trial = study.ask()
+        chosen = {name: _suggest(trial, name, values) for name, values in tuning.space.items()}
+        scores = estimators.score(fit(older, {**run.parameters, **chosen}), newer.features, signature)
+        value = measure(metric, signature.task, scores, newer.labels)
+        if value is None:
+            raise DataError(
+                f"{metric} is not defined on the rows that parameters are tuned on",
+                next_step="choose another train.tuning.metric",
+            )
+        study.tell(trial, value)
+        done.append({"parameters": chosen, metric: value})
+        run.say(
+            "train",
+            f"trial {number + 1} of {tuning.trials}: {metric} {value:.4f} (best {study.best_value:.4f})",
+            (number + 1) / (tuning.trials + 1),
+        )
+    return {**run.parameters, **study.best_params}, done
+
+
+def _suggest(trial: Any, name: str, values: list[Any]) -> Any:
+    """Two numbers are a range, inclusive; anything else is a choice."""
+    numbers = len(values) == 2 and all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+    if not numbers:
+        return trial.suggest_categorical(name, values)
+    low, high = min(values), max(values)
+    if all(isinstance(value, int) for value in values):
+        return trial.suggest_int(name, low, high)
+    # Three powers of ten or more are searched by powers: learning rates, penalties.
+    return trial.suggest_float(name, float(low), float(high), log=low > 0 and high / low >= 1000)
+
+
+def read_estimator(run: Run, trained: StepResult) -> Any:
+    """As this project's own child wrote it. Its project's modules must be importable (see adapters/user_code.py)."""
+    return estimators.read((run.cache.directory("train", trained.key) / ESTIMATOR).read_bytes())

@@ -1,0 +1,281 @@
+"""Validation of snapshots: a schema inferred once, kept in a file that people may edit, checked by pandera; failing rows are set aside and shown."""
+
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+import polars as pl
+
+from flyball.adapters.durable_files import write_durably
+from flyball.errors import DataError
+from flyball.pipelines.labels import class_name
+from flyball.records.signature import Column, ColumnType
+from flyball.spec import DataSpec
+
+MAX_FAILING_SHARE = 0.05
+"""More failing rows than this fail the run: up to here they are dirt in the data, beyond it the data or the schema changed."""
+
+MAX_CATEGORIES = 1000
+"""More are not listed: a signature is read by people, and every request is held against it."""
+
+SHOWN = 10
+
+_ROW = "__row"
+
+_HEADER = """\
+# What the features of this project look like. Inferred from the first snapshot; edit it as you like, it is read before every run.
+# type: number | integer | boolean | category. missing: may be null. minimum, maximum: rows outside are set aside.
+# categories: seen at first; a new one is a warning, not a fault. A feature's own settings in flyball.yaml come first.
+"""
+
+
+class ColumnSchema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One feature in schema.yaml."""
+
+    type: ColumnType
+    missing: bool = False
+    minimum: float | None = None
+    maximum: float | None = None
+    categories: tuple[str, ...] | None = None
+
+
+Schema = dict[str, ColumnSchema]
+"""Feature → what it looks like, in the order of the signature."""
+
+
+class Failure(NamedTuple):
+    """One value of one row that the schema refuses."""
+
+    row: int
+    column: str
+    value: str
+    why: str
+
+
+class Validated(NamedTuple):
+    """A snapshot after validation."""
+
+    frame: pl.DataFrame
+    """The rows that hold, every feature cast to its type."""
+    quarantined: pl.DataFrame
+    """The rows that do not, as loaded."""
+    failures: tuple[str, ...]
+    """The first ten, in words."""
+    warnings: tuple[str, ...]
+
+
+def schema_of(path: Path, frame: pl.DataFrame, data: DataSpec) -> Schema:
+    """The schema in `path`; without the file it is inferred from `frame` and written. Settings of flyball.yaml come first.
+
+    Raises DataError: an all-null feature, a schema.yaml that cannot be read or lacks a feature.
+    """
+    for name in data.feature_names:
+        if frame[name].null_count() == frame.height:
+            raise DataError(
+                f"the feature {name!r} is null in all {frame.height} rows",
+                next_step="remove it from data.features, or mend the source",
+            )
+    if not path.exists():
+        _write(path, {name: _infer(frame[name], data.feature(name).type) for name in data.feature_names})
+    kept = _read(path)
+    for name in data.feature_names:
+        if name not in kept:
+            kept[name] = _infer(frame[name], data.feature(name).type)
+    return {name: _overridden(kept[name], data, name) for name in data.feature_names}
+
+
+def validate(frame: pl.DataFrame, schema: Schema, *, time: str, key: str) -> Validated:
+    """Check every row, all faults together. Raises DataError when more than MAX_FAILING_SHARE of the rows fail."""
+    typed, failures = _typed(frame, schema)
+    failures += _checked(typed, schema)
+    rows = sorted({failure.row for failure in failures})
+    words = _words(frame, failures, key)
+    share = len(rows) / frame.height
+    if share > MAX_FAILING_SHARE:
+        raise DataError(
+            f"{len(rows)} of {frame.height} rows ({share:.1%}) do not fit schema.yaml:\n" + "\n".join(f"  {line}" for line in words),
+            expected=f"at most {MAX_FAILING_SHARE:.0%}", next_step="mend the source; or edit schema.yaml if the data are right",
+        )  # fmt: skip
+    bad = pl.Series(_ROW, rows, dtype=pl.UInt32)
+    is_bad = pl.int_range(frame.height, dtype=pl.UInt32, eager=True).is_in(bad.implode())
+    return Validated(typed.filter(~is_bad), frame.filter(is_bad), words, _unseen(typed, schema, time))
+
+
+def columns_of(schema: Schema, frame: pl.DataFrame) -> tuple[Column, ...]:
+    """The signature's columns: types and bounds by the schema, categories as seen in `frame` (the validated rows)."""
+    columns = []
+    for name, wanted in schema.items():
+        seen = frame[name].drop_nulls().unique().sort().to_list() if wanted.type is ColumnType.CATEGORY else []
+        listed = tuple(seen) if wanted.type is ColumnType.CATEGORY and len(seen) <= MAX_CATEGORIES else None
+        columns.append(
+            Column(
+                name=name,
+                type=wanted.type,
+                missing=wanted.missing,
+                categories=listed,
+                minimum=wanted.minimum,
+                maximum=wanted.maximum,
+            )
+        )
+    return tuple(columns)
+
+
+def _infer(column: pl.Series, declared: str | None) -> ColumnSchema:
+    if declared is not None:
+        kind = ColumnType(declared)
+    elif column.dtype == pl.Boolean:
+        kind = ColumnType.BOOLEAN
+    elif column.dtype == pl.Int64:
+        kind = ColumnType.INTEGER
+    elif column.dtype == pl.Float64:
+        kind = ColumnType.NUMBER
+    else:
+        kind = ColumnType.CATEGORY
+    categories = None
+    if kind is ColumnType.CATEGORY:
+        seen = sorted(_as_category(column).drop_nulls().unique().to_list())
+        categories = tuple(seen) if len(seen) <= MAX_CATEGORIES else None
+    return ColumnSchema(type=kind, missing=column.null_count() > 0, categories=categories)
+
+
+def _overridden(kept: ColumnSchema, data: DataSpec, name: str) -> ColumnSchema:
+    said = data.feature(name)
+    return ColumnSchema(
+        type=kept.type if said.type is None else ColumnType(said.type),
+        missing=kept.missing if said.missing is None else said.missing,
+        minimum=kept.minimum if said.minimum is None else said.minimum,
+        maximum=kept.maximum if said.maximum is None else said.maximum,
+        categories=kept.categories,
+    )
+
+
+def _read(path: Path) -> Schema:
+    import yaml
+
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        columns: Any = content["features"]
+        return {str(name): _column(str(name), value) for name, value in columns.items()}
+    except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"{path.name} cannot be read: {' '.join(str(error).split())[:200]}", expected="features: with a type for each",
+                        next_step=f"mend it, or delete {path.name} and let it be inferred anew") from error  # fmt: skip
+
+
+def _column(name: str, value: Any) -> ColumnSchema:
+    try:
+        return msgspec.convert(value, type=ColumnSchema, strict=False)
+    except msgspec.ValidationError as error:
+        near = (
+            [hit for key in value for hit in get_close_matches(str(key), ColumnSchema.__struct_fields__, n=1) if hit != key]
+            if isinstance(value, dict)
+            else []
+        )
+        raise DataError(
+            f"schema.yaml: features.{name}: {error}", next_step=f"did you mean {near[0]!r}?" if near else ""
+        ) from error
+
+
+def _write(path: Path, schema: Schema) -> None:
+    import yaml
+
+    plain = {name: msgspec.to_builtins(column) for name, column in schema.items()}
+    write_durably(
+        path,
+        (
+            _HEADER + yaml.safe_dump({"features": plain}, sort_keys=False, allow_unicode=True, default_flow_style=None, width=160)
+        ).encode(),
+    )
+
+
+def _as_category(column: pl.Series) -> pl.Series:
+    """Numbers and truth values as clients would write them (see pipelines/labels.py)."""
+    if column.dtype == pl.String:
+        return column
+    return pl.Series(column.name, [None if value is None else class_name(value) for value in column.to_list()], dtype=pl.String)
+
+
+def _typed(frame: pl.DataFrame, schema: Schema) -> tuple[pl.DataFrame, list[Failure]]:
+    """Every feature cast to its type; what cannot be cast is a failure."""
+    series: list[pl.Series] = []
+    failures: list[Failure] = []
+    for name, wanted in schema.items():
+        raw = frame[name]
+        if wanted.type is ColumnType.CATEGORY:
+            cast = _as_category(raw)
+        elif wanted.type is ColumnType.BOOLEAN:
+            cast = _as_boolean(raw)
+        else:
+            cast = raw.cast(pl.Float64, strict=False)
+        wrong = cast.is_null() & raw.is_not_null()
+        if wanted.type is ColumnType.INTEGER:
+            wrong = wrong | (cast.is_not_null() & (cast != cast.round(0)))
+        failures += [Failure(row, name, repr(raw[row]), f"is not of type {wanted.type}") for row in wrong.arg_true().to_list()]
+        series.append(cast.alias(name))
+    return frame.with_columns(series), failures
+
+
+def _as_boolean(column: pl.Series) -> pl.Series:
+    if column.dtype == pl.Boolean:
+        return column
+    if column.dtype == pl.String:
+        return column.str.to_lowercase().replace_strict(
+            {"true": True, "false": False, "1": True, "0": False}, default=None, return_dtype=pl.Boolean
+        )
+    return column.replace_strict({0: False, 1: True}, default=None, return_dtype=pl.Boolean)
+
+
+def _checked(typed: pl.DataFrame, schema: Schema) -> list[Failure]:
+    """Null, bounds and finiteness, by pandera, all failures of all columns together."""
+    import pandera.polars as pa
+    from pandera.errors import SchemaErrors
+
+    columns = {}
+    for name, wanted in schema.items():
+        checks = []
+        if wanted.minimum is not None:
+            checks.append(pa.Check.ge(wanted.minimum, error=f"is below {wanted.minimum:g}"))
+        if wanted.maximum is not None:
+            checks.append(pa.Check.le(wanted.maximum, error=f"is above {wanted.maximum:g}"))
+        if wanted.type in (ColumnType.NUMBER, ColumnType.INTEGER):
+            checks.append(pa.Check(_is_finite, error="is not finite"))
+        columns[name] = pa.Column(nullable=wanted.missing, checks=checks)
+    try:
+        pa.DataFrameSchema(columns).validate(typed.select(list(schema)), lazy=True)
+    except SchemaErrors as error:
+        cases = error.failure_cases
+        return [
+            Failure(int(case["index"]), case["column"], str(case["failure_case"]), "is missing" if case["check"] == "not_nullable" else str(case["check"]))
+            for case in cases.iter_rows(named=True) if case["index"] is not None
+        ]  # fmt: skip
+    return []
+
+
+def _is_finite(data: Any) -> pl.LazyFrame:
+    return data.lazyframe.select(pl.col(data.key).is_finite() | pl.col(data.key).is_null())  # type: ignore[no-any-return]
+
+
+def _words(frame: pl.DataFrame, failures: list[Failure], key: str) -> tuple[str, ...]:
+    shown = sorted(set(failures))[:SHOWN]
+    lines = [
+        f"{key} {frame[key][one.row]!r}: {one.column} {one.why}" + ("" if one.why == "is missing" else f" ({one.value})")
+        for one in shown
+    ]
+    more = len(set(failures)) - len(shown)
+    return (*lines, f"and {more} more") if more else tuple(lines)
+
+
+def _unseen(typed: pl.DataFrame, schema: Schema, time: str) -> tuple[str, ...]:
+    """Categories that the schema does not list: worth a word, no fault, since the world may have new ones."""
+    warnings = []
+    for name, wanted in schema.items():
+        if wanted.type is not ColumnType.CATEGORY or wanted.categories is None:
+            continue
+        rows = typed.filter(pl.col(name).is_not_null() & ~pl.col(name).is_in(list(wanted.categories)))
+        if not rows.is_empty():
+            new = rows[name].unique().sort()
+            listed = ", ".join(repr(value) for value in new.head(3).to_list()) + (", …" if new.len() > 3 else "")
+            warnings.append(
+                f"{name}: {new.len()} categories that schema.yaml does not list ({listed}) in {rows.height} rows, first at {rows[time].cast(pl.Date).min()!s}"
+            )
+    return tuple(warnings)

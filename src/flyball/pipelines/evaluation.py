@@ -1,0 +1,232 @@
+"""What a trained model shows on the holdout: each metric with its interval, and the paired difference to the champion on the same rows."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flyball.records.evidence import Evidence
+from flyball.records.signature import Task
+from flyball.stats.auc import roc_auc_difference, roc_auc_interval
+from flyball.stats.bootstrap import paired_block_bootstrap
+from flyball.stats.losses import bounded_loss
+from flyball.stats.metrics import measure, undefined
+
+Floats = NDArray[np.float64]
+
+_DAY_US = 86_400_000_000
+_FEWEST_DAYS = 20
+"""The percentile interval is too narrow with fewer blocks (stats/bootstrap.py); rows of less time are cut into blocks of neighbours instead."""
+_BLOCKS = 50
+_RESAMPLES = 1000
+_RESAMPLES_OF_ROWS = 200
+"""Where a resample must sort all rows again (average precision): a tail of 2.5 % then rests on five draws, which is coarse and said in `method`."""
+_SMALLEST_PROBABILITY = float(np.finfo(np.float64).eps)
+"""As scikit-learn's log loss: without it one sure mistake is infinite."""
+
+
+class Holdout(NamedTuple):
+    """Rows that were not trained on."""
+
+    task: Task
+    labels: Floats
+    """(n_rows,) class indices or values."""
+    event_us: NDArray[np.int64]
+    """(n_rows,) microseconds UTC."""
+
+
+def measure_all(metrics: Sequence[str], holdout: Holdout, scores: Floats, alpha: float, seed: int) -> tuple[Evidence, ...]:
+    """Each metric of `scores` (n_rows, n_scores) with an interval, or None with the reason."""
+    return tuple(_measured(name, holdout, scores, alpha, seed) for name in metrics)
+
+
+def compare_all(
+    metrics: Sequence[str], holdout: Holdout, challenger: Floats, champion: Floats, alpha: float, seed: int
+) -> tuple[Evidence, ...]:
+    """Per metric `champion_<metric>` and the paired `<metric>_difference` = challenger − champion on the same rows."""
+    found: list[Evidence] = []
+    for name in metrics:
+        value = measure(name, holdout.task, champion, holdout.labels)
+        found.append(
+            _evidence(
+                f"champion_{name}",
+                holdout,
+                champion,
+                value,
+                note="" if value is not None else undefined(name, holdout.task, champion, holdout.labels),
+            )
+        )
+        found.append(_difference(name, holdout, challenger, champion, alpha, seed))
+    return tuple(found)
+
+
+def not_comparable(metrics: Sequence[str], why: str) -> tuple[Evidence, ...]:
+    """The differences when the champion could not answer these rows."""
+    return tuple(Evidence(name=f"{name}_difference", value=None, note=why) for name in metrics)
+
+
+def label_scale(task: Task, labels: Floats) -> float:
+    """Regression: the absolute error that counts as a loss of 1, the 99th percentile of |y − median|; classification: 1."""
+    if task != "regression":
+        return 1.0
+    scale = float(np.quantile(np.abs(labels - np.median(labels)), 0.99))
+    if scale > 0.0:
+        return scale
+    # More than 99 % of labels are one value: the largest distance, else any positive unit.
+    return float(np.abs(labels - np.median(labels)).max()) or 1.0
+
+
+def _measured(name: str, holdout: Holdout, scores: Floats, alpha: float, seed: int) -> Evidence:
+    value = measure(name, holdout.task, scores, holdout.labels)
+    if value is None:
+        return _evidence(name, holdout, scores, None, note=undefined(name, holdout.task, scores, holdout.labels))
+    try:
+        if name == "roc_auc" and holdout.task == "binary":
+            area = roc_auc_interval(holdout.labels, scores, alpha)
+            return _evidence(name, holdout, scores, area.value, (area.lower, area.upper, alpha), "DeLong, logit scale")
+        summary = _summary(name, holdout, scores)
+        nothing = np.zeros_like(summary.parts)
+        metric = summary.metric
+        found = paired_block_bootstrap(
+            lambda weights, parts: metric(weights, parts) if parts.any() else 0.0,
+            summary.weights, nothing, summary.parts, summary.blocks, alpha, seed, summary.resamples,
+        )  # fmt: skip
+    except ValueError as error:
+        return _evidence(name, holdout, scores, value, note=f"no interval: {error}")
+    return _evidence(name, holdout, scores, value, (found.lower, found.upper, alpha), summary.method)
+
+
+def _difference(name: str, holdout: Holdout, challenger: Floats, champion: Floats, alpha: float, seed: int) -> Evidence:
+    both = np.hstack([challenger, champion])
+    label = f"{name}_difference"
+    why = undefined(name, holdout.task, challenger, holdout.labels) or undefined(name, holdout.task, champion, holdout.labels)
+    if why:
+        return _evidence(label, holdout, both, None, note=why)
+    try:
+        if name == "roc_auc" and holdout.task == "binary":
+            area = roc_auc_difference(holdout.labels, champion, challenger, alpha)
+            return _evidence(label, holdout, both, area.value, (area.lower, area.upper, alpha), "DeLong, paired")
+        first, second = _summary(name, holdout, champion), _summary(name, holdout, challenger)
+        found = paired_block_bootstrap(
+            first.metric, first.weights, first.parts, second.parts, first.blocks, alpha, seed, first.resamples
+        )
+    except ValueError as error:
+        return _evidence(label, holdout, both, None, note=f"no interval: {error}")
+    return _evidence(label, holdout, both, found.value, (found.lower, found.upper, alpha), f"paired {first.method}")
+
+
+class _Summary(NamedTuple):
+    """A metric in a form that is quick to resample: per block where it is a function of sums over rows, else per row."""
+
+    metric: Callable[[NDArray[np.float64], NDArray[np.float64]], float]
+    weights: NDArray[np.float64]
+    """(n_blocks,) rows per block, or (n_rows,) labels."""
+    parts: Floats
+    blocks: NDArray[np.int64]
+    resamples: int
+    method: str
+
+
+def _summary(name: str, holdout: Holdout, scores: Floats) -> _Summary:
+    blocks, unit = _blocks(holdout.event_us)
+    method = f"block bootstrap by {unit}"
+    per_row = _row_parts(name, holdout, scores)
+    if per_row is None:
+        task = holdout.task
+
+        def metric(labels: Floats, drawn: Floats) -> float:
+            value = measure(name, task, drawn, labels)
+            return float("nan") if value is None else value
+
+        return _Summary(
+            metric, holdout.labels.astype(np.float64), scores, blocks, _RESAMPLES_OF_ROWS, f"{method}, {_RESAMPLES_OF_ROWS} draws"
+        )
+    _, index = np.unique(blocks, return_inverse=True)
+    count = np.bincount(index).astype(np.float64)
+    sums: Floats = np.stack([np.bincount(index, weights=per_row[:, i]) for i in range(per_row.shape[1])], axis=1)
+    return _Summary(
+        _of_sums(name), count, sums, np.arange(count.size, dtype=np.int64), _RESAMPLES, f"{method}, {_RESAMPLES} draws"
+    )
+
+
+def _of_sums(name: str) -> Callable[[Floats, Floats], float]:
+    """The metric from (rows per block, sums per block)."""
+    if name == "rmse":
+        return lambda rows, sums: float(np.sqrt(sums.sum() / rows.sum()))
+    if name == "f1":
+        return _f1
+    return lambda rows, sums: float(sums.sum() / rows.sum())
+
+
+def _f1(_: Floats, sums: Floats) -> float:
+    hits, wrong = sums.sum(axis=0).reshape(-1, 2).T  # per class: true positives; false positives and false negatives together
+    total = 2.0 * hits + wrong
+    return float(np.divide(2.0 * hits, total, out=np.zeros_like(hits), where=total > 0).mean())
+
+
+def _row_parts(name: str, holdout: Holdout, scores: Floats) -> Floats | None:
+    """(n_rows, n_parts) whose sums give the metric; None: it is not a function of sums."""
+    task, labels = holdout.task, holdout.labels
+    if name == "brier":
+        return bounded_loss(task, scores, labels)[:, None]
+    if name == "mae":
+        return np.abs(scores[:, :1] - labels[:, None])
+    if name == "rmse":
+        return (scores[:, :1] - labels[:, None]) ** 2
+    if name == "mape":
+        return np.abs(scores[:, :1] - labels[:, None]) / np.maximum(np.abs(labels[:, None]), _SMALLEST_PROBABILITY)
+    if name in ("log_loss", "accuracy", "f1"):
+        return _class_parts(name, task, labels.astype(np.int64), scores)
+    return None
+
+
+def _class_parts(name: str, task: Task, truth: NDArray[np.int64], scores: Floats) -> Floats:
+    table = np.hstack([1.0 - scores, scores]) if task == "binary" else scores
+    rows = np.arange(truth.size)
+    if name == "log_loss":
+        table = np.clip(table, 0.0, 1.0)
+        of_truth = table[rows, truth] / table.sum(axis=1)
+        return np.asarray(-np.log(np.clip(of_truth, _SMALLEST_PROBABILITY, 1.0)), dtype=np.float64)[:, None]
+    predicted = (scores[:, 0] >= 0.5).astype(np.int64) if task == "binary" else table.argmax(axis=1)
+    if name == "accuracy":
+        return np.asarray(predicted == truth, dtype=np.float64)[:, None]
+    classes = (1,) if task == "binary" else range(table.shape[1])
+    parts = []
+    for each in classes:
+        parts += [(predicted == each) & (truth == each), (predicted == each) != (truth == each)]
+    return np.asarray(np.stack(parts, axis=1), dtype=np.float64)
+
+
+def _blocks(event_us: NDArray[np.int64]) -> tuple[NDArray[np.int64], str]:
+    days = event_us // _DAY_US
+    if np.unique(days).size >= _FEWEST_DAYS:
+        return days, "day"
+    # Neighbours in time stay together, so that what days share does not look like independent rows.
+    n_blocks = max(2, min(_BLOCKS, event_us.size // 2))
+    rank = np.empty(event_us.size, dtype=np.int64)
+    rank[np.argsort(event_us, kind="stable")] = np.arange(event_us.size)
+    return rank * n_blocks // event_us.size, "run of neighbouring rows"
+
+
+def _evidence(  # noqa: PLR0913, PLR0917 - the parts of one record
+    name: str,
+    holdout: Holdout,
+    scores: Floats,
+    value: float | None,
+    interval: tuple[float, float, float] | None = None,
+    method: str = "",
+    note: str = "",
+) -> Evidence:
+    digest = hashlib.sha256(holdout.labels.tobytes() + np.ascontiguousarray(scores).tobytes()).hexdigest()
+    lower, upper, alpha = interval or (None, None, None)
+    return Evidence(
+        name=name, value=value, lower=lower, upper=upper, alpha=alpha, n=int(holdout.labels.size), unit="rows",
+        since=_moment(holdout.event_us.min()), until=_moment(holdout.event_us.max()), method=method, inputs=digest, note=note,
+    )  # fmt: skip
+
+
+def _moment(at_us: np.int64) -> datetime:
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=int(at_us))

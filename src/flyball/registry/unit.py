@@ -1,0 +1,16 @@
+"""The release unit of a version."""
+
+from flyball.records import codec
+from flyball.records.unit import Unit, Version
+
+
+def unit_of(version: Version, threshold: float | None, policy_digest: str) -> Unit:
+    """What is promoted and rolled back as one. The id is derived from content: the same parts are the same unit."""
+    parts = {
+        "model": version.model, "version": version.number, "manifest_digest": version.manifest_digest,
+        "threshold": threshold, "policy_digest": policy_digest,
+    }  # fmt: skip
+    return Unit(
+        id="u" + codec.digest(parts)[:12], model=version.model, version=version.number,
+        manifest_digest=version.manifest_digest, threshold=threshold, policy_digest=policy_digest,
+    )  # fmt: skip
