@@ -51,9 +51,11 @@ def decide(situation: AutopilotSituation, policy: AutopilotPolicy, now: datetime
     taken = ""
     for rule in policy.rules:
         held, seen = _held(rule, situation.signals_by_window)
-        if held < rule.for_windows:
+        if held is not None and held < rule.for_windows:
             continue
-        obstacle = _obstacle(rule, situation, now, taken)
+        obstacle = (
+            "the condition cannot be evaluated on these signals" if held is None else _obstacle(rule, situation, now, taken)
+        )
         action = _nothing(rule, policy, obstacle) if obstacle else _act(rule, situation, policy)
         if rule.action in EXCLUSIVE and not obstacle and _effect(action) in EXCLUSIVE:
             taken = rule.name
@@ -66,14 +68,14 @@ def decide(situation: AutopilotSituation, policy: AutopilotPolicy, now: datetime
     return Plan(actions=tuple(actions), rule=", ".join(carried), rationale="\n".join(said))
 
 
-def _held(rule: Rule, windows: tuple[dict[str, Any], ...]) -> tuple[int, str]:
-    """At how many window ends in a row, up to the newest, the condition was true; and the signals it read there."""
+def _held(rule: Rule, windows: tuple[dict[str, Any], ...]) -> tuple[int | None, str]:
+    """At how many window ends in a row, up to the newest, the condition was true (None: at the newest it cannot be told); and the signals it read there."""
     condition = compile_condition(rule.when)
-    count = 0
+    count: int | None = None if condition.holds(windows[-1]) is None else 0
     for signals in reversed(windows):
         if condition.holds(signals) is not True:
             break
-        count += 1
+        count = (count or 0) + 1
     newest = windows[-1]
     return count, plain_signals({name: newest[name] for name in condition.names if name in newest})
 
@@ -137,10 +139,11 @@ def _effect(action: Action) -> str:
     return str(asked["kind"]) if action.kind == "ask" and asked else action.kind
 
 
-def _sentence(rule: Rule, seen: tuple[int, str], situation: AutopilotSituation, now: datetime) -> str:
+def _sentence(rule: Rule, seen: tuple[int | None, str], situation: AutopilotSituation, now: datetime) -> str:
     held, values = seen
-    windows = "1 window" if held == 1 else f"{held} windows in a row"
-    parts = [f"{rule.name}: `{rule.when}` held for {windows} (needed: {rule.for_windows}); now {values}"]
+    windows = "1 window" if held == 1 else f"{held or 0} windows in a row"
+    now_seen = f"now {values}" if values else "none of its signals is there"
+    parts = [f"{rule.name}: `{rule.when}` held for {windows} (needed: {rule.for_windows}); {now_seen}"]
     mine = [action.at for action in situation.past if action.policy == rule.name]
     parts.append(f"it last acted {_days(now - max(mine))} ago" if mine else "it never acted before")
     if rule.budget_times is not None and rule.budget_per is not None:

@@ -12,6 +12,8 @@ FEWEST_WINDOWS = 4
 MOST_BLOCKS = 42
 """14 to count and 28 to calibrate with."""
 FEWEST_BLOCKS = 20
+FEW_CALIBRATION = 15
+"""With fewer, lasting drift is soon ranked among its own: five leave a p-value of j/(5 + j) at the j-th drifted window."""
 FEWEST_ROWS = 20
 """A window with fewer rows is no measure of windows: its rows are counted, its score is not."""
 FIT_EVERY = 3

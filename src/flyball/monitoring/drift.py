@@ -28,6 +28,10 @@ from flyball.stats import distances, edetector, multiple
 
 REMEMBERED = 200
 """Window scores kept per stream. Beyond it the oldest go, and independence of the p-values is approximate."""
+SHARE = 0.2
+"""Of the bets' capital, redistributed at each window: the first drifted windows are best met by a bet on very small p-values, the later ones, ranked
+among the first, by a larger one. Simulated mean delays at 26 calibration windows: 5.0 windows when drift is there from the first day, 3.3 after a month
+without (without redistribution 5.1 and 3.4), for a slight shift 7.0 (8.3)."""
 PREDICTION_WEIGHT = 0.2
 """Least share of the budget that the predictions have: what moves them matters most, and among a hundred features they would wait longest."""
 
@@ -94,7 +98,7 @@ def weights_of(reference: Reference) -> dict[str, float]:
 def _step(stream: Stream, state: StreamState, profile: Profile, window: Window) -> StreamState:
     observed = streams.score(stream, profile.counts[stream.name])
     p = streams.p_value(stream, state.past, observed, window.id)
-    bets = edetector.advance(state.detectors, edetector.step_bets(p))
+    bets = edetector.advance(state.detectors, edetector.step_bets(p), SHARE)
     detectors = tuple(float(f"{value:.8g}") for value in bets)  # short in the ledger; the same in every replay
     return msgspec.structs.replace(state, detectors=detectors, past=(*state.past, observed)[-REMEMBERED:])
 

@@ -13,13 +13,13 @@ about the mean of these clipped losses.
 
 import hashlib
 import math
-from typing import Any
 
 import msgspec
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from flyball.errors import DataError
+from flyball.monitoring import streams
 from flyball.monitoring.drift import finding_id
 from flyball.monitoring.policy import DRIFT_SHARE, MonitorPolicy
 from flyball.monitoring.realised import realised
@@ -96,7 +96,6 @@ def judge(
             reference, metrics, state, note=f"{labels.size} labels are fewer than min_rows {policy.min_rows}: shown, not tested"
         )
     observed = losses.bounded_loss(reference.task, scores, labels, reference.scale)
-    observed = observed[np.isfinite(observed)]
     moved_on = _step(reference, state, observed, window, policy)
     reached = edetector.level(moved_on.detectors)
     if reached < policy.harm_run_length:
@@ -121,11 +120,13 @@ def bound_of(baseline: Baseline) -> Bound:
     return Bound(floor=floor, mean=centre, upper=min(centre + margin, 1.0))
 
 
-def _checked(scores: ArrayLike, labels: ArrayLike) -> tuple[NDArray[np.float64], NDArray[Any]]:
-    table, truth = np.asarray(scores, dtype=np.float64), np.asarray(labels)
+def _checked(scores: ArrayLike, labels: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Rows whose scores and label are numbers; the others have nothing to be judged by."""
+    table, truth = streams.score_table(scores), np.asarray(labels, dtype=np.float64)
     if len(table) != len(truth):
         raise DataError(f"{len(table)} scores and {len(truth)} labels", expected="one label per score")
-    return table.reshape(len(table), -1), truth
+    finite = np.isfinite(truth) & np.isfinite(table).all(axis=1)
+    return table[finite], truth[finite]
 
 
 def _step(

@@ -30,8 +30,7 @@ def profile_of(reference: Reference, columns: Mapping[str, Any], scores: NDArray
     }
     if scores is not None:
         features = frozenset(stream.name for stream in reference.streams if stream.role == "feature")
-        table = np.asarray(scores, dtype=np.float64)
-        answered = prediction_columns(reference.task, reference.classes, features, table.reshape(len(table), -1))
+        answered = prediction_columns(reference.task, reference.classes, features, streams.score_table(scores))
         seen |= {name: values for name, (_, values) in answered.items()}
     sizes = {len(values) for values in seen.values()}
     if len(sizes) > 1:

@@ -64,15 +64,16 @@ def build(
     event_us: ArrayLike | None,
     holdout: HoldoutScores,
     window: timedelta,
-    scale: float,
+    scale: float | None,
 ) -> Reference:
     """The reference of a version.
 
-    `columns` are the model's inputs, column by column (numbers as float with NaN, categories as str with ''); `event_us` their event times.
+    `columns` are the model's inputs, column by column (numbers as float with NaN, categories as str with ''); `event_us` their event times;
+    `scale` is the regression's (None elsewhere).
     Raises DataError when there are no rows, columns of different length or none at all.
     """
     n = _length(signature, columns)
-    held = np.asarray(holdout.scores, dtype=np.float64).reshape(len(holdout.losses), -1)
+    held = streams.score_table(holdout.scores)
     if n == 0 or len(held) == 0:
         raise DataError("a reference of no rows", expected="rows of training data and of the holdout")
     cut = blocks.cut(n, event_us, window)
@@ -87,7 +88,7 @@ def build(
     return Reference(
         task=signature.task,
         classes=signature.classes,
-        scale=float(scale),
+        scale=1.0 if scale is None else float(scale),
         rows=n,
         window=window,
         streams=features + predictions,
@@ -152,6 +153,12 @@ def _baseline(losses: Floats, cut: blocks.Cut) -> Baseline:
 
 
 def _notes(cut: blocks.Cut, what: str) -> tuple[str, ...]:
+    few = len(cut.calibration_windows)
+    if cut.in_time and few < blocks.FEW_CALIBRATION:
+        told = f"Only {few} windows calibrate the drift of {what}"
+        return (
+            f"{told}: a shift that is there from the first day may never stand out among them; one that comes after some quiet windows does.",
+        )
     if cut.in_time:
         return ()
     found = f"The reference of {what} has fewer than {blocks.FEWEST_WINDOWS} windows of time"

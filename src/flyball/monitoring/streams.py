@@ -58,6 +58,12 @@ def float32(values: ArrayLike) -> Floats:
         return np.asarray(values, dtype=np.float64).astype(np.float32).astype(np.float64)
 
 
+def score_table(scores: ArrayLike) -> Floats:
+    """Scores as (n_rows, n_scores); also of no rows at all."""
+    table = np.asarray(scores, dtype=np.float64)
+    return table if table.ndim == 2 else table.reshape(-1, 1)
+
+
 def bin_of(stream: Stream, values: Any) -> Ints:
     """Counts of `values` (n_rows,) in the stream's bins (n_bins,)."""
     return _count_categories(stream, values) if stream.kind == "category" else _count_numbers(stream, float32(values))

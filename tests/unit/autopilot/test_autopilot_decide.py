@@ -1,0 +1,158 @@
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from flyball.autopilot.decide import AutopilotPolicy, AutopilotSituation, PastAction, Rule, decide
+from flyball.records import codec
+from flyball.records.decisions import Plan
+
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
+DAYS = timedelta(days=1)
+QUIET = {"performance.alarm": False, "performance.loss_increase": 0.0, "drift.alarm": False, "champion.age_days": 31.0}
+HARM = QUIET | {"performance.alarm": True, "performance.loss_increase": 0.021}
+
+
+def rule(**changes):
+    given = {
+        "name": "retrain-on-harm", "when": "performance.loss_increase > 0.02", "for_windows": 1, "action": "retrain", "history": None,
+        "message": "", "cooldown": 0 * DAYS, "budget_times": None, "budget_per": None, "approval": False,
+    }  # fmt: skip
+    return Rule(**{**given, **changes})
+
+
+def situation(**changes):
+    given = {"signals_by_window": (HARM,), "busy": None, "past": (), "champion": "u2", "previous_champion": "u1"}
+    return AutopilotSituation(**{**given, **changes})
+
+
+def kinds(*rules, **changes):
+    plan = decide(situation(**changes), AutopilotPolicy(model="m", rules=rules), NOW)
+    return [action.kind for action in plan.actions], plan
+
+
+def acted(days_ago, name="retrain-on-harm", action="retrain"):
+    return PastAction(policy=name, action=action, at=NOW - days_ago * DAYS)
+
+
+@pytest.mark.parametrize(
+    ("rules", "changes", "expected", "said"),
+    [
+        ((rule(),), {"signals_by_window": (QUIET,)}, [], ""),
+        ((rule(),), {}, ["retrain"], "performance.loss_increase is 0.021"),
+        ((rule(for_windows=2),), {}, [], ""),
+        ((rule(for_windows=2),), {"signals_by_window": (HARM, QUIET, HARM)}, [], ""),
+        (
+            (rule(for_windows=2),),
+            {"signals_by_window": (QUIET, HARM, HARM)},
+            ["retrain"],
+            "held for 2 windows in a row (needed: 2)",
+        ),
+        ((rule(cooldown=7 * DAYS),), {"past": (acted(6),)}, ["nothing"], "the cooldown of 1w ends at"),
+        ((rule(cooldown=7 * DAYS),), {"past": (acted(7),)}, ["retrain"], "it last acted 7.0 days ago"),
+        ((rule(cooldown=7 * DAYS),), {"past": (acted(1, "another"),)}, ["retrain"], "it never acted before"),
+        ((rule(budget_times=2, budget_per=30 * DAYS),), {"past": (acted(29), acted(20))}, ["nothing"], "2 per 30d is used up"),
+        ((rule(budget_times=2, budget_per=30 * DAYS),), {"past": (acted(30), acted(20))}, ["retrain"], "1 of 2 per 30d used"),
+        ((rule(),), {"busy": "j-0004"}, ["nothing"], "j-0004 is under way"),
+        ((rule(action="notify"),), {"busy": "j-0004"}, ["notify"], "A person is told"),
+        ((rule(action="roll_back"),), {}, ["roll_back"], "Roll back from u2 to u1"),
+        ((rule(action="roll_back"),), {"previous_champion": None}, ["notify"], "no verified champion came before"),
+        ((rule(approval=True),), {}, ["ask"], "A person is asked before: Retrain"),
+        ((rule(approval=True),), {"open_approvals": ("retrain-on-harm",)}, ["nothing"], "no answer yet"),
+        ((rule(action="ask", message="What now?"),), {}, ["ask"], "asked what to do: What now?"),
+        ((rule(), rule(name="back", action="roll_back")), {}, ["retrain", "nothing"], "retrain-on-harm goes first"),
+        ((rule(approval=True), rule(name="back", action="roll_back")), {}, ["ask", "nothing"], "goes first"),
+        ((rule(), rule(name="tell", action="notify", message="Look")), {}, ["retrain", "notify"], "A person is told: Look"),
+        (
+            (rule(cooldown=9 * DAYS), rule(name="back", action="roll_back")),
+            {"past": (acted(1),)},
+            ["nothing", "roll_back"],
+            "cooldown",
+        ),
+        ((rule(),), {"champion": None}, [], ""),
+        ((rule(),), {"signals_by_window": ()}, [], ""),
+        ((rule(when="serving.alarm"),), {}, ["nothing"], "cannot be evaluated"),
+        ((rule(history="60d"),), {}, ["retrain"], "Retrain on 60d"),
+    ],
+)
+def test_what_is_done_and_why(rules, changes, expected, said):
+    found, plan = kinds(*rules, **changes)
+    assert found == expected
+    assert said in plan.rationale
+    assert bool(plan.rationale) is bool(plan.actions)
+
+
+def test_a_question_carries_the_action_that_it_is_about():
+    _, plan = kinds(rule(approval=True, history="60d"))
+    (ask,) = plan.actions
+    assert ask.arguments["action"] == {
+        "kind": "retrain", "subject": "model:m", "arguments": {"policy": "retrain-on-harm", "history": "60d"},
+    }  # fmt: skip
+
+
+def test_a_decision_replays_to_the_same_bytes_from_what_is_stored():
+    policy = AutopilotPolicy(
+        model="m", rules=(rule(cooldown=7 * DAYS, budget_times=3, budget_per=30 * DAYS), rule(name="x", approval=True))
+    )
+    seen = situation(past=(acted(20), acted(9.5)))
+    first = decide(seen, policy, NOW)
+    again = decide(codec.decode(codec.encode(seen), AutopilotSituation), codec.decode(codec.encode(policy), AutopilotPolicy), NOW)
+    assert codec.encode(again) == codec.encode(first)
+    assert codec.decode(codec.encode(first), Plan) == first
+
+
+rules_drawn = st.builds(
+    lambda i, action, cool, times, per, need, held: rule(
+        name=f"p{i}", action=action, cooldown=cool * DAYS, budget_times=times, budget_per=per * DAYS, approval=need, for_windows=held
+    ),
+    st.integers(0, 10_000), st.sampled_from(["retrain", "roll_back", "notify"]), st.integers(0, 9), st.integers(1, 4), st.integers(1, 20),
+    st.booleans(), st.integers(1, 3),
+)  # fmt: skip
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(rules_drawn, min_size=1, max_size=3, unique_by=lambda item: item.name),
+    st.lists(st.booleans(), min_size=5, max_size=60),
+)
+def test_over_any_history_no_budget_is_exceeded_and_no_cooldown_is_broken(rules, alarms):
+    policy = AutopilotPolicy(model="m", rules=tuple(rules))
+    signals, past = (), ()
+    for number, alarm in enumerate(alarms):
+        at = NOW + number * DAYS / 2
+        signals = (*signals, HARM if alarm else QUIET)
+        plan = decide(situation(signals_by_window=signals, past=past), policy, at)
+        done = [action for action in plan.actions if action.kind != "nothing"]
+        exclusive = [
+            a
+            for a in done
+            if a.kind in {"retrain", "roll_back"} or a.arguments.get("action", {}).get("kind") in {"retrain", "roll_back"}
+        ]
+        assert len(exclusive) <= 1
+        past += tuple(PastAction(policy=action.arguments["policy"], action=action.kind, at=at) for action in done)
+    for item in rules:
+        times = [action.at for action in past if action.policy == item.name]
+        assert all(later - earlier >= item.cooldown for earlier, later in pairwise(times))
+        assert all(sum(start <= at < start + item.budget_per for at in times) <= item.budget_times for start in times)
+
+
+def test_a_flapping_signal_makes_no_storm():
+    policy = AutopilotPolicy(model="m", rules=(rule(cooldown=7 * DAYS, budget_times=4, budget_per=30 * DAYS),))
+    past = ()
+    for number in range(90):
+        seen = situation(signals_by_window=(HARM if number % 2 else QUIET,), past=past)
+        for action in decide(seen, policy, NOW + number * DAYS).actions:
+            if action.kind == "retrain":
+                past = (*past, PastAction(policy="retrain-on-harm", action="retrain", at=NOW + number * DAYS))
+    assert len(past) <= 12
+
+
+def test_the_situation_is_not_changed():
+    seen = situation()
+    before = codec.encode(seen)
+    decide(seen, AutopilotPolicy(model="m", rules=(rule(),)), NOW)
+    assert codec.encode(seen) == before
+    assert msgspec.structs.replace(seen) == seen

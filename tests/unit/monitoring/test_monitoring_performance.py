@@ -1,0 +1,134 @@
+"""Simulations with fixed seeds. Harm has half of the budget of one false alarm in 90 windows: mean run length 180 windows or more."""
+
+from datetime import timedelta
+
+import msgspec
+import numpy as np
+import pytest
+from monitored_world import DAY_US, POLICY, day, rows, watched
+
+from flyball.errors import DataError
+from flyball.monitoring import reference
+from flyball.monitoring.performance import PerformanceState, bound_of, judge
+from flyball.monitoring.reference import Baseline
+from flyball.records import codec
+from flyball.records.findings import FindingKind
+from flyball.records.signature import Column, ColumnType, Signature
+
+SIGNATURE = Signature(task="binary", classes=("0", "1"), columns=(Column(name="x", type=ColumnType.NUMBER),))
+
+
+def outcomes(rng, shift):
+    n = int(rng.integers(300, 900))
+    p = rng.beta(1.0, 3.0, n)
+    return p[:, None], (rng.random(n) < np.clip(p + shift, 0.0, 1.0)).astype(float)
+
+
+def holdout(rng, days, spread):
+    """A reference whose holdout has so many days, each with its own luck."""
+    parts = [outcomes(rng, rng.normal(0.0, spread)) for _ in range(days)]
+    scores, labels = np.concatenate([p for p, _ in parts]), np.concatenate([y for _, y in parts])
+    times = np.repeat(np.arange(days), [len(y) for _, y in parts]) * DAY_US
+    held = reference.HoldoutScores(scores, (scores[:, 0] - labels) ** 2, times)
+    return reference.build(SIGNATURE, {"x": scores[:, 0]}, times, held, timedelta(days=1), None)
+
+
+def first_alarm(ref, rng, shift, spread, windows):
+    state = PerformanceState()
+    for number in range(windows):
+        reading = judge(ref, state, outcomes(rng, shift + rng.normal(0.0, spread)), day(number), POLICY)
+        state = reading.state
+        if reading.findings:
+            return number + 1, reading
+    return None, reading
+
+
+def test_without_harm_there_is_no_alarm_though_days_have_luck_and_the_baseline_is_a_sample():
+    rng = np.random.default_rng(31)
+    alarms = [first_alarm(holdout(rng, 12, 0.05), rng, 0.0, 0.05, 100)[0] for _ in range(12)]
+    assert sum(alarm is not None for alarm in alarms) <= 1  # measured: 0 of 3,000 windows
+
+
+@pytest.mark.parametrize(("shift", "within"), [(0.1, 60), (0.2, 15)])
+def test_harm_is_found_and_told_with_both_numbers(shift, within):
+    rng, delays = np.random.default_rng(32), []
+    for _ in range(5):
+        delay, reading = first_alarm(holdout(rng, 12, 0.05), rng, shift, 0.05, within)
+        assert delay is not None
+        delays.append(delay)
+    (finding,) = reading.findings
+    assert finding.kind is FindingKind.PERFORMANCE
+    assert finding.effect > 0.01
+    assert "upper end of the baseline" in finding.words
+    assert finding.evidence.unit == "windows"
+    # measured over 6 runs: shift 0.1 (loss +0.035) 12 to 44 windows, 0.2 (+0.1) 6 to 9; with 40 days of holdout 0.1 takes 9 to 12
+
+
+def test_an_increase_within_the_tolerance_is_no_alarm():
+    rng = np.random.default_rng(33)
+    ref = holdout(rng, 30, 0.0)
+    tolerant = msgspec.structs.replace(POLICY, tolerance=0.2)
+    state = PerformanceState()
+    for number in range(60):
+        reading = judge(ref, state, outcomes(rng, 0.2), day(number), tolerant)
+        state = reading.state
+        assert not reading.findings
+    assert reading.loss_increase == pytest.approx(0.1, abs=0.02)
+
+
+def test_the_alarm_is_told_once_and_the_detector_begins_anew():
+    rng = np.random.default_rng(34)
+    _, reading = first_alarm(holdout(rng, 12, 0.0), rng, 0.3, 0.0, 20)
+    assert reading.state.alarms == 1
+    assert set(reading.state.detectors) == {0.0}
+
+
+def test_a_window_is_judged_once():
+    rng = np.random.default_rng(35)
+    ref = holdout(rng, 12, 0.0)
+    seen = outcomes(rng, 0.0)
+    first = judge(ref, PerformanceState(), seen, day(0), POLICY)
+    second = judge(ref, first.state, seen, day(0), POLICY)
+    assert second.state == first.state
+    assert codec.decode(codec.encode(first.state), PerformanceState) == first.state
+
+
+def test_metrics_carry_intervals_and_few_labels_are_not_tested():
+    rng = np.random.default_rng(36)
+    columns_scores_labels = rows(rng, 40)
+    reading = judge(watched(rng, days=10, n=100), PerformanceState(), columns_scores_labels[1:], day(0), POLICY)
+    assert set(reading.metrics) == {"roc_auc", "log_loss", "brier"}
+    assert all(metric.lower < metric.value < metric.upper for metric in reading.metrics.values())
+    assert reading.state == PerformanceState()
+    assert "fewer than min_rows" in reading.note
+
+
+def test_a_single_class_has_no_roc_auc_and_says_why():
+    rng = np.random.default_rng(37)
+    reading = judge(watched(rng, days=10, n=100), PerformanceState(), (np.full((100, 1), 0.2), np.zeros(100)), day(0), POLICY)
+    assert reading.metrics["roc_auc"].value is None
+    assert "0 of 100 labels are positive" in reading.metrics["roc_auc"].note
+    codec.encode(reading)
+
+
+def test_regression_is_judged_by_its_absolute_error():
+    signature = Signature(task="regression", columns=(Column(name="x", type=ColumnType.NUMBER),))
+    rng = np.random.default_rng(38)
+    x, times = rng.normal(size=5000), np.arange(5000) * DAY_US // 500
+    errors = np.minimum(np.abs(rng.normal(size=5000)) / 4.0, 1.0)
+    ref = reference.build(signature, {"x": x}, times, reference.HoldoutScores(x[:, None], errors, times), timedelta(days=1), 4.0)
+    reading = judge(ref, PerformanceState(), (x[:500, None], x[:500] + rng.normal(size=500)), day(0), POLICY)
+    assert reading.metrics["mae"].value == pytest.approx(0.8, abs=0.1)
+    assert reading.loss_increase == pytest.approx(0.0, abs=0.03)
+
+
+def test_labels_without_scores_are_refused():
+    rng = np.random.default_rng(39)
+    with pytest.raises(DataError, match="2 scores and 3 labels"):
+        judge(holdout(rng, 5, 0.0), PerformanceState(), (np.zeros((2, 1)), np.zeros(3)), day(0), POLICY)
+
+
+@pytest.mark.parametrize("means", [(), (0.1,), (0.1, 0.1, 0.1), (0.0, 0.0), (1.0, 1.0)])
+def test_a_bound_lies_within_the_range_of_losses(means):
+    bound = bound_of(Baseline(mean=0.1, n=100, window_means=means, in_time=True))
+    assert 0.0 <= bound.floor <= bound.mean <= bound.upper <= 1.0

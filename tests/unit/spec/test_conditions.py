@@ -1,0 +1,55 @@
+import pytest
+
+from flyball.records.signals import SIGNALS
+from flyball.spec.conditions import check_condition, nested
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("performance.alarm && champion.age_days > 7", ("champion.age_days", "performance.alarm")),
+        ("drift.features >= 3 || !drift.predictions", ("drift.features", "drift.predictions")),
+        ("performance.loss_increase > 0.02 ? serving.alarm : false", ("performance.loss_increase", "serving.alarm")),
+        ("champion.age_days + 1.0 > 1e3", ("champion.age_days",)),
+        ("'drift.nonsense' == 'x' || drift.alarm", ("drift.alarm",)),
+        ("has(drift.alarm)", ("drift.alarm",)),
+        ("window.labels in [1, 2]", ("window.labels",)),
+        ("true", ()),
+    ],
+)
+def test_a_good_condition_names_its_signals(text, names):
+    assert check_condition(text) == names
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("performanc.alarm", "did you mean performance.alarm"),
+        ("drift.featurs > 2", "did you mean drift.features"),
+        ("drift", "did you mean drift.alarm"),
+        ("nonsense.of_mine && drift.alarm", "'nonsense.of_mine'"),
+        ("champion['age_days'] > 1.0", "did you mean champion.age_days"),
+        ("drift.alarm &&", "Syntax error"),
+        ("", "CEL"),
+        ("champion.age_days", "true or false"),
+        ("champion.age_days + 1 > 3", "float \\+ int"),
+        ("drift.alarm > 1", "can be evaluated"),
+        ("drift.alarm ? champion.age_days + 1 > 3 : false", "float \\+ int"),
+        ("size(drift.features) > 1", "can be evaluated"),
+    ],
+)
+def test_a_bad_condition_is_answered_with_what_was_found_and_meant(text, said):
+    with pytest.raises(ValueError, match=said):
+        check_condition(text)
+
+
+@pytest.mark.parametrize("name", SIGNALS)
+def test_every_signal_can_be_used(name):
+    assert check_condition(name if SIGNALS[name].type is bool else f"{name} > 1") == (name,)
+
+
+def test_values_are_nested_and_given_the_type_that_the_table_says():
+    assert nested({"champion.age_days": 3, "drift.features": 2, "unknown": 1}) == {
+        "champion": {"age_days": 3.0},
+        "drift": {"features": 2},
+    }
