@@ -13,6 +13,7 @@ from flyball.cli.screen import Screen
 if TYPE_CHECKING:
     from flyball.control import reports
     from flyball.control.ports import Say
+    from flyball.control.replay_report import ReplayReport
 
 
 class Loop(Protocol):
@@ -27,7 +28,7 @@ class Loop(Protocol):
 
     def replay(
         self, since: datetime | None, until: datetime | None, say: "Say", *, output: Path | None = None
-    ) -> "reports.ReplayReport": ...
+    ) -> "ReplayReport": ...
 
     def step_child(self, job_dir: Path) -> int: ...
 

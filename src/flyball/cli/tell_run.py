@@ -96,7 +96,7 @@ def label_curl(report: UpReport) -> str:
 def _curl(report: UpReport, verb: str, body: object) -> str:
     quoted = shlex.quote(json.dumps(body, ensure_ascii=False))
     return (
-        f"curl -s {report.gateway_url}/v1/models/{report.model}/{verb} \\\n"
+        f"curl -s {report.gateway_url}/models/{report.model}/{verb} \\\n"
         f'  -H "Authorization: Bearer $(cat {shlex.quote(report.token_file)})" -H "Content-Type: application/json" \\\n'
         f"  -d {quoted}"
     )

@@ -1,0 +1,107 @@
+"""Who asks, and from where. The loopback is no trust boundary: every web page that a person opens can reach it."""
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from starlette.requests import Request
+
+from flyball.errors import Denied, HttpRefused
+from flyball.records.permissions import Role, may
+from flyball.web.routes import Door
+
+COOKIE = "flyball_session"
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
+MAX_BODY = 64 * 1024
+"""Bytes. An order is a reason in words."""
+_MANY = 20
+"""Wrong tokens in a row after which each further one is answered with 429; a right one is always let in."""
+
+
+class Caller(NamedTuple):
+    role: Role
+    actor: str
+    """As the ledger names it."""
+
+
+class Guard:
+    """Checks a request before anything else reads it. Keeps one number: how often in a row a wrong token came."""
+
+    def __init__(self) -> None:
+        self._wrong = 0
+
+    def neighbour(self, request: Request) -> None:
+        """Host and Origin, for all methods: against DNS rebinding and foreign pages. Raises HttpRefused 400, 403, 421."""
+        hosts = request.headers.getlist("host")
+        if len(hosts) != 1:
+            raise HttpRefused(400, f"{len(hosts)} Host headers", expected="one")
+        host = hosts[0].lower()
+        name = host[: host.find("]") + 1] if host.startswith("[") else host.partition(":")[0]
+        server = request.scope.get("server")
+        port = host[len(name) :].removeprefix(":") or "80"
+        if name not in LOOPBACK or (server is not None and server[1] is not None and port != str(server[1])):
+            raise HttpRefused(421, f"this server is not called {host[:80]!a}", expected="127.0.0.1 or localhost with its port")
+        origins = request.headers.getlist("origin")
+        if any(origin.lower() != f"http://{host}" for origin in origins):
+            raise HttpRefused(403, f"the request comes from the page of {origins[0][:80]!a}", expected="no foreign Origin")
+        if request.headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
+            raise HttpRefused(403, "the request comes from a foreign web page", expected="a request of this server's own pages")
+
+    def caller(self, request: Request, tokens: Mapping[str, Role]) -> Caller:
+        """By bearer token or session cookie. Raises HttpRefused 401 or 429 for one that is wrong; nobody at all is ANONYMOUS."""
+        scheme, _, given = request.headers.get("authorization", "").partition(" ")
+        if scheme:
+            known = {token.encode(): role for token, role in tokens.items()}
+            role = self._match(given.strip(), known) if scheme.lower() == "bearer" else None
+        elif COOKIE in request.cookies:
+            role = self._match(request.cookies[COOKIE], {session_of(token).encode(): role for token, role in tokens.items()})
+            if role is None:  # an old session is nobody, so that the login can be shown
+                role = Role.ANONYMOUS
+        else:
+            role = Role.ANONYMOUS
+        if role is None:
+            raise self.wrong_token()
+        return Caller(role, f"user:{role}")
+
+    def login(self, given: str, tokens: Mapping[str, Role]) -> str:
+        """The session for a token. Raises HttpRefused 401 or 429."""
+        token = given.strip()
+        if self._match(token, {known.encode(): role for known, role in tokens.items()}) is None:
+            raise self.wrong_token()
+        return session_of(token)
+
+    def wrong_token(self) -> HttpRefused:
+        self._wrong += 1
+        if self._wrong > _MANY:
+            return HttpRefused(
+                429, "too many wrong tokens", next_step="The right one is in .flyball/token", headers=[("retry-after", "60")]
+            )
+        headers = [("www-authenticate", "Bearer")]
+        return HttpRefused(401, "that token is not valid here", next_step="The right one is in .flyball/token", headers=headers)
+
+    def _match(self, given: str, known: Mapping[bytes, Role]) -> Role | None:
+        """Every known token is compared, each in the same time, so that the answer's time tells nothing."""
+        found: Role | None = None
+        for token, role in known.items():
+            if hmac.compare_digest(given.encode("utf-8", "surrogateescape"), token) and token:
+                found = role
+        if found is not None:
+            self._wrong = 0
+        return found
+
+
+def permit(door: Door, caller: Caller) -> None:
+    """Raises HttpRefused 401 for nobody, Denied 403 for somebody who may not."""
+    if may(caller.role, door.permission):
+        return
+    if caller.role is Role.ANONYMOUS:
+        headers = [("www-authenticate", "Bearer")]
+        expected = "the header `Authorization: Bearer TOKEN`"
+        raise HttpRefused(401, "no token was sent", expected=expected, next_step="It is in .flyball/token", headers=headers)
+    raise Denied(f"the role {caller.role} may not {door.permission}", expected="a token of another role")
+
+
+def session_of(token: str) -> str:
+    """What the cookie holds: proves that the token was known, and does not tell it. A new token ends all sessions."""
+    return hmac.new(token.encode(), b"flyball session 1", hashlib.sha256).hexdigest()

@@ -1,0 +1,30 @@
+"""What the API and the pages ask of a project: `wiring.Workspace` answers."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from flyball.control.reports import CommandReport, DecisionRow, Explanation, StatusReport, VersionRow
+from flyball.records.permissions import Role
+
+
+class Desk(Protocol):
+    """Safe to call from several threads."""
+
+    def status(self) -> StatusReport: ...
+
+    def versions(self) -> tuple[VersionRow, ...]: ...
+
+    def decisions(self, open_only: bool) -> tuple[DecisionRow, ...]:  # noqa: FBT001 - the command's own flag
+        ...
+
+    def explain(self, decision_id: str) -> Explanation: ...
+
+    def rollback(self, reason: str, actor: str) -> CommandReport: ...
+
+    def approve(self, decision_id: str, actor: str, reason: str) -> CommandReport: ...
+
+    def refuse(self, decision_id: str, actor: str, reason: str) -> CommandReport: ...
+
+    def tokens(self) -> Mapping[str, Role]:
+        """Token → role, read anew at every request: a replaced token is refused at once."""
+        ...

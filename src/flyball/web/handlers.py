@@ -1,0 +1,96 @@
+"""One function per door: parse, call one use case, render. No rule lives here."""
+
+from importlib import resources
+from typing import NamedTuple
+from urllib.parse import parse_qs
+
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from flyball.errors import Fault, NotFound, RequestError
+from flyball.records import codec
+from flyball.web import access, orders, pages
+from flyball.web.desk import Desk
+
+_STATIC = {"flyball.css": "text/css; charset=utf-8"}
+
+
+class Ask(NamedTuple):
+    """A request that has passed the guard."""
+
+    desk: Desk
+    guard: access.Guard
+    caller: access.Caller
+    place: dict[str, str]
+    """Parameters of the path."""
+    query: dict[str, str]
+    body: bytes
+
+
+def _json(value: object) -> Response:
+    return Response(codec.encode(value), media_type="application/json")
+
+
+def health(ask: Ask) -> Response:  # noqa: ARG001 - every handler has this shape
+    return _json({"status": "ok"})
+
+
+def static(ask: Ask) -> Response:
+    """Only names of the table: no path is ever joined from what a client says."""
+    name = ask.place["name"]
+    if name not in _STATIC:
+        raise NotFound("there is no such file")
+    content = (resources.files("flyball.web") / "static" / name).read_bytes()
+    return Response(content, media_type=_STATIC[name])
+
+
+def status(ask: Ask) -> Response:
+    return _json(ask.desk.status())
+
+
+def versions(ask: Ask) -> Response:
+    return _json(ask.desk.versions())
+
+
+def decisions(ask: Ask) -> Response:
+    choice = ask.query.get("open", "false")
+    unknown = sorted(set(ask.query) - {"open"})
+    if unknown or choice not in ("true", "false"):
+        raise RequestError([Fault(unknown[0][:40] if unknown else "open", repr(choice[:40]), "open=true, open=false or nothing")])
+    return _json(ask.desk.decisions(choice == "true"))
+
+
+def explain(ask: Ask) -> Response:
+    return _json(ask.desk.explain(ask.place["decision"]))
+
+
+def rollback(ask: Ask) -> Response:
+    order = orders.read(ask.body, orders.Rollback)
+    return _json(ask.desk.rollback(order.reason, ask.caller.actor))
+
+
+def answer(ask: Ask) -> Response:
+    order = orders.read(ask.body, orders.Answer)
+    if order.answer not in ("approve", "refuse"):
+        raise RequestError([Fault("answer", repr(order.answer[:40]), "approve or refuse")])
+    use_case = ask.desk.approve if order.answer == "approve" else ask.desk.refuse
+    return _json(use_case(ask.place["decision"], ask.caller.actor, order.reason))
+
+
+def overview(ask: Ask) -> Response:
+    return HTMLResponse(pages.overview(ask.desk.status(), ask.desk.versions(), ask.desk.decisions(False)))
+
+
+def login(ask: Ask) -> Response:
+    """A form of a browser: the token, once, for a session cookie that scripts cannot read and other sites cannot send."""
+    fields = parse_qs(ask.body.decode("latin-1"), max_num_fields=4)
+    given = fields.get("token", [""])[0]
+    session = ask.guard.login(given, ask.desk.tokens())
+    answered = RedirectResponse("/", 303)
+    answered.set_cookie(access.COOKIE, session, httponly=True, samesite="strict", path="/")
+    return answered
+
+
+def logout(ask: Ask) -> Response:  # noqa: ARG001 - every handler has this shape
+    answered = RedirectResponse("/", 303)
+    answered.delete_cookie(access.COOKIE, path="/", httponly=True, samesite="strict")
+    return answered

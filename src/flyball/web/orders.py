@@ -1,0 +1,33 @@
+"""The bodies of orders, checked before anything acts on them."""
+
+from typing import Any, TypeVar
+
+import msgspec
+
+from flyball.errors import Fault, HttpRefused, RequestError
+
+T = TypeVar("T")
+
+
+class Rollback(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    reason: str = ""
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    answer: str
+    """`approve` or `refuse`."""
+    reason: str = ""
+
+
+def read(body: bytes, kind: type[T]) -> T:
+    """Raises HttpRefused 400 for what is no JSON, RequestError 422 for what does not fit."""
+    try:
+        value: Any = msgspec.json.decode(body or b"{}")
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        words, _, place = str(error).partition(" - at ")
+        raise RequestError(
+            [Fault(place.strip("`$.") or "body", words, f"an object with {', '.join(kind.__annotations__)}")]
+        ) from None
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise HttpRefused(400, f"the body is not JSON ({str(error)[:80]})", expected="a JSON object") from None

@@ -1,0 +1,34 @@
+"""Every door of the control API and the permission that it asks for. The app is built from this table: what is not listed does not exist."""
+
+from typing import Literal, NamedTuple
+
+from flyball.records.permissions import Permission
+
+
+class Door(NamedTuple):
+    """One listed (method, path)."""
+
+    method: Literal["GET", "POST"]
+    path: str
+    name: str
+    """Of the handler."""
+    permission: Permission
+    form: bool = False
+    """Takes a browser's form instead of JSON (the login alone)."""
+    page: bool = False
+    """Answers a person's browser: a missing permission shows the login instead of a problem document."""
+
+
+DOORS: tuple[Door, ...] = (
+    Door("GET", "/health", "health", Permission.PROBE),
+    Door("GET", "/static/{name}", "static", Permission.PROBE),
+    Door("GET", "/", "overview", Permission.READ, page=True),
+    Door("POST", "/login", "login", Permission.PROBE, form=True, page=True),
+    Door("POST", "/logout", "logout", Permission.PROBE, form=True, page=True),
+    Door("GET", "/api/status", "status", Permission.READ),
+    Door("GET", "/api/versions", "versions", Permission.READ),
+    Door("GET", "/api/decisions", "decisions", Permission.READ),
+    Door("GET", "/api/decisions/{decision}", "explain", Permission.READ),
+    Door("POST", "/api/rollback", "rollback", Permission.RELEASE),
+    Door("POST", "/api/approvals/{decision}", "answer", Permission.APPROVE),
+)

@@ -1,0 +1,175 @@
+"""Every command answers a person, a pipe and a program, and fails in a sentence."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from paper_workspace import PaperWorkspace
+from typer.testing import CliRunner, Result
+
+from flyball.cli.app import app
+from flyball.cli.session import Session
+from flyball.records.evidence import Outcome
+
+READS = [
+    ["run"], ["up", "--detach"], ["down"], ["status"], ["versions"], ["decisions"], ["decisions", "--open"], ["explain", "d-000012"],
+    ["rollback", "--reason", "worse"], ["approve", "d-000012"], ["refuse", "d-000012"], ["replay"], ["verify"], ["doctor"],
+]  # fmt: skip
+
+
+def call(arguments: list[str], workspace: PaperWorkspace | None = None) -> Result:
+    paper = workspace or PaperWorkspace()
+    return CliRunner().invoke(app, arguments, obj=Session(opener=lambda _directory: paper))
+
+
+def console(arguments: list[str], directory: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **variables}
+    command = [sys.executable, "-m", "flyball", *arguments]
+    return subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.mark.parametrize("arguments", READS, ids=" ".join)
+def test_every_command_answers_a_program_with_one_json_document(arguments: list[str]) -> None:
+    result = call([*arguments, "--json"])
+    assert result.exit_code == 0, result.output
+    json.loads(result.stdout)
+
+
+@pytest.mark.parametrize("arguments", READS, ids=" ".join)
+def test_every_command_answers_a_pipe_in_plain_lines(arguments: list[str]) -> None:
+    result = call(arguments)
+    assert result.exit_code == 0, result.output
+    assert result.stdout.strip()
+    assert not any(mark in result.stdout for mark in ("╭", "│", "\x1b"))
+
+
+def test_a_text_from_anywhere_neither_colours_nor_moves_the_terminal() -> None:
+    words = call(["explain", "d-000012"]).stdout
+    assert "[bold red]not markup[/]" in words
+    assert "\x1b" not in words
+
+
+def test_a_run_ends_with_gates_a_sentence_and_what_to_do_next() -> None:
+    words = call(["run"]).stdout
+    assert "0.8431 [0.8201, 0.8662]" in words
+    assert "not measured (no champion)" in words
+    assert words.rstrip().endswith("flyball versions (see it beside the others).")
+    assert "Version 1 is registered." in words
+
+
+@pytest.mark.parametrize("outcome", [Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.ERROR])
+def test_a_run_that_registered_nothing_ends_with_exit_code_1(outcome: Outcome) -> None:
+    assert call(["run"], PaperWorkspace(outcome=outcome)).exit_code == 1
+
+
+def test_up_prints_commands_that_a_shell_reads_back() -> None:
+    words = call(["up", "--detach"]).stdout
+    assert words.count("curl -s http://127.0.0.1:8400/models/shop/") == 2
+    assert "$(cat .flyball/token)" in words
+    block = words[words.index("curl") : words.index("Say what became")]
+    shown = subprocess.run(["bash", "-c", block.replace("curl", "printf '%s\\n'", 1)], capture_output=True, text=True, check=True)
+    body = json.loads(shown.stdout.splitlines()[-1])
+    assert body == {"rows": [{"category": "shoes", "price": 79.9, "customer's rate": None}]}
+
+
+def test_nothing_released_is_told_with_the_next_step() -> None:
+    assert "flyball run" in call(["status"], PaperWorkspace(fresh=True)).stdout
+    assert "flyball run" in call(["versions"], PaperWorkspace(fresh=True)).stdout
+    assert "flyball run" in call(["up"], PaperWorkspace(fresh=True)).stdout
+
+
+def test_what_does_not_hold_ends_with_exit_code_1() -> None:
+    for command in ("verify", "doctor"):
+        result = call([command], PaperWorkspace(healthy=False))
+        assert result.exit_code == 1
+    assert "entry 7 is missing" in call(["verify"], PaperWorkspace(healthy=False)).stdout
+
+
+def test_an_error_is_a_sentence_on_stderr_and_its_own_exit_code() -> None:
+    result = call(["explain", "d-999999"])
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert result.stderr == "✗ there is no decision 'd-999999'. Next: flyball decisions.\n"
+
+
+def test_an_error_with_json_is_still_one_document() -> None:
+    result = call(["rollback", "--json"], PaperWorkspace(fresh=True))
+    assert result.exit_code == 2
+    assert json.loads(result.stdout)["error"]["kind"] == "Conflict"
+
+
+def test_orders_carry_who_and_why() -> None:
+    workspace = PaperWorkspace()
+    call(["rollback", "--reason", "worse"], workspace)
+    call(["refuse", "d-000012", "--reason", "not now"], workspace)
+    assert workspace.calls[0][:2] == ("rollback", "worse")
+    assert workspace.calls[0][2].startswith("user:")
+    assert (workspace.calls[1][1], workspace.calls[1][3]) == ("d-000012", "not now")
+
+
+def test_replay_reads_its_days_as_utc() -> None:
+    workspace = PaperWorkspace()
+    call(["replay", "--since", "2013-03-01", "--until", "2013-05-01T06:00:00"], workspace)
+    assert workspace.calls == [("replay", "2013-03-01 00:00:00+00:00", "2013-05-01 06:00:00+00:00", "None")]
+
+
+def test_ctrl_c_is_a_sentence_and_130() -> None:
+    class Interrupted(PaperWorkspace):
+        def status(self) -> None:  # type: ignore[override]
+            raise KeyboardInterrupt
+
+    result = call(["status"], Interrupted())
+    assert result.exit_code == 130
+    assert "Nothing is lost" in result.output
+
+
+def test_the_child_of_a_job_ends_with_its_own_code() -> None:
+    assert call(["step-child", "jobs/j-0001"]).exit_code == 7
+
+
+def test_what_nobody_foresaw_is_a_sentence_without_a_trace(tmp_path: Path) -> None:
+    code = "import sys\nfrom flyball.cli.doors import quiet_traceback\nsys.excepthook = quiet_traceback\n1/0"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert "Flyball itself failed: ZeroDivisionError" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_no_project_says_where_to_go(tmp_path: Path) -> None:
+    result = console(["run"], tmp_path)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert "flyball init" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_help_is_there_at_once(tmp_path: Path) -> None:
+    console(["--help"], tmp_path)
+    started = time.perf_counter()
+    result = console(["--help"], tmp_path)
+    took = time.perf_counter() - started
+    assert result.returncode == 0
+    assert took < 0.5 or _slow_machine(took)
+
+
+def _slow_machine(took: float) -> bool:
+    """Whether an empty interpreter is slow now, too: other work on the machine must not fail this claim."""
+    started = time.perf_counter()
+    subprocess.run([sys.executable, "-c", "pass"], check=True)
+    return time.perf_counter() - started > took / 6
+
+
+@pytest.mark.parametrize("command", [each.name or each.callback.__name__.replace("_", "-") for each in app.registered_commands])
+def test_every_command_has_help_with_an_example(command: str) -> None:
+    result = call([command, "--help"])
+    assert result.exit_code == 0
+    assert "Example: flyball" in result.stdout
+
+
+def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
+    code = "import sys, flyball.cli.app; print([m for m in ('numpy', 'polars', 'sklearn', 'mlflow', 'pydantic', 'cel') if m in sys.modules])"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"

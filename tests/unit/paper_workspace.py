@@ -1,0 +1,195 @@
+"""A project on paper: a Workspace that answers from memory with records as the real one makes them, so that the doors are tested alone."""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from flyball.control.replay_report import AloneFigures, DecisionLine, GovernedFigures, Performance, ReplayReport, Span
+from flyball.control.reports import (
+    Check,
+    CommandReport,
+    DecisionRow,
+    Explanation,
+    GatewayRow,
+    RunReport,
+    StatusReport,
+    UpReport,
+    VerifyReport,
+    VersionRow,
+)  # fmt: skip
+from flyball.errors import Conflict, NotFound
+from flyball.records.decisions import Action, Approval, Decision, Plan
+from flyball.records.evidence import Evidence, Outcome, Verdict
+from flyball.records.findings import Finding, FindingKind, WindowSummary
+from flyball.records.jobs import Job, JobStatus, StepResult
+from flyball.records.permissions import Role
+from flyball.records.release import Phase, ReleaseState
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+NASTY = '<script>alert("x")</script> [bold red]not markup[/] \x1b[31mred'
+"""What a text may hold that comes from anywhere."""
+
+Say = Callable[[str, str], None]
+
+AREA = Evidence(name="roc_auc", value=0.8431, lower=0.8201, upper=0.8662, alpha=0.05, n=500)
+VERDICTS = (
+    Verdict(rule="absolute: roc_auc ≥ 0.6", outcome=Outcome.PASS, evidence=AREA, words="0.843 is at least 0.6"),
+    Verdict(
+        rule="champion: log_loss", outcome=Outcome.INCONCLUSIVE, words="there is no champion to compare with",
+        evidence=Evidence(name="log_loss_difference", value=None, note="no champion"),
+    ),
+)  # fmt: skip
+DECISION = Decision(
+    id="d-000012", room="autopilot", now=NOW, policy={}, situation={},
+    plan=Plan(actions=(Action(kind="ask", subject="model:shop"),), rule="retrain-when-worse", rationale=NASTY),
+)  # fmt: skip
+APPROVAL = Approval(
+    id="a-0001", decision="d-000012", action_digest="0" * 64, requested_at=NOW, requested_by="autopilot", expires_at=None
+)
+
+
+class PaperWorkspace:
+    """Answers like the real one. `calls` lists what was ordered; `outcome` is how a run ends; `fresh`: nothing is released yet."""
+
+    def __init__(self, *, outcome: Outcome = Outcome.PASS, fresh: bool = False, healthy: bool = True) -> None:
+        self.outcome, self.fresh, self.healthy = outcome, fresh, healthy
+        self.calls: list[tuple[str, ...]] = []
+
+    def tokens(self) -> Mapping[str, Role]:
+        return {"owner-token": Role.OWNER, "client-token": Role.CLIENT, "viewer-token": Role.VIEWER}
+
+    def run(self, say: Say) -> RunReport:
+        say("step", "train: 1,500 rows")
+        registered = self.outcome is Outcome.PASS
+        job = Job(
+            id="j-0001", model="shop", status=JobStatus.REGISTERED if registered else JobStatus.REFUSED,
+            requested_at=NOW, as_of=NOW, cause="user:me",
+        )  # fmt: skip
+        steps = (
+            StepResult(step="snapshot", key="k", values={"rows": 2000, "digest": "ab" * 32}, seconds=0.2),
+            StepResult(step="train", key="k", values={"rows": 1500, "nested": {"not": "shown"}, "loss": 0.123456}, seconds=1.5),
+        )
+        words = "Version 1 is registered." if registered else "Refused: a gate did not pass."
+        return RunReport(
+            job=job,
+            steps=steps,
+            verdicts=VERDICTS,
+            outcome=self.outcome,
+            version=1 if registered else None,
+            new=True,
+            words=words,
+        )
+
+    def up(self, detach: bool, say: Say) -> UpReport:
+        self.calls.append(("up", str(detach)))
+        row = {} if self.fresh else {"category": "shoes", "price": 79.9, "customer's rate": None}
+        return UpReport(
+            gateway_url="http://127.0.0.1:8400", control_url="http://127.0.0.1:8401", pid=4711, token_file=".flyball/token",
+            model="shop", example_row=row,
+        )  # fmt: skip
+
+    def down(self) -> bool:
+        return self.healthy
+
+    def step_child(self, job_dir: Path) -> int:
+        return 7
+
+    def status(self) -> StatusReport:
+        if self.fresh:
+            return StatusReport(
+                project="shop", model="shop", at=NOW, controller_alive=False, champion_unit=None, champion_version=None, champion_since=None,
+                release=None, gateways=(), windows=(), findings=(), approvals=(), jobs=(), ledger_seq=0, ledger_hash="0" * 64, capture_lost=0,
+            )  # fmt: skip
+        window = WindowSummary(
+            model="shop", unit="u1", start=NOW - timedelta(days=1), end=NOW, predictions=1200, labels=800, mature=True,
+            metrics={"roc_auc": AREA}, drift={"price": 0.31, NASTY: 0.1},
+        )  # fmt: skip
+        finding = Finding(
+            id="f1", kind=FindingKind.FEATURE_DRIFT, model="shop", unit="u1", subject=NASTY, window_start=NOW - timedelta(days=1),
+            window_end=NOW, effect=0.31, effect_unit="JS distance", evidence=AREA, share_of_budget=0.1, words=NASTY,
+        )  # fmt: skip
+        release = ReleaseState(
+            id="r-0002",
+            model="shop",
+            challenger="u2",
+            champion="u1",
+            phase=Phase.CANARY,
+            step=1,
+            opened_at=NOW,
+            entered_at=NOW,
+            reason=NASTY,
+        )
+        return StatusReport(
+            project="shop", model="shop", at=NOW, controller_alive=True, champion_unit="u1", champion_version=1, champion_since=NOW,
+            release=release, gateways=(GatewayRow(worker="0", pid=1, revision=3, units=("u1", "u2"), verified=True),),
+            windows=(window,), findings=(finding,), approvals=(APPROVAL,), jobs=(self.run(lambda _style, _words: None).job,),
+            ledger_seq=42, ledger_hash="c" * 64, capture_lost=3,
+        )  # fmt: skip
+
+    def versions(self) -> tuple[VersionRow, ...]:
+        if self.fresh:
+            return ()
+        row = VersionRow(
+            number=1, role="champion", unit="u1", format="onnx", created_at=NOW, metrics={"roc_auc": 0.8431}, snapshot_rows=2000,
+            snapshot_until=NOW, git_commit="1234567890abcdef", git_dirty=True, manifest_digest="d" * 64,
+        )  # fmt: skip
+        return (row,)
+
+    def decisions(self, open_only: bool) -> tuple[DecisionRow, ...]:
+        rows = (
+            DecisionRow(id="d-000011", at=NOW, room="gates", rule="gates", actions=("register model:shop",), rationale="passed", outcome="pass", open=False),
+            DecisionRow(id="d-000012", at=NOW, room="autopilot", rule="retrain-when-worse", actions=("ask model:shop",), rationale=NASTY, outcome="", open=True),
+        )  # fmt: skip
+        return tuple(row for row in rows if row.open or not open_only)
+
+    def explain(self, decision_id: str) -> Explanation:
+        if decision_id != DECISION.id:
+            raise NotFound(f"there is no decision {decision_id!r}", next_step="flyball decisions")
+        return Explanation(
+            decision=DECISION,
+            verdicts=VERDICTS,
+            rationale=NASTY,
+            replayed_equal=self.healthy,
+            approval=APPROVAL,
+            afterwards=("Asked.",),
+        )
+
+    def rollback(self, reason: str, actor: str) -> CommandReport:
+        self.calls.append(("rollback", reason, actor))
+        if self.fresh:
+            raise Conflict("there is no champion", expected="a champion to go back from")
+        return CommandReport(
+            accepted=True, subject="release:r-0002", words="Going back to version 1.", next_step="flyball status"
+        )
+
+    def approve(self, decision_id: str, actor: str, reason: str) -> CommandReport:
+        self.calls.append(("approve", decision_id, actor, reason))
+        return CommandReport(accepted=True, subject=f"decision:{decision_id}", words="Approved.")
+
+    def refuse(self, decision_id: str, actor: str, reason: str) -> CommandReport:
+        self.calls.append(("refuse", decision_id, actor, reason))
+        return CommandReport(accepted=True, subject=f"decision:{decision_id}", words="Refused.")
+
+    def replay(self, since: datetime | None, until: datetime | None, say: Say, *, output: Path | None = None) -> ReplayReport:
+        self.calls.append(("replay", str(since), str(until), str(output)))
+        alone, governed = Performance(roc_auc=0.68, log_loss=0.51), Performance(roc_auc=0.72, log_loss=0.48)
+        return ReplayReport(
+            project="shop", model="shop", task="binary", metric="roc_auc", since="2013-03-01", until="2013-05-01",
+            alone=AloneFigures(mean_monthly_roc_auc=0.68, mean_monthly_log_loss=0.51),
+            governed=GovernedFigures(mean_monthly_roc_auc=0.72, mean_monthly_log_loss=0.48, retrainings=2),
+            requests=1000, predictions=5000, failed_requests=0, labels_sent=5100, labels_joined=5000, decisions=1, decisions_replayed_equal=1,
+            wall_seconds=61.0, months=(Span(start="2013-03", n=2500, alone=alone, governed=governed, answered_by={"v1": 2500}),),
+            decision_log=(DecisionLine(id="d-000001", at="2013-03-02T00:00:00+00:00", room="gates", rule="gates", words="passed", action="register"),),
+        )  # fmt: skip
+
+    def verify(self) -> VerifyReport:
+        faults = () if self.healthy else ("removed: entry 7 is missing",)
+        return VerifyReport(
+            events=42, ledger_faults=faults, artifacts=1, artifact_faults=(), decisions_replayed=12, decisions_equal=12, decisions_unequal=(), ok=self.healthy
+        )  # fmt: skip
+
+    def doctor(self) -> tuple[Check, ...]:
+        return (
+            Check(name="python", ok=True, words="3.11"),
+            Check(name="port", ok=self.healthy, words="8400", next_step="free it"),
+        )

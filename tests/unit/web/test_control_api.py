@@ -1,0 +1,293 @@
+"""Every door of the control API, for every method and role; and what a browser must not be able to do."""
+
+import asyncio
+import json
+from html.parser import HTMLParser
+from typing import Any
+
+import httpx
+import pytest
+from paper_workspace import NASTY, PaperWorkspace
+from starlette.routing import Route
+
+from flyball.records.permissions import Role
+from flyball.web.access import COOKIE, session_of
+from flyball.web.app import app
+
+BASE = "http://127.0.0.1:8401"
+METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE", "TRACE", "FROBNICATE")
+TOKENS = {Role.ANONYMOUS: None, Role.CLIENT: "client-token", Role.VIEWER: "viewer-token", Role.OWNER: "owner-token"}
+
+EVERYBODY = {Role.ANONYMOUS: 200, Role.CLIENT: 200, Role.VIEWER: 200, Role.OWNER: 200}
+READERS = {Role.ANONYMOUS: 401, Role.CLIENT: 403, Role.VIEWER: 200, Role.OWNER: 200}
+OWNERS = {Role.ANONYMOUS: 401, Role.CLIENT: 403, Role.VIEWER: 403, Role.OWNER: 200}
+
+ALLOWED: dict[tuple[str, str], dict[Role, int]] = {
+    ("GET", "/health"): EVERYBODY,
+    ("GET", "/static/{name}"): EVERYBODY,
+    ("GET", "/"): READERS,
+    # Forms of browsers: whoever sends JSON there is refused for the type, whoever they are.
+    ("POST", "/login"): dict.fromkeys(Role, 415),
+    ("POST", "/logout"): dict.fromkeys(Role, 415),
+    ("GET", "/api/status"): READERS,
+    ("GET", "/api/versions"): READERS,
+    ("GET", "/api/decisions"): READERS,
+    ("GET", "/api/decisions/{decision}"): READERS,
+    ("POST", "/api/rollback"): OWNERS,
+    ("POST", "/api/approvals/{decision}"): OWNERS,
+}
+"""The whole table: (method, path) → role → status. What is not here is 405 on a known path and 404 elsewhere."""
+
+BODIES = {"/api/rollback": {"reason": "worse"}, "/api/approvals/{decision}": {"answer": "approve", "reason": "seen"}}
+PLACES = {"{decision}": "d-000012", "{name}": "flyball.css"}
+
+
+def ask(method: str, path: str, workspace: PaperWorkspace | None = None, **more: Any) -> httpx.Response:
+    async def send() -> httpx.Response:
+        transport = httpx.ASGITransport(app(workspace or PaperWorkspace()), raise_app_exceptions=True)
+        async with httpx.AsyncClient(transport=transport, base_url=BASE) as client:
+            return await client.request(method, path, **more)
+
+    return asyncio.run(send())
+
+
+def bearer(role: Role) -> dict[str, str]:
+    token = TOKENS[role]
+    return {} if token is None else {"authorization": f"Bearer {token}"}
+
+
+def paths() -> list[str]:
+    return sorted({route.path for route in app(PaperWorkspace()).routes if isinstance(route, Route)})
+
+
+def test_every_route_of_the_app_is_in_the_table_and_nothing_else() -> None:
+    assert paths() == sorted({path for _, path in ALLOWED})
+    assert all(isinstance(route, Route) for route in app(PaperWorkspace()).routes)
+
+
+@pytest.mark.parametrize("role", list(Role))
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("path", paths())
+def test_each_role_gets_what_the_table_says(path: str, method: str, role: Role) -> None:
+    workspace = PaperWorkspace()
+    real = path
+    for name, value in PLACES.items():
+        real = real.replace(name, value)
+    answered = ask(method, real, workspace, headers=bearer(role), json=BODIES.get(path, {}) if method != "GET" else None)
+    row = ALLOWED.get(("GET" if method == "HEAD" else method, path))
+    assert answered.status_code == (row[role] if row else 405)
+    assert "default-src 'self'" in answered.headers["content-security-policy"]
+    assert "unsafe" not in answered.headers["content-security-policy"]
+    ordered = method == "POST" and role is Role.OWNER and path in BODIES
+    assert bool(workspace.calls) == ordered
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api",
+        "/api/status/",
+        "/static/../app.py",
+        "/static/%2e%2e%2fapp.py",
+        "/static/x.css",
+        "/docs",
+        "/metrics",
+        "/api//status",
+        "/ws",
+    ],
+)
+def test_what_is_not_listed_does_not_exist(path: str, method: str) -> None:
+    answered = ask(method, path, headers=bearer(Role.OWNER), json={})
+    assert answered.status_code in (404, 405)
+    assert answered.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize("path", ["/health", "/api/status", "/", "/static/flyball.css", "/nowhere"])
+@pytest.mark.parametrize(
+    "host",
+    ["evil.test", "127.0.0.1.evil.test", "localhost.evil.test:8401", "127.0.0.1:9999", "127.0.0.1", "0.0.0.0:8401", "", "[::1", "127.0.0.1@evil.test:8401"],
+)  # fmt: skip
+def test_a_host_that_is_not_ours_is_refused(host: str, path: str) -> None:
+    assert ask("GET", path, headers={**bearer(Role.OWNER), "host": host}).status_code == 421
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:8401", "localhost:8401", "LOCALHOST:8401", "[::1]:8401"])
+def test_our_own_names_are_answered(host: str) -> None:
+    assert ask("GET", "/api/status", headers={**bearer(Role.OWNER), "host": host}).status_code == 200
+
+
+def test_two_hosts_are_refused() -> None:
+    headers = [("host", "127.0.0.1:8401"), ("host", "evil.test"), ("authorization", "Bearer owner-token")]
+    assert ask("GET", "/api/status", headers=headers).status_code == 400
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"origin": "https://evil.test"}, {"origin": "null"}, {"origin": "http://localhost.evil.test"}, {"origin": "http://127.0.0.1:9999"},
+        {"origin": "https://127.0.0.1:8401"}, {"origin": "http://localhost:8401"}, {"sec-fetch-site": "cross-site"}, {"sec-fetch-site": "same-site"},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_foreign_page_is_refused_with_every_method(headers: dict[str, str], method: str) -> None:
+    workspace = PaperWorkspace()
+    session = {"cookie": f"{COOKIE}={session_of('owner-token')}"}
+    for path in ("/api/rollback", "/api/status", "/nowhere"):
+        for credentials in (bearer(Role.OWNER), session):
+            assert ask(method, path, workspace, headers={**headers, **credentials}, json={}).status_code == 403
+    assert not workspace.calls
+
+
+def test_our_own_page_may_order() -> None:
+    workspace = PaperWorkspace()
+    headers = {"cookie": f"{COOKIE}={session_of('owner-token')}", "origin": BASE, "sec-fetch-site": "same-origin"}
+    answered = ask("POST", "/api/rollback", workspace, headers=headers, json={"reason": "worse"})
+    assert answered.status_code == 200
+    assert workspace.calls == [("rollback", "worse", "user:owner")]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "", "application/json-patch+json"],
+)
+def test_a_simple_request_of_a_foreign_form_has_no_effect(kind: str) -> None:
+    workspace = PaperWorkspace()
+    headers = {**bearer(Role.OWNER), "content-type": kind}
+    assert ask("POST", "/api/rollback", workspace, headers=headers, content=b'{"reason": "x"}').status_code == 415
+    assert not workspace.calls
+
+
+@pytest.mark.parametrize(
+    ("content", "status"),
+    [
+        (b"{", 400), (b"[" * 60_000, 400), (b"\xff", 400), (b"[]", 422), (b'{"reason": 5}', 422), (b'{"reason": "x", "force": true}', 422),
+        (b'{"reason": "' + b"x" * 70_000 + b'"}', 413), (b'{"reason": ' + b"9" * 5000 + b"}", 422),
+    ],
+    ids=["half", "deep", "no text", "a list", "a number", "an unknown field", "long", "a long number"],
+)  # fmt: skip
+def test_a_body_that_does_not_fit_is_refused_before_anything_is_done(content: bytes, status: int) -> None:
+    workspace = PaperWorkspace()
+    headers = {**bearer(Role.OWNER), "content-type": "application/json"}
+    answered = ask("POST", "/api/rollback", workspace, headers=headers, content=content)
+    assert answered.status_code == status
+    assert answered.json()["status"] == status
+    assert not workspace.calls
+
+
+def test_an_answer_is_yes_or_no() -> None:
+    workspace = PaperWorkspace()
+    owner = bearer(Role.OWNER)
+    assert ask("POST", "/api/approvals/d-000012", workspace, headers=owner, json={"answer": "perhaps"}).status_code == 422
+    assert ask("POST", "/api/approvals/d-000012", workspace, headers=owner, json={}).status_code == 422
+    assert (
+        ask("POST", "/api/approvals/d-000012", workspace, headers=owner, json={"answer": "refuse", "reason": "no"}).status_code
+        == 200
+    )
+    assert workspace.calls == [("refuse", "d-000012", "user:owner", "no")]
+
+
+def test_errors_of_use_cases_are_problem_documents() -> None:
+    answered = ask("GET", "/api/decisions/d-999999", headers=bearer(Role.VIEWER))
+    assert answered.status_code == 404
+    assert answered.json() == {
+        "type": "about:blank", "title": "Not Found", "status": 404, "detail": "there is no decision 'd-999999'. Next: flyball decisions.",
+    }  # fmt: skip
+    conflict = ask("POST", "/api/rollback", PaperWorkspace(fresh=True), headers=bearer(Role.OWNER), json={})
+    assert conflict.status_code == 409
+
+
+def test_decisions_take_one_parameter_and_no_other() -> None:
+    viewer = bearer(Role.VIEWER)
+    assert len(ask("GET", "/api/decisions", headers=viewer).json()) == 2
+    assert len(ask("GET", "/api/decisions?open=true", headers=viewer).json()) == 1
+    assert ask("GET", "/api/decisions?open=maybe", headers=viewer).status_code == 422
+    assert ask("GET", "/api/decisions?sort=id;drop", headers=viewer).status_code == 422
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "Bearer wrong",
+        "Bearer ",
+        "Bearer",
+        "Basic b3duZXI6dG9rZW4=",
+        "owner-token",
+        "Bearer owner-token x",
+        "Bearer '; DROP TABLE--",
+        "Bearer é",
+    ],
+)
+def test_a_wrong_token_is_401_and_never_taken_for_nobody(given: str) -> None:
+    answered = ask("GET", "/health", headers={"authorization": given.encode()})  # type: ignore[dict-item]
+    assert answered.status_code == 401
+
+
+def test_after_many_wrong_tokens_a_wrong_one_is_429_and_the_right_one_still_enters() -> None:
+    async def storm() -> tuple[list[int], int, int]:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app(PaperWorkspace())), base_url=BASE) as client:
+            wrong = [(await client.post("/login", data={"token": f"guess-{n}"})).status_code for n in range(30)]
+            right = (await client.get("/api/status", headers=bearer(Role.OWNER))).status_code
+            again = (await client.post("/login", data={"token": "guess"})).status_code
+            return wrong, right, again
+
+    wrong, right, again = asyncio.run(storm())
+    assert (wrong[0], wrong[-1], right, again) == (401, 429, 200, 401)
+
+
+def test_a_login_gives_a_cookie_that_scripts_and_other_sites_cannot_use() -> None:
+    answered = ask("POST", "/login", data={"token": " owner-token\n"})
+    assert (answered.status_code, answered.headers["location"]) == (303, "/")
+    cookie = answered.headers["set-cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=strict" in cookie
+    assert "owner-token" not in cookie
+    page = ask("GET", "/", headers={"cookie": cookie.partition(";")[0]})
+    assert page.status_code == 200
+
+
+def test_a_session_ends_with_its_token() -> None:
+    class Rotated(PaperWorkspace):
+        def tokens(self) -> dict[str, Role]:
+            return {"another": Role.OWNER}
+
+    headers = {"cookie": f"{COOKIE}={session_of('owner-token')}"}
+    assert ask("GET", "/api/status", headers=headers).status_code == 200
+    assert ask("GET", "/api/status", Rotated(), headers=headers).status_code == 401
+
+
+class _Tags(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+
+@pytest.mark.parametrize("workspace", [PaperWorkspace(), PaperWorkspace(fresh=True)], ids=["busy", "fresh"])
+def test_the_page_has_no_script_no_style_of_its_own_and_shows_texts_as_texts(workspace: PaperWorkspace) -> None:
+    page = ask("GET", "/", workspace, headers=bearer(Role.VIEWER)).text
+    parser = _Tags()
+    parser.feed(page)
+    assert not [tag for tag, _ in parser.tags if tag in ("script", "style", "iframe", "img", "svg", "object")]
+    assert not [name for _, attributes in parser.tags for name in attributes if name.startswith("on") or name == "style"]
+    assert all((attributes.get("href") or "/").startswith("/") for _, attributes in parser.tags)
+    assert NASTY not in page
+    if not workspace.fresh:
+        assert "&lt;script&gt;alert(" in page
+        assert "0.8431 [0.8201, 0.8662]" in page
+
+
+def test_the_api_says_what_the_command_says() -> None:
+    status = ask("GET", "/api/status", headers=bearer(Role.VIEWER)).json()
+    assert (status["champion_version"], status["release"]["phase"], status["capture_lost"]) == (1, "canary", 3)
+    assert json.loads(json.dumps(status)) == status
+
+
+def test_a_get_orders_nothing() -> None:
+    workspace = PaperWorkspace()
+    for path in paths():
+        ask("GET", path.replace("{decision}", "d-000012").replace("{name}", "flyball.css"), workspace, headers=bearer(Role.OWNER))
+    assert not workspace.calls
