@@ -7,8 +7,8 @@ What is promised: while a stream's windows are exchangeable with its calibration
 reaches c with a mean run length of at least c. Over streams the weighted average of the detectors inherits the bound; exactly when streams are judged
 on their own pasts, closely otherwise (p-values of one stream are uniform given its own past; given the pasts of all they are so only approximately; the
 simulations in the tests measure it). Windows that follow one another like neighbours (seasons, weather) are not exchangeable: that is drift, and it is
-alarmed as drift. It stops being news: later windows are ranked among the drifted ones too, so that a lasting shift raises its finding again at growing
-distances and then no more.
+alarmed as drift. An alarm is told once: the stream then begins anew, and later windows are ranked among those since the alarm alone. So a lasting shift is
+one finding, and the next one is a further move away from the reference.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ from flyball.monitoring.streams import Stream
 from flyball.monitoring.window import Window
 from flyball.records.evidence import Evidence
 from flyball.records.findings import Finding, FindingKind
-from flyball.stats import distances, edetector, multiple
+from flyball.stats import conformal, distances, edetector, multiple
 
 REMEMBERED = 200
 """Window scores kept per stream. Beyond it the oldest go, and independence of the p-values is approximate."""
@@ -41,10 +41,10 @@ class StreamState(msgspec.Struct, frozen=True, kw_only=True):
 
     detectors: tuple[float, ...] = edetector.start(len(edetector.STEP_LEVELS))
     past: tuple[float, ...] = ()
-    """Scores of the windows judged so far, oldest first."""
+    """Scores of the windows judged so far, or since the last alarm; oldest first."""
     alarms: int = 0
     last_alarm: str = ""
-    """Window at whose end it last fired; the detector began anew there (the alarm counts as told)."""
+    """Window at whose end it last fired. From there on the detector and what is normal began anew: the reference's calibration no longer counts."""
 
 
 class DriftState(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,7 +97,8 @@ def weights_of(reference: Reference) -> dict[str, float]:
 
 def _step(stream: Stream, state: StreamState, profile: Profile, window: Window) -> StreamState:
     observed = streams.score(stream, profile.counts[stream.name])
-    p = streams.p_value(stream, state.past, observed, window.id)
+    normal = state.past if state.alarms else stream.calibration + state.past
+    p = conformal.conformal_p(normal, observed, conformal.digest_uniform(window.id, stream.role, stream.name))
     bets = edetector.advance(state.detectors, edetector.step_bets(p), SHARE)
     detectors = tuple(float(f"{value:.8g}") for value in bets)  # short in the ledger; the same in every replay
     return msgspec.structs.replace(state, detectors=detectors, past=(*state.past, observed)[-REMEMBERED:])
@@ -105,7 +106,7 @@ def _step(stream: Stream, state: StreamState, profile: Profile, window: Window) 
 
 def _acknowledged(state: StreamState, window: Window) -> StreamState:
     fresh = edetector.start(len(state.detectors))
-    return msgspec.structs.replace(state, detectors=fresh, alarms=state.alarms + 1, last_alarm=window.id)
+    return msgspec.structs.replace(state, detectors=fresh, past=(), alarms=state.alarms + 1, last_alarm=window.id)
 
 
 def _finding(stream: Stream, profile: Profile, window: Window, reached: float, context: tuple[int, MonitorPolicy]) -> Finding:

@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from flyball.stats import conformal, distances
+from flyball.stats import distances
 
 QUANTILE_BINS = 16
 """Equal-probability bins of a number: with 1,000 rows some 60 rows a bin, enough for a shift of half a standard deviation to show."""
@@ -155,8 +155,3 @@ def score(stream: Stream, counts: ArrayLike) -> float:
         return 0.0
     expected = stream.spread + distances.js_sampling_noise(stream.counts, total)
     return float(f"{distances.js_divergence(stream.counts, counts) / expected:.5g}")
-
-
-def p_value(stream: Stream, past: tuple[float, ...], observed: float, window: str) -> float:
-    """Conformal, among the calibration windows and those since."""
-    return conformal.conformal_p(stream.calibration + past, observed, conformal.digest_uniform(window, stream.role, stream.name))

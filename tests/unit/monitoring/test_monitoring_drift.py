@@ -31,7 +31,7 @@ def test_without_drift_alarms_stay_within_the_budget_for_windows_of_every_size()
         alarms += sum(bool(findings) for findings in found)
         windows += len(found)
     assert alarms / windows <= 1 / POLICY.drift_run_length + 2 * np.sqrt(1 / POLICY.drift_run_length / windows)
-    # measured over 1,440 windows: 4 alarms, 1 in 360
+    # measured over 2,880 windows: 6 alarms, 1 in 480
 
 
 @pytest.mark.parametrize(("shift", "moved"), [({"warmer": 0.5}, "temp"), ({"more_a": 0.1}, "carrier")])
@@ -43,7 +43,7 @@ def test_a_shift_in_windows_of_a_thousand_rows_is_found_within_days(shift, moved
         found, _ = live(reference, (rows(rng, 1000, **shift)[:2] for _ in range(12)), state=state)
         delays.append(next(i for i, findings in enumerate(found, start=1) if any(f.subject == moved for f in findings)))
     assert max(delays) <= 8
-    assert np.median(delays) <= 4  # measured over 12 runs after ten quiet windows, 40 calibration windows: 3, at most 5
+    assert np.median(delays) <= 4  # measured over 12 runs with 40 calibration windows: 3, at most 4; with 10 of them 5, at most 7
 
 
 def test_a_shift_is_found_alike_in_small_and_large_windows_and_its_effect_is_told():
@@ -60,13 +60,15 @@ def test_a_shift_is_found_alike_in_small_and_large_windows_and_its_effect_is_tol
     assert "in the reference" in finding.words
 
 
-def test_a_lasting_shift_is_not_news_at_every_window():
+def test_a_lasting_shift_is_told_once_and_a_further_one_again():
     rng = np.random.default_rng(24)
-    found, state = live(watched(rng), (rows(rng, 1000, warmer=1.0)[:2] for _ in range(60)))
+    shifts = [1.0] * 50 + [2.0] * 30
+    found, state = live(watched(rng), (rows(rng, 1000, warmer=shift)[:2] for shift in shifts))
     raised = [number for number, findings in enumerate(found) if any(f.subject == "temp" for f in findings)]
-    assert 1 <= len(raised) <= 8
-    assert state.streams["temp"].alarms == len(raised)
-    assert max(raised) < 50
+    assert len(raised) == 2
+    assert raised[0] < 15
+    assert 50 <= raised[1] < 65
+    assert state.streams["temp"].alarms == 2
 
 
 def test_windows_that_follow_one_another_like_weather_alarm_and_that_is_said():
@@ -83,7 +85,9 @@ def test_windows_that_follow_one_another_like_weather_alarm_and_that_is_said():
             found, _ = live(reference, (rows(rng, 300, warmer=z)[:2] for z in walk))
             alarms += sum(bool(findings) for findings in found)
         per_window[rho] = alarms
-    assert per_window[0.8] > 0
+    assert (
+        per_window[0.8] > 2 * per_window[0.0]
+    )  # measured over 2,400 windows (spread 0.2, five features): 1 in 20, independent days 1 in 800
 
 
 def test_the_predictions_hold_a_fifth_of_the_budget_at_least():
