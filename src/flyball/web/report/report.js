@@ -50,7 +50,8 @@
   }
 
   function champions(narrow) {
-    const promoted = report.releases.filter((release) => release.promoted_at);
+    // The first version is released before the year begins: its line would stand beside the picture.
+    const promoted = report.releases.filter((release) => release.promoted_at && atMoment(release.promoted_at) > atMoment(report.since));
     const undone = report.releases.filter((release) => release.outcome === "rolled_back");
     // What was undone is named below its line: it often stands close to the promotion before it.
     const line = (time, mark, shade, position) => ({ xAxis: atMoment(time), lineStyle: { color: shade }, label: { formatter: mark, color: shade, position } });
