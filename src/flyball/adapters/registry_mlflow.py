@@ -1,0 +1,234 @@
+"""Runs, models and versions in MLflow: embedded on SQLite, or a server by URL."""
+
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlparse
+
+import msgspec
+
+from flyball.adapters.durable_files import make_directory_durably
+from flyball.adapters.packages import verify_package
+from flyball.adapters.quiet_mlflow import quiet
+from flyball.errors import ArtifactDamaged, FlyballError, NotFound, StoreUnavailable, TrackingFailed
+from flyball.records import codec
+from flyball.records.unit import Format, Lineage, Manifest, Version
+
+RUN_KEY, MANIFEST, FORMAT, CREATED, LINEAGE, METRICS = (
+    f"flyball.{name}" for name in ("run_key", "manifest", "format", "created_at", "lineage", "metrics")
+)
+UPLOADED = "flyball.uploaded"
+"""On a run whose package is there in whole: a kill before it lets the upload begin anew."""
+
+PACKAGE = "package"
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LONGEST_PARAM = 6000
+"""Characters that MLflow stores of a parameter's value."""
+
+
+class MlflowRegistry:
+    """The registry's contract on MLflow 3.17. Nothing is imported or opened before it is used (1.8 s; a new database 2.5 s once).
+
+    Every create is preceded by a search for what an earlier, killed call has made, by the tag `flyball.run_key`. Calls for the same
+    model must not run at the same time: the one engine process of a project holds that.
+    """
+
+    def __init__(self, state_dir: Path, *, server_url: str | None = None) -> None:
+        """`server_url` None: `mlflow.db` and `mlartifacts/` below `state_dir`."""
+        self._state_dir = state_dir.resolve()
+        self._server_url = server_url
+
+    def register(
+        self, model: str, package: Path, lineage: Lineage, manifest: Manifest, metrics: Mapping[str, float], at: datetime
+    ) -> Version:
+        digest = codec.digest(manifest)
+        with self._translated():
+            known = self._by_run_key(model, lineage.run_key)
+            if known is not None:
+                return known
+            verify_package(package, digest)
+            run = self._run(model, lineage, at)
+            full = msgspec.structs.replace(lineage, mlflow_run=run.info.run_id)
+            self._fill(run, package, full, metrics)
+            self._make_model(model)
+            tags = {
+                RUN_KEY: lineage.run_key, MANIFEST: digest, FORMAT: manifest.format.value, CREATED: at.isoformat(),
+                LINEAGE: codec.encode(full).decode(), METRICS: codec.encode(dict(metrics)).decode(),
+            }  # fmt: skip
+            # The tags are written in one transaction with the version: it is never there without them.
+            made = self._client.create_model_version(
+                model, source=f"{run.info.artifact_uri}/{PACKAGE}/model", run_id=run.info.run_id, tags=tags
+            )
+            return _version_of(model, made)
+
+    def versions(self, model: str) -> tuple[Version, ...]:
+        with self._translated():
+            return tuple(sorted((_version_of(model, one) for one in self._search(model)), key=lambda version: version.number))
+
+    def fetch(self, model: str, number: int) -> Path:
+        with self._translated():
+            version = next((one for one in self.versions(model) if one.number == number), None)
+            if version is None:
+                raise NotFound(f"the model {model!r} has no version {number}")
+            package = self._local(version)
+        verify_package(package, version.manifest_digest)
+        return package
+
+    def mark(self, model: str, number: int, alias: str) -> None:
+        with self._translated():
+            self._client.set_registered_model_alias(model, alias, str(number))
+
+    @cached_property
+    def _client(self) -> Any:
+        from mlflow.tracking import MlflowClient
+
+        self._state_dir.mkdir(parents=True, exist_ok=True)
+        uri = self._server_url or f"sqlite:///{self._state_dir / 'mlflow.db'}"
+        return MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        with quiet():
+            from mlflow.exceptions import MlflowException
+            from requests.exceptions import RequestException
+            from sqlalchemy.exc import SQLAlchemyError
+
+            try:
+                yield
+            except FlyballError:
+                raise
+            except MlflowException as error:
+                if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                    raise NotFound(_first_line(error)) from error
+                raise TrackingFailed(f"MLflow refused: {_first_line(error)}", next_step=self._where) from error
+            except RequestException as error:
+                raise TrackingFailed(f"MLflow cannot be reached: {type(error).__name__}", next_step=self._where) from error
+            except (SQLAlchemyError, OSError) as error:
+                raise StoreUnavailable(f"MLflow's store cannot be used: {_first_line(error)}", next_step=self._where) from error
+
+    @property
+    def _where(self) -> str:
+        return f"is the server at {self._server_url} up?" if self._server_url else f"look at {self._state_dir / 'mlflow.db'}"
+
+    def _experiment(self, model: str) -> str:
+        found = self._client.get_experiment_by_name(model)
+        if found is not None:
+            return str(found.experiment_id)
+        place = None if self._server_url else (self._state_dir / "mlartifacts").as_uri()
+        return str(self._client.create_experiment(model, artifact_location=place))
+
+    def _run(self, model: str, lineage: Lineage, at: datetime) -> Any:
+        """The run of this key: made by an earlier call, or now."""
+        experiment = self._experiment(model)
+        found = self._client.search_runs([experiment], filter_string=f"tags.`{RUN_KEY}` = '{lineage.run_key}'", max_results=1)
+        if found:
+            return found[0]
+        return self._client.create_run(
+            experiment, start_time=_milliseconds(at), run_name=f"{model}-{lineage.run_key[:8]}", tags={RUN_KEY: lineage.run_key}
+        )
+
+    def _fill(self, run: Any, package: Path, lineage: Lineage, metrics: Mapping[str, float]) -> None:
+        """Metrics, parameters, tags and files. Written again after a kill, to the same effect; not at all once it is complete."""
+        from mlflow.entities import Metric, Param, RunTag
+
+        if run.data.tags.get(UPLOADED) == "yes":
+            return
+        run_id = run.info.run_id
+        at = run.info.start_time
+        tags = {
+            "mlflow.source.git.commit": lineage.git_commit or "", "flyball.git_dirty": str(lineage.git_dirty).lower(),
+            "flyball.code": lineage.code_digest, "flyball.environment": lineage.environment_digest, "flyball.seed": str(lineage.seed),
+            "flyball.snapshot": f"{lineage.snapshot.table}@{lineage.snapshot.version}", "flyball.content": lineage.snapshot.content_digest,
+        }  # fmt: skip
+        self._client.log_batch(
+            run_id,
+            metrics=[Metric(name, value, at, 0) for name, value in metrics.items()],
+            params=[Param(name, value) for name, value in _flat(lineage.parameters)],
+            tags=[RunTag(name, value) for name, value in tags.items() if value],
+        )
+        self._client.log_artifacts(run_id, str(package), PACKAGE)
+        self._client.set_terminated(run_id, "FINISHED", end_time=at)
+        self._client.set_tag(run_id, UPLOADED, "yes")  # last: it says that nothing is left to do
+
+    def _make_model(self, model: str) -> None:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self._client.create_registered_model(model)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+
+    def _by_run_key(self, model: str, run_key: str) -> Version | None:
+        found = [_version_of(model, one) for one in self._search(model)]
+        return next((version for version in found if version.lineage.run_key == run_key), None)
+
+    def _search(self, model: str) -> list[Any]:
+        """Flyball's versions of a model; those that people registered by hand carry no lineage and are theirs."""
+        found: list[Any] = []
+        token: str | None = None
+        while True:
+            page = self._client.search_model_versions(f"name='{model}'", max_results=200, page_token=token)
+            found += [one for one in page if LINEAGE in one.tags]
+            token = page.token
+            if not token:
+                return found
+
+    def _local(self, version: Version) -> Path:
+        """Where the package lies; from a server it is copied once, by its digest."""
+        run = self._client.get_run(version.lineage.mlflow_run)
+        place = urlparse(run.info.artifact_uri)
+        if place.scheme in ("", "file"):
+            return Path(unquote(place.path)) / PACKAGE
+        target = self._state_dir / "packages" / version.manifest_digest[:16]
+        if target.is_dir():
+            try:
+                verify_package(target, version.manifest_digest)
+            except (ArtifactDamaged, NotFound):
+                shutil.rmtree(target)  # only a copy: fetched anew
+        if not target.is_dir():
+            make_directory_durably(target, self._download(version))
+        return target
+
+    def _download(self, version: Version) -> Callable[[Path], None]:
+        def fill(directory: Path) -> None:
+            got = Path(self._client.download_artifacts(version.lineage.mlflow_run, PACKAGE, str(directory)))
+            for item in got.iterdir():
+                item.rename(directory / item.name)
+            got.rmdir()
+
+        return fill
+
+
+def _version_of(model: str, one: Any) -> Version:
+    tags = one.tags
+    try:
+        return Version(
+            model=model, number=int(one.version), manifest_digest=tags[MANIFEST], format=Format(tags[FORMAT]),
+            created_at=datetime.fromisoformat(tags[CREATED]), lineage=codec.decode(tags[LINEAGE].encode(), Lineage),
+            metrics=codec.decode(tags[METRICS].encode(), dict[str, float]),
+        )  # fmt: skip
+    except (KeyError, ValueError, msgspec.MsgspecError) as error:
+        raise ArtifactDamaged(f"the tags of {model} version {one.version} in MLflow were changed: {error}") from error
+
+
+def _flat(parameters: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """`{model: {depth: 3}}` → `model.depth`, as MLflow's table shows them."""
+    for name, value in parameters.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", str(value)[:_LONGEST_PARAM]
+
+
+def _milliseconds(at: datetime) -> int:
+    return (at - _EPOCH) // timedelta(milliseconds=1)
+
+
+def _first_line(error: object) -> str:
+    return (str(error).strip().splitlines() or [""])[0][:300]

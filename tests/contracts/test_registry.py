@@ -1,0 +1,144 @@
+"""What every registry keeps to: MLflow and the one in memory."""
+
+import json
+import shutil
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from flyball.adapters.packages import MANIFEST, make_manifest
+from flyball.adapters.registry_memory import MemoryRegistry
+from flyball.adapters.registry_mlflow import MlflowRegistry
+from flyball.control.ports import Registry
+from flyball.errors import ArtifactDamaged, NotFound
+from flyball.records import codec
+from flyball.records.unit import Lineage, Manifest, SnapshotRef, Version
+
+AT = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+
+SNAPSHOT = SnapshotRef(table="shop", version=0, content_digest="c" * 64, schema_digest="d" * 64, rows=100, since=AT, until=AT)
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """MLflow takes two seconds to make its tables: once for all tests."""
+    state = tmp_path_factory.mktemp("mlflow")
+    assert MlflowRegistry(state).versions("shop") == ()
+    return state / "mlflow.db"
+
+
+@pytest.fixture
+def state(tmp_path: Path, empty_database: Path) -> Path:
+    (tmp_path / "state").mkdir()
+    shutil.copy(empty_database, tmp_path / "state" / "mlflow.db")
+    return tmp_path / "state"
+
+
+@pytest.fixture(params=[MemoryRegistry, MlflowRegistry])
+def registry(request: pytest.FixtureRequest, state: Path) -> Registry:
+    return request.param(state)
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Callable[[str], tuple[Path, Manifest]]:
+    def make(content: str = "tree") -> tuple[Path, Manifest]:
+        root = tmp_path / f"package-{content}"
+        (root / "model").mkdir(parents=True)
+        (root / "model" / "model.lgb").write_text(content)
+        (root / "signature.json").write_text("{}")
+        manifest = make_manifest(root, "lightgbm")
+        (root / MANIFEST).write_bytes(codec.encode(manifest))
+        return root, manifest
+
+    return make
+
+
+def lineage(run_key: str = "k" * 64) -> Lineage:
+    return Lineage(
+        run_key=run_key, mlflow_run="", git_commit=None, git_dirty=False, code_digest="a" * 64, environment_digest="b" * 64,
+        snapshot=SNAPSHOT, parameters={"depth": 3, "sampling": {"rows": 0.5}}, seed=1,
+    )  # fmt: skip
+
+
+def register(registry: Registry, made: tuple[Path, Manifest], run_key: str = "k" * 64, at: datetime = AT) -> Version:
+    return registry.register("shop", made[0], lineage(run_key), made[1], {"roc_auc": 0.75, "log_loss": 0.5}, at)
+
+
+def test_a_version_says_what_it_was_registered_with(registry: Registry, package: Callable) -> None:
+    made = package("tree")
+    version = register(registry, made)
+    assert (version.model, version.number, version.format) == ("shop", 1, "lightgbm")
+    assert version.manifest_digest == codec.digest(made[1])
+    assert version.created_at == AT
+    assert version.metrics == {"roc_auc": 0.75, "log_loss": 0.5}
+    assert version.lineage.mlflow_run
+    assert version.lineage.parameters == {"depth": 3, "sampling": {"rows": 0.5}}
+    assert registry.versions("shop") == (version,)
+    assert registry.versions("nothing") == ()
+
+
+def test_the_same_run_is_registered_once(registry: Registry, package: Callable) -> None:
+    made = package("tree")
+    first = register(registry, made)
+    again = register(registry, package("other"), at=datetime(2027, 1, 1, tzinfo=UTC))
+    assert again == first
+    assert len(registry.versions("shop")) == 1
+
+
+def test_another_run_is_the_next_version(registry: Registry, package: Callable) -> None:
+    first = register(registry, package("tree"))
+    second = register(registry, package("other"), "l" * 64)
+    assert [version.number for version in registry.versions("shop")] == [first.number, second.number] == [1, 2]
+
+
+def test_fetched_bytes_are_those_that_were_registered(registry: Registry, package: Callable) -> None:
+    register(registry, package("tree"))
+    fetched = registry.fetch("shop", 1)
+    assert (fetched / "model" / "model.lgb").read_text() == "tree"
+    assert fetched == registry.fetch("shop", 1)
+
+
+@pytest.mark.parametrize("damage", ["flip", "remove", "add", "manifest"])
+def test_damaged_bytes_are_never_fetched(registry: Registry, package: Callable, damage: str) -> None:
+    register(registry, package("tree"))
+    fetched = registry.fetch("shop", 1)
+    if damage == "flip":
+        (fetched / "model" / "model.lgb").write_text("Tree")
+    elif damage == "remove":
+        (fetched / "signature.json").unlink()
+    elif damage == "add":
+        (fetched / "model" / "code.py").write_text("")
+    else:
+        manifest = json.loads((fetched / MANIFEST).read_bytes())
+        del manifest["files"]["signature.json"]
+        (fetched / "signature.json").unlink()
+        (fetched / MANIFEST).write_bytes(codec.encode(manifest))
+    with pytest.raises(ArtifactDamaged):
+        registry.fetch("shop", 1)
+
+
+def test_damaged_bytes_are_never_registered(registry: Registry, package: Callable) -> None:
+    made = package("tree")
+    (made[0] / "signature.json").write_text("{ }")
+    with pytest.raises(ArtifactDamaged):
+        register(registry, made)
+    assert registry.versions("shop") == ()
+
+
+def test_what_is_not_there_is_not_found(registry: Registry, package: Callable) -> None:
+    with pytest.raises(NotFound):
+        registry.fetch("shop", 1)
+    register(registry, package("tree"))
+    with pytest.raises(NotFound):
+        registry.fetch("shop", 2)
+    with pytest.raises(NotFound):
+        registry.mark("shop", 2, "champion")
+
+
+def test_an_alias_can_be_set_again(registry: Registry, package: Callable) -> None:
+    register(registry, package("tree"))
+    register(registry, package("other"), "l" * 64)
+    for number in (1, 1, 2):
+        registry.mark("shop", number, "champion")

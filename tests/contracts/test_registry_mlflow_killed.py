@@ -1,0 +1,77 @@
+"""A registration in MLflow that is cut off anywhere is completed by the next one, with nothing there twice."""
+
+from pathlib import Path
+
+import pytest
+from test_registry import AT, empty_database, lineage, package, register, state  # noqa: F401
+
+from flyball.adapters.registry_mlflow import PACKAGE, MlflowRegistry
+
+CALLS = (
+    "create_experiment", "create_run", "log_batch", "log_artifacts", "set_tag", "set_terminated",
+    "create_registered_model", "create_model_version",
+)  # fmt: skip
+
+
+class Killed(BaseException):
+    """Stands for kill -9: nothing that runs afterwards in this process may tidy up."""
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("call", CALLS)
+def test_a_kill_around_any_call_leaves_nothing_twice(state: Path, package, call: str, moment: str, monkeypatch) -> None:  # noqa: F811
+    made = package("tree")
+    first = MlflowRegistry(state)
+    real = getattr(first._client, call)
+
+    def cut(*arguments: object, **named: object) -> object:
+        if moment == "after":
+            real(*arguments, **named)
+        raise Killed
+
+    monkeypatch.setattr(first._client, call, cut, raising=True)
+    with pytest.raises(Killed):
+        register(first, made)
+    monkeypatch.undo()
+    second = MlflowRegistry(state)
+    version = register(second, made)
+    assert version.number == 1
+    assert second.versions("shop") == (version,)
+    assert (second.fetch("shop", 1) / "model" / "model.lgb").read_text() == "tree"
+    experiment = second._client.get_experiment_by_name("shop")
+    runs = second._client.search_runs([experiment.experiment_id])
+    assert len(runs) == 1
+    run = runs[0]
+    assert run.info.status == "FINISHED"
+    assert run.data.metrics == {"roc_auc": 0.75, "log_loss": 0.5}
+    assert run.data.params == {"depth": "3", "sampling.rows": "0.5"}
+    assert [item.path for item in second._client.list_artifacts(run.info.run_id)] == [PACKAGE]
+
+
+def test_a_half_uploaded_package_is_uploaded_anew(state: Path, package, monkeypatch) -> None:  # noqa: F811
+    made = package("tree")
+    first = MlflowRegistry(state)
+
+    def half(run_id: str, *_: object) -> None:
+        place = Path(first._client.get_run(run_id).info.artifact_uri.removeprefix("file://")) / PACKAGE
+        place.mkdir(parents=True)
+        (place / "signature.json").write_text("{")
+        raise Killed
+
+    monkeypatch.setattr(first._client, "log_artifacts", half)
+    with pytest.raises(Killed):
+        register(first, made)
+    second = MlflowRegistry(state)
+    register(second, made)
+    assert (second.fetch("shop", 1) / "signature.json").read_text() == "{}"
+
+
+def test_people_can_load_it_by_its_alias(state: Path, package) -> None:  # noqa: F811
+    registry = MlflowRegistry(state)
+    version = register(registry, package("tree"))
+    registry.mark("shop", version.number, "champion")
+    found = registry._client.get_model_version_by_alias("shop", "champion")
+    assert found.source.endswith(f"{PACKAGE}/model")
+    assert found.run_id == version.lineage.mlflow_run
+    assert lineage().run_key == version.lineage.run_key
+    assert version.created_at == AT
