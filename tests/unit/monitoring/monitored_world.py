@@ -42,10 +42,11 @@ def rows(rng, n, *, warmer=0.0, more_a=0.0, worse=0.0):
     return columns, p[:, None], labels
 
 
-def watched(rng, *, days=40, n=600):
-    """A reference of so many days with 0.5 to 1.5 n rows each; the last fifth is the holdout."""
+def watched(rng, *, days=40, n=600, warmer=0.0):
+    """A reference of so many days with 0.5 to 1.5 n rows each; the last fifth is the holdout. `warmer`: of all days, or of each."""
     sizes = rng.integers(n // 2, n + n // 2, days)
-    columns, scores, labels = rows(rng, int(sizes.sum()))
+    shift = np.repeat(np.broadcast_to(warmer, days), sizes)
+    columns, scores, labels = rows(rng, int(sizes.sum()), warmer=shift)
     times = np.repeat(np.arange(days), sizes) * DAY_US
     late = times >= 0.8 * days * DAY_US
     holdout = reference.HoldoutScores(scores[late], (scores[late, 0] - labels[late]) ** 2, times[late])
