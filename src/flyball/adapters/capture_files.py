@@ -1,0 +1,125 @@
+"""Reads the segments that gateways wrote."""
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+import msgspec
+
+from flyball.capture.framing import MAGIC, unframe
+from flyball.errors import StoreUnavailable
+from flyball.records.captured import Captured
+from flyball.records.routing import GatewayReport
+
+CHUNK_BYTES = 8 * 1024 * 1024
+"""Read at once of one segment, unless a single frame is longer."""
+READ_BYTES = 64 * 1024 * 1024
+"""Read by one call over all segments: what is left comes with the next call, so memory is bounded however far behind the reader is."""
+
+
+class CaptureDamage(msgspec.Struct, frozen=True, kw_only=True):
+    """The rest of a segment that cannot be read: a frame whose checksum or length is wrong, and all behind it."""
+
+    segment: str
+    offset: int
+    bytes: int
+
+
+class CaptureFiles:
+    """`DIR/capture/*.seg`. A cursor's entry is the offset of the first byte that was not read; of a damaged segment, its size.
+
+    `on_damage` is told of each damaged segment once by this reader; `damaged()` lists them.
+    """
+
+    def __init__(
+        self,
+        state_dir: Path,
+        reports: Callable[[], Iterable[GatewayReport]] = tuple,
+        on_damage: Callable[[CaptureDamage], None] | None = None,
+    ) -> None:
+        """`reports`: what gateways said last of themselves, for `lost`."""
+        self._directory = state_dir / "capture"
+        self._reports = reports
+        self._on_damage = on_damage
+        self._decoder = msgspec.msgpack.Decoder(Captured)
+        self._damaged: dict[str, CaptureDamage] = {}
+        self._lost: dict[tuple[str, int], int] = {}
+
+    def read(self, cursor: Mapping[str, int]) -> tuple[tuple[Captured, ...], dict[str, int]]:
+        found: list[Captured] = []
+        following, budget = dict(cursor), READ_BYTES
+        try:
+            segments = sorted(self._directory.glob("*.seg"), key=_order)
+            for path in segments:
+                if budget <= 0:
+                    break
+                size, start = path.stat().st_size, following.get(path.name, 0)
+                if start < size:
+                    end = self._segment(path, start, min(size, start + budget), found)
+                    budget -= end - start
+                    following[path.name] = end
+        except OSError as error:
+            raise StoreUnavailable(f"captured records cannot be read: {error}", next_step="look at the disk") from error
+        return tuple(found), following
+
+    def lost(self) -> int:
+        """The sum over workers that are known to this reader; each counts from its own start, so a restarted one is another."""
+        for report in self._reports():
+            if report.capture_lost:
+                self._lost[report.worker, report.pid] = report.capture_lost
+        return sum(self._lost.values())
+
+    def damaged(self) -> tuple[CaptureDamage, ...]:
+        return tuple(self._damaged[name] for name in sorted(self._damaged))
+
+    def _segment(self, path: Path, start: int, until: int, found: list[Captured]) -> int:
+        """Read complete frames from `start`, at most to `until` or one frame beyond it; returns where to go on."""
+        at, want = start, CHUNK_BYTES
+        with path.open("rb") as file:
+            while at < until:
+                file.seek(at)
+                data = file.read(want)
+                seen = unframe(data)
+                whole = self._decode(seen.payloads, found)
+                if seen.damaged or whole < len(seen.payloads) or _no_magic(at, data):
+                    return self._skip(path, at + _length(seen.payloads[:whole], data, at), file.seek(0, 2))
+                at += seen.consumed
+                if seen.consumed:
+                    want = CHUNK_BYTES
+                elif len(data) < want:
+                    break  # a torn tail: left for later
+                else:
+                    want *= 4  # one frame is longer than the chunk
+        return at
+
+    def _decode(self, payloads: list[bytes], found: list[Captured]) -> int:
+        """How many could be read, from the first on."""
+        for number, payload in enumerate(payloads):
+            try:
+                found.append(self._decoder.decode(payload))
+            except msgspec.DecodeError:
+                return number
+        return len(payloads)
+
+    def _skip(self, path: Path, offset: int, size: int) -> int:
+        damage = CaptureDamage(segment=path.name, offset=offset, bytes=size - offset)
+        if path.name not in self._damaged and self._on_damage is not None:
+            self._on_damage(damage)
+        self._damaged[path.name] = damage
+        return size
+
+
+def _order(path: Path) -> tuple[str, int, str]:
+    """`<worker>-<started_us>-<number>.seg`: oldest first, whatever the length of the worker's name."""
+    worker, _, rest = path.stem.partition("-")
+    started = rest.partition("-")[0]
+    return worker, int(started) if started.isdigit() else 0, path.stem
+
+
+def _no_magic(at: int, data: bytes) -> bool:
+    return at == 0 and len(data) >= len(MAGIC) and not data.startswith(MAGIC)
+
+
+def _length(payloads: list[bytes], data: bytes, at: int) -> int:
+    """Bytes of the frames of `payloads`, with the magic at the beginning of a segment."""
+    head = len(MAGIC) if at == 0 and data.startswith(MAGIC) else 0
+    return head + sum(8 + len(payload) for payload in payloads)

@@ -1,0 +1,47 @@
+"""One process runs the ticks of a project: a lock that the kernel frees when its holder dies."""
+
+import fcntl
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from flyball.errors import EngineBusy, StoreUnavailable
+
+
+class EngineLock:
+    """`with EngineLock(DIR):` raises EngineBusy naming the process that holds it. The file stays: deleting it would let two hold "the" lock."""
+
+    def __init__(self, state_dir: Path) -> None:
+        self._path = state_dir / "engine.lock"
+        self._descriptor: int | None = None
+
+    def acquire(self) -> None:
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise StoreUnavailable(f"{self._path}: {error.strerror or error}") from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip() or "unknown"
+            os.close(descriptor)
+            raise EngineBusy(
+                f"process {holder} runs the ticks of this project already", next_step="use it, or end it with `flyball down`"
+            ) from None
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        self._descriptor = descriptor
+
+    def release(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def __enter__(self) -> Self:
+        self.acquire()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.release()

@@ -1,0 +1,44 @@
+"""Runs a job's steps at once, in this process: for examples and simulations."""
+
+from collections.abc import Callable, Sequence
+
+from flyball.control.ports import JobReport, StepRequest
+from flyball.errors import FlyballError
+from flyball.records.jobs import Progress, StepResult
+
+Run = Callable[[StepRequest, Callable[[Progress], None]], Sequence[StepResult]]
+"""Does the steps, telling its progress; raises a FlyballError when the user must act."""
+
+
+class MemoryExecutor:
+    """`launch` returns when the job is done. `lost_launches` names jobs whose next launch is lost, as by a kill."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._reports: dict[str, JobReport] = {}
+        self.lost_launches: set[str] = set()
+        self.launches = 0
+
+    def launch(self, request: StepRequest) -> None:
+        job_id = request.job.id
+        if self.observe(job_id).state in ("running", "done"):
+            return
+        self.launches += 1
+        if job_id in self.lost_launches:
+            self.lost_launches.discard(job_id)
+            return
+        lines: list[Progress] = []
+        self._reports[job_id] = JobReport("running", (), (), "")
+        try:
+            results = tuple(self._run(request, lines.append))
+        except FlyballError as error:
+            self._reports[job_id] = JobReport("failed", (), tuple(lines), error.message)
+        else:
+            self._reports[job_id] = JobReport("done", results, tuple(lines), "")
+
+    def observe(self, job_id: str) -> JobReport:
+        return self._reports.get(job_id, JobReport("absent", (), (), ""))
+
+    def cancel(self, job_id: str) -> None:
+        if self.observe(job_id).state == "running":
+            self._reports.pop(job_id)

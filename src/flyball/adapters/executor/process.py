@@ -1,0 +1,182 @@
+"""Runs a job's steps in a detached child that outlives this process."""
+
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import psutil
+
+from flyball.adapters.executor.directory import Child, JobDirectory
+from flyball.control.ports import JobReport, StepRequest
+from flyball.errors import NotFound, StoreUnavailable
+from flyball.spec.fields import format_duration
+
+END_SECONDS = 5.0
+"""A killed process is gone within milliseconds; longer means that it hangs in the kernel, and its lock with it."""
+SAME_START_SECONDS = 2.0
+"""The kernel's start times are relative to a boot time that is corrected now and then; a number is not used again so soon."""
+STEP_CHILD = (sys.executable, "-m", "flyball", "step-child")
+
+
+class ProcessExecutor:
+    """`command` and the job's directory are the child's arguments. `now` is real time: a time limit is for real work."""
+
+    def __init__(self, state_dir: Path, now: Callable[[], datetime], command: Sequence[str] = STEP_CHILD) -> None:
+        self._jobs = state_dir / "jobs"
+        self._now = now
+        self._command = tuple(command)
+        self._children: dict[str, int] = {}
+        """Process ids of children of this very process: only their parent can reap them."""
+
+    def launch(self, request: StepRequest) -> None:
+        job = self._directory(request.job.id)
+        if job.results() is not None:
+            return
+        try:
+            job.path.mkdir(parents=True, exist_ok=True)
+            lock = _take(job.path / "lock")
+            if lock is None and job.error() is not None:
+                self.cancel(request.job.id)  # it has told that it failed: only the end of its process is missing
+                lock = _take(job.path / "lock")
+        except OSError as error:
+            raise StoreUnavailable(f"{job.path}: {error.strerror or error}") from error
+        if lock is None:
+            return  # a child lives
+        try:
+            job.forget_error()
+            job.write_request(request)
+            self._start(request, job, lock)
+        except OSError as error:
+            raise StoreUnavailable(f"{job.path}: {error.strerror or error}") from error
+        finally:
+            os.close(lock)  # the child has it now: the lock is of the open file, which it inherited
+
+    def observe(self, job_id: str) -> JobReport:
+        job = self._directory(job_id)
+        self._reap(job_id)
+        results, error = job.results(), job.error()
+        if results is not None:
+            return JobReport("done", results, job.progress_so_far(), "")
+        if error is None and _held(job.path / "lock"):
+            error = self._beyond_limit(job_id, job)
+            if error is None:
+                return JobReport("running", job.results_so_far(), job.progress_so_far(), "")
+        if (results := job.results()) is not None:  # it finished between the two looks
+            return JobReport("done", results, job.progress_so_far(), "")
+        if error is None:
+            error = job.error()
+        return JobReport("absent" if error is None else "failed", job.results_so_far(), job.progress_so_far(), error or "")
+
+    def cancel(self, job_id: str) -> None:
+        job = self._directory(job_id)
+        child = job.child()
+        if child is not None:
+            _end(child)
+        pause, deadline = threading.Event(), time.monotonic() + END_SECONDS
+        while _held(job.path / "lock"):
+            self._reap(job_id)
+            if time.monotonic() > deadline:
+                raise StoreUnavailable(
+                    f"job {job_id} does not end", next_step=f"end process {child.pid if child else '?'} by hand"
+                )
+            pause.wait(0.02)
+        self._reap(job_id)
+
+    def _start(self, request: StepRequest, job: JobDirectory, lock: int) -> None:
+        with (job.path / "log").open("ab") as log:
+            process = subprocess.Popen(
+                [*self._command, str(job.path)],
+                cwd=request.project_dir,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                pass_fds=(lock,),
+            )
+        process.returncode = 0  # detached: it may outlive this object, and `_reap` waits for it
+        self._children[request.job.id] = process.pid
+        with suppress(psutil.Error):  # it has ended already; what it left says how
+            job.write_child(psutil.Process(process.pid))
+
+    def _beyond_limit(self, job_id: str, job: JobDirectory) -> str | None:
+        """Ends a child that has run for too long; what to tell the user, None: it may go on."""
+        child = job.child()
+        if child is None:
+            return None
+        limit, seconds = job.request().spec.train.time_limit, self._now().timestamp() - child.started
+        if seconds <= limit.total_seconds():
+            return None
+        self.cancel(job_id)
+        if job.results() is not None:
+            return None
+        ran = format_duration(timedelta(seconds=round(seconds)))
+        words = f"The run was ended after {ran}. Expected: {format_duration(limit)} at most. Next: raise train.time_limit, or train on less."
+        job.fail(words)
+        return words
+
+    def _reap(self, job_id: str) -> None:
+        pid = self._children.get(job_id)
+        if pid is None:
+            return
+        try:
+            ended = os.waitpid(pid, os.WNOHANG)[0] == pid
+        except ChildProcessError:
+            ended = True
+        if ended:
+            del self._children[job_id]
+
+    def _directory(self, job_id: str) -> JobDirectory:
+        if not job_id or not all(letter.isalnum() or letter in "-_" for letter in job_id):
+            raise NotFound(f"no job has the id {job_id!r}")
+        return JobDirectory(self._jobs / job_id)
+
+
+def _take(path: Path) -> int | None:
+    """The lock, or None when a living child holds it."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def _held(path: Path) -> bool:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    else:
+        return False
+    finally:
+        os.close(descriptor)
+
+
+def _end(child: Child) -> None:
+    """SIGKILL at once: the steps survive it by design, and a trainer inside native code hears nothing else."""
+    try:
+        process = psutil.Process(child.pid)
+        if abs(process.create_time() - child.started) > SAME_START_SECONDS:
+            return  # the number went to another process
+        family = [process, *process.children(recursive=True)]
+    except psutil.Error:
+        # It is gone; what it forked may live on in its group, whose number nobody else gets before that is gone, too.
+        family = []
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(child.pid, signal.SIGKILL)
+    for member in family:
+        with suppress(psutil.Error):
+            member.kill()

@@ -1,0 +1,136 @@
+"""The data plane over files that gateways read and the loopback port on which each worker tells what it serves."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import httpx
+import msgspec
+
+from flyball.adapters.durable import replace_file
+from flyball.errors import Conflict, StoreUnavailable
+from flyball.records import codec
+from flyball.records.routing import GatewayReport, RoutingTable
+
+NUDGE_SECONDS = 2.0
+OBSERVE_SECONDS = 5.0
+"""A worker that loads a model answers from its event loop all the same; who is silent for longer cannot prove what it serves."""
+
+
+class Card(msgspec.Struct, frozen=True, kw_only=True):
+    """`DIR/gateways/<worker>.json`, written by each worker when it listens. Other fields are its own business."""
+
+    worker: str = ""
+    """From the file's name."""
+    pid: int
+    admin_port: int
+
+
+class HttpGateways:
+    """`workers`: how many should be there; one that is missing is reported as an error, not left out."""
+
+    def __init__(self, state_dir: Path, token: str, workers: int) -> None:
+        self._state_dir = state_dir
+        self._table = state_dir / "routing.json"
+        self._lease = state_dir / "lease"
+        self._workers = workers
+        self.seen: tuple[GatewayReport, ...] = ()
+        """The last observation, for whoever sums up what the reports say."""
+        # No proxy of the environment: these are our own workers on the loopback.
+        self._client = httpx.Client(headers={"authorization": f"Bearer {token}"}, trust_env=False)
+
+    def publish(self, table: RoutingTable) -> None:
+        """Raises Conflict when a larger revision is there, or the same one with other routes; StoreUnavailable."""
+        present = self._present()
+        if present is not None and present.revision > table.revision:
+            raise Conflict(f"the routing table has revision {present.revision}", expected=f"less than {table.revision}")
+        if present is not None and present.revision == table.revision and present.digest != table.digest:
+            raise Conflict(
+                f"revision {table.revision} of the routing table has other routes", expected="a larger revision for a change"
+            )
+        if present is None or present.revision < table.revision:
+            replace_file(self._table, codec.encode(table))
+        for worker in self._listed():
+            self._nudge(worker)
+
+    def observe(self) -> tuple[GatewayReport, ...]:
+        self.seen = self._look()
+        return self.seen
+
+    def _look(self) -> tuple[GatewayReport, ...]:
+        listed = self._listed()
+        reports = {worker.worker: self._ask(worker) for worker in listed if _alive(worker.pid)}
+        for worker in listed:
+            reports.setdefault(worker.worker, _silent(worker.worker, worker.pid, f"process {worker.pid} has ended"))
+        if not reports and not self._lease.exists():
+            return ()
+        expected = [str(number) for number in range(self._workers)]
+        for name in expected:
+            if name not in reports:
+                reports[name] = _silent(name, 0, "no such worker has started")
+        # A worker that is not expected any more (fewer are run than before) matters only while it lives.
+        return tuple(report for name, report in sorted(reports.items()) if name in expected or not report.error)
+
+    def renew_lease(self) -> None:
+        try:
+            self._lease.touch()
+        except OSError as error:
+            raise StoreUnavailable(f"{self._lease}: {error.strerror or error}") from error
+
+    def close(self) -> None:
+        self._client.close()
+
+    def _present(self) -> RoutingTable | None:
+        try:
+            return codec.decode(self._table.read_bytes(), RoutingTable)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            raise StoreUnavailable(
+                f"{self._table} cannot be read: {error}", next_step="move it away: the control process writes it anew"
+            ) from error
+
+    def _listed(self) -> Sequence[Card]:
+        found = []
+        for path in sorted((self._state_dir / "gateways").glob("*.json")):
+            try:
+                found.append(msgspec.structs.replace(codec.decode(path.read_bytes(), Card), worker=path.stem))
+            except (OSError, ValueError):
+                continue  # being replaced, or of a worker that died while writing: it is missing, and reported as such
+        return found
+
+    def _nudge(self, worker: Card) -> None:
+        # Level-triggered: the worker reads the file by itself; a nudge only makes it sooner.
+        if _alive(worker.pid):
+            try:
+                self._client.post(f"http://127.0.0.1:{worker.admin_port}/flyball/reload", timeout=NUDGE_SECONDS)
+            except httpx.HTTPError:
+                return
+
+    def _ask(self, worker: Card) -> GatewayReport:
+        try:
+            answer = self._client.get(f"http://127.0.0.1:{worker.admin_port}/flyball/served", timeout=OBSERVE_SECONDS)
+            if answer.status_code != 200:
+                return _silent(worker.worker, worker.pid, f"it answered {answer.status_code}: {answer.text[:200]}")
+            report = codec.decode(answer.content, GatewayReport)
+        except httpx.HTTPError as error:
+            return _silent(worker.worker, worker.pid, f"it does not answer: {str(error) or type(error).__name__}")
+        except ValueError as error:
+            return _silent(worker.worker, worker.pid, f"its report cannot be read: {error}")
+        if report.worker != worker.worker or report.pid != worker.pid:
+            return _silent(worker.worker, worker.pid, f"worker {report.worker} (process {report.pid}) answers on its port")
+        return report
+
+
+def _silent(worker: str, pid: int, words: str) -> GatewayReport:
+    return GatewayReport(worker=worker, pid=pid, revision=None, digest=None, error=words)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,74 @@
+"""Gateways in memory, with the faults that a simulation switches on."""
+
+from collections.abc import Callable
+
+from flyball.errors import Conflict
+from flyball.records.routing import GatewayReport, RoutingTable
+
+
+class MemoryGateways:
+    """`workers` workers that load a table at once, unless `deaf` (acknowledge and do nothing) or `unreachable` names them."""
+
+    def __init__(self, workers: int = 1) -> None:
+        self.table: RoutingTable | None = None
+        """The table on the disk."""
+        self.served: dict[str, RoutingTable | None] = {str(number): None for number in range(workers)}
+        """Worker → the table that it answers by."""
+        self.deaf: set[str] = set()
+        self.unreachable: set[str] = set()
+        self.wrong_bytes: set[str] = set()
+        """Unit ids whose loaded bytes are not those of the manifest."""
+        self.suspended = False
+        self.leases = 0
+        self.on_publish: Callable[[RoutingTable], None] | None = None
+
+    def publish(self, table: RoutingTable) -> None:
+        present = self.table
+        if present is not None and present.revision > table.revision:
+            raise Conflict(f"the routing table has revision {present.revision}", expected=f"less than {table.revision}")
+        if present is not None and present.revision == table.revision and present.digest != table.digest:
+            raise Conflict(
+                f"revision {table.revision} of the routing table has other routes", expected="a larger revision for a change"
+            )
+        self.table = table
+        if self.on_publish is not None:
+            self.on_publish(table)
+        self.look()
+
+    def look(self) -> None:
+        """Every worker that hears and lives reads the table, as it does by itself from time to time."""
+        for worker in self.served:
+            if worker not in self.deaf and worker not in self.unreachable:
+                self.served[worker] = self.table
+
+    def restart(self, worker: str) -> None:
+        """A worker that is started again reads the table from the disk, deaf or not."""
+        self.unreachable.discard(worker)
+        self.served[worker] = self.table
+
+    def observe(self) -> tuple[GatewayReport, ...]:
+        return tuple(self._report(worker, table) for worker, table in sorted(self.served.items()))
+
+    def renew_lease(self) -> None:
+        self.leases += 1
+
+    def _report(self, worker: str, table: RoutingTable | None) -> GatewayReport:
+        if worker in self.unreachable:
+            return GatewayReport(worker=worker, pid=0, revision=None, digest=None, error="it does not answer")
+        if table is None:
+            return GatewayReport(worker=worker, pid=1, revision=None, digest=None)
+        served = {
+            unit.unit.id: unit.unit.manifest_digest
+            for route in table.routes
+            for unit in (route.champion, route.canary, *route.shadows)
+            if unit is not None
+        }
+        fingerprints = {unit: "0" * 64 if unit in self.wrong_bytes else digest for unit, digest in served.items()}
+        return GatewayReport(
+            worker=worker,
+            pid=1,
+            revision=table.revision,
+            digest=table.digest,
+            fingerprints=fingerprints,
+            canary_suspended=self.suspended,
+        )

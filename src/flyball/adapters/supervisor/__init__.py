@@ -1,0 +1,8 @@
+"""The processes of a project on this machine: started, watched, restarted, ended."""
+
+from flyball.adapters.supervisor.detached import live, model_ready, start_detached
+from flyball.adapters.supervisor.gateway_process import GatewayProcess
+from flyball.adapters.supervisor.run_file import RunFile, running, stop
+from flyball.adapters.supervisor.supervise import Layout, supervise
+
+__all__ = ["GatewayProcess", "Layout", "RunFile", "live", "model_ready", "running", "start_detached", "stop", "supervise"]

@@ -1,0 +1,115 @@
+"""One process that is to run for ever."""
+
+import os
+import signal
+import subprocess
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+import psutil
+
+FIRST_WAIT_SECONDS = 0.1
+LONGEST_WAIT_SECONDS = 10.0
+HEALTHY_SECONDS = 10.0
+"""Who lived so long died of something new: the waits begin anew."""
+BUDGET, BUDGET_SECONDS = 30, 60.0
+"""More restarts than this in a minute are a machine that burns: one every half minute from then on, until a minute is quiet. Never none: a gateway
+that is not started again is an outage for certain."""
+SPENT_WAIT_SECONDS = 30.0
+
+
+class Recipe(NamedTuple):
+    """How a child is started."""
+
+    name: str
+    command: tuple[str, ...]
+    log: Path
+    descriptors: tuple[int, ...] = ()
+    """Inherited, by number."""
+    directory: Path | None = None
+
+
+class Child:
+    """A process and the history of its deaths. Times are seconds of a monotonic clock."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.recipe = recipe
+        self.process: subprocess.Popen[bytes] | None = None
+        self.deaths: list[float] = []
+        self.quick_deaths = 0
+        self.due = 0.0
+        """When it may be started next."""
+        self._started = 0.0
+
+    @property
+    def pid(self) -> int | None:
+        return self.process.pid if self.process is not None and self.process.poll() is None else None
+
+    @property
+    def burning(self) -> bool:
+        """Its budget of restarts is spent."""
+        return len(self.deaths) > BUDGET
+
+    def start(self, now: float) -> None:
+        self.recipe.log.parent.mkdir(parents=True, exist_ok=True)
+        with self.recipe.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                self.recipe.command,
+                cwd=self.recipe.directory,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                pass_fds=self.recipe.descriptors,
+                start_new_session=True,  # a Ctrl-C goes to the supervisor alone, which ends its children in order
+            )
+        self._started = now
+
+    def died(self, now: float) -> bool:
+        """Whether it has died since it was started; plans its next start then."""
+        if self.process is None or self.process.poll() is None:
+            return False
+        self.process = None
+        self.deaths = [at for at in self.deaths if now - at < BUDGET_SECONDS] + [now]
+        self.quick_deaths = 0 if now - self._started >= HEALTHY_SECONDS else self.quick_deaths + 1
+        wait = min(FIRST_WAIT_SECONDS * 2 ** min(max(self.quick_deaths - 1, 0), 10), LONGEST_WAIT_SECONDS)
+        self.due = now + (SPENT_WAIT_SECONDS if self.burning else wait)
+        return True
+
+    def ask_to_end(self) -> None:
+        if self.pid is not None:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGTERM)
+
+    def kill(self) -> None:
+        """With its descendants (model workers)."""
+        if self.pid is not None:
+            kill_family(self.pid)
+        if self.process is not None:
+            self.process.wait()
+
+
+def kill_family(pid: int) -> None:
+    try:
+        family = psutil.Process(pid).children(recursive=True)
+    except psutil.Error:
+        family = []
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+    for member in family:
+        with suppress(psutil.Error):
+            member.kill()
+
+
+def last_words(log: Path, size_bytes: int = 1500) -> str:
+    """The end of a process's log, for a message."""
+    try:
+        return log.read_bytes()[-size_bytes:].decode(errors="replace").strip()
+    except OSError:
+        return ""
+
+
+def gateway_command(python: str, state_dir: Path, worker: str, descriptor: int, more: Sequence[str]) -> tuple[str, ...]:
+    """The command line of a gateway worker; the one place where its flags are written down."""
+    return (python, "-m", "flyball.gateway", "--state-dir", str(state_dir), "--worker", worker, "--fd", str(descriptor), *more)

@@ -1,0 +1,69 @@
+"""Starting a supervisor that outlives the terminal, and asking whether a gateway lives."""
+
+import subprocess
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import httpx
+
+from flyball.adapters.supervisor import run_file
+from flyball.adapters.supervisor.child import last_words
+from flyball.adapters.supervisor.run_file import RunFile
+from flyball.errors import Conflict, OperatorError
+
+LIVE_SECONDS = 30.0
+"""Importing a gateway takes one or two seconds on an idle machine; a busy one takes several times that."""
+
+
+def start_detached(command: Sequence[str], state_dir: Path, directory: Path) -> RunFile:
+    """Start `command` (which must run `supervise`) in a session of its own and wait until its gateway lives.
+
+    Raises Conflict when the project is up already, OperatorError with the end of the log when it does not come up.
+    """
+    found = run_file.running(state_dir)
+    if found is not None:
+        raise Conflict(
+            f"this project is up already (process {found.pid}, {found.gateway_url})", next_step="`flyball down` ends it"
+        )
+    log = state_dir / "logs" / "supervisor.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as file:
+        process = subprocess.Popen(
+            command, cwd=directory, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT, start_new_session=True
+        )
+    return _wait_for(process, state_dir, log)
+
+
+def _wait_for(process: subprocess.Popen[bytes], state_dir: Path, log: Path) -> RunFile:
+    pause, deadline = threading.Event(), time.monotonic() + LIVE_SECONDS
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise OperatorError(f"it did not come up:\n{last_words(log)}", next_step=f"look into {log}")
+        found = run_file.running(state_dir)
+        if found is not None and live(found.gateway_url):
+            process.returncode = 0  # it is on its own from here: not ours to wait for
+            return found
+        pause.wait(0.05)
+    process.terminate()
+    process.wait()
+    gateway = last_words(state_dir / "logs" / "gateway-0.log")
+    raise OperatorError(f"no gateway lives after {LIVE_SECONDS:g} s:\n{gateway}", next_step=f"look into {log.parent}")
+
+
+def live(url: str) -> bool:
+    """Whether a gateway answers there at all."""
+    return _says_yes(f"{url}/v2/health/live")
+
+
+def model_ready(url: str) -> bool:
+    """Whether it serves a model: it is not ready before one is routed."""
+    return _says_yes(f"{url}/v2/health/ready")
+
+
+def _says_yes(address: str) -> bool:
+    try:
+        return httpx.get(address, timeout=2.0, trust_env=False).status_code == 200
+    except httpx.HTTPError:
+        return False

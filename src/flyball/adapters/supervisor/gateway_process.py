@@ -1,0 +1,76 @@
+"""One gateway worker for a replay: its clock is what the requests say."""
+
+import sys
+import threading
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from flyball.adapters.supervisor.child import Child, Recipe, gateway_command, last_words
+from flyball.adapters.supervisor.detached import LIVE_SECONDS, live
+from flyball.adapters.supervisor.listening import listen, url_of
+from flyball.errors import OperatorError
+
+DRAIN_SECONDS = 10.0
+
+
+class GatewayProcess:
+    """`with GatewayProcess(DIR) as gateway:` starts it on a free port and waits until it lives; the end asks it to end.
+
+    The socket stays ours, so `url` stays the same through `kill()` and `restart()`, and connections wait meanwhile.
+    """
+
+    def __init__(
+        self, state_dir: Path, *, host: str = "127.0.0.1", port: int = 0, arguments: tuple[str, ...] = ("--clock", "request")
+    ) -> None:
+        self._bound = listen(host, port)
+        self.url = url_of(self._bound)
+        self._log = state_dir / "logs" / "gateway-0.log"
+        descriptor = self._bound.fileno()
+        command = gateway_command(sys.executable, state_dir, "0", descriptor, arguments)
+        self._child = Child(Recipe("gateway-0", command, self._log, (descriptor,)))
+
+    @property
+    def pid(self) -> int | None:
+        """None: it does not run."""
+        return self._child.pid
+
+    def start(self) -> None:
+        """Raises OperatorError with the end of its log when it does not live within 30 s."""
+        self._child.start(time.monotonic())
+        pause, deadline = threading.Event(), time.monotonic() + LIVE_SECONDS
+        while not live(self.url):
+            if self.pid is None or time.monotonic() > deadline:
+                self.kill()
+                raise OperatorError(f"the gateway did not come up:\n{last_words(self._log)}", next_step=f"look into {self._log}")
+            pause.wait(0.02)
+
+    def kill(self) -> None:
+        """As `kill -9`."""
+        self._child.kill()
+
+    def restart(self) -> None:
+        """Kill it and start it again."""
+        self.kill()
+        self.start()
+
+    def stop(self) -> None:
+        """Ask it to end; kill it when it has not within 10 s."""
+        self._child.ask_to_end()
+        pause, deadline = threading.Event(), time.monotonic() + DRAIN_SECONDS
+        while self.pid is not None and time.monotonic() < deadline:
+            pause.wait(0.02)
+        self.kill()
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except OperatorError:
+            self._bound.close()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.stop()
+        self._bound.close()

@@ -1,0 +1,54 @@
+"""The public socket: bound once by the supervisor, shared by its gateway workers, so a restart of one refuses no connection."""
+
+import errno
+import socket
+
+import psutil
+
+from flyball.errors import OperatorError
+
+BACKLOG = 1024
+"""Connections that wait while a worker is restarted; the kernel cuts it down to its own limit."""
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket that children may inherit; port 0: any free one. Raises OperatorError naming who holds the port."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((host, port))
+        bound.listen(BACKLOG)
+    except OSError as error:
+        bound.close()
+        if error.errno == errno.EADDRINUSE:
+            found, next_step = (
+                f"port {port} of {host} is taken by {holder(port)}",
+                "end it, or choose another port under `serve:`",
+            )
+            raise OperatorError(found, next_step=next_step) from error
+        raise OperatorError(
+            f"cannot listen on {host} port {port}: {error.strerror or error}", next_step="mend `serve:`"
+        ) from error
+    bound.set_inheritable(True)
+    return bound
+
+
+def url_of(bound: socket.socket) -> str:
+    """As a client on this machine would write it."""
+    host, port = bound.getsockname()[:2]
+    if host in ("0.0.0.0", "::"):  # noqa: S104 - not a binding, a comparison
+        host = "127.0.0.1"
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def holder(port: int) -> str:
+    """Who listens on a TCP port, as far as this user may see it."""
+    try:
+        for connection in psutil.net_connections(kind="tcp"):
+            if connection.status == psutil.CONN_LISTEN and connection.laddr and connection.laddr.port == port and connection.pid:
+                process = psutil.Process(connection.pid)
+                return f"process {connection.pid} ({' '.join(process.cmdline())[:120] or process.name()})"
+    except (psutil.Error, OSError):
+        return "another process"
+    return "another process"

@@ -1,0 +1,141 @@
+"""`DIR/run/supervisor.json`: who supervises, what runs, and how to end it from another terminal."""
+
+import fcntl
+import os
+import signal
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+import psutil
+
+from flyball.adapters.durable import replace_file
+from flyball.adapters.supervisor.child import kill_family
+from flyball.errors import Conflict, OperatorError, StoreUnavailable
+from flyball.records import codec
+
+SAME_START_SECONDS = 2.0
+"""The kernel's start times are relative to a boot time that is corrected now and then; a number is not used again so soon."""
+END_SECONDS = 45.0
+"""Longer than the gateways take to answer what they have accepted (30 s)."""
+
+
+class Member(msgspec.Struct, frozen=True, kw_only=True):
+    """A process, told apart from a later one with the same number."""
+
+    pid: int
+    started: float
+
+    @property
+    def lives(self) -> bool:
+        try:
+            process = psutil.Process(self.pid)
+            same = abs(process.create_time() - self.started) <= SAME_START_SECONDS
+            return same and process.status() != psutil.STATUS_ZOMBIE
+        except psutil.Error:
+            return False
+
+
+class RunFile(msgspec.Struct, frozen=True, kw_only=True):
+    pid: int
+    started: float
+    """Seconds since 1970, as the kernel says."""
+    gateway_url: str
+    control_url: str | None
+    """None: no control process is supervised."""
+    children: dict[str, Member] = {}
+    failing: tuple[str, ...] = ()
+    """Children whose budget of restarts is spent."""
+
+    @property
+    def lives(self) -> bool:
+        return Member(pid=self.pid, started=self.started).lives
+
+
+def member(pid: int) -> Member | None:
+    """None: it has ended."""
+    try:
+        return Member(pid=pid, started=psutil.Process(pid).create_time())
+    except psutil.Error:
+        return None
+
+
+def read(state_dir: Path) -> RunFile | None:
+    """What the last supervisor wrote, alive or not."""
+    try:
+        return codec.decode(_path(state_dir).read_bytes(), RunFile)
+    except (OSError, ValueError):
+        return None
+
+
+def write(state_dir: Path, run: RunFile) -> None:
+    replace_file(_path(state_dir), codec.encode(run))
+
+
+def forget(state_dir: Path) -> None:
+    _path(state_dir).unlink(missing_ok=True)
+
+
+def running(state_dir: Path) -> RunFile | None:
+    """The supervisor that runs now; None: none does."""
+    found = read(state_dir)
+    return found if found is not None and found.lives else None
+
+
+def stop(state_dir: Path) -> bool:
+    """End the supervisor and all that it runs, and leftovers of one that was killed. False: nothing ran. Raises StoreUnavailable."""
+    found = read(state_dir)
+    if found is None:
+        return False
+    ended = found.lives
+    if ended:
+        with suppress(ProcessLookupError):
+            os.kill(found.pid, signal.SIGTERM)
+        if not _gone(found, END_SECONDS):
+            raise StoreUnavailable(
+                f"the supervisor (process {found.pid}) does not end", next_step=f"kill -9 {found.pid}, then `flyball down`"
+            )
+    ended = end_leftovers(found) or ended
+    forget(state_dir)
+    return ended
+
+
+def end_leftovers(run: RunFile) -> bool:
+    """Children of a supervisor that was killed would hold the port and serve on unwatched. Whether there were any."""
+    left = [child for child in run.children.values() if child.lives]
+    for child in left:
+        kill_family(child.pid)
+    return bool(left)
+
+
+def hold(state_dir: Path) -> int:
+    """The descriptor of the lock that only one supervisor of a project has. Raises Conflict when another one runs."""
+    path = state_dir / "run" / "supervisor.lock"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise OperatorError(f"{path}: {error.strerror or error}") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        found = read(state_dir)
+        who = f"process {found.pid}, {found.gateway_url}" if found else "it is just starting"
+        raise Conflict(f"this project is up already ({who})", next_step="`flyball down` ends it") from None
+    return descriptor
+
+
+def _gone(run: RunFile, seconds: float) -> bool:
+    pause, deadline = threading.Event(), time.monotonic() + seconds
+    while run.lives:
+        if time.monotonic() > deadline:
+            return False
+        pause.wait(0.05)
+    return True
+
+
+def _path(state_dir: Path) -> Path:
+    return state_dir / "run" / "supervisor.json"

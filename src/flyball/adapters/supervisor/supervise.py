@@ -1,0 +1,151 @@
+"""The supervisor: binds the public socket, runs gateway workers and the control process, starts the dead again."""
+
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import NamedTuple
+
+from flyball.adapters.supervisor import run_file
+from flyball.adapters.supervisor.child import Child, Recipe, gateway_command
+from flyball.adapters.supervisor.listening import listen, url_of
+from flyball.control.ports import Say
+from flyball.errors import StoreUnavailable
+
+LOOK_SECONDS = 0.1
+DRAIN_SECONDS = 30.0
+"""A gateway that is asked to end answers what it has accepted; longer requests are beyond every deadline."""
+
+
+class Layout(NamedTuple):
+    """What is to run."""
+
+    state_dir: Path
+    project_dir: Path
+    host: str = "127.0.0.1"
+    port: int = 8400
+    """0: any free one."""
+    workers: int = 1
+    control_command: tuple[str, ...] | None = None
+    """None: no control process. Otherwise `python -m flyball control --project DIR`."""
+    control_url: str | None = None
+    gateway_arguments: tuple[str, ...] = ()
+
+
+def supervise(layout: Layout, say: Say, end: threading.Event | None = None) -> None:
+    """Run until SIGTERM, SIGINT or `end`. Raises Conflict when the project is up already, OperatorError when the port is taken."""
+    lock = run_file.hold(layout.state_dir)
+    try:
+        previous = run_file.read(layout.state_dir)
+        if previous is not None and run_file.end_leftovers(previous):
+            say("bad", "An earlier supervisor was killed; what it had left running was ended.")
+        with listen(layout.host, layout.port) as bound:
+            _Supervisor(layout, bound, say, end or threading.Event()).run()
+    finally:
+        os.close(lock)
+
+
+class _Supervisor:
+    def __init__(self, layout: Layout, bound: socket.socket, say: Say, end: threading.Event) -> None:
+        self._layout = layout
+        self._say = say
+        self._end = end
+        self._url = url_of(bound)
+        self._children = [Child(recipe) for recipe in _recipes(layout, bound.fileno())]
+
+    def run(self) -> None:
+        restore = self._hear_signals()
+        try:
+            for child in self._children:
+                child.start(time.monotonic())
+            self._tell()
+            while not self._end.wait(LOOK_SECONDS):
+                self._look(time.monotonic())
+        finally:
+            self._drain()
+            run_file.forget(self._layout.state_dir)
+            restore()
+
+    def _look(self, now: float) -> None:
+        changed = False
+        for child in self._children:
+            code = child.process.poll() if child.process is not None else None
+            if child.died(now):
+                changed = True
+                self._say(
+                    "bad", f"{child.recipe.name} ended with {_exit_words(code)}; it is started again in {child.due - now:.1f} s."
+                )
+            if child.process is None and now >= child.due:
+                child.start(now)
+                changed = True
+        if changed:
+            self._tell()
+
+    def _tell(self) -> None:
+        me = run_file.member(os.getpid())
+        members = {child.recipe.name: run_file.member(child.pid) for child in self._children if child.pid is not None}
+        run = run_file.RunFile(
+            pid=os.getpid(),
+            started=me.started if me else 0.0,
+            gateway_url=self._url,
+            control_url=self._layout.control_url,
+            children={name: found for name, found in members.items() if found is not None},
+            failing=tuple(child.recipe.name for child in self._children if child.burning),
+        )
+        try:
+            run_file.write(self._layout.state_dir, run)
+        except StoreUnavailable as error:  # a full disk must not end what still serves from memory
+            self._say("bad", error.message)
+
+    def _drain(self) -> None:
+        deadline, pause = time.monotonic() + DRAIN_SECONDS, threading.Event()
+        for child in self._children:
+            child.ask_to_end()
+        while any(child.pid is not None for child in self._children) and time.monotonic() < deadline:
+            pause.wait(0.02)
+        for child in self._children:
+            child.kill()
+
+    def _hear_signals(self) -> Callable[[], None]:
+        """Only the main thread hears signals; elsewhere (a test) `end` does it."""
+        if threading.current_thread() is not threading.main_thread():
+            return lambda: None
+
+        def heard(_number: int, _frame: FrameType | None) -> None:
+            self._end.set()
+
+        earlier = {number: signal.signal(number, heard) for number in (signal.SIGTERM, signal.SIGINT)}
+
+        def restore() -> None:
+            for number, handler in earlier.items():
+                signal.signal(number, handler)
+
+        return restore
+
+
+def _recipes(layout: Layout, descriptor: int) -> Sequence[Recipe]:
+    logs = layout.state_dir / "logs"
+    recipes = [
+        Recipe(
+            name=f"gateway-{worker}",
+            command=gateway_command(sys.executable, layout.state_dir, str(worker), descriptor, layout.gateway_arguments),
+            log=logs / f"gateway-{worker}.log",
+            descriptors=(descriptor,),
+            directory=layout.project_dir,
+        )
+        for worker in range(layout.workers)
+    ]
+    if layout.control_command is not None:
+        recipes.append(Recipe("control", layout.control_command, logs / "control.log", directory=layout.project_dir))
+    return recipes
+
+
+def _exit_words(code: int | None) -> str:
+    if code is not None and code < 0:
+        return signal.Signals(-code).name
+    return f"exit code {code}"

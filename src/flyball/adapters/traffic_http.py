@@ -1,0 +1,94 @@
+"""A client of the gateway's own doors."""
+
+import threading
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+import msgspec
+
+WAITS_SECONDS = (0.1, 0.5, 1.5)
+"""Before the second, third and fourth try: together longer than a gateway takes to be started again."""
+TIMEOUT_SECONDS = 60.0
+BROKEN = (httpx.NetworkError, httpx.ConnectTimeout, httpx.RemoteProtocolError)
+"""The connection failed. Sent again because ids are ours: a row that was answered before is told apart by its id. An answer, or a server that
+is slow, is never asked twice: that would hide its failure."""
+
+
+class HttpTraffic:
+    """Keep-alive, thread-safe. Counts requests that failed for good in `failed`."""
+
+    def __init__(self, url: str, token: str) -> None:
+        self._client = httpx.Client(
+            base_url=url, headers={"authorization": f"Bearer {token}"}, timeout=TIMEOUT_SECONDS, trust_env=False
+        )
+        self._lock = threading.Lock()
+        self._pause = threading.Event()
+        self.requests = 0
+        self.failed = 0
+        self.retries = 0
+        self.last_error = ""
+
+    def predict(
+        self, model: str, rows: Sequence[Mapping[str, Any]], *, ids: Sequence[str], keys: Sequence[str], at: datetime
+    ) -> bool:
+        answer = self._post(f"/models/{model}/predict", {"rows": rows, "ids": ids, "keys": keys}, at)
+        if answer is None:
+            return False
+        answered = _predictions(answer)
+        if answered == len(rows):
+            return True
+        return self._failed(f"{answered} of {len(rows)} rows were answered")
+
+    def label(self, model: str, ids: Sequence[str], values: Sequence[Any], observed: Sequence[datetime], *, at: datetime) -> bool:
+        labels = [
+            {"id": id_, "label": value, "observed_at": _text(seen)}
+            for id_, value, seen in zip(ids, values, observed, strict=True)
+        ]
+        return self._post(f"/models/{model}/labels", {"labels": labels}, at) is not None
+
+    def close(self) -> None:
+        self._client.close()
+
+    def _post(self, path: str, body: Any, at: datetime) -> httpx.Response | None:
+        """The answer of success; None: it failed, and is counted."""
+        with self._lock:
+            self.requests += 1
+        content = msgspec.json.encode(body)
+        headers = {"content-type": "application/json", "x-flyball-event-time": _text(at)}
+        for wait in (*WAITS_SECONDS, None):
+            try:
+                answer = self._client.post(path, content=content, headers=headers)
+            except httpx.HTTPError as error:
+                if wait is None or not isinstance(error, BROKEN):
+                    self._failed(f"{path}: {str(error) or type(error).__name__}")
+                    return None
+                with self._lock:
+                    self.retries += 1
+                self._pause.wait(wait)
+                continue
+            if answer.is_success:
+                return answer
+            self._failed(f"{path} answered {answer.status_code}: {answer.text[:300]}")
+            return None
+        return None
+
+    def _failed(self, words: str) -> bool:
+        with self._lock:
+            self.failed += 1
+            self.last_error = words
+        return False
+
+
+def _predictions(answer: httpx.Response) -> int:
+    try:
+        body = msgspec.json.decode(answer.content)
+    except msgspec.DecodeError:
+        return -1
+    found = body.get("predictions") if isinstance(body, dict) else None
+    return len(found) if isinstance(found, list) else -1
+
+
+def _text(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")

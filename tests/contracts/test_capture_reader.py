@@ -1,0 +1,126 @@
+"""What the CaptureReader port promises, over real segments."""
+
+from pathlib import Path
+
+import msgspec
+
+from flyball.adapters import capture_files
+from flyball.adapters.capture_files import CaptureDamage, CaptureFiles
+from flyball.capture.framing import MAGIC, frame
+from flyball.records.captured import Captured, FailureBatch, LabelBatch
+from flyball.records.routing import GatewayReport
+
+
+def record(n: int) -> LabelBatch:
+    return LabelBatch(at_us=n, model="m", ids=[f"p{n}"], values=["1"], observed_us=[None])
+
+
+def framed(first: int, count: int) -> list[bytes]:
+    return [frame(msgspec.msgpack.encode(record(n))) for n in range(first, first + count)]
+
+
+def segment(directory: Path, name: str, data: bytes) -> Path:
+    (directory / "capture").mkdir(exist_ok=True)
+    path = directory / "capture" / name
+    path.write_bytes(data)
+    return path
+
+
+def numbers(records: tuple[Captured, ...]) -> list[int]:
+    return [one.at_us for one in records]
+
+
+def test_all_segments_are_read_in_order_and_only_what_is_new_afterwards(tmp_path: Path) -> None:
+    reader = CaptureFiles(tmp_path)
+    assert reader.read({}) == ((), {})
+    one = segment(tmp_path, "0-100-000001.seg", MAGIC + b"".join(framed(0, 3)))
+    segment(tmp_path, "1-90-000001.seg", MAGIC + frame(msgspec.msgpack.encode(FailureBatch(
+        at_us=70, model="m", unit="u", role="canary", n=1, reason="x", answered_by=None))))  # fmt: skip
+    found, cursor = reader.read({})
+    assert numbers(found) == [0, 1, 2, 70]
+    assert reader.read(cursor) == ((), cursor)
+    with one.open("ab") as file:
+        file.write(b"".join(framed(3, 2)))
+    segment(tmp_path, "0-99-000002.seg", MAGIC + b"".join(framed(10, 1)))
+    found, cursor = CaptureFiles(tmp_path).read(cursor)
+    assert sorted(numbers(found)) == [3, 4, 10]
+    assert numbers(CaptureFiles(tmp_path).read({})[0]) == [10, 0, 1, 2, 3, 4, 70]
+
+
+def test_a_torn_tail_is_left_for_later_whatever_its_length(tmp_path: Path) -> None:
+    frames = framed(0, 3)
+    whole = MAGIC + b"".join(frames)
+    for cut in range(len(whole)):
+        path = segment(tmp_path, "0-1-000001.seg", whole[:cut])
+        found, cursor = CaptureFiles(tmp_path).read({})
+        complete = sum(len(MAGIC) + sum(map(len, frames[: n + 1])) <= cut for n in range(3))
+        assert numbers(found) == list(range(complete))
+        path.write_bytes(whole)
+        rest, cursor = CaptureFiles(tmp_path).read(cursor)
+        assert numbers(found + rest) == [0, 1, 2]
+        assert cursor == {path.name: len(whole)}
+
+
+def test_a_damaged_frame_costs_the_rest_of_its_segment_and_is_counted_exactly(tmp_path: Path) -> None:
+    frames = framed(0, 5)
+    data = bytearray(MAGIC + b"".join(frames))
+    at = len(MAGIC) + sum(map(len, frames[:2]))
+    data[at + 12] ^= 1
+    segment(tmp_path, "0-1-000001.seg", bytes(data))
+    segment(tmp_path, "0-1-000002.seg", MAGIC + b"".join(framed(9, 1)))
+    told: list[CaptureDamage] = []
+    reader = CaptureFiles(tmp_path, on_damage=told.append)
+    found, cursor = reader.read({})
+    assert numbers(found) == [0, 1, 9]
+    assert cursor["0-1-000001.seg"] == len(data)
+    assert told == [CaptureDamage(segment="0-1-000001.seg", offset=at, bytes=len(data) - at)]
+    assert reader.damaged() == tuple(told)
+    assert reader.read(cursor) == ((), cursor)
+    assert len(told) == 1
+
+
+def test_a_frame_that_is_no_record_and_a_file_that_is_no_segment_are_damage(tmp_path: Path) -> None:
+    good = framed(0, 2)
+    segment(tmp_path, "0-1-000001.seg", MAGIC + good[0] + frame(b"\xc1 not msgpack") + good[1])
+    segment(tmp_path, "0-1-000002.seg", b"something else, long enough")
+    segment(tmp_path, "0-1-000003.seg", MAGIC + good[1] + b"\0" * 64)
+    reader = CaptureFiles(tmp_path)
+    assert numbers(reader.read({})[0]) == [0, 1]
+    head = len(MAGIC) + len(good[0])
+    assert [(damage.segment[-5], damage.offset) for damage in reader.damaged()] == [("1", head), ("2", 0), ("3", head)]
+
+
+def test_reading_is_bounded_and_comes_to_the_same_end(tmp_path: Path, monkeypatch: object) -> None:
+    everything = b"".join(framed(0, 50))
+    segment(tmp_path, "0-1-000001.seg", MAGIC + everything)
+    segment(tmp_path, "0-1-000002.seg", MAGIC + b"".join(framed(50, 50)))
+    original = capture_files.CHUNK_BYTES, capture_files.READ_BYTES
+    try:
+        # A frame is longer than a chunk, and a call reads less than a segment.
+        capture_files.CHUNK_BYTES, capture_files.READ_BYTES = 20, 400
+        found: tuple[Captured, ...] = ()
+        cursor: dict[str, int] = {}
+        calls = 0
+        while True:
+            more, cursor = CaptureFiles(tmp_path).read(cursor)
+            if not more:
+                break
+            found, calls = found + more, calls + 1
+    finally:
+        capture_files.CHUNK_BYTES, capture_files.READ_BYTES = original
+    assert numbers(found) == list(range(100))
+    assert calls > 5
+
+
+def test_lost_records_are_summed_over_workers_and_their_restarts(tmp_path: Path) -> None:
+    said: list[GatewayReport] = []
+    reader = CaptureFiles(tmp_path, lambda: said)
+    assert reader.lost() == 0
+    said[:] = [_report("0", 10, 3), _report("1", 11, 0)]
+    assert reader.lost() == 3
+    said[:] = [_report("0", 20, 2), _report("1", 0, 0)]
+    assert reader.lost() == 5
+
+
+def _report(worker: str, pid: int, lost: int) -> GatewayReport:
+    return GatewayReport(worker=worker, pid=pid, revision=1, digest="d", capture_lost=lost)

@@ -1,0 +1,233 @@
+"""What the Executor port promises, and what only children of their own can be put through."""
+
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import psutil
+import pytest
+
+from flyball.adapters.executor import JobDirectory, MemoryExecutor, ProcessExecutor
+from flyball.control.ports import JobReport, StepRequest
+from flyball.errors import NotFound, StoreUnavailable, TrainingError
+from flyball.records.jobs import Job, JobStatus, Progress, StepResult
+from flyball.spec import ProjectSpec
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+SPEC = {
+    "project": "shop",
+    "model": "shop",
+    "task": "binary",
+    "train": {"entrypoint": "pipeline:train", "time_limit": "30m", "history": "60d"},
+    "data": {
+        "source": {"files": "data/*.csv"},
+        "features": {"distance": {"type": "number"}, "carrier": {}},
+        "time": "at",
+        "key": "id",
+        "label": "late",
+        "label_delay": "1d",
+    },
+}
+
+CHILD = """
+import os, sys, time
+from pathlib import Path
+from flyball.adapters.executor import JobDirectory
+from flyball.errors import TrainingError
+from flyball.records.jobs import Progress, StepResult
+job = JobDirectory(Path(sys.argv[1]))
+request = job.begin()
+plan = request.job.overrides
+job.progress(Progress(step="train", status="started", fraction=0.5))
+job.step_done(StepResult(step="snapshot", key="k", values={"rows": 3}, seconds=0.1))
+print("said on stdout", flush=True)
+if plan.get("wait"):
+    if plan.get("family") and os.fork() == 0:
+        time.sleep(600)
+    while not (request.project_dir / "go").exists():
+        time.sleep(0.01)
+if plan.get("fail"):
+    job.fail("the label has a single class")
+else:
+    job.finish([StepResult(step="snapshot", key="k", values={"rows": 3, "pid": os.getpid()}, seconds=0.1)])
+"""
+
+
+def request(directory: Path, job_id: str = "j-0001", **overrides: object) -> StepRequest:
+    job = Job(
+        id=job_id, model="shop", status=JobStatus.RUNNING, requested_at=NOW, as_of=NOW, cause="user:me", overrides=dict(overrides)
+    )
+    return StepRequest(job, ProjectSpec.model_validate_json(json.dumps(SPEC)), directory, directory / ".flyball", None)
+
+
+def in_memory(asked: StepRequest, tell: Callable[[Progress], None]) -> Sequence[StepResult]:
+    tell(Progress(step="train", status="started", fraction=0.5))
+    if asked.job.overrides.get("fail"):
+        raise TrainingError("the label has a single class")
+    return [StepResult(step="snapshot", key="k", values={"rows": 3, "pid": os.getpid()}, seconds=0.1)]
+
+
+def process_executor(directory: Path, command: Sequence[str] = (sys.executable, "-c", CHILD)) -> ProcessExecutor:
+    return ProcessExecutor(directory / ".flyball", lambda: datetime.now(UTC), command)
+
+
+@pytest.fixture(params=["process", "memory"])
+def executor(request: pytest.FixtureRequest, tmp_path: Path) -> ProcessExecutor | MemoryExecutor:
+    return process_executor(tmp_path) if request.param == "process" else MemoryExecutor(in_memory)
+
+
+@pytest.fixture
+def processes(tmp_path: Path) -> Iterator[ProcessExecutor]:
+    made = process_executor(tmp_path)
+    yield made
+    for job in (tmp_path / ".flyball" / "jobs").glob("*"):
+        made.cancel(job.name)
+
+
+def wait_for(executor: ProcessExecutor | MemoryExecutor, states: set[str], job_id: str = "j-0001") -> JobReport:
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        report = executor.observe(job_id)
+        if report.state in states:
+            return report
+        threading.Event().wait(0.01)
+    raise AssertionError(executor.observe(job_id))
+
+
+def wait_for_progress(executor: ProcessExecutor) -> JobReport:
+    deadline = time.monotonic() + 20
+    while not executor.observe("j-0001").results and time.monotonic() < deadline:
+        threading.Event().wait(0.01)
+    return executor.observe("j-0001")
+
+
+def test_a_job_is_absent_then_done_with_its_progress_and_results(
+    executor: ProcessExecutor | MemoryExecutor, tmp_path: Path
+) -> None:
+    assert executor.observe("j-0001") == JobReport("absent", (), (), "")
+    executor.launch(request(tmp_path))
+    report = wait_for(executor, {"done"})
+    assert [result.step for result in report.results] == ["snapshot"]
+    assert report.progress == (Progress(step="train", status="started", fraction=0.5),)
+    executor.launch(request(tmp_path))
+    assert executor.observe("j-0001") == report  # done once, whoever asks again
+    executor.cancel("j-0001")
+    assert executor.observe("j-0001") == report
+
+
+def test_a_failed_job_tells_the_user_why_and_may_be_launched_again(
+    executor: ProcessExecutor | MemoryExecutor, tmp_path: Path
+) -> None:
+    executor.launch(request(tmp_path, fail=True))
+    report = wait_for(executor, {"failed"})
+    assert "the label has a single class" in report.error
+    executor.launch(request(tmp_path))
+    assert wait_for(executor, {"done"}).error == ""
+
+
+def test_a_child_is_told_everything_that_the_request_says(tmp_path: Path) -> None:
+    asked = request(tmp_path, history="60d", parameters={"depth": 3})._replace(champion_package=tmp_path / "package")
+    job = JobDirectory(tmp_path / "job")
+    job.write_request(asked)
+    assert job.request() == asked
+
+
+def test_a_second_launch_does_nothing_while_a_child_lives_also_from_another_process(
+    processes: ProcessExecutor, tmp_path: Path
+) -> None:
+    processes.launch(request(tmp_path, wait=True))
+    pid = JobDirectory(tmp_path / ".flyball/jobs/j-0001").child()
+    for _ in range(3):
+        processes.launch(request(tmp_path, wait=True))
+        process_executor(tmp_path).launch(request(tmp_path, wait=True))
+    assert wait_for_progress(processes).state == "running"
+    assert JobDirectory(tmp_path / ".flyball/jobs/j-0001").child() == pid
+    (tmp_path / "go").touch()
+    report = wait_for(processes, {"done"})
+    assert pid is not None
+    assert report.results[0].values["pid"] == pid.pid
+    assert len(report.progress) == 1
+
+
+def test_a_killed_child_is_absent_and_launched_again_it_goes_on(processes: ProcessExecutor, tmp_path: Path) -> None:
+    processes.launch(request(tmp_path, wait=True))
+    wait_for_progress(processes)
+    job = JobDirectory(tmp_path / ".flyball/jobs/j-0001")
+    child = job.child()
+    assert child is not None
+    os.kill(child.pid, signal.SIGKILL)
+    assert wait_for(processes, {"absent"}).results[0].values == {"rows": 3}
+    with (job.path / "progress.jsonl").open("ab") as file:
+        file.write(b'{"step":"tr')  # the line that the kill left torn
+    (tmp_path / "go").touch()
+    processes.launch(request(tmp_path, wait=True))
+    assert [line.status for line in wait_for(processes, {"done"}).progress] == ["started", "started"]
+
+
+def test_cancel_ends_the_child_and_its_descendants_and_is_idempotent(processes: ProcessExecutor, tmp_path: Path) -> None:
+    processes.cancel("j-0001")
+    processes.launch(request(tmp_path, wait=True, family=True))
+    wait_for_progress(processes)
+    child = JobDirectory(tmp_path / ".flyball/jobs/j-0001").child()
+    assert child is not None
+    family = [psutil.Process(child.pid), *psutil.Process(child.pid).children(recursive=True)]
+    assert len(family) >= 1
+    processes.cancel("j-0001")
+    processes.cancel("j-0001")
+    _, alive = psutil.wait_procs(family, timeout=5)
+    assert [process for process in alive if process.status() != psutil.STATUS_ZOMBIE] == []
+    assert processes.observe("j-0001").state == "absent"
+
+
+def test_what_a_dead_child_forked_is_ended_too(processes: ProcessExecutor, tmp_path: Path) -> None:
+    processes.launch(request(tmp_path, wait=True, family=True))
+    wait_for_progress(processes)
+    child = JobDirectory(tmp_path / ".flyball/jobs/j-0001").child()
+    assert child is not None
+    deadline = time.monotonic() + 10
+    while not psutil.Process(child.pid).children() and time.monotonic() < deadline:
+        threading.Event().wait(0.01)
+    os.kill(child.pid, signal.SIGKILL)
+    assert processes.observe("j-0001").state == "running"  # the fork holds the lock: a second child must not work beside it
+    processes.cancel("j-0001")
+    assert processes.observe("j-0001").state == "absent"
+
+
+def test_a_stranger_with_the_childs_number_is_let_live(processes: ProcessExecutor, tmp_path: Path) -> None:
+    job = JobDirectory(tmp_path / ".flyball/jobs/j-0001")
+    job.path.mkdir(parents=True)
+    (job.path / "child.json").write_text(json.dumps({"pid": os.getpid(), "started": 1.0}))
+    processes.cancel("j-0001")  # would end this test otherwise
+
+
+def test_a_run_beyond_its_time_limit_is_ended_and_failed_with_both_numbers(tmp_path: Path) -> None:
+    late = [timedelta(0)]
+    executor = ProcessExecutor(tmp_path / ".flyball", lambda: datetime.now(UTC) + late[0], (sys.executable, "-c", CHILD))
+    executor.launch(request(tmp_path, wait=True))
+    assert wait_for_progress(executor).state == "running"
+    late[0] = timedelta(minutes=31)
+    report = executor.observe("j-0001")
+    assert report.state == "failed"
+    assert "Expected: 30m at most. Next: raise train.time_limit" in report.error
+    assert executor.observe("j-0001") == report
+
+
+def test_a_child_that_cannot_even_start_is_absent_and_its_log_says_why(tmp_path: Path) -> None:
+    executor = process_executor(tmp_path, (sys.executable, "-c", "raise SystemExit('no such step')"))
+    executor.launch(request(tmp_path))
+    wait_for(executor, {"absent"})
+    assert "no such step" in JobDirectory(tmp_path / ".flyball/jobs/j-0001").log_tail()
+    with pytest.raises(StoreUnavailable):
+        process_executor(tmp_path, ("/no/such/program",)).launch(request(tmp_path, "j-0002"))
+    assert executor.observe("j-0002").state == "absent"
+
+
+def test_an_id_never_leaves_the_directory_of_jobs(tmp_path: Path) -> None:
+    with pytest.raises(NotFound):
+        process_executor(tmp_path).observe("../../etc")

@@ -1,0 +1,182 @@
+"""What the Gateways port promises, over files and a real loopback port, and in memory."""
+
+import json
+import os
+import subprocess
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from flyball.adapters.gateways_http import HttpGateways
+from flyball.adapters.gateways_memory import MemoryGateways
+from flyball.errors import Conflict, StoreUnavailable
+from flyball.records import codec
+from flyball.records.routing import GatewayReport, Route, RoutingTable, ServedUnit
+from flyball.records.signature import Column, ColumnType, Signature
+from flyball.records.unit import Format, Unit
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+SIGNATURE = Signature(task="regression", columns=(Column(name="x", type=ColumnType.NUMBER),))
+
+
+def table(revision: int, unit: str = "u1") -> RoutingTable:
+    served = Unit(id=unit, model="m", version=1, manifest_digest="d" * 64, threshold=None, policy_digest="p")
+    champion = ServedUnit(unit=served, package="/packages/1", format=Format.ONNX, signature=SIGNATURE)
+    return RoutingTable(revision=revision, written_at=NOW, routes=(Route(model="m", champion=champion),))
+
+
+class AdminPort:
+    """A worker's admin port, real HTTP: answers by the table on the disk as soon as it was nudged."""
+
+    def __init__(self, state_dir: Path, name: str = "0") -> None:
+        self.state_dir, self.name = state_dir, name
+        self.nudges, self.tokens = 0, set[str]()
+        self.answer: tuple[int, bytes] | None = None
+        self.report = GatewayReport(worker=name, pid=os.getpid(), revision=None, digest=None)
+        port = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:
+                port.tokens.add(self.headers["authorization"])
+                self.say(*(port.answer or (200, codec.encode(port.report))))
+
+            def do_POST(self) -> None:
+                port.nudges += 1
+                found = codec.decode((state_dir / "routing.json").read_bytes(), RoutingTable)
+                port.report = GatewayReport(worker=name, pid=os.getpid(), revision=found.revision, digest=found.digest)
+                self.say(200, b"{}")
+
+            def say(self, status: int, body: bytes) -> None:
+                self.send_response(status)
+                self.send_header("content-length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None:
+                return
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.01})
+        self.thread.start()
+        self.card(os.getpid())
+
+    def card(self, pid: int) -> None:
+        path = self.state_dir / "gateways" / f"{self.name}.json"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps({"pid": pid, "port": 1, "admin_port": self.server.server_port, "started": 5}))
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+        self.thread.join()
+
+
+@pytest.fixture
+def port(tmp_path: Path) -> Iterator[AdminPort]:
+    made = AdminPort(tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def http(tmp_path: Path) -> Iterator[HttpGateways]:
+    made = HttpGateways(tmp_path, "secret", 1)
+    yield made
+    made.close()
+
+
+@pytest.fixture(params=["http", "memory"])
+def gateways(request: pytest.FixtureRequest) -> Iterator[HttpGateways | MemoryGateways]:
+    if request.param == "memory":
+        yield MemoryGateways()
+    else:
+        request.getfixturevalue("port")
+        yield request.getfixturevalue("http")
+
+
+def test_a_published_table_is_what_the_workers_report(gateways: HttpGateways | MemoryGateways) -> None:
+    (before,) = gateways.observe()
+    assert (before.worker, before.revision) == ("0", None)
+    gateways.publish(table(3))
+    gateways.publish(table(3))
+    (after,) = gateways.observe()
+    assert (after.revision, after.digest, after.error) == (3, table(3).digest, "")
+    gateways.renew_lease()
+
+
+def test_a_table_never_goes_back_and_a_revision_never_changes_its_meaning(gateways: HttpGateways | MemoryGateways) -> None:
+    gateways.publish(table(3))
+    with pytest.raises(Conflict, match="has revision 3"):
+        gateways.publish(table(2))
+    with pytest.raises(Conflict, match="other routes"):
+        gateways.publish(table(3, "u2"))
+    assert gateways.observe()[0].revision == 3
+    gateways.publish(table(4, "u2"))
+    assert gateways.observe()[0].digest == table(4, "u2").digest
+
+
+def test_nothing_runs_and_nothing_is_claimed(http: HttpGateways, tmp_path: Path) -> None:
+    http.publish(table(1))
+    assert http.observe() == ()
+    http.renew_lease()  # a controller that is up expects its workers
+    (report,) = http.observe()
+    assert (report.worker, report.revision, report.error) == ("0", None, "no such worker has started")
+
+
+def test_every_silent_or_odd_worker_is_a_report_with_its_error(port: AdminPort, tmp_path: Path) -> None:
+    gateways = HttpGateways(tmp_path, "secret", 2)
+    gateways.publish(table(1))
+    first, second = gateways.observe()
+    assert (first.revision, second.error) == (1, "no such worker has started")
+    port.answer = (401, b"no")
+    assert "answered 401" in gateways.observe()[0].error
+    port.answer = (200, b"{")
+    assert "cannot be read" in gateways.observe()[0].error
+    port.answer = (200, codec.encode(GatewayReport(worker="7", pid=1, revision=1, digest="d")))
+    assert "worker 7" in gateways.observe()[0].error
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    port.card(ended.pid)
+    assert "has ended" in gateways.observe()[0].error
+    assert gateways.seen[0].error == gateways.observe()[0].error
+    assert port.tokens == {"Bearer secret"}
+    gateways.publish(table(2))  # nobody hears it: not an error
+    assert port.nudges == 1
+    gateways.close()
+
+
+def test_an_unreachable_port_is_a_report_and_not_an_exception(tmp_path: Path, http: HttpGateways) -> None:
+    (tmp_path / "gateways").mkdir()
+    (tmp_path / "gateways" / "0.json").write_text(json.dumps({"pid": os.getpid(), "admin_port": 1}))
+    http.publish(table(1))
+    assert "does not answer" in http.observe()[0].error
+
+
+def test_a_table_that_cannot_be_read_is_not_overwritten(tmp_path: Path, http: HttpGateways) -> None:
+    (tmp_path / "routing.json").write_text("{torn")
+    with pytest.raises(StoreUnavailable, match="cannot be read"):
+        http.publish(table(1))
+    assert (tmp_path / "routing.json").read_text() == "{torn"
+
+
+def test_the_faults_of_the_gateways_in_memory_are_those_of_real_ones() -> None:
+    gateways = MemoryGateways(2)
+    gateways.publish(table(1))
+    gateways.deaf.add("0")
+    gateways.unreachable.add("1")
+    gateways.publish(table(2, "u2"))
+    silent, gone = gateways.observe()
+    assert (silent.revision, silent.error) == (1, "")
+    assert (gone.revision, bool(gone.error)) == (None, True)
+    gateways.restart("1")
+    gateways.deaf.clear()
+    gateways.look()
+    assert [report.revision for report in gateways.observe()] == [2, 2]
+    gateways.wrong_bytes.add("u2")
+    assert gateways.observe()[0].fingerprints != {"u2": "d" * 64}

@@ -1,0 +1,164 @@
+"""The supervisor with real processes: real gateways, and small programs in their place."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from flyball.adapters.entropy import fresh_token
+from flyball.adapters.supervisor import GatewayProcess, Layout, live, model_ready, running, start_detached, stop, supervise
+from flyball.adapters.supervisor.child import BUDGET, Child, Recipe
+from flyball.adapters.supervisor.listening import listen
+from flyball.adapters.token import owner_token
+from flyball.errors import Conflict, OperatorError
+
+UP = """
+import sys
+from pathlib import Path
+from flyball.adapters.supervisor import Layout, supervise
+directory = Path(sys.argv[1])
+control = (sys.executable, "-c", "import time; time.sleep(600)")
+supervise(Layout(directory, directory, port=int(sys.argv[2]), control_command=control), lambda style, words: print(words, flush=True))
+"""
+
+
+def up(directory: Path, port: int = 0) -> list[str]:
+    return [sys.executable, "-c", UP, str(directory), str(port)]
+
+
+def wait_until(holds: Callable[[], object], seconds: float = 20.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline
+        threading.Event().wait(0.02)
+
+
+def test_a_gateway_process_lives_is_killed_and_comes_back_on_the_same_url(tmp_path: Path) -> None:
+    owner_token(tmp_path, fresh_token)
+    with GatewayProcess(tmp_path) as gateway:
+        assert live(gateway.url)
+        assert not model_ready(gateway.url)  # nothing is routed yet
+        first = gateway.pid
+        gateway.kill()
+        assert gateway.pid is None
+        gateway.restart()
+        assert gateway.pid not in (None, first)
+        assert httpx.get(f"{gateway.url}/v2/health/live", trust_env=False).status_code == 200
+    assert gateway.pid is None
+    assert not list((tmp_path / "gateways").glob("*.json"))
+
+
+def test_a_gateway_that_cannot_start_says_why(tmp_path: Path) -> None:
+    with (
+        pytest.raises(OperatorError, match=r"did not come up:[\s\S]*no-such-flag"),
+        GatewayProcess(tmp_path, arguments=("--no-such-flag",)),
+    ):
+        pass
+
+
+def test_up_detached_serves_restarts_the_dead_and_goes_down(tmp_path: Path) -> None:
+    owner_token(tmp_path, fresh_token)
+    run = start_detached(up(tmp_path), tmp_path, tmp_path)
+    try:
+        assert live(run.gateway_url)
+        with pytest.raises(Conflict, match=f"up already .process {run.pid}"):
+            start_detached(up(tmp_path), tmp_path, tmp_path)
+        wait_until(lambda: set(running(tmp_path).children) == {"gateway-0", "control"})  # type: ignore[union-attr]
+        before = running(tmp_path)
+        assert before is not None
+        for child in before.children.values():
+            os.kill(child.pid, signal.SIGKILL)
+        wait_until(lambda: (now := running(tmp_path)) is not None and all(
+            now.children.get(name) not in (None, child) for name, child in before.children.items()))  # fmt: skip
+        wait_until(lambda: live(run.gateway_url))
+        after = running(tmp_path)
+        assert after is not None
+    finally:
+        assert stop(tmp_path)
+    assert running(tmp_path) is None
+    assert not any(psutil.pid_exists(child.pid) for child in after.children.values())
+    assert not stop(tmp_path)
+
+
+def test_what_a_killed_supervisor_left_is_ended(tmp_path: Path) -> None:
+    owner_token(tmp_path, fresh_token)
+    run = start_detached(up(tmp_path), tmp_path, tmp_path)
+    wait_until(lambda: len(running(tmp_path).children) == 2)  # type: ignore[union-attr]
+    left = running(tmp_path)
+    assert left is not None
+    os.kill(run.pid, signal.SIGKILL)
+    wait_until(lambda: running(tmp_path) is None)
+    assert all(child.lives for child in left.children.values())
+    assert stop(tmp_path)
+    wait_until(lambda: not any(child.lives for child in left.children.values()))
+
+
+def test_a_taken_port_names_its_holder(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(OperatorError, match=rf"port {port} of 127.0.0.1 is taken by process {os.getpid()} \("):
+            supervise(Layout(tmp_path, tmp_path, port=port), lambda _style, _words: None)
+        with pytest.raises(OperatorError, match=rf"did not come up:[\s\S]*port {port}"):
+            start_detached(up(tmp_path, port), tmp_path, tmp_path)
+
+
+def test_an_address_of_another_machine_is_refused() -> None:
+    with pytest.raises(OperatorError, match=r"cannot listen on 203\.0\.113\.1"):
+        listen("203.0.113.1", 0)
+
+
+def test_waits_grow_with_quick_deaths_and_a_burnt_budget_still_starts_again(tmp_path: Path) -> None:
+    child = Child(Recipe("short", (sys.executable, "-S", "-c", ""), tmp_path / "log"))
+    waits = []
+    for _ in range(6):
+        child.start(0.0)
+        assert child.process is not None
+        child.process.wait()
+        assert child.died(1.0)
+        waits.append(child.due - 1.0)
+    assert waits == pytest.approx([0.1, 0.2, 0.4, 0.8, 1.6, 3.2])
+    child.start(10.0)
+    assert child.process is not None
+    child.process.wait()
+    assert child.died(100.0)
+    assert child.due == pytest.approx(100.1)  # it had been healthy: the waits begin anew
+    child.deaths = [100.0] * BUDGET
+    child.start(100.2)
+    child.process.wait()
+    assert child.died(100.3)
+    assert child.burning
+    assert child.due == pytest.approx(130.3)
+
+
+def test_a_child_gets_the_signal_and_the_descriptor(tmp_path: Path) -> None:
+    code = (
+        "import signal,sys,time,os; signal.signal(15, lambda *_: sys.exit(0)); os.write(int(sys.argv[1]), b'x'); time.sleep(60)"
+    )
+    reader, writer = os.pipe()
+    child = Child(Recipe("c", (sys.executable, "-c", code, str(writer)), tmp_path / "log", (writer,)))
+    child.start(0.0)
+    assert os.read(reader, 1) == b"x"
+    child.ask_to_end()
+    assert child.process is not None
+    assert child.process.wait(timeout=5) == 0
+    os.close(reader)
+    os.close(writer)
+
+
+def test_the_run_file_of_another_life_is_not_believed(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    stale = {"pid": os.getpid(), "started": 1.0, "gateway_url": "http://x", "control_url": None}
+    (tmp_path / "run" / "supervisor.json").write_text(json.dumps(stale))
+    assert running(tmp_path) is None
+    assert not stop(tmp_path)  # would end this test otherwise
+    assert subprocess.run(["true"], check=False).returncode == 0
