@@ -1,0 +1,104 @@
+import numpy as np
+import pytest
+
+from flyball.pipelines.evaluation import Holdout, compare_all, label_scale, measure_all, not_comparable
+from flyball.stats.metrics import METRICS
+
+DAY = 86_400_000_000
+
+
+def binary(n: int = 1500, days: int = 30, seed: int = 0) -> tuple[Holdout, np.ndarray, np.ndarray]:
+    draw = np.random.default_rng(seed)
+    truth = draw.random(n)
+    labels = (draw.random(n) < truth).astype(float)
+    noise = np.clip(truth + draw.normal(0, 0.25, n), 0.01, 0.99)
+    return Holdout("binary", labels, np.sort(draw.integers(0, days * DAY, n))), truth[:, None], noise[:, None]
+
+
+def three(n: int = 900) -> tuple[Holdout, np.ndarray, np.ndarray]:
+    draw = np.random.default_rng(1)
+    truth = draw.dirichlet(np.ones(3), n)
+    labels = np.array([draw.choice(3, p=row) for row in truth], dtype=float)
+    return Holdout("multiclass", labels, np.sort(draw.integers(0, 30 * DAY, n))), truth, np.full((n, 3), 1 / 3)
+
+
+def number(n: int = 900) -> tuple[Holdout, np.ndarray, np.ndarray]:
+    draw = np.random.default_rng(2)
+    truth = draw.normal(100, 10, n)
+    return (
+        Holdout("regression", truth + draw.normal(0, 2, n), np.sort(draw.integers(0, 30 * DAY, n))),
+        truth[:, None],
+        np.full((n, 1), 100.0),
+    )
+
+
+CASES = [
+    (binary, ("roc_auc", "pr_auc", "log_loss", "brier", "accuracy", "f1")),
+    (three, ("log_loss", "brier", "accuracy", "f1", "roc_auc")),
+    (number, ("mae", "rmse", "mape")),
+]
+
+
+@pytest.mark.parametrize(("make", "metrics"), CASES)
+def test_every_metric_lies_in_its_interval_and_is_the_one_of_the_metrics_room(make, metrics: tuple[str, ...]) -> None:
+    holdout, good, _ = make()
+    for item in measure_all(metrics, holdout, good, 0.05, 1):
+        assert item.value == pytest.approx(METRICS[item.name](holdout.task, good, holdout.labels), abs=1e-9)
+        assert item.lower is not None
+        assert item.upper is not None
+        assert item.lower < item.value < item.upper
+        assert (item.alpha, item.n, item.note) == (0.05, holdout.labels.size, "")
+
+
+@pytest.mark.parametrize(("make", "metrics"), CASES)
+def test_the_difference_is_challenger_minus_champion_on_the_same_rows(make, metrics: tuple[str, ...]) -> None:
+    holdout, good, bad = make()
+    found = {item.name: item for item in compare_all(metrics, holdout, good, bad, 0.05, 1)}
+    for name in metrics:
+        expected = METRICS[name](holdout.task, good, holdout.labels) - METRICS[name](holdout.task, bad, holdout.labels)
+        difference = found[f"{name}_difference"]
+        assert difference.value == pytest.approx(expected, abs=1e-9)
+        assert difference.lower <= difference.value <= difference.upper
+        assert found[f"champion_{name}"].value == pytest.approx(METRICS[name](holdout.task, bad, holdout.labels), abs=1e-9)
+
+
+def test_a_model_is_as_good_as_itself() -> None:
+    holdout, good, _ = binary()
+    for item in compare_all(("log_loss", "roc_auc", "f1"), holdout, good, good, 0.05, 1):
+        if item.name.endswith("_difference"):
+            assert (item.value, item.lower, item.upper) == (0.0, 0.0, 0.0)
+
+
+def test_few_days_are_cut_into_runs_of_neighbours() -> None:
+    holdout, good, _ = binary(days=2)
+    item = measure_all(("brier",), holdout, good, 0.05, 1)[0]
+    assert "neighbouring rows" in item.method
+    assert item.lower < item.value < item.upper
+
+
+def test_what_cannot_be_measured_says_why() -> None:
+    holdout, good, _ = binary()
+    one_class = Holdout("binary", np.ones_like(holdout.labels), holdout.event_us)
+    item = measure_all(("roc_auc",), one_class, good, 0.05, 1)[0]
+    assert item.value is None
+    assert "every class" in item.note
+    assert not_comparable(("mae",), "another task")[0].note == "another task"
+
+
+def test_the_interval_of_a_difference_misses_as_often_as_it_says() -> None:
+    """100 repetitions at 10 %: 10 expected, more than 20 have a chance below 1 in 1,000 for an exact interval; thirty blocks make it slightly short."""
+    missed = 0
+    for seed in range(100):
+        holdout, good, bad = binary(600, seed=seed)
+        other = bad
+        item = compare_all(("brier",), holdout, good, other, 0.1, 1)[1]
+        truth = -float(((other - good) ** 2).mean())  # scores are the true probabilities: E(p−y)² − E(t−y)² = E(p−t)²
+        missed += not item.lower <= truth <= item.upper
+    assert missed <= 20
+
+
+def test_the_scale_of_a_loss_is_the_far_end_of_the_labels() -> None:
+    labels = np.concatenate([np.zeros(50), np.linspace(-10, 10, 1001)])
+    assert label_scale("regression", labels) == pytest.approx(9.9, abs=0.2)
+    assert label_scale("regression", np.zeros(100)) == 1.0
+    assert label_scale("binary", np.zeros(3)) == 1.0
