@@ -7,6 +7,7 @@ import msgspec
 from flyball.adapters import capture_files
 from flyball.adapters.capture_files import CaptureDamage, CaptureFiles
 from flyball.capture.framing import MAGIC, frame
+from flyball.gateway.capture_writer import CaptureWriter
 from flyball.records.captured import Captured, FailureBatch, LabelBatch
 from flyball.records.routing import GatewayReport
 
@@ -124,3 +125,13 @@ def test_lost_records_are_summed_over_workers_and_their_restarts(tmp_path: Path)
 
 def _report(worker: str, pid: int, lost: int) -> GatewayReport:
     return GatewayReport(worker=worker, pid=pid, revision=1, digest="d", capture_lost=lost)
+
+
+def test_what_a_gateway_writes_is_what_is_read_segment_after_segment(tmp_path: Path) -> None:
+    writer = CaptureWriter(tmp_path / "capture", "0", lambda: 1_000, segment_bytes=300)
+    for n in range(30):
+        assert writer.hand_over([record(2 * n), record(2 * n + 1)])
+    found, cursor = CaptureFiles(tmp_path).read({})
+    assert numbers(found) == list(range(60))
+    assert len(cursor) > 3
+    writer.close()

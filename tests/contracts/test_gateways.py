@@ -4,15 +4,20 @@ import json
 import os
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
+from flyball.adapters.entropy import fresh_token
 from flyball.adapters.gateways_http import HttpGateways
 from flyball.adapters.gateways_memory import MemoryGateways
+from flyball.adapters.supervisor import GatewayProcess
+from flyball.adapters.token import owner_token
 from flyball.errors import Conflict, StoreUnavailable
 from flyball.records import codec
 from flyball.records.routing import GatewayReport, Route, RoutingTable, ServedUnit
@@ -180,3 +185,29 @@ def test_the_faults_of_the_gateways_in_memory_are_those_of_real_ones() -> None:
     assert [report.revision for report in gateways.observe()] == [2, 2]
     gateways.wrong_bytes.add("u2")
     assert gateways.observe()[0].fingerprints != {"u2": "d" * 64}
+
+
+def test_a_real_worker_is_observed_and_takes_what_is_published(tmp_path: Path) -> None:
+    token = owner_token(tmp_path, fresh_token)
+    with (
+        GatewayProcess(tmp_path) as worker,
+        closing(HttpGateways(tmp_path, token, 1)) as gateways,
+        closing(HttpGateways(tmp_path, "wrong", 1)) as strangers,
+    ):
+        deadline = time.monotonic() + 10
+        while not gateways.observe() and time.monotonic() < deadline:  # its card follows its first answer
+            threading.Event().wait(0.02)
+        (before,) = gateways.observe()
+        assert (before.pid, before.revision) == (worker.pid, None)
+        assert "no routing table yet" in before.error
+        empty = RoutingTable(revision=1, written_at=NOW, routes=())
+        gateways.publish(empty)
+        (after,) = gateways.observe()
+        assert (after.revision, after.digest, after.error) == (1, empty.digest, "")
+        worker.kill()
+        assert "has ended" in gateways.observe()[0].error
+        worker.restart()
+        deadline = time.monotonic() + 10
+        while "has ended" in strangers.observe()[0].error and time.monotonic() < deadline:
+            threading.Event().wait(0.02)
+        assert "answered 401" in strangers.observe()[0].error
