@@ -80,13 +80,15 @@ class PaperWorkspace:
             words=words,
         )
 
-    def up(self, detach: bool, say: Say) -> UpReport:
+    def up(self, detach: bool, say: Say, ready: Callable[[UpReport], None]) -> None:
         self.calls.append(("up", str(detach)))
         row = {} if self.fresh else {"category": "shoes", "price": 79.9, "customer's rate": None}
-        return UpReport(
+        report = UpReport(
             gateway_url="http://127.0.0.1:8400", control_url="http://127.0.0.1:8401", pid=4711, token_file=".flyball/token",
             model="shop", example_row=row,
         )  # fmt: skip
+
+        ready(report)
 
     def down(self) -> bool:
         return self.healthy
@@ -170,7 +172,7 @@ class PaperWorkspace:
         self.calls.append(("refuse", decision_id, actor, reason))
         return CommandReport(accepted=True, subject=f"decision:{decision_id}", words="Refused.")
 
-    def replay(self, since: datetime | None, until: datetime | None, say: Say, *, output: Path | None = None) -> ReplayReport:
+    def replay(self, since: datetime | None, until: datetime | None, say: Say, output: Path | None = None) -> ReplayReport:
         self.calls.append(("replay", str(since), str(until), str(output)))
         alone, governed = Performance(roc_auc=0.68, log_loss=0.51), Performance(roc_auc=0.72, log_loss=0.48)
         return ReplayReport(

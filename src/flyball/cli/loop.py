@@ -34,9 +34,8 @@ def up(
 
     session = session_of(context)
     workspace = session.opener(project)
-    with session.screen.working("Starting") as say:
-        report = workspace.up(detach, say)
-    session.screen.answer(report, tell_run.up_report)
+    # No spinner: in the foreground this goes on until it is told to end.
+    workspace.up(detach, session.screen.say, lambda report: session.screen.answer(report, tell_run.up_report))
 
 
 def down(context: typer.Context, project: Project = Path(), _json: Json = False) -> None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from flyball.control import reports
     from flyball.control.ports import Say
     from flyball.control.replay_report import ReplayReport
+    from flyball.control.replay_report import ReplayReport
 
 
 class Loop(Protocol):
@@ -21,13 +22,14 @@ class Loop(Protocol):
 
     def run(self, say: "Say") -> "reports.RunReport": ...
 
-    def up(self, detach: bool, say: "Say") -> "reports.UpReport":  # noqa: FBT001 - a command's own flag
+    def up(self, detach: bool, say: "Say", ready: "Callable[[reports.UpReport], None]") -> None:  # noqa: FBT001 - a command's own flag
+        """`ready` is told when it serves; not detached, it goes on until it is told to end."""
         ...
 
     def down(self) -> bool: ...
 
     def replay(
-        self, since: datetime | None, until: datetime | None, say: "Say", *, output: Path | None = None
+        self, since: datetime | None, until: datetime | None, say: "Say", output: Path | None = None
     ) -> "ReplayReport": ...
 
     def step_child(self, job_dir: Path) -> int: ...
@@ -68,7 +70,7 @@ def open_project(directory: Path) -> Workspace:
     """The real one."""
     from flyball import wiring
 
-    return wiring.open_workspace(directory)  # type: ignore[attr-defined,no-any-return]
+    return wiring.open_workspace(directory)
 
 
 @dataclass

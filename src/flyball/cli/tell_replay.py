@@ -1,67 +1,82 @@
-"""What `replay` prints at its end: by month the first model left alone beside the governed one, what was decided, and what must be nought."""
+"""What `replay` prints at its end: the months, what was decided and when, and where to look next."""
 
-from collections.abc import Iterable
+from collections import Counter
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from rich.console import Group
 
 from flyball.cli import draw
-from flyball.control.replay_report import Performance, ReplayReport
+from flyball.control.replay_report import Performance, ReplayReport, Span
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-_FIGURES = {"regression": ("mae",)}
-_CLASSIFICATION = ("roc_auc", "log_loss")
+METRICS = {"binary": ("roc_auc", "log_loss"), "multiclass": ("log_loss",), "regression": ("mae",)}
 
 
 def replay_report(report: ReplayReport, plain: bool) -> "RenderableType":  # noqa: FBT001 - Screen.answer's shape
-    parts: list[RenderableType] = [_months(report, plain=plain)]
-    if report.releases:
-        rows = [
-            (r.id, f"v{r.version}", r.opened_at[:16], (r.promoted_at or "")[:16], r.outcome, r.words) for r in report.releases
-        ]
-        columns = ("release", "version", "opened", "all traffic", "outcome", "why")
-        parts.append(draw.table(columns, rows, plain=plain, title="Releases"))
-    if report.decision_log:
-        decided = [((row.id, "bold"), row.at[:16], row.action, row.words) for row in report.decision_log]
-        parts.append(draw.table(("decision", "at", "action", "why"), decided, plain=plain, title="What was decided"))
-    parts.append(draw.facts(_facts(report)))
-    parts.append(draw.text("Next: open report.html (the same as a picture); report.json holds the figures."))
-    return Group(*parts)
+    return Group(_months(report, plain=plain), _releases(report, plain=plain), _decisions(report, plain=plain), _figures(report))
 
 
 def _months(report: ReplayReport, *, plain: bool) -> "RenderableType":
-    names = _FIGURES.get(report.task, _CLASSIFICATION)
-    pairs = [f"{name} {side}" for name in names for side in ("alone", "governed")]
-    rows: list[tuple[draw.Cell, ...]] = [
-        (month.start, f"{month.n:,}", *_pairs(names, month.alone, month.governed), ", ".join(month.answered_by))
-        for month in report.months
+    names = METRICS[report.task]
+    heads = [f"{name} {side}" for name in names for side in ("alone", "governed")]
+    rows = [
+        (month.start, f"{month.n:,}", *_pairs(names, month.alone, month.governed), _champions(month)) for month in report.months
     ]
     means = [draw.number(getattr(side, f"mean_monthly_{name}")) for name in names for side in (report.alone, report.governed)]
-    rows.append((("mean", "bold"), "", *((mean, "bold") for mean in means), ""))
-    columns = ("month", "outcomes", *pairs, "answered by")
-    return draw.table(columns, rows, plain=plain, title="Left alone, and governed", right=("outcomes", *pairs))
+    rows.append(("mean", "", *means, ""))
+    return draw.table(("month", "labels", *heads, "answered by"), rows, plain=plain, title="The first version left alone, and the governed model", right=("labels", *heads))  # fmt: skip
 
 
-def _pairs(names: Iterable[str], alone: Performance, governed: Performance) -> list[str]:
+def _pairs(names: tuple[str, ...], alone: Performance, governed: Performance) -> list[str]:
     return [draw.number(getattr(side, name)) for name in names for side in (alone, governed)]
 
 
-def _facts(report: ReplayReport) -> list[tuple[str, draw.Cell]]:
-    failed: draw.Cell = ("0", "green") if report.failed_requests == 0 else (str(report.failed_requests), "bold red")
-    equal = report.decisions_replayed_equal == report.decisions
-    return [
-        ("requests", f"{report.requests:,} with {report.predictions:,} predictions"),
-        ("failed requests", failed),
-        ("labels", f"{report.labels_joined:,} predictions have theirs ({report.labels_sent:,} sent, those sent twice included)"),
-        ("retrainings", str(report.governed.retrainings)),
-        (
-            "decisions",
-            (
-                f"{report.decisions_replayed_equal} of {report.decisions} made again with the same bytes",
-                "green" if equal else "bold red",
-            ),
-        ),
-        ("took", f"{report.wall_seconds:.0f} s"),
+def _champions(month: Span) -> str:
+    """Versions by their share of the answers: `v2 81 %, v3 19 %`."""
+    total = sum(month.answered_by.values())
+    shares = sorted(month.answered_by.items(), key=lambda item: (len(item[0]), item[0]))
+    return ", ".join(f"{name} {n / total:.0%}" for name, n in shares)
+
+
+def _releases(report: ReplayReport, *, plain: bool) -> "RenderableType":
+    rows = [
+        ((release.id, "bold"), f"v{release.version}", draw.when(_moment(release.opened_at)), _promoted(release.promoted_at), release.outcome, release.words)
+        for release in report.releases
+    ]  # fmt: skip
+    return draw.table(("release", "version", "opened", "champion from", "now", "why"), rows, plain=plain, title="Releases")
+
+
+def _promoted(at: str | None) -> str:
+    return draw.when(_moment(at)) if at else "never"
+
+
+def _decisions(report: ReplayReport, *, plain: bool) -> "RenderableType":
+    """The autopilot's and the gates'; a release's own steps stand in the table above and in the report."""
+    rows = [
+        ((line.id, "bold"), draw.when(_moment(line.at)), line.room, line.action, line.words)
+        for line in report.decision_log
+        if line.room != "release" and not line.action.startswith("nothing")
     ]
+    return draw.table(("decision", "at", "room", "action", "why"), rows, plain=plain, title="What was decided, and why")
+
+
+def _figures(report: ReplayReport) -> "RenderableType":
+    failed: draw.Cell = ("0", "green") if report.failed_requests == 0 else (str(report.failed_requests), "bold red")
+    kinds = Counter(line.kind for line in report.findings)
+    findings = ", ".join(f"{n} {kind}" for kind, n in sorted(kinds.items())) or "none"
+    return draw.facts((
+        ("requests", f"{report.requests:,} with {report.predictions:,} rows"),
+        ("failed requests", failed),
+        ("labels", f"{report.labels_joined:,} joined, {report.labels_sent:,} sent (some twice, some late)"),
+        ("retrainings", f"{report.governed.retrainings}; {report.governed.promotions} promoted, {report.governed.rollbacks} given up or rolled back"),
+        ("findings", findings),
+        ("decisions", f"{report.decisions_replayed_equal} of {report.decisions} replayed to the same bytes"),
+        ("took", f"{report.wall_seconds:.0f} s"),
+    ))  # fmt: skip
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text)

@@ -47,7 +47,7 @@ def parse_do(value: Any) -> Any:
 class PolicySpec(Section):
     name: Name
     when: str = Field(min_length=1)
-    """A condition in CEL over the signals listed in docs/policies.md, such as `performance.alarm && champion.age_days > 7`."""
+    """A condition in CEL over the signals listed in docs/reference/signals.md, such as `performance.alarm && champion.age_days > 7`."""
     for_windows: int = Field(default=1, ge=1, alias="for")
     """It must hold at so many window ends in a row."""
     do: Annotated[DoSpec, BeforeValidator(parse_do)]

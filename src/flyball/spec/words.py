@@ -3,8 +3,8 @@
 import re
 import types
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
-from typing import Any, Literal, Union, get_args, get_origin
+from datetime import datetime, timedelta
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
@@ -16,6 +16,15 @@ _LONGEST = 60
 """Characters of a value that are shown back: enough to recognise it."""
 
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
+
+_SIMPLE: dict[Any, str] = {
+    timedelta: "a duration such as 30m, 12h, 1d or 2w",
+    datetime: "a time such as 2013-03-01T05:00:00Z",
+    str: "text",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+}
 
 _SPELLED_DURATION = re.compile(r"(?i)\s*(\d+(?:\.\d+)?)\s*([smhdw])(?:ec|in|our|ay|eek)?[a-z]*\s*")
 
@@ -39,7 +48,12 @@ _PATTERNS = {
     "^[A-Z][A-Z0-9_]*$": "the name of an environment variable in capitals, such as ORDERS_URL",
     "^https?://": "a URL that begins with http:// or https://",
 }
-_LIMITS = {"greater_than": ("gt", "more than"), "greater_than_equal": ("ge", "at least"), "less_than": ("lt", "less than"), "less_than_equal": ("le", "at most")}  # fmt: skip
+_LIMITS = {
+    "greater_than": ("gt", "more than"),
+    "greater_than_equal": ("ge", "at least"),
+    "less_than": ("lt", "less than"),
+    "less_than_equal": ("le", "at most"),
+}
 _OTHER_NAMES = {
     "auc": "roc_auc", "rocauc": "roc_auc", "auroc": "roc_auc", "aucpr": "pr_auc", "average_precision": "pr_auc", "logloss": "log_loss",
     "cross_entropy": "log_loss", "brier_score": "brier", "acc": "accuracy", "f1_score": "f1", "mse": "rmse", "mean_absolute_error": "mae",
@@ -122,15 +136,10 @@ def _options(item: Mapping[str, Any]) -> list[str]:
 
 
 def _kind(annotation: Any) -> str:
-    simple = {
-        timedelta: "a duration such as 30m, 12h, 1d or 2w",
-        str: "text",
-        int: "a whole number",
-        float: "a number",
-        bool: "true or false",
-    }
-    if annotation in simple:
-        return simple[annotation]
+    if get_origin(annotation) is Annotated:
+        return _kind(get_args(annotation)[0])
+    if annotation in _SIMPLE:
+        return _SIMPLE[annotation]
     if get_origin(annotation) is Literal:
         return f"one of {', '.join(map(str, get_args(annotation)))}"
     if get_origin(annotation) in (Union, types.UnionType):

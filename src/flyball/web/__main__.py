@@ -4,13 +4,20 @@ import sys
 from pathlib import Path
 
 from flyball import wiring
+from flyball.errors import FlyballError
 from flyball.web.app import app
 
 
-def main(directory: str) -> None:
-    workspace = wiring.open_workspace(Path(directory))  # type: ignore[attr-defined]
-    workspace.control(app(workspace))
+def main(directory: str) -> int:
+    """Exit code: that of the error, which stands in the supervisor's log as a sentence."""
+    try:
+        workspace = wiring.open_workspace(Path(directory))
+        workspace.control(app(workspace))
+    except FlyballError as error:
+        sys.stderr.write(f"{error.message}\n")
+        return error.exit_code
+    return 0
 
 
 if __name__ == "__main__":
-    main(sys.argv[1] if len(sys.argv) > 1 else ".")
+    sys.exit(main(sys.argv[1] if len(sys.argv) > 1 else "."))

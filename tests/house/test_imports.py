@@ -1,0 +1,54 @@
+"""Rooms import downwards only, and no folder is a drawer."""
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+DRAWERS = {"utils", "util", "common", "core", "base", "helpers", "helper", "misc", "shared", "lib"}
+
+
+def test_the_import_contracts_hold(tmp_path: Path) -> None:
+    code = "from importlinter.cli import lint_imports_command; lint_imports_command()"
+    command = [sys.executable, "-c", code, "--no-cache"]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, env={**os.environ, "COLUMNS": "200"})
+    assert result.returncode == 0, result.stdout[-4000:] + result.stderr[-1000:]
+
+
+def test_no_module_is_a_drawer() -> None:
+    names = [path for path in (ROOT / "src" / "flyball").rglob("*") if path.stem in DRAWERS]
+    assert not names, "name it after what is in it"
+
+
+def test_only_doors_import_wiring() -> None:
+    for path in (ROOT / "src" / "flyball").rglob("*.py"):
+        room = path.relative_to(ROOT / "src" / "flyball").parts[0]
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import | ast.ImportFrom) else []
+            module = node.module or "" if isinstance(node, ast.ImportFrom) else ""
+            if "flyball.wiring" in names or module == "flyball.wiring" or (module == "flyball" and "wiring" in names):
+                assert room in ("cli", "web", "wiring.py", "wiring"), f"{path} imports wiring"
+
+
+def test_no_shell_is_ever_started() -> None:
+    for path in (ROOT / "src").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.keyword) and node.arg == "shell":
+                assert isinstance(node.value, ast.Constant), path
+                assert node.value.value is False, path
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+                assert (node.value.id, node.attr) not in {
+                    ("os", "system"),
+                    ("os", "popen"),
+                    ("pickle", "load"),
+                    ("pickle", "loads"),
+                }, path
+
+
+def test_no_source_ships_a_stub() -> None:
+    for path in (ROOT / "src").rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        assert "NotImplementedError" not in text, path
+        assert not any(mark in text for mark in ("TODO", "FIXME", "XXX")), path
