@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from flyball.adapters.executor import JobDirectory, MemoryExecutor, ProcessExecutor
+from flyball.adapters.executor import JobFiles, MemoryExecutor, ProcessExecutor
 from flyball.control.ports import JobReport, StepRequest
 from flyball.errors import NotFound, StoreUnavailable, TrainingError
 from flyball.records.jobs import Job, JobStatus, Progress, StepResult
@@ -133,7 +133,7 @@ def test_a_failed_job_tells_the_user_why_and_may_be_launched_again(
 
 def test_a_child_is_told_everything_that_the_request_says(tmp_path: Path) -> None:
     asked = request(tmp_path, history="60d", parameters={"depth": 3})._replace(champion_package=tmp_path / "package")
-    job = JobDirectory(tmp_path / "job")
+    job = JobFiles(tmp_path / "job")
     job.write_request(asked)
     assert job.request() == asked
 
@@ -142,12 +142,12 @@ def test_a_second_launch_does_nothing_while_a_child_lives_also_from_another_proc
     processes: ProcessExecutor, tmp_path: Path
 ) -> None:
     processes.launch(request(tmp_path, wait=True))
-    pid = JobDirectory(tmp_path / ".flyball/jobs/j-0001").child()
+    pid = JobFiles(tmp_path / ".flyball/jobs/j-0001").child()
     for _ in range(3):
         processes.launch(request(tmp_path, wait=True))
         process_executor(tmp_path).launch(request(tmp_path, wait=True))
     assert wait_for_progress(processes).state == "running"
-    assert JobDirectory(tmp_path / ".flyball/jobs/j-0001").child() == pid
+    assert JobFiles(tmp_path / ".flyball/jobs/j-0001").child() == pid
     (tmp_path / "go").touch()
     report = wait_for(processes, {"done"})
     assert pid is not None
@@ -158,7 +158,7 @@ def test_a_second_launch_does_nothing_while_a_child_lives_also_from_another_proc
 def test_a_killed_child_is_absent_and_launched_again_it_goes_on(processes: ProcessExecutor, tmp_path: Path) -> None:
     processes.launch(request(tmp_path, wait=True))
     wait_for_progress(processes)
-    job = JobDirectory(tmp_path / ".flyball/jobs/j-0001")
+    job = JobFiles(tmp_path / ".flyball/jobs/j-0001")
     child = job.child()
     assert child is not None
     os.kill(child.pid, signal.SIGKILL)
@@ -174,7 +174,7 @@ def test_cancel_ends_the_child_and_its_descendants_and_is_idempotent(processes: 
     processes.cancel("j-0001")
     processes.launch(request(tmp_path, wait=True, family=True))
     wait_for_progress(processes)
-    child = JobDirectory(tmp_path / ".flyball/jobs/j-0001").child()
+    child = JobFiles(tmp_path / ".flyball/jobs/j-0001").child()
     assert child is not None
     family = [psutil.Process(child.pid), *psutil.Process(child.pid).children(recursive=True)]
     assert len(family) >= 1
@@ -188,7 +188,7 @@ def test_cancel_ends_the_child_and_its_descendants_and_is_idempotent(processes: 
 def test_what_a_dead_child_forked_is_ended_too(processes: ProcessExecutor, tmp_path: Path) -> None:
     processes.launch(request(tmp_path, wait=True, family=True))
     wait_for_progress(processes)
-    child = JobDirectory(tmp_path / ".flyball/jobs/j-0001").child()
+    child = JobFiles(tmp_path / ".flyball/jobs/j-0001").child()
     assert child is not None
     deadline = time.monotonic() + 10
     while not psutil.Process(child.pid).children() and time.monotonic() < deadline:
@@ -200,7 +200,7 @@ def test_what_a_dead_child_forked_is_ended_too(processes: ProcessExecutor, tmp_p
 
 
 def test_a_stranger_with_the_childs_number_is_let_live(processes: ProcessExecutor, tmp_path: Path) -> None:
-    job = JobDirectory(tmp_path / ".flyball/jobs/j-0001")
+    job = JobFiles(tmp_path / ".flyball/jobs/j-0001")
     job.path.mkdir(parents=True)
     (job.path / "child.json").write_text(json.dumps({"pid": os.getpid(), "started": 1.0}))
     processes.cancel("j-0001")  # would end this test otherwise
@@ -222,7 +222,7 @@ def test_a_child_that_cannot_even_start_is_absent_and_its_log_says_why(tmp_path:
     executor = process_executor(tmp_path, (sys.executable, "-c", "raise SystemExit('no such step')"))
     executor.launch(request(tmp_path))
     wait_for(executor, {"absent"})
-    assert "no such step" in JobDirectory(tmp_path / ".flyball/jobs/j-0001").log_tail()
+    assert "no such step" in JobFiles(tmp_path / ".flyball/jobs/j-0001").log_tail()
     with pytest.raises(StoreUnavailable):
         process_executor(tmp_path, ("/no/such/program",)).launch(request(tmp_path, "j-0002"))
     assert executor.observe("j-0002").state == "absent"

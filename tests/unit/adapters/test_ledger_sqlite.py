@@ -201,3 +201,57 @@ def test_the_head_file_can_be_read_by_a_person(tmp_path: Path) -> None:
     lines = (tmp_path / "HEAD").read_text().splitlines()
     assert max(json.loads(line.rsplit(None, 1)[0])["seq"] for line in lines) == 1
     ledger.close()
+
+
+FULL_DISK = """
+import resource, sys
+from datetime import UTC, datetime
+from pathlib import Path
+from flyball.adapters.ledger import SqliteLedger
+from flyball.errors import StoreUnavailable
+from flyball.records.events import Draft, Put
+ledger, acknowledged, refused = SqliteLedger(Path(sys.argv[1])), 0, 0
+def write(n):
+    ledger.transact([Draft(at=datetime.now(UTC), kind="k", subject="s", actor="a", key=str(n), payload={"x": "x" * 900}, puts=(Put("a", "b", {"n": n}),))])
+resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, resource.RLIM_INFINITY))
+for n in range(60):
+    try:
+        write(n)
+        acknowledged += 1
+    except StoreUnavailable as error:
+        refused += 1
+        assert "Next: " in error.message
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+for n in range(60, 70):
+    write(n)
+    acknowledged += 1
+print(acknowledged, refused, ledger.head().seq, len(ledger.verify()))
+"""
+
+
+def test_a_full_disk_refuses_in_words_loses_nothing_and_is_forgotten_when_there_is_room_again(tmp_path: Path) -> None:
+    answer = subprocess.run([sys.executable, "-c", FULL_DISK, str(tmp_path)], capture_output=True, text=True, check=True)
+    acknowledged, refused, entries, faults = map(int, answer.stdout.split())
+    assert refused > 5
+    assert (entries, faults) == (acknowledged, 0)
+
+
+def test_a_head_that_cannot_be_moved_does_not_take_back_the_commit_but_stops_the_next_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = SqliteLedger(tmp_path)
+    draft = Draft(at=AT, kind="k", subject="s", actor="a")
+
+    def fails(*_: object) -> int:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("flyball.adapters.ledger.head_file.os.pwrite", fails)
+        assert ledger.transact([draft])[0].seq == 1
+        with pytest.raises(StoreUnavailable, match="Input/output error"):
+            ledger.transact([draft])
+    assert HeadFile(tmp_path / "HEAD").read().seq == 0
+    assert ledger.verify() == ()
+    assert ledger.transact([draft])[0].seq == 2
+    assert HeadFile(tmp_path / "HEAD").read().seq == 2
+    ledger.close()

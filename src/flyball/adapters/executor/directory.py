@@ -1,54 +1,34 @@
-"""`DIR/jobs/<id>/`: all that a job's child and its watchers know of one another.
-
-request.json     what to do (StepRequest); written before the launch
-lock             flock held by the child, and by whatever it forks, for life
-child.json       {"pid", "started"}: the process, and when it was started (seconds since 1970, as the kernel says)
-progress.jsonl   one Progress a line
-results.jsonl    one StepResult a line, as each step is done
-result.json      all StepResults, renamed into place: done
-error.json       {"words"}: failed
-log              stdout and stderr of the child
-"""
+"""The child's side of a job's directory (its files: see `files.py`)."""
 
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-import msgspec
 import psutil
 
 from flyball.adapters.durable import replace_file
+from flyball.adapters.executor.files import JobFiles
 from flyball.control.ports import StepRequest
 from flyball.errors import StoreUnavailable
 from flyball.records import codec
-from flyball.records.jobs import Job, Progress, StepResult
-from flyball.spec import ProjectSpec
-
-T = TypeVar("T")
-
-
-class Child(msgspec.Struct, frozen=True, kw_only=True):
-    pid: int
-    started: float
+from flyball.records.jobs import Progress, StepResult
 
 
 class JobDirectory:
-    """Used by the child to tell (`begin`, `progress`, `step_done`, `finish`, `fail`), by watchers to read."""
+    """What a child tells: first `begin`, last `finish` or `fail`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    # -- the child's side
-
     def begin(self) -> StepRequest:
         """Say who runs, close a line that a killed predecessor left torn, and answer with what to do."""
-        self.write_child(psutil.Process())
+        JobFiles(self.path).write_child(psutil.Process())
         for name in ("progress.jsonl", "results.jsonl"):
             with (self.path / name).open("ab+") as file:
                 if file.tell() and os.pread(file.fileno(), 1, file.tell() - 1) != b"\n":
                     file.write(b"\n")
-        return self.request()
+        return JobFiles(self.path).request()
 
     def progress(self, line: Progress) -> None:
         self._append("progress.jsonl", line)
@@ -62,66 +42,6 @@ class JobDirectory:
     def fail(self, words: str) -> None:
         replace_file(self.path / "error.json", codec.encode({"words": words}))
 
-    # -- the watchers' side
-
-    def write_request(self, request: StepRequest) -> None:
-        data = codec.encode(
-            {
-                "job": request.job,
-                "spec": request.spec.model_dump(mode="json", by_alias=True),
-                "project_dir": str(request.project_dir.resolve()),
-                "state_dir": str(request.state_dir.resolve()),
-                "champion_package": str(request.champion_package.resolve()) if request.champion_package else None,
-            }
-        )
-        replace_file(self.path / "request.json", data)
-
-    def request(self) -> StepRequest:
-        """Raises StoreUnavailable when there is none, or it cannot be read."""
-        try:
-            plain = codec.decode((self.path / "request.json").read_bytes(), dict[str, Any])
-            return StepRequest(
-                job=codec.revive(plain["job"], Job),
-                spec=ProjectSpec.model_validate_json(codec.encode(plain["spec"])),
-                project_dir=Path(plain["project_dir"]),
-                state_dir=Path(plain["state_dir"]),
-                champion_package=Path(plain["champion_package"]) if plain["champion_package"] else None,
-            )
-        except (OSError, ValueError, KeyError) as error:
-            raise StoreUnavailable(f"{self.path / 'request.json'} cannot be read: {error}") from error
-
-    def write_child(self, process: psutil.Process) -> None:
-        replace_file(self.path / "child.json", codec.encode(Child(pid=process.pid, started=process.create_time())))
-
-    def child(self) -> Child | None:
-        return self._read("child.json", Child)
-
-    def results(self) -> tuple[StepResult, ...] | None:
-        """None: not done."""
-        return self._read("result.json", tuple[StepResult, ...])
-
-    def results_so_far(self) -> tuple[StepResult, ...]:
-        """The newest of each step, in order of their first appearance: a child that was started again tells its steps again."""
-        return tuple({result.step: result for result in self._lines("results.jsonl", StepResult)}.values())
-
-    def progress_so_far(self) -> tuple[Progress, ...]:
-        return tuple(self._lines("progress.jsonl", Progress))
-
-    def error(self) -> str | None:
-        """None: not failed."""
-        found = self._read("error.json", dict[str, str])
-        return None if found is None else found.get("words", "")
-
-    def forget_error(self) -> None:
-        (self.path / "error.json").unlink(missing_ok=True)
-
-    def log_tail(self, size_bytes: int = 2000) -> str:
-        """The end of what the child printed."""
-        try:
-            return (self.path / "log").read_bytes()[-size_bytes:].decode(errors="replace").strip()
-        except OSError:
-            return ""
-
     def _append(self, name: str, record: Any) -> None:
         # One write a line: a kill leaves at most one torn line, which is skipped.
         descriptor = os.open(self.path / name, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -131,24 +51,3 @@ class JobDirectory:
             raise StoreUnavailable(f"{self.path / name}: {error.strerror or error}") from error
         finally:
             os.close(descriptor)
-
-    def _read(self, name: str, kind: type[T]) -> T | None:
-        try:
-            return codec.decode((self.path / name).read_bytes(), kind)
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError) as error:
-            raise StoreUnavailable(f"{self.path / name} cannot be read: {error}") from error
-
-    def _lines(self, name: str, kind: type[T]) -> list[T]:
-        try:
-            data = (self.path / name).read_bytes()
-        except OSError:
-            return []
-        found = []
-        for line in data.split(b"\n"):
-            try:
-                found.append(codec.decode(line, kind))
-            except ValueError:
-                continue  # torn by a kill, still being written, or blank
-        return found

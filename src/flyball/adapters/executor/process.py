@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 
-from flyball.adapters.executor.directory import Child, JobDirectory
+from flyball.adapters.executor.files import Child, JobFiles
 from flyball.control.ports import JobReport, StepRequest
 from flyball.errors import NotFound, StoreUnavailable
 from flyball.spec.fields import format_duration
@@ -90,7 +90,7 @@ class ProcessExecutor:
             pause.wait(0.02)
         self._reap(job_id)
 
-    def _start(self, request: StepRequest, job: JobDirectory, lock: int) -> None:
+    def _start(self, request: StepRequest, job: JobFiles, lock: int) -> None:
         with (job.path / "log").open("ab") as log:
             process = subprocess.Popen(
                 [*self._command, str(job.path)],
@@ -106,7 +106,7 @@ class ProcessExecutor:
         with suppress(psutil.Error):  # it has ended already; what it left says how
             job.write_child(psutil.Process(process.pid))
 
-    def _beyond_limit(self, job_id: str, job: JobDirectory) -> str | None:
+    def _beyond_limit(self, job_id: str, job: JobFiles) -> str | None:
         """Ends a child that has run for too long; what to tell the user, None: it may go on."""
         child = job.child()
         if child is None:
@@ -133,10 +133,10 @@ class ProcessExecutor:
         if ended:
             del self._children[job_id]
 
-    def _directory(self, job_id: str) -> JobDirectory:
+    def _directory(self, job_id: str) -> JobFiles:
         if not job_id or not all(letter.isalnum() or letter in "-_" for letter in job_id):
             raise NotFound(f"no job has the id {job_id!r}")
-        return JobDirectory(self._jobs / job_id)
+        return JobFiles(self._jobs / job_id)
 
 
 def _take(path: Path) -> int | None:
