@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psutil
 
+from flyball.adapters.executor.directory import JobDirectory
 from flyball.adapters.executor.files import Child, JobFiles
 from flyball.control.ports import JobReport, StepRequest
 from flyball.errors import NotFound, StoreUnavailable
@@ -119,7 +120,7 @@ class ProcessExecutor:
             return None
         ran = format_duration(timedelta(seconds=round(seconds)))
         words = f"The run was ended after {ran}. Expected: {format_duration(limit)} at most. Next: raise train.time_limit, or train on less."
-        job.fail(words)
+        JobDirectory(job.path).fail(words)
         return words
 
     def _reap(self, job_id: str) -> None:
