@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from flyball.control import reports
     from flyball.control.ports import Say
     from flyball.control.replay_report import ReplayReport
-    from flyball.control.replay_report import ReplayReport
 
 
 class Loop(Protocol):

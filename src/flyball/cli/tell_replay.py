@@ -27,7 +27,7 @@ def _months(report: ReplayReport, *, plain: bool) -> "RenderableType":
     ]
     means = [draw.number(getattr(side, f"mean_monthly_{name}")) for name in names for side in (report.alone, report.governed)]
     rows.append(("mean", "", *means, ""))
-    return draw.table(("month", "labels", *heads, "answered by"), rows, plain=plain, title="The first version left alone, and the governed model", right=("labels", *heads))  # fmt: skip
+    return draw.table(("month", "labels", *heads, "answered by"), rows, plain=plain, title="Left alone, and governed", right=("labels", *heads))  # fmt: skip
 
 
 def _pairs(names: tuple[str, ...], alone: Performance, governed: Performance) -> list[str]:

@@ -198,3 +198,10 @@ def event_words(event: Event) -> str:
         or ""
     )
     return f"{at} {event.subject} {event.kind.split('.')[1]}" + (f": {words}" if words else "")
+
+
+def is_on_its_way(world: World) -> bool:
+    """A first release is under way and not seen at the gateways yet: a moment more, and there is a champion."""
+    if world.get("champion", world.model, Champion) is not None:
+        return False
+    return any(release.phase not in TERMINAL for release in world.all("release", ReleaseState))

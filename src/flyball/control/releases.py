@@ -23,8 +23,9 @@ from flyball.release import guards
 from flyball.release import state as states
 from flyball.stats.losses import bounded_loss
 
-STUCK_LOOKS = 5
-"""Looks in a row at which a switch was not seen before it is called failed and escalated: a gateway loads a model within one or two."""
+STUCK_LOOKS = 15
+"""Looks in a row at which a worker that answers does not serve what it should, before the switch is called failed and escalated: half a minute at
+the usual tick, where loading a model takes a second or two. A worker that is away does not count: its absence is no fault of the challenger."""
 
 
 class Releases:
@@ -153,7 +154,7 @@ class Releases:
     def _note_switch(self, release: ReleaseState, switch: SwitchReading) -> ReleaseState:
         """Record that the gateways were seen to serve this phase, once; the champion changes hands here and nowhere else."""
         if switch.state != "verified":
-            self._unverified_looks += switch.state == "pending"
+            self._unverified_looks += any(report.revision is not None for report in switch.behind)
             if self._unverified_looks == STUCK_LOOKS:
                 self._escalate(release, switch.words)
             return release

@@ -48,6 +48,8 @@ class SwitchReading(msgspec.Struct, frozen=True):
     """`verified`: every worker serves the wanted table from the right bytes; `pending`; `none`: no gateway is there."""
     reports: tuple[GatewayReport, ...]
     words: str
+    behind: tuple[GatewayReport, ...] = ()
+    """Workers that do not serve the wanted table; `revision=None`: that do not answer."""
 
 
 def serves(report: GatewayReport, table: RoutingTable) -> bool:
@@ -86,4 +88,5 @@ def _look(world: World, table: RoutingTable) -> SwitchReading:
         return SwitchReading("verified", reports, f"{len(reports)} of {len(reports)} workers serve revision {table.revision}")
     first = behind[0]
     why = first.error or f"serves revision {first.revision} instead of {table.revision}"
-    return SwitchReading("pending", reports, f"{len(behind)} of {len(reports)} workers are behind; worker {first.worker}: {why}")
+    words = f"{len(behind)} of {len(reports)} workers are behind; worker {first.worker}: {why}"
+    return SwitchReading("pending", reports, words, tuple(behind))

@@ -48,7 +48,7 @@ class PolicySpec(Section):
     name: Name
     when: str = Field(min_length=1)
     """A condition in CEL over the signals listed in docs/reference/signals.md, such as `performance.alarm && champion.age_days > 7`."""
-    for_windows: int = Field(default=1, ge=1, alias="for")
+    for_windows: int = Field(default=1, ge=1, le=32, alias="for")
     """It must hold at so many window ends in a row."""
     do: Annotated[DoSpec, BeforeValidator(parse_do)]
     cooldown: Duration = Field(default="0s", validate_default=True)

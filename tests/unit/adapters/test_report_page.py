@@ -15,8 +15,8 @@ from made_up import made_up
 
 from flyball.control.replay_report import AloneFigures, DriftMap, GovernedFigures, ReplayReport
 from flyball.records import codec
-from flyball.web.report import render
-from flyball.web.report.__main__ import main
+from flyball.adapters.report_page import render
+from flyball.adapters.report_page.__main__ import main
 
 
 @pytest.fixture(scope="module")

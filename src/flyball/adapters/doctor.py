@@ -1,0 +1,102 @@
+"""What of this machine and this project would keep Flyball from working: looked at, not guessed."""
+
+import shutil
+import socket
+import sqlite3
+import stat
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from flyball.control.reports import Check
+from flyball.spec import ProjectSpec
+
+LEAST_FREE_BYTES = 1 << 30
+"""A gigabyte: a snapshot, a few packages and a day of capture of a middling project."""
+WAL_RESET_FIXED = (3, 51, 3)
+"""SQLite before it can, rarely, damage a database when several connections reset its write-ahead log at once."""
+MODE_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+
+
+def machine(state_dir: Path) -> tuple[Check, ...]:
+    """Questions about the machine."""
+    return (_python(), _sqlite(), _disk(state_dir), _writable(state_dir))
+
+
+def project(spec: ProjectSpec, state_dir: Path, running: Callable[[], bool]) -> tuple[Check, ...]:
+    """Questions about this project's doors and secrets. `running`: whether its supervisor is up."""
+    return (_token(state_dir), *_ports(spec, up=running()))
+
+
+def _python() -> Check:
+    found = ".".join(map(str, sys.version_info[:3]))
+    good = sys.version_info >= (3, 11)
+    return Check(name="python", ok=good, words=f"Python {found}", next_step="" if good else "use Python 3.11 or newer")
+
+
+def _sqlite() -> Check:
+    """A warning, not a refusal: Flyball has one writer and one checkpointer per database, which the fault does not meet."""
+    fixed = sqlite3.sqlite_version_info >= WAL_RESET_FIXED
+    words = f"SQLite {sqlite3.sqlite_version}"
+    if not fixed:
+        words += ": has the WAL-reset fault; Flyball writes through one connection at a time, so keep other programs from writing to .flyball/flyball.db"
+    return Check(name="sqlite", ok=True, words=words)
+
+
+def _disk(state_dir: Path) -> Check:
+    free = shutil.disk_usage(_existing(state_dir)).free
+    good = free >= LEAST_FREE_BYTES
+    words = f"{free / 1e9:.1f} GB free at {state_dir}"
+    return Check(
+        name="disk", ok=good, words=words, next_step="" if good else f"free {(LEAST_FREE_BYTES - free) / 1e9:.1f} GB more"
+    )
+
+
+def _writable(state_dir: Path) -> Check:
+    place = _existing(state_dir)
+    probe = place / ".flyball-doctor"
+    try:
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as error:
+        return Check(name="writable", ok=False, words=f"{place}: {error.strerror}", next_step="let this account write there")
+    return Check(name="writable", ok=True, words=f"{place} can be written")
+
+
+def _token(state_dir: Path) -> Check:
+    path = state_dir / "token"
+    if not path.exists():
+        return Check(name="token", ok="skipped", words="no token yet: the first `flyball up` makes one")
+    mode = stat.S_IMODE(path.stat().st_mode)
+    good = not mode & MODE_OTHERS
+    return Check(name="token", ok=good, words=f"{path} has mode {mode:04o}", next_step="" if good else f"chmod 600 {path}")
+
+
+def _ports(spec: ProjectSpec, *, up: bool) -> tuple[Check, ...]:
+    if up:
+        return (Check(name="ports", ok=True, words="this project is up and holds its ports"),)
+    return (
+        _port("gateway port", spec.serve.host, spec.serve.port, "serve.port"),
+        _port("control port", "127.0.0.1", spec.serve.control_port, "serve.control_port"),
+    )
+
+
+def _port(name: str, host: str, port: int, key: str) -> Check:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            return Check(
+                name=name,
+                ok=False,
+                words=f"{host}:{port}: {error.strerror}",
+                next_step=f"end who holds it, or set {key} in flyball.yaml",
+            )
+    return Check(name=name, ok=True, words=f"{host}:{port} is free")
+
+
+def _existing(path: Path) -> Path:
+    while not path.exists():
+        path = path.parent
+    return path

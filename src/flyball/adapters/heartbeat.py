@@ -1,0 +1,49 @@
+"""The controller's lease, renewed beside its work: a long tick must not look like a death."""
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from flyball.control.ports import Gateways
+from flyball.errors import StoreUnavailable
+
+BEAT_SECONDS = 5.0
+"""A sixth of the age at which gateways call a lease stale."""
+
+
+class Heartbeat:
+    """`with Heartbeat(gateways, alive):` renews for as long as `alive()` says that work goes on."""
+
+    def __init__(self, gateways: Gateways, alive: Callable[[], bool]) -> None:
+        self._gateways = gateways
+        self._alive = alive
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name="lease", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._gateways.renew_lease()
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._end.set()
+        self._thread.join()
+
+    def _beat(self) -> None:
+        while not self._end.wait(BEAT_SECONDS):
+            if self._alive():
+                try:
+                    self._gateways.renew_lease()
+                except StoreUnavailable:
+                    continue  # a full disk: the gateways' dead-man rule is then the right answer
+
+
+def lease_age_seconds(state_dir: Path) -> float | None:
+    """Since the controller last said that it lives; None: it never did."""
+    try:
+        return max(0.0, time.time() - (state_dir / "lease").stat().st_mtime)  # noqa: TID251 - a file's age, in the file system's own time
+    except OSError:
+        return None

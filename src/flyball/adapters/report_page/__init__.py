@@ -1,0 +1,18 @@
+"""A replay's report as one self-contained page, and its figures as JSON beside it."""
+
+from pathlib import Path
+
+from flyball.adapters.durable import replace_file
+from flyball.adapters.report_page.page import render
+from flyball.control.replay_report import ReplayReport
+from flyball.records import codec
+
+__all__ = ["render", "write_reports"]
+
+
+def write_reports(report: ReplayReport, directory: Path) -> tuple[Path, Path]:
+    """`report.html` and `report.json`, each whole or not at all."""
+    page, figures = directory / "report.html", directory / "report.json"
+    replace_file(figures, codec.encode(report))
+    replace_file(page, render(report).encode("utf-8"))
+    return page, figures

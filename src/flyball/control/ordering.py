@@ -1,0 +1,46 @@
+"""Orders as a door gives them: written down, waited for, answered in words."""
+
+from flyball.control import commands
+from flyball.control.engine import Engine
+from flyball.control.reports import CommandReport
+from flyball.control.running import LOOK_SECONDS, Pause, await_command
+from flyball.control.world import World
+from flyball.records.release import TERMINAL, ReleaseState
+
+PROOF_SECONDS = 20.0
+"""A rollback is done when the gateways are seen to serve it: within a tick or two, longer only when one of them is away."""
+
+
+def roll_back(world: World, engine: Engine | None, actor: str, reason: str, pause: Pause) -> CommandReport:
+    """Order a rollback and wait for its proof. `engine`: this process controls the project, nobody else does."""
+    command = commands.order(world, "roll_back", actor, reason)
+    if engine is not None:
+        engine.tick()
+    settled = await_command(world, command.id, pause)
+    if settled.status != "done":
+        return CommandReport(accepted=False, subject=f"command:{command.id}", words=settled.words)
+    waited = 0.0
+    while waited < PROOF_SECONDS:
+        release = world.get("release", settled.subject.removeprefix("release:"), ReleaseState)
+        if release is None or release.phase in TERMINAL:
+            words = f"{settled.words}: every gateway is seen to serve it"
+            return CommandReport(accepted=True, subject=settled.subject, words=words)
+        if engine is not None:
+            return CommandReport(
+                accepted=True, subject=settled.subject, words=f"{settled.words} as soon as a gateway is up",
+                next_step="flyball up",
+            )  # fmt: skip
+        pause(LOOK_SECONDS)
+        waited += LOOK_SECONDS
+    return CommandReport(
+        accepted=True, subject=settled.subject, words=f"{settled.words}; not seen at every gateway yet", next_step="flyball status"
+    )  # fmt: skip
+
+
+def answer(world: World, decision_id: str, *, yes: bool, actor: str, reason: str) -> CommandReport:
+    """A person's answer; the controller acts on it at its next tick."""
+    approval = commands.answer(world, decision_id, yes=yes, actor=actor, reason=reason)
+    words = f"{decision_id} is {approval.answer} by {actor}"
+    return CommandReport(
+        accepted=True, subject=f"decision:{decision_id}", words=words, next_step=f"flyball explain {decision_id}"
+    )

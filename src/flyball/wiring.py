@@ -1,1 +1,0 @@
-"""The only place that joins ports to adapters and reads the environment."""

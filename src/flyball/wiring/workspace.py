@@ -1,0 +1,242 @@
+"""A project as every door sees it: one use case a method."""
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flyball.adapters import doctor, supervisor
+from flyball.adapters.clock import SystemClock
+from flyball.adapters.engine_lock import EngineLock
+from flyball.adapters.executor import JobDirectory
+from flyball.adapters.heartbeat import Heartbeat, lease_age_seconds
+from flyball.adapters.ledger import SqliteLedger
+from flyball.control import ordering, queries, running, verification
+from flyball.control.engine import Engine
+from flyball.control.example import example_label, example_row
+from flyball.control.loop import keep_ticking
+from flyball.control.ports import Say
+from flyball.control.replay_report import ReplayReport
+from flyball.control.reports import (
+    Check,
+    CommandReport,
+    DecisionRow,
+    Explanation,
+    RunReport,
+    StatusReport,
+    UpReport,
+    VerifyReport,
+    VersionRow,
+)
+from flyball.control.world import World
+from flyball.errors import EngineBusy, FlyballError
+from flyball.records.permissions import Role
+from flyball.spec.load import load_project
+from flyball.wiring.worlds import Home, quiet_libraries, say_nothing, secret_of, world_of
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+STATE = ".flyball"
+LEASE_FRESH_SECONDS = 30.0
+"""As the gateways' dead-man rule has it."""
+READY_SECONDS = 20.0
+"""Until the first champion answers after a start: the controller's start, one tick, and the loading of a model."""
+
+
+def open_workspace(project_dir: Path, *, state_dir: Path | None = None) -> "Workspace":
+    """The project in `project_dir`. Raises SpecError with every fault of its flyball.yaml."""
+    quiet_libraries()
+    directory = project_dir.resolve()
+    return Workspace(Home(load_project(directory), directory, state_dir or directory / STATE, SystemClock()))
+
+
+class Workspace:
+    """A project with its state."""
+
+    def __init__(self, home: Home) -> None:
+        self._home = home
+
+    # -- what starts, ends or lives through the loop
+
+    def run(self, say: Say) -> RunReport:
+        """The pipeline; where a controller is up it does the work, and this only watches."""
+        with self._engine("flyball run", say) as engine:
+            if engine is not None:
+                return running.run_here(engine, "user:run", time.sleep)
+        return running.run_there(self._world(say), "user:run", time.sleep)
+
+    def up(self, detach: bool, say: Say, ready: Callable[[UpReport], None]) -> None:  # noqa: FBT001 - a command's own flag
+        """Start the supervisor; `ready` is told when it serves. Not detached: goes on until it is told to end."""
+        home = self._home
+        found = supervisor.running(home.state_dir)
+        if found is not None:
+            ready(self._up_report(found, already=True))
+            return
+        home.token()
+        if detach:
+            command = (sys.executable, "-m", "flyball", "up", "--project", str(home.project_dir))
+            ready(self._up_report(supervisor.start_detached(command, home.state_dir, home.project_dir), already=False))
+            return
+        threading.Thread(target=self._tell_when_live, args=(ready,), daemon=True).start()
+        supervisor.supervise(self._layout(), say)
+
+    def down(self) -> bool:
+        """Whether something was running."""
+        return supervisor.stop(self._home.state_dir)
+
+    def control(self, app: "ASGIApp") -> None:
+        """The control process: ticks in a thread, the API in this one, until SIGTERM."""
+        from flyball.adapters.http_server import serve
+
+        end = threading.Event()
+        with self._engine("flyball control", say_to_log) as engine:
+            if engine is None:
+                raise EngineBusy("another process controls this project", next_step="flyball down")
+            with Heartbeat(engine.world.ports.gateways, lambda: not end.is_set()):
+                ticks = threading.Thread(target=self._tick_until, args=(engine, end), name="ticks")
+                ticks.start()
+                try:
+                    serve(app, "127.0.0.1", self._home.spec.serve.control_port, end)
+                finally:
+                    end.set()
+                    ticks.join()
+
+    def step_child(self, job_dir: Path) -> int:
+        """The steps of one job, in this process; its exit code."""
+        from flyball.adapters.steps import run_steps
+
+        job = JobDirectory(job_dir)
+        request = job.begin()
+        try:
+            job.finish(run_steps(request, job.progress, secret_of))
+        except FlyballError as error:
+            job.fail(error.message)
+            raise
+        return 0
+
+    def replay(self, since: datetime | None, until: datetime | None, say: Say, output: Path | None = None) -> ReplayReport:
+        """The loop over history, in a state directory of its own."""
+        from flyball.wiring.replay import replay, replay_of
+
+        return replay(self._home, replay_of(self._home, since, until), say, output or self._home.project_dir)
+
+    # -- what only looks
+
+    def status(self) -> StatusReport:
+        age = lease_age_seconds(self._home.state_dir)
+        return queries.status(self._world(say_nothing), controller_alive=age is not None and age < LEASE_FRESH_SECONDS)
+
+    def versions(self) -> tuple[VersionRow, ...]:
+        return queries.versions(self._world(say_nothing))
+
+    def decisions(self, open_only: bool) -> tuple[DecisionRow, ...]:  # noqa: FBT001 - a command's own flag
+        return queries.decision_rows(self._world(say_nothing), open_only=open_only)
+
+    def explain(self, decision_id: str) -> Explanation:
+        return queries.explain(self._world(say_nothing), decision_id)
+
+    def verify(self) -> VerifyReport:
+        return verification.verify(self._world(say_nothing), SqliteLedger(self._home.state_dir))
+
+    def doctor(self) -> tuple[Check, ...]:
+        home = self._home
+        up = supervisor.running(home.state_dir) is not None
+        return (*doctor.machine(home.state_dir), *doctor.project(home.spec, home.state_dir, lambda: up))
+
+    def tokens(self) -> Mapping[str, Role]:
+        """Token → role, read anew each time."""
+        return {self._home.token(): Role.OWNER}
+
+    # -- what a person orders
+
+    def rollback(self, reason: str, actor: str) -> CommandReport:
+        with self._engine("flyball rollback", say_nothing) as engine:
+            if engine is not None:
+                return ordering.roll_back(engine.world, engine, actor, reason, time.sleep)
+        return ordering.roll_back(self._world(say_nothing), None, actor, reason, time.sleep)
+
+    def approve(self, decision_id: str, actor: str, reason: str) -> CommandReport:
+        return ordering.answer(self._world(say_nothing), decision_id, yes=True, actor=actor, reason=reason)
+
+    def refuse(self, decision_id: str, actor: str, reason: str) -> CommandReport:
+        return ordering.answer(self._world(say_nothing), decision_id, yes=False, actor=actor, reason=reason)
+
+    # -- inside
+
+    def _world(self, say: Say) -> World:
+        return world_of(self._home, say)
+
+    @contextmanager
+    def _engine(self, owner: str, say: Say) -> Iterator[Engine | None]:
+        """The engine, when nobody else controls the project; else None."""
+        lock = EngineLock(self._home.state_dir)
+        try:
+            lock.acquire()
+        except EngineBusy:
+            yield None
+            return
+        try:
+            engine = Engine(self._world(say))
+            engine.start(owner)
+            yield engine
+        finally:
+            lock.release()
+
+    def _tick_until(self, engine: Engine, end: threading.Event) -> None:
+        try:
+            keep_ticking(engine, self._home.spec.serve.tick.total_seconds(), end.wait)
+        finally:
+            end.set()
+
+    def _layout(self) -> supervisor.Layout:
+        home = self._home
+        return supervisor.Layout(
+            state_dir=home.state_dir,
+            project_dir=home.project_dir,
+            host=home.spec.serve.host,
+            port=home.spec.serve.port,
+            workers=home.spec.serve.workers,
+            control_command=(sys.executable, "-m", "flyball", "control", "--project", str(home.project_dir)),
+            control_url=f"http://127.0.0.1:{home.spec.serve.control_port}",
+        )
+
+    def _tell_when_live(self, ready: Callable[[UpReport], None]) -> None:
+        deadline = time.monotonic() + READY_SECONDS
+        while time.monotonic() < deadline:
+            found = supervisor.running(self._home.state_dir)
+            if found is not None and supervisor.live(found.gateway_url):
+                ready(self._up_report(found, already=False))
+                return
+            time.sleep(0.1)
+
+    def _up_report(self, found: supervisor.RunFile, *, already: bool) -> UpReport:
+        world, home = self._world(say_nothing), self._home
+        deadline = time.monotonic() + READY_SECONDS
+        while (
+            queries.has_something_to_serve(world)
+            and not supervisor.model_ready(found.gateway_url)
+            and time.monotonic() < deadline
+        ):
+            time.sleep(0.1)
+        shown = STATE if home.state_dir == home.project_dir / STATE else str(home.state_dir)
+        return UpReport(
+            gateway_url=found.gateway_url,
+            control_url=found.control_url or "",
+            pid=found.pid,
+            token_file=f"{shown}/token",
+            model=home.spec.model,
+            example_row=example_row(world),
+            example_label=example_label(world),
+            already=already,
+        )
+
+
+def say_to_log(style: str, words: str) -> None:
+    """The control process has no terminal: its supervisor keeps what it says in .flyball/logs/control.log."""
+    sys.stdout.write(f"{style}: {words}\n")
+    sys.stdout.flush()

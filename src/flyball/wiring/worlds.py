@@ -1,0 +1,70 @@
+"""Worlds: a project's ports joined to this machine's adapters."""
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+from flyball.adapters.capture_files import CaptureFiles
+from flyball.adapters.entropy import fresh_token
+from flyball.adapters.executor import ProcessExecutor
+from flyball.adapters.gateways_http import HttpGateways
+from flyball.adapters.ledger import SqliteLedger
+from flyball.adapters.notifier import LogNotifier
+from flyball.adapters.packages import LocalPackages
+from flyball.adapters.quiet_mlflow import ENVIRONMENT as QUIET_MLFLOW
+from flyball.adapters.registry_mlflow import MlflowRegistry
+from flyball.adapters.token import owner_token
+from flyball.control.ports import Clock, Say
+from flyball.control.world import Place, Ports, World
+from flyball.errors import DataError
+from flyball.spec import ProjectSpec
+
+
+class Home(NamedTuple):
+    """A project on this machine."""
+
+    spec: ProjectSpec
+    project_dir: Path
+    state_dir: Path
+    clock: Clock
+    """Of the machine: children's time limits are real even when the world's time is simulated."""
+
+    def token(self) -> str:
+        """The owner's token, made at the first call."""
+        return owner_token(self.state_dir, fresh_token)
+
+
+def quiet_libraries() -> None:
+    """Before MLflow is imported anywhere: no telemetry, no chatter."""
+    for name, value in QUIET_MLFLOW.items():
+        os.environ.setdefault(name, value)
+
+
+def secret_of(name: str) -> str:
+    """The value of an environment variable that flyball.yaml names. Raises DataError."""
+    value = os.environ.get(name)
+    if not value:
+        raise DataError(f"the environment variable {name} is not set", next_step=f"set {name} where flyball is started")
+    return value
+
+
+def say_nothing(_style: str, _words: str) -> None:
+    """For use cases that only read."""
+
+
+def world_of(home: Home, say: Say, clock: Clock | None = None) -> World:
+    """`clock`: of the world, where it is not the machine's."""
+    state_dir, spec = home.state_dir, home.spec
+    time = clock or home.clock
+    gateways = HttpGateways(state_dir, home.token(), spec.serve.workers)
+    ports = Ports(
+        clock=time,
+        ledger=SqliteLedger(state_dir),
+        executor=ProcessExecutor(state_dir, home.clock.now),
+        registry=MlflowRegistry(state_dir, server_url=spec.tracking_url),
+        gateways=gateways,
+        capture=CaptureFiles(state_dir, lambda: gateways.seen),
+        packages=LocalPackages(),
+        notifier=LogNotifier(state_dir, time.now),
+    )
+    return World(spec, Place(home.project_dir, state_dir), ports, say)
