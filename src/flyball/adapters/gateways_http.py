@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import httpx
 import msgspec
@@ -62,7 +63,7 @@ class HttpGateways:
         reports = {worker.worker: self._ask(worker) for worker in listed if _alive(worker.pid)}
         for worker in listed:
             reports.setdefault(worker.worker, _silent(worker.worker, worker.pid, f"process {worker.pid} has ended"))
-        if not reports and not self._lease.exists():
+        if not reports and not self._supervised():
             return ()
         expected = [str(number) for number in range(self._workers)]
         for name in expected:
@@ -79,6 +80,14 @@ class HttpGateways:
 
     def close(self) -> None:
         self._client.close()
+
+    def _supervised(self) -> bool:
+        """Whether a supervisor runs, whose workers are then missing rather than not wanted."""
+        try:
+            run = codec.decode((self._state_dir / "run" / "supervisor.json").read_bytes(), dict[str, Any])
+            return _alive(int(run["pid"]))
+        except (OSError, ValueError, KeyError, TypeError):
+            return False
 
     def _present(self) -> RoutingTable | None:
         try:

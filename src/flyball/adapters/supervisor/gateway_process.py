@@ -1,5 +1,6 @@
 """One gateway worker for a replay: its clock is what the requests say."""
 
+import json
 import sys
 import threading
 import time
@@ -27,6 +28,7 @@ class GatewayProcess:
         self._bound = listen(host, port)
         self.url = url_of(self._bound)
         self._log = state_dir / "logs" / "gateway-0.log"
+        self._card = state_dir / "gateways" / "0.json"
         descriptor = self._bound.fileno()
         command = gateway_command(sys.executable, state_dir, "0", descriptor, arguments)
         self._child = Child(Recipe("gateway-0", command, self._log, (descriptor,)))
@@ -40,7 +42,7 @@ class GatewayProcess:
         """Raises OperatorError with the end of its log when it does not live within 30 s."""
         self._child.start(time.monotonic())
         pause, deadline = threading.Event(), time.monotonic() + LIVE_SECONDS
-        while not live(self.url):
+        while not (live(self.url) and self._announced()):
             if self.pid is None or time.monotonic() > deadline:
                 self.kill()
                 raise OperatorError(f"the gateway did not come up:\n{last_words(self._log)}", next_step=f"look into {self._log}")
@@ -62,6 +64,14 @@ class GatewayProcess:
         while self.pid is not None and time.monotonic() < deadline:
             pause.wait(0.02)
         self.kill()
+        self._card.unlink(missing_ok=True)
+
+    def _announced(self) -> bool:
+        """Whether control can find it: until then it would take the data plane for absent."""
+        try:
+            return bool(json.loads(self._card.read_bytes())["pid"] == self.pid)
+        except (OSError, ValueError):
+            return False
 
     def __enter__(self) -> Self:
         try:

@@ -75,6 +75,9 @@ def write(state_dir: Path, run: RunFile) -> None:
 
 
 def forget(state_dir: Path) -> None:
+    """When all has ended. A killed worker leaves its card; without this it would be missed for ever."""
+    for card in (state_dir / "gateways").glob("*.json"):
+        card.unlink(missing_ok=True)
     _path(state_dir).unlink(missing_ok=True)
 
 
