@@ -1,10 +1,12 @@
 """The few shapes that answers are drawn in: a table, a list of facts, a heading; times, numbers and intervals as people read them."""
 
+import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from rich import box
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
@@ -14,6 +16,9 @@ from flyball.records.evidence import Evidence, Outcome
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+_DIGEST = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{52}\b")
+"""A SHA-256 is known by its beginning."""
+
 Cell = str | tuple[str, str]
 """Text, or text and its style."""
 
@@ -22,7 +27,20 @@ OUTCOME_STYLES = {Outcome.PASS: "green", Outcome.FAIL: "bold red", Outcome.INCON
 
 def text(cell: Cell) -> Text:
     words, style = cell if isinstance(cell, tuple) else (cell, "")
-    return Text(harmless(words), style=style)
+    return Text(_DIGEST.sub(r"\1", harmless(words)), style=style)
+
+
+def page(parts: "Iterable[RenderableType]") -> Group:
+    """One below the other, with an empty line around each table."""
+    spaced: list[RenderableType] = []
+    after_table = False
+    for part in parts:
+        is_table = isinstance(part, Table) and bool(part.columns) and part.show_header
+        if spaced and (is_table or after_table):
+            spaced.append(Text(""))
+        spaced.append(part)
+        after_table = is_table
+    return Group(*spaced)
 
 
 def table(

@@ -72,8 +72,14 @@ class Screen:
         """The answer of a command: `report` itself as JSON, or what `render(report, plain)` draws."""
         if self.as_json:
             self.document(report)
+        elif self.plain:
+            console = self.console()
+            with console.capture() as drawn:
+                console.print(render(report, True), soft_wrap=True)
+            # Cells are padded to their column: at a line's end nobody needs that.
+            console.file.write("".join(f"{line.rstrip()}\n" for line in drawn.get().splitlines()))
         else:
-            self.console().print(render(report, self.plain), soft_wrap=self.plain)
+            self.console().print(render(report, False))
 
     def document(self, value: Any) -> None:
         """One JSON document on stdout."""

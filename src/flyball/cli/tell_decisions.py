@@ -2,8 +2,6 @@
 
 from typing import TYPE_CHECKING
 
-from rich.console import Group
-
 from flyball.cli import draw
 from flyball.cli.tell_run import gate_table
 from flyball.control.reports import CommandReport, DecisionRow, Explanation
@@ -39,7 +37,7 @@ def explanation(report: Explanation, plain: bool) -> "RenderableType":  # noqa: 
         parts += [draw.heading("Approval"), draw.text(_approval(report))]
     if report.afterwards:
         parts += [draw.heading("Afterwards"), *(draw.text(f"· {line}") for line in report.afterwards)]
-    return Group(*parts)
+    return draw.page(parts)
 
 
 def _replay(report: Explanation) -> draw.Cell:
@@ -64,4 +62,4 @@ def command_report(report: CommandReport, plain: bool) -> "RenderableType":  # n
     lines: list[RenderableType] = [draw.text((report.words, "green" if report.accepted else "yellow"))]
     if report.next_step:
         lines.append(draw.text(f"Next: {report.next_step}"))
-    return Group(*lines)
+    return draw.page(lines)

@@ -2,8 +2,6 @@
 
 from typing import TYPE_CHECKING
 
-from rich.console import Group
-
 from flyball.cli import draw
 from flyball.control.reports import Check, VerifyReport
 
@@ -23,7 +21,7 @@ def verify_report(report: VerifyReport, plain: bool) -> "RenderableType":  # noq
     ]
     bad = "Something does not hold. Next: keep the files as they are, and restore a backup beside them."
     verdict: draw.Cell = ("All of it holds.", "green") if report.ok else (bad, "bold red")
-    return Group(draw.table(("what", "checked", "faults"), rows, plain=plain), draw.text(verdict))
+    return draw.page([draw.table(("what", "checked", "faults"), rows, plain=plain), draw.text(verdict)])
 
 
 def _faults(faults: tuple[str, ...]) -> draw.Cell:

@@ -4,8 +4,6 @@ import json
 import shlex
 from typing import TYPE_CHECKING
 
-from rich.console import Group
-
 from flyball.cli import draw
 from flyball.control.reports import RunReport, UpReport
 from flyball.records.evidence import Outcome, Verdict
@@ -26,7 +24,7 @@ def run_report(report: RunReport, plain: bool) -> "RenderableType":  # noqa: FBT
     if report.job.error:
         parts.append(draw.text((report.job.error, "red")))
     parts.append(draw.text(_next(report)))
-    return Group(*parts)
+    return draw.page(parts)
 
 
 def gate_table(verdicts: tuple[Verdict, ...], *, plain: bool, title: str = "Gates") -> "RenderableType":
@@ -40,15 +38,17 @@ def gate_table(verdicts: tuple[Verdict, ...], *, plain: bool, title: str = "Gate
 
 
 def _told(values: object) -> str:
-    """A step's small values on one line; nested ones are for --json."""
+    """A step's small values on one line; nested ones, places and clock readings are for --json."""
     if not isinstance(values, dict):
         return ""
-    return ", ".join([f"{name} {_brief(value)}" for name, value in values.items() if isinstance(value, str | int | float)][:4])
+    simple = {name: value for name, value in values.items() if isinstance(value, str | int | float) and not name.endswith("_us")}
+    told = [f"{name} {_brief(value)}" for name, value in simple.items() if not str(value).startswith("/")]
+    return ", ".join(told[:4])
 
 
 def _brief(value: str | float) -> str:
     if isinstance(value, str):
-        return value[:12] if len(value) == 64 else value  # a digest is known by its beginning
+        return value
     return draw.number(value) if isinstance(value, float) else str(value)
 
 
@@ -80,7 +80,7 @@ def up_report(report: UpReport, plain: bool) -> "RenderableType":  # noqa: ARG00
             )
         )
     parts.append(draw.text("\nNext: flyball status (what answers, how well), flyball down (stop)."))
-    return Group(*parts)
+    return draw.page(parts)
 
 
 def prediction_curl(report: UpReport) -> str:

@@ -2,8 +2,6 @@
 
 from typing import TYPE_CHECKING
 
-from rich.console import Group
-
 from flyball.cli import draw
 from flyball.control.reports import GatewayRow, StatusReport, VersionRow
 
@@ -35,7 +33,7 @@ def status_report(report: StatusReport, plain: bool) -> "RenderableType":  # noq
         jobs = [(j.id, j.status.value, draw.when(j.requested_at), j.cause, j.error) for j in report.jobs]
         parts.append(draw.table(("job", "status", "requested", "because of", "error"), jobs, plain=plain, title="Jobs"))
     parts.append(draw.text(_next(report)))
-    return Group(*parts)
+    return draw.page(parts)
 
 
 def _facts(report: StatusReport) -> list[tuple[str, draw.Cell]]:

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from flyball.spec.fields import Duration, EntryPoint, Section
+from flyball.spec.fields import Duration, EntryPoint, Section, Share
 
 Metric = Literal["roc_auc", "pr_auc", "log_loss", "brier", "accuracy", "f1", "mae", "rmse", "mape"]
 
@@ -30,7 +30,7 @@ class TrainSpec(Section):
 
 
 class EvaluateSpec(Section):
-    holdout: Duration | float = Field(default=0.2)
+    holdout: Duration | Share = Field(default=0.2)
     """The newest part of the history: a duration, or a share of the rows. Never trained on."""
     metrics: list[Metric] | None = None
     """None: those that fit the task."""
