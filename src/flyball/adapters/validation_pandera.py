@@ -88,7 +88,9 @@ def schema_of(path: Path, frame: pl.DataFrame, data: DataSpec) -> Schema:
 def validate(frame: pl.DataFrame, schema: Schema, *, time: str, key: str) -> Validated:
     """Check every row, all faults together. Raises DataError when more than MAX_FAILING_SHARE of the rows fail."""
     typed, failures = _typed(frame, schema)
-    failures += _checked(typed, schema)
+    told = {(one.row, one.column) for one in failures}
+    # A value that could not be cast is null by now: once is enough.
+    failures += [one for one in _checked(typed, schema) if (one.row, one.column) not in told]
     rows = sorted({failure.row for failure in failures})
     words = _words(frame, failures, key)
     share = len(rows) / frame.height

@@ -1,0 +1,174 @@
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import polars as pl
+import pytest
+import sqlalchemy
+from projects import AS_OF, START, rows, spec
+
+from flyball.adapters.sources import LABEL_KNOWN, SourceHistory, history_of, known_at, load
+from flyball.errors import DataError, FlyballError, SourceFailed
+from flyball.spec import DataSpec
+
+FRAME = rows(100)
+
+
+def no_secret(name: str) -> str:
+    raise DataError(f"no {name}")
+
+
+def read(directory: Path, **data: object) -> pl.DataFrame:
+    return load(declared(**data), directory, no_secret, AS_OF)
+
+
+def declared(**data: object) -> DataSpec:
+    return spec(data=data).data
+
+
+def write_csv(directory: Path, text: str) -> None:
+    (directory / "rows.csv").write_text(text)
+
+
+CSV = "id,at,late,hour,wind,carrier\n"
+
+
+def test_the_same_rows_from_csv_parquet_delta_sql_and_a_loader_are_equal(tmp_path: Path) -> None:
+    FRAME.write_parquet(tmp_path / "rows.parquet")
+    FRAME.with_columns(pl.col("at").dt.strftime("%Y-%m-%dT%H:%M:%S%.6fZ")).write_csv(tmp_path / "rows.csv")
+    FRAME.write_delta(str(tmp_path / "table"))
+    url = f"sqlite:///{tmp_path / 'rows.db'}"
+    with sqlalchemy.create_engine(url).begin() as connection:
+        connection.execute(sqlalchemy.text("create table f (id text, at text, hour int, wind real, carrier text, late int)"))
+        texts = FRAME.select("id", pl.col("at").dt.strftime("%Y-%m-%d %H:%M:%S%.6f"), "hour", "wind", "carrier", "late")
+        connection.execute(sqlalchemy.text("insert into f values (:id, :at, :hour, :wind, :carrier, :late)"), texts.to_dicts())
+    (tmp_path / "mine.py").write_text(
+        "import polars as pl\ndef rows(until):\n    return pl.read_parquet(__file__.replace('mine.py', 'rows.parquet'))\n"
+    )
+    first = read(tmp_path)
+    assert first.columns == ["at", "id", "late", "hour", "wind", "carrier", LABEL_KNOWN]
+    assert first["at"].dtype == pl.Datetime("us", "UTC")
+    for source in ({"files": "*.csv"}, {"delta": "table"}, {"loader": "mine:rows"}):
+        assert read(tmp_path, source=source).equals(first)
+    sql = declared(source={"sql": {"url_env": "FLIGHTS_URL", "query": "select * from f"}})
+    assert load(sql, tmp_path, {"FLIGHTS_URL": url}.__getitem__, AS_OF).equals(first)
+
+
+def test_several_files_are_one_table(tmp_path: Path) -> None:
+    FRAME.head(50).write_parquet(tmp_path / "a.parquet")
+    FRAME.tail(50).with_columns(pl.col("hour").cast(pl.Int32)).write_parquet(tmp_path / "b.parquet")
+    assert read(tmp_path, source={"files": "*.parquet"}).height == 100
+
+
+@pytest.mark.parametrize(
+    "spelling", ["2026-01-02", "2026-01-02 00:00", "2026-01-02T00:00:00", "2026-01-02T00:00:00.000", "2026-01-02T01:00:00+01:00"]
+)
+def test_times_are_read_as_utc(tmp_path: Path, spelling: str) -> None:
+    write_csv(tmp_path, CSV + f"a,{spelling},1,1,1.5,x\n")
+    assert read(tmp_path, source={"files": "rows.csv"})["at"].to_list() == [datetime(2026, 1, 2, tzinfo=UTC)]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "the file rows.csv is empty"),
+        (CSV, "the data are empty"),
+        ("id,at,late,hour,wind,carier\na,2026-01-01,1,1,1,x\n", "lack the column 'carrier' \\(did you mean 'carier'\\?\\)"),
+        (CSV + "a,01/02/2026,1,1,1,x\n", "'at' has 1 values that are not a time \\(first: '01/02/2026'\\)"),
+        (CSV + "a,2026-01-01,1,1,1,x\nb,soon,0,1,1,x\n", "not a time \\(first: 'soon'\\)"),
+        (CSV + "a,17,1,1,1,x\n", "'at' is of type Int64"),
+    ],
+)
+def test_data_that_cannot_be_used_are_refused_in_words(tmp_path: Path, text: str, words: str) -> None:
+    write_csv(tmp_path, text)
+    with pytest.raises(DataError, match=words):
+        read(tmp_path, source={"files": "rows.csv"})
+
+
+@pytest.mark.parametrize(
+    ("source", "kind", "words"),
+    [
+        ({"files": "nothing*.csv"}, DataError, "no file matches 'nothing\\*.csv'"),
+        ({"files": "../rows.csv"}, DataError, "below the project"),
+        ({"files": "link.csv"}, DataError, "leads out of the project"),
+        ({"delta": "nowhere"}, DataError, "does not exist"),
+        ({"delta": "../other"}, DataError, "leads out of the project"),
+        ({"loader": "mine:broken"}, SourceFailed, "mine:broken failed: ZeroDivisionError"),
+        ({"loader": "mine:wrong"}, DataError, "answered with list"),
+        ({"loader": "mine:brocken"}, FlyballError, "did you mean 'broken'"),
+        ({"loader": "mien:broken"}, FlyballError, "did you mean mine:broken"),
+        ({"sql": {"url_env": "U", "query": "select"}}, SourceFailed, "the database behind U failed"),
+        ({"sql": {"url_env": "MISSING", "query": "select 1"}}, DataError, "no MISSING"),
+    ],
+)
+def test_a_source_that_fails_says_what_to_mend(tmp_path: Path, source: dict, kind: type, words: str) -> None:
+    project = tmp_path / "project"
+    project.mkdir()
+    (tmp_path / "outside.csv").write_text(CSV)
+    (project / "link.csv").symlink_to(tmp_path / "outside.csv")
+    (project / "mine.py").write_text("def broken(until):\n    1 / 0\ndef wrong(until):\n    return []\n")
+
+    def secret(name: str) -> str:
+        return "sqlite://" if name == "U" else no_secret(name)
+
+    with pytest.raises(kind, match=words):
+        load(declared(source=source), project, secret, AS_OF)
+
+
+def test_only_what_was_known_then_is_used(tmp_path: Path) -> None:
+    FRAME.write_parquet(tmp_path / "rows.parquet")
+    loaded = read(tmp_path)
+    as_of = START + timedelta(days=20)
+    known = known_at(loaded, declared(), as_of, None)
+    assert known.frame["at"].max() <= as_of - timedelta(days=1)
+    assert known.dropped["label_unknown"] > 0
+    assert known.dropped["after_as_of"] > 0
+    assert sum(known.dropped.values()) + known.frame.height == 100
+
+
+def test_label_time_comes_before_label_delay(tmp_path: Path) -> None:
+    frame = FRAME.with_columns(known=pl.col("at") + timedelta(days=30))
+    frame.write_parquet(tmp_path / "rows.parquet")
+    data = declared(label_time="known")
+    known = known_at(load(data, tmp_path, no_secret, AS_OF), data, START + timedelta(days=40), None)
+    assert known.frame["at"].max() <= START + timedelta(days=10)
+
+
+def test_history_counts_back_from_the_newest_row(tmp_path: Path) -> None:
+    FRAME.write_parquet(tmp_path / "rows.parquet")
+    loaded = read(tmp_path)
+    early = known_at(loaded, declared(), AS_OF, timedelta(days=10)).frame
+    late = known_at(loaded, declared(), AS_OF + timedelta(days=300), timedelta(days=10)).frame
+    assert early.equals(late)
+    assert early["at"].max() - early["at"].min() <= timedelta(days=10)
+
+
+def test_a_jobs_history_wins_over_the_declared_one() -> None:
+    assert history_of({}, timedelta(days=3)) == timedelta(days=3)
+    assert history_of({"history": "60d"}, timedelta(days=3)) == timedelta(days=60)
+    assert history_of({"history": "all"}, timedelta(days=3)) is None
+    with pytest.raises(DataError, match="'sixty'"):
+        history_of({"history": "sixty"}, None)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (pl.lit(None, dtype=pl.Int64).alias("late"), "the label 'late' is null in all 100 rows"),
+        (pl.lit("same").alias("id"), "the key 'id' repeats: 1 keys stand in 100 rows"),
+        (pl.lit(None, dtype=pl.String).alias("id"), "the key 'id' is null in 100 rows"),
+        ((pl.col("at") + timedelta(days=900)).alias("at"), "no row with a known label"),
+    ],
+)
+def test_rows_that_cannot_be_trained_on_are_refused_in_words(tmp_path: Path, change: pl.Expr, words: str) -> None:
+    FRAME.with_columns(change).write_parquet(tmp_path / "rows.parquet")
+    with pytest.raises(DataError, match=words):
+        known_at(read(tmp_path), declared(), AS_OF, None)
+
+
+def test_history_is_handed_to_a_replay_in_order(tmp_path: Path) -> None:
+    FRAME.write_parquet(tmp_path / "rows.parquet")
+    history = SourceHistory(declared(), tmp_path, no_secret)
+    part = history.rows(START + timedelta(days=5), START + timedelta(days=10))
+    assert part["at"].is_sorted()
+    assert START + timedelta(days=5) <= part["at"].min() < part["at"].max() < START + timedelta(days=10)
+    assert LABEL_KNOWN in part.columns

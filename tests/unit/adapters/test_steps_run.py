@@ -1,0 +1,184 @@
+"""What a run keeps, when it does work again, and what it says when it cannot."""
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+from projects import LOGISTIC, Told, project, request, rows, spec
+
+from flyball.adapters.packages import LocalPackages
+from flyball.adapters.steps import run_steps
+from flyball.errors import DataError, FlyballError, TrainingError
+from flyball.records import codec
+
+TUNED = {
+    "entrypoint": "pipeline:train",
+    "seed": 1,
+    "tuning": {"trials": 4, "space": {"C": [0.001, 10.0], "fit_intercept": [True, False, True]}},
+}
+
+
+def statuses(directory: Path, *arguments: object, **named: object) -> dict[str, str]:
+    told = Told()
+    run_steps(request(directory, *arguments, **named), told)
+    return {progress.step: progress.status for progress in told if progress.status in ("cached", "done")}
+
+
+def test_unchanged_data_are_not_trained_on_again(tmp_path: Path) -> None:
+    directory = project(tmp_path / "p")
+    first = run_steps(request(directory), Told())
+    told = Told()
+    assert run_steps(request(directory), told) == first
+    assert told.statuses("cached") == ["snapshot", "validate", "train", "evaluate", "package"]
+    assert (directory / "schema.yaml").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "first_done"),
+    [
+        (lambda directory: rows(seed=4).write_parquet(directory / "rows.parquet"), "snapshot"),
+        (
+            lambda directory: (directory / "schema.yaml").write_text(
+                (directory / "schema.yaml").read_text().replace("integer", "number")
+            ),
+            "validate",
+        ),
+        (lambda directory: (directory / "more.py").write_text("x = 1"), "train"),
+    ],
+)
+def test_a_change_is_worked_through_from_where_it_matters(tmp_path: Path, change, first_done: str) -> None:
+    directory = project(tmp_path / "p")
+    before = run_steps(request(directory), Told())
+    change(directory)
+    after = run_steps(request(directory), Told())
+    renamed = [old.step for old, new in zip(before, after, strict=True) if old.key != new.key]
+    assert renamed[0] == first_done
+    assert renamed[-1] == "package"
+    assert before[-1].values["run_key"] != after[-1].values["run_key"]
+
+
+def test_a_jobs_parameters_and_history_are_part_of_its_keys(tmp_path: Path) -> None:
+    directory = project(tmp_path / "p")
+    plain = run_steps(request(directory), Told())
+    other = run_steps(request(directory, parameters={"C": 0.01}), Told())
+    assert [old.step for old, new in zip(plain, other, strict=True) if old.key != new.key] == ["train", "evaluate", "package"]
+    assert other[2].values["parameters"] == {"C": 0.01}
+    short = run_steps(request(directory, history="20d"), Told())
+    assert short[0].values["rows"] < plain[0].values["rows"]
+
+
+def test_whom_it_is_compared_with_does_not_make_it_another_run(tmp_path: Path) -> None:
+    directory = project(tmp_path / "p")
+    alone = run_steps(request(directory), Told())
+    package = Path(alone[-1].values["package"])
+    beside = run_steps(request(directory, champion=package), Told())
+    assert beside[-1].values["run_key"] == alone[-1].values["run_key"]
+    evidence = {item.name: item for item in LocalPackages().evaluation(Path(beside[-1].values["package"]))}
+    assert evidence["log_loss_difference"].value == pytest.approx(0.0, abs=1e-6)
+    assert evidence["log_loss_difference"].alpha == 0.05
+    assert statuses(directory, champion=package) == dict.fromkeys(
+        ["snapshot", "validate", "train", "evaluate", "package"], "cached"
+    )
+
+
+def test_a_champion_that_cannot_answer_is_told_and_not_a_pass(tmp_path: Path) -> None:
+    directory = project(tmp_path / "p")
+    champion = Path(run_steps(request(directory), Told())[-1].values["package"])
+    fewer = spec(data={"features": ["hour", "carrier"]})
+    results = run_steps(request(directory, fewer, champion=champion), Told())
+    evidence = {item.name: item for item in LocalPackages().evaluation(Path(results[-1].values["package"]))}
+    assert evidence["log_loss_difference"].value is None
+    assert "needs the features wind" in evidence["log_loss_difference"].note
+
+
+def test_the_holdout_is_never_trained_on(tmp_path: Path) -> None:
+    code = LOGISTIC.replace("    numbers =", "    features.write_parquet(__file__ + '.seen')\n    numbers =", 1)
+    directory = project(tmp_path / "p", code)
+    results = run_steps(request(directory, spec(train=TUNED)), Told())
+    seen = pl.read_parquet(directory / "pipeline.py.seen")
+    assert seen.height == results[2].values["rows"] == results[0].values["rows"] - results[2].values["holdout_rows"]
+    # Five values of `wind` that only the holdout has:
+    newest = rows()["wind"].drop_nulls().tail(5).cast(pl.Float32)
+    assert not newest.is_in(seen["wind"].to_list()).any()
+
+
+def test_tuning_finds_the_same_parameters_each_time(tmp_path: Path) -> None:
+    found = []
+    for name in ("a", "b"):
+        told = Told()
+        results = run_steps(request(project(tmp_path / name), spec(train=TUNED)), told)
+        found.append((results[2].values["parameters"], results[2].values["trials"]))
+        trials = [progress for progress in told if "trial" in progress.words]
+        assert len(trials) == 4
+        assert 0 < trials[0].fraction < trials[-1].fraction < 1
+    assert found[0] == found[1]
+    assert 0.001 <= found[0][0]["C"] <= 10
+
+
+def test_a_package_knows_where_it_came_from(tmp_path: Path) -> None:
+    directory = project(tmp_path / "p")
+    results = run_steps(request(directory), Told())
+    package = Path(results[-1].values["package"])
+    lineage = LocalPackages().lineage(package)
+    assert lineage.run_key == results[-1].values["run_key"]
+    assert codec.plain(lineage.snapshot) == results[0].values["snapshot"]
+    assert (lineage.seed, lineage.parameters, lineage.git_commit) == (1, {}, None)
+    assert {path.name for path in package.iterdir()} == {
+        "manifest.json", "signature.json", "reference.json", "lineage.json", "evaluation.json", "model",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("def train(features, label, parameters, seed):\n    return 1 / 0\n", "pipeline:train failed: ZeroDivisionError"),
+        ("def train(features, label, parameters, seed):\n    pass\n", "gave a NoneType.*return model"),
+        ("def trian(features, label, parameters, seed):\n    pass\n", "no function 'train'.*did you mean 'trian'"),
+        ("import nothing_like_this\n", "could not be imported: ModuleNotFoundError"),
+        ("def train(:\n", "could not be imported: SyntaxError"),
+        (
+            "from sklearn.svm import LinearSVC\ndef train(features, label, parameters, seed):\n    return LinearSVC().fit(features.select('hour'), label)\n",
+            "LinearSVC gives no probabilities",
+        ),
+        (
+            "from sklearn.dummy import DummyClassifier\ndef train(features, label, parameters, seed):\n    return DummyClassifier().fit(features, label + 5)\n",
+            "knows the classes \\[.*5.*6.*\\].*indices 0 to 1",
+        ),
+    ],
+)
+def test_a_users_mistake_in_training_is_told_in_words(tmp_path: Path, code: str, words: str) -> None:
+    told = Told()
+    with pytest.raises(TrainingError, match=words):
+        run_steps(request(project(tmp_path / "p", code)), told)
+    assert told[-1].status == "failed"
+    assert told[-1].step == "train"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (pl.lit(1).alias("late"), "the label 'late' has a single class \\(1\\)"),
+        ((pl.int_range(pl.len()) < 300).cast(pl.Int64).alias("late"), "single class in the holdout"),
+        (pl.lit(None, dtype=pl.Float64).alias("wind"), "the feature 'wind' is null in all"),
+        (pl.col("id").alias("late"), "600 classes|classes \\(f0"),
+        (pl.col("at").alias("hour"), "the column 'hour' is of type"),
+    ],
+)
+def test_data_that_cannot_be_learnt_from_are_told_in_words(tmp_path: Path, change: pl.Expr, words: str) -> None:
+    directory = project(tmp_path / "p", frame=rows().with_columns(change))
+    told = Told()
+    with pytest.raises(DataError, match=words):
+        run_steps(request(directory), told)
+    assert told[-1].status == "failed"
+
+
+def test_a_label_that_is_no_number_is_refused_for_regression(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="'speed' has 600 values that are not numbers"):
+        run_steps(request(project(tmp_path / "p"), spec(task="regression", data={"label": "speed", "label_delay": None})), Told())
+
+
+def test_every_message_is_for_a_person(tmp_path: Path) -> None:
+    with pytest.raises(FlyballError) as refused:
+        run_steps(request(project(tmp_path / "p"), spec(data={"label": "lat"})), Told())
+    assert "did you mean 'late'" in refused.value.message
+    assert "Traceback" not in refused.value.message

@@ -1,0 +1,110 @@
+from pathlib import Path
+
+import polars as pl
+import pytest
+from projects import rows, spec
+
+from flyball.adapters.validation_pandera import columns_of, schema_of, validate
+from flyball.errors import DataError
+from flyball.records.signature import ColumnType
+
+FRAME = rows(200).with_columns(busy=pl.col("hour") > 12, load=pl.col("wind") * 2)
+FEATURES = {"hour": None, "wind": None, "carrier": None, "busy": None}
+
+
+def schema(path: Path, frame: pl.DataFrame = FRAME, features: object = None):
+    return schema_of(path / "schema.yaml", frame, spec(data={"features": features or FEATURES}).data)
+
+
+def test_the_schema_is_inferred_once_and_then_the_files(tmp_path: Path) -> None:
+    first = schema(tmp_path)
+    assert {name: (one.type, one.missing) for name, one in first.items()} == {
+        "hour": ("integer", False),
+        "wind": ("number", True),
+        "carrier": ("category", False),
+        "busy": ("boolean", False),
+    }
+    text = (tmp_path / "schema.yaml").read_text()
+    assert text.startswith("# What the features")
+    assert schema(tmp_path, FRAME.with_columns(wind=pl.lit("calm"))) == first
+    (tmp_path / "schema.yaml").write_text(text.replace("type: integer", "type: number"))
+    assert schema(tmp_path)["hour"].type == "number"
+
+
+def test_flyball_yaml_comes_before_the_file(tmp_path: Path) -> None:
+    schema(tmp_path)
+    said = schema(tmp_path, features={"hour": {"type": "category", "missing": True}, "wind": {"minimum": 0.0, "maximum": 100.0}})
+    assert (said["hour"].type, said["hour"].missing) == ("category", True)
+    assert (said["wind"].minimum, said["wind"].maximum) == (0.0, 100.0)
+
+
+def test_failing_rows_are_set_aside_and_told(tmp_path: Path) -> None:
+    kept = schema(tmp_path, features={"hour": {"maximum": 22.0}, "wind": {"missing": True}, "carrier": None, "busy": None})
+    dirty = FRAME.with_columns(
+        hour=pl.when(pl.int_range(pl.len()) == 3).then(99).otherwise("hour"),
+        carrier=pl.when(pl.int_range(pl.len()) == 5).then(None).otherwise("carrier"),
+        wind=pl.when(pl.int_range(pl.len()) == 7).then(float("inf")).otherwise("wind"),
+    )
+    checked = validate(dirty, kept, time="at", key="id")
+    assert checked.frame.height == 197
+    assert checked.quarantined["id"].to_list() == ["f3", "f5", "f7"]
+    assert checked.failures == (
+        "id 'f3': hour is above 22 (99.0)",
+        "id 'f5': carrier is missing",
+        "id 'f7': wind is not finite (inf)",
+    )
+
+
+def test_values_of_another_type_are_set_aside(tmp_path: Path) -> None:
+    kept = schema(tmp_path)
+    texts = FRAME.with_columns(
+        hour=pl.when(pl.int_range(pl.len()) == 3).then(pl.lit("noon")).otherwise(pl.col("hour").cast(pl.String))
+    )
+    checked = validate(texts, kept, time="at", key="id")
+    assert checked.failures == ("id 'f3': hour is not of type integer ('noon')",)
+    assert checked.frame["hour"].dtype == pl.Float64
+
+
+def test_too_many_failing_rows_fail_the_run_and_show_ten(tmp_path: Path) -> None:
+    kept = schema(tmp_path)
+    with pytest.raises(DataError) as refused:
+        validate(FRAME.with_columns(hour=pl.lit(None, dtype=pl.Int64)), kept, time="at", key="id")
+    assert "200 of 200 rows (100.0%) do not fit schema.yaml" in refused.value.message
+    assert refused.value.message.count("hour is missing") == 10
+    assert "and 190 more" in refused.value.message
+
+
+def test_new_categories_are_a_warning(tmp_path: Path) -> None:
+    kept = schema(tmp_path)
+    checked = validate(FRAME.with_columns(carrier=pl.lit("ZZ")), kept, time="at", key="id")
+    assert checked.frame.height == 200
+    assert checked.warnings[0].startswith(
+        "carrier: 1 categories that schema.yaml does not list ('ZZ') in 200 rows, first at 2026-01-0"
+    )
+
+
+def test_the_signature_lists_the_categories_that_were_seen(tmp_path: Path) -> None:
+    kept = schema(tmp_path)
+    columns = columns_of(kept, validate(FRAME, kept, time="at", key="id").frame)
+    assert columns[2].categories == ("AA", "B6", "UA")
+    assert [column.type for column in columns] == [ColumnType.INTEGER, ColumnType.NUMBER, ColumnType.CATEGORY, ColumnType.BOOLEAN]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("features: {hour: {typ: number}}", "features.hour.*did you mean 'type'"),
+        ("features: {hour: {type: nmber}}", "features.hour"),
+        ("nothing", "cannot be read"),
+        ("features: [", "cannot be read"),
+    ],
+)
+def test_a_schema_that_cannot_be_read_is_told(tmp_path: Path, text: str, words: str) -> None:
+    (tmp_path / "schema.yaml").write_text(text)
+    with pytest.raises(DataError, match=words):
+        schema(tmp_path)
+
+
+def test_a_feature_without_any_value_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="the feature 'wind' is null in all 200 rows"):
+        schema(tmp_path, FRAME.with_columns(wind=pl.lit(None, dtype=pl.Float64)))
