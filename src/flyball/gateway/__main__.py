@@ -3,6 +3,7 @@
 import argparse
 import logging
 import os
+import re
 import secrets
 import sys
 import time
@@ -39,7 +40,7 @@ async def _run(options: Options, world: World) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="flyball.gateway", description="One inference worker.")
     parser.add_argument("--state-dir", type=Path, required=True, help="where routing.json, token, lease and capture/ lie")
-    parser.add_argument("--worker", required=True, help="name of this worker, unique in the state directory")
+    parser.add_argument("--worker", required=True, type=_worker_name, help="name of this worker, unique in the state directory")
     parser.add_argument("--fd", type=int, help="a bound public socket inherited from the supervisor")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0, help="0: any free one")
@@ -62,6 +63,12 @@ def _parser() -> argparse.ArgumentParser:
         "--memory-mb", type=int, default=CodeLimits().memory_bytes // 1024**2, help="address space of a code model's worker"
     )
     return parser
+
+
+def _worker_name(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", text):
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected 1 to 64 letters, digits, - or _: files are named by it")
+    return text
 
 
 def _options(given: argparse.Namespace) -> Options:

@@ -8,6 +8,7 @@ import hashlib
 import os
 import resource
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ def main() -> int:
     """Load, say `ready`, then answer until the gateway closes the pipe."""
     incoming, outgoing = _own_the_pipes()
     order = msgspec.json.decode(pipe.receive(incoming), type=Order)
+    threading.Thread(target=_end_with, args=(os.getppid(),), name="watch-the-gateway", daemon=True).start()
     resource.setrlimit(resource.RLIMIT_AS, (order.memory_bytes, order.memory_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     try:
@@ -44,6 +46,14 @@ def main() -> int:
         except ConnectionError:
             return 0
         pipe.send(outgoing, _answer(model, order.signature, request))
+
+
+def _end_with(gateway: int) -> None:
+    """A model that hangs reads no pipe and would outlive a gateway that was killed. (PR_SET_PDEATHSIG would follow the thread that started us.)"""
+    never = threading.Event()
+    while os.getppid() == gateway:
+        never.wait(1.0)
+    os._exit(0)
 
 
 def _own_the_pipes() -> tuple[int, int]:

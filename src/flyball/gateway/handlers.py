@@ -33,8 +33,6 @@ class Request(NamedTuple):
 class Settings(NamedTuple):
     worker: str
     pid: int
-    models: tuple[str, ...]
-    """Serve only these of the table's models; empty: all."""
     request_clock: bool
     """Replay: event time comes with each request, shadows are scored before the answer leaves."""
 
@@ -167,11 +165,10 @@ class Handlers:
         table = self._tables.live
         if table is None:
             raise HttpRefused(503, "This gateway has no routing table yet", headers=[("retry-after", "1")])
-        name = urllib.parse.unquote(model)
-        live = table.routes.get(name)
-        if live is None or (self._settings.models and name not in self._settings.models):
+        live = table.routes.get(model)
+        if live is None:
             raise NotFound(
-                f"There is no model {name[:100]!r} here", expected=", ".join(sorted(table.routes)) or "none is routed yet"
+                f"There is no model {model[:100]!r} here", expected=", ".join(sorted(table.routes)) or "none is routed yet"
             )
         return table, live
 

@@ -150,8 +150,9 @@ def _inputs(inputs: list[Any], signature: Signature) -> tuple[int, dict[str, lis
 
 
 def _input_fault(path: str, each: dict[str, Any], accepted: frozenset[str]) -> Fault | None:
-    if each.get("datatype") not in accepted:
-        return Fault(f"{path}.datatype", shown(each.get("datatype")), " or ".join(sorted(accepted)))
+    datatype = each.get("datatype")
+    if not isinstance(datatype, str) or datatype not in accepted:
+        return Fault(f"{path}.datatype", shown(datatype), " or ".join(sorted(accepted)))
     data, shape = each.get("data"), each.get("shape")
     if not isinstance(data, list):
         hint = "Binary tensor data is not accepted here." if each.get("parameters") else ""

@@ -61,8 +61,12 @@ class LiveTable:
 class Tables:
     """Holds the live table. All loading and freeing happens in one thread, one at a time; the swap on the event loop."""
 
-    def __init__(self, path: Path, shelf: Shelf, max_rows: int, on_swap: Callable[[LiveTable], None]) -> None:
+    def __init__(
+        self, path: Path, shelf: Shelf, max_rows: int, on_swap: Callable[[LiveTable], None], models: frozenset[str] = frozenset()
+    ) -> None:
+        """Of the table's models only `models` are loaded and served; empty: all."""
         self._path = path
+        self._models = models
         self._shelf = shelf
         self._max_rows = max_rows
         self._on_swap = on_swap
@@ -138,6 +142,8 @@ class Tables:
         routes: dict[str, LiveRoute] = {}
         try:
             for route in table.routes:
+                if self._models and route.model not in self._models:
+                    continue
                 units: dict[str, LiveUnit] = {}
                 for served in (route.champion, *([route.canary] if route.canary else []), *route.shadows):
                     if served.unit.id in units:

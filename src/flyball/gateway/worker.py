@@ -79,11 +79,13 @@ class Worker:
         self._capture = CaptureWriter(directory / "capture", options.worker, world.now_us)
         self._lease = Lease(directory / "lease", options.lease_seconds, world.now_us)
         self._tokens = Tokens(directory, tell_path=bound in ("127.0.0.1", "::1"))
-        self._tables = Tables(directory / "routing.json", Shelf(options.limits), MAX_ROWS, self._swapped)
+        self._tables = Tables(
+            directory / "routing.json", Shelf(options.limits), MAX_ROWS, self._swapped, frozenset(options.models)
+        )
         self._metrics = Metrics(options.worker, self._capture)
         self._answering = Answering(self._capture, self._lease, FreshIds(world.random_bytes), self._metrics)
         self._shadows = Shadows(self._answering, self._capture, self._tables, self._metrics)
-        settings = Settings(options.worker, os.getpid(), options.models, options.request_clock)
+        settings = Settings(options.worker, os.getpid(), options.request_clock)
         parts = Parts(self._tables, self._answering, self._shadows, self._capture, self._lease, self._metrics)
         self._handlers = Handlers(settings, parts, world.now_us)
         self._metrics.watch_suspension(self._handlers.suspended)
@@ -101,7 +103,11 @@ class Worker:
         admin_socket = socket.create_server(("127.0.0.1", 0))
         public, admin = self._server(admin=False), self._server(admin=True)
         serving = [asyncio.create_task(public.serve([self._public])), asyncio.create_task(admin.serve([admin_socket]))]
-        chores = [asyncio.create_task(self._look()), asyncio.create_task(self._shadows.run())]
+        chores = [
+            asyncio.create_task(self._look()),
+            asyncio.create_task(self._follow_table()),
+            asyncio.create_task(self._shadows.run()),
+        ]
         while not (public.started and admin.started):
             await asyncio.sleep(0.01)
         card = self._announce(admin_socket.getsockname()[1])
@@ -149,6 +155,13 @@ class Worker:
             sync = self._capture.pending_sync() if count % SYNC_LOOKS == 0 else None
             if sync is not None:
                 await asyncio.to_thread(sync)
+
+    async def _follow_table(self) -> None:
+        """Apart from the other looks: loading a model may take long, and the capture's fsync must not wait for it."""
+        count = 0
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            count += 1
             if self._tables.changed() or (self._tables.error and count % RETRY_LOOKS == 0):
                 await self._try_table()
 

@@ -1,0 +1,95 @@
+"""Claims about the hand-over: what the kernel took is readable, what it did not take is counted exactly."""
+
+import resource
+
+import msgspec
+import pytest
+
+from flyball.capture.framing import unframe
+from flyball.gateway.capture_writer import PAUSE_US, CaptureWriter
+from flyball.records.captured import Captured, LabelBatch
+
+
+class Hands:
+    now = 1_000_000
+
+    def __call__(self) -> int:
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Hands()
+
+
+def label(at: int, size: int = 100) -> LabelBatch:
+    return LabelBatch(at_us=at, model="m", ids=["x" * size, "y"], values=["yes", "no"], observed_us=[None, 5])
+
+
+def read(directory):
+    found = []
+    for path in sorted(directory.glob("*.seg")):
+        found += [msgspec.msgpack.decode(each, type=Captured) for each in unframe(path.read_bytes()).payloads]
+    return found
+
+
+def test_records_are_in_the_file_before_the_call_returns(tmp_path, clock):
+    writer = CaptureWriter(tmp_path / "capture", "w0", clock)
+    assert writer.hand_over([label(1), label(2)])
+    assert [each.at_us for each in read(tmp_path / "capture")] == [1, 2]
+    assert [path.name for path in (tmp_path / "capture").iterdir()] == ["w0-1000000-000001.seg"]
+    assert (tmp_path / "capture" / "w0-1000000-000001.seg").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_full_segment_is_followed_by_the_next(tmp_path, clock):
+    writer = CaptureWriter(tmp_path, "w0", clock, segment_bytes=1000)
+    for at in range(30):
+        assert writer.hand_over([label(at)])
+    writer.close()
+    assert len(list(tmp_path.glob("*.seg"))) > 2
+    assert [each.at_us for each in read(tmp_path)] == list(range(30))
+
+
+@pytest.mark.parametrize("room", [0, 1, 7, 100, 150, 290, 400])
+def test_a_short_write_is_counted_exactly_and_the_next_segment_is_whole(tmp_path, clock, room):
+    """A real short write: the kernel stops at the limit of the file's size, without an exception."""
+    writer = CaptureWriter(tmp_path, "w0", clock)
+    assert writer.hand_over([label(0)])
+    size = next(tmp_path.glob("*.seg")).stat().st_size
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size + room, before[1]))
+    try:
+        assert not writer.hand_over([label(1), label(2), label(3)])
+        assert not writer.hand_over([label(4)])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    kept = [each.at_us for each in read(tmp_path)]
+    assert kept == list(range(5 - writer.lost_records))
+    assert writer.lost_rows == 2 * writer.lost_records
+    clock.now += PAUSE_US
+    assert writer.hand_over([label(5)])
+    assert [each.at_us for each in read(tmp_path)] == [*kept, 5]
+    assert writer.records == len(kept) + 1
+
+
+def test_a_directory_that_cannot_be_written_loses_records_not_answers(tmp_path, clock):
+    (tmp_path / "capture").write_text("in the way")
+    writer = CaptureWriter(tmp_path / "capture", "w0", clock)
+    assert not writer.hand_over([label(1)])
+    assert not writer.hand_over([label(2)])
+    assert writer.lost_records == 2
+    (tmp_path / "capture").unlink()
+    clock.now += PAUSE_US
+    assert writer.hand_over([label(3)])
+    assert [each.at_us for each in read(tmp_path / "capture")] == [3]
+
+
+def test_what_is_pending_is_brought_to_the_disk_once(tmp_path, clock):
+    writer = CaptureWriter(tmp_path, "w0", clock)
+    assert writer.pending_sync() is None
+    writer.hand_over([label(1)])
+    sync = writer.pending_sync()
+    assert sync is not None
+    writer.close()
+    sync()
+    assert writer.pending_sync() is None

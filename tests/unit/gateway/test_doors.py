@@ -1,0 +1,154 @@
+"""Claims about who comes in: names, tokens, routes, the dead-man rule."""
+
+import os
+
+import pytest
+
+from flyball.errors import Denied, HttpRefused
+from flyball.gateway.access import Neighbours, Tokens
+from flyball.gateway.ids import FreshIds
+from flyball.gateway.lease import Lease
+from flyball.gateway.routes import DOORS, Door, find
+from flyball.records.permissions import Permission, Role
+
+
+def test_only_the_two_probes_are_open():
+    assert {door.name for door in DOORS.values() if door.permission is Permission.PROBE} == {"live", "ready"}
+    assert all(door.permission is Permission.SERVE for door in DOORS.values() if door.admin)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "",
+        "/v2/",
+        "/v3",
+        "/models",
+        "/models/x",
+        "/models/x/predict/",
+        "/v2/models/x/versions/1/infer",
+        "/flyball/served",
+        "//v2",
+    ],
+)
+def test_what_is_not_listed_is_not_there(path):
+    with pytest.raises(HttpRefused) as caught:
+        find("GET", path, admin=False)
+    assert caught.value.http_status == 404
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE"])
+def test_another_method_is_told_what_is_allowed(method):
+    with pytest.raises(HttpRefused) as caught:
+        find(method, "/models/x/predict", admin=False)
+    assert caught.value.http_status == 405
+    assert ("allow", "POST") in caught.value.headers
+
+
+def test_a_model_may_be_called_models():
+    assert find("POST", "/models/models/predict", admin=False)[1] == "models"
+    assert find("GET", "/v2/models/v2", admin=False)[1] == "v2"
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        b"evil.test",
+        b"127.0.0.1.evil.test",
+        b"",
+        b"localhost.evil.test:80",
+        b"127.0.0.2",
+        b"[::2]",
+        b"localhost@evil.test",
+        b"[::1",
+    ],
+)
+def test_a_foreign_host_is_refused(host):
+    with pytest.raises(HttpRefused) as caught:
+        Neighbours([]).check([(b"host", host)])
+    assert caught.value.http_status == 421
+
+
+@pytest.mark.parametrize("headers", [[], [(b"host", b"localhost"), (b"host", b"localhost")]])
+def test_exactly_one_host_header_is_wanted(headers):
+    with pytest.raises(HttpRefused) as caught:
+        Neighbours([]).check(headers)
+    assert caught.value.http_status == 400
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [b"https://evil.test", b"null", b"http://localhost.evil.test", b"http://localhost:9999", b"", b"http://127.0.0.1:8400"],
+)
+def test_a_foreign_origin_is_refused(origin):
+    with pytest.raises(HttpRefused) as caught:
+        Neighbours([]).check([(b"host", b"localhost:8400"), (b"origin", origin)])
+    assert caught.value.http_status == 403
+
+
+def test_own_names_are_welcome():
+    neighbours = Neighbours(["gateway.example"])
+    for host in (b"localhost:8400", b"127.0.0.1", b"[::1]:8400", b"GATEWAY.example:80"):
+        assert neighbours.check([(b"host", host), (b"origin", b"http://" + host), (b"authorization", b"Bearer x")]) == b"Bearer x"
+
+
+def test_tokens_follow_their_files(tmp_path):
+    tokens = Tokens(tmp_path, tell_path=True)
+    assert tokens.role(b"Bearer ") is Role.ANONYMOUS
+    (tmp_path / "token").write_text("owner\n")
+    (tmp_path / "token.client").write_text("client\n")
+    tokens.look()
+    assert tokens.role(b"Bearer owner") is Role.OWNER
+    assert tokens.role(b"bearer client") is Role.CLIENT
+    for wrong in (b"owner", b"Basic owner", b"Bearer", b"Bearer ", b"Bearer owne", b"Bearer owner x", b""):
+        assert tokens.role(wrong) is Role.ANONYMOUS
+    (tmp_path / "new").write_text("other")
+    os.replace(tmp_path / "new", tmp_path / "token")
+    (tmp_path / "token.client").unlink()
+    tokens.look()
+    assert tokens.role(b"Bearer owner") is tokens.role(b"Bearer client") is Role.ANONYMOUS
+
+
+def test_an_empty_token_file_lets_nobody_in(tmp_path):
+    (tmp_path / "token").write_text("\n")
+    assert Tokens(tmp_path, tell_path=True).role(b"Bearer ") is Role.ANONYMOUS
+
+
+def test_without_a_token_one_is_told_where_it_lies_and_with_a_weak_one_that_it_does_not_suffice(tmp_path):
+    (tmp_path / "token.client").write_text("client")
+    tokens = Tokens(tmp_path, tell_path=True)
+    with pytest.raises(HttpRefused, match=str(tmp_path / "token")):
+        tokens.permit(Door("metrics", Permission.METRICS), b"")
+    with pytest.raises(Denied):
+        tokens.permit(Door("metrics", Permission.METRICS), b"Bearer client")
+    tokens.permit(Door("predict", Permission.PREDICT), b"Bearer client")
+    tokens.permit(Door("live", Permission.PROBE), b"")
+
+
+def test_the_lease_is_held_only_while_it_is_fresh(tmp_path):
+    now = 1_700_000_000_000_000
+    path = tmp_path / "lease"
+    lease = Lease(path, 30, lambda: now)
+    assert not lease.held
+    path.touch()
+    os.utime(path, (0, now / 1e6))
+    assert lease.held
+    now += 30_500_000
+    assert not lease.held
+    os.utime(path, (0, now / 1e6))
+    assert lease.held
+
+
+def test_fresh_ids_differ_and_come_from_the_source_alone():
+    drawn = []
+
+    def source(n):
+        drawn.append(n)
+        return os.urandom(n)
+
+    ids = FreshIds(source)
+    taken = ids.take(1) + ids.take(5) + ids.take(1000)
+    assert len(set(taken)) == len(taken) == 1006
+    assert all(len(each) == 24 for each in taken)
+    assert FreshIds(bytes).take(1) == ["0" * 24]
