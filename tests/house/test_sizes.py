@@ -11,7 +11,17 @@ SOURCES = sorted((ROOT / "src").rglob("*.py"))
 
 FILE_LINES, FUNCTION_LINES, PARAMETERS, PUBLIC_METHODS = 400, 50, 6, 12
 
-EXCEPTIONS: dict[str, tuple[int, str]] = {}
+EXCEPTIONS: dict[str, tuple[int, str]] = {
+    "src/flyball/pipelines/evaluation.py::_evidence::parameters": (
+        7,
+        "names the fields of one piece of evidence, each by keyword",
+    ),
+    "src/flyball/stats/bootstrap.py::paired_block_bootstrap::parameters": (
+        8,
+        "a published method: what is compared, then the settings of its interval by name",
+    ),
+    "src/flyball/wiring/workspace.py::Workspace": (16, "one facade for every door: a use case each, one-line forwards"),
+}
 """`path` or `path::name` → (how large it may be, why). It may only shrink: what is smaller than its entry fails, too."""
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef

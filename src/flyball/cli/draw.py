@@ -72,6 +72,15 @@ def heading(words: str) -> Text:
     return Text(f"\n{words}", style="bold")
 
 
+_METRICS = ("roc_auc", "log_loss", "mae", "rmse", "brier", "pr_auc", "accuracy", "f1", "mape")
+
+
+def leading(names: Iterable[str], most: int) -> list[str]:
+    """At most so many metrics, those first that say most about a model."""
+    order = {name: index for index, name in enumerate(_METRICS)}
+    return sorted(set(names), key=lambda name: (order.get(name, len(order)), name))[:most]
+
+
 def when(moment: datetime | None) -> str:
     """`2026-11-22 14:03 UTC`."""
     return "" if moment is None else moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")

@@ -63,7 +63,7 @@ def _gateway(row: GatewayRow) -> draw.Cell:
 
 
 def _windows(report: StatusReport, *, plain: bool) -> "RenderableType":
-    names = sorted({name for window in report.windows for name in window.metrics})[:4]
+    names = draw.leading((name for window in report.windows for name in window.metrics), 2)
     rows = []
     for window in report.windows:
         drift = max(window.drift.items(), key=lambda item: item[1], default=None)
@@ -87,7 +87,7 @@ def _next(report: StatusReport) -> str:
 def version_rows(rows: tuple[VersionRow, ...], plain: bool) -> "RenderableType":  # noqa: FBT001 - Screen.answer's shape
     if not rows:
         return draw.text("No version is registered yet. Next: flyball run")
-    names = sorted({name for row in rows for name in row.metrics})[:5]
+    names = draw.leading((name for row in rows for name in row.metrics), 3)
     cells: list[tuple[draw.Cell, ...]] = [
         (str(row.number), (row.role, "bold green" if row.role == "champion" else ""), row.format, draw.when(row.created_at),
          *(draw.number(row.metrics[name]) if name in row.metrics else "" for name in names),
