@@ -13,6 +13,7 @@ from typer.testing import CliRunner, Result
 
 from flyball.cli.app import app
 from flyball.cli.session import Session
+from flyball.control.reports import CommandReport
 from flyball.records.evidence import Outcome
 
 READS = [
@@ -144,6 +145,26 @@ def test_no_project_says_where_to_go(tmp_path: Path) -> None:
     assert (result.returncode, result.stdout) == (2, "")
     assert "flyball init" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_a_file_with_faults_is_answered_with_all_of_them(tmp_path: Path) -> None:
+    (tmp_path / "flyball.yaml").write_text("project: shop\nmodel: shop\ntask: binray\ncolour: blue\ntrain: {entrypoint: x}\n")
+    result = console(["status", "--json"], tmp_path)
+    assert result.returncode == 2
+    paths = {fault["path"] for fault in json.loads(result.stdout)["error"]["faults"]}
+    assert paths == {"task", "colour", "train.entrypoint", "data"}
+    assert all(f"\n  {path}: found" in result.stderr for path in paths)
+
+
+def test_an_order_that_cannot_be_carried_out_ends_with_exit_code_1() -> None:
+    class Without(PaperWorkspace):
+        def rollback(self, reason: str, actor: str) -> CommandReport:
+            return CommandReport(
+                accepted=False, subject="command:c-0001", words="there is no earlier verified unit to go back to"
+            )
+
+    result = call(["rollback"], Without())
+    assert (result.exit_code, result.stdout) == (1, "there is no earlier verified unit to go back to\n")
 
 
 def test_help_is_there_at_once(tmp_path: Path) -> None:
