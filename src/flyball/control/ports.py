@@ -176,6 +176,9 @@ class Scorer(Protocol):
 class Traffic(Protocol):
     """A client of the gateway's own doors: what a replay sends its history through."""
 
+    last_error: str
+    """Of the last call that answered False, in words."""
+
     def predict(
         self, model: str, rows: Sequence[Mapping[str, Any]], *, ids: Sequence[str], keys: Sequence[str], at: datetime
     ) -> bool:

@@ -12,13 +12,17 @@ from flyball.control.engine import Engine
 from flyball.control.ports import Traffic
 from flyball.control.replay_schedule import LabelSchedule, Requests, schedule_labels, schedule_requests
 from flyball.control.world import micros, moment
-from flyball.errors import DataError, TrainingError
+from flyball.errors import DataError, GatewayUnreachable, TrainingError
 from flyball.pipelines.labels import class_name
 from flyball.records.jobs import JobStatus
 from flyball.spec import ReplaySpec
 
 TICK = timedelta(hours=1)
 """Of simulated time. Requests of one hour share a tick; shorter ones would only look more often at the same."""
+
+
+HOPELESS = 20
+"""Failed requests in a row after which a replay is not gone on with: its figures would be about nothing."""
 
 
 class Sent(NamedTuple):
@@ -71,6 +75,7 @@ class Replay:
         self._columns = columns
         self._pause = pause
         self.sent = Sent()
+        self._failures_in_a_row = 0
 
     def first_version(self) -> None:
         """Train, gate, register and release the first version on what is known now. Raises TrainingError when the gates refuse it."""
@@ -120,6 +125,11 @@ class Replay:
         keys = rows[columns.key].cast(pl.String).to_list()
         features: list[dict[str, Any]] = rows.select(columns.features).to_dicts()
         good = self._traffic.predict(self._world.model, features, ids=keys, keys=keys, at=moment(int(requests.at_us[number])))
+        self._failures_in_a_row = 0 if good else self._failures_in_a_row + 1
+        if self._failures_in_a_row >= HOPELESS:
+            raise GatewayUnreachable(
+                f"{HOPELESS} requests in a row failed: {self._traffic.last_error}", next_step="look into .flyball/replay/logs"
+            )
         self.sent = self.sent._replace(
             requests=self.sent.requests + 1,
             predictions=self.sent.predictions + (len(keys) if good else 0),

@@ -217,11 +217,7 @@ class Workspace:
     def _up_report(self, found: supervisor.RunFile, *, already: bool) -> UpReport:
         world, home = self._world(say_nothing), self._home
         deadline = time.monotonic() + READY_SECONDS
-        while (
-            queries.has_something_to_serve(world)
-            and not supervisor.model_ready(found.gateway_url)
-            and time.monotonic() < deadline
-        ):
+        while queries.is_on_its_way(world) and time.monotonic() < deadline:
             time.sleep(0.1)
         shown = STATE if home.state_dir == home.project_dir / STATE else str(home.state_dir)
         return UpReport(
