@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlparse
 
 import msgspec
 
-from flyball.adapters.durable_files import make_directory_durably
+from flyball.adapters.durable_directories import make_directory_durably
 from flyball.adapters.packages import verify_package
 from flyball.adapters.quiet_mlflow import quiet
 from flyball.errors import ArtifactDamaged, FlyballError, NotFound, StoreUnavailable, TrackingFailed

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import msgspec
 import polars as pl
 
-from flyball.adapters.durable_files import write_durably
+from flyball.adapters.durable import replace_file
 from flyball.errors import DataError
 from flyball.pipelines.labels import class_name
 from flyball.records.signature import Column, ColumnType
@@ -182,7 +182,7 @@ def _write(path: Path, schema: Schema) -> None:
     import yaml
 
     plain = {name: msgspec.to_builtins(column) for name, column in schema.items()}
-    write_durably(
+    replace_file(
         path,
         (
             _HEADER + yaml.safe_dump({"features": plain}, sort_keys=False, allow_unicode=True, default_flow_style=None, width=160)

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from flyball.adapters.durable_files import make_directory_durably
+from flyball.adapters.durable_directories import make_directory_durably
 from flyball.errors import StoreUnavailable
 from flyball.pipelines.graph import directory_name
 from flyball.records import codec

@@ -1,4 +1,4 @@
-"""Files and directories that are whole or not there: written aside, synced, renamed into place."""
+"""Directories that are whole or not there: filled aside, synced, renamed into place. For single files see durable.py."""
 
 import os
 import shutil
@@ -6,18 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import psutil
-
-
-def write_durably(path: Path, content: bytes) -> None:
-    """Replace `path` by `content`; a reader, or a kill at any moment, sees the old or the new."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with aside.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    aside.replace(path)
-    sync_directory(path.parent)
 
 
 def make_directory_durably(target: Path, fill: Callable[[Path], None]) -> None:
@@ -39,10 +27,10 @@ def make_directory_durably(target: Path, fill: Callable[[Path], None]) -> None:
                 raise
     finally:
         shutil.rmtree(aside, ignore_errors=True)
-    sync_directory(target.parent)
+    _sync_directory(target.parent)
 
 
-def sync_directory(path: Path) -> None:
+def _sync_directory(path: Path) -> None:
     """Make the names in a directory durable."""
     handle = os.open(path, os.O_RDONLY)
     try:
