@@ -112,6 +112,8 @@ class CodeModel:
             os.kill(os.getpid(), 11)
         if trigger and self.behaviour == "hang":
             time.sleep(600)
+        if trigger and self.behaviour == "slow":
+            time.sleep(1)
         if trigger and self.behaviour == "raise":
             raise ValueError("no thirteens")
         if trigger and self.behaviour == "memory":

@@ -191,6 +191,24 @@ def test_a_code_model_leaves_no_process_behind(rig, tmp_path, units):
     child.wait(timeout=10)
 
 
+def test_a_request_under_way_is_answered_by_the_unit_that_was_champion_when_it_came(rig, tmp_path, units):
+    slow = code_package(tmp_path / "slow", "slow")
+    rig.publish(table(1, slow))
+    worker = rig.start()
+    answers = []
+    client = threading.Thread(target=lambda: answers.append(worker.predict({**ROW, "age": 13})))
+    client.start()
+    time.sleep(0.3)
+    rig.publish(table(2, units[0]))
+    assert worker.reload().status_code == 200
+    assert worker.predict(ROW).json()["unit"] == units[0].unit.id
+    assert answers == []
+    (child,) = psutil.Process(worker.process.pid).children()
+    client.join()
+    assert [(each.status_code, each.headers["x-flyball-unit"]) for each in answers] == [(200, slow.unit.id)]
+    child.wait(timeout=5)
+
+
 def test_a_hanging_code_model_does_not_outlive_a_killed_gateway(rig, tmp_path, units):
     rig.publish(table(1, code_package(tmp_path / "bad", "hang")))
     worker = rig.start()

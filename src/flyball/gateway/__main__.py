@@ -66,8 +66,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _worker_name(text: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", text):
-        raise argparse.ArgumentTypeError(f"found {text!r}, expected 1 to 64 letters, digits, - or _: files are named by it")
+    if not re.fullmatch(r"[A-Za-z0-9_]{1,64}", text):
+        raise argparse.ArgumentTypeError(
+            f"found {text!r}, expected 1 to 64 letters, digits or _: segments are named worker-start-number"
+        )
     return text
 
 

@@ -1,8 +1,9 @@
 """The routing table that is served: read, loaded completely, swapped in one step, given back when its last request is done."""
 
 import asyncio
+import logging
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
@@ -13,6 +14,8 @@ from flyball.gateway.validation import RowReader
 from flyball.records import codec
 from flyball.records.routing import Route, RoutingTable, ServedUnit
 from flyball.records.signature import Signature
+
+log = logging.getLogger("flyball.gateway")
 
 
 class LiveUnit:
@@ -97,12 +100,12 @@ class Tables:
     def release(self, table: LiveTable) -> None:
         table.users -= 1
         if table.retired and table.users == 0:
-            self._loader.submit(self._give_back, table.taken)
+            self._loader.submit(self._give_back, table.taken).add_done_callback(_tell)
 
     def close(self) -> None:
         """Give everything back; nothing is answered afterwards."""
         if self.live is not None:
-            self._loader.submit(self._give_back, self.live.taken)
+            self._loader.submit(self._give_back, self.live.taken).add_done_callback(_tell)
             self.live = None
         self._loader.shutdown(wait=True)
 
@@ -170,6 +173,12 @@ class Tables:
         except OSError:
             return None
         return stat.st_mtime_ns, stat.st_ino, stat.st_size
+
+
+def _tell(done: Future[None]) -> None:
+    failed = done.exception()
+    if failed is not None:
+        log.error("a model could not be freed", exc_info=failed)
 
 
 def accepted(route: Route) -> Signature:
