@@ -14,7 +14,6 @@ from flyball.pipelines.labels import class_name, order_classes
 from flyball.records import codec
 from flyball.records.jobs import StepResult
 from flyball.records.signature import Signature
-from flyball.records.unit import SnapshotRef
 
 
 def take_snapshot(run: Run) -> tuple[StepResult, pl.DataFrame]:
@@ -35,11 +34,6 @@ def take_snapshot(run: Run) -> tuple[StepResult, pl.DataFrame]:
         return {"snapshot": codec.plain(ref), "rows": ref.rows, "dropped": known.dropped}
 
     return run.cache.do("snapshot", key, work), frame
-
-
-def read_snapshot(run: Run, result: StepResult) -> pl.DataFrame:
-    """The frame of an earlier snapshot step."""
-    return DeltaSnapshots(run.request.state_dir / "snapshots").read(codec.revive(result.values["snapshot"], SnapshotRef))
 
 
 def validate(run: Run, keys: dict[str, str], frame: pl.DataFrame) -> StepResult:
