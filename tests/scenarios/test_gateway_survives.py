@@ -11,6 +11,7 @@ import pytest
 from gateway_rig import CLIENT, ROW, SIGNATURE, Rig, code_package, onnx_model, package, table
 
 from flyball.records.captured import FailureBatch, LabelBatch, PredictionBatch
+from flyball.records.routing import canary_answers
 from flyball.records.unit import Format
 
 
@@ -191,22 +192,27 @@ def test_a_code_model_leaves_no_process_behind(rig, tmp_path, units):
     child.wait(timeout=10)
 
 
-def test_a_request_under_way_is_answered_by_the_unit_that_was_champion_when_it_came(rig, tmp_path, units):
-    slow = code_package(tmp_path / "slow", "slow")
-    rig.publish(table(1, slow))
+def test_a_request_under_way_is_answered_by_the_units_that_were_routed_when_it_came(rig, tmp_path, units):
+    """The canary is still at it when the table changes; the champion's rows are scored after the change."""
+    slow, champion = code_package(tmp_path / "slow", "slow"), code_package(tmp_path / "champion")
+    rig.publish(table(1, champion, canary=slow, canary_weight=0.5, salt="s"))
+    rig.renew_lease()
     worker = rig.start()
+    keys = [next(str(k) for k in range(100) if canary_answers(str(k), "s", 0.5) is chosen) for chosen in (True, False)]
     answers = []
-    client = threading.Thread(target=lambda: answers.append(worker.predict({**ROW, "age": 13})))
+    client = threading.Thread(target=lambda: answers.append(worker.predict({**ROW, "age": 13}, ROW, keys=keys)))
     client.start()
     time.sleep(0.3)
     rig.publish(table(2, units[0]))
     assert worker.reload().status_code == 200
     assert worker.predict(ROW).json()["unit"] == units[0].unit.id
     assert answers == []
-    (child,) = psutil.Process(worker.process.pid).children()
+    children = psutil.Process(worker.process.pid).children()
     client.join()
-    assert [(each.status_code, each.headers["x-flyball-unit"]) for each in answers] == [(200, slow.unit.id)]
-    child.wait(timeout=5)
+    assert answers[0].status_code == 200, answers[0].text
+    assert [each["unit"] for each in answers[0].json()["predictions"]] == [slow.unit.id, champion.unit.id]
+    for child in children:
+        child.wait(timeout=5)
 
 
 def test_a_hanging_code_model_does_not_outlive_a_killed_gateway(rig, tmp_path, units):
