@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rich.console import Group
 
 from flyball.cli import draw
-from flyball.control.replay_report import Performance, ReplayReport, Span
+from flyball.control.replay_report import DecisionLine, Performance, ReplayReport, Span
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -54,13 +54,25 @@ def _promoted(at: str | None) -> str:
 
 
 def _decisions(report: ReplayReport, *, plain: bool) -> "RenderableType":
-    """The autopilot's and the gates'; a release's own steps stand in the table above and in the report."""
+    """The autopilot's acts and the gates' verdicts; a release's own steps stand in the table above, and all of it in the report."""
     rows = [
-        ((line.id, "bold"), draw.when(_moment(line.at)), line.room, line.action, line.words)
+        ((line.id, "bold"), draw.when(_moment(line.at)), _done(line), _why(line))
         for line in report.decision_log
-        if line.room != "release" and not line.action.startswith("nothing")
+        if line.room == "gates" or (line.room == "autopilot" and _done(line))
     ]
-    return draw.table(("decision", "at", "room", "action", "why"), rows, plain=plain, title="What was decided, and why")
+    return draw.table(("decision", "at", "what", "why"), rows, plain=plain, title="What was decided, and why")
+
+
+def _done(line: DecisionLine) -> str:
+    """Without what was weighed and not done."""
+    acts = [act for act in line.action.split(", ") if not act.startswith("nothing")]
+    return ", ".join(act.split(" ")[0] for act in acts)
+
+
+def _why(line: DecisionLine) -> str:
+    """Of several policies' sentences those that led to an act."""
+    sentences = [sentence for sentence in line.words.splitlines() if "Nothing is done:" not in sentence]
+    return " ".join(sentences)
 
 
 def _figures(report: ReplayReport) -> "RenderableType":

@@ -136,7 +136,9 @@ class Releases:
         if action.kind == "ask":
             return ()
         now = self._world.now()
-        moved = msgspec.structs.replace(states.advance(release, action, now), reason=reason)
+        # Why it was taken back is worth more to who reads it later than that it was seen to be gone.
+        lasting = release.reason if action.kind == "finish_rollback" and release.reason else reason
+        moved = msgspec.structs.replace(states.advance(release, action, now), reason=lasting)
         champion = self.champion()
         puts: list[Put] = [put("release", moved.id, moved)]
         if moved.phase is Phase.ROLLED_BACK and moved.champion is not None:

@@ -245,8 +245,14 @@ def _said(view: _View) -> str:
 
 
 def _place(release: ReleaseState) -> str:
-    return f"canary step {release.step}" if release.phase is Phase.CANARY else release.phase.value
+    return f"canary step {release.step + 1}" if release.phase is Phase.CANARY else release.phase.value
 
 
 def _span(duration: timedelta) -> str:
-    return str(timedelta(seconds=math.ceil(duration.total_seconds())))
+    """The two largest units: `5 days`, `1 day 3 h`, `40 s`."""
+    left, parts = math.ceil(duration.total_seconds()), []
+    for size, name in ((86400, "day"), (3600, "h"), (60, "min"), (1, "s")):
+        count, left = divmod(left, size)
+        if count:
+            parts.append(f"{count} {name}" + ("s" if name == "day" and count > 1 else ""))
+    return " ".join(parts[:2]) or "0 s"

@@ -149,7 +149,7 @@ def test_the_first_release_says_why_nobody_is_compared():
 def test_an_undecided_shadow_says_what_it_waits_for_and_how_much_longer():
     plan = decide(situation("shadow", "inconclusive", labels=150), POLICY, START)
     assert plan.outcome is Outcome.INCONCLUSIVE
-    for words in ("1:00:00 more", "50 more labels (150 of 200)", "reaches to both sides of 0.01", "gives up in 7 days"):
+    for words in ("for 1 h more", "50 more labels (150 of 200)", "reaches to both sides of 0.01", "gives up in 7 days"):
         assert words in plan.rationale
     # half width 0.018 at 1,000 pairs, 0.006 away from the margin: nine times the pairs
     assert "about 8000 more labels would make it pass" in plan.rationale
