@@ -46,12 +46,23 @@ class Observation:
         """None: nothing was captured yet."""
         return self._join
 
+    def joined_for(self, unit: str) -> LabelJoin:
+        """The join; an empty one, shaped for `unit`, while nothing was captured: no data is a measurement too, and says so."""
+        if self._join is not None:
+            return self._join
+        signature = self._shelf.served(unit).signature
+        return LabelJoin(signature.task, signature.classes, signature.n_scores)
+
     def ingest(self) -> int:
-        """Take what was captured since the last call; answers how many records."""
-        records, self._cursor = self._world.ports.capture.read(self._cursor)
-        for record in records:
-            self._take(record)
-        return len(records)
+        """Take all that was captured since the last call; answers how many records. A reader hands them out in bounded portions."""
+        taken = 0
+        while True:
+            records, self._cursor = self._world.ports.capture.read(self._cursor)
+            if not records:
+                return taken
+            for record in records:
+                self._take(record)
+            taken += len(records)
 
     def reference(self, unit: str) -> Reference:
         """The reference profile in the unit's package, remembered."""

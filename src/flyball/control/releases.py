@@ -221,9 +221,9 @@ class Releases:
         return "none"
 
     def _measured(self, release: ReleaseState) -> tuple[int, int, tuple[Evidence, ...]]:
-        join = self._observation.join
-        if join is None or release.verified_at is None or release.champion is None:
+        if release.verified_at is None or release.champion is None:
             return 0, 0, ()
+        join = self._observation.joined_for(release.champion)
         now_us, phase_us, opened_us = micros(self._world.now()), micros(release.verified_at), micros(release.opened_at)
         count = join.scored if release.phase is Phase.SHADOW else lambda unit, a, b: join.answered(a, b, unit)
         requests = count(release.challenger, phase_us, now_us + 1)
