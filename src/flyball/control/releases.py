@@ -96,10 +96,9 @@ class Releases:
             return done
         active, champion = self.active(), self.champion()
         if active is not None and (active.champion is not None or active.phase is Phase.PROPOSED):
-            if active.phase is Phase.ROLLING_BACK:
-                return active
+            # Also where it goes back already: the order is noted, so that it is not taken for a new one once this release has ended.
             return self._apply(
-                active, Action(kind="roll_back", subject=f"release:{active.id}", arguments={"reason": reason}), (), reason
+                active, Action(kind="roll_back", subject=f"release:{active.id}", arguments={"reason": reason}), (), reason, key
             )
         if champion is None:
             return None
@@ -110,7 +109,11 @@ class Releases:
         now = self._world.now()
         opened = states.open_release(f"r-{number:04d}", self._world.model, champion.unit, earlier[-1], now, cause)
         return self._apply(
-            opened, Action(kind="roll_back", subject=f"release:{opened.id}", arguments={"reason": reason}), (counter,), reason
+            opened,
+            Action(kind="roll_back", subject=f"release:{opened.id}", arguments={"reason": reason}),
+            (counter,),
+            reason,
+            key,
         )
 
     def _moved_by(self, key: str) -> ReleaseState | None:
@@ -137,7 +140,7 @@ class Releases:
             return ()
         now = self._world.now()
         # Why it was taken back is worth more to who reads it later than that it was seen to be gone.
-        lasting = release.reason if action.kind == "finish_rollback" and release.reason else reason
+        lasting = release.reason if release.phase is Phase.ROLLING_BACK and release.reason else reason
         moved = msgspec.structs.replace(states.advance(release, action, now), reason=lasting)
         champion = self.champion()
         puts: list[Put] = [put("release", moved.id, moved)]
