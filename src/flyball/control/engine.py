@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from flyball.control import commands, jobs, traffic
+from flyball.control.aliases import Aliases
 from flyball.control.observe import Observation
 from flyball.control.releases import Releases
 from flyball.control.remedies import Remedies
@@ -28,6 +29,7 @@ class Engine:
         self.releases = Releases(world, self.shelf, self.observation)
         self.windows = Windows(world, self.observation, self.releases)
         self.remedies = Remedies(world, self.releases)
+        self.aliases = Aliases(world)
         self.switch = SwitchReading("none", (), "not looked yet")
 
     def start(self, owner: str) -> None:
@@ -47,6 +49,7 @@ class Engine:
         self.remedies.consider(closed)
         if closed:
             self._reconcile_traffic()
+        self.aliases.reconcile()
 
     def run_job(self, job: Job, pause: Callable[[float], None], each: Callable[[Job], None] | None = None) -> Job:
         """Work on one job until it is finished, in the foreground."""

@@ -118,7 +118,6 @@ def _register(world: World, shelf: UnitShelf, job: Job, report: JobReport) -> Jo
         ),
         draft(now, "job.finished", f"job:{job.id}", {"version": version.number, "unit": unit.id}, (put("job", job.id, finished),)),
     )  # fmt: skip
-    world.ports.registry.mark(job.model, version.number, "challenger")
     shelf.served(unit.id)
     return finished
 

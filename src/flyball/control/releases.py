@@ -179,7 +179,6 @@ class Releases:
             draft(now, "release.verified", f"release:{seen.id}", {"phase": seen.phase.value, "words": switch.words}, puts)
         )
         if seen.phase is Phase.FULL:
-            self._world.ports.registry.mark(self._world.model, self._shelf.unit(seen.challenger).version, "champion")
             self._world.say(
                 "good", f"{seen.challenger} (version {self._shelf.unit(seen.challenger).version}) is champion: {switch.words}"
             )
