@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from flyball.adapters import doctor, supervisor
 from flyball.adapters.clock import SystemClock
 from flyball.adapters.engine_lock import EngineLock
-from flyball.adapters.executor import JobDirectory
+from flyball.adapters.executor import JobDirectory, ProcessExecutor
 from flyball.adapters.heartbeat import Heartbeat, lease_age_seconds
 from flyball.adapters.ledger import SqliteLedger
 from flyball.control import ordering, queries, running, verification
@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
 STATE = ".flyball"
+CONTROL = "flyball control"
+"""Whom the supervisor starts: the one that takes over whatever else goes on."""
 LEASE_FRESH_SECONDS = 30.0
 """As the gateways' dead-man rule has it."""
 READY_SECONDS = 20.0
@@ -87,14 +89,19 @@ class Workspace:
 
     def down(self) -> bool:
         """Whether something was running."""
-        return supervisor.stop(self._home.state_dir)
+        state_dir = self._home.state_dir
+        stopped = supervisor.stop(state_dir)
+        if stopped:
+            # A step child outlives a killed controller, not the word of a person: its job goes on from its last whole step at the next start.
+            ProcessExecutor(state_dir, self._home.clock.now).cancel_all()
+        return stopped
 
     def control(self, app: "ASGIApp") -> None:
         """The control process: ticks in a thread, the API in this one, until SIGTERM."""
         from flyball.adapters.http_server import serve
 
         end = threading.Event()
-        with self._engine("flyball control", say_to_log) as engine:
+        with self._engine(CONTROL, say_to_log) as engine:
             if engine is None:
                 raise EngineBusy("another process controls this project", next_step="flyball down")
             with Heartbeat(engine.world.ports.gateways, lambda: not end.is_set()):
@@ -174,6 +181,9 @@ class Workspace:
     @contextmanager
     def _engine(self, owner: str, say: Say) -> Iterator[Engine | None]:
         """The engine, when nobody else controls the project; else None."""
+        if owner != CONTROL and self._is_supervised():
+            yield None  # a control process that was killed is on its way: taking its place would keep it out, and the ticks with it
+            return
         lock = EngineLock(self._home.state_dir)
         try:
             lock.acquire()
@@ -186,6 +196,10 @@ class Workspace:
             yield engine
         finally:
             lock.release()
+
+    def _is_supervised(self) -> bool:
+        found = supervisor.running(self._home.state_dir)
+        return found is not None and found.control_url is not None
 
     def _tick_until(self, engine: Engine, end: threading.Event) -> None:
         try:

@@ -91,6 +91,12 @@ class ProcessExecutor:
             pause.wait(0.02)
         self._reap(job_id)
 
+    def cancel_all(self) -> None:
+        """End every child of every job; idempotent."""
+        for lock in sorted(self._jobs.glob("*/lock")):
+            if _held(lock):
+                self.cancel(lock.parent.name)
+
     def _start(self, request: StepRequest, job: JobFiles, lock: int) -> None:
         with (job.path / "log").open("ab") as log:
             process = subprocess.Popen(
