@@ -1,9 +1,11 @@
 """Everything that a person can type, set, meet or use in a condition is in docs/reference, and code shown there runs."""
 
+import ast
 import inspect
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -68,6 +70,64 @@ def test_every_signal_is_in_the_reference(name: str) -> None:
 def test_the_reference_has_no_signal_that_does_not_exist() -> None:
     shown = re.findall(r"^\| `([a-z_]+\.[a-z_]+)`", text("signals.md"), re.MULTILINE)
     assert sorted(shown) == sorted(SIGNALS)
+
+
+EVENT_CALLS = {"draft": (1, "kind"), "Draft": (None, "kind")}
+STATE_CALLS = {"put": (0, "kind"), "Put": (0, "kind")}
+"""Function → where its kind stands: by position, by name."""
+Calls = dict[str, tuple[int | None, str]]
+
+
+def argument(call: ast.Call, position: int | None, name: str) -> ast.expr | None:
+    for keyword in call.keywords:
+        if keyword.arg == name:
+            return keyword.value
+    return call.args[position] if position is not None and len(call.args) > position else None
+
+
+def called(node: ast.AST) -> str:
+    """The name of the function that a call names."""
+    if not isinstance(node, ast.Call):
+        return ""
+    return node.func.id if isinstance(node.func, ast.Name) else node.func.attr if isinstance(node.func, ast.Attribute) else ""
+
+
+def kinds_in(tree: ast.Module, calls: Calls) -> Iterator[str]:
+    """Kinds that a module writes: as literals, or handed on by a function of the module that takes the kind as a parameter."""
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+    for function in functions:
+        parameters = [each.arg for each in (*function.args.args, *function.args.kwonlyargs)]
+        for node in ast.walk(function):
+            if called(node) not in calls or function.name in calls:
+                continue
+            given = argument(node, *calls[called(node)])  # type: ignore[arg-type]
+            if isinstance(given, ast.Constant):
+                yield given.value
+            elif isinstance(given, ast.Name) and given.id in parameters:
+                place = (parameters.index(given.id), given.id)
+                handed = [argument(call, *place) for call in ast.walk(tree) if called(call) == function.name]  # type: ignore[arg-type]
+                yield from (each.value for each in handed if isinstance(each, ast.Constant))
+            elif not isinstance(given, ast.Attribute):  # `event.kind`: copied from an event that is there
+                raise AssertionError(f"line {node.lineno}: no kind can be read here, and so none is documented")  # type: ignore[attr-defined]
+
+
+def written(calls: Calls) -> list[str]:
+    sources = sorted((ROOT / "src").rglob("*.py"))
+    return sorted({kind for path in sources for kind in kinds_in(ast.parse(path.read_text(encoding="utf-8")), calls)})
+
+
+def listed(heading: str) -> list[str]:
+    """First cells of the table below a heading of events.md."""
+    section = text("events.md").partition(f"## {heading}\n")[2].partition("\n## ")[0]
+    return sorted(re.findall(r"^\| `([a-z_.]+)`", section, re.MULTILINE))
+
+
+def test_every_kind_of_event_that_is_written_is_in_the_reference_and_no_other() -> None:
+    assert listed("Events") == written(EVENT_CALLS)
+
+
+def test_every_kind_of_state_that_is_written_is_in_the_reference_and_no_other() -> None:
+    assert listed("States") == written(STATE_CALLS)
 
 
 def blocks(language: str) -> list[tuple[str, str]]:
