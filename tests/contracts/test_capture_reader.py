@@ -1,12 +1,16 @@
 """What the CaptureReader port promises, over real segments."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from flyball.adapters import capture_files
 from flyball.adapters.capture_files import CaptureDamage, CaptureFiles
+from flyball.adapters.capture_memory import MemoryCapture
 from flyball.capture.framing import MAGIC, frame
+from flyball.control.ports import CaptureReader
 from flyball.gateway.capture_writer import CaptureWriter
 from flyball.records.captured import Captured, FailureBatch, LabelBatch
 from flyball.records.routing import GatewayReport
@@ -135,3 +139,41 @@ def test_what_a_gateway_writes_is_what_is_read_segment_after_segment(tmp_path: P
     assert numbers(found) == list(range(60))
     assert len(cursor) > 3
     writer.close()
+
+
+@pytest.fixture(params=["files", "memory", "memory, three at once"])
+def reader(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[CaptureReader, Callable[[str, list[Captured]], None]]:
+    """A reader, and how a gateway's worker appends to one of its segments."""
+    if request.param != "files":
+        memory = MemoryCapture(3 if "three" in request.param else None)
+        return memory, lambda name, records: memory.hand_over(records, name)
+
+    def append(name: str, records: list[Captured]) -> None:
+        (tmp_path / "capture").mkdir(exist_ok=True)
+        path = tmp_path / "capture" / f"{name}.seg"
+        with path.open("ab") as file:
+            file.write((b"" if path.stat().st_size else MAGIC) + b"".join(frame(msgspec.msgpack.encode(one)) for one in records))
+
+    return CaptureFiles(tmp_path), append
+
+
+def test_every_reader_hands_out_each_record_once_and_again_from_an_empty_cursor(reader: tuple) -> None:
+    read, append = reader[0].read, reader[1]
+    assert read({}) == ((), {})
+    append("0-1-000001", [record(n) for n in range(5)])
+    append("1-1-000001", [record(n) for n in range(10, 12)])
+    found, cursor = _drained(read, {})
+    assert numbers(found) == [0, 1, 2, 3, 4, 10, 11]
+    assert read(cursor) == ((), cursor)
+    append("0-1-000001", [record(5)])
+    more, cursor = _drained(read, cursor)
+    assert numbers(more) == [5]
+    assert numbers(_drained(read, {})[0]) == [0, 1, 2, 3, 4, 5, 10, 11]
+    assert reader[0].lost() == 0
+
+
+def _drained(read: Callable, cursor: dict[str, int]) -> tuple[tuple[Captured, ...], dict[str, int]]:
+    found: tuple[Captured, ...] = ()
+    while (more := read(cursor))[0]:
+        found, cursor = found + more[0], more[1]
+    return found, cursor

@@ -74,12 +74,13 @@ def _settle(world: World, command: Command, status: str, words: str, subject: st
 def answer(world: World, decision_id: str, *, yes: bool, actor: str, reason: str) -> Approval:
     """A person's yes or no to the action of a decision: once, for that very action, by somebody other than who asked.
 
+    A decision that asks more than one question has more approvals: the first by the decision's id, the others by their own (`d-000012.1`).
     Raises NotFound, Conflict (answered already, or nothing was asked) and Denied.
     """
-    decision = decisions.find(world, decision_id)
+    asked = world.get("approval", decision_id, Approval)
+    decision = decisions.find(world, asked.decision if asked is not None else decision_id)
     if decision is None:
         raise NotFound(f"there is no decision {decision_id}", next_step="flyball decisions lists them")
-    asked = world.get("approval", decision_id, Approval)
     if asked is None:
         raise Conflict(
             f"decision {decision_id} does not wait for anybody", next_step="flyball decisions --open lists those that do"
@@ -88,8 +89,8 @@ def answer(world: World, decision_id: str, *, yes: bool, actor: str, reason: str
         raise Conflict(f"decision {decision_id} was {asked.answer} by {asked.answered_by} already", expected="one answer")
     if asked.requested_by == actor:
         raise Denied(f"{actor} asked for this", expected="an answer by somebody else")
-    action = decision.plan.actions[0]
-    if asked.action_digest != codec.digest(action):
+    action = decisions.asked_in(decision, asked)
+    if action is None:
         raise Conflict(f"the approval of {decision_id} is for another action", next_step="flyball verify")
     given = "approved" if yes else "refused"
     answered = msgspec.structs.replace(asked, answer=given, answered_by=actor, answered_at=world.now(), reason=reason)
@@ -98,7 +99,7 @@ def answer(world: World, decision_id: str, *, yes: bool, actor: str, reason: str
     events = world.ports.ledger.transact(
         [
             Draft(
-                at=world.now(), kind="approval.answered", subject=f"decision:{decision_id}", actor=actor, payload=payload,
+                at=world.now(), kind="approval.answered", subject=f"decision:{decision.id}", actor=actor, payload=payload,
                 puts=(put("approval", decision_id, answered),), key=f"approval:{decision_id}",
             )
         ]

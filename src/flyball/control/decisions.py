@@ -11,7 +11,7 @@ import flyball.gates.decide as gates
 import flyball.release.decide as release
 from flyball.control.world import World, draft, put
 from flyball.records import codec
-from flyball.records.decisions import Decision, Plan
+from flyball.records.decisions import Action, Approval, Decision, Plan
 from flyball.records.events import Draft, Put
 
 
@@ -74,10 +74,15 @@ def recorded(world: World) -> tuple[Decision, ...]:
     return tuple(codec.revive(event.payload, Decision) for event in world.ports.ledger.events(kinds=("decision.made",)))
 
 
+def asked_in(decision: Decision, approval: Approval) -> Action | None:
+    """The action that a person was asked about: the one whose digest the approval is bound to, wherever it stands in the plan."""
+    return next((action for action in decision.plan.actions if codec.digest(action) == approval.action_digest), None)
+
+
 def find(world: World, decision_id: str) -> Decision | None:
     """One decision by its id."""
     events = world.ports.ledger.events(kinds=("decision.made",), subject=f"decision:{decision_id}")
     return codec.revive(events[0].payload, Decision) if events else None
 
 
-__all__ = ["ROOMS", "Recorded", "decide", "find", "prepare", "put", "recorded", "replay", "replays_equal"]
+__all__ = ["ROOMS", "Recorded", "asked_in", "decide", "find", "prepare", "put", "recorded", "replay", "replays_equal"]

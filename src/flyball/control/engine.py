@@ -9,8 +9,9 @@ from flyball.control.releases import Releases
 from flyball.control.remedies import Remedies
 from flyball.control.traffic import SwitchReading
 from flyball.control.units import UnitShelf
-from flyball.control.windows import Windows
+from flyball.control.windows import Signalled, Windows
 from flyball.control.world import World
+from flyball.errors import Fenced, FlyballError
 from flyball.records.jobs import FINISHED, Job, JobStatus
 from flyball.records.release import ReleaseState
 from flyball.records.unit import Unit
@@ -30,6 +31,7 @@ class Engine:
         self.windows = Windows(world, self.observation, self.releases)
         self.remedies = Remedies(world, self.releases)
         self.aliases = Aliases(world)
+        self._signalled: Signalled | None = None
         self.switch = SwitchReading("none", (), "not looked yet")
 
     def start(self, owner: str) -> None:
@@ -37,19 +39,49 @@ class Engine:
         self.world.take_over(owner)
 
     def tick(self) -> None:
-        """One turn of the loop. Raises Fenced when a newer controller has taken over."""
-        self.observation.ingest()
+        """One turn of the loop. A stage that fails does not keep the others from theirs: a registry that is away must not hold up a rollback.
+
+        Raises Fenced at once when a newer controller has taken over, and at the end the error of the first stage that failed.
+        """
+        trouble: list[FlyballError] = []
+        whole = self._try(self.observation.ingest, trouble)
+        self._try(self._work_on_jobs, trouble)
+        self._try(self._carry_out_orders, trouble)
+        self._try(self._propose_what_was_registered, trouble)
+        self._try(self._reconcile_traffic, trouble)
+        if whole:  # a window is closed once: never on the part of its records that could be read
+            self._try(self._close_windows, trouble)
+        self._try(self._apply_remedies, trouble)
+        self._try(self.aliases.reconcile, trouble)
+        if trouble:
+            raise trouble[0]
+
+    def _try(self, stage: Callable[[], object], trouble: list[FlyballError]) -> bool:
+        try:
+            stage()
+        except Fenced:
+            raise
+        except FlyballError as error:
+            trouble.append(error)
+            return False
+        return True
+
+    def _work_on_jobs(self) -> None:
         for job in jobs.active(self.world):
             jobs.advance(self.world, self.shelf, job)
+
+    def _carry_out_orders(self) -> None:
         for command in commands.open_commands(self.world):
             commands.carry_out(self.world, self.releases, command)
-        self._propose_what_was_registered()
-        self._reconcile_traffic()
-        closed = self.windows.close()
-        self.remedies.consider(closed)
-        if closed:
+
+    def _close_windows(self) -> None:
+        self._signalled = self.windows.close()
+
+    def _apply_remedies(self) -> None:
+        signalled, self._signalled = self._signalled, None
+        self.remedies.consider(signalled)
+        if signalled is not None:
             self._reconcile_traffic()
-        self.aliases.reconcile()
 
     def run_job(self, job: Job, pause: Callable[[float], None], each: Callable[[Job], None] | None = None) -> Job:
         """Work on one job until it is finished, in the foreground."""

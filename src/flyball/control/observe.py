@@ -1,5 +1,7 @@
 """What gateways captured, held in memory: a projection of the segments, rebuilt from their beginning when control starts."""
 
+from collections import deque
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -7,8 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from flyball.capture.join import LabelJoin
+from flyball.control.traffic import wanted
 from flyball.control.units import UnitShelf
 from flyball.control.world import World, micros
+from flyball.errors import FlyballError
 from flyball.monitoring import profile as profiles
 from flyball.monitoring.profile import Profile
 from flyball.monitoring.reference import Reference
@@ -37,7 +41,10 @@ class Observation:
         self._profiles: dict[WindowKey, Profile] = {}
         self._pending: dict[WindowKey, list[PredictionBatch]] = {}
         self._pending_rows: dict[WindowKey, int] = {}
-        self._champion_seen: str | None = None
+        self._inbox: deque[Captured] = deque()
+        self._champions: dict[int, str] = {}
+        """Revision of the routing table → who is champion in it, as the records say: segments are not read in the order in which they were written."""
+        self._unplaced: dict[int, list[PredictionBatch]] = {}
         self._width = micros_of(world.spec.monitor.window)
         self._closed = {(w.unit, micros(w.start)) for w in world.all("window", WindowSummary)}
 
@@ -57,12 +64,17 @@ class Observation:
         """Take all that was captured since the last call; answers how many records. A reader hands them out in bounded portions."""
         taken = 0
         while True:
-            records, self._cursor = self._world.ports.capture.read(self._cursor)
-            if not records:
+            if not self._inbox:
+                records, self._cursor = self._world.ports.capture.read(self._cursor)
+                self._inbox.extend(records)
+            if not self._inbox:
                 return taken
-            for record in records:
-                self._take(record)
-            taken += len(records)
+            while self._inbox:
+                # What may fail comes first: a record that waits for a registry is taken by the next call, once, and none is lost.
+                self._shape_for(self._inbox[0])
+                self._take(self._inbox.popleft())
+                taken += 1
+            self._count_full_ones()
 
     def reference(self, unit: str) -> Reference:
         """The reference profile in the unit's package, remembered."""
@@ -90,38 +102,54 @@ class Observation:
         self._pending.pop(key, None)
         self._pending_rows.pop(key, None)
 
+    def _shape_for(self, record: Captured) -> None:
+        """The join begins with the first prediction; its shape is the model's, so the unit that answers now will do when the first one's package is gone."""
+        if self._join is not None or not isinstance(record, PredictionBatch):
+            return
+        table = wanted(self._world)
+        signature = table.routes[0].champion.signature if table and table.routes else self._shelf.served(record.unit).signature
+        self._join = LabelJoin(signature.task, signature.classes, signature.n_scores)
+        waiting, self._waiting = self._waiting, []
+        for earlier in waiting:
+            self._join.add(earlier)
+
     def _take(self, record: Captured) -> None:
         if self._join is None:
-            if not isinstance(record, PredictionBatch):
-                self._waiting.append(record)
-                return
-            signature = self._shelf.served(record.unit).signature
-            self._join = LabelJoin(signature.task, signature.classes, signature.n_scores)
-            waiting, self._waiting = self._waiting, []
-            for earlier in waiting:
-                self._join.add(earlier)
+            self._waiting.append(record)
+            return
         self._join.add(record)
         if isinstance(record, PredictionBatch) and record.role != "shadow":
             self._gather(record)
 
     def _gather(self, batch: PredictionBatch) -> None:
-        if batch.role == "champion":
-            self._champion_seen = batch.unit
-        if self._champion_seen is None:
-            return
-        # A canary's rows are the same traffic: their features count for the champion's window, their scores do not.
-        key = (self._champion_seen, batch.at_us - batch.at_us % self._width)
+        if batch.role == "champion" and batch.revision not in self._champions:
+            self._champions[batch.revision] = batch.unit
+            for earlier in self._unplaced.pop(batch.revision, ()):
+                self._place(earlier, batch.unit)
+        champion = self._champions.get(batch.revision)
+        if champion is None:
+            self._unplaced.setdefault(batch.revision, []).append(batch)
+        else:
+            self._place(batch, champion)
+
+    def _place(self, batch: PredictionBatch, champion: str) -> None:
+        """A canary's rows are the same traffic: their features count for the champion's window, their scores do not."""
+        key = (champion, batch.at_us - batch.at_us % self._width)
         if key in self._closed:
             return
         self._pending.setdefault(key, []).append(batch)
         self._pending_rows[key] = self._pending_rows.get(key, 0) + len(batch.ids)
-        if self._pending_rows[key] >= FLUSH_ROWS:
-            self._flush(key)
+
+    def _count_full_ones(self) -> None:
+        for key in [key for key, rows in self._pending_rows.items() if rows >= FLUSH_ROWS]:
+            # A package that cannot be read now is asked for again when the window closes, and then said to be missing.
+            with suppress(FlyballError):
+                self._flush(key)
 
     def _flush(self, key: WindowKey) -> None:
+        reference, signature = self.reference(key[0]), self._shelf.served(key[0]).signature
         batches = self._pending.pop(key, [])
         self._pending_rows.pop(key, None)
-        reference, signature = self.reference(key[0]), self._shelf.served(key[0]).signature
         for shown in (True, False):
             chosen = [batch for batch in batches if (batch.unit == key[0]) is shown]
             if chosen:

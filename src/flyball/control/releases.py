@@ -10,7 +10,7 @@ import flyball.release.decide as release_room
 from flyball.capture.join import Span
 from flyball.control import decisions
 from flyball.control.observe import Observation, micros_of
-from flyball.control.traffic import SwitchReading, routing_put
+from flyball.control.traffic import SwitchReading, routing_put, wanted
 from flyball.control.units import UnitShelf
 from flyball.control.world import World, draft, micros, put
 from flyball.records import codec
@@ -67,8 +67,8 @@ class Releases:
     def advance(self, switch: SwitchReading) -> bool:
         """One look. True: something moved, so that another look at once may move more."""
         release = self.active()
+        self._count_look(release, switch)
         if release is None:
-            self._unverified_looks = 0
             return False
         seen = self._note_switch(release, switch)
         if seen is not release:
@@ -92,7 +92,7 @@ class Releases:
 
     def roll_back(self, reason: str, cause: str, *, key: str | None = None) -> ReleaseState | None:
         """Roll the open release back, or, when all is settled, open one that goes back to the last verified unit. None: there is none to go to."""
-        if key is not None and (done := self._moved_by(key)) is not None:
+        if key is not None and (done := self.moved_by(key)) is not None:
             return done
         active, champion = self.active(), self.champion()
         if active is not None and (active.champion is not None or active.phase is Phase.PROPOSED):
@@ -116,7 +116,7 @@ class Releases:
             key,
         )
 
-    def _moved_by(self, key: str) -> ReleaseState | None:
+    def moved_by(self, key: str) -> ReleaseState | None:
         """The release that an order with this key has moved already."""
         for event in self._world.ports.ledger.events(kinds=("release.moved",)):
             if event.key == key:
@@ -158,12 +158,7 @@ class Releases:
 
     def _note_switch(self, release: ReleaseState, switch: SwitchReading) -> ReleaseState:
         """Record that the gateways were seen to serve this phase, once; the champion changes hands here and nowhere else."""
-        if switch.state != "verified":
-            self._unverified_looks += any(report.revision is not None for report in switch.behind)
-            if self._unverified_looks == STUCK_LOOKS:
-                self._escalate(release, switch.words)
-            return release
-        if release.verified_at is not None:
+        if switch.state != "verified" or release.verified_at is not None:
             return release
         now = self._world.now()
         seen = states.verified(release, now)
@@ -184,18 +179,30 @@ class Releases:
             )
         return seen
 
-    def _escalate(self, release: ReleaseState, words: str) -> None:
-        now = self._world.now()
+    def _count_look(self, release: ReleaseState | None, switch: SwitchReading) -> None:
+        """Looks in a row at which what is served is not what is wanted, with a release under way or without."""
+        if switch.state != "pending":
+            self._unverified_looks = 0
+            return
+        self._unverified_looks += any(report.revision is not None for report in switch.behind)
+        if self._unverified_looks == STUCK_LOOKS:
+            self._escalate(release, switch.words)
+
+    def _escalate(self, release: ReleaseState | None, words: str) -> None:
+        now, champion, table = self._world.now(), self.champion(), wanted(self._world)
+        unit = release.challenger if release else (champion.unit if champion else "")
+        where = f"{release.id}-{release.phase.value}-{release.step}" if release else f"revision-{table.revision if table else 0}"
+        to = release.phase.value if release else f"{unit} alone"
         finding = Finding(
-            id=f"f-switch-{release.id}-{release.phase.value}-{release.step}", kind=FindingKind.SERVING, model=self._world.model,
-            unit=release.challenger, subject="switch", window_start=release.entered_at, window_end=now, effect=1.0, effect_unit="switches",
-            evidence=Evidence(name="switch_verified", value=0.0, n=STUCK_LOOKS, unit="looks"), share_of_budget=None,
-            words=f"the switch to {release.phase.value} was not seen at the gateways in {STUCK_LOOKS} looks: {words}",
+            id=f"f-switch-{where}", kind=FindingKind.SERVING, model=self._world.model,
+            unit=unit, subject="switch", window_start=release.entered_at if release else now, window_end=now, effect=1.0,
+            effect_unit="switches", evidence=Evidence(name="switch_verified", value=0.0, n=STUCK_LOOKS, unit="looks"),
+            share_of_budget=None, words=f"the switch to {to} was not seen at the gateways in {STUCK_LOOKS} looks: {words}",
         )  # fmt: skip
         self._world.record(
             draft(now, "finding.raised", f"finding:{finding.id}", {}, (put("finding", finding.id, finding),), key=finding.id)
         )
-        self._world.ports.notifier.notify(f"release {release.id}", finding.words)
+        self._world.ports.notifier.notify(f"release {release.id}" if release else f"model {self._world.model}", finding.words)
         self._world.say("bad", finding.words)
 
     def _asked(self, decision: str, action: Action) -> tuple[Put, ...]:
@@ -206,9 +213,10 @@ class Releases:
         return (put("approval", decision, approval),)
 
     def _situation(self, release: ReleaseState, switch: SwitchReading) -> release_room.ReleaseSituation:
-        seen: Literal["verified", "pending", "failed"] = (
-            "verified" if switch.state == "verified" else ("failed" if self._unverified_looks >= STUCK_LOOKS else "pending")
-        )
+        seen: Literal["verified", "pending", "failed"] = "failed" if self._unverified_looks >= STUCK_LOOKS else "pending"
+        if switch.state == "verified" or (release.phase is Phase.ROLLING_BACK and wanted(self._world) is None):
+            # A first release that was taken back before it had a route: nothing is wanted, so nothing needs to be seen.
+            seen = "verified"
         requests, labels, evidence = self._measured(release)
         return release_room.ReleaseSituation(
             release=release, requests_in_phase=requests, labels=labels, evidence=evidence, switch=seen, approval=self._approval(release)

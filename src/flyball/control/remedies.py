@@ -1,5 +1,6 @@
 """The autopilot's turn: look at the signals under the policies, decide, and see to it that what was decided is done once."""
 
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -7,7 +8,7 @@ import msgspec
 import flyball.autopilot.decide as autopilot
 from flyball.control import decisions, jobs
 from flyball.control.releases import Releases
-from flyball.control.windows import SignalHistory
+from flyball.control.windows import SignalHistory, Signalled, SignalsAt
 from flyball.control.world import World, draft, put
 from flyball.records import codec
 from flyball.records.decisions import Action, Approval, Decision
@@ -41,16 +42,17 @@ class Remedies:
         self._releases = releases
         self._policy = autopilot.policy_of(world.spec)
 
-    def consider(self, windows_closed: bool) -> None:  # noqa: FBT001 - the one thing that a tick tells
-        """Do what is still to be done; then, when a window closed, look anew."""
+    def consider(self, signalled: Signalled | None) -> None:
+        """Do what is still to be done; then, when a window of the champion closed, look anew."""
         self._take_answers()
         self._do_what_is_open()
-        if windows_closed:
-            self._look()
+        if signalled is not None:
+            self._look(signalled)
             self._do_what_is_open()
 
-    def _look(self) -> None:
-        situation, now = self._situation(), self._world.now()
+    def _look(self, signalled: Signalled) -> None:
+        """The signals are recorded with what they led to: a crash leaves both or neither, so every window is looked at once."""
+        situation, now = self._situation(signalled.history), self._world.now()
         plan = decisions.decide("autopilot", situation, self._policy, now)
         acts = self._world.get("acts", self._world.model, Acts) or Acts()
         done = [action for action in plan.actions if action.kind != "nothing"]
@@ -60,6 +62,7 @@ class Remedies:
             else ""
         )
         if not plan.actions or (not done and nothing == acts.last_nothing):
+            self._world.record(signalled.draft)
             return
         past = tuple(
             autopilot.PastAction(policy=str(action.arguments.get("policy", plan.rule)), action=action.kind, at=now) for action in done
@@ -69,26 +72,17 @@ class Remedies:
         made = decisions.prepare(self._world, "autopilot", inputs, plan, (put("acts", self._world.model, moved),))
         puts: list[Put] = []
         for number, action in enumerate(done):
-            puts += self._puts_of(made.decision, f"{made.decision.id}.{number}", action)
-        self._world.record(msgspec.structs.replace(made.draft, puts=(*made.draft.puts, *puts)))
+            asked_before = any(earlier.kind == "ask" for earlier in done[:number])
+            puts.append(_put_of(made.decision, number, action, asked_before=asked_before))
+        self._world.record(signalled.draft, msgspec.structs.replace(made.draft, puts=(*made.draft.puts, *puts)))
         for line in plan.rationale.splitlines():
             self._world.say("decision", f"{made.decision.id} autopilot: {line}")
 
-    def _puts_of(self, decision: Decision, todo_id: str, action: Action) -> list[Put]:
-        if action.kind != "ask":
-            return [put("todo", todo_id, Todo(id=todo_id, decision=decision.id, action=action))]
-        approval = Approval(
-            id=decision.id, decision=decision.id, action_digest=codec.digest(action), requested_at=decision.now,
-            requested_by="autopilot", expires_at=None,
-        )  # fmt: skip
-        return [put("approval", decision.id, approval)]
-
-    def _situation(self) -> autopilot.AutopilotSituation:
+    def _situation(self, history: SignalHistory) -> autopilot.AutopilotSituation:
         world = self._world
         champion = world.get("champion", world.model, Champion)
-        history = world.get("signals", world.model, SignalHistory) or SignalHistory()
         longest = max((rule.for_windows for rule in self._policy.rules), default=1)
-        mine = [entry.signals for entry in history.recent if champion is not None and entry.unit == champion.unit]
+        mine = [entry.signals for entry in history.recent if champion is not None and _of_this_term(world, entry, champion)]
         running, release = jobs.active(world), self._releases.active()
         acts = world.get("acts", world.model, Acts) or Acts()
         earlier = [unit for unit in champion.verified if unit != champion.unit] if champion else []
@@ -107,9 +101,8 @@ class Remedies:
         for approval in self._world.all("approval", Approval):
             if approval.answer is None and approval.requested_by == "autopilot":
                 decision = decisions.find(self._world, approval.decision)
-                asked += (
-                    [str(a.arguments.get("policy", "")) for a in decision.plan.actions if a.kind == "ask"] if decision else []
-                )
+                action = decisions.asked_in(decision, approval) if decision else None
+                asked += [str(action.arguments.get("policy", ""))] if action else []
         return tuple(asked)
 
     def _take_answers(self) -> None:
@@ -117,12 +110,12 @@ class Remedies:
         for approval in self._world.all("approval", Approval):
             if approval.answer != "approved" or approval.requested_by != "autopilot":
                 continue
-            todo_id = f"{approval.decision}.approved"
+            todo_id = f"{approval.id}.approved"
             decision = decisions.find(self._world, approval.decision)
             if decision is None or self._world.get("todo", todo_id, Todo) is not None:
                 continue
-            asked = next(action for action in decision.plan.actions if action.kind == "ask")
-            nested: Any = asked.arguments.get("action")
+            asked = decisions.asked_in(decision, approval)
+            nested: Any = asked.arguments.get("action") if asked else None
             if nested is None:
                 continue
             todo = Todo(id=todo_id, decision=decision.id, action=codec.revive(nested, Action))
@@ -133,8 +126,7 @@ class Remedies:
 
     def _do_what_is_open(self) -> None:
         for todo in self._world.all("todo", Todo):
-            if not todo.done:
-                words = self._do(todo)
+            if not todo.done and (words := self._do(todo)):
                 finished = put("todo", todo.id, msgspec.structs.replace(todo, done=True))
                 payload = {"decision": todo.decision, "words": words}
                 self._world.record(
@@ -142,17 +134,47 @@ class Remedies:
                 )  # fmt: skip
 
     def _do(self, todo: Todo) -> str:
-        """Each with a key of its own: after a crash between the act and its mark, the act is found done."""
+        """Each with a key of its own: after a crash between the act and its mark, the act is found done. Empty: not now, look again later."""
         action = todo.action
         if action.kind == "retrain":
             overrides = {"history": action.arguments["history"]} if "history" in action.arguments else {}
             job = jobs.request(self._world, todo.decision, overrides=overrides, key=f"todo:{todo.id}")
             return f"job {job.id} was asked for"
         if action.kind == "roll_back":
-            reason = str(action.arguments.get("message") or f"decided by {todo.decision}")
-            moved = self._releases.roll_back(reason, todo.decision, key=f"todo:{todo.id}")
-            return f"release {moved.id} goes back" if moved else "there was no unit to go back to"
+            return self._go_back(todo)
         self._world.ports.notifier.notify(
             action.subject, str(action.arguments.get("message", "")) or f"decided by {todo.decision}"
         )
         return "a person was told"
+
+    def _go_back(self, todo: Todo) -> str:
+        """From the unit that was judged and from no other: an answer may come when that one is gone, or while another is being released."""
+        key, judged = f"todo:{todo.id}", str(todo.action.arguments.get("from", ""))
+        moved, champion, active = self._releases.moved_by(key), self._releases.champion(), self._releases.active()
+        if moved is None:
+            if champion is None or champion.unit != judged:
+                return f"{judged} is champion no more: nothing was to be done"
+            if active is not None and active.challenger != judged:
+                return ""
+            reason = str(todo.action.arguments.get("message") or f"decided by {todo.decision}")
+            moved = self._releases.roll_back(reason, todo.decision, key=key)
+        return f"release {moved.id} goes back" if moved else "there was no unit to go back to"
+
+
+def _put_of(decision: Decision, number: int, action: Action, *, asked_before: bool) -> Put:
+    """Something to do, or a question; the first question of a decision is found by the decision's own id."""
+    own_id = f"{decision.id}.{number}"
+    if action.kind != "ask":
+        return put("todo", own_id, Todo(id=own_id, decision=decision.id, action=action))
+    approval_id = own_id if asked_before else decision.id
+    approval = Approval(
+        id=approval_id, decision=decision.id, action_digest=codec.digest(action), requested_at=decision.now,
+        requested_by="autopilot", expires_at=None,
+    )  # fmt: skip
+    return put("approval", approval_id, approval)
+
+
+def _of_this_term(world: World, entry: SignalsAt, champion: Champion) -> bool:
+    """Seen since the champion took over: a unit that comes back after a rollback starts anew."""
+    ended = datetime.fromisoformat(entry.window) + world.spec.monitor.window
+    return entry.unit == champion.unit and ended > champion.since

@@ -1,6 +1,6 @@
 """Windows: closed when their time is over, judged for harm when their labels are mature, and told to the autopilot as signals."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -17,7 +17,7 @@ from flyball.monitoring.performance import PerformanceState
 from flyball.monitoring.policy import policy_of
 from flyball.monitoring.window import Window
 from flyball.records import codec
-from flyball.records.events import Put
+from flyball.records.events import Draft, Put
 from flyball.records.evidence import Evidence
 from flyball.records.findings import Finding, FindingKind, WindowSummary
 from flyball.records.jobs import Job
@@ -41,6 +41,13 @@ class SignalHistory(msgspec.Struct, frozen=True, kw_only=True):
     """Newest last."""
 
 
+class Signalled(NamedTuple):
+    """What the autopilot is told at a window's end. Not recorded yet: that is done together with what is decided from it."""
+
+    history: SignalHistory
+    draft: Draft
+
+
 class Windows:
     """Closes and matures the windows of one model."""
 
@@ -49,24 +56,28 @@ class Windows:
         self._observation = observation
         self._releases = releases
         self._policy = policy_of(world.spec)
-        self._immature = {key_of(w): w for w in world.all("window", WindowSummary) if not w.mature}
+        closed = sorted(world.all("window", WindowSummary), key=lambda window: window.start)
+        self._immature = {key_of(window): window for window in closed if not window.mature}
+        self._newest = {window.unit: window for window in closed}
+        """Unit → its last closed window."""
+        self._signalled: tuple[str, str] | None = None
+        """(unit, window) whose signals are known to be recorded."""
 
-    def close(self) -> bool:
-        """Close what is over, mature what is ripe. True: the champion's newest window closed, so that policies may look."""
+    def close(self) -> Signalled | None:
+        """Close what is over, mature what is ripe. The signals of the champion's newest window, until they are recorded, so that policies look once."""
         now_us = micros(self._world.now())
         champion = self._releases.champion()
-        newest: WindowSummary | None = None
         for key in self._observation.open_windows(now_us):
-            summary = self._close(key, champion)
-            newest = summary if champion is not None and key[0] == champion.unit else newest
+            self._close(key, champion)
         for key, window in sorted(self._immature.items(), key=lambda item: item[1].start):
             self._mature(key, window, champion)
-        if newest is None or champion is None:
-            return False
-        self._signal(newest, champion)
-        return True
+        newest = self._newest.get(champion.unit) if champion is not None else None
+        # One that ended before it took over was judged as another's, or not at all.
+        if champion is None or newest is None or newest.end <= champion.since:
+            return None
+        return self._signals(newest, champion)
 
-    def _close(self, key: WindowKey, champion: Champion | None) -> WindowSummary:
+    def _close(self, key: WindowKey, champion: Champion | None) -> None:
         unit, start_us = key
         end_us = start_us + micros_of(self._policy.window)
         window = Window(model=self._world.model, unit=unit, start=moment(start_us), end=moment(end_us))
@@ -90,7 +101,8 @@ class Windows:
         )
         self._observation.forget(key)
         self._immature[key] = summary
-        return summary
+        if unit not in self._newest or self._newest[unit].start < summary.start:
+            self._newest[unit] = summary
 
     def _failures(self, window: Window, start_us: int, end_us: int) -> tuple[Finding, ...]:
         """Rows that the champion should have answered and could not."""
@@ -135,7 +147,15 @@ class Windows:
         for finding in findings:
             self._world.say("finding", f"{finding.window_end:%Y-%m-%d} {finding.words}")
 
-    def _signal(self, window: WindowSummary, champion: Champion) -> None:
+    def _signals(self, window: WindowSummary, champion: Champion) -> Signalled | None:
+        """None: they are recorded already."""
+        place = (champion.unit, window.start.isoformat())
+        if place == self._signalled:
+            return None
+        history = self._world.get("signals", window.model, SignalHistory) or SignalHistory()
+        if any((entry.unit, entry.window) == place for entry in history.recent):
+            self._signalled = place
+            return None
         now = self._world.now()
         unit = self._world.get("unit", champion.unit, Unit)
         version = self._world.get("version", f"{window.model}|{unit.version:06d}", Version) if unit else None
@@ -149,13 +169,13 @@ class Windows:
             data_until=version.lineage.snapshot.until if version else None,
             retrainings=tuple(job.requested_at for job in self._world.all("job", Job) if job.cause.startswith("d-")),
         )
-        history = self._world.get("signals", window.model, SignalHistory) or SignalHistory()
-        latest = SignalsAt(unit=champion.unit, window=window.start.isoformat(), signals=gather(inputs, now))
+        latest = SignalsAt(unit=champion.unit, window=place[1], signals=gather(inputs, now))
         kept = msgspec.structs.replace(history, recent=(*history.recent, latest)[-SIGNALS_KEPT:])
-        self._world.record(
-            draft(now, "signals.gathered", f"model:{window.model}", codec.plain(latest), (put("signals", window.model, kept),),
-                  key=f"signals:{champion.unit}:{latest.window}")
+        made = draft(
+            now, "signals.gathered", f"model:{window.model}", codec.plain(latest), (put("signals", window.model, kept),),
+            key=f"signals:{champion.unit}:{latest.window}",
         )  # fmt: skip
+        return Signalled(kept, made)
 
 
 def findings_of(world: World, champion: Champion) -> tuple[Finding, ...]:
@@ -176,4 +196,4 @@ def key_of(window: WindowSummary) -> WindowKey:
     return window.unit, micros(window.start)
 
 
-__all__ = ["SignalHistory", "SignalsAt", "Windows", "findings_of"]
+__all__ = ["SignalHistory", "Signalled", "SignalsAt", "Windows", "findings_of"]

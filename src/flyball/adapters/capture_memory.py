@@ -1,0 +1,34 @@
+"""Captured records in memory: a shipped fake that keeps the reader's contract."""
+
+from collections.abc import Iterable, Mapping
+
+from flyball.records.captured import Captured
+
+
+class MemoryCapture:
+    """Segments as lists; a cursor's entry is how many of a segment's records were read."""
+
+    def __init__(self, at_once: int | None = None) -> None:
+        """`at_once`: most records that one call hands out; None: all there are."""
+        self._segments: dict[str, list[Captured]] = {}
+        self._at_once = at_once
+        self.dropped = 0
+        """What the gateways say they could not hand over."""
+
+    def hand_over(self, records: Iterable[Captured], segment: str = "0") -> None:
+        """As a worker does before its answer leaves."""
+        self._segments.setdefault(segment, []).extend(records)
+
+    def read(self, cursor: Mapping[str, int]) -> tuple[tuple[Captured, ...], dict[str, int]]:
+        found: list[Captured] = []
+        following = dict(cursor)
+        for name, records in sorted(self._segments.items()):
+            start = following.get(name, 0)
+            end = len(records) if self._at_once is None else min(len(records), start + self._at_once - len(found))
+            if start < end:
+                found += records[start:end]
+                following[name] = end
+        return tuple(found), following
+
+    def lost(self) -> int:
+        return self.dropped

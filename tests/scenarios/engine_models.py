@@ -1,0 +1,95 @@
+"""Tiny versions for scenarios of the engine: real packages, made and read with the product's own functions."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from flyball.adapters.packages import MANIFEST, make_manifest
+from flyball.control.ports import StepRequest
+from flyball.errors import TrainingError
+from flyball.monitoring.reference import HoldoutScores, build
+from flyball.records import codec
+from flyball.records.evidence import Evidence
+from flyball.records.jobs import Progress, StepResult
+from flyball.records.signature import Column, ColumnType, Signature
+from flyball.records.unit import Lineage, SnapshotRef
+from flyball.stats.losses import bounded_loss
+
+START = datetime(2026, 1, 5, tzinfo=UTC)
+SIGNATURE = Signature(task="binary", columns=(Column(name="x", type=ColumnType.NUMBER),), classes=("no", "yes"))
+HOLDOUT_DAYS = 20
+
+
+class Model(NamedTuple):
+    """How a version behaves: 0 says what is true, 1 says its opposite."""
+
+    wrong: float = 0.0
+    passes: bool = True
+    """Its gates."""
+    trains: bool = True
+
+
+def truth(x: np.ndarray) -> np.ndarray:
+    """The probability of `yes`."""
+    return 0.15 + 0.7 * (x > 0)
+
+
+def scores_of(wrong: float, x: np.ndarray) -> np.ndarray:
+    p = truth(x)
+    return (1 - wrong) * p + wrong * (1 - p)
+
+
+def make_package(root: Path, name: str, model: Model) -> Path:
+    """Leaves the directory as the step `package` does."""
+    place = root / name
+    if place.exists():
+        return place
+    (place / "model").mkdir(parents=True)
+    (place / "model" / "model.lgb").write_text(f"{name} {model}")
+    generator = np.random.default_rng(7)
+    n = 100 * HOLDOUT_DAYS
+    x = generator.uniform(-2, 2, n)
+    at = np.sort(generator.uniform(0, HOLDOUT_DAYS, n))
+    event_us = ((START - timedelta(days=HOLDOUT_DAYS)).timestamp() * 1e6 + at * 86_400e6).astype(np.int64)
+    labels = (generator.uniform(size=n) < truth(x)).astype(np.int64)
+    table = scores_of(model.wrong, x)[:, None]
+    losses = bounded_loss("binary", table, labels, 1.0)
+    reference = build(SIGNATURE, {"x": x}, event_us, HoldoutScores(table, losses, event_us), timedelta(days=1), None)
+    snapshot = SnapshotRef(
+        table="shop", version=0, content_digest="c" * 64, schema_digest="d" * 64, rows=n, since=None, until=START
+    )
+    lineage = Lineage(
+        run_key=codec.digest([name, model.wrong]), mlflow_run="", git_commit=None, git_dirty=False, code_digest="a" * 64,
+        environment_digest="b" * 64, snapshot=snapshot, parameters={"wrong": model.wrong}, seed=0,
+    )  # fmt: skip
+    bad = 0.0 if model.passes else 1.0
+    evaluation = [
+        Evidence(name="log_loss", value=0.4, n=n),
+        Evidence(name="log_loss_difference", value=bad, lower=bad - 0.001, upper=bad + 0.001, alpha=0.05, n=n),
+        Evidence(name="parity_max_difference", value=0.0 if model.passes else 0.5, n=n),
+        Evidence(name="latency_p99_ms", value=0.5, n=300),
+    ]
+    files = {"signature.json": SIGNATURE, "reference.json": reference, "lineage.json": lineage, "evaluation.json": evaluation}
+    for file, content in files.items():
+        (place / file).write_bytes(codec.encode(content))
+    (place / MANIFEST).write_bytes(codec.encode(make_manifest(place, "lightgbm")))
+    return place
+
+
+class Workshop:
+    """What each job makes, by its id: a job that is run again makes the same."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.plans: dict[str, Model] = {}
+
+    def run(self, request: StepRequest, tell: object) -> list[StepResult]:
+        model = self.plans.get(request.job.id, Model())
+        assert callable(tell)
+        tell(Progress(step="train", status="started"))
+        if not model.trains:
+            raise TrainingError("the label has a single class")
+        package = make_package(self.root, request.job.id, model)
+        return [StepResult(step="package", key=request.job.id, values={"package": str(package)}, seconds=0.0)]

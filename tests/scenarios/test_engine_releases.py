@@ -1,0 +1,137 @@
+"""Releases of the whole engine, in memory: who becomes champion, and who never answers."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from engine_world import AT_ONCE, DAY, HOUR, Model, Project, spec_of
+
+from flyball.records.release import Phase
+
+WORSE = Model(wrong=0.6)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Iterator[Project]:
+    made = Project(tmp_path)
+    yield made
+    made.holds()
+
+
+def test_the_first_version_is_champion_only_after_the_gateways_were_seen_to_serve_it(project: Project) -> None:
+    project.gateways.unreachable.add("0")
+    unit = project.version()
+    project.live(DAY)
+    assert (project.release().phase, project.release().verified_at) == (Phase.FULL, None)
+    assert project.champion() is None
+    project.gateways.restart("0")
+    project.tick()
+    assert project.champion().unit == unit == project.answering()
+    project.live(2 * DAY, until=lambda: project.release().phase is Phase.SETTLED)
+    assert project.phases("r-0001") == ["proposed", "full", "watching", "settled"]
+    assert project.champion().verified == (unit,)
+    assert project.registry.marked("shop", "champion") == 1
+
+
+def test_a_challenger_as_good_goes_all_the_way(project: Project) -> None:
+    first = project.first_champion()
+    second = project.version()
+    project.live(6 * DAY, until=lambda: project.release().phase is Phase.SETTLED)
+    assert project.phases("r-0002") == ["proposed", "shadow", "canary 0", "canary 1", "full", "watching", "settled"]
+    assert project.champion().unit == second == project.answering()
+    assert project.champion().verified == (first, second)
+    assert project.mentioned() == {second}
+    assert project.registry.marked("shop", "champion") == 2
+
+
+def test_a_worse_challenger_is_rolled_back_in_shadow_and_never_answers(project: Project) -> None:
+    first = project.first_champion()
+    second = project.version(WORSE)
+    project.live(6 * DAY, until=lambda: project.release().phase is Phase.ROLLED_BACK)
+    assert project.phases("r-0002") == ["proposed", "shadow", "rolling_back", "rolled_back"]
+    assert project.champion().unit == first == project.answering()
+    assert project.champion().verified == (first,)
+    assert project.engine.observation.join.answered(0, 2**62, second) == 0
+    assert project.mentioned() == {first}
+
+
+@pytest.mark.parametrize("phase", [Phase.CANARY, Phase.WATCHING])
+def test_one_that_turns_bad_later_is_rolled_back_and_the_old_one_answers_again(project: Project, phase: Phase) -> None:
+    first = project.first_champion()
+    second = project.version()
+    project.live(6 * DAY, until=lambda: project.release().phase is phase)
+    project.wrong[second] = 1.0
+    project.live(3 * DAY, rows=300, until=lambda: project.release().phase is Phase.ROLLED_BACK)
+    assert project.phases("r-0002")[-2:] == ["rolling_back", "rolled_back"]
+    assert project.champion().unit == first == project.answering()
+    assert project.champion().verified == (first,)
+    assert project.mentioned() == {first}
+    assert project.registry.marked("shop", "champion") == 1
+    project.live(DAY)
+    assert len(project.releases()) == 2  # it is not proposed again
+
+
+def test_a_challenger_that_cannot_answer_is_rolled_back(project: Project) -> None:
+    first = project.first_champion()
+    second = project.version()
+    project.failing.add(second)
+    project.live(6 * DAY, until=lambda: project.release().phase is Phase.ROLLED_BACK)
+    assert project.phases("r-0002") == ["proposed", "shadow", "rolling_back", "rolled_back"]
+    assert project.champion().unit == first
+
+
+@pytest.mark.parametrize("rows", [0, 60])
+def test_without_traffic_or_labels_it_holds_and_gives_up_at_the_deadline(project: Project, rows: int) -> None:
+    first = project.first_champion()
+    project.unlabelled = True
+    project.version()
+    opened = project.clock.now()
+    project.live(4 * DAY - 6 * HOUR, rows=rows)
+    assert project.release().phase is Phase.SHADOW
+    project.live(DAY, rows=rows)
+    assert project.phases("r-0002") == ["proposed", "shadow", "rolling_back", "rolled_back"]
+    assert "gave up" in project.release().reason
+    assert project.release().entered_at - opened == 4 * DAY
+    assert project.champion().unit == first
+
+
+def test_when_nothing_of_what_is_asked_for_can_be_measured_it_gives_up_in_canary_too(project: Project) -> None:
+    first = project.first_champion()
+    project.version()
+    project.live(6 * DAY, until=lambda: project.release().phase is Phase.CANARY)
+    project.live(5 * DAY, rows=0)
+    assert project.phases("r-0002") == ["proposed", "shadow", "canary 0", "rolling_back", "rolled_back"]
+    assert project.champion().unit == first == project.answering()
+
+
+def test_a_run_that_its_gate_refuses_or_that_fails_is_never_proposed(project: Project) -> None:
+    first = project.first_champion()
+    assert project.version(Model(passes=False)) == project.version(Model(trains=False)) == ""
+    project.live(DAY)
+    assert len(project.releases()) == 1
+    assert project.mentioned() == {first}
+
+
+def test_a_newer_version_settles_the_one_that_only_watches_and_waits_for_one_that_does_not(tmp_path: Path) -> None:
+    project = Project(tmp_path, spec_of({**AT_ONCE, "shadow": {"at_least": "6h", "at_most": "2d", "min_labels": 100}}))
+    first = project.first_champion()
+    second = project.version()
+    assert project.release().phase is Phase.SHADOW
+    third = project.version()
+    assert (project.release().challenger, len(project.releases())) == (second, 2)
+    project.live(4 * DAY, until=lambda: project.release().challenger == third and project.release().phase is Phase.SETTLED)
+    assert project.phases("r-0002")[-1] == project.phases("r-0003")[-1] == "settled"
+    assert project.champion().verified == (first, second, third)
+    project.holds()
+
+
+def test_identical_challengers_settle(tmp_path: Path) -> None:
+    """A/A: eight releases in which nothing differs; the engine raises no alarm that its statistics did not."""
+    project = Project(tmp_path)
+    project.first_champion()
+    for number in range(8):
+        project.version()
+        project.live(8 * DAY, until=lambda: project.release().phase in {Phase.SETTLED, Phase.ROLLED_BACK})
+        assert project.release().phase is Phase.SETTLED, project.release().reason
+        assert project.champion().unit == project.unit_of(number + 2)
+    project.holds()

@@ -1,0 +1,107 @@
+"""A person's rollback, from wherever a release stands."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from engine_world import AT_ONCE, DAY, HOUR, Project, spec_of
+
+from flyball.control import commands
+from flyball.records.release import Phase
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Iterator[Project]:
+    made = Project(tmp_path)
+    yield made
+    made.holds()
+
+
+@pytest.mark.parametrize("twice", [False, True])
+@pytest.mark.parametrize("phase", ["shadow", "canary 0", "canary 1", "full", "watching", "settled"])
+def test_from_every_phase_the_unit_before_answers_again(project: Project, phase: str, twice: bool) -> None:
+    first = project.first_champion()
+    second = project.version()
+
+    if phase == "full":  # which lasts as long as a gateway does not serve it
+        project.gateways.on_publish = lambda table: (
+            project.gateways.deaf.add("0") if table.routes[0].champion.unit.id == second else None
+        )
+    project.live(9 * DAY, until=lambda: project.phases("r-0002")[-1] == phase)
+    assert project.phases("r-0002")[-1] == phase
+    project.gateways.deaf.clear()
+    orders = [commands.order(project.door, "roll_back", f"user:{number}", "") for number in range(1 + twice)]
+    project.tick()
+    done = [project.door.get("command", order.id, commands.Command) for order in orders]
+    assert [order.status for order in done] == ["done"] * len(done)
+    assert project.release().phase is Phase.ROLLED_BACK
+    assert (project.champion().unit, project.champion().verified) == (first, (first,))
+    assert project.mentioned() == {first}
+    assert len(project.releases()) == (3 if phase == "settled" else 2)
+    project.live(2 * DAY)
+    assert second not in project.mentioned()
+    assert len(project.releases()) == (3 if phase == "settled" else 2)
+    assert project.roll_back().status == "refused"
+
+
+def test_when_there_is_nothing_to_go_back_to_it_is_refused_in_words(project: Project) -> None:
+    assert project.roll_back().status == "refused"
+    first = project.version()
+    assert project.release().phase is Phase.WATCHING
+    refused = project.roll_back()
+    assert (refused.status, refused.words) == ("refused", "there is no earlier verified unit to go back to")
+    assert project.answering() == first
+
+
+def test_it_goes_back_one_verified_unit_at_a_time(tmp_path: Path) -> None:
+    project = Project(tmp_path, spec_of(AT_ONCE))
+    units = []
+    for _ in range(3):
+        units.append(project.version())
+        project.live(2 * DAY, until=lambda: project.release().phase is Phase.SETTLED)
+    assert project.champion().verified == tuple(units)
+    for left in (2, 1):
+        project.roll_back()
+        assert (project.champion().unit, project.champion().verified) == (units[left - 1], tuple(units[:left]))
+        assert project.mentioned() == {units[left - 1]}
+    assert project.roll_back().status == "refused"
+    project.holds()
+
+
+def test_canary_rollback_canary_again_leaks_no_old_route(project: Project) -> None:
+    first = project.first_champion()
+    gone = []
+    for number in (2, 3):
+        unit = project.version()
+        project.live(6 * DAY, until=lambda: project.release().phase is Phase.CANARY)
+        assert project.mentioned() == {first, unit}
+        assert not project.mentioned() & set(gone)
+        project.roll_back()
+        gone.append(unit)
+        assert project.release().id == f"r-{number:04d}"
+    assert project.mentioned() == {first}
+
+
+def test_a_first_version_that_a_person_refuses_does_not_block_the_next(tmp_path: Path) -> None:
+    project = Project(tmp_path, spec_of({**AT_ONCE, "approval": True}))
+    project.version()
+    (asked,) = project.approvals()
+    commands.answer(project.door, asked.id, yes=False, actor="user:me", reason="not this one")
+    project.tick()
+    assert project.release().phase is Phase.ROLLED_BACK
+    second = project.version()
+    commands.answer(project.door, project.approvals()[-1].id, yes=True, actor="user:me", reason="")
+    project.clock.sleep(HOUR)
+    project.tick()
+    assert project.champion().unit == second == project.answering()
+    project.holds()
+
+
+def test_a_first_version_that_a_person_takes_back_before_it_answers_does_not_block_the_next(tmp_path: Path) -> None:
+    project = Project(tmp_path, spec_of({**AT_ONCE, "approval": True}))
+    project.version()
+    assert project.roll_back().status == "done"
+    assert project.release().phase is Phase.ROLLED_BACK
+    project.version()
+    assert (len(project.releases()), project.release().phase) == (2, Phase.PROPOSED)
+    project.holds()

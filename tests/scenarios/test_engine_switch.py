@@ -1,0 +1,142 @@
+"""Switches that do nothing, lie or serve other bytes are never believed."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from engine_world import DAY, HOUR, Project, spec_of
+
+from flyball.control import commands
+from flyball.control.loop import tick_once
+from flyball.control.releases import STUCK_LOOKS
+from flyball.errors import TrackingFailed
+from flyball.records.findings import FindingKind
+from flyball.records.release import Phase
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Iterator[Project]:
+    made = Project(tmp_path, workers=2)
+    yield made
+    made.holds()
+
+
+def looks(project: Project, count: int) -> None:
+    for _ in range(count):
+        project.clock.sleep(HOUR / 60)
+        project.engine.tick()
+
+
+def switch_findings(project: Project) -> list[str]:
+    return [finding.subject for finding in project.findings() if finding.kind is FindingKind.SERVING]
+
+
+def test_a_deaf_gateway_is_published_to_again_and_never_counted_as_switched(project: Project) -> None:
+    first = project.first_champion()
+    published: list[int] = []
+    project.gateways.on_publish = lambda table: published.append(table.revision)
+    project.gateways.deaf.add("1")
+    project.version()
+    looks(project, 5)
+    assert (project.release().phase, project.release().verified_at) == (Phase.SHADOW, None)
+    assert len(published) > 4
+    assert len(set(published)) == 1
+    project.gateways.deaf.clear()
+    looks(project, 1)
+    assert project.release().verified_at == project.clock.now()
+    assert project.champion().unit == first
+    assert project.findings() == ()
+
+
+def test_a_switch_that_stays_undone_is_told_of_once_and_rolled_back(project: Project) -> None:
+    first = project.first_champion()
+    project.gateways.deaf.add("0")
+    second = project.version()
+    assert project.gateways.served["1"].routes[0].shadows
+    looks(project, STUCK_LOOKS)
+    assert (project.release().challenger, project.release().phase) == (second, Phase.ROLLED_BACK)  # the deaf one never left
+    assert switch_findings(project) == ["switch"]
+    assert len(project.told.heard) == 1
+    project.gateways.deaf.clear()
+    looks(project, 2)
+    assert project.release().phase is Phase.ROLLED_BACK
+    assert project.champion().unit == first
+    assert project.mentioned() == {first}
+
+
+def test_a_rollback_that_silently_does_nothing_is_not_done(project: Project) -> None:
+    first = project.first_champion()
+    second = project.version()
+    project.live(6 * DAY, until=lambda: project.release().phase is Phase.WATCHING)
+    project.gateways.deaf |= {"0", "1"}
+    assert project.roll_back().status == "done"
+    looks(project, 2 * STUCK_LOOKS)
+    assert (project.release().phase, project.champion().unit, project.answering()) == (Phase.ROLLING_BACK, second, second)
+    assert switch_findings(project) == ["switch"]
+    project.gateways.deaf.clear()
+    looks(project, 1)
+    assert (project.release().phase, project.champion().unit, project.answering()) == (Phase.ROLLED_BACK, first, first)
+
+
+@pytest.mark.parametrize("phase", [Phase.SHADOW, Phase.FULL])
+def test_a_gateway_that_serves_other_bytes_is_not_believed(tmp_path: Path, phase: Phase) -> None:
+    shadow = {"at_least": "1h", "at_most": "1d"} if phase is Phase.SHADOW else None
+    project = Project(tmp_path, spec_of({"shadow": shadow, "steps": [], "watch": "6h"}))
+    first = project.first_champion()
+    project.gateways.on_publish = lambda table: project.gateways.wrong_bytes.update(
+        unit for unit in (table.routes[0].champion.unit.id, *(one.unit.id for one in table.routes[0].shadows)) if unit != first
+    )
+    project.version()
+    assert (project.release().phase, project.release().verified_at) == (phase, None)
+    assert project.champion().unit == first
+    looks(project, STUCK_LOOKS + 1)
+    assert project.release().phase is Phase.ROLLED_BACK
+    assert (project.champion().unit, project.champion().verified) == (first, (first,))
+    project.holds()
+
+
+def test_looks_count_only_in_a_row(project: Project) -> None:
+    project.first_champion()
+    project.version()
+    for _ in range(3):
+        project.gateways.served["1"] = None  # a worker was started again, and reads an old table
+        project.gateways.deaf.add("1")
+        project.gateways.served["1"] = project.gateways.served["0"].__class__(
+            revision=1, written_at=project.clock.now(), routes=()
+        )
+        looks(project, STUCK_LOOKS - 5)
+        project.gateways.deaf.clear()
+        looks(project, 1)
+    assert switch_findings(project) == []
+    assert project.release().phase is Phase.SHADOW
+
+
+def test_a_gateway_that_keeps_an_old_route_is_told_of_when_no_release_is_under_way_too(project: Project) -> None:
+    project.first_champion()
+    project.version()
+    project.live(6 * DAY, until=lambda: project.release().phase is Phase.WATCHING)
+    project.gateways.deaf |= {"0", "1"}
+    project.live(2 * DAY, until=lambda: project.release().phase is Phase.SETTLED)
+    looks(project, STUCK_LOOKS)
+    assert switch_findings(project) == ["switch"]
+
+
+def test_a_registry_that_is_away_does_not_hold_up_a_rollback(project: Project) -> None:
+    first = project.first_champion()
+    project.version()
+    project.live(6 * DAY, until=lambda: project.release().phase is Phase.WATCHING)
+
+    def away(*_: object) -> None:
+        raise TrackingFailed("the tracking server does not answer")
+
+    register, project.registry.register = project.registry.register, away
+    commands.order(project.door, "run", "user:me", "")
+    order = commands.order(project.door, "roll_back", "user:me", "it is wrong")
+    for _ in range(4):
+        tick_once(project.engine)
+    assert any("the tracking server does not answer" in words for style, words in project.said if style == "bad")
+    assert project.door.get("command", order.id, commands.Command).status == "done"
+    assert (project.release().phase, project.answering()) == (Phase.ROLLED_BACK, first)
+    project.registry.register = register
+    project.tick()
+    assert len(project.registry.versions("shop")) == 3
