@@ -231,3 +231,14 @@ def test_a_child_that_cannot_even_start_is_absent_and_its_log_says_why(tmp_path:
 def test_an_id_never_leaves_the_directory_of_jobs(tmp_path: Path) -> None:
     with pytest.raises(NotFound):
         process_executor(tmp_path).observe("../../etc")
+
+
+def test_all_children_end_together_and_what_was_done_stays_done(processes: ProcessExecutor, tmp_path: Path) -> None:
+    processes.cancel_all()
+    processes.launch(request(tmp_path))
+    wait_for(processes, {"done"})
+    for job_id in ("j-0002", "j-0003"):
+        processes.launch(request(tmp_path, job_id, wait=True))
+    process_executor(tmp_path).cancel_all()  # as `flyball down` does, from another process
+    processes.cancel_all()
+    assert [processes.observe(f"j-000{number}").state for number in (1, 2, 3)] == ["done", "absent", "absent"]
