@@ -45,6 +45,8 @@ class Observation:
         self._champions: dict[int, str] = {}
         """Revision of the routing table → who is champion in it, as the records say: segments are not read in the order in which they were written."""
         self._unplaced: dict[int, list[PredictionBatch]] = {}
+        self.seen_until_us = 0
+        """What was captured by then is taken: a window that ended later may lack records, however much later it is closed."""
         self._width = micros_of(world.spec.monitor.window)
         self._closed = {(w.unit, micros(w.start)) for w in world.all("window", WindowSummary)}
 
@@ -65,9 +67,11 @@ class Observation:
         taken = 0
         while True:
             if not self._inbox:
+                looked_us = micros(self._world.now())
                 records, self._cursor = self._world.ports.capture.read(self._cursor)
                 self._inbox.extend(records)
             if not self._inbox:
+                self.seen_until_us = looked_us
                 return taken
             while self._inbox:
                 # What may fail comes first: a record that waits for a registry is taken by the next call, once, and none is lost.

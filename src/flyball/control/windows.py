@@ -65,9 +65,9 @@ class Windows:
 
     def close(self) -> Signalled | None:
         """Close what is over, mature what is ripe. The signals of the champion's newest window, until they are recorded, so that policies look once."""
-        now_us = micros(self._world.now())
         champion = self._releases.champion()
-        for key in self._observation.open_windows(now_us):
+        # Not by the clock: a tick that registers a version takes seconds, and what was captured in them is not counted yet.
+        for key in self._observation.open_windows(self._observation.seen_until_us):
             self._close(key, champion)
         for key, window in sorted(self._immature.items(), key=lambda item: item[1].start):
             self._mature(key, window, champion)
