@@ -43,7 +43,7 @@ def scores_of(wrong: float, x: np.ndarray) -> np.ndarray:
 
 def make_package(root: Path, name: str, model: Model) -> Path:
     """Leaves the directory as the step `package` does."""
-    place = root / name
+    place = root / f"{name}-{codec.digest(list(model))[:8]}"
     if place.exists():
         return place
     (place / "model").mkdir(parents=True)

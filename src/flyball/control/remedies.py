@@ -121,7 +121,7 @@ class Remedies:
             todo = Todo(id=todo_id, decision=decision.id, action=codec.revive(nested, Action))
             payload = {"decision": decision.id, "by": approval.answered_by}
             self._world.record(
-                draft(self._world.now(), "todo.opened", f"decision:{decision.id}", payload, (put("todo", todo_id, todo),), key=f"todo:{todo_id}")
+                draft(self._world.now(), "todo.opened", f"decision:{decision.id}", payload, (put("todo", todo_id, todo),), key=f"opened:{todo_id}")
             )  # fmt: skip
 
     def _do_what_is_open(self) -> None:

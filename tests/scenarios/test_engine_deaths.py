@@ -1,0 +1,147 @@
+"""Crash-point enumeration: a controller dies before and after every writing call of three whole stories; the end is the untouched run's.
+
+K, the calls around which it dies: 50 in a release, 76 in a rollback, 53 in a remedy (at least so many are asserted). Nothing outside changes between two
+calls, so dying after one is dying before the next; that is tried all the same, at every point but those of the longest story: there at every third.
+"""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from engine_deaths import Fuse, Mortal, end_of
+from engine_world import DAY, HOUR, Model, Project, spec_of
+
+from flyball.control import commands, decisions, verification
+from flyball.errors import Fenced
+from flyball.records.release import Phase
+
+QUICK = {
+    "shadow": {"at_least": "6h", "at_most": "4d", "min_labels": 150},
+    "steps": [{"traffic": "20%", "at_least": "6h", "at_most": "4d", "min_requests": 5}],
+    "watch": "6h",
+    "margin": 0.1,
+}
+ASK = [{"name": "old", "when": "champion.age_days >= 1", "do": "retrain", "needs": "approval", "cooldown": "30d"}]
+TELL = [
+    {"name": "tell", "when": "window.predictions > 0", "do": {"action": "notify", "message": "a day is over"}, "cooldown": "30d"}
+]
+
+
+def a_release(project: Project) -> None:
+    """A first version, a second one through all phases, and a third that its gate refuses."""
+    project.version()
+    project.live(DAY, rows=150)
+    project.version()
+    project.live(3 * DAY, rows=150, until=lambda: project.release().phase is Phase.SETTLED and len(project.releases()) == 2)
+    project.version(Model(passes=False))
+    assert project.release().phase is Phase.SETTLED
+
+
+def a_rollback(project: Project) -> None:
+    """Rolled back in canary for harm; then, from settled, by a person: two of them at once."""
+    project.version()
+    project.live(DAY, rows=150)
+    project.version()
+    project.live(2 * DAY, rows=150, until=lambda: project.release().phase is Phase.SETTLED and len(project.releases()) == 2)
+    worse = project.version()
+    project.live(2 * DAY, rows=150, until=lambda: project.release().phase is Phase.CANARY)
+    project.wrong[worse] = 1.0
+    project.live(2 * DAY, rows=150, until=lambda: project.release().phase is Phase.ROLLED_BACK)
+    project.roll_back()
+    assert [release.phase for release in project.releases()] == ["settled", "settled", "rolled_back", "rolled_back"], project.said
+
+
+def a_remedy(project: Project) -> None:
+    """The autopilot tells a person, asks whether to retrain, is told yes, and the new version is released."""
+    project.version()
+    project.live(3 * DAY, rows=40, step=12 * HOUR, until=lambda: bool(project.approvals()))
+    (asked,) = project.approvals()
+    commands.answer(project.door, asked.id, yes=True, actor="user:me", reason="go on")
+    project.live(DAY, rows=150)
+    assert len(project.releases()) == 2
+
+
+STORIES: dict[str, tuple[Callable[[Project], None], list, int]] = {
+    "release": (a_release, [], 49),
+    "rollback": (a_rollback, [], 75),
+    "remedy": (a_remedy, [*ASK, *TELL], 52),
+}
+
+
+@pytest.fixture(scope="module")
+def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("packages")
+
+
+def lived(root: Path, packages: Path, story: str, fuse: Fuse, instead: Callable[[Mortal], object] | None = None) -> Mortal:
+    """In the same place each time: a package's path is part of what is compared."""
+    live, policies, _ = STORIES[story]
+    shutil.rmtree(root / "registry", ignore_errors=True)
+    project = Mortal(root, packages, spec_of(QUICK, policies), fuse)
+    fuse.instead = (lambda: instead(project)) if instead else None
+    live(project)
+    return project
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("story", list(STORIES))
+def test_a_controller_that_dies_around_any_write_leaves_the_end_as_it_was(
+    story: str, after: bool, tmp_path: Path, packages: Path
+) -> None:
+    whole = lived(tmp_path, packages, story, Fuse())
+    expected, calls = end_of(whole), whole.fuse.names
+    points = [number for number, name in enumerate(calls, 1) if name != "gateways.renew_lease"]
+    assert len(points) > STORIES[story][2]
+    print(f"{story}: K = {len(points)}")  # noqa: T201 - the figure of R2 and R3
+    assert whole.deaths == 0
+    for place in points[:: 3 if after and story == "rollback" else 1]:
+        project = lived(tmp_path, packages, story, Fuse({place}, after=after))
+        assert project.deaths == 1
+        found = end_of(project)
+        for part, value in expected.items():
+            assert found[part] == value, (place, calls[place - 1], part)
+    assert verification.verify(project.door, project.ledger).ok
+
+
+def test_a_second_death_during_recovery_changes_nothing_either(tmp_path: Path, packages: Path) -> None:
+    whole = lived(tmp_path, packages, "rollback", Fuse())
+    expected, n = end_of(whole), whole.fuse.calls
+    generator = np.random.default_rng(20261122)
+    for number in range(24):
+        first = int(generator.integers(1, n))
+        pair = {first, first + int(generator.integers(1, 6))}
+        project = lived(tmp_path, packages, "rollback", Fuse(pair, after=bool(number % 2)))
+        assert end_of(project) == expected, pair
+
+
+@pytest.mark.parametrize("story", list(STORIES))
+def test_a_controller_that_another_has_taken_over_from_cannot_write_any_more(story: str, tmp_path: Path, packages: Path) -> None:
+    """Taken over from at every fifth call of the story, it goes on ticking beside its successor to the end."""
+    whole = lived(tmp_path, packages, story, Fuse())
+    expected, calls = end_of(whole), whole.fuse.names
+    fenced = 0
+    for place in range(2, len(calls), 5):
+        fuse = Fuse({place})
+        project = lived(tmp_path, packages, story, fuse, lambda usurped: usurped.ledger.claim("another", usurped.clock.now()))
+        assert end_of(project) == expected, (place, calls[place - 1])
+        assert len(project.stale) <= 1
+        fenced += len(project.stale)
+    assert fenced >= len(calls) // 5 - 2  # but for those after which nothing is left to write
+
+
+def test_a_write_of_the_old_epoch_is_refused_whatever_it_is(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    project.version()
+    old = project.engine
+    project.restart()
+    before = project.ledger.head()
+    with pytest.raises(Fenced):
+        old.releases.propose("u000000000000", "user:me")
+    commands.order(project.door, "run", "user:me", "")
+    with pytest.raises(Fenced):
+        old.tick()
+    assert project.ledger.head().seq == before.seq + 1  # the order itself
+    project.tick()
+    assert len(decisions.recorded(project.door)) == len({made.id for made in decisions.recorded(project.door)})
