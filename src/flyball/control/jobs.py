@@ -63,11 +63,13 @@ def _observe_or_launch(world: World, shelf: UnitShelf, job: Job) -> Job:
         words = f"{job.attempt} children died without a result; the log lies in .flyball/jobs/{job.id}/log"
         return _finish(world, job, JobStatus.FAILED, "job.failed", error=words)
     running = _moved(job, status=JobStatus.RUNNING, attempt=job.attempt + 1)
+    # Made first: it may fetch the champion's package for seconds, and a controller that dies in them has launched nothing that should count.
+    asked = step_request(world, shelf, running)
     # Recorded before the launch: a crash in between is seen as `absent` and launched again, never as a run nobody knows of.
     world.record(
         draft(world.now(), "job.launched", f"job:{job.id}", {"attempt": running.attempt}, (put("job", job.id, running),))
     )
-    world.ports.executor.launch(step_request(world, shelf, running))
+    world.ports.executor.launch(asked)
     return running
 
 
