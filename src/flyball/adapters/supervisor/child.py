@@ -11,7 +11,8 @@ from typing import NamedTuple
 import psutil
 
 FIRST_WAIT_SECONDS = 0.1
-LONGEST_WAIT_SECONDS = 10.0
+LONGEST_WAIT_SECONDS = 2.0
+"""What the budget below allows on average: longer waits would only make an outage of what was killed from outside (measured: 13 s instead of 4)."""
 HEALTHY_SECONDS = 10.0
 """Who lived so long died of something new: the waits begin anew."""
 BUDGET, BUDGET_SECONDS = 30, 60.0
