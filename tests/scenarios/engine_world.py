@@ -191,7 +191,7 @@ class Project:
             route.canary is not None and canary_answers(name, route.salt, route.canary_weight) for name in ids
         ], dtype=bool)  # fmt: skip
         found: list[Captured] = []
-        for unit, role, mine in ((route.champion, "champion", ~chosen), (route.canary, "canary", chosen)):
+        for unit, role, mine in ((route.canary, "canary", chosen), (route.champion, "champion", ~chosen)):
             if unit is not None and mine.any():
                 found.append(self._batch(table, unit, role, [i for i, yes in zip(ids, mine, strict=True) if yes], x[mine]))
         for unit in route.shadows:
