@@ -59,7 +59,7 @@ class Person(threading.Thread):
         done = self._stack.flyball(kind, *more, "--json")
         answer = json.loads(done.stdout) if done.returncode in (0, 1) and done.stdout.strip() else None
         self.orders.append(
-            Order(kind, reason, done.returncode, answer, "" if answer else done.stdout[-300:] + done.stderr[-1200:])
+            Order(kind, reason, done.returncode, answer, "" if answer else done.stdout[-900:] + done.stderr[-1200:])
         )
 
 

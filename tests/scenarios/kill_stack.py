@@ -148,6 +148,15 @@ class Stack:
             )
         return Victim(Kill("gateway", part, at), lambda: self._worker_serves(part, pid))
 
+    def await_child(self, seconds: float) -> bool:
+        """Whether there is a step child to kill, or comes to be in so many seconds."""
+        deadline = time.monotonic() + seconds
+        while "child" not in self._parts():
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.05)
+        return True
+
     def _epoch(self) -> int:
         with sqlite3.connect(f"file:{self.state / 'flyball.db'}?mode=ro", uri=True, timeout=20) as connection:
             return int(connection.execute("SELECT epoch FROM control").fetchone()[0])

@@ -120,6 +120,19 @@ def test_a_label_that_is_lost_doubled_or_changed_is_found() -> None:
     assert checks.label_faults([labels], [{**there, "values": ["0"]}])
 
 
+def test_a_window_that_lost_or_invented_rows_is_found(tmp_path: Path) -> None:
+    def faults(predictions: int, unit: str = "u1") -> list[str]:
+        window = Put("window", "w", {"start": "1970-01-01T00:00:00+00:00", "unit": unit, "predictions": predictions})
+        ledger.transact([Draft(at=AT, kind="window.closed", subject="window:w", actor="control", puts=(window,))])
+        return checks.window_faults(read_ledger(tmp_path), [record("a")] * 40, 10_000_000)
+
+    ledger = SqliteLedger(tmp_path)
+    assert faults(40) == faults(39) == []
+    assert faults(41)
+    assert faults(20)
+    assert faults(40, unit="u2")
+
+
 def test_a_torn_last_frame_is_let_through_and_a_changed_one_is_not(tmp_path: Path) -> None:
     (tmp_path / "capture").mkdir()
     payload = msgspec.msgpack.encode(record("a"))
