@@ -10,7 +10,7 @@ from typing import Any, Self
 import msgspec
 from kill_stack import Stack
 
-ROLLBACK_EVERY = 4
+ROLLBACK_EVERY = 2
 """Runs for one rollback: most new versions are to pass all phases of their release."""
 
 
