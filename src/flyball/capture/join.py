@@ -4,6 +4,7 @@ The join is a pure projection of the captured records: whatever order they come 
 150 bytes a prediction and score; control rebuilds it from the segments when it starts.
 """
 
+import zlib
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -15,6 +16,7 @@ from flyball.records.signature import Task
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 
 
 class Span(NamedTuple):
@@ -39,8 +41,12 @@ class LabelledRows(NamedTuple):
 
 
 class Pairs(NamedTuple):
-    """Mature labelled rows that two units scored, in the order in which they became usable."""
+    """Mature labelled rows that two units scored, in the order in which they became usable.
 
+    The label is the one that came first: a sequence that was looked at must not change afterwards, so revisions count in metrics only."""
+
+    rows: Ints
+    """Numbers of the rows in this join: the same row keeps its number."""
     at_us: Ints
     first: Floats
     second: Floats
@@ -74,11 +80,19 @@ class Label(NamedTuple):
     number: float
 
 
+class Arrival(NamedTuple):
+    """A label as it came; smaller is earlier, and of two that came together the label decides."""
+
+    received_us: int
+    label: Label
+
+
 class Held(NamedTuple):
     """A label that waits for its prediction."""
 
     label: Label
-    received_us: int
+    """The one that counts so far."""
+    first: Arrival
 
 
 class LabelJoin:
@@ -94,6 +108,13 @@ class LabelJoin:
         self._answered = np.full(1024, -1, dtype=np.int64)
         self._arrival = np.full(1024, -1, dtype=np.int64)
         self._labels = np.full(1024, np.nan)
+        self._first_labels = np.full(1024, np.nan)
+        self._latest = np.zeros(1024, dtype=np.int64)
+        """Largest event time of this row and all before it."""
+        self._tie = np.zeros(1024, dtype=np.int64)
+        """Checksum of the id: orders rows that became usable at the same time, whatever order they were read in."""
+        self._changed: list[int] = []
+        self._first: dict[int, Arrival] = {}
         self._scores: dict[int, Floats] = {}
         self._held: dict[str, Held] = {}
         self._winning: dict[int, Label] = {}
@@ -129,29 +150,41 @@ class LabelJoin:
 
     def answered(self, start_us: int, end_us: int, unit: str | None = None) -> int:
         """Rows answered with start ≤ event time < end, by `unit` or by any."""
-        return int(self._in_time(start_us, end_us, unit).sum())
+        low = self._from(start_us)
+        return int(self._in_time(start_us, end_us, unit, low).sum())
 
     def scored(self, unit: str, start_us: int, end_us: int) -> int:
         """Rows that `unit` scored, whether its answer was shown or not."""
-        return int((self._span(start_us, end_us) & self._has(unit)).sum())
+        low = self._from(start_us)
+        return int((self._span(start_us, end_us, low) & self._has(unit, low)).sum())
 
     def labelled(self, start_us: int, end_us: int, unit: str | None = None) -> int:
         """Of the answered rows, those that have a label."""
-        return int((self._in_time(start_us, end_us, unit) & (self._arrival[: self._n] >= 0)).sum())
+        low = self._from(start_us)
+        return int((self._in_time(start_us, end_us, unit, low) & (self._arrival[low : self._n] >= 0)).sum())
+
+    def changed(self) -> Ints:
+        """Event times of rows whose label came or changed since the last call, each once or more."""
+        changed, self._changed = self._changed, []
+        return np.asarray(changed, dtype=np.int64)
 
     def rows_of(self, unit: str, span: Span) -> LabelledRows:
         """Labelled rows that `unit` scored (shown or as shadow)."""
-        chosen = self._usable(self._has(unit), span)
+        low = self._from(span.start_us)
+        chosen = self._usable(self._has(unit, low), span, low)
         return LabelledRows(self._at[chosen], self._scores_of(unit)[chosen], self._labels[chosen])
 
     def pairs(self, first: str, second: str, span: Span) -> Pairs:
         """Labelled rows that both units scored."""
-        chosen = self._usable(self._has(first) & self._has(second), span)
-        return Pairs(self._at[chosen], self._scores_of(first)[chosen], self._scores_of(second)[chosen], self._labels[chosen])
+        low = self._from(span.start_us)
+        chosen = self._usable(self._has(first, low) & self._has(second, low), span, low)
+        return Pairs(
+            chosen, self._at[chosen], self._scores_of(first)[chosen], self._scores_of(second)[chosen], self._first_labels[chosen]
+        )
 
     def answers(self, start_us: int, end_us: int) -> tuple[list[str], Ints, Floats, Floats, list[str]]:
         """(ids, event times, shown scores, labels or NaN, unit that answered) of every answered row, for a report."""
-        chosen = np.flatnonzero(self._in_time(start_us, end_us, None))
+        chosen = np.flatnonzero(self._in_time(start_us, end_us, None, 0))
         names = {code: name for name, code in self._units.items()}
         shown = np.full((len(chosen), self._n_scores), np.nan)
         answered = self._answered[chosen]
@@ -169,44 +202,49 @@ class LabelJoin:
     def _n(self) -> int:
         return len(self._index)
 
-    def _span(self, start_us: int, end_us: int) -> npt.NDArray[np.bool_]:
-        at = self._at[: self._n]
+    def _from(self, start_us: int) -> int:
+        """A row number below which every row is earlier: looking at recent rows costs as many rows, not all of history.
+
+        (Unless several workers' segments are read one after the other, as after a restart: then it costs all of them.)"""
+        return int(np.searchsorted(self._latest[: self._n], start_us, side="left"))
+
+    def _span(self, start_us: int, end_us: int, low: int) -> Bools:
+        at = self._at[low : self._n]
         return np.asarray((at >= start_us) & (at < end_us), dtype=np.bool_)
 
-    def _in_time(self, start_us: int, end_us: int, unit: str | None) -> npt.NDArray[np.bool_]:
-        answered = self._answered[: self._n]
+    def _in_time(self, start_us: int, end_us: int, unit: str | None, low: int) -> Bools:
+        answered = self._answered[low : self._n]
         wanted = answered >= 0 if unit is None else answered == self._units.get(unit, -2)
-        return np.asarray(self._span(start_us, end_us) & wanted, dtype=np.bool_)
+        return np.asarray(self._span(start_us, end_us, low) & wanted, dtype=np.bool_)
 
-    def _has(self, unit: str) -> npt.NDArray[np.bool_]:
+    def _has(self, unit: str, low: int) -> Bools:
         code = self._units.get(unit)
         if code is None:
-            return np.zeros(self._n, dtype=np.bool_)
-        return ~np.isnan(self._scores[code][: self._n, 0])
+            return np.zeros(self._n - low, dtype=np.bool_)
+        return ~np.isnan(self._scores[code][low : self._n, 0])
 
     def _scores_of(self, unit: str) -> Floats:
         code = self._units.get(unit)
         return self._scores[code] if code is not None else np.zeros((0, self._n_scores))
 
-    def _usable(self, mask: npt.NDArray[np.bool_], span: Span) -> Ints:
-        young = self._at[: self._n] + span.delay_us > span.now_us
-        chosen = np.flatnonzero(mask & self._span(span.start_us, span.end_us) & ~young & (self._arrival[: self._n] >= 0))
+    def _usable(self, mask: Bools, span: Span, low: int) -> Ints:
+        young = self._at[low : self._n] + span.delay_us > span.now_us
+        labelled = self._arrival[low : self._n] >= 0
+        chosen = low + np.flatnonzero(mask & self._span(span.start_us, span.end_us, low) & ~young & labelled)
         usable_us = np.maximum(self._arrival[chosen], self._at[chosen] + span.delay_us)
-        return np.asarray(chosen[np.lexsort((self._at[chosen], usable_us))], dtype=np.int64)
+        return np.asarray(chosen[np.lexsort((self._tie[chosen], self._at[chosen], usable_us))], dtype=np.int64)
 
     def _add_predictions(self, batch: PredictionBatch) -> None:
         code = self._unit_code(batch.unit)
         shown = batch.role != "shadow"
         for prediction_id, score in zip(batch.ids, batch.scores, strict=True):
-            row = self._row(prediction_id)
+            row = self._row(prediction_id, batch.at_us)
             if shown and self._answered[row] >= 0:
                 self._duplicates += 1
                 continue
             self._scores[code][row] = score
             if shown:
                 self._answered[row] = code
-            # Shadows may be written before or after the answer: whichever comes first gives the event time, and both carry the same.
-            self._at[row] = batch.at_us
 
     def _add_labels(self, batch: LabelBatch) -> None:
         for prediction_id, value, observed in zip(batch.ids, batch.values, batch.observed_us, strict=True):
@@ -225,17 +263,21 @@ class LabelJoin:
             same = standing.number == label.number
             self._repeated += same
             self._revised += not same
-        winner = label if standing is None else max(standing, label)
         if row is None:
-            self._held[prediction_id] = Held(winner, min(received_us, held.received_us) if held else received_us)
+            came = Arrival(received_us, label)
+            first = min(held.first, came) if held else came
+            self._held[prediction_id] = Held(label if standing is None else max(standing, label), first)
         else:
-            self._write_label(row, winner, received_us)
+            self._write_label(row, label if standing is None else max(standing, label), Arrival(received_us, label))
 
-    def _write_label(self, row: int, label: Label, received_us: int) -> None:
-        self._winning[row] = label
-        self._labels[row] = label.number
-        known = self._arrival[row]
-        self._arrival[row] = received_us if known < 0 else min(known, received_us)
+    def _write_label(self, row: int, winner: Label, came: Arrival) -> None:
+        self._winning[row] = winner
+        if self._labels[row] != winner.number:
+            self._changed.append(int(self._at[row]))
+        self._labels[row] = winner.number
+        first = min(self._first.get(row, came), came)
+        self._first[row] = first
+        self._arrival[row], self._first_labels[row] = first.received_us, first.label.number
 
     def _number(self, value: Any) -> float | None:
         if self._task == "regression":
@@ -250,23 +292,33 @@ class LabelJoin:
             self._scores[code] = np.full((len(self._at), self._n_scores), np.nan)
         return code
 
-    def _row(self, prediction_id: str) -> int:
+    def _row(self, prediction_id: str, at_us: int) -> int:
         row = self._index.get(prediction_id)
         if row is None:
             row = self._index[prediction_id] = len(self._index)
             if row >= len(self._at):
                 self._grow()
+            self._at[row] = at_us
+            self._latest[row] = max(at_us, self._latest[row - 1] if row else at_us)
+            self._tie[row] = zlib.crc32(prediction_id.encode("utf-8", "surrogatepass"))
             held = self._held.pop(prediction_id, None)
             if held is not None:
-                self._write_label(row, held.label, held.received_us)
+                self._write_label(row, held.label, held.first)
         return row
 
     def _grow(self) -> None:
         """Double the arrays: amortised constant cost a row."""
-        self._at = np.concatenate([self._at, np.zeros_like(self._at)])
-        self._answered = np.concatenate([self._answered, np.full_like(self._answered, -1)])
-        self._arrival = np.concatenate([self._arrival, np.full_like(self._arrival, -1)])
-        self._labels = np.concatenate([self._labels, np.full_like(self._labels, np.nan)])
+        for name, empty in (
+            ("_at", 0),
+            ("_answered", -1),
+            ("_arrival", -1),
+            ("_latest", 0),
+            ("_tie", 0),
+            ("_labels", np.nan),
+            ("_first_labels", np.nan),
+        ):
+            standing = getattr(self, name)
+            setattr(self, name, np.concatenate([standing, np.full_like(standing, empty)]))
         for code, scores in self._scores.items():
             self._scores[code] = np.concatenate([scores, np.full_like(scores, np.nan)])
 

@@ -112,7 +112,7 @@ def _register(world: World, shelf: UnitShelf, job: Job, report: JobReport) -> Jo
     now = world.now()
     version = world.ports.registry.register(job.model, package, lineage, manifest, metrics, now)
     unit = unit_of(version, threshold_of(world), codec.digest(policy_plain(world)))
-    finished = _moved(job, status=JobStatus.REGISTERED, version=version.number)
+    finished = _moved(job, status=JobStatus.REGISTERED, version=version.number, unit=unit.id)
     world.record(
         draft(
             now, "version.registered", f"version:{version.number}", {"unit": unit.id, "job": job.id, "run_key": lineage.run_key},
@@ -142,8 +142,7 @@ def policy_plain(world: World) -> dict[str, Any]:
 
 def unit_of_job(world: World, job: Job) -> Unit | None:
     """The unit that a registered job made."""
-    units = [unit for unit in world.all("unit", Unit) if unit.model == job.model and unit.version == job.version]
-    return units[-1] if units else None
+    return world.get("unit", job.unit, Unit) if job.unit else None
 
 
 def package_of(report: JobReport) -> Path:

@@ -80,21 +80,27 @@ def _version_of(world: World, unit_id: str) -> int | None:
 def versions(world: World) -> tuple[VersionRow, ...]:
     """Registered versions by number."""
     champion = world.get("champion", world.model, Champion)
-    open_release = [release for release in world.all("release", ReleaseState) if release.phase not in TERMINAL]
-    units = {unit.version: unit for unit in world.all("unit", Unit) if unit.model == world.model}
+    releases = [release for release in world.all("release", ReleaseState) if release.phase not in TERMINAL]
+    ranked = [
+        (ROLES.index(_role(unit, champion, releases)), unit) for unit in world.all("unit", Unit) if unit.model == world.model
+    ]
     rows = []
     for version in world.all("version", Version):
-        unit = units.get(version.number)
-        rows.append(_version_row(version, unit, _role(unit, champion, open_release[-1] if open_release else None)))
+        # One version has a unit for every policy that it was registered under: the one that matters most speaks for it.
+        mine = sorted(((rank, unit) for rank, unit in ranked if unit.version == version.number), key=lambda item: item[0])
+        rank, unit = mine[0] if mine else (len(ROLES) - 1, None)
+        rows.append(_version_row(version, unit, ROLES[rank]))
     return tuple(rows)
 
 
-def _role(unit: Unit | None, champion: Champion | None, release: ReleaseState | None) -> str:
-    if unit is None:
-        return ""
+ROLES = ("champion", "challenger", "previous", "")
+"""From what matters most."""
+
+
+def _role(unit: Unit, champion: Champion | None, releases: list[ReleaseState]) -> str:
     if champion is not None and champion.unit == unit.id:
         return "champion"
-    if release is not None and release.challenger == unit.id:
+    if any(release.challenger == unit.id for release in releases):
         return "challenger"
     return "previous" if champion is not None and unit.id in champion.verified else ""
 

@@ -4,12 +4,12 @@ from datetime import timedelta
 from typing import Any, Literal
 
 import msgspec
-import numpy as np
 
 import flyball.release.decide as release_room
 from flyball.capture.join import Span
 from flyball.control import decisions
 from flyball.control.observe import Observation, micros_of
+from flyball.control.pairing import PairLog
 from flyball.control.traffic import SwitchReading, routing_put, wanted
 from flyball.control.units import UnitShelf
 from flyball.control.world import World, draft, micros, put
@@ -21,7 +21,6 @@ from flyball.records.findings import Finding, FindingKind
 from flyball.records.release import TERMINAL, Champion, Phase, ReleaseState
 from flyball.release import guards
 from flyball.release import state as states
-from flyball.stats.losses import bounded_loss
 
 STUCK_LOOKS = 15
 """Looks in a row at which a worker that answers does not serve what it should, before the switch is called failed and escalated: half a minute at
@@ -36,6 +35,7 @@ class Releases:
         self._shelf = shelf
         self._observation = observation
         self._unverified_looks = 0
+        self._pairs = PairLog()
         self.waiting_for = ""
         """Why the open release does not move, in words."""
 
@@ -241,12 +241,11 @@ class Releases:
         delay = self._world.spec.data.label_delay or timedelta(0)
         pairs = join.pairs(release.champion, release.challenger, Span(opened_us, now_us + 1, now_us, micros_of(delay)))
         scale = self._observation.reference(release.champion).scale
-        labels = pairs.labels if self._world.spec.task == "regression" else pairs.labels.astype(np.int64)
-        losses = [bounded_loss(self._world.spec.task, scores, labels, scale) for scores in (pairs.first, pairs.second)]
+        losses = self._pairs.extend(release.id, pairs, self._world.spec.task, scale)
         failed = [join.failed(unit, opened_us, now_us + 1) for unit in (release.champion, release.challenger)]
         scored = [join.scored(unit, opened_us, now_us + 1) for unit in (release.champion, release.challenger)]
         evidence = (
-            guards.quality(losses[0], losses[1], policy),
+            guards.quality(losses.champion, losses.challenger, policy),
             guards.failures(failed[0], failed[0] + scored[0], failed[1], failed[1] + scored[1], policy),
         )
-        return requests, len(pairs.labels), evidence
+        return requests, len(losses.champion), evidence

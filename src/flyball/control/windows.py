@@ -15,6 +15,7 @@ from flyball.monitoring.drift import DriftState
 from flyball.monitoring.maturity import is_mature
 from flyball.monitoring.performance import PerformanceState
 from flyball.monitoring.policy import policy_of
+from flyball.monitoring.realised import realised
 from flyball.monitoring.window import Window
 from flyball.records import codec
 from flyball.records.events import Draft, Put
@@ -26,6 +27,10 @@ from flyball.records.unit import Unit, Version
 
 SIGNALS_KEPT = 32
 """Window ends remembered for conditions that must hold `for` so many in a row."""
+
+
+PATIENCE_WINDOWS = 90
+"""Windows that one without a declared label delay is waited for."""
 
 
 class SignalsAt(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,6 +63,8 @@ class Windows:
         self._policy = policy_of(world.spec)
         closed = sorted(world.all("window", WindowSummary), key=lambda window: window.start)
         self._immature = {key_of(window): window for window in closed if not window.mature}
+        self._mature_windows = {key_of(window): window for window in closed if window.mature}
+        self._width = micros_of(self._policy.window)
         self._newest = {window.unit: window for window in closed}
         """Unit → its last closed window."""
         self._signalled: tuple[str, str] | None = None
@@ -70,7 +77,9 @@ class Windows:
         for key in self._observation.open_windows(self._observation.seen_until_us):
             self._close(key, champion)
         for key, window in sorted(self._immature.items(), key=lambda item: item[1].start):
-            self._mature(key, window, champion)
+            if self._may_mature(window):
+                self._mature(key, window, champion)
+        self._revise()
         newest = self._newest.get(champion.unit) if champion is not None else None
         # One that ended before it took over was judged as another's, or not at all.
         if champion is None or newest is None or newest.end <= champion.since:
@@ -142,6 +151,32 @@ class Windows:
         payload = {"labels": labels, "note": reading.note}
         self._world.record(draft(now, "window.matured", f"window:{judged.id}", payload, puts, key=f"matured:{judged.id}"))
         del self._immature[key]
+        self._mature_windows[key] = summary
+
+    def _may_mature(self, window: WindowSummary) -> bool:
+        """Not looked at for ever: without a declared delay a window whose labels stay away is given up at some time."""
+        return self._policy.label_delay is not None or self._world.now() < window.end + PATIENCE_WINDOWS * self._policy.window
+
+    def _revise(self) -> None:
+        """Labels that came after a window was judged change its metrics, whatever order they came in; what was bet on it then stays."""
+        join = self._observation.join
+        if join is None:
+            return
+        touched = {int(at) - int(at) % self._width for at in join.changed()}
+        for key, window in sorted(
+            (item for item in self._mature_windows.items() if item[0][1] in touched), key=lambda item: item[0]
+        ):
+            start_us, end_us = micros(window.start), micros(window.end)
+            rows = join.rows_of(window.unit, Span(start_us, end_us, micros(self._world.now())))
+            judged = Window(model=window.model, unit=window.unit, start=window.start, end=window.end)
+            reference = self._observation.reference(window.unit)
+            metrics = realised(reference, *outcomes(rows, self._world.spec.task), judged)
+            revised = msgspec.structs.replace(window, labels=join.labelled(start_us, end_us), metrics=metrics)
+            if revised != window:
+                payload = {"labels": revised.labels, "before": window.labels}
+                puts = (put("window", judged.id, revised),)
+                self._world.record(draft(self._world.now(), "window.revised", f"window:{judged.id}", payload, puts))
+                self._mature_windows[key] = revised
 
     def _tell(self, findings: tuple[Finding, ...]) -> None:
         for finding in findings:

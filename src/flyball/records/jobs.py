@@ -38,6 +38,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     attempt: int = 0
     """Children launched so far."""
     version: int | None = None
+    unit: str | None = None
+    """Unit id that it made, of the version and the policies of its own time: a version has several when policies change."""
     run_key: str | None = None
     error: str = ""
 

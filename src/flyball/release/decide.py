@@ -23,6 +23,10 @@ _JUDGED = frozenset({Phase.SHADOW, Phase.CANARY, Phase.FULL, Phase.WATCHING})
 """Phases in which the challenger scores traffic, so that it can do harm and be compared."""
 
 
+WATCHES = 2
+"""Lengths of the watch after which a release whose guards cannot be measured is taken back: failed measurements hold, but not for ever."""
+
+
 class ReleaseSituation(msgspec.Struct, frozen=True, kw_only=True):
     """All that is judged."""
 
@@ -117,6 +121,10 @@ def _canary(view: _View) -> Plan:
     answered = view.situation.requests_in_phase
     if answered < rule.min_requests:
         waits.append(f"for {rule.min_requests - answered} more requests ({answered} of {rule.min_requests})")
+    quality = view.verdict(QUALITY)
+    if step + 1 == len(view.policy.steps) and quality is not None and quality.outcome is Outcome.INCONCLUSIVE:
+        # More traffic may be given while quality is open; all of it only to who has passed. No label never promotes.
+        waits.append(_waits_for_quality(quality, view.policy.margin))
     waits += _waits_for_measurement(view, QUALITY) + _waits_for_measurement(view, FAILURES)
     if waits:
         return _wait_or_give_up(view, "canary", waits, rule.at_most)
@@ -134,8 +142,12 @@ def _watching(view: _View) -> Plan:
     waits = (
         _waits_for_time(view, view.policy.watch) + _waits_for_measurement(view, QUALITY) + _waits_for_measurement(view, FAILURES)
     )
-    if waits:
+    if waits and view.elapsed < WATCHES * view.policy.watch:
         return _hold(view, "watch", f"waits {', and '.join(waits)}")
+    if waits:
+        return _roll_back(
+            view, "watch", f"nothing could be measured in {_span(view.elapsed)} of watch: waits {', and '.join(waits)}"
+        )
     action = Action(kind="settle", subject=view.subject, arguments={"reason": "the watch passed"})
     words = f"{view.release.challenger} is settled as champion: no harm was shown in {_span(view.policy.watch)} of watch: {_said(view)}"
     return _plan(view, (action,), "watch", words)

@@ -31,6 +31,6 @@ class MonitorSpec(Section):
     min_rows: int = Field(default=50, ge=1)
     """A window with fewer predictions is shown and not tested."""
     mature_share: Share = 0.95
-    """A window is mature when this share of its predictions has labels, or when `data.label_delay` has passed since its end."""
+    """Without `data.label_delay`: a window is mature when this share of its predictions has labels. With it: when all have, or it has passed since the end."""
     tolerance: float = Field(default=0.01, ge=0.0)
     """Increase of the mean bounded loss over the baseline that is not worth an alarm."""

@@ -23,7 +23,7 @@ class CanaryStep(Section):
 
 class ReleaseSpec(Section):
     shadow: ShadowSpec | None = ShadowSpec()
-    """null: no shadow; the quality guard then waits for the watch."""
+    """null: no shadow; the quality guard must then pass in the canary."""
     steps: list[CanaryStep] = [CanaryStep(traffic=0.1), CanaryStep(traffic=0.5)]
     watch: Duration = Field(default="7d", validate_default=True)
     alpha: float = Field(default=0.05, gt=0.0, lt=1.0)

@@ -13,10 +13,10 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 from made_up import made_up
 
-from flyball.control.replay_report import AloneFigures, DriftMap, GovernedFigures, ReplayReport
-from flyball.records import codec
 from flyball.adapters.report_page import render
 from flyball.adapters.report_page.__main__ import main
+from flyball.control.replay_report import AloneFigures, DriftMap, GovernedFigures, ReplayReport
+from flyball.records import codec
 
 
 @pytest.fixture(scope="module")

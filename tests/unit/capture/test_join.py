@@ -138,3 +138,22 @@ def test_any_order_of_arrival_gives_the_same_bits(order: list[int]) -> None:
         )
 
     assert bits(binary(*(records[i] for i in order))) == bits(binary(*records))
+
+
+def test_a_revised_label_counts_in_metrics_and_leaves_the_sequence_as_it_was() -> None:
+    joined = binary(
+        predictions(["a"]), predictions(["a"], unit="u2", role="shadow"), labels({"a": "1"}, at_us=20, observed_us=15)
+    )
+    joined.add(labels({"a": "0"}, at_us=90, observed_us=80))
+    span = Span(0, EVER, EVER >> 1)
+    assert joined.rows_of("u1", span).labels.tolist() == [0.0]
+    assert joined.pairs("u1", "u2", span).labels.tolist() == [1.0]
+
+
+def test_which_rows_changed_is_told_once() -> None:
+    joined = binary(labels({"b": "1"}), predictions(["a"], at_us=7), predictions(["b"], at_us=9), labels({"a": "1"}))
+    assert sorted(joined.changed().tolist()) == [7, 9]
+    joined.add(labels({"a": "1"}, at_us=33))
+    assert joined.changed().tolist() == []
+    joined.add(labels({"a": "0"}, at_us=34, observed_us=99))
+    assert joined.changed().tolist() == [7]

@@ -1,0 +1,32 @@
+"""The sequence that a release is judged by only grows."""
+
+import numpy as np
+
+from flyball.capture.join import Pairs
+from flyball.control.pairing import PairLog
+
+
+def pairs(rows: list[int], labels: list[float]) -> Pairs:
+    n = len(rows)
+    scores = np.array(rows, dtype=np.float64)[:, None] / 10
+    return Pairs(np.array(rows), np.zeros(n, dtype=np.int64), scores, scores + 0.05, np.array(labels))
+
+
+def test_a_row_that_turns_up_between_others_is_appended() -> None:
+    log = PairLog()
+    first = log.extend("r-1", pairs([2, 4], [0.0, 1.0]), "binary", 1.0)
+    later = log.extend("r-1", pairs([2, 3, 4], [0.0, 1.0, 1.0]), "binary", 1.0)
+    assert later.champion[:2].tolist() == first.champion.tolist()
+    assert later.champion[2] == (0.3 - 1.0) ** 2
+
+
+def test_what_was_looked_at_keeps_its_loss_whatever_the_label_becomes() -> None:
+    log = PairLog()
+    first = log.extend("r-1", pairs([2], [0.0]), "binary", 1.0)
+    assert log.extend("r-1", pairs([2], [1.0]), "binary", 1.0).champion.tolist() == first.champion.tolist()
+
+
+def test_another_release_begins_anew() -> None:
+    log = PairLog()
+    log.extend("r-1", pairs([2, 4], [0.0, 1.0]), "binary", 1.0)
+    assert len(log.extend("r-2", pairs([4], [1.0]), "binary", 1.0).champion) == 1
