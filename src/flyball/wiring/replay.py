@@ -9,7 +9,7 @@ from flyball.adapters.clock import SimulatedClock
 from flyball.adapters.engine_lock import EngineLock
 from flyball.adapters.heartbeat import Heartbeat
 from flyball.adapters.report_page import write_reports
-from flyball.adapters.scorer_onnx import PackageScorer
+from flyball.adapters.scorer_child import ChildScorer
 from flyball.adapters.sources import LABEL_KNOWN, SourceHistory
 from flyball.adapters.supervisor import GatewayProcess
 from flyball.adapters.traffic_http import HttpTraffic
@@ -50,7 +50,8 @@ def replay(home: Home, plan: ReplaySpec, say: Say, output: Path) -> ReplayReport
         shutil.rmtree(replayed.state_dir, ignore_errors=True)
         replayed.state_dir.mkdir(parents=True)
         lived = _live(replayed, plan, say)
-        report = report_of(lived._replace(wall_seconds=time.monotonic() - began), plan, PackageScorer())
+        with ChildScorer(replayed.state_dir / "alone") as scorer:
+            report = report_of(lived._replace(wall_seconds=time.monotonic() - began), plan, scorer)
         for path in write_reports(report, output):
             say("good", f"Written: {path}")
         return report

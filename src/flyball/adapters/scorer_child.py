@@ -1,0 +1,111 @@
+"""Scores rows with a registered package of any format, in a child process: a code format runs foreign code, and no process that serves or controls does."""
+
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from flyball.adapters.durable import replace_file
+from flyball.adapters.estimators import Scores
+from flyball.adapters.model_input import frame_of_mappings
+from flyball.adapters.packages import LocalPackages
+from flyball.adapters.scorer_onnx import PackageScorer
+from flyball.errors import FlyballError, ModelFailed
+from flyball.records import codec
+
+COMMAND = (sys.executable, "-m", "flyball.adapters.scorer_child")
+END_SECONDS = 10.0
+
+
+class ChildScorer:
+    """`with ChildScorer(DIR) as scorer:` one child for all calls, started at the first; its model stays loaded.
+
+    `DIR` holds `rows.parquet` (model input), `scores.npy` or `error.json`, and the child's `log`. A line with the package's path asks, an empty line answers.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def score(self, package: Path, rows: Sequence[Mapping[str, Any]]) -> Scores:
+        """(n_rows, n_scores). Raises ModelFailed with the child's own words when it cannot answer."""
+        child = self._process or self._start()
+        for name in ("scores.npy", "error.json"):
+            (self._directory / name).unlink(missing_ok=True)
+        frame_of_mappings(rows, LocalPackages().signature(package)).write_parquet(self._directory / "rows.parquet")
+        if child.stdin is None or child.stdout is None:
+            raise ModelFailed("the scoring child has no pipes")
+        try:
+            child.stdin.write(f"{package}\n".encode())
+            child.stdin.flush()
+            answered = child.stdout.readline() == b"\n"
+        except BrokenPipeError:
+            answered = False
+        if not answered:
+            raise ModelFailed(f"the scoring child ended with exit code {child.wait()}", next_step=f"look into {self._log}")
+        if (self._directory / "error.json").exists():
+            raise ModelFailed(codec.decode((self._directory / "error.json").read_bytes(), dict[str, str])["words"])
+        found: Scores = np.load(self._directory / "scores.npy", allow_pickle=False)
+        return found
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        child, self._process = self._process, None
+        if child is None:
+            return
+        if child.stdin is not None:
+            child.stdin.close()  # the end of its input is the end of the child
+        killer = threading.Timer(END_SECONDS, child.kill)
+        killer.start()
+        try:
+            child.wait()
+        finally:
+            killer.cancel()
+            if child.stdout is not None:
+                child.stdout.close()
+
+    @property
+    def _log(self) -> Path:
+        return self._directory / "log"
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        self._directory.mkdir(parents=True, exist_ok=True)
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [*COMMAND, str(self._directory)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, umask=0o077
+            )
+        return self._process
+
+
+def main(directory: Path) -> int:
+    """The child: one answer a line, until its input ends."""
+    answers = sys.stdout.buffer
+    sys.stdout = sys.stderr  # what the model prints belongs into the log, not between the answers
+    scorer = PackageScorer(in_child=True)
+    for line in sys.stdin.buffer:
+        _answer(scorer, Path(line.decode().rstrip("\n")), directory)
+        answers.write(b"\n")
+        answers.flush()
+    return 0
+
+
+def _answer(scorer: PackageScorer, package: Path, directory: Path) -> None:
+    import polars as pl
+
+    try:
+        scores = scorer.score_frame(package, pl.read_parquet(directory / "rows.parquet"))
+    except FlyballError as error:
+        replace_file(directory / "error.json", codec.encode({"words": error.message}))
+        return
+    np.save(directory / "scores.npy", scores, allow_pickle=False)
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

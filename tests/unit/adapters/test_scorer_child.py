@@ -1,0 +1,51 @@
+"""The scoring child with real packages: the formats that may be opened in this process answer the same, and a code format answers at all."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from projects import HISTOGRAM, LOGISTIC, Told, project, request, spec
+
+from flyball.adapters.scorer_child import ChildScorer
+from flyball.adapters.scorer_onnx import PackageScorer
+from flyball.adapters.steps import run_steps
+from flyball.errors import Conflict, ModelFailed
+
+ROWS = [{"hour": 20, "wind": 30.0, "carrier": "B6"}, {"hour": 5, "wind": None, "carrier": "AA"}]
+
+
+def package_of(directory: Path, code: str) -> Path:
+    return Path(run_steps(request(project(directory, code), spec()), Told())[-1].values["package"])
+
+
+def test_a_data_format_answers_as_in_this_process_call_after_call(tmp_path: Path) -> None:
+    package = package_of(tmp_path / "p", LOGISTIC)
+    with ChildScorer(tmp_path / "alone") as scorer:
+        for rows in (ROWS, ROWS[:1]):
+            np.testing.assert_array_equal(scorer.score(package, rows), PackageScorer().score(package, rows))
+
+
+def test_a_code_format_answers_from_a_child_and_never_from_this_process(tmp_path: Path) -> None:
+    package = package_of(tmp_path / "p", HISTOGRAM)
+    with pytest.raises(Conflict):
+        PackageScorer().score(package, ROWS)
+    with ChildScorer(tmp_path / "alone") as scorer:
+        scores = scorer.score(package, ROWS)
+    assert scores.shape == (2, 1)
+    assert np.all((scores > 0) & (scores < 1))
+
+
+def test_what_the_child_cannot_do_comes_back_in_words(tmp_path: Path) -> None:
+    package = package_of(tmp_path / "p", LOGISTIC)
+    model = next((package / "model").glob("*.onnx"))
+    model.write_bytes(model.read_bytes()[:-1] + b"x")
+    with ChildScorer(tmp_path / "alone") as scorer, pytest.raises(ModelFailed, match=r"model\.onnx has the digest"):
+        scorer.score(package, ROWS)
+
+
+def test_a_child_that_dies_is_told_with_its_log(tmp_path: Path) -> None:
+    dies = f"import os; os.path.exists({str(tmp_path / 'now')!r}) and os._exit(7); return frame"
+    package = package_of(tmp_path / "p", HISTOGRAM.replace("return frame", dies))
+    (tmp_path / "now").touch()
+    with ChildScorer(tmp_path / "alone") as scorer, pytest.raises(ModelFailed, match=r"exit code 7.*alone/log"):
+        scorer.score(package, ROWS)
