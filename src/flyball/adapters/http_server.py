@@ -1,6 +1,7 @@
 """An ASGI application on a socket of this machine, until it is told to end."""
 
 import asyncio
+import socket
 import threading
 from typing import TYPE_CHECKING
 
@@ -11,15 +12,15 @@ if TYPE_CHECKING:
 LOOK_SECONDS = 0.2
 
 
-def serve(app: "ASGIApp", host: str, port: int, end: threading.Event) -> None:
-    """Returns after SIGTERM, SIGINT or `end`. Raises OSError when the port is taken."""
+def serve(app: "ASGIApp", bound: socket.socket, end: threading.Event) -> None:
+    """Returns after SIGTERM, SIGINT or `end`."""
     import uvicorn
 
-    server = uvicorn.Server(uvicorn.Config(app, host=host, port=port, log_level="warning", access_log=False, server_header=False))
-    asyncio.run(_serve(server, end))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, server_header=False))
+    asyncio.run(_serve(server, bound, end))
 
 
-async def _serve(server: "uvicorn.Server", end: threading.Event) -> None:
+async def _serve(server: "uvicorn.Server", bound: socket.socket, end: threading.Event) -> None:
     async def watch() -> None:
         while not end.is_set() and not server.should_exit:
             await asyncio.sleep(LOOK_SECONDS)
@@ -27,6 +28,6 @@ async def _serve(server: "uvicorn.Server", end: threading.Event) -> None:
 
     watching = asyncio.create_task(watch())
     try:
-        await server.serve()
+        await server.serve([bound])
     finally:
         watching.cancel()

@@ -48,13 +48,19 @@ def down(context: typer.Context, project: Project = Path(), _json: Json = False)
         session.screen.say("good" if stopped else "plain", "Stopped." if stopped else "Nothing was running.")
 
 
-def control(project: Project = Path()) -> None:
+def control(
+    project: Project = Path(),
+    descriptor: Annotated[
+        int | None, typer.Option("--fd", metavar="N", help="A bound socket inherited from the supervisor.")
+    ] = None,
+) -> None:
     """The control process (Flyball starts it itself): ticks, API and pages."""
     import os
     import sys
 
     # In place of this process: signals and the exit code are then the control process's own.
-    os.execv(sys.executable, [sys.executable, "-m", "flyball.web", str(project)])  # noqa: S606 - no shell, fixed arguments
+    inherited = [] if descriptor is None else [str(descriptor)]
+    os.execv(sys.executable, [sys.executable, "-m", "flyball.web", str(project), *inherited])  # noqa: S606 - no shell, fixed arguments
 
 
 def step_child(

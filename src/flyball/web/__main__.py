@@ -1,4 +1,4 @@
-"""`python -m flyball.web DIR`: the control process of a project. Wiring starts it; nobody types this."""
+"""`python -m flyball.web DIR [FD]`: the control process of a project. Wiring starts it; nobody types this."""
 
 import sys
 from pathlib import Path
@@ -8,11 +8,11 @@ from flyball.errors import FlyballError
 from flyball.web.app import app
 
 
-def main(directory: str) -> int:
+def main(directory: str, descriptor: int | None) -> int:
     """Exit code: that of the error, which stands in the supervisor's log as a sentence."""
     try:
         workspace = wiring.open_workspace(Path(directory))
-        workspace.control(app(workspace))
+        workspace.control(app(workspace), descriptor)
     except FlyballError as error:
         sys.stderr.write(f"{error.message}\n")
         return error.exit_code
@@ -20,4 +20,4 @@ def main(directory: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1] if len(sys.argv) > 1 else "."))
+    sys.exit(main(sys.argv[1] if len(sys.argv) > 1 else ".", int(sys.argv[2]) if len(sys.argv) > 2 else None))

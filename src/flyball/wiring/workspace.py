@@ -1,5 +1,6 @@
 """A project as every door sees it: one use case a method."""
 
+import socket
 import sys
 import threading
 import time
@@ -96,19 +97,19 @@ class Workspace:
             ProcessExecutor(state_dir, self._home.clock.now).cancel_all()
         return stopped
 
-    def control(self, app: "ASGIApp") -> None:
-        """The control process: ticks in a thread, the API in this one, until SIGTERM."""
+    def control(self, app: "ASGIApp", descriptor: int | None) -> None:
+        """The control process: ticks in a thread, the API in this one, until SIGTERM. `descriptor`: the supervisor's bound socket."""
         from flyball.adapters.http_server import serve
 
         end = threading.Event()
-        with self._engine(CONTROL, say_to_log) as engine:
+        with self._control_socket(descriptor) as bound, self._engine(CONTROL, say_to_log) as engine:
             if engine is None:
                 raise EngineBusy("another process controls this project", next_step="flyball down")
-            with Heartbeat(engine.world.ports.gateways, lambda: not end.is_set()):
+            with Heartbeat(engine.world.ports.gateways, lambda: engine.supervises() and not end.is_set()):
                 ticks = threading.Thread(target=self._tick_until, args=(engine, end), name="ticks")
                 ticks.start()
                 try:
-                    serve(app, "127.0.0.1", self._home.spec.serve.control_port, end)
+                    serve(app, bound, end)
                 finally:
                     end.set()
                     ticks.join()
@@ -197,6 +198,11 @@ class Workspace:
         finally:
             lock.release()
 
+    def _control_socket(self, descriptor: int | None) -> socket.socket:
+        if descriptor is not None:
+            return socket.socket(fileno=descriptor)
+        return supervisor.listen("127.0.0.1", self._home.spec.serve.control_port)
+
     def _is_supervised(self) -> bool:
         found = supervisor.running(self._home.state_dir)
         return found is not None and found.control_url is not None
@@ -216,7 +222,7 @@ class Workspace:
             port=home.spec.serve.port,
             workers=home.spec.serve.workers,
             control_command=(sys.executable, "-m", "flyball", "control", "--project", str(home.project_dir)),
-            control_url=f"http://127.0.0.1:{home.spec.serve.control_port}",
+            control_port=home.spec.serve.control_port,
         )
 
     def _tell_when_live(self, ready: Callable[[UpReport], None]) -> None:

@@ -20,7 +20,7 @@ from flyball.adapters.supervisor import GatewayProcess, Layout, live, model_read
 from flyball.adapters.supervisor.child import BUDGET, Child, Recipe
 from flyball.adapters.supervisor.listening import listen
 from flyball.adapters.token import owner_token
-from flyball.errors import Conflict, OperatorError
+from flyball.errors import Conflict, OperatorError, UserError
 
 UP = """
 import sys
@@ -110,6 +110,52 @@ def test_a_taken_port_names_its_holder(tmp_path: Path) -> None:
             supervise(Layout(tmp_path, tmp_path, port=port), lambda _style, _words: None)
         with pytest.raises(OperatorError, match=rf"did not come up:[\s\S]*port {port}"):
             start_detached(up(tmp_path, port), tmp_path, tmp_path)
+        with pytest.raises(OperatorError, match=rf"port {port} of 127.0.0.1 is taken by process {os.getpid()} \("):
+            supervise(
+                Layout(tmp_path, tmp_path, port=0, control_command=("true",), control_port=port), lambda _style, _words: None
+            )
+
+
+def test_what_a_detached_supervisor_said_is_said_once_and_of_its_own_kind(tmp_path: Path) -> None:
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "supervisor.log").write_text("✗ the day before something else. Next: nothing.\n")
+    speaks = "import sys; print('✗ port 1 is taken. Next: end it, or choose another port.'); sys.exit({})"
+    with pytest.raises(OperatorError) as told:
+        start_detached([sys.executable, "-c", speaks.format(3)], tmp_path, tmp_path)
+    assert told.value.message == "port 1 is taken. Next: end it, or choose another port."
+    with pytest.raises(UserError, match=r"^port 1 is taken\."):
+        start_detached([sys.executable, "-c", speaks.format(2)], tmp_path, tmp_path)
+    with pytest.raises(OperatorError, match=r"^it did not come up:\nsilent"):
+        start_detached([sys.executable, "-c", "print('silent')"], tmp_path, tmp_path)
+
+
+LISTENS = """
+import socket, sys, time
+bound = socket.socket(fileno=int(sys.argv[-1]))
+while True:
+    connection, _ = bound.accept()
+    connection.recv(4096)
+    connection.sendall(b"HTTP/1.1 200 OK\\r\\nContent-Length: 0\\r\\n\\r\\n")
+    connection.close()
+"""
+
+
+def test_a_killed_control_process_keeps_its_port_and_refuses_no_connection(tmp_path: Path) -> None:
+    owner_token(tmp_path, fresh_token)
+    end, layout = threading.Event(), Layout(tmp_path, tmp_path, port=0, control_command=(sys.executable, "-c", LISTENS))
+    thread = threading.Thread(target=supervise, args=(layout, lambda _style, _words: None, end))
+    thread.start()
+    try:
+        wait_until(lambda: running(tmp_path) is not None and len(running(tmp_path).children) == 2)  # type: ignore[union-attr]
+        run = running(tmp_path)
+        assert run is not None
+        assert run.control_url is not None
+        assert httpx.get(run.control_url, trust_env=False).status_code == 200
+        os.kill(run.children["control"].pid, signal.SIGKILL)
+        assert httpx.get(run.control_url, trust_env=False, timeout=20).status_code == 200
+    finally:
+        end.set()
+        thread.join()
 
 
 def test_an_address_of_another_machine_is_refused() -> None:

@@ -2,7 +2,19 @@
 
 from flyball.adapters.supervisor.detached import live, model_ready, start_detached
 from flyball.adapters.supervisor.gateway_process import GatewayProcess
+from flyball.adapters.supervisor.listening import listen
 from flyball.adapters.supervisor.run_file import RunFile, running, stop
 from flyball.adapters.supervisor.supervise import Layout, supervise
 
-__all__ = ["GatewayProcess", "Layout", "RunFile", "live", "model_ready", "running", "start_detached", "stop", "supervise"]
+__all__ = [
+    "GatewayProcess",
+    "Layout",
+    "RunFile",
+    "listen",
+    "live",
+    "model_ready",
+    "running",
+    "start_detached",
+    "stop",
+    "supervise",
+]

@@ -11,10 +11,13 @@ import httpx
 from flyball.adapters.supervisor import run_file
 from flyball.adapters.supervisor.child import last_words
 from flyball.adapters.supervisor.run_file import RunFile
-from flyball.errors import Conflict, OperatorError
+from flyball.errors import Conflict, FlyballError, OperatorError, UpstreamError, UserError
 
 LIVE_SECONDS = 30.0
 """Importing a gateway takes one or two seconds on an idle machine; a busy one takes several times that."""
+LOG_CHARACTERS = 1500
+MARK = "✗ "
+"""How a terminal begins the sentence of a failure; the detached supervisor's terminal is its log."""
 
 
 def start_detached(command: Sequence[str], state_dir: Path, directory: Path) -> RunFile:
@@ -30,17 +33,18 @@ def start_detached(command: Sequence[str], state_dir: Path, directory: Path) -> 
     log = state_dir / "logs" / "supervisor.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as file:
+        said_before = file.tell()
         process = subprocess.Popen(
             command, cwd=directory, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT, start_new_session=True
         )
-    return _wait_for(process, state_dir, log)
+    return _wait_for(process, state_dir, log, said_before)
 
 
-def _wait_for(process: subprocess.Popen[bytes], state_dir: Path, log: Path) -> RunFile:
+def _wait_for(process: subprocess.Popen[bytes], state_dir: Path, log: Path, said_before: int) -> RunFile:
     pause, deadline = threading.Event(), time.monotonic() + LIVE_SECONDS
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            raise OperatorError(f"it did not come up:\n{last_words(log)}", next_step=f"look into {log}")
+            raise _failure(process.returncode, log, said_before)
         found = run_file.running(state_dir)
         if found is not None and live(found.gateway_url):
             process.returncode = 0  # it is on its own from here: not ours to wait for
@@ -50,6 +54,17 @@ def _wait_for(process: subprocess.Popen[bytes], state_dir: Path, log: Path) -> R
     process.wait()
     gateway = last_words(state_dir / "logs" / "gateway-0.log")
     raise OperatorError(f"no gateway lives after {LIVE_SECONDS:g} s:\n{gateway}", next_step=f"look into {log.parent}")
+
+
+def _failure(exit_code: int, log: Path, said_before: int) -> FlyballError:
+    """What the supervisor itself said, as if it had been said here; of a supervisor that fell silent, the end of its log."""
+    said = log.read_bytes()[said_before:].decode(errors="replace")
+    sentence = next((line.removeprefix(MARK) for line in reversed(said.splitlines()) if line.startswith(MARK)), "")
+    if not sentence:
+        return OperatorError(f"it did not come up:\n{said[-LOG_CHARACTERS:].strip()}", next_step=f"look into {log}")
+    found, _, next_step = sentence.partition(". Next: ")
+    kinds = (UserError, OperatorError, UpstreamError)
+    return next((kind for kind in kinds if kind.exit_code == exit_code), OperatorError)(found, next_step=next_step)
 
 
 def live(url: str) -> bool:

@@ -1,4 +1,4 @@
-"""The public socket: bound once by the supervisor, shared by its gateway workers, so a restart of one refuses no connection."""
+"""Sockets bound once by the supervisor and handed to its children, so a restart of one refuses no connection and never loses its port."""
 
 import errno
 import socket

@@ -1,4 +1,4 @@
-"""The supervisor: binds the public socket, runs gateway workers and the control process, starts the dead again."""
+"""The supervisor: binds the sockets of both doors, runs gateway workers and the control process, starts the dead again."""
 
 import os
 import signal
@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from types import FrameType
 from typing import NamedTuple
@@ -22,6 +23,10 @@ DRAIN_SECONDS = 30.0
 """A gateway that is asked to end answers what it has accepted; longer requests are beyond every deadline."""
 
 
+Doors = tuple[socket.socket, socket.socket | None]
+"""The gateways' socket, and that of the control process if there is one."""
+
+
 class Layout(NamedTuple):
     """What is to run."""
 
@@ -32,31 +37,34 @@ class Layout(NamedTuple):
     """0: any free one."""
     workers: int = 1
     control_command: tuple[str, ...] | None = None
-    """None: no control process. Otherwise `python -m flyball control --project DIR`."""
-    control_url: str | None = None
+    """None: no control process. Otherwise `python -m flyball control --project DIR`; `--fd N`, its bound socket, is put behind."""
+    control_port: int = 0
+    """Of the loopback; 0: any free one."""
     gateway_arguments: tuple[str, ...] = ()
 
 
 def supervise(layout: Layout, say: Say, end: threading.Event | None = None) -> None:
-    """Run until SIGTERM, SIGINT or `end`. Raises Conflict when the project is up already, OperatorError when the port is taken."""
+    """Run until SIGTERM, SIGINT or `end`. Raises Conflict when the project is up already, OperatorError when a port is taken."""
     lock = run_file.hold(layout.state_dir)
     try:
         previous = run_file.read(layout.state_dir)
         if previous is not None and run_file.end_leftovers(previous):
             say("bad", "An earlier supervisor was killed; what it had left running was ended.")
-        with listen(layout.host, layout.port) as bound:
-            _Supervisor(layout, bound, say, end or threading.Event()).run()
+        with listen(layout.host, layout.port) as gateway, _control_socket(layout) as control:
+            _Supervisor(layout, (gateway, control), say, end or threading.Event()).run()
     finally:
         os.close(lock)
 
 
 class _Supervisor:
-    def __init__(self, layout: Layout, bound: socket.socket, say: Say, end: threading.Event) -> None:
+    def __init__(self, layout: Layout, doors: Doors, say: Say, end: threading.Event) -> None:
         self._layout = layout
         self._say = say
         self._end = end
-        self._url = url_of(bound)
-        self._children = [Child(recipe) for recipe in _recipes(layout, bound.fileno())]
+        gateway, control = doors
+        self._url = url_of(gateway)
+        self._control_url = url_of(control) if control is not None else None
+        self._children = [Child(recipe) for recipe in _recipes(layout, doors)]
 
     def run(self) -> None:
         restore = self._hear_signals()
@@ -93,7 +101,7 @@ class _Supervisor:
             pid=os.getpid(),
             started=me.started if me else 0.0,
             gateway_url=self._url,
-            control_url=self._layout.control_url,
+            control_url=self._control_url,
             children={name: found for name, found in members.items() if found is not None},
             failing=tuple(child.recipe.name for child in self._children if child.burning),
         )
@@ -128,8 +136,13 @@ class _Supervisor:
         return restore
 
 
-def _recipes(layout: Layout, descriptor: int) -> Sequence[Recipe]:
-    logs = layout.state_dir / "logs"
+def _control_socket(layout: Layout) -> AbstractContextManager[socket.socket | None]:
+    """Bound here like the gateways': who is started again finds its port its own, and a taken one is told before anything starts."""
+    return listen("127.0.0.1", layout.control_port) if layout.control_command is not None else nullcontext()
+
+
+def _recipes(layout: Layout, doors: Doors) -> Sequence[Recipe]:
+    logs, descriptor = layout.state_dir / "logs", doors[0].fileno()
     recipes = [
         Recipe(
             name=f"gateway-{worker}",
@@ -140,8 +153,10 @@ def _recipes(layout: Layout, descriptor: int) -> Sequence[Recipe]:
         )
         for worker in range(layout.workers)
     ]
-    if layout.control_command is not None:
-        recipes.append(Recipe("control", layout.control_command, logs / "control.log", directory=layout.project_dir))
+    if layout.control_command is not None and doors[1] is not None:
+        own = doors[1].fileno()
+        command = (*layout.control_command, "--fd", str(own))
+        recipes.append(Recipe("control", command, logs / "control.log", (own,), layout.project_dir))
     return recipes
 
 
