@@ -15,6 +15,7 @@ FlyballError
 │   ├── ArtifactDamaged      bytes that do not match their manifest
 │   ├── EngineBusy           another process holds the engine lock
 │   ├── Fenced               a newer controller has taken over: this one must stop writing
+│   ├── Outdated             flyball.yaml has changed since this process read it: it must start again
 │   └── StoreUnavailable     disk full, database locked too long, file unreadable
 └── UpstreamError            a system that Flyball calls failed; trying again may help         exit 4 · HTTP 502
     ├── SourceFailed         the data source
@@ -146,6 +147,10 @@ class EngineBusy(OperatorError):
 
 class Fenced(OperatorError):
     """A newer controller has taken over; this one must stop."""
+
+
+class Outdated(OperatorError):
+    """This process works by a flyball.yaml that is no more; its supervisor starts it again."""
 
 
 class StoreUnavailable(OperatorError):

@@ -29,6 +29,8 @@ class Model(NamedTuple):
     passes: bool = True
     """Its gates."""
     trains: bool = True
+    run: str = ""
+    """Data, code and parameters that it is made of; empty: of its own."""
 
 
 def truth(x: np.ndarray) -> np.ndarray:
@@ -61,7 +63,7 @@ def make_package(root: Path, name: str, model: Model) -> Path:
         table="shop", version=0, content_digest="c" * 64, schema_digest="d" * 64, rows=n, since=None, until=START
     )
     lineage = Lineage(
-        run_key=codec.digest([name, model.wrong]), mlflow_run="", git_commit=None, git_dirty=False, code_digest="a" * 64,
+        run_key=codec.digest([model.run or name, model.wrong]), mlflow_run="", git_commit=None, git_dirty=False, code_digest="a" * 64,
         environment_digest="b" * 64, snapshot=snapshot, parameters={"wrong": model.wrong}, seed=0,
     )  # fmt: skip
     bad = 0.0 if model.passes else 1.0

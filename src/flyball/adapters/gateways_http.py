@@ -132,7 +132,7 @@ class HttpGateways:
 
 
 def _silent(worker: str, pid: int, words: str) -> GatewayReport:
-    return GatewayReport(worker=worker, pid=pid, revision=None, digest=None, error=words)
+    return GatewayReport(worker=worker, pid=pid, revision=None, digest=None, error=words, answers=False)
 
 
 def _alive(pid: int) -> bool:

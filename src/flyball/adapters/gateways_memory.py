@@ -54,7 +54,7 @@ class MemoryGateways:
 
     def _report(self, worker: str, table: RoutingTable | None) -> GatewayReport:
         if worker in self.unreachable:
-            return GatewayReport(worker=worker, pid=0, revision=None, digest=None, error="it does not answer")
+            return GatewayReport(worker=worker, pid=0, revision=None, digest=None, error="it does not answer", answers=False)
         if table is None:
             return GatewayReport(worker=worker, pid=1, revision=None, digest=None)
         served = {

@@ -50,7 +50,7 @@ def _facts(report: StatusReport) -> list[tuple[str, draw.Cell]]:
     controller: draw.Cell = ("running", "green") if report.controller_alive else ("not running", "yellow")
     return [
         ("project", f"{report.project}, model {report.model}"), ("now", draw.when(report.at)), ("champion", champion), ("release", release),
-        ("controller", controller), ("capture lost", lost), ("ledger", f"{report.ledger_seq} entries, head {report.ledger_hash[:12]}"),
+        ("controller", controller), *_trouble(report), ("capture lost", lost), ("ledger", f"{report.ledger_seq} entries, head {report.ledger_hash[:12]}"),
     ]  # fmt: skip
 
 
@@ -102,3 +102,7 @@ def version_rows(rows: tuple[VersionRow, ...], plain: bool) -> "RenderableType":
 def _code(row: VersionRow) -> str:
     commit = "no git" if row.git_commit is None else row.git_commit[:8]
     return f"{commit} + changes" if row.git_dirty else commit
+
+
+def _trouble(report: StatusReport) -> list[tuple[str, draw.Cell]]:
+    return [("trouble", (report.trouble, "bold red"))] if report.trouble else []

@@ -1,5 +1,6 @@
 """Orders from people: written to the ledger by any door, carried out once by the controller."""
 
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -7,7 +8,7 @@ import msgspec
 from flyball.control import decisions, jobs
 from flyball.control.releases import Releases
 from flyball.control.world import World, draft, put
-from flyball.errors import Conflict, Denied, NotFound
+from flyball.errors import Conflict, Denied, Fenced, FlyballError, NotFound, StoreUnavailable
 from flyball.records import codec
 from flyball.records.decisions import Approval
 from flyball.records.events import Draft, unseal
@@ -25,6 +26,9 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     """`open`, `done`, `refused`."""
     words: str = ""
     subject: str = ""
+    ordered_at: datetime | None = None
+    spec_digest: str = ""
+    """Of flyball.yaml as the one who orders has read it."""
 
 
 def order(world: World, kind: str, actor: str, reason: str) -> Command:
@@ -32,7 +36,9 @@ def order(world: World, kind: str, actor: str, reason: str) -> Command:
     while True:
         now = world.now()
         number, counter = world.number("command")
-        command = Command(id=f"c-{number:04d}", kind=kind, actor=actor, reason=reason)
+        command = Command(
+            id=f"c-{number:04d}", kind=kind, actor=actor, reason=reason, ordered_at=now, spec_digest=world.spec_digest
+        )  # fmt: skip
         made = Draft(
             at=now, kind="command.ordered", subject=f"command:{command.id}", actor=actor, payload={"kind": kind, "reason": reason},
             puts=(counter, put("command", command.id, command)), key=f"command:{command.id}",
@@ -47,7 +53,17 @@ def open_commands(world: World) -> tuple[Command, ...]:
 
 
 def carry_out(world: World, releases: Releases, command: Command) -> Command:
-    """Do it, once; the answer is in the command's state."""
+    """Do it, once; the answer is in the command's state. What cannot be done is refused with its reason: it must not keep the others waiting,
+    nor be done by itself when nobody expects it any more."""
+    try:
+        return _carry_out(world, releases, command)
+    except (Fenced, StoreUnavailable):
+        raise  # not the order's fault: it is tried again
+    except FlyballError as error:
+        return _settle(world, command, "refused", error.message)
+
+
+def _carry_out(world: World, releases: Releases, command: Command) -> Command:
     if command.kind == "roll_back":
         moved = releases.roll_back(
             command.reason or f"ordered by {command.actor}", command.actor, key=f"command:{command.id}:done"

@@ -1,6 +1,8 @@
 """The tick: observe, plan, permit, act, verify, record. Level-triggered: whatever a dead controller left is seen and gone on with."""
 
 from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
 
 from flyball.control import commands, jobs, traffic
 from flyball.control.aliases import Aliases
@@ -11,13 +13,17 @@ from flyball.control.traffic import SwitchReading
 from flyball.control.units import UnitShelf
 from flyball.control.windows import Signalled, Windows
 from flyball.control.world import World
-from flyball.errors import Fenced, FlyballError
+from flyball.errors import Fenced, FlyballError, Outdated
 from flyball.records.jobs import FINISHED, Job, JobStatus
 from flyball.records.release import ReleaseState
 from flyball.records.unit import Unit
 
 MOVES_PER_TICK = 6
 """A release may pass several phases in one tick (proposed, full, watching); more would be a loop that does not end."""
+
+
+UNATTENDED = timedelta(minutes=2)
+"""Longest stretch without a look at the traffic: registering a version or a slow disk takes seconds; beyond this nobody watches a canary."""
 
 
 class Engine:
@@ -32,11 +38,17 @@ class Engine:
         self.remedies = Remedies(world, self.releases)
         self.aliases = Aliases(world)
         self._signalled: Signalled | None = None
+        self._started = world.now()
+        self._supervised = self._started
         self.switch = SwitchReading("none", (), "not looked yet")
 
     def start(self, owner: str) -> None:
         """Take over; nothing is resumed from memory, the next tick reads what is there."""
         self.world.take_over(owner)
+
+    def supervises(self) -> bool:
+        """Whether traffic was looked after lately; if not, the lease is not renewed and gateways take canaries to 0."""
+        return self.world.now() - self._supervised < UNATTENDED
 
     def tick(self) -> None:
         """One turn of the loop. A stage that fails does not keep the others from theirs: a registry that is away must not hold up a rollback.
@@ -48,7 +60,8 @@ class Engine:
         self._try(self._work_on_jobs, trouble)
         self._try(self._carry_out_orders, trouble)
         self._try(self._propose_what_was_registered, trouble)
-        self._try(self._reconcile_traffic, trouble)
+        if self._try(self._reconcile_traffic, trouble):
+            self._supervised = self.world.now()
         if whole:  # a window is closed once: never on the part of its records that could be read
             self._try(self._close_windows, trouble)
         self._try(self._apply_remedies, trouble)
@@ -59,7 +72,7 @@ class Engine:
     def _try(self, stage: Callable[[], object], trouble: list[FlyballError]) -> bool:
         try:
             stage()
-        except Fenced:
+        except (Fenced, Outdated):
             raise
         except FlyballError as error:
             trouble.append(error)
@@ -67,11 +80,17 @@ class Engine:
         return True
 
     def _work_on_jobs(self) -> None:
+        trouble: list[FlyballError] = []
         for job in jobs.active(self.world):
-            jobs.advance(self.world, self.shelf, job)
+            self._try(partial(jobs.advance, self.world, self.shelf, job), trouble)
+        if trouble:
+            raise trouble[0]
 
     def _carry_out_orders(self) -> None:
         for command in commands.open_commands(self.world):
+            newer = command.ordered_at is not None and command.ordered_at > self._started
+            if newer and command.spec_digest != self.world.spec_digest:
+                raise Outdated(f"{command.id} was ordered under another flyball.yaml than this process has read")
             commands.carry_out(self.world, self.releases, command)
 
     def _close_windows(self) -> None:

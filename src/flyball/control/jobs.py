@@ -29,7 +29,7 @@ def request(world: World, cause: str, *, overrides: dict[str, Any] | None = None
     number, counter = world.number("job")
     job = Job(
         id=f"j-{number:04d}", model=world.model, status=JobStatus.REQUESTED,
-        requested_at=now, as_of=now, cause=cause, overrides=overrides or {},
+        requested_at=now, as_of=now, cause=cause, overrides=overrides or {}, spec_digest=world.spec_digest,
     )  # fmt: skip
     event = world.record(
         draft(now, "job.requested", f"job:{job.id}", codec.plain(job), (counter, put("job", job.id, job)), key=key)
@@ -47,7 +47,11 @@ def advance(world: World, shelf: UnitShelf, job: Job) -> Job:
     if job.status in (JobStatus.REQUESTED, JobStatus.RUNNING):
         return _observe_or_launch(world, shelf, job)
     if job.status is JobStatus.GATING:
-        return _register(world, shelf, job, _results(world, job))
+        report = world.ports.executor.observe(job.id)
+        if report.state == "done":
+            return _register(world, shelf, job, report)
+        # Somebody cleaned the job's directory away: the steps are made again, from the cache if it is there.
+        return _observe_or_launch(world, shelf, job)
     return job
 
 
@@ -150,8 +154,10 @@ def package_of(report: JobReport) -> Path:
     return Path(next(result.values["package"] for result in reversed(report.results) if result.step == "package"))
 
 
-def _results(world: World, job: Job) -> JobReport:
-    return world.ports.executor.observe(job.id)
+def supersede(world: World, job: Job) -> Job:
+    """End a job that was asked for under another flyball.yaml: its result would be of a file that is no more."""
+    world.ports.executor.cancel(job.id)
+    return _finish(world, job, JobStatus.FAILED, "job.failed", error="flyball.yaml has changed since: a new run takes its place")
 
 
 def _finish(world: World, job: Job, status: JobStatus, kind: str, *, error: str) -> Job:

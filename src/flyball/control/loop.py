@@ -1,45 +1,71 @@
 """Ticks without end: what goes wrong in one is recorded, and the next one looks at the world anew."""
 
 from collections.abc import Callable
+from datetime import datetime
+
+import msgspec
 
 from flyball.control.engine import Engine
-from flyball.control.world import draft
-from flyball.errors import Fenced, FlyballError
+from flyball.control.world import draft, put
+from flyball.errors import Fenced, FlyballError, Outdated
+from flyball.records.events import Put
 
-SLOWEST_SECONDS = 60.0
-"""After failures in a row ticks come slower, up to this: a broken disk is not mended by asking it often."""
+SLOWEST_SECONDS = 10.0
+"""After failures in a row ticks come slower, up to this: a broken disk is not mended by asking it often, but a canary must not wait either."""
+
+
+class Trouble(msgspec.Struct, frozen=True, kw_only=True):
+    """What keeps ticks from being whole, while it does."""
+
+    words: str
+    since: datetime
 
 
 def keep_ticking(engine: Engine, tick_seconds: float, wait: Callable[[float], bool]) -> None:
-    """Until `wait(seconds)` answers True. Raises Fenced when a newer controller has taken over."""
+    """Until `wait(seconds)` answers True, or flyball.yaml has changed. Raises Fenced when a newer controller has taken over."""
     failures = 0
     while True:
-        words = tick_once(engine)
+        try:
+            words = tick_once(engine)
+        except Outdated as error:
+            engine.world.say("plain", f"{error.message} This process ends and is started again.")
+            return
         failures = failures + 1 if words else 0
         if wait(min(tick_seconds * 2**failures, SLOWEST_SECONDS) if failures else tick_seconds):
             return
 
 
 def tick_once(engine: Engine) -> str:
-    """One tick; empty, or what went wrong in words. Raises Fenced."""
+    """One tick; empty, or what went wrong in words. Raises Fenced, Outdated."""
     try:
         engine.tick()
-    except Fenced:
+        words = ""
+    except (Fenced, Outdated):
         raise
     except FlyballError as error:
-        return _failed(engine, error.message)
+        words = error.message
     except Exception as error:  # noqa: BLE001 - the top of a tick: becomes a recorded event, and serving goes on
-        return _failed(engine, f"{type(error).__name__}: {error}")
-    return ""
+        words = f"{type(error).__name__}: {error}"
+    _note(engine, words)
+    return words
 
 
-def _failed(engine: Engine, words: str) -> str:
+def _note(engine: Engine, words: str) -> None:
+    """Once for as long as it lasts: `flyball status` shows it, and the ledger does not fill with the same sentence."""
     world = engine.world
-    world.say("bad", f"A tick failed: {words}")
     try:
-        world.record(draft(world.now(), "tick.failed", f"model:{world.model}", {"words": words}))
+        standing = world.get("trouble", world.model, Trouble)
+        if (standing.words if standing else "") == words:
+            return
+        now, subject, payload = world.now(), f"model:{world.model}", {"words": words}
+        if words:
+            world.record(
+                draft(now, "tick.failed", subject, payload, (put("trouble", world.model, Trouble(words=words, since=now)),))
+            )
+        else:
+            world.record(draft(now, "tick.recovered", subject, payload, (Put("trouble", world.model, None),)))
     except Fenced:
         raise
     except FlyballError as error:
-        world.say("bad", f"…and could not be recorded: {error.message}")
-    return words
+        world.say("bad", f"A tick's trouble could not be recorded: {error.message}")
+    world.say("bad" if words else "good", f"A tick failed: {words}" if words else "Ticks are whole again.")

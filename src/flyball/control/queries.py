@@ -1,6 +1,7 @@
 """What a person asks: how is it now, which versions are there, what was decided and why. Reads only."""
 
 from flyball.control import decisions, jobs, traffic
+from flyball.control.loop import Trouble
 from flyball.control.reports import DecisionRow, Explanation, GatewayRow, StatusReport, VersionRow
 from flyball.control.world import World
 from flyball.errors import NotFound
@@ -41,6 +42,7 @@ def status(world: World, *, controller_alive: bool) -> StatusReport:
         ledger_seq=head.seq,
         ledger_hash=head.hash,
         capture_lost=world.ports.capture.lost(),
+        trouble=standing.words if (standing := world.get("trouble", world.model, Trouble)) else "",
     )
 
 

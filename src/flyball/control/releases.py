@@ -95,14 +95,15 @@ class Releases:
         if key is not None and (done := self.moved_by(key)) is not None:
             return done
         active, champion = self.active(), self.champion()
-        if active is not None and (active.champion is not None or active.phase is Phase.PROPOSED):
+        # A first release that was never seen at the gateways goes back to nobody; once it is champion there must be an earlier one.
+        if active is not None and (active.champion is not None or champion is None):
             # Also where it goes back already: the order is noted, so that it is not taken for a new one once this release has ended.
             return self._apply(
                 active, Action(kind="roll_back", subject=f"release:{active.id}", arguments={"reason": reason}), (), reason, key
             )
         if champion is None:
             return None
-        earlier = [unit for unit in champion.verified if unit != champion.unit]
+        earlier = [unit for unit in champion.verified if unit != champion.unit and self._shelf.holds(unit)]
         if not earlier:
             return None
         number, counter = self._world.number("release")
@@ -184,7 +185,7 @@ class Releases:
         if switch.state != "pending":
             self._unverified_looks = 0
             return
-        self._unverified_looks += any(report.revision is not None for report in switch.behind)
+        self._unverified_looks += any(report.answers for report in switch.behind)
         if self._unverified_looks == STUCK_LOOKS:
             self._escalate(release, switch.words)
 

@@ -86,6 +86,8 @@ class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
     ledger_hash: str
     capture_lost: int
     """Records that gateways could not hand over (exact)."""
+    trouble: str = ""
+    """What keeps the controller's ticks from being whole; empty: nothing."""
 
 
 class VersionRow(msgspec.Struct, frozen=True, kw_only=True):

@@ -40,6 +40,9 @@ def run_here(engine: Engine, actor: str, pause: Pause) -> RunReport:
     """This process controls the project. An unfinished job of an earlier, killed call is gone on with, not started again."""
     world = engine.world
     unfinished = [job for job in jobs.active(world) if job.cause == actor]
+    for job in [job for job in unfinished if job.spec_digest != world.spec_digest]:
+        unfinished.remove(job)
+        jobs.supersede(world, job)
     job = unfinished[0] if unfinished else jobs.request(world, actor)
     follower = Follower(world)
     if unfinished:

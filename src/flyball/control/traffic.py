@@ -49,7 +49,7 @@ class SwitchReading(msgspec.Struct, frozen=True):
     reports: tuple[GatewayReport, ...]
     words: str
     behind: tuple[GatewayReport, ...] = ()
-    """Workers that do not serve the wanted table; `revision=None`: that do not answer."""
+    """Workers that do not serve the wanted table; `answers=False`: not heard."""
 
 
 def serves(report: GatewayReport, table: RoutingTable) -> bool:

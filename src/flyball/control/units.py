@@ -1,7 +1,7 @@
 """Units and the bytes behind them: from a unit's id to what a gateway can serve."""
 
 from flyball.control.world import World
-from flyball.errors import NotFound
+from flyball.errors import ArtifactDamaged, NotFound
 from flyball.records.routing import ServedUnit
 from flyball.records.unit import Unit, Version
 
@@ -27,6 +27,15 @@ class UnitShelf:
         if version is None:
             raise NotFound(f"version {unit.version} of {unit.model} is not registered")
         return version
+
+    def holds(self, unit_id: str) -> bool:
+        """Whether its bytes are there and whole now, whatever was remembered: a rollback must not end at a unit that no gateway can load."""
+        try:
+            unit = self.unit(unit_id)
+            self._world.ports.registry.fetch(unit.model, unit.version)
+        except (ArtifactDamaged, NotFound):
+            return False
+        return True
 
     def served(self, unit_id: str) -> ServedUnit:
         """The unit with its package on this machine, its bytes checked. Raises ArtifactDamaged."""

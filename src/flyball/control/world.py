@@ -54,6 +54,8 @@ class World:
         self.place = place
         self.ports = ports
         self.say = say
+        self.spec_digest = codec.digest(spec.model_dump(mode="json", by_alias=True))
+        """Of flyball.yaml as this process has read it."""
         self.epoch: int | None = None
         """None: this process has not taken over and only reads."""
 

@@ -35,6 +35,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     """Decision id, or `user:NAME`."""
     overrides: dict[str, Any] = {}
     """What differs from flyball.yaml: `history`, `parameters`."""
+    spec_digest: str = ""
+    """Of flyball.yaml as it was when the job was asked for."""
     attempt: int = 0
     """Children launched so far."""
     version: int | None = None

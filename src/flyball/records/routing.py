@@ -60,6 +60,8 @@ class GatewayReport(msgspec.Struct, frozen=True, kw_only=True):
     canary_suspended: bool = False
     """True: the dead-man rule has taken canaries to 0 because the controller's lease is stale."""
     error: str = ""
+    answers: bool = True
+    """False: it was not heard at all; True with an error: it says itself what is wrong."""
     capture_lost: int = 0
     """Records that this worker could not hand over to the kernel since it started (exact)."""
 

@@ -1,0 +1,168 @@
+"""Orders, damage and changed files: what is asked for is done or refused, and nothing keeps the rest waiting."""
+
+import shutil
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from engine_models import Model
+from engine_world import AT_ONCE, DAY, RELEASE, Project, spec_of
+
+from flyball.control import commands, queries
+from flyball.control.loop import Trouble, tick_once
+from flyball.control.releases import STUCK_LOOKS
+from flyball.errors import Outdated, TrackingFailed
+from flyball.records.jobs import Job
+from flyball.records.release import Phase
+from flyball.records.unit import Unit
+from flyball.spec import ProjectSpec
+
+
+def package_of(project: Project, unit_id: str) -> Path:
+    unit = project.door.get("unit", unit_id, Unit)
+    assert unit is not None
+    return project.registry.fetch(unit.model, unit.version)
+
+
+def change_file(project: Project, spec: ProjectSpec) -> None:
+    """flyball.yaml is edited: the next door and the next process read it."""
+    project.spec = spec
+    fresh = project.new_engine()
+    project.door.spec, project.door.spec_digest = spec, fresh.world.spec_digest
+    project.engine = fresh
+
+
+def test_a_version_under_new_policies_is_released_with_those_and_no_older_ones(tmp_path: Path) -> None:
+    project = Project(tmp_path, spec_of(AT_ONCE))
+    project.version(Model(run="the same"))
+    project.live(2 * DAY, until=lambda: project.release().phase is Phase.SETTLED)
+    for number, windows in enumerate((91, 92, 93, 94), start=2):
+        project.workshop.plans[f"j-{number:04d}"] = Model(run="the same")
+        change_file(project, spec_of(AT_ONCE, monitor={"min_rows": 20, "false_alarms": {"windows": windows}}))
+        commands.order(project.door, "run", "user:me", "")
+        project.tick()
+        job = project.door.get("job", f"j-{number:04d}", Job)
+        assert job is not None
+        assert project.release().challenger == job.unit
+        project.live(2 * DAY, until=lambda: project.release().phase is Phase.SETTLED)
+    assert len(project.door.all("unit", Unit)) == 5
+    assert [row.role for row in queries.versions(project.door)] == ["champion"]  # one version, five units
+    project.holds()
+
+
+def test_a_damaged_first_version_is_given_up_and_a_good_second_one_is_served(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    project.gateways.on_publish = lambda table: project.gateways.wrong_bytes.update(
+        route.champion.unit.id for route in table.routes if route.champion.unit.version == 1
+    )
+    project.version()
+    for _ in range(STUCK_LOOKS + 2):
+        project.engine.tick()
+    assert project.champion() is None
+    assert project.release().phase is Phase.ROLLED_BACK
+    second = project.version()
+    project.live(DAY)
+    assert project.answering() == second
+
+
+def test_a_first_version_that_no_gateway_serves_can_be_taken_back_by_a_person(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    project.gateways.unreachable.add("0")
+    project.version()
+    assert project.release().phase is Phase.FULL
+    assert project.roll_back().status == "done"
+    project.gateways.unreachable.clear()
+    project.gateways.restart("0")
+    project.tick()
+    assert project.release().phase is Phase.ROLLED_BACK
+    assert project.mentioned() == set()
+
+
+def test_a_rollback_goes_past_a_unit_whose_bytes_are_gone(tmp_path: Path) -> None:
+    project = Project(tmp_path, spec_of(AT_ONCE))
+    units = []
+    for _ in range(3):
+        units.append(project.version())
+        project.live(2 * DAY, until=lambda: project.release().phase is Phase.SETTLED)
+    shutil.rmtree(package_of(project, units[1]) / "model")
+    assert project.roll_back().status == "done"
+    assert project.answering() == units[0]
+
+
+def test_an_order_that_cannot_be_done_is_refused_and_the_next_one_is_not_kept_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = Project(tmp_path)
+    project.first_champion()
+
+    def away(*_arguments: object, **_more: object) -> None:
+        raise TrackingFailed("the registry is away")
+
+    first = commands.order(project.door, "roll_back", "user:me", "")
+    second = commands.order(project.door, "run", "user:me", "")
+    monkeypatch.setattr(project.engine.releases, "roll_back", away)
+    project.tick()
+    settled = [project.door.get("command", order.id, commands.Command) for order in (first, second)]
+    assert [order.status for order in settled if order] == ["refused", "done"]
+    assert "the registry is away" in (settled[0].words if settled[0] else "")
+
+
+def test_who_does_not_look_after_traffic_says_so_and_lets_the_lease_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    project = Project(tmp_path)
+    project.first_champion()
+    assert project.engine.supervises()
+
+    def away() -> None:
+        raise TrackingFailed("no gateway can be asked")
+
+    monkeypatch.setattr(project.engine.releases, "active", away)
+    for _ in range(4):
+        project.clock.sleep(timedelta(minutes=1))
+        assert tick_once(project.engine) == "no gateway can be asked."
+    assert not project.engine.supervises()
+    assert len(project.ledger.events(kinds=("tick.failed",))) == 1
+    assert queries.status(project.door, controller_alive=True).trouble == "no gateway can be asked."
+    monkeypatch.undo()
+    assert tick_once(project.engine) == ""
+    assert project.engine.supervises()
+    assert project.door.get("trouble", "shop", Trouble) is None
+
+
+def test_a_run_ordered_under_a_changed_file_waits_for_a_controller_that_has_read_it(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    project.first_champion()
+    project.clock.sleep(timedelta(minutes=1))
+    changed = spec_of({**RELEASE, "watch": "3d"})
+    project.door.spec_digest = Project(tmp_path / "other", changed).door.spec_digest
+    order = commands.order(project.door, "run", "user:me", "")
+    with pytest.raises(Outdated):
+        project.engine.tick()
+    project.spec = changed
+    project.restart()
+    project.tick()
+    done = project.door.get("command", order.id, commands.Command)
+    assert done is not None
+    assert done.status == "done"
+
+
+def test_a_file_that_changed_back_does_not_keep_the_controller_starting(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    project.first_champion()
+    project.door.spec_digest = "of a file that is no more"
+    order = commands.order(project.door, "run", "user:me", "")
+    project.clock.sleep(timedelta(seconds=1))
+    project.restart()
+    project.tick()
+    done = project.door.get("command", order.id, commands.Command)
+    assert done is not None
+    assert done.status == "done"
+
+
+def test_without_a_shadow_no_label_never_makes_a_champion(tmp_path: Path) -> None:
+    project = Project(tmp_path, spec_of({**RELEASE, "shadow": None}))
+    first = project.first_champion()
+    project.unlabelled = True
+    project.version()
+    project.live(10 * DAY)
+    assert project.release().phase is Phase.ROLLED_BACK
+    assert project.answering() == first
