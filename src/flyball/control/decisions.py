@@ -9,10 +9,13 @@ import msgspec
 import flyball.autopilot.decide as autopilot
 import flyball.gates.decide as gates
 import flyball.release.decide as release
+from flyball import __version__
 from flyball.control.world import World, draft, put
 from flyball.records import codec
 from flyball.records.decisions import Action, Approval, Decision, Plan
 from flyball.records.events import Draft, Put
+
+MADE_BY = f"flyball {__version__}"
 
 
 class Room(NamedTuple):
@@ -49,7 +52,7 @@ def prepare(
     situation, policy, now = inputs
     number, counter = world.number("decision")
     decision = Decision(
-        id=f"d-{number:06d}", room=room, now=now, policy=codec.plain(policy), situation=codec.plain(situation), plan=plan
+        id=f"d-{number:06d}", room=room, now=now, policy=codec.plain(policy), situation=codec.plain(situation), plan=plan, made_by=MADE_BY
     )  # fmt: skip
     return Recorded(
         decision, draft(now, "decision.made", f"decision:{decision.id}", codec.plain(decision), (counter, *puts), actor=room)

@@ -144,11 +144,15 @@ def explain(world: World, decision_id: str) -> Explanation:
     decision = decisions.find(world, decision_id)
     if decision is None:
         raise NotFound(f"there is no decision {decision_id}", next_step="flyball decisions lists them")
+    equal = decisions.replays_equal(decision)
     return Explanation(
         decision=decision,
         verdicts=decision.plan.verdicts,
         rationale=decision.plan.rationale,
-        replayed_equal=decisions.replays_equal(decision),
+        replayed_equal=equal,
+        replay_note=""
+        if equal or decision.made_by == decisions.MADE_BY
+        else f"made by {decision.made_by}, replayed by {decisions.MADE_BY}",
         approval=world.get("approval", decision_id, Approval),
         afterwards=_afterwards(world, decision),
     )

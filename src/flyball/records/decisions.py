@@ -44,6 +44,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     policy: dict[str, Any]
     situation: dict[str, Any]
     plan: Plan
+    made_by: str = ""
+    """Release of Flyball whose rules made it: those give the same bytes again; a later one may say the same in other words."""
 
 
 class Approval(msgspec.Struct, frozen=True, kw_only=True):
