@@ -1,17 +1,23 @@
 """A file that is replaced as a whole, or not at all, also through a power cut."""
 
 import os
+import stat
 from pathlib import Path
 
 from flyball.errors import StoreUnavailable
 
+PRIVATE_UMASK = 0o077
+"""Of every process that writes state: predictions, labels and snapshots are people's data."""
 
-def replace_file(path: Path, data: bytes) -> None:
-    """Write beside, fsync, rename, fsync the directory. Raises StoreUnavailable; the old file then still stands."""
+
+def replace_file(path: Path, data: bytes, mode: int | None = None) -> None:
+    """Write beside, fsync, rename, fsync the directory. Raises StoreUnavailable; the old file then still stands. `mode` None: by the umask."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.new")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as file:
+            if mode is not None:
+                os.fchmod(file.fileno(), mode)
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -24,3 +30,11 @@ def replace_file(path: Path, data: bytes) -> None:
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise StoreUnavailable(f"{path}: {error.strerror or error}", next_step="mend the disk, then try again") from error
+
+
+def project_mode(project_dir: Path) -> int | None:
+    """The mode for a file that belongs to the project and not to its state: who may read flyball.yaml may read it, too. None: there is no flyball.yaml."""
+    try:
+        return stat.S_IMODE((project_dir / "flyball.yaml").stat().st_mode) & 0o666
+    except OSError:
+        return None

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from flyball.adapters.durable import replace_file
+from flyball.adapters.durable import PRIVATE_UMASK, replace_file
 from flyball.adapters.estimators import Scores
 from flyball.adapters.model_input import frame_of_mappings
 from flyball.adapters.packages import LocalPackages
@@ -79,7 +79,7 @@ class ChildScorer:
         self._directory.mkdir(parents=True, exist_ok=True)
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [*COMMAND, str(self._directory)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, umask=0o077
+                [*COMMAND, str(self._directory)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, umask=PRIVATE_UMASK
             )
         return self._process
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import msgspec
 import polars as pl
 
-from flyball.adapters.durable import replace_file
+from flyball.adapters.durable import project_mode, replace_file
 from flyball.errors import DataError
 from flyball.pipelines.labels import class_name
 from flyball.records.signature import Column, ColumnType
@@ -187,6 +187,7 @@ def _write(path: Path, schema: Schema) -> None:
         (
             _HEADER + yaml.safe_dump({"features": plain}, sort_keys=False, allow_unicode=True, default_flow_style=None, width=160)
         ).encode(),
+        project_mode(path.parent),
     )
 
 

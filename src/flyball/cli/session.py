@@ -69,6 +69,7 @@ def open_project(directory: Path) -> Workspace:
     """The real one."""
     from flyball import wiring
 
+    wiring.private_process()
     return wiring.open_workspace(directory)
 
 

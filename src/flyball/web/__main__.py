@@ -10,6 +10,7 @@ from flyball.web.app import app
 
 def main(directory: str, descriptor: int | None) -> int:
     """Exit code: that of the error, which stands in the supervisor's log as a sentence."""
+    wiring.private_process()
     try:
         workspace = wiring.open_workspace(Path(directory))
         workspace.control(app(workspace), descriptor)

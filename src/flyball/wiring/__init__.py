@@ -1,5 +1,6 @@
 """The only place that joins ports to adapters and reads the environment."""
 
 from flyball.wiring.workspace import Workspace, open_workspace
+from flyball.wiring.worlds import private_process
 
-__all__ = ["Workspace", "open_workspace"]
+__all__ = ["Workspace", "open_workspace", "private_process"]

@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from flyball.adapters.clock import SimulatedClock
+from flyball.adapters.durable import project_mode
 from flyball.adapters.engine_lock import EngineLock
 from flyball.adapters.heartbeat import Heartbeat
 from flyball.adapters.report_page import write_reports
@@ -44,6 +45,7 @@ def replay(home: Home, plan: ReplaySpec, say: Say, output: Path) -> ReplayReport
     """Live it, from an empty state: a replay that was killed is begun anew, and gives the same."""
     began = time.monotonic()
     replayed = home._replace(state_dir=home.state_dir / "replay", spec=one_worker(home))
+    home.keep_private()
     lock = EngineLock(home.state_dir / "replays")
     lock.acquire()
     try:
@@ -52,7 +54,7 @@ def replay(home: Home, plan: ReplaySpec, say: Say, output: Path) -> ReplayReport
         lived = _live(replayed, plan, say)
         with ChildScorer(replayed.state_dir / "alone") as scorer:
             report = report_of(lived._replace(wall_seconds=time.monotonic() - began), plan, scorer)
-        for path in write_reports(report, output):
+        for path in write_reports(report, output, project_mode(home.project_dir)):
             say("good", f"Written: {path}")
         return report
     finally:

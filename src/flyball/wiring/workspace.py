@@ -185,6 +185,7 @@ class Workspace:
         if owner != CONTROL and self._is_supervised():
             yield None  # a control process that was killed is on its way: taking its place would keep it out, and the ticks with it
             return
+        self._home.keep_private()
         lock = EngineLock(self._home.state_dir)
         try:
             lock.acquire()

@@ -1,10 +1,12 @@
 """Worlds: a project's ports joined to this machine's adapters."""
 
 import os
+import stat
 from pathlib import Path
 from typing import NamedTuple
 
 from flyball.adapters.capture_files import CaptureFiles
+from flyball.adapters.durable import PRIVATE_UMASK
 from flyball.adapters.entropy import fresh_token
 from flyball.adapters.executor import ProcessExecutor
 from flyball.adapters.gateways_http import HttpGateways
@@ -16,7 +18,7 @@ from flyball.adapters.registry_mlflow import MlflowRegistry
 from flyball.adapters.token import owner_token
 from flyball.control.ports import Clock, Say
 from flyball.control.world import Place, Ports, World
-from flyball.errors import DataError
+from flyball.errors import DataError, StoreUnavailable
 from flyball.spec import ProjectSpec
 
 
@@ -29,9 +31,26 @@ class Home(NamedTuple):
     clock: Clock
     """Of the machine: children's time limits are real even when the world's time is simulated."""
 
+    def keep_private(self) -> None:
+        """The state directory for this account alone, also one that an earlier Flyball left open. Raises StoreUnavailable."""
+        try:
+            self.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if stat.S_IMODE(self.state_dir.stat().st_mode) & PRIVATE_UMASK:
+                self.state_dir.chmod(0o700)
+        except OSError as error:
+            raise StoreUnavailable(
+                f"{self.state_dir}: {error.strerror or error}", next_step="let this account own that directory"
+            ) from error
+
     def token(self) -> str:
         """The owner's token, made at the first call."""
+        self.keep_private()
         return owner_token(self.state_dir, fresh_token)
+
+
+def private_process() -> None:
+    """For processes that write state: what they make is for this account alone."""
+    os.umask(PRIVATE_UMASK)
 
 
 def quiet_libraries() -> None:

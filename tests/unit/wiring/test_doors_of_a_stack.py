@@ -50,3 +50,27 @@ def test_a_taken_control_port_is_told_at_once_in_one_sentence(project: Project) 
     assert done.stderr.count("✗") == 1
     assert done.stderr.startswith(f"✗ port {project.control_port} of 127.0.0.1 is taken by process {os.getpid()} (")
     assert not (project.state / "run" / "supervisor.json").exists()
+
+
+def open_to_others(directory: Path) -> list[str]:
+    """What others could read or change, if they could come that far."""
+    return [
+        f"{path.stat().st_mode & 0o777:04o} {path}"
+        for path in (directory, *directory.rglob("*"))
+        if path.lstat().st_mode & 0o077 and not path.is_symlink()
+    ]
+
+
+def test_nobody_else_reads_the_state_and_the_projects_own_files_stay_as_the_user_has_them(project: Project) -> None:
+    project.state.mkdir(mode=0o755)  # as an earlier Flyball left it
+    assert project("run").returncode == 0
+    assert project("up", "--detach").returncode == 0
+    assert open_to_others(project.state) == []
+    assert len(list(project.state.rglob("*"))) > 60
+    mine = [
+        path
+        for path in project.directory.rglob("*")
+        if path.is_file() and project.state not in path.parents and "__pycache__" not in path.parts
+    ]
+    assert {path.name: f"{path.stat().st_mode & 0o777:04o}" for path in mine} == dict.fromkeys(
+        ["flyball.yaml", "pipeline.py", "README.md", ".gitignore", "orders.csv", "schema.yaml"], "0644")  # fmt: skip

@@ -54,8 +54,12 @@ def test_a_code_format_is_replayed_beside_its_first_version(tmp_path: Path) -> N
     (tmp_path / "pipeline.py").write_text(PIPELINE)
     (tmp_path / "flyball.yaml").write_text(SPEC)
     command = [sys.executable, "-m", "flyball", "replay", "--json", "--project", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, umask=0o022)
     assert done.returncode == 0, done.stderr
+    for mine in ("report.json", "report.html", "schema.yaml"):
+        assert (tmp_path / mine).stat().st_mode & 0o777 == (tmp_path / "flyball.yaml").stat().st_mode & 0o777
+    state = tmp_path / ".flyball"
+    assert not [path for path in (state, *state.rglob("*")) if path.lstat().st_mode & 0o077]
     report = json.loads((tmp_path / "report.json").read_bytes())
     assert report["failed_requests"] == 0
     assert report["labels_joined"] > 10

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psutil
 
+from flyball.adapters.durable import PRIVATE_UMASK
 from flyball.adapters.executor.directory import JobDirectory
 from flyball.adapters.executor.files import Child, JobFiles
 from flyball.control.ports import JobReport, StepRequest
@@ -106,6 +107,7 @@ class ProcessExecutor:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                umask=PRIVATE_UMASK,
                 pass_fds=(lock,),
             )
         process.returncode = 0  # detached: it may outlive this object, and `_reap` waits for it

@@ -10,9 +10,9 @@ from flyball.records import codec
 __all__ = ["render", "write_reports"]
 
 
-def write_reports(report: ReplayReport, directory: Path) -> tuple[Path, Path]:
-    """`report.html` and `report.json`, each whole or not at all."""
+def write_reports(report: ReplayReport, directory: Path, mode: int | None = None) -> tuple[Path, Path]:
+    """`report.html` and `report.json`, each whole or not at all. `mode` None: by the umask."""
     page, figures = directory / "report.html", directory / "report.json"
-    replace_file(figures, codec.encode(report))
-    replace_file(page, render(report).encode("utf-8"))
+    replace_file(figures, codec.encode(report), mode)
+    replace_file(page, render(report).encode("utf-8"), mode)
     return page, figures

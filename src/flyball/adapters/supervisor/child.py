@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 import psutil
 
+from flyball.adapters.durable import PRIVATE_UMASK
+
 FIRST_WAIT_SECONDS = 0.1
 LONGEST_WAIT_SECONDS = 2.0
 """What the budget below allows on average: longer waits would only make an outage of what was killed from outside (measured: 13 s instead of 4)."""
@@ -63,6 +65,7 @@ class Child:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 pass_fds=self.recipe.descriptors,
+                umask=PRIVATE_UMASK,
                 start_new_session=True,  # a Ctrl-C goes to the supervisor alone, which ends its children in order
             )
         self._started = now

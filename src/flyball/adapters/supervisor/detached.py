@@ -8,6 +8,7 @@ from pathlib import Path
 
 import httpx
 
+from flyball.adapters.durable import PRIVATE_UMASK
 from flyball.adapters.supervisor import run_file
 from flyball.adapters.supervisor.child import last_words
 from flyball.adapters.supervisor.run_file import RunFile
@@ -35,7 +36,13 @@ def start_detached(command: Sequence[str], state_dir: Path, directory: Path) -> 
     with log.open("ab") as file:
         said_before = file.tell()
         process = subprocess.Popen(
-            command, cwd=directory, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT, start_new_session=True
+            command,
+            cwd=directory,
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            umask=PRIVATE_UMASK,
         )
     return _wait_for(process, state_dir, log, said_before)
 

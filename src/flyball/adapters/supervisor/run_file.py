@@ -16,6 +16,8 @@ from flyball.adapters.supervisor.child import kill_family
 from flyball.errors import Conflict, OperatorError, StoreUnavailable
 from flyball.records import codec
 
+LEFTOVER_SECONDS = 5.0
+"""The kernel ends a killed process within milliseconds; one that waits for a broken disk takes longer."""
 SAME_START_SECONDS = 2.0
 """The kernel's start times are relative to a boot time that is corrected now and then; a number is not used again so soon."""
 END_SECONDS = 45.0
@@ -110,6 +112,10 @@ def end_leftovers(run: RunFile) -> bool:
     left = [child for child in run.children.values() if child.lives]
     for child in left:
         kill_family(child.pid)
+    # Killed is not gone: until then they hold the port that is bound next.
+    pause, deadline = threading.Event(), time.monotonic() + LEFTOVER_SECONDS
+    while any(child.lives for child in left) and time.monotonic() < deadline:
+        pause.wait(0.02)
     return bool(left)
 
 
