@@ -103,6 +103,20 @@ def test_what_a_killed_supervisor_left_is_ended(tmp_path: Path) -> None:
     wait_until(lambda: not any(child.lives for child in left.children.values()))
 
 
+def test_after_a_kill_of_the_supervisor_the_next_start_takes_the_same_port_at_once(tmp_path: Path) -> None:
+    owner_token(tmp_path, fresh_token)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    first = start_detached(up(tmp_path, port), tmp_path, tmp_path)
+    wait_until(lambda: len(running(tmp_path).children) == 2)  # type: ignore[union-attr]
+    os.kill(first.pid, signal.SIGKILL)
+    wait_until(lambda: running(tmp_path) is None)
+    again = start_detached(up(tmp_path, port), tmp_path, tmp_path)
+    assert again.gateway_url == first.gateway_url
+    assert live(again.gateway_url)
+    assert stop(tmp_path)
+
+
 def test_a_taken_port_names_its_holder(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
