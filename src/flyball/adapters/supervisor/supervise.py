@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import NamedTuple
@@ -16,7 +17,7 @@ from flyball.adapters.supervisor import run_file
 from flyball.adapters.supervisor.child import Child, Recipe, gateway_command
 from flyball.adapters.supervisor.listening import listen, url_of
 from flyball.control.ports import Say
-from flyball.errors import StoreUnavailable
+from flyball.errors import OperatorError, StoreUnavailable
 
 LOOK_SECONDS = 0.1
 DRAIN_SECONDS = 30.0
@@ -48,12 +49,29 @@ def supervise(layout: Layout, say: Say, end: threading.Event | None = None) -> N
     lock = run_file.hold(layout.state_dir)
     try:
         previous = run_file.read(layout.state_dir)
+        patience = 0.0
         if previous is not None and run_file.end_leftovers(previous):
             say("bad", "An earlier supervisor was killed; what it had left running was ended.")
-        with listen(layout.host, layout.port) as gateway, _control_socket(layout) as control:
+            patience = run_file.LEFTOVER_SECONDS
+        with (
+            _patiently(partial(listen, layout.host, layout.port), patience) as gateway,
+            _control_socket(layout, patience) as control,
+        ):
             _Supervisor(layout, (gateway, control), say, end or threading.Event()).run()
     finally:
         os.close(lock)
+
+
+def _patiently(bind: Callable[[], socket.socket], seconds: float) -> socket.socket:
+    """A killed process is told dead while its last threads still hold its sockets: a port that it held is asked for until it is free."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            return bind()
+        except OperatorError:
+            if time.monotonic() >= deadline:
+                raise
+            threading.Event().wait(0.05)
 
 
 class _Supervisor:
@@ -136,9 +154,11 @@ class _Supervisor:
         return restore
 
 
-def _control_socket(layout: Layout) -> AbstractContextManager[socket.socket | None]:
+def _control_socket(layout: Layout, patience: float) -> AbstractContextManager[socket.socket | None]:
     """Bound here like the gateways': who is started again finds its port its own, and a taken one is told before anything starts."""
-    return listen("127.0.0.1", layout.control_port) if layout.control_command is not None else nullcontext()
+    if layout.control_command is None:
+        return nullcontext()
+    return _patiently(partial(listen, "127.0.0.1", layout.control_port), patience)
 
 
 def _recipes(layout: Layout, doors: Doors) -> Sequence[Recipe]:
