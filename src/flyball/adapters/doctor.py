@@ -5,9 +5,10 @@ import socket
 import sqlite3
 import stat
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from flyball.control.ports import LedgerFault
 from flyball.control.reports import Check
 from flyball.spec import ProjectSpec
 
@@ -15,6 +16,8 @@ LEAST_FREE_BYTES = 1 << 30
 """A gigabyte: a snapshot, a few packages and a day of capture of a middling project."""
 WAL_RESET_FIXED = (3, 51, 3)
 """SQLite before it can, rarely, damage a database when several connections reset its write-ahead log at once."""
+RESTORE = "keep the files as they are and restore a backup beside them (docs/operations.md)"
+MOST_TOLD = 3
 MODE_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
@@ -26,6 +29,30 @@ def machine(state_dir: Path) -> tuple[Check, ...]:
 def project(spec: ProjectSpec, state_dir: Path, running: Callable[[], bool]) -> tuple[Check, ...]:
     """Questions about this project's doors and secrets. `running`: whether its supervisor is up."""
     return (_token(state_dir), *_ports(spec, up=running()))
+
+
+def records(faults: Sequence[LedgerFault] | None, versions: Sequence[str], damaged: Sequence[str]) -> tuple[Check, ...]:
+    """Of the ledger (None: there is none yet) and of the versions' bytes, as looked at."""
+    return _ledger(faults), _versions(faults, versions, damaged)
+
+
+def _ledger(faults: Sequence[LedgerFault] | None) -> Check:
+    if faults is None:
+        return Check(name="ledger", ok="skipped", words="nothing is recorded yet")
+    if faults:
+        words = "; ".join(f"{fault.kind}: {fault.words}" for fault in faults[:MOST_TOLD])
+        return Check(name="ledger", ok=False, words=f"{words}: nothing can be written", next_step=RESTORE)
+    return Check(name="ledger", ok=True, words="its end and its newest entries hold (`flyball verify` reads all of it)")
+
+
+def _versions(faults: Sequence[LedgerFault] | None, versions: Sequence[str], damaged: Sequence[str]) -> Check:
+    if damaged:
+        return Check(name="versions", ok=False, words="; ".join(damaged[:MOST_TOLD]), next_step=RESTORE)
+    if faults:
+        return Check(name="versions", ok="skipped", words="not looked at: the ledger says which there are, and it does not hold")
+    if not versions:
+        return Check(name="versions", ok="skipped", words="no version is registered yet")
+    return Check(name="versions", ok=True, words=f"every byte of {len(versions)} is as it was registered")
 
 
 def _python() -> Check:

@@ -1,12 +1,15 @@
 """Commands that start and end things: run, up, down, and the two that Flyball calls itself."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from flyball.cli.doors import ANSWER_IS_NO, Json, Project
 from flyball.cli.session import session_of
+
+if TYPE_CHECKING:
+    from flyball.control.reports import UpReport
 
 
 def run(context: typer.Context, project: Project = Path(), _json: Json = False) -> None:
@@ -34,8 +37,16 @@ def up(
 
     session = session_of(context)
     workspace = session.opener(project)
+    troubles: list[str] = []
+
+    def ready(report: "UpReport") -> None:
+        troubles.append(report.trouble)
+        session.screen.answer(report, tell_run.up_report)
+
     # No spinner: in the foreground this goes on until it is told to end.
-    workspace.up(detach, session.screen.say, lambda report: session.screen.answer(report, tell_run.up_report))
+    workspace.up(detach, session.screen.say, ready)
+    if any(troubles):
+        raise typer.Exit(ANSWER_IS_NO)
 
 
 def down(context: typer.Context, project: Project = Path(), _json: Json = False) -> None:

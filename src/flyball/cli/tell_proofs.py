@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def verify_report(report: VerifyReport, plain: bool) -> "RenderableType":  # noqa: FBT001 - Screen.answer's shape
-    rows = [
+    rows: list[tuple[draw.Cell, ...]] = [
         ("ledger", f"{report.events} entries", _faults(report.ledger_faults)),
         ("artifacts", f"{report.artifacts} versions", _faults(report.artifact_faults)),
         (
@@ -19,6 +19,8 @@ def verify_report(report: VerifyReport, plain: bool) -> "RenderableType":  # noq
             _faults(report.decisions_unequal),
         ),
     ]
+    if report.ledger_faults:  # it says which versions and decisions there are: nothing is concluded from one that does not hold
+        rows[1:] = [(name, "not looked at", ("the ledger does not hold", "dim")) for name in ("artifacts", "decisions")]
     bad = "Something does not hold. Next: keep the files as they are, and restore a backup beside them."
     verdict: draw.Cell = ("All of it holds.", "green") if report.ok else (bad, "bold red")
     return draw.page([draw.table(("what", "checked", "faults"), rows, plain=plain), draw.text(verdict)])

@@ -73,13 +73,16 @@ def up_report(report: UpReport, plain: bool) -> "RenderableType":  # noqa: ARG00
             draw.heading("Say what became of it (put the id in):"),
         ]
         parts += [draw.text(label_curl(report))]
-    else:
+    elif not report.trouble:
         parts.append(
             draw.text(
                 ("Nothing is served yet: a model becomes champion when it has passed its gates. Next: flyball run", "yellow")
             )
         )
-    parts.append(draw.text("\nNext: flyball status (what answers, how well), flyball down (stop)."))
+    if report.trouble:
+        parts.append(draw.text((report.trouble, "bold red")))
+    look = "flyball doctor (what is wrong, and what to do)" if report.trouble else "flyball status (what answers, how well)"
+    parts.append(draw.text(f"\nNext: {look}, flyball down (stop)."))
     return draw.page(parts)
 
 

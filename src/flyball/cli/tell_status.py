@@ -77,6 +77,8 @@ def _windows(report: StatusReport, *, plain: bool) -> "RenderableType":
 
 
 def _next(report: StatusReport) -> str:
+    if report.trouble:
+        return "Next: flyball doctor (what is wrong, and what to do)."
     if report.approvals:
         return f"Next: flyball explain {report.approvals[0].decision}, then flyball approve or flyball refuse."
     if report.champion_unit is None and report.release is None:

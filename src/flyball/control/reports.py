@@ -45,6 +45,8 @@ class UpReport(msgspec.Struct, frozen=True, kw_only=True):
     """A label that the model takes."""
     already: bool = False
     """True: it was running before; nothing was started."""
+    trouble: str = ""
+    """Why nothing that was released is answered, or nothing can be written; empty: all is well, or nothing is released yet."""
 
 
 class GatewayRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,7 +89,7 @@ class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
     capture_lost: int
     """Records that gateways could not hand over (exact)."""
     trouble: str = ""
-    """What keeps the controller's ticks from being whole; empty: nothing."""
+    """What a person should be told at once: ticks that fail, a ledger that does not hold, nothing served; empty: nothing."""
 
 
 class VersionRow(msgspec.Struct, frozen=True, kw_only=True):

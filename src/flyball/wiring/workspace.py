@@ -10,6 +10,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from flyball.adapters import doctor, supervisor
 from flyball.adapters.clock import SystemClock
 from flyball.adapters.engine_lock import EngineLock
@@ -37,6 +39,7 @@ from flyball.control.world import World
 from flyball.errors import EngineBusy, FlyballError
 from flyball.records.permissions import Role
 from flyball.spec.load import load_project
+from flyball.wiring import health
 from flyball.wiring.worlds import Home, quiet_libraries, say_nothing, secret_of, world_of
 
 if TYPE_CHECKING:
@@ -48,7 +51,7 @@ CONTROL = "flyball control"
 LEASE_FRESH_SECONDS = 30.0
 """As the gateways' dead-man rule has it."""
 READY_SECONDS = 20.0
-"""Until the first champion answers after a start: the controller's start, one tick, and the loading of a model."""
+"""Until a gateway lives: who waits longer is told by `flyball status`."""
 
 
 def open_workspace(project_dir: Path, *, state_dir: Path | None = None) -> "Workspace":
@@ -137,7 +140,8 @@ class Workspace:
 
     def status(self) -> StatusReport:
         age = lease_age_seconds(self._home.state_dir)
-        return queries.status(self._world(say_nothing), controller_alive=age is not None and age < LEASE_FRESH_SECONDS)
+        report = queries.status(self._world(say_nothing), controller_alive=age is not None and age < LEASE_FRESH_SECONDS)
+        return msgspec.structs.replace(report, trouble=health.status_trouble(report, self._home.state_dir))
 
     def versions(self) -> tuple[VersionRow, ...]:
         return queries.versions(self._world(say_nothing))
@@ -149,12 +153,16 @@ class Workspace:
         return queries.explain(self._world(say_nothing), decision_id)
 
     def verify(self) -> VerifyReport:
-        return verification.verify(self._world(say_nothing), SqliteLedger(self._home.state_dir))
+        world = self._world(say_nothing)
+        report = verification.verify(world, SqliteLedger(self._home.state_dir))
+        strange = () if report.ledger_faults else health.strangers(self._home, world)
+        faults = (*report.artifact_faults, *strange)
+        return msgspec.structs.replace(report, artifact_faults=faults, ok=report.ok and not strange)
 
     def doctor(self) -> tuple[Check, ...]:
         home = self._home
         up = supervisor.running(home.state_dir) is not None
-        return (*doctor.machine(home.state_dir), *doctor.project(home.spec, home.state_dir, lambda: up))
+        return (*doctor.machine(home.state_dir), *doctor.project(home.spec, home.state_dir, lambda: up), *health.checks(home))
 
     def tokens(self) -> Mapping[str, Role]:
         """Token → role, read anew each time."""
@@ -236,21 +244,25 @@ class Workspace:
             time.sleep(0.1)
 
     def _up_report(self, found: supervisor.RunFile, *, already: bool) -> UpReport:
-        world, home = self._world(say_nothing), self._home
-        deadline = time.monotonic() + READY_SECONDS
-        while queries.is_on_its_way(world) and time.monotonic() < deadline:
-            time.sleep(0.1)
+        home = self._home
         shown = STATE if home.state_dir == home.project_dir / STATE else str(home.state_dir)
-        return UpReport(
+        report = UpReport(
             gateway_url=found.gateway_url,
             control_url=found.control_url or "",
             pid=found.pid,
             token_file=f"{shown}/token",
             model=home.spec.model,
-            example_row=example_row(world),
-            example_label=example_label(world),
+            example_row={},
             already=already,
+            trouble=health.ledger_trouble(home.state_dir),
         )
+        try:
+            world = self._world(say_nothing)
+            trouble = report.trouble or health.await_serving(world)
+            row, label = example_row(world), example_label(world)
+        except FlyballError as error:  # what is up stays up: gateways serve the last table whatever has become of the ledger
+            return msgspec.structs.replace(report, trouble=report.trouble or error.message)
+        return msgspec.structs.replace(report, trouble=trouble, example_row=row, example_label=label)
 
 
 def say_to_log(style: str, words: str) -> None:

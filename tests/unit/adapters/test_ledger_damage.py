@@ -3,6 +3,7 @@
 import shutil
 import sqlite3
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -268,3 +269,41 @@ def test_the_ledger_in_memory_tells_the_same_damage(kind: str, damage: Callable[
     assert ledger.verify() == ()
     damage(ledger)
     assert {fault.kind for fault in ledger.verify()} == {kind}
+
+
+@pytest.mark.parametrize("what", FLIPS)
+def test_a_look_sees_what_was_changed_among_the_newest_entries(tmp_path: Path, what: str) -> None:
+    ledger = SqliteLedger(filled(tmp_path))
+    assert ledger.look() == ()
+    execute(tmp_path, FLIPS[what])
+    assert ledger.look()
+    ledger.close()
+
+
+def test_a_look_sees_a_missing_head_and_a_lost_end(tmp_path: Path) -> None:
+    ledger = SqliteLedger(filled(tmp_path))
+    (tmp_path / "HEAD").rename(tmp_path / "kept")
+    assert [fault.kind for fault in ledger.look()] == ["head"]
+    (tmp_path / "kept").rename(tmp_path / "HEAD")
+    execute(tmp_path, "DELETE FROM events WHERE seq > 9")
+    assert [fault.kind for fault in ledger.look()] == ["restored"]
+    ledger.close()
+
+
+def test_a_look_reads_no_more_than_it_is_told(tmp_path: Path) -> None:
+    ledger = SqliteLedger(filled(tmp_path))
+    execute(tmp_path, FLIPS["an actor"])
+    assert ledger.look(5) == ()
+    assert [fault.seq for fault in ledger.look(7)] == [6]
+    ledger.close()
+
+
+def test_a_look_beside_a_writer_raises_no_false_alarm(tmp_path: Path) -> None:
+    ledger, writer = SqliteLedger(filled(tmp_path)), SqliteLedger(tmp_path)
+    with ThreadPoolExecutor(1) as pool:
+        writing = pool.submit(lambda: [writer.transact([draft]) for draft in drafts(100, 200)])
+        while not writing.done():
+            assert ledger.look() == ()
+        writing.result()
+    ledger.close()
+    writer.close()

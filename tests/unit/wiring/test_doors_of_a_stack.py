@@ -74,3 +74,39 @@ def test_nobody_else_reads_the_state_and_the_projects_own_files_stay_as_the_user
     ]
     assert {path.name: f"{path.stat().st_mode & 0o777:04o}" for path in mine} == dict.fromkeys(
         ["flyball.yaml", "pipeline.py", "README.md", ".gitignore", "orders.csv", "schema.yaml"], "0644")  # fmt: skip
+
+
+@pytest.mark.slow
+def test_damage_is_told_wherever_a_person_looks(project: Project) -> None:
+    assert project("run").returncode == 0
+    model = next((project.state / "mlartifacts").rglob("model.onnx"))
+    whole = model.read_bytes()
+    model.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    done = project("up", "--detach")
+    assert done.returncode == 1
+    assert "version 1: " in done.stdout
+    assert "model.onnx has the digest" in done.stdout
+    assert "Nothing is served yet" not in done.stdout
+    assert "Nothing is served: " in project("status").stdout
+    told = project("doctor")
+    assert told.returncode == 1
+    assert "model.onnx has the digest" in told.stdout
+    project("down")
+    model.write_bytes(whole)
+    assert project("doctor").returncode == 0
+
+    head = project.state / "HEAD"
+    head.rename(project.directory / "kept")
+    for command, code in ((("up", "--detach"), 1), (("status",), 0), (("doctor",), 1), (("run",), 3), (("verify",), 1)):
+        done = project(*command)
+        assert done.returncode == code, (command, done.stdout, done.stderr)
+        assert "head file" in done.stdout + done.stderr, command
+        assert "flyball run" not in done.stdout, command
+    assert done.stdout.count("not looked at") == 2
+    project("down")
+
+    (project.state / "flyball.db").unlink()
+    for command in ("doctor", "verify"):
+        done = project(command)
+        assert done.returncode == 1
+        assert "version 1 is in MLflow and not in the ledger" in done.stdout

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from flyball.adapters.ledger.audit import Kept, audit
-from flyball.adapters.ledger.entry import Entry, Texts, event_of, seal_texts, texts_of, value_of
+from flyball.adapters.ledger.entry import Entry, Texts, event_of, hash_of, seal_texts, texts_of, value_of
 from flyball.adapters.ledger.foreign import translate, translating
 from flyball.adapters.ledger.head_file import HeadFile
 from flyball.adapters.ledger.tables import BUSY_MILLISECONDS, control, events, open_engine, prepare, states
@@ -31,6 +31,9 @@ _MOVE_END = control.update().values(seq=sa.bindparam("to_seq"), hash=sa.bindpara
 _HASH_OF = sa.select(events.c.hash).where(events.c.seq == sa.bindparam("at_seq"))
 _REMOVE_STATE = states.delete().where(states.c.kind == sa.bindparam("gone_kind"), states.c.key == sa.bindparam("gone_key"))
 _LAST_ENTRY = sa.select(events.c.seq, events.c.hash).order_by(events.c.seq.desc()).limit(1)
+
+LOOKED_AT = 1000
+"""Entries that `look` reads: a few hours of a busy project, in some ten milliseconds."""
 
 
 class SqliteLedger:
@@ -119,6 +122,24 @@ class SqliteLedger:
         finally:
             connection.close()
 
+    def look(self, newest: int = LOOKED_AT) -> tuple[LedgerFault, ...]:
+        """Only the end and the newest entries: milliseconds, however long the ledger is. What is older `verify` reads."""
+        try:
+            outer = self._head_file.read()  # before the table: what it knows was committed
+            with translating(self._path), self._engine.connect() as connection:
+                head = _head_of(connection.execute(_LAST_ENTRY).first())
+                inner = Head(*connection.execute(_END).one()[1:])
+                words = self._end_fault(connection, head, outer) or _differs(head, inner)
+                entries = events.select().where(events.c.seq > head.seq - newest).order_by(events.c.seq)
+                rows = [Entry._make(row) for row in connection.execute(entries)]
+        except LedgerDamaged as error:
+            return (LedgerFault("head" if "head file" in error.found else "flipped", None, error.found),)
+        faults = [] if words is None else [LedgerFault("restored", None, words)]
+        for entry, before in zip(rows, [None, *rows[:-1]], strict=True):
+            if hash_of(entry) != entry.hash or (before is not None and entry.prev != before.hash):
+                faults.append(LedgerFault("flipped", entry.seq, f"entry {entry.seq} is not what was written"))
+        return tuple(faults)
+
     def close(self) -> None:
         self._engine.dispose()
         self._head_file.close()
@@ -132,7 +153,7 @@ class SqliteLedger:
             with connection.begin():
                 prepare(connection, self._path)
                 last = _head_of(connection.execute(_LAST_ENTRY).first())
-                holds = self._end_fault(connection, last) is None
+                holds = self._end_fault(connection, last, self._head_file.read()) is None
             if holds:
                 self._head_file.write(last)
 
@@ -159,16 +180,14 @@ class SqliteLedger:
         epoch, seq, hash_ = connection.execute(_END).one()
         head = _head_of(connection.execute(_LAST_ENTRY).first())
         inner = Head(seq, hash_)
-        fault = self._end_fault(connection, head)
-        if fault is None and head != inner:
-            fault = f"it ends at entry {head.seq}, its own head is {inner.seq}"
+        fault = self._end_fault(connection, head, self._head_file.read())
+        fault = fault or _differs(head, inner)
         if fault is not None:
             raise LedgerDamaged(f"the ledger's end does not hold: {fault}", next_step="run `flyball verify`")
         self._head_file.write(head)
         return epoch, head
 
-    def _end_fault(self, connection: sa.Connection, head: Head) -> str | None:
-        outer = self._head_file.read()
+    def _end_fault(self, connection: sa.Connection, head: Head, outer: Head) -> str | None:
         if outer.seq > head.seq:
             return f"it ends at entry {head.seq}, the head file knows {outer.seq}"
         if outer.seq == 0:
@@ -247,6 +266,10 @@ def _head_of(row: Sequence[Any] | None) -> Head:
     if not isinstance(seq, int) or not isinstance(hash_, str):
         raise LedgerDamaged("the ledger's last entry cannot be read", next_step="run `flyball verify`")
     return Head(seq, hash_)
+
+
+def _differs(head: Head, inner: Head) -> str | None:
+    return None if head == inner else f"it ends at entry {head.seq}, its own head is {inner.seq}"
 
 
 def _stored(row: sa.Row[Any]) -> Stored:

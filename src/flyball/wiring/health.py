@@ -1,0 +1,142 @@
+"""Whether what is recorded and what is served hold, as far as a person who looks in passing should be told."""
+
+import time
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from flyball.adapters import doctor
+from flyball.adapters.ledger import SqliteLedger
+from flyball.adapters.registry_mlflow import MlflowRegistry
+from flyball.control import queries
+from flyball.control.ports import LedgerFault, Registry
+from flyball.control.reports import Check, StatusReport
+from flyball.control.world import World
+from flyball.errors import FlyballError
+from flyball.records import codec
+from flyball.records.jobs import FINISHED, Job
+from flyball.records.release import Champion
+from flyball.records.unit import Version
+from flyball.wiring.worlds import Home
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+SERVING_SECONDS = 20.0
+"""Until the champion answers after a start: the controller's start, one tick, and the loading of a model."""
+LOOK_SECONDS = 0.1
+SUSPICION_SECONDS = 3.0
+"""A gateway that serves nothing for so long may lie before damaged bytes: they are looked at, once."""
+
+
+def ledger_faults(state_dir: Path) -> tuple[LedgerFault, ...] | None:
+    """None: there is no ledger yet. Looks at its end and its newest entries only."""
+    if not (state_dir / "flyball.db").exists() and not (state_dir / "HEAD").exists():
+        return None
+    try:
+        ledger = SqliteLedger(state_dir)
+    except FlyballError as error:
+        return (LedgerFault("head", None, error.found),)
+    try:
+        return ledger.look()
+    finally:
+        ledger.close()
+
+
+def ledger_trouble(state_dir: Path) -> str:
+    """In a sentence; empty: it holds, as far as that is seen at a look."""
+    faults = ledger_faults(state_dir)
+    if not faults:
+        return ""
+    return f"The ledger does not hold, so nothing can be decided or written: {faults[0].words}. Next: flyball doctor"
+
+
+def checks(home: Home) -> tuple[Check, ...]:
+    """Of the ledger and the versions, for `flyball doctor`."""
+    faults = ledger_faults(home.state_dir)
+    if faults:
+        return doctor.records(faults, (), ())
+    registry = MlflowRegistry(home.state_dir, server_url=home.spec.tracking_url)
+    ledger = SqliteLedger(home.state_dir) if faults is not None else None
+    known = _states(ledger, "version", Version)
+    jobs = _states(ledger, "job", Job)
+    if ledger is not None:
+        ledger.close()
+    damaged = [*_damaged(registry, known), *_strangers(home, registry, known, jobs)]
+    return doctor.records(faults, [str(version.number) for version in known], damaged)
+
+
+def strangers(home: Home, world: World) -> tuple[str, ...]:
+    """Versions that MLflow has and the ledger does not know, a sentence each: a ledger that was lost begins anew as if nothing had been."""
+    registry = MlflowRegistry(home.state_dir, server_url=home.spec.tracking_url)
+    return _strangers(home, registry, world.all("version", Version), world.all("job", Job))
+
+
+def await_serving(world: World) -> str:
+    """Wait until what is released answers; empty, or why it does not after 20 s."""
+    began, suspected = time.monotonic(), False
+    while True:
+        words = _not_served(world)
+        waited = time.monotonic() - began
+        if not words:
+            return ""
+        if waited > SUSPICION_SECONDS and not suspected:
+            suspected = True
+            damaged = _damaged(world.ports.registry, world.all("version", Version))
+            if damaged:
+                return f"Nothing is served: {damaged[0]}"
+        if waited > SERVING_SECONDS:
+            return f"Nothing is served: {words}"
+        time.sleep(LOOK_SECONDS)
+
+
+def status_trouble(report: StatusReport, state_dir: Path) -> str:
+    """What `flyball status` must not leave to be found out."""
+    silent = [row for row in report.gateways if not row.units]
+    released = report.champion_unit is not None or report.release is not None
+    nothing = ""
+    if released and report.gateways and len(silent) == len(report.gateways):
+        nothing = f"Nothing is served: {silent[0].error or 'no gateway has a model'}"
+    ticks = f"The controller's ticks fail: {report.trouble}" if report.trouble else ""
+    return "\n".join(words for words in (ledger_trouble(state_dir), nothing, ticks) if words)
+
+
+def _not_served(world: World) -> str:
+    """Empty: all workers serve something, or nothing is released yet."""
+    waits = queries.is_on_its_way(world)
+    if not waits and world.get("champion", world.model, Champion) is None:
+        return ""
+    reports = world.ports.gateways.observe()
+    silent = [report for report in reports if not report.fingerprints]
+    if silent or not reports:
+        return (silent[0].error or "it has no model") if silent else "no gateway is running"
+    return "the first release has not been seen at the gateways" if waits else ""
+
+
+def _damaged(registry: Registry, versions: tuple[Version, ...]) -> list[str]:
+    found = []
+    for version in versions:
+        try:
+            registry.fetch(version.model, version.number)
+        except FlyballError as error:
+            found.append(f"version {version.number}: {error.message.rstrip('.')}")
+    return found
+
+
+def _strangers(home: Home, registry: MlflowRegistry, known: tuple[Version, ...], jobs: tuple[Job, ...]) -> tuple[str, ...]:
+    if home.spec.tracking_url is not None or not (home.state_dir / "mlflow.db").exists():
+        return ()  # a server is shared: others' versions are no fault
+    numbers = {version.number for version in known}
+    # Between MLflow's commit and the ledger's, a version is on its way: its job says so.
+    coming = {job.run_key for job in jobs if job.status not in FINISHED}
+    return tuple(
+        f"version {found.number} is in MLflow and not in the ledger: was flyball.db replaced or deleted?"
+        for found in registry.versions(home.spec.model)
+        if found.number not in numbers and found.lineage.run_key not in coming
+    )
+
+
+def _states(ledger: SqliteLedger | None, kind: str, record: type[T]) -> tuple[T, ...]:
+    if ledger is None:
+        return ()
+    return tuple(codec.revive(stored.value, record) for stored in ledger.states(kind))
