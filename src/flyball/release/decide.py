@@ -122,8 +122,15 @@ def _canary(view: _View) -> Plan:
     if answered < rule.min_requests:
         waits.append(f"for {rule.min_requests - answered} more requests ({answered} of {rule.min_requests})")
     quality = view.verdict(QUALITY)
-    if step + 1 == len(view.policy.steps) and quality is not None and quality.outcome is Outcome.INCONCLUSIVE:
-        # More traffic may be given while quality is open; all of it only to who has passed. No label never promotes.
+    passed_before = view.policy.shadow is not None
+    if (
+        step + 1 == len(view.policy.steps)
+        and not passed_before
+        and quality is not None
+        and quality.outcome is Outcome.INCONCLUSIVE
+    ):
+        # All traffic goes only to who has passed at some look of the release: in the shadow, or here where there was none. The sequence holds at all
+        # looks together, so a pass is not taken back by a later interval that reaches across the margin; harm that is shown is. No label never promotes.
         waits.append(_waits_for_quality(quality, view.policy.margin))
     waits += _waits_for_measurement(view, QUALITY) + _waits_for_measurement(view, FAILURES)
     if waits:
