@@ -74,7 +74,7 @@ def decide(situation: ReleaseSituation, policy: ReleasePolicy, now: datetime) ->
         )
     elapsed = now - release.verified_at if release.verified_at is not None else timedelta(0)
     view = _View(situation, policy, verdicts, elapsed)
-    harm = [verdict for verdict in verdicts if verdict.outcome is Outcome.FAIL]
+    harm = [verdict for verdict in verdicts if verdict.outcome is Outcome.FAIL and not _too_early(view, verdict)]
     if harm:
         return _roll_back(view, harm[0].rule, f"harm is shown: {'; '.join(v.words for v in harm)} ({policy.words})")
     if release.phase in _JUDGED:
@@ -84,6 +84,14 @@ def decide(situation: ReleaseSituation, policy: ReleasePolicy, now: datetime) ->
             # A gateway that restarts under a phase that it did serve is no fault of the challenger.
             return _hold(view, "switch", f"waits until every gateway is seen to serve {_place(release)}")
     return _HANDLERS[release.phase](view)
+
+
+def _too_early(view: _View, verdict: Verdict) -> bool:
+    """In shadow nobody is harmed by waiting: quality is judged, either way, on the sample that was asked for and not on the first hour's weather."""
+    rule = view.policy.shadow
+    if view.release.phase is not Phase.SHADOW or rule is None or verdict.rule != QUALITY:
+        return False
+    return view.elapsed < rule.at_least or view.situation.labels < rule.min_labels
 
 
 def _proposed(view: _View) -> Plan:
