@@ -47,10 +47,12 @@ class FlyballError(Exception):
     exit_code = 1
     http_status = 500
 
-    def __init__(self, found: str, *, expected: str = "", next_step: str = "") -> None:
+    def __init__(self, found: str, *, expected: str = "", next_step: str = "", detail: str = "") -> None:
         self.found = found
         self.expected = expected
         self.next_step = next_step
+        self.detail = detail
+        """Words of foreign code, which may hold what nobody should keep: for terminals and logs, never for the ledger or an HTTP answer."""
         super().__init__(self.message)
 
     @property

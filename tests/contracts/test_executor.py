@@ -214,15 +214,23 @@ def test_a_run_beyond_its_time_limit_is_ended_and_failed_with_both_numbers(tmp_p
     late[0] = timedelta(minutes=31)
     report = executor.observe("j-0001")
     assert report.state == "failed"
-    assert "Expected: 30m at most. Next: raise train.time_limit" in report.error
+    assert "The run was ended after 31m: train.time_limit is 30m. Next: raise it in flyball.yaml" in report.error
     assert executor.observe("j-0001") == report
 
 
-def test_a_child_that_cannot_even_start_is_absent_and_its_log_says_why(tmp_path: Path) -> None:
-    executor = process_executor(tmp_path, (sys.executable, "-c", "raise SystemExit('no such step')"))
+def test_a_child_that_ends_by_itself_without_a_word_has_failed_and_its_log_says_why(tmp_path: Path) -> None:
+    executor = process_executor(tmp_path, (sys.executable, "-c", "import os; os.write(1, b'the last words'); os._exit(3)"))
     executor.launch(request(tmp_path))
-    wait_for(executor, {"absent"})
-    assert "no such step" in JobFiles(tmp_path / ".flyball/jobs/j-0001").log_tail()
+    report = wait_for(executor, {"failed", "absent"})
+    assert (report.state, report.detail) == ("failed", "the last words")
+    assert "ended by itself with exit code 3" in report.error
+    assert report.error.endswith("look into .flyball/jobs/j-0001/log")
+    assert executor.observe("j-0001") == report
+    assert process_executor(tmp_path).observe("j-0001") == report  # also for who takes over
+
+
+def test_a_child_that_cannot_even_start_is_absent(tmp_path: Path) -> None:
+    executor = process_executor(tmp_path)
     with pytest.raises(StoreUnavailable):
         process_executor(tmp_path, ("/no/such/program",)).launch(request(tmp_path, "j-0002"))
     assert executor.observe("j-0002").state == "absent"

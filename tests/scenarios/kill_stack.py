@@ -90,16 +90,17 @@ class Stack:
         self._last_children: dict[str, int] = {}
 
     def init(self) -> None:
-        self.flyball("init", str(self.directory), project=False)
+        command = [sys.executable, "-m", "flyball", "init", self.directory.name]
+        subprocess.run(command, cwd=self.directory.parent, capture_output=True, timeout=240, check=True)
         path = self.directory / "flyball.yaml"
         text = path.read_text()
         kept = text[: text.index("\ngates:")].replace("label_delay: 14d", "label_delay: 0s")
         serve = f"serve: {{port: {self.port}, control_port: {self.control_port}, workers: 2, tick: 0.2s}}\n"
         path.write_text(kept + SETTINGS + serve)
 
-    def flyball(self, *arguments: str, project: bool = True) -> subprocess.CompletedProcess[str]:
+    def flyball(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """The command as a person types it. 0: yes, 1: no; anything else is a failure."""
-        command = [sys.executable, "-m", "flyball", *arguments, *(("--project", str(self.directory)) if project else ())]
+        command = [sys.executable, "-m", "flyball", *arguments, "--project", str(self.directory)]
         return subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
 
     @property

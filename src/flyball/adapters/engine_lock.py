@@ -9,6 +9,34 @@ from typing import Self
 from flyball.errors import EngineBusy, StoreUnavailable
 
 
+def engine_is_held(state_dir: Path) -> bool:
+    """Whether a process runs the ticks now. The lock is only touched when the process that took it last still lives: a look must not keep one out."""
+    path = state_dir / "engine.lock"
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        if not _lives(os.pread(descriptor, 32, 0)):
+            return False
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _lives(holder: bytes) -> bool:
+    try:
+        os.kill(int(holder), 0)
+    except (ValueError, ProcessLookupError):
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
 class EngineLock:
     """`with EngineLock(DIR):` raises EngineBusy naming the process that holds it. The file stays: deleting it would let two hold "the" lock."""
 

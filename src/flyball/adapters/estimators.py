@@ -64,8 +64,10 @@ def dump(estimator: Any, own: Sequence[ModuleType]) -> bytes:
         cloudpickle.dump(estimator, buffer)
         return buffer.getvalue()
     except Exception as error:
-        raise TrainingError(f"the trained {type(estimator).__name__} cannot be kept: {type(error).__name__}: {error}",
-                            next_step="keep open files, connections and locks out of the estimator") from error  # fmt: skip
+        raise TrainingError(
+            f"the trained {type(estimator).__name__} cannot be kept: {type(error).__name__}",
+            next_step="keep open files, connections and locks out of the estimator", detail=f"{type(error).__name__}: {error}",
+        ) from error  # fmt: skip
     finally:
         for module in own:
             cloudpickle.unregister_pickle_by_value(module)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
-from flyball.adapters.user_code import user_code
+from flyball.adapters.user_code import kind_and_place, user_code, words_of
 from flyball.errors import DataError, FlyballError, SourceFailed
 from flyball.spec import DataSpec
 from flyball.spec.data import SqlSpec
@@ -204,10 +204,16 @@ def _read(data: DataSpec, project_dir: Path, secret: Secret, until: datetime) ->
     except FlyballError:
         raise
     except (OSError, pl.exceptions.PolarsError) as error:
-        raise SourceFailed(f"the source could not be read: {_first_line(error)}") from error
+        raise _unreadable(error) from error
     except Exception as error:
-        # The Delta reader and database drivers have error trees of their own; the one at the keyboard needs the sentence, the log has the trace.
-        raise SourceFailed(f"the source could not be read: {type(error).__name__}: {_first_line(error)}") from error
+        # The Delta reader and database drivers have error trees of their own.
+        raise _unreadable(error) from error
+
+
+def _unreadable(error: Exception) -> SourceFailed:
+    """Without its words: a reader quotes the values that it stumbles over."""
+    why = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
+    return SourceFailed(f"the source could not be read: {why}", detail=words_of(error))
 
 
 def _read_files(pattern: str, project_dir: Path, wanted: list[str]) -> pl.DataFrame:
@@ -256,10 +262,12 @@ def _read_sql(sql: SqlSpec, url: str) -> pl.DataFrame:
         with engine.connect() as connection:
             return pl.read_database(sql.query, connection, infer_schema_length=None)
     except sqlalchemy.exc.SQLAlchemyError as error:
-        # Only the driver's own sentence: the URL holds a password.
-        words = _first_line(getattr(error, "orig", None) or type(error).__name__)
+        # Only the driver's own sentence, and only at the terminal: the URL holds a password, and a sentence may quote values.
+        said = getattr(error, "orig", None) or type(error)
         raise SourceFailed(
-            f"the database behind {sql.url_env} failed: {words}", next_step="check the variable and data.source.sql.query"
+            f"the database behind {sql.url_env} failed: {type(error).__name__}",
+            next_step="check the variable and data.source.sql.query",
+            detail=_first_line(said),
         ) from error
 
 
@@ -270,9 +278,10 @@ def _call_loader(entrypoint: str, project_dir: Path, until: datetime) -> pl.Data
             frame = function(until)
         except FlyballError:
             raise
-        except Exception as error:
-            raise SourceFailed(f"the loader {entrypoint} failed: {type(error).__name__}: {_first_line(error)}",
-                               next_step="the job's log holds the whole trace") from error  # fmt: skip
+        except (Exception, SystemExit) as error:
+            raise SourceFailed(
+                f"the loader {entrypoint} failed: {kind_and_place(error, project_dir)}", detail=words_of(error)
+            ) from error
     if isinstance(frame, pl.LazyFrame):
         frame = frame.collect()
     if not isinstance(frame, pl.DataFrame):

@@ -7,10 +7,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 from flyball.errors import TrainingError
+
+LONGEST_WORDS = 2000
+"""Characters; an exception may carry a whole data frame."""
 
 Load = Callable[[str], Callable[..., Any]]
 """`module:function` → the function. Raises TrainingError in words."""
@@ -41,6 +44,28 @@ def own_modules(project_dir: Path) -> tuple[ModuleType, ...]:
     return tuple(module for module in list(sys.modules.values()) if _below(module, root))
 
 
+def kind_and_place(error: BaseException, root: Path) -> str:
+    """`ValueError at pipeline.py:12`: where in the project it came from. Its words stay out: they may hold a password, or people's data."""
+    kind = type(error).__name__
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{kind} at {Path(error.filename).name}:{error.lineno}"
+    frames = [(Path(code.co_filename), line) for code, line in _frames(error)]
+    own = [(path, line) for path, line in frames if _is_own(path, root.resolve())]
+    return f"{kind} at {own[-1][0].relative_to(root.resolve())}:{own[-1][1]}" if own else kind
+
+
+def words_of(error: BaseException) -> str:
+    """What it says itself, for `detail` of our own errors."""
+    return f"{type(error).__name__}: {error}"[:LONGEST_WORDS]
+
+
+def _frames(error: BaseException) -> Iterator[tuple[CodeType, int]]:
+    trace = error.__traceback__
+    while trace is not None:
+        yield trace.tb_frame.f_code, trace.tb_lineno
+        trace = trace.tb_next
+
+
 def _hide_namesakes(root: Path) -> dict[str, ModuleType]:
     """Take modules out of the way that bear the name of one of the project's and are of another project."""
     names = {path.stem for path in root.glob("*.py")} | {path.name for path in root.iterdir() if (path / "__init__.py").is_file()}
@@ -64,9 +89,10 @@ def _load(root: Path, entrypoint: str) -> Callable[..., Any]:
                             next_step=f"did you mean {near[0]}:{function_name}?" if near else f"make {relative}.py, or mend flyball.yaml")  # fmt: skip
     try:
         module = importlib.import_module(module_name)
-    except Exception as error:
-        raise TrainingError(f"the module {module_name!r} could not be imported: {type(error).__name__}: {error}",
-                            next_step="the job's log holds the whole trace") from error  # fmt: skip
+    except (Exception, SystemExit) as error:
+        raise TrainingError(
+            f"the module {module_name!r} could not be imported: {kind_and_place(error, root)}", detail=words_of(error)
+        ) from error
     function = getattr(module, function_name, None)
     if not callable(function):
         near = get_close_matches(function_name, [name for name, value in vars(module).items() if callable(value)], n=1)
@@ -80,5 +106,8 @@ def _below(module: Any, root: Path) -> bool:
     file = getattr(module, "__file__", None)
     if not isinstance(file, str):
         return False
-    path = Path(file)
+    return _is_own(Path(file), root)
+
+
+def _is_own(path: Path, root: Path) -> bool:
     return path.is_relative_to(root) and not {".venv", "venv", "site-packages"}.intersection(path.relative_to(root).parts)

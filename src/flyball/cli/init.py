@@ -27,6 +27,7 @@ def init(
     _json: Json = False,
 ) -> None:
     """Start a project: a directory with flyball.yaml, pipeline.py and a small data file that works as it is."""
+    _check(name)
     directory = Path(name)
     files = start_project(directory)
     screen = session_of(context).screen
@@ -37,14 +38,18 @@ def init(
     screen.say("plain", f"Next: cd {directory} && flyball run && flyball up")
 
 
+def _check(name: str) -> None:
+    if not re.fullmatch(r"[a-z][a-z0-9_-]{0,62}", name):
+        expected = "a name, not a path: lower-case letters, digits, - and _, beginning with a letter, at most 63 long"
+        raise SpecError([Fault("NAME", repr(name), expected)], file="the command")
+
+
 def start_project(directory: Path) -> list[str]:
     """Write the files and list them. Raises SpecError for a name that cannot be one, Conflict when something is there already."""
     from flyball.cli.orders_story import orders_csv
 
     name = directory.resolve().name
-    if not re.fullmatch(r"[a-z][a-z0-9_-]{0,62}", name):
-        expected = "lower-case letters, digits, - and _, beginning with a letter, at most 63 long"
-        raise SpecError([Fault("NAME", repr(name), expected)], file="the command")
+    _check(name)
     try:
         if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
             raise Conflict(f"{directory} is there already and not empty", next_step="choose another name, or empty it yourself")

@@ -93,6 +93,8 @@ class Screen:
         from rich.text import Text
 
         self.console(error=True).print(Text("✗ " + _lines(error.message), style="red"), soft_wrap=True)
+        if error.detail:
+            self.console(error=True).print(Text(_lines(error.detail), style="red"), soft_wrap=True)
         if self.as_json:
             faults = [
                 dict(zip(("path", "found", "expected", "hint"), fault, strict=True)) for fault in getattr(error, "faults", ())

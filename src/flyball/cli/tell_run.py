@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from flyball.cli import draw
 from flyball.control.reports import RunReport, UpReport
 from flyball.records.evidence import Outcome, Verdict
+from flyball.records.jobs import JobStatus
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -19,11 +20,12 @@ def run_report(report: RunReport, plain: bool) -> "RenderableType":  # noqa: FBT
         parts.append(draw.table(("step", "took", "result"), rows, plain=plain, title="Pipeline", right=("took",)))
     if report.verdicts:
         parts.append(gate_table(report.verdicts, plain=plain))
-    style = draw.OUTCOME_STYLES[report.outcome]
-    parts.append(draw.text((report.words, style)))
-    if report.job.error:
-        parts.append(draw.text((report.job.error, "red")))
-    parts.append(draw.text(_next(report)))
+    if report.job.status is not JobStatus.FAILED:  # a failure was the last that was said while it ran
+        parts.append(draw.text((report.words, draw.OUTCOME_STYLES[report.outcome])))
+    if report.detail:
+        parts.append(draw.text((report.detail, "red")))
+    if words := _next(report):
+        parts.append(draw.text(words))
     return draw.page(parts)
 
 
@@ -53,6 +55,8 @@ def _brief(value: str | float) -> str:
 
 
 def _next(report: RunReport) -> str:
+    if report.job.status is JobStatus.FAILED:
+        return "" if "Next: " in report.words else "Next: mend that, then flyball run."
     if report.outcome is not Outcome.PASS:
         return "Next: look at what did not pass, change pipeline.py or flyball.yaml, and run again."
     return "Next: flyball up (serve it), flyball versions (see it beside the others)."

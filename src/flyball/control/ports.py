@@ -91,13 +91,15 @@ class JobReport(NamedTuple):
     """What is seen of a job from outside."""
 
     state: str
-    """`absent` (never launched, or died without a result), `running`, `done`, `failed`."""
+    """`absent` (never launched, or killed without a result), `running`, `done`, `failed`."""
     results: tuple[StepResult, ...]
     """Of the steps done so far; complete when `done`."""
     progress: tuple[Progress, ...]
     """All lines so far."""
     error: str
     """What the user reads when `failed`."""
+    detail: str = ""
+    """What foreign code said of it: for the terminal of who asks, never recorded."""
 
 
 class Executor(Protocol):

@@ -27,6 +27,8 @@ class RunReport(msgspec.Struct, frozen=True, kw_only=True):
     """False: the same run was registered before; nothing was done twice."""
     words: str
     """What came out, in a sentence."""
+    detail: str = ""
+    """What the user's own code said when it failed: on no record but the job's log."""
 
 
 class UpReport(msgspec.Struct, frozen=True, kw_only=True):

@@ -33,7 +33,8 @@ class Follower:
 def progress_words(line: Progress) -> str:
     """`train: done in 3.1 s`."""
     share = f" {line.fraction:.0%}" if line.fraction is not None else ""
-    return f"{line.step}: {line.status}{share}" + (f" ({line.words})" if line.words else "")
+    # Why a step failed is the job's own sentence, and comes with its end.
+    return f"{line.step}: {line.status}{share}" + (f" ({line.words})" if line.words and line.status != "failed" else "")
 
 
 def run_here(engine: Engine, actor: str, pause: Pause) -> RunReport:
@@ -65,6 +66,8 @@ def run_there(world: World, actor: str, pause: Pause) -> RunReport:
             raise Conflict(f"the run was {settled.status}: {settled.words}")
         follower.look(job)
         if job.status in FINISHED:
+            if job.status is JobStatus.FAILED:  # as the one who works on it says it
+                world.say("bad", f"job {job.id}: {job.error}")
             return report_of(world, job)
         pause(LOOK_SECONDS)
 
@@ -85,7 +88,7 @@ def await_command(world: World, command_id: str, pause: Pause, patience_seconds:
 
 def report_of(world: World, job: Job) -> RunReport:
     """What came of a finished job."""
-    gate = _gate_of(world, job)
+    gate, seen = _gate_of(world, job), world.ports.executor.observe(job.id)
     registered = [
         event for event in world.ports.ledger.events(kinds=("version.registered",)) if job.version and event.subject == f"version:{job.version}"
     ]  # fmt: skip
@@ -93,12 +96,13 @@ def report_of(world: World, job: Job) -> RunReport:
     outcome = gate.plan.outcome if gate is not None and gate.plan.outcome is not None else Outcome.ERROR
     return RunReport(
         job=job,
-        steps=world.ports.executor.observe(job.id).results,
+        steps=seen.results,
         verdicts=gate.plan.verdicts if gate is not None else (),
         outcome=Outcome.ERROR if job.status is JobStatus.FAILED else outcome,
         version=job.version,
         new=new,
         words=_words(job, new=new),
+        detail=seen.detail,
     )
 
 

@@ -4,6 +4,7 @@ import socket
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
@@ -14,8 +15,8 @@ import msgspec
 
 from flyball.adapters import doctor, supervisor
 from flyball.adapters.clock import SystemClock
-from flyball.adapters.engine_lock import EngineLock
-from flyball.adapters.executor import JobDirectory, ProcessExecutor
+from flyball.adapters.engine_lock import EngineLock, engine_is_held
+from flyball.adapters.executor import JobDirectory, JobFiles, ProcessExecutor
 from flyball.adapters.heartbeat import Heartbeat, lease_age_seconds
 from flyball.adapters.ledger import SqliteLedger
 from flyball.control import ordering, queries, running, verification
@@ -36,7 +37,7 @@ from flyball.control.reports import (
     VersionRow,
 )
 from flyball.control.world import World
-from flyball.errors import EngineBusy, FlyballError
+from flyball.errors import EngineBusy, FlyballError, TrainingError
 from flyball.records.permissions import Role
 from flyball.spec.load import load_project
 from flyball.wiring import health
@@ -125,9 +126,15 @@ class Workspace:
         request = job.begin()
         try:
             job.finish(run_steps(request, job.progress, secret_of))
-        except FlyballError as error:
-            job.fail(error.message)
-            raise
+        except (FlyballError, SystemExit) as ended:
+            error = (
+                ended
+                if isinstance(ended, FlyballError)
+                else TrainingError("the project's code ended the process: SystemExit", detail=str(ended))
+            )
+            traceback.print_exception(ended)  # into the job's log
+            job.fail(*told_of(error, job_dir))
+            return error.exit_code
         return 0
 
     def replay(self, since: datetime | None, until: datetime | None, say: Say, output: Path | None = None) -> ReplayReport:
@@ -139,8 +146,7 @@ class Workspace:
     # -- what only looks
 
     def status(self) -> StatusReport:
-        age = lease_age_seconds(self._home.state_dir)
-        report = queries.status(self._world(say_nothing), controller_alive=age is not None and age < LEASE_FRESH_SECONDS)
+        report = queries.status(self._world(say_nothing), controller_alive=self._is_controlled())
         return msgspec.structs.replace(report, trouble=health.status_trouble(report, self._home.state_dir))
 
     def versions(self) -> tuple[VersionRow, ...]:
@@ -212,6 +218,13 @@ class Workspace:
             return socket.socket(fileno=descriptor)
         return supervisor.listen("127.0.0.1", self._home.spec.serve.control_port)
 
+    def _is_controlled(self) -> bool:
+        """Whether a process holds the engine; of the control process, also whether it still looks after traffic: one that hangs holds its lock."""
+        if not engine_is_held(self._home.state_dir):
+            return False
+        age = lease_age_seconds(self._home.state_dir)
+        return not self._is_supervised() or (age is not None and age < LEASE_FRESH_SECONDS)
+
     def _is_supervised(self) -> bool:
         found = supervisor.running(self._home.state_dir)
         return found is not None and found.control_url is not None
@@ -263,6 +276,13 @@ class Workspace:
         except FlyballError as error:  # what is up stays up: gateways serve the last table whatever has become of the ledger
             return msgspec.structs.replace(report, trouble=report.trouble or error.message)
         return msgspec.structs.replace(report, trouble=trouble, example_row=row, example_label=label)
+
+
+def told_of(error: FlyballError, job_dir: Path) -> tuple[str, str]:
+    """(for the ledger, for the terminal): what foreign code said itself may be private, so the ledger only says where to read it."""
+    if not error.detail:
+        return error.message, ""
+    return f"{error.message.rstrip('.')}. What it said, and the trace: {JobFiles(job_dir).log_name}", error.detail
 
 
 def say_to_log(style: str, words: str) -> None:

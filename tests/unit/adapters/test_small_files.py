@@ -11,7 +11,7 @@ import pytest
 
 from flyball.adapters import entropy
 from flyball.adapters.durable import replace_file
-from flyball.adapters.engine_lock import EngineLock
+from flyball.adapters.engine_lock import EngineLock, engine_is_held
 from flyball.adapters.notifier import LogNotifier
 from flyball.adapters.token import owner_token
 from flyball.errors import EngineBusy, OperatorError, StoreUnavailable
@@ -52,11 +52,15 @@ def test_the_engine_lock_names_who_holds_it_and_is_freed_by_its_death(tmp_path: 
         holder.stdout.readline()
         with pytest.raises(EngineBusy, match=f"process {holder.pid} runs the ticks"):
             EngineLock(tmp_path).acquire()
+        assert engine_is_held(tmp_path)
         holder.kill()
+    assert not engine_is_held(tmp_path)
     with EngineLock(tmp_path), pytest.raises(EngineBusy, match=str(os.getpid())):
         EngineLock(tmp_path).acquire()
     with EngineLock(tmp_path):
-        pass
+        assert engine_is_held(tmp_path)
+    assert not engine_is_held(tmp_path)
+    assert not engine_is_held(tmp_path / "nowhere")
 
 
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:

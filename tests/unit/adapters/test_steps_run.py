@@ -155,6 +155,28 @@ def test_a_users_mistake_in_training_is_told_in_words(tmp_path: Path, code: str,
 
 
 @pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        ("def train(features, label, parameters, seed):\n    raise ValueError('hunter2')\n", "ValueError at pipeline.py:2"),
+        ("import sys\ndef train(features, label, parameters, seed):\n    sys.exit('hunter2')\n", "SystemExit at pipeline.py:3"),
+        ("raise ValueError('hunter2')\n", "ValueError at pipeline.py:1"),
+        ("import sys\nsys.exit('hunter2')\n", "SystemExit at pipeline.py:2"),
+        ("def train(:\n", "SyntaxError at pipeline.py:1"),
+        (
+            "class Model:\n    def predict(self, rows):\n        raise ValueError('hunter2')\n\ndef train(features, label, parameters, seed):\n    return Model()\n",
+            "ValueError at pipeline.py:3",
+        ),
+    ],
+)  # fmt: skip
+def test_what_the_users_code_says_is_kept_out_of_the_message_and_its_place_is_in_it(tmp_path: Path, code: str, kind: str) -> None:
+    with pytest.raises(TrainingError) as raised:
+        run_steps(request(project(tmp_path / "p", code)), Told())
+    assert kind in raised.value.message
+    assert "hunter2" not in raised.value.message
+    assert "hunter2" in raised.value.detail or "SyntaxError" in kind
+
+
+@pytest.mark.parametrize(
     ("change", "words"),
     [
         (pl.lit(1).alias("late"), "the label 'late' has a single class \\(1\\)"),

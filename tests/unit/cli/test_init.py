@@ -7,7 +7,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 from sklearn.metrics import roc_auc_score
+from typer.testing import CliRunner
 
+from flyball.cli.app import app
 from flyball.cli.init import start_project
 from flyball.cli.orders_story import DAYS, ROWS, orders_csv
 from flyball.errors import Conflict, SpecError
@@ -64,6 +66,16 @@ def test_a_directory_with_anything_in_it_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(Conflict):
         start_project(tmp_path / "file")
     assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["../evil", "", ".", "/tmp/evil", "a/b"])
+def test_a_path_is_not_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    result = CliRunner().invoke(app, ["init", name])
+    assert result.exit_code == 2
+    assert f"NAME: found {name!r}, expected a name, not a path" in result.stderr
+    assert [path.name for path in tmp_path.rglob("*")] == ["here"]
 
 
 @pytest.mark.parametrize("name", ["My Shop", "9lives", "x" * 70])

@@ -1,5 +1,6 @@
 """`flyball up` as a person types it, on ports of its own."""
 
+import json
 import os
 import socket
 import subprocess
@@ -61,10 +62,14 @@ def open_to_others(directory: Path) -> list[str]:
     ]
 
 
-def test_nobody_else_reads_the_state_and_the_projects_own_files_stay_as_the_user_has_them(project: Project) -> None:
+def test_a_controller_is_told_while_it_runs_and_nobody_else_reads_the_state_and_the_projects_own_files_stay_as_the_user_has_them(
+    project: Project,
+) -> None:
     project.state.mkdir(mode=0o755)  # as an earlier Flyball left it
     assert project("run").returncode == 0
+    assert not json.loads(project("status", "--json").stdout)["controller_alive"]
     assert project("up", "--detach").returncode == 0
+    assert json.loads(project("status", "--json").stdout)["controller_alive"]
     assert open_to_others(project.state) == []
     assert len(list(project.state.rglob("*"))) > 60
     mine = [
@@ -74,6 +79,8 @@ def test_nobody_else_reads_the_state_and_the_projects_own_files_stay_as_the_user
     ]
     assert {path.name: f"{path.stat().st_mode & 0o777:04o}" for path in mine} == dict.fromkeys(
         ["flyball.yaml", "pipeline.py", "README.md", ".gitignore", "orders.csv", "schema.yaml"], "0644")  # fmt: skip
+    assert project("down").returncode == 0
+    assert not json.loads(project("status", "--json").stdout)["controller_alive"]
 
 
 @pytest.mark.slow

@@ -39,8 +39,9 @@ class JobDirectory:
     def finish(self, results: Sequence[StepResult]) -> None:
         replace_file(self.path / "result.json", codec.encode(tuple(results)))
 
-    def fail(self, words: str) -> None:
-        replace_file(self.path / "error.json", codec.encode({"words": words}))
+    def fail(self, words: str, detail: str = "") -> None:
+        """`words` go into the ledger; `detail` stays here, for a terminal."""
+        replace_file(self.path / "error.json", codec.encode({"words": words, "detail": detail}))
 
     def _append(self, name: str, record: Any) -> None:
         # One write a line: a kill leaves at most one torn line, which is skipped.

@@ -6,7 +6,7 @@ child.json       {"pid", "started"}: the process, and when it was started (secon
 progress.jsonl   one Progress a line
 results.jsonl    one StepResult a line, as each step is done
 result.json      all StepResults, renamed into place: done
-error.json       {"words"}: failed
+error.json       {"words", "detail"}: failed; the detail is what foreign code said, and stays here
 log              stdout and stderr of the child
 """
 
@@ -24,6 +24,8 @@ from flyball.records.jobs import Job, Progress, StepResult
 from flyball.spec import ProjectSpec
 
 T = TypeVar("T")
+
+STATE = ".flyball"
 
 
 class Child(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,6 +86,16 @@ class JobFiles:
         """None: not failed."""
         found = self._read("error.json", dict[str, str])
         return None if found is None else found.get("words", "")
+
+    def detail(self) -> str:
+        """What foreign code said of the failure; empty: nothing, or not failed."""
+        return (self._read("error.json", dict[str, str]) or {}).get("detail", "")
+
+    @property
+    def log_name(self) -> str:
+        """The log as a person at the project's directory would type it."""
+        parts = self.path.parts
+        return str(Path(*parts[parts.index(STATE) :] if STATE in parts else parts) / "log")
 
     def forget_error(self) -> None:
         (self.path / "error.json").unlink(missing_ok=True)

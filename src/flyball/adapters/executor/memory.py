@@ -32,7 +32,7 @@ class MemoryExecutor:
         try:
             results = tuple(self._run(request, lines.append))
         except FlyballError as error:
-            self._reports[job_id] = JobReport("failed", (), tuple(lines), error.message)
+            self._reports[job_id] = JobReport("failed", (), tuple(lines), error.message, error.detail)
         else:
             self._reports[job_id] = JobReport("done", results, tuple(lines), "")
 

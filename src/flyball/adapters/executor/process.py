@@ -37,6 +37,8 @@ class ProcessExecutor:
         self._command = tuple(command)
         self._children: dict[str, int] = {}
         """Process ids of children of this very process: only their parent can reap them."""
+        self._exits: dict[str, int] = {}
+        """Exit codes of those that ended by themselves; who was killed has none."""
 
     def launch(self, request: StepRequest) -> None:
         job = self._directory(request.job.id)
@@ -54,6 +56,7 @@ class ProcessExecutor:
             return  # a child lives
         try:
             job.forget_error()
+            self._exits.pop(request.job.id, None)
             job.write_request(request)
             self._start(request, job, lock)
         except OSError as error:
@@ -74,8 +77,9 @@ class ProcessExecutor:
         if (results := job.results()) is not None:  # it finished between the two looks
             return JobReport("done", results, job.progress_so_far(), "")
         if error is None:
-            error = job.error()
-        return JobReport("absent" if error is None else "failed", job.results_so_far(), job.progress_so_far(), error or "")
+            error = job.error() or self._without_a_word(job_id, job)
+        state = "absent" if error is None else "failed"
+        return JobReport(state, job.results_so_far(), job.progress_so_far(), error or "", job.detail())
 
     def cancel(self, job_id: str) -> None:
         job = self._directory(job_id)
@@ -127,8 +131,17 @@ class ProcessExecutor:
         if job.results() is not None:
             return None
         ran = format_duration(timedelta(seconds=round(seconds)))
-        words = f"The run was ended after {ran}. Expected: {format_duration(limit)} at most. Next: raise train.time_limit, or train on less."
+        words = f"The run was ended after {ran}: train.time_limit is {format_duration(limit)}. Next: raise it in flyball.yaml, or train on less."
         JobDirectory(job.path).fail(words)
+        return words
+
+    def _without_a_word(self, job_id: str, job: JobFiles) -> str | None:
+        """Who ended by itself and left neither a result nor an error (`os._exit` in the user's code, say) would do so again. None: killed, or not ours to know."""
+        code = self._exits.get(job_id)
+        if code is None:
+            return None
+        words = f"The run's process ended by itself with exit code {code} and left no result. Next: look into {job.log_name}"
+        JobDirectory(job.path).fail(words, job.log_tail(500))
         return words
 
     def _reap(self, job_id: str) -> None:
@@ -136,7 +149,10 @@ class ProcessExecutor:
         if pid is None:
             return
         try:
-            ended = os.waitpid(pid, os.WNOHANG)[0] == pid
+            found, status = os.waitpid(pid, os.WNOHANG)
+            ended = found == pid
+            if ended and os.WIFEXITED(status):
+                self._exits[job_id] = os.WEXITSTATUS(status)
         except ChildProcessError:
             ended = True
         if ended:

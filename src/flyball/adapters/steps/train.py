@@ -1,12 +1,13 @@
 """train: the user's own function, with tuned parameters where they are asked for."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from flyball.adapters import estimators
 from flyball.adapters.steps.situation import Rows, Run, divided, read_rows
-from flyball.adapters.user_code import own_modules, user_code
+from flyball.adapters.user_code import kind_and_place, own_modules, user_code, words_of
 from flyball.errors import DataError, FlyballError, TrainingError
 from flyball.pipelines import split
 from flyball.pipelines.graph import step_key
@@ -46,16 +47,21 @@ def train(run: Run, keys: dict[str, str], validated: StepResult) -> StepResult:
             function = load(spec.train.entrypoint)
 
             def fit(rows: Rows, parameters: dict[str, Any]) -> Any:
-                return _fit(function, spec.train.entrypoint, rows, signature, parameters, spec.train.seed)
+                with told(spec.train.entrypoint, run.request.project_dir):
+                    # Copies: what the function does to its arguments must not reach the next trial.
+                    fitted = function(rows.features.clone(), rows.label_series(signature), dict(parameters), spec.train.seed)
+                return _checked(fitted, spec.train.entrypoint)
 
             trials: list[dict[str, Any]] = []
             parameters = run.parameters
             if spec.train.tuning is not None:
-                parameters, trials = _tuned(run, spec.train.tuning, fit, to_train, signature)
+                with told(f"tuning {spec.train.entrypoint}", run.request.project_dir):
+                    parameters, trials = _tuned(run, spec.train.tuning, fit, to_train, signature)
             run.say("train", f"fitting on {to_train.labels.size:,} rows")
             estimator = fit(to_train, parameters)
             # Asked here already: an estimator that cannot answer should fail the step that made it.
-            estimators.score(estimator, holdout.features.head(100), signature)
+            with told(f"the {type(estimator).__name__} of {spec.train.entrypoint}", run.request.project_dir):
+                estimators.score(estimator, holdout.features.head(100), signature)
             (directory / ESTIMATOR).write_bytes(estimators.dump(estimator, own_modules(run.request.project_dir)))
         return {
             "parameters": codec.plain(parameters), "trials": trials, "estimator": type(estimator).__name__, "rows": int(to_train.labels.size),
@@ -65,19 +71,18 @@ def train(run: Run, keys: dict[str, str], validated: StepResult) -> StepResult:
     return run.cache.do("train", key, work)
 
 
-def _fit(
-    function: Callable[..., Any], entrypoint: str, rows: Rows, signature: Signature, parameters: dict[str, Any], seed: int
-) -> Any:
+@contextmanager
+def told(entrypoint: str, project_dir: Path) -> Iterator[None]:
+    """What the user's code raises, and an exit that it asks for, is an answer: TrainingError with its kind and place."""
     try:
-        # Copies: what the function does to its arguments must not reach the next trial.
-        estimator = function(rows.features.clone(), rows.label_series(signature), dict(parameters), seed)
+        yield
     except FlyballError:
         raise
-    except Exception as error:
-        first = (str(error).strip().splitlines() or [""])[0][:300]
-        raise TrainingError(
-            f"{entrypoint} failed: {type(error).__name__}: {first}", next_step="the job's log holds the whole trace"
-        ) from error
+    except (Exception, SystemExit) as error:
+        raise TrainingError(f"{entrypoint} failed: {kind_and_place(error, project_dir)}", detail=words_of(error)) from error
+
+
+def _checked(estimator: Any, entrypoint: str) -> Any:
     if not callable(getattr(estimator, "predict", None)):
         raise TrainingError(f"{entrypoint} gave a {type(estimator).__name__}", expected="a fitted estimator with predict (and predict_proba)",
                             next_step="does the function end with `return model`?")  # fmt: skip
