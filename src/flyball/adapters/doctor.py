@@ -28,7 +28,7 @@ def machine(state_dir: Path) -> tuple[Check, ...]:
 
 def project(spec: ProjectSpec, state_dir: Path, running: Callable[[], bool]) -> tuple[Check, ...]:
     """Questions about this project's doors and secrets. `running`: whether its supervisor is up."""
-    return (_token(state_dir), *_ports(spec, up=running()))
+    return (_token(state_dir), *_other_tokens(state_dir), *_ports(spec, up=running()))
 
 
 def records(faults: Sequence[LedgerFault] | None, versions: Sequence[str], damaged: Sequence[str]) -> tuple[Check, ...]:
@@ -97,6 +97,17 @@ def _token(state_dir: Path) -> Check:
     mode = stat.S_IMODE(path.stat().st_mode)
     good = not mode & MODE_OTHERS
     return Check(name="token", ok=good, words=f"{path} has mode {mode:04o}", next_step="" if good else f"chmod 600 {path}")
+
+
+def _other_tokens(state_dir: Path) -> tuple[Check, ...]:
+    """Only what keeps one from counting is told."""
+    found = []
+    for path in sorted(state_dir.glob("token.*")):
+        mode = stat.S_IMODE(path.stat().st_mode)
+        if mode & MODE_OTHERS:
+            words = f"{path} has mode {mode:04o}: the control process does not take a token that others can read"
+            found.append(Check(name=path.name, ok=False, words=words, next_step=f"replace it, then chmod 600 {path}"))
+    return tuple(found)
 
 
 def _ports(spec: ProjectSpec, *, up: bool) -> tuple[Check, ...]:

@@ -1,4 +1,4 @@
-"""The owner's token: made at the first start, in a file that only its owner reads."""
+"""Tokens: the owner's, made at the first start, and those that the owner puts beside it; in files that only their owner reads."""
 
 import os
 import stat
@@ -6,6 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from flyball.errors import OperatorError, StoreUnavailable
+from flyball.records.permissions import Role
+
+FILES = {Role.CLIENT: "token.client", Role.VIEWER: "token.viewer"}
+"""Made by whoever wants them; without the file the role has no token."""
 
 
 def owner_token(state_dir: Path, make: Callable[[], str]) -> str:
@@ -29,6 +33,22 @@ def owner_token(state_dir: Path, make: Callable[[], str]) -> str:
     if not token:
         raise OperatorError(f"{path} is empty", next_step="delete it and start again: a new token is made")
     return token
+
+
+def other_tokens(state_dir: Path) -> dict[str, Role]:
+    """Token → role, of the files that are there. One that others can read, or that is empty, counts for nothing: `flyball doctor` says so."""
+    found: dict[str, Role] = {}
+    for role, name in FILES.items():
+        try:
+            with (state_dir / name).open(encoding="utf-8") as file:
+                if os.fstat(file.fileno()).st_mode & 0o077:
+                    continue
+                token = file.read().strip()
+        except (OSError, UnicodeDecodeError):
+            continue
+        if token:
+            found[token] = role
+    return found
 
 
 def _create(path: Path, make: Callable[[], str]) -> None:

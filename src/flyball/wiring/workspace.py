@@ -19,6 +19,7 @@ from flyball.adapters.engine_lock import EngineLock, engine_is_held
 from flyball.adapters.executor import JobDirectory, JobFiles, ProcessExecutor
 from flyball.adapters.heartbeat import Heartbeat, lease_age_seconds
 from flyball.adapters.ledger import SqliteLedger
+from flyball.adapters.token import other_tokens
 from flyball.control import ordering, queries, running, verification
 from flyball.control.engine import Engine
 from flyball.control.example import example_label, example_row
@@ -172,7 +173,7 @@ class Workspace:
 
     def tokens(self) -> Mapping[str, Role]:
         """Token → role, read anew each time."""
-        return {self._home.token(): Role.OWNER}
+        return {**other_tokens(self._home.state_dir), self._home.token(): Role.OWNER}
 
     # -- what a person orders
 
