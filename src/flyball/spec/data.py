@@ -51,7 +51,7 @@ class DataSpec(Section):
     label_time: str | None = None
     """Column: when the label became known. Rows whose label was not yet known are not trained on."""
     label_delay: Duration | None = None
-    """Without `label_time`: the label is taken as known this long after `time`. Also the wait after which a window without further labels counts as mature."""
+    """Without `label_time`: the label is taken as known this long after `time`. Also the age from which a window and the rows of a release count as mature."""
     positive: str | None = None
     """Binary: the label value that counts as positive; None: the larger one of two (1, true)."""
     features: dict[str, FeatureSpec] | list[str] = Field(min_length=1)
