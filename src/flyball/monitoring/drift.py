@@ -98,7 +98,7 @@ def weights_of(reference: Reference) -> dict[str, float]:
 def _step(stream: Stream, state: StreamState, profile: Profile, window: Window) -> StreamState:
     observed = streams.score(stream, profile.counts[stream.name])
     normal = state.past if state.alarms else stream.calibration + state.past
-    p = conformal.conformal_p(normal, observed, conformal.digest_uniform(window.id, stream.role, stream.name))
+    p = conformal.conformal_p(normal, observed, conformal.digest_uniform(window.place, stream.role, stream.name))
     bets = edetector.advance(state.detectors, edetector.step_bets(p), SHARE)
     detectors = tuple(float(f"{value:.8g}") for value in bets)  # short in the ledger; the same in every replay
     return msgspec.structs.replace(state, detectors=detectors, past=(*state.past, observed)[-REMEMBERED:])

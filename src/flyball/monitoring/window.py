@@ -14,6 +14,11 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
     end: datetime
 
     @property
+    def place(self) -> str:
+        """Whoever is champion in it: what seeds a draw for this window must not depend on a unit's digest, or two replays would differ."""
+        return f"{self.model}/{self.start.isoformat()}/{self.end.isoformat()}"
+
+    @property
     def id(self) -> str:
         """The same window is the same text, in every replay."""
         return f"{self.model}/{self.unit}/{self.start.isoformat()}/{self.end.isoformat()}"
