@@ -1,6 +1,7 @@
 """The ledger on SQLite: one file, one writer at a time, its head also in a file of its own."""
 
 import sqlite3
+import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -58,6 +59,8 @@ class SqliteLedger:
                     next_step="restore the last good copy",
                 )
             self._engine = open_engine(self._path)
+            # Who forgets to close leaves no connection to the garbage collector's mood: Python 3.13 warns of those.
+            weakref.finalize(self, self._engine.dispose)
             self._open(head_path)
 
     def transact(self, drafts: Sequence[Draft], *, epoch: int | None = None) -> tuple[Event, ...]:
