@@ -1,6 +1,5 @@
 """Pipeline runs as durable work: observe, else launch, else wait. A child does the steps; the gate and the registration happen here."""
 
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -169,9 +168,3 @@ def _finish(world: World, job: Job, status: JobStatus, kind: str, *, error: str)
 
 def _moved(job: Job, **changes: Any) -> Job:
     return msgspec.structs.replace(job, **changes)
-
-
-def last_request(world: World) -> datetime | None:
-    """When a pipeline was last asked for."""
-    jobs = world.all("job", Job)
-    return jobs[-1].requested_at if jobs else None
