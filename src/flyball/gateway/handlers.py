@@ -97,7 +97,7 @@ class Handlers:
         at_us = self._at_us(request)
         rows = live.reader.read(request.body)
         answer = await self._answered(table, live, rows, at_us)
-        return json_response(plain.predictions(live, answer), headers=_headers(answer))
+        return json_response(plain.predictions(live, rows, answer), headers=_headers(answer))
 
     async def _infer(self, request: Request) -> Response:
         table, live = self._route(request.model)

@@ -94,6 +94,9 @@ def infer_response(live: LiveRoute, request: InferRequest, answer: Answer) -> di
         parameters["unit"] = units[0]
     else:
         parameters["units"] = units
+    flags = live.reader.flags(request.rows.columns)
+    if flags:
+        parameters["flags"] = [{"row": row, **flag} for row, said in sorted(flags.items()) for flag in said]
     response = {
         "model_name": live.model,
         "model_version": str(answer.units[0].served.unit.version),

@@ -9,16 +9,17 @@ from flyball.errors import Fault, RequestError
 from flyball.gateway.answering import Answer, label_of
 from flyball.gateway.fields import MAX_FLOAT32, shown
 from flyball.gateway.tables import LiveRoute
-from flyball.gateway.validation import MAX_FAULTS, MAX_ID_CHARACTERS, counted, parsed_json
+from flyball.gateway.validation import MAX_FAULTS, MAX_ID_CHARACTERS, Rows, counted, parsed_json
 from flyball.records.captured import LabelBatch
 from flyball.records.signature import Signature
 
 _decoder = msgspec.json.Decoder()
 
 
-def predictions(live: LiveRoute, answer: Answer) -> dict[str, Any]:
-    """`{"model", "unit", "predictions": [{"id", "unit", "score" | "scores", "label"?}]}`; `unit` is null when several answered."""
+def predictions(live: LiveRoute, rows: Rows, answer: Answer) -> dict[str, Any]:
+    """`{"model", "unit", "predictions": [{"id", "unit", "score" | "scores", "label"?, "flags"?}]}`; `unit` is null when several answered."""
     several = live.signature.n_scores > 1
+    flags = live.reader.flags(rows.columns)
     given: list[dict[str, Any]] = []
     for each, unit, scores in zip(answer.ids, answer.units, answer.scores, strict=True):
         one: dict[str, Any] = {"id": each, "unit": unit.id}
@@ -29,6 +30,8 @@ def predictions(live: LiveRoute, answer: Answer) -> dict[str, Any]:
         label = label_of(live, unit, scores)
         if label is not None:
             one["label"] = label
+        if flags and len(given) in flags:
+            one["flags"] = flags[len(given)]
         given.append(one)
     first = answer.units[0].id
     common = first if all(unit.id == first for unit in answer.units) else None

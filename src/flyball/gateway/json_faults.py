@@ -1,0 +1,91 @@
+"""What is wrong in a JSON text that a decoder passes over or cannot place: names that come twice, NaN and numbers beyond all bounds.
+
+Slow (Python's own parser with hooks): only for requests that are refused or look odd.
+"""
+
+import json
+import math
+from collections.abc import Iterable
+from typing import Any
+
+from flyball.errors import Fault, RequestError
+from flyball.gateway.fields import NoNumber
+
+_EXPECTED = "each name once"
+
+
+class _Twice(dict[str, Any]):
+    """An object with a name that came twice."""
+
+    name = ""
+
+
+def colons(texts: Iterable[str | None]) -> int:
+    return sum(text.count(":") for text in texts if text)
+
+
+def refuse_repeats(body: bytes) -> None:
+    """Raises RequestError for valid JSON in which an object has a name twice: decoders take the last, and the sender never learns it."""
+    found = False
+
+    def pairs(given: list[tuple[str, Any]]) -> dict[str, Any]:
+        nonlocal found
+        made = dict(given)
+        if len(made) == len(given):
+            return made
+        found = True
+        twice = _Twice(made)
+        twice.name = _first_repeated(name for name, _ in given)
+        return twice
+
+    try:
+        form = json.loads(body, object_pairs_hook=pairs, parse_int=_unread, parse_float=_unread)
+    except RecursionError:
+        raise RequestError([Fault("body", "JSON nested too deeply", "plain objects and lists")]) from None
+    except ValueError as wrong:  # the standard library is stricter in some corner: its word counts
+        raise RequestError([Fault("body", f"no valid JSON: {wrong}"[:300], "strict JSON in UTF-8")]) from None
+    if found:
+        raise RequestError([_place(form)])
+
+
+def with_no_numbers(body: bytes) -> Any:
+    """What a text says that is JSON but for its numbers, each of which stands as a NoNumber; None: something else is wrong with it."""
+    if b"\\ud" in body.lower():
+        return None  # half characters: nothing that holds them can be told in an answer
+    try:
+        return json.loads(body, parse_constant=NoNumber, parse_float=_float, parse_int=_int)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _float(text: str) -> Any:
+    value = float(text)
+    return value if math.isfinite(value) else NoNumber(text)
+
+
+def _int(text: str) -> Any:
+    return int(text) if len(text) < 400 else NoNumber(text)
+
+
+def _place(form: Any) -> Fault:
+    if isinstance(form, _Twice):
+        return Fault(form.name[:100], "the name twice", _EXPECTED)
+    rows = form.get("rows") if isinstance(form, dict) else None
+    for at, row in enumerate(rows if isinstance(rows, list) else ()):
+        if isinstance(row, _Twice):
+            return Fault(f"rows[{at}].{row.name[:100]}", "the name twice", _EXPECTED)
+    return Fault("body", "a name twice in an object inside it", _EXPECTED)
+
+
+def _first_repeated(names: Iterable[str]) -> str:
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            return name
+        seen.add(name)
+    return ""
+
+
+def _unread(_: str) -> int:
+    """Numbers do not matter here, and Python refuses to read integers of 4,301 digits."""
+    return 0
