@@ -10,6 +10,7 @@ from flyball.errors import Fault, FlyballError, HttpRefused, NotFound, RequestEr
 from flyball.gateway import openinference, plain
 from flyball.gateway.answering import Answer, Answering
 from flyball.gateway.capture_writer import CaptureWriter
+from flyball.gateway.explaining import Explaining
 from flyball.gateway.lease import Lease
 from flyball.gateway.metrics import Metrics
 from flyball.gateway.problems import JSON, Response, json_response, problem
@@ -46,6 +47,7 @@ class Parts(NamedTuple):
     capture: CaptureWriter
     lease: Lease
     metrics: Metrics
+    explaining: Explaining
 
 
 class Handlers:
@@ -53,7 +55,7 @@ class Handlers:
 
     def __init__(self, settings: Settings, parts: Parts, now_us: Callable[[], int]) -> None:
         self._settings = settings
-        self._tables, self._answering, self._shadows, self._capture, self._lease, self._metrics = parts
+        self._tables, self._answering, self._shadows, self._capture, self._lease, self._metrics, self._explaining = parts
         self._now_us = now_us
         self.draining = False
 
@@ -96,8 +98,11 @@ class Handlers:
         table, live = self._route(request.model)
         at_us = self._at_us(request)
         rows = live.reader.read(request.body)
+        if rows.explain:
+            self._explaining.admit(live, rows)
         answer = await self._answered(table, live, rows, at_us)
-        return json_response(plain.predictions(live, rows, answer), headers=_headers(answer))
+        told = await self._explaining.attributions(live, rows, answer) if rows.explain else None
+        return json_response(plain.predictions(live, rows, answer, told), headers=_headers(answer))
 
     async def _infer(self, request: Request) -> Response:
         table, live = self._route(request.model)

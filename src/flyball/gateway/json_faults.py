@@ -5,11 +5,15 @@ Slow (Python's own parser with hooks): only for requests that are refused or loo
 
 import json
 import math
+import re
 from collections.abc import Iterable
 from typing import Any
 
 from flyball.errors import Fault, RequestError
 from flyball.gateway.fields import NoNumber
+
+_PAIR = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}")
+_HALF = re.compile(rb"\\u[dD][89a-fA-F]")
 
 _EXPECTED = "each name once"
 
@@ -48,10 +52,15 @@ def refuse_repeats(body: bytes) -> None:
         raise RequestError([_place(form)])
 
 
+def may_have_half_characters(body: bytes) -> bool:
+    r"""Whether \uD800 to \uDFFF is escaped alone somewhere: in pairs they are one character, alone none."""
+    return _HALF.search(_PAIR.sub(b"", body)) is not None
+
+
 def with_no_numbers(body: bytes) -> Any:
     """What a text says that is JSON but for its numbers, each of which stands as a NoNumber; None: something else is wrong with it."""
-    if b"\\ud" in body.lower():
-        return None  # half characters: nothing that holds them can be told in an answer
+    if may_have_half_characters(body):
+        return None  # nothing that holds them can be told in an answer
     try:
         return json.loads(body, parse_constant=NoNumber, parse_float=_float, parse_int=_int)
     except (ValueError, RecursionError):

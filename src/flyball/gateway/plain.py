@@ -1,5 +1,6 @@
 """Flyball's own plain form: rows in, predictions out, labels later."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -7,6 +8,7 @@ import msgspec
 
 from flyball.errors import Fault, RequestError
 from flyball.gateway.answering import Answer, label_of
+from flyball.gateway.explaining import Attribution
 from flyball.gateway.fields import MAX_FLOAT32, shown
 from flyball.gateway.tables import LiveRoute
 from flyball.gateway.validation import MAX_FAULTS, MAX_ID_CHARACTERS, Rows, counted, parsed_json
@@ -16,8 +18,9 @@ from flyball.records.signature import Signature
 _decoder = msgspec.json.Decoder()
 
 
-def predictions(live: LiveRoute, rows: Rows, answer: Answer) -> dict[str, Any]:
-    """`{"model", "unit", "predictions": [{"id", "unit", "score" | "scores", "label"?, "flags"?}]}`; `unit` is null when several answered."""
+def predictions(live: LiveRoute, rows: Rows, answer: Answer, told: Sequence[Attribution] | None = None) -> dict[str, Any]:
+    """`{"model", "unit", "predictions": [{"id", "unit", "score" | "scores", "label"?, "flags"?, "attributions"?, "base"?}]}`; `unit` is null
+    when several answered."""
     several = live.signature.n_scores > 1
     flags = live.reader.flags(rows.columns)
     given: list[dict[str, Any]] = []
@@ -32,6 +35,8 @@ def predictions(live: LiveRoute, rows: Rows, answer: Answer) -> dict[str, Any]:
             one["label"] = label
         if flags and len(given) in flags:
             one["flags"] = flags[len(given)]
+        if told is not None:
+            one["attributions"], one["base"] = told[len(given)]
         given.append(one)
     first = answer.units[0].id
     common = first if all(unit.id == first for unit in answer.units) else None

@@ -15,7 +15,7 @@ from msgspec import UNSET, UnsetType
 
 from flyball.errors import Fault, RequestError
 from flyball.gateway.fields import MAX_FLOAT32, MAX_TEXT_CHARACTERS, ValueCheck, shown
-from flyball.gateway.json_faults import colons, refuse_repeats, with_no_numbers
+from flyball.gateway.json_faults import colons, may_have_half_characters, refuse_repeats, with_no_numbers
 from flyball.records.signature import Column, ColumnType, Signature, Unknown
 
 MAX_FAULTS = 20
@@ -219,7 +219,7 @@ def parsed_json(body: bytes, decoder: Any) -> Any:
     except RecursionError:
         raise RequestError([Fault("body", "JSON nested too deeply", "plain objects and lists")]) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as wrong:
-        hint = "Is a \\uD800 to \\uDFFF without its other half?" if b"\\ud" in body.lower() else ""
+        hint = "Is a \\uD800 to \\uDFFF without its other half?" if may_have_half_characters(body) else ""
         raise RequestError(
             [Fault("body", f"no valid JSON: {wrong}"[:300], "strict JSON in UTF-8 with finite numbers", hint)]
         ) from None

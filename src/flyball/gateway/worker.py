@@ -18,6 +18,7 @@ from flyball.gateway.access import Neighbours, Tokens
 from flyball.gateway.answering import Answering
 from flyball.gateway.app import Gateway
 from flyball.gateway.capture_writer import CaptureWriter
+from flyball.gateway.explaining import Explaining
 from flyball.gateway.handlers import MAX_ROWS, Handlers, Parts, Settings
 from flyball.gateway.ids import FreshIds
 from flyball.gateway.lease import Lease
@@ -85,8 +86,9 @@ class Worker:
         self._metrics = Metrics(options.worker, self._capture)
         self._answering = Answering(self._capture, self._lease, FreshIds(world.random_bytes), self._metrics)
         self._shadows = Shadows(self._answering, self._capture, self._tables, self._metrics)
+        self._explaining = Explaining(options.limits)
         settings = Settings(options.worker, os.getpid(), options.request_clock)
-        parts = Parts(self._tables, self._answering, self._shadows, self._capture, self._lease, self._metrics)
+        parts = Parts(self._tables, self._answering, self._shadows, self._capture, self._lease, self._metrics, self._explaining)
         self._handlers = Handlers(settings, parts, world.now_us)
         self._metrics.watch_suspension(self._handlers.suspended)
         neighbours = Neighbours([bound, f"[{bound}]", options.host, *options.allowed_hosts])
@@ -121,6 +123,7 @@ class Worker:
             chore.cancel()
         failed = [each for each in await asyncio.gather(*chores, return_exceptions=True) if isinstance(each, Exception)]
         self._answering.close()
+        self._explaining.close()
         self._capture.close()
         self._tables.close()
         card.unlink(missing_ok=True)
@@ -177,6 +180,7 @@ class Worker:
     def _swapped(self, live: LiveTable) -> None:
         self._metrics.revision.set(live.revision)
         self._metrics.forget_others(live.fingerprints)
+        self._explaining.forget_others(live.fingerprints)
 
     def _announce(self, admin_port: int) -> Path:
         """Tell the supervisor and control where this worker is."""

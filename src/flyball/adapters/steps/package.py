@@ -22,7 +22,7 @@ from flyball.monitoring.reference import HoldoutScores
 from flyball.monitoring.reference import build as build_reference
 from flyball.pipelines.evaluation import label_scale
 from flyball.pipelines.graph import step_key
-from flyball.records import codec
+from flyball.records import background, codec
 from flyball.records.evidence import Evidence
 from flyball.records.jobs import StepResult
 from flyball.records.signature import Signature
@@ -70,6 +70,7 @@ def package(run: Run, keys: dict[str, str], done: Results, order: PackageOrder) 
         reference = _reference(run, signature, rows, holdout, pl.read_parquet(evaluated / SCORES).to_numpy(), scale)
         for name, content in (
             ("signature.json", signature), ("lineage.json", lineage), ("evaluation.json", [*found, *measured]), ("reference.json", reference),
+            (background.FILE, _background(holdout.features)),
         ):  # fmt: skip
             (root / name).write_bytes(codec.encode(content))
         manifest = make_manifest(root, served.format)
@@ -80,6 +81,14 @@ def package(run: Run, keys: dict[str, str], done: Results, order: PackageOrder) 
         }  # fmt: skip
 
     return run.cache.do("package", package_key(run, keys, order.schema), work)
+
+
+def _background(features: pl.DataFrame) -> background.Background:
+    """Rows of the holdout, evenly over its time."""
+    some = features.gather_every(-(-features.height // background.MAX_ROWS))
+    return background.Background(
+        columns={name: tuple(None if value != value else value for value in some[name].to_list()) for name in some.columns}  # noqa: PLR0124 - only NaN differs from itself
+    )
 
 
 def lineage_of(run: Run, done: Results, run_key: str) -> Lineage:
