@@ -49,7 +49,9 @@ def load(order: bytes) -> worker_side.Answer:
     what = msgspec.json.decode(order, type=Order)
     background = msgspec.json.decode(read_checked(Path(what.background), what.background_digest), type=Background)
     explained = Explained(what.signature, background, _score(what))
-    explained.row({name: values[:1] for name, values in explained.background.items()}, 0)  # shap compiles at its first call
+    explained.row(
+        {name: values[:1] for name, values in explained.background.items()}, 0
+    )  # what is slow or broken shows before it is ready
 
     def answer(request: dict[str, Any]) -> dict[str, Any]:
         columns = unpacked(request, what.signature)

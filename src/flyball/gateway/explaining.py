@@ -3,7 +3,10 @@ the event loop nor other requests carry any of it."""
 
 import asyncio
 import importlib.util
+from collections import Counter
+from collections.abc import Container, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic
 from typing import Any, NamedTuple
@@ -24,10 +27,10 @@ from flyball.records.unit import Manifest
 
 MAX_ROWS = 32
 """In a request that asks for reasons: each costs thousands of evaluations."""
-MAX_WAITING = 4
-"""Calls that may wait for one explainer; more would pass the deadline in the queue."""
+MAX_IN_HAND = 4
+"""Requests of one model that are explained or wait for it; more would pass the deadline in the queue."""
 MAX_EXPLAINERS = 4
-"""Processes at once in one worker (some 300 MB each); the one that was not asked for longest goes first."""
+"""Processes at once in one worker (some 250 MB each); the one that was not asked for longest goes first."""
 DEADLINE_SECONDS = 30.0
 """Of one explained request, without the start of its process."""
 
@@ -48,7 +51,8 @@ class Explainer:
         self._process: WorkerProcess | None = None
         self._pause = FIRST_PAUSE_SECONDS
         self._not_before = 0.0
-        self.waiting = 0
+        self.calls = 0
+        """That run or wait."""
         self.asked_at = 0.0
         self.pool = ThreadPoolExecutor(1, thread_name_prefix="explainer")
 
@@ -106,12 +110,17 @@ class Explaining:
     """All explainers of one worker. On the event loop only."""
 
     def __init__(self, limits: CodeLimits) -> None:
-        self._limits = limits._replace(deadline_seconds=DEADLINE_SECONDS)
+        # Compiling shap's loops takes 9 s at each start and saves 2 to 6 ms a row: interpreted, the first answer comes in 3 s.
+        uncompiled = (*limits.environment, ("NUMBA_DISABLE_JIT", "1"))
+        self._limits = limits._replace(deadline_seconds=DEADLINE_SECONDS, environment=uncompiled)
         self._explainers: dict[str, Explainer] = {}
+        self._in_hand: Counter[str] = Counter()
         self._closing = ThreadPoolExecutor(1, thread_name_prefix="explainer-closing")
 
-    def admit(self, live: LiveRoute, rows: Rows) -> None:
-        """Before anything is answered. Raises RequestError, NotInstalled, Conflict, HttpRefused when the rows could not be explained now."""
+    @contextmanager
+    def admitted(self, live: LiveRoute, rows: Rows) -> Iterator[None]:
+        """Around the answer and its reasons, so that nothing is answered whose reasons cannot be given.
+        Raises RequestError, NotInstalled, Conflict, HttpRefused."""
         if rows.n > MAX_ROWS:
             raise RequestError([Fault("rows", f"{rows.n} rows", f"at most {MAX_ROWS} in a request with explain")])
         if importlib.util.find_spec("shap") is None:
@@ -121,22 +130,28 @@ class Explaining:
             if not (Path(unit.served.package) / background.FILE).is_file():
                 raise Conflict(f"{unit.id} cannot be explained: its package has no {background.FILE}, an older Flyball made it",
                                next_step="flyball run, and release the new version")  # fmt: skip
-            explainer = self._explainers.get(unit.id)
-            if explainer is not None and explainer.waiting >= MAX_WAITING:
-                raise HttpRefused(429, f"{explainer.waiting} requests wait for the explainer of {unit.id} already", headers=[("retry-after", "1")])  # fmt: skip
+        if self._in_hand[live.model] >= MAX_IN_HAND:
+            raise HttpRefused(429, f"{MAX_IN_HAND} requests are being explained already", headers=[("retry-after", "1")])
+        self._in_hand[live.model] += 1
+        try:
+            yield
+        finally:
+            self._in_hand[live.model] -= 1
 
     async def attributions(self, live: LiveRoute, rows: Rows, answer: Answer) -> list[Attribution]:
         """One a row, by the unit that answered it: of the score, or of the most probable class. Raises ModelFailed, ArtifactDamaged."""
+        of = [int(np.argmax(scores)) if live.signature.n_scores > 1 else 0 for scores in answer.scores]
+        shares = {unit: [row for row, by in enumerate(answer.units) if by is unit] for unit in dict.fromkeys(answer.units)}
+        asked = [
+            self._explained(unit, {name: rows.columns[name][at] for name in unit.names}, [of[row] for row in at])
+            for unit, at in shares.items()
+        ]
         told: dict[int, Attribution] = {}
-        for unit in dict.fromkeys(answer.units):
-            at = [row for row, by in enumerate(answer.units) if by is unit]
-            several = live.signature.n_scores > 1
-            of = [int(np.argmax(answer.scores[row])) if several else 0 for row in at]
-            columns = {name: rows.columns[name][at] for name in unit.names}
-            told |= zip(at, await self._explained(unit, columns, of), strict=True)
+        for at, given in zip(shares.values(), await asyncio.gather(*asked), strict=True):
+            told |= zip(at, given, strict=True)
         return [told[row] for row in range(rows.n)]
 
-    def forget_others(self, units: Any) -> None:
+    def forget_others(self, units: Container[str]) -> None:
         """Close the explainers of units that are not among `units`; does not wait."""
         for name in [name for name in self._explainers if name not in units]:
             self._closing.submit(self._explainers.pop(name).close)
@@ -148,13 +163,13 @@ class Explaining:
     async def _explained(self, unit: LiveUnit, columns: Columns, of: list[int]) -> list[Attribution]:
         explainer = self._explainers.get(unit.id)
         if explainer is None:
-            idle = sorted((each.asked_at, name) for name, each in self._explainers.items() if not each.waiting)
+            idle = sorted((each.asked_at, name) for name, each in self._explainers.items() if not each.calls)
             if len(self._explainers) >= MAX_EXPLAINERS and not idle:
                 raise ModelFailed(f"{len(self._explainers)} explainers are at work already")
             if len(self._explainers) >= MAX_EXPLAINERS:
                 self._closing.submit(self._explainers.pop(idle[0][1]).close)
             explainer = self._explainers[unit.id] = Explainer(unit.served, self._limits)
-        explainer.waiting += 1
+        explainer.calls += 1
         explainer.asked_at = monotonic()
         try:
             return await asyncio.get_running_loop().run_in_executor(explainer.pool, explainer.explain, columns, of)
@@ -164,4 +179,4 @@ class Explaining:
                 raise
             raise ModelFailed(f"{unit.id} was replaced while it was being explained") from cancelled
         finally:
-            explainer.waiting -= 1
+            explainer.calls -= 1

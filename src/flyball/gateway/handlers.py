@@ -99,10 +99,12 @@ class Handlers:
         at_us = self._at_us(request)
         rows = live.reader.read(request.body)
         if rows.explain:
-            self._explaining.admit(live, rows)
+            with self._explaining.admitted(live, rows):
+                answer = await self._answered(table, live, rows, at_us)
+                told = await self._explaining.attributions(live, rows, answer)
+            return json_response(plain.predictions(live, rows, answer, told), headers=_headers(answer))
         answer = await self._answered(table, live, rows, at_us)
-        told = await self._explaining.attributions(live, rows, answer) if rows.explain else None
-        return json_response(plain.predictions(live, rows, answer, told), headers=_headers(answer))
+        return json_response(plain.predictions(live, rows, answer), headers=_headers(answer))
 
     async def _infer(self, request: Request) -> Response:
         table, live = self._route(request.model)
