@@ -1,17 +1,25 @@
 """What a run keeps, when it does work again, and what it says when it cannot."""
 
+import json
+import os
 from pathlib import Path
 
 import polars as pl
 import pytest
 from projects import LOGISTIC, Told, project, request, rows, spec
 
-from flyball.adapters.packages import LocalPackages
+from flyball.adapters.packages import LocalPackages, checked_bytes
+from flyball.adapters.scorer_onnx import PackageScorer
 from flyball.adapters.steps import run_steps
 from flyball.errors import DataError, FlyballError, RequestError, TrainingError
+from flyball.gateway.explaining import Explainer
+from flyball.gateway.runtimes.contract import CodeLimits
 from flyball.gateway.validation import RowReader
 from flyball.records import codec
+from flyball.records.background import FILE, MAX_ROWS, Background
+from flyball.records.routing import ServedUnit
 from flyball.records.signature import Unknown
+from flyball.records.unit import Unit
 
 TUNED = {
     "entrypoint": "pipeline:train",
@@ -92,6 +100,27 @@ def test_what_a_person_edits_in_the_schema_is_what_requests_are_held_against(tmp
         ("rows[0].carrier", '"AAA"', 'one of "AA", "B6", "UA", "WN" or null', "did you mean 'AA'?"),
         ("rows[1].hour", "24", "a whole number from 0 to 23", ""),
     ]
+
+
+def test_a_package_holds_what_its_predictions_are_explained_against(tmp_path: Path) -> None:
+    results = run_steps(request(project(tmp_path / "p")), Told())
+    package = Path(results[-1].values["package"])
+    manifest, signature = LocalPackages().manifest(package), LocalPackages().signature(package)
+    background = codec.decode(checked_bytes(package, FILE), Background)
+    assert {len(values) for values in background.columns.values()} == {MAX_ROWS - 10}  # every third of the holdout's 120 rows
+    assert set(background.columns) == {"hour", "wind", "carrier"}
+    assert None in background.columns["wind"]
+    digest = results[-1].values["manifest_digest"]
+    unit = Unit(id="u1", model="flights", version=1, manifest_digest=digest, threshold=None, policy_digest="")
+    served = ServedUnit(unit=unit, package=str(package), format=manifest.format, signature=signature)
+    explainer = Explainer(served, CodeLimits(environment=tuple(os.environ.items())))
+    rows = [{"hour": 20, "wind": None, "carrier": "B6"}, {"hour": 6, "wind": 3.5, "carrier": "ZZ"}]
+    told = explainer.explain(RowReader(signature, 9).read(json.dumps({"rows": rows}).encode()).columns, [0, 0])
+    explainer.close()
+    scores = PackageScorer().score(package, rows)[:, 0]
+    assert [one.base + sum(one.fields.values()) for one in told] == pytest.approx(scores.tolist(), abs=1e-6)
+    assert told[0].base == told[1].base
+    assert told[0].fields["hour"] > 0 > told[1].fields["hour"]
 
 
 def test_rules_that_only_requests_meet_make_another_package_of_the_same_trained_model(tmp_path: Path) -> None:
