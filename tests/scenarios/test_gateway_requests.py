@@ -141,6 +141,13 @@ def test_a_wrong_label_is_named(worker, label, field):
     assert answer.json()["faults"][0]["path"] == field
 
 
+def test_a_label_that_says_two_things_is_refused(worker):
+    for body in (b'{"labels": [{"id": "a:b", "label": "yes", "observed_at": "2026-11-22T15:00:00Z", "label": "no"}]}',
+                 b'{"labels": [{"id": "\\u003a", "label": "yes", "label": "no"}]}'):  # fmt: skip
+        answer = worker.http.post("/models/shop/labels", content=body, headers={"content-type": "application/json"})
+        assert (answer.status_code, answer.json()["faults"][0]["path"]) == (422, "labels[0].label")
+
+
 BAD_ROWS = {
     "text in a number": ({"age": "7"}, "age"),
     "true as a number": ({"age": True}, "age"),

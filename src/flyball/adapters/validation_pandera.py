@@ -102,7 +102,7 @@ def schema_of(path: Path, frame: pl.DataFrame, data: DataSpec) -> Schema:
             )
     if not path.exists():
         _write(path, Schema(features={name: _infer(frame[name], data.feature(name).type) for name in data.feature_names}))
-    kept = _read(path)
+    kept = read_schema(path)
     columns = {
         name: _overridden(kept.features.get(name) or _infer(frame[name], data.feature(name).type), data, name)
         for name in data.feature_names
@@ -199,7 +199,8 @@ def _overridden(kept: ColumnSchema, data: DataSpec, name: str) -> ColumnSchema:
     )
 
 
-def _read(path: Path) -> Schema:
+def read_schema(path: Path) -> Schema:
+    """Raises DataError."""
     import yaml
 
     try:

@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
+
 from flyball.errors import Fault, RequestError
 from flyball.gateway.fields import NoNumber
 
@@ -24,12 +26,28 @@ class _Twice(dict[str, Any]):
     name = ""
 
 
-def colons(texts: Iterable[str | None]) -> int:
-    return sum(text.count(":") for text in texts if text)
+def each_name_once(body: bytes, names: int, texts: Iterable[str | None]) -> None:
+    """Raises RequestError when an object has a name twice: decoders take the last, and the sender never learns it. `names` are those that were
+    decoded, `texts` all strings beside them. JSON has one colon a name, others stand in texts only: so counting them nearly always shows that
+    all is well, in a hundredth of the time that looking takes."""
+    written = _count_colons(body)
+    if written != names and (_has_escaped_colon(body) or written != names + sum(text.count(":") for text in texts if text)):
+        refuse_repeats(body)
+
+
+def _has_escaped_colon(body: bytes) -> bool:
+    # The single character is found thirty times faster than the longer text, and is rare.
+    return b"\\" in body and b"\\u003" in body
+
+
+def _count_colons(body: bytes) -> int:
+    if len(body) < 2048:  # below this numpy's own start costs more
+        return body.count(b":")
+    return int(np.count_nonzero(np.frombuffer(body, np.uint8) == ord(":")))
 
 
 def refuse_repeats(body: bytes) -> None:
-    """Raises RequestError for valid JSON in which an object has a name twice: decoders take the last, and the sender never learns it."""
+    """Raises RequestError for valid JSON in which an object has a name twice, by looking at each."""
     found = False
 
     def pairs(given: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -79,10 +97,10 @@ def _int(text: str) -> Any:
 def _place(form: Any) -> Fault:
     if isinstance(form, _Twice):
         return Fault(form.name[:100], "the name twice", _EXPECTED)
-    rows = form.get("rows") if isinstance(form, dict) else None
-    for at, row in enumerate(rows if isinstance(rows, list) else ()):
-        if isinstance(row, _Twice):
-            return Fault(f"rows[{at}].{row.name[:100]}", "the name twice", _EXPECTED)
+    for name, listed in form.items() if isinstance(form, dict) else ():
+        for at, row in enumerate(listed if isinstance(listed, list) else ()):
+            if isinstance(row, _Twice):
+                return Fault(f"{name[:100]}[{at}].{row.name[:100]}", "the name twice", _EXPECTED)
     return Fault("body", "a name twice in an object inside it", _EXPECTED)
 
 

@@ -10,6 +10,7 @@ from flyball.errors import Fault, RequestError
 from flyball.gateway.answering import Answer, label_of
 from flyball.gateway.explaining import Attribution
 from flyball.gateway.fields import MAX_FLOAT32, shown
+from flyball.gateway.json_faults import each_name_once
 from flyball.gateway.tables import LiveRoute
 from flyball.gateway.validation import MAX_FAULTS, MAX_ID_CHARACTERS, Rows, counted, parsed_json
 from flyball.records.captured import LabelBatch
@@ -49,10 +50,13 @@ def read_labels(live: LiveRoute, body: bytes, at_us: int, max_labels: int) -> La
     if not isinstance(form, dict) or set(form) != {"labels"} or not isinstance(form["labels"], list):
         raise RequestError([Fault("body", shown(form), 'an object {"labels": [{"id": …, "label": …}]}')])
     counted(len(form["labels"]), max_labels)
+    given = [each for each in form["labels"] if isinstance(each, dict)]
+    texts = (value for each in given for value in each.values() if isinstance(value, str))
+    each_name_once(body, 1 + sum(map(len, given)), texts)
     faults: list[Fault] = []
     batch = LabelBatch(at_us=at_us, model=live.model, ids=[], values=[], observed_us=[])
-    for at, given in enumerate(form["labels"]):
-        _read_label(f"labels[{at}]", given, live.signature, batch, faults)
+    for at, label in enumerate(form["labels"]):
+        _read_label(f"labels[{at}]", label, live.signature, batch, faults)
         if len(faults) >= MAX_FAULTS:
             break
     if faults:
