@@ -7,14 +7,14 @@ loop for models that answer in microseconds, beside it for all others.
 import asyncio
 from collections.abc import Callable, Generator, Sequence
 from time import perf_counter
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from flyball.errors import FlyballError, ModelFailed
 from flyball.gateway.batches import Answer, Batch
+from flyball.gateway.columns import Table
 from flyball.gateway.metrics import Metrics
-from flyball.gateway.runtimes.contract import Columns
 from flyball.gateway.tables import LiveRoute, LiveUnit
 from flyball.records.captured import Captured, FailureBatch, PredictionBatch
 
@@ -31,7 +31,7 @@ class Part(NamedTuple):
 class Scored(NamedTuple):
     scores: list[list[float]]
     seconds: float
-    columns: Columns
+    table: Table
 
 
 Outcome = Scored | ModelFailed
@@ -144,13 +144,10 @@ class Answering:
         canaries = live.canary is not None and self._canaries_allowed()
         if not canaries and not live.arms:
             return [Part(live.champion, "champion", None)]
-        by_unit: dict[tuple[LiveUnit, str], list[int]] = {}
-        for at, key in enumerate(batch.keys):
-            by_unit.setdefault(live.chosen(key, canaries=canaries), []).append(at)
-        if len(by_unit) == 1:
-            ((unit, role),) = by_unit
-            return [Part(unit, role, None)]
-        return [Part(unit, role, rows) for (unit, role), rows in by_unit.items()]
+        chosen = live.chosen(batch.keys, canaries=canaries)
+        if len(chosen) == 1:
+            return [Part(*chosen[0][:2], None)]
+        return [Part(*each) for each in chosen]
 
     def _score(self, live: LiveRoute, part: Part, batch: Batch) -> Outcome:
         refused = self._refused(live, part, batch)
@@ -183,7 +180,7 @@ class Answering:
         if part.unit is not live.last and not part.unit.breaker.allows(self._now()):
             return ModelFailed(f"{part.unit.id} failed too often and is not asked for now")
         for name in part.unit.needs:
-            values = batch.taken(part.rows)[name]
+            values = batch.taken(part.rows).columns[name]
             if (values == "").any() if values.dtype == object else np.isnan(values).any():
                 return ModelFailed(
                     f"{part.unit.id} needs the column {name!r}, which the request left out (its champion does not need it)"
@@ -254,11 +251,11 @@ class _Taken:
             rows = _rows_of(part, self._batch)
             places = [place for place, at in enumerate(rows) if at not in lost]
             if places:
-                columns = {name: values[places] for name, values in scored.columns.items()}
+                table = scored.table.rows(places)
                 kept.append(
                     (
                         Part(part.unit, part.role, [rows[place] for place in places]),
-                        Scored([scored.scores[place] for place in places], scored.seconds, columns),
+                        Scored([scored.scores[place] for place in places], scored.seconds, table),
                     )
                 )
         self._parts = kept
@@ -277,12 +274,12 @@ def label_of(live: LiveRoute, unit: LiveUnit, scores: Sequence[float]) -> str | 
 def _scored(part: Part, batch: Batch) -> Outcome:
     """One call of the unit's model. In whatever thread: it touches nothing that is shared."""
     try:
-        columns = batch.taken(part.rows)
+        table = batch.taken(part.rows)
         begin = perf_counter()
-        scores = part.unit.model.score(columns, _size(part, batch))
+        scores = part.unit.model.score(table.columns, _size(part, batch))
     except ModelFailed as failed:
         return failed
-    return Scored(scores.tolist(), perf_counter() - begin, columns)
+    return Scored(scores.tolist(), perf_counter() - begin, table)
 
 
 def _rows_of(part: Part, batch: Batch) -> Sequence[int]:
@@ -315,15 +312,7 @@ def _prediction(live: LiveRoute, part: Part, scored: Scored, batch: Batch, revis
         revision=revision,
         ids=batch.ids if rows is None else [batch.ids[at] for at in rows],
         keys=keys if rows is None else [keys[at] for at in rows],
-        columns={} if part.role == "shadow" else {name: _as_used(scored.columns[name]) for name in part.unit.names},
+        columns={} if part.role == "shadow" else scored.table.used(part.unit.names),
         scores=scored.scores,
         latency_us=int(scored.seconds * 1e6),
     )
-
-
-def _as_used(values: np.ndarray[Any, Any]) -> list[Any]:
-    """Features as the model saw them (float32), a missing number as None: stored numbers are finite."""
-    listed: list[Any] = values[:, 0].tolist()
-    if values.dtype == object or not np.isnan(values).any():
-        return listed
-    return [None if value != value else value for value in listed]  # noqa: PLR0124 - only NaN differs from itself

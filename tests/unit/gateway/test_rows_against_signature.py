@@ -30,7 +30,7 @@ BUILDER = ColumnBuilder(SIGNATURE)
 
 
 def read(body: bytes):
-    return BUILDER.of_rows(READER.read(body))
+    return BUILDER.of_rows(READER.read(body)).columns
 
 
 def fault(body: bytes):
@@ -130,7 +130,7 @@ good_row = st.fixed_dictionaries(
 
 
 def columns_of(rows):
-    return {name: values.tolist() for name, values in BUILDER.of_rows(rows).items()}
+    return {name: values.tolist() for name, values in BUILDER.of_rows(rows).columns.items()}
 
 
 @given(st.lists(good_row, min_size=1, max_size=5))
