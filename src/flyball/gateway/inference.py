@@ -18,6 +18,7 @@ from flyball.gateway.queueing import MAX_BATCH_ROWS
 from flyball.gateway.shadows import ShadowJob, Shadows
 from flyball.gateway.tables import LiveRoute, LiveTable, Tables
 from flyball.gateway.validation import Rows
+from flyball.records.captured import Captured
 
 
 class Caller(NamedTuple):
@@ -119,7 +120,7 @@ class Inference:
         if batch.n <= live.inline_rows and not (self._simulated and live.shadows):
             began = self._clocks.loop()
             try:
-                answered = self._answering.at_once(live, batch, table.revision)
+                answered = self._answering.at_once(live, batch)
                 queue.learn(batch.n, self._clocks.loop() - began)
                 self._finish(table, live, batch, answered)
             except Exception as broken:  # noqa: BLE001 - ours to mend: whoever waits must be told, the door logs it
@@ -135,23 +136,20 @@ class Inference:
         began = self._clocks.loop()
         until = min((job.until for job in batch.jobs if job.until is not None), default=None)
         try:
-            answered = await self._answering.beside(live, batch, table.revision, until)
-            if self._simulated and live.shadows:
-                answered.records.extend(await self._answering.shadow(live, batch, answered, table.revision))
+            answered = await self._answering.beside(live, batch, until)
+            shadowed = await self._answering.shadow(live, batch, answered, table.revision) if self._simulated else []
             live.queue.learn(batch.n, self._clocks.loop() - began)
-            self._finish(table, live, batch, answered)
+            self._finish(table, live, batch, answered, shadowed)
         except Exception as broken:  # noqa: BLE001 - ours to mend: whoever waits must be told, the door logs it
             _tell(batch.jobs, broken)
         finally:
             live.queue.busy_rows = 0
             self._go_on(table, live)
 
-    def _finish(self, table: LiveTable, live: LiveRoute, batch: Batch, answered: Answered) -> None:
-        """Hand over, then tell: an answer that leaves is captured."""
-        self._metrics.batch(live.model, batch.n)
-        self._capture.hand_over(answered.records)
-        if live.shadows and not self._simulated:
-            self._shadows.offer(ShadowJob(table, live, batch, answered))
+    def _finish(
+        self, table: LiveTable, live: LiveRoute, batch: Batch, answered: Answered, shadowed: Sequence[Captured] = ()
+    ) -> None:
+        self._keep(table, live, batch, answered, shadowed)
         for number, job in enumerate(batch.jobs):
             if not job.answer.done():
                 outcome = answered.of(batch, number)
@@ -159,6 +157,15 @@ class Inference:
                     job.answer.set_exception(outcome)
                 else:
                     job.answer.set_result(outcome)
+
+    def _keep(
+        self, table: LiveTable, live: LiveRoute, batch: Batch, answered: Answered, shadowed: Sequence[Captured] = ()
+    ) -> None:
+        """Hand over, before anything is told: an answer that leaves is captured."""
+        self._metrics.batch(live.model, batch.n)
+        self._capture.hand_over([*answered.records(live, batch, table.revision), *shadowed])
+        if live.shadows and not self._simulated:
+            self._shadows.offer(ShadowJob(table, live, batch, answered))
 
     def _go_on(self, table: LiveTable, live: LiveRoute) -> None:
         if live.queue.rows and not live.queue.due:
