@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 
-from flyball.errors import ArtifactDamaged, Conflict, Fault, HttpRefused, ModelFailed, NotInstalled, RequestError
-from flyball.gateway.answering import Answer
+from flyball.errors import ArtifactDamaged, Conflict, Fault, ModelFailed, NotInstalled, Overloaded, RequestError
+from flyball.gateway.batches import Answer
 from flyball.gateway.runtimes.contract import CodeLimits, Columns, packed
 from flyball.gateway.runtimes.worker_process import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, Program, WorkerProcess
 from flyball.gateway.tables import LiveRoute, LiveUnit
@@ -120,18 +120,18 @@ class Explaining:
     @contextmanager
     def admitted(self, live: LiveRoute, rows: Rows) -> Iterator[None]:
         """Around the answer and its reasons, so that nothing is answered whose reasons cannot be given.
-        Raises RequestError, NotInstalled, Conflict, HttpRefused."""
+        Raises RequestError, NotInstalled, Conflict, Overloaded."""
         if rows.n > MAX_ROWS:
             raise RequestError([Fault("rows", f"{rows.n} rows", f"at most {MAX_ROWS} in a request with explain")])
         if importlib.util.find_spec("shap") is None:
             raise NotInstalled("This gateway cannot explain: shap is not installed",
                                next_step="pip install 'flyball[explain]' where the gateway runs, then start it again")  # fmt: skip
-        for unit in (live.champion, *([live.canary] if live.canary else [])):
-            if not (Path(unit.served.package) / background.FILE).is_file():
+        for unit in (live.champion, live.canary, live.fallback, *live.arms):
+            if unit is not None and not (Path(unit.served.package) / background.FILE).is_file():
                 raise Conflict(f"{unit.id} cannot be explained: its package has no {background.FILE}, an older Flyball made it",
                                next_step="flyball run, and release the new version")  # fmt: skip
         if self._in_hand[live.model] >= MAX_IN_HAND:
-            raise HttpRefused(429, f"{MAX_IN_HAND} requests are being explained already", headers=[("retry-after", "1")])
+            raise Overloaded(429, f"{MAX_IN_HAND} requests are being explained already")
         self._in_hand[live.model] += 1
         try:
             yield
@@ -140,10 +140,11 @@ class Explaining:
 
     async def attributions(self, live: LiveRoute, rows: Rows, answer: Answer) -> list[Attribution]:
         """One a row, by the unit that answered it: of the score, or of the most probable class. Raises ModelFailed, ArtifactDamaged."""
+        columns = live.builder.of_rows(rows).columns
         of = [int(np.argmax(scores)) if live.signature.n_scores > 1 else 0 for scores in answer.scores]
         shares = {unit: [row for row, by in enumerate(answer.units) if by is unit] for unit in dict.fromkeys(answer.units)}
         asked = [
-            self._explained(unit, {name: rows.columns[name][at] for name in unit.names}, [of[row] for row in at])
+            self._explained(unit, {name: columns[name][at] for name in unit.names}, [of[row] for row in at])
             for unit, at in shares.items()
         ]
         told: dict[int, Attribution] = {}

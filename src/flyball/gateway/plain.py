@@ -7,23 +7,44 @@ from typing import Any
 import msgspec
 
 from flyball.errors import Fault, RequestError
-from flyball.gateway.answering import Answer, label_of
+from flyball.gateway.answering import label_of
+from flyball.gateway.batches import Answer
 from flyball.gateway.explaining import Attribution
 from flyball.gateway.fields import MAX_FLOAT32, shown
-from flyball.gateway.json_faults import each_name_once
+from flyball.gateway.json_faults import no_name_twice, refuse_repeats
 from flyball.gateway.tables import LiveRoute
-from flyball.gateway.validation import MAX_FAULTS, MAX_ID_CHARACTERS, Rows, counted, parsed_json
+from flyball.gateway.validation import MAX_FAULTS, MAX_ID_CHARACTERS, Body, Rows, counted, parsed_json
 from flyball.records.captured import LabelBatch
 from flyball.records.signature import Signature
 
 _decoder = msgspec.json.Decoder()
+_encode = msgspec.json.Encoder().encode
 
 
 def predictions(live: LiveRoute, rows: Rows, answer: Answer, told: Sequence[Attribution] | None = None) -> dict[str, Any]:
     """`{"model", "unit", "predictions": [{"id", "unit", "score" | "scores", "label"?, "flags"?, "attributions"?, "base"?}]}`; `unit` is null
     when several answered."""
+    first = answer.units[0].id
+    common = first if all(unit.id == first for unit in answer.units) else None
+    return {"model": live.model, "unit": common, "predictions": _listed(live, rows, answer, told)}
+
+
+def prediction_list(live: LiveRoute, rows: Rows | None, answer: Answer) -> bytes:
+    """The predictions of a slice as JSON, without the brackets around them. `rows` None: nothing is flagged."""
+    return _encode(_listed(live, rows, answer, None))[1:-1]
+
+
+def framed(live: LiveRoute, units: Sequence[str], parts: Sequence[bytes]) -> list[bytes]:
+    """The slices of one answer, which is written piece by piece."""
+    head = _encode({"model": live.model, "unit": units[0] if len(units) == 1 else None})[:-1] + b',"predictions":['
+    between = [b","] * (2 * len(parts) - 1)
+    between[::2] = parts
+    return [head, *between, b"]}"]
+
+
+def _listed(live: LiveRoute, rows: Rows | None, answer: Answer, told: Sequence[Attribution] | None) -> list[dict[str, Any]]:
     several = live.signature.n_scores > 1
-    flags = live.reader.flags(rows.columns)
+    flags = live.reader.flags(rows) if rows is not None else {}
     given: list[dict[str, Any]] = []
     for each, unit, scores in zip(answer.ids, answer.units, answer.scores, strict=True):
         one: dict[str, Any] = {"id": each, "unit": unit.id}
@@ -39,12 +60,10 @@ def predictions(live: LiveRoute, rows: Rows, answer: Answer, told: Sequence[Attr
         if told is not None:
             one["attributions"], one["base"] = told[len(given)]
         given.append(one)
-    first = answer.units[0].id
-    common = first if all(unit.id == first for unit in answer.units) else None
-    return {"model": live.model, "unit": common, "predictions": given}
+    return given
 
 
-def read_labels(live: LiveRoute, body: bytes, at_us: int, max_labels: int) -> LabelBatch:
+def read_labels(live: LiveRoute, body: Body, at_us: int, max_labels: int) -> LabelBatch:
     """`{"labels": [{"id", "label", "observed_at"?}]}` against the signature; raises RequestError with every fault's place."""
     form = parsed_json(body, _decoder)
     if not isinstance(form, dict) or set(form) != {"labels"} or not isinstance(form["labels"], list):
@@ -52,7 +71,8 @@ def read_labels(live: LiveRoute, body: bytes, at_us: int, max_labels: int) -> La
     counted(len(form["labels"]), max_labels)
     given = [each for each in form["labels"] if isinstance(each, dict)]
     texts = (value for each in given for value in each.values() if isinstance(value, str))
-    each_name_once(body, 1 + sum(map(len, given)), texts)
+    if not no_name_twice(body, 1 + sum(map(len, given)), texts):
+        refuse_repeats(body)
     faults: list[Fault] = []
     batch = LabelBatch(at_us=at_us, model=live.model, ids=[], values=[], observed_us=[])
     for at, label in enumerate(form["labels"]):

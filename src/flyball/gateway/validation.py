@@ -6,7 +6,7 @@ careful way, which looks at each value and names row, field, found and expected.
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -16,7 +16,8 @@ from msgspec import UNSET, UnsetType
 
 from flyball.errors import Fault, RequestError
 from flyball.gateway.fields import MAX_FLOAT32, MAX_TEXT_CHARACTERS, ValueCheck, shown
-from flyball.gateway.json_faults import each_name_once, may_have_half_characters, refuse_repeats, with_no_numbers
+from flyball.gateway.json_faults import Body as Body
+from flyball.gateway.json_faults import may_have_half_characters, no_name_twice, refuse_repeats, with_no_numbers
 from flyball.records.signature import Column, ColumnType, Signature, Unknown
 
 MAX_FAULTS = 20
@@ -26,8 +27,8 @@ MAX_ID_CHARACTERS = 200
 """Ids are stored with every prediction and label; a UUID has 36."""
 
 
-Arrays = dict[str, np.ndarray[Any, Any]]
-"""Name → (n, 1), float32 with NaN or object of str with ''."""
+Tuples = Sequence[tuple[Any, ...]]
+"""Each row's values in the signature's order."""
 
 Flags = dict[int, list[dict[str, str]]]
 """Row → what is to be said about it: field, found, flag. Rows that nothing is said about are absent."""
@@ -37,9 +38,12 @@ class Rows(NamedTuple):
     """A request's rows, valid."""
 
     n: int
-    columns: Arrays
+    columns: Mapping[str, np.ndarray[Any, Any]]
+    """Name → (n, 1), float32 with NaN or object of str with ''; empty where `tuples` holds the values."""
     ids: list[str] | None
     keys: list[str] | None
+    tuples: Tuples | None = None
+    """Arrays are made of them once for all requests that share a call of the model."""
     explain: bool = False
     """Attributions are asked for."""
 
@@ -57,11 +61,9 @@ class RowReader:
         self.checks = {column.name: ValueCheck(column) for column in columns}
         self._optional = tuple(at for at, column in enumerate(columns) if column.missing)
         self._texts = tuple(at for at, column in enumerate(columns) if column.type is ColumnType.CATEGORY)
-        self._numbers = tuple(at for at in range(len(columns)) if at not in self._texts)
-        self._number_names = tuple(columns[at].name for at in self._numbers)
-        self._flagging = tuple(
-            (column.name, frozenset(column.categories or ()) | ({""} if column.missing else set()))
-            for column in columns
+        self._flagged = tuple(
+            (at, column.name, frozenset(column.categories or ()) | ({"", None} if column.missing else set()))
+            for at, column in enumerate(columns)
             if column.unknown is Unknown.FLAG
         )
         # A name's own colon would count as one more name.
@@ -79,68 +81,101 @@ class RowReader:
             gc=False,
         )
         self._quick = msgspec.json.Decoder(form)
+        self._quick_row = msgspec.json.Decoder(row)
         self._careful = msgspec.json.Decoder()
 
-    def read(self, body: bytes) -> Rows:
+    @property
+    def flagging(self) -> bool:
+        """Whether anything may be said about valid rows."""
+        return bool(self._flagged)
+
+    def read(self, body: Body) -> Rows:
         """Raises RequestError."""
         try:
             form: Any = None if _needs_care(body) else self._quick.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             form = None
-        if form is not None:
-            return self._read_quickly(form, body)
+        if form is None:
+            return self.read_carefully(self.parsed(body))
+        n = counted(len(form.rows), self._max_rows)
+        tuples, names = self._values(form.rows)
+        given = [each for each in (form.ids, form.keys, form.explain) if each is not UNSET]
+        texts = chain(self._strings(tuples), form.ids or (), form.keys or ())
+        if not (self._countable and no_name_twice(body, 1 + len(given) + names, texts)):
+            refuse_repeats(body)
+        ids = None if form.ids is UNSET else checked_ids(form.ids, "ids", n, unique=True)
+        keys = None if form.keys is UNSET else checked_ids(form.keys, "keys", n, unique=False)
+        return Rows(n, {}, ids, keys, tuples, form.explain is True)
+
+    def read_raw(self, raws: Sequence[msgspec.Raw], first: int, *, quick: bool) -> list[tuple[Any, ...]]:
+        """The values of some rows of a large request; `first` is the number of the first one; `quick`: there is no NUL in them. Raises
+        RequestError."""
+        if quick:
+            try:
+                tuples, names = self._values([self._quick_row.decode(raw) for raw in raws])
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                return self._read_raw_carefully(raws, first)
+            if self._countable and no_name_twice(b"".join(raws), names, self._strings(tuples)):
+                return tuples
+        return self._read_raw_carefully(raws, first)
+
+    def parsed(self, body: Body) -> Any:
+        """What the JSON says, as the careful way takes it. Raises RequestError, with row and field where a number is at fault."""
         try:
             form = parsed_json(body, self._careful)
         except RequestError:
             form = with_no_numbers(body)
             if form is not None:
-                self._read_carefully(form)  # raises with the row and the field where the number is
+                self.read_carefully(form)
             raise
         refuse_repeats(body)
-        return self._read_carefully(form)
+        return form
 
-    def flags(self, columns: Arrays) -> Flags:
-        """Of valid rows; nothing is looked up for columns that do not ask for it."""
+    def flags(self, rows: Rows) -> Flags:
+        """Nothing is looked up for columns that do not ask for it."""
         flags: Flags = {}
-        for name, known in self._flagging:
-            for at, value in enumerate(columns[name][:, 0].tolist()):
+        for at, name, known in self._flagged:
+            values = [each[at] for each in rows.tuples] if rows.tuples is not None else rows.columns[name][:, 0].tolist()
+            for row, value in enumerate(values):
                 if value not in known:
-                    flags.setdefault(at, []).append({"field": name, "found": shown(value), "flag": "unknown category"})
+                    flags.setdefault(row, []).append({"field": name, "found": shown(value), "flag": "unknown category"})
         return flags
 
-    def _read_quickly(self, form: Any, body: bytes) -> Rows:
-        n = counted(len(form.rows), self._max_rows)
-        values: list[Any] = list(zip(*map(msgspec.structs.astuple, form.rows), strict=True))
-        absent = 0
-        for at in self._optional:
-            present = [value for value in values[at] if value is not UNSET]
-            if len(present) < n:
-                absent += n - len(present)
-                values[at] = [None if value is UNSET else value for value in values[at]]
-        given = [each for each in (form.ids, form.keys, form.explain) if each is not UNSET]
-        names = 1 + len(given) + n * len(self._columns) - absent
-        texts = chain(*(values[at] for at in self._texts), form.ids or (), form.keys or ())
-        if self._countable:
-            each_name_once(body, names, texts)
-        else:
-            refuse_repeats(body)
-        return Rows(
-            n,
-            self._arrays(values, n),
-            checked_ids(None if form.ids is UNSET else form.ids, "ids", n, unique=True),
-            checked_ids(None if form.keys is UNSET else form.keys, "keys", n, unique=False),
-            form.explain is True,
-        )
+    def _values(self, rows: Sequence[Any]) -> tuple[list[tuple[Any, ...]], int]:
+        """(each row's values, how many names they were written with)"""
+        tuples = [*map(msgspec.structs.astuple, rows)]
+        absent = sum(len([1 for values in tuples if values[at] is UNSET]) for at in self._optional)
+        if absent:
+            tuples = [tuple([None if value is UNSET else value for value in values]) for values in tuples]
+        return tuples, len(tuples) * len(self._columns) - absent
 
-    def _arrays(self, values: Sequence[Sequence[Any]], n: int) -> Arrays:
-        """All numbers in one array: numpy's own start costs more than a row. A column of it is contiguous."""
-        numbers = np.array([values[at] for at in self._numbers], dtype=np.float32).reshape(-1, n, 1)
-        arrays: Arrays = dict(zip(self._number_names, numbers, strict=True))
-        for at in self._texts:
-            arrays[self._columns[at].name] = as_array(self._columns[at], values[at], n)
-        return arrays
+    def _strings(self, tuples: Tuples) -> Iterator[str | None]:
+        return (values[at] for at in self._texts for values in tuples)
 
-    def _read_carefully(self, form: Any) -> Rows:
+    def _read_raw_carefully(self, raws: Sequence[msgspec.Raw], first: int) -> list[tuple[Any, ...]]:
+        faults: list[Fault] = []
+        odd: RequestError | None = None
+        values: list[list[Any]] = [[] for _ in self._columns]
+        for at, raw in enumerate(raws, first):
+            body = bytes(raw)
+            try:
+                row = parsed_json(body, self._careful)
+                refuse_repeats(body, f"rows[{at}]")
+            except RequestError as wrong:
+                odd, row = odd or wrong, with_no_numbers(body)
+                if row is None:
+                    raise
+            self._read_row(at, row, values, faults)
+            if len(faults) >= MAX_FAULTS:
+                break
+        if odd is not None and not faults:
+            raise odd
+        if faults:
+            raise RequestError(faults[:MAX_FAULTS])
+        return list(zip(*values, strict=True))
+
+    def read_carefully(self, form: Any) -> Rows:
+        """`form`: what the JSON says. Raises RequestError."""
         if not isinstance(form, dict):
             raise RequestError([Fault("body", shown(form), 'an object {"rows": […]}')])
         unknown = [name for name in form if name not in _FORM]
@@ -163,9 +198,10 @@ class RowReader:
             raise RequestError(faults[:MAX_FAULTS])
         return Rows(
             n,
-            self._arrays(values, n),
+            {},
             checked_ids(form.get("ids"), "ids", n, unique=True),
             checked_ids(form.get("keys"), "keys", n, unique=False),
+            list(zip(*values, strict=True)),
             explain,
         )
 
@@ -187,7 +223,7 @@ class RowReader:
             )
 
 
-def _needs_care(body: bytes) -> bool:
+def _needs_care(body: Body) -> bool:
     """A NUL would reach onnxruntime as the end of the string: another category than the one that was sent."""
     return b"\\" in body and b"\\u0000" in body  # the single character is found thirty times faster, and is rare
 
@@ -201,7 +237,7 @@ def counted(n: int, max_rows: int) -> int:
     return n
 
 
-def parsed_json(body: bytes, decoder: Any) -> Any:
+def parsed_json(body: Body | msgspec.Raw, decoder: Any) -> Any:
     """What the JSON says; raises RequestError for everything that is not strict JSON (NaN, 1e400, lone surrogates, endless nesting)."""
     try:
         return decoder.decode(body)
@@ -218,7 +254,7 @@ def as_array(column: Column, values: Sequence[Any], n: int) -> np.ndarray[Any, A
     """(n, 1) as the model takes it; None is missing."""
     if column.type is ColumnType.CATEGORY:
         array = np.empty(n, dtype=object)
-        array[:] = ["" if value is None else value for value in values] if column.missing else values
+        array[:] = ["" if value is None else value for value in values] if column.missing else list(values)
     else:
         array = np.array(values, dtype=np.float32)
     return array.reshape(n, 1)

@@ -12,6 +12,7 @@ from flyball.adapters.packages import LocalPackages, checked_bytes
 from flyball.adapters.scorer_onnx import PackageScorer
 from flyball.adapters.steps import run_steps
 from flyball.errors import DataError, FlyballError, RequestError, TrainingError
+from flyball.gateway.columns import ColumnBuilder
 from flyball.gateway.explaining import Explainer
 from flyball.gateway.runtimes.contract import CodeLimits
 from flyball.gateway.validation import RowReader
@@ -115,7 +116,8 @@ def test_a_package_holds_what_its_predictions_are_explained_against(tmp_path: Pa
     served = ServedUnit(unit=unit, package=str(package), format=manifest.format, signature=signature)
     explainer = Explainer(served, CodeLimits(environment=tuple(os.environ.items())))
     rows = [{"hour": 20, "wind": None, "carrier": "B6"}, {"hour": 6, "wind": 3.5, "carrier": "ZZ"}]
-    told = explainer.explain(RowReader(signature, 9).read(json.dumps({"rows": rows}).encode()).columns, [0, 0])
+    table = ColumnBuilder(signature).of_rows(RowReader(signature, 9).read(json.dumps({"rows": rows}).encode()))
+    told = explainer.explain(table.columns, [0, 0])
     explainer.close()
     scores = PackageScorer().score(package, rows)[:, 0]
     assert [one.base + sum(one.fields.values()) for one in told] == pytest.approx(scores.tolist(), abs=1e-6)

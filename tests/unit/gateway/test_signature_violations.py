@@ -2,7 +2,6 @@
 
 import json
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -99,9 +98,7 @@ def check(request):
     assert {fault["path"] for fault in faults} == paths
     assert {f"rows[{fault['row']}].{fault['field']}" for fault in faults} == paths
     assert all(fault["found"] and fault["expected"] for fault in faults)
-    good = READER.read(GOOD)
-    np.testing.assert_array_equal(good.columns["age"][:, 0], np.float32([41.5, 41.5]))
-    assert good.columns["town"][:, 0].tolist() == ["Oslo", "São Paulo"]
+    assert READER.read(GOOD).tuples == [(41.5, 1000.0, 3, True, "Oslo", "a:b"), (41.5, None, 3, True, "São Paulo", "a:b")]
 
 
 @given(broken_requests())

@@ -22,6 +22,8 @@ T = TypeVar("T")
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 30.0
 """A worker that always dies costs a start every half minute, not a core."""
+WORTH_WAITING_SECONDS = 0.2
+"""A worker that died once or twice is waited for, within the deadline: whoever shared a batch with the request that killed it is innocent."""
 CALM_SECONDS = 60.0
 """A worker that lived this long has earned a fresh restart budget."""
 
@@ -44,23 +46,30 @@ class WorkerProcess:
         self._program = program
         self._limits = limits
         self._lock = threading.Lock()
+        self._started = threading.Condition(self._lock)
         self._process: subprocess.Popen[bytes] | None = None
         self._pause = FIRST_PAUSE_SECONDS
         self._started_at = 0.0
         self._closed = threading.Event()
+        self._warm = False
+        """The first call of all may import half a library: it warms up and nobody waits for it (reliability.md R29)."""
         with self._lock:
             self._start()
 
     def call(self, request: Any, limit: int, read: Callable[[dict[str, Any]], T]) -> T:
         """What `read` makes of the answer to `request`; an answer above `limit` bytes is not read, and one that `read` raises at is nonsense.
         Raises ModelFailed."""
-        until = monotonic() + self._limits.deadline_seconds
+        until = monotonic() + (self._limits.deadline_seconds if self._warm else self._limits.start_seconds)
         if not self._lock.acquire(timeout=self._limits.deadline_seconds):
             raise ModelFailed(f"{self._program.name} was busy until the deadline")
         try:
+            while self._process is None and self._pause <= WORTH_WAITING_SECONDS and monotonic() < until:
+                self._started.wait(0.1)  # frees the lock meanwhile
             if self._process is None:
                 raise ModelFailed(f"{self._program.name} is being restarted", retry_after=1 + int(self._pause))
-            return self._call(msgspec.msgpack.encode(request), until, limit, read)
+            answer = self._call(msgspec.msgpack.encode(request), until, limit, read)
+            self._warm = True
+            return answer
         finally:
             self._lock.release()
 
@@ -90,7 +99,7 @@ class WorkerProcess:
                 if late
                 else f"{self._program.name} died ({status}): {broken}"
             )
-            raise ModelFailed(words) from broken
+            raise ModelFailed(words, died=True) from broken
 
     def _start(self) -> None:
         """With the lock held."""
@@ -118,6 +127,7 @@ class WorkerProcess:
             self._kill()
             raise ModelFailed(str(ready.get("error", ready))[:300])
         self._started_at = monotonic()
+        self._started.notify_all()
 
     def _kill(self) -> str:
         """With the lock held: the worker's end, in words."""
