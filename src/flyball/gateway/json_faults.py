@@ -17,7 +17,7 @@ from flyball.gateway.fields import NoNumber
 _PAIR = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}")
 _HALF = re.compile(rb"\\u[dD][89a-fA-F]")
 
-Body = bytes | bytearray
+Text = bytes | bytearray
 
 _EXPECTED = "each name once"
 
@@ -28,7 +28,7 @@ class _Twice(dict[str, Any]):
     name = ""
 
 
-def no_name_twice(body: Body, names: int, texts: Iterable[str | None]) -> bool:
+def no_name_twice(body: Text, names: int, texts: Iterable[str | None]) -> bool:
     """Whether it is sure that no object has a name twice; False: look (`refuse_repeats`). `names` are those that were decoded, `texts` all
     strings beside them. JSON has one colon a name, others stand in texts only: counting them is enough, nearly always, and takes a hundredth of
     the time that looking takes."""
@@ -38,18 +38,18 @@ def no_name_twice(body: Body, names: int, texts: Iterable[str | None]) -> bool:
     return not _has_escaped_colon(body) and written == names + sum(text.count(":") for text in texts if text)
 
 
-def _has_escaped_colon(body: Body) -> bool:
+def _has_escaped_colon(body: Text) -> bool:
     # The single character is found thirty times faster than the longer text, and is rare.
     return b"\\" in body and b"\\u003" in body
 
 
-def _count_colons(body: Body) -> int:
+def _count_colons(body: Text) -> int:
     if len(body) < 2048:  # below this numpy's own start costs more
         return body.count(b":")
     return int(np.count_nonzero(np.frombuffer(body, np.uint8) == ord(":")))
 
 
-def refuse_repeats(body: Body, place: str = "") -> None:
+def refuse_repeats(body: Text, place: str = "") -> None:
     """Raises RequestError for valid JSON in which an object has a name twice: decoders take the last, and the sender never learns it. `place`: of
     the object that `body` is."""
     found = False
@@ -74,12 +74,12 @@ def refuse_repeats(body: Body, place: str = "") -> None:
         raise RequestError([_fault(form, place)])
 
 
-def may_have_half_characters(body: Body) -> bool:
+def may_have_half_characters(body: Text) -> bool:
     r"""Whether \uD800 to \uDFFF is escaped alone somewhere: in pairs they are one character, alone none."""
     return _HALF.search(_PAIR.sub(b"", body)) is not None
 
 
-def with_no_numbers(body: Body) -> Any:
+def with_no_numbers(body: Text) -> Any:
     """What a text says that is JSON but for its numbers, each of which stands as a NoNumber; None: something else is wrong with it."""
     if may_have_half_characters(body):
         return None  # nothing that holds them can be told in an answer

@@ -16,9 +16,10 @@ from msgspec import UNSET, UnsetType
 
 from flyball.errors import Fault, RequestError
 from flyball.gateway.fields import MAX_FLOAT32, MAX_TEXT_CHARACTERS, ValueCheck, shown
-from flyball.gateway.json_faults import Body as Body
-from flyball.gateway.json_faults import may_have_half_characters, no_name_twice, refuse_repeats, with_no_numbers
+from flyball.gateway.json_faults import Text, may_have_half_characters, no_name_twice, refuse_repeats, with_no_numbers
 from flyball.records.signature import Column, ColumnType, Signature, Unknown
+
+Body = Text
 
 MAX_FAULTS = 20
 """A client that got a column wrong has it wrong in every row: twenty examples say it all."""
