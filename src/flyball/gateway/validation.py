@@ -16,7 +16,14 @@ from msgspec import UNSET, UnsetType
 
 from flyball.errors import Fault, RequestError
 from flyball.gateway.fields import MAX_FLOAT32, MAX_TEXT_CHARACTERS, ValueCheck, shown
-from flyball.gateway.json_faults import Text, may_have_half_characters, no_name_twice, refuse_repeats, with_no_numbers
+from flyball.gateway.json_faults import (
+    Text,
+    count_colons,
+    may_have_half_characters,
+    no_name_twice,
+    refuse_repeats,
+    with_no_numbers,
+)
 from flyball.records.signature import Column, ColumnType, Signature, Unknown
 
 Body = Text
@@ -27,6 +34,10 @@ MAX_FAULTS = 20
 MAX_ID_CHARACTERS = 200
 """Ids are stored with every prediction and label; a UUID has 36."""
 
+
+ABSENT_NUMBER = math.nan
+ABSENT_TEXT = "\0"
+"""What stands in a row for a field that was not sent, told by identity: no request can bring them (null stands as None)."""
 
 Tuples = Sequence[tuple[Any, ...]]
 """Each row's values in the signature's order."""
@@ -60,10 +71,10 @@ class RowReader:
         self._ignore_extra = signature.extra == "ignore"
         self._max_rows = max_rows
         self.checks = {column.name: ValueCheck(column) for column in columns}
-        self._optional = tuple(at for at, column in enumerate(columns) if column.missing)
+        self._optional = tuple((at, _absent(column)) for at, column in enumerate(columns) if column.missing)
         self._texts = tuple(at for at, column in enumerate(columns) if column.type is ColumnType.CATEGORY)
         self._flagged = tuple(
-            (at, column.name, frozenset(column.categories or ()) | ({"", None} if column.missing else set()))
+            (at, column.name, frozenset(column.categories or ()) | ({"", None, ABSENT_TEXT} if column.missing else set()))
             for at, column in enumerate(columns)
             if column.unknown is Unknown.FLAG
         )
@@ -99,11 +110,12 @@ class RowReader:
         if form is None:
             return self.read_carefully(self.parsed(body))
         n = counted(len(form.rows), self._max_rows)
-        tuples, names = self._values(form.rows)
-        given = [each for each in (form.ids, form.keys, form.explain) if each is not UNSET]
-        texts = chain(self._strings(tuples), form.ids or (), form.keys or ())
-        if not (self._countable and no_name_twice(body, 1 + len(given) + names, texts)):
-            refuse_repeats(body)
+        tuples = [*map(msgspec.structs.astuple, form.rows)]
+        names = 1 + (form.ids is not UNSET) + (form.keys is not UNSET) + (form.explain is not UNSET) + self._names(tuples)
+        if count_colons(body) != names or not self._countable:
+            texts = chain(self._strings(tuples), form.ids or (), form.keys or ())
+            if not (self._countable and no_name_twice(body, names, texts)):
+                refuse_repeats(body)
         ids = None if form.ids is UNSET else checked_ids(form.ids, "ids", n, unique=True)
         keys = None if form.keys is UNSET else checked_ids(form.keys, "keys", n, unique=False)
         return Rows(n, {}, ids, keys, tuples, form.explain is True)
@@ -113,10 +125,10 @@ class RowReader:
         RequestError."""
         if quick:
             try:
-                tuples, names = self._values([self._quick_row.decode(raw) for raw in raws])
+                tuples = [msgspec.structs.astuple(self._quick_row.decode(raw)) for raw in raws]
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 return self._read_raw_carefully(raws, first)
-            if self._countable and no_name_twice(b"".join(raws), names, self._strings(tuples)):
+            if self._countable and no_name_twice(b"".join(raws), self._names(tuples), self._strings(tuples)):
                 return tuples
         return self._read_raw_carefully(raws, first)
 
@@ -142,13 +154,12 @@ class RowReader:
                     flags.setdefault(row, []).append({"field": name, "found": shown(value), "flag": "unknown category"})
         return flags
 
-    def _values(self, rows: Sequence[Any]) -> tuple[list[tuple[Any, ...]], int]:
-        """(each row's values, how many names they were written with)"""
-        tuples = [*map(msgspec.structs.astuple, rows)]
-        absent = sum(len([1 for values in tuples if values[at] is UNSET]) for at in self._optional)
-        if absent:
-            tuples = [tuple([None if value is UNSET else value for value in values]) for values in tuples]
-        return tuples, len(tuples) * len(self._columns) - absent
+    def _names(self, tuples: Tuples) -> int:
+        """How many names the rows were written with."""
+        names = len(tuples) * len(self._columns)
+        for at, absent in self._optional:
+            names -= len([1 for values in tuples if values[at] is absent])
+        return names
 
     def _strings(self, tuples: Tuples) -> Iterator[str | None]:
         return (values[at] for at in self._texts for values in tuples)
@@ -252,10 +263,11 @@ def parsed_json(body: Body | msgspec.Raw, decoder: Any) -> Any:
 
 
 def as_array(column: Column, values: Sequence[Any], n: int) -> np.ndarray[Any, Any]:
-    """(n, 1) as the model takes it; None is missing."""
+    """(n, 1) as the model takes it; None and what stands for absent are missing."""
     if column.type is ColumnType.CATEGORY:
         array = np.empty(n, dtype=object)
-        array[:] = ["" if value is None else value for value in values] if column.missing else list(values)
+        listed = ["" if value is None or value is ABSENT_TEXT else value for value in values] if column.missing else list(values)
+        array[:] = listed
     else:
         array = np.array(values, dtype=np.float32)
     return array.reshape(n, 1)
@@ -282,7 +294,7 @@ def _row_type(signature: Signature) -> type[msgspec.Struct]:
     fields = []
     for at, column in enumerate(signature.columns):
         kind = _value_type(column)
-        fields.append((f"c{at}", kind | None | UnsetType, UNSET) if column.missing else (f"c{at}", kind))
+        fields.append((f"c{at}", kind | None, _absent(column)) if column.missing else (f"c{at}", kind))
     return msgspec.defstruct(
         "Row",
         fields,
@@ -291,6 +303,10 @@ def _row_type(signature: Signature) -> type[msgspec.Struct]:
         kw_only=True,
         gc=False,
     )
+
+
+def _absent(column: Column) -> Any:
+    return ABSENT_TEXT if column.type is ColumnType.CATEGORY else ABSENT_NUMBER
 
 
 def _value_type(column: Column) -> Any:
