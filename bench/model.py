@@ -37,16 +37,15 @@ def onnx() -> bytes:
     return bytes(to_onnx(model, initial_types=kinds, options={"zipmap": False}).SerializeToString())
 
 
-def package(directory: Path, content: bytes) -> ServedUnit:
+def package(directory: Path, content: bytes, signature: Signature = SIGNATURE, unit_id: str = "u0123456789ab") -> ServedUnit:
     """On disk, as the package step leaves it."""
-    files = {"model/model.onnx": content, "signature.json": codec.encode(SIGNATURE)}
+    files = {"model/model.onnx": content, "signature.json": codec.encode(signature)}
     for name, data in files.items():
         path = directory / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
     manifest = Manifest(files={name: hashlib.sha256(data).hexdigest() for name, data in files.items()}, format=Format.ONNX)
     (directory / "manifest.json").write_bytes(codec.encode(manifest))
-    unit = Unit(
-        id="u0123456789ab", model="shop", version=1, manifest_digest=codec.digest(manifest), threshold=0.5, policy_digest="p"
-    )
-    return ServedUnit(unit=unit, package=str(directory), format=Format.ONNX, signature=SIGNATURE)
+    digest = codec.digest(manifest)
+    unit = Unit(id=unit_id, model="shop", version=1, manifest_digest=digest, threshold=0.5, policy_digest="p")
+    return ServedUnit(unit=unit, package=str(directory), format=Format.ONNX, signature=signature)
