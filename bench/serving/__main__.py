@@ -1,7 +1,6 @@
 """`python -m bench.serving SUBJECT …`: measure, print the tables, say which promises are met."""
 
 import argparse
-import dataclasses
 import json
 import sys
 import tempfile
@@ -13,12 +12,15 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.__main__ import machine
-from bench.serving import environments, inputs, load, overhead, pipeline, throughput
+from bench.serving import environments, inputs, large, load, overhead, overload, pipeline, throughput
 from bench.serving.bars import Bar, brief
+from bench.serving.gateway import flyball
+from bench.serving.peers import PEERS
 from bench.serving.processes import Place
 from bench.serving.rounds import Plan, Told, tell
+from bench.serving.servers import Server
 
-SUBJECTS = ("throughput", "overhead", "inputs")
+SUBJECTS = ("throughput", "overhead", "inputs", "overload", "large")
 
 
 def main() -> int:
@@ -49,12 +51,17 @@ def main() -> int:
 
 def _measured(subject: str, place: Place, given: argparse.Namespace, console: Console) -> tuple[list[Bar], dict[str, Any]]:
     if subject == "inputs":
-        seen = inputs.measure(place, given.violations)
+        seen = inputs.measure(_server(given), place, given.violations)
         inputs.told(seen)
         console.print(_matrix(seen), "")
         bars = inputs.bars(seen)
-        return bars, {"seen": dataclasses.asdict(seen), "bars": [bar.document() for bar in bars]}
+        return bars, {**seen.document(), "bars": [bar.document() for bar in bars]}
     plan = Plan(given.rounds, given.seconds, given.tries)
+    if subject in ("overload", "large"):
+        room = {"overload": overload, "large": large}[subject]
+        outcome = room.measure(place, plan)
+        bars = room.bars(outcome)
+        return bars, {**outcome.document(), "bars": [bar.document() for bar in bars]}
     if subject == "throughput":
         told = throughput.measure(place, plan, peers=not given.no_peers, only=given.servers)
         bars = throughput.bars(told)
@@ -65,6 +72,11 @@ def _measured(subject: str, place: Place, given: argparse.Namespace, console: Co
     for name, why in told.skipped.items():
         console.print(f"{name} skipped: {why.splitlines()[0] if why else ''}", highlight=False, markup=False)
     return bars, {**told.document(), "bars": [bar.document() for bar in bars]}
+
+
+def _server(given: argparse.Namespace) -> Server:
+    """The one that inputs are sent to."""
+    return next((each for each in (*throughput.LIGHT, *PEERS) if each.name == given.servers), flyball(throughput.OURS))
 
 
 def _servers(told: Told) -> Table:

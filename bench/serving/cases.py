@@ -21,14 +21,16 @@ class Case(NamedTuple):
     named: str = ""
     """The path that a refusal has to name."""
     content_type: str | None = "application/json"
-    path: str = f"/models/{gateway.MODEL}/predict"
+    path: str | None = None
+    """None: where the server takes rows."""
 
 
-def cases(rows: Sequence[Row], at: int) -> Iterator[Case]:
-    """The row at `at` is damaged, or the body as a whole."""
+def cases(rows: Sequence[Row], at: int, *, tensors: bool) -> Iterator[Case]:
+    """The row at `at` is damaged, or the body as a whole; `tensors`: also in Open Inference's form."""
     yield from _fields(rows, at)
     yield from _bodies(rows)
-    yield from _tensors(rows, at)
+    if tensors:
+        yield from _tensors(rows, at)
 
 
 def _fields(rows: Sequence[Row], at: int) -> Iterator[Case]:

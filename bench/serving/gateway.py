@@ -75,8 +75,6 @@ def _command(stage: Stage, number: int, capture: bool) -> list[str]:  # noqa: FB
 
 
 def _lay_out(stage: Stage, *, canary: bool, shadow: bool) -> None:
-    directory = state(stage)
-    directory.mkdir()
     units = {name: _unit(stage, name) for name in UNITS}
     route = Route(
         model=MODEL,
@@ -86,7 +84,14 @@ def _lay_out(stage: Stage, *, canary: bool, shadow: bool) -> None:
         shadows=(units["canary"],) if shadow else (),
         salt="bench",
     )
-    table = RoutingTable(revision=1, written_at=datetime(2026, 1, 1, tzinfo=UTC), routes=(route,))
+    publish(stage, [route])
+
+
+def publish(stage: Stage, routes: Sequence[Route]) -> None:
+    """A state directory that a worker can start from."""
+    directory = state(stage)
+    directory.mkdir()
+    table = RoutingTable(revision=1, written_at=datetime(2026, 1, 1, tzinfo=UTC), routes=tuple(routes))
     (directory / "routing.json").write_bytes(codec.encode(table))
     (directory / "token").write_text("the-owner-of-the-benchmark")
     (directory / "token.client").write_text(TOKEN)

@@ -14,10 +14,10 @@ import numpy as np
 
 from bench.serving.bars import Bar
 from bench.serving.cases import ANSWER, REFUSE, Case, cases
-from bench.serving.gateway import flyball
 from bench.serving.pipeline import COUNTS, SIGNATURE, TOLERANCE, WORDS, Row, scored
 from bench.serving.processes import Place, Reply, Running, running, worst
 from bench.serving.rounds import tell
+from bench.serving.servers import Server
 
 GOOD_CLIENTS = 6
 BESIDE_SECONDS = 0.5
@@ -42,21 +42,29 @@ class Seen:
 
     def add(self, way: str, case: Case, verdict: str, reply: Reply) -> None:
         self.counts[verdict] += 1
-        self.verdicts.setdefault(case.name, {})[way] = str(reply.status) if verdict == RIGHT else f"{reply.status} {verdict}"
+        words = str(reply.status) if verdict == RIGHT else f"{reply.status} {verdict}"
+        ways = self.verdicts.setdefault(case.name, {})
+        if verdict != RIGHT or way not in ways:  # sent many times beside good ones: what was wrong once is not covered up
+            ways[way] = words
         if verdict != RIGHT and len(self.examples) < 20:
             self.examples.append(f"{case.name} {way}: {verdict}, {reply.status} {reply.body[:300]!r}")
 
+    def document(self) -> dict[str, Any]:
+        """All of it, for JSON."""
+        return {**vars(self), "counts": dict(self.counts), "violations": dict(self.violations)}
 
-def measure(place: Place, violations: int = VIOLATIONS) -> Seen:
-    seen, rows = Seen(), place.workspace.rows
-    with running(flyball("flyball"), place) as started:
-        for case in cases(rows[:1], 0):
+
+def measure(server: Server, place: Place, violations: int = VIOLATIONS) -> Seen:
+    """`server` takes `{"rows": […]}`; only Flyball promises to name the field."""
+    seen, rows, tensors = Seen(), place.workspace.rows, server.kind == "flyball"
+    with running(server, place) as started:
+        for case in cases(rows[:1], 0, tensors=tensors):
             _send(started, place, case, "alone", seen)
             with _good_clients(started, place, seen):
                 until = time.monotonic() + BESIDE_SECONDS
                 while time.monotonic() < until:
                     _send(started, place, case, "beside good ones", seen)
-        for case in cases(rows[:100], 37):
+        for case in cases(rows[:100], 37, tensors=tensors):
             _send(started, place, case, "in 100 rows", seen)
         _violate(started, rows, violations, seen)
         started.check(place.workspace)

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -50,6 +51,10 @@ class Running:
         """From the start of the first process."""
         self._processes = processes
         self._mark = mark
+
+    def at(self, path: str) -> "Running":
+        """The same server, asked elsewhere."""
+        return Running(replace(self.server, path=path), self.stage, self._processes, self._mark)
 
     def body(self, rows: Sequence[Row]) -> bytes:
         return json.dumps(self.server.body(rows), separators=(",", ":")).encode()

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from fnmatch import fnmatch
 from operator import sub
 
-from bench.serving.bars import Bar
+from bench.serving.bars import Bar, brief
 from bench.serving.gateway import flyball
 from bench.serving.load import BATCHES, LOADS, MANY, ONE, SIXTEEN, Load
 from bench.serving.peers import PEERS, REPOSITORIES
@@ -82,8 +82,9 @@ def _single_rows(told: Told, load: Load) -> list[Bar]:
         )
 
     p99 = told.paired(OURS, ceiling, load.name, lambda cell: cell.p99_ms)
+    per_core = told.paired(OURS, ceiling, load.name, lambda cell: cell.per_core)
     return [
-        rates(ceiling, "the ceiling", 0.6),
+        rates(ceiling, f"the ceiling, {brief(per_core)} for each second of CPU", 0.6),
         rates(by_hand, "FastAPI + onnxruntime by hand", 1.5),
         rates(default, "the fastest peer as it comes", 20),
         rates(tuned, "the fastest tuned peer", 4),
