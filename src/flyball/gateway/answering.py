@@ -31,7 +31,8 @@ class Part(NamedTuple):
 class Scored(NamedTuple):
     scores: list[list[float]]
     seconds: float
-    table: Table
+    table: Table | None
+    """What the unit took; None: make it again from the batch."""
 
 
 Outcome = Scored | ModelFailed
@@ -48,7 +49,13 @@ class Answered(NamedTuple):
     """Row → why nobody could answer it."""
     tried: frozenset[tuple[str, int]]
     """(unit, row) that failed: not tried again as a shadow."""
-    records: list[Captured]
+    parts: list[tuple[Part, Scored]]
+    """Whose answers are shown."""
+    failures: list[FailureBatch]
+
+    def records(self, live: LiveRoute, batch: Batch, revision: int) -> list[Captured]:
+        """What is to be captured of it before it is shown."""
+        return [*self.failures, *(_prediction(live, part, scored, batch, revision) for part, scored in self.parts)]
 
     def of(self, batch: Batch, number: int) -> Answer | FlyballError:
         """What request `number` is told: all of its rows, or why not."""
@@ -68,9 +75,9 @@ class Answering:
         self._canaries_allowed = canaries_allowed
         self._now = now
 
-    def at_once(self, live: LiveRoute, batch: Batch, revision: int) -> Answered:
+    def at_once(self, live: LiveRoute, batch: Batch) -> Answered:
         """For models that answer faster than a thread is woken."""
-        steps = self._steps(live, batch, revision)
+        steps = self._steps(live, batch)
         asked = next(steps)
         while True:
             try:
@@ -78,9 +85,9 @@ class Answering:
             except StopIteration as done:
                 return done.value  # type: ignore[no-any-return]
 
-    async def beside(self, live: LiveRoute, batch: Batch, revision: int, until: float | None) -> Answered:
+    async def beside(self, live: LiveRoute, batch: Batch, until: float | None) -> Answered:
         """For all others: each unit in a thread of its own. `until`: when the first of the requests gives up, on the loop's clock."""
-        steps = self._steps(live, batch, revision)
+        steps = self._steps(live, batch)
         asked = next(steps)
         while True:
             outcomes = await asyncio.gather(*(self._score_beside(live, part, batch, until) for part in asked))
@@ -110,9 +117,9 @@ class Answering:
                 records.append(_prediction(live, part, outcome, batch, revision))
         return records
 
-    def _steps(self, live: LiveRoute, batch: Batch, revision: int) -> Steps:
+    def _steps(self, live: LiveRoute, batch: Batch) -> Steps:
         """Each round: score the parts; halve what failed between requests; give what still fails to the next unit."""
-        taken = _Taken(live, batch, revision)
+        taken = _Taken(live, batch)
         parts = self._divided(live, batch)
         while parts:
             outcomes = yield parts
@@ -197,14 +204,13 @@ class Answering:
 class _Taken:
     """What was answered so far."""
 
-    def __init__(self, live: LiveRoute, batch: Batch, revision: int) -> None:
+    def __init__(self, live: LiveRoute, batch: Batch) -> None:
         self._live = live
         self._batch = batch
-        self._revision = revision
         self._parts: list[tuple[Part, Scored]] = []
         self._failed: dict[int, FlyballError] = {}
         self._tried: set[tuple[str, int]] = set()
-        self._records: list[Captured] = []
+        self._failures: list[FailureBatch] = []
 
     def keep(self, part: Part, scored: Scored) -> None:
         self._parts.append((part, scored))
@@ -219,7 +225,7 @@ class _Taken:
             following = Part(champion, "champion", part.rows)
         elif part.unit is champion and fallback is not None:
             following = Part(fallback, "fallback", part.rows)
-        self._records.append(_failure(self._live, part, self._batch, failed, following.unit.id if following else None))
+        self._failures.append(_failure(self._live, part, self._batch, failed, following.unit.id if following else None))
         if following is None:
             self._failed.update(dict.fromkeys(rows, failed))
             return []
@@ -238,8 +244,7 @@ class _Taken:
                 for at, each in zip(_rows_of(part, batch), scored.scores, strict=True):
                     scores[at] = each
                     units[at] = part.unit
-        self._records += [_prediction(self._live, part, scored, batch, self._revision) for part, scored in self._parts]
-        return Answered(scores, units, self._failed, frozenset(self._tried), self._records)
+        return Answered(scores, units, self._failed, frozenset(self._tried), self._parts, self._failures)
 
     def _leave_out_half_answered(self) -> None:
         """A request that has a row without an answer is refused as a whole: its other rows were shown to nobody, so they are no predictions."""
@@ -251,7 +256,7 @@ class _Taken:
             rows = _rows_of(part, self._batch)
             places = [place for place, at in enumerate(rows) if at not in lost]
             if places:
-                table = scored.table.rows(places)
+                table = scored.table.rows(places) if scored.table is not None else None
                 kept.append(
                     (
                         Part(part.unit, part.role, [rows[place] for place in places]),
@@ -312,7 +317,7 @@ def _prediction(live: LiveRoute, part: Part, scored: Scored, batch: Batch, revis
         revision=revision,
         ids=batch.ids if rows is None else [batch.ids[at] for at in rows],
         keys=keys if rows is None else [keys[at] for at in rows],
-        columns={} if part.role == "shadow" else scored.table.used(part.unit.names),
+        columns={} if part.role == "shadow" else (scored.table or batch.taken(rows)).used(part.unit.names),
         scores=scored.scores,
         latency_us=int(scored.seconds * 1e6),
     )

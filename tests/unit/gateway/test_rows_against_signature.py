@@ -137,7 +137,7 @@ def columns_of(rows):
 @settings(max_examples=200, deadline=None)
 def test_good_rows_are_taken_alike_by_both_ways(rows):
     quick = READER.read(json.dumps({"rows": rows}).encode())
-    careful = READER._read_carefully({"rows": rows})
+    careful = READER.read_carefully({"rows": rows})
     np.testing.assert_equal(columns_of(quick), columns_of(careful))
 
 
@@ -151,7 +151,7 @@ def test_any_row_at_all_is_taken_alike_or_refused_by_both_ways(changes, removed)
     except RequestError:
         quick = None
     try:
-        careful = columns_of(READER._read_carefully(json.loads(body)))
+        careful = columns_of(READER.read_carefully(json.loads(body)))
     except RequestError:
         careful = None
     np.testing.assert_equal(quick, careful)
