@@ -45,6 +45,7 @@ class LiveRoute:
     def __init__(self, route: Route, units: dict[str, LiveUnit], max_rows: int) -> None:
         self.route = route
         self.model = route.model
+        self.units = tuple(units.values())
         self.champion = units[route.champion.unit.id]
         self.canary = units[route.canary.unit.id] if route.canary and route.canary_weight > 0 else None
         self.arms = tuple(units[arm.unit.unit.id] for arm in route.arms)
