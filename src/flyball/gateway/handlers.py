@@ -100,7 +100,7 @@ class Handlers:
     async def _predict(self, request: Request) -> Response:
         table, live = self._inference.route(request.model)
         at_us = self._at_us(request)
-        if len(request.body) >= LARGE_BYTES:
+        if len(request.body) >= LARGE_BYTES and not self._settings.request_clock:
             return await self._predict_large(request, table, live, at_us)
         rows = live.reader.read(request.body)
         answer = await self._inference.answer(table, live, rows, at_us, request.caller)

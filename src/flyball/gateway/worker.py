@@ -113,6 +113,7 @@ class Worker:
         await self._try_table()
         admin_socket = socket.create_server(("127.0.0.1", 0))
         public, admin = self._server(admin=False), self._server(admin=True)
+        self._gateway.pending = public.server_state.tasks.__len__
         serving = [asyncio.create_task(public.serve([self._public])), asyncio.create_task(admin.serve([admin_socket]))]
         chores = [
             asyncio.create_task(self._look()),
