@@ -90,6 +90,8 @@ class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
     ledger_hash: str
     capture_lost: int
     """Records that gateways could not hand over (exact)."""
+    not_monitored: tuple[str, ...] = ()
+    """Features whose drift is not looked for, because capture keeps no value of them: `email (dropped)`."""
     trouble: str = ""
     """What a person should be told at once: ticks that fail, a ledger that does not hold, nothing served; empty: nothing."""
 

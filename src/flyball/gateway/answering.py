@@ -143,9 +143,10 @@ class Answering:
     ) -> FailureBatch:
         n = n_rows if part.rows is None else len(part.rows)
         self._metrics.failed(live.model, part.unit.id, part.role, n)
-        return FailureBatch(
+        failure = FailureBatch(
             at_us=at_us, model=live.model, unit=part.unit.id, role=part.role, n=n, reason=failed.message, answered_by=answered_by
         )
+        return failure if live.keeper is None else live.keeper.failure(failure)
 
 
 def label_of(live: LiveRoute, unit: LiveUnit, scores: Sequence[float]) -> str | None:
@@ -192,7 +193,7 @@ def _assemble(parts: list[tuple[Part, Scored]], n: int) -> tuple[list[list[float
 
 def _prediction(live: LiveRoute, part: Part, scored: Scored, answer: Answer, rows: Rows) -> PredictionBatch:
     index = part.rows
-    return PredictionBatch(
+    batch = PredictionBatch(
         at_us=answer.at_us,
         model=live.model,
         unit=part.unit.id,
@@ -206,6 +207,7 @@ def _prediction(live: LiveRoute, part: Part, scored: Scored, answer: Answer, row
         scores=scored.scores,
         latency_us=scored.latency_us,
     )
+    return batch if live.keeper is None else live.keeper.prediction(batch)
 
 
 def _as_used(values: np.ndarray[Any, Any]) -> list[Any]:

@@ -20,6 +20,7 @@ from flyball.gateway.app import Gateway
 from flyball.gateway.capture_writer import CaptureWriter
 from flyball.gateway.handlers import MAX_ROWS, Handlers, Parts, Settings
 from flyball.gateway.ids import FreshIds
+from flyball.gateway.keepers import Keepers
 from flyball.gateway.lease import Lease
 from flyball.gateway.metrics import Metrics
 from flyball.gateway.runtimes.contract import CodeLimits
@@ -79,8 +80,9 @@ class Worker:
         self._capture = CaptureWriter(directory / "capture", options.worker, world.now_us)
         self._lease = Lease(directory / "lease", options.lease_seconds, world.now_us)
         self._tokens = Tokens(directory, tell_path=bound in ("127.0.0.1", "::1"))
+        keepers = Keepers(directory / "capture.key", world.random_bytes)
         self._tables = Tables(
-            directory / "routing.json", Shelf(options.limits), MAX_ROWS, self._swapped, frozenset(options.models)
+            directory / "routing.json", Shelf(options.limits), MAX_ROWS, self._swapped, keepers, frozenset(options.models)
         )
         self._metrics = Metrics(options.worker, self._capture)
         self._answering = Answering(self._capture, self._lease, FreshIds(world.random_bytes), self._metrics)

@@ -6,6 +6,7 @@ from datetime import datetime
 import msgspec
 
 from flyball.records import codec
+from flyball.records.keeping import Keeping
 from flyball.records.signature import Signature
 from flyball.records.unit import Format, Unit
 
@@ -33,6 +34,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     champion and challenger stand here, so that every request has both scores and the comparison is paired."""
     salt: str = ""
     """Of this release: keys fall differently in the next one, and stay where they are when the weight grows."""
+    keeping: Keeping | None = None
+    """What capture may keep; None: everything, at no cost."""
 
 
 class RoutingTable(msgspec.Struct, frozen=True, kw_only=True):
