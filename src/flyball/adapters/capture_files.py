@@ -35,8 +35,10 @@ class CaptureFiles:
         state_dir: Path,
         reports: Callable[[], Iterable[GatewayReport]] = tuple,
         on_damage: Callable[[CaptureDamage], None] | None = None,
+        at_once: int | None = None,
     ) -> None:
-        """`reports`: what gateways said last of themselves, for `lost`."""
+        """`reports`: what gateways said last of themselves, for `lost`. `at_once`: bytes that one call reads, about; None: READ_BYTES."""
+        self._at_once = at_once
         self._directory = state_dir / "capture"
         self._reports = reports
         self._on_damage = on_damage
@@ -46,7 +48,7 @@ class CaptureFiles:
 
     def read(self, cursor: Mapping[str, int]) -> tuple[tuple[Captured, ...], dict[str, int]]:
         found: list[Captured] = []
-        following, budget = dict(cursor), READ_BYTES
+        following, budget = dict(cursor), self._at_once or READ_BYTES
         try:
             segments = sorted(self._directory.glob("*.seg"), key=_order)
             for path in segments:
@@ -61,6 +63,10 @@ class CaptureFiles:
             raise StoreUnavailable(f"captured records cannot be read: {error}", next_step="look at the disk") from error
         return tuple(found), following
 
+    def segments(self) -> tuple[str, ...]:
+        """Names of the segments that are there, in the order in which they are read."""
+        return tuple(path.name for path in sorted(self._directory.glob("*.seg"), key=_order))
+
     def lost(self) -> int:
         """The sum over workers that are known to this reader; each counts from its own start, so a restarted one is another."""
         for report in self._reports():
@@ -73,7 +79,8 @@ class CaptureFiles:
 
     def _segment(self, path: Path, start: int, until: int, found: list[Captured]) -> int:
         """Read complete frames from `start`, at most to `until` or one frame beyond it; returns where to go on."""
-        at, want = start, CHUNK_BYTES
+        chunk = min(CHUNK_BYTES, self._at_once or CHUNK_BYTES)
+        at, want = start, chunk
         with path.open("rb") as file:
             while at < until:
                 file.seek(at)
@@ -84,7 +91,7 @@ class CaptureFiles:
                     return self._skip(path, at + _length(seen.payloads[:whole], data, at), file.seek(0, 2))
                 at += seen.consumed
                 if seen.consumed:
-                    want = CHUNK_BYTES
+                    want = chunk
                 elif len(data) < want:
                     break  # a torn tail: left for later
                 else:
