@@ -13,6 +13,9 @@ from flyball.control.label_import import LabelImport
 from flyball.errors import DataError, NotFound, SourceFailed
 from flyball.spec.data import SqlSpec
 
+_PARQUET = b"PAR1"
+_HEAD_BYTES = 4096
+
 
 class LabelRow(NamedTuple):
     number: int
@@ -27,9 +30,10 @@ def file_labels(path: Path, wanted: LabelImport) -> pl.DataFrame:
     """Of CSV, Parquet or JSON lines, told from content. Raises NotFound, DataError, SourceFailed."""
     try:
         with path.open("rb") as file:
-            head = file.read(64)
-        if not head:
-            raise DataError(f"{path} is empty", expected="CSV with a header, Parquet, or JSON lines")
+            head = file.read(_HEAD_BYTES)
+        if not head or not (head.startswith(_PARQUET) or _is_text(head)):
+            found = "no text" if head else "empty"
+            raise DataError(f"{path} is {found}", expected="CSV with a header in UTF-8, Parquet, or JSON lines")
         return _chosen(_reader(head)(path), wanted)
     except FileNotFoundError:
         raise NotFound(f"there is no file {path}") from None
@@ -67,11 +71,18 @@ def _wrong(each: Any, label: Any, observed: Any, written: Any) -> str:
 
 
 def _reader(head: bytes) -> Callable[[Path], pl.DataFrame]:
-    if head[:4] == b"PAR1":
+    if head.startswith(_PARQUET):
         return pl.read_parquet
     if head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"{":
         return lambda path: pl.read_ndjson(path, infer_schema_length=None)
     return lambda path: pl.read_csv(path, infer_schema=False)  # "007" is an id, and no number
+
+
+def _is_text(head: bytes) -> bool:
+    try:
+        return "\0" not in head.decode("utf-8")
+    except UnicodeDecodeError as error:
+        return error.start > len(head) - 4  # a character that is cut where the head ends
 
 
 def _chosen(frame: pl.DataFrame, wanted: LabelImport) -> pl.DataFrame:

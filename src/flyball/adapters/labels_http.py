@@ -45,7 +45,7 @@ class _Sending:
         self._client = client
         self._model = model
         self._pause = threading.Event()
-        self._faults: list[str] = []
+        self._faults: list[tuple[int, str]] = []
         self._refused = 0
         self._unsent = 0
         self.rows = 0
@@ -67,7 +67,7 @@ class _Sending:
 
     def report(self, unsent: int) -> ImportReport:
         return ImportReport(
-            rows=self.rows + unsent, accepted=self.accepted, refused=self._refused, faults=tuple(self._faults),
+            rows=self.rows + unsent, accepted=self.accepted, refused=self._refused, faults=tuple(f"row {number}: {words}" for number, words in sorted(self._faults)),
             unsent=self._unsent + unsent, trouble=self.trouble,
         )  # fmt: skip
 
@@ -106,7 +106,7 @@ class _Sending:
     def _refuse(self, number: int, words: str) -> None:
         self._refused += 1
         if len(self._faults) < FAULTS_TOLD:
-            self._faults.append(f"row {number}: {words}")
+            self._faults.append((number, words))
 
 
 def _refused(answer: httpx.Response) -> Iterator[tuple[int, str]]:

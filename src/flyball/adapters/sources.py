@@ -271,7 +271,7 @@ def read_sql(sql: SqlSpec, url: str) -> pl.DataFrame:
         said = getattr(error, "orig", None) or type(error)
         raise SourceFailed(
             f"the database behind {sql.url_env} failed: {type(error).__name__}",
-            next_step="check the variable and data.source.sql.query",
+            next_step="check the variable and the query",
             detail=_first_line(said),
         ) from error
 

@@ -55,6 +55,8 @@ def label_form(body: bytes, max_labels: int) -> LabelForm:
         return LabelForm(model, [("", form)])
     if set(form) != {"labels"} or not isinstance(form["labels"], list):
         raise RequestError([Fault("body", shown(form), _LABEL_FORMS)])
+    if not form["labels"]:
+        raise RequestError([Fault("labels", "an empty list", "at least one label")])
     counted(len(form["labels"]), max_labels)
     return LabelForm(model, [(f"labels[{at}].", given) for at, given in enumerate(form["labels"])])
 
