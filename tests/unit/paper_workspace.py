@@ -62,7 +62,7 @@ class PaperCaptured:
         say("step", "reading")
         return ExportReport(
             directory="/shop/tables", format=kind, rows={"predictions": 1200, "labels": 7, "failures": 0}, bytes_read=9,
-            damaged_bytes=0 if self._workspace.healthy else 77, renamed={"unit price": "unit_price"},
+            damaged_bytes=0 if self._workspace.healthy else 77, torn=0 if self._workspace.healthy else 2, renamed={"unit price": "unit_price"},
         )  # fmt: skip
 
     def import_labels(self, wanted: LabelImport, say: Say) -> ImportReport:

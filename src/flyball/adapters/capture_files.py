@@ -1,6 +1,7 @@
 """Reads the segments that gateways wrote."""
 
 from collections.abc import Callable, Iterable, Mapping
+from itertools import pairwise
 from pathlib import Path
 
 import msgspec
@@ -76,6 +77,13 @@ class CaptureFiles:
 
     def damaged(self) -> tuple[CaptureDamage, ...]:
         return tuple(self._damaged[name] for name in sorted(self._damaged))
+
+    def torn(self, cursor: Mapping[str, int]) -> tuple[CaptureDamage, ...]:
+        """What lies behind `cursor` in segments whose worker has gone on to another: records that a killed writer began. Their answers never left."""
+        paths = sorted(self._directory.glob("*.seg"), key=_order)
+        followed = [path for path, following in pairwise(paths) if _order(path)[0] == _order(following)[0]]
+        ends = [(path.name, cursor.get(path.name, 0), path.stat().st_size) for path in followed]
+        return tuple(CaptureDamage(segment=name, offset=at, bytes=size - at) for name, at, size in ends if at < size)
 
     def _segment(self, path: Path, start: int, until: int, found: list[Captured]) -> int:
         """Read complete frames from `start`, at most to `until` or one frame beyond it; returns where to go on."""

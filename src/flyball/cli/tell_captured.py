@@ -17,6 +17,8 @@ def export_report(report: ExportReport, plain: bool) -> "RenderableType":  # noq
         parts.append(draw.text(f"Features under another name: {told}."))
     if report.damaged_bytes:
         parts.append(draw.text((f"{report.damaged_bytes:,} bytes of segments are damaged and were left out.", "bold red")))
+    if report.torn:
+        parts.append(draw.text(f"{report.torn:,} records were left unfinished by killed workers; their answers had not left."))
     ending = "/*.parquet" if report.format == "parquet" else ""
     reader = "read_parquet" if report.format == "parquet" else "delta_scan"
     parts.append(draw.text(f"In DuckDB: from {reader}('{report.directory}/predictions{ending}')"))

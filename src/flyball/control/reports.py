@@ -189,6 +189,8 @@ class ExportReport(msgspec.Struct, frozen=True, kw_only=True):
     """Of segments."""
     damaged_bytes: int
     """Of segments that cannot be read: counted, and left out."""
+    torn: int
+    """Records that a killed worker left unfinished, at most one a segment: their answers had not left."""
     renamed: dict[str, str]
     """Feature → its column, where it could not have its own name."""
 

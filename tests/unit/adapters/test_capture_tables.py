@@ -139,8 +139,11 @@ def test_a_torn_record_of_an_open_segment_comes_with_the_next_export(tmp_path: P
     frames = [frame(msgspec.msgpack.encode(prediction(n))) for n in range(3)]
     path.write_bytes(MAGIC + frames[0] + frames[1][:-3])
     assert exported(tmp_path, kind).rows["predictions"] == 1
+    (tmp_path / "capture" / "0-1-000002.seg").write_bytes(MAGIC)
+    assert exported(tmp_path, kind).torn == 1
     path.write_bytes(MAGIC + b"".join(frames))
-    assert exported(tmp_path, kind).rows["predictions"] == 2
+    report = exported(tmp_path, kind)
+    assert (report.rows["predictions"], report.torn) == (2, 0)
     assert sorted(read(tmp_path, "predictions", kind)["id"]) == ["p0", "p1", "p2"]
 
 

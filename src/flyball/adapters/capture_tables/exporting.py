@@ -51,7 +51,7 @@ def export(state_dir: Path, target: Path, wanted: Wanted, units: Mapping[str, Se
                 work.advance(cursor, names, say)
     return ExportReport(
         directory=str(target), format=wanted.format, rows=work.rows, bytes_read=work.read_bytes,
-        damaged_bytes=sum(damage.bytes for damage in reader.damaged()), renamed=work.shape.names.changed(),
+        damaged_bytes=sum(damage.bytes for damage in reader.damaged()), torn=len(reader.torn(work.end)), renamed=work.shape.names.changed(),
     )  # fmt: skip
 
 
@@ -66,6 +66,8 @@ class _Work:
         self.shape = shape
         self.rows = dict.fromkeys(tables, 0)
         self.read_bytes = 0
+        self.end: Cursor = {}
+        """How far was read."""
 
     def standing(self) -> list[tuple[Cursor, tuple[str, ...]]]:
         """How far the tables have come, and which have come equally far: all, unless an export was killed between two of them."""
@@ -89,6 +91,7 @@ class _Work:
                 self.read_bytes += waiting
                 rows, waiting = Rows(self.shape, names), 0
             if moved == 0:
+                self.end = at
                 return
 
     def _write(self, rows: Rows, cursor: Cursor) -> None:
