@@ -9,10 +9,12 @@ from flyball.capture.join import JoinCounts, LabelJoin, Span
 from flyball.records.captured import Captured, LabelBatch, PredictionBatch
 from flyball.stats import metrics
 
-N = 100_000
 DAY = 86_400_000_000
 EVER = 1 << 62
 SHARES = {"repeated": 0.30, "conflicting": 0.10, "unknown": 0.05, "future": 0.05}
+LABELS = 100_000
+N = int(LABELS / (1 + sum(SHARES.values())))
+"""Predictions: each has a label, and those shares of them have more."""
 
 
 class Story(NamedTuple):
@@ -86,13 +88,15 @@ def outcome(joined: LabelJoin) -> Outcome:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # a minute on a machine of its own
 def test_fifty_orders_of_100_000_untidy_labels_give_the_same_bits(told: Story) -> None:
     """Whatever is repeated, contradicted, unknown or from the future; and each prediction has the label that a single sorted pass gives it."""
     labels = batches(told.labels)
     whole = lived([*told.predictions, *labels])
     assert whole.counts().predictions == whole.counts().labels_joined == N
     assert whole.counts().labels_unknown == int(N * SHARES["unknown"])
-    assert whole.counts().labels_received == len(told.labels) == int(N * (1 + sum(SHARES.values())))
+    assert whole.counts().labels_received == len(told.labels)
+    assert abs(len(told.labels) - LABELS) < 5
     assert whole.counts().labels_revised > 0
     assert whole.counts().labels_repeated >= int(N * SHARES["repeated"])
     ids, _, _, joined, _ = whole.answers(0, EVER)
