@@ -49,6 +49,7 @@ class LiveRoute:
         self.keeper = keeper
         """None: capture keeps everything."""
         self.model = route.model
+        self.units = tuple(units.values())
         self.champion = units[route.champion.unit.id]
         self.canary = units[route.canary.unit.id] if route.canary and route.canary_weight > 0 else None
         self.arms = tuple(units[arm.unit.unit.id] for arm in route.arms)

@@ -101,6 +101,7 @@ class Worker:
         parts = Parts(self._tables, self._inference, self._capture, self._lease, self._metrics)
         self._handlers = Handlers(settings, parts, world.now_us)
         self._metrics.watch_suspension(self._handlers.suspended)
+        self._metrics.watch_routes(lambda: self._tables.live)
         neighbours = Neighbours([bound, f"[{bound}]", options.host, *options.allowed_hosts])
         self._gateway = Gateway(self._handlers.doors(), self._tokens, neighbours, self._metrics, options.max_body_bytes)
         self._started_us = world.now_us()
