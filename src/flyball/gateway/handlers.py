@@ -98,7 +98,7 @@ class Handlers:
         return json_response({"name": self._inference.route(request.model)[1].model, "ready": True})
 
     async def _predict(self, request: Request) -> Response:
-        table, live = self._inference.route(request.model)
+        table, live = self._inference.open_route(request.model)
         at_us = self._at_us(request)
         if len(request.body) >= LARGE_BYTES and not self._settings.request_clock:
             return await self._predict_large(request, table, live, at_us)
@@ -119,7 +119,7 @@ class Handlers:
         return Response(200, body, headers=_headers(list(units), first))
 
     async def _infer(self, request: Request) -> Response:
-        table, live = self._inference.route(request.model)
+        table, live = self._inference.open_route(request.model)
         at_us = self._at_us(request)
         asked = openinference.read_infer(live, request.body, MAX_ROWS)
         answer = await self._inference.answer(table, live, asked.rows, at_us, request.caller)
