@@ -1,0 +1,39 @@
+"""Which data formats are tried for an estimator, and in which variants."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+from flyball.adapters.conversion import onnx_graph
+from flyball.records.signature import ColumnType, Signature
+from flyball.records.unit import Format
+
+
+class Variant(NamedTuple):
+    name: str
+    make: Callable[[], bytes]
+
+
+def candidates(estimator: Any, signature: Signature) -> list[tuple[Format, tuple[Variant, ...]]]:
+    """Formats by preference: the first is what a gateway can hold without the training library. Variants of one in the order of their speed."""
+    found: list[tuple[Format, tuple[Variant, ...]]] = []
+    numeric = all(column.type is not ColumnType.CATEGORY for column in signature.columns)
+    booster = _bare_booster(estimator)
+    # onnxmltools takes a Booster by another way than a scikit-learn model, and its own text is exact: no need to try.
+    if type(estimator).__name__ != "Booster":
+        convert = partial(onnx_graph.of_columns, estimator, signature)
+        variants = [Variant("ONNX", convert)]
+        if len({column.type is ColumnType.CATEGORY for column in signature.columns}) == 1:
+            variants.append(Variant("ONNX of one matrix", partial(onnx_graph.of_one_matrix, estimator, signature)))
+        variants.append(Variant("ONNX in double precision", partial(convert, double=True)))
+        found.append((Format.ONNX, tuple(variants)))
+    if booster is not None and numeric:
+        found.append((Format.LIGHTGBM, (Variant("LightGBM's own text", lambda: str(booster.model_to_string()).encode()),)))
+    return found
+
+
+def _bare_booster(estimator: Any) -> Any:
+    """The Booster of a LightGBM model without a pipeline; None: it is something else."""
+    if not type(estimator).__module__.startswith("lightgbm"):
+        return None
+    return estimator if type(estimator).__name__ == "Booster" else getattr(estimator, "booster_", None)
