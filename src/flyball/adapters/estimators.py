@@ -30,10 +30,16 @@ def score(estimator: Any, features: pl.DataFrame, signature: Signature) -> Score
     with warnings.catch_warnings():
         # An estimator fitted on .to_numpy() warns at every call that a frame has names; the columns are in signature order either way.
         warnings.filterwarnings("ignore", message=".*feature names.*")
-        raw = np.asarray(estimator.predict_proba(features) if by_class else estimator.predict(features), dtype=np.float64)
+        asked = _as_taken(estimator, features)
+        raw = np.asarray(estimator.predict_proba(asked) if by_class else estimator.predict(asked), dtype=np.float64)
     if by_class:
         _check_classes(estimator, signature)
     return shaped(raw, features.height, signature)
+
+
+def _as_taken(estimator: Any, features: pl.DataFrame) -> Any:
+    """XGBoost reads a polars frame through pyarrow, which Flyball does without."""
+    return features.to_numpy() if type(estimator).__module__.partition(".")[0] == "xgboost" else features
 
 
 def shaped(raw: NDArray[Any], n_rows: int, signature: Signature) -> Scores:

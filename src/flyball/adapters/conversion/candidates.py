@@ -21,11 +21,12 @@ def candidates(estimator: Any, signature: Signature) -> list[tuple[Format, tuple
     booster = _bare_booster(estimator)
     # onnxmltools takes a Booster by another way than a scikit-learn model, and its own text is exact: no need to try.
     if type(estimator).__name__ != "Booster":
-        convert = partial(onnx_graph.of_columns, estimator, signature)
-        variants = [Variant("ONNX", convert)]
+        columns = partial(onnx_graph.of_columns, estimator, signature)
+        variants = [Variant("ONNX", columns)]
         if len({column.type is ColumnType.CATEGORY for column in signature.columns}) == 1:
-            variants.append(Variant("ONNX of one matrix", partial(onnx_graph.of_one_matrix, estimator, signature)))
-        variants.append(Variant("ONNX in double precision", partial(convert, double=True)))
+            # Most estimators take one matrix; a pipeline may choose among the columns by name.
+            variants.insert(0 if not hasattr(estimator, "steps") else 1, Variant("ONNX of one matrix", partial(onnx_graph.of_one_matrix, estimator, signature)))
+        variants.append(Variant("ONNX in double precision", partial(columns, double=True)))
         found.append((Format.ONNX, tuple(variants)))
     if booster is not None and numeric:
         found.append((Format.LIGHTGBM, (Variant("LightGBM's own text", lambda: str(booster.model_to_string()).encode()),)))

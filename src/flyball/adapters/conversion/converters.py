@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from flyball.adapters.conversion import histogram_trees
+from flyball.adapters.conversion import catboost_trees, histogram_trees
 from flyball.adapters.conversion.thresholds import rounded_down
 
 _ZIPMAP = {"nocl": [True, False], "zipmap": [True, False, "columns"]}
@@ -18,6 +18,8 @@ def register_converters() -> None:
         _register_lightgbm()
     if find_spec("xgboost"):
         _register_xgboost()
+    if find_spec("catboost"):
+        catboost_trees.register()
 
 
 def _register_lightgbm() -> None:
