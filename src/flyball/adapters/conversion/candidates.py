@@ -4,7 +4,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
-from flyball.adapters.conversion import onnx_graph
+from flyball.adapters.conversion import onnx_graph, torch_export
+from flyball.adapters.torch_network import TorchNetwork
 from flyball.records.signature import ColumnType, Signature
 from flyball.records.unit import Format
 
@@ -12,10 +13,14 @@ from flyball.records.unit import Format
 class Variant(NamedTuple):
     name: str
     make: Callable[[], bytes]
+    finer: bool = False
+    """Tried only where one before it converts and differs: what does not convert at all does not convert with more digits either."""
 
 
 def candidates(estimator: Any, signature: Signature) -> list[tuple[Format, tuple[Variant, ...]]]:
     """Formats by preference: the first is what a gateway can hold without the training library. Variants of one in the order of their speed."""
+    if type(estimator).__module__ == TorchNetwork.__module__:  # pickled by value: the same class, and yet another object
+        return [(Format.ONNX, (Variant("ONNX by torch.export", partial(torch_export.of_network, estimator, signature)),))]
     found: list[tuple[Format, tuple[Variant, ...]]] = []
     numeric = all(column.type is not ColumnType.CATEGORY for column in signature.columns)
     booster = _bare_booster(estimator)
@@ -25,8 +30,11 @@ def candidates(estimator: Any, signature: Signature) -> list[tuple[Format, tuple
         variants = [Variant("ONNX", columns)]
         if len({column.type is ColumnType.CATEGORY for column in signature.columns}) == 1:
             # Most estimators take one matrix; a pipeline may choose among the columns by name.
-            variants.insert(0 if not hasattr(estimator, "steps") else 1, Variant("ONNX of one matrix", partial(onnx_graph.of_one_matrix, estimator, signature)))
-        variants.append(Variant("ONNX in double precision", partial(columns, double=True)))
+            variants.insert(
+                0 if not hasattr(estimator, "steps") else 1,
+                Variant("ONNX of one matrix", partial(onnx_graph.of_one_matrix, estimator, signature)),
+            )
+        variants.append(Variant("ONNX in double precision", partial(columns, double=True), finer=True))
         found.append((Format.ONNX, tuple(variants)))
     if booster is not None and numeric:
         found.append((Format.LIGHTGBM, (Variant("LightGBM's own text", lambda: str(booster.model_to_string()).encode()),)))

@@ -138,14 +138,15 @@ def _encode(scope: Any, container: Any, column: _Part, known: NDArray[Any]) -> _
 
     name = _named(scope, "places")
     if column.element == TensorProto.STRING:
-        source, keys = column.name, {"keys_strings": [str(value) for value in known]}
+        source, keys = column.name, "keys_strings"
+        listed: list[Any] = [str(value) for value in known]
     else:
         # A missing number is listed by scikit-learn's encoder and then missing to the trees: the same as what is not listed.
-        source, keys = _cast(scope, container, column, TensorProto.FLOAT), {"keys_floats": [float(value) for value in known if value == value]}
-    (listed,) = keys.values()
+        source, keys = _cast(scope, container, column, TensorProto.FLOAT), "keys_floats"
+        listed = [float(value) for value in known if not np.isnan(value)]
     container.add_node(
         "LabelEncoder", source, name, op_domain="ai.onnx.ml", op_version=2,
-        values_floats=[float(place) for place in range(len(listed))], default_float=float("nan"), **keys,
+        values_floats=[float(place) for place in range(len(listed))], default_float=float("nan"), **{keys: listed},
     )  # fmt: skip
     return _Part(name, TensorProto.FLOAT)
 
@@ -183,10 +184,23 @@ def _tree(tree: Any, inner_before: int, leaves_before: int) -> dict[str, NDArray
     if not inner.size:  # a tree of one leaf: one node, both of whose branches end there
         zero = np.zeros(1, dtype=np.int64)
         child = {"left": zero + leaves_before, "left_leaf": zero + 1, "right": zero + leaves_before, "right_leaf": zero + 1}
-        return {"features": zero, "modes": zero, "thresholds": zero + 0.0, "missing_left": zero, "sets": zero[:0], "leaves": nodes["value"], **child}
+        return {
+            "features": zero,
+            "modes": zero,
+            "thresholds": zero + 0.0,
+            "missing_left": zero,
+            "sets": zero[:0],
+            "leaves": nodes["value"],
+            **child,
+        }
     categorical = inner["is_categorical"].astype(bool)
     # Only missing goes left: onnxruntime takes no empty set, and no place is at most -∞.
-    empty = categorical & np.array([not tree.raw_left_cat_bitsets[row].any() if by_set else False for by_set, row in zip(categorical, inner["bitset_idx"], strict=True)])
+    empty = categorical & np.array(
+        [
+            not tree.raw_left_cat_bitsets[row].any() if by_set else False
+            for by_set, row in zip(categorical, inner["bitset_idx"], strict=True)
+        ]
+    )
     member = categorical & ~empty
     return {
         "features": inner["feature_idx"], "modes": np.where(member, _MEMBER, _AT_MOST),

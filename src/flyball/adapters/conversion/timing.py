@@ -34,7 +34,11 @@ class Timing(NamedTuple):
 
 def timed(forms: Mapping[str, Model], trained: Model, frame: pl.DataFrame) -> tuple[dict[str, Timing], Timing]:
     """Of each form, and of the trained estimator. Interleaved: what else the machine does falls on all alike."""
-    many = pl.concat([frame] * (1 + MANY_ROWS // frame.height)).head(MANY_ROWS) if frame.height < MANY_ROWS else frame.head(MANY_ROWS)
+    many = (
+        pl.concat([frame] * (1 + MANY_ROWS // frame.height)).head(MANY_ROWS)
+        if frame.height < MANY_ROWS
+        else frame.head(MANY_ROWS)
+    )
     single = many.head(_CALLS)
     entries = {**{name: (model, _CALLS) for name, model in forms.items()}, "": (trained, 1)}
     fed = {
