@@ -26,19 +26,24 @@ def candidates(estimator: Any, signature: Signature) -> list[tuple[Format, tuple
     booster = _bare_booster(estimator)
     # onnxmltools takes a Booster by another way than a scikit-learn model, and its own text is exact: no need to try.
     if type(estimator).__name__ != "Booster":
-        columns = partial(onnx_graph.of_columns, estimator, signature)
-        variants = [Variant("ONNX", columns)]
-        if len({column.type is ColumnType.CATEGORY for column in signature.columns}) == 1:
-            # Most estimators take one matrix; a pipeline may choose among the columns by name.
-            variants.insert(
-                0 if not hasattr(estimator, "steps") else 1,
-                Variant("ONNX of one matrix", partial(onnx_graph.of_one_matrix, estimator, signature)),
-            )
-        variants.append(Variant("ONNX in double precision", partial(columns, double=True), finer=True))
-        found.append((Format.ONNX, tuple(variants)))
+        found.append((Format.ONNX, tuple(_of_scikit_learn(estimator, signature))))
     if booster is not None and numeric:
         found.append((Format.LIGHTGBM, (Variant("LightGBM's own text", lambda: str(booster.model_to_string()).encode()),)))
     return found
+
+
+def _of_scikit_learn(estimator: Any, signature: Signature) -> list[Variant]:
+    columns = partial(onnx_graph.of_columns, estimator, signature)
+    steps = getattr(estimator, "steps", None)
+    variants = [Variant("ONNX", columns)]
+    if len({column.type is ColumnType.CATEGORY for column in signature.columns}) == 1:
+        # Most estimators take one matrix; a pipeline may choose among the columns by name.
+        matrix = Variant("ONNX of one matrix", partial(onnx_graph.of_one_matrix, estimator, signature))
+        variants.insert(1 if steps else 0, matrix)
+    # Histogram trees split what a scaler before them gives in double precision, and the doubles cost them nothing (ADR 6).
+    exact_first = bool(steps) and type(steps[-1][1]).__name__.startswith("HistGradientBoosting")
+    double = Variant("ONNX in double precision", partial(columns, double=True), finer=not exact_first)
+    return [double, *variants] if exact_first else [*variants, double]
 
 
 def _bare_booster(estimator: Any) -> Any:

@@ -64,8 +64,9 @@ def _converted(estimator: Any, signature: Signature, inputs: list[Any]) -> Any:
     from sklearn.preprocessing import MaxAbsScaler, RobustScaler, StandardScaler
 
     register_converters()
-    # Divided as scikit-learn divides: a product with the reciprocal is another float32, and a tree may send it the other way.
-    options: dict[Any, dict[str, Any]] = {scaler: {"div": "div"} for scaler in (StandardScaler, RobustScaler, MaxAbsScaler)}
+    # scikit-learn scales a frame in double precision, and forests and boosters round that to single: done otherwise, a value
+    # beside a split goes the other way.
+    options: dict[Any, dict[str, Any]] = {scaler: {"div": "div_cast"} for scaler in (StandardScaler, RobustScaler, MaxAbsScaler)}
     if signature.task != "regression":
         options[id(estimator)] = {"zipmap": False}
     model = to_onnx(estimator, initial_types=inputs, options=options, target_opset=TARGET_OPSET)
