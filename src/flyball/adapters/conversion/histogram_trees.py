@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flyball.adapters.conversion.thresholds import rounded_down
+from flyball.errors import TrainingError
 
 _AT_MOST, _MEMBER = 0, 6
 """Of `nodes_modes`: BRANCH_LEQ and BRANCH_MEMBER (ai.onnx.ml 5, TreeEnsemble)."""
@@ -76,10 +77,10 @@ def _convert(scope: Any, operator: Any, container: Any) -> None:
         if _link(model) == "LogLink":
             container.add_node("Exp", raw, operator.outputs[0].full_name, op_version=13)
         elif _link(model) != "IdentityLink":
-            raise NotImplementedError(f"HistGradientBoosting with the link {_link(model)}")
+            raise TrainingError(f"HistGradientBoosting with the link {_link(model)}")
         return
     if list(classes) != list(range(len(classes))):
-        raise NotImplementedError("HistGradientBoosting with classes that are not 0, 1, …")
+        raise TrainingError("HistGradientBoosting with classes that are not 0, 1, …")
     label, scores = (output.full_name for output in operator.outputs)
     if model.n_trees_per_iteration_ == 1:
         sign, both = _named(scope, "sign"), _named(scope, "both")
