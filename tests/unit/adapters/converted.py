@@ -10,7 +10,13 @@ from flyball.adapters.conversion import Served, convert, rows_to_compare
 from flyball.adapters.estimators import adopted, dump
 from flyball.records.signature import Column, ColumnType, Signature
 
-TYPES = {"a": ColumnType.NUMBER, "b": ColumnType.NUMBER, "kind": ColumnType.CATEGORY, "count": ColumnType.INTEGER}
+TYPES = {
+    "a": ColumnType.NUMBER,
+    "b": ColumnType.NUMBER,
+    "kind": ColumnType.CATEGORY,
+    "count": ColumnType.INTEGER,
+    "day": ColumnType.INTEGER,
+}
 MISSING = {"b", "count", "kind"}
 
 
@@ -24,6 +30,7 @@ def frame(n: int = 1500, seed: int = 1) -> pl.DataFrame:
             "b": pl.Series(np.where(some[0], np.nan, draw.gamma(2.0, size=n)), dtype=pl.Float32),
             "kind": [("" if gone else f"k{kind}") for gone, kind in zip(some[1], draw.integers(0, 40, n), strict=True)],
             "count": pl.Series(np.where(some[2], np.nan, draw.integers(0, 9, n)), dtype=pl.Float32),
+            "day": pl.Series(draw.integers(1, 8, n), dtype=pl.Float32),
         }
     )
 

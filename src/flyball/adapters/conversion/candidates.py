@@ -34,7 +34,7 @@ def candidates(estimator: Any, signature: Signature) -> list[tuple[Format, tuple
 
 def _of_scikit_learn(estimator: Any, signature: Signature) -> list[Variant]:
     columns = partial(onnx_graph.of_columns, estimator, signature)
-    steps = getattr(estimator, "steps", None)
+    steps: Any = getattr(estimator, "steps", None)
     variants = [Variant("ONNX", columns)]
     if len({column.type is ColumnType.CATEGORY for column in signature.columns}) == 1:
         # Most estimators take one matrix; a pipeline may choose among the columns by name.

@@ -9,19 +9,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from flyball.adapters.conversion.graph_parts import Part, cast, columns_of, named
 from flyball.adapters.conversion.thresholds import rounded_down
 from flyball.errors import TrainingError
 
 _AT_MOST, _MEMBER = 0, 6
 """Of `nodes_modes`: BRANCH_LEQ and BRANCH_MEMBER (ai.onnx.ml 5, TreeEnsemble)."""
-
-
-class _Part(NamedTuple):
-    """A named tensor (n_rows, n_columns) of the graph."""
-
-    name: str
-    element: int
-    """A TensorProto's data type."""
 
 
 class _Trees(NamedTuple):
@@ -71,7 +64,7 @@ def _convert(scope: Any, operator: Any, container: Any) -> None:
     double = _is_double(operator.inputs)
     matrix = _features(scope, operator, container, TensorProto.DOUBLE if double else TensorProto.FLOAT)
     classes = getattr(model, "classes_", None)
-    raw = operator.outputs[0].full_name if classes is None and _link(model) == "IdentityLink" else _named(scope, "raw")
+    raw = operator.outputs[0].full_name if classes is None and _link(model) == "IdentityLink" else named(scope, "raw")
     _add_trees(container, _gathered(model), (matrix, raw), double=double, n_targets=model.n_trees_per_iteration_)
     if classes is None:
         if _link(model) == "LogLink":
@@ -83,7 +76,7 @@ def _convert(scope: Any, operator: Any, container: Any) -> None:
         raise TrainingError("HistGradientBoosting with classes that are not 0, 1, …")
     label, scores = (output.full_name for output in operator.outputs)
     if model.n_trees_per_iteration_ == 1:
-        sign, both = _named(scope, "sign"), _named(scope, "both")
+        sign, both = named(scope, "sign"), named(scope, "both")
         container.add_initializer(sign, TensorProto.DOUBLE if double else TensorProto.FLOAT, [1, 2], [-1.0, 1.0])
         container.add_node("Mul", [raw, sign], both, op_version=14)
         container.add_node("Sigmoid", both, scores, op_version=13)
@@ -95,13 +88,13 @@ def _convert(scope: Any, operator: Any, container: Any) -> None:
 def _features(scope: Any, operator: Any, container: Any, element: int) -> str:
     """Name of the matrix that the trees see: categorical columns first, as places in the lists of known ones; NaN for an unknown one."""
     encoded = _encoders(operator.raw_operator)
-    columns = _columns(scope, operator.inputs, container, apart=bool(encoded))
+    columns = columns_of(scope, operator.inputs, container, apart=bool(encoded))
     parts = [_encode(scope, container, columns[place], known) for place, known in encoded.items()]
     parts += [column for place, column in enumerate(columns) if place not in encoded]
-    names = [_cast(scope, container, part, element) for part in parts]
+    names = [cast(scope, container, part, element) for part in parts]
     if len(names) == 1:
         return names[0]
-    matrix = _named(scope, "features")
+    matrix = named(scope, "features")
     container.add_node("Concat", names, matrix, op_version=13, axis=1)
     return matrix
 
@@ -115,41 +108,22 @@ def _encoders(model: Any) -> dict[int, NDArray[Any]]:
     return {int(place): categories for place, categories in zip(places, known, strict=True)}
 
 
-def _columns(scope: Any, inputs: list[Any], container: Any, *, apart: bool) -> list[_Part]:
-    """`apart`: each column by itself."""
-    from onnx import TensorProto
-    from skl2onnx.common.data_types import guess_proto_type
-
-    found: list[_Part] = []
-    for each in inputs:
-        element, width = guess_proto_type(each.type), each.get_second_dimension()
-        if width == 1 or not apart:
-            found.append(_Part(each.full_name, element))
-            continue
-        for place in range(width):
-            index, name = _named(scope, "place"), _named(scope, "column")
-            container.add_initializer(index, TensorProto.INT64, [1], [place])
-            container.add_node("Gather", [each.full_name, index], name, op_version=13, axis=1)
-            found.append(_Part(name, element))
-    return found
-
-
-def _encode(scope: Any, container: Any, column: _Part, known: NDArray[Any]) -> _Part:
+def _encode(scope: Any, container: Any, column: Part, known: NDArray[Any]) -> Part:
     from onnx import TensorProto
 
-    name = _named(scope, "places")
+    name = named(scope, "places")
     if column.element == TensorProto.STRING:
         source, keys = column.name, "keys_strings"
         listed: list[Any] = [str(value) for value in known]
     else:
         # A missing number is listed by scikit-learn's encoder and then missing to the trees: the same as what is not listed.
-        source, keys = _cast(scope, container, column, TensorProto.FLOAT), "keys_floats"
+        source, keys = cast(scope, container, column, TensorProto.FLOAT), "keys_floats"
         listed = [float(value) for value in known if not np.isnan(value)]
     container.add_node(
         "LabelEncoder", source, name, op_domain="ai.onnx.ml", op_version=2,
         values_floats=[float(place) for place in range(len(listed))], default_float=float("nan"), **{keys: listed},
     )  # fmt: skip
-    return _Part(name, TensorProto.FLOAT)
+    return Part(name, TensorProto.FLOAT)
 
 
 def _gathered(model: Any) -> _Trees:
@@ -235,18 +209,6 @@ def _add_trees(container: Any, trees: _Trees, edge: tuple[str, str], *, double: 
         nodes_truenodeids=whole(left), nodes_trueleafs=whole(left_leaf), nodes_falsenodeids=whole(right), nodes_falseleafs=whole(right_leaf),
         leaf_targetids=whole(trees.targets), leaf_weights=tensor(trees.leaves), **members,
     )  # fmt: skip
-
-
-def _cast(scope: Any, container: Any, part: _Part, element: int) -> str:
-    if part.element == element:
-        return part.name
-    cast = _named(scope, "cast")
-    container.add_node("Cast", part.name, cast, op_version=13, to=element)
-    return cast
-
-
-def _named(scope: Any, what: str) -> str:
-    return str(scope.get_unique_variable_name(what))
 
 
 def _link(model: Any) -> str:
