@@ -6,12 +6,15 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from time import perf_counter
 from typing import Any
 
-from flyball.errors import FlyballError, HttpRefused
+from flyball.errors import FlyballError, HttpRefused, Overloaded
 from flyball.gateway import routes
 from flyball.gateway.access import Neighbours, Tokens
 from flyball.gateway.handlers import Request
+from flyball.gateway.inference import Caller, CallerGone
+from flyball.gateway.large import LARGE_BYTES
 from flyball.gateway.metrics import Metrics
 from flyball.gateway.problems import Response, problem, problem_of
+from flyball.gateway.validation import Body
 
 Scope = Mapping[str, Any]
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
@@ -25,11 +28,10 @@ MAX_IN_FLIGHT = 512
 """Requests being answered at once. The event loop answers hundreds in a millisecond or two: beyond this they wait for a slow model, and one
 that is refused now costs less than one that is answered after its caller has gone."""
 
+TIMEOUT_HEADERS = frozenset({b"x-flyball-timeout-ms", b"x-envoy-expected-rq-timeout-ms"})
+"""How long the caller waits: ours, and what Envoy and the meshes on it set. (There is no standard header.)"""
+
 log = logging.getLogger("flyball.gateway")
-
-
-class ClientGone(ConnectionError):
-    """Nobody is left to answer."""
 
 
 class Gateway:
@@ -66,12 +68,14 @@ class Gateway:
             door_name = door.name
             self._tokens.permit(door, authorization)
             if scope["method"] == "POST" and self._in_flight > MAX_IN_FLIGHT and not door.admin:
-                raise HttpRefused(503, f"{self._in_flight} requests are being answered already", headers=[("retry-after", "1")])
-            body, event_time = (b"", None) if scope["method"] == "GET" else await self._read(scope["headers"], receive)
-            response = await self._handlers[door_name](Request(model, body, event_time))
+                self._metrics.shed("", "in_flight")
+                raise Overloaded(503, f"{self._in_flight} requests are being answered already")
+            headers = scope["headers"]
+            body = b"" if scope["method"] == "GET" else await self._read(headers, receive)
+            response = await self._handlers[door_name](Request(model, body, headers, _caller(headers, receive)))
         except FlyballError as refused:
             response = problem_of(refused)
-        except ClientGone:
+        except CallerGone:
             return
         except Exception:
             self._incidents += 1
@@ -85,18 +89,22 @@ class Gateway:
     async def _send(self, send: Send, response: Response) -> None:
         headers = [
             (b"content-type", response.content_type),
-            (b"content-length", str(len(response.body)).encode()),
+            (b"content-length", str(_size(response.body)).encode()),
             (b"x-content-type-options", b"nosniff"),
             *response.headers,
         ]
         if self.draining:
             headers.append((b"connection", b"close"))
         await send({"type": "http.response.start", "status": response.status, "headers": headers})
-        await send({"type": "http.response.body", "body": response.body})
+        if isinstance(response.body, bytes):
+            await send({"type": "http.response.body", "body": response.body})
+            return
+        for piece in response.body:
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
 
-    async def _read(self, headers: Sequence[tuple[bytes, bytes]], receive: Receive) -> tuple[bytes, bytes | None]:
-        """(body, event time); raises HttpRefused when it is not JSON or too large."""
-        event_time = None
+    async def _read(self, headers: Sequence[tuple[bytes, bytes]], receive: Receive) -> Body:
+        """Raises HttpRefused when it is not JSON or too large."""
         for name, value in headers:
             if name == b"content-type" and not _is_json(value):
                 raise HttpRefused(
@@ -106,30 +114,28 @@ class Gateway:
                 raise HttpRefused(415, f"Content-Encoding {value[:80].decode('latin-1')!r}", expected="an uncompressed body")
             if name == b"content-length" and int(value) > self._max_body_bytes:
                 self._too_large(int(value))
-            if name == b"x-flyball-event-time":
-                event_time = value
         message = await receive()
         if message["type"] != "http.request":
-            raise ClientGone
-        body: bytes = message["body"]
+            raise CallerGone
+        body: Body = message["body"]
         if message.get("more_body"):
             body = await self._read_on(bytearray(body), receive)
         if len(body) > self._max_body_bytes:
             self._too_large(len(body))
-        return body, event_time
+        return body
 
-    async def _read_on(self, body: bytearray, receive: Receive) -> bytes:
+    async def _read_on(self, body: bytearray, receive: Receive) -> Body:
         try:
             async with asyncio.timeout(BODY_SECONDS):
                 while True:
                     message = await receive()
                     if message["type"] != "http.request":
-                        raise ClientGone
+                        raise CallerGone
                     body += message["body"]
                     if len(body) > self._max_body_bytes:
                         self._too_large(len(body))
                     if not message.get("more_body"):
-                        return bytes(body)
+                        return bytes(body) if len(body) < LARGE_BYTES else body  # a copy of a large one would double it
         except TimeoutError:
             raise HttpRefused(
                 408, f"The body did not arrive within {BODY_SECONDS:g} s", headers=[("connection", "close")]
@@ -143,6 +149,22 @@ class Gateway:
             next_step="Send fewer rows in a request",
             headers=[("connection", "close")],  # the rest of the body is not read, so the connection cannot be used again
         )
+
+
+def _size(body: bytes | list[bytes]) -> int:
+    return len(body) if isinstance(body, bytes) else sum(map(len, body))
+
+
+def _caller(headers: Sequence[tuple[bytes, bytes]], receive: Receive) -> Caller:
+    """What the request says of its deadline; raises HttpRefused for one that cannot be read."""
+    until = None
+    for name, value in headers:
+        if name in TIMEOUT_HEADERS:
+            if not value.isdigit() or len(value) > 9:
+                raise HttpRefused(400, f"{name.decode()}: {value[:40].decode('latin-1')!r}", expected="whole milliseconds")
+            until = asyncio.get_running_loop().time() + int(value) / 1000
+            break
+    return Caller(until, receive)
 
 
 _CURL = "curl: -H 'content-type: application/json', or --json"

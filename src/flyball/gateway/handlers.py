@@ -1,21 +1,22 @@
 """What each door does with a request that was let in."""
 
 import urllib.parse
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from flyball.errors import Fault, FlyballError, HttpRefused, NotFound, RequestError
+from flyball.errors import Fault, FlyballError, RequestError
 from flyball.gateway import openinference, plain
-from flyball.gateway.answering import Answer, Answering
-from flyball.gateway.capture_writer import CaptureWriter
+from flyball.gateway.batches import Answer
+from flyball.gateway.capture_writer import Sink
+from flyball.gateway.inference import NOBODY, Caller, Inference
+from flyball.gateway.large import LARGE_BYTES, PlainBody
 from flyball.gateway.lease import Lease
 from flyball.gateway.metrics import Metrics
 from flyball.gateway.problems import JSON, Response, json_response, problem
-from flyball.gateway.shadows import Job, Shadows
 from flyball.gateway.tables import LiveRoute, LiveTable, Tables
-from flyball.gateway.validation import Rows
+from flyball.gateway.validation import Body
 from flyball.records import codec
 from flyball.records.routing import GatewayReport
 
@@ -25,9 +26,14 @@ MAX_ROWS = 100_000
 
 class Request(NamedTuple):
     model: str
-    body: bytes
-    event_time: bytes | None
-    """The header X-Flyball-Event-Time."""
+    body: Body
+    headers: Sequence[tuple[bytes, bytes]]
+    """Names in lower case."""
+    caller: Caller = NOBODY
+
+    def header(self, name: bytes) -> bytes | None:
+        """The first one of that name."""
+        return next((value for known, value in self.headers if known == name), None)
 
 
 class Settings(NamedTuple):
@@ -41,9 +47,8 @@ class Parts(NamedTuple):
     """What the doors work with."""
 
     tables: Tables
-    answering: Answering
-    shadows: Shadows
-    capture: CaptureWriter
+    inference: Inference
+    capture: Sink
     lease: Lease
     metrics: Metrics
 
@@ -53,7 +58,7 @@ class Handlers:
 
     def __init__(self, settings: Settings, parts: Parts, now_us: Callable[[], int]) -> None:
         self._settings = settings
-        self._tables, self._answering, self._shadows, self._capture, self._lease, self._metrics = parts
+        self._tables, self._inference, self._capture, self._lease, self._metrics = parts
         self._now_us = now_us
         self.draining = False
 
@@ -87,28 +92,42 @@ class Handlers:
         return json_response(openinference.server_metadata())
 
     async def _model_metadata(self, request: Request) -> Response:
-        return json_response(openinference.model_metadata(self._route(request.model)[1]))
+        return json_response(openinference.model_metadata(self._inference.route(request.model)[1]))
 
     async def _model_ready(self, request: Request) -> Response:
-        return json_response({"name": self._route(request.model)[1].model, "ready": True})
+        return json_response({"name": self._inference.route(request.model)[1].model, "ready": True})
 
     async def _predict(self, request: Request) -> Response:
-        table, live = self._route(request.model)
+        table, live = self._inference.route(request.model)
         at_us = self._at_us(request)
+        if len(request.body) >= LARGE_BYTES:
+            return await self._predict_large(request, table, live, at_us)
         rows = live.reader.read(request.body)
-        answer = await self._answered(table, live, rows, at_us)
-        return json_response(plain.predictions(live, answer), headers=_headers(answer))
+        answer = await self._inference.answer(table, live, rows, at_us, request.caller)
+        return json_response(plain.predictions(live, answer), headers=_headers_of(answer))
+
+    async def _predict_large(self, request: Request, table: LiveTable, live: LiveRoute, at_us: int | None) -> Response:
+        source = PlainBody(request.body, live.reader, MAX_ROWS)
+        parts: list[bytes] = []
+        units: dict[str, None] = {}
+        first = ""
+        async for answer in self._inference.answer_large(table, live, source, at_us, request.caller):
+            first = first or answer.ids[0]
+            units.update(dict.fromkeys(unit.id for unit in answer.units))
+            parts.append(plain.prediction_list(live, answer))
+        body = plain.framed(live, list(units), parts)
+        return Response(200, body, headers=_headers(list(units), first))
 
     async def _infer(self, request: Request) -> Response:
-        table, live = self._route(request.model)
+        table, live = self._inference.route(request.model)
         at_us = self._at_us(request)
         asked = openinference.read_infer(live, request.body, MAX_ROWS)
-        answer = await self._answered(table, live, asked.rows, at_us)
-        return json_response(openinference.infer_response(live, asked, answer), headers=_headers(answer))
+        answer = await self._inference.answer(table, live, asked.rows, at_us, request.caller)
+        return json_response(openinference.infer_response(live, asked, answer), headers=_headers_of(answer))
 
     async def _labels(self, request: Request) -> Response:
-        _, live = self._route(request.model)
-        batch = plain.read_labels(live, request.body, self._at_us(request), MAX_ROWS)
+        _, live = self._inference.route(request.model)
+        batch = plain.read_labels(live, request.body, self._at_us(request) or self._now_us(), MAX_ROWS)
         if not self._capture.hand_over([batch]):
             return problem(503, "The labels could not be stored now; send them again.", headers=[(b"retry-after", b"1")])
         self._metrics.labels.labels(live.model).inc(len(batch.ids))
@@ -147,35 +166,11 @@ class Handlers:
         live = self._tables.live
         return live is not None and any(route.canary for route in live.routes.values()) and not self._lease.held
 
-    async def _answered(self, table: LiveTable, live: LiveRoute, rows: Rows, at_us: int) -> Answer:
-        """The answer, its records handed over. Shadows follow: at once after it, or before it on a simulated clock."""
-        self._tables.hold(table)
-        try:
-            answer, records = await self._answering.answer(live, rows, at_us, table.revision)
-            if live.shadows and self._settings.request_clock:
-                records += await self._answering.shadow(live, rows, answer)
-            self._capture.hand_over(records)
-            if live.shadows and not self._settings.request_clock:
-                self._shadows.offer(Job(table, live, rows, answer))
-        finally:
-            self._tables.release(table)
-        return answer
-
-    def _route(self, model: str) -> tuple[LiveTable, LiveRoute]:
-        table = self._tables.live
-        if table is None:
-            raise HttpRefused(503, "This gateway has no routing table yet", headers=[("retry-after", "1")])
-        live = table.routes.get(model)
-        if live is None:
-            raise NotFound(
-                f"There is no model {model[:100]!r} here", expected=", ".join(sorted(table.routes)) or "none is routed yet"
-            )
-        return table, live
-
-    def _at_us(self, request: Request) -> int:
+    def _at_us(self, request: Request) -> int | None:
+        """The event time that a simulated clock needs; None: the time when it is answered."""
         if not self._settings.request_clock:
-            return self._now_us()
-        given = (request.event_time or b"").decode("latin-1")
+            return None
+        given = (request.header(b"x-flyball-event-time") or b"").decode("latin-1")
         at_us = plain.moment_us(given)
         if at_us is None:
             raise RequestError(
@@ -190,8 +185,11 @@ class Handlers:
         return at_us
 
 
-def _headers(answer: Answer) -> list[tuple[bytes, bytes]]:
-    units = ",".join(dict.fromkeys(unit.id for unit in answer.units))
+def _headers_of(answer: Answer) -> list[tuple[bytes, bytes]]:
+    return _headers([*dict.fromkeys(unit.id for unit in answer.units)], answer.ids[0])
+
+
+def _headers(units: Sequence[str], first_id: str) -> list[tuple[bytes, bytes]]:
     # An id is the client's own text: quoted, it can neither end the header nor leave ASCII.
-    first = urllib.parse.quote(answer.ids[0], safe="!#$&'()*+,/:;=?@[]~")
-    return [(b"x-flyball-unit", units.encode()), (b"x-flyball-prediction-id", first.encode())]
+    first = urllib.parse.quote(first_id, safe="!#$&'()*+,/:;=?@[]~")
+    return [(b"x-flyball-unit", ",".join(units).encode()), (b"x-flyball-prediction-id", first.encode())]

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from flyball.errors import Fault, FlyballError, HttpRefused, ModelFailed, RequestError
+from flyball.errors import Fault, FlyballError, HttpRefused, ModelFailed, Overloaded, RequestError
 
 Headers = Sequence[tuple[bytes, bytes]]
 
@@ -21,7 +21,8 @@ _encode = msgspec.json.Encoder().encode
 
 class Response(NamedTuple):
     status: int
-    body: bytes
+    body: bytes | list[bytes]
+    """In one piece, or in the pieces that a large answer was made of."""
     content_type: bytes = JSON
     headers: Headers = ()
 
@@ -49,7 +50,7 @@ def problem_of(error: FlyballError) -> Response:
             else "Refused."
         )
         return problem(error.http_status, detail, faults=[_fault(fault) for fault in error.faults])
-    if isinstance(error, ModelFailed):
+    if isinstance(error, ModelFailed | Overloaded):
         headers.append((b"retry-after", str(error.retry_after).encode()))
     if isinstance(error, HttpRefused):
         headers += [(name.encode(), value.encode()) for name, value in error.headers]

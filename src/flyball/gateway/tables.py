@@ -2,17 +2,21 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import accumulate, pairwise
 from pathlib import Path
 
 import msgspec
 
 from flyball.errors import ArtifactDamaged, Conflict, FlyballError, StoreUnavailable
+from flyball.gateway.breaker import Breaker
+from flyball.gateway.columns import ColumnBuilder
+from flyball.gateway.queueing import Queue
 from flyball.gateway.units import LoadedModel, Shelf
 from flyball.gateway.validation import RowReader
 from flyball.records import codec
-from flyball.records.routing import Route, RoutingTable, ServedUnit
+from flyball.records.routing import Places, Route, RoutingTable, ServedUnit, share
 from flyball.records.signature import Signature
 
 log = logging.getLogger("flyball.gateway")
@@ -32,6 +36,7 @@ class LiveUnit:
         )
         self.needs = tuple(column.name for column in served.signature.columns if not column.missing and column.name in optional)
         """Columns that a request need not bring but this unit cannot do without (its signature is stricter than the champion's)."""
+        self.breaker = Breaker()
 
 
 class LiveRoute:
@@ -40,11 +45,45 @@ class LiveRoute:
     def __init__(self, route: Route, units: dict[str, LiveUnit], max_rows: int) -> None:
         self.route = route
         self.model = route.model
+        self.units = tuple(units.values())
         self.champion = units[route.champion.unit.id]
         self.canary = units[route.canary.unit.id] if route.canary and route.canary_weight > 0 else None
+        self.arms = tuple(units[arm.unit.unit.id] for arm in route.arms)
+        self._places, self._canary_share = Places(route.salt), share(route.canary_weight)
+        bounds = [0.0, *accumulate(arm.weight for arm in route.arms)]
+        self._arm_places = Places(route.arms_salt)
+        self._arm_shares = [
+            (unit, share(low), share(high)) for unit, (low, high) in zip(self.arms, pairwise(bounds), strict=True)
+        ]
+        self.fallback = units[route.fallback.unit.id] if route.fallback else None
         self.shadows = tuple(units[each.unit.id] for each in route.shadows)
+        self.last = self.fallback or self.champion
+        """Nobody stands in for it."""
+        answering = (self.champion, self.canary, self.fallback, *self.arms)
+        self.inline_rows = min(unit.model.inline_rows for unit in answering if unit is not None)
+        """Up to this many rows every unit of the route is fast enough for the event loop; 0: never."""
+        self.queue = Queue(route.model)
         self.signature = accepted(route)
         self.reader = RowReader(self.signature, max_rows)
+        self.builder = ColumnBuilder(self.signature)
+
+    def chosen(self, keys: Sequence[str], *, canaries: bool) -> list[tuple[LiveUnit, str, list[int]]]:
+        """(who answers, in which role, which of the keys); `canaries`: whether they may."""
+        rest: Sequence[int] = range(len(keys))
+        taken: list[tuple[LiveUnit, str, list[int]]] = []
+        if canaries and self.canary is not None:
+            of, below = self._places.of, self._canary_share
+            mine = [at for at, key in enumerate(keys) if of(key) < below]
+            if mine:
+                taken.append((self.canary, "canary", mine))
+                rest = sorted(set(rest).difference(mine))
+        for unit, low, high in self._arm_shares:
+            of = self._arm_places.of
+            mine = [at for at in rest if low <= of(keys[at]) < high]
+            if mine:
+                taken.append((unit, "arm", mine))
+                rest = sorted(set(rest).difference(mine))
+        return [*taken, (self.champion, "champion", [*rest])] if rest else taken
 
 
 class LiveTable:
@@ -148,9 +187,7 @@ class Tables:
                 if self._models and route.model not in self._models:
                     continue
                 units: dict[str, LiveUnit] = {}
-                for served in (route.champion, *([route.canary] if route.canary else []), *route.shadows):
-                    if served.unit.id in units:
-                        continue
+                for served in route.units:
                     model = self._shelf.take(served)
                     taken.append(served)
                     fingerprints[served.unit.id] = model.fingerprint
@@ -186,7 +223,7 @@ def accepted(route: Route) -> Signature:
     Raises ArtifactDamaged when the units of one route cannot understand the same request."""
     champion = route.champion.signature
     columns = {column.name: column for column in champion.columns}
-    for served in (*([route.canary] if route.canary else []), *route.shadows):
+    for served in route.units[1:]:
         if served.signature.task != champion.task or served.signature.classes != champion.classes:
             raise ArtifactDamaged(
                 f"{served.unit.id} answers another question than its champion", expected="the same task and classes"

@@ -6,7 +6,7 @@ careful way, which looks at each value and names row, field, found and expected.
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
@@ -23,14 +23,19 @@ MAX_ID_CHARACTERS = 200
 """Ids are stored with every prediction and label; a UUID has 36."""
 
 
+Body = bytes | bytearray
+
+
 class Rows(NamedTuple):
     """A request's rows, valid."""
 
     n: int
-    columns: dict[str, np.ndarray[Any, Any]]
-    """Name → (n, 1), float32 with NaN or object of str with ''."""
+    columns: Mapping[str, np.ndarray[Any, Any]]
+    """Name → (n, 1), float32 with NaN or object of str with ''; empty where `tuples` holds the values."""
     ids: list[str] | None
     keys: list[str] | None
+    tuples: Sequence[tuple[Any, ...]] | None = None
+    """Each row's values in the signature's order: arrays are made once for all requests that share a call of the model."""
 
 
 class RowReader:
@@ -49,9 +54,10 @@ class RowReader:
             gc=False,
         )
         self._quick = msgspec.json.Decoder(form)
+        self._quick_row = msgspec.json.Decoder(row)
         self._careful = msgspec.json.Decoder()
 
-    def read(self, body: bytes) -> Rows:
+    def read(self, body: Body) -> Rows:
         """Raises RequestError."""
         try:
             # A NUL would reach onnxruntime as the end of the string: another category than the one that was sent.
@@ -60,15 +66,16 @@ class RowReader:
             form = None
         if form is not None:
             n = self._counted(form.rows)
-            values = zip(*map(msgspec.structs.astuple, form.rows), strict=True)
-            columns = {column.name: as_array(column, taken, n) for column, taken in zip(self._columns, values, strict=True)}
-            return Rows(n, columns, checked_ids(form.ids, "ids", n, unique=True), checked_ids(form.keys, "keys", n, unique=False))
-        return self._read_carefully(self._parsed(body))
+            tuples = [*map(msgspec.structs.astuple, form.rows)]
+            ids, keys = checked_ids(form.ids, "ids", n, unique=True), checked_ids(form.keys, "keys", n, unique=False)
+            return Rows(n, {}, ids, keys, tuples)
+        return self.read_carefully(self._parsed(body))
 
-    def _parsed(self, body: bytes) -> Any:
+    def _parsed(self, body: Body | msgspec.Raw) -> Any:
         return parsed_json(body, self._careful)
 
-    def _read_carefully(self, form: Any) -> Rows:
+    def read_carefully(self, form: Any) -> Rows:
+        """`form`: what the JSON says. Raises RequestError."""
         if not isinstance(form, dict):
             raise RequestError([Fault("body", shown(form), 'an object {"rows": […]}')])
         unknown = [name for name in form if name not in ("rows", "ids", "keys")]
@@ -86,13 +93,31 @@ class RowReader:
                 break
         if faults:
             raise RequestError(faults[:MAX_FAULTS])
-        columns = {column.name: as_array(column, taken, n) for column, taken in zip(self._columns, values, strict=True)}
         return Rows(
             n,
-            columns,
+            {},
             checked_ids(form.get("ids"), "ids", n, unique=True),
             checked_ids(form.get("keys"), "keys", n, unique=False),
+            list(zip(*values, strict=True)),
         )
+
+    def read_raw(self, raws: Sequence[msgspec.Raw], first: int, *, quick: bool) -> list[tuple[Any, ...]]:
+        """The values of some rows of a large request; `first` is the number of the first one; `quick`: there is no NUL in them. Raises
+        RequestError."""
+        if quick:
+            try:
+                return [msgspec.structs.astuple(self._quick_row.decode(raw)) for raw in raws]
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                pass  # the careful way says what is wrong
+        faults: list[Fault] = []
+        values: list[list[Any]] = [[] for _ in self._columns]
+        for at, raw in enumerate(raws, first):
+            self._read_row(at, self._parsed(raw), values, faults)
+            if len(faults) >= MAX_FAULTS:
+                break
+        if faults:
+            raise RequestError(faults[:MAX_FAULTS])
+        return list(zip(*values, strict=True))
 
     def _read_row(self, at: int, row: Any, values: list[list[Any]], faults: list[Fault]) -> None:
         if not isinstance(row, dict):
@@ -124,7 +149,7 @@ def counted(n: int, max_rows: int) -> int:
     return n
 
 
-def parsed_json(body: bytes, decoder: Any) -> Any:
+def parsed_json(body: Body | msgspec.Raw, decoder: Any) -> Any:
     """What the JSON says; raises RequestError for everything that is not strict JSON (NaN, 1e400, lone surrogates, endless nesting)."""
     try:
         return decoder.decode(body)
@@ -138,7 +163,7 @@ def as_array(column: Column, values: Sequence[Any], n: int) -> np.ndarray[Any, A
     """(n, 1) as the model takes it; None is missing."""
     if column.type is ColumnType.CATEGORY:
         array = np.empty(n, dtype=object)
-        array[:] = ["" if value is None else value for value in values] if column.missing else values
+        array[:] = ["" if value is None else value for value in values] if column.missing else list(values)
     else:
         array = np.array(values, dtype=np.float32)
     return array.reshape(n, 1)

@@ -1,6 +1,7 @@
 """The frozen table that a gateway reads: who answers what."""
 
 import hashlib
+import math
 from datetime import datetime
 
 import msgspec
@@ -33,6 +34,26 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     champion and challenger stand here, so that every request has both scores and the comparison is paired."""
     salt: str = ""
     """Of this release: keys fall differently in the next one, and stay where they are when the weight grows."""
+    arms: tuple["Arm", ...] = ()
+    """An A/B experiment beside any release: each arm answers its share of the keys that the canary leaves, the champion the rest."""
+    arms_salt: str = ""
+    """Of the experiment."""
+    fallback: ServedUnit | None = None
+    """Answers where the champion cannot (role `fallback`); None: its requests are refused then."""
+
+    @property
+    def units(self) -> tuple[ServedUnit, ...]:
+        """Every unit that it names, each once."""
+        named = (self.champion, self.canary, *(arm.unit for arm in self.arms), *self.shadows, self.fallback)
+        return tuple({served.unit.id: served for served in named if served is not None}.values())
+
+
+class Arm(msgspec.Struct, frozen=True, kw_only=True):
+    """One of several units whose answers are compared on real users."""
+
+    unit: ServedUnit
+    weight: float
+    """Share of keys in [0, 1]."""
 
 
 class RoutingTable(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,7 +89,23 @@ class GatewayReport(msgspec.Struct, frozen=True, kw_only=True):
 
 def canary_answers(key: str, salt: str, weight: float) -> bool:
     """Whether the canary answers this key. Sticky: a key that is in at 5 % is in at 50 %."""
-    if weight <= 0.0:
-        return False
-    bucket = int.from_bytes(hashlib.blake2b(f"{salt}\0{key}".encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
-    return bucket < weight * 2.0**64
+    return Places(salt).of(key) < share(weight)
+
+
+class Places:
+    """Where keys lie, as 8 bytes: the same for ever, and anew for each salt. Compared with `share`."""
+
+    def __init__(self, salt: str) -> None:
+        self._salted = hashlib.blake2b(f"{salt}\0".encode("utf-8", "surrogatepass"), digest_size=8)
+
+    def of(self, key: str) -> bytes:
+        hashed = self._salted.copy()
+        hashed.update(key.encode("utf-8", "surrogatepass"))
+        return hashed.digest()
+
+
+def share(weight: float) -> bytes:
+    """Keys that lie below it are `weight` of all."""
+    if weight >= 1.0:
+        return b"\xff" * 9  # longer, and so larger, than any place
+    return math.ceil(max(weight, 0.0) * 2.0**64).to_bytes(8, "big")
