@@ -59,6 +59,8 @@ def scores_of(model: Any, columns: Columns, signature: Signature) -> Any:
     import numpy as np
 
     frame = _frame(signature, columns)
+    if type(model).__module__.partition(".")[0] == "xgboost":
+        frame = frame.to_numpy()  # a polars frame it reads through pyarrow, which Flyball does without
     probabilities = getattr(model, "predict_proba", None) if signature.task != "regression" else None
     raw = probabilities(frame) if probabilities else model.predict(frame)
     return np.ascontiguousarray(np.asarray(raw), dtype="<f8")

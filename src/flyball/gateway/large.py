@@ -18,6 +18,8 @@ LARGE_BYTES = 128 * 1024
 """A body from this size on is read in slices: some thousand rows, and less than a millisecond where it is not worth it."""
 SLICE_ROWS = 64
 """Worked on between two turns of the event loop, a fifth of a millisecond: what another client waits longer at most."""
+SLICE_ROWS_BESIDE = 1024
+"""Of a model that is asked beside the loop: each call costs a thread's turn, or a message to another process."""
 
 
 class Sliced(Protocol):
@@ -92,9 +94,9 @@ def _refusal(body: Body, reader: RowReader) -> RequestError:
     return RequestError([Fault("body", "JSON that cannot be read in slices", "strict JSON")])
 
 
-def slices(n: int) -> Iterator[tuple[int, int]]:
+def slices(n: int, size: int) -> Iterator[tuple[int, int]]:
     """(start, stop) of each."""
-    return ((start, min(start + SLICE_ROWS, n)) for start in range(0, n, SLICE_ROWS))
+    return ((start, min(start + size, n)) for start in range(0, n, size))
 
 
 class Kept(NamedTuple):

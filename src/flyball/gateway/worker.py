@@ -23,6 +23,7 @@ from flyball.gateway.handlers import MAX_ROWS, Handlers, Parts, Settings
 from flyball.gateway.ids import FreshIds
 from flyball.gateway.inference import Clocks, Inference
 from flyball.gateway.inference import Parts as InferenceParts
+from flyball.gateway.keepers import Keepers
 from flyball.gateway.lease import Lease
 from flyball.gateway.metrics import Metrics
 from flyball.gateway.runtimes.contract import CodeLimits
@@ -85,8 +86,9 @@ class Worker:
         )
         self._lease = Lease(directory / "lease", options.lease_seconds, world.now_us)
         self._tokens = Tokens(directory, tell_path=bound in ("127.0.0.1", "::1"))
+        keepers = Keepers(directory / "capture.key", world.random_bytes)
         self._tables = Tables(
-            directory / "routing.json", Shelf(options.limits), MAX_ROWS, self._swapped, frozenset(options.models)
+            directory / "routing.json", Shelf(options.limits), MAX_ROWS, self._swapped, keepers, frozenset(options.models)
         )
         self._metrics = Metrics(options.worker, self._capture)
         loop_time = asyncio.get_running_loop().time
@@ -115,6 +117,7 @@ class Worker:
         await self._try_table()
         admin_socket = socket.create_server(("127.0.0.1", 0))
         public, admin = self._server(admin=False), self._server(admin=True)
+        self._gateway.pending = public.server_state.tasks.__len__
         serving = [asyncio.create_task(public.serve([self._public])), asyncio.create_task(admin.serve([admin_socket]))]
         chores = [
             asyncio.create_task(self._look()),
