@@ -204,7 +204,7 @@ def test_a_package_knows_where_it_came_from(tmp_path: Path) -> None:
     assert codec.plain(lineage.snapshot) == results[0].values["snapshot"]
     assert (lineage.seed, lineage.parameters, lineage.git_commit) == (1, {}, None)
     assert {path.name for path in package.iterdir()} == {
-        "manifest.json", "signature.json", "reference.json", "lineage.json", "evaluation.json", "model",
+        "manifest.json", "signature.json", "reference.json", "lineage.json", "evaluation.json", "background.json", "model",
     }  # fmt: skip
 
 
