@@ -7,12 +7,14 @@ from typing import NamedTuple
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from flyball.errors import Fault, FlyballError, RequestError
-from flyball.gateway import openinference, plain
+from flyball.gateway import plain
 from flyball.gateway.answering import Answer
 from flyball.gateway.capture_writer import CaptureWriter
 from flyball.gateway.inference import Inference
 from flyball.gateway.lease import Lease
 from flyball.gateway.metrics import Metrics
+from flyball.gateway.openinference import metadata, rest
+from flyball.gateway.openinference.asking import pinned
 from flyball.gateway.problems import JSON, Response, json_response, problem
 from flyball.gateway.tables import Tables
 from flyball.records import codec
@@ -27,6 +29,8 @@ class Request(NamedTuple):
     body: bytes
     headers: Sequence[tuple[bytes, bytes]]
     """Names in lower case."""
+    version: str = ""
+    """The model's, where the path names one."""
 
     def header(self, name: bytes) -> bytes | None:
         """The first one of that name."""
@@ -68,6 +72,7 @@ class Handlers:
             "model_metadata": self._model_metadata,
             "model_ready": self._model_ready,
             "infer": self._infer,
+            "repository_index": self._repository_index,
             "predict": self._predict,
             "labels": self._labels,
             "metrics": self._scrape,
@@ -86,13 +91,18 @@ class Handlers:
         return json_response({"ready": True})
 
     async def _server_metadata(self, _: Request) -> Response:
-        return json_response(openinference.server_metadata())
+        return json_response(metadata.server_metadata())
 
     async def _model_metadata(self, request: Request) -> Response:
-        return json_response(openinference.model_metadata(self._inference.route(request.model)[1]))
+        _, live = self._inference.route(request.model)
+        return json_response(metadata.model_metadata(pinned(live, request.version)))
 
     async def _model_ready(self, request: Request) -> Response:
-        return json_response({"name": self._inference.route(request.model)[1].model, "ready": True})
+        _, live = self._inference.route(request.model)
+        return json_response({"name": pinned(live, request.version).model, "ready": True})
+
+    async def _repository_index(self, _: Request) -> Response:
+        return json_response(metadata.repository_index(self._tables.live))
 
     async def _predict(self, request: Request) -> Response:
         table, live = self._inference.route(request.model)
@@ -102,11 +112,12 @@ class Handlers:
         return json_response(plain.predictions(live, answer), headers=_headers(answer))
 
     async def _infer(self, request: Request) -> Response:
-        table, live = self._inference.route(request.model)
+        table, routed = self._inference.route(request.model)
+        live = pinned(routed, request.version)
         at_us = self._at_us(request)
-        asked = openinference.read_infer(live, request.body, MAX_ROWS)
+        asked = rest.read_infer(live, request.body, request.header(rest.LENGTH_HEADER))
         answer = await self._inference.answer(table, live, asked.rows, at_us, simulated=self._settings.request_clock)
-        return json_response(openinference.infer_response(live, asked, answer), headers=_headers(answer))
+        return rest.infer_response(live, asked, answer, _headers(answer))
 
     async def _labels(self, request: Request) -> Response:
         _, live = self._inference.route(request.model)

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from flyball.errors import ArtifactDamaged, Conflict, FlyballError, StoreUnavailable
+from flyball.gateway.tensors.reader import TensorReader
 from flyball.gateway.units import LoadedModel, Shelf
 from flyball.gateway.validation import RowReader
 from flyball.records import codec
@@ -45,6 +46,7 @@ class LiveRoute:
         self.shadows = tuple(units[each.unit.id] for each in route.shadows)
         self.signature = accepted(route)
         self.reader = RowReader(self.signature, max_rows)
+        self.tensors = TensorReader(self.signature, len(route.champion.signature.columns), max_rows)
 
 
 class LiveTable:
