@@ -1,6 +1,6 @@
 """The protocol over REST: JSON, and behind it, where a header says how long the JSON is, tensors as bytes."""
 
-from collections.abc import Mapping
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -10,6 +10,7 @@ from flyball.gateway.answering import Answer
 from flyball.gateway.fields import shown
 from flyball.gateway.openinference import answers
 from flyball.gateway.openinference.asking import InferRequest, identity, refuse_elsewhere, wanted
+from flyball.gateway.openinference.forms import form_faults
 from flyball.gateway.problems import Headers, Response, json_response
 from flyball.gateway.tables import LiveRoute
 from flyball.gateway.tensors.reader import Tensor
@@ -21,29 +22,35 @@ BINARY = b"application/octet-stream"
 MAX_INPUTS = 10_000
 """No model has so many columns."""
 
-_decoder = msgspec.json.Decoder()
 _encode = msgspec.json.Encoder().encode
 
-_REQUEST_FIELDS = frozenset({"id", "inputs", "outputs", "parameters"})
+
+class Form(msgspec.Struct, forbid_unknown_fields=True):
+    """A request's JSON when it is as it should be. What does not decode into it is looked at part by part, and its fault named."""
+
+    inputs: list[Tensor]
+    id: str | None = None
+    outputs: list[Any] | None = None
+    parameters: dict[str, Any] | None = None
+
+
+_quick = msgspec.json.Decoder(Form)
+_careful = msgspec.json.Decoder()
 
 
 def read_infer(live: LiveRoute, body: bytes, json_length: bytes | None) -> InferRequest:
     """`json_length`: the header's value. Raises RequestError. `parameters.keys` and `parameters.prediction_ids` are strings, one a row."""
     head, tail = _parted(body, json_length)
-    form = parsed_json(head, _decoder)
-    if not isinstance(form, dict) or not isinstance(form.get("inputs"), list):
-        raise RequestError([Fault("inputs", shown(form), "an object with a list of inputs")])
-    parameters = _parameters(form)
+    form = _form(head)
+    parameters = form.parameters or {}
     as_bytes = parameters.get("binary_data_output", False)
     if not isinstance(as_bytes, bool):
         raise RequestError([Fault("parameters.binary_data_output", shown(as_bytes), "true or false")])
-    asked = form.get("outputs") or []
-    if not isinstance(asked, list):
-        raise RequestError([Fault("outputs", shown(asked), "a list of outputs")])
+    asked = form.outputs or ()
     named = [(each.get("name"), each.get("parameters") or {}) if isinstance(each, dict) else (each, {}) for each in asked]
     outputs = wanted(named, live.signature, as_bytes=as_bytes)
-    rows = live.tensors.rows(_tensors(form["inputs"], tail), identity(parameters))
-    return InferRequest(rows, form.get("id"), outputs)
+    _hand_out(form.inputs, tail)
+    return InferRequest(live.tensors.rows(form.inputs, identity(parameters)), form.id, outputs)
 
 
 def infer_response(live: LiveRoute, request: InferRequest, answer: Answer, headers: Headers) -> Response:
@@ -84,57 +91,33 @@ def _parted(body: bytes, json_length: bytes | None) -> tuple[bytes | memoryview,
     return whole[:length], whole[length:]
 
 
-def _parameters(form: dict[str, Any]) -> dict[str, Any]:
-    faults = [
-        Fault(str(name)[:100], "an unknown field", ", ".join(sorted(_REQUEST_FIELDS)))
-        for name in form
-        if name not in _REQUEST_FIELDS
-    ]
-    if not isinstance(form.get("id"), str | None):
-        faults.append(Fault("id", shown(form["id"]), "a string"))
-    parameters = form.get("parameters") or {}
-    if not isinstance(parameters, dict):
-        faults.append(Fault("parameters", shown(parameters), "an object"))
-    if faults:
-        raise RequestError(faults[:MAX_FAULTS])
-    return dict(parameters)
+def _form(head: bytes | memoryview) -> Form:
+    try:
+        form = _quick.decode(head)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        faults = list(islice(form_faults(parsed_json(head, _careful)), MAX_FAULTS))
+        raise RequestError(faults) from None
+    if len(form.inputs) > MAX_INPUTS:
+        raise RequestError([Fault("inputs", f"{len(form.inputs)} inputs", f"at most {MAX_INPUTS}")])
+    return form
 
 
-def _tensors(inputs: list[Any], tail: memoryview) -> list[Tensor]:
-    """Binary ones take their bytes from `tail` in their order; all of it must be taken."""
-    if len(inputs) > MAX_INPUTS:
-        raise RequestError([Fault("inputs", f"{len(inputs)} inputs", f"at most {MAX_INPUTS}")])
-    tensors: list[Tensor] = []
+def _hand_out(tensors: list[Tensor], tail: memoryview) -> None:
+    """Binary tensors take their bytes from `tail` in their order; all of it must be taken."""
     taken = 0
-    for at, each in enumerate(inputs):
-        path = f"inputs[{at}]"
-        name = each.get("name") if isinstance(each, dict) else None
-        if not isinstance(name, str):
-            raise RequestError([Fault(path, shown(each), "an object with name, shape, datatype, data")])
-        data = each.get("data")
-        size = _binary_size(path, each.get("parameters") or {})
-        if size is not None:
-            if data is not None:
-                raise RequestError([Fault(path, "data and binary_data_size", "one of them")])
-            if size > len(tail) - taken:
-                found, left = f"{size} bytes", f"at most the {len(tail) - taken} that follow"
-                raise RequestError([Fault(f"{path}.parameters.binary_data_size", found, left)])
-            data = tail[taken : taken + size]
-            taken += size
-        tensors.append(Tensor(path, name, each.get("datatype"), each.get("shape"), data))
+    for at, tensor in enumerate(tensors):
+        if not tensor.parameters:
+            continue
+        refuse_elsewhere(f"inputs[{at}]", tensor.parameters)
+        size = tensor.parameters.get("binary_data_size")
+        if size is None:
+            continue
+        path, left = f"inputs[{at}].parameters.binary_data_size", len(tail) - taken
+        if tensor.data is not None:
+            raise RequestError([Fault(path, f"{shown(size)}, and data", "one of the two")])
+        if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= left:
+            raise RequestError([Fault(path, shown(size), f"a number of bytes: {left} follow the JSON and the tensors before")])
+        tensor.data = tail[taken : taken + size]
+        taken += size
     if taken != len(tail):
         raise RequestError([Fault("body", f"{len(tail)} bytes behind the JSON", f"{taken}, the sum of binary_data_size")])
-    return tensors
-
-
-def _binary_size(path: str, parameters: Any) -> int | None:
-    """None: the values are JSON."""
-    if not isinstance(parameters, Mapping):
-        raise RequestError([Fault(f"{path}.parameters", shown(parameters), "an object")])
-    refuse_elsewhere(path, parameters)
-    size = parameters.get("binary_data_size")
-    if size is None:
-        return None
-    if not isinstance(size, int) or isinstance(size, bool) or size < 0:
-        raise RequestError([Fault(f"{path}.parameters.binary_data_size", shown(size), "a number of bytes")])
-    return size

@@ -14,7 +14,7 @@ from flyball.records.signature import Column, ColumnType
 
 Array = np.ndarray[Any, Any]
 
-FEW = 12
+FEW = 4
 """Up to so many values a loop over them costs less than the array operations do to begin with."""
 
 _PLAIN: dict[ColumnType, frozenset[type]] = {
@@ -49,8 +49,9 @@ class ColumnCheck:
         """Of JSON: None is missing."""
         if self.column.type is ColumnType.BOOLEAN and datatype != "BOOL":
             values = [bool(value) if type(value) in (int, float) and value in (0, 1) else value for value in values]
-        if len(values) > FEW and self._plain.issuperset(map(type, values)):
-            taken = self._at_once(values)
+        if len(values) > FEW:
+            kinds = set(map(type, values))
+            taken = self._at_once(values, kinds) if kinds <= self._plain else None
             if taken is not None:
                 return taken
         return self._one_by_one(values, faults)
@@ -83,17 +84,18 @@ class ColumnCheck:
             return np.empty(0)
         return as_array(self.column, [None] * n, n)
 
-    def _at_once(self, values: list[Any]) -> Array | None:
+    def _at_once(self, values: list[Any], kinds: set[type]) -> Array | None:
         """None: look at each."""
         if self.column.type is ColumnType.CATEGORY:
             return None if any("\0" in text for text in set(values) if text) else as_array(self.column, values, len(values))
         try:
-            array = np.array(values, dtype=np.float64)  # None becomes NaN
+            # int64 is exact; None becomes NaN.
+            array = np.array(values, dtype=np.int64 if kinds == {int} else np.float64)
         except OverflowError:
             return None
-        if self._fit(array) and not (np.abs(array) >= _EXACT).any():
-            return array.astype(np.float32).reshape(len(values), 1)
-        return None
+        if not self._fit(array) or (len(kinds) > 1 and int in kinds and (np.abs(array) >= _EXACT).any()):
+            return None
+        return array.astype(np.float32).reshape(len(values), 1)
 
     def _one_by_one(self, values: list[Any], faults: list[Fault]) -> Array:
         used: list[Any] = []

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 
 from flyball.errors import Fault, RequestError
@@ -18,16 +19,15 @@ Array = np.ndarray[Any, Any]
 Values = list[Any] | list[bytes] | Array
 
 
-class Tensor(NamedTuple):
-    """One input as it came."""
+class Tensor(msgspec.Struct, gc=False):
+    """One input as it came. A fault names it by its place, `inputs[0]`."""
 
-    path: str
-    """Where it stands in the request."""
     name: str
-    datatype: Any
-    shape: Any
-    data: Any
+    datatype: str
+    shape: list[int]
+    data: Any = None
     """A list as JSON has it, bytes as a memoryview, or an array or list of bytes of the right datatype."""
+    parameters: dict[str, Any] | None = None
 
 
 class Identity(NamedTuple):
@@ -61,25 +61,23 @@ class TensorReader:
         return Rows(n, self._checked(given, n), ids, keys)
 
     def _is_matrix(self, tensor: Tensor) -> bool:
-        shape = tensor.shape
         return (
             bool(self._matrix)
             and tensor.name not in self._checks
-            and isinstance(shape, Sequence)
-            and len(shape) == 2
-            and shape[1] == len(self._matrix)
+            and len(tensor.shape) == 2
+            and tensor.shape[1] == len(self._matrix)
         )
 
     def _of_matrix(self, tensor: Tensor) -> tuple[int, dict[str, tuple[str, Values]]]:
-        if not isinstance(tensor.datatype, str) or tensor.datatype not in NUMERIC:
-            raise RequestError([Fault(f"{tensor.path}.datatype", shown(tensor.datatype), " or ".join(sorted(NUMERIC)))])
-        width = len(self._matrix)
-        n = counted(_size(tensor.shape[0]), self._max_rows)
-        if isinstance(tensor.data, list) and len(tensor.data) == n and all(isinstance(each, list) for each in tensor.data):
-            if any(len(each) != width for each in tensor.data):
-                raise RequestError([Fault(f"{tensor.path}.data", "rows of several widths", f"{width} values in each")])
-            tensor = tensor._replace(data=list(chain.from_iterable(tensor.data)))
-        values = _values(tensor, n * width)
+        if tensor.datatype not in NUMERIC:
+            raise RequestError([Fault("inputs[0].datatype", shown(tensor.datatype), " or ".join(sorted(NUMERIC)))])
+        n, width = counted(tensor.shape[0], self._max_rows), len(self._matrix)
+        data = tensor.data
+        if isinstance(data, list) and len(data) == n and all(isinstance(each, list) for each in data):
+            if any(len(each) != width for each in data):
+                raise RequestError([Fault("inputs[0].data", "rows of another width", f"{width} values in each")])
+            tensor.data = list(chain.from_iterable(data))
+        values = _values(0, tensor, n * width)
         if isinstance(values, Fault):
             raise RequestError([values])
         if isinstance(values, list):
@@ -91,15 +89,15 @@ class TensorReader:
         """(n_rows, column → datatype and values)"""
         given: dict[str, tuple[str, Values]] = {}
         faults: list[Fault] = []
-        for tensor in tensors:
+        for at, tensor in enumerate(tensors):
             if tensor.name not in self._checks:
                 if self._refuse_extra:
-                    faults.append(Fault(f"{tensor.path}.name", shown(tensor.name), "a column of the model"))
+                    faults.append(Fault(f"inputs[{at}].name", shown(tensor.name), "a column of the model"))
                 continue
             if tensor.name in given:
-                faults.append(Fault(f"{tensor.path}.name", f"{shown(tensor.name)} twice", "each column once"))
+                faults.append(Fault(f"inputs[{at}].name", f"{shown(tensor.name)} twice", "each column once"))
                 continue
-            found = self._of_column(tensor)
+            found = self._of_column(at, tensor)
             if isinstance(found, Fault):
                 faults.append(found)
             else:
@@ -107,23 +105,23 @@ class TensorReader:
         lengths = {name: len(values) for name, (_, values) in given.items()}
         if not faults and len(set(lengths.values())) > 1:
             few, many = min(lengths, key=lengths.__getitem__), max(lengths, key=lengths.__getitem__)
-            found_words = f"{lengths[few]} values of {few} and {lengths[many]} of {many}"
-            faults.append(Fault("inputs", found_words, "one value a row in every column"))
+            words = f"{lengths[few]} values of {few} and {lengths[many]} of {many}"
+            faults.append(Fault("inputs", words, "one value a row in every column"))
         if faults:
             raise RequestError(faults[:MAX_FAULTS])
         return counted(next(iter(lengths.values()), 0), self._max_rows), given
 
-    def _of_column(self, tensor: Tensor) -> Values | Fault:
+    def _of_column(self, at: int, tensor: Tensor) -> Values | Fault:
         accepted = ACCEPTED[self._checks[tensor.name].column.type]
-        if not isinstance(tensor.datatype, str) or tensor.datatype not in accepted:
-            return Fault(f"{tensor.path}.datatype", shown(tensor.datatype), " or ".join(sorted(accepted)))
-        n = _column_length(tensor.shape)
-        if n is None:
+        if tensor.datatype not in accepted:
+            return Fault(f"inputs[{at}].datatype", shown(tensor.datatype), " or ".join(sorted(accepted)))
+        shape = tensor.shape
+        if len(shape) != 1 and not (len(shape) == 2 and shape[1] == 1):
             hint = f" as data has {len(tensor.data)} values" if isinstance(tensor.data, list) else ""
-            return Fault(f"{tensor.path}.shape", str(tensor.shape)[:80], f"[rows] or [rows, 1]{hint}")
-        if n > self._max_rows:
-            return Fault(f"{tensor.path}.shape", str(tensor.shape)[:80], f"at most {self._max_rows} rows in a request")
-        return _values(tensor, n)
+            return Fault(f"inputs[{at}].shape", str(shape)[:80], f"[rows] or [rows, 1]{hint}")
+        if shape[0] > self._max_rows:
+            return Fault(f"inputs[{at}].shape", str(shape)[:80], f"at most {self._max_rows} rows in a request")
+        return _values(at, tensor, shape[0])
 
     def _checked(self, given: Mapping[str, tuple[str, Values]], n: int) -> dict[str, Array]:
         faults: list[Fault] = []
@@ -148,26 +146,15 @@ def _column(check: ColumnCheck, datatype: str, values: Values, faults: list[Faul
     return check.listed(values, datatype, faults)
 
 
-def _values(tensor: Tensor, n: int) -> Values | Fault:
+def _values(at: int, tensor: Tensor, n: int) -> Values | Fault:
     """`n` values, or what is wrong with their number."""
     data = tensor.data
     if isinstance(data, memoryview):
-        return decoded(tensor.datatype, data, n, f"{tensor.path}.data")
+        return decoded(tensor.datatype, data, n, f"inputs[{at}].data")
     if not isinstance(data, list | np.ndarray):
-        return Fault(f"{tensor.path}.data", shown(data), "a list of values, or binary_data_size among its parameters")
+        return Fault(f"inputs[{at}].data", shown(data), "a list of values, or binary_data_size among its parameters")
     if len(data) != n:
-        return Fault(f"{tensor.path}.shape", str(tensor.shape)[:80], f"a shape of {len(data)} values, as data has")
-    if isinstance(data, list) and list in map(type, data):
-        return [each[0] if isinstance(each, list) and len(each) == 1 else each for each in data]  # [n, 1] may be nested
+        return Fault(f"inputs[{at}].shape", str(tensor.shape)[:80], f"a shape of {len(data)} values, as data has")
+    if n and isinstance(data[0], list):  # [n, 1] may be nested: [[1], [2]]
+        return [each[0] if isinstance(each, list) and len(each) == 1 else each for each in data]
     return data
-
-
-def _column_length(shape: Any) -> int | None:
-    """The n of [n] or [n, 1]; None: it is neither."""
-    if not isinstance(shape, Sequence) or isinstance(shape, str) or len(shape) not in (1, 2) or shape[1:] not in ([], [1]):
-        return None
-    return _size(shape[0]) if not isinstance(shape[-1], bool) else None
-
-
-def _size(value: Any) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else 0
