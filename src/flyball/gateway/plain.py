@@ -6,7 +6,8 @@ from typing import Any
 import msgspec
 
 from flyball.errors import Fault, RequestError
-from flyball.gateway.answering import Answer, label_of
+from flyball.gateway.answering import label_of
+from flyball.gateway.batches import Answer
 from flyball.gateway.fields import MAX_FLOAT32, shown
 from flyball.gateway.tables import LiveRoute
 from flyball.gateway.validation import MAX_FAULTS, MAX_ID_CHARACTERS, counted, parsed_json
@@ -111,3 +112,13 @@ def moment_us(text: Any) -> int | None:
         return round(moment.timestamp() * 1_000_000)
     except (OverflowError, ValueError):
         return None
+
+
+def event_us(given: bytes) -> int:
+    """The event time that comes with a request of a simulated clock; raises RequestError."""
+    text = given.decode("latin-1")
+    at_us = moment_us(text)
+    if at_us is None:
+        expected = "an RFC 3339 time: this gateway runs on a simulated clock"
+        raise RequestError([Fault("X-Flyball-Event-Time", text[:80] or "nothing", expected)])
+    return at_us

@@ -5,7 +5,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from flyball.gateway.answering import Answer, label_of
+from flyball.gateway.answering import label_of
+from flyball.gateway.batches import Answer
 from flyball.gateway.openinference.asking import InferRequest
 from flyball.gateway.tables import LiveRoute
 from flyball.gateway.tensors.binary import of_strings

@@ -1,6 +1,5 @@
 """What REST and gRPC alike may ask for beside the tensors: outputs, ids and keys, a time limit, a version."""
 
-import copy
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -43,11 +42,7 @@ def pinned(live: LiveRoute, version: str) -> LiveRoute:
             expected=f"{served_version(live)}, or no version at all",
             next_step="The champion answers, and during a release its challenger answers a share of the keys",
         )
-    if live.canary is None:
-        return live
-    alone = copy.copy(live)
-    alone.canary = None
-    return alone
+    return live.champion_only
 
 
 def identity(parameters: Mapping[str, Any]) -> Identity:

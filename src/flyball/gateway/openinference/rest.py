@@ -6,11 +6,12 @@ from typing import Any
 import msgspec
 
 from flyball.errors import Fault, RequestError
-from flyball.gateway.answering import Answer
+from flyball.gateway.batches import Answer
 from flyball.gateway.fields import shown
 from flyball.gateway.openinference import answers
 from flyball.gateway.openinference.asking import InferRequest, identity, refuse_elsewhere, wanted
 from flyball.gateway.openinference.forms import form_faults
+from flyball.gateway.openinference.metadata import MAX_INPUTS
 from flyball.gateway.problems import Headers, Response, json_response
 from flyball.gateway.tables import LiveRoute
 from flyball.gateway.tensors.reader import Tensor
@@ -18,9 +19,6 @@ from flyball.gateway.validation import MAX_FAULTS, parsed_json
 
 LENGTH_HEADER = b"inference-header-content-length"
 BINARY = b"application/octet-stream"
-
-MAX_INPUTS = 10_000
-"""No model has so many columns."""
 
 _encode = msgspec.json.Encoder().encode
 
