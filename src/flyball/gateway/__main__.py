@@ -34,7 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         uvloop.run(_run(options, world))
     except FlyballError as refused:
-        logging.getLogger("flyball.gateway").error("%s", refused.message)  # noqa: TRY400 - a sentence, not a stack
+        logging.getLogger("flyball.gateway").error("%s", refused.message)  # a sentence, not a stack
         return refused.exit_code
     return 0
 

@@ -166,7 +166,7 @@ class GrpcDoors:
         remaining = context.time_remaining()
         # Whoever hangs up has this call cancelled, so nothing else needs to tell.
         caller = Caller(None if remaining is None else asyncio.get_running_loop().time() + remaining)
-        answer = await self._inference.answer(table, live, asked.rows, at_us, caller)
+        answer = await self._inference.answer_rows(table, live, asked.rows, at_us, caller)
         response = self._messages["ModelInferResponse"]()
         rpc.fill_response(response, live, asked, answer)
         return response

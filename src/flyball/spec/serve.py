@@ -9,6 +9,8 @@ class ServeSpec(Section):
     host: str = "127.0.0.1"
     port: int = Field(default=8400, ge=0, le=65535)
     """Of the gateway; 0: any free one."""
+    grpc_port: int | None = Field(default=None, ge=0, le=65535)
+    """Of the gateway's gRPC, at the same address; 0: any free one; None: no gRPC."""
     control_port: int = Field(default=8401, ge=0, le=65535)
     """Of the API and the pages, always on the loopback."""
     workers: int = Field(default=1, ge=1, le=64)

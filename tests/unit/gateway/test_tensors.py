@@ -126,7 +126,7 @@ def test_plain_rows_json_tensors_and_bytes_become_the_same_columns(drawn):
     as_json = read_infer(live(), json.dumps({"inputs": inputs}).encode(), None)
     columns["income"] = "FP64", [np.nan if value is None else value for value in income]
     as_bytes = read(*[(name, *each) for name, each in columns.items()])
-    expected = ColumnBuilder(SIGNATURE).of_rows(plain)
+    expected = ColumnBuilder(SIGNATURE).of_rows(plain).columns
     same(as_json.rows.columns, expected)
     same(as_bytes.rows.columns, expected)
 

@@ -15,7 +15,7 @@ from flyball.gateway.openinference.metadata import MAX_INPUTS
 from flyball.gateway.problems import Headers, Response, json_response
 from flyball.gateway.tables import LiveRoute
 from flyball.gateway.tensors.reader import Tensor
-from flyball.gateway.validation import MAX_FAULTS, parsed_json
+from flyball.gateway.validation import MAX_FAULTS, Body, parsed_json
 
 LENGTH_HEADER = b"inference-header-content-length"
 BINARY = b"application/octet-stream"
@@ -36,7 +36,7 @@ _quick = msgspec.json.Decoder(Form)
 _careful = msgspec.json.Decoder()
 
 
-def read_infer(live: LiveRoute, body: bytes, json_length: bytes | None) -> InferRequest:
+def read_infer(live: LiveRoute, body: Body, json_length: bytes | None) -> InferRequest:
     """`json_length`: the header's value. Raises RequestError. `parameters.keys` and `parameters.prediction_ids` are strings, one a row."""
     head, tail = _parted(body, json_length)
     form = _form(head)
@@ -76,7 +76,7 @@ def infer_response(live: LiveRoute, request: InferRequest, answer: Answer, heade
     return Response(200, b"".join((head, *tail)), BINARY, [*headers, (LENGTH_HEADER, str(len(head)).encode())])
 
 
-def _parted(body: bytes, json_length: bytes | None) -> tuple[bytes | memoryview, memoryview]:
+def _parted(body: Body, json_length: bytes | None) -> tuple[Body | memoryview, memoryview]:
     """(JSON, what follows it)"""
     if json_length is None:
         return body, memoryview(b"")
@@ -89,7 +89,7 @@ def _parted(body: bytes, json_length: bytes | None) -> tuple[bytes | memoryview,
     return whole[:length], whole[length:]
 
 
-def _form(head: bytes | memoryview) -> Form:
+def _form(head: Body | memoryview) -> Form:
     try:
         form = _quick.decode(head)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
