@@ -54,9 +54,7 @@ class LiveRoute:
         self._places, self._canary_share = Places(route.salt), share(route.canary_weight)
         bounds = [0.0, *accumulate(arm.weight for arm in route.arms)]
         self._arm_places = Places(route.arms_salt)
-        self.arm_shares = [
-            (unit, share(low), share(high)) for unit, (low, high) in zip(self.arms, pairwise(bounds), strict=True)
-        ]
+        self.arm_shares = [(unit, share(low), share(high)) for unit, (low, high) in zip(self.arms, pairwise(bounds), strict=True)]
         self.fallback = units[route.fallback.unit.id] if route.fallback else None
         self.shadows = tuple(units[each.unit.id] for each in route.shadows)
         self.last = self.fallback or self.champion

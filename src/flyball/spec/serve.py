@@ -15,6 +15,6 @@ class ServeSpec(Section):
     """Of the API and the pages, always on the loopback."""
     workers: int = Field(default=1, ge=1, le=64)
     tick: Duration = Field(default="2s", validate_default=True)
-    max_body_mb: int = Field(default=16, ge=1)
+    max_body_mb: int = Field(default=16, ge=1, le=128)
     threshold: float | None = Field(default=None, ge=0.0, le=1.0)
     """Binary: score from which the answer is the positive class; None: 0.5."""

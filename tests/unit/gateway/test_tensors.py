@@ -35,7 +35,7 @@ MAX_ROWS = 1000
 
 def live(signature=SIGNATURE, own=None):
     tensors = TensorReader(signature, len(signature.columns) if own is None else own, MAX_ROWS)
-    return SimpleNamespace(signature=signature, tensors=tensors)
+    return SimpleNamespace(model="shop", signature=signature, tensors=tensors)
 
 
 def strings(texts):
@@ -329,6 +329,8 @@ def test_whatever_is_done_to_a_body_it_is_read_or_refused(data):
 
 
 def test_what_another_server_would_read_and_this_one_does_not_is_refused_where_it_would_be_missed():
+    assert fault_of(read_infer, live(), *body(*good(), model_name="other")).path == "model_name"
+    assert read(*good(), model_name="shop").rows.n == 3
     for parameters, path in (
         ({"key": "a"}, "parameters.key"),
         ({"sequence_id": 7}, "parameters.sequence_id"),

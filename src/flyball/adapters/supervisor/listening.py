@@ -13,8 +13,7 @@ BACKLOG = 1024
 
 def listen(host: str, port: int) -> socket.socket:
     """A listening socket that children may inherit; port 0: any free one. Raises OperatorError naming who holds the port."""
-    bound = _bound(host, port, socket.SO_REUSEADDR)
-    bound.listen(BACKLOG)
+    bound = _bound(host, port, socket.SO_REUSEADDR, listens=True)
     bound.set_inheritable(True)
     return bound
 
@@ -24,15 +23,17 @@ def reserve(host: str, port: int) -> socket.socket:
     Raises as `listen` does."""
     with listen(host, port) as probe:  # whoever has it already is noticed, even one who would share it
         taken = probe.getsockname()[1]
-    return _bound(host, taken, socket.SO_REUSEPORT)
+    return _bound(host, taken, socket.SO_REUSEPORT, listens=False)
 
 
-def _bound(host: str, port: int, option: int) -> socket.socket:
+def _bound(host: str, port: int, option: int, *, listens: bool) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     bound = socket.socket(family, socket.SOCK_STREAM)
     try:
         bound.setsockopt(socket.SOL_SOCKET, option, 1)
         bound.bind((host, port))
+        if listens:
+            bound.listen(BACKLOG)
     except OSError as error:
         bound.close()
         if error.errno == errno.EADDRINUSE:

@@ -6,7 +6,7 @@ from typing import Any
 from flyball.errors import Fault
 from flyball.gateway.fields import shown
 
-_FIELDS = ("id", "inputs", "outputs", "parameters")
+_FIELDS = ("id", "inputs", "model_name", "outputs", "parameters")
 
 
 def form_faults(form: Any) -> Iterator[Fault]:
@@ -26,7 +26,12 @@ def _faults(form: Any) -> Iterator[Fault]:
     for name in form:
         if name not in _FIELDS:
             yield Fault(str(name)[:100], "an unknown field", ", ".join(_FIELDS))
-    for name, kind, words in (("id", str, "a string"), ("parameters", dict, "an object"), ("outputs", list, "a list of outputs")):
+    for name, kind, words in (
+        ("id", str, "a string"),
+        ("model_name", str, "a string"),
+        ("parameters", dict, "an object"),
+        ("outputs", list, "a list of outputs"),
+    ):
         if form.get(name) is not None and not isinstance(form[name], kind):
             yield Fault(name, shown(form[name]), words)
     for at, each in enumerate(form["inputs"]):

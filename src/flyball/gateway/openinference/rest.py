@@ -28,6 +28,8 @@ class Form(msgspec.Struct, forbid_unknown_fields=True):
 
     inputs: list[Tensor]
     id: str | None = None
+    model_name: str | None = None
+    """KServe's client repeats it here."""
     outputs: list[Any] | None = None
     parameters: dict[str, Any] | None = None
 
@@ -40,6 +42,8 @@ def read_infer(live: LiveRoute, body: Body, json_length: bytes | None) -> InferR
     """`json_length`: the header's value. Raises RequestError. `parameters.keys` and `parameters.prediction_ids` are strings, one a row."""
     head, tail = _parted(body, json_length)
     form = _form(head)
+    if form.model_name is not None and form.model_name != live.model:
+        raise RequestError([Fault("model_name", shown(form.model_name), f"{shown(live.model)}, as the path says, or nothing")])
     parameters = form.parameters or {}
     as_bytes = parameters.get("binary_data_output", False)
     if not isinstance(as_bytes, bool):
