@@ -49,6 +49,8 @@ class Gateway:
         self._in_flight = 0
         self._incidents = 0
         self.draining = False
+        self.pending: Callable[[], int] = lambda: self._in_flight
+        """Requests that have come and are not answered, those that nobody looked at yet included (the server knows)."""
 
     def port(self, *, admin: bool) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
         """The application of one port."""
@@ -73,7 +75,7 @@ class Gateway:
                 raise Overloaded(503, f"{self._in_flight} requests are being answered already")
             headers = scope["headers"]
             body = b"" if scope["method"] == "GET" else await self._read(headers, receive, binary=door.binary)
-            response = await self._handlers[door_name](Request(model, body, headers, _caller(headers, receive), version))
+            response = await self._handlers[door_name](Request(model, body, headers, self._caller(headers, receive), version))
         except FlyballError as refused:
             response = problem_of(refused)
         except CallerGone:
@@ -88,6 +90,17 @@ class Gateway:
             response = response._replace(content_type=JSON)  # official clients read `error` only of what calls itself JSON
         self._metrics.request(door_name, response.status, perf_counter() - begin)
         await self._send(send, response)
+
+    def _caller(self, headers: Sequence[tuple[bytes, bytes]], receive: Receive) -> Caller:
+        """What is known of who asks; raises HttpRefused for a deadline that cannot be read."""
+        until = None
+        for name, value in headers:
+            if name in TIMEOUT_HEADERS:
+                if not value.isdigit() or len(value) > 9:
+                    raise HttpRefused(400, f"{name.decode()}: {value[:40].decode('latin-1')!r}", expected="whole milliseconds")
+                until = asyncio.get_running_loop().time() + int(value) / 1000
+                break
+        return Caller(until, receive, self.pending() <= 1)
 
     async def _send(self, send: Send, response: Response) -> None:
         headers = [
@@ -156,18 +169,6 @@ class Gateway:
 
 def _size(body: bytes | list[bytes]) -> int:
     return len(body) if isinstance(body, bytes) else sum(map(len, body))
-
-
-def _caller(headers: Sequence[tuple[bytes, bytes]], receive: Receive) -> Caller:
-    """What the request says of its deadline; raises HttpRefused for one that cannot be read."""
-    until = None
-    for name, value in headers:
-        if name in TIMEOUT_HEADERS:
-            if not value.isdigit() or len(value) > 9:
-                raise HttpRefused(400, f"{name.decode()}: {value[:40].decode('latin-1')!r}", expected="whole milliseconds")
-            until = asyncio.get_running_loop().time() + int(value) / 1000
-            break
-    return Caller(until, receive)
 
 
 _CURL = "curl: -H 'content-type: application/json', or --json"

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from flyball.errors import FlyballError
+from flyball.errors import Fault, FlyballError, RequestError
 from flyball.gateway import plain
 from flyball.gateway.batches import Answer
 from flyball.gateway.capture_writer import Sink
@@ -110,7 +110,7 @@ class Handlers:
     async def _predict(self, request: Request) -> Response:
         table, live = self._inference.route(request.model)
         at_us = self._at_us(request)
-        if len(request.body) >= LARGE_BYTES:
+        if len(request.body) >= LARGE_BYTES and not self._settings.request_clock:
             return await self._predict_large(request, table, live, at_us)
         rows = live.reader.read(request.body)
         answer = await self._inference.answer(table, live, rows, at_us, request.caller)
@@ -137,12 +137,24 @@ class Handlers:
         return rest.infer_response(live, asked, answer, _headers_of(answer))
 
     async def _labels(self, request: Request) -> Response:
-        _, live = self._inference.route(request.model)
-        batch = plain.read_labels(live, request.body, self._at_us(request) or self._now_us(), MAX_ROWS)
+        form = plain.label_form(request.body, MAX_ROWS)
+        _, live = self._inference.route(self._model_of_labels(request.model, form.model))
+        batch = plain.read_labels(live, form, self._at_us(request) or self._now_us())
         if not self._capture.hand_over([batch]):
             return problem(503, "The labels could not be stored now; send them again.", headers=[(b"retry-after", b"1")])
         self._metrics.labels.labels(live.model).inc(len(batch.ids))
         return json_response({"accepted": len(batch.ids)})
+
+    def _model_of_labels(self, door: str, named: str | None) -> str:
+        """By the path, by the body, or the only one that is served."""
+        if door or named:
+            if door and named and door != named:
+                raise RequestError([Fault("model", named[:100], f"{door[:100]}, as the path says, or nothing")])
+            return door or str(named)
+        routed = sorted(self._tables.live.routes) if self._tables.live is not None else []
+        if len(routed) > 1:
+            raise RequestError([Fault("model", "nothing", f"one of {', '.join(routed[:20])}")])
+        return routed[0] if routed else ""
 
     async def _scrape(self, _: Request) -> Response:
         return Response(200, self._metrics.exposition(), CONTENT_TYPE_LATEST.encode())

@@ -44,6 +44,7 @@ DOORS: dict[tuple[str, tuple[str, ...]], Door] = {
     ("POST", ("v2", "repository", "index")): Door("repository_index", Permission.PREDICT),
     ("POST", ("models", _MODEL, "predict")): Door("predict", Permission.PREDICT),
     ("POST", ("models", _MODEL, "labels")): Door("labels", Permission.LABEL),
+    ("POST", ("labels",)): Door("labels", Permission.LABEL),
     ("GET", ("metrics",)): Door("metrics", Permission.METRICS),
     ("GET", ("flyball", "served")): Door("served", Permission.SERVE, admin=True),
     ("POST", ("flyball", "reload")): Door("reload", Permission.SERVE, admin=True),
@@ -72,6 +73,4 @@ def find(method: str, path: str, *, admin: bool) -> Place:
         raise HttpRefused(
             405, f"{method[:20]} is not possible here", expected=" or ".join(allowed), headers=[("allow", ", ".join(allowed))]
         )
-    raise HttpRefused(
-        404, f"There is nothing at {path[:100]}", next_step="GET /v2, POST /models/NAME/predict, POST /models/NAME/labels"
-    )
+    raise HttpRefused(404, f"There is nothing at {path[:100]}", next_step="GET /v2, POST /models/NAME/predict, POST /labels")

@@ -11,9 +11,11 @@ from pathlib import Path
 
 import msgspec
 
+from flyball.capture.keeping import Keeper
 from flyball.errors import ArtifactDamaged, Conflict, FlyballError, StoreUnavailable
 from flyball.gateway.breaker import Breaker
 from flyball.gateway.columns import ColumnBuilder
+from flyball.gateway.keepers import Keepers
 from flyball.gateway.queueing import Queue
 from flyball.gateway.tensors.reader import TensorReader
 from flyball.gateway.units import LoadedModel, Shelf
@@ -45,9 +47,12 @@ class LiveUnit:
 class LiveRoute:
     """One model's route, ready to answer."""
 
-    def __init__(self, route: Route, units: dict[str, LiveUnit], max_rows: int) -> None:
+    def __init__(self, route: Route, units: dict[str, LiveUnit], max_rows: int, keeper: Keeper | None) -> None:
         self.route = route
+        self.keeper = keeper
+        """None: capture keeps everything."""
         self.model = route.model
+        self.units = tuple(units.values())
         self.champion = units[route.champion.unit.id]
         self.canary = units[route.canary.unit.id] if route.canary and route.canary_weight > 0 else None
         self.arms = tuple(units[arm.unit.unit.id] for arm in route.arms)
@@ -113,10 +118,17 @@ class Tables:
     """Holds the live table. All loading and freeing happens in one thread, one at a time; the swap on the event loop."""
 
     def __init__(
-        self, path: Path, shelf: Shelf, max_rows: int, on_swap: Callable[[LiveTable], None], models: frozenset[str] = frozenset()
+        self,
+        path: Path,
+        shelf: Shelf,
+        max_rows: int,
+        on_swap: Callable[[LiveTable], None],
+        keepers: Keepers,
+        models: frozenset[str] = frozenset(),
     ) -> None:
         """Of the table's models only `models` are loaded and served; empty: all."""
         self._path = path
+        self._keepers = keepers
         self._models = models
         self._shelf = shelf
         self._max_rows = max_rows
@@ -201,7 +213,7 @@ class Tables:
                     taken.append(served)
                     fingerprints[served.unit.id] = model.fingerprint
                     units[served.unit.id] = LiveUnit(served, model, route.champion.signature)
-                routes[route.model] = LiveRoute(route, units, self._max_rows)
+                routes[route.model] = LiveRoute(route, units, self._max_rows, self._keepers.of(route.keeping))
         except BaseException:
             self._give_back(taken)
             raise

@@ -22,6 +22,7 @@ from flyball.gateway.handlers import MAX_ROWS, Handlers, Parts, Settings
 from flyball.gateway.ids import FreshIds
 from flyball.gateway.inference import Clocks, Inference
 from flyball.gateway.inference import Parts as InferenceParts
+from flyball.gateway.keepers import Keepers
 from flyball.gateway.lease import Lease
 from flyball.gateway.metrics import Metrics
 from flyball.gateway.runtimes.contract import CodeLimits
@@ -89,8 +90,9 @@ class Worker:
         )
         self._lease = Lease(directory / "lease", options.lease_seconds, world.now_us)
         self._tokens = Tokens(directory, tell_path=bound in ("127.0.0.1", "::1"))
+        keepers = Keepers(directory / "capture.key", world.random_bytes)
         self._tables = Tables(
-            directory / "routing.json", Shelf(options.limits), MAX_ROWS, self._swapped, frozenset(options.models)
+            directory / "routing.json", Shelf(options.limits), MAX_ROWS, self._swapped, keepers, frozenset(options.models)
         )
         self._metrics = Metrics(options.worker, self._capture)
         loop_time = asyncio.get_running_loop().time
@@ -104,6 +106,7 @@ class Worker:
         parts = Parts(self._tables, self._inference, self._capture, self._lease, self._metrics)
         self._handlers = Handlers(settings, parts, world.now_us)
         self._metrics.watch_suspension(self._handlers.suspended)
+        self._metrics.watch_routes(lambda: self._tables.live)
         neighbours = Neighbours([bound, f"[{bound}]", options.host, *options.allowed_hosts])
         self._gateway = Gateway(self._handlers.doors(), self._tokens, neighbours, self._metrics, options.max_body_bytes)
         self._grpc = self._grpc_doors(bound)
@@ -118,6 +121,7 @@ class Worker:
         await self._try_table()
         admin_socket = socket.create_server(("127.0.0.1", 0))
         public, admin = self._server(admin=False), self._server(admin=True)
+        self._gateway.pending = public.server_state.tasks.__len__
         serving = [asyncio.create_task(public.serve([self._public])), asyncio.create_task(admin.serve([admin_socket]))]
         chores = [
             asyncio.create_task(self._look()),

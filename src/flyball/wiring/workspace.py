@@ -42,6 +42,7 @@ from flyball.errors import EngineBusy, FlyballError, TrainingError
 from flyball.records.permissions import Role
 from flyball.spec.load import load_project
 from flyball.wiring import health
+from flyball.wiring.captured import Captured
 from flyball.wiring.worlds import Home, quiet_libraries, say_nothing, secret_of, world_of
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ class Workspace:
 
     def __init__(self, home: Home) -> None:
         self._home = home
+        self.captured = Captured(home)
 
     # -- what starts, ends or lives through the loop
 
