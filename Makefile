@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check lint types docs bench clean setup clients
+.PHONY: demo test check lint types docs bench bench-serving clean setup clients
 
 setup: $(STAMP)
 
@@ -41,6 +41,10 @@ docs: setup
 
 bench: setup
 	$(BIN)/python -m bench
+
+# BENCH_ROOT: where `python -m bench.serving setup --root DIR` has put other projects' servers; without it they are skipped.
+bench-serving: setup
+	$(BIN)/python -m bench.serving $(if $(BENCH_ROOT),--root $(BENCH_ROOT))
 
 check: lint types
 	$(BIN)/python -m pytest -m 'not slow'
