@@ -159,7 +159,7 @@ class GrpcDoors:
         return self._messages["ModelMetadataResponse"](**known)
 
     async def _infer(self, request: Any, context: Any) -> Any:
-        table, routed = self._inference.route(request.model_name)
+        table, routed = self._inference.open_route(request.model_name)
         live = pinned(routed, request.model_version)
         at_us = plain.event_us(_metadata(context, "x-flyball-event-time")) if self._settings.request_clock else None
         asked = rpc.read_infer(live, request)

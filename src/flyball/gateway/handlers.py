@@ -108,7 +108,7 @@ class Handlers:
         return json_response(metadata.repository_index(self._tables.live))
 
     async def _predict(self, request: Request) -> Response:
-        table, live = self._inference.route(request.model)
+        table, live = self._inference.open_route(request.model)
         at_us = self._at_us(request)
         if len(request.body) >= LARGE_BYTES and not self._settings.request_clock:
             return await self._predict_large(request, table, live, at_us)
@@ -129,7 +129,7 @@ class Handlers:
         return Response(200, body, headers=_headers(list(units), first))
 
     async def _infer(self, request: Request) -> Response:
-        table, routed = self._inference.route(request.model)
+        table, routed = self._inference.open_route(request.model)
         live = pinned(routed, request.version)
         at_us = self._at_us(request)
         asked = rest.read_infer(live, request.body, request.header(rest.LENGTH_HEADER))

@@ -86,6 +86,19 @@ class Inference:
             )
         return table, live
 
+    def open_route(self, model: str) -> tuple[LiveTable, LiveRoute]:
+        """The route, if it has room for one more request. Raises as `route` does, and Overloaded."""
+        table, live = self.route(model)
+        self._check_room(live)
+        return table, live
+
+    def _check_room(self, live: LiveRoute) -> None:
+        try:
+            live.queue.check_room()
+        except FlyballError:
+            self._metrics.shed(live.model, "queue")
+            raise
+
     async def answer(
         self, table: LiveTable, live: LiveRoute, rows: Rows, at_us: int | None = None, caller: Caller = NOBODY
     ) -> Answer:
