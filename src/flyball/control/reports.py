@@ -36,6 +36,8 @@ class UpReport(msgspec.Struct, frozen=True, kw_only=True):
 
     gateway_url: str
     control_url: str
+    grpc_target: str = ""
+    """HOST:PORT; empty: no gRPC."""
     pid: int
     """Of the supervisor."""
     token_file: str

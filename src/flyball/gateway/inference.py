@@ -13,7 +13,7 @@ from flyball.gateway.answering import Answered, Answering
 from flyball.gateway.batches import Answer, Batch, Job
 from flyball.gateway.capture_writer import Sink
 from flyball.gateway.ids import FreshIds
-from flyball.gateway.large import SLICE_ROWS, SLICE_ROWS_BESIDE, Kept, Sliced, kept, slices
+from flyball.gateway.large import LARGE_ROWS, SLICE_ROWS, SLICE_ROWS_BESIDE, ArrayRows, Kept, Sliced, kept, slices
 from flyball.gateway.metrics import Metrics
 from flyball.gateway.queueing import MAX_BATCH_ROWS
 from flyball.gateway.shadows import ShadowJob, Shadows
@@ -69,6 +69,11 @@ class Inference:
         self._large = asyncio.Lock()
         self._running: set[asyncio.Task[None]] = set()
 
+    @property
+    def serves(self) -> bool:
+        """Whether there is a table."""
+        return self._tables.live is not None
+
     def route(self, model: str) -> tuple[LiveTable, LiveRoute]:
         """Raises NotFound; HttpRefused 503 while there is no table."""
         table = self._tables.live
@@ -121,6 +126,19 @@ class Inference:
             return await _patiently(job, caller)
         finally:
             self._tables.release(table)
+
+    async def answer_rows(
+        self, table: LiveTable, live: LiveRoute, rows: Rows, at_us: int | None = None, caller: Caller = NOBODY
+    ) -> Answer:
+        """As `answer`; rows that were checked as whole columns are answered slice by slice where they are many."""
+        if rows.n < LARGE_ROWS:
+            return await self.answer(table, live, rows, at_us, caller)
+        ids, scores, units = [], [], []
+        async for part in self.answer_large(table, live, ArrayRows(rows), at_us, caller):
+            ids += part.ids
+            scores += part.scores
+            units += part.units
+        return Answer(ids, scores, units)
 
     async def answer_large(
         self, table: LiveTable, live: LiveRoute, source: Sliced, at_us: int | None = None, caller: Caller = NOBODY

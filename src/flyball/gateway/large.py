@@ -16,6 +16,8 @@ from flyball.gateway.validation import Body, RowReader, Rows, checked_ids, count
 
 LARGE_BYTES = 128 * 1024
 """A body from this size on is read in slices: some thousand rows, and less than a millisecond where it is not worth it."""
+LARGE_ROWS = 1000
+"""As many, where they came as tensors: bytes are a fifth of what the same rows take as JSON."""
 SLICE_ROWS = 64
 """Worked on between two turns of the event loop, a fifth of a millisecond: what another client waits longer at most."""
 SLICE_ROWS_BESIDE = 1024

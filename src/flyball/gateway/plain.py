@@ -174,3 +174,13 @@ def moment_us(text: Any) -> int | None:
         return round(moment.timestamp() * 1_000_000)
     except (OverflowError, ValueError):
         return None
+
+
+def event_us(given: bytes) -> int:
+    """The event time that comes with a request of a simulated clock; raises RequestError."""
+    text = given.decode("latin-1")
+    at_us = moment_us(text)
+    if at_us is None:
+        expected = "an RFC 3339 time: this gateway runs on a simulated clock"
+        raise RequestError([Fault("X-Flyball-Event-Time", text[:80] or "nothing", expected)])
+    return at_us

@@ -1,9 +1,11 @@
 """The routing table that is served: read, loaded completely, swapped in one step, given back when its last request is done."""
 
 import asyncio
+import copy
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cached_property
 from itertools import accumulate, pairwise
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from flyball.gateway.breaker import Breaker
 from flyball.gateway.columns import ColumnBuilder
 from flyball.gateway.keepers import Keepers
 from flyball.gateway.queueing import Queue
+from flyball.gateway.tensors.reader import TensorReader
 from flyball.gateway.units import LoadedModel, Shelf
 from flyball.gateway.validation import RowReader
 from flyball.records import codec
@@ -56,9 +59,7 @@ class LiveRoute:
         self._places, self._canary_share = Places(route.salt), share(route.canary_weight)
         bounds = [0.0, *accumulate(arm.weight for arm in route.arms)]
         self._arm_places = Places(route.arms_salt)
-        self._arm_shares = [
-            (unit, share(low), share(high)) for unit, (low, high) in zip(self.arms, pairwise(bounds), strict=True)
-        ]
+        self.arm_shares = [(unit, share(low), share(high)) for unit, (low, high) in zip(self.arms, pairwise(bounds), strict=True)]
         self.fallback = units[route.fallback.unit.id] if route.fallback else None
         self.shadows = tuple(units[each.unit.id] for each in route.shadows)
         self.last = self.fallback or self.champion
@@ -69,7 +70,16 @@ class LiveRoute:
         self.queue = Queue(route.model)
         self.signature = accepted(route)
         self.reader = RowReader(self.signature, max_rows)
+        self.tensors = TensorReader(self.signature, len(route.champion.signature.columns), max_rows)
         self.builder = ColumnBuilder(self.signature)
+
+    @cached_property
+    def champion_only(self) -> "LiveRoute":
+        """Without whoever else may answer, and with a queue of its own: for clients that name a version."""
+        alone = copy.copy(self)
+        alone.canary, alone.arms, alone.arm_shares, alone.fallback, alone.last = None, (), [], None, self.champion
+        alone.queue = Queue(self.model)
+        return alone
 
     def chosen(self, keys: Sequence[str], *, canaries: bool) -> list[tuple[LiveUnit, str, list[int]]]:
         """(who answers, in which role, which of the keys); `canaries`: whether they may."""
@@ -81,7 +91,7 @@ class LiveRoute:
             if mine:
                 taken.append((self.canary, "canary", mine))
                 rest = sorted(set(rest).difference(mine))
-        for unit, low, high in self._arm_shares:
+        for unit, low, high in self.arm_shares:
             of = self._arm_places.of
             mine = [at for at in rest if low <= of(keys[at]) < high]
             if mine:

@@ -249,14 +249,14 @@ def counted(n: int, max_rows: int) -> int:
     return n
 
 
-def parsed_json(body: Body | msgspec.Raw, decoder: Any) -> Any:
+def parsed_json(body: Body | msgspec.Raw | memoryview, decoder: Any) -> Any:
     """What the JSON says; raises RequestError for everything that is not strict JSON (NaN, 1e400, lone surrogates, endless nesting)."""
     try:
         return decoder.decode(body)
     except RecursionError:
         raise RequestError([Fault("body", "JSON nested too deeply", "plain objects and lists")]) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as wrong:
-        hint = "Is a \\uD800 to \\uDFFF without its other half?" if may_have_half_characters(body) else ""
+        hint = "Is a \\uD800 to \\uDFFF without its other half?" if may_have_half_characters(bytes(body)) else ""
         raise RequestError(
             [Fault("body", f"no valid JSON: {wrong}"[:300], "strict JSON in UTF-8 with finite numbers", hint)]
         ) from None

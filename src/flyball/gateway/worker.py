@@ -8,7 +8,7 @@ import signal
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 import uvicorn
@@ -30,6 +30,9 @@ from flyball.gateway.runtimes.contract import CodeLimits
 from flyball.gateway.shadows import Shadows
 from flyball.gateway.tables import LiveTable, Tables
 from flyball.gateway.units import Shelf
+
+if TYPE_CHECKING:
+    from flyball.gateway.grpc_doors import GrpcDoors
 
 LOOK_SECONDS = 0.25
 """How often the table, the tokens and the lease are looked at: a lost reload call costs at most this."""
@@ -56,6 +59,8 @@ class Options(NamedTuple):
     lease_seconds: float
     drain_seconds: float
     max_body_bytes: int
+    grpc_port: int | None
+    """None: no gRPC. 0: any free one."""
     allowed_hosts: tuple[str, ...]
     limits: CodeLimits
 
@@ -106,6 +111,7 @@ class Worker:
         self._metrics.watch_routes(lambda: self._tables.live)
         neighbours = Neighbours([bound, f"[{bound}]", options.host, *options.allowed_hosts])
         self._gateway = Gateway(self._handlers.doors(), self._tokens, neighbours, self._metrics, options.max_body_bytes)
+        self._grpc = self._grpc_doors(bound)
         self._started_us = world.now_us()
         self._ending = asyncio.Event()
 
@@ -126,12 +132,15 @@ class Worker:
         ]
         while not (public.started and admin.started):
             await asyncio.sleep(0.01)
-        card = self._announce(admin_socket.getsockname()[1])
+        more = {"grpc_port": await self._grpc.start()} if self._grpc is not None else {}
+        card = self._announce({"admin_port": admin_socket.getsockname()[1], **more})
         await asyncio.wait([asyncio.create_task(self._ending.wait()), *serving, *chores], return_when=asyncio.FIRST_COMPLETED)
         self._handlers.draining = self._gateway.draining = True
+        if self._grpc is not None:
+            self._grpc.draining = True
         await asyncio.sleep(self._options.drain_seconds)
         public.should_exit = admin.should_exit = True
-        await asyncio.gather(*serving)
+        await asyncio.gather(*serving, *([self._grpc.stop(GRACE_SECONDS)] if self._grpc is not None else []))
         await self._inference.drain()
         await self._shadows.drain(self._options.limits.deadline_seconds)
         for chore in chores:
@@ -143,6 +152,15 @@ class Worker:
         card.unlink(missing_ok=True)
         if failed:
             raise failed[0]
+
+    def _grpc_doors(self, host: str) -> "GrpcDoors | None":
+        if self._options.grpc_port is None:
+            return None
+        from flyball.gateway import grpc_doors
+
+        options = self._options
+        settings = grpc_doors.Settings(host, self._options.grpc_port, options.max_body_bytes, options.request_clock)
+        return grpc_doors.GrpcDoors(settings, self._inference, self._tokens, self._metrics)
 
     def _server(self, *, admin: bool) -> uvicorn.Server:
         return QuietServer(
@@ -196,10 +214,10 @@ class Worker:
         self._metrics.forget_others(live.fingerprints)
         self._explaining.forget_others(live.fingerprints)
 
-    def _announce(self, admin_port: int) -> Path:
+    def _announce(self, ports: dict[str, int]) -> Path:
         """Tell the supervisor and control where this worker is."""
         card = self._options.state_dir / "gateways" / f"{self._options.worker}.json"
-        facts = {"pid": os.getpid(), "port": self._public.getsockname()[1], "admin_port": admin_port, "started": self._started_us}
+        facts = {"pid": os.getpid(), "port": self._public.getsockname()[1], **ports, "started": self._started_us}
         card.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         draft = card.with_name(f".{card.name}.{os.getpid()}")
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
