@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from flyball import __version__
-from flyball.cli import init, loop, orders, proofs, reading
+from flyball.cli import gateway, init, loop, orders, proofs, reading
 from flyball.cli.doors import Doors, quiet_traceback
 from flyball.cli.session import session_of
 
@@ -55,5 +55,7 @@ app.command(epilog=_example('flyball refuse d-000012 --reason "not before the sa
 app.command(epilog=_example("flyball replay --since 2013-03-01 --until 2013-06-01"))(proofs.replay)
 app.command(epilog=_example("flyball verify"))(proofs.verify)
 app.command(epilog=_example("flyball doctor"))(proofs.doctor)
+app.command(epilog=_example("flyball export 3 packages/shop-3"))(gateway.export)
+app.command(epilog=_example("flyball gateway --routing routing.yaml --workers 2"))(gateway.gateway)
 app.command("control", hidden=True, epilog=_example("flyball control"))(loop.control)
 app.command("step-child", hidden=True, epilog=_example("flyball step-child .flyball/jobs/j-0001"))(loop.step_child)

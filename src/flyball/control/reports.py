@@ -51,6 +51,32 @@ class UpReport(msgspec.Struct, frozen=True, kw_only=True):
     """Why nothing that was released is answered, or nothing can be written; empty: all is well, or nothing is released yet."""
 
 
+class RoutedModel(msgspec.Struct, frozen=True, kw_only=True):
+    """One model of a routing file: who answers."""
+
+    model: str
+    champion: str
+    """Package directory."""
+    canary: str = ""
+    canary_weight: float = 0.0
+    shadows: int = 0
+    example_row: dict[str, Any] = {}
+    """A row that the model takes as it is."""
+
+
+class StandaloneReport(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a gateway without a control plane answers."""
+
+    gateway_url: str
+    """Empty: the file was only checked."""
+    pid: int
+    """Of the supervisor."""
+    workers: int
+    token_file: str
+    routing_file: str
+    models: tuple[RoutedModel, ...]
+
+
 class GatewayRow(msgspec.Struct, frozen=True, kw_only=True):
     """One worker: what it says that it serves."""
 

@@ -1,7 +1,6 @@
 """`python -m flyball.gateway`: one worker. The only place of the gateway that reads the environment, the clock and the entropy source."""
 
 import argparse
-import logging
 import os
 import re
 import secrets
@@ -12,6 +11,7 @@ from pathlib import Path
 import prometheus_client
 import uvloop
 
+from flyball.gateway import logs
 from flyball.gateway.lease import LEASE_SECONDS
 from flyball.gateway.runtimes.contract import CodeLimits
 from flyball.gateway.worker import Options, Worker, World
@@ -24,10 +24,10 @@ _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "PO
 
 def main(arguments: list[str] | None = None) -> int:
     """Serve until SIGTERM."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)
     prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each counter that nobody reads
-    options = _options(_parser().parse_args(arguments))
+    given = _parser().parse_args(arguments)
+    logs.set_up(given.worker, as_json=given.log_format == "json")
+    options = _options(given)
     world = World(now_us=lambda: time.time_ns() // 1000, random_bytes=secrets.token_bytes)
     uvloop.run(_run(options, world))
     return 0
@@ -62,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--memory-mb", type=int, default=CodeLimits().memory_bytes // 1024**2, help="address space of a code model's worker"
     )
+    parser.add_argument("--log-format", choices=("text", "json"), default="text", help="json: one object a line")
     return parser
 
 
@@ -92,7 +93,18 @@ def _options(given: argparse.Namespace) -> Options:
         max_body_bytes=given.max_body_mb * 1024**2,
         allowed_hosts=tuple(given.allow_host),
         limits=limits,
+        tracing=_traced_as(),
     )
+
+
+def _traced_as() -> str | None:
+    """The service's name in traces; None: the standard variables name no collector, or say that nothing is to be traced."""
+    said = os.environ.get
+    collector = said("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") or said("OTEL_EXPORTER_OTLP_ENDPOINT")
+    if not collector or said("OTEL_SDK_DISABLED", "").lower() == "true" or said("OTEL_TRACES_EXPORTER") == "none":
+        return None
+    named = said("OTEL_SERVICE_NAME") or "service.name=" in said("OTEL_RESOURCE_ATTRIBUTES", "")
+    return "" if named else "flyball-gateway"
 
 
 if __name__ == "__main__":

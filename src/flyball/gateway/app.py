@@ -7,7 +7,7 @@ from time import perf_counter
 from typing import Any
 
 from flyball.errors import FlyballError, HttpRefused
-from flyball.gateway import routes
+from flyball.gateway import routes, tracing
 from flyball.gateway.access import Neighbours, Tokens
 from flyball.gateway.handlers import Request
 from flyball.gateway.metrics import Metrics
@@ -71,16 +71,23 @@ class Gateway:
             response = await self._handlers[door_name](Request(model, body, event_time))
         except FlyballError as refused:
             response = problem_of(refused)
+            self._failed(door_name, type(refused).__name__)
         except ClientGone:
             return
         except Exception:
             self._incidents += 1
-            log.exception("incident %d at the door %s", self._incidents, door_name)
+            log.exception("incident %d at the door %s", self._incidents, door_name, extra={"incident": self._incidents})
+            self._failed(door_name, "Unforeseen")
             response = problem(500, "The gateway failed; its log says more.", incident=self._incidents)
         finally:
             self._in_flight -= 1
         self._metrics.request(door_name, response.status, perf_counter() - begin)
         await self._send(send, response)
+
+    def _failed(self, door_name: str, kind: str) -> None:
+        """Count and trace an error by its class: there are as many as errors.py has."""
+        self._metrics.errors.labels(door_name, kind).inc()
+        tracing.failed(kind)
 
     async def _send(self, send: Send, response: Response) -> None:
         headers = [

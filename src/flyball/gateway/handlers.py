@@ -7,7 +7,7 @@ from typing import NamedTuple
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from flyball.errors import Fault, FlyballError, HttpRefused, NotFound, RequestError
-from flyball.gateway import openinference, plain
+from flyball.gateway import openinference, plain, tracing
 from flyball.gateway.answering import Answer, Answering
 from flyball.gateway.capture_writer import CaptureWriter
 from flyball.gateway.lease import Lease
@@ -155,6 +155,7 @@ class Handlers:
             if live.shadows and self._settings.request_clock:
                 records += await self._answering.shadow(live, rows, answer)
             self._capture.hand_over(records)
+            tracing.scored(records)
             if live.shadows and not self._settings.request_clock:
                 self._shadows.offer(Job(table, live, rows, answer))
         finally:

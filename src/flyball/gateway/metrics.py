@@ -18,6 +18,9 @@ class Metrics:
         self.registry = CollectorRegistry(auto_describe=True)
         own = self.registry
         self._requests = Counter("flyball_requests", "Requests answered", ["door", "status"], registry=own)
+        self.errors = Counter(
+            "flyball_errors", "Requests that ended in an error, by its class (errors.md)", ["door", "kind"], registry=own
+        )
         self._seconds = Histogram("flyball_request_seconds", "Time to answer", ["door"], buckets=_SECONDS, registry=own)
         self._rows = Counter("flyball_rows", "Rows scored", ["model", "unit", "role"], registry=own)
         self._model_seconds = Histogram(

@@ -25,6 +25,7 @@ from flyball.gateway.metrics import Metrics
 from flyball.gateway.runtimes.contract import CodeLimits
 from flyball.gateway.shadows import Shadows
 from flyball.gateway.tables import LiveTable, Tables
+from flyball.gateway.tracing import open_tracer
 from flyball.gateway.units import Shelf
 
 LOOK_SECONDS = 0.25
@@ -33,6 +34,8 @@ RETRY_LOOKS = 20
 """A table that did not load is tried again after so many looks (5 s): the reason may have been a full disk."""
 SYNC_LOOKS = 4
 """fsync of the capture once a second: what a power cut may take."""
+LEAVE_SECONDS = 5.0
+"""For a worker with a successor: as long its clients may take to come back for the answer that tells them to go elsewhere."""
 GRACE_SECONDS = 20.0
 """For requests that are being answered at SIGTERM: longer than any deadline of a model."""
 
@@ -53,6 +56,8 @@ class Options(NamedTuple):
     max_body_bytes: int
     allowed_hosts: tuple[str, ...]
     limits: CodeLimits
+    tracing: str | None = None
+    """The service's name in traces ('': as OTEL_RESOURCE_ATTRIBUTES says); None: no traces."""
 
 
 class World(NamedTuple):
@@ -91,14 +96,18 @@ class Worker:
         self._metrics.watch_suspension(self._handlers.suspended)
         neighbours = Neighbours([bound, f"[{bound}]", options.host, *options.allowed_hosts])
         self._gateway = Gateway(self._handlers.doors(), self._tokens, neighbours, self._metrics, options.max_body_bytes)
+        self._tracer = open_tracer(options.tracing, options.worker, world.now_us)
         self._started_us = world.now_us()
         self._ending = asyncio.Event()
+        self._succeeded = False
 
     async def run(self) -> None:
-        """Serve until SIGTERM or SIGINT; then readiness fails first, answers close their connections, and the rest is finished."""
+        """Serve until SIGTERM or SIGINT; then readiness fails first, answers close their connections, and the rest is finished.
+        SIGUSR1 says that another worker has taken the place of this one: it takes no further connection from the common socket."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._ending.set)
+        loop.add_signal_handler(signal.SIGUSR1, self._succeed)
         await self._try_table()
         admin_socket = socket.create_server(("127.0.0.1", 0))
         public, admin = self._server(admin=False), self._server(admin=True)
@@ -113,7 +122,7 @@ class Worker:
         card = self._announce(admin_socket.getsockname()[1])
         await asyncio.wait([asyncio.create_task(self._ending.wait()), *serving, *chores], return_when=asyncio.FIRST_COMPLETED)
         self._handlers.draining = self._gateway.draining = True
-        await asyncio.sleep(self._options.drain_seconds)
+        await (_leave(public) if self._succeeded else asyncio.sleep(self._options.drain_seconds))
         public.should_exit = admin.should_exit = True
         await asyncio.gather(*serving)
         await self._shadows.drain(self._options.limits.deadline_seconds)
@@ -123,14 +132,21 @@ class Worker:
         self._answering.close()
         self._capture.close()
         self._tables.close()
-        card.unlink(missing_ok=True)
+        if self._tracer is not None:
+            self._tracer.close()
+        _withdraw(card)
         if failed:
             raise failed[0]
 
+    def _succeed(self) -> None:
+        self._succeeded = True
+        self._ending.set()
+
     def _server(self, *, admin: bool) -> uvicorn.Server:
+        application = self._gateway.port(admin=admin)
         return QuietServer(
             uvicorn.Config(
-                self._gateway.port(admin=admin),
+                self._tracer.around(application) if self._tracer is not None and not admin else application,
                 loop="none",
                 http="httptools",
                 ws="none",
@@ -191,6 +207,24 @@ class Worker:
             os.fsync(file.fileno())
         draft.replace(card)
         return card
+
+
+async def _leave(public: uvicorn.Server) -> None:
+    """No new connection; every answer closes its own; who is silent is waited for. A connection that was accepted and not answered yet would be
+    lost if all were closed at once."""
+    loop = asyncio.get_running_loop()
+    for server in public.servers:
+        server.close()
+    until = loop.time() + LEAVE_SECONDS
+    while public.server_state.connections and loop.time() < until:
+        await asyncio.sleep(0.02)
+
+
+def _withdraw(card: Path) -> None:
+    """Unless a successor has put its own in this place."""
+    with contextlib.suppress(OSError, msgspec.DecodeError):
+        if msgspec.json.decode(card.read_bytes())["pid"] == os.getpid():
+            card.unlink()
 
 
 def _listen(options: Options) -> socket.socket:

@@ -1,0 +1,44 @@
+"""What `gateway` prints."""
+
+import json
+import shlex
+from typing import TYPE_CHECKING
+
+from flyball.cli import draw
+from flyball.control.reports import StandaloneReport
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+
+def standalone_report(report: StandaloneReport, plain: bool) -> "RenderableType":  # noqa: FBT001 - Screen.answer's shape
+    serves = bool(report.gateway_url)
+    parts: list[RenderableType] = [draw.text(("Serving." if serves else f"{report.routing_file} holds.", "green"))]
+    if serves:
+        parts.append(draw.facts((
+            ("gateway", report.gateway_url), ("process", str(report.pid)), ("workers", str(report.workers)), ("token", report.token_file),
+            ("routes", report.routing_file),
+        )))  # fmt: skip
+    rows = [
+        (each.model, each.champion, f"{each.canary} ({each.canary_weight:.4g})" if each.canary else "", str(each.shadows or ""))
+        for each in report.models
+    ]
+    parts.append(draw.table(("model", "champion", "canary", "shadows"), rows, plain=plain, title="Models"))
+    if serves:
+        parts += [draw.heading("Ask for a prediction:"), draw.text(_curl(report))]
+        parts.append(
+            draw.text(
+                f"\nNext: edit {report.routing_file} (it is followed), kill -HUP {report.pid} (fresh workers), Ctrl-C (stop)."
+            )
+        )
+    return draw.page(parts)
+
+
+def _curl(report: StandaloneReport) -> str:
+    model = report.models[0]
+    body = shlex.quote(json.dumps({"rows": [model.example_row]}, ensure_ascii=False))
+    return (
+        f"curl -s {report.gateway_url}/models/{model.model}/predict \\\n"
+        f'  -H "Authorization: Bearer $(cat {shlex.quote(report.token_file)})" -H "Content-Type: application/json" \\\n'
+        f"  -d {body}"
+    )

@@ -1,0 +1,205 @@
+"""One span for each request that a model or the labels are asked for, a child for each model call. Off it does not exist: nothing is wrapped."""
+
+import logging
+import threading
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextvars import ContextVar
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from flyball.errors import HttpRefused
+from flyball.gateway import routes
+from flyball.records.captured import Captured, FailureBatch, PredictionBatch
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Span
+
+Scope = Mapping[str, Any]
+Receive = Callable[[], Awaitable[Mapping[str, Any]]]
+Send = Callable[[Mapping[str, Any]], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+QUEUE_SPANS = 4096
+"""Ended spans that wait for the collector: a few seconds of a busy worker, some MB. A full queue drops the oldest and never makes a request wait."""
+FLUSH_SECONDS = 2.0
+"""What the last spans are worth at the end: a collector that is gone must not hold up a restart."""
+
+log = logging.getLogger("flyball.gateway")
+
+
+class Call:
+    """A request that is being traced."""
+
+    __slots__ = ("kind", "records", "span")
+
+    def __init__(self, span: "Span") -> None:
+        self.span = span
+        self.kind = ""
+        """Class of the error that it ended in."""
+        self.records: Sequence[Captured] = ()
+
+
+_present: ContextVar[Call | None] = ContextVar("call", default=None)
+
+
+def scored(records: Sequence[Captured]) -> None:
+    """Tell the present request's span which units were called for it."""
+    call = _present.get()
+    if call is not None:
+        call.records = records
+
+
+def failed(kind: str) -> None:
+    """Tell the present request's span in which error it ended."""
+    call = _present.get()
+    if call is not None:
+        call.kind = kind
+
+
+def present_ids() -> tuple[str, str] | None:
+    """(trace id, span id) of the present request in hex; None: it is not traced."""
+    call = _present.get()
+    if call is None:
+        return None
+    context = call.span.get_span_context()
+    return f"{context.trace_id:032x}", f"{context.span_id:016x}"
+
+
+class Tracer:
+    """Sampler, endpoint, headers and time limits are those of the standard variables (OTEL_…), which the SDK reads itself."""
+
+    def __init__(self, service: str, worker: str, now_us: Callable[[], int]) -> None:
+        """`service` '': as the standard variables say. Raises ImportError without the extra `otel`."""
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+        from opentelemetry.sdk.resources import Resource
+        from opentelemetry.sdk.trace import TracerProvider
+        from opentelemetry.sdk.trace.export import BatchSpanProcessor
+        from opentelemetry.trace import SpanKind, Status, StatusCode, set_span_in_context
+        from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+        named = {"service.name": service} if service else {}
+        self._provider = TracerProvider(
+            resource=Resource.create({**named, "service.instance.id": worker}), shutdown_on_exit=False
+        )
+        self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(), max_queue_size=QUEUE_SPANS))
+        self._tracer = self._provider.get_tracer("flyball.gateway")
+        self._extract = TraceContextTextMapPropagator().extract
+        self._server, self._internal = SpanKind.SERVER, SpanKind.INTERNAL
+        self._error: Callable[[str], Status] = partial(Status, StatusCode.ERROR)
+        self._below = set_span_in_context
+        self._now_us = now_us
+
+    def around(self, application: Application) -> Application:
+        """The same application, traced."""
+
+        async def traced(scope: Scope, receive: Receive, send: Send) -> None:
+            route = _route(scope)
+            if route is None:
+                await application(scope, receive, send)
+                return
+            call = Call(self._begin(scope, route))
+            token = _present.set(call)
+
+            async def told(message: Mapping[str, Any]) -> None:
+                if message["type"] == "http.response.start":
+                    self._answered(call, message)
+                await send(message)
+
+            try:
+                await application(scope, receive, told)
+            finally:
+                _present.reset(token)
+                call.span.end()
+
+        return traced
+
+    def close(self) -> None:
+        """Send what is left, for at most two seconds."""
+        last = threading.Thread(target=self._provider.shutdown, name="last-spans", daemon=True)
+        last.start()
+        last.join(FLUSH_SECONDS)
+
+    def _begin(self, scope: Scope, route: str) -> "Span":
+        carried = {
+            name.decode(): value.decode("latin-1") for name, value in scope["headers"] if name in (b"traceparent", b"tracestate")
+        }
+        # Without a header an empty context: the SDK would otherwise ask for the ambient one.
+        return self._tracer.start_span(
+            f"{scope['method']} {route}",
+            context=self._extract(carried),
+            kind=self._server,
+            attributes={"http.request.method": scope["method"], "http.route": route},
+        )
+
+    def _answered(self, call: Call, message: Mapping[str, Any]) -> None:
+        span = call.span
+        if not span.is_recording():
+            return
+        status = message["status"]
+        span.set_attribute("http.response.status_code", status)
+        if call.kind:
+            span.set_attribute("error.type", call.kind)
+        if status >= 500:
+            span.set_status(self._error(call.kind))
+        for name, value in message["headers"]:
+            if name == b"x-flyball-unit":
+                span.set_attribute("flyball.unit", value.decode())
+            elif name == b"x-flyball-prediction-id":
+                span.set_attribute("flyball.prediction_id", value.decode("latin-1"))
+        self._model_calls(span, call.records)
+
+    def _model_calls(self, span: "Span", records: Iterable[Captured]) -> None:
+        """Backwards from now: a request's calls were made one after the other, the last one a moment ago."""
+        end = self._now_us()
+        for record in reversed([each for each in records if isinstance(each, PredictionBatch | FailureBatch)]):
+            latency_us = record.latency_us if isinstance(record, PredictionBatch) else 0
+            rows = len(record.ids) if isinstance(record, PredictionBatch) else record.n
+            child = self._tracer.start_span(
+                f"model {record.role}",
+                context=self._below(span),
+                kind=self._internal,
+                start_time=(end - latency_us) * 1000,
+                attributes={
+                    "flyball.model": record.model,
+                    "flyball.unit": record.unit,
+                    "flyball.role": record.role,
+                    "flyball.rows": rows,
+                },
+            )
+            if isinstance(record, FailureBatch):
+                child.set_attribute("error.type", "ModelFailed")
+                child.set_status(self._error("ModelFailed"))
+            child.end(end_time=end * 1000)
+            end -= latency_us
+
+
+def open_tracer(service: str | None, worker: str, now_us: Callable[[], int]) -> Tracer | None:
+    """None: tracing is off, or its libraries are not there, which is told: serving is worth more than seeing."""
+    if service is None:
+        return None
+    try:
+        return Tracer(service, worker, now_us)
+    except ImportError as absent:
+        log.warning(
+            "OTEL_EXPORTER_OTLP_ENDPOINT is set, but no trace is sent: %s is not installed (pip install 'flyball[otel]')",
+            absent.name,
+        )
+        return None
+
+
+def _route(scope: Scope) -> str | None:
+    """The door as a template: what a client writes into a path never becomes a span's name. None: not traced (probes, scrapes, no such door)."""
+    if scope["type"] != "http" or scope["method"] != "POST":
+        return None
+    try:
+        door, _ = routes.find("POST", scope["path"], admin=False)
+    except HttpRefused:
+        return None
+    return _TEMPLATES[door.name]
+
+
+_TEMPLATES = {
+    door.name: "/" + "/".join("{model}" if part == "*" else part for part in pattern)
+    for (method, pattern), door in routes.DOORS.items()
+    if method == "POST"
+}
