@@ -67,8 +67,8 @@ class Gateway:
             self._tokens.permit(door, authorization)
             if scope["method"] == "POST" and self._in_flight > MAX_IN_FLIGHT and not door.admin:
                 raise HttpRefused(503, f"{self._in_flight} requests are being answered already", headers=[("retry-after", "1")])
-            body, event_time = (b"", None) if scope["method"] == "GET" else await self._read(scope["headers"], receive)
-            response = await self._handlers[door_name](Request(model, body, event_time))
+            body = b"" if scope["method"] == "GET" else await self._read(scope["headers"], receive)
+            response = await self._handlers[door_name](Request(model, body, scope["headers"]))
         except FlyballError as refused:
             response = problem_of(refused)
             self._failed(door_name, type(refused).__name__)
@@ -101,9 +101,8 @@ class Gateway:
         await send({"type": "http.response.start", "status": response.status, "headers": headers})
         await send({"type": "http.response.body", "body": response.body})
 
-    async def _read(self, headers: Sequence[tuple[bytes, bytes]], receive: Receive) -> tuple[bytes, bytes | None]:
-        """(body, event time); raises HttpRefused when it is not JSON or too large."""
-        event_time = None
+    async def _read(self, headers: Sequence[tuple[bytes, bytes]], receive: Receive) -> bytes:
+        """Raises HttpRefused when it is not JSON or too large."""
         for name, value in headers:
             if name == b"content-type" and not _is_json(value):
                 raise HttpRefused(
@@ -113,8 +112,6 @@ class Gateway:
                 raise HttpRefused(415, f"Content-Encoding {value[:80].decode('latin-1')!r}", expected="an uncompressed body")
             if name == b"content-length" and int(value) > self._max_body_bytes:
                 self._too_large(int(value))
-            if name == b"x-flyball-event-time":
-                event_time = value
         message = await receive()
         if message["type"] != "http.request":
             raise ClientGone
@@ -123,7 +120,7 @@ class Gateway:
             body = await self._read_on(bytearray(body), receive)
         if len(body) > self._max_body_bytes:
             self._too_large(len(body))
-        return body, event_time
+        return body
 
     async def _read_on(self, body: bytearray, receive: Receive) -> bytes:
         try:

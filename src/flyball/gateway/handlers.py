@@ -1,21 +1,20 @@
 """What each door does with a request that was let in."""
 
 import urllib.parse
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from flyball.errors import Fault, FlyballError, HttpRefused, NotFound, RequestError
-from flyball.gateway import openinference, plain, tracing
-from flyball.gateway.answering import Answer, Answering
+from flyball.errors import Fault, FlyballError, RequestError
+from flyball.gateway import openinference, plain
+from flyball.gateway.answering import Answer
 from flyball.gateway.capture_writer import CaptureWriter
+from flyball.gateway.inference import Inference
 from flyball.gateway.lease import Lease
 from flyball.gateway.metrics import Metrics
 from flyball.gateway.problems import JSON, Response, json_response, problem
-from flyball.gateway.shadows import Job, Shadows
-from flyball.gateway.tables import LiveRoute, LiveTable, Tables
-from flyball.gateway.validation import Rows
+from flyball.gateway.tables import Tables
 from flyball.records import codec
 from flyball.records.routing import GatewayReport
 
@@ -26,8 +25,12 @@ MAX_ROWS = 100_000
 class Request(NamedTuple):
     model: str
     body: bytes
-    event_time: bytes | None
-    """The header X-Flyball-Event-Time."""
+    headers: Sequence[tuple[bytes, bytes]]
+    """Names in lower case."""
+
+    def header(self, name: bytes) -> bytes | None:
+        """The first one of that name."""
+        return next((value for known, value in self.headers if known == name), None)
 
 
 class Settings(NamedTuple):
@@ -41,8 +44,7 @@ class Parts(NamedTuple):
     """What the doors work with."""
 
     tables: Tables
-    answering: Answering
-    shadows: Shadows
+    inference: Inference
     capture: CaptureWriter
     lease: Lease
     metrics: Metrics
@@ -53,7 +55,7 @@ class Handlers:
 
     def __init__(self, settings: Settings, parts: Parts, now_us: Callable[[], int]) -> None:
         self._settings = settings
-        self._tables, self._answering, self._shadows, self._capture, self._lease, self._metrics = parts
+        self._tables, self._inference, self._capture, self._lease, self._metrics = parts
         self._now_us = now_us
         self.draining = False
 
@@ -87,27 +89,27 @@ class Handlers:
         return json_response(openinference.server_metadata())
 
     async def _model_metadata(self, request: Request) -> Response:
-        return json_response(openinference.model_metadata(self._route(request.model)[1]))
+        return json_response(openinference.model_metadata(self._inference.route(request.model)[1]))
 
     async def _model_ready(self, request: Request) -> Response:
-        return json_response({"name": self._route(request.model)[1].model, "ready": True})
+        return json_response({"name": self._inference.route(request.model)[1].model, "ready": True})
 
     async def _predict(self, request: Request) -> Response:
-        table, live = self._route(request.model)
+        table, live = self._inference.route(request.model)
         at_us = self._at_us(request)
         rows = live.reader.read(request.body)
-        answer = await self._answered(table, live, rows, at_us)
+        answer = await self._inference.answer(table, live, rows, at_us, simulated=self._settings.request_clock)
         return json_response(plain.predictions(live, answer), headers=_headers(answer))
 
     async def _infer(self, request: Request) -> Response:
-        table, live = self._route(request.model)
+        table, live = self._inference.route(request.model)
         at_us = self._at_us(request)
         asked = openinference.read_infer(live, request.body, MAX_ROWS)
-        answer = await self._answered(table, live, asked.rows, at_us)
+        answer = await self._inference.answer(table, live, asked.rows, at_us, simulated=self._settings.request_clock)
         return json_response(openinference.infer_response(live, asked, answer), headers=_headers(answer))
 
     async def _labels(self, request: Request) -> Response:
-        _, live = self._route(request.model)
+        _, live = self._inference.route(request.model)
         batch = plain.read_labels(live, request.body, self._at_us(request), MAX_ROWS)
         if not self._capture.hand_over([batch]):
             return problem(503, "The labels could not be stored now; send them again.", headers=[(b"retry-after", b"1")])
@@ -147,36 +149,10 @@ class Handlers:
         live = self._tables.live
         return live is not None and any(route.canary for route in live.routes.values()) and not self._lease.held
 
-    async def _answered(self, table: LiveTable, live: LiveRoute, rows: Rows, at_us: int) -> Answer:
-        """The answer, its records handed over. Shadows follow: at once after it, or before it on a simulated clock."""
-        self._tables.hold(table)
-        try:
-            answer, records = await self._answering.answer(live, rows, at_us, table.revision)
-            if live.shadows and self._settings.request_clock:
-                records += await self._answering.shadow(live, rows, answer)
-            self._capture.hand_over(records)
-            tracing.scored(records)
-            if live.shadows and not self._settings.request_clock:
-                self._shadows.offer(Job(table, live, rows, answer))
-        finally:
-            self._tables.release(table)
-        return answer
-
-    def _route(self, model: str) -> tuple[LiveTable, LiveRoute]:
-        table = self._tables.live
-        if table is None:
-            raise HttpRefused(503, "This gateway has no routing table yet", headers=[("retry-after", "1")])
-        live = table.routes.get(model)
-        if live is None:
-            raise NotFound(
-                f"There is no model {model[:100]!r} here", expected=", ".join(sorted(table.routes)) or "none is routed yet"
-            )
-        return table, live
-
     def _at_us(self, request: Request) -> int:
         if not self._settings.request_clock:
             return self._now_us()
-        given = (request.event_time or b"").decode("latin-1")
+        given = (request.header(b"x-flyball-event-time") or b"").decode("latin-1")
         at_us = plain.moment_us(given)
         if at_us is None:
             raise RequestError(

@@ -20,6 +20,7 @@ from flyball.gateway.app import Gateway
 from flyball.gateway.capture_writer import CaptureWriter
 from flyball.gateway.handlers import MAX_ROWS, Handlers, Parts, Settings
 from flyball.gateway.ids import FreshIds
+from flyball.gateway.inference import Inference
 from flyball.gateway.lease import Lease
 from flyball.gateway.metrics import Metrics
 from flyball.gateway.runtimes.contract import CodeLimits
@@ -91,7 +92,8 @@ class Worker:
         self._answering = Answering(self._capture, self._lease, FreshIds(world.random_bytes), self._metrics)
         self._shadows = Shadows(self._answering, self._capture, self._tables, self._metrics)
         settings = Settings(options.worker, os.getpid(), options.request_clock)
-        parts = Parts(self._tables, self._answering, self._shadows, self._capture, self._lease, self._metrics)
+        inference = Inference(self._tables, self._answering, self._shadows, self._capture)
+        parts = Parts(self._tables, inference, self._capture, self._lease, self._metrics)
         self._handlers = Handlers(settings, parts, world.now_us)
         self._metrics.watch_suspension(self._handlers.suspended)
         neighbours = Neighbours([bound, f"[{bound}]", options.host, *options.allowed_hosts])
