@@ -65,3 +65,28 @@ def export(
         session.screen.document({"version": version, "package": str(directory), "manifest_digest": manifest_digest})
     else:
         session.screen.say("good", f"{directory} holds version {version} (manifest {manifest_digest[:12]}).")
+
+
+def bench(
+    context: typer.Context,
+    model: Annotated[str | None, typer.Argument(metavar="MODEL", help="The project's model; it has one.")] = None,
+    version: Annotated[int | None, typer.Option("--version", metavar="N", min=1, help="Default: the champion.")] = None,
+    package: Annotated[
+        Path | None, typer.Option("--package", metavar="DIR", help="A package instead of a project's version.")
+    ] = None,
+    seconds: Annotated[float, typer.Option("--seconds", min=0.2, max=60, help="Of each load.")] = 3.0,
+    project: Project = Path(),
+    _json: Json = False,
+) -> None:
+    """Measure what this machine can do with a model, and where the time goes."""
+    from flyball import wiring
+    from flyball.cli import tell_gateway
+    from flyball.wiring.benching import bench_package, bench_version
+
+    session = session_of(context)
+    if package is not None and (version is not None or model is not None):
+        raise typer.BadParameter("found --package and a model or --version of a project, expected one of them")
+    wiring.private_process()
+    with session.screen.working("Measuring") as say:
+        report = bench_package(package, seconds, say) if package else bench_version(project, model, version, seconds, say)
+    session.screen.answer(report, tell_gateway.bench_report)

@@ -1,11 +1,11 @@
-"""What `gateway` prints."""
+"""What `gateway` and `bench` print."""
 
 import json
 import shlex
 from typing import TYPE_CHECKING
 
 from flyball.cli import draw
-from flyball.control.reports import StandaloneReport
+from flyball.control.reports import BenchReport, StandaloneReport
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -31,6 +31,29 @@ def standalone_report(report: StandaloneReport, plain: bool) -> "RenderableType"
                 f"\nNext: edit {report.routing_file} (it is followed), kill -HUP {report.pid} (fresh workers), Ctrl-C (stop)."
             )
         )
+    return draw.page(parts)
+
+
+def bench_report(report: BenchReport, plain: bool) -> "RenderableType":  # noqa: FBT001 - Screen.answer's shape
+    facts = (
+        ("model", report.model), ("served as", report.format), ("one worker of", f"{report.cores} cores"),
+        ("memory", f"{report.memory_bytes / 1024**2:.0f} MiB"),
+    )  # fmt: skip
+    loads = [
+        (str(row.rows), str(row.connections), f"{row.requests_per_second:,.0f}", f"{row.rows_per_second:,.0f}", f"{row.p50_ms:.2f}", f"{row.p99_ms:.2f}")
+        for row in report.loads
+    ]  # fmt: skip
+    stages = [
+        (row.stage, f"{row.us:,.1f}", f"{row.share:.0%}", "" if row.batch_us is None else f"{row.batch_us:,.1f}")
+        for row in report.stages
+    ]
+    columns = ("rows", "connections", "requests/s", "rows/s", "p50 ms", "p99 ms")
+    parts: list[RenderableType] = [draw.facts(facts), draw.table(columns, loads, plain=plain, title="Load", right=columns)]
+    if stages:
+        told = ("stage", "µs", "share", "µs of 100 rows")
+        parts.append(draw.table(told, stages, plain=plain, title="Where one request's time goes", right=told[1:]))
+    parts.append(draw.text(report.advice))
+    parts.append(draw.text("The client ran beside the worker and took its share of the processor."))
     return draw.page(parts)
 
 

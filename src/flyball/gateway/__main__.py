@@ -8,12 +8,14 @@ import sys
 import time
 from pathlib import Path
 
+import msgspec
 import prometheus_client
 import uvloop
 
 from flyball.gateway import logs
 from flyball.gateway.lease import LEASE_SECONDS
 from flyball.gateway.runtimes.contract import CodeLimits
+from flyball.gateway.stages import time_stages
 from flyball.gateway.worker import Options, Worker, World
 
 _PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "PYTHONPATH")
@@ -29,6 +31,11 @@ def main(arguments: list[str] | None = None) -> int:
     logs.set_up(given.worker, as_json=given.log_format == "json")
     options = _options(given)
     world = World(now_us=lambda: time.time_ns() // 1000, random_bytes=secrets.token_bytes)
+    if given.stages is not None:
+        model, *bodies = given.stages.read_bytes().split(b"\n")
+        stages = uvloop.run(time_stages(options, world, model.decode(), bodies))
+        sys.stdout.write(msgspec.json.encode(stages).decode() + "\n")
+        return 0
     uvloop.run(_run(options, world))
     return 0
 
@@ -63,6 +70,12 @@ def _parser() -> argparse.ArgumentParser:
         "--memory-mb", type=int, default=CodeLimits().memory_bytes // 1024**2, help="address space of a code model's worker"
     )
     parser.add_argument("--log-format", choices=("text", "json"), default="text", help="json: one object a line")
+    parser.add_argument(
+        "--stages",
+        type=Path,
+        metavar="FILE",
+        help="serve nothing: time the stages of answering FILE (a model's name, then bodies, a line each)",
+    )
     return parser
 
 

@@ -95,7 +95,8 @@ def request_bytes(port: int, path: str, body: bytes, token: str) -> bytes:
 
 def load(port: int, requests: Sequence[bytes], connections: int, seconds: float) -> Load:
     """Ask for `seconds` over `connections`; one that the server closes is opened anew."""
-    return uvloop.run(_load(port, requests, connections, seconds))
+    done: Load = uvloop.run(_load(port, requests, connections, seconds))
+    return done
 
 
 async def _load(port: int, requests: Sequence[bytes], connections: int, seconds: float) -> Load:
