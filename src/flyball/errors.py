@@ -16,11 +16,13 @@ FlyballError
 │   ├── EngineBusy           another process holds the engine lock
 │   ├── Fenced               a newer controller has taken over: this one must stop writing
 │   ├── Outdated             flyball.yaml has changed since this process read it: it must start again
+│   ├── Overloaded           more is asked than this machine answers in time               HTTP 429, 503
 │   └── StoreUnavailable     disk full, database locked too long, file unreadable
 └── UpstreamError            a system that Flyball calls failed; trying again may help         exit 4 · HTTP 502
     ├── SourceFailed         the data source
     ├── TrackingFailed       MLflow
     ├── GatewayUnreachable   a gateway that should answer does not
+    ├── DeadlinePassed       the time that a request was given is over                      HTTP 504
     └── ModelFailed          a unit could not answer: crash, deadline, invalid output
 """
 
@@ -155,6 +157,15 @@ class Outdated(OperatorError):
     """This process works by a flyball.yaml that is no more; its supervisor starts it again."""
 
 
+class Overloaded(OperatorError):
+    """More is asked than is answered in time: refused at once. `status` 429: this model has too many requests; 503: the whole gateway has."""
+
+    def __init__(self, status: int, found: str, *, retry_after: int = 1) -> None:
+        super().__init__(found, next_step=f"Send it again in {retry_after} s, or start more workers")
+        self.http_status = status
+        self.retry_after = retry_after
+
+
 class StoreUnavailable(OperatorError):
     """A file or a database that cannot be written or read now."""
 
@@ -178,11 +189,19 @@ class GatewayUnreachable(UpstreamError):
     """A gateway that should answer does not."""
 
 
+class DeadlinePassed(UpstreamError):
+    """The time that the caller gave a request is over; nothing more is done for it."""
+
+    http_status = 504
+
+
 class ModelFailed(UpstreamError):
     """A unit could not answer: crash, deadline, invalid output. `retry_after` seconds is when it may be able to again."""
 
     http_status = 503
 
-    def __init__(self, found: str, *, expected: str = "", next_step: str = "", retry_after: int = 1) -> None:
+    def __init__(self, found: str, *, expected: str = "", next_step: str = "", retry_after: int = 1, died: bool = False) -> None:
         super().__init__(found, expected=expected, next_step=next_step)
         self.retry_after = retry_after
+        self.died = died
+        """Its process ended, or was ended: whoever shared the call may be innocent."""

@@ -60,10 +60,7 @@ def serves(report: GatewayReport, table: RoutingTable) -> bool:
 
 def units_of(table: RoutingTable) -> tuple[ServedUnit, ...]:
     """Every unit that a table names."""
-    found: list[ServedUnit] = []
-    for one in table.routes:
-        found += [unit for unit in (one.champion, one.canary, *one.shadows) if unit is not None]
-    return tuple(found)
+    return tuple(unit for one in table.routes for unit in one.units)
 
 
 def reconcile(world: World) -> SwitchReading:

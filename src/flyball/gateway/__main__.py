@@ -58,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--allow-host", action="append", default=[], help="a further name that clients may address this gateway by"
     )
+    parser.add_argument("--no-capture", action="store_true", help="keep no record of predictions and labels")
     parser.add_argument("--lease-seconds", type=float, default=LEASE_SECONDS)
     parser.add_argument(
         "--drain-seconds", type=float, default=0.5, help="readiness fails for so long before connections are closed"
@@ -100,6 +101,7 @@ def _options(given: argparse.Namespace) -> Options:
         port=given.port,
         descriptor=given.fd,
         request_clock=given.clock == "request",
+        capture=not given.no_capture,
         models=tuple(given.model),
         lease_seconds=given.lease_seconds,
         drain_seconds=given.drain_seconds,

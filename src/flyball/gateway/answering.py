@@ -1,151 +1,267 @@
-"""Who answers a request's rows: champion or canary by key, the champion again where a canary fails, shadows for comparison."""
+"""Who answers a batch's rows: champion, canary or an arm by key; the next unit where one fails; shadows for comparison.
+
+What happens is one generator, `steps`: it asks for parts to be scored and is told what became of them. Two drivers perform it: on the event
+loop for models that answer in microseconds, beside it for all others.
+"""
 
 import asyncio
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Generator, Sequence
 from time import perf_counter
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from flyball.errors import ModelFailed
-from flyball.gateway.capture_writer import CaptureWriter
-from flyball.gateway.ids import FreshIds
-from flyball.gateway.lease import Lease
+from flyball.errors import FlyballError, ModelFailed
+from flyball.gateway.batches import Answer, Batch
 from flyball.gateway.metrics import Metrics
 from flyball.gateway.runtimes.contract import Columns
 from flyball.gateway.tables import LiveRoute, LiveUnit
-from flyball.gateway.validation import Rows
 from flyball.records.captured import Captured, FailureBatch, PredictionBatch
-from flyball.records.routing import canary_answers
-
-MAX_WAITING = 64
-"""Calls that may wait for one model beside the event loop; more would only grow old in the queue, so they are refused at once."""
 
 
 class Part(NamedTuple):
-    """Rows of one request that one unit is to score."""
+    """Rows of a batch that one unit is to score."""
 
     unit: LiveUnit
     role: str
-    rows: np.ndarray[Any, Any] | None
+    rows: list[int] | None
     """Which rows; None: all."""
-
-
-class Answer(NamedTuple):
-    """A request's answer, in the order of its rows."""
-
-    ids: list[str]
-    keys: list[str]
-    scores: list[list[float]]
-    units: list[LiveUnit]
-    """Who answered each row."""
-    tried: frozenset[tuple[str, int]]
-    """(unit, row) that failed in this request: not tried again as a shadow."""
-    at_us: int
-    revision: int
 
 
 class Scored(NamedTuple):
     scores: list[list[float]]
-    latency_us: int
+    seconds: float
+    columns: Columns
+
+
+Outcome = Scored | ModelFailed
+Steps = Generator[list[Part], list[Outcome], "Answered"]
+
+
+class Answered(NamedTuple):
+    """What became of a batch."""
+
+    scores: list[list[float]]
+    units: list[LiveUnit | None]
+    """Who answered each row; None: nobody could."""
+    failed: dict[int, FlyballError]
+    """Row → why nobody could answer it."""
+    tried: frozenset[tuple[str, int]]
+    """(unit, row) that failed: not tried again as a shadow."""
+    records: list[Captured]
+
+    def of(self, batch: Batch, number: int) -> Answer | FlyballError:
+        """What request `number` is told: all of its rows, or why not."""
+        span = batch.span(number)
+        if self.failed:
+            for at in range(span.start, span.stop):
+                if at in self.failed:
+                    return self.failed[at]
+        return Answer(batch.ids[span], self.scores[span], self.units[span])
 
 
 class Answering:
-    def __init__(self, capture: CaptureWriter, lease: Lease, ids: FreshIds, metrics: Metrics) -> None:
-        self._capture = capture
-        self._lease = lease
-        self._ids = ids
+    """`now`: seconds of the event loop's clock."""
+
+    def __init__(self, metrics: Metrics, canaries_allowed: Callable[[], bool], now: Callable[[], float]) -> None:
         self._metrics = metrics
-        # Two: while one thread waits for a worker process another can run a large batch; more would only fight for the interpreter.
-        self._pool = ThreadPoolExecutor(2, thread_name_prefix="model")
+        self._canaries_allowed = canaries_allowed
+        self._now = now
 
-    async def answer(self, live: LiveRoute, rows: Rows, at_us: int, revision: int) -> tuple[Answer, list[Captured]]:
-        """The answer and the records that must be handed over before it leaves. Raises ModelFailed when the champion cannot answer."""
-        ids = rows.ids if rows.ids is not None else self._ids.take(rows.n)
-        keys = rows.keys if rows.keys is not None else ids
-        records: list[Captured] = []
-        tried: set[tuple[str, int]] = set()
-        champion, canary = self._split(live, keys)
-        parts: list[tuple[Part, Scored]] = []
-        if canary is not None:
+    def at_once(self, live: LiveRoute, batch: Batch, revision: int) -> Answered:
+        """For models that answer faster than a thread is woken."""
+        steps = self._steps(live, batch, revision)
+        asked = next(steps)
+        while True:
             try:
-                parts.append((canary, await self._score(live, canary, rows)))
-            except ModelFailed as failed:
-                records.append(self._failure(live, canary, rows.n, failed, at_us, live.champion.id))
-                tried = {(canary.unit.id, at) for at in _rows_of(canary, rows.n)}
-                champion = Part(live.champion, "champion", None)
-        if champion is not None:
-            try:
-                parts.append((champion, await self._score(live, champion, rows)))
-            except ModelFailed as failed:
-                self._capture.hand_over([*records, self._failure(live, champion, rows.n, failed, at_us, None)])
-                raise
-        scores, units = _assemble(parts, rows.n)
-        answer = Answer(ids, keys, scores, units, frozenset(tried), at_us, revision)
-        records.extend(_prediction(live, part, scored, answer, rows) for part, scored in parts)
-        return answer, records
+                asked = steps.send([self._score(live, part, batch) for part in asked])
+            except StopIteration as done:
+                return done.value  # type: ignore[no-any-return]
 
-    async def shadow(self, live: LiveRoute, rows: Rows, answer: Answer) -> list[Captured]:
+    async def beside(self, live: LiveRoute, batch: Batch, revision: int, until: float | None) -> Answered:
+        """For all others: each unit in a thread of its own. `until`: when the first of the requests gives up, on the loop's clock."""
+        steps = self._steps(live, batch, revision)
+        asked = next(steps)
+        while True:
+            outcomes = await asyncio.gather(*(self._score_beside(live, part, batch, until) for part in asked))
+            try:
+                asked = steps.send(list(outcomes))
+            except StopIteration as done:
+                return done.value  # type: ignore[no-any-return]
+
+    async def shadow(self, live: LiveRoute, batch: Batch, answered: Answered, revision: int) -> list[Captured]:
         """The records of the route's shadows for the rows that they did not answer. Raises nothing: a shadow is nobody's problem."""
         records: list[Captured] = []
         for unit in live.shadows:
-            due = [at for at, answered in enumerate(answer.units) if answered.id != unit.id and (unit.id, at) not in answer.tried]
+            due = [
+                at
+                for at, by in enumerate(answered.units)
+                if by is not None and by.id != unit.id and (unit.id, at) not in answered.tried
+            ]
             if not due:
                 continue
-            part = Part(unit, "shadow", None if len(due) == rows.n else np.array(due))
-            try:
-                scored = await self._score(live, part, rows, inline=False)
-            except ModelFailed as failed:
-                records.append(self._failure(live, part, rows.n, failed, answer.at_us, live.champion.id))
+            part = Part(unit, "shadow", None if len(due) == batch.n else due)
+            outcome = await self._score_beside(live, part, batch, None)
+            if isinstance(outcome, ModelFailed):
+                records.append(_failure(live, part, batch, outcome, live.champion.id))
+                self._metrics.failed(live.model, unit.id, "shadow", len(due))
             else:
-                records.append(_prediction(live, part, scored, answer, rows))
+                self._metrics.scored(live.model, unit.id, "shadow", len(due), outcome.seconds)
+                records.append(_prediction(live, part, outcome, batch, revision))
         return records
 
-    def close(self) -> None:
-        self._pool.shutdown(wait=False, cancel_futures=True)
+    def _steps(self, live: LiveRoute, batch: Batch, revision: int) -> Steps:
+        """Each round: score the parts; halve what failed between requests; give what still fails to the next unit."""
+        taken = _Taken(live, batch, revision)
+        parts = self._divided(live, batch)
+        while parts:
+            outcomes = yield parts
+            following: list[Part] = []
+            for part, outcome in zip(parts, outcomes, strict=True):
+                if isinstance(outcome, Scored):
+                    self._metrics.scored(live.model, part.unit.id, part.role, _size(part, batch), outcome.seconds)
+                    taken.keep(part, outcome)
+                    continue
+                apart = self._apart(live, part, batch, outcome)
+                if apart:
+                    following += apart
+                    continue
+                self._metrics.failed(live.model, part.unit.id, part.role, _size(part, batch))
+                following += taken.give_up(part, outcome)
+            parts = following
+        return taken.answered()
 
-    def _split(self, live: LiveRoute, keys: Sequence[str]) -> tuple[Part | None, Part | None]:
-        """(champion's rows, canary's rows)"""
-        whole = Part(live.champion, "champion", None)
-        if live.canary is None or not self._lease.held:
-            return whole, None
-        salt, weight = live.route.salt, live.route.canary_weight
-        chosen = np.fromiter((canary_answers(key, salt, weight) for key in keys), dtype=bool, count=len(keys))
-        if not chosen.any():
-            return whole, None
-        if chosen.all():
-            return None, Part(live.canary, "canary", None)
-        return Part(live.champion, "champion", np.flatnonzero(~chosen)), Part(live.canary, "canary", np.flatnonzero(chosen))
+    def _apart(self, live: LiveRoute, part: Part, batch: Batch, failed: ModelFailed) -> list[Part]:
+        """The failed part in smaller ones; empty: it is one request's, or the unit is broken whatever it is asked."""
+        if part.unit.breaker.open and part.unit is not live.last:
+            return []
+        # A request that kills its worker costs the others a restart: one by one they wait for two at most, by halves for one a halving.
+        pieces = batch.singles(part.rows) if failed.died else batch.halves(part.rows)
+        return [Part(part.unit, part.role, rows) for rows in pieces]
 
-    async def _score(self, live: LiveRoute, part: Part, rows: Rows, *, inline: bool = True) -> Scored:
-        unit, model = part.unit, part.unit.model
-        n = rows.n if part.rows is None else len(part.rows)
-        columns = _taken(unit, rows.columns, part.rows)
-        _check_needs(unit, columns)
-        begin = perf_counter()
-        if inline and n <= model.inline_rows:
-            scores = model.score(columns, n)
+    def _divided(self, live: LiveRoute, batch: Batch) -> list[Part]:
+        """The rows by who is to answer them."""
+        canaries = live.canary is not None and self._canaries_allowed()
+        if not canaries and not live.arms:
+            return [Part(live.champion, "champion", None)]
+        by_unit: dict[tuple[LiveUnit, str], list[int]] = {}
+        for at, key in enumerate(batch.keys):
+            by_unit.setdefault(live.chosen(key, canaries=canaries), []).append(at)
+        if len(by_unit) == 1:
+            ((unit, role),) = by_unit
+            return [Part(unit, role, None)]
+        return [Part(unit, role, rows) for (unit, role), rows in by_unit.items()]
+
+    def _score(self, live: LiveRoute, part: Part, batch: Batch) -> Outcome:
+        refused = self._refused(live, part, batch)
+        if refused is not None:
+            return refused
+        outcome = _scored(part, batch)
+        self._learn(part.unit, outcome)
+        return outcome
+
+    async def _score_beside(self, live: LiveRoute, part: Part, batch: Batch, until: float | None) -> Outcome:
+        """A unit that another one can stand in for gets half of the time that is left: where it hangs, the other still answers in time."""
+        refused = self._refused(live, part, batch)
+        if refused is not None:
+            return refused
+        loop = asyncio.get_running_loop()
+        seconds = None if until is None else max(until - loop.time(), 0.0)
+        if seconds is not None and part.unit is not live.last:
+            seconds /= 2
+        call = loop.run_in_executor(part.unit.model.pool, _scored, part, batch)
+        outcome: Outcome
+        try:
+            outcome = await asyncio.wait_for(asyncio.shield(call), seconds)
+        except TimeoutError:
+            outcome = ModelFailed(f"{part.unit.id} did not answer in the time that the request had left")
+        self._learn(part.unit, outcome)
+        return outcome
+
+    def _refused(self, live: LiveRoute, part: Part, batch: Batch) -> ModelFailed | None:
+        """Why the unit is not asked at all. The last unit of a route always is: nobody stands in for it."""
+        if part.unit is not live.last and not part.unit.breaker.allows(self._now()):
+            return ModelFailed(f"{part.unit.id} failed too often and is not asked for now")
+        for name in part.unit.needs:
+            values = batch.taken(part.rows)[name]
+            if (values == "").any() if values.dtype == object else np.isnan(values).any():
+                return ModelFailed(
+                    f"{part.unit.id} needs the column {name!r}, which the request left out (its champion does not need it)"
+                )
+        return None
+
+    def _learn(self, unit: LiveUnit, outcome: Outcome) -> None:
+        if isinstance(outcome, ModelFailed):
+            unit.breaker.failed(self._now())
         else:
-            if model.waiting >= MAX_WAITING:
-                raise ModelFailed(f"{model.waiting} calls wait for this model already")
-            model.waiting += 1
-            try:
-                scores = await asyncio.get_running_loop().run_in_executor(model.pool or self._pool, model.score, columns, n)
-            finally:
-                model.waiting -= 1
-        seconds = perf_counter() - begin
-        self._metrics.scored(live.model, unit.id, part.role, n, seconds)
-        return Scored(scores.tolist(), int(seconds * 1e6))
+            unit.breaker.succeeded(self._now())
 
-    def _failure(
-        self, live: LiveRoute, part: Part, n_rows: int, failed: ModelFailed, at_us: int, answered_by: str | None
-    ) -> FailureBatch:
-        n = n_rows if part.rows is None else len(part.rows)
-        self._metrics.failed(live.model, part.unit.id, part.role, n)
-        return FailureBatch(
-            at_us=at_us, model=live.model, unit=part.unit.id, role=part.role, n=n, reason=failed.message, answered_by=answered_by
-        )
+
+class _Taken:
+    """What was answered so far."""
+
+    def __init__(self, live: LiveRoute, batch: Batch, revision: int) -> None:
+        self._live = live
+        self._batch = batch
+        self._revision = revision
+        self._parts: list[tuple[Part, Scored]] = []
+        self._failed: dict[int, FlyballError] = {}
+        self._tried: set[tuple[str, int]] = set()
+        self._records: list[Captured] = []
+
+    def keep(self, part: Part, scored: Scored) -> None:
+        self._parts.append((part, scored))
+
+    def give_up(self, part: Part, failed: ModelFailed) -> list[Part]:
+        """What the next unit is asked for instead; empty: there is none, and the rows stay without an answer."""
+        rows = _rows_of(part, self._batch)
+        self._tried.update((part.unit.id, at) for at in rows)
+        champion, fallback = self._live.champion, self._live.fallback
+        following: Part | None = None
+        if part.unit is not champion and part.unit is not fallback:
+            following = Part(champion, "champion", part.rows)
+        elif part.unit is champion and fallback is not None:
+            following = Part(fallback, "fallback", part.rows)
+        self._records.append(_failure(self._live, part, self._batch, failed, following.unit.id if following else None))
+        if following is None:
+            self._failed.update(dict.fromkeys(rows, failed))
+            return []
+        return [following]
+
+    def answered(self) -> Answered:
+        batch = self._batch
+        if len(self._parts) == 1 and self._parts[0][0].rows is None:
+            part, scored = self._parts[0]
+            scores: list[list[float]] = scored.scores
+            units: list[LiveUnit | None] = [part.unit] * batch.n
+        else:
+            self._leave_out_half_answered()
+            scores, units = [[]] * batch.n, [None] * batch.n
+            for part, scored in self._parts:
+                for at, each in zip(_rows_of(part, batch), scored.scores, strict=True):
+                    scores[at] = each
+                    units[at] = part.unit
+        self._records += [_prediction(self._live, part, scored, batch, self._revision) for part, scored in self._parts]
+        return Answered(scores, units, self._failed, frozenset(self._tried), self._records)
+
+    def _leave_out_half_answered(self) -> None:
+        """A request that has a row without an answer is refused as a whole: its other rows were shown to nobody, so they are no predictions."""
+        if not self._failed:
+            return
+        lost = self._batch.lost(self._failed)
+        kept: list[tuple[Part, Scored]] = []
+        for part, scored in self._parts:
+            rows = _rows_of(part, self._batch)
+            places = [place for place, at in enumerate(rows) if at not in lost]
+            if places:
+                columns = {name: values[places] for name, values in scored.columns.items()}
+                kept.append(
+                    (
+                        Part(part.unit, part.role, [rows[place] for place in places]),
+                        Scored([scored.scores[place] for place in places], scored.seconds, columns),
+                    )
+                )
+        self._parts = kept
 
 
 def label_of(live: LiveRoute, unit: LiveUnit, scores: Sequence[float]) -> str | None:
@@ -158,59 +274,56 @@ def label_of(live: LiveRoute, unit: LiveUnit, scores: Sequence[float]) -> str | 
     return classes[max(range(len(scores)), key=scores.__getitem__)]
 
 
-def _rows_of(part: Part, n: int) -> Sequence[int]:
-    return range(n) if part.rows is None else part.rows.tolist()
+def _scored(part: Part, batch: Batch) -> Outcome:
+    """One call of the unit's model. In whatever thread: it touches nothing that is shared."""
+    try:
+        columns = batch.taken(part.rows)
+        begin = perf_counter()
+        scores = part.unit.model.score(columns, _size(part, batch))
+    except ModelFailed as failed:
+        return failed
+    return Scored(scores.tolist(), perf_counter() - begin, columns)
 
 
-def _taken(unit: LiveUnit, columns: Columns, index: np.ndarray[Any, Any] | None) -> dict[str, np.ndarray[Any, Any]]:
-    if index is None:
-        return {name: columns[name] for name in unit.names}
-    return {name: columns[name][index] for name in unit.names}
+def _rows_of(part: Part, batch: Batch) -> Sequence[int]:
+    return range(batch.n) if part.rows is None else part.rows
 
 
-def _check_needs(unit: LiveUnit, columns: Columns) -> None:
-    for name in unit.needs:
-        values = columns[name]
-        missing = (values == "").any() if values.dtype == object else np.isnan(values).any()
-        if missing:
-            raise ModelFailed(f"{unit.id} needs the column {name!r}, which the request left out (its champion does not need it)")
+def _size(part: Part, batch: Batch) -> int:
+    return batch.n if part.rows is None else len(part.rows)
 
 
-def _assemble(parts: list[tuple[Part, Scored]], n: int) -> tuple[list[list[float]], list[LiveUnit]]:
-    """(scores, who answered) in the order of the rows."""
-    if len(parts) == 1:
-        part, scored = parts[0]
-        return scored.scores, [part.unit] * n
-    scores: list[list[float]] = [[]] * n
-    units: list[LiveUnit] = [parts[0][0].unit] * n
-    for part, scored in parts:
-        for at, each in zip(_rows_of(part, n), scored.scores, strict=True):
-            scores[at] = each
-            units[at] = part.unit
-    return scores, units
-
-
-def _prediction(live: LiveRoute, part: Part, scored: Scored, answer: Answer, rows: Rows) -> PredictionBatch:
-    index = part.rows
-    return PredictionBatch(
-        at_us=answer.at_us,
+def _failure(live: LiveRoute, part: Part, batch: Batch, failed: ModelFailed, answered_by: str | None) -> FailureBatch:
+    return FailureBatch(
+        at_us=batch.at_us,
         model=live.model,
         unit=part.unit.id,
         role=part.role,
-        revision=answer.revision,
-        ids=answer.ids if index is None else [answer.ids[at] for at in index],
-        keys=answer.keys if index is None else [answer.keys[at] for at in index],
-        columns={}
-        if part.role == "shadow"
-        else {name: _as_used(values) for name, values in _taken(part.unit, rows.columns, index).items()},
+        n=_size(part, batch),
+        reason=failed.message,
+        answered_by=answered_by,
+    )
+
+
+def _prediction(live: LiveRoute, part: Part, scored: Scored, batch: Batch, revision: int) -> PredictionBatch:
+    rows, keys = part.rows, batch.keys
+    return PredictionBatch(
+        at_us=batch.at_us,
+        model=live.model,
+        unit=part.unit.id,
+        role=part.role,
+        revision=revision,
+        ids=batch.ids if rows is None else [batch.ids[at] for at in rows],
+        keys=keys if rows is None else [keys[at] for at in rows],
+        columns={} if part.role == "shadow" else {name: _as_used(scored.columns[name]) for name in part.unit.names},
         scores=scored.scores,
-        latency_us=scored.latency_us,
+        latency_us=int(scored.seconds * 1e6),
     )
 
 
 def _as_used(values: np.ndarray[Any, Any]) -> list[Any]:
     """Features as the model saw them (float32), a missing number as None: stored numbers are finite."""
     listed: list[Any] = values[:, 0].tolist()
-    if values.dtype == object:
+    if values.dtype == object or not np.isnan(values).any():
         return listed
     return [None if value != value else value for value in listed]  # noqa: PLR0124 - only NaN differs from itself

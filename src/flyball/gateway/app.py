@@ -6,10 +6,11 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from time import perf_counter
 from typing import Any
 
-from flyball.errors import FlyballError, HttpRefused
+from flyball.errors import FlyballError, HttpRefused, Overloaded
 from flyball.gateway import routes, tracing
 from flyball.gateway.access import Neighbours, Tokens
 from flyball.gateway.handlers import Request
+from flyball.gateway.inference import Caller, CallerGone
 from flyball.gateway.metrics import Metrics
 from flyball.gateway.problems import Response, problem, problem_of
 
@@ -25,11 +26,10 @@ MAX_IN_FLIGHT = 512
 """Requests being answered at once. The event loop answers hundreds in a millisecond or two: beyond this they wait for a slow model, and one
 that is refused now costs less than one that is answered after its caller has gone."""
 
+TIMEOUT_HEADERS = frozenset({b"x-flyball-timeout-ms", b"x-envoy-expected-rq-timeout-ms"})
+"""How long the caller waits: ours, and what Envoy and the meshes on it set. (There is no standard header.)"""
+
 log = logging.getLogger("flyball.gateway")
-
-
-class ClientGone(ConnectionError):
-    """Nobody is left to answer."""
 
 
 class Gateway:
@@ -66,13 +66,15 @@ class Gateway:
             door_name = door.name
             self._tokens.permit(door, authorization)
             if scope["method"] == "POST" and self._in_flight > MAX_IN_FLIGHT and not door.admin:
-                raise HttpRefused(503, f"{self._in_flight} requests are being answered already", headers=[("retry-after", "1")])
-            body = b"" if scope["method"] == "GET" else await self._read(scope["headers"], receive)
-            response = await self._handlers[door_name](Request(model, body, scope["headers"]))
+                self._metrics.shed("", "in_flight")
+                raise Overloaded(503, f"{self._in_flight} requests are being answered already")
+            headers = scope["headers"]
+            body = b"" if scope["method"] == "GET" else await self._read(headers, receive)
+            response = await self._handlers[door_name](Request(model, body, headers, _caller(headers, receive)))
         except FlyballError as refused:
             response = problem_of(refused)
             self._failed(door_name, type(refused).__name__)
-        except ClientGone:
+        except CallerGone:
             return
         except Exception:
             self._incidents += 1
@@ -114,7 +116,7 @@ class Gateway:
                 self._too_large(int(value))
         message = await receive()
         if message["type"] != "http.request":
-            raise ClientGone
+            raise CallerGone
         body: bytes = message["body"]
         if message.get("more_body"):
             body = await self._read_on(bytearray(body), receive)
@@ -128,7 +130,7 @@ class Gateway:
                 while True:
                     message = await receive()
                     if message["type"] != "http.request":
-                        raise ClientGone
+                        raise CallerGone
                     body += message["body"]
                     if len(body) > self._max_body_bytes:
                         self._too_large(len(body))
@@ -147,6 +149,18 @@ class Gateway:
             next_step="Send fewer rows in a request",
             headers=[("connection", "close")],  # the rest of the body is not read, so the connection cannot be used again
         )
+
+
+def _caller(headers: Sequence[tuple[bytes, bytes]], receive: Receive) -> Caller:
+    """What the request says of its deadline; raises HttpRefused for one that cannot be read."""
+    until = None
+    for name, value in headers:
+        if name in TIMEOUT_HEADERS:
+            if not value.isdigit() or len(value) > 9:
+                raise HttpRefused(400, f"{name.decode()}: {value[:40].decode('latin-1')!r}", expected="whole milliseconds")
+            until = asyncio.get_running_loop().time() + int(value) / 1000
+            break
+    return Caller(until, receive)
 
 
 _CURL = "curl: -H 'content-type: application/json', or --json"

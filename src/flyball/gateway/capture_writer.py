@@ -9,6 +9,7 @@ import functools
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 
@@ -20,6 +21,39 @@ SEGMENT_BYTES = 64 * 1024 * 1024
 
 PAUSE_US = 250_000
 """After a failure the next segment is tried this much later: a full disk must not be asked at every request."""
+
+
+class Sink(Protocol):
+    """Where records go. Used from the event loop only."""
+
+    lost_records: int
+    lost_rows: int
+    records: int
+    bytes: int
+
+    def hand_over(self, records: Sequence[Captured]) -> bool:
+        """True: all of them are kept. False: those that are not were counted as lost."""
+        ...
+
+    def pending_sync(self) -> Callable[[], None] | None:
+        """What brings all that was handed over so far to the disk (slow: run it in a thread); None: nothing is pending."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class NoCapture:
+    """Keeps nothing and loses nothing: somebody chose that (`--no-capture`)."""
+
+    lost_records = lost_rows = records = bytes = 0
+
+    def hand_over(self, records: Sequence[Captured]) -> bool:  # noqa: ARG002
+        return True
+
+    def pending_sync(self) -> None:
+        return None
+
+    def close(self) -> None: ...
 
 
 class CaptureWriter:
@@ -46,7 +80,7 @@ class CaptureWriter:
         self.last_error = ""
 
     def hand_over(self, records: Sequence[Captured]) -> bool:
-        """True: the kernel has all of them. False: those that it has not are counted as lost."""
+        """One write for all of them: the kernel has them, or they are counted as lost."""
         frames = [frame(self._encode(record)) for record in records]
         if not self._ready():
             self._lose(records, self.last_error)
@@ -65,7 +99,6 @@ class CaptureWriter:
         return False
 
     def pending_sync(self) -> Callable[[], None] | None:
-        """What brings all that was handed over so far to the disk (slow: run it in a thread); None: nothing is pending."""
         full, self._full = self._full, []
         if self._dirty and self._descriptor is not None:
             full.append(os.dup(self._descriptor))  # a duplicate: this segment may be ended meanwhile

@@ -8,9 +8,9 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from flyball.errors import Fault, FlyballError, RequestError
 from flyball.gateway import openinference, plain
-from flyball.gateway.answering import Answer
-from flyball.gateway.capture_writer import CaptureWriter
-from flyball.gateway.inference import Inference
+from flyball.gateway.batches import Answer
+from flyball.gateway.capture_writer import Sink
+from flyball.gateway.inference import NOBODY, Caller, Inference
 from flyball.gateway.lease import Lease
 from flyball.gateway.metrics import Metrics
 from flyball.gateway.problems import JSON, Response, json_response, problem
@@ -27,6 +27,7 @@ class Request(NamedTuple):
     body: bytes
     headers: Sequence[tuple[bytes, bytes]]
     """Names in lower case."""
+    caller: Caller = NOBODY
 
     def header(self, name: bytes) -> bytes | None:
         """The first one of that name."""
@@ -45,7 +46,7 @@ class Parts(NamedTuple):
 
     tables: Tables
     inference: Inference
-    capture: CaptureWriter
+    capture: Sink
     lease: Lease
     metrics: Metrics
 
@@ -98,19 +99,19 @@ class Handlers:
         table, live = self._inference.route(request.model)
         at_us = self._at_us(request)
         rows = live.reader.read(request.body)
-        answer = await self._inference.answer(table, live, rows, at_us, simulated=self._settings.request_clock)
+        answer = await self._inference.answer(table, live, rows, at_us, request.caller)
         return json_response(plain.predictions(live, answer), headers=_headers(answer))
 
     async def _infer(self, request: Request) -> Response:
         table, live = self._inference.route(request.model)
         at_us = self._at_us(request)
         asked = openinference.read_infer(live, request.body, MAX_ROWS)
-        answer = await self._inference.answer(table, live, asked.rows, at_us, simulated=self._settings.request_clock)
+        answer = await self._inference.answer(table, live, asked.rows, at_us, request.caller)
         return json_response(openinference.infer_response(live, asked, answer), headers=_headers(answer))
 
     async def _labels(self, request: Request) -> Response:
         _, live = self._inference.route(request.model)
-        batch = plain.read_labels(live, request.body, self._at_us(request), MAX_ROWS)
+        batch = plain.read_labels(live, request.body, self._at_us(request) or self._now_us(), MAX_ROWS)
         if not self._capture.hand_over([batch]):
             return problem(503, "The labels could not be stored now; send them again.", headers=[(b"retry-after", b"1")])
         self._metrics.labels.labels(live.model).inc(len(batch.ids))
@@ -149,9 +150,10 @@ class Handlers:
         live = self._tables.live
         return live is not None and any(route.canary for route in live.routes.values()) and not self._lease.held
 
-    def _at_us(self, request: Request) -> int:
+    def _at_us(self, request: Request) -> int | None:
+        """The event time that a simulated clock needs; None: the time when it is answered."""
         if not self._settings.request_clock:
-            return self._now_us()
+            return None
         given = (request.header(b"x-flyball-event-time") or b"").decode("latin-1")
         at_us = plain.moment_us(given)
         if at_us is None:

@@ -1,22 +1,68 @@
-"""One request's way through the gateway, whatever door it came in by: find the route, answer, hand over, let shadows follow."""
+"""One request's way through the gateway, whatever door it came in by: queued with others, answered, handed over, shadows behind it.
 
-from flyball.errors import HttpRefused, NotFound
-from flyball.gateway import tracing
-from flyball.gateway.answering import Answer, Answering
-from flyball.gateway.capture_writer import CaptureWriter
-from flyball.gateway.shadows import Job, Shadows
+Batches adapt by themselves. On the event loop a batch is what arrived in one of its turns: alone when idle, many when busy, and nobody waits for
+company. Beside the loop it is what came while the call before was running.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import NamedTuple
+
+from flyball.errors import DeadlinePassed, FlyballError, HttpRefused, NotFound
+from flyball.gateway.answering import Answered, Answering
+from flyball.gateway.batches import Answer, Batch, Job
+from flyball.gateway.capture_writer import Sink
+from flyball.gateway.ids import FreshIds
+from flyball.gateway.metrics import Metrics
+from flyball.gateway.queueing import MAX_BATCH_ROWS
+from flyball.gateway.shadows import ShadowJob, Shadows
 from flyball.gateway.tables import LiveRoute, LiveTable, Tables
 from flyball.gateway.validation import Rows
+
+
+class Caller(NamedTuple):
+    """What is known of who asks."""
+
+    until: float | None = None
+    """When it gives up, on the loop's clock; None: it did not say."""
+    gone: Callable[[], Awaitable[object]] | None = None
+    """Ends when it has gone; None: cannot be told."""
+
+
+class Clocks(NamedTuple):
+    now_us: Callable[[], int]
+    """UTC."""
+    loop: Callable[[], float]
+    """Seconds of the event loop's clock."""
+
+
+class Parts(NamedTuple):
+    """What an answer is made with."""
+
+    tables: Tables
+    answering: Answering
+    shadows: Shadows
+    capture: Sink
+    ids: FreshIds
+    metrics: Metrics
+
+
+NOBODY = Caller()
+
+
+class CallerGone(ConnectionError):
+    """Nobody is left to answer."""
 
 
 class Inference:
     """What the doors of REST and gRPC share."""
 
-    def __init__(self, tables: Tables, answering: Answering, shadows: Shadows, capture: CaptureWriter) -> None:
-        self._tables = tables
-        self._answering = answering
-        self._shadows = shadows
-        self._capture = capture
+    def __init__(self, parts: Parts, clocks: Clocks, *, simulated: bool) -> None:
+        """`simulated`: event times come with the requests, and shadows are scored before an answer leaves."""
+        self._tables, self._answering, self._shadows, self._capture, self._ids, self._metrics = parts
+        self._clocks = clocks
+        self._simulated = simulated
+        self._running: set[asyncio.Task[None]] = set()
 
     def route(self, model: str) -> tuple[LiveTable, LiveRoute]:
         """Raises NotFound; HttpRefused 503 while there is no table."""
@@ -30,17 +76,142 @@ class Inference:
             )
         return table, live
 
-    async def answer(self, table: LiveTable, live: LiveRoute, rows: Rows, at_us: int, *, simulated: bool = False) -> Answer:
-        """The answer, its records handed over. Shadows follow: at once after it, or before it on a simulated clock. Raises ModelFailed."""
+    async def answer(
+        self, table: LiveTable, live: LiveRoute, rows: Rows, at_us: int | None = None, caller: Caller = NOBODY
+    ) -> Answer:
+        """The answer, its records handed over. `at_us`: the event time of a simulated clock. Raises ModelFailed, Overloaded, DeadlinePassed,
+        CallerGone."""
+        loop = asyncio.get_running_loop()
+        job = Job(rows, at_us, caller.until, loop.create_future())
+        if caller.until is not None and caller.until <= loop.time():
+            raise DeadlinePassed("The request's deadline had passed when it arrived")
+        try:
+            live.queue.admit(job, loop.time())
+        except FlyballError:
+            self._metrics.shed(live.model, "queue")
+            raise
         self._tables.hold(table)
         try:
-            answer, records = await self._answering.answer(live, rows, at_us, table.revision)
-            if live.shadows and simulated:
-                records += await self._answering.shadow(live, rows, answer)
-            self._capture.hand_over(records)
-            tracing.scored(records)
-            if live.shadows and not simulated:
-                self._shadows.offer(Job(table, live, rows, answer))
+            if not live.queue.due and not live.queue.busy_rows:
+                live.queue.due = True
+                loop.call_soon(self._flush, table, live)
+            if caller is NOBODY or live.inline_rows >= rows.n:
+                return await job.answer
+            return await _patiently(job, caller)
         finally:
             self._tables.release(table)
-        return answer
+
+    async def drain(self) -> None:
+        """Until every batch beside the loop is answered."""
+        while self._running:
+            await asyncio.wait(self._running)
+
+    def _flush(self, table: LiveTable, live: LiveRoute) -> None:
+        """Answer what has come, or have it answered."""
+        queue = live.queue
+        queue.due = False
+        # On a simulated clock every request has a time of its own, so none shares a batch.
+        jobs = self._living(queue.take(1 if self._simulated else live.inline_rows or MAX_BATCH_ROWS))
+        if not jobs:
+            self._go_on(table, live)
+            return
+        batch = self._batch(live, jobs)
+        if batch.n <= live.inline_rows and not (self._simulated and live.shadows):
+            began = self._clocks.loop()
+            try:
+                answered = self._answering.at_once(live, batch, table.revision)
+                queue.learn(batch.n, self._clocks.loop() - began)
+                self._finish(table, live, batch, answered)
+            except Exception as broken:  # noqa: BLE001 - ours to mend: whoever waits must be told, the door logs it
+                _tell(jobs, broken)
+            self._go_on(table, live)
+            return
+        queue.busy_rows = batch.n
+        task = asyncio.get_running_loop().create_task(self._answer_beside(table, live, batch))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    async def _answer_beside(self, table: LiveTable, live: LiveRoute, batch: Batch) -> None:
+        began = self._clocks.loop()
+        until = min((job.until for job in batch.jobs if job.until is not None), default=None)
+        try:
+            answered = await self._answering.beside(live, batch, table.revision, until)
+            if self._simulated and live.shadows:
+                answered.records.extend(await self._answering.shadow(live, batch, answered, table.revision))
+            live.queue.learn(batch.n, self._clocks.loop() - began)
+            self._finish(table, live, batch, answered)
+        except Exception as broken:  # noqa: BLE001 - ours to mend: whoever waits must be told, the door logs it
+            _tell(batch.jobs, broken)
+        finally:
+            live.queue.busy_rows = 0
+            self._go_on(table, live)
+
+    def _finish(self, table: LiveTable, live: LiveRoute, batch: Batch, answered: Answered) -> None:
+        """Hand over, then tell: an answer that leaves is captured."""
+        self._metrics.batch(live.model, batch.n)
+        self._capture.hand_over(answered.records)
+        if live.shadows and not self._simulated:
+            self._shadows.offer(ShadowJob(table, live, batch, answered))
+        for number, job in enumerate(batch.jobs):
+            if job.trace is not None:
+                span = batch.span(number)
+                job.trace.scored(
+                    answered.records,
+                    frozenset(batch.ids[span]),
+                    frozenset(unit for unit, at in answered.tried if span.start <= at < span.stop),
+                )
+            if not job.answer.done():
+                outcome = answered.of(batch, number)
+                if isinstance(outcome, FlyballError):
+                    job.answer.set_exception(outcome)
+                else:
+                    job.answer.set_result(outcome)
+
+    def _go_on(self, table: LiveTable, live: LiveRoute) -> None:
+        if live.queue.rows and not live.queue.due:
+            live.queue.due = True
+            asyncio.get_running_loop().call_soon(self._flush, table, live)
+
+    def _living(self, jobs: list[Job]) -> list[Job]:
+        """Those whose callers still wait: no work begins for the others."""
+        if all(job.until is None and not job.answer.done() for job in jobs):
+            return jobs
+        now = self._clocks.loop()
+        for job in jobs:
+            if job.until is not None and job.until <= now and not job.answer.done():
+                job.answer.set_exception(DeadlinePassed("The request's deadline passed while it waited"))
+        return [job for job in jobs if not job.answer.done()]
+
+    def _batch(self, live: LiveRoute, jobs: list[Job]) -> Batch:
+        ids: list[str] = []
+        for job in jobs:
+            ids += job.rows.ids if job.rows.ids is not None else self._ids.take(job.rows.n)
+        at_us = jobs[0].at_us
+        return Batch(jobs, self._clocks.now_us() if at_us is None else at_us, ids, live.builder)
+
+
+async def _patiently(job: Job, caller: Caller) -> Answer:
+    """Wait no longer than the caller does."""
+    loop = asyncio.get_running_loop()
+    gone = asyncio.ensure_future(caller.gone()) if caller.gone is not None else None
+    seconds = None if caller.until is None else max(caller.until - loop.time(), 0.0)
+    try:
+        await asyncio.wait(
+            [each for each in (job.answer, gone) if each is not None], timeout=seconds, return_when=asyncio.FIRST_COMPLETED
+        )
+    finally:
+        if gone is not None:
+            gone.cancel()
+        if not job.answer.done():
+            job.answer.cancel()
+    if not job.answer.cancelled():
+        return job.answer.result()
+    if gone is not None and gone.done() and not gone.cancelled():
+        raise CallerGone
+    raise DeadlinePassed("The request's deadline passed before the model answered")
+
+
+def _tell(jobs: Sequence[Job], broken: Exception) -> None:
+    for job in jobs:
+        if not job.answer.done():
+            job.answer.set_exception(broken)

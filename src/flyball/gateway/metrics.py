@@ -5,16 +5,17 @@ from collections.abc import Callable, Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from flyball.gateway.capture_writer import CaptureWriter
+from flyball.gateway.capture_writer import Sink
 
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 1024, 10_000, 100_000)
 _MODEL_SECONDS = (0.00002, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1.0, 5.0)
 
 
 class Metrics:
     """One worker's counters, in a registry of its own."""
 
-    def __init__(self, worker: str, capture: CaptureWriter) -> None:
+    def __init__(self, worker: str, capture: Sink) -> None:
         self.registry = CollectorRegistry(auto_describe=True)
         own = self.registry
         self._requests = Counter("flyball_requests", "Requests answered", ["door", "status"], registry=own)
@@ -32,6 +33,12 @@ class Metrics:
         self.shadow_dropped = Counter(
             "flyball_shadow_dropped_rows", "Rows that no shadow scored: the queue was full", registry=own
         )
+        self._batch_rows = Histogram(
+            "flyball_batch_rows", "Rows that shared one answer of a route", ["model"], buckets=_ROWS, registry=own
+        )
+        self._shed = Counter(
+            "flyball_shed_requests", "Requests refused because too much is asked", ["model", "reason"], registry=own
+        )
         self.labels = Counter("flyball_labels", "Labels accepted", ["model"], registry=own)
         self.table_refused = Counter("flyball_tables_refused", "Routing tables that did not load", registry=own)
         self.revision = Gauge("flyball_routing_revision", "Revision of the routing table that is served", registry=own)
@@ -43,6 +50,7 @@ class Metrics:
         )
         _read("flyball_capture_lost_rows", "Rows and labels in the lost records", lambda: capture.lost_rows, self.registry)
         Gauge("flyball_worker", "Which worker this is", ["worker"], registry=own).labels(worker).set(1)
+        self._batches: dict[str, Histogram] = {}
         self._answered: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
         self._scored: dict[tuple[str, str, str], tuple[Counter, Histogram]] = {}
         self._seen: set[tuple[str, str, str]] = set()
@@ -67,6 +75,16 @@ class Metrics:
             children = self._scored[key] = self._rows.labels(*key), self._model_seconds.labels(model, unit)
         children[0].inc(n)
         children[1].observe(seconds)
+
+    def batch(self, model: str, n: int) -> None:
+        batches = self._batches.get(model)
+        if batches is None:
+            batches = self._batches[model] = self._batch_rows.labels(model)
+        batches.observe(n)
+
+    def shed(self, model: str, reason: str) -> None:
+        """`model`: "" for the gateway as a whole; `reason`: one of a few words of ours."""
+        self._shed.labels(model, reason).inc()
 
     def failed(self, model: str, unit: str, role: str, n: int) -> None:
         self._seen.add((model, unit, role))

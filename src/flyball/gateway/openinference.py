@@ -6,7 +6,8 @@ import msgspec
 
 from flyball import __version__
 from flyball.errors import Fault, RequestError
-from flyball.gateway.answering import Answer, label_of
+from flyball.gateway.answering import label_of
+from flyball.gateway.batches import Answer
 from flyball.gateway.fields import ValueCheck, shown
 from flyball.gateway.tables import LiveRoute
 from flyball.gateway.validation import MAX_FAULTS, Rows, as_array, checked_ids, counted, parsed_json

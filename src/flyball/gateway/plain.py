@@ -6,7 +6,8 @@ from typing import Any
 import msgspec
 
 from flyball.errors import Fault, RequestError
-from flyball.gateway.answering import Answer, label_of
+from flyball.gateway.answering import label_of
+from flyball.gateway.batches import Answer
 from flyball.gateway.fields import MAX_FLOAT32, shown
 from flyball.gateway.tables import LiveRoute
 from flyball.gateway.validation import MAX_FAULTS, MAX_ID_CHARACTERS, counted, parsed_json

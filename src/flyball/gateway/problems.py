@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from flyball.errors import Fault, FlyballError, HttpRefused, ModelFailed, RequestError
+from flyball.errors import Fault, FlyballError, HttpRefused, ModelFailed, Overloaded, RequestError
 
 Headers = Sequence[tuple[bytes, bytes]]
 
@@ -49,7 +49,7 @@ def problem_of(error: FlyballError) -> Response:
             else "Refused."
         )
         return problem(error.http_status, detail, faults=[_fault(fault) for fault in error.faults])
-    if isinstance(error, ModelFailed):
+    if isinstance(error, ModelFailed | Overloaded):
         headers.append((b"retry-after", str(error.retry_after).encode()))
     if isinstance(error, HttpRefused):
         headers += [(name.encode(), value.encode()) for name, value in error.headers]

@@ -1,5 +1,6 @@
 """Every door of the gateway and the permission it asks for. What is not listed does not exist."""
 
+from functools import lru_cache
 from typing import NamedTuple
 
 from flyball.errors import HttpRefused
@@ -33,6 +34,7 @@ DOORS: dict[tuple[str, tuple[str, ...]], Door] = {
 }
 
 
+@lru_cache(maxsize=1024)
 def find(method: str, path: str, *, admin: bool) -> tuple[Door, str]:
     """The door and the model's name ('' where there is none). Raises HttpRefused: 404, or 405 with what is allowed."""
     segments = path.split("/")[1:]

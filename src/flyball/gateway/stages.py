@@ -1,5 +1,6 @@
 """Where a request's time goes: the very functions that answer it, timed one by one on the same bodies, without a server around them."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from statistics import median
@@ -7,13 +8,13 @@ from time import perf_counter
 
 import msgspec
 
-from flyball.errors import NotFound
+from flyball.errors import FlyballError, NotFound
 from flyball.gateway import plain
 from flyball.gateway.answering import Answering
+from flyball.gateway.batches import Answer, Batch, Job
 from flyball.gateway.capture_writer import CaptureWriter
 from flyball.gateway.handlers import MAX_ROWS
 from flyball.gateway.ids import FreshIds
-from flyball.gateway.lease import Lease
 from flyball.gateway.metrics import Metrics
 from flyball.gateway.problems import json_response
 from flyball.gateway.tables import LiveRoute, Tables
@@ -32,7 +33,7 @@ class Stages(msgspec.Struct, frozen=True, kw_only=True):
     """JSON → columns, held against the signature."""
     model_us: float
     route_us: float
-    """Ids, who answers, metrics, the record made: all that answers but the model."""
+    """Who answers, metrics, the record made: all that answers but the model."""
     capture_us: float
     encode_us: float
 
@@ -40,49 +41,54 @@ class Stages(msgspec.Struct, frozen=True, kw_only=True):
 async def time_stages(options: Options, world: World, model: str, bodies: Sequence[bytes]) -> Stages:
     """Raises NotFound when the table has no such model, ArtifactDamaged, RequestError."""
     capture = CaptureWriter(options.state_dir / "capture", options.worker, world.now_us)
-    metrics = Metrics(options.worker, capture)
-    lease = Lease(options.state_dir / "lease", options.lease_seconds, world.now_us)
-    answering = Answering(capture, lease, FreshIds(world.random_bytes), metrics)
+    answering = Answering(Metrics(options.worker, capture), lambda: False, asyncio.get_running_loop().time)
+    ids = FreshIds(world.random_bytes)
     tables = Tables(options.state_dir / "routing.json", Shelf(options.limits), MAX_ROWS, lambda _: None)
     try:
         await tables.reload()
         live = tables.live.routes.get(model) if tables.live else None
         if live is None:
             raise NotFound(f"there is no model {model!r} in the routing table")
-        return await _timed(_Bench(live, answering, capture), bodies, world.now_us)
+        return _timed(_Bench(live, answering, capture, ids), bodies, world.now_us)
     finally:
-        answering.close()
         capture.close()
         tables.close()
 
 
 class _Bench:
-    def __init__(self, live: LiveRoute, answering: Answering, capture: CaptureWriter) -> None:
+    def __init__(self, live: LiveRoute, answering: Answering, capture: CaptureWriter, ids: FreshIds) -> None:
         self._live = live
         self._answering = answering
         self._capture = capture
+        self._ids = ids
+        self._nobody: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
 
-    async def once(self, body: bytes, at_us: int) -> tuple[int, tuple[float, ...]]:
+    def once(self, body: bytes, at_us: int) -> tuple[int, tuple[float, ...]]:
         """(rows, seconds of each stage)"""
-        champion, moments = self._live.champion, [perf_counter()]
-        rows = self._live.reader.read(body)
+        live, moments = self._live, [perf_counter()]
+        rows = live.reader.read(body)
+        batch = Batch([Job(rows, at_us, None, self._nobody)], at_us, self._ids.take(rows.n), live.builder)
+        columns = {name: batch.columns[name] for name in live.champion.names}
         moments.append(perf_counter())
-        champion.model.score({name: rows.columns[name] for name in champion.names}, rows.n)
+        live.champion.model.score(columns, rows.n)
         moments.append(perf_counter())
-        answer, records = await self._answering.answer(self._live, rows, at_us, 1)
+        answered = self._answering.at_once(live, batch, 1)
         moments.append(perf_counter())
-        self._capture.hand_over(records)
+        self._capture.hand_over(answered.records)
         moments.append(perf_counter())
-        json_response(plain.predictions(self._live, answer))
+        answer = answered.of(batch, 0)
+        if isinstance(answer, FlyballError):
+            raise answer
+        json_response(plain.predictions(live, answer))
         moments.append(perf_counter())
         return rows.n, tuple(after - before for before, after in pairwise(moments))
 
 
-async def _timed(bench: _Bench, bodies: Sequence[bytes], now_us: Callable[[], int]) -> Stages:
+def _timed(bench: _Bench, bodies: Sequence[bytes], now_us: Callable[[], int]) -> Stages:
     taken = []
     rows = 0
     for at in range(WARM_UP + CALLS):
-        rows, seconds = await bench.once(bodies[at % len(bodies)], now_us())
+        rows, seconds = bench.once(bodies[at % len(bodies)], now_us())
         taken.append(seconds)
     parse, model, answered, capture, encode = (median(each) * 1e6 for each in zip(*taken[WARM_UP:], strict=True))
     return Stages(

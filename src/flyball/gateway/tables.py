@@ -9,10 +9,13 @@ from pathlib import Path
 import msgspec
 
 from flyball.errors import ArtifactDamaged, Conflict, FlyballError, StoreUnavailable
+from flyball.gateway.breaker import Breaker
+from flyball.gateway.columns import ColumnBuilder
+from flyball.gateway.queueing import Queue
 from flyball.gateway.units import LoadedModel, Shelf
 from flyball.gateway.validation import RowReader
 from flyball.records import codec
-from flyball.records.routing import Route, RoutingTable, ServedUnit
+from flyball.records.routing import Route, RoutingTable, ServedUnit, canary_answers, place
 from flyball.records.signature import Signature
 
 log = logging.getLogger("flyball.gateway")
@@ -32,6 +35,7 @@ class LiveUnit:
         )
         self.needs = tuple(column.name for column in served.signature.columns if not column.missing and column.name in optional)
         """Columns that a request need not bring but this unit cannot do without (its signature is stricter than the champion's)."""
+        self.breaker = Breaker()
 
 
 class LiveRoute:
@@ -42,9 +46,30 @@ class LiveRoute:
         self.model = route.model
         self.champion = units[route.champion.unit.id]
         self.canary = units[route.canary.unit.id] if route.canary and route.canary_weight > 0 else None
+        self.arms = [(arm.weight, units[arm.unit.unit.id]) for arm in route.arms if arm.weight > 0]
+        self.fallback = units[route.fallback.unit.id] if route.fallback else None
         self.shadows = tuple(units[each.unit.id] for each in route.shadows)
+        self.last = self.fallback or self.champion
+        """Nobody stands in for it."""
+        answering = (self.champion, self.canary, self.fallback, *(unit for _, unit in self.arms))
+        self.inline_rows = min(unit.model.inline_rows for unit in answering if unit is not None)
+        """Up to this many rows every unit of the route is fast enough for the event loop; 0: never."""
+        self.queue = Queue(route.model)
         self.signature = accepted(route)
         self.reader = RowReader(self.signature, max_rows)
+        self.builder = ColumnBuilder(self.signature)
+
+    def chosen(self, key: str, *, canaries: bool) -> tuple[LiveUnit, str]:
+        """Who answers this key, and in which role; `canaries`: whether they may."""
+        if canaries and self.canary is not None and canary_answers(key, self.route.salt, self.route.canary_weight):
+            return self.canary, "canary"
+        if self.arms:
+            at = place(key, self.route.arms_salt) / 2.0**64
+            for weight, unit in self.arms:
+                if at < weight:
+                    return unit, "arm"
+                at -= weight
+        return self.champion, "champion"
 
 
 class LiveTable:
@@ -148,9 +173,7 @@ class Tables:
                 if self._models and route.model not in self._models:
                     continue
                 units: dict[str, LiveUnit] = {}
-                for served in (route.champion, *([route.canary] if route.canary else []), *route.shadows):
-                    if served.unit.id in units:
-                        continue
+                for served in route.units:
                     model = self._shelf.take(served)
                     taken.append(served)
                     fingerprints[served.unit.id] = model.fingerprint
@@ -186,7 +209,7 @@ def accepted(route: Route) -> Signature:
     Raises ArtifactDamaged when the units of one route cannot understand the same request."""
     champion = route.champion.signature
     columns = {column.name: column for column in champion.columns}
-    for served in (*([route.canary] if route.canary else []), *route.shadows):
+    for served in route.units[1:]:
         if served.signature.task != champion.task or served.signature.classes != champion.classes:
             raise ArtifactDamaged(
                 f"{served.unit.id} answers another question than its champion", expected="the same task and classes"

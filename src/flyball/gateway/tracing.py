@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextvars import ContextVar
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -30,23 +30,35 @@ log = logging.getLogger("flyball.gateway")
 class Call:
     """A request that is being traced."""
 
-    __slots__ = ("kind", "records", "span")
+    __slots__ = ("_now_us", "calls", "kind", "span")
 
-    def __init__(self, span: "Span") -> None:
+    def __init__(self, span: "Span", now_us: Callable[[], int]) -> None:
+        self._now_us = now_us
         self.span = span
         self.kind = ""
         """Class of the error that it ended in."""
-        self.records: Sequence[Captured] = ()
+        self.calls: list[tuple[int, PredictionBatch | FailureBatch]] = []
+        """(when it ended, what it made); several requests may share a call."""
+
+    def scored(self, records: Sequence[Captured], ids: frozenset[str], failed: frozenset[str]) -> None:
+        """Of a batch's records keep those of this request: `ids` are its rows, `failed` the units that could not answer one of them."""
+        end = self._now_us()
+        # Backwards from now: a batch's calls were made one after the other, the last one a moment ago.
+        for record in reversed(records):
+            if isinstance(record, PredictionBatch):
+                if not ids.isdisjoint(record.ids):
+                    self.calls.append((end, record))
+                end -= record.latency_us
+            elif isinstance(record, FailureBatch) and record.unit in failed:
+                self.calls.append((end, record))
 
 
 _present: ContextVar[Call | None] = ContextVar("call", default=None)
 
 
-def scored(records: Sequence[Captured]) -> None:
-    """Tell the present request's span which units were called for it."""
-    call = _present.get()
-    if call is not None:
-        call.records = records
+def present() -> Call | None:
+    """The request that is being answered here; None: it is not traced."""
+    return _present.get()
 
 
 def failed(kind: str) -> None:
@@ -97,7 +109,7 @@ class Tracer:
             if route is None:
                 await application(scope, receive, send)
                 return
-            call = Call(self._begin(scope, route))
+            call = Call(self._begin(scope, route), self._now_us)
             token = _present.set(call)
 
             async def told(message: Mapping[str, Any]) -> None:
@@ -146,31 +158,28 @@ class Tracer:
                 span.set_attribute("flyball.unit", value.decode())
             elif name == b"x-flyball-prediction-id":
                 span.set_attribute("flyball.prediction_id", value.decode("latin-1"))
-        self._model_calls(span, call.records)
+        for end, record in call.calls:
+            self._model_call(span, end, record)
 
-    def _model_calls(self, span: "Span", records: Iterable[Captured]) -> None:
-        """Backwards from now: a request's calls were made one after the other, the last one a moment ago."""
-        end = self._now_us()
-        for record in reversed([each for each in records if isinstance(each, PredictionBatch | FailureBatch)]):
-            latency_us = record.latency_us if isinstance(record, PredictionBatch) else 0
-            rows = len(record.ids) if isinstance(record, PredictionBatch) else record.n
-            child = self._tracer.start_span(
-                f"model {record.role}",
-                context=self._below(span),
-                kind=self._internal,
-                start_time=(end - latency_us) * 1000,
-                attributes={
-                    "flyball.model": record.model,
-                    "flyball.unit": record.unit,
-                    "flyball.role": record.role,
-                    "flyball.rows": rows,
-                },
-            )
-            if isinstance(record, FailureBatch):
-                child.set_attribute("error.type", "ModelFailed")
-                child.set_status(self._error("ModelFailed"))
-            child.end(end_time=end * 1000)
-            end -= latency_us
+    def _model_call(self, span: "Span", end_us: int, record: PredictionBatch | FailureBatch) -> None:
+        answered = isinstance(record, PredictionBatch)
+        latency_us = record.latency_us if isinstance(record, PredictionBatch) else 0
+        child = self._tracer.start_span(
+            f"model {record.role}",
+            context=self._below(span),
+            kind=self._internal,
+            start_time=(end_us - latency_us) * 1000,
+            attributes={
+                "flyball.model": record.model,
+                "flyball.unit": record.unit,
+                "flyball.role": record.role,
+                "flyball.rows": len(record.ids) if isinstance(record, PredictionBatch) else record.n,
+            },
+        )
+        if not answered:
+            child.set_attribute("error.type", "ModelFailed")
+            child.set_status(self._error("ModelFailed"))
+        child.end(end_time=end_us * 1000)
 
 
 def open_tracer(service: str | None, worker: str, now_us: Callable[[], int]) -> Tracer | None:

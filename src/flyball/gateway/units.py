@@ -39,15 +39,12 @@ class LoadedModel:
         self.inline_rows = inline_rows
         """Up to this many rows the call is fast enough for the event loop; 0: never."""
         self.users = 0
-        self.waiting = 0
-        """Calls that wait for it beside the event loop."""
-        # A worker process takes one call at a time: its calls queue in a thread of their own and hold nobody else up.
-        self.pool = ThreadPoolExecutor(1, thread_name_prefix="code-model") if isinstance(runtime, CodeRuntime) else None
+        # A thread of its own (started with the first call that needs it): a slow model holds no other one up.
+        self.pool = ThreadPoolExecutor(1, thread_name_prefix="model")
 
     def close(self) -> None:
         """May wait for a worker's last call: run it in a thread."""
-        if self.pool is not None:
-            self.pool.shutdown(wait=True, cancel_futures=True)
+        self.pool.shutdown(wait=True, cancel_futures=True)
         self.runtime.close()
 
     def score(self, columns: Columns, n: int) -> Scores:

@@ -6,7 +6,7 @@ careful way, which looks at each value and names row, field, found and expected.
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
@@ -27,10 +27,12 @@ class Rows(NamedTuple):
     """A request's rows, valid."""
 
     n: int
-    columns: dict[str, np.ndarray[Any, Any]]
-    """Name → (n, 1), float32 with NaN or object of str with ''."""
+    columns: Mapping[str, np.ndarray[Any, Any]]
+    """Name → (n, 1), float32 with NaN or object of str with ''; empty where `tuples` holds the values."""
     ids: list[str] | None
     keys: list[str] | None
+    tuples: Sequence[tuple[Any, ...]] | None = None
+    """Each row's values in the signature's order: arrays are made once for all requests that share a call of the model."""
 
 
 class RowReader:
@@ -60,9 +62,9 @@ class RowReader:
             form = None
         if form is not None:
             n = self._counted(form.rows)
-            values = zip(*map(msgspec.structs.astuple, form.rows), strict=True)
-            columns = {column.name: as_array(column, taken, n) for column, taken in zip(self._columns, values, strict=True)}
-            return Rows(n, columns, checked_ids(form.ids, "ids", n, unique=True), checked_ids(form.keys, "keys", n, unique=False))
+            tuples = [*map(msgspec.structs.astuple, form.rows)]
+            ids, keys = checked_ids(form.ids, "ids", n, unique=True), checked_ids(form.keys, "keys", n, unique=False)
+            return Rows(n, {}, ids, keys, tuples)
         return self._read_carefully(self._parsed(body))
 
     def _parsed(self, body: bytes) -> Any:
@@ -86,12 +88,12 @@ class RowReader:
                 break
         if faults:
             raise RequestError(faults[:MAX_FAULTS])
-        columns = {column.name: as_array(column, taken, n) for column, taken in zip(self._columns, values, strict=True)}
         return Rows(
             n,
-            columns,
+            {},
             checked_ids(form.get("ids"), "ids", n, unique=True),
             checked_ids(form.get("keys"), "keys", n, unique=False),
+            list(zip(*values, strict=True)),
         )
 
     def _read_row(self, at: int, row: Any, values: list[list[Any]], faults: list[Fault]) -> None:
@@ -138,7 +140,7 @@ def as_array(column: Column, values: Sequence[Any], n: int) -> np.ndarray[Any, A
     """(n, 1) as the model takes it; None is missing."""
     if column.type is ColumnType.CATEGORY:
         array = np.empty(n, dtype=object)
-        array[:] = ["" if value is None else value for value in values] if column.missing else values
+        array[:] = ["" if value is None else value for value in values] if column.missing else list(values)
     else:
         array = np.array(values, dtype=np.float32)
     return array.reshape(n, 1)

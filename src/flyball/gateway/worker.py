@@ -17,10 +17,11 @@ from flyball.errors import FlyballError
 from flyball.gateway.access import Neighbours, Tokens
 from flyball.gateway.answering import Answering
 from flyball.gateway.app import Gateway
-from flyball.gateway.capture_writer import CaptureWriter
+from flyball.gateway.capture_writer import CaptureWriter, NoCapture, Sink
 from flyball.gateway.handlers import MAX_ROWS, Handlers, Parts, Settings
 from flyball.gateway.ids import FreshIds
-from flyball.gateway.inference import Inference
+from flyball.gateway.inference import Clocks, Inference
+from flyball.gateway.inference import Parts as InferenceParts
 from flyball.gateway.lease import Lease
 from flyball.gateway.metrics import Metrics
 from flyball.gateway.runtimes.contract import CodeLimits
@@ -51,6 +52,7 @@ class Options(NamedTuple):
     descriptor: int | None
     """A bound socket from the supervisor: connections wait in it while a killed worker is replaced."""
     request_clock: bool
+    capture: bool
     models: tuple[str, ...]
     lease_seconds: float
     drain_seconds: float
@@ -82,18 +84,24 @@ class Worker:
         directory = options.state_dir
         self._public = _listen(options)
         bound = str(self._public.getsockname()[0])
-        self._capture = CaptureWriter(directory / "capture", options.worker, world.now_us)
+        self._capture: Sink = (
+            CaptureWriter(directory / "capture", options.worker, world.now_us) if options.capture else NoCapture()
+        )
         self._lease = Lease(directory / "lease", options.lease_seconds, world.now_us)
         self._tokens = Tokens(directory, tell_path=bound in ("127.0.0.1", "::1"))
         self._tables = Tables(
             directory / "routing.json", Shelf(options.limits), MAX_ROWS, self._swapped, frozenset(options.models)
         )
         self._metrics = Metrics(options.worker, self._capture)
-        self._answering = Answering(self._capture, self._lease, FreshIds(world.random_bytes), self._metrics)
+        loop_time = asyncio.get_running_loop().time
+        self._answering = Answering(self._metrics, lambda: self._lease.held, loop_time)
         self._shadows = Shadows(self._answering, self._capture, self._tables, self._metrics)
+        inference_parts = InferenceParts(
+            self._tables, self._answering, self._shadows, self._capture, FreshIds(world.random_bytes), self._metrics
+        )
+        self._inference = Inference(inference_parts, Clocks(world.now_us, loop_time), simulated=options.request_clock)
         settings = Settings(options.worker, os.getpid(), options.request_clock)
-        inference = Inference(self._tables, self._answering, self._shadows, self._capture)
-        parts = Parts(self._tables, inference, self._capture, self._lease, self._metrics)
+        parts = Parts(self._tables, self._inference, self._capture, self._lease, self._metrics)
         self._handlers = Handlers(settings, parts, world.now_us)
         self._metrics.watch_suspension(self._handlers.suspended)
         neighbours = Neighbours([bound, f"[{bound}]", options.host, *options.allowed_hosts])
@@ -127,11 +135,11 @@ class Worker:
         await (_leave(public) if self._succeeded else asyncio.sleep(self._options.drain_seconds))
         public.should_exit = admin.should_exit = True
         await asyncio.gather(*serving)
+        await self._inference.drain()
         await self._shadows.drain(self._options.limits.deadline_seconds)
         for chore in chores:
             chore.cancel()
         failed = [each for each in await asyncio.gather(*chores, return_exceptions=True) if isinstance(each, Exception)]
-        self._answering.close()
         self._capture.close()
         self._tables.close()
         if self._tracer is not None:

@@ -6,14 +6,14 @@ import msgspec
 
 
 class PredictionBatch(msgspec.Struct, frozen=True, kw_only=True, tag="p", tag_field="k"):
-    """The rows of one request that one unit answered."""
+    """Rows of one or several requests that one unit answered in one call."""
 
     at_us: int
     """Event time: when the prediction was made."""
     model: str
     unit: str
     role: str
-    """`champion`, `canary` or `shadow` (a shadow repeats the ids of the answer that was shown)."""
+    """`champion`, `canary`, `arm`, `fallback`; or `shadow` (a shadow repeats the ids of the answer that was shown)."""
     revision: int
     ids: list[str]
     keys: list[str]

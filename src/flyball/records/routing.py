@@ -33,6 +33,26 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     champion and challenger stand here, so that every request has both scores and the comparison is paired."""
     salt: str = ""
     """Of this release: keys fall differently in the next one, and stay where they are when the weight grows."""
+    arms: tuple["Arm", ...] = ()
+    """An A/B experiment beside any release: each arm answers its share of the keys that the canary leaves, the champion the rest."""
+    arms_salt: str = ""
+    """Of the experiment."""
+    fallback: ServedUnit | None = None
+    """Answers where the champion cannot (role `fallback`); None: its requests are refused then."""
+
+    @property
+    def units(self) -> tuple[ServedUnit, ...]:
+        """Every unit that it names, each once."""
+        named = (self.champion, self.canary, *(arm.unit for arm in self.arms), *self.shadows, self.fallback)
+        return tuple({served.unit.id: served for served in named if served is not None}.values())
+
+
+class Arm(msgspec.Struct, frozen=True, kw_only=True):
+    """One of several units whose answers are compared on real users."""
+
+    unit: ServedUnit
+    weight: float
+    """Share of keys in [0, 1]."""
 
 
 class RoutingTable(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,7 +88,9 @@ class GatewayReport(msgspec.Struct, frozen=True, kw_only=True):
 
 def canary_answers(key: str, salt: str, weight: float) -> bool:
     """Whether the canary answers this key. Sticky: a key that is in at 5 % is in at 50 %."""
-    if weight <= 0.0:
-        return False
-    bucket = int.from_bytes(hashlib.blake2b(f"{salt}\0{key}".encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
-    return bucket < weight * 2.0**64
+    return weight > 0.0 and place(key, salt) < weight * 2.0**64
+
+
+def place(key: str, salt: str) -> int:
+    """Where a key lies in [0, 2⁶⁴): the same for ever, and anew for each salt."""
+    return int.from_bytes(hashlib.blake2b(f"{salt}\0{key}".encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")

@@ -23,6 +23,8 @@ from flyball.records.signature import Signature
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 30.0
 """A worker that always dies costs a start every half minute, not a core."""
+WORTH_WAITING_SECONDS = 0.2
+"""A worker that died once or twice is waited for, within the deadline: whoever shared a batch with the request that killed it is innocent."""
 CALM_SECONDS = 60.0
 """A worker that lived this long has earned a fresh restart budget."""
 
@@ -37,10 +39,13 @@ class CodeRuntime:
         self._signature = signature
         self._limits = limits
         self._lock = threading.Lock()
+        self._started = threading.Condition(self._lock)
         self._process: subprocess.Popen[bytes] | None = None
         self._pause = FIRST_PAUSE_SECONDS
         self._started_at = 0.0
         self._closed = threading.Event()
+        self._warm = False
+        """The first call of all may import half a library: it warms up and nobody waits for it (reliability.md R29)."""
         with self._lock:
             try:
                 self._start()
@@ -50,16 +55,19 @@ class CodeRuntime:
                 ) from failed
 
     def score(self, columns: Columns, n: int) -> np.ndarray[Any, Any]:
-        until = monotonic() + self._limits.deadline_seconds
+        until = monotonic() + (self._limits.deadline_seconds if self._warm else self._limits.start_seconds)
         if not self._lock.acquire(timeout=self._limits.deadline_seconds):
             raise ModelFailed("the model's worker was busy until the deadline")
         try:
+            while self._process is None and self._pause <= WORTH_WAITING_SECONDS and monotonic() < until:
+                self._started.wait(0.1)  # frees the lock meanwhile
             if self._process is None:
                 raise ModelFailed("the model's worker is being restarted", retry_after=1 + int(self._pause))
             request = msgspec.msgpack.encode({"n": n, "columns": [_plain(columns[c.name]) for c in self._signature.columns]})
             answer = self._call(request, until, 65_536 + 16 * n * (1 + len(self._signature.classes)))
         finally:
             self._lock.release()
+        self._warm = True
         return as_scores(np.frombuffer(answer["scores"], dtype="<f8").reshape(answer["shape"]), self._signature)
 
     def close(self) -> None:
@@ -90,7 +98,7 @@ class CodeRuntime:
                 if late
                 else f"the model's worker died ({status}): {broken}"
             )
-            raise ModelFailed(words) from broken
+            raise ModelFailed(words, died=True) from broken
         return dict(answer)
 
     def _start(self) -> None:
@@ -126,6 +134,7 @@ class CodeRuntime:
             self._kill()
             raise ModelFailed(str(ready.get("error", ready))[:300])
         self._started_at = monotonic()
+        self._started.notify_all()
 
     def _kill(self) -> str:
         """With the lock held: the worker's end, in words."""

@@ -1,0 +1,117 @@
+"""Requests that share one call of a model: merged before it, told apart after it.
+
+What shares a call must not share a fate. Rows are valid before they come here; a part that a unit cannot answer is halved between requests until
+the request that it cannot answer stands alone, and that one alone goes to the next unit or is refused.
+"""
+
+import asyncio
+from collections.abc import Container, Sequence
+from functools import cached_property
+from itertools import accumulate, chain
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from flyball.gateway import tracing
+from flyball.gateway.columns import ColumnBuilder
+from flyball.gateway.runtimes.contract import Columns
+from flyball.gateway.validation import Rows
+
+
+class Job:
+    """One request that waits for its answer."""
+
+    __slots__ = ("answer", "at_us", "rows", "trace", "until")
+
+    def __init__(self, rows: Rows, at_us: int | None, until: float | None, answer: "asyncio.Future[Answer]") -> None:
+        self.rows = rows
+        self.at_us = at_us
+        """Event time; None: when its batch is answered."""
+        self.until = until
+        """On the loop's clock; None: as long as the model takes."""
+        self.answer = answer
+        self.trace = tracing.present()
+        """None: this request is not traced."""
+
+
+class Answer(NamedTuple):
+    """A request's answer, in the order of its rows."""
+
+    ids: list[str]
+    scores: list[list[float]]
+    units: list[Any]
+    """Who answered each row (LiveUnit)."""
+
+
+class Batch:
+    """The rows of one or several requests, one behind the other."""
+
+    def __init__(self, jobs: Sequence[Job], at_us: int, ids: list[str], builder: ColumnBuilder) -> None:
+        """`ids`: of all rows; keys are the requests' own, or the ids."""
+        self.jobs = jobs
+        self.at_us = at_us
+        self.ids = ids
+        self.n = len(ids)
+        self._builder = builder
+        self.offsets = [0, *accumulate(job.rows.n for job in jobs)]
+        """Of each request's first row, and the end."""
+
+    @cached_property
+    def keys(self) -> list[str]:
+        keys: list[str] = []
+        for job, start in zip(self.jobs, self.offsets, strict=False):
+            keys += job.rows.keys if job.rows.keys is not None else self.ids[start : start + job.rows.n]
+        return keys
+
+    @cached_property
+    def columns(self) -> Columns:
+        """(n, 1) each, of all rows."""
+        return self._builder.merged([job.rows for job in self.jobs])
+
+    @cached_property
+    def _tuples(self) -> list[tuple[Any, ...]] | None:
+        """All rows' values; None where a request brought arrays."""
+        tuples: list[tuple[Any, ...]] = []
+        for job in self.jobs:
+            if job.rows.tuples is None:
+                return None
+            tuples += job.rows.tuples
+        return tuples
+
+    def taken(self, rows: Sequence[int] | None) -> Columns:
+        """The columns of some rows; None: of all."""
+        if rows is None:
+            return self.columns
+        if "columns" not in self.__dict__ and self._tuples is not None:
+            return self._builder.of_tuples([self._tuples[at] for at in rows])
+        index = np.asarray(rows)
+        return {name: values[index] for name, values in self.columns.items()}
+
+    def singles(self, rows: Sequence[int] | None) -> list[list[int]]:
+        """Some rows (None: all) by request; empty when they are of one request alone."""
+        listed = range(self.n) if rows is None else rows
+        owners = np.searchsorted(self.offsets, np.asarray(listed), side="right").tolist()
+        by_owner: dict[int, list[int]] = {}
+        for at, owner in zip(listed, owners, strict=True):
+            by_owner.setdefault(owner, []).append(at)
+        return list(by_owner.values()) if len(by_owner) > 1 else []
+
+    def halves(self, rows: Sequence[int] | None) -> list[list[int]]:
+        """Some rows (None: all) in two parts between requests; empty when they are of one request alone."""
+        singles = self.singles(rows)
+        middle = len(singles) // 2
+        return [[*chain(*half)] for half in (singles[:middle], singles[middle:])] if singles else []
+
+    def lost(self, rows: Container[int]) -> set[int]:
+        """All rows of the requests that have one of `rows`."""
+        spans = (self.span(number) for number in range(len(self.jobs)))
+        return {
+            at
+            for span in spans
+            if any(each in rows for each in range(span.start, span.stop))
+            for at in range(span.start, span.stop)
+        }
+
+    def span(self, number: int) -> slice:
+        """The rows of request `number`."""
+        return slice(self.offsets[number], self.offsets[number + 1])

@@ -1,0 +1,64 @@
+"""What waits for one model, and how much may. Each model has a queue of its own: one that is asked too much refuses, the others notice nothing."""
+
+import math
+
+from flyball.errors import Overloaded
+from flyball.gateway.batches import Job
+
+MAX_WAIT_SECONDS = 1.0
+"""A request that would wait longer than this, or than its own deadline, is refused at once: whoever waited has often gone by then."""
+MAX_QUEUED_ROWS = 50_000
+"""Whatever the estimate says: some 50 MB of rows of forty columns."""
+MAX_BATCH_ROWS = 256
+"""In one call beside the event loop: beyond this a model is hardly faster a row, and the first request waits for the last."""
+_LEARNED = 0.2
+"""Weight of the newest call in the estimate of a row's time."""
+
+
+class Queue:
+    """Of one route, used on the event loop only."""
+
+    def __init__(self, model: str) -> None:
+        self._model = model
+        self._jobs: list[Job] = []
+        self.rows = 0
+        """That wait."""
+        self.busy_rows = 0
+        """In the call that is being made beside the loop."""
+        self.due = False
+        """Its next batch is scheduled on the loop."""
+        self._row_seconds = 0.0
+
+    def admit(self, job: Job, now: float) -> None:
+        """Take it, or raise Overloaded with when to try again."""
+        waiting = self.rows + self.busy_rows
+        if waiting:
+            wait = waiting * self._row_seconds
+            patience = MAX_WAIT_SECONDS if job.until is None else min(job.until - now, MAX_WAIT_SECONDS)
+            if wait > patience or self.rows + job.rows.n > MAX_QUEUED_ROWS:
+                raise Overloaded(
+                    429,
+                    f"{waiting} rows wait for {self._model} already, some {wait:.2g} s of work",
+                    retry_after=min(max(math.ceil(wait), 1), 60),
+                )
+        self._jobs.append(job)
+        self.rows += job.rows.n
+
+    def take(self, most_rows: int) -> list[Job]:
+        """The next jobs, first come first served: at most so many rows, at least one job if there is any."""
+        jobs, taken = self._jobs, 0
+        if self.rows <= most_rows:
+            self._jobs, self.rows = [], 0
+            return jobs
+        for count, job in enumerate(jobs):
+            if count and taken + job.rows.n > most_rows:
+                break
+            taken += job.rows.n
+        else:
+            count = len(jobs)
+        self._jobs, self.rows = jobs[count:], self.rows - taken
+        return jobs[:count]
+
+    def learn(self, n_rows: int, seconds: float) -> None:
+        """How long so many rows took."""
+        self._row_seconds += _LEARNED * (seconds / n_rows - self._row_seconds) if self._row_seconds else seconds / n_rows
