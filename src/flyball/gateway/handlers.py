@@ -4,8 +4,6 @@ import urllib.parse
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
-from prometheus_client import CONTENT_TYPE_LATEST
-
 from flyball.errors import Fault, FlyballError, RequestError
 from flyball.gateway import openinference, plain
 from flyball.gateway.batches import Answer
@@ -71,7 +69,6 @@ class Handlers:
             "infer": self._infer,
             "predict": self._predict,
             "labels": self._labels,
-            "metrics": self._scrape,
             "served": self._served,
             "reload": self._reload,
         }
@@ -116,9 +113,6 @@ class Handlers:
             return problem(503, "The labels could not be stored now; send them again.", headers=[(b"retry-after", b"1")])
         self._metrics.labels.labels(live.model).inc(len(batch.ids))
         return json_response({"accepted": len(batch.ids)})
-
-    async def _scrape(self, _: Request) -> Response:
-        return Response(200, self._metrics.exposition(), CONTENT_TYPE_LATEST.encode())
 
     async def _served(self, _: Request) -> Response:
         return Response(200, codec.encode(self.report()), JSON)

@@ -1,9 +1,10 @@
 """What Prometheus scrapes. Labels are doors, statuses, models and routed units: their number is bounded by the routing table, never by clients."""
 
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily
 
 from flyball.gateway.capture_writer import Sink
 
@@ -15,7 +16,7 @@ _MODEL_SECONDS = (0.00002, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.00
 class Metrics:
     """One worker's counters, in a registry of its own."""
 
-    def __init__(self, worker: str, capture: Sink) -> None:
+    def __init__(self, capture: Sink) -> None:
         self.registry = CollectorRegistry(auto_describe=True)
         own = self.registry
         self._requests = Counter("flyball_requests", "Requests answered", ["door", "status"], registry=own)
@@ -43,13 +44,8 @@ class Metrics:
         self.table_refused = Counter("flyball_tables_refused", "Routing tables that did not load", registry=own)
         self.revision = Gauge("flyball_routing_revision", "Revision of the routing table that is served", registry=own)
         self.in_flight = Gauge("flyball_requests_in_flight", "Requests being answered", registry=own)
-        _read("flyball_capture_records", "Records handed to the kernel", lambda: capture.records, self.registry)
-        _read("flyball_capture_bytes", "Bytes handed to the kernel", lambda: capture.bytes, self.registry)
-        _read(
-            "flyball_capture_lost_records", "Records that could not be handed over", lambda: capture.lost_records, self.registry
-        )
-        _read("flyball_capture_lost_rows", "Rows and labels in the lost records", lambda: capture.lost_rows, self.registry)
-        Gauge("flyball_worker", "Which worker this is", ["worker"], registry=own).labels(worker).set(1)
+        own.register(_CaptureCounters(capture))
+        ProcessCollector(registry=own)
         self._batches: dict[str, Histogram] = {}
         self._answered: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
         self._scored: dict[tuple[str, str, str], tuple[Counter, Histogram]] = {}
@@ -103,6 +99,23 @@ class Metrics:
 
     def exposition(self) -> bytes:
         return generate_latest(self.registry)
+
+
+class _CaptureCounters:
+    """Counters that the sink keeps itself, exactly; read when scraped."""
+
+    def __init__(self, capture: Sink) -> None:
+        self._capture = capture
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        sink = self._capture
+        for name, words, value in (
+            ("flyball_capture_records", "Records handed to the kernel", sink.records),
+            ("flyball_capture_bytes", "Bytes handed to the kernel", sink.bytes),
+            ("flyball_capture_lost_records", "Records that could not be handed over", sink.lost_records),
+            ("flyball_capture_lost_rows", "Rows and labels in the lost records", sink.lost_rows),
+        ):
+            yield CounterMetricFamily(name, words, value=value)
 
 
 def _read(name: str, words: str, source: Callable[[], float], registry: CollectorRegistry) -> None:

@@ -41,7 +41,7 @@ class Stages(msgspec.Struct, frozen=True, kw_only=True):
 async def time_stages(options: Options, world: World, model: str, bodies: Sequence[bytes]) -> Stages:
     """Raises NotFound when the table has no such model, ArtifactDamaged, RequestError."""
     capture = CaptureWriter(options.state_dir / "capture", options.worker, world.now_us)
-    answering = Answering(Metrics(options.worker, capture), lambda: False, asyncio.get_running_loop().time)
+    answering = Answering(Metrics(capture), lambda: False, asyncio.get_running_loop().time)
     ids = FreshIds(world.random_bytes)
     tables = Tables(options.state_dir / "routing.json", Shelf(options.limits), MAX_ROWS, lambda _: None)
     try:

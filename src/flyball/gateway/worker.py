@@ -25,6 +25,7 @@ from flyball.gateway.inference import Parts as InferenceParts
 from flyball.gateway.lease import Lease
 from flyball.gateway.metrics import Metrics
 from flyball.gateway.runtimes.contract import CodeLimits
+from flyball.gateway.scraping import Scraping
 from flyball.gateway.shadows import Shadows
 from flyball.gateway.tables import LiveTable, Tables
 from flyball.gateway.tracing import open_tracer
@@ -92,7 +93,7 @@ class Worker:
         self._tables = Tables(
             directory / "routing.json", Shelf(options.limits), MAX_ROWS, self._swapped, frozenset(options.models)
         )
-        self._metrics = Metrics(options.worker, self._capture)
+        self._metrics = Metrics(self._capture)
         loop_time = asyncio.get_running_loop().time
         self._answering = Answering(self._metrics, lambda: self._lease.held, loop_time)
         self._shadows = Shadows(self._answering, self._capture, self._tables, self._metrics)
@@ -105,7 +106,8 @@ class Worker:
         self._handlers = Handlers(settings, parts, world.now_us)
         self._metrics.watch_suspension(self._handlers.suspended)
         neighbours = Neighbours([bound, f"[{bound}]", options.host, *options.allowed_hosts])
-        self._gateway = Gateway(self._handlers.doors(), self._tokens, neighbours, self._metrics, options.max_body_bytes)
+        doors = self._handlers.doors() | Scraping(directory, options.worker, self._metrics).doors()
+        self._gateway = Gateway(doors, self._tokens, neighbours, self._metrics, options.max_body_bytes)
         self._tracer = open_tracer(options.tracing, options.worker, world.now_us)
         self._started_us = world.now_us()
         self._ending = asyncio.Event()
