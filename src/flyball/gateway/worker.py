@@ -24,6 +24,7 @@ from flyball.gateway.inference import Clocks, Inference
 from flyball.gateway.inference import Parts as InferenceParts
 from flyball.gateway.lease import Lease
 from flyball.gateway.metrics import Metrics
+from flyball.gateway.route_metrics import RouteFigures
 from flyball.gateway.runtimes.contract import CodeLimits
 from flyball.gateway.scraping import Scraping
 from flyball.gateway.shadows import Shadows
@@ -105,6 +106,7 @@ class Worker:
         parts = Parts(self._tables, self._inference, self._capture, self._lease, self._metrics)
         self._handlers = Handlers(settings, parts, world.now_us)
         self._metrics.watch_suspension(self._handlers.suspended)
+        self._metrics.registry.register(RouteFigures(self._tables))
         neighbours = Neighbours([bound, f"[{bound}]", options.host, *options.allowed_hosts])
         doors = self._handlers.doors() | Scraping(directory, options.worker, self._metrics).doors()
         self._gateway = Gateway(doors, self._tokens, neighbours, self._metrics, options.max_body_bytes)
