@@ -20,10 +20,10 @@ def standalone_report(report: StandaloneReport, plain: bool) -> "RenderableType"
             ("routes", report.routing_file),
         )))  # fmt: skip
     rows = [
-        (each.model, each.champion, f"{each.canary} ({each.canary_weight:.4g})" if each.canary else "", str(each.shadows or ""))
+        (each.model, each.champion, f"{each.canary} ({each.canary_weight:.4g})" if each.canary else "", each.others)
         for each in report.models
     ]
-    parts.append(draw.table(("model", "champion", "canary", "shadows"), rows, plain=plain, title="Models"))
+    parts.append(draw.table(("model", "champion", "canary", "beside them"), rows, plain=plain, title="Models"))
     if serves:
         parts += [draw.heading("Ask for a prediction:"), draw.text(_curl(report))]
         parts.append(

@@ -59,7 +59,8 @@ class RoutedModel(msgspec.Struct, frozen=True, kw_only=True):
     """Package directory."""
     canary: str = ""
     canary_weight: float = 0.0
-    shadows: int = 0
+    others: str = ""
+    """Arms, shadows and fallback, in words."""
     example_row: dict[str, Any] = {}
     """A row that the model takes as it is."""
 

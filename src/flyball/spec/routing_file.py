@@ -1,9 +1,9 @@
 """The routing file of a gateway without a control plane: written by hand, and read with every fault told at once."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from flyball.errors import Fault, SpecError
 from flyball.spec import tree, words
@@ -22,9 +22,11 @@ class PackageSpec(Section):
     """What clients are told as the model's version; 0: nobody numbered it."""
 
 
-class CanarySpec(PackageSpec):
+class WeighedSpec(PackageSpec):
+    """A canary, or an arm of an experiment."""
+
     weight: Share
-    """Share of keys that it answers."""
+    """Share of keys that it answers; of an arm: of the keys that the canary leaves."""
 
 
 def _spelled_out(value: Any) -> Any:
@@ -39,10 +41,21 @@ class ModelRouting(Section):
     """Who answers one model's requests."""
 
     champion: Package
-    canary: CanarySpec | None = None
+    canary: WeighedSpec | None = None
+    arms: list[WeighedSpec] = []
+    """An A/B experiment; the champion answers the rest."""
     shadow: list[Package] = []
+    fallback: Package | None = None
+    """Answers where the champion cannot; None: its requests are refused then."""
     threshold: Share | None = None
     """Of every package that does not state its own; None: 0.5."""
+
+    @model_validator(mode="after")
+    def _arms_share_what_is_there(self) -> Self:
+        total = sum(arm.weight for arm in self.arms)
+        if total > 1.0 + 1e-9:  # ten arms of 0.1 are not exactly 1
+            raise ValueError(f"arms whose weights are at most 1 together (they are {total:.4g})")
+        return self
 
 
 class RoutingSpec(Section):
@@ -54,9 +67,10 @@ _WANTED = {
     "champion": "the directory of a package, such as packages/shop-3",
     "package": "the directory of a package, such as packages/shop-3",
     "canary": "a section with package and weight",
-    "weight": "the share of keys that the canary answers, such as 5% or 0.05",
+    "fallback": "the directory of a package, such as packages/shop-3",
+    "weight": "the share of keys that it answers, such as 5% or 0.05",
 }
-_SECTIONS = (PackageSpec, CanarySpec, ModelRouting, RoutingSpec)
+_SECTIONS = (PackageSpec, WeighedSpec, ModelRouting, RoutingSpec)
 
 
 def parse_routing(text: str, *, name: str) -> tuple[RoutingSpec, Mapping[tree.Path, int]]:
@@ -101,7 +115,7 @@ def _known_beside(path: tree.Path) -> list[str]:
         return list(RoutingSpec.model_fields)
     if len(path) == 3:
         return list(ModelRouting.model_fields)
-    return list((CanarySpec if path[2] == "canary" else PackageSpec).model_fields)
+    return list((WeighedSpec if path[2] in ("canary", "arms") else PackageSpec).model_fields)
 
 
 def _line(path: tree.Path, lines: Mapping[tree.Path, int]) -> str:

@@ -114,11 +114,16 @@ def _models(routes: tuple[Route, ...]) -> tuple[RoutedModel, ...]:
             champion=route.champion.package,
             canary=route.canary.package if route.canary else "",
             canary_weight=route.canary_weight,
-            shadows=len(route.shadows),
+            others=_others(route),
             example_row=dict(example_row(route.champion.signature)),
         )
         for route in routes
     )
+
+
+def _others(route: Route) -> str:
+    counted = ((len(route.arms), "arm"), (len(route.shadows), "shadow"), (int(route.fallback is not None), "fallback"))
+    return ", ".join(f"{n} {word}{'s' * (n > 1)}" for n, word in counted if n)
 
 
 def example_row(signature: Signature) -> Mapping[str, Any]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from flyball.adapters.packages import LocalPackages, verify_package
 from flyball.errors import ArtifactDamaged, Fault, NotFound, SpecError, StoreUnavailable
 from flyball.records import codec
-from flyball.records.routing import Route, ServedUnit
+from flyball.records.routing import Arm, Route, ServedUnit
 from flyball.registry.unit import unit_made_of
 from flyball.spec import tree
 from flyball.spec.routing_file import ModelRouting, PackageSpec, parse_routing
@@ -73,22 +73,34 @@ class _Compiler:
         """None: something is wrong with it."""
         before = len(self._faults)
         champion = self._served(model.champion, model, ("champion",))
-        canary = self._served(model.canary, model, ("canary",)) if model.canary else None
-        shadows = [self._served(each, model, ("shadow", at)) for at, each in enumerate(model.shadow)]
-        if champion is not None:
-            for place, served in ((("canary",), canary), *((("shadow", at), each) for at, each in enumerate(shadows))):
-                self._same_question(champion, served, place)
+        canary = self._other(model.canary, model, ("canary",), champion)
+        fallback = self._other(model.fallback, model, ("fallback",), champion)
+        arms = [(each.weight, self._other(each, model, ("arms", at), champion)) for at, each in enumerate(model.arms)]
+        shadows = [self._other(each, model, ("shadow", at), champion) for at, each in enumerate(model.shadow)]
         if champion is None or len(self._faults) > before:
             return None
+        compared = tuple(Arm(unit=unit, weight=weight) for weight, unit in arms if unit is not None)
         return Route(
             model=self._model,
             champion=champion,
             canary=canary,
             canary_weight=model.canary.weight if model.canary else 0.0,
             shadows=tuple(each for each in shadows if each is not None),
-            # Of the canary, not of its weight: a key that is in at 5 % is in at 50 %, and falls differently for the next canary.
+            # Of the units, not of their weights: a key that is in at 5 % is in at 50 %, and falls differently for the next canary.
             salt=canary.unit.id if canary else "",
+            arms=compared,
+            arms_salt=" ".join(arm.unit.unit.id for arm in compared),
+            fallback=fallback,
         )
+
+    def _other(
+        self, given: PackageSpec | None, model: ModelRouting, place: Sequence[str | int], champion: ServedUnit | None
+    ) -> ServedUnit | None:
+        """One that stands beside the champion and must understand the same requests."""
+        served = self._served(given, model, place) if given is not None else None
+        if champion is not None and served is not None:
+            self._same_question(champion, served, place)
+        return served
 
     def _served(self, given: PackageSpec, model: ModelRouting, place: Sequence[str | int]) -> ServedUnit | None:
         package = (self._directory / given.package).resolve()
@@ -107,10 +119,7 @@ class _Compiler:
         unit = unit_made_of(self._model, given.version, codec.digest(manifest), threshold, STANDALONE_POLICY)
         return ServedUnit(unit=unit, package=str(package), format=manifest.format, signature=signature)
 
-    def _same_question(self, champion: ServedUnit, other: ServedUnit | None, place: Sequence[str | int]) -> None:
-        """Every unit of a route answers the same request."""
-        if other is None:
-            return
+    def _same_question(self, champion: ServedUnit, other: ServedUnit, place: Sequence[str | int]) -> None:
         ours, theirs = champion.signature, other.signature
         if (ours.task, ours.classes) != (theirs.task, theirs.classes):
             self._fault(place, _question(theirs.task, theirs.classes), f"{_question(ours.task, ours.classes)}, as its champion")
