@@ -2,8 +2,10 @@
 
 import json
 import os
+import re
 import signal
 import time
+from pathlib import Path
 
 import pytest
 from gateway_rig import ROW, SIGNATURE, Rig, code_package, onnx_model, package, table
@@ -12,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from flyball.records.unit import Format
 
+REFERENCE = Path(__file__).parents[2] / "docs" / "reference" / "metrics.md"
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 
 
@@ -127,6 +130,9 @@ def test_one_scrape_tells_every_worker_and_who_does_not_answer(rig, served):
     (rig.directory / "token.viewer").write_text("viewer-token")
     first, second = rig.start("w0"), rig.start("w1")
     assert first.predict(ROW).status_code == second.predict(ROW).status_code == 200
+    listed = re.findall(r"^\| `((?:flyball|process)_\w+?)(?:_total)?`", REFERENCE.read_text(), re.MULTILINE)
+    first.http.headers["authorization"] = "Bearer owner-token-of-the-tests"
+    assert sorted(families(first)) == sorted(listed)
     for worker in (first, second):
         worker.http.headers["authorization"] = "Bearer viewer-token"
         asked = {

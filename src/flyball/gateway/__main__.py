@@ -1,6 +1,7 @@
 """`python -m flyball.gateway`: one worker. The only place of the gateway that reads the environment, the clock and the entropy source."""
 
 import argparse
+import logging
 import os
 import re
 import secrets
@@ -12,6 +13,7 @@ import msgspec
 import prometheus_client
 import uvloop
 
+from flyball.errors import FlyballError
 from flyball.gateway import logs
 from flyball.gateway.lease import LEASE_SECONDS
 from flyball.gateway.runtimes.contract import CodeLimits
@@ -36,7 +38,11 @@ def main(arguments: list[str] | None = None) -> int:
         stages = uvloop.run(time_stages(options, world, model.decode(), bodies))
         sys.stdout.write(msgspec.json.encode(stages).decode() + "\n")
         return 0
-    uvloop.run(_run(options, world))
+    try:
+        uvloop.run(_run(options, world))
+    except FlyballError as ended:
+        logging.getLogger("flyball.gateway").error(ended.message)
+        return ended.exit_code
     return 0
 
 
@@ -71,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
         "--memory-mb", type=int, default=CodeLimits().memory_bytes // 1024**2, help="address space of a code model's worker"
     )
     parser.add_argument("--log-format", choices=("text", "json"), default="text", help="json: one object a line")
+    parser.add_argument("--must-serve", action="store_true", help="end at once when there is no routing table to serve")
     parser.add_argument(
         "--stages",
         type=Path,
@@ -108,6 +115,7 @@ def _options(given: argparse.Namespace) -> Options:
         max_body_bytes=given.max_body_mb * 1024**2,
         allowed_hosts=tuple(given.allow_host),
         limits=limits,
+        must_serve=given.must_serve,
         tracing=_traced_as(),
     )
 

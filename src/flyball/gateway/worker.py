@@ -13,7 +13,7 @@ from typing import NamedTuple
 import msgspec
 import uvicorn
 
-from flyball.errors import FlyballError
+from flyball.errors import FlyballError, StoreUnavailable
 from flyball.gateway.access import Neighbours, Tokens
 from flyball.gateway.answering import Answering
 from flyball.gateway.app import Gateway
@@ -61,6 +61,8 @@ class Options(NamedTuple):
     max_body_bytes: int
     allowed_hosts: tuple[str, ...]
     limits: CodeLimits
+    must_serve: bool = False
+    """A successor: without a table it must not take a connection that the worker before it would answer."""
     tracing: str | None = None
     """The service's name in traces ('': as OTEL_RESOURCE_ATTRIBUTES says); None: no traces."""
 
@@ -123,6 +125,8 @@ class Worker:
             loop.add_signal_handler(number, self._ending.set)
         loop.add_signal_handler(signal.SIGUSR1, self._succeed)
         await self._try_table()
+        if self._options.must_serve and self._tables.live is None:
+            raise StoreUnavailable(f"there is nothing that this worker could serve: {self._tables.error}")
         admin_socket = socket.create_server(("127.0.0.1", 0))
         public, admin = self._server(admin=False), self._server(admin=True)
         serving = [asyncio.create_task(public.serve([self._public])), asyncio.create_task(admin.serve([admin_socket]))]

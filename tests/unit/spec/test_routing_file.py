@@ -25,7 +25,9 @@ def test_a_directory_alone_is_a_package() -> None:
 
 
 def test_shares_are_written_as_people_write_them() -> None:
-    text = "models:\n  shop:\n    champion: p/3\n    canary: {package: p/4, weight: 5%}\n    arms: [{package: p/5, weight: 0.25}]\n"
+    text = (
+        "models:\n  shop:\n    champion: p/3\n    canary: {package: p/4, weight: 5%}\n    arms: [{package: p/5, weight: 0.25}]\n"
+    )
     shop = parse_routing(text, name="routing.yaml")[0].models["shop"]
     assert shop.canary is not None
     assert (shop.canary.weight, shop.arms[0].weight) == (0.05, 0.25)

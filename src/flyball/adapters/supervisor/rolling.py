@@ -27,7 +27,7 @@ class Successor:
 
     def __init__(self, old: Child, state_dir: Path) -> None:
         self.old = old
-        self.new = Child(old.recipe)
+        self.new = Child(old.recipe._replace(command=(*old.recipe.command, "--must-serve")))
         self._card = state_dir / "gateways" / f"{old.recipe.name.removeprefix('gateway-')}.json"
 
     def take_over(self, meanwhile: Callable[[], bool]) -> None:
@@ -37,15 +37,22 @@ class Successor:
         """
         present = self._read_card()
         must_be_ready = _ready(present)
+        if not must_be_ready:
+            self.new.recipe = self.old.recipe
         self.new.start(time.monotonic())
         deadline = time.monotonic() + READY_SECONDS
         while not self._stands(must_be_ready):
             given_up = meanwhile()
             if given_up or self.new.pid is None or time.monotonic() > deadline:
                 self._withdraw(present)
-                why = "it was told to end" if given_up else last_words(self.new.recipe.log, 300) or "it said nothing"
+                why = (
+                    "it was told to end"
+                    if given_up
+                    else (last_words(self.new.recipe.log).splitlines() or ["it said nothing"])[-1]
+                )
                 raise OperatorError(f"a new {self.new.recipe.name} did not become ready: {why}")
             threading.Event().wait(_LOOK_SECONDS)
+        self.new.recipe = self.old.recipe  # if it dies one day, its restart has nobody before it
         if self.old.pid is not None:
             with suppress(ProcessLookupError):
                 os.kill(self.old.pid, signal.SIGUSR1)
