@@ -91,7 +91,7 @@ class LoadRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StageRow(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a one-row request's processor time goes."""
+    """Where the processor time of a one-row request goes that is answered alone."""
 
     stage: str
     us: float
