@@ -82,6 +82,7 @@ class Tracer:
 
     def __init__(self, service: str, worker: str, now_us: Callable[[], int]) -> None:
         """`service` '': as the standard variables say. Raises ImportError without the extra `otel`."""
+        from opentelemetry.context import Context
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
         from opentelemetry.sdk.resources import Resource
         from opentelemetry.sdk.trace import TracerProvider
@@ -95,6 +96,8 @@ class Tracer:
         )
         self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(), max_queue_size=QUEUE_SPANS))
         self._tracer = self._provider.get_tracer("flyball.gateway")
+        self._nowhere = Context()
+        """Of a request without a caller's trace. None would mean whatever is ambient."""
         self._extract = TraceContextTextMapPropagator().extract
         self._server, self._internal = SpanKind.SERVER, SpanKind.INTERNAL
         self._error: Callable[[str], Status] = partial(Status, StatusCode.ERROR)
@@ -135,10 +138,9 @@ class Tracer:
         carried = {
             name.decode(): value.decode("latin-1") for name, value in scope["headers"] if name in (b"traceparent", b"tracestate")
         }
-        # Without a header an empty context: the SDK would otherwise ask for the ambient one.
         return self._tracer.start_span(
             f"{scope['method']} {route}",
-            context=self._extract(carried),
+            context=self._extract(carried) if carried else self._nowhere,
             kind=self._server,
             attributes={"http.request.method": scope["method"], "http.route": route},
         )
