@@ -104,8 +104,7 @@ class CodeModel:
         import numpy as np
 
         self.calls += 1
-        first = float(frame[:, 0][0])
-        trigger = first == 13.0
+        trigger = bool((frame[:, 0].to_numpy() == 13.0).any())
         if trigger and self.behaviour == "crash":
             os._exit(7)
         if trigger and self.behaviour == "segfault":

@@ -7,14 +7,14 @@ loop for models that answer in microseconds, beside it for all others.
 import asyncio
 from collections.abc import Callable, Generator, Sequence
 from time import perf_counter
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from flyball.errors import FlyballError, ModelFailed
 from flyball.gateway.batches import Answer, Batch
+from flyball.gateway.columns import Table
 from flyball.gateway.metrics import Metrics
-from flyball.gateway.runtimes.contract import Columns
 from flyball.gateway.tables import LiveRoute, LiveUnit
 from flyball.records.captured import Captured, FailureBatch, PredictionBatch
 
@@ -31,7 +31,8 @@ class Part(NamedTuple):
 class Scored(NamedTuple):
     scores: list[list[float]]
     seconds: float
-    columns: Columns
+    table: Table | None
+    """What the unit took; None: make it again from the batch."""
 
 
 Outcome = Scored | ModelFailed
@@ -48,7 +49,13 @@ class Answered(NamedTuple):
     """Row → why nobody could answer it."""
     tried: frozenset[tuple[str, int]]
     """(unit, row) that failed: not tried again as a shadow."""
-    records: list[Captured]
+    parts: list[tuple[Part, Scored]]
+    """Whose answers are shown."""
+    failures: list[FailureBatch]
+
+    def records(self, live: LiveRoute, batch: Batch, revision: int) -> list[Captured]:
+        """What is to be captured of it before it is shown."""
+        return [*self.failures, *(_prediction(live, part, scored, batch, revision) for part, scored in self.parts)]
 
     def of(self, batch: Batch, number: int) -> Answer | FlyballError:
         """What request `number` is told: all of its rows, or why not."""
@@ -68,9 +75,9 @@ class Answering:
         self._canaries_allowed = canaries_allowed
         self._now = now
 
-    def at_once(self, live: LiveRoute, batch: Batch, revision: int) -> Answered:
+    def at_once(self, live: LiveRoute, batch: Batch) -> Answered:
         """For models that answer faster than a thread is woken."""
-        steps = self._steps(live, batch, revision)
+        steps = self._steps(live, batch)
         asked = next(steps)
         while True:
             try:
@@ -78,9 +85,9 @@ class Answering:
             except StopIteration as done:
                 return done.value  # type: ignore[no-any-return]
 
-    async def beside(self, live: LiveRoute, batch: Batch, revision: int, until: float | None) -> Answered:
+    async def beside(self, live: LiveRoute, batch: Batch, until: float | None) -> Answered:
         """For all others: each unit in a thread of its own. `until`: when the first of the requests gives up, on the loop's clock."""
-        steps = self._steps(live, batch, revision)
+        steps = self._steps(live, batch)
         asked = next(steps)
         while True:
             outcomes = await asyncio.gather(*(self._score_beside(live, part, batch, until) for part in asked))
@@ -110,9 +117,9 @@ class Answering:
                 records.append(_prediction(live, part, outcome, batch, revision))
         return records
 
-    def _steps(self, live: LiveRoute, batch: Batch, revision: int) -> Steps:
+    def _steps(self, live: LiveRoute, batch: Batch) -> Steps:
         """Each round: score the parts; halve what failed between requests; give what still fails to the next unit."""
-        taken = _Taken(live, batch, revision)
+        taken = _Taken(live, batch)
         parts = self._divided(live, batch)
         while parts:
             outcomes = yield parts
@@ -144,13 +151,10 @@ class Answering:
         canaries = live.canary is not None and self._canaries_allowed()
         if not canaries and not live.arms:
             return [Part(live.champion, "champion", None)]
-        by_unit: dict[tuple[LiveUnit, str], list[int]] = {}
-        for at, key in enumerate(batch.keys):
-            by_unit.setdefault(live.chosen(key, canaries=canaries), []).append(at)
-        if len(by_unit) == 1:
-            ((unit, role),) = by_unit
-            return [Part(unit, role, None)]
-        return [Part(unit, role, rows) for (unit, role), rows in by_unit.items()]
+        chosen = live.chosen(batch.keys, canaries=canaries)
+        if len(chosen) == 1:
+            return [Part(*chosen[0][:2], None)]
+        return [Part(*each) for each in chosen]
 
     def _score(self, live: LiveRoute, part: Part, batch: Batch) -> Outcome:
         refused = self._refused(live, part, batch)
@@ -183,7 +187,7 @@ class Answering:
         if part.unit is not live.last and not part.unit.breaker.allows(self._now()):
             return ModelFailed(f"{part.unit.id} failed too often and is not asked for now")
         for name in part.unit.needs:
-            values = batch.taken(part.rows)[name]
+            values = batch.taken(part.rows).columns[name]
             if (values == "").any() if values.dtype == object else np.isnan(values).any():
                 return ModelFailed(
                     f"{part.unit.id} needs the column {name!r}, which the request left out (its champion does not need it)"
@@ -200,14 +204,13 @@ class Answering:
 class _Taken:
     """What was answered so far."""
 
-    def __init__(self, live: LiveRoute, batch: Batch, revision: int) -> None:
+    def __init__(self, live: LiveRoute, batch: Batch) -> None:
         self._live = live
         self._batch = batch
-        self._revision = revision
         self._parts: list[tuple[Part, Scored]] = []
         self._failed: dict[int, FlyballError] = {}
         self._tried: set[tuple[str, int]] = set()
-        self._records: list[Captured] = []
+        self._failures: list[FailureBatch] = []
 
     def keep(self, part: Part, scored: Scored) -> None:
         self._parts.append((part, scored))
@@ -222,7 +225,7 @@ class _Taken:
             following = Part(champion, "champion", part.rows)
         elif part.unit is champion and fallback is not None:
             following = Part(fallback, "fallback", part.rows)
-        self._records.append(_failure(self._live, part, self._batch, failed, following.unit.id if following else None))
+        self._failures.append(_failure(self._live, part, self._batch, failed, following.unit.id if following else None))
         if following is None:
             self._failed.update(dict.fromkeys(rows, failed))
             return []
@@ -241,8 +244,7 @@ class _Taken:
                 for at, each in zip(_rows_of(part, batch), scored.scores, strict=True):
                     scores[at] = each
                     units[at] = part.unit
-        self._records += [_prediction(self._live, part, scored, batch, self._revision) for part, scored in self._parts]
-        return Answered(scores, units, self._failed, frozenset(self._tried), self._records)
+        return Answered(scores, units, self._failed, frozenset(self._tried), self._parts, self._failures)
 
     def _leave_out_half_answered(self) -> None:
         """A request that has a row without an answer is refused as a whole: its other rows were shown to nobody, so they are no predictions."""
@@ -254,11 +256,11 @@ class _Taken:
             rows = _rows_of(part, self._batch)
             places = [place for place, at in enumerate(rows) if at not in lost]
             if places:
-                columns = {name: values[places] for name, values in scored.columns.items()}
+                table = scored.table.rows(places) if scored.table is not None else None
                 kept.append(
                     (
                         Part(part.unit, part.role, [rows[place] for place in places]),
-                        Scored([scored.scores[place] for place in places], scored.seconds, columns),
+                        Scored([scored.scores[place] for place in places], scored.seconds, table),
                     )
                 )
         self._parts = kept
@@ -277,12 +279,12 @@ def label_of(live: LiveRoute, unit: LiveUnit, scores: Sequence[float]) -> str | 
 def _scored(part: Part, batch: Batch) -> Outcome:
     """One call of the unit's model. In whatever thread: it touches nothing that is shared."""
     try:
-        columns = batch.taken(part.rows)
+        table = batch.taken(part.rows)
         begin = perf_counter()
-        scores = part.unit.model.score(columns, _size(part, batch))
+        scores = part.unit.model.score(table.columns, _size(part, batch))
     except ModelFailed as failed:
         return failed
-    return Scored(scores.tolist(), perf_counter() - begin, columns)
+    return Scored(scores.tolist(), perf_counter() - begin, table)
 
 
 def _rows_of(part: Part, batch: Batch) -> Sequence[int]:
@@ -315,15 +317,7 @@ def _prediction(live: LiveRoute, part: Part, scored: Scored, batch: Batch, revis
         revision=revision,
         ids=batch.ids if rows is None else [batch.ids[at] for at in rows],
         keys=keys if rows is None else [keys[at] for at in rows],
-        columns={} if part.role == "shadow" else {name: _as_used(scored.columns[name]) for name in part.unit.names},
+        columns={} if part.role == "shadow" else (scored.table or batch.taken(rows)).used(part.unit.names),
         scores=scored.scores,
         latency_us=int(scored.seconds * 1e6),
     )
-
-
-def _as_used(values: np.ndarray[Any, Any]) -> list[Any]:
-    """Features as the model saw them (float32), a missing number as None: stored numbers are finite."""
-    listed: list[Any] = values[:, 0].tolist()
-    if values.dtype == object or not np.isnan(values).any():
-        return listed
-    return [None if value != value else value for value in listed]  # noqa: PLR0124 - only NaN differs from itself

@@ -11,8 +11,10 @@ from flyball.gateway import routes, tracing
 from flyball.gateway.access import Neighbours, Tokens
 from flyball.gateway.handlers import Request
 from flyball.gateway.inference import Caller, CallerGone
+from flyball.gateway.large import LARGE_BYTES
 from flyball.gateway.metrics import Metrics
 from flyball.gateway.problems import Response, problem, problem_of
+from flyball.gateway.validation import Body
 
 Scope = Mapping[str, Any]
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
@@ -95,16 +97,21 @@ class Gateway:
     async def _send(self, send: Send, response: Response) -> None:
         headers = [
             (b"content-type", response.content_type),
-            (b"content-length", str(len(response.body)).encode()),
+            (b"content-length", str(_size(response.body)).encode()),
             (b"x-content-type-options", b"nosniff"),
             *response.headers,
         ]
         if self.draining:
             headers.append((b"connection", b"close"))
         await send({"type": "http.response.start", "status": response.status, "headers": headers})
-        await send({"type": "http.response.body", "body": response.body})
+        if isinstance(response.body, bytes):
+            await send({"type": "http.response.body", "body": response.body})
+            return
+        for piece in response.body:
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
 
-    async def _read(self, headers: Sequence[tuple[bytes, bytes]], receive: Receive) -> bytes:
+    async def _read(self, headers: Sequence[tuple[bytes, bytes]], receive: Receive) -> Body:
         """Raises HttpRefused when it is not JSON or too large."""
         for name, value in headers:
             if name == b"content-type" and not _is_json(value):
@@ -118,14 +125,14 @@ class Gateway:
         message = await receive()
         if message["type"] != "http.request":
             raise CallerGone
-        body: bytes = message["body"]
+        body: Body = message["body"]
         if message.get("more_body"):
             body = await self._read_on(bytearray(body), receive)
         if len(body) > self._max_body_bytes:
             self._too_large(len(body))
         return body
 
-    async def _read_on(self, body: bytearray, receive: Receive) -> bytes:
+    async def _read_on(self, body: bytearray, receive: Receive) -> Body:
         try:
             async with asyncio.timeout(BODY_SECONDS):
                 while True:
@@ -136,7 +143,7 @@ class Gateway:
                     if len(body) > self._max_body_bytes:
                         self._too_large(len(body))
                     if not message.get("more_body"):
-                        return bytes(body)
+                        return bytes(body) if len(body) < LARGE_BYTES else body  # a copy of a large one would double it
         except TimeoutError:
             raise HttpRefused(
                 408, f"The body did not arrive within {BODY_SECONDS:g} s", headers=[("connection", "close")]
@@ -150,6 +157,10 @@ class Gateway:
             next_step="Send fewer rows in a request",
             headers=[("connection", "close")],  # the rest of the body is not read, so the connection cannot be used again
         )
+
+
+def _size(body: bytes | list[bytes]) -> int:
+    return len(body) if isinstance(body, bytes) else sum(map(len, body))
 
 
 def _caller(headers: Sequence[tuple[bytes, bytes]], receive: Receive) -> Caller:

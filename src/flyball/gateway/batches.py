@@ -13,8 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from flyball.gateway import tracing
-from flyball.gateway.columns import ColumnBuilder
-from flyball.gateway.runtimes.contract import Columns
+from flyball.gateway.columns import ColumnBuilder, Table
 from flyball.gateway.validation import Rows
 
 
@@ -64,8 +63,8 @@ class Batch:
         return keys
 
     @cached_property
-    def columns(self) -> Columns:
-        """(n, 1) each, of all rows."""
+    def table(self) -> Table:
+        """All rows."""
         return self._builder.merged([job.rows for job in self.jobs])
 
     @cached_property
@@ -78,14 +77,13 @@ class Batch:
             tuples += job.rows.tuples
         return tuples
 
-    def taken(self, rows: Sequence[int] | None) -> Columns:
-        """The columns of some rows; None: of all."""
+    def taken(self, rows: Sequence[int] | None) -> Table:
+        """Some rows; None: all."""
         if rows is None:
-            return self.columns
-        if "columns" not in self.__dict__ and self._tuples is not None:
+            return self.table
+        if self._tuples is not None:
             return self._builder.of_tuples([self._tuples[at] for at in rows])
-        index = np.asarray(rows)
-        return {name: values[index] for name, values in self.columns.items()}
+        return self.table.rows(rows)
 
     def singles(self, rows: Sequence[int] | None) -> list[list[int]]:
         """Some rows (None: all) by request; empty when they are of one request alone."""

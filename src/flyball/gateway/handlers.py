@@ -9,10 +9,12 @@ from flyball.gateway import openinference, plain
 from flyball.gateway.batches import Answer
 from flyball.gateway.capture_writer import Sink
 from flyball.gateway.inference import NOBODY, Caller, Inference
+from flyball.gateway.large import LARGE_BYTES, PlainBody
 from flyball.gateway.lease import Lease
 from flyball.gateway.metrics import Metrics
 from flyball.gateway.problems import JSON, Response, json_response, problem
-from flyball.gateway.tables import Tables
+from flyball.gateway.tables import LiveRoute, LiveTable, Tables
+from flyball.gateway.validation import Body
 from flyball.records import codec
 from flyball.records.routing import GatewayReport
 
@@ -22,7 +24,7 @@ MAX_ROWS = 100_000
 
 class Request(NamedTuple):
     model: str
-    body: bytes
+    body: Body
     headers: Sequence[tuple[bytes, bytes]]
     """Names in lower case."""
     caller: Caller = NOBODY
@@ -95,16 +97,30 @@ class Handlers:
     async def _predict(self, request: Request) -> Response:
         table, live = self._inference.route(request.model)
         at_us = self._at_us(request)
+        if len(request.body) >= LARGE_BYTES:
+            return await self._predict_large(request, table, live, at_us)
         rows = live.reader.read(request.body)
         answer = await self._inference.answer(table, live, rows, at_us, request.caller)
-        return json_response(plain.predictions(live, answer), headers=_headers(answer))
+        return json_response(plain.predictions(live, answer), headers=_headers_of(answer))
+
+    async def _predict_large(self, request: Request, table: LiveTable, live: LiveRoute, at_us: int | None) -> Response:
+        source = PlainBody(request.body, live.reader, MAX_ROWS)
+        parts: list[bytes] = []
+        units: dict[str, None] = {}
+        first = ""
+        async for answer in self._inference.answer_large(table, live, source, at_us, request.caller):
+            first = first or answer.ids[0]
+            units.update(dict.fromkeys(unit.id for unit in answer.units))
+            parts.append(plain.prediction_list(live, answer))
+        body = plain.framed(live, list(units), parts)
+        return Response(200, body, headers=_headers(list(units), first))
 
     async def _infer(self, request: Request) -> Response:
         table, live = self._inference.route(request.model)
         at_us = self._at_us(request)
         asked = openinference.read_infer(live, request.body, MAX_ROWS)
         answer = await self._inference.answer(table, live, asked.rows, at_us, request.caller)
-        return json_response(openinference.infer_response(live, asked, answer), headers=_headers(answer))
+        return json_response(openinference.infer_response(live, asked, answer), headers=_headers_of(answer))
 
     async def _labels(self, request: Request) -> Response:
         _, live = self._inference.route(request.model)
@@ -163,8 +179,11 @@ class Handlers:
         return at_us
 
 
-def _headers(answer: Answer) -> list[tuple[bytes, bytes]]:
-    units = ",".join(dict.fromkeys(unit.id for unit in answer.units))
+def _headers_of(answer: Answer) -> list[tuple[bytes, bytes]]:
+    return _headers([*dict.fromkeys(unit.id for unit in answer.units)], answer.ids[0])
+
+
+def _headers(units: Sequence[str], first_id: str) -> list[tuple[bytes, bytes]]:
     # An id is the client's own text: quoted, it can neither end the header nor leave ASCII.
-    first = urllib.parse.quote(answer.ids[0], safe="!#$&'()*+,/:;=?@[]~")
-    return [(b"x-flyball-unit", units.encode()), (b"x-flyball-prediction-id", first.encode())]
+    first = urllib.parse.quote(first_id, safe="!#$&'()*+,/:;=?@[]~")
+    return [(b"x-flyball-unit", ",".join(units).encode()), (b"x-flyball-prediction-id", first.encode())]

@@ -5,7 +5,7 @@ company. Beside the loop it is what came while the call before was running.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import NamedTuple
 
 from flyball.errors import DeadlinePassed, FlyballError, HttpRefused, NotFound
@@ -13,11 +13,13 @@ from flyball.gateway.answering import Answered, Answering
 from flyball.gateway.batches import Answer, Batch, Job
 from flyball.gateway.capture_writer import Sink
 from flyball.gateway.ids import FreshIds
+from flyball.gateway.large import Kept, Sliced, kept, slices
 from flyball.gateway.metrics import Metrics
 from flyball.gateway.queueing import MAX_BATCH_ROWS
 from flyball.gateway.shadows import ShadowJob, Shadows
 from flyball.gateway.tables import LiveRoute, LiveTable, Tables
 from flyball.gateway.validation import Rows
+from flyball.records.captured import Captured
 
 
 class Caller(NamedTuple):
@@ -62,6 +64,7 @@ class Inference:
         self._tables, self._answering, self._shadows, self._capture, self._ids, self._metrics = parts
         self._clocks = clocks
         self._simulated = simulated
+        self._large = asyncio.Lock()
         self._running: set[asyncio.Task[None]] = set()
 
     def route(self, model: str) -> tuple[LiveTable, LiveRoute]:
@@ -101,6 +104,46 @@ class Inference:
         finally:
             self._tables.release(table)
 
+    async def answer_large(
+        self, table: LiveTable, live: LiveRoute, source: Sliced, at_us: int | None = None, caller: Caller = NOBODY
+    ) -> AsyncIterator[Answer]:
+        """The answers of its slices, in order, each handed over before it is given. One large request at a time; nothing of it is handed over
+        or given before every row was scored. Raises as `answer` does, and RequestError."""
+        self._tables.hold(table)
+        try:
+            async with self._large:
+                scored = [await self._scored(live, source, span, at_us, caller) for span in slices(source.n)]
+                for each in scored:
+                    batch = self._slice(live, source, each.start, each.stop, each.ids, each.at_us)
+                    answered = each.again()
+                    self._keep(table, live, batch, answered)
+                    answer = answered.of(batch, 0)
+                    if isinstance(answer, FlyballError):
+                        raise answer
+                    yield answer
+                    await asyncio.sleep(0)
+        finally:
+            self._tables.release(table)
+
+    async def _scored(self, live: LiveRoute, source: Sliced, span: tuple[int, int], at_us: int | None, caller: Caller) -> Kept:
+        """One slice of the first pass."""
+        await asyncio.sleep(0)  # the others' turn
+        if caller.until is not None and caller.until <= self._clocks.loop():
+            raise DeadlinePassed(f"The request's deadline passed at row {span[0]} of {source.n}")
+        rows = source.rows(*span)
+        ids = rows.ids if rows.ids is not None else self._ids.take(rows.n)
+        batch = Batch([_job(rows)], self._clocks.now_us() if at_us is None else at_us, ids, live.builder)
+        inline = rows.n <= live.inline_rows
+        answered = self._answering.at_once(live, batch) if inline else await self._answering.beside(live, batch, caller.until)
+        outcome = answered.of(batch, 0)
+        if isinstance(outcome, FlyballError):
+            self._capture.hand_over(answered.failures)
+            raise outcome
+        return kept(span, ids, batch.at_us, answered)
+
+    def _slice(self, live: LiveRoute, source: Sliced, start: int, stop: int, ids: list[str], at_us: int) -> Batch:
+        return Batch([_job(source.rows(start, stop))], at_us, ids, live.builder)
+
     async def drain(self) -> None:
         """Until every batch beside the loop is answered."""
         while self._running:
@@ -119,7 +162,7 @@ class Inference:
         if batch.n <= live.inline_rows and not (self._simulated and live.shadows):
             began = self._clocks.loop()
             try:
-                answered = self._answering.at_once(live, batch, table.revision)
+                answered = self._answering.at_once(live, batch)
                 queue.learn(batch.n, self._clocks.loop() - began)
                 self._finish(table, live, batch, answered)
             except Exception as broken:  # noqa: BLE001 - ours to mend: whoever waits must be told, the door logs it
@@ -135,37 +178,42 @@ class Inference:
         began = self._clocks.loop()
         until = min((job.until for job in batch.jobs if job.until is not None), default=None)
         try:
-            answered = await self._answering.beside(live, batch, table.revision, until)
-            if self._simulated and live.shadows:
-                answered.records.extend(await self._answering.shadow(live, batch, answered, table.revision))
+            answered = await self._answering.beside(live, batch, until)
+            shadowed = await self._answering.shadow(live, batch, answered, table.revision) if self._simulated else []
             live.queue.learn(batch.n, self._clocks.loop() - began)
-            self._finish(table, live, batch, answered)
+            self._finish(table, live, batch, answered, shadowed)
         except Exception as broken:  # noqa: BLE001 - ours to mend: whoever waits must be told, the door logs it
             _tell(batch.jobs, broken)
         finally:
             live.queue.busy_rows = 0
             self._go_on(table, live)
 
-    def _finish(self, table: LiveTable, live: LiveRoute, batch: Batch, answered: Answered) -> None:
-        """Hand over, then tell: an answer that leaves is captured."""
-        self._metrics.batch(live.model, batch.n)
-        self._capture.hand_over(answered.records)
-        if live.shadows and not self._simulated:
-            self._shadows.offer(ShadowJob(table, live, batch, answered))
+    def _finish(
+        self, table: LiveTable, live: LiveRoute, batch: Batch, answered: Answered, shadowed: Sequence[Captured] = ()
+    ) -> None:
+        self._keep(table, live, batch, answered, shadowed)
         for number, job in enumerate(batch.jobs):
-            if job.trace is not None:
-                span = batch.span(number)
-                job.trace.scored(
-                    answered.records,
-                    frozenset(batch.ids[span]),
-                    frozenset(unit for unit, at in answered.tried if span.start <= at < span.stop),
-                )
             if not job.answer.done():
                 outcome = answered.of(batch, number)
                 if isinstance(outcome, FlyballError):
                     job.answer.set_exception(outcome)
                 else:
                     job.answer.set_result(outcome)
+
+    def _keep(
+        self, table: LiveTable, live: LiveRoute, batch: Batch, answered: Answered, shadowed: Sequence[Captured] = ()
+    ) -> None:
+        """Hand over, before anything is told: an answer that leaves is captured."""
+        self._metrics.batch(live.model, batch.n)
+        records = answered.records(live, batch, table.revision)
+        self._capture.hand_over([*records, *shadowed])
+        for number, job in enumerate(batch.jobs):
+            if job.trace is not None:
+                span = batch.span(number)
+                failed = frozenset(unit for unit, at in answered.tried if span.start <= at < span.stop)
+                job.trace.scored(records, frozenset(batch.ids[span]), failed)
+        if live.shadows and not self._simulated:
+            self._shadows.offer(ShadowJob(table, live, batch, answered))
 
     def _go_on(self, table: LiveTable, live: LiveRoute) -> None:
         if live.queue.rows and not live.queue.due:
@@ -209,6 +257,11 @@ async def _patiently(job: Job, caller: Caller) -> Answer:
     if gone is not None and gone.done() and not gone.cancelled():
         raise CallerGone
     raise DeadlinePassed("The request's deadline passed before the model answered")
+
+
+def _job(rows: Rows) -> Job:
+    """Of a slice: it waits for nobody."""
+    return Job(rows, None, None, asyncio.get_running_loop().create_future())
 
 
 def _tell(jobs: Sequence[Job], broken: Exception) -> None:

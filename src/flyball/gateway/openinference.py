@@ -10,7 +10,7 @@ from flyball.gateway.answering import label_of
 from flyball.gateway.batches import Answer
 from flyball.gateway.fields import ValueCheck, shown
 from flyball.gateway.tables import LiveRoute
-from flyball.gateway.validation import MAX_FAULTS, Rows, as_array, checked_ids, counted, parsed_json
+from flyball.gateway.validation import MAX_FAULTS, Body, Rows, as_array, checked_ids, counted, parsed_json
 from flyball.records.signature import ColumnType, Signature
 
 _decoder = msgspec.json.Decoder()
@@ -55,7 +55,7 @@ def model_metadata(live: LiveRoute) -> dict[str, Any]:
     }
 
 
-def read_infer(live: LiveRoute, body: bytes, max_rows: int) -> InferRequest:
+def read_infer(live: LiveRoute, body: Body, max_rows: int) -> InferRequest:
     """Raises RequestError. `parameters.keys` and `parameters.prediction_ids` are lists of strings, one a row."""
     form = parsed_json(body, _decoder)
     if not isinstance(form, dict) or not isinstance(form.get("inputs"), list):

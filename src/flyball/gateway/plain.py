@@ -1,5 +1,6 @@
 """Flyball's own plain form: rows in, predictions out, labels later."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -10,15 +11,35 @@ from flyball.gateway.answering import label_of
 from flyball.gateway.batches import Answer
 from flyball.gateway.fields import MAX_FLOAT32, shown
 from flyball.gateway.tables import LiveRoute
-from flyball.gateway.validation import MAX_FAULTS, MAX_ID_CHARACTERS, counted, parsed_json
+from flyball.gateway.validation import MAX_FAULTS, MAX_ID_CHARACTERS, Body, counted, parsed_json
 from flyball.records.captured import LabelBatch
 from flyball.records.signature import Signature
 
 _decoder = msgspec.json.Decoder()
+_encode = msgspec.json.Encoder().encode
 
 
 def predictions(live: LiveRoute, answer: Answer) -> dict[str, Any]:
     """`{"model", "unit", "predictions": [{"id", "unit", "score" | "scores", "label"?}]}`; `unit` is null when several answered."""
+    first = answer.units[0].id
+    common = first if all(unit.id == first for unit in answer.units) else None
+    return {"model": live.model, "unit": common, "predictions": _listed(live, answer)}
+
+
+def prediction_list(live: LiveRoute, answer: Answer) -> bytes:
+    """The predictions of a slice as JSON, without the brackets around them."""
+    return _encode(_listed(live, answer))[1:-1]
+
+
+def framed(live: LiveRoute, units: Sequence[str], parts: Sequence[bytes]) -> list[bytes]:
+    """The slices of one answer, which is written piece by piece."""
+    head = _encode({"model": live.model, "unit": units[0] if len(units) == 1 else None})[:-1] + b',"predictions":['
+    between = [b","] * (2 * len(parts) - 1)
+    between[::2] = parts
+    return [head, *between, b"]}"]
+
+
+def _listed(live: LiveRoute, answer: Answer) -> list[dict[str, Any]]:
     several = live.signature.n_scores > 1
     given: list[dict[str, Any]] = []
     for each, unit, scores in zip(answer.ids, answer.units, answer.scores, strict=True):
@@ -31,12 +52,10 @@ def predictions(live: LiveRoute, answer: Answer) -> dict[str, Any]:
         if label is not None:
             one["label"] = label
         given.append(one)
-    first = answer.units[0].id
-    common = first if all(unit.id == first for unit in answer.units) else None
-    return {"model": live.model, "unit": common, "predictions": given}
+    return given
 
 
-def read_labels(live: LiveRoute, body: bytes, at_us: int, max_labels: int) -> LabelBatch:
+def read_labels(live: LiveRoute, body: Body, at_us: int, max_labels: int) -> LabelBatch:
     """`{"labels": [{"id", "label", "observed_at"?}]}` against the signature; raises RequestError with every fault's place."""
     form = parsed_json(body, _decoder)
     if not isinstance(form, dict) or set(form) != {"labels"} or not isinstance(form["labels"], list):

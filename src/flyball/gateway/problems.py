@@ -21,7 +21,8 @@ _encode = msgspec.json.Encoder().encode
 
 class Response(NamedTuple):
     status: int
-    body: bytes
+    body: bytes | list[bytes]
+    """In one piece, or in the pieces that a large answer was made of."""
     content_type: bytes = JSON
     headers: Headers = ()
 

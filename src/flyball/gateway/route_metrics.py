@@ -33,5 +33,5 @@ class RouteFigures:
 
 def _units(route: LiveRoute) -> list[LiveUnit]:
     """Each once: during a canary it stands among the shadows, too."""
-    units = (route.champion, route.canary, route.fallback, *(unit for _, unit in route.arms), *route.shadows)
+    units = (route.champion, route.canary, route.fallback, *route.arms, *route.shadows)
     return list({unit.id: unit for unit in units if unit is not None}.values())

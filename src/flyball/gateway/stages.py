@@ -33,8 +33,9 @@ class Stages(msgspec.Struct, frozen=True, kw_only=True):
     """JSON → columns, held against the signature."""
     model_us: float
     route_us: float
-    """Who answers, metrics, the record made: all that answers but the model."""
+    """Who answers, metrics: all that answers but the model."""
     capture_us: float
+    """The record made and handed to the kernel."""
     encode_us: float
 
 
@@ -68,13 +69,13 @@ class _Bench:
         live, moments = self._live, [perf_counter()]
         rows = live.reader.read(body)
         batch = Batch([Job(rows, at_us, None, self._nobody)], at_us, self._ids.take(rows.n), live.builder)
-        columns = {name: batch.columns[name] for name in live.champion.names}
+        columns = batch.taken(None).columns
         moments.append(perf_counter())
         live.champion.model.score(columns, rows.n)
         moments.append(perf_counter())
-        answered = self._answering.at_once(live, batch, 1)
+        answered = self._answering.at_once(live, batch)
         moments.append(perf_counter())
-        self._capture.hand_over(answered.records)
+        self._capture.hand_over(answered.records(live, batch, 1))
         moments.append(perf_counter())
         answer = answered.of(batch, 0)
         if isinstance(answer, FlyballError):

@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import accumulate, pairwise
 from pathlib import Path
 
 import msgspec
@@ -15,7 +16,7 @@ from flyball.gateway.queueing import Queue
 from flyball.gateway.units import LoadedModel, Shelf
 from flyball.gateway.validation import RowReader
 from flyball.records import codec
-from flyball.records.routing import Route, RoutingTable, ServedUnit, canary_answers, place
+from flyball.records.routing import Places, Route, RoutingTable, ServedUnit, share
 from flyball.records.signature import Signature
 
 log = logging.getLogger("flyball.gateway")
@@ -46,12 +47,18 @@ class LiveRoute:
         self.model = route.model
         self.champion = units[route.champion.unit.id]
         self.canary = units[route.canary.unit.id] if route.canary and route.canary_weight > 0 else None
-        self.arms = [(arm.weight, units[arm.unit.unit.id]) for arm in route.arms if arm.weight > 0]
+        self.arms = tuple(units[arm.unit.unit.id] for arm in route.arms)
+        self._places, self._canary_share = Places(route.salt), share(route.canary_weight)
+        bounds = [0.0, *accumulate(arm.weight for arm in route.arms)]
+        self._arm_places = Places(route.arms_salt)
+        self._arm_shares = [
+            (unit, share(low), share(high)) for unit, (low, high) in zip(self.arms, pairwise(bounds), strict=True)
+        ]
         self.fallback = units[route.fallback.unit.id] if route.fallback else None
         self.shadows = tuple(units[each.unit.id] for each in route.shadows)
         self.last = self.fallback or self.champion
         """Nobody stands in for it."""
-        answering = (self.champion, self.canary, self.fallback, *(unit for _, unit in self.arms))
+        answering = (self.champion, self.canary, self.fallback, *self.arms)
         self.inline_rows = min(unit.model.inline_rows for unit in answering if unit is not None)
         """Up to this many rows every unit of the route is fast enough for the event loop; 0: never."""
         self.queue = Queue(route.model)
@@ -59,17 +66,23 @@ class LiveRoute:
         self.reader = RowReader(self.signature, max_rows)
         self.builder = ColumnBuilder(self.signature)
 
-    def chosen(self, key: str, *, canaries: bool) -> tuple[LiveUnit, str]:
-        """Who answers this key, and in which role; `canaries`: whether they may."""
-        if canaries and self.canary is not None and canary_answers(key, self.route.salt, self.route.canary_weight):
-            return self.canary, "canary"
-        if self.arms:
-            at = place(key, self.route.arms_salt) / 2.0**64
-            for weight, unit in self.arms:
-                if at < weight:
-                    return unit, "arm"
-                at -= weight
-        return self.champion, "champion"
+    def chosen(self, keys: Sequence[str], *, canaries: bool) -> list[tuple[LiveUnit, str, list[int]]]:
+        """(who answers, in which role, which of the keys); `canaries`: whether they may."""
+        rest: Sequence[int] = range(len(keys))
+        taken: list[tuple[LiveUnit, str, list[int]]] = []
+        if canaries and self.canary is not None:
+            of, below = self._places.of, self._canary_share
+            mine = [at for at, key in enumerate(keys) if of(key) < below]
+            if mine:
+                taken.append((self.canary, "canary", mine))
+                rest = sorted(set(rest).difference(mine))
+        for unit, low, high in self._arm_shares:
+            of = self._arm_places.of
+            mine = [at for at in rest if low <= of(keys[at]) < high]
+            if mine:
+                taken.append((unit, "arm", mine))
+                rest = sorted(set(rest).difference(mine))
+        return [*taken, (self.champion, "champion", [*rest])] if rest else taken
 
 
 class LiveTable:

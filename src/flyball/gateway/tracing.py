@@ -21,6 +21,8 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 QUEUE_SPANS = 4096
 """Ended spans that wait for the collector: a few seconds of a busy worker, some MB. A full queue drops the oldest and never makes a request wait."""
+MOST_CALLS = 32
+"""Of one request: a large one is answered in slices, and a span for each of hundreds helps nobody."""
 FLUSH_SECONDS = 2.0
 """What the last spans are worth at the end: a collector that is gone must not hold up a restart."""
 
@@ -42,6 +44,8 @@ class Call:
 
     def scored(self, records: Sequence[Captured], ids: frozenset[str], failed: frozenset[str]) -> None:
         """Of a batch's records keep those of this request: `ids` are its rows, `failed` the units that could not answer one of them."""
+        if len(self.calls) >= MOST_CALLS:
+            return
         end = self._now_us()
         # Backwards from now: a batch's calls were made one after the other, the last one a moment ago.
         for record in reversed(records):

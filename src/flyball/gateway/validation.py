@@ -23,6 +23,9 @@ MAX_ID_CHARACTERS = 200
 """Ids are stored with every prediction and label; a UUID has 36."""
 
 
+Body = bytes | bytearray
+
+
 class Rows(NamedTuple):
     """A request's rows, valid."""
 
@@ -51,9 +54,10 @@ class RowReader:
             gc=False,
         )
         self._quick = msgspec.json.Decoder(form)
+        self._quick_row = msgspec.json.Decoder(row)
         self._careful = msgspec.json.Decoder()
 
-    def read(self, body: bytes) -> Rows:
+    def read(self, body: Body) -> Rows:
         """Raises RequestError."""
         try:
             # A NUL would reach onnxruntime as the end of the string: another category than the one that was sent.
@@ -65,12 +69,13 @@ class RowReader:
             tuples = [*map(msgspec.structs.astuple, form.rows)]
             ids, keys = checked_ids(form.ids, "ids", n, unique=True), checked_ids(form.keys, "keys", n, unique=False)
             return Rows(n, {}, ids, keys, tuples)
-        return self._read_carefully(self._parsed(body))
+        return self.read_carefully(self._parsed(body))
 
-    def _parsed(self, body: bytes) -> Any:
+    def _parsed(self, body: Body | msgspec.Raw) -> Any:
         return parsed_json(body, self._careful)
 
-    def _read_carefully(self, form: Any) -> Rows:
+    def read_carefully(self, form: Any) -> Rows:
+        """`form`: what the JSON says. Raises RequestError."""
         if not isinstance(form, dict):
             raise RequestError([Fault("body", shown(form), 'an object {"rows": […]}')])
         unknown = [name for name in form if name not in ("rows", "ids", "keys")]
@@ -95,6 +100,24 @@ class RowReader:
             checked_ids(form.get("keys"), "keys", n, unique=False),
             list(zip(*values, strict=True)),
         )
+
+    def read_raw(self, raws: Sequence[msgspec.Raw], first: int, *, quick: bool) -> list[tuple[Any, ...]]:
+        """The values of some rows of a large request; `first` is the number of the first one; `quick`: there is no NUL in them. Raises
+        RequestError."""
+        if quick:
+            try:
+                return [msgspec.structs.astuple(self._quick_row.decode(raw)) for raw in raws]
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                pass  # the careful way says what is wrong
+        faults: list[Fault] = []
+        values: list[list[Any]] = [[] for _ in self._columns]
+        for at, raw in enumerate(raws, first):
+            self._read_row(at, self._parsed(raw), values, faults)
+            if len(faults) >= MAX_FAULTS:
+                break
+        if faults:
+            raise RequestError(faults[:MAX_FAULTS])
+        return list(zip(*values, strict=True))
 
     def _read_row(self, at: int, row: Any, values: list[list[Any]], faults: list[Fault]) -> None:
         if not isinstance(row, dict):
@@ -126,7 +149,7 @@ def counted(n: int, max_rows: int) -> int:
     return n
 
 
-def parsed_json(body: bytes, decoder: Any) -> Any:
+def parsed_json(body: Body | msgspec.Raw, decoder: Any) -> Any:
     """What the JSON says; raises RequestError for everything that is not strict JSON (NaN, 1e400, lone surrogates, endless nesting)."""
     try:
         return decoder.decode(body)

@@ -1,6 +1,7 @@
 """The frozen table that a gateway reads: who answers what."""
 
 import hashlib
+import math
 from datetime import datetime
 
 import msgspec
@@ -88,9 +89,23 @@ class GatewayReport(msgspec.Struct, frozen=True, kw_only=True):
 
 def canary_answers(key: str, salt: str, weight: float) -> bool:
     """Whether the canary answers this key. Sticky: a key that is in at 5 % is in at 50 %."""
-    return weight > 0.0 and place(key, salt) < weight * 2.0**64
+    return Places(salt).of(key) < share(weight)
 
 
-def place(key: str, salt: str) -> int:
-    """Where a key lies in [0, 2⁶⁴): the same for ever, and anew for each salt."""
-    return int.from_bytes(hashlib.blake2b(f"{salt}\0{key}".encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
+class Places:
+    """Where keys lie, as 8 bytes: the same for ever, and anew for each salt. Compared with `share`."""
+
+    def __init__(self, salt: str) -> None:
+        self._salted = hashlib.blake2b(f"{salt}\0".encode("utf-8", "surrogatepass"), digest_size=8)
+
+    def of(self, key: str) -> bytes:
+        hashed = self._salted.copy()
+        hashed.update(key.encode("utf-8", "surrogatepass"))
+        return hashed.digest()
+
+
+def share(weight: float) -> bytes:
+    """Keys that lie below it are `weight` of all."""
+    if weight >= 1.0:
+        return b"\xff" * 9  # longer, and so larger, than any place
+    return math.ceil(max(weight, 0.0) * 2.0**64).to_bytes(8, "big")

@@ -33,7 +33,8 @@ def route(
     if release.phase is Phase.SETTLED:
         return Route(model=model, champion=new)
     if release.phase in _NEW_ANSWERS:
-        return Route(model=model, champion=new, shadows=(old,) if old is not None else (), salt=release.id)
+        # The old unit is warm anyway, as a shadow: where the new one breaks, it answers until the release is taken back.
+        return Route(model=model, champion=new, shadows=(old,) if old is not None else (), fallback=old, salt=release.id)
     if old is None:
         raise Conflict(f"release {release.id} is in {release.phase.value} and has no champion to stand beside")
     if release.phase is Phase.SHADOW:

@@ -17,7 +17,7 @@ def served(unit):
 
 OLD, NEW = served("u1"), served("u2")
 ALONE = Route(model="shop", champion=OLD)
-BOTH = Route(model="shop", champion=NEW, shadows=(OLD,), salt="r-0001")
+BOTH = Route(model="shop", champion=NEW, shadows=(OLD,), fallback=OLD, salt="r-0001")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,248 @@
+"""Given many requests at once, when they share calls of a model, then each gets its own answer, and none another one's fate."""
+
+import asyncio
+import time
+
+import httpx
+import numpy as np
+import pytest
+from gateway_rig import CLIENT, NUMERIC, ROW, SIGNATURE, Rig, code_package, onnx_model, package, table
+
+from flyball.records.captured import FailureBatch, PredictionBatch
+from flyball.records.routing import Arm, Places, share
+from flyball.records.unit import Format
+
+
+@pytest.fixture(scope="module")
+def units(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("units")
+    return [package(directory / f"v{seed}", Format.ONNX, onnx_model(seed)[0], SIGNATURE, version=seed + 1) for seed in range(3)]
+
+
+@pytest.fixture
+def rig(tmp_path):
+    rig = Rig(tmp_path / "state")
+    yield rig
+    rig.close()
+
+
+def ask(worker, bodies, **more):
+    """All bodies at once; the answers in their order."""
+
+    async def run():
+        limits = httpx.Limits(max_connections=len(bodies))
+        async with httpx.AsyncClient(
+            base_url=f"http://127.0.0.1:{worker.card['port']}",
+            headers={"authorization": f"Bearer {CLIENT}"},
+            timeout=30,
+            limits=limits,
+        ) as client:
+            return await asyncio.gather(*(client.post("/models/shop/predict", json=body, **more) for body in bodies))
+
+    return asyncio.run(run())
+
+
+def score_of(age):
+    return 1 / (1 + np.exp(-np.float32(age) / 100))
+
+
+def test_requests_that_share_a_call_get_their_own_answers(rig, tmp_path):
+    rig.publish(table(1, code_package(tmp_path / "good", "good")))
+    worker = rig.start()
+    answers = ask(
+        worker, [{"rows": [{**ROW, "age": age}, {**ROW, "age": age + 0.5}], "ids": [f"{age}-a", f"{age}-b"]} for age in range(64)]
+    )
+    for age, answer in enumerate(answers):
+        given = answer.json()["predictions"]
+        assert [each["id"] for each in given] == [f"{age}-a", f"{age}-b"]
+        assert [each["score"] for each in given] == pytest.approx([score_of(age), score_of(age + 0.5)], abs=1e-6)
+        assert answer.headers["x-flyball-prediction-id"] == f"{age}-a"
+    batches = [record for record in rig.captured() if isinstance(record, PredictionBatch)]
+    assert sorted(each for record in batches for each in record.ids) == sorted(
+        f"{age}-{end}" for age in range(64) for end in "ab"
+    )
+    assert len(batches) < 64, "a slow model's requests were to share its calls"
+    for record in batches:
+        for each, age, score in zip(record.ids, record.columns["age"], record.scores, strict=True):
+            assert age == int(each[:-2]) + (0.5 if each.endswith("b") else 0)
+            assert score[0] == pytest.approx(score_of(age), abs=1e-6)
+
+
+@pytest.mark.parametrize("behaviour", ["raise", "nan"])
+def test_a_request_that_its_model_cannot_answer_fails_alone(rig, tmp_path, behaviour):
+    """The model fails whenever there is a thirteen in what it is given."""
+    rig.publish(table(1, code_package(tmp_path / "bad", behaviour)))
+    worker = rig.start()
+    ages = [13 if number % 8 == 3 else number + 20 for number in range(48)]
+    answers = ask(worker, [{"rows": [{**ROW, "age": age}]} for age in ages])
+    assert {age: {answer.status_code for answer, each in zip(answers, ages, strict=True) if each == age} for age in ages} == {
+        age: {503} if age == 13 else {200} for age in ages
+    }
+    for answer, age in zip(answers, ages, strict=True):
+        if age != 13:
+            assert answer.json()["predictions"][0]["score"] == pytest.approx(score_of(age), abs=1e-6)
+    failures = [record for record in rig.captured() if isinstance(record, FailureBatch)]
+    assert sum(record.n for record in failures) == 6
+    captured = sorted(age for record in rig.captured() if isinstance(record, PredictionBatch) for age in record.columns["age"])
+    assert captured == sorted(age for age in ages if age != 13)
+
+
+def test_a_request_that_kills_its_worker_costs_the_others_a_wait_and_no_answer(rig, tmp_path):
+    rig.publish(table(1, code_package(tmp_path / "bad", "crash")))
+    worker = rig.start("w0", "--deadline-seconds", "15")
+    ages = [number + 20 for number in range(12)]
+    ages[5] = 13
+    answers = ask(worker, [{"rows": [{**ROW, "age": age}]} for age in ages])
+    assert [answer.status_code for answer in answers] == [503 if age == 13 else 200 for age in ages]
+
+
+def test_a_bad_row_is_refused_before_it_can_share_anything(rig, tmp_path):
+    rig.publish(table(1, code_package(tmp_path / "good", "good")))
+    worker = rig.start()
+    bodies = [{"rows": [{**ROW, "age": "old" if number % 2 else number}]} for number in range(40)]
+    answers = ask(worker, bodies)
+    assert [answer.status_code for answer in answers] == [422 if number % 2 else 200 for number in range(40)]
+    assert all(answer.json()["faults"][0]["field"] == "age" for answer in answers[1::2])
+
+
+def test_where_the_champion_breaks_the_fallback_answers_and_the_champion_is_left_alone(rig, tmp_path, units):
+    champion = code_package(tmp_path / "bad", "raise")
+    rig.publish(table(1, champion, fallback=units[0]))
+    worker = rig.start()
+    for _ in range(12):
+        answer = worker.predict({**ROW, "age": 13}).json()
+        assert answer["unit"] == units[0].unit.id
+    failures = [record.reason for record in rig.captured() if isinstance(record, FailureBatch)]
+    assert len(failures) == 12
+    assert any("is not asked for now" in reason for reason in failures)
+    assert {record.role for record in rig.captured() if isinstance(record, PredictionBatch)} == {"fallback"}
+
+
+def test_arms_share_the_keys_as_their_weights_say_and_a_canary_goes_before_them(rig, units):
+    champion, canary, arm = units
+    rig.publish(table(1, champion, canary=canary, canary_weight=0.1, salt="r", arms=(Arm(unit=arm, weight=0.5),), arms_salt="x"))
+    rig.renew_lease()
+    worker = rig.start()
+    keys = [f"k-{number}" for number in range(1000)]
+    given = worker.predict(*[ROW] * 1000, keys=keys).json()["predictions"]
+
+    def expected(key):
+        if Places("r").of(key) < share(0.1):
+            return canary.unit.id
+        return arm.unit.id if Places("x").of(key) < share(0.5) else champion.unit.id
+
+    assert [each["unit"] for each in given] == [expected(key) for key in keys]
+    assert {record.role for record in rig.captured()} == {"champion", "canary", "arm"}
+    counts = {unit.unit.id: sum(each["unit"] == unit.unit.id for each in given) for unit in units}
+    assert 60 < counts[canary.unit.id] < 140
+    assert 380 < counts[arm.unit.id] < 520
+
+
+def test_a_deadline_that_passes_is_told_in_time_and_nothing_begins_after_it(rig, tmp_path):
+    rig.publish(table(1, code_package(tmp_path / "slow", "slow")))
+    worker = rig.start()
+    begin = time.monotonic()
+    answer = worker.http.post(
+        "/models/shop/predict", json={"rows": [{**ROW, "age": 13}]}, headers={"x-flyball-timeout-ms": "200"}
+    )
+    assert time.monotonic() - begin < 0.6
+    assert answer.status_code == 504
+    assert "deadline" in answer.json()["detail"]
+    late = worker.http.post("/models/shop/predict", json={"rows": [ROW]}, headers={"x-envoy-expected-rq-timeout-ms": "0"})
+    assert late.status_code == 504
+    time.sleep(1.2)
+    shown = [each for record in rig.captured() if isinstance(record, PredictionBatch) for each in record.columns["age"]]
+    assert 41.5 not in shown
+    for wrong in ("soon", "-1", "1e3", "99999999999"):
+        refused = worker.http.post("/models/shop/predict", json={"rows": [ROW]}, headers={"x-flyball-timeout-ms": wrong})
+        assert refused.status_code == 400
+        assert "milliseconds" in refused.json()["detail"]
+
+
+def test_a_canary_that_hangs_leaves_the_champion_time_within_the_deadline(rig, tmp_path, units):
+    hanging = code_package(tmp_path / "bad", "hang")
+    rig.publish(table(1, units[0], canary=hanging, canary_weight=1.0, salt="s"))
+    rig.renew_lease()
+    worker = rig.start("w0", "--deadline-seconds", "20")
+    begin = time.monotonic()
+    answer = worker.http.post(
+        "/models/shop/predict", json={"rows": [{**ROW, "age": 13}]}, headers={"x-flyball-timeout-ms": "1000"}
+    )
+    assert time.monotonic() - begin < 1.1
+    assert answer.status_code == 200
+    assert answer.json()["unit"] == units[0].unit.id
+
+
+def test_more_than_a_model_can_answer_in_time_is_refused_at_once(rig, tmp_path):
+    rig.publish(table(1, code_package(tmp_path / "slow", "slow")))
+    worker = rig.start()
+    assert worker.predict({**ROW, "age": 13}).status_code == 200
+    answers = ask(worker, [{"rows": [{**ROW, "age": 13}]} for _ in range(20)])
+    refused = [answer for answer in answers if answer.status_code == 429]
+    assert {answer.status_code for answer in answers} == {200, 429}
+    assert all(int(answer.headers["retry-after"]) >= 1 for answer in refused)
+    assert max(answer.elapsed.total_seconds() for answer in refused) < 0.5
+    exposed = worker.admin.get("/metrics").text
+    assert f'flyball_shed_requests_total{{model="shop",reason="queue"}} {len(refused)}.0' in exposed
+
+
+def large(n, **last):
+    rows = [{**ROW, "age": number % 100} for number in range(n)]
+    rows[-1] = {**rows[-1], **last}
+    return {"rows": rows, "ids": [f"i{number}" for number in range(n)]}
+
+
+def test_a_large_request_is_answered_in_slices_as_a_small_one_in_one(rig, units):
+    rig.publish(table(1, units[0], canary=units[1], canary_weight=0.3, salt="s"))
+    rig.renew_lease()
+    worker = rig.start()
+    whole = worker.http.post("/models/shop/predict", json=large(5000)).json()
+    assert whole["unit"] is None
+    assert [each["id"] for each in whole["predictions"]] == [f"i{number}" for number in range(5000)]
+    captured = {}
+    for record in rig.captured():
+        for each, age, score in zip(record.ids, record.columns["age"], record.scores, strict=True):
+            captured[each] = (record.unit, age, score[0])
+    for number, each in enumerate(whole["predictions"]):
+        assert captured.pop(each["id"]) == (each["unit"], number % 100, each["score"])
+    assert not captured
+    few = worker.predict(*large(100)["rows"], ids=[f"i{number}" for number in range(100)]).json()["predictions"]
+    assert few == whole["predictions"][:100]
+
+
+def test_a_fault_in_the_last_row_of_a_large_request_refuses_all_of_it(rig, units):
+    rig.publish(table(1, units[0]))
+    worker = rig.start()
+    answer = worker.http.post("/models/shop/predict", json=large(5000, visits="many", age=200))
+    assert answer.status_code == 422
+    assert {fault["path"] for fault in answer.json()["faults"]} == {"rows[4999].visits", "rows[4999].age"}
+    unknown = worker.http.post("/models/shop/predict", json={**large(3000), "keyz": []})
+    assert (unknown.status_code, unknown.json()["faults"][0]["path"]) == (422, "keyz")
+    assert rig.captured() == []
+
+
+def test_a_large_request_that_its_model_cannot_answer_hands_over_no_prediction(rig, tmp_path):
+    rig.publish(table(1, package(tmp_path / "numeric", Format.ONNX, onnx_of_sum(), NUMERIC)))
+    worker = rig.start()
+    rows = [{"a": 0.1, "b": 0.1}] * 9000
+    assert worker.predict(*rows).status_code == 200
+    before = len(rig.captured())
+    answer = worker.predict(*rows[:-1], {"a": 3.0e38, "b": 3.0e38})
+    assert answer.status_code == 503
+    assert not [record for record in rig.captured()[before:] if isinstance(record, PredictionBatch)]
+
+
+def onnx_of_sum():
+    """Answers a + b as a probability: infinite for the largest numbers, which its signature allows."""
+    from onnx import TensorProto, helper
+
+    inputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [None, 1]) for name in "ab"]
+    output = helper.make_tensor_value_info("p", TensorProto.FLOAT, [None, 1])
+    nodes = [
+        helper.make_node("Add", ["a", "b"], ["s"]),
+        helper.make_node("Mul", ["s", "tiny"], ["m"]),
+        helper.make_node("Abs", ["m"], ["p"]),
+    ]
+    tiny = helper.make_tensor("tiny", TensorProto.FLOAT, [1], [1e-4])
+    graph = helper.make_graph(nodes, "sum", inputs, [output], [tiny])
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)]).SerializeToString()

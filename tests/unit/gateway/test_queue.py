@@ -1,0 +1,53 @@
+"""Claims about the queue of one model: first come first served, bounded by the time that waits, not by a number."""
+
+import pytest
+
+from flyball.errors import Overloaded
+from flyball.gateway.batches import Job
+from flyball.gateway.queueing import MAX_QUEUED_ROWS, Queue
+from flyball.gateway.validation import Rows
+
+
+def job(n=1, until=None):
+    return Job(Rows(n, {}, None, None, [()] * n), None, until, None)
+
+
+def test_jobs_come_out_as_they_came_and_a_large_one_alone():
+    queue = Queue("shop")
+    jobs = [job(3), job(4), job(500), job(1)]
+    for each in jobs:
+        queue.admit(each, 0.0)
+    assert queue.take(10) == jobs[:2]
+    assert queue.take(10) == jobs[2:3]
+    assert queue.rows == 1
+    assert queue.take(10) == jobs[3:]
+    assert queue.take(10) == []
+    assert queue.rows == 0
+
+
+def test_a_request_that_would_wait_too_long_is_refused_with_when_to_come_again():
+    queue = Queue("shop")
+    queue.learn(1, 0.3)
+    for _ in range(4):
+        queue.admit(job(), 0.0)
+    with pytest.raises(Overloaded, match="4 rows wait for shop") as caught:
+        queue.admit(job(), 0.0)
+    assert caught.value.http_status == 429
+    assert caught.value.retry_after == 2
+    assert queue.rows == 4
+
+
+def test_a_request_with_a_short_deadline_is_refused_earlier_and_one_that_finds_nobody_waiting_never():
+    queue = Queue("shop")
+    queue.learn(1, 0.3)
+    queue.admit(job(until=100.01), 100.0)
+    with pytest.raises(Overloaded):
+        queue.admit(job(until=100.2), 100.0)
+    queue.admit(job(until=100.4), 100.0)
+
+
+def test_rows_that_wait_are_bounded_whatever_the_estimate_says():
+    queue = Queue("shop")
+    queue.admit(job(MAX_QUEUED_ROWS), 0.0)
+    with pytest.raises(Overloaded):
+        queue.admit(job(1), 0.0)
