@@ -260,13 +260,13 @@ def test_every_door_for_every_role_is_as_the_table_says(worker):
                 )
                 found[door.name, name, side] = answer.status_code
     for (door, role, side), status in found.items():
-        if door in ("served", "reload") and side == "public":
+        if door in ("own_metrics", "served", "reload") and side == "public":
             assert status == 404, (door, role)
         elif door in ("live", "ready"):
             assert status == 200
         elif role in ("anonymous", "wrong"):
             assert status == 401
-        elif role == "client" and door in ("metrics", "served", "reload"):
+        elif role == "client" and door in ("metrics", "own_metrics", "served", "reload"):
             assert status == 403
         else:
             assert status in (200, 422)
