@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from flyball.gateway.units import MODEL_FILES
 from flyball.records import codec
 from flyball.records.routing import ServedUnit
 from flyball.records.signature import Column, ColumnType, Signature
@@ -37,16 +38,18 @@ def onnx() -> bytes:
     return bytes(to_onnx(model, initial_types=kinds, options={"zipmap": False}).SerializeToString())
 
 
-def package(directory: Path, content: bytes) -> ServedUnit:
-    """On disk, as the package step leaves it."""
-    files = {"model/model.onnx": content, "signature.json": codec.encode(SIGNATURE)}
+def package(
+    directory: Path, content: bytes, signature: Signature = SIGNATURE, unit_id: str = "u0123456789ab", kind: Format = Format.ONNX
+) -> ServedUnit:
+    """On disk, as the package step leaves it. No two units share a manifest: each is loaded for itself."""
+    lineage = f'{{"unit": "{unit_id}"}}'.encode()
+    files = {MODEL_FILES[kind]: content, "signature.json": codec.encode(signature), "lineage.json": lineage}
     for name, data in files.items():
         path = directory / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
-    manifest = Manifest(files={name: hashlib.sha256(data).hexdigest() for name, data in files.items()}, format=Format.ONNX)
+    manifest = Manifest(files={name: hashlib.sha256(data).hexdigest() for name, data in files.items()}, format=kind)
     (directory / "manifest.json").write_bytes(codec.encode(manifest))
-    unit = Unit(
-        id="u0123456789ab", model="shop", version=1, manifest_digest=codec.digest(manifest), threshold=0.5, policy_digest="p"
-    )
-    return ServedUnit(unit=unit, package=str(directory), format=Format.ONNX, signature=SIGNATURE)
+    digest = codec.digest(manifest)
+    unit = Unit(id=unit_id, model="shop", version=1, manifest_digest=digest, threshold=0.5, policy_digest="p")
+    return ServedUnit(unit=unit, package=str(directory), format=kind, signature=signature)

@@ -11,11 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from flyball.gateway.capture_writer import NoCapture
 from flyball.gateway.metrics import Metrics
-from flyball.gateway.route_metrics import RouteFigures
-from flyball.gateway.runtimes.contract import CodeLimits
 from flyball.gateway.scraping import exposition_of
-from flyball.gateway.tables import Tables
-from flyball.gateway.units import Shelf
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "docs" / "reference" / "metrics.md"
@@ -28,7 +24,7 @@ def exposed() -> dict[str, str]:
     prometheus_client.disable_created_metrics()  # as the gateway itself does
     metrics = Metrics(NoCapture())
     metrics.watch_suspension(lambda: False)
-    metrics.registry.register(RouteFigures(Tables(Path("none"), Shelf(CodeLimits()), 1, lambda _: None)))
+    metrics.watch_routes(lambda: None)
     text = exposition_of({"0": metrics.exposition().decode()}).decode()
     return {family.name: family.type for family in text_string_to_metric_families(text)}
 

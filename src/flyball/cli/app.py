@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from flyball import __version__
-from flyball.cli import gateway, init, loop, orders, proofs, reading
+from flyball.cli import captured, gateway, init, loop, orders, proofs, reading
 from flyball.cli.doors import Doors, quiet_traceback
 from flyball.cli.session import session_of
 
@@ -20,6 +20,12 @@ app = typer.Typer(
 def _example(line: str) -> str:
     """The last line of a command's help."""
     return f"Example: {line}"
+
+
+captured.capture.command("export", epilog=_example("flyball capture export --format parquet --to captured"))(captured.export)
+captured.labels.command("import", epilog=_example("flyball labels import outcomes.csv --id prediction_id --label returned"))(
+    captured.import_labels
+)
 
 
 def _show_version(value: bool) -> None:  # noqa: FBT001 - typer's signature
@@ -58,5 +64,7 @@ app.command(epilog=_example("flyball doctor"))(proofs.doctor)
 app.command(epilog=_example("flyball export 3 packages/shop-3"))(gateway.export)
 app.command(epilog=_example("flyball gateway --routing routing.yaml --workers 2"))(gateway.gateway)
 app.command(epilog=_example("flyball bench --version 3"))(gateway.bench)
+app.add_typer(captured.capture, name="capture")
+app.add_typer(captured.labels, name="labels")
 app.command("control", hidden=True, epilog=_example("flyball control"))(loop.control)
 app.command("step-child", hidden=True, epilog=_example("flyball step-child .flyball/jobs/j-0001"))(loop.step_child)

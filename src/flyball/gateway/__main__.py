@@ -1,6 +1,7 @@
 """`python -m flyball.gateway`: one worker. The only place of the gateway that reads the environment, the clock and the entropy source."""
 
 import argparse
+import importlib.util
 import logging
 import os
 import re
@@ -40,9 +41,9 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     try:
         uvloop.run(_run(options, world))
-    except FlyballError as ended:
-        logging.getLogger("flyball.gateway").error(ended.message)
-        return ended.exit_code
+    except FlyballError as refused:
+        logging.getLogger("flyball.gateway").error("%s", refused.message)  # a sentence, not a stack
+        return refused.exit_code
     return 0
 
 
@@ -71,6 +72,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--max-body-mb", type=int, default=16, choices=range(1, 129), metavar="1-128")
     parser.add_argument(
+        "--grpc-port", type=_grpc_port, metavar="PORT", help="gRPC beside REST; 0: any free port; not given: none"
+    )
+    parser.add_argument(
         "--deadline-seconds", type=float, default=CodeLimits().deadline_seconds, help="of one call of a code model"
     )
     parser.add_argument(
@@ -85,6 +89,14 @@ def _parser() -> argparse.ArgumentParser:
         help="serve nothing: time the stages of answering FILE (a model's name, then bodies, a line each)",
     )
     return parser
+
+
+def _grpc_port(text: str) -> int:
+    if not text.isdigit() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected a port from 0 to 65535")
+    if importlib.util.find_spec("grpc") is None:
+        raise argparse.ArgumentTypeError("gRPC needs grpcio, which is not installed: pip install 'flyball[grpc]'")
+    return int(text)
 
 
 def _worker_name(text: str) -> str:
@@ -113,6 +125,7 @@ def _options(given: argparse.Namespace) -> Options:
         lease_seconds=given.lease_seconds,
         drain_seconds=given.drain_seconds,
         max_body_bytes=given.max_body_mb * 1024**2,
+        grpc_port=given.grpc_port,
         allowed_hosts=tuple(given.allow_host),
         limits=limits,
         must_serve=given.must_serve,

@@ -15,6 +15,7 @@ from flyball.gateway.batches import Answer, Batch, Job
 from flyball.gateway.capture_writer import CaptureWriter
 from flyball.gateway.handlers import MAX_ROWS
 from flyball.gateway.ids import FreshIds
+from flyball.gateway.keepers import Keepers
 from flyball.gateway.metrics import Metrics
 from flyball.gateway.problems import json_response
 from flyball.gateway.tables import LiveRoute, Tables
@@ -44,7 +45,8 @@ async def time_stages(options: Options, world: World, model: str, bodies: Sequen
     capture = CaptureWriter(options.state_dir / "capture", options.worker, world.now_us)
     answering = Answering(Metrics(capture), lambda: False, asyncio.get_running_loop().time)
     ids = FreshIds(world.random_bytes)
-    tables = Tables(options.state_dir / "routing.json", Shelf(options.limits), MAX_ROWS, lambda _: None)
+    keepers = Keepers(options.state_dir / "capture.key", world.random_bytes)
+    tables = Tables(options.state_dir / "routing.json", Shelf(options.limits), MAX_ROWS, lambda _: None, keepers)
     try:
         await tables.reload()
         live = tables.live.routes.get(model) if tables.live else None

@@ -207,7 +207,7 @@ def _route(scope: Scope) -> str | None:
     if scope["type"] != "http" or scope["method"] != "POST":
         return None
     try:
-        door, _ = routes.find("POST", scope["path"], admin=False)
+        door = routes.find("POST", scope["path"], admin=False).door
     except HttpRefused:
         return None
     return _TEMPLATES[door.name]
@@ -215,6 +215,6 @@ def _route(scope: Scope) -> str | None:
 
 _TEMPLATES = {
     door.name: "/" + "/".join("{model}" if part == "*" else part for part in pattern)
-    for (method, pattern), door in routes.DOORS.items()
+    for (method, pattern), door in reversed(routes.DOORS.items())  # of several ways to a door the first one listed names it
     if method == "POST"
 }

@@ -1,0 +1,140 @@
+"""Requests a second, latencies, memory and start: floor, ceilings, servers written by hand, Flyball, and its peers."""
+
+import statistics
+from collections.abc import Callable, Iterable
+from fnmatch import fnmatch
+from operator import sub
+
+from bench.serving.bars import Bar, brief
+from bench.serving.gateway import flyball
+from bench.serving.load import BATCHES, LOADS, MANY, ONE, SIXTEEN, Cell, Load
+from bench.serving.peers import PEERS, REPOSITORIES
+from bench.serving.processes import Place
+from bench.serving.rounds import Plan, Told, alone, in_turn, together
+from bench.serving.servers import BY_HAND, CEILING_OF_TWO, CEILINGS, FLOORS, Server
+
+OURS, OURS_OF_TWO, OURS_OPEN = "flyball", "flyball-w2", "flyball-v2"
+LIGHT = (
+    *FLOORS,
+    *CEILINGS,
+    CEILING_OF_TWO,
+    *BY_HAND,
+    flyball(OURS),
+    flyball(OURS_OF_TWO, workers=2),
+    flyball(OURS_OPEN, plain=False),
+)
+PEER_ROUNDS = 2
+"""They are further away than two rounds can differ, and a round of them takes minutes."""
+STARTS = 3
+
+
+def measure(place: Place, plan: Plan, *, peers: bool, only: str = "*") -> Told:
+    """`only`: names of the servers, with wildcards, several with commas."""
+    patterns = only.split(",")
+
+    def chosen(servers: Iterable[Server]) -> list[Server]:
+        return [server for server in servers if any(fnmatch(server.name, pattern) for pattern in patterns)]
+
+    told = Told()
+    usable = [server for server in chosen(LIGHT) if alone(server, place, told)]
+    for server in usable:
+        if server.kind == "flyball":
+            for _ in range(STARTS - 1):
+                alone(server, place, told)
+    together(usable, LOADS, place, plan, told)
+    if peers:
+        in_turn(chosen(PEERS), LOADS, place, Plan(min(plan.rounds, PEER_ROUNDS), plan.seconds, plan.tries), told)
+    return told
+
+
+def bars(told: Told) -> list[Bar]:
+    single = [bar for load in (SIXTEEN, MANY) for bar in _single_rows(told, load)]
+    ceiling = _fastest(told, ONE, CEILINGS, _cpu)
+    later = told.paired(OURS, ceiling, ONE.name, lambda cell: cell.p50_ms, sub)
+    single.append(
+        Bar(
+            "1 connection: median above the ceiling's",
+            later,
+            0.25,
+            least=False,
+            unit=" ms",
+            noisy=told.noisy(ONE.name, OURS, ceiling),
+        )
+    )
+    return [*single, *_batches(told), *_two_workers(told), *_weight(told)]
+
+
+def _single_rows(told: Told, load: Load) -> list[Bar]:
+    ceiling = _fastest(told, load, CEILINGS, _cpu)
+    by_hand = _fastest(told, load, BY_HAND, _cpu)
+    default = _fastest(told, load, [server for server in PEERS if not server.name.endswith("-tuned")], _rate)
+    tuned = _fastest(told, load, [server for server in PEERS if server.name.endswith("-tuned")], _rate)
+    name = f"{load.connections} connections: "
+
+    def rates(other: str, words: str, wanted: float) -> Bar:
+        found = told.paired(OURS, other, load.name, lambda cell: cell.rate)
+        return Bar(
+            f"{name}requests/s over {words} ({other or 'none'})",
+            found,
+            wanted,
+            least=True,
+            noisy=told.noisy(load.name, OURS, other),
+        )
+
+    p99 = told.paired(OURS, ceiling, load.name, lambda cell: cell.p99_ms)
+    per_core = told.paired(OURS, ceiling, load.name, lambda cell: cell.per_core)
+    return [
+        rates(ceiling, f"the ceiling, {brief(per_core)} for each second of CPU", 0.6),
+        rates(by_hand, "FastAPI + onnxruntime by hand", 1.5),
+        rates(default, "the fastest peer as it comes", 20),
+        rates(tuned, "the fastest tuned peer", 4),
+        Bar(f"{name}p99 over the ceiling's", p99, 2, least=False, noisy=told.noisy(load.name, OURS, ceiling)),
+    ]
+
+
+def _batches(told: Told) -> list[Bar]:
+    cells = told.cells.get((OURS, BATCHES.name), [])
+    shares = [
+        cell.rate * BATCHES.rows / alone_.arrays for cell, alone_ in zip(cells, told.in_process, strict=False) if cell is not None
+    ]
+    found = statistics.median(shares) if shares else float("nan")
+    noisy = told.noisy(BATCHES.name, OURS)
+    return [Bar("100 rows × 8 connections: rows/s over onnxruntime in process", found, 0.7, least=True, noisy=noisy)]
+
+
+def _two_workers(told: Told) -> list[Bar]:
+    def twice(two: str, one: str) -> float:
+        return told.paired(two, one, MANY.name, lambda cell: cell.rate)
+
+    noisy = told.noisy(MANY.name, OURS, OURS_OF_TWO)
+    possible = twice(CEILING_OF_TWO.name, CEILINGS[0].name)
+    words = f"two workers over one, 64 connections (the ceiling's own: {possible:.2f})"
+    return [Bar(words, twice(OURS_OF_TWO, OURS), 1.7, least=True, noisy=noisy)]
+
+
+def _weight(told: Told) -> list[Bar]:
+    keepers = [told.memory_mb[name] for name in told.memory_mb if name.startswith(REPOSITORIES)]
+    leanest = min(map(statistics.median, keepers)) if keepers else float("nan")
+    ours = statistics.median(told.memory_mb.get(OURS_OF_TWO, [float("nan")]))
+    soonest = max(told.first_answer_seconds.get(OURS, [float("nan")]))
+    return [
+        Bar(
+            f"memory of two workers over the leanest peer with a repository ({leanest:.0f} MB)", ours / leanest, 0.5, least=False
+        ),
+        Bar(f"first prediction after start, slowest of {STARTS}", soonest, 3, least=False, unit=" s"),
+    ]
+
+
+def _rate(cell: Cell) -> float:
+    return cell.rate
+
+
+def _cpu(cell: Cell) -> float:
+    """Servers of one process are told apart by what they make of a core: their rates may differ by who else ran just then."""
+    return cell.per_core
+
+
+def _fastest(told: Told, load: Load, servers: Iterable[Server], by: Callable[[Cell], float]) -> str:
+    """Of those that were measured; '' if none was."""
+    found = {each.name: told.median(each.name, load.name, by) for each in servers if told.of(each.name, load.name)}
+    return max(found, key=found.__getitem__, default="")
