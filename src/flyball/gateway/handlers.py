@@ -4,8 +4,6 @@ import urllib.parse
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
-from prometheus_client import CONTENT_TYPE_LATEST
-
 from flyball.errors import Fault, FlyballError, RequestError
 from flyball.gateway import plain
 from flyball.gateway.batches import Answer
@@ -80,7 +78,6 @@ class Handlers:
             "repository_index": self._repository_index,
             "predict": self._predict,
             "labels": self._labels,
-            "metrics": self._scrape,
             "served": self._served,
             "reload": self._reload,
         }
@@ -164,9 +161,6 @@ class Handlers:
         if len(routed) > 1:
             raise RequestError([Fault("model", "nothing", f"one of {', '.join(routed[:20])}")])
         return routed[0] if routed else ""
-
-    async def _scrape(self, _: Request) -> Response:
-        return Response(200, self._metrics.exposition(), CONTENT_TYPE_LATEST.encode())
 
     async def _served(self, _: Request) -> Response:
         return Response(200, codec.encode(self.report()), JSON)

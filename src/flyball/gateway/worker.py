@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 import uvicorn
 
-from flyball.errors import FlyballError
+from flyball.errors import FlyballError, StoreUnavailable
 from flyball.gateway.access import Neighbours, Tokens
 from flyball.gateway.answering import Answering
 from flyball.gateway.app import Gateway
@@ -27,8 +27,10 @@ from flyball.gateway.keepers import Keepers
 from flyball.gateway.lease import Lease
 from flyball.gateway.metrics import Metrics
 from flyball.gateway.runtimes.contract import CodeLimits
+from flyball.gateway.scraping import Scraping
 from flyball.gateway.shadows import Shadows
 from flyball.gateway.tables import LiveTable, Tables
+from flyball.gateway.tracing import open_tracer
 from flyball.gateway.units import Shelf
 
 if TYPE_CHECKING:
@@ -40,6 +42,8 @@ RETRY_LOOKS = 20
 """A table that did not load is tried again after so many looks (5 s): the reason may have been a full disk."""
 SYNC_LOOKS = 4
 """fsync of the capture once a second: what a power cut may take."""
+LEAVE_SECONDS = 5.0
+"""For a worker with a successor: as long its clients may take to come back for the answer that tells them to go elsewhere."""
 GRACE_SECONDS = 20.0
 """For requests that are being answered at SIGTERM: longer than any deadline of a model."""
 
@@ -63,6 +67,10 @@ class Options(NamedTuple):
     """None: no gRPC. 0: any free one."""
     allowed_hosts: tuple[str, ...]
     limits: CodeLimits
+    must_serve: bool = False
+    """A successor: without a table it must not take a connection that the worker before it would answer."""
+    tracing: str | None = None
+    """The service's name in traces ('': as OTEL_RESOURCE_ATTRIBUTES says); None: no traces."""
 
 
 class World(NamedTuple):
@@ -95,7 +103,7 @@ class Worker:
         self._tables = Tables(
             directory / "routing.json", Shelf(options.limits), MAX_ROWS, self._swapped, keepers, frozenset(options.models)
         )
-        self._metrics = Metrics(options.worker, self._capture)
+        self._metrics = Metrics(self._capture)
         loop_time = asyncio.get_running_loop().time
         self._answering = Answering(self._metrics, lambda: self._lease.held, loop_time)
         self._shadows = Shadows(self._answering, self._capture, self._tables, self._metrics)
@@ -110,17 +118,24 @@ class Worker:
         self._metrics.watch_suspension(self._handlers.suspended)
         self._metrics.watch_routes(lambda: self._tables.live)
         neighbours = Neighbours([bound, f"[{bound}]", options.host, *options.allowed_hosts])
-        self._gateway = Gateway(self._handlers.doors(), self._tokens, neighbours, self._metrics, options.max_body_bytes)
+        doors = self._handlers.doors() | Scraping(directory, options.worker, self._metrics).doors()
+        self._gateway = Gateway(doors, self._tokens, neighbours, self._metrics, options.max_body_bytes)
+        self._tracer = open_tracer(options.tracing, options.worker, world.now_us)
         self._grpc = self._grpc_doors(bound)
         self._started_us = world.now_us()
         self._ending = asyncio.Event()
+        self._succeeded = False
 
     async def run(self) -> None:
-        """Serve until SIGTERM or SIGINT; then readiness fails first, answers close their connections, and the rest is finished."""
+        """Serve until SIGTERM or SIGINT; then readiness fails first, answers close their connections, and the rest is finished.
+        SIGUSR1 says that another worker has taken the place of this one: it takes no further connection from the common socket."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._ending.set)
+        loop.add_signal_handler(signal.SIGUSR1, self._succeed)
         await self._try_table()
+        if self._options.must_serve and self._tables.live is None:
+            raise StoreUnavailable(f"there is nothing that this worker could serve: {self._tables.error}")
         admin_socket = socket.create_server(("127.0.0.1", 0))
         public, admin = self._server(admin=False), self._server(admin=True)
         self._gateway.pending = public.server_state.tasks.__len__
@@ -138,7 +153,7 @@ class Worker:
         self._handlers.draining = self._gateway.draining = True
         if self._grpc is not None:
             self._grpc.draining = True
-        await asyncio.sleep(self._options.drain_seconds)
+        await (_leave(public) if self._succeeded else asyncio.sleep(self._options.drain_seconds))
         public.should_exit = admin.should_exit = True
         await asyncio.gather(*serving, *([self._grpc.stop(GRACE_SECONDS)] if self._grpc is not None else []))
         await self._inference.drain()
@@ -149,9 +164,15 @@ class Worker:
         self._explaining.close()
         self._capture.close()
         self._tables.close()
-        card.unlink(missing_ok=True)
+        if self._tracer is not None:
+            self._tracer.close()
+        _withdraw(card)
         if failed:
             raise failed[0]
+
+    def _succeed(self) -> None:
+        self._succeeded = True
+        self._ending.set()
 
     def _grpc_doors(self, host: str) -> "GrpcDoors | None":
         if self._options.grpc_port is None:
@@ -163,9 +184,10 @@ class Worker:
         return grpc_doors.GrpcDoors(settings, self._inference, self._tokens, self._metrics)
 
     def _server(self, *, admin: bool) -> uvicorn.Server:
+        application = self._gateway.port(admin=admin)
         return QuietServer(
             uvicorn.Config(
-                self._gateway.port(admin=admin),
+                self._tracer.around(application) if self._tracer is not None and not admin else application,
                 loop="none",
                 http="httptools",
                 ws="none",
@@ -227,6 +249,24 @@ class Worker:
             os.fsync(file.fileno())
         draft.replace(card)
         return card
+
+
+async def _leave(public: uvicorn.Server) -> None:
+    """No new connection; every answer closes its own; who is silent is waited for. A connection that was accepted and not answered yet would be
+    lost if all were closed at once."""
+    loop = asyncio.get_running_loop()
+    for server in public.servers:
+        server.close()
+    until = loop.time() + LEAVE_SECONDS
+    while public.server_state.connections and loop.time() < until:
+        await asyncio.sleep(0.02)
+
+
+def _withdraw(card: Path) -> None:
+    """Unless a successor has put its own in this place."""
+    with contextlib.suppress(OSError, msgspec.DecodeError):
+        if msgspec.json.decode(card.read_bytes())["pid"] == os.getpid():
+            card.unlink()
 
 
 def _listen(options: Options) -> socket.socket:
