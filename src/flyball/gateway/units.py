@@ -152,8 +152,6 @@ def _warm_up(model: LoadedModel) -> int:
     small, large = sample(model.signature, 1), sample(model.signature, 256)
     model.score(small, 1)
     model.score(large, 256)
-    if isinstance(model.runtime, OnnxRuntime):
-        model.runtime.tune(large, 256)
     one = min(_seconds(model, small, 1) for _ in range(5))
     many = min(_seconds(model, large, 256) for _ in range(3))
     if one > INLINE_SECONDS:
