@@ -200,7 +200,7 @@ class Handlers:
 
 
 def _headers_of(answer: Answer) -> list[tuple[bytes, bytes]]:
-    return _headers([*dict.fromkeys(unit.id for unit in answer.units)], answer.ids[0])
+    return _headers([unit.id for unit in dict.fromkeys(answer.units)], answer.ids[0])
 
 
 def _headers(units: Sequence[str], first_id: str) -> list[tuple[bytes, bytes]]:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from flyball.errors import Fault, RequestError
-from flyball.gateway.answering import label_of
+from flyball.gateway.answering import labels_of
 from flyball.gateway.batches import Answer
 from flyball.gateway.explaining import Attribution
 from flyball.gateway.fields import MAX_FLOAT32, shown
@@ -24,8 +24,8 @@ _encode = msgspec.json.Encoder().encode
 def predictions(live: LiveRoute, rows: Rows, answer: Answer, told: Sequence[Attribution] | None = None) -> dict[str, Any]:
     """`{"model", "unit", "predictions": [{"id", "unit", "score" | "scores", "label"?, "flags"?, "attributions"?, "base"?}]}`; `unit` is null
     when several answered."""
-    first = answer.units[0].id
-    common = first if all(unit.id == first for unit in answer.units) else None
+    units = dict.fromkeys(answer.units)
+    common = answer.units[0].id if len(units) == 1 else None
     return {"model": live.model, "unit": common, "predictions": _listed(live, rows, answer, told)}
 
 
@@ -43,23 +43,22 @@ def framed(live: LiveRoute, units: Sequence[str], parts: Sequence[bytes]) -> lis
 
 
 def _listed(live: LiveRoute, rows: Rows | None, answer: Answer, told: Sequence[Attribution] | None) -> list[dict[str, Any]]:
-    several = live.signature.n_scores > 1
-    flags = live.reader.flags(rows) if rows is not None else {}
-    given: list[dict[str, Any]] = []
-    for each, unit, scores in zip(answer.ids, answer.units, answer.scores, strict=True):
-        one: dict[str, Any] = {"id": each, "unit": unit.id}
-        if several:
-            one["scores"] = scores
-        else:
-            one["score"] = scores[0]
-        label = label_of(live, unit, scores)
-        if label is not None:
-            one["label"] = label
-        if flags and len(given) in flags:
-            one["flags"] = flags[len(given)]
-        if told is not None:
-            one["attributions"], one["base"] = told[len(given)]
-        given.append(one)
+    if live.signature.n_scores > 1:
+        name: str = "scores"
+        values: Sequence[Any] = answer.scores
+    else:
+        name, values = "score", [scores[0] for scores in answer.scores]
+    labels = labels_of(live, answer)
+    rows_of = zip(answer.ids, answer.units, values, labels or answer.ids, strict=True)
+    given: list[dict[str, Any]] = (
+        [{"id": each, "unit": unit.id, name: value, "label": label} for each, unit, value, label in rows_of]
+        if labels is not None
+        else [{"id": each, "unit": unit.id, name: value} for each, unit, value, _ in rows_of]
+    )
+    for at, flags in (live.reader.flags(rows) if rows is not None else {}).items():
+        given[at]["flags"] = flags
+    for one, (attributions, base) in zip(given, told or (), strict=False):
+        one["attributions"], one["base"] = attributions, base
     return given
 
 

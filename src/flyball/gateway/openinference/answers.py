@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from flyball.gateway.answering import label_of
+from flyball.gateway.answering import labels_of
 from flyball.gateway.batches import Answer
 from flyball.gateway.openinference.asking import InferRequest
 from flyball.gateway.tables import LiveRoute
@@ -48,7 +48,7 @@ def parameters(live: LiveRoute, request: InferRequest, answer: Answer) -> dict[s
 def _output(name: str, live: LiveRoute, answer: Answer, *, binary: bool) -> Output:
     n = len(answer.ids)
     if name == "label":
-        labels = [label_of(live, unit, scores) for unit, scores in zip(answer.units, answer.scores, strict=True)]
+        labels = labels_of(live, answer) or []
         return Output(name, "BYTES", [n, 1], labels, binary)
     flat = [score for scores in answer.scores for score in scores]
     return Output(name, "FP64", [n, live.signature.n_scores], flat, binary)
