@@ -201,6 +201,7 @@ class Inference:
             return
         batch = self._batch(live, jobs)
         queue.busy_rows = batch.n
+        self._tables.hold(table)  # its callers may leave before it is answered
         task = asyncio.get_running_loop().create_task(self._answer_beside(table, live, batch))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
@@ -227,6 +228,7 @@ class Inference:
         finally:
             live.queue.busy_rows = 0
             self._go_on(table, live)
+            self._tables.release(table)
 
     def _finish(
         self, table: LiveTable, live: LiveRoute, batch: Batch, answered: Answered, shadowed: Sequence[Captured] = ()
