@@ -206,6 +206,8 @@ class ModelFailed(UpstreamError):
     """A unit could not answer: crash, deadline, invalid output. `retry_after` seconds is when it may be able to again."""
 
     http_status = 503
+    late = False
+    """It did not answer in the time there was: smaller parts would not, either."""
 
     def __init__(self, found: str, *, expected: str = "", next_step: str = "", retry_after: int = 1, died: bool = False) -> None:
         super().__init__(found, expected=expected, next_step=next_step)

@@ -1,10 +1,11 @@
 """Given callers that leave or give up early, when their work goes on behind them, then nobody else is harmed by it."""
 
+import asyncio
 import time
 
 import httpx
 import pytest
-from gateway_rig import ROW, SIGNATURE, Rig, code_package, onnx_model, package, table
+from gateway_rig import CLIENT, ROW, SIGNATURE, Rig, code_package, onnx_model, package, table
 
 from flyball.records.captured import PredictionBatch
 from flyball.records.unit import Format
@@ -22,6 +23,12 @@ def rig(tmp_path):
     rig.close()
 
 
+def impatient(worker, milliseconds, **row):
+    return worker.http.post(
+        "/models/shop/predict", json={"rows": [{**ROW, **row}]}, headers={"x-flyball-timeout-ms": str(milliseconds)}
+    )
+
+
 def test_a_model_whose_caller_left_during_a_swap_stays_loaded_for_the_table_that_is_live(rig, tmp_path, quick):
     """The call outlives its caller and the table that it was made under; its shadows come after both."""
     slow = code_package(tmp_path / "slow", "slow")
@@ -37,3 +44,45 @@ def test_a_model_whose_caller_left_during_a_swap_stays_loaded_for_the_table_that
         assert answer.status_code == 200, answer.text
     assert worker.process.poll() is None
     assert {record.role for record in rig.captured() if isinstance(record, PredictionBatch)} == {"champion", "shadow"}
+
+
+def together(worker, asked):
+    """(milliseconds or None, row) each, at once; the answers in their order."""
+
+    async def run():
+        async with httpx.AsyncClient(
+            base_url=f"http://127.0.0.1:{worker.card['port']}", headers={"authorization": f"Bearer {CLIENT}"}, timeout=30
+        ) as client:
+            await client.get("/v2/health/live")  # so that nothing is imported below
+            first = asyncio.create_task(client.post("/models/shop/predict", json={"rows": [{**ROW, "age": 13}]}))
+            await asyncio.sleep(0.2)  # the model is busy now: what comes shares the next call
+            rest = asyncio.gather(
+                *(
+                    client.post(
+                        "/models/shop/predict",
+                        json={"rows": [row]},
+                        headers={} if given is None else {"x-flyball-timeout-ms": str(given)},
+                    )
+                    for given, row in asked
+                )
+            )
+            return [await first, *await rest]
+
+    return asyncio.run(run())
+
+
+def test_who_gives_up_early_takes_nobody_along_who_shares_the_call(rig, tmp_path):
+    rig.publish(table(1, code_package(tmp_path / "slow", "slow")))
+    worker = rig.start()
+    answers = together(worker, [(None, {**ROW, "age": 13}), (900, ROW), *[(None, ROW)] * 4])
+    assert [answer.status_code for answer in answers] == [200, 200, 504, 200, 200, 200, 200]
+
+
+def test_a_client_with_short_deadlines_does_not_cut_a_unit_off_from_all_others(rig, tmp_path, quick):
+    slow = code_package(tmp_path / "slow", "slow")
+    rig.publish(table(1, slow, fallback=quick))
+    worker = rig.start()
+    for _ in range(6):
+        impatient(worker, 5, age=13)
+        time.sleep(1.1)
+    assert worker.predict(ROW).json()["unit"] == slow.unit.id

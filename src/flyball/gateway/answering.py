@@ -35,6 +35,9 @@ class Scored(NamedTuple):
     """What the unit took; None: make it again from the batch."""
 
 
+FAIR_SECONDS = 1.0
+"""A unit that was given less is judged by what becomes of its call: a caller's haste must not open its circuit for all others."""
+
 Outcome = Scored | ModelFailed
 Steps = Generator[list[Part], list[Outcome], "Answered"]
 
@@ -86,7 +89,7 @@ class Answering:
                 return done.value  # type: ignore[no-any-return]
 
     async def beside(self, live: LiveRoute, batch: Batch, until: float | None) -> Answered:
-        """For all others: each unit in a thread of its own. `until`: when the first of the requests gives up, on the loop's clock."""
+        """For all others: each unit in a thread of its own. `until`: when the last of the requests gives up, on the loop's clock."""
         steps = self._steps(live, batch)
         asked = next(steps)
         while True:
@@ -140,7 +143,7 @@ class Answering:
 
     def _apart(self, live: LiveRoute, part: Part, batch: Batch, failed: ModelFailed) -> list[Part]:
         """The failed part in smaller ones; empty: it is one request's, or the unit is broken whatever it is asked."""
-        if part.unit.breaker.open and part.unit is not live.last:
+        if failed.late or (part.unit.breaker.open and part.unit is not live.last):
             return []
         # A request that kills its worker costs the others a restart: one by one they wait for two at most, by halves for one a halving.
         pieces = batch.singles(part.rows) if failed.died else batch.halves(part.rows)
@@ -173,14 +176,26 @@ class Answering:
         seconds = None if until is None else max(until - loop.time(), 0.0)
         if seconds is not None and part.unit is not live.last:
             seconds /= 2
-        call = loop.run_in_executor(part.unit.model.pool, _scored, part, batch)
-        outcome: Outcome
+        if seconds == 0.0:
+            return _late(part.unit)
+        call = part.unit.model.pool.submit(_scored, part, batch)
+        begun = asyncio.wrap_future(call)
         try:
-            outcome = await asyncio.wait_for(asyncio.shield(call), seconds)
-        except TimeoutError:
-            outcome = ModelFailed(f"{part.unit.id} did not answer in the time that the request had left")
-        self._learn(part.unit, outcome)
-        return outcome
+            await asyncio.wait([begun], timeout=seconds)
+        except asyncio.CancelledError:
+            call.cancel()
+            raise
+        if begun.done():
+            outcome = begun.result()
+            self._learn(part.unit, outcome)
+            return outcome
+        runs = not call.cancel()  # one that has not begun never will: calls that nobody waits for must not pile up
+        late = _late(part.unit)
+        if seconds is not None and seconds >= FAIR_SECONDS:
+            self._learn(part.unit, late)
+        elif runs:
+            begun.add_done_callback(lambda done: self._learn(part.unit, done.result()))
+        return late
 
     def _refused(self, live: LiveRoute, part: Part, batch: Batch) -> ModelFailed | None:
         """Why the unit is not asked at all. The last unit of a route always is: nobody stands in for it."""
@@ -285,6 +300,12 @@ def _scored(part: Part, batch: Batch) -> Outcome:
     except ModelFailed as failed:
         return failed
     return Scored(scores.tolist(), perf_counter() - begin, table)
+
+
+def _late(unit: LiveUnit) -> ModelFailed:
+    failed = ModelFailed(f"{unit.id} did not answer in the time that the request had left")
+    failed.late = True
+    return failed
 
 
 def _rows_of(part: Part, batch: Batch) -> Sequence[int]:

@@ -217,7 +217,8 @@ class Inference:
 
     async def _answer_beside(self, table: LiveTable, live: LiveRoute, batch: Batch) -> None:
         began = self._clocks.loop()
-        until = min((job.until for job in batch.jobs if job.until is not None), default=None)
+        # The most patient one's: who gives up earlier is told so, and takes nobody along.
+        until = None if any(job.until is None for job in batch.jobs) else max(job.until or 0.0 for job in batch.jobs)
         try:
             answered = await self._answering.beside(live, batch, until)
             shadowed = await self._answering.shadow(live, batch, answered, table.revision) if self._simulated else []
