@@ -1,6 +1,8 @@
 """Given callers that leave or give up early, when their work goes on behind them, then nobody else is harmed by it."""
 
 import asyncio
+import resource
+import socket
 import time
 
 import httpx
@@ -86,3 +88,18 @@ def test_a_client_with_short_deadlines_does_not_cut_a_unit_off_from_all_others(r
         impatient(worker, 5, age=13)
         time.sleep(1.1)
     assert worker.predict(ROW).json()["unit"] == slow.unit.id
+
+
+def test_more_idle_connections_than_there_are_descriptors_do_not_end_a_worker(rig, quick):
+    rig.publish(table(1, quick))
+    worker = rig.start()
+    assert worker.predict(ROW).status_code == 200
+    resource.prlimit(worker.process.pid, resource.RLIMIT_NOFILE, (64, 64))
+    idle = [socket.create_connection(("127.0.0.1", worker.card["port"])) for _ in range(100)]
+    until = time.monotonic() + 3.0  # three times as long as capture is brought to the disk
+    while time.monotonic() < until:
+        assert worker.predict(ROW).status_code == 200
+        time.sleep(0.1)
+    for each in idle:
+        each.close()
+    assert worker.process.poll() is None

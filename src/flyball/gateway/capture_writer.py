@@ -101,8 +101,9 @@ class CaptureWriter:
     def pending_sync(self) -> Callable[[], None] | None:
         full, self._full = self._full, []
         if self._dirty and self._descriptor is not None:
-            full.append(os.dup(self._descriptor))  # a duplicate: this segment may be ended meanwhile
-            self._dirty = False
+            with contextlib.suppress(OSError):  # clients hold every descriptor there is: the next look tries again
+                full.append(os.dup(self._descriptor))  # a duplicate: this segment may be ended meanwhile
+                self._dirty = False
         return functools.partial(_sync_and_close, full) if full else None
 
     def close(self) -> None:
