@@ -4,6 +4,7 @@ Two ways to the same truth. The quick one lets msgspec decode straight into a ty
 careful way, which looks at each value and names row, field, found and expected.
 """
 
+import contextlib
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -80,21 +81,14 @@ class RowReader:
         )
         # A name's own colon would count as one more name.
         self._countable = not any(":" in column.name for column in columns)
-        row = _row_type(signature)
-        form = msgspec.defstruct(
-            "Form",
-            [
-                ("rows", list[row]),  # type: ignore[valid-type]
-                ("ids", list[str] | None | UnsetType, UNSET),
-                ("keys", list[str] | None | UnsetType, UNSET),
-                ("explain", bool | UnsetType, UNSET),
-            ],
-            forbid_unknown_fields=True,
-            gc=False,
-        )
-        self._quick = msgspec.json.Decoder(form)
-        self._quick_row = msgspec.json.Decoder(row)
         self._careful = msgspec.json.Decoder()
+        self._quick: msgspec.json.Decoder[Any] | None = None
+        self._quick_row: msgspec.json.Decoder[Any] | None = None
+        with contextlib.suppress(
+            ValueError
+        ):  # a name with a quotation mark, a limit beyond 64 bits: only the careful way takes them
+            row = _row_type(signature)
+            self._quick_row, self._quick = msgspec.json.Decoder(row), msgspec.json.Decoder(_form_type(row))
 
     @property
     def flagging(self) -> bool:
@@ -104,7 +98,7 @@ class RowReader:
     def read(self, body: Body) -> Rows:
         """Raises RequestError."""
         try:
-            form: Any = None if _needs_care(body) else self._quick.decode(body)
+            form: Any = None if self._quick is None or _needs_care(body) else self._quick.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             form = None
         if form is None:
@@ -123,9 +117,10 @@ class RowReader:
     def read_raw(self, raws: Sequence[msgspec.Raw], first: int, *, quick: bool) -> list[tuple[Any, ...]]:
         """The values of some rows of a large request; `first` is the number of the first one; `quick`: there is no NUL in them. Raises
         RequestError."""
-        if quick:
+        if quick and self._quick_row is not None:
+            decode = self._quick_row.decode
             try:
-                tuples = [msgspec.structs.astuple(self._quick_row.decode(raw)) for raw in raws]
+                tuples = [msgspec.structs.astuple(decode(raw)) for raw in raws]
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 return self._read_raw_carefully(raws, first)
             if self._countable and no_name_twice(b"".join(raws), self._names(tuples), self._strings(tuples)):
@@ -301,6 +296,20 @@ def _row_type(signature: Signature) -> type[msgspec.Struct]:
         rename={f"c{at}": column.name for at, column in enumerate(signature.columns)},
         forbid_unknown_fields=signature.extra == "refuse",
         kw_only=True,
+        gc=False,
+    )
+
+
+def _form_type(row: Any) -> type[msgspec.Struct]:
+    return msgspec.defstruct(
+        "Form",
+        [
+            ("rows", list[row]),
+            ("ids", list[str] | None | UnsetType, UNSET),
+            ("keys", list[str] | None | UnsetType, UNSET),
+            ("explain", bool | UnsetType, UNSET),
+        ],
+        forbid_unknown_fields=True,
         gc=False,
     )
 

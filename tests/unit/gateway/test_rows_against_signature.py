@@ -243,3 +243,20 @@ def test_any_row_at_all_is_taken_alike_or_refused_by_both_ways(changes, removed)
     except RequestError:
         careful = None
     np.testing.assert_equal(quick, careful)
+
+
+@pytest.mark.parametrize("name", ['height "in"', "back\\slash", "tab\there", "two\nlines"])
+def test_a_column_of_any_name_is_read(name):
+    """msgspec cannot express these names; a table with one of them ended the worker."""
+    reader = RowReader(Signature(task="regression", columns=(Column(name=name, type=ColumnType.NUMBER, maximum=9),)), 10)
+    assert reader.read(json.dumps({"rows": [{name: 1.5}]}).encode()).tuples == [(1.5,)]
+    with pytest.raises(RequestError) as caught:
+        reader.read(json.dumps({"rows": [{name: 10}]}).encode())
+    assert caught.value.faults[0].path == f"rows[0].{name}"
+
+
+def test_a_limit_that_no_machine_integer_reaches_is_held_to():
+    reader = RowReader(Signature(task="regression", columns=(Column(name="n", type=ColumnType.INTEGER, minimum=1e30),)), 10)
+    assert reader.read(json.dumps({"rows": [{"n": 10**31}]}).encode()).n == 1
+    with pytest.raises(RequestError):
+        reader.read(b'{"rows": [{"n": 5}]}')
