@@ -6,6 +6,7 @@ import socket
 import time
 
 import httpx
+import msgspec
 import pytest
 from gateway_rig import CLIENT, ROW, SIGNATURE, Rig, code_package, onnx_model, package, table
 
@@ -103,3 +104,16 @@ def test_more_idle_connections_than_there_are_descriptors_do_not_end_a_worker(ri
     for each in idle:
         each.close()
     assert worker.process.poll() is None
+
+
+def test_a_table_that_cannot_be_built_in_a_way_that_nobody_foresaw_leaves_the_one_before(rig, quick):
+    rig.publish(table(1, quick))
+    worker = rig.start()
+    other = msgspec.structs.replace(quick.unit, manifest_digest="0" * 64)
+    rig.publish(table(2, msgspec.structs.replace(quick, unit=other, package=quick.package + "\0")))
+    refused = worker.reload()
+    assert refused.status_code == 503
+    assert "revision 2 cannot be built: ValueError" in refused.json()["detail"]
+    time.sleep(0.6)
+    assert worker.predict(ROW).status_code == 200
+    assert worker.report().revision == 1

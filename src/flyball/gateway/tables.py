@@ -213,9 +213,16 @@ class Tables:
                     fingerprints[served.unit.id] = model.fingerprint
                     units[served.unit.id] = LiveUnit(served, model, route.champion.signature)
                 routes[route.model] = LiveRoute(route, units, self._max_rows, self._keepers.of(route.keeping))
-        except BaseException:
+        except FlyballError:
             self._give_back(taken)
             raise
+        except Exception as unforeseen:
+            # A library that is not installed, a value that nobody thought of: it must not end what is served now.
+            log.exception("the routing table of revision %d cannot be built", table.revision)
+            self._give_back(taken)
+            raise ArtifactDamaged(
+                f"the routing table of revision {table.revision} cannot be built: {type(unforeseen).__name__}: {unforeseen}"
+            ) from unforeseen
         return LiveTable(table, routes, taken, fingerprints)
 
     def _give_back(self, taken: list[ServedUnit]) -> None:
