@@ -117,3 +117,20 @@ def test_a_table_that_cannot_be_built_in_a_way_that_nobody_foresaw_leaves_the_on
     time.sleep(0.6)
     assert worker.predict(ROW).status_code == 200
     assert worker.report().revision == 1
+
+
+def test_a_model_that_could_not_be_started_again_at_once_is_started_when_it_can(rig, tmp_path):
+    rig.publish(table(1, code_package(tmp_path / "bad", "crash")))
+    worker = rig.start()
+    assert worker.predict(ROW).status_code == 200
+    resource.prlimit(worker.process.pid, resource.RLIMIT_NOFILE, (64, 64))
+    idle = [socket.create_connection(("127.0.0.1", worker.card["port"])) for _ in range(100)]
+    time.sleep(0.3)
+    assert worker.predict({**ROW, "age": 13}).status_code == 503
+    time.sleep(1.0)  # it is tried, and there is no descriptor for its pipes
+    for each in idle:
+        each.close()
+    until = time.monotonic() + 20
+    while worker.predict(ROW).status_code != 200:
+        assert time.monotonic() < until
+        time.sleep(0.2)

@@ -104,14 +104,17 @@ class WorkerProcess:
     def _start(self) -> None:
         """With the lock held."""
         order = msgspec.json.encode({**self._program.order, "memory_bytes": self._limits.memory_bytes})
-        process = subprocess.Popen(
-            [sys.executable, "-m", self._program.module],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=dict(self._limits.environment),
-            bufsize=0,
-            close_fds=True,
-        )
+        try:
+            process = subprocess.Popen(
+                [sys.executable, "-m", self._program.module],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env=dict(self._limits.environment),
+                bufsize=0,
+                close_fds=True,
+            )
+        except OSError as refused:  # no memory, no descriptor: tried again like one that died
+            raise ModelFailed(f"{self._program.name} did not start: {refused}") from refused
         self._process = process
         until = monotonic() + self._limits.start_seconds
         try:
