@@ -243,3 +243,22 @@ def test_a_gateway_without_a_table_is_alive_and_not_ready(rig, units):
     rig.publish(table(1, units[0]))
     assert worker.reload().status_code == 200
     assert worker.http.get("/v2/health/ready").status_code == 200
+
+
+def test_on_a_simulated_clock_many_tensor_rows_have_their_shadows_too(rig, units):
+    champion, shadow = units[:2]
+    rig.publish(table(1, champion, shadows=(shadow,)))
+    worker = rig.start("w0", "--clock", "request")
+    worker.http.headers["x-flyball-event-time"] = "2013-03-01T05:00:00Z"
+    n = 1200
+    values = {
+        "age": ("FP32", 40.0),
+        "income": ("FP32", 9.0),
+        "visits": ("INT64", 2),
+        "member": ("BOOL", True),
+        "town": ("BYTES", "Oslo"),
+    }
+    inputs = [{"name": name, "datatype": kind, "shape": [n], "data": [value] * n} for name, (kind, value) in values.items()]
+    assert worker.http.post("/v2/models/shop/infer", json={"inputs": inputs}).status_code == 200
+    scored = {role: sum(len(each.ids) for each in rig.captured() if each.role == role) for role in ("champion", "shadow")}
+    assert scored == {"champion": n, "shadow": n}
