@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -14,9 +15,10 @@ import httpx
 import msgspec
 import psutil
 import pytest
-from gateway_rig import ROW, SIGNATURE, onnx_model, package
+from gateway_rig import ROW, SIGNATURE, code_package, onnx_model, package
 
 from flyball.adapters.bench.load import load, request_bytes
+from flyball.adapters.supervisor import run_file
 from flyball.records.unit import Format
 
 FLYBALL = [sys.executable, "-m", "flyball"]
@@ -213,3 +215,59 @@ def test_bench_of_what_is_no_package_says_so(tmp_path):
     done = flyball("bench", "--package", tmp_path)
     assert done.returncode == 2
     assert "there is no package" in done.stderr
+
+
+def test_a_supervisor_that_is_killed_while_it_replaces_a_worker_leaves_none_unknown(start):
+    gateway = start("models: {shop: {champion: PACKAGES/shop-0}}")
+    os.kill(gateway.process.pid, signal.SIGHUP)
+    while len(gateway.workers()) < 2:
+        time.sleep(0.005)
+    time.sleep(0.1)  # less than a worker takes to be ready
+    both = gateway.workers()
+    gateway.process.kill()
+    gateway.process.wait()
+    run_file.stop(gateway.state)
+    left = [each.pid for each in both if each.is_running() and each.status() != psutil.STATUS_ZOMBIE]
+    for each in left:
+        os.kill(each, signal.SIGKILL)
+    assert not left
+
+
+def test_an_end_amid_a_rolling_restart_answers_what_was_accepted(start, tmp_path):
+    own = tmp_path / "own"
+    code_package(own, "slow")
+    gateway = start(f"models: {{shop: {{champion: {own}}}}}")
+    told: list[tuple[float, object]] = []
+    ended = threading.Event()
+
+    def ask():
+        while not ended.is_set():
+            begun = time.monotonic()
+            try:
+                answer = httpx.post(
+                    f"{gateway.url}/models/shop/predict",
+                    json={"rows": [{**ROW, "age": 13}]},
+                    headers=dict(gateway.http.headers),
+                    trust_env=False,
+                    timeout=20,
+                )
+                told.append((begun, answer.status_code))
+            except httpx.HTTPError as failed:
+                told.append((begun, failed))
+
+    callers = [threading.Thread(target=ask) for _ in range(2)]
+    for each in callers:
+        each.start()
+    os.kill(gateway.process.pid, signal.SIGHUP)
+    run = gateway.state / "run" / "supervisor.json"
+    while b"gateway-0-leaving" not in run.read_bytes():
+        time.sleep(0.005)
+    at = time.monotonic()
+    gateway.process.terminate()
+    ended.set()
+    for each in callers:
+        each.join()
+    assert gateway.process.wait(timeout=60) == 0
+    accepted = [what for begun, what in told if begun < at - 0.1]
+    assert accepted
+    assert {what for what in accepted if what != 429} == {200}

@@ -29,22 +29,29 @@ class Successor:
         self.old = old
         self.new = Child(old.recipe._replace(command=(*old.recipe.command, "--must-serve")))
         self._card = state_dir / "gateways" / f"{old.recipe.name.removeprefix('gateway-')}.json"
+        self._before: dict[str, int] = {}
+        """The old one's card."""
+        self._must_be_ready = True
+        """As the old one was."""
+
+    def begin(self) -> None:
+        """Start the new one."""
+        self._before = self._read_card()
+        self._must_be_ready = _ready(self._before)
+        if not self._must_be_ready:
+            self.new.recipe = self.old.recipe
+        self.new.start(time.monotonic())
 
     def take_over(self, meanwhile: Callable[[], bool]) -> None:
-        """Start the new one, wait until it is ready, let the old one go. `meanwhile` is called while we wait; it says whether to give up.
+        """Wait until the new one is ready, let the old one go. `meanwhile` is called while we wait; it says whether to give up.
 
         Raises OperatorError when the new one does not become ready: then it is gone, and the old one serves as before.
         """
-        present = self._read_card()
-        must_be_ready = _ready(present)
-        if not must_be_ready:
-            self.new.recipe = self.old.recipe
-        self.new.start(time.monotonic())
         deadline = time.monotonic() + READY_SECONDS
-        while not self._stands(must_be_ready):
+        while not self._stands():
             given_up = meanwhile()
             if given_up or self.new.pid is None or time.monotonic() > deadline:
-                self._withdraw(present)
+                self._withdraw()
                 why = (
                     "it was told to end"
                     if given_up
@@ -57,24 +64,28 @@ class Successor:
             with suppress(ProcessLookupError):
                 os.kill(self.old.pid, signal.SIGUSR1)
 
-    def left(self, meanwhile: Callable[[], bool]) -> None:
-        """Wait until the old one has answered what it had accepted; kill it when it takes too long."""
+    def left(self, meanwhile: Callable[[], bool]) -> bool:
+        """Wait until the old one has answered what it had accepted; kill it when it takes too long. False: `meanwhile` gave up, and the old one
+        may still be answering."""
         deadline = time.monotonic() + LEAVE_SECONDS
-        while self.old.pid is not None and time.monotonic() < deadline and not meanwhile():
+        while self.old.pid is not None and time.monotonic() < deadline:
+            if meanwhile():
+                return False
             threading.Event().wait(_LOOK_SECONDS)
         self.old.kill()
+        return True
 
-    def _stands(self, must_be_ready: bool) -> bool:  # noqa: FBT001 - what the one before was
+    def _stands(self) -> bool:
         card = self._read_card()
         if card.get("pid") != self.new.pid:
             return False
-        return not must_be_ready or _ready(card)
+        return not self._must_be_ready or _ready(card)
 
-    def _withdraw(self, before: dict[str, int]) -> None:
+    def _withdraw(self) -> None:
         self.new.kill()
-        if before and self.old.pid == before.get("pid"):
+        if self._before and self.old.pid == self._before.get("pid"):
             with suppress(FlyballError):
-                replace_file(self._card, codec.encode(before))
+                replace_file(self._card, codec.encode(self._before))
 
     def _read_card(self) -> dict[str, int]:
         try:

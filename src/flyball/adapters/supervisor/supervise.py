@@ -98,6 +98,8 @@ class _Supervisor:
         self._grpc_target = target_of(doors.grpc) if doors.grpc is not None else None
         self._control_url = url_of(doors.control) if doors.control is not None else None
         self._children = [Child(recipe) for recipe in _recipes(layout, doors)]
+        self._coming: Child | None = None
+        """A worker that is to succeed another one and is not ready yet."""
         self._leaving: Child | None = None
         """A worker that has been succeeded and still answers what it had accepted."""
         self._roll = threading.Event()
@@ -139,15 +141,21 @@ class _Supervisor:
         gateways = [child for child in self._children if child.recipe.name != CONTROL]
         for old in gateways:
             successor = Successor(old, self._layout.state_dir)
+            successor.begin()
+            self._coming = successor.new
+            self._tell()  # if this process is killed now, whoever comes next must know both
             try:
                 successor.take_over(self._meanwhile)
             except OperatorError as error:
                 self._say("bad", f"The rolling restart ends here; {old.recipe.name} serves as before. {error.message}")
                 return
+            finally:
+                self._coming = None
             self._children[self._children.index(old)] = successor.new
             self._leaving = old
             self._tell()
-            successor.left(self._meanwhile)
+            if not successor.left(self._meanwhile):
+                return  # the end of all is the end of the old one, too: it is asked, not killed
             self._leaving = None
             self._tell()
         self._say("good", f"Every gateway worker was replaced ({len(gateways)}).")
@@ -160,8 +168,9 @@ class _Supervisor:
     def _tell(self) -> None:
         me = run_file.member(os.getpid())
         members = {child.recipe.name: run_file.member(child.pid) for child in self._children if child.pid is not None}
-        if self._leaving is not None and self._leaving.pid is not None:
-            members[f"{self._leaving.recipe.name}-leaving"] = run_file.member(self._leaving.pid)
+        for child, what in ((self._coming, "coming"), (self._leaving, "leaving")):
+            if child is not None and child.pid is not None:
+                members[f"{child.recipe.name}-{what}"] = run_file.member(child.pid)
         run = run_file.RunFile(
             pid=os.getpid(),
             started=me.started if me else 0.0,
