@@ -134,3 +134,18 @@ def test_a_model_that_could_not_be_started_again_at_once_is_started_when_it_can(
     while worker.predict(ROW).status_code != 200:
         assert time.monotonic() < until
         time.sleep(0.2)
+
+
+@pytest.mark.parametrize("piece", [b"a" * 8192, b"x-a: b\r\n" * 1024])
+def test_headers_without_an_end_are_refused_before_they_fill_the_memory(rig, quick, piece):
+    rig.publish(table(1, quick))
+    worker = rig.start()
+    with socket.create_connection(("127.0.0.1", worker.card["port"]), timeout=10) as stranger:
+        stranger.sendall(b"GET /v2/health/live HTTP/1.1\r\nhost: localhost\r\nx-a: ")
+        for _ in range(9):
+            stranger.sendall(piece)
+            time.sleep(0.02)
+        assert b" 431 " in stranger.recv(1000).split(b"\r\n")[0]
+        assert stranger.recv(1000) == b""
+    padded = worker.http.get("/v2/health/live", headers={"x-padding": "a" * 60_000})
+    assert padded.status_code == 200

@@ -20,6 +20,7 @@ from flyball.gateway.app import Gateway
 from flyball.gateway.capture_writer import CaptureWriter, NoCapture, Sink
 from flyball.gateway.explaining import Explaining
 from flyball.gateway.handlers import MAX_ROWS, Handlers, Parts, Settings
+from flyball.gateway.heads import BoundedHeads
 from flyball.gateway.ids import FreshIds
 from flyball.gateway.inference import Clocks, Inference
 from flyball.gateway.inference import Parts as InferenceParts
@@ -189,7 +190,7 @@ class Worker:
             uvicorn.Config(
                 self._tracer.around(application) if self._tracer is not None and not admin else application,
                 loop="none",
-                http="httptools",
+                http=BoundedHeads,
                 ws="none",
                 lifespan="off",
                 interface="asgi3",
