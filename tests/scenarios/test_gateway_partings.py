@@ -11,6 +11,7 @@ import pytest
 from gateway_rig import CLIENT, ROW, SIGNATURE, Rig, code_package, onnx_model, package, table
 
 from flyball.records.captured import PredictionBatch
+from flyball.records.routing import Route
 from flyball.records.unit import Format
 
 
@@ -149,3 +150,24 @@ def test_headers_without_an_end_are_refused_before_they_fill_the_memory(rig, qui
         assert stranger.recv(1000) == b""
     padded = worker.http.get("/v2/health/live", headers={"x-padding": "a" * 60_000})
     assert padded.status_code == 200
+
+
+def test_large_requests_of_a_slow_model_hold_up_those_of_no_other_and_their_own_until_the_deadline_only(rig, tmp_path, quick):
+    slow = code_package(tmp_path / "slow", "slow")
+    both = Route(model="shop", champion=slow), Route(model="quick", champion=quick)
+    rig.publish(msgspec.structs.replace(table(1, slow), routes=both))
+    worker = rig.start()
+    rows = {"rows": [{**ROW, "age": 13}] * 5000}  # five slices of a second
+
+    async def run():
+        async with httpx.AsyncClient(
+            base_url=f"http://127.0.0.1:{worker.card['port']}", headers={"authorization": f"Bearer {CLIENT}"}, timeout=30
+        ) as client:
+            await client.get("/v2/health/live")
+            first = asyncio.create_task(client.post("/models/shop/predict", json=rows))
+            await asyncio.sleep(0.5)
+            hasty = client.post("/models/shop/predict", json=rows, headers={"x-flyball-timeout-ms": "500"})
+            others = await asyncio.gather(client.post("/models/quick/predict", json=rows), hasty)
+            return first.done(), [each.status_code for each in others], (await first).status_code
+
+    assert asyncio.run(run()) == (False, [200, 504], 200)

@@ -66,7 +66,6 @@ class Inference:
         self._tables, self._answering, self._shadows, self._capture, self._ids, self._metrics = parts
         self._clocks = clocks
         self._simulated = simulated
-        self._large = asyncio.Lock()
         self._running: set[asyncio.Task[None]] = set()
 
     @property
@@ -143,11 +142,11 @@ class Inference:
     async def answer_large(
         self, table: LiveTable, live: LiveRoute, source: Sliced, at_us: int | None = None, caller: Caller = NOBODY
     ) -> AsyncIterator[Answer]:
-        """The answers of its slices, in order, each handed over before it is given. One large request at a time; nothing of it is handed over
+        """The answers of its slices, in order, each handed over before it is given. One large request of a model at a time; nothing of it is handed over
         or given before every row was scored. Raises as `answer` does, and RequestError."""
         self._tables.hold(table)
         try:
-            async with self._large:
+            async with live.turns.taken(caller.until):
                 size = SLICE_ROWS if live.inline_rows >= SLICE_ROWS else SLICE_ROWS_BESIDE
                 scored = [await self._scored(live, source, span, at_us, caller) for span in slices(source.n, size)]
                 for each in scored:

@@ -1,8 +1,11 @@
 """What waits for one model, and how much may. Each model has a queue of its own: one that is asked too much refuses, the others notice nothing."""
 
+import asyncio
 import math
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
-from flyball.errors import Overloaded
+from flyball.errors import DeadlinePassed, Overloaded
 from flyball.gateway.batches import Job
 
 MAX_WAIT_SECONDS = 1.0
@@ -11,6 +14,8 @@ MAX_QUEUED_ROWS = 50_000
 """Whatever the estimate says: some 50 MB of rows of forty columns."""
 MAX_BATCH_ROWS = 256
 """In one call beside the event loop: beyond this a model is hardly faster a row, and the first request waits for the last."""
+MAX_LARGE_WAITING = 16
+"""Requests of thousands of rows that wait for one model: each holds its body, up to 16 MB as a rule."""
 _LEARNED = 0.2
 """Weight of the newest call in the estimate of a row's time."""
 
@@ -65,3 +70,30 @@ class Queue:
     def learn(self, n_rows: int, seconds: float) -> None:
         """How long so many rows took."""
         self._row_seconds += _LEARNED * (seconds / n_rows - self._row_seconds) if self._row_seconds else seconds / n_rows
+
+
+class Turns:
+    """Of the large requests of one route: one at a time, used on the event loop only."""
+
+    def __init__(self, model: str) -> None:
+        self._model = model
+        self._lock = asyncio.Lock()
+        self._waiting = 0
+
+    @asynccontextmanager
+    async def taken(self, until: float | None) -> AsyncIterator[None]:
+        """Raises Overloaded at once, DeadlinePassed at `until` (on the loop's clock)."""
+        if self._waiting >= MAX_LARGE_WAITING:
+            raise Overloaded(429, f"{self._waiting} large requests wait for {self._model} already")
+        self._waiting += 1
+        try:
+            async with asyncio.timeout_at(until):
+                await self._lock.acquire()
+        except TimeoutError:
+            raise DeadlinePassed("The request's deadline passed while it waited for other large ones") from None
+        finally:
+            self._waiting -= 1
+        try:
+            yield
+        finally:
+            self._lock.release()

@@ -16,7 +16,7 @@ from flyball.errors import ArtifactDamaged, Conflict, FlyballError, StoreUnavail
 from flyball.gateway.breaker import Breaker
 from flyball.gateway.columns import ColumnBuilder
 from flyball.gateway.keepers import Keepers
-from flyball.gateway.queueing import Queue
+from flyball.gateway.queueing import Queue, Turns
 from flyball.gateway.tensors.reader import TensorReader
 from flyball.gateway.units import LoadedModel, Shelf
 from flyball.gateway.validation import RowReader
@@ -68,6 +68,7 @@ class LiveRoute:
         self.inline_rows = min(unit.model.inline_rows for unit in answering if unit is not None)
         """Up to this many rows every unit of the route is fast enough for the event loop; 0: never."""
         self.queue = Queue(route.model)
+        self.turns = Turns(route.model)
         self.signature = accepted(route)
         self.reader = RowReader(self.signature, max_rows)
         self.tensors = TensorReader(self.signature, len(route.champion.signature.columns), max_rows)
