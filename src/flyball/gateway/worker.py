@@ -18,6 +18,7 @@ from flyball.gateway.access import Neighbours, Tokens
 from flyball.gateway.answering import Answering
 from flyball.gateway.app import Gateway
 from flyball.gateway.capture_writer import CaptureWriter, NoCapture, Sink
+from flyball.gateway.connections import Connections
 from flyball.gateway.handlers import MAX_ROWS, Handlers, Parts, Settings
 from flyball.gateway.ids import FreshIds
 from flyball.gateway.inference import Clocks, Inference
@@ -35,6 +36,9 @@ RETRY_LOOKS = 20
 """A table that did not load is tried again after so many looks (5 s): the reason may have been a full disk."""
 SYNC_LOOKS = 4
 """fsync of the capture once a second: what a power cut may take."""
+LEAVE_SECONDS = 0.0
+CONNECTION_LOOKS = 8
+"""Half-open connections are looked for every two seconds: they are few, and some thousand cost a millisecond."""
 GRACE_SECONDS = 20.0
 """For requests that are being answered at SIGTERM: longer than any deadline of a model."""
 
@@ -112,6 +116,7 @@ class Worker:
         await self._try_table()
         admin_socket = socket.create_server(("127.0.0.1", 0))
         public, admin = self._server(admin=False), self._server(admin=True)
+        self._connections = Connections(public)
         serving = [asyncio.create_task(public.serve([self._public])), asyncio.create_task(admin.serve([admin_socket]))]
         chores = [
             asyncio.create_task(self._look()),
@@ -124,6 +129,7 @@ class Worker:
         await asyncio.wait([asyncio.create_task(self._ending.wait()), *serving, *chores], return_when=asyncio.FIRST_COMPLETED)
         self._handlers.draining = self._gateway.draining = True
         await asyncio.sleep(self._options.drain_seconds)
+        await self._connections.leave(LEAVE_SECONDS)
         public.should_exit = admin.should_exit = True
         await asyncio.gather(*serving)
         await self._inference.drain()
@@ -162,6 +168,8 @@ class Worker:
             count += 1
             self._tokens.look()
             self._lease.look()
+            if count % CONNECTION_LOOKS == 0:
+                self._connections.look(asyncio.get_running_loop().time())
             sync = self._capture.pending_sync() if count % SYNC_LOOKS == 0 else None
             if sync is not None:
                 await asyncio.to_thread(sync)
