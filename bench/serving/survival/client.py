@@ -84,7 +84,12 @@ class Outcome:
 
     @property
     def failed(self) -> "np.ndarray[Any, Any]":
-        return ~self.good
+        """Sent, and not answered with 200."""
+        return ~self.good & (self.status != UNSENT)
+
+    @property
+    def failures(self) -> int:
+        return int(self.failed.sum())
 
     @property
     def seconds(self) -> "np.ndarray[Any, Any]":

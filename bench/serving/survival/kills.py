@@ -31,6 +31,7 @@ FULL, SHORT = Scale(50), Scale(6)
 class Seen:
     kills: int
     answered: int
+    failed: int
     statuses: dict[int, int]
     first_failure: str
     lost: int
@@ -82,6 +83,7 @@ def _seen(deaths: list[tuple[float, float]], told: Outcome, captured: segments.C
     return Seen(
         kills=len(deaths),
         answered=len(answered),
+        failed=told.failures,
         statuses=told.counts(),
         first_failure=told.first_failure,
         lost=len(set(answered) - set(kept)),

@@ -38,6 +38,7 @@ class Told:
     """One way to die."""
 
     answered: int = 0
+    failed: int = 0
     statuses: dict[int, int] = field(default_factory=dict)
     captured_rows: int = 0
     captured_records: int = 0
@@ -68,12 +69,11 @@ def measure(scale: Scale) -> dict[str, Told]:
 def bars(seen: dict[str, Told]) -> list[Bar]:
     said: list[Bar] = []
     for way, told in seen.items():
-        failed = sum(told.statuses.values()) - told.statuses.get(200, 0)
         missing = told.answered - told.captured_rows
         records = told.batches - told.captured_records
         later = told.p99_ms[0] / told.p99_ms[1] - 1
         said += [
-            Bar(f"capture dead ({way}): failed of {told.answered:,}", failed, 0, least=False),
+            Bar(f"capture dead ({way}): failed of {told.answered:,}", told.failed, 0, least=False),
             Bar(f"… lost rows told, less the {missing:,} missing", told.lost_rows - missing, 0, least=False),
             Bar(f"… lost records told, less the {records:,} missing", told.lost_records - records, 0, least=False),
             Bar("… p99 above that with a good disk", later, 0.05, least=False),
@@ -162,7 +162,7 @@ def _resumed(twin: _Twin) -> float:
 
 def _judge(told: Told, ill: _Twin, dead: tuple[float, float], well: Outcome) -> None:
     mine, gateway = ill.crowd.outcome, ill.gateway
-    told.statuses = mine.counts()
+    told.failed, told.statuses = mine.failures, mine.counts()
     told.answered = len(mine.answered_ids())
     told.lost_rows = round(gateway.metric("flyball_capture_lost_rows"))
     told.lost_records = round(gateway.metric("flyball_capture_lost_records"))

@@ -47,6 +47,7 @@ class Timeline:
 class Seen:
     promotions: int
     requests: int
+    failed: int
     statuses: dict[int, int]
     first_failure: str
     out_of_time: int
@@ -99,6 +100,7 @@ def _seen(line: Timeline, told: Outcome, captured: segments.Captured, longest: l
     return Seen(
         promotions=len(longest),
         requests=len(told.status),
+        failed=told.failures,
         statuses=told.counts(),
         first_failure=told.first_failure,
         out_of_time=out_of_time,
@@ -110,9 +112,8 @@ def _seen(line: Timeline, told: Outcome, captured: segments.Captured, longest: l
 
 
 def bars(seen: Seen) -> list[Bar]:
-    failed = seen.requests - seen.statuses.get(200, 0)
     return [
-        Bar(f"{seen.promotions} promotions under load: failed of {seen.requests:,}", failed, 0, least=False),
+        Bar(f"{seen.promotions} promotions under load: failed of {seen.requests:,}", seen.failed, 0, least=False),
         Bar("answers by a unit that was not champion then", seen.out_of_time, 0, least=False),
         Bar("answers whose captured record says otherwise", seen.other_in_capture, 0, least=False),
     ]

@@ -24,9 +24,9 @@ Handler = Callable[[Request], Awaitable[Response]]
 BODY_SECONDS = 30.0
 """For the whole body: a client that dribbles one byte after another must not hold a connection for ever."""
 
-MAX_IN_FLIGHT = 512
-"""Requests being answered at once. The event loop answers hundreds in a millisecond or two: beyond this they wait for a slow model, and one
-that is refused now costs less than one that is answered after its caller has gone."""
+MAX_IN_FLIGHT = 2048
+"""Requests being answered at once, of all models: four slow ones that hold as many as each may (queueing.py) leave room for the others. One that
+is refused now costs less than one that is answered after its caller has gone."""
 
 TIMEOUT_HEADERS = frozenset({b"x-flyball-timeout-ms", b"x-envoy-expected-rq-timeout-ms"})
 """How long the caller waits: ours, and what Envoy and the meshes on it set. (There is no standard header.)"""

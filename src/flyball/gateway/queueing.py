@@ -9,6 +9,9 @@ MAX_WAIT_SECONDS = 1.0
 """A request that would wait longer than this, or than its own deadline, is refused at once: whoever waited has often gone by then."""
 MAX_QUEUED_ROWS = 50_000
 """Whatever the estimate says: some 50 MB of rows of forty columns."""
+MAX_WAITING_REQUESTS = 256
+"""While a call beside the loop is made: as many as one call takes. A model that answers a thousand rows a second would otherwise let a thousand
+requests wait within MAX_WAIT_SECONDS, and the worker's limit of all requests would refuse those of other models."""
 MAX_BATCH_ROWS = 256
 """In one call beside the event loop: beyond this a model is hardly faster a row, and the first request waits for the last."""
 _LEARNED = 0.2
@@ -35,7 +38,8 @@ class Queue:
         if waiting:
             wait = waiting * self._row_seconds
             patience = MAX_WAIT_SECONDS if job.until is None else min(job.until - now, MAX_WAIT_SECONDS)
-            if wait > patience or self.rows + job.rows.n > MAX_QUEUED_ROWS:
+            crowded = self.busy_rows > 0 and len(self._jobs) >= MAX_WAITING_REQUESTS
+            if wait > patience or crowded or self.rows + job.rows.n > MAX_QUEUED_ROWS:
                 raise Overloaded(
                     429,
                     f"{waiting} rows wait for {self._model} already, some {wait:.2g} s of work",

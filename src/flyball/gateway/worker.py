@@ -36,7 +36,8 @@ RETRY_LOOKS = 20
 """A table that did not load is tried again after so many looks (5 s): the reason may have been a full disk."""
 SYNC_LOOKS = 4
 """fsync of the capture once a second: what a power cut may take."""
-LEAVE_SECONDS = 0.0
+LEAVE_SECONDS = 1.0
+"""For clients to come back on connections that stay open, so that an answer tells them to go; who is silent for longer is closed."""
 CONNECTION_LOOKS = 8
 """Half-open connections are looked for every two seconds: they are few, and some thousand cost a millisecond."""
 GRACE_SECONDS = 20.0
