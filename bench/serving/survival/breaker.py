@@ -3,6 +3,7 @@
 import tempfile
 import time
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 from bench.serving.bars import Bar
@@ -56,7 +57,11 @@ def measure(scale: Scale) -> Seen:
         calls = [(float(line.split()[0]), line.split()[2] == "1") for line in journal.read_text().splitlines()]
         seen = _seen(calls, healed)
         seen.failing_seconds = scale.failing_seconds
-        seen.failed, seen.statuses, seen.first_failure = crowd.outcome.failures, crowd.outcome.counts(), crowd.outcome.first_failure
+        seen.failed, seen.statuses, seen.first_failure = (
+            crowd.outcome.failures,
+            crowd.outcome.counts(),
+            crowd.outcome.first_failure,
+        )
         return seen
 
 
@@ -64,17 +69,15 @@ def _seen(calls: list[tuple[float, bool]], healed: float) -> Seen:
     seen = Seen()
     times = [at for at, _ in calls]
     first_failure = next(at for at, broken in calls if broken)
-    gaps = [(a, b) for a, b in zip(times, times[1:], strict=False) if b - a > OPEN_SECONDS and a >= first_failure]
+    gaps = [(a, b) for a, b in pairwise(times) if b - a > OPEN_SECONDS and a >= first_failure]
     if not gaps:
         return seen
     seen.opened_seconds = gaps[0][0] - first_failure
     last_probe = gaps[-1][1]
     # A call soon after the one before, while it was open, is a batch that was halved or a circuit that was closed too early.
     between = [at for at in times if gaps[0][0] <= at <= last_probe]
-    seen.probes = [b - a for a, b in zip(between, between[1:], strict=False)]
-    seen.reopened = sum(
-        1 for (_, b), (a, _) in zip(gaps, gaps[1:], strict=False) if a != b and b < healed
-    )
+    seen.probes = [b - a for a, b in pairwise(between)]
+    seen.reopened = sum(1 for (_, b), (a, _) in pairwise(gaps) if a != b and b < healed)
     after = [at for at in times if at >= last_probe]
     seen.closed_seconds = max(last_probe - healed, 0.0) if len(after) > 20 else float("inf")
     return seen
