@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check lint types docs bench clean setup
+.PHONY: demo test check lint types docs bench bench-serving clean setup clients
 
 setup: $(STAMP)
 
@@ -13,6 +13,14 @@ $(STAMP): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,flights]'
 	touch $(STAMP)
+
+# The official clients of the protocol, for tests/scenarios/test_official_clients.py: apart, since they pin older releases of what Flyball uses.
+clients: $(VENV)/clients/.installed
+
+$(VENV)/clients/.installed: tests/clients/requirements.txt | setup
+	test -x $(VENV)/clients/bin/python || $(PYTHON) -m venv $(VENV)/clients
+	$(VENV)/clients/bin/python -m pip install --quiet --disable-pip-version-check -r tests/clients/requirements.txt
+	touch $@
 
 demo: setup
 	cd examples/flights && ../../$(BIN)/flyball replay
@@ -33,6 +41,10 @@ docs: setup
 
 bench: setup
 	$(BIN)/python -m bench
+
+# BENCH_ROOT: where `python -m bench.serving setup --root DIR` has put other projects' servers; without it they are skipped.
+bench-serving: setup
+	$(BIN)/python -m bench.serving $(if $(BENCH_ROOT),--root $(BENCH_ROOT))
 
 check: lint types
 	$(BIN)/python -m pytest -m 'not slow'

@@ -8,8 +8,10 @@ from pathlib import Path
 import msgspec
 
 from bench.measure import Row, interleaved
+from flyball.capture.keeping import KEY_BYTES, Keeper
 from flyball.gateway.capture_writer import CaptureWriter
 from flyball.records.captured import PredictionBatch
+from flyball.records.keeping import Keeping
 
 REQUESTS = 3_000
 COLUMNS = 15
@@ -41,9 +43,22 @@ def rows() -> list[Row]:
                 os.write(descriptor, payload)
             return (time.perf_counter() - begun) / REQUESTS * 1e6
 
+        keeper = Keeper(Keeping(hash=("feature_3",)), b"k" * KEY_BYTES)
+
+        def hidden() -> float:
+            begun = time.perf_counter()
+            for each in records:
+                writer.hand_over([keeper.prediction(each)])
+            return (time.perf_counter() - begun) / REQUESTS * 1e6
+
         try:
             subject = f"capture: one row of {COLUMNS} columns ({len(payload)} bytes)"
-            return [interleaved(subject, "µs", ours, ("one write of the same bytes", floor), rounds=9)]
+            return [
+                interleaved(subject, "µs", ours, ("one write of the same bytes", floor), rounds=9),
+                interleaved(
+                    "capture: the same row with one column hashed", "µs", hidden, ("the row without a rule", ours), rounds=9
+                ),
+            ]
         finally:
             writer.close()
             os.close(descriptor)

@@ -1,21 +1,28 @@
 """Flyball's gateway as a server to be measured: packages, routing table, tokens, and the workers that run on them."""
 
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from bench.model import package
 from bench.serving.pipeline import SIGNATURE, Row
 from bench.serving.servers import Scored, Server, Stage, own_variables
+from flyball.capture.framing import unframe
 from flyball.records import codec
+from flyball.records.captured import Captured, PredictionBatch
 from flyball.records.routing import Route, RoutingTable, ServedUnit
 
 MODEL = "shop"
 TOKEN = "a-client-of-the-benchmark"
 UNITS = {"champion": "u00000000cafe", "canary": "u00000000beef"}
 CANARY_WEIGHT = 0.05
+CANARY_SLACK = 0.02
+"""Of its share: a segment holds a hundred thousand rows and more, so this is far beyond chance."""
 _KINDS = {"number": "FP64", "integer": "INT64", "category": "BYTES"}
 _BY = {unit: name for name, unit in UNITS.items()}
 
@@ -33,10 +40,27 @@ def flyball(
         read=read_plain if plain else read_tensors,
         headers={"Authorization": f"Bearer {TOKEN}"},
         prepare=lambda stage: _lay_out(stage, canary=canary, shadow=shadow),
+        prove=lambda stage: prove(stage, canary=canary, capture=capture),
         ready=lambda stage: all((state(stage) / "gateways" / f"w{number}.json").exists() for number in range(workers)),
         variables=own_variables(),
         shares_socket=True,
     )
+
+
+def prove(stage: Stage, *, canary: bool, capture: bool) -> None:
+    """That everything which is said to be on was on: by what was captured. Raises RuntimeError."""
+    segments = sorted((state(stage) / "capture").glob("*.seg"))
+    if not capture and not segments:
+        return
+    rows: Counter[str] = Counter()
+    for payload in unframe(segments[0].read_bytes()).payloads if segments else ():
+        record = msgspec.msgpack.decode(payload, type=Captured)
+        if isinstance(record, PredictionBatch):
+            rows[record.role] += len(record.ids)
+    share = rows["canary"] / max(1, rows["canary"] + rows["champion"])
+    off = abs(share - CANARY_WEIGHT) > CANARY_SLACK if canary else share > 0
+    if off or not rows["champion"] or not capture:
+        raise RuntimeError(f"found {dict(rows)} captured, expected {'a share of 5 % for the canary' if canary else 'no canary'}")
 
 
 def state(stage: Stage) -> Path:

@@ -38,7 +38,8 @@ class Seen:
     good_wrong: int = 0
     violations: Counter[str] = field(default_factory=Counter)
     examples: list[str] = field(default_factory=list)
-    """Of what was not right, the first few in full."""
+    """Of what was not right, one of each kind in full."""
+    shown: set[tuple[str, str]] = field(default_factory=set)
 
     def add(self, way: str, case: Case, verdict: str, reply: Reply) -> None:
         self.counts[verdict] += 1
@@ -46,12 +47,13 @@ class Seen:
         ways = self.verdicts.setdefault(case.name, {})
         if verdict != RIGHT or way not in ways:  # sent many times beside good ones: what was wrong once is not covered up
             ways[way] = words
-        if verdict != RIGHT and len(self.examples) < 20:
+        if verdict != RIGHT and (case.name, verdict) not in self.shown:
+            self.shown.add((case.name, verdict))
             self.examples.append(f"{case.name} {way}: {verdict}, {reply.status} {reply.body[:300]!r}")
 
     def document(self) -> dict[str, Any]:
         """All of it, for JSON."""
-        return {**vars(self), "counts": dict(self.counts), "violations": dict(self.violations)}
+        return {**vars(self), "counts": dict(self.counts), "violations": dict(self.violations), "shown": len(self.shown)}
 
 
 def measure(server: Server, place: Place, violations: int = VIOLATIONS) -> Seen:

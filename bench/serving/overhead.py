@@ -1,8 +1,10 @@
 """What capture, routing and a shadow cost: the gateway with them and without, in turn."""
 
-from bench.serving.bars import Bar
+from collections.abc import Callable
+
+from bench.serving.bars import Bar, brief
 from bench.serving.gateway import flyball
-from bench.serving.load import MANY, SIXTEEN, Load
+from bench.serving.load import MANY, SIXTEEN, Cell, Load
 from bench.serving.processes import Place
 from bench.serving.rounds import Plan, Told, alone, together
 
@@ -23,16 +25,15 @@ def measure(place: Place, plan: Plan) -> Told:
 
 
 def bars(told: Told) -> list[Bar]:
-    def lost(with_it: str, without: str, load: Load) -> float:
-        return 1 - told.paired(with_it, without, load.name, lambda cell: cell.rate)
+    def lost(with_it: str, without: str, load: Load, value: Callable[[Cell], float]) -> float:
+        return 1 - told.paired(with_it, without, load.name, value)
 
-    found = [
-        Bar(
-            f"{load.connections} connections: share of requests/s that capture and routing cost",
-            lost(FULL.name, BARE.name, load), 0.15, least=False, noisy=told.noisy(load.name, FULL.name, BARE.name),
-        )
-        for load in (SIXTEEN, MANY)
-    ]  # fmt: skip
+    found = []
+    for load in (SIXTEEN, MANY):
+        cpu = lost(FULL.name, BARE.name, load, lambda cell: cell.per_core)
+        words = f"{load.connections} connections: share of requests/s that capture and routing cost, {brief(cpu)} for each second of CPU"
+        share = lost(FULL.name, BARE.name, load, lambda cell: cell.rate)
+        found.append(Bar(words, share, 0.15, least=False, noisy=told.noisy(load.name, FULL.name, BARE.name)))
     later = told.paired(SHADOWED.name, PLAIN.name, PACED.name, lambda cell: cell.p99_ms) - 1
     noisy = told.noisy(PACED.name, SHADOWED.name, PLAIN.name)
     words = "shadow on: production p99 above that without, requests paced"

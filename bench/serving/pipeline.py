@@ -90,33 +90,10 @@ def feed(rows: list[Row]) -> dict[str, np.ndarray[Any, Any]]:
 
 
 def to_onnx(estimator: Any) -> bytes:
-    """One input a column, as the gateway takes them."""
-    from skl2onnx import to_onnx as convert
-    from skl2onnx.common.data_types import FloatTensorType, StringTensorType
+    """One input a column, as Flyball's package step converts it: the ceiling and the hand-written servers run the same file."""
+    from flyball.adapters.conversion.onnx_graph import of_columns
 
-    _mend_converter()
-    inputs = [(name, (StringTensorType if name in WORDS else FloatTensorType)([None, 1])) for name in (*NUMBERS, *WORDS, *COUNTS)]
-    return bytes(convert(estimator, initial_types=inputs, options={id(estimator): {"zipmap": False}}).SerializeToString())
-
-
-def _mend_converter() -> None:
-    """skl2onnx 1.20 writes numpy's booleans into the lists of integers of a HistGradientBoosting's node, which protobuf refuses."""
-    from skl2onnx.common._container import ModelComponentContainer as Container
-
-    if getattr(Container, "mended", False):
-        return
-    add_node = Container.add_node
-
-    def mended(self: Any, kind: str, *given: Any, **attributes: Any) -> Any:
-        plain = {name: _whole(value) if isinstance(value, list) else value for name, value in attributes.items()}
-        return add_node(self, kind, *given, **plain)
-
-    Container.add_node, Container.mended = mended, True
-
-
-def _whole(values: list[Any]) -> list[Any]:
-    """Booleans and numpy's integers as plain ones; anything else stays."""
-    return [int(each) if isinstance(each, bool | np.bool_ | np.integer) else each for each in values]
+    return of_columns(estimator, SIGNATURE, double=True)
 
 
 def _fitted(features: Any, label: Any, seed: int) -> Any:
@@ -136,12 +113,14 @@ def _fitted(features: Any, label: Any, seed: int) -> Any:
 
 
 def _drawn(n: int, seed: int) -> tuple[Any, Any]:
-    """(features, label): six numbers of different scale, two words, two small counts, and a label that depends on most of them."""
+    """(features, label): six numbers of different scale, two words, two small counts, and a label that depends on most of them.
+
+    The numbers are multiples of 1/128: the same in float32 and float64, so that servers of either see the same rows."""
     import pandas as pd
 
     draw = np.random.default_rng(seed)
     scale, centre = np.array([1, 2, 5, 10, 0.5, 100]), np.array([0, 1, -3, 20, 0.1, 400])
-    frame = pd.DataFrame(np.round(draw.normal(size=(n, 6)) * scale + centre, 4), columns=list(NUMBERS))
+    frame = pd.DataFrame(np.round((draw.normal(size=(n, 6)) * scale + centre) * 128) / 128, columns=list(NUMBERS))
     frame["c0"], frame["c1"] = draw.choice(COLOURS, n), draw.choice(SHOPS, n)
     frame["c2"], frame["c3"] = draw.integers(0, 4, n), draw.integers(1, 8, n)
     logit = (

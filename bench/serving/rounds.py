@@ -142,16 +142,21 @@ def together(servers: Sequence[Server], loads: Sequence[Load], place: Place, pla
                 # There and back: what changes slowly on the machine falls on all alike.
                 for each in started if number % 2 == 0 else started[::-1]:
                     _cell(each, load, place, plan, told)
+        for each in started:
+            each.server.prove(each.stage)
 
 
-def in_process(place: Place, n: int = 100, seconds: float = 1.0) -> InProcess:
-    """What onnxruntime can do here, now, without a server around it."""
+def in_process(place: Place, n: int = 100, slices: int = 5, seconds: float = 0.3) -> InProcess:
+    """What onnxruntime can do here, now, without a server around it: the best of some slices, since others can only slow it."""
     session = pipeline.session((place.workspace.directory / "champion.onnx").read_bytes())
     outputs = [session.get_outputs()[-1].name]
     groups = [place.workspace.rows[at : at + n] for at in range(0, 1000, n)]
     feeds = [pipeline.feed(rows) for rows in groups]
 
     def rate(call: Callable[[int], object]) -> float:
+        return max(_slice(call) for _ in range(slices))
+
+    def _slice(call: Callable[[int], object]) -> float:
         call(0)
         begun, calls = time.perf_counter(), 0
         while (elapsed := time.perf_counter() - begun) < seconds:

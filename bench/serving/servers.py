@@ -60,6 +60,8 @@ class Server:
     headers: Mapping[str, str] = field(default_factory=dict)
     prepare: Callable[[Stage], None] = lambda stage: None  # noqa: ARG005 - nothing to lay out
     ready: Callable[[Stage], bool] = lambda stage: True  # noqa: ARG005 - its first answer is all there is to wait for
+    prove: Callable[[Stage], None] = lambda stage: None  # noqa: ARG005 - nothing is claimed of it
+    """After the load: raises RuntimeError when what was measured was not what its name says."""
     variables: Mapping[str, str] = field(default_factory=dict)
     shares_socket: bool = False
     start_seconds: float = 60.0

@@ -1,13 +1,13 @@
 """Requests a second, latencies, memory and start: floor, ceilings, servers written by hand, Flyball, and its peers."""
 
 import statistics
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from fnmatch import fnmatch
 from operator import sub
 
 from bench.serving.bars import Bar, brief
 from bench.serving.gateway import flyball
-from bench.serving.load import BATCHES, LOADS, MANY, ONE, SIXTEEN, Load
+from bench.serving.load import BATCHES, LOADS, MANY, ONE, SIXTEEN, Cell, Load
 from bench.serving.peers import PEERS, REPOSITORIES
 from bench.serving.processes import Place
 from bench.serving.rounds import Plan, Told, alone, in_turn, together
@@ -49,7 +49,7 @@ def measure(place: Place, plan: Plan, *, peers: bool, only: str = "*") -> Told:
 
 def bars(told: Told) -> list[Bar]:
     single = [bar for load in (SIXTEEN, MANY) for bar in _single_rows(told, load)]
-    ceiling = _fastest(told, ONE, [server.name for server in CEILINGS])
+    ceiling = _fastest(told, ONE, CEILINGS, _cpu)
     later = told.paired(OURS, ceiling, ONE.name, lambda cell: cell.p50_ms, sub)
     single.append(
         Bar(
@@ -65,10 +65,10 @@ def bars(told: Told) -> list[Bar]:
 
 
 def _single_rows(told: Told, load: Load) -> list[Bar]:
-    ceiling = _fastest(told, load, [server.name for server in CEILINGS])
-    by_hand = _fastest(told, load, [server.name for server in BY_HAND])
-    default = _fastest(told, load, [server.name for server in PEERS if not server.name.endswith("-tuned")])
-    tuned = _fastest(told, load, [server.name for server in PEERS if server.name.endswith("-tuned")])
+    ceiling = _fastest(told, load, CEILINGS, _cpu)
+    by_hand = _fastest(told, load, BY_HAND, _cpu)
+    default = _fastest(told, load, [server for server in PEERS if not server.name.endswith("-tuned")], _rate)
+    tuned = _fastest(told, load, [server for server in PEERS if server.name.endswith("-tuned")], _rate)
     name = f"{load.connections} connections: "
 
     def rates(other: str, words: str, wanted: float) -> Bar:
@@ -125,7 +125,16 @@ def _weight(told: Told) -> list[Bar]:
     ]
 
 
-def _fastest(told: Told, load: Load, names: list[str]) -> str:
+def _rate(cell: Cell) -> float:
+    return cell.rate
+
+
+def _cpu(cell: Cell) -> float:
+    """Servers of one process are told apart by what they make of a core: their rates may differ by who else ran just then."""
+    return cell.per_core
+
+
+def _fastest(told: Told, load: Load, servers: Iterable[Server], by: Callable[[Cell], float]) -> str:
     """Of those that were measured; '' if none was."""
-    rates = {name: told.median(name, load.name, lambda cell: cell.rate) for name in names if told.of(name, load.name)}
-    return max(rates, key=rates.__getitem__, default="")
+    found = {each.name: told.median(each.name, load.name, by) for each in servers if told.of(each.name, load.name)}
+    return max(found, key=found.__getitem__, default="")

@@ -26,7 +26,13 @@ def text(name: str) -> str:
 
 
 def commands() -> dict[str, object]:
-    return {each.name or each.callback.__name__.replace("_", "-"): each for each in app.registered_commands}  # type: ignore[union-attr]
+    """Also those of groups, as `capture export`."""
+    groups = [("", app), *((f"{group.name} ", group.typer_instance) for group in app.registered_groups)]
+    return {
+        prefix + (each.name or each.callback.__name__.replace("_", "-")): each  # type: ignore[union-attr]
+        for prefix, typer in groups
+        for each in typer.registered_commands  # type: ignore[union-attr]
+    }
 
 
 @pytest.mark.parametrize("name", [name for name, each in commands().items() if not each.hidden])  # type: ignore[attr-defined]

@@ -115,6 +115,10 @@ def test_where_the_champion_breaks_the_fallback_answers_and_the_champion_is_left
     failures = [record.reason for record in rig.captured() if isinstance(record, FailureBatch)]
     assert len(failures) == 12
     assert any("is not asked for now" in reason for reason in failures)
+    exposed = worker.admin.get("/metrics").text
+    assert f'flyball_circuit_open{{model="shop",unit="{champion.unit.id}"}} 1.0' in exposed
+    assert f'flyball_circuit_open{{model="shop",unit="{units[0].unit.id}"}} 0.0' in exposed
+    assert 'flyball_queue_rows{model="shop"} 0.0' in exposed
     assert {record.role for record in rig.captured() if isinstance(record, PredictionBatch)} == {"fallback"}
 
 

@@ -4,13 +4,16 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from flyball.control.label_import import LabelImport
 from flyball.control.replay_report import AloneFigures, DecisionLine, GovernedFigures, Performance, ReplayReport, Span
 from flyball.control.reports import (
     Check,
     CommandReport,
     DecisionRow,
     Explanation,
+    ExportReport,
     GatewayRow,
+    ImportReport,
     RunReport,
     StatusReport,
     UpReport,
@@ -48,12 +51,34 @@ APPROVAL = Approval(
 )
 
 
+class PaperCaptured:
+    """What is captured of it."""
+
+    def __init__(self, workspace: "PaperWorkspace") -> None:
+        self._workspace = workspace
+
+    def export(self, kind: str, to: Path | None, since: datetime | None, until: datetime | None, say: Say) -> ExportReport:
+        self._workspace.calls.append(("export", kind, str(to), str(since), str(until)))
+        say("step", "reading")
+        return ExportReport(
+            directory="/shop/tables", format=kind, rows={"predictions": 1200, "labels": 7, "failures": 0}, bytes_read=9,
+            damaged_bytes=0 if self._workspace.healthy else 77, torn=0 if self._workspace.healthy else 2, renamed={"unit price": "unit_price"},
+        )  # fmt: skip
+
+    def import_labels(self, wanted: LabelImport, say: Say) -> ImportReport:
+        self._workspace.calls.append(("import", *map(str, wanted)))
+        if self._workspace.healthy:
+            return ImportReport(rows=3, accepted=3, refused=0, faults=(), unsent=0)
+        return ImportReport(rows=30, accepted=2, refused=22, faults=(f"row 1: {NASTY}",), unsent=6, trouble="the gateway is gone")
+
+
 class PaperWorkspace:
     """Answers like the real one. `calls` lists what was ordered; `outcome` is how a run ends; `fresh`: nothing is released yet."""
 
     def __init__(self, *, outcome: Outcome = Outcome.PASS, fresh: bool = False, healthy: bool = True) -> None:
         self.outcome, self.fresh, self.healthy = outcome, fresh, healthy
         self.calls: list[tuple[str, ...]] = []
+        self.captured = PaperCaptured(self)
 
     def tokens(self) -> Mapping[str, Role]:
         return {"owner-token": Role.OWNER, "client-token": Role.CLIENT, "viewer-token": Role.VIEWER}

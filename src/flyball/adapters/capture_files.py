@@ -1,6 +1,7 @@
 """Reads the segments that gateways wrote."""
 
 from collections.abc import Callable, Iterable, Mapping
+from itertools import pairwise
 from pathlib import Path
 
 import msgspec
@@ -35,8 +36,10 @@ class CaptureFiles:
         state_dir: Path,
         reports: Callable[[], Iterable[GatewayReport]] = tuple,
         on_damage: Callable[[CaptureDamage], None] | None = None,
+        at_once: int | None = None,
     ) -> None:
-        """`reports`: what gateways said last of themselves, for `lost`."""
+        """`reports`: what gateways said last of themselves, for `lost`. `at_once`: bytes that one call reads, about; None: READ_BYTES."""
+        self._at_once = at_once
         self._directory = state_dir / "capture"
         self._reports = reports
         self._on_damage = on_damage
@@ -46,7 +49,7 @@ class CaptureFiles:
 
     def read(self, cursor: Mapping[str, int]) -> tuple[tuple[Captured, ...], dict[str, int]]:
         found: list[Captured] = []
-        following, budget = dict(cursor), READ_BYTES
+        following, budget = dict(cursor), self._at_once or READ_BYTES
         try:
             segments = sorted(self._directory.glob("*.seg"), key=_order)
             for path in segments:
@@ -61,6 +64,10 @@ class CaptureFiles:
             raise StoreUnavailable(f"captured records cannot be read: {error}", next_step="look at the disk") from error
         return tuple(found), following
 
+    def segments(self) -> tuple[str, ...]:
+        """Names of the segments that are there, in the order in which they are read."""
+        return tuple(path.name for path in sorted(self._directory.glob("*.seg"), key=_order))
+
     def lost(self) -> int:
         """The sum over workers that are known to this reader; each counts from its own start, so a restarted one is another."""
         for report in self._reports():
@@ -71,9 +78,17 @@ class CaptureFiles:
     def damaged(self) -> tuple[CaptureDamage, ...]:
         return tuple(self._damaged[name] for name in sorted(self._damaged))
 
+    def torn(self, cursor: Mapping[str, int]) -> tuple[CaptureDamage, ...]:
+        """What lies behind `cursor` in segments whose worker has gone on to another: records that a killed writer began. Their answers never left."""
+        paths = sorted(self._directory.glob("*.seg"), key=_order)
+        followed = [path for path, following in pairwise(paths) if _order(path)[0] == _order(following)[0]]
+        ends = [(path.name, cursor.get(path.name, 0), path.stat().st_size) for path in followed]
+        return tuple(CaptureDamage(segment=name, offset=at, bytes=size - at) for name, at, size in ends if at < size)
+
     def _segment(self, path: Path, start: int, until: int, found: list[Captured]) -> int:
         """Read complete frames from `start`, at most to `until` or one frame beyond it; returns where to go on."""
-        at, want = start, CHUNK_BYTES
+        chunk = min(CHUNK_BYTES, self._at_once or CHUNK_BYTES)
+        at, want = start, chunk
         with path.open("rb") as file:
             while at < until:
                 file.seek(at)
@@ -84,7 +99,7 @@ class CaptureFiles:
                     return self._skip(path, at + _length(seen.payloads[:whole], data, at), file.seek(0, 2))
                 at += seen.consumed
                 if seen.consumed:
-                    want = CHUNK_BYTES
+                    want = chunk
                 elif len(data) < want:
                     break  # a torn tail: left for later
                 else:

@@ -113,10 +113,13 @@ def _other_tokens(state_dir: Path) -> tuple[Check, ...]:
 def _ports(spec: ProjectSpec, *, up: bool) -> tuple[Check, ...]:
     if up:
         return (Check(name="ports", ok=True, words="this project is up and holds its ports"),)
-    return (
+    ports = [
         _port("gateway port", spec.serve.host, spec.serve.port, "serve.port"),
         _port("control port", "127.0.0.1", spec.serve.control_port, "serve.control_port"),
-    )
+    ]
+    if spec.serve.grpc_port is not None:
+        ports.append(_port("gRPC port", spec.serve.host, spec.serve.grpc_port, "serve.grpc_port"))
+    return tuple(ports)
 
 
 def _port(name: str, host: str, port: int, key: str) -> Check:

@@ -1,6 +1,7 @@
 """A trained estimator: asked for scores in the signature's order, kept and read again."""
 
 import io
+import sys
 import warnings
 from collections.abc import Sequence
 from types import ModuleType
@@ -10,10 +11,28 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from flyball.adapters.torch_network import TorchNetwork
 from flyball.errors import TrainingError
-from flyball.records.signature import Signature
+from flyball.records.signature import ColumnType, Signature
 
 Scores = NDArray[np.float64]
+
+_SLACK = 1e-6
+"""A float32 softmax may exceed 1 by its rounding; the gateway allows the same."""
+
+
+def adopted(fitted: Any, signature: Signature) -> Any:
+    """What the user's function gave, as an estimator: a PyTorch module gets its `predict`. Raises TrainingError."""
+    torch = sys.modules.get("torch")
+    if torch is None or not isinstance(fitted, torch.nn.Module):
+        return fitted
+    texts = [column.name for column in signature.columns if column.type is ColumnType.CATEGORY]
+    if texts:
+        raise TrainingError(
+            f"a torch.nn.Module takes numbers, and {texts[0]!r} is a category", expected="numeric columns only",
+            next_step="leave it out of data.features, or return an object whose predict encodes it (it is then served as code)",
+        )  # fmt: skip
+    return TorchNetwork(fitted)
 
 
 def score(estimator: Any, features: pl.DataFrame, signature: Signature) -> Scores:
@@ -30,10 +49,20 @@ def score(estimator: Any, features: pl.DataFrame, signature: Signature) -> Score
     with warnings.catch_warnings():
         # An estimator fitted on .to_numpy() warns at every call that a frame has names; the columns are in signature order either way.
         warnings.filterwarnings("ignore", message=".*feature names.*")
-        raw = np.asarray(estimator.predict_proba(features) if by_class else estimator.predict(features), dtype=np.float64)
+        asked = _as_taken(estimator, features)
+        raw = np.asarray(estimator.predict_proba(asked) if by_class else estimator.predict(asked), dtype=np.float64)
     if by_class:
         _check_classes(estimator, signature)
-    return shaped(raw, features.height, signature)
+    scores = shaped(raw, features.height, signature)
+    if classifies and not (scores.min() >= -_SLACK and scores.max() <= 1 + _SLACK):
+        raise TrainingError(f"the model gave scores from {scores.min():.4g} to {scores.max():.4g}", expected="probabilities in [0, 1]",
+                            next_step="end a network with a sigmoid or softmax; give a Booster an objective of classification")  # fmt: skip
+    return scores
+
+
+def _as_taken(estimator: Any, features: pl.DataFrame) -> Any:
+    """XGBoost reads a polars frame through pyarrow, which Flyball does without."""
+    return features.to_numpy() if type(estimator).__module__.partition(".")[0] == "xgboost" else features
 
 
 def shaped(raw: NDArray[Any], n_rows: int, signature: Signature) -> Scores:
@@ -57,7 +86,8 @@ def dump(estimator: Any, own: Sequence[ModuleType]) -> bytes:
     """cloudpickle; classes and functions of the project's modules by value, so that no other process needs the project. Raises TrainingError."""
     import cloudpickle
 
-    for module in own:
+    by_value = [*own, sys.modules[TorchNetwork.__module__]]
+    for module in by_value:
         cloudpickle.register_pickle_by_value(module)
     try:
         buffer = io.BytesIO()
@@ -69,7 +99,7 @@ def dump(estimator: Any, own: Sequence[ModuleType]) -> bytes:
             next_step="keep open files, connections and locks out of the estimator", detail=f"{type(error).__name__}: {error}",
         ) from error  # fmt: skip
     finally:
-        for module in own:
+        for module in by_value:
             cloudpickle.unregister_pickle_by_value(module)
 
 

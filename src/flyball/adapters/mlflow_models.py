@@ -56,7 +56,7 @@ def _save_code(directory: Path, content: bytes) -> None:
     estimator: Any = read(content)
     mlflow.sklearn.save_model(
         estimator, str(directory), serialization_format="cloudpickle",
-        pip_requirements=_pinned("scikit-learn", "cloudpickle", "polars", "numpy", "lightgbm", "xgboost"),
+        pip_requirements=_pinned("scikit-learn", "cloudpickle", "polars", "numpy", "lightgbm", "xgboost", "xgboost-cpu", "catboost", "torch"),
     )  # fmt: skip
     # Functions of the project are pickled by value in these bytes; MLflow's own pickle would name modules that nobody else has.
     (directory / "model.pkl").write_bytes(content)

@@ -9,7 +9,7 @@ import polars as pl
 from flyball.adapters.estimators import Scores
 from flyball.adapters.model_input import frame_of_mappings
 from flyball.adapters.packages import LocalPackages, checked_bytes
-from flyball.adapters.runtimes import MODEL_FILES, Run, open_model
+from flyball.adapters.runtimes import MODEL_FILES, Model, open_model
 from flyball.errors import Conflict
 from flyball.records.signature import Signature
 from flyball.records.unit import Format
@@ -20,7 +20,7 @@ class PackageScorer:
 
     def __init__(self, *, in_child: bool = False) -> None:
         self._in_child = in_child
-        self._opened: dict[Path, tuple[Signature, Run]] = {}
+        self._opened: dict[Path, tuple[Signature, Model]] = {}
 
     def score(self, package: Path, rows: Sequence[Mapping[str, Any]]) -> Scores:
         """(n_rows, n_scores). Raises ArtifactDamaged, NotFound; Conflict for a code format outside a child."""
@@ -31,7 +31,7 @@ class PackageScorer:
         """The same for a frame of Float32 and String columns (adapters/model_input.py)."""
         return self.opened(package)[1](frame)
 
-    def opened(self, package: Path) -> tuple[Signature, Run]:
+    def opened(self, package: Path) -> tuple[Signature, Model]:
         if package not in self._opened:
             packages = LocalPackages()
             kind, signature = packages.manifest(package).format, packages.signature(package)

@@ -144,17 +144,7 @@ def _refuse_repeated(frame: pl.DataFrame, key: str) -> None:
 
 def _utc(column: pl.Series, *, may_be_null: bool) -> pl.Series:
     """Times without a zone are taken as UTC."""
-    kind = column.dtype
-    if isinstance(kind, pl.Datetime):
-        parsed = column.dt.convert_time_zone("UTC") if kind.time_zone else column.dt.replace_time_zone("UTC")
-    elif kind == pl.Date:
-        parsed = column.cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
-    elif kind == pl.String:
-        parsed = _parse_texts(column)
-    else:
-        raise DataError(
-            f"the column {column.name!r} is of type {kind}", expected="a date or a date and time, such as 2026-01-31T12:00:00Z"
-        )
+    parsed = parse_times(column)
     wrong = column.filter(
         parsed.is_null() & (column.is_not_null() if may_be_null else pl.repeat(value=True, n=column.len(), eager=True))
     )
@@ -163,6 +153,20 @@ def _utc(column: pl.Series, *, may_be_null: bool) -> pl.Series:
         raise DataError(f"the column {column.name!r} has {wrong.len()} values that are not a time (first: {first})",
                         expected="a date or a date and time, such as 2026-01-31T12:00:00Z")  # fmt: skip
     return parsed.cast(UTC_TIME).alias(column.name)
+
+
+def parse_times(column: pl.Series) -> pl.Series:
+    """Times in UTC; null where a text is none. Raises DataError for a column that holds no times at all."""
+    kind = column.dtype
+    if isinstance(kind, pl.Datetime):
+        return column.dt.convert_time_zone("UTC") if kind.time_zone else column.dt.replace_time_zone("UTC")
+    if kind == pl.Date:
+        return column.cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
+    if kind == pl.String:
+        return _parse_texts(column)
+    raise DataError(
+        f"the column {column.name!r} is of type {kind}", expected="a date or a date and time, such as 2026-01-31T12:00:00Z"
+    )
 
 
 def _parse_texts(column: pl.Series) -> pl.Series:
@@ -199,7 +203,7 @@ def _read(data: DataSpec, project_dir: Path, secret: Secret, until: datetime) ->
         if source.delta is not None:
             return pl.read_delta(str(_below(project_dir / source.delta, project_dir)))
         if source.sql is not None:
-            return _read_sql(source.sql, secret(source.sql.url_env))
+            return read_sql(source.sql, secret(source.sql.url_env))
         return _call_loader(str(source.loader), project_dir, until)
     except FlyballError:
         raise
@@ -254,7 +258,8 @@ def _below(path: Path, project_dir: Path) -> Path:
     return real
 
 
-def _read_sql(sql: SqlSpec, url: str) -> pl.DataFrame:
+def read_sql(sql: SqlSpec, url: str) -> pl.DataFrame:
+    """The result of a query. Raises SourceFailed."""
     import sqlalchemy
 
     try:
@@ -266,7 +271,7 @@ def _read_sql(sql: SqlSpec, url: str) -> pl.DataFrame:
         said = getattr(error, "orig", None) or type(error)
         raise SourceFailed(
             f"the database behind {sql.url_env} failed: {type(error).__name__}",
-            next_step="check the variable and data.source.sql.query",
+            next_step="check the variable and the query",
             detail=_first_line(said),
         ) from error
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from flyball import __version__
-from flyball.cli import init, loop, orders, proofs, reading
+from flyball.cli import captured, init, loop, orders, proofs, reading
 from flyball.cli.doors import Doors, quiet_traceback
 from flyball.cli.session import session_of
 
@@ -20,6 +20,12 @@ app = typer.Typer(
 def _example(line: str) -> str:
     """The last line of a command's help."""
     return f"Example: {line}"
+
+
+captured.capture.command("export", epilog=_example("flyball capture export --format parquet --to captured"))(captured.export)
+captured.labels.command("import", epilog=_example("flyball labels import outcomes.csv --id prediction_id --label returned"))(
+    captured.import_labels
+)
 
 
 def _show_version(value: bool) -> None:  # noqa: FBT001 - typer's signature
@@ -55,5 +61,7 @@ app.command(epilog=_example('flyball refuse d-000012 --reason "not before the sa
 app.command(epilog=_example("flyball replay --since 2013-03-01 --until 2013-06-01"))(proofs.replay)
 app.command(epilog=_example("flyball verify"))(proofs.verify)
 app.command(epilog=_example("flyball doctor"))(proofs.doctor)
+app.add_typer(captured.capture, name="capture")
+app.add_typer(captured.labels, name="labels")
 app.command("control", hidden=True, epilog=_example("flyball control"))(loop.control)
 app.command("step-child", hidden=True, epilog=_example("flyball step-child .flyball/jobs/j-0001"))(loop.step_child)

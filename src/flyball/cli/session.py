@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import typer
 
@@ -12,6 +12,7 @@ from flyball.cli.screen import Screen
 
 if TYPE_CHECKING:
     from flyball.control import reports
+    from flyball.control.label_import import LabelImport
     from flyball.control.ports import Say
     from flyball.control.replay_report import ReplayReport
 
@@ -61,8 +62,21 @@ class Orders(Protocol):
     def refuse(self, decision_id: str, actor: str, reason: str) -> "reports.CommandReport": ...
 
 
+class Captured(Protocol):
+    """What was captured, and labels for it."""
+
+    def export(
+        self, kind: Literal["delta", "parquet"], to: Path | None, since: datetime | None, until: datetime | None, say: "Say"
+    ) -> "reports.ExportReport": ...
+
+    def import_labels(self, wanted: "LabelImport", say: "Say") -> "reports.ImportReport": ...
+
+
 class Workspace(Loop, Reading, Orders, Protocol):
     """A project with its state, as the terminal sees it; `wiring.open_workspace` makes it."""
+
+    @property
+    def captured(self) -> Captured: ...
 
 
 def open_project(directory: Path) -> Workspace:

@@ -66,7 +66,8 @@ def up_report(report: UpReport, plain: bool) -> "RenderableType":  # noqa: ARG00
     parts: list[RenderableType] = [
         draw.text(("Already running." if report.already else "Running.", "green")),
         draw.facts((
-            ("gateway", report.gateway_url), ("control, pages", report.control_url), ("process", str(report.pid)),
+            ("gateway", report.gateway_url), *([("gRPC", report.grpc_target)] if report.grpc_target else ()),
+            ("control, pages", report.control_url), ("process", str(report.pid)),
             ("token", report.token_file),
         )),
     ]  # fmt: skip

@@ -50,7 +50,8 @@ def _facts(report: StatusReport) -> list[tuple[str, draw.Cell]]:
     controller: draw.Cell = ("running", "green") if report.controller_alive else ("not running", "yellow")
     return [
         ("project", f"{report.project}, model {report.model}"), ("now", draw.when(report.at)), ("champion", champion), ("release", release),
-        ("controller", controller), *_trouble(report), ("capture lost", lost), ("ledger", f"{report.ledger_seq} entries, head {report.ledger_hash[:12]}"),
+        ("controller", controller), *_trouble(report), ("capture lost", lost), *_not_monitored(report),
+        ("ledger", f"{report.ledger_seq} entries, head {report.ledger_hash[:12]}"),
     ]  # fmt: skip
 
 
@@ -108,3 +109,7 @@ def _code(row: VersionRow) -> str:
 
 def _trouble(report: StatusReport) -> list[tuple[str, draw.Cell]]:
     return [("trouble", (report.trouble, "bold red"))] if report.trouble else []
+
+
+def _not_monitored(report: StatusReport) -> list[tuple[str, draw.Cell]]:
+    return [("not monitored", ", ".join(report.not_monitored))] if report.not_monitored else []

@@ -121,6 +121,7 @@ class Engine:
         self.releases.propose(unit.id, registered[-1].cause)
 
     def _reconcile_traffic(self) -> None:
+        traffic.declare(self.world)
         for _ in range(MOVES_PER_TICK):
             self.switch = traffic.reconcile(self.world)
             if not self.releases.advance(self.switch):

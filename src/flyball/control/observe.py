@@ -158,21 +158,33 @@ class Observation:
             chosen = [batch for batch in batches if (batch.unit == key[0]) is shown]
             if chosen:
                 scores = np.asarray([row for batch in chosen for row in batch.scores], dtype=np.float64) if shown else None
-                counted = profiles.profile_of(reference, columns_of(signature, chosen), scores)
+                rows = sum(len(batch.ids) for batch in chosen)
+                counted = profiles.profile_of(reference, columns_of(signature, chosen), scores, rows)
                 standing = self._profiles.get(key)
                 self._profiles[key] = counted if standing is None else profiles.merge(standing, counted)
 
 
 def columns_of(signature: Signature, batches: list[PredictionBatch]) -> dict[str, npt.NDArray[Any]]:
-    """Columns of all batches together, as monitoring counts them: float64 with NaN, or objects with ''. A column that is absent is missing."""
+    """Columns of all batches together, as monitoring counts them: float64 with NaN, or objects with ''.
+
+    Of rows whose value was not captured (dropped, hashed, not in the sample, no column of the unit) nothing is counted: unknown is not missing.
+    """
     columns: dict[str, npt.NDArray[Any]] = {}
     for column in signature.columns:
-        values = [v for batch in batches for v in batch.columns.get(column.name, [None] * len(batch.ids))]
+        values = [value for batch in batches for value in _captured(batch, column.name)]
         if column.type is ColumnType.CATEGORY:
             columns[column.name] = np.array(["" if v is None else v for v in values], dtype=object)
         else:
             columns[column.name] = np.array([np.nan if v is None else v for v in values], dtype=np.float64)
     return columns
+
+
+def _captured(batch: PredictionBatch, name: str) -> list[Any]:
+    values = batch.columns.get(name)
+    if values is not None:
+        return values
+    sample = batch.sampled.get(name)
+    return sample.values if sample is not None else []
 
 
 def micros_of(duration: timedelta) -> int:

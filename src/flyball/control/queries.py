@@ -42,6 +42,7 @@ def status(world: World, *, controller_alive: bool) -> StatusReport:
         ledger_seq=head.seq,
         ledger_hash=head.hash,
         capture_lost=world.ports.capture.lost(),
+        not_monitored=traffic.not_monitored(world),
         trouble=standing.words if (standing := world.get("trouble", world.model, Trouble)) else "",
     )
 

@@ -36,6 +36,8 @@ class UpReport(msgspec.Struct, frozen=True, kw_only=True):
 
     gateway_url: str
     control_url: str
+    grpc_target: str = ""
+    """HOST:PORT; empty: no gRPC."""
     pid: int
     """Of the supervisor."""
     token_file: str
@@ -90,6 +92,8 @@ class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
     ledger_hash: str
     capture_lost: int
     """Records that gateways could not hand over (exact)."""
+    not_monitored: tuple[str, ...] = ()
+    """Features whose drift is not looked for, because capture keeps no value of them: `email (dropped)`."""
     trouble: str = ""
     """What a person should be told at once: ticks that fail, a ledger that does not hold, nothing served; empty: nothing."""
 
@@ -174,3 +178,36 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
     words: str
     next_step: str = ""
     """What to do; empty when all is well."""
+
+
+class ExportReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What an export added to its tables."""
+
+    directory: str
+    format: str
+    rows: dict[str, int]
+    """Table → rows that were added."""
+    bytes_read: int
+    """Of segments."""
+    damaged_bytes: int
+    """Of segments that cannot be read: counted, and left out."""
+    torn: int
+    """Records that a killed worker left unfinished, at most one a segment: their answers had not left."""
+    renamed: dict[str, str]
+    """Feature → its column, where it could not have its own name."""
+
+
+class ImportReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of the rows of a file or a query of labels."""
+
+    rows: int
+    accepted: int
+    """Stored by the gateway; repeated ones count, too: they change nothing."""
+    refused: int
+    """Not sent, or refused by the gateway."""
+    faults: tuple[str, ...]
+    """Of the first refused rows, each with its number, what was found and what was expected."""
+    unsent: int
+    """Rows that were not looked at, because the gateway could not store any more."""
+    trouble: str = ""
+    """Why some were not sent; empty: all were."""

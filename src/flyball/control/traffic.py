@@ -3,10 +3,12 @@
 import msgspec
 
 import flyball.release.decide as release_room
+from flyball.control.keeping import keeping_of
 from flyball.control.units import UnitShelf
-from flyball.control.world import World, put
+from flyball.control.world import World, draft, put
 from flyball.records import codec
 from flyball.records.events import Put
+from flyball.records.keeping import Keeping
 from flyball.records.release import Champion, ReleaseState
 from flyball.records.routing import GatewayReport, RoutingTable, ServedUnit
 from flyball.release.route import route
@@ -32,13 +34,41 @@ def routing_put(world: World, shelf: UnitShelf, champion: Champion | None, relea
         release_room.policy_of(world.spec),
     )
     standing = wanted(world)
-    routes = () if made is None else (made,)
+    keeping = keeping_of(world.spec, _kept(standing))
+    routes = () if made is None else (msgspec.structs.replace(made, keeping=keeping),)
     if standing is None and not routes:
         return ()
     if standing is not None and standing.digest == codec.digest(routes):
         return ()
     revision = (standing.revision if standing else 0) + 1
     return (put("routing", world.model, RoutingTable(revision=revision, written_at=world.now(), routes=routes)),)
+
+
+def declare(world: World) -> None:
+    """Let the table say what flyball.yaml says of capture, once it says something else. Idempotent."""
+    standing = wanted(world)
+    if standing is None or not standing.routes:
+        return
+    keeping = keeping_of(world.spec, _kept(standing))
+    if keeping == _kept(standing):
+        return
+    routes = tuple(msgspec.structs.replace(each, keeping=keeping) for each in standing.routes)
+    now, revision = world.now(), standing.revision + 1
+    table = RoutingTable(revision=revision, written_at=now, routes=routes)
+    payload = codec.plain(keeping or Keeping())
+    world.record(draft(now, "capture.declared", f"model:{world.model}", payload, (put("routing", world.model, table),)))
+
+
+def not_monitored(world: World) -> tuple[str, ...]:
+    """Features of the champion whose values capture hides: `email (dropped)`."""
+    table = wanted(world)
+    hidden = (_kept(table) or Keeping()).unmonitored
+    columns = table.routes[0].champion.signature.columns if table is not None and table.routes else ()
+    return tuple(f"{column.name} ({hidden[column.name]})" for column in columns if column.name in hidden)
+
+
+def _kept(table: RoutingTable | None) -> Keeping | None:
+    return table.routes[0].keeping if table is not None and table.routes else None
 
 
 class SwitchReading(msgspec.Struct, frozen=True):

@@ -1,6 +1,7 @@
 """`python -m flyball.gateway`: one worker. The only place of the gateway that reads the environment, the clock and the entropy source."""
 
 import argparse
+import importlib.util
 import logging
 import os
 import re
@@ -12,6 +13,7 @@ from pathlib import Path
 import prometheus_client
 import uvloop
 
+from flyball.errors import FlyballError
 from flyball.gateway.lease import LEASE_SECONDS
 from flyball.gateway.runtimes.contract import CodeLimits
 from flyball.gateway.worker import Options, Worker, World
@@ -29,7 +31,11 @@ def main(arguments: list[str] | None = None) -> int:
     prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each counter that nobody reads
     options = _options(_parser().parse_args(arguments))
     world = World(now_us=lambda: time.time_ns() // 1000, random_bytes=secrets.token_bytes)
-    uvloop.run(_run(options, world))
+    try:
+        uvloop.run(_run(options, world))
+    except FlyballError as refused:
+        logging.getLogger("flyball.gateway").error("%s", refused.message)  # a sentence, not a stack
+        return refused.exit_code
     return 0
 
 
@@ -58,12 +64,23 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--max-body-mb", type=int, default=16, choices=range(1, 129), metavar="1-128")
     parser.add_argument(
+        "--grpc-port", type=_grpc_port, metavar="PORT", help="gRPC beside REST; 0: any free port; not given: none"
+    )
+    parser.add_argument(
         "--deadline-seconds", type=float, default=CodeLimits().deadline_seconds, help="of one call of a code model"
     )
     parser.add_argument(
         "--memory-mb", type=int, default=CodeLimits().memory_bytes // 1024**2, help="address space of a code model's worker"
     )
     return parser
+
+
+def _grpc_port(text: str) -> int:
+    if not text.isdigit() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected a port from 0 to 65535")
+    if importlib.util.find_spec("grpc") is None:
+        raise argparse.ArgumentTypeError("gRPC needs grpcio, which is not installed: pip install 'flyball[grpc]'")
+    return int(text)
 
 
 def _worker_name(text: str) -> str:
@@ -92,6 +109,7 @@ def _options(given: argparse.Namespace) -> Options:
         lease_seconds=given.lease_seconds,
         drain_seconds=given.drain_seconds,
         max_body_bytes=given.max_body_mb * 1024**2,
+        grpc_port=given.grpc_port,
         allowed_hosts=tuple(given.allow_host),
         limits=limits,
     )

@@ -296,7 +296,7 @@ def _size(part: Part, batch: Batch) -> int:
 
 
 def _failure(live: LiveRoute, part: Part, batch: Batch, failed: ModelFailed, answered_by: str | None) -> FailureBatch:
-    return FailureBatch(
+    failure = FailureBatch(
         at_us=batch.at_us,
         model=live.model,
         unit=part.unit.id,
@@ -305,11 +305,12 @@ def _failure(live: LiveRoute, part: Part, batch: Batch, failed: ModelFailed, ans
         reason=failed.message,
         answered_by=answered_by,
     )
+    return failure if live.keeper is None else live.keeper.failure(failure)
 
 
 def _prediction(live: LiveRoute, part: Part, scored: Scored, batch: Batch, revision: int) -> PredictionBatch:
     rows, keys = part.rows, batch.keys
-    return PredictionBatch(
+    prediction = PredictionBatch(
         at_us=batch.at_us,
         model=live.model,
         unit=part.unit.id,
@@ -321,3 +322,4 @@ def _prediction(live: LiveRoute, part: Part, scored: Scored, batch: Batch, revis
         scores=scored.scores,
         latency_us=int(scored.seconds * 1e6),
     )
+    return prediction if live.keeper is None else live.keeper.prediction(prediction)

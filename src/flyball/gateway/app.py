@@ -13,7 +13,8 @@ from flyball.gateway.handlers import Request
 from flyball.gateway.inference import Caller, CallerGone
 from flyball.gateway.large import LARGE_BYTES
 from flyball.gateway.metrics import Metrics
-from flyball.gateway.problems import Response, problem, problem_of
+from flyball.gateway.openinference.rest import BINARY
+from flyball.gateway.problems import JSON, PROBLEM, Response, problem, problem_of
 from flyball.gateway.validation import Body
 
 Scope = Mapping[str, Any]
@@ -48,6 +49,8 @@ class Gateway:
         self._in_flight = 0
         self._incidents = 0
         self.draining = False
+        self.pending: Callable[[], int] = lambda: self._in_flight
+        """Requests that have come and are not answered, those that nobody looked at yet included (the server knows)."""
 
     def port(self, *, admin: bool) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
         """The application of one port."""
@@ -64,15 +67,15 @@ class Gateway:
         self._in_flight += 1
         try:
             authorization = self._neighbours.check(scope["headers"])
-            door, model = routes.find(scope["method"], scope["path"], admin=admin)
+            door, model, version = routes.find(scope["method"], scope["path"], admin=admin)
             door_name = door.name
             self._tokens.permit(door, authorization)
             if scope["method"] == "POST" and self._in_flight > MAX_IN_FLIGHT and not door.admin:
                 self._metrics.shed("", "in_flight")
                 raise Overloaded(503, f"{self._in_flight} requests are being answered already")
             headers = scope["headers"]
-            body = b"" if scope["method"] == "GET" else await self._read(headers, receive)
-            response = await self._handlers[door_name](Request(model, body, headers, _caller(headers, receive)))
+            body = b"" if scope["method"] == "GET" else await self._read(headers, receive, binary=door.binary)
+            response = await self._handlers[door_name](Request(model, body, headers, self._caller(headers, receive), version))
         except FlyballError as refused:
             response = problem_of(refused)
         except CallerGone:
@@ -83,8 +86,21 @@ class Gateway:
             response = problem(500, "The gateway failed; its log says more.", incident=self._incidents)
         finally:
             self._in_flight -= 1
+        if response.content_type is PROBLEM and scope["path"].startswith("/v2"):
+            response = response._replace(content_type=JSON)  # official clients read `error` only of what calls itself JSON
         self._metrics.request(door_name, response.status, perf_counter() - begin)
         await self._send(send, response)
+
+    def _caller(self, headers: Sequence[tuple[bytes, bytes]], receive: Receive) -> Caller:
+        """What is known of who asks; raises HttpRefused for a deadline that cannot be read."""
+        until = None
+        for name, value in headers:
+            if name in TIMEOUT_HEADERS:
+                if not value.isdigit() or len(value) > 9:
+                    raise HttpRefused(400, f"{name.decode()}: {value[:40].decode('latin-1')!r}", expected="whole milliseconds")
+                until = asyncio.get_running_loop().time() + int(value) / 1000
+                break
+        return Caller(until, receive, self.pending() <= 1)
 
     async def _send(self, send: Send, response: Response) -> None:
         headers = [
@@ -103,10 +119,10 @@ class Gateway:
             await send({"type": "http.response.body", "body": piece, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
 
-    async def _read(self, headers: Sequence[tuple[bytes, bytes]], receive: Receive) -> Body:
-        """Raises HttpRefused when it is not JSON or too large."""
+    async def _read(self, headers: Sequence[tuple[bytes, bytes]], receive: Receive, *, binary: bool) -> Body:
+        """Raises HttpRefused when it is not JSON (`binary`: or bytes behind JSON) or too large."""
         for name, value in headers:
-            if name == b"content-type" and not _is_json(value):
+            if name == b"content-type" and not _is_json(value) and not (binary and value == BINARY):
                 raise HttpRefused(
                     415, f"Content-Type {value[:80].decode('latin-1')!r}", expected="application/json", next_step=_CURL
                 )
@@ -153,18 +169,6 @@ class Gateway:
 
 def _size(body: bytes | list[bytes]) -> int:
     return len(body) if isinstance(body, bytes) else sum(map(len, body))
-
-
-def _caller(headers: Sequence[tuple[bytes, bytes]], receive: Receive) -> Caller:
-    """What the request says of its deadline; raises HttpRefused for one that cannot be read."""
-    until = None
-    for name, value in headers:
-        if name in TIMEOUT_HEADERS:
-            if not value.isdigit() or len(value) > 9:
-                raise HttpRefused(400, f"{name.decode()}: {value[:40].decode('latin-1')!r}", expected="whole milliseconds")
-            until = asyncio.get_running_loop().time() + int(value) / 1000
-            break
-    return Caller(until, receive)
 
 
 _CURL = "curl: -H 'content-type: application/json', or --json"

@@ -6,7 +6,6 @@ the request that it cannot answer stands alone, and that one alone goes to the n
 
 import asyncio
 from collections.abc import Container, Sequence
-from functools import cached_property
 from itertools import accumulate, chain
 from typing import Any, NamedTuple
 
@@ -49,38 +48,45 @@ class Batch:
         self.ids = ids
         self.n = len(ids)
         self._builder = builder
+        # Made when they are first asked for. (functools.cached_property takes a lock on Python 3.11: two microseconds of a request.)
+        self._keys: list[str] | None = None
+        self._table: Table | None = None
         self.offsets = [0, *accumulate(job.rows.n for job in jobs)]
         """Of each request's first row, and the end."""
 
-    @cached_property
+    @property
     def keys(self) -> list[str]:
-        keys: list[str] = []
-        for job, start in zip(self.jobs, self.offsets, strict=False):
-            keys += job.rows.keys if job.rows.keys is not None else self.ids[start : start + job.rows.n]
-        return keys
+        """Of all rows: what requests are divided by."""
+        if self._keys is None:
+            self._keys = []
+            for job, start in zip(self.jobs, self.offsets, strict=False):
+                self._keys += job.rows.keys if job.rows.keys is not None else self.ids[start : start + job.rows.n]
+        return self._keys
 
-    @cached_property
+    @property
     def table(self) -> Table:
         """All rows."""
-        return self._builder.merged([job.rows for job in self.jobs])
+        if self._table is None:
+            self._table = self._builder.merged([job.rows for job in self.jobs])
+        return self._table
 
-    @cached_property
-    def _tuples(self) -> list[tuple[Any, ...]] | None:
+    def taken(self, rows: Sequence[int] | None) -> Table:
+        """Some rows; None: all."""
+        if rows is None:
+            return self.table
+        tuples = self._all_tuples()
+        return self._builder.of_tuples([tuples[at] for at in rows]) if tuples is not None else self.table.rows(rows)
+
+    def _all_tuples(self) -> Sequence[tuple[Any, ...]] | None:
         """All rows' values; None where a request brought arrays."""
+        if len(self.jobs) == 1:
+            return self.jobs[0].rows.tuples
         tuples: list[tuple[Any, ...]] = []
         for job in self.jobs:
             if job.rows.tuples is None:
                 return None
             tuples += job.rows.tuples
         return tuples
-
-    def taken(self, rows: Sequence[int] | None) -> Table:
-        """Some rows; None: all."""
-        if rows is None:
-            return self.table
-        if self._tuples is not None:
-            return self._builder.of_tuples([self._tuples[at] for at in rows])
-        return self.table.rows(rows)
 
     def singles(self, rows: Sequence[int] | None) -> list[list[int]]:
         """Some rows (None: all) by request; empty when they are of one request alone."""

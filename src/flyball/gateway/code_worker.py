@@ -83,6 +83,8 @@ def _answer(model: Any, signature: Signature, request: bytes) -> bytes:
 
     try:
         frame = _frame(signature, msgspec.msgpack.decode(request))
+        if type(model).__module__.partition(".")[0] == "xgboost":
+            frame = frame.to_numpy()  # a polars frame it reads through pyarrow, which Flyball does without
         probabilities = getattr(model, "predict_proba", None) if signature.task != "regression" else None
         raw = probabilities(frame) if probabilities else model.predict(frame)
         scores = np.ascontiguousarray(np.asarray(raw), dtype="<f8")

@@ -34,19 +34,19 @@ class ValueCheck:
         self.column = column
         self._low = -MAX_FLOAT32 if column.minimum is None else column.minimum
         self._high = MAX_FLOAT32 if column.maximum is None else column.maximum
-        self._expected = self._words()
+        self.expected = self._words()
 
     def absent(self, row: Mapping[str, Any]) -> tuple[Any, Wrong | None]:
         """A row without this column."""
         if self.column.missing:
             return None, None
         near = difflib.get_close_matches(self.column.name, [name for name in row if len(name) < 100][:200], n=1)
-        return None, Wrong("nothing", self._expected, f"did you mean {near[0]!r}?" if near else "")
+        return None, Wrong("nothing", self.expected, f"did you mean {near[0]!r}?" if near else "")
 
     def present(self, value: Any) -> tuple[Any, Wrong | None]:
         """(value as used, None) or (None, what is wrong)."""
         if value is None:
-            return None, None if self.column.missing else Wrong("null", self._expected)
+            return None, None if self.column.missing else Wrong("null", self.expected)
         kind = self.column.type
         if kind is ColumnType.CATEGORY:
             fits = isinstance(value, str) and "\0" not in value
@@ -56,7 +56,7 @@ class ValueCheck:
             fits = isinstance(value, int | float) and not isinstance(value, bool) and self._in_range(value)
             if fits and kind is ColumnType.INTEGER:
                 fits = value == math.floor(value)
-        return (value, None) if fits else (None, Wrong(shown(value), self._expected))
+        return (value, None) if fits else (None, Wrong(shown(value), self.expected))
 
     def _in_range(self, value: float) -> bool:
         return self._low <= value <= self._high

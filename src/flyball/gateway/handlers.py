@@ -7,13 +7,15 @@ from typing import NamedTuple
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from flyball.errors import Fault, FlyballError, RequestError
-from flyball.gateway import openinference, plain
+from flyball.gateway import plain
 from flyball.gateway.batches import Answer
 from flyball.gateway.capture_writer import Sink
 from flyball.gateway.inference import NOBODY, Caller, Inference
 from flyball.gateway.large import LARGE_BYTES, PlainBody
 from flyball.gateway.lease import Lease
 from flyball.gateway.metrics import Metrics
+from flyball.gateway.openinference import metadata, rest
+from flyball.gateway.openinference.asking import pinned
 from flyball.gateway.problems import JSON, Response, json_response, problem
 from flyball.gateway.tables import LiveRoute, LiveTable, Tables
 from flyball.gateway.validation import Body
@@ -30,6 +32,8 @@ class Request(NamedTuple):
     headers: Sequence[tuple[bytes, bytes]]
     """Names in lower case."""
     caller: Caller = NOBODY
+    version: str = ""
+    """The model's, where the path names one."""
 
     def header(self, name: bytes) -> bytes | None:
         """The first one of that name."""
@@ -71,6 +75,7 @@ class Handlers:
             "model_metadata": self._model_metadata,
             "model_ready": self._model_ready,
             "infer": self._infer,
+            "repository_index": self._repository_index,
             "predict": self._predict,
             "labels": self._labels,
             "metrics": self._scrape,
@@ -89,18 +94,23 @@ class Handlers:
         return json_response({"ready": True})
 
     async def _server_metadata(self, _: Request) -> Response:
-        return json_response(openinference.server_metadata())
+        return json_response(metadata.server_metadata())
 
     async def _model_metadata(self, request: Request) -> Response:
-        return json_response(openinference.model_metadata(self._inference.route(request.model)[1]))
+        _, live = self._inference.route(request.model)
+        return json_response(metadata.model_metadata(pinned(live, request.version)))
 
     async def _model_ready(self, request: Request) -> Response:
-        return json_response({"name": self._inference.route(request.model)[1].model, "ready": True})
+        _, live = self._inference.route(request.model)
+        return json_response({"name": pinned(live, request.version).model, "ready": True})
+
+    async def _repository_index(self, _: Request) -> Response:
+        return json_response(metadata.repository_index(self._tables.live))
 
     async def _predict(self, request: Request) -> Response:
-        table, live = self._inference.route(request.model)
+        table, live = self._inference.open_route(request.model)
         at_us = self._at_us(request)
-        if len(request.body) >= LARGE_BYTES:
+        if len(request.body) >= LARGE_BYTES and not self._settings.request_clock:
             return await self._predict_large(request, table, live, at_us)
         rows = live.reader.read(request.body)
         answer = await self._inference.answer(table, live, rows, at_us, request.caller)
@@ -119,19 +129,32 @@ class Handlers:
         return Response(200, body, headers=_headers(list(units), first))
 
     async def _infer(self, request: Request) -> Response:
-        table, live = self._inference.route(request.model)
+        table, routed = self._inference.open_route(request.model)
+        live = pinned(routed, request.version)
         at_us = self._at_us(request)
-        asked = openinference.read_infer(live, request.body, MAX_ROWS)
-        answer = await self._inference.answer(table, live, asked.rows, at_us, request.caller)
-        return json_response(openinference.infer_response(live, asked, answer), headers=_headers_of(answer))
+        asked = rest.read_infer(live, request.body, request.header(rest.LENGTH_HEADER))
+        answer = await self._inference.answer_rows(table, live, asked.rows, at_us, request.caller)
+        return rest.infer_response(live, asked, answer, _headers_of(answer))
 
     async def _labels(self, request: Request) -> Response:
-        _, live = self._inference.route(request.model)
-        batch = plain.read_labels(live, request.body, self._at_us(request) or self._now_us(), MAX_ROWS)
+        form = plain.label_form(request.body, MAX_ROWS)
+        _, live = self._inference.route(self._model_of_labels(request.model, form.model))
+        batch = plain.read_labels(live, form, self._at_us(request) or self._now_us())
         if not self._capture.hand_over([batch]):
             return problem(503, "The labels could not be stored now; send them again.", headers=[(b"retry-after", b"1")])
         self._metrics.labels.labels(live.model).inc(len(batch.ids))
         return json_response({"accepted": len(batch.ids)})
+
+    def _model_of_labels(self, door: str, named: str | None) -> str:
+        """By the path, by the body, or the only one that is served."""
+        if door or named:
+            if door and named and door != named:
+                raise RequestError([Fault("model", named[:100], f"{door[:100]}, as the path says, or nothing")])
+            return door or str(named)
+        routed = sorted(self._tables.live.routes) if self._tables.live is not None else []
+        if len(routed) > 1:
+            raise RequestError([Fault("model", "nothing", f"one of {', '.join(routed[:20])}")])
+        return routed[0] if routed else ""
 
     async def _scrape(self, _: Request) -> Response:
         return Response(200, self._metrics.exposition(), CONTENT_TYPE_LATEST.encode())
@@ -170,19 +193,7 @@ class Handlers:
         """The event time that a simulated clock needs; None: the time when it is answered."""
         if not self._settings.request_clock:
             return None
-        given = (request.header(b"x-flyball-event-time") or b"").decode("latin-1")
-        at_us = plain.moment_us(given)
-        if at_us is None:
-            raise RequestError(
-                [
-                    Fault(
-                        "X-Flyball-Event-Time",
-                        given[:80] or "nothing",
-                        "an RFC 3339 time: this gateway runs on a simulated clock",
-                    )
-                ]
-            )
-        return at_us
+        return plain.event_us(request.header(b"x-flyball-event-time") or b"")
 
 
 def _headers_of(answer: Answer) -> list[tuple[bytes, bytes]]:

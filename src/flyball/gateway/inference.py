@@ -13,7 +13,7 @@ from flyball.gateway.answering import Answered, Answering
 from flyball.gateway.batches import Answer, Batch, Job
 from flyball.gateway.capture_writer import Sink
 from flyball.gateway.ids import FreshIds
-from flyball.gateway.large import Kept, Sliced, kept, slices
+from flyball.gateway.large import LARGE_ROWS, SLICE_ROWS, SLICE_ROWS_BESIDE, ArrayRows, Kept, Sliced, kept, slices
 from flyball.gateway.metrics import Metrics
 from flyball.gateway.queueing import MAX_BATCH_ROWS
 from flyball.gateway.shadows import ShadowJob, Shadows
@@ -29,6 +29,8 @@ class Caller(NamedTuple):
     """When it gives up, on the loop's clock; None: it did not say."""
     gone: Callable[[], Awaitable[object]] | None = None
     """Ends when it has gone; None: cannot be told."""
+    alone: bool = False
+    """No other request is being answered: there is nobody to share a call with."""
 
 
 class Clocks(NamedTuple):
@@ -67,6 +69,11 @@ class Inference:
         self._large = asyncio.Lock()
         self._running: set[asyncio.Task[None]] = set()
 
+    @property
+    def serves(self) -> bool:
+        """Whether there is a table."""
+        return self._tables.live is not None
+
     def route(self, model: str) -> tuple[LiveTable, LiveRoute]:
         """Raises NotFound; HttpRefused 503 while there is no table."""
         table = self._tables.live
@@ -79,30 +86,59 @@ class Inference:
             )
         return table, live
 
+    def open_route(self, model: str) -> tuple[LiveTable, LiveRoute]:
+        """The route, if it has room for one more request. Raises as `route` does, and Overloaded."""
+        table, live = self.route(model)
+        self._check_room(live)
+        return table, live
+
+    def _check_room(self, live: LiveRoute) -> None:
+        try:
+            live.queue.check_room()
+        except FlyballError:
+            self._metrics.shed(live.model, "queue")
+            raise
+
     async def answer(
         self, table: LiveTable, live: LiveRoute, rows: Rows, at_us: int | None = None, caller: Caller = NOBODY
     ) -> Answer:
         """The answer, its records handed over. `at_us`: the event time of a simulated clock. Raises ModelFailed, Overloaded, DeadlinePassed,
         CallerGone."""
-        loop = asyncio.get_running_loop()
+        loop, queue = asyncio.get_running_loop(), live.queue
         job = Job(rows, at_us, caller.until, loop.create_future())
         if caller.until is not None and caller.until <= loop.time():
             raise DeadlinePassed("The request's deadline had passed when it arrived")
+        if caller.alone and rows.n <= live.inline_rows and not self._simulated and not queue.rows:
+            self._answer_at_once(table, live, [job])
+            return job.answer.result()
         try:
-            live.queue.admit(job, loop.time())
+            queue.admit(job, loop.time())
         except FlyballError:
             self._metrics.shed(live.model, "queue")
             raise
         self._tables.hold(table)
         try:
-            if not live.queue.due and not live.queue.busy_rows:
-                live.queue.due = True
+            if not queue.due and not queue.busy_rows:
+                queue.due = True
                 loop.call_soon(self._flush, table, live)
             if caller is NOBODY or live.inline_rows >= rows.n:
                 return await job.answer
             return await _patiently(job, caller)
         finally:
             self._tables.release(table)
+
+    async def answer_rows(
+        self, table: LiveTable, live: LiveRoute, rows: Rows, at_us: int | None = None, caller: Caller = NOBODY
+    ) -> Answer:
+        """As `answer`; rows that were checked as whole columns are answered slice by slice where they are many."""
+        if rows.n < LARGE_ROWS:
+            return await self.answer(table, live, rows, at_us, caller)
+        ids, scores, units = [], [], []
+        async for part in self.answer_large(table, live, ArrayRows(rows), at_us, caller):
+            ids += part.ids
+            scores += part.scores
+            units += part.units
+        return Answer(ids, scores, units)
 
     async def answer_large(
         self, table: LiveTable, live: LiveRoute, source: Sliced, at_us: int | None = None, caller: Caller = NOBODY
@@ -112,7 +148,8 @@ class Inference:
         self._tables.hold(table)
         try:
             async with self._large:
-                scored = [await self._scored(live, source, span, at_us, caller) for span in slices(source.n)]
+                size = SLICE_ROWS if live.inline_rows >= SLICE_ROWS else SLICE_ROWS_BESIDE
+                scored = [await self._scored(live, source, span, at_us, caller) for span in slices(source.n, size)]
                 for each in scored:
                     batch = self._slice(live, source, each.start, each.stop, each.ids, each.at_us)
                     answered = each.again()
@@ -158,21 +195,24 @@ class Inference:
         if not jobs:
             self._go_on(table, live)
             return
-        batch = self._batch(live, jobs)
-        if batch.n <= live.inline_rows and not (self._simulated and live.shadows):
-            began = self._clocks.loop()
-            try:
-                answered = self._answering.at_once(live, batch)
-                queue.learn(batch.n, self._clocks.loop() - began)
-                self._finish(table, live, batch, answered)
-            except Exception as broken:  # noqa: BLE001 - ours to mend: whoever waits must be told, the door logs it
-                _tell(jobs, broken)
+        if sum(job.rows.n for job in jobs) <= live.inline_rows and not (self._simulated and live.shadows):
+            self._answer_at_once(table, live, jobs)
             self._go_on(table, live)
             return
+        batch = self._batch(live, jobs)
         queue.busy_rows = batch.n
         task = asyncio.get_running_loop().create_task(self._answer_beside(table, live, batch))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
+
+    def _answer_at_once(self, table: LiveTable, live: LiveRoute, jobs: list[Job]) -> None:
+        try:
+            batch, began = self._batch(live, jobs), self._clocks.loop()
+            answered = self._answering.at_once(live, batch)
+            live.queue.learn(batch.n, self._clocks.loop() - began)
+            self._finish(table, live, batch, answered)
+        except Exception as broken:  # noqa: BLE001 - ours to mend: whoever waits must be told, the door logs it
+            _tell(jobs, broken)
 
     async def _answer_beside(self, table: LiveTable, live: LiveRoute, batch: Batch) -> None:
         began = self._clocks.loop()

@@ -16,8 +16,12 @@ from flyball.gateway.validation import Body, RowReader, Rows, checked_ids, count
 
 LARGE_BYTES = 128 * 1024
 """A body from this size on is read in slices: some thousand rows, and less than a millisecond where it is not worth it."""
+LARGE_ROWS = 1000
+"""As many, where they came as tensors: bytes are a fifth of what the same rows take as JSON."""
 SLICE_ROWS = 64
 """Worked on between two turns of the event loop, a fifth of a millisecond: what another client waits longer at most."""
+SLICE_ROWS_BESIDE = 1024
+"""Of a model that is asked beside the loop: each call costs a thread's turn, or a message to another process."""
 
 
 class Sliced(Protocol):
@@ -91,9 +95,9 @@ def _refusal(body: Body, reader: RowReader) -> RequestError:
     return RequestError([Fault("body", "JSON that cannot be read in slices", "strict JSON")])
 
 
-def slices(n: int) -> Iterator[tuple[int, int]]:
+def slices(n: int, size: int) -> Iterator[tuple[int, int]]:
     """(start, stop) of each."""
-    return ((start, min(start + SLICE_ROWS, n)) for start in range(0, n, SLICE_ROWS))
+    return ((start, min(start + size, n)) for start in range(0, n, size))
 
 
 class Kept(NamedTuple):

@@ -4,8 +4,11 @@ import contextlib
 from collections.abc import Callable, Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 
 from flyball.gateway.capture_writer import Sink
+from flyball.gateway.tables import LiveTable
 
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 1024, 10_000, 100_000)
@@ -57,6 +60,10 @@ class Metrics:
         """Show whether the dead-man rule holds canaries back."""
         _read("flyball_canary_suspended", "1: the dead-man rule holds canaries at 0", suspended, self.registry)
 
+    def watch_routes(self, live: Callable[[], LiveTable | None]) -> None:
+        """Show each route's queue and each unit's circuit as they are when scraped."""
+        self.registry.register(_Routes(live))
+
     def request(self, door: str, status: int, seconds: float) -> None:
         children = self._answered.get((door, status))
         if children is None:
@@ -100,6 +107,23 @@ class Metrics:
 
     def exposition(self) -> bytes:
         return generate_latest(self.registry)
+
+
+class _Routes(Collector):
+    def __init__(self, live: Callable[[], LiveTable | None]) -> None:
+        self._live = live
+
+    def collect(self) -> Iterable[GaugeMetricFamily]:
+        queued = GaugeMetricFamily("flyball_queue_rows", "Rows that wait for a call of the model", labels=["model"])
+        circuit = GaugeMetricFamily(
+            "flyball_circuit_open", "1: the unit failed too often and is only probed", labels=["model", "unit"]
+        )
+        live = self._live()
+        for route in live.routes.values() if live else ():
+            queued.add_metric([route.model], route.queue.rows + route.queue.busy_rows)
+            for unit in route.units:
+                circuit.add_metric([route.model, unit.id], unit.breaker.open)
+        return queued, circuit
 
 
 def _read(name: str, words: str, source: Callable[[], float], registry: CollectorRegistry) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -55,16 +55,38 @@ def _listed(live: LiveRoute, answer: Answer) -> list[dict[str, Any]]:
     return given
 
 
-def read_labels(live: LiveRoute, body: Body, at_us: int, max_labels: int) -> LabelBatch:
-    """`{"labels": [{"id", "label", "observed_at"?}]}` against the signature; raises RequestError with every fault's place."""
+class LabelForm(NamedTuple):
+    """What a body of labels says, its labels not looked at yet."""
+
+    model: str | None
+    labels: list[tuple[str, Any]]
+    """(its place in the body, what stands there)"""
+
+
+def label_form(body: Body, max_labels: int) -> LabelForm:
+    """`{"id", "label", "observed_at"?, "model"?}` or `{"labels": [{"id", "label", "observed_at"?}], "model"?}`. Raises RequestError."""
     form = parsed_json(body, _decoder)
-    if not isinstance(form, dict) or set(form) != {"labels"} or not isinstance(form["labels"], list):
-        raise RequestError([Fault("body", shown(form), 'an object {"labels": [{"id": …, "label": …}]}')])
+    if not isinstance(form, dict):
+        raise RequestError([Fault("body", shown(form), _LABEL_FORMS)])
+    model = form.pop("model", None)
+    if model is not None and not isinstance(model, str):
+        raise RequestError([Fault("model", shown(model), "the name of a model")])
+    if "labels" not in form:
+        return LabelForm(model, [("", form)])
+    if set(form) != {"labels"} or not isinstance(form["labels"], list):
+        raise RequestError([Fault("body", shown(form), _LABEL_FORMS)])
+    if not form["labels"]:
+        raise RequestError([Fault("labels", "an empty list", "at least one label")])
     counted(len(form["labels"]), max_labels)
+    return LabelForm(model, [(f"labels[{at}].", given) for at, given in enumerate(form["labels"])])
+
+
+def read_labels(live: LiveRoute, form: LabelForm, at_us: int) -> LabelBatch:
+    """The labels against the signature; raises RequestError with every fault's place."""
     faults: list[Fault] = []
     batch = LabelBatch(at_us=at_us, model=live.model, ids=[], values=[], observed_us=[])
-    for at, given in enumerate(form["labels"]):
-        _read_label(f"labels[{at}]", given, live.signature, batch, faults)
+    for place, given in form.labels:
+        _read_label(place, given, live.signature, batch, faults)
         if len(faults) >= MAX_FAULTS:
             break
     if faults:
@@ -72,29 +94,32 @@ def read_labels(live: LiveRoute, body: Body, at_us: int, max_labels: int) -> Lab
     return batch
 
 
-def _read_label(path: str, given: Any, signature: Signature, batch: LabelBatch, faults: list[Fault]) -> None:
+_LABEL_FORMS = 'an object {"id": …, "label": …} or {"labels": [{"id": …, "label": …}]}'
+
+
+def _read_label(place: str, given: Any, signature: Signature, batch: LabelBatch, faults: list[Fault]) -> None:
     if not isinstance(given, dict):
-        faults.append(Fault(path, shown(given), "an object with id and label"))
+        faults.append(Fault(place.rstrip("."), shown(given), "an object with id and label"))
         return
     faults.extend(
-        Fault(f"{path}.{name[:100]}", "an unknown field", "id, label, observed_at") for name in given if name not in _LABEL_FIELDS
+        Fault(f"{place}{name[:100]}", "an unknown field", "id, label, observed_at") for name in given if name not in _LABEL_FIELDS
     )
     each = given.get("id")
     if not isinstance(each, str) or not 0 < len(each) <= MAX_ID_CHARACTERS or not each.isprintable():
-        faults.append(Fault(f"{path}.id", shown(each) if "id" in given else "nothing", "the id of a prediction"))
+        faults.append(Fault(f"{place}id", shown(each) if "id" in given else "nothing", "the id of a prediction"))
     value = _label(given.get("label"), signature)
     if value is None:
         expected = (
             "a finite number" if signature.task == "regression" else "one of " + ", ".join(map(shown, signature.classes[:20]))
         )
-        faults.append(Fault(f"{path}.label", shown(given["label"]) if "label" in given else "nothing", expected))
+        faults.append(Fault(f"{place}label", shown(given["label"]) if "label" in given else "nothing", expected))
     observed = None
     if given.get("observed_at") is not None:
         observed = moment_us(given["observed_at"])
         if observed is None:
             faults.append(
                 Fault(
-                    f"{path}.observed_at",
+                    f"{place}observed_at",
                     shown(given["observed_at"]),
                     "a time as in RFC 3339, with its zone: 2026-11-22T14:00:00Z",
                 )
@@ -131,3 +156,13 @@ def moment_us(text: Any) -> int | None:
         return round(moment.timestamp() * 1_000_000)
     except (OverflowError, ValueError):
         return None
+
+
+def event_us(given: bytes) -> int:
+    """The event time that comes with a request of a simulated clock; raises RequestError."""
+    text = given.decode("latin-1")
+    at_us = moment_us(text)
+    if at_us is None:
+        expected = "an RFC 3339 time: this gateway runs on a simulated clock"
+        raise RequestError([Fault("X-Flyball-Event-Time", text[:80] or "nothing", expected)])
+    return at_us

@@ -32,11 +32,9 @@ def json_response(value: Any, status: int = 200, headers: Headers = ()) -> Respo
 
 
 def problem(status: int, detail: str, *, headers: Headers = (), **more: Any) -> Response:
-    """A problem document; `more` are its further members."""
-    title = HTTPStatus(status).phrase
-    return Response(
-        status, _encode({"type": "about:blank", "title": title, "status": status, "detail": detail, **more}), PROBLEM, headers
-    )
+    """A problem document; `more` are its further members. `error` is where the Open Inference Protocol's clients look for the sentence."""
+    head = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail, "error": detail}
+    return Response(status, _encode({**head, **more}), PROBLEM, headers)
 
 
 def problem_of(error: FlyballError) -> Response:

@@ -32,19 +32,22 @@ class Queue:
         """Its next batch is scheduled on the loop."""
         self._row_seconds = 0.0
 
-    def admit(self, job: Job, now: float) -> None:
-        """Take it, or raise Overloaded with when to try again."""
+    def check_room(self, patience: float = MAX_WAIT_SECONDS, n_rows: int = 0) -> None:
+        """Raises Overloaded, with when to try again, if a request would wait for longer than `patience` seconds. Costs nothing, so it is
+        asked before a body is read: a refusal must be cheaper than an answer."""
         waiting = self.rows + self.busy_rows
-        if waiting:
-            wait = waiting * self._row_seconds
-            patience = MAX_WAIT_SECONDS if job.until is None else min(job.until - now, MAX_WAIT_SECONDS)
-            crowded = self.busy_rows > 0 and len(self._jobs) >= MAX_WAITING_REQUESTS
-            if wait > patience or crowded or self.rows + job.rows.n > MAX_QUEUED_ROWS:
-                raise Overloaded(
-                    429,
-                    f"{waiting} rows wait for {self._model} already, some {wait:.2g} s of work",
-                    retry_after=min(max(math.ceil(wait), 1), 60),
-                )
+        wait = waiting * self._row_seconds
+        crowded = self.busy_rows > 0 and len(self._jobs) >= MAX_WAITING_REQUESTS
+        if waiting and (wait > patience or crowded or self.rows + n_rows > MAX_QUEUED_ROWS):
+            raise Overloaded(
+                429,
+                f"{waiting} rows wait for {self._model} already, some {wait:.2g} s of work",
+                retry_after=min(max(math.ceil(wait), 1), 60),
+            )
+
+    def admit(self, job: Job, now: float) -> None:
+        """Take it, or raise Overloaded."""
+        self.check_room(MAX_WAIT_SECONDS if job.until is None else min(job.until - now, MAX_WAIT_SECONDS), job.rows.n)
         self._jobs.append(job)
         self.rows += job.rows.n
 

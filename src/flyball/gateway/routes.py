@@ -15,9 +15,21 @@ class Door(NamedTuple):
     permission: Permission
     admin: bool = False
     """Only on the loopback admin port."""
+    binary: bool = False
+    """Bytes may follow the JSON."""
 
 
-_MODEL = "*"
+class Place(NamedTuple):
+    """Where a path leads."""
+
+    door: Door
+    model: str
+    """'' where the path names none; so too the version."""
+    version: str
+
+
+_MODEL, _VERSION = "*", "#"
+"""In patterns: a name as it stands in the path."""
 
 DOORS: dict[tuple[str, tuple[str, ...]], Door] = {
     ("GET", ("v2",)): Door("server_metadata", Permission.PREDICT),
@@ -25,9 +37,14 @@ DOORS: dict[tuple[str, tuple[str, ...]], Door] = {
     ("GET", ("v2", "health", "ready")): Door("ready", Permission.PROBE),
     ("GET", ("v2", "models", _MODEL)): Door("model_metadata", Permission.PREDICT),
     ("GET", ("v2", "models", _MODEL, "ready")): Door("model_ready", Permission.PREDICT),
-    ("POST", ("v2", "models", _MODEL, "infer")): Door("infer", Permission.PREDICT),
+    ("POST", ("v2", "models", _MODEL, "infer")): Door("infer", Permission.PREDICT, binary=True),
+    ("GET", ("v2", "models", _MODEL, "versions", _VERSION)): Door("model_metadata", Permission.PREDICT),
+    ("GET", ("v2", "models", _MODEL, "versions", _VERSION, "ready")): Door("model_ready", Permission.PREDICT),
+    ("POST", ("v2", "models", _MODEL, "versions", _VERSION, "infer")): Door("infer", Permission.PREDICT, binary=True),
+    ("POST", ("v2", "repository", "index")): Door("repository_index", Permission.PREDICT),
     ("POST", ("models", _MODEL, "predict")): Door("predict", Permission.PREDICT),
     ("POST", ("models", _MODEL, "labels")): Door("labels", Permission.LABEL),
+    ("POST", ("labels",)): Door("labels", Permission.LABEL),
     ("GET", ("metrics",)): Door("metrics", Permission.METRICS),
     ("GET", ("flyball", "served")): Door("served", Permission.SERVE, admin=True),
     ("POST", ("flyball", "reload")): Door("reload", Permission.SERVE, admin=True),
@@ -35,24 +52,25 @@ DOORS: dict[tuple[str, tuple[str, ...]], Door] = {
 
 
 @lru_cache(maxsize=1024)
-def find(method: str, path: str, *, admin: bool) -> tuple[Door, str]:
-    """The door and the model's name ('' where there is none). Raises HttpRefused: 404, or 405 with what is allowed."""
+def find(method: str, path: str, *, admin: bool) -> Place:
+    """Raises HttpRefused: 404, or 405 with what is allowed."""
     segments = path.split("/")[1:]
-    model = ""
+    model = version = ""
     for at in (0, 1):
         if len(segments) > at + 1 and segments[at] == "models":
             model = segments[at + 1]
             segments[at + 1] = _MODEL
+            if len(segments) > at + 3 and segments[at + 2] == "versions":
+                version = segments[at + 3]
+                segments[at + 3] = _VERSION
             break
     pattern = tuple(segments)
     door = DOORS.get((method, pattern))
     if door is not None and (admin or not door.admin):
-        return door, model
+        return Place(door, model, version)
     allowed = [verb for (verb, known), each in DOORS.items() if known == pattern and (admin or not each.admin)]
     if allowed:
         raise HttpRefused(
             405, f"{method[:20]} is not possible here", expected=" or ".join(allowed), headers=[("allow", ", ".join(allowed))]
         )
-    raise HttpRefused(
-        404, f"There is nothing at {path[:100]}", next_step="GET /v2, POST /models/NAME/predict, POST /models/NAME/labels"
-    )
+    raise HttpRefused(404, f"There is nothing at {path[:100]}", next_step="GET /v2, POST /models/NAME/predict, POST /labels")

@@ -1,18 +1,23 @@
 """The routing table that is served: read, loaded completely, swapped in one step, given back when its last request is done."""
 
 import asyncio
+import copy
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cached_property
 from itertools import accumulate, pairwise
 from pathlib import Path
 
 import msgspec
 
+from flyball.capture.keeping import Keeper
 from flyball.errors import ArtifactDamaged, Conflict, FlyballError, StoreUnavailable
 from flyball.gateway.breaker import Breaker
 from flyball.gateway.columns import ColumnBuilder
+from flyball.gateway.keepers import Keepers
 from flyball.gateway.queueing import Queue
+from flyball.gateway.tensors.reader import TensorReader
 from flyball.gateway.units import LoadedModel, Shelf
 from flyball.gateway.validation import RowReader
 from flyball.records import codec
@@ -42,18 +47,19 @@ class LiveUnit:
 class LiveRoute:
     """One model's route, ready to answer."""
 
-    def __init__(self, route: Route, units: dict[str, LiveUnit], max_rows: int) -> None:
+    def __init__(self, route: Route, units: dict[str, LiveUnit], max_rows: int, keeper: Keeper | None) -> None:
         self.route = route
+        self.keeper = keeper
+        """None: capture keeps everything."""
         self.model = route.model
+        self.units = tuple(units.values())
         self.champion = units[route.champion.unit.id]
         self.canary = units[route.canary.unit.id] if route.canary and route.canary_weight > 0 else None
         self.arms = tuple(units[arm.unit.unit.id] for arm in route.arms)
         self._places, self._canary_share = Places(route.salt), share(route.canary_weight)
         bounds = [0.0, *accumulate(arm.weight for arm in route.arms)]
         self._arm_places = Places(route.arms_salt)
-        self._arm_shares = [
-            (unit, share(low), share(high)) for unit, (low, high) in zip(self.arms, pairwise(bounds), strict=True)
-        ]
+        self.arm_shares = [(unit, share(low), share(high)) for unit, (low, high) in zip(self.arms, pairwise(bounds), strict=True)]
         self.fallback = units[route.fallback.unit.id] if route.fallback else None
         self.shadows = tuple(units[each.unit.id] for each in route.shadows)
         self.last = self.fallback or self.champion
@@ -64,7 +70,16 @@ class LiveRoute:
         self.queue = Queue(route.model)
         self.signature = accepted(route)
         self.reader = RowReader(self.signature, max_rows)
+        self.tensors = TensorReader(self.signature, len(route.champion.signature.columns), max_rows)
         self.builder = ColumnBuilder(self.signature)
+
+    @cached_property
+    def champion_only(self) -> "LiveRoute":
+        """Without whoever else may answer, and with a queue of its own: for clients that name a version."""
+        alone = copy.copy(self)
+        alone.canary, alone.arms, alone.arm_shares, alone.fallback, alone.last = None, (), [], None, self.champion
+        alone.queue = Queue(self.model)
+        return alone
 
     def chosen(self, keys: Sequence[str], *, canaries: bool) -> list[tuple[LiveUnit, str, list[int]]]:
         """(who answers, in which role, which of the keys); `canaries`: whether they may."""
@@ -76,7 +91,7 @@ class LiveRoute:
             if mine:
                 taken.append((self.canary, "canary", mine))
                 rest = sorted(set(rest).difference(mine))
-        for unit, low, high in self._arm_shares:
+        for unit, low, high in self.arm_shares:
             of = self._arm_places.of
             mine = [at for at in rest if low <= of(keys[at]) < high]
             if mine:
@@ -103,10 +118,17 @@ class Tables:
     """Holds the live table. All loading and freeing happens in one thread, one at a time; the swap on the event loop."""
 
     def __init__(
-        self, path: Path, shelf: Shelf, max_rows: int, on_swap: Callable[[LiveTable], None], models: frozenset[str] = frozenset()
+        self,
+        path: Path,
+        shelf: Shelf,
+        max_rows: int,
+        on_swap: Callable[[LiveTable], None],
+        keepers: Keepers,
+        models: frozenset[str] = frozenset(),
     ) -> None:
         """Of the table's models only `models` are loaded and served; empty: all."""
         self._path = path
+        self._keepers = keepers
         self._models = models
         self._shelf = shelf
         self._max_rows = max_rows
@@ -191,7 +213,7 @@ class Tables:
                     taken.append(served)
                     fingerprints[served.unit.id] = model.fingerprint
                     units[served.unit.id] = LiveUnit(served, model, route.champion.signature)
-                routes[route.model] = LiveRoute(route, units, self._max_rows)
+                routes[route.model] = LiveRoute(route, units, self._max_rows, self._keepers.of(route.keeping))
         except BaseException:
             self._give_back(taken)
             raise

@@ -149,7 +149,7 @@ def counted(n: int, max_rows: int) -> int:
     return n
 
 
-def parsed_json(body: Body | msgspec.Raw, decoder: Any) -> Any:
+def parsed_json(body: Body | msgspec.Raw | memoryview, decoder: Any) -> Any:
     """What the JSON says; raises RequestError for everything that is not strict JSON (NaN, 1e400, lone surrogates, endless nesting)."""
     try:
         return decoder.decode(body)

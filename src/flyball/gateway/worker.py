@@ -8,7 +8,7 @@ import signal
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 import uvicorn
@@ -23,12 +23,16 @@ from flyball.gateway.handlers import MAX_ROWS, Handlers, Parts, Settings
 from flyball.gateway.ids import FreshIds
 from flyball.gateway.inference import Clocks, Inference
 from flyball.gateway.inference import Parts as InferenceParts
+from flyball.gateway.keepers import Keepers
 from flyball.gateway.lease import Lease
 from flyball.gateway.metrics import Metrics
 from flyball.gateway.runtimes.contract import CodeLimits
 from flyball.gateway.shadows import Shadows
 from flyball.gateway.tables import LiveTable, Tables
 from flyball.gateway.units import Shelf
+
+if TYPE_CHECKING:
+    from flyball.gateway.grpc_doors import GrpcDoors
 
 LOOK_SECONDS = 0.25
 """How often the table, the tokens and the lease are looked at: a lost reload call costs at most this."""
@@ -59,6 +63,8 @@ class Options(NamedTuple):
     lease_seconds: float
     drain_seconds: float
     max_body_bytes: int
+    grpc_port: int | None
+    """None: no gRPC. 0: any free one."""
     allowed_hosts: tuple[str, ...]
     limits: CodeLimits
 
@@ -89,8 +95,9 @@ class Worker:
         )
         self._lease = Lease(directory / "lease", options.lease_seconds, world.now_us)
         self._tokens = Tokens(directory, tell_path=bound in ("127.0.0.1", "::1"))
+        keepers = Keepers(directory / "capture.key", world.random_bytes)
         self._tables = Tables(
-            directory / "routing.json", Shelf(options.limits), MAX_ROWS, self._swapped, frozenset(options.models)
+            directory / "routing.json", Shelf(options.limits), MAX_ROWS, self._swapped, keepers, frozenset(options.models)
         )
         self._metrics = Metrics(options.worker, self._capture)
         loop_time = asyncio.get_running_loop().time
@@ -104,8 +111,10 @@ class Worker:
         parts = Parts(self._tables, self._inference, self._capture, self._lease, self._metrics)
         self._handlers = Handlers(settings, parts, world.now_us)
         self._metrics.watch_suspension(self._handlers.suspended)
+        self._metrics.watch_routes(lambda: self._tables.live)
         neighbours = Neighbours([bound, f"[{bound}]", options.host, *options.allowed_hosts])
         self._gateway = Gateway(self._handlers.doors(), self._tokens, neighbours, self._metrics, options.max_body_bytes)
+        self._grpc = self._grpc_doors(bound)
         self._started_us = world.now_us()
         self._ending = asyncio.Event()
 
@@ -118,6 +127,7 @@ class Worker:
         admin_socket = socket.create_server(("127.0.0.1", 0))
         public, admin = self._server(admin=False), self._server(admin=True)
         self._connections = Connections(public)
+        self._gateway.pending = public.server_state.tasks.__len__
         serving = [asyncio.create_task(public.serve([self._public])), asyncio.create_task(admin.serve([admin_socket]))]
         chores = [
             asyncio.create_task(self._look()),
@@ -126,13 +136,16 @@ class Worker:
         ]
         while not (public.started and admin.started):
             await asyncio.sleep(0.01)
-        card = self._announce(admin_socket.getsockname()[1])
+        more = {"grpc_port": await self._grpc.start()} if self._grpc is not None else {}
+        card = self._announce({"admin_port": admin_socket.getsockname()[1], **more})
         await asyncio.wait([asyncio.create_task(self._ending.wait()), *serving, *chores], return_when=asyncio.FIRST_COMPLETED)
         self._handlers.draining = self._gateway.draining = True
+        if self._grpc is not None:
+            self._grpc.draining = True
         await asyncio.sleep(self._options.drain_seconds)
         await self._connections.leave(LEAVE_SECONDS)
         public.should_exit = admin.should_exit = True
-        await asyncio.gather(*serving)
+        await asyncio.gather(*serving, *([self._grpc.stop(GRACE_SECONDS)] if self._grpc is not None else []))
         await self._inference.drain()
         await self._shadows.drain(self._options.limits.deadline_seconds)
         for chore in chores:
@@ -143,6 +156,15 @@ class Worker:
         card.unlink(missing_ok=True)
         if failed:
             raise failed[0]
+
+    def _grpc_doors(self, host: str) -> "GrpcDoors | None":
+        if self._options.grpc_port is None:
+            return None
+        from flyball.gateway import grpc_doors
+
+        options = self._options
+        settings = grpc_doors.Settings(host, self._options.grpc_port, options.max_body_bytes, options.request_clock)
+        return grpc_doors.GrpcDoors(settings, self._inference, self._tokens, self._metrics)
 
     def _server(self, *, admin: bool) -> uvicorn.Server:
         return QuietServer(
@@ -197,10 +219,10 @@ class Worker:
         self._metrics.revision.set(live.revision)
         self._metrics.forget_others(live.fingerprints)
 
-    def _announce(self, admin_port: int) -> Path:
+    def _announce(self, ports: dict[str, int]) -> Path:
         """Tell the supervisor and control where this worker is."""
         card = self._options.state_dir / "gateways" / f"{self._options.worker}.json"
-        facts = {"pid": os.getpid(), "port": self._public.getsockname()[1], "admin_port": admin_port, "started": self._started_us}
+        facts = {"pid": os.getpid(), "port": self._public.getsockname()[1], **ports, "started": self._started_us}
         card.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         draft = card.with_name(f".{card.name}.{os.getpid()}")
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)

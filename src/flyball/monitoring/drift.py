@@ -63,7 +63,7 @@ class DriftReading(msgspec.Struct, frozen=True, kw_only=True):
     distances: dict[str, float]
     """Stream → Jensen–Shannon distance to the reference, in [0, 1]; raw, for people."""
     note: str = ""
-    """Why nothing was tested, if nothing was."""
+    """What was not tested, and why."""
 
 
 def judge(reference: Reference, state: DriftState, profile: Profile, window: Window, policy: MonitorPolicy) -> DriftReading:
@@ -76,15 +76,29 @@ def judge(reference: Reference, state: DriftState, profile: Profile, window: Win
         note = f"{profile.rows} rows are fewer than min_rows {policy.min_rows}: shown, not tested"
         return DriftReading(findings=(), state=state, distances=far, note=note)
     states = {stream.name: state.streams.get(stream.name, StreamState()) for stream in reference.streams}
-    states |= {stream.name: _step(stream, states[stream.name], profile, window) for stream in seen}
+    tested = tuple(stream for stream in seen if stream.role == "prediction" or _n(profile, stream) >= policy.min_rows)
+    states |= {stream.name: _step(stream, states[stream.name], profile, window) for stream in tested}
     levels = {name: edetector.level(item.detectors) for name, item in states.items()}
     named = multiple.e_bh(levels, weights_of(reference), policy.drift_run_length)
-    of = {stream.name: stream for stream in seen}
+    of = {stream.name: stream for stream in tested}
     alarmed = tuple(name for name in named if name in of)
     findings = tuple(_finding(of[name], profile, window, levels[name], (len(alarmed), policy)) for name in alarmed)
     states |= {name: _acknowledged(states[name], window) for name in alarmed}
     moved_on = DriftState(streams=states, windows=state.windows + 1, last_window=window.id)
-    return DriftReading(findings=findings, state=moved_on, distances=far)
+    return DriftReading(findings=findings, state=moved_on, distances=far, note=_left_out(reference, profile, policy))
+
+
+def _n(profile: Profile, stream: Stream) -> int:
+    return sum(profile.counts.get(stream.name, ()))
+
+
+def _left_out(reference: Reference, profile: Profile, policy: MonitorPolicy) -> str:
+    """Features of which too few values were captured to say anything: never called drifted, and never said to be well."""
+    features = [(stream.name, _n(profile, stream)) for stream in reference.streams if stream.role != "prediction"]
+    none = [name for name, n in features if n == 0]
+    few = [f"{name} ({n} values, fewer than min_rows {policy.min_rows})" for name, n in features if 0 < n < policy.min_rows]
+    told = [f"not monitored, since no value was captured: {', '.join(none)}"] if none else []
+    return "; ".join(told + ([f"not tested: {', '.join(few)}"] if few else []))
 
 
 def weights_of(reference: Reference) -> dict[str, float]:

@@ -20,10 +20,13 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """Stream → counts per bin; a stream that was not seen is absent."""
 
 
-def profile_of(reference: Reference, columns: Mapping[str, Any], scores: NDArray[np.float64] | None) -> Profile:
+def profile_of(
+    reference: Reference, columns: Mapping[str, Any], scores: NDArray[np.float64] | None, rows: int | None = None
+) -> Profile:
     """Count rows: features column by column (numbers with NaN or None, categories with '' or None), scores (n_rows, n_scores) or None.
 
-    Raises DataError when columns differ in length.
+    `rows`: how many there were, where of some columns fewer values are known; None: every column has one for each row.
+    Raises DataError when columns differ in length, or are longer than `rows`.
     """
     seen: dict[str, Any] = {
         stream.name: columns[stream.name] for stream in reference.streams if stream.role == "feature" and stream.name in columns
@@ -33,14 +36,16 @@ def profile_of(reference: Reference, columns: Mapping[str, Any], scores: NDArray
         answered = prediction_columns(reference.task, reference.classes, features, streams.score_table(scores))
         seen |= {name: values for name, (_, values) in answered.items()}
     sizes = {len(values) for values in seen.values()}
-    if len(sizes) > 1:
+    if rows is not None and max(sizes, default=0) > rows:
+        raise DataError(f"columns of up to {max(sizes)} values", expected=f"at most {rows}")
+    if rows is None and len(sizes) > 1:
         raise DataError(f"columns of different length: {sorted(sizes)}", expected="one value per row in each")
     counts = {
         stream.name: tuple(streams.bin_of(stream, seen[stream.name]).tolist())
         for stream in reference.streams
         if stream.name in seen
     }
-    return Profile(rows=sizes.pop() if sizes else 0, counts=counts)
+    return Profile(rows=max(sizes, default=0) if rows is None else rows, counts=counts)
 
 
 def empty(reference: Reference) -> Profile:

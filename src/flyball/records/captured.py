@@ -5,7 +5,16 @@ from typing import Any
 import msgspec
 
 
-class PredictionBatch(msgspec.Struct, frozen=True, kw_only=True, tag="p", tag_field="k"):
+class Sample(msgspec.Struct, frozen=True, array_like=True):
+    """Values of some rows."""
+
+    rows: list[int]
+    """Places in the batch, ascending."""
+    values: list[Any]
+    """Of those rows; None is missing."""
+
+
+class PredictionBatch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="p", tag_field="k"):
     """Rows of one or several requests that one unit answered in one call."""
 
     at_us: int
@@ -18,7 +27,11 @@ class PredictionBatch(msgspec.Struct, frozen=True, kw_only=True, tag="p", tag_fi
     ids: list[str]
     keys: list[str]
     columns: dict[str, list[Any]]
-    """Features as used, column by column. Empty for a shadow."""
+    """Features as used, column by column. Empty for a shadow; a column of the unit that is in none of the three was dropped by rule."""
+    hashed: dict[str, list[str | None]] = {}
+    """Columns of which only a keyed hash is kept; None: it was missing."""
+    sampled: dict[str, Sample] = {}
+    """Columns that are kept for a share of the predictions."""
     scores: list[list[float]]
     """(n_rows, n_scores)"""
     latency_us: int

@@ -7,6 +7,7 @@ from datetime import datetime
 import msgspec
 
 from flyball.records import codec
+from flyball.records.keeping import Keeping
 from flyball.records.signature import Signature
 from flyball.records.unit import Format, Unit
 
@@ -40,6 +41,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     """Of the experiment."""
     fallback: ServedUnit | None = None
     """Answers where the champion cannot (role `fallback`); None: its requests are refused then."""
+    keeping: Keeping | None = None
+    """What capture may keep; None: everything, at no cost."""
 
     @property
     def units(self) -> tuple[ServedUnit, ...]:

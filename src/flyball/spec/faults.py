@@ -27,7 +27,7 @@ class Cross(NamedTuple):
 
 def cross_faults(tree: Raw) -> tuple[Cross, ...]:
     """All of them, in the order of the file's sections."""
-    checks = (_source, _columns, _tuning, _metrics, _gates, _release, _policies)
+    checks = (_source, _columns, _tuning, _metrics, _gates, _release, _capture, _policies)
     return tuple(fault for check in checks for fault in check(tree))
 
 
@@ -127,6 +127,25 @@ def _order(section: Any, path: Path) -> Iterator[Cross]:
     if shortest is not None and shortest > longest:
         found = f"{format_duration(shortest)}, longer than at_most ({format_duration(longest)})"
         yield Cross((*path, "at_least"), found, "at_least ≤ at_most")
+
+
+def _capture(tree: Raw) -> Iterator[Cross]:
+    """A rule for a column that does not exist would keep what it was meant to keep out."""
+    features = _section(tree, "data").get("features")
+    if not isinstance(features, Mapping | list):
+        return
+    known = [str(name) for name in features]
+    for name in _section(tree, "capture", "fields"):
+        if name not in known:
+            path: Path = ("capture", "fields", str(name))
+            is_key = name == _section(tree, "data").get("key")
+            hint = "What is kept of keys is said by capture.keys." if is_key else _did_you_mean_column(name, known)
+            yield Cross(path, f"{name!r}, which is no feature", f"one of {', '.join(known)}", hint)
+
+
+def _did_you_mean_column(word: Any, known: list[str]) -> str:
+    close = get_close_matches(str(word), known, n=1, cutoff=0.6)
+    return f"did you mean {close[0]}?" if close else ""
 
 
 def _policies(tree: Raw) -> Iterator[Cross]:

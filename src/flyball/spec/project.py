@@ -4,6 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from flyball.spec.capture import CaptureSpec
 from flyball.spec.data import DataSpec
 from flyball.spec.fields import Name, Section
 from flyball.spec.gates import GatesSpec
@@ -28,6 +29,7 @@ class ProjectSpec(Section):
     gates: GatesSpec = GatesSpec()
     release: ReleaseSpec = ReleaseSpec()
     monitor: MonitorSpec = MonitorSpec()
+    capture: CaptureSpec = CaptureSpec()
     policies: list[PolicySpec] = []
     serve: ServeSpec = ServeSpec()
     replay: ReplaySpec | None = None

@@ -42,6 +42,7 @@ from flyball.errors import EngineBusy, FlyballError, TrainingError
 from flyball.records.permissions import Role
 from flyball.spec.load import load_project
 from flyball.wiring import health
+from flyball.wiring.captured import Captured
 from flyball.wiring.worlds import Home, quiet_libraries, say_nothing, secret_of, world_of
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ class Workspace:
 
     def __init__(self, home: Home) -> None:
         self._home = home
+        self.captured = Captured(home)
 
     # -- what starts, ends or lives through the loop
 
@@ -246,6 +248,8 @@ class Workspace:
             workers=home.spec.serve.workers,
             control_command=(sys.executable, "-m", "flyball", "control", "--project", str(home.project_dir)),
             control_port=home.spec.serve.control_port,
+            grpc_port=home.spec.serve.grpc_port,
+            gateway_arguments=("--max-body-mb", str(home.spec.serve.max_body_mb)),
         )
 
     def _tell_when_live(self, ready: Callable[[UpReport], None]) -> None:
@@ -263,6 +267,7 @@ class Workspace:
         report = UpReport(
             gateway_url=found.gateway_url,
             control_url=found.control_url or "",
+            grpc_target=found.grpc_target or "",
             pid=found.pid,
             token_file=f"{shown}/token",
             model=home.spec.model,

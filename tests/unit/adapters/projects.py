@@ -59,6 +59,13 @@ def train(features, label, parameters, seed):
     return make_pipeline(FunctionTransformer(only_numbers), HistGradientBoostingClassifier(max_iter=10, random_state=seed)).fit(features, label)
 """
 
+NATIVE = """
+from sklearn.ensemble import HistGradientBoosting{kind}
+
+def train(features, label, parameters, seed):
+    return HistGradientBoosting{kind}(max_iter=10, categorical_features=["carrier"], random_state=seed).fit(features, label)
+"""
+
 
 def rows(n: int = 600, seed: int = 3, days: int = 40) -> pl.DataFrame:
     """`late` depends on `hour`, `wind` and `carrier`; `minutes` is a number of the same kind, `speed` has three values."""

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from projects import HISTOGRAM, LIGHTGBM, LOGISTIC, Told, project, request, rows, spec
+from projects import HISTOGRAM, LIGHTGBM, LOGISTIC, NATIVE, Told, project, request, rows, spec
 
 from flyball.adapters.packages import LocalPackages, verify_package
 from flyball.adapters.scorer_onnx import PackageScorer
@@ -33,7 +33,8 @@ def booster(features, label, parameters, seed):
     [
         pytest.param(LOGISTIC, {}, Format.ONNX, id="logistic"),
         pytest.param(CLASSIFIER, {}, Format.ONNX, id="lightgbm"),
-        pytest.param(HISTOGRAM, {}, Format.CODE, id="histogram"),
+        pytest.param(HISTOGRAM, {}, Format.CODE, id="a function of the user's"),
+        pytest.param(NATIVE.format(kind="Classifier"), {}, Format.ONNX, id="histogram trees with a category"),
         pytest.param(REGRESSOR, {"task": "regression", "data": {"label": "minutes"}}, Format.ONNX, id="regression"),
         pytest.param(CLASSIFIER, {"task": "multiclass", "data": {"label": "speed"}}, Format.ONNX, id="multiclass"),
         pytest.param(LOGISTIC, {"task": "multiclass", "data": {"label": "speed"}}, Format.ONNX, id="logistic of three"),
@@ -50,17 +51,18 @@ def test_a_run_ends_in_a_package_whose_served_form_answers_like_the_trained_mode
     evidence = {item.name: item for item in LocalPackages().evaluation(package)}
     assert evidence["parity_max_difference"].value < 1e-5
     assert 0 < evidence["latency_p99_ms"].value < 1000
+    assert ("speedup_one_row" in evidence) == (form is not Format.CODE)
     primary = evidence[spec(**changes).primary_metric]
     assert primary.lower < primary.value < primary.upper
     assert set(LocalPackages().metrics(package)) == set(spec(**changes).metrics)
 
 
-@pytest.mark.parametrize(("function", "form"), [("bare", Format.ONNX), ("booster", Format.LIGHTGBM)])
-def test_lightgbm_without_a_pipeline_is_served_as_data(tmp_path: Path, function: str, form: Format) -> None:
+@pytest.mark.parametrize(("function", "forms"), [("bare", {Format.ONNX, Format.LIGHTGBM}), ("booster", {Format.LIGHTGBM})])
+def test_lightgbm_without_a_pipeline_is_served_as_data(tmp_path: Path, function: str, forms: set[Format]) -> None:
     declared = spec(data={"features": {"hour": None, "wind": {"missing": True}}}, train={"entrypoint": f"pipeline:{function}"})
     results = run_steps(request(project(tmp_path / "p", BARE), declared), Told())
     package = Path(results[-1].values["package"])
-    assert LocalPackages().manifest(package).format == form
+    assert LocalPackages().manifest(package).format in forms
     scores = PackageScorer().score(package, [{"hour": 20, "wind": 30.0}, {"hour": 5, "wind": None}])
     assert scores.shape == (2, 1)
     assert scores[0, 0] > 0.5 > scores[1, 0]

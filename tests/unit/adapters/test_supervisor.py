@@ -18,7 +18,7 @@ import pytest
 from flyball.adapters.entropy import fresh_token
 from flyball.adapters.supervisor import GatewayProcess, Layout, live, model_ready, running, start_detached, stop, supervise
 from flyball.adapters.supervisor.child import BUDGET, Child, Recipe
-from flyball.adapters.supervisor.listening import listen
+from flyball.adapters.supervisor.listening import listen, reserve
 from flyball.adapters.token import owner_token
 from flyball.errors import Conflict, OperatorError, UserError
 
@@ -56,6 +56,34 @@ def test_a_gateway_process_lives_is_killed_and_comes_back_on_the_same_url(tmp_pa
         assert httpx.get(f"{gateway.url}/v2/health/live", trust_env=False).status_code == 200
     assert gateway.pid is None
     assert not list((tmp_path / "gateways").glob("*.json"))
+
+
+def test_grpc_keeps_its_port_while_its_workers_come_and_go(tmp_path: Path) -> None:
+    owner_token(tmp_path, fresh_token)
+    end = threading.Event()
+    layout = Layout(tmp_path, tmp_path, port=0, workers=2, grpc_port=0)
+    thread = threading.Thread(target=supervise, args=(layout, lambda _style, _words: None, end))
+    thread.start()
+    cards = tmp_path / "gateways"
+
+    def told() -> list[dict[str, int]]:
+        return [json.loads(card.read_text()) for card in sorted(cards.glob("*.json"))]
+
+    try:
+        wait_until(lambda: len(told()) == 2)
+        run = running(tmp_path)
+        assert run is not None
+        assert {f"127.0.0.1:{card['grpc_port']}" for card in told()} == {run.grpc_target}
+        first = told()[0]
+        os.kill(first["pid"], signal.SIGKILL)
+        wait_until(lambda: told()[0]["pid"] != first["pid"])
+        assert told()[0]["grpc_port"] == first["grpc_port"]
+        with pytest.raises(OperatorError, match="is taken by process"):
+            reserve("127.0.0.1", first["grpc_port"])
+    finally:
+        end.set()
+        thread.join()
+    reserve("127.0.0.1", first["grpc_port"]).close()
 
 
 def test_a_gateway_that_cannot_start_says_why(tmp_path: Path) -> None:

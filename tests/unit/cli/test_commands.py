@@ -19,6 +19,7 @@ from flyball.records.evidence import Outcome
 READS = [
     ["run"], ["up", "--detach"], ["down"], ["status"], ["versions"], ["decisions"], ["decisions", "--open"], ["explain", "d-000012"],
     ["rollback", "--reason", "worse"], ["approve", "d-000012"], ["refuse", "d-000012"], ["replay"], ["verify"], ["doctor"],
+    ["capture", "export"], ["labels", "import", "outcomes.csv"],
 ]  # fmt: skip
 
 
@@ -194,3 +195,33 @@ def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
     code = "import sys, flyball.cli.app; print([m for m in ('numpy', 'polars', 'sklearn', 'mlflow', 'pydantic', 'cel') if m in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
+
+
+def test_an_export_names_its_tables_and_what_is_not_in_them() -> None:
+    paper = PaperWorkspace(healthy=False)
+    words = call(["capture", "export", "--format", "parquet", "--to", "out", "--since", "2026-01-01"], paper).stdout
+    assert paper.calls == [("export", "parquet", "out", "2026-01-01 00:00:00+00:00", "None")]
+    for part in (
+        "1,200",
+        "/shop/tables/predictions",
+        "unit price is unit_price",
+        "77 bytes",
+        "2 records were left unfinished",
+        "read_parquet(",
+    ):
+        assert part in words
+
+
+def test_an_import_that_refused_rows_says_which_and_ends_with_exit_code_1() -> None:
+    paper = PaperWorkspace(healthy=False)
+    result = call(["labels", "import", "--sql", "ORDERS_URL", "--query", "select 1", "--label", "returned"], paper)
+    assert paper.calls == [("import", "None", "ORDERS_URL", "select 1", "id", "returned", "None")]
+    assert result.exit_code == 1
+    for part in ("row 1: ", "and 21 more", "not sent", "the gateway is gone", "is stored"):
+        assert part in result.stdout
+    assert "\x1b" not in result.stdout
+
+
+def test_a_group_of_commands_that_is_called_alone_shows_its_help() -> None:
+    assert "export" in call(["capture"]).output
+    assert "import" in call(["labels"]).output

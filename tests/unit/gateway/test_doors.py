@@ -27,7 +27,7 @@ def test_only_the_two_probes_are_open():
         "/models",
         "/models/x",
         "/models/x/predict/",
-        "/v2/models/x/versions/1/infer",
+        "/v2/models/x/versions/1/config",
         "/flyball/served",
         "//v2",
     ],

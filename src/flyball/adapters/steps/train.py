@@ -50,7 +50,7 @@ def train(run: Run, keys: dict[str, str], validated: StepResult) -> StepResult:
                 with told(spec.train.entrypoint, run.request.project_dir):
                     # Copies: what the function does to its arguments must not reach the next trial.
                     fitted = function(rows.features.clone(), rows.label_series(signature), dict(parameters), spec.train.seed)
-                return _checked(fitted, spec.train.entrypoint)
+                return _checked(estimators.adopted(fitted, signature), spec.train.entrypoint)
 
             trials: list[dict[str, Any]] = []
             parameters = run.parameters

@@ -13,12 +13,27 @@ BACKLOG = 1024
 
 def listen(host: str, port: int) -> socket.socket:
     """A listening socket that children may inherit; port 0: any free one. Raises OperatorError naming who holds the port."""
+    bound = _bound(host, port, socket.SO_REUSEADDR, listens=True)
+    bound.set_inheritable(True)
+    return bound
+
+
+def reserve(host: str, port: int) -> socket.socket:
+    """A socket that keeps a port for children that each listen on it themselves (SO_REUSEPORT): it does not listen, so it takes no connection.
+    Raises as `listen` does."""
+    with listen(host, port) as probe:  # whoever has it already is noticed, even one who would share it
+        taken = probe.getsockname()[1]
+    return _bound(host, taken, socket.SO_REUSEPORT, listens=False)
+
+
+def _bound(host: str, port: int, option: int, *, listens: bool) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     bound = socket.socket(family, socket.SOCK_STREAM)
     try:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.setsockopt(socket.SOL_SOCKET, option, 1)
         bound.bind((host, port))
-        bound.listen(BACKLOG)
+        if listens:
+            bound.listen(BACKLOG)
     except OSError as error:
         bound.close()
         if error.errno == errno.EADDRINUSE:
@@ -30,7 +45,6 @@ def listen(host: str, port: int) -> socket.socket:
         raise OperatorError(
             f"cannot listen on {host} port {port}: {error.strerror or error}", next_step="mend `serve:`"
         ) from error
-    bound.set_inheritable(True)
     return bound
 
 
@@ -39,7 +53,16 @@ def url_of(bound: socket.socket) -> str:
     host, port = bound.getsockname()[:2]
     if host in ("0.0.0.0", "::"):  # noqa: S104 - not a binding, a comparison
         host = "127.0.0.1"
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"http://{_joined(host, port)}"
+
+
+def target_of(bound: socket.socket) -> str:
+    """As a gRPC client on this machine would write it."""
+    return url_of(bound).removeprefix("http://")
+
+
+def _joined(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def holder(port: int) -> str:

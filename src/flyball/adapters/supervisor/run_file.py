@@ -47,6 +47,8 @@ class RunFile(msgspec.Struct, frozen=True, kw_only=True):
     gateway_url: str
     control_url: str | None
     """None: no control process is supervised."""
+    grpc_target: str | None = None
+    """HOST:PORT; None: no gRPC."""
     children: dict[str, Member] = {}
     failing: tuple[str, ...] = ()
     """Children whose budget of restarts is spent."""

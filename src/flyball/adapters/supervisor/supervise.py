@@ -1,5 +1,6 @@
 """The supervisor: binds the sockets of both doors, runs gateway workers and the control process, starts the dead again."""
 
+import importlib.util
 import os
 import signal
 import socket
@@ -15,17 +16,23 @@ from typing import NamedTuple
 
 from flyball.adapters.supervisor import run_file
 from flyball.adapters.supervisor.child import Child, Recipe, gateway_command
-from flyball.adapters.supervisor.listening import listen, url_of
+from flyball.adapters.supervisor.listening import listen, reserve, target_of, url_of
 from flyball.control.ports import Say
-from flyball.errors import OperatorError, StoreUnavailable
+from flyball.errors import OperatorError, StoreUnavailable, UserError
 
 LOOK_SECONDS = 0.1
 DRAIN_SECONDS = 30.0
 """A gateway that is asked to end answers what it has accepted; longer requests are beyond every deadline."""
 
 
-Doors = tuple[socket.socket, socket.socket | None]
-"""The gateways' socket, and that of the control process if there is one."""
+class Doors(NamedTuple):
+    """Bound before anything starts."""
+
+    gateway: socket.socket
+    grpc: socket.socket | None
+    """Reserved: the workers listen on its port themselves. None: no gRPC."""
+    control: socket.socket | None
+    """None: no control process."""
 
 
 class Layout(NamedTuple):
@@ -41,6 +48,8 @@ class Layout(NamedTuple):
     """None: no control process. Otherwise `python -m flyball control --project DIR`; `--fd N`, its bound socket, is put behind."""
     control_port: int = 0
     """Of the loopback; 0: any free one."""
+    grpc_port: int | None = None
+    """0: any free one; None: no gRPC."""
     gateway_arguments: tuple[str, ...] = ()
 
 
@@ -55,9 +64,10 @@ def supervise(layout: Layout, say: Say, end: threading.Event | None = None) -> N
             patience = run_file.LEFTOVER_SECONDS
         with (
             _patiently(partial(listen, layout.host, layout.port), patience) as gateway,
+            _grpc_socket(layout, patience) as grpc,
             _control_socket(layout, patience) as control,
         ):
-            _Supervisor(layout, (gateway, control), say, end or threading.Event()).run()
+            _Supervisor(layout, Doors(gateway, grpc, control), say, end or threading.Event()).run()
     finally:
         os.close(lock)
 
@@ -79,9 +89,9 @@ class _Supervisor:
         self._layout = layout
         self._say = say
         self._end = end
-        gateway, control = doors
-        self._url = url_of(gateway)
-        self._control_url = url_of(control) if control is not None else None
+        self._url = url_of(doors.gateway)
+        self._grpc_target = target_of(doors.grpc) if doors.grpc is not None else None
+        self._control_url = url_of(doors.control) if doors.control is not None else None
         self._children = [Child(recipe) for recipe in _recipes(layout, doors)]
 
     def run(self) -> None:
@@ -120,6 +130,7 @@ class _Supervisor:
             started=me.started if me else 0.0,
             gateway_url=self._url,
             control_url=self._control_url,
+            grpc_target=self._grpc_target,
             children={name: found for name, found in members.items() if found is not None},
             failing=tuple(child.recipe.name for child in self._children if child.burning),
         )
@@ -154,6 +165,15 @@ class _Supervisor:
         return restore
 
 
+def _grpc_socket(layout: Layout, patience: float) -> AbstractContextManager[socket.socket | None]:
+    """Raises UserError when gRPC is wanted and cannot be had: a worker that finds out by itself would be started again for ever."""
+    if layout.grpc_port is None:
+        return nullcontext()
+    if importlib.util.find_spec("grpc") is None:
+        raise UserError("`serve.grpc_port` needs grpcio, which is not installed", next_step="pip install 'flyball[grpc]'")
+    return _patiently(partial(reserve, layout.host, layout.grpc_port), patience)
+
+
 def _control_socket(layout: Layout, patience: float) -> AbstractContextManager[socket.socket | None]:
     """Bound here like the gateways': who is started again finds its port its own, and a taken one is told before anything starts."""
     if layout.control_command is None:
@@ -162,19 +182,22 @@ def _control_socket(layout: Layout, patience: float) -> AbstractContextManager[s
 
 
 def _recipes(layout: Layout, doors: Doors) -> Sequence[Recipe]:
-    logs, descriptor = layout.state_dir / "logs", doors[0].fileno()
+    logs, descriptor = layout.state_dir / "logs", doors.gateway.fileno()
+    more = layout.gateway_arguments
+    if doors.grpc is not None:
+        more = ("--grpc-port", str(doors.grpc.getsockname()[1]), *more)
     recipes = [
         Recipe(
             name=f"gateway-{worker}",
-            command=gateway_command(sys.executable, layout.state_dir, str(worker), descriptor, layout.gateway_arguments),
+            command=gateway_command(sys.executable, layout.state_dir, str(worker), descriptor, more),
             log=logs / f"gateway-{worker}.log",
             descriptors=(descriptor,),
             directory=layout.project_dir,
         )
         for worker in range(layout.workers)
     ]
-    if layout.control_command is not None and doors[1] is not None:
-        own = doors[1].fileno()
+    if layout.control_command is not None and doors.control is not None:
+        own = doors.control.fileno()
         command = (*layout.control_command, "--fd", str(own))
         recipes.append(Recipe("control", command, logs / "control.log", (own,), layout.project_dir))
     return recipes

@@ -1,0 +1,53 @@
+"""Which data formats are tried for an estimator, and in which variants."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+from flyball.adapters.conversion import onnx_graph, torch_export
+from flyball.adapters.torch_network import TorchNetwork
+from flyball.records.signature import ColumnType, Signature
+from flyball.records.unit import Format
+
+
+class Variant(NamedTuple):
+    name: str
+    make: Callable[[], bytes]
+    finer: bool = False
+    """Tried only where one before it converts and differs: what does not convert at all does not convert with more digits either."""
+
+
+def candidates(estimator: Any, signature: Signature) -> list[tuple[Format, tuple[Variant, ...]]]:
+    """Formats by preference: the first is what a gateway can hold without the training library. Variants of one in the order of their speed."""
+    if type(estimator).__module__ == TorchNetwork.__module__:  # pickled by value: the same class, and yet another object
+        return [(Format.ONNX, (Variant("ONNX by torch.export", partial(torch_export.of_network, estimator, signature)),))]
+    found: list[tuple[Format, tuple[Variant, ...]]] = []
+    numeric = all(column.type is not ColumnType.CATEGORY for column in signature.columns)
+    booster = _bare_booster(estimator)
+    # onnxmltools takes a Booster by another way than a scikit-learn model, and its own text is exact: no need to try.
+    if type(estimator).__name__ != "Booster":
+        found.append((Format.ONNX, tuple(_of_scikit_learn(estimator, signature))))
+    if booster is not None and numeric:
+        found.append((Format.LIGHTGBM, (Variant("LightGBM's own text", lambda: str(booster.model_to_string()).encode()),)))
+    return found
+
+
+def _of_scikit_learn(estimator: Any, signature: Signature) -> list[Variant]:
+    columns = partial(onnx_graph.of_columns, estimator, signature)
+    steps: Any = getattr(estimator, "steps", None)
+    variants = [Variant("ONNX", columns)]
+    if len({column.type is ColumnType.CATEGORY for column in signature.columns}) == 1:
+        # Most estimators take one matrix; a pipeline may choose among the columns by name.
+        matrix = Variant("ONNX of one matrix", partial(onnx_graph.of_one_matrix, estimator, signature))
+        variants.insert(1 if steps else 0, matrix)
+    # Histogram trees split what a scaler before them gives in double precision, and the doubles cost them nothing (ADR 6).
+    exact_first = bool(steps) and type(steps[-1][1]).__name__.startswith("HistGradientBoosting")
+    double = Variant("ONNX in double precision", partial(columns, double=True), finer=not exact_first)
+    return [double, *variants] if exact_first else [*variants, double]
+
+
+def _bare_booster(estimator: Any) -> Any:
+    """The Booster of a LightGBM model without a pipeline; None: it is something else."""
+    if not type(estimator).__module__.startswith("lightgbm"):
+        return None
+    return estimator if type(estimator).__name__ == "Booster" else getattr(estimator, "booster_", None)

@@ -1,0 +1,110 @@
+"""From the trained estimator to the form that is served: the fastest data format that is proven equal, else code."""
+
+from typing import Any, NamedTuple
+
+from flyball.adapters.conversion.candidates import Variant, candidates
+from flyball.adapters.conversion.comparison import Compared, difference
+from flyball.adapters.conversion.timing import MANY_ROWS, Timing, fastest, timed
+from flyball.adapters.runtimes import Model, model_of, open_model
+from flyball.records.signature import Signature
+from flyball.records.unit import Format
+
+
+class Served(NamedTuple):
+    """The model in the form that is served."""
+
+    format: Format
+    content: bytes
+    run: Model
+    parity: float
+    """Largest difference of any score to the estimator; regression: as a share of the label's scale."""
+    rows: int
+    """That were compared."""
+    words: tuple[str, ...]
+    """Why not the forms before it, how fast it and the others are, and what the estimator itself refuses."""
+    timing: Timing | None = None
+    """None: code, which is served as it was trained."""
+    trained: Timing | None = None
+    """Of the estimator in this process, without a worker's pipe."""
+    compared_speeds: str = ""
+    """What was timed, in words."""
+
+
+class _Bound(NamedTuple):
+    compared: Compared
+    tolerance: float
+    scale: float
+
+
+class _Proven(NamedTuple):
+    format: Format
+    name: str
+    content: bytes
+    model: Model
+    parity: float
+
+
+def convert(estimator: Any, pickled: bytes, signature: Signature, compared: Compared, tolerance: float, scale: float) -> Served:
+    """Of each data format the first variant that answers like `estimator` within `tolerance` on all of `compared`; of those the fastest.
+
+    Code, where none does: it is its own proof, measured all the same.
+    """
+    reasons: list[str] = []
+    found = [
+        _first_proven(kind, variants, signature, _Bound(compared, tolerance, scale), reasons)
+        for kind, variants in candidates(estimator, signature)
+    ]
+    proven = [each for each in found if each is not None]
+    if not proven:
+        model = open_model(Format.CODE, pickled, signature)
+        words = (*reasons, *compared.refused)
+        return Served(Format.CODE, pickled, model, difference(model, compared, scale), compared.frame.height, words)
+    timings, trained = timed({each.name: each.model for each in proven}, model_of(estimator, signature), compared.frame)
+    chosen = proven[fastest([timings[each.name] for each in proven])]
+    speeds = _words(chosen.name, timings, trained)
+    words = (*reasons, speeds, *compared.refused)
+    return Served(
+        chosen.format,
+        chosen.content,
+        chosen.model,
+        chosen.parity,
+        compared.frame.height,
+        words,
+        timings[chosen.name],
+        trained,
+        speeds,
+    )
+
+
+def _first_proven(
+    kind: Format, variants: tuple[Variant, ...], signature: Signature, bound: _Bound, reasons: list[str]
+) -> _Proven | None:
+    """Why not the ones before it goes into `reasons`."""
+    differed = False
+    for name, make, finer in variants:
+        if finer and not differed:
+            continue
+        try:
+            content = make()
+            model = open_model(kind, content, signature)
+            parity = difference(model, bound.compared, bound.scale)
+        except Exception as error:  # noqa: BLE001 - converters and runtimes raise whatever they like; the next form is tried and the reason told
+            reasons.append(f"{name}: {type(error).__name__}: {' '.join(str(error).split())[:160]}")
+            continue
+        if parity <= bound.tolerance:
+            return _Proven(kind, name, content, model, parity)
+        differed = True
+        reasons.append(f"{name}: differs by {parity:.2g} from the trained model, more than {bound.tolerance:g}")
+    return None
+
+
+def _words(chosen: str, timings: dict[str, Timing], trained: Timing) -> str:
+    def both(timing: Timing) -> str:
+        return f"{_us(timing.one_row_us)} and {_us(timing.many_rows_us)}"
+
+    others = "".join(f", {name} {both(timing)}" for name, timing in timings.items() if name != chosen)
+    return f"one row and {MANY_ROWS} take {chosen} {both(timings[chosen])}{others}, the trained model {both(trained)}"
+
+
+def _us(value: float) -> str:
+    return f"{value:,.0f} µs" if value < 10_000 else f"{value / 1000:,.0f} ms"

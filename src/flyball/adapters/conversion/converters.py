@@ -1,0 +1,115 @@
+"""What skl2onnx is taught, so that these models convert inside a pipeline too."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+
+from flyball.adapters.conversion import catboost_trees, histogram_trees, number_columns
+from flyball.adapters.conversion.thresholds import rounded_down
+
+_ZIPMAP: dict[str, list[Any]] = {"nocl": [True, False], "zipmap": [True, False, "columns"]}
+_TREE_OPTIONS: dict[str, list[Any]] = {"decision_path": [True, False], "decision_leaf": [True, False]}
+"""What skl2onnx declares for its own converters: it asks for each."""
+
+
+def register_converters() -> None:
+    """Of the libraries that are installed. Idempotent."""
+    histogram_trees.register()
+    number_columns.register()
+    _register_forests()
+    if find_spec("lightgbm"):
+        _register_lightgbm()
+    if find_spec("xgboost"):
+        _register_xgboost()
+    if find_spec("catboost"):
+        catboost_trees.register()
+
+
+def _register_forests() -> None:
+    """skl2onnx sends missing values to the right in every tree; scikit-learn sends them where they did better in training."""
+    from skl2onnx import update_registered_converter
+    from skl2onnx.operator_converters import decision_tree, random_forest
+    from skl2onnx.shape_calculators.ensemble_shapes import (
+        calculate_tree_classifier_output_shapes,
+        calculate_tree_regressor_output_shapes,
+    )
+    from sklearn import ensemble, tree
+
+    for room, name, classifier, regressor in (
+        (ensemble, "RandomForest", random_forest.convert_sklearn_random_forest_classifier, random_forest.convert_sklearn_random_forest_regressor_converter),
+        (ensemble, "ExtraTrees", random_forest.convert_sklearn_random_forest_classifier, random_forest.convert_sklearn_random_forest_regressor_converter),
+        (tree, "DecisionTree", decision_tree.convert_sklearn_decision_tree_classifier, decision_tree.convert_sklearn_decision_tree_regressor),
+    ):  # fmt: skip
+        update_registered_converter(
+            getattr(room, f"{name}Classifier"), f"Sklearn{name}Classifier", calculate_tree_classifier_output_shapes, _of_forest(classifier),
+            options={**_ZIPMAP, **_TREE_OPTIONS, "raw_scores": [True, False], "output_class_labels": [False, True]},
+        )  # fmt: skip
+        update_registered_converter(
+            getattr(room, f"{name}Regressor"), f"Sklearn{name}Regressor", calculate_tree_regressor_output_shapes, _of_forest(regressor), options=_TREE_OPTIONS
+        )  # fmt: skip
+
+
+def _of_forest(original: Callable[..., None]) -> Callable[[Any, Any, Any], None]:
+    def convert(scope: Any, operator: Any, container: Any) -> None:
+        trees = getattr(operator.raw_operator, "estimators_", [operator.raw_operator])
+        original(scope, operator, _Mending(container, partial(_track_missing, trees)))
+
+    return convert
+
+
+def _register_lightgbm() -> None:
+    from lightgbm import LGBMClassifier, LGBMRegressor
+    from onnxmltools.convert.lightgbm.operator_converters.LightGbm import convert_lightgbm
+    from skl2onnx import update_registered_converter
+    from skl2onnx.common.shape_calculator import calculate_linear_classifier_output_shapes as classes
+    from skl2onnx.common.shape_calculator import calculate_linear_regressor_output_shapes as values
+
+    def convert(scope: Any, operator: Any, container: Any) -> None:
+        # Its thresholds are doubles, which the container rounds to nearest.
+        convert_lightgbm(scope, operator, _Mending(container, _round_down))
+
+    update_registered_converter(LGBMClassifier, "LightGbmLGBMClassifier", classes, convert, options=_ZIPMAP)
+    update_registered_converter(LGBMRegressor, "LightGbmLGBMRegressor", values, convert, options={"split": None})
+
+
+def _register_xgboost() -> None:
+    from onnxmltools.convert.xgboost.operator_converters.XGBoost import convert_xgboost
+    from skl2onnx import update_registered_converter
+    from skl2onnx.common.shape_calculator import calculate_linear_classifier_output_shapes as classes
+    from skl2onnx.common.shape_calculator import calculate_linear_regressor_output_shapes as values
+    from xgboost import XGBClassifier, XGBRegressor
+
+    update_registered_converter(XGBClassifier, "XGBoostXGBClassifier", classes, convert_xgboost, options=_ZIPMAP)
+    update_registered_converter(XGBRegressor, "XGBoostXGBRegressor", values, convert_xgboost)
+
+
+class _Mending:
+    """A container of skl2onnx that mends the attributes of the trees which a converter adds."""
+
+    def __init__(self, container: Any, mend: Callable[[dict[str, Any]], None]) -> None:
+        self._container = container
+        self._mend = mend
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._container, name)
+
+    def add_node(self, op_type: str, *places: Any, **attributes: Any) -> Any:
+        if "nodes_values" in attributes:
+            self._mend(attributes)
+        return self._container.add_node(op_type, *places, **attributes)
+
+
+def _round_down(attributes: dict[str, Any]) -> None:
+    at_most = np.array([mode == "BRANCH_LEQ" for mode in attributes["nodes_modes"]])
+    values = np.asarray(attributes["nodes_values"], dtype=np.float64)
+    attributes["nodes_values"] = np.where(at_most, rounded_down(values), values).tolist()
+
+
+def _track_missing(trees: Sequence[Any], attributes: dict[str, Any]) -> None:
+    """`trees`: fitted, in the order of their nodes."""
+    tracked = np.concatenate([each.tree_.missing_go_to_left for each in trees]).astype(int).tolist()
+    if len(tracked) == len(attributes["nodes_values"]):
+        attributes["nodes_missing_value_tracks_true"] = tracked

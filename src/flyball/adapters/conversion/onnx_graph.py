@@ -1,0 +1,97 @@
+"""A scikit-learn estimator as an ONNX graph with one input a column, which gives the scores and nothing else."""
+
+from typing import Any
+
+from flyball.adapters.conversion.converters import register_converters
+from flyball.errors import TrainingError
+from flyball.records.signature import ColumnType, Signature
+
+TARGET_OPSET = {"": 21, "ai.onnx.ml": 3}
+"""Read by every onnxruntime from 1.20; skl2onnx and LightGBM's converter know no newer version of the machine-learning operators."""
+
+MATRIX = "flyball_matrix"
+
+
+def of_columns(estimator: Any, signature: Signature, *, double: bool = False) -> bytes:
+    """`double`: numbers become float64 behind the inputs, for models whose scores or steps need more digits than float32 has."""
+    from onnx import TensorProto, helper
+    from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType, StringTensorType
+
+    number = DoubleTensorType if double else FloatTensorType
+    texts = {column.name for column in signature.columns if column.type is ColumnType.CATEGORY}
+    inputs = [(column.name, (StringTensorType if column.name in texts else number)([None, 1])) for column in signature.columns]
+    model = _converted(estimator, signature, inputs)
+    if double:
+        inner = {column.name: f"{column.name}/double" for column in signature.columns if column.name not in texts}
+        for node in model.graph.node:
+            node.input[:] = [inner.get(name, name) for name in node.input]
+        _replace_inputs(model, signature)
+        for place, (outer, name) in enumerate(inner.items()):
+            model.graph.node.insert(place, helper.make_node("Cast", [outer], [name], to=TensorProto.DOUBLE))
+    return bytes(model.SerializeToString())
+
+
+def of_one_matrix(estimator: Any, signature: Signature) -> bytes:
+    """For an estimator that takes all columns as one matrix: converted so, with the columns put together in front of it."""
+    from skl2onnx.common.data_types import FloatTensorType, StringTensorType
+
+    texts = signature.columns[0].type is ColumnType.CATEGORY
+    kind = (StringTensorType if texts else FloatTensorType)([None, len(signature.columns)])
+    model = _converted(estimator, signature, [(MATRIX, kind)])
+    put_columns_before(model, signature, MATRIX)
+    return bytes(model.SerializeToString())
+
+
+def put_columns_before(model: Any, signature: Signature, matrix: str) -> None:
+    """One input a column instead of the input `matrix`."""
+    from onnx import helper
+
+    _replace_inputs(model, signature)
+    model.graph.node.insert(0, helper.make_node("Concat", [column.name for column in signature.columns], [matrix], axis=1))
+
+
+def _replace_inputs(model: Any, signature: Signature) -> None:
+    from onnx import TensorProto, helper
+
+    del model.graph.input[:]
+    for column in signature.columns:
+        element = TensorProto.STRING if column.type is ColumnType.CATEGORY else TensorProto.FLOAT
+        model.graph.input.append(helper.make_tensor_value_info(column.name, element, [None, 1]))
+
+
+def _converted(estimator: Any, signature: Signature, inputs: list[Any]) -> Any:
+    from skl2onnx import to_onnx
+    from sklearn.preprocessing import MaxAbsScaler, RobustScaler, StandardScaler
+
+    register_converters()
+    # scikit-learn scales a frame in double precision, and forests and boosters round that to single: done otherwise, a value
+    # beside a split goes the other way.
+    options: dict[Any, dict[str, Any]] = {scaler: {"div": "div_cast"} for scaler in (StandardScaler, RobustScaler, MaxAbsScaler)}
+    if signature.task != "regression":
+        options[id(estimator)] = {"zipmap": False}
+    model = to_onnx(estimator, initial_types=inputs, options=options, target_opset=TARGET_OPSET)
+    if not model.graph.output:
+        raise TrainingError("the converted model has no output")
+    # TreeEnsemble is of version 5, which skl2onnx does not let a converter say.
+    if any(node.op_type == "TreeEnsemble" for node in model.graph.node):
+        for imported in model.opset_import:
+            imported.version = 5 if imported.domain == "ai.onnx.ml" else imported.version
+    _keep_only(model, model.graph.output[-1 if signature.task != "regression" else 0])
+    return model
+
+
+def _keep_only(model: Any, output: Any) -> None:
+    """Leave out what does not lead to `output`: the label of a classifier costs as much as a small model."""
+    kept: list[Any] = []
+    wanted = {output.name}
+    for node in reversed(model.graph.node):
+        if wanted.intersection(node.output):
+            kept.append(node)
+            wanted.update(node.input)
+    copied = type(output)()
+    copied.CopyFrom(output)
+    constants = [constant for constant in model.graph.initializer if constant.name in wanted]
+    del model.graph.node[:], model.graph.output[:], model.graph.initializer[:]
+    model.graph.node.extend(reversed(kept))
+    model.graph.output.append(copied)
+    model.graph.initializer.extend(constants)

@@ -1,0 +1,133 @@
+"""Labels from a file or a database: rows with their numbers, and what is wrong with those that can be no label."""
+
+from collections.abc import Callable, Iterator
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import polars as pl
+
+from flyball.adapters.sources import Secret, parse_times, read_sql
+from flyball.adapters.user_code import words_of
+from flyball.control.label_import import LabelImport
+from flyball.errors import DataError, NotFound, SourceFailed
+from flyball.spec.data import SqlSpec
+
+_PARQUET = b"PAR1"
+_HEAD_BYTES = 4096
+
+
+class LabelRow(NamedTuple):
+    number: int
+    """In the file or the result of the query, counted from 1 (a CSV file's header is not counted)."""
+    label: dict[str, Any]
+    """As the gateway's door takes it."""
+    wrong: str = ""
+    """Why it is none; empty: it may be one."""
+
+
+def file_labels(path: Path, wanted: LabelImport) -> pl.DataFrame:
+    """Of CSV, Parquet or JSON lines, told from content. Raises NotFound, DataError, SourceFailed."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEAD_BYTES)
+        if not head or not (head.startswith(_PARQUET) or _is_text(head)):
+            found = "no text" if head else "empty"
+            raise DataError(f"{path} is {found}", expected="CSV with a header in UTF-8, Parquet, or JSON lines")
+        return _chosen(_reader(head)(path), wanted)
+    except FileNotFoundError:
+        raise NotFound(f"there is no file {path}") from None
+    except OSError as error:
+        raise SourceFailed(f"{path} cannot be read: {error.strerror or type(error).__name__}") from error
+    except pl.exceptions.PolarsError as error:
+        # Its words quote the values that it stumbles over: for the terminal alone.
+        raise DataError(
+            f"{path} cannot be read: {type(error).__name__}", expected="CSV with a header, Parquet, or JSON lines",
+            detail=words_of(error),
+        ) from error  # fmt: skip
+
+
+def sql_labels(sql: SqlSpec, secret: Secret, wanted: LabelImport) -> pl.DataFrame:
+    """Of a query's result. Raises DataError, SourceFailed."""
+    return _chosen(read_sql(sql, secret(sql.url_env)), wanted)
+
+
+def label_rows(frame: pl.DataFrame) -> Iterator[LabelRow]:
+    """The rows of `file_labels` or `sql_labels`."""
+    for number, (each, label, observed, written) in enumerate(frame.iter_rows(), start=1):
+        wrong = _wrong(each, label, observed, written)
+        told = {"id": each, "label": label, **({"observed_at": observed} if observed is not None else {})}
+        yield LabelRow(number, told, wrong)
+
+
+def _wrong(each: Any, label: Any, observed: Any, written: Any) -> str:
+    if each is None:
+        return "id: found nothing, expected the id of a prediction"
+    if label is None:
+        return "label: found nothing, expected what became of the prediction"
+    if written is not None and observed is None:
+        return f"observed_at: found {written!r}, expected a time such as 2026-01-31T12:00:00Z"
+    return ""
+
+
+def _reader(head: bytes) -> Callable[[Path], pl.DataFrame]:
+    if head.startswith(_PARQUET):
+        return pl.read_parquet
+    if head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"{":
+        return lambda path: pl.read_ndjson(path, infer_schema_length=None)
+    return lambda path: pl.read_csv(path, infer_schema=False)  # "007" is an id, and no number
+
+
+def _is_text(head: bytes) -> bool:
+    try:
+        return "\0" not in head.decode("utf-8")
+    except UnicodeDecodeError as error:
+        return error.start > len(head) - 4  # a character that is cut where the head ends
+
+
+def _chosen(frame: pl.DataFrame, wanted: LabelImport) -> pl.DataFrame:
+    """id, label, observed_at as text with its zone, and what was written there."""
+    observed = wanted.observed_at or ("observed_at" if "observed_at" in frame.columns else None)
+    for name, option in ((wanted.id, "--id"), (wanted.label, "--label"), (observed, "--observed-at")):
+        if name is not None and name not in frame.columns:
+            near = get_close_matches(name, frame.columns, n=1)
+            hint = f"did you mean {option} {near[0]}?" if near else f"name the column with {option}"
+            raise DataError(f"there is no column {name!r}", expected=f"one of {', '.join(frame.columns[:20])}", next_step=hint)
+    if frame.is_empty():
+        raise DataError("there is not one row", expected="a row a label")
+    written = frame[observed] if observed is not None else pl.Series([None] * frame.height, dtype=pl.String)
+    return pl.DataFrame(
+        [
+            _id(frame[wanted.id]),
+            _plain(frame[wanted.label]),
+            parse_times(written).dt.strftime("%Y-%m-%dT%H:%M:%S%.6fZ").alias("observed"),
+            written.cast(pl.String).alias("written"),
+        ]
+    )
+
+
+def _id(column: pl.Series) -> pl.Series:
+    if column.dtype != pl.String and not column.dtype.is_integer():
+        raise DataError(
+            f"the column {column.name!r} is of type {column.dtype}", expected="ids as text", next_step="choose another --id"
+        )
+    return column.cast(pl.String).alias("id")
+
+
+def _plain(column: pl.Series) -> pl.Series:
+    """A class or a number as JSON has it. Whole numbers that became floats because some are missing are whole again."""
+    kind = column.dtype
+    if kind.is_decimal():
+        column = column.cast(pl.Float64)
+    if column.dtype.is_float():
+        column = column.fill_nan(None)
+        whole = column.drop_nulls()
+        if whole.is_finite().all() and (whole == whole.floor()).all() and (whole.abs() < 2**53).all():
+            column = column.cast(pl.Int64)
+    elif kind in (pl.Categorical, pl.Enum, pl.Null):
+        column = column.cast(pl.String)
+    elif not (kind.is_integer() or kind in (pl.String, pl.Boolean)):
+        raise DataError(
+            f"the column {column.name!r} is of type {kind}", expected="classes or numbers", next_step="choose another --label"
+        )
+    return column.alias("label")

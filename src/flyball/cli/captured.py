@@ -1,0 +1,76 @@
+"""Commands around what was captured: `capture export`, `labels import`."""
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flyball.cli.doors import ANSWER_IS_NO, Json, Project
+from flyball.cli.session import session_of
+
+capture = typer.Typer(no_args_is_help=True, help="What gateways captured: turn it into tables.")
+labels = typer.Typer(no_args_is_help=True, help="What became of predictions: bring labels.")
+
+_FORMATS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]
+
+
+class Form(StrEnum):
+    DELTA = "delta"
+    PARQUET = "parquet"
+
+
+AsForm = Annotated[Form, typer.Option("--format", help="Delta tables, or directories of Parquet files.")]
+To = Annotated[Path | None, typer.Option("--to", metavar="DIR", help="Where the tables go; .flyball/tables/FORMAT if not given.")]
+Since = Annotated[datetime | None, typer.Option("--since", formats=_FORMATS, help="Only what was captured from here on (UTC).")]
+Until = Annotated[datetime | None, typer.Option("--until", formats=_FORMATS, help="Only what was captured before (UTC).")]
+File = Annotated[
+    Path | None, typer.Argument(metavar="FILE", help="CSV with a header, Parquet or JSON lines.", exists=False, dir_okay=False)
+]
+Sql = Annotated[
+    str | None, typer.Option("--sql", metavar="NAME", help="Environment variable that holds a database's SQLAlchemy URL.")
+]
+Query = Annotated[str | None, typer.Option("--query", metavar="TEXT", help="What to ask the database.")]
+Id = Annotated[str, typer.Option("--id", metavar="COLUMN", help="Column with the predictions' ids.")]
+Label = Annotated[str, typer.Option("--label", metavar="COLUMN", help="Column with what became of them.")]
+ObservedAt = Annotated[
+    str | None,
+    typer.Option("--observed-at", metavar="COLUMN", help="Column with when that became known; observed_at, if there is one."),
+]
+
+
+def export(
+    context: typer.Context, form: AsForm = Form.DELTA, to: To = None, since: Since = None, until: Until = None,
+    project: Project = Path(), _json: Json = False,
+) -> None:  # fmt: skip
+    """Turn captured predictions, labels and failures into tables; run again, it adds what came since, each record once."""
+    from flyball.cli import tell_captured
+
+    session = session_of(context)
+    workspace = session.opener(project)
+    with session.screen.working("Exporting") as say:
+        report = workspace.captured.export(form.value, to, _utc(since), _utc(until), say)
+    session.screen.answer(report, tell_captured.export_report)
+
+
+def import_labels(  # noqa: PLR0913, PLR0917 - a command's options
+    context: typer.Context, file: File = None, sql: Sql = None, query: Query = None, id_column: Id = "id",
+    label_column: Label = "label", observed_column: ObservedAt = None, project: Project = Path(), _json: Json = False,
+) -> None:  # fmt: skip
+    """Send labels from a file or a database to the running gateway. Running it again is harmless: a label counts once."""
+    from flyball.cli import tell_captured
+    from flyball.control.label_import import LabelImport
+
+    session = session_of(context)
+    workspace = session.opener(project)
+    wanted = LabelImport(file, sql, query, id_column, label_column, observed_column)
+    with session.screen.working("Importing labels") as say:
+        report = workspace.captured.import_labels(wanted, say)
+    session.screen.answer(report, tell_captured.import_report)
+    if report.refused or report.trouble:
+        raise typer.Exit(ANSWER_IS_NO)
+
+
+def _utc(moment: datetime | None) -> datetime | None:
+    return None if moment is None else moment.replace(tzinfo=UTC)

@@ -1,0 +1,148 @@
+"""All values of one column at once: what is plainly right is taken in a few array operations, the rest is looked at value by value."""
+
+import math
+from collections.abc import Mapping, Sequence
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+from flyball.errors import Fault
+from flyball.gateway.fields import MAX_FLOAT32, ValueCheck, Wrong
+from flyball.gateway.validation import MAX_FAULTS, as_array
+from flyball.records.signature import Column, ColumnType
+
+Array = np.ndarray[Any, Any]
+
+FEW = 4
+"""Up to so many values a loop over them costs less than the array operations do to begin with."""
+
+_PLAIN: dict[ColumnType, frozenset[type]] = {
+    ColumnType.NUMBER: frozenset({int, float}),
+    ColumnType.INTEGER: frozenset({int, float}),
+    ColumnType.BOOLEAN: frozenset({bool}),
+    ColumnType.CATEGORY: frozenset({str}),
+}
+"""JSON's types, of values that may fit."""
+
+_EXACT = 2.0**53
+"""Beyond it a float64 does not hold every whole number, and a limit would be compared with a rounded one."""
+
+
+class ColumnCheck:
+    """Decides over the values of one column. Every way takes `faults`, adds to it, and then returns what must not be used."""
+
+    def __init__(self, column: Column) -> None:
+        self.column = column
+        self._single = ValueCheck(column)
+        boolean = column.type is ColumnType.BOOLEAN
+        low = 0.0 if boolean else -MAX_FLOAT32 if column.minimum is None else column.minimum
+        high = 1.0 if boolean else MAX_FLOAT32 if column.maximum is None else column.maximum
+        self._floats, self._integers = (low, high), (math.ceil(low), math.floor(high))
+        self._whole = column.type in (ColumnType.INTEGER, ColumnType.BOOLEAN)
+        missing = column.missing
+        # fmin and fmax pass over NaN; minimum and maximum let it through, and no comparison holds for it.
+        self._least, self._most = (np.fmin.reduce, np.fmax.reduce) if missing else (np.minimum.reduce, np.maximum.reduce)
+        self._plain = _PLAIN[column.type] | ({type(None)} if missing else frozenset())
+
+    def listed(self, values: list[Any], datatype: str, faults: list[Fault]) -> Array:
+        """Of JSON: None is missing."""
+        if self.column.type is ColumnType.BOOLEAN and datatype != "BOOL":
+            values = [bool(value) if type(value) in (int, float) and value in (0, 1) else value for value in values]
+        if len(values) > FEW:
+            kinds = set(map(type, values))
+            taken = self._at_once(values, kinds) if kinds <= self._plain else None
+            if taken is not None:
+                return taken
+        return self._one_by_one(values, faults)
+
+    def numbers(self, values: Array, faults: list[Fault]) -> Array:
+        """Of any numeric datatype or of BOOL's bytes: NaN is missing."""
+        if self._fit(values):
+            return values.astype(np.float32, copy=not values.flags.aligned).reshape(len(values), 1)
+        wrong = np.flatnonzero(~self._fitting(values))[:MAX_FAULTS].tolist()
+        faults += [self._wrong_number(values[at].item()).at(f"rows[{at}].{self.column.name}") for at in wrong]
+        return values
+
+    def texts(self, values: Sequence[bytes], faults: list[Fault]) -> Array:
+        """Of BYTES: UTF-8. Distinct ones are decoded once: categories come again and again."""
+        known = {raw: _text(raw) for raw in set(values)}
+        if not any(text is None or "\0" in text for text in known.values()):
+            array = np.empty(len(values), dtype=object)
+            array[:] = [known[raw] for raw in values]
+            return array.reshape(len(values), 1)
+        wrongs = ((at, self._wrong_text(known[raw])) for at, raw in enumerate(values))
+        found = ((at, wrong) for at, wrong in wrongs if wrong is not None)
+        faults += [wrong.at(f"rows[{at}].{self.column.name}") for at, wrong in islice(found, MAX_FAULTS)]
+        return np.empty(0, dtype=object)
+
+    def absent(self, given: Mapping[str, Any], n: int, faults: list[Fault]) -> Array:
+        """The column did not come at all."""
+        wrong = self._single.absent(given)[1]
+        if wrong is not None:
+            faults.append(wrong.at(f"rows[0].{self.column.name}"))
+            return np.empty(0)
+        return as_array(self.column, [None] * n, n)
+
+    def _at_once(self, values: list[Any], kinds: set[type]) -> Array | None:
+        """None: look at each."""
+        if self.column.type is ColumnType.CATEGORY:
+            return None if any("\0" in text for text in set(values) if text) else as_array(self.column, values, len(values))
+        try:
+            # int64 is exact; None becomes NaN.
+            array = np.array(values, dtype=np.int64 if kinds == {int} else np.float64)
+        except OverflowError:
+            return None
+        if not self._fit(array) or (len(kinds) > 1 and int in kinds and (np.abs(array) >= _EXACT).any()):
+            return None
+        return array.astype(np.float32).reshape(len(values), 1)
+
+    def _one_by_one(self, values: list[Any], faults: list[Fault]) -> Array:
+        used: list[Any] = []
+        allowed = len(faults) + MAX_FAULTS
+        for at, value in enumerate(values):
+            taken, wrong = self._single.present(value)
+            used.append(taken)
+            if wrong is not None:
+                faults.append(wrong.at(f"rows[{at}].{self.column.name}"))
+                if len(faults) >= allowed:
+                    break
+        return as_array(self.column, used, len(values)) if not faults else np.empty(0)
+
+    def _fit(self, values: Array) -> bool:
+        """Whether all fit, in the fewest operations."""
+        low, high = self._floats if values.dtype.kind == "f" else self._integers
+        if not (low <= self._least(values) and self._most(values) <= high):
+            return bool(self._fitting(values).all())  # all of them may be missing
+        return not self._whole or values.dtype.kind != "f" or bool(self._are_whole(values).all())
+
+    def _fitting(self, values: Array) -> Array:
+        """Which of them fit. Limits are rounded to the values' own type: 0.1 as FP32 is not more than a maximum of 0.1."""
+        floating = values.dtype.kind == "f"
+        low, high = self._floats if floating else self._integers
+        fits: Array = (values >= low) & (values <= high)
+        if floating and self._whole:
+            fits &= np.floor(values) == values
+        return fits | np.isnan(values) if floating and self.column.missing else fits
+
+    def _are_whole(self, values: Array) -> Array:
+        whole: Array = np.floor(values) == values
+        return whole | np.isnan(values) if self.column.missing else whole
+
+    def _wrong_number(self, value: float) -> Wrong:
+        if isinstance(value, float) and not math.isfinite(value):
+            return Wrong("NaN" if math.isnan(value) else "an infinity", self._single.expected)
+        if self.column.type is ColumnType.BOOLEAN:
+            return Wrong(f"{value!r}", "0 or 1" + (" or NaN" if self.column.missing else ""))
+        return Wrong(f"{value!r}", self._single.expected)
+
+    def _wrong_text(self, text: str | None) -> Wrong | None:
+        return Wrong("bytes that are not UTF-8", self._single.expected) if text is None else self._single.present(text)[1]
+
+
+def _text(raw: bytes) -> str | None:
+    """None: it is not UTF-8."""
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return None

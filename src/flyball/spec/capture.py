@@ -1,0 +1,21 @@
+"""`capture:` what may be kept of requests: personal data stay out by declaration."""
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field
+
+from flyball.spec.fields import Section, parse_share
+
+
+class SampleSpec(Section):
+    sample: Annotated[float, BeforeValidator(parse_share), Field(gt=0.0, le=1.0)]
+    """Share of the predictions whose value is kept, chosen by the prediction's id; drift of the column is judged on them."""
+
+
+class CaptureSpec(Section):
+    fields: dict[str, Literal["keep", "hash", "drop"] | SampleSpec] = {}
+    """Feature → what is kept of it: `keep`, `hash` (keyed, so that it cannot be guessed), `drop`, or `{sample: 10%}`. What is not named is kept.
+
+    Drift of what is hashed or dropped is not monitored."""
+    keys: Literal["keep", "hash", "drop"] = "keep"
+    """What is kept of the keys that requests bring."""

@@ -1,0 +1,206 @@
+"""A real gateway process over gRPC: every refusal has its status, nonsense never gets one of ours, and a drain finishes what was accepted."""
+
+import json
+import subprocess
+import sys
+import threading
+
+import grpc
+import numpy as np
+import pytest
+from gateway_rig import CLIENT, OWNER, ROW, SIGNATURE, Rig, code_package, onnx_model, package, table
+
+from flyball.gateway.openinference.messages import HEALTH, OPEN_INFERENCE, messages
+from flyball.records.captured import PredictionBatch
+from flyball.records.unit import Format
+
+OF = messages(OPEN_INFERENCE)
+SERVICE = "inference.GRPCInferenceService"
+CONTENTS = {"age": ("FP32", "fp32_contents"), "income": ("FP64", "fp64_contents"), "visits": ("INT64", "int64_contents"),
+            "member": ("BOOL", "bool_contents"), "town": ("BYTES", "bytes_contents")}  # fmt: skip
+OURS = {grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.UNIMPLEMENTED}
+
+
+class Client:
+    def __init__(self, port):
+        self.channel = grpc.insecure_channel(f"127.0.0.1:{port}")
+
+    def call(self, method, request, token=CLIENT, service=SERVICE, answer=None, timeout=20, metadata=()):
+        """(status, words) when refused, else the answer."""
+        body = request if isinstance(request, bytes) else request.SerializeToString()
+        given = (*metadata, *((("authorization", f"Bearer {token}"),) if token else ()))
+        try:
+            raw = self.channel.unary_unary(f"/{service}/{method}")(body, metadata=given, timeout=timeout)
+        except grpc.RpcError as refused:
+            return refused.code(), refused.details()
+        return answer.FromString(raw) if answer else OF[f"{method}Response"].FromString(raw)
+
+    def infer(self, request, **more):
+        return self.call("ModelInfer", request, **more)
+
+
+def request(*rows, **more):
+    message = OF["ModelInferRequest"](model_name="shop", **more)
+    for name, (datatype, field) in CONTENTS.items():
+        tensor = message.inputs.add(name=name, datatype=datatype, shape=[len(rows), 1])
+        getattr(tensor.contents, field).extend(row[name].encode() if name == "town" else row[name] for row in rows)
+    return message
+
+
+@pytest.fixture(scope="module")
+def setting(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("grpc")
+    rig = Rig(directory / "state")
+    content, _ = onnx_model()
+    rig.publish(table(1, package(directory / "v1", Format.ONNX, content, SIGNATURE, threshold=0.5)))
+    worker = rig.start("w0", "--grpc-port", "0", "--max-body-mb", "1")
+    client = Client(worker.card["grpc_port"])
+    yield rig, worker, client
+    client.channel.close()
+    assert worker.stop() == 0
+    assert "incident" not in (rig.directory / "w0.log").read_text()
+    rig.close()
+
+
+@pytest.fixture(scope="module")
+def client(setting):
+    return setting[2]
+
+
+def test_typed_contents_are_answered_in_typed_contents_and_captured_as_over_rest(setting):
+    rig, worker, client = setting
+    message = request(ROW, {**ROW, "age": 20}, id="q")
+    message.parameters["keys"].string_param = '["k1", "k2"]'
+    message.parameters["prediction_ids"].string_param = '["p1", "p2"]'
+    answer = client.infer(message)
+    plain = worker.predict(ROW, {**ROW, "age": 20}).json()
+    assert list(answer.outputs[0].contents.fp64_contents) == [each["score"] for each in plain["predictions"]]
+    assert [each.decode() for each in answer.outputs[1].contents.bytes_contents] == [e["label"] for e in plain["predictions"]]
+    assert (answer.id, answer.parameters["unit"].string_param) == ("q", plain["unit"])
+    assert json.loads(answer.parameters["prediction_ids"].string_param) == ["p1", "p2"]
+    over_grpc, over_rest = [each for each in rig.captured() if isinstance(each, PredictionBatch)][-2:]
+    assert (over_grpc.keys, over_grpc.ids) == (["k1", "k2"], ["p1", "p2"])
+    assert (over_grpc.columns, over_grpc.scores) == (over_rest.columns, over_rest.scores)
+
+
+def test_every_method_for_every_role_is_as_the_table_says(client):
+    free = {"ServerLive", "ServerReady"}
+    requests = {
+        "ServerLive": {}, "ServerReady": {}, "ServerMetadata": {}, "ModelReady": {"name": "shop"}, "ModelMetadata": {"name": "shop"},
+    }  # fmt: skip
+    for method, fields in requests.items():
+        for token, expected in (
+            (None, grpc.StatusCode.UNAUTHENTICATED),
+            ("x", grpc.StatusCode.UNAUTHENTICATED),
+            (CLIENT, None),
+            (OWNER, None),
+        ):
+            answer = client.call(method, OF[f"{method}Request"](**fields), token=token)
+            assert (answer[0] if isinstance(answer, tuple) else None) == (None if method in free else expected), (method, token)
+    assert client.infer(request(ROW), token=None)[0] is grpc.StatusCode.UNAUTHENTICATED
+
+
+def test_kubernetes_asks_for_health(client):
+    of = messages(HEALTH)
+    for service in ("", SERVICE):
+        asked = of["HealthCheckRequest"](service=service)
+        assert client.call("Check", asked, None, f"{HEALTH}.Health", of["HealthCheckResponse"]).status == 1
+    nobody = of["HealthCheckRequest"](service="nobody")
+    assert client.call("Check", nobody, None, f"{HEALTH}.Health", of["HealthCheckResponse"])[0] is grpc.StatusCode.NOT_FOUND
+
+
+def typed(column, **changes):
+    message = request(ROW)
+    tensor = next(each for each in message.inputs if each.name == column)
+    for field, value in changes.items():
+        if field in ("datatype", "name"):
+            setattr(tensor, field, value)
+        elif field == "shape":
+            tensor.shape[:] = value
+        else:
+            tensor.contents.Clear()
+            getattr(tensor.contents, field).extend(value)
+    return message
+
+
+@pytest.mark.parametrize(
+    ("message", "words"),
+    [
+        (typed("age", fp32_contents=[1000.0]), "rows[0].age: found 1000.0, expected a number from 0 to 150"),
+        (typed("age", fp32_contents=[float("nan")]), "rows[0].age: found NaN"),
+        (typed("income", fp64_contents=[float("inf")]), "rows[0].income: found an infinity"),
+        (typed("age", fp64_contents=[1.0]), "inputs[0].contents: found fp64_contents, expected fp32_contents"),
+        (typed("age", fp32_contents=[1.0, 2.0]), "inputs[0].shape"),
+        (typed("age", datatype="FP16"), "expected raw_input_contents"),
+        (typed("age", datatype="FP8"), "inputs[0].datatype: found \"FP8\""),
+        (typed("age", shape=[-1]), "inputs[0].shape"),
+        (typed("age", shape=[2**62, 2]), "inputs[0].shape"),
+        (typed("town", bytes_contents=[b"\xff"]), "rows[0].town: found bytes that are not UTF-8"),
+        (typed("town", name="tovn"), "inputs[4].name: found \"tovn\""),
+        (request(ROW, raw_input_contents=[b""]), "raw_input_contents: found 1 tensors"),
+        (request(ROW, raw_input_contents=[b""] * 5), "contents beside raw_input_contents"),
+        (OF["ModelInferRequest"](model_name="shop"), "rows: found an empty list"),
+    ],
+)  # fmt: skip
+def test_a_bad_tensor_is_named(client, message, words):
+    code, told = client.infer(message)
+    assert code is grpc.StatusCode.INVALID_ARGUMENT
+    assert words in told
+
+
+def test_what_is_too_much_or_not_there_has_its_status(client):
+    assert client.infer(request(*[{**ROW, "town": "x" * 1000}] * 1100))[0] is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert client.infer(OF["ModelInferRequest"](model_name="nobody"))[0] is grpc.StatusCode.NOT_FOUND
+    assert client.infer(request(ROW, model_version="9"))[0] is grpc.StatusCode.NOT_FOUND
+    assert client.call("ModelStreamInfer", b"")[0] is grpc.StatusCode.UNIMPLEMENTED
+    assert client.infer(request(ROW)).model_version == "1"
+
+
+def test_1000_broken_messages_are_read_or_refused_and_the_next_one_is_answered(client):
+    draw = np.random.default_rng(11)
+    whole = request(ROW, ROW).SerializeToString()
+    codes = set()
+    for _ in range(1000):
+        broken = bytearray(whole)
+        for _ in range(int(draw.integers(1, 5))):
+            at = int(draw.integers(len(broken)))
+            if draw.integers(2):
+                broken[at] = int(draw.integers(256))
+            else:
+                del broken[at : at + int(draw.integers(1, 9))]
+        answer = client.infer(bytes(broken))
+        if isinstance(answer, tuple):
+            codes.add(answer[0])
+    assert grpc.StatusCode.INVALID_ARGUMENT in codes
+    assert not codes & OURS
+    assert client.infer(request(ROW)).model_name == "shop"
+
+
+def test_a_taken_port_is_told_in_a_sentence(setting):
+    rig, worker, _ = setting
+    arguments = ["--state-dir", str(rig.directory), "--worker", "w1", "--grpc-port", str(worker.card["port"])]
+    done = subprocess.run(
+        [sys.executable, "-m", "flyball.gateway", *arguments], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 3
+    assert f"gRPC cannot listen on 127.0.0.1 port {worker.card['port']}" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_deadlines_are_kept_and_a_drain_finishes_what_was_accepted(tmp_path):
+    rig = Rig(tmp_path / "state")
+    try:
+        rig.publish(table(1, code_package(tmp_path / "slow", "slow")))
+        worker = rig.start("w0", "--grpc-port", "0")
+        client = Client(worker.card["grpc_port"])
+        assert client.infer(request({**ROW, "age": 13.0}), timeout=0.2)[0] is grpc.StatusCode.DEADLINE_EXCEEDED
+        answers = []
+        asking = threading.Thread(target=lambda: answers.append(client.infer(request({**ROW, "age": 13.0}))))
+        asking.start()
+        threading.Event().wait(0.3)
+        assert worker.stop() == 0
+        asking.join()
+        assert answers[0].model_name == "shop"
+        client.channel.close()
+    finally:
+        rig.close()

@@ -1,0 +1,229 @@
+"""Labels through every door of a real gateway: one or many, from files and databases, again and again."""
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+import sqlalchemy
+from gateway_rig import CLIENT, NUMERIC, ROW, SIGNATURE, Rig, code_package, onnx_model, package, table
+
+from flyball.adapters.label_rows import file_labels, label_rows, sql_labels
+from flyball.adapters.labels_http import send_labels
+from flyball.control.label_import import LabelImport
+from flyball.control.reports import ImportReport
+from flyball.errors import DataError, NotFound, SourceFailed
+from flyball.records.captured import LabelBatch
+from flyball.records.routing import Route, RoutingTable
+from flyball.records.unit import Format
+from flyball.spec.data import SqlSpec
+
+
+@pytest.fixture(scope="module")
+def rig(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("labels")
+    made = Rig(directory / "state")
+    made.publish(table(1, package(directory / "v1", Format.ONNX, onnx_model()[0], SIGNATURE)))
+    made.start()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def worker(rig):
+    return rig.workers[-1]
+
+
+def stored(rig) -> list[tuple[str, str, int | None]]:
+    batches = [each for each in rig.captured() if isinstance(each, LabelBatch)]
+    return [each for batch in batches for each in zip(batch.ids, batch.values, batch.observed_us, strict=True)]
+
+
+def imported(rig, path: Path, *, notes: list[str] | None = None, **columns: str) -> ImportReport:
+    wanted = LabelImport(path, None, None, **columns)
+    url = f"http://127.0.0.1:{rig.workers[-1].card['port']}"
+    said = notes if notes is not None else []
+    return send_labels(url, CLIENT, "shop", label_rows(file_labels(path, wanted)), lambda _style, words: said.append(words))
+
+
+@pytest.mark.parametrize("door", ["/labels", "/models/shop/labels"])
+@pytest.mark.parametrize("more", [{}, {"model": "shop"}])
+def test_one_or_many_at_either_door(rig, worker, door, more):
+    before = len(stored(rig))
+    one = worker.http.post(door, json={"id": "a", "label": "yes", "observed_at": "2026-11-22T14:00:00Z", **more})
+    assert (one.status_code, one.json()) == (200, {"accepted": 1})
+    many = worker.http.post(door, json={"labels": [{"id": "a", "label": "no"}, {"id": "b", "label": "yes"}], **more})
+    assert many.json() == {"accepted": 2}
+    assert stored(rig)[before:] == [("a", "yes", 1_795_356_000_000_000), ("a", "no", None), ("b", "yes", None)]
+
+
+@pytest.mark.parametrize(
+    ("door", "body", "place"),
+    [
+        ("/labels", {"id": "a"}, "label"),
+        ("/labels", {}, "id"),
+        ("/labels", {"id": "a", "label": "yes", "when": 1}, "when"),
+        ("/labels", {"lables": []}, "lables"),
+        ("/labels", {"labels": []}, "labels"),
+        ("/labels", {"labels": {"id": "a", "label": "yes"}}, "body"),
+        ("/labels", {"labels": [], "id": "a"}, "body"),
+        ("/labels", {"labels": [{"id": "a", "label": "yes"}, {"id": "", "label": "yes"}]}, "labels[1].id"),
+        ("/labels", {"labels": ["a"]}, "labels[0]"),
+        ("/labels", [{"id": "a", "label": "yes"}], "body"),
+        ("/labels", {"id": "a", "label": "yes", "model": 7}, "model"),
+        ("/models/shop/labels", {"id": "a", "label": "yes", "model": "till"}, "model"),
+    ],
+)
+def test_a_wrong_form_is_named_and_nothing_of_it_is_stored(rig, worker, door, body, place):
+    before = len(stored(rig))
+    answer = worker.http.post(door, json=body)
+    assert answer.status_code == 422
+    assert place in [fault["path"] for fault in answer.json()["faults"]]
+    assert len(stored(rig)) == before
+
+
+def test_a_model_that_is_not_there_is_told_with_those_that_are(worker):
+    answer = worker.http.post("/labels", json={"id": "a", "label": "yes", "model": "till"})
+    assert answer.status_code == 404
+    assert "Expected: shop" in answer.json()["detail"]
+
+
+def test_where_several_models_are_served_the_label_says_whose_it_is(tmp_path):
+    rig = Rig(tmp_path / "state")
+    try:
+        shop = table(1, code_package(tmp_path / "shop", signature=NUMERIC))
+        routes = (*shop.routes, Route(model="till", champion=shop.routes[0].champion))
+        rig.publish(RoutingTable(revision=1, written_at=shop.written_at, routes=routes))
+        worker = rig.start()
+        refused = worker.http.post("/labels", json={"id": "a", "label": "yes"})
+        assert refused.json()["faults"][0]["expected"] == "one of shop, till"
+        assert worker.http.post("/labels", json={"id": "a", "label": "yes", "model": "till"}).status_code == 200
+        assert [batch.model for batch in rig.captured()] == ["till"]
+    finally:
+        rig.close()
+
+
+FRAME = pl.DataFrame(
+    {"id": ["1", "007", "c"], "label": ["yes", "no", "yes"], "observed_at": ["2026-01-01", None, "2026-01-02 03:04"]}
+)
+WANTED = [("1", "yes", 1_767_225_600_000_000), ("007", "no", None), ("c", "yes", 1_767_323_040_000_000)]
+
+
+def test_the_same_labels_from_csv_parquet_json_lines_and_sql(rig, tmp_path):
+    FRAME.write_csv(tmp_path / "a.txt")
+    FRAME.write_parquet(tmp_path / "b.txt")
+    FRAME.write_ndjson(tmp_path / "c.txt")
+    for name in ("a.txt", "b.txt", "c.txt"):
+        before = len(stored(rig))
+        report = imported(rig, tmp_path / name)
+        assert (report.rows, report.accepted, report.refused, report.trouble) == (3, 3, 0, "")
+        assert stored(rig)[before:] == WANTED
+    url = f"sqlite:///{tmp_path / 'labels.db'}"
+    with sqlalchemy.create_engine(url).begin() as connection:
+        connection.execute(sqlalchemy.text("create table t (number text, outcome text, observed_at text)"))
+        insert = sqlalchemy.text("insert into t values (:id, :label, :observed_at)")
+        connection.execute(insert, FRAME.to_dicts())
+    wanted = LabelImport(None, "URL", "select * from t", id="number", label="outcome")
+    frame = sql_labels(SqlSpec(url_env="URL", query="select * from t"), {"URL": url}.__getitem__, wanted)
+    assert [row.label["id"] for row in label_rows(frame)] == ["1", "007", "c"]
+
+
+def test_every_row_that_is_no_label_is_told_with_its_number_and_the_others_are_stored(rig, tmp_path):
+    lines = ["id,label,observed_at"] + [f"g{n},yes," for n in range(1, 2501)]
+    lines[7], lines[1600], lines[1700], lines[2500] = "g7,maybe,", ",yes,", "x,yes,tomorrow", "y" * 201 + ",no,"
+    (tmp_path / "o.csv").write_text("\n".join(lines))
+    before, notes = len(stored(rig)), []
+    report = imported(rig, tmp_path / "o.csv", notes=notes)
+    assert (report.rows, report.accepted, report.refused, report.unsent) == (2500, 2496, 4, 0)
+    assert [words.split(":")[0] for words in report.faults] == ["row 7", "row 1600", "row 1700", "row 2500"]
+    assert report.faults[0] == 'row 7: label: found "maybe", expected one of "no", "yes"'
+    assert report.faults[2].startswith("row 1700: observed_at: found 'tomorrow'")
+    assert len(stored(rig)) - before == 2496
+
+
+def test_where_nearly_everything_is_refused_the_import_stops_and_says_what_was_not_sent(rig, tmp_path):
+    pl.DataFrame({"id": [f"h{n}" for n in range(5000)], "label": ["maybe"] * 5000}).write_csv(tmp_path / "o.csv")
+    report = imported(rig, tmp_path / "o.csv")
+    assert report.accepted == 0
+    assert 200 <= report.refused < 300
+    assert report.refused + report.unsent == report.rows == 5000
+    assert "right columns" in report.trouble
+    assert len(report.faults) == 20
+
+
+def test_a_gateway_that_goes_away_leaves_what_it_took_and_the_rest_is_counted(tmp_path):
+    rig = Rig(tmp_path / "state")
+    try:
+        rig.publish(table(1, code_package(tmp_path / "v1")))
+        worker = rig.start()
+        pl.DataFrame({"id": [f"i{n}" for n in range(60_000)], "label": ["yes"] * 60_000}).write_csv(tmp_path / "o.csv")
+        wanted = LabelImport(tmp_path / "o.csv", None, None)
+        url = f"http://127.0.0.1:{worker.card['port']}"
+        rows = label_rows(file_labels(tmp_path / "o.csv", wanted))
+        report = send_labels(url, CLIENT, "shop", rows, lambda _style, _words: worker.process.kill())  # told at 50,000
+        assert report.accepted == 50_000 == len(stored(rig))
+        assert (report.refused, report.unsent) == (0, 10_000)
+        assert "does not answer" in report.trouble
+    finally:
+        rig.close()
+
+
+def test_a_token_that_may_not_label_is_said_so_and_nothing_is_tried_twice(rig, tmp_path):
+    FRAME.write_csv(tmp_path / "o.csv")
+    url = f"http://127.0.0.1:{rig.workers[-1].card['port']}"
+    rows = label_rows(file_labels(tmp_path / "o.csv", LabelImport(tmp_path / "o.csv", None, None)))
+    report = send_labels(url, "wrong", "shop", rows, lambda *_: None)
+    assert (report.accepted, report.unsent) == (0, 3)
+    assert "401" in report.trouble
+
+
+@pytest.mark.parametrize(
+    ("content", "columns", "error", "words"),
+    [
+        (None, {}, NotFound, "there is no file"),
+        (b"", {}, DataError, "is empty"),
+        (b"\x00\xff\xfe garbage", {}, DataError, "is no text"),
+        (b"PAR1 but not really", {}, DataError, "cannot be read"),
+        (b'{"id": "a", "label": ', {}, DataError, "cannot be read"),
+        (b"id,label\n", {}, DataError, "not one row"),
+        (b"prediction_id,label\na,yes\n", {"id": "predicton_id"}, DataError, "did you mean --id prediction_id"),
+        (b"id,lable\na,yes\n", {}, DataError, "did you mean --label lable"),
+        (b"id,label\na,yes\n", {"observed_at": "when"}, DataError, "--observed-at"),
+        (b'{"id": 1.5, "label": "yes"}\n', {}, DataError, "ids as text"),
+        (b'{"id": "a", "label": ["yes"]}\n', {}, DataError, "classes or numbers"),
+        (b'{"id": "a", "label": "yes", "observed_at": 7}\n', {}, DataError, "a date"),
+    ],
+)
+def test_what_cannot_be_read_is_said_so(tmp_path, content, columns, error, words):
+    path = tmp_path / "o"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(error, match=words):
+        file_labels(path, LabelImport(path, None, None, **columns))
+
+
+def test_a_database_that_fails_is_told_without_its_password():
+    wanted = LabelImport(None, "URL", "select 1")
+    with pytest.raises(SourceFailed) as caught:
+        sql_labels(SqlSpec(url_env="URL", query="select 1"), {"URL": "sqlite:////no/such/secret.db"}.__getitem__, wanted)
+    assert "secret" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("values", "wanted"),
+    [
+        ([1.0, None, 0.0], [1, None, 0]),
+        ([1.5, 2.0, None], [1.5, 2.0, None]),
+        ([True, False, None], [True, False, None]),
+        ([1, 0, 1], [1, 0, 1]),
+    ],
+)
+def test_numbers_and_truths_are_sent_as_what_they_are(tmp_path, values, wanted):
+    pl.DataFrame({"id": ["a", "b", "c"], "label": values}).write_parquet(tmp_path / "o")
+    rows = list(label_rows(file_labels(tmp_path / "o", LabelImport(tmp_path / "o", None, None))))
+    assert [row.label["label"] for row in rows] == wanted
+    assert [type(row.label["label"]) for row in rows] == [type(value) for value in wanted]
+    assert [bool(row.wrong) for row in rows] == [value is None for value in wanted]
+
+
+def test_predictions_are_answered_as_ever(worker):
+    assert worker.predict(ROW).status_code == 200
