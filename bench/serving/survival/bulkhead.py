@@ -29,6 +29,7 @@ SATURATING = {"7 ms a row": (700, 1.0), "0.7 ms a row": (1000, 0.1)}
 class Scale:
     seconds: float
     rounds: int
+    kinds: tuple[str, ...] = tuple(SLOW_SECONDS)
 
 
 FULL, SHORT = Scale(8.0, 3), Scale(3.0, 1)
@@ -48,7 +49,7 @@ class Told:
 
 
 def measure(scale: Scale) -> dict[str, Told]:
-    return {name: _measured(name, scale) for name in SLOW_SECONDS}
+    return {name: _measured(name, scale) for name in scale.kinds}
 
 
 def bars(seen: dict[str, Told]) -> list[Bar]:

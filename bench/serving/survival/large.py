@@ -30,6 +30,7 @@ class Scale:
     rows: int
     seconds: float
     rounds: int
+    forms: tuple[str, ...] = FORMS
 
 
 FULL, SHORT = Scale(100_000, 10.0, 3), Scale(100_000, 3.0, 1)
@@ -58,7 +59,7 @@ class Told:
 
 
 def measure(scale: Scale) -> dict[str, Told]:
-    return {form: _measured(form, scale) for form in FORMS}
+    return {form: _measured(form, scale) for form in scale.forms}
 
 
 def bars(seen: dict[str, Told]) -> list[Bar]:

@@ -65,8 +65,10 @@ class Gateway:
         told = Path(f"/proc/{self.pid}/status").read_text()
         return next(int(line.split()[1]) for line in told.splitlines() if line.startswith("VmHWM")) / 1024
 
-    def descriptors(self) -> int:
-        return psutil.Process(self.pid).num_fds()
+    def connections(self, port: int) -> int:
+        """Of clients, at that port."""
+        listed = psutil.Process(self.pid).net_connections("tcp")
+        return sum(1 for each in listed if each.laddr.port == port and each.raddr)
 
     def kill(self) -> tuple[float, float]:
         """When it was asked to die, and when it was dead."""
@@ -147,6 +149,10 @@ class Stand:
                 raise RuntimeError(f"the gateway did not start: {self.said()[-2000:]}")
             time.sleep(0.005)
         self._gateways.append(Gateway(process, json.loads(card.read_bytes())))
+        return self._gateways[-1]
+
+    @property
+    def newest(self) -> Gateway:
         return self._gateways[-1]
 
     @property

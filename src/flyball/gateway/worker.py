@@ -110,6 +110,7 @@ class Worker:
         settings = Settings(options.worker, os.getpid(), options.request_clock)
         parts = Parts(self._tables, self._inference, self._capture, self._lease, self._metrics)
         self._handlers = Handlers(settings, parts, world.now_us)
+        self._metrics.watch_shadows(lambda: self._shadows.waiting_rows)
         self._metrics.watch_suspension(self._handlers.suspended)
         self._metrics.watch_routes(lambda: self._tables.live)
         neighbours = Neighbours([bound, f"[{bound}]", options.host, *options.allowed_hosts])
