@@ -9,8 +9,9 @@ import threading
 import time
 
 import pytest
-from bench.serving.survival import breaker, bulkhead, connections, kills, large, overload, restarts, shadow, sink, swap
-from bench.serving.survival.models import CodeModel, code_unit
+from bench.serving.survival import breaker, bulkhead, connections, kills, large, overload, restarts, segments, shadow, sink, swap
+from bench.serving.survival.client import ask as ask_all
+from bench.serving.survival.models import CodeModel, code_unit, linear_unit
 from bench.serving.survival.stand import CLIENT, ONE_ROW, Stand
 
 from flyball.records.routing import Route
@@ -145,3 +146,34 @@ def test_no_work_begins_for_a_deadline_that_has_passed_or_a_client_that_has_gone
     scored = [float(value) for line in journal.read_text().splitlines() for value in line.split()[3:]]
     assert {1.0, 2.0} <= set(scored)
     assert [value for value in scored if value >= 100] == []
+
+
+def test_a_code_model_whose_256_rows_would_take_longer_than_its_deadline_is_served(tmp_path):
+    with Stand(tmp_path / "stand", "--deadline-seconds", "1") as stand:
+        stand.publish(Route(model="shop", champion=code_unit(tmp_path, "slow", CodeModel(seconds_a_row=0.02))))
+        stand.start()
+        with stand.client() as client:
+            assert client.post("/models/shop/predict", json={"rows": [json.loads(ONE_ROW)]}).status_code == 200
+
+
+def test_a_withdrawn_shadow_leaves_nothing_that_goes_on_for_it(tmp_path):
+    """It was far behind: what waited for it is dropped and counted, and its process ends."""
+    journal = tmp_path / "journal"
+    with Stand(tmp_path / "stand") as stand:
+        champion = linear_unit(tmp_path, 0)
+        slow = code_unit(tmp_path, "slow", CodeModel(seconds_a_call=0.3, journal=str(journal)))
+        stand.publish(Route(model="shop", champion=champion, shadows=(slow,)))
+        gateway = stand.start()
+        told = ask_all(stand.plan(rate=200.0, seconds=1.5))
+        assert gateway.metric("flyball_shadow_waiting_rows") > 100
+        stand.publish(Route(model="shop", champion=champion))
+        gateway.reload()
+        until = time.monotonic() + 20
+        while gateway.metric("flyball_shadow_waiting_rows") and time.monotonic() < until:
+            time.sleep(0.05)
+        shadowed = sum(len(record["ids"]) for record in segments.read(stand.capture).predictions("shadow"))
+        assert shadowed + gateway.metric("flyball_shadow_dropped_rows_total") == told.good.sum()
+        assert shadowed < 20
+        while gateway.children() and time.monotonic() < until:
+            time.sleep(0.05)
+        assert gateway.children() == []

@@ -73,13 +73,13 @@ def _seen(deaths: list[tuple[float, float]], told: Outcome, captured: segments.C
     answered = told.answered_ids()
     explained = np.zeros(len(told.status), dtype=bool)
     back, most = [], 0
-    good_ends = np.sort(told.ended[told.good])
+    good = told.good
     for asked, dead in deaths:
         here = told.failed & (told.begun <= dead) & (told.ended >= asked)
         explained |= here
         most = max(most, int(here.sum()))
-        first = np.searchsorted(good_ends, dead)
-        back.append(float(good_ends[first] - asked) if first < len(good_ends) else float("inf"))
+        fresh = told.ended[good & (told.begun >= dead)]  # what the dead one had written already may be read later
+        back.append(float(fresh.min() - asked) if len(fresh) else float("inf"))
     return Seen(
         kills=len(deaths),
         answered=len(answered),

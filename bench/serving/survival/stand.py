@@ -70,6 +70,10 @@ class Gateway:
         listed = psutil.Process(self.pid).net_connections("tcp")
         return sum(1 for each in listed if each.laddr.port == port and each.raddr)
 
+    def children(self) -> list[int]:
+        """Process ids of its model workers."""
+        return [each.pid for each in psutil.Process(self.pid).children(recursive=True)]
+
     def kill(self) -> tuple[float, float]:
         """When it was asked to die, and when it was dead."""
         asked = time.monotonic()

@@ -12,6 +12,8 @@ the silence between two requests only: who never sent a whole head stayed for ev
 STALLED_SECONDS = 30.0
 """Without one byte of an answer being taken: its reader has gone, and the answer would stay in memory."""
 LOOK_SECONDS = 0.02
+SETTLE_SECONDS = 1.0
+"""A client that sends byte after byte is never silent."""
 
 
 class Connections:
@@ -49,20 +51,24 @@ class Connections:
         until = loop.time() + seconds
         while self._server.server_state.connections and loop.time() < until:
             await asyncio.sleep(LOOK_SECONDS)
-        while _close_silent(self._server):
+        while _close_silent(self._server) and loop.time() < until + SETTLE_SECONDS:
             await asyncio.sleep(0)  # what was readable is read in this turn
 
 
 def _awaited(connection: Any) -> tuple[object, float]:
     """What of its client a connection waits for (None: nothing), and for how long it may."""
-    cycle = connection.cycle
-    if connection.transport is None or connection.transport.is_closing():
-        return None, 0.0
-    if cycle is None or cycle.response_complete:
-        # Between two requests uvicorn's own timer runs, until the first byte of the next one.
-        return (None, 0.0) if connection.timeout_keep_alive_task is not None else (("head", id(cycle)), HEAD_SECONDS)
-    if cycle.response_started and connection.flow.write_paused:
-        return ("reader", connection.transport.get_write_buffer_size()), STALLED_SECONDS
+    cycle, transport = connection.cycle, connection.transport
+    unread = transport.get_write_buffer_size()
+    if unread:
+        return (
+            "reader",
+            unread,
+        ), STALLED_SECONDS  # also of an answer that is written, or of a connection that is closed when it is read
+    if not transport.is_closing() and (cycle is None or cycle.response_complete) and connection.timeout_keep_alive_task is None:
+        return (
+            "head",
+            id(cycle),
+        ), HEAD_SECONDS  # between two requests uvicorn's own timer runs, until the first byte of the next one
     return None, 0.0
 
 
