@@ -16,6 +16,7 @@ FlyballError
 │   ├── EngineBusy           another process holds the engine lock
 │   ├── Fenced               a newer controller has taken over: this one must stop writing
 │   ├── Outdated             flyball.yaml has changed since this process read it: it must start again
+│   ├── NotInstalled         an optional library that this needs is not there                          HTTP 501
 │   ├── Overloaded           more is asked than this machine answers in time               HTTP 429, 503
 │   └── StoreUnavailable     disk full, database locked too long, file unreadable
 └── UpstreamError            a system that Flyball calls failed; trying again may help         exit 4 · HTTP 502
@@ -155,6 +156,12 @@ class Fenced(OperatorError):
 
 class Outdated(OperatorError):
     """This process works by a flyball.yaml that is no more; its supervisor starts it again."""
+
+
+class NotInstalled(OperatorError):
+    """An optional library that this needs is not installed."""
+
+    http_status = 501
 
 
 class Overloaded(OperatorError):

@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from flyball import errors
+from flyball.adapters.validation_pandera import ColumnSchema, Schema, read_schema
 from flyball.cli.app import app
+from flyball.gateway.routes import DOORS
 from flyball.records.signals import SIGNALS
 from flyball.spec.load import parse_project
 from flyball.spec.schema import all_keys
@@ -66,6 +68,23 @@ def test_the_reference_has_no_key_that_does_not_exist() -> None:
 )
 def test_every_error_is_in_the_reference(name: str) -> None:
     assert f"`{name}`" in text("errors.md")
+
+
+def test_every_key_of_schema_yaml_is_in_the_reference_and_no_other() -> None:
+    keys = [*Schema.__struct_fields__, *(f"features.NAME.{name}" for name in ColumnSchema.__struct_fields__)]
+    assert sorted(re.findall(r"^\| `([\w.]+)`", text("schema.md"), re.MULTILINE)) == sorted(keys)
+
+
+def test_the_schema_shown_in_the_reference_is_one(tmp_path: Path) -> None:
+    (block,) = re.findall(r"^```yaml\n(.*?)^```", text("schema.md"), re.MULTILINE | re.DOTALL)
+    (tmp_path / "schema.yaml").write_text(block)
+    shown = read_schema(tmp_path / "schema.yaml")
+    assert list(shown.features) == ["hour", "wind", "carrier"]
+
+
+def test_every_door_of_the_gateway_is_in_the_reference_and_no_other() -> None:
+    doors = [f"{method} /{'/'.join(pattern)}" for method, pattern in DOORS]
+    assert sorted(re.findall(r"^\| `([A-Z]+ /[^`]*)`", text("http.md"), re.MULTILINE)) == sorted(doors)
 
 
 @pytest.mark.parametrize("name", list(SIGNALS))

@@ -18,6 +18,7 @@ import numpy as np
 
 from flyball.capture.framing import unframe
 from flyball.records import codec
+from flyball.records.background import Background
 from flyball.records.captured import Captured
 from flyball.records.routing import GatewayReport, Route, RoutingTable, ServedUnit
 from flyball.records.signature import Column, ColumnType, Signature
@@ -97,6 +98,16 @@ class CodeModel:
         self.behaviour = behaviour
         self.calls = 0
 
+    def meet(self, rows):
+        """Only an explainer asks for so many rows at once."""
+        import os
+        import time
+
+        if rows > 300 and self.behaviour == "crash of many":
+            os._exit(7)
+        if rows > 300 and self.behaviour == "slow of many":
+            time.sleep(1)
+
     def predict_proba(self, frame):
         import os
         import time
@@ -105,6 +116,7 @@ class CodeModel:
 
         self.calls += 1
         trigger = bool((frame[:, 0].to_numpy() == 13.0).any())
+        self.meet(len(frame))
         if trigger and self.behaviour == "crash":
             os._exit(7)
         if trigger and self.behaviour == "segfault":
@@ -129,11 +141,20 @@ class CodeModel:
 
 
 def package(
-    directory: Path, kind: Format, content: bytes, signature: Signature, *, threshold: float | None = None, version: int = 1
+    directory: Path,
+    kind: Format,
+    content: bytes,
+    signature: Signature,
+    *,
+    threshold: float | None = None,
+    version: int = 1,
+    background: Background | None = None,
 ) -> ServedUnit:
-    """A package on disk and the unit that serves it."""
+    """A package on disk and the unit that serves it; without a `background` it cannot be explained, as those of older releases."""
     names = {Format.ONNX: "model/model.onnx", Format.LIGHTGBM: "model/model.lgb", Format.CODE: "model/model.pkl"}
     files = {names[kind]: content, "signature.json": codec.encode(signature), "lineage.json": b"{}"}
+    if background is not None:
+        files["background.json"] = codec.encode(background)
     for name, data in files.items():
         path = directory / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -151,9 +172,11 @@ def package(
     return ServedUnit(unit=unit, package=str(directory), format=kind, signature=signature)
 
 
-def code_package(directory: Path, behaviour: str = "good", signature: Signature = SIGNATURE) -> ServedUnit:
+def code_package(
+    directory: Path, behaviour: str = "good", signature: Signature = SIGNATURE, background: Background | None = None
+) -> ServedUnit:
     cloudpickle.register_pickle_by_value(sys.modules[CodeModel.__module__])
-    return package(directory, Format.CODE, cloudpickle.dumps(CodeModel(behaviour)), signature)
+    return package(directory, Format.CODE, cloudpickle.dumps(CodeModel(behaviour)), signature, background=background)
 
 
 def table(revision: int, champion: ServedUnit, **more) -> RoutingTable:

@@ -115,7 +115,7 @@ def test_where_the_champion_breaks_the_fallback_answers_and_the_champion_is_left
     failures = [record.reason for record in rig.captured() if isinstance(record, FailureBatch)]
     assert len(failures) == 12
     assert any("is not asked for now" in reason for reason in failures)
-    exposed = worker.admin.get("/metrics").text
+    exposed = worker.admin.get("/flyball/metrics").text
     assert f'flyball_circuit_open{{model="shop",unit="{champion.unit.id}"}} 1.0' in exposed
     assert f'flyball_circuit_open{{model="shop",unit="{units[0].unit.id}"}} 0.0' in exposed
     assert 'flyball_queue_rows{model="shop"} 0.0' in exposed
@@ -186,7 +186,7 @@ def test_more_than_a_model_can_answer_in_time_is_refused_at_once(rig, tmp_path):
     assert {answer.status_code for answer in answers} == {200, 429}
     assert all(int(answer.headers["retry-after"]) >= 1 for answer in refused)
     assert max(answer.elapsed.total_seconds() for answer in refused) < 0.5
-    exposed = worker.admin.get("/metrics").text
+    exposed = worker.admin.get("/flyball/metrics").text
     assert f'flyball_shed_requests_total{{model="shop",reason="queue"}} {len(refused)}.0' in exposed
 
 

@@ -2,7 +2,7 @@
 
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 import polars as pl
@@ -10,8 +10,10 @@ import polars as pl
 from flyball.adapters.durable import project_mode, replace_file
 from flyball.errors import DataError
 from flyball.pipelines.labels import class_name
-from flyball.records.signature import Column, ColumnType
+from flyball.records.signature import Column, ColumnType, Extra, Signature, Unknown
 from flyball.spec import DataSpec
+
+T = TypeVar("T", bound=msgspec.Struct)
 
 MAX_FAILING_SHARE = 0.05
 """More failing rows than this fail the run: up to here they are dirt in the data, beyond it the data or the schema changed."""
@@ -25,8 +27,10 @@ _ROW = "__row"
 
 _HEADER = """\
 # What the features of this project look like. Inferred from the first snapshot; edit it as you like, it is read before every run.
-# type: number | integer | boolean | category. missing: may be null. minimum, maximum: rows outside are set aside.
+# type: number | integer | boolean | category. missing: may be null. minimum, maximum: rows outside are set aside, requests refused.
 # categories: seen at first; a new one is a warning, not a fault. A feature's own settings in flyball.yaml come first.
+# What requests may bring beyond that: `unknown: as_trained | refuse | flag` says, for a feature or here at the top for all, what becomes of
+# a category that is not known; `extra: refuse | ignore`, at the top, what becomes of a field that is no feature.
 """
 
 
@@ -38,10 +42,30 @@ class ColumnSchema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     minimum: float | None = None
     maximum: float | None = None
     categories: tuple[str, ...] | None = None
+    unknown: Unknown | None = None
+    """None: as the file says for all."""
 
 
-Schema = dict[str, ColumnSchema]
+Columns = dict[str, ColumnSchema]
 """Feature → what it looks like, in the order of the signature."""
+
+
+class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The whole of schema.yaml."""
+
+    features: Columns
+    unknown: Unknown = Unknown.AS_TRAINED
+    extra: Extra = "refuse"
+
+    @property
+    def of_data(self) -> Columns:
+        """What training depends on: without the rules that only requests meet."""
+        return {name: msgspec.structs.replace(column, unknown=None) for name, column in self.features.items()}
+
+    @property
+    def of_requests(self) -> list[Any]:
+        """What only requests meet: changing it makes another package of the same trained model."""
+        return [self.extra, self.unknown, {name: column.unknown for name, column in self.features.items() if column.unknown}]
 
 
 class Failure(NamedTuple):
@@ -77,15 +101,22 @@ def schema_of(path: Path, frame: pl.DataFrame, data: DataSpec) -> Schema:
                 next_step="remove it from data.features, or mend the source",
             )
     if not path.exists():
-        _write(path, {name: _infer(frame[name], data.feature(name).type) for name in data.feature_names})
-    kept = _read(path)
-    for name in data.feature_names:
-        if name not in kept:
-            kept[name] = _infer(frame[name], data.feature(name).type)
-    return {name: _overridden(kept[name], data, name) for name in data.feature_names}
+        _write(path, Schema(features={name: _infer(frame[name], data.feature(name).type) for name in data.feature_names}))
+    kept = read_schema(path)
+    columns = {
+        name: _overridden(kept.features.get(name) or _infer(frame[name], data.feature(name).type), data, name)
+        for name in data.feature_names
+    }
+    for name, column in columns.items():
+        low, high = column.minimum, column.maximum
+        if low is not None and high is not None and low > high:
+            raise DataError(f"features.{name}: minimum {low:g} and maximum {high:g}", expected="minimum at most maximum")
+        if column.unknown is not None and column.type is not ColumnType.CATEGORY:
+            raise DataError(f"schema.yaml: features.{name}: unknown: {column.unknown} on a {column.type}", expected="a category")
+    return msgspec.structs.replace(kept, features=columns)
 
 
-def validate(frame: pl.DataFrame, schema: Schema, *, time: str, key: str) -> Validated:
+def validate(frame: pl.DataFrame, schema: Columns, *, time: str, key: str) -> Validated:
     """Check every row, all faults together. Raises DataError when more than MAX_FAILING_SHARE of the rows fail."""
     typed, failures = _typed(frame, schema)
     told = {(one.row, one.column) for one in failures}
@@ -104,12 +135,13 @@ def validate(frame: pl.DataFrame, schema: Schema, *, time: str, key: str) -> Val
     return Validated(typed.filter(~is_bad), frame.filter(is_bad), words, _unseen(typed, schema, time))
 
 
-def columns_of(schema: Schema, frame: pl.DataFrame) -> tuple[Column, ...]:
-    """The signature's columns: types and bounds by the schema, categories as seen in `frame` (the validated rows)."""
+def columns_of(schema: Columns, frame: pl.DataFrame) -> tuple[Column, ...]:
+    """The signature's columns: types and bounds by the schema, categories as seen in `frame` (the validated rows) and as the schema lists them."""
     columns = []
     for name, wanted in schema.items():
-        seen = frame[name].drop_nulls().unique().sort().to_list() if wanted.type is ColumnType.CATEGORY else []
-        listed = tuple(seen) if wanted.type is ColumnType.CATEGORY and len(seen) <= MAX_CATEGORIES else None
+        seen = frame[name].drop_nulls().unique().to_list() if wanted.type is ColumnType.CATEGORY else []
+        known = sorted({*seen, *(wanted.categories or ())})
+        listed = tuple(known) if wanted.type is ColumnType.CATEGORY and len(known) <= MAX_CATEGORIES else None
         columns.append(
             Column(
                 name=name,
@@ -121,6 +153,21 @@ def columns_of(schema: Schema, frame: pl.DataFrame) -> tuple[Column, ...]:
             )
         )
     return tuple(columns)
+
+
+def enforced(signature: Signature, schema: Schema) -> Signature:
+    """`signature` with what the schema says of requests. Raises DataError where that cannot be held."""
+    columns = []
+    for column in signature.columns:
+        unknown = schema.features[column.name].unknown or schema.unknown
+        if column.type is not ColumnType.CATEGORY or unknown is Unknown.AS_TRAINED:
+            columns.append(column)
+        elif column.categories is None:
+            raise DataError(f"schema.yaml: {column.name}: unknown: {unknown}, but there are more than {MAX_CATEGORIES} categories: they are not listed",
+                            next_step=f"features.{column.name}.unknown: as_trained, or group the rare ones")  # fmt: skip
+        else:
+            columns.append(msgspec.structs.replace(column, unknown=unknown))
+    return msgspec.structs.replace(signature, columns=tuple(columns), extra=schema.extra)
 
 
 def _infer(column: pl.Series, declared: str | None) -> ColumnSchema:
@@ -143,50 +190,50 @@ def _infer(column: pl.Series, declared: str | None) -> ColumnSchema:
 
 def _overridden(kept: ColumnSchema, data: DataSpec, name: str) -> ColumnSchema:
     said = data.feature(name)
-    return ColumnSchema(
+    return msgspec.structs.replace(
+        kept,
         type=kept.type if said.type is None else ColumnType(said.type),
         missing=kept.missing if said.missing is None else said.missing,
         minimum=kept.minimum if said.minimum is None else said.minimum,
         maximum=kept.maximum if said.maximum is None else said.maximum,
-        categories=kept.categories,
     )
 
 
-def _read(path: Path) -> Schema:
+def read_schema(path: Path) -> Schema:
+    """Raises DataError."""
     import yaml
 
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
         columns: Any = content["features"]
-        return {str(name): _column(str(name), value) for name, value in columns.items()}
+        features = {str(name): _part(f"features.{name}: ", value, ColumnSchema) for name, value in columns.items()}
     except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{path.name} cannot be read: {' '.join(str(error).split())[:200]}", expected="features: with a type for each",
                         next_step=f"mend it, or delete {path.name} and let it be inferred anew") from error  # fmt: skip
+    return msgspec.structs.replace(_part("", {**content, "features": {}}, Schema), features=features)
 
 
-def _column(name: str, value: Any) -> ColumnSchema:
+def _part(place: str, value: Any, kind: type[T]) -> T:
+    """A section of the file; what is not one is named with its place. Raises DataError."""
     try:
-        return msgspec.convert(value, type=ColumnSchema, strict=False)
+        return msgspec.convert(value, type=kind, strict=False)
     except msgspec.ValidationError as error:
+        known = [field.name for field in msgspec.structs.fields(kind)]
         near = (
-            [hit for key in value for hit in get_close_matches(str(key), ColumnSchema.__struct_fields__, n=1) if hit != key]
+            [hit for key in value for hit in get_close_matches(str(key), known, n=1) if hit != key]
             if isinstance(value, dict)
             else []
         )
-        raise DataError(
-            f"schema.yaml: features.{name}: {error}", next_step=f"did you mean {near[0]!r}?" if near else ""
-        ) from error
+        raise DataError(f"schema.yaml: {place}{error}", next_step=f"did you mean {near[0]!r}?" if near else "") from error
 
 
 def _write(path: Path, schema: Schema) -> None:
     import yaml
 
-    plain = {name: msgspec.to_builtins(column) for name, column in schema.items()}
+    plain = {"unknown": str(schema.unknown), "extra": schema.extra, **msgspec.to_builtins(schema)}
     replace_file(
         path,
-        (
-            _HEADER + yaml.safe_dump({"features": plain}, sort_keys=False, allow_unicode=True, default_flow_style=None, width=160)
-        ).encode(),
+        (_HEADER + yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, default_flow_style=None, width=160)).encode(),
         project_mode(path.parent),
     )
 
@@ -198,7 +245,7 @@ def _as_category(column: pl.Series) -> pl.Series:
     return pl.Series(column.name, [None if value is None else class_name(value) for value in column.to_list()], dtype=pl.String)
 
 
-def _typed(frame: pl.DataFrame, schema: Schema) -> tuple[pl.DataFrame, list[Failure]]:
+def _typed(frame: pl.DataFrame, schema: Columns) -> tuple[pl.DataFrame, list[Failure]]:
     """Every feature cast to its type; what cannot be cast is a failure."""
     series: list[pl.Series] = []
     failures: list[Failure] = []
@@ -228,7 +275,7 @@ def _as_boolean(column: pl.Series) -> pl.Series:
     return column.replace_strict({0: False, 1: True}, default=None, return_dtype=pl.Boolean)
 
 
-def _checked(typed: pl.DataFrame, schema: Schema) -> list[Failure]:
+def _checked(typed: pl.DataFrame, schema: Columns) -> list[Failure]:
     """Null, bounds and finiteness, by pandera, all failures of all columns together."""
     import pandera.polars as pa
     from pandera.errors import SchemaErrors
@@ -268,7 +315,7 @@ def _words(frame: pl.DataFrame, failures: list[Failure], key: str) -> tuple[str,
     return (*lines, f"and {more} more") if more else tuple(lines)
 
 
-def _unseen(typed: pl.DataFrame, schema: Schema, time: str) -> tuple[str, ...]:
+def _unseen(typed: pl.DataFrame, schema: Columns, time: str) -> tuple[str, ...]:
     """Categories that the schema does not list: worth a word, no fault, since the world may have new ones."""
     warnings = []
     for name, wanted in schema.items():

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from flyball import __version__
-from flyball.cli import captured, init, loop, orders, proofs, reading
+from flyball.cli import captured, gateway, init, loop, orders, proofs, reading
 from flyball.cli.doors import Doors, quiet_traceback
 from flyball.cli.session import session_of
 
@@ -61,6 +61,9 @@ app.command(epilog=_example('flyball refuse d-000012 --reason "not before the sa
 app.command(epilog=_example("flyball replay --since 2013-03-01 --until 2013-06-01"))(proofs.replay)
 app.command(epilog=_example("flyball verify"))(proofs.verify)
 app.command(epilog=_example("flyball doctor"))(proofs.doctor)
+app.command(epilog=_example("flyball export 3 packages/shop-3"))(gateway.export)
+app.command(epilog=_example("flyball gateway --routing routing.yaml --workers 2"))(gateway.gateway)
+app.command(epilog=_example("flyball bench --version 3"))(gateway.bench)
 app.add_typer(captured.capture, name="capture")
 app.add_typer(captured.labels, name="labels")
 app.command("control", hidden=True, epilog=_example("flyball control"))(loop.control)

@@ -53,6 +53,70 @@ class UpReport(msgspec.Struct, frozen=True, kw_only=True):
     """Why nothing that was released is answered, or nothing can be written; empty: all is well, or nothing is released yet."""
 
 
+class RoutedModel(msgspec.Struct, frozen=True, kw_only=True):
+    """One model of a routing file: who answers."""
+
+    model: str
+    champion: str
+    """Package directory."""
+    canary: str = ""
+    canary_weight: float = 0.0
+    others: str = ""
+    """Arms, shadows and fallback, in words."""
+    example_row: dict[str, Any] = {}
+    """A row that the model takes as it is."""
+
+
+class StandaloneReport(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a gateway without a control plane answers."""
+
+    gateway_url: str
+    """Empty: the file was only checked."""
+    pid: int
+    """Of the supervisor."""
+    workers: int
+    token_file: str
+    routing_file: str
+    models: tuple[RoutedModel, ...]
+
+
+class LoadRow(msgspec.Struct, frozen=True, kw_only=True):
+    """What one gateway worker did under one kind of load."""
+
+    rows: int
+    """In each request."""
+    connections: int
+    requests_per_second: float
+    rows_per_second: float
+    p50_ms: float
+    p99_ms: float
+
+
+class StageRow(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the processor time of a one-row request goes that is answered alone."""
+
+    stage: str
+    us: float
+    share: float
+    batch_us: float | None
+    """The same stage of a request with 100 rows; None: not measured."""
+
+
+class BenchReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What this machine can do with a model."""
+
+    model: str
+    package: str
+    format: str
+    cores: int
+    memory_bytes: int
+    """Resident, of the worker and its model processes, after the load."""
+    loads: tuple[LoadRow, ...]
+    stages: tuple[StageRow, ...]
+    """Empty: the model is too slow to be timed often."""
+    advice: str
+
+
 class GatewayRow(msgspec.Struct, frozen=True, kw_only=True):
     """One worker: what it says that it serves."""
 

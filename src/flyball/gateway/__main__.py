@@ -10,12 +10,15 @@ import sys
 import time
 from pathlib import Path
 
+import msgspec
 import prometheus_client
 import uvloop
 
 from flyball.errors import FlyballError
+from flyball.gateway import logs
 from flyball.gateway.lease import LEASE_SECONDS
 from flyball.gateway.runtimes.contract import CodeLimits
+from flyball.gateway.stages import time_stages
 from flyball.gateway.worker import Options, Worker, World
 
 _PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "PYTHONPATH")
@@ -26,11 +29,16 @@ _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "PO
 
 def main(arguments: list[str] | None = None) -> int:
     """Serve until SIGTERM."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)
     prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each counter that nobody reads
-    options = _options(_parser().parse_args(arguments))
+    given = _parser().parse_args(arguments)
+    logs.set_up(given.worker, as_json=given.log_format == "json")
+    options = _options(given)
     world = World(now_us=lambda: time.time_ns() // 1000, random_bytes=secrets.token_bytes)
+    if given.stages is not None:
+        model, *bodies = given.stages.read_bytes().split(b"\n")
+        stages = uvloop.run(time_stages(options, world, model.decode(), bodies))
+        sys.stdout.write(msgspec.json.encode(stages).decode() + "\n")
+        return 0
     try:
         uvloop.run(_run(options, world))
     except FlyballError as refused:
@@ -72,6 +80,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--memory-mb", type=int, default=CodeLimits().memory_bytes // 1024**2, help="address space of a code model's worker"
     )
+    parser.add_argument("--log-format", choices=("text", "json"), default="text", help="json: one object a line")
+    parser.add_argument("--must-serve", action="store_true", help="end at once when there is no routing table to serve")
+    parser.add_argument(
+        "--stages",
+        type=Path,
+        metavar="FILE",
+        help="serve nothing: time the stages of answering FILE (a model's name, then bodies, a line each)",
+    )
     return parser
 
 
@@ -112,7 +128,19 @@ def _options(given: argparse.Namespace) -> Options:
         grpc_port=given.grpc_port,
         allowed_hosts=tuple(given.allow_host),
         limits=limits,
+        must_serve=given.must_serve,
+        tracing=_traced_as(),
     )
+
+
+def _traced_as() -> str | None:
+    """The service's name in traces; None: the standard variables name no collector, or say that nothing is to be traced."""
+    said = os.environ.get
+    collector = said("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") or said("OTEL_EXPORTER_OTLP_ENDPOINT")
+    if not collector or said("OTEL_SDK_DISABLED", "").lower() == "true" or said("OTEL_TRACES_EXPORTER") == "none":
+        return None
+    named = said("OTEL_SERVICE_NAME") or "service.name=" in said("OTEL_RESOURCE_ATTRIBUTES", "")
+    return "" if named else "flyball-gateway"
 
 
 if __name__ == "__main__":

@@ -17,10 +17,14 @@ Header = tuple[bytes, bytes]
 
 
 class Tokens:
-    """The owner's token and, if there is one, the clients': files that may be replaced while we run."""
+    """The owner's token and, where there are some, those of clients and viewers: files that may be replaced while we run."""
 
     def __init__(self, state_dir: Path, *, tell_path: bool) -> None:
-        self._files = {Role.OWNER: state_dir / "token", Role.CLIENT: state_dir / "token.client"}
+        self._files = {
+            Role.OWNER: state_dir / "token",
+            Role.CLIENT: state_dir / "token.client",
+            Role.VIEWER: state_dir / "token.viewer",
+        }
         self._known: dict[Role, bytes] = {}
         self._stamps: dict[Role, tuple[int, int]] = {}
         self._where = (

@@ -266,14 +266,14 @@ class _Taken:
         self._parts = kept
 
 
-def label_of(live: LiveRoute, unit: LiveUnit, scores: Sequence[float]) -> str | None:
-    """The class that the scores mean; None for regression."""
+def labels_of(live: LiveRoute, answer: Answer) -> list[str] | None:
+    """The class that each row's scores mean; None for regression."""
     classes = live.signature.classes
     if live.signature.task == "regression":
         return None
     if live.signature.task == "binary":
-        return classes[1] if scores[0] >= unit.threshold else classes[0]
-    return classes[max(range(len(scores)), key=scores.__getitem__)]
+        return [classes[scores[0] >= unit.threshold] for scores, unit in zip(answer.scores, answer.units, strict=True)]
+    return [classes[max(range(len(scores)), key=scores.__getitem__)] for scores in answer.scores]
 
 
 def _scored(part: Part, batch: Batch) -> Outcome:

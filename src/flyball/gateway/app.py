@@ -7,7 +7,7 @@ from time import perf_counter
 from typing import Any
 
 from flyball.errors import FlyballError, HttpRefused, Overloaded
-from flyball.gateway import routes
+from flyball.gateway import routes, tracing
 from flyball.gateway.access import Neighbours, Tokens
 from flyball.gateway.handlers import Request
 from flyball.gateway.inference import Caller, CallerGone
@@ -47,6 +47,7 @@ class Gateway:
         self._metrics = metrics
         self._max_body_bytes = max_body_bytes
         self._in_flight = 0
+        metrics.in_flight.set_function(lambda: self._in_flight)
         self._incidents = 0
         self.draining = False
         self.pending: Callable[[], int] = lambda: self._in_flight
@@ -78,11 +79,13 @@ class Gateway:
             response = await self._handlers[door_name](Request(model, body, headers, self._caller(headers, receive), version))
         except FlyballError as refused:
             response = problem_of(refused)
+            self._failed(door_name, type(refused).__name__)
         except CallerGone:
             return
         except Exception:
             self._incidents += 1
-            log.exception("incident %d at the door %s", self._incidents, door_name)
+            log.exception("incident %d at the door %s", self._incidents, door_name, extra={"incident": self._incidents})
+            self._failed(door_name, "Unforeseen")
             response = problem(500, "The gateway failed; its log says more.", incident=self._incidents)
         finally:
             self._in_flight -= 1
@@ -90,6 +93,11 @@ class Gateway:
             response = response._replace(content_type=JSON)  # official clients read `error` only of what calls itself JSON
         self._metrics.request(door_name, response.status, perf_counter() - begin)
         await self._send(send, response)
+
+    def _failed(self, door_name: str, kind: str) -> None:
+        """Count and trace an error by its class: there are as many as errors.py has."""
+        self._metrics.errors.labels(door_name, kind).inc()
+        tracing.failed(kind)
 
     def _caller(self, headers: Sequence[tuple[bytes, bytes]], receive: Receive) -> Caller:
         """What is known of who asks; raises HttpRefused for a deadline that cannot be read."""

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from flyball.gateway import tracing
 from flyball.gateway.columns import ColumnBuilder, Table
 from flyball.gateway.validation import Rows
 
@@ -18,7 +19,7 @@ from flyball.gateway.validation import Rows
 class Job:
     """One request that waits for its answer."""
 
-    __slots__ = ("answer", "at_us", "rows", "until")
+    __slots__ = ("answer", "at_us", "rows", "trace", "until")
 
     def __init__(self, rows: Rows, at_us: int | None, until: float | None, answer: "asyncio.Future[Answer]") -> None:
         self.rows = rows
@@ -27,6 +28,8 @@ class Job:
         self.until = until
         """On the loop's clock; None: as long as the model takes."""
         self.answer = answer
+        self.trace = tracing.present()
+        """None: this request is not traced."""
 
 
 class Answer(NamedTuple):

@@ -1,20 +1,18 @@
 """The process that runs a code format: `python -m flyball.gateway.code_worker`, started by the gateway and by nobody else.
 
 It unpickles, which is running the package's code: so it has a memory limit, no descriptor but its pipes, an environment without
-secrets, and dies with a closed pipe. What the code prints cannot reach the protocol.
+secrets, and dies with a closed pipe.
 """
 
 import hashlib
-import os
-import resource
 import sys
-import threading
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from flyball.gateway.runtimes import pipe
+from flyball.gateway.runtimes import worker_side
+from flyball.gateway.runtimes.contract import Columns, unpacked
 from flyball.records.signature import ColumnType, Signature
 
 
@@ -24,88 +22,62 @@ class Order(msgspec.Struct, frozen=True):
     model: str
     digest: str
     signature: Signature
-    memory_bytes: int
 
 
-def main() -> int:
-    """Load, say `ready`, then answer until the gateway closes the pipe."""
-    incoming, outgoing = _own_the_pipes()
-    order = msgspec.json.decode(pipe.receive(incoming), type=Order)
-    threading.Thread(target=_end_with, args=(os.getppid(),), name="watch-the-gateway", daemon=True).start()
-    resource.setrlimit(resource.RLIMIT_AS, (order.memory_bytes, order.memory_bytes))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    try:
-        model = _load(Path(order.model), order.digest)
-    except BaseException as failed:  # noqa: BLE001 - foreign code: whatever it raises (SystemExit too) goes to the gateway in words
-        pipe.send(outgoing, msgspec.msgpack.encode({"error": f"{type(failed).__name__}: {str(failed)[:300]}"}))
-        return 1
-    pipe.send(outgoing, msgspec.msgpack.encode({"ready": True}))
-    while True:
-        try:
-            request = pipe.receive(incoming)
-        except ConnectionError:
-            return 0
-        pipe.send(outgoing, _answer(model, order.signature, request))
+def load(order: bytes) -> worker_side.Answer:
+    what = msgspec.json.decode(order, type=Order)
+    model = unpickled(Path(what.model), read_checked(Path(what.model), what.digest))
+
+    def answer(request: dict[str, Any]) -> dict[str, Any]:
+        scores = scores_of(model, unpacked(request, what.signature), what.signature)
+        return {"shape": list(scores.shape), "scores": scores.tobytes()}
+
+    return answer
 
 
-def _end_with(gateway: int) -> None:
-    """A model that hangs reads no pipe and would outlive a gateway that was killed. (PR_SET_PDEATHSIG would follow the thread that started us.)"""
-    never = threading.Event()
-    while os.getppid() == gateway:
-        never.wait(1.0)
-    os._exit(0)
-
-
-def _own_the_pipes() -> tuple[int, int]:
-    """Keep the pipes under other numbers: 0 and 1 become the null device, so that print() and input() of the model touch nothing."""
-    incoming, outgoing = os.dup(0), os.dup(1)
-    null = os.open(os.devnull, os.O_RDWR)
-    os.dup2(null, 0)
-    os.dup2(null, 1)
-    return incoming, outgoing
-
-
-def _load(path: Path, digest: str) -> Any:
-    import cloudpickle
-
+def read_checked(path: Path, digest: str) -> bytes:
+    """A file's bytes, if they are those that the manifest names: what is unpickled or run is what was checked."""
     content = path.read_bytes()
     found = hashlib.sha256(content).hexdigest()
     if found != digest:
         raise ValueError(f"{path.name} has the digest {found[:12]}…, expected {digest[:12]}…")
+    return content
+
+
+def unpickled(path: Path, content: bytes) -> Any:
+    """The model in `content`, with the package's own code importable."""
+    import cloudpickle
+
     code = path.parent / "code"
     if code.is_dir():
         sys.path.insert(0, str(code))
     return cloudpickle.loads(content)
 
 
-def _answer(model: Any, signature: Signature, request: bytes) -> bytes:
+def scores_of(model: Any, columns: Columns, signature: Signature) -> Any:
+    """The model's answer as float64, whatever its shape."""
     import numpy as np
 
-    try:
-        frame = _frame(signature, msgspec.msgpack.decode(request))
-        if type(model).__module__.partition(".")[0] == "xgboost":
-            frame = frame.to_numpy()  # a polars frame it reads through pyarrow, which Flyball does without
-        probabilities = getattr(model, "predict_proba", None) if signature.task != "regression" else None
-        raw = probabilities(frame) if probabilities else model.predict(frame)
-        scores = np.ascontiguousarray(np.asarray(raw), dtype="<f8")
-        return msgspec.msgpack.encode({"shape": list(scores.shape), "scores": scores.tobytes()})
-    except Exception as failed:  # noqa: BLE001 - foreign code: the gateway is told and answers with another unit
-        return msgspec.msgpack.encode({"error": f"{type(failed).__name__}: {str(failed)[:300]}"})
+    frame = _frame(signature, columns)
+    if type(model).__module__.partition(".")[0] == "xgboost":
+        frame = frame.to_numpy()  # a polars frame it reads through pyarrow, which Flyball does without
+    probabilities = getattr(model, "predict_proba", None) if signature.task != "regression" else None
+    raw = probabilities(frame) if probabilities else model.predict(frame)
+    return np.ascontiguousarray(np.asarray(raw), dtype="<f8")
 
 
-def _frame(signature: Signature, request: dict[str, Any]) -> Any:
+def _frame(signature: Signature, columns: Columns) -> Any:
     """The rows as in training: Float32 and String columns in the signature's order."""
-    import numpy as np
     import polars as pl
 
-    series = []
-    for column, values in zip(signature.columns, request["columns"], strict=True):
-        if column.type is ColumnType.CATEGORY:
-            series.append(pl.Series(column.name, values, dtype=pl.String))
-        else:
-            series.append(pl.Series(column.name, np.frombuffer(values, dtype="<f4"), dtype=pl.Float32))
-    return pl.DataFrame(series)
+    kinds = {column.name: pl.String if column.type is ColumnType.CATEGORY else pl.Float32 for column in signature.columns}
+    return pl.DataFrame(
+        [
+            pl.Series(name, columns[name][:, 0].tolist() if kind is pl.String else columns[name][:, 0], dtype=kind)
+            for name, kind in kinds.items()
+        ]
+    )
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(worker_side.run(load))

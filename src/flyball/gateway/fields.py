@@ -8,12 +8,22 @@ from typing import Any, NamedTuple
 import msgspec
 
 from flyball.errors import Fault
-from flyball.records.signature import Column, ColumnType
+from flyball.records.signature import Column, ColumnType, Unknown
 
 MAX_FLOAT32 = 3.4028234663852886e38
 """The model sees float32: beyond this it would be infinity."""
 
+MAX_TEXT_CHARACTERS = 65_536
+"""Of one category: some pages of text pass; megabytes would be captured with every row."""
+
 _SHOWN_CHARACTERS = 80
+_SHOWN_CATEGORIES = 20
+
+
+class NoNumber(NamedTuple):
+    """What a sender wrote where JSON has no such number."""
+
+    text: str
 
 
 class Wrong(NamedTuple):
@@ -34,6 +44,7 @@ class ValueCheck:
         self.column = column
         self._low = -MAX_FLOAT32 if column.minimum is None else column.minimum
         self._high = MAX_FLOAT32 if column.maximum is None else column.maximum
+        self._known = frozenset(column.categories or ()) if column.unknown is Unknown.REFUSE else None
         self.expected = self._words()
 
     def absent(self, row: Mapping[str, Any]) -> tuple[Any, Wrong | None]:
@@ -49,14 +60,26 @@ class ValueCheck:
             return None, None if self.column.missing else Wrong("null", self.expected)
         kind = self.column.type
         if kind is ColumnType.CATEGORY:
-            fits = isinstance(value, str) and "\0" not in value
-        elif kind is ColumnType.BOOLEAN:
+            return self._category(value)
+        if kind is ColumnType.BOOLEAN:
             fits = isinstance(value, bool)
         else:
             fits = isinstance(value, int | float) and not isinstance(value, bool) and self._in_range(value)
             if fits and kind is ColumnType.INTEGER:
                 fits = value == math.floor(value)
         return (value, None) if fits else (None, Wrong(shown(value), self.expected))
+
+    def takes(self, text: str) -> bool:
+        """Whether a category column does."""
+        return "\0" not in text and len(text) <= MAX_TEXT_CHARACTERS and (self._known is None or text in self._known)
+
+    def _category(self, value: Any) -> tuple[Any, Wrong | None]:
+        if isinstance(value, str) and self.takes(value):
+            return value, None
+        if isinstance(value, str) and self._known is not None:
+            near = difflib.get_close_matches(value[:100], self.column.categories or (), n=1)
+            return None, Wrong(shown(value), self.expected, f"did you mean {near[0]!r}?" if near else "")
+        return None, Wrong(shown(value), self.expected)
 
     def _in_range(self, value: float) -> bool:
         return self._low <= value <= self._high
@@ -67,8 +90,10 @@ class ValueCheck:
             ColumnType.NUMBER: "a number",
             ColumnType.INTEGER: "a whole number",
             ColumnType.BOOLEAN: "true or false",
-            ColumnType.CATEGORY: "a string without NUL",
+            ColumnType.CATEGORY: f"a string of at most {MAX_TEXT_CHARACTERS} characters without NUL",
         }[column.type]
+        if self._known is not None:
+            words = _listed(column.categories or ())
         if column.minimum is not None and column.maximum is not None:
             words += f" from {column.minimum:g} to {column.maximum:g}"
         elif column.minimum is not None:
@@ -80,10 +105,18 @@ class ValueCheck:
         return words + (" or null" if column.missing else "")
 
 
+def _listed(categories: tuple[str, ...]) -> str:
+    first = ", ".join(map(shown, categories[:_SHOWN_CATEGORIES]))
+    more = len(categories) - _SHOWN_CATEGORIES
+    return (f"one of {first}" if first else "no category at all") + (f" or {more} more" if more > 0 else "")
+
+
 def shown(value: Any) -> str:
     """A value as its sender wrote it, cut short."""
     if isinstance(value, dict):
         return "an object"
+    if isinstance(value, NoNumber):
+        return value.text if len(value.text) <= _SHOWN_CHARACTERS else value.text[:_SHOWN_CHARACTERS] + "…"
     if isinstance(value, list):
         return "a list"
     text = msgspec.json.encode(value).decode()

@@ -4,12 +4,11 @@ import urllib.parse
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
-from prometheus_client import CONTENT_TYPE_LATEST
-
 from flyball.errors import Fault, FlyballError, RequestError
 from flyball.gateway import plain
 from flyball.gateway.batches import Answer
 from flyball.gateway.capture_writer import Sink
+from flyball.gateway.explaining import Explaining
 from flyball.gateway.inference import NOBODY, Caller, Inference
 from flyball.gateway.large import LARGE_BYTES, PlainBody
 from flyball.gateway.lease import Lease
@@ -55,6 +54,7 @@ class Parts(NamedTuple):
     capture: Sink
     lease: Lease
     metrics: Metrics
+    explaining: Explaining
 
 
 class Handlers:
@@ -62,7 +62,7 @@ class Handlers:
 
     def __init__(self, settings: Settings, parts: Parts, now_us: Callable[[], int]) -> None:
         self._settings = settings
-        self._tables, self._inference, self._capture, self._lease, self._metrics = parts
+        self._tables, self._inference, self._capture, self._lease, self._metrics, self._explaining = parts
         self._now_us = now_us
         self.draining = False
 
@@ -78,7 +78,6 @@ class Handlers:
             "repository_index": self._repository_index,
             "predict": self._predict,
             "labels": self._labels,
-            "metrics": self._scrape,
             "served": self._served,
             "reload": self._reload,
         }
@@ -113,18 +112,25 @@ class Handlers:
         if len(request.body) >= LARGE_BYTES and not self._settings.request_clock:
             return await self._predict_large(request, table, live, at_us)
         rows = live.reader.read(request.body)
+        if rows.explain:
+            with self._explaining.admitted(live, rows):
+                answer = await self._inference.answer(table, live, rows, at_us, request.caller)
+                told = await self._explaining.attributions(live, rows, answer)
+            return json_response(plain.predictions(live, rows, answer, told), headers=_headers_of(answer))
         answer = await self._inference.answer(table, live, rows, at_us, request.caller)
-        return json_response(plain.predictions(live, answer), headers=_headers_of(answer))
+        return json_response(plain.predictions(live, rows, answer), headers=_headers_of(answer))
 
     async def _predict_large(self, request: Request, table: LiveTable, live: LiveRoute, at_us: int | None) -> Response:
         source = await PlainBody.opened(request.body, live.reader, MAX_ROWS)
         parts: list[bytes] = []
         units: dict[str, None] = {}
-        first = ""
+        first, at = "", 0
         async for answer in self._inference.answer_large(table, live, source, at_us, request.caller):
             first = first or answer.ids[0]
             units.update(dict.fromkeys(unit.id for unit in answer.units))
-            parts.append(plain.prediction_list(live, answer))
+            rows = source.rows(at, at + len(answer.ids)) if live.reader.flagging else None
+            parts.append(plain.prediction_list(live, rows, answer))
+            at += len(answer.ids)
         body = plain.framed(live, list(units), parts)
         return Response(200, body, headers=_headers(list(units), first))
 
@@ -155,9 +161,6 @@ class Handlers:
         if len(routed) > 1:
             raise RequestError([Fault("model", "nothing", f"one of {', '.join(routed[:20])}")])
         return routed[0] if routed else ""
-
-    async def _scrape(self, _: Request) -> Response:
-        return Response(200, self._metrics.exposition(), CONTENT_TYPE_LATEST.encode())
 
     async def _served(self, _: Request) -> Response:
         return Response(200, codec.encode(self.report()), JSON)
@@ -197,7 +200,7 @@ class Handlers:
 
 
 def _headers_of(answer: Answer) -> list[tuple[bytes, bytes]]:
-    return _headers([*dict.fromkeys(unit.id for unit in answer.units)], answer.ids[0])
+    return _headers([unit.id for unit in dict.fromkeys(answer.units)], answer.ids[0])
 
 
 def _headers(units: Sequence[str], first_id: str) -> list[tuple[bytes, bytes]]:

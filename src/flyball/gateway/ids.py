@@ -18,9 +18,7 @@ class FreshIds:
 
     def take(self, n: int) -> list[str]:
         while len(self._pool) < n:
-            drawn = self._source(ID_BYTES * max(_POOL_IDS, n)).hex()
-            width = 2 * ID_BYTES
-            self._pool.extend(drawn[at : at + width] for at in range(0, len(drawn), width))
+            self._pool += self._source(ID_BYTES * max(_POOL_IDS, n)).hex(" ", ID_BYTES).split()
         taken = self._pool[-n:]
         del self._pool[-n:]
         return taken

@@ -245,7 +245,13 @@ class Inference:
     ) -> None:
         """Hand over, before anything is told: an answer that leaves is captured."""
         self._metrics.batch(live.model, batch.n)
-        self._capture.hand_over([*answered.records(live, batch, table.revision), *shadowed])
+        records = answered.records(live, batch, table.revision)
+        self._capture.hand_over([*records, *shadowed])
+        for number, job in enumerate(batch.jobs):
+            if job.trace is not None:
+                span = batch.span(number)
+                failed = frozenset(unit for unit, at in answered.tried if span.start <= at < span.stop)
+                job.trace.scored(records, frozenset(batch.ids[span]), failed)
         if live.shadows and not self._simulated:
             self._shadows.offer(ShadowJob(table, live, batch, answered))
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from flyball.errors import Fault, RequestError
 from flyball.gateway.answering import Answered, Part, Scored
-from flyball.gateway.validation import Body, RowReader, Rows, checked_ids, counted, parsed_json
+from flyball.gateway.validation import Body, RowReader, Rows, checked_ids, counted
 
 LARGE_BYTES = 128 * 1024
 """A body from this size on is read in slices: some thousand rows, and less than a millisecond where it is not worth it."""
@@ -42,6 +42,7 @@ class _Form(msgspec.Struct, forbid_unknown_fields=True):
     rows: list[msgspec.Raw]
     ids: list[str] | None = None
     keys: list[str] | None = None
+    explain: bool = False
 
 
 class _End(msgspec.Struct, forbid_unknown_fields=True):
@@ -50,12 +51,12 @@ class _End(msgspec.Struct, forbid_unknown_fields=True):
     last: list[msgspec.Raw]
     ids: list[str] | None = None
     keys: list[str] | None = None
+    explain: bool = False
 
 
 _skeleton = msgspec.json.Decoder(_Form)
 _end = msgspec.json.Decoder(_End)
 _listed = msgspec.json.Decoder(list[msgspec.Raw])
-_any = msgspec.json.Decoder()
 
 _OPENING = re.compile(rb'\s*\{\s*"rows"\s*:\s*\[\s*(?=\{)')
 _BETWEEN = re.compile(rb"\}\s*,\s*(?=\{)")
@@ -76,6 +77,9 @@ class PlainBody:
         return cls(form, body, reader, max_rows)
 
     def __init__(self, form: _Form, body: Body, reader: RowReader, max_rows: int) -> None:
+        """Raises RequestError."""
+        if form.explain:
+            raise RequestError([Fault("body", f"{len(body)} bytes", f"less than {LARGE_BYTES} in a request with explain")])
         self.n = counted(len(form.rows), max_rows)
         self._raws = form.rows
         self._reader = reader
@@ -133,14 +137,13 @@ async def _in_pieces(body: bytearray) -> _Form | None:
         end = _end.decode(b'{"last":[' + body[start:])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-    return _Form([*rows, *end.last], end.ids, end.keys)
+    return _Form([*rows, *end.last], end.ids, end.keys, end.explain)
 
 
 def _refusal(body: Body, reader: RowReader) -> RequestError:
     """What is wrong with a body whose frame cannot be read, in the careful way's words."""
-    form = parsed_json(body, _any)
     try:
-        reader.read_carefully(form)
+        reader.read_carefully(reader.parsed(body))
     except RequestError as wrong:
         return wrong
     return RequestError([Fault("body", "JSON that cannot be read in slices", "strict JSON")])

@@ -1,14 +1,15 @@
 """What Prometheus scrapes. Labels are doors, statuses, models and routed units: their number is bounded by the routing table, never by clients."""
 
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from flyball.gateway.capture_writer import Sink
 from flyball.gateway.tables import LiveTable
+from flyball.gateway.tallies import Counts, Distributions
 
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 1024, 10_000, 100_000)
@@ -18,14 +19,17 @@ _MODEL_SECONDS = (0.00002, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.00
 class Metrics:
     """One worker's counters, in a registry of its own."""
 
-    def __init__(self, worker: str, capture: Sink) -> None:
+    def __init__(self, capture: Sink) -> None:
         self.registry = CollectorRegistry(auto_describe=True)
         own = self.registry
-        self._requests = Counter("flyball_requests", "Requests answered", ["door", "status"], registry=own)
-        self._seconds = Histogram("flyball_request_seconds", "Time to answer", ["door"], buckets=_SECONDS, registry=own)
-        self._rows = Counter("flyball_rows", "Rows scored", ["model", "unit", "role"], registry=own)
-        self._model_seconds = Histogram(
-            "flyball_model_seconds", "Time of one call of a model", ["model", "unit"], buckets=_MODEL_SECONDS, registry=own
+        self._requests = Counts("flyball_requests", "Requests answered", ("door", "status"), own)
+        self.errors = Counter(
+            "flyball_errors", "Requests that ended in an error, by its class (errors.md)", ["door", "kind"], registry=own
+        )
+        self._seconds = Distributions(own, "flyball_request_seconds", "Time to answer", ("door",), _SECONDS)
+        self._rows = Counts("flyball_rows", "Rows scored", ("model", "unit", "role"), own)
+        self._model_seconds = Distributions(
+            own, "flyball_model_seconds", "Time of one call of a model", ("model", "unit"), _MODEL_SECONDS
         )
         self._failures = Counter(
             "flyball_failed_rows", "Rows that a unit could not answer", ["model", "unit", "role"], registry=own
@@ -33,9 +37,7 @@ class Metrics:
         self.shadow_dropped = Counter(
             "flyball_shadow_dropped_rows", "Rows that no shadow scored: the queue was full", registry=own
         )
-        self._batch_rows = Histogram(
-            "flyball_batch_rows", "Rows that shared one answer of a route", ["model"], buckets=_ROWS, registry=own
-        )
+        self._batch_rows = Distributions(own, "flyball_batch_rows", "Rows that shared one answer of a route", ("model",), _ROWS)
         self._shed = Counter(
             "flyball_shed_requests", "Requests refused because too much is asked", ["model", "reason"], registry=own
         )
@@ -43,16 +45,9 @@ class Metrics:
         self.table_refused = Counter("flyball_tables_refused", "Routing tables that did not load", registry=own)
         self.revision = Gauge("flyball_routing_revision", "Revision of the routing table that is served", registry=own)
         self.in_flight = Gauge("flyball_requests_in_flight", "Requests being answered", registry=own)
-        _read("flyball_capture_records", "Records handed to the kernel", lambda: capture.records, self.registry)
-        _read("flyball_capture_bytes", "Bytes handed to the kernel", lambda: capture.bytes, self.registry)
-        _read(
-            "flyball_capture_lost_records", "Records that could not be handed over", lambda: capture.lost_records, self.registry
-        )
-        _read("flyball_capture_lost_rows", "Rows and labels in the lost records", lambda: capture.lost_rows, self.registry)
-        Gauge("flyball_worker", "Which worker this is", ["worker"], registry=own).labels(worker).set(1)
-        self._batches: dict[str, Histogram] = {}
-        self._answered: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
-        self._scored: dict[tuple[str, str, str], tuple[Counter, Histogram]] = {}
+        own.register(_CaptureCounters(capture))
+        ProcessCollector(registry=own)
+        self._statuses: dict[int, str] = {}
         self._seen: set[tuple[str, str, str]] = set()
         """(model, unit, role) that have series."""
 
@@ -69,26 +64,17 @@ class Metrics:
         _read("flyball_shadow_waiting_rows", "Rows that wait for a shadow, or that it scores now", waiting_rows, self.registry)
 
     def request(self, door: str, status: int, seconds: float) -> None:
-        children = self._answered.get((door, status))
-        if children is None:
-            children = self._answered[door, status] = self._requests.labels(door, str(status)), self._seconds.labels(door)
-        children[0].inc()
-        children[1].observe(seconds)
+        self._requests.add(1, (door, self._statuses.get(status) or self._statuses.setdefault(status, str(status))))
+        self._seconds.of((door,)).observe(seconds)
 
     def scored(self, model: str, unit: str, role: str, n: int, seconds: float) -> None:
         key = (model, unit, role)
-        children = self._scored.get(key)
-        if children is None:
-            self._seen.add(key)
-            children = self._scored[key] = self._rows.labels(*key), self._model_seconds.labels(model, unit)
-        children[0].inc(n)
-        children[1].observe(seconds)
+        self._seen.add(key)
+        self._rows.add(n, key)
+        self._model_seconds.of((model, unit)).observe(seconds)
 
     def batch(self, model: str, n: int) -> None:
-        batches = self._batches.get(model)
-        if batches is None:
-            batches = self._batches[model] = self._batch_rows.labels(model)
-        batches.observe(n)
+        self._batch_rows.of((model,)).observe(n)
 
     def shed(self, model: str, reason: str) -> None:
         """`model`: "" for the gateway as a whole; `reason`: one of a few words of ours."""
@@ -104,13 +90,30 @@ class Metrics:
         gone = [key for key in self._seen if key[1] not in routed]
         for key in gone:
             self._seen.discard(key)
-            self._scored.pop(key, None)
-            for metric, labels in ((self._rows, key), (self._failures, key), (self._model_seconds, key[:2])):
-                with contextlib.suppress(KeyError):  # it has never scored, or never failed
-                    metric.remove(*labels)
+            self._rows.forget(key)
+            self._model_seconds.forget(key[:2])
+            with contextlib.suppress(KeyError):  # it has never failed
+                self._failures.remove(*key)
 
     def exposition(self) -> bytes:
         return generate_latest(self.registry)
+
+
+class _CaptureCounters:
+    """Counters that the sink keeps itself, exactly; read when scraped."""
+
+    def __init__(self, capture: Sink) -> None:
+        self._capture = capture
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        sink = self._capture
+        for name, words, value in (
+            ("flyball_capture_records", "Records handed to the kernel", sink.records),
+            ("flyball_capture_bytes", "Bytes handed to the kernel", sink.bytes),
+            ("flyball_capture_lost_records", "Records that could not be handed over", sink.lost_records),
+            ("flyball_capture_lost_rows", "Rows and labels in the lost records", sink.lost_rows),
+        ):
+            yield CounterMetricFamily(name, words, value=value)
 
 
 class _Routes(Collector):
@@ -122,12 +125,17 @@ class _Routes(Collector):
         circuit = GaugeMetricFamily(
             "flyball_circuit_open", "1: the unit failed too often and is only probed", labels=["model", "unit"]
         )
+        weight = GaugeMetricFamily(
+            "flyball_canary_weight", "Share of keys that the canary is to answer", labels=["model", "unit"]
+        )
         live = self._live()
         for route in live.routes.values() if live else ():
             queued.add_metric([route.model], route.queue.rows + route.queue.busy_rows)
             for unit in route.units:
                 circuit.add_metric([route.model, unit.id], unit.breaker.open)
-        return queued, circuit
+            if route.canary is not None:
+                weight.add_metric([route.model, route.canary.id], route.route.canary_weight)
+        return queued, circuit, weight
 
 
 def _read(name: str, words: str, source: Callable[[], float], registry: CollectorRegistry) -> None:

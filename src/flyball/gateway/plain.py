@@ -7,11 +7,13 @@ from typing import Any, NamedTuple
 import msgspec
 
 from flyball.errors import Fault, RequestError
-from flyball.gateway.answering import label_of
+from flyball.gateway.answering import labels_of
 from flyball.gateway.batches import Answer
+from flyball.gateway.explaining import Attribution
 from flyball.gateway.fields import MAX_FLOAT32, shown
+from flyball.gateway.json_faults import no_name_twice, refuse_repeats
 from flyball.gateway.tables import LiveRoute
-from flyball.gateway.validation import MAX_FAULTS, MAX_ID_CHARACTERS, Body, counted, parsed_json
+from flyball.gateway.validation import MAX_FAULTS, MAX_ID_CHARACTERS, Body, Rows, counted, parsed_json
 from flyball.records.captured import LabelBatch
 from flyball.records.signature import Signature
 
@@ -19,16 +21,17 @@ _decoder = msgspec.json.Decoder()
 _encode = msgspec.json.Encoder().encode
 
 
-def predictions(live: LiveRoute, answer: Answer) -> dict[str, Any]:
-    """`{"model", "unit", "predictions": [{"id", "unit", "score" | "scores", "label"?}]}`; `unit` is null when several answered."""
-    first = answer.units[0].id
-    common = first if all(unit.id == first for unit in answer.units) else None
-    return {"model": live.model, "unit": common, "predictions": _listed(live, answer)}
+def predictions(live: LiveRoute, rows: Rows, answer: Answer, told: Sequence[Attribution] | None = None) -> dict[str, Any]:
+    """`{"model", "unit", "predictions": [{"id", "unit", "score" | "scores", "label"?, "flags"?, "attributions"?, "base"?}]}`; `unit` is null
+    when several answered."""
+    units = dict.fromkeys(answer.units)
+    common = answer.units[0].id if len(units) == 1 else None
+    return {"model": live.model, "unit": common, "predictions": _listed(live, rows, answer, told)}
 
 
-def prediction_list(live: LiveRoute, answer: Answer) -> bytes:
-    """The predictions of a slice as JSON, without the brackets around them."""
-    return _encode(_listed(live, answer))[1:-1]
+def prediction_list(live: LiveRoute, rows: Rows | None, answer: Answer) -> bytes:
+    """The predictions of a slice as JSON, without the brackets around them. `rows` None: nothing is flagged."""
+    return _encode(_listed(live, rows, answer, None))[1:-1]
 
 
 def framed(live: LiveRoute, units: Sequence[str], parts: Sequence[bytes]) -> list[bytes]:
@@ -39,19 +42,23 @@ def framed(live: LiveRoute, units: Sequence[str], parts: Sequence[bytes]) -> lis
     return [head, *between, b"]}"]
 
 
-def _listed(live: LiveRoute, answer: Answer) -> list[dict[str, Any]]:
-    several = live.signature.n_scores > 1
-    given: list[dict[str, Any]] = []
-    for each, unit, scores in zip(answer.ids, answer.units, answer.scores, strict=True):
-        one: dict[str, Any] = {"id": each, "unit": unit.id}
-        if several:
-            one["scores"] = scores
-        else:
-            one["score"] = scores[0]
-        label = label_of(live, unit, scores)
-        if label is not None:
-            one["label"] = label
-        given.append(one)
+def _listed(live: LiveRoute, rows: Rows | None, answer: Answer, told: Sequence[Attribution] | None) -> list[dict[str, Any]]:
+    if live.signature.n_scores > 1:
+        name: str = "scores"
+        values: Sequence[Any] = answer.scores
+    else:
+        name, values = "score", [scores[0] for scores in answer.scores]
+    labels = labels_of(live, answer)
+    rows_of = zip(answer.ids, answer.units, values, labels or answer.ids, strict=True)
+    given: list[dict[str, Any]] = (
+        [{"id": each, "unit": unit.id, name: value, "label": label} for each, unit, value, label in rows_of]
+        if labels is not None
+        else [{"id": each, "unit": unit.id, name: value} for each, unit, value, _ in rows_of]
+    )
+    for at, flags in (live.reader.flags(rows) if rows is not None else {}).items():
+        given[at]["flags"] = flags
+    for one, (attributions, base) in zip(given, told or (), strict=False):
+        one["attributions"], one["base"] = attributions, base
     return given
 
 
@@ -68,6 +75,7 @@ def label_form(body: Body, max_labels: int) -> LabelForm:
     form = parsed_json(body, _decoder)
     if not isinstance(form, dict):
         raise RequestError([Fault("body", shown(form), _LABEL_FORMS)])
+    _refuse_two_meanings(body, form)
     model = form.pop("model", None)
     if model is not None and not isinstance(model, str):
         raise RequestError([Fault("model", shown(model), "the name of a model")])
@@ -79,6 +87,15 @@ def label_form(body: Body, max_labels: int) -> LabelForm:
         raise RequestError([Fault("labels", "an empty list", "at least one label")])
     counted(len(form["labels"]), max_labels)
     return LabelForm(model, [(f"labels[{at}].", given) for at, given in enumerate(form["labels"])])
+
+
+def _refuse_two_meanings(body: Body, form: dict[str, Any]) -> None:
+    """Raises RequestError for a name that comes twice: of two labels in one object the last would be taken, in silence."""
+    listed = form.get("labels")
+    objects = [form, *(each for each in (listed if isinstance(listed, list) else ()) if isinstance(each, dict))]
+    texts = (value for each in objects for value in each.values() if isinstance(value, str))
+    if not no_name_twice(body, sum(map(len, objects)), texts):
+        refuse_repeats(body)
 
 
 def read_labels(live: LiveRoute, form: LabelForm, at_us: int) -> LabelBatch:

@@ -46,6 +46,7 @@ DOORS: dict[tuple[str, tuple[str, ...]], Door] = {
     ("POST", ("models", _MODEL, "labels")): Door("labels", Permission.LABEL),
     ("POST", ("labels",)): Door("labels", Permission.LABEL),
     ("GET", ("metrics",)): Door("metrics", Permission.METRICS),
+    ("GET", ("flyball", "metrics")): Door("own_metrics", Permission.SERVE, admin=True),
     ("GET", ("flyball", "served")): Door("served", Permission.SERVE, admin=True),
     ("POST", ("flyball", "reload")): Door("reload", Permission.SERVE, admin=True),
 }

@@ -86,8 +86,7 @@ class LiveRoute:
         rest: Sequence[int] = range(len(keys))
         taken: list[tuple[LiveUnit, str, list[int]]] = []
         if canaries and self.canary is not None:
-            of, below = self._places.of, self._canary_share
-            mine = [at for at, key in enumerate(keys) if of(key) < below]
+            mine = self._places.below(keys, self._canary_share)
             if mine:
                 taken.append((self.canary, "canary", mine))
                 rest = sorted(set(rest).difference(mine))

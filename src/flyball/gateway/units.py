@@ -153,8 +153,6 @@ def _timed(model: LoadedModel) -> int:
     slow one would take longer than its deadline, and it could not be served at all."""
     small, large = sample(model.signature, 1), sample(model.signature, 256)
     model.score(large, 256)
-    if isinstance(model.runtime, OnnxRuntime):
-        model.runtime.tune(large, 256)
     one = min(_seconds(model, small, 1) for _ in range(5))
     many = min(_seconds(model, large, 256) for _ in range(3))
     if one > INLINE_SECONDS:

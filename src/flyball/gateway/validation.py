@@ -6,15 +6,27 @@ careful way, which looks at each value and names row, field, found and expected.
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
+from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 import numpy as np
+from msgspec import UNSET, UnsetType
 
 from flyball.errors import Fault, RequestError
-from flyball.gateway.fields import MAX_FLOAT32, ValueCheck, shown
-from flyball.records.signature import Column, ColumnType, Signature
+from flyball.gateway.fields import MAX_FLOAT32, MAX_TEXT_CHARACTERS, ValueCheck, shown
+from flyball.gateway.json_faults import (
+    Text,
+    count_colons,
+    may_have_half_characters,
+    no_name_twice,
+    refuse_repeats,
+    with_no_numbers,
+)
+from flyball.records.signature import Column, ColumnType, Signature, Unknown
+
+Body = Text
 
 MAX_FAULTS = 20
 """A client that got a column wrong has it wrong in every row: twenty examples say it all."""
@@ -23,7 +35,15 @@ MAX_ID_CHARACTERS = 200
 """Ids are stored with every prediction and label; a UUID has 36."""
 
 
-Body = bytes | bytearray
+ABSENT_NUMBER = math.nan
+ABSENT_TEXT = "\0"
+"""What stands in a row for a field that was not sent, told by identity: no request can bring them (null stands as None)."""
+
+Tuples = Sequence[tuple[Any, ...]]
+"""Each row's values in the signature's order."""
+
+Flags = dict[int, list[dict[str, str]]]
+"""Row → what is to be said about it: field, found, flag. Rows that nothing is said about are absent."""
 
 
 class Rows(NamedTuple):
@@ -34,22 +54,41 @@ class Rows(NamedTuple):
     """Name → (n, 1), float32 with NaN or object of str with ''; empty where `tuples` holds the values."""
     ids: list[str] | None
     keys: list[str] | None
-    tuples: Sequence[tuple[Any, ...]] | None = None
-    """Each row's values in the signature's order: arrays are made once for all requests that share a call of the model."""
+    tuples: Tuples | None = None
+    """Arrays are made of them once for all requests that share a call of the model."""
+    explain: bool = False
+    """Attributions are asked for."""
+
+
+_FORM = ("rows", "ids", "keys", "explain")
 
 
 class RowReader:
-    """Reads `{"rows": […], "ids"?: […], "keys"?: […]}` for one signature."""
+    """Reads `{"rows": […], "ids"?: […], "keys"?: […], "explain"?: true}` for one signature."""
 
     def __init__(self, signature: Signature, max_rows: int) -> None:
-        self._columns = signature.columns
+        columns = self._columns = signature.columns
         self._ignore_extra = signature.extra == "ignore"
         self._max_rows = max_rows
-        self._checks = {column.name: ValueCheck(column) for column in signature.columns}
+        self.checks = {column.name: ValueCheck(column) for column in columns}
+        self._optional = tuple((at, _absent(column)) for at, column in enumerate(columns) if column.missing)
+        self._texts = tuple(at for at, column in enumerate(columns) if column.type is ColumnType.CATEGORY)
+        self._flagged = tuple(
+            (at, column.name, frozenset(column.categories or ()) | ({"", None, ABSENT_TEXT} if column.missing else set()))
+            for at, column in enumerate(columns)
+            if column.unknown is Unknown.FLAG
+        )
+        # A name's own colon would count as one more name.
+        self._countable = not any(":" in column.name for column in columns)
         row = _row_type(signature)
         form = msgspec.defstruct(
             "Form",
-            [("rows", list[row]), ("ids", list[str] | None, None), ("keys", list[str] | None, None)],  # type: ignore[valid-type]
+            [
+                ("rows", list[row]),  # type: ignore[valid-type]
+                ("ids", list[str] | None | UnsetType, UNSET),
+                ("keys", list[str] | None | UnsetType, UNSET),
+                ("explain", bool | UnsetType, UNSET),
+            ],
             forbid_unknown_fields=True,
             gc=False,
         )
@@ -57,34 +96,110 @@ class RowReader:
         self._quick_row = msgspec.json.Decoder(row)
         self._careful = msgspec.json.Decoder()
 
+    @property
+    def flagging(self) -> bool:
+        """Whether anything may be said about valid rows."""
+        return bool(self._flagged)
+
     def read(self, body: Body) -> Rows:
         """Raises RequestError."""
         try:
-            # A NUL would reach onnxruntime as the end of the string: another category than the one that was sent.
-            form: Any = None if b"\\u0000" in body else self._quick.decode(body)
+            form: Any = None if _needs_care(body) else self._quick.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             form = None
-        if form is not None:
-            n = self._counted(form.rows)
-            tuples = [*map(msgspec.structs.astuple, form.rows)]
-            ids, keys = checked_ids(form.ids, "ids", n, unique=True), checked_ids(form.keys, "keys", n, unique=False)
-            return Rows(n, {}, ids, keys, tuples)
-        return self.read_carefully(self._parsed(body))
+        if form is None:
+            return self.read_carefully(self.parsed(body))
+        n = counted(len(form.rows), self._max_rows)
+        tuples = [*map(msgspec.structs.astuple, form.rows)]
+        names = 1 + (form.ids is not UNSET) + (form.keys is not UNSET) + (form.explain is not UNSET) + self._names(tuples)
+        if count_colons(body) != names or not self._countable:
+            texts = chain(self._strings(tuples), form.ids or (), form.keys or ())
+            if not (self._countable and no_name_twice(body, names, texts)):
+                refuse_repeats(body)
+        ids = None if form.ids is UNSET else checked_ids(form.ids, "ids", n, unique=True)
+        keys = None if form.keys is UNSET else checked_ids(form.keys, "keys", n, unique=False)
+        return Rows(n, {}, ids, keys, tuples, form.explain is True)
 
-    def _parsed(self, body: Body | msgspec.Raw) -> Any:
-        return parsed_json(body, self._careful)
+    def read_raw(self, raws: Sequence[msgspec.Raw], first: int, *, quick: bool) -> list[tuple[Any, ...]]:
+        """The values of some rows of a large request; `first` is the number of the first one; `quick`: there is no NUL in them. Raises
+        RequestError."""
+        if quick:
+            try:
+                tuples = [msgspec.structs.astuple(self._quick_row.decode(raw)) for raw in raws]
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                return self._read_raw_carefully(raws, first)
+            if self._countable and no_name_twice(b"".join(raws), self._names(tuples), self._strings(tuples)):
+                return tuples
+        return self._read_raw_carefully(raws, first)
+
+    def parsed(self, body: Body) -> Any:
+        """What the JSON says, as the careful way takes it. Raises RequestError, with row and field where a number is at fault."""
+        try:
+            form = parsed_json(body, self._careful)
+        except RequestError:
+            form = with_no_numbers(body)
+            if form is not None:
+                self.read_carefully(form)
+            raise
+        refuse_repeats(body)
+        return form
+
+    def flags(self, rows: Rows) -> Flags:
+        """Nothing is looked up for columns that do not ask for it."""
+        flags: Flags = {}
+        for at, name, known in self._flagged:
+            values = [each[at] for each in rows.tuples] if rows.tuples is not None else rows.columns[name][:, 0].tolist()
+            for row, value in enumerate(values):
+                if value not in known:
+                    flags.setdefault(row, []).append({"field": name, "found": shown(value), "flag": "unknown category"})
+        return flags
+
+    def _names(self, tuples: Tuples) -> int:
+        """How many names the rows were written with."""
+        names = len(tuples) * len(self._columns)
+        for at, absent in self._optional:
+            names -= len([1 for values in tuples if values[at] is absent])
+        return names
+
+    def _strings(self, tuples: Tuples) -> Iterator[str | None]:
+        return (values[at] for at in self._texts for values in tuples)
+
+    def _read_raw_carefully(self, raws: Sequence[msgspec.Raw], first: int) -> list[tuple[Any, ...]]:
+        faults: list[Fault] = []
+        odd: RequestError | None = None
+        values: list[list[Any]] = [[] for _ in self._columns]
+        for at, raw in enumerate(raws, first):
+            body = bytes(raw)
+            try:
+                row = parsed_json(body, self._careful)
+                refuse_repeats(body, f"rows[{at}]")
+            except RequestError as wrong:
+                odd, row = odd or wrong, with_no_numbers(body)
+                if row is None:
+                    raise
+            self._read_row(at, row, values, faults)
+            if len(faults) >= MAX_FAULTS:
+                break
+        if odd is not None and not faults:
+            raise odd
+        if faults:
+            raise RequestError(faults[:MAX_FAULTS])
+        return list(zip(*values, strict=True))
 
     def read_carefully(self, form: Any) -> Rows:
         """`form`: what the JSON says. Raises RequestError."""
         if not isinstance(form, dict):
             raise RequestError([Fault("body", shown(form), 'an object {"rows": […]}')])
-        unknown = [name for name in form if name not in ("rows", "ids", "keys")]
+        unknown = [name for name in form if name not in _FORM]
         if unknown:
-            raise RequestError([Fault(str(name)[:100], "an unknown field", "rows, ids or keys") for name in unknown[:MAX_FAULTS]])
+            raise RequestError([Fault(str(name)[:100], "an unknown field", ", ".join(_FORM)) for name in unknown[:MAX_FAULTS]])
         rows = form.get("rows")
         if not isinstance(rows, list):
             raise RequestError([Fault("rows", shown(rows) if "rows" in form else "nothing", "a list of objects")])
-        n = self._counted(rows)
+        n = counted(len(rows), self._max_rows)
+        explain = form.get("explain", False)
+        if not isinstance(explain, bool):
+            raise RequestError([Fault("explain", shown(explain), "true or false")])
         faults: list[Fault] = []
         values: list[list[Any]] = [[] for _ in self._columns]
         for at, row in enumerate(rows):
@@ -99,32 +214,15 @@ class RowReader:
             checked_ids(form.get("ids"), "ids", n, unique=True),
             checked_ids(form.get("keys"), "keys", n, unique=False),
             list(zip(*values, strict=True)),
+            explain,
         )
-
-    def read_raw(self, raws: Sequence[msgspec.Raw], first: int, *, quick: bool) -> list[tuple[Any, ...]]:
-        """The values of some rows of a large request; `first` is the number of the first one; `quick`: there is no NUL in them. Raises
-        RequestError."""
-        if quick:
-            try:
-                return [msgspec.structs.astuple(self._quick_row.decode(raw)) for raw in raws]
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-                pass  # the careful way says what is wrong
-        faults: list[Fault] = []
-        values: list[list[Any]] = [[] for _ in self._columns]
-        for at, raw in enumerate(raws, first):
-            self._read_row(at, self._parsed(raw), values, faults)
-            if len(faults) >= MAX_FAULTS:
-                break
-        if faults:
-            raise RequestError(faults[:MAX_FAULTS])
-        return list(zip(*values, strict=True))
 
     def _read_row(self, at: int, row: Any, values: list[list[Any]], faults: list[Fault]) -> None:
         if not isinstance(row, dict):
             faults.append(Fault(f"rows[{at}]", shown(row), "an object with the model's columns"))
             return
         for taken, column in zip(values, self._columns, strict=True):
-            check = self._checks[column.name]
+            check = self.checks[column.name]
             value, wrong = check.present(row[column.name]) if column.name in row else check.absent(row)
             taken.append(value)
             if wrong is not None:
@@ -133,11 +231,13 @@ class RowReader:
             faults.extend(
                 Fault(f"rows[{at}].{name[:100]}", "an unknown field", "only the model's columns")
                 for name in row
-                if name not in self._checks
+                if name not in self.checks
             )
 
-    def _counted(self, rows: Sequence[Any]) -> int:
-        return counted(len(rows), self._max_rows)
+
+def _needs_care(body: Body) -> bool:
+    """A NUL would reach onnxruntime as the end of the string: another category than the one that was sent."""
+    return b"\\" in body and b"\\u0000" in body  # the single character is found thirty times faster, and is rare
 
 
 def counted(n: int, max_rows: int) -> int:
@@ -156,14 +256,18 @@ def parsed_json(body: Body | msgspec.Raw | memoryview, decoder: Any) -> Any:
     except RecursionError:
         raise RequestError([Fault("body", "JSON nested too deeply", "plain objects and lists")]) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as wrong:
-        raise RequestError([Fault("body", f"no valid JSON: {wrong}"[:300], "strict JSON in UTF-8 with finite numbers")]) from None
+        hint = "Is a \\uD800 to \\uDFFF without its other half?" if may_have_half_characters(bytes(body)) else ""
+        raise RequestError(
+            [Fault("body", f"no valid JSON: {wrong}"[:300], "strict JSON in UTF-8 with finite numbers", hint)]
+        ) from None
 
 
 def as_array(column: Column, values: Sequence[Any], n: int) -> np.ndarray[Any, Any]:
-    """(n, 1) as the model takes it; None is missing."""
+    """(n, 1) as the model takes it; None and what stands for absent are missing."""
     if column.type is ColumnType.CATEGORY:
         array = np.empty(n, dtype=object)
-        array[:] = ["" if value is None else value for value in values] if column.missing else list(values)
+        listed = ["" if value is None or value is ABSENT_TEXT else value for value in values] if column.missing else list(values)
+        array[:] = listed
     else:
         array = np.array(values, dtype=np.float32)
     return array.reshape(n, 1)
@@ -190,7 +294,7 @@ def _row_type(signature: Signature) -> type[msgspec.Struct]:
     fields = []
     for at, column in enumerate(signature.columns):
         kind = _value_type(column)
-        fields.append((f"c{at}", kind | None, None) if column.missing else (f"c{at}", kind))
+        fields.append((f"c{at}", kind | None, _absent(column)) if column.missing else (f"c{at}", kind))
     return msgspec.defstruct(
         "Row",
         fields,
@@ -201,9 +305,15 @@ def _row_type(signature: Signature) -> type[msgspec.Struct]:
     )
 
 
+def _absent(column: Column) -> Any:
+    return ABSENT_TEXT if column.type is ColumnType.CATEGORY else ABSENT_NUMBER
+
+
 def _value_type(column: Column) -> Any:
     if column.type is ColumnType.CATEGORY:
-        return str
+        if column.unknown is Unknown.REFUSE and column.categories:
+            return Literal[column.categories]
+        return Annotated[str, msgspec.Meta(max_length=MAX_TEXT_CHARACTERS)]
     if column.type is ColumnType.BOOLEAN:
         return bool
     low = -MAX_FLOAT32 if column.minimum is None else column.minimum

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 import uvicorn
 
-from flyball.errors import FlyballError
+from flyball.errors import FlyballError, StoreUnavailable
 from flyball.gateway.access import Neighbours, Tokens
 from flyball.gateway.answering import Answering
 from flyball.gateway.app import Gateway
 from flyball.gateway.capture_writer import CaptureWriter, NoCapture, Sink
 from flyball.gateway.connections import Connections
+from flyball.gateway.explaining import Explaining
 from flyball.gateway.handlers import MAX_ROWS, Handlers, Parts, Settings
 from flyball.gateway.ids import FreshIds
 from flyball.gateway.inference import Clocks, Inference
@@ -27,8 +28,10 @@ from flyball.gateway.keepers import Keepers
 from flyball.gateway.lease import Lease
 from flyball.gateway.metrics import Metrics
 from flyball.gateway.runtimes.contract import CodeLimits
+from flyball.gateway.scraping import Scraping
 from flyball.gateway.shadows import Shadows
 from flyball.gateway.tables import LiveTable, Tables
+from flyball.gateway.tracing import open_tracer
 from flyball.gateway.units import Shelf
 
 if TYPE_CHECKING:
@@ -40,8 +43,10 @@ RETRY_LOOKS = 20
 """A table that did not load is tried again after so many looks (5 s): the reason may have been a full disk."""
 SYNC_LOOKS = 4
 """fsync of the capture once a second: what a power cut may take."""
-LEAVE_SECONDS = 1.0
-"""For clients to come back on connections that stay open, so that an answer tells them to go; who is silent for longer is closed."""
+LEAVE_SECONDS = 5.0
+"""For a worker with a successor: as long its clients may take to come back for the answer that tells them to go elsewhere."""
+LEAVE_ALONE_SECONDS = 1.0
+"""For one without: somebody may be waiting for its end."""
 CONNECTION_LOOKS = 8
 """Half-open connections are looked for every two seconds: they are few, and some thousand cost a millisecond."""
 GRACE_SECONDS = 20.0
@@ -67,6 +72,10 @@ class Options(NamedTuple):
     """None: no gRPC. 0: any free one."""
     allowed_hosts: tuple[str, ...]
     limits: CodeLimits
+    must_serve: bool = False
+    """A successor: without a table it must not take a connection that the worker before it would answer."""
+    tracing: str | None = None
+    """The service's name in traces ('': as OTEL_RESOURCE_ATTRIBUTES says); None: no traces."""
 
 
 class World(NamedTuple):
@@ -99,7 +108,7 @@ class Worker:
         self._tables = Tables(
             directory / "routing.json", Shelf(options.limits), MAX_ROWS, self._swapped, keepers, frozenset(options.models)
         )
-        self._metrics = Metrics(options.worker, self._capture)
+        self._metrics = Metrics(self._capture)
         loop_time = asyncio.get_running_loop().time
         self._answering = Answering(self._metrics, lambda: self._lease.held, loop_time)
         self._shadows = Shadows(self._answering, self._capture, self._tables, self._metrics)
@@ -107,24 +116,32 @@ class Worker:
             self._tables, self._answering, self._shadows, self._capture, FreshIds(world.random_bytes), self._metrics
         )
         self._inference = Inference(inference_parts, Clocks(world.now_us, loop_time), simulated=options.request_clock)
+        self._explaining = Explaining(options.limits)
         settings = Settings(options.worker, os.getpid(), options.request_clock)
-        parts = Parts(self._tables, self._inference, self._capture, self._lease, self._metrics)
+        parts = Parts(self._tables, self._inference, self._capture, self._lease, self._metrics, self._explaining)
         self._handlers = Handlers(settings, parts, world.now_us)
         self._metrics.watch_shadows(lambda: self._shadows.waiting_rows)
         self._metrics.watch_suspension(self._handlers.suspended)
         self._metrics.watch_routes(lambda: self._tables.live)
         neighbours = Neighbours([bound, f"[{bound}]", options.host, *options.allowed_hosts])
-        self._gateway = Gateway(self._handlers.doors(), self._tokens, neighbours, self._metrics, options.max_body_bytes)
+        doors = self._handlers.doors() | Scraping(directory, options.worker, self._metrics).doors()
+        self._gateway = Gateway(doors, self._tokens, neighbours, self._metrics, options.max_body_bytes)
+        self._tracer = open_tracer(options.tracing, options.worker, world.now_us)
         self._grpc = self._grpc_doors(bound)
         self._started_us = world.now_us()
         self._ending = asyncio.Event()
+        self._succeeded = False
 
     async def run(self) -> None:
-        """Serve until SIGTERM or SIGINT; then readiness fails first, answers close their connections, and the rest is finished."""
+        """Serve until SIGTERM or SIGINT; then readiness fails first, answers close their connections, and the rest is finished.
+        SIGUSR1 says that another worker has taken the place of this one: it takes no further connection from the common socket."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._ending.set)
+        loop.add_signal_handler(signal.SIGUSR1, self._succeed)
         await self._try_table()
+        if self._options.must_serve and self._tables.live is None:
+            raise StoreUnavailable(f"there is nothing that this worker could serve: {self._tables.error}")
         admin_socket = socket.create_server(("127.0.0.1", 0))
         public, admin = self._server(admin=False), self._server(admin=True)
         self._connections = Connections(public)
@@ -143,8 +160,9 @@ class Worker:
         self._handlers.draining = self._gateway.draining = True
         if self._grpc is not None:
             self._grpc.draining = True
-        await asyncio.sleep(self._options.drain_seconds)
-        await self._connections.leave(LEAVE_SECONDS)
+        if not self._succeeded:
+            await asyncio.sleep(self._options.drain_seconds)
+        await self._connections.leave(LEAVE_SECONDS if self._succeeded else LEAVE_ALONE_SECONDS)
         public.should_exit = admin.should_exit = True
         await asyncio.gather(*serving, *([self._grpc.stop(GRACE_SECONDS)] if self._grpc is not None else []))
         await self._inference.drain()
@@ -152,11 +170,18 @@ class Worker:
         for chore in chores:
             chore.cancel()
         failed = [each for each in await asyncio.gather(*chores, return_exceptions=True) if isinstance(each, Exception)]
+        self._explaining.close()
         self._capture.close()
         self._tables.close()
-        card.unlink(missing_ok=True)
+        if self._tracer is not None:
+            self._tracer.close()
+        _withdraw(card)
         if failed:
             raise failed[0]
+
+    def _succeed(self) -> None:
+        self._succeeded = True
+        self._ending.set()
 
     def _grpc_doors(self, host: str) -> "GrpcDoors | None":
         if self._options.grpc_port is None:
@@ -168,9 +193,10 @@ class Worker:
         return grpc_doors.GrpcDoors(settings, self._inference, self._tokens, self._metrics)
 
     def _server(self, *, admin: bool) -> uvicorn.Server:
+        application = self._gateway.port(admin=admin)
         return QuietServer(
             uvicorn.Config(
-                self._gateway.port(admin=admin),
+                self._tracer.around(application) if self._tracer is not None and not admin else application,
                 loop="none",
                 http="httptools",
                 ws="none",
@@ -219,6 +245,7 @@ class Worker:
     def _swapped(self, live: LiveTable) -> None:
         self._metrics.revision.set(live.revision)
         self._metrics.forget_others(live.fingerprints)
+        self._explaining.forget_others(live.fingerprints)
 
     def _announce(self, ports: dict[str, int]) -> Path:
         """Tell the supervisor and control where this worker is."""
@@ -233,6 +260,13 @@ class Worker:
             os.fsync(file.fileno())
         draft.replace(card)
         return card
+
+
+def _withdraw(card: Path) -> None:
+    """Unless a successor has put its own in this place."""
+    with contextlib.suppress(OSError, msgspec.DecodeError):
+        if msgspec.json.decode(card.read_bytes())["pid"] == os.getpid():
+            card.unlink()
 
 
 def _listen(options: Options) -> socket.socket:

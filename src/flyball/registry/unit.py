@@ -5,12 +5,16 @@ from flyball.records.unit import Unit, Version
 
 
 def unit_of(version: Version, threshold: float | None, policy_digest: str) -> Unit:
-    """What is promoted and rolled back as one. The id is derived from content: the same parts are the same unit."""
+    """What is promoted and rolled back as one."""
+    return unit_made_of(version.model, version.number, version.manifest_digest, threshold, policy_digest)
+
+
+def unit_made_of(model: str, number: int, manifest_digest: str, threshold: float | None, policy_digest: str) -> Unit:
+    """The id is derived from content: the same parts are the same unit."""
     parts = {
-        "model": version.model, "version": version.number, "manifest_digest": version.manifest_digest,
-        "threshold": threshold, "policy_digest": policy_digest,
+        "model": model, "version": number, "manifest_digest": manifest_digest, "threshold": threshold, "policy_digest": policy_digest,
     }  # fmt: skip
     return Unit(
-        id="u" + codec.digest(parts)[:12], model=version.model, version=version.number,
-        manifest_digest=version.manifest_digest, threshold=threshold, policy_digest=policy_digest,
+        id="u" + codec.digest(parts)[:12], model=model, version=number, manifest_digest=manifest_digest, threshold=threshold,
+        policy_digest=policy_digest,
     )  # fmt: skip

@@ -33,19 +33,24 @@ class Home(NamedTuple):
 
     def keep_private(self) -> None:
         """The state directory for this account alone, also one that an earlier Flyball left open. Raises StoreUnavailable."""
-        try:
-            self.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if stat.S_IMODE(self.state_dir.stat().st_mode) & PRIVATE_UMASK:
-                self.state_dir.chmod(0o700)
-        except OSError as error:
-            raise StoreUnavailable(
-                f"{self.state_dir}: {error.strerror or error}", next_step="let this account own that directory"
-            ) from error
+        keep_private(self.state_dir)
 
     def token(self) -> str:
         """The owner's token, made at the first call."""
         self.keep_private()
         return owner_token(self.state_dir, fresh_token)
+
+
+def keep_private(state_dir: Path) -> None:
+    """For this account alone. Raises StoreUnavailable."""
+    try:
+        state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if stat.S_IMODE(state_dir.stat().st_mode) & PRIVATE_UMASK:
+            state_dir.chmod(0o700)
+    except OSError as error:
+        raise StoreUnavailable(
+            f"{state_dir}: {error.strerror or error}", next_step="let this account own that directory"
+        ) from error
 
 
 def private_process() -> None:

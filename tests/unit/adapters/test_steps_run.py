@@ -1,15 +1,26 @@
 """What a run keeps, when it does work again, and what it says when it cannot."""
 
+import json
+import os
 from pathlib import Path
 
 import polars as pl
 import pytest
 from projects import LOGISTIC, Told, project, request, rows, spec
 
-from flyball.adapters.packages import LocalPackages
+from flyball.adapters.packages import LocalPackages, checked_bytes
+from flyball.adapters.scorer_onnx import PackageScorer
 from flyball.adapters.steps import run_steps
-from flyball.errors import DataError, FlyballError, TrainingError
+from flyball.errors import DataError, FlyballError, RequestError, TrainingError
+from flyball.gateway.columns import ColumnBuilder
+from flyball.gateway.explaining import Explainer
+from flyball.gateway.runtimes.contract import CodeLimits
+from flyball.gateway.validation import RowReader
 from flyball.records import codec
+from flyball.records.background import FILE, MAX_ROWS, Background
+from flyball.records.routing import ServedUnit
+from flyball.records.signature import Unknown
+from flyball.records.unit import Unit
 
 TUNED = {
     "entrypoint": "pipeline:train",
@@ -55,6 +66,75 @@ def test_a_change_is_worked_through_from_where_it_matters(tmp_path: Path, change
     assert renamed[0] == first_done
     assert renamed[-1] == "package"
     assert before[-1].values["run_key"] != after[-1].values["run_key"]
+
+
+def edited(directory: Path, *changes: tuple[str, str]) -> None:
+    text = (directory / "schema.yaml").read_text()
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    (directory / "schema.yaml").write_text(text)
+
+
+def test_what_a_person_edits_in_the_schema_is_what_requests_are_held_against(tmp_path: Path) -> None:
+    directory = project(tmp_path / "p")
+    run_steps(request(directory), Told())
+    edited(
+        directory,
+        ("extra: refuse", "extra: ignore"),
+        ("unknown: as_trained", "unknown: flag"),
+        ("hour: {type: integer}", "hour: {type: integer, minimum: 0, maximum: 23}"),
+        ("type: category\n", "type: category\n    missing: true\n    unknown: refuse\n"),
+        ("[AA, B6, UA]", "[AA, B6, UA, WN]"),
+    )
+    package = Path(run_steps(request(directory), Told())[-1].values["package"])
+    signature = LocalPackages().signature(package)
+    hour, wind, carrier = signature.columns
+    assert signature.extra == "ignore"
+    assert (hour.minimum, hour.maximum, wind.minimum) == (0, 23, None)
+    assert (carrier.unknown, carrier.missing, carrier.categories) == (Unknown.REFUSE, True, ("AA", "B6", "UA", "WN"))
+    reader = RowReader(signature, 10)
+    assert reader.read(b'{"rows": [{"hour": 7, "carrier": "WN", "more": 1}]}').n == 1
+    with pytest.raises(RequestError) as refused:
+        reader.read(b'{"rows": [{"hour": 7, "wind": 1, "carrier": "AAA"}, {"hour": 24}]}')
+    assert [(each.path, each.found, each.expected, each.hint) for each in refused.value.faults] == [
+        ("rows[0].carrier", '"AAA"', 'one of "AA", "B6", "UA", "WN" or null', "did you mean 'AA'?"),
+        ("rows[1].hour", "24", "a whole number from 0 to 23", ""),
+    ]
+
+
+def test_a_package_holds_what_its_predictions_are_explained_against(tmp_path: Path) -> None:
+    results = run_steps(request(project(tmp_path / "p")), Told())
+    package = Path(results[-1].values["package"])
+    manifest, signature = LocalPackages().manifest(package), LocalPackages().signature(package)
+    background = codec.decode(checked_bytes(package, FILE), Background)
+    assert {len(values) for values in background.columns.values()} == {MAX_ROWS - 10}  # every third of the holdout's 120 rows
+    assert set(background.columns) == {"hour", "wind", "carrier"}
+    assert None in background.columns["wind"]
+    digest = results[-1].values["manifest_digest"]
+    unit = Unit(id="u1", model="flights", version=1, manifest_digest=digest, threshold=None, policy_digest="")
+    served = ServedUnit(unit=unit, package=str(package), format=manifest.format, signature=signature)
+    explainer = Explainer(served, CodeLimits(environment=tuple(os.environ.items())))
+    rows = [{"hour": 20, "wind": None, "carrier": "B6"}, {"hour": 6, "wind": 3.5, "carrier": "ZZ"}]
+    table = ColumnBuilder(signature).of_rows(RowReader(signature, 9).read(json.dumps({"rows": rows}).encode()))
+    told = explainer.explain(table.columns, [0, 0])
+    explainer.close()
+    scores = PackageScorer().score(package, rows)[:, 0]
+    assert [one.base + sum(one.fields.values()) for one in told] == pytest.approx(scores.tolist(), abs=1e-6)
+    assert told[0].base == told[1].base
+    assert told[0].fields["hour"] > 0 > told[1].fields["hour"]
+
+
+def test_rules_that_only_requests_meet_make_another_package_of_the_same_trained_model(tmp_path: Path) -> None:
+    directory = project(tmp_path / "p")
+    before = run_steps(request(directory), Told())
+    edited(directory, ("unknown: as_trained", "unknown: refuse"))
+    told = Told()
+    after = run_steps(request(directory), told)
+    assert told.statuses("cached") == ["snapshot", "validate", "train", "evaluate"]
+    assert told.statuses("done") == ["package"]
+    assert before[-1].values["run_key"] != after[-1].values["run_key"]
+    assert LocalPackages().signature(Path(after[-1].values["package"])).columns[2].unknown is Unknown.REFUSE
 
 
 def test_a_jobs_parameters_and_history_are_part_of_its_keys(tmp_path: Path) -> None:
@@ -124,7 +204,7 @@ def test_a_package_knows_where_it_came_from(tmp_path: Path) -> None:
     assert codec.plain(lineage.snapshot) == results[0].values["snapshot"]
     assert (lineage.seed, lineage.parameters, lineage.git_commit) == (1, {}, None)
     assert {path.name for path in package.iterdir()} == {
-        "manifest.json", "signature.json", "reference.json", "lineage.json", "evaluation.json", "model",
+        "manifest.json", "signature.json", "reference.json", "lineage.json", "evaluation.json", "background.json", "model",
     }  # fmt: skip
 
 

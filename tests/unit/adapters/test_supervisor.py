@@ -250,3 +250,22 @@ def test_the_run_file_of_another_life_is_not_believed(tmp_path: Path) -> None:
     assert running(tmp_path) is None
     assert not stop(tmp_path)  # would end this test otherwise
     assert subprocess.run(["true"], check=False).returncode == 0
+
+
+IN_A_TERMINAL = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
+"""Makes stdin the terminal of this session, as a shell's is."""
+
+
+def test_a_supervisor_ends_with_the_terminal_that_it_was_started_in(tmp_path: Path) -> None:
+    """A closed terminal sends SIGHUP as `kill -HUP` does; only the latter asks for fresh workers."""
+    owner_token(tmp_path, fresh_token)
+    ours, theirs = os.openpty()
+    command = [sys.executable, "-c", IN_A_TERMINAL, *up(tmp_path)]
+    process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True)
+    os.close(theirs)
+    wait_until(lambda: (now := running(tmp_path)) is not None and live(now.gateway_url))
+    left = running(tmp_path)
+    assert left is not None
+    os.close(ours)
+    process.wait(timeout=40)
+    wait_until(lambda: not any(child.lives for child in left.children.values()))

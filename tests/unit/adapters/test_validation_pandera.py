@@ -1,19 +1,20 @@
 from pathlib import Path
 
+import msgspec
 import polars as pl
 import pytest
 from projects import rows, spec
 
-from flyball.adapters.validation_pandera import columns_of, schema_of, validate
+from flyball.adapters.validation_pandera import ColumnSchema, Schema, columns_of, enforced, schema_of, validate
 from flyball.errors import DataError
-from flyball.records.signature import ColumnType
+from flyball.records.signature import Column, ColumnType, Signature, Unknown
 
 FRAME = rows(200).with_columns(busy=pl.col("hour") > 12, load=pl.col("wind") * 2)
 FEATURES = {"hour": None, "wind": None, "carrier": None, "busy": None}
 
 
 def schema(path: Path, frame: pl.DataFrame = FRAME, features: object = None):
-    return schema_of(path / "schema.yaml", frame, spec(data={"features": features or FEATURES}).data)
+    return schema_of(path / "schema.yaml", frame, spec(data={"features": features or FEATURES}).data).features
 
 
 def test_the_schema_is_inferred_once_and_then_the_files(tmp_path: Path) -> None:
@@ -90,11 +91,30 @@ def test_the_signature_lists_the_categories_that_were_seen(tmp_path: Path) -> No
     assert [column.type for column in columns] == [ColumnType.INTEGER, ColumnType.NUMBER, ColumnType.CATEGORY, ColumnType.BOOLEAN]
 
 
+def test_a_category_that_a_person_lists_is_known_although_no_row_has_it(tmp_path: Path) -> None:
+    kept = schema(tmp_path)
+    kept["carrier"] = msgspec.structs.replace(kept["carrier"], categories=("AA", "ZZ"))
+    columns = columns_of(kept, validate(FRAME, kept, time="at", key="id").frame)
+    assert columns[2].categories == ("AA", "B6", "UA", "ZZ")
+
+
+def test_what_cannot_be_listed_cannot_be_refused(tmp_path: Path) -> None:
+    many = Column(name="carrier", type=ColumnType.CATEGORY, categories=None)
+    asked = Schema(features={"carrier": ColumnSchema(type=ColumnType.CATEGORY)}, unknown=Unknown.REFUSE)
+    with pytest.raises(DataError, match="more than 1000 categories"):
+        enforced(Signature(task="regression", columns=(many,)), asked)
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
         ("features: {hour: {typ: number}}", "features.hour.*did you mean 'type'"),
         ("features: {hour: {type: nmber}}", "features.hour"),
+        ("features: {hour: {type: number, unknown: refuse}}", "features.hour: unknown: refuse on a number. Expected: a category"),
+        ("features: {carrier: {type: category, unknown: reject}}", "features.carrier.*'reject'"),
+        ("features: {hour: {type: number, minimum: 3, maximum: 2}}", "minimum 3 and maximum 2"),
+        ("features: {}\nextras: ignore", "`extras`.*did you mean 'extra'"),
+        ("features: {}\nextra: warn", "'warn'"),
         ("nothing", "cannot be read"),
         ("features: [", "cannot be read"),
     ],

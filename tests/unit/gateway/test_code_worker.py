@@ -1,10 +1,9 @@
 """What a worker hands to the model, and what it hands back."""
 
-import msgspec
 import numpy as np
 from xgboost import XGBClassifier
 
-from flyball.gateway.code_worker import _answer
+from flyball.gateway.code_worker import scores_of
 from flyball.records.signature import Column, ColumnType, Signature
 
 
@@ -14,7 +13,5 @@ def test_xgboost_takes_its_rows_without_pyarrow() -> None:
     model = XGBClassifier(n_estimators=3, n_jobs=1).fit(rows, rows[:, 0] > 0)
     columns = tuple(Column(name=name, type=ColumnType.NUMBER) for name in ("a", "b"))
     signature = Signature(task="binary", columns=columns, classes=("0", "1"))
-    request = {"n": 200, "columns": [rows[:, place].astype("<f4").tobytes() for place in (0, 1)]}
-    answer = msgspec.msgpack.decode(_answer(model, signature, msgspec.msgpack.encode(request)))
-    scores = np.frombuffer(answer["scores"], dtype="<f8").reshape(answer["shape"])
+    scores = scores_of(model, {"a": rows[:, :1], "b": rows[:, 1:]}, signature)
     np.testing.assert_array_equal(scores, model.predict_proba(rows).astype(np.float64))

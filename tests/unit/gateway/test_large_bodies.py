@@ -60,6 +60,7 @@ BODIES = {
     "followed by more": json.dumps({"rows": rows()}) + "{}",
     "a comma too many": json.dumps({"rows": rows()})[:-2] + ",]}",
     "NaN": json.dumps({"rows": [*rows(n=N - 1), {"a": float("nan"), "t": "x"}]}),
+    "asked for an explanation": json.dumps({"rows": rows(), "explain": True}),
     "too many": json.dumps({"rows": rows(n=N + 1)}),
 }
 
@@ -75,7 +76,7 @@ def test_pieces_say_what_the_whole_says(name):
 
 REFUSED = {
     "a wrong row", "a nested row", "no objects", "an unknown field", "cut off", "followed by more", "a comma too many", "NaN", "too many",
-    "a NUL in one text",
+    "a NUL in one text", "asked for an explanation",
 }  # fmt: skip
 
 

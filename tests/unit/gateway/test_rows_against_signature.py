@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from flyball.errors import RequestError
 from flyball.gateway.columns import ColumnBuilder
 from flyball.gateway.validation import RowReader
-from flyball.records.signature import Column, ColumnType, Signature
+from flyball.records.signature import Column, ColumnType, Signature, Unknown
 
 SIGNATURE = Signature(
     task="binary",
@@ -21,10 +21,11 @@ SIGNATURE = Signature(
         Column(name="visits", type=ColumnType.INTEGER),
         Column(name="member", type=ColumnType.BOOLEAN, missing=True),
         Column(name="town", type=ColumnType.CATEGORY, missing=True),
+        Column(name="grade", type=ColumnType.CATEGORY, missing=True, categories=("a", "b:2", "ç"), unknown=Unknown.REFUSE),
     ),
     classes=("no", "yes"),
 )
-ROW = {"age": 41.5, "in come": 10, "visits": 3, "member": True, "town": "Oslo"}
+ROW = {"age": 41.5, "in come": 10, "visits": 3, "member": True, "town": "Oslo", "grade": "a"}
 READER = RowReader(SIGNATURE, 1000)
 BUILDER = ColumnBuilder(SIGNATURE)
 
@@ -64,6 +65,7 @@ def test_a_whole_number_may_be_written_with_a_point():
         ("age", "7"), ("age", True), ("age", None), ("age", -0.5), ("age", 151), ("age", [1]), ("age", {}),
         ("in come", 1e39), ("in come", -1e300), ("in come", 10**39), ("in come", "x"),
         ("visits", 1.5), ("visits", "3"), ("visits", False), ("visits", None), ("visits", 10**39),
+        ("grade", "c"), ("grade", ""), ("grade", 1), ("grade", "A"), ("town", "x" * 65_537),
         ("member", 1), ("member", "true"), ("town", 5), ("town", True), ("town", ["Oslo"]), ("town", "a\0b"),
     ],
 )  # fmt: skip
@@ -121,10 +123,20 @@ def test_more_rows_than_the_limit_are_refused_with_the_limit():
 
 number = st.floats(min_value=0, max_value=150, width=32) | st.integers(min_value=0, max_value=150)
 whole = st.integers(min_value=-(2**53), max_value=2**53)
-any_value = st.none() | st.booleans() | whole | st.floats() | st.text(max_size=5) | st.just([]) | st.just({})
+any_value = (
+    st.sampled_from(["a", "b:2"])
+    | st.none()
+    | st.booleans()
+    | whole
+    | st.floats()
+    | st.text(max_size=5)
+    | st.just([])
+    | st.just({})
+)
 good_row = st.fixed_dictionaries(
     {"age": number, "visits": whole},
     optional={"in come": st.none() | st.floats(width=32, allow_nan=False, allow_infinity=False), "member": st.none() | st.booleans(),
+              "grade": st.none() | st.sampled_from(["a", "b:2", "ç"]),
               "town": st.none() | st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))},
 )  # fmt: skip
 
@@ -133,16 +145,92 @@ def columns_of(rows):
     return {name: values.tolist() for name, values in BUILDER.of_rows(rows).columns.items()}
 
 
-@given(st.lists(good_row, min_size=1, max_size=5))
-@settings(max_examples=200, deadline=None)
-def test_good_rows_are_taken_alike_by_both_ways(rows):
-    quick = READER.read(json.dumps({"rows": rows}).encode())
-    careful = READER.read_carefully({"rows": rows})
+@given(st.lists(good_row, min_size=1, max_size=5), st.booleans(), st.booleans())
+@settings(max_examples=300, deadline=None)
+def test_good_rows_are_taken_alike_by_both_ways(rows, explain, escaped):
+    form = {"rows": rows, "explain": explain, "ids": [f"a:{at}" for at in range(len(rows))]}
+    body = json.dumps(form, ensure_ascii=escaped).encode()
+    quick, careful = READER.read(body), READER.read_carefully(form)
     np.testing.assert_equal(columns_of(quick), columns_of(careful))
+    assert (quick.ids, quick.keys, quick.explain) == (careful.ids, careful.keys, careful.explain) == (form["ids"], None, explain)
+
+
+@given(st.lists(good_row, min_size=1, max_size=3), st.data())
+@settings(max_examples=300, deadline=None)
+def test_a_name_that_comes_twice_is_refused_wherever_and_however_it_is_written(rows, data):
+    at = data.draw(st.integers(0, len(rows) - 1))
+    name = data.draw(st.sampled_from(sorted(rows[at])))
+    written = data.draw(st.sampled_from([json.dumps(name), json.dumps(name).replace("a", "\\u0061"), json.dumps(name) + " \n\t"]))
+    again = f"{written}:{data.draw(st.sampled_from(['', ' ']))}{json.dumps(rows[at][name])}"
+    texts = [json.dumps(row) for row in rows]
+    texts[at] = "{" + again + "," + texts[at][1:] if data.draw(st.booleans()) else texts[at][:-1] + "," + again + "}"
+    wrong = fault(b'{"rows": [' + ",".join(texts).encode() + b"]}")
+    assert (wrong.path, wrong.found) == (f"rows[{at}].{name}", "the name twice")
+
+
+def test_a_colon_in_a_text_or_a_name_is_no_second_name():
+    assert READER.read(b'{"rows": [{"age": 1, "visits": 1, "town": "a:b\\u003a:", "grade": "b:2"}], "keys": ["::"]}').keys == [
+        "::"
+    ]
+    reader = RowReader(Signature(task="regression", columns=(Column(name="a:b", type=ColumnType.NUMBER),)), 10)
+    assert reader.read(b'{"rows": [{"a:b": 1}]}').tuples == [(1,)]
+    with pytest.raises(RequestError):
+        reader.read(b'{"rows": [{"a:b": 1, "a:b": 2}]}')
+
+
+def test_a_form_that_names_something_twice_is_refused():
+    assert fault(b'{"rows": [], "rows": [{"age": 1, "visits": 1}]}').path == "rows"
+    assert fault(b'{"rows": [{"age": 1, "visits": 1, "town": {"x": 1, "x": 2}}]}').path == "body"
+
+
+@pytest.mark.parametrize("text", ["NaN", "Infinity", "-Infinity", "1e400", "-1e999", "1" * 4301])
+def test_what_is_no_json_number_is_named_with_its_place(text):
+    wrong = fault(f'{{"rows": [{json.dumps(ROW)}, {{"age": {text}, "visits": 1}}]}}'.encode())
+    assert (wrong.path, wrong.found[:80], wrong.expected) == ("rows[1].age", text[:80], "a number from 0 to 150")
+
+
+FLAGGING = Signature(
+    task="regression",
+    columns=(
+        Column(name="town", type=ColumnType.CATEGORY, categories=("Oslo", "Rome"), unknown=Unknown.FLAG, missing=True),
+        Column(name="grade", type=ColumnType.CATEGORY, categories=("a",), unknown=Unknown.FLAG),
+        Column(name="free", type=ColumnType.CATEGORY, categories=("x",)),
+    ),
+)
+
+
+def test_unknown_categories_are_told_row_by_row_where_the_signature_asks_for_it():
+    reader = RowReader(FLAGGING, 10)
+    rows = [("Oslo", "a", "y"), ("Lima", "b", "y"), (None, "", "x"), ("oslo", "a", "x")]
+    body = json.dumps({"rows": [dict(zip(("town", "grade", "free"), row, strict=True)) for row in rows]}).encode()
+    assert reader.flags(reader.read(body)) == {
+        1: [
+            {"field": "town", "found": '"Lima"', "flag": "unknown category"},
+            {"field": "grade", "found": '"b"', "flag": "unknown category"},
+        ],
+        2: [{"field": "grade", "found": '""', "flag": "unknown category"}],
+        3: [{"field": "town", "found": '"oslo"', "flag": "unknown category"}],
+    }
+
+
+def test_a_refused_category_is_told_with_what_is_known_and_what_was_perhaps_meant():
+    many = tuple(f"town {at}" for at in range(30))
+    column = Column(name="town", type=ColumnType.CATEGORY, categories=many, unknown=Unknown.REFUSE)
+    with pytest.raises(RequestError) as caught:
+        RowReader(Signature(task="regression", columns=(column,)), 10).read(b'{"rows": [{"town": "town 07"}]}')
+    (wrong,) = caught.value.faults
+    assert wrong.expected.startswith('one of "town 0", "town 1", ')
+    assert wrong.expected.endswith(' "town 19" or 10 more')
+    assert wrong.hint.startswith("did you mean 'town ")
+
+
+def test_a_policy_without_a_list_to_hold_it_by_is_no_signature():
+    with pytest.raises(ValueError, match="town: unknown: refuse needs the list"):
+        Column(name="town", type=ColumnType.CATEGORY, unknown=Unknown.REFUSE)
 
 
 @given(st.dictionaries(st.sampled_from([*ROW, "agee", ""]), any_value), st.sampled_from([*ROW]))
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=2000, deadline=None)
 def test_any_row_at_all_is_taken_alike_or_refused_by_both_ways(changes, removed):
     row = {name: value for name, value in {**ROW, **changes}.items() if name != removed}
     body = json.dumps({"rows": [row]}).encode()

@@ -2,7 +2,7 @@
 
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -17,11 +17,12 @@ from flyball.adapters.steps.evaluate import EVALUATION, SCORES
 from flyball.adapters.steps.situation import Rows, Run, divided, read_rows
 from flyball.adapters.steps.train import ESTIMATOR
 from flyball.adapters.user_code import user_code
+from flyball.adapters.validation_pandera import Schema, enforced
 from flyball.monitoring.reference import HoldoutScores
 from flyball.monitoring.reference import build as build_reference
 from flyball.pipelines.evaluation import label_scale
 from flyball.pipelines.graph import step_key
-from flyball.records import codec
+from flyball.records import background, codec
 from flyball.records.evidence import Evidence
 from flyball.records.jobs import StepResult
 from flyball.records.signature import Signature
@@ -36,20 +37,23 @@ _LATENCY_CALLS = 300
 Results = dict[str, StepResult]
 
 
-def package_key(run: Run, keys: dict[str, str]) -> str:
+class PackageOrder(NamedTuple):
+    run_key: str
+    schema: Schema
+    """Whose rules for requests go into the signature."""
+
+
+def package_key(run: Run, keys: dict[str, str], schema: Schema) -> str:
     spec = run.request.spec
-    return step_key(
-        "package",
-        keys,
-        [spec.gates.parity, spec.model_dump(mode="json", include={"monitor": {"window"}}), run.surroundings.environment_digest],
-    )
+    window = spec.model_dump(mode="json", include={"monitor": {"window"}})
+    return step_key("package", keys, [spec.gates.parity, window, run.surroundings.environment_digest, schema.of_requests])
 
 
-def package(run: Run, keys: dict[str, str], done: Results, run_key: str) -> StepResult:
+def package(run: Run, keys: dict[str, str], done: Results, order: PackageOrder) -> StepResult:
     """`done`: results of the earlier steps by name. The values hold the package's directory below the cache, as `package`."""
 
     def work(directory: Path) -> dict[str, Any]:
-        signature = codec.revive(done["validate"].values["signature"], Signature)
+        signature = enforced(codec.revive(done["validate"].values["signature"], Signature), order.schema)
         rows = read_rows(run.cache.directory("validate", done["validate"].key))
         to_train, holdout = divided(run, rows)
         scale = label_scale(signature.task, to_train.labels)
@@ -61,21 +65,30 @@ def package(run: Run, keys: dict[str, str], done: Results, run_key: str) -> Step
             served = _convert(run, (trained / ESTIMATOR).read_bytes(), rows, holdout, signature, scale)
             measured = (_parity(served, signature), *_latency(served, holdout.features), *_speedups(served))
         save_model(root / "model", served.format, served.content, run.request.project_dir, code_files(run.request.project_dir))
-        lineage = lineage_of(run, done, run_key)
+        lineage = lineage_of(run, done, order.run_key)
         found = codec.decode((evaluated / EVALUATION).read_bytes(), list[Evidence])
         reference = _reference(run, signature, rows, holdout, pl.read_parquet(evaluated / SCORES).to_numpy(), scale)
         for name, content in (
             ("signature.json", signature), ("lineage.json", lineage), ("evaluation.json", [*found, *measured]), ("reference.json", reference),
+            (background.FILE, _background(holdout.features)),
         ):  # fmt: skip
             (root / name).write_bytes(codec.encode(content))
         manifest = make_manifest(root, served.format)
         (root / MANIFEST).write_bytes(codec.encode(manifest))
         return {
-            "package": PACKAGE, "format": served.format, "manifest_digest": codec.digest(manifest), "run_key": run_key, "words": list(served.words),
+            "package": PACKAGE, "format": served.format, "manifest_digest": codec.digest(manifest), "run_key": order.run_key, "words": list(served.words),
             "parity": served.parity, "latency_ms": {item.name: item.value for item in measured if item.name.startswith("latency_")},
         }  # fmt: skip
 
-    return run.cache.do("package", package_key(run, keys), work)
+    return run.cache.do("package", package_key(run, keys, order.schema), work)
+
+
+def _background(features: pl.DataFrame) -> background.Background:
+    """Rows of the holdout, evenly over its time."""
+    some = features.gather_every(-(-features.height // background.MAX_ROWS))
+    return background.Background(
+        columns={name: tuple(None if value != value else value for value in some[name].to_list()) for name in some.columns}  # noqa: PLR0124 - only NaN differs from itself
+    )
 
 
 def lineage_of(run: Run, done: Results, run_key: str) -> Lineage:

@@ -9,10 +9,11 @@ from flyball.adapters.environment import surroundings
 from flyball.adapters.sources import Secret
 from flyball.adapters.steps.cache import StepCache
 from flyball.adapters.steps.evaluate import evaluate, evaluation_key
-from flyball.adapters.steps.package import package, package_key
+from flyball.adapters.steps.package import PackageOrder, package, package_key
 from flyball.adapters.steps.situation import Run
 from flyball.adapters.steps.snapshot import take_snapshot, validate
 from flyball.adapters.steps.train import train
+from flyball.adapters.validation_pandera import schema_of
 from flyball.control.ports import StepRequest
 from flyball.errors import DataError, FlyballError
 from flyball.pipelines import graph
@@ -50,12 +51,13 @@ def _all(run: Run) -> tuple[StepResult, ...]:
 
     snapshot, frame = take_snapshot(run)
     keep(snapshot)
-    validated = keep(validate(run, keys, frame))
+    schema = schema_of(run.schema_file, frame, run.request.spec.data)
+    validated = keep(validate(run, keys, frame, schema.of_data))
     trained = keep(train(run, keys, validated))
     alone = {**keys, "evaluate": evaluation_key(run, keys, None)}
-    run_key = graph.run_key({**alone, "package": package_key(run, alone)})
+    run_key = graph.run_key({**alone, "package": package_key(run, alone, schema)})
     keep(evaluate(run, keys, validated, trained))
-    packed = keep(package(run, keys, done, run_key))
+    packed = keep(package(run, keys, done, PackageOrder(run_key, schema)))
     place: Path = run.cache.directory("package", packed.key) / packed.values["package"]
     done["package"] = msgspec.structs.replace(packed, values={**packed.values, "package": str(place.resolve())})
     return tuple(done[name] for name in graph.NAMES)

@@ -17,10 +17,12 @@ from typing import NamedTuple
 from flyball.adapters.supervisor import run_file
 from flyball.adapters.supervisor.child import Child, Recipe, gateway_command
 from flyball.adapters.supervisor.listening import listen, reserve, target_of, url_of
+from flyball.adapters.supervisor.rolling import Successor
 from flyball.control.ports import Say
 from flyball.errors import OperatorError, StoreUnavailable, UserError
 
 LOOK_SECONDS = 0.1
+CONTROL = "control"
 DRAIN_SECONDS = 30.0
 """A gateway that is asked to end answers what it has accepted; longer requests are beyond every deadline."""
 
@@ -54,7 +56,10 @@ class Layout(NamedTuple):
 
 
 def supervise(layout: Layout, say: Say, end: threading.Event | None = None) -> None:
-    """Run until SIGTERM, SIGINT or `end`. Raises Conflict when the project is up already, OperatorError when a port is taken."""
+    """Run until SIGTERM, SIGINT or `end`; SIGHUP replaces the gateway workers one after the other.
+
+    Raises Conflict when the project is up already, OperatorError when a port is taken.
+    """
     lock = run_file.hold(layout.state_dir)
     try:
         previous = run_file.read(layout.state_dir)
@@ -93,6 +98,10 @@ class _Supervisor:
         self._grpc_target = target_of(doors.grpc) if doors.grpc is not None else None
         self._control_url = url_of(doors.control) if doors.control is not None else None
         self._children = [Child(recipe) for recipe in _recipes(layout, doors)]
+        self._leaving: Child | None = None
+        """A worker that has been succeeded and still answers what it had accepted."""
+        self._roll = threading.Event()
+        """Set by SIGHUP."""
 
     def run(self) -> None:
         restore = self._hear_signals()
@@ -102,6 +111,9 @@ class _Supervisor:
             self._tell()
             while not self._end.wait(LOOK_SECONDS):
                 self._look(time.monotonic())
+                if self._roll.is_set():
+                    self._roll.clear()
+                    self._replace_gateways()
         finally:
             self._drain()
             run_file.forget(self._layout.state_dir)
@@ -122,9 +134,34 @@ class _Supervisor:
         if changed:
             self._tell()
 
+    def _replace_gateways(self) -> None:
+        """One after the other; the first that cannot be replaced ends it: what serves is worth more than what is new."""
+        gateways = [child for child in self._children if child.recipe.name != CONTROL]
+        for old in gateways:
+            successor = Successor(old, self._layout.state_dir)
+            try:
+                successor.take_over(self._meanwhile)
+            except OperatorError as error:
+                self._say("bad", f"The rolling restart ends here; {old.recipe.name} serves as before. {error.message}")
+                return
+            self._children[self._children.index(old)] = successor.new
+            self._leaving = old
+            self._tell()
+            successor.left(self._meanwhile)
+            self._leaving = None
+            self._tell()
+        self._say("good", f"Every gateway worker was replaced ({len(gateways)}).")
+
+    def _meanwhile(self) -> bool:
+        """While a worker is replaced the others are looked after as ever. True: this supervisor is to end."""
+        self._look(time.monotonic())
+        return self._end.is_set()
+
     def _tell(self) -> None:
         me = run_file.member(os.getpid())
         members = {child.recipe.name: run_file.member(child.pid) for child in self._children if child.pid is not None}
+        if self._leaving is not None and self._leaving.pid is not None:
+            members[f"{self._leaving.recipe.name}-leaving"] = run_file.member(self._leaving.pid)
         run = run_file.RunFile(
             pid=os.getpid(),
             started=me.started if me else 0.0,
@@ -141,11 +178,12 @@ class _Supervisor:
 
     def _drain(self) -> None:
         deadline, pause = time.monotonic() + DRAIN_SECONDS, threading.Event()
-        for child in self._children:
+        children = [*self._children, *([self._leaving] if self._leaving else [])]
+        for child in children:
             child.ask_to_end()
-        while any(child.pid is not None for child in self._children) and time.monotonic() < deadline:
+        while any(child.pid is not None for child in children) and time.monotonic() < deadline:
             pause.wait(0.02)
-        for child in self._children:
+        for child in children:
             child.kill()
 
     def _hear_signals(self) -> Callable[[], None]:
@@ -153,10 +191,14 @@ class _Supervisor:
         if threading.current_thread() is not threading.main_thread():
             return lambda: None
 
-        def heard(_number: int, _frame: FrameType | None) -> None:
-            self._end.set()
+        terminal = os.isatty(sys.stderr.fileno())
 
-        earlier = {number: signal.signal(number, heard) for number in (signal.SIGTERM, signal.SIGINT)}
+        def heard(number: int, _frame: FrameType | None) -> None:
+            # A terminal that was closed sends SIGHUP, too; who was started in it ends with it.
+            closed = terminal and not os.isatty(sys.stderr.fileno())
+            (self._roll if number == signal.SIGHUP and not closed else self._end).set()
+
+        earlier = {number: signal.signal(number, heard) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
 
         def restore() -> None:
             for number, handler in earlier.items():
@@ -199,7 +241,7 @@ def _recipes(layout: Layout, doors: Doors) -> Sequence[Recipe]:
     if layout.control_command is not None and doors.control is not None:
         own = doors.control.fileno()
         command = (*layout.control_command, "--fd", str(own))
-        recipes.append(Recipe("control", command, logs / "control.log", (own,), layout.project_dir))
+        recipes.append(Recipe(CONTROL, command, logs / "control.log", (own,), layout.project_dir))
     return recipes
 
 

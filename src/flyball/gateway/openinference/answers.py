@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from flyball.gateway.answering import label_of
+from flyball.gateway.answering import labels_of
 from flyball.gateway.batches import Answer
 from flyball.gateway.openinference.asking import InferRequest
 from flyball.gateway.tables import LiveRoute
@@ -37,17 +37,18 @@ def version_of(answer: Answer) -> str:
     return str(answer.units[0].served.unit.version)
 
 
-def parameters(answer: Answer) -> dict[str, Any]:
-    """`prediction_ids`, and `unit`, or `units` (one a row) when several answered."""
+def parameters(live: LiveRoute, request: InferRequest, answer: Answer) -> dict[str, Any]:
+    """`prediction_ids`; `unit`, or `units` (one a row) when several answered; `flags` where there is something to be said about a row."""
     units = [unit.id for unit in answer.units]
     which = {"unit": units[0]} if _one(units) else {"units": units}
-    return {"prediction_ids": answer.ids, **which}
+    flags = [{"row": row, **flag} for row, said in sorted(live.reader.flags(request.rows).items()) for flag in said]
+    return {"prediction_ids": answer.ids, **which, **({"flags": flags} if flags else {})}
 
 
 def _output(name: str, live: LiveRoute, answer: Answer, *, binary: bool) -> Output:
     n = len(answer.ids)
     if name == "label":
-        labels = [label_of(live, unit, scores) for unit, scores in zip(answer.units, answer.scores, strict=True)]
+        labels = labels_of(live, answer) or []
         return Output(name, "BYTES", [n, 1], labels, binary)
     flat = [score for scores in answer.scores for score in scores]
     return Output(name, "FP64", [n, live.signature.n_scores], flat, binary)

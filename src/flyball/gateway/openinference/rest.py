@@ -59,7 +59,7 @@ def infer_response(live: LiveRoute, request: InferRequest, answer: Answer, heade
     document: dict[str, Any] = {
         "model_name": live.model,
         "model_version": answers.version_of(answer),
-        "parameters": answers.parameters(answer),
+        "parameters": answers.parameters(live, request, answer),
     }
     if request.id is not None:
         document["id"] = request.id

@@ -51,7 +51,7 @@ def fill_response(message: Any, live: LiveRoute, request: InferRequest, answer: 
     message.model_version = answers.version_of(answer)
     if request.id is not None:
         message.id = request.id
-    for name, value in answers.parameters(answer).items():
+    for name, value in answers.parameters(live, request, answer).items():
         message.parameters[name].string_param = value if isinstance(value, str) else msgspec.json.encode(value).decode()
     for output in answers.outputs(live, request, answer):
         tensor = message.outputs.add(name=output.name, datatype=output.datatype, shape=output.shape)

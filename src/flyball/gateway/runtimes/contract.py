@@ -75,6 +75,29 @@ def as_scores(raw: Any, signature: Signature) -> np.ndarray[Any, Any]:
     return scores
 
 
+def packed(columns: Columns, signature: Signature, n: int) -> dict[str, Any]:
+    """Rows for a pipe: numbers as little-endian float32 bytes, categories as strings, in the signature's order."""
+    listed = (columns[column.name][:, 0] for column in signature.columns)
+    return {
+        "n": n,
+        "columns": [
+            each.tolist() if each.dtype == object else np.ascontiguousarray(each).astype("<f4", copy=False).tobytes()
+            for each in listed
+        ],
+    }
+
+
+def unpacked(request: dict[str, Any], signature: Signature) -> dict[str, np.ndarray[Any, Any]]:
+    """What `packed` made, as columns again."""
+    columns: dict[str, np.ndarray[Any, Any]] = {}
+    for column, values in zip(signature.columns, request["columns"], strict=True):
+        if column.type is ColumnType.CATEGORY:
+            columns[column.name] = np.array([*values, None], dtype=object)[:-1].reshape(-1, 1)
+        else:
+            columns[column.name] = np.frombuffer(values, dtype="<f4").reshape(-1, 1)
+    return columns
+
+
 def sample(signature: Signature, n: int) -> dict[str, np.ndarray[Any, Any]]:
     """`n` rows for warming up and timing: known categories in turn, numbers spread over their limits, or over four orders of magnitude.
 

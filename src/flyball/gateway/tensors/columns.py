@@ -67,7 +67,7 @@ class ColumnCheck:
     def texts(self, values: Sequence[bytes], faults: list[Fault]) -> Array:
         """Of BYTES: UTF-8. Distinct ones are decoded once: categories come again and again."""
         known = {raw: _text(raw) for raw in set(values)}
-        if not any(text is None or "\0" in text for text in known.values()):
+        if all(text is not None and self._single.takes(text) for text in known.values()):
             array = np.empty(len(values), dtype=object)
             array[:] = [known[raw] for raw in values]
             return array.reshape(len(values), 1)
@@ -87,7 +87,8 @@ class ColumnCheck:
     def _at_once(self, values: list[Any], kinds: set[type]) -> Array | None:
         """None: look at each."""
         if self.column.type is ColumnType.CATEGORY:
-            return None if any("\0" in text for text in set(values) if text) else as_array(self.column, values, len(values))
+            fit = all(self._single.takes(text) for text in set(values) if text is not None)
+            return as_array(self.column, values, len(values)) if fit else None
         try:
             # int64 is exact; None becomes NaN.
             array = np.array(values, dtype=np.int64 if kinds == {int} else np.float64)

@@ -1,0 +1,94 @@
+"""A rolling restart: each gateway worker is succeeded by a fresh one that is ready before it is asked to end."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import httpx
+
+from flyball.adapters.durable import replace_file
+from flyball.adapters.supervisor.child import Child, last_words
+from flyball.errors import FlyballError, OperatorError
+from flyball.records import codec
+
+READY_SECONDS = 60.0
+"""Loading a large model on a cold disk takes tens of seconds; until then the worker before serves on."""
+LEAVE_SECONDS = 30.0
+"""As long as a gateway that is told to end may take for what it has accepted."""
+_LOOK_SECONDS = 0.02
+
+
+class Successor:
+    """One succession. Both processes bear the same worker's name: control and capture tell them apart by process and start."""
+
+    def __init__(self, old: Child, state_dir: Path) -> None:
+        self.old = old
+        self.new = Child(old.recipe._replace(command=(*old.recipe.command, "--must-serve")))
+        self._card = state_dir / "gateways" / f"{old.recipe.name.removeprefix('gateway-')}.json"
+
+    def take_over(self, meanwhile: Callable[[], bool]) -> None:
+        """Start the new one, wait until it is ready, let the old one go. `meanwhile` is called while we wait; it says whether to give up.
+
+        Raises OperatorError when the new one does not become ready: then it is gone, and the old one serves as before.
+        """
+        present = self._read_card()
+        must_be_ready = _ready(present)
+        if not must_be_ready:
+            self.new.recipe = self.old.recipe
+        self.new.start(time.monotonic())
+        deadline = time.monotonic() + READY_SECONDS
+        while not self._stands(must_be_ready):
+            given_up = meanwhile()
+            if given_up or self.new.pid is None or time.monotonic() > deadline:
+                self._withdraw(present)
+                why = (
+                    "it was told to end"
+                    if given_up
+                    else (last_words(self.new.recipe.log).splitlines() or ["it said nothing"])[-1]
+                )
+                raise OperatorError(f"a new {self.new.recipe.name} did not become ready: {why}")
+            threading.Event().wait(_LOOK_SECONDS)
+        self.new.recipe = self.old.recipe  # if it dies one day, its restart has nobody before it
+        if self.old.pid is not None:
+            with suppress(ProcessLookupError):
+                os.kill(self.old.pid, signal.SIGUSR1)
+
+    def left(self, meanwhile: Callable[[], bool]) -> None:
+        """Wait until the old one has answered what it had accepted; kill it when it takes too long."""
+        deadline = time.monotonic() + LEAVE_SECONDS
+        while self.old.pid is not None and time.monotonic() < deadline and not meanwhile():
+            threading.Event().wait(_LOOK_SECONDS)
+        self.old.kill()
+
+    def _stands(self, must_be_ready: bool) -> bool:  # noqa: FBT001 - what the one before was
+        card = self._read_card()
+        if card.get("pid") != self.new.pid:
+            return False
+        return not must_be_ready or _ready(card)
+
+    def _withdraw(self, before: dict[str, int]) -> None:
+        self.new.kill()
+        if before and self.old.pid == before.get("pid"):
+            with suppress(FlyballError):
+                replace_file(self._card, codec.encode(before))
+
+    def _read_card(self) -> dict[str, int]:
+        try:
+            return codec.decode(self._card.read_bytes(), dict[str, int])
+        except (OSError, ValueError):
+            return {}
+
+
+def _ready(card: dict[str, int]) -> bool:
+    """Whether that worker serves a routing table."""
+    if "admin_port" not in card:
+        return False
+    try:
+        address = f"http://127.0.0.1:{card['admin_port']}/v2/health/ready"
+        return httpx.get(address, timeout=2.0, trust_env=False).status_code == 200
+    except httpx.HTTPError:
+        return False

@@ -1,0 +1,183 @@
+"""`explain: true`: what each field did to a prediction. By a process of its own for each unit, started when it is first asked, so that neither
+the event loop nor other requests carry any of it."""
+
+import asyncio
+import importlib.util
+from collections import Counter
+from collections.abc import Container, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from time import monotonic
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+
+from flyball.errors import ArtifactDamaged, Conflict, Fault, ModelFailed, NotInstalled, Overloaded, RequestError
+from flyball.gateway.batches import Answer
+from flyball.gateway.runtimes.contract import CodeLimits, Columns, packed
+from flyball.gateway.runtimes.worker_process import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, Program, WorkerProcess
+from flyball.gateway.tables import LiveRoute, LiveUnit
+from flyball.gateway.units import MODEL_FILES
+from flyball.gateway.validation import Rows
+from flyball.records import background, codec
+from flyball.records.routing import ServedUnit
+from flyball.records.unit import Manifest
+
+MAX_ROWS = 32
+"""In a request that asks for reasons: each costs thousands of evaluations."""
+MAX_IN_HAND = 4
+"""Requests of one model that are explained or wait for it; more would pass the deadline in the queue."""
+MAX_EXPLAINERS = 4
+"""Processes at once in one worker (some 250 MB each); the one that was not asked for longest goes first."""
+DEADLINE_SECONDS = 30.0
+"""Of one explained request, without the start of its process."""
+
+
+class Attribution(NamedTuple):
+    """Of one prediction: `base` and all of `fields` together are its score."""
+
+    fields: dict[str, float]
+    base: float
+
+
+class Explainer:
+    """One unit's process, started by its first call."""
+
+    def __init__(self, served: ServedUnit, limits: CodeLimits) -> None:
+        self._served = served
+        self._limits = limits
+        self._process: WorkerProcess | None = None
+        self._pause = FIRST_PAUSE_SECONDS
+        self._not_before = 0.0
+        self.calls = 0
+        """That run or wait."""
+        self.asked_at = 0.0
+        self.pool = ThreadPoolExecutor(1, thread_name_prefix="explainer")
+
+    def explain(self, columns: Columns, of: list[int]) -> list[Attribution]:
+        """In the pool's thread. Raises ModelFailed, ArtifactDamaged."""
+        names = [column.name for column in self._served.signature.columns]
+        request = {**packed(columns, self._served.signature, len(of)), "of": of}
+
+        def read(answer: dict[str, Any]) -> list[Attribution]:
+            told = zip(answer["values"], answer["base"], strict=True)
+            return [Attribution(dict(zip(names, map(float, values), strict=True)), float(base)) for values, base in told]
+
+        return self._started().call(request, 65_536 + 16 * len(of) * (1 + len(names)), read)
+
+    def close(self) -> None:
+        """Waits for the call that is running."""
+        self.pool.shutdown(wait=True, cancel_futures=True)
+        if self._process is not None:
+            self._process.close()
+
+    def _started(self) -> WorkerProcess:
+        if self._process is not None:
+            return self._process
+        if monotonic() < self._not_before:
+            raise ModelFailed("the explainer did not start; it is tried again", retry_after=1 + int(self._pause))
+        try:
+            self._process = WorkerProcess(Program("flyball.gateway.explain_worker", "the explainer", self._order()), self._limits)
+        except ModelFailed:
+            self._pause = min(self._pause * 2, LONGEST_PAUSE_SECONDS)
+            self._not_before = monotonic() + self._pause
+            raise
+        return self._process
+
+    def _order(self) -> dict[str, Any]:
+        """Files and the digests that the unit's manifest gives them; the process checks the bytes that it reads."""
+        package, unit = Path(self._served.package), self._served.unit
+        try:
+            manifest = codec.decode((package / "manifest.json").read_bytes(), Manifest)
+        except (OSError, msgspec.MsgspecError) as unreadable:
+            raise ArtifactDamaged(f"the manifest of {unit.id} cannot be read: {unreadable}") from unreadable
+        if codec.digest(manifest) != unit.manifest_digest:
+            raise ArtifactDamaged(f"the manifest of {unit.id} has changed on disk", expected=f"{unit.manifest_digest[:12]}…")
+        model = MODEL_FILES[self._served.format]
+        return {
+            "model": str(package / model),
+            "model_digest": manifest.files[model],
+            "background": str(package / background.FILE),
+            "background_digest": manifest.files.get(background.FILE, "no background in its manifest"),
+            "format": self._served.format,
+            "signature": msgspec.to_builtins(self._served.signature),
+        }
+
+
+class Explaining:
+    """All explainers of one worker. On the event loop only."""
+
+    def __init__(self, limits: CodeLimits) -> None:
+        # Compiling shap's loops takes 9 s at each start and saves 2 to 6 ms a row: interpreted, the first answer comes in 3 s.
+        uncompiled = (*limits.environment, ("NUMBA_DISABLE_JIT", "1"))
+        self._limits = limits._replace(deadline_seconds=DEADLINE_SECONDS, environment=uncompiled)
+        self._explainers: dict[str, Explainer] = {}
+        self._in_hand: Counter[str] = Counter()
+        self._closing = ThreadPoolExecutor(1, thread_name_prefix="explainer-closing")
+
+    @contextmanager
+    def admitted(self, live: LiveRoute, rows: Rows) -> Iterator[None]:
+        """Around the answer and its reasons, so that nothing is answered whose reasons cannot be given.
+        Raises RequestError, NotInstalled, Conflict, Overloaded."""
+        if rows.n > MAX_ROWS:
+            raise RequestError([Fault("rows", f"{rows.n} rows", f"at most {MAX_ROWS} in a request with explain")])
+        if importlib.util.find_spec("shap") is None:
+            raise NotInstalled("This gateway cannot explain: shap is not installed",
+                               next_step="pip install 'flyball[explain]' where the gateway runs, then start it again")  # fmt: skip
+        for unit in (live.champion, live.canary, live.fallback, *live.arms):
+            if unit is not None and not (Path(unit.served.package) / background.FILE).is_file():
+                raise Conflict(f"{unit.id} cannot be explained: its package has no {background.FILE}, an older Flyball made it",
+                               next_step="flyball run, and release the new version")  # fmt: skip
+        if self._in_hand[live.model] >= MAX_IN_HAND:
+            raise Overloaded(429, f"{MAX_IN_HAND} requests are being explained already")
+        self._in_hand[live.model] += 1
+        try:
+            yield
+        finally:
+            self._in_hand[live.model] -= 1
+
+    async def attributions(self, live: LiveRoute, rows: Rows, answer: Answer) -> list[Attribution]:
+        """One a row, by the unit that answered it: of the score, or of the most probable class. Raises ModelFailed, ArtifactDamaged."""
+        columns = live.builder.of_rows(rows).columns
+        of = [int(np.argmax(scores)) if live.signature.n_scores > 1 else 0 for scores in answer.scores]
+        shares = {unit: [row for row, by in enumerate(answer.units) if by is unit] for unit in dict.fromkeys(answer.units)}
+        asked = [
+            self._explained(unit, {name: columns[name][at] for name in unit.names}, [of[row] for row in at])
+            for unit, at in shares.items()
+        ]
+        told: dict[int, Attribution] = {}
+        for at, given in zip(shares.values(), await asyncio.gather(*asked), strict=True):
+            told |= zip(at, given, strict=True)
+        return [told[row] for row in range(rows.n)]
+
+    def forget_others(self, units: Container[str]) -> None:
+        """Close the explainers of units that are not among `units`; does not wait."""
+        for name in [name for name in self._explainers if name not in units]:
+            self._closing.submit(self._explainers.pop(name).close)
+
+    def close(self) -> None:
+        self.forget_others(())
+        self._closing.shutdown(wait=True)
+
+    async def _explained(self, unit: LiveUnit, columns: Columns, of: list[int]) -> list[Attribution]:
+        explainer = self._explainers.get(unit.id)
+        if explainer is None:
+            idle = sorted((each.asked_at, name) for name, each in self._explainers.items() if not each.calls)
+            if len(self._explainers) >= MAX_EXPLAINERS and not idle:
+                raise ModelFailed(f"{len(self._explainers)} explainers are at work already")
+            if len(self._explainers) >= MAX_EXPLAINERS:
+                self._closing.submit(self._explainers.pop(idle[0][1]).close)
+            explainer = self._explainers[unit.id] = Explainer(unit.served, self._limits)
+        explainer.calls += 1
+        explainer.asked_at = monotonic()
+        try:
+            return await asyncio.get_running_loop().run_in_executor(explainer.pool, explainer.explain, columns, of)
+        except asyncio.CancelledError as cancelled:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            raise ModelFailed(f"{unit.id} was replaced while it was being explained") from cancelled
+        finally:
+            explainer.calls -= 1

@@ -1,0 +1,141 @@
+"""A gateway without a control plane: its routing file, its supervisor, its token."""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from flyball.adapters import supervisor
+from flyball.adapters.clock import SystemClock
+from flyball.adapters.entropy import fresh_token
+from flyball.adapters.gateways_http import HttpGateways
+from flyball.adapters.standalone import Follower, RoutingFile
+from flyball.adapters.token import owner_token
+from flyball.control.ports import Say
+from flyball.control.reports import RoutedModel, StandaloneReport
+from flyball.errors import Conflict
+from flyball.records.routing import Route
+from flyball.records.signature import ColumnType, Signature
+from flyball.wiring.worlds import keep_private
+
+STATE = ".flyball-gateway"
+READY_SECONDS = 60.0
+
+
+class StandaloneOptions(NamedTuple):
+    """What `flyball gateway` was told."""
+
+    routing: Path
+    workers: int = 1
+    host: str = "127.0.0.1"
+    port: int = 8400
+    """0: any free one."""
+    state_dir: Path | None = None
+    """None: `.flyball-gateway` beside the routing file."""
+    allowed_hosts: tuple[str, ...] = ()
+    log_format: str = "text"
+
+
+def check_routing(routing: Path) -> StandaloneReport:
+    """What the file says. Raises SpecError with every fault of it and of its packages."""
+    file = RoutingFile(routing)
+    return StandaloneReport(
+        gateway_url="", pid=os.getpid(), workers=0, token_file="", routing_file=str(file.path), models=_models(file.routes())
+    )
+
+
+def serve_routing(options: StandaloneOptions, say: Say, ready: Callable[[StandaloneReport], None]) -> None:
+    """Serve what the routing file says until SIGTERM or SIGINT; `ready` is told when it is served.
+
+    Raises SpecError with every fault of the file, Conflict when the state directory is in use, OperatorError when the port is taken.
+    """
+    file = RoutingFile(options.routing)
+    models = _models(file.routes())
+    state_dir = (options.state_dir or file.path.parent / STATE).resolve()
+    _refuse_other_owners(state_dir)
+    keep_private(state_dir)
+    gateways = HttpGateways(state_dir, owner_token(state_dir, fresh_token), options.workers)
+    more = [argument for name in options.allowed_hosts for argument in ("--allow-host", name)]
+    layout = supervisor.Layout(
+        state_dir=state_dir,
+        project_dir=file.path.parent,
+        host=options.host,
+        port=options.port,
+        workers=options.workers,
+        gateway_arguments=(*more, "--log-format", options.log_format),
+    )
+
+    def report(url: str) -> StandaloneReport:
+        return StandaloneReport(
+            gateway_url=url,
+            pid=os.getpid(),
+            workers=options.workers,
+            token_file=str(state_dir / "token"),
+            routing_file=str(file.path),
+            models=models,
+        )
+
+    with Follower(file, state_dir, gateways, SystemClock(), say):
+        threading.Thread(target=_tell_when_ready, args=(state_dir, lambda url: ready(report(url))), daemon=True).start()
+        supervisor.supervise(layout, say)
+
+
+def _refuse_other_owners(state_dir: Path) -> None:
+    if (state_dir / "flyball.db").exists():
+        raise Conflict(
+            f"{state_dir} belongs to a project, whose control process says what is served",
+            expected="a state directory of this gateway's own",
+            next_step="leave --state-dir out, or serve the project with `flyball up`",
+        )
+    found = supervisor.running(state_dir)
+    if found is not None:
+        raise Conflict(
+            f"a gateway runs on {state_dir} already (process {found.pid}, {found.gateway_url})",
+            next_step=f"change its routing file, kill {found.pid}, or give this one another --state-dir",
+        )
+
+
+def _tell_when_ready(state_dir: Path, ready: Callable[[str], None]) -> None:
+    deadline = time.monotonic() + READY_SECONDS
+    while time.monotonic() < deadline:
+        found = supervisor.running(state_dir)
+        if found is not None and found.pid == os.getpid() and supervisor.model_ready(found.gateway_url):
+            ready(found.gateway_url)
+            return
+        time.sleep(0.05)
+
+
+def _models(routes: tuple[Route, ...]) -> tuple[RoutedModel, ...]:
+    return tuple(
+        RoutedModel(
+            model=route.model,
+            champion=route.champion.package,
+            canary=route.canary.package if route.canary else "",
+            canary_weight=route.canary_weight,
+            others=_others(route),
+            example_row=dict(example_row(route.champion.signature)),
+        )
+        for route in routes
+    )
+
+
+def _others(route: Route) -> str:
+    counted = ((len(route.arms), "arm"), (len(route.shadows), "shadow"), (int(route.fallback is not None), "fallback"))
+    return ", ".join(f"{n} {word}{'s' * (n > 1)}" for n, word in counted if n)
+
+
+def example_row(signature: Signature) -> Mapping[str, Any]:
+    """One row that the signature takes: a known category, a number inside the limits."""
+    row: dict[str, Any] = {}
+    for column in signature.columns:
+        low = column.minimum if column.minimum is not None else 0.0
+        number = min(max(0.0, low), column.maximum if column.maximum is not None else max(low, 0.0))
+        if column.type is ColumnType.CATEGORY:
+            row[column.name] = column.categories[0] if column.categories else "a"
+        elif column.type is ColumnType.BOOLEAN:
+            row[column.name] = False
+        else:
+            row[column.name] = int(number) if column.type is ColumnType.INTEGER else number
+    return row

@@ -1,0 +1,86 @@
+"""Every metric is in the reference, and dashboards and alerts ask only for metrics that a gateway has."""
+
+import json
+import re
+from pathlib import Path
+
+import prometheus_client
+import pytest
+import yaml
+from prometheus_client.parser import text_string_to_metric_families
+
+from flyball.gateway.capture_writer import NoCapture
+from flyball.gateway.metrics import Metrics
+from flyball.gateway.scraping import exposition_of
+
+ROOT = Path(__file__).parents[2]
+REFERENCE = ROOT / "docs" / "reference" / "metrics.md"
+ALERTS = ROOT / "deploy" / "prometheus" / "flyball-alerts.yml"
+DASHBOARD = ROOT / "deploy" / "grafana" / "flyball-gateway.json"
+
+
+def exposed() -> dict[str, str]:
+    """Family → type, as a scrape tells them."""
+    prometheus_client.disable_created_metrics()  # as the gateway itself does
+    metrics = Metrics(NoCapture())
+    metrics.watch_suspension(lambda: False)
+    metrics.watch_routes(lambda: None)
+    text = exposition_of({"0": metrics.exposition().decode()}).decode()
+    return {family.name: family.type for family in text_string_to_metric_families(text)}
+
+
+FAMILIES = exposed()
+
+
+def samples() -> set[str]:
+    """What queries may name."""
+    names = set()
+    for name, kind in FAMILIES.items():
+        if kind == "histogram":
+            names |= {f"{name}_bucket", f"{name}_sum", f"{name}_count"}
+        else:
+            names.add(shown(name))
+    return names
+
+
+def shown(name: str) -> str:
+    return f"{name}_total" if FAMILIES[name] == "counter" else name
+
+
+@pytest.mark.parametrize("name", sorted(FAMILIES))
+def test_every_metric_is_in_the_reference(name: str) -> None:
+    assert f"| `{shown(name)}` |" in REFERENCE.read_text(encoding="utf-8")
+
+
+def test_the_reference_has_no_metric_that_does_not_exist() -> None:
+    listed = re.findall(r"^\| `((?:flyball|process)_\w+)`", REFERENCE.read_text(encoding="utf-8"), re.MULTILINE)
+    assert sorted(listed) == sorted(shown(name) for name in FAMILIES)
+
+
+def queries() -> list[str]:
+    rules = [rule["expr"] for group in yaml.safe_load(ALERTS.read_text())["groups"] for rule in group["rules"]]
+    dashboard = json.loads(DASHBOARD.read_text())
+    panels = [target["expr"] for panel in dashboard["panels"] for target in panel.get("targets", ())]
+    variables = [each["query"] for each in dashboard["templating"]["list"]]
+    return [*rules, *panels, *variables]
+
+
+def test_dashboard_and_alerts_ask_for_metrics_that_exist() -> None:
+    asked = {name for query in queries() for name in re.findall(r"\b(?:flyball|process)_[a-z_]+", query)}
+    assert len(asked) > 20
+    assert asked - samples() == set()
+
+
+def test_the_dashboard_shows_and_the_alerts_cover_what_an_operator_must_not_miss() -> None:
+    rules = {rule["alert"] for group in yaml.safe_load(ALERTS.read_text())["groups"] for rule in group["rules"]}
+    assert {"FlyballCaptureLost", "FlyballErrors", "FlyballCircuitOpen", "FlyballWorkerDown", "FlyballTableRefused"} <= rules
+    asked = {name for query in queries() for name in re.findall(r"\bflyball_[a-z_]+", query)}
+    assert {name for name in samples() if name.startswith("flyball_") and not name.endswith(("_sum", "_count"))} - asked == set()
+
+
+def test_names_follow_the_conventions_of_prometheus() -> None:
+    for name, kind in FAMILIES.items():
+        assert not name.endswith(("_total", "_ms", "_minutes", "_kb", "_mb")), (
+            f"{name}: base units, and no suffix of the library's own"
+        )
+        assert kind in ("counter", "gauge", "histogram"), name

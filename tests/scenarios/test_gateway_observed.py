@@ -1,0 +1,149 @@
+"""What an operator sees of a gateway: traces at a real collector, logs that machines read, one scrape for all workers."""
+
+import json
+import os
+import re
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from gateway_rig import ROW, SIGNATURE, Rig, code_package, onnx_model, package, table
+from otlp_receiver import Receiver, attributes
+from prometheus_client.parser import text_string_to_metric_families
+
+from flyball.records.unit import Format
+
+REFERENCE = Path(__file__).parents[2] / "docs" / "reference" / "metrics.md"
+TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+
+
+@pytest.fixture
+def rig(tmp_path):
+    made = Rig(tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def served(rig):
+    return package(rig.directory / "package", Format.ONNX, onnx_model()[0], SIGNATURE)
+
+
+def traced(rig, monkeypatch, **environment):
+    with monkeypatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        return rig.start("w0", "--log-format", "json")
+
+
+def log_lines(rig, name="w0"):
+    return [json.loads(line) for line in (rig.directory / f"{name}.log").read_text().splitlines()]
+
+
+def test_a_request_continues_its_callers_trace_and_shows_each_model_call(rig, served, monkeypatch):
+    shadow = code_package(rig.directory / "shadow")
+    rig.publish(table(1, served, canary=package(rig.directory / "canary", Format.ONNX, onnx_model(1)[0], SIGNATURE),
+                      canary_weight=1.0, shadows=(shadow,)))  # fmt: skip
+    rig.renew_lease()
+    with Receiver() as receiver:
+        worker = traced(rig, monkeypatch, OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url)
+        answer = worker.http.post(
+            "/models/shop/predict", json={"rows": [ROW]}, headers={"traceparent": f"00-{TRACE}-{SPAN}-01", "tracestate": "a=b"}
+        )
+        wrong = worker.predict({"age": "x"})
+        worker.http.get("/v2/health/live")
+        assert (answer.status_code, wrong.status_code) == (200, 422)
+        worker.stop()
+    spans = {span.name: span for span in receiver.spans}
+    request = next(span for span in receiver.spans if span.parent_span_id.hex() == SPAN)
+    assert request.trace_id.hex() == TRACE
+    assert request.trace_state == "a=b"
+    assert request.name == "POST /models/{model}/predict"
+    said = attributes(request)
+    assert said["http.response.status_code"] == 200
+    assert said["flyball.prediction_id"] == answer.headers["x-flyball-prediction-id"]
+    assert said["flyball.unit"] == answer.headers["x-flyball-unit"]
+    call = spans["model canary"]
+    assert (call.trace_id.hex(), call.parent_span_id) == (TRACE, request.span_id)
+    assert attributes(call) == {
+        "flyball.model": "shop",
+        "flyball.unit": answer.headers["x-flyball-unit"],
+        "flyball.role": "canary",
+        "flyball.rows": 1,
+    }
+    assert call.start_time_unix_nano <= call.end_time_unix_nano
+    refused = next(span for span in receiver.spans if attributes(span).get("error.type"))
+    assert attributes(refused)["error.type"] == "RequestError"
+    assert len([span for span in receiver.spans if span.kind == request.kind]) == 2  # a probe is not traced
+    assert receiver.resources[0]["service.name"] == "flyball-gateway"
+    assert receiver.resources[0]["service.instance.id"] == "w0"
+
+
+def test_who_is_not_sampled_upstream_is_not_sampled_here_and_the_ratio_is_the_standard_variable(rig, served, monkeypatch):
+    rig.publish(table(1, served))
+    with Receiver() as receiver:
+        worker = traced(
+            rig, monkeypatch, OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url, OTEL_TRACES_SAMPLER="parentbased_traceidratio",
+            OTEL_TRACES_SAMPLER_ARG="0",
+        )  # fmt: skip
+        for sampled in ("00", "01"):
+            worker.http.post(
+                "/models/shop/predict", json={"rows": [ROW]}, headers={"traceparent": f"00-{TRACE}-{SPAN}-{sampled}"}
+            )
+        worker.predict(ROW)  # nobody's child: the ratio of 0 decides
+        worker.stop()
+    assert [span.parent_span_id.hex() for span in receiver.spans if span.name.startswith("POST")] == [SPAN]
+
+
+def test_a_collector_that_is_gone_costs_no_answer_and_does_not_hold_the_end_up(rig, served, monkeypatch):
+    rig.publish(table(1, served))
+    worker = traced(rig, monkeypatch, OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:1")
+    assert all(worker.predict(ROW).status_code == 200 for _ in range(50))
+    begun = time.monotonic()
+    assert worker.stop() == 0
+    assert time.monotonic() - begun < 15  # a retry of the exporter alone may take minutes
+
+
+def test_logs_are_one_json_object_a_line_and_hold_no_token(rig, served):
+    rig.publish(table(1, served))
+    worker = rig.start("w0", "--log-format", "json")
+    (rig.directory / "routing.json").write_text("not a table")
+    until = time.monotonic() + 20
+    while not any("not taken" in line["message"] for line in log_lines(rig)):
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    assert worker.predict(ROW).status_code == 200  # what was served before is served still
+    line = next(line for line in log_lines(rig) if "not taken" in line["message"])
+    assert set(line) == {"time", "level", "logger", "message", "worker"}
+    assert (line["level"], line["logger"], line["worker"]) == ("warning", "flyball.gateway", "w0")
+    assert "-token-" not in (rig.directory / "w0.log").read_text()
+
+
+def families(worker):
+    return {family.name: family for family in text_string_to_metric_families(worker.http.get("/metrics").text)}
+
+
+def test_one_scrape_tells_every_worker_and_who_does_not_answer(rig, served):
+    rig.publish(table(1, served))
+    (rig.directory / "token.viewer").write_text("viewer-token")
+    first, second = rig.start("w0"), rig.start("w1")
+    assert first.predict(ROW).status_code == second.predict(ROW).status_code == 200
+    listed = re.findall(r"^\| `((?:flyball|process)_\w+?)(?:_total)?`", REFERENCE.read_text(), re.MULTILINE)
+    first.http.headers["authorization"] = "Bearer owner-token-of-the-tests"
+    assert sorted(families(first)) == sorted(listed)
+    for worker in (first, second):
+        worker.http.headers["authorization"] = "Bearer viewer-token"
+        asked = {
+            sample.labels["worker"]: sample.value
+            for sample in families(worker)["flyball_requests"].samples
+            if sample.name == "flyball_requests_total" and sample.labels["door"] == "predict"
+        }
+        assert asked == {"w0": 1.0, "w1": 1.0}
+    assert first.predict(ROW).status_code == 403  # who reads metrics may not predict
+    os.kill(second.process.pid, signal.SIGSTOP)  # hangs: its port takes the connection and says nothing
+    try:
+        up = {sample.labels["worker"]: sample.value for sample in families(first)["flyball_worker_up"].samples}
+    finally:
+        os.kill(second.process.pid, signal.SIGCONT)
+    assert up == {"w0": 1.0, "w1": 0.0}

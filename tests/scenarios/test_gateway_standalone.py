@@ -1,0 +1,215 @@
+"""`flyball gateway` as a person types it: a routing file, packages, no project and no control plane."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import msgspec
+import psutil
+import pytest
+from gateway_rig import ROW, SIGNATURE, onnx_model, package
+
+from flyball.adapters.bench.load import load, request_bytes
+from flyball.records.unit import Format
+
+FLYBALL = [sys.executable, "-m", "flyball"]
+
+
+@pytest.fixture(scope="module")
+def packages(tmp_path_factory) -> Path:
+    directory = tmp_path_factory.mktemp("packages")
+    for seed in range(2):
+        package(directory / f"shop-{seed}", Format.ONNX, onnx_model(seed)[0], SIGNATURE)
+    other = msgspec.structs.replace(SIGNATURE, classes=("keep", "return"))
+    package(directory / "other", Format.ONNX, onnx_model()[0], other)
+    return directory
+
+
+class Standalone:
+    """A running `flyball gateway` and what it says."""
+
+    def __init__(self, directory: Path, text: str, *more: str, port: int = 0) -> None:
+        self.file = directory / "routing.yaml"
+        self.file.write_text(text)
+        self.state = directory / ".flyball-gateway"
+        self.output = directory / "output"
+        with self.output.open("wb") as said:
+            command = [*FLYBALL, "gateway", "--routing", str(self.file), "--port", str(port), *more]
+            self.process = subprocess.Popen(command, stdout=said, stderr=subprocess.STDOUT)
+        self.wait_for("Ask for a prediction")
+        self.url = re.search(r"http://127\.0\.0\.1:\d+", self.said())[0]
+        self.token = (self.state / "token").read_text().strip()
+        self.http = httpx.Client(
+            base_url=self.url, headers={"authorization": f"Bearer {self.token}"}, timeout=20, trust_env=False
+        )
+
+    def said(self) -> str:
+        return self.output.read_text()
+
+    def wait_for(self, words: str, times: int = 1) -> None:
+        until = time.monotonic() + 90
+        while self.said().count(words) < times:
+            assert self.process.poll() is None, self.said()
+            assert time.monotonic() < until, self.said()
+            time.sleep(0.05)
+
+    def predict(self, **more) -> httpx.Response:
+        return self.http.post("/models/shop/predict", json={"rows": [ROW], **more})
+
+    def workers(self) -> list[psutil.Process]:
+        return [each for each in psutil.Process(self.process.pid).children() if "flyball.gateway" in each.cmdline()]
+
+    def close(self) -> None:
+        self.http.close()
+        if self.process.poll() is None:
+            self.process.terminate()
+        self.process.wait(timeout=60)
+
+
+@pytest.fixture
+def start(tmp_path, packages):
+    running = []
+
+    def begin(text: str, *more: str) -> Standalone:
+        running.append(Standalone(tmp_path, text.replace("PACKAGES", str(packages)), *more))
+        return running[-1]
+
+    yield begin
+    for each in running:
+        each.close()
+
+
+def flyball(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*FLYBALL, *map(str, arguments)], cwd=cwd, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_it_serves_follows_its_file_and_a_wrong_one_changes_nothing(start, packages):
+    gateway = start("models: {shop: {champion: PACKAGES/shop-0}}")
+    first = gateway.predict().json()["unit"]
+    command = re.search(r"curl .*?\n.*?\n.*?\n", gateway.said())[0]
+    pasted = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert json.loads(pasted.stdout)["unit"] == first
+    gateway.file.write_text(
+        f"models:\n  shop:\n    champion: {packages}/nowhere\n    shadow: [{packages}/other]\n    canery: 1\n"
+    )
+    gateway.wait_for("canery: found an unknown key (line 5)")
+    assert gateway.predict().json()["unit"] == first
+    gateway.file.write_text(f"models: {{shop: {{champion: {packages}/shop-1}}}}")
+    gateway.wait_for("is served by every worker (1)")
+    assert gateway.predict().json()["unit"] != first
+    gateway.process.terminate()
+    assert gateway.process.wait(timeout=60) == 0
+    assert not list((gateway.state / "gateways").glob("*"))
+
+
+def test_a_canary_has_its_share_for_as_long_as_the_supervisor_lives(start):
+    gateway = start(
+        "models: {shop: {champion: PACKAGES/shop-0, canary: {package: PACKAGES/shop-1, weight: 50%}}}", "--workers", "2"
+    )
+    rows = {"rows": [ROW] * 200, "keys": [f"k{at}" for at in range(200)]}
+    answered = [each["unit"] for each in gateway.http.post("/models/shop/predict", json=rows).json()["predictions"]]
+    assert len(set(answered)) == 2
+    assert 60 < answered.count(answered[0]) < 140
+    again = [each["unit"] for each in gateway.http.post("/models/shop/predict", json=rows).json()["predictions"]]
+    assert again == answered  # the same key meets the same unit at whichever worker
+
+
+def test_a_hangup_replaces_every_worker_and_no_request_fails(start):
+    gateway = start("models: {shop: {champion: PACKAGES/shop-0}}", "--workers", "2")
+    port = int(gateway.url.rpartition(":")[2])
+    request = request_bytes(port, "/models/shop/predict", json.dumps({"rows": [ROW]}).encode(), gateway.token)
+    before = {each.pid for each in gateway.workers()}
+    answered = failed = 0
+    for times in (1, 2):
+        os.kill(gateway.process.pid, signal.SIGHUP)
+        while gateway.said().count("Every gateway worker was replaced (2)") < times:
+            got = load(port, [request], 8, 0.5)
+            answered += len(got.seconds)
+            failed += got.failed
+            assert not got.first_failure
+    after = {each.pid for each in gateway.workers()}
+    assert (failed, len(after)) == (0, 2)
+    assert answered > 100
+    assert before.isdisjoint(after)
+    cards = [json.loads(card.read_bytes())["pid"] for card in (gateway.state / "gateways").glob("*.json")]
+    assert set(cards) == after
+
+
+def test_a_worker_that_cannot_be_replaced_goes_on_serving(start, packages, tmp_path):
+    own = tmp_path / "own"
+    package(own, Format.ONNX, onnx_model()[0], SIGNATURE)
+    gateway = start(f"models: {{shop: {{champion: {own}}}}}")
+    (before,) = gateway.workers()
+    (own / "model" / "model.onnx").write_bytes(b"damaged")  # a fresh worker would have nothing to serve
+    os.kill(gateway.process.pid, signal.SIGHUP)
+    while "The rolling restart ends here; gateway-0 serves as before" not in gateway.said():
+        fresh = httpx.post(
+            f"{gateway.url}/models/shop/predict", json={"rows": [ROW]}, headers=dict(gateway.http.headers), trust_env=False
+        )
+        assert fresh.status_code == 200  # a connection of its own: whoever accepts it must be able to answer
+    assert re.search("there is nothing that this worker could serve: model/model.onnx of u.* has the digest", gateway.said())
+    assert [each.pid for each in gateway.workers()] == [before.pid]
+    assert json.loads((gateway.state / "gateways" / "0.json").read_bytes())["pid"] == before.pid
+
+
+def test_a_killed_worker_is_started_again(start):
+    gateway = start("models: {shop: {champion: PACKAGES/shop-0}}", "--workers", "2")
+    gateway.workers()[0].kill()
+    gateway.wait_for("is started again")
+    assert all(gateway.predict().status_code == 200 for _ in range(20))
+
+
+def test_what_is_wrong_is_told_before_anything_is_started(tmp_path, packages):
+    file = tmp_path / "routing.yaml"
+    file.write_text(f"models:\n  a: {{champion: nowhere}}\n  b: {{champion: {packages}/shop-0, shadow: [{packages}/other]}}\n")
+    for more in ((), ("--check",)):
+        done = flyball("gateway", "--routing", file, *more)
+        assert done.returncode == 2
+        assert "models.a.champion" in done.stderr
+        assert (
+            "models.b.shadow[0]: found binary (keep, return) (line 3), expected binary (no, yes), as its champion" in done.stderr
+        )
+        assert not (tmp_path / ".flyball-gateway").exists()
+    assert flyball("gateway", "--routing", tmp_path / "none.yaml").returncode == 2
+
+
+def test_a_projects_state_directory_is_not_taken_over(tmp_path, packages):
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "flyball.db").touch()
+    (tmp_path / "routing.yaml").write_text(f"models: {{shop: {{champion: {packages}/shop-0}}}}")
+    done = flyball("gateway", "--routing", tmp_path / "routing.yaml", "--state-dir", tmp_path / "state")
+    assert done.returncode == 2
+    assert "belongs to a project" in done.stderr
+
+
+def test_a_taken_port_is_told_with_its_holder(tmp_path, packages):
+    (tmp_path / "routing.yaml").write_text(f"models: {{shop: {{champion: {packages}/shop-0}}}}")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        done = flyball("gateway", "--routing", tmp_path / "routing.yaml", "--port", taken.getsockname()[1])
+    assert done.returncode == 3
+    assert f"process {os.getpid()}" in done.stderr
+
+
+def test_bench_measures_a_package_and_says_where_the_time_goes(packages):
+    done = flyball("bench", "--package", packages / "shop-0", "--seconds", "0.3", "--json")
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert [(row["rows"], row["connections"]) for row in report["loads"]] == [(1, 1), (1, 16), (1, 64), (100, 8)]
+    assert all(row["requests_per_second"] > 0 and row["p50_ms"] <= row["p99_ms"] for row in report["loads"])
+    assert sum(row["share"] for row in report["stages"]) == pytest.approx(1.0)
+    assert {"model", "capture"} <= {row["stage"] for row in report["stages"]}
+    assert report["format"] == "onnx"
+    assert report["advice"]
+
+
+def test_bench_of_what_is_no_package_says_so(tmp_path):
+    done = flyball("bench", "--package", tmp_path)
+    assert done.returncode == 2
+    assert "there is no package" in done.stderr
