@@ -25,6 +25,10 @@ TICK_SECONDS = 0.001
 RECONNECT_SECONDS = 0.01
 
 
+Marks = np.ndarray[Any, np.dtype[np.bool_]]
+"""One for each request."""
+
+
 class Plan(msgspec.Struct, kw_only=True):
     """What is asked, by how many, how fast."""
 
@@ -75,25 +79,28 @@ class Outcome:
         self.rows_a_request: int = told["rows_a_request"]
 
     @property
-    def good(self) -> "np.ndarray[Any, Any]":
-        return self.status == 200
+    def good(self) -> Marks:
+        return self._with(200)
 
     @property
-    def shed(self) -> "np.ndarray[Any, Any]":
-        return (self.status == 429) | (self.status == 503)
+    def shed(self) -> Marks:
+        return self._with(429, 503)
 
     @property
-    def failed(self) -> "np.ndarray[Any, Any]":
+    def failed(self) -> Marks:
         """Sent, and not answered with 200."""
-        return ~self.good & (self.status != UNSENT)
+        return ~self._with(200, UNSENT)
 
     @property
     def failures(self) -> int:
         return int(self.failed.sum())
 
     @property
-    def seconds(self) -> "np.ndarray[Any, Any]":
+    def seconds(self) -> "np.ndarray[Any, np.dtype[np.float64]]":
         return self.ended - self.begun
+
+    def _with(self, *statuses: int) -> Marks:
+        return np.isin(self.status, statuses)
 
     def counts(self) -> dict[int, int]:
         values, counts = np.unique(self.status, return_counts=True)
@@ -318,7 +325,7 @@ class _Asking:
         await asyncio.gather(*(self._connect() for _ in range(self.plan.connections)))
         print("asking", flush=True)
         if self.plan.seconds is not None:
-            self.loop.call_later(self.plan.seconds, lambda: stop.done() or stop.set_result(None))
+            self.loop.call_later(self.plan.seconds, _set, stop)
         watch = self.loop.create_task(self._watch())
         if self.plan.rate is None:
             while self._idle:
@@ -396,6 +403,11 @@ class _Asking:
                 each.look(now)
 
 
+def _set(stop: "asyncio.Future[None]") -> None:
+    if not stop.done():
+        stop.set_result(None)
+
+
 def _header(head: bytes, name: bytes) -> bytes:
     """Of a head in lower case; b"" where there is none."""
     return head.partition(b"\r\n" + name)[2].partition(b"\r\n")[0]
@@ -405,14 +417,22 @@ async def _run(plan: Plan) -> bytes:
     loop = asyncio.get_running_loop()
     stop: asyncio.Future[None] = loop.create_future()
     if plan.seconds is None:
-        loop.add_reader(sys.stdin.fileno(), lambda: stop.done() or stop.set_result(None))
+        loop.add_reader(sys.stdin.fileno(), _set, stop)
     asking = _Asking(plan, loop)
     await asking.run(stop)
     return asking.book.told()
 
 
+def _first_line() -> bytes:
+    """Of stdin, and not a byte of what follows: the loop watches for its end."""
+    line = b""
+    while not line.endswith(b"\n"):
+        line += os.read(sys.stdin.fileno(), 1)
+    return line
+
+
 def main() -> None:
-    plan = msgspec.json.decode(sys.stdin.buffer.raw.readline(), type=Plan)  # type: ignore[attr-defined]  # and not a byte of what follows
+    plan = msgspec.json.decode(_first_line(), type=Plan)
     told = memoryview(uvloop.run(_run(plan)))
     while told:
         told = told[os.write(sys.stdout.fileno(), told) :]

@@ -11,7 +11,7 @@ from bench.serving.survival import segments
 from bench.serving.survival.client import Crowd
 from bench.serving.survival.models import CodeModel, code_unit, linear_unit
 from bench.serving.survival.stand import Gateway, Stand
-from flyball.records.routing import Route
+from flyball.records.routing import Route, ServedUnit
 
 CALL_SECONDS = 5.0
 DEADLINE_SECONDS = 10.0
@@ -80,7 +80,7 @@ def _count(seen: Seen, stand: Stand, gateway: Gateway) -> None:
 
 def _twin(directory: Path, scale: Scale, stack: ExitStack) -> tuple[Stand, Gateway, Crowd]:
     stand = stack.enter_context(Stand(directory, "--deadline-seconds", str(DEADLINE_SECONDS)))
-    shadows = ()
+    shadows: tuple[ServedUnit, ...] = ()
     if directory.name == "with":
         shadows = (code_unit(directory, "shadow", CodeModel(seconds_a_call=scale.call_seconds, noise=100_000)),)
     stand.publish(Route(model="shop", champion=linear_unit(directory, 0), shadows=shadows))

@@ -154,8 +154,8 @@ def _full(twin: _Twin) -> Iterator[None]:
 
 
 def _resumed(twin: _Twin) -> float:
-    begun, before = time.monotonic(), twin.gateway.metric("flyball_capture_records")
-    while twin.gateway.metric("flyball_capture_records") == before and time.monotonic() < begun + 10:
+    begun, before = time.monotonic(), twin.gateway.metric("flyball_capture_records_total")
+    while twin.gateway.metric("flyball_capture_records_total") == before and time.monotonic() < begun + 10:
         time.sleep(0.01)
     return time.monotonic() - begun
 
@@ -164,8 +164,8 @@ def _judge(told: Told, ill: _Twin, dead: tuple[float, float], well: Outcome) -> 
     mine, gateway = ill.crowd.outcome, ill.gateway
     told.failed, told.statuses = mine.failures, mine.counts()
     told.answered = len(mine.answered_ids())
-    told.lost_rows = round(gateway.metric("flyball_capture_lost_rows"))
-    told.lost_records = round(gateway.metric("flyball_capture_lost_records"))
+    told.lost_rows = round(gateway.metric("flyball_capture_lost_rows_total"))
+    told.lost_records = round(gateway.metric("flyball_capture_lost_records_total"))
     told.batches = round(gateway.metric("flyball_batch_rows_count"))
     captured = segments.read(ill.stand.state)
     kept = set(mine.answered_ids()).intersection(each for record in captured.predictions() for each in record["ids"])

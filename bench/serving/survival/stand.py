@@ -46,8 +46,10 @@ class Gateway:
 
     def metric(self, name: str, **labels: str) -> float:
         """The sum over all series that bear these labels."""
-        total = 0.0
-        for line in self._admin.get("/metrics").text.splitlines():
+        total, told = 0.0, self._admin.get("/metrics").text
+        if name.removesuffix("_count") not in told:
+            raise KeyError(f"{name} is not among the metrics")
+        for line in told.splitlines():
             series, _, value = line.rpartition(" ")
             if series.partition("{")[0] == name and all(f'{key}="{wanted}"' in series for key, wanted in labels.items()):
                 total += float(value)
