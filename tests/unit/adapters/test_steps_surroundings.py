@@ -3,7 +3,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from projects import Told, project, request, spec
+from projects import HISTOGRAM, Told, project, request, spec
 
 from flyball.adapters.environment import code_digest, environment_digest, git_state
 from flyball.adapters.packages import LocalPackages
@@ -11,13 +11,6 @@ from flyball.adapters.registry_mlflow import MlflowRegistry
 from flyball.adapters.steps import run_steps
 from flyball.adapters.user_code import user_code
 from flyball.errors import TrainingError
-
-HISTOGRAM = """
-from sklearn.ensemble import HistGradientBoostingClassifier
-
-def train(features, label, parameters, seed):
-    return HistGradientBoostingClassifier(max_iter=10, random_state=seed).fit(features, label)
-"""
 
 
 def test_the_codes_digest_is_of_the_projects_own_python(tmp_path: Path) -> None:
