@@ -49,8 +49,8 @@ class Told:
     """Answers that do not hold a score a row."""
     calm_p99_ms: list[float] = field(default_factory=list)
     busy_p99_ms: list[float] = field(default_factory=list)
-    away_ms: list[float] = field(default_factory=list)
-    """Longest wait of a client that asks for nothing but a sign of life, beside large requests."""
+    longest_ms: list[float] = field(default_factory=list)
+    """Of a single row beside large requests: as long as the event loop was away, and what the machine adds."""
     failed_others: int = 0
     too_many: tuple[int, str] = (0, "")
     """Status and words for one row more than is allowed."""
@@ -75,7 +75,7 @@ def bars(seen: dict[str, Told]) -> list[Bar]:
                 least=False,
             ),
             Bar("… single rows beside it: p99 above that without", later, 0.2, least=False),
-            Bar("… event loop away, at most", max(told.away_ms), 50, least=False, unit=" ms"),
+            Bar("… the longest of them (event loop away)", max(told.longest_ms), 50, least=False, unit=" ms"),
             Bar("… failed or wrong, large and small", bad, 0, least=False),
         ]
     return said
@@ -96,7 +96,7 @@ def _measured(form: str, scale: Scale) -> Told:
             calm = ask(stand.plan(**OTHERS, seconds=scale.seconds))
             with _large_ones(stand, form, body, told, scale):
                 busy = ask(stand.plan(**OTHERS, seconds=scale.seconds))
-                told.away_ms.append(_away_ms(stand, scale.seconds))
+            told.longest_ms.append(float(busy.seconds.max()) * 1e3)
             told.calm_p99_ms.append(calm.quantile_ms(0.99))
             told.busy_p99_ms.append(busy.quantile_ms(0.99))
             told.failed_others += calm.failures + busy.failures
@@ -124,9 +124,9 @@ def _ask(stand: Stand, form: str, body: bytes, told: Told, rows: int) -> None:
     told.seconds.append(time.monotonic() - begun)
     told.statuses.append(answer.status_code)
     if answer.status_code == 200:
-        given = answer.json()
-        scores = given["predictions"] if form == "plain" else given["outputs"][0]["data"]
-        told.wrong += len(scores) != rows
+        # Not decoded: on a machine of two cores that work would be noticed as if it were the gateway's.
+        whole = answer.content.count(b'"score":') == rows if form == "plain" else b'"shape":[%d,1]' % rows in answer.content
+        told.wrong += not whole
 
 
 @contextmanager
@@ -145,18 +145,6 @@ def _large_ones(stand: Stand, form: str, body: bytes, told: Told, scale: Scale) 
     finally:
         ended.set()
         thread.join()
-
-
-def _away_ms(stand: Stand, seconds: float) -> float:
-    """A sign of life is answered by the event loop alone: its wait is the loop's absence, and what the machine adds."""
-    longest, until = 0.0, time.monotonic() + seconds
-    with stand.client() as client:
-        while time.monotonic() < until:
-            begun = time.monotonic()
-            client.get("/v2/health/live")
-            longest = max(longest, time.monotonic() - begun)
-            time.sleep(0.002)
-    return longest * 1e3
 
 
 def _ask_too_much(stand: Stand, form: str, told: Told) -> None:
