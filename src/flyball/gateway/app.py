@@ -108,7 +108,7 @@ class Gateway:
                     raise HttpRefused(400, f"{name.decode()}: {value[:40].decode('latin-1')!r}", expected="whole milliseconds")
                 until = asyncio.get_running_loop().time() + int(value) / 1000
                 break
-        return Caller(until, receive, self.pending() <= 1)
+        return Caller(until, receive, self.pending() <= 1, self.pending)
 
     async def _send(self, send: Send, response: Response) -> None:
         headers = [
