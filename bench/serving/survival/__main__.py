@@ -21,7 +21,7 @@ SUBJECTS = ("swap", "restarts", "kills", "sink", "overload", "bulkhead", "breake
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.serving.survival", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("subjects", nargs="*", metavar="SUBJECT", choices=SUBJECTS, help=f"{', '.join(SUBJECTS)}; all if none")
-    parser.add_argument("--short", action="store_true", help="minutes instead of a quarter of an hour")
+    parser.add_argument("--short", action="store_true", help="four minutes instead of twenty")
     parser.add_argument("--json", action="store_true", help="one document on stdout instead of the table")
     given = parser.parse_args()
     console, document = Console(width=None if sys.stdout.isatty() else 200), {"machine": machine()}

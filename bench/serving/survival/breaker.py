@@ -25,7 +25,7 @@ class Scale:
     rate: float = 100.0
 
 
-FULL, SHORT = Scale(60.0), Scale(8.0)
+FULL, SHORT = Scale(30.0), Scale(8.0)
 
 
 @dataclass

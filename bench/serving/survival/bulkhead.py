@@ -32,7 +32,7 @@ class Scale:
     kinds: tuple[str, ...] = tuple(SLOW_SECONDS)
 
 
-FULL, SHORT = Scale(8.0, 3), Scale(3.0, 1)
+FULL, SHORT = Scale(6.0, 3), Scale(3.0, 1)
 
 
 @dataclass

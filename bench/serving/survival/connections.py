@@ -23,7 +23,7 @@ class Scale:
     """Connections of clients that ask now and then."""
     odd: int = 100
     """Of each kind that misbehaves."""
-    drains: int = 3
+    drains: int = 2
     patience_seconds: float = 120.0
     """For the odd ones to be closed; 0: not waited for."""
 

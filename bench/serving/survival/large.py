@@ -33,7 +33,7 @@ class Scale:
     forms: tuple[str, ...] = FORMS
 
 
-FULL, SHORT = Scale(100_000, 10.0, 3), Scale(100_000, 3.0, 1)
+FULL, SHORT = Scale(100_000, 6.0, 3), Scale(100_000, 3.0, 1)
 
 
 @dataclass

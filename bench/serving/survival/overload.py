@@ -34,7 +34,7 @@ class Scale:
     ways: tuple[str, ...] = WAYS
 
 
-FULL, SHORT = Scale(20.0), Scale(4.0)
+FULL, SHORT = Scale(12.0), Scale(4.0)
 
 
 @dataclass

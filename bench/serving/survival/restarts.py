@@ -108,8 +108,8 @@ def bars(seen: Seen) -> list[Bar]:
 
 
 def _least_rate(scale: Scale) -> float:
-    """Requests a second that these connections make even when an answer takes as long as their pause."""
-    return scale.connections / scale.pause_seconds / 2
+    """Requests a second that these connections make when an answer takes a third of their pause."""
+    return scale.connections / scale.pause_seconds / 1.3
 
 
 @contextmanager

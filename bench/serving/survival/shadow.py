@@ -26,7 +26,7 @@ class Scale:
     connections: int = 16
 
 
-FULL, SHORT = Scale(60.0), Scale(8.0)
+FULL, SHORT = Scale(45.0), Scale(8.0)
 
 
 @dataclass
