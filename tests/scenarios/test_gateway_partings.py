@@ -34,7 +34,7 @@ def impatient(worker, milliseconds, **row):
 
 
 def test_a_model_whose_caller_left_during_a_swap_stays_loaded_for_the_table_that_is_live(rig, tmp_path, quick):
-    """The call outlives its caller and the table that it was made under; its shadows come after both."""
+    """The call outlives its caller and the table that it was made under."""
     slow = code_package(tmp_path / "slow", "slow")
     rig.publish(table(1, slow, shadows=(quick,)))
     worker = rig.start()
@@ -47,7 +47,7 @@ def test_a_model_whose_caller_left_during_a_swap_stays_loaded_for_the_table_that
         answer = worker.predict(ROW)
         assert answer.status_code == 200, answer.text
     assert worker.process.poll() is None
-    assert {record.role for record in rig.captured() if isinstance(record, PredictionBatch)} == {"champion", "shadow"}
+    assert {record.role for record in rig.captured() if isinstance(record, PredictionBatch)} >= {"champion", "shadow"}
 
 
 def together(worker, asked):

@@ -28,6 +28,9 @@ class Place(NamedTuple):
     version: str
 
 
+MAX_REMEMBERED = 300
+"""Characters of a path."""
+
 _MODEL, _VERSION = "*", "#"
 """In patterns: a name as it stands in the path."""
 
@@ -52,9 +55,13 @@ DOORS: dict[tuple[str, tuple[str, ...]], Door] = {
 }
 
 
-@lru_cache(maxsize=1024)
 def find(method: str, path: str, *, admin: bool) -> Place:
     """Raises HttpRefused: 404, or 405 with what is allowed."""
+    # Paths that strangers make up are not to be remembered at any length.
+    return _remembered(method, path, admin=admin) if len(path) <= MAX_REMEMBERED else _find(method, path, admin=admin)
+
+
+def _find(method: str, path: str, *, admin: bool) -> Place:
     segments = path.split("/")[1:]
     model = version = ""
     for at in (0, 1):
@@ -75,3 +82,6 @@ def find(method: str, path: str, *, admin: bool) -> Place:
             405, f"{method[:20]} is not possible here", expected=" or ".join(allowed), headers=[("allow", ", ".join(allowed))]
         )
     raise HttpRefused(404, f"There is nothing at {path[:100]}", next_step="GET /v2, POST /models/NAME/predict, POST /labels")
+
+
+_remembered = lru_cache(maxsize=1024)(_find)
