@@ -67,6 +67,13 @@ def client(setting):
     return setting[2]
 
 
+def test_a_stranger_is_refused_before_the_message_is_received(client):
+    """Its size is looked at when it is received: 2 MB of 1 would be too large."""
+    large = bytes(2 << 20)
+    assert client.infer(large, token="x")[0] is grpc.StatusCode.UNAUTHENTICATED
+    assert client.infer(large)[0] is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
 def test_typed_contents_are_answered_in_typed_contents_and_captured_as_over_rest(setting):
     rig, worker, client = setting
     message = request(ROW, {**ROW, "age": 20}, id="q")

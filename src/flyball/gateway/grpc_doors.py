@@ -31,6 +31,17 @@ MAX_CONCURRENT = 512
 MAX_MESSAGE_CHARACTERS = 1500
 """It travels in a header, where a character may take nine bytes; common clients give all headers together 16 KiB."""
 
+DOORS = {
+    "ServerLive": Door("grpc_live", Permission.PROBE),
+    "ServerReady": Door("grpc_ready", Permission.PROBE),
+    "ModelReady": Door("grpc_model_ready", Permission.PREDICT),
+    "ServerMetadata": Door("grpc_server_metadata", Permission.PREDICT),
+    "ModelMetadata": Door("grpc_model_metadata", Permission.PREDICT),
+    "ModelInfer": Door("grpc_infer", Permission.PREDICT),
+    "Check": Door("grpc_health", Permission.PROBE),
+}
+"""By method: every one that there is, and what it asks for."""
+
 _CODES = {
     401: grpc.StatusCode.UNAUTHENTICATED,
     403: grpc.StatusCode.PERMISSION_DENIED,
@@ -56,6 +67,23 @@ class Settings(NamedTuple):
     """Replay: event time comes with each request, in `x-flyball-event-time`."""
 
 
+class _Admission(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpcio has no types
+    """Refuses before the message is received: 16 MB of each of hundreds of strangers would be held only to be refused."""
+
+    def __init__(self, refusal: Callable[[Any], FlyballError | None]) -> None:
+        self._refusal = refusal
+
+    async def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
+        refused = self._refusal(handler_call_details)
+        if refused is None:
+            return await continuation(handler_call_details)
+
+        async def refuse(_: Any, context: Any) -> Any:
+            return await _abort(context, refused)
+
+        return grpc.stream_unary_rpc_method_handler(refuse)  # a stream that nobody reads
+
+
 class GrpcDoors:
     """One server: `inference.GRPCInferenceService` without its stream, and `grpc.health.v1.Health/Check`."""
 
@@ -76,8 +104,11 @@ class GrpcDoors:
             ("grpc.max_send_message_length", -1),
             ("grpc.so_reuseport", int(self._settings.port != 0)),
         ]
-        self._server = grpc.aio.server(options=options, maximum_concurrent_rpcs=MAX_CONCURRENT)
-        self._server.add_generic_rpc_handlers(self._services())
+        services = self._services()
+        self._server = grpc.aio.server(
+            options=options, maximum_concurrent_rpcs=MAX_CONCURRENT, interceptors=(_Admission(self._refusal),)
+        )
+        self._server.add_generic_rpc_handlers(services)
         host, port = self._settings.host, self._settings.port
         try:
             bound: int = self._server.add_insecure_port(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
@@ -94,29 +125,41 @@ class GrpcDoors:
             await self._server.stop(grace_seconds)
 
     def _services(self) -> tuple[Any, ...]:
-        of, predict = self._messages, Permission.PREDICT
-        doors = {
-            "ServerLive": self._door("live", Permission.PROBE, of["ServerLiveRequest"], self._live),
-            "ServerReady": self._door("ready", Permission.PROBE, of["ServerReadyRequest"], self._ready),
-            "ModelReady": self._door("model_ready", predict, of["ModelReadyRequest"], self._model_ready),
-            "ServerMetadata": self._door("server_metadata", predict, of["ServerMetadataRequest"], self._server_metadata),
-            "ModelMetadata": self._door("model_metadata", predict, of["ModelMetadataRequest"], self._model_metadata),
-            "ModelInfer": self._door("infer", predict, of["ModelInferRequest"], self._infer),
+        of = self._messages
+        methods = {
+            "ServerLive": self._door("ServerLive", of["ServerLiveRequest"], self._live),
+            "ServerReady": self._door("ServerReady", of["ServerReadyRequest"], self._ready),
+            "ModelReady": self._door("ModelReady", of["ModelReadyRequest"], self._model_ready),
+            "ServerMetadata": self._door("ServerMetadata", of["ServerMetadataRequest"], self._server_metadata),
+            "ModelMetadata": self._door("ModelMetadata", of["ModelMetadataRequest"], self._model_metadata),
+            "ModelInfer": self._door("ModelInfer", of["ModelInferRequest"], self._infer),
         }
-        check = self._door("health", Permission.PROBE, self._health["HealthCheckRequest"], self._check)
+        check = self._door("Check", self._health["HealthCheckRequest"], self._check)
         return (
-            grpc.method_handlers_generic_handler(SERVICE, doors),
+            grpc.method_handlers_generic_handler(SERVICE, methods),
             grpc.method_handlers_generic_handler(f"{HEALTH}.Health", {"Check": check}),
         )
 
-    def _door(self, name: str, permission: Permission, request: Any, method: Method) -> Any:
-        door = Door(f"grpc_{name}", permission)
+    def _refusal(self, called: Any) -> FlyballError | None:
+        """Why a call may not come in; None: it may."""
+        door = DOORS.get(called.method.rpartition("/")[2])
+        if door is None:
+            return None  # there is no such method, and gRPC says so itself
+        try:
+            self._tokens.permit(door, _first(called.invocation_metadata, "authorization"))
+        except FlyballError as refused:
+            self._metrics.request(door.name, refused.http_status, 0.0)
+            return refused
+        return None
+
+    def _door(self, name: str, request: Any, method: Method) -> Any:
+        """`name`: in DOORS; whoever calls it was let in."""
+        door = DOORS[name]
 
         async def handle(body: bytes, context: Any) -> bytes:
             begin, status = perf_counter(), 200
             refused: FlyballError | None = None
             try:
-                self._tokens.permit(door, _metadata(context, "authorization"))
                 answer: bytes = (await method(_parsed(request, body), context)).SerializeToString()
             except FlyballError as error:
                 refused, status = error, error.http_status
@@ -183,7 +226,11 @@ def _parsed(request: Any, body: bytes) -> Any:
 
 
 def _metadata(context: Any, name: str) -> bytes:
-    for known, value in context.invocation_metadata():
+    return _first(context.invocation_metadata(), name)
+
+
+def _first(metadata: Any, name: str) -> bytes:
+    for known, value in metadata or ():
         if known == name:
             return value if isinstance(value, bytes) else value.encode("utf-8", "surrogateescape")
     return b""
