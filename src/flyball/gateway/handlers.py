@@ -121,16 +121,20 @@ class Handlers:
         return json_response(plain.predictions(live, rows, answer), headers=_headers_of(answer))
 
     async def _predict_large(self, request: Request, table: LiveTable, live: LiveRoute, at_us: int | None) -> Response:
-        source = await PlainBody.opened(request.body, live.reader, MAX_ROWS)
         parts: list[bytes] = []
         units: dict[str, None] = {}
         first, at = "", 0
-        async for answer in self._inference.answer_large(table, live, source, at_us, request.caller):
-            first = first or answer.ids[0]
-            units.update(dict.fromkeys(unit.id for unit in answer.units))
-            rows = source.rows(at, at + len(answer.ids)) if live.reader.flagging else None
-            parts.append(plain.prediction_list(live, rows, answer))
-            at += len(answer.ids)
+        self._tables.hold(table)  # the body is opened in turns, and a swap may come between
+        try:
+            source = await PlainBody.opened(request.body, live.reader, MAX_ROWS)
+            async for answer in self._inference.answer_large(table, live, source, at_us, request.caller):
+                first = first or answer.ids[0]
+                units.update(dict.fromkeys(unit.id for unit in answer.units))
+                rows = source.rows(at, at + len(answer.ids)) if live.reader.flagging else None
+                parts.append(plain.prediction_list(live, rows, answer))
+                at += len(answer.ids)
+        finally:
+            self._tables.release(table)
         body = plain.framed(live, list(units), parts)
         return Response(200, body, headers=_headers(list(units), first))
 

@@ -112,6 +112,8 @@ class LiveTable:
         self.users = 0
         """Requests and shadow jobs that still use its models."""
         self.retired = False
+        self.given_back = False
+        """Its models: once, whoever may still hold it by mistake; they may be another table's, too."""
 
 
 class Tables:
@@ -159,7 +161,8 @@ class Tables:
 
     def release(self, table: LiveTable) -> None:
         table.users -= 1
-        if table.retired and table.users == 0:
+        if table.retired and table.users == 0 and not table.given_back:
+            table.given_back = True
             self._loader.submit(self._give_back, table.taken).add_done_callback(_tell)
 
     def close(self) -> None:

@@ -1,0 +1,35 @@
+"""Whose models are given back, and how often."""
+
+import asyncio
+
+from gateway_rig import SIGNATURE, Rig, onnx_model, package, table
+
+from flyball.gateway.keepers import Keepers
+from flyball.gateway.runtimes.contract import CodeLimits
+from flyball.gateway.tables import Tables
+from flyball.gateway.units import Shelf
+from flyball.records.unit import Format
+
+
+def test_a_table_that_is_held_again_after_its_end_gives_its_models_back_only_once(tmp_path):
+    rig = Rig(tmp_path)
+    unit = package(tmp_path / "v1", Format.ONNX, onnx_model()[0], SIGNATURE)
+
+    async def run():
+        keepers = Keepers(tmp_path / "capture.key", bytes)
+        tables = Tables(tmp_path / "routing.json", Shelf(CodeLimits()), 10, lambda _: None, keepers)
+        rig.publish(table(1, unit))
+        await tables.reload()
+        first = tables.live
+        rig.publish(table(2, unit, salt="next"))
+        await tables.reload()
+        tables.hold(first)
+        tables.release(first)
+        rig.publish(table(2, unit, salt="next"))
+        await tables.reload()  # whatever was to be freed is freed in the same thread before
+        model = tables.live.routes["shop"].champion.model
+        assert model.users == 1
+        assert model.pool.submit(len, "ok").result() == 2
+        tables.close()
+
+    asyncio.run(run())
