@@ -74,10 +74,10 @@ def up_report(report: UpReport, plain: bool) -> "RenderableType":  # noqa: ARG00
     if report.example_row:
         parts += [
             draw.heading("Ask for a prediction:"),
-            draw.text(prediction_curl(report)),
+            draw.to_paste(prediction_curl(report)),
             draw.heading("Say what became of it (put the id in):"),
         ]
-        parts += [draw.text(label_curl(report))]
+        parts += [draw.to_paste(label_curl(report))]
     elif not report.trouble:
         parts.append(
             draw.text(

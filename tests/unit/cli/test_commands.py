@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -76,6 +77,17 @@ def test_up_prints_commands_that_a_shell_reads_back() -> None:
     shown = subprocess.run(["bash", "-c", block.replace("curl", "printf '%s\\n'", 1)], capture_output=True, text=True, check=True)
     body = json.loads(shown.stdout.splitlines()[-1])
     assert body == {"rows": [{"category": "shoes", "price": 79.9, "customer's rate": None}]}
+
+
+def test_a_command_to_paste_is_whole_on_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    piped = call(["up", "--detach"]).stdout
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "80")
+    drawn = re.sub(r"\x1b\[[0-9;]*m", "", call(["up", "--detach"]).stdout)
+    commands = [line for line in piped.splitlines() if line.startswith(("curl", "  -"))]
+    assert len(commands) == 6
+    assert max(map(len, commands)) > 80
+    assert [line.rstrip() for line in drawn.splitlines() if line.startswith(("curl", "  -"))] == commands
 
 
 def test_nothing_released_is_told_with_the_next_step() -> None:
