@@ -59,6 +59,8 @@ def _next(report: RunReport) -> str:
         return "" if "Next: " in report.words else "Next: mend that, then flyball run."
     if report.outcome is not Outcome.PASS:
         return "Next: look at what did not pass, change pipeline.py or flyball.yaml, and run again."
+    if report.up:
+        return "Next: flyball status (how its release goes), flyball versions (see it beside the others)."
     return "Next: flyball up (serve it), flyball versions (see it beside the others)."
 
 
