@@ -95,6 +95,17 @@ def test_a_command_to_paste_is_whole_on_a_narrow_terminal(monkeypatch: pytest.Mo
     assert [line.rstrip() for line in drawn.splitlines() if line.startswith(("curl", "  -"))] == commands
 
 
+@pytest.mark.parametrize("command", ["versions", "decisions"])
+def test_no_word_is_cut_on_a_terminal_of_80_columns(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    piped = call([command]).stdout.splitlines()
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "80")
+    drawn = re.sub(r"\x1b\[[0-9;]*m", "", call([command]).stdout)
+    assert max(map(len, drawn.splitlines())) <= 80
+    words = {word for line in piped[1:] for word in line.split()}
+    assert [word for word in words if word not in drawn] == []
+
+
 def test_nothing_released_is_told_with_the_next_step() -> None:
     assert "flyball run" in call(["status"], PaperWorkspace(fresh=True)).stdout
     assert "flyball run" in call(["versions"], PaperWorkspace(fresh=True)).stdout
