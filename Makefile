@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check lint types docs bench bench-serving clean setup clients
+.PHONY: demo test check lint types docs bench bench-serving bench-survival clean setup clients
 
 setup: $(STAMP)
 
@@ -45,6 +45,9 @@ bench: setup
 # BENCH_ROOT: where `python -m bench.serving setup --root DIR` has put other projects' servers; without it they are skipped.
 bench-serving: setup
 	$(BIN)/python -m bench.serving $(if $(BENCH_ROOT),--root $(BENCH_ROOT))
+
+bench-survival: setup
+	$(BIN)/python -m bench.serving.survival
 
 check: lint types
 	$(BIN)/python -m pytest -m 'not slow'

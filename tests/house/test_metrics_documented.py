@@ -24,6 +24,7 @@ def exposed() -> dict[str, str]:
     prometheus_client.disable_created_metrics()  # as the gateway itself does
     metrics = Metrics(NoCapture())
     metrics.watch_suspension(lambda: False)
+    metrics.watch_shadows(lambda: 0)
     metrics.watch_routes(lambda: None)
     text = exposition_of({"0": metrics.exposition().decode()}).decode()
     return {family.name: family.type for family in text_string_to_metric_families(text)}

@@ -25,9 +25,9 @@ Handler = Callable[[Request], Awaitable[Response]]
 BODY_SECONDS = 30.0
 """For the whole body: a client that dribbles one byte after another must not hold a connection for ever."""
 
-MAX_IN_FLIGHT = 512
-"""Requests being answered at once. The event loop answers hundreds in a millisecond or two: beyond this they wait for a slow model, and one
-that is refused now costs less than one that is answered after its caller has gone."""
+MAX_IN_FLIGHT = 2048
+"""Requests being answered at once, of all models: four slow ones that hold as many as each may (queueing.py) leave room for the others. One that
+is refused now costs less than one that is answered after its caller has gone."""
 
 TIMEOUT_HEADERS = frozenset({b"x-flyball-timeout-ms", b"x-envoy-expected-rq-timeout-ms"})
 """How long the caller waits: ours, and what Envoy and the meshes on it set. (There is no standard header.)"""
@@ -108,7 +108,7 @@ class Gateway:
                     raise HttpRefused(400, f"{name.decode()}: {value[:40].decode('latin-1')!r}", expected="whole milliseconds")
                 until = asyncio.get_running_loop().time() + int(value) / 1000
                 break
-        return Caller(until, receive, self.pending() <= 1)
+        return Caller(until, receive, self.pending() <= 1, self.pending)
 
     async def _send(self, send: Send, response: Response) -> None:
         headers = [

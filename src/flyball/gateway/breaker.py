@@ -2,8 +2,9 @@
 
 FAILURES = 5
 """In a row: one poisoned request must not cut a unit off, and five in a row at a failure rate of 10 % are one in 100,000."""
-SHARE, WEIGHT = 0.5, 0.95
-"""Or half of the latest calls: an exponential average over some twenty of them, so that a unit that fails every second call is cut off, too."""
+SHARE, WEIGHT = 0.4, 0.95
+"""Or two fifths of the latest calls: an exponential average over some twenty of them, so that a unit that fails every second call is cut off
+after some thirty; one that fails every tenth is six standard deviations away from it."""
 PROBES = 3
 """Good ones in a row close it: one alone would let a unit that fails every second call in and out all the time."""
 PAUSE_SECONDS = 1.0

@@ -121,7 +121,7 @@ class Handlers:
         return json_response(plain.predictions(live, rows, answer), headers=_headers_of(answer))
 
     async def _predict_large(self, request: Request, table: LiveTable, live: LiveRoute, at_us: int | None) -> Response:
-        source = PlainBody(request.body, live.reader, MAX_ROWS)
+        source = await PlainBody.opened(request.body, live.reader, MAX_ROWS)
         parts: list[bytes] = []
         units: dict[str, None] = {}
         first, at = "", 0

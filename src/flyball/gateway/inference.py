@@ -5,6 +5,7 @@ company. Beside the loop it is what came while the call before was running.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import NamedTuple
 
@@ -31,6 +32,8 @@ class Caller(NamedTuple):
     """Ends when it has gone; None: cannot be told."""
     alone: bool = False
     """No other request is being answered: there is nobody to share a call with."""
+    pending: Callable[[], int] = lambda: 0
+    """How many are being answered, this one included."""
 
 
 class Clocks(NamedTuple):
@@ -52,6 +55,11 @@ class Parts(NamedTuple):
 
 
 NOBODY = Caller()
+PATIENT_TURNS = 8
+"""More, and a slow model's callers would hold large requests of all others up."""
+TURN_JOBS = 16
+"""Answers of a batch beside the loop that are worded in one of its turns: two hundred at once would keep other models' requests for ten
+milliseconds and more."""
 
 
 class CallerGone(ConnectionError):
@@ -67,6 +75,8 @@ class Inference:
         self._clocks = clocks
         self._simulated = simulated
         self._large = asyncio.Lock()
+        self._large_ones = 0
+        """That are being answered, or wait for the one before."""
         self._running: set[asyncio.Task[None]] = set()
 
     @property
@@ -146,11 +156,13 @@ class Inference:
         """The answers of its slices, in order, each handed over before it is given. One large request at a time; nothing of it is handed over
         or given before every row was scored. Raises as `answer` does, and RequestError."""
         self._tables.hold(table)
+        self._large_ones += 1
         try:
             async with self._large:
                 size = SLICE_ROWS if live.inline_rows >= SLICE_ROWS else SLICE_ROWS_BESIDE
-                scored = [await self._scored(live, source, span, at_us, caller) for span in slices(source.n, size)]
-                for each in scored:
+                scored = deque([await self._scored(live, source, span, at_us, caller) for span in slices(source.n, size)])
+                while scored:
+                    each = scored.popleft()  # and freed with its answer: all at the end would take milliseconds
                     batch = self._slice(live, source, each.start, each.stop, each.ids, each.at_us)
                     answered = each.again()
                     self._keep(table, live, batch, answered)
@@ -158,13 +170,22 @@ class Inference:
                     if isinstance(answer, FlyballError):
                         raise answer
                     yield answer
-                    await asyncio.sleep(0)
+                    await self._others_first(caller)
         finally:
+            self._large_ones -= 1
             self._tables.release(table)
+
+    async def _others_first(self, caller: Caller) -> None:
+        """A turn of the loop, and some more while small requests are being answered: each takes four of them, and a slice in every one would
+        triple its time."""
+        for _ in range(PATIENT_TURNS):
+            await asyncio.sleep(0)
+            if caller.pending() <= self._large_ones:
+                return
 
     async def _scored(self, live: LiveRoute, source: Sliced, span: tuple[int, int], at_us: int | None, caller: Caller) -> Kept:
         """One slice of the first pass."""
-        await asyncio.sleep(0)  # the others' turn
+        await self._others_first(caller)
         if caller.until is not None and caller.until <= self._clocks.loop():
             raise DeadlinePassed(f"The request's deadline passed at row {span[0]} of {source.n}")
         rows = source.rows(*span)
@@ -210,7 +231,8 @@ class Inference:
             batch, began = self._batch(live, jobs), self._clocks.loop()
             answered = self._answering.at_once(live, batch)
             live.queue.learn(batch.n, self._clocks.loop() - began)
-            self._finish(table, live, batch, answered)
+            self._keep(table, live, batch, answered)
+            _tell_answers(batch, answered, range(len(jobs)))
         except Exception as broken:  # noqa: BLE001 - ours to mend: whoever waits must be told, the door logs it
             _tell(jobs, broken)
 
@@ -218,27 +240,19 @@ class Inference:
         began = self._clocks.loop()
         until = min((job.until for job in batch.jobs if job.until is not None), default=None)
         try:
-            answered = await self._answering.beside(live, batch, until)
-            shadowed = await self._answering.shadow(live, batch, answered, table.revision) if self._simulated else []
-            live.queue.learn(batch.n, self._clocks.loop() - began)
-            self._finish(table, live, batch, answered, shadowed)
+            try:
+                answered = await self._answering.beside(live, batch, until)
+                shadowed = await self._answering.shadow(live, batch, answered, table.revision) if self._simulated else []
+                live.queue.learn(batch.n, self._clocks.loop() - began)
+                self._keep(table, live, batch, answered, shadowed)
+            finally:
+                live.queue.busy_rows = 0
+                self._go_on(table, live)
+            for start in range(0, len(batch.jobs), TURN_JOBS):
+                _tell_answers(batch, answered, range(start, min(start + TURN_JOBS, len(batch.jobs))))
+                await asyncio.sleep(0)
         except Exception as broken:  # noqa: BLE001 - ours to mend: whoever waits must be told, the door logs it
             _tell(batch.jobs, broken)
-        finally:
-            live.queue.busy_rows = 0
-            self._go_on(table, live)
-
-    def _finish(
-        self, table: LiveTable, live: LiveRoute, batch: Batch, answered: Answered, shadowed: Sequence[Captured] = ()
-    ) -> None:
-        self._keep(table, live, batch, answered, shadowed)
-        for number, job in enumerate(batch.jobs):
-            if not job.answer.done():
-                outcome = answered.of(batch, number)
-                if isinstance(outcome, FlyballError):
-                    job.answer.set_exception(outcome)
-                else:
-                    job.answer.set_result(outcome)
 
     def _keep(
         self, table: LiveTable, live: LiveRoute, batch: Batch, answered: Answered, shadowed: Sequence[Captured] = ()
@@ -302,6 +316,17 @@ async def _patiently(job: Job, caller: Caller) -> Answer:
 def _job(rows: Rows) -> Job:
     """Of a slice: it waits for nobody."""
     return Job(rows, None, None, asyncio.get_running_loop().create_future())
+
+
+def _tell_answers(batch: Batch, answered: Answered, numbers: range) -> None:
+    for number in numbers:
+        job = batch.jobs[number]
+        if not job.answer.done():
+            outcome = answered.of(batch, number)
+            if isinstance(outcome, FlyballError):
+                job.answer.set_exception(outcome)
+            else:
+                job.answer.set_result(outcome)
 
 
 def _tell(jobs: Sequence[Job], broken: Exception) -> None:

@@ -59,6 +59,10 @@ class Metrics:
         """Show each route's queue and each unit's circuit as they are when scraped."""
         self.registry.register(_Routes(live))
 
+    def watch_shadows(self, waiting_rows: Callable[[], int]) -> None:
+        """Show what shadows are behind: with the scored and the dropped ones it makes all rows that were answered."""
+        _read("flyball_shadow_waiting_rows", "Rows that wait for a shadow, or that it scores now", waiting_rows, self.registry)
+
     def request(self, door: str, status: int, seconds: float) -> None:
         self._requests.add(1, (door, self._statuses.get(status) or self._statuses.setdefault(status, str(status))))
         self._seconds.of((door,)).observe(seconds)

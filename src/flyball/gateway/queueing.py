@@ -9,6 +9,9 @@ MAX_WAIT_SECONDS = 1.0
 """A request that would wait longer than this, or than its own deadline, is refused at once: whoever waited has often gone by then."""
 MAX_QUEUED_ROWS = 50_000
 """Whatever the estimate says: some 50 MB of rows of forty columns."""
+MAX_WAITING_REQUESTS = 256
+"""While a call beside the loop is made: as many as one call takes. A model that answers a thousand rows a second would otherwise let a thousand
+requests wait within MAX_WAIT_SECONDS, and the worker's limit of all requests would refuse those of other models."""
 MAX_BATCH_ROWS = 256
 """In one call beside the event loop: beyond this a model is hardly faster a row, and the first request waits for the last."""
 _LEARNED = 0.2
@@ -34,7 +37,8 @@ class Queue:
         asked before a body is read: a refusal must be cheaper than an answer."""
         waiting = self.rows + self.busy_rows
         wait = waiting * self._row_seconds
-        if waiting and (wait > patience or self.rows + n_rows > MAX_QUEUED_ROWS):
+        crowded = self.busy_rows > 0 and len(self._jobs) >= MAX_WAITING_REQUESTS
+        if waiting and (wait > patience or crowded or self.rows + n_rows > MAX_QUEUED_ROWS):
             raise Overloaded(
                 429,
                 f"{waiting} rows wait for {self._model} already, some {wait:.2g} s of work",

@@ -1,6 +1,7 @@
 """Shadows score after the answer has left. Bounded: what does not fit is dropped and counted, nobody waits."""
 
 import asyncio
+import logging
 from typing import NamedTuple
 
 from flyball.gateway.answering import Answered, Answering
@@ -10,7 +11,13 @@ from flyball.gateway.metrics import Metrics
 from flyball.gateway.tables import LiveRoute, LiveTable, Tables
 
 MAX_QUEUED_ROWS = 20_000
-"""Some 20 MB of rows of forty columns: a slow shadow may lag behind, it may not eat the memory (KServe 6167)."""
+"""Some 20 MB of rows of ten columns: a slow shadow may lag behind, it may not eat the memory (KServe 6167)."""
+SOON_ROWS = 256
+"""Behind more than these a job waits long enough for what can be made again to be worth dropping: five times the row's own size."""
+TURN_JOBS = 64
+"""Dropped between two turns of the event loop."""
+
+log = logging.getLogger("flyball.gateway")
 
 
 class ShadowJob(NamedTuple):
@@ -20,6 +27,11 @@ class ShadowJob(NamedTuple):
     live: LiveRoute
     batch: Batch
     answered: Answered
+
+    def light(self) -> "ShadowJob":
+        """Without arrays and scores: a shadow needs the rows, and who answered them."""
+        batch = Batch(self.batch.jobs, self.batch.at_us, self.batch.ids, self.live.builder)
+        return self._replace(batch=batch, answered=self.answered._replace(scores=[], parts=[], failures=[]))
 
 
 class Shadows:
@@ -31,27 +43,36 @@ class Shadows:
         self._tables = tables
         self._metrics = metrics
         self._queue: asyncio.Queue[ShadowJob] = asyncio.Queue()
-        self._queued_rows = 0
+        self.waiting_rows = 0
+        """Of the job that is being scored, too."""
 
     def offer(self, job: ShadowJob) -> None:
         """Take the job, or count its rows as dropped. Never waits."""
-        if self._queued_rows + job.batch.n > MAX_QUEUED_ROWS:
+        if self.waiting_rows + job.batch.n > MAX_QUEUED_ROWS:
             self._metrics.shadow_dropped.inc(job.batch.n)
             return
-        self._queued_rows += job.batch.n
+        self._queue.put_nowait(job if self.waiting_rows < SOON_ROWS else job.light())
+        self.waiting_rows += job.batch.n
         self._tables.hold(job.table)
-        self._queue.put_nowait(job)
 
     async def run(self) -> None:
         """Work until cancelled."""
+        count = 0
         while True:
             job = await self._queue.get()
             try:
+                if job.table.retired:
+                    # A slow shadow may be hours behind: it would go on scoring, and its table's models would stay, long after it was withdrawn.
+                    self._metrics.shadow_dropped.inc(job.batch.n)
+                    count += 1
+                    if count % TURN_JOBS == 0:
+                        await asyncio.sleep(0)
+                    continue
                 records = await self._answering.shadow(job.live, job.batch, job.answered, job.table.revision)
                 if records:
                     self._capture.hand_over(records)
             finally:
-                self._queued_rows -= job.batch.n
+                self.waiting_rows -= job.batch.n
                 self._tables.release(job.table)
                 self._queue.task_done()
 
@@ -60,4 +81,5 @@ class Shadows:
         try:
             await asyncio.wait_for(self._queue.join(), seconds)
         except TimeoutError:
-            self._metrics.shadow_dropped.inc(self._queued_rows)
+            self._metrics.shadow_dropped.inc(self.waiting_rows)
+            log.warning("%d rows were dropped that still waited for a shadow", self.waiting_rows)

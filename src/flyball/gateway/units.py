@@ -93,8 +93,9 @@ def load(served: ServedUnit, limits: CodeLimits) -> LoadedModel:
         runtime = CodeRuntime(package / name, manifest.files[name], served.signature, limits)
     model = LoadedModel(fingerprint, served.signature, runtime, 0)
     try:
-        timed = _warm_up(model)
-        model.inline_rows = 0 if served.format is Format.CODE else timed
+        model.score(sample(model.signature, 1), 1)  # lazy allocations and imports happen now, not in a request
+        if served.format is not Format.CODE:
+            model.inline_rows = _timed(model)
     except ModelFailed as failed:
         model.close()
         raise ArtifactDamaged(f"unit {served.unit.id} cannot score an ordinary row: {failed.found}") from failed
@@ -147,10 +148,10 @@ def _refuse_unlisted_code(package: Path, manifest: Manifest) -> None:
             raise ArtifactDamaged(f"{name} is not in the manifest", expected="only listed files below model/code")
 
 
-def _warm_up(model: LoadedModel) -> int:
-    """Score once (lazy allocations happen now, not in a request), then time 1 and 256 rows: how many rows stay below INLINE_SECONDS?"""
+def _timed(model: LoadedModel) -> int:
+    """How many rows stay below INLINE_SECONDS, by timing 1 and 256. Not for a code format, which never runs on the event loop: 256 rows of a
+    slow one would take longer than its deadline, and it could not be served at all."""
     small, large = sample(model.signature, 1), sample(model.signature, 256)
-    model.score(small, 1)
     model.score(large, 256)
     one = min(_seconds(model, small, 1) for _ in range(5))
     many = min(_seconds(model, large, 256) for _ in range(3))

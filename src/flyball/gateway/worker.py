@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -18,6 +19,7 @@ from flyball.gateway.access import Neighbours, Tokens
 from flyball.gateway.answering import Answering
 from flyball.gateway.app import Gateway
 from flyball.gateway.capture_writer import CaptureWriter, NoCapture, Sink
+from flyball.gateway.connections import Connections
 from flyball.gateway.explaining import Explaining
 from flyball.gateway.handlers import MAX_ROWS, Handlers, Parts, Settings
 from flyball.gateway.ids import FreshIds
@@ -44,6 +46,10 @@ SYNC_LOOKS = 4
 """fsync of the capture once a second: what a power cut may take."""
 LEAVE_SECONDS = 5.0
 """For a worker with a successor: as long its clients may take to come back for the answer that tells them to go elsewhere."""
+LEAVE_ALONE_SECONDS = 1.0
+"""For one without: somebody may be waiting for its end."""
+CONNECTION_LOOKS = 8
+"""Half-open connections are looked for every two seconds: they are few, and some thousand cost a millisecond."""
 GRACE_SECONDS = 20.0
 """For requests that are being answered at SIGTERM: longer than any deadline of a model."""
 
@@ -115,6 +121,7 @@ class Worker:
         settings = Settings(options.worker, os.getpid(), options.request_clock)
         parts = Parts(self._tables, self._inference, self._capture, self._lease, self._metrics, self._explaining)
         self._handlers = Handlers(settings, parts, world.now_us)
+        self._metrics.watch_shadows(lambda: self._shadows.waiting_rows)
         self._metrics.watch_suspension(self._handlers.suspended)
         self._metrics.watch_routes(lambda: self._tables.live)
         neighbours = Neighbours([bound, f"[{bound}]", options.host, *options.allowed_hosts])
@@ -136,8 +143,12 @@ class Worker:
         await self._try_table()
         if self._options.must_serve and self._tables.live is None:
             raise StoreUnavailable(f"there is nothing that this worker could serve: {self._tables.error}")
+        # What was imported and loaded stays: a collector that looked through it all took 20 ms, in the middle of somebody's request.
+        gc.collect()
+        gc.freeze()
         admin_socket = socket.create_server(("127.0.0.1", 0))
         public, admin = self._server(admin=False), self._server(admin=True)
+        self._connections = Connections(public)
         self._gateway.pending = public.server_state.tasks.__len__
         serving = [asyncio.create_task(public.serve([self._public])), asyncio.create_task(admin.serve([admin_socket]))]
         chores = [
@@ -153,7 +164,9 @@ class Worker:
         self._handlers.draining = self._gateway.draining = True
         if self._grpc is not None:
             self._grpc.draining = True
-        await (_leave(public) if self._succeeded else asyncio.sleep(self._options.drain_seconds))
+        if not self._succeeded:
+            await asyncio.sleep(self._options.drain_seconds)
+        await self._connections.leave(LEAVE_SECONDS if self._succeeded else LEAVE_ALONE_SECONDS)
         public.should_exit = admin.should_exit = True
         await asyncio.gather(*serving, *([self._grpc.stop(GRACE_SECONDS)] if self._grpc is not None else []))
         await self._inference.drain()
@@ -209,6 +222,8 @@ class Worker:
             count += 1
             self._tokens.look()
             self._lease.look()
+            if count % CONNECTION_LOOKS == 0:
+                self._connections.look(asyncio.get_running_loop().time())
             sync = self._capture.pending_sync() if count % SYNC_LOOKS == 0 else None
             if sync is not None:
                 await asyncio.to_thread(sync)
@@ -249,17 +264,6 @@ class Worker:
             os.fsync(file.fileno())
         draft.replace(card)
         return card
-
-
-async def _leave(public: uvicorn.Server) -> None:
-    """No new connection; every answer closes its own; who is silent is waited for. A connection that was accepted and not answered yet would be
-    lost if all were closed at once."""
-    loop = asyncio.get_running_loop()
-    for server in public.servers:
-        server.close()
-    until = loop.time() + LEAVE_SECONDS
-    while public.server_state.connections and loop.time() < until:
-        await asyncio.sleep(0.02)
 
 
 def _withdraw(card: Path) -> None:

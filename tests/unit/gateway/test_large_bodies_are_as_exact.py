@@ -1,5 +1,6 @@
 """Slices of a large request are held against the same rules, with the row's number in the whole request."""
 
+import asyncio
 import json
 
 import pytest
@@ -18,7 +19,7 @@ def read(rows, at=None, text=None):
     texts = [json.dumps(row) for row in rows]
     if at is not None:
         texts[at] = text
-    body = PlainBody(f'{{"rows": [{",".join(texts)}]}}'.encode(), READER, 10_000)
+    body = asyncio.run(PlainBody.opened(bytearray(f'{{"rows": [{",".join(texts)}]}}'.encode()), READER, 10_000))
     return [values for span in slices(body.n, 64) for values in body.rows(*span).tuples]
 
 

@@ -1,0 +1,114 @@
+"""Twenty models in one worker; one is asked for far more than it can do: what the nineteen others notice."""
+
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from bench.model import NAMES, SIGNATURE, package
+from bench.serving.bars import Bar
+from bench.serving.survival.client import Crowd, Outcome, ask
+from bench.serving.survival.models import CodeModel, code_unit, linear_unit
+from bench.serving.survival.stand import Stand
+from flyball.records.routing import Route, ServedUnit
+from flyball.records.unit import Format
+
+MODELS = 20
+LIGHTGBM, CODE = 3, 2
+"""Of the nineteen; the others are ONNX."""
+OTHERS_CONNECTIONS, OTHERS_PAUSE = 16, 0.02
+SLOW_SECONDS = {"7 ms a row": 0.007, "0.7 ms a row": 0.0007}
+PAIRED = "7 ms a row"
+"""Where latencies are compared: thousands of refusals a second of the other one are as much work for the loop as answers."""
+SATURATING = {"7 ms a row": (700, 1.0), "0.7 ms a row": (1000, 0.1)}
+"""Connections that ask the slow model again and again, and their mean pause: five times what it can, and more than would fit if all waited."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    seconds: float
+    rounds: int
+    kinds: tuple[str, ...] = tuple(SLOW_SECONDS)
+
+
+FULL, SHORT = Scale(6.0, 3), Scale(3.0, 1)
+
+
+@dataclass
+class Told:
+    """Beside one slow model."""
+
+    calm_p99_ms: list[float] = field(default_factory=list)
+    busy_p99_ms: list[float] = field(default_factory=list)
+    others: int = 0
+    failed_others: int = 0
+    first_failure: str = ""
+    saturated: dict[int, int] = field(default_factory=dict)
+    """Statuses of the slow model."""
+
+
+def measure(scale: Scale) -> dict[str, Told]:
+    return {name: _measured(name, scale) for name in scale.kinds}
+
+
+def bars(seen: dict[str, Told]) -> list[Bar]:
+    said: list[Bar] = []
+    for name, told in seen.items():
+        more = float(np.median(np.array(told.busy_p99_ms) / np.array(told.calm_p99_ms))) - 1
+        shed = told.saturated.get(429, 0) + told.saturated.get(503, 0)
+        words = f"one of {MODELS} saturated ({name}, {shed:,} refused)"
+        said.append(Bar(f"{words}: failed requests of the others, of {told.others:,}", told.failed_others, 0, least=False))
+        if name == PAIRED:
+            said.append(Bar("… their p99 above that without", more, 0.1, least=False))
+    return said
+
+
+def _measured(kind: str, scale: Scale) -> Told:
+    told = Told()
+    with tempfile.TemporaryDirectory(prefix="bench-bulkhead-") as name, Stand(Path(name)) as stand:
+        slow = code_unit(stand.directory, "slow", CodeModel(seconds_a_row=SLOW_SECONDS[kind]))
+        units = [slow, *_others(stand.directory)]
+        stand.publish(*(Route(model=f"m{number:02d}", champion=unit) for number, unit in enumerate(units)))
+        stand.start()
+        paths = tuple(f"/models/m{number:02d}/predict" for number in range(1, MODELS))
+        others = stand.plan(
+            paths=paths, connections=OTHERS_CONNECTIONS, pause_seconds=OTHERS_PAUSE, seconds=scale.seconds, prefix="o"
+        )
+        ask(others)
+        for _ in range(scale.rounds):
+            _note(told, ask(others), told.calm_p99_ms)
+            connections, pause = SATURATING[kind]
+            slow_ones = stand.plan(paths=("/models/m00/predict",), connections=connections, prefix="s", pause_seconds=pause)
+            with Crowd(slow_ones) as crowd:
+                ask(stand.plan(paths=paths, connections=1, seconds=1.5, prefix="w"))  # until its queue is full
+                _note(told, ask(others), told.busy_p99_ms)
+            for status, count in crowd.outcome.counts().items():
+                told.saturated[status] = told.saturated.get(status, 0) + count
+    return told
+
+
+def _note(told: Told, outcome: Outcome, p99_ms: list[float]) -> None:
+    p99_ms.append(outcome.quantile_ms(0.99))
+    told.others += len(outcome.status)
+    told.failed_others += outcome.failures
+    told.first_failure = told.first_failure or outcome.first_failure
+
+
+def _others(directory: Path) -> list[ServedUnit]:
+    code = [code_unit(directory, f"code-{number}", CodeModel()) for number in range(CODE)]
+    trees = [
+        package(directory / f"trees-{number}", _lightgbm(), SIGNATURE, f"u{100 + number:012d}", Format.LIGHTGBM)
+        for number in range(LIGHTGBM)
+    ]
+    return [*code, *trees, *(linear_unit(directory, number) for number in range(MODELS - 1 - CODE - LIGHTGBM))]
+
+
+def _lightgbm() -> bytes:
+    import lightgbm
+
+    draw = np.random.default_rng(5)
+    values = draw.normal(size=(500, len(NAMES)))
+    data = lightgbm.Dataset(values, label=(values[:, 0] > 0).astype(int), feature_name=list(NAMES))
+    booster = lightgbm.train({"objective": "binary", "verbosity": -1, "num_threads": 1}, data, num_boost_round=20)
+    return str(booster.model_to_string()).encode()

@@ -1,0 +1,92 @@
+"""A large body is found piece by piece: whatever stands in it, the rows are those that the whole of it has, and so is every refusal."""
+
+import asyncio
+import json
+
+import pytest
+
+from flyball.errors import RequestError
+from flyball.gateway import large
+from flyball.gateway.large import PlainBody
+from flyball.gateway.validation import RowReader
+from flyball.records.signature import Column, ColumnType, Signature
+
+SIGNATURE = Signature(
+    task="binary",
+    columns=(Column(name="a", type=ColumnType.NUMBER), Column(name="t", type=ColumnType.CATEGORY, categories=())),
+    classes=("0", "1"),
+)
+READER = RowReader(SIGNATURE, 100_000)
+N = 3000
+
+
+@pytest.fixture(autouse=True)
+def small_pieces(monkeypatch):
+    monkeypatch.setattr(large, "PIECE_BYTES", 500)
+
+
+def read(body, kind=bytearray, n=N):
+    """Everything that it gives, or every fault."""
+    given = kind(body)
+    try:
+        source = asyncio.run(PlainBody.opened(given, READER, n))
+        rows = source.rows(0, source.n)
+    except RequestError as refused:
+        return [(fault.path, fault.found) for fault in refused.faults]
+    assert given == body, "the body is as it came"
+    return rows.n, rows.ids, rows.keys, rows.tuples
+
+
+def rows(text="plain", n=N):
+    return [{"a": number / 2, "t": f"{text}{number}"} for number in range(n)]
+
+
+BODIES = {
+    "compact": json.dumps({"rows": rows()}, separators=(",", ":")),
+    "spaced": json.dumps({"rows": rows()}),
+    "indented": json.dumps({"rows": rows()}, indent=2),
+    "with ids and keys": json.dumps({"rows": rows(), "ids": [f"i{n}" for n in range(N)], "keys": ["k"] * N}),
+    "ids first": json.dumps({"ids": [f"i{n}" for n in range(N)], "rows": rows()}),
+    "texts that look like the end of a row": json.dumps({"rows": rows('x},{"a":1,"t":"')}, separators=(",", ":")),
+    "ids that look like the end of a row": json.dumps({"rows": rows(), "ids": ["},{" + str(n) for n in range(N)]}),
+    "escapes": json.dumps({"rows": rows('\\"}\\\\,{é')}, separators=(",", ":")),
+    "a NUL in one text": json.dumps({"rows": [*rows(n=N - 1), {"a": 1.0, "t": "x\0y"}]}),
+    "a wrong row": json.dumps({"rows": [*rows(n=N - 1), {"a": "old", "t": "x"}]}),
+    "a nested row": json.dumps({"rows": [*rows(n=N - 1), {"a": [{"a": 1}, {"a": 2}], "t": "x"}]}),
+    "no objects": json.dumps({"rows": [*rows(n=N - 1), 7]}),
+    "rows twice": json.dumps({"rows": rows()})[:-1] + ',"rows":[{"a":1,"t":"x"}]}',
+    "an unknown field": json.dumps({"rows": rows(), "row": []}),
+    "cut off": json.dumps({"rows": rows()})[:-2000],
+    "followed by more": json.dumps({"rows": rows()}) + "{}",
+    "a comma too many": json.dumps({"rows": rows()})[:-2] + ",]}",
+    "NaN": json.dumps({"rows": [*rows(n=N - 1), {"a": float("nan"), "t": "x"}]}),
+    "asked for an explanation": json.dumps({"rows": rows(), "explain": True}),
+    "too many": json.dumps({"rows": rows(n=N + 1)}),
+}
+
+
+@pytest.mark.parametrize("name", BODIES)
+def test_pieces_say_what_the_whole_says(name):
+    body = BODIES[name].encode()
+    whole = read(body, bytes)
+    assert read(body) == whole
+    refused = isinstance(whole, list)
+    assert refused == (name in REFUSED), whole
+
+
+REFUSED = {
+    "a wrong row", "a nested row", "no objects", "an unknown field", "cut off", "followed by more", "a comma too many", "NaN", "too many",
+    "a NUL in one text", "asked for an explanation",
+}  # fmt: skip
+
+
+def test_an_ordinary_body_is_not_looked_at_as_a_whole(monkeypatch):
+    monkeypatch.setattr(large, "_skeleton", None)
+    for name in ("compact", "spaced", "indented", "with ids and keys"):
+        assert read(BODIES[name].encode())[0] == N
+
+
+def test_bytes_that_are_no_text_are_refused_either_way():
+    body = BODIES["compact"].encode().replace(b"plain7", b"pla\xff7")
+    assert read(body) == read(body, bytes)
+    assert isinstance(read(body), list)
