@@ -103,12 +103,26 @@ def test_it_serves_follows_its_file_and_a_wrong_one_changes_nothing(start, packa
     )
     gateway.wait_for("canery: found an unknown key (line 5)")
     assert gateway.predict().json()["unit"] == first
+    gateway.file.write_text(f"models: {{shop: {{champion: {packages}/shop-0}}}}")
+    gateway.wait_for("routing.yaml holds; what it says is served already")
     gateway.file.write_text(f"models: {{shop: {{champion: {packages}/shop-1}}}}")
     gateway.wait_for("is served by every worker (1)")
     assert gateway.predict().json()["unit"] != first
     gateway.process.terminate()
     assert gateway.process.wait(timeout=60) == 0
     assert not list((gateway.state / "gateways").glob("*"))
+
+
+def test_a_damaged_package_is_named_in_one_sentence(tmp_path):
+    package(tmp_path / "own", Format.ONNX, onnx_model()[0], SIGNATURE)
+    (tmp_path / "own" / "model" / "model.onnx").write_bytes(b"damaged")
+    (tmp_path / "routing.yaml").write_text("models: {shop: {champion: own}}")
+    told = flyball("gateway", "--routing", "routing.yaml", "--check", cwd=tmp_path)
+    assert told.returncode == 2
+    assert re.search(
+        r"found \S+model\.onnx has the digest \w+… \(line 1\), expected \w+…: every byte as the package's manifest says",
+        told.stderr,
+    ), told.stderr
 
 
 def test_a_canary_has_its_share_for_as_long_as_the_supervisor_lives(start):

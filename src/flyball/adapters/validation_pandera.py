@@ -200,17 +200,43 @@ def _overridden(kept: ColumnSchema, data: DataSpec, name: str) -> ColumnSchema:
 
 
 def read_schema(path: Path) -> Schema:
-    """Raises DataError."""
+    """Raises DataError with the first fault of each section."""
     import yaml
 
+    unreadable = {
+        "expected": "features: with a type for each",
+        "next_step": f"mend it, or delete {path.name} and let it be inferred anew",
+    }
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        columns: Any = content["features"]
-        features = {str(name): _part(f"features.{name}: ", value, ColumnSchema) for name, value in columns.items()}
-    except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
-        raise DataError(f"{path.name} cannot be read: {' '.join(str(error).split())[:200]}", expected="features: with a type for each",
-                        next_step=f"mend it, or delete {path.name} and let it be inferred anew") from error  # fmt: skip
-    return msgspec.structs.replace(_part("", {**content, "features": {}}, Schema), features=features)
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        words = " ".join(str(error).split())[:200]
+        raise DataError(f"{path.name} cannot be read: {words}", **unreadable) from error
+    columns: Any = content.get("features") if isinstance(content, dict) else None
+    if not isinstance(columns, dict):
+        raise DataError(f"{path.name} cannot be read: it has no section features", **unreadable)
+    faults: list[DataError] = []
+    whole = _kept(faults, "", {**content, "features": {}}, Schema)
+    features = {str(name): _kept(faults, f"features.{name}: ", value, ColumnSchema) for name, value in columns.items()}
+    if whole is None or faults:
+        raise _together(path.name, faults)
+    return msgspec.structs.replace(whole, features=features)
+
+
+def _together(name: str, faults: list[DataError]) -> DataError:
+    if len(faults) == 1:
+        return faults[0]
+    lines = (f"  {fault.message.removeprefix(f'{name}: ')}" for fault in faults)
+    return DataError(f"{name} has {len(faults)} faults:\n" + "\n".join(lines))
+
+
+def _kept(faults: list[DataError], place: str, value: Any, kind: type[T]) -> T | None:
+    """A section of the file; one that is none goes to `faults`."""
+    try:
+        return _part(place, value, kind)
+    except DataError as fault:
+        faults.append(fault)
+        return None
 
 
 def _part(place: str, value: Any, kind: type[T]) -> T:
@@ -224,7 +250,15 @@ def _part(place: str, value: Any, kind: type[T]) -> T:
             if isinstance(value, dict)
             else []
         )
-        raise DataError(f"schema.yaml: {place}{error}", next_step=f"did you mean {near[0]!r}?" if near else "") from error
+        raise DataError(
+            f"schema.yaml: {place}{error}", expected=_choices(str(error)), next_step=f"did you mean {near[0]!r}?" if near else ""
+        ) from error
+
+
+def _choices(fault: str) -> str:
+    """The values that a key takes, where msgspec only says that it does not take this one."""
+    known = (("$.type", ColumnType), ("$.unknown", Unknown)) if fault.startswith("Invalid enum value") else ()
+    return next((", ".join(kind) for place, kind in known if place in fault), "")
 
 
 def _write(path: Path, schema: Schema) -> None:

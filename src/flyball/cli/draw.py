@@ -68,6 +68,11 @@ def facts(pairs: Iterable[tuple[str, Cell]]) -> "RenderableType":
     return drawn
 
 
+def to_paste(command: str) -> Text:
+    """A command for a shell: never folded at the terminal's edge, where a line break inside quotes would be pasted along."""
+    return Text(harmless(command), no_wrap=True, overflow="ignore")
+
+
 def heading(words: str) -> Text:
     return Text(f"\n{words}", style="bold")
 

@@ -51,8 +51,18 @@ def up(
 
 def down(context: typer.Context, project: Project = Path(), _json: Json = False) -> None:
     """Stop the processes that `flyball up` started for this project."""
+    from flyball.errors import NotFound, SpecError
+
     session = session_of(context)
-    stopped = session.opener(project).down()
+    try:
+        stopped = session.opener(project).down()
+    except (NotFound, SpecError):
+        from flyball.wiring.workspace import STATE, stop_all
+
+        state_dir = project.resolve() / STATE
+        if not state_dir.is_dir():
+            raise
+        stopped = stop_all(state_dir)  # a fault in flyball.yaml keeps nothing running
     if session.screen.as_json:
         session.screen.document({"stopped": stopped})
     else:

@@ -79,7 +79,8 @@ class Screen:
             # Cells are padded to their column: at a line's end nobody needs that.
             console.file.write("".join(f"{line.rstrip()}\n" for line in drawn.get().splitlines()))
         else:
-            self.console().print(render(report, False))
+            # Not cropped: a command to paste goes on past the edge, where the terminal itself breaks it without a line break.
+            self.console().print(render(report, False), crop=False)
 
     def document(self, value: Any) -> None:
         """One JSON document on stdout."""

@@ -13,12 +13,24 @@ if TYPE_CHECKING:
 def decision_rows(rows: tuple[DecisionRow, ...], plain: bool) -> "RenderableType":  # noqa: FBT001 - Screen.answer's shape
     if not rows:
         return draw.text("Nothing was decided, or nothing waits.")
+    if not plain:
+        return draw.page(part for row in rows for part in _told(row))
     cells = [
         ((row.id, "bold"), draw.when(row.at), row.room, row.rule, ", ".join(row.actions), ("waits for you", "bold yellow") if row.open else "",
          row.rationale)
         for row in rows
     ]  # fmt: skip
     return draw.table(("decision", "at", "room", "rule", "actions", "open", "why"), cells, plain=plain)
+
+
+def _told(row: DecisionRow) -> "tuple[RenderableType, ...]":
+    """A head and its sentence: beside six other columns the sentence would be a word wide on a terminal of 80."""
+    from rich.padding import Padding
+
+    head = draw.text(f"{row.id}  {draw.when(row.at)}  {row.room}: {row.rule}  {', '.join(row.actions)}")
+    head.stylize("bold", 0, len(row.id))
+    waits = (draw.text(("waits for you", "bold yellow")),) if row.open else ()
+    return (head, *(Padding(part, (0, 0, 0, 2)) for part in (*waits, draw.text(row.rationale))))
 
 
 def explanation(report: Explanation, plain: bool) -> "RenderableType":  # noqa: FBT001 - Screen.answer's shape

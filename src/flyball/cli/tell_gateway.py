@@ -25,7 +25,7 @@ def standalone_report(report: StandaloneReport, plain: bool) -> "RenderableType"
     ]
     parts.append(draw.table(("model", "champion", "canary", "beside them"), rows, plain=plain, title="Models"))
     if serves:
-        parts += [draw.heading("Ask for a prediction:"), draw.text(_curl(report))]
+        parts += [draw.heading("Ask for a prediction:"), draw.to_paste(_curl(report))]
         parts.append(
             draw.text(
                 f"\nNext: edit {report.routing_file} (it is followed), kill -HUP {report.pid} (fresh workers), Ctrl-C (stop)."

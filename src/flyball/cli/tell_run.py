@@ -59,6 +59,8 @@ def _next(report: RunReport) -> str:
         return "" if "Next: " in report.words else "Next: mend that, then flyball run."
     if report.outcome is not Outcome.PASS:
         return "Next: look at what did not pass, change pipeline.py or flyball.yaml, and run again."
+    if report.up:
+        return "Next: flyball status (how its release goes), flyball versions (see it beside the others)."
     return "Next: flyball up (serve it), flyball versions (see it beside the others)."
 
 
@@ -74,10 +76,10 @@ def up_report(report: UpReport, plain: bool) -> "RenderableType":  # noqa: ARG00
     if report.example_row:
         parts += [
             draw.heading("Ask for a prediction:"),
-            draw.text(prediction_curl(report)),
+            draw.to_paste(prediction_curl(report)),
             draw.heading("Say what became of it (put the id in):"),
         ]
-        parts += [draw.text(label_curl(report))]
+        parts += [draw.to_paste(label_curl(report))]
     elif not report.trouble:
         parts.append(
             draw.text(

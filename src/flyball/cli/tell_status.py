@@ -91,6 +91,13 @@ def version_rows(rows: tuple[VersionRow, ...], plain: bool) -> "RenderableType":
     if not rows:
         return draw.text("No version is registered yet. Next: flyball run")
     names = draw.leading((name for row in rows for name in row.metrics), 3)
+    if not plain:
+        return draw.table(
+            ("version", "role", "made", "measured", "from"),
+            [_stacked(row, names) for row in rows],
+            plain=False,
+            right=("version",),
+        )
     cells: list[tuple[draw.Cell, ...]] = [
         (str(row.number), (row.role, "bold green" if row.role == "champion" else ""), row.format, draw.when(row.created_at),
          *(draw.number(row.metrics[name]) if name in row.metrics else "" for name in names),
@@ -99,6 +106,19 @@ def version_rows(rows: tuple[VersionRow, ...], plain: bool) -> "RenderableType":
     ]  # fmt: skip
     return draw.table(
         ("version", "role", "format", "made", *names, "rows", "code", "manifest"), cells, plain=plain, right=("version",)
+    )
+
+
+def _stacked(row: VersionRow, names: list[str]) -> tuple[draw.Cell, ...]:
+    """Several lines a cell: ten columns do not fit a terminal of 80."""
+    measured = "\n".join(f"{name} {draw.number(row.metrics[name])}" for name in names if name in row.metrics)
+    origin = f"{row.snapshot_rows:,} rows until {draw.when(row.snapshot_until)[:10]}\n{_code(row)}\n{row.format} {row.manifest_digest[:12]}"
+    return (
+        str(row.number),
+        (row.role, "bold green" if row.role == "champion" else ""),
+        draw.when(row.created_at),
+        measured,
+        origin,
     )
 
 

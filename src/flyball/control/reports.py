@@ -29,6 +29,8 @@ class RunReport(msgspec.Struct, frozen=True, kw_only=True):
     """What came out, in a sentence."""
     detail: str = ""
     """What the user's own code said when it failed: on no record but the job's log."""
+    up: bool = False
+    """Whether `flyball up` runs: then what was registered is on its way already."""
 
 
 class UpReport(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,5 +1,6 @@
 """The pages, rendered on the server: no script, everything escaped."""
 
+import re
 from datetime import UTC, datetime
 from functools import cache
 from importlib import resources
@@ -10,6 +11,7 @@ from flyball.control.reports import DecisionRow, StatusReport, VersionRow
 from flyball.records.evidence import Evidence
 
 _SHOWN_DECISIONS = 20
+_DIGEST = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{52}\b")
 
 
 def overview(status: StatusReport, versions: tuple[VersionRow, ...], decisions: tuple[DecisionRow, ...]) -> str:
@@ -29,7 +31,7 @@ def _environment() -> jinja2.Environment:
         loader=jinja2.FunctionLoader(lambda name: (resources.files("flyball.web") / "templates" / name).read_text(encoding="utf-8")),
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters.update(when=_when, measured=_measured, number=_number)
+    environment.filters.update(when=_when, measured=_measured, number=_number, brief=_brief)
     return environment
 
 
@@ -39,6 +41,11 @@ def _template(name: str) -> jinja2.Template:
 
 def _when(moment: datetime | None) -> str:
     return "" if moment is None else moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def _brief(words: str) -> str:
+    """A SHA-256 is known by its beginning."""
+    return _DIGEST.sub(r"\1", words)
 
 
 def _number(value: float | None) -> str:

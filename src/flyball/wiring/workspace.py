@@ -64,6 +64,15 @@ def open_workspace(project_dir: Path, *, state_dir: Path | None = None) -> "Work
     return Workspace(Home(load_project(directory), directory, state_dir or directory / STATE, SystemClock()))
 
 
+def stop_all(state_dir: Path) -> bool:
+    """End what `flyball up` started there; whether something was running. Asks no flyball.yaml: what runs can be ended whatever stands in it."""
+    stopped = supervisor.stop(state_dir)
+    if stopped:
+        # A step child outlives a killed controller, not the word of a person: its job goes on from its last whole step at the next start.
+        ProcessExecutor(state_dir, SystemClock().now).cancel_all()
+    return stopped
+
+
 class Workspace:
     """A project with its state."""
 
@@ -78,7 +87,7 @@ class Workspace:
         with self._engine("flyball run", say) as engine:
             if engine is not None:
                 return running.run_here(engine, "user:run", time.sleep)
-        return running.run_there(self._world(say), "user:run", time.sleep)
+        return msgspec.structs.replace(running.run_there(self._world(say), "user:run", time.sleep), up=self._is_supervised())
 
     def up(self, detach: bool, say: Say, ready: Callable[[UpReport], None]) -> None:  # noqa: FBT001 - a command's own flag
         """Start the supervisor; `ready` is told when it serves. Not detached: goes on until it is told to end."""
@@ -97,12 +106,7 @@ class Workspace:
 
     def down(self) -> bool:
         """Whether something was running."""
-        state_dir = self._home.state_dir
-        stopped = supervisor.stop(state_dir)
-        if stopped:
-            # A step child outlives a killed controller, not the word of a person: its job goes on from its last whole step at the next start.
-            ProcessExecutor(state_dir, self._home.clock.now).cancel_all()
-        return stopped
+        return stop_all(self._home.state_dir)
 
     def control(self, app: "ASGIApp", descriptor: int | None) -> None:
         """The control process: ticks in a thread, the API in this one, until SIGTERM. `descriptor`: the supervisor's bound socket."""

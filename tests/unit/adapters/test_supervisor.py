@@ -20,7 +20,7 @@ from flyball.adapters.supervisor import GatewayProcess, Layout, live, model_read
 from flyball.adapters.supervisor.child import BUDGET, Child, Recipe
 from flyball.adapters.supervisor.listening import listen, reserve
 from flyball.adapters.token import owner_token
-from flyball.errors import Conflict, OperatorError, UserError
+from flyball.errors import Conflict, OperatorError, StoreUnavailable, UserError
 
 UP = """
 import sys
@@ -41,6 +41,21 @@ def wait_until(holds: Callable[[], object], seconds: float = 20.0) -> None:
     while not holds():
         assert time.monotonic() < deadline
         threading.Event().wait(0.02)
+
+
+def test_a_supervisor_that_could_not_be_found_again_does_not_start(tmp_path: Path) -> None:
+    (tmp_path / "run" / "supervisor.json").mkdir(parents=True)
+    said: list[str] = []
+    with pytest.raises(StoreUnavailable, match=r"supervisor\.json: Is a directory"):
+        supervise(Layout(tmp_path, tmp_path, port=0), lambda _, words: said.append(words))
+    assert said == []
+    assert not (tmp_path / "logs").exists()
+
+
+def test_a_log_that_cannot_be_opened_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "logs" / "supervisor.log").mkdir(parents=True)
+    with pytest.raises(StoreUnavailable, match=r"supervisor\.log: Is a directory\. Next: "):
+        start_detached(up(tmp_path), tmp_path, tmp_path)
 
 
 def test_a_gateway_process_lives_is_killed_and_comes_back_on_the_same_url(tmp_path: Path) -> None:

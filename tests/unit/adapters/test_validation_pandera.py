@@ -115,13 +115,21 @@ def test_what_cannot_be_listed_cannot_be_refused(tmp_path: Path) -> None:
         ("features: {hour: {type: number, minimum: 3, maximum: 2}}", "minimum 3 and maximum 2"),
         ("features: {}\nextras: ignore", "`extras`.*did you mean 'extra'"),
         ("features: {}\nextra: warn", "'warn'"),
-        ("nothing", "cannot be read"),
+        ("nothing", "cannot be read: it has no section features. Expected: features"),
+        ("", "cannot be read: it has no section features"),
+        ("features: {hour: {type: nmber}}", "Expected: number, integer, boolean, category"),
         ("features: [", "cannot be read"),
     ],
 )
 def test_a_schema_that_cannot_be_read_is_told(tmp_path: Path, text: str, words: str) -> None:
     (tmp_path / "schema.yaml").write_text(text)
     with pytest.raises(DataError, match=words):
+        schema(tmp_path)
+
+
+def test_the_faults_of_all_sections_are_told_together(tmp_path: Path) -> None:
+    (tmp_path / "schema.yaml").write_text("unknown: maybe\nfeatures: {hour: {typ: number}, wind: {type: nmber}}")
+    with pytest.raises(DataError, match=r"(?s)has 3 faults:\n  .*'maybe'.*\n  features.hour: .*\n  features.wind: "):
         schema(tmp_path)
 
 

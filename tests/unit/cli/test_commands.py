@@ -2,18 +2,24 @@
 
 import json
 import os
+import re
+import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
+import msgspec
+import psutil
 import pytest
 from paper_workspace import PaperWorkspace
 from typer.testing import CliRunner, Result
 
 from flyball.cli.app import app
 from flyball.cli.session import Session
-from flyball.control.reports import CommandReport
+from flyball.control.ports import Say
+from flyball.control.reports import CommandReport, RunReport
 from flyball.records.evidence import Outcome
 
 READS = [
@@ -78,6 +84,28 @@ def test_up_prints_commands_that_a_shell_reads_back() -> None:
     assert body == {"rows": [{"category": "shoes", "price": 79.9, "customer's rate": None}]}
 
 
+def test_a_command_to_paste_is_whole_on_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    piped = call(["up", "--detach"]).stdout
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "80")
+    drawn = re.sub(r"\x1b\[[0-9;]*m", "", call(["up", "--detach"]).stdout)
+    commands = [line for line in piped.splitlines() if line.startswith(("curl", "  -"))]
+    assert len(commands) == 6
+    assert max(map(len, commands)) > 80
+    assert [line.rstrip() for line in drawn.splitlines() if line.startswith(("curl", "  -"))] == commands
+
+
+@pytest.mark.parametrize("command", ["versions", "decisions"])
+def test_no_word_is_cut_on_a_terminal_of_80_columns(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    piped = call([command]).stdout.splitlines()
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "80")
+    drawn = re.sub(r"\x1b\[[0-9;]*m", "", call([command]).stdout)
+    assert max(map(len, drawn.splitlines())) <= 80
+    words = {word for line in piped[1:] for word in line.split()}
+    assert [word for word in words if word not in drawn] == []
+
+
 def test_nothing_released_is_told_with_the_next_step() -> None:
     assert "flyball run" in call(["status"], PaperWorkspace(fresh=True)).stdout
     assert "flyball run" in call(["versions"], PaperWorkspace(fresh=True)).stdout
@@ -117,6 +145,30 @@ def test_replay_reads_its_days_as_utc() -> None:
     workspace = PaperWorkspace()
     call(["replay", "--since", "2013-03-01", "--until", "2013-05-01T06:00:00"], workspace)
     assert workspace.calls == [("replay", "2013-03-01 00:00:00+00:00", "2013-05-01 06:00:00+00:00", "None")]
+
+
+def test_a_fault_in_flyball_yaml_keeps_nothing_running(tmp_path: Path) -> None:
+    (tmp_path / "flyball.yaml").write_text("serve: {prot: 8400}\n")
+    assert console(["down"], tmp_path).returncode == 2  # nothing was ever started here: the fault is the news
+    (tmp_path / ".flyball" / "run").mkdir(parents=True)
+    started = subprocess.Popen(["sleep", "600"])
+    born = psutil.Process(started.pid).create_time()
+    run_file = {"pid": started.pid, "started": born, "gateway_url": "http://127.0.0.1:1", "control_url": None, "children": {}}
+    (tmp_path / ".flyball" / "run" / "supervisor.json").write_text(json.dumps(run_file))
+    threading.Thread(target=started.wait).start()  # so that it is gone, and not a zombie, once it has ended
+    ended = console(["down"], tmp_path)
+    assert (ended.returncode, ended.stdout) == (0, "✓ Stopped.\n"), ended.stderr
+    assert started.wait(10) == -signal.SIGTERM
+
+
+def test_a_run_beside_a_running_project_does_not_ask_to_start_it() -> None:
+    class Up(PaperWorkspace):
+        def run(self, say: Say) -> RunReport:
+            return msgspec.structs.replace(super().run(say), up=True)
+
+    words = call(["run"], Up()).stdout
+    assert "flyball status" in words
+    assert "flyball up" not in words
 
 
 def test_ctrl_c_is_a_sentence_and_130() -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from flyball.errors import RequestError
 from flyball.gateway.columns import ColumnBuilder
+from flyball.gateway.openinference.forms import form_faults
 from flyball.gateway.openinference.rest import read_infer
 from flyball.gateway.tensors.datatypes import LAYOUT
 from flyball.gateway.tensors.reader import TensorReader
@@ -344,3 +345,16 @@ def test_what_another_server_would_read_and_this_one_does_not_is_refused_where_i
     ).path.endswith("classification")
     taken = read(*good(), parameters={"content_type": "pd", "priority": 1, "keys": '["a", "b", "c"]'}, outputs=["label"])
     assert (taken.rows.keys, taken.outputs) == (["a", "b", "c"], {"label": False})
+
+
+@pytest.mark.parametrize(
+    ("form", "told"),
+    [
+        ([], ("body", "a list", "an object with a list of inputs")),
+        ({}, ("inputs", "nothing", "a list of inputs")),
+        ({"inputs": {}}, ("inputs", "an object", "a list of inputs")),
+    ],
+)
+def test_what_stands_in_place_of_inputs_is_what_is_named(form, told):
+    (fault,) = form_faults(form)
+    assert (fault.path, fault.found, fault.expected) == told

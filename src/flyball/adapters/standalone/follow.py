@@ -56,7 +56,9 @@ class Follower:
                 except FlyballError as wrong:
                     self._say("bad", f"{wrong.message.rstrip('.')}\nThe routes before it go on being served.")
                     continue
-                if revision is not None:
+                if revision is None:
+                    self._say("good", f"{self._file.path.name} holds; what it says is served already.")
+                else:
                     self._tell_when_taken(revision)
 
     def _publish(self, routes: tuple[Route, ...]) -> int | None:
@@ -86,7 +88,9 @@ class Follower:
                 self._say("good", f"Revision {revision} of the routes is served by every worker ({len(reports)}).")
                 return
             refused = next((each for each in reports if each.answers and each.error), None)
-            if refused is not None or time.monotonic() > deadline or self._file.changed():
+            if refused is None and self._file.changed():
+                return  # what came after it is looked at next, and told
+            if refused is not None or time.monotonic() > deadline:
                 words = refused.error.rstrip(".") if refused else f"it is not served after {TAKEN_SECONDS:g} s"
                 self._say("bad", f"Revision {revision} of the routes is not served by every worker: {words}.")
                 return

@@ -111,7 +111,8 @@ class _Compiler:
             self._fault(place, str(package), "the directory of a package: manifest.json, signature.json and model/")
             return None
         except (ArtifactDamaged, ValueError) as damaged:
-            self._fault(place, str(damaged).rstrip("."), "a package whose every byte is as its manifest says")
+            found, digest = (damaged.found, damaged.expected) if isinstance(damaged, ArtifactDamaged) else (str(damaged), "")
+            self._fault(place, found, f"{digest}: " * bool(digest) + "every byte as the package's manifest says")
             return None
         threshold = given.threshold if given.threshold is not None else model.threshold
         if threshold is not None and signature.task != "binary":

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import httpx
 
@@ -12,7 +13,7 @@ from flyball.adapters.durable import PRIVATE_UMASK
 from flyball.adapters.supervisor import run_file
 from flyball.adapters.supervisor.child import last_words
 from flyball.adapters.supervisor.run_file import RunFile
-from flyball.errors import Conflict, FlyballError, OperatorError, UpstreamError, UserError
+from flyball.errors import Conflict, FlyballError, OperatorError, StoreUnavailable, UpstreamError, UserError
 
 LIVE_SECONDS = 30.0
 """Importing a gateway takes one or two seconds on an idle machine; a busy one takes several times that."""
@@ -32,8 +33,7 @@ def start_detached(command: Sequence[str], state_dir: Path, directory: Path) -> 
             f"this project is up already (process {found.pid}, {found.gateway_url})", next_step="`flyball down` ends it"
         )
     log = state_dir / "logs" / "supervisor.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("ab") as file:
+    with _opened(log) as file:
         said_before = file.tell()
         process = subprocess.Popen(
             command,
@@ -45,6 +45,15 @@ def start_detached(command: Sequence[str], state_dir: Path, directory: Path) -> 
             umask=PRIVATE_UMASK,
         )
     return _wait_for(process, state_dir, log, said_before)
+
+
+def _opened(log: Path) -> BinaryIO:
+    """Raises StoreUnavailable."""
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        return log.open("ab")
+    except OSError as error:
+        raise StoreUnavailable(f"{log}: {error.strerror}", next_step="let this account write there, or mend the disk") from error
 
 
 def _wait_for(process: subprocess.Popen[bytes], state_dir: Path, log: Path, said_before: int) -> RunFile:

@@ -39,11 +39,12 @@ def _bound(host: str, port: int, option: int, *, listens: bool) -> socket.socket
         if error.errno == errno.EADDRINUSE:
             found, next_step = (
                 f"port {port} of {host} is taken by {holder(port)}",
-                "end it, or choose another port under `serve:`",
+                "end it, or choose another port: `serve:` in flyball.yaml, `--port` of flyball gateway",
             )
             raise OperatorError(found, next_step=next_step) from error
         raise OperatorError(
-            f"cannot listen on {host} port {port}: {error.strerror or error}", next_step="mend `serve:`"
+            f"cannot listen on {host} port {port}: {error.strerror or error}",
+            next_step="mend `serve:` in flyball.yaml, or `--host` and `--port` of flyball gateway",
         ) from error
     return bound
 
@@ -71,7 +72,7 @@ def holder(port: int) -> str:
         for connection in psutil.net_connections(kind="tcp"):
             if connection.status == psutil.CONN_LISTEN and connection.laddr and connection.laddr.port == port and connection.pid:
                 process = psutil.Process(connection.pid)
-                return f"process {connection.pid} ({' '.join(process.cmdline())[:120] or process.name()})"
+                return f"process {connection.pid} ({' '.join(process.cmdline())[:120].strip() or process.name()})"
     except (psutil.Error, OSError):
         return "another process"
     return "another process"

@@ -82,7 +82,8 @@ def forget(state_dir: Path) -> None:
     """When all has ended. A killed worker leaves its card; without this it would be missed for ever."""
     for card in (state_dir / "gateways").glob("*.json"):
         card.unlink(missing_ok=True)
-    _path(state_dir).unlink(missing_ok=True)
+    with suppress(OSError):  # of a process that has ended, it misleads nobody
+        _path(state_dir).unlink()
 
 
 def running(state_dir: Path) -> RunFile | None:
@@ -135,7 +136,10 @@ def hold(state_dir: Path) -> int:
         os.close(descriptor)
         found = read(state_dir)
         who = f"process {found.pid}, {found.gateway_url}" if found else "it is just starting"
-        raise Conflict(f"this project is up already ({who})", next_step="`flyball down` ends it") from None
+        raise Conflict(
+            f"{state_dir} has its supervisor already ({who})",
+            next_step="end it: `flyball down` in a project, kill its process elsewhere",
+        ) from None
     return descriptor
 
 

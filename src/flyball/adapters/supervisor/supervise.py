@@ -108,6 +108,7 @@ class _Supervisor:
     def run(self) -> None:
         restore = self._hear_signals()
         try:
+            self._write()  # who could not be found again, to be asked or ended, does not start
             for child in self._children:
                 child.start(time.monotonic())
             self._tell()
@@ -166,6 +167,13 @@ class _Supervisor:
         return self._end.is_set()
 
     def _tell(self) -> None:
+        try:
+            self._write()
+        except StoreUnavailable as error:  # a full disk must not end what still serves from memory
+            self._say("bad", error.message)
+
+    def _write(self) -> None:
+        """Raises StoreUnavailable."""
         me = run_file.member(os.getpid())
         members = {child.recipe.name: run_file.member(child.pid) for child in self._children if child.pid is not None}
         for child, what in ((self._coming, "coming"), (self._leaving, "leaving")):
@@ -180,10 +188,7 @@ class _Supervisor:
             children={name: found for name, found in members.items() if found is not None},
             failing=tuple(child.recipe.name for child in self._children if child.burning),
         )
-        try:
-            run_file.write(self._layout.state_dir, run)
-        except StoreUnavailable as error:  # a full disk must not end what still serves from memory
-            self._say("bad", error.message)
+        run_file.write(self._layout.state_dir, run)
 
     def _drain(self) -> None:
         deadline, pause = time.monotonic() + DRAIN_SECONDS, threading.Event()

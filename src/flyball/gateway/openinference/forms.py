@@ -20,8 +20,11 @@ def form_faults(form: Any) -> Iterator[Fault]:
 
 
 def _faults(form: Any) -> Iterator[Fault]:
-    if not isinstance(form, dict) or not isinstance(form.get("inputs"), list):
-        yield Fault("inputs", shown(form), "an object with a list of inputs")
+    if not isinstance(form, dict):
+        yield Fault("body", shown(form), "an object with a list of inputs")
+        return
+    if not isinstance(form.get("inputs"), list):
+        yield Fault("inputs", shown(form["inputs"]) if "inputs" in form else "nothing", "a list of inputs")
         return
     for name in form:
         if name not in _FIELDS:
