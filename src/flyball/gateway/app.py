@@ -29,6 +29,9 @@ MAX_IN_FLIGHT = 2048
 """Requests being answered at once, of all models: four slow ones that hold as many as each may (queueing.py) leave room for the others. One that
 is refused now costs less than one that is answered after its caller has gone."""
 
+MAX_HELD_BYTES = 512 * 1024 * 1024
+"""Of large bodies that are being read or answered, together: two thousand of them at their own limit would be more than a machine has."""
+
 TIMEOUT_HEADERS = frozenset({b"x-flyball-timeout-ms", b"x-envoy-expected-rq-timeout-ms"})
 """How long the caller waits: ours, and what Envoy and the meshes on it set. (There is no standard header.)"""
 
@@ -48,6 +51,7 @@ class Gateway:
         self._max_body_bytes = max_body_bytes
         self._in_flight = 0
         metrics.in_flight.set_function(lambda: self._in_flight)
+        self._held_bytes = 0
         self._incidents = 0
         self.draining = False
         self.pending: Callable[[], int] = lambda: self._in_flight
@@ -65,6 +69,7 @@ class Gateway:
     async def _serve(self, scope: Scope, receive: Receive, send: Send, *, admin: bool) -> None:
         begin = perf_counter()
         door_name = "none"
+        body: Body = b""
         self._in_flight += 1
         try:
             authorization = self._neighbours.check(scope["headers"])
@@ -75,7 +80,8 @@ class Gateway:
                 self._metrics.shed("", "in_flight")
                 raise Overloaded(503, f"{self._in_flight} requests are being answered already")
             headers = scope["headers"]
-            body = b"" if scope["method"] == "GET" else await self._read(headers, receive, binary=door.binary)
+            if scope["method"] != "GET":
+                body = await self._read(headers, receive, binary=door.binary)
             response = await self._handlers[door_name](Request(model, body, headers, self._caller(headers, receive), version))
         except FlyballError as refused:
             response = problem_of(refused)
@@ -89,6 +95,8 @@ class Gateway:
             response = problem(500, "The gateway failed; its log says more.", incident=self._incidents)
         finally:
             self._in_flight -= 1
+            if isinstance(body, bytearray):
+                self._held_bytes -= len(body)
         if response.content_type is PROBLEM and scope["path"].startswith("/v2"):
             response = response._replace(content_type=JSON)  # official clients read `error` only of what calls itself JSON
         self._metrics.request(door_name, response.status, perf_counter() - begin)
@@ -149,6 +157,8 @@ class Gateway:
         return body
 
     async def _read_on(self, body: bytearray, receive: Receive) -> Body:
+        """All of a body that comes in pieces. A large one counts as held from now on."""
+        counted, kept = 0, False
         try:
             async with asyncio.timeout(BODY_SECONDS):
                 while True:
@@ -156,14 +166,23 @@ class Gateway:
                     if message["type"] != "http.request":
                         raise CallerGone
                     body += message["body"]
-                    if len(body) > self._max_body_bytes:
-                        self._too_large(len(body))
+                    self._held_bytes += len(body) - counted
+                    counted = len(body)
+                    if counted > self._max_body_bytes:
+                        self._too_large(counted)
+                    if self._held_bytes > MAX_HELD_BYTES:
+                        self._metrics.shed("", "bodies")
+                        raise Overloaded(503, f"Large bodies of {self._held_bytes} bytes together are being answered already")
                     if not message.get("more_body"):
-                        return bytes(body) if len(body) < LARGE_BYTES else body  # a copy of a large one would double it
+                        kept = counted >= LARGE_BYTES
+                        return body if kept else bytes(body)  # a copy of a large one would double it
         except TimeoutError:
             raise HttpRefused(
                 408, f"The body did not arrive within {BODY_SECONDS:g} s", headers=[("connection", "close")]
             ) from None
+        finally:
+            if not kept:
+                self._held_bytes -= counted
 
     def _too_large(self, size: int) -> None:
         raise HttpRefused(

@@ -2,6 +2,7 @@
 
 import asyncio
 import http.client
+import os
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -55,7 +56,11 @@ class Scraping:
             if card.stem == self._worker:
                 continue
             try:
-                yield card.stem, int(msgspec.json.decode(card.read_bytes())["admin_port"])
+                facts = msgspec.json.decode(card.read_bytes())
+                os.kill(
+                    int(facts["pid"]), 0
+                )  # a killed worker's card stays: its port may be somebody else's by now, who must not get the token
+                yield card.stem, int(facts["admin_port"])
             except (OSError, ValueError, KeyError, TypeError):
                 continue  # it is going, or its card is just being replaced
 

@@ -71,6 +71,9 @@ class Shadows:
                 records = await self._answering.shadow(job.live, job.batch, job.answered, job.table.revision)
                 if records:
                     self._capture.hand_over(records)
+            except Exception:  # ours to mend; production does not end with a shadow
+                self._metrics.shadow_dropped.inc(job.batch.n)
+                log.exception("%d rows were not scored by the shadows of %s", job.batch.n, job.live.model)
             finally:
                 self.waiting_rows -= job.batch.n
                 self._tables.release(job.table)

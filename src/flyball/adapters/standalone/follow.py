@@ -50,16 +50,25 @@ class Follower:
 
     def _follow(self) -> None:
         while not self._end.wait(LOOK_SECONDS):
-            if self._file.changed():
+            if self._file.changed() and self._file.settled():
                 try:
-                    revision = self._publish(self._file.routes())
-                except FlyballError as wrong:
-                    self._say("bad", f"{wrong.message.rstrip('.')}\nThe routes before it go on being served.")
-                    continue
-                if revision is None:
-                    self._say("good", f"{self._file.path.name} holds; what it says is served already.")
-                else:
-                    self._tell_when_taken(revision)
+                    self._take()
+                except Exception as unforeseen:  # noqa: BLE001 - a thread that ended here would leave a canary without anybody who follows the file
+                    self._say(
+                        "bad",
+                        f"The routes were not taken: {type(unforeseen).__name__}: {unforeseen}. Those before go on being served.",
+                    )
+
+    def _take(self) -> None:
+        try:
+            revision = self._publish(self._file.routes())
+        except FlyballError as wrong:
+            self._say("bad", f"{wrong.message.rstrip('.')}\nThe routes before it go on being served.")
+            return
+        if revision is None:
+            self._say("good", f"{self._file.path.name} holds; what it says is served already.")
+        else:
+            self._tell_when_taken(revision)
 
     def _publish(self, routes: tuple[Route, ...]) -> int | None:
         """The revision that was written; None: the routes are served already."""

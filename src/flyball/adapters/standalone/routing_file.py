@@ -21,10 +21,16 @@ class RoutingFile:
     def __init__(self, path: Path) -> None:
         self.path = path.resolve()
         self._seen: tuple[int, int, int] | None = None
+        self._looked: tuple[int, int, int] | None = None
 
     def changed(self) -> bool:
         """Whether it is another file than at the last `routes()`."""
         return self._stamp() != self._seen
+
+    def settled(self) -> bool:
+        """Whether it is as it was at the last call of this: one that is being written in place may be read half, and half may be valid."""
+        before, self._looked = self._looked, self._stamp()
+        return before == self._looked
 
     def routes(self) -> tuple[Route, ...]:
         """Raises SpecError with every fault of the file and of the packages that it names; NotFound; StoreUnavailable."""
