@@ -250,3 +250,27 @@ def onnx_of_sum():
     tiny = helper.make_tensor("tiny", TensorProto.FLOAT, [1], [1e-4])
     graph = helper.make_graph(nodes, "sum", inputs, [output], [tiny])
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)]).SerializeToString()
+
+
+def test_shadows_score_what_came_together_in_one_call_and_a_row_that_fails_fails_alone(rig, tmp_path, units):
+    shadow = code_package(tmp_path / "bad", "raise")
+    rig.publish(table(1, units[0], shadows=(shadow,)))
+    worker = rig.start()
+    ages = [13 if number == 7 else 20 + number for number in range(30)]
+    for age in ages:
+        assert worker.predict({**ROW, "age": age}, ids=[f"a{age}"]).status_code == 200
+    until = time.monotonic() + 10
+    while True:
+        records = [record for record in rig.captured() if record.role == "shadow"]
+        scored = {
+            each: score[0]
+            for record in records
+            if isinstance(record, PredictionBatch)
+            for each, score in zip(record.ids, record.scores, strict=True)
+        }
+        failed = [record.n for record in records if isinstance(record, FailureBatch)]
+        if len(scored) + sum(failed) == 30 or time.monotonic() > until:
+            break
+        time.sleep(0.05)
+    assert scored == {f"a{age}": pytest.approx(score_of(age), abs=1e-6) for age in ages if age != 13}
+    assert failed == [1]

@@ -161,7 +161,7 @@ def test_a_withdrawn_shadow_leaves_nothing_that_goes_on_for_it(tmp_path):
     journal = tmp_path / "journal"
     with Stand(tmp_path / "stand") as stand:
         champion = linear_unit(tmp_path, 0)
-        slow = code_unit(tmp_path, "slow", CodeModel(seconds_a_call=0.3, journal=str(journal)))
+        slow = code_unit(tmp_path, "slow", CodeModel(seconds_a_call=2.5, journal=str(journal)))
         stand.publish(Route(model="shop", champion=champion, shadows=(slow,)))
         gateway = stand.start()
         told = ask_all(stand.plan(rate=200.0, seconds=1.5))

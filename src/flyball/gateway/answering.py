@@ -6,6 +6,7 @@ loop for models that answer in microseconds, beside it for all others.
 
 import asyncio
 from collections.abc import Callable, Generator, Sequence
+from itertools import accumulate, pairwise
 from time import perf_counter
 from typing import NamedTuple
 
@@ -99,26 +100,31 @@ class Answering:
             except StopIteration as done:
                 return done.value  # type: ignore[no-any-return]
 
-    async def shadow(self, live: LiveRoute, batch: Batch, answered: Answered, revision: int) -> list[Captured]:
-        """The records of the route's shadows for the rows that they did not answer. Raises nothing: a shadow is nobody's problem."""
+    async def shadow(self, live: LiveRoute, answers: Sequence[tuple[Batch, Answered]], revision: int) -> list[Captured]:
+        """The records of the route's shadows for the rows that they did not answer: one call a unit for all of the batches. Raises nothing: a
+        shadow is nobody's problem."""
         records: list[Captured] = []
         for unit in live.shadows:
-            due = [
-                at
-                for at, by in enumerate(answered.units)
-                if by is not None and by.id != unit.id and (unit.id, at) not in answered.tried
-            ]
-            if not due:
-                continue
-            part = Part(unit, "shadow", None if len(due) == batch.n else due)
-            outcome = await self._score_beside(live, part, batch, None)
-            if isinstance(outcome, ModelFailed):
-                records.append(_failure(live, part, batch, outcome, live.champion.id))
-                self._metrics.failed(live.model, unit.id, "shadow", len(due))
-            else:
-                self._metrics.scored(live.model, unit.id, "shadow", len(due), outcome.seconds)
-                records.append(_prediction(live, part, outcome, batch, revision))
+            due = [(batch, Part(unit, "shadow", _due(unit, batch, answered))) for batch, answered in answers]
+            due = [(batch, part) for batch, part in due if _size(part, batch)]
+            for (batch, part), outcome in zip(due, await self._shadowed(live, due), strict=True):
+                if isinstance(outcome, ModelFailed):
+                    records.append(_failure(live, part, batch, outcome, live.champion.id))
+                    self._metrics.failed(live.model, unit.id, "shadow", _size(part, batch))
+                else:
+                    self._metrics.scored(live.model, unit.id, "shadow", _size(part, batch), outcome.seconds)
+                    records.append(_prediction(live, part, outcome, batch, revision))
         return records
+
+    async def _shadowed(self, live: LiveRoute, due: Sequence[tuple[Batch, Part]]) -> list[Outcome]:
+        """What became of each: together in one call, and where that fails, one after the other."""
+        if len(due) > 1:
+            whole, part = _joined(live, due)
+            outcome = await self._score_beside(live, part, whole, None)
+            if isinstance(outcome, Scored):
+                ends = [*accumulate(_size(part, batch) for batch, part in due)]
+                return [Scored(outcome.scores[start:end], outcome.seconds, None) for start, end in pairwise([0, *ends])]
+        return [await self._score_beside(live, part, batch, None) for batch, part in due]
 
     def _steps(self, live: LiveRoute, batch: Batch) -> Steps:
         """Each round: score the parts; halve what failed between requests; give what still fails to the next unit."""
@@ -306,6 +312,23 @@ def _late(unit: LiveUnit) -> ModelFailed:
     failed = ModelFailed(f"{unit.id} did not answer in the time that the request had left")
     failed.late = True
     return failed
+
+
+def _due(unit: LiveUnit, batch: Batch, answered: Answered) -> list[int] | None:
+    """The rows that somebody else answered and that it did not fail on before; None: all."""
+    rows = [
+        at for at, by in enumerate(answered.units) if by is not None and by.id != unit.id and (unit.id, at) not in answered.tried
+    ]
+    return None if len(rows) == batch.n else rows
+
+
+def _joined(live: LiveRoute, parts: Sequence[tuple[Batch, Part]]) -> tuple[Batch, Part]:
+    """Batches behind one another, and the rows of all parts in them."""
+    jobs = [job for batch, _ in parts for job in batch.jobs]
+    starts = accumulate((batch.n for batch, _ in parts), initial=0)
+    rows = [start + at for start, (batch, part) in zip(starts, parts, strict=False) for at in _rows_of(part, batch)]
+    whole = Batch(jobs, parts[0][0].at_us, [each for batch, _ in parts for each in batch.ids], live.builder)
+    return whole, Part(parts[0][1].unit, parts[0][1].role, None if len(rows) == whole.n else rows)
 
 
 def _rows_of(part: Part, batch: Batch) -> Sequence[int]:

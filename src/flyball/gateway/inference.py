@@ -243,7 +243,7 @@ class Inference:
         try:
             try:
                 answered = await self._answering.beside(live, batch, until)
-                shadowed = await self._answering.shadow(live, batch, answered, table.revision) if self._simulated else []
+                shadowed = await self._answering.shadow(live, [(batch, answered)], table.revision) if self._simulated else []
                 live.queue.learn(batch.n, self._clocks.loop() - began)
                 self._keep(table, live, batch, answered, shadowed)
             finally:
