@@ -1,5 +1,6 @@
 """A real gateway that is asked for reasons: they add up to the score, are the same twice, and cost nobody else anything."""
 
+import contextlib
 import os
 import signal
 import time
@@ -97,7 +98,12 @@ def started(rig, champion, **more):
 
 
 def explainers(worker):
-    return [each for each in psutil.Process(worker.process.pid).children() if "flyball.gateway.explain_worker" in each.cmdline()]
+    found = []
+    for each in psutil.Process(worker.process.pid).children():
+        with contextlib.suppress(psutil.NoSuchProcess):  # a zombie, too: one that has just ended
+            if "flyball.gateway.explain_worker" in each.cmdline():
+                found.append(each)
+    return found
 
 
 def adds_up(one, of=None):
