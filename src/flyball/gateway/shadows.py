@@ -14,8 +14,9 @@ MAX_QUEUED_ROWS = 20_000
 """Some 20 MB of rows of ten columns: a slow shadow may lag behind, it may not eat the memory (KServe 6167)."""
 SOON_ROWS = 256
 """Behind more than these a job waits long enough for what can be made again to be worth dropping: five times the row's own size."""
-GATHER_SECONDS = 0.02
-"""A shadow waits for company, since nobody waits for it: fifty calls a second instead of one a request, so that production notices less."""
+GATHER_SECONDS = 0.1
+"""A shadow waits for company, since nobody waits for it: ten calls a second instead of one a request. Each keeps the interpreter for some tenths of a
+millisecond: fifty a second were more than one request in a hundred that met one."""
 TURN_JOBS = 64
 """Dropped between two turns of the event loop."""
 
