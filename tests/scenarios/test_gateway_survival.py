@@ -173,7 +173,7 @@ def test_a_withdrawn_shadow_leaves_nothing_that_goes_on_for_it(tmp_path):
             time.sleep(0.05)
         shadowed = sum(len(record["ids"]) for record in segments.read(stand.capture).predictions("shadow"))
         assert shadowed + gateway.metric("flyball_shadow_dropped_rows_total") == told.good.sum()
-        assert shadowed < 20
+        assert shadowed < 60, "more than what came in the tenth of a second before the call that was running"
         while gateway.children() and time.monotonic() < until:
             time.sleep(0.05)
         assert gateway.children() == []
