@@ -131,6 +131,7 @@ class Worker:
         self._tracer = open_tracer(options.tracing, options.worker, world.now_us)
         self._grpc = self._grpc_doors(bound)
         self._started_us = world.now_us()
+        self._parent = os.getppid()
         self._ending = asyncio.Event()
         self._succeeded = False
 
@@ -223,6 +224,9 @@ class Worker:
             count += 1
             self._tokens.look()
             self._lease.look()
+            if self._options.request_clock and os.getppid() != self._parent:
+                # A replay was killed: nobody else moves this clock, and nobody would ever end this worker. (Those of a supervisor outlive it.)
+                self._ending.set()
             if count % CONNECTION_LOOKS == 0:
                 self._connections.look(asyncio.get_running_loop().time())
             sync = self._capture.pending_sync() if count % SYNC_LOOKS == 0 else None

@@ -284,3 +284,24 @@ def test_a_supervisor_ends_with_the_terminal_that_it_was_started_in(tmp_path: Pa
     os.close(ours)
     process.wait(timeout=40)
     wait_until(lambda: not any(child.lives for child in left.children.values()))
+
+
+REPLAY = """
+import sys, time
+from pathlib import Path
+from flyball.adapters.supervisor import GatewayProcess
+with GatewayProcess(Path(sys.argv[1])) as gateway:
+    print(gateway.pid, flush=True)
+    time.sleep(600)
+"""
+
+
+def test_a_killed_replay_leaves_no_gateway_behind(tmp_path: Path) -> None:
+    owner_token(tmp_path, fresh_token)
+    replay = subprocess.Popen([sys.executable, "-c", REPLAY, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    assert replay.stdout is not None
+    with replay, replay.stdout:
+        gateway = psutil.Process(int(replay.stdout.readline()))
+        assert gateway.is_running()
+        replay.kill()
+    wait_until(lambda: not gateway.is_running() or gateway.status() == psutil.STATUS_ZOMBIE)
