@@ -6,7 +6,7 @@ import time
 import httpx
 import numpy as np
 import pytest
-from gateway_rig import CLIENT, NUMERIC, ROW, SIGNATURE, Rig, code_package, onnx_model, package, table
+from gateway_rig import CLIENT, NUMERIC, ROW, SIGNATURE, code_package, onnx_model, package, table
 
 from flyball.records.captured import FailureBatch, PredictionBatch
 from flyball.records.routing import Arm, Places, share
@@ -17,13 +17,6 @@ from flyball.records.unit import Format
 def units(tmp_path_factory):
     directory = tmp_path_factory.mktemp("units")
     return [package(directory / f"v{seed}", Format.ONNX, onnx_model(seed)[0], SIGNATURE, version=seed + 1) for seed in range(3)]
-
-
-@pytest.fixture
-def rig(tmp_path):
-    rig = Rig(tmp_path / "state")
-    yield rig
-    rig.close()
 
 
 def ask(worker, bodies, **more):

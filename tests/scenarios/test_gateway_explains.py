@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import psutil
 import pytest
-from gateway_rig import NUMERIC, ROW, SIGNATURE, Rig, code_package, onnx_model, package, table
+from gateway_rig import NUMERIC, ROW, SIGNATURE, code_package, onnx_model, package, table
 
 from flyball.gateway.explaining import MAX_IN_HAND, MAX_ROWS
 from flyball.records.background import Background
@@ -82,13 +82,6 @@ def packages(tmp_path_factory):
         "dies": code_package(directory / "dies", "crash of many", background=BACKGROUND),
         "slow": code_package(directory / "slow", "slow of many", background=BACKGROUND),
     }
-
-
-@pytest.fixture
-def rig(tmp_path):
-    rig = Rig(tmp_path / "state")
-    yield rig
-    rig.close()
 
 
 def started(rig, champion, **more):

@@ -8,7 +8,7 @@ import time
 import httpx
 import msgspec
 import pytest
-from gateway_rig import CLIENT, ROW, SIGNATURE, Rig, code_package, onnx_model, package, table
+from gateway_rig import CLIENT, ROW, SIGNATURE, code_package, onnx_model, package, table
 
 from flyball.records.captured import PredictionBatch
 from flyball.records.routing import Route
@@ -18,13 +18,6 @@ from flyball.records.unit import Format
 @pytest.fixture(scope="module")
 def quick(tmp_path_factory):
     return package(tmp_path_factory.mktemp("unit") / "v1", Format.ONNX, onnx_model(1)[0], SIGNATURE)
-
-
-@pytest.fixture
-def rig(tmp_path):
-    rig = Rig(tmp_path / "state")
-    yield rig
-    rig.close()
 
 
 def impatient(worker, milliseconds, **row):

@@ -5,7 +5,7 @@ import os
 import time
 
 import pytest
-from gateway_rig import NUMERIC, ROW, SIGNATURE, Rig, code_package, onnx_model, package, table
+from gateway_rig import NUMERIC, ROW, SIGNATURE, code_package, onnx_model, package, table
 
 from flyball.records.captured import FailureBatch, PredictionBatch
 from flyball.records.routing import canary_answers
@@ -19,13 +19,6 @@ KEYS = [f"customer-{number}" for number in range(400)]
 def units(tmp_path_factory):
     directory = tmp_path_factory.mktemp("units")
     return [package(directory / f"v{seed}", Format.ONNX, onnx_model(seed)[0], SIGNATURE, version=seed + 1) for seed in range(3)]
-
-
-@pytest.fixture
-def rig(tmp_path):
-    rig = Rig(tmp_path / "state")
-    yield rig
-    rig.close()
 
 
 def answered_by(worker, keys):

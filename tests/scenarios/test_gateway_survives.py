@@ -8,7 +8,7 @@ from typing import Self
 import httpx
 import psutil
 import pytest
-from gateway_rig import CLIENT, ROW, SIGNATURE, Rig, code_package, onnx_model, package, table
+from gateway_rig import CLIENT, ROW, SIGNATURE, code_package, onnx_model, package, table
 
 from flyball.records.captured import FailureBatch, LabelBatch, PredictionBatch
 from flyball.records.routing import canary_answers
@@ -19,13 +19,6 @@ from flyball.records.unit import Format
 def units(tmp_path_factory):
     directory = tmp_path_factory.mktemp("units")
     return [package(directory / f"v{seed}", Format.ONNX, onnx_model(seed)[0], SIGNATURE, version=seed + 1) for seed in range(2)]
-
-
-@pytest.fixture
-def rig(tmp_path):
-    rig = Rig(tmp_path / "state")
-    yield rig
-    rig.close()
 
 
 class Load:
