@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from flyball.errors import FlyballError, ModelFailed
+from flyball.errors import DeadlinePassed, FlyballError, ModelFailed
 from flyball.gateway.batches import Answer, Batch
 from flyball.gateway.columns import Table
 from flyball.gateway.metrics import Metrics
@@ -248,7 +248,9 @@ class _Taken:
             following = Part(fallback, "fallback", part.rows)
         self._failures.append(_failure(self._live, part, self._batch, failed, following.unit.id if following else None))
         if following is None:
-            self._failed.update(dict.fromkeys(rows, failed))
+            # The last unit had all of the time that any of the requests had: whether the request's own clock or this call ends first is chance.
+            told = DeadlinePassed("The request's deadline passed before the model answered") if failed.late else failed
+            self._failed.update(dict.fromkeys(rows, told))
             return []
         return [following]
 
