@@ -11,11 +11,30 @@ from flyball.records.evidence import Evidence
 class FindingKind(StrEnum):
     FEATURE_DRIFT = "feature_drift"
     PREDICTION_DRIFT = "prediction_drift"
+    JOINT_DRIFT = "joint_drift"
+    """Features depend on one another differently, whatever each of them does alone."""
+    DATA_QUALITY = "data_quality"
+    """More is missing, a unit changed, a column is frozen or swapped, categories nobody knew."""
+    ESTIMATED_PERFORMANCE = "estimated_performance"
+    """Without labels: the estimate says that the model became worse."""
     PERFORMANCE = "performance"
     """Realised loss on mature labels is worse than the champion's baseline."""
-    DATA_QUALITY = "data_quality"
+    CONCEPT_DRIFT = "concept_drift"
+    """The same features mean something else: labels no longer follow the answers as they did."""
+    OPERATIONS = "operations"
+    """Traffic, latency, failures, missing values or label delay are not what they are at this time."""
     SERVING = "serving"
     """A gateway does not serve what it should, capture drops records, a unit fails."""
+
+
+class Cause(msgspec.Struct, frozen=True, kw_only=True):
+    """One part of what a finding is put down to."""
+
+    subject: str
+    """A feature, a slice in words, `concept` or an upstream event."""
+    share: float | None
+    """Of the effect, as far as it could be attributed; None: put beside it, not measured."""
+    words: str
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,6 +54,16 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     share_of_budget: float | None
     """Share of the false-alarm budget that this alarm spends; None: not a statistical alarm."""
     words: str
+    effects: dict[str, float] = {}
+    """The same shift in other units: `psi`, `js`, `wasserstein`, … (name → value)."""
+    harm: float | None = None
+    """Estimated increase of the mean bounded loss that this alone brings; None: could not be estimated."""
+    pages: bool = True
+    """False: shown, and nobody is called: what moved does not matter to the model."""
+    changed_since: datetime | None = None
+    """When it began, as far as the data tell."""
+    causes: tuple[Cause, ...] = ()
+    """Largest share first."""
 
 
 class WindowSummary(msgspec.Struct, frozen=True, kw_only=True):
