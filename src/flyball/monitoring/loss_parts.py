@@ -89,6 +89,7 @@ class Split(NamedTuple):
 
 def split(base: Rows, base_losses: Floats, now: Rows, seed: str) -> Split:
     """All parts of the change from `base` to `now`; of what the features' move brings where `now` has no losses."""
+    import sklearn.ensemble  # noqa: F401 - limits reach what is loaded: else its threads spin against one another on a busy machine
     from threadpoolctl import threadpool_limits
 
     sample = _sample(base, base_losses, now)
@@ -134,15 +135,26 @@ def _parts(sample: Sample, seed: str) -> tuple[list[Part], float, str]:
     parts = [Part(subject=part.subject, value=q * part.value, error=q * part.error, words=part.words) for part in features]
     remainder = moved.mean - before - sum(part.value for part in features)
     weights_error = _error(moved.at_base, sample.base.block)
-    together = Part(subject=TOGETHER, value=q * remainder, error=q * weights_error, words="what no feature did alone, or could not be told apart")
+    together = Part(
+        subject=TOGETHER,
+        value=q * remainder,
+        error=q * weights_error,
+        words="what no feature did alone, or could not be told apart",
+    )
     found = [*parts, together, *outside]
     if sample.now.losses is not None:
         error = math.hypot(_error(sample.now.losses - moved.at_changed, sample.now.block), weights_error)
         value = float(sample.now.losses.mean()) - moved.mean
-        found.append(Part(subject=CONCEPT, value=q * value, error=q * error, words="rows like the reference's have another loss than there"))
+        found.append(
+            Part(
+                subject=CONCEPT, value=q * value, error=q * error, words="rows like the reference's have another loss than there"
+            )
+        )
     error = q * math.hypot(_error(moved.at_changed, sample.now.block), _error(moved.at_base - sample.losses, sample.base.block))
     rows = transport.effective_rows(ratio)
-    note = f"few reference rows are like the window's (they count as {rows:.0f}): shares are uncertain" if rows < FEWEST_ROWS else ""
+    note = (
+        f"few reference rows are like the window's (they count as {rows:.0f}): shares are uncertain" if rows < FEWEST_ROWS else ""
+    )
     return found, error, note
 
 
@@ -197,7 +209,8 @@ def _counts(sample: Sample) -> list[int]:
 def _steps(sample: Sample, codes: Ints, rows: Bools) -> Floats:
     """The sum of steps fitted on some reference rows, at `codes`."""
     components = additive.fit(sample.base.codes[rows], _counts(sample), sample.losses[rows])
-    return float(sample.losses[rows].mean()) + additive.contributions(components, codes).sum(axis=1)
+    summed: Floats = additive.contributions(components, codes).sum(axis=1)
+    return float(sample.losses[rows].mean()) + summed
 
 
 def _busiest(sample: Sample) -> Ints:
@@ -212,7 +225,7 @@ def _busiest(sample: Sample) -> Ints:
 
 
 def _shares(codes: Ints, n: int) -> Floats:
-    return np.bincount(codes, minlength=n) / codes.size
+    return np.asarray(np.bincount(codes, minlength=n) / codes.size, dtype=np.float64)
 
 
 def _fitted(sample: Sample, trees: Trees) -> tuple[Floats, Floats]:
@@ -234,7 +247,7 @@ def _features(sample: Sample, groups: Sequence[Sequence[int]], trees: Trees, see
 
     def steps(of_base: Bools, of_now: Bools) -> Floats:
         components = additive.fit(base.codes[of_base], _counts(sample), sample.losses[of_base])
-        return additive.contributions(components, now.codes[of_now]).mean(axis=0)
+        return np.asarray(additive.contributions(components, now.codes[of_now]).mean(axis=0), dtype=np.float64)
 
     alone = steps(base.block >= 0, now.block >= 0)
     replicates = np.array([steps(base.block != block, now.block != block) for block in range(BLOCKS)])
