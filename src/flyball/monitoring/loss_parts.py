@@ -18,7 +18,7 @@ FEWEST_ROWS = 200
 CORRELATED = 0.7
 """Features that tell one another so well share their part: how it is divided among them would be arbitrary."""
 MOST_TREE_FEATURES = 32
-"""The cost grows with them; those beyond have their steps."""
+"""Of trees and weights: those that moved most. The cost grows with them; those beyond have their steps."""
 TREES, DEPTH = 50, 3
 MOST_SLOPE = 1.5
 """Trees are believed beyond what they say by half at most."""
@@ -128,7 +128,9 @@ def _parts(sample: Sample, seed: str) -> tuple[list[Part], float, str]:
     groups = association.blocks(association.maximal_correlation(sample.base.codes, _counts(sample)), CORRELATED)
     trees = _trees(sample)
     features = _features(sample, groups, trees, seed)
-    ratio = transport.density_ratio(sample.base.table, sample.now.table, sample.base.block, sample.now.block)
+    ratio = transport.density_ratio(
+        sample.base.table[:, trees.columns], sample.now.table[:, trees.columns], sample.base.block, sample.now.block
+    )
     fitted_base, fitted = _fitted(sample, trees)
     moved = transport.transported_mean(sample.losses - fitted_base, ratio, fitted)
     q, before = float(sample.known.mean()), float(sample.losses.mean())

@@ -15,8 +15,10 @@ FIT_WEEKS = 3
 FEWEST_FIT = 10
 """Windows of a week or more."""
 FEWEST_SCORES = 20
-REMEMBERED = 336
-"""Residuals kept: two weeks of hours."""
+REMEMBERED = 200
+"""Scores kept: more than a week of hours."""
+RISEN = 10.0
+"""Of the detector: without anomaly it is above in about one window of ten at most."""
 FAR = 3.0
 """Standard deviations: a score below it is not far, though it may be the highest ever."""
 USUAL = 0.05
@@ -55,6 +57,8 @@ class Track(msgspec.Struct, frozen=True, kw_only=True):
     baseline: Seasonal | None = None
     past: tuple[float, ...] = ()
     """Scores of usual windows, oldest first."""
+    pending: tuple[float, ...] = ()
+    """Scores since the detector began to rise: they join `past` when it falls, and are forgotten when it alarms. An outage is not ranked among its own hours."""
     detectors: tuple[float, ...] = edetector.start(len(tails.LEVELS))
     rising_since: str = ""
     """Window at which the detector began to rise."""
@@ -111,7 +115,7 @@ def step(track: Track, value: Value | None, clock: Clock, *, two_sided: bool, un
     if value is None:
         return Step(after_gap(track), None, 1.0)
     residual = seasonal.residual(track.baseline, value, given_previous=not track.told)
-    score = float(f"{abs(residual) if two_sided else max(residual, 0.0):.6g}")
+    score = float(f"{abs(residual) if two_sided else max(residual, 0.0):.4g}")
     p = tails.tail_p(track.past, score, uniform, FAR)
     if not is_ready(track, clock):
         return Step(_learned(track, value, score), None, p)
@@ -138,9 +142,9 @@ def settle(made: Step, value: Value | None, window: Window, *, alarmed: bool) ->
         )
     if track.told:
         return track
-    high = edetector.level(track.detectors) > 1.0
+    high = edetector.level(track.detectors) > RISEN
     since = (track.rising_since or window.start.isoformat()) if high else ""
-    return _learned(msgspec.structs.replace(track, rising_since=since), value, score)
+    return _learned(msgspec.structs.replace(track, rising_since=since), value, score, wait=high)
 
 
 def after_gap(track: Track) -> Track:
@@ -154,10 +158,12 @@ def _bet(track: Track, p: float) -> tuple[float, ...]:
     return tuple(float(f"{each:.8g}") for each in edetector.advance(track.detectors, tails.tail_bets(p)))
 
 
-def _learned(track: Track, value: Value, score: float) -> Track:
+def _learned(track: Track, value: Value, score: float, *, wait: bool = False) -> Track:
     assert track.baseline is not None  # noqa: S101 - a score has a baseline
+    pending = (*track.pending, score)[-REMEMBERED:]
+    past = track.past if wait else (*track.past, *pending)[-REMEMBERED:]
     return msgspec.structs.replace(
-        track, baseline=seasonal.advance(track.baseline, value), past=(*track.past, score)[-REMEMBERED:]
+        track, baseline=seasonal.advance(track.baseline, value), past=past, pending=pending if wait else ()
     )
 
 

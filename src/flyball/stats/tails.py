@@ -7,8 +7,8 @@ import numpy.typing as npt
 
 from flyball.stats import conformal
 
-HEAVIEST, LIGHTEST = 1.0, 3.0
-"""Tail indices. A lighter tail than x⁻³ is never believed: a hundred scores do not show one, and a p-value too small is a false alarm."""
+HEAVIEST, LIGHTEST = 1.0, 4.0
+"""Tail indices. A lighter tail than x⁻⁴ is never believed: a hundred scores do not show one, and a p-value too small is a false alarm."""
 TAIL_SHARE, FEWEST_TAIL = 0.1, 5
 LEVELS = (2.0**-2, 2.0**-4, 2.0**-7, 2.0**-10, 2.0**-13, 2.0**-17)
 """The large ones win slowly on what lasts; the last, with a thousand windows' budget divided among several detectors, in a single window."""
@@ -24,7 +24,7 @@ def tail_p(past: npt.ArrayLike, score: float, uniform: float, least: float = 0.0
 
     >>> past = [0.1 * k for k in range(1, 100)]
     >>> tail_p(past, 5.05, 0.5), round(tail_p(past, 99.0, 0.5), 8)
-    (0.495, 1e-05)
+    (0.495, 1e-06)
     """
     earlier = np.asarray(past, dtype=np.float64)
     highest = max(float(earlier.max(initial=0.0)), least)
