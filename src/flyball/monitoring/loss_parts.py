@@ -24,6 +24,8 @@ MOST_SLOPE = 1.5
 """Trees are believed beyond what they say by half at most."""
 TOGETHER, CONCEPT, OUTSIDE = "features together", "concept", "outside the reference"
 
+BROKEN = 0.2
+"""Share of a feature's values: with so many outside the reference, those inside are there by chance (a unit change leaves small numbers in its range)."""
 LEAST_UNKNOWN = 0.01
 """Share of rows: fewer of unknown cost are not worth telling."""
 
@@ -153,11 +155,20 @@ def _parts(sample: Sample, seed: str) -> tuple[list[Part], float, str]:
             )
         )
     error = q * math.hypot(_error(moved.at_changed, sample.now.block), _error(moved.at_base - sample.losses, sample.base.block))
-    rows = transport.effective_rows(ratio)
-    note = (
-        f"few reference rows are like the window's (they count as {rows:.0f}): shares are uncertain" if rows < FEWEST_ROWS else ""
-    )
-    return found, error, note
+    return found, error, _note(sample, transport.effective_rows(ratio))
+
+
+def _note(sample: Sample, rows: float) -> str:
+    most = int(np.argmax(sample.unknown_by_feature))
+    told = []
+    if sample.unknown_by_feature[most] >= BROKEN:
+        share = cause_words.percent(float(sample.unknown_by_feature[most]))
+        told.append(
+            f"{sample.levels[most].name} looks broken ({share} of its values are like none of the reference): concept may be its doing"
+        )
+    if rows < FEWEST_ROWS:
+        told.append(f"few reference rows are like the window's (they count as {rows:.0f}): shares are uncertain")
+    return "; ".join(told)
 
 
 def _outside(sample: Sample) -> list[Part]:
@@ -170,7 +181,8 @@ def _outside(sample: Sample) -> list[Part]:
     if sample.unknown_losses is None:
         return [Part(subject=OUTSIDE, value=0.0, error=None, words=f"{words}: what they cost is not known without labels")]
     losses = sample.unknown_losses
-    error = share * math.hypot(float(losses.std()) / math.sqrt(losses.size), _error(sample.losses, sample.base.block))
+    spread = max(float(losses.std()), float(sample.losses.std()))  # one row alone has none
+    error = share * math.hypot(spread / math.sqrt(losses.size), _error(sample.losses, sample.base.block))
     return [Part(subject=OUTSIDE, value=share * (float(losses.mean()) - float(sample.losses.mean())), error=error, words=words)]
 
 
