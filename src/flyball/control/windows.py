@@ -9,13 +9,17 @@ from flyball.autopilot.signals import SignalInputs, gather
 from flyball.capture.join import LabelledRows, Span
 from flyball.control.observe import Observation, WindowKey, micros_of
 from flyball.control.releases import Releases
+from flyball.control.standing import puts_of, standing
 from flyball.control.world import World, draft, micros, moment, put
 from flyball.monitoring import drift, performance
 from flyball.monitoring.drift import DriftState
+from flyball.monitoring.histogram import histogram_of
 from flyball.monitoring.maturity import is_mature
 from flyball.monitoring.performance import PerformanceState
 from flyball.monitoring.policy import policy_of
+from flyball.monitoring.profile import Profile
 from flyball.monitoring.realised import realised
+from flyball.monitoring.reference import Reference
 from flyball.monitoring.window import Window
 from flyball.records import codec
 from flyball.records.events import Draft, Put
@@ -101,8 +105,8 @@ class Windows:
         puts: list[Put] = [put("window", window.id, summary)]
         # A unit that is champion no more is shown; what moves it is nobody's alarm.
         if champion is not None and champion.unit == unit:
-            findings = (*reading.findings, *self._failures(window, start_us, end_us))
-            puts += [put("drift", unit, reading.state), *(put("finding", finding.id, finding) for finding in findings)]
+            findings = (*_pictured(reading.findings, reference, profile), *self._failures(window, start_us, end_us))
+            puts += [put("drift", unit, reading.state), *puts_of(self._world, findings)]
             self._tell(findings)
         payload = {"predictions": profile.rows, "note": reading.note}
         self._world.record(
@@ -146,7 +150,7 @@ class Windows:
         summary = msgspec.structs.replace(window, labels=labels, mature=True, metrics=reading.metrics)
         puts: list[Put] = [put("window", judged.id, summary), put("performance", window.unit, reading.state)]
         if champion is not None and champion.unit == window.unit:
-            puts += [put("finding", finding.id, finding) for finding in reading.findings]
+            puts += puts_of(self._world, reading.findings)
             self._tell(reading.findings)
         payload = {"labels": labels, "note": reading.note}
         self._world.record(draft(now, "window.matured", f"window:{judged.id}", payload, puts, key=f"matured:{judged.id}"))
@@ -197,7 +201,7 @@ class Windows:
         state = self._world.get("performance", champion.unit, PerformanceState)
         baseline = self._observation.reference(champion.unit).baseline
         inputs = SignalInputs(
-            findings=findings_of(self._world, champion),
+            findings=standing(self._world, champion),
             window=window,
             loss_increase=round(state.loss_sum / state.n - baseline.mean, 6) if state and state.n else 0.0,
             champion_since=champion.since,
@@ -213,12 +217,14 @@ class Windows:
         return Signalled(kept, made)
 
 
-def findings_of(world: World, champion: Champion) -> tuple[Finding, ...]:
-    """On the champion since it took over; a switch that was not seen is everybody's."""
+def _pictured(findings: tuple[Finding, ...], reference: Reference, profile: Profile) -> tuple[Finding, ...]:
+    """With the reference beside the window, for whoever looks."""
+    streams = {stream.name: stream for stream in reference.streams}
     return tuple(
-        finding
-        for finding in world.all("finding", Finding)
-        if finding.window_end > champion.since and (finding.unit == champion.unit or finding.kind is FindingKind.SERVING)
+        msgspec.structs.replace(finding, histogram=histogram_of(streams[finding.subject], profile.counts[finding.subject]))
+        if finding.subject in streams and finding.subject in profile.counts
+        else finding
+        for finding in findings
     )
 
 
@@ -231,4 +237,4 @@ def key_of(window: WindowSummary) -> WindowKey:
     return window.unit, micros(window.start)
 
 
-__all__ = ["SignalHistory", "Signalled", "SignalsAt", "Windows", "findings_of"]
+__all__ = ["SignalHistory", "Signalled", "SignalsAt", "Windows"]
