@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flyball.capture.join import LabelJoin
+from flyball.control.samples import SampledRows, WindowSample
 from flyball.control.traffic import wanted
 from flyball.control.units import UnitShelf
 from flyball.control.world import World, micros
@@ -48,7 +49,11 @@ class Observation:
         self.seen_until_us = 0
         """What was captured by then is taken: a window that ended later may lack records, however much later it is closed."""
         self._width = micros_of(world.spec.monitor.window)
-        self._closed = {(w.unit, micros(w.start)) for w in world.all("window", WindowSummary)}
+        self._samples: dict[WindowKey, WindowSample] = {}
+        windows = world.all("window", WindowSummary)
+        self._closed = {(w.unit, micros(w.start)) for w in windows}
+        self._judged = {(w.unit, micros(w.start)) for w in windows if w.mature}
+        """Of them no rows are kept."""
 
     @property
     def join(self) -> LabelJoin | None:
@@ -106,6 +111,15 @@ class Observation:
         self._pending.pop(key, None)
         self._pending_rows.pop(key, None)
 
+    def rows(self, key: WindowKey) -> SampledRows:
+        """Rows that the champion answered in a window whose labels are not judged yet."""
+        return self._samples.get(key, WindowSample()).rows(self._shelf.served(key[0]).signature)
+
+    def forget_rows(self, key: WindowKey) -> None:
+        """The window is judged, or given up."""
+        self._judged.add(key)
+        self._samples.pop(key, None)
+
     def _shape_for(self, record: Captured) -> None:
         """The join begins with the first prediction; its shape is the model's, so the unit that answers now will do when the first one's package is gone."""
         if self._join is not None or not isinstance(record, PredictionBatch):
@@ -139,6 +153,8 @@ class Observation:
     def _place(self, batch: PredictionBatch, champion: str) -> None:
         """A canary's rows are the same traffic: their features count for the champion's window, their scores do not."""
         key = (champion, batch.at_us - batch.at_us % self._width)
+        if batch.unit == champion and key not in self._judged:
+            self._samples.setdefault(key, WindowSample()).add(batch)
         if key in self._closed:
             return
         self._pending.setdefault(key, []).append(batch)

@@ -83,6 +83,8 @@ class Windows:
         for key, window in sorted(self._immature.items(), key=lambda item: item[1].start):
             if self._may_mature(window):
                 self._mature(key, window, champion)
+            else:
+                self._observation.forget_rows(key)
         self._revise()
         newest = self._newest.get(champion.unit) if champion is not None else None
         # One that ended before it took over was judged as another's, or not at all.
@@ -155,6 +157,7 @@ class Windows:
         payload = {"labels": labels, "note": reading.note}
         self._world.record(draft(now, "window.matured", f"window:{judged.id}", payload, puts, key=f"matured:{judged.id}"))
         del self._immature[key]
+        self._observation.forget_rows(key)
         self._mature_windows[key] = summary
 
     def _may_mature(self, window: WindowSummary) -> bool:
