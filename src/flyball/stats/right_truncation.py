@@ -16,41 +16,37 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 
-def right_truncated(events: npt.ArrayLike, lived: npt.ArrayLike) -> Survival:
-    """Share, of what comes by the last edge that any cluster lived through, that has come by each edge: rises to 1.
+def right_truncated(events: npt.ArrayLike, by_then: npt.ArrayLike) -> Survival:
+    """Share, of what comes by the end of the last bin, that has come by each edge: rises to 1.
 
-    `events`: (n_clusters, n_bins) what came in each bin; `lived`: (n_clusters,) bins that a cluster has lived through from end to end (later ones are
-    not looked at). `at_risk` of the answer: what came up to each bin's end in clusters that lived through it. NaN everywhere: nothing came.
+    Both (n_clusters, n_bins): what came in a bin of rows that have lived through it, and what of those same rows came up to its end (the answer's
+    `at_risk` is its sum). NaN everywhere: nothing came. Raises ValueError when more came in a bin than up to its end.
 
     Half come at once and half a bin later; the second cluster is too young to show that:
 
-    >>> right_truncated([[10, 10], [30, 0]], [2, 1]).share.tolist()
+    >>> right_truncated([[10, 10], [30, 0]], [[10, 20], [30, 0]]).share.tolist()
     [0.0, 0.5, 1.0]
     """
-    came, reach = np.asarray(events, dtype=np.int64), np.asarray(lived, dtype=np.int64)
-    if came.ndim != 2 or reach.shape != came.shape[:1]:
-        raise ValueError(f"events of (n_clusters, n_bins) and a reach for each cluster, found {came.shape} and {reach.shape}")
-    n_bins = came.shape[1]
-    seen = np.arange(n_bins) < reach[:, None]
-    came = np.where(seen, came, 0)
-    by_then = np.where(seen, np.cumsum(came, axis=1), 0)
-    n_came, n_by_then = came.sum(axis=0), by_then.sum(axis=0)
+    came, up_to = np.atleast_2d(np.asarray(events, dtype=np.int64)), np.atleast_2d(np.asarray(by_then, dtype=np.int64))
+    if came.shape != up_to.shape or np.any(came < 0) or np.any(came > up_to):
+        raise ValueError(
+            f"at most as many events in a bin as up to its end, in {up_to.shape} of clusters and bins, found {came.shape}"
+        )
+    n_came, n_up_to = came.sum(axis=0), up_to.sum(axis=0)
     with np.errstate(divide="ignore", invalid="ignore"):
-        hazard = np.where(n_by_then > 0, n_came / n_by_then, 0.0)
-        greenwood = n_came / (n_by_then * (n_by_then - n_came))
-        influence = (came - by_then * hazard) / (n_by_then - n_came)
-    known = int(reach.max(initial=0))
+        hazard = np.where(n_up_to > 0, n_came / n_up_to, 0.0)
+        greenwood = n_came / (n_up_to * (n_up_to - n_came))
+        influence = (came - up_to * hazard) / (n_up_to - n_came)
     share = np.concatenate([np.cumprod((1.0 - hazard)[::-1])[::-1], [1.0]])
     if n_came.sum() == 0:
-        share = np.full(n_bins + 1, np.nan)
-    share[known + 1 :] = np.nan
-    return Survival(share, _summed(greenwood[None, :]), _summed_squares(influence), n_by_then)
+        share = np.full(n_came.size + 1, np.nan)
+    return Survival(share, _summed(greenwood[None, :]), _summed_squares(influence), n_up_to)
 
 
 def interval(curve: Survival, alpha: float) -> tuple[Floats, Floats]:
     """(lower, upper) of `share` at each edge, as `kaplan_meier.interval` in reversed time; NaN beyond what is known.
 
-    >>> lower, upper = interval(right_truncated([[10, 10]], [2]), 0.05)
+    >>> lower, upper = interval(right_truncated([[10, 10]], [[10, 20]]), 0.05)
     >>> lower.round(2).tolist(), upper.round(2).tolist()
     ([0.0, 0.27, 1.0], [0.21, 0.69, 1.0])
     """
