@@ -31,7 +31,7 @@ class Maturity(msgspec.Struct, frozen=True, kw_only=True):
     words: str = ""
 
 
-def is_mature(  # noqa: PLR0917 - the window as counted, then what it is judged by
+def is_mature(
     predictions: int, labels: int, window_end: datetime, now: datetime, policy: MonitorPolicy, delays: Delays | None = None
 ) -> bool:
     """Whether the labels that will come have come: the window is over, and all are here, or the label delay has passed since its end.
@@ -42,7 +42,7 @@ def is_mature(  # noqa: PLR0917 - the window as counted, then what it is judged 
     return maturity(predictions, labels, window_end, now, policy, delays).mature
 
 
-def maturity(  # noqa: PLR0917
+def maturity(
     predictions: int, labels: int, window_end: datetime, now: datetime, policy: MonitorPolicy, delays: Delays | None = None
 ) -> Maturity:
     """`labels` of `predictions` are here. With a declared delay `delays` only tell how far they are; without one they decide, and where nothing is
@@ -65,7 +65,7 @@ def maturity(  # noqa: PLR0917
     return Maturity(mature=enough, by="share", words=words)
 
 
-def _learned(  # noqa: PLR0917
+def _learned(
     predictions: int, labels: int, window_end: datetime, now: datetime, policy: MonitorPolicy, delays: Delays
 ) -> Maturity:
     place = int(place_of((now - window_end) // MICROSECOND, delays))
