@@ -15,7 +15,9 @@ from flyball.capture.ages import UNCOUNTED, LabelAges, LabelledAges
 from flyball.capture.join import JoinCounts, LabelJoin, Span
 from flyball.monitoring.delays import learn
 from flyball.monitoring.live import WindowRows, completed
+from flyball.monitoring.track_record import TrackRecord, kept, recorded
 from flyball.records.captured import Captured, LabelBatch, PredictionBatch
+from flyball.records.evidence import Evidence
 from flyball.records.signature import Task
 from flyball.stats import metrics, weighted_metrics
 from flyball.stats.age_grid import AgeCounts
@@ -242,7 +244,17 @@ def bias_by_age(
     last = int(world.at_us.max()) // width_us
     found: list[AtAge] = []
     for age in ages_hours:
-        seen = [_window(world, number * width_us, width_us, int(age * HOUR), measured) for number in range(first, last, step)]
+        record = TrackRecord()
+        for number in range(first - 30, first, 3):
+            before = _window(world, number * width_us, width_us, int(age * HOUR), (measured, TrackRecord()))
+            if before is not None and before.completed:
+                record = recorded(
+                    record, str(number), before.completed, {n: Evidence(name=n, value=v) for n, v in before.truth.items()}
+                )
+        seen = [
+            _window(world, number * width_us, width_us, int(age * HOUR), (measured, record))
+            for number in range(first, last, step)
+        ]
         found += [_summed(age, name, [window for window in seen if window is not None]) for name in measured]
     return found
 
@@ -251,7 +263,8 @@ class _Seen(NamedTuple):
     labelled: float
     truth: dict[str, float]
     bare: dict[str, float]
-    completed: dict[str, tuple[float, float, float]] | None
+    completed: dict[str, Evidence]
+    """Empty: marked."""
 
 
 def as_of(world: World, now_us: int) -> AgeCounts:
@@ -264,7 +277,8 @@ def as_of(world: World, now_us: int) -> AgeCounts:
     return ages.counts((0,), 0)
 
 
-def _window(world: World, start_us: int, width_us: int, age_us: int, measured: tuple[str, ...]) -> _Seen | None:
+def _window(world: World, start_us: int, width_us: int, age_us: int, judged: tuple[tuple[str, ...], TrackRecord]) -> _Seen | None:
+    measured, record = judged
     end_us, strata = start_us + width_us, world.strata
     now_us = end_us + age_us
     inside = (world.at_us >= start_us) & (world.at_us < end_us)
@@ -277,11 +291,16 @@ def _window(world: World, start_us: int, width_us: int, age_us: int, measured: t
     rows = WindowRows(at, np.where(here, known, -1), scores, np.where(here, labels, np.nan))
     done = completed(rows, learn(as_of(world, now_us), now_us), strata, now_us)
     if done.weighting is None:
-        return _Seen(here.sum() / ever.sum(), truth, bare, None)
+        return _Seen(here.sum() / ever.sum(), truth, bare, {})
     weighed = weighted_metrics.rows_of(world.task, scores[done.chosen], labels[done.chosen], done.weighting.weights)
     weighed = weighed._replace(groups=done.weighting.groups, group_log_sd=done.weighting.group_log_sd)
     told = {name: weighted_metrics.estimate(name, world.task, weighed, 0.05) for name in measured}
-    return _Seen(here.sum() / ever.sum(), truth, bare, {name: tuple(value) for name, value in told.items() if value is not None})
+    promised = {
+        name: Evidence(name=name, value=e.value, lower=e.lower, upper=e.upper, alpha=0.05)
+        for name, e in told.items()
+        if e is not None
+    }
+    return _Seen(here.sum() / ever.sum(), truth, bare, kept(record, promised))
 
 
 def _measure(name: str, task: Task, scores: Floats, labels: Floats) -> float:
@@ -290,16 +309,20 @@ def _measure(name: str, task: Task, scores: Floats, labels: Floats) -> float:
 
 def _summed(age: float, name: str, seen: list[_Seen]) -> AtAge:
     bare = np.array([window.bare[name] - window.truth[name] for window in seen])
-    done = [window for window in seen if window.completed is not None and name in window.completed]
-    ours = np.array([window.completed[name][0] - window.truth[name] for window in done if window.completed])
-    held = [window.completed[name][1] <= window.truth[name] <= window.completed[name][2] for window in done if window.completed]
+    ours, held = [], []
+    for window in seen:
+        told = window.completed.get(name)
+        if told is not None and told.value is not None and told.lower is not None and told.upper is not None:
+            ours.append(told.value - window.truth[name])
+            held.append(told.lower <= window.truth[name] <= told.upper)
+    errors = np.array(ours)
 
     def mean(values: npt.NDArray[np.float64]) -> float:
         return float(values.mean()) if values.size else float("nan")
 
     return AtAge(
-        age, name, len(seen), mean(np.array([window.labelled for window in seen])), mean(bare), mean(ours),
-        mean(bare**2) ** 0.5, mean(ours**2) ** 0.5, mean(np.array(held, dtype=np.float64)), 1.0 - len(done) / max(len(seen), 1),
+        age, name, len(seen), mean(np.array([window.labelled for window in seen])), mean(bare), mean(errors),
+        mean(bare**2) ** 0.5, mean(errors**2) ** 0.5, mean(np.array(held, dtype=np.float64)), 1.0 - len(ours) / max(len(seen), 1),
     )  # fmt: skip
 
 
