@@ -197,7 +197,8 @@ def _counts(sample: Sample) -> list[int]:
 def _steps(sample: Sample, codes: Ints, rows: Bools) -> Floats:
     """The sum of steps fitted on some reference rows, at `codes`."""
     components = additive.fit(sample.base.codes[rows], _counts(sample), sample.losses[rows])
-    return float(sample.losses[rows].mean()) + additive.contributions(components, codes).sum(axis=1)
+    fitted: Floats = float(sample.losses[rows].mean()) + additive.contributions(components, codes).sum(axis=1)
+    return fitted
 
 
 def _busiest(sample: Sample) -> Ints:
@@ -234,7 +235,8 @@ def _features(sample: Sample, groups: Sequence[Sequence[int]], trees: Trees, see
 
     def steps(of_base: Bools, of_now: Bools) -> Floats:
         components = additive.fit(base.codes[of_base], _counts(sample), sample.losses[of_base])
-        return additive.contributions(components, now.codes[of_now]).mean(axis=0)
+        means: Floats = additive.contributions(components, now.codes[of_now]).mean(axis=0)
+        return means
 
     alone = steps(base.block >= 0, now.block >= 0)
     replicates = np.array([steps(base.block != block, now.block != block) for block in range(BLOCKS)])

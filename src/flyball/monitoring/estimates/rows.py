@@ -156,4 +156,4 @@ def _binned(before: Floats, now: Floats) -> tuple[Floats, Floats]:
 
 def _numbers(values: Any) -> Floats:
     listed = np.array([np.nan if value is None else value for value in values], dtype=np.float64)
-    return np.nan_to_num(streams.float32(listed), nan=np.nan, posinf=LARGEST, neginf=-LARGEST)
+    return np.nan_to_num(counting.numbers(listed).astype(np.float64), nan=np.nan, posinf=LARGEST, neginf=-LARGEST)
