@@ -205,8 +205,8 @@ class Packages(Protocol):
 
     def signature(self, package: Path) -> Signature: ...
 
-    def reference(self, package: Path) -> bytes:
-        """The reference profile (monitoring's own format)."""
+    def monitored(self, package: Path, file: str) -> bytes | None:
+        """A file of monitoring's own format (`reference.json`, …); None: this package was made without it."""
         ...
 
     def lineage(self, package: Path) -> Lineage: ...

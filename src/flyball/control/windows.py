@@ -7,6 +7,7 @@ import numpy as np
 
 from flyball.autopilot.signals import SignalInputs, gather
 from flyball.capture.join import LabelledRows, Span
+from flyball.control.estimating import Estimating
 from flyball.control.observe import Observation, WindowKey, micros_of
 from flyball.control.releases import Releases
 from flyball.control.standing import puts_of, standing
@@ -28,6 +29,7 @@ from flyball.records.findings import Finding, FindingKind, WindowSummary
 from flyball.records.jobs import Job
 from flyball.records.release import Champion
 from flyball.records.unit import Unit, Version
+from flyball.stats.losses import bounded_loss
 
 SIGNALS_KEPT = 32
 """Window ends remembered for conditions that must hold `for` so many in a row."""
@@ -65,6 +67,7 @@ class Windows:
         self._observation = observation
         self._releases = releases
         self._policy = policy_of(world.spec)
+        self._estimating = Estimating(world, observation, self._policy)
         closed = sorted(world.all("window", WindowSummary), key=lambda window: window.start)
         self._immature = {key_of(window): window for window in closed if not window.mature}
         self._mature_windows = {key_of(window): window for window in closed if window.mature}
@@ -104,12 +107,17 @@ class Windows:
             model=window.model, unit=unit, start=window.start, end=window.end, predictions=profile.rows,
             labels=join.labelled(start_us, end_us) if join else 0, mature=False, drift=reading.distances,
         )  # fmt: skip
-        puts: list[Put] = [put("window", window.id, summary)]
+        puts: list[Put] = []
         # A unit that is champion no more is shown; what moves it is nobody's alarm.
         if champion is not None and champion.unit == unit:
-            findings = (*_pictured(reading.findings, reference, profile), *self._failures(window, start_us, end_us))
-            puts += [put("drift", unit, reading.state), *puts_of(self._world, findings)]
+            estimated = self._estimating.close(key, window, summary)
+            summary = estimated.summary
+            findings = (
+                *_pictured(reading.findings, reference, profile), *estimated.findings, *self._failures(window, start_us, end_us)
+            )  # fmt: skip
+            puts += [put("drift", unit, reading.state), *estimated.puts, *puts_of(self._world, findings)]
             self._tell(findings)
+        puts.append(put("window", window.id, summary))
         payload = {"predictions": profile.rows, "note": reading.note}
         self._world.record(
             draft(self._world.now(), "window.closed", f"window:{window.id}", payload, puts, key=f"closed:{window.id}")
@@ -152,6 +160,7 @@ class Windows:
         summary = msgspec.structs.replace(window, labels=labels, mature=True, metrics=reading.metrics)
         puts: list[Put] = [put("window", judged.id, summary), put("performance", window.unit, reading.state)]
         if champion is not None and champion.unit == window.unit:
+            puts += self._estimating.mature(judged, window, _mean_loss(self._observation.reference(window.unit), rows))
             puts += puts_of(self._world, reading.findings)
             self._tell(reading.findings)
         payload = {"labels": labels, "note": reading.note}
@@ -206,6 +215,7 @@ class Windows:
         inputs = SignalInputs(
             findings=standing(self._world, champion),
             window=window,
+            estimated_increase=self._estimating.state(champion.unit).increase,
             loss_increase=round(state.loss_sum / state.n - baseline.mean, 6) if state and state.n else 0.0,
             champion_since=champion.since,
             data_until=version.lineage.snapshot.until if version else None,
@@ -229,6 +239,11 @@ def _pictured(findings: tuple[Finding, ...], reference: Reference, profile: Prof
         else finding
         for finding in findings
     )
+
+
+def _mean_loss(reference: Reference, rows: LabelledRows) -> float:
+    labels = np.asarray(rows.labels, dtype=np.float64)
+    return float(bounded_loss(reference.task, rows.scores, labels, reference.scale).mean())
 
 
 def outcomes(rows: LabelledRows, task: str) -> tuple[Any, Any]:
