@@ -9,6 +9,7 @@ from flyball.autopilot.signals import SignalInputs, gather
 from flyball.capture.join import LabelledRows, Span
 from flyball.control.estimating import Estimating
 from flyball.control.observe import Observation, WindowKey, micros_of
+from flyball.control.own_metrics import own_metrics
 from flyball.control.releases import Releases
 from flyball.control.standing import puts_of, standing
 from flyball.control.world import World, draft, micros, moment, put
@@ -157,7 +158,9 @@ class Windows:
         reading = performance.judge(
             self._observation.reference(window.unit), state, outcomes(rows, self._world.spec.task), judged, self._policy
         )
-        summary = msgspec.structs.replace(window, labels=labels, mature=True, metrics=reading.metrics)
+        summary = msgspec.structs.replace(
+            window, labels=labels, mature=True, metrics=reading.metrics | own_metrics(self._world, rows, judged)
+        )
         puts: list[Put] = [put("window", judged.id, summary), put("performance", window.unit, reading.state)]
         if champion is not None and champion.unit == window.unit:
             puts += self._estimating.mature(judged, window, _mean_loss(self._observation.reference(window.unit), rows))
@@ -186,7 +189,7 @@ class Windows:
             rows = join.rows_of(window.unit, Span(start_us, end_us, micros(self._world.now())))
             judged = Window(model=window.model, unit=window.unit, start=window.start, end=window.end)
             reference = self._observation.reference(window.unit)
-            metrics = realised(reference, *outcomes(rows, self._world.spec.task), judged)
+            metrics = realised(reference, *outcomes(rows, self._world.spec.task), judged) | own_metrics(self._world, rows, judged)
             revised = msgspec.structs.replace(window, labels=join.labelled(start_us, end_us), metrics=metrics)
             if revised != window:
                 payload = {"labels": revised.labels, "before": window.labels}
