@@ -39,6 +39,7 @@ class Observation:
         self._shelf = shelf
         self._cursor: dict[str, int] = {}
         self._join: LabelJoin | None = None
+        self._classes: tuple[str, ...] = ()
         self._waiting: list[Captured] = []
         self._references: dict[str, Reference] = {}
         self._estimations: dict[str, EstimationReference | None] = {}
@@ -62,6 +63,11 @@ class Observation:
     def join(self) -> LabelJoin | None:
         """None: nothing was captured yet."""
         return self._join
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Of the model; empty while nothing was captured, and for numbers."""
+        return self._classes
 
     def joined_for(self, unit: str) -> LabelJoin:
         """The join; an empty one, shaped for `unit`, while nothing was captured: no data is a measurement too, and says so."""
@@ -140,7 +146,8 @@ class Observation:
             return
         table = wanted(self._world)
         signature = table.routes[0].champion.signature if table and table.routes else self._shelf.served(record.unit).signature
-        self._join = LabelJoin(signature.task, signature.classes, signature.n_scores)
+        self._join = LabelJoin(signature.task, signature.classes, signature.n_scores, model=self._world.model)
+        self._classes = signature.classes
         waiting, self._waiting = self._waiting, []
         for earlier in waiting:
             self._join.add(earlier)
