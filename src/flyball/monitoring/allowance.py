@@ -1,0 +1,14 @@
+"""What one monitor may spend of a model's false-alarm budget, and what is too small for it to judge."""
+
+import msgspec
+
+
+class Allowance(msgspec.Struct, frozen=True, kw_only=True):
+    run_length: float
+    """Windows: the least mean number between false alarms of this monitor."""
+    share: float
+    """Of the model's budget, told in its findings."""
+    min_rows: int
+    """A window with fewer labelled rows is shown and not tested."""
+    tolerance: float
+    """Increase of the mean bounded loss that nobody is called for."""
