@@ -22,9 +22,11 @@ from flyball.monitoring.slices import (
     SliceRows,
     chosen,
     conditions_of,
+    part,
     rows_of,
     words_of,
 )
+from flyball.records.findings import Cause
 from flyball.stats import student
 
 Bools = NDArray[np.bool_]
@@ -82,7 +84,7 @@ def find(
         )
     holdout = rows_of(reference)
     searched = _searched(rows)
-    first, second = _part(rows, searched), _part(rows, ~searched)
+    first, second = part(rows, searched), part(rows, ~searched)
     candidates = _candidates(reference, holdout, first)
     share = alpha / 2.0 if declared and candidates else alpha
     found = _confirmed(reference, holdout, second, candidates, share) + _confirmed(
@@ -90,6 +92,18 @@ def find(
     )
     distinct = {item.conditions: item for item in found}
     return tuple(sorted(distinct.values(), key=lambda item: -(item.share_of_increase or 0.0)))
+
+
+def causes_of(found: Sequence[Found]) -> tuple[Cause, ...]:
+    """As a finding carries them. Slices may overlap: their shares do not add up."""
+    return tuple(
+        Cause(
+            subject=item.words,
+            share=None if item.share_of_increase is None else round(item.share_of_increase, 4),
+            words=told(item),
+        )
+        for item in found
+    )
 
 
 def told(found: Found) -> str:
@@ -110,24 +124,20 @@ def _searched(rows: SliceRows) -> Bools:
     return np.random.default_rng(seed).random(len(rows.losses)) < 0.5
 
 
-def _part(rows: SliceRows, mask: Bools) -> SliceRows:
-    return SliceRows(rows.codes[mask], rows.losses[mask], rows.blocks[mask])
-
-
 def _candidates(reference: SliceReference, holdout: SliceRows, rows: SliceRows) -> tuple[tuple[Condition, ...], ...]:
     """The worst slice, then the worst among the rows outside it, and so on."""
     left, left_before, kept = rows, holdout, []
     for _ in range(CANDIDATES):
-        best = _worst(reference, left_before, left)
+        best = worst(reference, left_before, left)
         if best is None or best in kept:
             break
         kept.append(best)
-        left = _part(left, ~chosen(best, left.codes))
-        left_before = _part(left_before, ~chosen(best, left_before.codes))
+        left = part(left, ~chosen(best, left.codes))
+        left_before = part(left_before, ~chosen(best, left_before.codes))
     return tuple(kept)
 
 
-def _worst(reference: SliceReference, holdout: SliceRows, rows: SliceRows) -> tuple[Condition, ...] | None:
+def worst(reference: SliceReference, holdout: SliceRows, rows: SliceRows) -> tuple[Condition, ...] | None:
     """By the lower bound of the harm beyond what all rows bring: rows × (rise − rise of all − 2 errors). By its harm alone the broadest slice would be the worst."""
     if min(len(rows.losses), len(holdout.losses)) < 2 * LEAST_ROWS:
         return None
@@ -139,7 +149,7 @@ def _worst(reference: SliceReference, holdout: SliceRows, rows: SliceRows) -> tu
     most = singles[best[0]]
     for condition in _beam(singles, rows):
         inside, inside_before = chosen((condition,), rows.codes), chosen((condition,), holdout.codes)
-        joined = _scored(reference, _part(holdout, inside_before), _part(rows, inside), everywhere)
+        joined = _scored(reference, part(holdout, inside_before), part(rows, inside), everywhere)
         for other, harm in joined.items():
             if other.feature != condition.feature and harm * (SIMPLER if len(best) == 1 else 1.0) > most:
                 best, most = tuple(sorted((condition, other))), harm
@@ -161,23 +171,25 @@ def _scored(reference: SliceReference, holdout: SliceRows, rows: SliceRows, ever
     """Lower bound of the harm beyond `everywhere` of each single condition that has enough rows, from counts and sums per bin."""
     found: dict[Condition, float] = {}
     for place, feature in enumerate(reference.features):
-        new, old = _sums(rows, place, feature.missing + 1), _sums(holdout, place, feature.missing + 1)
-        for condition in conditions_of(feature, place):
-            n, total, squares = new[:, condition.low : condition.high + 1].sum(axis=1)
-            m, before, squares_before = old[:, condition.low : condition.high + 1].sum(axis=1)
-            if min(n, m) < LEAST_ROWS or n == len(rows.losses):
-                continue
-            variance = (squares / n - (total / n) ** 2) / n + (squares_before / m - (before / m) ** 2) / m
-            found[condition] = n * (total / n - before / m - everywhere - 2.0 * math.sqrt(max(variance, 0.0)))
+        conditions = conditions_of(feature, place)
+        n, total, squares = _sums(rows, place, conditions)
+        m, before, squares_before = _sums(holdout, place, conditions)
+        enough = (np.minimum(n, m) >= LEAST_ROWS) & (n < len(rows.losses))
+        n, m = np.maximum(n, 1.0), np.maximum(m, 1.0)
+        variance = (squares / n - (total / n) ** 2) / n + (squares_before / m - (before / m) ** 2) / m
+        harm = n * (total / n - before / m - everywhere - 2.0 * np.sqrt(np.maximum(variance, 0.0)))
+        found |= {conditions[k]: float(harm[k]) for k in np.flatnonzero(enough)}
     return found
 
 
-def _sums(rows: SliceRows, place: int, bins: int) -> NDArray[np.float64]:
-    """Rows, losses and squared losses per bin. (3, bins)"""
+def _sums(rows: SliceRows, place: int, conditions: Sequence[Condition]) -> NDArray[np.float64]:
+    """Rows, losses and squared losses of every condition on a feature. (3, conditions)"""
     codes = rows.codes[:, place]
-    return np.vstack(
-        [np.bincount(codes, weights=weights, minlength=bins) for weights in (np.ones(len(codes)), rows.losses, rows.losses**2)]
-    )
+    bins = max(condition.high for condition in conditions) + 1
+    weighted = [np.bincount(codes, weights=weights, minlength=bins) for weights in (None, rows.losses, rows.losses**2)]
+    sums = np.concatenate([np.zeros((3, 1)), np.cumsum(weighted, axis=1)], axis=1)
+    low, high = (np.asarray([getattr(condition, end) for condition in conditions]) for end in ("low", "high"))
+    return np.asarray(sums[:, high + 1] - sums[:, low])
 
 
 def _confirmed(
@@ -203,8 +215,8 @@ def _confirmed(
 def _inside_and_out(holdout: SliceRows, rows: SliceRows, conditions: tuple[Condition, ...]) -> tuple[Rise, Rise | None] | None:
     """None: the slice has too few rows to say anything. The second is None where it has nearly all of them."""
     inside, inside_before = chosen(conditions, rows.codes), chosen(conditions, holdout.codes)
-    rise = _rise(_part(holdout, inside_before), _part(rows, inside))
-    return None if rise is None else (rise, _rise(_part(holdout, ~inside_before), _part(rows, ~inside)))
+    rise = _rise(part(holdout, inside_before), part(rows, inside))
+    return None if rise is None else (rise, _rise(part(holdout, ~inside_before), part(rows, ~inside)))
 
 
 def _rise(old: SliceRows, new: SliceRows) -> Rise | None:

@@ -5,6 +5,7 @@ Everything about a row that matters here is one small number per feature, the co
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import msgspec
@@ -131,15 +132,21 @@ def chosen(conditions: Sequence[Condition], codes: Codes) -> NDArray[np.bool_]:
     return mask
 
 
+def part(rows: SliceRows, mask: NDArray[np.bool_]) -> SliceRows:
+    """Those rows."""
+    return SliceRows(rows.codes[mask], rows.losses[mask], rows.blocks[mask])
+
+
 def conditions_of(feature: Binned, place: int) -> tuple[Condition, ...]:
     """All that may be said of one feature: up to an edge, above it, between neighbouring ones, a category, missing."""
-    last = feature.missing
-    spans = {(last, last)}
-    if feature.categories is not None:
-        spans |= {(code, code) for code in range(last)}
-    else:
+    return _conditions(place, feature.missing, feature.categories is None)
+
+
+@lru_cache(maxsize=1024)
+def _conditions(place: int, last: int, number: bool) -> tuple[Condition, ...]:  # noqa: FBT001 - the kind of a feature
+    spans = {(code, code) for code in range(last + 1)}
+    if number:
         spans |= {(0, high) for high in range(last - 1)} | {(low, last - 1) for low in range(1, last)}
-        spans |= {(code, code) for code in range(last)}
     return tuple(Condition(feature=place, low=low, high=high) for low, high in sorted(spans))
 
 
