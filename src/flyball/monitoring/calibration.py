@@ -120,7 +120,7 @@ def build(signature: Signature, holdout: HoldoutScores, labels: ArrayLike, windo
     score = coordinate(signature.task, rows.scores)
     edges = tuple(np.unique(np.quantile(score, np.arange(1, BINS) / BINS, method="inverted_cdf")).tolist())
     cut = blocks.cut(len(rows.labels), times, window)
-    parts = sorted(cut.windows, key=lambda part: int(part[0] if times is None else times[part].min()))
+    parts = list(cut.windows)
     values = row_values(signature.task, signature.classes, size, rows)
     bins = np.searchsorted(np.asarray(edges), score, side="left")
     found = tuple(
@@ -206,7 +206,7 @@ def _expected(name: str, values: Floats, bins: Ints, n_bins: int, parts: list[In
     )
     measured = zip(totals[enough].tolist(), variances[enough].tolist(), rows[enough].astype(int).tolist(), strict=True)
     scores = tuple(score(stream, Departure(*one)) for one in measured)
-    return msgspec.structs.replace(stream, windows=scores[-blocks.MOST_CALIBRATION :])
+    return msgspec.structs.replace(stream, windows=scores)
 
 
 def _block(found: tuple[Expected, ...]) -> int:

@@ -24,7 +24,7 @@ from numpy.typing import ArrayLike, NDArray
 from flyball.errors import DataError
 from flyball.monitoring import streams
 from flyball.monitoring.drift import finding_id
-from flyball.monitoring.policy import DRIFT_SHARE, MonitorPolicy
+from flyball.monitoring.policy import MonitorPolicy
 from flyball.monitoring.realised import realised
 from flyball.monitoring.reference import Baseline, Reference
 from flyball.monitoring.since import since_when
@@ -44,9 +44,10 @@ LEAST_WIDTH = 1e-3
 
 class WindowLoss(msgspec.Struct, frozen=True, kw_only=True):
     window: str
-    start: datetime
     mean: float
     n: int
+    start: datetime | None = None
+    """None: judged by a version of Flyball that did not keep it."""
 
 
 class PerformanceState(msgspec.Struct, frozen=True, kw_only=True):
@@ -197,9 +198,9 @@ def _reading(
 
 def _finding(reference: Reference, state: PerformanceState, window: Window, policy: MonitorPolicy) -> Finding:
     bound = bound_of(reference.baseline)
-    judged = state.past[-state.since_alarm :]
+    judged = tuple(item for item in state.past[-state.since_alarm :] if item.start is not None)
     earlier = () if state.alarms else reference.baseline.window_means
-    since = since_when(earlier, tuple(item.mean for item in judged), tuple(item.start for item in judged))
+    since = since_when(earlier, tuple(item.mean for item in judged), tuple(item.start for item in judged if item.start))
     recent = judged[since.place :] if since else judged
     last = sum(item.mean * item.n for item in recent) / sum(item.n for item in recent)
     evidence = Evidence(
@@ -226,7 +227,7 @@ def _finding(reference: Reference, state: PerformanceState, window: Window, poli
         effect=harm,
         effect_unit="increase of the mean bounded loss",
         evidence=evidence,
-        share_of_budget=1.0 - DRIFT_SHARE,
+        share_of_budget=policy.share("performance"),
         harm=harm,
         changed_since=None if since is None else since.at,
         words=f"mean loss {last:.4f} over the last {len(recent)} mature windows, {holdout}"

@@ -5,6 +5,7 @@ Everything about a row that matters here is one small number per feature, the co
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -13,7 +14,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from flyball.errors import DataError
-from flyball.monitoring import streams
+from flyball.monitoring import blocks as in_time
+from flyball.monitoring import counting
 from flyball.records.signature import ColumnType, Signature
 
 Floats = NDArray[np.float64]
@@ -104,6 +106,14 @@ def build(signature: Signature, columns: Mapping[str, Any], losses: ArrayLike, b
     )
 
 
+def window_numbers(n: int, event_us: ArrayLike | None, window: timedelta) -> NDArray[np.int64]:
+    """Number of each row's window, in order of time; of its block where times are unknown or span too few windows."""
+    numbers = np.zeros(n, dtype=np.int64)
+    for number, part_of in enumerate(in_time.cut(n, event_us, window).windows, start=1):
+        numbers[part_of] = number
+    return numbers  # 0: rows of windows with too few of them
+
+
 def signature_names(signature: Signature) -> tuple[str, ...]:
     return tuple(column.name for column in signature.columns)
 
@@ -172,7 +182,7 @@ def _words(feature: Binned, condition: Condition) -> str:
 
 
 def _of_number(name: str, values: Any) -> Binned:
-    present = streams.float32(values)
+    present = counting.numbers(values)
     present = present[np.isfinite(present)]
     if not present.size:
         return Binned(name=name)
@@ -191,6 +201,6 @@ def _codes(feature: Binned, values: Any) -> Codes:
         other = len(feature.categories)
         codes = [feature.missing if not value else places.get(str(value), other) for value in values]
         return np.asarray(codes, dtype=np.uint8)
-    numbers = streams.float32(values)
+    numbers = counting.numbers(values)
     found = np.searchsorted(np.asarray(feature.edges), numbers, side="left")
     return np.where(np.isnan(numbers), feature.missing, found).astype(np.uint8)

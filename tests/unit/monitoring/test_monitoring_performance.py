@@ -1,4 +1,4 @@
-"""Simulations with fixed seeds. Harm has half of the budget of one false alarm in 90 windows: mean run length 180 windows or more."""
+"""Simulations with fixed seeds. Harm has 0.3 of the budget of one false alarm in 90 windows: mean run length 300 windows or more."""
 
 from datetime import timedelta
 

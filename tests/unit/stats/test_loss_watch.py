@@ -22,7 +22,7 @@ def first_alarm(watch, values):
 
 
 @pytest.mark.parametrize(
-    ("kind", "runs"), [("errors", 24), ("normal", 4), ("heavy", 4), ("ar1", 24), ("ar1_heavy", 24), ("ar1_errors", 24)]
+    ("kind", "runs"), [("errors", 10), ("normal", 3), ("heavy", 3), ("ar1", 24), ("ar1_heavy", 24), ("ar1_errors", 24)]
 )
 def test_stationary_values_alarm_no_more_often_than_stated(kind, runs):
     rng, alarms = np.random.default_rng(71), 0
