@@ -37,6 +37,8 @@ LEAST_SPREAD = 1e-3
 LEAST_FOR_DEPENDENCE = 24
 """Windows of the holdout from which on it is asked whether neighbours resemble each other; fewer cannot tell."""
 LEAST_BLOCKS = 12
+"""Windows, or blocks of them, from which on alarms come soon."""
+FEWEST_WINDOWS = 4
 
 
 class Expected(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,7 +121,7 @@ def build(signature: Signature, holdout: HoldoutScores, labels: ArrayLike, windo
     size = 1.0 if scale is None else float(scale)
     score = coordinate(signature.task, rows.scores)
     edges = tuple(np.unique(np.quantile(score, np.arange(1, BINS) / BINS, method="inverted_cdf")).tolist())
-    cut = blocks.cut(len(rows.labels), times, window)
+    cut = _cut(len(rows.labels), times, window)
     parts = list(cut.windows)
     values = row_values(signature.task, signature.classes, size, rows)
     bins = np.searchsorted(np.asarray(edges), score, side="left")
@@ -136,6 +138,18 @@ def build(signature: Signature, holdout: HoldoutScores, labels: ArrayLike, windo
         counts=tuple(np.bincount(bins, minlength=len(edges) + 1).tolist()), loss=_short(float(values["loss"].mean())),
         streams=found, block=_block(found) if cut.in_time else 1, in_time=cut.in_time, notes=_notes(cut.in_time, len(parts)),
     )  # fmt: skip
+
+
+def _cut(n: int, times: Ints | None, window: timedelta) -> blocks.Cut:
+    """Windows of time from FEWEST_WINDOWS on, where their spread could not be told yet: ranks do with few, and say so by betting little."""
+    found = blocks.cut(n, times, window)
+    if found.in_time or times is None:
+        return found
+    order = np.argsort(times, kind="stable")
+    numbers = times[order] // max(int(window / timedelta(microseconds=1)), 1)
+    parts = np.split(order, np.flatnonzero(np.diff(numbers)) + 1)
+    whole = tuple(part for part in parts if part.size >= blocks.FEWEST_ROWS)
+    return blocks.Cut(whole, in_time=True) if len(whole) >= FEWEST_WINDOWS else found
 
 
 def coordinate(task: Task, table: Floats) -> Floats:
@@ -225,7 +239,7 @@ def _block(found: tuple[Expected, ...]) -> int:
 def _notes(in_time: bool, windows: int) -> tuple[str, ...]:  # noqa: FBT001 - a property of the cut
     if not in_time:
         return (
-            f"The holdout spans fewer than {blocks.FEWEST_WINDOWS} windows of time: it was cut into {windows} blocks, which do not show how days differ.",
+            f"The holdout spans fewer than {FEWEST_WINDOWS} windows of time: it was cut into {windows} blocks, which do not show how days differ.",
         )
     if windows < LEAST_BLOCKS:
         return (f"Only {windows} windows of the holdout tell what is normal: concept drift is alarmed late while there are few.",)

@@ -75,7 +75,7 @@ def first_alarm(reference, rng, world, windows, *, quiet=0, **change):
     return None
 
 
-@pytest.mark.parametrize(("world", "days"), [(binary, 8), (binary, 12), (regression, 12), (multiclass, 12)])
+@pytest.mark.parametrize(("world", "days"), [(binary, 6), (binary, 12), (regression, 12), (multiclass, 12)])
 def test_without_a_new_concept_alarms_stay_within_the_budget(world, days):
     rng = np.random.default_rng(81)
     alarms = sum(first_alarm(holdout(rng, world, days), rng, world, 60) is not None for _ in range(15))
