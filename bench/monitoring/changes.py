@@ -2,6 +2,7 @@
 
 import math
 import statistics
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,7 +40,7 @@ class Plan:
     """Length of each, in times of the rows in which one false alarm is allowed."""
 
 
-QUICK = Plan(16, 1)
+QUICK = Plan(8, 1)
 FULL = Plan(200, 2)
 
 
@@ -124,8 +125,9 @@ def measure(data: Path, root: Path | None, plan: Plan) -> Told:
         detectors: list[Detector] = [OfFlyball(errors.per_rows)]
         detectors += [OfRiver(worker, name) for name in KNOBS] if worker else []
         for detector in detectors:
+            begun = time.perf_counter()
             told.lines += _of(errors, detector, plan)
-        tell(f"changes {errors.name}")
+            tell(f"changes {errors.name}, {detector.name}: {time.perf_counter() - begun:.0f} s")
     if worker:
         worker.close()
     return told

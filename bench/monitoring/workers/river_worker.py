@@ -1,7 +1,7 @@
 """River's detectors over streams of errors: where each alarms, for each setting of its one knob."""
 
 from river.drift import ADWIN, KSWIN, PageHinkley
-from river.drift.binary import DDM, HDDM_A, HDDM_W
+from river.drift.binary import DDM, HDDMA, HDDMW
 from serve import serve
 
 DETECTORS = {
@@ -9,8 +9,8 @@ DETECTORS = {
     "KSWIN": lambda knob: KSWIN(alpha=knob, seed=1),
     "Page–Hinkley": lambda knob: PageHinkley(threshold=knob),
     "DDM": lambda knob: DDM(drift_threshold=knob),
-    "HDDM_A": lambda knob: HDDM_A(drift_confidence=knob),
-    "HDDM_W": lambda knob: HDDM_W(drift_confidence=knob),
+    "HDDM_A": lambda knob: HDDMA(drift_confidence=knob),
+    "HDDM_W": lambda knob: HDDMW(drift_confidence=knob),
 }
 BINARY = ("DDM", "HDDM_A", "HDDM_W")
 
