@@ -1,10 +1,9 @@
-"""Columns of a data frame as monitors take them: Polars, pandas and Arrow in, numpy out, nothing copied that need not be."""
+"""Columns of a data frame as monitors take them: Polars, pandas and Arrow in, nothing copied."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import narwhals as nw
-import numpy as np
 from narwhals.typing import IntoDataFrame
 
 from flyball.errors import DataError
@@ -16,7 +15,7 @@ class Columns(NamedTuple):
 
     rows: int
     values: dict[str, Any]
-    """Numbers as float64 with NaN (a view where the frame holds them so), categories as lists of text and None."""
+    """Series of the frame's own library: they are counted where they lie."""
     types: dict[str, ColumnType]
     left_out: dict[str, str]
     """Column → why it is not looked at."""
@@ -43,13 +42,14 @@ def columns_of(frame: IntoDataFrame, types: Mapping[str, ColumnType] | None = No
     left_out: dict[str, str] = {}
     for name in table.columns:
         series = table[name]
-        kind = types.get(name) if types is not None else _kind(series)
+        kind = _kind(series) if types is None else types.get(name)
         if types is not None and kind is None:
             left_out[name] = "not in the reference"
         elif kind is None:
             left_out[name] = f"{series.dtype} is neither a number nor a category"
         else:
-            kinds[name], values[name] = kind, _texts(series) if kind is ColumnType.CATEGORY else _numbers(name, series)
+            _check(name, series, kind)
+            kinds[name], values[name] = kind, series.to_native()
     if not kinds:
         raise DataError(f"a frame of {len(table.columns)} columns, none of them a number or a category", expected="at least one")
     return Columns(len(table), values, kinds, left_out)
@@ -63,20 +63,12 @@ def _kind(series: "nw.Series[Any]") -> ColumnType | None:
         return ColumnType.INTEGER
     if dtype.is_numeric():
         return ColumnType.NUMBER
-    if dtype in (nw.String, nw.Categorical, nw.Enum):
-        return ColumnType.CATEGORY
-    if dtype == nw.Unknown and series.is_null().all():
+    if dtype in (nw.String, nw.Categorical, nw.Enum) or (dtype == nw.Unknown and series.is_null().all()):
         return ColumnType.CATEGORY
     return None
 
 
-def _numbers(name: str, series: "nw.Series[Any]") -> np.ndarray:
-    try:
-        return np.asarray(series.cast(nw.Float64).to_numpy(), dtype=np.float64)
-    except Exception as refused:  # each kind of frame raises its own
-        raise DataError(f"the column {name!r} holds {series.dtype}", expected="numbers, as in the reference") from refused
-
-
-def _texts(series: "nw.Series[Any]") -> list[str | None]:
-    listed = (series if series.dtype == nw.String else series.cast(nw.String)).to_list()
-    return [None if value is None or value != value else value for value in listed]  # noqa: PLR0124 - only pandas' NaN differs from itself
+def _check(name: str, series: "nw.Series[Any]", kind: ColumnType) -> None:
+    """Text that was a number would count as missing, and say nothing."""
+    if kind is not ColumnType.CATEGORY and _kind(series) in (None, ColumnType.CATEGORY) and not series.is_null().all():
+        raise DataError(f"the column {name!r} holds {series.dtype}", expected="numbers, as in the reference")

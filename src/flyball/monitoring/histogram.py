@@ -1,9 +1,9 @@
 """A stream's bins as a person sees them: few bars, named."""
 
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 
 from flyball.monitoring.streams import Stream
 from flyball.records.findings import Histogram
@@ -11,6 +11,7 @@ from flyball.records.findings import Histogram
 MOST_BARS = 14
 """As many as one look takes in."""
 
+Floats = NDArray[np.float64]
 Named = tuple[str, float, float]
 """Label, share in the reference, share in the window."""
 
@@ -30,7 +31,7 @@ def histogram_of(stream: Stream, counts: Sequence[int]) -> Histogram | None:
     )
 
 
-def _categories(stream: Stream, then: np.ndarray, now: np.ndarray) -> list[Named]:
+def _categories(stream: Stream, then: Floats, now: Floats) -> list[Named]:
     bars = [("missing", then[0], now[0]), ("never seen", then[1], now[1]), ("rare", then[2], now[2])]
     named = sorted(zip(stream.categories, then[3:], now[3:], strict=True), key=lambda bar: (-max(bar[1], bar[2]), bar[0]))
     rest = named[MOST_BARS - 3 :]
@@ -38,22 +39,27 @@ def _categories(stream: Stream, then: np.ndarray, now: np.ndarray) -> list[Named
     return [*named[: MOST_BARS - 3], *others, *bars]
 
 
-def _numbers(stream: Stream, then: np.ndarray, now: np.ndarray) -> list[Named]:
-    """Quantile bins in order, neighbours joined until they are few; heavy values by themselves."""
-    heavy_from = stream.n_bins - len(stream.heavy)
-    bars: list[Named] = []
-    for first, last in _joined(len(stream.edges) - 1, MOST_BARS - len(stream.heavy) - 3):
-        label = f"{stream.edges[first]:.4g} to {stream.edges[last]:.4g}"
-        bars.append((label, then[2 + first : 2 + last].sum(), now[2 + first : 2 + last].sum()))
-    if stream.edges:
-        bars.insert(0, (f"below {stream.edges[0]:.4g}", then[1], now[1]))
-        bars.append((f"above {stream.edges[-1]:.4g}", then[heavy_from - 1], now[heavy_from - 1]))
-    else:
-        bars.append(("never seen", then[1] + then[heavy_from - 1], now[1] + now[heavy_from - 1]))
-    bars += [(f"= {value:.4g}", then[heavy_from + place], now[heavy_from + place]) for place, value in enumerate(stream.heavy)]
-    return [*bars, ("missing", then[0], now[0])]
+def _numbers(stream: Stream, then: Floats, now: Floats) -> list[Named]:
+    """Bins in order, neighbours joined until they are few; heavy values by themselves."""
+    missing = ("missing", then[0], now[0])
+    if not stream.edges:
+        return [("never seen", then[1], now[1]), missing]
+    bars: list[Named] = [(f"below {stream.edges[0]:.4g}", then[1], now[1])]
+    for first, last in _joined(stream, then):
+        edge = stream.edges[first - 2]
+        heavy = last == first + 1 and first in stream.heavy_bins
+        label = f"= {edge:.4g}" if heavy else f"{edge:.4g} to {stream.edges[last - 2]:.4g}"
+        bars.append((label, then[first:last].sum(), now[first:last].sum()))
+    return [*bars, (f"above {stream.edges[-1]:.4g}", then[-1], now[-1]), missing]
 
 
-def _joined(bins: int, most: int) -> Iterator[tuple[int, int]]:
-    if bins > 0:
-        yield from pairwise(dict.fromkeys(np.linspace(0, bins, max(min(bins, most), 1) + 1).round().astype(int).tolist()))
+def _joined(stream: Stream, then: Floats) -> Iterator[tuple[int, int]]:
+    """Ranges of bins: each heavy value, and others up to an equal part of the reference."""
+    heavy, start, held = set(stream.heavy_bins), 2, 0.0
+    last = stream.n_bins - 1
+    for place in range(2, last):
+        held += then[place]
+        ends = place in heavy or place + 1 in heavy or place + 1 == last or held >= 1.0 / MOST_BARS
+        if ends:
+            yield start, place + 1
+            start, held = place + 1, 0.0

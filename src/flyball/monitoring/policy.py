@@ -12,7 +12,7 @@ DRIFT_SHARE = 0.5
 
 class MonitorPolicy(msgspec.Struct, frozen=True, kw_only=True):
     window: timedelta
-    budget_windows: int
+    budget_windows: float
     """One false alarm in so many windows, all monitors of a model together."""
     min_rows: int
     """A window with fewer rows is shown and not tested."""
