@@ -87,7 +87,8 @@ class Cell:
             return ""
         if self.bound <= 1.1 * self.budget:
             return "met"
-        return "MISSED" if 100.0 * lower(self.alarms, self.windows) > self.budget else "too few windows to say"
+        sure = 100.0 * lower(self.alarms, self.windows, 0.999)  # of many cells some are over 95 % by luck
+        return "MISSED" if sure > self.budget else "too few windows to say"
 
     def document(self) -> dict[str, Any]:
         return {

@@ -100,14 +100,19 @@ def changes_of(frame: Frame) -> Iterator[Change]:
 
 
 def _numbers(frame: Frame) -> tuple[str, str]:
-    """The two numbers with most different values, noise apart."""
-    different = {
-        name: np.unique(values).size
+    """Of the numbers with at least fifteen values the two whose ranks say most of the score's: what moves in them matters."""
+    score = _ranks(frame.score)
+    tied = {
+        name: abs(float(np.corrcoef(_ranks(values), score)[0, 1]))
         for name, values in frame.columns.items()
-        if values.dtype != object and name != BY_CHANCE and not np.isnan(values).any()
+        if values.dtype != object and name != BY_CHANCE and not np.isnan(values).any() and np.unique(values).size >= 15
     }
-    first, second = sorted(different, key=lambda name: -different[name])[:2]
+    first, second = sorted(tied, key=lambda name: -tied[name])[:2]
     return first, second
+
+
+def _ranks(values: Floats) -> Floats:
+    return np.unique(values, return_inverse=True)[1].astype(float)
 
 
 def _category(frame: Frame) -> tuple[str, str]:

@@ -93,9 +93,11 @@ def _flights(root: Path | None) -> Scenario:
     frame = Frame(columns, model.predict(X), label, None, "regression")
     reference = frame.take(np.sort(_some(np.flatnonzero(months == 4), REFERENCE_ROWS, 2)))
     later = np.flatnonzero(months >= 5)
-    weeks = [part[:WINDOW_ROWS * 4] for part in np.array_split(later, WINDOWS)]
+    weeks = [part[: WINDOW_ROWS * 4] for part in np.array_split(later, WINDOWS)]
     windows = [frame.take(np.sort(_some(part, WINDOW_ROWS, k))) for k, part in enumerate(weeks)]
-    return _scenario("flights", "arrival delays, May to December, by a model of January to March", reference, windows, changed=True)
+    return _scenario(
+        "flights", "arrival delays, May to December, by a model of January to March", reference, windows, changed=True
+    )
 
 
 def _covariate(data: Path) -> Scenario:

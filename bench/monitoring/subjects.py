@@ -4,14 +4,13 @@ import math
 from datetime import timedelta
 from typing import Any, NamedTuple, Protocol
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.monitoring.frames import SCORE, START, Floats, Frame, Past
 from flyball.monitoring import drift
 from flyball.monitoring.drift import DriftState
-from flyball.monitoring.policy import MonitorPolicy
+from flyball.monitoring.policy import DRIFT_SHARE, MonitorPolicy
 from flyball.monitoring.profile import Profile, profile_of
 from flyball.monitoring.reference import HoldoutScores, Reference, build
 from flyball.monitoring.window import Window
@@ -189,14 +188,19 @@ def reference_of(frame: Frame, window: timedelta) -> Reference:
 
 
 def policy_with(window: timedelta, budget_windows: float, min_rows: int = 20) -> MonitorPolicy:
-    """`min_rows` is low: a window of a day of hours is to be judged, too."""
+    """All of the budget is drift's, as in the notebook, where nothing else looks. `min_rows` is low: a day of hours is to be judged, too."""
     return MonitorPolicy(
-        window=window, budget_windows=budget_windows, min_rows=min_rows, mature_share=0.95, label_delay=None, tolerance=0.01
-    )  # type: ignore[arg-type]
+        window=window,
+        budget_windows=budget_windows * DRIFT_SHARE,
+        min_rows=min_rows,
+        mature_share=0.95,
+        label_delay=None,
+        tolerance=0.01,
+    )
 
 
 class Flyball:
-    """Features and predictions under the part of the budget that drift has."""
+    """Features and predictions, one by one."""
 
     memory = True
 
@@ -216,7 +220,7 @@ class FlyballWatch:
 
     def under(self, budget_windows: float) -> "FlyballWatch":
         """The same reference under another budget, from the beginning."""
-        return FlyballWatch(self.reference, msgspec.structs.replace(self.policy, budget_windows=budget_windows))
+        return FlyballWatch(self.reference, policy_with(self.policy.window, budget_windows))
 
     def fork(self) -> "FlyballWatch":
         return FlyballWatch(self.reference, self.policy, self.state, self.number)

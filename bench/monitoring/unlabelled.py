@@ -173,9 +173,7 @@ def measure(data: Path, root: Path | None) -> Told:
     return told
 
 
-def _line(
-    scenario: Scenario, subject: str, metric: str, said: Sequence[Estimated], known: Sequence[dict[str, float]]
-) -> Line:
+def _line(scenario: Scenario, subject: str, metric: str, said: Sequence[Estimated], known: Sequence[dict[str, float]]) -> Line:
     pairs = [(window[metric], real[metric]) for window, real in zip(said, known, strict=True)]
     there = [(each, real) for each, real in pairs if not math.isnan(each.value)]
     was = truth(scenario.past.reference)[metric]
