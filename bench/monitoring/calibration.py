@@ -111,12 +111,12 @@ def measure(data: Path, plan: Plan, peers: Sequence[Subject]) -> tuple[list[Cell
             continue
         for size in plan.sizes:
             begun = time.perf_counter()
-            cells += _of(table, size, plan, peers)
+            cells += on_table(table, size, plan, peers)
             tell(f"calibration {name} {size.words()}: {time.perf_counter() - begun:.0f} s")
     return cells, skipped
 
 
-def _of(table: Table, size: Size, plan: Plan, peers: Sequence[Subject]) -> list[Cell]:
+def on_table(table: Table, size: Size, plan: Plan, peers: Sequence[Subject]) -> list[Cell]:
     cells: dict[tuple[str, float | None], Cell] = {}
     for draw in range(plan.draws):
         drawn = null(table, size, plan.windows, draw)

@@ -20,7 +20,7 @@ from bench.monitoring.subjects import Flyball, FlyballWatch, Look, Random, Subje
 from bench.serving.rounds import tell
 from flyball.monitoring.profile import Profile
 
-LOOSER = (2.0, 1.4, 1.0, 0.7, 0.5, 0.35, 0.25, 0.18, 0.125, 0.09, 0.06)
+LOOSER = (2.0, 1.4, 1.0, 0.7, 0.5, 0.25, 0.12)
 """Flyball's budget is multiplied by these to find the one at which it alarms as often as the others do."""
 
 
@@ -103,11 +103,12 @@ def measure(data: Path, plan: Plan, peers: Sequence[Subject]) -> tuple[list[Told
         except Absent as why:
             skipped[name] = str(why)
             continue
-        told.append(_of(Table(name, with_noise(table.frame)), plan, peers))
+        told.append(on_table(table, plan, peers))
     return told, skipped
 
 
-def _of(table: Table, plan: Plan, peers: Sequence[Subject]) -> Told:
+def on_table(table: Table, plan: Plan, peers: Sequence[Subject]) -> Told:
+    table = Table(table.name, with_noise(table.frame))
     told = Told(table.name)
     changes = list(changes_of(table.frame))
     told.changes = {change.name: change for change in changes}

@@ -114,10 +114,11 @@ class _TextbookWatch:
     def look(self, frames: list[Frame]) -> list[Look]:
         said = []
         for frame in frames:
-            p = [_two_sample(self._counts[name], _counted(self._bins[name], values)) for name, values in frame.seen.items()]
-            below = [k for k in np.argsort(p) if p[k] < self._rate / len(p)]
-            named = tuple(self.columns[k] for k in below)
-            said.append(Look(bool(named), named, -np.log10(np.maximum(p, 1e-300))))
+            far = np.asarray(
+                [_two_sample(self._counts[name], _counted(self._bins[name], values)) for name, values in frame.seen.items()]
+            )
+            named = tuple(self.columns[k] for k in np.argsort(-far) if far[k] > -math.log10(self._rate / far.size))
+            said.append(Look(bool(named), named, far))
         return said
 
     def fork(self) -> Watch:
@@ -143,15 +144,16 @@ def _counted(bins: NDArray[Any], values: NDArray[Any]) -> NDArray[np.int64]:
 
 
 def _two_sample(a: NDArray[np.int64], b: NDArray[np.int64]) -> float:
+    """−log₁₀ of the p-value."""
     from scipy.stats import chi2
 
     both = a + b
     keep = both > 0
     if keep.sum() < 2 or not a.sum() or not b.sum():
-        return 1.0
+        return 0.0
     expected = np.outer([a.sum(), b.sum()], both[keep]) / both.sum()
     statistic = ((np.stack([a[keep], b[keep]]) - expected) ** 2 / expected).sum()
-    return float(chi2.sf(statistic, keep.sum() - 1))
+    return -float(chi2.logsf(statistic, keep.sum() - 1)) / math.log(10.0)
 
 
 # Flyball
