@@ -87,14 +87,20 @@ def _usable(rows: Rows, whose: str) -> Rows:
 def _length(rows: Rows) -> int:
     found = {len(values) for values in rows.columns.values()}
     if len(found) != 1:
-        raise DataError(f"columns of different length: {sorted(found)}", expected="at least one column, one value per row in each")
+        raise DataError(
+            f"columns of different length: {sorted(found)}", expected="at least one column, one value per row in each"
+        )
     return found.pop()
 
 
 def _told(split: Split, sides: tuple[Rows, Rows], beside: tuple[Cause, ...]) -> Attribution:
     labelled, reach = sides[1].losses is not None, student.t_quantile(1.0 - ALPHA / 2.0, BLOCKS - 1) * split.error
     sure = abs(split.value) > reach
-    note = split.note if labelled else "; ".join(filter(None, ("without labels only what moved features bring, and nothing of concept", split.note)))
+    note = (
+        split.note
+        if labelled
+        else "; ".join(filter(None, ("without labels only what moved features bring, and nothing of concept", split.note)))
+    )
     left = sum(abs(part.value) for part in split.parts if part.subject in (TOGETHER, OUTSIDE))
     explained = round(max(0.0, 1.0 - left / abs(split.value)), 3) if sure else None
     total = Evidence(
@@ -105,7 +111,8 @@ def _told(split: Split, sides: tuple[Rows, Rows], beside: tuple[Cause, ...]) -> 
     ranked = sorted(split.parts, key=lambda part: (-abs(part.value), part.subject))
     causes = tuple(_cause(part, split.value) for part in ranked if sure and _worth(part, split.value))[:SHOWN]
     rounded = tuple(
-        msgspec.structs.replace(part, value=_short(part.value), error=None if part.error is None else _short(part.error)) for part in ranked
+        msgspec.structs.replace(part, value=_short(part.value), error=None if part.error is None else _short(part.error))
+        for part in ranked
     )
     words = _summary(total, causes, explained)
     return Attribution(total=total, parts=rounded, explained=explained, causes=causes + beside, words=words)

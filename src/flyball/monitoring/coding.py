@@ -64,7 +64,12 @@ def _levels(name: str, values: NDArray[Any], most: int) -> Levels:
     cuts = np.unique(np.quantile(known, at, method="inverted_cdf"))
     edges = tuple(cuts[cuts > known.min()].tolist())
     return Levels(
-        name=name, category=False, edges=edges, lowest=float(known.min()), highest=float(known.max()), missing=known.size < numbers.size
+        name=name,
+        category=False,
+        edges=edges,
+        lowest=float(known.min()),
+        highest=float(known.max()),
+        missing=known.size < numbers.size,
     )
 
 
@@ -91,7 +96,9 @@ def _coded(levels: Levels, values: NDArray[Any]) -> Ints:
         place |= dict.fromkeys(levels.others, 1 + len(levels.categories)) | {MISSING: absent}
         return np.array([place.get(value, UNKNOWN) for value in text(values)], dtype=np.int64)
     numbers = _numbers(levels.name, values)
-    reach = MARGIN * (levels.highest - levels.lowest) + 1e-6 * max(abs(levels.lowest), abs(levels.highest))  # float32 on one side only
+    reach = MARGIN * (levels.highest - levels.lowest) + 1e-6 * max(
+        abs(levels.lowest), abs(levels.highest)
+    )  # float32 on one side only
     with np.errstate(invalid="ignore"):
         far = (numbers < levels.lowest - reach) | (numbers > levels.highest + reach)
     coded = 1 + np.searchsorted(np.asarray(levels.edges, dtype=np.float64), numbers, side="right")

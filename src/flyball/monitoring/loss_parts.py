@@ -134,15 +134,26 @@ def _parts(sample: Sample, seed: str) -> tuple[list[Part], float, str]:
     parts = [Part(subject=part.subject, value=q * part.value, error=q * part.error, words=part.words) for part in features]
     remainder = moved.mean - before - sum(part.value for part in features)
     weights_error = _error(moved.at_base, sample.base.block)
-    together = Part(subject=TOGETHER, value=q * remainder, error=q * weights_error, words="what no feature did alone, or could not be told apart")
+    together = Part(
+        subject=TOGETHER,
+        value=q * remainder,
+        error=q * weights_error,
+        words="what no feature did alone, or could not be told apart",
+    )
     found = [*parts, together, *outside]
     if sample.now.losses is not None:
         error = math.hypot(_error(sample.now.losses - moved.at_changed, sample.now.block), weights_error)
         value = float(sample.now.losses.mean()) - moved.mean
-        found.append(Part(subject=CONCEPT, value=q * value, error=q * error, words="rows like the reference's have another loss than there"))
+        found.append(
+            Part(
+                subject=CONCEPT, value=q * value, error=q * error, words="rows like the reference's have another loss than there"
+            )
+        )
     error = q * math.hypot(_error(moved.at_changed, sample.now.block), _error(moved.at_base - sample.losses, sample.base.block))
     rows = transport.effective_rows(ratio)
-    note = f"few reference rows are like the window's (they count as {rows:.0f}): shares are uncertain" if rows < FEWEST_ROWS else ""
+    note = (
+        f"few reference rows are like the window's (they count as {rows:.0f}): shares are uncertain" if rows < FEWEST_ROWS else ""
+    )
     return found, error, note
 
 

@@ -44,7 +44,9 @@ def paired_shapley(
     return 0.5 * (_walk(f, start, end, group_of, order) + _walk(f, start, end, group_of, order[:, ::-1]))
 
 
-def _walk(f: Callable[[Floats], Floats], start: Floats, end: Floats, group_of: npt.NDArray[np.intp], order: npt.NDArray[np.intp]) -> Floats:
+def _walk(
+    f: Callable[[Floats], Floats], start: Floats, end: Floats, group_of: npt.NDArray[np.intp], order: npt.NDArray[np.intp]
+) -> Floats:
     """Each row from start to end, one group after another; what f gains at each step."""
     gained, rows = np.zeros(order.shape), np.arange(len(start))
     current, before = start, f(start)

@@ -50,7 +50,9 @@ def density_ratio(base: Floats, changed: Floats, base_fold: npt.NDArray[np.int64
             max_iter=TREES, max_depth=DEPTH, min_samples_leaf=max(20, len(x) // 100), early_stopping=False
         )
         p = model.fit(x, is_changed).predict_proba(base[base_fold == fold])[:, 1]
-        ratio[base_fold == fold] = p / np.maximum(1.0 - p, 1e-9) * (np.count_nonzero(is_changed == 0) / np.count_nonzero(is_changed))
+        ratio[base_fold == fold] = (
+            p / np.maximum(1.0 - p, 1e-9) * (np.count_nonzero(is_changed == 0) / np.count_nonzero(is_changed))
+        )
     clipped = np.minimum(ratio, MOST_RATIO)
     return np.asarray(clipped / clipped.mean(), dtype=np.float64)
 

@@ -158,7 +158,8 @@ class TestPower:
         for subject in ("Flyball, as it comes", "chi-square, Bonferroni, as it comes"):
             assert lines[shift, subject].within[3] == 1.0
             assert lines[shift, subject].first_right == 1.0
-        assert lines[shift, "alarms at random, as it comes"].within[3] < 1.0
+        by_chance = [line.within[3] for (_, subject), line in lines.items() if subject == "alarms at random, as it comes"]
+        assert sum(by_chance) / len(by_chance) < 0.5
 
     def test_whoever_remembers_can_be_played_forward_twice_from_one_past(self) -> None:
         stream = nulls.null(Table("t", made_up()), Size(3, 200, 1_000), 6, seed=1).stream
