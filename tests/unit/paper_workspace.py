@@ -174,6 +174,14 @@ class PaperWorkspace:
             model="shop", unit="u1", start=NOW - timedelta(days=1), end=NOW, predictions=1200, labels=800, mature=True,
             metrics={"roc_auc": AREA}, drift={"price": 0.31, NASTY: 0.1},
         )  # fmt: skip
+        waiting = WindowSummary(
+            model="shop", unit="u1", start=NOW, end=NOW + timedelta(days=1), predictions=900, labels=0, mature=False,
+            estimates={"roc_auc": AREA}, drift={"price": 0.11},
+        )  # fmt: skip
+        void = WindowSummary(
+            model="shop", unit="u1", start=NOW, end=NOW + timedelta(days=2), predictions=900, labels=0, mature=False,
+            estimates={"roc_auc": Evidence(name="roc_auc", value=None, note=NASTY)}, void=NASTY,
+        )  # fmt: skip
         release = ReleaseState(
             id="r-0002",
             model="shop",
@@ -188,7 +196,7 @@ class PaperWorkspace:
         return StatusReport(
             project="shop", model="shop", at=NOW, controller_alive=True, champion_unit="u1", champion_version=1, champion_since=NOW,
             release=release, gateways=(GatewayRow(worker="0", pid=1, revision=3, units=("u1", "u2"), verified=True),),
-            windows=(window,), findings=(FINDING,), approvals=(APPROVAL,), jobs=(self.run(lambda _style, _words: None).job,),
+            windows=(window, waiting, void), findings=(FINDING,), approvals=(APPROVAL,), jobs=(self.run(lambda _style, _words: None).job,),
             ledger_seq=42, ledger_hash="c" * 64, capture_lost=3,
         )  # fmt: skip
 

@@ -13,10 +13,12 @@ from flyball.control.samples import SampledRows, WindowSample
 from flyball.control.traffic import wanted
 from flyball.control.units import UnitShelf
 from flyball.control.world import World, micros
-from flyball.errors import FlyballError
+from flyball.errors import ArtifactDamaged, FlyballError
+from flyball.monitoring import estimates
 from flyball.monitoring import profile as profiles
+from flyball.monitoring.estimates import EstimationReference
 from flyball.monitoring.profile import Profile
-from flyball.monitoring.reference import Reference
+from flyball.monitoring.reference import FILE, Reference
 from flyball.records import codec
 from flyball.records.captured import Captured, PredictionBatch
 from flyball.records.findings import WindowSummary
@@ -39,6 +41,7 @@ class Observation:
         self._join: LabelJoin | None = None
         self._waiting: list[Captured] = []
         self._references: dict[str, Reference] = {}
+        self._estimations: dict[str, EstimationReference | None] = {}
         self._profiles: dict[WindowKey, Profile] = {}
         self._pending: dict[WindowKey, list[PredictionBatch]] = {}
         self._pending_rows: dict[WindowKey, int] = {}
@@ -90,9 +93,20 @@ class Observation:
         if unit not in self._references:
             from pathlib import Path
 
-            data = self._world.ports.packages.reference(Path(self._shelf.served(unit).package))
+            data = self._world.ports.packages.monitored(Path(self._shelf.served(unit).package), FILE)
+            if data is None:
+                raise ArtifactDamaged(f"the package of {unit} has no {FILE}", next_step="flyball verify")
             self._references[unit] = codec.decode(data, Reference)
         return self._references[unit]
+
+    def estimation(self, unit: str) -> EstimationReference | None:
+        """The rows that estimates without labels are learned from; None: the package was made without them."""
+        if unit not in self._estimations:
+            from pathlib import Path
+
+            data = self._world.ports.packages.monitored(Path(self._shelf.served(unit).package), estimates.FILE)
+            self._estimations[unit] = None if data is None else codec.decode(data, EstimationReference)
+        return self._estimations[unit]
 
     def open_windows(self, ended_by_us: int) -> tuple[WindowKey, ...]:
         """Windows with traffic that ended by then and were not closed, in order of time."""

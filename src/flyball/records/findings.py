@@ -103,3 +103,7 @@ class WindowSummary(msgspec.Struct, frozen=True, kw_only=True):
     """Realised, on labels: roc_auc, log_loss, brier, …; empty while immature."""
     drift: dict[str, float] = {}
     """Feature (and `prediction`) → Jensen–Shannon distance to the reference, in [0, 1]."""
+    estimates: dict[str, Evidence] = {}
+    """Metrics as estimated without labels when the window closed; a value of None: void."""
+    void: str = ""
+    """Why the estimates are not to be believed; empty: they are, or none was made."""

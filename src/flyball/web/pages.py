@@ -17,7 +17,8 @@ _DIGEST = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{52}\b")
 
 def overview(status: StatusReport, versions: tuple[VersionRow, ...], decisions: tuple[DecisionRow, ...]) -> str:
     """Champion, release, windows, findings, decisions."""
-    metrics = sorted({name for window in status.windows for name in window.metrics})[:4]
+    named = {name for window in status.windows for name in (*window.metrics, *window.estimates)} - {"bounded_loss"}
+    metrics = sorted(named)[:4]
     latest = tuple(reversed(decisions))[:_SHOWN_DECISIONS]
     return _template("overview.html").render(status=status, versions=versions, decisions=latest, metrics=metrics)
 

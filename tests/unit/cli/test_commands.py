@@ -61,6 +61,13 @@ def test_a_text_from_anywhere_neither_colours_nor_moves_the_terminal() -> None:
     assert "\x1b" not in words
 
 
+def test_a_window_without_labels_shows_its_estimate_or_why_there_is_none() -> None:
+    words = call(["status"]).stdout
+    assert "≈ 0.8431 [0.8201, 0.8662]" in words
+    assert "void" in words
+    assert "No estimate without labels: <script>" in words
+
+
 def test_a_finding_is_explained_with_its_picture_its_harm_its_causes_and_what_to_do_next() -> None:
     words = call(["explain", "finding", "3"]).stdout
     for told in (
