@@ -97,7 +97,7 @@ def test_metrics_carry_intervals_and_few_labels_are_not_tested():
     rng = np.random.default_rng(36)
     columns_scores_labels = rows(rng, 40)
     reading = judge(watched(rng, days=10, n=100), PerformanceState(), columns_scores_labels[1:], day(0), POLICY)
-    assert set(reading.metrics) == {"roc_auc", "log_loss", "brier"}
+    assert set(reading.metrics) == {"roc_auc", "pr_auc", "log_loss", "brier", "f1", "accuracy"}
     assert all(metric.lower < metric.value < metric.upper for metric in reading.metrics.values())
     assert reading.state == PerformanceState()
     assert "fewer than min_rows" in reading.note
