@@ -10,12 +10,12 @@ from typing import Any
 from rich.console import Console
 
 from bench.__main__ import machine
-from bench.monitoring import calibration, changes, data, peers, power, scale
+from bench.monitoring import calibration, changes, data, labels, peers, power, scale, unlabelled
 from bench.serving import environments
 from bench.serving.bars import promises
 from bench.serving.rounds import tell
 
-SUBJECTS = ("calibration", "power", "changes", "scale")
+SUBJECTS = ("calibration", "power", "changes", "unlabelled", "labels", "scale")
 
 
 def main() -> int:
@@ -70,6 +70,22 @@ def _changes(given: argparse.Namespace, console: Console, document: dict[str, An
         console.print(f"skipped: {why}", highlight=False, markup=False)
     document["changes"] = changes.document(told)
     return False
+
+
+def _unlabelled(given: argparse.Namespace, console: Console, document: dict[str, Any]) -> bool:
+    told = unlabelled.measure(given.data, given.root)
+    console.print(unlabelled.drawn(told), "")
+    for why in told.skipped:
+        console.print(f"skipped: {why}", highlight=False, markup=False)
+    document["unlabelled"] = told.document()
+    return False
+
+
+def _labels(given: argparse.Namespace, console: Console, document: dict[str, Any]) -> bool:
+    told = labels.measure(labels.QUICK if given.quick else labels.FULL)
+    console.print(labels.drawn(told), "", promises(labels.bars(told)), "")
+    document["labels"] = told.document()
+    return any(bar.verdict == "MISSED" for bar in labels.bars(told))
 
 
 def _scale(given: argparse.Namespace, console: Console, document: dict[str, Any]) -> bool:

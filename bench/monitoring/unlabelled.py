@@ -152,7 +152,7 @@ def _plain(values: dict[str, Any]) -> dict[str, Any]:
 
 def measure(data: Path, root: Path | None) -> Told:
     told = Told()
-    for scenario in all_scenarios(data, root):
+    for scenario in all_scenarios(data):
         if isinstance(scenario, str):
             told.skipped.append(scenario)
             continue
