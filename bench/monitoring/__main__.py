@@ -57,10 +57,10 @@ def _power(given: argparse.Namespace, console: Console, document: dict[str, Any]
     finally:
         peers.close(there)
     for each in told:
-        console.print(power.drawn(each, plan), "", power.alarms(each), "")
+        console.print(power.drawn(each, plan), "", power.alarms(each), "", promises(power.bars(each, plan)), "")
     _told(console, absent | skipped)
     document["power"] = {"tables": [power.document(each, plan) for each in told], "skipped": absent | skipped}
-    return False
+    return any(bar.verdict == "MISSED" for each in told for bar in power.bars(each, plan))
 
 
 def _changes(given: argparse.Namespace, console: Console, document: dict[str, Any]) -> bool:

@@ -40,10 +40,12 @@ class Plan:
     """Length of each, in times of the rows in which one false alarm is allowed."""
     changes: int
     """Of each table, at most."""
+    slow: bool
+    """Whether the slow detectors take part."""
 
 
-QUICK = Plan(8, 1, 1)
-FULL = Plan(200, 2, 4)
+QUICK = Plan(8, 1, 1, slow=False)
+FULL = Plan(200, 2, 4, slow=True)
 
 
 class Detector(Protocol):
@@ -120,12 +122,14 @@ def measure(data: Path, root: Path | None, plan: Plan) -> Told:
     except Missing as why:
         worker = None
         told.skipped.append(f"river: {why}")
+    if not plan.slow:
+        told.skipped.append(f"{', '.join(SLOW)}: too slow for a quick run")
     for errors in all_errors(data, plan.changes):
         if isinstance(errors, str):
             told.skipped.append(errors)
             continue
         detectors: list[Detector] = [OfFlyball(errors.per_rows)]
-        detectors += [OfRiver(worker, name) for name in KNOBS] if worker else []
+        detectors += [OfRiver(worker, name) for name in KNOBS if plan.slow or name not in SLOW] if worker else []
         for detector in detectors:
             begun = time.perf_counter()
             told.lines += _of(errors, detector, plan)

@@ -17,6 +17,7 @@ from bench.monitoring.injections import Change, changes_of, with_noise
 from bench.monitoring.intervals import paired
 from bench.monitoring.nulls import Size, null, on_day
 from bench.monitoring.subjects import Flyball, FlyballWatch, Look, Random, Subject, Textbook, feature_of
+from bench.serving.bars import Bar
 from bench.serving.rounds import tell
 from flyball.monitoring.profile import Profile
 
@@ -257,7 +258,7 @@ class Line:
     """Of the replays with an alarm: the right column was named first. NaN: none."""
     replays: int
     behind: tuple[float, float]
-    """95 % interval of Flyball (equal) minus this one, detection at the end, paired by draw."""
+    """95 % interval of Flyball (equal) minus this one, in `_earliness`, paired by draw of the reference."""
 
 
 def lines(told: Told, horizons: Sequence[int]) -> Iterator[Line]:
@@ -267,7 +268,7 @@ def lines(told: Told, horizons: Sequence[int]) -> Iterator[Line]:
             draws = told.runs[change, subject]
             runs = [run for replays in draws for run in replays]
             right = [found for run in runs if (found := run.first_is(each.right)) is not None]
-            pairs = [_share(a) - _share(b) for a, b in zip(ours, draws, strict=False) if a and b]
+            pairs = [_earliness(a) - _earliness(b) for a, b in zip(ours, draws, strict=False) if a and b]
             yield Line(
                 change, subject, {k: sum(run.delay <= k for run in runs) / len(runs) for k in horizons},
                 statistics.median(run.delay for run in runs), sum(right) / len(right) if right else math.nan,
@@ -275,8 +276,10 @@ def lines(told: Told, horizons: Sequence[int]) -> Iterator[Line]:
             )  # fmt: skip
 
 
-def _share(runs: Sequence[Run]) -> float:
-    return sum(math.isfinite(run.delay) for run in runs) / len(runs)
+def _earliness(runs: Sequence[Run]) -> float:
+    """Share of the windows after the change at whose end an alarm had come: 1, it came in the first; 0, never. Power and delay in one number."""
+    after = len(runs[0].alarmed)
+    return sum(max(0.0, (after - run.delay + 1.0) / after) for run in runs) / len(runs)
 
 
 def horizons_of(plan: Plan) -> tuple[int, ...]:
@@ -310,6 +313,39 @@ def alarms(told: Told) -> Drawn:
     for subject, why in told.failed.items():
         table.add_row(subject, f"failed: {why[:80]}", "", "")
     return table
+
+
+def bars(told: Told, plan: Plan) -> list[Bar]:
+    """What issue 4 asks of every change."""
+    all_lines = list(lines(told, horizons_of(plan)))
+    last = horizons_of(plan)[-1]
+    harmful = [line for line in all_lines if not told.changes[line.change].harmless]
+    changes = dict.fromkeys(line.change for line in harmful)
+    rivals = [line for line in harmful if line.subject.endswith(", equal") and not line.subject.startswith("Flyball")]
+    behind = {line.change for line in rivals if line.behind[1] < 0.0}
+    ours = [line for line in all_lines if line.subject == "Flyball, equal"]
+    named = [line.first_right for line in ours if line.change in changes and line.within[last] >= 0.5]
+    paged = [line.within[last] for line in ours if told.changes[line.change].harmless]
+    chance = 1.0 - (1.0 - plan.per_100 / 100.0) ** last
+    return [
+        Bar(
+            f"{told.table}: changes in which nobody is surely ahead, of {len(changes)}",
+            len(changes) - len(behind),
+            len(changes),
+            least=True,
+        ),
+        Bar(f"{told.table}: right column first, mean over changes seen in half the replays", _mean(named), 0.9, least=True),
+        Bar(
+            f"{told.table}: harmless change pages within {last} windows (false alarms alone: {chance:.2f})",
+            _mean(paged),
+            chance,
+            least=False,
+        ),
+    ]
+
+
+def _mean(values: Sequence[float]) -> float:
+    return statistics.fmean(values) if values else math.nan
 
 
 def document(told: Told, plan: Plan) -> dict[str, Any]:

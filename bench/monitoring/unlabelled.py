@@ -29,6 +29,8 @@ class Estimate(NamedTuple):
     lower: float
     upper: float
     alarmed: bool = False
+    why: str = ""
+    """It is void."""
 
 
 Estimated = dict[str, Estimate]
@@ -99,15 +101,15 @@ def _of_flyball(scenario: Scenario, *, labels: bool) -> list[Estimated]:
         found = estimates.estimate(reference, rows.columns, rows.score.reshape(-1, 1), window, trust)
         reading = estimates.judge(state, found, window, allowance)
         state = reading.state
-        said.append({name: _estimate(found.metrics[name], bool(reading.findings)) for name in METRICS[frame.task]})
+        said.append({name: _estimate(found.metrics[name], bool(reading.findings), found.void) for name in METRICS[frame.task]})
         if labels:
             trust = estimates.learn(trust, window.id, found.metrics["bounded_loss"], float(losses_of(rows, scale).mean()))
     return said
 
 
-def _estimate(evidence: Evidence, alarmed: bool) -> Estimate:  # noqa: FBT001 - what was said of the window
+def _estimate(evidence: Evidence, alarmed: bool, why: str) -> Estimate:  # noqa: FBT001 - what was said of the window
     if evidence.value is None or evidence.lower is None or evidence.upper is None:
-        return VOID._replace(alarmed=alarmed)
+        return VOID._replace(alarmed=alarmed, why=why)
     return Estimate(evidence.value, evidence.lower, evidence.upper, alarmed)
 
 
@@ -134,6 +136,8 @@ class Line:
     alarms: int
     moved: float
     """How far the truth went from the reference, at most."""
+    why: str
+    """The first void one is."""
 
 
 @dataclass
@@ -183,6 +187,7 @@ def _line(scenario: Scenario, subject: str, metric: str, said: Sequence[Estimate
         _mean([float(each.lower <= real <= each.upper) for each, real in there]),
         _mean([each.upper - each.lower for each, _ in there]),
         sum(each.alarmed for each, _ in pairs), max(abs(real - was) for _, real in pairs),
+        next((each.why for each, _ in pairs if each.why), ""),
     )  # fmt: skip
 
 
@@ -192,12 +197,12 @@ def _mean(values: Sequence[float]) -> float:
 
 def drawn(told: Told) -> Drawn:
     table = Drawn(
-        "windows", "metric (moved by at most)", "estimate of", "mean abs. error", "95 % holds", "width", "void", "alarms",
+        "windows", "metric (moved by at most)", "estimate of", "mean abs. error", "95 % holds", "width", "void", "alarms", "why void",
         box=None, pad_edge=False,
     )  # fmt: skip
     for line in told.lines:
         table.add_row(
             f"{line.scenario}: {line.windows}", f"{line.metric} ({line.moved:.3g})", line.subject, f"{line.error:.4g}",
-            f"{line.covered:.2f}", f"{line.width:.3g}", str(line.void), str(line.alarms),
+            f"{line.covered:.2f}", f"{line.width:.3g}", str(line.void), str(line.alarms), line.why.partition(":")[0],
         )  # fmt: skip
     return table
