@@ -2,19 +2,19 @@
 
 Per signal a learned baseline (stats.seasonal) → residual beyond the last one's pull → conformal p-value among past residuals, with a heavy tail (stats.tails) → bets →
 Shiryaev–Roberts e-detector; over signals weighted e-d-BH, as for drift. What is promised: while weeks resemble one another, residuals are close to exchangeable and all
-signals together alarm once in `run_length` windows at most; closely and not exactly, since the baseline learns as it goes: the simulations in the tests measure it.
+signals together alarm once in the policy's run length at most; closely and not exactly, since the baseline learns as it goes: the simulations in the tests measure it.
 
 Nothing is said during the warm-up: three weeks for the first baseline, then residuals of a week, and 20 at least. An anomaly is told once. While it lasts nothing is
 learned, and only one twice as far is told again; two usual windows end it; after a week it is what is usual. A holiday is what it is: unusual.
 """
 
 import hashlib
-from typing import NamedTuple
 
 import msgspec
 
 from flyball.monitoring import operations_words, track
 from flyball.monitoring.drift import finding_id
+from flyball.monitoring.policy import MonitorPolicy
 from flyball.monitoring.track import Clock, Step, Track
 from flyball.monitoring.window import Window
 from flyball.records.evidence import Evidence
@@ -32,6 +32,8 @@ FEWEST = {"latency_median": 20, "latency_p99": 100, "label_delay": 20}
 """Rows behind a quantile: with fewer it is not one."""
 NOISE = {"latency_median": 1.0, "latency_p99": 4.0, "label_delay": 1.0}
 """Variance of the logarithm times rows: what few rows scatter by, of latencies as long-tailed as a log-normal with σ = 0.6 to 0.8."""
+SHARE = "operations"
+"""Of the false-alarm budget (policy.SHARES)."""
 SHOWN_Z = 1.645
 """The middle 90 %."""
 
@@ -59,6 +61,7 @@ class OperationsState(msgspec.Struct, frozen=True, kw_only=True):
 
     tracks: dict[str, Track] = {}
     last_window: str = ""
+    """Its place: the same window of another champion is the same traffic."""
     last_number: int = 0
 
 
@@ -79,29 +82,21 @@ class OperationsReading(msgspec.Struct, frozen=True, kw_only=True):
     """What is still learning, and how long."""
 
 
-class Budget(NamedTuple):
-    """What operations may spend of the model's false alarms."""
-
-    run_length: float
-    """Windows: the least average run length of all signals together, budget_windows / share."""
-    share: float
-
-
-def judge(state: OperationsState, measures: Measures, window: Window, budget: Budget) -> OperationsReading:
+def judge(state: OperationsState, measures: Measures, window: Window, policy: MonitorPolicy) -> OperationsReading:
     """Judge one window that is over, also one without a single request. In order of time, each once: a second look at the last one changes nothing."""
     clock = track.clock_of(window)
     values = values_of(measures, clock)
-    if window.id == state.last_window:
+    if window.place == state.last_window:
         return OperationsReading(findings=(), state=state, usual=shown(state, values), note="this window was judged before")
     tracks = {name: state.tracks.get(name, Track()) for name in WEIGHTS}
     if clock.number != state.last_number + 1:
         tracks = {name: track.after_gap(each) for name, each in tracks.items()}
     steps = {name: _step(name, each, values.get(name), clock, window) for name, each in tracks.items()}
     levels = {name: edetector.level(step.track.detectors) for name, step in steps.items()}
-    alarmed = [name for name in multiple.e_bh(levels, WEIGHTS, budget.run_length) if steps[name].score is not None]
-    findings = tuple(_finding(name, steps[name], values[name], window, (len(alarmed), budget)) for name in alarmed)
+    alarmed = [name for name in multiple.e_bh(levels, WEIGHTS, policy.run_length(SHARE)) if steps[name].score is not None]
+    findings = tuple(_finding(name, steps[name], values[name], window, (len(alarmed), policy)) for name in alarmed)
     settled = {name: track.settle(step, values.get(name), window, alarmed=name in alarmed) for name, step in steps.items()}
-    moved_on = OperationsState(tracks=settled, last_window=window.id, last_number=clock.number)
+    moved_on = OperationsState(tracks=settled, last_window=window.place, last_number=clock.number)
     return OperationsReading(
         findings=findings, state=moved_on, usual=shown(state, values), note=_learning(settled, values, clock)
     )
@@ -132,8 +127,8 @@ def _size(name: str, value: int, n: int, clock: Clock) -> Value:
 
 
 def _step(name: str, before: Track, value: Value | None, clock: Clock, window: Window) -> Step:
-    uniform = conformal.digest_uniform(window.place, "operations", name)
-    return track.step(before, value, clock, two_sided=name in FALLS, uniform=uniform)
+    uniforms = (conformal.digest_uniform(window.place, "place", name), conformal.digest_uniform(window.place, "rank", name))
+    return track.step(before, value, clock, two_sided=name in FALLS, uniforms=uniforms)
 
 
 def shown(state: OperationsState, values: dict[str, Value]) -> dict[str, Usual]:
@@ -147,6 +142,7 @@ def _usual(of: Track, value: Value) -> Usual:
     if of.baseline is None:
         return Usual(value=observed, lower=None, upper=None)
     lower, upper = seasonal.usual_range(of.baseline, value, SHOWN_Z)
+    upper = upper if per == 1.0 else min(upper, per)
     return Usual(value=observed, lower=float(f"{lower / per:.4g}"), upper=float(f"{upper / per:.4g}"))
 
 
@@ -156,8 +152,8 @@ def _learning(tracks: dict[str, Track], values: dict[str, Value], clock: Clock) 
     return f"still learning what is usual: {', '.join(learning)}" if learning else ""
 
 
-def _finding(name: str, step: Step, value: Value, window: Window, context: tuple[int, Budget]) -> Finding:
-    named, budget = context
+def _finding(name: str, step: Step, value: Value, window: Window, context: tuple[int, MonitorPolicy]) -> Finding:
+    named, policy = context
     of = step.track
     usual = _usual(of, value)
     middle = seasonal.middle(of.baseline, value) if of.baseline is not None else usual.value
@@ -171,7 +167,7 @@ def _finding(name: str, step: Step, value: Value, window: Window, context: tuple
         until=window.end,
         method="seasonal baseline, conformal p-value with a Pareto tail, Shiryaev–Roberts e-detector, e-d-BH (arXiv 2203.03532, 2501.04130)",
         inputs=hashlib.sha256(msgspec.json.encode((name, value, of.past))).hexdigest(),
-        note=f"mean run length of all operations signals together at least {budget.run_length:g} windows while weeks resemble one another",
+        note=f"mean run length of all operations signals together at least {policy.run_length(SHARE):g} windows while weeks resemble one another",
     )
     return Finding(
         id=finding_id(FindingKind.OPERATIONS, window, name),
@@ -184,7 +180,7 @@ def _finding(name: str, step: Step, value: Value, window: Window, context: tuple
         effect=float(f"{ratio:.4g}"),
         effect_unit="times the usual",
         evidence=evidence,
-        share_of_budget=round(budget.share / named, 6),
+        share_of_budget=round(policy.share(SHARE) / named, 6),
         words=operations_words.told(name, usual, window),
         pages=not (name in FALLS and ratio > 1.0),
         changed_since=operations_words.moment(of.rising_since) or window.start,

@@ -108,15 +108,18 @@ def is_ready(track: Track, clock: Clock) -> bool:
     return track.baseline is not None and len(track.past) >= scores_needed(clock)
 
 
-def step(track: Track, value: Value | None, clock: Clock, *, two_sided: bool, uniform: float) -> Step:
-    """Judge one window's value; `settle` completes it once it is known whether it alarmed. None: the value is not known."""
+def step(track: Track, value: Value | None, clock: Clock, *, two_sided: bool, uniforms: tuple[float, float]) -> Step:
+    """Judge one window's value; `settle` completes it once it is known whether it alarmed. None: the value is not known.
+
+    `uniforms`: independent of one another: a count's place among its equals, and its score's among those of the past.
+    """
     if track.baseline is None:
         return Step(_warmed(track, value, clock), None, 1.0)
     if value is None:
         return Step(after_gap(track), None, 1.0)
-    residual = seasonal.residual(track.baseline, value, given_previous=not track.told)
+    residual = seasonal.residual(track.baseline, value, given_previous=not track.told, uniform=uniforms[0])
     score = float(f"{abs(residual) if two_sided else max(residual, 0.0):.4g}")
-    p = tails.tail_p(track.past, score, uniform, FAR)
+    p = tails.tail_p(track.past, score, uniforms[1], FAR)
     if not is_ready(track, clock):
         return Step(_learned(track, value, score), None, p)
     if track.told and score < FURTHER * track.told:

@@ -9,6 +9,7 @@ mean: variance μ + s²μ², as a negative binomial. Assumes that weeks resemble
 """
 
 import math
+from statistics import NormalDist
 from typing import NamedTuple
 
 import msgspec
@@ -19,6 +20,10 @@ Floats = npt.NDArray[np.float64]
 
 CUT = 2.5
 """Standard deviations that a residual counts for at most when level and slots follow it."""
+FEW = 30.0
+"""Expected: with fewer, counts are too uneven for a root or a logarithm to even them."""
+PLACED = 6.0
+"""Standard deviations beyond which a place in the distribution is 0 or 1 to the computer."""
 OUTLIER = 4.0
 """A residual so far from what the last one made likely does not pull the next one, and hardly moves the baseline: an anomaly is not learned before it is told."""
 OUTLIER_STEP = 0.1
@@ -26,6 +31,8 @@ DAY_GAIN, WEEK_GAIN = 0.05, 0.15
 """Of a residual, per visit of the slot: a slot forgets in about 20 days, in about 7 weeks."""
 SHRINKAGE = 4.0
 """Visits of a slot at which its own median and what the coarser ones say count the same."""
+SLOT_VARIANCE = 0.25
+"""Of logarithms between slots, about (busy hours have e times the traffic of quiet ones): a count of few says little beside it, and moves its slots as little."""
 SLOWEST_LEVEL = 72
 """Windows: three days of hours. A level that forgets more slowly lags behind growth of a per cent a day by more than days differ."""
 SCALE_GAIN = 0.02
@@ -69,8 +76,11 @@ def log_usual(baseline: Seasonal, slot: int) -> float:
     return baseline.level + baseline.day[_hour(baseline, slot)] + baseline.week[slot]
 
 
-def residual(baseline: Seasonal, value: Value, *, given_previous: bool) -> float:
+def residual(baseline: Seasonal, value: Value, *, given_previous: bool, uniform: float = 0.5) -> float:
     """In standard deviations; `given_previous`: beyond what the last residual made likely.
+
+    Where few are expected, the normal quantile of the count's place in its distribution, within its own probability by `uniform` (Smith 1985): a night with half a
+    failure an hour and a day with fifty then have residuals of one law.
 
     >>> flat = Seasonal(level=math.log(100.0), day=(0.0,), week=(0.0,), scale=0.05)
     >>> round(residual(flat, count_value(0, 50), given_previous=False), 2)
@@ -81,7 +91,10 @@ def residual(baseline: Seasonal, value: Value, *, given_previous: bool) -> float
     if value.counted is None:
         return (value.log - expected) / math.sqrt(value.noise + baseline.scale**2)
     mean = value.exposure * math.exp(min(expected, 50.0))
-    return _even(value.counted, baseline.scale) - _even(mean, baseline.scale)
+    far = _even(value.counted, baseline.scale) - _even(mean, baseline.scale)
+    if mean >= FEW or abs(far) >= PLACED:
+        return far
+    return NormalDist().inv_cdf(min(max(_place(int(value.counted), mean, baseline.scale, uniform), 1e-12), 1.0 - 1e-12))
 
 
 def usual_range(baseline: Seasonal, value: Value, z: float) -> tuple[float, float]:
@@ -98,6 +111,17 @@ def usual_range(baseline: Seasonal, value: Value, z: float) -> tuple[float, floa
 def _even(count: float, scale: float) -> float:
     """A negative binomial count with variance μ + s²μ² where its standard deviation is 1 (Anscombe 1948, eq. 4.1): a root for few, a logarithm for many."""
     return 2.0 / scale * math.asinh(scale * math.sqrt(count + 0.375))
+
+
+def _place(count: int, mean: float, scale: float, uniform: float) -> float:
+    """P(fewer) + uniform · P(as many) of a negative binomial with variance μ + s²μ²."""
+    extra = scale**2 * mean
+    probability = math.exp(-math.log1p(extra) / scale**2)
+    below = 0.0
+    for k in range(count):
+        below += probability
+        probability *= (1.0 / scale**2 + k) / (k + 1) * extra / (1.0 + extra)
+    return below + uniform * probability
 
 
 def _uneven(even: float, scale: float) -> float:
@@ -122,6 +146,7 @@ def advance(baseline: Seasonal, value: Value) -> Seasonal:
     mean = value.exposure * math.exp(min(log_usual(baseline, value.slot), 50.0))
     noise = 1.0 / (mean + 0.375) if value.counted is not None else value.noise
     step = cut * math.sqrt(noise + baseline.scale**2) * (OUTLIER_STEP if abs(fresh) > OUTLIER else 1.0)
+    informed = step * SLOT_VARIANCE / (SLOT_VARIANCE + noise)
     hour, n_week = _hour(baseline, value.slot), len(baseline.week)
     per_level = 1.0 / min(max(n_week, 7), SLOWEST_LEVEL)
     grown = math.exp(SCALE_GAIN if abs(fresh) > 0.6745 else -SCALE_GAIN)  # fresh: its median is the one that is judged by
@@ -133,8 +158,8 @@ def advance(baseline: Seasonal, value: Value) -> Seasonal:
         previous = u
     return Seasonal(
         level=_short(baseline.level + per_level * step),
-        day=_moved(baseline.day, hour, DAY_GAIN * step if len(baseline.day) > 1 else 0.0),
-        week=_moved(baseline.week, value.slot, WEEK_GAIN * step if n_week > 1 else 0.0),
+        day=_moved(baseline.day, hour, DAY_GAIN * informed if len(baseline.day) > 1 else 0.0),
+        week=_moved(baseline.week, value.slot, WEEK_GAIN * informed if n_week > 1 else 0.0),
         scale=_short(max(baseline.scale * grown, LEAST_SCALE)),
         correlation=(_short(product), _short(square)),
         previous=_short(previous),
@@ -146,12 +171,13 @@ def fit(logs: npt.ArrayLike, slots: npt.ArrayLike, weeks: npt.ArrayLike, sizes: 
     y, at, block = np.asarray(logs, dtype=np.float64), np.asarray(slots, dtype=np.int64), np.asarray(weeks, dtype=np.int64)
     hours = at % sizes[0]
     level, day, week = np.zeros(int(block.max()) + 1), np.zeros(sizes[0]), np.zeros(sizes[1])
+    shrinkage = SHRINKAGE * (1.0 + noise / SLOT_VARIANCE)
     weekdays, weekday = at // sizes[0], np.zeros(-(-sizes[1] // sizes[0]))
     for _ in range(FIT_ROUNDS):
         level = _medians(y - day[hours] - week[at], block, level.size, 0.0)
-        day = _medians(y - level[block] - week[at], hours, day.size, 0.0)
-        weekday = _medians(y - level[block] - day[hours], weekdays, weekday.size, SHRINKAGE)
-        own = _medians(y - level[block] - day[hours] - weekday[weekdays], at, week.size, SHRINKAGE)
+        day = _medians(y - level[block] - week[at], hours, day.size, SHRINKAGE * noise / SLOT_VARIANCE)
+        weekday = _medians(y - level[block] - day[hours], weekdays, weekday.size, shrinkage)
+        own = _medians(y - level[block] - day[hours] - weekday[weekdays], at, week.size, shrinkage)
         week = weekday[np.arange(week.size) // sizes[0]] + own
     left = y - level[block] - day[hours] - week[at]
     spread = (1.4826 * float(np.median(np.abs(left)))) ** 2

@@ -5,14 +5,15 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import numpy as np
 import pytest
+from monitored_world import POLICY
 
-from flyball.monitoring.operations import WEIGHTS, Budget, Measures, OperationsState, judge
+from flyball.monitoring.operations import WEIGHTS, Measures, OperationsState, judge
 from flyball.monitoring.window import Window
 from flyball.records import codec
 from flyball.records.findings import FindingKind
 
 MONDAY = datetime(2026, 1, 5, tzinfo=UTC)
-BUDGET = Budget(run_length=200.0, share=0.1)
+BUDGET = msgspec.structs.replace(POLICY, budget_windows=20)
 WARM_HOURS, WARM_DAYS = 28 * 24, 45
 
 
@@ -70,9 +71,9 @@ def test_without_anomaly_alarms_stay_within_the_budget(how, windows):
         found, _ = live(Service(seed, **how), range(windows))
         judged += sum(not reading.note for reading in found)
         alarms += sum(bool(reading.findings) for reading in found)
-    assert judged > 0.55 * 2 * windows
-    # measured over 2,880 to 8,068 windows each at a budget of one in 180: one alarm in 400 to 960
-    assert alarms / judged <= 1 / BUDGET.run_length + 2 * np.sqrt(1 / BUDGET.run_length / judged)
+    assert judged > 0.4 * 2 * windows  # quantiles of few latencies learn longer
+    # measured over 2,880 to 8,068 windows each at a budget of one in 180: one alarm in 370 to 960
+    assert alarms / judged <= 1 / BUDGET.run_length("operations") + 2 * np.sqrt(1 / BUDGET.run_length("operations") / judged)
 
 
 @pytest.mark.parametrize(("hours", "warm"), [(1, WARM_HOURS + 100), (24, WARM_DAYS + 30)])

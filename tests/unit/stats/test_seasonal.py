@@ -37,6 +37,21 @@ def test_residuals_of_counts_have_a_deviation_of_one_for_few_and_for_many():
         )
 
 
+def test_residuals_of_few_are_normal_also_in_the_tail_that_counts():
+    rng = np.random.default_rng(7)
+    for mean in (0.2, 2.0, 20.0):
+        at = Seasonal(level=math.log(mean), day=(0.0,), week=(0.0,), scale=0.1)
+        counts = rng.poisson(mean * rng.gamma(100.0, 0.01, 20_000))
+        u = np.array(
+            [
+                residual(at, count_value(0, int(k)), given_previous=False, uniform=v)
+                for k, v in zip(counts, rng.random(20_000), strict=True)
+            ]
+        )
+        for z, chance in ((1.645, 0.05), (2.576, 0.005)):
+            assert np.mean(u > z) == pytest.approx(chance, abs=4 * np.sqrt(chance / 20_000))
+
+
 def test_the_scale_follows_the_middle_and_not_the_tail():
     rng, at = np.random.default_rng(3), FLAT
     for _ in range(1500):
