@@ -1,13 +1,12 @@
 """A column in a few codes: the ranges or categories in which pairs of columns are counted."""
 
-from collections import Counter
 from typing import Any
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from flyball.monitoring import streams
+from flyball.monitoring import counting
 
 CODES = 8
 """Per column. A table of two columns then has 64 cells: enough that 300 rows show a broken dependence, few enough that 1,000 reference rows fill them."""
@@ -45,18 +44,12 @@ class Coding(msgspec.Struct, frozen=True, kw_only=True):
         return f"from {self.edges[code - 1]:.4g} to below {self.edges[code]:.4g}"
 
 
-def texts(values: Any) -> list[str]:
-    """Categories as monitoring counts them: a missing one is ''."""
-    listed = values.tolist() if isinstance(values, np.ndarray) else list(values)
-    return ["" if value is None else value if isinstance(value, str) else str(value) for value in listed]
-
-
 def coding_of(name: str, kind: str, values: Any) -> Coding:
     """From reference rows. A value with more than its share of rows gets a code of its own."""
     if kind == "category":
-        ranked = sorted(Counter(texts(values)).items(), key=lambda item: (-item[1], item[0]))
+        ranked = sorted(counting.times_each(values).items(), key=lambda item: (-item[1], item[0]))
         return Coding(name=name, kind=kind, categories=tuple(value for value, _ in ranked[: CODES - 1]))
-    present = streams.float32(values)
+    present = counting.numbers(values).astype(np.float64)
     present = present[np.isfinite(present)]
     if present.size == 0:
         return Coding(name=name, kind=kind)
@@ -76,7 +69,8 @@ def codes_of(coding: Coding, values: Any) -> Ints:
     if coding.kind == "category":
         places = {name: place for place, name in enumerate(coding.categories)}
         rest = len(coding.categories)
-        return np.fromiter((places.get(value, rest) for value in texts(values)), dtype=np.int64)
-    numbers = streams.float32(values)
-    found = np.searchsorted(np.asarray(coding.edges), numbers, side="right")
-    return np.where(np.isnan(numbers), len(coding.edges) + 1, found).astype(np.int64)
+        names, found = counting.codes(values)
+        return np.array([places.get(name, rest) for name in names], dtype=np.int64)[found]
+    numbers = counting.numbers(values).astype(np.float64)
+    place = np.searchsorted(np.asarray(coding.edges), numbers, side="right")
+    return np.where(np.isnan(numbers), len(coding.edges) + 1, place).astype(np.int64)

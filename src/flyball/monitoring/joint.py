@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flyball.errors import DataError
-from flyball.monitoring import streams
+from flyball.monitoring import counting
 from flyball.monitoring.coding import Coding, codes_of, coding_of
 from flyball.stats import contingency, normal_scores
 
@@ -33,6 +33,7 @@ LEAST_INFORMATION = 0.003
 """Nats a row: with less, a window of 1,000 rows whose dependence is lost altogether differs from others by less than two standard deviations."""
 SURELY = 4.0
 """Standard deviations that a pair's information lies above what independent columns show: of 8,000 pairs of 128 columns a few by chance."""
+FIT_EVERY = 3
 MOST_ROWS = 20_000
 """Reference rows used, evenly spaced: with more no direction changes, and 128 columns would take minutes."""
 MOST_WINDOWS = 10
@@ -102,13 +103,13 @@ class Directions(msgspec.Struct, frozen=True, kw_only=True):
 def build(kinds: Mapping[str, str], columns: Mapping[str, Any], windows: Sequence[Ints]) -> Directions:
     """Directions from the reference's rows.
 
-    `kinds`: column → `number` or `category`; `columns` as for `reference.build`; `windows`: indices of the rows that are counted into the reference, a window
-    each. Rows of calibration windows do not belong there: they are to be as new to the directions as every later window is.
+    `kinds`: column → `number` or `category`; `columns` as for `reference.build`; `windows`: indices of the reference's rows, a window each.
+    Only `to_fit` of each window is looked at: the reference's counts are to be of the others, which are as new to the directions as every later row is.
     No column depends on another, or there is one column only: no directions.
     Raises DataError when a column is absent, or when there are no rows.
     """
     absent = [name for name in kinds if name not in columns]
-    rows = np.concatenate(windows) if windows else np.arange(0)
+    rows = np.concatenate([to_fit(window) for window in windows]) if windows else np.arange(0)
     if absent or rows.size == 0:
         found = f"directions without {', '.join(absent)}" if absent else "directions of no rows"
         raise DataError(found, expected="every column that is named, and rows of the reference")
@@ -127,6 +128,16 @@ def build(kinds: Mapping[str, str], columns: Mapping[str, Any], windows: Sequenc
         Surprise(name=name, pairs=tuple(places[pair] for pair in found)) for name, (_, found) in zip(names, chosen, strict=True)
     )
     return Directions(rows=rows.size, columns=codings, pairs=pairs, surprises=surprises, scores=scores, components=components)
+
+
+def to_fit(window: Ints) -> Ints:
+    """Rows of a window that make the directions."""
+    return window[::FIT_EVERY]
+
+
+def to_count(window: Ints) -> Ints:
+    """The others. Rows that made the directions seldom surprise them: counted, they would make every later window look surprising."""
+    return np.delete(window, np.s_[::FIT_EVERY])
 
 
 def project(directions: Directions, columns: Mapping[str, Any]) -> dict[str, Floats]:
@@ -188,7 +199,7 @@ def _in_pairs(directions: Directions) -> set[int]:
 
 
 def _values(kind: str, values: Any, rows: Ints) -> Any:
-    return np.asarray(values, dtype=object)[rows] if kind == "category" else streams.float32(values)[rows]
+    return np.asarray(values, dtype=object)[rows] if kind == "category" else counting.numbers(values)[rows].astype(np.float64)
 
 
 def _free(name: str, taken: frozenset[str]) -> str:
@@ -232,7 +243,7 @@ def _short(values: Floats, digits: int = 8) -> tuple[float, ...]:
 
 def _scored(directions: Directions, score: Score, columns: Mapping[str, Any]) -> Floats:
     knots = normal_scores.Knots(np.asarray(score.values), np.asarray(score.scores))
-    return normal_scores.of(knots, streams.float32(columns[directions.columns[score.column].name]))
+    return normal_scores.of(knots, counting.numbers(columns[directions.columns[score.column].name]))
 
 
 def _information(codings: Sequence[Coding], coded: Sequence[Ints]) -> tuple[Floats, Floats]:

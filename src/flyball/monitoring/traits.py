@@ -1,18 +1,21 @@
 """What a column looks like in its own unit, beside the reference's bins: enough to say what kind of fault moved it. Exact to merge."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from flyball.monitoring.coding import texts
+from flyball.monitoring import counting
 from flyball.stats import log_buckets
 
 Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
 Digests = NDArray[np.uint64]
+Numbers = dict[str, tuple[Floats, int]]
+Coded = dict[str, tuple[list[str], Ints]]
 
 KEPT_NAMES = 64
 """Categories per column that the reference does not have."""
@@ -51,16 +54,18 @@ class WindowTraits(msgspec.Struct, frozen=True, kw_only=True):
 
 def traits_of(known: Mapping[str, frozenset[str] | None], columns: Mapping[str, Any]) -> WindowTraits:
     """Look at rows. `known`: column → the reference's categories, or None for a number; values as in `profile_of`, and numbers may be texts."""
-    read = {
-        name: _numbers(columns[name]) if of is None else texts(columns[name]) for name, of in known.items() if name in columns
-    }
-    found = {
-        name: _of_numbers(*values) if isinstance(values, tuple) else _of_categories(values, known[name] or frozenset())
-        for name, values in read.items()
-    }
+    numbers, coded = read(known, columns)
+    found = {name: _of_numbers(*values) for name, values in numbers.items()}
+    found |= {name: _of_categories(*values, known[name] or frozenset()) for name, values in coded.items()}
     sizes = {each.values for each in found.values()}
     whole = len(sizes) == 1 and len(found) == len(known)
-    return WindowTraits(columns=found, rows=_smallest(_row_digests(read)) if whole else {})
+    return WindowTraits(columns=found, rows=_smallest(row_digests(numbers, coded)) if whole else {})
+
+
+def read(known: Mapping[str, frozenset[str] | None], columns: Mapping[str, Any]) -> tuple[Numbers, Coded]:
+    """Columns as numbers (and how many values were none), and as distinct categories (and each row's place among them)."""
+    numbers = {name: _numbers(columns[name]) for name, of in known.items() if of is None and name in columns}
+    return numbers, {name: counting.codes(columns[name]) for name, of in known.items() if of is not None and name in columns}
 
 
 def merge(a: WindowTraits, b: WindowTraits) -> WindowTraits:
@@ -70,22 +75,14 @@ def merge(a: WindowTraits, b: WindowTraits) -> WindowTraits:
     return WindowTraits(columns=columns, rows=_fewest(_sum(a.rows, b.rows)) if a.rows and b.rows else {})
 
 
-def repeated_share(rows: Mapping[int, int]) -> float:
-    """Of rows that another row equals, the first of each left out."""
-    total = sum(rows.values())
-    return 1.0 - len(rows) / total if total else 0.0
-
-
-def _numbers(values: Any) -> tuple[NDArray[np.float64], int]:
+def _numbers(values: Any) -> tuple[Floats, int]:
     """Numbers as float32 with NaN for missing and for what is none, and how many are none."""
-    if isinstance(values, np.ndarray) and values.dtype.kind in "fiub":
-        with np.errstate(over="ignore"):
-            return values.astype(np.float32).astype(np.float64), 0
-    listed = values.tolist() if isinstance(values, np.ndarray) else list(values)
-    read = [_number(value) for value in listed]
-    with np.errstate(over="ignore"):
-        numbers = np.array([np.nan if value is None else value for value in read], dtype=np.float64).astype(np.float32)
-    return numbers.astype(np.float64), sum(value is None for value in read)
+    try:
+        return counting.numbers(values).astype(np.float64), 0
+    except (TypeError, ValueError):  # texts among them
+        read = [_number(value) for value in (values.tolist() if hasattr(values, "tolist") else list(values))]
+        known = np.array([np.nan if value is None else value for value in read], dtype=np.float64)
+        return counting.numbers(known).astype(np.float64), sum(value is None for value in read)
 
 
 def _number(value: Any) -> float | None:
@@ -98,7 +95,7 @@ def _number(value: Any) -> float | None:
         return None
 
 
-def _of_numbers(numbers: NDArray[np.float64], unreadable: int) -> Traits:
+def _of_numbers(numbers: Floats, unreadable: int) -> Traits:
     present = numbers[~np.isnan(numbers)]
     finite = present[np.isfinite(present)]
     return Traits(
@@ -112,16 +109,15 @@ def _of_numbers(numbers: NDArray[np.float64], unreadable: int) -> Traits:
     )
 
 
-def _of_categories(values: list[str], known: frozenset[str]) -> Traits:
-    present = [value for value in values if value]
-    unknown: dict[str, int] = {}
-    for value in present:
-        if value not in known:
-            unknown[value] = unknown.get(value, 0) + 1
+def _of_categories(names: list[str], codes: Ints, known: frozenset[str]) -> Traits:
+    there = np.array([bool(name) for name in names], dtype=bool)[codes] if names else np.zeros(0, dtype=bool)
+    present = codes[there]
+    times = np.bincount(codes, minlength=len(names))
+    unknown = {name: int(count) for name, count in zip(names, times, strict=True) if name and name not in known}
     return Traits(
-        values=len(values),
-        missing=len(values) - len(present),
-        repeats=sum(one == other for one, other in zip(present[1:], present[:-1], strict=True)),
+        values=codes.size,
+        missing=codes.size - present.size,
+        repeats=int(np.count_nonzero(present[1:] == present[:-1])),
         unknown=_fewest_names(unknown),
     )
 
@@ -166,16 +162,15 @@ def _smallest(digests: Digests) -> dict[int, int]:
     return dict(zip(distinct[:KEPT_ROWS].tolist(), times[:KEPT_ROWS].tolist(), strict=True))
 
 
-def _row_digests(read: Mapping[str, Any]) -> Digests:
-    """One number for each row, of all its columns in order of their names; 8 bytes, so that equal digests are equal rows."""
+def row_digests(numbers: Numbers, coded: Coded) -> Digests:
+    """One number for each row, of all its columns in order of their names: 8 bytes, so that equal digests are equal rows."""
     together: Digests = np.zeros(1, dtype=np.uint64)
-    for name in sorted(read):
-        values = read[name]
-        if isinstance(values, tuple):
-            bits = (values[0] + 0.0).astype(np.float32).view(np.uint32).astype(np.uint64)
+    for name in sorted((*numbers, *coded)):
+        if name in numbers:
+            bits = (numbers[name][0] + 0.0).astype(np.float32).view(np.uint32).astype(np.uint64)
         else:
-            digests = {value: _digest(value) for value in set(values)}
-            bits = np.fromiter((digests[value] for value in values), dtype=np.uint64, count=len(values))
+            names, codes = coded[name]
+            bits = np.array([_digest(value) for value in names], dtype=np.uint64)[codes]
         together = _mixed(together * np.uint64(31) + bits)
     return together
 
@@ -186,12 +181,3 @@ def _mixed(values: Digests) -> Digests:
     values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return values ^ (values >> np.uint64(31))
-
-
-def several(
-    known: Mapping[str, frozenset[str] | None], columns: Mapping[str, Any], windows: Sequence[Ints]
-) -> list[WindowTraits]:
-    """The traits of each window of the reference."""
-    return [
-        traits_of(known, {name: np.asarray(columns[name])[window] for name in known if name in columns}) for window in windows
-    ]

@@ -20,12 +20,13 @@ class Conversion(NamedTuple):
 
 
 _SCALES = (
-    (10.0, "a decimal place"), (100.0, "units → hundredths, such as euros → cents or a share → per cent"), (1000.0, "units → thousandths, such as kg → g or s → ms"),
-    (1e6, "units → millionths, such as s → µs"), (60.0, "minutes → seconds or hours → minutes"), (3600.0, "hours → seconds"), (24.0, "days → hours"),
-    (1440.0, "days → minutes"), (86400.0, "days → seconds"), (7.0, "weeks → days"), (12.0, "years → months or feet → inches"), (2.54, "inches → cm"),
-    (25.4, "inches → mm"), (3.28084, "m → feet"), (1.609344, "miles → km"), (3.6, "m/s → km/h"), (2.204623, "kg → lb"), (28.349523, "oz → g"),
-    (4.184, "kcal → kJ"), (3.785412, "gallons → l"), (57.29578, "radians → degrees"),
+    (60.0, "minutes → seconds or hours → minutes"), (1000.0, "units → thousandths, such as kg → g or s → ms"),
+    (100.0, "units → hundredths, such as euros → cents or a share → per cent"), (3600.0, "hours → seconds"), (24.0, "days → hours"),
+    (86400.0, "days → seconds"), (1440.0, "days → minutes"), (1e6, "units → millionths, such as s → µs"), (10.0, "a decimal place"),
+    (1.609344, "miles → km"), (2.54, "inches → cm"), (3.28084, "m → feet"), (2.204623, "kg → lb"), (3.6, "m/s → km/h"), (12.0, "years → months or feet → inches"),
+    (7.0, "weeks → days"), (25.4, "inches → mm"), (28.349523, "oz → g"), (4.184, "kcal → kJ"), (3.785412, "gallons → l"), (57.29578, "radians → degrees"),
 )  # fmt: skip
+"""The commoner first: where two fit alike, that is how they are named."""
 
 
 def _backwards(words: str) -> str:
@@ -54,7 +55,7 @@ SLACK = 0.04
 BARE_FACTOR = 3.0
 """A factor that belongs to no known unit is believed from here on, either way: prices may well double."""
 NEARER = 0.02
-"""A bare factor is told only where it is so much nearer than any known conversion."""
+"""Conversions within it fit alike; a bare factor is told only where it is so much nearer than any known one."""
 
 
 def noise(n: int, reference: int) -> float:
@@ -74,7 +75,9 @@ def recognised(buckets: Mapping[int, int], quantiles: Sequence[float], reference
         return None
     fits = [(_distance(places, times, before, known), known) for known in KNOWN]
     free = _free(places, times, before)
-    best = min(fits, key=lambda fit: fit[0])
+    nearest = min(fit for fit, _ in fits)
+    alike = [(fit, known) for fit, known in fits if fit <= nearest + NEARER]
+    best = (alike[0][0], alike[0][1]._replace(words=", or ".join(known.words for _, known in alike[:3])))
     if free is not None:
         fit = _distance(places, times, before, free)
         if fit < best[0] - NEARER and max(abs(free.factor), 1.0 / abs(free.factor)) >= BARE_FACTOR:

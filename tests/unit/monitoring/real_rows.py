@@ -52,4 +52,4 @@ def divided(columns, n, seed):
 
 def draw(columns, n, rng, weights=None):
     size = len(next(iter(columns.values())))
-    return take(columns, rng.choice(size, n, p=weights))
+    return take(columns, rng.choice(size, n, replace=weights is not None or n > size, p=weights))

@@ -1,67 +1,56 @@
-"""Dependence that breaks, and margins that move while it stays. Real rows; thresholds are the worst of 40 windows in which nothing changed."""
-
-from datetime import UTC, datetime
+"""Dependence that breaks, and margins that move while it stays: real rows, judged by drift under its budget of one alarm in 90 windows."""
 
 import msgspec
 import numpy as np
 import pytest
+from monitored_world import POLICY, day
 from real_rows import columns as real_columns
 from real_rows import divided, draw, kinds
 
 from flyball.errors import DataError
-from flyball.monitoring import joint, joint_words, streams
+from flyball.monitoring import blocks, joint, joint_words, reference
+from flyball.monitoring.drift import DriftState, judge
+from flyball.monitoring.joint_reference import with_joint
+from flyball.monitoring.profile import profile_of
 from flyball.records import codec
-from flyball.records.evidence import Evidence
-from flyball.records.findings import Finding, FindingKind
-
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-def finding(name):
-    return Finding(
-        id=name, kind=FindingKind.FEATURE_DRIFT, model="m", unit="u", subject=name, window_start=NOW, window_end=NOW, effect=0.1,
-        effect_unit="", evidence=Evidence(name="drift_detector", value=400.0), share_of_budget=0.5, words="",
-    )  # fmt: skip
+from flyball.records.findings import FindingKind
+from flyball.records.signature import Column, ColumnType, Signature
 
 
 class Watched:
-    """A reference, its streams, and the scores that no quiet window reached."""
+    """A reference of real rows with its joint streams."""
 
-    def __init__(self, name, rows, n, seed=1):
-        self.reference, self.rest, self.rng = divided(real_columns(name), rows, seed)
-        self.kinds, self.n = kinds(self.reference), n
-        self.directions = joint.build(self.kinds, self.reference, np.array_split(np.arange(rows), 10))
-        projected = joint.project(self.directions, self.reference)
-        self.joint = [self.stream(name, values) for name, values in projected.items()]
-        self.features = [self.stream(name, values) for name, values in self.reference.items()]
-        quiet = [draw(self.rest, n, self.rng) for _ in range(40)]
-        self.worst_joint = np.max([self.scores(self.joint, joint.project(self.directions, window)) for window in quiet], axis=0)
-        self.worst_feature = np.max([self.scores(self.features, window) for window in quiet], axis=0)
+    def __init__(self, columns, n, rest=None, rng=None):
+        self.rest, self.rng, self.n, self.kinds = rest, rng, n, kinds(columns)
+        size = len(next(iter(columns.values())))
+        types = {"number": ColumnType.NUMBER, "category": ColumnType.CATEGORY}
+        listed = tuple(Column(name=name, type=types[kind], missing=True) for name, kind in self.kinds.items())
+        windows = blocks.cut(size, None, n).windows
+        self.directions = joint.build(self.kinds, columns, windows)
+        plain = reference.build(Signature(task="binary", classes=("0", "1"), columns=listed), columns, None, None, n, None)
+        self.reference = with_joint(plain, self.directions, columns, windows)
 
-    def stream(self, name, values):
-        make = streams.bins_for_categories if self.kinds.get(name) == "category" else streams.bins_for_numbers
-        stream = make(name, "joint" if name.startswith(joint.PREFIX) else "feature", values)
-        return msgspec.structs.replace(stream, counts=tuple(streams.bin_of(stream, values).tolist()))
+    @classmethod
+    def of_table(cls, name, rows, n, seed=1):
+        used, rest, rng = divided(real_columns(name), rows, seed)
+        return cls(used, n, rest, rng)
 
-    @staticmethod
-    def scores(watched, values):
-        return np.array([streams.score(stream, streams.bin_of(stream, values[stream.name])) for stream in watched])
+    def draw(self, weights=None):
+        return draw(self.rest, self.n, self.rng, weights)
 
-    def alarms(self, window):
-        """Names of joint streams and of features that moved further than they ever did."""
-        joined = self.scores(self.joint, joint.project(self.directions, window)) > 1.2 * self.worst_joint
-        alone = self.scores(self.features, window) > 1.2 * self.worst_feature
-        return (
-            [stream.name for stream, moved in zip(self.joint, joined, strict=True) if moved],
-            [stream.name for stream, moved in zip(self.features, alone, strict=True) if moved],
-        )
+    def judge(self, window, state=None):
+        profile = profile_of(self.reference, window | joint.project(self.directions, window), None)
+        return judge(self.reference, state or DriftState(), profile, day(state.windows if state else 0), POLICY)
+
+    def found(self, window):
+        """All findings as told; names of features that drifted alone; whether a joint stream raised an alarm."""
+        findings = self.judge(window).findings
+        drifted = [each.subject for each in findings if each.kind is FindingKind.FEATURE_DRIFT]
+        told = joint_words.tell(self.directions, joint_words.count_pairs(self.directions, window), findings, drifted)
+        return told, drifted, any(each.kind is FindingKind.JOINT_DRIFT for each in findings)
 
     def told(self, window):
-        """Columns that the first joint finding names, or None."""
-        moved, drifted = self.alarms(window)
-        counted = joint_words.count_pairs(self.directions, window)
-        findings = joint_words.tell(self.directions, counted, tuple(finding(name) for name in moved), drifted)
-        return [each for each in findings if each.kind is FindingKind.JOINT_DRIFT]
+        return [each for each in self.found(window)[0] if each.kind is FindingKind.JOINT_DRIFT]
 
 
 @pytest.mark.parametrize(
@@ -72,40 +61,59 @@ class Watched:
         ("gas_sensor_drift", 2000, ["f1", "f20", "f77", "f128"]),
     ],
 )
-def test_a_column_shuffled_against_the_rest_is_told_and_named(table, rows, broken):
-    world, named = Watched(table, rows, 500), []
+def test_a_column_shuffled_against_the_rest_is_told_in_one_window_and_named(table, rows, broken):
+    world, named = Watched.of_table(table, rows, 500), []
     for name in broken:
-        window = draw(world.rest, world.n, world.rng)
+        window = world.draw()
         window[name] = world.rng.permutation(window[name])
-        assert name not in world.alarms(window)[1]  # its margin is what it was
-        named.append(any(name in each.words for each in world.told(window)))
+        told, drifted, _ = world.found(window)
+        assert not drifted  # no margin moved
+        named.append(any(each.kind is FindingKind.JOINT_DRIFT and name in each.words for each in told))
     assert np.mean(named) >= 0.9
 
 
 @pytest.mark.parametrize(
-    ("table", "rows", "most"), [("adult_iid_pool", 5000, 6), ("hotel_booking", 5000, 10), ("gas_sensor_drift", 2000, 4)]
+    ("table", "rows", "most"), [("adult_iid_pool", 5000, 6), ("hotel_booking", 5000, 10), ("gas_sensor_drift", 2000, 3)]
 )
 def test_margins_that_move_while_dependence_stays_are_no_joint_drift(table, rows, most):
-    world, told, alarmed = Watched(table, rows, 500), 0, 0
+    world, told, alarmed = Watched.of_table(table, rows, 500), 0, 0
     numbers = [name for name, kind in world.kinds.items() if kind == "number"][:most]
     for name in numbers:
-        window = draw(world.rest, world.n, world.rng)
-        window[name] = 1.3 * window[name] + 0.3 * np.nanstd(window[name])
+        mapped = world.draw()
+        mapped[name] = 1.3 * mapped[name] + 0.3 * np.nanstd(mapped[name])
         ranks = np.argsort(np.argsort(np.nan_to_num(world.rest[name]))) / len(world.rest[name])
-        tilted = draw(world.rest, world.n, world.rng, np.exp(ranks) / np.exp(ranks).sum())
-        for moved in (window, tilted):
-            alarmed += any(map(bool, world.alarms(moved)))
-            told += bool(world.told(moved))
-    assert alarmed >= len(numbers) / 2  # it is not that nothing moved
+        for moved in (mapped, world.draw(np.exp(ranks) / np.exp(ranks).sum())):
+            found, drifted, joined = world.found(moved)
+            alarmed += bool(drifted) or joined
+            told += any(each.kind is FindingKind.JOINT_DRIFT for each in found)
+    assert alarmed >= len(numbers)  # it is not that nothing moved
     assert told <= 0.1 * 2 * len(numbers)
 
 
+def test_without_drift_joint_streams_keep_the_budget_over_draws_of_small_references_too():
+    windows, alarms = 0, 0
+    for seed in range(6):
+        used, rest, rng = divided(real_columns("adult_iid_pool"), 1000, seed)
+        world, state = Watched(used, 300, rest, rng), DriftState()
+        alone = tuple(stream for stream in world.reference.streams if stream.role == "joint")
+        world.reference = msgspec.structs.replace(world.reference, streams=alone)
+        for _ in range(20):
+            reading = world.judge(world.draw(), state)
+            state, windows = reading.state, windows + 1
+            alarms += any(each.kind is FindingKind.JOINT_DRIFT for each in reading.findings)
+    level = 1.0 / POLICY.drift_run_length
+    assert alarms <= windows * level + 2.0 * np.sqrt(windows * level)
+
+
 def test_a_slight_slip_between_sensors_is_seen_by_the_components():
-    world = Watched("gas_sensor_drift", 2000, 500)
-    window = draw(world.rest, world.n, world.rng)
-    some = np.flatnonzero(world.rng.random(world.n) < 0.1)
-    window["f20"][some] = world.rng.permutation(window["f20"][some])
-    assert any("component" in name for name in world.alarms(window)[0])
+    world = Watched.of_table("gas_sensor_drift", 4000, 500)
+    found = []
+    for name in list(world.kinds)[::16]:
+        window = world.draw()
+        some = np.flatnonzero(world.rng.random(world.n) < 0.2)
+        window[name][some] = world.rng.permutation(window[name][some])
+        found.append(any("component" in each.subject for each in world.judge(window).findings))
+    assert np.mean(found) >= 0.5
 
 
 def small(rng, n):
@@ -118,10 +126,10 @@ SMALL = {"a": "number", "b": "number", "c": "category", "d": "number"}
 
 def test_independent_columns_make_no_directions_at_their_level():
     rng, made = np.random.default_rng(3), 0
-    for _ in range(40):
-        columns = {f"x{i}": rng.normal(size=1000) for i in range(20)}
-        made += len(joint.build(dict.fromkeys(columns, "number"), columns, [np.arange(1000)]).pairs)
-    assert made <= 15  # of 7,600 pairs, one in 500; measured 7
+    for _ in range(20):
+        columns = {f"x{i}": rng.normal(size=3000) for i in range(20)}
+        made += len(joint.build(dict.fromkeys(columns, "number"), columns, [np.arange(3000)]).pairs)
+    assert made <= 8  # of 3,800 pairs, one in 500
 
 
 def test_a_column_that_nothing_depends_on_is_in_no_direction():
