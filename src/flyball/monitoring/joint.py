@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from flyball.errors import DataError
 from flyball.monitoring import counting
-from flyball.monitoring.coding import Coding, codes_of, coding_of
+from flyball.monitoring.pair_codes import Coding, codes_of, coding_of
 from flyball.stats import contingency, normal_scores
 
 MOST_DIRECTIONS = 16

@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from flyball.monitoring.coding import codes_of
 from flyball.monitoring.joint import Directions, Pair, columns_of, count_together
+from flyball.monitoring.pair_codes import codes_of
 from flyball.records.findings import Finding, FindingKind
 from flyball.stats import contingency
 

@@ -15,6 +15,8 @@ from flyball.records.signature import ColumnType, Signature, Task
 
 Floats = NDArray[np.float64]
 FORMAT = 2
+FILE = "reference.json"
+"""In a package."""
 
 
 class HoldoutScores(NamedTuple):
