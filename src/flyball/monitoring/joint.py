@@ -140,33 +140,6 @@ def to_count(window: Ints) -> Ints:
     return np.delete(window, np.s_[::FIT_EVERY])
 
 
-def project(directions: Directions, columns: Mapping[str, Any]) -> dict[str, Floats]:
-    """Each direction's number of each row, (n_rows,), by the stream's name.
-
-    A direction of which a column is absent, or shorter than the others (captured of some rows only), is left out: its numbers would be of other rows.
-    """
-    n = max((len(columns[coding.name]) for coding in directions.columns if coding.name in columns), default=0)
-    there = {
-        place for place, coding in enumerate(directions.columns) if coding.name in columns and len(columns[coding.name]) == n
-    }
-    coded = {
-        place: codes_of(directions.columns[place], columns[directions.columns[place].name])
-        for place in _in_pairs(directions) & there
-    }
-    projected: dict[str, Floats] = {}
-    for surprise in directions.surprises:
-        pairs = [directions.pairs[place] for place in surprise.pairs]
-        if all(pair.first in there and pair.second in there for pair in pairs):
-            told = [table_of(directions, pair)[coded[pair.first], coded[pair.second]] for pair in pairs]
-            projected[surprise.name] = np.round(np.sum(told, axis=0), DECIMALS)
-    if directions.components and all(score.column in there for score in directions.scores):
-        table = np.column_stack([_scored(directions, score, columns) for score in directions.scores])
-        for component in directions.components:
-            # + 0.0: −0.0 and 0.0 are one value and are to be one text
-            projected[component.name] = np.round(table @ np.asarray(component.loadings), DECIMALS) + 0.0
-    return projected
-
-
 def table_of(directions: Directions, pair: Pair) -> Floats:
     """What each cell of a pair says, in nats."""
     shape = (directions.columns[pair.first].n_codes, directions.columns[pair.second].n_codes)
@@ -185,17 +158,6 @@ def columns_of(directions: Directions, stream: str) -> tuple[str, ...]:
             heavy = [int(place) for place in np.argsort(-weights, kind="stable") if weights[place] >= weights.max() / 2.0]
             return tuple(directions.columns[directions.scores[place].column].name for place in heavy)
     return ()
-
-
-def count_together(directions: Directions, pair: Pair, coded: Mapping[int, Ints]) -> tuple[int, ...]:
-    """Rows in each cell of a pair; `coded`: place of a column → its codes."""
-    width = directions.columns[pair.second].n_codes
-    size = directions.columns[pair.first].n_codes * width
-    return tuple(np.bincount(coded[pair.first] * width + coded[pair.second], minlength=size).tolist())
-
-
-def _in_pairs(directions: Directions) -> set[int]:
-    return {place for pair in directions.pairs for place in (pair.first, pair.second)}
 
 
 def _values(kind: str, values: Any, rows: Ints) -> Any:
@@ -239,11 +201,6 @@ def _components(
 
 def _short(values: Floats, digits: int = 8) -> tuple[float, ...]:
     return tuple(float(f"{value:.{digits}g}") for value in values.tolist())
-
-
-def _scored(directions: Directions, score: Score, columns: Mapping[str, Any]) -> Floats:
-    knots = normal_scores.Knots(np.asarray(score.values), np.asarray(score.scores))
-    return normal_scores.of(knots, counting.numbers(columns[directions.columns[score.column].name]))
 
 
 def _information(codings: Sequence[Coding], coded: Sequence[Ints]) -> tuple[Floats, Floats]:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from flyball.monitoring import exchangeable, joint, streams
 from flyball.monitoring.joint import Directions
+from flyball.monitoring.joint_rows import project
 from flyball.monitoring.reference import Reference
 
 Ints = NDArray[np.int64]
@@ -17,9 +18,9 @@ Ints = NDArray[np.int64]
 def with_joint(reference: Reference, directions: Directions, columns: Mapping[str, Any], windows: tuple[Ints, ...]) -> Reference:
     """The reference with a stream for each direction, counted in the rows that did not make it.
 
-    `columns` and `windows` as for `joint.build`. From then on a window's profile is to be taken of `columns | joint.project(directions, columns)`.
+    `columns` and `windows` as for `joint.build`. From then on a window's profile is to be taken of `columns | joint_rows.project(directions, columns)`.
     """
-    projected = joint.project(directions, columns)
+    projected = project(directions, columns)
     parts = [joint.to_count(window) for window in windows]
     counted = np.concatenate(parts) if parts else np.arange(0)
     if not projected or counted.size == 0:

@@ -1,13 +1,12 @@
 """Which pair of columns goes together otherwise, in a sentence; and whether a joint alarm says more than the marginal alarms beside it."""
 
-from collections.abc import Collection, Mapping
-from typing import Any
+from collections.abc import Collection
 
 import msgspec
 import numpy as np
 
-from flyball.monitoring.joint import Directions, Pair, columns_of, count_together
-from flyball.monitoring.pair_codes import codes_of
+from flyball.monitoring.joint import Directions, Pair, columns_of
+from flyball.monitoring.joint_rows import PairCounts
 from flyball.records.findings import Finding, FindingKind
 from flyball.stats import contingency
 
@@ -18,13 +17,6 @@ LEAST_SHARE = 0.02
 
 LEAST_GAIN = 0.1
 """Of association: twice almost nothing is almost nothing."""
-
-
-class PairCounts(msgspec.Struct, frozen=True, kw_only=True):
-    """A window's rows in the cells of each pair: exact to merge. Only told from, never tested for an alarm."""
-
-    counts: tuple[tuple[int, ...], ...]
-    """Of each of `Directions.pairs`; () where a column was not there."""
 
 
 class PairChange(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,34 +39,6 @@ class PairChange(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def clear(self) -> bool:
         return self.normal >= CLEARLY and self.share >= LEAST_SHARE
-
-
-def count_pairs(directions: Directions, columns: Mapping[str, Any]) -> PairCounts:
-    """Count rows; columns as for `joint.project`."""
-    n = max((len(columns[coding.name]) for coding in directions.columns if coding.name in columns), default=0)
-    needed = {place for pair in directions.pairs for place in (pair.first, pair.second)}
-    names = {place: directions.columns[place].name for place in needed}
-    coded = {
-        place: codes_of(directions.columns[place], columns[name])
-        for place, name in names.items()
-        if name in columns and len(columns[name]) == n
-    }
-    return PairCounts(
-        counts=tuple(
-            count_together(directions, pair, coded) if pair.first in coded and pair.second in coded else ()
-            for pair in directions.pairs
-        )
-    )
-
-
-def merge(a: PairCounts, b: PairCounts) -> PairCounts:
-    """The counts of the rows of both."""
-    return PairCounts(
-        counts=tuple(
-            tuple(x + y for x, y in zip(one, other, strict=True)) if one and other else one or other
-            for one, other in zip(a.counts, b.counts, strict=True)
-        )
-    )
 
 
 def changes(directions: Directions, counted: PairCounts) -> tuple[PairChange, ...]:

@@ -10,7 +10,7 @@ from real_rows import columns as real_columns
 from real_rows import divided, draw, kinds
 
 from flyball.errors import DataError
-from flyball.monitoring import blocks, joint, joint_words, reference
+from flyball.monitoring import blocks, joint, joint_rows, joint_words, reference
 from flyball.monitoring.drift import DriftState, judge
 from flyball.monitoring.joint_reference import with_joint
 from flyball.monitoring.profile import profile_of
@@ -41,14 +41,14 @@ class Watched:
         return draw(self.rest, self.n, self.rng, weights)
 
     def judge(self, window, state=None):
-        profile = profile_of(self.reference, window | joint.project(self.directions, window), None)
+        profile = profile_of(self.reference, window | joint_rows.project(self.directions, window), None)
         return judge(self.reference, state or DriftState(), profile, day(state.windows if state else 0), POLICY)
 
     def found(self, window):
         """All findings as told; names of features that drifted alone; whether a joint stream raised an alarm."""
         findings = self.judge(window).findings
         drifted = [each.subject for each in findings if each.kind is FindingKind.FEATURE_DRIFT]
-        told = joint_words.tell(self.directions, joint_words.count_pairs(self.directions, window), findings, drifted)
+        told = joint_words.tell(self.directions, joint_rows.observe(self.directions, window).pairs, findings, drifted)
         return told, drifted, any(each.kind is FindingKind.JOINT_DRIFT for each in findings)
 
     def told(self, window):
@@ -145,18 +145,19 @@ def test_projections_are_the_same_row_by_row_and_counts_merge_to_the_same():
     rows = small(rng, 300)
     rows["a"][:20] = np.nan
     rows["c"][:10] = ""
-    whole = joint.project(directions, rows)
+    whole = joint_rows.project(directions, rows)
     parts = [
-        joint.project(directions, {name: values[part] for name, values in rows.items()}) for part in (slice(0, 7), slice(7, None))
+        joint_rows.project(directions, {name: values[part] for name, values in rows.items()})
+        for part in (slice(0, 7), slice(7, None))
     ]
     for name, values in whole.items():
         assert np.array_equal(values, np.concatenate([part[name] for part in parts]))
         assert np.all(np.isfinite(values))
     counted = [
-        joint_words.count_pairs(directions, {name: values[part] for name, values in rows.items()})
+        joint_rows.observe(directions, {name: values[part] for name, values in rows.items()}).pairs
         for part in (slice(0, 7), slice(7, None))
     ]
-    assert joint_words.merge(*counted) == joint_words.count_pairs(directions, rows)
+    assert joint_rows.merge(*counted) == joint_rows.observe(directions, rows).pairs
 
 
 def test_what_is_stored_projects_as_what_was_built():
@@ -165,7 +166,8 @@ def test_what_is_stored_projects_as_what_was_built():
     read = codec.decode(codec.encode(directions), joint.Directions)
     rows = small(rng, 100)
     assert all(
-        np.array_equal(values, joint.project(read, rows)[name]) for name, values in joint.project(directions, rows).items()
+        np.array_equal(values, joint_rows.project(read, rows)[name])
+        for name, values in joint_rows.project(directions, rows).items()
     )
 
 
@@ -174,10 +176,10 @@ def test_a_direction_without_one_of_its_columns_is_left_out():
     directions = joint.build(SMALL, small(rng, 2000), [np.arange(2000)])
     rows = small(rng, 100)
     rows["c"] = rows["c"][:50]  # captured of half of the rows
-    assert set(joint.project(directions, rows)) == {
+    assert set(joint_rows.project(directions, rows)) == {
         name for name in directions.names if "c" not in joint.columns_of(directions, name)
     }
-    assert () in joint_words.count_pairs(directions, rows).counts
+    assert () in joint_rows.observe(directions, rows).pairs.counts
 
 
 def test_a_feature_that_is_called_like_a_direction_keeps_its_name():
