@@ -37,6 +37,9 @@ ALIKE = 1.15
 ANY = Probe(gain=0.0, reach=0.5)
 """Of values that no probe speaks for: a bounded loss lies in [0, 1]."""
 
+FILE = "harm.json"
+"""In a package."""
+
 
 class BinLosses(msgspec.Struct, frozen=True, kw_only=True):
     """One stream. Each field but the last has one number a bin."""

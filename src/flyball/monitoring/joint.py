@@ -47,6 +47,9 @@ PREFIX = "joint."
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
+FILE = "joint.json"
+"""In a package."""
+
 
 class Pair(msgspec.Struct, frozen=True, kw_only=True):
     """Two columns, counted together in the reference."""

@@ -19,6 +19,9 @@ FEWEST_ROWS = 20
 
 Ints = NDArray[np.int64]
 
+FILE = "norms.json"
+"""In a package."""
+
 
 class Norm(msgspec.Struct, frozen=True, kw_only=True):
     """One column of the reference."""
