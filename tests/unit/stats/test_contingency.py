@@ -1,5 +1,7 @@
 """Tables of two columns."""
 
+import doctest
+
 import numpy as np
 import pytest
 
@@ -50,3 +52,7 @@ def test_association_of_independent_columns_is_about_nothing_however_small_the_t
     rng = np.random.default_rng(3)
     found = [contingency.association(drawn(rng, np.ones((4, 4)), 60)) for _ in range(300)]
     assert np.median(found) < 0.1
+
+
+def test_the_examples_run():
+    assert doctest.testmod(contingency).failed == 0

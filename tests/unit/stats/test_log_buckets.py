@@ -1,5 +1,7 @@
 """Numbers in buckets of equal relative width."""
 
+import doctest
+
 import numpy as np
 import pytest
 
@@ -36,3 +38,7 @@ def test_distance_of_a_sample_stays_below_smirnovs_bound(n):
 def test_nothing_is_at_no_distance():
     assert log_buckets.distance([], [], [1.0]) == 0.0
     assert log_buckets.distance([5000], [3], []) == 0.0
+
+
+def test_the_examples_run():
+    assert doctest.testmod(log_buckets).failed == 0

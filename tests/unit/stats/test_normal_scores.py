@@ -1,5 +1,7 @@
 """Normal scores."""
 
+import doctest
+
 import numpy as np
 import pytest
 
@@ -34,3 +36,7 @@ def test_missing_is_the_middle_and_the_outer_scores_hold_beyond_the_reference():
 @pytest.mark.parametrize("values", [[], [np.nan], [3.0, 3.0]])
 def test_a_column_without_two_values_scores_nothing(values):
     assert normal_scores.of(normal_scores.fit(values, 15), [1.0, np.nan]).tolist() == [0.0, 0.0]
+
+
+def test_the_examples_run():
+    assert doctest.testmod(normal_scores).failed == 0

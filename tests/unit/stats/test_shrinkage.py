@@ -1,5 +1,7 @@
 """Means of small groups, drawn to the mean of all."""
 
+import doctest
+
 import numpy as np
 import pytest
 
@@ -38,3 +40,7 @@ def test_a_group_without_rows_has_no_excess_and_the_widest_error():
 @pytest.mark.parametrize(("groups", "values"), [([], []), ([0, 0], [1.0, 2.0]), ([0, 1], [1.0, 1.0])])
 def test_without_two_groups_or_any_spread_nothing_differs(groups, values):
     assert shrinkage.group_means(groups, values, 3).between == 0.0
+
+
+def test_the_examples_run():
+    assert doctest.testmod(shrinkage).failed == 0
