@@ -20,6 +20,8 @@ Floats = NDArray[np.float64]
 ALPHA = 0.05
 EDGE = 1e-6
 """Estimates stay so far inside [0, 1]: on the scale of log odds its ends are infinite."""
+FARTHEST = 2.0
+"""Of the symmetric margin: how far the scale of log odds may move an end. A loss of next to 0 would otherwise end anywhere in [0, 1]."""
 
 
 class Sample(NamedTuple):
@@ -61,6 +63,8 @@ def moments(part: Part, sample: Sample) -> Moments:
     centred = residuals - correction
     variance = variance_of_mean(centred, weights, sample.blocks, spread) + unsure**2
     left_out = max(1.0 / sample.rows - 1.0 / sample.all_rows, 0.0)
+    # One row that the reference happens not to hold: where it shows no error at all, its rows alone would claim certainty.
+    variance += (part.largest * float(weights @ weights) / float(weights.sum()) ** 2) ** 2
     variance += float(part.rows @ part.rows) / sample.rows * left_out
     return Moments(part.value + correction, variance, part.label_variance / sample.all_rows + spread.variance, spread)
 
@@ -72,12 +76,12 @@ def interval(name: str, found: Moments) -> Interval:
     if name in UNIT_RANGE:
         value = min(max(found.value, EDGE), 1.0 - EDGE)
         odds, reach = math.log(value / (1.0 - value)), margin / (value * (1.0 - value))
-        return Interval(value, _expit(odds - reach), _expit(odds + reach))
-    value = max(found.value, EDGE)
-    reach = min(
-        margin / value, math.log(1e12)
-    )  # an estimate near 0 with a wide margin says nothing; finite, so that it can be stored
-    ends = Interval(value, value * math.exp(-reach), value * math.exp(reach))
+        lower, upper = _expit(odds - reach), _expit(odds + reach)
+    else:
+        value = max(found.value, EDGE)
+        reach = min(margin / value, math.log(1e12))  # finite: what is stored must be
+        lower, upper = value * math.exp(-reach), value * math.exp(reach)
+    ends = Interval(value, max(lower, value - FARTHEST * margin), min(upper, value + FARTHEST * margin))
     return Interval(*(math.sqrt(end) for end in ends)) if name == "rmse" else ends
 
 
