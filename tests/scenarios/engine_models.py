@@ -9,6 +9,7 @@ import numpy as np
 from flyball.adapters.packages import MANIFEST, make_manifest
 from flyball.control.ports import StepRequest
 from flyball.errors import TrainingError
+from flyball.monitoring import estimates
 from flyball.monitoring.reference import HoldoutScores, build
 from flyball.records import codec
 from flyball.records.evidence import Evidence
@@ -29,6 +30,8 @@ class Model(NamedTuple):
     passes: bool = True
     """Its gates."""
     trains: bool = True
+    estimates: bool = False
+    """Its package holds the rows that estimates without labels need: a tenth of a second a window."""
     run: str = ""
     """Data, code and parameters that it is made of; empty: of its own."""
 
@@ -73,7 +76,14 @@ def make_package(root: Path, name: str, model: Model) -> Path:
         Evidence(name="parity_max_difference", value=0.0 if model.passes else 0.5, n=n),
         Evidence(name="latency_p99_ms", value=0.5, n=300),
     ]
-    files = {"signature.json": SIGNATURE, "reference.json": reference, "lineage.json": lineage, "evaluation.json": evaluation}
+    known = estimates.build(SIGNATURE, {"x": x}, event_us, (table, labels), timedelta(days=1), None)
+    files = {
+        **({estimates.FILE: known} if model.estimates else {}),
+        "signature.json": SIGNATURE,
+        "reference.json": reference,
+        "lineage.json": lineage,
+        "evaluation.json": evaluation,
+    }
     for file, content in files.items():
         (place / file).write_bytes(codec.encode(content))
     (place / MANIFEST).write_bytes(codec.encode(make_manifest(place, "lightgbm")))

@@ -9,13 +9,16 @@ import numpy as np
 import numpy.typing as npt
 
 from flyball.capture.join import LabelJoin
+from flyball.control.samples import SampledRows, WindowSample
 from flyball.control.traffic import wanted
 from flyball.control.units import UnitShelf
 from flyball.control.world import World, micros
-from flyball.errors import FlyballError
+from flyball.errors import ArtifactDamaged, FlyballError
+from flyball.monitoring import estimates
 from flyball.monitoring import profile as profiles
+from flyball.monitoring.estimates import EstimationReference
 from flyball.monitoring.profile import Profile
-from flyball.monitoring.reference import Reference
+from flyball.monitoring.reference import FILE, Reference
 from flyball.records import codec
 from flyball.records.captured import Captured, PredictionBatch
 from flyball.records.findings import WindowSummary
@@ -38,6 +41,7 @@ class Observation:
         self._join: LabelJoin | None = None
         self._waiting: list[Captured] = []
         self._references: dict[str, Reference] = {}
+        self._estimations: dict[str, EstimationReference | None] = {}
         self._profiles: dict[WindowKey, Profile] = {}
         self._pending: dict[WindowKey, list[PredictionBatch]] = {}
         self._pending_rows: dict[WindowKey, int] = {}
@@ -48,7 +52,11 @@ class Observation:
         self.seen_until_us = 0
         """What was captured by then is taken: a window that ended later may lack records, however much later it is closed."""
         self._width = micros_of(world.spec.monitor.window)
-        self._closed = {(w.unit, micros(w.start)) for w in world.all("window", WindowSummary)}
+        self._samples: dict[WindowKey, WindowSample] = {}
+        windows = world.all("window", WindowSummary)
+        self._closed = {(w.unit, micros(w.start)) for w in windows}
+        self._judged = {(w.unit, micros(w.start)) for w in windows if w.mature}
+        """Of them no rows are kept."""
 
     @property
     def join(self) -> LabelJoin | None:
@@ -85,9 +93,20 @@ class Observation:
         if unit not in self._references:
             from pathlib import Path
 
-            data = self._world.ports.packages.reference(Path(self._shelf.served(unit).package))
+            data = self._world.ports.packages.monitored(Path(self._shelf.served(unit).package), FILE)
+            if data is None:
+                raise ArtifactDamaged(f"the package of {unit} has no {FILE}", next_step="flyball verify")
             self._references[unit] = codec.decode(data, Reference)
         return self._references[unit]
+
+    def estimation(self, unit: str) -> EstimationReference | None:
+        """The rows that estimates without labels are learned from; None: the package was made without them."""
+        if unit not in self._estimations:
+            from pathlib import Path
+
+            data = self._world.ports.packages.monitored(Path(self._shelf.served(unit).package), estimates.FILE)
+            self._estimations[unit] = None if data is None else codec.decode(data, EstimationReference)
+        return self._estimations[unit]
 
     def open_windows(self, ended_by_us: int) -> tuple[WindowKey, ...]:
         """Windows with traffic that ended by then and were not closed, in order of time."""
@@ -105,6 +124,15 @@ class Observation:
         self._profiles.pop(key, None)
         self._pending.pop(key, None)
         self._pending_rows.pop(key, None)
+
+    def rows(self, key: WindowKey) -> SampledRows:
+        """Rows that the champion answered in a window whose labels are not judged yet."""
+        return self._samples.get(key, WindowSample()).rows(self._shelf.served(key[0]).signature)
+
+    def forget_rows(self, key: WindowKey) -> None:
+        """The window is judged, or given up."""
+        self._judged.add(key)
+        self._samples.pop(key, None)
 
     def _shape_for(self, record: Captured) -> None:
         """The join begins with the first prediction; its shape is the model's, so the unit that answers now will do when the first one's package is gone."""
@@ -139,6 +167,8 @@ class Observation:
     def _place(self, batch: PredictionBatch, champion: str) -> None:
         """A canary's rows are the same traffic: their features count for the champion's window, their scores do not."""
         key = (champion, batch.at_us - batch.at_us % self._width)
+        if batch.unit == champion and key not in self._judged:
+            self._samples.setdefault(key, WindowSample()).add(batch)
         if key in self._closed:
             return
         self._pending.setdefault(key, []).append(batch)

@@ -7,15 +7,21 @@ import numpy as np
 
 from flyball.autopilot.signals import SignalInputs, gather
 from flyball.capture.join import LabelledRows, Span
+from flyball.control.estimating import Estimating
 from flyball.control.observe import Observation, WindowKey, micros_of
+from flyball.control.own_metrics import own_metrics
 from flyball.control.releases import Releases
+from flyball.control.standing import puts_of, standing
 from flyball.control.world import World, draft, micros, moment, put
 from flyball.monitoring import drift, performance
 from flyball.monitoring.drift import DriftState
+from flyball.monitoring.histogram import histogram_of
 from flyball.monitoring.maturity import is_mature
 from flyball.monitoring.performance import PerformanceState
 from flyball.monitoring.policy import policy_of
+from flyball.monitoring.profile import Profile
 from flyball.monitoring.realised import realised
+from flyball.monitoring.reference import Reference
 from flyball.monitoring.window import Window
 from flyball.records import codec
 from flyball.records.events import Draft, Put
@@ -24,6 +30,7 @@ from flyball.records.findings import Finding, FindingKind, WindowSummary
 from flyball.records.jobs import Job
 from flyball.records.release import Champion
 from flyball.records.unit import Unit, Version
+from flyball.stats.losses import bounded_loss
 
 SIGNALS_KEPT = 32
 """Window ends remembered for conditions that must hold `for` so many in a row."""
@@ -61,6 +68,7 @@ class Windows:
         self._observation = observation
         self._releases = releases
         self._policy = policy_of(world.spec)
+        self._estimating = Estimating(world, observation, self._policy)
         closed = sorted(world.all("window", WindowSummary), key=lambda window: window.start)
         self._immature = {key_of(window): window for window in closed if not window.mature}
         self._mature_windows = {key_of(window): window for window in closed if window.mature}
@@ -79,6 +87,8 @@ class Windows:
         for key, window in sorted(self._immature.items(), key=lambda item: item[1].start):
             if self._may_mature(window):
                 self._mature(key, window, champion)
+            else:
+                self._observation.forget_rows(key)
         self._revise()
         newest = self._newest.get(champion.unit) if champion is not None else None
         # One that ended before it took over was judged as another's, or not at all.
@@ -98,12 +108,17 @@ class Windows:
             model=window.model, unit=unit, start=window.start, end=window.end, predictions=profile.rows,
             labels=join.labelled(start_us, end_us) if join else 0, mature=False, drift=reading.distances,
         )  # fmt: skip
-        puts: list[Put] = [put("window", window.id, summary)]
+        puts: list[Put] = []
         # A unit that is champion no more is shown; what moves it is nobody's alarm.
         if champion is not None and champion.unit == unit:
-            findings = (*reading.findings, *self._failures(window, start_us, end_us))
-            puts += [put("drift", unit, reading.state), *(put("finding", finding.id, finding) for finding in findings)]
+            estimated = self._estimating.close(key, window, summary)
+            summary = estimated.summary
+            findings = (
+                *_pictured(reading.findings, reference, profile), *estimated.findings, *self._failures(window, start_us, end_us)
+            )  # fmt: skip
+            puts += [put("drift", unit, reading.state), *estimated.puts, *puts_of(self._world, findings)]
             self._tell(findings)
+        puts.append(put("window", window.id, summary))
         payload = {"predictions": profile.rows, "note": reading.note}
         self._world.record(
             draft(self._world.now(), "window.closed", f"window:{window.id}", payload, puts, key=f"closed:{window.id}")
@@ -143,14 +158,18 @@ class Windows:
         reading = performance.judge(
             self._observation.reference(window.unit), state, outcomes(rows, self._world.spec.task), judged, self._policy
         )
-        summary = msgspec.structs.replace(window, labels=labels, mature=True, metrics=reading.metrics)
+        summary = msgspec.structs.replace(
+            window, labels=labels, mature=True, metrics=reading.metrics | own_metrics(self._world, rows, judged)
+        )
         puts: list[Put] = [put("window", judged.id, summary), put("performance", window.unit, reading.state)]
         if champion is not None and champion.unit == window.unit:
-            puts += [put("finding", finding.id, finding) for finding in reading.findings]
+            puts += self._estimating.mature(judged, window, _mean_loss(self._observation.reference(window.unit), rows))
+            puts += puts_of(self._world, reading.findings)
             self._tell(reading.findings)
         payload = {"labels": labels, "note": reading.note}
         self._world.record(draft(now, "window.matured", f"window:{judged.id}", payload, puts, key=f"matured:{judged.id}"))
         del self._immature[key]
+        self._observation.forget_rows(key)
         self._mature_windows[key] = summary
 
     def _may_mature(self, window: WindowSummary) -> bool:
@@ -170,7 +189,7 @@ class Windows:
             rows = join.rows_of(window.unit, Span(start_us, end_us, micros(self._world.now())))
             judged = Window(model=window.model, unit=window.unit, start=window.start, end=window.end)
             reference = self._observation.reference(window.unit)
-            metrics = realised(reference, *outcomes(rows, self._world.spec.task), judged)
+            metrics = realised(reference, *outcomes(rows, self._world.spec.task), judged) | own_metrics(self._world, rows, judged)
             revised = msgspec.structs.replace(window, labels=join.labelled(start_us, end_us), metrics=metrics)
             if revised != window:
                 payload = {"labels": revised.labels, "before": window.labels}
@@ -197,8 +216,9 @@ class Windows:
         state = self._world.get("performance", champion.unit, PerformanceState)
         baseline = self._observation.reference(champion.unit).baseline
         inputs = SignalInputs(
-            findings=findings_of(self._world, champion),
+            findings=standing(self._world, champion),
             window=window,
+            estimated_increase=self._estimating.state(champion.unit).increase,
             loss_increase=round(state.loss_sum / state.n - baseline.mean, 6) if state and state.n else 0.0,
             champion_since=champion.since,
             data_until=version.lineage.snapshot.until if version else None,
@@ -213,13 +233,20 @@ class Windows:
         return Signalled(kept, made)
 
 
-def findings_of(world: World, champion: Champion) -> tuple[Finding, ...]:
-    """On the champion since it took over; a switch that was not seen is everybody's."""
+def _pictured(findings: tuple[Finding, ...], reference: Reference, profile: Profile) -> tuple[Finding, ...]:
+    """With the reference beside the window, for whoever looks."""
+    streams = {stream.name: stream for stream in reference.streams}
     return tuple(
-        finding
-        for finding in world.all("finding", Finding)
-        if finding.window_end > champion.since and (finding.unit == champion.unit or finding.kind is FindingKind.SERVING)
+        msgspec.structs.replace(finding, histogram=histogram_of(streams[finding.subject], profile.counts[finding.subject]))
+        if finding.subject in streams and finding.subject in profile.counts
+        else finding
+        for finding in findings
     )
+
+
+def _mean_loss(reference: Reference, rows: LabelledRows) -> float:
+    labels = np.asarray(rows.labels, dtype=np.float64)
+    return float(bounded_loss(reference.task, rows.scores, labels, reference.scale).mean())
 
 
 def outcomes(rows: LabelledRows, task: str) -> tuple[Any, Any]:
@@ -231,4 +258,4 @@ def key_of(window: WindowSummary) -> WindowKey:
     return window.unit, micros(window.start)
 
 
-__all__ = ["SignalHistory", "Signalled", "SignalsAt", "Windows", "findings_of"]
+__all__ = ["SignalHistory", "Signalled", "SignalsAt", "Windows"]

@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from flyball.errors import DataError
 from flyball.monitoring import streams
 from flyball.monitoring.drift import finding_id
-from flyball.monitoring.policy import DRIFT_SHARE, MonitorPolicy
+from flyball.monitoring.policy import MonitorPolicy
 from flyball.monitoring.realised import realised
 from flyball.monitoring.reference import Baseline, Reference
 from flyball.monitoring.window import Window
@@ -188,6 +188,6 @@ def _finding(reference: Reference, state: PerformanceState, window: Window, poli
         effect=increase,
         effect_unit="increase of the mean bounded loss",
         evidence=evidence,
-        share_of_budget=1.0 - DRIFT_SHARE,
+        share_of_budget=policy.share("performance"),
         words=f"mean loss {last:.4f} over the last {len(recent)} mature windows, more than {limit}; since it became champion {increase:+.4f}",
     )

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from flyball.errors import DataError
-from flyball.monitoring import streams
+from flyball.monitoring import counting, streams
 from flyball.records.signature import ColumnType, Signature, Task
 
 MAX_ROWS = 4000
@@ -107,12 +107,12 @@ def _blocks(n: int, event_us: ArrayLike | None, window: timedelta) -> NDArray[np
 def _kept(values: Any, rows: NDArray[np.intp], *, category: bool) -> tuple[Any, ...]:
     if category:
         return tuple(_texts(np.asarray(values, dtype=object)[rows]))
-    numbers = np.nan_to_num(streams.float32(values)[rows], nan=np.nan, posinf=LARGEST, neginf=-LARGEST)
+    numbers = np.nan_to_num(counting.numbers(values)[rows].astype(np.float64), nan=np.nan, posinf=LARGEST, neginf=-LARGEST)
     return tuple(None if value != value else value for value in numbers.tolist())  # noqa: PLR0124 - only NaN differs from itself
 
 
 def _texts(values: Any) -> list[str]:
-    return [streams.MISSING if value is None else str(value) for value in values]
+    return [counting.MISSING if value is None else str(value) for value in values]
 
 
 def tables(reference: EstimationReference, columns: Mapping[str, Any], scores: ArrayLike) -> tuple[Table, Table]:
@@ -156,4 +156,4 @@ def _binned(before: Floats, now: Floats) -> tuple[Floats, Floats]:
 
 def _numbers(values: Any) -> Floats:
     listed = np.array([np.nan if value is None else value for value in values], dtype=np.float64)
-    return np.nan_to_num(streams.float32(listed), nan=np.nan, posinf=LARGEST, neginf=-LARGEST)
+    return np.nan_to_num(counting.numbers(listed).astype(np.float64), nan=np.nan, posinf=LARGEST, neginf=-LARGEST)
