@@ -9,6 +9,7 @@ are merely bad may alarm. Covariate shift is assumed: a model that fails because
 
 import hashlib
 import math
+from statistics import NormalDist
 from typing import NamedTuple
 
 import msgspec
@@ -83,7 +84,11 @@ def _normal_score(excess: float, increase: Increase) -> float:
     """Standard normal for a window like those of the reference, whose differences rest on few blocks."""
     luck = max(increase.usual * math.sqrt(1.0 + 1.0 / max(increase.blocks, 1)), increase.deviation, LEAST_LUCK)
     t = excess / luck
-    return min(student.normal_score(t, increase.blocks - 1) if increase.blocks > 1 else t, LARGEST_SCORE)
+    if increase.blocks < 2:
+        return max(min(t, LARGEST_SCORE), -LARGEST_SCORE)
+    tail = student.t_upper_tail(t, increase.blocks - 1)
+    least = NormalDist().cdf(-LARGEST_SCORE)
+    return -NormalDist().inv_cdf(min(max(tail, least), 1.0 - least))
 
 
 def _finding(state: AlarmState, found: Estimates, window: Window, allowance: Allowance) -> Finding:
