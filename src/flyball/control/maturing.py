@@ -6,6 +6,7 @@ import msgspec
 import numpy as np
 
 from flyball.capture.join import LabelJoin, LabelledRows, Span
+from flyball.control.concepts import Concepts, Labelled
 from flyball.control.estimating import Estimating
 from flyball.control.observe import Observation, WindowKey, micros_of
 from flyball.control.own_metrics import own_metrics
@@ -25,7 +26,6 @@ from flyball.records.events import Put
 from flyball.records.evidence import Evidence
 from flyball.records.findings import Finding, WindowSummary
 from flyball.records.release import Champion
-from flyball.stats.label_strata import LabelStrata
 from flyball.stats.losses import bounded_loss
 
 PATIENCE_WINDOWS = 90
@@ -49,6 +49,7 @@ class Maturing:
         self._observation = observation
         self._estimating = estimating
         self._policy = policy
+        self._concepts = Concepts(world, observation, policy)
         self._width = micros_of(policy.window)
         closed = sorted(world.all("window", WindowSummary), key=lambda window: window.start)
         self._immature = {key_of(window): window for window in closed if not window.mature}
@@ -92,18 +93,15 @@ class Maturing:
 
     def _delays(self, join: LabelJoin) -> Delays:
         if self._learned is None or self._learned[0] != self._closed:
-            now_us = micros(self._world.now())
+            now_us = self._observation.seen_until_us
             self._learned = self._closed, delays.learn(join.label_ages(now_us - delays.LOOK_BACK_US), now_us)
         return self._learned[1]
-
-    def _strata(self) -> LabelStrata:
-        return LabelStrata(self._world.spec.task, len(self._observation.classes))
 
     def _complete(self, key: WindowKey, window: WindowSummary, join: LabelJoin, labels: int) -> None:
         """What the labels that are here say of all that will come."""
         start_us, end_us, now = micros(window.start), micros(window.end), self._world.now()
         found = join.outcomes(window.unit, start_us, end_us)
-        completion = live.completed(WindowRows(*found), self._delays(join), self._strata(), micros(now))
+        completion = live.completed(WindowRows(*found[:4]), self._delays(join), self._observation.strata, micros(now))
         shown: dict[str, Evidence] = {}
         if completion.weighting is not None:
             chosen, reference = completion.chosen, self._observation.reference(window.unit)
@@ -128,7 +126,7 @@ class Maturing:
         puts: list[Put] = [put("window", judged.id, summary)]
         note = found.selective
         if champion is not None and champion.unit == window.unit and not found.selective:
-            findings, states, note = self._judge_loss(window, judged, found)
+            findings, states, note = self._judge_loss(key, window, found, join)
             puts += [*states, *puts_of(self._world, findings)]
             tell(self._world, findings)
         if window.live_first:
@@ -143,20 +141,30 @@ class Maturing:
         self._mature[key] = summary
 
     def _judge_loss(
-        self, window: WindowSummary, judged: Window, found: Judged
+        self, key: WindowKey, window: WindowSummary, found: Judged, join: LabelJoin
     ) -> tuple[tuple[Finding, ...], tuple[Put, ...], str]:
-        """The champion's: has its loss risen, do labels agree with what was estimated without them?"""
-        reference = self._observation.reference(window.unit)
+        """The champion's: has its loss risen, do labels follow the answers, do they agree with what was estimated without them, and why not?"""
+        judged, reference = window_of(window), self._observation.reference(window.unit)
         state = self._world.get("performance", window.unit, PerformanceState) or PerformanceState()
         reading = performance.judge(reference, state, outcomes(found.rows, self._world.spec.task), judged, self._policy)
         estimates = self._estimating.mature(judged, window, mean_loss(reference, found.rows))
-        return reading.findings, (put("performance", window.unit, reading.state), *estimates), reading.note
+        labelled = self._labelled(key, window, found, join)
+        concepts, states = self._concepts.judge(judged, labelled)
+        findings = self._concepts.explained((*reading.findings, *concepts), judged, labelled)
+        return findings, (put("performance", window.unit, reading.state), *estimates, *states), reading.note
+
+    def _labelled(self, key: WindowKey, window: WindowSummary, found: Judged, join: LabelJoin) -> Labelled:
+        outcomes = join.outcomes(window.unit, micros(window.start), micros(window.end))
+        of = dict(zip(outcomes.ids, outcomes.labels.tolist(), strict=True))
+        sample = self._observation.rows(key)
+        labels = np.array([of.get(name, np.nan) for name in sample.ids], dtype=np.float64)
+        return Labelled(found.rows.scores, found.rows.labels, sample, labels)
 
     def _judged(self, window: WindowSummary, join: LabelJoin) -> Judged:
         start_us, end_us, now_us = micros(window.start), micros(window.end), micros(self._world.now())
         rows, judged = join.rows_of(window.unit, Span(start_us, end_us, now_us)), window_of(window)
         reference, task = self._observation.reference(window.unit), self._world.spec.task
-        asked = WindowRows(*join.outcomes(window.unit, start_us, end_us))
+        asked = WindowRows(*join.outcomes(window.unit, start_us, end_us)[:4])
         selection, weighting = selective.selection(task, asked)
         if selection.kind == "refused":
             return Judged(refused(reference, judged, len(rows.labels), selection.words), rows, selection.words)

@@ -41,6 +41,10 @@ LEAST_BLOCKS = 12
 FEWEST_WINDOWS = 4
 
 
+FILE = "calibration.json"
+"""In a package."""
+
+
 class Expected(msgspec.Struct, frozen=True, kw_only=True):
     """One stream on the holdout."""
 

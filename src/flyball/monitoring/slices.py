@@ -29,6 +29,10 @@ MOST_ROWS = 20_000
 """Of the holdout, evenly over its time: they travel with the package, a byte per row and feature."""
 
 
+FILE = "slices.json"
+"""In a package."""
+
+
 class Binned(msgspec.Struct, frozen=True, kw_only=True):
     """A feature's bins. The last code is that of missing values; categories have one before it for all others."""
 
