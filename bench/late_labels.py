@@ -239,24 +239,32 @@ def bias_by_age(
     first: int = 45,
     step: int = 2,
 ) -> list[AtAge]:
-    """Every `step`-th window from the `first` on: by then there is a past to learn the delay from."""
+    """Every `step`-th window from the `first` on: by then there is a past to learn the delay from, and a track record that
+    withholds what cannot be believed (of every third of the 30 windows before, as if they had matured by then)."""
     measured = measured or (("mae",) if world.task == "regression" else ("brier", "roc_auc"))
     last = int(world.at_us.max()) // width_us
     found: list[AtAge] = []
+    record = _rehearsed(world, ages_hours, measured, width_us, first)
     for age in ages_hours:
-        record = TrackRecord()
-        for number in range(first - 30, first, 3):
-            before = _window(world, number * width_us, width_us, int(age * HOUR), (measured, TrackRecord()))
-            if before is not None and before.completed:
-                record = recorded(
-                    record, str(number), before.completed, {n: Evidence(name=n, value=v) for n, v in before.truth.items()}
-                )
         seen = [
             _window(world, number * width_us, width_us, int(age * HOUR), (measured, record))
             for number in range(first, last, step)
         ]
         found += [_summed(age, name, [window for window in seen if window is not None]) for name in measured]
     return found
+
+
+def _rehearsed(world: World, ages_hours: tuple[float, ...], measured: tuple[str, ...], width_us: int, first: int) -> TrackRecord:
+    """Of each window its first completion counts."""
+    record = TrackRecord()
+    for number in range(first - 30, first, 3):
+        for age in ages_hours:
+            seen = _window(world, number * width_us, width_us, int(age * HOUR), (measured, TrackRecord()))
+            if seen is not None and seen.completed:
+                final = {name: Evidence(name=name, value=value) for name, value in seen.truth.items()}
+                record = recorded(record, str(number), seen.completed, final)
+                break
+    return record
 
 
 class _Seen(NamedTuple):

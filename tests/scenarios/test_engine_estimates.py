@@ -62,7 +62,27 @@ def test_labels_that_disagree_make_estimates_void_and_say_why(tmp_path: Path) ->
     last = project.windows()[-1]
     assert last.void == state.trust.void
     assert all(evidence.value is None for evidence in last.estimates.values())
-    assert FindingKind.PERFORMANCE in {finding.kind for finding in project.findings()}
+    found = {finding.kind: finding for finding in project.findings()}
+    assert {FindingKind.PERFORMANCE, FindingKind.CONCEPT_DRIFT} <= set(found)
+    project.holds()
+
+
+def test_a_concept_that_turned_is_named_dated_and_put_down_to_concept(tmp_path: Path) -> None:
+    project = project_of(tmp_path)
+    project.live(6 * DAY)
+    turned_at = project.clock.now()
+    project.turned = 0.6
+    project.live(6 * DAY)
+    found = next(finding for finding in project.findings() if finding.kind is FindingKind.CONCEPT_DRIFT)
+    assert found.pages
+    assert found.changed_since is not None
+    assert abs(found.changed_since - turned_at) <= 2 * DAY
+    shares = {cause.subject: cause.share for cause in found.causes}
+    assert shares["concept"] is not None
+    assert shares["concept"] > 0.7
+    history = project.door.get("signals", "shop", SignalHistory)
+    assert history is not None
+    assert history.recent[-1].signals["concept.alarm"] is True
     project.holds()
 
 

@@ -16,6 +16,10 @@ UNCOUNTED, UNLABELLED = -2, -1
 """Cells of a row that was not counted yet, and of one that was and has no label."""
 
 
+_UNIT = 1 << 40
+"""More than there are hours in the microseconds of an int64: one number for a unit and a cohort."""
+
+
 class LabelledAges(NamedTuple):
     """Answered rows as they stand, one entry a row."""
 
@@ -48,10 +52,13 @@ class LabelAges:
         place = (self._strata.of_labels(rows.labels[has]), score[has], np.maximum(age, 0))
         now[has] = np.ravel_multi_index(place, self._shape)
         changed = np.flatnonzero(now != before)
-        keys, of = np.unique(np.stack([rows.unit[changed], rows.at_us[changed] // COHORT_US]), axis=1, return_inverse=True)
-        for number, (unit, cohort) in enumerate(keys.T.tolist()):
-            mine = changed[of == number]
-            self._move((unit, cohort), score[mine][before[mine] == UNCOUNTED], before[mine], now[mine])
+        key = rows.unit[changed] * _UNIT + rows.at_us[changed] // COHORT_US
+        changed, key = changed[order := np.argsort(key, kind="stable")], key[order]
+        first = np.flatnonzero(np.diff(key, prepend=-1))
+        for mine in np.split(changed, first[1:]) if changed.size else ():
+            row = int(mine[0])
+            place_of_cohort = int(rows.unit[row]), int(rows.at_us[row]) // COHORT_US
+            self._move(place_of_cohort, score[mine][before[mine] == UNCOUNTED], before[mine], now[mine])
         return now
 
     def counts(self, units: tuple[int, ...], since_us: int) -> AgeCounts:

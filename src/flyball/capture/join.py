@@ -71,6 +71,7 @@ class Outcomes(NamedTuple):
     """(n_rows, n_scores)"""
     labels: Floats
     """Class index or number; NaN: none yet. (n_rows,)"""
+    ids: list[str]
 
 
 class JoinCounts(NamedTuple):
@@ -112,6 +113,7 @@ class LabelJoin:
         self._classes = {name: float(index) for index, name in enumerate(classes)}
         self._n_scores = n_scores
         self._index: dict[str, int] = {}
+        self._ids: list[str] = []
         self._units: dict[str, int] = {}
         self._at = np.zeros(1024, dtype=np.int64)
         self._answered = np.full(1024, -1, dtype=np.int64)
@@ -210,7 +212,8 @@ class LabelJoin:
         low = self._from(start_us)
         chosen = low + np.flatnonzero(self._in_time(start_us, end_us, unit, low))
         chosen = chosen[np.lexsort((self._tie[chosen], self._at[chosen]))]
-        return Outcomes(self._at[chosen], self._arrival[chosen], self._scores_of(unit)[chosen], self._labels[chosen])
+        ids = [self._ids[row] for row in chosen]
+        return Outcomes(self._at[chosen], self._arrival[chosen], self._scores_of(unit)[chosen], self._labels[chosen], ids)
 
     def label_ages(self, since_us: int, unit: str | None = None) -> AgeCounts:
         """How old the answered rows were when their labels came, of cohorts since then. Costs as many cohorts, however many rows they had."""
@@ -227,8 +230,13 @@ class LabelJoin:
         for code, scores in self._scores.items():
             mine = answered == code
             shown[mine] = scores[chosen[mine]]
-        ids = np.array(list(self._index), dtype=object)[chosen]
-        return list(ids), self._at[chosen], shown, self._labels[chosen], [names[code] for code in answered]
+        return (
+            [self._ids[row] for row in chosen],
+            self._at[chosen],
+            shown,
+            self._labels[chosen],
+            [names[code] for code in answered],
+        )
 
     def failed(self, unit: str, start_us: int, end_us: int) -> int:
         """Rows that `unit` should have answered and could not."""
@@ -350,6 +358,7 @@ class LabelJoin:
         row = self._index.get(prediction_id)
         if row is None:
             row = self._index[prediction_id] = len(self._index)
+            self._ids.append(prediction_id)
             if row >= len(self._at):
                 self._grow()
             self._at[row] = at_us

@@ -16,8 +16,10 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from flyball.monitoring.reference import Reference
 from flyball.stats import kaplan_meier, right_truncation
 from flyball.stats.age_grid import COHORT_US, EDGES_US, AgeCounts, completed_bins
+from flyball.stats.label_strata import LabelStrata
 from flyball.stats.log_rank import log_rank
 from flyball.stats.student import t_quantile
 
@@ -131,6 +133,19 @@ def learn(counts: AgeCounts, now_us: int) -> Delays:
         changed=changed,
     )
     return msgspec.structs.replace(told, words=_words(told))
+
+
+def strata_of(reference: Reference) -> LabelStrata:
+    """By which a model's ages are counted: quarters of the scores that the reference saw, and of two classes the half that tells right from wrong.
+
+    Numbers are sorted by the same bounds on both sides: labels lie where predictions do."""
+    if reference.task == "multiclass":
+        return LabelStrata(reference.task, len(reference.classes))
+    edges = next((stream.edges for stream in reference.streams if stream.role == "prediction"), ())
+    inner = edges[1:-1]
+    quarters = {inner[round(part * (len(inner) - 1))] for part in (0.25, 0.5, 0.75)} if inner else set()
+    bounds = tuple(sorted(quarters | ({0.5} if reference.task == "binary" else set())))
+    return LabelStrata(reference.task, len(reference.classes), bounds, bounds if reference.task == "regression" else ())
 
 
 def place_of(age_us: npt.ArrayLike, delays: Delays) -> Ints:

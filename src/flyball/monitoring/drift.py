@@ -2,17 +2,21 @@
 
 At each window's end every stream's counts are compared with all that came before it in its epoch (the reference and the windows since), in several senses
 (senses.py): exact or saddlepoint p-values of "these rows are any so many of all". Where windows of the reference differ by more than chance, each sense is
-judged by the spread of windows instead (spread.py). The p-values of a stream's senses, and of all streams, are combined into one number (Cauchy).
-The same is done for blocks of 3, 9 and 27 windows when they are complete. Each look has its part of the budget: a window spends LOOKS[0] of it, a block of L
-windows, looked at every L windows, L times its own part. So the expected number of false alarms per window is the budget, however many streams and rows.
+judged by the spread of windows instead (spread.py). A stream's senses are combined into one p-value (Cauchy), and the streams of a window are judged
+together by the weighted step-up rule, whose names are the alarm. The same is done for blocks of 3, 9 and 27 windows when they are complete. Each look has its
+part of the budget: a window spends LOOKS[0] of it, a block of L windows, looked at every L windows, L times its own part. So the expected number of
+false alarms per window is the budget, however many streams and rows there are.
 
-What is promised: while rows are exchangeable (or windows are, and differ normally), each look alarms with its own probability, whatever was seen before,
-over draws of the reference too: nothing is conditional on it. Over streams the combined p-value is exact only asymptotically, for small levels; simulations
-in the tests measure it. An alarm is told once: the stream's epoch then ends, and later windows are compared with those after the alarm. So a lasting shift is
-one finding and the next one is a further move. If the windows after an alarm are like the reference again, so is what they are compared with.
+What is promised: while rows are exchangeable (or windows are, and differ as spread.py takes them to), each look alarms with its own probability over draws
+of the reference too: nothing is conditional on it. Two steps are not exact for every dependence: the combination of a stream's senses is so for small
+levels, the step-up rule for streams that depend positively. Simulations in the tests measure both.
+
+An alarm is told once: the stream's epoch then ends, and later windows are compared with those after the alarm. So a lasting shift is one finding and the next
+one is a further move. If the windows after an alarm are like the reference again, so is what they are compared with.
 """
 
 import hashlib
+import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -33,11 +37,11 @@ from flyball.monitoring.streams import Stream
 from flyball.monitoring.window import Window
 from flyball.records.evidence import Evidence
 from flyball.records.findings import Finding, FindingKind
-from flyball.stats import cauchy, distances
+from flyball.stats import distances, multiple
 
-LOOKS = (0.7, 0.1, 0.1, 0.1)
+LOOKS = (0.82, 0.06, 0.06, 0.06)
 """Parts of the drift budget: a window by itself, and blocks of 3, 9 and 27. A jump is what costs most while it waits."""
-HIGHEST_LEVEL = 0.05
+HIGHEST_LEVEL = 0.1
 """Of a single look: the combination of p-values is exact for small levels only. A block of 27 would be allowed more where the budget is generous."""
 PREDICTION_WEIGHT = 0.2
 """Least share of the budget that the predictions have: what moves them matters most, and among a hundred features they would wait longest."""
@@ -98,12 +102,8 @@ class Look(NamedTuple):
     counts: Floats
     before: Floats
     sensed: Sensed
-    evidence: float
-    """Weighted Cauchy sum of its senses."""
-
-    @property
-    def p(self) -> float:
-        return cauchy.tail(self.evidence)
+    p: float
+    """Of all senses together."""
 
 
 def judge(
@@ -191,10 +191,10 @@ def _looks(stream: Stream, state: StreamState, counts: Floats) -> list[Look]:
             sensed = senses.sensed(stream, part + counts, before)
             p = sensed.p
             if state.spreads:
-                spread = state.spreads[index]
-                p = tuple(spreads.p_value(spread, s, square, sensed.size) for s, square in enumerate(sensed.squares))
-                p = (*p[:-1], min(p[-1], 0.5))
-            found.append(Look(stream, size, part + counts, before, sensed, senses.evidence(stream, p)))
+                fill = float(before.sum() / (part + counts).sum())
+                judged = spreads.p_values(state.spreads[index], sensed.squares, sensed.size, fill)
+                p = tuple(own if math.isnan(own) else max(own, spread) for own, spread in zip(p, judged, strict=True))
+            found.append(Look(stream, size, part + counts, before, sensed, senses.combined(stream, p)))
     return found
 
 
@@ -227,7 +227,7 @@ def _returned(stream: Stream, state: StreamState) -> StreamState:
         return state
     reference = np.asarray(stream.counts, dtype=np.float64)
     sensed = senses.sensed(stream, np.asarray(state.pool, dtype=np.float64), reference)
-    like = cauchy.tail(senses.evidence(stream, sensed.p)) > LIKE_BEFORE
+    like = senses.combined(stream, sensed.p) > LIKE_BEFORE
     return msgspec.structs.replace(state, from_reference=True) if like else state
 
 
@@ -241,36 +241,17 @@ def _alarmed(looks: list[Look], weights: Mapping[str, float], policy: MonitorPol
     """Looks to be told, strongest first, and the part of the drift budget that each spends. A stream is told once a window, by its strongest look."""
     told: dict[str, tuple[Look, float]] = {}
     for size, part in zip(BLOCKS, LOOKS, strict=True):
-        level = min(part * size / policy.drift_run_length, HIGHEST_LEVEL)
-        due = [look for look in looks if look.size == size]
-        # What moves too little is no alarm; that it does not speak for one must not make it speak less against one.
-        worth = {
-            look.stream.name: look for look in due if effects.largest_move(look.stream, look.counts, look.before) >= INDIFFERENCE
-        }
-        shown = {
-            look.stream.name: weights[look.stream.name]
-            * (look.evidence if look.stream.name in worth else min(look.evidence, 0.0))
-            for look in due
-        }
-        if not due or cauchy.tail(sum(shown.values())) > level:
-            continue
-        named = _named({name: shown[name] for name in worth}, level)
+        due = {look.stream.name: look for look in looks if look.size == size}
+        worth = {name: look.p if _is_worth_it(look) else 1.0 for name, look in due.items()}
+        named = multiple.benjamini_hochberg(worth, weights, min(part * size / policy.drift_run_length, HIGHEST_LEVEL))
         for name in named:
-            if name not in told or worth[name].evidence > told[name][0].evidence:
-                told[name] = (worth[name], part / len(named))
+            if name not in told or due[name].p < told[name][0].p:
+                told[name] = (due[name], part / len(named))
     return sorted(told.values(), key=lambda item: (item[0].p, item[0].stream.name))
 
 
-def _named(evidence: Mapping[str, float], level: float) -> list[str]:
-    """The fewest streams that would raise the alarm together, and each that would alone."""
-    ranked = sorted(evidence, key=lambda name: (-evidence[name], name))
-    named, together = [], 0.0
-    for name in ranked:
-        if cauchy.tail(together) <= level and cauchy.tail(evidence[name]) > level:
-            break
-        named.append(name)
-        together += evidence[name]
-    return named
+def _is_worth_it(look: Look) -> bool:
+    return effects.largest_move(look.stream, look.counts, look.before) >= INDIFFERENCE
 
 
 def _ints(counts: Floats) -> tuple[int, ...]:

@@ -7,7 +7,7 @@ import msgspec
 
 from flyball.spec import ProjectSpec
 
-SHARES = MappingProxyType({"drift": 0.4, "performance": 0.3, "concept": 0.1, "estimates": 0.1, "operations": 0.1})
+SHARES = MappingProxyType({"drift": 0.4, "performance": 0.2, "concept": 0.2, "estimates": 0.1, "operations": 0.1})
 """Of the one false-alarm budget: what belongs to which monitors. Most to what has most streams, and to what costs most while it waits."""
 DRIFT_SHARE = SHARES["drift"]
 

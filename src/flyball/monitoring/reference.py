@@ -177,8 +177,9 @@ def _category(name: str, role: str, values: Any, cut: blocks.Cut) -> exchangeabl
         [np.bincount(place[coded[part[counted[part]]]], minlength=bins.n_bins) for part in cut.windows], dtype=np.int64
     )
     counts = np.bincount(place[coded[counted]], minlength=bins.n_bins)
-    if counted.all():
-        counts[streams.UNSEEN_BIN] = int(np.count_nonzero(ranked == 1))
+    if counted.all():  # a value that occurs once was unseen to all the others
+        once = np.bincount(place[ranked == 1], minlength=bins.n_bins)
+        counts += np.where(np.arange(bins.n_bins) == streams.UNSEEN_BIN, once.sum(), -once)
     return exchangeable.Counted(msgspec.structs.replace(bins, counts=tuple(counts.tolist())), per_window)
 
 

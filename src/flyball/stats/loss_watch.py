@@ -38,7 +38,8 @@ class LossWatch(msgspec.Struct, frozen=True, kw_only=True):
     run_length: float
     """Values: the least mean number between false alarms."""
     block: int
-    cap: float
+    cap: float | None
+    """None: values are two at most, and count as they are."""
     normal: Ranks
     recent: tuple[float, ...]
     """Block means, newest last."""
@@ -83,8 +84,8 @@ def start(baseline: Sequence[float], run_length: float, block: int | None = None
     if not 1 <= size <= run_length:
         raise ValueError(f"expected a run length of at least one block of {size}, found {run_length:g}")
     # of two values the quantile would be one of them, and a rise in its share no rise
-    cap = float(np.quantile(values, CAP_QUANTILE)) if np.unique(values).size > 2 else float("inf")
-    whole = np.minimum(values, cap)[values.size % size :].reshape(-1, size).mean(axis=1)
+    cap = float(np.quantile(values, CAP_QUANTILE)) if np.unique(values).size > 2 else None
+    whole = (values if cap is None else np.minimum(values, cap))[values.size % size :].reshape(-1, size).mean(axis=1)
     means = tuple(_short(mean) for mean in whole.tolist())
     return LossWatch(run_length=run_length, block=size, cap=cap, normal=ranks_of(means), recent=means[-REMEMBERED:])
 
@@ -93,7 +94,7 @@ def advance(watch: LossWatch, value: float) -> LossWatch:
     """One value later. An alarm was raised by it if `alarms` has grown. Raises ValueError for a value that is not finite."""
     if not -float("inf") < value < float("inf"):
         raise ValueError(f"expected a finite loss, found {value}")
-    total, count = watch.open_sum + min(value, watch.cap), watch.open_values + 1
+    total, count = watch.open_sum + (value if watch.cap is None else min(value, watch.cap)), watch.open_values + 1
     if count < watch.block:
         return msgspec.structs.replace(watch, open_sum=total, open_values=count, seen=watch.seen + 1)
     mean = _short(total / count)

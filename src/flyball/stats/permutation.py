@@ -33,8 +33,8 @@ def two_sided_p(sample: ArrayLike, everything: ArrayLike, scores: ArrayLike) -> 
     probability n/T, given that n are. Its relative error stays at some per cent far into the tail, where the normal one of skewed scores is wrong
     by orders of magnitude. Assumes exchangeable rows; scores must not depend on which rows the sample holds.
 
-    >>> round(two_sided_p([0, 0, 0, 6], [8, 8, 8, 8], [1, 2, 3, 4]), 4)  # six of eight highest, by chance: 0.0001 in exact arithmetic
-    0.0001
+    >>> f"{two_sided_p([0, 1, 3, 6], [10, 10, 10, 10], [1, 2, 3, 4]):.4f}"  # by all 848 million samples of ten: 0.0013
+    '0.0014'
     """
     z = standardised_sum(sample, everything, scores)
     if abs(z) <= NORMAL_UP_TO:
@@ -48,8 +48,9 @@ def two_sided_p(sample: ArrayLike, everything: ArrayLike, scores: ArrayLike) -> 
 
 
 def _tail(n: Floats, t: Floats, a: Floats) -> float:
-    """P(S ≥ s) for standardised scores with s above the mean."""
-    drawn, total, s = float(n.sum()), float(t.sum()), float(n @ a)
+    """P(S ≥ s) for standardised scores with s above the mean; s is moved by half a step of the lattice that equally spaced scores make."""
+    drawn, total = float(n.sum()), float(t.sum())
+    s = max(float(n @ a) - 0.5 * float(np.diff(np.sort(a)).min()), 0.0)
     offset = math.log(drawn / (total - drawn))
     theta, shift = _saddlepoint(t, a, s, drawn, offset)
     logit = offset + theta * a + shift

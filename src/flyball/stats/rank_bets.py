@@ -12,6 +12,7 @@ The noise of the baseline is part of it: few earlier values can only be worth a 
 
 import math
 from bisect import bisect_left, bisect_right
+from collections import Counter
 from collections.abc import Sequence
 from itertools import accumulate
 from statistics import NormalDist
@@ -43,9 +44,10 @@ def ranks_of(values: Sequence[float]) -> Ranks:
     >>> ranks_of([2.0, 1.0, 2.0])
     Ranks(values=(1.0, 2.0), counts=(1, 2))
     """
-    ranks = Ranks()
-    for value in values:
-        ranks = with_value(ranks, value)
+    counted = sorted(Counter(values).items())
+    ranks = Ranks(values=tuple(value for value, _ in counted), counts=tuple(count for _, count in counted))
+    while len(ranks.values) > MOST_VALUES:
+        ranks = _merged(ranks)
     return ranks
 
 

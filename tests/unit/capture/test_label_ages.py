@@ -135,7 +135,8 @@ def test_outcomes_are_all_rows_that_a_unit_answered_in_an_order_that_arrival_doe
         labels({"a": "1"}, 9),
     ]
     first, second = (binary(*part).outcomes("u1", 0, 9) for part in (records, records[::-1]))
-    assert [part.tobytes() for part in first] == [part.tobytes() for part in second]
+    assert [part.tobytes() for part in first[:4]] == [part.tobytes() for part in second[:4]]
+    assert first.ids == second.ids
     assert first.at_us.tolist() == [3, 7, 7]
     assert sorted(first.received_us.tolist()) == [-1, -1, 9]
     assert np.isnan(first.labels).sum() == 2

@@ -1,12 +1,15 @@
 """What is learned of a label delay, by simulation with fixed seeds."""
 
+import msgspec
 import numpy as np
 import pytest
 from labelled_late import DAY, HOUR, NEVER, STRATA, Late, lived
+from monitored_world import watched
 
-from flyball.monitoring.delays import Delays, age_at, duration, learn, place_of
+from flyball.monitoring.delays import Delays, age_at, duration, learn, place_of, strata_of
 from flyball.records import codec
 from flyball.stats.age_grid import EDGES_US, merge
+from flyball.stats.label_strata import LabelStrata
 
 NOW = 60 * DAY
 
@@ -136,9 +139,19 @@ def test_ages_are_told_in_the_unit_that_fits():
 
 
 def test_numbers_have_strata_by_their_size():
-    from flyball.stats.label_strata import LabelStrata
-
     strata = LabelStrata("regression", score_bounds=(0.5,), label_bounds=(0.5,))
     late = lived(np.random.default_rng(11), mean_days=lambda _, y, __: np.where(y == 1, 6.0, 1.0))
     delays = learned(late, strata=strata)
     assert at(of(delays, 0).share, 2 * DAY, delays) > at(of(delays, 1).share, 2 * DAY, delays) + 0.4
+
+
+def test_strata_are_quarters_of_the_reference_and_tell_right_from_wrong():
+    reference = watched(np.random.default_rng(12), days=10, n=100)
+    strata = strata_of(reference)
+    assert strata.n_labels == 2
+    assert 0.5 in strata.score_bounds
+    assert 3 <= len(strata.score_bounds) <= 4
+    assert strata_of(msgspec.structs.replace(reference, task="multiclass", classes=("a", "b", "c"))).n_labels == 3
+    numbers = strata_of(msgspec.structs.replace(reference, task="regression", classes=()))
+    assert numbers.label_bounds == numbers.score_bounds
+    assert strata_of(msgspec.structs.replace(reference, streams=())).score_bounds == (0.5,)

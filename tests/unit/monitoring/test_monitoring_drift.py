@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from monitored_world import POLICY, day, rows, watched
 
-from flyball.monitoring.drift import DriftState, judge, weights_of
+from flyball.monitoring.drift import DriftState, acknowledge, judge, weights_of
 from flyball.monitoring.profile import profile_of
 from flyball.records import codec
 from flyball.records.findings import FindingKind
@@ -27,7 +27,7 @@ def live(reference, windows, *, state=None):
 
 def test_without_drift_alarms_stay_within_the_budget_for_windows_of_every_size():
     rng, alarms, windows = np.random.default_rng(21), 0, 0
-    for _ in range(5):
+    for _ in range(3):
         found, _ = live(watched(rng, n=400), (rows(rng, any_size(rng))[:2] for _ in range(120)))
         alarms += sum(bool(findings) for findings in found)
         windows += len(found)
@@ -117,3 +117,68 @@ def test_judging_is_the_same_byte_for_byte_and_survives_storage():
     again, once_more = live(reference, windows)
     assert codec.encode((found, state)) == codec.encode((again, once_more))
     assert codec.decode(codec.encode(state), DriftState) == state
+
+
+def test_slow_drift_that_no_window_shows_is_found_in_blocks():
+    rng = np.random.default_rng(35)
+    drifting = [0.0] * 5 + list(np.linspace(0.0, 0.2, 20)) + [0.2] * 15
+    found, _ = live(watched(rng, n=300), (rows(rng, 200, warmer=shift)[:2] for shift in drifting))
+    told = [(number, finding) for number, findings in enumerate(found) for finding in findings if finding.subject == "temp"]
+    assert told[0][0] < 36
+    assert "windows together" in told[0][1].evidence.note
+
+
+def test_an_outage_of_one_window_is_told_once_and_normal_is_normal_again():
+    rng = np.random.default_rng(36)
+    reference = watched(rng, n=600)
+    shifts = [0.0, 2.0, 0.0, 0.0, 0.0, 2.0]
+    found, state = live(reference, (rows(rng, 800, warmer=shift)[:2] for shift in shifts))
+    assert [any(f.subject == "temp" for f in findings) for findings in found] == [False, True, False, False, False, True]
+    assert state.streams["temp"].alarms == 2
+
+
+@pytest.mark.parametrize(("as_normal", "told_again"), [(True, False), (False, True)])
+def test_a_person_says_what_a_shift_is_compared_with_from_now_on(as_normal, told_again):
+    rng = np.random.default_rng(37)
+    reference = watched(rng, n=600)
+    _, state = live(reference, (rows(rng, 800, warmer=1.0)[:2] for _ in range(3)))
+    state = acknowledge(state, "temp", day(2), as_normal=as_normal)
+    found, _ = live(reference, [rows(rng, 800, warmer=1.0)[:2]], state=msgspec.structs.replace(state, last_window=""))
+    assert any(f.subject == "temp" for f in found[0]) is told_again
+
+
+def test_a_shift_of_a_third_of_a_point_is_no_alarm_however_many_rows_prove_it():
+    rng = np.random.default_rng(38)
+    reference = watched(rng, n=5_000)
+    found, _ = live(reference, [rows(rng, 200_000, more_a=0.003)[:2], rows(rng, 200_000, more_a=0.02)[:2]])
+    assert not any(f.subject == "carrier" for f in found[0])
+    assert any(f.subject == "carrier" for f in found[1])
+
+
+def test_drift_that_harms_nobody_is_shown_and_pages_nobody():
+    rng = np.random.default_rng(39)
+    reference = watched(rng, n=400)
+    columns, scores, _ = rows(rng, 1000, warmer=1.0)
+    profile = profile_of(reference, columns, scores)
+    for harm, pages in ((0.0, False), (POLICY.tolerance, False), (0.1, True), (None, True)):
+        (finding,) = judge(reference, DriftState(), profile, day(0), POLICY, {"temp": harm}).findings
+        assert (finding.harm, finding.pages) == (harm, pages)
+
+
+def test_new_categories_and_missing_values_are_drift_like_any_other():
+    rng = np.random.default_rng(40)
+    reference = watched(rng, n=400)
+    columns, scores, _ = rows(rng, 1000)
+    columns["carrier"][:30] = "Z"
+    columns["seats"][:40] = np.nan
+    found, _ = live(reference, [(columns, scores)])
+    words = {finding.subject: finding.words for finding in found[0]}
+    assert "3.0 % of rows have a value never seen before" in words["carrier"]
+    assert "4.0 % of rows are missing, before 0 %" in words["seats"]
+
+
+def test_a_stream_is_remembered_in_a_kilobyte_or_two():
+    rng = np.random.default_rng(41)
+    reference = watched(rng, n=400)
+    _, state = live(reference, (rows(rng, 3000)[:2] for _ in range(30)))
+    assert len(codec.encode(state)) < 1500 * len(reference.streams)

@@ -19,7 +19,7 @@ def looked_at(late, day, age_days, known=None):
 
 @pytest.mark.parametrize("world", [by_outcome, by_error])
 def test_where_the_delay_hangs_on_the_outcome_the_bias_goes(world):
-    for told in bias_by_age(world(1), AGES, measured=("brier",), step=3):
+    for told in bias_by_age(world(1), AGES, measured=("brier",), step=6):
         assert told.marked == 0.0
         assert abs(told.bias) > 0.012
         assert abs(told.bias_completed) < 0.2 * abs(told.bias)
@@ -28,7 +28,7 @@ def test_where_the_delay_hangs_on_the_outcome_the_bias_goes(world):
 
 
 def test_where_it_hangs_on_nothing_completing_costs_little():
-    for told in bias_by_age(independent(1), AGES, measured=("brier", "roc_auc"), step=3):
+    for told in bias_by_age(independent(1), AGES, measured=("brier", "roc_auc"), step=6):
         assert abs(told.bias_completed) < 0.004
         assert told.error_completed < 1.2 * told.error
         assert told.covered >= 0.93
@@ -36,7 +36,7 @@ def test_where_it_hangs_on_nothing_completing_costs_little():
 
 def test_where_it_hangs_on_what_nobody_captured_the_track_record_withholds_it():
     """The assumption fails, and no window shows it; those before do."""
-    (told,) = bias_by_age(hidden(1), (48.0,), step=3)
+    (told,) = bias_by_age(hidden(1), (48.0,), step=6)
     assert abs(told.bias) > 0.04
     assert told.marked == 1.0
 

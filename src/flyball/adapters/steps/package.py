@@ -1,9 +1,11 @@
 """package: the served form, proven equal, with everything that a version is made of."""
 
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 import polars as pl
 
@@ -18,7 +20,7 @@ from flyball.adapters.steps.situation import Rows, Run, divided, read_rows
 from flyball.adapters.steps.train import ESTIMATOR
 from flyball.adapters.user_code import user_code
 from flyball.adapters.validation_pandera import Schema, enforced
-from flyball.monitoring import estimates
+from flyball.monitoring import calibration, estimates, slices
 from flyball.monitoring.reference import FILE as REFERENCE
 from flyball.monitoring.reference import HoldoutScores
 from flyball.monitoring.reference import build as build_reference
@@ -73,7 +75,7 @@ def package(run: Run, keys: dict[str, str], done: Results, order: PackageOrder) 
         reference = _reference(run, signature, rows, holdout, answered, scale)
         for name, content in (
             ("signature.json", signature), ("lineage.json", lineage), ("evaluation.json", [*found, *measured]), (REFERENCE, reference),
-            (background.FILE, _background(holdout.features)), (estimates.FILE, _estimation(run, signature, holdout, answered, scale)),
+            (background.FILE, _background(holdout.features)), *_watched(run, signature, holdout, answered, scale),
         ):  # fmt: skip
             (root / name).write_bytes(codec.encode(content))
         manifest = make_manifest(root, served.format)
@@ -161,12 +163,21 @@ def _speedups(served: Served) -> tuple[Evidence, ...]:
     )
 
 
-def _estimation(run: Run, signature: Signature, holdout: Rows, scores: Any, scale: float) -> estimates.EstimationReference:
-    """Rows of the holdout by which windows without labels are judged: without what flyball.yaml says is not to be kept."""
-    rules = run.request.spec.capture.fields
+def _watched(
+    run: Run, signature: Signature, holdout: Rows, scores: Any, scale: float
+) -> Iterator[tuple[str, estimates.EstimationReference | calibration.Calibration | slices.SliceReference]]:
+    """What windows are judged by beside their counts: rows of the holdout, how labels followed the answers on it, and its loss by slices. Without
+    the columns that flyball.yaml says are not to be kept."""
+    rules, window = run.request.spec.capture.fields, run.request.spec.monitor.window
     columns = {name: values for name, values in arrays_of(holdout.features).items() if rules.get(name, "keep") == "keep"}
-    outcomes = (scores, holdout.labels)
-    return estimates.build(signature, columns, holdout.event_us, outcomes, run.request.spec.monitor.window, scale)
+    yield estimates.FILE, estimates.build(signature, columns, holdout.event_us, (scores, holdout.labels), window, scale)
+    losses = bounded_loss(signature.task, scores, holdout.labels, scale)
+    answers = HoldoutScores(scores, losses, holdout.event_us)
+    yield calibration.FILE, calibration.build(signature, answers, holdout.labels, window, scale)
+    if columns:
+        seen = msgspec.structs.replace(signature, columns=tuple(column for column in signature.columns if column.name in columns))
+        numbers = slices.window_numbers(len(losses), holdout.event_us, window)
+        yield slices.FILE, slices.build(seen, columns, losses, numbers)
 
 
 def _reference(run: Run, signature: Signature, rows: Rows, holdout: Rows, table: Any, scale: float) -> Any:
