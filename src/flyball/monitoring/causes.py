@@ -30,6 +30,7 @@ from flyball.stats import student
 MOST_ROWS = 4_000
 """On either side, evenly spaced: what more of them would tell is less than the error of the fits."""
 ALPHA = 0.05
+REACH = student.t_quantile(1.0 - ALPHA / 2.0, BLOCKS - 1)
 SHOWN = 8
 LEAST_SHARE = 0.02
 """Of the total: smaller parts are in `parts` and not told."""
@@ -44,7 +45,7 @@ class Attribution(msgspec.Struct, frozen=True, kw_only=True):
     explained: float | None
     """Share of the total that is put down to features and concept, in [0, 1]; None: the total may be 0."""
     causes: tuple[Cause, ...]
-    """Parts worth telling, as shares of the total, then upstream events. No shares where the total may be 0."""
+    """Parts worth telling, as shares of the total, then upstream events. Where the total may be 0: parts that are surely not, without shares."""
     words: str
 
 
@@ -94,7 +95,7 @@ def _length(rows: Rows) -> int:
 
 
 def _told(split: Split, sides: tuple[Rows, Rows], beside: tuple[Cause, ...]) -> Attribution:
-    labelled, reach = sides[1].losses is not None, student.t_quantile(1.0 - ALPHA / 2.0, BLOCKS - 1) * split.error
+    labelled, reach = sides[1].losses is not None, REACH * split.error
     sure = abs(split.value) > reach
     note = (
         split.note
@@ -109,7 +110,9 @@ def _told(split: Split, sides: tuple[Rows, Rows], beside: tuple[Cause, ...]) -> 
         method="doubly robust transport, Shapley over features (arXiv 2210.10769), block jackknife", inputs=_digest(*sides), note=note,
     )  # fmt: skip
     ranked = sorted(split.parts, key=lambda part: (-abs(part.value), part.subject))
-    causes = tuple(_cause(part, split.value) for part in ranked if sure and _worth(part, split.value))[:SHOWN]
+    alone = _sure_alone(ranked)
+    worth = [part for part in ranked if (_worth(part, split.value) if sure else part.subject in alone)]
+    causes = tuple(_cause(part, split.value if sure else None) for part in worth[:SHOWN])
     rounded = tuple(
         msgspec.structs.replace(part, value=_short(part.value), error=None if part.error is None else _short(part.error))
         for part in ranked
@@ -118,10 +121,12 @@ def _told(split: Split, sides: tuple[Rows, Rows], beside: tuple[Cause, ...]) -> 
     return Attribution(total=total, parts=rounded, explained=explained, causes=causes + beside, words=words)
 
 
-def _cause(part: Part, total: float) -> Cause:
-    """Such as `61 % of rows are at least 40, in the reference 35 %; 54 ± 8 % of the increase of the loss`: ± is one standard error."""
+def _cause(part: Part, total: float | None) -> Cause:
+    """Such as `61 % of rows are at least 40, in the reference 35 %; 54 ± 8 % of the increase of the loss`: ± is one standard error. None: the total may be 0."""
     if part.error is None:
         return Cause(subject=part.subject, share=None, words=part.words)
+    if total is None:
+        return Cause(subject=part.subject, share=None, words=f"{part.words}; {part.value:+.4f} ± {part.error:.4f} of loss")
     change = "increase" if total > 0 else "decrease"
     told = f"{100 * part.value / total:.0f} ± {100 * part.error / abs(total):.0f} % of the {change} of the loss"
     return Cause(subject=part.subject, share=round(part.value / total, 4), words=f"{part.words}; {told}")
@@ -130,15 +135,26 @@ def _cause(part: Part, total: float) -> Cause:
 def _summary(total: Evidence, causes: Sequence[Cause], explained: float | None) -> str:
     what = "the loss moved by" if total.name == "loss_change" else "moved features change the loss by"
     change = f"{what} {total.value:+.4f} ({total.lower:+.4f} to {total.upper:+.4f})"
+    note = f"; {total.note}" if total.note else ""
     if explained is None:
-        return f"{change}: no causes, since that may be nothing"
+        return f"{change}: no shares of it, since that may be nothing{note}"
     named = ", ".join(f"{cause.subject} {100 * cause.share:.0f} %" for cause in causes[:3] if cause.share is not None)
-    return f"{change}: {named}; explained {100 * explained:.0f} %"
+    return f"{change}: {named}; explained {100 * explained:.0f} %{note}"
 
 
 def _worth(part: Part, total: float) -> bool:
     """Large enough to be told and larger than its error; or of unknown cost."""
     return part.error is None or (abs(part.value) >= LEAST_SHARE * abs(total) and abs(part.value) > part.error)
+
+
+def _sure_alone(parts: Sequence[Part]) -> set[str]:
+    """Where the total may be 0: parts that are not, as when one feature's harm is lost in the noise of days. All of them together err with chance ALPHA."""
+    reach = student.t_quantile(1.0 - ALPHA / 2.0 / len(parts), BLOCKS - 1)
+    return {
+        part.subject
+        for part in parts
+        if part.error is None or (part.subject != TOGETHER and abs(part.value) > reach * part.error)
+    }
 
 
 def _short(value: float) -> float:

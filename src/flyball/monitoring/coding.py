@@ -17,6 +17,8 @@ FEWEST_ROWS = 20
 """Of the reference: a rarer category shares the level `other`."""
 ROWS_PER_LEVEL = 10
 """Levels of all features together are at most a tenth of the reference rows: beyond, least squares fits noise."""
+OPEN = 5
+"""Categories seen once in the reference: with so many, new ones come every day (Good 1953: their share is that of those seen once), and count as `other`."""
 MARGIN = 0.1
 """Of the reference's range: a number that far outside of it has nothing to be compared with. Without a margin, one row in 4,000 per feature and end is, by chance."""
 MISSING = ""
@@ -36,6 +38,8 @@ class Levels(msgspec.Struct, frozen=True, kw_only=True):
     highest: float = 0.0
     categories: tuple[str, ...] = ()
     others: frozenset[str] = frozenset()
+    open: bool = False
+    """New categories are nothing new."""
     missing: bool = False
     """Whether the reference has missing values."""
 
@@ -78,7 +82,9 @@ def _categories(name: str, values: NDArray[Any], most: int) -> Levels:
     ranked = sorted(zip(counts.tolist(), found.tolist(), strict=True), key=lambda item: (-item[0], item[1]))
     own = tuple(category for count, category in ranked[:most] if count >= FEWEST_ROWS)
     others = frozenset(category for _, category in ranked) - set(own)
-    return Levels(name=name, category=True, categories=own, others=others, missing=bool(np.any(values == MISSING)))
+    once = sum(count == 1 for count, _ in ranked)
+    absent = bool(np.any(values == MISSING))
+    return Levels(name=name, category=True, categories=own, others=others, open=once >= OPEN, missing=absent)
 
 
 def codes(levels: Sequence[Levels], columns: Mapping[str, Any]) -> Ints:
@@ -93,8 +99,10 @@ def _coded(levels: Levels, values: NDArray[Any]) -> Ints:
     absent = 0 if levels.missing else UNKNOWN
     if levels.category:
         place = {category: 1 + k for k, category in enumerate(levels.categories)}
-        place |= dict.fromkeys(levels.others, 1 + len(levels.categories)) | {MISSING: absent}
-        return np.array([place.get(value, UNKNOWN) for value in text(values)], dtype=np.int64)
+        other = 1 + len(levels.categories)
+        place |= dict.fromkeys(levels.others, other) | {MISSING: absent}
+        new = other if levels.open else UNKNOWN
+        return np.array([place.get(value, new) for value in text(values)], dtype=np.int64)
     numbers = _numbers(levels.name, values)
     reach = MARGIN * (levels.highest - levels.lowest) + 1e-6 * max(
         abs(levels.lowest), abs(levels.highest)

@@ -18,12 +18,14 @@ FEWEST_ROWS = 200
 CORRELATED = 0.7
 """Features that tell one another so well share their part: how it is divided among them would be arbitrary."""
 MOST_TREE_FEATURES = 32
-"""The cost grows with them; those beyond have their steps."""
+"""Of trees and weights: those that moved most. The cost grows with them; those beyond have their steps."""
 TREES, DEPTH = 50, 3
 MOST_SLOPE = 1.5
 """Trees are believed beyond what they say by half at most."""
 TOGETHER, CONCEPT, OUTSIDE = "features together", "concept", "outside the reference"
 
+BROKEN = 0.2
+"""Share of a feature's values: with so many outside the reference, those inside are there by chance (a unit change leaves small numbers in its range)."""
 LEAST_UNKNOWN = 0.01
 """Share of rows: fewer of unknown cost are not worth telling."""
 
@@ -89,6 +91,7 @@ class Split(NamedTuple):
 
 def split(base: Rows, base_losses: Floats, now: Rows, seed: str) -> Split:
     """All parts of the change from `base` to `now`; of what the features' move brings where `now` has no losses."""
+    import sklearn.ensemble  # noqa: F401 - limits reach what is loaded: else its threads spin against one another on a busy machine
     from threadpoolctl import threadpool_limits
 
     sample = _sample(base, base_losses, now)
@@ -127,7 +130,9 @@ def _parts(sample: Sample, seed: str) -> tuple[list[Part], float, str]:
     groups = association.blocks(association.maximal_correlation(sample.base.codes, _counts(sample)), CORRELATED)
     trees = _trees(sample)
     features = _features(sample, groups, trees, seed)
-    ratio = transport.density_ratio(sample.base.table, sample.now.table, sample.base.block, sample.now.block)
+    ratio = transport.density_ratio(
+        sample.base.table[:, trees.columns], sample.now.table[:, trees.columns], sample.base.block, sample.now.block
+    )
     fitted_base, fitted = _fitted(sample, trees)
     moved = transport.transported_mean(sample.losses - fitted_base, ratio, fitted)
     q, before = float(sample.known.mean()), float(sample.losses.mean())
@@ -150,11 +155,20 @@ def _parts(sample: Sample, seed: str) -> tuple[list[Part], float, str]:
             )
         )
     error = q * math.hypot(_error(moved.at_changed, sample.now.block), _error(moved.at_base - sample.losses, sample.base.block))
-    rows = transport.effective_rows(ratio)
-    note = (
-        f"few reference rows are like the window's (they count as {rows:.0f}): shares are uncertain" if rows < FEWEST_ROWS else ""
-    )
-    return found, error, note
+    return found, error, _note(sample, transport.effective_rows(ratio))
+
+
+def _note(sample: Sample, rows: float) -> str:
+    most = int(np.argmax(sample.unknown_by_feature))
+    told = []
+    if sample.unknown_by_feature[most] >= BROKEN:
+        share = cause_words.percent(float(sample.unknown_by_feature[most]))
+        told.append(
+            f"{sample.levels[most].name} looks broken ({share} of its values are like none of the reference): concept may be its doing"
+        )
+    if rows < FEWEST_ROWS:
+        told.append(f"few reference rows are like the window's (they count as {rows:.0f}): shares are uncertain")
+    return "; ".join(told)
 
 
 def _outside(sample: Sample) -> list[Part]:
@@ -167,7 +181,8 @@ def _outside(sample: Sample) -> list[Part]:
     if sample.unknown_losses is None:
         return [Part(subject=OUTSIDE, value=0.0, error=None, words=f"{words}: what they cost is not known without labels")]
     losses = sample.unknown_losses
-    error = share * math.hypot(float(losses.std()) / math.sqrt(losses.size), _error(sample.losses, sample.base.block))
+    spread = max(float(losses.std()), float(sample.losses.std()))  # one row alone has none
+    error = share * math.hypot(spread / math.sqrt(losses.size), _error(sample.losses, sample.base.block))
     return [Part(subject=OUTSIDE, value=share * (float(losses.mean()) - float(sample.losses.mean())), error=error, words=words)]
 
 
@@ -208,8 +223,8 @@ def _counts(sample: Sample) -> list[int]:
 def _steps(sample: Sample, codes: Ints, rows: Bools) -> Floats:
     """The sum of steps fitted on some reference rows, at `codes`."""
     components = additive.fit(sample.base.codes[rows], _counts(sample), sample.losses[rows])
-    fitted: Floats = float(sample.losses[rows].mean()) + additive.contributions(components, codes).sum(axis=1)
-    return fitted
+    summed: Floats = additive.contributions(components, codes).sum(axis=1)
+    return float(sample.losses[rows].mean()) + summed
 
 
 def _busiest(sample: Sample) -> Ints:
@@ -224,7 +239,7 @@ def _busiest(sample: Sample) -> Ints:
 
 
 def _shares(codes: Ints, n: int) -> Floats:
-    return np.bincount(codes, minlength=n) / codes.size
+    return np.asarray(np.bincount(codes, minlength=n) / codes.size, dtype=np.float64)
 
 
 def _fitted(sample: Sample, trees: Trees) -> tuple[Floats, Floats]:
@@ -246,8 +261,7 @@ def _features(sample: Sample, groups: Sequence[Sequence[int]], trees: Trees, see
 
     def steps(of_base: Bools, of_now: Bools) -> Floats:
         components = additive.fit(base.codes[of_base], _counts(sample), sample.losses[of_base])
-        means: Floats = additive.contributions(components, now.codes[of_now]).mean(axis=0)
-        return means
+        return np.asarray(additive.contributions(components, now.codes[of_now]).mean(axis=0), dtype=np.float64)
 
     alone = steps(base.block >= 0, now.block >= 0)
     replicates = np.array([steps(base.block != block, now.block != block) for block in range(BLOCKS)])

@@ -36,17 +36,18 @@ def maximal_correlation(codes: Ints, levels: Sequence[int]) -> Floats:
 
 
 def blocks(correlation: npt.ArrayLike, least: float) -> tuple[tuple[int, ...], ...]:
-    """Columns whose correlation is `least` or more on average over the pairs between the parts that are joined (Sokal & Michener 1958); in order of their first."""
-    from scipy.cluster.hierarchy import fcluster, linkage
-    from scipy.spatial.distance import squareform
+    """Columns put together while two parts correlate by `least` or more on average over their pairs (average linkage: Sokal & Michener 1958); in order of their first.
 
-    matrix = np.asarray(correlation, dtype=np.float64)
-    if len(matrix) < 2:
-        return tuple((place,) for place in range(len(matrix)))
-    distance = np.clip(1.0 - 0.5 * (matrix + matrix.T), 0.0, 1.0)
-    np.fill_diagonal(distance, 0.0)
-    labels = fcluster(linkage(squareform(distance, checks=False), method="average"), 1.0 - least, criterion="distance")
-    found: dict[int, list[int]] = {}
-    for place, label in enumerate(labels.tolist()):
-        found.setdefault(label, []).append(place)
-    return tuple(sorted(tuple(part) for part in found.values()))
+    >>> blocks([[1.0, 0.9, 0.1], [0.9, 1.0, 0.2], [0.1, 0.2, 1.0]], 0.7)
+    ((0, 1), (2,))
+    """
+    between = np.array(correlation, dtype=np.float64)
+    np.fill_diagonal(between, -1.0)
+    parts = [[place] for place in range(len(between))]
+    while len(parts) > 1 and between.max() >= least:
+        a, b = sorted(divmod(int(between.argmax()), len(parts)))
+        joined = (len(parts[a]) * between[a] + len(parts[b]) * between[b]) / (len(parts[a]) + len(parts[b]))
+        between[a], between[:, a], between[a, a] = joined, joined, -1.0
+        between = np.delete(np.delete(between, b, axis=0), b, axis=1)
+        parts[a] += parts.pop(b)
+    return tuple(sorted(tuple(sorted(part)) for part in parts))
