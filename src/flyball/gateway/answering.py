@@ -255,18 +255,9 @@ class _Taken:
         return [following]
 
     def answered(self) -> Answered:
-        batch = self._batch
-        if len(self._parts) == 1 and self._parts[0][0].rows is None:
-            part, scored = self._parts[0]
-            scores: list[list[float]] = scored.scores
-            units: list[LiveUnit | None] = [part.unit] * batch.n
-        else:
+        if len(self._parts) != 1 or self._parts[0][0].rows is not None:
             self._leave_out_half_answered()
-            scores, units = [[]] * batch.n, [None] * batch.n
-            for part, scored in self._parts:
-                for at, each in zip(_rows_of(part, batch), scored.scores, strict=True):
-                    scores[at] = each
-                    units[at] = part.unit
+        scores, units = gathered(self._parts, self._batch.n)
         return Answered(scores, units, self._failed, frozenset(self._tried), self._parts, self._failures)
 
     def _leave_out_half_answered(self) -> None:
@@ -287,6 +278,20 @@ class _Taken:
                     )
                 )
         self._parts = kept
+
+
+def gathered(parts: Sequence[tuple[Part, Scored]], n: int) -> tuple[list[list[float]], list[LiveUnit | None]]:
+    """(scores, who answered) of each of `n` rows."""
+    if len(parts) == 1 and parts[0][0].rows is None:
+        part, scored = parts[0]
+        return scored.scores, [part.unit] * n
+    scores: list[list[float]] = [[]] * n
+    units: list[LiveUnit | None] = [None] * n
+    for part, scored in parts:
+        for at, each in zip(range(n) if part.rows is None else part.rows, scored.scores, strict=True):
+            scores[at] = each
+            units[at] = part.unit
+    return scores, units
 
 
 def labels_of(live: LiveRoute, answer: Answer) -> list[str] | None:

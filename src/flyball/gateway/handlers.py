@@ -15,6 +15,7 @@ from flyball.gateway.lease import Lease
 from flyball.gateway.metrics import Metrics
 from flyball.gateway.openinference import metadata, rest
 from flyball.gateway.openinference.asking import pinned
+from flyball.gateway.pieces import Pieces
 from flyball.gateway.problems import JSON, Response, json_response, problem
 from flyball.gateway.tables import LiveRoute, LiveTable, Tables
 from flyball.gateway.validation import Body
@@ -121,7 +122,7 @@ class Handlers:
         return json_response(plain.predictions(live, rows, answer), headers=_headers_of(answer))
 
     async def _predict_large(self, request: Request, table: LiveTable, live: LiveRoute, at_us: int | None) -> Response:
-        parts: list[bytes] = []
+        parts = Pieces(b",")
         units: dict[str, None] = {}
         first, at = "", 0
         self._tables.hold(table)  # the body is opened in turns, and a swap may come between
@@ -131,7 +132,7 @@ class Handlers:
                 first = first or answer.ids[0]
                 units.update(dict.fromkeys(unit.id for unit in answer.units))
                 rows = source.rows(at, at + len(answer.ids)) if live.reader.flagging else None
-                parts.append(plain.prediction_list(live, rows, answer))
+                parts.add(plain.prediction_list(live, rows, answer))
                 at += len(answer.ids)
         finally:
             self._tables.release(table)

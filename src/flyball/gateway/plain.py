@@ -12,6 +12,7 @@ from flyball.gateway.batches import Answer
 from flyball.gateway.explaining import Attribution
 from flyball.gateway.fields import MAX_FLOAT32, shown
 from flyball.gateway.json_faults import no_name_twice, refuse_repeats
+from flyball.gateway.pieces import Pieces
 from flyball.gateway.tables import LiveRoute
 from flyball.gateway.validation import MAX_FAULTS, MAX_ID_CHARACTERS, Body, Rows, counted, parsed_json
 from flyball.records.captured import LabelBatch
@@ -34,12 +35,10 @@ def prediction_list(live: LiveRoute, rows: Rows | None, answer: Answer) -> bytes
     return _encode(_listed(live, rows, answer, None))[1:-1]
 
 
-def framed(live: LiveRoute, units: Sequence[str], parts: Sequence[bytes]) -> list[bytes]:
-    """The slices of one answer, which is written piece by piece."""
+def framed(live: LiveRoute, units: Sequence[str], parts: Pieces) -> list[bytes]:
+    """The slices of one answer, joined by commas, in their frame."""
     head = _encode({"model": live.model, "unit": units[0] if len(units) == 1 else None})[:-1] + b',"predictions":['
-    between = [b","] * (2 * len(parts) - 1)
-    between[::2] = parts
-    return [head, *between, b"]}"]
+    return [head, *parts.taken(), b"]}"]
 
 
 def _listed(live: LiveRoute, rows: Rows | None, answer: Answer, told: Sequence[Attribution] | None) -> list[dict[str, Any]]:
