@@ -13,7 +13,7 @@ from flyball.gateway.handlers import Request
 from flyball.gateway.inference import Caller, CallerGone
 from flyball.gateway.large import LARGE_BYTES
 from flyball.gateway.metrics import Metrics
-from flyball.gateway.openinference.rest import BINARY
+from flyball.gateway.openinference.wording import BINARY
 from flyball.gateway.problems import JSON, PROBLEM, Response, problem, problem_of
 from flyball.gateway.validation import Body
 

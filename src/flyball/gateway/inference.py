@@ -5,8 +5,10 @@ company. Beside the loop it is what came while the call before was running.
 """
 
 import asyncio
+import functools
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from flyball.errors import DeadlinePassed, FlyballError, HttpRefused, NotFound
@@ -174,6 +176,15 @@ class Inference:
         finally:
             self._large_ones -= 1
             self._tables.release(table)
+
+    @contextmanager
+    def reading(self, caller: Caller) -> Iterator[Callable[[], Awaitable[None]]]:
+        """While a large request is read in pieces: what is to be awaited between two of them."""
+        self._large_ones += 1
+        try:
+            yield functools.partial(self._others_first, caller)
+        finally:
+            self._large_ones -= 1
 
     async def _others_first(self, caller: Caller) -> None:
         """A turn of the loop, and some more while small requests are being answered: each takes four of them, and a slice in every one would
