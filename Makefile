@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check lint types docs bench bench-serving bench-survival clean setup clients
+.PHONY: demo test check lint types docs bench bench-serving bench-survival bench-monitoring clean setup clients
 
 setup: $(STAMP)
 
@@ -45,6 +45,10 @@ bench: setup
 # BENCH_ROOT: where `python -m bench.serving setup --root DIR` has put other projects' servers; without it they are skipped.
 bench-serving: setup
 	$(BIN)/python -m bench.serving $(if $(BENCH_ROOT),--root $(BENCH_ROOT))
+
+# BENCH_ROOT as above (`python -m bench.monitoring setup --root DIR`); the tables lie in ../shared/data, or where `--data` says.
+bench-monitoring: setup
+	$(BIN)/python -m bench.monitoring $(if $(BENCH_ROOT),--root $(BENCH_ROOT))
 
 bench-survival: setup
 	$(BIN)/python -m bench.serving.survival

@@ -13,9 +13,9 @@ from rich.table import Table
 
 from bench.__main__ import machine
 from bench.serving import environments, inputs, large, load, overhead, overload, pipeline, throughput
-from bench.serving.bars import Bar, brief
+from bench.serving.bars import Bar, brief, promises
 from bench.serving.gateway import flyball
-from bench.serving.peers import PEERS
+from bench.serving.peers import PEERS, REQUIREMENTS
 from bench.serving.processes import Place
 from bench.serving.rounds import Plan, Told, tell
 from bench.serving.servers import Server
@@ -26,7 +26,7 @@ SUBJECTS = ("throughput", "overhead", "inputs", "overload", "large")
 def main() -> int:
     given = _parser().parse_args()
     if given.subjects == ["setup"]:
-        return environments.make(given.root)
+        return environments.make(given.root, REQUIREMENTS, "3 GB")
     lacking = load.installed()
     if lacking:
         tell(lacking)
@@ -39,7 +39,7 @@ def main() -> int:
         for subject in given.subjects or SUBJECTS:
             begun = time.perf_counter()
             bars, document[subject] = _measured(subject, place, given, console)
-            console.print(_promises(bars), "")
+            console.print(promises(bars), "")
             missed = missed or any(bar.verdict == "MISSED" for bar in bars)
             tell(f"{subject}: {time.perf_counter() - begun:.0f} s")
     document["machine"]["load after"] = machine()["load"]
@@ -119,13 +119,6 @@ def _matrix(seen: inputs.Seen) -> Table:
     table = Table("bad input", "alone", "beside good ones", "in 100 rows", box=None, pad_edge=False)
     for name, ways in seen.verdicts.items():
         table.add_row(name, *(ways.get(way, "") for way in ("alone", "beside good ones", "in 100 rows")))
-    return table
-
-
-def _promises(bars: list[Bar]) -> Table:
-    table = Table("promise", "found", "wanted", "", box=None, pad_edge=False)
-    for bar in bars:
-        table.add_row(*bar.words())
     return table
 
 

@@ -1,7 +1,10 @@
 """What the gateway must show, held against what was measured."""
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
+
+from rich.table import Table
 
 
 class Bar(NamedTuple):
@@ -38,3 +41,10 @@ def brief(value: float) -> str:
     if math.isnan(value):
         return "–"
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
+def promises(bars: Sequence[Bar]) -> Table:
+    table = Table("promise", "found", "wanted", "", box=None, pad_edge=False)
+    for bar in bars:
+        table.add_row(*bar.words())
+    return table

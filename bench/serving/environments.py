@@ -3,18 +3,18 @@
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
-from bench.serving.peers import REQUIREMENTS
 from bench.serving.rounds import tell
 
 
-def make(root: Path | None) -> int:
-    """What is there already stays. Bytecode is compiled, so that no peer's first start pays for it."""
+def make(root: Path | None, requirements: Mapping[str, tuple[str, ...]], room: str) -> int:
+    """`requirements`: environment → what to install there. What is there already stays. Bytecode is compiled, so that no peer's first start pays for it."""
     if root is None:
-        tell("setup needs --root DIRECTORY: some 3 GB go there")
+        tell(f"setup needs --root DIRECTORY: some {room} go there")
         return 2
-    failed = [name for name, wanted in REQUIREMENTS.items() if not _made(root / "venvs" / name, wanted)]
+    failed = [name for name, wanted in requirements.items() if not _made(root / "venvs" / name, wanted)]
     for name in failed:
         tell(f"{name}: not installed, it will be skipped")
     return 1 if failed else 0

@@ -9,6 +9,7 @@ import numpy as np
 from flyball.adapters.packages import MANIFEST, make_manifest
 from flyball.control.ports import StepRequest
 from flyball.errors import TrainingError
+from flyball.monitoring import calibration, estimates, slices
 from flyball.monitoring.reference import HoldoutScores, build
 from flyball.records import codec
 from flyball.records.evidence import Evidence
@@ -29,6 +30,8 @@ class Model(NamedTuple):
     passes: bool = True
     """Its gates."""
     trains: bool = True
+    estimates: bool = False
+    """Its package holds what estimates, concept and slices are judged by: a tenth of a second a window."""
     run: str = ""
     """Data, code and parameters that it is made of; empty: of its own."""
 
@@ -41,6 +44,15 @@ def truth(x: np.ndarray) -> np.ndarray:
 def scores_of(wrong: float, x: np.ndarray) -> np.ndarray:
     p = truth(x)
     return (1 - wrong) * p + wrong * (1 - p)
+
+
+def _watched(x: np.ndarray, event_us: np.ndarray, table: np.ndarray, labels: np.ndarray) -> dict[str, object]:
+    window, losses = timedelta(days=1), bounded_loss("binary", table, labels, 1.0)
+    return {
+        estimates.FILE: estimates.build(SIGNATURE, {"x": x}, event_us, (table, labels), window, None),
+        calibration.FILE: calibration.build(SIGNATURE, HoldoutScores(table, losses, event_us), labels, window, None),
+        slices.FILE: slices.build(SIGNATURE, {"x": x}, losses, slices.window_numbers(len(x), event_us, window)),
+    }
 
 
 def make_package(root: Path, name: str, model: Model) -> Path:
@@ -73,7 +85,13 @@ def make_package(root: Path, name: str, model: Model) -> Path:
         Evidence(name="parity_max_difference", value=0.0 if model.passes else 0.5, n=n),
         Evidence(name="latency_p99_ms", value=0.5, n=300),
     ]
-    files = {"signature.json": SIGNATURE, "reference.json": reference, "lineage.json": lineage, "evaluation.json": evaluation}
+    files = {
+        **(_watched(x, event_us, table, labels) if model.estimates else {}),
+        "signature.json": SIGNATURE,
+        "reference.json": reference,
+        "lineage.json": lineage,
+        "evaluation.json": evaluation,
+    }
     for file, content in files.items():
         (place / file).write_bytes(codec.encode(content))
     (place / MANIFEST).write_bytes(codec.encode(make_manifest(place, "lightgbm")))

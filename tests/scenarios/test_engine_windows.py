@@ -3,9 +3,11 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from engine_world import AT_ONCE, DAY, HOUR, Project, spec_of
 
 from flyball.adapters.capture_memory import MemoryCapture
+from flyball.adapters.user_metrics import MemoryMetrics
 from flyball.control import decisions
 from flyball.control.loop import tick_once
 from flyball.errors import TrackingFailed
@@ -127,4 +129,29 @@ def test_no_row_is_lost_to_a_registry_that_is_away(tmp_path: Path) -> None:
     project.registry.fetch = fetch
     project.tick()
     assert [window.predictions for window in project.windows()][:2] == [240, 240]
+    project.holds()
+
+
+def test_metrics_of_the_users_own_stand_beside_the_others_and_one_that_raises_stops_nothing(tmp_path: Path) -> None:
+    def profit(labels: np.ndarray, scores: np.ndarray) -> float:
+        return float(np.where(labels == 1, 10.0, -4.0)[scores > 0.5].sum())
+
+    metrics = {"profit": "mine:profit", "wrong": "mine:wrong"}
+    project = Project(tmp_path, spec_of(AT_ONCE, monitor=MONITOR | {"metrics": metrics}))
+    project._ports = project._ports._replace(
+        metrics=MemoryMetrics({"mine:profit": profit, "mine:wrong": lambda _labels, _scores: 1 / 0})
+    )
+    project.door.ports = project._ports
+    project.restart()
+    project.version()
+    project.live(3 * DAY)
+    windows = [window for window in project.windows() if window.mature]
+    assert len(windows) >= 2
+    for window in windows:
+        told = window.metrics["profit"]
+        assert told.value is not None
+        assert told.lower is not None
+        assert told.lower < told.value
+        assert (window.metrics["wrong"].value, window.metrics["wrong"].note) == (None, "it raised ZeroDivisionError")
+        assert window.metrics["log_loss"].value is not None
     project.holds()

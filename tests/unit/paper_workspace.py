@@ -12,6 +12,8 @@ from flyball.control.reports import (
     DecisionRow,
     Explanation,
     ExportReport,
+    FindingReport,
+    FindingRow,
     GatewayRow,
     ImportReport,
     RunReport,
@@ -19,11 +21,12 @@ from flyball.control.reports import (
     UpReport,
     VerifyReport,
     VersionRow,
+    WindowPoint,
 )  # fmt: skip
 from flyball.errors import Conflict, NotFound
 from flyball.records.decisions import Action, Approval, Decision, Plan
 from flyball.records.evidence import Evidence, Outcome, Verdict
-from flyball.records.findings import Finding, FindingKind, WindowSummary
+from flyball.records.findings import Acknowledgement, Cause, Finding, FindingKind, Histogram, WindowSummary
 from flyball.records.jobs import Job, JobStatus, StepResult
 from flyball.records.permissions import Role
 from flyball.records.release import Phase, ReleaseState
@@ -49,6 +52,45 @@ DECISION = Decision(
 APPROVAL = Approval(
     id="a-0001", decision="d-000012", action_digest="0" * 64, requested_at=NOW, requested_by="autopilot", expires_at=None
 )
+
+
+FINDING = Finding(
+    id="f-1", number=3, kind=FindingKind.FEATURE_DRIFT, model="shop", unit="u1", subject=NASTY, window_start=NOW - timedelta(days=1),
+    window_end=NOW, effect=0.31, effect_unit="JS distance", evidence=AREA, share_of_budget=0.1, words=NASTY, effects={"psi": 0.8}, harm=0.0123,
+    changed_since=NOW - timedelta(days=2), causes=(Cause(subject=NASTY, share=0.61, words=NASTY), Cause(subject="schema", share=None, words="price is text")),
+    histogram=Histogram(labels=("missing", NASTY, "above"), reference=(0.01, 0.9, 0.09), window=(0.4, 0.25, 0.35)),
+)  # fmt: skip
+
+
+class PaperFindings:
+    """What its monitors found."""
+
+    def __init__(self, workspace: "PaperWorkspace") -> None:
+        self._workspace = workspace
+        self.said: Acknowledgement | None = None
+
+    def rows(self, open_only: bool) -> tuple[FindingRow, ...]:
+        if self._workspace.fresh or (open_only and self.said is not None):
+            return ()
+        return (FindingRow(finding=FINDING, open=self.said is None, acknowledgement=self.said),)
+
+    def explain(self, which: str) -> FindingReport:
+        if which not in ("3", "f-1"):
+            raise NotFound(f"there is no finding {which!r}", next_step="flyball findings lists them")
+        series = tuple(
+            WindowPoint(end=NOW - timedelta(days=days), value=None if days == 3 else 0.31 / (days + 1))
+            for days in range(9, -1, -1)
+        )
+        return FindingReport(
+            finding=FINDING, acknowledgement=self.said, series=series, beside=(FINDING,), decided=self._workspace.decisions(open_only=False)
+        )  # fmt: skip
+
+    def acknowledge(self, which: str, actor: str, reason: str) -> CommandReport:
+        if self.said is not None:
+            raise Conflict(f"finding 3 was acknowledged by {self.said.by} already")
+        self.said = Acknowledgement(finding=self.explain(which).finding.id, by=actor, at=NOW, reason=reason)
+        self._workspace.calls.append(("acknowledge", which, actor, reason))
+        return CommandReport(accepted=True, subject="finding:f-1", words="finding 3 is acknowledged")
 
 
 class PaperCaptured:
@@ -79,6 +121,7 @@ class PaperWorkspace:
         self.outcome, self.fresh, self.healthy = outcome, fresh, healthy
         self.calls: list[tuple[str, ...]] = []
         self.captured = PaperCaptured(self)
+        self.findings = PaperFindings(self)
 
     def tokens(self) -> Mapping[str, Role]:
         return {"owner-token": Role.OWNER, "client-token": Role.CLIENT, "viewer-token": Role.VIEWER}
@@ -131,9 +174,13 @@ class PaperWorkspace:
             model="shop", unit="u1", start=NOW - timedelta(days=1), end=NOW, predictions=1200, labels=800, mature=True,
             metrics={"roc_auc": AREA}, drift={"price": 0.31, NASTY: 0.1},
         )  # fmt: skip
-        finding = Finding(
-            id="f1", kind=FindingKind.FEATURE_DRIFT, model="shop", unit="u1", subject=NASTY, window_start=NOW - timedelta(days=1),
-            window_end=NOW, effect=0.31, effect_unit="JS distance", evidence=AREA, share_of_budget=0.1, words=NASTY,
+        waiting = WindowSummary(
+            model="shop", unit="u1", start=NOW, end=NOW + timedelta(days=1), predictions=900, labels=0, mature=False,
+            estimates={"roc_auc": AREA}, drift={"price": 0.11},
+        )  # fmt: skip
+        void = WindowSummary(
+            model="shop", unit="u1", start=NOW, end=NOW + timedelta(days=2), predictions=900, labels=0, mature=False,
+            estimates={"roc_auc": Evidence(name="roc_auc", value=None, note=NASTY)}, void=NASTY,
         )  # fmt: skip
         release = ReleaseState(
             id="r-0002",
@@ -149,7 +196,7 @@ class PaperWorkspace:
         return StatusReport(
             project="shop", model="shop", at=NOW, controller_alive=True, champion_unit="u1", champion_version=1, champion_since=NOW,
             release=release, gateways=(GatewayRow(worker="0", pid=1, revision=3, units=("u1", "u2"), verified=True),),
-            windows=(window,), findings=(finding,), approvals=(APPROVAL,), jobs=(self.run(lambda _style, _words: None).job,),
+            windows=(window, waiting, void), findings=(FINDING,), approvals=(APPROVAL,), jobs=(self.run(lambda _style, _words: None).job,),
             ledger_seq=42, ledger_hash="c" * 64, capture_lost=3,
         )  # fmt: skip
 

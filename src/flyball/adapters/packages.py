@@ -23,8 +23,8 @@ class LocalPackages:
     def signature(self, package: Path) -> Signature:
         return codec.decode(checked_bytes(package, "signature.json"), Signature)
 
-    def reference(self, package: Path) -> bytes:
-        return checked_bytes(package, "reference.json")
+    def monitored(self, package: Path, file: str) -> bytes | None:
+        return checked_bytes(package, file) if file in read_manifest(package).files else None
 
     def lineage(self, package: Path) -> Lineage:
         return codec.decode(checked_bytes(package, "lineage.json"), Lineage)

@@ -20,6 +20,8 @@ class SignalInputs(msgspec.Struct, frozen=True, kw_only=True):
     """The champion's window that ends now; None: it had no traffic."""
     loss_increase: float
     """`PerformanceReading.loss_increase` of the champion; 0 while nothing is mature."""
+    estimated_increase: float = 0.0
+    """Of the newest window, without labels; 0 where the estimate is void."""
     champion_since: datetime
     data_until: datetime | None
     """Newest row that the champion was trained on or judged by; None: unknown, counted from when it took over."""
@@ -29,15 +31,23 @@ class SignalInputs(msgspec.Struct, frozen=True, kw_only=True):
 
 def gather(inputs: SignalInputs, now: datetime) -> dict[str, bool | int | float]:
     """Every signal of records/signals.py."""
-    of = {kind: {item.subject for item in inputs.findings if item.kind is kind} for kind in FindingKind}
+    of = {kind: {item.subject for item in inputs.findings if item.kind is kind and item.pages} for kind in FindingKind}
+    benign = {item.subject for item in inputs.findings if item.kind is FindingKind.FEATURE_DRIFT and not item.pages}
     window = inputs.window
     retrained = max(inputs.retrainings, default=None)
     return {
         "performance.alarm": bool(of[FindingKind.PERFORMANCE]),
         "performance.loss_increase": float(inputs.loss_increase),
+        "performance.estimated_alarm": bool(of[FindingKind.ESTIMATED_PERFORMANCE]),
+        "performance.estimated_increase": float(inputs.estimated_increase),
+        "concept.alarm": bool(of[FindingKind.CONCEPT_DRIFT]),
         "drift.alarm": bool(of[FindingKind.FEATURE_DRIFT]),
         "drift.features": len(of[FindingKind.FEATURE_DRIFT]),
+        "drift.benign": len(benign - of[FindingKind.FEATURE_DRIFT]),
+        "drift.dependence": bool(of[FindingKind.JOINT_DRIFT]),
         "drift.predictions": bool(of[FindingKind.PREDICTION_DRIFT]),
+        "quality.alarm": bool(of[FindingKind.DATA_QUALITY]),
+        "operations.alarm": bool(of[FindingKind.OPERATIONS]),
         "serving.alarm": bool(of[FindingKind.SERVING]),
         "champion.age_days": _days(inputs.champion_since, now),
         "champion.data_age_days": _days(inputs.data_until or inputs.champion_since, now),

@@ -11,12 +11,20 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from flyball.capture import ages
+from flyball.capture.ages import LabelAges, LabelledAges
+from flyball.capture.label_order import Arrival, Held, Label
 from flyball.records.captured import Captured, FailureBatch, LabelBatch, PredictionBatch
 from flyball.records.signature import Task
+from flyball.stats.age_grid import AgeCounts
+from flyball.stats.label_strata import LabelStrata
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
+
+TOUCHED = 50_000
+"""Rows whose ages wait to be counted: nobody has to ask for ages for them to stay few."""
 
 
 class Span(NamedTuple):
@@ -53,6 +61,19 @@ class Pairs(NamedTuple):
     labels: Floats
 
 
+class Outcomes(NamedTuple):
+    """Rows that one unit answered, with or without a label, in an order that their arrival does not decide."""
+
+    at_us: Ints
+    received_us: Ints
+    """When the first label came; -1: none yet."""
+    scores: Floats
+    """(n_rows, n_scores)"""
+    labels: Floats
+    """Class index or number; NaN: none yet. (n_rows,)"""
+    ids: list[str]
+
+
 class JoinCounts(NamedTuple):
     """What came, exactly."""
 
@@ -70,39 +91,29 @@ class JoinCounts(NamedTuple):
     """Waiting for a prediction that has not been seen."""
     labels_invalid: int
     """Not a class of the model, or not a number."""
-
-
-class Label(NamedTuple):
-    """Larger is later: by when the outcome became known, then by value, so that the order of arrival never decides."""
-
-    observed_us: int
-    text: str
-    number: float
-
-
-class Arrival(NamedTuple):
-    """A label as it came; smaller is earlier, and of two that came together the label decides."""
-
-    received_us: int
-    label: Label
-
-
-class Held(NamedTuple):
-    """A label that waits for its prediction."""
-
-    label: Label
-    """The one that counts so far."""
-    first: Arrival
+    labels_from_future: int = 0
+    """Said to be observed after they were received: a sender's clock is wrong. They count as observed when they were received."""
+    labels_before_prediction: int = 0
+    """Of the joined ones: received before the prediction was made. Their age counts as none."""
+    records_of_others: int = 0
+    """Of another model: never joined."""
 
 
 class LabelJoin:
-    """Grows by `add`; answers by unit and by event time."""
+    """Grows by `add`; answers by unit and by event time.
 
-    def __init__(self, task: Task, classes: tuple[str, ...], n_scores: int) -> None:
+    `model`: records of another one are counted and left alone, though an id be the same; None: all are of one model."""
+
+    def __init__(
+        self, task: Task, classes: tuple[str, ...], n_scores: int, *, model: str | None = None, strata: LabelStrata | None = None
+    ) -> None:
         self._task = task
+        self._model = model
+        self._ages = LabelAges(strata or LabelStrata(task, len(classes)))
         self._classes = {name: float(index) for index, name in enumerate(classes)}
         self._n_scores = n_scores
         self._index: dict[str, int] = {}
+        self._ids: list[str] = []
         self._units: dict[str, int] = {}
         self._at = np.zeros(1024, dtype=np.int64)
         self._answered = np.full(1024, -1, dtype=np.int64)
@@ -113,6 +124,10 @@ class LabelJoin:
         """Largest event time of this row and all before it."""
         self._tie = np.zeros(1024, dtype=np.int64)
         """Checksum of the id: orders rows that became usable at the same time, whatever order they were read in."""
+        self._cells = np.full(1024, ages.UNCOUNTED, dtype=np.int32)
+        """Where the age of the row's label is counted."""
+        self._touched: list[int] = []
+        """Rows that were answered, or whose label came or changed, since ages were counted."""
         self._changed: list[int] = []
         self._first: dict[int, Arrival] = {}
         self._scores: dict[int, Floats] = {}
@@ -122,21 +137,28 @@ class LabelJoin:
         self._repeated = 0
         self._revised = 0
         self._invalid = 0
+        self._future = 0
+        self._others = 0
         self._duplicates = 0
         self.failures: dict[tuple[str, int], int] = {}
         """(unit, event time in µs) → rows that it could not answer."""
 
     def add(self, record: Captured) -> None:
         """Take one captured record; a repeated one changes nothing but the counts."""
-        if isinstance(record, PredictionBatch):
+        if self._model is not None and record.model != self._model:
+            self._others += 1
+        elif isinstance(record, PredictionBatch):
             self._add_predictions(record)
         elif isinstance(record, LabelBatch):
             self._add_labels(record)
         elif isinstance(record, FailureBatch):
             place = (record.unit, record.at_us)
             self.failures[place] = self.failures.get(place, 0) + record.n
+        if len(self._touched) > TOUCHED:
+            self._count_ages()
 
     def counts(self) -> JoinCounts:
+        arrived = self._arrival[: self._n]
         return JoinCounts(
             predictions=int((self._answered[: len(self._index)] >= 0).sum()),
             duplicate_predictions=self._duplicates,
@@ -146,6 +168,9 @@ class LabelJoin:
             labels_revised=self._revised,
             labels_unknown=len(self._held),
             labels_invalid=self._invalid,
+            labels_from_future=self._future,
+            labels_before_prediction=int(((arrived >= 0) & (arrived < self._at[: self._n])).sum()),
+            records_of_others=self._others,
         )
 
     def answered(self, start_us: int, end_us: int, unit: str | None = None) -> int:
@@ -182,6 +207,20 @@ class LabelJoin:
             chosen, self._at[chosen], self._scores_of(first)[chosen], self._scores_of(second)[chosen], self._first_labels[chosen]
         )
 
+    def outcomes(self, unit: str, start_us: int, end_us: int) -> Outcomes:
+        """Rows that `unit` answered with start ≤ event time < end."""
+        low = self._from(start_us)
+        chosen = low + np.flatnonzero(self._in_time(start_us, end_us, unit, low))
+        chosen = chosen[np.lexsort((self._tie[chosen], self._at[chosen]))]
+        ids = [self._ids[row] for row in chosen]
+        return Outcomes(self._at[chosen], self._arrival[chosen], self._scores_of(unit)[chosen], self._labels[chosen], ids)
+
+    def label_ages(self, since_us: int, unit: str | None = None) -> AgeCounts:
+        """How old the answered rows were when their labels came, of cohorts since then. Costs as many cohorts, however many rows they had."""
+        self._count_ages()
+        known = tuple(self._units.values()) if unit is None else (self._units.get(unit, -1),)
+        return self._ages.counts(known, since_us)
+
     def answers(self, start_us: int, end_us: int) -> tuple[list[str], Ints, Floats, Floats, list[str]]:
         """(ids, event times, shown scores, labels or NaN, unit that answered) of every answered row, for a report."""
         chosen = np.flatnonzero(self._in_time(start_us, end_us, None, 0))
@@ -191,8 +230,13 @@ class LabelJoin:
         for code, scores in self._scores.items():
             mine = answered == code
             shown[mine] = scores[chosen[mine]]
-        ids = np.array(list(self._index), dtype=object)[chosen]
-        return list(ids), self._at[chosen], shown, self._labels[chosen], [names[code] for code in answered]
+        return (
+            [self._ids[row] for row in chosen],
+            self._at[chosen],
+            shown,
+            self._labels[chosen],
+            [names[code] for code in answered],
+        )
 
     def failed(self, unit: str, start_us: int, end_us: int) -> int:
         """Rows that `unit` should have answered and could not."""
@@ -245,6 +289,7 @@ class LabelJoin:
             self._scores[code][row] = score
             if shown:
                 self._answered[row] = code
+                self._touched.append(row)
 
     def _add_labels(self, batch: LabelBatch) -> None:
         for prediction_id, value, observed in zip(batch.ids, batch.values, batch.observed_us, strict=True):
@@ -253,7 +298,12 @@ class LabelJoin:
             if number is None:
                 self._invalid += 1
                 continue
-            self._settle(prediction_id, Label(batch.at_us if observed is None else observed, str(value), number), batch.at_us)
+            known_us = batch.at_us if observed is None else observed
+            if known_us > batch.at_us:
+                # Nobody knows an outcome after telling it. Believed, a wrong clock could not be corrected for years.
+                self._future += 1
+                known_us = batch.at_us
+            self._settle(prediction_id, Label(known_us, str(value), number), batch.at_us)
 
     def _settle(self, prediction_id: str, label: Label, received_us: int) -> None:
         row = self._index.get(prediction_id)
@@ -278,6 +328,18 @@ class LabelJoin:
         first = min(self._first.get(row, came), came)
         self._first[row] = first
         self._arrival[row], self._first_labels[row] = first.received_us, first.label.number
+        self._touched.append(row)
+
+    def _count_ages(self) -> None:
+        """Many at once: one by one it would double the cost of a row."""
+        rows, self._touched = np.unique(np.asarray(self._touched, dtype=np.int64)), []
+        rows = rows[self._answered[rows] >= 0]
+        shown = np.empty((rows.size, self._n_scores))
+        for code, scores in self._scores.items():
+            mine = self._answered[rows] == code
+            shown[mine] = scores[rows[mine]]
+        told = LabelledAges(self._answered[rows], self._at[rows], self._arrival[rows], shown, self._labels[rows])
+        self._cells[rows] = self._ages.recount(told, self._cells[rows])
 
     def _number(self, value: Any) -> float | None:
         if self._task == "regression":
@@ -296,6 +358,7 @@ class LabelJoin:
         row = self._index.get(prediction_id)
         if row is None:
             row = self._index[prediction_id] = len(self._index)
+            self._ids.append(prediction_id)
             if row >= len(self._at):
                 self._grow()
             self._at[row] = at_us
@@ -316,6 +379,7 @@ class LabelJoin:
             ("_tie", 0),
             ("_labels", np.nan),
             ("_first_labels", np.nan),
+            ("_cells", ages.UNCOUNTED),
         ):
             standing = getattr(self, name)
             setattr(self, name, np.concatenate([standing, np.full_like(standing, empty)]))

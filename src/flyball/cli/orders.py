@@ -1,4 +1,4 @@
-"""Commands by which a person decides: rollback, approve, refuse."""
+"""Commands by which a person decides: rollback, approve, refuse, acknowledge."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -36,6 +36,19 @@ def refuse(
     """Say no to what a decision wants to do."""
     session = session_of(context)
     report = session.opener(project).refuse(decision, actor(), reason)
+    _answer(session, report)
+
+
+def acknowledge(
+    context: typer.Context,
+    finding: Annotated[str, typer.Argument(metavar="FINDING", help="Its number, such as 3.")],
+    reason: Reason = "",
+    project: Project = Path(),
+    _json: Json = False,
+) -> None:
+    """Say that a finding was seen: it stands no longer, and policies are told of it no more."""
+    session = session_of(context)
+    report = session.opener(project).findings.acknowledge(finding, actor(), reason)
     _answer(session, report)
 
 

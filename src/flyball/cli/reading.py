@@ -1,4 +1,4 @@
-"""Commands that only look: status, versions, decisions, explain."""
+"""Commands that only look: status, versions, decisions, findings, explain."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,6 +7,7 @@ import typer
 
 from flyball.cli.doors import Json, Project
 from flyball.cli.session import session_of
+from flyball.errors import NotFound
 
 
 def status(context: typer.Context, project: Project = Path(), _json: Json = False) -> None:
@@ -38,14 +39,32 @@ def decisions(
     session.screen.answer(session.opener(project).decisions(only_open), tell_decisions.decision_rows)
 
 
-def explain(
+def findings(
     context: typer.Context,
-    decision: Annotated[str, typer.Argument(metavar="DECISION", help="Its id, such as d-000012.")],
+    only_open: Annotated[bool, typer.Option("--open", help="Only those that stand, the most harmful first.")] = False,
     project: Project = Path(),
     _json: Json = False,
 ) -> None:
-    """Explain a decision: evidence, rule, reasons, its replay, and what happened afterwards."""
-    from flyball.cli import tell_decisions
+    """List what the monitors found, newest last."""
+    from flyball.cli import tell_findings
 
     session = session_of(context)
-    session.screen.answer(session.opener(project).explain(decision), tell_decisions.explanation)
+    session.screen.answer(session.opener(project).findings.rows(only_open), tell_findings.finding_rows)
+
+
+def explain(
+    context: typer.Context,
+    what: Annotated[list[str], typer.Argument(metavar="DECISION | finding N", help="d-000012, or: finding 3.")],
+    project: Project = Path(),
+    _json: Json = False,
+) -> None:
+    """Explain a decision (evidence, rule, replay, what came of it) or a finding (how far, how sure, what it does to the model, why)."""
+    from flyball.cli import tell_decisions, tell_findings
+
+    session = session_of(context)
+    if len(what) == 1 and not what[0].startswith(("f-", "#")):
+        session.screen.answer(session.opener(project).explain(what[0]), tell_decisions.explanation)
+        return
+    if len(what) > 2 or (len(what) == 2 and what[0] != "finding"):
+        raise NotFound(f"nothing is called {' '.join(what)[:80]!r}", expected="a decision such as d-000012, or: finding 3")
+    session.screen.answer(session.opener(project).findings.explain(what[-1]), tell_findings.finding_report)

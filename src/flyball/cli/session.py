@@ -72,8 +72,22 @@ class Captured(Protocol):
     def import_labels(self, wanted: "LabelImport", say: "Say") -> "reports.ImportReport": ...
 
 
+class Findings(Protocol):
+    """What monitors found."""
+
+    def rows(self, open_only: bool) -> "tuple[reports.FindingRow, ...]":  # noqa: FBT001 - a command's own flag
+        ...
+
+    def explain(self, which: str) -> "reports.FindingReport": ...
+
+    def acknowledge(self, which: str, actor: str, reason: str) -> "reports.CommandReport": ...
+
+
 class Workspace(Loop, Reading, Orders, Protocol):
     """A project with its state, as the terminal sees it; `wiring.open_workspace` makes it."""
+
+    @property
+    def findings(self) -> Findings: ...
 
     @property
     def captured(self) -> Captured: ...

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from flyball.cli import draw
 from flyball.control.reports import GatewayRow, StatusReport, VersionRow
+from flyball.records.findings import WindowSummary
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -64,17 +65,30 @@ def _gateway(row: GatewayRow) -> draw.Cell:
 
 
 def _windows(report: StatusReport, *, plain: bool) -> "RenderableType":
-    names = draw.leading((name for window in report.windows for name in window.metrics), 2)
+    names = draw.leading(
+        (name for window in report.windows for name in (*window.metrics, *window.estimates) if name != "bounded_loss"), 2
+    )
     rows = []
     for window in report.windows:
         drift = max(window.drift.items(), key=lambda item: item[1], default=None)
         rows.append((
             draw.when(window.end), str(window.predictions), str(window.labels) if window.mature else f"{window.labels} (waiting)",
-            *(draw.measured(window.metrics[name]) if name in window.metrics else "" for name in names),
+            *(_metric(window, name) for name in names),
             "" if drift is None else f"{drift[0]} {drift[1]:.3f}",
         ))  # fmt: skip
     columns = ("window until", "predictions", "labels", *names, "largest drift")
-    return draw.table(columns, rows, plain=plain, title="Last windows of the champion", right=("predictions", "labels"))
+    told = draw.table(columns, rows, plain=plain, title="Last windows of the champion", right=("predictions", "labels"))
+    void = next((window.void for window in reversed(report.windows) if window.void), "")
+    return draw.page([told, draw.text((f"No estimate without labels: {void}", "yellow"))]) if void else told
+
+
+def _metric(window: WindowSummary, name: str) -> str:
+    """As its labels say; while they are waited for, as estimated without them."""
+    if name in window.metrics:
+        return draw.measured(window.metrics[name])
+    if window.void or name not in window.estimates:
+        return "void" if window.void else ""
+    return f"≈ {draw.measured(window.estimates[name])}"
 
 
 def _next(report: StatusReport) -> str:

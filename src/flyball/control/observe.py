@@ -3,27 +3,39 @@
 from collections import deque
 from contextlib import suppress
 from datetime import timedelta
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from flyball.capture.join import LabelJoin
+from flyball.control.samples import SampledRows, WindowSample
 from flyball.control.traffic import wanted
 from flyball.control.units import UnitShelf
 from flyball.control.world import World, micros
-from flyball.errors import FlyballError
+from flyball.errors import ArtifactDamaged, FlyballError
+from flyball.monitoring import calibration, delays, estimates, slices
 from flyball.monitoring import profile as profiles
+from flyball.monitoring.calibration import Calibration
+from flyball.monitoring.estimates import EstimationReference
 from flyball.monitoring.profile import Profile
-from flyball.monitoring.reference import Reference
+from flyball.monitoring.reference import FILE, Reference
+from flyball.monitoring.slices import SliceReference
 from flyball.records import codec
 from flyball.records.captured import Captured, PredictionBatch
 from flyball.records.findings import WindowSummary
 from flyball.records.signature import ColumnType, Signature
+from flyball.stats.label_strata import LabelStrata
 
 FLUSH_ROWS = 2_000
 """Rows gathered before they are counted into a profile: counting many at once costs a tenth of counting each request."""
 
+FILES_KEPT = 9
+"""Of packages: three each of a champion, the one before and the one to come."""
+
+T = TypeVar("T", bound=msgspec.Struct)
 WindowKey = tuple[str, int]
 """(unit whose reference the bins come from, start in µs)"""
 
@@ -36,8 +48,11 @@ class Observation:
         self._shelf = shelf
         self._cursor: dict[str, int] = {}
         self._join: LabelJoin | None = None
+        self.strata = LabelStrata(world.spec.task)
+        """By which the ages of labels are counted, once something was captured."""
         self._waiting: list[Captured] = []
         self._references: dict[str, Reference] = {}
+        self._files: dict[tuple[str, str], msgspec.Struct | None] = {}
         self._profiles: dict[WindowKey, Profile] = {}
         self._pending: dict[WindowKey, list[PredictionBatch]] = {}
         self._pending_rows: dict[WindowKey, int] = {}
@@ -48,7 +63,11 @@ class Observation:
         self.seen_until_us = 0
         """What was captured by then is taken: a window that ended later may lack records, however much later it is closed."""
         self._width = micros_of(world.spec.monitor.window)
-        self._closed = {(w.unit, micros(w.start)) for w in world.all("window", WindowSummary)}
+        self._samples: dict[WindowKey, WindowSample] = {}
+        windows = world.all("window", WindowSummary)
+        self._closed = {(w.unit, micros(w.start)) for w in windows}
+        self._judged = {(w.unit, micros(w.start)) for w in windows if w.mature}
+        """Of them no rows are kept."""
 
     @property
     def join(self) -> LabelJoin | None:
@@ -83,11 +102,32 @@ class Observation:
     def reference(self, unit: str) -> Reference:
         """The reference profile in the unit's package, remembered."""
         if unit not in self._references:
-            from pathlib import Path
-
-            data = self._world.ports.packages.reference(Path(self._shelf.served(unit).package))
+            data = self._world.ports.packages.monitored(Path(self._shelf.served(unit).package), FILE)
+            if data is None:
+                raise ArtifactDamaged(f"the package of {unit} has no {FILE}", next_step="flyball verify")
             self._references[unit] = codec.decode(data, Reference)
         return self._references[unit]
+
+    def estimation(self, unit: str) -> EstimationReference | None:
+        """The rows that estimates without labels are learned from; None: the package was made without them, as of the next two."""
+        return self._monitored(unit, estimates.FILE, EstimationReference)
+
+    def calibration(self, unit: str) -> Calibration | None:
+        """How labels followed the answers on the holdout."""
+        return self._monitored(unit, calibration.FILE, Calibration)
+
+    def slices(self, unit: str) -> SliceReference | None:
+        """The loss on the holdout by slices."""
+        return self._monitored(unit, slices.FILE, SliceReference)
+
+    def _monitored(self, unit: str, file: str, record: type[T]) -> T | None:
+        """Remembered of a few units: they are megabytes, and only a champion's are asked for."""
+        if (unit, file) not in self._files:
+            while len(self._files) >= FILES_KEPT:
+                del self._files[next(iter(self._files))]
+            data = self._world.ports.packages.monitored(Path(self._shelf.served(unit).package), file)
+            self._files[unit, file] = None if data is None else codec.decode(data, record)
+        return self._files[unit, file]  # type: ignore[return-value]
 
     def open_windows(self, ended_by_us: int) -> tuple[WindowKey, ...]:
         """Windows with traffic that ended by then and were not closed, in order of time."""
@@ -106,13 +146,24 @@ class Observation:
         self._pending.pop(key, None)
         self._pending_rows.pop(key, None)
 
+    def rows(self, key: WindowKey) -> SampledRows:
+        """Rows that the champion answered in a window whose labels are not judged yet."""
+        return self._samples.get(key, WindowSample()).rows(self._shelf.served(key[0]).signature)
+
+    def forget_rows(self, key: WindowKey) -> None:
+        """The window is judged, or given up."""
+        self._judged.add(key)
+        self._samples.pop(key, None)
+
     def _shape_for(self, record: Captured) -> None:
         """The join begins with the first prediction; its shape is the model's, so the unit that answers now will do when the first one's package is gone."""
         if self._join is not None or not isinstance(record, PredictionBatch):
             return
         table = wanted(self._world)
-        signature = table.routes[0].champion.signature if table and table.routes else self._shelf.served(record.unit).signature
-        self._join = LabelJoin(signature.task, signature.classes, signature.n_scores)
+        unit = table.routes[0].champion.unit.id if table and table.routes else record.unit
+        signature = table.routes[0].champion.signature if table and table.routes else self._shelf.served(unit).signature
+        self.strata = delays.strata_of(self.reference(unit))
+        self._join = LabelJoin(signature.task, signature.classes, signature.n_scores, model=self._world.model, strata=self.strata)
         waiting, self._waiting = self._waiting, []
         for earlier in waiting:
             self._join.add(earlier)
@@ -139,6 +190,8 @@ class Observation:
     def _place(self, batch: PredictionBatch, champion: str) -> None:
         """A canary's rows are the same traffic: their features count for the champion's window, their scores do not."""
         key = (champion, batch.at_us - batch.at_us % self._width)
+        if batch.unit == champion and key not in self._judged:
+            self._samples.setdefault(key, WindowSample()).add(batch)
         if key in self._closed:
             return
         self._pending.setdefault(key, []).append(batch)

@@ -5,6 +5,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
 from flyball.records.captured import Captured
 from flyball.records.events import Draft, Event, Head, Stored
 from flyball.records.evidence import Evidence
@@ -205,8 +209,8 @@ class Packages(Protocol):
 
     def signature(self, package: Path) -> Signature: ...
 
-    def reference(self, package: Path) -> bytes:
-        """The reference profile (monitoring's own format)."""
+    def monitored(self, package: Path, file: str) -> bytes | None:
+        """A file of monitoring's own format (`reference.json`, …); None: this package was made without it."""
         ...
 
     def lineage(self, package: Path) -> Lineage: ...
@@ -219,6 +223,25 @@ class Packages(Protocol):
 
     def metrics(self, package: Path) -> dict[str, float]:
         """The holdout's metrics by name."""
+        ...
+
+
+class UserFigure(msgspec.Struct, frozen=True, kw_only=True):
+    """What a metric of the user's own came to."""
+
+    value: float | None = None
+    """None: could not be measured; `note` says why."""
+    lower: float | None = None
+    upper: float | None = None
+    """Of a 95 % interval; None: there is none."""
+    note: str = ""
+
+
+class UserMetrics(Protocol):
+    def measure(
+        self, entrypoints: Mapping[str, str], scores: NDArray[np.float64], labels: NDArray[np.float64]
+    ) -> dict[str, UserFigure]:
+        """Name → `module:function` of the project, called with (labels, scores). Takes up to a minute; raises nothing."""
         ...
 
 

@@ -3,12 +3,13 @@
 from flyball.control import decisions, jobs, traffic
 from flyball.control.loop import Trouble
 from flyball.control.reports import DecisionRow, Explanation, GatewayRow, StatusReport, VersionRow
+from flyball.control.standing import standing
 from flyball.control.world import World
 from flyball.errors import NotFound
 from flyball.records import codec
 from flyball.records.decisions import Action, Approval, Decision
 from flyball.records.events import Event
-from flyball.records.findings import Finding, WindowSummary
+from flyball.records.findings import WindowSummary
 from flyball.records.jobs import FINISHED, Job
 from flyball.records.release import TERMINAL, Champion, ReleaseState
 from flyball.records.routing import GatewayReport
@@ -36,22 +37,15 @@ def status(world: World, *, controller_alive: bool) -> StatusReport:
         release=releases[-1] if releases else None,
         gateways=_gateways(world),
         windows=_windows(world, champion),
-        findings=open_findings(world, champion),
+        findings=standing(world, champion),
         approvals=tuple(approval for approval in world.all("approval", Approval) if approval.answer is None),
         jobs=(*finished[-1:], *jobs.active(world)),
         ledger_seq=head.seq,
         ledger_hash=head.hash,
         capture_lost=world.ports.capture.lost(),
         not_monitored=traffic.not_monitored(world),
-        trouble=standing.words if (standing := world.get("trouble", world.model, Trouble)) else "",
+        trouble=trouble.words if (trouble := world.get("trouble", world.model, Trouble)) else "",
     )
-
-
-def open_findings(world: World, champion: Champion | None) -> tuple[Finding, ...]:
-    """Raised since the champion took over."""
-    if champion is None:
-        return ()
-    return tuple(finding for finding in world.all("finding", Finding) if finding.window_end > champion.since)
 
 
 def _windows(world: World, champion: Champion | None) -> tuple[WindowSummary, ...]:

@@ -10,6 +10,7 @@ from flyball.capture.join import Span
 from flyball.control import decisions
 from flyball.control.observe import Observation, micros_of
 from flyball.control.pairing import PairLog
+from flyball.control.standing import puts_of
 from flyball.control.traffic import SwitchReading, routing_put, wanted
 from flyball.control.units import UnitShelf
 from flyball.control.world import World, draft, micros, put
@@ -201,7 +202,7 @@ class Releases:
             share_of_budget=None, words=f"the switch to {to} was not seen at the gateways in {STUCK_LOOKS} looks: {words}",
         )  # fmt: skip
         self._world.record(
-            draft(now, "finding.raised", f"finding:{finding.id}", {}, (put("finding", finding.id, finding),), key=finding.id)
+            draft(now, "finding.raised", f"finding:{finding.id}", {}, puts_of(self._world, (finding,)), key=finding.id)
         )
         self._world.ports.notifier.notify(f"release {release.id}" if release else f"model {self._world.model}", finding.words)
         self._world.say("bad", finding.words)

@@ -7,7 +7,7 @@ import msgspec
 
 from flyball.records.decisions import Approval, Decision
 from flyball.records.evidence import Outcome, Verdict
-from flyball.records.findings import Finding, WindowSummary
+from flyball.records.findings import Acknowledgement, Finding, WindowSummary
 from flyball.records.jobs import Job, StepResult
 from flyball.records.release import ReleaseState
 
@@ -149,7 +149,7 @@ class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
     windows: tuple[WindowSummary, ...]
     """The last ones of the champion, oldest first."""
     findings: tuple[Finding, ...]
-    """Open: raised since the champion took over."""
+    """Open: raised since the champion took over, and not acknowledged."""
     approvals: tuple[Approval, ...]
     """Open: waiting for a person."""
     jobs: tuple[Job, ...]
@@ -207,6 +207,34 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     approval: Approval | None = None
     afterwards: tuple[str, ...] = ()
     """What happened because of it, in order, a sentence each."""
+
+
+class FindingRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A finding and whether it still stands."""
+
+    finding: Finding
+    open: bool
+    """Raised on the champion since it took over, and not acknowledged."""
+    acknowledgement: Acknowledgement | None = None
+
+
+class WindowPoint(msgspec.Struct, frozen=True, kw_only=True):
+    end: datetime
+    value: float | None
+    """None: not measured in this window."""
+
+
+class FindingReport(msgspec.Struct, frozen=True, kw_only=True):
+    """A finding: how far, how sure, what it means, and what came with and after it."""
+
+    finding: Finding
+    acknowledgement: Acknowledgement | None
+    series: tuple[WindowPoint, ...]
+    """The figure that it is about, window by window; empty: there is none."""
+    beside: tuple[Finding, ...]
+    """Raised in the same window."""
+    decided: tuple[DecisionRow, ...]
+    """What the autopilot decided next."""
 
 
 class CommandReport(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,19 +3,21 @@
 from typing import Any, NamedTuple
 
 import msgspec
-import numpy as np
 
 from flyball.autopilot.signals import SignalInputs, gather
-from flyball.capture.join import LabelledRows, Span
+from flyball.control.estimating import Estimating
+from flyball.control.maturing import Maturing, tell
 from flyball.control.observe import Observation, WindowKey, micros_of
 from flyball.control.releases import Releases
-from flyball.control.world import World, draft, micros, moment, put
-from flyball.monitoring import drift, performance
+from flyball.control.standing import puts_of, standing
+from flyball.control.world import World, draft, moment, put
+from flyball.monitoring import drift
 from flyball.monitoring.drift import DriftState
-from flyball.monitoring.maturity import is_mature
+from flyball.monitoring.histogram import histogram_of
 from flyball.monitoring.performance import PerformanceState
 from flyball.monitoring.policy import policy_of
-from flyball.monitoring.realised import realised
+from flyball.monitoring.profile import Profile
+from flyball.monitoring.reference import Reference
 from flyball.monitoring.window import Window
 from flyball.records import codec
 from flyball.records.events import Draft, Put
@@ -27,10 +29,6 @@ from flyball.records.unit import Unit, Version
 
 SIGNALS_KEPT = 32
 """Window ends remembered for conditions that must hold `for` so many in a row."""
-
-
-PATIENCE_WINDOWS = 90
-"""Windows that one without a declared label delay is waited for."""
 
 
 class SignalsAt(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,10 +59,9 @@ class Windows:
         self._observation = observation
         self._releases = releases
         self._policy = policy_of(world.spec)
+        self._estimating = Estimating(world, observation, self._policy)
+        self._maturing = Maturing(world, observation, self._estimating, self._policy)
         closed = sorted(world.all("window", WindowSummary), key=lambda window: window.start)
-        self._immature = {key_of(window): window for window in closed if not window.mature}
-        self._mature_windows = {key_of(window): window for window in closed if window.mature}
-        self._width = micros_of(self._policy.window)
         self._newest = {window.unit: window for window in closed}
         """Unit → its last closed window."""
         self._signalled: tuple[str, str] | None = None
@@ -76,10 +73,7 @@ class Windows:
         # Not by the clock: a tick that registers a version takes seconds, and what was captured in them is not counted yet.
         for key in self._observation.open_windows(self._observation.seen_until_us):
             self._close(key, champion)
-        for key, window in sorted(self._immature.items(), key=lambda item: item[1].start):
-            if self._may_mature(window):
-                self._mature(key, window, champion)
-        self._revise()
+        self._maturing.look(champion)
         newest = self._newest.get(champion.unit) if champion is not None else None
         # One that ended before it took over was judged as another's, or not at all.
         if champion is None or newest is None or newest.end <= champion.since:
@@ -98,18 +92,23 @@ class Windows:
             model=window.model, unit=unit, start=window.start, end=window.end, predictions=profile.rows,
             labels=join.labelled(start_us, end_us) if join else 0, mature=False, drift=reading.distances,
         )  # fmt: skip
-        puts: list[Put] = [put("window", window.id, summary)]
+        puts: list[Put] = []
         # A unit that is champion no more is shown; what moves it is nobody's alarm.
         if champion is not None and champion.unit == unit:
-            findings = (*reading.findings, *self._failures(window, start_us, end_us))
-            puts += [put("drift", unit, reading.state), *(put("finding", finding.id, finding) for finding in findings)]
-            self._tell(findings)
+            estimated = self._estimating.close(key, window, summary)
+            summary = estimated.summary
+            findings = (
+                *_pictured(reading.findings, reference, profile), *estimated.findings, *self._failures(window, start_us, end_us)
+            )  # fmt: skip
+            puts += [put("drift", unit, reading.state), *estimated.puts, *puts_of(self._world, findings)]
+            tell(self._world, findings)
+        puts.append(put("window", window.id, summary))
         payload = {"predictions": profile.rows, "note": reading.note}
         self._world.record(
             draft(self._world.now(), "window.closed", f"window:{window.id}", payload, puts, key=f"closed:{window.id}")
         )
         self._observation.forget(key)
-        self._immature[key] = summary
+        self._maturing.take(key, summary)
         if unit not in self._newest or self._newest[unit].start < summary.start:
             self._newest[unit] = summary
 
@@ -129,59 +128,6 @@ class Windows:
             ),
         )  # fmt: skip
 
-    def _mature(self, key: WindowKey, window: WindowSummary, champion: Champion | None) -> None:
-        join, now = self._observation.join, self._world.now()
-        if join is None:
-            return
-        start_us, end_us, now_us = micros(window.start), micros(window.end), micros(now)
-        labels, predictions = join.labelled(start_us, end_us), join.answered(start_us, end_us)
-        if not is_mature(predictions, labels, window.end, now, self._policy):
-            return
-        rows = join.rows_of(window.unit, Span(start_us, end_us, now_us))
-        judged = Window(model=window.model, unit=window.unit, start=window.start, end=window.end)
-        state = self._world.get("performance", window.unit, PerformanceState) or PerformanceState()
-        reading = performance.judge(
-            self._observation.reference(window.unit), state, outcomes(rows, self._world.spec.task), judged, self._policy
-        )
-        summary = msgspec.structs.replace(window, labels=labels, mature=True, metrics=reading.metrics)
-        puts: list[Put] = [put("window", judged.id, summary), put("performance", window.unit, reading.state)]
-        if champion is not None and champion.unit == window.unit:
-            puts += [put("finding", finding.id, finding) for finding in reading.findings]
-            self._tell(reading.findings)
-        payload = {"labels": labels, "note": reading.note}
-        self._world.record(draft(now, "window.matured", f"window:{judged.id}", payload, puts, key=f"matured:{judged.id}"))
-        del self._immature[key]
-        self._mature_windows[key] = summary
-
-    def _may_mature(self, window: WindowSummary) -> bool:
-        """Not looked at for ever: without a declared delay a window whose labels stay away is given up at some time."""
-        return self._policy.label_delay is not None or self._world.now() < window.end + PATIENCE_WINDOWS * self._policy.window
-
-    def _revise(self) -> None:
-        """Labels that came after a window was judged change its metrics, whatever order they came in; what was bet on it then stays."""
-        join = self._observation.join
-        if join is None:
-            return
-        touched = {int(at) - int(at) % self._width for at in join.changed()}
-        for key, window in sorted(
-            (item for item in self._mature_windows.items() if item[0][1] in touched), key=lambda item: item[0]
-        ):
-            start_us, end_us = micros(window.start), micros(window.end)
-            rows = join.rows_of(window.unit, Span(start_us, end_us, micros(self._world.now())))
-            judged = Window(model=window.model, unit=window.unit, start=window.start, end=window.end)
-            reference = self._observation.reference(window.unit)
-            metrics = realised(reference, *outcomes(rows, self._world.spec.task), judged)
-            revised = msgspec.structs.replace(window, labels=join.labelled(start_us, end_us), metrics=metrics)
-            if revised != window:
-                payload = {"labels": revised.labels, "before": window.labels}
-                puts = (put("window", judged.id, revised),)
-                self._world.record(draft(self._world.now(), "window.revised", f"window:{judged.id}", payload, puts))
-                self._mature_windows[key] = revised
-
-    def _tell(self, findings: tuple[Finding, ...]) -> None:
-        for finding in findings:
-            self._world.say("finding", f"{finding.window_end:%Y-%m-%d} {finding.words}")
-
     def _signals(self, window: WindowSummary, champion: Champion) -> Signalled | None:
         """None: they are recorded already."""
         place = (champion.unit, window.start.isoformat())
@@ -197,8 +143,9 @@ class Windows:
         state = self._world.get("performance", champion.unit, PerformanceState)
         baseline = self._observation.reference(champion.unit).baseline
         inputs = SignalInputs(
-            findings=findings_of(self._world, champion),
+            findings=standing(self._world, champion),
             window=window,
+            estimated_increase=self._estimating.state(champion.unit).increase,
             loss_increase=round(state.loss_sum / state.n - baseline.mean, 6) if state and state.n else 0.0,
             champion_since=champion.since,
             data_until=version.lineage.snapshot.until if version else None,
@@ -213,22 +160,15 @@ class Windows:
         return Signalled(kept, made)
 
 
-def findings_of(world: World, champion: Champion) -> tuple[Finding, ...]:
-    """On the champion since it took over; a switch that was not seen is everybody's."""
+def _pictured(findings: tuple[Finding, ...], reference: Reference, profile: Profile) -> tuple[Finding, ...]:
+    """With the reference beside the window, for whoever looks."""
+    streams = {stream.name: stream for stream in reference.streams}
     return tuple(
-        finding
-        for finding in world.all("finding", Finding)
-        if finding.window_end > champion.since and (finding.unit == champion.unit or finding.kind is FindingKind.SERVING)
+        msgspec.structs.replace(finding, histogram=histogram_of(streams[finding.subject], profile.counts[finding.subject]))
+        if finding.subject in streams and finding.subject in profile.counts
+        else finding
+        for finding in findings
     )
 
 
-def outcomes(rows: LabelledRows, task: str) -> tuple[Any, Any]:
-    """Scores and labels as monitoring takes them: class indices are whole."""
-    return rows.scores, rows.labels if task == "regression" else rows.labels.astype(np.int64)
-
-
-def key_of(window: WindowSummary) -> WindowKey:
-    return window.unit, micros(window.start)
-
-
-__all__ = ["SignalHistory", "Signalled", "SignalsAt", "Windows", "findings_of"]
+__all__ = ["SignalHistory", "Signalled", "SignalsAt", "Windows"]

@@ -17,6 +17,7 @@ from flyball.control.ports import (
     Packages,
     Registry,
     Say,
+    UserMetrics,
 )
 from flyball.records import codec
 from flyball.records.events import Draft, Event, Put
@@ -37,6 +38,8 @@ class Ports(NamedTuple):
     capture: CaptureReader
     packages: Packages
     notifier: Notifier
+    metrics: UserMetrics | None = None
+    """None: no metrics of the user's own can be measured here."""
 
 
 class Place(NamedTuple):

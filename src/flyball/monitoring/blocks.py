@@ -8,60 +8,40 @@ from numpy.typing import ArrayLike, NDArray
 
 Ints = NDArray[np.int64]
 
-FEWEST_WINDOWS = 4
-MOST_BLOCKS = 42
-"""14 to count and 28 to calibrate with."""
-FEWEST_BLOCKS = 20
-FEW_CALIBRATION = 15
-"""With fewer, lasting drift is soon ranked among its own: five leave a p-value of j/(5 + j) at the j-th drifted window."""
+FEWEST_WINDOWS = 8
+"""With fewer windows of time their spread cannot be told: consecutive blocks stand in for them."""
+MOST_WINDOWS = 200
+"""Consecutive ones beyond it are joined: the spread of 200 is known well enough, and the reference is built in seconds."""
+MOST_BLOCKS, FEWEST_BLOCKS = 42, 20
 FEWEST_ROWS = 20
-"""A window with fewer rows is no measure of windows: its rows are counted, its score is not."""
-FIT_EVERY = 3
-"""Every third window is counted into the reference, the others calibrate: windows are scarce, rows are not. Coprime with the week."""
-MOST_CALIBRATION = 200
-"""Scores kept per stream, evenly spaced over time: the reference travels with the package."""
+"""A window with fewer rows is no measure of windows: its rows are counted, its spread is not."""
 
 
 class Cut(NamedTuple):
-    """Which rows belong to which window."""
+    """Which rows belong to which window, in order."""
 
-    fit: Ints
-    """Indices of the rows that are counted."""
-    fit_windows: tuple[Ints, ...]
-    calibration_windows: tuple[Ints, ...]
+    windows: tuple[Ints, ...]
+    """Row indices of each."""
     in_time: bool
-    """False: consecutive blocks of equal size, not windows of time."""
-
-    @property
-    def windows(self) -> tuple[Ints, ...]:
-        return self.fit_windows + self.calibration_windows
+    """False: consecutive blocks of equal size, not windows as they will be judged."""
 
 
-def windows_of(n: int, event_us: ArrayLike | None, window: timedelta) -> tuple[tuple[Ints, ...], bool]:
-    """Row indices per window in order of time, and True; or per block, and False."""
-    if event_us is not None:
+def cut(n: int, event_us: ArrayLike | None, window: timedelta | int) -> Cut:
+    """Windows of time or of so many rows, in order; or blocks, where there are fewer than FEWEST_WINDOWS windows."""
+    if event_us is not None and isinstance(window, timedelta):
         times = np.asarray(event_us, dtype=np.int64)
-        size = max(int(window / timedelta(microseconds=1)), 1)
         order = np.argsort(times, kind="stable")
-        numbers = times[order] // size
-        starts = np.flatnonzero(np.diff(numbers)) + 1
-        found = tuple(part for part in np.split(order, starts) if part.size >= FEWEST_ROWS)
-        if len(found) >= FEWEST_WINDOWS:
-            return found, True
+        numbers = times[order] // max(int(window / timedelta(microseconds=1)), 1)
     else:
-        order = np.arange(n)
-    blocks = min(MOST_BLOCKS, max(FEWEST_BLOCKS, n // FEWEST_ROWS), max(n, 1))
-    return tuple(np.array_split(order, blocks)), False
+        order = np.arange(n) if event_us is None else np.argsort(np.asarray(event_us, dtype=np.int64), kind="stable")
+        numbers = np.arange(n) // max(window, 1) if isinstance(window, int) else np.zeros(n, dtype=np.int64)
+    found = tuple(part for part in np.split(order, np.flatnonzero(np.diff(numbers)) + 1) if part.size >= FEWEST_ROWS)
+    if len(found) >= FEWEST_WINDOWS:
+        return Cut(_joined(found), in_time=True)
+    blocks = min(MOST_BLOCKS, max(FEWEST_BLOCKS, n // FEWEST_ROWS), max(n // 2, 1))
+    return Cut(tuple(np.array_split(order, blocks)), in_time=False)
 
 
-def cut(n: int, event_us: ArrayLike | None, window: timedelta) -> Cut:
-    """Split into rows to count and windows to calibrate with. Rows of a calibration window are never counted."""
-    windows, in_time = windows_of(n, event_us, window)
-    fit = windows[::FIT_EVERY]
-    calibration = tuple(part for place, part in enumerate(windows) if place % FIT_EVERY)
-    if len(calibration) > MOST_CALIBRATION:
-        places = np.linspace(0, len(calibration) - 1, MOST_CALIBRATION).round().astype(int)
-        calibration = tuple(calibration[place] for place in places)
-    return Cut(
-        fit=np.concatenate(fit) if fit else np.arange(0), fit_windows=fit, calibration_windows=calibration, in_time=in_time
-    )
+def _joined(windows: tuple[Ints, ...]) -> tuple[Ints, ...]:
+    together = -(-len(windows) // MOST_WINDOWS)
+    return tuple(np.concatenate(windows[start : start + together]) for start in range(0, len(windows), together))

@@ -1,54 +1,81 @@
 """Has the world moved? Every feature and the predictions, for ever, under one false-alarm budget.
 
-A window's score per stream (streams.score) → conformal p-value among the reference's calibration windows and all windows since → step bets →
-Shiryaev–Roberts e-detector per stream → weighted e-d-BH over streams, whose names are the alarm.
+At each window's end every stream's counts are compared with all that came before it in its epoch (the reference and the windows since), in several senses
+(senses.py): exact or saddlepoint p-values of "these rows are any so many of all". Where windows of the reference differ by more than chance, each sense is
+judged by the spread of windows instead (spread.py). A stream's senses are combined into one p-value (Cauchy), and the streams of a window are judged
+together by the weighted step-up rule, whose names are the alarm. The same is done for blocks of 3, 9 and 27 windows when they are complete. Each look has its
+part of the budget: a window spends LOOKS[0] of it, a block of L windows, looked at every L windows, L times its own part. So the expected number of
+false alarms per window is the budget, however many streams and rows there are.
 
-What is promised: while a stream's windows are exchangeable with its calibration windows, its p-values are independent and uniform, and its detector
-reaches c with a mean run length of at least c. Over streams the weighted average of the detectors inherits the bound; exactly when streams are judged
-on their own pasts, closely otherwise (p-values of one stream are uniform given its own past; given the pasts of all they are so only approximately; the
-simulations in the tests measure it). Windows that follow one another like neighbours (seasons, weather) are not exchangeable: that is drift, and it is
-alarmed as drift. An alarm is told once: the stream then begins anew, and later windows are ranked among those since the alarm alone. So a lasting shift is
-one finding, and the next one is a further move away from the reference.
+What is promised: while rows are exchangeable (or windows are, and differ as spread.py takes them to), each look alarms with its own probability over draws
+of the reference too: nothing is conditional on it. Two steps are not exact for every dependence: the combination of a stream's senses is so for small
+levels, the step-up rule for streams that depend positively. Simulations in the tests measure both.
+
+An alarm is told once: the stream's epoch then ends, and later windows are compared with those after the alarm. So a lasting shift is one finding and the next
+one is a further move. If the windows after an alarm are like the reference again, so is what they are compared with.
 """
 
 import hashlib
+import math
+from collections.abc import Mapping
+from typing import NamedTuple
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
-from flyball.monitoring import streams
+from flyball.monitoring import effects, senses
+from flyball.monitoring import spread as spreads
 from flyball.monitoring.drift_words import moved
+from flyball.monitoring.exchangeable import BLOCKS
 from flyball.monitoring.policy import DRIFT_SHARE, MonitorPolicy
 from flyball.monitoring.profile import Profile
 from flyball.monitoring.reference import Reference
+from flyball.monitoring.senses import Sensed
+from flyball.monitoring.spread import Spread
 from flyball.monitoring.streams import Stream
 from flyball.monitoring.window import Window
 from flyball.records.evidence import Evidence
 from flyball.records.findings import Finding, FindingKind
-from flyball.stats import conformal, distances, edetector, multiple
+from flyball.stats import distances, multiple
 
-REMEMBERED = 200
-"""Window scores kept per stream. Beyond it the oldest go, and independence of the p-values is approximate."""
-SHARE = 0.2
-"""Of the bets' capital, redistributed at each window: the first drifted windows are best met by a bet on very small p-values, the later ones, ranked
-among the first, by a larger one. Simulated mean delays at 26 calibration windows: 5.0 windows when drift is there from the first day, 3.3 after a month
-without (without redistribution 5.1 and 3.4), for a slight shift 7.0 (8.3)."""
+LOOKS = (0.82, 0.06, 0.06, 0.06)
+"""Parts of the drift budget: a window by itself, and blocks of 3, 9 and 27. A jump is what costs most while it waits."""
+HIGHEST_LEVEL = 0.1
+"""Of a single look: the combination of p-values is exact for small levels only. A block of 27 would be allowed more where the budget is generous."""
 PREDICTION_WEIGHT = 0.2
 """Least share of the budget that the predictions have: what moves them matters most, and among a hundred features they would wait longest."""
+LIKE_BEFORE = 0.2
+"""p-value from which on the windows after an alarm count as like the reference again. A shift that raised an alarm gives one so large in 1 window of 300."""
+INDIFFERENCE = 0.005
+"""Share of rows: a smaller move is no alarm, however many rows prove it. Half a row in a hundred; a tenth of a standard deviation moves four."""
+KINDS = {"prediction": FindingKind.PREDICTION_DRIFT, "joint": FindingKind.JOINT_DRIFT}
+
+Floats = NDArray[np.float64]
 
 
 class StreamState(msgspec.Struct, frozen=True, kw_only=True):
-    """One stream's detector."""
+    """What one stream's next window is compared with."""
 
-    detectors: tuple[float, ...] = edetector.start(len(edetector.STEP_LEVELS))
-    past: tuple[float, ...] = ()
-    """Scores of the windows judged so far, or since the last alarm; oldest first."""
+    pool: tuple[int, ...] = ()
+    """Counts of the windows of this epoch; empty: none yet."""
+    parts: tuple[tuple[int, ...], ...] = ((), (), ())
+    """Of them, those of the unfinished block of 3, 9 and 27."""
+    windows: int = 0
+    """In this epoch."""
+    from_reference: bool = True
+    """The reference's counts belong to the epoch; False since an alarm."""
+    spreads: tuple[Spread, ...] = ()
+    """The reference's, with the windows judged since. Empty: nothing to add to the reference's."""
     alarms: int = 0
     last_alarm: str = ""
-    """Window at whose end it last fired. From there on the detector and what is normal began anew: the reference's calibration no longer counts."""
+    """Window at whose end it last fired."""
+    alarm_block: int = 1
+    """Windows that it took."""
 
 
 class DriftState(msgspec.Struct, frozen=True, kw_only=True):
-    """All detectors of one unit since it became champion."""
+    """All streams of one unit since it became champion."""
 
     streams: dict[str, StreamState] = {}
     windows: int = 0
@@ -66,26 +93,76 @@ class DriftReading(msgspec.Struct, frozen=True, kw_only=True):
     """What was not tested, and why."""
 
 
-def judge(reference: Reference, state: DriftState, profile: Profile, window: Window, policy: MonitorPolicy) -> DriftReading:
-    """Judge one closed window. Windows are to come in order of time, each once: a second look at the last one changes nothing."""
-    seen = tuple(stream for stream in reference.streams if sum(profile.counts.get(stream.name, ())) > 0)
+class Look(NamedTuple):
+    """One stream's window, or block of windows, beside what came before it."""
+
+    stream: Stream
+    size: int
+    """Windows."""
+    counts: Floats
+    before: Floats
+    sensed: Sensed
+    p: float
+    """Of all senses together."""
+
+
+def judge(
+    reference: Reference,
+    state: DriftState,
+    profile: Profile,
+    window: Window,
+    policy: MonitorPolicy,
+    harms: Mapping[str, float | None] | None = None,
+) -> DriftReading:
+    """Judge one closed window. Windows are to come in order of time, each once: a second look at the last one changes nothing.
+
+    `harms`: stream → estimated increase of the mean bounded loss that its drift brings, None where it cannot be told. What brings no more than the
+    policy's tolerance is shown and does not page.
+    """
+    seen = tuple(stream for stream in reference.streams if _n(profile, stream) > 0)
     far = {stream.name: round(distances.js_distance(stream.counts, profile.counts[stream.name]), 6) for stream in seen}
     if window.id == state.last_window:
         return DriftReading(findings=(), state=state, distances=far, note="this window was judged before")
     if profile.rows < policy.min_rows:
         note = f"{profile.rows} rows are fewer than min_rows {policy.min_rows}: shown, not tested"
         return DriftReading(findings=(), state=state, distances=far, note=note)
-    states = {stream.name: state.streams.get(stream.name, StreamState()) for stream in reference.streams}
     tested = tuple(stream for stream in seen if stream.role == "prediction" or _n(profile, stream) >= policy.min_rows)
-    states |= {stream.name: _step(stream, states[stream.name], profile, window) for stream in tested}
-    levels = {name: edetector.level(item.detectors) for name, item in states.items()}
-    named = multiple.e_bh(levels, weights_of(reference), policy.drift_run_length)
-    of = {stream.name: stream for stream in tested}
-    alarmed = tuple(name for name in named if name in of)
-    findings = tuple(_finding(of[name], profile, window, levels[name], (len(alarmed), policy)) for name in alarmed)
-    states |= {name: _acknowledged(states[name], window) for name in alarmed}
+    states = dict(state.streams)
+    looks: list[Look] = []
+    for stream in tested:
+        counts = np.asarray(profile.counts[stream.name], dtype=np.float64)
+        before = states.get(stream.name) or StreamState(spreads=stream.spreads)
+        own = _looks(stream, before, counts)
+        states[stream.name] = _step(stream, before, counts, own)
+        looks += own
+    alarmed = _alarmed(looks, weights_of(reference), policy)
+    findings = []
+    for look, spent in alarmed:
+        name = look.stream.name
+        findings.append(_finding(look, window, spent, (policy, (harms or {}).get(name))))
+        states[name] = _ended(states[name], window, look.size)
     moved_on = DriftState(streams=states, windows=state.windows + 1, last_window=window.id)
-    return DriftReading(findings=findings, state=moved_on, distances=far, note=_left_out(reference, profile, policy))
+    return DriftReading(findings=tuple(findings), state=moved_on, distances=far, note=_left_out(reference, profile, policy))
+
+
+def acknowledge(state: DriftState, stream: str, window: Window, *, as_normal: bool) -> DriftState:
+    """A person's word on a stream's last alarm: `as_normal`, what came since is the new normal (as an alarm alone says, too, unless it passes);
+    otherwise the reference stays what windows are compared with, and the same shift will be told again."""
+    known = state.streams.get(stream, StreamState())
+    fresh = StreamState(
+        spreads=known.spreads, from_reference=not as_normal, alarms=known.alarms, last_alarm=known.last_alarm or window.id
+    )
+    return msgspec.structs.replace(state, streams=state.streams | {stream: fresh})
+
+
+def weights_of(reference: Reference) -> dict[str, float]:
+    """Each stream's share of the budget; sums to one."""
+    predictions = [stream.name for stream in reference.streams if stream.role == "prediction"]
+    features = [stream.name for stream in reference.streams if stream.role != "prediction"]
+    if not predictions:
+        return {name: 1.0 / len(features) for name in features}
+    share = max(PREDICTION_WEIGHT, len(predictions) / len(reference.streams)) if features else 1.0
+    return {name: share / len(predictions) for name in predictions} | {name: (1.0 - share) / len(features) for name in features}
 
 
 def _n(profile: Profile, stream: Stream) -> int:
@@ -101,42 +178,102 @@ def _left_out(reference: Reference, profile: Profile, policy: MonitorPolicy) -> 
     return "; ".join(told + ([f"not tested: {', '.join(few)}"] if few else []))
 
 
-def weights_of(reference: Reference) -> dict[str, float]:
-    """Each stream's share of the budget; sums to one."""
-    predictions = [stream.name for stream in reference.streams if stream.role == "prediction"]
-    features = [stream.name for stream in reference.streams if stream.role != "prediction"]
-    share = max(PREDICTION_WEIGHT, len(predictions) / len(reference.streams)) if features else 1.0
-    return {name: share / len(predictions) for name in predictions} | {name: (1.0 - share) / len(features) for name in features}
+def _looks(stream: Stream, state: StreamState, counts: Floats) -> list[Look]:
+    """The window, and each block that it completes; nothing while there is nothing to compare with."""
+    pool = _known(stream, state)
+    found = []
+    for index, size in enumerate(BLOCKS):
+        if (state.windows + 1) % size or (stream.spreads and index >= len(stream.spreads)):
+            continue
+        part = np.asarray(state.parts[index - 1], dtype=np.float64) if index and state.parts[index - 1] else np.zeros(counts.size)
+        before = pool - part
+        if before.sum() > 0:
+            sensed = senses.sensed(stream, part + counts, before)
+            p = sensed.p
+            if state.spreads:
+                fill = float(before.sum() / (part + counts).sum())
+                judged = spreads.p_values(state.spreads[index], sensed.squares, sensed.size, fill)
+                p = tuple(own if math.isnan(own) else max(own, spread) for own, spread in zip(p, judged, strict=True))
+            found.append(Look(stream, size, part + counts, before, sensed, senses.combined(stream, p)))
+    return found
 
 
-def _step(stream: Stream, state: StreamState, profile: Profile, window: Window) -> StreamState:
-    observed = streams.score(stream, profile.counts[stream.name])
-    normal = state.past if state.alarms else stream.calibration + state.past
-    p = conformal.conformal_p(normal, observed, conformal.digest_uniform(window.place, stream.role, stream.name))
-    bets = edetector.advance(state.detectors, edetector.step_bets(p), SHARE)
-    detectors = tuple(float(f"{value:.8g}") for value in bets)  # short in the ledger; the same in every replay
-    return msgspec.structs.replace(state, detectors=detectors, past=(*state.past, observed)[-REMEMBERED:])
+def _known(stream: Stream, state: StreamState) -> Floats:
+    """All rows of the epoch so far."""
+    pool = np.asarray(state.pool, dtype=np.float64) if state.pool else np.zeros(stream.n_bins)
+    return pool + np.asarray(stream.counts, dtype=np.float64) if state.from_reference else pool
 
 
-def _acknowledged(state: StreamState, window: Window) -> StreamState:
-    fresh = edetector.start(len(state.detectors))
-    return msgspec.structs.replace(state, detectors=fresh, past=(), alarms=state.alarms + 1, last_alarm=window.id)
+def _step(stream: Stream, state: StreamState, counts: Floats, looks: list[Look]) -> StreamState:
+    windows = state.windows + 1
+    parts = tuple(
+        () if windows % size == 0 else _ints(counts + (np.asarray(part, dtype=np.float64) if part else 0.0))
+        for size, part in zip(BLOCKS[1:], state.parts, strict=True)
+    )
+    learned = list(state.spreads)
+    for look in looks:
+        if learned:
+            place = BLOCKS.index(look.size)
+            learned[place] = spreads.with_window(learned[place], look.sensed.squares, look.sensed.size)
+    pool = _ints(counts + (np.asarray(state.pool, dtype=np.float64) if state.pool else 0.0))
+    stepped = msgspec.structs.replace(state, pool=pool, parts=parts, windows=windows, spreads=tuple(learned))
+    return stepped if state.from_reference else _returned(stream, stepped)
 
 
-def _finding(stream: Stream, profile: Profile, window: Window, reached: float, context: tuple[int, MonitorPolicy]) -> Finding:
-    named, policy = context
-    counts = profile.counts[stream.name]
-    kind = FindingKind.PREDICTION_DRIFT if stream.role == "prediction" else FindingKind.FEATURE_DRIFT
-    effect = round(distances.js_distance(stream.counts, counts), 6)
+def _returned(stream: Stream, state: StreamState) -> StreamState:
+    """An outage that has passed, or a false alarm: the reference is what windows are compared with again. Asked at 1, 3, 9, … times the alarm's windows."""
+    times = state.windows / state.alarm_block
+    if times not in (1, 3, 9, 27, 81):
+        return state
+    reference = np.asarray(stream.counts, dtype=np.float64)
+    sensed = senses.sensed(stream, np.asarray(state.pool, dtype=np.float64), reference)
+    like = senses.combined(stream, sensed.p) > LIKE_BEFORE
+    return msgspec.structs.replace(state, from_reference=True) if like else state
+
+
+def _ended(state: StreamState, window: Window, size: int) -> StreamState:
+    return StreamState(
+        spreads=state.spreads, from_reference=False, alarms=state.alarms + 1, last_alarm=window.id, alarm_block=size
+    )
+
+
+def _alarmed(looks: list[Look], weights: Mapping[str, float], policy: MonitorPolicy) -> list[tuple[Look, float]]:
+    """Looks to be told, strongest first, and the part of the drift budget that each spends. A stream is told once a window, by its strongest look."""
+    told: dict[str, tuple[Look, float]] = {}
+    for size, part in zip(BLOCKS, LOOKS, strict=True):
+        due = {look.stream.name: look for look in looks if look.size == size}
+        worth = {name: look.p if _is_worth_it(look) else 1.0 for name, look in due.items()}
+        named = multiple.benjamini_hochberg(worth, weights, min(part * size / policy.drift_run_length, HIGHEST_LEVEL))
+        for name in named:
+            if name not in told or due[name].p < told[name][0].p:
+                told[name] = (due[name], part / len(named))
+    return sorted(told.values(), key=lambda item: (item[0].p, item[0].stream.name))
+
+
+def _is_worth_it(look: Look) -> bool:
+    return effects.largest_move(look.stream, look.counts, look.before) >= INDIFFERENCE
+
+
+def _ints(counts: Floats) -> tuple[int, ...]:
+    return tuple(counts.astype(np.int64).tolist())
+
+
+def _finding(look: Look, window: Window, spent: float, context: tuple[MonitorPolicy, float | None]) -> Finding:
+    policy, harm = context
+    stream, counts = look.stream, _ints(look.counts)
+    kind = KINDS.get(stream.role, FindingKind.FEATURE_DRIFT)
+    before = _ints(look.before)
+    found = effects.of(stream, look.counts, look.before)
+    block = "one window" if look.size == 1 else f"{look.size} windows together"
     evidence = Evidence(
-        name="drift_detector",
-        value=round(reached, 3),
+        name="drift_p_value",
+        value=float(f"{look.p:.3g}"),
         n=sum(counts),
-        since=window.start,
+        since=window.start if look.size == 1 else None,
         until=window.end,
-        method="conformal p-value of the Jensen–Shannon score, Shiryaev–Roberts e-detector, e-d-BH over streams (arXiv 2203.03532, 2501.04130)",
-        inputs=hashlib.sha256(repr((stream.name, stream.counts, counts)).encode()).hexdigest(),
-        note=f"mean run length of all drift monitors together at least {policy.drift_run_length:g} windows without drift",
+        method="two-sample permutation p-values (rank, mean, scale, chi-square, Fisher) against all rows before, Cauchy combination (Liu & Xie 2020)",
+        inputs=hashlib.sha256(repr((stream.name, before, counts)).encode()).hexdigest(),
+        note=f"{block}: a look that spends {LOOKS[BLOCKS.index(look.size)]:.0%} of the drift budget, one false alarm in {policy.drift_run_length:g} windows",
     )
     return Finding(
         id=finding_id(kind, window, stream.name),
@@ -146,11 +283,14 @@ def _finding(stream: Stream, profile: Profile, window: Window, reached: float, c
         subject=stream.name,
         window_start=window.start,
         window_end=window.end,
-        effect=effect,
+        effect=found["js"],
         effect_unit="Jensen–Shannon distance",
         evidence=evidence,
-        share_of_budget=round(DRIFT_SHARE / named, 6),
-        words=f"{stream.name}: {moved(stream, counts)} (distance {effect:.3f})",
+        share_of_budget=round(DRIFT_SHARE * spent, 6),
+        words=f"{stream.name}: {moved(stream, counts, before)} (distance {found['js']:.3f})",
+        effects=found,
+        harm=harm,
+        pages=harm is None or harm > policy.tolerance,
     )
 
 

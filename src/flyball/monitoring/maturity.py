@@ -1,18 +1,100 @@
-"""When a window's labels are enough to be judged by."""
+"""When a window's labels are enough to be judged by: after the declared delay, or after the one that was learned."""
 
-from datetime import datetime
+import math
+from datetime import datetime, timedelta
+from typing import Literal
 
+import msgspec
+
+from flyball.monitoring.delays import Delays, age_at, place_of
 from flyball.monitoring.policy import MonitorPolicy
 
+LATE = 4.0
+"""Standard deviations of fewer or more labels than learned from which a window's labels are said to come otherwise: one window in 16,000 by chance."""
+MICROSECOND = timedelta(microseconds=1)
 
-def is_mature(predictions: int, labels: int, window_end: datetime, now: datetime, policy: MonitorPolicy) -> bool:
+
+class Maturity(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a window's labels have come."""
+
+    mature: bool
+    by: Literal["complete", "delay", "learned", "share", "none"]
+    """What decided: all labels are here; the declared delay; the learned one; the bare share of labels; nothing to judge."""
+    come: float | None = None
+    """Of the labels that will come, the share that has, for the slowest kind of label; None: unknown."""
+    come_lower: float | None = None
+    """Its lower end (error 2.5 %), less what may come after everything known."""
+    expected: int | None = None
+    """Labels that the window will have in the end."""
+    ripe_at: datetime | None = None
+    """When it will be mature, as far as known."""
+    words: str = ""
+
+
+def is_mature(
+    predictions: int, labels: int, window_end: datetime, now: datetime, policy: MonitorPolicy, delays: Delays | None = None
+) -> bool:
     """Whether the labels that will come have come: the window is over, and all are here, or the label delay has passed since its end.
 
     Early labels are not a sample of all labels (a flight that never arrives is labelled last), so an immature window is never compared with anything.
-    Only where no delay is declared a share of them has to do. A window without any label is never mature: there is nothing to judge.
+    A window without any label is never mature: there is nothing to judge.
     """
+    return maturity(predictions, labels, window_end, now, policy, delays).mature
+
+
+def maturity(
+    predictions: int, labels: int, window_end: datetime, now: datetime, policy: MonitorPolicy, delays: Delays | None = None
+) -> Maturity:
+    """`labels` of `predictions` are here. With a declared delay `delays` only tell how far they are; without one they decide, and where nothing is
+    learned yet the bare share of labels has to do."""
     if predictions <= 0 or labels <= 0 or now < window_end:
-        return False
-    if policy.label_delay is None:
-        return labels >= policy.mature_share * predictions
-    return labels >= predictions or now >= window_end + policy.label_delay
+        return Maturity(mature=False, by="none", words=f"{labels} labels of {predictions} predictions: nothing to judge")
+    known = _learned(predictions, labels, window_end, now, policy, delays) if delays is not None and delays.reach else None
+    if labels >= predictions:
+        return Maturity(
+            mature=True, by="complete", come=1.0, come_lower=1.0, expected=labels, words="every prediction has its label"
+        )
+    if policy.label_delay is not None:
+        told = known or Maturity(mature=False, by="delay", words=f"mature after the declared delay of {policy.label_delay}")
+        over = window_end + policy.label_delay
+        return msgspec.structs.replace(told, mature=now >= over, by="delay", ripe_at=over)
+    if known is not None:
+        return known
+    enough = labels >= policy.mature_share * predictions
+    words = f"{labels} of {predictions} predictions have labels, {policy.mature_share:.0%} wanted: their delay is not learned yet"
+    return Maturity(mature=enough, by="share", words=words)
+
+
+def _learned(
+    predictions: int, labels: int, window_end: datetime, now: datetime, policy: MonitorPolicy, delays: Delays
+) -> Maturity:
+    place = int(place_of((now - window_end) // MICROSECOND, delays))
+    slowest = min((part.curve for part in delays.parts if part.score < 0), key=lambda curve: curve.lower[place])
+    lower = slowest.lower[place] / (1.0 + delays.tail)
+    ripe_us = age_at(delays, policy.mature_share)
+    here, awaited, deviation = (
+        delays.come.share[place] * predictions,
+        round(delays.ever * predictions),
+        _deviation(predictions, place, delays),
+    )
+    missing = labels < here - LATE * deviation
+    words = f"{labels} of about {awaited} labels are here; of the slowest kind {slowest.share[place]:.0%} of those that will come (at least {lower:.0%})"
+    if missing:
+        words = f"{labels} labels are here and {here:.0f} were expected by now (± {LATE * deviation:.0f}): they come otherwise than learned"
+    return Maturity(
+        mature=lower >= policy.mature_share and not missing,
+        by="learned",
+        come=slowest.share[place],
+        come_lower=float(f"{lower:.6g}"),
+        expected=max(awaited, labels),
+        ripe_at=None if ripe_us is None else window_end + ripe_us * MICROSECOND,
+        words=words,
+    )
+
+
+def _deviation(predictions: int, place: int, delays: Delays) -> float:
+    """Of the number of labels by then: rows that share their luck, and the curve's own error."""
+    share = delays.come.share[place]
+    own = share * (1.0 - share) * predictions * (1.0 + (predictions - 1) * delays.correlation)
+    half = predictions * (delays.come.upper[place] - delays.come.lower[place]) / 4.0
+    return math.sqrt(own + half**2) + 0.5

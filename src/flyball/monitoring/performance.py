@@ -1,18 +1,21 @@
 """How good is it really? Realised metrics of mature windows, and harm: evidence that the loss has risen.
 
 Harm is judged on windows, not rows: rows of one day share its weather, and a test that takes them for independent alarms at every storm. A window gives one
-number, its mean bounded loss. Null hypothesis: given the past, a window's expected loss is at most the baseline's plus the tolerance that the user states.
-Bets against it (stats/edetector.mean_bets) make a Shiryaev–Roberts e-detector whose mean run length is at least the budget's, whatever the distribution and
-dependence of the windows, as long as the null holds for each given the past.
+number, its mean bounded loss. Half of the capital bets on each of two sides of the same null hypothesis, that it is no worse than the holdout's but for the tolerance
+that the user states; the mean of two Shiryaev–Roberts e-detectors is one, so the mean run length is at least the budget's where both hold.
 
-The baseline is a sample too: what is tested against is the upper end of its own interval (Student's t over the holdout's windows, error BASELINE_ALPHA). So:
-with probability at least 1 − BASELINE_ALPHA over the draw of the holdout, the mean run length without harm is at least the budget's.
-Losses below `floor` count as `floor`, in the baseline and in new windows alike: a bet may then be larger, which finds harm sooner. The hypothesis is
-about the mean of these clipped losses.
+On the mean (stats/edetector.mean_bets): given the past, a window's expected loss is at most the baseline's plus the tolerance, whatever its distribution and its
+dependence. The baseline is a sample too: what is tested against is the upper end of its own interval (Student's t over the holdout's windows, error
+BASELINE_ALPHA over the draw of the holdout). Losses below `floor` count as `floor`, in the baseline and in new windows alike: a bet may then be larger, which
+finds harm sooner. The hypothesis is about the mean of these clipped losses.
+On the rank (stats/rank_bets.py): windows less the tolerance are exchangeable with the holdout's, or lower. The noise of the baseline is part of it, and one window
+that beats all others is worth more than any bet on a mean may win. A window with fewer rows than the holdout's varies more: its departure is shrunk to what one
+of theirs would vary.
 """
 
 import hashlib
 import math
+from datetime import datetime
 
 import msgspec
 import numpy as np
@@ -21,13 +24,15 @@ from numpy.typing import ArrayLike, NDArray
 from flyball.errors import DataError
 from flyball.monitoring import streams
 from flyball.monitoring.drift import finding_id
-from flyball.monitoring.policy import DRIFT_SHARE, MonitorPolicy
+from flyball.monitoring.policy import MonitorPolicy
 from flyball.monitoring.realised import realised
 from flyball.monitoring.reference import Baseline, Reference
+from flyball.monitoring.since import since_when
 from flyball.monitoring.window import Window
 from flyball.records.evidence import Evidence
 from flyball.records.findings import Finding, FindingKind
 from flyball.stats import edetector, losses, student
+from flyball.stats.rank_bets import SHIFTS, rank_bets, ranks_of
 
 BASELINE_ALPHA = 0.05
 """Chance, over the draw of the holdout, that the baseline's upper end is too low."""
@@ -41,18 +46,27 @@ class WindowLoss(msgspec.Struct, frozen=True, kw_only=True):
     window: str
     mean: float
     n: int
+    start: datetime | None = None
+    """None: judged by a version of Flyball that did not keep it."""
 
 
 class PerformanceState(msgspec.Struct, frozen=True, kw_only=True):
     """One unit's realised loss since it became champion."""
 
     detectors: tuple[float, ...] = edetector.start(len(edetector.BET_FRACTIONS))
+    """Bets on the mean."""
+    ranked: tuple[float, ...] = edetector.start(len(SHIFTS))
+    """Bets on the rank."""
+    normal: tuple[float, ...] = ()
+    """Shrunk losses that windows are ranked among beside the baseline's: those since it became champion, or since the last alarm."""
     past: tuple[WindowLoss, ...] = ()
     windows: int = 0
     n: int = 0
     """Labelled rows in all judged windows."""
     loss_sum: float = 0.0
     alarms: int = 0
+    since_alarm: int = 0
+    """Windows judged since the last alarm, or since it became champion."""
 
 
 class PerformanceReading(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,14 +111,19 @@ def judge(
         )
     observed = losses.bounded_loss(reference.task, scores, labels, reference.scale)
     moved_on = _step(reference, state, observed, window, policy)
-    reached = edetector.level(moved_on.detectors)
-    if reached < policy.harm_run_length:
+    if level(moved_on) < policy.harm_run_length:
         return _reading(reference, metrics, moved_on)
     finding = _finding(reference, moved_on, window, policy)
-    fresh = edetector.start(len(edetector.BET_FRACTIONS))
-    return _reading(
-        reference, metrics, msgspec.structs.replace(moved_on, detectors=fresh, alarms=state.alarms + 1), findings=(finding,)
+    fresh = PerformanceState()
+    told = msgspec.structs.replace(
+        moved_on, detectors=fresh.detectors, ranked=fresh.ranked, normal=(), since_alarm=0, alarms=state.alarms + 1
     )
+    return _reading(reference, metrics, told, findings=(finding,))
+
+
+def level(state: PerformanceState) -> float:
+    """The two halves together."""
+    return 0.5 * edetector.level(state.detectors) + 0.5 * edetector.level(state.ranked)
 
 
 def bound_of(baseline: Baseline) -> Bound:
@@ -137,15 +156,32 @@ def _step(
     limit = max(bound.upper + policy.tolerance, bound.floor + LEAST_WIDTH)
     bets = edetector.mean_bets(max(mean, bound.floor), limit, bound.floor)
     detectors = tuple(float(f"{value:.8g}") for value in edetector.advance(state.detectors, bets))
-    seen = WindowLoss(window=window.id, mean=mean, n=int(observed.size))
+    seen = WindowLoss(window=window.id, start=window.start, mean=mean, n=int(observed.size))
+    shrunk = _shrunk(reference.baseline, seen)
+    tolerated = msgspec.structs.replace(seen, mean=mean - policy.tolerance)
+    bets = rank_bets(ranks_of(_normal(reference.baseline, state)), _shrunk(reference.baseline, tolerated))
+    ranked = tuple(float(f"{value:.8g}") for value in edetector.advance(state.ranked, bets))
     return msgspec.structs.replace(
         state,
         detectors=detectors,
+        ranked=ranked,
+        normal=(*state.normal, shrunk)[-REMEMBERED:],
+        since_alarm=state.since_alarm + 1,
         past=(*state.past, seen)[-REMEMBERED:],
         windows=state.windows + 1,
         n=state.n + seen.n,
         loss_sum=float(f"{state.loss_sum + float(observed.sum()):.12g}"),
     )
+
+
+def _normal(baseline: Baseline, state: PerformanceState) -> tuple[float, ...]:
+    return state.normal if state.alarms else baseline.window_means + state.normal
+
+
+def _shrunk(baseline: Baseline, seen: WindowLoss) -> float:
+    """As far from the baseline as a window of the holdout's size would be, were all its variation that of rows: then never further than it should."""
+    rows = baseline.n / max(len(baseline.window_means), 1)
+    return float(f"{baseline.mean + (seen.mean - baseline.mean) * min(1.0, math.sqrt(seen.n / rows)):.8g}")
 
 
 def _reading(
@@ -162,21 +198,24 @@ def _reading(
 
 def _finding(reference: Reference, state: PerformanceState, window: Window, policy: MonitorPolicy) -> Finding:
     bound = bound_of(reference.baseline)
-    increase = round(state.loss_sum / state.n - reference.baseline.mean, 6)
-    recent = state.past[-7:]
+    judged = tuple(item for item in state.past[-state.since_alarm :] if item.start is not None)
+    earlier = () if state.alarms else reference.baseline.window_means
+    since = since_when(earlier, tuple(item.mean for item in judged), tuple(item.start for item in judged if item.start))
+    recent = judged[since.place :] if since else judged
     last = sum(item.mean * item.n for item in recent) / sum(item.n for item in recent)
     evidence = Evidence(
         name="harm_detector",
-        value=round(edetector.level(state.detectors), 3),
+        value=round(level(state), 3),
         n=state.windows,
         unit="windows",
         since=window.start,
         until=window.end,
-        method="betting on window means, Shiryaev–Roberts e-detector (arXiv 2203.03532; Podkopaev & Ramdas 2110.06177)",
+        method="bets on the mean and on the rank of windows, Shiryaev–Roberts e-detector (arXiv 2203.03532; Podkopaev & Ramdas 2110.06177)",
         inputs=hashlib.sha256(repr(state.past).encode()).hexdigest(),
         note=f"mean run length at least {policy.harm_run_length:g} windows without harm, unless the holdout was drawn too kind (chance {BASELINE_ALPHA:g})",
     )
-    limit = f"{bound.upper:.4f} (upper end of the baseline {reference.baseline.mean:.4f}) + {policy.tolerance:g} tolerated"
+    holdout = f"{reference.baseline.mean:.4f} on the holdout (upper end of the baseline {bound.upper:.4f}, {policy.tolerance:g} more tolerated)"
+    harm = round(last - reference.baseline.mean, 6)
     return Finding(
         id=finding_id(FindingKind.PERFORMANCE, window, "loss"),
         kind=FindingKind.PERFORMANCE,
@@ -185,9 +224,12 @@ def _finding(reference: Reference, state: PerformanceState, window: Window, poli
         subject="loss",
         window_start=window.start,
         window_end=window.end,
-        effect=increase,
+        effect=harm,
         effect_unit="increase of the mean bounded loss",
         evidence=evidence,
-        share_of_budget=1.0 - DRIFT_SHARE,
-        words=f"mean loss {last:.4f} over the last {len(recent)} mature windows, more than {limit}; since it became champion {increase:+.4f}",
+        share_of_budget=policy.share("performance"),
+        harm=harm,
+        changed_since=None if since is None else since.at,
+        words=f"mean loss {last:.4f} over the last {len(recent)} mature windows, {holdout}"
+        + (f"; {since.words}" if since else ""),
     )

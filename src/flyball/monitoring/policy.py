@@ -1,18 +1,20 @@
 """What the monitors are allowed: windows, the false-alarm budget, when labels count."""
 
 from datetime import timedelta
+from types import MappingProxyType
 
 import msgspec
 
 from flyball.spec import ProjectSpec
 
-DRIFT_SHARE = 0.5
-"""Half of the false-alarm budget belongs to drift (features and predictions together), half to harm."""
+SHARES = MappingProxyType({"drift": 0.4, "performance": 0.2, "concept": 0.2, "estimates": 0.1, "operations": 0.1})
+"""Of the one false-alarm budget: what belongs to which monitors. Most to what has most streams, and to what costs most while it waits."""
+DRIFT_SHARE = SHARES["drift"]
 
 
 class MonitorPolicy(msgspec.Struct, frozen=True, kw_only=True):
     window: timedelta
-    budget_windows: int
+    budget_windows: float
     """One false alarm in so many windows, all monitors of a model together."""
     min_rows: int
     """A window with fewer rows is shown and not tested."""
@@ -22,14 +24,20 @@ class MonitorPolicy(msgspec.Struct, frozen=True, kw_only=True):
     tolerance: float
     """Increase of the mean bounded loss that is not worth an alarm."""
 
+    def share(self, monitors: str) -> float:
+        return SHARES[monitors]
+
+    def run_length(self, monitors: str) -> float:
+        """Windows: the least average run length of these monitors together."""
+        return self.budget_windows / SHARES[monitors]
+
     @property
     def drift_run_length(self) -> float:
-        """Windows: the least average run length of all drift detectors together."""
-        return self.budget_windows / DRIFT_SHARE
+        return self.run_length("drift")
 
     @property
     def harm_run_length(self) -> float:
-        return self.budget_windows / (1.0 - DRIFT_SHARE)
+        return self.run_length("performance")
 
 
 def policy_of(spec: ProjectSpec) -> MonitorPolicy:

@@ -29,7 +29,9 @@ def profile_of(
     Raises DataError when columns differ in length, or are longer than `rows`.
     """
     seen: dict[str, Any] = {
-        stream.name: columns[stream.name] for stream in reference.streams if stream.role == "feature" and stream.name in columns
+        stream.name: columns[stream.name]
+        for stream in reference.streams
+        if stream.role != "prediction" and stream.name in columns
     }
     if scores is not None:
         features = frozenset(stream.name for stream in reference.streams if stream.role == "feature")

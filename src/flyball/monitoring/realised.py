@@ -1,88 +1,135 @@
 """A window's metrics on its labels, each with an interval for this one look."""
 
 import hashlib
-import math
-from typing import Any
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from flyball.errors import FlyballError
 from flyball.monitoring.reference import Reference
 from flyball.monitoring.window import Window
 from flyball.records.evidence import Evidence
-from flyball.stats import auc
+from flyball.stats import auc, metrics, weighted_metrics
+from flyball.stats.metrics import Metric
+from flyball.stats.weighted_bootstrap import bootstrap_interval
+from flyball.stats.weighted_metrics import Rows
 
 ALPHA = 0.05
-NORMAL = 1.959964
-"""Two-sided 5 % point of the normal distribution."""
-SMALLEST_PROBABILITY = float(np.finfo(np.float64).eps)
-"""Below it a log loss is cut, as scikit-learn does: an infinite mean says nothing of the other rows."""
+OF_TASK: Mapping[str, tuple[str, ...]] = MappingProxyType({
+    "binary": ("roc_auc", "pr_auc", "log_loss", "brier", "f1", "accuracy"),
+    "multiclass": ("roc_auc", "pr_auc", "log_loss", "brier", "f1", "accuracy"),
+    "regression": ("mae", "rmse", "mape"),
+})  # fmt: skip
+METHODS: Mapping[str, str] = MappingProxyType({
+    "roc_auc": "DeLong 1988", "pr_auc": "influence function on the logit scale", "f1": "Wilson's interval of the Jaccard index",
+    "accuracy": "Wilson's interval", "rmse": "delta method",
+})  # fmt: skip
+"""How the interval is made; of the others: MEAN."""
+MEAN = "mean of the rows, Student's t"
+USERS_FAULTS = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError, FlyballError)
+"""What a user's own metric may raise on rows that it did not expect: the window is judged without it, and says so."""
 
 Floats = NDArray[np.float64]
 
 
-def realised(reference: Reference, scores: Floats, labels: NDArray[Any], window: Window) -> dict[str, Evidence]:
-    """Metric → evidence: roc_auc (binary), log_loss and brier, or mae. Intervals take rows as independent; `scores` (n_rows, n_scores)."""
-    if labels.size == 0:
+class Weighting(NamedTuple):
+    """What each labelled row stands for, where the labelled are no plain sample of all."""
+
+    weights: Floats
+    """(n_rows,) inverse chances of having a label by now."""
+    groups: NDArray[np.int64]
+    """(n_rows,) of rows whose chance was estimated together."""
+    group_log_sd: Floats
+    """(n_groups,) how sure the chance is."""
+    words: str
+    """What was corrected, and what was assumed."""
+
+
+def realised(
+    reference: Reference,
+    scores: ArrayLike,
+    labels: ArrayLike,
+    window: Window,
+    weighting: Weighting | None = None,
+    own: Mapping[str, Metric] = MappingProxyType({}),
+) -> dict[str, Evidence]:
+    """Metric → evidence, all that the task has and the user's own (name → callable of task, scores and labels). Intervals take rows as independent.
+
+    `scores` (n_rows, n_scores). Without rows: nothing. Where a metric is not defined its value is None and its note says why.
+    """
+    table, truth = np.asarray(scores, dtype=np.float64), np.asarray(labels, dtype=np.float64)
+    if truth.size == 0:
         return {}
-    digest = hashlib.sha256(scores.tobytes() + np.asarray(labels, dtype=np.float64).tobytes()).hexdigest()
-    losses = _regression(scores, labels) if reference.task == "regression" else _classification(scores, labels)
-    found = {name: _mean(name, values, window, digest) for name, values in losses.items()}
-    if reference.task == "binary":
-        found["roc_auc"] = _roc_auc(scores[:, 0], labels, window, digest)
-    return found
+    rows = weighted_metrics.rows_of(reference.task, table, truth, None if weighting is None else weighting.weights)
+    if weighting is not None:
+        rows = rows._replace(groups=weighting.groups, group_log_sd=weighting.group_log_sd)
+    common = _common(rows, window, weighting)
+    found = {name: _metric(name, reference, rows, common) for name in OF_TASK[reference.task]}
+    return found | {name: _own(name, metric, reference, rows, common) for name, metric in own.items()}
 
 
-def _regression(scores: Floats, labels: NDArray[Any]) -> dict[str, Floats]:
-    return {"mae": np.abs(scores[:, 0] - labels)}
+def refused(
+    reference: Reference, window: Window, n: int, why: str, own: Mapping[str, Metric] = MappingProxyType({})
+) -> dict[str, Evidence]:
+    """Every metric without a value: what the labels show is not the model's performance, and never a pass."""
+    names = (*OF_TASK[reference.task], *own)
+    return {name: Evidence(name=name, value=None, n=n, since=window.start, until=window.end, note=why) for name in names}
 
 
-def _classification(scores: Floats, labels: NDArray[Any]) -> dict[str, Floats]:
-    table = np.column_stack([1.0 - scores[:, 0], scores[:, 0]]) if scores.shape[1] == 1 else scores
-    index = labels.astype(np.int64)
-    chosen = np.clip(table[np.arange(len(table)), index], SMALLEST_PROBABILITY, 1.0)
-    truth = np.zeros_like(table)
-    truth[np.arange(len(table)), index] = 1.0
-    squared = ((table - truth) ** 2).sum(axis=1)
-    return {"log_loss": -np.log(chosen), "brier": squared / 2.0}
+def _common(rows: Rows, window: Window, weighting: Weighting | None) -> dict[str, Any]:
+    digest = hashlib.sha256(rows.scores.tobytes() + rows.labels.tobytes())
+    if weighting is not None:
+        digest.update(rows.weights.tobytes())
+    return {
+        "n": int(rows.labels.size), "since": window.start, "until": window.end, "inputs": digest.hexdigest(),
+        "note": "" if weighting is None else weighting.words,
+    }  # fmt: skip
 
 
-def _mean(name: str, values: Floats, window: Window, digest: str) -> Evidence:
-    n = int(values.size)
-    mean = float(values.mean())
-    half = NORMAL * float(values.std(ddof=1)) / math.sqrt(n) if n > 1 else None
-    return Evidence(
-        name=name,
-        value=mean,
-        lower=None if half is None else mean - half,
-        upper=None if half is None else mean + half,
-        alpha=None if half is None else ALPHA,
-        n=n,
-        since=window.start,
-        until=window.end,
-        method="mean of the rows, normal interval",
-        inputs=digest,
-    )
-
-
-def _roc_auc(scores: Floats, labels: NDArray[Any], window: Window, digest: str) -> Evidence:
-    n, positives = int(labels.size), int(np.count_nonzero(labels))
-    value = lower = upper = None
-    note = ""
-    if min(positives, n - positives) < 2:
-        note = f"{positives} of {n} labels are positive: two rows of each class are needed"
+def _metric(name: str, reference: Reference, rows: Rows, common: dict[str, Any]) -> Evidence:
+    method = METHODS.get(name, MEAN)
+    if common["note"]:
+        method += ", rows weighted by the inverse chance of their label (Hájek 1971)"
+    why = _undefined(name, reference, rows)
+    if why:
+        return Evidence(name=name, value=None, method=method, **(common | {"note": why}))
+    told: tuple[float, float, float] | None
+    if (name, reference.task) == ("roc_auc", "binary") and rows.groups is None:
+        told = auc.roc_auc_interval(rows.labels.astype(np.int64), rows.scores[:, 0], ALPHA)
     else:
-        value, lower, upper = auc.roc_auc_interval(labels.astype(np.int64), scores, ALPHA)
-    return Evidence(
-        name="roc_auc",
-        value=value,
-        lower=lower,
-        upper=upper,
-        alpha=None if value is None else ALPHA,
-        n=n,
-        since=window.start,
-        until=window.end,
-        method="DeLong 1988",
-        inputs=digest,
-        note=note,
-    )
+        told = weighted_metrics.estimate(name, reference.task, rows, ALPHA)
+    if told is None or not np.all(np.isfinite(told)):
+        return Evidence(name=name, value=None, method=method, **(common | {"note": f"{name} is no finite number on these rows"}))
+    value, lower, upper = told
+    if rows.labels.size < 2:
+        return Evidence(name=name, value=value, method=method, **common)
+    return Evidence(name=name, value=value, lower=lower, upper=upper, alpha=ALPHA, method=method, **common)
+
+
+def _undefined(name: str, reference: Reference, rows: Rows) -> str:
+    """Why there is no metric; areas want two rows of each class, for their interval."""
+    n = int(rows.labels.size)
+    if name in ("roc_auc", "pr_auc"):
+        if reference.task == "binary":
+            positives = int(np.count_nonzero(rows.labels))
+            if min(positives, n - positives) < 2:
+                return f"{positives} of {n} labels are positive: two rows of each class are needed"
+        elif min(np.bincount(rows.labels.astype(np.int64), minlength=rows.scores.shape[1])) < 2:
+            return "two rows of each class are needed"
+    if name == "mape" and not np.all(rows.labels):
+        return f"{n - np.count_nonzero(rows.labels)} of {n} labels are 0: a share of 0 is not defined"
+    return metrics.undefined(name, reference.task, rows.scores, rows.labels)
+
+
+def _own(name: str, metric: Metric, reference: Reference, rows: Rows, common: dict[str, Any]) -> Evidence:
+    seed = int(common["inputs"][:16], 16)
+    method = "the project's own, percentile bootstrap"
+    try:
+        value, lower, upper = bootstrap_interval(metric, reference.task, rows, alpha=ALPHA, seed=seed)
+    except USERS_FAULTS as fault:
+        why = f"{name} raised {type(fault).__name__}: {fault}"[:300]
+        return Evidence(name=name, value=None, method=method, **(common | {"note": why}))
+    return Evidence(name=name, value=value, lower=lower, upper=upper, alpha=ALPHA, method=method, **common)

@@ -1,4 +1,4 @@
-"""What normal looks like: bins, counts and calibration scores of the data that a version was made of, and its loss on rows it had not seen."""
+"""What normal looks like: bins and counts of the data that a version was made of, how far its windows differ, and its loss on rows it had not seen."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -9,12 +9,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from flyball.errors import DataError
-from flyball.monitoring import blocks, streams
+from flyball.monitoring import blocks, counting, exchangeable, streams
 from flyball.monitoring.streams import Stream
-from flyball.records.signature import Column, ColumnType, Signature, Task
-from flyball.stats import distances
+from flyball.records.signature import ColumnType, Signature, Task
 
 Floats = NDArray[np.float64]
+FORMAT = 2
+FILE = "reference.json"
+"""In a package."""
 
 
 class HoldoutScores(NamedTuple):
@@ -34,6 +36,7 @@ class Baseline(msgspec.Struct, frozen=True, kw_only=True):
     mean: float
     """Over rows."""
     n: int
+    """0: there was no holdout, and no loss is ever called too high."""
     window_means: tuple[float, ...]
     in_time: bool
     """False: `window_means` are of consecutive blocks."""
@@ -43,15 +46,27 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that monitoring needs of a version. Encode with `records.codec`; tens of kB."""
 
     format: int = 1
+    """1: of a release before 2 existed, which did not write it."""
     task: Task
     classes: tuple[str, ...]
     scale: float
     """Regression: absolute error that counts as a loss of 1. Otherwise 1."""
     rows: int
-    window: timedelta
+    window: timedelta | None
+    """None: windows are counted in rows."""
+    window_rows: int | None = None
     streams: tuple[Stream, ...]
     baseline: Baseline
+    exchangeable: bool = False
+    """Rows of one window are as like or unlike as rows of different ones: windows differ by chance alone. Otherwise by their spread, too."""
     notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.format != FORMAT:
+            raise ValueError(
+                f"a reference of format {self.format}, expected {FORMAT}: this version was packaged by another release of Flyball, whose bins "
+                "mean something else; train it again (its answers are not concerned)"
+            )
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -62,38 +77,46 @@ def build(
     signature: Signature,
     columns: Mapping[str, Any],
     event_us: ArrayLike | None,
-    holdout: HoldoutScores,
-    window: timedelta,
+    holdout: HoldoutScores | None,
+    window: timedelta | int,
     scale: float | None,
 ) -> Reference:
-    """The reference of a version.
+    """The reference of a version, or of a frame.
 
-    `columns` are the model's inputs, column by column (numbers as float with NaN, categories as str with ''); `event_us` their event times;
-    `scale` is the regression's (None elsewhere).
+    `columns` are the model's inputs, column by column: numpy, Polars, Arrow, pandas or lists; missing is None, NaN or, for a category, ''.
+    `event_us` are their event times, None where rows just follow one another; `window` is a duration or a number of rows; `holdout` None: features
+    alone are watched; `scale` is the regression's (None elsewhere). Columns that are not in the signature and end up in `columns` are not looked at.
     Raises DataError when there are no rows, columns of different length or none at all.
     """
     n = _length(signature, columns)
-    held = streams.score_table(holdout.scores)
-    if n == 0 or len(held) == 0:
+    if n == 0 or (holdout is not None and len(holdout.scores) == 0):
         raise DataError("a reference of no rows", expected="rows of training data and of the holdout")
     cut = blocks.cut(n, event_us, window)
-    held_cut = blocks.cut(len(held), holdout.event_us, window)
-    features = tuple(_feature(column, columns[column.name], cut) for column in signature.columns)
-    predictions = tuple(
-        _stream(name, "prediction", values, held_cut, kind == "category")
-        for name, (kind, values) in prediction_columns(
-            signature.task, signature.classes, signature_names(signature), held
-        ).items()
-    )
+    made = [
+        _stream(column.name, "feature", columns[column.name], cut, column.type is ColumnType.CATEGORY)
+        for column in signature.columns
+    ]
+    told, baseline = _notes(cut, "features"), Baseline(mean=0.0, n=0, window_means=(), in_time=False)
+    if holdout is not None:
+        held = streams.score_table(holdout.scores)
+        held_cut = blocks.cut(len(held), holdout.event_us, window)
+        answered = prediction_columns(signature.task, signature.classes, signature_names(signature), held)
+        made += [_stream(name, "prediction", values, held_cut, kind == "category") for name, (kind, values) in answered.items()]
+        baseline = _baseline(np.asarray(holdout.losses, dtype=np.float64), held_cut)
+        told += _notes(held_cut, "predictions and the loss")
+    found = exchangeable.examine(made)
     return Reference(
+        format=FORMAT,
         task=signature.task,
         classes=signature.classes,
         scale=1.0 if scale is None else float(scale),
         rows=n,
-        window=window,
-        streams=features + predictions,
-        baseline=_baseline(np.asarray(holdout.losses, dtype=np.float64), held_cut),
-        notes=_notes(cut, "features") + _notes(held_cut, "predictions and the loss"),
+        window=window if isinstance(window, timedelta) else None,
+        window_rows=window if isinstance(window, int) else None,
+        streams=found.streams,
+        baseline=baseline,
+        exchangeable=found.exchangeable,
+        notes=told + found.notes,
     )
 
 
@@ -127,24 +150,37 @@ def _length(signature: Signature, columns: Mapping[str, Any]) -> int:
     return next(iter(sizes.values()))
 
 
-def _feature(column: Column, values: Any, cut: blocks.Cut) -> Stream:
-    return _stream(column.name, "feature", values, cut, column.type is ColumnType.CATEGORY)
+def _stream(name: str, role: str, values: Any, cut: blocks.Cut, category: bool) -> exchangeable.Counted:  # noqa: FBT001 - the kind of a column
+    """Bins of all rows, and the counts of each window in them."""
+    return _category(name, role, values, cut) if category else _number(name, role, values, cut)
 
 
-def _stream(name: str, role: str, values: Any, cut: blocks.Cut, category: bool) -> Stream:  # noqa: FBT001 - the kind of a column
-    """Bins and counts from the windows to fit by, then scores of the windows to calibrate with: those stand to the bins as new windows will."""
-    listed = np.asarray(values, dtype=object) if category else streams.float32(values)
-    bins = (streams.bins_for_categories if category else streams.bins_for_numbers)(name, role, listed[cut.fit])
-    fitted = [streams.bin_of(bins, listed[part]) for part in cut.fit_windows]
-    counted = msgspec.structs.replace(bins, counts=tuple(int(count) for count in np.sum(fitted, axis=0)))
-    excess = [
-        distances.js_divergence(counted.counts, part) - distances.js_sampling_noise(counted.counts, int(part.sum()))
-        for part in fitted
-    ]
-    spread = max(float(np.mean(excess)), 0.0)
-    measured = msgspec.structs.replace(counted, spread=float(f"{spread:.5g}"))
-    scores = tuple(streams.score(measured, streams.bin_of(measured, listed[part])) for part in cut.calibration_windows)
-    return msgspec.structs.replace(measured, calibration=scores)
+def _number(name: str, role: str, values: Any, cut: blocks.Cut) -> exchangeable.Counted:
+    listed = counting.numbers(values)
+    bins = streams.bins_for_numbers(name, role, listed)
+    per_window = np.array([streams.bin_of(bins, listed[part]) for part in cut.windows])
+    counts = streams.bin_of(bins, listed)
+    return exchangeable.Counted(msgspec.structs.replace(bins, counts=tuple(counts.tolist())), per_window)
+
+
+def _category(name: str, role: str, values: Any, cut: blocks.Cut) -> exchangeable.Counted:
+    names, coded = counting.codes(values)
+    counted = np.ones(coded.size, dtype=bool)
+    if len(names) > streams.CATEGORIES:
+        counted[:: streams.RANKED_EVERY] = False
+    ranked = np.bincount(coded if counted.all() else coded[~counted], minlength=len(names))
+    times = {value: int(count) for value, count in zip(names, ranked, strict=True) if count}
+    bins = streams.bins_for_categories(name, role, times)
+    known = streams.places_of(bins)
+    place = np.array([known.get(value, streams.UNSEEN_BIN) for value in names], dtype=np.int64)
+    per_window = np.array(
+        [np.bincount(place[coded[part[counted[part]]]], minlength=bins.n_bins) for part in cut.windows], dtype=np.int64
+    )
+    counts = np.bincount(place[coded[counted]], minlength=bins.n_bins)
+    if counted.all():  # a value that occurs once was unseen to all the others
+        once = np.bincount(place[ranked == 1], minlength=bins.n_bins)
+        counts += np.where(np.arange(bins.n_bins) == streams.UNSEEN_BIN, once.sum(), -once)
+    return exchangeable.Counted(msgspec.structs.replace(bins, counts=tuple(counts.tolist())), per_window)
 
 
 def _baseline(losses: Floats, cut: blocks.Cut) -> Baseline:
@@ -153,16 +189,7 @@ def _baseline(losses: Floats, cut: blocks.Cut) -> Baseline:
 
 
 def _notes(cut: blocks.Cut, what: str) -> tuple[str, ...]:
-    few = len(cut.calibration_windows)
-    if cut.in_time and few < blocks.FEW_CALIBRATION:
-        told = f"Only {few} windows calibrate the drift of {what}"
-        return (
-            f"{told}: a shift that is there from the first day may never stand out among them; one that comes after some quiet windows does.",
-        )
     if cut.in_time:
         return ()
-    found = f"The reference of {what} has fewer than {blocks.FEWEST_WINDOWS} windows of time"
-    made = f"it was cut into {len(cut.windows)} consecutive blocks"
-    return (
-        f"{found}: {made}, which do not show how windows of time differ, so alarms may come more often than the budget says.",
-    )
+    few = f"The reference of {what} has fewer than {blocks.FEWEST_WINDOWS} windows"
+    return (f"{few}: it was cut into {len(cut.windows)} consecutive blocks, which show less of how windows differ.",)

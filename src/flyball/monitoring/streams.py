@@ -1,61 +1,70 @@
 """A stream is one column or one prediction score, with bins that the reference fixes once: counts in them merge exactly."""
 
-from collections import Counter
 from typing import Any
 
 import msgspec
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from flyball.stats import distances
+from flyball.monitoring import counting
+from flyball.monitoring.spread import Spread
 
-QUANTILE_BINS = 16
-"""Equal-probability bins of a number: with 1,000 rows some 60 rows a bin, enough for a shift of half a standard deviation to show."""
+QUANTILE_BINS = 32
+"""Equal-probability bins of a number: a rank test on them loses 1/32² of its efficiency; the histogram tests merge them again (stats/chi_square)."""
+TAIL_ROWS = 8
+"""The outermost bins are halved as long as the outer half holds so many rows: a mean moves by its tails."""
 HEAVY_SHARE = 1.0 / QUANTILE_BINS
 """A value with a larger share fills more than one quantile bin: it gets a bin of its own."""
+FEWEST_BINS, ROWS_A_BIN = 8, 20
+"""What is left beside heavy values still gets so many bins, if each holds so many rows: where nine rows in ten are 0 the others are the news."""
 CATEGORIES = 64
 """The most frequent ones; what is rarer shares the bin `other`."""
-MISSING = ""
-"""How a missing category is captured."""
+OTHERS = 1_000
+"""Rarer ones known by name; what is rarer still counts as unseen."""
+RANKED_EVERY = 3
+"""Of a column with more than CATEGORIES values every third row says which are frequent, the others are counted: on the same rows the frequent ones
+would look too frequent, and everything else like drift."""
+
+MISSING_BIN, UNSEEN_BIN, OTHER_BIN = 0, 1, 2
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 
 class Stream(msgspec.Struct, frozen=True, kw_only=True):
-    """Bins, the reference's counts in them, and what its scores look like when nothing has drifted."""
+    """Bins, the reference's counts in them, and how far windows differ when nothing drifts."""
 
     name: str
     role: str
-    """`feature` or `prediction`."""
+    """`feature`, `joint` (a number computed from several features) or `prediction`."""
     kind: str
     """`number` or `category`."""
     edges: tuple[float, ...] = ()
-    """Numbers: lowest, inner edges, highest value seen in the reference apart from heavy ones."""
+    """Numbers, as float32: bin j holds edges[j − 1] ≤ x < edges[j]. The first edge is the lowest value of the reference, the last one the float32
+    after its highest, and a heavy value stands between itself and the next float32."""
     heavy: tuple[float, ...] = ()
     """Numbers: values with a bin of their own, ascending."""
+    means: tuple[float, ...] = ()
+    """Numbers: mean of the reference's rows in each bin but `missing`; the nearest edge where there are none."""
     categories: tuple[str, ...] = ()
-    """Categories with a bin of their own."""
+    """Categories with a bin of their own, the most frequent first."""
     others: tuple[str, ...] = ()
-    """Categories that share the bin `other` (at most as many again; rarer ones count as unseen)."""
+    """Categories that share the bin `other`."""
     counts: tuple[int, ...] = ()
-    """Number: missing, below, quantile bins, above, heavy. Category: missing, unseen, other, categories."""
-    spread: float = 0.0
-    """Divergence between windows of the reference beyond sampling noise, in bits: days differ though nothing drifts."""
-    calibration: tuple[float, ...] = ()
-    """Scores of reference windows that are not in `counts`."""
+    """Number: missing, below, bins in order, above. Category: missing, unseen, other, categories.
+    `unseen` holds what the reference's own rows would have been to one another: the values that occur once (Good 1953)."""
+    spreads: tuple[Spread, ...] = ()
+    """By size of block (drift.BLOCKS) as far as the reference reaches; empty: rows of the reference are exchangeable."""
 
     @property
     def n_bins(self) -> int:
-        if self.kind == "category":
-            return 3 + len(self.categories)
-        return 3 + max(len(self.edges) - 1, 0) + len(self.heavy)
+        return 3 + len(self.categories) if self.kind == "category" else 2 + len(self.edges)
 
-
-def float32(values: ArrayLike) -> Floats:
-    """Numbers as the model sees them: rounded to float32, missing as NaN. Otherwise 0.1 of a request would not equal 0.1 of the reference."""
-    with np.errstate(over="ignore"):  # 1e300 becomes inf, which falls above every edge
-        return np.asarray(values, dtype=np.float64).astype(np.float32).astype(np.float64)
+    @property
+    def heavy_bins(self) -> tuple[int, ...]:
+        """Index in `counts` of each heavy value's bin."""
+        place = {edge: index for index, edge in enumerate(self.edges)}
+        return tuple(place[value] + 2 for value in self.heavy)
 
 
 def score_table(scores: ArrayLike) -> Floats:
@@ -66,92 +75,72 @@ def score_table(scores: ArrayLike) -> Floats:
 
 def bin_of(stream: Stream, values: Any) -> Ints:
     """Counts of `values` (n_rows,) in the stream's bins (n_bins,)."""
-    return _count_categories(stream, values) if stream.kind == "category" else _count_numbers(stream, float32(values))
-
-
-def _count_numbers(stream: Stream, values: Floats) -> Ints:
+    if stream.kind == "number":
+        return counting.in_bins(counting.numbers(values), np.asarray(stream.edges, dtype=np.float32))
     counts = np.zeros(stream.n_bins, dtype=np.int64)
-    present = values[~np.isnan(values)]
-    counts[0] = values.size - present.size
-    heavy_from = stream.n_bins - len(stream.heavy)
-    if stream.heavy:
-        heavy = np.asarray(stream.heavy)
-        place = np.minimum(np.searchsorted(heavy, present), heavy.size - 1)
-        is_heavy = heavy[place] == present
-        counts[heavy_from:] = np.bincount(place[is_heavy], minlength=heavy.size)
-        present = present[~is_heavy]
-    if len(stream.edges) < 2:
-        low = stream.heavy[0] if stream.heavy else 0.0  # nothing but heavy values was ever seen: any other value is new
-        counts[1] = int(np.count_nonzero(present < low))
-        counts[heavy_from - 1] = present.size - counts[1]
-        return counts
-    edges = np.asarray(stream.edges)
-    below = int(np.count_nonzero(present < edges[0]))
-    above = int(np.count_nonzero(present > edges[-1]))
-    inside = np.searchsorted(edges[1:-1], present, side="right")
-    counts[2 : heavy_from - 1] = np.bincount(inside, minlength=edges.size - 1)
-    counts[2] -= below
-    counts[heavy_from - 2] -= above
-    counts[1], counts[heavy_from - 1] = below, above
+    places = places_of(stream)
+    for value, times in counting.times_each(values).items():
+        counts[places.get(value, UNSEEN_BIN)] += times
     return counts
 
 
-def _count_categories(stream: Stream, values: Any) -> Ints:
-    counts = np.zeros(stream.n_bins, dtype=np.int64)
-    places = {name: place for place, name in enumerate(stream.categories, start=3)}
-    others = frozenset(stream.others)
-    for value, times in Counter(_texts(values)).items():
-        if not value:
-            counts[0] += times
-        else:
-            counts[places.get(value, 2 if value in others else 1)] += times
-    return counts
+def places_of(stream: Stream) -> dict[str, int]:
+    """Category → index in `counts`; what is not in it is unseen."""
+    own = {name: place for place, name in enumerate(stream.categories, start=3)}
+    return dict.fromkeys(stream.others, OTHER_BIN) | own | {counting.MISSING: MISSING_BIN}
 
 
-def _texts(values: Any) -> list[str]:
-    listed = values.tolist() if isinstance(values, np.ndarray) else list(values)
-    return [MISSING if value is None else value if isinstance(value, str) else str(value) for value in listed]
-
-
-def bins_for_numbers(name: str, role: str, values: ArrayLike) -> Stream:
+def bins_for_numbers(name: str, role: str, values: Any) -> Stream:
     """Bins of a number from reference rows; no counts yet."""
-    present = float32(values)
-    present = present[np.isfinite(present)]
+    listed = counting.numbers(values)
+    present = listed[np.isfinite(listed)]
     distinct, times = np.unique(present, return_counts=True)
     heavy = distinct[times > HEAVY_SHARE * max(present.size, 1)]
     light = present[~np.isin(present, heavy)]
-    edges: Floats = np.zeros(0)
+    inner = np.zeros(0, dtype=np.float32)
     if light.size:
-        wanted = max(1, min(QUANTILE_BINS, round(QUANTILE_BINS * light.size / present.size), np.unique(light).size))
+        share = round(QUANTILE_BINS * light.size / present.size)
+        wanted = max(1, share, min(FEWEST_BINS, light.size // ROWS_A_BIN))
         # an observed value as edge, not one between two: the bins of integers then lie on the lattice
-        inner = np.quantile(light, np.arange(1, wanted) / wanted, method="inverted_cdf")
-        edges = np.unique(np.concatenate([[light.min()], inner, [light.max()]]))
-        if edges.size == 1:
-            edges = np.repeat(edges, 2)
-    return Stream(name=name, role=role, kind="number", edges=tuple(edges.tolist()), heavy=tuple(heavy.tolist()))
+        inner = np.quantile(light, _levels(wanted, light.size), method="inverted_cdf").astype(np.float32)
+    after = np.nextafter(np.append(heavy, distinct[-1:]).astype(np.float32), np.float32(np.inf))
+    edges = np.unique(np.concatenate([distinct[:1], inner, heavy, after]).astype(np.float32))
+    place = np.searchsorted(edges, present, side="right")
+    totals = np.bincount(place, weights=present.astype(np.float64), minlength=edges.size + 1)
+    within = np.bincount(place, minlength=edges.size + 1)
+    nearest = edges[np.clip(np.arange(edges.size + 1) - 1, 0, max(edges.size - 1, 0))] if edges.size else np.zeros(1)
+    means = np.where(within > 0, totals / np.maximum(within, 1), nearest)
+    return Stream(
+        name=name,
+        role=role,
+        kind="number",
+        edges=_shortest(edges),
+        heavy=_shortest(heavy),
+        means=tuple(float(f"{mean:.6g}") for mean in means),
+    )
 
 
-def bins_for_categories(name: str, role: str, values: Any) -> Stream:
-    """Bins of a category from reference rows; no counts yet."""
-    ranked = sorted(Counter(_texts(values)).items(), key=lambda item: (-item[1], item[0]))
+def _levels(wanted: int, rows: int) -> Floats:
+    """Probabilities of the inner edges: equal steps, and halves of the outermost bins."""
+    equal = np.arange(1, wanted) / wanted
+    halvings = int(np.log2(max(rows / wanted / TAIL_ROWS, 1.0)))
+    tails = 1.0 / wanted / 2.0 ** np.arange(1, halvings + 1)
+    return np.unique(np.concatenate([equal, tails, 1.0 - tails]))
+
+
+def _shortest(values: NDArray[np.float32]) -> tuple[float, ...]:
+    """Decimals that are the same float32 again: short to store and to read."""
+    return tuple(float(str(value)) for value in values.astype(np.float32))
+
+
+def bins_for_categories(name: str, role: str, times: dict[str, int]) -> Stream:
+    """Bins of a category from how often each value occurs; no counts yet."""
+    ranked = sorted(times.items(), key=lambda item: (-item[1], item[0]))
     names = [value for value, _ in ranked if value]
     return Stream(
         name=name,
         role=role,
         kind="category",
         categories=tuple(names[:CATEGORIES]),
-        others=tuple(sorted(names[CATEGORIES : 2 * CATEGORIES])),
+        others=tuple(sorted(names[CATEGORIES : CATEGORIES + OTHERS])),
     )
-
-
-def score(stream: Stream, counts: ArrayLike) -> float:
-    """Divergence from the reference over what a window of so many rows shows without drift: about 1 then, whatever its size.
-
-    Sampling noise falls with the rows; the spread between windows does not. Divided by their sum, a window of 200 rows and one of 20,000
-    can stand in one ranking; the bare distance of the small one would always look worse. Rounded, so that a stored score equals a fresh one.
-    """
-    total = int(np.sum(counts))
-    if total == 0:
-        return 0.0
-    expected = stream.spread + distances.js_sampling_noise(stream.counts, total)
-    return float(f"{distances.js_divergence(stream.counts, counts) / expected:.5g}")

@@ -37,9 +37,29 @@ class Cause(msgspec.Struct, frozen=True, kw_only=True):
     words: str
 
 
+class Histogram(msgspec.Struct, frozen=True, kw_only=True):
+    """A stream in the reference and in the window, for the eye."""
+
+    labels: tuple[str, ...]
+    reference: tuple[float, ...]
+    """Shares, in the order of `labels`."""
+    window: tuple[float, ...]
+
+
+class Acknowledgement(msgspec.Struct, frozen=True, kw_only=True):
+    """A person has seen a finding: it is no longer open, and no policy is told of it."""
+
+    finding: str
+    by: str
+    at: datetime
+    reason: str = ""
+
+
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     """Derived from content: kind, unit, subject, window. The same window never raises it twice."""
+    number: int = 0
+    """What people call it by: 1, 2, 3, … in the order of the ledger; 0: not recorded yet."""
     kind: FindingKind
     model: str
     unit: str
@@ -64,6 +84,8 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """When it began, as far as the data tell."""
     causes: tuple[Cause, ...] = ()
     """Largest share first."""
+    histogram: Histogram | None = None
+    """None: nothing to be shown as one."""
 
 
 class WindowSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,3 +103,13 @@ class WindowSummary(msgspec.Struct, frozen=True, kw_only=True):
     """Realised, on labels: roc_auc, log_loss, brier, …; empty while immature."""
     drift: dict[str, float] = {}
     """Feature (and `prediction`) → Jensen–Shannon distance to the reference, in [0, 1]."""
+    estimates: dict[str, Evidence] = {}
+    """Metrics as estimated without labels when the window closed; a value of None: void."""
+    void: str = ""
+    """Why the estimates are not to be believed; empty: they are, or none was made."""
+    live: dict[str, Evidence] = {}
+    """While immature: metrics of the labels that are here, completed by the learned delay."""
+    live_first: dict[str, Evidence] = {}
+    """The first of them, to be held against the mature ones."""
+    labels_note: str = ""
+    """How many labels are expected and what was corrected; or why they say nothing of all rows."""

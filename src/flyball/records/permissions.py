@@ -26,6 +26,8 @@ class Permission(StrEnum):
     RELEASE = "release"
     """Roll back, hold, propose."""
     APPROVE = "approve"
+    ACKNOWLEDGE = "acknowledge"
+    """Say that a finding was seen."""
     RUN = "run"
     """Start a pipeline."""
 

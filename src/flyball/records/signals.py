@@ -15,9 +15,28 @@ SIGNALS: dict[str, Signal] = {
     "performance.loss_increase": Signal(
         float, "mean bounded loss of the champion's mature windows minus its baseline (0 when nothing is mature)"
     ),
-    "drift.alarm": Signal(bool, "a feature-drift finding stands unacknowledged since the champion took over"),
+    "performance.estimated_alarm": Signal(
+        bool, "without labels: the estimate says that the champion became worse, and nobody has seen it yet"
+    ),
+    "performance.estimated_increase": Signal(
+        float, "mean bounded loss of the champion's newest window as estimated without labels, minus its baseline (0 when void)"
+    ),
+    "concept.alarm": Signal(
+        bool, "labels no longer follow the answers as they did: a concept-drift finding stands unacknowledged"
+    ),
+    "drift.alarm": Signal(
+        bool, "a feature-drift finding that matters to the model stands unacknowledged since the champion took over"
+    ),
     "drift.features": Signal(int, "number of features with such a finding"),
+    "drift.benign": Signal(int, "number of features that have drifted and do not matter to the model"),
+    "drift.dependence": Signal(bool, "features depend on one another differently, and nobody has seen it yet"),
     "drift.predictions": Signal(bool, "a prediction-drift finding stands unacknowledged since the champion took over"),
+    "quality.alarm": Signal(
+        bool, "a data-quality finding stands unacknowledged: missing values, a changed unit, a frozen or swapped column"
+    ),
+    "operations.alarm": Signal(
+        bool, "traffic, latency, failures, missing values or label delay are not what they are at this time"
+    ),
     "serving.alarm": Signal(bool, "a gateway does not serve what it should, or rows could not be answered"),
     "champion.age_days": Signal(float, "days since the champion took over"),
     "champion.data_age_days": Signal(float, "days since the newest row that the champion was trained on or judged by"),

@@ -1,11 +1,12 @@
 """`monitor:` windows and the false-alarm budget."""
 
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, field_validator
 
-from flyball.spec.fields import Duration, Section, Share
+from flyball.spec.fields import Duration, EntryPoint, Name, Section, Share
+from flyball.spec.train import Metric
 
 _BUDGET = re.compile(r"\s*1\s+per\s+(\d+)\s+windows?\s*")
 
@@ -32,5 +33,15 @@ class MonitorSpec(Section):
     """A window with fewer predictions is shown and not tested."""
     mature_share: Share = 0.95
     """Without `data.label_delay`: a window is mature when this share of its predictions has labels. With it: when all have, or it has passed since the end."""
+    metrics: dict[Name, EntryPoint] = {}
+    """Name → `module:function`, called as `function(labels, scores)` → a number, on each window's labels in a process of its own; shown, never alarmed."""
     tolerance: float = Field(default=0.01, ge=0.0)
     """Increase of the mean bounded loss over the baseline that is not worth an alarm."""
+
+    @field_validator("metrics")
+    @classmethod
+    def names_are_their_own(cls, metrics: dict[str, str]) -> dict[str, str]:
+        taken = sorted({*metrics} & {*get_args(Metric), "bounded_loss"})
+        if taken:
+            raise ValueError(f"names of their own, found {', '.join(taken)}, which Flyball measures itself")
+        return metrics

@@ -5,22 +5,8 @@ from collections.abc import Sequence
 CEILING = 1e12
 """Beyond any threshold in use. Keeps a stored value finite when nobody acts on an alarm."""
 
-STEP_LEVELS = (1 / 2, 1 / 4, 1 / 8, 1 / 16, 1 / 32)
-"""Levels at which a bet is placed on a p-value lying below. The large ones find slow drift, the small ones a jump."""
-RESERVE = 0.2
-"""Share of each bet that is kept: one unlucky p-value then costs a factor of 5, not everything."""
-
 BET_FRACTIONS = (1 / 8, 1 / 4, 1 / 2, 0.95)
 """Of the largest admissible bet on a mean. Never 1: one lowest observation would take all that was won."""
-
-
-def step_bets(p: float) -> tuple[float, ...]:
-    """One e-value per level a: (1 − r)/a when p ≤ a, plus r. Each integrates to one over [0, 1], so it is an e-value for a uniform p.
-
-    Steps and not the powers ε·p^(ε−1) of Vovk & Wang 2021: a conformal p-value among m scores is never below 1/(m + 1) by more than luck, where a
-    power can win 1/(e · p · ln 1/p) at most; at m = 30 that is 5 for a window that beats all others, and the step at 1/16 wins 13.
-    """
-    return tuple((1.0 - RESERVE) / level * (p <= level) + RESERVE for level in STEP_LEVELS)
 
 
 def mean_bets(value: float, bound: float, lower: float) -> tuple[float, ...]:

@@ -3,12 +3,32 @@
 from collections.abc import Mapping
 from typing import Protocol
 
-from flyball.control.reports import CommandReport, DecisionRow, Explanation, StatusReport, VersionRow
+from flyball.control.reports import (
+    CommandReport,
+    DecisionRow,
+    Explanation,
+    FindingReport,
+    FindingRow,
+    StatusReport,
+    VersionRow,
+)
 from flyball.records.permissions import Role
+
+
+class Findings(Protocol):
+    def rows(self, open_only: bool) -> tuple[FindingRow, ...]:  # noqa: FBT001 - the command's own flag
+        ...
+
+    def explain(self, which: str) -> FindingReport: ...
+
+    def acknowledge(self, which: str, actor: str, reason: str) -> CommandReport: ...
 
 
 class Desk(Protocol):
     """Safe to call from several threads."""
+
+    @property
+    def findings(self) -> Findings: ...
 
     def status(self) -> StatusReport: ...
 

@@ -52,11 +52,32 @@ def versions(ask: Ask) -> Response:
 
 
 def decisions(ask: Ask) -> Response:
+    return _json(ask.desk.decisions(_only_open(ask)))
+
+
+def _only_open(ask: Ask) -> bool:
     choice = ask.query.get("open", "false")
     unknown = sorted(set(ask.query) - {"open"})
     if unknown or choice not in ("true", "false"):
         raise RequestError([Fault(unknown[0][:40] if unknown else "open", repr(choice[:40]), "open=true, open=false or nothing")])
-    return _json(ask.desk.decisions(choice == "true"))
+    return choice == "true"
+
+
+def findings(ask: Ask) -> Response:
+    return _json(ask.desk.findings.rows(_only_open(ask)))
+
+
+def finding(ask: Ask) -> Response:
+    return _json(ask.desk.findings.explain(ask.place["finding"]))
+
+
+def finding_page(ask: Ask) -> Response:
+    return HTMLResponse(pages.finding(ask.desk.findings.explain(ask.place["finding"])))
+
+
+def acknowledge(ask: Ask) -> Response:
+    order = orders.read(ask.body, orders.Acknowledge)
+    return _json(ask.desk.findings.acknowledge(ask.place["finding"], ask.caller.actor, order.reason))
 
 
 def explain(ask: Ask) -> Response:

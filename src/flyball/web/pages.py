@@ -1,13 +1,14 @@
 """The pages, rendered on the server: no script, everything escaped."""
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from importlib import resources
+from typing import NamedTuple
 
 import jinja2
 
-from flyball.control.reports import DecisionRow, StatusReport, VersionRow
+from flyball.control.reports import DecisionRow, FindingReport, StatusReport, VersionRow
 from flyball.records.evidence import Evidence
 
 _SHOWN_DECISIONS = 20
@@ -16,9 +17,67 @@ _DIGEST = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{52}\b")
 
 def overview(status: StatusReport, versions: tuple[VersionRow, ...], decisions: tuple[DecisionRow, ...]) -> str:
     """Champion, release, windows, findings, decisions."""
-    metrics = sorted({name for window in status.windows for name in window.metrics})[:4]
+    named = {name for window in status.windows for name in (*window.metrics, *window.estimates)} - {"bounded_loss"}
+    metrics = sorted(named)[:4]
     latest = tuple(reversed(decisions))[:_SHOWN_DECISIONS]
     return _template("overview.html").render(status=status, versions=versions, decisions=latest, metrics=metrics)
+
+
+def finding(report: FindingReport) -> str:
+    """One finding: how far, how sure, what it means, why; the reference beside the window; window by window."""
+    return _template("finding.html").render(report=report, finding=report.finding, bars=_bars(report), line=_line(report))
+
+
+class Bar(NamedTuple):
+    """Two bars of a histogram, in the picture's units."""
+
+    label: str
+    y: int
+    reference: float
+    window: float
+    reference_words: str
+    window_words: str
+
+
+BAR_WIDTH, ROW_HEIGHT = 440.0, 34
+
+
+def _bars(report: FindingReport) -> list[Bar]:
+    shown = report.finding.histogram
+    if shown is None:
+        return []
+    most = max((*shown.reference, *shown.window), default=0.0) or 1.0
+    return [
+        Bar(label, place * ROW_HEIGHT, BAR_WIDTH * then / most, BAR_WIDTH * now / most, f"{then:.1%}", f"{now:.1%}")
+        for place, (label, then, now) in enumerate(zip(shown.labels, shown.reference, shown.window, strict=True))
+    ]
+
+
+LINE_WIDTH, LINE_HEIGHT = 720.0, 120.0
+
+
+class Line(NamedTuple):
+    """The figure window by window."""
+
+    points: str
+    """SVG's own: `x,y x,y`."""
+    low: float
+    high: float
+    first: datetime
+    last: datetime
+
+
+def _line(report: FindingReport) -> Line | None:
+    seen = [(point.end, point.value) for point in report.series if point.value is not None]
+    if len(seen) < 2:
+        return None
+    low, high = min(value for _, value in seen), max(value for _, value in seen)
+    begin, whole = seen[0][0], (seen[-1][0] - seen[0][0]) / timedelta(seconds=1)
+    points = " ".join(
+        f"{LINE_WIDTH * ((end - begin) / timedelta(seconds=1)) / whole:.1f},{LINE_HEIGHT * (1 - (value - low) / ((high - low) or 1.0)):.1f}"
+        for end, value in seen
+    )
+    return Line(points, low, high, begin, seen[-1][0])
 
 
 def login(words: str = "") -> str:

@@ -29,6 +29,10 @@ DOORS: tuple[Door, ...] = (
     Door("GET", "/api/versions", "versions", Permission.READ),
     Door("GET", "/api/decisions", "decisions", Permission.READ),
     Door("GET", "/api/decisions/{decision}", "explain", Permission.READ),
+    Door("GET", "/api/findings", "findings", Permission.READ),
+    Door("GET", "/api/findings/{finding}", "finding", Permission.READ),
+    Door("POST", "/api/findings/{finding}/acknowledge", "acknowledge", Permission.ACKNOWLEDGE),
+    Door("GET", "/findings/{finding}", "finding_page", Permission.READ, page=True),
     Door("POST", "/api/rollback", "rollback", Permission.RELEASE),
     Door("POST", "/api/approvals/{decision}", "answer", Permission.APPROVE),
 )

@@ -43,6 +43,7 @@ from flyball.records.permissions import Role
 from flyball.spec.load import load_project
 from flyball.wiring import health
 from flyball.wiring.captured import Captured
+from flyball.wiring.findings import Findings
 from flyball.wiring.worlds import Home, quiet_libraries, say_nothing, secret_of, world_of
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ class Workspace:
     def __init__(self, home: Home) -> None:
         self._home = home
         self.captured = Captured(home)
+        self.findings = Findings(home)
 
     # -- what starts, ends or lives through the loop
 

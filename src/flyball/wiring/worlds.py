@@ -16,6 +16,7 @@ from flyball.adapters.packages import LocalPackages
 from flyball.adapters.quiet_mlflow import ENVIRONMENT as QUIET_MLFLOW
 from flyball.adapters.registry_mlflow import MlflowRegistry
 from flyball.adapters.token import owner_token
+from flyball.adapters.user_metrics import ChildMetrics
 from flyball.control.ports import Clock, Say
 from flyball.control.world import Place, Ports, World
 from flyball.errors import DataError, StoreUnavailable
@@ -90,5 +91,6 @@ def world_of(home: Home, say: Say, clock: Clock | None = None) -> World:
         capture=CaptureFiles(state_dir, lambda: gateways.seen),
         packages=LocalPackages(),
         notifier=LogNotifier(state_dir, time.now),
+        metrics=ChildMetrics(home.project_dir, state_dir / "metrics"),
     )
     return World(spec, Place(home.project_dir, state_dir), ports, say)

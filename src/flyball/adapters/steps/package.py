@@ -1,9 +1,11 @@
 """package: the served form, proven equal, with everything that a version is made of."""
 
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 import polars as pl
 
@@ -18,6 +20,8 @@ from flyball.adapters.steps.situation import Rows, Run, divided, read_rows
 from flyball.adapters.steps.train import ESTIMATOR
 from flyball.adapters.user_code import user_code
 from flyball.adapters.validation_pandera import Schema, enforced
+from flyball.monitoring import calibration, estimates, slices
+from flyball.monitoring.reference import FILE as REFERENCE
 from flyball.monitoring.reference import HoldoutScores
 from flyball.monitoring.reference import build as build_reference
 from flyball.pipelines.evaluation import label_scale
@@ -45,7 +49,7 @@ class PackageOrder(NamedTuple):
 
 def package_key(run: Run, keys: dict[str, str], schema: Schema) -> str:
     spec = run.request.spec
-    window = spec.model_dump(mode="json", include={"monitor": {"window"}})
+    window = spec.model_dump(mode="json", include={"monitor": {"window"}, "capture": {"fields"}})
     return step_key("package", keys, [spec.gates.parity, window, run.surroundings.environment_digest, schema.of_requests])
 
 
@@ -67,10 +71,11 @@ def package(run: Run, keys: dict[str, str], done: Results, order: PackageOrder) 
         save_model(root / "model", served.format, served.content, run.request.project_dir, code_files(run.request.project_dir))
         lineage = lineage_of(run, done, order.run_key)
         found = codec.decode((evaluated / EVALUATION).read_bytes(), list[Evidence])
-        reference = _reference(run, signature, rows, holdout, pl.read_parquet(evaluated / SCORES).to_numpy(), scale)
+        answered = np.asarray(pl.read_parquet(evaluated / SCORES).to_numpy(), dtype=np.float64)
+        reference = _reference(run, signature, rows, holdout, answered, scale)
         for name, content in (
-            ("signature.json", signature), ("lineage.json", lineage), ("evaluation.json", [*found, *measured]), ("reference.json", reference),
-            (background.FILE, _background(holdout.features)),
+            ("signature.json", signature), ("lineage.json", lineage), ("evaluation.json", [*found, *measured]), (REFERENCE, reference),
+            (background.FILE, _background(holdout.features)), *_watched(run, signature, holdout, answered, scale),
         ):  # fmt: skip
             (root / name).write_bytes(codec.encode(content))
         manifest = make_manifest(root, served.format)
@@ -158,9 +163,25 @@ def _speedups(served: Served) -> tuple[Evidence, ...]:
     )
 
 
-def _reference(run: Run, signature: Signature, rows: Rows, holdout: Rows, scores: Any, scale: float) -> Any:
+def _watched(
+    run: Run, signature: Signature, holdout: Rows, scores: Any, scale: float
+) -> Iterator[tuple[str, estimates.EstimationReference | calibration.Calibration | slices.SliceReference]]:
+    """What windows are judged by beside their counts: rows of the holdout, how labels followed the answers on it, and its loss by slices. Without
+    the columns that flyball.yaml says are not to be kept."""
+    rules, window = run.request.spec.capture.fields, run.request.spec.monitor.window
+    columns = {name: values for name, values in arrays_of(holdout.features).items() if rules.get(name, "keep") == "keep"}
+    yield estimates.FILE, estimates.build(signature, columns, holdout.event_us, (scores, holdout.labels), window, scale)
+    losses = bounded_loss(signature.task, scores, holdout.labels, scale)
+    answers = HoldoutScores(scores, losses, holdout.event_us)
+    yield calibration.FILE, calibration.build(signature, answers, holdout.labels, window, scale)
+    if columns:
+        seen = msgspec.structs.replace(signature, columns=tuple(column for column in signature.columns if column.name in columns))
+        numbers = slices.window_numbers(len(losses), holdout.event_us, window)
+        yield slices.FILE, slices.build(seen, columns, losses, numbers)
+
+
+def _reference(run: Run, signature: Signature, rows: Rows, holdout: Rows, table: Any, scale: float) -> Any:
     """Of all validated rows: the world as it was when this version was made; answers and losses of the holdout only."""
-    table = np.asarray(scores, dtype=np.float64)
     losses = bounded_loss(signature.task, table, holdout.labels, scale)
     window = run.request.spec.monitor.window
     return build_reference(

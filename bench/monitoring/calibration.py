@@ -1,0 +1,222 @@
+"""How often does it cry wolf? Windows in which nothing drifts, over many draws of the reference."""
+
+import statistics
+import time
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table as Drawn
+
+from bench.monitoring.data import Absent, Table, load
+from bench.monitoring.frames import Frame, Stream
+from bench.monitoring.intervals import lower, upper
+from bench.monitoring.nulls import Null, Size, null
+from bench.monitoring.subjects import Flyball, Look, Random, Silent, Subject, Textbook
+from bench.serving.rounds import tell
+
+BUDGETS = (1, 5)
+"""False alarms per 100 windows that the user allows."""
+CELLS = 2_000_000
+"""Values held at once while windows are looked at."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much of everything."""
+
+    tables: tuple[str, ...]
+    sizes: tuple[Size, ...]
+    draws: int
+    """References drawn for each cell."""
+    windows: int
+    """After each reference."""
+    peer_draws: int
+    """Peers see the first few of them, and the first few windows: they take long."""
+    peer_windows: int
+
+
+QUICK = Plan(("adult", "adult-faulty", "hotel", "employment", "metro", "bike", "gas"), (Size(20, 1_000, 5_000),), 6, 100, 2, 20)
+FULL = Plan(
+    QUICK.tables,
+    tuple(Size(p, w, r) for p in (5, 20, 128) for w in (100, 1_000, 10_000) for r in (500, 5_000, 50_000)),
+    20,
+    200,
+    4,
+    50,
+)
+
+
+@dataclass
+class Cell:
+    """One subject on one kind of null."""
+
+    table: str
+    size: Size
+    how: str
+    subject: str
+    budget: float | None
+    """Alarms per 100 windows that were allowed; None: the subject takes no budget."""
+    per_draw: list[tuple[int, int]] = field(default_factory=list)
+    """(windows that alarmed, windows), one a reference draw."""
+    failed: str = ""
+
+    @property
+    def alarms(self) -> int:
+        return sum(alarms for alarms, _ in self.per_draw)
+
+    @property
+    def windows(self) -> int:
+        return sum(windows for _, windows in self.per_draw)
+
+    @property
+    def rate(self) -> float:
+        return 100.0 * self.alarms / max(self.windows, 1)
+
+    @property
+    def bound(self) -> float:
+        """Upper 95 % bound per 100 windows."""
+        return 100.0 * upper(self.alarms, self.windows)
+
+    @property
+    def verdict(self) -> str:
+        """Over the budget for sure, within 1.1 of it for sure, or too few windows to say."""
+        if self.budget is None or not self.windows:
+            return ""
+        if self.bound <= 1.1 * self.budget:
+            return "met"
+        sure = 100.0 * lower(self.alarms, self.windows, 0.999)  # of many cells some are over 95 % by luck
+        return "MISSED" if sure > self.budget else "too few windows to say"
+
+    def document(self) -> dict[str, Any]:
+        return {
+            "table": self.table, "features": self.size.features, "window_rows": self.size.window_rows,
+            "reference_rows": self.size.reference_rows, "drawn": self.how, "subject": self.subject, "budget_per_100": self.budget,
+            "alarms": self.alarms, "windows": self.windows, "upper_per_100": self.bound if self.windows else None,
+            "per_draw": self.per_draw, "verdict": self.verdict, "failed": self.failed,
+        }  # fmt: skip
+
+
+def measure(data: Path, plan: Plan, peers: Sequence[Subject]) -> tuple[list[Cell], dict[str, str]]:
+    """Also what was skipped, and why."""
+    cells: list[Cell] = []
+    skipped: dict[str, str] = {}
+    for name in plan.tables:
+        try:
+            table = load(data, name)
+        except Absent as why:
+            skipped[name] = str(why)
+            continue
+        for size in plan.sizes:
+            begun = time.perf_counter()
+            cells += on_table(table, size, plan, peers)
+            tell(f"calibration {name} {size.words()}: {time.perf_counter() - begun:.0f} s")
+    return cells, skipped
+
+
+def on_table(table: Table, size: Size, plan: Plan, peers: Sequence[Subject]) -> list[Cell]:
+    cells: dict[tuple[str, float | None], Cell] = {}
+    for draw in range(plan.draws):
+        drawn = null(table, size, plan.windows, draw)
+        for subject, budget, windows in _asked(plan, peers, draw, zlib.crc32(f"{table.name} {draw}".encode())):
+            cell = cells.setdefault(
+                (subject.name, budget), Cell(table.name, Size(_features(drawn), *_rows(drawn)), drawn.how, subject.name, budget)
+            )
+            try:
+                looks = list(_looks(subject, drawn.stream, windows))
+            except RuntimeError as failed:
+                cell.failed = str(failed)
+                continue
+            cell.per_draw.append((sum(look.alarmed for look in looks), len(looks)))
+    return list(cells.values())
+
+
+def _asked(plan: Plan, peers: Sequence[Subject], draw: int, seed: int) -> Iterator[tuple[Subject, float | None, int]]:
+    """(subject, its budget per 100 windows, how many windows)"""
+    for budget in BUDGETS:
+        yield Flyball(100.0 / budget), budget, plan.windows
+        yield Textbook(budget / 100.0), budget, plan.windows
+        yield Random(budget / 100.0, seed), budget, plan.windows
+    yield Silent(), 0.0, plan.windows
+    if draw < plan.peer_draws:
+        for peer in peers:
+            yield peer, None, plan.peer_windows
+
+
+def _features(drawn: Null) -> int:
+    return len(drawn.stream.past.reference.columns)
+
+
+def _rows(drawn: Null) -> tuple[int, int]:
+    return drawn.stream.past.window_rows, len(drawn.stream.past.reference)
+
+
+def _looks(subject: Subject, stream: Stream, windows: int) -> Iterator[Look]:
+    watch = subject.watch(stream.past)
+    for frames in batches(stream, range(windows)):
+        yield from watch.look(frames)
+
+
+def batches(stream: Stream, numbers: range) -> Iterator[list[Frame]]:
+    """As many windows at a time as are held without harm."""
+    cells = stream.past.window_rows * len(stream.past.reference.seen)
+    size = max(1, CELLS // max(cells, 1))
+    for first in range(numbers.start, numbers.stop, size):
+        yield [stream.make(number) for number in range(first, min(first + size, numbers.stop))]
+
+
+def drawn(cells: Sequence[Cell]) -> Drawn:
+    table = Drawn(
+        "rows",
+        "features × window / reference",
+        "drawn",
+        "subject",
+        "allowed",
+        "alarms per 100 (≤ 95 %)",
+        "windows",
+        "by draw",
+        "",
+        box=None,
+        pad_edge=False,
+    )
+    for cell in cells:
+        if cell.failed and not cell.windows:
+            table.add_row(cell.table, cell.size.words(), cell.how, cell.subject, "", f"failed: {cell.failed[:60]}", "", "", "")
+            continue
+        rates = [100.0 * alarms / windows for alarms, windows in cell.per_draw]
+        table.add_row(
+            cell.table, cell.size.words(), cell.how, cell.subject, "" if cell.budget is None else f"{cell.budget:g}",
+            f"{cell.rate:.1f} ({cell.bound:.1f})", f"{cell.windows:,}", f"{min(rates):.0f}–{max(rates):.0f}, SD {_spread(rates):.1f}", cell.verdict,
+        )  # fmt: skip
+    return table
+
+
+def pooled(cells: Sequence[Cell]) -> Drawn:
+    """Over all rows and sizes: each subject once."""
+    table = Drawn(
+        "all null streams together",
+        "allowed",
+        "alarms",
+        "windows",
+        "per 100 (≤ 95 %)",
+        "cells over budget for sure",
+        box=None,
+        pad_edge=False,
+    )
+    for key in dict.fromkeys((cell.subject, cell.budget) for cell in cells):
+        mine = [cell for cell in cells if (cell.subject, cell.budget) == key and cell.windows]
+        alarms, windows = sum(cell.alarms for cell in mine), sum(cell.windows for cell in mine)
+        if not windows:
+            continue
+        over = sum(cell.verdict == "MISSED" for cell in mine)
+        table.add_row(
+            key[0], "" if key[1] is None else f"{key[1]:g}", f"{alarms:,}", f"{windows:,}",
+            f"{100 * alarms / windows:.2f} ({100 * upper(alarms, windows):.2f})", f"{over} of {len(mine)}" if key[1] else "",
+        )  # fmt: skip
+    return table
+
+
+def _spread(rates: list[float]) -> float:
+    return statistics.stdev(rates) if len(rates) > 1 else 0.0

@@ -1,0 +1,211 @@
+"""What it costs: rows by the million in flat memory, the same windows as the peers, history that does not slow it, shards that merge to the same bytes."""
+
+import multiprocessing
+import resource
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+from rich.table import Table as Drawn
+
+from bench.monitoring.data import Absent, load
+from bench.monitoring.frames import Frame, Past
+from bench.monitoring.nulls import DAY, Size, before, null, on_day
+from bench.monitoring.peers import Peer
+from bench.monitoring.subjects import Flyball, FlyballWatch, Subject
+from bench.serving.bars import Bar
+from bench.serving.rounds import tell
+from flyball.monitoring.profile import Profile, merge
+
+FEATURES = 100
+CHUNK_ROWS = 20_000
+SHARDS = 100
+TIMES_EVIDENTLY, TIMES_NANNYML = 50, 5
+
+
+@dataclass(frozen=True)
+class Plan:
+    rows: tuple[int, ...]
+    peer_columns: int
+    peer_rows: int
+    """Of the window and of the reference that peers are timed with."""
+    peer_rounds: int
+    history: tuple[int, int]
+    """Windows judged before the one that is timed."""
+
+
+QUICK = Plan((10_000, 100_000, 1_000_000), 20, 50_000, 3, (10, 300))
+FULL = Plan((10_000, 100_000, 1_000_000, 10_000_000), 20, 50_000, 7, (10, 2_000))
+
+
+class Streamed(NamedTuple):
+    """One process that counted so many rows."""
+
+    rows: int
+    seconds: float
+    peak_mb: float
+
+    @property
+    def nanoseconds(self) -> float:
+        """Per row and feature."""
+        return 1e9 * self.seconds / (self.rows * FEATURES)
+
+
+@dataclass
+class Told:
+    streamed: list[Streamed] = field(default_factory=list)
+    ratios: dict[str, list[float]] = field(default_factory=dict)
+    """Peer → its time over Flyball's, one a round."""
+    seconds: dict[str, list[float]] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)
+    update_ms: dict[int, float] = field(default_factory=dict)
+    """Windows of history → milliseconds to count and judge one more."""
+    shards_equal: bool | None = None
+    profile_bytes: int = 0
+
+    def document(self) -> dict[str, Any]:
+        streamed = [{**each._asdict(), "ns_per_row_and_feature": each.nanoseconds} for each in self.streamed]
+        return {**vars(self), "streamed": streamed}
+
+
+def measure(data: Path, plan: Plan, peers: Sequence[Subject]) -> Told:
+    told = Told()
+    for rows in plan.rows:
+        told.streamed.append(in_a_process(_stream, data, rows))
+        tell(
+            f"scale: {rows:,} rows, {told.streamed[-1].nanoseconds:.1f} ns per row and feature, peak {told.streamed[-1].peak_mb:.0f} MB"
+        )
+    watch, chunk = _prepared(data)
+    told.shards_equal, told.profile_bytes = _shards(watch, chunk)
+    for windows in plan.history:
+        told.update_ms[windows] = _update(watch.under(100.0), chunk, windows)
+    _against(data, plan, peers, told)
+    return told
+
+
+def in_a_process(run: Callable[..., Streamed], *given: Any) -> Streamed:
+    """A process of its own: the peak of its memory is not that of what came before."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(run, given)
+
+
+def _prepared(data: Path) -> tuple[FlyballWatch, Frame]:
+    """A reference of 100 features (16 columns of people and copies of them; numbers and categories) and a chunk of rows to count again and again."""
+    try:
+        table = load(data, "employment")
+    except Absent:
+        table = load(data, "gas")
+    stream = null(table, Size(FEATURES, CHUNK_ROWS, CHUNK_ROWS), 1, 0).stream
+    watch = Flyball(100.0).watch(stream.past)
+    assert isinstance(watch, FlyballWatch)
+    return watch, stream.make(0)
+
+
+def _stream(data: Path, rows: int) -> Streamed:
+    watch, chunk = _prepared(data)
+    part = chunk.take(np.arange(min(rows, CHUNK_ROWS)))
+    whole: Profile | None = None
+    begun = time.perf_counter()
+    for _ in range(max(1, rows // CHUNK_ROWS)):
+        counted = watch.profile(part)
+        whole = counted if whole is None else merge(whole, counted)
+    took = time.perf_counter() - begun
+    assert whole is not None
+    assert whole.rows == rows
+    return Streamed(rows, took, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+
+
+def _shards(watch: FlyballWatch, chunk: Frame) -> tuple[bool, int]:
+    """Whether a hundred shards, merged in another order than they were cut, are the same bytes as one pass."""
+    order = np.random.default_rng(5).permutation(len(chunk))
+    merged: Profile | None = None
+    for rows in reversed(np.array_split(order, SHARDS)):
+        counted = watch.profile(chunk.take(rows))
+        merged = counted if merged is None else merge(merged, counted)
+    one = msgspec.json.encode(watch.profile(chunk))
+    return msgspec.json.encode(merged) == one, len(one)
+
+
+def _update(watch: FlyballWatch, chunk: Frame, windows: int) -> float:
+    """Median milliseconds of five more windows after so many."""
+    parts = [chunk.take(np.arange(k * 1_000, (k + 1) * 1_000)) for k in range(len(chunk) // 1_000)]
+    profiles = [watch.profile(part) for part in parts]
+    for k in range(windows):
+        watch.judge(profiles[k % len(profiles)])
+    took = []
+    for k in range(5):
+        begun = time.perf_counter()
+        watch.look([parts[k]])
+        took.append(1000.0 * (time.perf_counter() - begun))
+    return statistics.median(took)
+
+
+def _against(data: Path, plan: Plan, peers: Sequence[Subject], told: Told) -> None:
+    """The same windows, in turn, there and back; a round is a window."""
+    table = load(data, "employment")
+    pool, draw = table.frame.narrowed(plan.peer_columns), np.random.default_rng(9)
+
+    def rows() -> Frame:
+        return pool.take(draw.choice(len(pool), size=plan.peer_rows, replace=False))
+
+    past = Past(before(rows(), plan.peer_rows // 10), DAY, plan.peer_rows)
+    ours = Flyball(100.0).watch(past)
+    theirs: dict[str, Any] = {}
+    for peer in peers:
+        assert isinstance(peer, Peer)
+        try:
+            theirs[peer.name] = peer.watch(past)
+        except RuntimeError as failed:
+            told.skipped[peer.name] = str(failed)
+    for number in range(plan.peer_rounds):
+        window = on_day(rows(), number)
+        begun = time.perf_counter()
+        ours.look([window])
+        mine = time.perf_counter() - begun
+        told.seconds.setdefault("Flyball", []).append(mine)
+        for name, watch in theirs.items():
+            took = watch.time([window])[0]
+            told.seconds.setdefault(name, []).append(took)
+            told.ratios.setdefault(name, []).append(took / mine)
+
+
+def bars(told: Told, plan: Plan) -> list[Bar]:
+    peaks = [each.peak_mb for each in told.streamed]
+    few, many = plan.history
+    found = [
+        Bar("peak memory, most rows over fewest", max(peaks) / min(peaks), 1.2, least=False),
+        Bar("cost per row and feature, most rows over 100,000", _per_row(told), 1.2, least=False),
+        Bar(f"one window after {many:,} windows over after {few}", told.update_ms[many] / told.update_ms[few], 1.5, least=False),
+        Bar(f"{SHARDS} shards merge to the bytes of one pass", float(bool(told.shards_equal)), 1, least=True),
+    ]
+    for name, wanted in (("evidently", TIMES_EVIDENTLY), ("nannyml", TIMES_NANNYML)):
+        ratio = statistics.median(told.ratios.get(name, [float("nan")]))
+        found.append(Bar(f"times {name}, {plan.peer_columns} columns × {plan.peer_rows:,} rows", ratio, wanted, least=True))
+    return found
+
+
+def _per_row(told: Told) -> float:
+    of = {each.rows: each.nanoseconds for each in told.streamed}
+    return of[max(of)] / of[100_000]
+
+
+def drawn(told: Told) -> Drawn:
+    table = Drawn("what", "found", box=None, pad_edge=False)
+    for each in told.streamed:
+        table.add_row(
+            f"{each.rows:,} rows × {FEATURES} features",
+            f"{each.seconds:.2f} s, {each.nanoseconds:.1f} ns per row and feature, peak {each.peak_mb:.0f} MB",
+        )
+    for windows, took in told.update_ms.items():
+        table.add_row(f"1,000 rows × {FEATURES} features more, after {windows:,} windows", f"{took:.1f} ms")
+    table.add_row("profile of a window", f"{told.profile_bytes / 1000:.1f} kB as JSON")
+    for name, took_all in told.seconds.items():
+        ratios = told.ratios.get(name)
+        more = f", {statistics.median(ratios):.0f} × Flyball" if ratios else ""
+        table.add_row(f"{name}: one window", f"{statistics.median(took_all):.3f} s{more}")
+    return table

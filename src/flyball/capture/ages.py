@@ -1,0 +1,83 @@
+"""How old predictions were when their labels came, counted while they are joined: what a label costs does not depend on the history."""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from flyball.stats.age_grid import COHORT_US, EDGES_US, N_BINS, AgeCounts
+from flyball.stats.label_strata import LabelStrata
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Cells = npt.NDArray[np.int32]
+
+UNCOUNTED, UNLABELLED = -2, -1
+"""Cells of a row that was not counted yet, and of one that was and has no label."""
+
+
+_UNIT = 1 << 40
+"""More than there are hours in the microseconds of an int64: one number for a unit and a cohort."""
+
+
+class LabelledAges(NamedTuple):
+    """Answered rows as they stand, one entry a row."""
+
+    unit: Ints
+    at_us: Ints
+    received_us: Ints
+    """-1: no label."""
+    scores: Floats
+    """(n_rows, n_scores)"""
+    labels: Floats
+
+
+class LabelAges:
+    """Integer counts by unit, cohort, stratum and age. Taking a label out of its cell again is exact, so counts never tell in which order it all came.
+
+    Memory: 240 bytes for each hour and unit with traffic, times the strata (two classes and two halves of the score: 1 kB)."""
+
+    def __init__(self, strata: LabelStrata) -> None:
+        self._strata = strata
+        self._shape = (strata.n_labels, strata.n_scores, N_BINS)
+        self._rows: dict[tuple[int, int], Ints] = {}
+        self._labels: dict[tuple[int, int], Cells] = {}
+
+    def recount(self, rows: LabelledAges, before: Cells) -> Cells:
+        """Count the rows as they stand instead of where they stood: the cell of each, to be handed in the next time."""
+        score = self._strata.of_scores(rows.scores)
+        now = np.full(score.size, UNLABELLED, dtype=np.int32)
+        has = rows.received_us >= 0
+        age = np.searchsorted(np.asarray(EDGES_US), (rows.received_us - rows.at_us)[has], side="right") - 1
+        place = (self._strata.of_labels(rows.labels[has]), score[has], np.maximum(age, 0))
+        now[has] = np.ravel_multi_index(place, self._shape)
+        changed = np.flatnonzero(now != before)
+        key = rows.unit[changed] * _UNIT + rows.at_us[changed] // COHORT_US
+        changed, key = changed[order := np.argsort(key, kind="stable")], key[order]
+        first = np.flatnonzero(np.diff(key, prepend=-1))
+        for mine in np.split(changed, first[1:]) if changed.size else ():
+            row = int(mine[0])
+            place_of_cohort = int(rows.unit[row]), int(rows.at_us[row]) // COHORT_US
+            self._move(place_of_cohort, score[mine][before[mine] == UNCOUNTED], before[mine], now[mine])
+        return now
+
+    def counts(self, units: tuple[int, ...], since_us: int) -> AgeCounts:
+        """Of all cohorts that began at or after `since_us`; units together."""
+        first = -(-since_us // COHORT_US)
+        keys = [key for key in self._rows if key[1] >= first and key[0] in units]
+        start = np.array(sorted({cohort for _, cohort in keys}), dtype=np.int64)
+        rows = np.zeros((start.size, self._strata.n_scores), dtype=np.int64)
+        labels = np.zeros((start.size, *self._shape), dtype=np.int64)
+        for key in keys:
+            at = int(np.searchsorted(start, key[1]))
+            rows[at] += self._rows[key]
+            labels[at] += self._labels[key].reshape(self._shape)
+        return AgeCounts(start * COHORT_US, rows, labels)
+
+    def _move(self, key: tuple[int, int], answered: Ints, before: Cells, now: Cells) -> None:
+        if key not in self._rows:
+            self._rows[key] = np.zeros(self._strata.n_scores, dtype=np.int64)
+            self._labels[key] = np.zeros(int(np.prod(self._shape)), dtype=np.int32)
+        np.add.at(self._rows[key], answered, 1)
+        np.subtract.at(self._labels[key], before[before >= 0], 1)
+        np.add.at(self._labels[key], now[now >= 0], 1)

@@ -1,0 +1,116 @@
+"""What `findings` and `explain finding` print."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from flyball.cli import draw
+from flyball.control.reports import FindingReport, FindingRow, WindowPoint
+from flyball.records.findings import Acknowledgement, Finding, Histogram
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+BAR = 24
+"""Columns of the longest bar: two of them, a label and two shares fit into 80."""
+_EIGHTHS = " ▁▂▃▄▅▆▇█"
+
+
+def finding_rows(rows: tuple[FindingRow, ...], plain: bool) -> "RenderableType":  # noqa: FBT001 - Screen.answer's shape
+    if not rows:
+        return draw.text("Nothing was found, or nothing stands.")
+    cells = [
+        (str(row.finding.number), _state(row), row.finding.kind.value, row.finding.subject, draw.when(row.finding.window_end), harm(row.finding),
+         row.finding.words)
+        for row in rows
+    ]  # fmt: skip
+    columns = ("finding", "state", "kind", "of", "window until", "harm", "what it says")
+    return draw.page([draw.table(columns, cells, plain=plain), draw.text("Next: flyball explain finding N")])
+
+
+def _state(row: FindingRow) -> draw.Cell:
+    if row.acknowledgement is not None:
+        return ("seen", "dim")
+    if not row.open:
+        return ("past", "dim")
+    return ("open", "bold red") if row.finding.pages else ("open, benign", "green")
+
+
+def harm(finding: Finding) -> str:
+    return "unknown" if finding.harm is None else f"{finding.harm:+.4f}"
+
+
+def finding_report(report: FindingReport, plain: bool) -> "RenderableType":  # noqa: FBT001 - Screen.answer's shape
+    finding = report.finding
+    parts: list[RenderableType] = [draw.text((finding.words, "bold")), draw.facts(_facts(report))]
+    if finding.histogram is not None:
+        parts += [draw.heading("Reference (░) and this window (█)"), *_bars(finding.histogram)]
+    if report.series:
+        parts += [draw.heading("Window by window"), draw.text(sparkline(report.series))]
+    if finding.causes:
+        causes = [("" if each.share is None else f"{each.share:.0%}", each.subject, each.words) for each in finding.causes]
+        parts += [draw.heading("Causes"), draw.table(("share", "cause", "what"), causes, plain=plain, right=("share",))]
+    if report.beside:
+        parts += [
+            draw.heading("In the same window"),
+            *(draw.text(f"· {each.number} {each.kind.value}: {each.words}") for each in report.beside),
+        ]
+    if report.decided:
+        decided = (
+            f"· {row.id} {draw.when(row.at)} {', '.join(row.actions) or row.rule}: {row.rationale}" for row in report.decided
+        )
+        parts += [draw.heading("What the autopilot decided next"), *(draw.text(line) for line in decided)]
+    return draw.page(parts)
+
+
+def _facts(report: FindingReport) -> list[tuple[str, draw.Cell]]:
+    finding, evidence = report.finding, report.finding.evidence
+    effects = ", ".join(
+        [f"{finding.effect:.4g} {finding.effect_unit}", *(f"{name} {value:.4g}" for name, value in finding.effects.items())]
+    )
+    facts: list[tuple[str, draw.Cell]] = [
+        ("finding", f"{finding.number} ({finding.id}), {finding.kind.value} of {finding.subject}"), ("unit", finding.unit),
+        ("window", f"{draw.when(finding.window_start)} to {draw.when(finding.window_end)}"), ("how far", effects),
+        ("how sure", f"{evidence.name} {draw.measured(evidence)} on {evidence.n} {evidence.unit}; {evidence.note or evidence.method}"),
+        ("method", evidence.method), ("harm", _harm(finding)),
+    ]  # fmt: skip
+    if finding.share_of_budget is not None:
+        facts.append(("budget", f"{finding.share_of_budget:.1%} of the false-alarm budget is spent where this comes from"))
+    if finding.changed_since is not None:
+        facts.append(("since", f"about {draw.when(finding.changed_since)}"))
+    facts.append(("seen", _seen(report.acknowledgement, finding)))
+    return facts
+
+
+def _harm(finding: Finding) -> draw.Cell:
+    if finding.harm is None:
+        return ("not known: nothing says what it does to the loss", "yellow")
+    words = f"{finding.harm:+.4f} of the mean bounded loss, estimated"
+    return (words, "bold red") if finding.pages else (f"{words}: benign, nobody is called", "green")
+
+
+def _seen(said: Acknowledgement | None, finding: Finding) -> draw.Cell:
+    if said is None:
+        return f"not acknowledged. Next: flyball acknowledge {finding.number}"
+    return f"by {said.by} at {draw.when(said.at)}" + (f": {said.reason}" if said.reason else "")
+
+
+def _bars(histogram: Histogram) -> list["RenderableType"]:
+    most = max((*histogram.reference, *histogram.window), default=0.0) or 1.0
+    wide = min(max((len(label) for label in histogram.labels), default=0), 28)
+    lines: list[RenderableType] = []
+    for label, then, now in zip(histogram.labels, histogram.reference, histogram.window, strict=True):
+        name = label if len(label) <= wide else label[: wide - 1] + "…"
+        lines.append(draw.text(f"{name:>{wide}} ░ {'░' * round(BAR * then / most):<{BAR}} {then:6.1%}"))
+        style = "bold" if abs(now - then) > 0.02 else ""
+        lines.append(draw.text((f"{'':>{wide}} █ {'█' * round(BAR * now / most):<{BAR}} {now:6.1%}", style)))
+    return lines
+
+
+def sparkline(points: Sequence[WindowPoint]) -> str:
+    """`▁▁▂▇ 0.012 to 0.31, last 0.31 (2013-03-01 00:00 UTC)`; a window that was not measured is a dot."""
+    measured = [point.value for point in points if point.value is not None]
+    low, high = min(measured), max(measured)
+    step = (high - low) or 1.0
+    marks = ("·" if each.value is None else _EIGHTHS[1 + round(7 * (each.value - low) / step)] for each in points)
+    last = next(point for point in reversed(points) if point.value is not None)
+    return f"{''.join(marks)} {low:.4g} to {high:.4g}, last {last.value:.4g} ({draw.when(last.end)})"

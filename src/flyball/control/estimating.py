@@ -1,0 +1,68 @@
+"""Performance without labels, window by window: estimated when a window closes, held against its labels when they have come."""
+
+from typing import NamedTuple
+
+import msgspec
+
+from flyball.control.observe import Observation, WindowKey
+from flyball.control.world import World, put
+from flyball.monitoring import estimates
+from flyball.monitoring.estimates import AlarmState, Allowance, Estimates, Trust
+from flyball.monitoring.estimates.parts import LOSS
+from flyball.monitoring.policy import MonitorPolicy
+from flyball.monitoring.window import Window
+from flyball.records.events import Put
+from flyball.records.findings import Finding, WindowSummary
+
+
+class EstimateState(msgspec.Struct, frozen=True, kw_only=True):
+    """Of one unit since it became champion."""
+
+    alarm: AlarmState = AlarmState()
+    trust: Trust = Trust()
+    increase: float = 0.0
+    """Of the mean bounded loss, as estimated for the newest window; 0 where that is void."""
+
+
+class Estimated(NamedTuple):
+    """What a closed window's rows say of its metrics."""
+
+    summary: WindowSummary
+    findings: tuple[Finding, ...]
+    puts: tuple[Put, ...]
+
+
+class Estimating:
+    def __init__(self, world: World, observation: Observation, policy: MonitorPolicy) -> None:
+        self._world = world
+        self._observation = observation
+        self._policy = policy
+
+    def state(self, unit: str) -> EstimateState:
+        return self._world.get("estimates", unit, EstimateState) or EstimateState()
+
+    def close(self, key: WindowKey, window: Window, summary: WindowSummary) -> Estimated:
+        """The champion's window is over."""
+        reference = self._observation.estimation(window.unit)
+        if reference is None or summary.predictions < self._policy.min_rows:
+            return Estimated(summary, (), ())
+        rows, state = self._observation.rows(key), self.state(window.unit)
+        found = estimates.estimate(reference, rows.columns, rows.scores, window, state.trust, max(self._policy.tolerance, 0.01))
+        allowance = Allowance(self._policy.run_length("estimates"), self._policy.share("estimates"), self._policy.tolerance)
+        reading = estimates.judge(state.alarm, found, window, allowance)
+        increase = found.increase.value if found.increase is not None else 0.0
+        moved = msgspec.structs.replace(state, alarm=reading.state, increase=float(f"{increase:.6g}"))
+        return Estimated(_shown(summary, found), reading.findings, (put("estimates", window.unit, moved),))
+
+    def mature(self, window: Window, summary: WindowSummary, realised: float) -> tuple[Put, ...]:
+        """Its labels have come: `realised` is their mean bounded loss."""
+        told = summary.estimates.get(LOSS)
+        if told is None:
+            return ()
+        state = self.state(window.unit)
+        learned = estimates.learn(state.trust, window.id, told, realised)
+        return () if learned == state.trust else (put("estimates", window.unit, msgspec.structs.replace(state, trust=learned)),)
+
+
+def _shown(summary: WindowSummary, found: Estimates) -> WindowSummary:
+    return msgspec.structs.replace(summary, estimates=found.metrics, void=found.void)

@@ -1,0 +1,97 @@
+"""What monitors found, as people look at it, and what they say of it."""
+
+from flyball.control import decisions
+from flyball.control.queries import decision_row
+from flyball.control.reports import CommandReport, FindingReport, FindingRow, WindowPoint
+from flyball.control.standing import standing
+from flyball.control.world import World, put
+from flyball.errors import Conflict, NotFound
+from flyball.records.events import Draft
+from flyball.records.findings import Acknowledgement, Finding, FindingKind, WindowSummary
+from flyball.records.release import Champion
+
+SERIES_WINDOWS = 60
+DECISIONS_SHOWN = 3
+
+
+def rows(world: World, *, open_only: bool) -> tuple[FindingRow, ...]:
+    """Oldest first; of those that stand, what harms most comes first where harm is known."""
+    champion = world.get("champion", world.model, Champion)
+    open_ids = {finding.id for finding in standing(world, champion)}
+    seen = {each.finding: each for each in world.all("acknowledgement", Acknowledgement)}
+    every = sorted(world.all("finding", Finding), key=lambda finding: finding.number)
+    found = [FindingRow(finding=each, open=each.id in open_ids, acknowledgement=seen.get(each.id)) for each in every]
+    if not open_only:
+        return tuple(found)
+    return tuple(sorted((row for row in found if row.open), key=_urgency))
+
+
+def _urgency(row: FindingRow) -> tuple[bool, float, int]:
+    harm = row.finding.harm
+    return (not row.finding.pages, -(harm if harm is not None else 0.0), row.finding.number)
+
+
+def explain(world: World, which: str) -> FindingReport:
+    """One finding with all that is known of it. `which`: its number or its id. Raises NotFound."""
+    finding = find(world, which)
+    every = world.all("finding", Finding)
+    beside = tuple(
+        sorted(
+            (each for each in every if each.window_end == finding.window_end and each.id != finding.id),
+            key=lambda each: each.number,
+        )
+    )
+    made = [each for each in decisions.recorded(world) if each.room == "autopilot" and each.now >= finding.window_end]
+    return FindingReport(
+        finding=finding,
+        acknowledgement=world.get("acknowledgement", finding.id, Acknowledgement),
+        series=_series(world, finding),
+        beside=beside,
+        decided=tuple(decision_row(each, waits=False) for each in made[:DECISIONS_SHOWN]),
+    )
+
+
+def find(world: World, which: str) -> Finding:
+    """By number or id. Raises NotFound."""
+    wanted = which.removeprefix("#")
+    for finding in world.all("finding", Finding):
+        if wanted == finding.id or (wanted.isdecimal() and int(wanted) == finding.number):
+            return finding
+    raise NotFound(f"there is no finding {which[:60]!r}", next_step="flyball findings lists them")
+
+
+def _series(world: World, finding: Finding) -> tuple[WindowPoint, ...]:
+    """The figure that the finding is about, window by window: the distance of its stream, or the loss."""
+    mine = sorted((each for each in world.all("window", WindowSummary) if each.unit == finding.unit), key=lambda each: each.start)
+    points = [WindowPoint(end=each.end, value=_figure(each, finding)) for each in mine]
+    return tuple(points[-SERIES_WINDOWS:]) if any(point.value is not None for point in points) else ()
+
+
+def _figure(window: WindowSummary, finding: Finding) -> float | None:
+    if finding.subject in window.drift:
+        return window.drift[finding.subject]
+    for name in ("loss", "brier", "mae"):
+        if finding.kind in _OF_LOSS and name in window.metrics:
+            return window.metrics[name].value
+    return None
+
+
+_OF_LOSS = (FindingKind.PERFORMANCE, FindingKind.CONCEPT_DRIFT, FindingKind.ESTIMATED_PERFORMANCE)
+
+
+def acknowledge(world: World, which: str, actor: str, reason: str) -> CommandReport:
+    """A person has seen it: it stands no longer, and policies are told of it no more. Once. Raises NotFound, Conflict."""
+    finding = find(world, which)
+    said = Acknowledgement(finding=finding.id, by=actor, at=world.now(), reason=reason)
+    key = f"acknowledged:{finding.id}"
+    made = Draft(
+        at=said.at, kind="finding.acknowledged", subject=f"finding:{finding.id}", actor=actor,
+        payload={"number": finding.number, "reason": reason}, puts=(put("acknowledgement", finding.id, said),), key=key,
+    )  # fmt: skip
+    event = world.ports.ledger.transact([made])[0]  # not fenced: a door is not a controller
+    if event.at != said.at or event.actor != actor:
+        raise Conflict(f"finding {finding.number} was acknowledged by {event.actor} already", next_step="flyball findings")
+    return CommandReport(
+        accepted=True, subject=f"finding:{finding.id}", words=f"finding {finding.number} ({finding.subject}) is acknowledged by {actor}",
+        next_step="flyball findings --open",
+    )  # fmt: skip

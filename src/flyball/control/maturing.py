@@ -1,0 +1,218 @@
+"""Windows whose labels come: shown as far as they have, judged once when they have, and corrected when more come after that."""
+
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+
+from flyball.capture.join import LabelJoin, LabelledRows, Span
+from flyball.control.concepts import Concepts, Labelled
+from flyball.control.estimating import Estimating
+from flyball.control.observe import Observation, WindowKey, micros_of
+from flyball.control.own_metrics import own_metrics
+from flyball.control.standing import puts_of
+from flyball.control.world import World, draft, micros, put
+from flyball.monitoring import delays, live, performance, selective, track_record
+from flyball.monitoring.delays import Delays
+from flyball.monitoring.live import WindowRows
+from flyball.monitoring.maturity import maturity
+from flyball.monitoring.performance import PerformanceState
+from flyball.monitoring.policy import MonitorPolicy
+from flyball.monitoring.realised import Weighting, realised, refused
+from flyball.monitoring.reference import Reference
+from flyball.monitoring.track_record import TrackRecord
+from flyball.monitoring.window import Window
+from flyball.records.events import Put
+from flyball.records.evidence import Evidence
+from flyball.records.findings import Finding, WindowSummary
+from flyball.records.release import Champion
+from flyball.stats.losses import bounded_loss
+
+PATIENCE_WINDOWS = 90
+"""Windows that one without a declared label delay is waited for."""
+MORE_LABELS = 1.25
+"""An immature window's metrics are told anew when it has so many times the labels: some ten times until all have come, not at every tick."""
+
+
+class Judged(NamedTuple):
+    """A mature window's labels: what they say, and whether they are all that could have come."""
+
+    metrics: dict[str, Evidence]
+    rows: LabelledRows
+    selective: str
+    """Why labels are no plain sample of the rows; empty: they are."""
+
+
+class Maturing:
+    def __init__(self, world: World, observation: Observation, estimating: Estimating, policy: MonitorPolicy) -> None:
+        self._world = world
+        self._observation = observation
+        self._estimating = estimating
+        self._policy = policy
+        self._concepts = Concepts(world, observation, policy)
+        self._width = micros_of(policy.window)
+        closed = sorted(world.all("window", WindowSummary), key=lambda window: window.start)
+        self._immature = {key_of(window): window for window in closed if not window.mature}
+        self._mature = {key_of(window): window for window in closed if window.mature}
+        self._learned: tuple[int, Delays] | None = None
+        """(windows closed when it was learned, the delay): once a window, not once a tick."""
+        self._closed = len(closed)
+
+    def take(self, key: WindowKey, summary: WindowSummary) -> None:
+        """A window has closed."""
+        self._immature[key] = summary
+        self._closed += 1
+
+    def look(self, champion: Champion | None) -> None:
+        """Judge what is mature, tell what has changed."""
+        for key, window in sorted(self._immature.items(), key=lambda item: item[1].start):
+            if self._may_mature(window):
+                self._look(key, window, champion)
+            else:
+                self._observation.forget_rows(key)
+        self._revise()
+
+    def _may_mature(self, window: WindowSummary) -> bool:
+        """Not looked at for ever: without a declared delay a window whose labels stay away is given up at some time."""
+        return self._policy.label_delay is not None or self._world.now() < window.end + PATIENCE_WINDOWS * self._policy.window
+
+    def _look(self, key: WindowKey, window: WindowSummary, champion: Champion | None) -> None:
+        join, now = self._observation.join, self._world.now()
+        if join is None:
+            return
+        start_us, end_us = micros(window.start), micros(window.end)
+        labels, predictions = join.labelled(start_us, end_us), join.answered(start_us, end_us)
+        if labels == 0:
+            return
+        # With a declared delay the learned one decides nothing, and is looked up for what is shown only.
+        known = self._delays(join) if self._policy.label_delay is None else None
+        if maturity(predictions, labels, window.end, now, self._policy, known).mature:
+            self._judge(key, window, champion, join)
+        elif labels >= MORE_LABELS * max(window.labels, 1):
+            self._complete(key, window, join, labels)
+
+    def _delays(self, join: LabelJoin) -> Delays:
+        if self._learned is None or self._learned[0] != self._closed:
+            now_us = self._observation.seen_until_us
+            self._learned = self._closed, delays.learn(join.label_ages(now_us - delays.LOOK_BACK_US), now_us)
+        return self._learned[1]
+
+    def _complete(self, key: WindowKey, window: WindowSummary, join: LabelJoin, labels: int) -> None:
+        """What the labels that are here say of all that will come."""
+        start_us, end_us, now = micros(window.start), micros(window.end), self._world.now()
+        found = join.outcomes(window.unit, start_us, end_us)
+        completion = live.completed(WindowRows(*found[:4]), self._delays(join), self._observation.strata, micros(now))
+        shown: dict[str, Evidence] = {}
+        if completion.weighting is not None:
+            chosen, reference = completion.chosen, self._observation.reference(window.unit)
+            told = realised(reference, found.scores[chosen], found.labels[chosen], window_of(window), completion.weighting)
+            record = self._world.get("completions", window.unit, TrackRecord) or TrackRecord()
+            shown = track_record.kept(record, told)
+        moved = msgspec.structs.replace(
+            window, labels=labels, live=shown, live_first=window.live_first or shown, labels_note=completion.words
+        )  # fmt: skip
+        payload = {"labels": labels, "note": completion.words}
+        subject = f"window:{window_of(window).id}"
+        self._world.record(draft(now, "window.completed", subject, payload, (put("window", window_of(window).id, moved),)))
+        self._immature[key] = moved
+
+    def _judge(self, key: WindowKey, window: WindowSummary, champion: Champion | None, join: LabelJoin) -> None:
+        now, judged = self._world.now(), window_of(window)
+        found = self._judged(window, join)
+        labels = join.labelled(micros(window.start), micros(window.end))
+        summary = msgspec.structs.replace(
+            window, labels=labels, mature=True, metrics=found.metrics, live={}, live_first={}, labels_note=found.selective
+        )  # fmt: skip
+        puts: list[Put] = [put("window", judged.id, summary)]
+        note = found.selective
+        if champion is not None and champion.unit == window.unit and not found.selective:
+            findings, states, note = self._judge_loss(key, window, found, join)
+            puts += [*states, *puts_of(self._world, findings)]
+            tell(self._world, findings)
+        if window.live_first:
+            record = self._world.get("completions", window.unit, TrackRecord) or TrackRecord()
+            puts.append(
+                put("completions", window.unit, track_record.recorded(record, judged.id, window.live_first, found.metrics))
+            )
+        payload = {"labels": labels, "note": note}
+        self._world.record(draft(now, "window.matured", f"window:{judged.id}", payload, puts, key=f"matured:{judged.id}"))
+        del self._immature[key]
+        self._observation.forget_rows(key)
+        self._mature[key] = summary
+
+    def _judge_loss(
+        self, key: WindowKey, window: WindowSummary, found: Judged, join: LabelJoin
+    ) -> tuple[tuple[Finding, ...], tuple[Put, ...], str]:
+        """The champion's: has its loss risen, do labels follow the answers, do they agree with what was estimated without them, and why not?"""
+        judged, reference = window_of(window), self._observation.reference(window.unit)
+        state = self._world.get("performance", window.unit, PerformanceState) or PerformanceState()
+        reading = performance.judge(reference, state, outcomes(found.rows, self._world.spec.task), judged, self._policy)
+        estimates = self._estimating.mature(judged, window, mean_loss(reference, found.rows))
+        labelled = self._labelled(key, window, found, join)
+        concepts, states = self._concepts.judge(judged, labelled)
+        findings = self._concepts.explained((*reading.findings, *concepts), judged, labelled)
+        return findings, (put("performance", window.unit, reading.state), *estimates, *states), reading.note
+
+    def _labelled(self, key: WindowKey, window: WindowSummary, found: Judged, join: LabelJoin) -> Labelled:
+        outcomes = join.outcomes(window.unit, micros(window.start), micros(window.end))
+        of = dict(zip(outcomes.ids, outcomes.labels.tolist(), strict=True))
+        sample = self._observation.rows(key)
+        labels = np.array([of.get(name, np.nan) for name in sample.ids], dtype=np.float64)
+        return Labelled(found.rows.scores, found.rows.labels, sample, labels)
+
+    def _judged(self, window: WindowSummary, join: LabelJoin) -> Judged:
+        start_us, end_us, now_us = micros(window.start), micros(window.end), micros(self._world.now())
+        rows, judged = join.rows_of(window.unit, Span(start_us, end_us, now_us)), window_of(window)
+        reference, task = self._observation.reference(window.unit), self._world.spec.task
+        asked = WindowRows(*join.outcomes(window.unit, start_us, end_us)[:4])
+        selection, weighting = selective.selection(task, asked)
+        if selection.kind == "refused":
+            return Judged(refused(reference, judged, len(rows.labels), selection.words), rows, selection.words)
+        own = own_metrics(self._world, rows, judged)
+        if selection.kind == "corrected":
+            return Judged(_corrected(reference, asked, judged, weighting) | own, rows, selection.words)
+        return Judged(realised(reference, *outcomes(rows, task), judged) | own, rows, "")
+
+    def _revise(self) -> None:
+        """Labels that came after a window was judged change its metrics, whatever order they came in; what was bet on it then stays."""
+        join = self._observation.join
+        if join is None:
+            return
+        touched = {int(at) - int(at) % self._width for at in join.changed()}
+        for key, window in sorted((item for item in self._mature.items() if item[0][1] in touched), key=lambda item: item[0]):
+            found = self._judged(window, join)
+            labels = join.labelled(micros(window.start), micros(window.end))
+            revised = msgspec.structs.replace(window, labels=labels, metrics=found.metrics, labels_note=found.selective)
+            if revised != window:
+                payload = {"labels": revised.labels, "before": window.labels}
+                subject, puts = f"window:{window_of(window).id}", (put("window", window_of(window).id, revised),)
+                self._world.record(draft(self._world.now(), "window.revised", subject, payload, puts))
+                self._mature[key] = revised
+
+
+def _corrected(reference: Reference, asked: WindowRows, judged: Window, weighting: Weighting | None) -> dict[str, Evidence]:
+    has = np.isfinite(asked.labels)
+    return realised(reference, asked.scores[has], asked.labels[has], judged, weighting)
+
+
+def window_of(summary: WindowSummary) -> Window:
+    return Window(model=summary.model, unit=summary.unit, start=summary.start, end=summary.end)
+
+
+def key_of(window: WindowSummary) -> WindowKey:
+    return window.unit, micros(window.start)
+
+
+def outcomes(rows: LabelledRows, task: str) -> tuple[Any, Any]:
+    """Scores and labels as monitoring takes them: class indices are whole."""
+    return rows.scores, rows.labels if task == "regression" else rows.labels.astype(np.int64)
+
+
+def mean_loss(reference: Reference, rows: LabelledRows) -> float:
+    labels = np.asarray(rows.labels, dtype=np.float64)
+    return float(bounded_loss(reference.task, rows.scores, labels, reference.scale).mean())
+
+
+def tell(world: World, findings: tuple[Finding, ...]) -> None:
+    for finding in findings:
+        world.say("finding", f"{finding.window_end:%Y-%m-%d} {finding.words}")

@@ -1,0 +1,34 @@
+"""Findings as states: numbered when they are recorded, and which of them stand."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from flyball.control.world import World, put
+from flyball.records.events import Put
+from flyball.records.findings import Acknowledgement, Finding, FindingKind
+from flyball.records.release import Champion
+
+
+def puts_of(world: World, findings: Sequence[Finding]) -> tuple[Put, ...]:
+    """The states of new findings, each with its number: goes into the transaction of what raised them."""
+    if not findings:
+        return ()
+    first, _ = world.number("finding")
+    numbered = [msgspec.structs.replace(finding, number=first + place) for place, finding in enumerate(findings)]
+    last = Put("counter", "finding", {"last": first + len(findings) - 1})
+    return (*(put("finding", finding.id, finding) for finding in numbered), last)
+
+
+def standing(world: World, champion: Champion | None) -> tuple[Finding, ...]:
+    """Raised since the champion took over and not acknowledged, on it or (a switch that was not seen) on everybody."""
+    if champion is None:
+        return ()
+    seen = {each.finding for each in world.all("acknowledgement", Acknowledgement)}
+    return tuple(
+        finding
+        for finding in world.all("finding", Finding)
+        if finding.window_end > champion.since
+        and finding.id not in seen
+        and (finding.unit == champion.unit or finding.kind is FindingKind.SERVING)
+    )

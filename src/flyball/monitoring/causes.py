@@ -1,0 +1,155 @@
+"""Why did the loss change? Each feature's part, the part of a changed world (concept), and what cannot be told.
+
+The change of the mean loss from reference rows to window rows is a sum of four kinds of parts:
+
+    features            each block of correlated features moved to where the loss is higher, as it was in the reference
+    features together   what moved features did beyond that: a remainder, of either sign
+    concept             rows like the reference's now have another loss than there
+    outside             window rows with a value that the reference knows nothing like: feature and concept cannot be told apart
+
+Features: the reference's loss is fitted by a sum of steps per feature (stats.additive) and boosted trees for what depends on several of them; the first splits over
+features exactly, the second by Shapley values over distributions (stats.shapley). Concept: the realised loss minus what reference rows like the window's had
+(stats.transport), so concept is what it does to the rows that come now. Errors: ten stretches of consecutive rows, each left out once (delete-a-group jackknife, Kott
+2001), so neighbours may be alike. Intervals are for one look. A feature that was not captured is seen as concept. Nothing here alarms: no budget is spent.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from datetime import datetime
+
+import msgspec
+import numpy as np
+
+from flyball.errors import DataError
+from flyball.monitoring import coding, loss_parts
+from flyball.monitoring.loss_parts import BLOCKS, FEWEST_ROWS, OUTSIDE, TOGETHER, Part, Rows, Split
+from flyball.records.evidence import Evidence
+from flyball.records.findings import Cause, Finding
+from flyball.stats import student
+
+MOST_ROWS = 4_000
+"""On either side, evenly spaced: what more of them would tell is less than the error of the fits."""
+ALPHA = 0.05
+SHOWN = 8
+LEAST_SHARE = 0.02
+"""Of the total: smaller parts are in `parts` and not told."""
+EVENT = "event"
+
+
+class Attribution(msgspec.Struct, frozen=True, kw_only=True):
+    total: Evidence
+    """Change of the mean loss; without labels, what moved features bring of it."""
+    parts: tuple[Part, ...]
+    """Sum to the total; largest first."""
+    explained: float | None
+    """Share of the total that is put down to features and concept, in [0, 1]; None: the total may be 0."""
+    causes: tuple[Cause, ...]
+    """Parts worth telling, as shares of the total, then upstream events. No shares where the total may be 0."""
+    words: str
+
+
+def attribute(reference: Rows, window: Rows, *, seed: str, events: Sequence[tuple[datetime, str]] = ()) -> Attribution:
+    """Attribute the change of the mean loss from `reference` to `window`, whose rows are in order of time.
+
+    `seed`: the finding's id, so that a replay says the same; `events`: (when, what) upstream about that time, put beside the causes.
+    Raises DataError when columns or losses do not fit one another.
+    """
+    beside = tuple(Cause(subject=EVENT, share=None, words=f"{when:%Y-%m-%d %H:%M} {what}") for when, what in sorted(events))
+    base, now = _usable(reference, "reference"), _usable(window, "window")
+    if base.losses is None:
+        raise DataError("reference rows without losses", expected="the loss of each holdout row")
+    sizes = (base.losses.size, _length(now))
+    if min(sizes) < FEWEST_ROWS:
+        note = f"no causes: {sizes[0]} reference and {sizes[1]} window rows, at least {FEWEST_ROWS} of each tell them apart"
+        total = Evidence(name="loss_change", value=None, n=sizes[1], note=note)
+        return Attribution(total=total, parts=(), explained=None, causes=beside, words=note)
+    return _told(loss_parts.split(base, base.losses, now, seed), (base, now), beside)
+
+
+def with_causes(finding: Finding, found: Attribution) -> Finding:
+    """The finding with its causes, and their summary behind its words."""
+    return msgspec.structs.replace(finding, causes=found.causes, words=f"{finding.words}; {found.words}")
+
+
+def _usable(rows: Rows, whose: str) -> Rows:
+    """At most MOST_ROWS; where there are losses, those that have one."""
+    n = _length(rows)
+    losses = None if rows.losses is None else np.asarray(rows.losses, dtype=np.float64)
+    if losses is not None and losses.shape != (n,):
+        raise DataError(f"{n} {whose} rows and losses of shape {losses.shape}", expected="one loss per row")
+    kept = np.arange(n) if losses is None else np.flatnonzero(np.isfinite(losses))
+    if kept.size > MOST_ROWS:
+        kept = kept[np.linspace(0, kept.size - 1, MOST_ROWS).round().astype(np.intp)]
+    columns = {name: np.asarray(values)[kept] for name, values in rows.columns.items()}
+    return Rows(columns, None if losses is None else losses[kept])
+
+
+def _length(rows: Rows) -> int:
+    found = {len(values) for values in rows.columns.values()}
+    if len(found) != 1:
+        raise DataError(
+            f"columns of different length: {sorted(found)}", expected="at least one column, one value per row in each"
+        )
+    return found.pop()
+
+
+def _told(split: Split, sides: tuple[Rows, Rows], beside: tuple[Cause, ...]) -> Attribution:
+    labelled, reach = sides[1].losses is not None, student.t_quantile(1.0 - ALPHA / 2.0, BLOCKS - 1) * split.error
+    sure = abs(split.value) > reach
+    note = (
+        split.note
+        if labelled
+        else "; ".join(filter(None, ("without labels only what moved features bring, and nothing of concept", split.note)))
+    )
+    left = sum(abs(part.value) for part in split.parts if part.subject in (TOGETHER, OUTSIDE))
+    explained = round(max(0.0, 1.0 - left / abs(split.value)), 3) if sure else None
+    total = Evidence(
+        name="loss_change" if labelled else "loss_change_by_features", value=_short(split.value),
+        lower=_short(split.value - reach), upper=_short(split.value + reach), alpha=ALPHA, n=_length(sides[1]),
+        method="doubly robust transport, Shapley over features (arXiv 2210.10769), block jackknife", inputs=_digest(*sides), note=note,
+    )  # fmt: skip
+    ranked = sorted(split.parts, key=lambda part: (-abs(part.value), part.subject))
+    causes = tuple(_cause(part, split.value) for part in ranked if sure and _worth(part, split.value))[:SHOWN]
+    rounded = tuple(
+        msgspec.structs.replace(part, value=_short(part.value), error=None if part.error is None else _short(part.error))
+        for part in ranked
+    )
+    words = _summary(total, causes, explained)
+    return Attribution(total=total, parts=rounded, explained=explained, causes=causes + beside, words=words)
+
+
+def _cause(part: Part, total: float) -> Cause:
+    """Such as `61 % of rows are at least 40, in the reference 35 %; 54 ± 8 % of the increase of the loss`: ± is one standard error."""
+    if part.error is None:
+        return Cause(subject=part.subject, share=None, words=part.words)
+    change = "increase" if total > 0 else "decrease"
+    told = f"{100 * part.value / total:.0f} ± {100 * part.error / abs(total):.0f} % of the {change} of the loss"
+    return Cause(subject=part.subject, share=round(part.value / total, 4), words=f"{part.words}; {told}")
+
+
+def _summary(total: Evidence, causes: Sequence[Cause], explained: float | None) -> str:
+    what = "the loss moved by" if total.name == "loss_change" else "moved features change the loss by"
+    change = f"{what} {total.value:+.4f} ({total.lower:+.4f} to {total.upper:+.4f})"
+    if explained is None:
+        return f"{change}: no causes, since that may be nothing"
+    named = ", ".join(f"{cause.subject} {100 * cause.share:.0f} %" for cause in causes[:3] if cause.share is not None)
+    return f"{change}: {named}; explained {100 * explained:.0f} %"
+
+
+def _worth(part: Part, total: float) -> bool:
+    """Large enough to be told and larger than its error; or of unknown cost."""
+    return part.error is None or (abs(part.value) >= LEAST_SHARE * abs(total) and abs(part.value) > part.error)
+
+
+def _short(value: float) -> float:
+    return float(f"{value:.6g}")
+
+
+def _digest(*sides: Rows) -> str:
+    digest = hashlib.sha256()
+    for rows in sides:
+        for name, values in sorted(rows.columns.items()):
+            listed = coding.text(values) if coding.is_category(values) else values
+            digest.update(repr((name, listed.tolist())).encode("utf-8", "surrogatepass"))
+        digest.update(b"" if rows.losses is None else rows.losses.tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,221 @@
+"""Do labels still follow the answers as they did on the holdout? Concept drift, from labels, under a share of the false-alarm budget.
+
+A window's score in each stream (monitoring/calibration.py) is ranked among those of the holdout's windows and all windows since; bets on its rank
+(stats/rank_bets.py), upwards and downwards, make Shiryaev–Roberts e-detectors; weighted e-d-BH over streams names which ones departed. Units are windows, or
+blocks of them where the holdout's windows resemble their neighbours: what rows of one window have in common, and how their losses are tailed, is in both.
+
+What is promised: while a stream's windows are exchangeable with the holdout's, it reaches c with a mean run length of at least c; the noise of the holdout is
+part of the null. Over streams the bound is inherited as in monitoring/drift.py.
+What it tells apart: a loss that rose because other rows came (covariate shift) is not alarmed as long as labels follow the answers within each bin
+of the score; a loss beyond what the answers bring is. What it cannot: a mix of rows that shifts *within* a bin of the score, towards rows that the model had
+always been wrong about, breaks calibration as a new concept does. Slices (monitoring/slices.py) narrow that down; labels alone do not decide it.
+"""
+
+import hashlib
+from datetime import datetime
+
+import msgspec
+
+from flyball.monitoring import calibration as followed
+from flyball.monitoring.allowance import Allowance
+from flyball.monitoring.calibration import Calibration, Departure, Expected, Outcomes
+from flyball.monitoring.concept_words import told
+from flyball.monitoring.drift import finding_id
+from flyball.monitoring.since import Since, since_when
+from flyball.monitoring.window import Window
+from flyball.records.evidence import Evidence
+from flyball.records.findings import Finding, FindingKind
+from flyball.stats import edetector, multiple
+from flyball.stats.rank_bets import SHIFTS, rank_bets, ranks_of
+
+REMEMBERED = 120
+"""Blocks kept per stream. Beyond it the oldest go, and independence of the ranks is approximate."""
+LOSS_WEIGHT = LEVEL_WEIGHT = 0.3
+"""Of the budget. The rest is divided among the bins of the score and the classes: there are more of them, and they say less of harm."""
+
+
+class StreamState(msgspec.Struct, frozen=True, kw_only=True):
+    up: tuple[float, ...] = edetector.start(len(SHIFTS))
+    down: tuple[float, ...] = edetector.start(len(SHIFTS))
+    past: tuple[tuple[float, float] | None, ...] = ()
+    """Score and mean departure of each block judged since the last alarm, oldest first; None: too few rows."""
+
+
+class Judged(msgspec.Struct, frozen=True, kw_only=True):
+    """A window as far as it is told."""
+
+    start: datetime
+    n: int
+    loss: float
+    expected: float
+    """Mean loss that these answers brought on the holdout."""
+
+
+class ConceptState(msgspec.Struct, frozen=True, kw_only=True):
+    """One unit since it became champion."""
+
+    streams: dict[str, StreamState] = {}
+    windows: tuple[Judged, ...] = ()
+    """Since the last alarm, one per block; newest last."""
+    open: dict[str, tuple[float, float, int]] = {}
+    """Departures of the block that is being filled: total, variance, rows."""
+    open_window: Judged | None = None
+    """The rows of that block together."""
+    open_count: int = 0
+    alarms: int = 0
+    last_window: str = ""
+
+
+class ConceptReading(msgspec.Struct, frozen=True, kw_only=True):
+    findings: tuple[Finding, ...]
+    state: ConceptState
+    moved: float = 0.0
+    """Increase of this window's mean loss that its answers alone bring: other rows came."""
+    broken: float = 0.0
+    """The rest: labels do not follow the answers as they did."""
+    note: str = ""
+
+
+def judge(
+    reference: Calibration, state: ConceptState, outcomes: Outcomes, window: Window, allowance: Allowance
+) -> ConceptReading:
+    """Judge one mature window, once, in order of time; a second look at the last one changes nothing."""
+    if window.id == state.last_window:
+        return ConceptReading(findings=(), state=state, note="this window was judged before")
+    n = len(outcomes.labels)
+    if n < max(allowance.min_rows, followed.LEAST_IN_BIN):
+        return ConceptReading(
+            findings=(), state=state, note=f"{n} labels are fewer than min_rows {allowance.min_rows}: not tested"
+        )
+    found = followed.departures(reference, outcomes)
+    seen = _judged(reference, found, outcomes, window)
+    filled = _filled(state, found, seen, window)
+    moved_on = _closed(reference, filled) if filled.open_count >= reference.block else filled
+    named = _named(reference, moved_on, allowance) if moved_on.open_count == 0 else ()
+    parts = round(seen.expected - reference.loss, 6), round(seen.loss - seen.expected, 6)
+    if not named:
+        return ConceptReading(findings=(), state=moved_on, moved=parts[0], broken=parts[1])
+    finding = _finding(reference, moved_on, named, window, allowance)
+    fresh = ConceptState(alarms=state.alarms + 1, last_window=window.id)
+    return ConceptReading(findings=(finding,), state=fresh, moved=parts[0], broken=parts[1])
+
+
+def weights_of(reference: Calibration) -> dict[str, float]:
+    """Each stream's share of this monitor's budget; sums to one."""
+    others = [stream.name for stream in reference.streams if stream.name not in ("loss", "level")]
+    rest = (1.0 - LOSS_WEIGHT - LEVEL_WEIGHT) / len(others)
+    return {"loss": LOSS_WEIGHT, "level": LEVEL_WEIGHT} | dict.fromkeys(others, rest)
+
+
+def _judged(reference: Calibration, found: dict[str, Departure], outcomes: Outcomes, window: Window) -> Judged:
+    n = len(outcomes.labels)
+    values = followed.row_values(reference.task, reference.classes, reference.scale, outcomes)
+    loss = float(values["loss"].mean())
+    return Judged(start=window.start, n=n, loss=round(loss, 6), expected=round(loss - found["loss"].mean, 6))
+
+
+def _filled(state: ConceptState, found: dict[str, Departure], seen: Judged, window: Window) -> ConceptState:
+    """The block that is open, and this window in it."""
+    together = dict(state.open)
+    for name, departure in found.items():
+        total, variance, n = together.get(name, (0.0, 0.0, 0))
+        together[name] = (total + departure.total, variance + departure.variance, n + departure.n)
+    first = state.open_window
+    if first is not None:
+        n = first.n + seen.n
+        loss, expected = ((getattr(first, at) * first.n + getattr(seen, at) * seen.n) / n for at in ("loss", "expected"))
+        seen = Judged(start=first.start, n=n, loss=round(loss, 6), expected=round(expected, 6))
+    return msgspec.structs.replace(state, open=together, open_window=seen, open_count=state.open_count + 1, last_window=window.id)
+
+
+def _closed(reference: Calibration, state: ConceptState) -> ConceptState:
+    """Bets on the block that is full."""
+    states = {
+        stream.name: _step(reference, stream, state, state.streams.get(stream.name, StreamState()))
+        for stream in reference.streams
+    }
+    windows = (*state.windows, *(() if state.open_window is None else (state.open_window,)))[-REMEMBERED:]
+    return msgspec.structs.replace(state, streams=states, windows=windows, open={}, open_window=None, open_count=0)
+
+
+def _step(reference: Calibration, stream: Expected, state: ConceptState, of: StreamState) -> StreamState:
+    if stream.name not in state.open:
+        return msgspec.structs.replace(of, past=(*of.past, None)[-REMEMBERED:])
+    departure = Departure(*state.open[stream.name])
+    observed = followed.score(stream, departure)
+    earlier = _normal(reference, stream, state) + tuple(item[0] for item in of.past if item is not None)
+    up = edetector.advance(of.up, rank_bets(ranks_of(earlier), observed))
+    down = edetector.advance(of.down, rank_bets(ranks_of([-value for value in earlier]), -observed))
+    return StreamState(
+        up=_shorts(up), down=_shorts(down), past=(*of.past, (observed, float(f"{departure.mean:.6g}")))[-REMEMBERED:]
+    )
+
+
+def _normal(reference: Calibration, stream: Expected, state: ConceptState) -> tuple[float, ...]:
+    """Scores of the holdout's blocks; none after an alarm: what came since is normal then."""
+    if state.alarms:
+        return ()
+    if reference.block == 1:
+        return stream.windows
+    size = reference.block
+    first = len(stream.windows) % size
+    # sums of standard scores: windows of a holdout are about equally large
+    blocks = [stream.windows[at : at + size] for at in range(first, len(stream.windows), size)]
+    return tuple(float(f"{sum(block) / size**0.5:.6g}") for block in blocks)
+
+
+def _level(name: str, of: StreamState) -> float:
+    """A loss that falls is nobody's alarm."""
+    return edetector.level(of.up) if name == "loss" else edetector.level(of.up + of.down)
+
+
+def _named(reference: Calibration, state: ConceptState, allowance: Allowance) -> tuple[str, ...]:
+    levels = {stream.name: _level(stream.name, state.streams[stream.name]) for stream in reference.streams}
+    return multiple.e_bh(levels, weights_of(reference), allowance.run_length / reference.block)
+
+
+def _since(reference: Calibration, state: ConceptState, name: str) -> Since | None:
+    of = state.streams[name]
+    stream = next(item for item in reference.streams if item.name == name)
+    kept = [(item[0], seen.start) for item, seen in zip(of.past, state.windows, strict=True) if item is not None]
+    return since_when(_normal(reference, stream, state), tuple(value for value, _ in kept), tuple(start for _, start in kept))
+
+
+def _finding(
+    reference: Calibration, state: ConceptState, named: tuple[str, ...], window: Window, allowance: Allowance
+) -> Finding:
+    since = _since(reference, state, named[0])
+    first = 0 if since is None else next(place for place, seen in enumerate(state.windows) if seen.start >= since.at)
+    recent = state.windows[first:]
+    rows = sum(seen.n for seen in recent)
+    loss, expected = (sum(getattr(seen, at) * seen.n for seen in recent) / rows for at in ("loss", "expected"))
+    effects = {name: _mean(state.streams[name].past[first:]) for name in named}
+    harm = round(loss - expected, 6)
+    words = told(reference, effects, (loss, expected))
+    evidence = Evidence(
+        name="concept_detector",
+        value=round(max(_level(name, state.streams[name]) for name in named), 3),
+        n=len(state.windows),
+        unit="windows" if reference.block == 1 else f"blocks of {reference.block} windows",
+        since=window.start,
+        until=window.end,
+        method="ranks of standardised departures among the holdout's windows, Shiryaev–Roberts e-detector, e-d-BH over streams (arXiv 2203.03532, 2501.04130)",
+        inputs=hashlib.sha256(repr(state.streams).encode()).hexdigest(),
+        note=f"mean run length of all streams together at least {allowance.run_length:g} windows while labels follow the answers",
+    )
+    return Finding(
+        id=finding_id(FindingKind.CONCEPT_DRIFT, window, "labels"), kind=FindingKind.CONCEPT_DRIFT, model=window.model, unit=window.unit,
+        subject="labels", window_start=window.start, window_end=window.end, effect=harm,
+        effect_unit="mean bounded loss beyond what such answers brought on the holdout", evidence=evidence,
+        share_of_budget=allowance.share, words=words if since is None else f"{words}; {since.words}", effects=effects, harm=harm,
+        pages=harm > allowance.tolerance, changed_since=None if since is None else since.at,
+    )  # fmt: skip
+
+
+def _mean(past: tuple[tuple[float, float] | None, ...]) -> float:
+    means = [item[1] for item in past if item is not None]
+    return round(sum(means) / len(means), 6) if means else 0.0
+
+
+def _shorts(values: tuple[float, ...]) -> tuple[float, ...]:
+    return tuple(float(f"{value:.8g}") for value in values)

@@ -1,0 +1,215 @@
+"""How good is it, before any label is here? Every metric of a window with an interval for what its labels will say; or void, and why.
+
+Assumes covariate shift: what features and scores mean is as it was on the reference, however often each of them now occurs. Whether that holds
+cannot be seen without labels; `trust` watches it where labels come late.
+"""
+
+import hashlib
+import math
+from collections.abc import Mapping
+from statistics import NormalDist
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from flyball.monitoring.estimates import intervals, outcomes, parts, rows, void
+from flyball.monitoring.estimates.intervals import ALPHA, Sample
+from flyball.monitoring.estimates.parts import LOSS, Part
+from flyball.monitoring.estimates.rows import EstimationReference, Table
+from flyball.monitoring.estimates.trust import Trust
+from flyball.monitoring.window import Window
+from flyball.records.evidence import Evidence
+from flyball.stats.block_spread import block_spread, variance_of_mean
+from flyball.stats.density_ratio import Ratio, density_ratio
+from flyball.stats.losses import bounded_loss
+
+Floats = NDArray[np.float64]
+
+MAX_WINDOW = 10_000
+"""Rows of a window that are used; of a larger one an even sample. Labels' luck and the reference then outweigh what more rows would tell."""
+MIN_ROWS = 50
+POWER = 0.8
+
+
+class Increase(msgspec.Struct, frozen=True, kw_only=True):
+    """Estimated mean bounded loss of the window minus that of the reference, as expectations: no luck of labels in it."""
+
+    value: float
+    deviation: float
+    """Standard error."""
+    usual: float
+    """Standard deviation of the loss between blocks of the reference; 0: not known."""
+
+
+class Estimates(msgspec.Struct, frozen=True, kw_only=True):
+    window: str
+    metrics: dict[str, Evidence]
+    """By name; `bounded_loss` is among them. Void or not defined: value None, and the note says why."""
+    increase: Increase | None
+    """None: void."""
+    void: str = ""
+    """Why nothing is estimated; empty: it is."""
+    rows: int = 0
+    """Of the window, as used."""
+    effective: float | None = None
+    """Rows of the reference that in effect resemble the window."""
+    outside: float | None = None
+    """Share of the window's rows that the reference does not know."""
+    labels_needed: int | None = None
+    """Labels of rows drawn at random from this window that would tell a concept shift worth `tolerance` from none (95 %, power 80 %)."""
+    words: str = ""
+
+
+class _Question(NamedTuple):
+    reference: EstimationReference
+    own: Table
+    now: Table
+    window: Window
+    all_rows: int
+    digest: str
+    notes: str
+
+
+def estimate(
+    reference: EstimationReference,
+    columns: Mapping[str, Any],
+    scores: ArrayLike,
+    window: Window,
+    trust: Trust | None = None,
+    tolerance: float = 0.01,
+) -> Estimates:
+    """Estimate one closed window: `columns` as the model took them, `scores` (n_rows, n_scores).
+
+    Rows whose scores are not finite are left out. Columns of the reference that the window lacks are taken as unchanged, and the note says so.
+    The same rows give the same answer, byte for byte. Raises DataError when columns and scores do not belong together.
+    """
+    asked = _ask(reference, columns, scores, window)
+    labels = np.asarray(reference.labels)
+    why = void.too_few(len(asked.now.scores), MIN_ROWS, labels, classes=reference.task != "regression")
+    if why or (trust is not None and (why := trust.void)):
+        return _void(asked, why, None)
+    seed = int.from_bytes(hashlib.sha256(f"{window.place}/estimates".encode()).digest()[:4], "big")
+    ratio = density_ratio(asked.own.values, asked.now.values, asked.own.categorical, seed)
+    if why := void.unsupported(ratio):
+        return _void(asked, why, ratio)
+    blocks = np.asarray(reference.blocks, dtype=np.int64)
+    folds = outcomes.folds_of(blocks, seed)
+    if reference.task == "regression":
+        found = parts.regression(reference, asked.now, asked.own, ratio.reference, folds)
+    else:
+        outcome = outcomes.probabilities(asked.own, asked.now, labels, ratio.reference, folds)
+        if why := void.uncalibrated(outcome, labels, ratio.reference, blocks):
+            return _void(asked, why, ratio)
+        found = parts.classification(reference, asked.now, outcome, asked.own)
+    return _estimated(asked, found, Sample(ratio.reference, blocks, len(asked.now.scores), asked.all_rows), ratio, tolerance)
+
+
+def _ask(reference: EstimationReference, columns: Mapping[str, Any], scores: ArrayLike, window: Window) -> _Question:
+    own, now = rows.tables(reference, columns, scores)
+    usable = np.flatnonzero(np.isfinite(now.scores).all(axis=1))
+    kept = usable
+    if usable.size > MAX_WINDOW:
+        kept = usable[np.linspace(0, usable.size - 1, MAX_WINDOW).round().astype(np.intp)]
+    now = Table(now.values[kept], now.categorical, now.scores[kept])
+    missing = [name for name in reference.columns if name not in columns]
+    notes = [f"an even sample of {kept.size} of {usable.size} rows"] if kept.size < usable.size else []
+    notes += [f"taken as unchanged, for want of values: {', '.join(missing)}"] if missing else []
+    digest = hashlib.sha256(own.values.tobytes() + np.asarray(reference.labels).tobytes() + now.values.tobytes()).hexdigest()
+    return _Question(reference, own, now, window, int(usable.size), digest, "; ".join(notes))
+
+
+def _estimated(asked: _Question, found: dict[str, Part | None], sample: Sample, ratio: Ratio, tolerance: float) -> Estimates:
+    metrics = {name: _evidence(asked, name, part, sample) for name, part in found.items()}
+    loss = found[LOSS]
+    if loss is None:  # never: a mean is defined wherever there are rows
+        raise AssertionError(LOSS)
+    increase = _increase(asked.reference, asked.own, loss, sample)
+    needed = labels_needed(loss.label_variance, tolerance)
+    told = metrics[LOSS]
+    words = (
+        f"mean bounded loss estimated at {told.value:.4f} ({told.lower:.4f} to {told.upper:.4f}), {increase.value:+.4f} against the reference, "
+        f"if features still mean what they meant: {needed:,} labels of random rows of this window would tell"
+    )
+    return Estimates(
+        window=asked.window.id,
+        metrics=metrics,
+        increase=increase,
+        rows=sample.rows,
+        effective=_rounded(ratio.effective),
+        outside=_rounded(ratio.outside),
+        labels_needed=needed,
+        words=words,
+    )
+
+
+def labels_needed(variance: float, increase: float) -> int:
+    """Random rows whose labels tell a mean that rose by `increase` from one that did not: level 5 % (one-sided), power POWER; normal law.
+
+    >>> labels_needed(0.04, 0.02)
+    619
+    """
+    if not increase > 0.0:
+        raise ValueError(f"expected an increase above 0, found {increase}")
+    reach = NormalDist().inv_cdf(1.0 - ALPHA) + NormalDist().inv_cdf(POWER)
+    return max(1, math.ceil(reach**2 * variance / increase**2))
+
+
+def _increase(reference: EstimationReference, own: Table, part: Part, sample: Sample) -> Increase:
+    """The reference's rows stand in both means, so their errors partly cancel: one influence for the difference."""
+    task = reference.task
+    loss = bounded_loss(task, own.scores, reference.labels, reference.scale if task == "regression" else None)
+    found = intervals.moments(part, sample)
+    mean = float(loss.mean())
+    correction = found.value - part.value
+    own_part = sample.weights * (part.residuals - correction) - (loss - mean)
+    equal = np.ones(loss.size)
+    noise = variance_of_mean(own_part, equal, sample.blocks, block_spread(own_part, sample.blocks))
+    half = np.sqrt(sample.weights)
+    unsure = correction - float(half @ part.residuals / half.sum())
+    left_out = max(1.0 / sample.rows - 1.0 / sample.all_rows, 0.0) * float(part.rows @ part.rows) / sample.rows
+    usual = math.sqrt(block_spread(loss, sample.blocks).variance)
+    return Increase(
+        value=_rounded(found.value - mean), deviation=_rounded(math.sqrt(noise + unsure**2 + left_out)), usual=_rounded(usual)
+    )
+
+
+def _evidence(asked: _Question, name: str, part: Part | None, sample: Sample) -> Evidence:
+    base = _blank(asked, name, sample.rows)
+    if part is None:
+        return msgspec.structs.replace(base, note=f"{name} is not defined: less than one row of some class is expected")
+    value, lower, upper = (_rounded(end) for end in intervals.interval(name, intervals.moments(part, sample)))
+    return msgspec.structs.replace(base, value=value, lower=lower, upper=upper, alpha=ALPHA, note=asked.notes)
+
+
+def _blank(asked: _Question, name: str, n: int) -> Evidence:
+    return Evidence(
+        name=name,
+        value=None,
+        n=n,
+        since=asked.window.start,
+        until=asked.window.end,
+        method="estimated without labels: doubly robust, weighted by the density ratio (PAPE, DLE: arXiv 2401.08348); "
+        "interval for the metric that the window's labels will give",
+        inputs=asked.digest,
+    )
+
+
+def _void(asked: _Question, why: str, ratio: Ratio | None) -> Estimates:
+    names = parts.REGRESSION if asked.reference.task == "regression" else parts.CLASSIFICATION
+    n = len(asked.now.scores)
+    return Estimates(
+        window=asked.window.id,
+        metrics={name: msgspec.structs.replace(_blank(asked, name, n), note=f"void: {why}") for name in names},
+        increase=None,
+        void=why,
+        rows=n,
+        effective=None if ratio is None else _rounded(ratio.effective),
+        outside=None if ratio is None else _rounded(ratio.outside),
+        words=f"performance without labels is void: {why}",
+    )
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.8g}")

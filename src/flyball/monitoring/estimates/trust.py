@@ -1,0 +1,70 @@
+"""Do the labels that come late agree with what was estimated? Where they do not, what features mean has changed, and estimates are void.
+
+Each mature window is a bet: its realised mean loss lies outside the estimate's interval, widened from 95 % to 99 %, with a chance of at most 1 % if
+estimates keep their word, whatever the windows' dependence. The bets make a Shiryaev–Roberts e-detector (Shin, Ramdas & Rinaldo 2203.03532) whose
+mean run length is at least RUN_LENGTH mature windows. The windows share one reference: unless it was drawn unluckily (chance 1 %).
+Void lasts until the caller begins anew: with a new version, or when a person has seen it.
+"""
+
+import math
+
+import msgspec
+
+from flyball.errors import DataError
+from flyball.records.evidence import Evidence
+from flyball.stats import edetector
+
+RUN_LENGTH = 400.0
+"""Mature windows until estimates that keep their word are called void, on average and at least. Two misses in a row suffice."""
+MISS = 0.01
+WIDER = 2.575829 / 1.959964
+"""From the 97.5 % to the 99.5 % point of the normal distribution."""
+
+
+class Trust(msgspec.Struct, frozen=True, kw_only=True):
+    """Of one version's estimates."""
+
+    detectors: tuple[float, ...] = edetector.start(len(edetector.BET_FRACTIONS))
+    judged: tuple[str, ...] = ()
+    """Latest windows, so that none counts twice."""
+    windows: int = 0
+    misses: int = 0
+    void: str = ""
+    """Why estimates are not to be believed; empty: they are."""
+
+
+REMEMBERED = 200
+
+
+def learn(trust: Trust, window: str, estimated: Evidence, realised: float) -> Trust:
+    """The state after one more mature window, in order. `estimated`: its `bounded_loss`; `realised`: mean bounded loss of its labels.
+
+    A window that was void, or is known already, changes nothing.
+    """
+    if estimated.value is None or estimated.lower is None or estimated.upper is None or window in trust.judged or trust.void:
+        return trust
+    if not (math.isfinite(realised) and 0.0 <= realised <= 1.0):
+        raise DataError(f"a realised mean loss of {realised}", expected="a number in [0, 1]")
+    lower, upper = (_widened(estimated.value, end) for end in (estimated.lower, estimated.upper))
+    missed = not lower <= realised <= upper
+    bets = edetector.mean_bets(float(missed), MISS, 0.0)
+    moved = tuple(float(f"{value:.8g}") for value in edetector.advance(trust.detectors, bets))
+    why = ""
+    if edetector.level(moved) >= RUN_LENGTH:
+        why = (
+            f"concept shift suspected: labels of {trust.misses + missed} of {trust.windows + 1} mature windows lay outside the estimate's 99 % interval, "
+            f"last {realised:.4f} against {estimated.value:.4f} ({lower:.4f} to {upper:.4f})"
+        )
+    return Trust(
+        detectors=moved,
+        judged=(*trust.judged, window)[-REMEMBERED:],
+        windows=trust.windows + 1,
+        misses=trust.misses + missed,
+        void=why,
+    )
+
+
+def _widened(value: float, end: float) -> float:
+    """On the scale of log odds, on which the interval was made."""
+    centre, edge = (math.log(p / (1.0 - p)) for p in (min(max(x, 1e-9), 1.0 - 1e-9) for x in (value, end)))
+    return 0.5 * (1.0 + math.tanh(0.5 * (centre + WIDER * (edge - centre))))

@@ -1,0 +1,91 @@
+"""Why an estimate would be a guess, in words; empty when it is not one."""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flyball.monitoring.estimates.outcomes import Outcome
+from flyball.stats import logistic
+from flyball.stats.block_spread import block_spread, variance_of_mean
+from flyball.stats.density_ratio import OUTSIDE, Ratio
+
+Floats = NDArray[np.float64]
+
+LEAST_REFERENCE = 200
+"""Rows. Fewer do not tell calibration from luck."""
+LEAST_EFFECTIVE = 100.0
+"""Rows of the reference that stand for the window, by Kish's count. With fewer, the largest weights are the estimate."""
+MOST_OUTSIDE = 0.1
+"""Share of a window's rows that may lie where the reference has none. What the estimate says of them is extrapolated."""
+GROUPS = 5
+"""Of equal weight, by probability. With more, each holds too few rows to contradict anything."""
+FALSE_VOID = 0.001
+"""Chance that calibrated probabilities are taken for uncalibrated, per version and window, divided over classes and groups (Bonferroni)."""
+
+
+def too_few(rows: int, min_rows: int, labels: Floats, *, classes: bool) -> str:
+    if rows < min_rows:
+        return f"{rows} rows are fewer than min_rows {min_rows}"
+    if labels.size < LEAST_REFERENCE:
+        return f"the reference has {labels.size} rows with labels, at least {LEAST_REFERENCE} are needed"
+    if classes and np.unique(labels).size < 2:
+        return "all labels of the reference are of one class: nothing is known of the other"
+    return ""
+
+
+def unsupported(ratio: Ratio) -> str:
+    if ratio.outside > MOST_OUTSIDE:
+        return (
+            f"out of support: {ratio.outside:.0%} of the window's rows are over {OUTSIDE:g} times as frequent as in the reference, "
+            f"at most {MOST_OUTSIDE:.0%} may be: it holds next to no labels for rows like these"
+        )
+    if ratio.effective < LEAST_EFFECTIVE:
+        return (
+            f"out of support: only {ratio.effective:.0f} rows of the reference in effect resemble the window, "
+            f"at least {LEAST_EFFECTIVE:g} are needed"
+        )
+    return ""
+
+
+def uncalibrated(outcome: Outcome, labels: Floats, weights: Floats, blocks: NDArray[np.int64]) -> str:
+    """Whether the newer half of the reference contradicts probabilities that its older half recalibrated, with the window's weights.
+
+    Halves are of whole blocks, so that what changed over time shows; where there are fewer than four blocks they are every other row.
+    """
+    newer = blocks >= np.median(blocks) if np.unique(blocks).size >= 4 else np.arange(blocks.size) % 2 == 1
+    kinds = [1] if outcome.reference.shape[1] == 2 else range(outcome.reference.shape[1])
+    surprise = math.log(2.0 * GROUPS * len(kinds) / FALSE_VOID)
+    for k in kinds:
+        truth = (labels == k).astype(np.float64)
+        columns = np.column_stack((np.ones(labels.size), logistic.logit(outcome.reference[:, k])))
+        curve = logistic.fit(columns[~newer], truth[~newer], weights[~newer], [0.0, 1.0])
+        told = logistic.expit(columns[newer] @ curve)
+        found = _contradiction(told, truth[newer], weights[newer], blocks[newer], surprise)
+        if found:
+            return f"uncalibrated even after weighting: {found}"
+    return ""
+
+
+def _contradiction(told: Floats, truth: Floats, weights: Floats, blocks: NDArray[np.int64], surprise: float) -> str:
+    """The first group whose mean residual Bernstein's inequality refutes: exact for any weights, where a normal law fails for few heavy rows."""
+    order = np.argsort(told, kind="stable")
+    reached = np.cumsum(weights[order]) / weights.sum()
+    shared = block_spread(truth - told, blocks)
+    for group in range(GROUPS):
+        rows = order[(reached > group / GROUPS) & (reached <= (group + 1) / GROUPS)]
+        if rows.size == 0:  # one row may weigh more than a group
+            continue
+        residuals, weighted = truth[rows] - told[rows], weights[rows]
+        off = float(weighted @ residuals / weighted.sum())
+        # of what was told, not of what came: a group without a single positive would otherwise have no variance
+        own = float(weighted**2 @ (told[rows] * (1.0 - told[rows]))) / float(weighted.sum()) ** 2
+        variance = own + variance_of_mean(np.zeros(rows.size), weighted, blocks[rows], shared)
+        heaviest = float(weighted.max() / weighted.sum()) * surprise / 3.0
+        limit = heaviest + math.sqrt(heaviest**2 + 2.0 * variance * surprise)
+        if abs(off) > limit:
+            mean = float(weighted @ told[rows] / weighted.sum())
+            return (
+                f"where {mean:.3f} was expected the newer half of the reference had {mean + off:.3f}, more than {limit:.3f} away"
+            )
+    return ""

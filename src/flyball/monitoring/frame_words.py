@@ -1,0 +1,128 @@
+"""Profiles and comparisons for the eye: plain text on a terminal, a table with bars in a notebook."""
+
+from collections.abc import Iterable, Sequence
+from html import escape
+from typing import NamedTuple
+
+import numpy as np
+
+from flyball.monitoring.histogram import histogram_of
+from flyball.monitoring.reference import Reference
+from flyball.monitoring.streams import Stream
+from flyball.records.findings import Finding, Histogram
+
+BAR_WIDTH, BAR_HEIGHT = 12, 48
+"""Pixels of a bar pair and of the tallest bar."""
+STYLE = "font:12px system-ui,sans-serif;border-collapse:collapse"
+CELL = "padding:4px 10px;text-align:left;vertical-align:top;border-bottom:1px solid #8884"
+
+
+class ComparedColumn(NamedTuple):
+    name: str
+    effects: dict[str, float]
+    """`psi`, `js`, `wasserstein`, …: how far, in several units."""
+    finding: Finding | None
+    """None: no more than chance, or than anybody would mind."""
+    histogram: Histogram | None
+
+
+def profile_text(reference: Reference) -> str:
+    rows = [("column", "kind", "missing", "what it holds")]
+    rows += [(stream.name, stream.kind, _missing(stream), _holds(stream)) for stream in reference.streams]
+    return f"{reference.rows:,} rows\n" + _table(rows)
+
+
+def profile_html(reference: Reference) -> str:
+    rows = (
+        (
+            escape(stream.name),
+            stream.kind,
+            _missing(stream),
+            escape(_holds(stream)),
+            _bars(histogram_of(stream, stream.counts), both=False),
+        )
+        for stream in reference.streams
+    )
+    return f"<p>{reference.rows:,} rows</p>" + _html(("column", "kind", "missing", "what it holds", ""), rows)
+
+
+def comparison_text(head: str, columns: Sequence[ComparedColumn], beside: Sequence[str]) -> str:
+    rows = [("column", "moved", "JS", "PSI", "what")]
+    rows += [
+        (
+            column.name,
+            "yes" if column.finding else "",
+            f"{column.effects['js']:.3f}",
+            f"{column.effects['psi']:.3f}",
+            _said(column),
+        )
+        for column in columns
+    ]
+    return "\n".join((head, _table(rows), *beside))
+
+
+def comparison_html(head: str, columns: Sequence[ComparedColumn], beside: Sequence[str]) -> str:
+    rows = (
+        (
+            f"<b>{escape(column.name)}</b>" if column.finding else escape(column.name), "moved" if column.finding else "",
+            "<br>".join(f"{name} {value:.4g}" for name, value in column.effects.items()), escape(_said(column)), _bars(column.histogram, both=True),
+        )
+        for column in columns
+    )  # fmt: skip
+    legend = '<span style="color:#8a94a3">■</span> reference <span style="color:#1f5fa8">■</span> frame'
+    told = "".join(f"<p>{escape(line)}</p>" for line in beside)
+    return f"<p>{escape(head)} {legend}</p>" + _html(("column", "", "how far", "what", ""), rows) + told
+
+
+def _said(column: ComparedColumn) -> str:
+    return column.finding.words.partition(": ")[2].partition(" (distance")[0] if column.finding else ""
+
+
+def _missing(stream: Stream) -> str:
+    return f"{stream.counts[0] / max(sum(stream.counts), 1):.1%}"
+
+
+def _holds(stream: Stream) -> str:
+    """`0 to 99, half of it from 24 to 74`, or the most frequent categories."""
+    total = max(sum(stream.counts), 1)
+    if stream.kind == "category":
+        named = [f"{name} {count / total:.0%}" for name, count in zip(stream.categories[:4], stream.counts[3:], strict=False)]
+        more = len(stream.categories) + len(stream.others) - 4
+        return ", ".join(named) + (f" and {more} more" if more > 0 else "")
+    if not stream.edges:
+        return "nothing"
+    inner = np.cumsum(stream.counts[2:-1])
+    low, high = (
+        (stream.edges[int(np.searchsorted(inner, share * inner[-1]))] for share in (0.25, 0.75)) if inner.size else (0.0, 0.0)
+    )
+    return f"{stream.edges[0]:.4g} to {stream.edges[-1]:.4g}, half of it from {low:.4g} to {high:.4g}"
+
+
+def _table(rows: Sequence[Sequence[str]]) -> str:
+    widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
+    return "\n".join("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
+
+
+def _html(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    head = "".join(f'<th style="{CELL}">{name}</th>' for name in heads)
+    body = "".join("<tr>" + "".join(f'<td style="{CELL}">{cell}</td>' for cell in row) + "</tr>" for row in rows)
+    return f'<table style="{STYLE}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+
+
+def _bars(histogram: Histogram | None, *, both: bool) -> str:
+    """The reference's bars, and with `both` the frame's beside them; what each is stands in its title."""
+    if histogram is None:
+        return ""
+    most = max((*histogram.reference, *histogram.window)) or 1.0
+    drawn = []
+    for place, (label, then, now) in enumerate(zip(histogram.labels, histogram.reference, histogram.window, strict=True)):
+        title = f"<title>{escape(label)}: {then:.1%}" + (f", now {now:.1%}</title>" if both else "</title>")
+        sides = ((then, "#8a94a3", 0), (now, "#1f5fa8", BAR_WIDTH // 2 - 1)) if both else ((then, "#1f5fa8", 0),)
+        for share, colour, shift in sides:
+            height = round(BAR_HEIGHT * share / most, 1)
+            width = BAR_WIDTH // 2 - 1 if both else BAR_WIDTH - 2
+            drawn.append(
+                f'<rect x="{place * BAR_WIDTH + shift}" y="{BAR_HEIGHT - height:.1f}" width="{width}" height="{height}" fill="{colour}">{title}</rect>'
+            )
+    wide = len(histogram.labels) * BAR_WIDTH
+    return f'<svg width="{wide}" height="{BAR_HEIGHT}" viewBox="0 0 {wide} {BAR_HEIGHT}" role="img" aria-label="histogram">{"".join(drawn)}</svg>'

@@ -1,0 +1,74 @@
+"""Columns of a data frame as monitors take them: Polars, pandas and Arrow in, nothing copied."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import narwhals as nw
+from narwhals.typing import IntoDataFrame
+
+from flyball.errors import DataError
+from flyball.records.signature import Column, ColumnType, Signature
+
+
+class Columns(NamedTuple):
+    """A frame, column by column."""
+
+    rows: int
+    values: dict[str, Any]
+    """Series of the frame's own library: they are counted where they lie."""
+    types: dict[str, ColumnType]
+    left_out: dict[str, str]
+    """Column → why it is not looked at."""
+
+    @property
+    def signature(self) -> Signature:
+        """Of a model that takes these columns."""
+        named = tuple(Column(name=name, type=kind, missing=True) for name, kind in self.types.items())
+        return Signature(task="regression", columns=named)
+
+
+def columns_of(frame: IntoDataFrame, types: Mapping[str, ColumnType] | None = None) -> Columns:
+    """The columns of a Polars or pandas frame or an Arrow table. `types`: what the reference says that they are; None: what the frame says.
+
+    Times and nested values are left out, and said to be: a clock always drifts. Raises DataError for what is no frame or has no column to look at, and for
+    a column that should be a number and is none.
+    """
+    try:
+        table = nw.from_native(frame, eager_only=True)
+    except TypeError:
+        raise DataError(f"a {type(frame).__name__}", expected="a Polars or pandas data frame or an Arrow table") from None
+    values: dict[str, Any] = {}
+    kinds: dict[str, ColumnType] = {}
+    left_out: dict[str, str] = {}
+    for name in table.columns:
+        series = table[name]
+        kind = _kind(series) if types is None else types.get(name)
+        if types is not None and kind is None:
+            left_out[name] = "not in the reference"
+        elif kind is None:
+            left_out[name] = f"{series.dtype} is neither a number nor a category"
+        else:
+            _check(name, series, kind)
+            kinds[name], values[name] = kind, series.to_native()
+    if not kinds:
+        raise DataError(f"a frame of {len(table.columns)} columns, none of them a number or a category", expected="at least one")
+    return Columns(len(table), values, kinds, left_out)
+
+
+def _kind(series: "nw.Series[Any]") -> ColumnType | None:
+    dtype = series.dtype
+    if dtype == nw.Boolean:
+        return ColumnType.BOOLEAN
+    if dtype.is_integer():
+        return ColumnType.INTEGER
+    if dtype.is_numeric():
+        return ColumnType.NUMBER
+    if dtype in (nw.String, nw.Categorical, nw.Enum) or (dtype == nw.Unknown and series.is_null().all()):
+        return ColumnType.CATEGORY
+    return None
+
+
+def _check(name: str, series: "nw.Series[Any]", kind: ColumnType) -> None:
+    """Text that was a number would count as missing, and say nothing."""
+    if kind is not ColumnType.CATEGORY and _kind(series) in (None, ColumnType.CATEGORY) and not series.is_null().all():
+        raise DataError(f"the column {name!r} holds {series.dtype}", expected="numbers, as in the reference")

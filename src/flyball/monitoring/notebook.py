@@ -1,0 +1,181 @@
+"""The monitors as a library: what a frame is like, what has moved in another one, and a watch over many. No platform, no project.
+
+>>> import polars as pl
+>>> then = pl.DataFrame({"age": [float(n % 50) for n in range(1000)], "town": ["Oslo", "Rome"] * 500})
+>>> now = pl.DataFrame({"age": [float(n % 50) + 20 for n in range(300)], "town": ["Oslo", "Rome"] * 150})
+>>> compare(then, now).moved
+('age',)
+"""
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from flyball.errors import DataError
+from flyball.monitoring import drift, effects, frame_words
+from flyball.monitoring.drift import DriftState
+from flyball.monitoring.frame_words import ComparedColumn
+from flyball.monitoring.frames import Columns, columns_of
+from flyball.monitoring.histogram import histogram_of
+from flyball.monitoring.policy import DRIFT_SHARE, MonitorPolicy
+from flyball.monitoring.profile import Profile, profile_of
+from flyball.monitoring.reference import Reference, build
+from flyball.monitoring.streams import Stream
+from flyball.monitoring.window import Window
+from flyball.records import codec
+from flyball.records.findings import Finding
+from flyball.records.signature import ColumnType
+
+if TYPE_CHECKING:
+    from narwhals.typing import IntoDataFrame
+
+DAY = timedelta(days=1)
+BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+FEWEST_ROWS = 20
+"""A frame of fewer rows is compared with nothing."""
+
+
+class FrameProfile(NamedTuple):
+    """What a frame is like: bins and counts, no rows. Kilobytes, whatever the frame."""
+
+    reference: Reference
+    left_out: dict[str, str]
+    """Column → why it is not looked at."""
+
+    def to_bytes(self) -> bytes:
+        """To be kept; `from_bytes` gives it back."""
+        return codec.encode(self.reference)
+
+    @classmethod
+    def from_bytes(cls, kept: bytes) -> "FrameProfile":
+        return cls(codec.decode(kept, Reference), {})
+
+    def __str__(self) -> str:
+        return frame_words.profile_text(self.reference)
+
+    def _repr_html_(self) -> str:
+        return frame_words.profile_html(self.reference)
+
+
+class Comparison(NamedTuple):
+    """One frame beside another."""
+
+    reference_rows: int
+    rows: int
+    columns: tuple[ComparedColumn, ...]
+    """What moved first, then by distance."""
+    absent: tuple[str, ...]
+    """Columns of the reference that are not in the frame."""
+    left_out: dict[str, str]
+    level: float
+    """Chance of a false alarm, all columns together."""
+
+    @property
+    def moved(self) -> tuple[str, ...]:
+        return tuple(column.name for column in self.columns if column.finding is not None)
+
+    @property
+    def words(self) -> str:
+        named = ", ".join(self.moved) or "nothing"
+        chance = f"chance of a false alarm, all columns together: {self.level:g}"
+        return f"{self.rows:,} rows beside {self.reference_rows:,}: {named} moved ({chance})"
+
+    def __str__(self) -> str:
+        return frame_words.comparison_text(self.words, self.columns, self._beside())
+
+    def _repr_html_(self) -> str:
+        return frame_words.comparison_html(self.words, self.columns, self._beside())
+
+    def _beside(self) -> list[str]:
+        lines = [f"not in the frame: {', '.join(self.absent)}"] if self.absent else []
+        return lines + [f"not looked at: {name} ({why})" for name, why in self.left_out.items()]
+
+
+def profile(frame: "IntoDataFrame", *, window_rows: int | None = None) -> FrameProfile:
+    """What a Polars or pandas frame or an Arrow table is like, to compare others with.
+
+    Rows are taken in the order in which they stand. `window_rows`: how many rows the frames will have that are compared with it (None: a twentieth):
+    how far stretches of so many rows differ from one another is learned. Raises DataError for what is no frame, or too short.
+    """
+    columns = columns_of(frame)
+    if columns.rows < FEWEST_ROWS:
+        raise DataError(f"a frame of {columns.rows} rows", expected=f"at least {FEWEST_ROWS}")
+    size = window_rows if window_rows is not None else max(columns.rows // 20, FEWEST_ROWS)
+    if size < 1:
+        raise DataError(f"windows of {size} rows", expected="at least one")
+    return FrameProfile(build(columns.signature, columns.values, None, None, size, None), columns.left_out)
+
+
+def compare(reference: "FrameProfile | IntoDataFrame", frame: "IntoDataFrame", *, level: float = 0.01) -> Comparison:
+    """What has moved from `reference` to `frame`. `level`: chance that anything at all is said to have moved where nothing has.
+
+    Raises DataError as `profile` does, and where the two have no column in common.
+    """
+    if not 0.0 < level < 1.0:
+        raise DataError(f"a level of {level}", expected="a chance between 0 and 1")
+    # A single look has no slow drift to find: all of the budget is a window's own.
+    known = reference if isinstance(reference, FrameProfile) else profile(reference, window_rows=max(_rows(frame), FEWEST_ROWS))
+    monitor = Monitor(known, 1.0 / level * drift.LOOKS[0])
+    columns = monitor.columns(frame)
+    counted = monitor.count(columns)
+    found = {finding.subject: finding for finding in monitor.judge(counted)}
+    compared = [
+        _compared(stream, counted, found.get(stream.name)) for stream in known.reference.streams if stream.name in counted.counts
+    ]
+    ranked = sorted(compared, key=lambda column: (column.finding is None, -column.effects["js"], column.name))
+    absent = tuple(stream.name for stream in known.reference.streams if stream.name not in counted.counts)
+    return Comparison(known.reference.rows, counted.rows, tuple(ranked), absent, columns.left_out, level)
+
+
+def _rows(frame: "IntoDataFrame") -> int:
+    return columns_of(frame).rows
+
+
+def _compared(stream: Stream, counted: Profile, finding: Finding | None) -> ComparedColumn:
+    counts = np.asarray(counted.counts[stream.name], dtype=np.float64)
+    far = effects.of(stream, counts, np.asarray(stream.counts, dtype=np.float64))
+    return ComparedColumn(stream.name, far, finding, histogram_of(stream, counted.counts[stream.name]))
+
+
+class Monitor:
+    """Looks at one window after the other, for ever, under one false-alarm budget: at most one false alarm in `windows` windows, on average."""
+
+    def __init__(self, reference: FrameProfile, windows: float = 90.0, state: DriftState | None = None) -> None:
+        """`state`: of an earlier monitor, to go on with. Raises DataError when the budget is none."""
+        if not windows >= 1.0:
+            raise DataError(f"a budget of one false alarm in {windows} windows", expected="one in at least 1")
+        self.reference = reference.reference
+        self.state = state or DriftState()
+        """A frozen record, some kB: keep it with records.codec, and a new monitor goes on from it."""
+        self._types = {stream.name: _type_of(stream) for stream in self.reference.streams}
+        self._policy = MonitorPolicy(
+            window=DAY, budget_windows=windows * DRIFT_SHARE, min_rows=FEWEST_ROWS, mature_share=1.0, label_delay=None, tolerance=0.0
+        )  # fmt: skip
+
+    def look(self, frame: "IntoDataFrame") -> tuple[Finding, ...]:
+        """What has moved in the next window; mostly nothing. Raises DataError as `compare` does."""
+        return self.judge(self.count(self.columns(frame)))
+
+    def columns(self, frame: "IntoDataFrame") -> Columns:
+        columns = columns_of(frame, self._types)
+        if columns.rows < FEWEST_ROWS:
+            raise DataError(f"a frame of {columns.rows} rows", expected=f"at least {FEWEST_ROWS}")
+        return columns
+
+    def count(self, columns: Columns) -> Profile:
+        """The window in the reference's bins: to be merged with others' (`profile.merge`) where a window is counted in several places."""
+        return profile_of(self.reference, columns.values, None)
+
+    def judge(self, counted: Profile) -> tuple[Finding, ...]:
+        """`look`, of a window that is counted already."""
+        start = BEGINNING + self.state.windows * DAY
+        reading = drift.judge(
+            self.reference, self.state, counted, Window(model="", unit="", start=start, end=start + DAY), self._policy
+        )
+        self.state = reading.state
+        return reading.findings
+
+
+def _type_of(stream: Stream) -> ColumnType:
+    return ColumnType.CATEGORY if stream.kind == "category" else ColumnType.NUMBER

@@ -1,0 +1,44 @@
+"""When a run of windows changed, in words: since when, and between when and when."""
+
+import hashlib
+from datetime import datetime
+from typing import NamedTuple
+
+from flyball.stats.change_point import change_point
+
+ALPHA = 0.05
+"""Chance that the interval misses."""
+LEAST_WINDOWS = 4
+MOST_BEFORE = 60
+"""Windows of the holdout that are put before those judged: enough to see a change of the first one."""
+
+
+class Since(NamedTuple):
+    at: datetime
+    """Start of the first window after the change."""
+    place: int
+    """Of that window among those judged."""
+    words: str
+
+
+def since_when(normal: tuple[float, ...], judged: tuple[float, ...], starts: tuple[datetime, ...]) -> Since | None:
+    """Where scores changed, looking back from an alarm; None when there are too few windows. `starts`: of the judged ones, in order of time."""
+    before = normal[-MOST_BEFORE:]
+    values = before + judged
+    if not judged or len(values) < LEAST_WINDOWS:
+        return None
+    seed = int.from_bytes(hashlib.sha256(repr(values).encode()).digest()[:4], "big")
+    found = change_point(values, ALPHA, seed, block=1)
+    at, lower, upper = (place - len(before) for place in (found.at, found.lower, found.upper))
+    place = min(max(at, 0), len(judged) - 1)
+    if upper <= 0:
+        return Since(starts[0], 0, f"since the first window judged, {starts[0]:%Y-%m-%d}, or before")
+    latest = starts[min(upper, len(judged) - 1)]
+    earliest = f"between {starts[lower]:{_format(latest, starts[lower])}} and" if lower > 0 else "at the latest"
+    form = _format(latest, starts[place])
+    return Since(starts[place], place, f"since {starts[place]:{form}}, {earliest} {latest:{form}}")
+
+
+def _format(first: datetime, second: datetime) -> str:
+    """Hours only where windows are shorter than days."""
+    return "%Y-%m-%d" if first.time() == second.time() else "%Y-%m-%d %H:%M"

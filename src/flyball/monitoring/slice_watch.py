@@ -1,0 +1,216 @@
+"""Did the loss rise in a slice, though hardly in all rows? Window by window, under a share of the false-alarm budget.
+
+A window is judged by a bet on one slice that earlier windows nominated, and is searched for nominees afterwards. So no window is tested by what was found
+in it, and a thousand slices cost no correction over looks. The bet is on the rank (stats/rank_bets.py) of the slice's standardised excess over the rest of
+the rows, less what the holdout's mean may be wrong by, among the same of the holdout's own windows; a Shiryaev–Roberts e-detector adds them up.
+
+What is promised: while windows are exchangeable with the holdout's, the mean run length is about `run_length` windows or more. The nominee is also the slice
+on whose holdout rows the model was luckiest, hence MARGIN and PRIOR_ROWS; that they are enough is measured, not proved.
+"""
+
+import hashlib
+import math
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from flyball.monitoring.allowance import Allowance
+from flyball.monitoring.drift import finding_id
+from flyball.monitoring.slice_search import LEAST_ROWS, worst
+from flyball.monitoring.slices import Condition, SliceReference, SliceRows, chosen, part, rows_of, words_of
+from flyball.monitoring.window import Window
+from flyball.records.evidence import Evidence
+from flyball.records.findings import Finding, FindingKind
+from flyball.stats import edetector
+from flyball.stats.rank_bets import SHIFTS, rank_bets, ranks_of
+
+MARGIN = 3.0
+"""Standard errors of the holdout's mean loss in a slice: about the largest among a thousand slices by luck alone."""
+PRIOR_ROWS = 40
+"""Rows with the spread of all that are added to a slice's own: one on which the model was lucky also looks more certain than it is."""
+KEPT = 8
+"""Nominees that later windows add to."""
+FADES = 0.9
+"""What a window's figures still weigh one window later: nominees follow a change that moves."""
+LEAST_IN_WINDOW = 8
+"""Rows of a slice in a window without which it is not bet on."""
+LEAST_NORMAL = 6
+"""Windows of the holdout that have the slice, without which its rank says nothing."""
+
+
+class Nominee(msgspec.Struct, frozen=True, kw_only=True):
+    """A slice that earlier windows pointed at, and what came in it."""
+
+    conditions: tuple[Condition, ...]
+    rows: float = 0.0
+    """Faded."""
+    excess: float = 0.0
+    """Of its losses over the holdout's mean in it, less what the other rows rose by; summed, faded."""
+    squares: float = 0.0
+    declared: bool = False
+    """By the user: never dropped."""
+
+    @property
+    def worth(self) -> float:
+        """Lower bound of the harm."""
+        if self.rows < LEAST_ROWS:
+            return 0.0
+        mean = self.excess / self.rows
+        return self.rows * mean - 2.0 * math.sqrt(max(self.squares - self.rows * mean * mean, 0.0))
+
+
+class SliceState(msgspec.Struct, frozen=True, kw_only=True):
+    nominees: tuple[Nominee, ...] = ()
+    detectors: tuple[float, ...] = edetector.start(len(SHIFTS))
+    bet_rows: dict[str, int] = {}
+    """Slice in words → rows on which it was bet since the last alarm: after it was nominated, so not flattered by that."""
+    bet_losses: dict[str, float] = {}
+    """The same: sum of losses."""
+    all_rows: dict[str, int] = {}
+    """The same: all rows of those windows."""
+    alarms: int = 0
+    last_window: str = ""
+
+
+class SliceReading(msgspec.Struct, frozen=True, kw_only=True):
+    findings: tuple[Finding, ...]
+    state: SliceState
+    note: str = ""
+
+
+def start(declared: tuple[tuple[Condition, ...], ...] = ()) -> SliceState:
+    """`declared`: slices that the user wants watched, whatever the search says."""
+    return SliceState(nominees=tuple(Nominee(conditions=conditions, declared=True) for conditions in declared))
+
+
+def judge(reference: SliceReference, state: SliceState, rows: SliceRows, window: Window, allowance: Allowance) -> SliceReading:
+    """Judge one mature window, once, in order of time. `rows`: its labelled rows."""
+    if window.id == state.last_window:
+        return SliceReading(findings=(), state=state, note="this window was judged before")
+    if len(rows.losses) < allowance.min_rows:
+        note = f"{len(rows.losses)} labels are fewer than min_rows {allowance.min_rows}: not tested"
+        return SliceReading(findings=(), state=state, note=note)
+    holdout = rows_of(reference)
+    bet_on = _best(state)
+    moved_on = state if bet_on is None else _bet(reference, state, (holdout, rows), bet_on)
+    moved_on = msgspec.structs.replace(moved_on, last_window=window.id, nominees=_nominees(reference, state, holdout, rows))
+    if bet_on is None or edetector.level(moved_on.detectors) < allowance.run_length:
+        return SliceReading(findings=(), state=moved_on)
+    finding = _finding(reference, moved_on, bet_on, window, allowance)
+    declared = tuple(nominee.conditions for nominee in state.nominees if nominee.declared)
+    fresh = msgspec.structs.replace(start(declared), alarms=state.alarms + 1, last_window=window.id)
+    return SliceReading(findings=(finding,), state=fresh)
+
+
+def _best(state: SliceState) -> Nominee | None:
+    best = max(state.nominees, key=lambda nominee: nominee.worth, default=None)
+    return best if best is not None and best.worth > 0.0 else None
+
+
+def _bet(reference: SliceReference, state: SliceState, both: tuple[SliceRows, SliceRows], nominee: Nominee) -> SliceState:
+    holdout, rows = both
+    normal, observed = _scores(holdout, rows, nominee.conditions)
+    if observed is None or len(normal) < LEAST_NORMAL:
+        return state
+    detectors = edetector.advance(state.detectors, rank_bets(ranks_of(normal), observed))
+    words = words_of(reference.features, nominee.conditions)
+    inside = chosen(nominee.conditions, rows.codes)
+    return msgspec.structs.replace(
+        state,
+        detectors=tuple(float(f"{value:.8g}") for value in detectors),
+        bet_rows=state.bet_rows | {words: state.bet_rows.get(words, 0) + int(inside.sum())},
+        bet_losses=state.bet_losses | {words: _short(state.bet_losses.get(words, 0.0) + float(rows.losses[inside].sum()))},
+        all_rows=state.all_rows | {words: state.all_rows.get(words, 0) + len(rows.losses)},
+    )
+
+
+def _scores(holdout: SliceRows, rows: SliceRows, conditions: tuple[Condition, ...]) -> tuple[list[float], float | None]:
+    """Standardised excess of the slice over the rest: of each window of the holdout against all its others, and of this one."""
+    inside, inside_before = chosen(conditions, rows.codes), chosen(conditions, holdout.codes)
+    n, total = _per_block(holdout.blocks, inside_before, holdout.losses)
+    rest, rest_total = _per_block(holdout.blocks, ~inside_before, holdout.losses)
+    if n.sum() < LEAST_ROWS or rest.sum() < LEAST_ROWS:
+        return [], None
+    spread, spread_rest = (_spread(holdout.losses, mask) for mask in (inside_before, ~inside_before))
+    normal = []
+    for k in np.flatnonzero((n >= LEAST_IN_WINDOW) & (rest >= LEAST_IN_WINDOW)):
+        before = (
+            (total.sum() - total[k]) / max(n.sum() - n[k], 1.0),
+            (rest_total.sum() - rest_total[k]) / max(rest.sum() - rest[k], 1.0),
+        )
+        error = math.sqrt(spread**2 / n[k] + spread_rest**2 / rest[k])
+        normal.append(_short(((total[k] / n[k] - before[0]) - (rest_total[k] / rest[k] - before[1])) / error))
+    here, others = float(inside.sum()), float((~inside).sum())
+    if min(here, others) < LEAST_IN_WINDOW:
+        return normal, None
+    excess = float(rows.losses[inside].mean() - total.sum() / n.sum()) - float(
+        rows.losses[~inside].mean() - rest_total.sum() / rest.sum()
+    )
+    granted = MARGIN * spread / math.sqrt(float(n.sum()))
+    return normal, _short((excess - granted) / math.sqrt(spread**2 / here + spread_rest**2 / others))
+
+
+def _spread(losses: NDArray[np.float64], mask: NDArray[np.bool_]) -> float:
+    n = int(mask.sum())
+    return max(math.sqrt((n * float(losses[mask].var()) + PRIOR_ROWS * float(losses.var())) / (n + PRIOR_ROWS)), 1e-3)
+
+
+def _per_block(
+    blocks: NDArray[np.int64], mask: NDArray[np.bool_], losses: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Rows and losses in each window."""
+    size = int(blocks.max()) + 1
+    counts = np.bincount(blocks[mask], minlength=size).astype(np.float64)
+    return counts, np.bincount(blocks[mask], weights=losses[mask], minlength=size).astype(np.float64)
+
+
+def _nominees(reference: SliceReference, state: SliceState, holdout: SliceRows, rows: SliceRows) -> tuple[Nominee, ...]:
+    """Those there are with this window's rows, and the slice that this window points at."""
+    found = worst(reference, holdout, rows)
+    kept = state.nominees
+    if found is not None and all(nominee.conditions != found for nominee in kept):
+        kept = (*kept, Nominee(conditions=found))
+    grown = [_grown(nominee, holdout, rows) for nominee in kept]
+    others = sorted((item for item in grown if not item.declared), key=lambda item: -item.worth)
+    return tuple(item for item in grown if item.declared) + tuple(others[:KEPT])
+
+
+def _grown(nominee: Nominee, holdout: SliceRows, rows: SliceRows) -> Nominee:
+    inside, inside_before = chosen(nominee.conditions, rows.codes), chosen(nominee.conditions, holdout.codes)
+    old, rest, rest_before = part(holdout, inside_before), rows.losses[~inside], holdout.losses[~inside_before]
+    if min(len(old.losses), len(rest), len(rest_before)) < LEAST_ROWS or not inside.any():
+        return nominee
+    excess = rows.losses[inside] - old.losses.mean() - (rest.mean() - rest_before.mean())
+    return msgspec.structs.replace(
+        nominee,
+        rows=_short(FADES * nominee.rows + len(excess)),
+        excess=_short(FADES * nominee.excess + float(excess.sum())),
+        squares=_short(FADES * nominee.squares + float(excess @ excess)),
+    )
+
+
+def _finding(reference: SliceReference, state: SliceState, nominee: Nominee, window: Window, allowance: Allowance) -> Finding:
+    holdout = rows_of(reference)
+    words = words_of(reference.features, nominee.conditions)
+    before = float(holdout.losses[chosen(nominee.conditions, holdout.codes)].mean())
+    n, share = state.bet_rows[words], state.bet_rows[words] / state.all_rows[words]
+    loss = state.bet_losses[words] / n
+    harm = round((loss - before) * share, 6)
+    evidence = Evidence(
+        name="slice_detector", value=round(edetector.level(state.detectors), 3), n=n, since=window.start, until=window.end,
+        method="bets on a slice that earlier windows nominated, by its rank among the holdout's windows, Shiryaev–Roberts e-detector (arXiv 2203.03532)",
+        inputs=hashlib.sha256(repr((state.detectors, nominee)).encode()).hexdigest(),
+        note=f"mean run length at least {allowance.run_length:g} windows without a slice that departs",
+    )  # fmt: skip
+    return Finding(
+        id=finding_id(FindingKind.CONCEPT_DRIFT, window, words), kind=FindingKind.CONCEPT_DRIFT, model=window.model, unit=window.unit,
+        subject=words, window_start=window.start, window_end=window.end, effect=round(loss - before, 6),
+        effect_unit="increase of the mean bounded loss in the slice", evidence=evidence, share_of_budget=allowance.share,
+        words=f"{words}: loss {loss:.3f} against {before:.3f} on the holdout, {100 * share:.2g} % of rows", harm=harm,
+        pages=harm > allowance.tolerance,
+    )  # fmt: skip
+
+
+def _short(value: float) -> float:
+    return float(f"{value:.8g}")

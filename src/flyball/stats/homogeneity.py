@@ -1,0 +1,53 @@
+"""Do rows of several strata have a thing equally often? Pearson's chi-square with small strata put together.
+
+Source: Pearson (1900); the p-value by Wilson & Hilferty's cube root (PNAS 17, 1931), within 3 % of itself down to 1e-6 from 2 degrees of freedom on.
+Assumes independent rows; at ONE look.
+"""
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+Ints = npt.NDArray[np.int64]
+
+_LEAST_EXPECTED = 5.0
+"""Cochran's rule: below it the chi-square law is off."""
+
+
+def homogeneity_p(having: npt.ArrayLike, rows: npt.ArrayLike) -> float:
+    """p-value of groups that all have the same share. (n_groups,) counts each; 1 where there is nothing to compare.
+
+    With (n_layers, n_groups) groups are compared within each layer, and the statistics added: layers may differ.
+
+    >>> round(homogeneity_p([10, 20], [100, 100]), 3)
+    0.048
+    >>> round(homogeneity_p([[10, 20], [80, 80]], [[100, 100], [100, 100]]), 3)
+    0.141
+    """
+    parts = [_statistic(*layer) for layer in zip(np.atleast_2d(np.asarray(having)), np.atleast_2d(np.asarray(rows)), strict=True)]
+    degrees = sum(degree for _, degree in parts)
+    return _chi_square_tail(sum(value for value, _ in parts), degrees) if degrees else 1.0
+
+
+def _statistic(having: Ints, rows: Ints) -> tuple[float, int]:
+    """(chi-square, degrees of freedom) of one layer."""
+    with_it, of = having[rows > 0].astype(np.float64), rows[rows > 0].astype(np.float64)
+    if not 0 < with_it.sum() < of.sum():
+        return 0.0, 0
+    share = with_it.sum() / of.sum()
+    small = of * min(share, 1.0 - share) < _LEAST_EXPECTED
+    if small.any():
+        with_it = np.append(with_it[~small], with_it[small].sum())
+        of = np.append(of[~small], of[small].sum())
+    return float(((with_it - of * share) ** 2 / (of * share * (1.0 - share))).sum()), of.size - 1
+
+
+def _chi_square_tail(statistic: float, degrees: int) -> float:
+    if degrees == 1:
+        return math.erfc(math.sqrt(statistic / 2.0))
+    if degrees == 2:
+        return math.exp(-statistic / 2.0)
+    spread = 2.0 / (9.0 * degrees)
+    z = ((statistic / degrees) ** (1.0 / 3.0) - (1.0 - spread)) / math.sqrt(spread)
+    return 0.5 * math.erfc(z / math.sqrt(2.0))

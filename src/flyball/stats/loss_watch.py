@@ -1,0 +1,135 @@
+"""Has the loss of a stream risen? One value at a time, for ever, with a stated mean run length between false alarms.
+
+Values are averaged in blocks whose length is learned from the baseline's own dependence (stats/dependence.py). A block's mean is ranked among all blocks since the
+baseline began; bets on its rank (stats/rank_bets.py) make a Shiryaev–Roberts e-detector (Shin, Ramdas & Rinaldo, arXiv 2203.03532). So nothing of the
+values' law is assumed, the noise of the baseline is part of the null, and what is normal goes on being learned.
+
+What is promised: while block means are exchangeable, the mean run length is at least `run_length` values. For dependent values blocks are nearly exchangeable; the
+tests measure the run length on AR(1) and heavy-tailed series. A slow rise that goes on for as long as the stream has been watched is learned as normal:
+compare with a baseline that does not move (monitoring/performance.py) against that.
+An alarm is told once. What came since the change is the new normal; while that is short, the watch only learns.
+"""
+
+import hashlib
+from collections.abc import Sequence
+
+import msgspec
+import numpy as np
+
+from flyball.stats import edetector
+from flyball.stats.change_point import ChangePoint, change_point
+from flyball.stats.dependence import block_length
+from flyball.stats.rank_bets import SHIFTS, Ranks, rank_bets, ranks_of, with_value
+
+LEAST_BLOCKS = 12
+"""Blocks that are normal before one is bet on. Among fewer, a block that beats all others is worth too little to alarm."""
+LEAST_BASELINE = 30
+"""Values. Fewer say nothing of their own dependence."""
+CAP_QUANTILE = 0.99
+"""Of the baseline; values above count as it. One loss of a heavy tail would otherwise hide in its block what all others say."""
+REMEMBERED = 200
+"""Newest blocks, in which the change is looked for."""
+CHANGE_ALPHA = 0.05
+
+
+class LossWatch(msgspec.Struct, frozen=True, kw_only=True):
+    """What was learned of a stream. Moves by `advance`."""
+
+    run_length: float
+    """Values: the least mean number between false alarms."""
+    block: int
+    cap: float | None
+    """None: values are two at most, and count as they are."""
+    normal: Ranks
+    recent: tuple[float, ...]
+    """Block means, newest last."""
+    detectors: tuple[float, ...] = edetector.start(len(SHIFTS))
+    open_sum: float = 0.0
+    """Of the block that is being filled."""
+    open_values: int = 0
+    seen: int = 0
+    """Values since the baseline."""
+    alarms: int = 0
+    change: ChangePoint | None = None
+    """At the last alarm: when the rise began, counted in values since the baseline (negative: in the baseline)."""
+
+    @property
+    def evidence(self) -> float:
+        """1 is the alarm."""
+        return edetector.level(self.detectors) * self.block / self.run_length
+
+    @property
+    def learning(self) -> bool:
+        """There are too few normal blocks to bet on a new one."""
+        return self.normal.n < LEAST_BLOCKS
+
+
+def start(baseline: Sequence[float], run_length: float, block: int | None = None) -> LossWatch:
+    """A watch that knows the stream's normal values, in their order.
+
+    `block`: values that are averaged; None: learned. Where the baseline has fewer than LEAST_BLOCKS of them, the watch first learns on.
+    Raises ValueError for fewer than LEAST_BASELINE finite values, or a run length below one block.
+
+    >>> quiet = start([0.0, 1.0, 0.0, 0.0] * 25, run_length=1000, block=1)
+    >>> watch = advance_all(quiet, [1.0] * 20)
+    >>> watch.alarms, watch.change.at
+    (1, 0)
+    """
+    values = np.asarray(baseline, dtype=np.float64)
+    if values.ndim != 1 or values.size < LEAST_BASELINE or not np.isfinite(values).all():
+        raise ValueError(
+            f"expected at least {LEAST_BASELINE} finite values as a baseline, found an array of shape {values.shape}"
+        )
+    size = block_length(values) if block is None else block
+    if not 1 <= size <= run_length:
+        raise ValueError(f"expected a run length of at least one block of {size}, found {run_length:g}")
+    # of two values the quantile would be one of them, and a rise in its share no rise
+    cap = float(np.quantile(values, CAP_QUANTILE)) if np.unique(values).size > 2 else None
+    whole = (values if cap is None else np.minimum(values, cap))[values.size % size :].reshape(-1, size).mean(axis=1)
+    means = tuple(_short(mean) for mean in whole.tolist())
+    return LossWatch(run_length=run_length, block=size, cap=cap, normal=ranks_of(means), recent=means[-REMEMBERED:])
+
+
+def advance(watch: LossWatch, value: float) -> LossWatch:
+    """One value later. An alarm was raised by it if `alarms` has grown. Raises ValueError for a value that is not finite."""
+    if not -float("inf") < value < float("inf"):
+        raise ValueError(f"expected a finite loss, found {value}")
+    total, count = watch.open_sum + (value if watch.cap is None else min(value, watch.cap)), watch.open_values + 1
+    if count < watch.block:
+        return msgspec.structs.replace(watch, open_sum=total, open_values=count, seen=watch.seen + 1)
+    mean = _short(total / count)
+    detectors = watch.detectors if watch.learning else edetector.advance(watch.detectors, rank_bets(watch.normal, mean))
+    moved_on = msgspec.structs.replace(
+        watch, normal=with_value(watch.normal, mean), recent=(*watch.recent, mean)[-REMEMBERED:],
+        detectors=detectors, open_sum=0.0, open_values=0, seen=watch.seen + 1,
+    )  # fmt: skip
+    return _alarmed(moved_on) if moved_on.evidence >= 1.0 else moved_on
+
+
+def advance_all(watch: LossWatch, values: Sequence[float]) -> LossWatch:
+    """Many values later."""
+    for value in values:
+        watch = advance(watch, value)
+    return watch
+
+
+def _alarmed(watch: LossWatch) -> LossWatch:
+    seed = int.from_bytes(hashlib.sha256(repr(watch.recent).encode()).digest()[:4], "big")
+    found = change_point(watch.recent, CHANGE_ALPHA, seed, block=1)
+    since = watch.recent[found.at :]
+    first = watch.seen - len(watch.recent) * watch.block
+    wider = watch.block if watch.block > 1 else 0
+    change = ChangePoint(
+        first + found.at * watch.block,
+        first + found.lower * watch.block - wider,
+        min(first + found.upper * watch.block + wider, watch.seen),
+        watch.block,
+    )
+    return msgspec.structs.replace(
+        watch, normal=ranks_of(since), recent=since, detectors=edetector.start(len(SHIFTS)), alarms=watch.alarms + 1, change=change
+    )  # fmt: skip
+
+
+def _short(value: float) -> float:
+    """Equal at every replay, and short where it is stored."""
+    return float(f"{value:.8g}")

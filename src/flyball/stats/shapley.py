@@ -1,0 +1,58 @@
+"""What each group of columns contributes to the change of a function's mean from one set of rows to another.
+
+Shapley values (Shapley 1953) of the game v(S) = E[f(x_S of a changed row, the rest of a base row)], the two drawn independently: v(∅) is the mean of f
+over the base rows and v(all) that over the changed ones, so the values sum to the change (efficiency). Zhang, Singh, Ghassemi & Joshi (2022, arXiv 2210.10769)
+attribute a model's loss in this way; where no causal graph is known, exchanging groups of columns independently is the game that gives nothing to a column that
+f does not use, however far it moved and whatever it is correlated with (Janzing, Minorics & Blöbaum 2020). Assumes that f means something for mixed rows: columns
+that are nearly functions of one another belong in one group.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+
+
+def paired_shapley(
+    f: Callable[[Floats], Floats],
+    base: npt.ArrayLike,
+    changed: npt.ArrayLike,
+    groups: Sequence[Sequence[int]],
+    generator: np.random.Generator,
+) -> Floats:
+    """Contribution of each group in each pair of rows, (n_rows, n_groups); a row sums to f(changed) − f(base) exactly.
+
+    Row i of `base` is paired with row i of `changed` (n_rows, n_columns); `groups` are disjoint and together all columns. Each pair exchanges its groups in a
+    random order of its own and in the reverse of it (antithetic: exact where f has interactions of two groups at most; Mitchell et al. 2022, JMLR 23).
+    Column means are unbiased for the Shapley values; their error over pairs includes that of the sampled orders. n_groups + 1 calls of f per order.
+
+    >>> f = lambda x: 2.0 * x[:, 0] + x[:, 1] * x[:, 2]
+    >>> paired_shapley(f, np.zeros((1, 3)), np.ones((1, 3)), [[0], [1], [2]], np.random.default_rng(1)).tolist()
+    [[2.0, 0.5, 0.5]]
+    """
+    start, end = np.asarray(base, dtype=np.float64), np.asarray(changed, dtype=np.float64)
+    if start.ndim != 2 or start.shape != end.shape:
+        raise ValueError(f"two tables of the same shape, found {start.shape} and {end.shape}")
+    if sorted(column for group in groups for column in group) != list(range(start.shape[1])):
+        raise ValueError(f"groups that hold each of {start.shape[1]} columns once, found {[list(group) for group in groups]}")
+    group_of = np.empty(start.shape[1], dtype=np.intp)
+    for place, group in enumerate(groups):
+        group_of[list(group)] = place
+    order = np.argsort(generator.random((len(start), len(groups))), axis=1)
+    return 0.5 * (_walk(f, start, end, group_of, order) + _walk(f, start, end, group_of, order[:, ::-1]))
+
+
+def _walk(
+    f: Callable[[Floats], Floats], start: Floats, end: Floats, group_of: npt.NDArray[np.intp], order: npt.NDArray[np.intp]
+) -> Floats:
+    """Each row from start to end, one group after another; what f gains at each step."""
+    gained, rows = np.zeros(order.shape), np.arange(len(start))
+    current, before = start, f(start)
+    for step in range(order.shape[1]):
+        current = np.where(group_of[None, :] == order[:, step, None], end, current)
+        now = f(current)
+        gained[rows, order[:, step]] = now - before
+        before = now
+    return gained

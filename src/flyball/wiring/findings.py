@@ -1,0 +1,23 @@
+"""The findings of a project as every door sees them."""
+
+from flyball.control import findings
+from flyball.control.reports import CommandReport, FindingReport, FindingRow
+from flyball.control.world import World
+from flyball.wiring.worlds import Home, say_nothing, world_of
+
+
+class Findings:
+    def __init__(self, home: Home) -> None:
+        self._home = home
+
+    def rows(self, open_only: bool) -> tuple[FindingRow, ...]:  # noqa: FBT001 - a command's own flag
+        return findings.rows(self._world(), open_only=open_only)
+
+    def explain(self, which: str) -> FindingReport:
+        return findings.explain(self._world(), which)
+
+    def acknowledge(self, which: str, actor: str, reason: str) -> CommandReport:
+        return findings.acknowledge(self._world(), which, actor, reason)
+
+    def _world(self) -> World:
+        return world_of(self._home, say_nothing)

@@ -1,0 +1,89 @@
+"""The port of the user's own metrics: in a process of its own, and in this one."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from flyball.adapters import user_metrics
+from flyball.adapters.user_metrics import ChildMetrics, MemoryMetrics
+from flyball.control.ports import UserMetrics
+
+MODULE = """
+import sys
+import numpy as np
+
+def profit(labels, scores):
+    return float(np.sum(np.where(scores > 0.5, np.where(labels == 1, 10.0, -4.0), 0.0)))
+
+def broken(labels, scores):
+    raise ValueError("secret of a row")
+
+def text(labels, scores):
+    return "much"
+
+def needs_both(labels, scores):
+    if len(set(labels.tolist())) < 2:
+        raise ValueError
+    return float("nan") if scores[0] > 2 else 1.0
+
+def leaves(labels, scores):
+    sys.exit(3)
+"""
+SCORES = np.linspace(0, 1, 400)[:, None]
+LABELS = (np.arange(400) % 3 == 0).astype(float)
+
+Make = Callable[[Path], UserMetrics]
+
+
+def child(root: Path) -> UserMetrics:
+    return ChildMetrics(root, root / "metrics")
+
+
+def memory(root: Path) -> UserMetrics:
+    space: dict[str, object] = {}
+    exec((root / "mine.py").read_text(), space)  # noqa: S102 - the test's own text
+    return MemoryMetrics({f"mine:{name}": function for name, function in space.items() if callable(function)})
+
+
+@pytest.fixture(params=[child, memory], ids=["child", "memory"])
+def metrics(request: pytest.FixtureRequest, tmp_path: Path) -> UserMetrics:
+    (tmp_path / "mine.py").write_text(MODULE)
+    made: UserMetrics = request.param(tmp_path)
+    return made
+
+
+def test_a_metric_has_its_value_and_an_interval_and_is_the_same_again(metrics: UserMetrics) -> None:
+    wanted = {"profit": "mine:profit"}
+    (figure,) = metrics.measure(wanted, SCORES, LABELS).values()
+    chosen = SCORES[:, 0] > 0.5
+    assert figure.value == 10.0 * LABELS[chosen].sum() - 4.0 * (1 - LABELS[chosen]).sum()
+    assert figure.lower is not None
+    assert figure.upper is not None
+    assert figure.lower < figure.value < figure.upper
+    assert metrics.measure(wanted, SCORES, LABELS)["profit"] == figure
+
+
+def test_what_cannot_be_measured_says_why_without_its_words_and_stops_no_other(metrics: UserMetrics) -> None:
+    found = metrics.measure({"broken": "mine:broken", "text": "mine:text", "profit": "mine:profit"}, SCORES, LABELS)
+    assert (found["broken"].value, found["broken"].note) == (None, "it raised ValueError")
+    assert (found["text"].value, found["text"].note) == (None, "it gave no finite number")
+    assert found["profit"].value is not None
+
+
+def test_where_resamples_do_not_define_it_there_is_no_interval(metrics: UserMetrics) -> None:
+    figure = metrics.measure({"needs_both": "mine:needs_both"}, SCORES[:2], np.array([0.0, 1.0]))["needs_both"]
+    assert figure.value == 1.0
+    assert figure.lower is None
+    assert "no interval" in figure.note
+
+
+def test_what_ends_its_process_hangs_or_is_not_there_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mine.py").write_text(MODULE + "\ndef hangs(labels, scores):\n    import time\n    time.sleep(60)\n")
+    metrics = child(tmp_path)
+    found = metrics.measure({"leaves": "mine:leaves"}, SCORES, LABELS)
+    assert "exit code 3" in found["leaves"].note
+    assert "no function 'profits'" in metrics.measure({"profits": "mine:profits"}, SCORES, LABELS)["profits"].note
+    monkeypatch.setattr(user_metrics, "TIME_LIMIT_SECONDS", 2.0)
+    assert metrics.measure({"hangs": "mine:hangs"}, SCORES, LABELS)["hangs"].note == "not done after 2 s"

@@ -1,0 +1,76 @@
+"""Findings: numbered once, stand until somebody has seen them or the champion changes, and policies are told of those alone."""
+
+from pathlib import Path
+
+import pytest
+from engine_world import AT_ONCE, DAY, Project, spec_of
+
+from flyball.control import findings
+from flyball.control.windows import SignalHistory
+from flyball.errors import Conflict, NotFound
+from flyball.records.findings import FindingKind
+
+MONITOR = {"min_rows": 20, "mature_share": 0.99, "false_alarms": "1 per 10 windows"}
+
+
+def moved(root: Path) -> Project:
+    """Inputs that have moved, found."""
+    project = Project(root, spec_of(AT_ONCE, monitor=MONITOR))
+    project.version()
+    project.live(6 * DAY)
+    project.shift = 1.5
+    project.live(12 * DAY, until=lambda: any(each.kind is FindingKind.FEATURE_DRIFT for each in project.findings()))
+    return project
+
+
+def drift_alarm(project: Project) -> object:
+    history = project.door.get("signals", "shop", SignalHistory)
+    assert history is not None
+    return history.recent[-1].signals["drift.alarm"]
+
+
+def test_findings_have_numbers_without_a_gap_and_are_found_by_them(tmp_path: Path) -> None:
+    project = moved(tmp_path)
+    numbers = [row.finding.number for row in findings.rows(project.door, open_only=False)]
+    assert numbers == list(range(1, len(numbers) + 1))
+    for each in project.findings():
+        for name in (str(each.number), f"#{each.number}", each.id):
+            assert findings.explain(project.door, name).finding == each
+    with pytest.raises(NotFound, match="flyball findings"):
+        findings.explain(project.door, "999")
+
+
+def test_a_drifted_stream_is_explained_with_its_distances_and_its_histogram(tmp_path: Path) -> None:
+    project = moved(tmp_path)
+    found = next(each for each in project.findings() if each.kind is FindingKind.FEATURE_DRIFT)
+    report = findings.explain(project.door, str(found.number))
+    values = [point.value for point in report.series]
+    assert max(value for value in values if value is not None) == values[-1] == pytest.approx(found.effect, abs=0.02)
+    assert found.histogram is not None
+    assert sum(found.histogram.reference) == pytest.approx(1.0, abs=0.01)
+    assert sum(found.histogram.window) == pytest.approx(1.0, abs=0.01)
+    assert found.histogram.window != found.histogram.reference
+
+
+def test_what_was_seen_stands_no_longer_and_policies_are_told_of_it_no_more(tmp_path: Path) -> None:
+    project = moved(tmp_path)
+    assert drift_alarm(project) is True
+    seen = {row.finding.number for row in findings.rows(project.door, open_only=True)}
+    for number in seen:
+        findings.acknowledge(project.door, str(number), "user:me", "a sale")
+    assert findings.rows(project.door, open_only=True) == ()
+    project.restart()
+    project.live(DAY)
+    assert not seen & {row.finding.number for row in findings.rows(project.door, open_only=True)}
+    assert drift_alarm(project) is False
+    project.holds()
+
+
+def test_a_finding_is_acknowledged_once(tmp_path: Path) -> None:
+    project = moved(tmp_path)
+    findings.acknowledge(project.door, "1", "user:me", "")
+    with pytest.raises(Conflict, match="by user:me already"):
+        findings.acknowledge(project.door, "1", "user:you", "")
+    (row,) = [row for row in findings.rows(project.door, open_only=False) if row.finding.number == 1]
+    assert row.acknowledgement is not None
+    assert row.acknowledgement.by == "user:me"

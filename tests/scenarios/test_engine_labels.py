@@ -1,0 +1,89 @@
+"""Labels that are late, or only for some: windows wait, are completed or marked, and are never judged by what is no sample of them."""
+
+from pathlib import Path
+
+from engine_world import AT_ONCE, DAY, HOUR, Project, spec_of
+
+from flyball.control.world import micros
+from flyball.records.captured import LabelBatch
+from flyball.records.findings import FindingKind
+
+MONITOR = {"min_rows": 20, "mature_share": 0.9, "false_alarms": "1 per 10 windows"}
+LEARNED = {"source": {"files": "*.csv"}, "features": {"x": {"type": "number"}}, "time": "at", "key": "id", "label": "y"}
+
+
+def only(project: Project, value: str) -> None:
+    """Of the labels that wait to be delivered, those of one class are kept."""
+    project.late = [
+        (at, LabelBatch(at_us=batch.at_us, model=batch.model, ids=[name for name, each in zip(batch.ids, batch.values, strict=True) if each == value],
+                        values=[value] * batch.values.count(value), observed_us=[None] * batch.values.count(value)))
+        for at, batch in project.late
+    ]  # fmt: skip
+
+
+def test_labels_of_one_class_alone_are_named_and_never_judged(tmp_path: Path) -> None:
+    project = Project(tmp_path, spec_of(AT_ONCE, monitor=MONITOR))
+    project.version()
+    for _ in range(16):
+        project.send(60)
+        only(project, "yes")
+        project.clock.sleep(6 * HOUR)
+        project.deliver()
+        project.tick()
+    mature = [window for window in project.windows() if window.mature]
+    assert len(mature) >= 2
+    for window in mature:
+        assert all(evidence.value is None for evidence in window.metrics.values())
+        assert "yes" in window.labels_note or "class" in window.labels_note
+    assert FindingKind.PERFORMANCE not in {finding.kind for finding in project.findings()}
+    project.holds()
+
+
+def slow(project: Project, days: int, *, delay: int = 2) -> None:
+    """Half of the labels come within the hour, the others after `delay` days."""
+    for _ in range(days * 4):
+        project.send(60)
+        now = project.clock.now()
+        moved = []
+        for at, batch in project.late:
+            if at != now + HOUR:
+                moved.append((at, batch))
+                continue
+            for part, wait in ((slice(None, None, 2), HOUR), (slice(1, None, 2), delay * DAY)):
+                moved.append((now + wait, LabelBatch(
+                    at_us=micros(now + wait), model=batch.model, ids=batch.ids[part], values=batch.values[part], observed_us=[None] * len(batch.ids[part])
+                )))  # fmt: skip
+        project.late = moved
+        project.clock.sleep(6 * HOUR)
+        project.deliver()
+        project.tick()
+
+
+def test_without_a_declared_delay_it_is_learned_and_windows_wait_for_their_late_half(tmp_path: Path) -> None:
+    project = Project(tmp_path, spec_of(AT_ONCE, monitor=MONITOR, data=LEARNED))
+    project.version()
+    slow(project, 14)
+    windows = project.windows()
+    assert [window.mature for window in windows[-2:]] == [False, False]
+    mature = [window for window in windows if window.mature]
+    assert len(mature) >= 8
+    assert all(window.labels >= 0.9 * window.predictions for window in mature[:-1])
+    completed = [window for window in windows if not window.mature and window.live]
+    assert completed
+    for window in completed:
+        told = window.live["brier"]
+        assert told.lower is not None
+        assert told.upper is not None
+        assert told.lower < 0.1275 < told.upper
+    project.holds()
+
+
+def test_a_window_that_waits_says_how_many_labels_are_expected(tmp_path: Path) -> None:
+    project = Project(tmp_path, spec_of(AT_ONCE, monitor=MONITOR, data=LEARNED))
+    project.version()
+    slow(project, 14)
+    waiting = [window for window in project.windows() if not window.mature]
+    assert any("labels" in window.labels_note for window in waiting)
+    project.restart()
+    project.tick()
+    assert [window for window in project.windows() if not window.mature] == waiting

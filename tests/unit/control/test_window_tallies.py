@@ -1,0 +1,54 @@
+"""What is counted of a window, whoever answered and in whatever order it is read."""
+
+import numpy as np
+
+from flyball.control.tallies import MOST_LATENCIES, Tally, start_of
+from flyball.records.captured import Captured, FailureBatch, LabelBatch, PredictionBatch
+
+
+def answers(n: int, role: str = "champion", latency_us: int = 100, at_us: int = 7) -> PredictionBatch:
+    ids = [f"{role}{latency_us}-{number}" for number in range(n)]
+    return PredictionBatch(
+        at_us=at_us, model="shop", unit="u", role=role, revision=1, ids=ids, keys=ids, columns={"x": [None, *[1.0] * (n - 1)]} if role != "shadow" else {},
+        scores=[[0.5]] * n, latency_us=latency_us,
+    )  # fmt: skip
+
+
+def failure(n: int, answered_by: str | None, role: str = "champion") -> FailureBatch:
+    return FailureBatch(at_us=7, model="shop", unit="u", role=role, n=n, reason="crash", answered_by=answered_by)
+
+
+RECORDS: list[Captured] = [
+    answers(5), answers(3, "canary", 200), answers(5, "shadow", 9_999), failure(2, None), failure(4, "u0"), failure(9, None, "shadow"),
+    LabelBatch(at_us=7, model="shop", ids=["a", "b"], values=["yes", "no"], observed_us=[None, None]),
+]  # fmt: skip
+
+
+def tally_of(records: list[Captured]) -> Tally:
+    tally = Tally()
+    for record in records:
+        tally.add(record)
+    return tally
+
+
+def test_what_was_asked_answered_failed_missing_and_labelled_is_counted_and_shadows_are_not() -> None:
+    tally = tally_of(RECORDS)
+    assert (tally.answered, tally.failed, tally.missing, tally.values, tally.labels) == (8, 2, 2, 8, 2)
+    assert [round(value, -1) for value in tally.latencies_us()] == [100, 200]
+    backwards = tally_of(RECORDS[::-1])
+    assert (backwards.answered, backwards.failed, backwards.latencies_us()) == (8, 2, tally.latencies_us())
+
+
+def test_many_latencies_are_thinned_out_and_keep_their_quantiles() -> None:
+    draw = np.random.default_rng(1)
+    latencies = np.exp(draw.normal(7, 0.7, 30_000)).astype(int)
+    tally = tally_of([answers(1, latency_us=int(value)) for value in latencies])
+    told = np.array(tally.latencies_us())
+    assert abs(told.size - MOST_LATENCIES) <= 1
+    for share in (0.5, 0.9, 0.99):
+        assert abs(np.quantile(told, share) / np.quantile(latencies, share) - 1) < 0.06
+
+
+def test_a_record_counts_for_the_window_that_it_was_made_in() -> None:
+    assert start_of(answers(1, at_us=7_200), 3_600) == 7_200
+    assert start_of(answers(1, at_us=7_199), 3_600) == 3_600

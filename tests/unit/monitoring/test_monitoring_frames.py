@@ -1,0 +1,56 @@
+"""Frames of every kind are the same columns."""
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+
+from flyball.errors import DataError
+from flyball.monitoring import counting
+from flyball.monitoring.frames import columns_of
+from flyball.records.signature import ColumnType
+
+POLARS = pl.DataFrame(
+    {"price": [1.5, None, 3.0], "n": [1, 2, None], "member": [True, None, False], "town": ["Oslo", None, "Rome"], "at": pl.Series([1, 2, 3]).cast(pl.Datetime)}
+)  # fmt: skip
+PANDAS = pd.DataFrame(
+    {"price": [1.5, None, 3.0], "n": pd.array([1, 2, None], dtype="Int64"), "member": pd.array([True, None, False], dtype="boolean"),
+     "town": ["Oslo", None, "Rome"], "at": pd.to_datetime([1, 2, 3])}
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "frame", [POLARS, PANDAS, POLARS.with_columns(pl.col("town").cast(pl.Categorical))], ids=["polars", "pandas", "categorical"]
+)
+def test_every_kind_of_frame_gives_the_same_columns(frame: object) -> None:
+    columns = columns_of(frame)
+    assert columns.rows == 3
+    assert [kind.value for kind in columns.types.values()] == ["number", "integer", "boolean", "category"]
+    for name, wanted in (("price", [1.5, np.nan, 3.0]), ("n", [1, 2, np.nan]), ("member", [1, np.nan, 0])):
+        np.testing.assert_array_equal(counting.numbers(columns.values[name]), np.array(wanted, dtype=np.float32))
+    assert counting.times_each(columns.values["town"]) == {"Oslo": 1, "": 1, "Rome": 1}
+    assert list(columns.left_out) == ["at"]
+
+
+def test_nothing_is_copied() -> None:
+    frame = pl.DataFrame({"x": np.arange(10.0)})
+    assert np.shares_memory(columns_of(frame).values["x"].to_numpy(), frame["x"].to_numpy(allow_copy=False))
+
+
+def test_what_the_reference_calls_a_category_stays_one() -> None:
+    columns = columns_of(pl.DataFrame({"zip": [1010, 2020], "new": [1, 2]}), {"zip": ColumnType.CATEGORY})
+    assert counting.times_each(columns.values["zip"]) == {"1010": 1, "2020": 1}
+    assert columns.left_out == {"new": "not in the reference"}
+
+
+def test_text_where_the_reference_has_numbers_is_told() -> None:
+    with pytest.raises(DataError, match="'price' holds String"):
+        columns_of(pl.DataFrame({"price": ["cheap"]}), {"price": ColumnType.NUMBER})
+
+
+@pytest.mark.parametrize(
+    "frame", [{"a": [1]}, [1, 2], None, pl.DataFrame(), pl.DataFrame({"at": pl.Series([1]).cast(pl.Datetime)})]
+)
+def test_what_is_no_frame_or_holds_nothing_to_look_at_is_told(frame: object) -> None:
+    with pytest.raises(DataError):
+        columns_of(frame)

@@ -1,0 +1,100 @@
+"""The monitors on frames in a notebook."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+
+from flyball.errors import DataError
+from flyball.monitoring.notebook import FrameProfile, Monitor, compare, profile
+from flyball.monitoring.profile import merge
+
+ADULT = Path(__file__).parents[4] / "shared/data/adult_iid_pool/data.csv.gz"
+
+
+def frame(n: int, seed: int, *, shift: float = 0.0) -> pl.DataFrame:
+    draw = np.random.default_rng(seed)
+    return pl.DataFrame(
+        {"age": draw.normal(40 + shift, 10, n), "town": draw.choice(["Oslo", "Rome", "<b>Bern</b>"], n), "member": draw.random(n) < 0.3}
+    )  # fmt: skip
+
+
+def test_what_moved_is_named_first_and_told_in_words_units_and_a_picture() -> None:
+    found = compare(frame(5_000, 1), frame(500, 2, shift=6))
+    assert found.moved == ("age",)
+    assert found.columns[0].name == "age"
+    assert found.columns[0].effects["wasserstein"] == pytest.approx(6, abs=1.5)
+    assert "age moved" in str(found)
+    html = found._repr_html_()
+    assert html.count("<svg") == 3
+    assert "<b>Bern</b>" not in html
+    assert "&lt;b&gt;Bern&lt;/b&gt;" in html
+
+
+def test_two_frames_of_one_world_are_called_moved_as_rarely_as_the_level_says() -> None:
+    known = profile(frame(4_000, 1), window_rows=300)
+    alarms = sum(bool(compare(known, frame(300, seed), level=0.05).moved) for seed in range(10, 310))
+    assert alarms <= 25  # 15 expected; 26 or more have a chance of 0.5 %
+
+
+def test_pandas_and_polars_are_compared_alike() -> None:
+    then, now = frame(2_000, 1), frame(400, 2, shift=5)
+
+    def pandas(polars: pl.DataFrame) -> pd.DataFrame:
+        return pd.DataFrame({name: polars[name].to_list() for name in polars.columns})
+
+    assert str(compare(pandas(then), pandas(now))) == str(compare(then, now)) == str(compare(pandas(then), now))
+
+
+def test_a_profile_is_small_holds_no_rows_and_is_kept_as_bytes() -> None:
+    known = profile(frame(20_000, 1))
+    kept = known.to_bytes()
+    assert len(kept) < 40_000
+    assert FrameProfile.from_bytes(kept).reference == known.reference
+    assert "20,000 rows" in str(known)
+    assert "half of it from 33" in str(known)
+    assert str(compare(FrameProfile.from_bytes(kept), frame(300, 3, shift=9))) == str(compare(known, frame(300, 3, shift=9)))
+
+
+def test_a_watch_tells_a_lasting_shift_once_and_goes_on_from_its_state() -> None:
+    known = profile(frame(4_000, 1), window_rows=200)
+    watch = Monitor(known, windows=90)
+    assert sum(len(watch.look(frame(200, seed))) for seed in range(20, 40)) == 0
+    found = watch.look(frame(200, 40, shift=8))
+    assert [finding.subject for finding in found] == ["age"]
+    later = Monitor(known, windows=90, state=watch.state)
+    assert sum(len(later.look(frame(200, seed, shift=8))) for seed in range(41, 51)) == 0
+
+
+def test_a_window_counted_in_two_places_is_judged_like_one_counted_at_once() -> None:
+    known, now = profile(frame(4_000, 1), window_rows=400), frame(400, 2, shift=5)
+    one, other = Monitor(known), Monitor(known)
+    halves = merge(other.count(other.columns(now[:150])), other.count(other.columns(now[150:])))
+    assert other.judge(halves) == one.look(now)
+    assert other.state == one.state
+
+
+def test_columns_that_came_went_or_hold_something_else_are_told() -> None:
+    then = frame(500, 1)
+    found = compare(then, frame(200, 2).drop("town").with_columns(new=pl.lit(1)))
+    assert (found.absent, found.left_out) == (("town",), {"new": "not in the reference"})
+    assert "not in the frame: town" in str(found)
+    with pytest.raises(DataError, match="'age' holds String"):
+        compare(then, frame(200, 2).with_columns(age=pl.lit("old")))
+
+
+@pytest.mark.parametrize(("n", "level"), [(5, 0.01), (200, 0.0), (200, 2.0)])
+def test_too_short_a_frame_or_no_level_is_told(n: int, level: float) -> None:
+    with pytest.raises(DataError, match=r"rows|level"):
+        compare(frame(500, 1), frame(n, 2), level=level)
+
+
+@pytest.mark.skipif(not ADULT.exists(), reason="the real table is not beside this checkout")
+def test_a_fault_in_a_real_table_is_found_and_nothing_else_is() -> None:
+    rows = pl.read_csv(ADULT, infer_schema_length=None).sample(fraction=1.0, shuffle=True, seed=1)
+    broken = rows[20_000:21_000].with_columns(
+        pl.when(pl.int_range(pl.len()) % 12 > 0).then("workclass").alias("workclass"), pl.col("hours_per_week") * 60
+    )
+    assert set(compare(rows[:20_000], broken).moved) == {"hours_per_week", "workclass"}

@@ -1,0 +1,32 @@
+import doctest
+
+import numpy as np
+import pytest
+
+from flyball.stats import homogeneity as module
+from flyball.stats.homogeneity import homogeneity_p
+
+
+@pytest.mark.parametrize(("rows", "share"), [((40,) * 10, 0.5), ((200, 20, 5, 5, 300), 0.1), ((30, 3000), 0.9)])
+def test_equal_shares_are_called_different_as_rarely_as_claimed(rows, share):
+    rng = np.random.default_rng(1)
+    p = np.array([homogeneity_p(rng.binomial(rows, share), rows) for _ in range(3_000)])
+    for alpha in (0.05, 0.01):
+        assert (p < alpha).mean() <= alpha + 3 * (alpha * (1 - alpha) / 3_000) ** 0.5
+
+
+def test_layers_may_differ_and_groups_within_them_not():
+    rng = np.random.default_rng(2)
+    rows = np.full((3, 4), 100)
+    p = np.array([homogeneity_p(rng.binomial(rows, [[0.1], [0.5], [0.9]]), rows) for _ in range(2_000)])
+    assert (p < 0.05).mean() <= 0.05 + 3 * (0.05 * 0.95 / 2_000) ** 0.5
+    assert homogeneity_p(rng.binomial(rows, [0.2, 0.5, 0.5, 0.8]), rows) < 1e-9
+
+
+@pytest.mark.parametrize(("having", "rows"), [([], []), ([0, 0], [5, 5]), ([5, 5], [5, 5]), ([3, 0], [9, 0])])
+def test_where_there_is_nothing_to_compare_nothing_is_said(having, rows):
+    assert homogeneity_p(having, rows) == 1.0
+
+
+def test_the_examples_in_the_docstrings_run():
+    assert doctest.testmod(module)[0] == 0
