@@ -3,7 +3,7 @@
 import math
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,17 +18,18 @@ from bench.serving.rounds import tell
 from flyball.stats import loss_watch
 
 KNOBS: dict[str, tuple[float, ...]] = {
-    "ADWIN": (0.002, 1e-5, 1e-4, 0.0005, 0.01, 0.05, 0.2),
-    "KSWIN": (0.005, 1e-6, 1e-5, 1e-4, 0.001),
-    "Page–Hinkley": (50.0, 5.0, 10.0, 20.0, 100.0, 200.0),
-    "DDM": (3.0, 2.0, 2.5, 3.5, 4.0, 5.0),
-    "HDDM_A": (0.001, 1e-8, 1e-6, 1e-5, 1e-4, 0.005),
-    "HDDM_W": (0.001, 1e-8, 1e-6, 1e-5, 1e-4, 0.005),
+    "ADWIN": (1e-8, 1e-5, 1e-4, 0.0005, 0.002, 0.01, 0.05, 0.2, 0.5),
+    "KSWIN": (1e-7, 1e-6, 1e-5, 1e-4, 0.001, 0.005),
+    "Page–Hinkley": (800.0, 400.0, 200.0, 100.0, 50.0, 20.0, 10.0, 5.0, 3.0),
+    "DDM": (6.0, 5.0, 4.0, 3.5, 3.0, 2.5, 2.0),
+    "HDDM_A": (1e-16, 1e-12, 1e-8, 1e-6, 1e-5, 1e-4, 0.001, 0.005, 0.02, 0.1),
+    "HDDM_W": (1e-16, 1e-12, 1e-8, 1e-6, 1e-5, 1e-4, 0.001, 0.005, 0.02, 0.1),
 }
-"""River's detectors → settings of the one knob, the default first."""
+"""River's detectors → settings of the one knob, the least sensitive first."""
+DEFAULTS = {"ADWIN": 0.002, "KSWIN": 0.005, "Page–Hinkley": 50.0, "DDM": 3.0, "HDDM_A": 0.001, "HDDM_W": 0.001}
 SLOW = ("KSWIN",)
 """A test of two samples at every row: an eighth of the streams."""
-SHARES = (1.0, 0.5, 0.25, 0.1)
+SHARES = (4.0, 2.0, 1.0, 0.5, 0.25)
 """Flyball's run length is multiplied by these to find the one with as many false alarms."""
 
 
@@ -51,7 +52,8 @@ FULL = Plan(200, 2, 4, slow=True)
 class Detector(Protocol):
     name: str
     knobs: tuple[float, ...]
-    """As it comes first."""
+    """The least sensitive first."""
+    default: float
 
     def alarms(self, baseline: Floats, streams: Sequence[Floats], knob: float) -> list[list[int]]:
         """Rows of each stream, which follows the baseline, at which it alarmed."""
@@ -60,7 +62,7 @@ class Detector(Protocol):
 
 class OfRiver:
     def __init__(self, worker: Worker, name: str) -> None:
-        self.name, self.knobs, self._worker = name, KNOBS[name], worker
+        self.name, self.knobs, self.default, self._worker = name, KNOBS[name], DEFAULTS[name], worker
 
     def alarms(self, baseline: Floats, streams: Sequence[Floats], knob: float) -> list[list[int]]:
         whole = [_frame(np.concatenate([baseline, stream])) for stream in streams]
@@ -75,7 +77,7 @@ def _frame(values: Floats) -> Frame:
 
 class OfFlyball:
     def __init__(self, per_rows: int) -> None:
-        self.name, self.knobs = "Flyball", tuple(per_rows * share for share in SHARES)
+        self.name, self.knobs, self.default = "Flyball", tuple(per_rows * share for share in SHARES), float(per_rows)
 
     def alarms(self, baseline: Floats, streams: Sequence[Floats], knob: float) -> list[list[int]]:
         started = loss_watch.start(baseline.tolist(), max(knob, 30.0))
@@ -146,13 +148,25 @@ def _of(errors: Errors, detector: Detector, plan: Plan) -> list[Line]:
     allowed = float(streams * plan.periods)
     first = [errors.resampled(rows, seed) for seed in range(streams)]
     second = [errors.resampled(rows, 10_000 + seed) for seed in range(streams)]
-    counts = {knob: _count(detector, errors, first, knob) for knob in detector.knobs}
-    within = [knob for knob, count in counts.items() if count <= allowed]
-    equal = max(within, key=lambda knob: counts[knob], default=math.nan)
-    lines = [_line(errors, detector, "as it comes", detector.knobs[0], second, allowed)]
-    if not math.isnan(equal):
+    lines = [_line(errors, detector, "as it comes", detector.default, second, allowed)]
+    equal = most_sensitive(detector.knobs, allowed, lambda knob: _count(detector, errors, first, knob))
+    if equal is not None:
         lines.append(_line(errors, detector, "equal", equal, second, allowed))
     return lines
+
+
+def most_sensitive(knobs: Sequence[float], allowed: float, alarms: Callable[[float], int]) -> float | None:
+    """The last of the settings, least sensitive first, before the first that alarms more often than allowed; None: the first does.
+
+    >>> most_sensitive((1.0, 2.0, 3.0), 8, {1.0: 0, 2.0: 8, 3.0: 9}.__getitem__)
+    2.0
+    """
+    found = None
+    for knob in knobs:
+        if alarms(knob) > allowed:
+            break
+        found = knob
+    return found
 
 
 def _count(detector: Detector, errors: Errors, streams: Sequence[Floats], knob: float) -> int:

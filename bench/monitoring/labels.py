@@ -68,6 +68,11 @@ def bars(told: Told) -> list[Bar]:
     ]
 
 
+def _brief(value: float) -> str:
+    """Nothing where no window was completed."""
+    return "–" if math.isnan(value) else f"{value:.4f}"
+
+
 def drawn(told: Told) -> Drawn:
     table = Drawn(
         "delay", "age, h", "metric", "windows", "labelled", "bias as it stands", "completed", "error as it stands", "completed",
@@ -78,8 +83,8 @@ def drawn(told: Told) -> Drawn:
         for row in rows:
             table.add_row(
                 world if world != last else "", f"{row.age_hours:g}", row.metric, str(row.windows), f"{row.labelled:.2f}",
-                f"{row.bias:+.4f}", f"{row.bias_completed:+.4f}", f"{row.error:.4f}", f"{row.error_completed:.4f}",
-                f"{row.covered:.2f}", f"{row.marked:.2f}",
+                *(_brief(value) for value in (row.bias, row.bias_completed, row.error, row.error_completed, row.covered)),
+                f"{row.marked:.2f}",
             )  # fmt: skip
             last = world
     return table

@@ -117,6 +117,27 @@ def test_shadows_score_what_they_did_not_answer(rig, units):
     assert set(scored) == set(shown)
 
 
+def test_shadows_of_many_small_requests_are_captured_together_and_within_a_tenth_of_a_second_of_what_was_shown(rig, units):
+    rig.publish(table(1, units[0], shadows=(units[1],)))
+    worker = rig.start()
+    for number in range(60):
+        assert worker.predict({**ROW, "age": 20 + number}, ids=[f"m{number}"]).status_code == 200
+    until = time.monotonic() + 5
+    while True:
+        shown, shadowed = ([each for each in rig.captured() if (each.role == "shadow") == wanted] for wanted in (False, True))
+        if sum(len(each.ids) for each in shadowed) == 60 or time.monotonic() > until:
+            break
+        time.sleep(0.02)
+    assert [each for record in shadowed for each in record.ids] == [f"m{number}" for number in range(60)]
+    assert len(shadowed) < 30
+    shown_at = {each: record.at_us for record in shown for each in record.ids}
+    for record in shadowed:
+        assert record.ids == record.keys
+        assert all(0 <= shown_at[each] - record.at_us <= 100_000 for each in record.ids)
+    expected = worker.admin.get("/flyball/metrics").text
+    assert f'flyball_rows_total{{model="shop",role="shadow",unit="{units[1].unit.id}"}} 60.0' in expected
+
+
 def test_on_a_simulated_clock_event_time_is_the_requests_and_shadows_come_before_the_answer(rig, units):
     champion, shadow = units[:2]
     rig.publish(table(1, champion, shadows=(shadow,)))

@@ -81,6 +81,40 @@ def test_bytes_are_answered_and_captured_like_the_same_rows_in_plain_form(settin
         assert {name: values[i] for name, values in a.items()} == {name: values[j] for name, values in b.items()}
 
 
+@pytest.mark.parametrize("binary", [False, True])
+def test_a_large_request_in_json_is_answered_in_slices_as_its_rows_in_small_ones(setting, binary):
+    rig, worker, *_ = setting
+    _, _, rows = body(6000)
+    ids = [f"j{binary}{number}" for number in range(6000)]
+
+    def ask(start, stop):
+        inputs = [
+            {"name": name, "datatype": datatype, "shape": [stop - start], "data": [row[name] for row in rows[start:stop]]}
+            for name, (datatype, _) in DATATYPES.items()
+        ]
+        parameters = {"prediction_ids": ids[start:stop], "binary_data_output": binary}
+        answer = worker.http.post("/v2/models/shop/infer", json={"id": "7", "inputs": inputs, "parameters": parameters})
+        assert answer.status_code == 200
+        assert answer.headers["x-flyball-prediction-id"] == ids[start]
+        size = int(answer.headers.get("inference-header-content-length", len(answer.content)))
+        return answer.headers["x-flyball-unit"], json.loads(answer.content[:size]), answer.content[size:]
+
+    unit, whole, tail = ask(0, 6000)
+    parts = [ask(start, start + 500) for start in range(0, 6000, 500)]
+    assert {unit} == {part[0] for part in parts}
+    assert whole["parameters"]["prediction_ids"] == ids
+    for at, output in enumerate(whole["outputs"]):
+        assert output["shape"] == [6000, 1]
+        if not binary:
+            assert output["data"] == [value for _, part, _ in parts for value in part["outputs"][at]["data"]]
+    sizes = [part["outputs"][0].get("parameters", {}).get("binary_data_size", 0) for _, part, _ in parts]
+    behind = [(raw[:size], raw[size:]) for (*_, raw), size in zip(parts, sizes, strict=True)]
+    assert tail == b"".join(scores for scores, _ in behind) + b"".join(labels for _, labels in behind)
+    assert bool(tail) == binary
+    captured = [each for record in rig.captured() if isinstance(record, PredictionBatch) for each in record.ids]
+    assert captured[-12000:-6000] == ids
+
+
 def test_a_named_version_answers_alone_whatever_the_canary_takes(setting):
     rig, worker, first, second = setting
     content, length, _ = body(4)

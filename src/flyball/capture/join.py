@@ -238,9 +238,11 @@ class LabelJoin:
             [names[code] for code in answered],
         )
 
-    def failed(self, unit: str, start_us: int, end_us: int) -> int:
-        """Rows that `unit` should have answered and could not."""
-        return sum(n for (name, at), n in self.failures.items() if name == unit and start_us <= at < end_us)
+    def label_delays(self, start_us: int, end_us: int) -> Ints:
+        """Of first labels received with start ≤ time < end: how much older their predictions were, in microseconds."""
+        arrival = self._arrival[: self._n]
+        chosen = (arrival >= start_us) & (arrival < end_us)
+        return np.asarray(arrival[chosen] - self._at[: self._n][chosen], dtype=np.int64)
 
     @property
     def _n(self) -> int:
@@ -372,19 +374,18 @@ class LabelJoin:
     def _grow(self) -> None:
         """Double the arrays: amortised constant cost a row."""
         for name, empty in (
-            ("_at", 0),
-            ("_answered", -1),
-            ("_arrival", -1),
-            ("_latest", 0),
-            ("_tie", 0),
-            ("_labels", np.nan),
-            ("_first_labels", np.nan),
+            ("_at", 0), ("_answered", -1), ("_arrival", -1), ("_latest", 0), ("_tie", 0), ("_labels", np.nan), ("_first_labels", np.nan),
             ("_cells", ages.UNCOUNTED),
-        ):
+        ):  # fmt: skip
             standing = getattr(self, name)
             setattr(self, name, np.concatenate([standing, np.full_like(standing, empty)]))
         for code, scores in self._scores.items():
             self._scores[code] = np.concatenate([scores, np.full_like(scores, np.nan)])
+
+
+def failed_rows(joined: LabelJoin, unit: str, start_us: int, end_us: int) -> int:
+    """Rows that `unit` should have answered and could not."""
+    return sum(n for (name, at), n in joined.failures.items() if name == unit and start_us <= at < end_us)
 
 
 def join(records: Iterable[Captured], task: Task, classes: tuple[str, ...], n_scores: int) -> LabelJoin:

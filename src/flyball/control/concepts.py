@@ -51,14 +51,14 @@ class Concepts:
         """The champion's."""
         findings: list[Finding] = []
         puts: list[Put] = []
-        expected = self._observation.calibration(window.unit)
+        expected = self._observation.files.calibration(window.unit)
         if expected is not None:
             state = self._world.get("concept", window.unit, ConceptState) or ConceptState()
             outcomes = calibration.outcomes_of(found.scores, found.labels)
             reading = concept.judge(expected, state, outcomes, window, allowance_of(self._policy, "concept", HALF))
             findings += reading.findings
             puts.append(put("concept", window.unit, reading.state))
-        known = self._observation.slices(window.unit)
+        known = self._observation.files.slices(window.unit)
         if known is not None:
             watched = self._world.get("slices", window.unit, SliceState) or slice_watch.start()
             rows = self._slice_rows(known, found, window)
@@ -71,7 +71,7 @@ class Concepts:
         """Those of a worse loss with what it is put down to: features, a changed concept, slices."""
         if not any(finding.kind in EXPLAINED for finding in findings):
             return findings
-        reference = self._observation.estimation(window.unit)
+        reference = self._observation.files.estimation(window.unit)
         if reference is None:
             return findings
         now = Rows(found.sample.columns, self._losses(found, window))
@@ -86,7 +86,7 @@ class Concepts:
             return finding
         base = Rows(_columns(reference, common), _losses_of(reference))
         told = causes.with_causes(finding, causes.attribute(base, Rows(common, now.losses), seed=finding.id))
-        known = self._observation.slices(window.unit)
+        known = self._observation.files.slices(window.unit)
         if known is None:
             return told
         where = slice_search.find(known, self._slice_rows(known, found, window, PARTS), ALPHA)
@@ -106,7 +106,7 @@ class Concepts:
 
     def _losses(self, found: Labelled, window: Window) -> Any:
         """(n_sampled,) NaN where there is no label."""
-        reference: Reference = self._observation.reference(window.unit)
+        reference: Reference = self._observation.files.reference(window.unit)
         return bounded_loss(reference.task, found.sample.scores, found.sample_labels, reference.scale)
 
 

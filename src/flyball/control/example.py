@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from flyball.control.observe import Observation
 from flyball.control.units import UnitShelf
+from flyball.control.watched_files import WatchedFiles
 from flyball.control.world import World
 from flyball.monitoring.streams import Stream
 from flyball.records.release import Champion
@@ -17,7 +17,7 @@ def example_row(world: World) -> dict[str, Any]:
         return {}
     shelf = UnitShelf(world)
     streams = {
-        stream.name: stream for stream in Observation(world, shelf).reference(champion.unit).streams if stream.role == "feature"
+        stream.name: stream for stream in WatchedFiles(world, shelf).reference(champion.unit).streams if stream.role == "feature"
     }
     columns = shelf.served(champion.unit).signature.columns
     return {column.name: _usual(streams[column.name], column.type) for column in columns}

@@ -104,7 +104,7 @@ class Maturing:
         completion = live.completed(WindowRows(*found[:4]), self._delays(join), self._observation.strata, micros(now))
         shown: dict[str, Evidence] = {}
         if completion.weighting is not None:
-            chosen, reference = completion.chosen, self._observation.reference(window.unit)
+            chosen, reference = completion.chosen, self._observation.files.reference(window.unit)
             told = realised(reference, found.scores[chosen], found.labels[chosen], window_of(window), completion.weighting)
             record = self._world.get("completions", window.unit, TrackRecord) or TrackRecord()
             shown = track_record.kept(record, told)
@@ -144,7 +144,7 @@ class Maturing:
         self, key: WindowKey, window: WindowSummary, found: Judged, join: LabelJoin
     ) -> tuple[tuple[Finding, ...], tuple[Put, ...], str]:
         """The champion's: has its loss risen, do labels follow the answers, do they agree with what was estimated without them, and why not?"""
-        judged, reference = window_of(window), self._observation.reference(window.unit)
+        judged, reference = window_of(window), self._observation.files.reference(window.unit)
         state = self._world.get("performance", window.unit, PerformanceState) or PerformanceState()
         reading = performance.judge(reference, state, outcomes(found.rows, self._world.spec.task), judged, self._policy)
         estimates = self._estimating.mature(judged, window, mean_loss(reference, found.rows))
@@ -163,7 +163,7 @@ class Maturing:
     def _judged(self, window: WindowSummary, join: LabelJoin) -> Judged:
         start_us, end_us, now_us = micros(window.start), micros(window.end), micros(self._world.now())
         rows, judged = join.rows_of(window.unit, Span(start_us, end_us, now_us)), window_of(window)
-        reference, task = self._observation.reference(window.unit), self._world.spec.task
+        reference, task = self._observation.files.reference(window.unit), self._world.spec.task
         asked = WindowRows(*join.outcomes(window.unit, start_us, end_us)[:4])
         selection, weighting = selective.selection(task, asked)
         if selection.kind == "refused":

@@ -3,27 +3,21 @@
 from collections import deque
 from contextlib import suppress
 from datetime import timedelta
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from flyball.capture.join import LabelJoin
+from flyball.control.counted import Counted, count, merge
 from flyball.control.samples import SampledRows, WindowSample
+from flyball.control.tallies import Tallies
 from flyball.control.traffic import wanted
 from flyball.control.units import UnitShelf
+from flyball.control.watched_files import WatchedFiles
 from flyball.control.world import World, micros
-from flyball.errors import ArtifactDamaged, FlyballError
-from flyball.monitoring import calibration, delays, estimates, slices
-from flyball.monitoring import profile as profiles
-from flyball.monitoring.calibration import Calibration
-from flyball.monitoring.estimates import EstimationReference
-from flyball.monitoring.profile import Profile
-from flyball.monitoring.reference import FILE, Reference
-from flyball.monitoring.slices import SliceReference
-from flyball.records import codec
+from flyball.errors import FlyballError
+from flyball.monitoring import delays
 from flyball.records.captured import Captured, PredictionBatch
 from flyball.records.findings import WindowSummary
 from flyball.records.signature import ColumnType, Signature
@@ -32,10 +26,6 @@ from flyball.stats.label_strata import LabelStrata
 FLUSH_ROWS = 2_000
 """Rows gathered before they are counted into a profile: counting many at once costs a tenth of counting each request."""
 
-FILES_KEPT = 9
-"""Of packages: three each of a champion, the one before and the one to come."""
-
-T = TypeVar("T", bound=msgspec.Struct)
 WindowKey = tuple[str, int]
 """(unit whose reference the bins come from, start in µs)"""
 
@@ -51,9 +41,9 @@ class Observation:
         self.strata = LabelStrata(world.spec.task)
         """By which the ages of labels are counted, once something was captured."""
         self._waiting: list[Captured] = []
-        self._references: dict[str, Reference] = {}
-        self._files: dict[tuple[str, str], msgspec.Struct | None] = {}
-        self._profiles: dict[WindowKey, Profile] = {}
+        self.files = WatchedFiles(world, shelf)
+        self.tallies = Tallies(micros_of(world.spec.monitor.window))
+        self._counted: dict[WindowKey, Counted] = {}
         self._pending: dict[WindowKey, list[PredictionBatch]] = {}
         self._pending_rows: dict[WindowKey, int] = {}
         self._inbox: deque[Captured] = deque()
@@ -99,50 +89,20 @@ class Observation:
                 taken += 1
             self._count_full_ones()
 
-    def reference(self, unit: str) -> Reference:
-        """The reference profile in the unit's package, remembered."""
-        if unit not in self._references:
-            data = self._world.ports.packages.monitored(Path(self._shelf.served(unit).package), FILE)
-            if data is None:
-                raise ArtifactDamaged(f"the package of {unit} has no {FILE}", next_step="flyball verify")
-            self._references[unit] = codec.decode(data, Reference)
-        return self._references[unit]
-
-    def estimation(self, unit: str) -> EstimationReference | None:
-        """The rows that estimates without labels are learned from; None: the package was made without them, as of the next two."""
-        return self._monitored(unit, estimates.FILE, EstimationReference)
-
-    def calibration(self, unit: str) -> Calibration | None:
-        """How labels followed the answers on the holdout."""
-        return self._monitored(unit, calibration.FILE, Calibration)
-
-    def slices(self, unit: str) -> SliceReference | None:
-        """The loss on the holdout by slices."""
-        return self._monitored(unit, slices.FILE, SliceReference)
-
-    def _monitored(self, unit: str, file: str, record: type[T]) -> T | None:
-        """Remembered of a few units: they are megabytes, and only a champion's are asked for."""
-        if (unit, file) not in self._files:
-            while len(self._files) >= FILES_KEPT:
-                del self._files[next(iter(self._files))]
-            data = self._world.ports.packages.monitored(Path(self._shelf.served(unit).package), file)
-            self._files[unit, file] = None if data is None else codec.decode(data, record)
-        return self._files[unit, file]  # type: ignore[return-value]
-
     def open_windows(self, ended_by_us: int) -> tuple[WindowKey, ...]:
         """Windows with traffic that ended by then and were not closed, in order of time."""
-        keys = {*self._profiles, *self._pending}
+        keys = {*self._counted, *self._pending}
         return tuple(sorted((key for key in keys if key[1] + self._width <= ended_by_us), key=lambda key: (key[1], key[0])))
 
-    def profile(self, key: WindowKey) -> Profile:
-        """The whole profile of a window so far."""
+    def counted(self, key: WindowKey) -> Counted:
+        """All rows of a window so far."""
         self._flush(key)
-        return self._profiles[key]
+        return self._counted[key]
 
     def forget(self, key: WindowKey) -> None:
         """The window is closed: its profile is judged and no longer needed."""
         self._closed.add(key)
-        self._profiles.pop(key, None)
+        self._counted.pop(key, None)
         self._pending.pop(key, None)
         self._pending_rows.pop(key, None)
 
@@ -162,7 +122,7 @@ class Observation:
         table = wanted(self._world)
         unit = table.routes[0].champion.unit.id if table and table.routes else record.unit
         signature = table.routes[0].champion.signature if table and table.routes else self._shelf.served(unit).signature
-        self.strata = delays.strata_of(self.reference(unit))
+        self.strata = delays.strata_of(self.files.reference(unit))
         self._join = LabelJoin(signature.task, signature.classes, signature.n_scores, model=self._world.model, strata=self.strata)
         waiting, self._waiting = self._waiting, []
         for earlier in waiting:
@@ -172,6 +132,7 @@ class Observation:
         if self._join is None:
             self._waiting.append(record)
             return
+        self.tallies.add(record)
         self._join.add(record)
         if isinstance(record, PredictionBatch) and record.role != "shadow":
             self._gather(record)
@@ -204,17 +165,17 @@ class Observation:
                 self._flush(key)
 
     def _flush(self, key: WindowKey) -> None:
-        reference, signature = self.reference(key[0]), self._shelf.served(key[0]).signature
+        signature = self._shelf.served(key[0]).signature
         batches = self._pending.pop(key, [])
         self._pending_rows.pop(key, None)
         for shown in (True, False):
             chosen = [batch for batch in batches if (batch.unit == key[0]) is shown]
             if chosen:
-                scores = np.asarray([row for batch in chosen for row in batch.scores], dtype=np.float64) if shown else None
+                scores = [row for batch in chosen for row in batch.scores] if shown else None
                 rows = sum(len(batch.ids) for batch in chosen)
-                counted = profiles.profile_of(reference, columns_of(signature, chosen), scores, rows)
-                standing = self._profiles.get(key)
-                self._profiles[key] = counted if standing is None else profiles.merge(standing, counted)
+                found = count(self.files, key[0], columns_of(signature, chosen), scores, rows)
+                standing = self._counted.get(key)
+                self._counted[key] = found if standing is None else merge(standing, found)
 
 
 def columns_of(signature: Signature, batches: list[PredictionBatch]) -> dict[str, npt.NDArray[Any]]:

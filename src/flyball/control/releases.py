@@ -6,7 +6,7 @@ from typing import Any, Literal
 import msgspec
 
 import flyball.release.decide as release_room
-from flyball.capture.join import Span
+from flyball.capture.join import Span, failed_rows
 from flyball.control import decisions
 from flyball.control.observe import Observation, micros_of
 from flyball.control.pairing import PairLog
@@ -242,9 +242,9 @@ class Releases:
         policy = release_room.policy_of(self._world.spec)
         delay = self._world.spec.data.label_delay or timedelta(0)
         pairs = join.pairs(release.champion, release.challenger, Span(opened_us, now_us + 1, now_us, micros_of(delay)))
-        scale = self._observation.reference(release.champion).scale
+        scale = self._observation.files.reference(release.champion).scale
         losses = self._pairs.extend(release.id, pairs, self._world.spec.task, scale)
-        failed = [join.failed(unit, opened_us, now_us + 1) for unit in (release.champion, release.challenger)]
+        failed = [failed_rows(join, unit, opened_us, now_us + 1) for unit in (release.champion, release.challenger)]
         scored = [join.scored(unit, opened_us, now_us + 1) for unit in (release.champion, release.challenger)]
         evidence = (
             guards.quality(losses.champion, losses.challenger, policy),

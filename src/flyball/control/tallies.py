@@ -58,6 +58,31 @@ class Tally:
             self.values += len(values)
 
 
-def start_of(record: Captured, width_us: int) -> int:
-    """Of the window that it counts for: when it was made; a label's when it came."""
-    return record.at_us - record.at_us % width_us
+class Tallies:
+    """Of all windows that are not judged yet, by their start."""
+
+    def __init__(self, width_us: int) -> None:
+        self._width = width_us
+        self._of: dict[int, Tally] = {}
+        self._judged_until = 0
+
+    def add(self, record: Captured) -> None:
+        """It counts for the window that it was made in; a label, for the one that it came in."""
+        start = record.at_us - record.at_us % self._width
+        if start >= self._judged_until:
+            self._of.setdefault(start, Tally()).add(record)
+
+    @property
+    def first_us(self) -> int | None:
+        """Start of the first window of which anything is known."""
+        return min(self._of, default=None)
+
+    def of(self, start_us: int) -> Tally | None:
+        """None: nothing was captured in it."""
+        return self._of.get(start_us)
+
+    def forget_until(self, end_us: int) -> None:
+        """Windows before are judged: what still comes of them is not counted."""
+        self._judged_until = max(self._judged_until, end_us)
+        for start in [start for start in self._of if start < end_us]:
+            del self._of[start]

@@ -5,11 +5,14 @@ from typing import Any, NamedTuple
 import msgspec
 
 from flyball.autopilot.signals import SignalInputs, gather
+from flyball.capture.join import failed_rows
 from flyball.control.estimating import Estimating
 from flyball.control.maturing import Maturing, tell
 from flyball.control.observe import Observation, WindowKey, micros_of
+from flyball.control.operating import Operating
 from flyball.control.releases import Releases
 from flyball.control.standing import puts_of, standing
+from flyball.control.telling import Seen, told
 from flyball.control.world import World, draft, moment, put
 from flyball.monitoring import drift
 from flyball.monitoring.drift import DriftState
@@ -60,6 +63,9 @@ class Windows:
         self._releases = releases
         self._policy = policy_of(world.spec)
         self._estimating = Estimating(world, observation, self._policy)
+        rules = world.spec.capture.fields
+        self._captured = frozenset(name for name in world.spec.data.features if rules.get(name, "keep") == "keep")
+        self._operating = Operating(world, observation, self._policy)
         self._maturing = Maturing(world, observation, self._estimating, self._policy)
         closed = sorted(world.all("window", WindowSummary), key=lambda window: window.start)
         self._newest = {window.unit: window for window in closed}
@@ -73,6 +79,7 @@ class Windows:
         # Not by the clock: a tick that registers a version takes seconds, and what was captured in them is not counted yet.
         for key in self._observation.open_windows(self._observation.seen_until_us):
             self._close(key, champion)
+        self._operating.look(champion)
         self._maturing.look(champion)
         newest = self._newest.get(champion.unit) if champion is not None else None
         # One that ended before it took over was judged as another's, or not at all.
@@ -84,7 +91,8 @@ class Windows:
         unit, start_us = key
         end_us = start_us + micros_of(self._policy.window)
         window = Window(model=self._world.model, unit=unit, start=moment(start_us), end=moment(end_us))
-        reference, profile = self._observation.reference(unit), self._observation.profile(key)
+        reference, counted = self._observation.files.reference(unit), self._observation.counted(key)
+        profile = counted.profile
         state = self._world.get("drift", unit, DriftState) or DriftState()
         reading = drift.judge(reference, state, profile, window, self._policy)
         join = self._observation.join
@@ -95,10 +103,12 @@ class Windows:
         puts: list[Put] = []
         # A unit that is champion no more is shown; what moves it is nobody's alarm.
         if champion is not None and champion.unit == unit:
+            seen = Seen(window, counted, reading.findings, standing(self._world, champion))
+            drifted = told(self._observation.files, seen, self._captured, self._policy)
             estimated = self._estimating.close(key, window, summary)
             summary = estimated.summary
             findings = (
-                *_pictured(reading.findings, reference, profile), *estimated.findings, *self._failures(window, start_us, end_us)
+                *_pictured(drifted, reference, profile), *estimated.findings, *self._failures(window, start_us, end_us)
             )  # fmt: skip
             puts += [put("drift", unit, reading.state), *estimated.puts, *puts_of(self._world, findings)]
             tell(self._world, findings)
@@ -115,7 +125,7 @@ class Windows:
     def _failures(self, window: Window, start_us: int, end_us: int) -> tuple[Finding, ...]:
         """Rows that the champion should have answered and could not."""
         join = self._observation.join
-        failed = join.failed(window.unit, start_us, end_us) if join else 0
+        failed = failed_rows(join, window.unit, start_us, end_us) if join else 0
         if failed == 0 or join is None:
             return ()
         n = failed + join.answered(start_us, end_us, window.unit)
@@ -141,7 +151,7 @@ class Windows:
         unit = self._world.get("unit", champion.unit, Unit)
         version = self._world.get("version", f"{window.model}|{unit.version:06d}", Version) if unit else None
         state = self._world.get("performance", champion.unit, PerformanceState)
-        baseline = self._observation.reference(champion.unit).baseline
+        baseline = self._observation.files.reference(champion.unit).baseline
         inputs = SignalInputs(
             findings=standing(self._world, champion),
             window=window,

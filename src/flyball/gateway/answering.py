@@ -6,14 +6,14 @@ loop for models that answer in microseconds, beside it for all others.
 
 import asyncio
 from collections.abc import Callable, Generator, Sequence
-from itertools import accumulate, pairwise
+from itertools import accumulate
 from time import perf_counter
 from typing import NamedTuple
 
 import numpy as np
 
 from flyball.errors import DeadlinePassed, FlyballError, ModelFailed
-from flyball.gateway.batches import Answer, Batch
+from flyball.gateway.batches import Answer, Batch, moments
 from flyball.gateway.columns import Table
 from flyball.gateway.metrics import Metrics
 from flyball.gateway.tables import LiveRoute, LiveUnit
@@ -107,7 +107,7 @@ class Answering:
         for unit in live.shadows:
             due = [(batch, Part(unit, "shadow", _due(unit, batch, answered))) for batch, answered in answers]
             due = [(batch, part) for batch, part in due if _size(part, batch)]
-            for (batch, part), outcome in zip(due, await self._shadowed(live, due), strict=True):
+            for batch, part, outcome in await self._shadowed(live, due):
                 if isinstance(outcome, ModelFailed):
                     records.append(_failure(live, part, batch, outcome, live.champion.id))
                     self._metrics.failed(live.model, unit.id, "shadow", _size(part, batch))
@@ -116,15 +116,26 @@ class Answering:
                     records.append(_prediction(live, part, outcome, batch, revision))
         return records
 
-    async def _shadowed(self, live: LiveRoute, due: Sequence[tuple[Batch, Part]]) -> list[Outcome]:
-        """What became of each: together in one call, and where that fails, one after the other."""
+    async def _shadowed(self, live: LiveRoute, due: Sequence[tuple[Batch, Part]]) -> list[tuple[Batch, Part, Outcome]]:
+        """What became of them: of all in one call, and where that fails, of one after the other. Those of one moment are told as one batch: a
+        record a request, eighty at a time, kept the loop for longer than the call."""
         if len(due) > 1:
             whole, part = _joined(live, due)
+            await asyncio.sleep(0)  # work on many small batches stands before and behind the call: others may come between
             outcome = await self._score_beside(live, part, whole, None)
             if isinstance(outcome, Scored):
-                ends = [*accumulate(_size(part, batch) for batch, part in due)]
-                return [Scored(outcome.scores[start:end], outcome.seconds, None) for start, end in pairwise([0, *ends])]
-        return [await self._score_beside(live, part, batch, None) for batch, part in due]
+                groups = [due[span] for span in moments([batch.at_us for batch, _ in due])]
+                if len(groups) == 1:
+                    return [(whole, part, outcome)]
+                told: list[tuple[Batch, Part, Outcome]] = []
+                first = 0
+                for group in groups:
+                    whole, part = _joined(live, group)
+                    last = first + _size(part, whole)
+                    told.append((whole, part, Scored(outcome.scores[first:last], outcome.seconds, None)))
+                    first = last
+                return told
+        return [(batch, part, await self._score_beside(live, part, batch, None)) for batch, part in due]
 
     def _steps(self, live: LiveRoute, batch: Batch) -> Steps:
         """Each round: score the parts; halve what failed between requests; give what still fails to the next unit."""
@@ -255,18 +266,9 @@ class _Taken:
         return [following]
 
     def answered(self) -> Answered:
-        batch = self._batch
-        if len(self._parts) == 1 and self._parts[0][0].rows is None:
-            part, scored = self._parts[0]
-            scores: list[list[float]] = scored.scores
-            units: list[LiveUnit | None] = [part.unit] * batch.n
-        else:
+        if len(self._parts) != 1 or self._parts[0][0].rows is not None:
             self._leave_out_half_answered()
-            scores, units = [[]] * batch.n, [None] * batch.n
-            for part, scored in self._parts:
-                for at, each in zip(_rows_of(part, batch), scored.scores, strict=True):
-                    scores[at] = each
-                    units[at] = part.unit
+        scores, units = gathered(self._parts, self._batch.n)
         return Answered(scores, units, self._failed, frozenset(self._tried), self._parts, self._failures)
 
     def _leave_out_half_answered(self) -> None:
@@ -287,6 +289,20 @@ class _Taken:
                     )
                 )
         self._parts = kept
+
+
+def gathered(parts: Sequence[tuple[Part, Scored]], n: int) -> tuple[list[list[float]], list[LiveUnit | None]]:
+    """(scores, who answered) of each of `n` rows."""
+    if len(parts) == 1 and parts[0][0].rows is None:
+        part, scored = parts[0]
+        return scored.scores, [part.unit] * n
+    scores: list[list[float]] = [[]] * n
+    units: list[LiveUnit | None] = [None] * n
+    for part, scored in parts:
+        for at, each in zip(range(n) if part.rows is None else part.rows, scored.scores, strict=True):
+            scores[at] = each
+            units[at] = part.unit
+    return scores, units
 
 
 def labels_of(live: LiveRoute, answer: Answer) -> list[str] | None:
@@ -318,6 +334,8 @@ def _late(unit: LiveUnit) -> ModelFailed:
 
 def _due(unit: LiveUnit, batch: Batch, answered: Answered) -> list[int] | None:
     """The rows that somebody else answered and that it did not fail on before; None: all."""
+    if len(answered.parts) == 1 and answered.parts[0][0].rows is None and not answered.tried:
+        return [] if answered.parts[0][0].unit.id == unit.id else None
     rows = [
         at for at, by in enumerate(answered.units) if by is not None and by.id != unit.id and (unit.id, at) not in answered.tried
     ]
@@ -327,10 +345,12 @@ def _due(unit: LiveUnit, batch: Batch, answered: Answered) -> list[int] | None:
 def _joined(live: LiveRoute, parts: Sequence[tuple[Batch, Part]]) -> tuple[Batch, Part]:
     """Batches behind one another, and the rows of all parts in them."""
     jobs = [job for batch, _ in parts for job in batch.jobs]
-    starts = accumulate((batch.n for batch, _ in parts), initial=0)
-    rows = [start + at for start, (batch, part) in zip(starts, parts, strict=False) for at in _rows_of(part, batch)]
     whole = Batch(jobs, parts[0][0].at_us, [each for batch, _ in parts for each in batch.ids], live.builder)
-    return whole, Part(parts[0][1].unit, parts[0][1].role, None if len(rows) == whole.n else rows)
+    rows: list[int] | None = None
+    if any(part.rows is not None for _, part in parts):
+        starts = accumulate((batch.n for batch, _ in parts), initial=0)
+        rows = [start + at for start, (batch, part) in zip(starts, parts, strict=False) for at in _rows_of(part, batch)]
+    return whole, Part(parts[0][1].unit, parts[0][1].role, rows)
 
 
 def _rows_of(part: Part, batch: Batch) -> Sequence[int]:

@@ -13,7 +13,7 @@ from flyball.gateway.handlers import Request
 from flyball.gateway.inference import Caller, CallerGone
 from flyball.gateway.large import LARGE_BYTES
 from flyball.gateway.metrics import Metrics
-from flyball.gateway.openinference.rest import BINARY
+from flyball.gateway.openinference.wording import BINARY
 from flyball.gateway.problems import JSON, PROBLEM, Response, problem, problem_of
 from flyball.gateway.validation import Body
 
@@ -70,6 +70,7 @@ class Gateway:
         begin = perf_counter()
         door_name = "none"
         body: Body = b""
+        held = 0
         self._in_flight += 1
         try:
             authorization = self._neighbours.check(scope["headers"])
@@ -82,6 +83,7 @@ class Gateway:
             headers = scope["headers"]
             if scope["method"] != "GET":
                 body = await self._read(headers, receive, binary=door.binary)
+                held = len(body) if isinstance(body, bytearray) else 0  # its reader may empty it
             response = await self._handlers[door_name](Request(model, body, headers, self._caller(headers, receive), version))
         except FlyballError as refused:
             response = problem_of(refused)
@@ -95,8 +97,7 @@ class Gateway:
             response = problem(500, "The gateway failed; its log says more.", incident=self._incidents)
         finally:
             self._in_flight -= 1
-            if isinstance(body, bytearray):
-                self._held_bytes -= len(body)
+            self._held_bytes -= held
         if response.content_type is PROBLEM and scope["path"].startswith("/v2"):
             response = response._replace(content_type=JSON)  # official clients read `error` only of what calls itself JSON
         self._metrics.request(door_name, response.status, perf_counter() - begin)
@@ -131,8 +132,11 @@ class Gateway:
         if isinstance(response.body, bytes):
             await send({"type": "http.response.body", "body": response.body})
             return
-        for piece in response.body:
-            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        pieces = response.body[::-1]
+        response.body.clear()
+        while pieces:  # each is freed when it is sent: all at the end would take milliseconds
+            await send({"type": "http.response.body", "body": pieces.pop(), "more_body": True})
+            await asyncio.sleep(0)
         await send({"type": "http.response.body", "body": b""})
 
     async def _read(self, headers: Sequence[tuple[bytes, bytes]], receive: Receive, *, binary: bool) -> Body:

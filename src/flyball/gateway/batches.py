@@ -5,7 +5,7 @@ the request that it cannot answer stands alone, and that one alone goes to the n
 """
 
 import asyncio
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterator, Sequence
 from itertools import accumulate, chain
 from typing import Any, NamedTuple
 
@@ -14,6 +14,9 @@ import numpy as np
 from flyball.gateway import tracing
 from flyball.gateway.columns import ColumnBuilder, Table
 from flyball.gateway.validation import Rows
+
+MOMENT_US = 100_000
+"""Of event time: what a shadow scored in one call is captured as of one moment if it is no longer than this. (The rows that were shown have theirs.)"""
 
 
 class Job:
@@ -119,3 +122,13 @@ class Batch:
     def span(self, number: int) -> slice:
         """The rows of request `number`."""
         return slice(self.offsets[number], self.offsets[number + 1])
+
+
+def moments(times: Sequence[int]) -> Iterator[slice]:
+    """Runs of event times that may all be told as their first."""
+    first = 0
+    for at, at_us in enumerate(times):
+        if not 0 <= at_us - times[first] <= MOMENT_US:
+            yield slice(first, at)
+            first = at
+    yield slice(first, len(times))

@@ -10,11 +10,12 @@ from flyball.gateway.batches import Answer
 from flyball.gateway.capture_writer import Sink
 from flyball.gateway.explaining import Explaining
 from flyball.gateway.inference import NOBODY, Caller, Inference
-from flyball.gateway.large import LARGE_BYTES, PlainBody
+from flyball.gateway.large import LARGE_BYTES, ArrayRows, PlainBody
 from flyball.gateway.lease import Lease
 from flyball.gateway.metrics import Metrics
-from flyball.gateway.openinference import metadata, rest
+from flyball.gateway.openinference import metadata, rest, wording
 from flyball.gateway.openinference.asking import pinned
+from flyball.gateway.pieces import Pieces
 from flyball.gateway.problems import JSON, Response, json_response, problem
 from flyball.gateway.tables import LiveRoute, LiveTable, Tables
 from flyball.gateway.validation import Body
@@ -121,7 +122,7 @@ class Handlers:
         return json_response(plain.predictions(live, rows, answer), headers=_headers_of(answer))
 
     async def _predict_large(self, request: Request, table: LiveTable, live: LiveRoute, at_us: int | None) -> Response:
-        parts: list[bytes] = []
+        parts = Pieces(b",")
         units: dict[str, None] = {}
         first, at = "", 0
         self._tables.hold(table)  # the body is opened in turns, and a swap may come between
@@ -131,7 +132,7 @@ class Handlers:
                 first = first or answer.ids[0]
                 units.update(dict.fromkeys(unit.id for unit in answer.units))
                 rows = source.rows(at, at + len(answer.ids)) if live.reader.flagging else None
-                parts.append(plain.prediction_list(live, rows, answer))
+                parts.add(plain.prediction_list(live, rows, answer))
                 at += len(answer.ids)
         finally:
             self._tables.release(table)
@@ -142,9 +143,23 @@ class Handlers:
         table, routed = self._inference.open_route(request.model)
         live = pinned(routed, request.version)
         at_us = self._at_us(request)
-        asked = rest.read_infer(live, request.body, request.header(rest.LENGTH_HEADER))
-        answer = await self._inference.answer_rows(table, live, asked.rows, at_us, request.caller)
-        return rest.infer_response(live, asked, answer, _headers_of(answer))
+        if len(request.body) >= LARGE_BYTES and not self._settings.request_clock:
+            return await self._infer_large(request, table, live)
+        asked = rest.read_infer(live, request.body, request.header(wording.LENGTH_HEADER))
+        answer = await self._inference.answer(table, live, asked.rows, at_us, request.caller)
+        return wording.infer_response(live, asked, answer, _headers_of(answer))
+
+    async def _infer_large(self, request: Request, table: LiveTable, live: LiveRoute) -> Response:
+        self._tables.hold(table)  # the body is read in turns, and a swap may come between
+        try:
+            with self._inference.reading(request.caller) as pause:
+                asked = await rest.read_large(live, request.body, request.header(wording.LENGTH_HEADER), pause)
+            told = wording.Wording(live, asked)
+            async for answer in self._inference.answer_large(table, live, ArrayRows(asked.rows), None, request.caller):
+                told.add(answer)
+        finally:
+            self._tables.release(table)
+        return told.response(_headers(told.units, told.first_id))
 
     async def _labels(self, request: Request) -> Response:
         form = plain.label_form(request.body, MAX_ROWS)

@@ -5,8 +5,10 @@ company. Beside the loop it is what came while the call before was running.
 """
 
 import asyncio
+import functools
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from flyball.errors import DeadlinePassed, FlyballError, HttpRefused, NotFound
@@ -162,17 +164,27 @@ class Inference:
                 scored = deque([await self._scored(live, source, span, at_us, caller) for span in slices(source.n, size)])
                 while scored:
                     each = scored.popleft()  # and freed with its answer: all at the end would take milliseconds
-                    batch = self._slice(live, source, each.start, each.stop, each.ids, each.at_us)
+                    batch = self._slice(live, source, each)
                     answered = each.again()
                     self._keep(table, live, batch, answered)
                     answer = answered.of(batch, 0)
                     if isinstance(answer, FlyballError):
                         raise answer
                     yield answer
+                    source.release(each.start, each.stop)
                     await self._others_first(caller)
         finally:
             self._large_ones -= 1
             self._tables.release(table)
+
+    @contextmanager
+    def reading(self, caller: Caller) -> Iterator[Callable[[], Awaitable[None]]]:
+        """While a large request is read in pieces: what is to be awaited between two of them."""
+        self._large_ones += 1
+        try:
+            yield functools.partial(self._others_first, caller)
+        finally:
+            self._large_ones -= 1
 
     async def _others_first(self, caller: Caller) -> None:
         """A turn of the loop, and some more while small requests are being answered: each takes four of them, and a slice in every one would
@@ -188,18 +200,19 @@ class Inference:
         if caller.until is not None and caller.until <= self._clocks.loop():
             raise DeadlinePassed(f"The request's deadline passed at row {span[0]} of {source.n}")
         rows = source.rows(*span)
-        ids = rows.ids if rows.ids is not None else self._ids.take(rows.n)
-        batch = Batch([_job(rows)], self._clocks.now_us() if at_us is None else at_us, ids, live.builder)
+        fresh = self._ids.take(rows.n) if rows.ids is None else None
+        batch = Batch([_job(rows)], self._clocks.now_us() if at_us is None else at_us, rows.ids or fresh or [], live.builder)
         inline = rows.n <= live.inline_rows
         answered = self._answering.at_once(live, batch) if inline else await self._answering.beside(live, batch, caller.until)
         outcome = answered.of(batch, 0)
         if isinstance(outcome, FlyballError):
             self._capture.hand_over(answered.failures)
             raise outcome
-        return kept(span, ids, batch.at_us, answered)
+        return kept(span, fresh, batch.at_us, answered)
 
-    def _slice(self, live: LiveRoute, source: Sliced, start: int, stop: int, ids: list[str], at_us: int) -> Batch:
-        return Batch([_job(source.rows(start, stop))], at_us, ids, live.builder)
+    def _slice(self, live: LiveRoute, source: Sliced, each: Kept) -> Batch:
+        rows = source.rows(each.start, each.stop)
+        return Batch([_job(rows)], each.at_us, each.ids.split() if each.ids is not None else rows.ids or [], live.builder)
 
     async def drain(self) -> None:
         """Until every batch beside the loop is answered."""

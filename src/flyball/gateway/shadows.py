@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import deque
 from typing import NamedTuple
 
 from flyball.gateway.answering import Answered, Answering
@@ -19,6 +20,8 @@ GATHER_SECONDS = 0.1
 millisecond: fifty a second were more than one request in a hundred that met one."""
 TURN_JOBS = 64
 """Dropped between two turns of the event loop."""
+FREED_JOBS = 8
+"""Of those that were scored, between two turns."""
 
 log = logging.getLogger("flyball.gateway")
 
@@ -45,9 +48,9 @@ class Shadows:
         self._capture = capture
         self._tables = tables
         self._metrics = metrics
-        self._queue: asyncio.Queue[ShadowJob] = asyncio.Queue()
-        self._ahead: ShadowJob | None = None
-        """Taken from the queue, and not for the call before."""
+        self._jobs: deque[ShadowJob] = deque()  # asyncio's queue takes a microsecond a job
+        self._some, self._none = asyncio.Event(), asyncio.Event()
+        self._none.set()
         self.waiting_rows = 0
         """Of the job that is being scored, too."""
 
@@ -56,7 +59,10 @@ class Shadows:
         if self.waiting_rows + job.batch.n > MAX_QUEUED_ROWS:
             self._metrics.shadow_dropped.inc(job.batch.n)
             return
-        self._queue.put_nowait(job if self.waiting_rows < SOON_ROWS else job.light())
+        if not self.waiting_rows:
+            self._some.set()
+            self._none.clear()
+        self._jobs.append(job if self.waiting_rows < SOON_ROWS else job.light())
         self.waiting_rows += job.batch.n
         self._tables.hold(job.table)
 
@@ -64,24 +70,33 @@ class Shadows:
         """Work until cancelled."""
         count = 0
         while True:
-            jobs = [self._ahead or await self._queue.get()]
-            self._ahead = None
+            await self._some.wait()
+            if self._jobs[0].table.retired:
+                # A slow shadow may be hours behind: it would go on scoring, and its table's models would stay, long after it was withdrawn.
+                gone = self._jobs.popleft()
+                self._metrics.shadow_dropped.inc(gone.batch.n)
+                self._done(gone)
+                count += 1
+                if count % TURN_JOBS == 0:
+                    await asyncio.sleep(0)
+                continue
+            await asyncio.sleep(GATHER_SECONDS)
+            jobs = self._gathered()
             try:
-                if jobs[0].table.retired:
-                    # A slow shadow may be hours behind: it would go on scoring, and its table's models would stay, long after it was withdrawn.
-                    self._metrics.shadow_dropped.inc(jobs[0].batch.n)
-                    count += 1
-                    if count % TURN_JOBS == 0:
-                        await asyncio.sleep(0)
-                    continue
-                await asyncio.sleep(GATHER_SECONDS)
-                self._gather(jobs)
+                await asyncio.sleep(0)
                 await self._score(jobs)
             finally:
-                for job in jobs:
-                    self.waiting_rows -= job.batch.n
-                    self._tables.release(job.table)
-                    self._queue.task_done()
+                while jobs:  # to free eighty requests takes as long as to score them
+                    self._done(jobs.pop())
+                    if len(jobs) % FREED_JOBS == 0:
+                        await asyncio.sleep(0)
+
+    def _done(self, job: ShadowJob) -> None:
+        self.waiting_rows -= job.batch.n
+        self._tables.release(job.table)
+        if not self.waiting_rows:
+            self._some.clear()
+            self._none.set()
 
     async def _score(self, jobs: list[ShadowJob]) -> None:
         first = jobs[0]
@@ -94,21 +109,18 @@ class Shadows:
             self._metrics.shadow_dropped.inc(rows)
             log.exception("%d rows were not scored by the shadows of %s", rows, first.live.model)
 
-    def _gather(self, jobs: list[ShadowJob]) -> None:
-        """What came meanwhile for the same shadows, as far as one call takes it."""
-        rows = jobs[0].batch.n
-        while not self._queue.empty():
-            following = self._queue.get_nowait()
-            rows += following.batch.n
-            if following.live is not jobs[0].live or rows > SOON_ROWS:
-                self._ahead = following
-                return
-            jobs.append(following)
+    def _gathered(self) -> list[ShadowJob]:
+        """The next one, and what came meanwhile for the same shadows, as far as one call takes it."""
+        jobs = [self._jobs.popleft()]
+        live, rows = jobs[0].live, jobs[0].batch.n
+        while self._jobs and self._jobs[0].live is live and (rows := rows + self._jobs[0].batch.n) <= SOON_ROWS:
+            jobs.append(self._jobs.popleft())
+        return jobs
 
     async def drain(self, seconds: float) -> None:
         """Finish what is queued, for at most `seconds`; the rest counts as dropped."""
         try:
-            await asyncio.wait_for(self._queue.join(), seconds)
+            await asyncio.wait_for(self._none.wait(), seconds)
         except TimeoutError:
             self._metrics.shadow_dropped.inc(self.waiting_rows)
             log.warning("%d rows were dropped that still waited for a shadow", self.waiting_rows)

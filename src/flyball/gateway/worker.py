@@ -211,6 +211,7 @@ class Worker:
                 access_log=False,
                 log_config=None,
                 server_header=False,
+                proxy_headers=False,  # nobody asks who the client says it is
                 timeout_keep_alive=75,  # longer than the 60 s of common load balancers: they close first, so no request is lost
                 timeout_graceful_shutdown=int(GRACE_SECONDS),
                 backlog=2048,

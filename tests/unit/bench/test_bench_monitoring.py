@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bench.monitoring import calibration, injections, intervals, nulls, peers, power
+from bench.monitoring import calibration, changes, injections, intervals, nulls, peers, power
 from bench.monitoring.calibration import Cell
 from bench.monitoring.data import Absent, Table, load
 from bench.monitoring.frames import START, Frame
@@ -129,6 +129,10 @@ class TestCounts:
     def test_a_verdict_needs_windows_enough(self, alarms: int, windows: int, verdict: str) -> None:
         cell = Cell("t", Size(1, 1, 1), "", "s", 1.0, [(alarms, windows)] if windows else [])
         assert cell.verdict == verdict
+
+    @pytest.mark.parametrize(("allowed", "knob"), [(0, None), (1, 1.0), (5, 2.0), (99, 3.0)])
+    def test_a_detector_is_set_as_sensitive_as_its_false_alarms_allow(self, allowed: float, knob: float | None) -> None:
+        assert changes.most_sensitive((1.0, 2.0, 3.0), allowed, {1.0: 1, 2.0: 5, 3.0: 20}.__getitem__) == knob
 
     def test_all_subjects_are_judged_on_the_same_null_windows(self) -> None:
         plan = calibration.Plan((), (), draws=2, windows=30, peer_draws=0, peer_windows=0)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flyball.capture.join import JoinCounts, LabelJoin, Span, join
+from flyball.capture.join import JoinCounts, LabelJoin, Span, failed_rows, join
 from flyball.records.captured import FailureBatch, LabelBatch, PredictionBatch
 
 EVER = 1 << 62
@@ -112,8 +112,8 @@ def test_a_repeated_prediction_keeps_its_first_answer() -> None:
 
 def test_failures_are_counted_by_unit_and_time() -> None:
     joined = binary(FailureBatch(at_us=5, model="m", unit="u2", role="canary", n=3, reason="crash", answered_by="u1"))
-    assert joined.failed("u2", 0, 10) == 3
-    assert joined.failed("u2", 6, 10) == 0
+    assert failed_rows(joined, "u2", 0, 10) == 3
+    assert failed_rows(joined, "u2", 6, 10) == 0
 
 
 @settings(max_examples=60, deadline=None)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from flyball.control.tallies import MOST_LATENCIES, Tally, start_of
+from flyball.control.tallies import MOST_LATENCIES, Tallies, Tally
 from flyball.records.captured import Captured, FailureBatch, LabelBatch, PredictionBatch
 
 
@@ -49,6 +49,14 @@ def test_many_latencies_are_thinned_out_and_keep_their_quantiles() -> None:
         assert abs(np.quantile(told, share) / np.quantile(latencies, share) - 1) < 0.06
 
 
-def test_a_record_counts_for_the_window_that_it_was_made_in() -> None:
-    assert start_of(answers(1, at_us=7_200), 3_600) == 7_200
-    assert start_of(answers(1, at_us=7_199), 3_600) == 3_600
+def test_a_record_counts_for_the_window_that_it_was_made_in_until_that_is_judged() -> None:
+    tallies = Tallies(3_600)
+    assert tallies.first_us is None
+    for at_us in (7_200, 7_199, 10_800):
+        tallies.add(answers(2, at_us=at_us))
+    assert tallies.first_us == 3_600
+    assert [tallies.of(start).answered for start in (3_600, 7_200, 10_800)] == [2, 2, 2]
+    tallies.forget_until(7_200)
+    tallies.add(answers(9, at_us=3_700))
+    assert tallies.of(3_600) is None
+    assert tallies.first_us == 7_200

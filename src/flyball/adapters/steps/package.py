@@ -1,11 +1,9 @@
 """package: the served form, proven equal, with everything that a version is made of."""
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import msgspec
 import numpy as np
 import polars as pl
 
@@ -13,17 +11,13 @@ from flyball.adapters import conversion, estimators
 from flyball.adapters.conversion import MANY_ROWS, Served
 from flyball.adapters.environment import code_files
 from flyball.adapters.mlflow_models import save_model
-from flyball.adapters.model_input import arrays_of
 from flyball.adapters.packages import MANIFEST, make_manifest
 from flyball.adapters.steps.evaluate import EVALUATION, SCORES
 from flyball.adapters.steps.situation import Rows, Run, divided, read_rows
 from flyball.adapters.steps.train import ESTIMATOR
+from flyball.adapters.steps.watched import Made, watched
 from flyball.adapters.user_code import user_code
 from flyball.adapters.validation_pandera import Schema, enforced
-from flyball.monitoring import calibration, estimates, slices
-from flyball.monitoring.reference import FILE as REFERENCE
-from flyball.monitoring.reference import HoldoutScores
-from flyball.monitoring.reference import build as build_reference
 from flyball.pipelines.evaluation import label_scale
 from flyball.pipelines.graph import step_key
 from flyball.records import background, codec
@@ -31,7 +25,6 @@ from flyball.records.evidence import Evidence
 from flyball.records.jobs import StepResult
 from flyball.records.signature import Signature
 from flyball.records.unit import Lineage, SnapshotRef
-from flyball.stats.losses import bounded_loss
 
 PACKAGE = "package"
 
@@ -72,10 +65,10 @@ def package(run: Run, keys: dict[str, str], done: Results, order: PackageOrder) 
         lineage = lineage_of(run, done, order.run_key)
         found = codec.decode((evaluated / EVALUATION).read_bytes(), list[Evidence])
         answered = np.asarray(pl.read_parquet(evaluated / SCORES).to_numpy(), dtype=np.float64)
-        reference = _reference(run, signature, rows, holdout, answered, scale)
+        made = Made(signature, rows, holdout, answered, scale, served.run)
         for name, content in (
-            ("signature.json", signature), ("lineage.json", lineage), ("evaluation.json", [*found, *measured]), (REFERENCE, reference),
-            (background.FILE, _background(holdout.features)), *_watched(run, signature, holdout, answered, scale),
+            ("signature.json", signature), ("lineage.json", lineage), ("evaluation.json", [*found, *measured]), *watched(run, made),
+            (background.FILE, _background(holdout.features)),
         ):  # fmt: skip
             (root / name).write_bytes(codec.encode(content))
         manifest = make_manifest(root, served.format)
@@ -160,30 +153,4 @@ def _speedups(served: Served) -> tuple[Evidence, ...]:
             note=served.compared_speeds,
         )
         for name, rows, trained, form in figures
-    )
-
-
-def _watched(
-    run: Run, signature: Signature, holdout: Rows, scores: Any, scale: float
-) -> Iterator[tuple[str, estimates.EstimationReference | calibration.Calibration | slices.SliceReference]]:
-    """What windows are judged by beside their counts: rows of the holdout, how labels followed the answers on it, and its loss by slices. Without
-    the columns that flyball.yaml says are not to be kept."""
-    rules, window = run.request.spec.capture.fields, run.request.spec.monitor.window
-    columns = {name: values for name, values in arrays_of(holdout.features).items() if rules.get(name, "keep") == "keep"}
-    yield estimates.FILE, estimates.build(signature, columns, holdout.event_us, (scores, holdout.labels), window, scale)
-    losses = bounded_loss(signature.task, scores, holdout.labels, scale)
-    answers = HoldoutScores(scores, losses, holdout.event_us)
-    yield calibration.FILE, calibration.build(signature, answers, holdout.labels, window, scale)
-    if columns:
-        seen = msgspec.structs.replace(signature, columns=tuple(column for column in signature.columns if column.name in columns))
-        numbers = slices.window_numbers(len(losses), holdout.event_us, window)
-        yield slices.FILE, slices.build(seen, columns, losses, numbers)
-
-
-def _reference(run: Run, signature: Signature, rows: Rows, holdout: Rows, table: Any, scale: float) -> Any:
-    """Of all validated rows: the world as it was when this version was made; answers and losses of the holdout only."""
-    losses = bounded_loss(signature.task, table, holdout.labels, scale)
-    window = run.request.spec.monitor.window
-    return build_reference(
-        signature, arrays_of(rows.features), rows.event_us, HoldoutScores(table, losses, holdout.event_us), window, scale
     )

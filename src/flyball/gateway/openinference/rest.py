@@ -1,4 +1,4 @@
-"""The protocol over REST: JSON, and behind it, where a header says how long the JSON is, tensors as bytes."""
+"""The protocol's requests over REST: JSON, and behind it, where a header says how long the JSON is, tensors as bytes."""
 
 from itertools import islice
 from typing import Any
@@ -6,21 +6,15 @@ from typing import Any
 import msgspec
 
 from flyball.errors import Fault, RequestError
-from flyball.gateway.batches import Answer
 from flyball.gateway.fields import shown
-from flyball.gateway.openinference import answers
+from flyball.gateway.json_faults import with_no_numbers
 from flyball.gateway.openinference.asking import InferRequest, identity, refuse_elsewhere, wanted
 from flyball.gateway.openinference.forms import form_faults
 from flyball.gateway.openinference.metadata import MAX_INPUTS
-from flyball.gateway.problems import Headers, Response, json_response
+from flyball.gateway.openinference.reading import Pause, in_pieces
 from flyball.gateway.tables import LiveRoute
 from flyball.gateway.tensors.reader import Tensor
 from flyball.gateway.validation import MAX_FAULTS, Body, parsed_json
-
-LENGTH_HEADER = b"inference-header-content-length"
-BINARY = b"application/octet-stream"
-
-_encode = msgspec.json.Encoder().encode
 
 
 class Form(msgspec.Struct, forbid_unknown_fields=True):
@@ -41,7 +35,29 @@ _careful = msgspec.json.Decoder()
 def read_infer(live: LiveRoute, body: Body, json_length: bytes | None) -> InferRequest:
     """`json_length`: the header's value. Raises RequestError. `parameters.keys` and `parameters.prediction_ids` are strings, one a row."""
     head, tail = _parted(body, json_length)
-    form = _form(head)
+    try:
+        form = _form(head)
+    except RequestError:
+        numbered = _numbered(head)
+        if numbered is not None:
+            _asked(live, numbered, tail)  # says which row
+        raise
+    return _asked(live, form, tail)
+
+
+async def read_large(live: LiveRoute, body: Body, json_length: bytes | None, pause: Pause) -> InferRequest:
+    """The same, with turns of the event loop between. Where it could be read in pieces, the body is empty then: its values are taken."""
+    found = await in_pieces(body, live.tensors, pause) if json_length is None and isinstance(body, bytearray) else None
+    if found is None:
+        return read_infer(live, body, json_length)
+    body.clear()  # type: ignore[union-attr]  # only a bytearray is read in pieces
+    beside, tensors = found
+    return _asked(live, Form(tensors, **beside), memoryview(b""))
+
+
+def _asked(live: LiveRoute, form: Form, tail: memoryview) -> InferRequest:
+    if len(form.inputs) > MAX_INPUTS:
+        raise RequestError([Fault("inputs", f"{len(form.inputs)} inputs", f"at most {MAX_INPUTS}")])
     if form.model_name is not None and form.model_name != live.model:
         raise RequestError([Fault("model_name", shown(form.model_name), f"{shown(live.model)}, as the path says, or nothing")])
     parameters = form.parameters or {}
@@ -53,31 +69,6 @@ def read_infer(live: LiveRoute, body: Body, json_length: bytes | None) -> InferR
     outputs = wanted(named, live.signature, as_bytes=as_bytes)
     _hand_out(form.inputs, tail)
     return InferRequest(live.tensors.rows(form.inputs, identity(parameters)), form.id, outputs)
-
-
-def infer_response(live: LiveRoute, request: InferRequest, answer: Answer, headers: Headers) -> Response:
-    document: dict[str, Any] = {
-        "model_name": live.model,
-        "model_version": answers.version_of(answer),
-        "parameters": answers.parameters(live, request, answer),
-    }
-    if request.id is not None:
-        document["id"] = request.id
-    tail: list[bytes] = []
-    described: list[dict[str, Any]] = []
-    for output in answers.outputs(live, request, answer):
-        one: dict[str, Any] = {"name": output.name, "datatype": output.datatype, "shape": output.shape}
-        if output.binary:
-            tail.append(output.as_bytes())
-            one["parameters"] = {"binary_data_size": len(tail[-1])}
-        else:
-            one["data"] = output.data
-        described.append(one)
-    document["outputs"] = described
-    if not tail:
-        return json_response(document, headers=headers)
-    head = _encode(document)
-    return Response(200, b"".join((head, *tail)), BINARY, [*headers, (LENGTH_HEADER, str(len(head)).encode())])
 
 
 def _parted(body: Body, json_length: bytes | None) -> tuple[Body | memoryview, memoryview]:
@@ -95,13 +86,19 @@ def _parted(body: Body, json_length: bytes | None) -> tuple[Body | memoryview, m
 
 def _form(head: Body | memoryview) -> Form:
     try:
-        form = _quick.decode(head)
+        return _quick.decode(head)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         faults = list(islice(form_faults(parsed_json(head, _careful)), MAX_FAULTS))
         raise RequestError(faults) from None
-    if len(form.inputs) > MAX_INPUTS:
-        raise RequestError([Fault("inputs", f"{len(form.inputs)} inputs", f"at most {MAX_INPUTS}")])
-    return form
+
+
+def _numbered(head: Body | memoryview) -> Form | None:
+    """A form that is as it should be, but for numbers that JSON does not have."""
+    said = with_no_numbers(bytes(head))
+    try:
+        return msgspec.convert(said, Form) if isinstance(said, dict) else None
+    except msgspec.ValidationError:
+        return None
 
 
 def _hand_out(tensors: list[Tensor], tail: memoryview) -> None:

@@ -1,5 +1,6 @@
 """What every runtime promises, and what every answer of a model must be before anyone sees it."""
 
+import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol
 
@@ -55,11 +56,11 @@ def checked(scores: np.ndarray[Any, Any], n: int, signature: Signature) -> Score
     if scores.dtype.kind not in "fiu":
         raise ModelFailed(f"invalid output: scores of type {scores.dtype}", expected="numbers")
     exact = scores.astype(np.float64, copy=False)
-    if not np.isfinite(exact).all():
+    lowest, highest = exact.min(), exact.max()  # both are NaN where any score is
+    if not (math.isfinite(lowest) and math.isfinite(highest)):
         raise ModelFailed("invalid output: a score that is NaN or infinite", expected="finite numbers")
     if signature.task == "regression":
         return exact
-    lowest, highest = exact.min(), exact.max()
     if lowest < -PROBABILITY_SLACK or highest > 1 + PROBABILITY_SLACK:
         raise ModelFailed(f"invalid output: scores from {lowest:g} to {highest:g}", expected="probabilities in [0, 1]")
     return np.clip(exact, 0.0, 1.0) if lowest < 0.0 or highest > 1.0 else exact

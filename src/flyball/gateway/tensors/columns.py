@@ -45,8 +45,8 @@ class ColumnCheck:
         self._least, self._most = (np.fmin.reduce, np.fmax.reduce) if missing else (np.minimum.reduce, np.maximum.reduce)
         self._plain = _PLAIN[column.type] | ({type(None)} if missing else frozenset())
 
-    def listed(self, values: list[Any], datatype: str, faults: list[Fault]) -> Array:
-        """Of JSON: None is missing."""
+    def listed(self, values: list[Any], datatype: str, faults: list[Fault], first: int = 0) -> Array:
+        """Of JSON: None is missing. `first`: the row of the first of them."""
         if self.column.type is ColumnType.BOOLEAN and datatype != "BOOL":
             values = [bool(value) if type(value) in (int, float) and value in (0, 1) else value for value in values]
         if len(values) > FEW:
@@ -54,7 +54,7 @@ class ColumnCheck:
             taken = self._at_once(values, kinds) if kinds <= self._plain else None
             if taken is not None:
                 return taken
-        return self._one_by_one(values, faults)
+        return self._one_by_one(values, faults, first)
 
     def numbers(self, values: Array, faults: list[Fault]) -> Array:
         """Of any numeric datatype or of BOOL's bytes: NaN is missing."""
@@ -98,10 +98,10 @@ class ColumnCheck:
             return None
         return array.astype(np.float32).reshape(len(values), 1)
 
-    def _one_by_one(self, values: list[Any], faults: list[Fault]) -> Array:
+    def _one_by_one(self, values: list[Any], faults: list[Fault], first: int) -> Array:
         used: list[Any] = []
         allowed = len(faults) + MAX_FAULTS
-        for at, value in enumerate(values):
+        for at, value in enumerate(values, first):
             taken, wrong = self._single.present(value)
             used.append(taken)
             if wrong is not None:

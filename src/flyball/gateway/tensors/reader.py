@@ -1,6 +1,6 @@
 """Tensors against a signature: what fits becomes the model's input, what does not is refused with its place."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -12,11 +12,14 @@ from flyball.gateway.fields import shown
 from flyball.gateway.tensors.binary import decoded
 from flyball.gateway.tensors.columns import ColumnCheck
 from flyball.gateway.tensors.datatypes import ACCEPTED, NUMERIC
+from flyball.gateway.tensors.pieced import PiecedColumn, PiecedMatrix
 from flyball.gateway.validation import MAX_FAULTS, Rows, checked_ids, counted
 from flyball.records.signature import ColumnType, Signature
 
 Array = np.ndarray[Any, Any]
 Values = list[Any] | list[bytes] | Array
+Given = dict[str, tuple[str, Values | PiecedColumn]]
+"""Column → datatype and values."""
 
 
 class Tensor(msgspec.Struct, gc=False):
@@ -26,7 +29,7 @@ class Tensor(msgspec.Struct, gc=False):
     datatype: str
     shape: list[int]
     data: Any = None
-    """A list as JSON has it, bytes as a memoryview, or an array or list of bytes of the right datatype."""
+    """A list as JSON has it, or what took it piece by piece; bytes as a memoryview, or an array or list of bytes of the right datatype."""
     parameters: dict[str, Any] | None = None
 
 
@@ -60,6 +63,19 @@ class TensorReader:
         keys = checked_ids(identity.keys, "parameters.keys", n, unique=False)
         return Rows(n, self._checked(given, n), ids, keys)
 
+    def pieced(self, tensor: Tensor) -> PiecedColumn | PiecedMatrix:
+        """What takes the values of a tensor's list piece by piece, and is its `data` then."""
+        n = tensor.shape[0] if tensor.shape else 0
+        sound = 0 <= n <= self._max_rows
+        if self._is_matrix(tensor):
+            sound = sound and tensor.datatype in NUMERIC
+            return PiecedMatrix([
+                PiecedColumn(self._checks[name] if sound else None, tensor.datatype, n) for name in self._matrix
+            ])  # fmt: skip
+        check = self._checks.get(tensor.name)
+        taken = sound and check is not None and tensor.datatype in ACCEPTED[check.column.type]
+        return PiecedColumn(check if taken else None, tensor.datatype, n)
+
     def _is_matrix(self, tensor: Tensor) -> bool:
         return (
             bool(self._matrix)
@@ -68,11 +84,15 @@ class TensorReader:
             and tensor.shape[1] == len(self._matrix)
         )
 
-    def _of_matrix(self, tensor: Tensor) -> tuple[int, dict[str, tuple[str, Values]]]:
+    def _of_matrix(self, tensor: Tensor) -> tuple[int, Given]:
         if tensor.datatype not in NUMERIC:
             raise RequestError([Fault("inputs[0].datatype", shown(tensor.datatype), " or ".join(sorted(NUMERIC)))])
         n, width = counted(tensor.shape[0], self._max_rows), len(self._matrix)
         data = tensor.data
+        if isinstance(data, PiecedMatrix):
+            if data.n_values != n * width:
+                raise RequestError([_other_number(0, tensor)])
+            return n, {name: (tensor.datatype, column) for name, column in zip(self._matrix, data.columns, strict=True)}
         if isinstance(data, list) and len(data) == n and all(isinstance(each, list) for each in data):
             if any(len(each) != width for each in data):
                 raise RequestError([Fault("inputs[0].data", "rows of another width", f"{width} values in each")])
@@ -85,9 +105,8 @@ class TensorReader:
         table = np.ascontiguousarray(values.reshape(n, width).T)
         return n, {name: (tensor.datatype, table[at]) for at, name in enumerate(self._matrix)}
 
-    def _of_columns(self, tensors: Sequence[Tensor]) -> tuple[int, dict[str, tuple[str, Values]]]:
-        """(n_rows, column → datatype and values)"""
-        given: dict[str, tuple[str, Values]] = {}
+    def _of_columns(self, tensors: Sequence[Tensor]) -> tuple[int, Given]:
+        given: Given = {}
         faults: list[Fault] = []
         for at, tensor in enumerate(tensors):
             if tensor.name not in self._checks:
@@ -111,19 +130,21 @@ class TensorReader:
             raise RequestError(faults[:MAX_FAULTS])
         return counted(next(iter(lengths.values()), 0), self._max_rows), given
 
-    def _of_column(self, at: int, tensor: Tensor) -> Values | Fault:
+    def _of_column(self, at: int, tensor: Tensor) -> Values | PiecedColumn | Fault:
         accepted = ACCEPTED[self._checks[tensor.name].column.type]
         if tensor.datatype not in accepted:
             return Fault(f"inputs[{at}].datatype", shown(tensor.datatype), " or ".join(sorted(accepted)))
         shape = tensor.shape
         if len(shape) != 1 and not (len(shape) == 2 and shape[1] == 1):
-            hint = f" as data has {len(tensor.data)} values" if isinstance(tensor.data, list) else ""
+            hint = f" as data has {len(tensor.data)} values" if isinstance(tensor.data, list | PiecedColumn) else ""
             return Fault(f"inputs[{at}].shape", str(shape)[:80], f"[rows] or [rows, 1]{hint}")
         if shape[0] > self._max_rows:
             return Fault(f"inputs[{at}].shape", str(shape)[:80], f"at most {self._max_rows} rows in a request")
+        if isinstance(tensor.data, PiecedColumn):
+            return tensor.data if len(tensor.data) == shape[0] else _other_number(at, tensor)
         return _values(at, tensor, shape[0])
 
-    def _checked(self, given: Mapping[str, tuple[str, Values]], n: int) -> dict[str, Array]:
+    def _checked(self, given: Given, n: int) -> dict[str, Array]:
         faults: list[Fault] = []
         columns: dict[str, Array] = {}
         for name, check in self._checks.items():
@@ -138,7 +159,10 @@ class TensorReader:
         return columns
 
 
-def _column(check: ColumnCheck, datatype: str, values: Values, faults: list[Fault]) -> Array:
+def _column(check: ColumnCheck, datatype: str, values: Values | PiecedColumn, faults: list[Fault]) -> Array:
+    if isinstance(values, PiecedColumn):
+        faults += values.faults
+        return values.array
     if not isinstance(values, list):
         return check.numbers(values, faults)
     if values and isinstance(values[0], bytes):
@@ -154,7 +178,11 @@ def _values(at: int, tensor: Tensor, n: int) -> Values | Fault:
     if not isinstance(data, list | np.ndarray):
         return Fault(f"inputs[{at}].data", shown(data), "a list of values, or binary_data_size among its parameters")
     if len(data) != n:
-        return Fault(f"inputs[{at}].shape", str(tensor.shape)[:80], f"a shape of {len(data)} values, as data has")
+        return _other_number(at, tensor)
     if n and isinstance(data[0], list):  # [n, 1] may be nested: [[1], [2]]
         return [each[0] if isinstance(each, list) and len(each) == 1 else each for each in data]
     return data
+
+
+def _other_number(at: int, tensor: Tensor) -> Fault:
+    return Fault(f"inputs[{at}].shape", str(tensor.shape)[:80], f"a shape of {len(tensor.data)} values, as data has")

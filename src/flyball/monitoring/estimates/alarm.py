@@ -1,30 +1,35 @@
 """An alarm before any label: evidence, from estimates alone, that the expected loss has risen by more than is tolerated.
 
-A window gives the lower end of its estimated increase (one-sided 95 %). Null hypothesis: given the past, its expectation is at most the tolerance. Bets
-against it make a Shiryaev–Roberts e-detector, as in `monitoring.performance`: mean run length at least the budget's without harm, unless the
-reference was drawn too kind (chance 5 %: all windows share it). Covariate shift is assumed: a model that fails because features mean
-something else is found by labels, not here.
+A window gives the lower end of its estimated increase (one-sided 95 %), less what is tolerated. Null hypothesis: the world is as in the reference, so
+that this exceeds 0 by what windows differ anyway, a normal luck with the variance that blocks of the reference show (Student's t: they are few). Its
+normal score z is bet upon with exp(θz − θ²/2), whose mean is then 1, by a Shiryaev–Roberts e-detector: mean run length at least the budget's
+without harm, unless the reference was drawn too kind (chance 5 %: all windows share it). Where the reference has no blocks of time that luck is not known, and days that
+are merely bad may alarm. Covariate shift is assumed: a model that fails because features mean something else is found by labels, not here.
 """
 
 import hashlib
+import math
+from statistics import NormalDist
 from typing import NamedTuple
 
 import msgspec
 
 from flyball.monitoring.drift import finding_id
-from flyball.monitoring.estimates.estimate import Estimates
+from flyball.monitoring.estimates.estimate import Estimates, Increase
 from flyball.monitoring.estimates.parts import LOSS
 from flyball.monitoring.window import Window
 from flyball.records.evidence import Evidence
 from flyball.records.findings import Finding, FindingKind
-from flyball.stats import edetector
+from flyball.stats import edetector, student
 
 ONE_SIDED = 1.644854
 """95 % point of the normal distribution."""
-LEAST_SPREAD = 0.01
-"""Increases below minus the usual spread count as that: a bet may then be larger. Not smaller than this, where windows hardly differ."""
-CLIPPED = 0.0834
-"""What cutting a normal variable one standard deviation below its mean adds to the mean, in standard deviations: φ(1) − Φ(−1)."""
+RATES = (0.5, 1.0, 2.0, 3.0)
+"""Best for a shift of as many standard deviations of a window's usual luck: the small ones find what lasts, the large ones a jump."""
+LEAST_LUCK = 1e-4
+"""Where neither blocks nor rows differ at all (a perfect model): less is rounding."""
+LARGEST_SCORE = 6.0
+"""Beyond it the normal law is a guess; it is an alarm in any case."""
 REMEMBERED = 200
 
 
@@ -37,7 +42,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
 class AlarmState(msgspec.Struct, frozen=True, kw_only=True):
     """Of one version since it became champion."""
 
-    detectors: tuple[float, ...] = edetector.start(len(edetector.BET_FRACTIONS))
+    detectors: tuple[float, ...] = edetector.start(len(RATES))
     past: tuple[Step, ...] = ()
     windows: int = 0
     alarms: int = 0
@@ -61,10 +66,9 @@ def judge(state: AlarmState, found: Estimates, window: Window, allowance: Allowa
     if found.increase is None or any(step.window == window.id for step in state.past):
         return AlarmReading(findings=(), state=state)
     increase = found.increase
-    spread = max(increase.usual, ONE_SIDED * increase.deviation, LEAST_SPREAD)
-    limit = allowance.tolerance + CLIPPED * spread
     lower = increase.value - ONE_SIDED * increase.deviation
-    bets = edetector.mean_bets(max(lower, -spread), limit, -spread)
+    z = _normal_score(lower - allowance.tolerance, increase)
+    bets = [math.exp(rate * z - rate * rate / 2.0) for rate in RATES]
     detectors = tuple(float(f"{value:.8g}") for value in edetector.advance(state.detectors, bets))
     step = Step(window=window.id, increase=increase.value, lower=float(f"{lower:.8g}"))
     moved = AlarmState(
@@ -72,8 +76,19 @@ def judge(state: AlarmState, found: Estimates, window: Window, allowance: Allowa
     )
     if edetector.level(detectors) < allowance.run_length:
         return AlarmReading(findings=(), state=moved)
-    fresh = msgspec.structs.replace(moved, detectors=edetector.start(len(edetector.BET_FRACTIONS)), alarms=state.alarms + 1)
+    fresh = msgspec.structs.replace(moved, detectors=edetector.start(len(RATES)), alarms=state.alarms + 1)
     return AlarmReading(findings=(_finding(moved, found, window, allowance),), state=fresh)
+
+
+def _normal_score(excess: float, increase: Increase) -> float:
+    """Standard normal for a window like those of the reference, whose differences rest on few blocks."""
+    luck = max(increase.usual * math.sqrt(1.0 + 1.0 / max(increase.blocks, 1)), increase.deviation, LEAST_LUCK)
+    t = excess / luck
+    if increase.blocks < 2:
+        return max(min(t, LARGEST_SCORE), -LARGEST_SCORE)
+    tail = student.t_upper_tail(t, increase.blocks - 1)
+    least = NormalDist().cdf(-LARGEST_SCORE)
+    return -NormalDist().inv_cdf(min(max(tail, least), 1.0 - least))
 
 
 def _finding(state: AlarmState, found: Estimates, window: Window, allowance: Allowance) -> Finding:
@@ -85,7 +100,7 @@ def _finding(state: AlarmState, found: Estimates, window: Window, allowance: All
         unit="windows",
         since=window.start,
         until=window.end,
-        method="betting on lower ends of the estimated increase, Shiryaev–Roberts e-detector (arXiv 2203.03532)",
+        method="betting on normal scores of the estimated increase's lower end, Shiryaev–Roberts e-detector (arXiv 2203.03532)",
         inputs=hashlib.sha256(repr(state.past).encode()).hexdigest(),
         note=f"mean run length at least {allowance.run_length:g} windows without harm, unless the reference was drawn too kind (chance 0.05); "
         "assumes that features mean what they meant",

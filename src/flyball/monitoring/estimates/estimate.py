@@ -40,7 +40,9 @@ class Increase(msgspec.Struct, frozen=True, kw_only=True):
     deviation: float
     """Standard error."""
     usual: float
-    """Standard deviation of the loss between blocks of the reference; 0: not known."""
+    """Standard deviation of the loss between blocks of the reference."""
+    blocks: int
+    """Of the reference; 0: too few, so `usual` is not known."""
 
 
 class Estimates(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,7 +82,7 @@ def estimate(
     trust: Trust | None = None,
     tolerance: float = 0.01,
 ) -> Estimates:
-    """Estimate one closed window: `columns` as the model took them, `scores` (n_rows, n_scores).
+    """Estimate one closed window: `columns` as the model took them, `scores` (n_rows, n_scores), rows in order of time.
 
     Rows whose scores are not finite are left out. Columns of the reference that the window lacks are taken as unchanged, and the note says so.
     The same rows give the same answer, byte for byte. Raises DataError when columns and scores do not belong together.
@@ -90,12 +92,11 @@ def estimate(
     why = void.too_few(len(asked.now.scores), MIN_ROWS, labels, classes=reference.task != "regression")
     if why or (trust is not None and (why := trust.void)):
         return _void(asked, why, None)
-    seed = int.from_bytes(hashlib.sha256(f"{window.place}/estimates".encode()).digest()[:4], "big")
-    ratio = density_ratio(asked.own.values, asked.now.values, asked.own.categorical, seed)
+    ratio = density_ratio(asked.own.values, asked.now.values, asked.own.categorical)
     if why := void.unsupported(ratio):
         return _void(asked, why, ratio)
     blocks = np.asarray(reference.blocks, dtype=np.int64)
-    folds = outcomes.folds_of(blocks, seed)
+    folds = outcomes.folds_of(blocks)
     if reference.task == "regression":
         found = parts.regression(reference, asked.now, asked.own, ratio.reference, folds)
     else:
@@ -169,9 +170,12 @@ def _increase(reference: EstimationReference, own: Table, part: Part, sample: Sa
     half = np.sqrt(sample.weights)
     unsure = correction - float(half @ part.residuals / half.sum())
     left_out = max(1.0 / sample.rows - 1.0 / sample.all_rows, 0.0) * float(part.rows @ part.rows) / sample.rows
-    usual = math.sqrt(block_spread(loss, sample.blocks).variance)
+    usual = block_spread(loss, sample.blocks)
     return Increase(
-        value=_rounded(found.value - mean), deviation=_rounded(math.sqrt(noise + unsure**2 + left_out)), usual=_rounded(usual)
+        value=_rounded(found.value - mean),
+        deviation=_rounded(math.sqrt(noise + unsure**2 + left_out)),
+        usual=_rounded(math.sqrt(usual.variance)),
+        blocks=usual.blocks,
     )
 
 

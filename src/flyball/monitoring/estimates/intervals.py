@@ -20,6 +20,8 @@ Floats = NDArray[np.float64]
 ALPHA = 0.05
 EDGE = 1e-6
 """Estimates stay so far inside [0, 1]: on the scale of log odds its ends are infinite."""
+FARTHEST = 2.0
+"""Of the symmetric margin: how far the scale of log odds may move an end. A loss of next to 0 would otherwise end anywhere in [0, 1]."""
 
 
 class Sample(NamedTuple):
@@ -50,6 +52,8 @@ class Moments(NamedTuple):
     window_variance: float
     """Of the metric around its expectation: its labels' luck, the window's own luck."""
     spread: Spread
+    few: float
+    """Rows that carry the metric."""
 
 
 def moments(part: Part, sample: Sample) -> Moments:
@@ -61,32 +65,38 @@ def moments(part: Part, sample: Sample) -> Moments:
     centred = residuals - correction
     variance = variance_of_mean(centred, weights, sample.blocks, spread) + unsure**2
     left_out = max(1.0 / sample.rows - 1.0 / sample.all_rows, 0.0)
+    # One row that the reference happens not to hold: where it shows no error at all, its rows alone would claim certainty.
+    variance += (part.largest * float(weights @ weights) / float(weights.sum()) ** 2) ** 2
     variance += float(part.rows @ part.rows) / sample.rows * left_out
-    return Moments(part.value + correction, variance, part.label_variance / sample.all_rows + spread.variance, spread)
+    luck = part.label_variance / sample.all_rows + spread.variance
+    return Moments(part.value + correction, variance, luck, spread, part.few)
 
 
 def interval(name: str, found: Moments) -> Interval:
-    """On the scale of log odds for metrics in [0, 1], of logarithms for the others: ends stay where a metric can be."""
+    """The wider of two: symmetric, and on the scale of log odds (metrics in [0, 1]) or logarithms (the others). With few positives each is too
+    narrow on one side. Ends stay where a metric can be."""
     variance = found.reference_variance + found.window_variance
-    margin = _quantile(variance, found.spread) * math.sqrt(variance)
+    margin = _quantile(variance, found) * math.sqrt(variance)
     if name in UNIT_RANGE:
-        value = min(max(found.value, EDGE), 1.0 - EDGE)
+        value, highest = min(max(found.value, EDGE), 1.0 - EDGE), 1.0
         odds, reach = math.log(value / (1.0 - value)), margin / (value * (1.0 - value))
-        return Interval(value, _expit(odds - reach), _expit(odds + reach))
-    value = max(found.value, EDGE)
-    reach = min(
-        margin / value, math.log(1e12)
-    )  # an estimate near 0 with a wide margin says nothing; finite, so that it can be stored
-    ends = Interval(value, value * math.exp(-reach), value * math.exp(reach))
+        lower, upper = _expit(odds - reach), _expit(odds + reach)
+    else:
+        value, highest = max(found.value, EDGE), math.inf
+        reach = min(margin / value, math.log(1e12))  # finite: what is stored must be
+        lower, upper = value * math.exp(-reach), value * math.exp(reach)
+    lower = min(value - margin, max(lower, value - FARTHEST * margin))
+    upper = max(value + margin, min(upper, value + FARTHEST * margin))
+    ends = Interval(value, max(lower, 0.0), min(upper, highest))
     return Interval(*(math.sqrt(end) for end in ends)) if name == "rmse" else ends
 
 
-def _quantile(variance: float, spread: Spread) -> float:
-    """Student's t: the spread between windows rests on few blocks, all else on many rows (Satterthwaite 1946)."""
+def _quantile(variance: float, found: Moments) -> float:
+    """Student's t: the spread between windows rests on few blocks, classification on the rows of the rarest class (Satterthwaite 1946)."""
+    degrees, spread = found.few - 1.0, found.spread
     shared = spread.variance * (1.0 + 1.0 / max(spread.blocks, 1))
-    if shared <= 0.0:
-        return student.t_quantile(1.0 - ALPHA / 2.0, 1000)
-    degrees = (variance / shared) ** 2 * (spread.blocks - 1)
+    if shared > 0.0:
+        degrees = min(degrees, (variance / shared) ** 2 * (spread.blocks - 1))
     return student.t_quantile(1.0 - ALPHA / 2.0, max(2, int(min(degrees, 1000.0))))
 
 

@@ -34,11 +34,11 @@ class Outcome(NamedTuple):
     window: Floats
 
 
-def folds_of(blocks: NDArray[np.int64], seed: int) -> NDArray[np.intp]:
-    """Fold of each row (n_rows,): blocks dealt out in turn, rows at random where there are fewer than two blocks a fold."""
+def folds_of(blocks: NDArray[np.int64]) -> NDArray[np.intp]:
+    """Fold of each row (n_rows,): blocks dealt out in turn, rows where there are fewer than two blocks a fold."""
     if np.unique(blocks).size >= 2 * FOLDS:
         return np.asarray(blocks % FOLDS, dtype=np.intp)
-    return np.asarray(np.random.default_rng(seed).permutation(blocks.size) % FOLDS, dtype=np.intp)
+    return np.arange(blocks.size) % FOLDS
 
 
 def probabilities(before: Table, now: Table, labels: Floats, weights: Floats, folds: NDArray[np.intp]) -> Outcome:

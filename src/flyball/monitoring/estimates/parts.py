@@ -34,6 +34,10 @@ class Part(NamedTuple):
     """Of the mean over all labels of the window, given its rows; for one row."""
     residuals: Floats
     """(n,) of each reference row: what its label says beyond what was expected of it."""
+    largest: float
+    """How far one row's label can move the metric times their number, as far as that is bounded; else 0."""
+    few: float
+    """Rows of the window that carry it: those expected of the rarest class."""
 
 
 def classification(reference: EstimationReference, now: Table, outcome: outcomes.Outcome, own: Table) -> dict[str, Part | None]:
@@ -53,7 +57,9 @@ def _classified(
     rows = np.sum(outcome.window * by_label, axis=1)
     spread = np.sum(outcome.window * by_label**2, axis=1) - rows**2
     residuals = np.sum((truth - outcome.reference) * by_label_before, axis=1)
-    return Part(found.value, rows - rows.mean(), float(spread.mean()), residuals)
+    few = float(outcome.window.sum(axis=0).min())
+    bound = 1.0 if name in UNIT_RANGE else 0.0
+    return Part(found.value, rows - rows.mean(), float(spread.mean()), residuals, bound, few)
 
 
 def regression(
@@ -75,5 +81,6 @@ def regression(
         residuals = loss - outcome.reference
         value = float(outcome.window.mean())
         variance = float(weights @ residuals**2 / weights.sum())
-        found[name] = Part(value, outcome.window - value, variance, residuals)
+        bound = 1.0 if name in UNIT_RANGE else 0.0
+        found[name] = Part(value, outcome.window - value, variance, residuals, bound, float(outcome.window.size))
     return found

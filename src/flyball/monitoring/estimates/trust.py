@@ -45,7 +45,8 @@ def learn(trust: Trust, window: str, estimated: Evidence, realised: float) -> Tr
         return trust
     if not (math.isfinite(realised) and 0.0 <= realised <= 1.0):
         raise DataError(f"a realised mean loss of {realised}", expected="a number in [0, 1]")
-    lower, upper = (_widened(estimated.value, end) for end in (estimated.lower, estimated.upper))
+    ends = (estimated.value + WIDER * (end - estimated.value) for end in (estimated.lower, estimated.upper))
+    lower, upper = (min(max(end, 0.0), 1.0) for end in ends)
     missed = not lower <= realised <= upper
     bets = edetector.mean_bets(float(missed), MISS, 0.0)
     moved = tuple(float(f"{value:.8g}") for value in edetector.advance(trust.detectors, bets))
@@ -62,9 +63,3 @@ def learn(trust: Trust, window: str, estimated: Evidence, realised: float) -> Tr
         misses=trust.misses + missed,
         void=why,
     )
-
-
-def _widened(value: float, end: float) -> float:
-    """On the scale of log odds, on which the interval was made."""
-    centre, edge = (math.log(p / (1.0 - p)) for p in (min(max(x, 1e-9), 1.0 - 1e-9) for x in (value, end)))
-    return 0.5 * (1.0 + math.tanh(0.5 * (centre + WIDER * (edge - centre))))

@@ -16,8 +16,8 @@ LEAST_REFERENCE = 200
 """Rows. Fewer do not tell calibration from luck."""
 LEAST_EFFECTIVE = 100.0
 """Rows of the reference that stand for the window, by Kish's count. With fewer, the largest weights are the estimate."""
-MOST_OUTSIDE = 0.1
-"""Share of a window's rows that may lie where the reference has none. What the estimate says of them is extrapolated."""
+MOST_OUTSIDE = 0.25
+"""Share of a window's rows that may lie where the reference has next to none. In simulations coverage kept its word up to 0.3 (synthetic shifts)."""
 GROUPS = 5
 """Of equal weight, by probability. With more, each holds too few rows to contradict anything."""
 FALSE_VOID = 0.001
@@ -81,6 +81,7 @@ def _contradiction(told: Floats, truth: Floats, weights: Floats, blocks: NDArray
         # of what was told, not of what came: a group without a single positive would otherwise have no variance
         own = float(weighted**2 @ (told[rows] * (1.0 - told[rows]))) / float(weighted.sum()) ** 2
         variance = own + variance_of_mean(np.zeros(rows.size), weighted, blocks[rows], shared)
+        variance = max(variance, _between(weighted * residuals, blocks[rows]) / float(weighted.sum()) ** 2)
         heaviest = float(weighted.max() / weighted.sum()) * surprise / 3.0
         limit = heaviest + math.sqrt(heaviest**2 + 2.0 * variance * surprise)
         if abs(off) > limit:
@@ -89,3 +90,10 @@ def _contradiction(told: Floats, truth: Floats, weights: Floats, blocks: NDArray
                 f"where {mean:.3f} was expected the newer half of the reference had {mean + off:.3f}, more than {limit:.3f} away"
             )
     return ""
+
+
+def _between(values: Floats, blocks: NDArray[np.int64]) -> float:
+    """Variance of Σ values from how its blocks differ: also what only some rows of a block share, such as neighbours in time. 0 for fewer than three."""
+    _, place = np.unique(blocks, return_inverse=True)
+    sums = np.bincount(place, values)
+    return float(sums.var(ddof=1)) * sums.size if sums.size >= 3 else 0.0

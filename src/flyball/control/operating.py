@@ -1,0 +1,74 @@
+"""Is the service as it usually is? Each window of time, also one without a single request, whoever is champion."""
+
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+
+from flyball.control.observe import Observation, micros_of
+from flyball.control.standing import puts_of
+from flyball.control.world import World, draft, micros, moment, put
+from flyball.monitoring import operations
+from flyball.monitoring.operations import Budget, Measures, OperationsState
+from flyball.monitoring.policy import MonitorPolicy
+from flyball.monitoring.window import Window
+from flyball.records.findings import Finding
+from flyball.records.release import Champion
+
+MOST_EMPTY = timedelta(days=60)
+"""Windows that nobody can know anything of are passed over one by one no longer than this: after that the baseline would be another one anyway."""
+
+
+class Operating:
+    def __init__(self, world: World, observation: Observation, policy: MonitorPolicy) -> None:
+        self._world = world
+        self._observation = observation
+        self._policy = policy
+        self._width = micros_of(policy.window)
+        self._since_us = micros(world.now())
+        """Windows that were over before this process began and hold no record are not known to be empty: maybe nothing was up."""
+
+    def look(self, champion: Champion | None) -> None:
+        """Judge every window that is over, in order, each once."""
+        if champion is None:
+            return
+        state = self._world.get("operations", self._world.model, OperationsState) or OperationsState()
+        until = self._observation.seen_until_us
+        begin = (state.last_number + 1) * self._width if state.last_number else self._observation.tallies.first_us
+        if begin is None:
+            return
+        begin = max(begin, until - until % self._width - micros_of(MOST_EMPTY))
+        for start_us in range(begin, until - self._width + 1, self._width):
+            state = self._judge(start_us, state, champion)
+
+    def _judge(self, start_us: int, state: OperationsState, champion: Champion) -> OperationsState:
+        window = Window(model=self._world.model, unit=champion.unit, start=moment(start_us), end=moment(start_us + self._width))
+        budget = Budget(self._policy.run_length("operations"), self._policy.share("operations"))
+        reading = operations.judge(state, self._measures(start_us), window, budget)
+        payload: dict[str, Any] = {
+            "window": window.start.isoformat(), "note": reading.note,
+            "usual": {name: [each.value, each.lower, each.upper] for name, each in sorted(reading.usual.items())},
+        }  # fmt: skip
+        puts = (put("operations", self._world.model, reading.state), *puts_of(self._world, reading.findings))
+        key = f"operations:{self._world.model}:{window.start.isoformat()}:{window.end.isoformat()}"
+        self._world.record(draft(self._world.now(), "operations.judged", f"model:{self._world.model}", payload, puts, key=key))
+        self._tell(reading.findings)
+        self._observation.tallies.forget_until(start_us + self._width)
+        return reading.state
+
+    def _measures(self, start_us: int) -> Measures:
+        tally, end_us = self._observation.tallies.of(start_us), start_us + self._width
+        if tally is None and end_us <= self._since_us:
+            return Measures(requests=None, failures=None)
+        if tally is None:
+            return Measures(requests=0, failures=0, labels=0)
+        join = self._observation.join
+        delays = join.label_delays(start_us, end_us) if join is not None else np.zeros(0, dtype=np.int64)
+        return Measures(
+            requests=tally.answered + tally.failed, failures=tally.failed, latencies_us=tally.latencies_us(), missing=tally.missing,
+            values=tally.values, labels=tally.labels, label_delay_us=int(np.median(delays)) if delays.size else None,
+        )  # fmt: skip
+
+    def _tell(self, findings: tuple[Finding, ...]) -> None:
+        for finding in findings:
+            self._world.say("finding", f"{finding.window_end:%Y-%m-%d} {finding.words}")

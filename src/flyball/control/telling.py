@@ -1,0 +1,62 @@
+"""What drift means: which fault of the pipe it is, whether features no longer go together, and what it does to the model."""
+
+from typing import NamedTuple
+
+from flyball.control.counted import Counted
+from flyball.control.watched_files import WatchedFiles
+from flyball.monitoring import drift, harm, joint_words, quality
+from flyball.monitoring.policy import MonitorPolicy
+from flyball.monitoring.quality import Diagnosis, Fault, Watched
+from flyball.monitoring.window import Window
+from flyball.records.evidence import Evidence
+from flyball.records.findings import Finding, FindingKind
+
+COUNTED = (Fault.GONE, Fault.UNREADABLE)
+"""Told without an alarm of drift: they are counts, not tests."""
+OF_FEATURES = (FindingKind.FEATURE_DRIFT, FindingKind.DATA_QUALITY)
+
+
+class Seen(NamedTuple):
+    """A window as far as it is judged."""
+
+    window: Window
+    counted: Counted
+    findings: tuple[Finding, ...]
+    """Of drift."""
+    standing: tuple[Finding, ...]
+    """Of earlier windows."""
+
+
+def told(files: WatchedFiles, seen: Seen, expected: frozenset[str], policy: MonitorPolicy) -> tuple[Finding, ...]:
+    """The window's findings in the words of what happened, with harm, what pages and harms most first. `expected`: features that are captured in full."""
+    unit, profile = seen.window.unit, seen.counted.profile
+    directions, norms, table, reference = files.directions(unit), files.norms(unit), files.harm(unit), files.reference(unit)
+    alarmed = {finding.subject for finding in seen.findings if finding.kind is FindingKind.FEATURE_DRIFT}
+    still = {finding.subject for finding in seen.standing if finding.kind in OF_FEATURES}
+    findings = seen.findings
+    if directions is not None and seen.counted.pairs is not None:
+        findings = joint_words.tell(directions, seen.counted.pairs, findings, alarmed | still)
+    if norms is not None and seen.counted.traits is not None:
+        features = {stream.name: stream for stream in reference.streams if stream.name in norms.columns}
+        watched = Watched(norms=norms, streams=features, counts=profile.counts, traits=seen.counted.traits)
+        diagnoses = quality.diagnose(
+            watched, alarmed, expected & norms.columns.keys() if profile.rows >= policy.min_rows else None
+        )
+        findings = quality.retell(findings, diagnoses)
+        known = {finding.subject for finding in findings} | still
+        findings += tuple(_counted(each, seen) for each in diagnoses if each.fault in COUNTED and each.column not in known)
+    if table is not None:
+        findings = harm.weigh(findings, table, reference.streams, profile.counts, policy.tolerance)
+    return findings
+
+
+def _counted(diagnosis: Diagnosis, seen: Seen) -> Finding:
+    window = seen.window
+    evidence = Evidence(
+        name=f"share_{diagnosis.fault.value}", value=diagnosis.share, n=seen.counted.profile.rows, since=window.start, until=window.end, method="counted"
+    )  # fmt: skip
+    return Finding(
+        id=drift.finding_id(FindingKind.DATA_QUALITY, window, diagnosis.column), kind=FindingKind.DATA_QUALITY, model=window.model,
+        unit=window.unit, subject=diagnosis.column, window_start=window.start, window_end=window.end, effect=diagnosis.share,
+        effect_unit="share of rows", evidence=evidence, share_of_budget=None, words=diagnosis.words,
+    )  # fmt: skip

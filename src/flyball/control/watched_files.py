@@ -1,0 +1,78 @@
+"""What a version's package says of how its windows are to be judged: files of monitoring's own formats."""
+
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from flyball.control.units import UnitShelf
+from flyball.control.world import World
+from flyball.errors import ArtifactDamaged
+from flyball.monitoring import calibration, estimates, harm, joint, norms, reference, slices
+from flyball.monitoring.calibration import Calibration
+from flyball.monitoring.estimates import EstimationReference
+from flyball.monitoring.harm import HarmTable
+from flyball.monitoring.joint import Directions
+from flyball.monitoring.norms import Norms
+from flyball.monitoring.reference import Reference
+from flyball.monitoring.slices import SliceReference
+from flyball.records import codec
+
+KEPT = 18
+"""Six each of a champion, the one before and the one to come: the largest are megabytes."""
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+
+class WatchedFiles:
+    """Each is read once and checked against its manifest. All but the reference are None where a package was made without them."""
+
+    def __init__(self, world: World, shelf: UnitShelf) -> None:
+        self._world = world
+        self._shelf = shelf
+        self._references: dict[str, Reference] = {}
+        self._files: dict[tuple[str, str], msgspec.Struct | None] = {}
+
+    def reference(self, unit: str) -> Reference:
+        """Bins and counts. Raises ArtifactDamaged without one."""
+        if unit not in self._references:
+            data = self._read(unit, reference.FILE)
+            if data is None:
+                raise ArtifactDamaged(f"the package of {unit} has no {reference.FILE}", next_step="flyball verify")
+            self._references[unit] = codec.decode(data, Reference)
+        return self._references[unit]
+
+    def estimation(self, unit: str) -> EstimationReference | None:
+        """Rows that estimates without labels are learned from."""
+        return self._file(unit, estimates.FILE, EstimationReference)
+
+    def calibration(self, unit: str) -> Calibration | None:
+        """How labels followed the answers on the holdout."""
+        return self._file(unit, calibration.FILE, Calibration)
+
+    def slices(self, unit: str) -> SliceReference | None:
+        """The loss on the holdout by slices."""
+        return self._file(unit, slices.FILE, SliceReference)
+
+    def directions(self, unit: str) -> Directions | None:
+        """In which features go together."""
+        return self._file(unit, joint.FILE, Directions)
+
+    def norms(self, unit: str) -> Norms | None:
+        """What columns look like in their own units."""
+        return self._file(unit, norms.FILE, Norms)
+
+    def harm(self, unit: str) -> HarmTable | None:
+        """The loss by bin, and how the model uses each feature."""
+        return self._file(unit, harm.FILE, HarmTable)
+
+    def _file(self, unit: str, file: str, record: type[T]) -> T | None:
+        if (unit, file) not in self._files:
+            while len(self._files) >= KEPT:
+                del self._files[next(iter(self._files))]
+            data = self._read(unit, file)
+            self._files[unit, file] = None if data is None else codec.decode(data, record)
+        return self._files[unit, file]  # type: ignore[return-value]
+
+    def _read(self, unit: str, file: str) -> bytes | None:
+        return self._world.ports.packages.monitored(Path(self._shelf.served(unit).package), file)

@@ -1,0 +1,59 @@
+"""Counts of numbers in buckets of equal relative width: a distribution in its own unit, whatever the unit, exact to merge.
+
+The buckets are those of DDSketch (Masson, Rim & Lee, VLDB 2019) with a fixed base and both signs: 32 to a doubling, so that a value is known to 2.2 %.
+"""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+PER_DOUBLING = 32
+ZERO_AT = 5_000
+"""Added to a bucket's exponent: float32 begins at 2⁻¹⁴⁹, 4,768 buckets below 1, and sign × bucket is to be in order of the values."""
+
+
+def bucket_of(values: ArrayLike) -> Ints:
+    """The bucket of each value, (n,): 0 for 0, negative for negative values, ascending with them. Infinities get the outermost; NaN is not allowed.
+
+    >>> bucket_of([-1.0, 0.0, 1.0, 1.01, 2.0]).tolist()
+    [-5000, 0, 5000, 5000, 5032]
+    """
+    numbers = np.asarray(values, dtype=np.float64)
+    sizes = np.clip(np.abs(numbers), 2.0**-149, 2.0**130)
+    # an integer power of two is exact, and what rounding makes of others is a hair below or above: it is given to the bucket above
+    places = np.floor(np.log2(sizes) * PER_DOUBLING + 1e-6).astype(np.int64) + ZERO_AT
+    return np.where(numbers == 0.0, 0, np.sign(numbers).astype(np.int64) * places)
+
+
+def counted(values: ArrayLike) -> dict[int, int]:
+    """Bucket → count, ascending; `values` (n,) without NaN."""
+    buckets, times = np.unique(bucket_of(values), return_counts=True)
+    return dict(zip(buckets.tolist(), times.tolist(), strict=True))
+
+
+def distance(buckets: ArrayLike, times: ArrayLike, expected: ArrayLike) -> float:
+    """How far counts lie from equally likely `expected` values (m,): Kolmogorov's distance, but a value may lie one bucket off (Lévy's idea), in [0, 1].
+
+    >>> distance(bucket_of([1.0, 2.0, 3.0]), [1, 1, 1], [1.0, 2.0, 3.0])
+    0.0
+    >>> distance(bucket_of([60.0, 120.0, 180.0]), [1, 1, 1], [1.0, 2.0, 3.0])
+    1.0
+    """
+    places, weights = np.asarray(buckets, dtype=np.int64), np.asarray(times, dtype=np.float64)
+    wanted = np.sort(bucket_of(expected))
+    if weights.sum() == 0.0 or wanted.size == 0:
+        return 0.0
+    order = np.argsort(places)
+    places, below = places[order], np.append(0.0, np.cumsum(weights[order])) / weights.sum()
+    asked = np.unique(np.concatenate([places, wanted])) + 1  # steps lie here: between them nothing is further
+
+    def seen(at: Ints) -> Floats:
+        share: Floats = below[np.searchsorted(places, at, side="right")]
+        return share
+
+    def due(at: Ints) -> Floats:
+        return np.searchsorted(wanted, at, side="right") / wanted.size
+
+    return float(max(np.max(seen(asked - 1) - due(asked)), np.max(due(asked - 1) - seen(asked)), 0.0))

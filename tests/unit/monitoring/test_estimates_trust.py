@@ -1,0 +1,125 @@
+import doctest
+
+import numpy as np
+import pytest
+from estimated_world import binary, reference
+from monitored_world import day
+
+from flyball.errors import DataError
+from flyball.monitoring import estimates
+from flyball.monitoring.estimates import AlarmState, Allowance, Estimates, Increase, Trust, estimate
+from flyball.records import codec
+from flyball.records.evidence import Evidence
+from flyball.records.findings import FindingKind
+
+TIGHT = Allowance(run_length=90.0, share_of_budget=1.0, tolerance=0.0)
+
+
+def told(value=0.1, half=0.02):
+    return Evidence(name="bounded_loss", value=value, lower=value - half, upper=value + half, alpha=0.05)
+
+
+def test_estimates_that_keep_their_word_are_seldom_called_void():
+    """40 versions of 100 mature windows, each missing its interval as often as it says: 400 windows or more lie between false voids."""
+    rng, voids = np.random.default_rng(71), 0
+    for _ in range(40):
+        trust = Trust()
+        for window in range(100):
+            trust = estimates.learn(trust, str(window), told(), float(0.1 + 0.02 / 1.96 * rng.normal()))
+        voids += bool(trust.void)
+    assert voids <= 10  # 4,000 windows; measured: 0
+
+
+def test_a_concept_that_flips_is_void_after_two_labelled_windows():
+    rng = np.random.default_rng(72)
+    ref, trust = reference("binary", binary(rng, 2000)), Trust()
+    for number in range(2):
+        columns, scores, labels = binary(rng, 500)
+        found = estimates.estimate(ref, columns, scores, day(number), trust)
+        assert not found.void
+        flipped = float(((scores[:, 0] - (1 - labels)) ** 2).mean())
+        trust = estimates.learn(trust, found.window, found.metrics["bounded_loss"], flipped)
+    assert "concept shift suspected: labels of 2 of 2 mature windows" in trust.void
+    found = estimates.estimate(ref, columns, scores, day(2), trust)
+    assert found.void == trust.void
+    assert codec.decode(codec.encode(trust), Trust) == trust
+
+
+def test_a_window_counts_once_and_a_void_one_not_at_all():
+    once = estimates.learn(Trust(), "w", told(), 0.9)
+    assert estimates.learn(once, "w", told(), 0.9) == once
+    assert estimates.learn(once, "v", Evidence(name="bounded_loss", value=None), 0.9) == once
+    with pytest.raises(DataError, match="a number in"):
+        estimates.learn(once, "u", told(), float("nan"))
+
+
+def test_so_many_labels_tell_a_rise_from_none_as_often_as_said():
+    rng, n = np.random.default_rng(73), estimates.labels_needed(0.04, 0.03)
+    found = (rng.normal(0.03, 0.2, (2000, n)).mean(axis=1) > 1.645 * 0.2 / np.sqrt(n)).mean()
+    assert found == pytest.approx(0.8, abs=0.03)
+
+
+def imagined(rng, number, *, rise=0.0, blocks=7, usual=0.02, drawn=0.0):
+    seen = Increase(value=rise + drawn + rng.normal(0, usual), deviation=0.005, usual=usual, blocks=blocks)
+    return Estimates(window=day(number).id, metrics={"bounded_loss": told()}, increase=seen)
+
+
+def test_windows_that_only_have_their_usual_luck_alarm_within_the_budget():
+    """120 versions of 45 windows, whose references know usual luck from 7 blocks and err by their own standard error: 60 alarms are the budget."""
+    rng, alarms = np.random.default_rng(74), 0
+    for _ in range(120):
+        state, drawn = AlarmState(), rng.normal(0, 0.005)
+        usual = 0.02 * np.sqrt(rng.chisquare(6) / 6)
+        for number in range(45):
+            found = imagined(rng, number, drawn=drawn)
+            seen = Increase(value=found.increase.value, deviation=0.005, usual=usual, blocks=7)
+            reading = estimates.judge(
+                state, Estimates(window=str(number), metrics=found.metrics, increase=seen), day(number), TIGHT
+            )
+            state, alarms = reading.state, alarms + len(reading.findings)
+    assert alarms <= 60  # measured: 4
+
+
+@pytest.mark.parametrize(("rise", "within"), [(0.05, 12), (0.15, 2)])
+def test_a_rise_that_is_estimated_alarms_without_a_label(rise, within):
+    rng, state = np.random.default_rng(75), AlarmState()
+    for number in range(within):
+        reading = estimates.judge(state, imagined(rng, number, rise=rise), day(number), TIGHT)
+        state = reading.state
+        if reading.findings:
+            break
+    (finding,) = reading.findings
+    assert finding.kind is FindingKind.ESTIMATED_PERFORMANCE
+    assert finding.share_of_budget == 1.0
+    assert finding.effect > 0.0
+    assert "without labels" in finding.words
+    assert set(state.detectors) == {0.0}
+    assert codec.decode(codec.encode(state), AlarmState) == state
+
+
+def test_stationary_rows_are_silent_and_a_harmful_shift_is_found_end_to_end():
+    rng = np.random.default_rng(76)
+    ref, state = reference("binary", binary(rng, 2000), days=8), AlarmState()
+    for number in range(12):
+        reading = estimates.judge(state, estimates.estimate(ref, *binary(rng, 300)[:2], day(number)), day(number), TIGHT)
+        state = reading.state
+        assert not reading.findings
+    for number in range(12, 16):
+        reading = estimates.judge(state, estimates.estimate(ref, *binary(rng, 600, 0.8)[:2], day(number)), day(number), TIGHT)
+        state = reading.state
+        if reading.findings:
+            return
+    pytest.fail("no alarm in four windows whose loss is far above the reference's")
+
+
+def test_void_estimates_and_windows_seen_before_move_nothing():
+    state = estimates.judge(AlarmState(), imagined(np.random.default_rng(77), 0), day(0), TIGHT).state
+    assert estimates.judge(state, imagined(np.random.default_rng(78), 0), day(0), TIGHT).state == state
+    void = Estimates(window="v", metrics={}, increase=None, void="out of support")
+    assert estimates.judge(state, void, day(1), TIGHT).state == state
+
+
+def test_the_examples_in_the_docstrings_run():
+    from importlib import import_module
+
+    assert doctest.testmod(import_module(estimate.__module__))[0] == 0

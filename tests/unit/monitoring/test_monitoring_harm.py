@@ -1,0 +1,228 @@
+"""Harm of one moved marginal against the truth: rows of real tables are tilted by one column, and their labels say what that did to the loss."""
+
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+from real_rows import NO_FEATURES, as_columns, frame, kinds, take
+from sklearn.linear_model import LogisticRegression
+
+from flyball.errors import DataError
+from flyball.monitoring import harm, reference, sensitivity, streams
+from flyball.records import codec
+from flyball.records.evidence import Evidence
+from flyball.records.findings import Finding, FindingKind
+from flyball.records.signature import Column, ColumnType, Signature
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+TOLERANCE = 0.01
+USED = ("age", "education_num", "hours_per_week")
+"""By the model of the adult table; it ignores the others."""
+
+
+def referenced(columns):
+    types = {"number": ColumnType.NUMBER, "category": ColumnType.CATEGORY}
+    listed = tuple(Column(name=name, type=types[kind], missing=True) for name, kind in kinds(columns).items())
+    return reference.build(Signature(task="binary", classes=("0", "1"), columns=listed), columns, None, None, 500, None).streams
+
+
+class Adult:
+    """A logistic regression on three columns of fourteen; 1,500 rows of holdout, all others to tilt."""
+
+    def __init__(self, seed, rows=3000, held=1500):
+        rng = np.random.default_rng(seed)
+        table = frame("adult_iid_pool")
+        columns, truth = as_columns(table.drop("income")), np.array([">50K" in value for value in table["income"]], dtype=float)
+        order = rng.permutation(len(truth))
+        train, hold, self.rest = order[:rows], order[rows : rows + held], order[rows + held :]
+        model = LogisticRegression(max_iter=500).fit(self.inputs(take(columns, train)), truth[train])
+
+        def answer(given):
+            scores = model.predict_proba(self.inputs(given))[:, 1]
+            return scores[:, None], (scores - truth[hold]) ** 2
+
+        self.columns, self.rng = take(columns, self.rest), rng
+        self.losses = (model.predict_proba(self.inputs(self.columns))[:, 1] - truth[self.rest]) ** 2
+        self.streams = referenced(take(columns, order[: rows + held]))
+        holdout = take(columns, hold)
+        self.sensitivities = sensitivity.sensitivities(answer, holdout, self.streams, ["age"], 0)
+        self.table = harm.build(self.streams, holdout, answer(holdout)[1], self.sensitivities)
+
+    @staticmethod
+    def inputs(columns):
+        return np.column_stack([np.nan_to_num(columns[name]) for name in USED]) / 50.0
+
+
+def tilts(stream, bins, rng, strengths=(-2.0, 2.0)):
+    """Weights of rows: bins at random, or more towards one end."""
+    for strength in (*strengths, None):
+        by_bin = (
+            np.exp(rng.normal(size=stream.n_bins))
+            if strength is None
+            else np.exp(strength * np.arange(stream.n_bins) / stream.n_bins)
+        )
+        weights = by_bin[bins]
+        yield weights / weights.sum()
+
+
+def counts_of(stream, values, weights, rng, n=1000):
+    rows = rng.choice(len(weights), n, p=weights)
+    return tuple(streams.bin_of(stream, values[rows]).tolist())
+
+
+def measured(world_streams, columns, losses, table, rng):
+    """(harm, true increase of the loss and its standard error, stream) for tilts by every column."""
+    for stream in world_streams:
+        bins = harm.places(stream, columns[stream.name])
+        for weights in tilts(stream, bins, rng):
+            mean = float(weights @ losses)
+            error = np.sqrt(np.sum((weights * (losses - mean)) ** 2) + losses.var() / losses.size)
+            yield (
+                harm.estimate(table, stream, counts_of(stream, columns[stream.name], weights, rng), TOLERANCE),
+                mean - losses.mean(),
+                error,
+                stream,
+            )
+
+
+def test_the_interval_covers_the_true_increase_as_stated_on_a_table_it_was_not_made_with():
+    """A deployed model's answers to hotel bookings."""
+    table = frame("hotel_booking").filter(frame("hotel_booking")["period"] == "reference")
+    columns = as_columns(table.drop(NO_FEATURES["hotel_booking"]))
+    losses = (table["y_pred_proba"].to_numpy() - table["is_canceled"].to_numpy()) ** 2
+    covered, told, true = [], [], []
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        order = rng.permutation(losses.size)
+        held, rest = order[:2000], order[2000:]
+        listed = referenced(take(columns, held))
+        made = harm.build(listed, take(columns, held), losses[held], {})
+        for found, truth, error, _ in measured(listed, take(columns, rest), losses[rest], made, rng):
+            covered.append(found.lower - 2 * error <= truth <= found.upper + 2 * error)
+            told.append(found.value)
+            true.append(truth)
+    assert np.mean(covered) >= 0.93
+    assert np.corrcoef(told, true)[0, 1] > 0.8
+
+
+def test_columns_that_the_model_ignores_page_only_if_their_rows_are_harder_and_much_drift_is_benign():
+    paged, benign, wrong, ignored = 0, [], [], 0
+    for seed in range(3):
+        world = Adult(seed)
+        for found, truth, _, stream in measured(world.streams, world.columns, world.losses, world.table, world.rng):
+            if stream.name not in USED:
+                paged += not found.benign and truth < TOLERANCE
+                ignored += 1
+            else:
+                benign.append(found.benign)
+                wrong.append(found.benign and truth > TOLERANCE)
+    assert paged <= 0.01 * ignored
+    assert np.mean(benign) >= 0.2  # used columns, whose drift the interval shows to be harmless
+    assert np.mean(wrong) <= 0.05
+
+
+def test_noise_that_the_model_ignores_never_pages_in_a_thousand_windows():
+    rng, paged = np.random.default_rng(5), 0
+    for _ in range(20):
+        held = {"noise": rng.normal(size=1000)}
+        (stream,) = referenced({"noise": rng.normal(size=3000)})
+        nothing = sensitivity.Sensitivity(
+            shuffled=0.0, shuffled_reach=0.0, probes={"above": sensitivity.Probe(gain=0.0, reach=0.0)}
+        )
+        table = harm.build([stream], held, rng.beta(1.0, 5.0, 1000), {"noise": nothing})
+        for _ in range(50):
+            counts = streams.bin_of(stream, rng.normal(rng.normal(scale=2.0), 1.0, 500)).tolist()
+            paged += not harm.estimate(table, stream, counts, TOLERANCE).benign
+    assert paged == 0
+
+
+def finding(name):
+    return Finding(
+        id=name, kind=FindingKind.FEATURE_DRIFT, model="m", unit="u", subject=name, window_start=NOW, window_end=NOW, effect=0.1,
+        effect_unit="", evidence=Evidence(name="drift_p_value", value=1e-6), share_of_budget=0.1, words=f"{name} moved",
+    )  # fmt: skip
+
+
+def test_the_feature_that_hurts_is_first_among_all_that_drift():
+    first = []
+    for seed in range(3):
+        world = Adult(seed)
+        bins = {stream.name: harm.places(stream, world.columns[stream.name]) for stream in world.streams}
+        for _ in range(8):
+            counts, truth = {}, {}
+            for stream in world.streams:
+                strength = world.rng.choice([-2.0, 2.0]) if stream.name in USED else 0.5 * world.rng.normal()
+                weights = np.exp(strength * np.arange(stream.n_bins) / stream.n_bins)[bins[stream.name]]
+                truth[stream.name] = float(weights @ world.losses / weights.sum() - world.losses.mean())
+                counts[stream.name] = counts_of(stream, world.columns[stream.name], weights / weights.sum(), world.rng)
+            worst, second = sorted(truth, key=truth.get)[:-3:-1]
+            if truth[worst] > max(TOLERANCE, 1.5 * truth[second]):  # otherwise two of them hurt
+                told = harm.weigh([finding(name) for name in sorted(counts)], world.table, world.streams, counts, TOLERANCE)
+                first.append(told[0].subject == worst)
+    assert len(first) >= 8
+    assert np.mean(first) >= 0.9
+
+
+def test_a_wrong_unit_of_a_column_that_the_model_uses_is_first_and_that_of_one_it_ignores_does_not_page():
+    world = Adult(1)
+    rows = take(world.columns, world.rng.integers(0, len(world.losses), 500))
+    moved = {"education_num": rows["education_num"] * 60.0, "fnlwgt": rows["fnlwgt"] * 60.0}
+    counts = {
+        stream.name: streams.bin_of(stream, moved[stream.name]).tolist() for stream in world.streams if stream.name in moved
+    }
+    told = harm.weigh([finding("fnlwgt"), finding("education_num")], world.table, world.streams, counts, TOLERANCE)
+    assert [each.subject for each in told] == ["education_num", "fnlwgt"]
+    assert told[0].pages
+    assert told[0].harm > 0.1
+    assert not told[1].pages
+    assert "the model ignores it" in told[1].words
+
+
+def test_sensitivity_tells_used_columns_from_ignored_ones():
+    world = Adult(2)
+    assert {name for name, each in world.sensitivities.items() if each.used} == set(USED)
+    assert set(world.sensitivities["age"].probes) == {"below", "above", "missing"}
+    assert set(world.sensitivities["sex"].probes) == {"unseen"}
+    assert world.sensitivities["age"].probes["above"].reach >= abs(world.sensitivities["age"].probes["above"].gain)
+
+
+def test_the_bin_of_each_value_counts_to_the_streams_counts():
+    rng = np.random.default_rng(6)
+    columns = {
+        "x": np.where(rng.random(2000) < 0.3, 0.0, rng.normal(size=2000)),
+        "c": rng.choice(["a", "b", "", *(f"r{i}" for i in range(200))], 2000).astype(object),
+    }
+    for stream in referenced(columns):
+        values = np.concatenate(
+            [columns[stream.name], np.array([np.nan, -99.0, 99.0] if stream.name == "x" else ["new", "", None], dtype=object)]
+        )
+        values = values.astype(float) if stream.name == "x" else values
+        assert (
+            np.bincount(harm.places(stream, values), minlength=stream.n_bins).tolist() == streams.bin_of(stream, values).tolist()
+        )
+
+
+def test_what_is_not_known_is_not_estimated():
+    world = Adult(3)
+    stream = world.streams[0]
+    assert harm.estimate(world.table, stream, (0,) * stream.n_bins, TOLERANCE) is None
+    unknown = harm.weigh([finding("age"), finding("loss")], harm.build([], {}, world.losses, {}), world.streams, {}, TOLERANCE)
+    assert [each.harm for each in unknown] == [None, None]
+    assert all(each.pages for each in unknown)
+
+
+def test_a_table_of_losses_that_do_not_fit_is_refused():
+    world = Adult(3)
+    with pytest.raises(DataError, match="3 losses"):
+        harm.build(world.streams, {"age": np.zeros(5)}, np.zeros(3), {})
+    with pytest.raises(DataError, match="without a loss"):
+        harm.build([], {}, np.full(3, np.nan), {})
+    with pytest.raises(DataError, match="for 5 rows"):
+        sensitivity.sensitivities(lambda _: (np.zeros(4), np.zeros(4)), {"age": np.zeros(5)}, world.streams, [], 0)
+
+
+def test_the_table_is_read_as_it_was_written():
+    world = Adult(4)
+    raw = codec.encode(world.table)
+    assert codec.decode(raw, harm.HarmTable) == world.table
+    assert len(raw) < 30_000
