@@ -9,7 +9,7 @@ from flyball.control.observe import Observation, micros_of
 from flyball.control.standing import puts_of
 from flyball.control.world import World, draft, micros, moment, put
 from flyball.monitoring import operations
-from flyball.monitoring.operations import Budget, Measures, OperationsState
+from flyball.monitoring.operations import Measures, OperationsState
 from flyball.monitoring.policy import MonitorPolicy
 from flyball.monitoring.window import Window
 from flyball.records.findings import Finding
@@ -43,8 +43,7 @@ class Operating:
 
     def _judge(self, start_us: int, state: OperationsState, champion: Champion) -> OperationsState:
         window = Window(model=self._world.model, unit=champion.unit, start=moment(start_us), end=moment(start_us + self._width))
-        budget = Budget(self._policy.run_length("operations"), self._policy.share("operations"))
-        reading = operations.judge(state, self._measures(start_us), window, budget)
+        reading = operations.judge(state, self._measures(start_us), window, self._policy)
         payload: dict[str, Any] = {
             "window": window.start.isoformat(), "note": reading.note,
             "usual": {name: [each.value, each.lower, each.upper] for name, each in sorted(reading.usual.items())},
