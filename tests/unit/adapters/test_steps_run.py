@@ -205,6 +205,7 @@ def test_a_package_knows_where_it_came_from(tmp_path: Path) -> None:
     assert (lineage.seed, lineage.parameters, lineage.git_commit) == (1, {}, None)
     assert {path.name for path in package.iterdir()} == {
         "manifest.json", "signature.json", "reference.json", "lineage.json", "evaluation.json", "background.json", "model",
+        "calibration.json", "estimation.json", "harm.json", "joint.json", "norms.json", "slices.json",
     }  # fmt: skip
 
 

@@ -4,6 +4,7 @@ import pytest
 
 from flyball.autopilot.policy import policy_of
 from flyball.errors import SpecError
+from flyball.monitoring.policy import SHARES
 from flyball.monitoring.policy import policy_of as monitor_policy_of
 from flyball.spec import ProjectSpec
 
@@ -40,4 +41,5 @@ def test_monitoring_reads_its_budget_and_the_label_delay():
     policy = monitor_policy_of(spec())
     assert policy.budget_windows == 90
     assert policy.label_delay == timedelta(days=2)
-    assert policy.drift_run_length == policy.harm_run_length == 180.0
+    assert policy.drift_run_length == 90 / 0.4
+    assert sum(1.0 / policy.run_length(monitors) for monitors in SHARES) == pytest.approx(1 / 90)
