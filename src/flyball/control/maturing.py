@@ -30,6 +30,9 @@ from flyball.stats.losses import bounded_loss
 
 PATIENCE_WINDOWS = 90
 """Windows that one without a declared label delay is waited for."""
+REVISED_EVERY = 4
+"""Times in a window's length that metrics of mature windows follow labels that came after all: a label alone moves none by much, and each revision is
+an entry of some kB in the ledger."""
 MORE_LABELS = 1.25
 """An immature window's metrics are told anew when it has so many times the labels: some ten times until all have come, not at every tick."""
 
@@ -57,6 +60,8 @@ class Maturing:
         self._learned: tuple[int, Delays] | None = None
         """(windows closed when it was learned, the delay): once a window, not once a tick."""
         self._closed = len(closed)
+        self._revised = -1
+        """Part of a window's length in which revisions were last looked for."""
 
     def take(self, key: WindowKey, summary: WindowSummary) -> None:
         """A window has closed."""
@@ -178,6 +183,10 @@ class Maturing:
         join = self._observation.join
         if join is None:
             return
+        part = self._observation.seen_until_us // max(self._width // REVISED_EVERY, 1)
+        if part == self._revised:
+            return
+        self._revised = part
         touched = {int(at) - int(at) % self._width for at in join.changed()}
         for key, window in sorted((item for item in self._mature.items() if item[0][1] in touched), key=lambda item: item[0]):
             found = self._judged(window, join)

@@ -93,7 +93,9 @@ def judge(state: OperationsState, measures: Measures, window: Window, policy: Mo
         tracks = {name: track.after_gap(each) for name, each in tracks.items()}
     steps = {name: _step(name, each, values.get(name), clock, window) for name, each in tracks.items()}
     levels = {name: edetector.level(step.track.detectors) for name, step in steps.items()}
-    alarmed = [name for name in multiple.e_bh(levels, WEIGHTS, policy.run_length(SHARE)) if steps[name].score is not None]
+    named = [name for name in multiple.e_bh(levels, WEIGHTS, policy.run_length(SHARE)) if steps[name].score is not None]
+    # Many windows of a hundredth more prove a change that nobody would call for: it is told when a window itself is unusual.
+    alarmed = [name for name in named if _unusual(_usual(steps[name].track, values[name]))]
     findings = tuple(_finding(name, steps[name], values[name], window, (len(alarmed), policy)) for name in alarmed)
     settled = {name: track.settle(step, values.get(name), window, alarmed=name in alarmed) for name, step in steps.items()}
     moved_on = OperationsState(tracks=settled, last_window=window.place, last_number=clock.number)
@@ -134,6 +136,10 @@ def _step(name: str, before: Track, value: Value | None, clock: Clock, window: W
 def shown(state: OperationsState, values: dict[str, Value]) -> dict[str, Usual]:
     """Each signal beside what is usual, as the state has it."""
     return {name: _usual(state.tracks.get(name, Track()), value) for name, value in values.items()}
+
+
+def _unusual(shown: Usual) -> bool:
+    return shown.lower is None or shown.upper is None or not shown.lower <= shown.value <= shown.upper
 
 
 def _usual(of: Track, value: Value) -> Usual:

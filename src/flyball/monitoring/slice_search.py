@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flyball.errors import DataError
+from flyball.monitoring.cause_words import percent
 from flyball.monitoring.slices import (
     Condition,
     SliceReference,
@@ -108,10 +109,11 @@ def causes_of(found: Sequence[Found]) -> tuple[Cause, ...]:
 
 def told(found: Found) -> str:
     """As `town = 'Oslo': loss 0.310 against 0.120 on the holdout, 7 % of rows, 48 % of the increase`."""
-    part = "" if found.share_of_increase is None else f", {100 * found.share_of_increase:.0f} % of the increase"
+    share = found.share_of_increase
+    part = "" if share is None else f", {100 * share:.0f} % of the increase" if share <= 1.0 else ", more than the whole increase"
     return (
         f"{found.words}: loss {found.loss:.3f} against {found.reference_loss:.3f} on the holdout, "
-        f"{100 * found.share_of_rows:.2g} % of rows{part}"
+        f"{percent(found.share_of_rows)} of rows{part}"
     )
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flyball.monitoring.allowance import Allowance
+from flyball.monitoring.cause_words import percent
 from flyball.monitoring.drift import finding_id
 from flyball.monitoring.slice_search import LEAST_ROWS, worst
 from flyball.monitoring.slices import Condition, SliceReference, SliceRows, chosen, part, rows_of, words_of
@@ -207,7 +208,7 @@ def _finding(reference: SliceReference, state: SliceState, nominee: Nominee, win
         id=finding_id(FindingKind.CONCEPT_DRIFT, window, words), kind=FindingKind.CONCEPT_DRIFT, model=window.model, unit=window.unit,
         subject=words, window_start=window.start, window_end=window.end, effect=round(loss - before, 6),
         effect_unit="increase of the mean bounded loss in the slice", evidence=evidence, share_of_budget=allowance.share,
-        words=f"{words}: loss {loss:.3f} against {before:.3f} on the holdout, {100 * share:.2g} % of rows", harm=harm,
+        words=f"{words}: loss {loss:.3f} against {before:.3f} on the holdout, {percent(share)} of rows", harm=harm,
         pages=harm > allowance.tolerance,
     )  # fmt: skip
 
