@@ -1,5 +1,6 @@
 """The port of the user's own metrics: in a process of its own, and in this one."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,6 +29,10 @@ def needs_both(labels, scores):
         raise ValueError
     return float("nan") if scores[0] > 2 else 1.0
 
+def sees(labels, scores):
+    import os
+    return 1.0 if "SHOP_SQL_URL" in os.environ else 0.0
+
 def leaves(labels, scores):
     sys.exit(3)
 """
@@ -38,7 +43,7 @@ Make = Callable[[Path], UserMetrics]
 
 
 def child(root: Path) -> UserMetrics:
-    return ChildMetrics(root, root / "metrics")
+    return ChildMetrics(root, root / "metrics", {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ})
 
 
 def memory(root: Path) -> UserMetrics:
@@ -87,3 +92,9 @@ def test_what_ends_its_process_hangs_or_is_not_there_is_told(tmp_path: Path, mon
     assert "no function 'profits'" in metrics.measure({"profits": "mine:profits"}, SCORES, LABELS)["profits"].note
     monkeypatch.setattr(user_metrics, "TIME_LIMIT_SECONDS", 2.0)
     assert metrics.measure({"hangs": "mine:hangs"}, SCORES, LABELS)["hangs"].note == "not done after 2 s"
+
+
+def test_the_child_sees_no_secret_of_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mine.py").write_text(MODULE)
+    monkeypatch.setenv("SHOP_SQL_URL", "postgres://user:secret@host/db")
+    assert child(tmp_path).measure({"sees": "mine:sees"}, SCORES, LABELS)["sees"].value == 0.0

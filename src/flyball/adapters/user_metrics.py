@@ -1,6 +1,8 @@
 """The user's own metrics of a window's labels, measured where foreign code may run: in a child process that ends with its answer."""
 
 import hashlib
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -41,8 +43,10 @@ class MemoryMetrics:
 class ChildMetrics:
     """`directory`: where rows and answers lie for as long as the child lives."""
 
-    def __init__(self, project_dir: Path, directory: Path) -> None:
+    def __init__(self, project_dir: Path, directory: Path, environment: Mapping[str, str]) -> None:
+        """`environment`: all that the child sees of this process's."""
         self._project_dir = project_dir
+        self._environment = environment
         self._directory = directory
 
     def measure(self, entrypoints: Mapping[str, str], scores: Floats, labels: Floats) -> dict[str, UserFigure]:
@@ -54,16 +58,20 @@ class ChildMetrics:
         np.save(self._directory / "labels.npy", labels, allow_pickle=False)
         (self._directory / "order.json").write_bytes(codec.encode(dict(entrypoints)))
         command = [*COMMAND, str(self._project_dir), str(self._directory)]
+        with (self._directory / "log").open("wb") as log:
+            child = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, umask=PRIVATE_UMASK, env=dict(self._environment),
+                start_new_session=True,
+            )  # fmt: skip
         try:
-            with (self._directory / "log").open("wb") as log:
-                ended = subprocess.run(
-                    command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, timeout=TIME_LIMIT_SECONDS, check=False, umask=PRIVATE_UMASK
-                )  # fmt: skip
+            status = child.wait(TIME_LIMIT_SECONDS)
         except subprocess.TimeoutExpired:
+            os.killpg(child.pid, signal.SIGKILL)  # and whatever it has started
+            child.wait()
             return _unmeasured(entrypoints, f"not done after {TIME_LIMIT_SECONDS:g} s")
         answered = self._directory / "figures.json"
-        if ended.returncode != 0 or not answered.exists():
-            return _unmeasured(entrypoints, f"its process ended with exit code {ended.returncode}; see {self._directory / 'log'}")
+        if status != 0 or not answered.exists():
+            return _unmeasured(entrypoints, f"its process ended with exit code {status}; see {self._directory / 'log'}")
         return codec.decode(answered.read_bytes(), dict[str, UserFigure])
 
 

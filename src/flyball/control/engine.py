@@ -13,7 +13,7 @@ from flyball.control.traffic import SwitchReading
 from flyball.control.units import UnitShelf
 from flyball.control.windows import Signalled, Windows
 from flyball.control.world import World
-from flyball.errors import Fenced, FlyballError, Outdated
+from flyball.errors import Fenced, Outdated
 from flyball.records.jobs import FINISHED, Job, JobStatus
 from flyball.records.release import ReleaseState
 from flyball.records.unit import Unit
@@ -55,7 +55,7 @@ class Engine:
 
         Raises Fenced at once when a newer controller has taken over, and at the end the error of the first stage that failed.
         """
-        trouble: list[FlyballError] = []
+        trouble: list[Exception] = []
         whole = self._try(self.observation.ingest, trouble)
         self._try(self._work_on_jobs, trouble)
         self._try(self._carry_out_orders, trouble)
@@ -69,18 +69,19 @@ class Engine:
         if trouble:
             raise trouble[0]
 
-    def _try(self, stage: Callable[[], object], trouble: list[FlyballError]) -> bool:
+    def _try(self, stage: Callable[[], object], trouble: list[Exception]) -> bool:
+        """One stage of a tick: what fails in it, foreseen or not, keeps no other stage from its work."""
         try:
             stage()
         except (Fenced, Outdated):
             raise
-        except FlyballError as error:
+        except Exception as error:  # noqa: BLE001 - raised again at the tick's end, where it becomes a recorded event
             trouble.append(error)
             return False
         return True
 
     def _work_on_jobs(self) -> None:
-        trouble: list[FlyballError] = []
+        trouble: list[Exception] = []
         for job in jobs.active(self.world):
             self._try(partial(jobs.advance, self.world, self.shelf, job), trouble)
         if trouble:

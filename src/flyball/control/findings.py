@@ -11,6 +11,7 @@ from flyball.records.findings import Acknowledgement, Finding, FindingKind, Wind
 from flyball.records.release import Champion
 
 SERIES_WINDOWS = 60
+"""Half of them before the finding's own, the others after it."""
 DECISIONS_SHOWN = 3
 
 
@@ -64,7 +65,9 @@ def _series(world: World, finding: Finding) -> tuple[WindowPoint, ...]:
     """The figure that the finding is about, window by window: the distance of its stream, or the loss."""
     mine = sorted((each for each in world.all("window", WindowSummary) if each.unit == finding.unit), key=lambda each: each.start)
     points = [WindowPoint(end=each.end, value=_figure(each, finding)) for each in mine]
-    return tuple(points[-SERIES_WINDOWS:]) if any(point.value is not None for point in points) else ()
+    place = next((place for place, point in enumerate(points) if point.end >= finding.window_end), len(points))
+    shown = points[max(place - SERIES_WINDOWS // 2, 0) :][:SERIES_WINDOWS]
+    return tuple(shown) if any(point.value is not None for point in shown) else ()
 
 
 def _figure(window: WindowSummary, finding: Finding) -> float | None:

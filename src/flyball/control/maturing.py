@@ -1,5 +1,6 @@
 """Windows whose labels come: shown as far as they have, judged once when they have, and corrected when more come after that."""
 
+from datetime import timedelta
 from typing import Any, NamedTuple
 
 import msgspec
@@ -12,6 +13,7 @@ from flyball.control.observe import Observation, WindowKey, micros_of
 from flyball.control.own_metrics import own_metrics
 from flyball.control.standing import puts_of
 from flyball.control.world import World, draft, micros, put
+from flyball.errors import ArtifactDamaged, Fenced, FlyballError, StoreUnavailable
 from flyball.monitoring import delays, live, performance, selective, track_record
 from flyball.monitoring.delays import Delays
 from flyball.monitoring.live import WindowRows
@@ -26,10 +28,11 @@ from flyball.records.events import Put
 from flyball.records.evidence import Evidence
 from flyball.records.findings import Finding, WindowSummary
 from flyball.records.release import Champion
+from flyball.stats.label_strata import LabelStrata
 from flyball.stats.losses import bounded_loss
 
 PATIENCE_WINDOWS = 90
-"""Windows that one without a declared label delay is waited for."""
+"""Windows that one is waited for beyond the declared label delay, if there is one."""
 REVISED_EVERY = 4
 """Times in a window's length that metrics of mature windows follow labels that came after all: a label alone moves none by much, and each revision is
 an entry of some kB in the ledger."""
@@ -70,23 +73,36 @@ class Maturing:
 
     def look(self, champion: Champion | None) -> None:
         """Judge what is mature, tell what has changed."""
+        trouble: list[FlyballError] = []
         for key, window in sorted(self._immature.items(), key=lambda item: item[1].start):
-            if self._may_mature(window):
-                self._look(key, window, champion)
-            else:
+            try:
+                if self._may_mature(window):
+                    self._look(key, window, champion)
+                else:
+                    self._observation.forget_rows(key)
+            except (Fenced, StoreUnavailable):
+                raise
+            except ArtifactDamaged:  # a unit that cannot be monitored: said once, where its windows close
+                del self._immature[key]
                 self._observation.forget_rows(key)
+            except FlyballError as error:  # one window that cannot be judged keeps no other waiting
+                trouble.append(error)
         self._revise()
+        if trouble:
+            raise trouble[0]
 
     def _may_mature(self, window: WindowSummary) -> bool:
         """Not looked at for ever: without a declared delay a window whose labels stay away is given up at some time."""
-        return self._policy.label_delay is not None or self._world.now() < window.end + PATIENCE_WINDOWS * self._policy.window
+        delay = self._policy.label_delay or timedelta()
+        return self._world.now() < window.end + delay + PATIENCE_WINDOWS * self._policy.window
 
     def _look(self, key: WindowKey, window: WindowSummary, champion: Champion | None) -> None:
         join, now = self._observation.join, self._world.now()
         if join is None:
             return
         start_us, end_us = micros(window.start), micros(window.end)
-        labels, predictions = join.labelled(start_us, end_us), join.answered(start_us, end_us)
+        # Its own rows: where the champion changed within it, others' labels say nothing of it.
+        labels, predictions = join.labelled(start_us, end_us, window.unit), join.answered(start_us, end_us, window.unit)
         if labels == 0:
             return
         # With a declared delay the learned one decides nothing, and is looked up for what is shown only.
@@ -102,11 +118,14 @@ class Maturing:
             self._learned = self._closed, delays.learn(join.label_ages(now_us - delays.LOOK_BACK_US), now_us)
         return self._learned[1]
 
+    def _strata(self) -> LabelStrata:
+        return self._observation.strata or LabelStrata(self._world.spec.task)
+
     def _complete(self, key: WindowKey, window: WindowSummary, join: LabelJoin, labels: int) -> None:
         """What the labels that are here say of all that will come."""
         start_us, end_us, now = micros(window.start), micros(window.end), self._world.now()
         found = join.outcomes(window.unit, start_us, end_us)
-        completion = live.completed(WindowRows(*found[:4]), self._delays(join), self._observation.strata, micros(now))
+        completion = live.completed(WindowRows(*found[:4]), self._delays(join), self._strata(), micros(now))
         shown: dict[str, Evidence] = {}
         if completion.weighting is not None:
             chosen, reference = completion.chosen, self._observation.files.reference(window.unit)
@@ -130,7 +149,7 @@ class Maturing:
         )  # fmt: skip
         puts: list[Put] = [put("window", judged.id, summary)]
         note = found.selective
-        if champion is not None and champion.unit == window.unit and not found.selective:
+        if champion is not None and champion.unit == window.unit and not found.selective and len(found.rows.labels):
             findings, states, note = self._judge_loss(key, window, found, join)
             puts += [*states, *puts_of(self._world, findings)]
             tell(self._world, findings)
@@ -173,7 +192,7 @@ class Maturing:
         selection, weighting = selective.selection(task, asked)
         if selection.kind == "refused":
             return Judged(refused(reference, judged, len(rows.labels), selection.words), rows, selection.words)
-        own = own_metrics(self._world, rows, judged)
+        own = own_metrics(self._world, rows, judged, window.metrics)
         if selection.kind == "corrected":
             return Judged(_corrected(reference, asked, judged, weighting) | own, rows, selection.words)
         return Judged(realised(reference, *outcomes(rows, task), judged) | own, rows, "")
@@ -189,7 +208,10 @@ class Maturing:
         self._revised = part
         touched = {int(at) - int(at) % self._width for at in join.changed()}
         for key, window in sorted((item for item in self._mature.items() if item[0][1] in touched), key=lambda item: item[0]):
-            found = self._judged(window, join)
+            try:
+                found = self._judged(window, join)
+            except ArtifactDamaged:
+                continue
             labels = join.labelled(micros(window.start), micros(window.end))
             revised = msgspec.structs.replace(window, labels=labels, metrics=found.metrics, labels_note=found.selective)
             if revised != window:

@@ -16,13 +16,15 @@ from flyball.control.traffic import wanted
 from flyball.control.units import UnitShelf
 from flyball.control.watched_files import WatchedFiles
 from flyball.control.world import World, micros
-from flyball.errors import FlyballError
+from flyball.errors import ArtifactDamaged, FlyballError
 from flyball.monitoring import delays
 from flyball.records.captured import Captured, PredictionBatch
 from flyball.records.findings import WindowSummary
 from flyball.records.signature import ColumnType, Signature
 from flyball.stats.label_strata import LabelStrata
 
+SAMPLES_KEPT = 40
+"""Windows that wait for labels and keep their rows: beyond it the oldest are judged without features."""
 FLUSH_ROWS = 2_000
 """Rows gathered before they are counted into a profile: counting many at once costs a tenth of counting each request."""
 
@@ -38,7 +40,7 @@ class Observation:
         self._shelf = shelf
         self._cursor: dict[str, int] = {}
         self._join: LabelJoin | None = None
-        self.strata = LabelStrata(world.spec.task)
+        self.strata: LabelStrata | None = None
         """By which the ages of labels are counted, once something was captured."""
         self._waiting: list[Captured] = []
         self.files = WatchedFiles(world, shelf)
@@ -122,7 +124,8 @@ class Observation:
         table = wanted(self._world)
         unit = table.routes[0].champion.unit.id if table and table.routes else record.unit
         signature = table.routes[0].champion.signature if table and table.routes else self._shelf.served(unit).signature
-        self.strata = delays.strata_of(self.files.reference(unit))
+        with suppress(ArtifactDamaged):  # labels are joined whatever has become of the reference
+            self.strata = delays.strata_of(self.files.reference(unit))
         self._join = LabelJoin(signature.task, signature.classes, signature.n_scores, model=self._world.model, strata=self.strata)
         waiting, self._waiting = self._waiting, []
         for earlier in waiting:
@@ -153,6 +156,8 @@ class Observation:
         key = (champion, batch.at_us - batch.at_us % self._width)
         if batch.unit == champion and key not in self._judged:
             self._samples.setdefault(key, WindowSample()).add(batch)
+            while len(self._samples) > SAMPLES_KEPT:
+                self._samples.pop(min(self._samples, key=lambda each: (each[1], each[0])))
         if key in self._closed:
             return
         self._pending.setdefault(key, []).append(batch)
@@ -166,16 +171,20 @@ class Observation:
 
     def _flush(self, key: WindowKey) -> None:
         signature = self._shelf.served(key[0]).signature
-        batches = self._pending.pop(key, [])
-        self._pending_rows.pop(key, None)
+        batches = self._pending.get(key, [])
+        together = self._counted.get(key)
         for shown in (True, False):
             chosen = [batch for batch in batches if (batch.unit == key[0]) is shown]
             if chosen:
                 scores = [row for batch in chosen for row in batch.scores] if shown else None
                 rows = sum(len(batch.ids) for batch in chosen)
                 found = count(self.files, key[0], columns_of(signature, chosen), scores, rows)
-                standing = self._counted.get(key)
-                self._counted[key] = found if standing is None else merge(standing, found)
+                together = found if together is None else merge(together, found)
+        if together is not None:
+            self._counted[key] = together
+        # Only now: a file of the package that could not be read is asked for again, and no row is lost meanwhile.
+        self._pending.pop(key, None)
+        self._pending_rows.pop(key, None)
 
 
 def columns_of(signature: Signature, batches: list[PredictionBatch]) -> dict[str, npt.NDArray[Any]]:

@@ -18,6 +18,9 @@ from flyball.records.release import Champion
 MOST_EMPTY = timedelta(days=60)
 """Windows that nobody can know anything of are passed over one by one no longer than this: after that the baseline would be another one anyway."""
 
+MOST_A_TICK = 100
+"""Windows: after a change of their length, or a long pause, the past is learned from over some ticks."""
+
 
 class Operating:
     def __init__(self, world: World, observation: Observation, policy: MonitorPolicy) -> None:
@@ -33,12 +36,14 @@ class Operating:
         if champion is None:
             return
         state = self._world.get("operations", self._world.model, OperationsState) or OperationsState()
+        if state.width_us not in (0, self._width):  # monitor.window was changed
+            state = OperationsState()
         until = self._observation.seen_until_us
         begin = (state.last_number + 1) * self._width if state.last_number else self._observation.tallies.first_us
         if begin is None:
             return
         begin = max(begin, until - until % self._width - micros_of(MOST_EMPTY))
-        for start_us in range(begin, until - self._width + 1, self._width):
+        for start_us in range(begin, until - self._width + 1, self._width)[:MOST_A_TICK]:
             state = self._judge(start_us, state, champion)
 
     def _judge(self, start_us: int, state: OperationsState, champion: Champion) -> OperationsState:

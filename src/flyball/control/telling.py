@@ -25,6 +25,8 @@ class Seen(NamedTuple):
     """Of drift."""
     standing: tuple[Finding, ...]
     """Of earlier windows."""
+    faulty: frozenset[str]
+    """Columns of which a fault of the pipe was told before: one that is counted and not tested is told once."""
 
 
 def told(files: WatchedFiles, seen: Seen, expected: frozenset[str], policy: MonitorPolicy) -> tuple[Finding, ...]:
@@ -43,7 +45,7 @@ def told(files: WatchedFiles, seen: Seen, expected: frozenset[str], policy: Moni
             watched, alarmed, expected & norms.columns.keys() if profile.rows >= policy.min_rows else None
         )
         findings = quality.retell(findings, diagnoses)
-        known = {finding.subject for finding in findings} | still
+        known = {finding.subject for finding in findings} | seen.faulty
         findings += tuple(_counted(each, seen) for each in diagnoses if each.fault in COUNTED and each.column not in known)
     if table is not None:
         findings = harm.weigh(findings, table, reference.streams, profile.counts, policy.tolerance)

@@ -39,7 +39,12 @@ class WatchedFiles:
             data = self._read(unit, reference.FILE)
             if data is None:
                 raise ArtifactDamaged(f"the package of {unit} has no {reference.FILE}", next_step="flyball verify")
-            self._references[unit] = codec.decode(data, Reference)
+            try:
+                self._references[unit] = codec.decode(data, Reference)
+            except msgspec.ValidationError as error:
+                raise ArtifactDamaged(
+                    f"{unit} cannot be monitored: {error}", next_step="flyball run makes a version that can"
+                ) from error
         return self._references[unit]
 
     def estimation(self, unit: str) -> EstimationReference | None:
@@ -71,7 +76,10 @@ class WatchedFiles:
             while len(self._files) >= KEPT:
                 del self._files[next(iter(self._files))]
             data = self._read(unit, file)
-            self._files[unit, file] = None if data is None else codec.decode(data, record)
+            try:
+                self._files[unit, file] = None if data is None else codec.decode(data, record)
+            except msgspec.ValidationError:  # of another release: judged without it, as a package of before it existed
+                self._files[unit, file] = None
         return self._files[unit, file]  # type: ignore[return-value]
 
     def _read(self, unit: str, file: str) -> bytes | None:

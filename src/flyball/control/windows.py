@@ -1,5 +1,6 @@
 """Windows: closed when their time is over, judged for harm when their labels are mature, and told to the autopilot as signals."""
 
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import msgspec
@@ -14,6 +15,7 @@ from flyball.control.releases import Releases
 from flyball.control.standing import puts_of, standing
 from flyball.control.telling import Seen, told
 from flyball.control.world import World, draft, moment, put
+from flyball.errors import ArtifactDamaged
 from flyball.monitoring import drift
 from flyball.monitoring.drift import DriftState
 from flyball.monitoring.histogram import histogram_of
@@ -78,6 +80,11 @@ class Windows:
         champion = self._releases.champion()
         # Not by the clock: a tick that registers a version takes seconds, and what was captured in them is not counted yet.
         for key in self._observation.open_windows(self._observation.seen_until_us):
+            try:
+                self._observation.files.reference(key[0])
+            except ArtifactDamaged as unreadable:
+                self._give_up(key, unreadable)
+                continue
             self._close(key, champion)
         self._operating.look(champion)
         self._maturing.look(champion)
@@ -86,6 +93,26 @@ class Windows:
         if champion is None or newest is None or newest.end <= champion.since:
             return None
         return self._signals(newest, champion)
+
+    def _counted_faults(self, unit: str) -> frozenset[str]:
+        """Columns of which a fault was told since the unit answers, seen by somebody or not."""
+        told_of = self._world.all("finding", Finding)
+        return frozenset(each.subject for each in told_of if each.unit == unit and each.kind is FindingKind.DATA_QUALITY)
+
+    def _give_up(self, key: WindowKey, why: ArtifactDamaged) -> None:
+        """A unit that cannot be monitored is said to be, once; its windows keep nobody else's waiting."""
+        now = self._world.now()
+        finding = Finding(
+            id=f"f-reference-{key[0]}", kind=FindingKind.SERVING, model=self._world.model, unit=key[0], subject="reference",
+            window_start=moment(key[1]), window_end=now, effect=1.0, effect_unit="units", share_of_budget=None, words=why.message,
+            evidence=Evidence(name="reference_read", value=0.0, n=1, unit="files"),
+        )  # fmt: skip
+        if self._world.get("finding", finding.id, Finding) is None:
+            puts = puts_of(self._world, (finding,))
+            self._world.record(draft(now, "finding.raised", f"finding:{finding.id}", {}, puts, key=finding.id))
+            self._world.say("bad", why.message)
+        self._observation.forget(key)
+        self._observation.forget_rows(key)
 
     def _close(self, key: WindowKey, champion: Champion | None) -> None:
         unit, start_us = key
@@ -103,7 +130,7 @@ class Windows:
         puts: list[Put] = []
         # A unit that is champion no more is shown; what moves it is nobody's alarm.
         if champion is not None and champion.unit == unit:
-            seen = Seen(window, counted, reading.findings, standing(self._world, champion))
+            seen = Seen(window, counted, reading.findings, standing(self._world, champion), self._counted_faults(unit))
             drifted = told(self._observation.files, seen, self._captured, self._policy)
             estimated = self._estimating.close(key, window, summary)
             summary = estimated.summary
@@ -151,12 +178,15 @@ class Windows:
         unit = self._world.get("unit", champion.unit, Unit)
         version = self._world.get("version", f"{window.model}|{unit.version:06d}", Version) if unit else None
         state = self._world.get("performance", champion.unit, PerformanceState)
-        baseline = self._observation.files.reference(champion.unit).baseline
+        risen = 0.0
+        with suppress(ArtifactDamaged):  # one that cannot be monitored has no baseline
+            baseline = self._observation.files.reference(champion.unit).baseline
+            risen = round(state.loss_sum / state.n - baseline.mean, 6) if state and state.n else 0.0
         inputs = SignalInputs(
             findings=standing(self._world, champion),
             window=window,
             estimated_increase=self._estimating.state(champion.unit).increase,
-            loss_increase=round(state.loss_sum / state.n - baseline.mean, 6) if state and state.n else 0.0,
+            loss_increase=risen,
             champion_since=champion.since,
             data_until=version.lineage.snapshot.until if version else None,
             retrainings=tuple(job.requested_at for job in self._world.all("job", Job) if job.cause.startswith("d-")),

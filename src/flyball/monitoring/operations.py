@@ -9,6 +9,7 @@ learned, and only one twice as far is told again; two usual windows end it; afte
 """
 
 import hashlib
+from datetime import timedelta
 
 import msgspec
 
@@ -38,6 +39,9 @@ SHOWN_Z = 1.645
 """The middle 90 %."""
 
 
+MICROSECOND = timedelta(microseconds=1)
+
+
 class Measures(msgspec.Struct, frozen=True, kw_only=True):
     """What was counted in one window. None: not known (no gateway was up, capture lost records), which is not 0."""
 
@@ -63,6 +67,8 @@ class OperationsState(msgspec.Struct, frozen=True, kw_only=True):
     last_window: str = ""
     """Its place: the same window of another champion is the same traffic."""
     last_number: int = 0
+    width_us: int = 0
+    """Of its windows; 0: none was judged yet. What is usual in a window of another length is another thing."""
 
 
 class Usual(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,10 +101,12 @@ def judge(state: OperationsState, measures: Measures, window: Window, policy: Mo
     levels = {name: edetector.level(step.track.detectors) for name, step in steps.items()}
     named = [name for name in multiple.e_bh(levels, WEIGHTS, policy.run_length(SHARE)) if steps[name].score is not None]
     # Many windows of a hundredth more prove a change that nobody would call for: it is told when a window itself is unusual.
-    alarmed = [name for name in named if _unusual(_usual(steps[name].track, values[name]))]
+    alarmed = [name for name in named if _unusual(name, _usual(steps[name].track, values[name]))]
     findings = tuple(_finding(name, steps[name], values[name], window, (len(alarmed), policy)) for name in alarmed)
     settled = {name: track.settle(step, values.get(name), window, alarmed=name in alarmed) for name, step in steps.items()}
-    moved_on = OperationsState(tracks=settled, last_window=window.place, last_number=clock.number)
+    moved_on = OperationsState(
+        tracks=settled, last_window=window.place, last_number=clock.number, width_us=(window.end - window.start) // MICROSECOND
+    )
     return OperationsReading(
         findings=findings, state=moved_on, usual=shown(state, values), note=_learning(settled, values, clock)
     )
@@ -138,8 +146,10 @@ def shown(state: OperationsState, values: dict[str, Value]) -> dict[str, Usual]:
     return {name: _usual(state.tracks.get(name, Track()), value) for name, value in values.items()}
 
 
-def _unusual(shown: Usual) -> bool:
-    return shown.lower is None or shown.upper is None or not shown.lower <= shown.value <= shown.upper
+def _unusual(name: str, shown: Usual) -> bool:
+    if shown.lower is None or shown.upper is None:
+        return True
+    return shown.value > shown.upper or (name in FALLS and shown.value < shown.lower)
 
 
 def _usual(of: Track, value: Value) -> Usual:

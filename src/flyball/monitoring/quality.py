@@ -15,7 +15,7 @@ import numpy as np
 from flyball.monitoring import norms as normal
 from flyball.monitoring import units
 from flyball.monitoring.norms import Norm, Norms
-from flyball.monitoring.streams import MISSING_BIN, UNSEEN_BIN, Stream
+from flyball.monitoring.streams import MISSING_BIN, OTHER_BIN, UNSEEN_BIN, Stream
 from flyball.monitoring.traits import Traits, WindowTraits
 from flyball.records.findings import Cause, Finding, FindingKind
 from flyball.stats import contingency, distances, log_buckets
@@ -105,7 +105,7 @@ def retell(findings: Iterable[Finding], diagnoses: Sequence[Diagnosis]) -> tuple
 def _unreadable(watched: Watched, name: str, expected: Collection[str] | None) -> Diagnosis | None:
     seen, norm = watched.traits.columns.get(name), watched.norms.columns[name]
     if seen is None or seen.values == 0 or (seen.missing == seen.values and norm.present > watched.norms.rows / 2):
-        if (seen is None or seen.values == 0) and expected is None:
+        if (seen is None or seen.values == 0) and (expected is None or name not in expected):
             return None
         had = norm.present / max(watched.norms.rows, 1)
         return Diagnosis(
@@ -135,7 +135,7 @@ def _single(watched: Watched, name: str) -> Diagnosis | None:
 def _frozen(name: str, stream: Stream, norm: Norm, seen: Traits, counts: Sequence[int]) -> Diagnosis | None:
     if seen.present < FEWEST:
         return None
-    constant = seen.repeats == seen.present - 1 if stream.kind == "category" else seen.lowest == seen.highest
+    constant = _one_category(counts, seen) if stream.kind == "category" else seen.lowest == seen.highest
     if constant and norm.top_share**seen.present < IMPOSSIBLE:
         value = f"{seen.lowest:.6g}" if seen.lowest is not None else _only(stream, counts, seen)
         words = f"{name} is frozen: all {seen.present} values are {value}; in the reference the most frequent value has {_percent(norm.top_share)} of rows"
@@ -148,6 +148,15 @@ def _frozen(name: str, stream: Stream, norm: Norm, seen: Traits, counts: Sequenc
     share = seen.repeats / (seen.present - 1)
     words = f"{name} sticks: {_percent(share)} of values repeat the one before, far more often than their frequencies and the reference lead to expect"
     return Diagnosis(fault=Fault.STUCK, column=name, share=round(share, 5), words=words)
+
+
+def _one_category(counts: Sequence[int], seen: Traits) -> bool:
+    """By counts, which merge exactly: repeats lose one at each seam between the pieces that a window is counted in."""
+    filled = [place for place, times in enumerate(counts) if times and place != MISSING_BIN]
+    if len(filled) != 1:
+        return False
+    named = filled[0] > OTHER_BIN or (filled[0] == UNSEEN_BIN and len(seen.unknown) == 1)
+    return named or seen.repeats == seen.present - 1
 
 
 def _only(stream: Stream, counts: Sequence[int], seen: Traits) -> str:

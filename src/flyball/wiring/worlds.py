@@ -73,6 +73,25 @@ def secret_of(name: str) -> str:
     return value
 
 
+PLAIN = (
+    "PATH",
+    "HOME",
+    "LANG",
+    "LC_ALL",
+    "TMPDIR",
+    "PYTHONPATH",
+    "VIRTUAL_ENV",
+    "OMP_WAIT_POLICY",
+    "OMP_NUM_THREADS",
+    "OPENBLAS_CORETYPE",
+)
+"""What the code of a metric needs of the environment: no URL of a database, no token."""
+
+
+def _plain_environment() -> dict[str, str]:
+    return {name: os.environ[name] for name in PLAIN if name in os.environ}
+
+
 def say_nothing(_style: str, _words: str) -> None:
     """For use cases that only read."""
 
@@ -91,6 +110,6 @@ def world_of(home: Home, say: Say, clock: Clock | None = None) -> World:
         capture=CaptureFiles(state_dir, lambda: gateways.seen),
         packages=LocalPackages(),
         notifier=LogNotifier(state_dir, time.now),
-        metrics=ChildMetrics(home.project_dir, state_dir / "metrics"),
+        metrics=ChildMetrics(home.project_dir, state_dir / "metrics", _plain_environment()),
     )
     return World(spec, Place(home.project_dir, state_dir), ports, say)

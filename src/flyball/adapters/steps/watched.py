@@ -49,7 +49,9 @@ def watched(run: Run, made: Made) -> Files:
     cut = blocks.cut(len(made.rows.labels), made.rows.event_us, window)
     kinds = {column.name: "category" if column.type is ColumnType.CATEGORY else "number" for column in kept}
     directions = joint.build(kinds, world, cut.windows)
-    plain = references.build(made.signature, world, made.rows.event_us, answers, window, made.scale)
+    counted = tuple(column for column in made.signature.columns if rules.get(column.name, "keep") not in ("drop", "hash"))
+    counted_of = msgspec.structs.replace(made.signature, columns=counted)
+    plain = references.build(counted_of, world, made.rows.event_us, answers, window, made.scale)
     reference = with_joint(plain, directions, world, cut.windows)
     yield references.FILE, reference
     yield joint.FILE, directions

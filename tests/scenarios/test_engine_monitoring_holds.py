@@ -1,0 +1,136 @@
+"""Nothing that monitoring meets may stop the loop: another release's package, a file that cannot be read, a changed window, labels of nobody."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+from engine_models import Model
+from engine_world import AT_ONCE, DAY, HOUR, Project, spec_of
+
+from flyball.control import commands, findings
+from flyball.control.loop import tick_once
+from flyball.control.ports import UserFigure
+from flyball.errors import ArtifactDamaged
+from flyball.monitoring import reference
+from flyball.records.jobs import FINISHED, Job
+
+MONITOR = {"min_rows": 20, "mature_share": 0.99, "false_alarms": "1 per 10 windows"}
+
+
+def days(project: Project, n: int, *, step: timedelta = 6 * HOUR, rows: int = 60) -> list[str]:
+    """What went wrong in the ticks."""
+    told = []
+    for _ in range(n * (DAY // step)):
+        project.send(rows)
+        project.clock.sleep(step)
+        project.deliver()
+        told.append(tick_once(project.engine))
+    return [words for words in told if words]
+
+
+def test_a_package_of_another_release_is_said_not_to_be_monitored_and_everything_else_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = Project(tmp_path, spec_of(AT_ONCE, monitor=MONITOR))
+    project.version()
+    project.live(2 * DAY)
+    monkeypatch.setattr(reference, "FORMAT", 99)
+    project.restart()
+    assert days(project, 2) == []
+    found = [each for each in project.findings() if each.subject == "reference"]
+    assert len(found) == 1
+    assert "cannot be monitored" in found[0].words
+    order = commands.order(project.door, "run", "user:me", "")
+    tick_once(project.engine)
+    assert project.door.get("command", order.id, commands.Command).status == "done"
+    assert all(job.status in FINISHED for job in project.door.all("job", Job)[:1])
+    assert project.engine.supervises()
+
+
+def test_labels_of_none_of_the_champions_own_rows_judge_nothing_and_keep_no_window_waiting(tmp_path: Path) -> None:
+    project = Project(tmp_path, spec_of(AT_ONCE, monitor=MONITOR))
+    project.version(Model(estimates=True))
+    project.live(5 * DAY)
+    assert days(project, 1, step=12 * HOUR) == []
+    project.version(Model(estimates=True, run="b"))
+    project.unlabelled = True
+    assert days(project, 1) == []
+    project.unlabelled = False
+    assert days(project, 3) == []
+    assert sum(window.mature for window in project.windows()) >= 7
+    project.restart()
+    assert tick_once(project.engine) == ""
+    project.holds()
+
+
+@pytest.mark.parametrize(("before", "after"), [("1d", "1h"), ("1h", "1d")])
+def test_another_length_of_windows_is_gone_on_with(tmp_path: Path, before: str, after: str) -> None:
+    step = {"1d": 6 * HOUR, "1h": HOUR}
+    monitor = MONITOR | {"min_rows": 5}
+    project = Project(tmp_path, spec_of(AT_ONCE, monitor=monitor | {"window": before}))
+    project.version()
+    assert days(project, 12, step=step[before], rows=30) == []
+    project.spec = spec_of(AT_ONCE, monitor=monitor | {"window": after})
+    project.door.spec = project.spec
+    project.restart()
+    judged = len(project.ledger.events(kinds=("operations.judged",)))
+    assert days(project, 3, step=step[after], rows=30) == []
+    assert len(project.ledger.events(kinds=("operations.judged",))) >= judged + (3 if after == "1d" else 48)
+
+
+def test_a_file_that_cannot_be_read_once_costs_no_window_and_no_row(tmp_path: Path) -> None:
+    project = Project(tmp_path, spec_of(AT_ONCE, monitor=MONITOR))
+    project.version()
+    project.live(2 * DAY)
+    files = project.engine.observation.files
+    read, asked = files.norms, iter(range(10_000))
+
+    def norms(unit: str) -> object:
+        if next(asked) == 0:
+            raise ArtifactDamaged("norms.json cannot be read now")
+        return read(unit)
+
+    files.norms = norms  # type: ignore[method-assign]
+    assert any("cannot be read" in words for words in days(project, 3))
+    assert [window.predictions for window in project.windows()] == [240] * len(project.windows())
+    assert np.diff([window.start.day for window in project.windows()]).tolist() == [1] * (len(project.windows()) - 1)
+
+
+def test_metrics_of_the_users_own_are_measured_once_on_the_same_rows(tmp_path: Path) -> None:
+    measured: list[int] = []
+
+    class Counting:
+        def measure(self, entrypoints: dict[str, str], scores: np.ndarray, labels: np.ndarray) -> dict[str, UserFigure]:
+            measured.append(len(labels))
+            return {name: UserFigure(value=1.0) for name in entrypoints}
+
+    monitor = MONITOR | {"metrics": {"profit": "mine:profit"}}
+    project = Project(tmp_path, spec_of(AT_ONCE, monitor=monitor), wrap=lambda ports: ports._replace(metrics=Counting()))
+    project.version()
+    project.live(6 * DAY)
+    assert len(measured) == sum(window.mature for window in project.windows()) >= 5
+    project.restart()
+    project.tick()
+    assert len(measured) == sum(window.mature for window in project.windows())
+
+
+def test_rows_of_windows_whose_labels_never_come_are_not_kept_for_ever(tmp_path: Path) -> None:
+    project = Project(tmp_path, spec_of(AT_ONCE, monitor=MONITOR))
+    project.version()
+    project.unlabelled = True
+    assert days(project, 60, step=DAY, rows=5) == []
+    assert len(project.engine.observation._samples) <= 40
+
+
+def test_a_finding_of_long_ago_shows_the_windows_around_it(tmp_path: Path) -> None:
+    project = Project(tmp_path, spec_of(AT_ONCE, monitor=MONITOR))
+    project.version()
+    project.live(4 * DAY)
+    project.shift = 1.5
+    project.live(8 * DAY, until=lambda: bool(project.findings()))
+    project.unlabelled = True
+    assert days(project, 70, step=DAY, rows=30) == []
+    first = project.findings()[0]
+    report = findings.explain(project.door, first.id)
+    assert first.window_end in [point.end for point in report.series]
