@@ -86,6 +86,11 @@ def leading(names: Iterable[str], most: int) -> list[str]:
     return sorted(set(names), key=lambda name: (order.get(name, len(order)), name))[:most]
 
 
+def own_metrics(names: Iterable[str]) -> list[str]:
+    """Those that are the user's, by name."""
+    return sorted(set(names) - set(_METRICS))
+
+
 def when(moment: datetime | None) -> str:
     """`2026-11-22 14:03 UTC`."""
     return "" if moment is None else moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")

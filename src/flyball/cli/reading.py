@@ -62,7 +62,7 @@ def explain(
     from flyball.cli import tell_decisions, tell_findings
 
     session = session_of(context)
-    if len(what) == 1 and not what[0].startswith(("f-", "#")):
+    if len(what) == 1 and not (what[0].startswith(("f-", "#")) or what[0].isdecimal()):
         session.screen.answer(session.opener(project).explain(what[0]), tell_decisions.explanation)
         return
     if len(what) > 2 or (len(what) == 2 and what[0] != "finding"):

@@ -18,6 +18,10 @@ _EIGHTHS = " ▁▂▃▄▅▆▇█"
 def finding_rows(rows: tuple[FindingRow, ...], plain: bool) -> "RenderableType":  # noqa: FBT001 - Screen.answer's shape
     if not rows:
         return draw.text("Nothing was found, or nothing stands.")
+    if not plain:
+        return draw.page(
+            [*(part for row in rows for part in told(row.finding, _state(row))), draw.text("Next: flyball explain finding N")]
+        )
     cells = [
         (str(row.finding.number), _state(row), row.finding.kind.value, row.finding.subject, draw.when(row.finding.window_end), harm(row.finding),
          row.finding.words)
@@ -25,6 +29,19 @@ def finding_rows(rows: tuple[FindingRow, ...], plain: bool) -> "RenderableType":
     ]  # fmt: skip
     columns = ("finding", "state", "kind", "of", "window until", "harm", "what it says")
     return draw.page([draw.table(columns, cells, plain=plain), draw.text("Next: flyball explain finding N")])
+
+
+def told(finding: Finding, state: draw.Cell) -> "tuple[RenderableType, ...]":
+    """A head and its sentence: beside six other columns the sentence would be a word wide on a terminal of 80."""
+    from rich.padding import Padding
+    from rich.text import Text
+
+    words, style = state if isinstance(state, tuple) else (state, "")
+    head = draw.text(
+        f"{finding.number}  {finding.kind.value} of {finding.subject}  {draw.when(finding.window_end)}  harm {harm(finding)}  "
+    )
+    head.stylize("bold", 0, len(str(finding.number)))
+    return (Text.assemble(head, (words, style)), Padding(draw.text(finding.words), (0, 0, 0, 3)))
 
 
 def _state(row: FindingRow) -> draw.Cell:

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from flyball.cli import draw
+from flyball.cli.tell_findings import told
 from flyball.control.reports import GatewayRow, StatusReport, VersionRow
 from flyball.records.findings import WindowSummary
 
@@ -20,13 +21,7 @@ def status_report(report: StatusReport, plain: bool) -> "RenderableType":  # noq
     if report.windows:
         parts.append(_windows(report, plain=plain))
     if report.findings:
-        found = [
-            (f.kind.value, f.subject, draw.when(f.window_end), f"{draw.number(f.effect)} {f.effect_unit}", f.words)
-            for f in report.findings
-        ]
-        parts.append(
-            draw.table(("finding", "of", "window until", "effect", "what it says"), found, plain=plain, title="Open findings")
-        )
+        parts += _findings(report, plain=plain)
     if report.approvals:
         asked = [(a.decision, draw.when(a.requested_at), a.requested_by, draw.when(a.expires_at)) for a in report.approvals]
         parts.append(draw.table(("waits for you", "since", "asked by", "until"), asked, plain=plain, title="Open approvals"))
@@ -65,9 +60,14 @@ def _gateway(row: GatewayRow) -> draw.Cell:
 
 
 def _windows(report: StatusReport, *, plain: bool) -> "RenderableType":
-    names = draw.leading(
-        (name for window in report.windows for name in (*window.metrics, *window.estimates) if name != "bounded_loss"), 2
+    own = draw.own_metrics(name for window in report.windows for name in window.metrics)
+    common = (
+        name
+        for window in report.windows
+        for name in (*window.metrics, *window.estimates)
+        if name not in own and name != "bounded_loss"
     )
+    names = [*draw.leading(common, 2), *own]
     rows = []
     for window in report.windows:
         drift = max(window.drift.items(), key=lambda item: item[1], default=None)
@@ -80,6 +80,19 @@ def _windows(report: StatusReport, *, plain: bool) -> "RenderableType":
     told = draw.table(columns, rows, plain=plain, title="Last windows of the champion", right=("predictions", "labels"))
     void = next((window.void for window in reversed(report.windows) if window.void), "")
     return draw.page([told, draw.text((f"No estimate without labels: {void}", "yellow"))]) if void else told
+
+
+def _findings(report: StatusReport, *, plain: bool) -> "list[RenderableType]":
+    if not plain:
+        heads = [part for finding in report.findings for part in told(finding, "" if finding.pages else ("benign", "green"))]
+        return [draw.heading("Open findings"), *heads, draw.text("flyball explain finding N says more of one.")]
+    found = [
+        (str(f.number), f.kind.value, f.subject, draw.when(f.window_end), f"{draw.number(f.effect)} {f.effect_unit}", f.words)
+        for f in report.findings
+    ]
+    return [
+        draw.table(("finding", "kind", "of", "window until", "effect", "what it says"), found, plain=plain, title="Open findings")
+    ]
 
 
 def _metric(window: WindowSummary, name: str) -> str:

@@ -8,6 +8,7 @@ import msgspec
 import flyball.autopilot.decide as autopilot
 from flyball.control import decisions, jobs
 from flyball.control.releases import Releases
+from flyball.control.standing import standing
 from flyball.control.windows import SignalHistory, Signalled, SignalsAt
 from flyball.control.world import World, draft, put
 from flyball.records import codec
@@ -17,6 +18,10 @@ from flyball.records.release import Champion
 
 ACTS_KEPT = 400
 """Past acts that budgets and cooldowns look back on: more than a year of one act a day."""
+
+
+FINDINGS_TOLD, LONGEST_TOLD = 3, 200
+"""In a notification: how many of the standing findings, and characters of each."""
 
 
 class Todo(msgspec.Struct, frozen=True, kw_only=True):
@@ -142,9 +147,14 @@ class Remedies:
             return f"job {job.id} was asked for"
         if action.kind == "roll_back":
             return self._go_back(todo)
-        self._world.ports.notifier.notify(
-            action.subject, str(action.arguments.get("message", "")) or f"decided by {todo.decision}"
-        )
+        said = str(action.arguments.get("message", "")) or f"decided by {todo.decision}"
+        standing_now = [
+            finding
+            for finding in standing(self._world, self._world.get("champion", self._world.model, Champion))
+            if finding.pages
+        ]
+        found = "".join(f"; finding {each.number}: {each.words[:LONGEST_TOLD]}" for each in standing_now[-FINDINGS_TOLD:])
+        self._world.ports.notifier.notify(action.subject, f"{said}{found}" + ("; see flyball findings --open" if found else ""))
         return "a person was told"
 
     def _go_back(self, todo: Todo) -> str:

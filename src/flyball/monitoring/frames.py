@@ -37,21 +37,26 @@ def columns_of(frame: IntoDataFrame, types: Mapping[str, ColumnType] | None = No
         table = nw.from_native(frame, eager_only=True)
     except TypeError:
         raise DataError(f"a {type(frame).__name__}", expected="a Polars or pandas data frame or an Arrow table") from None
+    except nw.exceptions.DuplicateError:
+        raise DataError("a frame with two columns of one name", expected="a name of its own for each") from None
+    if unnamed := [name for name in table.columns if not isinstance(name, str)]:
+        raise DataError(f"a column named {unnamed[0]!r}", expected="names that are text")
     values: dict[str, Any] = {}
     kinds: dict[str, ColumnType] = {}
     left_out: dict[str, str] = {}
     for name in table.columns:
         series = table[name]
         kind = _kind(series) if types is None else types.get(name)
-        if types is not None and kind is None:
-            left_out[name] = "not in the reference"
-        elif kind is None:
+        if kind is None and _kind(series) is None:
             left_out[name] = f"{series.dtype} is neither a number nor a category"
+        elif kind is None:
+            left_out[name] = "not in the reference"
         else:
             _check(name, series, kind)
             kinds[name], values[name] = kind, series.to_native()
     if not kinds:
-        raise DataError(f"a frame of {len(table.columns)} columns, none of them a number or a category", expected="at least one")
+        wanted = "a number or a category" if types is None else "one that the reference has"
+        raise DataError(f"a frame of {len(table.columns)} columns, none of them {wanted}", expected="at least one")
     return Columns(len(table), values, kinds, left_out)
 
 

@@ -70,6 +70,8 @@ class Comparison(NamedTuple):
     left_out: dict[str, str]
     level: float
     """Chance of a false alarm, all columns together."""
+    exchangeable: bool
+    """False: stretches of the reference differ by more than chance (time, sorting), and what they do is no move."""
 
     @property
     def moved(self) -> tuple[str, ...]:
@@ -89,6 +91,10 @@ class Comparison(NamedTuple):
 
     def _beside(self) -> list[str]:
         lines = [f"not in the frame: {', '.join(self.absent)}"] if self.absent else []
+        if not self.exchangeable:
+            lines.append(
+                "stretches of the reference differ from one another, so only what differs more is called moved: shuffle the rows if their order means nothing"
+            )
         return lines + [f"not looked at: {name} ({why})" for name, why in self.left_out.items()]
 
 
@@ -102,8 +108,8 @@ def profile(frame: "IntoDataFrame", *, window_rows: int | None = None) -> FrameP
     if columns.rows < FEWEST_ROWS:
         raise DataError(f"a frame of {columns.rows} rows", expected=f"at least {FEWEST_ROWS}")
     size = window_rows if window_rows is not None else max(columns.rows // 20, FEWEST_ROWS)
-    if size < 1:
-        raise DataError(f"windows of {size} rows", expected="at least one")
+    if not isinstance(size, int) or size < 1:
+        raise DataError(f"windows of {size!r} rows", expected="a whole number, at least one")
     return FrameProfile(build(columns.signature, columns.values, None, None, size, None), columns.left_out)
 
 
@@ -112,8 +118,8 @@ def compare(reference: "FrameProfile | IntoDataFrame", frame: "IntoDataFrame", *
 
     Raises DataError as `profile` does, and where the two have no column in common.
     """
-    if not 0.0 < level < 1.0:
-        raise DataError(f"a level of {level}", expected="a chance between 0 and 1")
+    if not isinstance(level, int | float) or not 0.0 < level < 1.0:
+        raise DataError(f"a level of {level!r}", expected="a chance between 0 and 1, such as 0.01")
     # A single look has no slow drift to find: all of the budget is a window's own.
     known = reference if isinstance(reference, FrameProfile) else profile(reference, window_rows=max(_rows(frame), FEWEST_ROWS))
     monitor = Monitor(known, 1.0 / level * drift.LOOKS[0])
@@ -125,7 +131,9 @@ def compare(reference: "FrameProfile | IntoDataFrame", frame: "IntoDataFrame", *
     ]
     ranked = sorted(compared, key=lambda column: (column.finding is None, -column.effects["js"], column.name))
     absent = tuple(stream.name for stream in known.reference.streams if stream.name not in counted.counts)
-    return Comparison(known.reference.rows, counted.rows, tuple(ranked), absent, columns.left_out, level)
+    return Comparison(
+        known.reference.rows, counted.rows, tuple(ranked), absent, columns.left_out, level, known.reference.exchangeable
+    )
 
 
 def _rows(frame: "IntoDataFrame") -> int:
@@ -141,11 +149,11 @@ def _compared(stream: Stream, counted: Profile, finding: Finding | None) -> Comp
 class Monitor:
     """Looks at one window after the other, for ever, under one false-alarm budget: at most one false alarm in `windows` windows, on average."""
 
-    def __init__(self, reference: FrameProfile, windows: float = 90.0, state: DriftState | None = None) -> None:
+    def __init__(self, reference: "FrameProfile | IntoDataFrame", windows: float = 90.0, state: DriftState | None = None) -> None:
         """`state`: of an earlier monitor, to go on with. Raises DataError when the budget is none."""
-        if not windows >= 1.0:
-            raise DataError(f"a budget of one false alarm in {windows} windows", expected="one in at least 1")
-        self.reference = reference.reference
+        if not isinstance(windows, int | float) or not windows >= 1.0:
+            raise DataError(f"a budget of one false alarm in {windows!r} windows", expected="a number of windows, at least 1")
+        self.reference = (reference if isinstance(reference, FrameProfile) else profile(reference)).reference
         self.state = state or DriftState()
         """A frozen record, some kB: keep it with records.codec, and a new monitor goes on from it."""
         self._types = {stream.name: _type_of(stream) for stream in self.reference.streams}

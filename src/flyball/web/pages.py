@@ -10,15 +10,18 @@ import jinja2
 
 from flyball.control.reports import DecisionRow, FindingReport, StatusReport, VersionRow
 from flyball.records.evidence import Evidence
+from flyball.stats.metrics import METRICS
 
 _SHOWN_DECISIONS = 20
+_LEADING = ("roc_auc", "log_loss", "mae", "rmse", "brier", "pr_auc", "accuracy", "f1", "mape")
 _DIGEST = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{52}\b")
 
 
 def overview(status: StatusReport, versions: tuple[VersionRow, ...], decisions: tuple[DecisionRow, ...]) -> str:
     """Champion, release, windows, findings, decisions."""
     named = {name for window in status.windows for name in (*window.metrics, *window.estimates)} - {"bounded_loss"}
-    metrics = sorted(named)[:4]
+    own = sorted(name for name in named if name not in METRICS)
+    metrics = [*[name for name in _LEADING if name in named][:3], *own]
     latest = tuple(reversed(decisions))[:_SHOWN_DECISIONS]
     return _template("overview.html").render(status=status, versions=versions, decisions=latest, metrics=metrics)
 
@@ -112,6 +115,8 @@ def _number(value: float | None) -> str:
 
 
 def _measured(evidence: Evidence) -> str:
+    if evidence.value is None and evidence.note:
+        return f"not measured ({evidence.note})"
     if evidence.lower is None or evidence.upper is None:
         return _number(evidence.value)
     return f"{_number(evidence.value)} [{_number(evidence.lower)}, {_number(evidence.upper)}]"

@@ -98,3 +98,35 @@ def test_a_fault_in_a_real_table_is_found_and_nothing_else_is() -> None:
         pl.when(pl.int_range(pl.len()) % 12 > 0).then("workclass").alias("workclass"), pl.col("hours_per_week") * 60
     )
     assert set(compare(rows[:20_000], broken).moved) == {"hours_per_week", "workclass"}
+
+
+def test_a_reference_whose_order_means_something_says_so() -> None:
+    ordered = pl.DataFrame({"x": np.sort(np.random.default_rng(1).normal(50, 10, 5_000))})
+    assert "shuffle the rows" in str(compare(ordered, ordered[:1_000]))
+    assert "shuffle" not in str(compare(frame(2_000, 1), frame(300, 2)))
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [
+        (pd.DataFrame(np.ones((50, 2))), frame(100, 1)),
+        (frame(100, 1), pl.DataFrame({"other": range(100)})),
+        (frame(100, 1), pd.DataFrame([[1, 2]] * 50, columns=["age", "age"])),
+    ],
+    ids=["names that are no text", "nothing in common", "two of one name"],
+)
+def test_frames_that_cannot_be_compared_are_told_in_words(frames: tuple[object, object]) -> None:
+    with pytest.raises(DataError, match=r"column"):
+        compare(*frames)
+
+
+@pytest.mark.parametrize("wrong", ["5%", None])
+def test_a_level_or_a_budget_that_is_no_number_is_told(wrong: object) -> None:
+    with pytest.raises(DataError, match="level"):
+        compare(frame(200, 1), frame(100, 2), level=wrong)  # type: ignore[arg-type]
+    with pytest.raises(DataError, match="budget"):
+        Monitor(profile(frame(200, 1)), windows=wrong)  # type: ignore[arg-type]
+
+
+def test_a_monitor_takes_a_frame_as_well_as_its_profile() -> None:
+    assert Monitor(frame(2_000, 1)).look(frame(200, 2, shift=9))

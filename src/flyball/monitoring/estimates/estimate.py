@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from flyball.monitoring.estimates import intervals, outcomes, parts, rows, void
+from flyball.monitoring.estimates import intervals, outcomes, parts, rows, unknown, void
 from flyball.monitoring.estimates.intervals import ALPHA, Sample
 from flyball.monitoring.estimates.parts import LOSS, Part
 from flyball.monitoring.estimates.rows import EstimationReference, Table
@@ -90,7 +90,7 @@ def estimate(
     asked = _ask(reference, columns, scores, window)
     labels = np.asarray(reference.labels)
     why = void.too_few(len(asked.now.scores), MIN_ROWS, labels, classes=reference.task != "regression")
-    if why or (trust is not None and (why := trust.void)):
+    if why or (trust is not None and (why := trust.void)) or (why := _unknown(reference, columns, scores)):
         return _void(asked, why, None)
     ratio = density_ratio(asked.own.values, asked.now.values, asked.own.categorical)
     if why := void.unsupported(ratio):
@@ -105,6 +105,12 @@ def estimate(
             return _void(asked, why, ratio)
         found = parts.classification(reference, asked.now, outcome, asked.own)
     return _estimated(asked, found, Sample(ratio.reference, blocks, len(asked.now.scores), asked.all_rows), ratio, tolerance)
+
+
+def _unknown(reference: EstimationReference, columns: Mapping[str, Any], scores: ArrayLike) -> str:
+    n = len(np.asarray(scores))
+    strange, worst = unknown.unknown_rows(reference, columns, n)
+    return unknown.told(float(strange.mean()) if n else 0.0, worst)
 
 
 def _ask(reference: EstimationReference, columns: Mapping[str, Any], scores: ArrayLike, window: Window) -> _Question:
