@@ -74,3 +74,18 @@ def test_a_finding_is_acknowledged_once(tmp_path: Path) -> None:
     (row,) = [row for row in findings.rows(project.door, open_only=False) if row.finding.number == 1]
     assert row.acknowledgement is not None
     assert row.acknowledgement.by == "user:me"
+
+
+def test_a_shift_that_ends_is_told_as_a_move_back_and_calls_nobody(tmp_path: Path) -> None:
+    project = moved(tmp_path)
+    assert all(each.pages for each in project.findings() if each.kind is FindingKind.FEATURE_DRIFT)
+    project.live(5 * DAY)
+    last = max(each.number for each in project.findings())
+    project.shift = 0.0
+    project.live(4 * DAY)
+    back = [each for each in project.findings() if each.number > last and each.kind is FindingKind.FEATURE_DRIFT]
+    assert back
+    for each in back:
+        assert each.words.startswith("back towards the reference: x: ")
+        assert not each.pages
+    project.holds()

@@ -1,6 +1,9 @@
 """What drift means: which fault of the pipe it is, whether features no longer go together, and what it does to the model."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
+
+import msgspec
 
 from flyball.control.counted import Counted
 from flyball.control.watched_files import WatchedFiles
@@ -13,6 +16,9 @@ from flyball.records.findings import Finding, FindingKind
 
 COUNTED = (Fault.GONE, Fault.UNREADABLE)
 """Told without an alarm of drift: they are counts, not tests."""
+OF_STREAMS = (FindingKind.FEATURE_DRIFT, FindingKind.DATA_QUALITY, FindingKind.PREDICTION_DRIFT, FindingKind.JOINT_DRIFT)
+NEARER = 0.5
+"""Of the distance that was told: what is left of it then is the smaller part."""
 OF_FEATURES = (FindingKind.FEATURE_DRIFT, FindingKind.DATA_QUALITY)
 
 
@@ -25,17 +31,31 @@ class Seen(NamedTuple):
     """Of drift."""
     standing: tuple[Finding, ...]
     """Of earlier windows."""
-    faulty: frozenset[str]
-    """Columns of which a fault of the pipe was told before: one that is counted and not tested is told once."""
+    before: tuple[Finding, ...]
+    """All of the unit's, seen by somebody or not, in the order in which they were told."""
+    distances: Mapping[str, float]
+    """Stream → distance of this window to the reference."""
+
+    @property
+    def faulty(self) -> frozenset[str]:
+        """Columns of which a fault of the pipe was told before: one that is counted and not tested is told once."""
+        return frozenset(each.subject for each in self.before if each.kind is FindingKind.DATA_QUALITY)
+
+    def returns(self, finding: Finding) -> bool:
+        """Whether it is a move back: a shift was told of the stream before, and this window is nearer to the reference by half."""
+        last = next((each for each in reversed(self.before) if each.subject == finding.subject and each.kind in OF_STREAMS), None)
+        return last is not None and self.distances.get(finding.subject, 1.0) < NEARER * last.effect
 
 
 def told(files: WatchedFiles, seen: Seen, expected: frozenset[str], policy: MonitorPolicy) -> tuple[Finding, ...]:
     """The window's findings in the words of what happened, with harm, what pages and harms most first. `expected`: features that are captured in full."""
     unit, profile = seen.window.unit, seen.counted.profile
     directions, norms, table, reference = files.directions(unit), files.norms(unit), files.harm(unit), files.reference(unit)
-    alarmed = {finding.subject for finding in seen.findings if finding.kind is FindingKind.FEATURE_DRIFT}
+    back = tuple(finding for finding in seen.findings if seen.returns(finding))
+    moved = tuple(finding for finding in seen.findings if finding not in back)
+    alarmed = {finding.subject for finding in moved if finding.kind is FindingKind.FEATURE_DRIFT}
     still = {finding.subject for finding in seen.standing if finding.kind in OF_FEATURES}
-    findings = seen.findings
+    findings = moved
     if directions is not None and seen.counted.pairs is not None:
         findings = joint_words.tell(directions, seen.counted.pairs, findings, alarmed | still)
     if norms is not None and seen.counted.traits is not None:
@@ -49,7 +69,9 @@ def told(files: WatchedFiles, seen: Seen, expected: frozenset[str], policy: Moni
         findings += tuple(_counted(each, seen) for each in diagnoses if each.fault in COUNTED and each.column not in known)
     if table is not None:
         findings = harm.weigh(findings, table, reference.streams, profile.counts, policy.tolerance)
-    return findings
+    return findings + tuple(
+        msgspec.structs.replace(each, words=f"back towards the reference: {each.words}", pages=False) for each in back
+    )
 
 
 def _counted(diagnosis: Diagnosis, seen: Seen) -> Finding:

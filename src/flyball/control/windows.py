@@ -94,10 +94,10 @@ class Windows:
             return None
         return self._signals(newest, champion)
 
-    def _counted_faults(self, unit: str) -> frozenset[str]:
-        """Columns of which a fault was told since the unit answers, seen by somebody or not."""
-        told_of = self._world.all("finding", Finding)
-        return frozenset(each.subject for each in told_of if each.unit == unit and each.kind is FindingKind.DATA_QUALITY)
+    def _before(self, unit: str) -> tuple[Finding, ...]:
+        """All that was told of the unit, in that order."""
+        mine = (each for each in self._world.all("finding", Finding) if each.unit == unit)
+        return tuple(sorted(mine, key=lambda each: each.number))
 
     def _give_up(self, key: WindowKey, why: ArtifactDamaged) -> None:
         """A unit that cannot be monitored is said to be, once; its windows keep nobody else's waiting."""
@@ -130,7 +130,7 @@ class Windows:
         puts: list[Put] = []
         # A unit that is champion no more is shown; what moves it is nobody's alarm.
         if champion is not None and champion.unit == unit:
-            seen = Seen(window, counted, reading.findings, standing(self._world, champion), self._counted_faults(unit))
+            seen = Seen(window, counted, reading.findings, standing(self._world, champion), self._before(unit), reading.distances)
             drifted = told(self._observation.files, seen, self._captured, self._policy)
             estimated = self._estimating.close(key, window, summary)
             summary = estimated.summary
