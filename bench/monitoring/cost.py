@@ -20,7 +20,7 @@ def rows() -> list[Row]:
         columns = {f"feature_{k}": draw.normal(size=n) for k in range(FEATURES)}
         return Frame(columns, draw.uniform(size=n), draw.integers(2, size=n).astype(float))
 
-    watch = Flyball(90.0).watch(Past(before(frame(20_000), ROWS), timedelta(days=1), ROWS))
+    watch = Flyball(90.0, joint=False).watch(Past(before(frame(20_000), ROWS), timedelta(days=1), ROWS))
     window, edges = frame(ROWS), np.linspace(-4, 4, BINS + 1)
 
     def ours() -> float:

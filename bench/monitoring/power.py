@@ -16,10 +16,9 @@ from bench.monitoring.frames import Floats, Frame, Past
 from bench.monitoring.injections import Change, changes_of, with_noise
 from bench.monitoring.intervals import paired
 from bench.monitoring.nulls import Size, null, on_day
-from bench.monitoring.subjects import Flyball, FlyballWatch, Look, Random, Subject, Textbook, feature_of
+from bench.monitoring.subjects import Counted, Flyball, FlyballWatch, Look, Random, Subject, Textbook, feature_of
 from bench.serving.bars import Bar
 from bench.serving.rounds import tell
-from flyball.monitoring.profile import Profile
 
 LOOSER = (2.0, 1.4, 1.0, 0.7, 0.5, 0.25, 0.12)
 """Flyball's budget is multiplied by these to find the one at which it alarms as often as the others do."""
@@ -147,8 +146,8 @@ class _Seen:
     def __init__(self, past: Past, quiet: list[Frame], played: dict[tuple[str, int], list[Frame]], plan: Plan) -> None:
         self.past, self.quiet, self.played = past, quiet, played
         self.watch = Flyball(100.0 / plan.per_100).watch(past)
-        self.quiet_profiles = [self.watch.profile(frame) for frame in quiet]
-        self.profiles = {key: [self.watch.profile(frame) for frame in frames] for key, frames in played.items()}
+        self.quiet_profiles = [self.watch.count(frame) for frame in quiet]
+        self.profiles = {key: [self.watch.count(frame) for frame in frames] for key, frames in played.items()}
         self.scores: dict[str, tuple[tuple[str, ...], Floats, dict[tuple[str, int], Floats]]] = {}
         """Subject → columns, scores of quiet windows, scores after each change."""
 
@@ -240,7 +239,7 @@ def _rate(seen: Sequence[_Seen], budget_windows: float, plan: Plan) -> float:
     return alarms / max(windows, 1)
 
 
-def _played(watch: FlyballWatch, profiles: Sequence[Profile]) -> list[Look]:
+def _played(watch: FlyballWatch, profiles: Sequence[Counted]) -> list[Look]:
     return [watch.judge(profile) for profile in profiles]
 
 

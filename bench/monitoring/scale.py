@@ -101,7 +101,7 @@ def _prepared(data: Path) -> tuple[FlyballWatch, Frame]:
     except Absent:
         table = load(data, "gas")
     stream = null(table, Size(FEATURES, CHUNK_ROWS, CHUNK_ROWS), 1, 0).stream
-    watch = Flyball(100.0).watch(stream.past)
+    watch = Flyball(100.0, joint=False).watch(stream.past)
     assert isinstance(watch, FlyballWatch)
     return watch, stream.make(0)
 
@@ -112,7 +112,7 @@ def _stream(data: Path, rows: int) -> Streamed:
     whole: Profile | None = None
     begun = time.perf_counter()
     for _ in range(max(1, rows // CHUNK_ROWS)):
-        counted = watch.profile(part)
+        counted = watch.count(part).profile
         whole = counted if whole is None else merge(whole, counted)
     took = time.perf_counter() - begun
     assert whole is not None
@@ -125,16 +125,16 @@ def _shards(watch: FlyballWatch, chunk: Frame) -> tuple[bool, int]:
     order = np.random.default_rng(5).permutation(len(chunk))
     merged: Profile | None = None
     for rows in reversed(np.array_split(order, SHARDS)):
-        counted = watch.profile(chunk.take(rows))
+        counted = watch.count(chunk.take(rows)).profile
         merged = counted if merged is None else merge(merged, counted)
-    one = msgspec.json.encode(watch.profile(chunk))
+    one = msgspec.json.encode(watch.count(chunk).profile)
     return msgspec.json.encode(merged) == one, len(one)
 
 
 def _update(watch: FlyballWatch, chunk: Frame, windows: int) -> float:
     """Median milliseconds of five more windows after so many."""
     parts = [chunk.take(np.arange(k * 1_000, (k + 1) * 1_000)) for k in range(len(chunk) // 1_000)]
-    profiles = [watch.profile(part) for part in parts]
+    profiles = [watch.count(part) for part in parts]
     for k in range(windows):
         watch.judge(profiles[k % len(profiles)])
     took = []
@@ -154,7 +154,7 @@ def _against(data: Path, plan: Plan, peers: Sequence[Subject], told: Told) -> No
         return pool.take(draw.choice(len(pool), size=plan.peer_rows, replace=False))
 
     past = Past(before(rows(), plan.peer_rows // 10), DAY, plan.peer_rows)
-    ours = Flyball(100.0).watch(past)
+    ours = Flyball(100.0, joint=False).watch(past)
     theirs: dict[str, Any] = {}
     for peer in peers:
         assert isinstance(peer, Peer)

@@ -8,12 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.monitoring.frames import SCORE, START, Floats, Frame, Past
-from flyball.monitoring import drift
+from flyball.monitoring import blocks, drift, joint, joint_words
 from flyball.monitoring.drift import DriftState
+from flyball.monitoring.joint import Directions
+from flyball.monitoring.joint_reference import with_joint
+from flyball.monitoring.joint_rows import PairCounts, observe
 from flyball.monitoring.policy import DRIFT_SHARE, MonitorPolicy
 from flyball.monitoring.profile import Profile, profile_of
 from flyball.monitoring.reference import HoldoutScores, Reference, build
 from flyball.monitoring.window import Window
+from flyball.records.findings import FindingKind
 from flyball.records.signature import Column, ColumnType, Signature
 
 
@@ -202,45 +206,75 @@ def policy_with(window: timedelta, budget_windows: float, min_rows: int = 20) ->
 
 
 class Flyball:
-    """Features and predictions, one by one."""
+    """Features, predictions, and how features go together."""
 
     memory = True
 
-    def __init__(self, budget_windows: float, name: str = "Flyball") -> None:
-        self.name, self.budget_windows = name, budget_windows
+    def __init__(self, budget_windows: float, name: str = "Flyball", *, joint: bool = True) -> None:
+        """`joint` False: column by column, as others do."""
+        self.name, self.budget_windows, self.joint = name, budget_windows, joint
 
     def watch(self, past: Past) -> "FlyballWatch":
-        return FlyballWatch(reference_of(past.reference, past.window), policy_with(past.window, self.budget_windows))
+        frame = past.reference
+        if not self.joint:
+            plain = Known(reference_of(frame, past.window), Directions(rows=0, columns=()))
+            return FlyballWatch(plain, policy_with(past.window, self.budget_windows))
+        windows = blocks.cut(len(frame.score), frame.event_us, past.window).windows
+        kinds = {name: "category" if frame.is_category(name) else "number" for name in frame.columns}
+        directions = joint.build(kinds, frame.columns, windows)
+        reference = with_joint(reference_of(frame, past.window), directions, frame.columns, windows)
+        return FlyballWatch(Known(reference, directions), policy_with(past.window, self.budget_windows))
+
+
+class Known(NamedTuple):
+    """What is learned of a reference."""
+
+    reference: Reference
+    directions: Directions
+
+
+class Counted(NamedTuple):
+    profile: Profile
+    pairs: PairCounts
 
 
 class FlyballWatch:
     """States are immutable, so that a change can be played again and again from the same past."""
 
-    def __init__(self, reference: Reference, policy: MonitorPolicy, state: DriftState | None = None, number: int = 0) -> None:
-        self.reference, self.policy, self.state, self.number = reference, policy, state or DriftState(), number
-        self.columns = tuple(stream.name for stream in reference.streams)
+    def __init__(self, known: Known, policy: MonitorPolicy, state: DriftState | None = None, number: int = 0) -> None:
+        self.known, self.policy, self.state, self.number = known, policy, state or DriftState(), number
+        self.reference = known.reference
+        self.columns = tuple(stream.name for stream in known.reference.streams if stream.role != "joint")
 
     def under(self, budget_windows: float) -> "FlyballWatch":
         """The same reference under another budget, from the beginning."""
-        return FlyballWatch(self.reference, policy_with(self.policy.window, budget_windows))
+        return FlyballWatch(self.known, policy_with(self.policy.window, budget_windows))
 
     def fork(self) -> "FlyballWatch":
-        return FlyballWatch(self.reference, self.policy, self.state, self.number)
+        return FlyballWatch(self.known, self.policy, self.state, self.number)
 
-    def profile(self, frame: Frame) -> Profile:
-        return profile_of(self.reference, frame.columns, frame.score.reshape(-1, 1))
+    def count(self, frame: Frame) -> Counted:
+        seen = observe(self.known.directions, frame.columns)
+        return Counted(profile_of(self.reference, {**frame.columns, **seen.values}, frame.score.reshape(-1, 1)), seen.pairs)
 
     def look(self, frames: list[Frame]) -> list[Look]:
-        return [self.judge(self.profile(frame)) for frame in frames]
+        return [self.judge(self.count(frame)) for frame in frames]
 
-    def judge(self, profile: Profile) -> Look:
+    def judge(self, counted: Counted) -> Look:
         start = START + self.number * self.policy.window
         window = Window(model="shop", unit="u", start=start, end=start + self.policy.window)
-        reading = drift.judge(self.reference, self.state, profile, window, self.policy)
+        reading = drift.judge(self.reference, self.state, counted.profile, window, self.policy)
         self.state, self.number = reading.state, self.number + 1
-        found = sorted((f for f in reading.findings if f.pages), key=_rank)
+        alarmed = {finding.subject for finding in reading.findings if finding.kind is FindingKind.FEATURE_DRIFT}
+        told = joint_words.tell(self.known.directions, counted.pairs, reading.findings, alarmed)
+        found = sorted((f for f in told if f.pages), key=_rank)
         scores = np.asarray([reading.distances.get(name, math.nan) for name in self.columns])
-        return Look(bool(found), tuple(finding.subject for finding in found), scores)
+        return Look(bool(found), tuple(self._column(finding.subject) for finding in found), scores)
+
+    def _column(self, stream: str) -> str:
+        """A direction's is the one that it is about."""
+        among = joint.columns_of(self.known.directions, stream)
+        return among[0] if among else stream
 
 
 def _rank(finding: Any) -> tuple[float, float]:
