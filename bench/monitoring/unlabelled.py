@@ -16,6 +16,7 @@ from bench.monitoring.scenarios import Scenario, all_scenarios
 from bench.monitoring.subjects import losses_of, scale_of, signature_of
 from bench.serving.rounds import tell
 from flyball.monitoring import estimates
+from flyball.monitoring.allowance import Allowance
 from flyball.monitoring.window import Window
 from flyball.records.evidence import Evidence
 
@@ -93,7 +94,7 @@ def _of_flyball(scenario: Scenario, *, labels: bool) -> list[Estimated]:
     reference = estimates.build(signature_of(frame), frame.columns, frame.event_us, outcomes, past.window, scale)
     trust = estimates.Trust()
     state = estimates.AlarmState()
-    allowance = estimates.Allowance(run_length=200.0, share_of_budget=0.25, tolerance=0.01)
+    allowance = Allowance(run_length=200.0, share=0.25, min_rows=20, tolerance=0.01)
     said: list[Estimated] = []
     for number, rows in enumerate(scenario.windows):
         start = START + number * past.window

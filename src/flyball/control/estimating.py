@@ -7,7 +7,8 @@ import msgspec
 from flyball.control.observe import Observation, WindowKey
 from flyball.control.world import World, put
 from flyball.monitoring import estimates
-from flyball.monitoring.estimates import AlarmState, Allowance, Estimates, Trust
+from flyball.monitoring.allowance import allowance_of
+from flyball.monitoring.estimates import AlarmState, Estimates, Trust
 from flyball.monitoring.estimates.parts import LOSS
 from flyball.monitoring.policy import MonitorPolicy
 from flyball.monitoring.window import Window
@@ -48,7 +49,7 @@ class Estimating:
             return Estimated(summary, (), ())
         rows, state = self._observation.rows(key), self.state(window.unit)
         found = estimates.estimate(reference, rows.columns, rows.scores, window, state.trust, max(self._policy.tolerance, 0.01))
-        allowance = Allowance(self._policy.run_length("estimates"), self._policy.share("estimates"), self._policy.tolerance)
+        allowance = allowance_of(self._policy, "estimates", 1.0)
         reading = estimates.judge(state.alarm, found, window, allowance)
         increase = found.increase.value if found.increase is not None else 0.0
         moved = msgspec.structs.replace(state, alarm=reading.state, increase=float(f"{increase:.6g}"))

@@ -18,7 +18,7 @@ def moved(stream: Stream, counts: Sequence[int], before: Sequence[int]) -> str:
     then = np.asarray(before, dtype=np.float64) / max(sum(before), 1)
     changes = _categories(stream, now, then) if stream.kind == "category" else _numbers(stream, now, then)
     new, old, what = max(changes, key=lambda change: (round(abs(change[0] - change[1]), 9), change[2]))
-    return f"{_percent(new)} of rows {what}, before {_percent(old)}"
+    return f"{percent(new)} of rows {what}, before {percent(old)}"
 
 
 def _categories(stream: Stream, now: Floats, then: Floats) -> Iterable[Change]:
@@ -55,5 +55,5 @@ def _numbers(stream: Stream, now: Floats, then: Floats) -> Iterable[Change]:
     return changes
 
 
-def _percent(share: float) -> str:
+def percent(share: float) -> str:
     return f"{100 * share:.0f} %" if share >= 0.095 or share == 0 else f"{100 * share:.1f} %"

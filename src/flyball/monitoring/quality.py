@@ -14,6 +14,7 @@ import numpy as np
 
 from flyball.monitoring import norms as normal
 from flyball.monitoring import units
+from flyball.monitoring.drift_words import percent
 from flyball.monitoring.norms import Norm, Norms
 from flyball.monitoring.streams import MISSING_BIN, OTHER_BIN, UNSEEN_BIN, Stream
 from flyball.monitoring.traits import Traits, WindowTraits
@@ -112,7 +113,7 @@ def _unreadable(watched: Watched, name: str, expected: Collection[str] | None) -
             fault=Fault.GONE,
             column=name,
             share=1.0,
-            words=f"{name} has no value any more; in the reference {_percent(had)} of rows have one",
+            words=f"{name} has no value any more; in the reference {percent(had)} of rows have one",
         )
     share = seen.unreadable / seen.values
     if seen.unreadable == 0:
@@ -138,7 +139,7 @@ def _frozen(name: str, stream: Stream, norm: Norm, seen: Traits, counts: Sequenc
     constant = _one_category(counts, seen) if stream.kind == "category" else seen.lowest == seen.highest
     if constant and norm.top_share**seen.present < IMPOSSIBLE:
         value = f"{seen.lowest:.6g}" if seen.lowest is not None else _only(stream, counts, seen)
-        words = f"{name} is frozen: all {seen.present} values are {value}; in the reference the most frequent value has {_percent(norm.top_share)} of rows"
+        words = f"{name} is frozen: all {seen.present} values are {value}; in the reference the most frequent value has {percent(norm.top_share)} of rows"
         return Diagnosis(fault=Fault.FROZEN, column=name, share=1.0, words=words)
     shares = tuple(seen.buckets.values()) if stream.kind == "number" else tuple(counts[1:])
     equal = normal.collision(shares)
@@ -146,7 +147,7 @@ def _frozen(name: str, stream: Stream, norm: Norm, seen: Traits, counts: Sequenc
     if constant or normal.clumping(seen, equal) - max(norm.clumping, 0.0) < STUCK_SHARE + noise:
         return None
     share = seen.repeats / (seen.present - 1)
-    words = f"{name} sticks: {_percent(share)} of values repeat the one before, far more often than their frequencies and the reference lead to expect"
+    words = f"{name} sticks: {percent(share)} of values repeat the one before, far more often than their frequencies and the reference lead to expect"
     return Diagnosis(fault=Fault.STUCK, column=name, share=round(share, 5), words=words)
 
 
@@ -170,7 +171,7 @@ def _missing(watched: Watched, stream: Stream, seen: Traits) -> Diagnosis | None
     now, then = seen.missing / seen.values, 1.0 - watched.norms.columns[stream.name].present / max(watched.norms.rows, 1)
     if not _more(now, then, seen.values, watched.norms.rows) or not _rest_unmoved(watched, stream, MISSING_BIN, now - then):
         return None
-    words = f"{stream.name}: {_percent(now)} of values are missing, in the reference {_percent(then)}; those that are there look as before"
+    words = f"{stream.name}: {percent(now)} of values are missing, in the reference {percent(then)}; those that are there look as before"
     return Diagnosis(fault=Fault.MISSING, column=stream.name, share=round(now, 5), words=words)
 
 
@@ -187,12 +188,12 @@ def _unknown(watched: Watched, stream: Stream, seen: Traits) -> Diagnosis | None
     same = {name: spelt[_plain(name)] for name in seen.unknown if _plain(name) in spelt}
     if sum(seen.unknown[name] for name in same) >= SPELT * sum(seen.unknown.values()):
         example = max(same, key=lambda name: (seen.unknown[name], name))
-        words = f"{stream.name}: {_percent(now)} of rows have a known category spelt otherwise, such as {example!r} for {same[example]!r}"
+        words = f"{stream.name}: {percent(now)} of rows have a known category spelt otherwise, such as {example!r} for {same[example]!r}"
         return Diagnosis(fault=Fault.SPELLING, column=stream.name, share=round(now, 5), words=words)
     if not _rest_unmoved(watched, stream, UNSEEN_BIN, now - then):
         return None
     often = sorted(seen.unknown, key=lambda name: (-seen.unknown[name], name))[:3]
-    words = f"{stream.name}: {_percent(now)} of rows have a category that the reference does not have, such as {', '.join(map(repr, often))}"
+    words = f"{stream.name}: {percent(now)} of rows have a category that the reference does not have, such as {', '.join(map(repr, often))}"
     return Diagnosis(fault=Fault.NEW_CATEGORIES, column=stream.name, share=round(now, 5), words=words)
 
 
@@ -276,7 +277,7 @@ def _duplicates(watched: Watched) -> tuple[Diagnosis, ...]:
     )
     if share < due + DUPLICATED + 3.0 * math.sqrt(max(due, 0.01) / total):
         return ()
-    words = f"{_percent(share)} of rows are copies of another row of the window, expected {_percent(due)}"
+    words = f"{percent(share)} of rows are copies of another row of the window, expected {percent(due)}"
     return (Diagnosis(fault=Fault.DUPLICATES, column="", share=round(share, 5), words=words),)
 
 
@@ -302,7 +303,3 @@ def _unit(by: units.Conversion) -> str:
     return f"values are {factor} the reference's" + (
         f": another unit? ({by.words})" if by.words else ", and nothing else changed: another unit?"
     )
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %" if share >= 0.095 or share == 0 else f"{100 * share:.1f} %"

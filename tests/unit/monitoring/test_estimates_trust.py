@@ -7,12 +7,13 @@ from monitored_world import day
 
 from flyball.errors import DataError
 from flyball.monitoring import estimates
-from flyball.monitoring.estimates import AlarmState, Allowance, Estimates, Increase, Trust, estimate
+from flyball.monitoring.allowance import Allowance
+from flyball.monitoring.estimates import AlarmState, Estimates, Increase, Trust, estimate
 from flyball.records import codec
 from flyball.records.evidence import Evidence
 from flyball.records.findings import FindingKind
 
-TIGHT = Allowance(run_length=90.0, share_of_budget=1.0, tolerance=0.0)
+TIGHT = Allowance(run_length=90.0, share=1.0, min_rows=20, tolerance=0.0)
 
 
 def told(value=0.1, half=0.02):

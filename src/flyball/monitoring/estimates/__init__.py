@@ -1,6 +1,6 @@
 """Performance without labels: estimates of a window's metrics, whether they are to be believed, and an alarm from them."""
 
-from flyball.monitoring.estimates.alarm import AlarmReading, AlarmState, Allowance, judge
+from flyball.monitoring.estimates.alarm import AlarmReading, AlarmState, judge
 from flyball.monitoring.estimates.estimate import Estimates, Increase, estimate, labels_needed
 from flyball.monitoring.estimates.rows import FILE, EstimationReference, build
 from flyball.monitoring.estimates.trust import Trust, learn
@@ -9,7 +9,6 @@ __all__ = [
     "FILE",
     "AlarmReading",
     "AlarmState",
-    "Allowance",
     "Estimates",
     "EstimationReference",
     "Increase",

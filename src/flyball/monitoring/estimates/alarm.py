@@ -10,10 +10,10 @@ are merely bad may alarm. Covariate shift is assumed: a model that fails because
 import hashlib
 import math
 from statistics import NormalDist
-from typing import NamedTuple
 
 import msgspec
 
+from flyball.monitoring.allowance import Allowance
 from flyball.monitoring.drift import finding_id
 from flyball.monitoring.estimates.estimate import Estimates, Increase
 from flyball.monitoring.estimates.parts import LOSS
@@ -46,14 +46,6 @@ class AlarmState(msgspec.Struct, frozen=True, kw_only=True):
     past: tuple[Step, ...] = ()
     windows: int = 0
     alarms: int = 0
-
-
-class Allowance(NamedTuple):
-    run_length: float
-    """Windows: least mean time between false alarms."""
-    share_of_budget: float
-    tolerance: float
-    """Increase of the mean bounded loss that is not worth an alarm."""
 
 
 class AlarmReading(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,7 +108,7 @@ def _finding(state: AlarmState, found: Estimates, window: Window, allowance: All
         effect=round(latest.increase, 6),
         effect_unit="estimated increase of the mean bounded loss",
         evidence=evidence,
-        share_of_budget=allowance.share_of_budget,
+        share_of_budget=allowance.share,
         words=f"without labels: mean loss estimated at {loss.value:.4f} ({loss.lower:.4f} to {loss.upper:.4f}), {latest.increase:+.4f} against the reference "
         f"and by {latest.lower:+.4f} at least, more than {allowance.tolerance:g} tolerated",
         harm=round(latest.increase, 6),
