@@ -113,12 +113,10 @@ def judge(
     profile: Profile,
     window: Window,
     policy: MonitorPolicy,
-    harms: Mapping[str, float | None] | None = None,
 ) -> DriftReading:
     """Judge one closed window. Windows are to come in order of time, each once: a second look at the last one changes nothing.
 
-    `harms`: stream → estimated increase of the mean bounded loss that its drift brings, None where it cannot be told. What brings no more than the
-    policy's tolerance is shown and does not page.
+    What its findings do to the model, and so whether they page, is said by `harm.weigh` alone.
     """
     seen = tuple(stream for stream in reference.streams if _n(profile, stream) > 0)
     far = {stream.name: round(distances.js_distance(stream.counts, profile.counts[stream.name]), 6) for stream in seen}
@@ -140,7 +138,7 @@ def judge(
     findings = []
     for look, spent in alarmed:
         name = look.stream.name
-        findings.append(_finding(look, window, spent, (policy, (harms or {}).get(name))))
+        findings.append(_finding(look, window, spent, policy))
         states[name] = _ended(states[name], window, look.size)
     moved_on = DriftState(streams=states, windows=state.windows + 1, last_window=window.id)
     return DriftReading(findings=tuple(findings), state=moved_on, distances=far, note=_left_out(reference, profile, policy))
@@ -259,8 +257,7 @@ def _ints(counts: Floats) -> tuple[int, ...]:
     return tuple(counts.astype(np.int64).tolist())
 
 
-def _finding(look: Look, window: Window, spent: float, context: tuple[MonitorPolicy, float | None]) -> Finding:
-    policy, harm = context
+def _finding(look: Look, window: Window, spent: float, policy: MonitorPolicy) -> Finding:
     stream, counts = look.stream, _ints(look.counts)
     kind = KINDS.get(stream.role, FindingKind.FEATURE_DRIFT)
     before = _ints(look.before)
@@ -290,8 +287,6 @@ def _finding(look: Look, window: Window, spent: float, context: tuple[MonitorPol
         share_of_budget=round(DRIFT_SHARE * spent, 6),
         words=f"{stream.name}: {moved(stream, counts, before)} (distance {found['js']:.3f})",
         effects=found,
-        harm=harm,
-        pages=harm is None or harm > policy.tolerance,
     )
 
 
