@@ -107,6 +107,8 @@ class ReleaseSpec(Section):
     """Beside those two."""
     approval: bool = False
     """A person must agree before the challenger takes all traffic."""
+    drill: Duration | None = None
+    """How often a rollback is rehearsed. Not given: on demand (`flyball drill`)."""
 
     @model_validator(mode="before")
     @classmethod
