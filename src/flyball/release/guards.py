@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from flyball.records.evidence import Evidence, Outcome, Verdict
 from flyball.release.policy import ReleasePolicy
-from flyball.stats.sequences import mean_sequence, rate_difference
+from flyball.stats.sequences import mean_sequence
+from flyball.stats.two_proportions import rate_difference
 
 QUALITY = "quality_difference"
 FAILURES = "failure_rate_difference"
@@ -56,7 +57,7 @@ def failures(champion_failed: int, champion_n: int, challenger_failed: int, chal
         return _unknown(FAILURES, 0, "rows", inputs, "no row was asked of both yet")
     return Evidence(
         name=FAILURES, value=interval.mean, lower=interval.lower, upper=interval.upper, alpha=policy.failures_alpha, anytime=True,
-        n=interval.n, unit="rows", inputs=inputs, method="two sub-Poisson confidence sequences with half the error rate each",
+        n=interval.n, unit="rows", inputs=inputs, method="confidence sequence of the difference of two rates (infimum over the null, after Turner et al. 2024)",
         note=f"champion {champion_failed} of {champion_n}, challenger {challenger_failed} of {challenger_n}",
     )  # fmt: skip
 
