@@ -26,7 +26,8 @@ from flyball.stats.log_buckets import edges_of
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Sample = npt.ArrayLike | Mapping[int, int]
-"""Values (n,) in any order, or counts in the buckets of `log_buckets.py`, whose width then widens the interval: each end by 2.2 % of the value at most, that of a difference by twice that."""
+"""Values (n,) in any order, or counts in the buckets of `log_buckets.py`, whose width then widens the interval: an end by 2.2 % of the value at most,
+that of a difference by twice as much."""
 
 
 class Quantile(NamedTuple):

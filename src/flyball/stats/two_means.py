@@ -45,12 +45,7 @@ def mean_difference(
     rows, arm, named = checked_rows(values, alpha, lower, upper), np.asarray(second, dtype=bool), np.asarray(blocks)
     if not arm.shape == named.shape == rows.shape:
         raise ValueError(f"an arm and a block for each value: {rows.shape} values, {arm.shape} arms, {named.shape} blocks")
-    if np.any(named[1:] < named[:-1]):
-        raise ValueError("blocks in ascending order, as they came")
-    starts = np.flatnonzero(np.append(True, named[1:] != named[:-1])) if rows.size else np.zeros(0, dtype=np.int64)
-    sizes = np.stack([np.add.reduceat(~arm, starts, dtype=np.int64), np.add.reduceat(arm, starts, dtype=np.int64)], 1)
-    owner, sizes = _joined(sizes) if rows.size else (np.zeros(0, dtype=np.int64), np.zeros((0, 2), dtype=np.int64))
-    place = np.repeat(owner, np.diff(np.append(starts, rows.size)))
+    place, sizes = complete_blocks(arm, named)
     rows, arm, place = rows[place >= 0], arm[place >= 0], place[place >= 0]
     if rows.size == 0:
         return Interval(0.0, lower - upper, upper - lower, 0)
@@ -87,6 +82,25 @@ def rate_difference_in_blocks(blocks: npt.ArrayLike, alpha: float) -> Interval:
     low = least_sum(_count_capital(joined), COUNTS, alpha / 2.0)[0] / total
     high = -least_sum(_count_capital(joined[:, [2, 3, 0, 1]]), COUNTS, alpha / 2.0)[0] / total
     return Interval(mean, max(float(low), -1.0), min(float(high), 1.0), int(joined[:, ::2].sum()))
+
+
+def complete_blocks(second: npt.ArrayLike, blocks: npt.ArrayLike) -> tuple[Ints, Ints]:
+    """Which complete block each row belongs to (n,), −1 for rows that wait, and the rows of each arm in each, (m, 2). A block without rows of both arms is
+    joined to the next. Raises ValueError when blocks do not ascend.
+
+    >>> complete_blocks([False, False, True, False], [0, 1, 1, 2])[0].tolist()
+    [0, 0, 0, -1]
+    """
+    arm, named = np.asarray(second, dtype=bool), np.asarray(blocks)
+    if arm.size == 0:
+        return np.zeros(0, dtype=np.int64), np.zeros((0, 2), dtype=np.int64)
+    if np.any(named[1:] < named[:-1]):
+        raise ValueError("blocks in ascending order, as they came")
+    starts = np.flatnonzero(np.append(True, named[1:] != named[:-1]))
+    owner, sizes = _joined(
+        np.stack([np.add.reduceat(~arm, starts, dtype=np.int64), np.add.reduceat(arm, starts, dtype=np.int64)], 1)
+    )
+    return np.repeat(owner, np.diff(np.append(starts, arm.size))), sizes
 
 
 def _joined(sizes: Ints) -> tuple[Ints, Ints]:
