@@ -56,6 +56,7 @@ class Engine:
         Raises Fenced at once when a newer controller has taken over, and at the end the error of the first stage that failed.
         """
         trouble: list[Exception] = []
+        self._try(self.releases.follow, trouble)
         whole = self._try(self.observation.ingest, trouble)
         self._try(self._work_on_jobs, trouble)
         self._try(self._carry_out_orders, trouble)
