@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from flyball.records.evidence import Evidence, Outcome, Verdict
 from flyball.release.policy import GuardRule
-from flyball.stats.sequences import Interval, mean_sequence, rate_difference
+from flyball.stats.sequences import Interval, mean_sequence
+from flyball.stats.two_proportions import rate_difference
 
 Floats = npt.NDArray[np.float64]
 
@@ -38,7 +39,9 @@ def failure_rate(champion: tuple[int, int], challenger: tuple[int, int], rule: G
     if interval.n == 0:
         return unknown(rule, 0, "rows", "no row was asked of both yet", inputs)
     note = f"champion {failed} of {asked}, challenger {other_failed} of {other_asked}"
-    return _found(rule, interval, "rows", inputs, "two sub-Poisson confidence sequences with half the error rate each", note=note)
+    return _found(
+        rule, interval, "rows", inputs, "confidence sequence of the difference of two rates (after Turner et al. 2024)", note=note
+    )
 
 
 def disagreement(champion: npt.ArrayLike, challenger: npt.ArrayLike, rule: GuardRule) -> Evidence:
