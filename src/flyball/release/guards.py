@@ -14,6 +14,7 @@ import numpy.typing as npt
 from flyball.records.evidence import Evidence, Outcome, Verdict
 from flyball.release.policy import GuardRule
 from flyball.stats.sequences import Interval, mean_sequence
+from flyball.stats.two_means import difference_of_averages
 from flyball.stats.two_proportions import rate_difference
 
 Floats = npt.NDArray[np.float64]
@@ -86,14 +87,13 @@ def reward(champion: npt.ArrayLike, challenger: npt.ArrayLike, rule: GuardRule) 
         return unknown(rule, 0, "rewards", "not both have a reward yet", inputs)
     cut = [np.clip(values, low, high) for values in given]
     beyond = [float(np.mean(values != kept)) for values, kept in zip(given, cut, strict=True)]
-    old, new = (mean_sequence(values, rule.alpha / 2.0, low, high) for values in cut)
-    interval = Interval(old.mean - new.mean, old.lower - new.upper, old.upper - new.lower, n)
-    note = f"champion {old.mean:.4g}, challenger {new.mean:.4g}"
+    interval = difference_of_averages(cut[1], cut[0], rule.alpha, low, high)
+    note = f"champion {cut[0].mean():.4g}, challenger {cut[1].mean():.4g}"
     if any(beyond):
         note += (
             f"; beyond {low:g} to {high:g} and cut off: {beyond[0]:.1%} of the champion's, {beyond[1]:.1%} of the challenger's"
         )
-    return _found(rule, interval, "rewards", inputs, "two confidence sequences with half the error rate each", note=note)
+    return _found(rule, interval, "rewards", inputs, "confidence sequence of the difference of two means", note=note)
 
 
 def judge(evidence: tuple[Evidence, ...], rule: GuardRule) -> Verdict:
