@@ -97,6 +97,8 @@ class Chaos:
         if self._draw.random() < 0.06:
             for _ in range(self._draw.choice((1, 2))):
                 self._people.order("roll_back")
+        if self._draw.random() < 0.08:
+            self._people.order("drill")
         if self._draw.random() < 0.5:
             self._people.answer(yes=self._draw.random() < 0.7)
         for fault in self._faults:

@@ -42,6 +42,8 @@ class Terms(msgspec.Struct, frozen=True):
     """None: no shadow."""
     pairs: int
     """Fewer rows with a label and both scores cannot have given a pass."""
+    labels: str
+    """When quality must have passed."""
 
 
 class Rules:
@@ -75,6 +77,9 @@ class Rules:
             self._states(told)
             if told.kind in ("job.requested", "release.moved"):
                 self.effects[str(told.payload.get("cause") or told.payload.get("reason"))] += 1
+            for (kind, _), drill in told.put.items():
+                if kind == "drill" and drill is not None and told.before[kind, drill["id"]] is None:
+                    self.effects[drill["cause"]] += 1
             if told.kind == "release.verified":
                 self._seen_to_serve(told.subject, seen)
             self._who_answers()
@@ -119,8 +124,11 @@ class Rules:
             hold(now.get("step", 0) == (before["step"] + 1 if before and was == "canary" else 0), f"{key} left out a canary step")
         if phase in FORWARD and was != "proposed":
             self._forward(key, was or "", phase)
-        if phase == "full":
-            self._to_full(key, now)
+        judged = phase == "settled" and told.kind == "decision.made"  # not by a newer release that takes its place
+        compared = self.terms.shadow_labels is not None or self.terms.steps  # else all at once, and judged while it is watched
+        before_full = phase == "full" and self.terms.labels == "before_full" and compared
+        if before_full or (judged and self.terms.labels != "never"):
+            self._good(key, now)
         self._verified.pop(key, None)
         if phase in ENDS:
             self.ended[phase] = self.ended.get(phase, 0) + 1
@@ -141,20 +149,18 @@ class Rules:
                 lasted >= self.terms.at_least, f"{key} went from {was} to {phase} after {lasted}, asked are {self.terms.at_least}"
             )
 
-    def _to_full(self, key: str, release: State) -> None:
-        """All traffic only to who is good, after as many labelled rows as it takes to know."""
+    def _good(self, key: str, release: State) -> None:
+        """All traffic, or to be settled, only for who is good, and after as many labelled rows as it takes to know."""
         unit, champion = release["challenger"], release["champion"]
-        kind = self._registry.kind_of(self.chain.of("unit")[unit]["version"])
         if champion is None:
             return
-        beside = self._registry.kind_of(self.chain.of("unit")[champion]["version"])
-        if (
-            beside.may_be_champion and not {unit, champion} & self._clients.ever_turned
-        ):  # beside who is wrong, another is no worse
-            hold(kind.may_be_champion, f"{key} gives all traffic to {unit}, which is {kind.name}")
+        kind, beside = (self._registry.kind_of(self.chain.of("unit")[each]["version"]) for each in (unit, champion))
+        # Beside a champion that is wrong, another that is wrong is no worse.
+        if beside.may_be_champion and not {unit, champion} & self._clients.ever_turned:
+            hold(kind.may_be_champion, f"{key} is {release['phase']} with {unit}, which is {kind.name}")
         pairs = sum({unit, champion} <= set(scored) for scored in self._clients.labelled_with)
-        needed = max(self.terms.pairs, self.terms.shadow_labels or 0)
-        hold(pairs >= needed, f"{key} gives all traffic to {unit} after {pairs} labelled rows, needed are {needed}")
+        needed = max(self.terms.pairs, (self.terms.shadow_labels or 0) if release["phase"] == "full" else 0)
+        hold(pairs >= needed, f"{key} is {release['phase']} after {pairs} labelled rows, needed are {needed}")
 
     def _champion(self, told: Told) -> None:
         ((_, now),) = [item for item in told.put.items() if item[0][0] == "champion"]
@@ -271,11 +277,12 @@ class Rules:
                 command["status"] in ("done", "refused") and settled == 1,
                 f"the order {order} is {command['status']}, settled {settled} times",
             )
-            effects = self.effects[command["actor"] if command["kind"] == "run" else command["reason"]]
-            hold(
-                effects == (command["status"] == "done"),
-                f"the order {order} is {command['status']}, and was carried out {effects} times",
+            effects, done = (
+                self.effects[command["reason" if command["kind"] == "roll_back" else "actor"]],
+                command["status"] == "done",
             )
+            joined = command["kind"] == "drill" and effects == 0  # one that went on already
+            hold(effects == done or joined, f"the order {order} is {command['status']}, and was carried out {effects} times")
         for (kind, subject), times in counts.items():
             once = kind in ("approval.answered", "job.finished", "job.failed", "release.opened", "command.ordered")
             hold(times == 1 or not once, f"{kind} of {subject} is there {times} times")

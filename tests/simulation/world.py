@@ -51,7 +51,9 @@ Plan = tuple[ProjectSpec, Terms]
 def plan_of(draw: Random, *, watched: bool) -> Plan:
     """A short release policy. `watched`: with daily windows and policies of the autopilot, which cost time."""
     shadow = {"at_least": "6h", "at_most": "2d", "min_labels": 30} if draw.random() < 0.75 else None
-    shares = draw.choice(((0.2,), (0.1, 0.5), (0.5,)))
+    strategy = draw.choice(("canary", "canary", "canary", "blue_green"))
+    shares = () if strategy == "blue_green" else draw.choice(((0.2,), (0.1, 0.5), (0.5,)))
+    labels = draw.choice(("before_full", "before_full", "while_watching", "never"))
     steps = [{"traffic": share, "at_least": "6h", "at_most": "2d", "min_requests": 4} for share in shares]
     old = {
         "name": "old",
@@ -64,11 +66,12 @@ def plan_of(draw: Random, *, watched: bool) -> Plan:
         "project": "shop", "model": "shop", "task": "binary", "train": {"entrypoint": "pipeline:train"},
         "data": {"source": {"files": "*.csv"}, "features": {"x": {"type": "number"}}, "time": "at", "key": "id", "label": "y",
                  "label_delay": "1h"},
-        "release": {"shadow": shadow, "steps": steps, "watch": "12h", "margin": 0.3, "approval": draw.random() < 0.3},
+        "release": {"strategy": strategy, "shadow": shadow, "steps": steps, "watch": "12h", "margin": 0.3, "labels": labels,
+                    "approval": draw.random() < 0.3, "drill": draw.choice((None, None, "3d"))},
         "policies": [old] if watched else [],
         "monitor": {"min_rows": 20, "mature_share": 0.99, "window": "1d" if watched else "60d"},
     }  # fmt: skip
-    terms = Terms(at_least=STEP, steps=shares, shadow_labels=30 if shadow else None, pairs=15)
+    terms = Terms(at_least=STEP, steps=shares, shadow_labels=30 if shadow else None, pairs=15, labels=labels)
     return ProjectSpec.model_validate(described), terms
 
 
@@ -233,6 +236,8 @@ class Simulation:
             going_on = [key for key, state in chain.of(kind).items() if state[word] not in ends]
             if going_on:
                 return f"{kind} {going_on[0]} is {chain.of(kind)[going_on[0]][word]}: {' '.join(self.stage.said[-2:])}"
+        if drills := [drill["id"] for drill in chain.of("drill").values() if drill["ended_at"] is None]:
+            return f"drill {drills[0]} goes on"
         if chain.of("trouble"):
             return f"trouble: {chain.of('trouble')}"
         routing = chain.of("routing").get("shop")
