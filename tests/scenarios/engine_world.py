@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from flyball.adapters.registry_memory import MemoryRegistry
 from flyball.control import commands, decisions, verification
 from flyball.control.engine import Engine
 from flyball.control.world import Place, Ports, World, micros
+from flyball.errors import ModelFailed
 from flyball.records.captured import Captured, FailureBatch, LabelBatch, PredictionBatch
 from flyball.records.decisions import Approval
 from flyball.records.findings import Finding, WindowSummary
@@ -63,6 +64,21 @@ class Told:
         self.heard.append((subject, words))
 
 
+class Judge:
+    """Asks a package for its scores; `trouble`: why it cannot answer."""
+
+    def __init__(self) -> None:
+        self.asked: list[int] = []
+        self.trouble = ""
+
+    def score(self, package: Path, rows: Sequence[Mapping[str, Any]]) -> np.ndarray:
+        self.asked.append(len(rows))
+        if self.trouble:
+            raise ModelFailed(self.trouble)
+        wrong = LocalPackages().lineage(package).parameters["wrong"]
+        return scores_of(wrong, np.array([row["x"] for row in rows]))[:, None]
+
+
 class Project:
     """One project with its ports, its engine, its clients and the people who give orders."""
 
@@ -80,8 +96,17 @@ class Project:
         self.told = Told()
         self.said: list[tuple[str, str]] = []
         self._place = Place(root, root / ".flyball")
+        self.judge = Judge()
         self._ports = Ports(
-            self.clock, self.ledger, self.executor, self.registry, self.gateways, self.capture, LocalPackages(), self.told
+            self.clock,
+            self.ledger,
+            self.executor,
+            self.registry,
+            self.gateways,
+            self.capture,
+            LocalPackages(),
+            self.told,
+            judge=self.judge,
         )
         self._wrap = wrap
         self.door = World(self.spec, self._place, self._ports, self._say)

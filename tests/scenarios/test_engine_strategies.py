@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from engine_world import DAY, HOUR, RELEASE, Model, Project, spec_of
+from engine_world import AT_ONCE, DAY, HOUR, RELEASE, Model, Project, spec_of
 
-from flyball.records.release import Phase, ReleaseLook
+from flyball.records.release import Phase, ReleaseLook, Replayed
 
 AB: dict[str, Any] = {
     "strategy": "ab",
@@ -173,3 +173,42 @@ def test_a_slower_challenger_is_found_in_the_canary_beside_the_champion_of_the_s
     assert (phase is Phase.ROLLED_BACK) is fails, project.engine.releases.waiting_for
     assert (f"harm is shown: {guard['metric']}" in project.release().reason) is fails
     project.holds()
+
+
+REPLAY: dict[str, Any] = {**RELEASE, "replay": {"rows": 400}}
+
+
+def test_a_challenger_is_asked_captured_requests_before_it_sees_a_live_one(tmp_path: Path) -> None:
+    project, _, challenger = challenged(tmp_path, REPLAY)
+    assert project.judge.asked == [400]
+    assert project.release().phase is Phase.SHADOW
+    replayed = project.door.get("replayed", project.release().id, Replayed)
+    assert replayed is not None
+    assert {each.name for each in replayed.evidence} == {"replay:loss", "replay:failure_rate"}
+    assert until_decided(project, rows=150) is Phase.WATCHING
+    assert project.judge.asked == [400], "once a release, and the first release of a model has nobody to be compared with"
+    assert project.answering() == challenger
+    project.holds()
+
+
+@pytest.mark.parametrize("how", ["wrong", "broken"])
+def test_one_that_fails_on_captured_requests_never_sees_a_live_one(tmp_path: Path, how: str) -> None:
+    project = Project(tmp_path, spec_of({**REPLAY, "replay": {"rows": 2000}}))
+    project.first_champion()
+    project.live(2 * DAY, rows=200)
+    project.judge.trouble = "it crashed at loading" if how == "broken" else ""
+    challenger = project.version(Model(wrong=1.0))
+    assert project.release().phase is Phase.ROLLED_BACK, project.engine.releases.waiting_for
+    assert "harm is shown before any live request" in project.release().reason
+    assert challenger not in project.mentioned()
+    assert project.phases("r-0002") == ["proposed", "rolling_back", "rolled_back"]
+    project.holds()
+
+
+def test_where_nothing_was_captured_the_release_goes_on_and_says_so(tmp_path: Path) -> None:
+    project = Project(tmp_path, spec_of({**AT_ONCE, "replay": {"rows": 400}}))
+    project.version()
+    project.live(2 * DAY, rows=0, until=lambda: project.release().phase is Phase.SETTLED)
+    project.version()
+    assert project.release().phase is not Phase.PROPOSED
+    assert any("no captured request could be asked" in words for _, words in project.said)

@@ -28,8 +28,10 @@ class ChildScorer:
     `DIR` holds `rows.parquet` (model input), `scores.npy` or `error.json`, and the child's `log`. A line with the package's path asks, an empty line answers.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, most_seconds: float | None = None) -> None:
+        """`most_seconds`: of one call, loading included; a child that takes longer is ended, and has failed."""
         self._directory = directory
+        self._most_seconds = most_seconds
         self._process: subprocess.Popen[bytes] | None = None
 
     def score(self, package: Path, rows: Sequence[Mapping[str, Any]]) -> Scores:
@@ -40,12 +42,17 @@ class ChildScorer:
         frame_of_mappings(rows, LocalPackages().signature(package)).write_parquet(self._directory / "rows.parquet")
         if child.stdin is None or child.stdout is None:
             raise ModelFailed("the scoring child has no pipes")
+        killer = threading.Timer(self._most_seconds or 0.0, child.kill)
+        if self._most_seconds is not None:
+            killer.start()
         try:
             child.stdin.write(f"{package}\n".encode())
             child.stdin.flush()
             answered = child.stdout.readline() == b"\n"
         except BrokenPipeError:
             answered = False
+        finally:
+            killer.cancel()
         if not answered:
             raise ModelFailed(f"the scoring child ended with exit code {child.wait()}", next_step=f"look into {self._log}")
         if (self._directory / "error.json").exists():
@@ -82,6 +89,19 @@ class ChildScorer:
                 [*COMMAND, str(self._directory)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, umask=PRIVATE_UMASK
             )
         return self._process
+
+
+class ChildJudge:
+    """One child a call: a challenger that is asked once has no business to stay."""
+
+    def __init__(self, directory: Path, most_seconds: float) -> None:
+        self._directory = directory
+        self._most_seconds = most_seconds
+
+    def score(self, package: Path, rows: Sequence[Mapping[str, Any]]) -> Scores:
+        """As `ChildScorer.score`."""
+        with ChildScorer(self._directory, self._most_seconds) as scorer:
+            return scorer.score(package, rows)
 
 
 def main(directory: Path) -> int:

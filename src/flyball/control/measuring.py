@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from flyball.capture.join import LabelJoin, failed_rows
 from flyball.capture.joined import Pairs, Span
+from flyball.control.comparing import compared
 from flyball.control.observe import Observation, micros_of
 from flyball.control.pairing import PairLog
 from flyball.control.release_tally import Matched
@@ -20,7 +21,6 @@ from flyball.records.release import Phase, ReleaseState
 from flyball.release import guards
 from flyball.release.bandit import RewardSeen
 from flyball.release.policy import GuardRule, ReleasePolicy
-from flyball.stats.losses import bounded_loss
 
 Floats = npt.NDArray[np.float64]
 
@@ -77,14 +77,13 @@ class Measuring:
     def rewards(self, seen: "_Seen") -> Rewards:
         return self._rewards.extend(seen.release.id, seen.matched(), seen.join.rewards)
 
-    def threshold(self, unit: str) -> float:
-        """Binary: where its positive class begins."""
-        threshold = self._shelf.unit(unit).threshold
-        return 0.5 if threshold is None else threshold
-
     @property
     def world(self) -> World:
         return self._world
+
+    @property
+    def shelf(self) -> UnitShelf:
+        return self._shelf
 
     @property
     def observation(self) -> Observation:
@@ -97,7 +96,7 @@ class _Seen:
     def __init__(self, measuring: Measuring, release: ReleaseState, champion: str, policy: ReleasePolicy) -> None:
         self._measuring = measuring
         self.release, self.champion, self.policy = release, champion, policy
-        self.task = measuring.world.spec.task
+        self.compared = compared(measuring.world, measuring.shelf, measuring.observation, (champion, release.challenger))
         self.join: LabelJoin = measuring.observation.joined_for(champion)
         self.now_us, self.opened_us = micros(measuring.world.now()), micros(release.opened_at)
         self._labelled: Pairs | None = None
@@ -122,26 +121,9 @@ class _Seen:
     def rewards(self) -> Rewards:
         return self._measuring.rewards(self)
 
-    @property
-    def scale(self) -> float:
-        """Of regression losses, in the label's unit."""
-        return self._measuring.observation.files.reference(self.champion).scale
-
-    def unit_scores(self, scores: Floats) -> Floats:
-        """One number in [0, 1] a row: the positive class's probability, the largest one, or the value over its scale (a logistic of it: unbounded)."""
-        if self.task == "regression":
-            return np.asarray(0.5 + np.arctan(scores[:, 0] / self.scale) / np.pi)
-        return scores[:, 0] if self.task == "binary" else scores.max(axis=1)
-
-    def threshold(self, unit: str) -> float:
-        return self._measuring.threshold(unit)
-
 
 def _loss(seen: _Seen, rule: GuardRule) -> Evidence:
-    pairs = seen.labelled()
-    labels = pairs.labels if seen.task == "regression" else pairs.labels.astype(np.int64)
-    old, new = (bounded_loss(seen.task, scores, labels, seen.scale) for scores in (pairs.first, pairs.second))
-    return guards.loss(old, new, rule, blocks=seen.policy.blocks)
+    return seen.compared.loss(seen.labelled(), rule, blocks=seen.policy.blocks)
 
 
 def _failure_rate(seen: _Seen, rule: GuardRule) -> Evidence:
@@ -153,33 +135,15 @@ def _failure_rate(seen: _Seen, rule: GuardRule) -> Evidence:
 
 
 def _calibration(seen: _Seen, rule: GuardRule) -> Evidence:
-    pairs = seen.labelled()
-    if seen.task == "binary":
-        return guards.calibration(pairs.first[:, 0], pairs.second[:, 0], pairs.labels, rule)
-    if seen.task == "multiclass":
-        # of the class that each is surest of: is it right as often as it says?
-        tops = [scores.argmax(axis=1) for scores in (pairs.first, pairs.second)]
-        gaps = [scores.max(axis=1) - (top == pairs.labels) for scores, top in zip((pairs.first, pairs.second), tops, strict=True)]
-        return guards.calibration(gaps[0], gaps[1], np.zeros(len(pairs.labels)), rule)
-    errors = [np.clip((scores[:, 0] - pairs.labels) / seen.scale, -1.0, 1.0) for scores in (pairs.first, pairs.second)]
-    return guards.calibration(errors[0], errors[1], np.zeros(len(pairs.labels)), rule)
+    return seen.compared.calibration(seen.labelled(), rule)
 
 
 def _disagreement(seen: _Seen, rule: GuardRule) -> Evidence:
-    pairs = seen.scored()
-    if seen.task == "regression":
-        apart = np.minimum(np.abs(pairs.second[:, 0] - pairs.first[:, 0]) / seen.scale, 1.0)
-        return guards.disagreement(np.zeros(len(apart)), apart, rule)
-    if seen.task == "multiclass":
-        decided = [scores.argmax(axis=1) for scores in (pairs.first, pairs.second)]
-        return guards.disagreement(np.zeros(len(pairs.rows)), (decided[0] != decided[1]).astype(np.float64), rule)
-    old, new = (seen.threshold(unit) for unit in (seen.champion, seen.release.challenger))
-    return guards.disagreement(pairs.first[:, 0] >= old, pairs.second[:, 0] >= new, rule)
+    return seen.compared.disagreement(seen.scored(), rule)
 
 
 def _score_shift(seen: _Seen, rule: GuardRule) -> Evidence:
-    pairs = seen.scored()
-    return guards.score_shift(seen.unit_scores(pairs.first), seen.unit_scores(pairs.second), rule)
+    return seen.compared.score_shift(seen.scored(), rule)
 
 
 def _reward(seen: _Seen, rule: GuardRule) -> Evidence:

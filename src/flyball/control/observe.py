@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from flyball.capture.join import LabelJoin
 from flyball.control.counted import Counted, count, merge
+from flyball.control.recent_rows import RecentRows
 from flyball.control.release_tally import ReleaseTally
 from flyball.control.samples import SampledRows, WindowSample
 from flyball.control.tallies import Tallies
@@ -46,6 +47,7 @@ class Observation:
         self._waiting: list[Captured] = []
         self.files = WatchedFiles(world, shelf)
         self.release_tally = ReleaseTally()
+        self.recent = RecentRows(world.spec.release.replay.rows if world.spec.release.replay else 0)
         self.tallies = Tallies(micros_of(world.spec.monitor.window))
         self._counted: dict[WindowKey, Counted] = {}
         self._pending: dict[WindowKey, list[PredictionBatch]] = {}
@@ -141,6 +143,7 @@ class Observation:
         self._join.add(record)
         if isinstance(record, PredictionBatch) and record.role != "shadow":
             self.release_tally.add(record)
+            self.recent.add(record)
             self._gather(record)
 
     def _gather(self, batch: PredictionBatch) -> None:

@@ -179,6 +179,14 @@ class Scorer(Protocol):
         ...
 
 
+class Judge(Protocol):
+    """Asks a registered package for scores in a process of its own, and does not wait for ever."""
+
+    def score(self, package: Path, rows: Sequence[Mapping[str, Any]]) -> NDArray[np.float64]:
+        """(n_rows, n_scores). Raises ModelFailed with the reason, also when it takes too long."""
+        ...
+
+
 class Traffic(Protocol):
     """A client of the gateway's own doors: what a replay sends its history through."""
 

@@ -8,6 +8,7 @@ import flyball.release.decide as release_room
 from flyball.control import decisions, looks
 from flyball.control.measuring import Measuring
 from flyball.control.observe import Observation
+from flyball.control.replaying import Replaying
 from flyball.control.standing import puts_of
 from flyball.control.traffic import SwitchReading, routing_put, wanted
 from flyball.control.units import UnitShelf
@@ -34,6 +35,7 @@ class Releases:
         self._observation = observation
         self._unverified_looks = 0
         self._measuring = Measuring(world, shelf, observation)
+        self._replaying = Replaying(world, shelf, observation)
         self.waiting_for = ""
         """Why the open release does not move, in words."""
 
@@ -232,10 +234,12 @@ class Releases:
         if switch.state == "verified" or (release.phase is Phase.ROLLING_BACK and wanted(self._world) is None):
             # A first release that was taken back before it had a route: nothing is wanted, so nothing needs to be seen.
             seen = "verified"
-        found = self._measuring.look(release, release_room.policy_of(self._world.spec))
+        policy = release_room.policy_of(self._world.spec)
+        found = self._measuring.look(release, policy)
+        replayed = self._replaying.of(release, policy.replay) if release.phase is Phase.PROPOSED else None
         return release_room.ReleaseSituation(
             release=release, requests_in_phase=found.requests_in_phase, labels=found.labels, evidence=found.evidence,
-            switch=seen, approval=self._approval(release), rewards=found.rewards,
+            switch=seen, approval=self._approval(release), rewards=found.rewards, replayed=replayed,
         )  # fmt: skip
 
     def _approval(self, release: ReleaseState) -> Any:

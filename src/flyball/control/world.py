@@ -12,6 +12,7 @@ from flyball.control.ports import (
     Clock,
     Executor,
     Gateways,
+    Judge,
     Ledger,
     Notifier,
     Packages,
@@ -40,6 +41,8 @@ class Ports(NamedTuple):
     notifier: Notifier
     metrics: UserMetrics | None = None
     """None: no metrics of the user's own can be measured here."""
+    judge: Judge | None = None
+    """None: captured requests cannot be replayed here."""
 
 
 class Place(NamedTuple):

@@ -65,6 +65,16 @@ class ReleaseLook(msgspec.Struct, frozen=True, kw_only=True):
     """What it waits for, or what was done."""
 
 
+class Replayed(msgspec.Struct, frozen=True, kw_only=True):
+    """What a challenger said to requests that the champion had answered, before it saw a live one."""
+
+    release: str
+    at: datetime
+    rows: int
+    evidence: tuple[Evidence, ...]
+    words: str
+
+
 class Drill(msgspec.Struct, frozen=True, kw_only=True):
     """A rollback that was rehearsed: the unit that it would go to, loaded by every gateway while the champion went on answering."""
 

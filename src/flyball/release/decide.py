@@ -12,10 +12,10 @@ import msgspec
 
 from flyball.records.decisions import Action, Plan
 from flyball.records.evidence import Evidence, Outcome, Verdict, worst
-from flyball.records.release import Phase, ReleaseState
+from flyball.records.release import Phase, ReleaseState, Replayed
 from flyball.release.bandit import RewardSeen, weight_of
 from flyball.release.guards import judge
-from flyball.release.policy import GuardRule, ReleasePolicy, policy_of
+from flyball.release.policy import GuardRule, ReleasePolicy, ReplayRule, policy_of
 from flyball.release.waiting import place, span, waits_for_pass
 
 __all__ = ["ReleasePolicy", "ReleaseSituation", "decide", "is_proven", "newly_passed", "policy_of"]
@@ -38,6 +38,8 @@ class ReleaseSituation(msgspec.Struct, frozen=True, kw_only=True):
     """Whether all gateways are seen to serve this phase; `failed`: it was tried long enough, or one says that it cannot."""
     approval: Literal["none", "open", "approved", "refused"] = "none"
     """Of this release's `ask`."""
+    replayed: Replayed | None = None
+    """What it said to captured requests; None: they were not asked yet, or are not to be."""
     rewards: tuple[RewardSeen, ...] = ()
     """Of champion and challenger, where a bandit divides the traffic."""
 
@@ -132,9 +134,28 @@ def _proposed(view: _View) -> Plan:
         return _to_full(
             view, "first", "it is the first of this model: there is nobody to compare with, and its gates were passed"
         )
+    if view.policy.replay is not None:
+        stopped = _stopped_by_replay(view, view.policy.replay)
+        if stopped is not None:
+            return stopped
     if view.policy.shadow is not None:
         return _enter(view, "shadow", Phase.SHADOW, 0, "it was proposed and is compared in the shadow of the champion first")
     return _from_shadow(view, "no shadow is asked for")
+
+
+def _stopped_by_replay(view: _View, rule: ReplayRule) -> Plan | None:
+    """None: captured requests showed no harm, or there were none."""
+    replayed = view.situation.replayed
+    if replayed is None:
+        return _hold(view, "replay", f"waits for its answers to the last {rule.rows} captured requests")
+    asked = {each.name for each in replayed.evidence}
+    verdicts = [judge(replayed.evidence, each) for each in rule.guards if each.name in asked]
+    harm = [verdict for verdict in verdicts if verdict.outcome is Outcome.FAIL]
+    if not harm:
+        return None
+    return _roll_back(
+        view, harm[0].rule, f"harm is shown before any live request: {'; '.join(v.words for v in harm)} ({view.policy.words})"
+    )
 
 
 def _shadow(view: _View) -> Plan:

@@ -11,6 +11,8 @@ from flyball.spec import ProjectSpec
 LOSS_WEIGHT = 4.0
 """Parts of alpha where every other guard has one. Quality decides by hundredths and needs the narrow interval; a challenger that cannot answer is plain
 at any rate."""
+REPLAY_SHARE = 0.2
+"""Of alpha, where captured requests are replayed first."""
 WATCHES = 2
 """Lengths of the watch after which a release that could not be measured is taken back: failed measurements hold, but not for ever."""
 
@@ -54,6 +56,12 @@ class GuardRule(msgspec.Struct, frozen=True, kw_only=True):
     between: tuple[float, float] | None = None
 
 
+class ReplayRule(msgspec.Struct, frozen=True, kw_only=True):
+    rows: int
+    guards: tuple[GuardRule, ...]
+    """Asked once, of captured requests, with a part of alpha of their own. They can only stop."""
+
+
 class ReleasePolicy(msgspec.Struct, frozen=True, kw_only=True):
     shadow: ShadowRule | None
     steps: tuple[StepRule, ...]
@@ -65,13 +73,15 @@ class ReleasePolicy(msgspec.Struct, frozen=True, kw_only=True):
     approval: bool
     labels: Literal["before_full", "while_watching", "never"] = "before_full"
     bandit: BanditRule | None = None
+    replay: ReplayRule | None = None
     blocks: bool = False
     """The loss is judged by means of blocks."""
 
     @property
     def words(self) -> str:
         """How the error rate is divided."""
-        parts = ", ".join(f"{rule.alpha:g} for {rule.name}" for rule in self.guards)
+        asked = (*self.guards, *(self.replay.guards if self.replay else ()))
+        parts = ", ".join(f"{rule.alpha:g} for {rule.name}" for rule in asked)
         return f"error rate {self.alpha:g} of the whole release, at all looks together: {parts}"
 
     def guard(self, metric: str) -> GuardRule:
@@ -100,6 +110,7 @@ def policy_of(spec: ProjectSpec) -> ReleasePolicy:
         approval=release.approval,
         labels=release.labels,
         blocks=release.dependence == "block",
+        replay=ReplayRule(rows=release.replay.rows, guards=_replay_guards(spec)) if release.replay is not None else None,
         bandit=BanditRule(least=bandit.least, most=bandit.most, every=bandit.every) if bandit else _bandit(release.strategy),
     )
 
@@ -117,9 +128,26 @@ def _guards(spec: ProjectSpec) -> tuple[GuardRule, ...]:
         made = _rule(declared.name, declared.metric, declared.margin, "pass" if decides else declared.must)
         rules.append(msgspec.structs.replace(made, between=declared.between))
     weights = [LOSS_WEIGHT if rule.name == LOSS else 1.0 for rule in rules]
-    shares = [release.alpha * weight / sum(weights) for weight in weights]
-    shares[-1] = release.alpha - sum(shares[:-1])
+    whole = release.alpha * (1.0 - REPLAY_SHARE if release.replay is not None else 1.0)
+    shares = [whole * weight / sum(weights) for weight in weights]
+    shares[-1] = whole - sum(shares[:-1])
     return tuple(msgspec.structs.replace(rule, alpha=share) for rule, share in zip(rules, shares, strict=True))
+
+
+def _replay_guards(spec: ProjectSpec) -> tuple[GuardRule, ...]:
+    """Loss and failures, with the margins of the release, and whatever behavioural guard was declared."""
+    release = spec.release
+    rules = [
+        _rule(f"replay:{LOSS}", LOSS, release.margin),
+        _rule(f"replay:{FAILURE_RATE}", FAILURE_RATE, release.max_error_rate_increase),
+    ]
+    rules += [
+        _rule(f"replay:{each.metric}", each.metric, each.margin)
+        for each in release.guards
+        if each.metric in {"disagreement", "score_shift"}
+    ]
+    share = REPLAY_SHARE * release.alpha / len(rules)
+    return tuple(msgspec.structs.replace(rule, alpha=share) for rule in rules)
 
 
 def _rule(name: str, metric: str, margin: float, must: Literal["pass", "not_fail"] = "not_fail") -> GuardRule:

@@ -23,6 +23,11 @@ class ShadowSpec(Section):
     """Of the keys: so much of the traffic is answered unseen."""
 
 
+class ReplaySpec(Section):
+    rows: int = Field(default=1000, ge=50, le=20_000)
+    """The latest captured requests that the challenger is asked, before it sees a live one."""
+
+
 class CanaryStep(Section):
     traffic: Share
     at_least: Duration = Field(default="1h", validate_default=True)
@@ -91,6 +96,8 @@ class ReleaseSpec(Section):
     strategy: Literal["canary", "ab", "blue_green", "bandit"] = "canary"
     """canary: growing steps; ab: one step that lasts until the reward has decided; blue_green: all at once, the old one kept warm;
     bandit: the share follows the reward."""
+    replay: ReplaySpec | None = None
+    """First of all it answers requests that were captured. Not given: it does not."""
     shadow: ShadowSpec | None = ShadowSpec()
     """null: no shadow; the quality guard must then pass in the canary."""
     steps: list[CanaryStep] = []
@@ -141,6 +148,10 @@ class ReleaseSpec(Section):
                 raise ValueError(f"one step with strategy {self.strategy}, found {count}")
             if not any(guard.metric == "reward" for guard in self.guards):
                 raise ValueError(f"a guard of the metric reward with strategy {self.strategy}")
+        if self.shadow is None and not count and self.labels == "before_full":
+            raise ValueError(
+                "`labels: while_watching` or `never` where there is neither shadow nor step: nothing comes before all traffic"
+            )
         if self.bandit is not None and self.strategy != "bandit":
             raise ValueError("`bandit` with strategy bandit alone")
         if self.watch_at_most is not None and self.watch_at_most < self.watch:

@@ -1,0 +1,97 @@
+"""Before a challenger sees a live request: its answers to captured ones, judged against the champion's own."""
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from flyball.capture.joined import Pairs
+from flyball.control.comparing import Compared, compared
+from flyball.control.observe import Observation
+from flyball.control.recent_rows import AnsweredRow
+from flyball.control.units import UnitShelf
+from flyball.control.world import World, draft, micros, put
+from flyball.errors import ModelFailed
+from flyball.records import codec
+from flyball.records.evidence import Evidence
+from flyball.records.release import ReleaseState, Replayed
+from flyball.release import guards
+from flyball.release.metrics import FAILURE_RATE, LOSS
+from flyball.release.policy import GuardRule, ReplayRule
+
+Floats = npt.NDArray[np.float64]
+
+_QUESTIONS: dict[str, Callable[[Compared, Pairs, GuardRule], Evidence]] = {
+    LOSS: Compared.loss,
+    "disagreement": Compared.disagreement,
+    "score_shift": Compared.score_shift,
+}
+
+
+class Replaying:
+    """Asked once a release; the answer is in the ledger."""
+
+    def __init__(self, world: World, shelf: UnitShelf, observation: Observation) -> None:
+        self._world, self._shelf, self._observation = world, shelf, observation
+
+    def of(self, release: ReleaseState, rule: ReplayRule | None) -> Replayed | None:
+        """What it said, asked now if it was not before. None: this release is not asked."""
+        if release.champion is None or rule is None:
+            return None
+        return self._world.get("replayed", release.id, Replayed) or self._ask(release, release.champion, rule)
+
+    def _ask(self, release: ReleaseState, champion: str, rule: ReplayRule) -> Replayed:
+        now, judge = self._world.now(), self._world.ports.judge
+        challenger = self._shelf.served(release.challenger)
+        rows = self._observation.recent.whole(challenger.signature)
+        if judge is None or not rows:
+            return self._told(
+                Replayed(release=release.id, at=now, rows=0, evidence=(), words="no captured request could be asked")
+            )
+        try:
+            package = self._world.ports.registry.fetch(challenger.unit.model, challenger.unit.version)
+            scores, words = judge.score(package, [row.values for row in rows]), f"it answered {len(rows)} captured requests"
+        except ModelFailed as error:
+            scores, words = np.zeros((0, 0)), f"it could not answer captured requests: {error.message}"
+        pairs, answered = self._pairs(champion, release.challenger, rows, np.asarray(scores, dtype=np.float64))
+        both = compared(self._world, self._shelf, self._observation, (champion, release.challenger))
+        found = [self._measured(both, pairs, (answered, len(rows)), guard) for guard in rule.guards]
+        return self._told(Replayed(release=release.id, at=now, rows=len(rows), evidence=tuple(found), words=words))
+
+    def _pairs(self, champion: str, challenger: str, rows: list[AnsweredRow], scores: Floats) -> tuple[Pairs, int]:
+        """The rows that it answered with numbers, with the labels that it cannot have learnt; how many those are."""
+        old = np.array([row.scores for row in rows], dtype=np.float64)
+        fits = scores.shape == old.shape
+        answered = np.flatnonzero(np.isfinite(scores).all(axis=1)) if fits else np.zeros(0, dtype=np.int64)
+        until = self._shelf.version(challenger).lineage.snapshot.until
+        learnt_us = micros(until) if until is not None else -1
+        outcomes = self._observation.joined_for(challenger).outcomes(champion, rows[0].at_us, rows[-1].at_us + 1)
+        known = dict(zip(outcomes.ids, outcomes.labels.tolist(), strict=True))
+        at_us = np.array([row.at_us for row in rows], dtype=np.int64)
+        labels = np.where(at_us > learnt_us, [known.get(row.id, np.nan) for row in rows], np.nan)
+        shown = scores if fits else old
+        return Pairs(answered, at_us[answered], old[answered], shown[answered], labels[answered]), len(answered)
+
+    def _measured(self, both: Compared, pairs: Pairs, counts: tuple[int, int], guard: GuardRule) -> Evidence:
+        answered, asked = counts
+        if guard.metric == FAILURE_RATE:
+            return guards.failure_rate((0, asked), (asked - answered, asked), guard)
+        if guard.metric == LOSS:
+            chosen = ~np.isnan(pairs.labels)
+            pairs = Pairs(*(part[chosen] for part in pairs))  # type: ignore[arg-type]
+        return _QUESTIONS[guard.metric](both, pairs, guard)
+
+    def _told(self, replayed: Replayed) -> Replayed:
+        subject, state = f"release:{replayed.release}", put("replayed", replayed.release, replayed)
+        self._world.record(
+            draft(
+                self._world.now(),
+                "release.replayed",
+                subject,
+                codec.plain(replayed),
+                (state,),
+                key=f"replayed:{replayed.release}",
+            )
+        )
+        self._world.say("plain", f"Release {replayed.release}: {replayed.words}.")
+        return replayed
