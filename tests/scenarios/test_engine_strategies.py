@@ -157,3 +157,19 @@ def test_behaviour_is_judged_without_a_label(tmp_path: Path, guard: dict[str, An
     if fails:
         assert f"harm is shown: {fails}" in project.release().reason
     project.holds()
+
+
+@pytest.mark.parametrize(
+    ("guard", "fails"),
+    [({"metric": "latency_p95_ms", "margin": 1.0, "must": "pass"}, True), ({"metric": "latency_shape"}, True), ({"metric": "latency_p50_ms", "margin": 9}, False)],
+)  # fmt: skip
+def test_a_slower_challenger_is_found_in_the_canary_beside_the_champion_of_the_same_minutes(
+    tmp_path: Path, guard: dict[str, Any], fails: bool
+) -> None:
+    steps = [{"traffic": "50%", "at_least": "12h", "at_most": "4d", "min_requests": 10}]
+    project, _, challenger = challenged(tmp_path, {**RELEASE, "steps": steps, "guards": [guard]})
+    project.latency_us[challenger] = 5_000
+    phase = until_decided(project, days=6, rows=8, step=timedelta(minutes=10))
+    assert (phase is Phase.ROLLED_BACK) is fails, project.engine.releases.waiting_for
+    assert (f"harm is shown: {guard['metric']}" in project.release().reason) is fails
+    project.holds()

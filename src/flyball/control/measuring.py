@@ -11,6 +11,8 @@ from flyball.capture.join import LabelJoin, failed_rows
 from flyball.capture.joined import Pairs, Span
 from flyball.control.observe import Observation, micros_of
 from flyball.control.pairing import PairLog
+from flyball.control.release_tally import Matched
+from flyball.control.rewards import RewardLog, Rewards
 from flyball.control.units import UnitShelf
 from flyball.control.world import World, micros
 from flyball.records.evidence import Evidence
@@ -43,8 +45,7 @@ class Measuring:
         self._shelf = shelf
         self._observation = observation
         self._labelled, self._scored = PairLog(), PairLog()
-        self._rewards: dict[str, tuple[list[str], list[float]]] = {}
-        self._rewarded_of = ""
+        self._rewards = RewardLog()
 
     def look(self, release: ReleaseState, policy: ReleasePolicy) -> Measured:
         """Everything that the policy's guards ask for, as far as it can be measured now."""
@@ -55,7 +56,7 @@ class Measuring:
         scored = seen.join.scored if release.phase is Phase.SHADOW else lambda unit, a, b: seen.join.answered(a, b, unit)
         asked = [rule for rule in policy.guards if rule.metric in _QUESTIONS]
         evidence = tuple(_QUESTIONS[rule.metric](seen, rule) for rule in asked)
-        rewards = tuple(map(_seen_of, seen.rewards())) if policy.bandit is not None else ()
+        rewards = _rewards_seen(seen.rewards()) if policy.bandit is not None else ()
         return Measured(scored(release.challenger, phase_us, until_us), len(seen.labelled().rows), evidence, rewards)
 
     def labelled(self, seen: "_Seen") -> Pairs:
@@ -69,22 +70,12 @@ class Measuring:
         pairs = seen.join.pairs(seen.champion, seen.release.challenger, span, labelled=False)
         return self._scored.extend(seen.release.id, pairs)
 
-    def rewards(self, seen: "_Seen") -> tuple[Floats, Floats]:
-        """Of the matched rows of either, in the order in which their rewards were seen here."""
-        if self._rewarded_of != seen.release.id:
-            self._rewarded_of, self._rewards = seen.release.id, {}
+    def matched(self, seen: "_Seen") -> Matched:
         self._observation.release_tally.settle(seen.now_us)
-        found = []
-        for name, matched in zip(("champion", "challenger"), self._observation.release_tally.matched(), strict=True):
-            known, values = self._rewards.setdefault(name, ([], []))
-            told = set(known)
-            fresh = sorted(
-                (seen.join.rewards[each], each) for each in matched.ids if each in seen.join.rewards and each not in told
-            )
-            known.extend(each for _, each in fresh)
-            values.extend(reward for (_, reward), _ in fresh)
-            found.append(np.array(values))
-        return found[0], found[1]
+        return self._observation.release_tally.matched()
+
+    def rewards(self, seen: "_Seen") -> Rewards:
+        return self._rewards.extend(seen.release.id, seen.matched(), seen.join.rewards)
 
     def threshold(self, unit: str) -> float:
         """Binary: where its positive class begins."""
@@ -111,6 +102,7 @@ class _Seen:
         self.now_us, self.opened_us = micros(measuring.world.now()), micros(release.opened_at)
         self._labelled: Pairs | None = None
         self._scored: Pairs | None = None
+        self._matched: Matched | None = None
 
     def labelled(self) -> Pairs:
         if self._labelled is None:
@@ -122,7 +114,12 @@ class _Seen:
             self._scored = self._measuring.scored(self)
         return self._scored
 
-    def rewards(self) -> tuple[Floats, Floats]:
+    def matched(self) -> Matched:
+        if self._matched is None:
+            self._matched = self._measuring.matched(self)
+        return self._matched
+
+    def rewards(self) -> Rewards:
         return self._measuring.rewards(self)
 
     @property
@@ -186,16 +183,35 @@ def _score_shift(seen: _Seen, rule: GuardRule) -> Evidence:
 
 
 def _reward(seen: _Seen, rule: GuardRule) -> Evidence:
-    old, new = seen.rewards()
-    return guards.reward(old, new, rule)
+    known = seen.rewards()
+    return guards.reward(known.values, known.challengers, known.looks, rule)
+
+
+def _latency(seen: _Seen, rule: GuardRule) -> Evidence:
+    both = seen.matched()
+    told = ~np.isnan(both.latencies_ms)
+    return guards.latency(both.latencies_ms[told & ~both.challengers], both.latencies_ms[told & both.challengers], rule)
+
+
+def _latency_shape(seen: _Seen, rule: GuardRule) -> Evidence:
+    both = seen.matched()
+    told = ~np.isnan(both.latencies_ms)
+    return guards.shape(both.latencies_ms[told], both.challengers[told], both.periods[told], rule)
+
+
+def _score_shape(seen: _Seen, rule: GuardRule) -> Evidence:
+    both = seen.matched()
+    return guards.shape(both.scores, both.challengers, both.periods, rule)
+
+
+def _rewards_seen(known: Rewards) -> tuple[RewardSeen, ...]:
+    return tuple(map(_seen_of, (known.values[~known.challengers], known.values[known.challengers])))
 
 
 def _seen_of(rewards: Floats) -> RewardSeen:
     if not rewards.size:
         return RewardSeen(n=0, mean=0.0, variance=0.0)
-    return RewardSeen(
-        n=int(rewards.size), mean=float(f"{rewards.mean():.8g}"), variance=float(f"{rewards.var():.8g}")
-    )  # fmt: skip
+    return RewardSeen(n=int(rewards.size), mean=float(f"{rewards.mean():.8g}"), variance=float(f"{rewards.var():.8g}"))
 
 
 _QUESTIONS: dict[str, Callable[[_Seen, GuardRule], Evidence]] = {
@@ -205,4 +221,9 @@ _QUESTIONS: dict[str, Callable[[_Seen, GuardRule], Evidence]] = {
     "disagreement": _disagreement,
     "score_shift": _score_shift,
     "reward": _reward,
+    "latency_p50_ms": _latency,
+    "latency_p95_ms": _latency,
+    "latency_p99_ms": _latency,
+    "latency_shape": _latency_shape,
+    "score_shape": _score_shape,
 }

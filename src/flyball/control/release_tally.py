@@ -14,6 +14,8 @@ from flyball.records.captured import PredictionBatch
 from flyball.records.release import ReleaseState
 
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 
 PERIOD_US = 60_000_000
 SETTLED_AFTER_US = 2 * PERIOD_US
@@ -30,13 +32,20 @@ class _Row(NamedTuple):
     at_us: int
     latency_us: int
     """Of its batch; -1: not the first of it."""
+    score: float
+    """Its largest one where there are several classes."""
     id: str
 
 
 class Matched(NamedTuple):
-    """Of one unit, in order of time."""
+    """Answers of both units, ascending by the period that each was made in: as many of either in every one. All (n,)."""
 
+    periods: Ints
+    challengers: Bools
+    """Whether the challenger answered."""
     latencies_ms: Floats
+    """Of its batch; NaN: another row of the batch has told it."""
+    scores: Floats
     ids: tuple[str, ...]
 
 
@@ -48,7 +57,8 @@ class ReleaseTally:
         self._since_us = 0
         self._units: tuple[str, ...] = ()
         self._open: dict[int, tuple[list[_Row], list[_Row]]] = {}
-        self._matched: tuple[list[_Row], list[_Row]] = ([], [])
+        self._matched: list[tuple[int, int, _Row]] = []
+        """(period, 1 for the challenger, row)"""
         self._done_until = 0
 
     def follow(self, release: ReleaseState | None, opened_us: int) -> None:
@@ -56,19 +66,19 @@ class ReleaseTally:
         if release is None or release.id == self._release or release.champion is None:
             return
         self._release, self._since_us, self._units = release.id, opened_us, (release.champion, release.challenger)
-        self._open, self._matched, self._done_until = {}, ([], []), 0
+        self._open, self._matched, self._done_until = {}, [], 0
 
     def add(self, batch: PredictionBatch) -> None:
         """Only what champion and canary answered."""
         start = batch.at_us - batch.at_us % PERIOD_US
         if batch.role not in {"champion", "canary"} or batch.unit not in self._units or batch.at_us < self._since_us:
             return
-        if start < self._done_until or len(self._matched[0]) >= MOST:
+        if start < self._done_until or len(self._matched) >= 2 * MOST:
             return
         rows = self._open.setdefault(start, ([], []))[self._units.index(batch.unit)]
         for place, each in enumerate(batch.ids):
             tie = zlib.crc32(each.encode("utf-8", "surrogatepass"))
-            rows.append(_Row(tie, batch.at_us, batch.latency_us if place == 0 else -1, each))
+            rows.append(_Row(tie, batch.at_us, batch.latency_us if place == 0 else -1, max(batch.scores[place]), each))
         if len(rows) > 2 * MOST_OF_PERIOD:
             rows[:] = sorted(rows)[:MOST_OF_PERIOD]
 
@@ -77,14 +87,18 @@ class ReleaseTally:
         for start in sorted(start for start in self._open if start + SETTLED_AFTER_US <= now_us):
             both = self._open.pop(start)
             n = min(MOST_OF_PERIOD, *map(len, both))
-            for matched, rows in zip(self._matched, both, strict=True):
-                matched.extend(sorted(sorted(rows)[:n], key=lambda row: (row.at_us, row.tie)))
+            for arm, rows in enumerate(both):
+                chosen = sorted(sorted(rows)[:n], key=lambda row: (row.at_us, row.tie))
+                self._matched.extend((start, arm, row) for row in chosen)
             self._done_until = start + PERIOD_US
 
-    def matched(self) -> tuple[Matched, Matched]:
-        """Champion's and challenger's, of the same periods and the same number of rows."""
-        first, second = (
-            Matched(np.array([row.latency_us / 1e3 for row in rows if row.latency_us >= 0]), tuple(row.id for row in rows))
-            for rows in self._matched
+    def matched(self) -> Matched:
+        """All so far."""
+        rows = [row for _, _, row in self._matched]
+        return Matched(
+            np.array([period for period, _, _ in self._matched], dtype=np.int64),
+            np.array([arm for _, arm, _ in self._matched], dtype=np.bool_),
+            np.array([row.latency_us / 1e3 if row.latency_us >= 0 else np.nan for row in rows], dtype=np.float64),
+            np.array([row.score for row in rows], dtype=np.float64),
+            tuple(row.id for row in rows),
         )
-        return first, second

@@ -65,6 +65,24 @@ class ReleaseLook(msgspec.Struct, frozen=True, kw_only=True):
     """What it waits for, or what was done."""
 
 
+class Drill(msgspec.Struct, frozen=True, kw_only=True):
+    """A rollback that was rehearsed: the unit that it would go to, loaded by every gateway while the champion went on answering."""
+
+    id: str
+    """`drill-` + four digits."""
+    champion: str
+    unit: str
+    opened_at: datetime
+    loaded_at: datetime | None = None
+    """Every gateway was seen to hold its bytes."""
+    ended_at: datetime | None = None
+    outcome: str = ""
+    """`passed`, `failed`, `interrupted` (a release began); empty: it goes on."""
+    words: str = ""
+    cause: str = ""
+    """`user:NAME`, or `schedule`."""
+
+
 class Champion(msgspec.Struct, frozen=True, kw_only=True):
     """Who answers production traffic for a model, and who did before."""
 

@@ -13,12 +13,17 @@ import numpy.typing as npt
 
 from flyball.records.evidence import Evidence, Outcome, Verdict
 from flyball.release.policy import GuardRule
+from flyball.stats.quantile_sequences import quantile_difference
 from flyball.stats.sequences import Interval, mean_sequence
-from flyball.stats.two_means import difference_of_averages
+from flyball.stats.two_means import mean_difference
 from flyball.stats.two_proportions import rate_difference
+from flyball.stats.two_samples import two_samples
 
 Floats = npt.NDArray[np.float64]
 
+_NO_END = 1e12
+"""Stands for an end that is not there: JSON has no infinity."""
+_QUANTILES = "confidence sequence of the difference of two quantiles (after Howard & Ramdas 2022)"
 _PAIRED = "confidence sequence of the mean paired difference (after Howard et al. 2021)"
 
 
@@ -76,24 +81,61 @@ def calibration(champion: npt.ArrayLike, challenger: npt.ArrayLike, labels: npt.
     return _found(rule, interval, "pairs", inputs, "two confidence sequences with half the error rate each", note=note)
 
 
-def reward(champion: npt.ArrayLike, challenger: npt.ArrayLike, rule: GuardRule) -> Evidence:
-    """Mean reward of the champion's answers minus the challenger's, of the same period. Each (n,), in the order in which they became known; what lies
-    outside the rule's `between` is cut off and counted."""
+def reward(rewards: npt.ArrayLike, challengers: npt.ArrayLike, blocks: npt.ArrayLike, rule: GuardRule) -> Evidence:
+    """Mean reward of the champion's answers minus the challenger's. All (n,), in the order in which rewards became known: what each answer earned, whether
+    it was the challenger's, and the look at which it was known first. What lies outside the rule's `between` is cut off and counted."""
     low, high = rule.between or (0.0, 1.0)
-    given = [np.asarray(values, dtype=np.float64).reshape(-1) for values in (champion, challenger)]
-    inputs = _digest(*given)
-    n = min(values.size for values in given)
-    if n == 0:
+    given, arms = np.asarray(rewards, dtype=np.float64).reshape(-1), np.asarray(challengers, dtype=np.bool_).reshape(-1)
+    inputs = _digest(given, arms.astype(np.float64))
+    if not arms.any() or arms.all():
         return unknown(rule, 0, "rewards", "not both have a reward yet", inputs)
-    cut = [np.clip(values, low, high) for values in given]
-    beyond = [float(np.mean(values != kept)) for values, kept in zip(given, cut, strict=True)]
-    interval = difference_of_averages(cut[1], cut[0], rule.alpha, low, high)
-    note = f"champion {cut[0].mean():.4g}, challenger {cut[1].mean():.4g}"
+    kept = np.clip(given, low, high)
+    # The champion counts as the second arm: what it earns more is what the challenger is worse by.
+    interval = mean_difference(kept, ~arms, blocks, rule.alpha, low, high)
+    note = f"champion {kept[~arms].mean():.4g}, challenger {kept[arms].mean():.4g}"
+    beyond = [float(np.mean(given[arm] != kept[arm])) for arm in (~arms, arms)]
     if any(beyond):
         note += (
             f"; beyond {low:g} to {high:g} and cut off: {beyond[0]:.1%} of the champion's, {beyond[1]:.1%} of the challenger's"
         )
-    return _found(rule, interval, "rewards", inputs, "confidence sequence of the difference of two means", note=note)
+    return _found(
+        rule, interval, "rewards", inputs, "bets against the margin in blocks of both arms (after Turner et al. 2024)", note=note
+    )
+
+
+def latency(champion: npt.ArrayLike, challenger: npt.ArrayLike, rule: GuardRule) -> Evidence:
+    """A quantile of model time in ms (`latency_p95_ms`: the 95th percentile), challenger minus champion. Each (n,), of calls of the same periods."""
+    first, second = (np.asarray(values, dtype=np.float64).reshape(-1) for values in (champion, challenger))
+    inputs, share = _digest(first, second), float(rule.metric.removeprefix("latency_p").removesuffix("_ms")) / 100.0
+    if not (first.size and second.size):
+        return unknown(rule, 0, "calls", "not both have answered in the same minute yet", inputs)
+    found = quantile_difference(first, second, share, rule.alpha)
+    if not (np.isfinite(found.lower) and np.isfinite(found.upper)):
+        few = f"{found.n} calls are too few for an interval of this quantile"
+        return Evidence(
+            name=rule.name, value=found.value, lower=_or_least(found.lower), alpha=rule.alpha, anytime=True, n=found.n, unit="calls",
+            inputs=inputs, method=_QUANTILES, note=few,
+        )  # fmt: skip
+    return _found(rule, Interval(*found), "calls", inputs, _QUANTILES)
+
+
+def shape(values: npt.ArrayLike, challengers: npt.ArrayLike, blocks: npt.ArrayLike, rule: GuardRule) -> Evidence:
+    """The logarithm of the evidence that the two units' values are distributed otherwise, in any way. All (n,), ascending by block. It can fail, and never
+    pass: that two distributions are the same cannot be shown. `lower` is what is beyond the evidence that the error rate asks for."""
+    given, arms = np.asarray(values, dtype=np.float64).reshape(-1), np.asarray(challengers, dtype=np.bool_).reshape(-1)
+    inputs = _digest(given, arms.astype(np.float64))
+    if not arms.any() or arms.all():
+        return unknown(rule, 0, "rows", "not both have answered in the same minute yet", inputs)
+    found = two_samples(given, arms, blocks)
+    asked = float(np.log(1.0 / rule.alpha))
+    return Evidence(
+        name=rule.name, value=found.highest, lower=found.highest - asked, alpha=rule.alpha, anytime=True, n=found.n, unit="rows", inputs=inputs,
+        method="bets on which of both answered (after Shekhar & Ramdas 2024)", note=f"evidence of e^{found.highest:.1f} where e^{asked:.1f} decides",
+    )  # fmt: skip
+
+
+def _or_least(value: float) -> float:
+    return value if np.isfinite(value) else -_NO_END
 
 
 def judge(evidence: tuple[Evidence, ...], rule: GuardRule) -> Verdict:

@@ -30,7 +30,20 @@ METRICS: dict[str, Metric] = {
         False,
         "share of rows that could not be answered (crash, deadline, invalid output), minus the champion's",
     ),
+    "latency_p50_ms": Metric("operational", False, True, "median model time in ms, minus the champion's of the same period"),
+    "latency_p95_ms": Metric(
+        "operational", False, True, "95th percentile of model time in ms, minus the champion's of the same period"
+    ),
+    "latency_p99_ms": Metric(
+        "operational", False, True, "99th percentile of model time in ms, minus the champion's of the same period"
+    ),
+    "latency_shape": Metric(
+        "operational", False, True, "evidence that model times are distributed otherwise than the champion's of the same period"
+    ),
     "disagreement": Metric("behavioural", False, False, "share of rows that the two decide differently"),
     "score_shift": Metric("behavioural", False, False, "how far the mean score lies from the champion's, on the same rows"),
+    "score_shape": Metric(
+        "behavioural", False, True, "evidence that scores are distributed otherwise than the champion's of the same period"
+    ),
     "reward": Metric("business", False, True, "mean reward of the champion's answers minus the challenger's, of the same period"),
 }

@@ -49,6 +49,11 @@ def route(
     )
 
 
+def rehearsal(model: str, champion: ServedUnit, earlier: ServedUnit) -> Route:
+    """The champion answers alone, and every gateway holds the earlier unit ready: it scores nothing."""
+    return Route(model=model, champion=champion, shadows=(earlier,), shadow_share=0.0)
+
+
 def _of(known: dict[str, ServedUnit], unit: str, release: ReleaseState) -> ServedUnit:
     if unit not in known:
         raise Conflict(

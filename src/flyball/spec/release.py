@@ -6,7 +6,10 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from flyball.spec.fields import Duration, Section, Share, parse_share
 
-GuardMetric = Literal["loss", "calibration", "failure_rate", "disagreement", "score_shift", "reward"]
+GuardMetric = Literal[
+    "loss", "calibration", "failure_rate", "latency_p50_ms", "latency_p95_ms", "latency_p99_ms",
+    "disagreement", "score_shift", "score_shape", "latency_shape", "reward",
+]  # fmt: skip
 Margin = Annotated[float, BeforeValidator(parse_share)]
 """A share such as 1 % or a number in the metric's own unit."""
 
@@ -64,6 +67,8 @@ class GuardSpec(Section):
             raise ValueError("`between: [least, most]` for the metric reward, and for no other")
         if self.between is not None and not self.between[0] < self.between[1]:
             raise ValueError("`between` with the lesser number first")
+        if self.must == "pass" and self.metric.endswith("_shape"):
+            raise ValueError("`must: not_fail` for a shape: that two distributions are the same cannot be shown")
         if self.margin < 0.0:
             raise ValueError("a margin of 0 or more")
         return self
@@ -107,6 +112,8 @@ class ReleaseSpec(Section):
     """Beside those two."""
     approval: bool = False
     """A person must agree before the challenger takes all traffic."""
+    drill: Duration | None = None
+    """How often a rollback is rehearsed. Not given: on demand (`flyball drill`)."""
 
     @model_validator(mode="before")
     @classmethod

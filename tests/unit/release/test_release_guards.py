@@ -10,7 +10,7 @@ from release_cases import POLICY, START, rule
 from flyball.records.evidence import Evidence, Outcome
 from flyball.records.release import TERMINAL, Phase
 from flyball.release.decide import ReleaseSituation, decide
-from flyball.release.guards import calibration, disagreement, failure_rate, judge, loss, reward, score_shift
+from flyball.release.guards import calibration, disagreement, failure_rate, judge, latency, loss, reward, score_shift, shape
 from flyball.release.metrics import FAILURE_RATE, LOSS
 from flyball.release.state import advance, open_release, verified
 from flyball.release.waiting import needed
@@ -151,10 +151,11 @@ def test_disagreement_and_shift_are_sizes_and_never_negative():
 
 
 def test_a_reward_is_what_the_champion_earns_more_and_what_is_cut_off_is_said():
-    found = reward([1.0] * 500, [50.0, *[1.0] * 499], REWARD)
-    assert found.value == pytest.approx(-9.0 / 500)
+    arms, looks = [False, True] * 500, np.repeat(np.arange(50), 20)
+    found = reward([1.0, 50.0, *[1.0] * 998], arms, looks, REWARD)
+    assert found.value == pytest.approx(-9.0 / 500, abs=0.01)
     assert "beyond 0 to 10 and cut off: 0.0% of the champion's, 0.2% of the challenger's" in found.note
-    assert judge((reward([], [1.0], REWARD),), REWARD).outcome is Outcome.INCONCLUSIVE
+    assert judge((reward([1.0], [True], [0], REWARD),), REWARD).outcome is Outcome.INCONCLUSIVE
 
 
 def test_guards_of_identical_units_seldom_fail_or_pass_a_margin_of_nothing():
@@ -169,7 +170,7 @@ def test_guards_of_identical_units_seldom_fail_or_pass_a_margin_of_nothing():
         for n in range(200, 3001, 400):
             looks = {
                 "calibration": calibration(p[:n] + noise[0, :n], p[:n] + noise[1, :n], y[:n], rules["calibration"]),
-                "reward": reward(earned[0, :n], earned[1, :n], rules["reward"]),
+                "reward": reward(earned[:, :n].T.ravel(), np.tile([False, True], n), np.arange(2 * n) // 40, rules["reward"]),
                 "score_shift": score_shift(p[:n] + noise[0, :n], p[:n] + noise[1, :n], rules["score_shift"]),
             }
             verdicts = {name: judge((found,), rules[name]).outcome for name, found in looks.items()}
@@ -183,3 +184,33 @@ def test_what_has_no_upper_end_can_fail_and_never_pass():
     seen = Evidence(name="disagreement", value=-2.0, lower=-4.0, n=100)
     assert judge((seen,), shape).outcome is Outcome.INCONCLUSIVE
     assert judge((msgspec.structs.replace(seen, lower=0.5),), shape).outcome is Outcome.FAIL
+
+
+def test_latency_is_a_quantile_and_few_calls_have_no_end():
+    rng = np.random.default_rng(17)
+    old, new = rng.lognormal(1.0, 0.5, 3000), rng.lognormal(1.0, 0.5, 3000) + 20.0
+    p95 = rule("latency_p95_ms", margin=5.0)
+    assert judge((latency(old, new, p95),), p95).outcome is Outcome.FAIL
+    assert judge((latency(old, old + 0.01, p95),), p95).outcome is Outcome.PASS
+    few = latency(old[:10], new[:10], p95)
+    assert (judge((few,), p95).outcome, few.upper, "too few" in few.note) == (Outcome.INCONCLUSIVE, None, True)
+    assert latency([], new, p95).n == 0
+
+
+BIMODAL = [1, 100, 4, 101, 5, 102, 6, 103, 7, 104, 8, 105, 9, 106, 17]
+COMPLAINTS = {
+    "spinnaker 6278": ([1.0] * 10, [100.0] * 7 + [1.0] * 3, {Outcome.FAIL}),
+    "kayenta 426": ([0.0] * 6, [0.0, 1.0, 2.0, 1.0, 0.0, 0.0], {Outcome.FAIL, Outcome.INCONCLUSIVE}),
+    "kayenta 780": (BIMODAL, [10.0 + i / 10 for i in range(7)] + [17.0 + i / 10 for i in range(8)], {Outcome.FAIL}),
+}
+
+
+@pytest.mark.parametrize("case", COMPLAINTS)
+def test_what_others_let_pass_fails_here_or_is_not_enough_to_tell(case):
+    """Complaints about canary analyses that looked at one statistic: whichever way the canary's values are ordered."""
+    control, canary, wanted = COMPLAINTS[case]
+    asked = rule("latency_shape", margin=0.0, alpha=0.05)
+    arms = [False] * len(control) + [True] * len(canary)
+    for canary_values in (canary, canary[::-1]):
+        found = shape([*control, *canary_values], arms, [0] * len(arms), asked)
+        assert judge((found,), asked).outcome in wanted
