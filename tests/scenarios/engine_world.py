@@ -90,6 +90,8 @@ class Project:
         """How far the inputs have moved."""
         self.turned = 0.0
         """Share of the world that has turned against every model."""
+        self.turned_above = -np.inf
+        """Only rows with an `x` above it have."""
         self.wrong: dict[str, float] = {}
         """Unit → how wrong it answers now, where that differs from how it was made."""
         self.failing: set[str] = set()
@@ -170,7 +172,8 @@ class Project:
         ids = [f"p{self.sent + number}" for number in range(rows)]
         self.sent += rows
         x = np.array([_draw(name, "x") for name in ids]) * 4 - 2
-        y = np.array([_draw(name, "y") for name in ids]) < (1 - self.turned) * truth(x) + self.turned * (1 - truth(x))
+        turned = np.where(x > self.turned_above, self.turned, 0.0)
+        y = np.array([_draw(name, "y") for name in ids]) < (1 - turned) * truth(x) + turned * (1 - truth(x))
         self.capture.hand_over(self._answers(table, ids, x + self.shift), segment)
         if not self.unlabelled:
             labels = LabelBatch(

@@ -20,6 +20,8 @@ def status_report(report: StatusReport, plain: bool) -> "RenderableType":  # noq
         parts.append(draw.table(("gateway", "pid", "serves", "table", "state"), rows, plain=plain))
     if report.windows:
         parts.append(_windows(report, plain=plain))
+    if report.slices:
+        parts.append(_slices(report, plain=plain))
     if report.findings:
         parts += _findings(report, plain=plain)
     if report.approvals:
@@ -80,6 +82,16 @@ def _windows(report: StatusReport, *, plain: bool) -> "RenderableType":
     told = draw.table(columns, rows, plain=plain, title="Last windows of the champion", right=("predictions", "labels"))
     void = next((window.void for window in reversed(report.windows) if window.void), "")
     return draw.page([told, draw.text((f"No estimate without labels: {void}", "yellow"))]) if void else told
+
+
+def _slices(report: StatusReport, *, plain: bool) -> "RenderableType":
+    rows = [
+        (each.name, each.where, str(each.rows), "" if each.loss is None else draw.number(each.loss),
+         "" if each.holdout is None else draw.number(each.holdout), each.note)
+        for each in report.slices
+    ]  # fmt: skip
+    columns = ("slice", "where", "labels", "loss", "on the holdout", "note")
+    return draw.table(columns, rows, plain=plain, title="Declared slices", right=("labels", "loss", "on the holdout"))
 
 
 def _findings(report: StatusReport, *, plain: bool) -> "list[RenderableType]":

@@ -6,6 +6,7 @@ from flyball.control.reports import CommandReport, FindingReport, FindingRow, Wi
 from flyball.control.standing import standing
 from flyball.control.world import World, put
 from flyball.errors import Conflict, NotFound
+from flyball.monitoring import declared
 from flyball.records.events import Draft
 from flyball.records.findings import Acknowledgement, Finding, FindingKind, WindowSummary
 from flyball.records.release import Champion
@@ -71,6 +72,9 @@ def _series(world: World, finding: Finding) -> tuple[WindowPoint, ...]:
 
 
 def _figure(window: WindowSummary, finding: Finding) -> float | None:
+    named = finding.subject.removeprefix(declared.subject_of(""))
+    if named != finding.subject:
+        return window.slices[named].value if named in window.slices else None
     if finding.subject in window.drift:
         return window.drift[finding.subject]
     for name in ("loss", "brier", "mae"):

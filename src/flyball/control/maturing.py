@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 
 from flyball.capture.join import LabelJoin, LabelledRows, Span
-from flyball.control.concepts import Concepts, Labelled
+from flyball.control.concepts import Concepted, Concepts, Labelled
 from flyball.control.estimating import Estimating
 from flyball.control.observe import Observation, WindowKey, micros_of
 from flyball.control.own_metrics import own_metrics
@@ -147,12 +147,15 @@ class Maturing:
         summary = msgspec.structs.replace(
             window, labels=labels, mature=True, metrics=found.metrics, live={}, live_first={}, labels_note=found.selective
         )  # fmt: skip
-        puts: list[Put] = [put("window", judged.id, summary)]
+        puts: list[Put] = []
         note = found.selective
         if champion is not None and champion.unit == window.unit and not found.selective and len(found.rows.labels):
-            findings, states, note = self._judge_loss(key, window, found, join)
-            puts += [*states, *puts_of(self._world, findings)]
-            tell(self._world, findings)
+            told = self._judge_loss(key, window, found, join)
+            summary = msgspec.structs.replace(summary, slices=told.slices)
+            puts += [*told.puts, *puts_of(self._world, told.findings)]
+            note = told.note
+            tell(self._world, told.findings)
+        puts.insert(0, put("window", judged.id, summary))
         if window.live_first:
             record = self._world.get("completions", window.unit, TrackRecord) or TrackRecord()
             puts.append(
@@ -164,18 +167,17 @@ class Maturing:
         self._observation.forget_rows(key)
         self._mature[key] = summary
 
-    def _judge_loss(
-        self, key: WindowKey, window: WindowSummary, found: Judged, join: LabelJoin
-    ) -> tuple[tuple[Finding, ...], tuple[Put, ...], str]:
+    def _judge_loss(self, key: WindowKey, window: WindowSummary, found: Judged, join: LabelJoin) -> Concepted:
         """The champion's: has its loss risen, do labels follow the answers, do they agree with what was estimated without them, and why not?"""
         judged, reference = window_of(window), self._observation.files.reference(window.unit)
         state = self._world.get("performance", window.unit, PerformanceState) or PerformanceState()
         reading = performance.judge(reference, state, outcomes(found.rows, self._world.spec.task), judged, self._policy)
         estimates = self._estimating.mature(judged, window, mean_loss(reference, found.rows))
         labelled = self._labelled(key, window, found, join)
-        concepts, states = self._concepts.judge(judged, labelled)
-        findings = self._concepts.explained((*reading.findings, *concepts), judged, labelled)
-        return findings, (put("performance", window.unit, reading.state), *estimates, *states), reading.note
+        told = self._concepts.judge(judged, labelled)
+        findings = self._concepts.explained((*reading.findings, *told.findings), judged, labelled)
+        puts = (put("performance", window.unit, reading.state), *estimates, *told.puts)
+        return Concepted(findings, puts, told.slices, "; ".join(filter(None, (reading.note, told.note))))
 
     def _labelled(self, key: WindowKey, window: WindowSummary, found: Judged, join: LabelJoin) -> Labelled:
         outcomes = join.outcomes(window.unit, micros(window.start), micros(window.end))

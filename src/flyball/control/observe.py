@@ -112,6 +112,10 @@ class Observation:
         """Rows that the champion answered in a window whose labels are not judged yet."""
         return self._samples.get(key, WindowSample()).rows(self._shelf.served(key[0]).signature)
 
+    def types(self, unit: str) -> dict[str, ColumnType]:
+        """Of the unit's features."""
+        return {column.name: column.type for column in self._shelf.served(unit).signature.columns}
+
     def forget_rows(self, key: WindowKey) -> None:
         """The window is judged, or given up."""
         self._judged.add(key)

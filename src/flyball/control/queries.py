@@ -2,10 +2,11 @@
 
 from flyball.control import decisions, jobs, traffic
 from flyball.control.loop import Trouble
-from flyball.control.reports import DecisionRow, Explanation, GatewayRow, StatusReport, VersionRow
+from flyball.control.reports import DecisionRow, Explanation, GatewayRow, SliceRow, StatusReport, VersionRow
 from flyball.control.standing import standing
 from flyball.control.world import World
 from flyball.errors import NotFound
+from flyball.monitoring.declared import DeclaredState
 from flyball.records import codec
 from flyball.records.decisions import Action, Approval, Decision
 from flyball.records.events import Event
@@ -14,6 +15,7 @@ from flyball.records.jobs import FINISHED, Job
 from flyball.records.release import TERMINAL, Champion, ReleaseState
 from flyball.records.routing import GatewayReport
 from flyball.records.unit import Unit, Version
+from flyball.spec.monitor import SliceSpec
 
 WINDOWS_SHOWN = 7
 
@@ -44,6 +46,7 @@ def status(world: World, *, controller_alive: bool) -> StatusReport:
         ledger_hash=head.hash,
         capture_lost=world.ports.capture.lost(),
         not_monitored=traffic.not_monitored(world),
+        slices=_slices(world, champion),
         trouble=trouble.words if (trouble := world.get("trouble", world.model, Trouble)) else "",
     )
 
@@ -53,6 +56,23 @@ def _windows(world: World, champion: Champion | None) -> tuple[WindowSummary, ..
         return ()
     mine = [window for window in world.all("window", WindowSummary) if window.unit == champion.unit]
     return tuple(sorted(mine, key=lambda window: window.start)[-WINDOWS_SHOWN:])
+
+
+def _slices(world: World, champion: Champion | None) -> tuple[SliceRow, ...]:
+    if champion is None:
+        return ()
+    state = world.get("declared", champion.unit, DeclaredState) or DeclaredState()
+    return tuple(_slice_row(each, state) for each in world.spec.monitor.slices)
+
+
+def _slice_row(declared: SliceSpec, state: DeclaredState) -> SliceRow:
+    track, note = state.slices.get(declared.name), state.notes.get(declared.name, "")
+    if track is None or track.where != declared.where:
+        waits = note or "no mature window has been judged since it was declared"
+        return SliceRow(name=declared.name, where=declared.where, rows=0, loss=None, holdout=None, note=waits)
+    n = track.judged.n
+    loss = round(track.judged.loss_sum / n, 6) if n else None
+    return SliceRow(name=declared.name, where=declared.where, rows=n, loss=loss, holdout=track.holdout, note=note)
 
 
 def _gateways(world: World) -> tuple[GatewayRow, ...]:

@@ -132,6 +132,20 @@ class GatewayRow(msgspec.Struct, frozen=True, kw_only=True):
     error: str = ""
 
 
+class SliceRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A declared slice of the champion's traffic."""
+
+    name: str
+    where: str
+    rows: int
+    """Labelled ones that it was judged by since the champion took over."""
+    loss: float | None
+    """Their mean bounded loss; None: none was judged yet."""
+    holdout: float | None
+    note: str = ""
+    """Why it is not judged; empty: it is."""
+
+
 class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
     """The project now."""
 
@@ -160,6 +174,8 @@ class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
     """Records that gateways could not hand over (exact)."""
     not_monitored: tuple[str, ...] = ()
     """Features whose drift is not looked for, because capture keeps no value of them: `email (dropped)`."""
+    slices: tuple[SliceRow, ...] = ()
+    """Those that flyball.yaml declares."""
     trouble: str = ""
     """What a person should be told at once: ticks that fail, a ledger that does not hold, nothing served; empty: nothing."""
 

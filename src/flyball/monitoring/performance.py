@@ -16,6 +16,7 @@ of theirs would vary.
 import hashlib
 import math
 from datetime import datetime
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -27,7 +28,7 @@ from flyball.monitoring.drift import finding_id
 from flyball.monitoring.policy import MonitorPolicy
 from flyball.monitoring.realised import realised
 from flyball.monitoring.reference import Baseline, Reference
-from flyball.monitoring.since import since_when
+from flyball.monitoring.since import Since, since_when
 from flyball.monitoring.window import Window
 from flyball.records.evidence import Evidence
 from flyball.records.findings import Finding, FindingKind
@@ -110,15 +111,11 @@ def judge(
             reference, metrics, state, note=f"{labels.size} labels are fewer than min_rows {policy.min_rows}: shown, not tested"
         )
     observed = losses.bounded_loss(reference.task, scores, labels, reference.scale)
-    moved_on = _step(reference, state, observed, window, policy)
+    moved_on = advance(reference.baseline, state, seen_of(observed, window), float(observed.sum()), policy.tolerance)
     if level(moved_on) < policy.harm_run_length:
         return _reading(reference, metrics, moved_on)
     finding = _finding(reference, moved_on, window, policy)
-    fresh = PerformanceState()
-    told = msgspec.structs.replace(
-        moved_on, detectors=fresh.detectors, ranked=fresh.ranked, normal=(), since_alarm=0, alarms=state.alarms + 1
-    )
-    return _reading(reference, metrics, told, findings=(finding,))
+    return _reading(reference, metrics, ended(moved_on), findings=(finding,))
 
 
 def level(state: PerformanceState) -> float:
@@ -148,18 +145,20 @@ def _checked(scores: ArrayLike, labels: ArrayLike) -> tuple[NDArray[np.float64],
     return table[finite], truth[finite]
 
 
-def _step(
-    reference: Reference, state: PerformanceState, observed: NDArray[np.float64], window: Window, policy: MonitorPolicy
-) -> PerformanceState:
-    bound = bound_of(reference.baseline)
-    mean = float(f"{observed.mean():.8g}")
-    limit = max(bound.upper + policy.tolerance, bound.floor + LEAST_WIDTH)
-    bets = edetector.mean_bets(max(mean, bound.floor), limit, bound.floor)
+def seen_of(observed: NDArray[np.float64], window: Window) -> WindowLoss:
+    """One window as it is judged. `observed`: its rows' bounded losses."""
+    return WindowLoss(window=window.id, start=window.start, mean=float(f"{observed.mean():.8g}"), n=int(observed.size))
+
+
+def advance(baseline: Baseline, state: PerformanceState, seen: WindowLoss, total: float, tolerance: float) -> PerformanceState:
+    """Both halves bet on one window more. `total`: sum of its losses. Whether that is an alarm, `level` says."""
+    bound = bound_of(baseline)
+    limit = max(bound.upper + tolerance, bound.floor + LEAST_WIDTH)
+    bets = edetector.mean_bets(max(seen.mean, bound.floor), limit, bound.floor)
     detectors = tuple(float(f"{value:.8g}") for value in edetector.advance(state.detectors, bets))
-    seen = WindowLoss(window=window.id, start=window.start, mean=mean, n=int(observed.size))
-    shrunk = _shrunk(reference.baseline, seen)
-    tolerated = msgspec.structs.replace(seen, mean=mean - policy.tolerance)
-    bets = rank_bets(ranks_of(_normal(reference.baseline, state)), _shrunk(reference.baseline, tolerated))
+    shrunk = _shrunk(baseline, seen)
+    tolerated = msgspec.structs.replace(seen, mean=seen.mean - tolerance)
+    bets = rank_bets(ranks_of(_normal(baseline, state)), _shrunk(baseline, tolerated))
     ranked = tuple(float(f"{value:.8g}") for value in edetector.advance(state.ranked, bets))
     return msgspec.structs.replace(
         state,
@@ -170,8 +169,33 @@ def _step(
         past=(*state.past, seen)[-REMEMBERED:],
         windows=state.windows + 1,
         n=state.n + seen.n,
-        loss_sum=float(f"{state.loss_sum + float(observed.sum()):.12g}"),
+        loss_sum=float(f"{state.loss_sum + total:.12g}"),
     )
+
+
+def ended(state: PerformanceState) -> PerformanceState:
+    """It was told: the detectors begin anew, and what is normal is learned from what comes now."""
+    fresh = PerformanceState()
+    return msgspec.structs.replace(
+        state, detectors=fresh.detectors, ranked=fresh.ranked, normal=(), since_alarm=0, alarms=state.alarms + 1
+    )
+
+
+class Recent(NamedTuple):
+    """The windows since the change, as far as it can be dated."""
+
+    windows: tuple[WindowLoss, ...]
+    mean: float
+    since: Since | None
+
+
+def recent_of(baseline: Baseline, state: PerformanceState) -> Recent:
+    """At an alarm."""
+    judged = tuple(item for item in state.past[-state.since_alarm :] if item.start is not None)
+    earlier = () if state.alarms else baseline.window_means
+    since = since_when(earlier, tuple(item.mean for item in judged), tuple(item.start for item in judged if item.start))
+    recent = judged[since.place :] if since else judged
+    return Recent(recent, sum(item.mean * item.n for item in recent) / sum(item.n for item in recent), since)
 
 
 def _normal(baseline: Baseline, state: PerformanceState) -> tuple[float, ...]:
@@ -198,11 +222,7 @@ def _reading(
 
 def _finding(reference: Reference, state: PerformanceState, window: Window, policy: MonitorPolicy) -> Finding:
     bound = bound_of(reference.baseline)
-    judged = tuple(item for item in state.past[-state.since_alarm :] if item.start is not None)
-    earlier = () if state.alarms else reference.baseline.window_means
-    since = since_when(earlier, tuple(item.mean for item in judged), tuple(item.start for item in judged if item.start))
-    recent = judged[since.place :] if since else judged
-    last = sum(item.mean * item.n for item in recent) / sum(item.n for item in recent)
+    recent, last, since = recent_of(reference.baseline, state)
     evidence = Evidence(
         name="harm_detector",
         value=round(level(state), 3),

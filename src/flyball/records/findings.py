@@ -111,5 +111,7 @@ class WindowSummary(msgspec.Struct, frozen=True, kw_only=True):
     """While immature: metrics of the labels that are here, completed by the learned delay."""
     live_first: dict[str, Evidence] = {}
     """The first of them, to be held against the mature ones."""
+    slices: dict[str, Evidence] = {}
+    """Declared slice → mean bounded loss of its labelled rows, as it was judged."""
     labels_note: str = ""
     """How many labels are expected and what was corrected; or why they say nothing of all rows."""
