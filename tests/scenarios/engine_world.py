@@ -88,6 +88,8 @@ class Project:
         """As the command line has it: reads, and writes orders."""
         self.shift = 0.0
         """How far the inputs have moved."""
+        self.factor = 1.0
+        """Of the inputs' unit: what is sent is so many times what it was."""
         self.turned = 0.0
         """Share of the world that has turned against every model."""
         self.turned_above = -np.inf
@@ -174,7 +176,7 @@ class Project:
         x = np.array([_draw(name, "x") for name in ids]) * 4 - 2
         turned = np.where(x > self.turned_above, self.turned, 0.0)
         y = np.array([_draw(name, "y") for name in ids]) < (1 - turned) * truth(x) + turned * (1 - truth(x))
-        self.capture.hand_over(self._answers(table, ids, x + self.shift), segment)
+        self.capture.hand_over(self._answers(table, ids, (x + self.shift) * self.factor), segment)
         if not self.unlabelled:
             labels = LabelBatch(
                 at_us=micros(now + HOUR), model="shop", ids=ids, values=["yes" if one else "no" for one in y],

@@ -26,7 +26,7 @@ from flyball.control.reports import (
 from flyball.errors import Conflict, NotFound
 from flyball.records.decisions import Action, Approval, Decision, Plan
 from flyball.records.evidence import Evidence, Outcome, Verdict
-from flyball.records.findings import Acknowledgement, Cause, Finding, FindingKind, Histogram, WindowSummary
+from flyball.records.findings import Acknowledgement, Cause, Finding, FindingKind, Happening, Histogram, WindowSummary
 from flyball.records.jobs import Job, JobStatus, StepResult
 from flyball.records.permissions import Role
 from flyball.records.release import Phase, ReleaseState
@@ -62,6 +62,9 @@ FINDING = Finding(
 )  # fmt: skip
 
 
+HAPPENING = Happening(at=NOW - timedelta(days=2), subject=NASTY, words=NASTY, near="when it began")
+
+
 class PaperFindings:
     """What its monitors found."""
 
@@ -82,7 +85,7 @@ class PaperFindings:
             for days in range(9, -1, -1)
         )
         return FindingReport(
-            finding=FINDING, acknowledgement=self.said, series=series, beside=(FINDING,), decided=self._workspace.decisions(open_only=False)
+            finding=FINDING, acknowledgement=self.said, series=series, beside=(FINDING,), upstream=(HAPPENING,), decided=self._workspace.decisions(open_only=False)
         )  # fmt: skip
 
     def acknowledge(self, which: str, actor: str, reason: str) -> CommandReport:

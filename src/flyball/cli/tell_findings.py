@@ -66,6 +66,11 @@ def finding_report(report: FindingReport, plain: bool) -> "RenderableType":  # n
     if finding.causes:
         causes = [("" if each.share is None else f"{each.share:.0%}", each.subject, each.words) for each in finding.causes]
         parts += [draw.heading("Causes"), draw.table(("share", "cause", "what"), causes, plain=plain, right=("share",))]
+    if report.upstream:
+        parts += [
+            draw.heading("At the same time"),
+            *(draw.text(f"· {each.subject}, {draw.when(each.at)}, {each.near}: {each.words}") for each in report.upstream),
+        ]
     if report.beside:
         parts += [
             draw.heading("In the same window"),

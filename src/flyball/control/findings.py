@@ -1,12 +1,13 @@
 """What monitors found, as people look at it, and what they say of it."""
 
 from flyball.control import decisions
+from flyball.control.happenings import happenings
 from flyball.control.queries import decision_row
 from flyball.control.reports import CommandReport, FindingReport, FindingRow, WindowPoint
 from flyball.control.standing import standing
 from flyball.control.world import World, put
 from flyball.errors import Conflict, NotFound
-from flyball.monitoring import declared
+from flyball.monitoring import declared, upstream
 from flyball.records.events import Draft
 from flyball.records.findings import Acknowledgement, Finding, FindingKind, WindowSummary
 from flyball.records.release import Champion
@@ -36,19 +37,20 @@ def _urgency(row: FindingRow) -> tuple[bool, float, int]:
 def explain(world: World, which: str) -> FindingReport:
     """One finding with all that is known of it. `which`: its number or its id. Raises NotFound."""
     finding = find(world, which)
-    every = world.all("finding", Finding)
-    beside = tuple(
-        sorted(
-            (each for each in every if each.window_end == finding.window_end and each.id != finding.id),
-            key=lambda each: each.number,
-        )
-    )
+    others = [each for each in happenings(world) if each.subject != f"finding {finding.number}"]
+    near = () if finding.kind in upstream.PIPE else upstream.near(finding, others, world.spec.monitor.window)
+    shown = {each.subject for each in near}
+    beside = (
+        each for each in world.all("finding", Finding)
+        if each.window_end == finding.window_end and each.id != finding.id and f"finding {each.number}" not in shown
+    )  # fmt: skip
     made = [each for each in decisions.recorded(world) if each.room == "autopilot" and each.now >= finding.window_end]
     return FindingReport(
         finding=finding,
         acknowledgement=world.get("acknowledgement", finding.id, Acknowledgement),
         series=_series(world, finding),
-        beside=beside,
+        beside=tuple(sorted(beside, key=lambda each: each.number)),
+        upstream=near,
         decided=tuple(decision_row(each, waits=False) for each in made[:DECISIONS_SHOWN]),
     )
 

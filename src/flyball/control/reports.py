@@ -7,7 +7,7 @@ import msgspec
 
 from flyball.records.decisions import Approval, Decision
 from flyball.records.evidence import Outcome, Verdict
-from flyball.records.findings import Acknowledgement, Finding, WindowSummary
+from flyball.records.findings import Acknowledgement, Finding, Happening, WindowSummary
 from flyball.records.jobs import Job, StepResult
 from flyball.records.release import ReleaseState
 
@@ -248,7 +248,9 @@ class FindingReport(msgspec.Struct, frozen=True, kw_only=True):
     series: tuple[WindowPoint, ...]
     """The figure that it is about, window by window; empty: there is none."""
     beside: tuple[Finding, ...]
-    """Raised in the same window."""
+    """Raised in the same window, and not among `upstream`."""
+    upstream: tuple[Happening, ...]
+    """What happened upstream when it began, nearest first."""
     decided: tuple[DecisionRow, ...]
     """What the autopilot decided next."""
 

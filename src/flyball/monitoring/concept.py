@@ -208,7 +208,7 @@ def _finding(
         subject="labels", window_start=window.start, window_end=window.end, effect=harm,
         effect_unit="mean bounded loss beyond what such answers brought on the holdout", evidence=evidence,
         share_of_budget=allowance.share, words=words if since is None else f"{words}; {since.words}", effects=effects, harm=harm,
-        pages=harm > allowance.tolerance, changed_since=None if since is None else since.at,
+        pages=harm > allowance.tolerance, changed_since=None if since is None else since.at, changed_between=None if since is None else since.between,
     )  # fmt: skip
 
 

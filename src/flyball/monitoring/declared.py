@@ -190,5 +190,5 @@ def _finding(name: str, track: SliceTrack, baseline: Baseline, window: Window, a
         unit=window.unit, subject=subject_of(name), window_start=window.start, window_end=window.end,
         effect=round(last - baseline.mean, 6), effect_unit="increase of the mean bounded loss in the slice", evidence=evidence,
         share_of_budget=allowance.share, words=f"{words}; {since.words}" if since else words,
-        harm=round((last - baseline.mean) * share, 6), changed_since=None if since is None else since.at,
+        harm=round((last - baseline.mean) * share, 6), changed_since=None if since is None else since.at, changed_between=None if since is None else since.between,
     )  # fmt: skip

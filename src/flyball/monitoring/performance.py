@@ -250,6 +250,7 @@ def _finding(reference: Reference, state: PerformanceState, window: Window, poli
         share_of_budget=policy.share("performance"),
         harm=harm,
         changed_since=None if since is None else since.at,
+        changed_between=None if since is None else since.between,
         words=f"mean loss {last:.4f} over the last {len(recent)} mature windows, {holdout}"
         + (f"; {since.words}" if since else ""),
     )

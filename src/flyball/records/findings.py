@@ -31,10 +31,24 @@ class Cause(msgspec.Struct, frozen=True, kw_only=True):
     """One part of what a finding is put down to."""
 
     subject: str
-    """A feature, a slice in words, `concept` or an upstream event."""
+    """A feature, a slice in words or `concept`."""
     share: float | None
     """Of the effect, as far as it could be attributed; None: put beside it, not measured."""
     words: str
+
+
+class Happening(msgspec.Struct, frozen=True, kw_only=True):
+    """What happened upstream of a model: a fault of the pipe, a champion, another flyball.yaml, another schema."""
+
+    at: datetime
+    """When, or since when at the earliest."""
+    until: datetime | None = None
+    """When at the latest; None: it is known when."""
+    subject: str
+    """`finding 3`, `release r-0002`, `flyball.yaml`, `version 4`."""
+    words: str
+    near: str = ""
+    """How near in time to what it is put beside; empty: beside nothing."""
 
 
 class Histogram(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,6 +96,8 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """False: shown, and nobody is called: what moved does not matter to the model."""
     changed_since: datetime | None = None
     """When it began, as far as the data tell."""
+    changed_between: tuple[datetime, datetime] | None = None
+    """It began between these two, with the confidence that `words` state; None: no interval is known."""
     causes: tuple[Cause, ...] = ()
     """Largest share first."""
     histogram: Histogram | None = None
