@@ -88,10 +88,10 @@ class PaperFindings:
             finding=FINDING, acknowledgement=self.said, series=series, beside=(FINDING,), upstream=(HAPPENING,), decided=self._workspace.decisions(open_only=False)
         )  # fmt: skip
 
-    def acknowledge(self, which: str, actor: str, reason: str) -> CommandReport:
+    def acknowledge(self, which: str, actor: str, reason: str, as_normal: bool) -> CommandReport:
         if self.said is not None:
             raise Conflict(f"finding 3 was acknowledged by {self.said.by} already")
-        self.said = Acknowledgement(finding=self.explain(which).finding.id, by=actor, at=NOW, reason=reason)
+        self.said = Acknowledgement(finding=self.explain(which).finding.id, by=actor, at=NOW, reason=reason, as_normal=as_normal)
         self._workspace.calls.append(("acknowledge", which, actor, reason))
         return CommandReport(accepted=True, subject="finding:f-1", words="finding 3 is acknowledged")
 

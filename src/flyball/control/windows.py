@@ -7,6 +7,7 @@ import msgspec
 
 from flyball.autopilot.signals import SignalInputs, gather
 from flyball.capture.join import failed_rows
+from flyball.control.acknowledging import taken_as_normal
 from flyball.control.estimating import Estimating
 from flyball.control.maturing import Maturing, tell
 from flyball.control.observe import Observation, WindowKey, micros_of
@@ -130,7 +131,15 @@ class Windows:
         puts: list[Put] = []
         # A unit that is champion no more is shown; what moves it is nobody's alarm.
         if champion is not None and champion.unit == unit:
-            seen = Seen(window, counted, reading.findings, standing(self._world, champion), self._before(unit), reading.distances)
+            seen = Seen(
+                window,
+                counted,
+                reading.findings,
+                standing(self._world, champion),
+                self._before(unit),
+                reading.distances,
+                taken_as_normal(self._world),
+            )
             drifted = told(self._observation.files, seen, self._captured, self._policy)
             estimated = self._estimating.close(key, window, summary)
             summary = estimated.summary

@@ -131,6 +131,16 @@ def judge(
     return DeclaredReading(findings=findings, state=moved_on, seen=seen)
 
 
+def acknowledged(state: DeclaredState, name: str, normal_since: datetime | None) -> DeclaredState:
+    """A person has seen an alarm of a slice. `normal_since`: takes its loss since then as normal; None: the holdout stays what it is compared with."""
+    track = state.slices.get(name)
+    if track is None:
+        return state
+    judged = performance.begin_anew(track.judged) if normal_since is None else performance.accept(track.judged, normal_since)
+    anew = SliceTrack(where=track.where, holdout=track.holdout, judged=judged)
+    return msgspec.structs.replace(state, slices=state.slices | {name: anew})
+
+
 def _track(state: DeclaredState, name: str, of: Chosen) -> SliceTrack:
     known = state.slices.get(name)
     if known is not None and known.where == of.where:
@@ -172,6 +182,8 @@ def _seen(mine: Floats, window: Window) -> Evidence:
 
 def _finding(name: str, track: SliceTrack, baseline: Baseline, window: Window, allowance: Allowance) -> Finding:
     state = track.judged
+    normal = state.accepted or baseline
+    where = "on the holdout" if state.accepted is None else "in what was accepted as normal"
     recent, last, since = performance.recent_of(baseline, state)
     share = sum(item.n for item in state.past[-state.since_alarm :]) / max(track.beside, 1)
     evidence = Evidence(
@@ -183,12 +195,12 @@ def _finding(name: str, track: SliceTrack, baseline: Baseline, window: Window, a
     )  # fmt: skip
     words = (
         f"{name} ({track.where}): mean loss {last:.4f} over its last {sum(item.n for item in recent)} labelled rows, "
-        f"{baseline.mean:.4f} on the holdout, {percent(share)} of rows"
+        f"{normal.mean:.4f} {where}, {percent(share)} of rows"
     )
     return Finding(
         id=finding_id(FindingKind.PERFORMANCE, window, subject_of(name)), kind=FindingKind.PERFORMANCE, model=window.model,
         unit=window.unit, subject=subject_of(name), window_start=window.start, window_end=window.end,
-        effect=round(last - baseline.mean, 6), effect_unit="increase of the mean bounded loss in the slice", evidence=evidence,
+        effect=round(last - normal.mean, 6), effect_unit="increase of the mean bounded loss in the slice", evidence=evidence,
         share_of_budget=allowance.share, words=f"{words}; {since.words}" if since else words,
-        harm=round((last - baseline.mean) * share, 6), changed_since=None if since is None else since.at, changed_between=None if since is None else since.between,
+        harm=round((last - normal.mean) * share, 6), changed_since=None if since is None else since.at, changed_between=None if since is None else since.between,
     )  # fmt: skip

@@ -68,6 +68,10 @@ class PerformanceState(msgspec.Struct, frozen=True, kw_only=True):
     alarms: int = 0
     since_alarm: int = 0
     """Windows judged since the last alarm, or since it became champion."""
+    accepted: Baseline | None = None
+    """What a person took as normal instead of the holdout; None: the holdout is."""
+    accepted_alarms: int = 0
+    """Alarms when that was."""
 
 
 class PerformanceReading(msgspec.Struct, frozen=True, kw_only=True):
@@ -152,6 +156,7 @@ def seen_of(observed: NDArray[np.float64], window: Window) -> WindowLoss:
 
 def advance(baseline: Baseline, state: PerformanceState, seen: WindowLoss, total: float, tolerance: float) -> PerformanceState:
     """Both halves bet on one window more. `total`: sum of its losses. Whether that is an alarm, `level` says."""
+    baseline = state.accepted or baseline
     bound = bound_of(baseline)
     limit = max(bound.upper + tolerance, bound.floor + LEAST_WIDTH)
     bets = edetector.mean_bets(max(seen.mean, bound.floor), limit, bound.floor)
@@ -181,6 +186,26 @@ def ended(state: PerformanceState) -> PerformanceState:
     )
 
 
+def begin_anew(state: PerformanceState) -> PerformanceState:
+    """A person has seen an alarm: the detectors begin with the next window, with their full budget. What they are compared with stays."""
+    fresh = PerformanceState()
+    return msgspec.structs.replace(state, detectors=fresh.detectors, ranked=fresh.ranked, since_alarm=0)
+
+
+def accept(state: PerformanceState, since: datetime) -> PerformanceState:
+    """A person takes the loss since then as the new normal. Few windows make a wide interval, within which a further rise is found late.
+
+    Windows that raised the alarm are among them, and were picked for being bad: the new baseline is too high rather than too low.
+    """
+    taken = tuple(item for item in state.past if item.start is not None and item.start >= since) or state.past[-1:]
+    if not taken:
+        return begin_anew(state)
+    n = sum(item.n for item in taken)
+    mean = float(f"{sum(item.mean * item.n for item in taken) / n:.8g}")
+    normal = Baseline(mean=mean, n=n, window_means=tuple(item.mean for item in taken), in_time=True)
+    return msgspec.structs.replace(begin_anew(state), normal=(), accepted=normal, accepted_alarms=state.alarms)
+
+
 class Recent(NamedTuple):
     """The windows since the change, as far as it can be dated."""
 
@@ -191,15 +216,16 @@ class Recent(NamedTuple):
 
 def recent_of(baseline: Baseline, state: PerformanceState) -> Recent:
     """At an alarm."""
+    baseline = state.accepted or baseline
     judged = tuple(item for item in state.past[-state.since_alarm :] if item.start is not None)
-    earlier = () if state.alarms else baseline.window_means
+    earlier = () if state.alarms > state.accepted_alarms else baseline.window_means
     since = since_when(earlier, tuple(item.mean for item in judged), tuple(item.start for item in judged if item.start))
     recent = judged[since.place :] if since else judged
     return Recent(recent, sum(item.mean * item.n for item in recent) / sum(item.n for item in recent), since)
 
 
 def _normal(baseline: Baseline, state: PerformanceState) -> tuple[float, ...]:
-    return state.normal if state.alarms else baseline.window_means + state.normal
+    return state.normal if state.alarms > state.accepted_alarms else baseline.window_means + state.normal
 
 
 def _shrunk(baseline: Baseline, seen: WindowLoss) -> float:
@@ -221,7 +247,8 @@ def _reading(
 
 
 def _finding(reference: Reference, state: PerformanceState, window: Window, policy: MonitorPolicy) -> Finding:
-    bound = bound_of(reference.baseline)
+    known = state.accepted or reference.baseline
+    bound = bound_of(known)
     recent, last, since = recent_of(reference.baseline, state)
     evidence = Evidence(
         name="harm_detector",
@@ -234,8 +261,9 @@ def _finding(reference: Reference, state: PerformanceState, window: Window, poli
         inputs=hashlib.sha256(repr(state.past).encode()).hexdigest(),
         note=f"mean run length at least {policy.harm_run_length:g} windows without harm, unless the holdout was drawn too kind (chance {BASELINE_ALPHA:g})",
     )
-    holdout = f"{reference.baseline.mean:.4f} on the holdout (upper end of the baseline {bound.upper:.4f}, {policy.tolerance:g} more tolerated)"
-    harm = round(last - reference.baseline.mean, 6)
+    where = "on the holdout" if state.accepted is None else "in what was accepted as normal"
+    holdout = f"{known.mean:.4f} {where} (upper end of the baseline {bound.upper:.4f}, {policy.tolerance:g} more tolerated)"
+    harm = round(last - known.mean, 6)
     return Finding(
         id=finding_id(FindingKind.PERFORMANCE, window, "loss"),
         kind=FindingKind.PERFORMANCE,

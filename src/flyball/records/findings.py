@@ -67,6 +67,8 @@ class Acknowledgement(msgspec.Struct, frozen=True, kw_only=True):
     by: str
     at: datetime
     reason: str = ""
+    as_normal: bool = False
+    """What was found is the new normal."""
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):

@@ -72,6 +72,11 @@ def judge(state: AlarmState, found: Estimates, window: Window, allowance: Allowa
     return AlarmReading(findings=(_finding(moved, found, window, allowance),), state=fresh)
 
 
+def begin_anew(state: AlarmState) -> AlarmState:
+    """A person has seen an alarm: the detector begins with the next window."""
+    return msgspec.structs.replace(state, detectors=edetector.start(len(RATES)))
+
+
 def _normal_score(excess: float, increase: Increase) -> float:
     """Standard normal for a window like those of the reference, whose differences rest on few blocks."""
     luck = max(increase.usual * math.sqrt(1.0 + 1.0 / max(increase.blocks, 1)), increase.deviation, LEAST_LUCK)
