@@ -169,7 +169,7 @@ def _stretched(baseline: Baseline, track: SliceTrack, allowance: Allowance) -> S
     if track.open_rows < LEAST_ROWS:
         return track
     mean = float(f"{track.open_losses / track.open_rows:.8g}")
-    stretch = WindowLoss(window="", start=track.open_since, mean=mean, n=track.open_rows)
+    stretch = WindowLoss(start=track.open_since, mean=mean, n=track.open_rows)
     judged = performance.advance(baseline, track.judged, stretch, track.open_losses, allowance.tolerance)
     return msgspec.structs.replace(track, judged=judged, open_rows=0, open_losses=0.0, open_since=None)
 

@@ -37,14 +37,13 @@ from flyball.stats.rank_bets import SHIFTS, rank_bets, ranks_of
 
 BASELINE_ALPHA = 0.05
 """Chance, over the draw of the holdout, that the baseline's upper end is too low."""
-REMEMBERED = 200
-"""Windows kept to be shown; the sums go over all."""
+REMEMBERED = 120
+"""Windows in which a change is looked for; the sums go over all. They are put into the ledger whole at every window: 60 bytes each."""
 LEAST_WIDTH = 1e-3
 """Between floor and bound. Without it a baseline without any spread would make every bet infinite."""
 
 
 class WindowLoss(msgspec.Struct, frozen=True, kw_only=True):
-    window: str
     mean: float
     n: int
     start: datetime | None = None
@@ -108,7 +107,7 @@ def judge(
     """
     scores, labels = _checked(*outcomes)
     metrics = realised(reference, scores, labels, window)
-    if any(past.window == window.id for past in state.past):
+    if any(past.start == window.start for past in state.past):
         return _reading(reference, metrics, state, note="this window was judged before")
     if labels.size < policy.min_rows:
         return _reading(
@@ -151,7 +150,7 @@ def _checked(scores: ArrayLike, labels: ArrayLike) -> tuple[NDArray[np.float64],
 
 def seen_of(observed: NDArray[np.float64], window: Window) -> WindowLoss:
     """One window as it is judged. `observed`: its rows' bounded losses."""
-    return WindowLoss(window=window.id, start=window.start, mean=float(f"{observed.mean():.8g}"), n=int(observed.size))
+    return WindowLoss(start=window.start, mean=float(f"{observed.mean():.8g}"), n=int(observed.size))
 
 
 def advance(baseline: Baseline, state: PerformanceState, seen: WindowLoss, total: float, tolerance: float) -> PerformanceState:

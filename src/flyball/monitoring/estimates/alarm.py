@@ -30,7 +30,8 @@ LEAST_LUCK = 1e-4
 """Where neither blocks nor rows differ at all (a perfect model): less is rounding."""
 LARGEST_SCORE = 6.0
 """Beyond it the normal law is a guess; it is an alarm in any case."""
-REMEMBERED = 200
+REMEMBERED = 4
+"""Windows, so that none counts twice: they come in order. The state is put whole at every window, and more would be the ledger's largest part."""
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
