@@ -19,13 +19,13 @@ def project_of(root: Path, **monitor: object) -> Project:
     return project
 
 
-def test_a_worse_loss_in_a_declared_slice_is_found_there_and_dated(tmp_path: Path) -> None:
+def test_a_worse_loss_in_a_declared_slice_is_found_there_dated_and_explained_by_its_own_rows(tmp_path: Path) -> None:
     project = project_of(tmp_path, slices=SLICES)
     project.live(6 * DAY)
     assert not project.findings()
     turned_at = project.clock.now()
     project.turned, project.turned_above = 0.9, 1.4
-    project.live(8 * DAY, until=lambda: any(each.subject == "slice far" for each in project.findings()))
+    project.live(8 * DAY, rows=120, until=lambda: any(each.subject == "slice far" for each in project.findings()))
     found = next(each for each in project.findings() if each.subject == "slice far")
     assert found.kind is FindingKind.PERFORMANCE
     assert found.pages
@@ -34,6 +34,9 @@ def test_a_worse_loss_in_a_declared_slice_is_found_there_and_dated(tmp_path: Pat
     assert found.harm == pytest.approx(found.effect * 0.15, abs=0.04)
     assert found.changed_since is not None
     assert abs(found.changed_since - turned_at) <= 2 * DAY
+    shares = {cause.subject: cause.share for cause in found.causes}
+    assert shares["concept"] is not None
+    assert shares["concept"] > 0.7
     assert not [each for each in project.findings() if each.subject == "slice near"]
     series = [point.value for point in findings.explain(project.door, str(found.number)).series]
     assert series[-1] is not None

@@ -1,16 +1,17 @@
 """Windows whose labels come: shown as far as they have, judged once when they have, and corrected when more come after that."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
 
 from flyball.capture.join import LabelJoin, LabelledRows, Span
-from flyball.control.concepts import Concepted, Concepts, Labelled
+from flyball.control.concepts import Concepted, Concepts, Labelled, Sampled
 from flyball.control.estimating import Estimating
 from flyball.control.observe import Observation, WindowKey, micros_of
 from flyball.control.own_metrics import own_metrics
+from flyball.control.samples import together
 from flyball.control.standing import puts_of
 from flyball.control.world import World, draft, micros, put
 from flyball.errors import ArtifactDamaged, Fenced, FlyballError, StoreUnavailable
@@ -164,7 +165,7 @@ class Maturing:
         payload = {"labels": labels, "note": note}
         self._world.record(draft(now, "window.matured", f"window:{judged.id}", payload, puts, key=f"matured:{judged.id}"))
         del self._immature[key]
-        self._observation.forget_rows(key)
+        self._observation.retire(key)
         self._mature[key] = summary
 
     def _judge_loss(self, key: WindowKey, window: WindowSummary, found: Judged, join: LabelJoin) -> Concepted:
@@ -173,18 +174,24 @@ class Maturing:
         state = self._world.get("performance", window.unit, PerformanceState) or PerformanceState()
         reading = performance.judge(reference, state, outcomes(found.rows, self._world.spec.task), judged, self._policy)
         estimates = self._estimating.mature(judged, window, mean_loss(reference, found.rows))
-        labelled = self._labelled(key, window, found, join)
+        labelled = Labelled(found.rows.scores, found.rows.labels, self._sampled(key, join))
         told = self._concepts.judge(judged, labelled)
-        findings = self._concepts.explained((*reading.findings, *told.findings), judged, labelled)
+        findings = self._concepts.explained(
+            (*reading.findings, *told.findings), judged, lambda since: self._since(since, key, join)
+        )
         puts = (put("performance", window.unit, reading.state), *estimates, *told.puts)
         return Concepted(findings, puts, told.slices, "; ".join(filter(None, (reading.note, told.note))))
 
-    def _labelled(self, key: WindowKey, window: WindowSummary, found: Judged, join: LabelJoin) -> Labelled:
-        outcomes = join.outcomes(window.unit, micros(window.start), micros(window.end))
+    def _sampled(self, key: WindowKey, join: LabelJoin) -> Sampled:
+        outcomes, sample = join.outcomes(key[0], key[1], key[1] + self._width), self._observation.rows(key)
         of = dict(zip(outcomes.ids, outcomes.labels.tolist(), strict=True))
-        sample = self._observation.rows(key)
-        labels = np.array([of.get(name, np.nan) for name in sample.ids], dtype=np.float64)
-        return Labelled(found.rows.scores, found.rows.labels, sample, labels)
+        return Sampled(sample, np.array([of.get(name, np.nan) for name in sample.ids], dtype=np.float64))
+
+    def _since(self, since: datetime, key: WindowKey, join: LabelJoin) -> Sampled:
+        """Rows of the window and of those before it since then, as far as they are kept."""
+        earlier = self._observation.recent(key[0], micros(since), key[1])
+        parts = [self._sampled(each, join) for each in (*earlier, key)]
+        return Sampled(together([part.rows for part in parts]), np.concatenate([part.labels for part in parts]))
 
     def _judged(self, window: WindowSummary, join: LabelJoin) -> Judged:
         start_us, end_us, now_us = micros(window.start), micros(window.end), micros(self._world.now())
