@@ -48,9 +48,14 @@ def _facts(report: StatusReport) -> list[tuple[str, draw.Cell]]:
     controller: draw.Cell = ("running", "green") if report.controller_alive else ("not running", "yellow")
     return [
         ("project", f"{report.project}, model {report.model}"), ("now", draw.when(report.at)), ("champion", champion), ("release", release),
-        ("controller", controller), *_trouble(report), ("capture lost", lost), *_not_monitored(report),
+        ("controller", controller), *_trouble(report), ("capture lost", lost), *_not_monitored(report), *_outlook(report),
         ("ledger", f"{report.ledger_seq} entries, head {report.ledger_hash[:12]}"),
     ]  # fmt: skip
+
+
+def _outlook(report: StatusReport) -> list[tuple[str, draw.Cell]]:
+    found: list[tuple[str, draw.Cell]] = [("loss", (report.outlook, "yellow"))] if report.outlook else []
+    return [*found, ("operations", report.learning)] if report.learning else found
 
 
 def _gateway(row: GatewayRow) -> draw.Cell:

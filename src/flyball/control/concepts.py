@@ -60,6 +60,8 @@ class Concepted(NamedTuple):
     slices: dict[str, Evidence]
     """Declared slice → its loss in the window."""
     note: str
+    outlook: str = ""
+    """As a reading of performance."""
 
 
 class Concepts:

@@ -152,7 +152,7 @@ class Maturing:
         note = found.selective
         if champion is not None and champion.unit == window.unit and not found.selective and len(found.rows.labels):
             told = self._judge_loss(key, window, found, join)
-            summary = msgspec.structs.replace(summary, slices=told.slices)
+            summary = msgspec.structs.replace(summary, slices=told.slices, outlook=told.outlook)
             puts += [*told.puts, *puts_of(self._world, told.findings)]
             note = told.note
             tell(self._world, told.findings)
@@ -180,7 +180,7 @@ class Maturing:
             (*reading.findings, *told.findings), judged, lambda since: self._since(since, key, join)
         )
         puts = (put("performance", window.unit, reading.state), *estimates, *told.puts)
-        return Concepted(findings, puts, told.slices, "; ".join(filter(None, (reading.note, told.note))))
+        return Concepted(findings, puts, told.slices, "; ".join(filter(None, (reading.note, told.note))), reading.outlook)
 
     def _sampled(self, key: WindowKey, join: LabelJoin) -> Sampled:
         outcomes, sample = join.outcomes(key[0], key[1], key[1] + self._width), self._observation.rows(key)

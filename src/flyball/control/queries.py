@@ -7,6 +7,7 @@ from flyball.control.standing import standing
 from flyball.control.world import World
 from flyball.errors import NotFound
 from flyball.monitoring.declared import DeclaredState
+from flyball.monitoring.operations import OperationsState
 from flyball.records import codec
 from flyball.records.decisions import Action, Approval, Decision
 from flyball.records.events import Event
@@ -28,6 +29,8 @@ def status(world: World, *, controller_alive: bool) -> StatusReport:
     version = _version_of(world, champion.unit) if champion else None
     every_job = world.all("job", Job)
     finished = [job for job in every_job if job.status in FINISHED]
+    windows = _windows(world, champion)
+    newest = next((window for window in reversed(windows) if window.mature), None)
     return StatusReport(
         project=world.spec.project,
         model=world.model,
@@ -38,7 +41,7 @@ def status(world: World, *, controller_alive: bool) -> StatusReport:
         champion_since=champion.since if champion else None,
         release=releases[-1] if releases else None,
         gateways=_gateways(world),
-        windows=_windows(world, champion),
+        windows=windows,
         findings=standing(world, champion),
         approvals=tuple(approval for approval in world.all("approval", Approval) if approval.answer is None),
         jobs=(*finished[-1:], *jobs.active(world)),
@@ -47,6 +50,8 @@ def status(world: World, *, controller_alive: bool) -> StatusReport:
         capture_lost=world.ports.capture.lost(),
         not_monitored=traffic.not_monitored(world),
         slices=_slices(world, champion),
+        outlook=f"window until {newest.end:%Y-%m-%d %H:%M} UTC: {newest.outlook}" if newest and newest.outlook else "",
+        learning=_learning(world),
         trouble=trouble.words if (trouble := world.get("trouble", world.model, Trouble)) else "",
     )
 
@@ -56,6 +61,11 @@ def _windows(world: World, champion: Champion | None) -> tuple[WindowSummary, ..
         return ()
     mine = [window for window in world.all("window", WindowSummary) if window.unit == champion.unit]
     return tuple(sorted(mine, key=lambda window: window.start)[-WINDOWS_SHOWN:])
+
+
+def _learning(world: World) -> str:
+    state = world.get("operations", world.model, OperationsState)
+    return "" if state is None else state.learning
 
 
 def _slices(world: World, champion: Champion | None) -> tuple[SliceRow, ...]:

@@ -176,6 +176,10 @@ class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
     """Features whose drift is not looked for, because capture keeps no value of them: `email (dropped)`."""
     slices: tuple[SliceRow, ...] = ()
     """Those that flyball.yaml declares."""
+    outlook: str = ""
+    """Of the newest mature window: how many more like it raise an alarm; empty: it is no worse than tolerated, or was told."""
+    learning: str = ""
+    """What monitors of the service still learn before they say anything; empty: nothing."""
     trouble: str = ""
     """What a person should be told at once: ticks that fail, a ledger that does not hold, nothing served; empty: nothing."""
 

@@ -39,6 +39,8 @@ BASELINE_ALPHA = 0.05
 """Chance, over the draw of the holdout, that the baseline's upper end is too low."""
 REMEMBERED = 120
 """Windows in which a change is looked for; the sums go over all. They are put into the ledger whole at every window: 60 bytes each."""
+LOOKED_AHEAD = 12
+"""Windows in which an alarm is foretold."""
 LEAST_WIDTH = 1e-3
 """Between floor and bound. Without it a baseline without any spread would make every bet infinite."""
 
@@ -80,6 +82,8 @@ class PerformanceReading(msgspec.Struct, frozen=True, kw_only=True):
     loss_increase: float
     """Mean bounded loss of the judged windows' rows minus the baseline's; 0 while there are none. The signal `performance.loss_increase`."""
     note: str = ""
+    outlook: str = ""
+    """How many more windows like this one raise an alarm; empty: it is no worse than tolerated, or it was told."""
 
 
 class Bound(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,7 +120,9 @@ def judge(
     observed = losses.bounded_loss(reference.task, scores, labels, reference.scale)
     moved_on = advance(reference.baseline, state, seen_of(observed, window), float(observed.sum()), policy.tolerance)
     if level(moved_on) < policy.harm_run_length:
-        return _reading(reference, metrics, moved_on)
+        return msgspec.structs.replace(
+            _reading(reference, metrics, moved_on), outlook=outlook(reference.baseline, moved_on, policy)
+        )
     finding = _finding(reference, moved_on, window, policy)
     return _reading(reference, metrics, ended(moved_on), findings=(finding,))
 
@@ -203,6 +209,24 @@ def accept(state: PerformanceState, since: datetime) -> PerformanceState:
     mean = float(f"{sum(item.mean * item.n for item in taken) / n:.8g}")
     normal = Baseline(mean=mean, n=n, window_means=tuple(item.mean for item in taken), in_time=True)
     return msgspec.structs.replace(begin_anew(state), normal=(), accepted=normal, accepted_alarms=state.alarms)
+
+
+def outlook(baseline: Baseline, state: PerformanceState, policy: MonitorPolicy) -> str:
+    """Of the last window: how many more like it raise an alarm. Empty: it is not worse than is tolerated."""
+    if not state.past:
+        return ""
+    last, bound = state.past[-1], bound_of(state.accepted or baseline)
+    if last.mean <= bound.upper + policy.tolerance:
+        return ""
+    for more in range(1, LOOKED_AHEAD + 1):
+        state = advance(baseline, state, last, last.mean * last.n, policy.tolerance)
+        if level(state) >= policy.harm_run_length:
+            like = "one more window like it raises" if more == 1 else f"{more} more windows like it raise"
+            return f"mean loss {last.mean:.4f}, more than {bound.upper + policy.tolerance:.4f} tolerated: {like} an alarm"
+    tolerated = bound.upper + policy.tolerance
+    return (
+        f"mean loss {last.mean:.4f}, more than {tolerated:.4f} tolerated: {LOOKED_AHEAD} more windows like it raise no alarm yet"
+    )
 
 
 class Recent(NamedTuple):

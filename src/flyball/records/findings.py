@@ -129,6 +129,8 @@ class WindowSummary(msgspec.Struct, frozen=True, kw_only=True):
     """While immature: metrics of the labels that are here, completed by the learned delay."""
     live_first: dict[str, Evidence] = {}
     """The first of them, to be held against the mature ones."""
+    outlook: str = ""
+    """Worse than tolerated and no alarm yet: how many more windows like it raise one."""
     slices: dict[str, Evidence] = {}
     """Declared slice → mean bounded loss of its labelled rows, as it was judged."""
     labels_note: str = ""

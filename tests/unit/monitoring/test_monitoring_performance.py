@@ -208,3 +208,18 @@ def test_a_detector_that_begins_anew_has_its_full_budget():
     anew = begin_anew(state)
     assert not any((*anew.detectors, *anew.ranked))
     assert (anew.past, anew.n, anew.alarms, anew.normal) == (state.past, state.n, state.alarms, state.normal)
+
+
+def test_the_outlook_of_a_bad_window_is_what_comes_true_when_the_next_ones_are_like_it():
+    rng = np.random.default_rng(38)
+    ref, state = holdout(rng, 30, 0.03), PerformanceState()
+    bad = outcomes(rng, 0.25)
+    first = judge(ref, state, bad, day(0), POLICY)
+    told, reading = first.outlook, first
+    for number in range(1, 13):
+        reading = judge(ref, reading.state, bad, day(number), POLICY)
+        if reading.findings:
+            break
+    assert f": {number} more windows like it raise an alarm" in told
+    assert reading.outlook == ""
+    assert judge(ref, state, outcomes(rng, -0.1), day(0), POLICY).outlook == ""
