@@ -9,8 +9,9 @@ import numpy as np
 from flyball.adapters.packages import MANIFEST, make_manifest
 from flyball.control.ports import StepRequest
 from flyball.errors import TrainingError
-from flyball.monitoring import calibration, estimates, slices
+from flyball.monitoring import blocks, calibration, estimates, norms, slices
 from flyball.monitoring.reference import HoldoutScores, build
+from flyball.monitoring.streams import Stream
 from flyball.records import codec
 from flyball.records.evidence import Evidence
 from flyball.records.jobs import Progress, StepResult
@@ -46,9 +47,12 @@ def scores_of(wrong: float, x: np.ndarray) -> np.ndarray:
     return (1 - wrong) * p + wrong * (1 - p)
 
 
-def _watched(x: np.ndarray, event_us: np.ndarray, table: np.ndarray, labels: np.ndarray) -> dict[str, object]:
+def _watched(
+    x: np.ndarray, event_us: np.ndarray, table: np.ndarray, labels: np.ndarray, streams: list[Stream]
+) -> dict[str, object]:
     window, losses = timedelta(days=1), bounded_loss("binary", table, labels, 1.0)
     return {
+        norms.FILE: norms.build(streams, {"x": x}, blocks.cut(len(x), event_us, window).windows),
         estimates.FILE: estimates.build(SIGNATURE, {"x": x}, event_us, (table, labels), window, None),
         calibration.FILE: calibration.build(SIGNATURE, HoldoutScores(table, losses, event_us), labels, window, None),
         slices.FILE: slices.build(SIGNATURE, {"x": x}, losses, slices.window_numbers(len(x), event_us, window)),
@@ -86,7 +90,11 @@ def make_package(root: Path, name: str, model: Model) -> Path:
         Evidence(name="latency_p99_ms", value=0.5, n=300),
     ]
     files = {
-        **(_watched(x, event_us, table, labels) if model.estimates else {}),
+        **(
+            _watched(x, event_us, table, labels, [each for each in reference.streams if each.name == "x"])
+            if model.estimates
+            else {}
+        ),
         "signature.json": SIGNATURE,
         "reference.json": reference,
         "lineage.json": lineage,

@@ -113,8 +113,12 @@ class Project:
         """As the command line has it: reads, and writes orders."""
         self.shift = 0.0
         """How far the inputs have moved."""
+        self.factor = 1.0
+        """Of the inputs' unit: what is sent is so many times what it was."""
         self.turned = 0.0
         """Share of the world that has turned against every model."""
+        self.turned_above = -np.inf
+        """Only rows with an `x` above it have."""
         self.wrong: dict[str, float] = {}
         """Unit → how wrong it answers now, where that differs from how it was made."""
         self.failing: set[str] = set()
@@ -200,8 +204,9 @@ class Project:
         ids = [f"p{self.sent + number}" for number in range(rows)]
         self.sent += rows
         x = np.array([_draw(name, "x") for name in ids]) * 4 - 2
-        y = np.array([_draw(name, "y") for name in ids]) < (1 - self.turned) * truth(x) + self.turned * (1 - truth(x))
-        answers = self._answers(table, ids, x + self.shift)
+        turned = np.where(x > self.turned_above, self.turned, 0.0)
+        y = np.array([_draw(name, "y") for name in ids]) < (1 - turned) * truth(x) + turned * (1 - truth(x))
+        answers = self._answers(table, ids, (x + self.shift) * self.factor)
         self.capture.hand_over(answers, segment)
         if not self.unlabelled:
             known = now + self.label_delay

@@ -8,7 +8,7 @@ from engine_world import AT_ONCE, DAY, Project, spec_of
 
 from flyball.control.estimating import EstimateState
 from flyball.control.windows import SignalHistory
-from flyball.records.findings import FindingKind
+from flyball.records.findings import Finding, FindingKind
 
 MONITOR = {"min_rows": 20, "mature_share": 0.99, "false_alarms": "1 per 10 windows"}
 TRUE_LOSS = 0.15 * 0.85
@@ -84,6 +84,28 @@ def test_a_concept_that_turned_is_named_dated_and_put_down_to_concept(tmp_path: 
     assert history is not None
     assert history.recent[-1].signals["concept.alarm"] is True
     project.holds()
+
+
+def test_a_worse_loss_is_put_down_to_causes_in_all_windows_since_it_began_also_after_a_restart(tmp_path: Path) -> None:
+    def lived(root: Path, *, restarts: bool) -> Finding:
+        project = project_of(root)
+        project.live(4 * DAY)
+        project.turned = 0.4
+        for _ in range(10):
+            if any(each.kind is FindingKind.PERFORMANCE for each in project.findings()):
+                break
+            project.live(DAY)
+            if restarts:
+                project.restart()
+        return next(each for each in project.findings() if each.kind is FindingKind.PERFORMANCE)
+
+    found = lived(tmp_path / "one", restarts=False)
+    assert found.changed_since is not None
+    assert found.window_end - found.changed_since >= 2 * DAY
+    shares = {cause.subject: cause for cause in found.causes}
+    assert shares["concept"].share is not None
+    assert shares["concept"].share > 0.7
+    assert lived(tmp_path / "other", restarts=True) == found
 
 
 def test_inputs_that_the_reference_does_not_know_are_not_guessed_about(tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ def test_what_was_seen_stands_no_longer_and_policies_are_told_of_it_no_more(tmp_
     assert drift_alarm(project) is True
     seen = {row.finding.number for row in findings.rows(project.door, open_only=True)}
     for number in seen:
-        findings.acknowledge(project.door, str(number), "user:me", "a sale")
+        findings.acknowledge(project.door, str(number), "user:me", "a sale", as_normal=False)
     assert findings.rows(project.door, open_only=True) == ()
     project.restart()
     project.live(DAY)
@@ -68,9 +68,9 @@ def test_what_was_seen_stands_no_longer_and_policies_are_told_of_it_no_more(tmp_
 
 def test_a_finding_is_acknowledged_once(tmp_path: Path) -> None:
     project = moved(tmp_path)
-    findings.acknowledge(project.door, "1", "user:me", "")
+    findings.acknowledge(project.door, "1", "user:me", "", as_normal=False)
     with pytest.raises(Conflict, match="by user:me already"):
-        findings.acknowledge(project.door, "1", "user:you", "")
+        findings.acknowledge(project.door, "1", "user:you", "", as_normal=False)
     (row,) = [row for row in findings.rows(project.door, open_only=False) if row.finding.number == 1]
     assert row.acknowledgement is not None
     assert row.acknowledgement.by == "user:me"

@@ -8,11 +8,12 @@ import pytest
 from engine_models import Model
 from engine_world import AT_ONCE, DAY, HOUR, Project, spec_of
 
-from flyball.control import commands, findings
+from flyball.control import commands, findings, queries
 from flyball.control.loop import tick_once
 from flyball.control.ports import UserFigure
 from flyball.errors import ArtifactDamaged
 from flyball.monitoring import reference
+from flyball.records.findings import FindingKind
 from flyball.records.jobs import FINISHED, Job
 
 MONITOR = {"min_rows": 20, "mature_share": 0.99, "false_alarms": "1 per 10 windows"}
@@ -134,3 +135,28 @@ def test_a_finding_of_long_ago_shows_the_windows_around_it(tmp_path: Path) -> No
     first = project.findings()[0]
     report = findings.explain(project.door, first.id)
     assert first.window_end in [point.end for point in report.series]
+
+
+def test_a_bad_window_says_how_many_more_raise_an_alarm_and_that_is_so(tmp_path: Path) -> None:
+    project = Project(tmp_path, spec_of(AT_ONCE, monitor=MONITOR))
+    project.version()
+    project.live(5 * DAY)
+    assert queries.status(project.door, controller_alive=True).outlook == ""
+    project.turned = 0.5
+    foretold = ""
+    for _ in range(8):
+        project.live(DAY)
+        if any(each.kind is FindingKind.PERFORMANCE for each in project.findings()):
+            break
+        foretold = queries.status(project.door, controller_alive=True).outlook
+    assert foretold.endswith("one more window like it raises an alarm")
+    assert ": mean loss 0." in foretold
+
+
+def test_status_says_what_monitors_of_the_service_still_learn(tmp_path: Path) -> None:
+    project = Project(tmp_path, spec_of(AT_ONCE))
+    project.version()
+    project.live(2 * DAY)
+    learning = queries.status(project.door, controller_alive=True).learning
+    assert learning.startswith("still learning what is usual: requests (")
+    assert "more windows" in learning

@@ -30,7 +30,7 @@ from flyball.control.reports import (
 from flyball.errors import Conflict, NotFound
 from flyball.records.decisions import Action, Approval, Decision, Plan
 from flyball.records.evidence import Evidence, Outcome, Verdict
-from flyball.records.findings import Acknowledgement, Cause, Finding, FindingKind, Histogram, WindowSummary
+from flyball.records.findings import Acknowledgement, Cause, Finding, FindingKind, Happening, Histogram, WindowSummary
 from flyball.records.jobs import Job, JobStatus, StepResult
 from flyball.records.permissions import Role
 from flyball.records.release import Drill, Phase, ReleaseState
@@ -70,6 +70,9 @@ RELEASED = ReleaseState(
 )  # fmt: skip
 
 
+HAPPENING = Happening(at=NOW - timedelta(days=2), subject=NASTY, words=NASTY, near="when it began")
+
+
 class PaperFindings:
     """What its monitors found."""
 
@@ -90,13 +93,13 @@ class PaperFindings:
             for days in range(9, -1, -1)
         )
         return FindingReport(
-            finding=FINDING, acknowledgement=self.said, series=series, beside=(FINDING,), decided=self._workspace.decisions(open_only=False)
+            finding=FINDING, acknowledgement=self.said, series=series, beside=(FINDING,), upstream=(HAPPENING,), decided=self._workspace.decisions(open_only=False)
         )  # fmt: skip
 
-    def acknowledge(self, which: str, actor: str, reason: str) -> CommandReport:
+    def acknowledge(self, which: str, actor: str, reason: str, as_normal: bool) -> CommandReport:
         if self.said is not None:
             raise Conflict(f"finding 3 was acknowledged by {self.said.by} already")
-        self.said = Acknowledgement(finding=self.explain(which).finding.id, by=actor, at=NOW, reason=reason)
+        self.said = Acknowledgement(finding=self.explain(which).finding.id, by=actor, at=NOW, reason=reason, as_normal=as_normal)
         self._workspace.calls.append(("acknowledge", which, actor, reason))
         return CommandReport(accepted=True, subject="finding:f-1", words="finding 3 is acknowledged")
 

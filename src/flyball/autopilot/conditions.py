@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from flyball.spec.conditions import check_condition, nested
+from flyball.spec.conditions import check_condition, compiled, nested
 
 
 class Condition(NamedTuple):
@@ -23,6 +23,4 @@ class Condition(NamedTuple):
 
 def compile_condition(text: str) -> Condition:
     """Check syntax, names and type, and compile. Raises ValueError with what was expected and did you mean."""
-    import cel
-
-    return Condition(text, check_condition(text), cel.compile(text))
+    return Condition(text, check_condition(text), compiled(text))

@@ -42,13 +42,14 @@ def refuse(
 def acknowledge(
     context: typer.Context,
     finding: Annotated[str, typer.Argument(metavar="FINDING", help="Its number, such as 3.")],
+    as_normal: Annotated[bool, typer.Option("--as-normal", help="What was found is the new normal.")] = False,
     reason: Reason = "",
     project: Project = Path(),
     _json: Json = False,
 ) -> None:
-    """Say that a finding was seen: it stands no longer, and policies are told of it no more."""
+    """Say that a finding was seen: it stands no longer, policies are told of it no more, and its detector begins anew."""
     session = session_of(context)
-    report = session.opener(project).findings.acknowledge(finding, actor(), reason)
+    report = session.opener(project).findings.acknowledge(finding, actor(), reason, as_normal)
     _answer(session, report)
 
 

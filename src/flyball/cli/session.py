@@ -80,7 +80,7 @@ class Findings(Protocol):
 
     def explain(self, which: str) -> "reports.FindingReport": ...
 
-    def acknowledge(self, which: str, actor: str, reason: str) -> "reports.CommandReport": ...
+    def acknowledge(self, which: str, actor: str, reason: str, as_normal: bool) -> "reports.CommandReport": ...  # noqa: FBT001
 
 
 class Releases(Protocol):

@@ -46,7 +46,7 @@ def told(finding: Finding, state: draw.Cell) -> "tuple[RenderableType, ...]":
 
 def _state(row: FindingRow) -> draw.Cell:
     if row.acknowledgement is not None:
-        return ("seen", "dim")
+        return ("normal now" if row.acknowledgement.as_normal else "seen", "dim")
     if not row.open:
         return ("past", "dim")
     return ("open", "bold red") if row.finding.pages else ("open, benign", "green")
@@ -66,6 +66,11 @@ def finding_report(report: FindingReport, plain: bool) -> "RenderableType":  # n
     if finding.causes:
         causes = [("" if each.share is None else f"{each.share:.0%}", each.subject, each.words) for each in finding.causes]
         parts += [draw.heading("Causes"), draw.table(("share", "cause", "what"), causes, plain=plain, right=("share",))]
+    if report.upstream:
+        parts += [
+            draw.heading("At the same time"),
+            *(draw.text(f"· {each.subject}, {draw.when(each.at)}, {each.near}: {each.words}") for each in report.upstream),
+        ]
     if report.beside:
         parts += [
             draw.heading("In the same window"),
@@ -108,7 +113,8 @@ def _harm(finding: Finding) -> draw.Cell:
 def _seen(said: Acknowledgement | None, finding: Finding) -> draw.Cell:
     if said is None:
         return f"not acknowledged. Next: flyball acknowledge {finding.number}"
-    return f"by {said.by} at {draw.when(said.at)}" + (f": {said.reason}" if said.reason else "")
+    normal = ", as the new normal" if said.as_normal else ""
+    return f"by {said.by} at {draw.when(said.at)}{normal}" + (f": {said.reason}" if said.reason else "")
 
 
 def _bars(histogram: Histogram) -> list["RenderableType"]:

@@ -20,6 +20,8 @@ def status_report(report: StatusReport, plain: bool) -> "RenderableType":  # noq
         parts.append(draw.table(("gateway", "pid", "serves", "table", "state"), rows, plain=plain))
     if report.windows:
         parts.append(_windows(report, plain=plain))
+    if report.slices:
+        parts.append(_slices(report, plain=plain))
     if report.findings:
         parts += _findings(report, plain=plain)
     if report.approvals:
@@ -46,9 +48,14 @@ def _facts(report: StatusReport) -> list[tuple[str, draw.Cell]]:
     controller: draw.Cell = ("running", "green") if report.controller_alive else ("not running", "yellow")
     return [
         ("project", f"{report.project}, model {report.model}"), ("now", draw.when(report.at)), ("champion", champion), ("release", release),
-        ("controller", controller), *_trouble(report), ("capture lost", lost), *_not_monitored(report),
+        ("controller", controller), *_trouble(report), ("capture lost", lost), *_not_monitored(report), *_outlook(report),
         ("ledger", f"{report.ledger_seq} entries, head {report.ledger_hash[:12]}"),
     ]  # fmt: skip
+
+
+def _outlook(report: StatusReport) -> list[tuple[str, draw.Cell]]:
+    found: list[tuple[str, draw.Cell]] = [("loss", (report.outlook, "yellow"))] if report.outlook else []
+    return [*found, ("operations", report.learning)] if report.learning else found
 
 
 def _gateway(row: GatewayRow) -> draw.Cell:
@@ -80,6 +87,16 @@ def _windows(report: StatusReport, *, plain: bool) -> "RenderableType":
     told = draw.table(columns, rows, plain=plain, title="Last windows of the champion", right=("predictions", "labels"))
     void = next((window.void for window in reversed(report.windows) if window.void), "")
     return draw.page([told, draw.text((f"No estimate without labels: {void}", "yellow"))]) if void else told
+
+
+def _slices(report: StatusReport, *, plain: bool) -> "RenderableType":
+    rows = [
+        (each.name, each.where, str(each.rows), "" if each.loss is None else draw.number(each.loss),
+         "" if each.holdout is None else draw.number(each.holdout), each.note)
+        for each in report.slices
+    ]  # fmt: skip
+    columns = ("slice", "where", "labels", "loss", "on the holdout", "note")
+    return draw.table(columns, rows, plain=plain, title="Declared slices", right=("labels", "loss", "on the holdout"))
 
 
 def _findings(report: StatusReport, *, plain: bool) -> "list[RenderableType]":

@@ -6,13 +6,14 @@ from typing import Any, NamedTuple
 import msgspec
 
 from flyball.control import decisions, jobs
+from flyball.control.acknowledging import begun_anew
 from flyball.control.drills import Drills
 from flyball.control.releases import Releases
 from flyball.control.world import World, draft, put
 from flyball.errors import Conflict, Denied, Fenced, FlyballError, NotFound, StoreUnavailable
 from flyball.records import codec
 from flyball.records.decisions import Approval
-from flyball.records.events import Draft, unseal
+from flyball.records.events import Draft, Put, unseal
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True):
@@ -20,7 +21,8 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     kind: str
-    """`roll_back`, `run`, `drill`."""
+    """`roll_back`, `run`, `drill`, `acknowledge`."""
+    arguments: dict[str, Any] = {}
     actor: str
     reason: str = ""
     status: str = "open"
@@ -84,16 +86,21 @@ def _carry_out(world: World, hands: Hands, command: Command) -> Command:
     if command.kind == "run":
         job = jobs.request(world, command.actor, key=f"command:{command.id}:done")
         return _settle(world, command, "done", f"job {job.id} was asked for", f"job:{job.id}")
+    if command.kind == "acknowledge":
+        finding, as_normal = str(command.arguments["finding"]), bool(command.arguments["as_normal"])
+        puts, words = begun_anew(world, finding, as_normal=as_normal)
+        return _settle(world, command, "done", words, f"finding:{finding}", puts)
     if command.kind == "drill":
         drill = hands.drills.open(command.actor, key=f"command:{command.id}:done")
         return _settle(world, command, "done", f"a rollback to {drill.unit} is rehearsed", f"drill:{drill.id}")
     return _settle(world, command, "refused", f"nobody knows how to {command.kind}")
 
 
-def _settle(world: World, command: Command, status: str, words: str, subject: str = "") -> Command:
+def _settle(world: World, command: Command, status: str, words: str, subject: str = "", puts: tuple[Put, ...] = ()) -> Command:
+    """`puts`: states that the order changes, in the same transaction."""
     settled = msgspec.structs.replace(command, status=status, words=words, subject=subject)
     world.record(
-        draft(world.now(), "command.settled", f"command:{command.id}", {"status": status, "words": words}, (put("command", command.id, settled),))
+        draft(world.now(), "command.settled", f"command:{command.id}", {"status": status, "words": words}, (put("command", command.id, settled), *puts))
     )  # fmt: skip
     return settled
 

@@ -7,6 +7,7 @@ from functools import partial
 from flyball.control import commands, jobs, traffic
 from flyball.control.aliases import Aliases
 from flyball.control.drills import Drills
+from flyball.control.happenings import note_spec
 from flyball.control.observe import Observation
 from flyball.control.releases import Releases
 from flyball.control.remedies import Remedies
@@ -47,6 +48,7 @@ class Engine:
     def start(self, owner: str) -> None:
         """Take over; nothing is resumed from memory, the next tick reads what is there."""
         self.world.take_over(owner)
+        note_spec(self.world)
 
     def supervises(self) -> bool:
         """Whether traffic was looked after lately; if not, the lease is not renewed and gateways take canaries to 0."""

@@ -1,11 +1,15 @@
 """What monitors found, as people look at it, and what they say of it."""
 
 from flyball.control import decisions
+from flyball.control.acknowledging import never_normal
+from flyball.control.commands import Command
+from flyball.control.happenings import happenings
 from flyball.control.queries import decision_row
 from flyball.control.reports import CommandReport, FindingReport, FindingRow, WindowPoint
-from flyball.control.standing import standing
+from flyball.control.standing import find, standing
 from flyball.control.world import World, put
-from flyball.errors import Conflict, NotFound
+from flyball.errors import Conflict
+from flyball.monitoring import declared, upstream
 from flyball.records.events import Draft
 from flyball.records.findings import Acknowledgement, Finding, FindingKind, WindowSummary
 from flyball.records.release import Champion
@@ -35,30 +39,22 @@ def _urgency(row: FindingRow) -> tuple[bool, float, int]:
 def explain(world: World, which: str) -> FindingReport:
     """One finding with all that is known of it. `which`: its number or its id. Raises NotFound."""
     finding = find(world, which)
-    every = world.all("finding", Finding)
-    beside = tuple(
-        sorted(
-            (each for each in every if each.window_end == finding.window_end and each.id != finding.id),
-            key=lambda each: each.number,
-        )
-    )
+    others = [each for each in happenings(world) if each.subject != f"finding {finding.number}"]
+    near = () if finding.kind in upstream.PIPE else upstream.near(finding, others, world.spec.monitor.window)
+    shown = {each.subject for each in near}
+    beside = (
+        each for each in world.all("finding", Finding)
+        if each.window_end == finding.window_end and each.id != finding.id and f"finding {each.number}" not in shown
+    )  # fmt: skip
     made = [each for each in decisions.recorded(world) if each.room == "autopilot" and each.now >= finding.window_end]
     return FindingReport(
         finding=finding,
         acknowledgement=world.get("acknowledgement", finding.id, Acknowledgement),
         series=_series(world, finding),
-        beside=beside,
+        beside=tuple(sorted(beside, key=lambda each: each.number)),
+        upstream=near,
         decided=tuple(decision_row(each, waits=False) for each in made[:DECISIONS_SHOWN]),
     )
-
-
-def find(world: World, which: str) -> Finding:
-    """By number or id. Raises NotFound."""
-    wanted = which.removeprefix("#")
-    for finding in world.all("finding", Finding):
-        if wanted == finding.id or (wanted.isdecimal() and int(wanted) == finding.number):
-            return finding
-    raise NotFound(f"there is no finding {which[:60]!r}", next_step="flyball findings lists them")
 
 
 def _series(world: World, finding: Finding) -> tuple[WindowPoint, ...]:
@@ -71,6 +67,9 @@ def _series(world: World, finding: Finding) -> tuple[WindowPoint, ...]:
 
 
 def _figure(window: WindowSummary, finding: Finding) -> float | None:
+    named = finding.subject.removeprefix(declared.subject_of(""))
+    if named != finding.subject:
+        return window.slices[named].value if named in window.slices else None
     if finding.subject in window.drift:
         return window.drift[finding.subject]
     for name in ("loss", "brier", "mae"):
@@ -82,19 +81,38 @@ def _figure(window: WindowSummary, finding: Finding) -> float | None:
 _OF_LOSS = (FindingKind.PERFORMANCE, FindingKind.CONCEPT_DRIFT, FindingKind.ESTIMATED_PERFORMANCE)
 
 
-def acknowledge(world: World, which: str, actor: str, reason: str) -> CommandReport:
-    """A person has seen it: it stands no longer, and policies are told of it no more. Once. Raises NotFound, Conflict."""
+def acknowledge(world: World, which: str, actor: str, reason: str, *, as_normal: bool) -> CommandReport:
+    """It stands no longer, and policies are told of it no more. Once; what was seen may still be taken as normal later. Raises NotFound, Conflict."""
     finding = find(world, which)
-    said = Acknowledgement(finding=finding.id, by=actor, at=world.now(), reason=reason)
-    key = f"acknowledged:{finding.id}"
+    why_not = never_normal(finding) if as_normal else ""
+    if why_not:
+        raise Conflict(
+            f"finding {finding.number} cannot be taken as normal: {why_not}", expected="an acknowledgement",
+            next_step=f"flyball acknowledge {finding.number}, without --as-normal",
+        )  # fmt: skip
+    said = Acknowledgement(finding=finding.id, by=actor, at=world.now(), reason=reason, as_normal=as_normal)
+    before = world.get("acknowledgement", finding.id, Acknowledgement)
+    if before is not None and (before.as_normal or not as_normal):
+        raise _said_already(finding, before.by)
+    order = Command(
+        id=f"c-{finding.id}{'-normal' if as_normal else ''}", kind="acknowledge", actor=actor, reason=reason, ordered_at=said.at,
+        arguments={"finding": finding.id, "as_normal": as_normal}, spec_digest=world.spec_digest,
+    )  # fmt: skip
     made = Draft(
         at=said.at, kind="finding.acknowledged", subject=f"finding:{finding.id}", actor=actor,
-        payload={"number": finding.number, "reason": reason}, puts=(put("acknowledgement", finding.id, said),), key=key,
+        payload={"number": finding.number, "reason": reason, "as_normal": as_normal},
+        puts=(put("acknowledgement", finding.id, said), put("command", order.id, order)),
+        key=f"acknowledged:{finding.id}{':normal' if as_normal else ''}",
     )  # fmt: skip
     event = world.ports.ledger.transact([made])[0]  # not fenced: a door is not a controller
     if event.at != said.at or event.actor != actor:
-        raise Conflict(f"finding {finding.number} was acknowledged by {event.actor} already", next_step="flyball findings")
+        raise _said_already(finding, event.actor)
+    told = "seen by" if not as_normal else "taken as normal by"
     return CommandReport(
-        accepted=True, subject=f"finding:{finding.id}", words=f"finding {finding.number} ({finding.subject}) is acknowledged by {actor}",
+        accepted=True, subject=f"finding:{finding.id}", words=f"finding {finding.number} ({finding.subject}) is {told} {actor}",
         next_step="flyball findings --open",
     )  # fmt: skip
+
+
+def _said_already(finding: Finding, by: str) -> Conflict:
+    return Conflict(f"finding {finding.number} was acknowledged by {by} already", next_step="flyball findings")

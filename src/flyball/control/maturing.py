@@ -1,6 +1,6 @@
 """Windows whose labels come: shown as far as they have, judged once when they have, and corrected when more come after that."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 import msgspec
@@ -8,10 +8,11 @@ import numpy as np
 
 from flyball.capture.join import LabelJoin
 from flyball.capture.joined import LabelledRows, Span
-from flyball.control.concepts import Concepts, Labelled
+from flyball.control.concepts import Concepted, Concepts, Labelled, Sampled
 from flyball.control.estimating import Estimating
 from flyball.control.observe import Observation, WindowKey, micros_of
 from flyball.control.own_metrics import own_metrics
+from flyball.control.samples import together
 from flyball.control.standing import puts_of
 from flyball.control.world import World, draft, micros, put
 from flyball.errors import ArtifactDamaged, Fenced, FlyballError, StoreUnavailable
@@ -148,12 +149,15 @@ class Maturing:
         summary = msgspec.structs.replace(
             window, labels=labels, mature=True, metrics=found.metrics, live={}, live_first={}, labels_note=found.selective
         )  # fmt: skip
-        puts: list[Put] = [put("window", judged.id, summary)]
+        puts: list[Put] = []
         note = found.selective
         if champion is not None and champion.unit == window.unit and not found.selective and len(found.rows.labels):
-            findings, states, note = self._judge_loss(key, window, found, join)
-            puts += [*states, *puts_of(self._world, findings)]
-            tell(self._world, findings)
+            told = self._judge_loss(key, window, found, join)
+            summary = msgspec.structs.replace(summary, slices=told.slices, outlook=told.outlook)
+            puts += [*told.puts, *puts_of(self._world, told.findings)]
+            note = told.note
+            tell(self._world, told.findings)
+        puts.insert(0, put("window", judged.id, summary))
         if window.live_first:
             record = self._world.get("completions", window.unit, TrackRecord) or TrackRecord()
             puts.append(
@@ -162,28 +166,33 @@ class Maturing:
         payload = {"labels": labels, "note": note}
         self._world.record(draft(now, "window.matured", f"window:{judged.id}", payload, puts, key=f"matured:{judged.id}"))
         del self._immature[key]
-        self._observation.forget_rows(key)
+        self._observation.retire(key)
         self._mature[key] = summary
 
-    def _judge_loss(
-        self, key: WindowKey, window: WindowSummary, found: Judged, join: LabelJoin
-    ) -> tuple[tuple[Finding, ...], tuple[Put, ...], str]:
+    def _judge_loss(self, key: WindowKey, window: WindowSummary, found: Judged, join: LabelJoin) -> Concepted:
         """The champion's: has its loss risen, do labels follow the answers, do they agree with what was estimated without them, and why not?"""
         judged, reference = window_of(window), self._observation.files.reference(window.unit)
         state = self._world.get("performance", window.unit, PerformanceState) or PerformanceState()
         reading = performance.judge(reference, state, outcomes(found.rows, self._world.spec.task), judged, self._policy)
         estimates = self._estimating.mature(judged, window, mean_loss(reference, found.rows))
-        labelled = self._labelled(key, window, found, join)
-        concepts, states = self._concepts.judge(judged, labelled)
-        findings = self._concepts.explained((*reading.findings, *concepts), judged, labelled)
-        return findings, (put("performance", window.unit, reading.state), *estimates, *states), reading.note
+        labelled = Labelled(found.rows.scores, found.rows.labels, self._sampled(key, join))
+        told = self._concepts.judge(judged, labelled)
+        findings = self._concepts.explained(
+            (*reading.findings, *told.findings), judged, lambda since: self._since(since, key, join)
+        )
+        puts = (put("performance", window.unit, reading.state), *estimates, *told.puts)
+        return Concepted(findings, puts, told.slices, "; ".join(filter(None, (reading.note, told.note))), reading.outlook)
 
-    def _labelled(self, key: WindowKey, window: WindowSummary, found: Judged, join: LabelJoin) -> Labelled:
-        outcomes = join.outcomes(window.unit, micros(window.start), micros(window.end))
+    def _sampled(self, key: WindowKey, join: LabelJoin) -> Sampled:
+        outcomes, sample = join.outcomes(key[0], key[1], key[1] + self._width), self._observation.rows(key)
         of = dict(zip(outcomes.ids, outcomes.labels.tolist(), strict=True))
-        sample = self._observation.rows(key)
-        labels = np.array([of.get(name, np.nan) for name in sample.ids], dtype=np.float64)
-        return Labelled(found.rows.scores, found.rows.labels, sample, labels)
+        return Sampled(sample, np.array([of.get(name, np.nan) for name in sample.ids], dtype=np.float64))
+
+    def _since(self, since: datetime, key: WindowKey, join: LabelJoin) -> Sampled:
+        """Rows of the window and of those before it since then, as far as they are kept."""
+        earlier = self._observation.recent(key[0], micros(since), key[1])
+        parts = [self._sampled(each, join) for each in (*earlier, key)]
+        return Sampled(together([part.rows for part in parts]), np.concatenate([part.labels for part in parts]))
 
     def _judged(self, window: WindowSummary, join: LabelJoin) -> Judged:
         start_us, end_us, now_us = micros(window.start), micros(window.end), micros(self._world.now())

@@ -27,6 +27,8 @@ from flyball.stats.label_strata import LabelStrata
 
 SAMPLES_KEPT = 40
 """Windows that wait for labels and keep their rows: beyond it the oldest are judged without features."""
+RECENT = 8
+"""Judged windows whose rows are kept: a worse loss is put down to causes in all windows since it began."""
 FLUSH_ROWS = 2_000
 """Rows gathered before they are counted into a profile: counting many at once costs a tenth of counting each request."""
 
@@ -62,7 +64,9 @@ class Observation:
         self._samples: dict[WindowKey, WindowSample] = {}
         windows = world.all("window", WindowSummary)
         self._closed = {(w.unit, micros(w.start)) for w in windows}
-        self._judged = {(w.unit, micros(w.start)) for w in windows if w.mature}
+        mature = sorted(((w.unit, micros(w.start)) for w in windows if w.mature), key=_in_time)
+        self._recent = mature[-RECENT:]
+        self._judged = set(mature[:-RECENT])
         """Of them no rows are kept."""
 
     @property
@@ -98,7 +102,7 @@ class Observation:
     def open_windows(self, ended_by_us: int) -> tuple[WindowKey, ...]:
         """Windows with traffic that ended by then and were not closed, in order of time."""
         keys = {*self._counted, *self._pending}
-        return tuple(sorted((key for key in keys if key[1] + self._width <= ended_by_us), key=lambda key: (key[1], key[0])))
+        return tuple(sorted((key for key in keys if key[1] + self._width <= ended_by_us), key=_in_time))
 
     def counted(self, key: WindowKey) -> Counted:
         """All rows of a window so far."""
@@ -116,8 +120,22 @@ class Observation:
         """Rows that the champion answered in a window whose labels are not judged yet."""
         return self._samples.get(key, WindowSample()).rows(self._shelf.served(key[0]).signature)
 
+    def types(self, unit: str) -> dict[str, ColumnType]:
+        """Of the unit's features."""
+        return {column.name: column.type for column in self._shelf.served(unit).signature.columns}
+
+    def recent(self, unit: str, since_us: int, until_us: int) -> tuple[WindowKey, ...]:
+        """Judged windows of a unit that began between, as far as their rows are kept, in order of time."""
+        return tuple(key for key in self._recent if key[0] == unit and since_us <= key[1] < until_us and key in self._samples)
+
+    def retire(self, key: WindowKey) -> None:
+        """The window is judged: its rows are kept for a while."""
+        self._recent = sorted({*self._recent, key}, key=_in_time)
+        while len(self._recent) > RECENT:
+            self.forget_rows(self._recent.pop(0))
+
     def forget_rows(self, key: WindowKey) -> None:
-        """The window is judged, or given up."""
+        """The window is given up, or was judged long ago."""
         self._judged.add(key)
         self._samples.pop(key, None)
 
@@ -163,7 +181,7 @@ class Observation:
         if batch.unit == champion and key not in self._judged:
             self._samples.setdefault(key, WindowSample()).add(batch)
             while len(self._samples) > SAMPLES_KEPT:
-                self._samples.pop(min(self._samples, key=lambda each: (each[1], each[0])))
+                self._samples.pop(min(self._samples, key=_in_time))
         if key in self._closed:
             return
         self._pending.setdefault(key, []).append(batch)
@@ -191,6 +209,10 @@ class Observation:
         # Only now: a file of the package that could not be read is asked for again, and no row is lost meanwhile.
         self._pending.pop(key, None)
         self._pending_rows.pop(key, None)
+
+
+def _in_time(key: WindowKey) -> tuple[int, str]:
+    return key[1], key[0]
 
 
 def columns_of(signature: Signature, batches: list[PredictionBatch]) -> dict[str, npt.NDArray[Any]]:

@@ -2,10 +2,12 @@
 
 from flyball.control import decisions, jobs, traffic
 from flyball.control.loop import Trouble
-from flyball.control.reports import DecisionRow, Explanation, GatewayRow, StatusReport, VersionRow
+from flyball.control.reports import DecisionRow, Explanation, GatewayRow, SliceRow, StatusReport, VersionRow
 from flyball.control.standing import standing
 from flyball.control.world import World
 from flyball.errors import NotFound
+from flyball.monitoring.declared import DeclaredState
+from flyball.monitoring.operations import OperationsState
 from flyball.records import codec
 from flyball.records.decisions import Action, Approval, Decision
 from flyball.records.events import Event
@@ -14,6 +16,7 @@ from flyball.records.jobs import FINISHED, Job
 from flyball.records.release import TERMINAL, Champion, ReleaseState
 from flyball.records.routing import GatewayReport
 from flyball.records.unit import Unit, Version
+from flyball.spec.monitor import SliceSpec
 
 WINDOWS_SHOWN = 7
 
@@ -26,6 +29,8 @@ def status(world: World, *, controller_alive: bool) -> StatusReport:
     version = _version_of(world, champion.unit) if champion else None
     every_job = world.all("job", Job)
     finished = [job for job in every_job if job.status in FINISHED]
+    windows = _windows(world, champion)
+    newest = next((window for window in reversed(windows) if window.mature), None)
     return StatusReport(
         project=world.spec.project,
         model=world.model,
@@ -36,7 +41,7 @@ def status(world: World, *, controller_alive: bool) -> StatusReport:
         champion_since=champion.since if champion else None,
         release=releases[-1] if releases else None,
         gateways=_gateways(world),
-        windows=_windows(world, champion),
+        windows=windows,
         findings=standing(world, champion),
         approvals=tuple(approval for approval in world.all("approval", Approval) if approval.answer is None),
         jobs=(*finished[-1:], *jobs.active(world)),
@@ -44,6 +49,9 @@ def status(world: World, *, controller_alive: bool) -> StatusReport:
         ledger_hash=head.hash,
         capture_lost=world.ports.capture.lost(),
         not_monitored=traffic.not_monitored(world),
+        slices=_slices(world, champion),
+        outlook=f"window until {newest.end:%Y-%m-%d %H:%M} UTC: {newest.outlook}" if newest and newest.outlook else "",
+        learning=_learning(world),
         trouble=trouble.words if (trouble := world.get("trouble", world.model, Trouble)) else "",
     )
 
@@ -53,6 +61,28 @@ def _windows(world: World, champion: Champion | None) -> tuple[WindowSummary, ..
         return ()
     mine = [window for window in world.all("window", WindowSummary) if window.unit == champion.unit]
     return tuple(sorted(mine, key=lambda window: window.start)[-WINDOWS_SHOWN:])
+
+
+def _learning(world: World) -> str:
+    state = world.get("operations", world.model, OperationsState)
+    return "" if state is None else state.learning
+
+
+def _slices(world: World, champion: Champion | None) -> tuple[SliceRow, ...]:
+    if champion is None:
+        return ()
+    state = world.get("declared", champion.unit, DeclaredState) or DeclaredState()
+    return tuple(_slice_row(each, state) for each in world.spec.monitor.slices)
+
+
+def _slice_row(declared: SliceSpec, state: DeclaredState) -> SliceRow:
+    track, note = state.slices.get(declared.name), state.notes.get(declared.name, "")
+    if track is None or track.where != declared.where:
+        waits = note or "no mature window has been judged since it was declared"
+        return SliceRow(name=declared.name, where=declared.where, rows=0, loss=None, holdout=None, note=waits)
+    n = track.judged.n
+    loss = round(track.judged.loss_sum / n, 6) if n else None
+    return SliceRow(name=declared.name, where=declared.where, rows=n, loss=loss, holdout=track.holdout, note=note)
 
 
 def _gateways(world: World) -> tuple[GatewayRow, ...]:

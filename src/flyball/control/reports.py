@@ -7,7 +7,7 @@ import msgspec
 
 from flyball.records.decisions import Approval, Decision
 from flyball.records.evidence import Evidence, Outcome, Verdict
-from flyball.records.findings import Acknowledgement, Finding, WindowSummary
+from flyball.records.findings import Acknowledgement, Finding, Happening, WindowSummary
 from flyball.records.jobs import Job, StepResult
 from flyball.records.release import Drill, ReleaseState
 
@@ -132,6 +132,20 @@ class GatewayRow(msgspec.Struct, frozen=True, kw_only=True):
     error: str = ""
 
 
+class SliceRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A declared slice of the champion's traffic."""
+
+    name: str
+    where: str
+    rows: int
+    """Labelled ones that it was judged by since the champion took over."""
+    loss: float | None
+    """Their mean bounded loss; None: none was judged yet."""
+    holdout: float | None
+    note: str = ""
+    """Why it is not judged; empty: it is."""
+
+
 class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
     """The project now."""
 
@@ -160,6 +174,12 @@ class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
     """Records that gateways could not hand over (exact)."""
     not_monitored: tuple[str, ...] = ()
     """Features whose drift is not looked for, because capture keeps no value of them: `email (dropped)`."""
+    slices: tuple[SliceRow, ...] = ()
+    """Those that flyball.yaml declares."""
+    outlook: str = ""
+    """Of the newest mature window: how many more like it raise an alarm; empty: it is no worse than tolerated, or was told."""
+    learning: str = ""
+    """What monitors of the service still learn before they say anything; empty: nothing."""
     trouble: str = ""
     """What a person should be told at once: ticks that fail, a ledger that does not hold, nothing served; empty: nothing."""
 
@@ -232,7 +252,9 @@ class FindingReport(msgspec.Struct, frozen=True, kw_only=True):
     series: tuple[WindowPoint, ...]
     """The figure that it is about, window by window; empty: there is none."""
     beside: tuple[Finding, ...]
-    """Raised in the same window."""
+    """Raised in the same window, and not among `upstream`."""
+    upstream: tuple[Happening, ...]
+    """What happened upstream when it began, nearest first."""
     decided: tuple[DecisionRow, ...]
     """What the autopilot decided next."""
 

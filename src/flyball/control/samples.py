@@ -6,6 +6,7 @@ read and however often control is started again, and taking a row costs nothing 
 
 import heapq
 import zlib
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,6 +26,17 @@ class SampledRows(NamedTuple):
     """Features whose every value was captured: float64 with NaN, or objects with ''."""
     scores: npt.NDArray[np.float64]
     """(n_rows, n_scores)"""
+
+
+def together(parts: Sequence[SampledRows]) -> SampledRows:
+    """Rows of several windows, in their order; columns that all of them have. At least one."""
+    common = [name for name in parts[0].columns if all(name in part.columns for part in parts)]
+    return SampledRows(
+        [name for part in parts for name in part.ids],
+        np.concatenate([part.at_us for part in parts]),
+        {name: np.concatenate([part.columns[name] for part in parts]) for name in common},
+        np.concatenate([part.scores for part in parts]),
+    )
 
 
 class Row(NamedTuple):

@@ -1,10 +1,11 @@
-"""Findings as states: numbered when they are recorded, and which of them stand."""
+"""Findings as states: numbered when they are recorded, which of them stand, and each by its name."""
 
 from collections.abc import Sequence
 
 import msgspec
 
 from flyball.control.world import World, put
+from flyball.errors import NotFound
 from flyball.records.events import Put
 from flyball.records.findings import Acknowledgement, Finding, FindingKind
 from flyball.records.release import Champion
@@ -32,3 +33,12 @@ def standing(world: World, champion: Champion | None) -> tuple[Finding, ...]:
         and finding.id not in seen
         and (finding.unit == champion.unit or finding.kind is FindingKind.SERVING)
     )
+
+
+def find(world: World, which: str) -> Finding:
+    """By number or id. Raises NotFound."""
+    wanted = which.removeprefix("#")
+    for finding in world.all("finding", Finding):
+        if wanted == finding.id or (wanted.isdecimal() and int(wanted) == finding.number):
+            return finding
+    raise NotFound(f"there is no finding {which[:60]!r}", next_step="flyball findings lists them")

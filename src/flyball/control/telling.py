@@ -35,6 +35,8 @@ class Seen(NamedTuple):
     """All of the unit's, seen by somebody or not, in the order in which they were told."""
     distances: Mapping[str, float]
     """Stream → distance of this window to the reference."""
+    normal: frozenset[str] = frozenset()
+    """Of `before`, by id: those that a person took as normal."""
 
     @property
     def faulty(self) -> frozenset[str]:
@@ -44,7 +46,7 @@ class Seen(NamedTuple):
     def returns(self, finding: Finding) -> bool:
         """Whether it is a move back: a shift was told of the stream before, and this window is nearer to the reference by half."""
         last = next((each for each in reversed(self.before) if each.subject == finding.subject and each.kind in OF_STREAMS), None)
-        return last is not None and self.distances.get(finding.subject, 1.0) < NEARER * last.effect
+        return last is not None and last.id not in self.normal and self.distances.get(finding.subject, 1.0) < NEARER * last.effect
 
 
 def told(files: WatchedFiles, seen: Seen, expected: frozenset[str], policy: MonitorPolicy) -> tuple[Finding, ...]:

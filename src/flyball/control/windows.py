@@ -7,6 +7,7 @@ import msgspec
 
 from flyball.autopilot.signals import SignalInputs, gather
 from flyball.capture.join import failed_rows
+from flyball.control.acknowledging import taken_as_normal
 from flyball.control.estimating import Estimating
 from flyball.control.maturing import Maturing, tell
 from flyball.control.observe import Observation, WindowKey, micros_of
@@ -32,8 +33,9 @@ from flyball.records.jobs import Job
 from flyball.records.release import Champion
 from flyball.records.unit import Unit, Version
 
-SIGNALS_KEPT = 32
-"""Window ends remembered for conditions that must hold `for` so many in a row."""
+SIGNALS_KEPT = 8
+"""Window ends remembered at least for conditions that must hold `for` so many in a row: as many as the longest of them, and these for one that is
+written later. They are put into the ledger whole at every window end, half a kilobyte each."""
 
 
 class SignalsAt(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,6 +66,7 @@ class Windows:
         self._observation = observation
         self._releases = releases
         self._policy = policy_of(world.spec)
+        self._signals_kept = max(SIGNALS_KEPT, *(each.for_windows for each in world.spec.policies), 0)
         self._estimating = Estimating(world, observation, self._policy)
         rules = world.spec.capture.fields
         self._captured = frozenset(name for name in world.spec.data.features if rules.get(name, "keep") == "keep")
@@ -130,7 +133,15 @@ class Windows:
         puts: list[Put] = []
         # A unit that is champion no more is shown; what moves it is nobody's alarm.
         if champion is not None and champion.unit == unit:
-            seen = Seen(window, counted, reading.findings, standing(self._world, champion), self._before(unit), reading.distances)
+            seen = Seen(
+                window,
+                counted,
+                reading.findings,
+                standing(self._world, champion),
+                self._before(unit),
+                reading.distances,
+                taken_as_normal(self._world),
+            )
             drifted = told(self._observation.files, seen, self._captured, self._policy)
             estimated = self._estimating.close(key, window, summary)
             summary = estimated.summary
@@ -192,7 +203,7 @@ class Windows:
             retrainings=tuple(job.requested_at for job in self._world.all("job", Job) if job.cause.startswith("d-")),
         )
         latest = SignalsAt(unit=champion.unit, window=place[1], signals=gather(inputs, now))
-        kept = msgspec.structs.replace(history, recent=(*history.recent, latest)[-SIGNALS_KEPT:])
+        kept = msgspec.structs.replace(history, recent=(*history.recent, latest)[-self._signals_kept :])
         made = draft(
             now, "signals.gathered", f"model:{window.model}", codec.plain(latest), (put("signals", window.model, kept),),
             key=f"signals:{champion.unit}:{latest.window}",

@@ -15,7 +15,6 @@ features exactly, the second by Shapley values over distributions (stats.shapley
 
 import hashlib
 from collections.abc import Sequence
-from datetime import datetime
 
 import msgspec
 import numpy as np
@@ -34,7 +33,6 @@ REACH = student.t_quantile(1.0 - ALPHA / 2.0, BLOCKS - 1)
 SHOWN = 8
 LEAST_SHARE = 0.02
 """Of the total: smaller parts are in `parts` and not told."""
-EVENT = "event"
 
 
 class Attribution(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,17 +43,16 @@ class Attribution(msgspec.Struct, frozen=True, kw_only=True):
     explained: float | None
     """Share of the total that is put down to features and concept, in [0, 1]; None: the total may be 0."""
     causes: tuple[Cause, ...]
-    """Parts worth telling, as shares of the total, then upstream events. Where the total may be 0: parts that are surely not, without shares."""
+    """Parts worth telling, as shares of the total. Where the total may be 0: parts that are surely not, without shares."""
     words: str
 
 
-def attribute(reference: Rows, window: Rows, *, seed: str, events: Sequence[tuple[datetime, str]] = ()) -> Attribution:
+def attribute(reference: Rows, window: Rows, *, seed: str) -> Attribution:
     """Attribute the change of the mean loss from `reference` to `window`, whose rows are in order of time.
 
-    `seed`: the finding's id, so that a replay says the same; `events`: (when, what) upstream about that time, put beside the causes.
+    `seed`: the finding's id, so that a replay says the same.
     Raises DataError when columns or losses do not fit one another.
     """
-    beside = tuple(Cause(subject=EVENT, share=None, words=f"{when:%Y-%m-%d %H:%M} {what}") for when, what in sorted(events))
     base, now = _usable(reference, "reference"), _usable(window, "window")
     if base.losses is None:
         raise DataError("reference rows without losses", expected="the loss of each holdout row")
@@ -63,8 +60,8 @@ def attribute(reference: Rows, window: Rows, *, seed: str, events: Sequence[tupl
     if min(sizes) < FEWEST_ROWS:
         note = f"no causes: {sizes[0]} reference and {sizes[1]} window rows, at least {FEWEST_ROWS} of each tell them apart"
         total = Evidence(name="loss_change", value=None, n=sizes[1], note=note)
-        return Attribution(total=total, parts=(), explained=None, causes=beside, words=note)
-    return _told(loss_parts.split(base, base.losses, now, seed), (base, now), beside)
+        return Attribution(total=total, parts=(), explained=None, causes=(), words=note)
+    return _told(loss_parts.split(base, base.losses, now, seed), (base, now))
 
 
 def with_causes(finding: Finding, found: Attribution) -> Finding:
@@ -94,7 +91,7 @@ def _length(rows: Rows) -> int:
     return found.pop()
 
 
-def _told(split: Split, sides: tuple[Rows, Rows], beside: tuple[Cause, ...]) -> Attribution:
+def _told(split: Split, sides: tuple[Rows, Rows]) -> Attribution:
     labelled, reach = sides[1].losses is not None, REACH * split.error
     sure = abs(split.value) > reach
     note = (
@@ -118,7 +115,7 @@ def _told(split: Split, sides: tuple[Rows, Rows], beside: tuple[Cause, ...]) -> 
         for part in ranked
     )
     words = _summary(total, causes, explained)
-    return Attribution(total=total, parts=rounded, explained=explained, causes=causes + beside, words=words)
+    return Attribution(total=total, parts=rounded, explained=explained, causes=causes, words=words)
 
 
 def _cause(part: Part, total: float | None) -> Cause:

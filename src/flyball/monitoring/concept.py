@@ -100,6 +100,13 @@ def judge(
     return ConceptReading(findings=(finding,), state=fresh, moved=parts[0], broken=parts[1])
 
 
+def begin_anew(state: ConceptState) -> ConceptState:
+    """A person has seen an alarm: the detectors begin with the next window. What came since the alarm is normal already, and stays it."""
+    fresh = StreamState()
+    streams = {name: msgspec.structs.replace(of, up=fresh.up, down=fresh.down) for name, of in state.streams.items()}
+    return msgspec.structs.replace(state, streams=streams, open={}, open_window=None, open_count=0)
+
+
 def weights_of(reference: Calibration) -> dict[str, float]:
     """Each stream's share of this monitor's budget; sums to one."""
     others = [stream.name for stream in reference.streams if stream.name not in ("loss", "level")]
@@ -208,7 +215,7 @@ def _finding(
         subject="labels", window_start=window.start, window_end=window.end, effect=harm,
         effect_unit="mean bounded loss beyond what such answers brought on the holdout", evidence=evidence,
         share_of_budget=allowance.share, words=words if since is None else f"{words}; {since.words}", effects=effects, harm=harm,
-        pages=harm > allowance.tolerance, changed_since=None if since is None else since.at,
+        pages=harm > allowance.tolerance, changed_since=None if since is None else since.at, changed_between=None if since is None else since.between,
     )  # fmt: skip
 
 

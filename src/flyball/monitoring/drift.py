@@ -73,6 +73,8 @@ class StreamState(msgspec.Struct, frozen=True, kw_only=True):
     """Window at whose end it last fired."""
     alarm_block: int = 1
     """Windows that it took."""
+    accepted: bool = False
+    """A person took what came since the alarm as normal: the reference is not what windows are compared with again, like it or not."""
 
 
 class DriftState(msgspec.Struct, frozen=True, kw_only=True):
@@ -144,14 +146,22 @@ def judge(
     return DriftReading(findings=tuple(findings), state=moved_on, distances=far, note=_left_out(reference, profile, policy))
 
 
-def acknowledge(state: DriftState, stream: str, window: Window, *, as_normal: bool) -> DriftState:
-    """A person's word on a stream's last alarm: `as_normal`, what came since is the new normal (as an alarm alone says, too, unless it passes);
-    otherwise the reference stays what windows are compared with, and the same shift will be told again."""
-    known = state.streams.get(stream, StreamState())
-    fresh = StreamState(
-        spreads=known.spreads, from_reference=not as_normal, alarms=known.alarms, last_alarm=known.last_alarm or window.id
-    )
-    return msgspec.structs.replace(state, streams=state.streams | {stream: fresh})
+def begin_anew(state: DriftState, stream: str) -> DriftState:
+    """A person has seen a stream's alarm: blocks of windows begin with the next one. What they are compared with stays."""
+    known = state.streams.get(stream)
+    if known is None:
+        return state
+    anew = msgspec.structs.replace(known, parts=StreamState().parts, windows=0)
+    return msgspec.structs.replace(state, streams=state.streams | {stream: anew})
+
+
+def accept(state: DriftState, stream: str) -> DriftState:
+    """A person takes what a stream has been since its last alarm as the new normal. Where it has become like the reference again, that is normal already."""
+    anew = begin_anew(state, stream)
+    known = anew.streams.get(stream)
+    if known is None or known.from_reference:
+        return anew
+    return msgspec.structs.replace(anew, streams=anew.streams | {stream: msgspec.structs.replace(known, accepted=True)})
 
 
 def weights_of(reference: Reference) -> dict[str, float]:
@@ -216,7 +226,7 @@ def _step(stream: Stream, state: StreamState, counts: Floats, looks: list[Look])
             learned[place] = spreads.with_window(learned[place], look.sensed.squares, look.sensed.size)
     pool = _ints(counts + (np.asarray(state.pool, dtype=np.float64) if state.pool else 0.0))
     stepped = msgspec.structs.replace(state, pool=pool, parts=parts, windows=windows, spreads=tuple(learned))
-    return stepped if state.from_reference else _returned(stream, stepped)
+    return stepped if state.from_reference or state.accepted else _returned(stream, stepped)
 
 
 def _returned(stream: Stream, state: StreamState) -> StreamState:

@@ -69,6 +69,8 @@ class OperationsState(msgspec.Struct, frozen=True, kw_only=True):
     last_number: int = 0
     width_us: int = 0
     """Of its windows; 0: none was judged yet. What is usual in a window of another length is another thing."""
+    learning: str = ""
+    """What is still learned before anything is said of it; empty: nothing."""
 
 
 class Usual(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,12 +106,12 @@ def judge(state: OperationsState, measures: Measures, window: Window, policy: Mo
     alarmed = [name for name in named if _unusual(name, _usual(steps[name].track, values[name]))]
     findings = tuple(_finding(name, steps[name], values[name], window, (len(alarmed), policy)) for name in alarmed)
     settled = {name: track.settle(step, values.get(name), window, alarmed=name in alarmed) for name, step in steps.items()}
+    note = _learning(settled, values, clock)
     moved_on = OperationsState(
-        tracks=settled, last_window=window.place, last_number=clock.number, width_us=(window.end - window.start) // MICROSECOND
-    )
-    return OperationsReading(
-        findings=findings, state=moved_on, usual=shown(state, values), note=_learning(settled, values, clock)
-    )
+        tracks=settled, last_window=window.place, last_number=clock.number,
+        width_us=(window.end - window.start) // MICROSECOND, learning=note,
+    )  # fmt: skip
+    return OperationsReading(findings=findings, state=moved_on, usual=shown(state, values), note=note)
 
 
 def values_of(measures: Measures, clock: Clock) -> dict[str, Value]:

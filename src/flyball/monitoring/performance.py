@@ -16,6 +16,7 @@ of theirs would vary.
 import hashlib
 import math
 from datetime import datetime
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -27,7 +28,7 @@ from flyball.monitoring.drift import finding_id
 from flyball.monitoring.policy import MonitorPolicy
 from flyball.monitoring.realised import realised
 from flyball.monitoring.reference import Baseline, Reference
-from flyball.monitoring.since import since_when
+from flyball.monitoring.since import Since, since_when
 from flyball.monitoring.window import Window
 from flyball.records.evidence import Evidence
 from flyball.records.findings import Finding, FindingKind
@@ -36,14 +37,15 @@ from flyball.stats.rank_bets import SHIFTS, rank_bets, ranks_of
 
 BASELINE_ALPHA = 0.05
 """Chance, over the draw of the holdout, that the baseline's upper end is too low."""
-REMEMBERED = 200
-"""Windows kept to be shown; the sums go over all."""
+REMEMBERED = 120
+"""Windows in which a change is looked for; the sums go over all. They are put into the ledger whole at every window: 60 bytes each."""
+LOOKED_AHEAD = 12
+"""Windows in which an alarm is foretold."""
 LEAST_WIDTH = 1e-3
 """Between floor and bound. Without it a baseline without any spread would make every bet infinite."""
 
 
 class WindowLoss(msgspec.Struct, frozen=True, kw_only=True):
-    window: str
     mean: float
     n: int
     start: datetime | None = None
@@ -67,6 +69,10 @@ class PerformanceState(msgspec.Struct, frozen=True, kw_only=True):
     alarms: int = 0
     since_alarm: int = 0
     """Windows judged since the last alarm, or since it became champion."""
+    accepted: Baseline | None = None
+    """What a person took as normal instead of the holdout; None: the holdout is."""
+    accepted_alarms: int = 0
+    """Alarms when that was."""
 
 
 class PerformanceReading(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,6 +82,8 @@ class PerformanceReading(msgspec.Struct, frozen=True, kw_only=True):
     loss_increase: float
     """Mean bounded loss of the judged windows' rows minus the baseline's; 0 while there are none. The signal `performance.loss_increase`."""
     note: str = ""
+    outlook: str = ""
+    """How many more windows like this one raise an alarm; empty: it is no worse than tolerated, or it was told."""
 
 
 class Bound(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,22 +111,20 @@ def judge(
     """
     scores, labels = _checked(*outcomes)
     metrics = realised(reference, scores, labels, window)
-    if any(past.window == window.id for past in state.past):
+    if any(past.start == window.start for past in state.past):
         return _reading(reference, metrics, state, note="this window was judged before")
     if labels.size < policy.min_rows:
         return _reading(
             reference, metrics, state, note=f"{labels.size} labels are fewer than min_rows {policy.min_rows}: shown, not tested"
         )
     observed = losses.bounded_loss(reference.task, scores, labels, reference.scale)
-    moved_on = _step(reference, state, observed, window, policy)
+    moved_on = advance(reference.baseline, state, seen_of(observed, window), float(observed.sum()), policy.tolerance)
     if level(moved_on) < policy.harm_run_length:
-        return _reading(reference, metrics, moved_on)
+        return msgspec.structs.replace(
+            _reading(reference, metrics, moved_on), outlook=outlook(reference.baseline, moved_on, policy)
+        )
     finding = _finding(reference, moved_on, window, policy)
-    fresh = PerformanceState()
-    told = msgspec.structs.replace(
-        moved_on, detectors=fresh.detectors, ranked=fresh.ranked, normal=(), since_alarm=0, alarms=state.alarms + 1
-    )
-    return _reading(reference, metrics, told, findings=(finding,))
+    return _reading(reference, metrics, ended(moved_on), findings=(finding,))
 
 
 def level(state: PerformanceState) -> float:
@@ -148,18 +154,21 @@ def _checked(scores: ArrayLike, labels: ArrayLike) -> tuple[NDArray[np.float64],
     return table[finite], truth[finite]
 
 
-def _step(
-    reference: Reference, state: PerformanceState, observed: NDArray[np.float64], window: Window, policy: MonitorPolicy
-) -> PerformanceState:
-    bound = bound_of(reference.baseline)
-    mean = float(f"{observed.mean():.8g}")
-    limit = max(bound.upper + policy.tolerance, bound.floor + LEAST_WIDTH)
-    bets = edetector.mean_bets(max(mean, bound.floor), limit, bound.floor)
+def seen_of(observed: NDArray[np.float64], window: Window) -> WindowLoss:
+    """One window as it is judged. `observed`: its rows' bounded losses."""
+    return WindowLoss(start=window.start, mean=float(f"{observed.mean():.8g}"), n=int(observed.size))
+
+
+def advance(baseline: Baseline, state: PerformanceState, seen: WindowLoss, total: float, tolerance: float) -> PerformanceState:
+    """Both halves bet on one window more. `total`: sum of its losses. Whether that is an alarm, `level` says."""
+    baseline = state.accepted or baseline
+    bound = bound_of(baseline)
+    limit = max(bound.upper + tolerance, bound.floor + LEAST_WIDTH)
+    bets = edetector.mean_bets(max(seen.mean, bound.floor), limit, bound.floor)
     detectors = tuple(float(f"{value:.8g}") for value in edetector.advance(state.detectors, bets))
-    seen = WindowLoss(window=window.id, start=window.start, mean=mean, n=int(observed.size))
-    shrunk = _shrunk(reference.baseline, seen)
-    tolerated = msgspec.structs.replace(seen, mean=mean - policy.tolerance)
-    bets = rank_bets(ranks_of(_normal(reference.baseline, state)), _shrunk(reference.baseline, tolerated))
+    shrunk = _shrunk(baseline, seen)
+    tolerated = msgspec.structs.replace(seen, mean=seen.mean - tolerance)
+    bets = rank_bets(ranks_of(_normal(baseline, state)), _shrunk(baseline, tolerated))
     ranked = tuple(float(f"{value:.8g}") for value in edetector.advance(state.ranked, bets))
     return msgspec.structs.replace(
         state,
@@ -170,12 +179,76 @@ def _step(
         past=(*state.past, seen)[-REMEMBERED:],
         windows=state.windows + 1,
         n=state.n + seen.n,
-        loss_sum=float(f"{state.loss_sum + float(observed.sum()):.12g}"),
+        loss_sum=float(f"{state.loss_sum + total:.12g}"),
     )
 
 
+def ended(state: PerformanceState) -> PerformanceState:
+    """It was told: the detectors begin anew, and what is normal is learned from what comes now."""
+    fresh = PerformanceState()
+    return msgspec.structs.replace(
+        state, detectors=fresh.detectors, ranked=fresh.ranked, normal=(), since_alarm=0, alarms=state.alarms + 1
+    )
+
+
+def begin_anew(state: PerformanceState) -> PerformanceState:
+    """A person has seen an alarm: the detectors begin with the next window, with their full budget. What they are compared with stays."""
+    fresh = PerformanceState()
+    return msgspec.structs.replace(state, detectors=fresh.detectors, ranked=fresh.ranked, since_alarm=0)
+
+
+def accept(state: PerformanceState, since: datetime) -> PerformanceState:
+    """A person takes the loss since then as the new normal. Few windows make a wide interval, within which a further rise is found late.
+
+    Windows that raised the alarm are among them, and were picked for being bad: the new baseline is too high rather than too low.
+    """
+    taken = tuple(item for item in state.past if item.start is not None and item.start >= since) or state.past[-1:]
+    if not taken:
+        return begin_anew(state)
+    n = sum(item.n for item in taken)
+    mean = float(f"{sum(item.mean * item.n for item in taken) / n:.8g}")
+    normal = Baseline(mean=mean, n=n, window_means=tuple(item.mean for item in taken), in_time=True)
+    return msgspec.structs.replace(begin_anew(state), normal=(), accepted=normal, accepted_alarms=state.alarms)
+
+
+def outlook(baseline: Baseline, state: PerformanceState, policy: MonitorPolicy) -> str:
+    """Of the last window: how many more like it raise an alarm. Empty: it is not worse than is tolerated."""
+    if not state.past:
+        return ""
+    last, bound = state.past[-1], bound_of(state.accepted or baseline)
+    if last.mean <= bound.upper + policy.tolerance:
+        return ""
+    for more in range(1, LOOKED_AHEAD + 1):
+        state = advance(baseline, state, last, last.mean * last.n, policy.tolerance)
+        if level(state) >= policy.harm_run_length:
+            like = "one more window like it raises" if more == 1 else f"{more} more windows like it raise"
+            return f"mean loss {last.mean:.4f}, more than {bound.upper + policy.tolerance:.4f} tolerated: {like} an alarm"
+    tolerated = bound.upper + policy.tolerance
+    return (
+        f"mean loss {last.mean:.4f}, more than {tolerated:.4f} tolerated: {LOOKED_AHEAD} more windows like it raise no alarm yet"
+    )
+
+
+class Recent(NamedTuple):
+    """The windows since the change, as far as it can be dated."""
+
+    windows: tuple[WindowLoss, ...]
+    mean: float
+    since: Since | None
+
+
+def recent_of(baseline: Baseline, state: PerformanceState) -> Recent:
+    """At an alarm."""
+    baseline = state.accepted or baseline
+    judged = tuple(item for item in state.past[-state.since_alarm :] if item.start is not None)
+    earlier = () if state.alarms > state.accepted_alarms else baseline.window_means
+    since = since_when(earlier, tuple(item.mean for item in judged), tuple(item.start for item in judged if item.start))
+    recent = judged[since.place :] if since else judged
+    return Recent(recent, sum(item.mean * item.n for item in recent) / sum(item.n for item in recent), since)
+
+
 def _normal(baseline: Baseline, state: PerformanceState) -> tuple[float, ...]:
-    return state.normal if state.alarms else baseline.window_means + state.normal
+    return state.normal if state.alarms > state.accepted_alarms else baseline.window_means + state.normal
 
 
 def _shrunk(baseline: Baseline, seen: WindowLoss) -> float:
@@ -197,12 +270,9 @@ def _reading(
 
 
 def _finding(reference: Reference, state: PerformanceState, window: Window, policy: MonitorPolicy) -> Finding:
-    bound = bound_of(reference.baseline)
-    judged = tuple(item for item in state.past[-state.since_alarm :] if item.start is not None)
-    earlier = () if state.alarms else reference.baseline.window_means
-    since = since_when(earlier, tuple(item.mean for item in judged), tuple(item.start for item in judged if item.start))
-    recent = judged[since.place :] if since else judged
-    last = sum(item.mean * item.n for item in recent) / sum(item.n for item in recent)
+    known = state.accepted or reference.baseline
+    bound = bound_of(known)
+    recent, last, since = recent_of(reference.baseline, state)
     evidence = Evidence(
         name="harm_detector",
         value=round(level(state), 3),
@@ -214,8 +284,9 @@ def _finding(reference: Reference, state: PerformanceState, window: Window, poli
         inputs=hashlib.sha256(repr(state.past).encode()).hexdigest(),
         note=f"mean run length at least {policy.harm_run_length:g} windows without harm, unless the holdout was drawn too kind (chance {BASELINE_ALPHA:g})",
     )
-    holdout = f"{reference.baseline.mean:.4f} on the holdout (upper end of the baseline {bound.upper:.4f}, {policy.tolerance:g} more tolerated)"
-    harm = round(last - reference.baseline.mean, 6)
+    where = "on the holdout" if state.accepted is None else "in what was accepted as normal"
+    holdout = f"{known.mean:.4f} {where} (upper end of the baseline {bound.upper:.4f}, {policy.tolerance:g} more tolerated)"
+    harm = round(last - known.mean, 6)
     return Finding(
         id=finding_id(FindingKind.PERFORMANCE, window, "loss"),
         kind=FindingKind.PERFORMANCE,
@@ -230,6 +301,7 @@ def _finding(reference: Reference, state: PerformanceState, window: Window, poli
         share_of_budget=policy.share("performance"),
         harm=harm,
         changed_since=None if since is None else since.at,
+        changed_between=None if since is None else since.between,
         words=f"mean loss {last:.4f} over the last {len(recent)} mature windows, {holdout}"
         + (f"; {since.words}" if since else ""),
     )

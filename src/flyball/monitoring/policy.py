@@ -23,6 +23,8 @@ class MonitorPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """None: a window is mature by its share of labels alone."""
     tolerance: float
     """Increase of the mean bounded loss that is not worth an alarm."""
+    slices: tuple[tuple[str, str], ...] = ()
+    """Declared ones: name, condition in CEL over features."""
 
     def share(self, monitors: str) -> float:
         return SHARES[monitors]
@@ -50,4 +52,5 @@ def policy_of(spec: ProjectSpec) -> MonitorPolicy:
         mature_share=monitor.mature_share,
         label_delay=spec.data.label_delay,
         tolerance=monitor.tolerance,
+        slices=tuple((each.name, each.where) for each in monitor.slices),
     )

@@ -19,6 +19,8 @@ class Since(NamedTuple):
     place: int
     """Of that window among those judged."""
     words: str
+    between: tuple[datetime, datetime]
+    """An interval that misses with chance ALPHA: from the start of the first window judged where it may have been before."""
 
 
 def since_when(normal: tuple[float, ...], judged: tuple[float, ...], starts: tuple[datetime, ...]) -> Since | None:
@@ -32,11 +34,12 @@ def since_when(normal: tuple[float, ...], judged: tuple[float, ...], starts: tup
     at, lower, upper = (place - len(before) for place in (found.at, found.lower, found.upper))
     place = min(max(at, 0), len(judged) - 1)
     if upper <= 0:
-        return Since(starts[0], 0, f"since the first window judged, {starts[0]:%Y-%m-%d}, or before")
+        return Since(starts[0], 0, f"since the first window judged, {starts[0]:%Y-%m-%d}, or before", (starts[0], starts[0]))
     latest = starts[min(upper, len(judged) - 1)]
     earliest = f"between {starts[lower]:{_format(latest, starts[lower])}} and" if lower > 0 else "at the latest"
     form = _format(latest, starts[place])
-    return Since(starts[place], place, f"since {starts[place]:{form}}, {earliest} {latest:{form}}")
+    words = f"since {starts[place]:{form}}, {earliest} {latest:{form}}"
+    return Since(starts[place], place, words, (starts[max(lower, 0)], latest))
 
 
 def _format(first: datetime, second: datetime) -> str:

@@ -92,7 +92,18 @@ def find(
         reference, holdout, rows, tuple(declared), share
     )
     distinct = {item.conditions: item for item in found}
-    return tuple(sorted(distinct.values(), key=lambda item: -(item.share_of_increase or 0.0)))
+    return _ranked(tuple(distinct.values()))
+
+
+def confirm(
+    reference: SliceReference, rows: SliceRows, alpha: float, declared: Sequence[tuple[Condition, ...]]
+) -> tuple[Found, ...]:
+    """As `find`, of declared slices alone: all rows speak for them."""
+    return _ranked(_confirmed(reference, rows_of(reference), rows, tuple(declared), alpha))
+
+
+def _ranked(found: Sequence[Found]) -> tuple[Found, ...]:
+    return tuple(sorted(found, key=lambda item: -(item.share_of_increase or 0.0)))
 
 
 def causes_of(found: Sequence[Found]) -> tuple[Cause, ...]:

@@ -85,6 +85,12 @@ def start(declared: tuple[tuple[Condition, ...], ...] = ()) -> SliceState:
     return SliceState(nominees=tuple(Nominee(conditions=conditions, declared=True) for conditions in declared))
 
 
+def begin_anew(state: SliceState) -> SliceState:
+    """A person has seen an alarm: slices are nominated and bet on from the next window on."""
+    declared = tuple(nominee.conditions for nominee in state.nominees if nominee.declared)
+    return msgspec.structs.replace(start(declared), alarms=state.alarms, last_window=state.last_window)
+
+
 def judge(reference: SliceReference, state: SliceState, rows: SliceRows, window: Window, allowance: Allowance) -> SliceReading:
     """Judge one mature window, once, in order of time. `rows`: its labelled rows."""
     if window.id == state.last_window:
@@ -99,8 +105,7 @@ def judge(reference: SliceReference, state: SliceState, rows: SliceRows, window:
     if bet_on is None or edetector.level(moved_on.detectors) < allowance.run_length:
         return SliceReading(findings=(), state=moved_on)
     finding = _finding(reference, moved_on, bet_on, window, allowance)
-    declared = tuple(nominee.conditions for nominee in state.nominees if nominee.declared)
-    fresh = msgspec.structs.replace(start(declared), alarms=state.alarms + 1, last_window=window.id)
+    fresh = msgspec.structs.replace(begin_anew(state), alarms=state.alarms + 1, last_window=window.id)
     return SliceReading(findings=(finding,), state=fresh)
 
 

@@ -41,6 +41,8 @@ class Binned(msgspec.Struct, frozen=True, kw_only=True):
     """Numbers: inner edges, ascending; a value belongs to the bin that it closes."""
     categories: tuple[str, ...] | None = None
     """None: a number."""
+    declared: bool = False
+    """A slice that the user declared, in place of a feature: code 0 is in it."""
 
     @property
     def missing(self) -> int:
@@ -137,6 +139,21 @@ def codes_of(features: Sequence[Binned], columns: Mapping[str, Any]) -> Codes:
     return np.column_stack([_codes(feature, columns[feature.name]) for feature in features])
 
 
+def of_declared(names: Sequence[str], inside: NDArray[np.bool_], losses: Floats, blocks: NDArray[np.int64]) -> SliceReference:
+    """Holdout rows with declared slices in place of features. `inside`: (n_rows, n_slices)"""
+    return SliceReference(
+        features=tuple(Binned(name=name, categories=(name,), declared=True) for name in names),
+        rows=len(inside),
+        codes=codes_of_declared(inside).tobytes(),
+        losses=np.round(losses * 65_535).astype("<u2").tobytes(),
+        blocks=np.unique(blocks, return_inverse=True)[1].astype("<u2").tobytes(),
+    )
+
+
+def codes_of_declared(inside: NDArray[np.bool_]) -> Codes:
+    return (~inside).astype(np.uint8)
+
+
 def chosen(conditions: Sequence[Condition], codes: Codes) -> NDArray[np.bool_]:
     """Which rows a slice chooses. (n_rows,)"""
     mask = np.ones(len(codes), dtype=bool)
@@ -170,6 +187,8 @@ def words_of(features: Sequence[Binned], conditions: Sequence[Condition]) -> str
 
 
 def _words(feature: Binned, condition: Condition) -> str:
+    if feature.declared:
+        return feature.name
     if condition.low == feature.missing:
         return f"{feature.name} is missing"
     if feature.categories is not None:

@@ -150,6 +150,14 @@ def settle(made: Step, value: Value | None, window: Window, *, alarmed: bool) ->
     return _learned(msgspec.structs.replace(track, rising_since=since), value, score, wait=high)
 
 
+def accept(track: Track) -> Track:
+    """A person takes an anomaly that lasts as what is usual, before a week has made it so."""
+    if not track.told or track.baseline is None:
+        return track
+    moved = msgspec.structs.replace(track.baseline, level=float(f"{track.baseline.level + track.told_shift:.6g}"), previous=0.0)
+    return msgspec.structs.replace(track, baseline=moved, told=0.0, told_windows=0, told_shift=0.0, quiet=0)
+
+
 def after_gap(track: Track) -> Track:
     """The last residual says nothing of the next one."""
     if track.baseline is None or track.baseline.previous == 0.0:
@@ -183,8 +191,7 @@ def _lasting(track: Track, value: Value, p: float, clock: Clock) -> Track:
         return msgspec.structs.replace(track, told=0.0, told_windows=0, told_shift=0.0, quiet=0)
     if n < max(clock.per_week, 7) or track.baseline is None:
         return msgspec.structs.replace(track, told_windows=n, told_shift=shift, quiet=quiet)
-    moved = msgspec.structs.replace(track.baseline, level=float(f"{track.baseline.level + shift:.6g}"), previous=0.0)
-    return msgspec.structs.replace(track, baseline=moved, told=0.0, told_windows=0, told_shift=0.0, quiet=0)
+    return accept(msgspec.structs.replace(track, told_shift=shift))
 
 
 def _warmed(track: Track, value: Value | None, clock: Clock) -> Track:

@@ -31,10 +31,24 @@ class Cause(msgspec.Struct, frozen=True, kw_only=True):
     """One part of what a finding is put down to."""
 
     subject: str
-    """A feature, a slice in words, `concept` or an upstream event."""
+    """A feature, a slice in words or `concept`."""
     share: float | None
     """Of the effect, as far as it could be attributed; None: put beside it, not measured."""
     words: str
+
+
+class Happening(msgspec.Struct, frozen=True, kw_only=True):
+    """What happened upstream of a model: a fault of the pipe, a champion, another flyball.yaml, another schema."""
+
+    at: datetime
+    """When, or since when at the earliest."""
+    until: datetime | None = None
+    """When at the latest; None: it is known when."""
+    subject: str
+    """`finding 3`, `release r-0002`, `flyball.yaml`, `version 4`."""
+    words: str
+    near: str = ""
+    """How near in time to what it is put beside; empty: beside nothing."""
 
 
 class Histogram(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,6 +67,8 @@ class Acknowledgement(msgspec.Struct, frozen=True, kw_only=True):
     by: str
     at: datetime
     reason: str = ""
+    as_normal: bool = False
+    """What was found is the new normal."""
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,6 +98,8 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """False: shown, and nobody is called: what moved does not matter to the model."""
     changed_since: datetime | None = None
     """When it began, as far as the data tell."""
+    changed_between: tuple[datetime, datetime] | None = None
+    """It began between these two, with the confidence that `words` state; None: no interval is known."""
     causes: tuple[Cause, ...] = ()
     """Largest share first."""
     histogram: Histogram | None = None
@@ -111,5 +129,9 @@ class WindowSummary(msgspec.Struct, frozen=True, kw_only=True):
     """While immature: metrics of the labels that are here, completed by the learned delay."""
     live_first: dict[str, Evidence] = {}
     """The first of them, to be held against the mature ones."""
+    outlook: str = ""
+    """Worse than tolerated and no alarm yet: how many more windows like it raise one."""
+    slices: dict[str, Evidence] = {}
+    """Declared slice → mean bounded loss of its labelled rows, as it was judged."""
     labels_note: str = ""
     """How many labels are expected and what was corrected; or why they say nothing of all rows."""

@@ -19,19 +19,24 @@ _PROBES = (0.0, 1.0, 1e6)
 
 def check_condition(text: str) -> tuple[str, ...]:
     """The signals that a condition uses, sorted. Raises ValueError saying what was found, what was expected, and did you mean."""
-    import cel
-
-    try:
-        program = cel.compile(text)
-    except ValueError as error:
-        raise ValueError(f"a condition in CEL, found {text!r}: {_short(error)}") from None
-    names = _names(text)
+    program = compiled(text)
+    names = names_in(text)
     unknown = [name for name in names if name not in SIGNALS]
     if unknown:
         raise ValueError(_unknown(unknown))
     for values in _situations(names):
         _try(program, text, values)
     return names
+
+
+def compiled(text: str) -> Any:
+    """The program of a condition. Raises ValueError for what is no CEL."""
+    import cel
+
+    try:
+        return cel.compile(text)
+    except ValueError as error:
+        raise ValueError(f"a condition in CEL, found {text!r}: {short(error)}") from None
 
 
 def nested(signals: dict[str, Any]) -> dict[str, Any]:
@@ -44,7 +49,7 @@ def nested(signals: dict[str, Any]) -> dict[str, Any]:
     return tree
 
 
-def _names(text: str) -> tuple[str, ...]:
+def names_in(text: str) -> tuple[str, ...]:
     """Dotted names outside of strings; a method's name after the last dot is not part of them, nor is a function's."""
     found: set[str] = set()
     for match in _NAME.finditer(_STRING.sub('""', text)):
@@ -82,13 +87,13 @@ def _try(program: Any, text: str, values: dict[str, Any]) -> None:
     try:
         answer = program.execute(nested(values))
     except (TypeError, ValueError, RuntimeError) as error:
-        raise ValueError(f"a condition that can be evaluated, found {text!r}: {_short(error)}") from None
+        raise ValueError(f"a condition that can be evaluated, found {text!r}: {short(error)}") from None
     if not isinstance(answer, bool):
         # not a TypeError: it is the text that is wrong, and pydantic collects only a ValueError
         raise ValueError(f"a condition that answers true or false, found {text!r}, which answers {answer!r}")  # noqa: TRY004
 
 
-def _short(error: Exception) -> str:
+def short(error: Exception) -> str:
     """The parser's first line, without its list of every token that could follow."""
     line = str(error).splitlines()[0]
     return line.split(" expecting {", maxsplit=1)[0][:200]

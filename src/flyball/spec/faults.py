@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from flyball.spec.conditions import check_condition
 from flyball.spec.fields import format_duration, parse_duration, parse_share
 from flyball.spec.project import CLASSIFICATION, REGRESSION
+from flyball.spec.slice_conditions import compile_slice
 from flyball.spec.tree import Path
 
 Raw = Mapping[str, Any]
@@ -27,7 +28,7 @@ class Cross(NamedTuple):
 
 def cross_faults(tree: Raw) -> tuple[Cross, ...]:
     """All of them, in the order of the file's sections."""
-    checks = (_source, _columns, _tuning, _metrics, _gates, _release, _capture, _policies)
+    checks = (_source, _columns, _tuning, _metrics, _gates, _release, _slices, _capture, _policies)
     return tuple(fault for check in checks for fault in check(tree))
 
 
@@ -127,6 +128,41 @@ def _order(section: Any, path: Path) -> Iterator[Cross]:
     if shortest is not None and shortest > longest:
         found = f"{format_duration(shortest)}, longer than at_most ({format_duration(longest)})"
         yield Cross((*path, "at_least"), found, "at_least ≤ at_most")
+
+
+def _slices(tree: Raw) -> Iterator[Cross]:
+    """A condition over columns that do not exist, or that capture keeps out, would choose nothing for ever."""
+    features, rules = _section(tree, "data").get("features"), _section(tree, "capture", "fields")
+    seen: dict[Any, int] = {}
+    for index, each in enumerate(_items(_section(tree, "monitor").get("slices"))):
+        path: Path = ("monitor", "slices", index)
+        name, where = (_section(each).get(key) for key in ("name", "where"))
+        if isinstance(name, str) and name in seen:
+            yield Cross((*path, "name"), f"{name!r}, as monitor.slices[{seen[name]}]", "slices with different names")
+        elif isinstance(name, str):
+            seen[name] = index
+        if isinstance(where, str) and where and isinstance(features, Mapping | list):
+            yield from _slice(where, _types(features), rules, (*path, "where"))
+
+
+def _slice(where: str, types: Mapping[str, str | None], rules: Raw, path: Path) -> Iterator[Cross]:
+    try:
+        used = compile_slice(where, types).features
+    except ValueError as error:
+        yield Cross(path, repr(where), str(error).rstrip("."))
+        return
+    hidden = [name for name in used if rules.get(name, "keep") != "keep"]
+    if hidden:
+        found = f"{', '.join(hidden)}, of which capture.fields keeps not every value"
+        yield Cross(path, found, "features that are captured as they are")
+
+
+def _types(features: Any) -> dict[str, str | None]:
+    """Feature → the type that is declared, as text; None: it is not."""
+    if not isinstance(features, Mapping):
+        return {str(name): None for name in features}
+    said = {str(name): each.get("type") if isinstance(each, Mapping) else each for name, each in features.items()}
+    return {name: kind if isinstance(kind, str) else None for name, kind in said.items()}
 
 
 def _capture(tree: Raw) -> Iterator[Cross]:

@@ -26,6 +26,14 @@ def parse_budget(value: Any) -> Any:
     return value
 
 
+class SliceSpec(Section):
+    """Rows that matter by themselves."""
+
+    name: Name
+    where: str = Field(min_length=1)
+    """A condition in CEL over features, such as `origin == 'JFK' && minute_of_day > 1080`."""
+
+
 class MonitorSpec(Section):
     window: Duration = Field(default="1d", validate_default=True)
     false_alarms: Annotated[FalseAlarms, BeforeValidator(parse_budget)] = FalseAlarms()
@@ -37,6 +45,8 @@ class MonitorSpec(Section):
     """Name → `module:function`, called as `function(labels, scores)` → a number, on each window's labels in a process of its own; shown, never alarmed."""
     tolerance: float = Field(default=0.01, ge=0.0)
     """Increase of the mean bounded loss over the baseline that is not worth an alarm."""
+    slices: list[SliceSpec] = []
+    """Judged for a worse loss under the same budget, beside the slices that are found."""
 
     @field_validator("metrics")
     @classmethod

@@ -23,7 +23,7 @@ class Findings(Protocol):
 
     def explain(self, which: str) -> FindingReport: ...
 
-    def acknowledge(self, which: str, actor: str, reason: str) -> CommandReport: ...
+    def acknowledge(self, which: str, actor: str, reason: str, as_normal: bool) -> CommandReport: ...  # noqa: FBT001
 
 
 class Releases(Protocol):

@@ -77,7 +77,7 @@ def finding_page(ask: Ask) -> Response:
 
 def acknowledge(ask: Ask) -> Response:
     order = orders.read(ask.body, orders.Acknowledge)
-    return _json(ask.desk.findings.acknowledge(ask.place["finding"], ask.caller.actor, order.reason))
+    return _json(ask.desk.findings.acknowledge(ask.place["finding"], ask.caller.actor, order.reason, order.as_normal))
 
 
 def releases(ask: Ask) -> Response:

@@ -16,8 +16,8 @@ class Findings:
     def explain(self, which: str) -> FindingReport:
         return findings.explain(self._world(), which)
 
-    def acknowledge(self, which: str, actor: str, reason: str) -> CommandReport:
-        return findings.acknowledge(self._world(), which, actor, reason)
+    def acknowledge(self, which: str, actor: str, reason: str, as_normal: bool) -> CommandReport:  # noqa: FBT001 - a command's own flag
+        return findings.acknowledge(self._world(), which, actor, reason, as_normal=as_normal)
 
     def _world(self) -> World:
         return world_of(self._home, say_nothing)

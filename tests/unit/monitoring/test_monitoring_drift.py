@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from monitored_world import POLICY, day, rows, watched
 
-from flyball.monitoring.drift import DriftState, acknowledge, judge, weights_of
+from flyball.monitoring.drift import DriftState, accept, begin_anew, judge, weights_of
 from flyball.monitoring.profile import profile_of
 from flyball.records import codec
 from flyball.records.findings import FindingKind
@@ -137,14 +137,37 @@ def test_an_outage_of_one_window_is_told_once_and_normal_is_normal_again():
     assert state.streams["temp"].alarms == 2
 
 
-@pytest.mark.parametrize(("as_normal", "told_again"), [(True, False), (False, True)])
-def test_a_person_says_what_a_shift_is_compared_with_from_now_on(as_normal, told_again):
+@pytest.mark.parametrize("word", [begin_anew, accept])
+def test_a_shift_that_was_seen_is_not_told_again_and_its_end_is(word):
     rng = np.random.default_rng(37)
     reference = watched(rng, n=600)
     _, state = live(reference, (rows(rng, 800, warmer=1.0)[:2] for _ in range(3)))
-    state = acknowledge(state, "temp", day(2), as_normal=as_normal)
-    found, _ = live(reference, [rows(rng, 800, warmer=1.0)[:2]], state=msgspec.structs.replace(state, last_window=""))
-    assert any(f.subject == "temp" for f in found[0]) is told_again
+    assert state.streams["temp"].alarms == 1
+    state = msgspec.structs.replace(word(state, "temp"), last_window="")
+    found, state = live(reference, (rows(rng, 800, warmer=1.0)[:2] for _ in range(4)), state=state)
+    assert not any(finding.subject == "temp" for findings in found for finding in findings)
+    _, ended = live(reference, (rows(rng, 800)[:2] for _ in range(9)), state=msgspec.structs.replace(state, last_window=""))
+    assert ended.streams["temp"].alarms == 2
+
+
+@pytest.mark.parametrize(("word", "returns"), [(begin_anew, True), (accept, False)])
+def test_the_reference_comes_back_by_itself_only_where_the_shift_was_not_taken_as_normal(word, returns):
+    rng = np.random.default_rng(43)
+    reference = watched(rng, n=600)
+    _, state = live(reference, (rows(rng, 800, warmer=shift)[:2] for shift in (0.0, 2.0)))
+    state = msgspec.structs.replace(word(state, "temp"), last_window="")
+    _, state = live(reference, (rows(rng, 800)[:2] for _ in range(9)), state=state)
+    assert state.streams["temp"].from_reference is returns
+
+
+def test_what_is_like_the_reference_again_is_normal_already():
+    rng = np.random.default_rng(41)
+    reference = watched(rng, n=600)
+    _, state = live(reference, (rows(rng, 800, warmer=shift)[:2] for shift in (0.0, 2.0, *[0.0] * 9)))
+    assert state.streams["temp"].from_reference
+    assert not accept(state, "temp").streams["temp"].accepted
+    assert accept(state, "temp").streams["temp"].pool == state.streams["temp"].pool
+    assert accept(state, "nobody") == state
 
 
 def test_a_shift_of_a_third_of_a_point_is_no_alarm_however_many_rows_prove_it():

@@ -9,7 +9,7 @@ from monitored_world import DAY_US, POLICY, day, rows, watched
 
 from flyball.errors import DataError
 from flyball.monitoring import reference
-from flyball.monitoring.performance import PerformanceState, bound_of, judge
+from flyball.monitoring.performance import PerformanceState, accept, begin_anew, bound_of, judge
 from flyball.monitoring.reference import Baseline
 from flyball.records import codec
 from flyball.records.findings import FindingKind
@@ -160,3 +160,66 @@ def test_labels_without_scores_are_refused():
 def test_a_bound_lies_within_the_range_of_losses(means):
     bound = bound_of(Baseline(mean=0.1, n=100, window_means=means, in_time=True))
     assert 0.0 <= bound.floor <= bound.mean <= bound.upper <= 1.0
+
+
+def harmed(rng, shift=0.15):
+    """A state of 20 windows whose loss has risen and was told."""
+    ref, state, alarms = holdout(rng, 30, 0.03), PerformanceState(), 0
+    for number in range(20):
+        reading = judge(ref, state, outcomes(rng, shift + rng.normal(0.0, 0.03)), day(number), POLICY)
+        state, alarms = reading.state, alarms + len(reading.findings)
+    assert alarms
+    return ref, state
+
+
+def told(ref, state, rng, shift, windows):
+    found, first = [], state.windows
+    for number in range(first, first + windows):
+        reading = judge(ref, state, outcomes(rng, shift + rng.normal(0.0, 0.03)), day(number), POLICY)
+        state = reading.state
+        found += reading.findings
+    return found
+
+
+def test_a_lasting_harm_that_was_seen_is_told_again_and_one_taken_as_normal_is_not():
+    rng = np.random.default_rng(35)
+    ref, state = harmed(rng)
+    assert told(ref, begin_anew(state), rng, 0.15, 30)
+    normal = accept(state, day(0).start)
+    assert normal.accepted.n == sum(past.n for past in state.past)
+    assert not told(ref, normal, rng, 0.15, 60)
+    (finding, *_) = told(ref, normal, rng, 0.35, 20)
+    assert "in what was accepted as normal" in finding.words
+    assert finding.harm < 0.3  # over what was accepted, not over the holdout
+
+
+def test_what_was_accepted_keeps_to_the_run_length_from_few_windows_too():
+    rng, alarms = np.random.default_rng(36), 0
+    for _ in range(15):
+        ref, state = harmed(rng)
+        normal = accept(state, day(max(state.windows - 3, 0)).start)
+        assert len(normal.accepted.window_means) == 3
+        alarms += len(told(ref, normal, rng, 0.15, 40))
+    assert alarms <= 6  # 600 windows at one in 450
+
+
+def test_a_detector_that_begins_anew_has_its_full_budget():
+    _, state = harmed(np.random.default_rng(37))
+    anew = begin_anew(state)
+    assert not any((*anew.detectors, *anew.ranked))
+    assert (anew.past, anew.n, anew.alarms, anew.normal) == (state.past, state.n, state.alarms, state.normal)
+
+
+def test_the_outlook_of_a_bad_window_is_what_comes_true_when_the_next_ones_are_like_it():
+    rng = np.random.default_rng(38)
+    ref, state = holdout(rng, 30, 0.03), PerformanceState()
+    bad = outcomes(rng, 0.25)
+    first = judge(ref, state, bad, day(0), POLICY)
+    told, reading = first.outlook, first
+    for number in range(1, 13):
+        reading = judge(ref, reading.state, bad, day(number), POLICY)
+        if reading.findings:
+            break
+    assert f": {number} more windows like it raise an alarm" in told
+    assert reading.outlook == ""
+    assert judge(ref, state, outcomes(rng, -0.1), day(0), POLICY).outlook == ""

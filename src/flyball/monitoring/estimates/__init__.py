@@ -1,6 +1,6 @@
 """Performance without labels: estimates of a window's metrics, whether they are to be believed, and an alarm from them."""
 
-from flyball.monitoring.estimates.alarm import AlarmReading, AlarmState, judge
+from flyball.monitoring.estimates.alarm import AlarmReading, AlarmState, begin_anew, judge
 from flyball.monitoring.estimates.estimate import Estimates, Increase, estimate, labels_needed
 from flyball.monitoring.estimates.rows import FILE, EstimationReference, build
 from flyball.monitoring.estimates.trust import Trust, learn
@@ -13,6 +13,7 @@ __all__ = [
     "EstimationReference",
     "Increase",
     "Trust",
+    "begin_anew",
     "build",
     "estimate",
     "judge",

@@ -30,7 +30,8 @@ LEAST_LUCK = 1e-4
 """Where neither blocks nor rows differ at all (a perfect model): less is rounding."""
 LARGEST_SCORE = 6.0
 """Beyond it the normal law is a guess; it is an alarm in any case."""
-REMEMBERED = 200
+REMEMBERED = 4
+"""Windows, so that none counts twice: they come in order. The state is put whole at every window, and more would be the ledger's largest part."""
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,6 +71,11 @@ def judge(state: AlarmState, found: Estimates, window: Window, allowance: Allowa
         return AlarmReading(findings=(), state=moved)
     fresh = msgspec.structs.replace(moved, detectors=edetector.start(len(RATES)), alarms=state.alarms + 1)
     return AlarmReading(findings=(_finding(moved, found, window, allowance),), state=fresh)
+
+
+def begin_anew(state: AlarmState) -> AlarmState:
+    """A person has seen an alarm: the detector begins with the next window."""
+    return msgspec.structs.replace(state, detectors=edetector.start(len(RATES)))
 
 
 def _normal_score(excess: float, increase: Increase) -> float:

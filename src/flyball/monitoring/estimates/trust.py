@@ -33,7 +33,8 @@ class Trust(msgspec.Struct, frozen=True, kw_only=True):
     """Why estimates are not to be believed; empty: they are."""
 
 
-REMEMBERED = 200
+REMEMBERED = 8
+"""Windows mature in order, give or take those of a delay that hangs on the label."""
 
 
 def learn(trust: Trust, window: str, estimated: Evidence, realised: float) -> Trust:

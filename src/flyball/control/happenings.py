@@ -1,0 +1,97 @@
+"""What happened to a project, as far as it may have moved its model: findings of the pipe, champions, flyball.yaml, the schema of the data."""
+
+from itertools import pairwise
+from typing import Any
+
+import msgspec
+
+from flyball.control.world import World, draft, put
+from flyball.monitoring import upstream
+from flyball.records.findings import Finding, Happening
+from flyball.records.unit import Unit, Version
+
+CHANGES_TOLD = 6
+"""Keys of flyball.yaml in one sentence."""
+_SWITCHED = ("full", "rolled_back")
+
+
+class SpecRead(msgspec.Struct, frozen=True, kw_only=True):
+    """flyball.yaml as the last controller has read it. Secrets do not stand in it."""
+
+    digest: str
+    content: dict[str, Any]
+
+
+def note_spec(world: World) -> None:
+    """Record that flyball.yaml says something else than it did to the controller before; once, by whoever controls."""
+    before = world.get("spec", world.spec.project, SpecRead)
+    if before is not None and before.digest == world.spec_digest:
+        return
+    content = world.spec.model_dump(mode="json", by_alias=True)
+    changed = changes(before.content, content) if before is not None else ()
+    if before is None or changed:  # a key that a new release of Flyball brings is no change of the file
+        state = put("spec", world.spec.project, SpecRead(digest=world.spec_digest, content=content))
+        world.record(draft(world.now(), "spec.changed", f"project:{world.spec.project}", {"changed": list(changed)}, (state,)))
+
+
+def changes(before: dict[str, Any], now: dict[str, Any]) -> tuple[str, ...]:
+    """`monitor.window 1d → 6h` for each key whose value is another one; of a list only that it is."""
+    found: list[str] = []
+    for key in sorted(before.keys() & now.keys()):
+        old, new = before[key], now[key]
+        if isinstance(old, dict) and isinstance(new, dict):
+            found += [f"{key}.{change}" for change in changes(old, new)]
+            found += [f"{key}.{name} is gone" for name in sorted(old.keys() - new.keys())]
+            found += [f"{key}.{name} is new" for name in sorted(new.keys() - old.keys())]
+        elif old != new:
+            found.append(f"{key} {_short(old)} → {_short(new)}" if not isinstance(old, list | dict) else key)
+    return tuple(found)
+
+
+def _short(value: Any) -> str:
+    text = "nothing" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    return text if len(text) <= 40 else f"{text[:39]}…"
+
+
+def happenings(world: World) -> tuple[Happening, ...]:
+    """All there were, in no order."""
+    return (
+        *upstream.of_findings(world.all("finding", Finding)), *_champions(world), *_specs(world), *_schemas(world)
+    )  # fmt: skip
+
+
+def _champions(world: World) -> list[Happening]:
+    found = []
+    for event in world.ports.ledger.events(kinds=("release.verified",)):
+        if event.payload["phase"] not in _SWITCHED:
+            continue
+        state = next((each.value for each in event.puts if each.kind == "release" and each.value), {})
+        back = event.payload["phase"] == "rolled_back"
+        unit = (state.get("champion") if back else state.get("challenger")) or "nobody"
+        known = world.get("unit", unit, Unit)
+        named = f"version {known.version} ({unit})" if known is not None else unit
+        words = f"{named} answers again: a rollback" if back else f"{named} became champion"
+        found.append(Happening(at=event.at, subject=event.subject.replace(":", " "), words=words))
+    return found
+
+
+def _specs(world: World) -> list[Happening]:
+    found = []
+    for event in world.ports.ledger.events(kinds=("spec.changed",)):
+        changed = event.payload["changed"]
+        if changed:
+            more = f" and {len(changed) - CHANGES_TOLD} more" if len(changed) > CHANGES_TOLD else ""
+            words = f"flyball.yaml changed: {', '.join(changed[:CHANGES_TOLD])}{more}"
+            found.append(Happening(at=event.at, subject="flyball.yaml", words=words))
+    return found
+
+
+def _schemas(world: World) -> list[Happening]:
+    return [
+        Happening(
+            at=now.created_at, subject=f"version {now.number}",
+            words=f"the schema of the data changed: version {now.number} was made of another one than version {then.number}",
+        )
+        for then, now in pairwise(sorted(world.all("version", Version), key=lambda version: version.number))
+        if then.lineage.snapshot.schema_digest != now.lineage.snapshot.schema_digest
+    ]  # fmt: skip

@@ -1,0 +1,93 @@
+"""Declared slices in the loop: judged for a champion that is older than they are, beside all rows and under their budget."""
+
+from pathlib import Path
+
+import pytest
+from engine_models import Model
+from engine_world import AT_ONCE, DAY, Project, spec_of
+
+from flyball.control import findings, queries
+from flyball.records.findings import FindingKind
+
+MONITOR = {"min_rows": 20, "mature_share": 0.99, "false_alarms": "1 per 10 windows"}
+SLICES = [{"name": "far", "where": "x > 1.4"}, {"name": "near", "where": "x <= 1.4"}, {"name": "nobody", "where": "x > 100.0"}]
+
+
+def project_of(root: Path, **monitor: object) -> Project:
+    project = Project(root, spec_of(AT_ONCE, monitor=MONITOR | monitor))
+    project.version(Model(estimates=True))
+    return project
+
+
+def test_a_worse_loss_in_a_declared_slice_is_found_there_dated_and_explained_by_its_own_rows(tmp_path: Path) -> None:
+    project = project_of(tmp_path, slices=SLICES)
+    project.live(6 * DAY)
+    assert not project.findings()
+    turned_at = project.clock.now()
+    project.turned, project.turned_above = 0.9, 1.4
+    project.live(8 * DAY, rows=120, until=lambda: any(each.subject == "slice far" for each in project.findings()))
+    found = next(each for each in project.findings() if each.subject == "slice far")
+    assert found.kind is FindingKind.PERFORMANCE
+    assert found.pages
+    assert found.words.startswith("far (x > 1.4): mean loss ")
+    assert found.effect > 0.3
+    assert found.harm == pytest.approx(found.effect * 0.15, abs=0.04)
+    assert found.changed_since is not None
+    assert abs(found.changed_since - turned_at) <= 2 * DAY
+    shares = {cause.subject: cause.share for cause in found.causes}
+    assert shares["concept"] is not None
+    assert shares["concept"] > 0.7
+    assert not [each for each in project.findings() if each.subject == "slice near"]
+    series = [point.value for point in findings.explain(project.door, str(found.number)).series]
+    assert series[-1] is not None
+    assert series[0] is not None
+    assert series[-1] > series[0] + 0.2
+    project.holds()
+
+
+def test_status_shows_each_declared_slice_or_why_it_is_not_judged(tmp_path: Path) -> None:
+    project = project_of(tmp_path, slices=SLICES)
+    assert {row.note for row in queries.status(project.door, controller_alive=True).slices} == {
+        "no mature window has been judged since it was declared"
+    }
+    project.live(4 * DAY)
+    far, near, nobody = queries.status(project.door, controller_alive=True).slices
+    assert near.loss == pytest.approx(0.1275, abs=0.02)
+    assert near.holdout == pytest.approx(0.1275, abs=0.01)
+    assert far.rows > 0
+    assert far.note == ""
+    assert nobody.note == "not judged: 0 rows of the holdout's sample are in it, fewer than 60"
+
+
+def test_a_slice_is_judged_for_a_champion_that_was_made_before_it_was_declared(tmp_path: Path) -> None:
+    project = project_of(tmp_path)
+    project.live(3 * DAY)
+    project.spec = project.door.spec = spec_of(AT_ONCE, monitor=MONITOR | {"slices": SLICES})
+    project.restart()
+    project.live(3 * DAY)
+    far = queries.status(project.door, controller_alive=True).slices[0]
+    assert far.rows > 0
+    assert far.holdout == pytest.approx(0.1275, abs=0.05)
+    project.holds()
+
+
+def test_a_restart_changes_no_verdict_on_declared_slices(tmp_path: Path) -> None:
+    def lived(root: Path, *, restarts: bool) -> list[object]:
+        project = project_of(root, slices=SLICES)
+        project.turned, project.turned_above = 0.9, 1.4
+        for _ in range(5):
+            project.live(DAY)
+            if restarts:
+                project.restart()
+        return [*(window.slices for window in project.windows()), *project.findings()]
+
+    assert lived(tmp_path / "one", restarts=True) == lived(tmp_path / "other", restarts=False)
+
+
+def test_where_all_rows_are_worse_the_declared_slices_are_beside_the_causes(tmp_path: Path) -> None:
+    project = project_of(tmp_path, slices=SLICES)
+    project.live(5 * DAY)
+    project.turned, project.turned_above = 0.9, 0.6
+    project.live(8 * DAY, until=lambda: any(each.subject == "loss" for each in project.findings()))
+    found = next(each for each in project.findings() if each.subject == "loss" and each.kind is FindingKind.PERFORMANCE)
+    assert any(cause.subject == "far" and "on the holdout" in cause.words for cause in found.causes)

@@ -1,0 +1,78 @@
+"""What happened upstream stands beside a worse loss: a changed unit, another champion, another flyball.yaml."""
+
+from pathlib import Path
+
+from engine_models import Model
+from engine_world import AT_ONCE, DAY, Project, spec_of
+from rich.console import Console
+
+from flyball.cli import tell_findings
+from flyball.control import findings
+from flyball.control.happenings import changes
+from flyball.records.findings import Finding, FindingKind
+from flyball.web import pages
+
+MONITOR = {"min_rows": 20, "mature_share": 0.99, "false_alarms": "1 per 10 windows"}
+
+
+def worse(project: Project) -> Finding:
+    project.turned = 0.8
+    project.live(8 * DAY, until=lambda: any(each.kind is FindingKind.PERFORMANCE for each in project.findings()))
+    return next(each for each in project.findings() if each.kind is FindingKind.PERFORMANCE)
+
+
+def test_a_unit_that_changed_and_a_flyball_yaml_that_changed_when_the_loss_rose_stand_beside_it(tmp_path: Path) -> None:
+    project = Project(tmp_path, spec_of(AT_ONCE, monitor=MONITOR))
+    project.version(Model(estimates=True))
+    project.live(8 * DAY)
+    project.spec = project.door.spec = spec_of(AT_ONCE, monitor=MONITOR | {"tolerance": 0.02})
+    project.restart()
+    project.factor = 1000.0
+    found = worse(project)
+    report = findings.explain(project.door, str(found.number))
+    assert found.changed_between is not None
+    told = {each.subject: each for each in report.upstream}
+    unit = next(each for each in project.findings() if each.kind is FindingKind.DATA_QUALITY)
+    assert told[f"finding {unit.number}"].words == unit.words
+    assert told[f"finding {unit.number}"].near == "when it began"
+    assert told["flyball.yaml"].words == "flyball.yaml changed: monitor.tolerance 0.01 → 0.02"
+    assert not any(each.subject.startswith("release") for each in report.upstream), "the champion took over eight days before"
+    assert not {each.number for each in report.beside} & {unit.number}
+    page = pages.finding(report)
+    assert "At the same time" in page
+    assert f'<a href="/findings/{unit.number}">' in page
+    console = Console(width=200)
+    with console.capture() as captured:
+        console.print(tell_findings.finding_report(report, plain=True))
+    lines = captured.get()
+    assert "At the same time" in lines
+    assert "monitor.tolerance 0.01 → 0.02" in lines
+    project.holds()
+
+
+def test_a_champion_that_is_worse_from_the_start_has_its_release_beside_it(tmp_path: Path) -> None:
+    project = Project(tmp_path, spec_of(AT_ONCE, monitor=MONITOR))
+    project.version(Model(estimates=True))
+    project.live(2 * DAY)
+    found = worse(project)
+    report = findings.explain(project.door, str(found.number))
+    assert any(each.words.endswith("became champion") for each in report.upstream)
+
+
+def test_flyball_yaml_is_recorded_when_it_changes_and_not_at_every_start(tmp_path: Path) -> None:
+    project = Project(tmp_path, spec_of(AT_ONCE))
+    project.restart()
+    project.restart()
+    assert [event.payload["changed"] for event in project.ledger.events(kinds=("spec.changed",))] == [[]]
+    project.spec = spec_of(AT_ONCE, monitor={"min_rows": 30, "mature_share": 0.99})
+    project.restart()
+    project.restart()
+    (_, event) = project.ledger.events(kinds=("spec.changed",))
+    assert event.payload["changed"] == ["monitor.min_rows 20 → 30"]
+
+
+def test_changes_are_told_by_key_and_of_lists_only_that_they_are() -> None:
+    before = {"a": 1, "b": {"c": True, "d": [1], "f": "x" * 90, "g": None}, "old": 3}
+    now = {"a": 1, "b": {"c": False, "d": [2], "e": 1, "f": "y", "g": 2}, "new": 4}
+    found = changes(before, now)
+    assert found == ("b.c true → false", "b.d", f"b.f {'x' * 39}… → y", "b.g nothing → 2", "b.e is new")
