@@ -49,7 +49,7 @@ class Observation:
         self._waiting: list[Captured] = []
         self.files = WatchedFiles(world, shelf)
         self.release_tally = ReleaseTally()
-        self.recent = RecentRows(world.spec.release.replay.rows if world.spec.release.replay else 0)
+        self.recent_rows = RecentRows(world.spec.release.replay.rows if world.spec.release.replay else 0)
         self.tallies = Tallies(micros_of(world.spec.monitor.window))
         self._counted: dict[WindowKey, Counted] = {}
         self._pending: dict[WindowKey, list[PredictionBatch]] = {}
@@ -161,7 +161,7 @@ class Observation:
         self._join.add(record)
         if isinstance(record, PredictionBatch) and record.role != "shadow":
             self.release_tally.add(record)
-            self.recent.add(record)
+            self.recent_rows.add(record)
             self._gather(record)
 
     def _gather(self, batch: PredictionBatch) -> None:

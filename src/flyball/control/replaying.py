@@ -43,7 +43,7 @@ class Replaying:
     def _ask(self, release: ReleaseState, champion: str, rule: ReplayRule) -> Replayed:
         now, judge = self._world.now(), self._world.ports.judge
         challenger = self._shelf.served(release.challenger)
-        rows = self._observation.recent.whole(challenger.signature)
+        rows = self._observation.recent_rows.whole(challenger.signature)
         if judge is None or not rows:
             return self._told(
                 Replayed(release=release.id, at=now, rows=0, evidence=(), words="no captured request could be asked")
