@@ -23,7 +23,7 @@ def main() -> int:
     if given.subjects == ["setup"]:
         return environments.make(given.root, peers.REQUIREMENTS, "2 GB")
     console = Console(width=None if sys.stdout.isatty() else 200)
-    document: dict[str, Any] = {"machine": machine(), "quick": given.quick}
+    document: dict[str, Any] = {"machine": machine(), "extent": given.extent.lower()}
     missed = False
     for subject in given.subjects or SUBJECTS:
         begun = time.perf_counter()
@@ -37,20 +37,21 @@ def main() -> int:
 
 
 def _calibration(given: argparse.Namespace, console: Console, document: dict[str, Any]) -> bool:
-    plan = calibration.QUICK if given.quick else calibration.FULL
+    plan = getattr(calibration, given.extent)
     there, absent = peers.present(given.root, given.peers)
     try:
         cells, skipped = calibration.measure(given.data, plan, there)
     finally:
         peers.close(there)
-    console.print(calibration.drawn(cells), "", calibration.pooled(cells), "")
+    sizes = [calibration.by_size(cells, budget) for budget in calibration.BUDGETS]
+    console.print(calibration.drawn(cells), "", calibration.pooled(cells), "", *sizes, "")
     _told(console, absent | skipped)
     document["calibration"] = {"cells": [cell.document() for cell in cells], "skipped": absent | skipped}
     return any(cell.verdict == "MISSED" and cell.subject == "Flyball" for cell in cells)
 
 
 def _power(given: argparse.Namespace, console: Console, document: dict[str, Any]) -> bool:
-    plan = power.QUICK if given.quick else power.FULL
+    plan = getattr(power, given.extent)
     there, absent = peers.present(given.root, given.peers)
     try:
         told, skipped = power.measure(given.data, plan, there)
@@ -64,7 +65,7 @@ def _power(given: argparse.Namespace, console: Console, document: dict[str, Any]
 
 
 def _changes(given: argparse.Namespace, console: Console, document: dict[str, Any]) -> bool:
-    told = changes.measure(given.data, given.root, changes.QUICK if given.quick else changes.FULL)
+    told = changes.measure(given.data, given.root, getattr(changes, given.extent))
     console.print(changes.drawn(told), "", changes.summary(told), "")
     for why in told.skipped:
         console.print(f"skipped: {why}", highlight=False, markup=False)
@@ -82,14 +83,14 @@ def _unlabelled(given: argparse.Namespace, console: Console, document: dict[str,
 
 
 def _labels(given: argparse.Namespace, console: Console, document: dict[str, Any]) -> bool:
-    told = labels.measure(labels.QUICK if given.quick else labels.FULL)
+    told = labels.measure(labels.QUICK if given.extent == "QUICK" else labels.FULL)
     console.print(labels.drawn(told), "", promises(labels.bars(told)), "")
     document["labels"] = told.document()
     return any(bar.verdict == "MISSED" for bar in labels.bars(told))
 
 
 def _scale(given: argparse.Namespace, console: Console, document: dict[str, Any]) -> bool:
-    plan = scale.QUICK if given.quick else scale.FULL
+    plan = scale.QUICK if given.extent == "QUICK" else scale.FULL
     there, absent = peers.present(given.root, [name for name in given.peers if name in ("evidently", "nannyml")])
     try:
         told = scale.measure(given.data, plan, there)
@@ -118,7 +119,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--root", type=Path, help="the bench root, where `setup` has put the peers; without it they are skipped")
     parser.add_argument("--data", type=Path, default=data.DATA, help=f"where the tables are; default {data.DATA}")
     parser.add_argument("--peers", nargs="*", default=list(peers.OF_DRIFT), help=f"which; default {' '.join(peers.OF_DRIFT)}")
-    parser.add_argument("--quick", action="store_true", help="minutes instead of hours")
+    extent = parser.add_mutually_exclusive_group()
+    extent.add_argument(
+        "--quick", dest="extent", action="store_const", const="QUICK", default="FULL", help="minutes instead of hours"
+    )
+    extent.add_argument("--moderate", dest="extent", action="store_const", const="MODERATE", help="an hour or so a subject")
     parser.add_argument("--json", type=Path, help="write everything that was measured there")
     return parser
 

@@ -42,6 +42,7 @@ class Plan:
 
 
 QUICK = Plan(("adult",), 1_000, 5_000, 5.0, 6, 2, 80, 20, 5)
+MODERATE = Plan(("adult", "hotel", "employment"), 1_000, 5_000, 5.0, 10, 2, 100, 30, 5)
 FULL = Plan(("adult", "hotel", "employment"), 1_000, 5_000, 1.0, 40, 5, 200, 30, 20)
 
 
