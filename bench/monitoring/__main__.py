@@ -4,18 +4,19 @@ import argparse
 import json
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from bench.__main__ import machine
-from bench.monitoring import calibration, changes, data, labels, peers, power, scale, unlabelled
+from bench.monitoring import calibration, changes, concepts, data, labels, peers, power, scale, unlabelled
 from bench.serving import environments
 from bench.serving.bars import promises
 from bench.serving.rounds import tell
 
-SUBJECTS = ("calibration", "power", "changes", "unlabelled", "labels", "scale")
+SUBJECTS = ("calibration", "power", "concepts", "changes", "unlabelled", "labels", "scale")
 
 
 def main() -> int:
@@ -37,7 +38,7 @@ def main() -> int:
 
 
 def _calibration(given: argparse.Namespace, console: Console, document: dict[str, Any]) -> bool:
-    plan = getattr(calibration, given.extent)
+    plan = _plan(calibration, given)
     there, absent = peers.present(given.root, given.peers)
     try:
         cells, skipped = calibration.measure(given.data, plan, there)
@@ -51,7 +52,7 @@ def _calibration(given: argparse.Namespace, console: Console, document: dict[str
 
 
 def _power(given: argparse.Namespace, console: Console, document: dict[str, Any]) -> bool:
-    plan = getattr(power, given.extent)
+    plan = _plan(power, given)
     there, absent = peers.present(given.root, given.peers)
     try:
         told, skipped = power.measure(given.data, plan, there)
@@ -62,6 +63,16 @@ def _power(given: argparse.Namespace, console: Console, document: dict[str, Any]
     _told(console, absent | skipped)
     document["power"] = {"tables": [power.document(each, plan) for each in told], "skipped": absent | skipped}
     return any(bar.verdict == "MISSED" for each in told for bar in power.bars(each, plan))
+
+
+def _concepts(given: argparse.Namespace, console: Console, document: dict[str, Any]) -> bool:
+    plan = _plan(concepts, given)
+    told, skipped = concepts.measure(given.data, plan, given.root)
+    for each in told:
+        console.print(concepts.drawn(each, plan), "", power.alarms(each), "", promises(concepts.bars(each, plan)), "")
+    _told(console, skipped)
+    document["concepts"] = {"tables": [power.document(each, plan) for each in told], "skipped": skipped}
+    return any(bar.verdict == "MISSED" for each in told for bar in concepts.bars(each, plan))
 
 
 def _changes(given: argparse.Namespace, console: Console, document: dict[str, Any]) -> bool:
@@ -102,6 +113,11 @@ def _scale(given: argparse.Namespace, console: Console, document: dict[str, Any]
     return any(bar.verdict == "MISSED" for bar in scale.bars(told, plan))
 
 
+def _plan(subject: Any, given: argparse.Namespace) -> Any:
+    plan = getattr(subject, given.extent)
+    return replace(plan, tables=tuple(given.tables)) if given.tables else plan
+
+
 def _told(console: Console, skipped: dict[str, str]) -> None:
     for name, why in skipped.items():
         console.print(f"{name} skipped: {why}", highlight=False, markup=False)
@@ -119,6 +135,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--root", type=Path, help="the bench root, where `setup` has put the peers; without it they are skipped")
     parser.add_argument("--data", type=Path, default=data.DATA, help=f"where the tables are; default {data.DATA}")
     parser.add_argument("--peers", nargs="*", default=list(peers.OF_DRIFT), help=f"which; default {' '.join(peers.OF_DRIFT)}")
+    parser.add_argument(
+        "--tables", nargs="*", choices=list(data.TABLES), help="of `calibration`, `power` and `concepts`: these only"
+    )
     extent = parser.add_mutually_exclusive_group()
     extent.add_argument(
         "--quick", dest="extent", action="store_const", const="QUICK", default="FULL", help="minutes instead of hours"
