@@ -36,6 +36,8 @@ class Plan:
     peer_draws: int
     """Peers see the first few of them, and the first few windows: they take long."""
     peer_windows: int
+    dummy_draws: int = 1_000
+    """The textbook and the dummies see the first few, too."""
     windows_if_wide: int | None = None
     """In place of `windows` where there are more than 100 features; None: as many."""
 
@@ -53,6 +55,7 @@ MODERATE = Plan(
     100,
     0,
     0,
+    dummy_draws=1,
     windows_if_wide=50,
 )
 FULL = Plan(QUICK.tables, tuple(Size(p, w, r) for p in FEATURES for w in WINDOW_ROWS for r in REFERENCE_ROWS), 20, 200, 4, 50)
@@ -162,10 +165,11 @@ def _ours(stream: Stream, windows: int) -> dict[float, int]:
 
 def _asked(plan: Plan, peers: Sequence[Subject], draw: int, seed: int) -> Iterator[tuple[Subject, float | None, int]]:
     """(subject, its budget per 100 windows, how many windows)"""
-    for budget in BUDGETS:
+    for budget in BUDGETS if draw < plan.dummy_draws else ():
         yield Textbook(budget / 100.0), budget, plan.windows
         yield Random(budget / 100.0, seed), budget, plan.windows
-    yield Silent(), 0.0, plan.windows
+    if draw < plan.dummy_draws:
+        yield Silent(), 0.0, plan.windows
     if draw < plan.peer_draws:
         for peer in peers:
             yield peer, None, plan.peer_windows

@@ -11,6 +11,8 @@ finds harm sooner. The hypothesis is about the mean of these clipped losses.
 On the rank (stats/rank_bets.py): windows less the tolerance are exchangeable with the holdout's, or lower. The noise of the baseline is part of it, and one window
 that beats all others is worth more than any bet on a mean may win. A window with fewer rows than the holdout's varies more: its departure is shrunk to what one
 of theirs would vary.
+On the window by itself (stats/next_value.py), where windows of the holdout differ by no more than their rows do: means of many rows are normal then, and one
+that lies far beyond all before it is alarmed at once. Such a look alarms with chance 1 / (2 · run length); with it the bets have half of the budget.
 """
 
 import hashlib
@@ -27,17 +29,23 @@ from flyball.monitoring.drift import finding_id
 from flyball.monitoring.policy import MonitorPolicy
 from flyball.monitoring.realised import realised
 from flyball.monitoring.reference import Baseline, Reference
-from flyball.monitoring.since import since_when
+from flyball.monitoring.since import by_itself, since_when
 from flyball.monitoring.window import Window
 from flyball.records.evidence import Evidence
 from flyball.records.findings import Finding, FindingKind
-from flyball.stats import edetector, losses, student
+from flyball.stats import edetector, losses, next_value, student
 from flyball.stats.rank_bets import SHIFTS, rank_bets, ranks_of
 
 BASELINE_ALPHA = 0.05
 """Chance, over the draw of the holdout, that the baseline's upper end is too low."""
+BY_ITSELF = 0.5
+"""Of the budget: for the look at a window by itself."""
 REMEMBERED = 200
 """Windows kept to be shown; the sums go over all."""
+BETS = (
+    "bets on the mean and on the rank of windows, Shiryaev–Roberts e-detector (arXiv 2203.03532; Podkopaev & Ramdas 2110.06177)"
+)
+ALONE = "one window's mean loss, less the tolerance, against all windows before it, Student's t of recursive residuals"
 LEAST_WIDTH = 1e-3
 """Between floor and bound. Without it a baseline without any spread would make every bet infinite."""
 
@@ -67,6 +75,8 @@ class PerformanceState(msgspec.Struct, frozen=True, kw_only=True):
     alarms: int = 0
     since_alarm: int = 0
     """Windows judged since the last alarm, or since it became champion."""
+    latest_p: float = 1.0
+    """Of the latest window by itself; 1: not looked at so."""
 
 
 class PerformanceReading(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,7 +121,7 @@ def judge(
         )
     observed = losses.bounded_loss(reference.task, scores, labels, reference.scale)
     moved_on = _step(reference, state, observed, window, policy)
-    if level(moved_on) < policy.harm_run_length:
+    if level(moved_on) < policy.harm_run_length / (1.0 - _part(reference)) and not _alone(reference, moved_on, policy):
         return _reading(reference, metrics, moved_on)
     finding = _finding(reference, moved_on, window, policy)
     fresh = PerformanceState()
@@ -119,6 +129,15 @@ def judge(
         moved_on, detectors=fresh.detectors, ranked=fresh.ranked, normal=(), since_alarm=0, alarms=state.alarms + 1
     )
     return _reading(reference, metrics, told, findings=(finding,))
+
+
+def _part(reference: Reference) -> float:
+    return BY_ITSELF if reference.baseline.alike else 0.0
+
+
+def _alone(reference: Reference, state: PerformanceState, policy: MonitorPolicy) -> bool:
+    """The latest window is an alarm by itself."""
+    return reference.baseline.alike and state.latest_p <= _part(reference) / policy.harm_run_length
 
 
 def level(state: PerformanceState) -> float:
@@ -159,7 +178,8 @@ def _step(
     seen = WindowLoss(window=window.id, start=window.start, mean=mean, n=int(observed.size))
     shrunk = _shrunk(reference.baseline, seen)
     tolerated = msgspec.structs.replace(seen, mean=mean - policy.tolerance)
-    bets = rank_bets(ranks_of(_normal(reference.baseline, state)), _shrunk(reference.baseline, tolerated))
+    earlier, harmed = _normal(reference.baseline, state), _shrunk(reference.baseline, tolerated)
+    bets = rank_bets(ranks_of(earlier), harmed)
     ranked = tuple(float(f"{value:.8g}") for value in edetector.advance(state.ranked, bets))
     return msgspec.structs.replace(
         state,
@@ -167,6 +187,7 @@ def _step(
         ranked=ranked,
         normal=(*state.normal, shrunk)[-REMEMBERED:],
         since_alarm=state.since_alarm + 1,
+        latest_p=float(f"{next_value.upper_tail(harmed, earlier):.3g}") if reference.baseline.alike else 1.0,
         past=(*state.past, seen)[-REMEMBERED:],
         windows=state.windows + 1,
         n=state.n + seen.n,
@@ -197,20 +218,22 @@ def _reading(
 
 
 def _finding(reference: Reference, state: PerformanceState, window: Window, policy: MonitorPolicy) -> Finding:
-    bound = bound_of(reference.baseline)
+    bound, alone = bound_of(reference.baseline), _alone(reference, state, policy)
     judged = tuple(item for item in state.past[-state.since_alarm :] if item.start is not None)
     earlier = () if state.alarms else reference.baseline.window_means
     since = since_when(earlier, tuple(item.mean for item in judged), tuple(item.start for item in judged if item.start))
+    if alone:
+        since = by_itself(since, tuple(item.start for item in judged if item.start))
     recent = judged[since.place :] if since else judged
     last = sum(item.mean * item.n for item in recent) / sum(item.n for item in recent)
     evidence = Evidence(
-        name="harm_detector",
-        value=round(level(state), 3),
+        name="harm_window_p_value" if alone else "harm_detector",
+        value=state.latest_p if alone else round(level(state), 3),
         n=state.windows,
         unit="windows",
         since=window.start,
         until=window.end,
-        method="bets on the mean and on the rank of windows, Shiryaev–Roberts e-detector (arXiv 2203.03532; Podkopaev & Ramdas 2110.06177)",
+        method=ALONE if alone else BETS,
         inputs=hashlib.sha256(repr(state.past).encode()).hexdigest(),
         note=f"mean run length at least {policy.harm_run_length:g} windows without harm, unless the holdout was drawn too kind (chance {BASELINE_ALPHA:g})",
     )

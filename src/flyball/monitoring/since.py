@@ -19,6 +19,8 @@ class Since(NamedTuple):
     place: int
     """Of that window among those judged."""
     words: str
+    latest: int
+    """The last place at which it may have changed."""
 
 
 def since_when(normal: tuple[float, ...], judged: tuple[float, ...], starts: tuple[datetime, ...]) -> Since | None:
@@ -32,11 +34,21 @@ def since_when(normal: tuple[float, ...], judged: tuple[float, ...], starts: tup
     at, lower, upper = (place - len(before) for place in (found.at, found.lower, found.upper))
     place = min(max(at, 0), len(judged) - 1)
     if upper <= 0:
-        return Since(starts[0], 0, f"since the first window judged, {starts[0]:%Y-%m-%d}, or before")
-    latest = starts[min(upper, len(judged) - 1)]
+        return Since(starts[0], 0, f"since the first window judged, {starts[0]:%Y-%m-%d}, or before", 0)
+    last_place = min(upper, len(judged) - 1)
+    latest = starts[last_place]
     earliest = f"between {starts[lower]:{_format(latest, starts[lower])}} and" if lower > 0 else "at the latest"
     form = _format(latest, starts[place])
-    return Since(starts[place], place, f"since {starts[place]:{form}}, {earliest} {latest:{form}}")
+    return Since(starts[place], place, f"since {starts[place]:{form}}, {earliest} {latest:{form}}", last_place)
+
+
+def by_itself(found: Since | None, starts: tuple[datetime, ...]) -> Since:
+    """Of an alarm that the last window raised alone: it is the change, unless others before it are."""
+    last = len(starts) - 1
+    if found is not None and found.latest < last:
+        return found
+    form = "%Y-%m-%d" if starts[last].time() == starts[0].time() else "%Y-%m-%d %H:%M"
+    return Since(starts[last], last, f"since {starts[last]:{form}}, by this window alone", last)
 
 
 def _format(first: datetime, second: datetime) -> str:
