@@ -3,9 +3,10 @@
 A window gives its estimated increase, less its error (one-sided 95 %) or what is tolerated, whichever is more. Null hypothesis: the world is as in the
 reference, so that this exceeds 0 by what windows differ anyway, a normal luck with the variance that blocks of the reference show (Student's t: they are
 few). Less both, it would lie far below 0 without any harm, and harm would be seen later for nothing: instead an alarm waits for a window whose lower end
-is beyond what is tolerated. Its normal score z is bet upon with exp(θz − θ²/2), whose mean is then 1, by a Shiryaev–Roberts e-detector: mean run length at least the budget's
-without harm, unless the reference was drawn too kind (chance 5 %: all windows share it). Where the reference has no blocks of time that luck is not known, and days that
-are merely bad may alarm. Covariate shift is assumed: a model that fails because features mean something else is found by labels, not here.
+is beyond what is tolerated. Its normal score z is bet upon with exp(θz − θ²/2), whose mean is then 1, by a Shiryaev–Roberts e-detector: mean run length
+at least the budget's without harm, unless the reference was drawn too kind (chance 5 %: all windows share it). Where the reference has no blocks of time
+that luck is not known, and days that are merely bad may alarm. Covariate shift is assumed: a model that fails because features mean something else is
+found by labels, not here.
 """
 
 import hashlib
