@@ -4,18 +4,19 @@ import argparse
 import json
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from bench.__main__ import machine
-from bench.monitoring import calibration, changes, data, labels, peers, power, scale, unlabelled
+from bench.monitoring import calibration, changes, concepts, data, labels, peers, power, scale, unlabelled
 from bench.serving import environments
 from bench.serving.bars import promises
 from bench.serving.rounds import tell
 
-SUBJECTS = ("calibration", "power", "changes", "unlabelled", "labels", "scale")
+SUBJECTS = ("calibration", "power", "concepts", "changes", "unlabelled", "labels", "scale")
 
 
 def main() -> int:
@@ -23,7 +24,7 @@ def main() -> int:
     if given.subjects == ["setup"]:
         return environments.make(given.root, peers.REQUIREMENTS, "2 GB")
     console = Console(width=None if sys.stdout.isatty() else 200)
-    document: dict[str, Any] = {"machine": machine(), "quick": given.quick}
+    document: dict[str, Any] = {"machine": machine(), "extent": given.extent.lower()}
     missed = False
     for subject in given.subjects or SUBJECTS:
         begun = time.perf_counter()
@@ -37,20 +38,21 @@ def main() -> int:
 
 
 def _calibration(given: argparse.Namespace, console: Console, document: dict[str, Any]) -> bool:
-    plan = calibration.QUICK if given.quick else calibration.FULL
+    plan = _plan(calibration, given)
     there, absent = peers.present(given.root, given.peers)
     try:
         cells, skipped = calibration.measure(given.data, plan, there)
     finally:
         peers.close(there)
-    console.print(calibration.drawn(cells), "", calibration.pooled(cells), "")
+    sizes = [calibration.by_size(cells, budget) for budget in calibration.BUDGETS]
+    console.print(calibration.drawn(cells), "", calibration.pooled(cells), "", *sizes, "")
     _told(console, absent | skipped)
     document["calibration"] = {"cells": [cell.document() for cell in cells], "skipped": absent | skipped}
     return any(cell.verdict == "MISSED" and cell.subject == "Flyball" for cell in cells)
 
 
 def _power(given: argparse.Namespace, console: Console, document: dict[str, Any]) -> bool:
-    plan = power.QUICK if given.quick else power.FULL
+    plan = _plan(power, given)
     there, absent = peers.present(given.root, given.peers)
     try:
         told, skipped = power.measure(given.data, plan, there)
@@ -63,8 +65,18 @@ def _power(given: argparse.Namespace, console: Console, document: dict[str, Any]
     return any(bar.verdict == "MISSED" for each in told for bar in power.bars(each, plan))
 
 
+def _concepts(given: argparse.Namespace, console: Console, document: dict[str, Any]) -> bool:
+    plan = _plan(concepts, given)
+    told, skipped = concepts.measure(given.data, plan, given.root)
+    for each in told:
+        console.print(concepts.drawn(each, plan), "", power.alarms(each), "", promises(concepts.bars(each, plan)), "")
+    _told(console, skipped)
+    document["concepts"] = {"tables": [power.document(each, plan) for each in told], "skipped": skipped}
+    return any(bar.verdict == "MISSED" for each in told for bar in concepts.bars(each, plan))
+
+
 def _changes(given: argparse.Namespace, console: Console, document: dict[str, Any]) -> bool:
-    told = changes.measure(given.data, given.root, changes.QUICK if given.quick else changes.FULL)
+    told = changes.measure(given.data, given.root, getattr(changes, given.extent))
     console.print(changes.drawn(told), "", changes.summary(told), "")
     for why in told.skipped:
         console.print(f"skipped: {why}", highlight=False, markup=False)
@@ -82,14 +94,14 @@ def _unlabelled(given: argparse.Namespace, console: Console, document: dict[str,
 
 
 def _labels(given: argparse.Namespace, console: Console, document: dict[str, Any]) -> bool:
-    told = labels.measure(labels.QUICK if given.quick else labels.FULL)
+    told = labels.measure(labels.QUICK if given.extent == "QUICK" else labels.FULL)
     console.print(labels.drawn(told), "", promises(labels.bars(told)), "")
     document["labels"] = told.document()
     return any(bar.verdict == "MISSED" for bar in labels.bars(told))
 
 
 def _scale(given: argparse.Namespace, console: Console, document: dict[str, Any]) -> bool:
-    plan = scale.QUICK if given.quick else scale.FULL
+    plan = scale.QUICK if given.extent == "QUICK" else scale.FULL
     there, absent = peers.present(given.root, [name for name in given.peers if name in ("evidently", "nannyml")])
     try:
         told = scale.measure(given.data, plan, there)
@@ -99,6 +111,11 @@ def _scale(given: argparse.Namespace, console: Console, document: dict[str, Any]
     _told(console, absent | told.skipped)
     document["scale"] = told.document()
     return any(bar.verdict == "MISSED" for bar in scale.bars(told, plan))
+
+
+def _plan(subject: Any, given: argparse.Namespace) -> Any:
+    plan = getattr(subject, given.extent)
+    return replace(plan, tables=tuple(given.tables)) if given.tables else plan
 
 
 def _told(console: Console, skipped: dict[str, str]) -> None:
@@ -118,7 +135,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--root", type=Path, help="the bench root, where `setup` has put the peers; without it they are skipped")
     parser.add_argument("--data", type=Path, default=data.DATA, help=f"where the tables are; default {data.DATA}")
     parser.add_argument("--peers", nargs="*", default=list(peers.OF_DRIFT), help=f"which; default {' '.join(peers.OF_DRIFT)}")
-    parser.add_argument("--quick", action="store_true", help="minutes instead of hours")
+    parser.add_argument(
+        "--tables", nargs="*", choices=list(data.TABLES), help="of `calibration`, `power` and `concepts`: these only"
+    )
+    extent = parser.add_mutually_exclusive_group()
+    extent.add_argument(
+        "--quick", dest="extent", action="store_const", const="QUICK", default="FULL", help="minutes instead of hours"
+    )
+    extent.add_argument("--moderate", dest="extent", action="store_const", const="MODERATE", help="an hour or so a subject")
     parser.add_argument("--json", type=Path, help="write everything that was measured there")
     return parser
 

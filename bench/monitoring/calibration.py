@@ -3,7 +3,7 @@
 import statistics
 import time
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,17 +36,29 @@ class Plan:
     peer_draws: int
     """Peers see the first few of them, and the first few windows: they take long."""
     peer_windows: int
+    dummy_draws: int = 1_000
+    """The textbook and the dummies see the first few, too."""
+    windows_if_wide: int | None = None
+    """In place of `windows` where there are more than 100 features; None: as many."""
+
+    def windows_of(self, size: Size) -> int:
+        return self.windows if self.windows_if_wide is None or size.features <= 100 else self.windows_if_wide
 
 
+FEATURES, WINDOW_ROWS, REFERENCE_ROWS = (5, 20, 128), (100, 1_000, 10_000), (500, 5_000, 50_000)
 QUICK = Plan(("adult", "adult-faulty", "hotel", "employment", "metro", "bike", "gas"), (Size(20, 1_000, 5_000),), 6, 100, 2, 20)
-FULL = Plan(
+MODERATE = Plan(
     QUICK.tables,
-    tuple(Size(p, w, r) for p in (5, 20, 128) for w in (100, 1_000, 10_000) for r in (500, 5_000, 50_000)),
-    20,
-    200,
-    4,
-    50,
+    # A Latin square: nine of the 27 sizes, in which each two of the three meet once.
+    tuple(Size(p, w, REFERENCE_ROWS[(i + j) % 3]) for i, p in enumerate(FEATURES) for j, w in enumerate(WINDOW_ROWS)),
+    6,
+    100,
+    0,
+    0,
+    dummy_draws=1,
+    windows_if_wide=50,
 )
+FULL = Plan(QUICK.tables, tuple(Size(p, w, r) for p in FEATURES for w in WINDOW_ROWS for r in REFERENCE_ROWS), 20, 200, 4, 50)
 
 
 @dataclass
@@ -118,28 +130,46 @@ def measure(data: Path, plan: Plan, peers: Sequence[Subject]) -> tuple[list[Cell
 
 def on_table(table: Table, size: Size, plan: Plan, peers: Sequence[Subject]) -> list[Cell]:
     cells: dict[tuple[str, float | None], Cell] = {}
+    windows = plan.windows_of(size)
     for draw in range(plan.draws):
-        drawn = null(table, size, plan.windows, draw)
-        for subject, budget, windows in _asked(plan, peers, draw, zlib.crc32(f"{table.name} {draw}".encode())):
-            cell = cells.setdefault(
-                (subject.name, budget), Cell(table.name, Size(_features(drawn), *_rows(drawn)), drawn.how, subject.name, budget)
-            )
+        drawn = null(table, size, windows, draw)
+        shape = Size(_features(drawn), *_rows(drawn))
+
+        def cell(subject: str, budget: float | None, drawn: Null = drawn, shape: Size = shape) -> Cell:
+            return cells.setdefault((subject, budget), Cell(table.name, shape, drawn.how, subject, budget))
+
+        for budget, alarms in _ours(drawn.stream, windows).items():
+            cell("Flyball", budget).per_draw.append((alarms, windows))
+        for subject, budget, wanted in _asked(plan, peers, draw, zlib.crc32(f"{table.name} {draw}".encode())):
             try:
-                looks = list(_looks(subject, drawn.stream, windows))
+                looks = list(_looks(subject, drawn.stream, min(wanted, windows)))
             except RuntimeError as failed:
-                cell.failed = str(failed)
+                cell(subject.name, budget).failed = str(failed)
                 continue
-            cell.per_draw.append((sum(look.alarmed for look in looks), len(looks)))
+            cell(subject.name, budget).per_draw.append((sum(look.alarmed for look in looks), len(looks)))
     return list(cells.values())
+
+
+def _ours(stream: Stream, windows: int) -> dict[float, int]:
+    """Budget → alarms. Rows are counted once, as in the platform; what is judged under each budget is the same counts."""
+    watch = Flyball(100.0).watch(stream.past)
+    under = {budget: watch.under(100.0 / budget) for budget in BUDGETS}
+    alarms = dict.fromkeys(under, 0)
+    for frames in batches(stream, range(windows)):
+        for frame in frames:
+            counted = watch.count(frame)
+            for budget, each in under.items():
+                alarms[budget] += each.judge(counted).alarmed
+    return alarms
 
 
 def _asked(plan: Plan, peers: Sequence[Subject], draw: int, seed: int) -> Iterator[tuple[Subject, float | None, int]]:
     """(subject, its budget per 100 windows, how many windows)"""
-    for budget in BUDGETS:
-        yield Flyball(100.0 / budget), budget, plan.windows
+    for budget in BUDGETS if draw < plan.dummy_draws else ():
         yield Textbook(budget / 100.0), budget, plan.windows
         yield Random(budget / 100.0, seed), budget, plan.windows
-    yield Silent(), 0.0, plan.windows
+    if draw < plan.dummy_draws:
+        yield Silent(), 0.0, plan.windows
     if draw < plan.peer_draws:
         for peer in peers:
             yield peer, None, plan.peer_windows
@@ -215,6 +245,25 @@ def pooled(cells: Sequence[Cell]) -> Drawn:
             key[0], "" if key[1] is None else f"{key[1]:g}", f"{alarms:,}", f"{windows:,}",
             f"{100 * alarms / windows:.2f} ({100 * upper(alarms, windows):.2f})", f"{over} of {len(mine)}" if key[1] else "",
         )  # fmt: skip
+    return table
+
+
+def by_size(cells: Sequence[Cell], budget: float) -> Drawn:
+    """Flyball's alarms by each size alone: features, rows of a window, rows of a reference, table."""
+    table = Drawn(f"Flyball, {budget:g} allowed", "alarms", "windows", "per 100 (95 %)", box=None, pad_edge=False)
+    ours = [cell for cell in cells if cell.subject == "Flyball" and cell.budget == budget]
+    keys: dict[str, Callable[[Cell], str]] = {
+        "features": lambda cell: f"{cell.size.features}", "window": lambda cell: f"{cell.size.window_rows:,}",
+        "reference": lambda cell: f"{cell.size.reference_rows:,}", "": lambda cell: cell.table,
+    }  # fmt: skip
+    for what, key in keys.items():
+        for value in dict.fromkeys(key(cell) for cell in ours):
+            mine = [cell for cell in ours if key(cell) == value]
+            alarms, windows = sum(cell.alarms for cell in mine), sum(cell.windows for cell in mine)
+            low, high = 100 * lower(alarms, windows, 0.975), 100 * upper(alarms, windows, 0.975)
+            table.add_row(
+                f"{what} {value}", f"{alarms:,}", f"{windows:,}", f"{100 * alarms / windows:.2f} ({low:.2f} … {high:.2f})"
+            )
     return table
 
 

@@ -46,6 +46,7 @@ class Plan:
 
 
 QUICK = Plan(8, 1, 1, slow=False)
+MODERATE = Plan(24, 1, 4, slow=True)
 FULL = Plan(200, 2, 4, slow=True)
 
 

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from bench.monitoring.frames import SCORE, Floats, Frame, Ints
 
 Rng = np.random.Generator
+Make = Callable[[int, int, Rng], Frame]
+"""(windows since the change, rows wanted, randomness) → rows."""
 BY_CHANCE = "noise"
 """A column that no model has ever seen: what moves in it does no harm."""
 GRADUAL_WINDOWS = 20
@@ -25,9 +27,10 @@ class Change:
     name: str
     right: frozenset[str]
     """Columns of which one ought to be named first."""
-    make: Callable[[int, int, Rng], Frame]
-    """(windows since the change, rows wanted, randomness) → rows."""
+    make: Make
     harmless: bool = False
+    windows: int = 1
+    """It takes so many to come: one looks for as many at least."""
 
 
 def with_noise(frame: Frame, seed: int = 3) -> Frame:
@@ -90,7 +93,9 @@ def changes_of(frame: Frame) -> Iterator[Change]:
         yield _spoiled(f"{column}: {points:g} % of a new word", frame, column, _renamed(points))
     yield _spoiled(f"{number} in another unit (× 2.54)", frame, number, lambda values, _: np.round(values * 2.54))
     yield _spoiled(f"{number} frozen", frame, number, lambda values, _: np.full_like(values, values[0]))
-    yield _spoiled(f"{number} against the others permuted", frame, number, lambda values, draw: draw.permutation(values))
+    for share_of_rows in (1.0, 0.25):
+        words = "" if share_of_rows == 1.0 else f" in {100 * share_of_rows:g} % of rows"
+        yield _spoiled(f"{number} against the others permuted{words}", frame, number, _permuted(share_of_rows))
     yield Change(f"{number} and {other} swapped", frozenset({number, other}), _swapped(frame, number, other))
     for shift in (0.1, 0.3):
         yield Change(f"score +{shift:g} SD", frozenset({SCORE}), _score_moved(frame, shift))
@@ -164,7 +169,19 @@ def _renamed(points: float) -> Callable[[NDArray[Any], Rng], NDArray[Any]]:
     return lambda values, draw: np.where(draw.random(values.size) < points / 100, "never seen", values).astype(object)
 
 
-def _swapped(frame: Frame, a: str, b: str) -> Callable[[int, int, Rng], Frame]:
+def _permuted(part: float) -> Callable[[NDArray[Any], Rng], NDArray[Any]]:
+    """Dependence only: the values are the same, of a part of the rows they stand elsewhere."""
+
+    def permute(values: NDArray[Any], draw: Rng) -> NDArray[Any]:
+        rows = np.flatnonzero(draw.random(values.size) < part)
+        moved = values.copy()
+        moved[rows] = values[draw.permutation(rows)]
+        return moved
+
+    return permute
+
+
+def _swapped(frame: Frame, a: str, b: str) -> Make:
     def make(number: int, n: int, draw: Rng) -> Frame:
         del number
         rows = frame.take(draw.integers(len(frame), size=n))
@@ -173,7 +190,7 @@ def _swapped(frame: Frame, a: str, b: str) -> Callable[[int, int, Rng], Frame]:
     return make
 
 
-def _score_moved(frame: Frame, shift_sd: float) -> Callable[[int, int, Rng], Frame]:
+def _score_moved(frame: Frame, shift_sd: float) -> Make:
     """Each score becomes the one of the same rank in the tilted distribution: values that the model does give, in the same order, only higher."""
     ordered = np.sort(frame.score)
     cumulated = np.cumsum(tilt(ordered, shift_sd))
@@ -199,4 +216,4 @@ def _gradual(frame: Frame, column: str) -> Change:
         return frame.take(_draw(cumulated[min(number, GRADUAL_WINDOWS - 1)], n, draw))
 
     right = moved_as_far(frame, steps[-1], column)
-    return Change(f"mean of {column} to +0.5 SD over {GRADUAL_WINDOWS} windows", right, make)
+    return Change(f"mean of {column} to +0.5 SD over {GRADUAL_WINDOWS} windows", right, make, windows=GRADUAL_WINDOWS)

@@ -35,6 +35,7 @@ def all_scenarios(data: Path) -> Iterator[Scenario | str]:
         lambda: _employment(data),
         lambda: _hotel(data),
         _flights,
+        lambda: _metro(data),
         lambda: _covariate(data),
         lambda: _concept(data),
     )
@@ -99,6 +100,20 @@ def _flights() -> Scenario:
     return _scenario(
         "flights", "arrival delays, May to December, by a model of January to March", reference, windows, changed=True
     )
+
+
+def _metro(data: Path) -> Scenario:
+    """Cars an hour, by a model of the first third; reference the second, windows the third."""
+    from sklearn.ensemble import HistGradientBoostingRegressor
+
+    frame = load(data, "metro").frame
+    assert frame.event_us is not None
+    third, X = len(frame) // 3, encoded(dict(frame.columns))
+    model = HistGradientBoostingRegressor(max_iter=60, random_state=0).fit(X[:third], frame.label[:third])
+    frame = replace(frame, score=model.predict(X))
+    windows = [frame.take(part) for part in np.array_split(np.arange(2 * third, len(frame)), WINDOWS)]
+    reference = frame.take(np.arange(third, 2 * third))
+    return _scenario("metro", "traffic, as it goes on", reference, windows, changed=False)
 
 
 def _covariate(data: Path) -> Scenario:

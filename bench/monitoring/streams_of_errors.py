@@ -92,4 +92,7 @@ def _errors(data: Path, name: str, target: str, cuts: list[Cut], rule: tuple[int
         wrong = (model.predict(X[cut.train : cut.end]) != y[cut.train : cut.end]).astype(float)
         base, change = cut.base - cut.train, cut.change - cut.train
         short = name.rpartition("/")[2]
-        yield Errors(f"{short} {cut.change:,}", wrong[:base], wrong[base:change], wrong[change:], *rule)
+        rates = (
+            f"errors {wrong[base:change].mean():.3f} → {wrong[change:].mean():.3f}"  # without a rise there is nothing to be seen
+        )
+        yield Errors(f"{short} {cut.change:,}, {rates}", wrong[:base], wrong[base:change], wrong[change:], *rule)

@@ -8,16 +8,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.monitoring.frames import SCORE, START, Floats, Frame, Past
-from flyball.monitoring import blocks, drift, joint, joint_words
+from flyball.monitoring import blocks, drift, harm, joint, joint_words
 from flyball.monitoring.drift import DriftState
+from flyball.monitoring.harm import HarmTable
 from flyball.monitoring.joint import Directions
 from flyball.monitoring.joint_reference import with_joint
-from flyball.monitoring.joint_rows import PairCounts, observe
+from flyball.monitoring.joint_rows import PairCounts, observe, project
 from flyball.monitoring.policy import DRIFT_SHARE, MonitorPolicy
 from flyball.monitoring.profile import Profile, profile_of
 from flyball.monitoring.reference import HoldoutScores, Reference, build
+from flyball.monitoring.sensitivity import Sensitivity
 from flyball.monitoring.window import Window
-from flyball.records.findings import FindingKind
+from flyball.records.findings import Finding, FindingKind
 from flyball.records.signature import Column, ColumnType, Signature
 
 
@@ -29,6 +31,8 @@ class Look(NamedTuple):
     """Columns that alarmed, the one that moved most first."""
     scores: Floats
     """(n_columns,): how far each has moved, in the subject's own statistic; NaN: it said nothing. Larger is further."""
+    paged: bool | None = None
+    """Whether somebody was called. None: as it alarmed; who does not weigh harm calls at every alarm."""
 
 
 class Watch(Protocol):
@@ -210,20 +214,32 @@ class Flyball:
 
     memory = True
 
-    def __init__(self, budget_windows: float, name: str = "Flyball", *, joint: bool = True) -> None:
-        """`joint` False: column by column, as others do."""
-        self.name, self.budget_windows, self.joint = name, budget_windows, joint
+    def __init__(
+        self, budget_windows: float, name: str = "Flyball", *, joint: bool = True, ignored: frozenset[str] | None = None
+    ) -> None:
+        """`joint` False: column by column, as others do. `ignored`: columns that the model never saw; None: harm is not weighed, every alarm pages."""
+        self.name, self.budget_windows, self.joint, self.ignored = name, budget_windows, joint, ignored
 
     def watch(self, past: Past) -> "FlyballWatch":
         frame = past.reference
+        plain = reference_of(frame, past.window)
         if not self.joint:
-            plain = Known(reference_of(frame, past.window), Directions(rows=0, columns=()))
-            return FlyballWatch(plain, policy_with(past.window, self.budget_windows))
-        windows = blocks.cut(len(frame.score), frame.event_us, past.window).windows
-        kinds = {name: "category" if frame.is_category(name) else "number" for name in frame.columns}
-        directions = joint.build(kinds, frame.columns, windows)
-        reference = with_joint(reference_of(frame, past.window), directions, frame.columns, windows)
-        return FlyballWatch(Known(reference, directions), policy_with(past.window, self.budget_windows))
+            known = Known(plain, Directions(rows=0, columns=()))
+        else:
+            windows = blocks.cut(len(frame.score), frame.event_us, past.window).windows
+            kinds = {name: "category" if frame.is_category(name) else "number" for name in frame.columns}
+            directions = joint.build(kinds, frame.columns, windows)
+            known = Known(with_joint(plain, directions, frame.columns, windows), directions)
+        if self.ignored is not None:
+            known = known._replace(harm=harm_of(known, frame, self.ignored))
+        return FlyballWatch(known, policy_with(past.window, self.budget_windows))
+
+
+def harm_of(known: "Known", frame: Frame, ignored: frozenset[str]) -> HarmTable:
+    """As a package has it. The model is not here to be asked: of a column that it never saw the answer is known, of others nothing is."""
+    held = dict(frame.columns) | project(known.directions, frame.columns) | {SCORE: frame.score}
+    asked = {name: Sensitivity(shuffled=0.0, shuffled_reach=0.0) for name in ignored}
+    return harm.build(known.reference.streams, held, losses_of(frame, scale_of(frame)), asked)
 
 
 class Known(NamedTuple):
@@ -231,6 +247,7 @@ class Known(NamedTuple):
 
     reference: Reference
     directions: Directions
+    harm: HarmTable | None = None
 
 
 class Counted(NamedTuple):
@@ -267,19 +284,21 @@ class FlyballWatch:
         self.state, self.number = reading.state, self.number + 1
         alarmed = {finding.subject for finding in reading.findings if finding.kind is FindingKind.FEATURE_DRIFT}
         told = joint_words.tell(self.known.directions, counted.pairs, reading.findings, alarmed)
-        found = sorted((f for f in told if f.pages), key=_rank)
+        if self.known.harm is not None:
+            streams, counts = self.reference.streams, counted.profile.counts
+            told = harm.weigh(told, self.known.harm, streams, counts, self.policy.tolerance)
         scores = np.asarray([reading.distances.get(name, math.nan) for name in self.columns])
-        return Look(bool(found), tuple(self._column(finding.subject) for finding in found), scores)
+        named = tuple(self._column(finding, counted.pairs) for finding in told)
+        return Look(bool(told), named, scores, any(finding.pages for finding in told))
 
-    def _column(self, stream: str) -> str:
-        """A direction's is the one that it is about."""
-        among = joint.columns_of(self.known.directions, stream)
-        return among[0] if among else stream
-
-
-def _rank(finding: Any) -> tuple[float, float]:
-    """By harm where it could be estimated, then by how far."""
-    return (-(finding.harm or 0.0), -finding.effect)
+    def _column(self, finding: Finding, pairs: PairCounts) -> str:
+        """A direction's are those that its words name."""
+        if finding.kind is FindingKind.JOINT_DRIFT:
+            for change in joint_words.changes(self.known.directions, pairs):
+                if finding.words.startswith(change.words):
+                    return f"{change.first} × {change.second}"
+        among = joint.columns_of(self.known.directions, finding.subject)
+        return among[0] if among else finding.subject
 
 
 def of_no_peer(budget_windows: float) -> tuple[Subject, ...]:

@@ -39,6 +39,8 @@ LEAST_FOR_DEPENDENCE = 24
 LEAST_BLOCKS = 12
 """Windows, or blocks of them, from which on alarms come soon."""
 FEWEST_WINDOWS = 4
+UNLIKE = 0.05
+"""Chance that windows which differ as their rows do are taken for others: they are then judged by ranks alone, which costs time. As in exchangeable.py."""
 
 
 FILE = "calibration.json"
@@ -55,6 +57,8 @@ class Expected(msgspec.Struct, frozen=True, kw_only=True):
     """Their standard deviations."""
     between: float = 0.0
     """Standard deviation of a window's mean beyond sampling noise."""
+    alike: bool = False
+    """Windows are not seen to differ by more than their rows do. False, too, of a release that did not ask."""
     windows: tuple[float, ...] = ()
     """Scores of the holdout's windows, each against all others, in order of time."""
 
@@ -220,11 +224,19 @@ def _expected(name: str, values: Floats, bins: Ints, n_bins: int, parts: list[In
     enough = rows >= LEAST_IN_BIN
     excess = (totals[enough] ** 2 - variances[enough]).sum() / max(float((rows[enough] ** 2).sum()), 1.0)
     stream = Expected(
-        name=name, means=_shorts(total / n), spreads=_shorts(spreads), between=_short(math.sqrt(max(float(excess), 0.0)))
-    )
+        name=name, means=_shorts(total / n), spreads=_shorts(spreads), between=_short(math.sqrt(max(float(excess), 0.0))),
+        alike=_alike(totals[enough], (variances * (1.0 + rows / np.maximum(rows.sum() - rows, 1.0)))[enough]),
+    )  # fmt: skip
     measured = zip(totals[enough].tolist(), variances[enough].tolist(), rows[enough].astype(int).tolist(), strict=True)
     scores = tuple(score(stream, Departure(*one)) for one in measured)
     return msgspec.structs.replace(stream, windows=scores)
+
+
+def _alike(totals: Floats, variances: Floats) -> bool:
+    """Chi-square of the windows' departures, each in what its rows vary by."""
+    from scipy.special import chdtrc
+
+    return bool(totals.size >= FEWEST_WINDOWS and chdtrc(totals.size, float((totals**2 / variances).sum())) > UNLIKE)
 
 
 def _block(found: tuple[Expected, ...]) -> int:

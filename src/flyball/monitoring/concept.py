@@ -4,6 +4,10 @@ A window's score in each stream (monitoring/calibration.py) is ranked among thos
 (stats/rank_bets.py), upwards and downwards, make Shiryaev–Roberts e-detectors; weighted e-d-BH over streams names which ones departed. Units are windows, or
 blocks of them where the holdout's windows resemble their neighbours: what rows of one window have in common, and how their losses are tailed, is in both.
 
+Where windows of the holdout differ by no more than their rows do, a window is looked at by itself, too: its score against all before it, as normal values
+(stats/next_value.py), the streams together by the weighted step-up rule. Such a look alarms with chance 1 / (2 · run length), which bets on; so both
+halves together are one e-detector, and a jump need not wait for ranks to add up.
+
 What is promised: while a stream's windows are exchangeable with the holdout's, it reaches c with a mean run length of at least c; the noise of the holdout is
 part of the null. Over streams the bound is inherited as in monitoring/drift.py.
 What it tells apart: a loss that rose because other rows came (covariate shift) is not alarmed as long as labels follow the answers within each bin
@@ -13,6 +17,7 @@ always been wrong about, breaks calibration as a new concept does. Slices (monit
 
 import hashlib
 from datetime import datetime
+from typing import NamedTuple
 
 import msgspec
 
@@ -21,17 +26,26 @@ from flyball.monitoring.allowance import Allowance
 from flyball.monitoring.calibration import Calibration, Departure, Expected, Outcomes
 from flyball.monitoring.concept_words import told
 from flyball.monitoring.drift import finding_id
-from flyball.monitoring.since import Since, since_when
+from flyball.monitoring.since import Since, by_itself, since_when
 from flyball.monitoring.window import Window
 from flyball.records.evidence import Evidence
 from flyball.records.findings import Finding, FindingKind
-from flyball.stats import edetector, multiple
+from flyball.stats import edetector, multiple, next_value
 from flyball.stats.rank_bets import SHIFTS, rank_bets, ranks_of
 
 REMEMBERED = 120
 """Blocks kept per stream. Beyond it the oldest go, and independence of the ranks is approximate."""
+BY_ITSELF = 0.5
+"""Of the budget: for the look at a window by itself. Detectors that have half of it left are later by a window at most."""
+LEAST_SPREAD = 0.5
+"""Of scores, which rows alone make vary by 1. Where labels never varied at all, rounding is no spread."""
 LOSS_WEIGHT = LEVEL_WEIGHT = 0.3
 """Of the budget. The rest is divided among the bins of the score and the classes: there are more of them, and they say less of harm."""
+
+RANKS = "ranks of standardised departures among the holdout's windows, Shiryaev–Roberts e-detector, e-d-BH over streams (arXiv 2203.03532, 2501.04130)"
+BY_ITSELF_METHOD = (
+    "one window's standardised departure against all before it, Student's t of recursive residuals, step-up rule over streams"
+)
 
 
 class StreamState(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,11 +105,11 @@ def judge(
     seen = _judged(reference, found, outcomes, window)
     filled = _filled(state, found, seen, window)
     moved_on = _closed(reference, filled) if filled.open_count >= reference.block else filled
-    named = _named(reference, moved_on, allowance) if moved_on.open_count == 0 else ()
+    alarm = _alarm(reference, moved_on, allowance) if moved_on.open_count == 0 else None
     parts = round(seen.expected - reference.loss, 6), round(seen.loss - seen.expected, 6)
-    if not named:
+    if alarm is None:
         return ConceptReading(findings=(), state=moved_on, moved=parts[0], broken=parts[1])
-    finding = _finding(reference, moved_on, named, window, allowance)
+    finding = _finding(reference, moved_on, alarm, window, allowance)
     fresh = ConceptState(alarms=state.alarms + 1, last_window=window.id)
     return ConceptReading(findings=(finding,), state=fresh, moved=parts[0], broken=parts[1])
 
@@ -176,9 +190,37 @@ def _level(name: str, of: StreamState) -> float:
     return edetector.level(of.up) if name == "loss" else edetector.level(of.up + of.down)
 
 
-def _named(reference: Calibration, state: ConceptState, allowance: Allowance) -> tuple[str, ...]:
+class _Alarm(NamedTuple):
+    named: tuple[str, ...]
+    p: float | None
+    """Of the window by itself; None: ranks of several added up."""
+
+
+def _alarm(reference: Calibration, state: ConceptState, allowance: Allowance) -> _Alarm | None:
+    """A window by itself first: it says which streams it was."""
+    p_values = _by_itself(reference, state)
+    part = BY_ITSELF if p_values else 0.0
+    weights = weights_of(reference)
+    named = multiple.benjamini_hochberg(p_values, weights, part / allowance.run_length)
+    if named:
+        return _Alarm(named, p_values[named[0]])
     levels = {stream.name: _level(stream.name, state.streams[stream.name]) for stream in reference.streams}
-    return multiple.e_bh(levels, weights_of(reference), allowance.run_length / reference.block)
+    named = multiple.e_bh(levels, weights, allowance.run_length / (1.0 - part) / reference.block)
+    return _Alarm(named, None) if named else None
+
+
+def _by_itself(reference: Calibration, state: ConceptState) -> dict[str, float]:
+    """p-values of the latest window. Only where it may be taken for one of many normal ones: luck that some days share is left to ranks."""
+    found = {}
+    for stream in reference.streams:
+        past = state.streams[stream.name].past
+        if not stream.alike or not reference.in_time or reference.block > 1 or past[-1] is None:
+            continue
+        earlier = _normal(reference, stream, state) + tuple(item[0] for item in past[:-1] if item is not None)
+        above = next_value.upper_tail(past[-1][0], earlier, LEAST_SPREAD)
+        below = next_value.upper_tail(-past[-1][0], [-value for value in earlier], LEAST_SPREAD)
+        found[stream.name] = above if stream.name == "loss" else min(2.0 * min(above, below), 1.0)
+    return found
 
 
 def _since(reference: Calibration, state: ConceptState, name: str) -> Since | None:
@@ -188,10 +230,11 @@ def _since(reference: Calibration, state: ConceptState, name: str) -> Since | No
     return since_when(_normal(reference, stream, state), tuple(value for value, _ in kept), tuple(start for _, start in kept))
 
 
-def _finding(
-    reference: Calibration, state: ConceptState, named: tuple[str, ...], window: Window, allowance: Allowance
-) -> Finding:
+def _finding(reference: Calibration, state: ConceptState, alarm: _Alarm, window: Window, allowance: Allowance) -> Finding:
+    named = alarm.named
     since = _since(reference, state, named[0])
+    if alarm.p is not None:
+        since = by_itself(since, tuple(seen.start for seen in state.windows))
     first = 0 if since is None else next(place for place, seen in enumerate(state.windows) if seen.start >= since.at)
     recent = state.windows[first:]
     rows = sum(seen.n for seen in recent)
@@ -199,14 +242,15 @@ def _finding(
     effects = {name: _mean(state.streams[name].past[first:]) for name in named}
     harm = round(loss - expected, 6)
     words = told(reference, effects, (loss, expected))
+    level = max(_level(name, state.streams[name]) for name in named)
     evidence = Evidence(
-        name="concept_detector",
-        value=round(max(_level(name, state.streams[name]) for name in named), 3),
+        name="concept_detector" if alarm.p is None else "concept_window_p_value",
+        value=round(level, 3) if alarm.p is None else float(f"{alarm.p:.3g}"),
         n=len(state.windows),
         unit="windows" if reference.block == 1 else f"blocks of {reference.block} windows",
         since=window.start,
         until=window.end,
-        method="ranks of standardised departures among the holdout's windows, Shiryaev–Roberts e-detector, e-d-BH over streams (arXiv 2203.03532, 2501.04130)",
+        method=RANKS if alarm.p is None else BY_ITSELF_METHOD,
         inputs=hashlib.sha256(repr(state.streams).encode()).hexdigest(),
         note=f"mean run length of all streams together at least {allowance.run_length:g} windows while labels follow the answers",
     )

@@ -256,7 +256,7 @@ def _alarmed(looks: list[Look], weights: Mapping[str, float], policy: MonitorPol
         for name in named:
             if name not in told or due[name].p < told[name][0].p:
                 told[name] = (due[name], part / len(named))
-    return sorted(told.values(), key=lambda item: (item[0].p, item[0].stream.name))
+    return sorted(told.values(), key=lambda item: (item[0].p, -max(item[0].sensed.squares), item[0].stream.name))
 
 
 def _is_worth_it(look: Look) -> bool:

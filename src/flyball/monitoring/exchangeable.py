@@ -1,5 +1,6 @@
 """May rows of the reference be taken as exchangeable? Its own windows say so, or how far windows differ beyond chance."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -59,6 +60,18 @@ def examine(counted: list[Counted]) -> Examined:
     named = f" (most: {', '.join(suspicious[:5])})" if suspicious else ""
     note = f"Windows of the reference differ by more than chance{named}: a window is judged by how far these differ from one another."
     return Examined(streams, exchangeable=False, notes=(note,))
+
+
+def means_alike(values: Floats, windows: Sequence[Ints]) -> bool:
+    """Do means of windows differ by no more than their rows do? Chi-square of their distances from the mean of all, level ALPHA."""
+    from scipy.special import chdtrc
+
+    rows = values[np.concatenate(windows)] if windows else values
+    variance = float(rows.var())
+    if len(windows) < 2 or variance == 0.0:
+        return False
+    distances = sum(part.size * (float(values[part].mean()) - float(rows.mean())) ** 2 for part in windows)
+    return bool(chdtrc(len(windows) - 1, distances / variance) > ALPHA)
 
 
 def _squares(stream: Stream, per_window: Ints) -> _Squares:

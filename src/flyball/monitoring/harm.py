@@ -11,7 +11,7 @@ ignores: the lower end does, it is not shown to hurt. Benign drift is shown and 
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -149,10 +149,11 @@ def weigh(
 ) -> tuple[Finding, ...]:
     """Findings of streams with their harm: what pages first, then the most harmful. Others, of no stream, stay as they are, at the end.
 
-    Of equal harm, the one whose harm may be larger comes first; harm that could not be estimated comes before harm that is none.
+    Findings are to come the strongest first: harms that their intervals do not tell apart are left in that order. A column and those that follow it
+    are estimated to harm alike, and what is ranked by noise names the wrong one. Harm that could not be estimated may be any.
     """
     of = {stream.name: stream for stream in streams}
-    ranked: list[tuple[float, float, Finding]] = []
+    ranked: list[_Ranked] = []
     others = []
     for finding in findings:
         if finding.subject not in of:
@@ -160,14 +161,28 @@ def weigh(
             continue
         found = estimate(table, of[finding.subject], counts.get(finding.subject, ()), tolerance)
         if found is None:
-            ranked.append((0.0, math.inf, finding))
+            ranked.append(_Ranked(-math.inf, math.inf, finding))
         else:
             told = msgspec.structs.replace(
                 finding, harm=found.value, pages=finding.pages and not found.benign, words=f"{finding.words}; {found.words}"
             )
-            ranked.append((found.value, found.upper, told))
-    order = sorted(ranked, key=lambda item: (not item[2].pages, -item[0], -item[1], item[2].subject))
-    return (*(finding for _, _, finding in order), *others)
+            ranked.append(_Ranked(max(found.lower, 0.0), max(found.upper, 0.0), told))  # how much it helps is no rank
+    order = [item.finding for pages in (True, False) for item in _by_harm([one for one in ranked if one.finding.pages is pages])]
+    return (*order, *others)
+
+
+class _Ranked(NamedTuple):
+    lower: float
+    upper: float
+    finding: Finding
+
+
+def _by_harm(rest: list[_Ranked]) -> Iterator[_Ranked]:
+    """Those whose interval reaches the highest lower end first, in the order in which they came; then the same of the others."""
+    while rest:
+        highest = max(item.lower for item in rest)
+        yield from (item for item in rest if item.upper >= highest)
+        rest = [item for item in rest if item.upper < highest]
 
 
 def _losses(stream: Stream, bins: Ints, losses: Floats, sensitivity: Sensitivity | None) -> BinLosses:

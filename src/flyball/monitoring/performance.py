@@ -11,6 +11,8 @@ finds harm sooner. The hypothesis is about the mean of these clipped losses.
 On the rank (stats/rank_bets.py): windows less the tolerance are exchangeable with the holdout's, or lower. The noise of the baseline is part of it, and one window
 that beats all others is worth more than any bet on a mean may win. A window with fewer rows than the holdout's varies more: its departure is shrunk to what one
 of theirs would vary.
+On the window by itself (stats/next_value.py), where windows of the holdout differ by no more than their rows do: means of many rows are normal then, and one
+that lies far beyond all before it is alarmed at once. Such a look alarms with chance 1 / (2 · run length); with it the bets have half of the budget.
 """
 
 import hashlib
@@ -28,11 +30,11 @@ from flyball.monitoring.drift import finding_id
 from flyball.monitoring.policy import MonitorPolicy
 from flyball.monitoring.realised import realised
 from flyball.monitoring.reference import Baseline, Reference
-from flyball.monitoring.since import Since, since_when
+from flyball.monitoring.since import Since, by_itself, since_when
 from flyball.monitoring.window import Window
 from flyball.records.evidence import Evidence
 from flyball.records.findings import Finding, FindingKind
-from flyball.stats import edetector, losses, student
+from flyball.stats import edetector, losses, next_value, student
 from flyball.stats.rank_bets import SHIFTS, rank_bets, ranks_of
 
 BASELINE_ALPHA = 0.05
@@ -41,6 +43,12 @@ REMEMBERED = 120
 """Windows in which a change is looked for; the sums go over all. They are put into the ledger whole at every window: 60 bytes each."""
 LOOKED_AHEAD = 12
 """Windows in which an alarm is foretold."""
+BY_ITSELF = 0.5
+"""Of the budget: for the look at a window by itself."""
+BETS = (
+    "bets on the mean and on the rank of windows, Shiryaev–Roberts e-detector (arXiv 2203.03532; Podkopaev & Ramdas 2110.06177)"
+)
+ALONE = "one window's mean loss, less the tolerance, against all windows before it, Student's t of recursive residuals"
 LEAST_WIDTH = 1e-3
 """Between floor and bound. Without it a baseline without any spread would make every bet infinite."""
 
@@ -73,6 +81,8 @@ class PerformanceState(msgspec.Struct, frozen=True, kw_only=True):
     """What a person took as normal instead of the holdout; None: the holdout is."""
     accepted_alarms: int = 0
     """Alarms when that was."""
+    latest_p: float = 1.0
+    """Of the latest window by itself; 1: not looked at so."""
 
 
 class PerformanceReading(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,12 +129,27 @@ def judge(
         )
     observed = losses.bounded_loss(reference.task, scores, labels, reference.scale)
     moved_on = advance(reference.baseline, state, seen_of(observed, window), float(observed.sum()), policy.tolerance)
-    if level(moved_on) < policy.harm_run_length:
+    if not is_alarm(reference.baseline, moved_on, policy):
         return msgspec.structs.replace(
             _reading(reference, metrics, moved_on), outlook=outlook(reference.baseline, moved_on, policy)
         )
     finding = _finding(reference, moved_on, window, policy)
     return _reading(reference, metrics, ended(moved_on), findings=(finding,))
+
+
+def is_alarm(baseline: Baseline, state: PerformanceState, policy: MonitorPolicy) -> bool:
+    """Whether the latest window, or all so far, say that the loss is worse."""
+    known = state.accepted or baseline
+    return level(state) >= policy.harm_run_length / (1.0 - _part(known)) or _alone(known, state, policy)
+
+
+def _part(known: Baseline) -> float:
+    return BY_ITSELF if known.alike else 0.0
+
+
+def _alone(known: Baseline, state: PerformanceState, policy: MonitorPolicy) -> bool:
+    """The latest window is an alarm by itself."""
+    return known.alike and state.latest_p <= _part(known) / policy.harm_run_length
 
 
 def level(state: PerformanceState) -> float:
@@ -168,7 +193,8 @@ def advance(baseline: Baseline, state: PerformanceState, seen: WindowLoss, total
     detectors = tuple(float(f"{value:.8g}") for value in edetector.advance(state.detectors, bets))
     shrunk = _shrunk(baseline, seen)
     tolerated = msgspec.structs.replace(seen, mean=seen.mean - tolerance)
-    bets = rank_bets(ranks_of(_normal(baseline, state)), _shrunk(baseline, tolerated))
+    earlier, harmed = _normal(baseline, state), _shrunk(baseline, tolerated)
+    bets = rank_bets(ranks_of(earlier), harmed)
     ranked = tuple(float(f"{value:.8g}") for value in edetector.advance(state.ranked, bets))
     return msgspec.structs.replace(
         state,
@@ -176,6 +202,7 @@ def advance(baseline: Baseline, state: PerformanceState, seen: WindowLoss, total
         ranked=ranked,
         normal=(*state.normal, shrunk)[-REMEMBERED:],
         since_alarm=state.since_alarm + 1,
+        latest_p=float(f"{next_value.upper_tail(harmed, earlier):.3g}") if baseline.alike else 1.0,
         past=(*state.past, seen)[-REMEMBERED:],
         windows=state.windows + 1,
         n=state.n + seen.n,
@@ -194,7 +221,7 @@ def ended(state: PerformanceState) -> PerformanceState:
 def begin_anew(state: PerformanceState) -> PerformanceState:
     """A person has seen an alarm: the detectors begin with the next window, with their full budget. What they are compared with stays."""
     fresh = PerformanceState()
-    return msgspec.structs.replace(state, detectors=fresh.detectors, ranked=fresh.ranked, since_alarm=0)
+    return msgspec.structs.replace(state, detectors=fresh.detectors, ranked=fresh.ranked, since_alarm=0, latest_p=1.0)
 
 
 def accept(state: PerformanceState, since: datetime) -> PerformanceState:
@@ -220,7 +247,7 @@ def outlook(baseline: Baseline, state: PerformanceState, policy: MonitorPolicy) 
         return ""
     for more in range(1, LOOKED_AHEAD + 1):
         state = advance(baseline, state, last, last.mean * last.n, policy.tolerance)
-        if level(state) >= policy.harm_run_length:
+        if is_alarm(baseline, state, policy):
             like = "one more window like it raises" if more == 1 else f"{more} more windows like it raise"
             return f"mean loss {last.mean:.4f}, more than {bound.upper + policy.tolerance:.4f} tolerated: {like} an alarm"
     tolerated = bound.upper + policy.tolerance
@@ -237,12 +264,14 @@ class Recent(NamedTuple):
     since: Since | None
 
 
-def recent_of(baseline: Baseline, state: PerformanceState) -> Recent:
-    """At an alarm."""
+def recent_of(baseline: Baseline, state: PerformanceState, *, alone: bool = False) -> Recent:
+    """At an alarm. `alone`: the latest window raised it by itself."""
     baseline = state.accepted or baseline
     judged = tuple(item for item in state.past[-state.since_alarm :] if item.start is not None)
     earlier = () if state.alarms > state.accepted_alarms else baseline.window_means
     since = since_when(earlier, tuple(item.mean for item in judged), tuple(item.start for item in judged if item.start))
+    if alone:
+        since = by_itself(since, tuple(item.start for item in judged if item.start))
     recent = judged[since.place :] if since else judged
     return Recent(recent, sum(item.mean * item.n for item in recent) / sum(item.n for item in recent), since)
 
@@ -271,16 +300,16 @@ def _reading(
 
 def _finding(reference: Reference, state: PerformanceState, window: Window, policy: MonitorPolicy) -> Finding:
     known = state.accepted or reference.baseline
-    bound = bound_of(known)
-    recent, last, since = recent_of(reference.baseline, state)
+    bound, alone = bound_of(known), _alone(known, state, policy)
+    recent, last, since = recent_of(reference.baseline, state, alone=alone)
     evidence = Evidence(
-        name="harm_detector",
-        value=round(level(state), 3),
+        name="harm_window_p_value" if alone else "harm_detector",
+        value=state.latest_p if alone else round(level(state), 3),
         n=state.windows,
         unit="windows",
         since=window.start,
         until=window.end,
-        method="bets on the mean and on the rank of windows, Shiryaev–Roberts e-detector (arXiv 2203.03532; Podkopaev & Ramdas 2110.06177)",
+        method=ALONE if alone else BETS,
         inputs=hashlib.sha256(repr(state.past).encode()).hexdigest(),
         note=f"mean run length at least {policy.harm_run_length:g} windows without harm, unless the holdout was drawn too kind (chance {BASELINE_ALPHA:g})",
     )

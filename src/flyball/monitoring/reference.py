@@ -40,6 +40,8 @@ class Baseline(msgspec.Struct, frozen=True, kw_only=True):
     window_means: tuple[float, ...]
     in_time: bool
     """False: `window_means` are of consecutive blocks."""
+    alike: bool = False
+    """Windows are not seen to differ by more than their rows do. False, too, of a release that did not ask."""
 
 
 class Reference(msgspec.Struct, frozen=True, kw_only=True):
@@ -185,7 +187,8 @@ def _category(name: str, role: str, values: Any, cut: blocks.Cut) -> exchangeabl
 
 def _baseline(losses: Floats, cut: blocks.Cut) -> Baseline:
     means = tuple(float(f"{losses[part].mean():.6g}") for part in cut.windows)
-    return Baseline(mean=float(losses.mean()), n=int(losses.size), window_means=means, in_time=cut.in_time)
+    alike = cut.in_time and exchangeable.means_alike(losses, cut.windows)
+    return Baseline(mean=float(losses.mean()), n=int(losses.size), window_means=means, in_time=cut.in_time, alike=alike)
 
 
 def _notes(cut: blocks.Cut, what: str) -> tuple[str, ...]:

@@ -42,6 +42,15 @@ def since_when(normal: tuple[float, ...], judged: tuple[float, ...], starts: tup
     return Since(starts[place], place, words, (starts[max(lower, 0)], latest))
 
 
+def by_itself(found: Since | None, starts: tuple[datetime, ...]) -> Since:
+    """Of an alarm that the last window raised alone: it is the change, unless others before it are."""
+    last = len(starts) - 1
+    if found is not None and found.between[1] < starts[last]:
+        return found
+    form = "%Y-%m-%d" if starts[last].time() == starts[0].time() else "%Y-%m-%d %H:%M"
+    return Since(starts[last], last, f"since {starts[last]:{form}}, by this window alone", (starts[last], starts[last]))
+
+
 def _format(first: datetime, second: datetime) -> str:
     """Hours only where windows are shorter than days."""
     return "%Y-%m-%d" if first.time() == second.time() else "%Y-%m-%d %H:%M"

@@ -163,6 +163,17 @@ def test_the_feature_that_hurts_is_first_among_all_that_drift():
     assert np.mean(first) >= 0.9
 
 
+def test_harms_that_intervals_do_not_tell_apart_keep_the_order_of_their_findings():
+    world = Adult(2)
+    names = [stream.name for stream in world.streams if stream.name in world.columns]
+    counts = {stream.name: stream.counts for stream in world.streams}  # nothing moved: nobody harms more than another
+    for order in (names, names[::-1]):
+        told = harm.weigh([finding(name) for name in order], world.table, world.streams, counts, TOLERANCE)
+        assert [item.subject for item in told if not item.pages] == [
+            name for name in order if name in {f.subject for f in told if not f.pages}
+        ]
+
+
 def test_a_wrong_unit_of_a_column_that_the_model_uses_is_first_and_that_of_one_it_ignores_does_not_page():
     world = Adult(1)
     rows = take(world.columns, world.rng.integers(0, len(world.losses), 500))

@@ -65,6 +65,29 @@ def test_harm_is_found_and_told_with_both_numbers(shift, days, within):
     # measured over 16 runs from the first day on: 40 days of holdout, shift 0.1 (loss +0.035) 6 to 28 windows, 0.2 (+0.1) 3 to 7; 12 days, 0.2: 5 to 11
 
 
+def test_where_days_have_no_luck_alarms_stay_within_the_budget_over_draws_of_the_holdout():
+    rng, alarms = np.random.default_rng(37), 0
+    for _ in range(20):
+        ref, state = holdout(rng, 20, 0.0), PerformanceState()
+        for number in range(30):
+            reading = judge(ref, state, outcomes(rng, 0.0), day(number), POLICY)
+            state, alarms = reading.state, alarms + len(reading.findings)
+    assert alarms <= 3  # 600 windows: 1.3 expected at most
+
+
+def test_where_days_have_no_luck_a_jump_is_told_by_its_first_window():
+    rng, found = np.random.default_rng(38), []
+    for _ in range(10):
+        ref = holdout(rng, 20, 0.0)
+        if ref.baseline.alike:
+            found.append(first_alarm(ref, rng, 0.25, 0.0, 10))
+    assert len(found) >= 7
+    assert np.median([delay for delay, _ in found]) == 1
+    evidence = {reading.findings[0].evidence.name for _, reading in found}
+    assert "harm_window_p_value" in evidence
+    assert any("by this window alone" in reading.findings[0].words for _, reading in found)
+
+
 def test_harm_after_a_quiet_month_is_found_sooner_and_dated():
     rng, delays = np.random.default_rng(40), []
     for _ in range(5):

@@ -1,10 +1,12 @@
 """An alarm before any label: evidence, from estimates alone, that the expected loss has risen by more than is tolerated.
 
-A window gives the lower end of its estimated increase (one-sided 95 %), less what is tolerated. Null hypothesis: the world is as in the reference, so
-that this exceeds 0 by what windows differ anyway, a normal luck with the variance that blocks of the reference show (Student's t: they are few). Its
-normal score z is bet upon with exp(θz − θ²/2), whose mean is then 1, by a Shiryaev–Roberts e-detector: mean run length at least the budget's
-without harm, unless the reference was drawn too kind (chance 5 %: all windows share it). Where the reference has no blocks of time that luck is not known, and days that
-are merely bad may alarm. Covariate shift is assumed: a model that fails because features mean something else is found by labels, not here.
+A window gives its estimated increase, less its error (one-sided 95 %) or what is tolerated, whichever is more. Null hypothesis: the world is as in the
+reference, so that this exceeds 0 by what windows differ anyway, a normal luck with the variance that blocks of the reference show (Student's t: they are
+few). Less both, it would lie far below 0 without any harm, and harm would be seen later for nothing: instead an alarm waits for a window whose lower end
+is beyond what is tolerated. Its normal score z is bet upon with exp(θz − θ²/2), whose mean is then 1, by a Shiryaev–Roberts e-detector: mean run length
+at least the budget's without harm, unless the reference was drawn too kind (chance 5 %: all windows share it). Where the reference has no blocks of time
+that luck is not known, and days that are merely bad may alarm. Covariate shift is assumed: a model that fails because features mean something else is
+found by labels, not here.
 """
 
 import hashlib
@@ -60,14 +62,14 @@ def judge(state: AlarmState, found: Estimates, window: Window, allowance: Allowa
         return AlarmReading(findings=(), state=state)
     increase = found.increase
     lower = increase.value - ONE_SIDED * increase.deviation
-    z = _normal_score(lower - allowance.tolerance, increase)
+    z = _normal_score(increase.value - max(ONE_SIDED * increase.deviation, allowance.tolerance), increase)
     bets = [math.exp(rate * z - rate * rate / 2.0) for rate in RATES]
     detectors = tuple(float(f"{value:.8g}") for value in edetector.advance(state.detectors, bets))
     step = Step(window=window.id, increase=increase.value, lower=float(f"{lower:.8g}"))
     moved = AlarmState(
         detectors=detectors, past=(*state.past, step)[-REMEMBERED:], windows=state.windows + 1, alarms=state.alarms
     )
-    if edetector.level(detectors) < allowance.run_length:
+    if edetector.level(detectors) < allowance.run_length or lower <= allowance.tolerance:
         return AlarmReading(findings=(), state=moved)
     fresh = msgspec.structs.replace(moved, detectors=edetector.start(len(RATES)), alarms=state.alarms + 1)
     return AlarmReading(findings=(_finding(moved, found, window, allowance),), state=fresh)
