@@ -121,6 +121,8 @@ class Project:
         """Only rows with an `x` above it have."""
         self.wrong: dict[str, float] = {}
         """Unit → how wrong it answers now, where that differs from how it was made."""
+        self.wrong_above: dict[str, float] = {}
+        """Unit → from which x on it says the opposite."""
         self.failing: set[str] = set()
         """Units that cannot answer."""
         self.unlabelled = False
@@ -255,6 +257,7 @@ class Project:
         wrong = self.wrong.get(name)
         if wrong is None:
             wrong = LocalPackages().lineage(Path(unit.package)).parameters["wrong"]
+        wrong = np.where(x > self.wrong_above.get(name, np.inf), 1.0, wrong)
         return PredictionBatch(
             at_us=at_us, model="shop", unit=name, role=role, revision=table.revision, ids=ids, keys=ids,
             columns={} if role == "shadow" else {"x": [float(value) for value in x]},

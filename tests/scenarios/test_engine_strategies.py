@@ -1,5 +1,6 @@
 """Strategies and guards of releases through the whole engine: what decides, and what a late label changes."""
 
+import json
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,9 @@ from typing import Any
 import pytest
 from engine_world import AT_ONCE, DAY, HOUR, RELEASE, Model, Project, spec_of
 
+from flyball.errors import SpecError
 from flyball.records.release import Phase, ReleaseLook, Replayed
+from flyball.spec.load import parse_project
 
 AB: dict[str, Any] = {
     "strategy": "ab",
@@ -212,3 +215,40 @@ def test_where_nothing_was_captured_the_release_goes_on_and_says_so(tmp_path: Pa
     project.version()
     assert project.release().phase is not Phase.PROPOSED
     assert any("no captured request could be asked" in words for _, words in project.said)
+
+
+SLICED: dict[str, Any] = {
+    "monitor": {
+        "min_rows": 20,
+        "mature_share": 0.99,
+        "slices": [{"name": "high", "where": "x > 1.0"}, {"name": "low", "where": "x < 0.0"}],
+    }
+}
+
+
+@pytest.mark.parametrize(("asked", "fails"), [("high", True), ("low", False)])
+def test_a_slice_is_judged_on_its_rows_alone(tmp_path: Path, asked: str, fails: bool) -> None:
+    """A quarter of the rows, where the challenger is wrong: too few to be seen in the loss of all."""
+    release = {**RELEASE, "margin": 0.4, "guards": [{"metric": "loss", "slice": asked, "margin": 0.1, "must": "pass"}]}
+    project = Project(tmp_path, spec_of(release, **SLICED))
+    project.first_champion()
+    challenger = project.version()
+    project.wrong_above[challenger] = 1.0
+    phase = until_decided(project, days=8, rows=150)
+    assert (phase is Phase.ROLLED_BACK) is fails, project.engine.releases.waiting_for
+    assert (f"harm is shown: loss:{asked}" in project.release().reason) is fails
+    project.holds()
+
+
+def test_a_slice_that_nobody_declares_is_refused_with_a_suggestion() -> None:
+    release = {**RELEASE, "guards": [{"metric": "loss", "slice": "hihg", "margin": 0.1}]}
+    described = {
+        "project": "shop", "model": "shop", "task": "binary", "train": {"entrypoint": "pipeline:train"}, "release": release,
+        "data": {"source": {"files": "*.csv"}, "features": {"x": {"type": "number"}}, "time": "at", "key": "id", "label": "y"},
+        **SLICED,
+    }  # fmt: skip
+    with pytest.raises(SpecError) as refused:
+        parse_project(json.dumps(described))
+    assert [(fault.path, "did you mean high?" in fault.hint) for fault in refused.value.faults] == [
+        ("release.guards[0].slice", True)
+    ]

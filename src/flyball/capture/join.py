@@ -130,13 +130,15 @@ class LabelJoin:
         chosen = self._usable(self._has(unit, low), span, low)
         return LabelledRows(self._at[chosen], self._scores_of(unit)[chosen], self._labels[chosen])
 
-    def pairs(self, first: str, second: str, span: Span, *, labelled: bool = True) -> Pairs:
-        """Rows that both units scored: labelled mature ones, or all, in an order that their arrival does not decide."""
+    def pairs(self, first: str, second: str, span: Span, *, labelled: bool = True, among: frozenset[str] | None = None) -> Pairs:
+        """Rows that both units scored: labelled mature ones, or all, in an order that their arrival does not decide; `among`: these ids alone."""
         low = self._from(span.start_us)
         both = self._has(first, low) & self._has(second, low)
         chosen = (
             self._usable(both, span, low) if labelled else self._ordered(both & self._span(span.start_us, span.end_us, low), low)
         )
+        if among is not None:
+            chosen = np.asarray([row for row in chosen.tolist() if self._ids[row] in among], dtype=np.int64)
         return Pairs(
             chosen, self._at[chosen], self._scores_of(first)[chosen], self._scores_of(second)[chosen], self._first_labels[chosen]
         )

@@ -44,7 +44,9 @@ class Measuring:
         self._world = world
         self._shelf = shelf
         self._observation = observation
-        self._labelled, self._scored = PairLog(), PairLog()
+        self._labelled: dict[str | None, PairLog] = {}
+        """By slice; None: of all rows."""
+        self._scored = PairLog()
         self._rewards = RewardLog()
 
     def look(self, release: ReleaseState, policy: ReleasePolicy) -> Measured:
@@ -59,11 +61,13 @@ class Measuring:
         rewards = _rewards_seen(seen.rewards()) if policy.bandit is not None else ()
         return Measured(scored(release.challenger, phase_us, until_us), len(seen.labelled().rows), evidence, rewards)
 
-    def labelled(self, seen: "_Seen") -> Pairs:
+    def labelled(self, seen: "_Seen", of: str | None = None) -> Pairs:
+        """Of all rows, or of a slice's alone."""
         delay = micros_of(self._world.spec.data.label_delay or timedelta(0))
         span = Span(seen.opened_us, seen.now_us + 1, seen.now_us, delay)
-        pairs = seen.join.pairs(seen.champion, seen.release.challenger, span)
-        return self._labelled.extend(seen.release.id, pairs)
+        among = None if of is None else self._observation.members.of(of)
+        pairs = seen.join.pairs(seen.champion, seen.release.challenger, span, among=among)
+        return self._labelled.setdefault(of, PairLog()).extend(seen.release.id, pairs)
 
     def scored(self, seen: "_Seen") -> Pairs:
         span = Span(seen.opened_us, seen.now_us + 1, seen.now_us)
@@ -108,6 +112,9 @@ class _Seen:
             self._labelled = self._measuring.labelled(self)
         return self._labelled
 
+    def of_slice(self, name: str) -> Pairs:
+        return self._measuring.labelled(self, name)
+
     def scored(self) -> Pairs:
         if self._scored is None:
             self._scored = self._measuring.scored(self)
@@ -123,7 +130,8 @@ class _Seen:
 
 
 def _loss(seen: _Seen, rule: GuardRule) -> Evidence:
-    return seen.compared.loss(seen.labelled(), rule, blocks=seen.policy.blocks)
+    pairs = seen.labelled() if rule.slice is None else seen.of_slice(rule.slice)
+    return seen.compared.loss(pairs, rule, blocks=seen.policy.blocks)
 
 
 def _failure_rate(seen: _Seen, rule: GuardRule) -> Evidence:

@@ -3,26 +3,24 @@
 from collections import deque
 from contextlib import suppress
 from datetime import timedelta
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
 
 from flyball.capture.join import LabelJoin
 from flyball.control.counted import Counted, count, merge
 from flyball.control.recent_rows import RecentRows
 from flyball.control.release_tally import ReleaseTally
 from flyball.control.samples import SampledRows, WindowSample
+from flyball.control.slice_members import SliceMembers
 from flyball.control.tallies import Tallies
 from flyball.control.traffic import wanted
 from flyball.control.units import UnitShelf
 from flyball.control.watched_files import WatchedFiles
+from flyball.control.window_columns import columns_of
 from flyball.control.world import World, micros
 from flyball.errors import ArtifactDamaged, FlyballError
 from flyball.monitoring import delays
 from flyball.records.captured import Captured, PredictionBatch
 from flyball.records.findings import WindowSummary
-from flyball.records.signature import ColumnType, Signature
+from flyball.records.signature import ColumnType
 from flyball.stats.label_strata import LabelStrata
 
 SAMPLES_KEPT = 40
@@ -49,6 +47,7 @@ class Observation:
         self._waiting: list[Captured] = []
         self.files = WatchedFiles(world, shelf)
         self.release_tally = ReleaseTally()
+        self.members = SliceMembers(world, shelf)
         self.recent_rows = RecentRows(world.spec.release.replay.rows if world.spec.release.replay else 0)
         self.tallies = Tallies(micros_of(world.spec.monitor.window))
         self._counted: dict[WindowKey, Counted] = {}
@@ -162,6 +161,7 @@ class Observation:
         if isinstance(record, PredictionBatch) and record.role != "shadow":
             self.release_tally.add(record)
             self.recent_rows.add(record)
+            self.members.add(record)
             self._gather(record)
 
     def _gather(self, batch: PredictionBatch) -> None:
@@ -213,29 +213,6 @@ class Observation:
 
 def _in_time(key: WindowKey) -> tuple[int, str]:
     return key[1], key[0]
-
-
-def columns_of(signature: Signature, batches: list[PredictionBatch]) -> dict[str, npt.NDArray[Any]]:
-    """Columns of all batches together, as monitoring counts them: float64 with NaN, or objects with ''.
-
-    Of rows whose value was not captured (dropped, hashed, not in the sample, no column of the unit) nothing is counted: unknown is not missing.
-    """
-    columns: dict[str, npt.NDArray[Any]] = {}
-    for column in signature.columns:
-        values = [value for batch in batches for value in _captured(batch, column.name)]
-        if column.type is ColumnType.CATEGORY:
-            columns[column.name] = np.array(["" if v is None else v for v in values], dtype=object)
-        else:
-            columns[column.name] = np.array([np.nan if v is None else v for v in values], dtype=np.float64)
-    return columns
-
-
-def _captured(batch: PredictionBatch, name: str) -> list[Any]:
-    values = batch.columns.get(name)
-    if values is not None:
-        return values
-    sample = batch.sampled.get(name)
-    return sample.values if sample is not None else []
 
 
 def micros_of(duration: timedelta) -> int:

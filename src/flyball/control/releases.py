@@ -67,7 +67,9 @@ class Releases:
     def follow(self) -> None:
         """Let what is captured from here on be counted for the release under way."""
         active = self.active()
-        self._observation.release_tally.follow(active, micros(active.opened_at) if active else 0)
+        opened_us = micros(active.opened_at) if active else 0
+        self._observation.release_tally.follow(active, opened_us)
+        self._observation.members.follow(active, opened_us)
 
     def _is_proven(self, release: ReleaseState) -> bool:
         """All that it must pass has passed: its labels may come while it is watched already."""

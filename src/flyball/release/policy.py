@@ -54,6 +54,8 @@ class GuardRule(msgspec.Struct, frozen=True, kw_only=True):
     shown: bool
     """Only of answers that users got."""
     between: tuple[float, float] | None = None
+    slice: str | None = None
+    """Judged on its rows alone."""
 
 
 class ReplayRule(msgspec.Struct, frozen=True, kw_only=True):
@@ -126,7 +128,7 @@ def _guards(spec: ProjectSpec) -> tuple[GuardRule, ...]:
     for declared in release.guards:
         decides = declared.metric == "reward" and release.strategy in {"ab", "bandit"}
         made = _rule(declared.name, declared.metric, declared.margin, "pass" if decides else declared.must)
-        rules.append(msgspec.structs.replace(made, between=declared.between))
+        rules.append(msgspec.structs.replace(made, between=declared.between, slice=declared.slice))
     weights = [LOSS_WEIGHT if rule.name == LOSS else 1.0 for rule in rules]
     whole = release.alpha * (1.0 - REPLAY_SHARE if release.replay is not None else 1.0)
     shares = [whole * weight / sum(weights) for weight in weights]

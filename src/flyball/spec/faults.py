@@ -28,7 +28,7 @@ class Cross(NamedTuple):
 
 def cross_faults(tree: Raw) -> tuple[Cross, ...]:
     """All of them, in the order of the file's sections."""
-    checks = (_source, _columns, _tuning, _metrics, _gates, _release, _slices, _capture, _policies)
+    checks = (_source, _columns, _tuning, _metrics, _gates, _release, _guarded_slices, _slices, _capture, _policies)
     return tuple(fault for check in checks for fault in check(tree))
 
 
@@ -119,6 +119,21 @@ def _release(tree: Raw) -> Iterator[Cross]:
             limits = f"more than {before:.4g} (the step before) and less than 1" if index else "more than 0 and less than 1"
             yield Cross((*path, "traffic"), repr(step["traffic"]), limits, "Canary steps grow; full traffic follows by itself.")
         before = max(before, share)
+
+
+def _guarded_slices(tree: Raw) -> Iterator[Cross]:
+    """A guard of a slice that nobody declares would wait for ever."""
+    declared = [_section(each).get("name") for each in _items(_section(tree, "monitor").get("slices"))]
+    for index, guard in enumerate(_items(_section(tree, "release").get("guards"))):
+        name = _section(guard).get("slice")
+        if isinstance(name, str) and name not in declared:
+            known = ", ".join(str(each) for each in declared) or "none is declared"
+            yield Cross(
+                ("release", "guards", index, "slice"),
+                repr(name),
+                f"a name of monitor.slices ({known})",
+                did_you_mean(name, declared),
+            )
 
 
 def _order(section: Any, path: Path) -> Iterator[Cross]:

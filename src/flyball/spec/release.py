@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from flyball.spec.fields import Duration, Section, Share, parse_share
+from flyball.spec.fields import Duration, Name, Section, Share, parse_share
 
 GuardMetric = Literal[
     "loss", "calibration", "failure_rate", "latency_p50_ms", "latency_p95_ms", "latency_p99_ms",
@@ -58,6 +58,9 @@ class GuardSpec(Section):
     between: tuple[float, float] | None = None
     """reward only: the least and the most that one prediction can earn; what lies outside is cut off, and counted."""
 
+    slice: Name | None = None
+    """loss only: a name of `monitor.slices`; judged on its rows alone."""
+
     @model_validator(mode="before")
     @classmethod
     def pair_of_numbers(cls, given: Any) -> Any:
@@ -74,6 +77,8 @@ class GuardSpec(Section):
             raise ValueError("`between` with the lesser number first")
         if self.must == "pass" and self.metric.endswith("_shape"):
             raise ValueError("`must: not_fail` for a shape: that two distributions are the same cannot be shown")
+        if self.slice is not None and self.metric != "loss":
+            raise ValueError("`slice` for the metric loss alone")
         if self.margin < 0.0:
             raise ValueError("a margin of 0 or more")
         return self
@@ -81,7 +86,7 @@ class GuardSpec(Section):
     @property
     def name(self) -> str:
         """As verdicts and reports call it."""
-        return self.metric
+        return f"{self.metric}:{self.slice}" if self.slice else self.metric
 
 
 _STEPS: dict[str, list[dict[str, Any]]] = {

@@ -1,0 +1,46 @@
+"""Which requests of a release belong to the slices that its guards ask about: told from their features as they came, which nothing else keeps."""
+
+from flyball.control.units import UnitShelf
+from flyball.control.window_columns import columns_of
+from flyball.control.world import World
+from flyball.monitoring.declared import inside
+from flyball.records.captured import PredictionBatch
+from flyball.records.release import ReleaseState
+from flyball.records.signature import Signature
+from flyball.spec.slice_conditions import SliceCondition, compile_slice
+
+
+class SliceMembers:
+    """Of the release under way; begins anew with each. Costs 6 µs a row and slice, and nothing while no guard asks for one."""
+
+    def __init__(self, world: World, shelf: UnitShelf) -> None:
+        self._shelf = shelf
+        wanted = {guard.slice for guard in world.spec.release.guards if guard.slice is not None}
+        self._where = {each.name: each.where for each in world.spec.monitor.slices if each.name in wanted}
+        self._release = ""
+        self._since_us = 0
+        self._ids: dict[str, set[str]] = {}
+
+    def follow(self, release: ReleaseState | None, opened_us: int) -> None:
+        """Before its first answer is seen."""
+        if release is not None and release.id != self._release:
+            self._release, self._since_us = release.id, opened_us
+            self._ids = {name: set() for name in self._where}
+
+    def add(self, batch: PredictionBatch) -> None:
+        if not self._ids or batch.role == "shadow" or batch.at_us < self._since_us:
+            return
+        signature = self._shelf.served(batch.unit).signature
+        columns = columns_of(signature, [batch])
+        types = {column.name: column.type for column in signature.columns}
+        for name, ids in self._ids.items():
+            condition = self._condition(name, signature)
+            if all(len(columns.get(feature, ())) == len(batch.ids) for feature in condition.features):
+                ids.update(each for each, has in zip(batch.ids, inside(condition, columns, types), strict=True) if has)
+
+    def of(self, name: str) -> frozenset[str]:
+        """Ids of the requests in a slice."""
+        return frozenset(self._ids.get(name, ()))
+
+    def _condition(self, name: str, signature: Signature) -> SliceCondition:
+        return compile_slice(self._where[name], {column.name: column.type.value for column in signature.columns})
