@@ -228,7 +228,7 @@ class Answering:
 
     def _learn(self, unit: LiveUnit, outcome: Outcome) -> None:
         if isinstance(outcome, ModelFailed):
-            unit.breaker.failed(self._now())
+            unit.breaker.failed(self._now(), outcome.message)
         else:
             unit.breaker.succeeded(self._now())
 

@@ -26,6 +26,8 @@ class Breaker:
         self._good_probes = 0
         self._pause = PAUSE_SECONDS
         self._closed_at = 0.0
+        self.words = ""
+        """Of the latest failure."""
 
     @property
     def open(self) -> bool:
@@ -49,7 +51,8 @@ class Breaker:
         if self._good_probes >= PROBES:
             self._retry_at, self._failing, self._closed_at = None, 0.0, now
 
-    def failed(self, now: float) -> None:
+    def failed(self, now: float, words: str = "") -> None:
+        self.words = words
         self._in_a_row += 1
         self._failing = self._failing * WEIGHT + (1 - WEIGHT)
         if self._retry_at is not None:

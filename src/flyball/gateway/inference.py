@@ -86,11 +86,13 @@ class Inference:
         return self._tables.live is not None
 
     def route(self, model: str) -> tuple[LiveTable, LiveRoute]:
-        """Raises NotFound; HttpRefused 503 while there is no table."""
+        """Raises NotFound; HttpRefused 503 while there is no table, or nobody in it who could answer."""
         table = self._tables.live
         if table is None:
             raise HttpRefused(503, "This gateway has no routing table yet", headers=[("retry-after", "1")])
         live = table.routes.get(model)
+        if live is None and model in table.absent:
+            raise HttpRefused(503, f"No unit of {model} could be loaded here; its log says why", headers=[("retry-after", "5")])
         if live is None:
             raise NotFound(
                 f"There is no model {model[:100]!r} here", expected=", ".join(sorted(table.routes)) or "none is routed yet"

@@ -86,7 +86,7 @@ def load(served: ServedUnit, limits: CodeLimits) -> LoadedModel:
     name = MODEL_FILES[served.format]
     runtime: Runtime
     if served.format is Format.ONNX:
-        runtime = OnnxRuntime(content, served.signature)
+        runtime = OnnxRuntime(content, served.signature, limits.deadline_seconds)
     elif served.format is Format.LIGHTGBM:
         runtime = LightgbmRuntime(content, served.signature)
     else:
@@ -94,7 +94,7 @@ def load(served: ServedUnit, limits: CodeLimits) -> LoadedModel:
     model = LoadedModel(fingerprint, served.signature, runtime, 0)
     try:
         model.score(sample(model.signature, 1), 1)  # lazy allocations and imports happen now, not in a request
-        if served.format is not Format.CODE:
+        if runtime.steady:
             model.inline_rows = _timed(model)
     except ModelFailed as failed:
         model.close()
@@ -149,7 +149,7 @@ def _refuse_unlisted_code(package: Path, manifest: Manifest) -> None:
 
 
 def _timed(model: LoadedModel) -> int:
-    """How many rows stay below INLINE_SECONDS, by timing 1 and 256. Not for a code format, which never runs on the event loop: 256 rows of a
+    """How many rows stay below INLINE_SECONDS, by timing 1 and 256. Only for a steady runtime. A code format never runs on the event loop: 256 rows of a
     slow one would take longer than its deadline, and it could not be served at all."""
     small, large = sample(model.signature, 1), sample(model.signature, 256)
     model.score(large, 256)

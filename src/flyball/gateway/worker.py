@@ -143,7 +143,7 @@ class Worker:
             loop.add_signal_handler(number, self._ending.set)
         loop.add_signal_handler(signal.SIGUSR1, self._succeed)
         await self._try_table()
-        if self._options.must_serve and self._tables.live is None:
+        if self._options.must_serve and self._tables.error:
             raise StoreUnavailable(f"there is nothing that this worker could serve: {self._tables.error}")
         # What was imported and loaded stays: a collector that looked through it all took 20 ms, in the middle of somebody's request.
         gc.collect()
@@ -250,7 +250,7 @@ class Worker:
         except FlyballError as refused:
             self._metrics.table_refused.inc()
             if refused.message != before:
-                log.warning("the routing table was not taken: %s", refused.message)
+                log.warning("the routing table was not taken as it is: %s", refused.message)
 
     def _swapped(self, live: LiveTable) -> None:
         self._metrics.revision.set(live.revision)
