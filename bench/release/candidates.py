@@ -5,8 +5,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import cloudpickle
 import numpy as np
@@ -20,8 +19,6 @@ LEAKED_BYTES = 256 * 1024**2
 """At each call: a worker of some gigabytes is at its limit after a few."""
 HUGE = 50_000_000
 """Scores to one row: 400 MB."""
-
-Answers = "np.ndarray[Any, Any]"
 
 
 class Candidate:
@@ -115,8 +112,12 @@ BEHAVIOURS: dict[str, Callable[[Candidate, Any], Any]] = {
     "complex numbers": _gives(lambda p: two(p) + 1j),
     "an object": _gives(lambda _: object()),
     "a huge answer": _gives(lambda p: np.zeros((len(p), HUGE))),
+    "turned around": _gives(lambda p: two(1 - p)),
 }
 """What a code format does, by name."""
+
+SOUND = frozenset({"turned around"})
+"""Whose answers look right: only labels show that they are not."""
 
 HARMLESS = frozenset({"is slow", "exits every third time", "leaks memory"})
 """Their answers are right while they give any: it is no fault when some are shown."""
@@ -128,15 +129,9 @@ def code(candidate: Candidate) -> bytes:
     return bytes(cloudpickle.dumps(candidate))
 
 
-class Way(NamedTuple):
-    """How an ONNX graph goes wrong."""
-
-    nodes: Callable[[], Sequence[Any]]
-    """From `q` (n, 1), the good scores, `t` (1,) float and `k` (1,) int64, 1 when any row has the trigger, to `p`."""
-
-
 def onnx(behaviour: str, first: str) -> bytes:
-    """Scores of 0.25, until a row has TRIGGER in the column `first`."""
+    """Scores of 0.25, until a row has TRIGGER in the column `first`. The ways find `q` (n, 1), the good scores, and `t` (1,) float and `k` (1,)
+    int64, which are 1 when any row has the trigger, and make `p` of them."""
     from onnx import TensorProto, helper, numpy_helper
 
     def constant(name: str, values: Any, kind: Any) -> Any:
@@ -222,8 +217,3 @@ ONNX_WAYS: dict[str, Callable[[], Sequence[Any]]] = {
     "hangs": lambda: _looped("rounds"),
 }  # fmt: skip
 """What a data format does, by name."""
-
-
-def switch_in(directory: Path) -> Path:
-    """The file that tells all candidates of a directory to misbehave."""
-    return directory / "misbehave"

@@ -11,7 +11,7 @@ import httpx
 from rich.table import Table
 
 from bench.model import NAMES, SIGNATURE, package
-from bench.release.candidates import BEHAVIOURS, HARMLESS, ONNX_WAYS, TRIGGER, Candidate, code, onnx
+from bench.release.candidates import BEHAVIOURS, HARMLESS, ONNX_WAYS, SOUND, TRIGGER, Candidate, code, onnx
 from bench.serving.bars import Bar
 from bench.serving.survival import segments
 from bench.serving.survival.models import linear_unit
@@ -39,7 +39,7 @@ class Scale:
     roles: tuple[str, ...] = ROLES
 
 
-FULL = Scale(12, tuple(BEHAVIOURS), tuple(ONNX_WAYS))
+FULL = Scale(12, tuple(name for name in BEHAVIOURS if name not in SOUND), tuple(ONNX_WAYS))
 SHORT = Scale(
     8,
     ("exits", "hangs", "leaks memory", "NaN", "sums beyond one", "numbers as text", "a huge answer"),
