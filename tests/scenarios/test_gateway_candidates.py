@@ -1,5 +1,6 @@
 """Given a challenger that cannot be trusted, when it is routed beside a champion, then nobody but its release notices."""
 
+import threading
 import time
 
 import psutil
@@ -7,6 +8,8 @@ from bench.release import misbehaving
 from bench.release.candidates import TRIGGER, onnx
 from gateway_rig import ROW, SIGNATURE, code_package, onnx_model, package, table
 
+from flyball.records.captured import FailureBatch
+from flyball.records.routing import canary_answers
 from flyball.records.unit import Format
 
 BAD = {**ROW, "age": TRIGGER}
@@ -88,3 +91,38 @@ def test_a_worker_tells_which_unit_fails_again_and_again_and_not_what_it_said_of
         assert worker.report().tripped == {}, count
         assert worker.predict({**ROW, "age": 13}).json()["unit"] == champion.unit.id
     assert worker.report().tripped == {canary.unit.id: "the model raised ValueError"}
+
+
+def keys_of(*, canary):
+    return [str(number) for number in range(400) if canary_answers(str(number), "s", 0.5) is canary]
+
+
+def test_a_canary_that_hangs_costs_the_champions_clients_nothing(rig, tmp_path):
+    """Both are code, so that every call is made beside the loop, one batch after the other."""
+    champion, canary = code_package(tmp_path / "champion"), code_package(tmp_path / "hangs", "hang")
+    rig.publish(table(1, champion, canary=canary, canary_weight=0.5, salt="s"))
+    rig.renew_lease()
+    worker = rig.start("w0", "--deadline-seconds", "4")
+    theirs = []
+
+    def ask(key):
+        begin = time.monotonic()
+        theirs.append((worker.predict({**ROW, "age": 13}, keys=[key]), time.monotonic() - begin))
+
+    clients = [threading.Thread(target=ask, args=(key,)) for key in keys_of(canary=True)[:12]]
+    for each in clients:
+        each.start()
+    slowest, asked = 0.0, 0
+    while any(each.is_alive() for each in clients):
+        begin = time.monotonic()
+        answer = worker.predict(ROW, keys=[keys_of(canary=False)[asked]])
+        slowest, asked = max(slowest, time.monotonic() - begin), asked + 1
+        assert (answer.status_code, answer.json()["unit"]) == (200, champion.unit.id), answer.text
+        time.sleep(0.05)
+    assert asked > 10
+    assert slowest < 1
+    assert {(answer.status_code, answer.json()["unit"]) for answer, _ in theirs} == {(200, champion.unit.id)}
+    assert max(seconds for _, seconds in theirs) < 8
+    failed = [each for each in rig.captured() if isinstance(each, FailureBatch)]
+    assert sum(each.n for each in failed) == 12
+    assert {each.unit for each in failed} == {canary.unit.id}

@@ -24,6 +24,10 @@ from flyball.records import codec
 from flyball.records.routing import Places, Route, RoutingTable, ServedUnit, share
 from flyball.records.signature import Signature
 
+STAND_IN_SECONDS, SLOWER = 2.0, 10.0
+"""A client that names no deadline waits for a challenger no longer than this and ten times what its calls took when it was loaded: one that hangs would
+cost each of its clients the five seconds of a code model's deadline, and its circuit half a minute to open."""
+
 log = logging.getLogger("flyball.gateway")
 
 
@@ -43,6 +47,10 @@ class LiveUnit:
         """Columns that a request need not bring but this unit cannot do without (its signature is stricter than the champion's)."""
         self.breaker = Breaker()
 
+    def patience(self, n: int) -> float:
+        """Seconds for a call of `n` rows that another unit can answer as well, where the caller named no deadline."""
+        return STAND_IN_SECONDS + SLOWER * self.model.call_seconds * n
+
 
 class LiveRoute:
     """One model's route, ready to answer."""
@@ -55,6 +63,8 @@ class LiveRoute:
         self.keeper = keeper
         """None: capture keeps everything."""
         self.model = route.model
+        self.whole = self
+        """Of a copy: the route that it is a part of."""
         self.units = tuple(units.values())
         self.champion = units[route.champion.unit.id]
         self.canary = units[route.canary.unit.id] if route.canary and route.canary_weight > 0 else None
@@ -82,8 +92,19 @@ class LiveRoute:
         """Without whoever else may answer, and with a queue of its own: for clients that name a version."""
         alone = copy.copy(self)
         alone.canary, alone.arms, alone.arm_shares, alone.fallback, alone.last = None, (), [], None, self.champion
-        alone.queue = Queue(self.model)
+        alone.queue, alone.sure = Queue(self.model), alone
         return alone
+
+    @cached_property
+    def sure(self) -> "LiveRoute":
+        """For requests that no challenger is to answer: with a queue of its own, in which nobody waits for one. Itself where there is none."""
+        if self.canary is None and not self.arms:
+            return self
+        sure = copy.copy(self)
+        sure.canary, sure.arms, sure.arm_shares = None, (), []
+        sure.inline_rows = min(unit.model.inline_rows for unit in (self.champion, self.last))
+        sure.queue = Queue(self.model)
+        return sure
 
     def chosen(self, keys: Sequence[str], *, canaries: bool) -> list[tuple[LiveUnit, str, list[int]]]:
         """(who answers, in which role, which of the keys); `canaries`: whether they may."""

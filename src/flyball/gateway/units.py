@@ -38,6 +38,8 @@ class LoadedModel:
         self.runtime = runtime
         self.inline_rows = inline_rows
         """Up to this many rows the call is fast enough for the event loop; 0: never."""
+        self.call_seconds = 0.0
+        """What one row took when it was loaded."""
         self.users = 0
         # A thread of its own (started with the first call that needs it): a slow model holds no other one up.
         self.pool = ThreadPoolExecutor(1, thread_name_prefix="model")
@@ -94,6 +96,7 @@ def load(served: ServedUnit, limits: CodeLimits) -> LoadedModel:
     model = LoadedModel(fingerprint, served.signature, runtime, 0)
     try:
         model.score(sample(model.signature, 1), 1)  # lazy allocations and imports happen now, not in a request
+        model.call_seconds = _seconds(model, sample(model.signature, 1), 1)
         if runtime.steady:
             model.inline_rows = _timed(model)
     except ModelFailed as failed:
