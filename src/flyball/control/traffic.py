@@ -6,12 +6,13 @@ import flyball.release.decide as release_room
 from flyball.control.keeping import keeping_of
 from flyball.control.units import UnitShelf
 from flyball.control.world import World, draft, put
+from flyball.errors import ArtifactDamaged, NotFound
 from flyball.records import codec
 from flyball.records.events import Put
 from flyball.records.keeping import Keeping
 from flyball.records.release import Champion, ReleaseState
 from flyball.records.routing import GatewayReport, RoutingTable, ServedUnit
-from flyball.release.route import route
+from flyball.release.route import OLD_ALONE, route
 
 
 def wanted(world: World) -> RoutingTable | None:
@@ -23,7 +24,12 @@ def routing_put(world: World, shelf: UnitShelf, champion: Champion | None, relea
     """The routing that these states ask for, as part of their transaction; nothing when it stays as it is."""
 
     def served(unit: str | None) -> ServedUnit | None:
-        return shelf.served(unit) if unit else None
+        try:
+            return shelf.served(unit) if unit else None
+        except (ArtifactDamaged, NotFound):
+            if release is not None and release.phase in OLD_ALONE and unit != release.champion:
+                return None  # a challenger whose package is damaged must be possible to take back
+            raise
 
     made = route(
         world.model,
