@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from flyball.capture.ages import UNCOUNTED, LabelAges, LabelledAges
-from flyball.capture.join import JoinCounts, LabelJoin, Span
+from flyball.capture.join import LabelJoin
+from flyball.capture.joined import JoinCounts, Span
 from flyball.monitoring.delays import learn
 from flyball.monitoring.live import WindowRows, completed
 from flyball.monitoring.track_record import TrackRecord, kept, recorded

@@ -39,7 +39,7 @@ RELEASE: dict[str, Any] = {
     "watch": "1d",
     "margin": 0.05,
 }  # fmt: skip
-AT_ONCE: dict[str, Any] = {"shadow": None, "steps": [], "watch": "6h", "margin": 0.05}
+AT_ONCE: dict[str, Any] = {"shadow": None, "steps": [], "watch": "6h", "margin": 0.05, "labels": "never"}
 
 
 def spec_of(release: dict[str, Any] = RELEASE, policies: list[dict[str, Any]] | None = None, **more: Any) -> ProjectSpec:
@@ -95,6 +95,11 @@ class Project:
         self.failing: set[str] = set()
         """Units that cannot answer."""
         self.unlabelled = False
+        self.label_delay = HOUR
+        self.latency_us: dict[str, int] = {}
+        """Unit → its model time, where that differs."""
+        self.earns: dict[str, float] = {}
+        """Unit → the chance that an answer of its earns 1, where rewards are sent."""
         self.sent = 0
         self.late: list[tuple[datetime, LabelBatch]] = []
         self.engine = self.new_engine()
@@ -171,13 +176,15 @@ class Project:
         self.sent += rows
         x = np.array([_draw(name, "x") for name in ids]) * 4 - 2
         y = np.array([_draw(name, "y") for name in ids]) < (1 - self.turned) * truth(x) + self.turned * (1 - truth(x))
-        self.capture.hand_over(self._answers(table, ids, x + self.shift), segment)
+        answers = self._answers(table, ids, x + self.shift)
+        self.capture.hand_over(answers, segment)
         if not self.unlabelled:
+            known = now + self.label_delay
             labels = LabelBatch(
-                at_us=micros(now + HOUR), model="shop", ids=ids, values=["yes" if one else "no" for one in y],
-                observed_us=[None] * rows,
+                at_us=micros(known), model="shop", ids=ids, values=["yes" if one else "no" for one in y],
+                observed_us=[None] * rows, rewards=self._rewards(ids, answers),
             )  # fmt: skip
-            self.late.append((now + HOUR, labels))
+            self.late.append((known, labels))
 
     def deliver(self) -> None:
         """Labels that have become known."""
@@ -204,6 +211,13 @@ class Project:
                 found.append(self._batch(table, unit, "shadow", [i for i, his in zip(ids, own, strict=True) if not his], x[~own]))
         return found
 
+    def _rewards(self, ids: list[str], answers: list[Captured]) -> list[float | None]:
+        if not self.earns:
+            return []
+        shown = [each for each in answers if isinstance(each, PredictionBatch) and each.role != "shadow"]
+        answered = {name: batch.unit for batch in shown for name in batch.ids}
+        return [float(_draw(name, "reward") < self.earns.get(answered.get(name, ""), 0.5)) for name in ids]
+
     def _batch(self, table: RoutingTable, unit: ServedUnit, role: str, ids: list[str], x: np.ndarray) -> Captured:
         at_us, name = micros(self.clock.now()), unit.unit.id
         if name in self.failing:
@@ -214,7 +228,8 @@ class Project:
         return PredictionBatch(
             at_us=at_us, model="shop", unit=name, role=role, revision=table.revision, ids=ids, keys=ids,
             columns={} if role == "shadow" else {"x": [float(value) for value in x]},
-            scores=[[float(score)] for score in scores_of(wrong, x)], latency_us=100,
+            scores=[[float(score)] for score in scores_of(wrong, x)],
+            latency_us=self.latency_us.get(name, 100) + int(50 * _draw(ids[0], "latency")),
         )  # fmt: skip
 
     # -- what is seen

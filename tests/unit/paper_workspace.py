@@ -15,7 +15,11 @@ from flyball.control.reports import (
     FindingReport,
     FindingRow,
     GatewayRow,
+    GuardPoint,
+    GuardRow,
     ImportReport,
+    ReleaseReport,
+    ReleaseRow,
     RunReport,
     StatusReport,
     UpReport,
@@ -29,7 +33,7 @@ from flyball.records.evidence import Evidence, Outcome, Verdict
 from flyball.records.findings import Acknowledgement, Cause, Finding, FindingKind, Histogram, WindowSummary
 from flyball.records.jobs import Job, JobStatus, StepResult
 from flyball.records.permissions import Role
-from flyball.records.release import Phase, ReleaseState
+from flyball.records.release import Drill, Phase, ReleaseState
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 NASTY = '<script>alert("x")</script> [bold red]not markup[/] \x1b[31mred'
@@ -59,6 +63,10 @@ FINDING = Finding(
     window_end=NOW, effect=0.31, effect_unit="JS distance", evidence=AREA, share_of_budget=0.1, words=NASTY, effects={"psi": 0.8}, harm=0.0123,
     changed_since=NOW - timedelta(days=2), causes=(Cause(subject=NASTY, share=0.61, words=NASTY), Cause(subject="schema", share=None, words="price is text")),
     histogram=Histogram(labels=("missing", NASTY, "above"), reference=(0.01, 0.9, 0.09), window=(0.4, 0.25, 0.35)),
+)  # fmt: skip
+
+RELEASED = ReleaseState(
+    id="r-0002", model="shop", challenger="u2", champion="u1", phase=Phase.CANARY, step=1, opened_at=NOW, entered_at=NOW, reason=NASTY
 )  # fmt: skip
 
 
@@ -93,6 +101,38 @@ class PaperFindings:
         return CommandReport(accepted=True, subject="finding:f-1", words="finding 3 is acknowledged")
 
 
+class PaperReleases:
+    """How its challengers fared."""
+
+    def __init__(self, workspace: "PaperWorkspace") -> None:
+        self._workspace = workspace
+
+    def rows(self) -> tuple[ReleaseRow, ...]:
+        return () if self._workspace.fresh else (ReleaseRow(release=RELEASED, version=2, champion_version=1),)
+
+    def report(self, which: str | None) -> ReleaseReport:
+        if which not in (None, "r-0002"):
+            raise NotFound(f"there is no release {which!r}", next_step="flyball release list")
+        points = tuple(
+            GuardPoint(at=NOW + timedelta(hours=n), n=n * 100, value=0.004 / n, lower=-0.2 / n, upper=0.21 / n)
+            for n in range(1, 13)
+        )
+        seen = Evidence(name="loss", value=0.0003, lower=-0.0167, upper=0.0175, n=1200, unit="pairs", note=NASTY)
+        guards = (
+            GuardRow(name="loss", means="mean loss", margin=0.01, alpha=0.04, outcome="inconclusive", evidence=seen, words=NASTY, points=points),
+            GuardRow(name="reward", means=NASTY, margin=0.0, alpha=0.01, outcome="", evidence=None, words="not looked at yet", points=()),
+        )  # fmt: skip
+        drill = Drill(id="drill-0001", champion="u1", unit="u0", opened_at=NOW, outcome="failed", words=NASTY)
+        return ReleaseReport(
+            release=RELEASED, version=2, champion_version=1, place="canary step 2 of 2, 50% of the keys", words=NASTY, alpha=0.05,
+            guards=guards, history=(NASTY,), drill=drill,
+        )  # fmt: skip
+
+    def drill(self, actor: str) -> CommandReport:
+        self._workspace.calls.append(("drill", actor))
+        return CommandReport(accepted=True, subject="drill:drill-0001", words="a rollback to version 1 takes 0.4 s")
+
+
 class PaperCaptured:
     """What is captured of it."""
 
@@ -122,6 +162,7 @@ class PaperWorkspace:
         self.calls: list[tuple[str, ...]] = []
         self.captured = PaperCaptured(self)
         self.findings = PaperFindings(self)
+        self.releases = PaperReleases(self)
 
     def tokens(self) -> Mapping[str, Role]:
         return {"owner-token": Role.OWNER, "client-token": Role.CLIENT, "viewer-token": Role.VIEWER}
@@ -182,20 +223,9 @@ class PaperWorkspace:
             model="shop", unit="u1", start=NOW, end=NOW + timedelta(days=2), predictions=900, labels=0, mature=False,
             estimates={"roc_auc": Evidence(name="roc_auc", value=None, note=NASTY)}, void=NASTY,
         )  # fmt: skip
-        release = ReleaseState(
-            id="r-0002",
-            model="shop",
-            challenger="u2",
-            champion="u1",
-            phase=Phase.CANARY,
-            step=1,
-            opened_at=NOW,
-            entered_at=NOW,
-            reason=NASTY,
-        )
         return StatusReport(
             project="shop", model="shop", at=NOW, controller_alive=True, champion_unit="u1", champion_version=1, champion_since=NOW,
-            release=release, gateways=(GatewayRow(worker="0", pid=1, revision=3, units=("u1", "u2"), verified=True),),
+            release=RELEASED, gateways=(GatewayRow(worker="0", pid=1, revision=3, units=("u1", "u2"), verified=True),),
             windows=(window, waiting, void), findings=(FINDING,), approvals=(APPROVAL,), jobs=(self.run(lambda _style, _words: None).job,),
             ledger_seq=42, ledger_hash="c" * 64, capture_lost=3,
         )  # fmt: skip

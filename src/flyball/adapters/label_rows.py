@@ -54,9 +54,12 @@ def sql_labels(sql: SqlSpec, secret: Secret, wanted: LabelImport) -> pl.DataFram
 
 def label_rows(frame: pl.DataFrame) -> Iterator[LabelRow]:
     """The rows of `file_labels` or `sql_labels`."""
-    for number, (each, label, observed, written) in enumerate(frame.iter_rows(), start=1):
+    for number, (each, label, observed, written, reward, said) in enumerate(frame.iter_rows(), start=1):
         wrong = _wrong(each, label, observed, written)
-        told = {"id": each, "label": label, **({"observed_at": observed} if observed is not None else {})}
+        if not wrong and said is not None and reward is None:
+            wrong = f"reward: found {said!r}, expected a finite number"
+        optional = {"observed_at": observed, "reward": reward}
+        told = {"id": each, "label": label, **{name: value for name, value in optional.items() if value is not None}}
         yield LabelRow(number, told, wrong)
 
 
@@ -86,7 +89,7 @@ def _is_text(head: bytes) -> bool:
 
 
 def _chosen(frame: pl.DataFrame, wanted: LabelImport) -> pl.DataFrame:
-    """id, label, observed_at as text with its zone, and what was written there."""
+    """id, label, observed_at as text with its zone, and what was written there; the column `reward`, if there is one, as a number and as written."""
     observed = wanted.observed_at or ("observed_at" if "observed_at" in frame.columns else None)
     for name, option in ((wanted.id, "--id"), (wanted.label, "--label"), (observed, "--observed-at")):
         if name is not None and name not in frame.columns:
@@ -102,8 +105,17 @@ def _chosen(frame: pl.DataFrame, wanted: LabelImport) -> pl.DataFrame:
             _plain(frame[wanted.label]),
             parse_times(written).dt.strftime("%Y-%m-%dT%H:%M:%S%.6fZ").alias("observed"),
             written.cast(pl.String).alias("written"),
+            *_rewards(frame),
         ]
     )
+
+
+def _rewards(frame: pl.DataFrame) -> tuple[pl.Series, pl.Series]:
+    column = frame["reward"] if "reward" in frame.columns else pl.Series([None] * frame.height, dtype=pl.String)
+    said = column.cast(pl.String)
+    number = said.cast(pl.Float64, strict=False)
+    finite = number.is_finite().fill_null(value=False)
+    return pl.select(pl.when(finite).then(number)).to_series().alias("reward"), said.alias("said")
 
 
 def _id(column: pl.Series) -> pl.Series:

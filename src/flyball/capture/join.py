@@ -6,13 +6,14 @@ The join is a pure projection of the captured records: whatever order they come 
 
 import zlib
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from flyball.capture import ages
 from flyball.capture.ages import LabelAges, LabelledAges
+from flyball.capture.joined import JoinCounts, LabelledRows, Outcomes, Pairs, Span
 from flyball.capture.label_order import Arrival, Held, Label
 from flyball.records.captured import Captured, FailureBatch, LabelBatch, PredictionBatch
 from flyball.records.signature import Task
@@ -25,78 +26,6 @@ Bools = npt.NDArray[np.bool_]
 
 TOUCHED = 50_000
 """Rows whose ages wait to be counted: nobody has to ask for ages for them to stay few."""
-
-
-class Span(NamedTuple):
-    """Which rows: start ≤ event time < end, and mature: `delay` has passed since the event time by `now`.
-
-    Labels that come fast are a biased sample (a flight that never arrives is known last), so rows are used from an age on, not from their label on."""
-
-    start_us: int
-    end_us: int
-    now_us: int
-    delay_us: int = 0
-
-
-class LabelledRows(NamedTuple):
-    """Mature labelled rows of one unit, in the order in which they became usable (label there and mature): later looks only append to it."""
-
-    at_us: Ints
-    scores: Floats
-    """(n_rows, n_scores)"""
-    labels: Floats
-    """Class index, or the value for regression. (n_rows,)"""
-
-
-class Pairs(NamedTuple):
-    """Mature labelled rows that two units scored, in the order in which they became usable.
-
-    The label is the one that came first: a sequence that was looked at must not change afterwards, so revisions count in metrics only."""
-
-    rows: Ints
-    """Numbers of the rows in this join: the same row keeps its number."""
-    at_us: Ints
-    first: Floats
-    second: Floats
-    labels: Floats
-
-
-class Outcomes(NamedTuple):
-    """Rows that one unit answered, with or without a label, in an order that their arrival does not decide."""
-
-    at_us: Ints
-    received_us: Ints
-    """When the first label came; -1: none yet."""
-    scores: Floats
-    """(n_rows, n_scores)"""
-    labels: Floats
-    """Class index or number; NaN: none yet. (n_rows,)"""
-    ids: list[str]
-
-
-class JoinCounts(NamedTuple):
-    """What came, exactly."""
-
-    predictions: int
-    duplicate_predictions: int
-    """Repeats of an id that was there; the first answer counts."""
-    labels_received: int
-    labels_joined: int
-    """Predictions that have a label."""
-    labels_repeated: int
-    """Received again for a prediction that had one, with the same value."""
-    labels_revised: int
-    """Received again with another value."""
-    labels_unknown: int
-    """Waiting for a prediction that has not been seen."""
-    labels_invalid: int
-    """Not a class of the model, or not a number."""
-    labels_from_future: int = 0
-    """Said to be observed after they were received: a sender's clock is wrong. They count as observed when they were received."""
-    labels_before_prediction: int = 0
-    """Of the joined ones: received before the prediction was made. Their age counts as none."""
-    records_of_others: int = 0
-    """Of another model: never joined."""
 
 
 class LabelJoin:
@@ -142,6 +71,8 @@ class LabelJoin:
         self._duplicates = 0
         self.failures: dict[tuple[str, int], int] = {}
         """(unit, event time in µs) → rows that it could not answer."""
+        self.rewards: dict[str, tuple[int, float]] = {}
+        """Prediction id → (received, what it earned) as first told: a sequence that was looked at must not change afterwards."""
 
     def add(self, record: Captured) -> None:
         """Take one captured record; a repeated one changes nothing but the counts."""
@@ -199,10 +130,13 @@ class LabelJoin:
         chosen = self._usable(self._has(unit, low), span, low)
         return LabelledRows(self._at[chosen], self._scores_of(unit)[chosen], self._labels[chosen])
 
-    def pairs(self, first: str, second: str, span: Span) -> Pairs:
-        """Labelled rows that both units scored."""
+    def pairs(self, first: str, second: str, span: Span, *, labelled: bool = True) -> Pairs:
+        """Rows that both units scored: labelled mature ones, or all, in an order that their arrival does not decide."""
         low = self._from(span.start_us)
-        chosen = self._usable(self._has(first, low) & self._has(second, low), span, low)
+        both = self._has(first, low) & self._has(second, low)
+        chosen = (
+            self._usable(both, span, low) if labelled else self._ordered(both & self._span(span.start_us, span.end_us, low), low)
+        )
         return Pairs(
             chosen, self._at[chosen], self._scores_of(first)[chosen], self._scores_of(second)[chosen], self._first_labels[chosen]
         )
@@ -210,8 +144,7 @@ class LabelJoin:
     def outcomes(self, unit: str, start_us: int, end_us: int) -> Outcomes:
         """Rows that `unit` answered with start ≤ event time < end."""
         low = self._from(start_us)
-        chosen = low + np.flatnonzero(self._in_time(start_us, end_us, unit, low))
-        chosen = chosen[np.lexsort((self._tie[chosen], self._at[chosen]))]
+        chosen = self._ordered(self._in_time(start_us, end_us, unit, low), low)
         ids = [self._ids[row] for row in chosen]
         return Outcomes(self._at[chosen], self._arrival[chosen], self._scores_of(unit)[chosen], self._labels[chosen], ids)
 
@@ -306,6 +239,10 @@ class LabelJoin:
                 self._future += 1
                 known_us = batch.at_us
             self._settle(prediction_id, Label(known_us, str(value), number), batch.at_us)
+        for prediction_id, reward in zip(batch.ids, batch.rewards, strict=False):
+            if reward is not None:
+                came = (batch.at_us, reward)
+                self.rewards[prediction_id] = min(self.rewards.get(prediction_id, came), came)
 
     def _settle(self, prediction_id: str, label: Label, received_us: int) -> None:
         row = self._index.get(prediction_id)
@@ -349,6 +286,10 @@ class LabelJoin:
                 return None
             return float(value)
         return self._classes.get(value) if isinstance(value, str) else None
+
+    def _ordered(self, mask: Bools, low: int) -> Ints:
+        chosen = low + np.flatnonzero(mask)
+        return np.asarray(chosen[np.lexsort((self._tie[chosen], self._at[chosen]))], dtype=np.int64)
 
     def _unit_code(self, unit: str) -> int:
         code = self._units.setdefault(unit, len(self._units))

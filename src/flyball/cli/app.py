@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from flyball import __version__
-from flyball.cli import captured, gateway, init, loop, orders, proofs, reading
+from flyball.cli import captured, gateway, init, loop, orders, proofs, reading, releases
 from flyball.cli.doors import Doors, quiet_traceback
 from flyball.cli.session import session_of
 
@@ -26,6 +26,10 @@ captured.capture.command("export", epilog=_example("flyball capture export --for
 captured.labels.command("import", epilog=_example("flyball labels import outcomes.csv --id prediction_id --label returned"))(
     captured.import_labels
 )
+
+
+releases.release.command("status", epilog=_example("flyball release status r-0007"))(releases.release_status)
+releases.release.command("list", epilog=_example("flyball release list"))(releases.release_list)
 
 
 def _show_version(value: bool) -> None:  # noqa: FBT001 - typer's signature
@@ -57,6 +61,7 @@ app.command(epilog=_example("flyball decisions --open"))(reading.decisions)
 app.command(epilog=_example("flyball findings --open"))(reading.findings)
 app.command(epilog=_example("flyball explain finding 3"))(reading.explain)
 app.command(epilog=_example('flyball rollback --reason "returns are predicted too low"'))(orders.rollback)
+app.command(epilog=_example("flyball drill"))(releases.drill)
 app.command(epilog=_example('flyball approve d-000012 --reason "seen the report"'))(orders.approve)
 app.command(epilog=_example('flyball refuse d-000012 --reason "not before the sale"'))(orders.refuse)
 app.command(epilog=_example('flyball acknowledge 3 --reason "a sale, as planned"'))(orders.acknowledge)
@@ -66,6 +71,7 @@ app.command(epilog=_example("flyball doctor"))(proofs.doctor)
 app.command(epilog=_example("flyball export 3 packages/shop-3"))(gateway.export)
 app.command(epilog=_example("flyball gateway --routing routing.yaml --workers 2"))(gateway.gateway)
 app.command(epilog=_example("flyball bench --version 3"))(gateway.bench)
+app.add_typer(releases.release, name="release")
 app.add_typer(captured.capture, name="capture")
 app.add_typer(captured.labels, name="labels")
 app.command("control", hidden=True, epilog=_example("flyball control"))(loop.control)

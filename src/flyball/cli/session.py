@@ -83,11 +83,24 @@ class Findings(Protocol):
     def acknowledge(self, which: str, actor: str, reason: str) -> "reports.CommandReport": ...
 
 
+class Releases(Protocol):
+    """How challengers became champions, or did not."""
+
+    def rows(self) -> "tuple[reports.ReleaseRow, ...]": ...
+
+    def report(self, which: str | None) -> "reports.ReleaseReport": ...
+
+    def drill(self, actor: str) -> "reports.CommandReport": ...
+
+
 class Workspace(Loop, Reading, Orders, Protocol):
     """A project with its state, as the terminal sees it; `wiring.open_workspace` makes it."""
 
     @property
     def findings(self) -> Findings: ...
+
+    @property
+    def releases(self) -> Releases: ...
 
     @property
     def captured(self) -> Captured: ...

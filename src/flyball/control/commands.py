@@ -1,11 +1,12 @@
 """Orders from people: written to the ledger by any door, carried out once by the controller."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from flyball.control import decisions, jobs
+from flyball.control.drills import Drills
 from flyball.control.releases import Releases
 from flyball.control.world import World, draft, put
 from flyball.errors import Conflict, Denied, Fenced, FlyballError, NotFound, StoreUnavailable
@@ -19,7 +20,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     kind: str
-    """`roll_back`, `run`."""
+    """`roll_back`, `run`, `drill`."""
     actor: str
     reason: str = ""
     status: str = "open"
@@ -52,20 +53,27 @@ def open_commands(world: World) -> tuple[Command, ...]:
     return tuple(command for command in world.all("command", Command) if command.status == "open")
 
 
-def carry_out(world: World, releases: Releases, command: Command) -> Command:
+class Hands(NamedTuple):
+    """Who carries orders out."""
+
+    releases: Releases
+    drills: Drills
+
+
+def carry_out(world: World, hands: Hands, command: Command) -> Command:
     """Do it, once; the answer is in the command's state. What cannot be done is refused with its reason: it must not keep the others waiting,
     nor be done by itself when nobody expects it any more."""
     try:
-        return _carry_out(world, releases, command)
+        return _carry_out(world, hands, command)
     except (Fenced, StoreUnavailable):
         raise  # not the order's fault: it is tried again
     except FlyballError as error:
         return _settle(world, command, "refused", error.message)
 
 
-def _carry_out(world: World, releases: Releases, command: Command) -> Command:
+def _carry_out(world: World, hands: Hands, command: Command) -> Command:
     if command.kind == "roll_back":
-        moved = releases.roll_back(
+        moved = hands.releases.roll_back(
             command.reason or f"ordered by {command.actor}", command.actor, key=f"command:{command.id}:done"
         )
         if moved is None:
@@ -76,6 +84,9 @@ def _carry_out(world: World, releases: Releases, command: Command) -> Command:
     if command.kind == "run":
         job = jobs.request(world, command.actor, key=f"command:{command.id}:done")
         return _settle(world, command, "done", f"job {job.id} was asked for", f"job:{job.id}")
+    if command.kind == "drill":
+        drill = hands.drills.open(command.actor, key=f"command:{command.id}:done")
+        return _settle(world, command, "done", f"a rollback to {drill.unit} is rehearsed", f"drill:{drill.id}")
     return _settle(world, command, "refused", f"nobody knows how to {command.kind}")
 
 

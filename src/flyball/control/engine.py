@@ -6,6 +6,7 @@ from functools import partial
 
 from flyball.control import commands, jobs, traffic
 from flyball.control.aliases import Aliases
+from flyball.control.drills import Drills
 from flyball.control.observe import Observation
 from flyball.control.releases import Releases
 from flyball.control.remedies import Remedies
@@ -34,6 +35,7 @@ class Engine:
         self.shelf = UnitShelf(world)
         self.observation = Observation(world, self.shelf)
         self.releases = Releases(world, self.shelf, self.observation)
+        self.drills = Drills(world, self.shelf)
         self.windows = Windows(world, self.observation, self.releases)
         self.remedies = Remedies(world, self.releases)
         self.aliases = Aliases(world)
@@ -56,6 +58,7 @@ class Engine:
         Raises Fenced at once when a newer controller has taken over, and at the end the error of the first stage that failed.
         """
         trouble: list[Exception] = []
+        self._try(self.releases.follow, trouble)
         whole = self._try(self.observation.ingest, trouble)
         self._try(self._work_on_jobs, trouble)
         self._try(self._carry_out_orders, trouble)
@@ -92,7 +95,7 @@ class Engine:
             newer = command.ordered_at is not None and command.ordered_at > self._started
             if newer and command.spec_digest != self.world.spec_digest:
                 raise Outdated(f"{command.id} was ordered under another flyball.yaml than this process has read")
-            commands.carry_out(self.world, self.releases, command)
+            commands.carry_out(self.world, commands.Hands(self.releases, self.drills), command)
 
     def _close_windows(self) -> None:
         self._signalled = self.windows.close()
@@ -125,5 +128,5 @@ class Engine:
         traffic.declare(self.world)
         for _ in range(MOVES_PER_TICK):
             self.switch = traffic.reconcile(self.world)
-            if not self.releases.advance(self.switch):
+            if not self.releases.advance(self.switch) and not self.drills.advance(self.switch):
                 return

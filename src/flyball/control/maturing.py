@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 
-from flyball.capture.join import LabelJoin, LabelledRows, Span
+from flyball.capture.join import LabelJoin
+from flyball.capture.joined import LabelledRows, Span
 from flyball.control.concepts import Concepts, Labelled
 from flyball.control.estimating import Estimating
 from flyball.control.observe import Observation, WindowKey, micros_of

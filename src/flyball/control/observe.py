@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from flyball.capture.join import LabelJoin
 from flyball.control.counted import Counted, count, merge
+from flyball.control.release_tally import ReleaseTally
 from flyball.control.samples import SampledRows, WindowSample
 from flyball.control.tallies import Tallies
 from flyball.control.traffic import wanted
@@ -44,6 +45,7 @@ class Observation:
         """By which the ages of labels are counted, once something was captured."""
         self._waiting: list[Captured] = []
         self.files = WatchedFiles(world, shelf)
+        self.release_tally = ReleaseTally()
         self.tallies = Tallies(micros_of(world.spec.monitor.window))
         self._counted: dict[WindowKey, Counted] = {}
         self._pending: dict[WindowKey, list[PredictionBatch]] = {}
@@ -138,6 +140,7 @@ class Observation:
         self.tallies.add(record)
         self._join.add(record)
         if isinstance(record, PredictionBatch) and record.role != "shadow":
+            self.release_tally.add(record)
             self._gather(record)
 
     def _gather(self, batch: PredictionBatch) -> None:

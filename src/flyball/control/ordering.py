@@ -5,8 +5,10 @@ from flyball.control.engine import Engine
 from flyball.control.reports import CommandReport
 from flyball.control.running import LOOK_SECONDS, Pause, await_command
 from flyball.control.world import World
-from flyball.records.release import TERMINAL, ReleaseState
+from flyball.records.release import TERMINAL, Drill, ReleaseState
 
+DRILL_SECONDS = 120.0
+"""Two switches of every gateway, or as many looks as one is given that does not."""
 PROOF_SECONDS = 20.0
 """A rollback is done when the gateways are seen to serve it: within a tick or two, longer only when one of them is away."""
 
@@ -35,6 +37,30 @@ def roll_back(world: World, engine: Engine | None, actor: str, reason: str, paus
     return CommandReport(
         accepted=True, subject=settled.subject, words=f"{settled.words}; not seen at every gateway yet", next_step="flyball status"
     )  # fmt: skip
+
+
+def drill(world: World, engine: Engine | None, actor: str, pause: Pause) -> CommandReport:
+    """Order a drill and wait for what it shows. `engine`: this process controls the project, so no gateway is looked after by another."""
+    command = commands.order(world, "drill", actor, "")
+    if engine is not None:
+        engine.tick()
+    settled = await_command(world, command.id, pause)
+    if settled.status != "done":
+        return CommandReport(accepted=False, subject=f"command:{command.id}", words=settled.words)
+    waited, ended = 0.0, None
+    while waited < DRILL_SECONDS:
+        found = world.get("drill", settled.subject.removeprefix("drill:"), Drill)
+        if found is None or found.ended_at is not None:
+            ended = found
+            break
+        pause(LOOK_SECONDS)
+        waited += LOOK_SECONDS
+        if engine is not None:
+            engine.tick()
+    if ended is None:
+        words = f"{settled.words}; it goes on"
+        return CommandReport(accepted=True, subject=settled.subject, words=words, next_step="flyball release status")
+    return CommandReport(accepted=ended.outcome == "passed", subject=settled.subject, words=ended.words)
 
 
 def answer(world: World, decision_id: str, *, yes: bool, actor: str, reason: str) -> CommandReport:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from flyball.capture.join import LabelledRows
+from flyball.capture.joined import LabelledRows
 from flyball.control.world import World
 from flyball.monitoring.window import Window
 from flyball.records.evidence import Evidence

@@ -1,24 +1,14 @@
-"""The paired losses of a release in the order in which they were looked at: later looks only append, whatever comes late or is revised.
+"""The rows of a release in the order in which they were looked at: later looks only append, whatever comes late or is revised.
 
 A confidence sequence holds at all looks together because what was seen stays as it was seen. After a restart the order is made anew from the records, by
 when each row became usable; a row that became usable out of that order before the restart may then stand elsewhere.
 """
 
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from flyball.capture.join import Pairs
-from flyball.records.signature import Task
-from flyball.stats.losses import bounded_loss
-
-Floats = npt.NDArray[np.float64]
-
-
-class Losses(NamedTuple):
-    champion: Floats
-    challenger: Floats
+from flyball.capture.joined import Pairs
 
 
 class PairLog:
@@ -26,17 +16,27 @@ class PairLog:
 
     def __init__(self) -> None:
         self._release = ""
-        self._seen: set[int] = set()
-        self._losses = Losses(np.zeros(0), np.zeros(0))
+        self._seen = np.zeros(0, dtype=np.bool_)
+        """By number of the row."""
+        self._pairs: Pairs | None = None
 
-    def extend(self, release: str, pairs: Pairs, task: Task, scale: float) -> Losses:
-        """All losses so far, with the pairs that were not there before at the end."""
-        if release != self._release:
-            self._release, self._seen, self._losses = release, set(), Losses(np.zeros(0), np.zeros(0))
-        new = np.array([row not in self._seen for row in pairs.rows.tolist()], dtype=np.bool_)
+    def extend(self, release: str, pairs: Pairs) -> Pairs:
+        """All pairs so far, with those that were not there before at the end."""
+        if release != self._release or self._pairs is None:
+            self._release, self._seen, self._pairs = release, np.zeros(0, dtype=np.bool_), _taken(pairs, slice(0))
+        if len(pairs.rows) and (highest := int(pairs.rows.max())) >= len(self._seen):
+            self._seen = np.concatenate([self._seen, np.zeros(highest + 1 - len(self._seen), dtype=np.bool_)])
+        new = ~self._seen[pairs.rows]
         if new.any():
-            labels = pairs.labels[new] if task == "regression" else pairs.labels[new].astype(np.int64)
-            fresh = [bounded_loss(task, scores[new], labels, scale) for scores in (pairs.first, pairs.second)]
-            self._losses = Losses(*(np.concatenate(both) for both in zip(self._losses, fresh, strict=True)))
-            self._seen.update(pairs.rows[new].tolist())
-        return self._losses
+            old, fresh = self._pairs, _taken(pairs, new)
+            self._pairs = Pairs(
+                np.concatenate([old.rows, fresh.rows]), np.concatenate([old.at_us, fresh.at_us]),
+                np.concatenate([old.first, fresh.first]), np.concatenate([old.second, fresh.second]),
+                np.concatenate([old.labels, fresh.labels]),
+            )  # fmt: skip
+            self._seen[pairs.rows[new]] = True
+        return self._pairs
+
+
+def _taken(pairs: Pairs, chosen: Any) -> Pairs:
+    return Pairs(pairs.rows[chosen], pairs.at_us[chosen], pairs.first[chosen], pairs.second[chosen], pairs.labels[chosen])

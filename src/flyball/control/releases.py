@@ -1,15 +1,13 @@
 """Releases: open one, look at its evidence, move it on, and believe only what the gateways are seen to serve."""
 
-from datetime import timedelta
 from typing import Any, Literal
 
 import msgspec
 
 import flyball.release.decide as release_room
-from flyball.capture.join import Span, failed_rows
-from flyball.control import decisions
-from flyball.control.observe import Observation, micros_of
-from flyball.control.pairing import PairLog
+from flyball.control import decisions, looks
+from flyball.control.measuring import Measuring
+from flyball.control.observe import Observation
 from flyball.control.standing import puts_of
 from flyball.control.traffic import SwitchReading, routing_put, wanted
 from flyball.control.units import UnitShelf
@@ -20,7 +18,6 @@ from flyball.records.events import Put
 from flyball.records.evidence import Evidence
 from flyball.records.findings import Finding, FindingKind
 from flyball.records.release import TERMINAL, Champion, Phase, ReleaseState
-from flyball.release import guards
 from flyball.release import state as states
 
 STUCK_LOOKS = 15
@@ -36,7 +33,7 @@ class Releases:
         self._shelf = shelf
         self._observation = observation
         self._unverified_looks = 0
-        self._pairs = PairLog()
+        self._measuring = Measuring(world, shelf, observation)
         self.waiting_for = ""
         """Why the open release does not move, in words."""
 
@@ -54,7 +51,7 @@ class Releases:
         if champion is not None and champion.unit == unit:
             return None
         if active is not None:
-            if active.phase is not Phase.WATCHING or active.challenger == unit:
+            if active.phase is not Phase.WATCHING or active.challenger == unit or not self._is_proven(active):
                 return None
             self._apply(active, Action(kind="settle", subject=f"release:{active.id}"), (), "superseded by a newer release")
         now = self._world.now()
@@ -64,6 +61,16 @@ class Releases:
             draft(now, "release.opened", f"release:{opened.id}", codec.plain(opened), (counter, put("release", opened.id, opened)))
         )  # fmt: skip
         return opened
+
+    def follow(self) -> None:
+        """Let what is captured from here on be counted for the release under way."""
+        active = self.active()
+        self._observation.release_tally.follow(active, micros(active.opened_at) if active else 0)
+
+    def _is_proven(self, release: ReleaseState) -> bool:
+        """All that it must pass has passed: its labels may come while it is watched already."""
+        policy = release_room.policy_of(self._world.spec)
+        return release.champion is None or release_room.is_proven(release, policy)
 
     def advance(self, switch: SwitchReading) -> bool:
         """One look. True: something moved, so that another look at once may move more."""
@@ -79,14 +86,20 @@ class Releases:
         now = self._world.now()
         plan = decisions.decide("release", situation, policy, now)
         self.waiting_for = plan.rationale
+        noted = looks.noted(self._world, (situation, policy, now), plan)
         if not plan.actions:
+            if noted is not None:
+                self._world.record(noted)
             return False
+        if noted is not None:  # before the decision, in its transaction: what has passed must be known where it moves on
+            release = codec.revive(noted.puts[-1].value, ReleaseState)
         action = plan.actions[0]
         made = decisions.prepare(
             self._world, "release", (situation, policy, now), plan, self._puts(release, action, plan.rationale)
         )
         approval = self._asked(made.decision.id, action) if action.kind == "ask" else ()
-        self._world.record(msgspec.structs.replace(made.draft, puts=(*made.draft.puts, *approval)))
+        move = msgspec.structs.replace(made.draft, puts=(*made.draft.puts, *approval))
+        self._world.record(*((noted, move) if noted is not None else (move,)))
         self._world.say("decision", f"{made.decision.id} release {release.id}: {plan.rationale}")
         self._unverified_looks = 0
         return True
@@ -219,9 +232,10 @@ class Releases:
         if switch.state == "verified" or (release.phase is Phase.ROLLING_BACK and wanted(self._world) is None):
             # A first release that was taken back before it had a route: nothing is wanted, so nothing needs to be seen.
             seen = "verified"
-        requests, labels, evidence = self._measured(release)
+        found = self._measuring.look(release, release_room.policy_of(self._world.spec))
         return release_room.ReleaseSituation(
-            release=release, requests_in_phase=requests, labels=labels, evidence=evidence, switch=seen, approval=self._approval(release)
+            release=release, requests_in_phase=found.requests_in_phase, labels=found.labels, evidence=found.evidence,
+            switch=seen, approval=self._approval(release), rewards=found.rewards,
         )  # fmt: skip
 
     def _approval(self, release: ReleaseState) -> Any:
@@ -231,23 +245,3 @@ class Releases:
             if decision and decision.room == "release" and decision.plan.actions[0].subject == f"release:{release.id}":
                 return approval.answer or "open"
         return "none"
-
-    def _measured(self, release: ReleaseState) -> tuple[int, int, tuple[Evidence, ...]]:
-        if release.verified_at is None or release.champion is None:
-            return 0, 0, ()
-        join = self._observation.joined_for(release.champion)
-        now_us, phase_us, opened_us = micros(self._world.now()), micros(release.verified_at), micros(release.opened_at)
-        count = join.scored if release.phase is Phase.SHADOW else lambda unit, a, b: join.answered(a, b, unit)
-        requests = count(release.challenger, phase_us, now_us + 1)
-        policy = release_room.policy_of(self._world.spec)
-        delay = self._world.spec.data.label_delay or timedelta(0)
-        pairs = join.pairs(release.champion, release.challenger, Span(opened_us, now_us + 1, now_us, micros_of(delay)))
-        scale = self._observation.files.reference(release.champion).scale
-        losses = self._pairs.extend(release.id, pairs, self._world.spec.task, scale)
-        failed = [failed_rows(join, unit, opened_us, now_us + 1) for unit in (release.champion, release.challenger)]
-        scored = [join.scored(unit, opened_us, now_us + 1) for unit in (release.champion, release.challenger)]
-        evidence = (
-            guards.quality(losses.champion, losses.challenger, policy),
-            guards.failures(failed[0], failed[0] + scored[0], failed[1], failed[1] + scored[1], policy),
-        )
-        return requests, len(losses.champion), evidence

@@ -6,10 +6,10 @@ from typing import Any, Literal
 import msgspec
 
 from flyball.records.decisions import Approval, Decision
-from flyball.records.evidence import Outcome, Verdict
+from flyball.records.evidence import Evidence, Outcome, Verdict
 from flyball.records.findings import Acknowledgement, Finding, WindowSummary
 from flyball.records.jobs import Job, StepResult
-from flyball.records.release import ReleaseState
+from flyball.records.release import Drill, ReleaseState
 
 
 class RunReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -235,6 +235,60 @@ class FindingReport(msgspec.Struct, frozen=True, kw_only=True):
     """Raised in the same window."""
     decided: tuple[DecisionRow, ...]
     """What the autopilot decided next."""
+
+
+class ReleaseRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A release in a line."""
+
+    release: ReleaseState
+    version: int | None
+    """Of the challenger."""
+    champion_version: int | None
+
+
+class GuardPoint(msgspec.Struct, frozen=True, kw_only=True):
+    """What a guard had seen at one look."""
+
+    at: datetime
+    n: int
+    value: float | None
+    lower: float | None
+    upper: float | None
+
+
+class GuardRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One guard of a release: what it asks, what it has seen, and its verdict."""
+
+    name: str
+    means: str
+    margin: float
+    alpha: float
+    """Of the release's error rate."""
+    outcome: str
+    """Of the last look: a verdict, `passed` (at an earlier one), or empty: not looked at yet."""
+    evidence: Evidence | None
+    words: str
+    """The verdict in a sentence."""
+    points: tuple[GuardPoint, ...]
+    """Look by look, oldest first."""
+
+
+class ReleaseReport(msgspec.Struct, frozen=True, kw_only=True):
+    """A release: where it is and why, what each guard has seen, and what it waits for."""
+
+    release: ReleaseState
+    version: int | None
+    champion_version: int | None
+    place: str
+    """Its phase, with step and share of the keys."""
+    words: str
+    """What it waits for, or why it ended."""
+    alpha: float
+    guards: tuple[GuardRow, ...]
+    history: tuple[str, ...]
+    """How it moved, a sentence each."""
+    drill: Drill | None = None
+    """The last rehearsal of a rollback."""
 
 
 class CommandReport(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,7 +12,7 @@ from flyball.records.events import Put
 from flyball.records.keeping import Keeping
 from flyball.records.release import Champion, ReleaseState
 from flyball.records.routing import GatewayReport, RoutingTable, ServedUnit
-from flyball.release.route import OLD_ALONE, route
+from flyball.release.route import OLD_ALONE, rehearsal, route
 
 
 def wanted(world: World) -> RoutingTable | None:
@@ -20,8 +20,10 @@ def wanted(world: World) -> RoutingTable | None:
     return world.get("routing", world.model, RoutingTable)
 
 
-def routing_put(world: World, shelf: UnitShelf, champion: Champion | None, release: ReleaseState | None) -> tuple[Put, ...]:
-    """The routing that these states ask for, as part of their transaction; nothing when it stays as it is."""
+def routing_put(
+    world: World, shelf: UnitShelf, champion: Champion | None, release: ReleaseState | None, *, rehearsed: str | None = None
+) -> tuple[Put, ...]:
+    """The routing that these states ask for, as part of their transaction; nothing when it stays as it is. `rehearsed`: a unit to hold ready."""
 
     def served(unit: str | None) -> ServedUnit | None:
         try:
@@ -39,6 +41,8 @@ def routing_put(world: World, shelf: UnitShelf, champion: Champion | None, relea
         served(release.champion if release else None),
         release_room.policy_of(world.spec),
     )
+    if made is not None and rehearsed is not None:
+        made = rehearsal(world.model, made.champion, shelf.served(rehearsed))
     standing = wanted(world)
     keeping = keeping_of(world.spec, _kept(standing))
     routes = () if made is None else (msgspec.structs.replace(made, keeping=keeping),)

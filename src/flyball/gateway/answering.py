@@ -104,8 +104,9 @@ class Answering:
         """The records of the route's shadows for the rows that they did not answer: one call a unit for all of the batches. Raises nothing: a
         shadow is nobody's problem."""
         records: list[Captured] = []
+        wanted = {batch: live.shadowed(batch.keys) for batch, _ in answers}
         for unit in live.shadows:
-            due = [(batch, Part(unit, "shadow", _due(unit, batch, answered))) for batch, answered in answers]
+            due = [(batch, Part(unit, "shadow", _due(unit, batch, answered, wanted[batch]))) for batch, answered in answers]
             due = [(batch, part) for batch, part in due if _size(part, batch)]
             for batch, part, outcome in await self._shadowed(live, due):
                 if isinstance(outcome, ModelFailed):
@@ -332,8 +333,15 @@ def _late(unit: LiveUnit) -> ModelFailed:
     return failed
 
 
-def _due(unit: LiveUnit, batch: Batch, answered: Answered) -> list[int] | None:
-    """The rows that somebody else answered and that it did not fail on before; None: all."""
+def _due(unit: LiveUnit, batch: Batch, answered: Answered, wanted: list[int] | None) -> list[int] | None:
+    """Of the `wanted` rows (None: all), those that somebody else answered and that it did not fail on before; None: all there are."""
+    rows = _unanswered(unit, batch, answered)
+    if wanted is None or rows == []:
+        return rows
+    return wanted if rows is None else sorted({*rows}.intersection(wanted))
+
+
+def _unanswered(unit: LiveUnit, batch: Batch, answered: Answered) -> list[int] | None:
     if len(answered.parts) == 1 and answered.parts[0][0].rows is None and not answered.tried:
         return [] if answered.parts[0][0].unit.id == unit.id else None
     rows = [

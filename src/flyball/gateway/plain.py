@@ -128,7 +128,9 @@ def _read_label(place: str, given: Any, signature: Signature, batch: LabelBatch,
         faults.append(Fault(place.rstrip("."), shown(given), "an object with id and label"))
         return
     faults.extend(
-        Fault(f"{place}{name[:100]}", "an unknown field", "id, label, observed_at") for name in given if name not in _LABEL_FIELDS
+        Fault(f"{place}{name[:100]}", "an unknown field", "id, label, observed_at, reward")
+        for name in given
+        if name not in _LABEL_FIELDS
     )
     each = given.get("id")
     if not isinstance(each, str) or not 0 < len(each) <= MAX_ID_CHARACTERS or not each.isprintable():
@@ -153,9 +155,23 @@ def _read_label(place: str, given: Any, signature: Signature, batch: LabelBatch,
     batch.ids.append(each)  # type: ignore[arg-type]
     batch.values.append(value)
     batch.observed_us.append(observed)
+    _read_reward(place, given.get("reward"), batch, faults)
 
 
-_LABEL_FIELDS = frozenset({"id", "label", "observed_at"})
+def _read_reward(place: str, given: Any, batch: LabelBatch, faults: list[Fault]) -> None:
+    """Rewards have places only once one was given: most projects have none."""
+    if given is None:
+        if batch.rewards:
+            batch.rewards.append(None)
+        return
+    if isinstance(given, bool) or not isinstance(given, int | float) or abs(given) > MAX_FLOAT32:
+        faults.append(Fault(f"{place}reward", shown(given), "a finite number: what the prediction earned"))
+        return
+    batch.rewards.extend([None] * (len(batch.ids) - 1 - len(batch.rewards)))
+    batch.rewards.append(float(given))
+
+
+_LABEL_FIELDS = frozenset({"id", "label", "observed_at", "reward"})
 
 
 def _label(value: Any, signature: Signature) -> Any:

@@ -75,6 +75,7 @@ class LiveRoute:
         self.arm_shares = [(unit, share(low), share(high)) for unit, (low, high) in zip(self.arms, pairwise(bounds), strict=True)]
         self.fallback = units[route.fallback.unit.id] if route.fallback else None
         self.shadows = tuple(units[each.unit.id] for each in route.shadows)
+        self._shadow_places, self._shadow_share = Places(f"{route.salt}/shadow"), share(route.shadow_share)
         self.last = self.fallback or self.champion
         """Nobody stands in for it."""
         answering = (self.champion, self.canary, self.fallback, *self.arms)
@@ -122,6 +123,10 @@ class LiveRoute:
                 taken.append((unit, "arm", mine))
                 rest = sorted(set(rest).difference(mine))
         return [*taken, (self.champion, "champion", [*rest])] if rest else taken
+
+    def shadowed(self, keys: Sequence[str]) -> list[int] | None:
+        """Which of the keys the shadows score; None: all. Apart from the canary's division, so that both sides of it are compared."""
+        return None if self.route.shadow_share >= 1.0 else self._shadow_places.below(keys, self._shadow_share)
 
 
 class LiveTable:

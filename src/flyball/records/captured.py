@@ -38,7 +38,7 @@ class PredictionBatch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     """Model time of the whole batch."""
 
 
-class LabelBatch(msgspec.Struct, frozen=True, kw_only=True, tag="l", tag_field="k"):
+class LabelBatch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="l", tag_field="k"):
     at_us: int
     """When the gateway received it (label time)."""
     model: str
@@ -48,6 +48,8 @@ class LabelBatch(msgspec.Struct, frozen=True, kw_only=True, tag="l", tag_field="
     """Class as string, or a number for regression."""
     observed_us: list[int | None]
     """When the outcome became known, if the sender says so; the later one of a prediction id wins, ties by order of arrival."""
+    rewards: list[float | None] = []
+    """What each prediction earned, in the project's own unit; empty: no sender said."""
 
 
 class FailureBatch(msgspec.Struct, frozen=True, kw_only=True, tag="f", tag_field="k"):

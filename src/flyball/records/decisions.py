@@ -12,7 +12,7 @@ class Action(msgspec.Struct, frozen=True, kw_only=True):
     """Something to be done. `kind` is one of the verbs of the room that planned it."""
 
     kind: str
-    """release: `enter`, `ask`, `settle`, `hold` (a person), `roll_back`, `finish_rollback`; gates: `register`, `refuse`;
+    """release: `enter`, `weigh`, `ask`, `settle`, `hold` (a person), `roll_back`, `finish_rollback`; gates: `register`, `refuse`;
     autopilot: `retrain`, `roll_back`, `notify`, `ask`, `nothing`."""
     subject: str
     arguments: dict[str, Any] = {}

@@ -5,6 +5,8 @@ from enum import StrEnum
 
 import msgspec
 
+from flyball.records.evidence import Evidence, Outcome
+
 
 class Phase(StrEnum):
     PROPOSED = "proposed"
@@ -42,6 +44,43 @@ class ReleaseState(msgspec.Struct, frozen=True, kw_only=True):
     """Decision id, or `user:NAME`."""
     reason: str = ""
     """Why it is in this phase, in words."""
+    passed: tuple[str, ...] = ()
+    """Guards that passed at some look: a sequence that holds at all looks together does not take a pass back. Harm that is shown later still counts."""
+    weight: float | None = None
+    """The challenger's share of the keys where it moves within a step (bandit); None: the step's own."""
+    weighed_at: datetime | None = None
+
+
+class ReleaseLook(msgspec.Struct, frozen=True, kw_only=True):
+    """What was seen of a release at one look. Kept when something was new in it, so that a report can show how each interval narrowed."""
+
+    release: str
+    at: datetime
+    phase: Phase
+    step: int
+    evidence: tuple[Evidence, ...]
+    outcomes: dict[str, Outcome]
+    """Guard → verdict."""
+    words: str
+    """What it waits for, or what was done."""
+
+
+class Drill(msgspec.Struct, frozen=True, kw_only=True):
+    """A rollback that was rehearsed: the unit that it would go to, loaded by every gateway while the champion went on answering."""
+
+    id: str
+    """`drill-` + four digits."""
+    champion: str
+    unit: str
+    opened_at: datetime
+    loaded_at: datetime | None = None
+    """Every gateway was seen to hold its bytes."""
+    ended_at: datetime | None = None
+    outcome: str = ""
+    """`passed`, `failed`, `interrupted` (a release began); empty: it goes on."""
+    words: str = ""
+    cause: str = ""
+    """`user:NAME`, or `schedule`."""
 
 
 class Champion(msgspec.Struct, frozen=True, kw_only=True):

@@ -34,6 +34,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     shadows: tuple[ServedUnit, ...] = ()
     """Each scores every row that it did not answer itself; captured with role `shadow`, never shown. During a canary both
     champion and challenger stand here, so that every request has both scores and the comparison is paired."""
+    shadow_share: float = 1.0
+    """Of the keys whose rows the shadows score."""
     salt: str = ""
     """Of this release: keys fall differently in the next one, and stay where they are when the weight grows."""
     arms: tuple["Arm", ...] = ()

@@ -4,8 +4,7 @@ Harm beyond the margin rolls back from every phase, at once. Going on needs time
 measured holds, and gives up at the phase's deadline. No data never promotes.
 """
 
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import Any, Literal, NamedTuple
 
@@ -14,17 +13,15 @@ import msgspec
 from flyball.records.decisions import Action, Plan
 from flyball.records.evidence import Evidence, Outcome, Verdict, worst
 from flyball.records.release import Phase, ReleaseState
-from flyball.release.guards import FAILURES, QUALITY, judge, labels_needed
-from flyball.release.policy import ReleasePolicy, policy_of
+from flyball.release.bandit import RewardSeen, weight_of
+from flyball.release.guards import judge
+from flyball.release.policy import GuardRule, ReleasePolicy, policy_of
+from flyball.release.waiting import place, span, waits_for_pass
 
-__all__ = ["ReleasePolicy", "ReleaseSituation", "decide", "policy_of"]
+__all__ = ["ReleasePolicy", "ReleaseSituation", "decide", "is_proven", "newly_passed", "policy_of"]
 
 _JUDGED = frozenset({Phase.SHADOW, Phase.CANARY, Phase.FULL, Phase.WATCHING})
 """Phases in which the challenger scores traffic, so that it can do harm and be compared."""
-
-
-WATCHES = 2
-"""Lengths of the watch after which a release whose guards cannot be measured is taken back: failed measurements hold, but not for ever."""
 
 
 class ReleaseSituation(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,16 +33,19 @@ class ReleaseSituation(msgspec.Struct, frozen=True, kw_only=True):
     labels: int
     """Rows with a mature label and both scores, since the release opened."""
     evidence: tuple[Evidence, ...]
-    """From `guards.quality` and `guards.failures`, both, whenever there is a champion to compare with."""
+    """One of each guard that can be measured in this phase, whenever there is a champion to compare with."""
     switch: Literal["verified", "pending", "failed"]
     """Whether all gateways are seen to serve this phase; `failed`: it was tried long enough, or one says that it cannot."""
     approval: Literal["none", "open", "approved", "refused"] = "none"
     """Of this release's `ask`."""
+    rewards: tuple[RewardSeen, ...] = ()
+    """Of champion and challenger, where a bandit divides the traffic."""
 
 
 class _View(NamedTuple):
     situation: ReleaseSituation
     policy: ReleasePolicy
+    now: datetime
     verdicts: tuple[Verdict, ...]
     elapsed: timedelta
     """Since the gateways were seen to serve this phase."""
@@ -62,34 +62,67 @@ class _View(NamedTuple):
     def verdict(self, name: str) -> Verdict | None:
         return next((verdict for verdict in self.verdicts if verdict.rule == name), None)
 
+    def passed(self, rule: GuardRule) -> bool:
+        """At this look or an earlier one."""
+        verdict = self.verdict(rule.name)
+        return rule.name in self.release.passed or (
+            verdict is not None and verdict.outcome is Outcome.PASS and not _too_early(self, rule)
+        )
+
 
 def decide(situation: ReleaseSituation, policy: ReleasePolicy, now: datetime) -> Plan:
-    """At most one action on the release: `enter`, `ask`, `settle`, `roll_back` or `finish_rollback`. None: the rationale says what is waited for."""
+    """At most one action on the release: `enter`, `weigh`, `ask`, `settle`, `roll_back` or `finish_rollback`. None: the rationale says what is waited for."""
+    view = _view(situation, policy, now)
     release = situation.release
-    verdicts: tuple[Verdict, ...] = ()
-    if release.phase in _JUDGED and release.champion is not None:
-        verdicts = (
-            judge(situation.evidence, QUALITY, policy.margin),
-            judge(situation.evidence, FAILURES, policy.max_error_rate_increase),
-        )
-    elapsed = now - release.verified_at if release.verified_at is not None else timedelta(0)
-    view = _View(situation, policy, verdicts, elapsed)
-    harm = [verdict for verdict in verdicts if verdict.outcome is Outcome.FAIL and not _too_early(view, verdict)]
+    harm = [verdict for verdict in _harm(view) if verdict is not None]
     if harm:
         return _roll_back(view, harm[0].rule, f"harm is shown: {'; '.join(v.words for v in harm)} ({policy.words})")
     if release.phase in _JUDGED:
         if situation.switch == "failed" and release.verified_at is None:
-            return _roll_back(view, "switch", f"the gateways could not be brought to serve {_place(release)}")
+            return _roll_back(view, "switch", f"the gateways could not be brought to serve {place(release)}")
         if situation.switch != "verified" or release.verified_at is None:
             # A gateway that restarts under a phase that it did serve is no fault of the challenger.
-            return _hold(view, "switch", f"waits until every gateway is seen to serve {_place(release)}")
+            return _hold(view, "switch", f"waits until every gateway is seen to serve {place(release)}")
     return _HANDLERS[release.phase](view)
 
 
-def _too_early(view: _View, verdict: Verdict) -> bool:
+def newly_passed(situation: ReleaseSituation, policy: ReleasePolicy, now: datetime) -> tuple[str, ...]:
+    """Guards that pass at this look and did not before."""
+    view = _view(situation, policy, now)
+    return tuple(rule.name for rule in policy.guards if rule.name not in situation.release.passed and view.passed(rule))
+
+
+def is_proven(release: ReleaseState, policy: ReleasePolicy) -> bool:
+    """All that it must pass has passed: with late labels it may be watched already and not be."""
+    asked = (rule for rule in policy.guards if rule.must == "pass" and not (rule.labels and policy.labels == "never"))
+    return all(rule.name in release.passed for rule in asked)
+
+
+def _view(situation: ReleaseSituation, policy: ReleasePolicy, now: datetime) -> _View:
+    release = situation.release
+    verdicts: tuple[Verdict, ...] = ()
+    if release.phase in _JUDGED and release.champion is not None:
+        verdicts = tuple(judge(situation.evidence, rule) for rule in _asked(policy, release))
+    elapsed = now - release.verified_at if release.verified_at is not None else timedelta(0)
+    return _View(situation, policy, now, verdicts, elapsed)
+
+
+def _asked(policy: ReleasePolicy, release: ReleaseState) -> Iterable[GuardRule]:
+    """The guards that have an answer in this phase: in the shadow no user sees one of the challenger's."""
+    return (rule for rule in policy.guards if not (rule.shown and release.phase is Phase.SHADOW))
+
+
+def _harm(view: _View) -> Iterable[Verdict]:
+    for rule in _asked(view.policy, view.release):
+        verdict = view.verdict(rule.name)
+        if verdict is not None and verdict.outcome is Outcome.FAIL and not _too_early(view, rule):
+            yield verdict
+
+
+def _too_early(view: _View, guard: GuardRule) -> bool:
     """In shadow nobody is harmed by waiting: quality is judged, either way, on the sample that was asked for and not on the first hour's weather."""
     rule = view.policy.shadow
-    if view.release.phase is not Phase.SHADOW or rule is None or verdict.rule != QUALITY:
+    if view.release.phase is not Phase.SHADOW or rule is None or not guard.labels:
         return False
     return view.elapsed < rule.at_least or view.situation.labels < rule.min_labels
 
@@ -109,15 +142,12 @@ def _shadow(view: _View) -> Plan:
     if rule is None:  # the policy was changed while the release stood in shadow
         return _from_shadow(view, "no shadow is asked for any more")
     waits = _waits_for_time(view, rule.at_least)
-    if view.situation.labels < rule.min_labels:
+    if view.situation.labels < rule.min_labels and view.policy.labels == "before_full":
         waits.append(f"for {rule.min_labels - view.situation.labels} more labels ({view.situation.labels} of {rule.min_labels})")
-    quality = view.verdict(QUALITY)
-    if quality is not None and quality.outcome is not Outcome.PASS:
-        waits.append(_waits_for_quality(quality, view.policy.margin))
-    waits += _waits_for_measurement(view, FAILURES)
+    waits += _waits_for_guards(view, passes=True)
     if waits:
         return _wait_or_give_up(view, "shadow", waits, rule.at_most)
-    return _from_shadow(view, f"the shadow passed: {quality.words if quality else ''} ({view.policy.words})")
+    return _from_shadow(view, f"the shadow passed: {_said(view)} ({view.policy.words})")
 
 
 def _canary(view: _View) -> Plan:
@@ -129,42 +159,28 @@ def _canary(view: _View) -> Plan:
     answered = view.situation.requests_in_phase
     if answered < rule.min_requests:
         waits.append(f"for {rule.min_requests - answered} more requests ({answered} of {rule.min_requests})")
-    quality = view.verdict(QUALITY)
-    passed_before = view.policy.shadow is not None
-    if (
-        step + 1 == len(view.policy.steps)
-        and not passed_before
-        and quality is not None
-        and quality.outcome is Outcome.INCONCLUSIVE
-    ):
-        # All traffic goes only to who has passed at some look of the release: in the shadow, or here where there was none. The sequence holds at all
-        # looks together, so a pass is not taken back by a later interval that reaches across the margin; harm that is shown is. No label never promotes.
-        waits.append(_waits_for_quality(quality, view.policy.margin))
-    waits += _waits_for_measurement(view, QUALITY) + _waits_for_measurement(view, FAILURES)
+    # All traffic goes only to who has passed at some look of the release: in the shadow, or here where there was none. No label never promotes.
+    waits += _waits_for_guards(view, passes=step + 1 == len(view.policy.steps))
     if waits:
-        return _wait_or_give_up(view, "canary", waits, rule.at_most)
-    words = f"the step at {rule.traffic:.0%} was held for {_span(view.elapsed)} over {answered} requests: {_said(view)}"
+        return _weighed(view) or _wait_or_give_up(view, "canary", waits, rule.at_most)
+    words = f"the step at {rule.traffic:.0%} was held for {span(view.elapsed)} over {answered} requests: {_said(view)}"
     if step + 1 < len(view.policy.steps):
         return _enter(view, "canary", Phase.CANARY, step + 1, words)
     return _to_full(view, "canary", words)
 
 
 def _full(view: _View) -> Plan:
-    return _enter(view, "watch", Phase.WATCHING, 0, f"every gateway serves it; it is watched for {_span(view.policy.watch)}")
+    return _enter(view, "watch", Phase.WATCHING, 0, f"every gateway serves it; it is watched for {span(view.policy.watch)}")
 
 
 def _watching(view: _View) -> Plan:
-    waits = (
-        _waits_for_time(view, view.policy.watch) + _waits_for_measurement(view, QUALITY) + _waits_for_measurement(view, FAILURES)
-    )
-    if waits and view.elapsed < WATCHES * view.policy.watch:
+    waits = _waits_for_time(view, view.policy.watch) + _waits_for_guards(view, passes=True)
+    if waits and view.elapsed < view.policy.watch_at_most:
         return _hold(view, "watch", f"waits {', and '.join(waits)}")
     if waits:
-        return _roll_back(
-            view, "watch", f"nothing could be measured in {_span(view.elapsed)} of watch: waits {', and '.join(waits)}"
-        )
+        return _roll_back(view, "watch", f"{span(view.elapsed)} of watch were not enough: waits {', and '.join(waits)}")
     action = Action(kind="settle", subject=view.subject, arguments={"reason": "the watch passed"})
-    words = f"{view.release.challenger} is settled as champion: no harm was shown in {_span(view.policy.watch)} of watch: {_said(view)}"
+    words = f"{view.release.challenger} is settled as champion: no harm was shown in {span(view.policy.watch)} of watch: {_said(view)}"
     return _plan(view, (action,), "watch", words)
 
 
@@ -224,25 +240,25 @@ def _to_full(view: _View, rule: str, why: str) -> Plan:
 def _enter(view: _View, rule: str, phase: Phase, step: int, why: str) -> Plan:
     arguments: dict[str, Any] = {"phase": phase.value, "step": step, "reason": why}
     share = f" at {view.policy.steps[step].traffic:.0%} of the keys" if phase is Phase.CANARY else ""
-    words = f"{view.release.challenger} goes from {_place(view.release)} to {phase.value}{share}: {why}"
+    words = f"{view.release.challenger} goes from {place(view.release)} to {phase.value}{share}: {why}"
     return _plan(view, (Action(kind="enter", subject=view.subject, arguments=arguments),), rule, words)
 
 
 def _roll_back(view: _View, rule: str, why: str) -> Plan:
     arguments: dict[str, Any] = {"to": view.release.champion, "reason": why}
-    words = f"{view.release.challenger} is rolled back from {_place(view.release)} to {view.release.champion or 'no unit'}: {why}"
+    words = f"{view.release.challenger} is rolled back from {place(view.release)} to {view.release.champion or 'no unit'}: {why}"
     return _plan(view, (Action(kind="roll_back", subject=view.subject, arguments=arguments),), rule, words)
 
 
 def _wait_or_give_up(view: _View, rule: str, waits: list[str], deadline: timedelta) -> Plan:
     if view.elapsed >= deadline:
-        why = f"gave up after {_span(view.elapsed)}, allowed are {_span(deadline)}, still waiting {', and '.join(waits)}"
+        why = f"gave up after {span(view.elapsed)}, allowed are {span(deadline)}, still waiting {', and '.join(waits)}"
         return _roll_back(view, rule, why)
-    return _hold(view, rule, f"waits {', and '.join(waits)}; it gives up in {_span(deadline - view.elapsed)}")
+    return _hold(view, rule, f"waits {', and '.join(waits)}; it gives up in {span(deadline - view.elapsed)}")
 
 
 def _hold(view: _View, rule: str, words: str) -> Plan:
-    return _plan(view, (), rule, f"{view.release.challenger} in {_place(view.release)} {words}")
+    return _plan(view, (), rule, f"{view.release.challenger} in {place(view.release)} {words}")
 
 
 def _plan(view: _View, actions: tuple[Action, ...], rule: str, rationale: str) -> Plan:
@@ -251,35 +267,44 @@ def _plan(view: _View, actions: tuple[Action, ...], rule: str, rationale: str) -
 
 
 def _waits_for_time(view: _View, at_least: timedelta) -> list[str]:
-    return [f"for {_span(at_least - view.elapsed)} more"] if view.elapsed < at_least else []
+    return [f"for {span(at_least - view.elapsed)} more"] if view.elapsed < at_least else []
 
 
-def _waits_for_measurement(view: _View, name: str) -> list[str]:
-    verdict = view.verdict(name)
-    return [f"for a measurement ({verdict.words})"] if verdict is not None and verdict.outcome is Outcome.ERROR else []
+def _waits_for_guards(view: _View, *, passes: bool) -> list[str]:
+    """Every guard must be measurable; those that must pass are waited for where `passes`."""
+    waits = []
+    for rule in _asked(view.policy, view.release):
+        verdict = view.verdict(rule.name)
+        if verdict is None or view.passed(rule):
+            continue
+        if passes and rule.must == "pass" and not _comes_later(view, rule):
+            if verdict.outcome is not Outcome.PASS:  # one that passes, too early, waits for what it is too early for
+                waits.append(waits_for_pass(rule, verdict, view.now - view.release.opened_at))
+        elif verdict.outcome is Outcome.ERROR or (verdict.evidence.n == 0 and not rule.labels):
+            waits.append(f"for a measurement ({verdict.words})")
+    return waits
 
 
-def _waits_for_quality(verdict: Verdict, margin: float) -> str:
-    more = labels_needed(verdict.evidence, margin)
-    if more is None:
-        return f"for quality to pass ({verdict.words})"
-    end = "pass" if (verdict.evidence.value or 0.0) < margin else "fail"
-    return f"for quality to pass ({verdict.words}; about {more} more labels would make it {end} if the difference stays)"
+def _comes_later(view: _View, rule: GuardRule) -> bool:
+    """Its labels may come when it has all traffic, or not at all."""
+    late = view.policy.labels
+    return rule.labels and (late == "never" or (late == "while_watching" and view.release.phase is not Phase.WATCHING))
+
+
+def _weighed(view: _View) -> Plan | None:
+    """Where a bandit divides the traffic: the share that the rewards so far ask for, when it is time and it differs."""
+    rule, release = view.policy.bandit, view.release
+    since = release.weighed_at or release.verified_at
+    if rule is None or since is None or view.now - since < rule.every:
+        return None
+    standing = release.weight if release.weight is not None else view.policy.steps[release.step].traffic
+    wanted = weight_of(view.situation.rewards, rule)
+    if wanted is None or wanted.weight == standing:
+        return None
+    reason = f"{wanted.words}; its share goes from {standing:.0%} to {wanted.weight:.0%}"
+    action = Action(kind="weigh", subject=view.subject, arguments={"weight": wanted.weight, "reason": reason})
+    return _plan(view, (action,), "bandit", f"{release.challenger} in {place(release)}: {reason}")
 
 
 def _said(view: _View) -> str:
     return "; ".join(verdict.words for verdict in view.verdicts) or "there is no champion to compare with"
-
-
-def _place(release: ReleaseState) -> str:
-    return f"canary step {release.step + 1}" if release.phase is Phase.CANARY else release.phase.value
-
-
-def _span(duration: timedelta) -> str:
-    """The two largest units: `5 days`, `1 day 3 h`, `40 s`."""
-    left, parts = math.ceil(duration.total_seconds()), []
-    for size, name in ((86400, "day"), (3600, "h"), (60, "min"), (1, "s")):
-        count, left = divmod(left, size)
-        if count:
-            parts.append(f"{count} {name}" + ("s" if name == "day" and count > 1 else ""))
-    return " ".join(parts[:2]) or "0 s"

@@ -1,93 +1,211 @@
-"""What a release is judged by: is the challenger's loss no worse by more than the margin, and does it answer as reliably.
+"""What a release is judged by: each guard's number is how much worse the challenger is than the champion, with an interval that holds at every look.
 
-Both are confidence sequences (`stats/sequences.py`): they hold at every look of the release together, under any dependence between rows.
+All are confidence sequences (`stats/sequences.py`) under any dependence between rows; of means, what they cover is the average so far of what was to be
+expected at each row.
 """
 
 import hashlib
-import math
+from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from flyball.records.evidence import Evidence, Outcome, Verdict
-from flyball.release.policy import ReleasePolicy
-from flyball.stats.sequences import mean_sequence, rate_difference
+from flyball.release.policy import GuardRule
+from flyball.stats.quantile_sequences import quantile_difference
+from flyball.stats.sequences import Interval, mean_sequence
+from flyball.stats.two_means import mean_difference
+from flyball.stats.two_proportions import rate_difference
+from flyball.stats.two_samples import two_samples
 
-QUALITY = "quality_difference"
-FAILURES = "failure_rate_difference"
+Floats = npt.NDArray[np.float64]
+
+_NO_END = 1e12
+"""Stands for an end that is not there: JSON has no infinity."""
+_QUANTILES = "confidence sequence of the difference of two quantiles (after Howard & Ramdas 2022)"
+_PAIRED = "confidence sequence of the mean paired difference (after Howard et al. 2021)"
 
 
-def quality(champion_losses: npt.ArrayLike, challenger_losses: npt.ArrayLike, policy: ReleasePolicy) -> Evidence:
-    """The mean of challenger − champion over the same labelled rows, with an interval valid at all looks.
+def loss(champion: npt.ArrayLike, challenger: npt.ArrayLike, rule: GuardRule) -> Evidence:
+    """The mean of challenger − champion over the same labelled rows.
 
     Both (n,): bounded losses in [0, 1], in the order in which the labels arrived, since the release opened. No pair or a loss that is
     not finite: value None and a note. Raises ValueError when the lengths differ or a loss is outside [0, 1].
     """
-    champion = np.asarray(champion_losses, dtype=np.float64).reshape(-1)
-    challenger = np.asarray(challenger_losses, dtype=np.float64).reshape(-1)
-    if champion.size != challenger.size:
-        raise ValueError(
-            f"the same rows from both, found {champion.size} losses of the champion and {challenger.size} of the challenger"
-        )
-    n = champion.size
-    inputs = hashlib.sha256(champion.tobytes() + challenger.tobytes()).hexdigest()
-    if n == 0:
-        return _unknown(QUALITY, 0, "pairs", inputs, "no labelled row has both scores yet")
-    difference = challenger - champion
-    broken = int(n - np.isfinite(difference).sum())
-    if broken:
-        return _unknown(QUALITY, n, "pairs", inputs, f"{broken} of {n} losses are not finite")
-    interval = mean_sequence(difference, policy.quality_alpha, -1.0, 1.0)
-    return Evidence(
-        name=QUALITY, value=interval.mean, lower=interval.lower, upper=interval.upper, alpha=policy.quality_alpha, anytime=True,
-        n=n, unit="pairs", inputs=inputs, method="confidence sequence of the mean paired loss difference (after Howard et al. 2021)",
-    )  # fmt: skip
+    first, second = _pair(champion, challenger)
+    return _mean_difference(second - first, rule, _digest(first, second))
 
 
-def failures(champion_failed: int, champion_n: int, challenger_failed: int, challenger_n: int, policy: ReleasePolicy) -> Evidence:
-    """The challenger's rate of rows that it could not answer minus the champion's, with an interval valid at all looks.
-
-    `_n`: rows that each was asked since the release opened, `_failed`: of which it could not answer. Raises ValueError when a count is impossible.
-    """
-    asked = f"{champion_failed}/{champion_n} {challenger_failed}/{challenger_n}"
-    inputs = hashlib.sha256(asked.encode()).hexdigest()
-    interval = rate_difference(champion_failed, champion_n, challenger_failed, challenger_n, policy.failures_alpha)
+def failure_rate(champion: tuple[int, int], challenger: tuple[int, int], rule: GuardRule) -> Evidence:
+    """Each: (rows that it could not answer, rows that it was asked) since the release opened. Raises ValueError when a count is impossible."""
+    (failed, asked), (other_failed, other_asked) = champion, challenger
+    inputs = hashlib.sha256(f"{failed}/{asked} {other_failed}/{other_asked}".encode()).hexdigest()
+    interval = rate_difference(failed, asked, other_failed, other_asked, rule.alpha)
     if interval.n == 0:
-        return _unknown(FAILURES, 0, "rows", inputs, "no row was asked of both yet")
+        return unknown(rule, 0, "rows", "no row was asked of both yet", inputs)
+    note = f"champion {failed} of {asked}, challenger {other_failed} of {other_asked}"
+    return _found(
+        rule, interval, "rows", inputs, "confidence sequence of the difference of two rates (after Turner et al. 2024)", note=note
+    )
+
+
+def disagreement(champion: npt.ArrayLike, challenger: npt.ArrayLike, rule: GuardRule) -> Evidence:
+    """The share of rows that the two decide differently. Both (n,): what each decided (class, or how far apart in [0, 1] with zeros for the champion)."""
+    first, second = _pair(champion, challenger)
+    apart = np.minimum(np.abs(second - first), 1.0)
+    if not apart.size:
+        return unknown(rule, 0, "rows", "no row has both answers yet", _digest(first, second))
+    interval = mean_sequence(apart, rule.alpha, 0.0, 1.0)
+    return _found(rule, interval, "rows", _digest(first, second), "confidence sequence of a mean (after Howard et al. 2021)")
+
+
+def score_shift(champion: npt.ArrayLike, challenger: npt.ArrayLike, rule: GuardRule) -> Evidence:
+    """How far the mean score moved, either way. Both (n,): scores of the same rows in [0, 1]."""
+    first, second = _pair(champion, challenger)
+    signed = _mean_difference(second - first, rule, _digest(first, second))
+    return signed if signed.value is None else _size_of(signed)
+
+
+def calibration(champion: npt.ArrayLike, challenger: npt.ArrayLike, labels: npt.ArrayLike, rule: GuardRule) -> Evidence:
+    """|mean(score − outcome)| of the challenger minus the champion's. All (n,) in [0, 1], of the same rows; half the error rate for each of the two."""
+    first, second = _pair(champion, challenger)
+    truth = np.asarray(labels, dtype=np.float64).reshape(-1)
+    inputs = _digest(first, second, truth)
+    if not truth.size:
+        return unknown(rule, 0, "pairs", "no labelled row has both scores yet", inputs)
+    old, new = (mean_sequence(scores - truth, rule.alpha / 2.0, -1.0, 1.0) for scores in (first, second))
+    (old_least, old_most), (new_least, new_most) = _sizes(old), _sizes(new)
+    interval = Interval(abs(new.mean) - abs(old.mean), new_least - old_most, new_most - old_least, truth.size)
+    note = f"champion {old.mean:+.4f}, challenger {new.mean:+.4f}"
+    return _found(rule, interval, "pairs", inputs, "two confidence sequences with half the error rate each", note=note)
+
+
+def reward(rewards: npt.ArrayLike, challengers: npt.ArrayLike, blocks: npt.ArrayLike, rule: GuardRule) -> Evidence:
+    """Mean reward of the champion's answers minus the challenger's. All (n,), in the order in which rewards became known: what each answer earned, whether
+    it was the challenger's, and the look at which it was known first. What lies outside the rule's `between` is cut off and counted."""
+    low, high = rule.between or (0.0, 1.0)
+    given, arms = np.asarray(rewards, dtype=np.float64).reshape(-1), np.asarray(challengers, dtype=np.bool_).reshape(-1)
+    inputs = _digest(given, arms.astype(np.float64))
+    if not arms.any() or arms.all():
+        return unknown(rule, 0, "rewards", "not both have a reward yet", inputs)
+    kept = np.clip(given, low, high)
+    # The champion counts as the second arm: what it earns more is what the challenger is worse by.
+    interval = mean_difference(kept, ~arms, blocks, rule.alpha, low, high)
+    note = f"champion {kept[~arms].mean():.4g}, challenger {kept[arms].mean():.4g}"
+    beyond = [float(np.mean(given[arm] != kept[arm])) for arm in (~arms, arms)]
+    if any(beyond):
+        note += (
+            f"; beyond {low:g} to {high:g} and cut off: {beyond[0]:.1%} of the champion's, {beyond[1]:.1%} of the challenger's"
+        )
+    return _found(
+        rule, interval, "rewards", inputs, "bets against the margin in blocks of both arms (after Turner et al. 2024)", note=note
+    )
+
+
+def latency(champion: npt.ArrayLike, challenger: npt.ArrayLike, rule: GuardRule) -> Evidence:
+    """A quantile of model time in ms (`latency_p95_ms`: the 95th percentile), challenger minus champion. Each (n,), of calls of the same periods."""
+    first, second = (np.asarray(values, dtype=np.float64).reshape(-1) for values in (champion, challenger))
+    inputs, share = _digest(first, second), float(rule.metric.removeprefix("latency_p").removesuffix("_ms")) / 100.0
+    if not (first.size and second.size):
+        return unknown(rule, 0, "calls", "not both have answered in the same minute yet", inputs)
+    found = quantile_difference(first, second, share, rule.alpha)
+    if not (np.isfinite(found.lower) and np.isfinite(found.upper)):
+        few = f"{found.n} calls are too few for an interval of this quantile"
+        return Evidence(
+            name=rule.name, value=found.value, lower=_or_least(found.lower), alpha=rule.alpha, anytime=True, n=found.n, unit="calls",
+            inputs=inputs, method=_QUANTILES, note=few,
+        )  # fmt: skip
+    return _found(rule, Interval(*found), "calls", inputs, _QUANTILES)
+
+
+def shape(values: npt.ArrayLike, challengers: npt.ArrayLike, blocks: npt.ArrayLike, rule: GuardRule) -> Evidence:
+    """The logarithm of the evidence that the two units' values are distributed otherwise, in any way. All (n,), ascending by block. It can fail, and never
+    pass: that two distributions are the same cannot be shown. `lower` is what is beyond the evidence that the error rate asks for."""
+    given, arms = np.asarray(values, dtype=np.float64).reshape(-1), np.asarray(challengers, dtype=np.bool_).reshape(-1)
+    inputs = _digest(given, arms.astype(np.float64))
+    if not arms.any() or arms.all():
+        return unknown(rule, 0, "rows", "not both have answered in the same minute yet", inputs)
+    found = two_samples(given, arms, blocks)
+    asked = float(np.log(1.0 / rule.alpha))
     return Evidence(
-        name=FAILURES, value=interval.mean, lower=interval.lower, upper=interval.upper, alpha=policy.failures_alpha, anytime=True,
-        n=interval.n, unit="rows", inputs=inputs, method="two sub-Poisson confidence sequences with half the error rate each",
-        note=f"champion {champion_failed} of {champion_n}, challenger {challenger_failed} of {challenger_n}",
+        name=rule.name, value=found.highest, lower=found.highest - asked, alpha=rule.alpha, anytime=True, n=found.n, unit="rows", inputs=inputs,
+        method="bets on which of both answered (after Shekhar & Ramdas 2024)", note=f"evidence of e^{found.highest:.1f} where e^{asked:.1f} decides",
     )  # fmt: skip
 
 
-def judge(evidence: tuple[Evidence, ...], name: str, margin: float) -> Verdict:
-    """Non-inferiority: the whole interval within the margin passes, the whole interval beyond it fails, no data yet is inconclusive,
-    what was not or could not be measured is an error."""
+def _or_least(value: float) -> float:
+    return value if np.isfinite(value) else -_NO_END
+
+
+def judge(evidence: tuple[Evidence, ...], rule: GuardRule) -> Verdict:
+    """The whole interval within the margin passes, the whole interval beyond it fails, no data yet is inconclusive, what was not or could not be
+    measured is an error. What has no upper end can fail and never pass."""
+    name = rule.name
     found = next((item for item in evidence if item.name == name), None)
     if found is None:
         missing = Evidence(name=name, value=None, note="it was not measured")
         return Verdict(rule=name, outcome=Outcome.ERROR, evidence=missing, words=f"{name} was not measured")
-    if found.value is None or found.lower is None or found.upper is None:
+    if found.value is None or found.lower is None:
         outcome = Outcome.INCONCLUSIVE if found.n == 0 else Outcome.ERROR
         return Verdict(rule=name, outcome=outcome, evidence=found, words=f"{name}: {found.note or 'it could not be measured'}")
-    shown = f"{name} {found.value:+.4f} [{found.lower:+.4f}, {found.upper:+.4f}] over {found.n} {found.unit}"
-    if found.upper <= margin:
-        return Verdict(rule=name, outcome=Outcome.PASS, evidence=found, words=f"{shown} is at most {margin:g}")
-    if found.lower > margin:
-        return Verdict(rule=name, outcome=Outcome.FAIL, evidence=found, words=f"{shown} is beyond {margin:g}")
-    return Verdict(rule=name, outcome=Outcome.INCONCLUSIVE, evidence=found, words=f"{shown} reaches to both sides of {margin:g}")
+    end = f"{found.upper:+.4f}]" if found.upper is not None else "…)"
+    shown = f"{name} {found.value:+.4f} [{found.lower:+.4f}, {end} over {found.n} {found.unit}"
+    if found.lower > rule.margin:
+        return Verdict(rule=name, outcome=Outcome.FAIL, evidence=found, words=f"{shown} is beyond {rule.margin:g}")
+    if found.upper is not None and found.upper <= rule.margin:
+        return Verdict(rule=name, outcome=Outcome.PASS, evidence=found, words=f"{shown} is at most {rule.margin:g}")
+    return Verdict(
+        rule=name, outcome=Outcome.INCONCLUSIVE, evidence=found, words=f"{shown} reaches to both sides of {rule.margin:g}"
+    )
 
 
-def labels_needed(evidence: Evidence, margin: float) -> int | None:
-    """About how many more pairs would settle it, were the difference to stay as it is: the width goes as 1/√n. None: cannot be told."""
-    value, lower, upper = evidence.value, evidence.lower, evidence.upper
-    if value is None or lower is None or upper is None or evidence.n == 0 or value == margin:
-        return None
-    half = upper - value if value < margin else value - lower
-    wanted = evidence.n * (half / (margin - value)) ** 2
-    return max(round(wanted) - evidence.n, 1) if math.isfinite(wanted) else None
+def unknown(rule: GuardRule, n: int, unit: str, note: str, inputs: str = "") -> Evidence:
+    """What could not be measured, and why."""
+    return Evidence(name=rule.name, value=None, n=n, unit=unit, inputs=inputs, note=note)
 
 
-def _unknown(name: str, n: int, unit: str, inputs: str, note: str) -> Evidence:
-    return Evidence(name=name, value=None, n=n, unit=unit, inputs=inputs, note=note)
+def _mean_difference(difference: Floats, rule: GuardRule, inputs: str) -> Evidence:
+    n = difference.size
+    if n == 0:
+        return unknown(
+            rule, 0, "pairs", "no labelled row has both scores yet" if rule.labels else "no row has both answers yet", inputs
+        )
+    broken = int(n - np.isfinite(difference).sum())
+    if broken:
+        return unknown(rule, n, "pairs", f"{broken} of {n} values are not finite", inputs)
+    return _found(rule, mean_sequence(difference, rule.alpha, -1.0, 1.0), "pairs", inputs, _PAIRED)
+
+
+def _size_of(signed: Evidence) -> Evidence:
+    """Of a signed difference, its size."""
+    value, low, high = signed.value or 0.0, signed.lower or 0.0, signed.upper or 0.0
+    least, most = _sizes(Interval(value, low, high, signed.n))
+    return msgspec.structs.replace(signed, value=abs(value), lower=least, upper=most, note=f"{value:+.4f}")
+
+
+def _sizes(interval: Interval) -> tuple[float, float]:
+    """The least and the largest distance from 0 inside it."""
+    return max(0.0, interval.lower, -interval.upper), max(abs(interval.lower), abs(interval.upper))
+
+
+def _found(rule: GuardRule, interval: Interval, unit: str, inputs: str, method: str, **more: Any) -> Evidence:
+    return Evidence(
+        name=rule.name, value=interval.mean, lower=interval.lower, upper=interval.upper, alpha=rule.alpha, anytime=True,
+        n=interval.n, unit=unit, inputs=inputs, method=method, **more,
+    )  # fmt: skip
+
+
+def _pair(champion: npt.ArrayLike, challenger: npt.ArrayLike) -> tuple[Floats, Floats]:
+    first = np.asarray(champion, dtype=np.float64).reshape(-1)
+    second = np.asarray(challenger, dtype=np.float64).reshape(-1)
+    if first.size != second.size:
+        raise ValueError(f"the same rows from both, found {first.size} of the champion and {second.size} of the challenger")
+    return first, second
+
+
+def _digest(*arrays: Floats) -> str:
+    made = hashlib.sha256()
+    for array in arrays:
+        made.update(array.tobytes())
+    return made.hexdigest()

@@ -1,19 +1,26 @@
 """What flyball.yaml asks of a release, and how its error rate is divided over the guards."""
 
 from datetime import timedelta
+from typing import Literal
 
 import msgspec
 
+from flyball.release.metrics import FAILURE_RATE, LOSS, METRICS
 from flyball.spec import ProjectSpec
 
-QUALITY_SHARE = 0.8
-"""Of alpha. Quality decides by hundredths and needs the narrow interval; a challenger that cannot answer is plain at any rate."""
+LOSS_WEIGHT = 4.0
+"""Parts of alpha where every other guard has one. Quality decides by hundredths and needs the narrow interval; a challenger that cannot answer is plain
+at any rate."""
+WATCHES = 2
+"""Lengths of the watch after which a release that could not be measured is taken back: failed measurements hold, but not for ever."""
 
 
 class ShadowRule(msgspec.Struct, frozen=True, kw_only=True):
     at_least: timedelta
     at_most: timedelta
     min_labels: int
+    share: float = 1.0
+    """Of the keys."""
 
 
 class StepRule(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,48 +31,96 @@ class StepRule(msgspec.Struct, frozen=True, kw_only=True):
     min_requests: int
 
 
+class BanditRule(msgspec.Struct, frozen=True, kw_only=True):
+    least: float
+    most: float
+    every: timedelta
+
+
+class GuardRule(msgspec.Struct, frozen=True, kw_only=True):
+    """One question that is asked of a challenger at every look."""
+
+    name: str
+    metric: str
+    margin: float
+    """The challenger may be worse by so much, in the metric's own unit."""
+    alpha: float
+    """Chance that its verdict is wrong, at all looks together."""
+    must: Literal["pass", "not_fail"]
+    labels: bool
+    """Needs mature labels."""
+    shown: bool
+    """Only of answers that users got."""
+    between: tuple[float, float] | None = None
+
+
 class ReleasePolicy(msgspec.Struct, frozen=True, kw_only=True):
     shadow: ShadowRule | None
     steps: tuple[StepRule, ...]
     watch: timedelta
+    watch_at_most: timedelta
     alpha: float
-    """Chance that any verdict of the release is wrong, at all looks together: the two below add up to it."""
-    quality_alpha: float
-    failures_alpha: float
-    margin: float
-    """Of the mean paired difference of the bounded loss, challenger − champion."""
-    max_error_rate_increase: float
+    """Chance that any verdict of the release is wrong, at all looks together: the guards' add up to it."""
+    guards: tuple[GuardRule, ...]
     approval: bool
+    labels: Literal["before_full", "while_watching", "never"] = "before_full"
+    bandit: BanditRule | None = None
 
     @property
     def words(self) -> str:
         """How the error rate is divided."""
-        return (
-            f"error rate {self.alpha:g} of the whole release, at all looks together: "
-            f"{self.quality_alpha:g} for quality, {self.failures_alpha:g} for failures"
-        )
+        parts = ", ".join(f"{rule.alpha:g} for {rule.name}" for rule in self.guards)
+        return f"error rate {self.alpha:g} of the whole release, at all looks together: {parts}"
+
+    def guard(self, metric: str) -> GuardRule:
+        """The first of that metric. Raises KeyError."""
+        return next(rule for rule in self.guards if rule.metric == metric)
 
 
 def policy_of(spec: ProjectSpec) -> ReleasePolicy:
     """What flyball.yaml asks for."""
     release = spec.release
-    declared = release.shadow
-    shadow = (
-        ShadowRule(at_least=declared.at_least, at_most=declared.at_most, min_labels=declared.min_labels)
-        if declared is not None
-        else None
-    )
+    declared, bandit = release.shadow, release.bandit
     return ReleasePolicy(
-        shadow=shadow,
+        shadow=None
+        if declared is None
+        else ShadowRule(
+            at_least=declared.at_least, at_most=declared.at_most, min_labels=declared.min_labels, share=declared.share
+        ),
         steps=tuple(
             StepRule(traffic=step.traffic, at_least=step.at_least, at_most=step.at_most, min_requests=step.min_requests)
             for step in release.steps
         ),
         watch=release.watch,
+        watch_at_most=release.watch_at_most or WATCHES * release.watch,
         alpha=release.alpha,
-        quality_alpha=QUALITY_SHARE * release.alpha,
-        failures_alpha=release.alpha - QUALITY_SHARE * release.alpha,
-        margin=release.margin,
-        max_error_rate_increase=release.max_error_rate_increase,
+        guards=_guards(spec),
         approval=release.approval,
+        labels=release.labels,
+        bandit=BanditRule(least=bandit.least, most=bandit.most, every=bandit.every) if bandit else _bandit(release.strategy),
     )
+
+
+def _bandit(strategy: str) -> BanditRule | None:
+    return BanditRule(least=0.05, most=0.95, every=timedelta(hours=1)) if strategy == "bandit" else None
+
+
+def _guards(spec: ProjectSpec) -> tuple[GuardRule, ...]:
+    """Loss and failures always; alpha is divided so that nothing of it is lost or spent twice."""
+    release = spec.release
+    rules = [_rule(LOSS, LOSS, release.margin, "pass"), _rule(FAILURE_RATE, FAILURE_RATE, release.max_error_rate_increase)]
+    for declared in release.guards:
+        decides = declared.metric == "reward" and release.strategy in {"ab", "bandit"}
+        made = _rule(declared.name, declared.metric, declared.margin, "pass" if decides else declared.must)
+        rules.append(msgspec.structs.replace(made, between=declared.between))
+    weights = [LOSS_WEIGHT if rule.name == LOSS else 1.0 for rule in rules]
+    shares = [release.alpha * weight / sum(weights) for weight in weights]
+    shares[-1] = release.alpha - sum(shares[:-1])
+    return tuple(msgspec.structs.replace(rule, alpha=share) for rule, share in zip(rules, shares, strict=True))
+
+
+def _rule(name: str, metric: str, margin: float, must: Literal["pass", "not_fail"] = "not_fail") -> GuardRule:
+    known = METRICS[metric]
+    return GuardRule(
+        name=name, metric=metric, margin=margin, alpha=0.0, must=must, labels=known.labels, shown=known.shown
+    )  # fmt: skip

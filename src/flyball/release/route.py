@@ -33,16 +33,26 @@ def route(
     new = _of(known, release.challenger, release)
     if release.phase is Phase.SETTLED:
         return Route(model=model, champion=new)
+    share = policy.shadow.share if policy.shadow is not None else 1.0
     if release.phase in _NEW_ANSWERS:
         # The old unit is warm anyway, as a shadow: where the new one breaks, it answers until the release is taken back.
-        return Route(model=model, champion=new, shadows=(old,) if old is not None else (), fallback=old, salt=release.id)
+        warm = (old,) if old is not None else ()
+        return Route(model=model, champion=new, shadows=warm, fallback=old, shadow_share=share, salt=release.id)
     if old is None:
         raise Conflict(f"release {release.id} is in {release.phase.value} and has no champion to stand beside")
     if release.phase is Phase.SHADOW:
-        return Route(model=model, champion=old, shadows=(new,), salt=release.id)
-    weight = policy.steps[release.step].traffic if release.step < len(policy.steps) else 0.0
+        return Route(model=model, champion=old, shadows=(new,), shadow_share=share, salt=release.id)
+    declared = policy.steps[release.step].traffic if release.step < len(policy.steps) else 0.0
+    weight = declared if release.weight is None else release.weight
     # Both score every row, so that quality is compared on the same rows whoever answered.
-    return Route(model=model, champion=old, canary=new, canary_weight=weight, shadows=(old, new), salt=release.id)
+    return Route(
+        model=model, champion=old, canary=new, canary_weight=weight, shadows=(old, new), shadow_share=share, salt=release.id
+    )
+
+
+def rehearsal(model: str, champion: ServedUnit, earlier: ServedUnit) -> Route:
+    """The champion answers alone, and every gateway holds the earlier unit ready: it scores nothing."""
+    return Route(model=model, champion=champion, shadows=(earlier,), shadow_share=0.0)
 
 
 def _of(known: dict[str, ServedUnit], unit: str, release: ReleaseState) -> ServedUnit:

@@ -67,6 +67,8 @@ def advance(release: ReleaseState, action: Action, now: datetime) -> ReleaseStat
         return release
     if action.kind == "enter":
         return _enter(release, action, now)
+    if action.kind == "weigh":
+        return _weigh(release, action, now)
     if action.kind == "roll_back" and release.phase is Phase.ROLLING_BACK:
         return release
     target = _TARGETS.get(action.kind)
@@ -93,9 +95,19 @@ def _enter(release: ReleaseState, action: Action, now: datetime) -> ReleaseState
     return _moved(release, action, phase, step, now)
 
 
+def _weigh(release: ReleaseState, action: Action, now: datetime) -> ReleaseState:
+    """Another share within the step: its clock goes on."""
+    weight = float(action.arguments.get("weight", 0.0))
+    if release.phase is not Phase.CANARY or not 0.0 < weight < 1.0:
+        raise _illegal(release, f"a share of {weight:g}")
+    return msgspec.structs.replace(release, weight=weight, weighed_at=now)
+
+
 def _moved(release: ReleaseState, action: Action, phase: Phase, step: int, now: datetime) -> ReleaseState:
     reason = str(action.arguments.get("reason", ""))
-    return msgspec.structs.replace(release, phase=phase, step=step, entered_at=now, verified_at=None, reason=reason)
+    return msgspec.structs.replace(
+        release, phase=phase, step=step, entered_at=now, verified_at=None, reason=reason, weight=None, weighed_at=None
+    )
 
 
 def _illegal(release: ReleaseState, wanted: str) -> Conflict:

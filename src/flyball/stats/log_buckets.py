@@ -12,6 +12,8 @@ Floats = NDArray[np.float64]
 PER_DOUBLING = 32
 ZERO_AT = 5_000
 """Added to a bucket's exponent: float32 begins at 2⁻¹⁴⁹, 4,768 buckets below 1, and sign × bucket is to be in order of the values."""
+_HAIR = 1e-7
+"""Relative: `bucket_of` gives values to the bucket above from 1e-6 of a bucket below its edge."""
 
 
 def bucket_of(values: ArrayLike) -> Ints:
@@ -25,6 +27,21 @@ def bucket_of(values: ArrayLike) -> Ints:
     # an integer power of two is exact, and what rounding makes of others is a hair below or above: it is given to the bucket above
     places = np.floor(np.log2(sizes) * PER_DOUBLING + 1e-6).astype(np.int64) + ZERO_AT
     return np.where(numbers == 0.0, 0, np.sign(numbers).astype(np.int64) * places)
+
+
+def edges_of(buckets: ArrayLike) -> tuple[Floats, Floats]:
+    """Between which values each bucket's lie, both (n,): a hair wider than the bucket, for what rounding moved into it.
+
+    >>> lower, upper = edges_of(bucket_of([-100.0, 0.0, 100.0]))
+    >>> bool(np.all(lower <= [-100.0, 0.0, 100.0]) and np.all(upper >= [-100.0, 0.0, 100.0]) and np.all(upper - lower < 2.3))
+    True
+    """
+    places = np.asarray(buckets, dtype=np.int64)
+    exponents = np.abs(places) - ZERO_AT
+    near = np.where(exponents <= -149 * PER_DOUBLING, 0.0, np.exp2(exponents / PER_DOUBLING) * (1.0 - _HAIR))
+    far = np.where(exponents >= 130 * PER_DOUBLING, np.inf, np.exp2((exponents + 1) / PER_DOUBLING))
+    near, far = np.where(places == 0, 0.0, near), np.where(places == 0, 0.0, far)
+    return np.where(places < 0, -far, near), np.where(places < 0, -near, far)
 
 
 def counted(values: ArrayLike) -> dict[int, int]:

@@ -18,23 +18,14 @@ standard deviation of 0.08 in [−1, 1] at 1,000 to 10,000 rows. There the half 
 scale; an interval for one look only: 0.0050, 0.0031, 0.0016). Elsewhere it stays valid and grows a little wider than need be.
 """
 
-import math
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+from flyball.stats.bets import REACH, ROWS, check_alpha, least_rate, least_sum
 
-_STEPS = np.arange(-14, 11)
-_RATES: Floats = np.asarray(1.1 * 1.4**_STEPS, dtype=np.float64)
-"""λ·range, from 0.01 (millions of rows) to 32 (rare events); neighbours closer than a factor 1.4 gain less than 1 % of width."""
-_LOG_WEIGHTS: Floats = np.log(1.0 / (1.0 + (_STEPS / 2.5) ** 2) / np.sum(1.0 / (1.0 + (_STEPS / 2.5) ** 2)))
-"""A Cauchy shape over the steps: any λ far from the middle costs only the logarithm of its distance squared."""
-_REACH = 0.95
-"""Largest λ(cᵢ − lower): at 1 a single observation at the end of the range would lose the whole capital for ever."""
-_NEWTON_STEPS = 40
-"""Newton's method climbs monotonically to the root from below and needs fewer than ten steps; this only bounds the loop."""
+Floats = npt.NDArray[np.float64]
 
 
 class Interval(NamedTuple):
@@ -65,14 +56,14 @@ def mean_sequence(x: npt.ArrayLike, alpha: float, lower: float, upper: float) ->
     >>> interval.lower < -0.01 < interval.upper, interval.n
     (True, 1000)
     """
-    values = _checked(x, alpha, lower, upper)
+    values = checked_rows(x, alpha, lower, upper)
     n = values.size
     if n == 0:
         return Interval((lower + upper) / 2.0, lower, upper, 0)
     below = _capital(values, lower, upper, path=False)
     above = _capital(-values, -upper, -lower, path=False)
-    low = _least_sum(below, upper - lower, alpha / 2.0)[0] / n
-    high = -_least_sum(above, upper - lower, alpha / 2.0)[0] / n
+    low = (upper - lower) * least_sum(below, ROWS, alpha / 2.0)[0] / n
+    high = -(upper - lower) * least_sum(above, ROWS, alpha / 2.0)[0] / n
     return Interval(float(values.mean()), float(max(low, lower)), float(min(high, upper)), n)
 
 
@@ -83,18 +74,15 @@ def mean_path(x: npt.ArrayLike, alpha: float, lower: float, upper: float) -> Pat
     >>> path.mean.tolist()
     [0.0, 0.5, 0.3333333333333333]
     """
-    values = _checked(x, alpha, lower, upper)
-    counts = np.arange(1, values.size + 1)
-    low = _least_sum(_capital(values, lower, upper, path=True), upper - lower, alpha / 2.0) / counts
-    high = -_least_sum(_capital(-values, -upper, -lower, path=True), upper - lower, alpha / 2.0) / counts
-    return Path(np.cumsum(values) / counts, np.maximum(low, lower), np.minimum(high, upper))
+    values = checked_rows(x, alpha, lower, upper)
+    per_row = (upper - lower) / np.arange(1, values.size + 1)
+    low = per_row * least_sum(_capital(values, lower, upper, path=True), ROWS, alpha / 2.0)
+    high = -per_row * least_sum(_capital(-values, -upper, -lower, path=True), ROWS, alpha / 2.0)
+    return Path(np.cumsum(values) / np.arange(1, values.size + 1), np.maximum(low, lower), np.minimum(high, upper))
 
 
 def rate_sequence(count: int, n: int, alpha: float) -> Interval:
-    """The confidence sequence of an average conditional rate, from the counts alone (order does not matter): for rare events.
-
-    The same supermartingale with the centre fixed at 0: (1 + λ)^count · exp(−λ Σ μᵢ) from below, (1 − λ)^count · exp(λ Σ μᵢ) from above.
-    Assumes nothing of the dependence. Tight for rates near 0, wide (Poisson instead of binomial) for rates near 1.
+    """The confidence sequence of an average conditional rate, from the counts alone: order does not matter. The bets of `bets.log_above`.
 
     >>> interval = rate_sequence(0, 1000, 0.05)
     >>> interval.lower, interval.upper < 0.01
@@ -102,37 +90,16 @@ def rate_sequence(count: int, n: int, alpha: float) -> Interval:
     """
     if not 0 <= count <= n:
         raise ValueError(f"a count between 0 and {n}, found {count}")
-    _check_alpha(alpha)
+    check_alpha(alpha)
     if n == 0:
         return Interval(0.5, 0.0, 1.0, 0)
-    below = count * np.log1p(_RATES)
-    falling = _RATES / (1.0 + _RATES)  # below 1, so that one event does not end the bet; 1 − λ = 1 / (1 + rate)
-    low = _root(below[None, :], _RATES, alpha / 2.0)[0] / n
-    high = -_root(-below[None, :], falling, alpha / 2.0)[0] / n
+    target = np.log(2.0 / alpha)
+    low, high = least_rate(count, n, target)[0], 1.0 - least_rate(n - count, n, target)[0]
     return Interval(count / n, max(float(low), 0.0), min(float(high), 1.0), n)
 
 
-def rate_difference(count: int, n: int, other_count: int, other_n: int, alpha: float) -> Interval:
-    """The second rate minus the first, from two sequences with half of `alpha` each. `n` of the answer is the smaller one.
-
-    Valid at all pairs of looks, whatever the dependence between and within the two.
-
-    >>> rate_difference(0, 500, 500, 500, 0.05).lower > 0.5
-    True
-    """
-    first = rate_sequence(count, n, alpha / 2.0)
-    second = rate_sequence(other_count, other_n, alpha / 2.0)
-    mean = second.mean - first.mean if n and other_n else 0.0
-    return Interval(mean, second.lower - first.upper, second.upper - first.lower, min(n, other_n))
-
-
-def _check_alpha(alpha: float) -> None:
-    if not 0.0 < alpha < 1.0:
-        raise ValueError(f"an error rate between 0 and 1, found {alpha}")
-
-
-def _checked(x: npt.ArrayLike, alpha: float, lower: float, upper: float) -> Floats:
-    _check_alpha(alpha)
+def checked_rows(x: npt.ArrayLike, alpha: float, lower: float, upper: float) -> Floats:
+    check_alpha(alpha)
     values = np.asarray(x, dtype=np.float64)
     if values.ndim != 1:
         raise ValueError(f"one value a row, found an array of shape {values.shape}")
@@ -145,37 +112,14 @@ def _checked(x: npt.ArrayLike, alpha: float, lower: float, upper: float) -> Floa
 def _capital(values: Floats, lower: float, upper: float, *, path: bool) -> Floats:
     """Per rate: Σ log(1 + λ(xᵢ − cᵢ)) + λ Σ cᵢ, at the end (1, rates) or after every observation (n, rates).
 
-    The centre is the mean of what came before (one pseudo-observation in the middle), per rate held where λ(c − lower) ≤ _REACH:
+    The centre is the mean of what came before (one pseudo-observation in the middle), per rate held where λ(c − lower) ≤ REACH:
     both are known before xᵢ is.
     """
     before = np.concatenate(([0.0], np.cumsum(values)[:-1])) + (lower + upper) / 2.0
     centre = before / np.arange(1, values.size + 1)
-    out = np.empty((values.size if path else 1, _RATES.size))
-    for k, rate in enumerate(_RATES / (upper - lower)):
-        held = np.minimum(centre, lower + _REACH / rate)
+    out = np.empty((values.size if path else 1, ROWS.rates.size))
+    for k, rate in enumerate(ROWS.rates / (upper - lower)):
+        held = np.minimum(centre, lower + REACH / rate)
         gain = np.log1p(rate * (values - held)) + rate * held
         out[:, k] = np.cumsum(gain) if path else gain.sum()
     return out
-
-
-def _least_sum(capital: Floats, width: float, alpha: float) -> Floats:
-    """The smallest Σ μᵢ that the capital does not refute."""
-    return _root(capital, _RATES / width, alpha)
-
-
-def _root(capital: Floats, rates: Floats, alpha: float) -> Floats:
-    """m where Σₖ wₖ exp(capitalₖ − λₖ m) = 1/alpha, by Newton from the left: the function is convex and falling, so each step stays
-    left of the root and stopping early is only ever wider."""
-    target = math.log(1.0 / alpha)
-    weighted = capital + _LOG_WEIGHTS
-    m: Floats = np.max((weighted - target) / rates, axis=1)
-    for _ in range(_NEWTON_STEPS):
-        exponents = weighted - rates * m[:, None]
-        top = exponents.max(axis=1)
-        terms = np.exp(exponents - top[:, None])
-        total = terms.sum(axis=1)
-        step = (top + np.log(total) - target) * total / (terms @ rates)
-        m = m + np.maximum(step, 0.0)
-        if np.all(step <= 1e-9 * (1.0 + np.abs(m))):
-            break
-    return m

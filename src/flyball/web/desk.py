@@ -9,6 +9,8 @@ from flyball.control.reports import (
     Explanation,
     FindingReport,
     FindingRow,
+    ReleaseReport,
+    ReleaseRow,
     StatusReport,
     VersionRow,
 )
@@ -24,11 +26,22 @@ class Findings(Protocol):
     def acknowledge(self, which: str, actor: str, reason: str) -> CommandReport: ...
 
 
+class Releases(Protocol):
+    def rows(self) -> tuple[ReleaseRow, ...]: ...
+
+    def report(self, which: str | None) -> ReleaseReport: ...
+
+    def drill(self, actor: str) -> CommandReport: ...
+
+
 class Desk(Protocol):
     """Safe to call from several threads."""
 
     @property
     def findings(self) -> Findings: ...
+
+    @property
+    def releases(self) -> Releases: ...
 
     def status(self) -> StatusReport: ...
 

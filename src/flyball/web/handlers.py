@@ -80,6 +80,23 @@ def acknowledge(ask: Ask) -> Response:
     return _json(ask.desk.findings.acknowledge(ask.place["finding"], ask.caller.actor, order.reason))
 
 
+def releases(ask: Ask) -> Response:
+    return _json(ask.desk.releases.rows())
+
+
+def release(ask: Ask) -> Response:
+    return _json(ask.desk.releases.report(ask.place["release"]))
+
+
+def release_page(ask: Ask) -> Response:
+    return HTMLResponse(pages.release(ask.desk.releases.report(ask.place["release"])))
+
+
+def drill(ask: Ask) -> Response:
+    orders.read(ask.body, orders.Drill)
+    return _json(ask.desk.releases.drill(ask.caller.actor))
+
+
 def explain(ask: Ask) -> Response:
     return _json(ask.desk.explain(ask.place["decision"]))
 

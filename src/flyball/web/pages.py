@@ -8,9 +8,10 @@ from typing import NamedTuple
 
 import jinja2
 
-from flyball.control.reports import DecisionRow, FindingReport, StatusReport, VersionRow
+from flyball.control.reports import DecisionRow, FindingReport, ReleaseReport, StatusReport, VersionRow
 from flyball.records.evidence import Evidence
 from flyball.stats.metrics import METRICS
+from flyball.web.release_page import picture
 
 _SHOWN_DECISIONS = 20
 _LEADING = ("roc_auc", "log_loss", "mae", "rmse", "brier", "pr_auc", "accuracy", "f1", "mape")
@@ -29,6 +30,12 @@ def overview(status: StatusReport, versions: tuple[VersionRow, ...], decisions: 
 def finding(report: FindingReport) -> str:
     """One finding: how far, how sure, what it means, why; the reference beside the window; window by window."""
     return _template("finding.html").render(report=report, finding=report.finding, bars=_bars(report), line=_line(report))
+
+
+def release(report: ReleaseReport) -> str:
+    """One release: where it is, what each guard has seen look by look, how it moved."""
+    guards = [(guard, picture(guard)) for guard in report.guards]
+    return _template("release.html").render(report=report, release=report.release, guards=guards)
 
 
 class Bar(NamedTuple):

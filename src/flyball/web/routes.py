@@ -33,6 +33,10 @@ DOORS: tuple[Door, ...] = (
     Door("GET", "/api/findings/{finding}", "finding", Permission.READ),
     Door("POST", "/api/findings/{finding}/acknowledge", "acknowledge", Permission.ACKNOWLEDGE),
     Door("GET", "/findings/{finding}", "finding_page", Permission.READ, page=True),
+    Door("GET", "/api/releases", "releases", Permission.READ),
+    Door("GET", "/api/releases/{release}", "release", Permission.READ),
+    Door("GET", "/releases/{release}", "release_page", Permission.READ, page=True),
+    Door("POST", "/api/drill", "drill", Permission.RELEASE),
     Door("POST", "/api/rollback", "rollback", Permission.RELEASE),
     Door("POST", "/api/approvals/{decision}", "answer", Permission.APPROVE),
 )

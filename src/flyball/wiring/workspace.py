@@ -44,6 +44,7 @@ from flyball.spec.load import load_project
 from flyball.wiring import health
 from flyball.wiring.captured import Captured
 from flyball.wiring.findings import Findings
+from flyball.wiring.releases import Releases
 from flyball.wiring.worlds import Home, quiet_libraries, say_nothing, secret_of, world_of
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ class Workspace:
         self._home = home
         self.captured = Captured(home)
         self.findings = Findings(home)
+        self.releases = Releases(home, lambda owner: self._engine(owner, say_nothing))
 
     # -- what starts, ends or lives through the loop
 

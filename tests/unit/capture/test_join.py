@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flyball.capture.join import JoinCounts, LabelJoin, Span, failed_rows, join
+from flyball.capture.join import LabelJoin, failed_rows, join
+from flyball.capture.joined import JoinCounts, Span
 from flyball.records.captured import FailureBatch, LabelBatch, PredictionBatch
 
 EVER = 1 << 62

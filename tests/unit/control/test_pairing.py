@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from flyball.capture.join import Pairs
+from flyball.capture.joined import Pairs
 from flyball.control.pairing import PairLog
 
 
@@ -14,19 +14,20 @@ def pairs(rows: list[int], labels: list[float]) -> Pairs:
 
 def test_a_row_that_turns_up_between_others_is_appended() -> None:
     log = PairLog()
-    first = log.extend("r-1", pairs([2, 4], [0.0, 1.0]), "binary", 1.0)
-    later = log.extend("r-1", pairs([2, 3, 4], [0.0, 1.0, 1.0]), "binary", 1.0)
-    assert later.champion[:2].tolist() == first.champion.tolist()
-    assert later.champion[2] == (0.3 - 1.0) ** 2
+    first = log.extend("r-1", pairs([2, 4], [0.0, 1.0]))
+    later = log.extend("r-1", pairs([2, 3, 4], [0.0, 1.0, 1.0]))
+    assert later.rows.tolist() == [2, 4, 3]
+    assert later.first[:2].tolist() == first.first.tolist()
+    assert (later.first[2, 0], later.labels[2]) == (0.3, 1.0)
 
 
-def test_what_was_looked_at_keeps_its_loss_whatever_the_label_becomes() -> None:
+def test_what_was_looked_at_keeps_its_label_whatever_it_becomes() -> None:
     log = PairLog()
-    first = log.extend("r-1", pairs([2], [0.0]), "binary", 1.0)
-    assert log.extend("r-1", pairs([2], [1.0]), "binary", 1.0).champion.tolist() == first.champion.tolist()
+    first = log.extend("r-1", pairs([2], [0.0]))
+    assert log.extend("r-1", pairs([2], [1.0])).labels.tolist() == first.labels.tolist() == [0.0]
 
 
 def test_another_release_begins_anew() -> None:
     log = PairLog()
-    log.extend("r-1", pairs([2, 4], [0.0, 1.0]), "binary", 1.0)
-    assert len(log.extend("r-2", pairs([4], [1.0]), "binary", 1.0).champion) == 1
+    log.extend("r-1", pairs([2, 4], [0.0, 1.0]))
+    assert len(log.extend("r-2", pairs([4], [1.0])).rows) == 1

@@ -40,7 +40,8 @@ CASES = [
     ("shadow", "pass", "pass", 7 * 24, {"labels": 10}, "roll_back"),
     ("shadow", "pass", "pass", 8 * 24, {}, "enter canary 0"),
     ("canary", "pass", "pass", 1, {}, "enter canary 1"),
-    ("canary", "inconclusive", "no data", 1, {}, "enter canary 1"),
+    ("canary", "inconclusive", "no data", 1, {}, "nothing"),
+    ("canary", "inconclusive", "inconclusive", 1, {}, "enter canary 1"),
     ("canary", "no data", "pass", 1, {}, "enter canary 1"),
     ("canary", "pass", "pass", 0.5, {}, "nothing"),
     ("canary", "pass", "pass", 5, {"requests_in_phase": 49}, "nothing"),
@@ -57,7 +58,10 @@ CASES = [
     ("full", "pass", "fail", 0, {}, "roll_back"),
     ("watching", "pass", "pass", 7 * 24 - 1, {}, "nothing"),
     ("watching", "pass", "pass", 7 * 24, {}, "settle"),
-    ("watching", "inconclusive", "pass", 7 * 24, {}, "settle"),
+    ("watching", "inconclusive", "pass", 7 * 24, {"passed": ("loss",)}, "settle"),
+    ("watching", "inconclusive", "pass", 7 * 24, {}, "nothing"),
+    ("watching", "inconclusive", "pass", 14 * 24, {}, "roll_back"),
+    ("watching", "no data", "pass", 14 * 24, {}, "roll_back"),
     ("watching", "error", "pass", 7 * 24, {}, "nothing"),
     ("watching", "absent", "absent", 7 * 24, {}, "nothing"),
     ("watching", "error", "pass", 14 * 24, {}, "roll_back"),
@@ -170,8 +174,8 @@ def test_giving_up_names_what_was_missing():
 def test_a_rollback_for_harm_states_its_error_rate():
     plan = decide(situation("canary", "fail"), POLICY, START)
     assert plan.outcome is Outcome.FAIL
-    assert plan.rule == "quality_difference"
-    assert "0.04 for quality, 0.01 for failures" in plan.rationale
+    assert plan.rule == "loss"
+    assert "0.04 for loss, 0.01 for failure_rate" in plan.rationale
 
 
 def test_a_decision_read_back_from_the_ledger_is_the_same_to_the_byte():
@@ -191,7 +195,7 @@ def test_the_error_rate_is_divided_and_nothing_of_it_is_lost():
         "release": {"shadow": {"at_least": "2h", "min_labels": 7}, "steps": [{"traffic": "25%"}], "alpha": 0.1, "approval": True},
     })  # fmt: skip
     policy = policy_of(spec)
-    assert policy.quality_alpha + policy.failures_alpha == policy.alpha == 0.1
+    assert sum(each.alpha for each in policy.guards) == policy.alpha == 0.1
     assert (policy.shadow.at_least, policy.shadow.min_labels, policy.steps[0].traffic) == (2 * HOUR, 7, 0.25)
     assert policy.approval
     without = spec.model_copy(update={"release": spec.release.model_copy(update={"shadow": None})})

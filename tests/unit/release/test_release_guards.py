@@ -5,14 +5,17 @@ from datetime import timedelta
 import msgspec
 import numpy as np
 import pytest
-from release_cases import POLICY, START
+from release_cases import POLICY, START, rule
 
 from flyball.records.evidence import Evidence, Outcome
 from flyball.records.release import TERMINAL, Phase
 from flyball.release.decide import ReleaseSituation, decide
-from flyball.release.guards import FAILURES, QUALITY, failures, judge, labels_needed, quality
+from flyball.release.guards import calibration, disagreement, failure_rate, judge, latency, loss, reward, score_shift, shape
+from flyball.release.metrics import FAILURE_RATE, LOSS
 from flyball.release.state import advance, open_release, verified
+from flyball.release.waiting import needed
 
+QUALITY, FAILURES = POLICY.guard(LOSS), POLICY.guard(FAILURE_RATE)
 RELEASES = 120
 BATCHES = 25
 BATCH = 200
@@ -24,7 +27,10 @@ def released(champion, challenger, policy=POLICY):
     phases = [release.phase]
     for n in range(BATCH, champion.size + 1, BATCH):
         now += timedelta(days=0.25)
-        evidence = (quality(champion[:n], challenger[:n], policy), failures(0, n, 0, n, policy))
+        evidence = (
+            loss(champion[:n], challenger[:n], policy.guard(LOSS)),
+            failure_rate((0, n), (0, n), policy.guard(FAILURE_RATE)),
+        )
         facts = ReleaseSituation(release=release, requests_in_phase=BATCH, labels=n, evidence=evidence, switch="verified")
         for action in decide(facts, policy, now).actions:
             release = verified(advance(release, action, now), now)
@@ -53,7 +59,8 @@ def test_identical_challengers_are_rarely_rolled_back_for_harm_and_mostly_promot
 
 def test_at_the_very_margin_identical_challengers_are_still_rarely_rolled_back():
     """The hardest case for the error rate: the truth lies on the border that the guard judges."""
-    policy = msgspec.structs.replace(POLICY, margin=0.0)
+    strict = tuple(msgspec.structs.replace(each, margin=0.0) if each.name == LOSS else each for each in POLICY.guards)
+    policy = msgspec.structs.replace(POLICY, guards=strict)
     rng = np.random.default_rng(14)
     ends = [released(*losses(rng, 0.0), policy) for _ in range(RELEASES)]
     assert sum("harm" in reason for _, reason in ends) / RELEASES <= POLICY.alpha
@@ -73,8 +80,8 @@ def test_a_challenger_that_is_much_worse_is_rolled_back_for_harm():
 
 
 def test_quality_is_the_challengers_loss_minus_the_champions():
-    found = quality([0.2, 0.4], [0.3, 0.5], POLICY)
-    assert found.name == QUALITY
+    found = loss([0.2, 0.4], [0.3, 0.5], QUALITY)
+    assert found.name == LOSS
     assert found.value == pytest.approx(0.1)
     assert (found.alpha, found.anytime, found.n, found.unit) == (0.04, True, 2, "pairs")
     assert found.lower < 0.1 < found.upper
@@ -82,24 +89,24 @@ def test_quality_is_the_challengers_loss_minus_the_champions():
 
 
 def test_no_pairs_are_inconclusive_and_broken_pairs_an_error():
-    assert judge((quality([], [], POLICY),), QUALITY, 0.01).outcome is Outcome.INCONCLUSIVE
-    broken = judge((quality([0.1, 0.2], [0.1, np.nan], POLICY),), QUALITY, 0.01)
+    assert judge((loss([], [], QUALITY),), QUALITY).outcome is Outcome.INCONCLUSIVE
+    broken = judge((loss([0.1, 0.2], [0.1, np.nan], QUALITY),), QUALITY)
     assert broken.outcome is Outcome.ERROR
-    assert "1 of 2 losses are not finite" in broken.words
-    assert judge((), QUALITY, 0.01).outcome is Outcome.ERROR
+    assert "1 of 2 values are not finite" in broken.words
+    assert judge((), QUALITY).outcome is Outcome.ERROR
 
 
 def test_losses_of_different_rows_are_refused():
-    with pytest.raises(ValueError, match="2 losses of the champion and 1"):
-        quality([0.1, 0.2], [0.1], POLICY)
+    with pytest.raises(ValueError, match="2 of the champion and 1"):
+        loss([0.1, 0.2], [0.1], QUALITY)
 
 
 def test_failures_are_rates_and_their_difference():
-    found = failures(1, 1000, 31, 1000, POLICY)
-    assert found.name == FAILURES
+    found = failure_rate((1, 1000), (31, 1000), FAILURES)
+    assert found.name == FAILURE_RATE
     assert found.value == pytest.approx(0.03)
     assert "champion 1 of 1000, challenger 31 of 1000" in found.note
-    assert judge((failures(0, 0, 0, 10, POLICY),), FAILURES, 0.01).outcome is Outcome.INCONCLUSIVE
+    assert judge((failure_rate((0, 0), (0, 10), FAILURES),), FAILURES).outcome is Outcome.INCONCLUSIVE
 
 
 @pytest.mark.parametrize(
@@ -107,12 +114,103 @@ def test_failures_are_rates_and_their_difference():
     [(0, 100, Outcome.INCONCLUSIVE), (0, 5000, Outcome.PASS), (40, 40, Outcome.FAIL), (300, 5000, Outcome.FAIL)],
 )
 def test_a_challenger_that_does_not_answer_is_found(failed, n, outcome):
-    assert judge((failures(0, n, failed, n, POLICY),), FAILURES, 0.01).outcome is outcome
+    assert judge((failure_rate((0, n), (failed, n), FAILURES),), FAILURES).outcome is outcome
 
 
 def test_how_many_more_labels_follows_the_square_root_law():
-    found = Evidence(name=QUALITY, value=0.0, lower=-0.02, upper=0.02, n=500)
-    assert labels_needed(found, 0.01) == 1500
-    assert labels_needed(Evidence(name=QUALITY, value=0.03, lower=0.0, upper=0.06, n=500), 0.01) == 625
-    assert labels_needed(Evidence(name=QUALITY, value=0.01, lower=0.0, upper=0.02, n=500), 0.01) is None
-    assert labels_needed(quality([], [], POLICY), 0.01) is None
+    found = Evidence(name=LOSS, value=0.0, lower=-0.02, upper=0.02, n=500)
+    assert needed(found, 0.01) == 1500
+    assert needed(Evidence(name=LOSS, value=0.03, lower=0.0, upper=0.06, n=500), 0.01) == 625
+    assert needed(Evidence(name=LOSS, value=0.01, lower=0.0, upper=0.02, n=500), 0.01) is None
+    assert needed(loss([], [], QUALITY), 0.01) is None
+
+
+REWARD = rule("reward", margin=0.0, between=(0.0, 10.0))
+
+
+def test_calibration_is_how_far_scores_lie_from_outcomes_compared_with_the_champion():
+    rng = np.random.default_rng(15)
+    p = rng.uniform(0.2, 0.8, 4000)
+    y = rng.random(4000) < p
+    same = calibration(p, p, y, rule("calibration", margin=0.1))
+    high = calibration(p, p + 0.2, y, rule("calibration", margin=0.1))
+    assert judge((same,), rule("calibration", margin=0.1)).outcome is Outcome.PASS
+    assert judge((high,), rule("calibration", margin=0.1)).outcome is Outcome.FAIL
+    # off by as much in the other direction is as bad, and no better than the champion's
+    assert calibration(p + 0.2, p - 0.2, y, rule("calibration")).value == pytest.approx(0.0, abs=0.05)
+
+
+def test_disagreement_and_shift_are_sizes_and_never_negative():
+    decided = np.array([0.0, 1.0] * 500)
+    assert disagreement(decided, 1.0 - decided, rule("disagreement")).value == 1.0
+    assert disagreement(decided, decided, rule("disagreement")).lower == 0.0
+    down = score_shift(np.full(2000, 0.6), np.full(2000, 0.4), rule("score_shift"))
+    assert down.value == pytest.approx(0.2)
+    assert 0.1 < down.lower < 0.2 < down.upper
+    assert score_shift([], [], rule("score_shift")).note == "no row has both answers yet"
+
+
+def test_a_reward_is_what_the_champion_earns_more_and_what_is_cut_off_is_said():
+    arms, looks = [False, True] * 500, np.repeat(np.arange(50), 20)
+    found = reward([1.0, 50.0, *[1.0] * 998], arms, looks, REWARD)
+    assert found.value == pytest.approx(-9.0 / 500, abs=0.01)
+    assert "beyond 0 to 10 and cut off: 0.0% of the champion's, 0.2% of the challenger's" in found.note
+    assert judge((reward([1.0], [True], [0], REWARD),), REWARD).outcome is Outcome.INCONCLUSIVE
+
+
+def test_guards_of_identical_units_seldom_fail_or_pass_a_margin_of_nothing():
+    """Every guard that is a sequence, at the border of what it judges, looked at after every batch."""
+    rng, wrong = np.random.default_rng(16), {"calibration": 0, "reward": 0, "score_shift": 0}
+    rules = {name: rule(name, margin=0.0, alpha=0.05, between=(0.0, 1.0)) for name in wrong}
+    for _ in range(100):
+        p = rng.uniform(0.2, 0.8, 3000)
+        y = rng.random(3000) < p
+        noise = rng.choice([-0.1, 0.1], (2, 3000))
+        earned = (rng.random((2, 3000)) < 0.3).astype(float)
+        for n in range(200, 3001, 400):
+            looks = {
+                "calibration": calibration(p[:n] + noise[0, :n], p[:n] + noise[1, :n], y[:n], rules["calibration"]),
+                "reward": reward(earned[:, :n].T.ravel(), np.tile([False, True], n), np.arange(2 * n) // 40, rules["reward"]),
+                "score_shift": score_shift(p[:n] + noise[0, :n], p[:n] + noise[1, :n], rules["score_shift"]),
+            }
+            verdicts = {name: judge((found,), rules[name]).outcome for name, found in looks.items()}
+            for name, outcome in verdicts.items():
+                wrong[name] += outcome is Outcome.FAIL
+    assert max(wrong.values()) <= 5, wrong
+
+
+def test_what_has_no_upper_end_can_fail_and_never_pass():
+    shape = rule("disagreement", margin=0.0)
+    seen = Evidence(name="disagreement", value=-2.0, lower=-4.0, n=100)
+    assert judge((seen,), shape).outcome is Outcome.INCONCLUSIVE
+    assert judge((msgspec.structs.replace(seen, lower=0.5),), shape).outcome is Outcome.FAIL
+
+
+def test_latency_is_a_quantile_and_few_calls_have_no_end():
+    rng = np.random.default_rng(17)
+    old, new = rng.lognormal(1.0, 0.5, 3000), rng.lognormal(1.0, 0.5, 3000) + 20.0
+    p95 = rule("latency_p95_ms", margin=5.0)
+    assert judge((latency(old, new, p95),), p95).outcome is Outcome.FAIL
+    assert judge((latency(old, old + 0.01, p95),), p95).outcome is Outcome.PASS
+    few = latency(old[:10], new[:10], p95)
+    assert (judge((few,), p95).outcome, few.upper, "too few" in few.note) == (Outcome.INCONCLUSIVE, None, True)
+    assert latency([], new, p95).n == 0
+
+
+BIMODAL = [1, 100, 4, 101, 5, 102, 6, 103, 7, 104, 8, 105, 9, 106, 17]
+COMPLAINTS = {
+    "spinnaker 6278": ([1.0] * 10, [100.0] * 7 + [1.0] * 3, {Outcome.FAIL}),
+    "kayenta 426": ([0.0] * 6, [0.0, 1.0, 2.0, 1.0, 0.0, 0.0], {Outcome.FAIL, Outcome.INCONCLUSIVE}),
+    "kayenta 780": (BIMODAL, [10.0 + i / 10 for i in range(7)] + [17.0 + i / 10 for i in range(8)], {Outcome.FAIL}),
+}
+
+
+@pytest.mark.parametrize("case", COMPLAINTS)
+def test_what_others_let_pass_fails_here_or_is_not_enough_to_tell(case):
+    """Complaints about canary analyses that looked at one statistic: whichever way the canary's values are ordered."""
+    control, canary, wanted = COMPLAINTS[case]
+    asked = rule("latency_shape", margin=0.0, alpha=0.05)
+    arms = [False] * len(control) + [True] * len(canary)
+    for canary_values in (canary, canary[::-1]):
+        found = shape([*control, *canary_values], arms, [0] * len(arms), asked)
+        assert judge((found,), asked).outcome in wanted

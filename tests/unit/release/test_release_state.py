@@ -9,7 +9,7 @@ from flyball.errors import Conflict
 from flyball.records.decisions import Action
 from flyball.records.release import TERMINAL, Phase
 from flyball.release.decide import ReleaseSituation, decide
-from flyball.release.guards import FAILURES, QUALITY
+from flyball.release.metrics import FAILURE_RATE, LOSS
 from flyball.release.state import advance, open_release, verified
 
 LATER = START + timedelta(hours=1)
@@ -90,7 +90,7 @@ LOOKS = st.lists(
 def look(release, now, quality, failures, switch="verified", labels=300):
     facts = ReleaseSituation(
         release=release, requests_in_phase=labels, labels=labels, switch=switch,
-        evidence=evidence(QUALITY, quality) + evidence(FAILURES, failures),
+        evidence=evidence(LOSS, quality) + evidence(FAILURE_RATE, failures),
     )  # fmt: skip
     plan = decide(facts, POLICY, now)
     for action in plan.actions:

@@ -37,6 +37,10 @@ ALLOWED: dict[tuple[str, str], dict[Role, int]] = {
     ("GET", "/api/findings/{finding}"): READERS,
     ("GET", "/findings/{finding}"): READERS,
     ("POST", "/api/findings/{finding}/acknowledge"): OWNERS,
+    ("GET", "/api/releases"): READERS,
+    ("GET", "/api/releases/{release}"): READERS,
+    ("GET", "/releases/{release}"): READERS,
+    ("POST", "/api/drill"): OWNERS,
     ("POST", "/api/rollback"): OWNERS,
     ("POST", "/api/approvals/{decision}"): OWNERS,
 }
@@ -44,10 +48,11 @@ ALLOWED: dict[tuple[str, str], dict[Role, int]] = {
 
 BODIES = {
     "/api/rollback": {"reason": "worse"},
+    "/api/drill": {},
     "/api/approvals/{decision}": {"answer": "approve", "reason": "seen"},
     "/api/findings/{finding}/acknowledge": {"reason": "a sale"},
 }
-PLACES = {"{decision}": "d-000012", "{finding}": "3", "{name}": "flyball.css"}
+PLACES = {"{decision}": "d-000012", "{finding}": "3", "{release}": "r-0002", "{name}": "flyball.css"}
 
 
 def ask(method: str, path: str, workspace: PaperWorkspace | None = None, **more: Any) -> httpx.Response:
@@ -276,8 +281,13 @@ class _Tags(HTMLParser):
 
 @pytest.mark.parametrize(
     ("path", "workspace"),
-    [("/", PaperWorkspace()), ("/", PaperWorkspace(fresh=True)), ("/findings/3", PaperWorkspace())],
-    ids=["busy", "fresh", "finding"],
+    [
+        ("/", PaperWorkspace()),
+        ("/", PaperWorkspace(fresh=True)),
+        ("/findings/3", PaperWorkspace()),
+        ("/releases/r-0002", PaperWorkspace()),
+    ],
+    ids=["busy", "fresh", "finding", "release"],
 )
 def test_the_page_has_no_script_no_style_of_its_own_and_shows_texts_as_texts(path: str, workspace: PaperWorkspace) -> None:
     page = ask("GET", path, workspace, headers=bearer(Role.VIEWER)).text
@@ -289,7 +299,7 @@ def test_the_page_has_no_script_no_style_of_its_own_and_shows_texts_as_texts(pat
     assert NASTY not in page
     if not workspace.fresh:
         assert "&lt;script&gt;alert(" in page
-        assert "0.8431 [0.8201, 0.8662]" in page
+        assert ("0.8431 [0.8201, 0.8662]" in page) or ("+0.0003333 [-0.01667, +0.0175] over 1200" in page)
 
 
 def test_the_api_says_what_the_command_says() -> None:

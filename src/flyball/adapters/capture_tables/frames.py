@@ -151,6 +151,7 @@ def _labels(group: Sequence[LabelBatch], _: Shape) -> dict[str, Sequence[Any]]:
         "model": [batch.model for batch in group for _ in batch.ids],
         "label": [value if isinstance(value, str) else None for value in values],
         "value": [None if isinstance(value, str) else float(value) for value in values],
+        "reward": [reward for batch in group for reward in batch.rewards or [None] * len(batch.ids)],
         "observed_at": [observed for batch in group for observed in batch.observed_us],
         "received_at": [batch.at_us for batch in group for _ in batch.ids],
     }

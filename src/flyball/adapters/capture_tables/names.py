@@ -18,7 +18,7 @@ PREDICTIONS: dict[str, pl.DataType | type[pl.DataType]] = {
 """Columns before the features. `score` is of two classes or of numbers, `scores` of more classes; the other one is null."""
 
 LABELS: dict[str, pl.DataType | type[pl.DataType]] = {
-    "id": pl.String, "model": pl.String, "label": pl.String, "value": pl.Float64, "observed_at": UTC, "received_at": UTC,
+    "id": pl.String, "model": pl.String, "label": pl.String, "value": pl.Float64, "reward": pl.Float64, "observed_at": UTC, "received_at": UTC,
 }  # fmt: skip
 """`label` is a class, `value` a number; the other one is null."""
 
