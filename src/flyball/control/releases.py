@@ -9,7 +9,7 @@ from flyball.control import decisions, looks
 from flyball.control.measuring import Measuring
 from flyball.control.observe import Observation
 from flyball.control.standing import puts_of
-from flyball.control.traffic import SwitchReading, routing_put, wanted
+from flyball.control.traffic import SwitchReading, routing_put, tripped, wanted
 from flyball.control.units import UnitShelf
 from flyball.control.world import World, draft, micros, put
 from flyball.records import codec
@@ -236,6 +236,7 @@ class Releases:
         return release_room.ReleaseSituation(
             release=release, requests_in_phase=found.requests_in_phase, labels=found.labels, evidence=found.evidence,
             switch=seen, approval=self._approval(release), rewards=found.rewards,
+            tripped=tripped(switch, release),
         )  # fmt: skip
 
     def _approval(self, release: ReleaseState) -> Any:

@@ -98,6 +98,15 @@ def serves(report: GatewayReport, table: RoutingTable) -> bool:
     return not report.error and report.digest == table.digest and all(report.fingerprints.get(k) == v for k, v in units.items())
 
 
+def tripped(switch: SwitchReading, release: ReleaseState) -> str:
+    """The first worker that leaves the challenger alone and not the unit before, with the kind of failure; empty: there is none. Where both fail, it is
+    the machine and not the challenger."""
+    for report in switch.reports:
+        if release.challenger in report.tripped and release.champion is not None and release.champion not in report.tripped:
+            return f"worker {report.worker}: {report.tripped[release.challenger]}"
+    return ""
+
+
 def units_of(table: RoutingTable) -> tuple[ServedUnit, ...]:
     """Every unit that a table names."""
     return tuple(unit for one in table.routes for unit in one.units)
