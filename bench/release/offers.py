@@ -108,13 +108,14 @@ class Shop:
         def there() -> bool:
             release = self.release(unit)
             if release is None or release["phase"] not in phases or (step is not None and release["step"] != step):
+                assert release is None or release["phase"] not in ENDS, f"{unit} never was in {phases}: {release}"
                 return False
             if verified and release["verified_at"] is None:
                 return False
             found.append(release)
             return True
 
-        wait_for(there, f"{unit} is not in {' or '.join(phases)} ({self.release(unit)})", seconds)
+        wait_for(there, f"{unit} is not in {' or '.join(phases)}", seconds)
         return found[-1]
 
     def entries(self, *kinds: str) -> list[dict[str, Any]]:
