@@ -32,14 +32,36 @@ def test_simulated_time_moves_only_when_told_and_costs_nothing() -> None:
         SimulatedClock(datetime(2013, 1, 1))  # noqa: DTZ001
 
 
-def test_a_machine_clock_that_jumps_back_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = SystemClock()
-    before = clock.now()
+class Machine:
+    """A wall clock that somebody sets, and seconds that pass whatever it says."""
 
-    class Back(datetime):
-        @classmethod
-        def now(cls, _tz: object = None) -> datetime:  # type: ignore[override]
-            return before - timedelta(hours=1)
+    def __init__(self) -> None:
+        self.seconds, self.wrong = 0.0, timedelta(0)
+        self.clock = SystemClock(lambda: START + timedelta(seconds=self.seconds) + self.wrong, lambda: self.seconds)
 
-    monkeypatch.setattr("flyball.adapters.clock.datetime", Back)
-    assert clock.now() == before
+    def wait(self, hours: float) -> timedelta:
+        """How much later it is on the process's clock."""
+        before = self.clock.now()
+        self.seconds += hours * 3600
+        return self.clock.now() - before
+
+
+@pytest.mark.parametrize("jump", [timedelta(hours=-1), timedelta(hours=1), timedelta(days=3653), timedelta(days=-3653)], ids=str)
+def test_a_machine_clock_that_is_set_moves_a_running_process_by_no_more_than_a_twentieth(jump: timedelta) -> None:
+    machine = Machine()
+    assert machine.wait(6) == timedelta(hours=6)
+    machine.wrong = jump
+    assert machine.wait(0) == timedelta(0)
+    assert machine.wait(6) == timedelta(hours=6.3 if jump > timedelta(0) else 5.7)
+    machine.wait(24)
+    assert (machine.clock.now() - START - timedelta(hours=36) == jump) is (abs(jump) < timedelta(days=1))
+    machine.wrong = timedelta(0)
+    machine.wait(24 * 20)
+    if abs(jump) < timedelta(days=1):
+        assert machine.clock.now() == START + timedelta(hours=36 + 24 * 20)
+
+
+def test_a_machine_clock_that_stands_still_does_not_hold_a_process_up() -> None:
+    machine = Machine()
+    machine.clock = SystemClock(lambda: START, lambda: machine.seconds)
+    assert machine.wait(10) == timedelta(hours=9.5)

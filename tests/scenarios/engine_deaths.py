@@ -1,72 +1,17 @@
 """Controllers that die around any writing call, and whether the one that comes after goes on as if nothing had happened."""
 
 from collections import Counter
-from collections.abc import Callable, Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from engine_world import Project
+from tests.simulation.fuse import Fuse, Killed
 
 from flyball.control import decisions
 from flyball.control.engine import Engine
-from flyball.control.world import Ports
 from flyball.errors import Fenced
 from flyball.spec import ProjectSpec
-
-WRITES = {
-    "ledger": ("transact", "claim"),
-    "executor": ("launch", "cancel"),
-    "registry": ("register", "mark"),
-    "gateways": ("publish", "renew_lease"),
-    "notifier": ("notify",),
-}
-"""Every method of a port that changes something outside the controller."""
-
-
-class Killed(BaseException):
-    """Stands for kill -9: nothing that runs afterwards in this process may tidy up."""
-
-
-class Fuse:
-    """Counts writing calls of all ports together; dies around those whose numbers it is given."""
-
-    def __init__(self, deaths: Collection[int] = (), *, after: bool = False) -> None:
-        self.calls = 0
-        self.names: list[str] = []
-        self.instead: Callable[[], object] | None = None
-        """What happens there instead of a death."""
-        self._deaths = deaths
-        self._after = after
-
-    def around(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
-        def made(*arguments: Any, **named: Any) -> Any:
-            self.calls += 1
-            self.names.append(name)
-            dies = self.calls in self._deaths
-            if dies and self.instead is not None:
-                self.instead()
-                return call(*arguments, **named)
-            if dies and not self._after:
-                raise Killed
-            answer = call(*arguments, **named)
-            if dies:
-                raise Killed
-            return answer
-
-        return made
-
-    def wrap(self, ports: Ports) -> Ports:
-        return ports._replace(**{name: _Wrapped(getattr(ports, name), name, self) for name in WRITES})
-
-
-class _Wrapped:
-    def __init__(self, port: Any, name: str, fuse: Fuse) -> None:
-        self._port, self._name, self._fuse = port, name, fuse
-
-    def __getattr__(self, method: str) -> Any:
-        found = getattr(self._port, method)
-        return self._fuse.around(f"{self._name}.{method}", found) if method in WRITES[self._name] else found
 
 
 class Mortal(Project):

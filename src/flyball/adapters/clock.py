@@ -2,19 +2,33 @@
 
 import threading
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+
+SLEW = 0.05
+"""Share by which time may run faster or slower until the machine's clock is met again. A phase of a release is never shorter by more than that,
+wherever a clock is set to; an hour is made up in 20."""
+
+
+def _elapsed() -> float:
+    """Seconds that no setting of a clock changes; on Linux those that the machine slept are among them."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
 
 
 class SystemClock:
-    """The machine's clock; a step back of it is held until the time has caught up."""
+    """The machine's clock as it is when the process starts; from then on time passes as it does, and a clock that somebody sets is only followed slowly."""
 
-    def __init__(self) -> None:
-        self._last = datetime.now(UTC)
+    def __init__(self, wall: Callable[[], datetime] = lambda: datetime.now(UTC), elapsed: Callable[[], float] = _elapsed) -> None:
+        self._wall, self._elapsed = wall, elapsed
+        self._last, self._at = wall(), elapsed()
         self._lock = threading.Lock()
 
     def now(self) -> datetime:
         with self._lock:
-            self._last = max(self._last, datetime.now(UTC))
+            at = self._elapsed()
+            passed, self._at = timedelta(seconds=at - self._at), at
+            due = self._last + passed
+            self._last = due + min(max(self._wall() - due, -SLEW * passed), SLEW * passed)
             return self._last
 
     def sleep(self, duration: timedelta) -> None:

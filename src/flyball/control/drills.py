@@ -33,6 +33,8 @@ class Drills:
 
     def open(self, cause: str, *, key: str | None = None) -> Drill:
         """Begin one. Raises Conflict when there is nothing to rehearse, or no time for it."""
+        if key is not None and (begun := self._begun_by(key)) is not None:
+            return begun
         champion, now = self._champion(), self._world.now()
         if any(release.phase not in TERMINAL for release in self._world.all("release", ReleaseState)):
             raise Conflict("a release is under way", expected="a settled champion", next_step="flyball release status")
@@ -46,14 +48,14 @@ class Drills:
         drill = Drill(id=f"drill-{number:04d}", champion=champion.unit, unit=(held or earlier)[-1], opened_at=now, cause=cause)
         if not held:
             words = f"no earlier unit's package is whole: a rollback of {champion.unit} has nowhere to go"
-            self._end(drill, "failed", words, (counter,))
+            self._end(drill, "failed", words, (counter,), key=key)
             return msgspec.structs.replace(drill, ended_at=now, outcome="failed", words=words)
         routing = traffic.routing_put(self._world, self._shelf, champion, None, rehearsed=drill.unit)
         self._looks = 0
-        (opened,) = self._world.record(
+        self._world.record(
             draft(now, "drill.opened", f"drill:{drill.id}", codec.plain(drill), (counter, put("drill", drill.id, drill), *routing), key=key)
         )  # fmt: skip
-        return codec.revive(opened.payload, Drill)  # of an order that was carried out before this controller: the first one's
+        return drill
 
     def advance(self, switch: SwitchReading) -> bool:
         """One look. True: something moved."""
@@ -104,7 +106,14 @@ class Drills:
             return False
         return True
 
-    def _end(self, drill: Drill, outcome: str, words: str, puts: tuple[Put, ...] = ()) -> None:
+    def _begun_by(self, key: str) -> Drill | None:
+        """The drill of an order that a controller carried out before it died; by now it may have ended, or a release may be under way."""
+        for event in self._world.ports.ledger.events(kinds=("drill.opened", "drill.ended")):
+            if event.key == key:
+                return self._world.get("drill", event.subject.removeprefix("drill:"), Drill)
+        return None
+
+    def _end(self, drill: Drill, outcome: str, words: str, puts: tuple[Put, ...] = (), *, key: str | None = None) -> None:
         """`puts`: what else belongs into the same transaction."""
         now = self._world.now()
         ended = msgspec.structs.replace(drill, ended_at=now, outcome=outcome, words=words)
@@ -113,7 +122,7 @@ class Drills:
             findings = puts_of(self._world, (_finding(self._world, ended, now),))
         payload = {"outcome": outcome, "words": words}
         self._world.record(
-            draft(now, "drill.ended", f"drill:{drill.id}", payload, (put("drill", drill.id, ended), *puts, *findings))
+            draft(now, "drill.ended", f"drill:{drill.id}", payload, (put("drill", drill.id, ended), *puts, *findings), key=key)
         )
         if outcome == "failed":
             self._world.ports.notifier.notify(f"model {self._world.model}", words)

@@ -51,7 +51,7 @@ class Measuring:
         """Everything that the policy's guards ask for, as far as it can be measured now."""
         if release.verified_at is None or release.champion is None:
             return NOTHING
-        seen = _Seen(self, release, release.champion)
+        seen = _Seen(self, release, release.champion, policy)
         phase_us, until_us = micros(release.verified_at), seen.now_us + 1
         scored = seen.join.scored if release.phase is Phase.SHADOW else lambda unit, a, b: seen.join.answered(a, b, unit)
         asked = [rule for rule in policy.guards if rule.metric in _QUESTIONS]
@@ -94,9 +94,9 @@ class Measuring:
 class _Seen:
     """One look's data, each read once."""
 
-    def __init__(self, measuring: Measuring, release: ReleaseState, champion: str) -> None:
+    def __init__(self, measuring: Measuring, release: ReleaseState, champion: str, policy: ReleasePolicy) -> None:
         self._measuring = measuring
-        self.release, self.champion = release, champion
+        self.release, self.champion, self.policy = release, champion, policy
         self.task = measuring.world.spec.task
         self.join: LabelJoin = measuring.observation.joined_for(champion)
         self.now_us, self.opened_us = micros(measuring.world.now()), micros(release.opened_at)
@@ -141,7 +141,7 @@ def _loss(seen: _Seen, rule: GuardRule) -> Evidence:
     pairs = seen.labelled()
     labels = pairs.labels if seen.task == "regression" else pairs.labels.astype(np.int64)
     old, new = (bounded_loss(seen.task, scores, labels, seen.scale) for scores in (pairs.first, pairs.second))
-    return guards.loss(old, new, rule)
+    return guards.loss(old, new, rule, blocks=seen.policy.blocks)
 
 
 def _failure_rate(seen: _Seen, rule: GuardRule) -> Evidence:

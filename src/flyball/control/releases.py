@@ -173,12 +173,12 @@ class Releases:
 
     def _note_switch(self, release: ReleaseState, switch: SwitchReading) -> ReleaseState:
         """Record that the gateways were seen to serve this phase, once; the champion changes hands here and nowhere else."""
-        if switch.state != "verified" or release.verified_at is not None:
-            return release
         now = self._world.now()
         seen = states.verified(release, now)
+        if switch.state != "verified" or seen is release:
+            return release
         puts: list[Put] = [put("release", seen.id, seen)]
-        if seen.phase is Phase.FULL:
+        if seen.phase is Phase.FULL and release.verified_at is None:
             champion = self.champion()
             verified = tuple(u for u in (champion.verified if champion else ()) if u != seen.challenger)
             taken = Champion(

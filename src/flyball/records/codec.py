@@ -39,12 +39,15 @@ def digest(value: Any) -> str:
 
 
 def _refuse_non_finite(value: Any) -> None:
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            raise ValueError(f"a stored number must be finite, found {value}")
-    elif isinstance(value, dict):
-        for item in value.values():
-            _refuse_non_finite(item)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            _refuse_non_finite(item)
+    """Without recursion, by exact type: `value` is plain, and every write, digest and look at the gateways comes through here."""
+    left = [value]
+    while left:
+        one = left.pop()
+        kind = type(one)
+        if kind is float:
+            if not math.isfinite(one):
+                raise ValueError(f"a stored number must be finite, found {one}")
+        elif kind is dict:
+            left.extend(one.values())
+        elif kind is list or kind is tuple:
+            left.extend(one)

@@ -4,6 +4,7 @@ import hashlib
 import math
 from collections.abc import Sequence
 from datetime import datetime
+from functools import cached_property
 
 import msgspec
 
@@ -62,15 +63,15 @@ class Arm(msgspec.Struct, frozen=True, kw_only=True):
     """Share of keys in [0, 1]."""
 
 
-class RoutingTable(msgspec.Struct, frozen=True, kw_only=True):
+class RoutingTable(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     revision: int
     """Grows with every change; a gateway refuses a smaller one (the fence)."""
     written_at: datetime
     routes: tuple[Route, ...]
 
-    @property
+    @cached_property
     def digest(self) -> str:
-        """Of the routes alone: two tables with the same digest serve the same."""
+        """Of the routes alone: two tables with the same digest serve the same. Asked for at every look, so it is reckoned once."""
         return codec.digest(self.routes)
 
 

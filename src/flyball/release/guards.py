@@ -13,6 +13,8 @@ import numpy.typing as npt
 
 from flyball.records.evidence import Evidence, Outcome, Verdict
 from flyball.release.policy import GuardRule
+from flyball.stats.dependence import autocorrelation_time, block_length, block_means
+from flyball.stats.heavy_tails import cut
 from flyball.stats.quantile_sequences import quantile_difference
 from flyball.stats.sequences import Interval, mean_sequence
 from flyball.stats.two_means import mean_difference
@@ -21,20 +23,51 @@ from flyball.stats.two_samples import two_samples
 
 Floats = npt.NDArray[np.float64]
 
+LEARNT_FROM = 500
+"""First rows of a release from which it is learnt how alike neighbours are: the same at every later look."""
+TOLD_FROM = 1.5
+"""Autocorrelation time; of 500 independent rows it seldom comes out as large."""
 _NO_END = 1e12
 """Stands for an end that is not there: JSON has no infinity."""
 _QUANTILES = "confidence sequence of the difference of two quantiles (after Howard & Ramdas 2022)"
 _PAIRED = "confidence sequence of the mean paired difference (after Howard et al. 2021)"
 
 
-def loss(champion: npt.ArrayLike, challenger: npt.ArrayLike, rule: GuardRule) -> Evidence:
+def loss(champion: npt.ArrayLike, challenger: npt.ArrayLike, rule: GuardRule, *, blocks: bool = False) -> Evidence:
     """The mean of challenger − champion over the same labelled rows.
 
     Both (n,): bounded losses in [0, 1], in the order in which the labels arrived, since the release opened. No pair or a loss that is
     not finite: value None and a note. Raises ValueError when the lengths differ or a loss is outside [0, 1].
+
+    Rows that are alike (a storm, a busy client) leave the interval true of these days and not of the long run: it is said how many independent rows they
+    are worth. `blocks`: means of blocks are judged instead, long enough to be independent; how long is learnt from the first rows, which then do not count.
     """
     first, second = _pair(champion, challenger)
-    return _mean_difference(second - first, rule, _digest(first, second))
+    inputs, difference = _digest(first, second), second - first
+    if blocks:
+        return _blocked(difference, rule, inputs)
+    found = _mean_difference(difference, rule, inputs)
+    alike = autocorrelation_time(difference[:LEARNT_FROM]) if difference.size >= LEARNT_FROM else 1.0
+    if found.value is None or alike < TOLD_FROM:
+        return found
+    words = f"rows are alike: {found.n} tell of the long run as much as {found.n / alike:.0f} independent ones"
+    return msgspec.structs.replace(found, note=words)
+
+
+def _blocked(difference: Floats, rule: GuardRule, inputs: str) -> Evidence:
+    if difference.size < LEARNT_FROM or not np.isfinite(difference).all():
+        broken = _mean_difference(difference, rule, inputs)
+        return (
+            broken
+            if difference.size and broken.value is None
+            else unknown(rule, 0, "blocks", f"{LEARNT_FROM} rows tell how long blocks must be", inputs)
+        )
+    length = block_length(difference[:LEARNT_FROM])
+    means = block_means(difference[LEARNT_FROM:], length)
+    if not means.size:
+        return unknown(rule, 0, "blocks", f"no block of {length} rows is full yet", inputs)
+    interval = mean_sequence(means, rule.alpha, -1.0, 1.0)
+    return _found(rule, interval, "blocks", inputs, _PAIRED, note=f"of {length} rows each, nearly independent of one another")
 
 
 def failure_rate(champion: tuple[int, int], challenger: tuple[int, int], rule: GuardRule) -> Evidence:
@@ -89,14 +122,13 @@ def reward(rewards: npt.ArrayLike, challengers: npt.ArrayLike, blocks: npt.Array
     inputs = _digest(given, arms.astype(np.float64))
     if not arms.any() or arms.all():
         return unknown(rule, 0, "rewards", "not both have a reward yet", inputs)
-    kept = np.clip(given, low, high)
+    cuts = {name: cut(given[arm], low, high) for name, arm in (("champion", ~arms), ("challenger", arms))}
     # The champion counts as the second arm: what it earns more is what the challenger is worse by.
-    interval = mean_difference(kept, ~arms, blocks, rule.alpha, low, high)
-    note = f"champion {kept[~arms].mean():.4g}, challenger {kept[arms].mean():.4g}"
-    beyond = [float(np.mean(given[arm] != kept[arm])) for arm in (~arms, arms)]
-    if any(beyond):
-        note += (
-            f"; beyond {low:g} to {high:g} and cut off: {beyond[0]:.1%} of the champion's, {beyond[1]:.1%} of the challenger's"
+    interval = mean_difference(np.clip(given, low, high), ~arms, blocks, rule.alpha, low, high)
+    note = ", ".join(f"{name} {each.values.mean():.4g}" for name, each in cuts.items())
+    if any(each.beyond for each in cuts.values()):
+        note += f"; beyond {low:g} to {high:g} and cut off: " + ", ".join(
+            f"{each.beyond:.1%} of the {name}'s ({each.hidden:+.3g} of its mean)" for name, each in cuts.items()
         )
     return _found(
         rule, interval, "rewards", inputs, "bets against the margin in blocks of both arms (after Turner et al. 2024)", note=note

@@ -65,6 +65,8 @@ class ReleasePolicy(msgspec.Struct, frozen=True, kw_only=True):
     approval: bool
     labels: Literal["before_full", "while_watching", "never"] = "before_full"
     bandit: BanditRule | None = None
+    blocks: bool = False
+    """The loss is judged by means of blocks."""
 
     @property
     def words(self) -> str:
@@ -97,6 +99,7 @@ def policy_of(spec: ProjectSpec) -> ReleasePolicy:
         guards=_guards(spec),
         approval=release.approval,
         labels=release.labels,
+        blocks=release.dependence == "block",
         bandit=BanditRule(least=bandit.least, most=bandit.most, every=bandit.every) if bandit else _bandit(release.strategy),
     )
 

@@ -54,8 +54,12 @@ def open_release(
 
 
 def verified(release: ReleaseState, now: datetime) -> ReleaseState:
-    """All gateways were seen to serve this phase: its clock starts, once."""
-    return release if release.verified_at is not None else msgspec.structs.replace(release, verified_at=now)
+    """All gateways were seen to serve this phase: its clock starts, once; and anew where it would start in the future, since a clock was set back."""
+    return (
+        release
+        if release.verified_at is not None and release.verified_at <= now
+        else msgspec.structs.replace(release, verified_at=now)
+    )
 
 
 def advance(release: ReleaseState, action: Action, now: datetime) -> ReleaseState:

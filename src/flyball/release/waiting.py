@@ -6,38 +6,42 @@ from datetime import timedelta
 from flyball.records.evidence import Evidence, Verdict
 from flyball.records.release import Phase, ReleaseState
 from flyball.release.policy import GuardRule
+from flyball.stats.forecast import Rows, hours_needed, rows_needed
 
-_TOO_LONG = timedelta(days=3650)
+_TOO_LONG = 3650 * 24.0
+"""Hours."""
 
 
 def waits_for_pass(rule: GuardRule, verdict: Verdict, age: timedelta) -> str:
     """`age`: of the release; what came in it comes again at that rate."""
     found = verdict.evidence
-    more = needed(found, rule.margin)
-    if more is None:
+    more = needed(found, rule)
+    if more is None or more.likely is None:
         return f"for {rule.name} to pass ({verdict.words})"
     end = "pass" if (found.value or 0.0) < rule.margin else "fail"
-    when = _when(age, more / found.n)
-    unit = "labels" if rule.labels else found.unit
+    rate = found.n / (age / timedelta(hours=1)) if age > timedelta(0) else 0.0
+    unit = "labels" if rule.labels and found.unit == "pairs" else found.unit
+    between = f" ({more.least} to {more.most or 'any number'})" if more.least is not None else ""
     return (
-        f"for {rule.name} to pass ({verdict.words}; about {more} more {unit} would make it {end} if the difference stays{when})"
+        f"for {rule.name} to pass ({verdict.words}; about {more.likely} more {unit}{between} would make it {end} "
+        f"if the difference stays{_when(hours_needed(more.likely, rate))})"
     )
 
 
-def _when(age: timedelta, times: float) -> str:
-    if age <= timedelta(0):
-        return ""
-    return f", in about {span(age * times)}" if age.total_seconds() * times < _TOO_LONG.total_seconds() else ", in many years"
-
-
-def needed(evidence: Evidence, margin: float) -> int | None:
-    """About how many more would settle it, were the difference to stay as it is: the width goes as 1/√n. None: cannot be told."""
+def needed(evidence: Evidence, rule: GuardRule) -> Rows | None:
+    """How many more would settle it, were the difference to stay as it is. None: cannot be told."""
     value, lower, upper = evidence.value, evidence.lower, evidence.upper
-    if value is None or lower is None or upper is None or evidence.n == 0 or value == margin:
+    if value is None or lower is None or upper is None or evidence.n == 0 or value == rule.margin:
         return None
-    half = upper - value if value < margin else value - lower
-    wanted = evidence.n * (half / (margin - value)) ** 2
-    return max(round(wanted) - evidence.n, 1) if math.isfinite(wanted) else None
+    reach = 1.0 if rule.between is None else rule.between[1] - rule.between[0]
+    quantile = rule.metric.startswith("latency")
+    return rows_needed((value, lower, upper, evidence.n), rule.margin, rule.alpha, None if quantile else reach)
+
+
+def _when(hours: float | None) -> str:
+    if hours is None:
+        return ""
+    return f", in about {span(timedelta(hours=hours))}" if hours < _TOO_LONG else ", in many years"
 
 
 def place(release: ReleaseState) -> str:

@@ -102,6 +102,8 @@ class ReleaseSpec(Section):
     labels: Literal["before_full", "while_watching", "never"] = "before_full"
     """When the guards that need labels must have passed: before all traffic; where labels take weeks, afterwards, with the old unit kept warm; never,
     where there are none: then only harm that is shown counts."""
+    dependence: Literal["tell", "block"] = "tell"
+    """Of labelled rows that are alike. tell: the interval is true of these days, and it is said what they are worth; block: means of blocks are judged."""
     alpha: float = Field(default=0.05, gt=0.0, lt=1.0)
     """Error rate of the whole release: chance that any guard's verdict is wrong, at all looks together."""
     margin: float = Field(default=0.01, ge=0.0)

@@ -23,7 +23,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from flyball.stats.bets import REACH, ROWS, check_alpha, least_rate, least_sum
+from flyball.stats.bets import REACH, ROWS, Grid, check_alpha, least_rate, least_sum
 
 Floats = npt.NDArray[np.float64]
 
@@ -60,10 +60,10 @@ def mean_sequence(x: npt.ArrayLike, alpha: float, lower: float, upper: float) ->
     n = values.size
     if n == 0:
         return Interval((lower + upper) / 2.0, lower, upper, 0)
-    below = _capital(values, lower, upper, path=False)
-    above = _capital(-values, -upper, -lower, path=False)
-    low = (upper - lower) * least_sum(below, ROWS, alpha / 2.0)[0] / n
-    high = -(upper - lower) * least_sum(above, ROWS, alpha / 2.0)[0] / n
+    below = capital(values, lower, upper, ROWS)
+    above = capital(-values, -upper, -lower, ROWS)
+    low = (upper - lower) * least_sum(below, ROWS, np.log(2.0 / alpha))[0] / n
+    high = -(upper - lower) * least_sum(above, ROWS, np.log(2.0 / alpha))[0] / n
     return Interval(float(values.mean()), float(max(low, lower)), float(min(high, upper)), n)
 
 
@@ -76,8 +76,8 @@ def mean_path(x: npt.ArrayLike, alpha: float, lower: float, upper: float) -> Pat
     """
     values = checked_rows(x, alpha, lower, upper)
     per_row = (upper - lower) / np.arange(1, values.size + 1)
-    low = per_row * least_sum(_capital(values, lower, upper, path=True), ROWS, alpha / 2.0)
-    high = -per_row * least_sum(_capital(-values, -upper, -lower, path=True), ROWS, alpha / 2.0)
+    low = per_row * least_sum(capital(values, lower, upper, ROWS, path=True), ROWS, np.log(2.0 / alpha))
+    high = -per_row * least_sum(capital(-values, -upper, -lower, ROWS, path=True), ROWS, np.log(2.0 / alpha))
     return Path(np.cumsum(values) / np.arange(1, values.size + 1), np.maximum(low, lower), np.minimum(high, upper))
 
 
@@ -109,7 +109,7 @@ def checked_rows(x: npt.ArrayLike, alpha: float, lower: float, upper: float) -> 
     return np.clip(values, lower, upper)
 
 
-def _capital(values: Floats, lower: float, upper: float, *, path: bool) -> Floats:
+def capital(values: Floats, lower: float, upper: float, grid: Grid, *, path: bool = False) -> Floats:
     """Per rate: Σ log(1 + λ(xᵢ − cᵢ)) + λ Σ cᵢ, at the end (1, rates) or after every observation (n, rates).
 
     The centre is the mean of what came before (one pseudo-observation in the middle), per rate held where λ(c − lower) ≤ REACH:
@@ -117,8 +117,8 @@ def _capital(values: Floats, lower: float, upper: float, *, path: bool) -> Float
     """
     before = np.concatenate(([0.0], np.cumsum(values)[:-1])) + (lower + upper) / 2.0
     centre = before / np.arange(1, values.size + 1)
-    out = np.empty((values.size if path else 1, ROWS.rates.size))
-    for k, rate in enumerate(ROWS.rates / (upper - lower)):
+    out = np.empty((values.size if path else 1, grid.rates.size))
+    for k, rate in enumerate(grid.rates / (upper - lower)):
         held = np.minimum(centre, lower + REACH / rate)
         gain = np.log1p(rate * (values - held)) + rate * held
         out[:, k] = np.cumsum(gain) if path else gain.sum()

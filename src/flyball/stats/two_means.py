@@ -19,8 +19,8 @@ of a learned alternative: the slopes are then the log-likelihood ratio of a pair
 import numpy as np
 import numpy.typing as npt
 
-from flyball.stats.bets import COUNTS, REACH, check_alpha, least_sum, log_sum
-from flyball.stats.sequences import Interval, checked_rows
+from flyball.stats.bets import COUNTS, REACH, check_alpha, least_gap, least_sum, log_sum
+from flyball.stats.sequences import Interval, capital, checked_rows
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -53,9 +53,38 @@ def mean_difference(
     weight = float(np.sum(sizes[:, 0] * sizes[:, 1] / sizes.sum(axis=1)))
     slope = np.where(arm, other_share, -other_share)
     width = upper - lower
-    low = width * least_sum(_row_capital(rows, slope, lower, upper), COUNTS, alpha / 2.0)[0] / weight
-    high = -width * least_sum(_row_capital(-rows, slope, -upper, -lower), COUNTS, alpha / 2.0)[0] / weight
+    low = width * least_sum(_row_capital(rows, slope, lower, upper), COUNTS, np.log(2.0 / alpha))[0] / weight
+    high = -width * least_sum(_row_capital(-rows, slope, -upper, -lower), COUNTS, np.log(2.0 / alpha))[0] / weight
     return Interval(float(slope @ rows) / weight, max(float(low), -width), min(float(high), width), int(rows.size))
+
+
+def difference_of_averages(first: npt.ArrayLike, second: npt.ArrayLike, alpha: float, lower: float, upper: float) -> Interval:
+    """As `mean_difference` where no blocks are known: the second arm's running average of conditional means less the first's, each over its own rows, so
+    that arms whose shares change while the world does are compared unfairly. `n` of the answer is the smaller one.
+
+    >>> interval = difference_of_averages(np.tile([0.2, 0.4], 200), np.tile([0.6, 0.8], 100), 0.05, 0.0, 1.0)
+    >>> interval.lower > 0.3, round(interval.mean, 3), interval.upper < 0.5
+    (True, 0.4, True)
+    """
+    a, b = checked_rows(first, alpha, lower, upper), checked_rows(second, alpha, lower, upper)
+    width, n = upper - lower, min(a.size, b.size)
+    if n == 0:
+        return Interval(0.0, -width, width, 0)
+    low = _least_difference(a, b, (lower, upper), alpha / 2.0)
+    high = -_least_difference(-a, -b, (-upper, -lower), alpha / 2.0)
+    return Interval(float(b.mean() - a.mean()), max(low, -width), min(high, width), n)
+
+
+def _least_difference(a: Floats, b: Floats, between: tuple[float, float], alpha: float) -> float:
+    lower, upper = between
+    below, above = capital(-a, -upper, -lower, COUNTS)[0], capital(b, lower, upper, COUNTS)
+    width, steps = upper - lower, COUNTS.rates / (upper - lower)
+    return least_gap(
+        lambda means: log_sum(below + a.size * means[:, None] * steps + COUNTS.log_weights),
+        lambda log_capital: width * least_sum(above, COUNTS, log_capital) / b.size,
+        between,
+        float(np.log(1.0 / alpha)),
+    )
 
 
 def rate_difference_in_blocks(blocks: npt.ArrayLike, alpha: float) -> Interval:
@@ -79,8 +108,8 @@ def rate_difference_in_blocks(blocks: npt.ArrayLike, alpha: float) -> Interval:
     weights = joined[:, 0] * joined[:, 2] / (joined[:, 0] + joined[:, 2])
     total = float(weights.sum())
     mean = float(weights @ (joined[:, 3] / joined[:, 2] - joined[:, 1] / joined[:, 0])) / total
-    low = least_sum(_count_capital(joined), COUNTS, alpha / 2.0)[0] / total
-    high = -least_sum(_count_capital(joined[:, [2, 3, 0, 1]]), COUNTS, alpha / 2.0)[0] / total
+    low = least_sum(_count_capital(joined), COUNTS, np.log(2.0 / alpha))[0] / total
+    high = -least_sum(_count_capital(joined[:, [2, 3, 0, 1]]), COUNTS, np.log(2.0 / alpha))[0] / total
     return Interval(mean, max(float(low), -1.0), min(float(high), 1.0), int(joined[:, ::2].sum()))
 
 

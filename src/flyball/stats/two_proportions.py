@@ -17,14 +17,8 @@ come out wider: half widths for alpha 0.05 in units of the standard error of the
 
 import math
 
-import numpy as np
-
-from flyball.stats.bets import check_alpha, least_rate, log_above
+from flyball.stats.bets import check_alpha, least_gap, least_rate, log_above
 from flyball.stats.sequences import Interval
-
-_POINTS = 33
-_ZOOMS = 6
-"""Each narrows the search for the worst pair of rates 16-fold: it ends within 1e-7, and the difference, flat there, within far less."""
 
 
 def rate_difference(count: int, n: int, other_count: int, other_n: int, alpha: float) -> Interval:
@@ -46,12 +40,9 @@ def rate_difference(count: int, n: int, other_count: int, other_n: int, alpha: f
 
 
 def _least_difference(count: int, n: int, other_count: int, other_n: int, alpha: float) -> float:
-    """The smallest p₂ − p₁ among the pairs that are not refuted. They form a convex set (both logarithms are convex), so it is a convex function of p₁."""
-    lowest, highest, least = 0.0, 1.0, math.inf
-    for _ in range(_ZOOMS):
-        rates = np.linspace(lowest, highest, _POINTS)
-        differences = least_rate(other_count, other_n, math.log(1.0 / alpha) - log_above(n - count, n, 1.0 - rates)) - rates
-        best = int(np.argmin(differences))
-        least = float(differences[best])
-        lowest, highest = float(rates[max(best - 1, 0)]), float(rates[min(best + 1, _POINTS - 1)])
-    return least
+    return least_gap(
+        lambda rates: log_above(n - count, n, 1.0 - rates),
+        lambda log_capital: least_rate(other_count, other_n, log_capital),
+        (0.0, 1.0),
+        math.log(1.0 / alpha),
+    )

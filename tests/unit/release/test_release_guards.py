@@ -117,12 +117,39 @@ def test_a_challenger_that_does_not_answer_is_found(failed, n, outcome):
     assert judge((failure_rate((0, n), (failed, n), FAILURES),), FAILURES).outcome is outcome
 
 
-def test_how_many_more_labels_follows_the_square_root_law():
+def test_how_many_more_labels_would_settle_it_is_a_range_and_sometimes_not_known():
     found = Evidence(name=LOSS, value=0.0, lower=-0.02, upper=0.02, n=500)
-    assert needed(found, 0.01) == 1500
-    assert needed(Evidence(name=LOSS, value=0.03, lower=0.0, upper=0.06, n=500), 0.01) == 625
-    assert needed(Evidence(name=LOSS, value=0.01, lower=0.0, upper=0.02, n=500), 0.01) is None
-    assert needed(loss([], [], QUALITY), 0.01) is None
+    more = needed(found, QUALITY)
+    assert more is not None
+    assert more.least < more.likely < more.most
+    assert 500 < more.likely < 2500
+    assert needed(Evidence(name=LOSS, value=0.01, lower=0.0, upper=0.02, n=500), QUALITY) is None
+    assert needed(loss([], [], QUALITY), QUALITY) is None
+
+
+def test_rows_that_are_alike_are_said_to_be_and_blocks_of_them_keep_the_error_rate():
+    """An AR(1) of 0.8: the running average is not the long run's, and blocks are."""
+    rng, wrong, told = np.random.default_rng(18), {"rows": 0, "blocks": 0}, 0
+    sharp = rule(LOSS, margin=0.0, alpha=0.05)
+    for _ in range(60):
+        wander = np.zeros(6000)
+        for at, step in enumerate(rng.normal(0.0, 0.06, 6000)):
+            wander[at] = 0.8 * wander[at - 1] + step
+        base = rng.uniform(0.3, 0.7, 6000)
+        other = np.clip(base + wander, 0.0, 1.0)
+        looks = range(1000, 6001, 1000)
+        for name, blocks in (("rows", False), ("blocks", True)):
+            seen = [loss(base[:n], other[:n], sharp, blocks=blocks) for n in looks]
+            wrong[name] += any(judge((each,), sharp).outcome is Outcome.FAIL for each in seen)
+        told += "independent ones" in loss(base, other, sharp).note
+    assert told == 60
+    assert wrong["blocks"] <= 3 < wrong["rows"], wrong
+
+
+def test_independent_rows_are_seldom_said_to_be_alike():
+    rng = np.random.default_rng(19)
+    notes = [loss(rng.uniform(0, 1, 600), rng.uniform(0, 1, 600), QUALITY).note for _ in range(200)]
+    assert sum(bool(note) for note in notes) <= 10
 
 
 REWARD = rule("reward", margin=0.0, between=(0.0, 10.0))
@@ -154,7 +181,7 @@ def test_a_reward_is_what_the_champion_earns_more_and_what_is_cut_off_is_said():
     arms, looks = [False, True] * 500, np.repeat(np.arange(50), 20)
     found = reward([1.0, 50.0, *[1.0] * 998], arms, looks, REWARD)
     assert found.value == pytest.approx(-9.0 / 500, abs=0.01)
-    assert "beyond 0 to 10 and cut off: 0.0% of the champion's, 0.2% of the challenger's" in found.note
+    assert "cut off: 0.0% of the champion's (+0 of its mean), 0.2% of the challenger's (+0.08 of its mean)" in found.note
     assert judge((reward([1.0], [True], [0], REWARD),), REWARD).outcome is Outcome.INCONCLUSIVE
 
 

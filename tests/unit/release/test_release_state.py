@@ -34,6 +34,12 @@ def test_the_clock_of_a_phase_starts_once():
     assert verified(release, LATER).verified_at == START
 
 
+def test_the_clock_of_a_phase_that_would_start_in_the_future_starts_anew():
+    """It was seen by a controller whose machine was ten years ahead; the phase may neither be over at once nor wait ten years."""
+    release = verified(state("shadow", verified=False), START + timedelta(days=3653))
+    assert verified(release, LATER).verified_at == LATER
+
+
 def test_entering_a_phase_stops_its_clock_until_the_gateways_are_seen():
     release = advance(state("canary"), act("enter", phase="canary", step=1, reason="good"), LATER)
     assert (release.phase, release.step, release.entered_at, release.verified_at) == (Phase.CANARY, 1, LATER, None)

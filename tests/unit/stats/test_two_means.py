@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from flyball.stats import two_means
-from flyball.stats.two_means import mean_difference, rate_difference_in_blocks
+from flyball.stats.sequences import mean_sequence
+from flyball.stats.two_means import difference_of_averages, mean_difference, rate_difference_in_blocks
 from flyball.stats.two_proportions import rate_difference
 
 PATHS = 100
@@ -121,6 +122,27 @@ def test_two_percent_more_errors_take_about_a_fixed_sample(share, seed):
     assert np.isfinite(taken).mean() >= 0.95
 
 
+@pytest.mark.parametrize("law", ["brier", "zero-inflated"])
+def test_averages_of_each_arm_are_covered_at_all_looks_together(law):
+    draw, _ = LAWS[law]
+    rng, missed = np.random.default_rng(10), 0
+    for _ in range(PATHS):
+        a, b = draw(rng, 800, 0), draw(rng, 160, 0)
+        intervals = [difference_of_averages(a[: 5 * n], b[:n], ALPHA, 0.0, 1.0) for n in (2, 5, 12, 30, 70, 160)]
+        missed += any(not i.lower <= 0.0 <= i.upper for i in intervals)
+    assert missed / PATHS <= ALPHA
+
+
+def test_blocks_know_more_than_averages_and_those_more_than_two_intervals():
+    rng = np.random.default_rng(11)
+    x, arm, block = rows_of(rng, [(90, 30)] * 20, brier)
+    blocks = mean_difference(x, arm, block, 0.05, 0.0, 1.0)
+    joint = difference_of_averages(x[~arm], x[arm], 0.05, 0.0, 1.0)
+    first, second = mean_sequence(x[~arm], 0.025, 0.0, 1.0), mean_sequence(x[arm], 0.025, 0.0, 1.0)
+    apart = second.upper - second.lower + first.upper - first.lower
+    assert blocks.upper - blocks.lower < joint.upper - joint.lower < 0.9 * apart
+
+
 def test_rows_that_vary_little_within_their_range_are_known_better_than_their_counts_would_be():
     rng = np.random.default_rng(7)
     x, arm, block = rows_of(rng, [(100, 100)] * 20, close)
@@ -158,6 +180,7 @@ def test_a_block_without_both_arms_waits_for_the_next():
 def test_nothing_seen_says_the_whole_range():
     assert rate_difference_in_blocks([], 0.05) == (0.0, -1.0, 1.0, 0)
     assert rate_difference_in_blocks([[50, 2, 0, 0]], 0.05) == (0.0, -1.0, 1.0, 0)
+    assert difference_of_averages([], [1.0], 0.05, 0.0, 2.0) == (0.0, -2.0, 2.0, 0)
     assert mean_difference([], [], [], 0.05, 0.0, 2.0) == (0.0, -2.0, 2.0, 0)
 
 
