@@ -1,12 +1,14 @@
 """A person's rollback, from wherever a release stands."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from engine_world import AT_ONCE, DAY, HOUR, Project, spec_of
 
 from flyball.control import commands
+from flyball.errors import ArtifactDamaged
 from flyball.records.release import Phase
 
 
@@ -104,4 +106,26 @@ def test_a_first_version_that_a_person_takes_back_before_it_answers_does_not_blo
     assert project.release().phase is Phase.ROLLED_BACK
     project.version()
     assert (len(project.releases()), project.release().phase) == (2, Phase.PROPOSED)
+    project.holds()
+
+
+@pytest.mark.parametrize("phase", ["shadow", "canary 0", "watching"])
+def test_a_challenger_whose_package_is_damaged_can_still_be_taken_back(tmp_path: Path, phase: str) -> None:
+    """By a controller that was started since, and so remembers no package: the gateways still serve what they have loaded."""
+    project = Project(tmp_path)
+    first = project.first_champion()
+    second = project.version()
+    project.live(9 * DAY, until=lambda: project.phases("r-0002")[-1] == phase)
+    (file,) = (tmp_path / "registry" / "shop" / str(project.engine.shelf.unit(second).version)).rglob("signature.json")
+    whole = file.read_bytes()
+    file.write_bytes(whole + b" ")
+    project.restart()
+    order = commands.order(project.door, "roll_back", "user:me", "it is damaged")
+    with suppress(ArtifactDamaged):  # windows that need the package say so: no stage keeps the others from their work
+        project.tick()
+    done = project.door.get("command", order.id, commands.Command)
+    assert (done.status, project.mentioned()) == ("done", {first}), done
+    file.write_bytes(whole)
+    project.tick()
+    assert project.release().phase is Phase.ROLLED_BACK
     project.holds()

@@ -140,3 +140,26 @@ def test_a_registry_that_is_away_does_not_hold_up_a_rollback(project: Project) -
     project.registry.register = register
     project.tick()
     assert len(project.registry.versions("shop")) == 3
+
+
+@pytest.mark.parametrize("phase", ["shadow", "canary", "watching"])
+def test_a_challenger_that_the_gateways_leave_alone_is_taken_back_at_the_next_look(project: Project, phase: str) -> None:
+    first = project.first_champion()
+    second = project.version()
+    project.live(9 * DAY, until=lambda: project.phases("r-0002")[-1].partition(" ")[0] == phase)
+    project.gateways.tripped = {second: "the model raised ValueError", first: "the model raised ValueError"}
+    looks(project, 2)
+    assert project.phases("r-0002")[-1].partition(" ")[0] == phase  # both fail: it is the machine
+    del project.gateways.tripped[first]
+    project.tick()
+    assert project.release().phase is Phase.ROLLED_BACK
+    assert "not asked any more: worker 0: the model raised ValueError" in project.release().reason
+    assert project.answering() == first
+
+
+def test_the_first_unit_of_a_model_is_not_taken_back_to_nobody(project: Project) -> None:
+    first = project.version()
+    assert project.release().phase is Phase.WATCHING
+    project.gateways.tripped = {first: "the model raised ValueError"}
+    looks(project, 3)
+    assert project.answering() == first

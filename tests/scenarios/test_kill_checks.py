@@ -9,13 +9,13 @@ from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
-import kill_checks as checks
 import msgspec
 import pytest
-from kill_clients import Attempt, Sent, SentLabels
-from kill_orders import Order
-from kill_reader import MAGIC, captured, chain_faults, package_faults, read_ledger
-from kill_stack import Kill
+from bench.release import checks
+from bench.release.clients import Attempt, Sent, SentLabels
+from bench.release.orders import Order
+from bench.release.reader import MAGIC, captured, chain_faults, package_faults, read_ledger
+from bench.release.stack import Kill
 
 from flyball.adapters.ledger import SqliteLedger
 from flyball.records import codec

@@ -1,20 +1,18 @@
 """Given the whole loop under traffic, when its parts are killed 50 times, then nothing is lost, nothing happens twice, and all of it can be proved."""
 
-import csv
 import json
 import os
 import statistics
 import time
-from pathlib import Path
 from typing import Any
 
-import kill_checks as checks
 import numpy as np
 import pytest
-from kill_clients import Client, Crowd
-from kill_orders import Person
-from kill_reader import Ledger, captured, chain_faults, read_ledger, read_mlflow
-from kill_stack import Kill, Stack, Victim, wait_for
+from bench.release import checks
+from bench.release.clients import Client, Crowd, rows_of
+from bench.release.orders import Person
+from bench.release.reader import Ledger, captured, chain_faults, read_ledger, read_mlflow
+from bench.release.stack import Kill, Stack, Victim, wait_for
 
 KILLS = int(os.environ.get("FLYBALL_KILLS", "50"))
 SEED = int(os.environ.get("FLYBALL_KILL_SEED", "1"))
@@ -58,21 +56,6 @@ class Killer:
     def await_all(self) -> None:
         for victim in self._victims:
             victim.await_recovery()
-
-
-def rows_of(path: Path) -> list[tuple[dict[str, Any], str]]:
-    """Requests as a shop would send them, and how each ended."""
-
-    def row(given: dict[str, str]) -> dict[str, Any]:
-        rate = given["customer_return_rate"]
-        return {
-            "category": given["category"], "price": float(given["price"]), "discount": float(given["discount"]), "sizes": int(given["sizes"]),
-            "customer_orders": int(given["customer_orders"]), "customer_return_rate": float(rate) if rate else None,
-            "express": given["express"] == "true",
-        }  # fmt: skip
-
-    with path.open() as file:
-        return [(row(given), given["returned"]) for given in csv.DictReader(file)]
 
 
 def settled(stack: Stack) -> Ledger:

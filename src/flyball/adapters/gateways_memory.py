@@ -18,6 +18,8 @@ class MemoryGateways:
         self.unreachable: set[str] = set()
         self.wrong_bytes: set[str] = set()
         """Unit ids whose loaded bytes are not those of the manifest."""
+        self.tripped: dict[str, str] = {}
+        """Units that every worker leaves alone, with the kind of failure."""
         self.suspended = False
         self.leases = 0
         self.on_publish: Callable[[RoutingTable], None] | None = None
@@ -71,4 +73,5 @@ class MemoryGateways:
             digest=table.digest,
             fingerprints=fingerprints,
             canary_suspended=self.suspended,
+            tripped={unit: kind for unit, kind in self.tripped.items() if unit in fingerprints},
         )

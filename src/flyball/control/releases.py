@@ -10,7 +10,7 @@ from flyball.control.measuring import Measuring
 from flyball.control.observe import Observation
 from flyball.control.replaying import Replaying
 from flyball.control.standing import puts_of
-from flyball.control.traffic import SwitchReading, routing_put, wanted
+from flyball.control.traffic import SwitchReading, routing_put, tripped, wanted
 from flyball.control.units import UnitShelf
 from flyball.control.world import World, draft, micros, put
 from flyball.records import codec
@@ -241,7 +241,7 @@ class Releases:
         replayed = self._replaying.of(release, policy.replay) if release.phase is Phase.PROPOSED else None
         return release_room.ReleaseSituation(
             release=release, requests_in_phase=found.requests_in_phase, labels=found.labels, evidence=found.evidence,
-            switch=seen, approval=self._approval(release), rewards=found.rewards, replayed=replayed,
+            switch=seen, approval=self._approval(release), rewards=found.rewards, replayed=replayed, tripped=tripped(switch, release),
         )  # fmt: skip
 
     def _approval(self, release: ReleaseState) -> Any:

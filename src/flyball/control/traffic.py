@@ -6,12 +6,13 @@ import flyball.release.decide as release_room
 from flyball.control.keeping import keeping_of
 from flyball.control.units import UnitShelf
 from flyball.control.world import World, draft, put
+from flyball.errors import ArtifactDamaged, NotFound
 from flyball.records import codec
 from flyball.records.events import Put
 from flyball.records.keeping import Keeping
 from flyball.records.release import Champion, ReleaseState
 from flyball.records.routing import GatewayReport, RoutingTable, ServedUnit
-from flyball.release.route import rehearsal, route
+from flyball.release.route import OLD_ALONE, rehearsal, route
 
 
 def wanted(world: World) -> RoutingTable | None:
@@ -25,7 +26,12 @@ def routing_put(
     """The routing that these states ask for, as part of their transaction; nothing when it stays as it is. `rehearsed`: a unit to hold ready."""
 
     def served(unit: str | None) -> ServedUnit | None:
-        return shelf.served(unit) if unit else None
+        try:
+            return shelf.served(unit) if unit else None
+        except (ArtifactDamaged, NotFound):
+            if release is not None and release.phase in OLD_ALONE and unit != release.champion:
+                return None  # a challenger whose package is damaged must be possible to take back
+            raise
 
     made = route(
         world.model,
@@ -90,6 +96,15 @@ def serves(report: GatewayReport, table: RoutingTable) -> bool:
     """The worker serves this table, from bytes that match the manifests: the digest alone would believe the worker's word."""
     units = {unit.unit.id: unit.unit.manifest_digest for unit in units_of(table)}
     return not report.error and report.digest == table.digest and all(report.fingerprints.get(k) == v for k, v in units.items())
+
+
+def tripped(switch: SwitchReading, release: ReleaseState) -> str:
+    """The first worker that leaves the challenger alone and not the unit before, with the kind of failure; empty: there is none. Where both fail, it is
+    the machine and not the challenger."""
+    for report in switch.reports:
+        if release.challenger in report.tripped and release.champion is not None and release.champion not in report.tripped:
+            return f"worker {report.worker}: {report.tripped[release.challenger]}"
+    return ""
 
 
 def units_of(table: RoutingTable) -> tuple[ServedUnit, ...]:

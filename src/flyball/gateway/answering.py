@@ -192,8 +192,8 @@ class Answering:
             return refused
         loop = asyncio.get_running_loop()
         seconds = None if until is None else max(until - loop.time(), 0.0)
-        if seconds is not None and part.unit is not live.last:
-            seconds /= 2
+        if part.role != "shadow" and part.unit is not live.last:
+            seconds = part.unit.patience(_size(part, batch)) if seconds is None else seconds / 2
         if seconds == 0.0:
             return _late(part.unit)
         call = part.unit.model.pool.submit(_scored, part, batch)
@@ -229,7 +229,7 @@ class Answering:
 
     def _learn(self, unit: LiveUnit, outcome: Outcome) -> None:
         if isinstance(outcome, ModelFailed):
-            unit.breaker.failed(self._now())
+            unit.breaker.failed(self._now(), outcome.message, late=outcome.late)
         else:
             unit.breaker.succeeded(self._now())
 

@@ -2,6 +2,8 @@
 
 FAILURES = 5
 """In a row: one poisoned request must not cut a unit off, and five in a row at a failure rate of 10 % are one in 100,000."""
+LATE = 2
+"""Failures that one call counts for which was not answered in seconds: each costs its clients their patience, so three in a row must do."""
 SHARE, WEIGHT = 0.4, 0.95
 """Or two fifths of the latest calls: an exponential average over some twenty of them, so that a unit that fails every second call is cut off
 after some thirty; one that fails every tenth is six standard deviations away from it."""
@@ -26,6 +28,8 @@ class Breaker:
         self._good_probes = 0
         self._pause = PAUSE_SECONDS
         self._closed_at = 0.0
+        self.words = ""
+        """Of the latest failure."""
 
     @property
     def open(self) -> bool:
@@ -49,8 +53,9 @@ class Breaker:
         if self._good_probes >= PROBES:
             self._retry_at, self._failing, self._closed_at = None, 0.0, now
 
-    def failed(self, now: float) -> None:
-        self._in_a_row += 1
+    def failed(self, now: float, words: str = "", *, late: bool = False) -> None:
+        self.words = words
+        self._in_a_row += LATE if late else 1
         self._failing = self._failing * WEIGHT + (1 - WEIGHT)
         if self._retry_at is not None:
             self._pause = min(self._pause * 2, LONGEST_PAUSE_SECONDS)

@@ -55,15 +55,17 @@ def unpickled(path: Path, content: bytes) -> Any:
 
 
 def scores_of(model: Any, columns: Columns, signature: Signature) -> Any:
-    """The model's answer as float64, whatever its shape."""
+    """The model's answer as float64, whatever its shape. Raises TypeError for what numpy would make numbers of, and is none: text, times."""
     import numpy as np
 
     frame = _frame(signature, columns)
     if type(model).__module__.partition(".")[0] == "xgboost":
         frame = frame.to_numpy()  # a polars frame it reads through pyarrow, which Flyball does without
     probabilities = getattr(model, "predict_proba", None) if signature.task != "regression" else None
-    raw = probabilities(frame) if probabilities else model.predict(frame)
-    return np.ascontiguousarray(np.asarray(raw), dtype="<f8")
+    raw = np.asarray(probabilities(frame) if probabilities else model.predict(frame))
+    if raw.dtype.kind not in "fiu":
+        raise TypeError(f"invalid output: scores of type {raw.dtype}, expected numbers")
+    return np.ascontiguousarray(raw, dtype="<f8")
 
 
 def _frame(signature: Signature, columns: Columns) -> Any:

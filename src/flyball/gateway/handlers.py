@@ -203,6 +203,7 @@ class Handlers:
             fingerprints=live.fingerprints if live else {},
             canary_suspended=self.suspended(),
             error=self._tables.error,
+            tripped=live.tripped() if live else {},
             capture_lost=self._capture.lost_records,
         )
 

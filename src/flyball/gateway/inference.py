@@ -16,9 +16,10 @@ from flyball.gateway.answering import Answered, Answering
 from flyball.gateway.batches import Answer, Batch, Job
 from flyball.gateway.capture_writer import Sink
 from flyball.gateway.ids import FreshIds
+from flyball.gateway.lanes import Lanes
 from flyball.gateway.large import LARGE_ROWS, SLICE_ROWS, SLICE_ROWS_BESIDE, ArrayRows, Kept, Sliced, kept, slices
 from flyball.gateway.metrics import Metrics
-from flyball.gateway.queueing import MAX_BATCH_ROWS
+from flyball.gateway.queueing import MAX_BATCH_ROWS, MAX_WAIT_SECONDS
 from flyball.gateway.shadows import ShadowJob, Shadows
 from flyball.gateway.tables import LiveRoute, LiveTable, Tables
 from flyball.gateway.validation import Rows
@@ -54,6 +55,7 @@ class Parts(NamedTuple):
     capture: Sink
     ids: FreshIds
     metrics: Metrics
+    lanes: Lanes
 
 
 NOBODY = Caller()
@@ -73,7 +75,7 @@ class Inference:
 
     def __init__(self, parts: Parts, clocks: Clocks, *, simulated: bool) -> None:
         """`simulated`: event times come with the requests, and shadows are scored before an answer leaves."""
-        self._tables, self._answering, self._shadows, self._capture, self._ids, self._metrics = parts
+        self._tables, self._answering, self._shadows, self._capture, self._ids, self._metrics, self._lanes = parts
         self._clocks = clocks
         self._simulated = simulated
         self._large_ones = 0
@@ -86,11 +88,13 @@ class Inference:
         return self._tables.live is not None
 
     def route(self, model: str) -> tuple[LiveTable, LiveRoute]:
-        """Raises NotFound; HttpRefused 503 while there is no table."""
+        """Raises NotFound; HttpRefused 503 while there is no table, or nobody in it who could answer."""
         table = self._tables.live
         if table is None:
             raise HttpRefused(503, "This gateway has no routing table yet", headers=[("retry-after", "1")])
         live = table.routes.get(model)
+        if live is None and model in table.absent:
+            raise HttpRefused(503, f"No unit of {model} could be loaded here; its log says why", headers=[("retry-after", "5")])
         if live is None:
             raise NotFound(
                 f"There is no model {model[:100]!r} here", expected=", ".join(sorted(table.routes)) or "none is routed yet"
@@ -105,7 +109,7 @@ class Inference:
 
     def _check_room(self, live: LiveRoute) -> None:
         try:
-            live.queue.check_room()
+            live.sure.queue.check_room()
         except FlyballError:
             self._metrics.shed(live.model, "queue")
             raise
@@ -115,10 +119,13 @@ class Inference:
     ) -> Answer:
         """The answer, its records handed over. `at_us`: the event time of a simulated clock. Raises ModelFailed, Overloaded, DeadlinePassed,
         CallerGone."""
-        loop, queue = asyncio.get_running_loop(), live.queue
-        job = Job(rows, at_us, caller.until, loop.create_future())
-        if caller.until is not None and caller.until <= loop.time():
+        loop = asyncio.get_running_loop()
+        patience = MAX_WAIT_SECONDS if caller.until is None else min(caller.until - loop.time(), MAX_WAIT_SECONDS)
+        if patience <= 0:
             raise DeadlinePassed("The request's deadline had passed when it arrived")
+        if not self._simulated:
+            live, rows = self._lanes.choose(live, rows, patience)
+        queue, job = live.queue, Job(rows, at_us, caller.until, loop.create_future())
         if caller.alone and rows.n <= live.inline_rows and not self._simulated and not queue.rows:
             self._answer_at_once(table, live, [job])
             return job.answer.result()
@@ -283,7 +290,7 @@ class Inference:
                 failed = frozenset(unit for unit, at in answered.tried if span.start <= at < span.stop)
                 job.trace.scored(records, frozenset(batch.ids[span]), failed)
         if live.shadows and not self._simulated:
-            self._shadows.offer(ShadowJob(table, live, batch, answered))
+            self._shadows.offer(ShadowJob(table, live.whole, batch, answered))
 
     def _go_on(self, table: LiveTable, live: LiveRoute) -> None:
         if live.queue.rows and not live.queue.due:

@@ -130,7 +130,8 @@ class _Routes(Collector):
         )
         live = self._live()
         for route in live.routes.values() if live else ():
-            queued.add_metric([route.model], route.queue.rows + route.queue.busy_rows)
+            queues = {route.queue, route.sure.queue}
+            queued.add_metric([route.model], sum(queue.rows + queue.busy_rows for queue in queues))
             for unit in route.units:
                 circuit.add_metric([route.model, unit.id], unit.breaker.open)
             if route.canary is not None:

@@ -3,7 +3,7 @@
 import asyncio
 import copy
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
 from itertools import accumulate, pairwise
@@ -24,6 +24,10 @@ from flyball.records import codec
 from flyball.records.routing import Places, Route, RoutingTable, ServedUnit, share
 from flyball.records.signature import Signature
 
+STAND_IN_SECONDS, SLOWER = 2.0, 10.0
+"""A client that names no deadline waits for a challenger no longer than this and ten times what its calls took when it was loaded: one that hangs would
+cost each of its clients the five seconds of a code model's deadline, and its circuit half a minute to open."""
+
 log = logging.getLogger("flyball.gateway")
 
 
@@ -43,15 +47,24 @@ class LiveUnit:
         """Columns that a request need not bring but this unit cannot do without (its signature is stricter than the champion's)."""
         self.breaker = Breaker()
 
+    def patience(self, n: int) -> float:
+        """Seconds for a call of `n` rows that another unit can answer as well, where the caller named no deadline."""
+        return STAND_IN_SECONDS + SLOWER * self.model.call_seconds * n
+
 
 class LiveRoute:
     """One model's route, ready to answer."""
 
-    def __init__(self, route: Route, units: dict[str, LiveUnit], max_rows: int, keeper: Keeper | None) -> None:
+    def __init__(
+        self, route: Route, units: dict[str, LiveUnit], max_rows: int, keeper: Keeper | None, signature: Signature
+    ) -> None:
+        """`signature`: what a request may bring, also where not every unit that asks for it could be loaded."""
         self.route = route
         self.keeper = keeper
         """None: capture keeps everything."""
         self.model = route.model
+        self.whole = self
+        """Of a copy: the route that it is a part of."""
         self.units = tuple(units.values())
         self.champion = units[route.champion.unit.id]
         self.canary = units[route.canary.unit.id] if route.canary and route.canary_weight > 0 else None
@@ -70,7 +83,7 @@ class LiveRoute:
         """Up to this many rows every unit of the route is fast enough for the event loop; 0: never."""
         self.queue = Queue(route.model)
         self.turns = Turns(route.model)
-        self.signature = accepted(route)
+        self.signature = signature
         self.reader = RowReader(self.signature, max_rows)
         self.tensors = TensorReader(self.signature, len(route.champion.signature.columns), max_rows)
         self.builder = ColumnBuilder(self.signature)
@@ -80,8 +93,19 @@ class LiveRoute:
         """Without whoever else may answer, and with a queue of its own: for clients that name a version."""
         alone = copy.copy(self)
         alone.canary, alone.arms, alone.arm_shares, alone.fallback, alone.last = None, (), [], None, self.champion
-        alone.queue = Queue(self.model)
+        alone.queue, alone.sure = Queue(self.model), alone
         return alone
+
+    @cached_property
+    def sure(self) -> "LiveRoute":
+        """For requests that no challenger is to answer: with a queue of its own, in which nobody waits for one. Itself where there is none."""
+        if self.canary is None and not self.arms:
+            return self
+        sure = copy.copy(self)
+        sure.canary, sure.arms, sure.arm_shares = None, (), []
+        sure.inline_rows = min(unit.model.inline_rows for unit in (self.champion, self.last))
+        sure.queue = Queue(self.model)
+        return sure
 
     def chosen(self, keys: Sequence[str], *, canaries: bool) -> list[tuple[LiveUnit, str, list[int]]]:
         """(who answers, in which role, which of the keys); `canaries`: whether they may."""
@@ -114,11 +138,20 @@ class LiveTable:
         self.routes = routes
         self.taken = taken
         self.fingerprints = fingerprints
+        self.without: dict[str, str] = {}
+        """Unit → why it could not be loaded: only at a start, when there was no table to go on with."""
+        self.absent: set[str] = set()
+        """Models of which nobody is left to answer."""
         self.users = 0
         """Requests and shadow jobs that still use its models."""
         self.retired = False
         self.given_back = False
         """Its models: once, whoever may still hold it by mistake; they may be another table's, too."""
+
+    def tripped(self) -> dict[str, str]:
+        """Unit → the kind of its latest failure, of those whose circuit is open. What foreign code said beyond that may quote a row."""
+        units = [unit for route in self.routes.values() for unit in route.units]
+        return {unit.id: unit.breaker.words.partition(":")[0] for unit in units if unit.breaker.open}
 
 
 class Tables:
@@ -151,7 +184,9 @@ class Tables:
         return self._stamp() != self._seen
 
     async def reload(self) -> None:
-        """Serve what the file says. When it raises, the table before goes on serving. Raises ArtifactDamaged, Conflict, StoreUnavailable."""
+        """Serve what the file says. When it raises, the table before goes on serving; where there was none, as much of this one as loads: a
+        challenger that cannot be loaded must not keep a restarted worker from serving its champion. Raises ArtifactDamaged, Conflict,
+        StoreUnavailable."""
         async with self._busy:
             self._seen = self._stamp()
             try:
@@ -188,14 +223,19 @@ class Tables:
                 raise Conflict(
                     f"another routing table with revision {table.revision}", expected="a larger revision for other routes"
                 )
-            return
-        live = await loop.run_in_executor(self._loader, self._build, table)
+            if not old.without:
+                return
+        live = await loop.run_in_executor(self._loader, self._build, table, old is None)
         self.live = live
         self._on_swap(live)
         if old is not None:
             old.retired = True
             self.hold(old)
             self.release(old)
+        if live.without:
+            raise ArtifactDamaged(
+                f"revision {live.revision} is served without {', '.join(live.without)}: {next(iter(live.without.values()))}"
+            )
 
     def _read(self) -> RoutingTable:
         try:
@@ -207,32 +247,46 @@ class Tables:
         except (msgspec.DecodeError, UnicodeDecodeError) as wrong:
             raise ArtifactDamaged(f"{self._path.name} is not a routing table: {wrong}") from wrong
 
-    def _build(self, table: RoutingTable) -> LiveTable:
-        taken: list[ServedUnit] = []
-        fingerprints: dict[str, str] = {}
-        routes: dict[str, LiveRoute] = {}
+    def _build(self, table: RoutingTable, starting: bool) -> LiveTable:  # noqa: FBT001 - an executor passes by position
+        """`starting`: there is nothing else to serve, so what does not load is left out where another unit can stand in for it."""
+        live = LiveTable(table, {}, [], {})
         try:
             for route in table.routes:
-                if self._models and route.model not in self._models:
-                    continue
-                units: dict[str, LiveUnit] = {}
-                for served in route.units:
-                    model = self._shelf.take(served)
-                    taken.append(served)
-                    fingerprints[served.unit.id] = model.fingerprint
-                    units[served.unit.id] = LiveUnit(served, model, route.champion.signature)
-                routes[route.model] = LiveRoute(route, units, self._max_rows, self._keepers.of(route.keeping))
+                if not self._models or route.model in self._models:
+                    self._add(live, route, starting=starting)
+            if not live.routes and live.without:
+                raise ArtifactDamaged(next(iter(live.without.values())))
         except FlyballError:
-            self._give_back(taken)
+            self._give_back(live.taken)
             raise
         except Exception as unforeseen:
             # A library that is not installed, a value that nobody thought of: it must not end what is served now.
             log.exception("the routing table of revision %d cannot be built", table.revision)
-            self._give_back(taken)
+            self._give_back(live.taken)
             raise ArtifactDamaged(
                 f"the routing table of revision {table.revision} cannot be built: {type(unforeseen).__name__}: {unforeseen}"
             ) from unforeseen
-        return LiveTable(table, routes, taken, fingerprints)
+        return live
+
+    def _add(self, live: LiveTable, route: Route, *, starting: bool) -> None:
+        signature = accepted(route)
+        units: dict[str, LiveUnit] = {}
+        for served in route.units:
+            try:
+                model = self._shelf.take(served)
+            except FlyballError as failed:
+                if not starting:
+                    raise
+                live.without[served.unit.id] = failed.message
+                continue
+            live.taken.append(served)
+            live.fingerprints[served.unit.id] = model.fingerprint
+            units[served.unit.id] = LiveUnit(served, model, route.champion.signature)
+        left = remaining(route, units.keys())
+        if left is None:
+            live.absent.add(route.model)
+        else:
+            live.routes[route.model] = LiveRoute(left, units, self._max_rows, self._keepers.of(route.keeping), signature)
 
     def _give_back(self, taken: list[ServedUnit]) -> None:
         for served in taken:
@@ -252,6 +306,25 @@ def _tell(done: Future[None]) -> None:
     failed = done.exception()
     if failed is not None:
         log.error("a model could not be freed", exc_info=failed)
+
+
+def remaining(route: Route, loaded: Collection[str]) -> Route | None:
+    """The route without the units that are not loaded; None: nobody is left who may answer for all."""
+    fallback = route.fallback if route.fallback is not None and route.fallback.unit.id in loaded else None
+    champion = route.champion if route.champion.unit.id in loaded else fallback
+    if champion is None:
+        return None
+    there = route.canary is not None and route.canary.unit.id in loaded
+    return msgspec.structs.replace(
+        route,
+        champion=champion,
+        canary=route.canary if there else None,
+        canary_weight=route.canary_weight if there else 0.0,
+        shadows=tuple(each for each in route.shadows if each.unit.id in loaded),
+        # An arm that is away keeps its share of the keys: the others' customers must not change hands.
+        arms=tuple(arm if arm.unit.unit.id in loaded else msgspec.structs.replace(arm, unit=champion) for arm in route.arms),
+        fallback=fallback if champion is not fallback else None,
+    )
 
 
 def accepted(route: Route) -> Signature:

@@ -38,6 +38,8 @@ class LoadedModel:
         self.runtime = runtime
         self.inline_rows = inline_rows
         """Up to this many rows the call is fast enough for the event loop; 0: never."""
+        self.call_seconds = 0.0
+        """What one row took when it was loaded."""
         self.users = 0
         # A thread of its own (started with the first call that needs it): a slow model holds no other one up.
         self.pool = ThreadPoolExecutor(1, thread_name_prefix="model")
@@ -86,7 +88,7 @@ def load(served: ServedUnit, limits: CodeLimits) -> LoadedModel:
     name = MODEL_FILES[served.format]
     runtime: Runtime
     if served.format is Format.ONNX:
-        runtime = OnnxRuntime(content, served.signature)
+        runtime = OnnxRuntime(content, served.signature, limits.deadline_seconds)
     elif served.format is Format.LIGHTGBM:
         runtime = LightgbmRuntime(content, served.signature)
     else:
@@ -94,7 +96,8 @@ def load(served: ServedUnit, limits: CodeLimits) -> LoadedModel:
     model = LoadedModel(fingerprint, served.signature, runtime, 0)
     try:
         model.score(sample(model.signature, 1), 1)  # lazy allocations and imports happen now, not in a request
-        if served.format is not Format.CODE:
+        model.call_seconds = _seconds(model, sample(model.signature, 1), 1)
+        if runtime.steady:
             model.inline_rows = _timed(model)
     except ModelFailed as failed:
         model.close()
@@ -149,7 +152,7 @@ def _refuse_unlisted_code(package: Path, manifest: Manifest) -> None:
 
 
 def _timed(model: LoadedModel) -> int:
-    """How many rows stay below INLINE_SECONDS, by timing 1 and 256. Not for a code format, which never runs on the event loop: 256 rows of a
+    """How many rows stay below INLINE_SECONDS, by timing 1 and 256. Only for a steady runtime. A code format never runs on the event loop: 256 rows of a
     slow one would take longer than its deadline, and it could not be served at all."""
     small, large = sample(model.signature, 1), sample(model.signature, 256)
     model.score(large, 256)

@@ -27,6 +27,7 @@ from flyball.gateway.ids import FreshIds
 from flyball.gateway.inference import Clocks, Inference
 from flyball.gateway.inference import Parts as InferenceParts
 from flyball.gateway.keepers import Keepers
+from flyball.gateway.lanes import Lanes
 from flyball.gateway.lease import Lease
 from flyball.gateway.metrics import Metrics
 from flyball.gateway.runtimes.contract import CodeLimits
@@ -113,10 +114,10 @@ class Worker:
         self._metrics = Metrics(self._capture)
         loop_time = asyncio.get_running_loop().time
         self._answering = Answering(self._metrics, lambda: self._lease.held, loop_time)
+        ids = FreshIds(world.random_bytes)
+        lanes = Lanes(self._capture, ids, self._metrics, lambda: self._lease.held, world.now_us)
         self._shadows = Shadows(self._answering, self._capture, self._tables, self._metrics)
-        inference_parts = InferenceParts(
-            self._tables, self._answering, self._shadows, self._capture, FreshIds(world.random_bytes), self._metrics
-        )
+        inference_parts = InferenceParts(self._tables, self._answering, self._shadows, self._capture, ids, self._metrics, lanes)
         self._inference = Inference(inference_parts, Clocks(world.now_us, loop_time), simulated=options.request_clock)
         self._explaining = Explaining(options.limits)
         settings = Settings(options.worker, os.getpid(), options.request_clock)
@@ -143,7 +144,7 @@ class Worker:
             loop.add_signal_handler(number, self._ending.set)
         loop.add_signal_handler(signal.SIGUSR1, self._succeed)
         await self._try_table()
-        if self._options.must_serve and self._tables.live is None:
+        if self._options.must_serve and self._tables.error:
             raise StoreUnavailable(f"there is nothing that this worker could serve: {self._tables.error}")
         # What was imported and loaded stays: a collector that looked through it all took 20 ms, in the middle of somebody's request.
         gc.collect()
@@ -250,7 +251,7 @@ class Worker:
         except FlyballError as refused:
             self._metrics.table_refused.inc()
             if refused.message != before:
-                log.warning("the routing table was not taken: %s", refused.message)
+                log.warning("the routing table was not taken as it is: %s", refused.message)
 
     def _swapped(self, live: LiveTable) -> None:
         self._metrics.revision.set(live.revision)

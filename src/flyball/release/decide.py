@@ -42,6 +42,8 @@ class ReleaseSituation(msgspec.Struct, frozen=True, kw_only=True):
     """What it said to captured requests; None: they were not asked yet, or are not to be."""
     rewards: tuple[RewardSeen, ...] = ()
     """Of champion and challenger, where a bandit divides the traffic."""
+    tripped: str = ""
+    """How it fails, while a gateway leaves the challenger alone because it fails again and again, and the unit before does not; empty: none does."""
 
 
 class _View(NamedTuple):
@@ -79,6 +81,10 @@ def decide(situation: ReleaseSituation, policy: ReleasePolicy, now: datetime) ->
     harm = [verdict for verdict in _harm(view) if verdict is not None]
     if harm:
         return _roll_back(view, harm[0].rule, f"harm is shown: {'; '.join(v.words for v in harm)} ({policy.words})")
+    if situation.tripped and release.phase in _JUDGED:
+        # Not a rate: five failures in a row happen to a unit that fails once in a hundred rows in one of 10¹⁰ places, and a guard that has seen
+        # a hundred thousand good rows would want a thousand more.
+        return _roll_back(view, "circuit", f"it fails again and again, so that it is not asked any more: {situation.tripped}")
     if release.phase in _JUDGED:
         if situation.switch == "failed" and release.verified_at is None:
             return _roll_back(view, "switch", f"the gateways could not be brought to serve {place(release)}")

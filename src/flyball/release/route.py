@@ -5,7 +5,8 @@ from flyball.records.release import Phase, ReleaseState
 from flyball.records.routing import Route, ServedUnit
 from flyball.release.policy import ReleasePolicy
 
-_OLD_ALONE = frozenset({Phase.PROPOSED, Phase.HELD, Phase.ROLLING_BACK, Phase.ROLLED_BACK})
+OLD_ALONE = frozenset({Phase.PROPOSED, Phase.HELD, Phase.ROLLING_BACK, Phase.ROLLED_BACK})
+"""Phases in which the challenger answers nobody, whatever has become of its bytes."""
 _NEW_ANSWERS = frozenset({Phase.FULL, Phase.WATCHING})
 
 
@@ -27,7 +28,7 @@ def route(
         return Route(model=model, champion=champion) if champion is not None else None
     known = {served.unit.id: served for served in (champion, challenger, previous) if served is not None}
     old = _of(known, release.champion, release) if release.champion is not None else None
-    if release.phase in _OLD_ALONE:
+    if release.phase in OLD_ALONE:
         return Route(model=model, champion=old) if old is not None else None
     new = _of(known, release.challenger, release)
     if release.phase is Phase.SETTLED:

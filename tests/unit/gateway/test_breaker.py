@@ -76,3 +76,13 @@ def test_probes_must_succeed_in_a_row():
     assert breaker.allows(now)
     breaker.succeeded(now)
     assert not breaker.open
+
+
+def test_three_calls_in_a_row_that_are_not_answered_in_time_open_it_and_two_do_not():
+    breaker = Breaker()
+    for _ in range(2):
+        breaker.failed(0.0, "late", late=True)
+    assert not breaker.open
+    breaker.failed(0.0, "late", late=True)
+    assert breaker.open
+    assert breaker.words == "late"

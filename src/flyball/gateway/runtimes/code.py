@@ -15,6 +15,8 @@ from flyball.records.signature import Signature
 class CodeRuntime:
     """One worker process, one call at a time."""
 
+    steady = False
+
     def __init__(self, model: Path, digest: str, signature: Signature, limits: CodeLimits) -> None:
         """Starts the worker and waits until it has loaded the model; `digest` is the file's SHA-256, checked again by the worker."""
         self._signature = signature

@@ -12,6 +12,8 @@ from flyball.records.signature import ColumnType, Signature
 class LightgbmRuntime:
     """All columns are numeric and form one float matrix in the signature's order."""
 
+    steady = True
+
     def __init__(self, model: bytes, signature: Signature) -> None:
         import lightgbm
 

@@ -1,21 +1,26 @@
 """ONNX in the gateway's own process: a data format, nothing in it is executed as code."""
 
+import threading
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from flyball.errors import ArtifactDamaged, ModelFailed
-from flyball.gateway.runtimes.contract import Columns, as_scores
+from flyball.gateway.runtimes.contract import CodeLimits, Columns, as_scores
 from flyball.records.signature import ColumnType, Signature
 
 _STRING = "tensor(string)"
 _FLOAT = "tensor(float)"
+_LOOPS = (b'"\x04Loop', b'"\x04Scan')
+"""The `op_type` of a node as protobuf writes it (field 4, four bytes): to find it among megabytes of weights by chance costs a thread's hop."""
 
 
 class OnnxRuntime:
     """One input a column, named as the column, shape [None, 1]; scores are the last output (classification) or the first."""
 
-    def __init__(self, model: bytes, signature: Signature) -> None:
+    def __init__(self, model: bytes, signature: Signature, deadline_seconds: float = CodeLimits().deadline_seconds) -> None:
+        """`deadline_seconds`: of one call of a graph with loops; one without ends by itself."""
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
@@ -27,6 +32,10 @@ class OnnxRuntime:
             self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         except Exception as refused:  # onnxruntime's errors share no class of their own
             raise ArtifactDamaged(f"onnxruntime does not load the model: {str(refused)[:300]}") from refused
+        self.steady = not any(loop in model for loop in _LOOPS)
+        """A loop may turn as often as a value in a row says: a few bytes of a request would stop the whole gateway."""
+        self._deadline_seconds = deadline_seconds
+        self._options = onnxruntime.RunOptions
         self._signature = signature
         self._inputs = self._checked_inputs(signature)
         outputs = [output.name for output in self._session.get_outputs()]
@@ -45,10 +54,26 @@ class OnnxRuntime:
     def score(self, columns: Columns, n: int) -> np.ndarray[Any, Any]:  # noqa: ARG002 - the arrays know their length
         feed = {name: columns[name] for name in self._inputs}
         try:
-            raw = self._session.run(self._outputs, feed)[0]
+            raw = self._session.run(self._outputs, feed)[0] if self.steady else self._bounded(feed)
+        except TimeoutError as late:
+            raise ModelFailed(f"deadline of {self._deadline_seconds:g} s passed") from late
         except Exception as failed:  # whatever a model's graph raises, the caller falls back
             raise ModelFailed(f"onnxruntime: {type(failed).__name__}: {str(failed)[:300]}") from failed
         return as_scores(raw, self._signature)
+
+    def _bounded(self, feed: Columns) -> Any:
+        """Raises TimeoutError: onnxruntime looks between two nodes, and so once a turn, whether it is to end."""
+        options = self._options()
+        end = threading.Timer(self._deadline_seconds, partial(setattr, options, "terminate", True))
+        end.start()
+        try:
+            return self._session.run(self._outputs, feed, options)[0]
+        except Exception:
+            if options.terminate:
+                raise TimeoutError from None
+            raise
+        finally:
+            end.cancel()
 
     def close(self) -> None:
         """The session is freed with its last reference."""

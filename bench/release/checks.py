@@ -6,10 +6,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from kill_clients import Attempt, Sent, SentLabels
-from kill_orders import Order
-from kill_reader import Ledger, Registered, package_faults
-from kill_stack import Kill
+from bench.release.clients import Attempt, Sent, SentLabels
+from bench.release.orders import Order
+from bench.release.reader import Ledger, Registered, package_faults
+from bench.release.stack import Kill
 
 TERMINAL = {"settled", "rolled_back"}
 FINISHED = {"registered", "refused", "failed"}

@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 from typing import Any, Self
 
 import msgspec
-from kill_stack import Stack
+
+from bench.release.stack import Stack
 
 ROLLBACK_EVERY = 2
 """Runs for one rollback: most new versions are to pass all phases of their release."""

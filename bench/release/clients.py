@@ -1,7 +1,9 @@
 """Clients that never pause for long, and write down what they were told: the other side of the capture's promise."""
 
+import csv
 import threading
 import time
+from pathlib import Path
 from typing import Any, Self
 
 import httpx
@@ -10,6 +12,21 @@ import numpy as np
 
 CUSTOMERS = 60
 """Sticky keys: each comes again many times, so that a canary's share is seen to stay with its customers."""
+
+
+def rows_of(path: Path) -> list[tuple[dict[str, Any], str]]:
+    """Requests as a shop would send them, and how each ended."""
+
+    def row(given: dict[str, str]) -> dict[str, Any]:
+        rate = given["customer_return_rate"]
+        return {
+            "category": given["category"], "price": float(given["price"]), "discount": float(given["discount"]), "sizes": int(given["sizes"]),
+            "customer_orders": int(given["customer_orders"]), "customer_return_rate": float(rate) if rate else None,
+            "express": given["express"] == "true",
+        }  # fmt: skip
+
+    with path.open() as file:
+        return [(row(given), given["returned"]) for given in csv.DictReader(file)]
 
 
 class Attempt(msgspec.Struct):
@@ -125,3 +142,16 @@ class Crowd:
     @property
     def attempts(self) -> list[Attempt]:
         return [attempt for client in self.clients for attempt in client.attempts]
+
+    @property
+    def answers(self) -> list[tuple[int, int, str]]:
+        """(begun, ended, unit) of every row that was answered, in microseconds of the wall clock."""
+        return [(sent.begun_us, sent.ended_us, each["unit"]) for sent in self.sent if sent.ended_us for each in sent.predictions]
+
+    def last_answer_us(self, unit: str) -> int | None:
+        """When the last request came that this unit answered; None: none."""
+        return max((begun for begun, _, by in [*self.answers] if by == unit), default=None)
+
+    @property
+    def failures(self) -> list[Attempt]:
+        return [attempt for attempt in self.attempts if not attempt.ok]

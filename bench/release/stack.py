@@ -89,14 +89,14 @@ class Stack:
         """Job → how often its child was killed."""
         self._last_children: dict[str, int] = {}
 
-    def init(self) -> None:
+    def init(self, settings: str = SETTINGS, *, tick: str = "0.2s", workers: int = 2) -> None:
         command = [sys.executable, "-m", "flyball", "init", self.directory.name]
         subprocess.run(command, cwd=self.directory.parent, capture_output=True, timeout=240, check=True)
         path = self.directory / "flyball.yaml"
         text = path.read_text()
         kept = text[: text.index("\ngates:")].replace("label_delay: 14d", "label_delay: 0s")
-        serve = f"serve: {{port: {self.port}, control_port: {self.control_port}, workers: 2, tick: 0.2s}}\n"
-        path.write_text(kept + SETTINGS + serve)
+        serve = f"serve: {{port: {self.port}, control_port: {self.control_port}, workers: {workers}, tick: {tick}}}\n"
+        path.write_text(kept + settings + serve)
 
     def flyball(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """The command as a person types it. 0: yes, 1: no; anything else is a failure."""
@@ -136,10 +136,10 @@ class Stack:
             return part in found
 
         wait_for(finds, f"no {part} to kill")
-        before = self._epoch()
+        before = self.epoch()
         at, pid = _kill(found[part]), found[part]
         if part == "control":
-            return Victim(Kill("control", part, at), lambda: self._epoch() > before and self._control_answers())
+            return Victim(Kill("control", part, at), lambda: self.epoch() > before and self._control_answers())
         if part == "child":
             job = next((job for job, child in self._last_children.items() if child == pid), "")
             self.child_kills[job] = self.child_kills.get(job, 0) + 1
@@ -158,7 +158,7 @@ class Stack:
             time.sleep(0.05)
         return True
 
-    def _epoch(self) -> int:
+    def epoch(self) -> int:
         with sqlite3.connect(f"file:{self.state / 'flyball.db'}?mode=ro", uri=True, timeout=20) as connection:
             return int(connection.execute("SELECT epoch FROM control").fetchone()[0])
 

@@ -1,0 +1,1 @@
+"""How a release goes wrong with real processes: killed controllers, dead ones, rollbacks from everywhere, candidates that misbehave."""

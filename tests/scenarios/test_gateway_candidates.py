@@ -1,0 +1,128 @@
+"""Given a challenger that cannot be trusted, when it is routed beside a champion, then nobody but its release notices."""
+
+import threading
+import time
+
+import psutil
+from bench.release import misbehaving
+from bench.release.candidates import TRIGGER, onnx
+from gateway_rig import ROW, SIGNATURE, code_package, onnx_model, package, table
+
+from flyball.records.captured import FailureBatch
+from flyball.records.routing import canary_answers
+from flyball.records.unit import Format
+
+BAD = {**ROW, "age": TRIGGER}
+SOME = misbehaving.Scale(
+    8,
+    ("exits", "leaks memory", "None in a row", "a class too many", "sums beyond one", "numbers as text", "times"),
+    ("NaN",),
+    ("canary",),
+)
+
+
+def good(directory):
+    return package(directory, Format.ONNX, onnx_model(0)[0], SIGNATURE)
+
+
+def test_no_wrong_answer_of_a_candidate_is_shown_and_none_costs_a_client_its_own():
+    seen = misbehaving.measure(SOME)
+    assert len(seen.cases) == 8
+    for case in seen.cases:
+        assert (case.shown, case.kept, case.failed) == (0, 0, []), case
+        assert case.answered + case.by_candidate == 8, case
+    assert sum(case.by_candidate for case in seen.cases if case.behaviour != "leaks memory") == 0
+    assert (seen.died, seen.left_over) == (0, 0)
+
+
+def test_a_loop_in_an_onnx_graph_that_does_not_end_stops_nobody(rig, tmp_path):
+    champion = good(tmp_path / "champion")
+    canary = package(tmp_path / "loops", Format.ONNX, onnx("hangs", "age"), SIGNATURE)
+    rig.publish(table(1, champion, canary=canary, canary_weight=1.0, salt="s"))
+    rig.renew_lease()
+    worker = rig.start("w0", "--deadline-seconds", "0.7")
+    assert worker.predict(ROW).json()["unit"] == canary.unit.id
+    begin = time.monotonic()
+    answer = worker.predict(BAD)
+    assert (answer.status_code, answer.json()["unit"]) == (200, champion.unit.id)
+    assert time.monotonic() - begin < 3
+    until = time.monotonic() + 5
+    while psutil.Process(worker.process.pid).cpu_percent(0.3) > 50 and time.monotonic() < until:
+        pass
+    assert psutil.Process(worker.process.pid).cpu_percent(0.3) < 50, "the loop goes on for nobody"
+
+
+def test_a_worker_that_starts_beside_a_challenger_that_does_not_load_serves_its_champion(rig, tmp_path):
+    champion = good(tmp_path / "champion")
+    broken = package(tmp_path / "broken", Format.CODE, b"not a pickle", SIGNATURE)
+    rig.publish(table(3, champion, canary=broken, canary_weight=1.0, salt="s", shadows=(champion, broken)))
+    rig.renew_lease()
+    worker = rig.start()
+    answer = worker.predict(ROW)
+    assert (answer.status_code, answer.json()["unit"]) == (200, champion.unit.id)
+    report = worker.report()
+    assert (report.revision, report.fingerprints.keys()) == (3, {champion.unit.id})
+    assert "revision 3 is served without" in report.error  # so control does not take the switch for done
+    assert broken.unit.id in report.error
+    rig.publish(table(4, champion))
+    assert worker.reload().status_code == 200
+    assert worker.report().error == ""
+
+
+def test_a_worker_that_starts_beside_a_new_champion_that_does_not_load_serves_the_one_before(rig, tmp_path):
+    before = good(tmp_path / "before")
+    broken = package(tmp_path / "broken", Format.CODE, b"not a pickle", SIGNATURE)
+    rig.publish(table(3, broken, fallback=before, shadows=(before,)))
+    worker = rig.start()
+    assert worker.predict(ROW).json()["unit"] == before.unit.id
+    rig.publish(table(4, broken))
+    assert worker.reload().status_code == 503
+    assert worker.predict(ROW).json()["unit"] == before.unit.id
+    alone = rig.start("w1")
+    assert alone.predict(ROW).status_code == 503
+
+
+def test_a_worker_tells_which_unit_fails_again_and_again_and_not_what_it_said_of_a_row(rig, tmp_path):
+    champion, canary = good(tmp_path / "champion"), code_package(tmp_path / "raises", "raise")
+    rig.publish(table(1, champion, canary=canary, canary_weight=1.0, salt="s"))
+    rig.renew_lease()
+    worker = rig.start()
+    for count in range(5):
+        assert worker.report().tripped == {}, count
+        assert worker.predict({**ROW, "age": 13}).json()["unit"] == champion.unit.id
+    assert worker.report().tripped == {canary.unit.id: "the model raised ValueError"}
+
+
+def keys_of(*, canary):
+    return [str(number) for number in range(400) if canary_answers(str(number), "s", 0.5) is canary]
+
+
+def test_a_canary_that_hangs_costs_the_champions_clients_nothing(rig, tmp_path):
+    """Both are code, so that every call is made beside the loop, one batch after the other."""
+    champion, canary = code_package(tmp_path / "champion"), code_package(tmp_path / "hangs", "hang")
+    rig.publish(table(1, champion, canary=canary, canary_weight=0.5, salt="s"))
+    rig.renew_lease()
+    worker = rig.start("w0", "--deadline-seconds", "4")
+    theirs = []
+
+    def ask(key):
+        begin = time.monotonic()
+        theirs.append((worker.predict({**ROW, "age": 13}, keys=[key]), time.monotonic() - begin))
+
+    clients = [threading.Thread(target=ask, args=(key,)) for key in keys_of(canary=True)[:12]]
+    for each in clients:
+        each.start()
+    slowest, asked = 0.0, 0
+    while any(each.is_alive() for each in clients):
+        begin = time.monotonic()
+        answer = worker.predict(ROW, keys=[keys_of(canary=False)[asked]])
+        slowest, asked = max(slowest, time.monotonic() - begin), asked + 1
+        assert (answer.status_code, answer.json()["unit"]) == (200, champion.unit.id), answer.text
+        time.sleep(0.05)
+    assert asked > 10
+    assert slowest < 1
+    assert {(answer.status_code, answer.json()["unit"]) for answer, _ in theirs} == {(200, champion.unit.id)}
+    assert max(seconds for _, seconds in theirs) < 8
+    failed = [each for each in rig.captured() if isinstance(each, FailureBatch)]
+    assert sum(each.n for each in failed) == 12
+    assert {each.unit for each in failed} == {canary.unit.id}
