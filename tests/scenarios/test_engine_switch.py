@@ -81,7 +81,7 @@ def test_a_rollback_that_silently_does_nothing_is_not_done(project: Project) -> 
 @pytest.mark.parametrize("phase", [Phase.SHADOW, Phase.FULL])
 def test_a_gateway_that_serves_other_bytes_is_not_believed(tmp_path: Path, phase: Phase) -> None:
     shadow = {"at_least": "1h", "at_most": "1d"} if phase is Phase.SHADOW else None
-    project = Project(tmp_path, spec_of({"shadow": shadow, "steps": [], "watch": "6h"}))
+    project = Project(tmp_path, spec_of({"shadow": shadow, "steps": [], "watch": "6h", "labels": "never"}))
     first = project.first_champion()
     project.gateways.on_publish = lambda table: project.gateways.wrong_bytes.update(
         unit for unit in (table.routes[0].champion.unit.id, *(one.unit.id for one in table.routes[0].shadows)) if unit != first
