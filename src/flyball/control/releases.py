@@ -72,6 +72,10 @@ class Releases:
         self._observation.release_tally.follow(active, opened_us)
         self._observation.members.follow(active, opened_us)
 
+    def tell_trouble(self) -> None:
+        """Raise what kept a release from being measured, once it was looked after in spite of it."""
+        self._measuring.tell_trouble()
+
     def _is_proven(self, release: ReleaseState) -> bool:
         """All that it must pass has passed: its labels may come while it is watched already."""
         policy = release_room.policy_of(self._world.spec)

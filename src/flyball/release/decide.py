@@ -18,9 +18,9 @@ from flyball.release.guards import judge
 from flyball.release.policy import GuardRule, ReleasePolicy, ReplayRule, policy_of
 from flyball.release.waiting import place, span, waits_for_pass
 
-__all__ = ["ReleasePolicy", "ReleaseSituation", "decide", "is_proven", "newly_passed", "policy_of"]
+__all__ = ["JUDGED", "ReleasePolicy", "ReleaseSituation", "decide", "is_proven", "newly_passed", "policy_of"]
 
-_JUDGED = frozenset({Phase.SHADOW, Phase.CANARY, Phase.FULL, Phase.WATCHING})
+JUDGED = frozenset({Phase.SHADOW, Phase.CANARY, Phase.FULL, Phase.WATCHING})
 """Phases in which the challenger scores traffic, so that it can do harm and be compared."""
 
 
@@ -81,11 +81,11 @@ def decide(situation: ReleaseSituation, policy: ReleasePolicy, now: datetime) ->
     harm = [verdict for verdict in _harm(view) if verdict is not None]
     if harm:
         return _roll_back(view, harm[0].rule, f"harm is shown: {'; '.join(v.words for v in harm)} ({policy.words})")
-    if situation.tripped and release.phase in _JUDGED:
+    if situation.tripped and release.phase in JUDGED:
         # Not a rate: five failures in a row happen to a unit that fails once in a hundred rows in one of 10¹⁰ places, and a guard that has seen
         # a hundred thousand good rows would want a thousand more.
         return _roll_back(view, "circuit", f"it fails again and again, so that it is not asked any more: {situation.tripped}")
-    if release.phase in _JUDGED:
+    if release.phase in JUDGED:
         if situation.switch == "failed" and release.verified_at is None:
             return _roll_back(view, "switch", f"the gateways could not be brought to serve {place(release)}")
         if situation.switch != "verified" or release.verified_at is None:
@@ -109,7 +109,7 @@ def is_proven(release: ReleaseState, policy: ReleasePolicy) -> bool:
 def _view(situation: ReleaseSituation, policy: ReleasePolicy, now: datetime) -> _View:
     release = situation.release
     verdicts: tuple[Verdict, ...] = ()
-    if release.phase in _JUDGED and release.champion is not None:
+    if release.phase in JUDGED and release.champion is not None:
         verdicts = tuple(judge(situation.evidence, rule) for rule in _asked(policy, release))
     elapsed = now - release.verified_at if release.verified_at is not None else timedelta(0)
     return _View(situation, policy, now, verdicts, elapsed)
