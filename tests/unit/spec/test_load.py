@@ -119,6 +119,7 @@ def test_a_condition_that_is_no_condition_is_told_beside_other_faults() -> None:
         ("gates: {absolut: []}", "gates.absolut", "did you mean absolute?"),
         ("release: {shadow: {at_least: 3d, at_most: 1d}}", "release.shadow.at_least", "found 3d, longer than at_most (1d)"),
         ("release: {steps: [{traffic: 100%}]}", "release.steps[0].traffic", "less than 1"),
+        ("release: {strategy: blue_green, guards: [{metric: latency_shape}]}", "release", "a step where latency_shape can be measured"),
         ("policies: [{name: a, when: drift.alarm, do: notify}, {name: a, when: drift.alarm, do: ask}]", "policies[1].name", "policies[0]"),
         ("policies: [{name: a, when: drift.alarm, do: {action: notify, history: 3d}}]", "policies[0].do.history", "only with action: retrain"),
         ("monitor: {false_alarms: often}", "monitor.false_alarms", "1 per 90 windows"),
