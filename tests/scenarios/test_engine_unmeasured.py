@@ -4,12 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from engine_world import DAY, HOUR, RELEASE, Project, spec_of
+from engine_world import DAY, HOUR, RELEASE, SIGNATURE, Project, spec_of
 
 from flyball.control import commands
 from flyball.control.loop import tick_once
 from flyball.records.captured import PredictionBatch
-from flyball.records.release import Phase
+from flyball.records.release import Phase, Replayed
 
 
 class Unreadable:
@@ -93,3 +93,48 @@ def test_a_slice_over_a_feature_that_a_unit_lacks_keeps_no_record_from_being_rea
     joined = project.engine.observation.join
     assert joined is not None
     assert joined.counts().predictions == project.sent
+
+
+REPLAYED: dict[str, Any] = {**RELEASE, "replay": {"rows": 400}}
+
+
+def test_captured_requests_that_do_not_fit_a_challenger_are_not_asked(tmp_path: Path) -> None:
+    project = Project(tmp_path, spec_of(REPLAYED))
+    project.first_champion()
+    project.judge.score = _does_not_fit  # type: ignore[method-assign]
+    project.version()
+    assert project.release().phase is Phase.SHADOW
+    replayed = project.door.get("replayed", project.release().id, Replayed)
+    assert replayed is not None
+    assert (replayed.rows, "do not fit its signature" in replayed.words) == (0, True)
+
+
+def _does_not_fit(package: Path, rows: Any) -> Any:
+    raise ValueError("could not convert string to float: 'blue'")
+
+
+def test_a_challenger_that_can_never_be_asked_is_given_up(tmp_path: Path) -> None:
+    project = Project(tmp_path, spec_of(REPLAYED))
+    project.first_champion()
+    Unreadable(project)
+    order = commands.order(project.door, "run", "user:me", "")
+    assert order.status == "open"
+    assert any("KeyError" in each for each in ticks(project, 2))
+    assert project.release().phase is Phase.PROPOSED
+    ticks(project, 3)
+    assert project.release().phase is Phase.ROLLED_BACK
+    assert "gave up" in project.release().reason
+
+
+def test_captured_answers_of_an_earlier_champion_are_not_taken_for_this_ones(tmp_path: Path) -> None:
+    project = Project(tmp_path, spec_of({**REPLAYED, "replay": {"rows": 20_000}, "labels": "never", "watch": "6h"}))
+    first = project.first_champion()
+    project.version()
+    project.live(6 * DAY, until=lambda: project.release().phase is Phase.SETTLED)
+    project.live(DAY, rows=50)
+    project.judge.asked.clear()
+    project.version()
+    (asked,) = project.judge.asked
+    kept = project.engine.observation.recent_rows
+    assert asked == len(kept.whole(project.release().champion or "", SIGNATURE)) > 0
+    assert kept.whole(first, SIGNATURE)
