@@ -145,3 +145,5 @@ def test_a_report_tells_each_guard_its_looks_and_how_the_release_moved(tmp_path:
     assert [row.release.phase for row in release_report.rows(project.door)] == [Phase.SETTLED, Phase.SETTLED]
     with pytest.raises(NotFound, match="there is no release 'r-0009'"):
         release_report.report(project.door, "r-0009")
+    with pytest.raises(NotFound, match="there is no release '9999"):
+        release_report.report(project.door, "9" * 5000)
