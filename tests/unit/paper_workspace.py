@@ -110,10 +110,12 @@ class PaperReleases:
     def __init__(self, workspace: "PaperWorkspace") -> None:
         self._workspace = workspace
 
-    def rows(self) -> tuple[ReleaseRow, ...]:
+    def rows(self, *, replayed: bool = False) -> tuple[ReleaseRow, ...]:
+        assert replayed in (True, False)
         return () if self._workspace.fresh else (ReleaseRow(release=RELEASED, version=2, champion_version=1),)
 
-    def report(self, which: str | None) -> ReleaseReport:
+    def report(self, which: str | None, *, replayed: bool = False) -> ReleaseReport:
+        assert replayed in (True, False)
         if which not in (None, "r-0002"):
             raise NotFound(f"there is no release {which!r}", next_step="flyball release list")
         points = tuple(
@@ -130,6 +132,14 @@ class PaperReleases:
             release=RELEASED, version=2, champion_version=1, place="canary step 2 of 2, 50% of the keys", words=NASTY, alpha=0.05,
             guards=guards, history=(NASTY,), drill=drill,
         )  # fmt: skip
+
+    def hold(self, actor: str, reason: str) -> CommandReport:
+        self._workspace.calls.append(("hold", actor, reason))
+        return CommandReport(accepted=True, subject="release:r-0002", words="u2 is held")
+
+    def resume(self, actor: str, reason: str) -> CommandReport:
+        self._workspace.calls.append(("resume", actor, reason))
+        return CommandReport(accepted=True, subject="release:r-0002", words="u2 starts again")
 
     def drill(self, actor: str) -> CommandReport:
         self._workspace.calls.append(("drill", actor))
