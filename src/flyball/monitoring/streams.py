@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from flyball.monitoring import counting
+from flyball.monitoring.season import Season
 from flyball.monitoring.spread import Spread
 
 QUANTILE_BINS = 32
@@ -55,6 +56,16 @@ class Stream(msgspec.Struct, frozen=True, kw_only=True):
     `unseen` holds what the reference's own rows would have been to one another: the values that occur once (Good 1953)."""
     spreads: tuple[Spread, ...] = ()
     """By size of block (drift.BLOCKS) as far as the reference reaches; empty: rows of the reference are exchangeable."""
+    season: Season | None = None
+    """None: windows are compared with all windows, whenever they were."""
+
+    def in_slot(self, slot: int) -> "Stream":
+        """As windows of one slot of its season are judged."""
+        season = self.season
+        if season is None:
+            return self
+        spreads = season.spreads[slot] if season.spreads else ()
+        return msgspec.structs.replace(self, counts=season.counts[slot], spreads=spreads)
 
     @property
     def n_bins(self) -> int:
