@@ -128,8 +128,9 @@ def judge(
 
     What its findings do to the model, and so whether they page, is said by `harm.weigh` alone.
     """
-    seen = tuple(stream for stream in streams_of(reference, window) if _n(profile, stream) > 0)
-    far = {stream.name: round(distances.js_distance(stream.counts, profile.counts[stream.name]), 6) for stream in seen}
+    usual = {stream.name: stream.counts for stream in streams_of(reference, window)}
+    seen = tuple(stream for stream in reference.streams if _n(profile, stream) > 0)
+    far = {each.name: round(distances.js_distance(usual[each.name], profile.counts[each.name]), 6) for each in seen}
     if window.id == state.last_window:
         return DriftReading(findings=(), state=state, distances=far, note="this window was judged before")
     if profile.rows < policy.min_rows:
@@ -140,11 +141,7 @@ def judge(
     looks: list[Look] = []
     for stream in tested:
         counts = np.asarray(profile.counts[stream.name], dtype=np.float64)
-        known, slot = _begun(states.get(stream.name), stream), _slot(stream, window)
-        before = known if slot is None else known.slots[slot]
-        own = _looks(stream, before, counts, window)
-        stepped = _step(stream, before, counts, own)
-        states[stream.name] = stepped if slot is None else _with_slot(known, slot, stepped)
+        own, states[stream.name] = _looked(stream, _begun(states.get(stream.name), stream), counts, window)
         looks += own
     alarmed = _alarmed(looks, weights_of(reference), policy)
     findings = []
@@ -158,7 +155,7 @@ def judge(
 
 def streams_of(reference: Reference, window: Window) -> tuple[Stream, ...]:
     """As a window is compared with them: where one follows a season, the reference's counts and spreads are those of the window's slot."""
-    slots = [_slot(stream, window) for stream in reference.streams]
+    slots = [stream.slot_of(window) for stream in reference.streams]
     return tuple(stream if slot is None else stream.in_slot(slot) for stream, slot in zip(reference.streams, slots, strict=True))
 
 
@@ -187,10 +184,6 @@ def weights_of(reference: Reference) -> dict[str, float]:
     return {name: share / len(predictions) for name in predictions} | {name: (1.0 - share) / len(features) for name in features}
 
 
-def _slot(stream: Stream, window: Window) -> int | None:
-    return None if stream.season is None else stream.season.slot_of(window)
-
-
 def _begun(known: StreamState | None, stream: Stream) -> StreamState:
     """A stream's state, with one for each slot of its season."""
     if known is None:
@@ -201,8 +194,16 @@ def _begun(known: StreamState | None, stream: Stream) -> StreamState:
     return msgspec.structs.replace(known, slots=slots)
 
 
-def _with_slot(known: StreamState, slot: int, stepped: StreamState) -> StreamState:
-    return msgspec.structs.replace(known, slots=(*known.slots[:slot], stepped, *known.slots[slot + 1 :]))
+def _looked(stream: Stream, known: StreamState, counts: Floats, window: Window) -> tuple[list[Look], StreamState]:
+    """At one window of a stream, in its slot where it has one; and its state after that."""
+    slot = stream.slot_of(window)
+    if stream.season is None or slot is None:
+        looks = _looks(stream, known, counts)
+        return looks, _step(stream, known, counts, looks)
+    there, before = stream.in_slot(slot), known.slots[slot]
+    looks = [look._replace(beside=stream.season.words(window)) for look in _looks(there, before, counts)]
+    slots = (*known.slots[:slot], _step(there, before, counts, looks), *known.slots[slot + 1 :])
+    return looks, msgspec.structs.replace(known, slots=slots)
 
 
 def _anew(known: StreamState) -> StreamState:
@@ -228,10 +229,9 @@ def _left_out(reference: Reference, profile: Profile, policy: MonitorPolicy) -> 
     return "; ".join(told + ([f"not tested: {', '.join(few)}"] if few else []))
 
 
-def _looks(stream: Stream, state: StreamState, counts: Floats, window: Window) -> list[Look]:
+def _looks(stream: Stream, state: StreamState, counts: Floats) -> list[Look]:
     """The window, and each block that it completes; nothing while there is nothing to compare with."""
     pool = _known(stream, state)
-    beside = "" if stream.season is None or _slot(stream, window) is None else stream.season.words(window)
     found = []
     for index, size in enumerate(BLOCKS):
         if (state.windows + 1) % size or (stream.spreads and index >= len(stream.spreads)):
@@ -245,7 +245,7 @@ def _looks(stream: Stream, state: StreamState, counts: Floats, window: Window) -
                 fill = float(before.sum() / (part + counts).sum())
                 judged = spreads.p_values(state.spreads[index], sensed.squares, sensed.size, fill)
                 p = tuple(own if math.isnan(own) else max(own, spread) for own, spread in zip(p, judged, strict=True))
-            found.append(Look(stream, size, part + counts, before, sensed, senses.combined(stream, p), beside))
+            found.append(Look(stream, size, part + counts, before, sensed, senses.combined(stream, p)))
     return found
 
 

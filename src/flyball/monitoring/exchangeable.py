@@ -19,6 +19,11 @@ BLOCKS = (1, 3, 9, 27)
 """Windows looked at together: a shift that one does not show alone may show in a month. Threes, since a stream holds counts for each size."""
 ALPHA = 0.05
 """Of taking exchangeable rows for others, over all streams: it costs power. The other error costs the budget, so it is not smaller."""
+TOLD = 1e-3
+"""p-value at which a stream's window is told: the share of one among ten in a budget of one false alarm in a hundred windows or so."""
+WORTH = 0.5
+"""Squared move that is told in a slot, of the one told among all windows: two thirds of the move itself. A season that gains less is left alone, since what the
+gain is judged by are the few windows of a slot, and a holiday is a stranger among Mondays only."""
 MOST_A_SLOT = 60
 """Windows of a slot whose squares are taken, evenly spaced: eight slots are as quickly done as a reference without any."""
 
@@ -76,7 +81,7 @@ def examine(counted: list[Counted], slotted: Mapping[str, Slotted] = MappingProx
     """Streams with their spreads, or without any where windows differ as rows do. `slotted`: of streams that follow a season, whose windows are looked at
     slot by slot."""
     looked = [_look(each, slotted.get(each.stream.name)) for each in counted]
-    suspicious = [each.counted.stream.name for each in looked if _too_far([each.adjusted], ALPHA / 2 / len(counted))]
+    suspicious = [each.counted.stream.name for each in looked if _is_suspicious(each, ALPHA / 2 / len(counted))]
     groups: dict[tuple[bool, Any], list[_Squares]] = {}
     for each in looked:
         groups.setdefault(each.windows, []).append(each.adjusted)
@@ -152,16 +157,44 @@ def _of_like_windows(of: _Looked) -> Stream:
 
 def _of_windows_that_differ(of: _Looked) -> Stream:
     stream = _with_spreads(of)
-    if of.slotted is None or not of.slotted.worth_it:
+    if of.slotted is None:
         return stream
     by_slot = zip(of.slotted.per_window, of.within, strict=True)
     spreads = tuple(_spreads(stream, per_window, found, MOST_A_SLOT) for per_window, found in by_slot)
-    return msgspec.structs.replace(stream, season=msgspec.structs.replace(of.slotted.season, spreads=spreads))
+    seasonal = msgspec.structs.replace(stream, season=msgspec.structs.replace(of.slotted.season, spreads=spreads))
+    return seasonal if all(spreads) and _finds_more(seasonal, len(spreads)) else stream
+
+
+def _finds_more(stream: Stream, slots: int) -> bool:
+    """Is a much smaller move told in the mean slot than among all windows? A slot's windows are more alike, but they are fewer, and a rank among few says little."""
+    everything = np.asarray(stream.counts[1:], dtype=np.float64)
+    ranks = (np.cumsum(everything) - everything / 2.0) / max(float(everything.sum()), 1.0)
+
+    def smallest_move(among: Stream) -> float:
+        """Squared, in ranks among all rows; of categories in shares."""
+        shares = np.asarray(among.counts[1:], dtype=np.float64) / max(sum(among.counts[1:]), 1)
+        gini = float(shares.sum() - shares @ shares)
+        rows = gini if among.kind == "category" else float(shares @ ranks**2 - (shares @ ranks) ** 2)
+        return max(spread.smallest_excess(among.spreads[0], 0, TOLD), 1e-12) * max(rows, 1e-12)
+
+    gains = [np.log(smallest_move(stream.in_slot(slot)) / smallest_move(stream)) for slot in range(slots)]
+    return bool(np.mean(gains) < np.log(WORTH))
 
 
 def _with_spreads(of: _Looked) -> Stream:
     stream = of.counted.stream
     return msgspec.structs.replace(stream, spreads=_spreads(stream, of.counted.per_window, of.all))
+
+
+def _is_suspicious(of: _Looked, alpha: float) -> bool:
+    """Of a season also by the sum of squares in the first sense, χ² where windows differ by chance. One restless slot among calm ones scatters squares so far
+    that the t-test cannot tell their mean from 1."""
+    from scipy.special import chdtrc
+
+    if not of.within:
+        return _too_far([of.all], alpha)
+    first = [row[0] for row in of.adjusted.squares]
+    return _too_far([of.adjusted], alpha / 2) or bool(chdtrc(len(first), sum(first)) < alpha / 2)
 
 
 def _spreads(stream: Stream, per_window: Ints, single: _Squares, most: int | None = None) -> tuple[Spread, ...]:

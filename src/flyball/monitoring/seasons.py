@@ -22,8 +22,6 @@ ALPHA = 0.01
 """Of seeing a season where there is none, over all streams. It costs little: the same hours are as good a reference as all, and smaller."""
 MOST_SLOTS = 8
 """Of a day: a stream's state holds counts for each. Hours share slots of three."""
-WORTH = 0.5
-"""Share of the variance between windows that the slots have to explain. Below it more windows to compare with are worth more than more similar ones."""
 COMMONEST = 4
 """Categories whose shares are looked at."""
 
@@ -44,8 +42,6 @@ class Slotted(NamedTuple):
     season: Season
     per_window: tuple[Ints, ...]
     """By slot: (n_windows, n_bins), of windows that are large enough to be a measure of windows."""
-    worth_it: bool
-    """Also where windows of a slot differ by more than chance."""
 
 
 class _Cycle(NamedTuple):
@@ -81,11 +77,11 @@ def _slotted(stream: Stream, seen: InTime, window: timedelta, level: float) -> S
             best = explained, cycle
     if best is None:
         return None
-    explained, cycle = best
+    cycle = best[1]
     slots = cycle.slots_of(seen.numbers)
     counts = tuple(tuple(seen.counts[slots == slot].sum(axis=0).tolist()) for slot in range(cycle.slots))
     per_window = tuple(seen.counts[(slots == slot) & large] for slot in range(cycle.slots))
-    return Slotted(Season(window=window, period=cycle.period, counts=counts), per_window, explained >= WORTH)
+    return Slotted(Season(window=window, period=cycle.period, counts=counts), per_window)
 
 
 def _cycles(numbers: Ints, window: timedelta) -> Iterator[_Cycle]:
