@@ -8,6 +8,7 @@ from flyball.monitoring.spread import Spread
 from flyball.monitoring.window import Window
 
 DAY, WEEK = timedelta(days=1), timedelta(days=7)
+DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -32,6 +33,6 @@ class Season(msgspec.Struct, frozen=True, kw_only=True):
         """What the window is compared with."""
         width = self.period / len(self.counts)
         if self.period == WEEK and width == DAY:
-            return f"other {window.start:%A}s"
+            return f"other {DAYS[window.start.weekday()]}s"
         begin = EPOCH + ((window.start - EPOCH) // width) * width
         return f"{begin:%H:%M} to {begin + width:%H:%M} UTC of other days"
