@@ -8,7 +8,7 @@ import pytest
 from engine_models import Model
 from engine_world import AT_ONCE, DAY, RELEASE, Project, spec_of
 
-from flyball.control import commands, queries
+from flyball.control import commands, ordering, queries
 from flyball.control.loop import Trouble, tick_once
 from flyball.control.releases import STUCK_LOOKS
 from flyball.errors import Outdated, TrackingFailed
@@ -166,3 +166,30 @@ def test_without_a_shadow_no_label_never_makes_a_champion(tmp_path: Path) -> Non
     project.live(10 * DAY)
     assert project.release().phase is Phase.ROLLED_BACK
     assert project.answering() == first
+
+
+def test_a_person_holds_a_release_and_lets_it_start_again(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    champion = project.first_champion()
+    challenger = project.version()
+    project.live(4 * DAY, rows=150, until=lambda: project.release().phase is Phase.CANARY)
+    held = ordering.move(project.door, project.engine, "hold", ("user:me", "the sale begins"), lambda _seconds: None)
+    assert (held.accepted, project.release().phase, project.release().reason) == (True, Phase.HELD, "the sale begins")
+    project.tick()
+    assert project.mentioned() == {champion}
+    project.live(20 * DAY, rows=10)
+    assert project.release().phase is Phase.HELD, "until a person says otherwise"
+    again = ordering.move(project.door, project.engine, "hold", ("user:me", ""), lambda _seconds: None)
+    assert (again.accepted, "cannot go from held to held" in again.words) == (False, True)
+    assert ordering.move(project.door, project.engine, "resume", ("user:me", ""), lambda _seconds: None).accepted
+    assert project.release().phase is Phase.SHADOW
+    project.live(6 * DAY, rows=150, until=lambda: project.release().phase is Phase.SETTLED)
+    assert project.answering() == challenger
+    project.holds()
+
+
+def test_without_a_release_there_is_nothing_to_hold(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    project.first_champion()
+    refused = ordering.move(project.door, project.engine, "hold", ("user:me", ""), lambda _seconds: None)
+    assert (refused.accepted, "no release is under way" in refused.words) == (False, True)

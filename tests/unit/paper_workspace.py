@@ -110,10 +110,12 @@ class PaperReleases:
     def __init__(self, workspace: "PaperWorkspace") -> None:
         self._workspace = workspace
 
-    def rows(self) -> tuple[ReleaseRow, ...]:
+    def rows(self, *, replayed: bool = False) -> tuple[ReleaseRow, ...]:
+        assert replayed in (True, False)
         return () if self._workspace.fresh else (ReleaseRow(release=RELEASED, version=2, champion_version=1),)
 
-    def report(self, which: str | None) -> ReleaseReport:
+    def report(self, which: str | None, *, replayed: bool = False) -> ReleaseReport:
+        assert replayed in (True, False)
         if which not in (None, "r-0002"):
             raise NotFound(f"there is no release {which!r}", next_step="flyball release list")
         points = tuple(
@@ -122,14 +124,22 @@ class PaperReleases:
         )
         seen = Evidence(name="loss", value=0.0003, lower=-0.0167, upper=0.0175, n=1200, unit="pairs", note=NASTY)
         guards = (
-            GuardRow(name="loss", means="mean loss", margin=0.01, alpha=0.04, outcome="inconclusive", evidence=seen, words=NASTY, points=points),
-            GuardRow(name="reward", means=NASTY, margin=0.0, alpha=0.01, outcome="", evidence=None, words="not looked at yet", points=()),
+            GuardRow(name="loss", means="mean loss", margin=0.01, alpha=0.04, must="pass", outcome="inconclusive", evidence=seen, words=NASTY, points=points),
+            GuardRow(name="reward", means=NASTY, margin=0.0, alpha=0.01, must="not_fail", outcome="", evidence=None, words="not looked at yet", points=()),
         )  # fmt: skip
         drill = Drill(id="drill-0001", champion="u1", unit="u0", opened_at=NOW, outcome="failed", words=NASTY)
         return ReleaseReport(
             release=RELEASED, version=2, champion_version=1, place="canary step 2 of 2, 50% of the keys", words=NASTY, alpha=0.05,
             guards=guards, history=(NASTY,), drill=drill,
         )  # fmt: skip
+
+    def hold(self, actor: str, reason: str) -> CommandReport:
+        self._workspace.calls.append(("hold", actor, reason))
+        return CommandReport(accepted=True, subject="release:r-0002", words="u2 is held")
+
+    def resume(self, actor: str, reason: str) -> CommandReport:
+        self._workspace.calls.append(("resume", actor, reason))
+        return CommandReport(accepted=True, subject="release:r-0002", words="u2 starts again")
 
     def drill(self, actor: str) -> CommandReport:
         self._workspace.calls.append(("drill", actor))

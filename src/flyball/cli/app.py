@@ -30,6 +30,8 @@ captured.labels.command("import", epilog=_example("flyball labels import outcome
 
 releases.release.command("status", epilog=_example("flyball release status r-0007"))(releases.release_status)
 releases.release.command("list", epilog=_example("flyball release list"))(releases.release_list)
+releases.release.command("hold", epilog=_example('flyball release hold --reason "the sale begins"'))(releases.hold)
+releases.release.command("resume", epilog=_example("flyball release resume"))(releases.resume)
 
 
 def _show_version(value: bool) -> None:  # noqa: FBT001 - typer's signature

@@ -5,12 +5,15 @@ from typing import Annotated
 
 import typer
 
-from flyball.cli.doors import ANSWER_IS_NO, Json, Project, actor
-from flyball.cli.session import session_of
+from flyball.cli.doors import ANSWER_IS_NO, Json, Project, Reason, actor
+from flyball.cli.session import Session, session_of
 
 release = typer.Typer(
     no_args_is_help=True, help="How a challenger becomes champion: where it is, what it waits for, what was before."
 )
+
+
+Replayed = Annotated[bool, typer.Option("--replayed", help="Of the last `flyball replay` instead.")]
 
 
 def release_status(
@@ -18,6 +21,7 @@ def release_status(
     which: Annotated[
         str | None, typer.Argument(metavar="RELEASE", help="Such as r-0007; the open one or the last if not given.")
     ] = None,
+    replayed: Replayed = False,
     project: Project = Path(),
     _json: Json = False,
 ) -> None:
@@ -25,15 +29,37 @@ def release_status(
     from flyball.cli import tell_releases
 
     session = session_of(context)
-    session.screen.answer(session.opener(project).releases.report(which), tell_releases.release_report)
+    session.screen.answer(session.opener(project).releases.report(which, replayed=replayed), tell_releases.release_report)
 
 
-def release_list(context: typer.Context, project: Project = Path(), _json: Json = False) -> None:
+def release_list(
+    context: typer.Context, replayed: Replayed = False, project: Project = Path(), _json: Json = False
+) -> None:  # fmt: skip
     """List releases and how they ended, newest last."""
     from flyball.cli import tell_releases
 
     session = session_of(context)
-    session.screen.answer(session.opener(project).releases.rows(), tell_releases.release_rows)
+    session.screen.answer(session.opener(project).releases.rows(replayed=replayed), tell_releases.release_rows)
+
+
+def hold(context: typer.Context, reason: Reason = "", project: Project = Path(), _json: Json = False) -> None:
+    """Stop the open release where it is: the champion answers alone until somebody lets it start again or rolls it back."""
+    _moved(session_of(context), project, reason, "hold")
+
+
+def resume(context: typer.Context, reason: Reason = "", project: Project = Path(), _json: Json = False) -> None:
+    """Let a held release start again: what was seen so far still counts, its phases begin anew."""
+    _moved(session_of(context), project, reason, "resume")
+
+
+def _moved(session: Session, project: Path, reason: str, order: str) -> None:
+    from flyball.cli import tell_decisions
+
+    releases = session.opener(project).releases
+    report = (releases.hold if order == "hold" else releases.resume)(actor(), reason)
+    session.screen.answer(report, tell_decisions.command_report)
+    if not report.accepted:
+        raise typer.Exit(ANSWER_IS_NO)
 
 
 def drill(context: typer.Context, project: Project = Path(), _json: Json = False) -> None:

@@ -21,7 +21,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     kind: str
-    """`roll_back`, `run`, `drill`, `acknowledge`."""
+    """`roll_back`, `hold`, `resume`, `run`, `drill`, `acknowledge`."""
     arguments: dict[str, Any] = {}
     actor: str
     reason: str = ""
@@ -90,6 +90,11 @@ def _carry_out(world: World, hands: Hands, command: Command) -> Command:
         finding, as_normal = str(command.arguments["finding"]), bool(command.arguments["as_normal"])
         puts, words = begun_anew(world, finding, as_normal=as_normal)
         return _settle(world, command, "done", words, f"finding:{finding}", puts)
+    if command.kind in {"hold", "resume"}:
+        order = hands.releases.hold if command.kind == "hold" else hands.releases.resume
+        moved_on = order(command.reason or f"ordered by {command.actor}", key=f"command:{command.id}:done")
+        said = "is held: the champion answers alone" if command.kind == "hold" else "starts again"
+        return _settle(world, command, "done", f"{moved_on.challenger} {said}", f"release:{moved_on.id}")
     if command.kind == "drill":
         drill = hands.drills.open(command.actor, key=f"command:{command.id}:done")
         return _settle(world, command, "done", f"a rollback to {drill.unit} is rehearsed", f"drill:{drill.id}")

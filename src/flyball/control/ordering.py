@@ -39,6 +39,19 @@ def roll_back(world: World, engine: Engine | None, actor: str, reason: str, paus
     )  # fmt: skip
 
 
+def move(world: World, engine: Engine | None, kind: str, order: tuple[str, str], pause: Pause) -> CommandReport:
+    """Order a `hold` or a `resume` of the open release, by (actor, reason)."""
+    actor, reason = order
+    command = commands.order(world, kind, actor, reason)
+    if engine is not None:
+        engine.tick()
+    settled = await_command(world, command.id, pause)
+    done = settled.status == "done"
+    return CommandReport(
+        accepted=done, subject=settled.subject or f"command:{command.id}", words=settled.words, next_step="flyball release status" if done else ""
+    )  # fmt: skip
+
+
 def drill(world: World, engine: Engine | None, actor: str, pause: Pause) -> CommandReport:
     """Order a drill and wait for what it shows. `engine`: this process controls the project, so no gateway is looked after by another."""
     command = commands.order(world, "drill", actor, "")

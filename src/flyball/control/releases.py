@@ -13,6 +13,7 @@ from flyball.control.standing import puts_of
 from flyball.control.traffic import SwitchReading, routing_put, tripped, wanted
 from flyball.control.units import UnitShelf
 from flyball.control.world import World, draft, micros, put
+from flyball.errors import Conflict
 from flyball.records import codec
 from flyball.records.decisions import Action, Approval
 from flyball.records.events import Put
@@ -134,6 +135,25 @@ class Releases:
             reason,
             key,
         )
+
+    def hold(self, reason: str, *, key: str) -> ReleaseState:
+        """Stop the open release where it is: the champion answers alone. Raises Conflict when there is none, or it is too late to be held."""
+        return self._ordered(Action(kind="hold", subject="", arguments={"reason": reason}), key)
+
+    def resume(self, reason: str, *, key: str) -> ReleaseState:
+        """Let a held release start again: what was seen so far still counts, its phases begin anew. Raises Conflict."""
+        return self._ordered(Action(kind="enter", subject="", arguments={"phase": Phase.PROPOSED.value, "reason": reason}), key)
+
+    def _ordered(self, action: Action, key: str) -> ReleaseState:
+        if (done := self.moved_by(key)) is not None:
+            return done
+        active = self.active()
+        if active is None:
+            raise Conflict("no release is under way", next_step="flyball release list")
+        subject = f"release:{active.id}"
+        return self._apply(
+            active, msgspec.structs.replace(action, subject=subject), (), str(action.arguments["reason"]), key
+        )  # fmt: skip
 
     def moved_by(self, key: str) -> ReleaseState | None:
         """The release that an order with this key has moved already."""

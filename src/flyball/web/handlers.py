@@ -92,6 +92,16 @@ def release_page(ask: Ask) -> Response:
     return HTMLResponse(pages.release(ask.desk.releases.report(ask.place["release"])))
 
 
+def hold(ask: Ask) -> Response:
+    order = orders.read(ask.body, orders.Rollback)
+    return _json(ask.desk.releases.hold(ask.caller.actor, order.reason))
+
+
+def resume(ask: Ask) -> Response:
+    order = orders.read(ask.body, orders.Rollback)
+    return _json(ask.desk.releases.resume(ask.caller.actor, order.reason))
+
+
 def drill(ask: Ask) -> Response:
     orders.read(ask.body, orders.Drill)
     return _json(ask.desk.releases.drill(ask.caller.actor))

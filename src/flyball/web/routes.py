@@ -36,6 +36,8 @@ DOORS: tuple[Door, ...] = (
     Door("GET", "/api/releases", "releases", Permission.READ),
     Door("GET", "/api/releases/{release}", "release", Permission.READ),
     Door("GET", "/releases/{release}", "release_page", Permission.READ, page=True),
+    Door("POST", "/api/hold", "hold", Permission.RELEASE),
+    Door("POST", "/api/resume", "resume", Permission.RELEASE),
     Door("POST", "/api/drill", "drill", Permission.RELEASE),
     Door("POST", "/api/rollback", "rollback", Permission.RELEASE),
     Door("POST", "/api/approvals/{decision}", "answer", Permission.APPROVE),

@@ -7,6 +7,8 @@ from contextlib import AbstractContextManager
 from flyball.control import ordering, release_report
 from flyball.control.engine import Engine
 from flyball.control.reports import CommandReport, ReleaseReport, ReleaseRow
+from flyball.control.world import World
+from flyball.errors import NotFound
 from flyball.wiring.worlds import Home, say_nothing, world_of
 
 Controlling = Callable[[str], AbstractContextManager[Engine | None]]
@@ -18,11 +20,32 @@ class Releases:
         self._home = home
         self._controlling = controlling
 
-    def rows(self) -> tuple[ReleaseRow, ...]:
-        return release_report.rows(world_of(self._home, say_nothing))
+    def rows(self, *, replayed: bool = False) -> tuple[ReleaseRow, ...]:
+        """`replayed`: of the last `flyball replay`."""
+        return release_report.rows(self._read(replayed))
 
-    def report(self, which: str | None) -> ReleaseReport:
-        return release_report.report(world_of(self._home, say_nothing), which)
+    def report(self, which: str | None, *, replayed: bool = False) -> ReleaseReport:
+        return release_report.report(self._read(replayed), which)
+
+    def _read(self, replayed: bool) -> World:  # noqa: FBT001 - a command's own flag
+        if not replayed:
+            return world_of(self._home, say_nothing)
+        there = self._home.state_dir / "replay"
+        if not there.is_dir():
+            raise NotFound("nothing was replayed here yet", next_step="flyball replay")
+        return world_of(self._home._replace(state_dir=there), say_nothing)
+
+    def hold(self, actor: str, reason: str) -> CommandReport:
+        return self._move("hold", actor, reason)
+
+    def resume(self, actor: str, reason: str) -> CommandReport:
+        return self._move("resume", actor, reason)
+
+    def _move(self, kind: str, actor: str, reason: str) -> CommandReport:
+        with self._controlling(f"flyball release {kind}") as engine:
+            if engine is not None:
+                return ordering.move(engine.world, engine, kind, (actor, reason), time.sleep)
+        return ordering.move(world_of(self._home, say_nothing), None, kind, (actor, reason), time.sleep)
 
     def drill(self, actor: str) -> CommandReport:
         with self._controlling("flyball drill") as engine:

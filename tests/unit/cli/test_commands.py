@@ -25,7 +25,9 @@ READS = [
     ["run"], ["up", "--detach"], ["down"], ["status"], ["versions"], ["decisions"], ["decisions", "--open"], ["explain", "d-000012"],
     ["rollback", "--reason", "worse"], ["approve", "d-000012"], ["refuse", "d-000012"], ["replay"], ["verify"], ["doctor"],
     ["findings"], ["findings", "--open"], ["explain", "finding", "3"], ["explain", "f-1"], ["acknowledge", "3", "--reason", "a sale"],
-    ["release", "status"], ["release", "status", "r-0002"], ["release", "list"], ["drill"], ["capture", "export"], ["labels", "import", "outcomes.csv"],
+    ["release", "status"], ["release", "status", "r-0002"], ["release", "list"],
+    ["release", "list", "--replayed"], ["release", "hold", "--reason", "a sale"], ["release", "resume"],
+    ["drill"], ["capture", "export"], ["labels", "import", "outcomes.csv"],
 ]  # fmt: skip
 
 

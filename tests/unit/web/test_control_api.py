@@ -40,6 +40,8 @@ ALLOWED: dict[tuple[str, str], dict[Role, int]] = {
     ("GET", "/api/releases"): READERS,
     ("GET", "/api/releases/{release}"): READERS,
     ("GET", "/releases/{release}"): READERS,
+    ("POST", "/api/hold"): OWNERS,
+    ("POST", "/api/resume"): OWNERS,
     ("POST", "/api/drill"): OWNERS,
     ("POST", "/api/rollback"): OWNERS,
     ("POST", "/api/approvals/{decision}"): OWNERS,
@@ -48,6 +50,8 @@ ALLOWED: dict[tuple[str, str], dict[Role, int]] = {
 
 BODIES = {
     "/api/rollback": {"reason": "worse"},
+    "/api/hold": {"reason": "a sale"},
+    "/api/resume": {},
     "/api/drill": {},
     "/api/approvals/{decision}": {"answer": "approve", "reason": "seen"},
     "/api/findings/{finding}/acknowledge": {"reason": "a sale"},
