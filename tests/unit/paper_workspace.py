@@ -28,6 +28,7 @@ from flyball.control.reports import (
     WindowPoint,
 )  # fmt: skip
 from flyball.errors import Conflict, NotFound
+from flyball.records.bounds import Breaker
 from flyball.records.decisions import Action, Approval, Decision, Plan
 from flyball.records.evidence import Evidence, Outcome, Verdict
 from flyball.records.findings import Acknowledgement, Cause, Finding, FindingKind, Happening, Histogram, WindowSummary
@@ -146,6 +147,17 @@ class PaperReleases:
         return CommandReport(accepted=True, subject="drill:drill-0001", words="a rollback to version 1 takes 0.4 s")
 
 
+class PaperAutopilot:
+    """What bounds its policies."""
+
+    def __init__(self, workspace: "PaperWorkspace") -> None:
+        self._workspace = workspace
+
+    def close_breaker(self, actor: str, reason: str) -> CommandReport:
+        self._workspace.calls.append(("close_breaker", actor, reason))
+        return CommandReport(accepted=self._workspace.healthy, subject="model:shop", words="the breaker is closed")
+
+
 class PaperCaptured:
     """What is captured of it."""
 
@@ -176,6 +188,7 @@ class PaperWorkspace:
         self.captured = PaperCaptured(self)
         self.findings = PaperFindings(self)
         self.releases = PaperReleases(self)
+        self.autopilot = PaperAutopilot(self)
 
     def tokens(self) -> Mapping[str, Role]:
         return {"owner-token": Role.OWNER, "client-token": Role.CLIENT, "viewer-token": Role.VIEWER}
@@ -241,6 +254,7 @@ class PaperWorkspace:
             release=RELEASED, gateways=(GatewayRow(worker="0", pid=1, revision=3, units=("u1", "u2"), verified=True),),
             windows=(window, waiting, void), findings=(FINDING,), approvals=(APPROVAL,), jobs=(self.run(lambda _style, _words: None).job,),
             ledger_seq=42, ledger_hash="c" * 64, capture_lost=3,
+            breaker=Breaker(opened_at=NOW, decision="d-000012", actions=("retrain",), words=NASTY),
         )  # fmt: skip
 
     def versions(self) -> tuple[VersionRow, ...]:

@@ -5,10 +5,12 @@ from typing import Any
 
 import msgspec
 
+from flyball.autopilot.breaker import ChampionMove, EndedAct, Trip, trip
 from flyball.autopilot.conditions import compile_condition
 from flyball.autopilot.policy import AutopilotPolicy, Rule, policy_of
 from flyball.autopilot.signals import plain_signals
 from flyball.records import codec
+from flyball.records.bounds import Breaker
 from flyball.records.decisions import Action, Plan
 from flyball.spec.fields import format_duration
 
@@ -39,23 +41,28 @@ class AutopilotSituation(msgspec.Struct, frozen=True, kw_only=True):
     """Unit id; None: nothing serves, so nothing is decided."""
     previous_champion: str | None
     """Last verified unit before it."""
+    breaker: Breaker | None = None
+    """As it was last opened; None: never."""
+    ended: tuple[EndedAct, ...] = ()
+    moves: tuple[ChampionMove, ...] = ()
+    """Both since the breaker was last closed, oldest first."""
 
 
 def decide(situation: AutopilotSituation, policy: AutopilotPolicy, now: datetime) -> Plan:
     """Every policy in the order of the file. A condition that holds and does not lead to an act gives the action `nothing`, and the reason in words."""
     if situation.champion is None or not situation.signals_by_window:
         return Plan(actions=(), rule="", rationale="")
-    actions: list[Action] = []
-    said: list[str] = []
-    carried: list[str] = []
-    taken = ""
+    tripped = _trip(situation, policy, now)
+    actions: list[Action] = [_opening(tripped, policy)] if tripped else []
+    said: list[str] = [f"breaker: {actions[0].arguments['message']}"] if tripped else []
+    carried: list[str] = ["breaker"] if tripped else []
+    barred, taken = _barred(situation, tripped), ""
     for rule in policy.rules:
         held, seen = _held(rule, situation.signals_by_window)
         if held is not None and held < rule.for_windows:
             continue
-        obstacle = (
-            "the condition cannot be evaluated on these signals" if held is None else _obstacle(rule, situation, now, taken)
-        )
+        obstacle = "the condition cannot be evaluated on these signals" if held is None else ""
+        obstacle = obstacle or (barred if rule.action in EXCLUSIVE else "") or _obstacle(rule, situation, now, taken)
         action = _nothing(rule, policy, obstacle) if obstacle else _act(rule, situation, policy)
         if rule.action in EXCLUSIVE and not obstacle and _effect(action) in EXCLUSIVE:
             taken = rule.name
@@ -66,6 +73,35 @@ def decide(situation: AutopilotSituation, policy: AutopilotPolicy, now: datetime
             + (f"Nothing is done: {obstacle}." if obstacle else _consequence(action))
         )
     return Plan(actions=tuple(actions), rule=", ".join(carried), rationale="\n".join(said))
+
+
+def _trip(situation: AutopilotSituation, policy: AutopilotPolicy, now: datetime) -> Trip | None:
+    """Why the breaker opens now; where it is open already, or no policy could do anything that it bars, it does not."""
+    if _is_open(situation) or not any(rule.action in EXCLUSIVE for rule in policy.rules):
+        return None
+    return trip(situation.ended, situation.moves, policy.breaker, now)
+
+
+def _is_open(situation: AutopilotSituation) -> bool:
+    return situation.breaker is not None and situation.breaker.closed_at is None
+
+
+def _barred(situation: AutopilotSituation, tripped: Trip | None) -> str:
+    """Why no policy may change who is champion; empty: it may."""
+    if tripped is not None:
+        return "the breaker opens"
+    if situation.breaker is not None and _is_open(situation):
+        return f"the breaker is open since {situation.breaker.opened_at.isoformat()}, and a person closes it"
+    return ""
+
+
+def _opening(tripped: Trip, policy: AutopilotPolicy) -> Action:
+    message = (
+        f"{tripped.words}. The autopilot's breaker opens: no policy retrains or rolls back until a person has looked. "
+        "Next: flyball decisions --open, then flyball breaker close"
+    )
+    arguments = {"message": message, "words": tripped.words, "for": list(tripped.actions)}
+    return Action(kind="open_breaker", subject=_subject(policy), arguments=arguments)
 
 
 def _held(rule: Rule, windows: tuple[dict[str, Any], ...]) -> tuple[int | None, str]:

@@ -27,6 +27,7 @@ class SignalInputs(msgspec.Struct, frozen=True, kw_only=True):
     """Newest row that the champion was trained on or judged by; None: unknown, counted from when it took over."""
     retrainings: tuple[datetime, ...]
     """When each was started."""
+    breaker_open: bool = False
 
 
 def gather(inputs: SignalInputs, now: datetime) -> dict[str, bool | int | float]:
@@ -49,6 +50,7 @@ def gather(inputs: SignalInputs, now: datetime) -> dict[str, bool | int | float]
         "quality.alarm": bool(of[FindingKind.DATA_QUALITY]),
         "operations.alarm": bool(of[FindingKind.OPERATIONS]),
         "serving.alarm": bool(of[FindingKind.SERVING]),
+        "autopilot.breaker_open": inputs.breaker_open,
         "champion.age_days": _days(inputs.champion_since, now),
         "champion.data_age_days": _days(inputs.data_until or inputs.champion_since, now),
         "window.predictions": window.predictions if window else 0,

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from flyball import __version__
-from flyball.cli import captured, gateway, init, loop, orders, proofs, reading, releases
+from flyball.cli import bounds, captured, gateway, init, loop, orders, proofs, reading, releases
 from flyball.cli.doors import Doors, quiet_traceback
 from flyball.cli.session import session_of
 
@@ -28,6 +28,7 @@ captured.labels.command("import", epilog=_example("flyball labels import outcome
 )
 
 
+bounds.breaker.command("close", epilog=_example('flyball breaker close --reason "the labels were late"'))(bounds.close)
 releases.release.command("status", epilog=_example("flyball release status r-0007"))(releases.release_status)
 releases.release.command("list", epilog=_example("flyball release list"))(releases.release_list)
 releases.release.command("hold", epilog=_example('flyball release hold --reason "the sale begins"'))(releases.hold)
@@ -74,6 +75,7 @@ app.command(epilog=_example("flyball export 3 packages/shop-3"))(gateway.export)
 app.command(epilog=_example("flyball gateway --routing routing.yaml --workers 2"))(gateway.gateway)
 app.command(epilog=_example("flyball bench --version 3"))(gateway.bench)
 app.add_typer(releases.release, name="release")
+app.add_typer(bounds.breaker, name="breaker")
 app.add_typer(captured.capture, name="capture")
 app.add_typer(captured.labels, name="labels")
 app.command("control", hidden=True, epilog=_example("flyball control"))(loop.control)

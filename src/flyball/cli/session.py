@@ -97,6 +97,12 @@ class Releases(Protocol):
     def drill(self, actor: str) -> "reports.CommandReport": ...
 
 
+class Autopilot(Protocol):
+    """Its bounds."""
+
+    def close_breaker(self, actor: str, reason: str) -> "reports.CommandReport": ...
+
+
 class Workspace(Loop, Reading, Orders, Protocol):
     """A project with its state, as the terminal sees it; `wiring.open_workspace` makes it."""
 
@@ -105,6 +111,9 @@ class Workspace(Loop, Reading, Orders, Protocol):
 
     @property
     def releases(self) -> Releases: ...
+
+    @property
+    def autopilot(self) -> Autopilot: ...
 
     @property
     def captured(self) -> Captured: ...

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from flyball.control import decisions, jobs
+from flyball.control import bounds, decisions, jobs
 from flyball.control.acknowledging import begun_anew
 from flyball.control.drills import Drills
 from flyball.control.releases import Releases
@@ -21,7 +21,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     kind: str
-    """`roll_back`, `hold`, `resume`, `run`, `drill`, `acknowledge`."""
+    """`roll_back`, `hold`, `resume`, `run`, `drill`, `acknowledge`, `close_breaker`."""
     arguments: dict[str, Any] = {}
     actor: str
     reason: str = ""
@@ -95,6 +95,9 @@ def _carry_out(world: World, hands: Hands, command: Command) -> Command:
         moved_on = order(command.reason or f"ordered by {command.actor}", key=f"command:{command.id}:done")
         said = "is held: the champion answers alone" if command.kind == "hold" else "starts again"
         return _settle(world, command, "done", f"{moved_on.challenger} {said}", f"release:{moved_on.id}")
+    if command.kind == "close_breaker":
+        words, puts = bounds.closed(world, command.actor, command.reason)
+        return _settle(world, command, "done", words, f"model:{world.model}", puts)
     if command.kind == "drill":
         drill = hands.drills.open(command.actor, key=f"command:{command.id}:done")
         return _settle(world, command, "done", f"a rollback to {drill.unit} is rehearsed", f"drill:{drill.id}")

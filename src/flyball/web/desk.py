@@ -38,11 +38,18 @@ class Releases(Protocol):
     def drill(self, actor: str) -> CommandReport: ...
 
 
+class Autopilot(Protocol):
+    def close_breaker(self, actor: str, reason: str) -> CommandReport: ...
+
+
 class Desk(Protocol):
     """Safe to call from several threads."""
 
     @property
     def findings(self) -> Findings: ...
+
+    @property
+    def autopilot(self) -> Autopilot: ...
 
     @property
     def releases(self) -> Releases: ...

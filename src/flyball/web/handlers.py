@@ -107,6 +107,11 @@ def drill(ask: Ask) -> Response:
     return _json(ask.desk.releases.drill(ask.caller.actor))
 
 
+def close_breaker(ask: Ask) -> Response:
+    order = orders.read(ask.body, orders.Rollback)
+    return _json(ask.desk.autopilot.close_breaker(ask.caller.actor, order.reason))
+
+
 def explain(ask: Ask) -> Response:
     return _json(ask.desk.explain(ask.place["decision"]))
 

@@ -40,5 +40,6 @@ DOORS: tuple[Door, ...] = (
     Door("POST", "/api/resume", "resume", Permission.RELEASE),
     Door("POST", "/api/drill", "drill", Permission.RELEASE),
     Door("POST", "/api/rollback", "rollback", Permission.RELEASE),
+    Door("POST", "/api/breaker/close", "close_breaker", Permission.APPROVE),
     Door("POST", "/api/approvals/{decision}", "answer", Permission.APPROVE),
 )

@@ -26,7 +26,7 @@ READS = [
     ["rollback", "--reason", "worse"], ["approve", "d-000012"], ["refuse", "d-000012"], ["replay"], ["verify"], ["doctor"],
     ["findings"], ["findings", "--open"], ["explain", "finding", "3"], ["explain", "f-1"], ["acknowledge", "3", "--reason", "a sale"],
     ["release", "status"], ["release", "status", "r-0002"], ["release", "list"],
-    ["release", "list", "--replayed"], ["release", "hold", "--reason", "a sale"], ["release", "resume"],
+    ["release", "list", "--replayed"], ["release", "hold", "--reason", "a sale"], ["release", "resume"], ["breaker", "close", "--reason", "seen"],
     ["drill"], ["capture", "export"], ["labels", "import", "outcomes.csv"],
 ]  # fmt: skip
 
@@ -61,6 +61,13 @@ def test_a_text_from_anywhere_neither_colours_nor_moves_the_terminal() -> None:
     words = call(["explain", "d-000012"]).stdout
     assert "[bold red]not markup[/]" in words
     assert "\x1b" not in words
+
+
+def test_an_open_breaker_is_told_with_what_to_do_about_it() -> None:
+    words = call(["status"]).stdout
+    assert "open since 2026-03-01 12:00" in words
+    assert words.rstrip().endswith("Next: flyball explain d-000012, then flyball breaker close.")
+    assert call(["breaker", "close"], PaperWorkspace(healthy=False)).exit_code == 1
 
 
 def test_a_window_without_labels_shows_its_estimate_or_why_there_is_none() -> None:

@@ -43,6 +43,7 @@ ALLOWED: dict[tuple[str, str], dict[Role, int]] = {
     ("POST", "/api/hold"): OWNERS,
     ("POST", "/api/resume"): OWNERS,
     ("POST", "/api/drill"): OWNERS,
+    ("POST", "/api/breaker/close"): OWNERS,
     ("POST", "/api/rollback"): OWNERS,
     ("POST", "/api/approvals/{decision}"): OWNERS,
 }
@@ -53,6 +54,7 @@ BODIES = {
     "/api/hold": {"reason": "a sale"},
     "/api/resume": {},
     "/api/drill": {},
+    "/api/breaker/close": {"reason": "seen"},
     "/api/approvals/{decision}": {"answer": "approve", "reason": "seen"},
     "/api/findings/{finding}/acknowledge": {"reason": "a sale"},
 }
