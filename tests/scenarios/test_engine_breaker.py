@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 from engine_world import AT_ONCE, DAY, HOUR, Model, Project, spec_of
 
-from flyball.control import commands, decisions, queries
+from flyball.control import bounds, commands, decisions, queries
 from flyball.control.bounds import breaker_of
 from flyball.control.commands import Command
+from flyball.control.remedies import Todo
 from flyball.records.jobs import Job
 from flyball.records.release import Phase
 
@@ -103,9 +104,40 @@ def test_a_person_closes_it_and_what_failed_is_counted_anew(tmp_path: Path, mode
     again = commands.order(project.door, "close_breaker", "user:me", "")
     project.tick()
     assert project.door.get("command", again.id, Command).words.startswith("the breaker is not open")
+    # What was done before is asked about now: closing the breaker gives no autonomy back.
+    flap(project, 6)
+    assert bounds.levels(project.door) == {"retrain": "propose", "roll_back": "act"}
+    assert len(asked_for(project)) == 2
+    assert any(each.answer is None for each in project.approvals())
+    raised = commands.order(project.door, "raise_autonomy", "user:me", "mended", {"action": "retrain"})
+    project.tick()
+    assert project.door.get("command", raised.id, Command).words == "retrain is at act again"
+    for question in [each for each in project.approvals() if each.answer is None]:
+        commands.answer(project.door, question.id, yes=False, actor="user:me", reason="by itself again")
     flap(project, 12)
     assert len(asked_for(project)) == 4
     assert len(opened(project)) == len(told_of_it(project)) == 2
+    project.holds()
+
+
+def test_a_level_rises_no_further_than_flyball_yaml_says_and_only_where_one_was_lost(tmp_path: Path) -> None:
+    project = Project(
+        tmp_path,
+        spec_of(AT_ONCE, [FLAPPING], monitor=MONITOR, autopilot={"autonomy": {"retrain": "observe", "roll_back": "propose"}}),
+    )
+    project.version()
+    flap(project, 8)
+    assert asked_for(project) == []
+    noted = [made for made in decisions.recorded(project.door) if any(action.kind == "observe" for action in made.plan.actions)]
+    assert len(noted) >= 3
+    assert queries.decision_row(noted[0], waits=False).actions == ("observe retrain model:shop",)
+    assert project.door.all("todo", Todo) == ()
+    refused = [commands.order(project.door, "raise_autonomy", "user:me", "", {"action": name}) for name in ("retrain", "fly")]
+    project.tick()
+    words = [project.door.get("command", each.id, Command).words for each in refused]
+    assert words[0].startswith("retrain has lost nothing: flyball.yaml says observe")
+    assert words[1].startswith("there is no autonomy of 'fly'")
+    assert bounds.levels(project.door) == {"retrain": "observe", "roll_back": "propose"}
     project.holds()
 
 

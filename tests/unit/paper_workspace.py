@@ -157,6 +157,10 @@ class PaperAutopilot:
         self._workspace.calls.append(("close_breaker", actor, reason))
         return CommandReport(accepted=self._workspace.healthy, subject="model:shop", words="the breaker is closed")
 
+    def raise_autonomy(self, action: str, actor: str, reason: str) -> CommandReport:
+        self._workspace.calls.append(("raise_autonomy", action, actor, reason))
+        return CommandReport(accepted=self._workspace.healthy, subject="model:shop", words=f"{action} is at act again")
+
 
 class PaperCaptured:
     """What is captured of it."""
@@ -255,6 +259,7 @@ class PaperWorkspace:
             windows=(window, waiting, void), findings=(FINDING,), approvals=(APPROVAL,), jobs=(self.run(lambda _style, _words: None).job,),
             ledger_seq=42, ledger_hash="c" * 64, capture_lost=3,
             breaker=Breaker(opened_at=NOW, decision="d-000012", actions=("retrain",), words=NASTY),
+            autonomy={"retrain": "propose", "roll_back": "act"},
         )  # fmt: skip
 
     def versions(self) -> tuple[VersionRow, ...]:

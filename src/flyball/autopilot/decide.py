@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from flyball.autopilot.autonomy import ACT, OBSERVE, PROPOSE, below, level_of
 from flyball.autopilot.breaker import ChampionMove, EndedAct, Trip, trip
 from flyball.autopilot.conditions import compile_condition
 from flyball.autopilot.policy import AutopilotPolicy, Rule, policy_of
@@ -25,7 +26,7 @@ class PastAction(msgspec.Struct, frozen=True, kw_only=True):
 
     policy: str
     action: str
-    """`retrain`, `roll_back`, `notify`, `ask`; never `nothing`."""
+    """`retrain`, `roll_back`, `notify`, `ask`, `observe`; never `nothing`."""
     at: datetime
 
 
@@ -46,14 +47,17 @@ class AutopilotSituation(msgspec.Struct, frozen=True, kw_only=True):
     ended: tuple[EndedAct, ...] = ()
     moves: tuple[ChampionMove, ...] = ()
     """Both since the breaker was last closed, oldest first."""
+    most: dict[str, str] = {}
+    """Kind of action → level that it fell to."""
 
 
 def decide(situation: AutopilotSituation, policy: AutopilotPolicy, now: datetime) -> Plan:
     """Every policy in the order of the file. A condition that holds and does not lead to an act gives the action `nothing`, and the reason in words."""
     if situation.champion is None or not situation.signals_by_window:
         return Plan(actions=(), rule="", rationale="")
+    situation = msgspec.structs.replace(situation, past=_counted(situation, policy))
     tripped = _trip(situation, policy, now)
-    actions: list[Action] = [_opening(tripped, policy)] if tripped else []
+    actions: list[Action] = [_opening(tripped, situation, policy)] if tripped else []
     said: list[str] = [f"breaker: {actions[0].arguments['message']}"] if tripped else []
     carried: list[str] = ["breaker"] if tripped else []
     barred, taken = _barred(situation, tripped), ""
@@ -64,7 +68,7 @@ def decide(situation: AutopilotSituation, policy: AutopilotPolicy, now: datetime
         obstacle = "the condition cannot be evaluated on these signals" if held is None else ""
         obstacle = obstacle or (barred if rule.action in EXCLUSIVE else "") or _obstacle(rule, situation, now, taken)
         action = _nothing(rule, policy, obstacle) if obstacle else _act(rule, situation, policy)
-        if rule.action in EXCLUSIVE and not obstacle and _effect(action) in EXCLUSIVE:
+        if _effect(action) in EXCLUSIVE:
             taken = rule.name
         actions.append(action)
         carried.append(rule.name)
@@ -95,12 +99,26 @@ def _barred(situation: AutopilotSituation, tripped: Trip | None) -> str:
     return ""
 
 
-def _opening(tripped: Trip, policy: AutopilotPolicy) -> Action:
+def _level(action: str, situation: AutopilotSituation, policy: AutopilotPolicy) -> str:
+    return level_of(action, policy.autonomy, situation.most) if action in EXCLUSIVE else ACT
+
+
+def _counted(situation: AutopilotSituation, policy: AutopilotPolicy) -> tuple[PastAction, ...]:
+    """Of what is past, what budgets and cooldowns count: that it was only noted does not keep a policy from acting, once it may."""
+    notes = {rule.name for rule in policy.rules if _level(rule.action, situation, policy) == OBSERVE}
+    return tuple(act for act in situation.past if act.action != OBSERVE or act.policy in notes)
+
+
+def _opening(tripped: Trip, situation: AutopilotSituation, policy: AutopilotPolicy) -> Action:
+    """Whatever it opens for loses a level with it."""
+    before = {kind: _level(kind, situation, policy) for kind in tripped.actions}
+    after = {kind: below(level) for kind, level in before.items() if level != OBSERVE}
+    falls = "".join(f". {kind} falls from {before[kind]} to {level}" for kind, level in after.items())
     message = (
-        f"{tripped.words}. The autopilot's breaker opens: no policy retrains or rolls back until a person has looked. "
+        f"{tripped.words}. The autopilot's breaker opens: no policy retrains or rolls back until a person has looked{falls}. "
         "Next: flyball decisions --open, then flyball breaker close"
     )
-    arguments = {"message": message, "words": tripped.words, "for": list(tripped.actions)}
+    arguments = {"message": message, "words": tripped.words, "for": list(tripped.actions), "levels": after}
     return Action(kind="open_breaker", subject=_subject(policy), arguments=arguments)
 
 
@@ -148,15 +166,25 @@ def _act(rule: Rule, situation: AutopilotSituation, policy: AutopilotPolicy) -> 
         arguments["history"] = rule.history
     if kind == "roll_back":
         if situation.previous_champion is None:
-            message = "The policy says roll_back, but no verified champion came before this one: a person must look."
-            return Action(kind="notify", subject=_subject(policy), arguments={**arguments, "message": message})
-        arguments |= {"from": situation.champion, "to": situation.previous_champion}
+            kind = "notify"
+            arguments["message"] = "The policy says roll_back, but no verified champion came before this one: a person must look."
+        else:
+            arguments |= {"from": situation.champion, "to": situation.previous_champion}
     if rule.message:
-        arguments["message"] = rule.message
+        arguments.setdefault("message", rule.message)
     action = Action(kind=kind, subject=_subject(policy), arguments=arguments)
-    if not rule.approval or kind == "ask":
-        return action
-    return Action(kind="ask", subject=_subject(policy), arguments={"policy": rule.name, "action": codec.plain(action)})
+    level = _level(rule.action, situation, policy)
+    if level == OBSERVE:
+        return _about(action, OBSERVE)
+    needs_approval = (rule.approval and kind != "ask" and kind == rule.action) or (level == PROPOSE and kind in EXCLUSIVE)
+    return _about(action, "ask") if needs_approval else action
+
+
+def _about(action: Action, kind: str) -> Action:
+    """A question about an action, or a note that it would have been done."""
+    return Action(
+        kind=kind, subject=action.subject, arguments={"policy": action.arguments["policy"], "action": codec.plain(action)}
+    )
 
 
 def _nothing(rule: Rule, policy: AutopilotPolicy, obstacle: str) -> Action:
@@ -189,8 +217,9 @@ def _sentence(rule: Rule, seen: tuple[int | None, str], situation: AutopilotSitu
 
 def _consequence(action: Action) -> str:
     arguments = action.arguments
-    if action.kind == "ask" and "action" in arguments:
-        return f"A person is asked before: {_consequence(Action(**arguments['action']))}"
+    if "action" in arguments:
+        before = "A person is asked before" if action.kind == "ask" else "Only noted, for that is its level"
+        return f"{before}: {_consequence(Action(**arguments['action']))}"
     if action.kind == "retrain":
         return f"Retrain on {arguments.get('history', 'the history that train.history names')}."
     if action.kind == "roll_back":

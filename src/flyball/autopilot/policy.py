@@ -34,6 +34,8 @@ class AutopilotPolicy(msgspec.Struct, frozen=True, kw_only=True):
     rules: tuple[Rule, ...]
     """In the order of the file: the first one that may act goes first."""
     breaker: BreakerPolicy = BreakerPolicy()
+    autonomy: dict[str, str] = {}
+    """Kind of action → level; what is not named acts."""
 
 
 def policy_of(spec: ProjectSpec) -> AutopilotPolicy:
@@ -51,6 +53,7 @@ def policy_of(spec: ProjectSpec) -> AutopilotPolicy:
         model=spec.model,
         rules=tuple(map(_rule, spec.policies)),
         breaker=BreakerPolicy(failures=limits.failures, flip_flops=limits.flip_flops, within=limits.within),
+        autonomy=spec.autopilot.autonomy.model_dump(),
     )
 
 

@@ -29,6 +29,9 @@ captured.labels.command("import", epilog=_example("flyball labels import outcome
 
 
 bounds.breaker.command("close", epilog=_example('flyball breaker close --reason "the labels were late"'))(bounds.close)
+bounds.autonomy.command("raise", epilog=_example('flyball autonomy raise retrain --reason "three proposals were right"'))(
+    bounds.raise_level
+)
 releases.release.command("status", epilog=_example("flyball release status r-0007"))(releases.release_status)
 releases.release.command("list", epilog=_example("flyball release list"))(releases.release_list)
 releases.release.command("hold", epilog=_example('flyball release hold --reason "the sale begins"'))(releases.hold)
@@ -76,6 +79,7 @@ app.command(epilog=_example("flyball gateway --routing routing.yaml --workers 2"
 app.command(epilog=_example("flyball bench --version 3"))(gateway.bench)
 app.add_typer(releases.release, name="release")
 app.add_typer(bounds.breaker, name="breaker")
+app.add_typer(bounds.autonomy, name="autonomy")
 app.add_typer(captured.capture, name="capture")
 app.add_typer(captured.labels, name="labels")
 app.command("control", hidden=True, epilog=_example("flyball control"))(loop.control)

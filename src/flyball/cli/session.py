@@ -102,6 +102,8 @@ class Autopilot(Protocol):
 
     def close_breaker(self, actor: str, reason: str) -> "reports.CommandReport": ...
 
+    def raise_autonomy(self, action: str, actor: str, reason: str) -> "reports.CommandReport": ...
+
 
 class Workspace(Loop, Reading, Orders, Protocol):
     """A project with its state, as the terminal sees it; `wiring.open_workspace` makes it."""

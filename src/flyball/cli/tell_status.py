@@ -48,7 +48,7 @@ def _facts(report: StatusReport) -> list[tuple[str, draw.Cell]]:
     controller: draw.Cell = ("running", "green") if report.controller_alive else ("not running", "yellow")
     return [
         ("project", f"{report.project}, model {report.model}"), ("now", draw.when(report.at)), ("champion", champion), ("release", release),
-        ("controller", controller), *_trouble(report), *_breaker(report), ("capture lost", lost), *_not_monitored(report), *_outlook(report),
+        ("controller", controller), *_trouble(report), *_bounds(report), ("capture lost", lost), *_not_monitored(report), *_outlook(report),
         ("ledger", f"{report.ledger_seq} entries, head {report.ledger_hash[:12]}"),
     ]  # fmt: skip
 
@@ -177,10 +177,13 @@ def _trouble(report: StatusReport) -> list[tuple[str, draw.Cell]]:
     return [("trouble", (report.trouble, "bold red"))] if report.trouble else []
 
 
-def _breaker(report: StatusReport) -> list[tuple[str, draw.Cell]]:
-    if report.breaker is None:
-        return []
-    return [("breaker", (f"open since {draw.when(report.breaker.opened_at)}: {report.breaker.words}", "bold red"))]
+def _bounds(report: StatusReport) -> list[tuple[str, draw.Cell]]:
+    """Only what keeps policies from acting."""
+    found: list[tuple[str, draw.Cell]] = []
+    if report.breaker is not None:
+        found.append(("breaker", (f"open since {draw.when(report.breaker.opened_at)}: {report.breaker.words}", "bold red")))
+    less = [f"{action}: {level}" for action, level in report.autonomy.items() if level != "act"]
+    return [*found, ("autonomy", ", ".join(less))] if less else found
 
 
 def _not_monitored(report: StatusReport) -> list[tuple[str, draw.Cell]]:

@@ -1,14 +1,16 @@
-"""What bounds the autopilot: what became of its acts, how the champion moved, and the breaker that a person closes."""
+"""What bounds the autopilot: what became of its acts, how the champion moved, the breaker, and the levels of autonomy."""
 
 from collections.abc import Mapping
 from datetime import datetime
 
 import msgspec
 
+from flyball.autopilot.autonomy import ACT, above, level_of
 from flyball.autopilot.breaker import GUARDS, PERSON, BreakerPolicy, ChampionMove, EndedAct
 from flyball.control.world import World, put
 from flyball.errors import Conflict
-from flyball.records.bounds import Breaker
+from flyball.records.bounds import Autonomy, Breaker
+from flyball.records.decisions import Action, Decision
 from flyball.records.events import Event, Put
 from flyball.records.jobs import FINISHED, Job, JobStatus
 from flyball.records.release import Phase, ReleaseState
@@ -29,6 +31,26 @@ def open_breaker(world: World) -> Breaker | None:
     """None: policies may act."""
     breaker = breaker_of(world)
     return breaker if breaker is not None and breaker.closed_at is None else None
+
+
+def autonomy_of(world: World) -> Autonomy:
+    return world.get("autonomy", world.model, Autonomy) or Autonomy()
+
+
+def levels(world: World) -> dict[str, str]:
+    """Kind of action → how far the autopilot may go now."""
+    configured, most = world.spec.autopilot.autonomy.model_dump(), autonomy_of(world).most
+    return {action: level_of(action, configured, most) for action in configured}
+
+
+def opened(world: World, decision: Decision, action: Action) -> tuple[Put, ...]:
+    """The states that the opening of the breaker writes, in the transaction of its decision."""
+    if action.kind != "open_breaker":
+        return ()
+    said = action.arguments
+    breaker = Breaker(opened_at=decision.now, decision=decision.id, actions=tuple(said["for"]), words=said["words"])
+    most = Autonomy(most={**autonomy_of(world).most, **said["levels"]})
+    return put("breaker", world.model, breaker), put("autonomy", world.model, most)
 
 
 def closed_since(world: World) -> datetime | None:
@@ -110,3 +132,16 @@ def closed(world: World, actor: str, reason: str) -> tuple[str, tuple[Put, ...]]
         raise Conflict("the breaker is not open", next_step="flyball status")
     shut = msgspec.structs.replace(breaker, closed_at=world.now(), closed_by=actor, reason=reason)
     return "the breaker is closed: policies may act again, and failures count anew", (put("breaker", world.model, shut),)
+
+
+def raised(world: World, action: str) -> tuple[str, tuple[Put, ...]]:
+    """The levels after a person has given one step back, and that in words. Raises Conflict."""
+    most = autonomy_of(world).most
+    if action not in most:
+        level = levels(world).get(action)
+        told = f"{action} has lost nothing: flyball.yaml says {level}" if level else f"there is no autonomy of {action[:40]!r}"
+        raise Conflict(told, expected=" or ".join(levels(world)) if level is None else "", next_step="flyball status")
+    up = above(most[action])
+    kept = {kind: level for kind, level in most.items() if kind != action} | ({action: up} if up != ACT else {})
+    now = level_of(action, world.spec.autopilot.autonomy.model_dump(), kept)
+    return f"{action} is at {now} again", (put("autonomy", world.model, Autonomy(most=kept)),)

@@ -39,10 +39,8 @@ def roll_back(world: World, engine: Engine | None, actor: str, reason: str, paus
     )  # fmt: skip
 
 
-def bound(world: World, engine: Engine | None, kind: str, order: tuple[str, str], pause: Pause) -> CommandReport:
-    """Order what changes the autopilot's bounds (`close_breaker`), by (actor, reason)."""
-    actor, reason = order
-    command = commands.order(world, kind, actor, reason)
+def bound(world: World, engine: Engine | None, command: commands.Command, pause: Pause) -> CommandReport:
+    """Wait for an order that changes the autopilot's bounds: `close_breaker`, `raise_autonomy`."""
     if engine is not None:
         engine.tick()
     settled = await_command(world, command.id, pause)

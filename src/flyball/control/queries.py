@@ -53,6 +53,7 @@ def status(world: World, *, controller_alive: bool) -> StatusReport:
         outlook=f"window until {newest.end:%Y-%m-%d %H:%M} UTC: {newest.outlook}" if newest and newest.outlook else "",
         learning=_learning(world),
         breaker=bounds.open_breaker(world),
+        autonomy=bounds.levels(world),
         trouble=trouble.words if (trouble := world.get("trouble", world.model, Trouble)) else "",
     )
 
@@ -160,11 +161,12 @@ def decision_row(decision: Decision, waits: bool) -> DecisionRow:  # noqa: FBT00
 
 
 def action_words(action: Action) -> str:
-    """`enter canary 1 release:r-0002`."""
+    """`enter canary 1 release:r-0002`, `ask retrain model:shop`."""
     details = [
         str(value) for key, value in sorted(action.arguments.items()) if key in ("phase", "step", "history") and value is not None
     ]
-    return " ".join([action.kind, *details, action.subject])
+    about = [str(asked["kind"])] if (asked := action.arguments.get("action")) else []
+    return " ".join([action.kind, *about, *details, action.subject])
 
 
 def explain(world: World, decision_id: str) -> Explanation:

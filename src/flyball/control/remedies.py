@@ -12,7 +12,6 @@ from flyball.control.standing import standing
 from flyball.control.windows import SignalHistory, Signalled, SignalsAt
 from flyball.control.world import World, draft, put
 from flyball.records import codec
-from flyball.records.bounds import Breaker
 from flyball.records.decisions import Action, Approval, Decision
 from flyball.records.events import Put
 from flyball.records.release import Champion
@@ -82,8 +81,8 @@ class Remedies:
         puts: list[Put] = []
         for number, action in enumerate(done):
             asked_before = any(earlier.kind == "ask" for earlier in done[:number])
-            puts.append(_put_of(made.decision, number, action, asked_before=asked_before))
-            puts += _opened(self._world, made.decision, action)
+            puts += _puts_of(made.decision, number, action, asked_before=asked_before)
+            puts += bounds.opened(self._world, made.decision, action)
         self._world.record(signalled.draft, msgspec.structs.replace(made.draft, puts=(*made.draft.puts, *puts)))
         for line in plan.rationale.splitlines():
             self._world.say("decision", f"{made.decision.id} autopilot: {line}")
@@ -106,6 +105,7 @@ class Remedies:
             previous_champion=earlier[-1] if earlier else None,
             breaker=bounds.breaker_of(world),
             ended=bounds.ended_acts(world, did),
+            most=bounds.autonomy_of(world).most,
             moves=bounds.champion_moves(world, did, self._policy.breaker, world.now()),
         )
 
@@ -182,25 +182,19 @@ class Remedies:
         return f"release {moved.id} goes back" if moved else "there was no unit to go back to"
 
 
-def _put_of(decision: Decision, number: int, action: Action, *, asked_before: bool) -> Put:
+def _puts_of(decision: Decision, number: int, action: Action, *, asked_before: bool) -> tuple[Put, ...]:
     """Something to do, or a question; the first question of a decision is found by the decision's own id."""
+    if action.kind == "observe":
+        return ()
     own_id = f"{decision.id}.{number}"
     if action.kind != "ask":
-        return put("todo", own_id, Todo(id=own_id, decision=decision.id, action=action))
+        return (put("todo", own_id, Todo(id=own_id, decision=decision.id, action=action)),)
     approval_id = own_id if asked_before else decision.id
     approval = Approval(
         id=approval_id, decision=decision.id, action_digest=codec.digest(action), requested_at=decision.now,
         requested_by="autopilot", expires_at=None,
     )  # fmt: skip
-    return put("approval", approval_id, approval)
-
-
-def _opened(world: World, decision: Decision, action: Action) -> tuple[Put, ...]:
-    """The breaker's state, in the transaction of the decision that opens it."""
-    if action.kind != "open_breaker":
-        return ()
-    words, opened_for = str(action.arguments["words"]), tuple(map(str, action.arguments["for"]))
-    return (put("breaker", world.model, Breaker(opened_at=decision.now, decision=decision.id, actions=opened_for, words=words)),)
+    return (put("approval", approval_id, approval),)
 
 
 def _of_this_term(world: World, entry: SignalsAt, champion: Champion) -> bool:

@@ -183,6 +183,8 @@ class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
     """What monitors of the service still learn before they say anything; empty: nothing."""
     breaker: Breaker | None = None
     """Open: no policy retrains or rolls back; None: it is closed."""
+    autonomy: dict[str, str] = {}
+    """`retrain`, `roll_back` → how far policies may go by themselves: `observe`, `propose`, `act`."""
     trouble: str = ""
     """What a person should be told at once: ticks that fail, a ledger that does not hold, nothing served; empty: nothing."""
 

@@ -1,4 +1,4 @@
-"""What keeps the autopilot from doing harm: the breaker of the loop."""
+"""What keeps the autopilot from doing harm: the breaker of the loop, and how far it may go by itself."""
 
 from datetime import datetime
 
@@ -19,3 +19,10 @@ class Breaker(msgspec.Struct, frozen=True, kw_only=True):
     """None: it is open."""
     closed_by: str = ""
     reason: str = ""
+
+
+class Autonomy(msgspec.Struct, frozen=True, kw_only=True):
+    """What the autopilot lost of what flyball.yaml lets it do by itself. A level falls by itself and rises by a person's order."""
+
+    most: dict[str, str] = {}
+    """Kind of action → `observe` or `propose`: no more than this; what is not named has lost nothing."""

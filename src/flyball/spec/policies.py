@@ -68,7 +68,18 @@ class BreakerSpec(Section):
     """Of flip-flops: how long one may take, and how far back they count."""
 
 
+Level = Literal["observe", "propose", "act"]
+
+
+class AutonomySpec(Section):
+    """How far policies may go by themselves: note what they would have done, ask a person each time, or act. A level falls by itself, never rises so."""
+
+    retrain: Level = "act"
+    roll_back: Level = "act"
+
+
 class AutopilotSpec(Section):
     """Bounds of all policies together."""
 
+    autonomy: AutonomySpec = AutonomySpec()
     breaker: BreakerSpec = BreakerSpec()

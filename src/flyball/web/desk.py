@@ -41,6 +41,8 @@ class Releases(Protocol):
 class Autopilot(Protocol):
     def close_breaker(self, actor: str, reason: str) -> CommandReport: ...
 
+    def raise_autonomy(self, action: str, actor: str, reason: str) -> CommandReport: ...
+
 
 class Desk(Protocol):
     """Safe to call from several threads."""

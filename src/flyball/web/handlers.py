@@ -112,6 +112,11 @@ def close_breaker(ask: Ask) -> Response:
     return _json(ask.desk.autopilot.close_breaker(ask.caller.actor, order.reason))
 
 
+def raise_autonomy(ask: Ask) -> Response:
+    order = orders.read(ask.body, orders.Rollback)
+    return _json(ask.desk.autopilot.raise_autonomy(ask.place["action"], ask.caller.actor, order.reason))
+
+
 def explain(ask: Ask) -> Response:
     return _json(ask.desk.explain(ask.place["decision"]))
 

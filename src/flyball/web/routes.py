@@ -41,5 +41,6 @@ DOORS: tuple[Door, ...] = (
     Door("POST", "/api/drill", "drill", Permission.RELEASE),
     Door("POST", "/api/rollback", "rollback", Permission.RELEASE),
     Door("POST", "/api/breaker/close", "close_breaker", Permission.APPROVE),
+    Door("POST", "/api/autonomy/{action}/raise", "raise_autonomy", Permission.APPROVE),
     Door("POST", "/api/approvals/{decision}", "answer", Permission.APPROVE),
 )

@@ -27,6 +27,7 @@ READS = [
     ["findings"], ["findings", "--open"], ["explain", "finding", "3"], ["explain", "f-1"], ["acknowledge", "3", "--reason", "a sale"],
     ["release", "status"], ["release", "status", "r-0002"], ["release", "list"],
     ["release", "list", "--replayed"], ["release", "hold", "--reason", "a sale"], ["release", "resume"], ["breaker", "close", "--reason", "seen"],
+    ["autonomy", "raise", "retrain", "--reason", "seen"],
     ["drill"], ["capture", "export"], ["labels", "import", "outcomes.csv"],
 ]  # fmt: skip
 
@@ -66,6 +67,8 @@ def test_a_text_from_anywhere_neither_colours_nor_moves_the_terminal() -> None:
 def test_an_open_breaker_is_told_with_what_to_do_about_it() -> None:
     words = call(["status"]).stdout
     assert "open since 2026-03-01 12:00" in words
+    assert "retrain: propose" in words
+    assert "roll_back: act" not in words
     assert words.rstrip().endswith("Next: flyball explain d-000012, then flyball breaker close.")
     assert call(["breaker", "close"], PaperWorkspace(healthy=False)).exit_code == 1
 

@@ -44,6 +44,7 @@ ALLOWED: dict[tuple[str, str], dict[Role, int]] = {
     ("POST", "/api/resume"): OWNERS,
     ("POST", "/api/drill"): OWNERS,
     ("POST", "/api/breaker/close"): OWNERS,
+    ("POST", "/api/autonomy/{action}/raise"): OWNERS,
     ("POST", "/api/rollback"): OWNERS,
     ("POST", "/api/approvals/{decision}"): OWNERS,
 }
@@ -55,10 +56,11 @@ BODIES = {
     "/api/resume": {},
     "/api/drill": {},
     "/api/breaker/close": {"reason": "seen"},
+    "/api/autonomy/{action}/raise": {"reason": "right so far"},
     "/api/approvals/{decision}": {"answer": "approve", "reason": "seen"},
     "/api/findings/{finding}/acknowledge": {"reason": "a sale"},
 }
-PLACES = {"{decision}": "d-000012", "{finding}": "3", "{release}": "r-0002", "{name}": "flyball.css"}
+PLACES = {"{action}": "retrain", "{decision}": "d-000012", "{finding}": "3", "{release}": "r-0002", "{name}": "flyball.css"}
 
 
 def ask(method: str, path: str, workspace: PaperWorkspace | None = None, **more: Any) -> httpx.Response:
