@@ -31,7 +31,7 @@ from flyball.errors import Conflict, NotFound
 from flyball.records.bounds import Breaker
 from flyball.records.decisions import Action, Approval, Decision, Plan
 from flyball.records.evidence import Evidence, Outcome, Verdict
-from flyball.records.findings import Acknowledgement, Cause, Finding, FindingKind, Happening, Histogram, WindowSummary
+from flyball.records.findings import Acknowledgement, Cause, Finding, FindingKind, Happening, Histogram, Incident, WindowSummary
 from flyball.records.jobs import Job, JobStatus, StepResult
 from flyball.records.permissions import Role
 from flyball.records.release import Drill, Phase, ReleaseState
@@ -85,6 +85,16 @@ class PaperFindings:
         if self._workspace.fresh or (open_only and self.said is not None):
             return ()
         return (FindingRow(finding=FINDING, open=self.said is None, acknowledgement=self.said),)
+
+    def incidents(self, open_only: bool) -> tuple[Incident, ...]:
+        if self._workspace.fresh or (open_only and self.said is not None):
+            return ()
+        ended, owner = (NOW, self.said.by) if self.said is not None else (None, "")
+        incident = Incident(
+            number=3, model="shop", unit="u1", began=NOW - timedelta(days=2), ended=ended, owner=owner, findings=(3, 4),
+            standing=(FindingKind.FEATURE_DRIFT,), subjects=(NASTY, "price"), harm=0.0123, words=NASTY,
+        )  # fmt: skip
+        return (incident,)
 
     def explain(self, which: str) -> FindingReport:
         if which not in ("3", "f-1"):

@@ -1,5 +1,6 @@
 """Findings, policies and history → what to do now. Pure: the same inputs give the same plan, byte for byte."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -9,13 +10,14 @@ from flyball.autopilot.autonomy import ACT, OBSERVE, PROPOSE, below, level_of
 from flyball.autopilot.breaker import ChampionMove, EndedAct, Trip, trip
 from flyball.autopilot.conditions import compile_condition
 from flyball.autopilot.policy import AutopilotPolicy, Rule, policy_of
-from flyball.autopilot.signals import plain_signals
+from flyball.autopilot.signals import RESTS_ON, plain_signals
 from flyball.records import codec
 from flyball.records.bounds import Breaker
 from flyball.records.decisions import Action, Plan
+from flyball.records.findings import FindingKind
 from flyball.spec.fields import format_duration
 
-__all__ = ["AutopilotPolicy", "AutopilotSituation", "PastAction", "Rule", "decide", "policy_of"]
+__all__ = ["AutopilotPolicy", "AutopilotSituation", "OpenIncident", "PastAction", "Rule", "decide", "policy_of"]
 
 EXCLUSIVE = frozenset({"retrain", "roll_back"})
 """They change who will be champion: one at a time, and none while a job or a release is under way."""
@@ -28,6 +30,14 @@ class PastAction(msgspec.Struct, frozen=True, kw_only=True):
     action: str
     """`retrain`, `roll_back`, `notify`, `ask`, `observe`; never `nothing`."""
     at: datetime
+    incidents: tuple[int, ...] = ()
+    """That it was done for."""
+
+
+class OpenIncident(msgspec.Struct, frozen=True, kw_only=True):
+    number: int
+    standing: tuple[FindingKind, ...]
+    """Kinds of its findings that stand."""
 
 
 class AutopilotSituation(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,6 +59,7 @@ class AutopilotSituation(msgspec.Struct, frozen=True, kw_only=True):
     """Both since the breaker was last closed, oldest first."""
     most: dict[str, str] = {}
     """Kind of action → level that it fell to."""
+    incidents: tuple[OpenIncident, ...] = ()
 
 
 def decide(situation: AutopilotSituation, policy: AutopilotPolicy, now: datetime) -> Plan:
@@ -142,6 +153,8 @@ def _obstacle(rule: Rule, situation: AutopilotSituation, now: datetime, taken: s
     used = _used(rule, situation, now)
     if rule.budget_times is not None and rule.budget_per is not None and used >= rule.budget_times:
         return f"the budget of {rule.budget_times} per {format_duration(rule.budget_per)} is used up"
+    if handled := _handled(rule, situation):
+        return f"it acted for {handled} already; a cooldown would say when to act for the same again"
     if rule.name in situation.open_approvals:
         return "its question has no answer yet"
     if rule.action in EXCLUSIVE and situation.busy:
@@ -149,6 +162,33 @@ def _obstacle(rule: Rule, situation: AutopilotSituation, now: datetime, taken: s
     if rule.action in EXCLUSIVE and taken:
         return f"{taken} goes first, and only one of retrain and roll_back is done at a time"
     return ""
+
+
+def _incidents(rule: Rule, situation: AutopilotSituation) -> tuple[int, ...]:
+    """Open ones that the condition is about."""
+    kinds = {RESTS_ON[name] for name in compile_condition(rule.when).names if name in RESTS_ON}
+    return tuple(each.number for each in situation.incidents if kinds & {*each.standing})
+
+
+def _handled(rule: Rule, situation: AutopilotSituation) -> str:
+    """The incidents that the policy acted for and without which its condition would not hold; empty: there is something new to act for.
+
+    A cooldown says itself how often one incident is acted for.
+    """
+    if rule.cooldown:
+        return ""
+    done = {number for act in situation.past if act.policy == rule.name for number in act.incidents}
+    mine = [number for number in _incidents(rule, situation) if number in done]
+    new = {kind for each in situation.incidents if each.number not in done for kind in each.standing}
+    seen = situation.signals_by_window[-1]
+    without = seen | {name: type(seen[name])() for name, kind in RESTS_ON.items() if name in seen and kind not in new}
+    if not mine or compile_condition(rule.when).holds(without) is True:
+        return ""
+    return _named(mine)
+
+
+def _named(numbers: Sequence[int]) -> str:
+    return f"incident{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}"
 
 
 def _used(rule: Rule, situation: AutopilotSituation, now: datetime) -> int:
@@ -161,6 +201,8 @@ def _used(rule: Rule, situation: AutopilotSituation, now: datetime) -> int:
 
 def _act(rule: Rule, situation: AutopilotSituation, policy: AutopilotPolicy) -> Action:
     arguments: dict[str, Any] = {"policy": rule.name}
+    if for_incidents := _incidents(rule, situation):
+        arguments["incidents"] = list(for_incidents)
     kind = rule.action
     if kind == "retrain" and rule.history is not None:
         arguments["history"] = rule.history
@@ -182,9 +224,8 @@ def _act(rule: Rule, situation: AutopilotSituation, policy: AutopilotPolicy) -> 
 
 def _about(action: Action, kind: str) -> Action:
     """A question about an action, or a note that it would have been done."""
-    return Action(
-        kind=kind, subject=action.subject, arguments={"policy": action.arguments["policy"], "action": codec.plain(action)}
-    )
+    of: dict[str, Any] = {name: action.arguments[name] for name in ("policy", "incidents") if name in action.arguments}
+    return Action(kind=kind, subject=action.subject, arguments={**of, "action": codec.plain(action)})
 
 
 def _nothing(rule: Rule, policy: AutopilotPolicy, obstacle: str) -> Action:
@@ -209,6 +250,8 @@ def _sentence(rule: Rule, seen: tuple[int | None, str], situation: AutopilotSitu
     now_seen = f"now {values}" if values else "none of its signals is there"
     parts = [f"{rule.name}: `{rule.when}` held for {windows} (needed: {rule.for_windows}); {now_seen}"]
     mine = [action.at for action in situation.past if action.policy == rule.name]
+    if about := _incidents(rule, situation):
+        parts.append(f"it is about {_named(about)}")
     parts.append(f"it last acted {_days(now - max(mine))} ago" if mine else "it never acted before")
     if rule.budget_times is not None and rule.budget_per is not None:
         parts.append(f"{_used(rule, situation, now)} of {rule.budget_times} per {format_duration(rule.budget_per)} used")

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from flyball.control.label_import import LabelImport
     from flyball.control.ports import Say
     from flyball.control.replay_report import ReplayReport
+    from flyball.records.findings import Incident
 
 
 class Loop(Protocol):
@@ -76,6 +77,9 @@ class Findings(Protocol):
     """What monitors found."""
 
     def rows(self, open_only: bool) -> "tuple[reports.FindingRow, ...]":  # noqa: FBT001 - a command's own flag
+        ...
+
+    def incidents(self, open_only: bool) -> "tuple[Incident, ...]":  # noqa: FBT001 - a command's own flag
         ...
 
     def explain(self, which: str) -> "reports.FindingReport": ...

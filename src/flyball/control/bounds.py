@@ -1,6 +1,6 @@
 """What bounds the autopilot: what became of its acts, how the champion moved, the breaker, and the levels of autonomy."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import msgspec
@@ -9,6 +9,7 @@ from flyball.autopilot.autonomy import ACT, above, level_of
 from flyball.autopilot.breaker import GUARDS, PERSON, BreakerPolicy, ChampionMove, EndedAct
 from flyball.control.world import World, put
 from flyball.errors import Conflict
+from flyball.monitoring.incidents import Tenure
 from flyball.records.bounds import Autonomy, Breaker
 from flyball.records.decisions import Action, Decision
 from flyball.records.events import Event, Put
@@ -89,16 +90,24 @@ _MOVES = ("release.opened", "release.verified", "release.moved")
 def champion_moves(world: World, acts: Acts, policy: BreakerPolicy, now: datetime) -> tuple[ChampionMove, ...]:
     """How the champion changed hands lately, oldest first; a release that never had all traffic moved nobody."""
     after = max(filter(None, (now - 2 * policy.within, closed_since(world))))
-    recent = {
-        each.id: each for each in world.all("release", ReleaseState) if each.champion is not None and each.entered_at > after
-    }
-    if not recent:
-        return ()
-    told: dict[str, list[Event]] = {release: [] for release in recent}
+    recent = [each for each in world.all("release", ReleaseState) if each.entered_at > after]
+    return tuple(move for move in _moves_of(world, recent, acts) if move.at > after and move.before)
+
+
+def tenures(world: World) -> tuple[Tenure, ...]:
+    """Who was champion when, oldest first."""
+    moves = _moves_of(world, world.all("release", ReleaseState), {})
+    ends = [*(move.at for move in moves[1:]), None]
+    return tuple(Tenure(move.after, move.at, end) for move, end in zip(moves, ends, strict=True) if move.after) if moves else ()
+
+
+def _moves_of(world: World, releases: Sequence[ReleaseState], acts: Acts) -> list[ChampionMove]:
+    if not releases:
+        return []
+    told: dict[str, list[Event]] = {release.id: [] for release in releases}
     for event in world.ports.ledger.events(kinds=_MOVES):
         told.get(event.subject.removeprefix("release:"), []).append(event)
-    moves = [move for each in recent.values() for move in _moves(each, told[each.id], acts)]
-    return tuple(sorted((move for move in moves if move.at > after), key=lambda move: move.at))
+    return sorted((move for each in releases for move in _moves(each, told[each.id], acts)), key=lambda move: move.at)
 
 
 def _moves(release: ReleaseState, told: list[Event], acts: Acts) -> list[ChampionMove]:

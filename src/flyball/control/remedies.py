@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 import flyball.autopilot.decide as autopilot
-from flyball.control import bounds, decisions, jobs
+from flyball.control import bounds, decisions, incidents, jobs
 from flyball.control.releases import Releases
 from flyball.control.standing import standing
 from flyball.control.windows import SignalHistory, Signalled, SignalsAt
@@ -72,7 +72,9 @@ class Remedies:
             self._world.record(signalled.draft)
             return
         past = tuple(
-            autopilot.PastAction(policy=str(action.arguments["policy"]), action=action.kind, at=now)
+            autopilot.PastAction(
+                policy=str(action.arguments["policy"]), action=action.kind, at=now, incidents=tuple(action.arguments.get("incidents", ()))
+            )
             for action in done if action.kind != "open_breaker"
         )  # fmt: skip
         moved = Acts(past=(*acts.past, *past)[-ACTS_KEPT:], last_nothing="" if done else nothing)
@@ -105,6 +107,9 @@ class Remedies:
             previous_champion=earlier[-1] if earlier else None,
             breaker=bounds.breaker_of(world),
             ended=bounds.ended_acts(world, did),
+            incidents=tuple(
+                autopilot.OpenIncident(number=each.number, standing=each.standing) for each in incidents.open_now(world, champion)
+            ),
             most=bounds.autonomy_of(world).most,
             moves=bounds.champion_moves(world, did, self._policy.breaker, world.now()),
         )

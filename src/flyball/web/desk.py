@@ -14,11 +14,15 @@ from flyball.control.reports import (
     StatusReport,
     VersionRow,
 )
+from flyball.records.findings import Incident
 from flyball.records.permissions import Role
 
 
 class Findings(Protocol):
     def rows(self, open_only: bool) -> tuple[FindingRow, ...]:  # noqa: FBT001 - the command's own flag
+        ...
+
+    def incidents(self, open_only: bool) -> tuple[Incident, ...]:  # noqa: FBT001 - the command's own flag
         ...
 
     def explain(self, which: str) -> FindingReport: ...

@@ -67,6 +67,10 @@ def findings(ask: Ask) -> Response:
     return _json(ask.desk.findings.rows(_only_open(ask)))
 
 
+def incidents(ask: Ask) -> Response:
+    return _json(ask.desk.findings.incidents(_only_open(ask)))
+
+
 def finding(ask: Ask) -> Response:
     return _json(ask.desk.findings.explain(ask.place["finding"]))
 

@@ -32,6 +32,7 @@ DOORS: tuple[Door, ...] = (
     Door("GET", "/api/findings", "findings", Permission.READ),
     Door("GET", "/api/findings/{finding}", "finding", Permission.READ),
     Door("POST", "/api/findings/{finding}/acknowledge", "acknowledge", Permission.ACKNOWLEDGE),
+    Door("GET", "/api/incidents", "incidents", Permission.READ),
     Door("GET", "/findings/{finding}", "finding_page", Permission.READ, page=True),
     Door("GET", "/api/releases", "releases", Permission.READ),
     Door("GET", "/api/releases/{release}", "release", Permission.READ),

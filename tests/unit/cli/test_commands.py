@@ -27,7 +27,7 @@ READS = [
     ["findings"], ["findings", "--open"], ["explain", "finding", "3"], ["explain", "f-1"], ["acknowledge", "3", "--reason", "a sale"],
     ["release", "status"], ["release", "status", "r-0002"], ["release", "list"],
     ["release", "list", "--replayed"], ["release", "hold", "--reason", "a sale"], ["release", "resume"], ["breaker", "close", "--reason", "seen"],
-    ["autonomy", "raise", "retrain", "--reason", "seen"],
+    ["incidents"], ["incidents", "--open"], ["autonomy", "raise", "retrain", "--reason", "seen"],
     ["drill"], ["capture", "export"], ["labels", "import", "outcomes.csv"],
 ]  # fmt: skip
 
@@ -105,8 +105,11 @@ def test_what_is_neither_decision_nor_finding_is_told() -> None:
 def test_an_acknowledged_finding_stands_no_longer() -> None:
     paper = PaperWorkspace()
     assert "open" in call(["findings"], paper).stdout
+    assert "nobody" in call(["incidents"], paper).stdout
     call(["acknowledge", "3", "--reason", "a sale"], paper)
     assert "Nothing" in call(["findings", "--open"], paper).stdout
+    assert "Nothing" in call(["incidents", "--open"], paper).stdout
+    assert "user:" in call(["incidents"], paper).stdout
     assert "seen" in call(["findings"], paper).stdout
     assert call(["acknowledge", "3"], paper).exit_code == 2
 

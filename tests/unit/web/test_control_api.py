@@ -35,6 +35,7 @@ ALLOWED: dict[tuple[str, str], dict[Role, int]] = {
     ("GET", "/api/decisions/{decision}"): READERS,
     ("GET", "/api/findings"): READERS,
     ("GET", "/api/findings/{finding}"): READERS,
+    ("GET", "/api/incidents"): READERS,
     ("GET", "/findings/{finding}"): READERS,
     ("POST", "/api/findings/{finding}/acknowledge"): OWNERS,
     ("GET", "/api/releases"): READERS,
