@@ -49,7 +49,7 @@ class Group(NamedTuple):
     causes: tuple[str, ...]
 
 
-def settings(phase: str = "", *, shadow: str = "passing", window: str = "1h", steps: bool = True) -> str:
+def settings(phase: str = "", *, shadow: str = "passing", steps: bool = True, watch: str = "1h", window: str = "1h") -> str:
     """All phases pass quickly but `phase`."""
     first, second = (LASTING if phase == each else PASSING for each in ("canary 1", "canary 2"))
     canaries = f"[{{traffic: 20%, {first}}}, {{traffic: 60%, {second}}}]"
@@ -57,7 +57,7 @@ def settings(phase: str = "", *, shadow: str = "passing", window: str = "1h", st
 release:
   shadow: {SHADOWS[shadow]}
   steps: {canaries if steps else "[]"}
-  watch: 1h
+  watch: {watch}
   margin: 0.1
 monitor: {{window: {window}, min_rows: 20}}
 """
@@ -70,7 +70,7 @@ GROUPS = (
     Group(settings("canary 1"), "canary", 0, (*ALL_CAUSES, "deadline")),
     Group(settings("canary 2"), "canary", 1, (*ALL_CAUSES, "deadline")),
     Group(settings(), "watching", None, ALL_CAUSES),
-    Group(settings(window="8s") + POLICY, "watching", None, ("alarm policy",)),
+    Group(settings(watch="1s", window="8s") + POLICY, "settled", None, ("alarm policy",)),
     Group(settings("canary 1", shadow="none"), "canary", 0, ("cannot be loaded",)),
     Group(settings(shadow="none", steps=False), "full", None, ("cannot be loaded", "order at a killed control")),
     Group(settings(shadow="lasting"), "proposed", None, ("order at a killed control",)),

@@ -135,8 +135,8 @@ class PaperReleases:
         )
         seen = Evidence(name="loss", value=0.0003, lower=-0.0167, upper=0.0175, n=1200, unit="pairs", note=NASTY)
         guards = (
-            GuardRow(name="loss", means="mean loss", margin=0.01, alpha=0.04, outcome="inconclusive", evidence=seen, words=NASTY, points=points),
-            GuardRow(name="reward", means=NASTY, margin=0.0, alpha=0.01, outcome="", evidence=None, words="not looked at yet", points=()),
+            GuardRow(name="loss", means="mean loss", margin=0.01, alpha=0.04, must="pass", outcome="inconclusive", evidence=seen, words=NASTY, points=points),
+            GuardRow(name="reward", means=NASTY, margin=0.0, alpha=0.01, must="not_fail", outcome="", evidence=None, words="not looked at yet", points=()),
         )  # fmt: skip
         drill = Drill(id="drill-0001", champion="u1", unit="u0", opened_at=NOW, outcome="failed", words=NASTY)
         return ReleaseReport(

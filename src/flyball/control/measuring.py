@@ -1,7 +1,6 @@
 """The evidence of a release: each guard's question put to what gateways captured of champion and challenger."""
 
 from collections.abc import Callable
-from datetime import timedelta
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +15,7 @@ from flyball.control.release_tally import Matched
 from flyball.control.rewards import RewardLog, Rewards
 from flyball.control.units import UnitShelf
 from flyball.control.world import World, micros
+from flyball.monitoring import delays
 from flyball.records.evidence import Evidence
 from flyball.records.release import Phase, ReleaseState
 from flyball.release import guards
@@ -48,6 +48,8 @@ class Measuring:
         """By slice; None: of all rows."""
         self._scored = PairLog()
         self._rewards = RewardLog()
+        self._ripe: tuple[str, int] = ("", 0)
+        """(release, age in µs)"""
 
     def look(self, release: ReleaseState, policy: ReleasePolicy) -> Measured:
         """Everything that the policy's guards ask for, as far as it can be measured now."""
@@ -63,11 +65,22 @@ class Measuring:
 
     def labelled(self, seen: "_Seen", of: str | None = None) -> Pairs:
         """Of all rows, or of a slice's alone."""
-        delay = micros_of(self._world.spec.data.label_delay or timedelta(0))
-        span = Span(seen.opened_us, seen.now_us + 1, seen.now_us, delay)
+        span = Span(seen.opened_us, seen.now_us + 1, seen.now_us, self._ripe_us(seen))
         among = None if of is None else self._observation.members.of(of)
         pairs = seen.join.pairs(seen.champion, seen.release.challenger, span, among=among)
         return self._labelled.setdefault(of, PairLog()).extend(seen.release.id, pairs)
+
+    def _ripe_us(self, seen: "_Seen") -> int:
+        """The age from which rows count: what is declared; else that at which nearly all labels have come, as far as it was learnt when the release was looked
+        at first. Labels that come sooner are of another kind (a flight that never arrives is known last)."""
+        declared = self._world.spec.data.label_delay
+        if declared is not None:
+            return micros_of(declared)
+        if self._ripe[0] != seen.release.id:
+            ages = seen.join.label_ages(seen.now_us - delays.LOOK_BACK_US)
+            learnt = delays.usual_age(delays.learn(ages, seen.now_us), self._world.spec.monitor.mature_share)
+            self._ripe = (seen.release.id, learnt or 0)
+        return self._ripe[1]
 
     def scored(self, seen: "_Seen") -> Pairs:
         span = Span(seen.opened_us, seen.now_us + 1, seen.now_us)

@@ -291,6 +291,8 @@ class GuardRow(msgspec.Struct, frozen=True, kw_only=True):
     margin: float
     alpha: float
     """Of the release's error rate."""
+    must: str
+    """What the release waits for: `pass`, or `not_fail`."""
     outcome: str
     """Of the last look: a verdict, `passed` (at an earlier one), or empty: not looked at yet."""
     evidence: Evidence | None
