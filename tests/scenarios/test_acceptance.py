@@ -16,7 +16,7 @@ from flyball.release.metrics import METRICS
 from flyball.release.policy import GuardRule
 
 SHAPE = GuardRule(
-    name="latency_shape", metric="latency_shape", margin=0.0, alpha=0.05, must="not_fail", labels=False,
+    name="latency_shape", metric="latency_shape", margin=0.1, alpha=0.05, must="not_fail", labels=False,
     shown=METRICS["latency_shape"].shown,
 )  # fmt: skip
 

@@ -159,18 +159,26 @@ def latency(champion: npt.ArrayLike, challenger: npt.ArrayLike, rule: GuardRule)
 
 
 def shape(values: npt.ArrayLike, challengers: npt.ArrayLike, blocks: npt.ArrayLike, rule: GuardRule) -> Evidence:
-    """The logarithm of the evidence that the two units' values are distributed otherwise, in any way. All (n,), ascending by block. It can fail, and never
-    pass: that two distributions are the same cannot be shown. `lower` is what is beyond the evidence that the error rate asks for."""
+    """How far the distributions lie apart: the largest difference of the shares of rows at or below any value (Kolmogorov's distance), as estimated. All (n,),
+    ascending by block. `lower`: the same once the evidence that they differ at all, in any way, is what the error rate asks for; 0 until then. It can fail,
+    and never pass: that two distributions are the same cannot be shown."""
     given, arms = np.asarray(values, dtype=np.float64).reshape(-1), np.asarray(challengers, dtype=np.bool_).reshape(-1)
     inputs = _digest(given, arms.astype(np.float64))
     if not arms.any() or arms.all():
         return unknown(rule, 0, "rows", f"not both have answered in one minute yet{_LATER}", inputs)
-    found = two_samples(given, arms, blocks)
+    found, apart = two_samples(given, arms, blocks), _apart(given[~arms], given[arms])
     asked = float(np.log(1.0 / rule.alpha))
+    words = f"evidence of e^{found.highest:.1f} that they differ, e^{asked:.1f} decides"
     return Evidence(
-        name=rule.name, value=found.highest, lower=found.highest - asked, alpha=rule.alpha, anytime=True, n=found.n, unit="rows", inputs=inputs,
-        method="bets on which of both answered (after Shekhar & Ramdas 2024)", note=f"evidence of e^{found.highest:.1f} where e^{asked:.1f} decides",
+        name=rule.name, value=apart, lower=apart if found.highest >= asked else 0.0, alpha=rule.alpha, anytime=True, n=found.n, unit="rows",
+        inputs=inputs, method="bets on which of both answered (after Shekhar & Ramdas 2024)", note=words,
     )  # fmt: skip
+
+
+def _apart(first: Floats, second: Floats) -> float:
+    seen = np.unique(np.concatenate([first, second]))
+    shares = [np.searchsorted(np.sort(each), seen, side="right") / each.size for each in (first, second)]
+    return float(np.max(np.abs(shares[0] - shares[1])))
 
 
 def _or_least(value: float) -> float:

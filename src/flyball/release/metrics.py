@@ -38,12 +38,12 @@ METRICS: dict[str, Metric] = {
         "operational", False, True, "99th percentile of model time in ms, minus the champion's of the same period"
     ),
     "latency_shape": Metric(
-        "operational", False, True, "evidence that model times are distributed otherwise than the champion's of the same period"
+        "operational", False, True, "how far the distribution of model times lies from the champion's of the same period"
     ),
     "disagreement": Metric("behavioural", False, False, "share of rows that the two decide differently"),
     "score_shift": Metric("behavioural", False, False, "how far the mean score lies from the champion's, on the same rows"),
     "score_shape": Metric(
-        "behavioural", False, True, "evidence that scores are distributed otherwise than the champion's of the same period"
+        "behavioural", False, True, "how far the distribution of scores lies from the champion's of the same period"
     ),
     "reward": Metric("business", False, True, "mean reward of the champion's answers minus the challenger's, of the same period"),
 }

@@ -52,10 +52,13 @@ class BanditSpec(Section):
         return self
 
 
+SHAPE_MARGIN = 0.1
+
+
 class GuardSpec(Section):
     metric: GuardMetric
     margin: Margin = 0.0
-    """How much worse the challenger may be, in the metric's own unit."""
+    """How much worse the challenger may be, in the metric's own unit. Not given: 0; of a shape, 0.1."""
     must: Literal["pass", "not_fail"] = "not_fail"
     """pass: promotion waits until it is shown to be within the margin; not_fail: until it is measured, and harm beyond the margin rolls back."""
     between: tuple[float, float] | None = None
@@ -69,7 +72,9 @@ class GuardSpec(Section):
     def pair_of_numbers(cls, given: Any) -> Any:
         if isinstance(given, dict) and isinstance(given.get("between"), list):
             ends = [float(end) if isinstance(end, int) and not isinstance(end, bool) else end for end in given["between"]]
-            return {**given, "between": tuple(ends)}
+            given = {**given, "between": tuple(ends)}
+        if isinstance(given, dict) and str(given.get("metric")).endswith("_shape"):
+            return {"margin": SHAPE_MARGIN, **given}  # any model trained anew scores a little otherwise
         return given
 
     @model_validator(mode="after")

@@ -237,7 +237,7 @@ COMPLAINTS = {
 def test_what_others_let_pass_fails_here_or_is_not_enough_to_tell(case):
     """Complaints about canary analyses that looked at one statistic: whichever way the canary's values are ordered."""
     control, canary, wanted = COMPLAINTS[case]
-    asked = rule("latency_shape", margin=0.0, alpha=0.05)
+    asked = rule("latency_shape", margin=0.1, alpha=0.05)
     arms = [False] * len(control) + [True] * len(canary)
     for canary_values in (canary, canary[::-1]):
         found = shape([*control, *canary_values], arms, [0] * len(arms), asked)
@@ -246,3 +246,15 @@ def test_what_others_let_pass_fails_here_or_is_not_enough_to_tell(case):
 
 def test_what_flyball_yaml_takes_for_measurable_only_in_a_canary_is_so():
     assert {name for name, metric in METRICS.items() if metric.shown} == SHOWN
+
+
+def test_a_shape_that_differs_by_less_than_the_margin_is_no_harm_however_sure_it_is():
+    rng = np.random.default_rng(20)
+    values = np.concatenate([rng.normal(0.0, 1.0, 6000), rng.normal(0.15, 1.0, 6000)])
+    arms, blocks = np.repeat([False, True], 6000), np.tile(np.repeat(np.arange(60), 100), 2)
+    order = np.argsort(blocks, kind="stable")
+    asked = rule("score_shape", margin=0.1, alpha=0.01)
+    found = shape(values[order], arms[order], blocks[order], asked)
+    assert judge((found,), asked).outcome is Outcome.INCONCLUSIVE
+    assert 0.04 < found.lower == found.value < 0.1
+    assert judge((found,), rule("score_shape", margin=0.0, alpha=0.01)).outcome is Outcome.FAIL
