@@ -19,7 +19,7 @@ from flyball.stats.quantile_sequences import quantile_difference
 from flyball.stats.sequences import Interval, mean_sequence
 from flyball.stats.two_means import mean_difference
 from flyball.stats.two_proportions import rate_difference
-from flyball.stats.two_samples import two_samples
+from flyball.stats.two_samples import Difference
 
 Floats = npt.NDArray[np.float64]
 
@@ -151,14 +151,12 @@ def latency(champion: npt.ArrayLike, challenger: npt.ArrayLike, rule: GuardRule)
     return _found(rule, Interval(*found), "calls", inputs, _QUANTILES)
 
 
-def shape(values: npt.ArrayLike, challengers: npt.ArrayLike, blocks: npt.ArrayLike, rule: GuardRule) -> Evidence:
-    """The logarithm of the evidence that the two units' values are distributed otherwise, in any way. All (n,), ascending by block. It can fail, and never
-    pass: that two distributions are the same cannot be shown. `lower` is what is beyond the evidence that the error rate asks for."""
-    given, arms = np.asarray(values, dtype=np.float64).reshape(-1), np.asarray(challengers, dtype=np.bool_).reshape(-1)
-    inputs = _digest(given, arms.astype(np.float64))
-    if not arms.any() or arms.all():
+def shape(found: Difference, both: bool, rule: GuardRule) -> Evidence:  # noqa: FBT001
+    """The logarithm of the evidence that the two units' values are distributed otherwise, in any way; `both`: there are values of each. It can fail, and
+    never pass: that two distributions are the same cannot be shown. `lower` is what is beyond the evidence that the error rate asks for."""
+    inputs = hashlib.sha256(f"{found.now!r} {found.highest!r} {found.n}".encode()).hexdigest()
+    if not both:
         return unknown(rule, 0, "rows", "not both have answered in the same minute yet", inputs)
-    found = two_samples(given, arms, blocks)
     asked = float(np.log(1.0 / rule.alpha))
     return Evidence(
         name=rule.name, value=found.highest, lower=found.highest - asked, alpha=rule.alpha, anytime=True, n=found.n, unit="rows", inputs=inputs,

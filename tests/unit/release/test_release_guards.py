@@ -15,6 +15,7 @@ from flyball.release.metrics import FAILURE_RATE, LOSS, METRICS
 from flyball.release.state import advance, open_release, verified
 from flyball.release.waiting import needed
 from flyball.spec.release import SHOWN
+from flyball.stats.two_samples import two_samples
 
 QUALITY, FAILURES = POLICY.guard(LOSS), POLICY.guard(FAILURE_RATE)
 RELEASES = 120
@@ -240,7 +241,7 @@ def test_what_others_let_pass_fails_here_or_is_not_enough_to_tell(case):
     asked = rule("latency_shape", margin=0.0, alpha=0.05)
     arms = [False] * len(control) + [True] * len(canary)
     for canary_values in (canary, canary[::-1]):
-        found = shape([*control, *canary_values], arms, [0] * len(arms), asked)
+        found = shape(two_samples([*control, *canary_values], arms, [0] * len(arms)), True, asked)
         assert judge((found,), asked).outcome in wanted
 
 
