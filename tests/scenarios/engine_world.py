@@ -129,6 +129,10 @@ class Project:
         self.label_delay = HOUR
         self.latency_us: dict[str, int] = {}
         """Unit → its model time, where that differs."""
+        self.slow_yes = 0 * HOUR
+        """How much later than others labels come that say yes."""
+        self.constant: dict[str, float] = {}
+        """Unit → the score that it gives to everything."""
         self.earns: dict[str, float] = {}
         """Unit → the chance that an answer of its earns 1, where rewards are sent."""
         self.sent = 0
@@ -212,11 +216,14 @@ class Project:
         self.capture.hand_over(answers, segment)
         if not self.unlabelled:
             known = now + self.label_delay
-            labels = LabelBatch(
-                at_us=micros(known), model="shop", ids=ids, values=["yes" if one else "no" for one in y],
-                observed_us=[None] * rows, rewards=self._rewards(ids, answers),
-            )  # fmt: skip
-            self.late.append((known, labels))
+            rewards = self._rewards(ids, answers)
+            for value, at in (("no", known), ("yes", known + self.slow_yes)):
+                chosen = [place for place, one in enumerate(y) if ("yes" if one else "no") == value]
+                labels = LabelBatch(
+                    at_us=micros(at), model="shop", ids=[ids[place] for place in chosen], values=[value] * len(chosen),
+                    observed_us=[None] * len(chosen), rewards=[rewards[place] for place in chosen] if rewards else [],
+                )  # fmt: skip
+                self.late.append((at, labels))
 
     def deliver(self) -> None:
         """Labels that have become known."""
@@ -258,10 +265,11 @@ class Project:
         if wrong is None:
             wrong = LocalPackages().lineage(Path(unit.package)).parameters["wrong"]
         wrong = np.where(x > self.wrong_above.get(name, np.inf), 1.0, wrong)
+        scores = scores_of(wrong, x) if name not in self.constant else np.full(len(ids), self.constant[name])
         return PredictionBatch(
             at_us=at_us, model="shop", unit=name, role=role, revision=table.revision, ids=ids, keys=ids,
             columns={} if role == "shadow" else {"x": [float(value) for value in x]},
-            scores=[[float(score)] for score in scores_of(wrong, x)],
+            scores=[[float(score)] for score in scores],
             latency_us=self.latency_us.get(name, 100) + int(50 * _draw(ids[0], "latency")),
         )  # fmt: skip
 

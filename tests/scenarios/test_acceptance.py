@@ -47,7 +47,7 @@ def test_flagger_1035_without_a_request_it_holds_says_so_and_gives_up_at_the_dea
     project.version()
     project.live(3 * DAY, rows=0)
     assert project.release().phase is Phase.SHADOW
-    assert "gives up in" in project.engine.releases.waiting_for
+    assert "gives up at" in project.engine.releases.waiting_for
     project.live(2 * DAY, rows=0)
     assert (project.release().phase, project.answering()) == (Phase.ROLLED_BACK, champion)
     assert "gave up after 4 days" in project.release().reason

@@ -252,3 +252,20 @@ def test_a_slice_that_nobody_declares_is_refused_with_a_suggestion() -> None:
     assert [(fault.path, "did you mean high?" in fault.hint) for fault in refused.value.faults] == [
         ("release.guards[0].slice", True)
     ]
+
+
+def test_where_no_delay_is_declared_rows_count_from_the_age_by_which_labels_are_learnt_to_come(tmp_path: Path) -> None:
+    """`no` is known after an hour and `yes` after five days: judged as they come, a challenger that always says no would look good."""
+    release = {**RELEASE, "shadow": {"at_least": "6h", "at_most": "13d", "min_labels": 300}, "margin": 0.02}
+    described = spec_of(release).model_dump(mode="python", by_alias=True)
+    described["data"]["label_delay"] = None
+    project = Project(tmp_path, type(spec_of()).model_validate(described))
+    project.slow_yes = 5 * DAY
+    project.first_champion()
+    project.live(14 * DAY, rows=100)
+    challenger = project.version()
+    project.constant[challenger] = 0.15
+    ends = {Phase.CANARY, Phase.ROLLED_BACK}
+    project.live(14 * DAY, rows=100, until=lambda: project.release().phase in ends)
+    assert project.release().phase is Phase.ROLLED_BACK, project.engine.releases.waiting_for
+    assert "harm is shown: loss" in project.release().reason

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from flyball.cli import draw
 from flyball.control.reports import GuardRow, ReleaseReport, ReleaseRow
+from flyball.records.release import TERMINAL
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
 WIDTH = 41
 """Columns of an interval's picture."""
 LOOKS_SHOWN = 8
+_MUST = {"pass": "must pass", "not_fail": "must not fail"}
 _STYLES = {"pass": "green", "passed": "green", "fail": "bold red", "inconclusive": "yellow", "error": "bold red", "": "dim"}
 
 
@@ -18,7 +20,7 @@ def release_rows(rows: tuple[ReleaseRow, ...], plain: bool) -> "RenderableType":
     if not rows:
         return draw.text("Nothing was released yet. Next: flyball run, then flyball up")
     cells = [
-        (row.release.id, _version(row.version), _version(row.champion_version), row.release.phase.value,
+        (row.release.id, _version(row.version), _version(row.champion_version) if row.release.champion else "nobody", row.release.phase.value,
          draw.when(row.release.opened_at), row.release.reason)
         for row in rows
     ]  # fmt: skip
@@ -31,9 +33,13 @@ def release_report(report: ReleaseReport, plain: bool) -> "RenderableType":  # n
         ("release", f"{release.id}: version {_version(report.version)} ({release.challenger})"),
         ("instead of", f"version {_version(report.champion_version)} ({release.champion})" if release.champion else "nobody: it is the first"),
         ("phase", f"{report.place}, since {draw.when(release.entered_at)}"),
-        ("switch", f"seen at every gateway {draw.when(release.verified_at)}" if release.verified_at else "not seen at every gateway yet"),
-        ("now", report.words or "nothing is waited for"),
     ]  # fmt: skip
+    if release.phase not in TERMINAL:
+        seen = (
+            f"seen at every gateway {draw.when(release.verified_at)}" if release.verified_at else "not seen at every gateway yet"
+        )
+        facts.append(("switch", seen))
+    facts.append(("now", report.words or "nothing is waited for"))
     if report.drill is not None:
         facts.append(
             ("last drill", f"{draw.when(report.drill.opened_at)} {report.drill.outcome or 'goes on'}: {report.drill.words}")
@@ -54,7 +60,8 @@ def _version(number: int | None) -> str:
 def _guard(guard: GuardRow, plain: bool) -> list["RenderableType"]:  # noqa: FBT001 - as above
     said = (guard.outcome or "not looked at", _STYLES.get(guard.outcome, ""))
     facts: list[tuple[str, draw.Cell]] = [
-        (guard.name, said), ("asks", guard.means), ("says", guard.words), ("error rate", f"{guard.alpha:.4g}; margin {guard.margin:g}")
+        (guard.name, said), ("asks", guard.means), ("says", guard.words),
+        ("error rate", f"{guard.alpha:.4g}; margin {guard.margin:g}; {_MUST[guard.must]}"),
     ]  # fmt: skip
     parts: list[RenderableType] = [draw.facts(facts)]
     shown = [point for point in guard.points if point.lower is not None and point.value is not None]

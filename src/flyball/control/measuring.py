@@ -1,7 +1,6 @@
 """The evidence of a release: each guard's question put to what gateways captured of champion and challenger."""
 
 from collections.abc import Callable
-from datetime import timedelta
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +17,7 @@ from flyball.control.shapes import ShapeLog
 from flyball.control.units import UnitShelf
 from flyball.control.world import World, micros
 from flyball.errors import FlyballError
+from flyball.monitoring import delays
 from flyball.records.evidence import Evidence
 from flyball.records.release import Phase, ReleaseState
 from flyball.release import guards
@@ -55,6 +55,8 @@ class Measuring:
         self._rewards = RewardLog()
         self._shapes: dict[str, ShapeLog] = {}
         """By guard."""
+        self._ripe: tuple[str, int] = ("", 0)
+        """(release, age in µs)"""
         self._trouble: Exception | None = None
 
     def look(self, release: ReleaseState, policy: ReleasePolicy) -> Measured:
@@ -95,14 +97,25 @@ class Measuring:
 
     def labelled(self, seen: "_Seen", of: str | None = None) -> Pairs:
         """Of all rows, or of a slice's alone."""
-        delay = micros_of(self._world.spec.data.label_delay or timedelta(0))
-        span = Span(seen.opened_us, seen.now_us + 1, seen.now_us, delay)
+        span = Span(seen.opened_us, seen.now_us + 1, seen.now_us, self._ripe_us(seen))
         among = None if of is None else self._observation.members.of(of)
         log = self._labelled.setdefault(of, PairLog())
         taken = log.taken(seen.release.id)
         return log.extend(
             seen.release.id, seen.join.pairs(seen.champion, seen.release.challenger, span, among=among, taken=taken)
         )
+
+    def _ripe_us(self, seen: "_Seen") -> int:
+        """The age from which rows count: what is declared; else that at which nearly all labels have come, as far as it was learnt when the release was looked
+        at first. Labels that come sooner are of another kind (a flight that never arrives is known last)."""
+        declared = self._world.spec.data.label_delay
+        if declared is not None:
+            return micros_of(declared)
+        if self._ripe[0] != seen.release.id:
+            ages = seen.join.label_ages(seen.now_us - delays.LOOK_BACK_US)
+            learnt = delays.usual_age(delays.learn(ages, seen.now_us), self._world.spec.monitor.mature_share)
+            self._ripe = (seen.release.id, learnt or 0)
+        return self._ripe[1]
 
     def scored(self, seen: "_Seen") -> Pairs:
         span = Span(seen.opened_us, seen.now_us + 1, seen.now_us)

@@ -102,12 +102,12 @@ def _guard(rule: GuardRule, passed: tuple[str, ...], looks: list[ReleaseLook]) -
         outcome = "passed"
     points = tuple(GuardPoint(at=look.at, n=each.n, value=each.value, lower=each.lower, upper=each.upper) for look, each in found)
     return GuardRow(
-        name=rule.name, means=METRICS[rule.metric].means, margin=rule.margin, alpha=rule.alpha, outcome=outcome, evidence=last,
+        name=rule.name, means=METRICS[rule.metric].means, margin=rule.margin, alpha=rule.alpha, must=rule.must, outcome=outcome, evidence=last,
         words=verdict.words if verdict else "not looked at yet", points=points,
     )  # fmt: skip
 
 
-_MOVES = ("release.opened", "release.moved", "release.verified", "decision.made")
+_MOVES = ("release.opened", "release.moved", "release.replayed", "release.verified", "decision.made")
 
 
 def _history(world: World, release: ReleaseState) -> tuple[str, ...]:

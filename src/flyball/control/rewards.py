@@ -30,13 +30,13 @@ class RewardLog:
         self._met, self._seen = 0, 0
         """Matched rows and rewards that were looked at."""
         self._known: set[str] = set()
-        self._rows: list[tuple[float, bool, int]] = []
+        self._all = _nothing()
         self._look = 0
 
     def extend(self, release: str, matched: Matched, rewards: Mapping[str, tuple[int, float]]) -> Rewards:
         """All so far, with what was not known before at the end. `rewards`: prediction id → (received, what it earned)."""
         if release != self._release:
-            self._release, self._arms, self._known, self._rows = release, {}, set(), []
+            self._release, self._arms, self._known, self._all = release, {}, set(), _nothing()
             self._met, self._seen, self._look = 0, 0, 0
         met = matched.ids[self._met :]
         for each, challenger in zip(met, matched.challengers[self._met :].tolist(), strict=True):
@@ -50,9 +50,13 @@ class RewardLog:
         if fresh:
             self._look += 1
             self._known.update(each for _, each, _, _ in fresh)
-            self._rows.extend((reward, challenger, self._look) for _, _, reward, challenger in fresh)
-        return Rewards(
-            np.array([row[0] for row in self._rows], dtype=np.float64),
-            np.array([row[1] for row in self._rows], dtype=np.bool_),
-            np.array([row[2] for row in self._rows], dtype=np.int64),
-        )
+            self._all = Rewards(
+                np.concatenate([self._all.values, [reward for _, _, reward, _ in fresh]]),
+                np.concatenate([self._all.challengers, [challenger for *_, challenger in fresh]]),
+                np.concatenate([self._all.looks, np.full(len(fresh), self._look, dtype=np.int64)]),
+            )
+        return self._all
+
+
+def _nothing() -> Rewards:
+    return Rewards(np.zeros(0), np.zeros(0, dtype=np.bool_), np.zeros(0, dtype=np.int64))

@@ -8,6 +8,7 @@ import msgspec
 from flyball.autopilot.signals import SignalInputs, gather
 from flyball.capture.join import failed_rows
 from flyball.control.acknowledging import taken_as_normal
+from flyball.control.bounds import open_breaker
 from flyball.control.estimating import Estimating
 from flyball.control.maturing import Maturing, tell
 from flyball.control.observe import Observation, WindowKey, micros_of
@@ -23,7 +24,7 @@ from flyball.monitoring.histogram import histogram_of
 from flyball.monitoring.performance import PerformanceState
 from flyball.monitoring.policy import policy_of
 from flyball.monitoring.profile import Profile
-from flyball.monitoring.reference import Reference
+from flyball.monitoring.streams import Stream
 from flyball.monitoring.window import Window
 from flyball.records import codec
 from flyball.records.events import Draft, Put
@@ -146,7 +147,7 @@ class Windows:
             estimated = self._estimating.close(key, window, summary)
             summary = estimated.summary
             findings = (
-                *_pictured(drifted, reference, profile), *estimated.findings, *self._failures(window, start_us, end_us)
+                *_pictured(drifted, drift.streams_of(reference, window), profile), *estimated.findings, *self._failures(window, start_us, end_us)
             )  # fmt: skip
             puts += [put("drift", unit, reading.state), *estimated.puts, *puts_of(self._world, findings)]
             tell(self._world, findings)
@@ -201,6 +202,7 @@ class Windows:
             champion_since=champion.since,
             data_until=version.lineage.snapshot.until if version else None,
             retrainings=tuple(job.requested_at for job in self._world.all("job", Job) if job.cause.startswith("d-")),
+            breaker_open=open_breaker(self._world) is not None,
         )
         latest = SignalsAt(unit=champion.unit, window=place[1], signals=gather(inputs, now))
         kept = msgspec.structs.replace(history, recent=(*history.recent, latest)[-self._signals_kept :])
@@ -211,9 +213,9 @@ class Windows:
         return Signalled(kept, made)
 
 
-def _pictured(findings: tuple[Finding, ...], reference: Reference, profile: Profile) -> tuple[Finding, ...]:
+def _pictured(findings: tuple[Finding, ...], known: tuple[Stream, ...], profile: Profile) -> tuple[Finding, ...]:
     """With the reference beside the window, for whoever looks."""
-    streams = {stream.name: stream for stream in reference.streams}
+    streams = {stream.name: stream for stream in known}
     return tuple(
         msgspec.structs.replace(finding, histogram=histogram_of(streams[finding.subject], profile.counts[finding.subject]))
         if finding.subject in streams and finding.subject in profile.counts

@@ -162,6 +162,16 @@ def age_at(delays: Delays, share: float) -> int | None:
     return EDGES_US[int(reached[0])] if reached.size else None
 
 
+def usual_age(delays: Delays, share: float) -> int | None:
+    """As `age_at`, by the estimate and not by what is sure: for where a little bias of late labels costs less than waiting. None: nothing is known yet."""
+    if delays.reach == 0:
+        return None
+    least = np.min(
+        [np.asarray(part.curve.share) / max(part.curve.share[-1], 1e-9) for part in delays.parts if part.score < 0], axis=0
+    )
+    return EDGES_US[int(np.flatnonzero(least >= share)[0])]
+
+
 def duration(age_us: int) -> str:
     """In words, with the unit that fits."""
     for unit, seconds in (("days", 86_400), ("hours", 3_600)):

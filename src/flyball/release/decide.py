@@ -17,7 +17,7 @@ from flyball.records.release import Phase, ReleaseState, Replayed
 from flyball.release.bandit import RewardSeen, weight_of
 from flyball.release.guards import judge
 from flyball.release.policy import GuardRule, ReleasePolicy, ReplayRule, policy_of
-from flyball.release.waiting import place, span, waits_for_pass
+from flyball.release.waiting import moment, place, span, waits_for_pass
 
 __all__ = [
     "JUDGED",
@@ -193,7 +193,8 @@ def _shadow(view: _View) -> Plan:
         return _from_shadow(view, "no shadow is asked for any more")
     waits = _waits_for_time(view, rule.at_least)
     if view.situation.labels < rule.min_labels and view.policy.labels == "before_full":
-        waits.append(f"for {rule.min_labels - view.situation.labels} more labels ({view.situation.labels} of {rule.min_labels})")
+        so_far = f"{view.situation.labels} of {rule.min_labels}{_which_count(view)}"
+        waits.append(f"for {rule.min_labels - view.situation.labels} more labels ({so_far})")
     waits += _waits_for_guards(view, passes=True)
     if waits:
         return _wait_or_give_up(view, "shadow", waits, rule.at_most)
@@ -227,9 +228,11 @@ def _full(view: _View) -> Plan:
 
 
 def _watching(view: _View) -> Plan:
-    waits = _waits_for_time(view, view.policy.watch) + _waits_for_guards(view, passes=True)
-    if waits and view.elapsed < view.policy.watch_at_most:
-        return _hold(view, "watch", f"waits {', and '.join(waits)}")
+    open_guards = _waits_for_guards(view, passes=True)
+    waits, longest = _waits_for_time(view, view.policy.watch) + open_guards, view.policy.watch_at_most
+    if waits and view.elapsed < longest:
+        end = f"; it is rolled back at {moment(view.now + longest - view.elapsed)}" if open_guards else ""
+        return _hold(view, "watch", f"waits {', and '.join(waits)}{end}")
     if waits:
         return _roll_back(view, "watch", f"{span(view.elapsed)} of watch were not enough: waits {', and '.join(waits)}")
     action = Action(kind="settle", subject=view.subject, arguments={"reason": "the watch passed"})
@@ -307,7 +310,7 @@ def _wait_or_give_up(view: _View, rule: str, waits: list[str], deadline: timedel
     if view.elapsed >= deadline:
         why = f"gave up after {span(view.elapsed)}, allowed are {span(deadline)}, still waiting {', and '.join(waits)}"
         return _roll_back(view, rule, why)
-    return _hold(view, rule, f"waits {', and '.join(waits)}; it gives up in {span(deadline - view.elapsed)}")
+    return _hold(view, rule, f"waits {', and '.join(waits)}; it gives up at {moment(view.now + deadline - view.elapsed)}")
 
 
 def _hold(view: _View, rule: str, words: str) -> Plan:
@@ -320,7 +323,13 @@ def _plan(view: _View, actions: tuple[Action, ...], rule: str, rationale: str) -
 
 
 def _waits_for_time(view: _View, at_least: timedelta) -> list[str]:
-    return [f"for {span(at_least - view.elapsed)} more"] if view.elapsed < at_least else []
+    # A moment and not a span: the words are kept, and read later.
+    return [f"until {moment(view.now + at_least - view.elapsed)}"] if view.elapsed < at_least else []
+
+
+def _which_count(view: _View) -> str:
+    delay = view.policy.label_delay
+    return f"; a label counts once its row is {span(delay)} old (data.label_delay)" if delay else ""
 
 
 def _waits_for_guards(view: _View, *, passes: bool) -> list[str]:

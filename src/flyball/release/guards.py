@@ -31,6 +31,7 @@ _NO_END = 1e12
 """Stands for an end that is not there: JSON has no infinity."""
 _QUANTILES = "confidence sequence of the difference of two quantiles (after Howard & Ramdas 2022)"
 _PAIRED = "confidence sequence of the mean paired difference (after Howard et al. 2021)"
+_LATER = " (a minute counts some two minutes after its end)"
 
 
 def loss(champion: npt.ArrayLike, challenger: npt.ArrayLike, rule: GuardRule, *, blocks: bool = False) -> Evidence:
@@ -65,7 +66,13 @@ def _blocked(difference: Floats, rule: GuardRule, inputs: str) -> Evidence:
     length = block_length(difference[:LEARNT_FROM])
     means = block_means(difference[LEARNT_FROM:], length)
     if not means.size:
-        return unknown(rule, 0, "blocks", f"no block of {length} rows is full yet", inputs)
+        return unknown(
+            rule,
+            0,
+            "blocks",
+            f"no block of {length} is full yet after the {LEARNT_FROM} rows that told how long it must be",
+            inputs,
+        )
     interval = mean_sequence(means, rule.alpha, -1.0, 1.0)
     return _found(rule, interval, "blocks", inputs, _PAIRED, note=f"of {length} rows each, nearly independent of one another")
 
@@ -121,7 +128,7 @@ def reward(rewards: npt.ArrayLike, challengers: npt.ArrayLike, blocks: npt.Array
     given, arms = np.asarray(rewards, dtype=np.float64).reshape(-1), np.asarray(challengers, dtype=np.bool_).reshape(-1)
     inputs = _digest(given, arms.astype(np.float64))
     if not arms.any() or arms.all():
-        return unknown(rule, 0, "rewards", "not both have a reward yet", inputs)
+        return unknown(rule, 0, "rewards", f"not both have a reward yet{_LATER}", inputs)
     cuts = {name: cut(given[arm], low, high) for name, arm in (("champion", ~arms), ("challenger", arms))}
     # The champion counts as the second arm: what it earns more is what the challenger is worse by.
     interval = mean_difference(np.clip(given, low, high), ~arms, blocks, rule.alpha, low, high)
@@ -140,7 +147,7 @@ def latency(champion: npt.ArrayLike, challenger: npt.ArrayLike, rule: GuardRule)
     first, second = (np.asarray(values, dtype=np.float64).reshape(-1) for values in (champion, challenger))
     inputs, share = _digest(first, second), float(rule.metric.removeprefix("latency_p").removesuffix("_ms")) / 100.0
     if not (first.size and second.size):
-        return unknown(rule, 0, "calls", "not both have answered in the same minute yet", inputs)
+        return unknown(rule, 0, "calls", f"not both have answered in one minute yet{_LATER}", inputs)
     found = quantile_difference(first, second, share, rule.alpha)
     if not (np.isfinite(found.lower) and np.isfinite(found.upper)):
         few = f"{found.n} calls are too few for an interval of this quantile"
@@ -156,7 +163,7 @@ def shape(found: Difference, both: bool, rule: GuardRule) -> Evidence:  # noqa: 
     never pass: that two distributions are the same cannot be shown. `lower` is what is beyond the evidence that the error rate asks for."""
     inputs = hashlib.sha256(f"{found.now!r} {found.highest!r} {found.n}".encode()).hexdigest()
     if not both:
-        return unknown(rule, 0, "rows", "not both have answered in the same minute yet", inputs)
+        return unknown(rule, 0, "rows", f"not both have answered in one minute yet{_LATER}", inputs)
     asked = float(np.log(1.0 / rule.alpha))
     return Evidence(
         name=rule.name, value=found.highest, lower=found.highest - asked, alpha=rule.alpha, anytime=True, n=found.n, unit="rows", inputs=inputs,

@@ -15,6 +15,8 @@ REPLAY_SHARE = 0.2
 """Of alpha, where captured requests are replayed first."""
 WATCHES = 2
 """Lengths of the watch after which a release that could not be measured is taken back: failed measurements hold, but not for ever."""
+PATIENCE = timedelta(days=7)
+"""How long a phase waits for a pass where flyball.yaml does not say, once labels can be there."""
 
 
 class ShadowRule(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,12 +80,16 @@ class ReleasePolicy(msgspec.Struct, frozen=True, kw_only=True):
     replay: ReplayRule | None = None
     blocks: bool = False
     """The loss is judged by means of blocks."""
+    label_delay: timedelta = timedelta(0)
+    """Age from which a row's label counts."""
 
     @property
     def words(self) -> str:
         """How the error rate is divided."""
-        asked = (*self.guards, *(self.replay.guards if self.replay else ()))
-        parts = ", ".join(f"{rule.alpha:g} for {rule.name}" for rule in asked)
+        shares: dict[float, list[str]] = {}
+        for rule in (*self.guards, *(self.replay.guards if self.replay else ())):
+            shares.setdefault(float(f"{rule.alpha:.4g}"), []).append(rule.name)
+        parts = ", ".join(f"{share:g} for {' and for '.join(names)}" for share, names in shares.items())
         return f"error rate {self.alpha:g} of the whole release, at all looks together: {parts}"
 
     @property
@@ -101,18 +107,29 @@ def policy_of(spec: ProjectSpec) -> ReleasePolicy:
     """What flyball.yaml asks for."""
     release = spec.release
     declared, bandit = release.shadow, release.bandit
+    delay = spec.data.label_delay or timedelta(0)
+    late = delay if release.labels == "while_watching" else timedelta(0)
     return ReleasePolicy(
         shadow=None
         if declared is None
         else ShadowRule(
-            at_least=declared.at_least, at_most=declared.at_most, min_labels=declared.min_labels, share=declared.share
+            at_least=declared.at_least,
+            at_most=declared.at_most or PATIENCE + delay,
+            min_labels=declared.min_labels,
+            share=declared.share,
         ),
         steps=tuple(
-            StepRule(traffic=step.traffic, at_least=step.at_least, at_most=step.at_most, min_requests=step.min_requests)
+            StepRule(
+                traffic=step.traffic,
+                at_least=step.at_least,
+                at_most=step.at_most or PATIENCE + delay,
+                min_requests=step.min_requests,
+            )
             for step in release.steps
         ),
         watch=release.watch,
-        watch_at_most=release.watch_at_most or WATCHES * release.watch,
+        watch_at_most=release.watch_at_most or WATCHES * release.watch + late,
+        label_delay=delay,
         alpha=release.alpha,
         guards=_guards(spec),
         approval=release.approval,

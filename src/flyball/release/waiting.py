@@ -1,7 +1,7 @@
 """What a release waits for, in words: how much more is needed, and when that will be there."""
 
 import math
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from flyball.records.evidence import Evidence, Verdict
 from flyball.records.release import Phase, ReleaseState
@@ -47,6 +47,10 @@ def _when(hours: float | None) -> str:
 def place(release: ReleaseState) -> str:
     """The phase, with its step."""
     return f"canary step {release.step + 1}" if release.phase is Phase.CANARY else release.phase.value
+
+
+def moment(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def span(duration: timedelta) -> str:

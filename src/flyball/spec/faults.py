@@ -28,7 +28,9 @@ class Cross(NamedTuple):
 
 def cross_faults(tree: Raw) -> tuple[Cross, ...]:
     """All of them, in the order of the file's sections."""
-    checks = (_source, _columns, _tuning, _metrics, _gates, _release, _guarded_slices, _slices, _capture, _policies)
+    checks = (
+        _source, _columns, _tuning, _metrics, _gates, _release, _strategy, _guards, _labels_in_time, _slices, _capture, _policies,
+    )  # fmt: skip
     return tuple(fault for check in checks for fault in check(tree))
 
 
@@ -107,11 +109,12 @@ def _gates(tree: Raw) -> Iterator[Cross]:
 
 def _release(tree: Raw) -> Iterator[Cross]:
     release = _section(tree, "release")
-    yield from _order(release.get("shadow"), ("release", "shadow"))
+    patience = timedelta(days=7) + (_duration(_section(tree, "data").get("label_delay")) or timedelta())
+    yield from _order(release.get("shadow"), ("release", "shadow"), patience)
     before = 0.0
     for index, step in enumerate(_items(release.get("steps"))):
         path: Path = ("release", "steps", index)
-        yield from _order(step, path)
+        yield from _order(step, path, patience)
         share = _share(_section(step).get("traffic"))
         if share is None:
             continue
@@ -121,25 +124,114 @@ def _release(tree: Raw) -> Iterator[Cross]:
         before = max(before, share)
 
 
-def _guarded_slices(tree: Raw) -> Iterator[Cross]:
-    """A guard of a slice that nobody declares would wait for ever."""
-    declared = [_section(each).get("name") for each in _items(_section(tree, "monitor").get("slices"))]
-    for index, guard in enumerate(_items(_section(tree, "release").get("guards"))):
-        name = _section(guard).get("slice")
-        if isinstance(name, str) and name not in declared:
-            known = ", ".join(str(each) for each in declared) or "none is declared"
+def _strategy(tree: Raw) -> Iterator[Cross]:
+    """What a strategy asks of the rest of its section."""
+    release = _section(tree, "release")
+    strategy, steps, guards = (release.get(key) for key in ("strategy", "steps", "guards"))
+    count = len(_items(steps))
+    if strategy == "blue_green" and count:
+        yield Cross(("release", "steps"), f"{count} with strategy blue_green", "no steps", "All traffic moves at once.")
+    if strategy in ("ab", "bandit"):
+        if steps is not None and count != 1:
+            yield Cross(("release", "steps"), f"{count} with strategy {strategy}", "one step")
+        if not any(_section(each).get("metric") == "reward" for each in _items(guards)):
+            hint = "Add to release.guards: {metric: reward, between: [0, 25]}, with what one prediction can earn."
             yield Cross(
-                ("release", "guards", index, "slice"),
-                repr(name),
-                f"a name of monitor.slices ({known})",
-                did_you_mean(name, declared),
+                ("release", "strategy"), f"{strategy!r} without a guard of the metric reward", "a reward to decide by", hint
             )
+    if release.get("bandit") is not None and strategy != "bandit":
+        yield Cross(
+            ("release", "bandit"),
+            f"a section, with strategy {strategy or 'canary'}",
+            "strategy: bandit",
+            "Leave it out, or change the strategy.",
+        )
+    no_step = strategy == "blue_green" or steps == []
+    if "shadow" in release and release["shadow"] is None and no_step and release.get("labels", "before_full") == "before_full":
+        expected = "a shadow or a step, or labels: while_watching or never"
+        yield Cross(("release", "shadow"), "none, and no step", expected, "Otherwise nothing is judged before all traffic.")
+    watch, longest = (_duration(release.get(key)) for key in ("watch", "watch_at_most"))
+    watch = watch or timedelta(days=7)
+    if longest is not None and longest < watch:
+        found = f"{format_duration(longest)}, shorter than watch ({format_duration(watch)})"
+        yield Cross(("release", "watch_at_most"), found, "watch ≤ watch_at_most")
 
 
-def _order(section: Any, path: Path) -> Iterator[Cross]:
-    """`at_least` is not longer than `at_most` (with the default of 7d for what is not said)."""
+def _guards(tree: Raw) -> Iterator[Cross]:
+    """A guard whose parts do not fit its metric, that is declared twice, or whose slice nobody declares, so that it would wait for ever."""
+    declared = [_section(each).get("name") for each in _items(_section(tree, "monitor").get("slices"))]
+    seen: list[tuple[Any, Any]] = []
+    for index, guard in enumerate(_items(_section(tree, "release").get("guards"))):
+        path: Path = ("release", "guards", index)
+        metric, name, margin = (_section(guard).get(key) for key in ("metric", "slice", "margin"))
+        always = {"loss": "release.margin", "failure_rate": "release.max_error_rate_increase"}.get(str(metric))
+        if always and name is None:
+            yield Cross(
+                (*path, "metric"),
+                f"{metric!r}, which is always judged",
+                "a further metric, or a slice",
+                f"Its margin is {always}.",
+            )
+        elif metric is not None and (metric, name) in seen:
+            yield Cross((*path, "metric"), f"{metric!r} again", "each guard once")
+        seen.append((metric, name))
+        yield from _between(_section(guard), path)
+        if _section(guard).get("must") == "pass" and str(metric).endswith("_shape"):
+            yield Cross(
+                (*path, "must"), f"'pass' with {metric}", "not_fail", "That two distributions are the same cannot be shown."
+            )
+        share = _share(margin)
+        if share is not None and share < 0.0:
+            yield Cross((*path, "margin"), repr(margin), "0 or more")
+        if isinstance(name, str) and metric not in ("loss", None):
+            yield Cross((*path, "slice"), f"{name!r} with {metric}", "a slice with the metric loss alone")
+        elif isinstance(name, str) and name not in declared:
+            known = ", ".join(str(each) for each in declared) or "none is declared"
+            yield Cross((*path, "slice"), repr(name), f"a name of monitor.slices ({known})", did_you_mean(name, declared))
+
+
+def _between(guard: Raw, path: Path) -> Iterator[Cross]:
+    between, metric = guard.get("between"), guard.get("metric")
+    place, expected = (*path, "between"), "[least, most] of what one prediction can earn, the lesser first"
+    if metric == "reward" and between is None:
+        yield Cross(place, "nothing", expected, "Such as between: [0, 25].")
+    elif between is not None and metric not in ("reward", None):
+        yield Cross(place, f"{between!r} with {metric}", "no between: it belongs to the metric reward")
+    elif isinstance(between, list) and len(between) != 2:
+        yield Cross(place, f"{len(between)} numbers", expected)
+    elif isinstance(between, list):
+        low, high = between
+        if all(isinstance(end, int | float) for end in between) and low >= high:
+            yield Cross(place, repr(between), expected)
+
+
+def _labels_in_time(tree: Raw) -> Iterator[Cross]:
+    """A phase that must end before the first label counts could only be given up."""
+    release, delay = _section(tree, "release"), _duration(_section(tree, "data").get("label_delay"))
+    if not delay or release.get("labels", "before_full") != "before_full":
+        return
+    steps = [_duration(_section(step).get("at_most")) for step in _items(release.get("steps"))]
+    if "shadow" not in release or release["shadow"] is not None:
+        allowed = _duration(_section(release, "shadow").get("at_most"))
+        path: Path = ("release", "shadow", "at_most")
+    else:
+        given = [each for each in steps if each is not None]
+        allowed = sum(given, timedelta()) if given and len(given) == len(steps) else None
+        path = ("release", "steps", len(steps) - 1, "at_most")
+    if allowed is not None and allowed <= delay:
+        found = f"{format_duration(allowed)}, when no label counts before data.label_delay ({format_duration(delay)})"
+        yield Cross(
+            path,
+            found,
+            "longer than data.label_delay",
+            "Or release.labels: while_watching, and labels are waited for in the watch.",
+        )
+
+
+def _order(section: Any, path: Path, patience: timedelta) -> Iterator[Cross]:
+    """`at_least` is not longer than `at_most` (with the default, `patience`, for what is not said)."""
     shortest, longest = (_duration(_section(section).get(name)) for name in ("at_least", "at_most"))
-    longest = longest or timedelta(days=7)
+    longest = longest or patience
     if shortest is not None and shortest > longest:
         found = f"{format_duration(shortest)}, longer than at_most ({format_duration(longest)})"
         yield Cross((*path, "at_least"), found, "at_least ≤ at_most")

@@ -18,8 +18,8 @@ Margin = Annotated[float, BeforeValidator(parse_share)]
 
 class ShadowSpec(Section):
     at_least: Duration = Field(default="1h", validate_default=True)
-    at_most: Duration = Field(default="7d", validate_default=True)
-    """Without a pass by then the release is given up and the champion stays."""
+    at_most: Duration | None = None
+    """Without a pass by then the release is given up and the champion stays. Not given: 7d, and `data.label_delay` longer."""
     min_labels: int = Field(default=200, ge=0)
     share: Share = Field(default=1.0, gt=0.0)
     """Of the keys: so much of the traffic is answered unseen."""
@@ -33,7 +33,8 @@ class ReplaySpec(Section):
 class CanaryStep(Section):
     traffic: Share
     at_least: Duration = Field(default="1h", validate_default=True)
-    at_most: Duration = Field(default="7d", validate_default=True)
+    at_most: Duration | None = None
+    """Without a pass by then it is rolled back. Not given: 7d, and `data.label_delay` longer."""
     min_requests: int = Field(default=50, ge=0)
 
 
@@ -112,7 +113,7 @@ class ReleaseSpec(Section):
     bandit: BanditSpec | None = None
     watch: Duration = Field(default="7d", validate_default=True)
     watch_at_most: Duration | None = None
-    """What must still pass by then takes it back. Not given: twice `watch`."""
+    """What must still pass by then takes it back. Not given: twice `watch`; with `labels: while_watching` `data.label_delay` longer."""
     labels: Literal["before_full", "while_watching", "never"] = "before_full"
     """When the guards that need labels must have passed: before all traffic; where labels take weeks, afterwards, with the old unit kept warm; never,
     where there are none: then only harm that is shown counts."""

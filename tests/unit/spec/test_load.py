@@ -117,8 +117,28 @@ def test_a_condition_that_is_no_condition_is_told_beside_other_faults() -> None:
         ("gates: {absolute: [{metric: brier}]}", "gates.absolute[0]", "found no bound"),
         ("gates: {absolute: [{metric: brier, at_least: 0.1, at_most: 0.2}]}", "gates.absolute[0]", "exactly one of at_least, at_most"),
         ("gates: {absolut: []}", "gates.absolut", "did you mean absolute?"),
-        ("release: {shadow: {at_least: 3d, at_most: 1d}}", "release.shadow.at_least", "found 3d, longer than at_most (1d)"),
+        ("release: {shadow: {at_least: 30d, at_most: 20d}}", "release.shadow.at_least", "found 30d, longer than at_most (20d)"),
         ("release: {steps: [{traffic: 100%}]}", "release.steps[0].traffic", "less than 1"),
+        ("release: {strategy: ab}", "release.strategy", "Add to release.guards: {metric: reward, between:"),
+        ("release: {strategy: bandit, bandit: {least: 5%}}", "release.strategy", "without a guard of the metric reward"),
+        ("release: {strategy: ab, steps: [{traffic: 10%}, {traffic: 50%}], guards: [{metric: reward, between: [0, 1]}]}", "release.steps", "found 2 with strategy ab"),
+        ("release: {strategy: blue_green, steps: [{traffic: 10%}]}", "release.steps", "expected no steps"),
+        ("release: {bandit: {least: 5%}}", "release.bandit", "expected strategy: bandit"),
+        ("release: {shadow: null, steps: []}", "release.shadow", "found none, and no step"),
+        ("release: {shadow: null, strategy: blue_green}", "release.shadow", "labels: while_watching or never"),
+        ("release: {watch_at_most: 3d}", "release.watch_at_most", "found 3d, shorter than watch"),
+        ("release: {guards: [{metric: reward}]}", "release.guards[0].between", "[least, most]"),
+        ("release: {guards: [{metric: reward, between: [5, 1]}]}", "release.guards[0].between", "found [5, 1]"),
+        ("release: {guards: [{metric: reward, between: [0, 1, 2]}]}", "release.guards[0].between", "found 3 numbers"),
+        ("release: {guards: [{metric: calibration, between: [0, 1]}]}", "release.guards[0].between", "belongs to the metric reward"),
+        ("release: {guards: [{metric: loss, slice: nights}]}", "release.guards[0].slice", "none is declared"),
+        ("release: {guards: [{metric: calibration, slice: nights}]}", "release.guards[0].slice", "the metric loss alone"),
+        ("release: {guards: [{metric: score_shape, must: pass}]}", "release.guards[0].must", "expected not_fail"),
+        ("release: {guards: [{metric: disagreement, margin: -1%}]}", "release.guards[0].margin", "expected 0 or more"),
+        ("release: {guards: [{metric: loss}]}", "release.guards[0].metric", "Its margin is release.margin"),
+        ("release: {guards: [{metric: calibration}, {metric: calibration}]}", "release.guards[1].metric", "again"),
+        ("release: {shadow: {at_most: 7d}}", "release.shadow.at_most", "no label counts before data.label_delay (2w)"),
+        ("release: {shadow: null, steps: [{traffic: 10%, at_most: 7d}]}", "release.steps[0].at_most", "longer than data.label_delay"),
         ("release: {strategy: blue_green, guards: [{metric: latency_shape}]}", "release", "a step where latency_shape can be measured"),
         ("policies: [{name: a, when: drift.alarm, do: notify}, {name: a, when: drift.alarm, do: ask}]", "policies[1].name", "policies[0]"),
         ("policies: [{name: a, when: drift.alarm, do: {action: notify, history: 3d}}]", "policies[0].do.history", "only with action: retrain"),
@@ -138,6 +158,10 @@ def test_a_fault_names_its_path_and_what_belongs_there(line: str, path: str, wor
     faults = faults_of(with_line(line))
     assert list(faults) == [path]
     assert words in faults[path]
+
+
+def test_a_release_that_waits_for_labels_afterwards_may_be_shorter_than_their_delay() -> None:
+    assert parse_project(with_line("release: {labels: while_watching, shadow: {at_most: 7d}}")).release.shadow
 
 
 @pytest.mark.parametrize("place", ["/etc/passwd", "../../secret/*.csv", "~/x.csv"])
