@@ -14,6 +14,7 @@ from flyball.records.release import Phase
 from flyball.release import guards
 from flyball.release.metrics import METRICS
 from flyball.release.policy import GuardRule
+from flyball.stats.two_samples import two_samples
 
 SHAPE = GuardRule(
     name="latency_shape", metric="latency_shape", margin=0.1, alpha=0.05, must="not_fail", labels=False,
@@ -23,7 +24,9 @@ SHAPE = GuardRule(
 
 def verdict(control: list[float], canary: list[float]) -> Outcome:
     arms = [False] * len(control) + [True] * len(canary)
-    return guards.judge((guards.shape([*control, *canary], arms, [0] * len(arms), SHAPE),), SHAPE).outcome
+    return guards.judge(
+        (guards.shape(two_samples([*control, *canary], arms, [0] * len(arms)), [*control, *canary], arms, SHAPE),), SHAPE
+    ).outcome
 
 
 def test_spinnaker_6278_a_canary_that_is_mostly_a_hundred_times_slower_fails() -> None:

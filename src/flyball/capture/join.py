@@ -5,7 +5,7 @@ The join is a pure projection of the captured records: whatever order they come 
 """
 
 import zlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import numpy as np
@@ -130,10 +130,23 @@ class LabelJoin:
         chosen = self._usable(self._has(unit, low), span, low)
         return LabelledRows(self._at[chosen], self._scores_of(unit)[chosen], self._labels[chosen])
 
-    def pairs(self, first: str, second: str, span: Span, *, labelled: bool = True, among: frozenset[str] | None = None) -> Pairs:
-        """Rows that both units scored: labelled mature ones, or all, in an order that their arrival does not decide; `among`: these ids alone."""
+    def pairs(
+        self,
+        first: str,
+        second: str,
+        span: Span,
+        *,
+        labelled: bool = True,
+        among: Collection[str] | None = None,
+        taken: Bools | None = None,
+    ) -> Pairs:
+        """Rows that both units scored: labelled mature ones, or all, in an order that their arrival does not decide; `among`: these ids alone;
+        `taken`: by number of the row, those that are not asked for again."""
         low = self._from(span.start_us)
         both = self._has(first, low) & self._has(second, low)
+        if taken is not None:
+            part = taken[low : self._n]
+            both[: part.size] &= ~part
         chosen = (
             self._usable(both, span, low) if labelled else self._ordered(both & self._span(span.start_us, span.end_us, low), low)
         )

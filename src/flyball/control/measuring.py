@@ -13,6 +13,7 @@ from flyball.control.observe import Observation, micros_of
 from flyball.control.pairing import PairLog
 from flyball.control.release_tally import Matched
 from flyball.control.rewards import RewardLog, Rewards
+from flyball.control.shapes import ShapeLog
 from flyball.control.units import UnitShelf
 from flyball.control.world import World, micros
 from flyball.errors import FlyballError
@@ -25,6 +26,8 @@ from flyball.release.decide import JUDGED
 from flyball.release.policy import GuardRule, ReleasePolicy
 
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 
 
 class Measured(NamedTuple):
@@ -50,6 +53,8 @@ class Measuring:
         """By slice; None: of all rows."""
         self._scored = PairLog()
         self._rewards = RewardLog()
+        self._shapes: dict[str, ShapeLog] = {}
+        """By guard."""
         self._ripe: tuple[str, int] = ("", 0)
         """(release, age in µs)"""
         self._trouble: Exception | None = None
@@ -94,8 +99,11 @@ class Measuring:
         """Of all rows, or of a slice's alone."""
         span = Span(seen.opened_us, seen.now_us + 1, seen.now_us, self._ripe_us(seen))
         among = None if of is None else self._observation.members.of(of)
-        pairs = seen.join.pairs(seen.champion, seen.release.challenger, span, among=among)
-        return self._labelled.setdefault(of, PairLog()).extend(seen.release.id, pairs)
+        log = self._labelled.setdefault(of, PairLog())
+        taken = log.taken(seen.release.id)
+        return log.extend(
+            seen.release.id, seen.join.pairs(seen.champion, seen.release.challenger, span, among=among, taken=taken)
+        )
 
     def _ripe_us(self, seen: "_Seen") -> int:
         """The age from which rows count: what is declared; else that at which nearly all labels have come, as far as it was learnt when the release was looked
@@ -111,7 +119,8 @@ class Measuring:
 
     def scored(self, seen: "_Seen") -> Pairs:
         span = Span(seen.opened_us, seen.now_us + 1, seen.now_us)
-        pairs = seen.join.pairs(seen.champion, seen.release.challenger, span, labelled=False)
+        taken = self._scored.taken(seen.release.id)
+        pairs = seen.join.pairs(seen.champion, seen.release.challenger, span, labelled=False, taken=taken)
         return self._scored.extend(seen.release.id, pairs)
 
     def matched(self, seen: "_Seen") -> Matched:
@@ -120,6 +129,9 @@ class Measuring:
 
     def rewards(self, seen: "_Seen") -> Rewards:
         return self._rewards.extend(seen.release.id, seen.matched(), seen.join.rewards)
+
+    def shapes(self, guard: str) -> ShapeLog:
+        return self._shapes.setdefault(guard, ShapeLog())
 
     @property
     def world(self) -> World:
@@ -173,6 +185,9 @@ class _Seen:
     def rewards(self) -> Rewards:
         return self._measuring.rewards(self)
 
+    def shapes(self, guard: str) -> ShapeLog:
+        return self._measuring.shapes(guard)
+
 
 def _loss(seen: _Seen, rule: GuardRule) -> Evidence:
     pairs = seen.labelled() if rule.slice is None else seen.of_slice(rule.slice)
@@ -213,12 +228,17 @@ def _latency(seen: _Seen, rule: GuardRule) -> Evidence:
 def _latency_shape(seen: _Seen, rule: GuardRule) -> Evidence:
     both = seen.matched()
     told = ~np.isnan(both.latencies_ms)
-    return guards.shape(both.latencies_ms[told], both.challengers[told], both.periods[told], rule)
+    return _shape(seen, rule, both.latencies_ms[told], both.challengers[told], both.periods[told])
 
 
 def _score_shape(seen: _Seen, rule: GuardRule) -> Evidence:
     both = seen.matched()
-    return guards.shape(both.scores, both.challengers, both.periods, rule)
+    return _shape(seen, rule, both.scores, both.challengers, both.periods)
+
+
+def _shape(seen: _Seen, rule: GuardRule, values: Floats, challengers: Bools, periods: Ints) -> Evidence:
+    found = seen.shapes(rule.name).extend(seen.release.id, values, challengers, periods)
+    return guards.shape(found, values, challengers, rule)
 
 
 def _rewards_seen(known: Rewards) -> tuple[RewardSeen, ...]:

@@ -7,6 +7,7 @@ when each row became usable; a row that became usable out of that order before t
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from flyball.capture.joined import Pairs
 
@@ -19,6 +20,10 @@ class PairLog:
         self._seen = np.zeros(0, dtype=np.bool_)
         """By number of the row."""
         self._pairs: Pairs | None = None
+
+    def taken(self, release: str) -> npt.NDArray[np.bool_] | None:
+        """By number of the row: what need not be looked for again. None: nothing of this release was taken."""
+        return self._seen if release == self._release else None
 
     def extend(self, release: str, pairs: Pairs) -> Pairs:
         """All pairs so far, with those that were not there before at the end."""

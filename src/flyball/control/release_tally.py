@@ -57,8 +57,9 @@ class ReleaseTally:
         self._since_us = 0
         self._units: tuple[str, ...] = ()
         self._open: dict[int, tuple[list[_Row], list[_Row]]] = {}
-        self._matched: list[tuple[int, int, _Row]] = []
-        """(period, 1 for the challenger, row)"""
+        self._new: list[tuple[int, int, _Row]] = []
+        """(period, 1 for the challenger, row), of periods that were matched since the last look."""
+        self._matched = _matched([])
         self._done_until = 0
 
     def follow(self, release: ReleaseState | None, opened_us: int) -> None:
@@ -66,14 +67,14 @@ class ReleaseTally:
         if release is None or release.id == self._release or release.champion is None:
             return
         self._release, self._since_us, self._units = release.id, opened_us, (release.champion, release.challenger)
-        self._open, self._matched, self._done_until = {}, [], 0
+        self._open, self._new, self._matched, self._done_until = {}, [], _matched([]), 0
 
     def add(self, batch: PredictionBatch) -> None:
         """Only what champion and canary answered."""
         start = batch.at_us - batch.at_us % PERIOD_US
         if batch.role not in {"champion", "canary"} or batch.unit not in self._units or batch.at_us < self._since_us:
             return
-        if start < self._done_until or len(self._matched) >= 2 * MOST:
+        if start < self._done_until or self._full:
             return
         rows = self._open.setdefault(start, ([], []))[self._units.index(batch.unit)]
         for place, each in enumerate(batch.ids):
@@ -86,19 +87,37 @@ class ReleaseTally:
         """Match the periods that are over."""
         for start in sorted(start for start in self._open if start + SETTLED_AFTER_US <= now_us):
             both = self._open.pop(start)
+            if self._full:
+                continue
             n = min(MOST_OF_PERIOD, *map(len, both))
             for arm, rows in enumerate(both):
                 chosen = sorted(sorted(rows)[:n], key=lambda row: (row.at_us, row.tie))
-                self._matched.extend((start, arm, row) for row in chosen)
+                self._new.extend((start, arm, row) for row in chosen)
             self._done_until = start + PERIOD_US
 
     def matched(self) -> Matched:
-        """All so far."""
-        rows = [row for _, _, row in self._matched]
-        return Matched(
-            np.array([period for period, _, _ in self._matched], dtype=np.int64),
-            np.array([arm for _, arm, _ in self._matched], dtype=np.bool_),
-            np.array([row.latency_us / 1e3 if row.latency_us >= 0 else np.nan for row in rows], dtype=np.float64),
-            np.array([row.score for row in rows], dtype=np.float64),
-            tuple(row.id for row in rows),
-        )
+        """All so far; later looks only append."""
+        if self._new:
+            fresh, self._new = _matched(self._new), []
+            self._matched = Matched(
+                np.concatenate([self._matched.periods, fresh.periods]),
+                np.concatenate([self._matched.challengers, fresh.challengers]),
+                np.concatenate([self._matched.latencies_ms, fresh.latencies_ms]),
+                np.concatenate([self._matched.scores, fresh.scores]),
+                self._matched.ids + fresh.ids,
+            )
+        return self._matched
+
+    @property
+    def _full(self) -> bool:
+        return len(self._matched.ids) + len(self._new) >= 2 * MOST
+
+
+def _matched(rows: list[tuple[int, int, _Row]]) -> Matched:
+    return Matched(
+        np.array([period for period, _, _ in rows], dtype=np.int64),
+        np.array([arm for _, arm, _ in rows], dtype=np.bool_),
+        np.array([row.latency_us / 1e3 if row.latency_us >= 0 else np.nan for _, _, row in rows], dtype=np.float64),
+        np.array([row.score for _, _, row in rows], dtype=np.float64),
+        tuple(row.id for _, _, row in rows),
+    )

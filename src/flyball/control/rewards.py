@@ -1,6 +1,7 @@
 """What the answers of a release earned, in the order in which it became known: later looks only append."""
 
 from collections.abc import Mapping
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -24,26 +25,38 @@ class RewardLog:
 
     def __init__(self) -> None:
         self._release = ""
+        self._arms: dict[str, bool] = {}
+        """Prediction id → whether the challenger answered it."""
+        self._met, self._seen = 0, 0
+        """Matched rows and rewards that were looked at."""
         self._known: set[str] = set()
-        self._rows: list[tuple[float, bool, int]] = []
+        self._all = _nothing()
         self._look = 0
 
     def extend(self, release: str, matched: Matched, rewards: Mapping[str, tuple[int, float]]) -> Rewards:
         """All so far, with what was not known before at the end. `rewards`: prediction id → (received, what it earned)."""
         if release != self._release:
-            self._release, self._known, self._rows, self._look = release, set(), [], 0
+            self._release, self._arms, self._known, self._all = release, {}, set(), _nothing()
+            self._met, self._seen, self._look = 0, 0, 0
+        met = matched.ids[self._met :]
+        for each, challenger in zip(met, matched.challengers[self._met :].tolist(), strict=True):
+            self._arms.setdefault(each, challenger)  # an id that was asked twice was answered first
+        self._met = len(matched.ids)
+        told = islice(rewards, self._seen, None)  # a reward that is told again keeps its place
+        usable = {each for each in met if each in rewards} | {each for each in told if each in self._arms}
+        self._seen = len(rewards)
         # By name where they came together, never by what they earned: a bet must not guess the next one from the last.
-        fresh = sorted(
-            (rewards[each][0], each, rewards[each][1], bool(challenger))
-            for each, challenger in zip(matched.ids, matched.challengers, strict=True)
-            if each in rewards and each not in self._known
-        )
+        fresh = sorted((rewards[each][0], each, rewards[each][1], self._arms[each]) for each in usable - self._known)
         if fresh:
             self._look += 1
             self._known.update(each for _, each, _, _ in fresh)
-            self._rows.extend((reward, challenger, self._look) for _, _, reward, challenger in fresh)
-        return Rewards(
-            np.array([row[0] for row in self._rows], dtype=np.float64),
-            np.array([row[1] for row in self._rows], dtype=np.bool_),
-            np.array([row[2] for row in self._rows], dtype=np.int64),
-        )
+            self._all = Rewards(
+                np.concatenate([self._all.values, [reward for _, _, reward, _ in fresh]]),
+                np.concatenate([self._all.challengers, [challenger for *_, challenger in fresh]]),
+                np.concatenate([self._all.looks, np.full(len(fresh), self._look, dtype=np.int64)]),
+            )
+        return self._all
+
+
+def _nothing() -> Rewards:
+    return Rewards(np.zeros(0), np.zeros(0, dtype=np.bool_), np.zeros(0, dtype=np.int64))

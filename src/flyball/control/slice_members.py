@@ -1,5 +1,6 @@
 """Which requests of a release belong to the slices that its guards ask about: told from their features as they came, which nothing else keeps."""
 
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 
 from flyball.control.units import UnitShelf
@@ -45,9 +46,9 @@ class SliceMembers:
                 has = inside(condition, columns, types)
                 self._ids[name].update(each for each, yes in zip(batch.ids, has, strict=True) if yes)
 
-    def of(self, name: str) -> frozenset[str]:
-        """Ids of the requests in a slice."""
-        return frozenset(self._ids.get(name, ()))
+    def of(self, name: str) -> AbstractSet[str]:
+        """Ids of the requests in a slice; it grows."""
+        return self._ids.get(name, frozenset())
 
     def _conditions_of(self, unit: str) -> dict[str, SliceCondition]:
         """Of the slices that this unit's rows can be told by: one that lacks a feature of the condition tells nothing, and neither does one whose

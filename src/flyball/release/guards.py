@@ -19,7 +19,7 @@ from flyball.stats.quantile_sequences import quantile_difference
 from flyball.stats.sequences import Interval, mean_sequence
 from flyball.stats.two_means import mean_difference
 from flyball.stats.two_proportions import rate_difference
-from flyball.stats.two_samples import two_samples
+from flyball.stats.two_samples import Difference
 
 Floats = npt.NDArray[np.float64]
 
@@ -158,15 +158,15 @@ def latency(champion: npt.ArrayLike, challenger: npt.ArrayLike, rule: GuardRule)
     return _found(rule, Interval(*found), "calls", inputs, _QUANTILES)
 
 
-def shape(values: npt.ArrayLike, challengers: npt.ArrayLike, blocks: npt.ArrayLike, rule: GuardRule) -> Evidence:
-    """How far the distributions lie apart: the largest difference of the shares of rows at or below any value (Kolmogorov's distance), as estimated. All (n,),
-    ascending by block. `lower`: the same once the evidence that they differ at all, in any way, is what the error rate asks for; 0 until then. It can fail,
-    and never pass: that two distributions are the same cannot be shown."""
+def shape(found: Difference, values: npt.ArrayLike, challengers: npt.ArrayLike, rule: GuardRule) -> Evidence:
+    """How far the distributions lie apart: the largest difference of the shares of rows at or below any value (Kolmogorov's distance), as estimated over
+    `values` (n,), whose arm `challengers` (n,) tells; `found`: the evidence that they differ at all, in any way. `lower`: the distance once that evidence is
+    what the error rate asks for; 0 until then. It can fail, and never pass: that two distributions are the same cannot be shown."""
     given, arms = np.asarray(values, dtype=np.float64).reshape(-1), np.asarray(challengers, dtype=np.bool_).reshape(-1)
-    inputs = _digest(given, arms.astype(np.float64))
+    inputs = hashlib.sha256(f"{found.now!r} {found.highest!r} {found.n}".encode()).hexdigest()
     if not arms.any() or arms.all():
         return unknown(rule, 0, "rows", f"not both have answered in one minute yet{_LATER}", inputs)
-    found, apart = two_samples(given, arms, blocks), _apart(given[~arms], given[arms])
+    apart = _apart(given[~arms], given[arms])
     asked = float(np.log(1.0 / rule.alpha))
     words = f"evidence of e^{found.highest:.1f} that they differ, e^{asked:.1f} decides"
     return Evidence(

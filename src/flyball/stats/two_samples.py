@@ -67,27 +67,55 @@ def two_samples(values: npt.ArrayLike, second: npt.ArrayLike, blocks: npt.ArrayL
     >>> bool(found.highest > np.log(20))
     True
     """
-    rows, arm, named = np.asarray(values, dtype=np.float64), np.asarray(second, dtype=bool), np.asarray(blocks)
-    if rows.ndim != 1 or not arm.shape == named.shape == rows.shape:
-        raise ValueError(f"an arm and a block for each value: {rows.shape} values, {arm.shape} arms, {named.shape} blocks")
-    rows = np.where(np.isnan(rows), -np.inf, rows)
-    place, _ = complete_blocks(arm, named)
-    place = _parts(place[place >= 0])  # what waits comes last
-    order = np.argsort(place, kind="stable")
-    rows, arm = rows[order], arm[order]
-    ends = np.flatnonzero(np.diff(place[order], append=np.inf)) + 1
-    won, highest, begin, binned = np.zeros((len(BINNINGS), len(WORTHS))), 0.0, 0, 0
-    edges: list[Floats] = []
-    for end in ends.tolist():
-        if end >= REBIN * binned:
-            edges, binned = [_edges(rows[:end], shares) for shares in BINNINGS], end
-            before = [_counts(rows[:begin], arm[:begin], cut) for cut in edges]
-        for k, cut in enumerate(edges):
-            counts = _counts(rows[begin:end], arm[begin:end], cut)
-            won[k] += [_gain(counts, before[k] + worth) for worth in WORTHS]
-            before[k] += counts
-        highest, begin = max(highest, _mixed(won)), end
-    return Difference(_mixed(won), highest, begin)
+    return TwoSamples().extend(values, second, blocks)
+
+
+class TwoSamples:
+    """The same, of blocks that come one after the other: each look costs what came since the last one.
+
+    >>> both = TwoSamples()
+    >>> both.extend([1.0, 1.0, 9.0, 9.0], [False, False, True, True], [0] * 4).n, both.extend([1.0, 9.0], [False, True], [1, 1]).n
+    (4, 6)
+    """
+
+    def __init__(self) -> None:
+        self._rows, self._arm, self._named, self._latest = np.zeros(0), np.zeros(0, dtype=bool), np.zeros(0), -math.inf
+        self._bet_on = 0
+        """Rows, sorted by block and part; those behind them wait for a block to be complete."""
+        self._won, self._highest, self._binned = np.zeros((len(BINNINGS), len(WORTHS))), 0.0, 0
+        self._edges: list[Floats] = []
+        self._before: list[Floats] = []
+
+    def extend(self, values: npt.ArrayLike, second: npt.ArrayLike, blocks: npt.ArrayLike) -> Difference:
+        """Blocks that are over, later than all before."""
+        rows, arm, named = np.asarray(values, dtype=np.float64), np.asarray(second, dtype=bool), np.asarray(blocks)
+        if rows.ndim != 1 or not arm.shape == named.shape == rows.shape:
+            raise ValueError(f"an arm and a block for each value: {rows.shape} values, {arm.shape} arms, {named.shape} blocks")
+        if named.size and named[0] <= self._latest:
+            raise ValueError(f"blocks later than {self._latest}, found {named[0]}")
+        self._latest = named[-1] if named.size else self._latest
+        self._rows = np.concatenate([self._rows, np.where(np.isnan(rows), -np.inf, rows)])
+        self._arm, self._named = np.concatenate([self._arm, arm]), np.concatenate([self._named, named])
+        first = self._bet_on
+        place, _ = complete_blocks(self._arm[first:], self._named[first:])
+        place = _parts(place[place >= 0])  # what waits comes last
+        order, last = first + np.argsort(place, kind="stable"), first + place.size
+        for each in (self._rows, self._arm, self._named):
+            each[first:last] = each[order]
+        for end in (np.flatnonzero(np.diff(np.sort(place), append=np.inf)) + 1 + first).tolist():
+            self._bet(end)
+        return Difference(_mixed(self._won), self._highest, self._bet_on)
+
+    def _bet(self, end: int) -> None:
+        begin = self._bet_on
+        if end >= REBIN * self._binned:
+            self._edges, self._binned = [_edges(self._rows[:end], shares) for shares in BINNINGS], end
+            self._before = [_counts(self._rows[:begin], self._arm[:begin], cut) for cut in self._edges]
+        for k, cut in enumerate(self._edges):
+            counts = _counts(self._rows[begin:end], self._arm[begin:end], cut)
+            self._won[k] += [_gain(counts, self._before[k] + worth) for worth in WORTHS]
+            self._before[k] += counts
+        self._highest, self._bet_on = max(self._highest, _mixed(self._won)), end
 
 
 def _mixed(won: Floats) -> float:

@@ -15,6 +15,7 @@ from flyball.release.metrics import FAILURE_RATE, LOSS, METRICS
 from flyball.release.state import advance, open_release, verified
 from flyball.release.waiting import needed
 from flyball.spec.release import SHOWN
+from flyball.stats.two_samples import two_samples
 
 QUALITY, FAILURES = POLICY.guard(LOSS), POLICY.guard(FAILURE_RATE)
 RELEASES = 120
@@ -240,7 +241,7 @@ def test_what_others_let_pass_fails_here_or_is_not_enough_to_tell(case):
     asked = rule("latency_shape", margin=0.1, alpha=0.05)
     arms = [False] * len(control) + [True] * len(canary)
     for canary_values in (canary, canary[::-1]):
-        found = shape([*control, *canary_values], arms, [0] * len(arms), asked)
+        found = shape(two_samples([*control, *canary_values], arms, [0] * len(arms)), [*control, *canary_values], arms, asked)
         assert judge((found,), asked).outcome in wanted
 
 
@@ -254,7 +255,7 @@ def test_a_shape_that_differs_by_less_than_the_margin_is_no_harm_however_sure_it
     arms, blocks = np.repeat([False, True], 6000), np.tile(np.repeat(np.arange(60), 100), 2)
     order = np.argsort(blocks, kind="stable")
     asked = rule("score_shape", margin=0.1, alpha=0.01)
-    found = shape(values[order], arms[order], blocks[order], asked)
+    found = shape(two_samples(values[order], arms[order], blocks[order]), values[order], arms[order], asked)
     assert judge((found,), asked).outcome is Outcome.INCONCLUSIVE
     assert 0.04 < found.lower == found.value < 0.1
     assert judge((found,), rule("score_shape", margin=0.0, alpha=0.01)).outcome is Outcome.FAIL

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from flyball.stats import two_samples as module
-from flyball.stats.two_samples import two_samples
+from flyball.stats.two_samples import TwoSamples, two_samples
 
 STREAMS = 60
 REJECTS = math.log(20.0)
@@ -155,3 +155,14 @@ def test_uneven_input_is_refused():
 
 def test_the_examples_in_the_docstring_run():
     assert doctest.testmod(module)[0] == 0
+
+
+def test_looks_after_each_block_end_where_one_look_at_all_of_them_does():
+    rng = np.random.default_rng(3)
+    arm = rng.random(3000) < 0.1
+    block = np.sort(rng.integers(0, 150, 3000))
+    values = np.round(rng.normal(size=3000) + 0.4 * arm, 1)
+    growing = TwoSamples()
+    for each in np.unique(block):
+        found = growing.extend(values[block == each], arm[block == each], block[block == each])
+    assert found == two_samples(values, arm, block)

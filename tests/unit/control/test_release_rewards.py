@@ -1,0 +1,28 @@
+"""Rewards stand in the order in which they became known, and what was looked at stays."""
+
+import numpy as np
+
+from flyball.control.release_tally import Matched
+from flyball.control.rewards import RewardLog
+
+
+def matched(*ids: str) -> Matched:
+    n = len(ids)
+    arms = np.array([each.startswith("b") for each in ids], dtype=np.bool_)
+    return Matched(np.zeros(n, dtype=np.int64), arms, np.zeros(n), np.zeros(n), ids)
+
+
+def test_rewards_and_answers_may_come_in_any_order_and_each_counts_once() -> None:
+    log, rewards = RewardLog(), {"b1": (5, 1.0), "a1": (5, 0.0)}
+    assert log.extend("r-1", matched("a1"), rewards).values.tolist() == [0.0]
+    assert log.extend("r-1", matched("a1", "b1", "a1"), rewards).values.tolist() == [0.0, 1.0]
+    rewards["a2"] = (7, 0.5)
+    seen = log.extend("r-1", matched("a1", "b1", "a1", "a2"), rewards)
+    assert (seen.values.tolist(), seen.challengers.tolist()) == ([0.0, 1.0, 0.5], [False, True, False])
+    assert seen.looks.tolist() == [1, 2, 3]
+    assert log.extend("r-2", matched("a2"), rewards).values.tolist() == [0.5]
+
+
+def test_what_came_together_is_not_ordered_by_what_it_earned() -> None:
+    rewards = {"a1": (5, 1.0), "a2": (5, 0.0), "a3": (5, 0.5)}
+    assert RewardLog().extend("r-1", matched("a3", "a2", "a1"), rewards).values.tolist() == [1.0, 0.0, 0.5]
