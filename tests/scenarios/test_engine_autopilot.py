@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 from engine_world import AT_ONCE, DAY, HOUR, Project, spec_of
 
-from flyball.control import commands, decisions, queries
+from flyball.control import commands, decisions, findings, incidents, queries
 from flyball.control.remedies import Todo
 from flyball.errors import Conflict, Denied, NotFound
+from flyball.records.findings import FindingKind
 from flyball.records.jobs import Job
 from flyball.records.release import Phase
 
@@ -172,4 +173,27 @@ def test_a_unit_that_comes_back_after_a_rollback_is_judged_by_its_new_term_only(
     back = project.clock.now()
     project.live(5 * DAY, until=lambda: bool(project.told.heard))
     assert project.clock.now() - back > 2 * DAY
+    project.holds()
+
+
+def test_a_policy_without_a_cooldown_acts_once_for_an_incident_and_again_for_the_next(tmp_path: Path) -> None:
+    tell = {"name": "tell", "when": "performance.alarm", "do": {"action": "notify", "message": "worse"}}
+    project = project_of(tmp_path, tell, monitor={"min_rows": 20, "mature_share": 0.99, "false_alarms": "1 per 5 windows"})
+    project.version()
+    project.live(2 * DAY)
+    project.turned = 1.0
+    project.live(12 * DAY, rows=60)
+    (one,) = incidents.rows(project.door, open_only=True)
+    worse = [each.number for each in project.findings() if each.kind is FindingKind.PERFORMANCE]
+    assert worse
+    assert set(worse) <= set(one.findings)
+    assert [words.partition(";")[0] for _, words in project.told.heard].count("worse") == 1
+    for number in one.findings:
+        findings.acknowledge(project.door, str(number), "user:me", "seen", as_normal=False)
+    project.restart()
+    project.live(12 * DAY, rows=60)
+    first, second, *_ = incidents.rows(project.door, open_only=False)
+    assert (first.number, first.owner, first.ended is not None) == (one.number, "user:me", True)
+    assert second.ended is None
+    assert [words.partition(";")[0] for _, words in project.told.heard].count("worse") == 2
     project.holds()

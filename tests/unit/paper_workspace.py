@@ -28,9 +28,10 @@ from flyball.control.reports import (
     WindowPoint,
 )  # fmt: skip
 from flyball.errors import Conflict, NotFound
+from flyball.records.bounds import Breaker
 from flyball.records.decisions import Action, Approval, Decision, Plan
 from flyball.records.evidence import Evidence, Outcome, Verdict
-from flyball.records.findings import Acknowledgement, Cause, Finding, FindingKind, Happening, Histogram, WindowSummary
+from flyball.records.findings import Acknowledgement, Cause, Finding, FindingKind, Happening, Histogram, Incident, WindowSummary
 from flyball.records.jobs import Job, JobStatus, StepResult
 from flyball.records.permissions import Role
 from flyball.records.release import Drill, Phase, ReleaseState
@@ -84,6 +85,16 @@ class PaperFindings:
         if self._workspace.fresh or (open_only and self.said is not None):
             return ()
         return (FindingRow(finding=FINDING, open=self.said is None, acknowledgement=self.said),)
+
+    def incidents(self, open_only: bool) -> tuple[Incident, ...]:
+        if self._workspace.fresh or (open_only and self.said is not None):
+            return ()
+        ended, owner = (NOW, self.said.by) if self.said is not None else (None, "")
+        incident = Incident(
+            number=3, model="shop", unit="u1", began=NOW - timedelta(days=2), ended=ended, owner=owner, findings=(3, 4),
+            standing=(FindingKind.FEATURE_DRIFT,), subjects=(NASTY, "price"), harm=0.0123, words=NASTY,
+        )  # fmt: skip
+        return (incident,)
 
     def explain(self, which: str) -> FindingReport:
         if which not in ("3", "f-1"):
@@ -146,6 +157,21 @@ class PaperReleases:
         return CommandReport(accepted=True, subject="drill:drill-0001", words="a rollback to version 1 takes 0.4 s")
 
 
+class PaperAutopilot:
+    """What bounds its policies."""
+
+    def __init__(self, workspace: "PaperWorkspace") -> None:
+        self._workspace = workspace
+
+    def close_breaker(self, actor: str, reason: str) -> CommandReport:
+        self._workspace.calls.append(("close_breaker", actor, reason))
+        return CommandReport(accepted=self._workspace.healthy, subject="model:shop", words="the breaker is closed")
+
+    def raise_autonomy(self, action: str, actor: str, reason: str) -> CommandReport:
+        self._workspace.calls.append(("raise_autonomy", action, actor, reason))
+        return CommandReport(accepted=self._workspace.healthy, subject="model:shop", words=f"{action} is at act again")
+
+
 class PaperCaptured:
     """What is captured of it."""
 
@@ -176,6 +202,7 @@ class PaperWorkspace:
         self.captured = PaperCaptured(self)
         self.findings = PaperFindings(self)
         self.releases = PaperReleases(self)
+        self.autopilot = PaperAutopilot(self)
 
     def tokens(self) -> Mapping[str, Role]:
         return {"owner-token": Role.OWNER, "client-token": Role.CLIENT, "viewer-token": Role.VIEWER}
@@ -241,6 +268,8 @@ class PaperWorkspace:
             release=RELEASED, gateways=(GatewayRow(worker="0", pid=1, revision=3, units=("u1", "u2"), verified=True),),
             windows=(window, waiting, void), findings=(FINDING,), approvals=(APPROVAL,), jobs=(self.run(lambda _style, _words: None).job,),
             ledger_seq=42, ledger_hash="c" * 64, capture_lost=3,
+            breaker=Breaker(opened_at=NOW, decision="d-000012", actions=("retrain",), words=NASTY),
+            autonomy={"retrain": "propose", "roll_back": "act"},
         )  # fmt: skip
 
     def versions(self) -> tuple[VersionRow, ...]:

@@ -1,18 +1,23 @@
 """Findings, policies and history → what to do now. Pure: the same inputs give the same plan, byte for byte."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
 
+from flyball.autopilot.autonomy import ACT, OBSERVE, PROPOSE, below, level_of
+from flyball.autopilot.breaker import ChampionMove, EndedAct, Trip, trip
 from flyball.autopilot.conditions import compile_condition
 from flyball.autopilot.policy import AutopilotPolicy, Rule, policy_of
-from flyball.autopilot.signals import plain_signals
+from flyball.autopilot.signals import RESTS_ON, plain_signals
 from flyball.records import codec
+from flyball.records.bounds import Breaker
 from flyball.records.decisions import Action, Plan
+from flyball.records.findings import FindingKind
 from flyball.spec.fields import format_duration
 
-__all__ = ["AutopilotPolicy", "AutopilotSituation", "PastAction", "Rule", "decide", "policy_of"]
+__all__ = ["AutopilotPolicy", "AutopilotSituation", "OpenIncident", "PastAction", "Rule", "decide", "policy_of"]
 
 EXCLUSIVE = frozenset({"retrain", "roll_back"})
 """They change who will be champion: one at a time, and none while a job or a release is under way."""
@@ -23,8 +28,16 @@ class PastAction(msgspec.Struct, frozen=True, kw_only=True):
 
     policy: str
     action: str
-    """`retrain`, `roll_back`, `notify`, `ask`; never `nothing`."""
+    """`retrain`, `roll_back`, `notify`, `ask`, `observe`; never `nothing`."""
     at: datetime
+    incidents: tuple[int, ...] = ()
+    """That it was done for."""
+
+
+class OpenIncident(msgspec.Struct, frozen=True, kw_only=True):
+    number: int
+    standing: tuple[FindingKind, ...]
+    """Kinds of its findings that stand."""
 
 
 class AutopilotSituation(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,25 +52,34 @@ class AutopilotSituation(msgspec.Struct, frozen=True, kw_only=True):
     """Unit id; None: nothing serves, so nothing is decided."""
     previous_champion: str | None
     """Last verified unit before it."""
+    breaker: Breaker | None = None
+    """As it was last opened; None: never."""
+    ended: tuple[EndedAct, ...] = ()
+    moves: tuple[ChampionMove, ...] = ()
+    """Both since the breaker was last closed, oldest first."""
+    most: dict[str, str] = {}
+    """Kind of action → level that it fell to."""
+    incidents: tuple[OpenIncident, ...] = ()
 
 
 def decide(situation: AutopilotSituation, policy: AutopilotPolicy, now: datetime) -> Plan:
     """Every policy in the order of the file. A condition that holds and does not lead to an act gives the action `nothing`, and the reason in words."""
     if situation.champion is None or not situation.signals_by_window:
         return Plan(actions=(), rule="", rationale="")
-    actions: list[Action] = []
-    said: list[str] = []
-    carried: list[str] = []
-    taken = ""
+    situation = msgspec.structs.replace(situation, past=_counted(situation, policy))
+    tripped = _trip(situation, policy, now)
+    actions: list[Action] = [_opening(tripped, situation, policy)] if tripped else []
+    said: list[str] = [f"breaker: {actions[0].arguments['message']}"] if tripped else []
+    carried: list[str] = ["breaker"] if tripped else []
+    barred, taken = _barred(situation, tripped), ""
     for rule in policy.rules:
         held, seen = _held(rule, situation.signals_by_window)
         if held is not None and held < rule.for_windows:
             continue
-        obstacle = (
-            "the condition cannot be evaluated on these signals" if held is None else _obstacle(rule, situation, now, taken)
-        )
+        obstacle = "the condition cannot be evaluated on these signals" if held is None else ""
+        obstacle = obstacle or (barred if rule.action in EXCLUSIVE else "") or _obstacle(rule, situation, now, taken)
         action = _nothing(rule, policy, obstacle) if obstacle else _act(rule, situation, policy)
-        if rule.action in EXCLUSIVE and not obstacle and _effect(action) in EXCLUSIVE:
+        if _effect(action) in EXCLUSIVE:
             taken = rule.name
         actions.append(action)
         carried.append(rule.name)
@@ -66,6 +88,49 @@ def decide(situation: AutopilotSituation, policy: AutopilotPolicy, now: datetime
             + (f"Nothing is done: {obstacle}." if obstacle else _consequence(action))
         )
     return Plan(actions=tuple(actions), rule=", ".join(carried), rationale="\n".join(said))
+
+
+def _trip(situation: AutopilotSituation, policy: AutopilotPolicy, now: datetime) -> Trip | None:
+    """Why the breaker opens now; where it is open already, or no policy could do anything that it bars, it does not."""
+    if _is_open(situation) or not any(rule.action in EXCLUSIVE for rule in policy.rules):
+        return None
+    return trip(situation.ended, situation.moves, policy.breaker, now)
+
+
+def _is_open(situation: AutopilotSituation) -> bool:
+    return situation.breaker is not None and situation.breaker.closed_at is None
+
+
+def _barred(situation: AutopilotSituation, tripped: Trip | None) -> str:
+    """Why no policy may change who is champion; empty: it may."""
+    if tripped is not None:
+        return "the breaker opens"
+    if situation.breaker is not None and _is_open(situation):
+        return f"the breaker is open since {situation.breaker.opened_at.isoformat()}, and a person closes it"
+    return ""
+
+
+def _level(action: str, situation: AutopilotSituation, policy: AutopilotPolicy) -> str:
+    return level_of(action, policy.autonomy, situation.most) if action in EXCLUSIVE else ACT
+
+
+def _counted(situation: AutopilotSituation, policy: AutopilotPolicy) -> tuple[PastAction, ...]:
+    """Of what is past, what budgets and cooldowns count: that it was only noted does not keep a policy from acting, once it may."""
+    notes = {rule.name for rule in policy.rules if _level(rule.action, situation, policy) == OBSERVE}
+    return tuple(act for act in situation.past if act.action != OBSERVE or act.policy in notes)
+
+
+def _opening(tripped: Trip, situation: AutopilotSituation, policy: AutopilotPolicy) -> Action:
+    """Whatever it opens for loses a level with it."""
+    before = {kind: _level(kind, situation, policy) for kind in tripped.actions}
+    after = {kind: below(level) for kind, level in before.items() if level != OBSERVE}
+    falls = "".join(f". {kind} falls from {before[kind]} to {level}" for kind, level in after.items())
+    message = (
+        f"{tripped.words}. The autopilot's breaker opens: no policy retrains or rolls back until a person has looked{falls}. "
+        "Next: flyball decisions --open, then flyball breaker close"
+    )
+    arguments = {"message": message, "words": tripped.words, "for": list(tripped.actions), "levels": after}
+    return Action(kind="open_breaker", subject=_subject(policy), arguments=arguments)
 
 
 def _held(rule: Rule, windows: tuple[dict[str, Any], ...]) -> tuple[int | None, str]:
@@ -88,6 +153,8 @@ def _obstacle(rule: Rule, situation: AutopilotSituation, now: datetime, taken: s
     used = _used(rule, situation, now)
     if rule.budget_times is not None and rule.budget_per is not None and used >= rule.budget_times:
         return f"the budget of {rule.budget_times} per {format_duration(rule.budget_per)} is used up"
+    if handled := _handled(rule, situation):
+        return f"it acted for {handled} already; a cooldown would say when to act for the same again"
     if rule.name in situation.open_approvals:
         return "its question has no answer yet"
     if rule.action in EXCLUSIVE and situation.busy:
@@ -95,6 +162,33 @@ def _obstacle(rule: Rule, situation: AutopilotSituation, now: datetime, taken: s
     if rule.action in EXCLUSIVE and taken:
         return f"{taken} goes first, and only one of retrain and roll_back is done at a time"
     return ""
+
+
+def _incidents(rule: Rule, situation: AutopilotSituation) -> tuple[int, ...]:
+    """Open ones that the condition is about."""
+    kinds = {RESTS_ON[name] for name in compile_condition(rule.when).names if name in RESTS_ON}
+    return tuple(each.number for each in situation.incidents if kinds & {*each.standing})
+
+
+def _handled(rule: Rule, situation: AutopilotSituation) -> str:
+    """The incidents that the policy acted for and without which its condition would not hold; empty: there is something new to act for.
+
+    A cooldown says itself how often one incident is acted for.
+    """
+    if rule.cooldown:
+        return ""
+    done = {number for act in situation.past if act.policy == rule.name for number in act.incidents}
+    mine = [number for number in _incidents(rule, situation) if number in done]
+    new = {kind for each in situation.incidents if each.number not in done for kind in each.standing}
+    seen = situation.signals_by_window[-1]
+    without = seen | {name: type(seen[name])() for name, kind in RESTS_ON.items() if name in seen and kind not in new}
+    if not mine or compile_condition(rule.when).holds(without) is True:
+        return ""
+    return _named(mine)
+
+
+def _named(numbers: Sequence[int]) -> str:
+    return f"incident{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}"
 
 
 def _used(rule: Rule, situation: AutopilotSituation, now: datetime) -> int:
@@ -107,20 +201,31 @@ def _used(rule: Rule, situation: AutopilotSituation, now: datetime) -> int:
 
 def _act(rule: Rule, situation: AutopilotSituation, policy: AutopilotPolicy) -> Action:
     arguments: dict[str, Any] = {"policy": rule.name}
+    if for_incidents := _incidents(rule, situation):
+        arguments["incidents"] = list(for_incidents)
     kind = rule.action
     if kind == "retrain" and rule.history is not None:
         arguments["history"] = rule.history
     if kind == "roll_back":
         if situation.previous_champion is None:
-            message = "The policy says roll_back, but no verified champion came before this one: a person must look."
-            return Action(kind="notify", subject=_subject(policy), arguments={**arguments, "message": message})
-        arguments |= {"from": situation.champion, "to": situation.previous_champion}
+            kind = "notify"
+            arguments["message"] = "The policy says roll_back, but no verified champion came before this one: a person must look."
+        else:
+            arguments |= {"from": situation.champion, "to": situation.previous_champion}
     if rule.message:
-        arguments["message"] = rule.message
+        arguments.setdefault("message", rule.message)
     action = Action(kind=kind, subject=_subject(policy), arguments=arguments)
-    if not rule.approval or kind == "ask":
-        return action
-    return Action(kind="ask", subject=_subject(policy), arguments={"policy": rule.name, "action": codec.plain(action)})
+    level = _level(rule.action, situation, policy)
+    if level == OBSERVE:
+        return _about(action, OBSERVE)
+    needs_approval = (rule.approval and kind != "ask" and kind == rule.action) or (level == PROPOSE and kind in EXCLUSIVE)
+    return _about(action, "ask") if needs_approval else action
+
+
+def _about(action: Action, kind: str) -> Action:
+    """A question about an action, or a note that it would have been done."""
+    of: dict[str, Any] = {name: action.arguments[name] for name in ("policy", "incidents") if name in action.arguments}
+    return Action(kind=kind, subject=action.subject, arguments={**of, "action": codec.plain(action)})
 
 
 def _nothing(rule: Rule, policy: AutopilotPolicy, obstacle: str) -> Action:
@@ -145,6 +250,8 @@ def _sentence(rule: Rule, seen: tuple[int | None, str], situation: AutopilotSitu
     now_seen = f"now {values}" if values else "none of its signals is there"
     parts = [f"{rule.name}: `{rule.when}` held for {windows} (needed: {rule.for_windows}); {now_seen}"]
     mine = [action.at for action in situation.past if action.policy == rule.name]
+    if about := _incidents(rule, situation):
+        parts.append(f"it is about {_named(about)}")
     parts.append(f"it last acted {_days(now - max(mine))} ago" if mine else "it never acted before")
     if rule.budget_times is not None and rule.budget_per is not None:
         parts.append(f"{_used(rule, situation, now)} of {rule.budget_times} per {format_duration(rule.budget_per)} used")
@@ -153,8 +260,9 @@ def _sentence(rule: Rule, seen: tuple[int | None, str], situation: AutopilotSitu
 
 def _consequence(action: Action) -> str:
     arguments = action.arguments
-    if action.kind == "ask" and "action" in arguments:
-        return f"A person is asked before: {_consequence(Action(**arguments['action']))}"
+    if "action" in arguments:
+        before = "A person is asked before" if action.kind == "ask" else "Only noted, for that is its level"
+        return f"{before}: {_consequence(Action(**arguments['action']))}"
     if action.kind == "retrain":
         return f"Retrain on {arguments.get('history', 'the history that train.history names')}."
     if action.kind == "roll_back":

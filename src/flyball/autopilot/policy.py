@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import msgspec
 
+from flyball.autopilot.breaker import BreakerPolicy
 from flyball.autopilot.conditions import compile_condition
 from flyball.errors import Fault, SpecError
 from flyball.spec import PolicySpec, ProjectSpec
@@ -32,6 +33,9 @@ class AutopilotPolicy(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     rules: tuple[Rule, ...]
     """In the order of the file: the first one that may act goes first."""
+    breaker: BreakerPolicy = BreakerPolicy()
+    autonomy: dict[str, str] = {}
+    """Kind of action → level; what is not named acts."""
 
 
 def policy_of(spec: ProjectSpec) -> AutopilotPolicy:
@@ -44,7 +48,13 @@ def policy_of(spec: ProjectSpec) -> AutopilotPolicy:
             faults.append(Fault(f"policies[{place}].when", repr(policy.when), str(error)))
     if faults:
         raise SpecError(faults)
-    return AutopilotPolicy(model=spec.model, rules=tuple(map(_rule, spec.policies)))
+    limits = spec.autopilot.breaker
+    return AutopilotPolicy(
+        model=spec.model,
+        rules=tuple(map(_rule, spec.policies)),
+        breaker=BreakerPolicy(failures=limits.failures, flip_flops=limits.flip_flops, within=limits.within),
+        autonomy=spec.autopilot.autonomy.model_dump(),
+    )
 
 
 def _rule(policy: PolicySpec) -> Rule:

@@ -1,6 +1,8 @@
 """What the monitors found, as the numbers and flags that conditions are about."""
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -9,6 +11,15 @@ from flyball.records.findings import Finding, FindingKind, WindowSummary
 
 NEVER_DAYS = 100_000.0
 """`history.days_since_retraining` before the first one."""
+
+
+RESTS_ON: Mapping[str, FindingKind] = MappingProxyType({
+    "performance.alarm": FindingKind.PERFORMANCE, "performance.estimated_alarm": FindingKind.ESTIMATED_PERFORMANCE,
+    "concept.alarm": FindingKind.CONCEPT_DRIFT, "drift.alarm": FindingKind.FEATURE_DRIFT, "drift.features": FindingKind.FEATURE_DRIFT,
+    "drift.dependence": FindingKind.JOINT_DRIFT, "drift.predictions": FindingKind.PREDICTION_DRIFT, "quality.alarm": FindingKind.DATA_QUALITY,
+    "operations.alarm": FindingKind.OPERATIONS, "serving.alarm": FindingKind.SERVING,
+})  # fmt: skip
+"""Signal → the findings that it is about. Where none of them stands it is false, or 0."""
 
 
 class SignalInputs(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,6 +38,7 @@ class SignalInputs(msgspec.Struct, frozen=True, kw_only=True):
     """Newest row that the champion was trained on or judged by; None: unknown, counted from when it took over."""
     retrainings: tuple[datetime, ...]
     """When each was started."""
+    breaker_open: bool = False
 
 
 def gather(inputs: SignalInputs, now: datetime) -> dict[str, bool | int | float]:
@@ -49,6 +61,7 @@ def gather(inputs: SignalInputs, now: datetime) -> dict[str, bool | int | float]
         "quality.alarm": bool(of[FindingKind.DATA_QUALITY]),
         "operations.alarm": bool(of[FindingKind.OPERATIONS]),
         "serving.alarm": bool(of[FindingKind.SERVING]),
+        "autopilot.breaker_open": inputs.breaker_open,
         "champion.age_days": _days(inputs.champion_since, now),
         "champion.data_age_days": _days(inputs.data_until or inputs.champion_since, now),
         "window.predictions": window.predictions if window else 0,

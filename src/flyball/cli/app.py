@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from flyball import __version__
-from flyball.cli import captured, gateway, init, loop, orders, proofs, reading, releases
+from flyball.cli import bounds, captured, gateway, init, loop, orders, proofs, reading, releases
 from flyball.cli.doors import Doors, quiet_traceback
 from flyball.cli.session import session_of
 
@@ -28,6 +28,10 @@ captured.labels.command("import", epilog=_example("flyball labels import outcome
 )
 
 
+bounds.breaker.command("close", epilog=_example('flyball breaker close --reason "the labels were late"'))(bounds.close)
+bounds.autonomy.command("raise", epilog=_example('flyball autonomy raise retrain --reason "three proposals were right"'))(
+    bounds.raise_level
+)
 releases.release.command("status", epilog=_example("flyball release status r-0007"))(releases.release_status)
 releases.release.command("list", epilog=_example("flyball release list"))(releases.release_list)
 releases.release.command("hold", epilog=_example('flyball release hold --reason "the sale begins"'))(releases.hold)
@@ -61,6 +65,7 @@ app.command(epilog=_example("flyball status"))(reading.status)
 app.command(epilog=_example("flyball versions --json"))(reading.versions)
 app.command(epilog=_example("flyball decisions --open"))(reading.decisions)
 app.command(epilog=_example("flyball findings --open"))(reading.findings)
+app.command(epilog=_example("flyball incidents --open"))(reading.incidents)
 app.command(epilog=_example("flyball explain finding 3"))(reading.explain)
 app.command(epilog=_example('flyball rollback --reason "returns are predicted too low"'))(orders.rollback)
 app.command(epilog=_example("flyball drill"))(releases.drill)
@@ -74,6 +79,8 @@ app.command(epilog=_example("flyball export 3 packages/shop-3"))(gateway.export)
 app.command(epilog=_example("flyball gateway --routing routing.yaml --workers 2"))(gateway.gateway)
 app.command(epilog=_example("flyball bench --version 3"))(gateway.bench)
 app.add_typer(releases.release, name="release")
+app.add_typer(bounds.breaker, name="breaker")
+app.add_typer(bounds.autonomy, name="autonomy")
 app.add_typer(captured.capture, name="capture")
 app.add_typer(captured.labels, name="labels")
 app.command("control", hidden=True, epilog=_example("flyball control"))(loop.control)

@@ -52,6 +52,19 @@ def findings(
     session.screen.answer(session.opener(project).findings.rows(only_open), tell_findings.finding_rows)
 
 
+def incidents(
+    context: typer.Context,
+    only_open: Annotated[bool, typer.Option("--open", help="Only those that are not over.")] = False,
+    project: Project = Path(),
+    _json: Json = False,
+) -> None:
+    """List incidents: findings that belong together, newest last."""
+    from flyball.cli import tell_findings
+
+    session = session_of(context)
+    session.screen.answer(session.opener(project).findings.incidents(only_open), tell_findings.incident_rows)
+
+
 def explain(
     context: typer.Context,
     what: Annotated[list[str], typer.Argument(metavar="DECISION | finding N", help="d-000012, or: finding 3.")],

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from flyball.control.label_import import LabelImport
     from flyball.control.ports import Say
     from flyball.control.replay_report import ReplayReport
+    from flyball.records.findings import Incident
 
 
 class Loop(Protocol):
@@ -78,6 +79,9 @@ class Findings(Protocol):
     def rows(self, open_only: bool) -> "tuple[reports.FindingRow, ...]":  # noqa: FBT001 - a command's own flag
         ...
 
+    def incidents(self, open_only: bool) -> "tuple[Incident, ...]":  # noqa: FBT001 - a command's own flag
+        ...
+
     def explain(self, which: str) -> "reports.FindingReport": ...
 
     def acknowledge(self, which: str, actor: str, reason: str, as_normal: bool) -> "reports.CommandReport": ...  # noqa: FBT001
@@ -97,6 +101,14 @@ class Releases(Protocol):
     def drill(self, actor: str) -> "reports.CommandReport": ...
 
 
+class Autopilot(Protocol):
+    """Its bounds."""
+
+    def close_breaker(self, actor: str, reason: str) -> "reports.CommandReport": ...
+
+    def raise_autonomy(self, action: str, actor: str, reason: str) -> "reports.CommandReport": ...
+
+
 class Workspace(Loop, Reading, Orders, Protocol):
     """A project with its state, as the terminal sees it; `wiring.open_workspace` makes it."""
 
@@ -105,6 +117,9 @@ class Workspace(Loop, Reading, Orders, Protocol):
 
     @property
     def releases(self) -> Releases: ...
+
+    @property
+    def autopilot(self) -> Autopilot: ...
 
     @property
     def captured(self) -> Captured: ...

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from flyball.cli import draw
 from flyball.control.reports import FindingReport, FindingRow, WindowPoint
-from flyball.records.findings import Acknowledgement, Finding, Histogram
+from flyball.records.findings import Acknowledgement, Finding, Histogram, Incident
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -29,6 +29,20 @@ def finding_rows(rows: tuple[FindingRow, ...], plain: bool) -> "RenderableType":
     ]  # fmt: skip
     columns = ("finding", "state", "kind", "of", "window until", "harm", "what it says")
     return draw.page([draw.table(columns, cells, plain=plain), draw.text("Next: flyball explain finding N")])
+
+
+def incident_rows(rows: tuple[Incident, ...], plain: bool) -> "RenderableType":  # noqa: FBT001 - Screen.answer's shape
+    if not rows:
+        return draw.text("Nothing went wrong, or nothing is open.")
+    cells = [
+        (str(row.number), ("open", "bold red") if row.ended is None else f"until {draw.when(row.ended)}", draw.when(row.began), row.owner or "nobody",
+         ", ".join(map(str, row.findings)), row.words if plain else ", ".join(row.subjects))
+        for row in rows
+    ]  # fmt: skip
+    columns = ("incident", "state", "since", "owner", "findings", "what it says" if plain else "of")
+    return draw.page(
+        [draw.table(columns, cells, plain=plain), draw.text("Next: flyball explain finding N, flyball acknowledge N")]
+    )
 
 
 def told(finding: Finding, state: draw.Cell) -> "tuple[RenderableType, ...]":

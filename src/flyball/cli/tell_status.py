@@ -48,7 +48,7 @@ def _facts(report: StatusReport) -> list[tuple[str, draw.Cell]]:
     controller: draw.Cell = ("running", "green") if report.controller_alive else ("not running", "yellow")
     return [
         ("project", f"{report.project}, model {report.model}"), ("now", draw.when(report.at)), ("champion", champion), ("release", release),
-        ("controller", controller), *_trouble(report), ("capture lost", lost), *_not_monitored(report), *_outlook(report),
+        ("controller", controller), *_trouble(report), *_bounds(report), ("capture lost", lost), *_not_monitored(report), *_outlook(report),
         ("ledger", f"{report.ledger_seq} entries, head {report.ledger_hash[:12]}"),
     ]  # fmt: skip
 
@@ -124,6 +124,8 @@ def _metric(window: WindowSummary, name: str) -> str:
 def _next(report: StatusReport) -> str:
     if report.trouble:
         return "Next: flyball doctor (what is wrong, and what to do)."
+    if report.breaker is not None:
+        return f"Next: flyball explain {report.breaker.decision}, then flyball breaker close."
     if report.approvals:
         return f"Next: flyball explain {report.approvals[0].decision}, then flyball approve or flyball refuse."
     if report.champion_unit is None and report.release is None:
@@ -173,6 +175,15 @@ def _code(row: VersionRow) -> str:
 
 def _trouble(report: StatusReport) -> list[tuple[str, draw.Cell]]:
     return [("trouble", (report.trouble, "bold red"))] if report.trouble else []
+
+
+def _bounds(report: StatusReport) -> list[tuple[str, draw.Cell]]:
+    """Only what keeps policies from acting."""
+    found: list[tuple[str, draw.Cell]] = []
+    if report.breaker is not None:
+        found.append(("breaker", (f"open since {draw.when(report.breaker.opened_at)}: {report.breaker.words}", "bold red")))
+    less = [f"{action}: {level}" for action, level in report.autonomy.items() if level != "act"]
+    return [*found, ("autonomy", ", ".join(less))] if less else found
 
 
 def _not_monitored(report: StatusReport) -> list[tuple[str, draw.Cell]]:

@@ -39,6 +39,17 @@ def roll_back(world: World, engine: Engine | None, actor: str, reason: str, paus
     )  # fmt: skip
 
 
+def bound(world: World, engine: Engine | None, command: commands.Command, pause: Pause) -> CommandReport:
+    """Wait for an order that changes the autopilot's bounds: `close_breaker`, `raise_autonomy`."""
+    if engine is not None:
+        engine.tick()
+    settled = await_command(world, command.id, pause)
+    done = settled.status == "done"
+    return CommandReport(
+        accepted=done, subject=settled.subject or f"command:{command.id}", words=settled.words, next_step="flyball status"
+    )  # fmt: skip
+
+
 def move(world: World, engine: Engine | None, kind: str, order: tuple[str, str], pause: Pause) -> CommandReport:
     """Order a `hold` or a `resume` of the open release, by (actor, reason)."""
     actor, reason = order

@@ -1,6 +1,6 @@
 """What a person asks: how is it now, which versions are there, what was decided and why. Reads only."""
 
-from flyball.control import decisions, jobs, traffic
+from flyball.control import bounds, decisions, jobs, traffic
 from flyball.control.loop import Trouble
 from flyball.control.reports import DecisionRow, Explanation, GatewayRow, SliceRow, StatusReport, VersionRow
 from flyball.control.standing import standing
@@ -52,6 +52,8 @@ def status(world: World, *, controller_alive: bool) -> StatusReport:
         slices=_slices(world, champion),
         outlook=f"window until {newest.end:%Y-%m-%d %H:%M} UTC: {newest.outlook}" if newest and newest.outlook else "",
         learning=_learning(world),
+        breaker=bounds.open_breaker(world),
+        autonomy=bounds.levels(world),
         trouble=trouble.words if (trouble := world.get("trouble", world.model, Trouble)) else "",
     )
 
@@ -144,6 +146,8 @@ def _version_row(version: Version, unit: Unit | None, role: str) -> VersionRow:
 def decision_rows(world: World, *, open_only: bool = False) -> tuple[DecisionRow, ...]:
     """Oldest first."""
     waiting = {approval.decision for approval in world.all("approval", Approval) if approval.answer is None}
+    breaker = bounds.open_breaker(world)
+    waiting |= {breaker.decision} if breaker is not None else set()
     rows = [decision_row(decision, decision.id in waiting) for decision in decisions.recorded(world)]
     return tuple(row for row in rows if row.open or not open_only)
 
@@ -157,11 +161,12 @@ def decision_row(decision: Decision, waits: bool) -> DecisionRow:  # noqa: FBT00
 
 
 def action_words(action: Action) -> str:
-    """`enter canary 1 release:r-0002`."""
+    """`enter canary 1 release:r-0002`, `ask retrain model:shop`."""
     details = [
         str(value) for key, value in sorted(action.arguments.items()) if key in ("phase", "step", "history") and value is not None
     ]
-    return " ".join([action.kind, *details, action.subject])
+    about = [str(asked["kind"])] if (asked := action.arguments.get("action")) else []
+    return " ".join([action.kind, *about, *details, action.subject])
 
 
 def explain(world: World, decision_id: str) -> Explanation:

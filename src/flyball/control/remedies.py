@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 import flyball.autopilot.decide as autopilot
-from flyball.control import decisions, jobs
+from flyball.control import bounds, decisions, incidents, jobs
 from flyball.control.releases import Releases
 from flyball.control.standing import standing
 from flyball.control.windows import SignalHistory, Signalled, SignalsAt
@@ -30,6 +30,8 @@ class Todo(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     decision: str
     action: Action
+    asked: bool = False
+    """A person said yes to it: the breaker does not bar what a person wants."""
     done: bool = False
 
 
@@ -70,7 +72,10 @@ class Remedies:
             self._world.record(signalled.draft)
             return
         past = tuple(
-            autopilot.PastAction(policy=str(action.arguments.get("policy", plan.rule)), action=action.kind, at=now) for action in done
+            autopilot.PastAction(
+                policy=str(action.arguments["policy"]), action=action.kind, at=now, incidents=tuple(action.arguments.get("incidents", ()))
+            )
+            for action in done if action.kind != "open_breaker"
         )  # fmt: skip
         moved = Acts(past=(*acts.past, *past)[-ACTS_KEPT:], last_nothing="" if done else nothing)
         inputs = (situation, self._policy, now)
@@ -78,7 +83,8 @@ class Remedies:
         puts: list[Put] = []
         for number, action in enumerate(done):
             asked_before = any(earlier.kind == "ask" for earlier in done[:number])
-            puts.append(_put_of(made.decision, number, action, asked_before=asked_before))
+            puts += _puts_of(made.decision, number, action, asked_before=asked_before)
+            puts += bounds.opened(self._world, made.decision, action)
         self._world.record(signalled.draft, msgspec.structs.replace(made.draft, puts=(*made.draft.puts, *puts)))
         for line in plan.rationale.splitlines():
             self._world.say("decision", f"{made.decision.id} autopilot: {line}")
@@ -90,6 +96,7 @@ class Remedies:
         mine = [entry.signals for entry in history.recent if champion is not None and _of_this_term(world, entry, champion)]
         running, release = jobs.active(world), self._releases.active()
         acts = world.get("acts", world.model, Acts) or Acts()
+        did = {todo.decision: todo.action.kind for todo in world.all("todo", Todo) if todo.action.kind in autopilot.EXCLUSIVE}
         earlier = [unit for unit in champion.verified if unit != champion.unit] if champion else []
         return autopilot.AutopilotSituation(
             signals_by_window=tuple(mine[-longest:]),
@@ -98,6 +105,13 @@ class Remedies:
             open_approvals=self._open_questions(),
             champion=champion.unit if champion else None,
             previous_champion=earlier[-1] if earlier else None,
+            breaker=bounds.breaker_of(world),
+            ended=bounds.ended_acts(world, did),
+            incidents=tuple(
+                autopilot.OpenIncident(number=each.number, standing=each.standing) for each in incidents.open_now(world, champion)
+            ),
+            most=bounds.autonomy_of(world).most,
+            moves=bounds.champion_moves(world, did, self._policy.breaker, world.now()),
         )
 
     def _open_questions(self) -> tuple[str, ...]:
@@ -123,7 +137,7 @@ class Remedies:
             nested: Any = asked.arguments.get("action") if asked else None
             if nested is None:
                 continue
-            todo = Todo(id=todo_id, decision=decision.id, action=codec.revive(nested, Action))
+            todo = Todo(id=todo_id, decision=decision.id, action=codec.revive(nested, Action), asked=True)
             payload = {"decision": decision.id, "by": approval.answered_by}
             self._world.record(
                 draft(self._world.now(), "todo.opened", f"decision:{decision.id}", payload, (put("todo", todo_id, todo),), key=f"opened:{todo_id}")
@@ -141,6 +155,8 @@ class Remedies:
     def _do(self, todo: Todo) -> str:
         """Each with a key of its own: after a crash between the act and its mark, the act is found done. Empty: not now, look again later."""
         action = todo.action
+        if action.kind in autopilot.EXCLUSIVE and not todo.asked and bounds.open_breaker(self._world) is not None:
+            return "it was not done: the breaker is open"
         if action.kind == "retrain":
             overrides = {"history": action.arguments["history"]} if "history" in action.arguments else {}
             job = jobs.request(self._world, todo.decision, overrides=overrides, key=f"todo:{todo.id}")
@@ -171,17 +187,19 @@ class Remedies:
         return f"release {moved.id} goes back" if moved else "there was no unit to go back to"
 
 
-def _put_of(decision: Decision, number: int, action: Action, *, asked_before: bool) -> Put:
+def _puts_of(decision: Decision, number: int, action: Action, *, asked_before: bool) -> tuple[Put, ...]:
     """Something to do, or a question; the first question of a decision is found by the decision's own id."""
+    if action.kind == "observe":
+        return ()
     own_id = f"{decision.id}.{number}"
     if action.kind != "ask":
-        return put("todo", own_id, Todo(id=own_id, decision=decision.id, action=action))
+        return (put("todo", own_id, Todo(id=own_id, decision=decision.id, action=action)),)
     approval_id = own_id if asked_before else decision.id
     approval = Approval(
         id=approval_id, decision=decision.id, action_digest=codec.digest(action), requested_at=decision.now,
         requested_by="autopilot", expires_at=None,
     )  # fmt: skip
-    return put("approval", approval_id, approval)
+    return (put("approval", approval_id, approval),)
 
 
 def _of_this_term(world: World, entry: SignalsAt, champion: Champion) -> bool:

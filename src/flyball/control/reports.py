@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from flyball.records.bounds import Breaker
 from flyball.records.decisions import Approval, Decision
 from flyball.records.evidence import Evidence, Outcome, Verdict
 from flyball.records.findings import Acknowledgement, Finding, Happening, WindowSummary
@@ -180,6 +181,10 @@ class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
     """Of the newest mature window: how many more like it raise an alarm; empty: it is no worse than tolerated, or was told."""
     learning: str = ""
     """What monitors of the service still learn before they say anything; empty: nothing."""
+    breaker: Breaker | None = None
+    """Open: no policy retrains or rolls back; None: it is closed."""
+    autonomy: dict[str, str] = {}
+    """`retrain`, `roll_back` → how far policies may go by themselves: `observe`, `propose`, `act`."""
     trouble: str = ""
     """What a person should be told at once: ticks that fail, a ledger that does not hold, nothing served; empty: nothing."""
 

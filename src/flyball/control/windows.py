@@ -8,6 +8,7 @@ import msgspec
 from flyball.autopilot.signals import SignalInputs, gather
 from flyball.capture.join import failed_rows
 from flyball.control.acknowledging import taken_as_normal
+from flyball.control.bounds import open_breaker
 from flyball.control.estimating import Estimating
 from flyball.control.maturing import Maturing, tell
 from flyball.control.observe import Observation, WindowKey, micros_of
@@ -201,6 +202,7 @@ class Windows:
             champion_since=champion.since,
             data_until=version.lineage.snapshot.until if version else None,
             retrainings=tuple(job.requested_at for job in self._world.all("job", Job) if job.cause.startswith("d-")),
+            breaker_open=open_breaker(self._world) is not None,
         )
         latest = SignalsAt(unit=champion.unit, window=place[1], signals=gather(inputs, now))
         kept = msgspec.structs.replace(history, recent=(*history.recent, latest)[-self._signals_kept :])

@@ -13,7 +13,7 @@ class Action(msgspec.Struct, frozen=True, kw_only=True):
 
     kind: str
     """release: `enter`, `weigh`, `ask`, `settle`, `hold` (a person), `roll_back`, `finish_rollback`; gates: `register`, `refuse`;
-    autopilot: `retrain`, `roll_back`, `notify`, `ask`, `nothing`."""
+    autopilot: `retrain`, `roll_back`, `notify`, `ask`, `observe`, `open_breaker`, `nothing`."""
     subject: str
     arguments: dict[str, Any] = {}
 

@@ -106,6 +106,31 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """None: nothing to be shown as one."""
 
 
+class Incident(msgspec.Struct, frozen=True, kw_only=True):
+    """Findings that belong together: on the same champion, and when they began or were seen touches, or one says again what another said."""
+
+    number: int
+    """Of its first finding."""
+    model: str
+    unit: str
+    """The champion."""
+    began: datetime
+    """As far back as its findings' changes may lie."""
+    ended: datetime | None
+    """When the last of its findings was acknowledged, or the champion was replaced; None: it is open."""
+    owner: str
+    """Who acknowledged first; empty: nobody yet."""
+    findings: tuple[int, ...]
+    """Numbers, all of them."""
+    standing: tuple[FindingKind, ...]
+    """Kinds of those that stand; of an incident that ended none."""
+    subjects: tuple[str, ...]
+    harm: float | None
+    """The largest that is known of one of them."""
+    words: str
+    """Of the most harmful one."""
+
+
 class WindowSummary(msgspec.Struct, frozen=True, kw_only=True):
     """A closed window of one unit's traffic, as shown and as policies see it."""
 

@@ -26,6 +26,7 @@ class Permission(StrEnum):
     RELEASE = "release"
     """Roll back, hold, propose."""
     APPROVE = "approve"
+    """Answer what waits for a person; close the breaker, raise a level of autonomy."""
     ACKNOWLEDGE = "acknowledge"
     """Say that a finding was seen."""
     RUN = "run"

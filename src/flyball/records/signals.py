@@ -38,6 +38,9 @@ SIGNALS: dict[str, Signal] = {
         bool, "traffic, latency, failures, missing values or label delay are not what they are at this time"
     ),
     "serving.alarm": Signal(bool, "a gateway does not serve what it should, or rows could not be answered"),
+    "autopilot.breaker_open": Signal(
+        bool, "the autopilot's breaker is open: no policy retrains or rolls back until a person closes it"
+    ),
     "champion.age_days": Signal(float, "days since the champion took over"),
     "champion.data_age_days": Signal(float, "days since the newest row that the champion was trained on or judged by"),
     "window.predictions": Signal(int, "rows answered in the window"),

@@ -1,4 +1,4 @@
-"""`policies:` what the autopilot may do about what it sees."""
+"""`policies:` what the autopilot may do about what it sees; `autopilot:` what bounds all of them together."""
 
 import re
 from typing import Annotated, Any, Literal, Self
@@ -55,3 +55,31 @@ class PolicySpec(Section):
     """Since this policy last acted."""
     budget: Annotated[BudgetSpec, BeforeValidator(parse_budget)] | None = None
     needs: Literal["nobody", "approval"] = "nobody"
+
+
+class BreakerSpec(Section):
+    """When the autopilot is stopped until a person closes its breaker."""
+
+    failures: int = Field(default=3, ge=1, le=16)
+    """Retrainings in a row that failed, were refused by their gate, or whose release was rolled back."""
+    flip_flops: int = Field(default=2, ge=1, le=16)
+    """Times that the champion went to another unit and back again."""
+    within: Duration = Field(default="30d", validate_default=True)
+    """Of flip-flops: how long one may take, and how far back they count."""
+
+
+Level = Literal["observe", "propose", "act"]
+
+
+class AutonomySpec(Section):
+    """How far policies may go by themselves: note what they would have done, ask a person each time, or act. A level falls by itself, never rises so."""
+
+    retrain: Level = "act"
+    roll_back: Level = "act"
+
+
+class AutopilotSpec(Section):
+    """Bounds of all policies together."""
+
+    autonomy: AutonomySpec = AutonomySpec()
+    breaker: BreakerSpec = BreakerSpec()

@@ -9,7 +9,7 @@ from flyball.spec.data import DataSpec
 from flyball.spec.fields import Name, Section
 from flyball.spec.gates import GatesSpec
 from flyball.spec.monitor import MonitorSpec
-from flyball.spec.policies import PolicySpec
+from flyball.spec.policies import AutopilotSpec, PolicySpec
 from flyball.spec.release import ReleaseSpec
 from flyball.spec.replay import ReplaySpec
 from flyball.spec.serve import ServeSpec
@@ -31,6 +31,7 @@ class ProjectSpec(Section):
     monitor: MonitorSpec = MonitorSpec()
     capture: CaptureSpec = CaptureSpec()
     policies: list[PolicySpec] = []
+    autopilot: AutopilotSpec = AutopilotSpec()
     serve: ServeSpec = ServeSpec()
     replay: ReplaySpec | None = None
     """None: `flyball replay` wants its times on the command line."""

@@ -14,11 +14,15 @@ from flyball.control.reports import (
     StatusReport,
     VersionRow,
 )
+from flyball.records.findings import Incident
 from flyball.records.permissions import Role
 
 
 class Findings(Protocol):
     def rows(self, open_only: bool) -> tuple[FindingRow, ...]:  # noqa: FBT001 - the command's own flag
+        ...
+
+    def incidents(self, open_only: bool) -> tuple[Incident, ...]:  # noqa: FBT001 - the command's own flag
         ...
 
     def explain(self, which: str) -> FindingReport: ...
@@ -38,11 +42,20 @@ class Releases(Protocol):
     def drill(self, actor: str) -> CommandReport: ...
 
 
+class Autopilot(Protocol):
+    def close_breaker(self, actor: str, reason: str) -> CommandReport: ...
+
+    def raise_autonomy(self, action: str, actor: str, reason: str) -> CommandReport: ...
+
+
 class Desk(Protocol):
     """Safe to call from several threads."""
 
     @property
     def findings(self) -> Findings: ...
+
+    @property
+    def autopilot(self) -> Autopilot: ...
 
     @property
     def releases(self) -> Releases: ...

@@ -67,6 +67,10 @@ def findings(ask: Ask) -> Response:
     return _json(ask.desk.findings.rows(_only_open(ask)))
 
 
+def incidents(ask: Ask) -> Response:
+    return _json(ask.desk.findings.incidents(_only_open(ask)))
+
+
 def finding(ask: Ask) -> Response:
     return _json(ask.desk.findings.explain(ask.place["finding"]))
 
@@ -105,6 +109,16 @@ def resume(ask: Ask) -> Response:
 def drill(ask: Ask) -> Response:
     orders.read(ask.body, orders.Drill)
     return _json(ask.desk.releases.drill(ask.caller.actor))
+
+
+def close_breaker(ask: Ask) -> Response:
+    order = orders.read(ask.body, orders.Rollback)
+    return _json(ask.desk.autopilot.close_breaker(ask.caller.actor, order.reason))
+
+
+def raise_autonomy(ask: Ask) -> Response:
+    order = orders.read(ask.body, orders.Rollback)
+    return _json(ask.desk.autopilot.raise_autonomy(ask.place["action"], ask.caller.actor, order.reason))
 
 
 def explain(ask: Ask) -> Response:

@@ -32,6 +32,7 @@ DOORS: tuple[Door, ...] = (
     Door("GET", "/api/findings", "findings", Permission.READ),
     Door("GET", "/api/findings/{finding}", "finding", Permission.READ),
     Door("POST", "/api/findings/{finding}/acknowledge", "acknowledge", Permission.ACKNOWLEDGE),
+    Door("GET", "/api/incidents", "incidents", Permission.READ),
     Door("GET", "/findings/{finding}", "finding_page", Permission.READ, page=True),
     Door("GET", "/api/releases", "releases", Permission.READ),
     Door("GET", "/api/releases/{release}", "release", Permission.READ),
@@ -40,5 +41,7 @@ DOORS: tuple[Door, ...] = (
     Door("POST", "/api/resume", "resume", Permission.RELEASE),
     Door("POST", "/api/drill", "drill", Permission.RELEASE),
     Door("POST", "/api/rollback", "rollback", Permission.RELEASE),
+    Door("POST", "/api/breaker/close", "close_breaker", Permission.APPROVE),
+    Door("POST", "/api/autonomy/{action}/raise", "raise_autonomy", Permission.APPROVE),
     Door("POST", "/api/approvals/{decision}", "answer", Permission.APPROVE),
 )

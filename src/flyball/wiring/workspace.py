@@ -42,6 +42,7 @@ from flyball.errors import EngineBusy, FlyballError, TrainingError
 from flyball.records.permissions import Role
 from flyball.spec.load import load_project
 from flyball.wiring import health
+from flyball.wiring.autopilot import Autopilot
 from flyball.wiring.captured import Captured
 from flyball.wiring.findings import Findings
 from flyball.wiring.releases import Releases
@@ -83,6 +84,7 @@ class Workspace:
         self.captured = Captured(home)
         self.findings = Findings(home)
         self.releases = Releases(home, lambda owner: self._engine(owner, say_nothing))
+        self.autopilot = Autopilot(home, lambda owner: self._engine(owner, say_nothing))
 
     # -- what starts, ends or lives through the loop
 

@@ -26,7 +26,8 @@ READS = [
     ["rollback", "--reason", "worse"], ["approve", "d-000012"], ["refuse", "d-000012"], ["replay"], ["verify"], ["doctor"],
     ["findings"], ["findings", "--open"], ["explain", "finding", "3"], ["explain", "f-1"], ["acknowledge", "3", "--reason", "a sale"],
     ["release", "status"], ["release", "status", "r-0002"], ["release", "list"],
-    ["release", "list", "--replayed"], ["release", "hold", "--reason", "a sale"], ["release", "resume"],
+    ["release", "list", "--replayed"], ["release", "hold", "--reason", "a sale"], ["release", "resume"], ["breaker", "close", "--reason", "seen"],
+    ["incidents"], ["incidents", "--open"], ["autonomy", "raise", "retrain", "--reason", "seen"],
     ["drill"], ["capture", "export"], ["labels", "import", "outcomes.csv"],
 ]  # fmt: skip
 
@@ -63,6 +64,15 @@ def test_a_text_from_anywhere_neither_colours_nor_moves_the_terminal() -> None:
     assert "\x1b" not in words
 
 
+def test_an_open_breaker_is_told_with_what_to_do_about_it() -> None:
+    words = call(["status"]).stdout
+    assert "open since 2026-03-01 12:00" in words
+    assert "retrain: propose" in words
+    assert "roll_back: act" not in words
+    assert words.rstrip().endswith("Next: flyball explain d-000012, then flyball breaker close.")
+    assert call(["breaker", "close"], PaperWorkspace(healthy=False)).exit_code == 1
+
+
 def test_a_window_without_labels_shows_its_estimate_or_why_there_is_none() -> None:
     words = call(["status"]).stdout
     assert "≈ 0.8431 [0.8201, 0.8662]" in words
@@ -95,8 +105,11 @@ def test_what_is_neither_decision_nor_finding_is_told() -> None:
 def test_an_acknowledged_finding_stands_no_longer() -> None:
     paper = PaperWorkspace()
     assert "open" in call(["findings"], paper).stdout
+    assert "nobody" in call(["incidents"], paper).stdout
     call(["acknowledge", "3", "--reason", "a sale"], paper)
     assert "Nothing" in call(["findings", "--open"], paper).stdout
+    assert "Nothing" in call(["incidents", "--open"], paper).stdout
+    assert "user:" in call(["incidents"], paper).stdout
     assert "seen" in call(["findings"], paper).stdout
     assert call(["acknowledge", "3"], paper).exit_code == 2
 

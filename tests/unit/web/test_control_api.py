@@ -35,6 +35,7 @@ ALLOWED: dict[tuple[str, str], dict[Role, int]] = {
     ("GET", "/api/decisions/{decision}"): READERS,
     ("GET", "/api/findings"): READERS,
     ("GET", "/api/findings/{finding}"): READERS,
+    ("GET", "/api/incidents"): READERS,
     ("GET", "/findings/{finding}"): READERS,
     ("POST", "/api/findings/{finding}/acknowledge"): OWNERS,
     ("GET", "/api/releases"): READERS,
@@ -43,6 +44,8 @@ ALLOWED: dict[tuple[str, str], dict[Role, int]] = {
     ("POST", "/api/hold"): OWNERS,
     ("POST", "/api/resume"): OWNERS,
     ("POST", "/api/drill"): OWNERS,
+    ("POST", "/api/breaker/close"): OWNERS,
+    ("POST", "/api/autonomy/{action}/raise"): OWNERS,
     ("POST", "/api/rollback"): OWNERS,
     ("POST", "/api/approvals/{decision}"): OWNERS,
 }
@@ -53,10 +56,12 @@ BODIES = {
     "/api/hold": {"reason": "a sale"},
     "/api/resume": {},
     "/api/drill": {},
+    "/api/breaker/close": {"reason": "seen"},
+    "/api/autonomy/{action}/raise": {"reason": "right so far"},
     "/api/approvals/{decision}": {"answer": "approve", "reason": "seen"},
     "/api/findings/{finding}/acknowledge": {"reason": "a sale"},
 }
-PLACES = {"{decision}": "d-000012", "{finding}": "3", "{release}": "r-0002", "{name}": "flyball.css"}
+PLACES = {"{action}": "retrain", "{decision}": "d-000012", "{finding}": "3", "{release}": "r-0002", "{name}": "flyball.css"}
 
 
 def ask(method: str, path: str, workspace: PaperWorkspace | None = None, **more: Any) -> httpx.Response:

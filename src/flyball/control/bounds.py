@@ -1,0 +1,156 @@
+"""What bounds the autopilot: what became of its acts, how the champion moved, the breaker, and the levels of autonomy."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+import msgspec
+
+from flyball.autopilot.autonomy import ACT, above, level_of
+from flyball.autopilot.breaker import GUARDS, PERSON, BreakerPolicy, ChampionMove, EndedAct
+from flyball.control.world import World, put
+from flyball.errors import Conflict
+from flyball.monitoring.incidents import Tenure
+from flyball.records.bounds import Autonomy, Breaker
+from flyball.records.decisions import Action, Decision
+from flyball.records.events import Event, Put
+from flyball.records.jobs import FINISHED, Job, JobStatus
+from flyball.records.release import Phase, ReleaseState
+
+ACTS_LOOKED_AT = 32
+"""The newest that ended: twice as many as flyball.yaml may ask for in a row."""
+
+Acts = Mapping[str, str]
+"""Decision → what it did to the champion: `retrain`, `roll_back`."""
+
+
+def breaker_of(world: World) -> Breaker | None:
+    """As it was last opened; None: never."""
+    return world.get("breaker", world.model, Breaker)
+
+
+def open_breaker(world: World) -> Breaker | None:
+    """None: policies may act."""
+    breaker = breaker_of(world)
+    return breaker if breaker is not None and breaker.closed_at is None else None
+
+
+def autonomy_of(world: World) -> Autonomy:
+    return world.get("autonomy", world.model, Autonomy) or Autonomy()
+
+
+def levels(world: World) -> dict[str, str]:
+    """Kind of action → how far the autopilot may go now."""
+    configured, most = world.spec.autopilot.autonomy.model_dump(), autonomy_of(world).most
+    return {action: level_of(action, configured, most) for action in configured}
+
+
+def opened(world: World, decision: Decision, action: Action) -> tuple[Put, ...]:
+    """The states that the opening of the breaker writes, in the transaction of its decision."""
+    if action.kind != "open_breaker":
+        return ()
+    said = action.arguments
+    breaker = Breaker(opened_at=decision.now, decision=decision.id, actions=tuple(said["for"]), words=said["words"])
+    most = Autonomy(most={**autonomy_of(world).most, **said["levels"]})
+    return put("breaker", world.model, breaker), put("autonomy", world.model, most)
+
+
+def closed_since(world: World) -> datetime | None:
+    """From when on acts and moves count; None: all of them do."""
+    breaker = breaker_of(world)
+    return breaker.closed_at if breaker is not None else None
+
+
+def ended_acts(world: World, acts: Acts) -> tuple[EndedAct, ...]:
+    """Challengers that policies had made, oldest first, and what became of them."""
+    since = closed_since(world)
+    jobs = [
+        job for job in world.all("job", Job)
+        if job.cause in acts and job.status in FINISHED and (since is None or job.requested_at > since)
+    ]  # fmt: skip
+    releases: dict[str, ReleaseState] = {each.challenger: each for each in world.all("release", ReleaseState)}
+    ended = (_ended(job, acts[job.cause], releases) for job in jobs)
+    return tuple(act for act in ended if act is not None)[-ACTS_LOOKED_AT:]
+
+
+def _ended(job: Job, action: str, releases: Mapping[str, ReleaseState]) -> EndedAct | None:
+    if job.status is not JobStatus.REGISTERED:
+        said = "was refused by its gate" if job.status is JobStatus.REFUSED else "failed"
+        return EndedAct(action=action, at=job.requested_at, failed=True, words=f"{job.id} {said}")
+    release = releases.get(job.unit or "")
+    if release is not None and release.phase in (Phase.ROLLING_BACK, Phase.ROLLED_BACK):
+        return EndedAct(action=action, at=job.requested_at, failed=True, words=f"{release.id} was rolled back")
+    if release is not None and release.phase is Phase.SETTLED:
+        return EndedAct(action=action, at=job.requested_at, failed=False, words=f"{release.id} settled")
+    return None
+
+
+_MOVES = ("release.opened", "release.verified", "release.moved")
+
+
+def champion_moves(world: World, acts: Acts, policy: BreakerPolicy, now: datetime) -> tuple[ChampionMove, ...]:
+    """How the champion changed hands lately, oldest first; a release that never had all traffic moved nobody."""
+    after = max(filter(None, (now - 2 * policy.within, closed_since(world))))
+    recent = [each for each in world.all("release", ReleaseState) if each.entered_at > after]
+    return tuple(move for move in _moves_of(world, recent, acts) if move.at > after and move.before)
+
+
+def tenures(world: World) -> tuple[Tenure, ...]:
+    """Who was champion when, oldest first."""
+    moves = _moves_of(world, world.all("release", ReleaseState), {})
+    ends = [*(move.at for move in moves[1:]), None]
+    return tuple(Tenure(move.after, move.at, end) for move, end in zip(moves, ends, strict=True) if move.after) if moves else ()
+
+
+def _moves_of(world: World, releases: Sequence[ReleaseState], acts: Acts) -> list[ChampionMove]:
+    if not releases:
+        return []
+    told: dict[str, list[Event]] = {release.id: [] for release in releases}
+    for event in world.ports.ledger.events(kinds=_MOVES):
+        told.get(event.subject.removeprefix("release:"), []).append(event)
+    return sorted((move for each in releases for move in _moves(each, told[each.id], acts)), key=lambda move: move.at)
+
+
+def _moves(release: ReleaseState, told: list[Event], acts: Acts) -> list[ChampionMove]:
+    before, unit = release.champion or "", release.challenger
+    cause = acts.get(release.cause, PERSON)
+    taken = next((e.at for e in told if e.kind == "release.verified" and e.payload["phase"] == Phase.FULL.value), None)
+    moves = [ChampionMove(at=taken, before=before, after=unit, by=cause)] if taken is not None else []
+    # One that goes back from a settled champion was never opened: it begins with its rollback.
+    went_back = not any(event.kind == "release.opened" for event in told)
+    if release.phase is Phase.ROLLED_BACK and (moves or went_back):
+        by = cause if went_back else _taken_back_by(told)
+        moves.append(ChampionMove(at=release.entered_at, before=unit, after=before, by=by))
+    return moves
+
+
+def _taken_back_by(told: list[Event]) -> str:
+    """A policy's order carries the key of what it had to do; without an order the release's own guards did it."""
+    orders = [e for e in told if e.kind == "release.moved" and e.payload["action"]["kind"] == "roll_back"]
+    if not orders:
+        return GUARDS
+    return "roll_back" if (orders[0].key or "").startswith("todo:") else PERSON
+
+
+# -- what a person orders
+
+
+def closed(world: World, actor: str, reason: str) -> tuple[str, tuple[Put, ...]]:
+    """The breaker after a person has closed it, and that in words: what was counted begins anew. Raises Conflict."""
+    breaker = open_breaker(world)
+    if breaker is None:
+        raise Conflict("the breaker is not open", next_step="flyball status")
+    shut = msgspec.structs.replace(breaker, closed_at=world.now(), closed_by=actor, reason=reason)
+    return "the breaker is closed: policies may act again, and failures count anew", (put("breaker", world.model, shut),)
+
+
+def raised(world: World, action: str) -> tuple[str, tuple[Put, ...]]:
+    """The levels after a person has given one step back, and that in words. Raises Conflict."""
+    most = autonomy_of(world).most
+    if action not in most:
+        level = levels(world).get(action)
+        told = f"{action} has lost nothing: flyball.yaml says {level}" if level else f"there is no autonomy of {action[:40]!r}"
+        raise Conflict(told, expected=" or ".join(levels(world)) if level is None else "", next_step="flyball status")
+    up = above(most[action])
+    kept = {kind: level for kind, level in most.items() if kind != action} | ({action: up} if up != ACT else {})
+    now = level_of(action, world.spec.autopilot.autonomy.model_dump(), kept)
+    return f"{action} is at {now} again", (put("autonomy", world.model, Autonomy(most=kept)),)
