@@ -22,7 +22,7 @@ ALPHA = 0.05
 TOLD = 1e-3
 """p-value at which a stream's window is told: the share of one among ten in a budget of one false alarm in a hundred windows or so."""
 WORTH = 0.5
-"""Squared move that is told in a slot, of the one told among all windows: two thirds of the move itself. A season that gains less is left alone, since what the
+"""Squared move that is told in a slot, of the one told among all windows: seven tenths of the move itself. A season that gains less is left alone, since what the
 gain is judged by are the few windows of a slot, and a holiday is a stranger among Mondays only."""
 MOST_A_SLOT = 60
 """Windows of a slot whose squares are taken, evenly spaced: eight slots are as quickly done as a reference without any."""
