@@ -108,7 +108,7 @@ class Shop:
         def there() -> bool:
             release = self.release(unit)
             if release is None or release["phase"] not in phases or (step is not None and release["step"] != step):
-                assert release is None or release["phase"] not in ENDS, f"{unit} never was in {phases}: {release}"
+                assert release is None or release["phase"] != "rolled_back", f"{unit} never was in {phases}: {release}"
                 return False
             if verified and release["verified_at"] is None:
                 return False

@@ -58,6 +58,7 @@ release:
   shadow: {SHADOWS[shadow]}
   steps: {canaries if steps else "[]"}
   watch: {watch}
+  labels: {"before_full" if steps else "while_watching"}
   margin: 0.1
 monitor: {{window: {window}, min_rows: 20}}
 """
@@ -94,7 +95,7 @@ class Case:
     decided_in: str = ""
     """Phase in which the release was when it was decided."""
     routed_seconds: float = float("nan")
-    """Until every worker said that it serves the table without the challenger."""
+    """Until no worker said any more that it serves a table with the challenger."""
     last_answer_seconds: float | None = None
     """Until the last request came that the challenger answered; None: it answered none."""
     told_seconds: float = float("nan")
@@ -118,24 +119,28 @@ class Seen:
 
 
 class Watcher(threading.Thread):
-    """Notes which revision the slowest worker serves."""
+    """Notes which units the workers hold for their tables."""
 
     def __init__(self, here: Shop) -> None:
         super().__init__(name="watcher", daemon=True)
-        self.seen: list[tuple[int, int]] = []
-        """(µs, revision)"""
+        self.seen: list[tuple[int, frozenset[str]]] = []
+        """(µs, units of any worker)"""
         self._here = here
         self._end = threading.Event()
 
     def run(self) -> None:
         while not self._end.wait(LOOK_SECONDS):
             told = self._here.served()
-            if told and all(each["revision"] is not None for each in told):
-                self.seen.append((time.time_ns() // 1000, min(each["revision"] for each in told)))
+            if told:
+                self.seen.append((time.time_ns() // 1000, frozenset(unit for each in told for unit in each["fingerprints"])))
 
-    def since(self, revision: int) -> int | None:
-        """When it was first seen everywhere."""
-        return next((at for at, each in [*self.seen] if each >= revision), None)
+    def gone_us(self, unit: str) -> int | None:
+        """The first look after the last at which a worker held it; 0: none ever did; None: one does."""
+        looks = [*self.seen]
+        held = [number for number, (_, units) in enumerate(looks) if unit in units]
+        if not held:
+            return 0
+        return looks[held[-1] + 1][0] if held[-1] + 1 < len(looks) else None
 
     def stop(self) -> None:
         self._end.set()
@@ -179,6 +184,8 @@ def _play(here: Shop, group: Group, cause: str, good: Any) -> tuple[str, int]:
         return here.offer(code(Candidate("exits on load", good, str(here.switch))), Format.CODE), at_us
     if cause == "order at a killed control":
         return _order_while_it_lasts(here, group.phase, good)
+    if cause == "alarm policy":  # which acts by itself, once the release has settled
+        return here.offer(here.champion_model(), Format.ONNX), _now_us()
     behaviour = "turned around" if cause == "harm: labels" else "raises"
     unit = here.offer(code(Candidate(behaviour, good, str(here.switch))), Format.CODE)
     here.await_phase(unit, group.phase, step=group.step, verified=True)
@@ -227,15 +234,11 @@ def _judge(here: Shop, watcher: Watcher, crowd: Crowd, case: Case, of: tuple[str
     before = _put_of(events[at - 1], "release", release["id"]) if at else {"phase": "settled", "step": 0}
     case.decided_in = before["phase"] + (f" {before['step'] + 1}" if before["phase"] == "canary" else "")
     decided_us = _micros(events[at]["at"])
-    table = _put_of(events[at], "routing", "shop")
     case.waited_seconds = (decided_us - at_us) / 1e6
     case.told_seconds = (_micros(events[phases.index("rolled_back")]["at"]) - decided_us) / 1e6
     case.reason = release["reason"]
-    if table is None:  # it stood in no table yet, so that there is nothing to be taken out
-        case.routed_seconds = 0.0
-    else:
-        wait_for(lambda: watcher.since(table["revision"]) is not None, "the new table is served nowhere", 20)
-        case.routed_seconds = max((watcher.since(table["revision"]) or 0) - decided_us, 0) / 1e6
+    wait_for(lambda: watcher.gone_us(unit) is not None, "a worker goes on to serve the challenger", 20)
+    case.routed_seconds = max((watcher.gone_us(unit) or 0) - decided_us, 0) / 1e6
     last_us = crowd.last_answer_us(unit)
     case.last_answer_seconds = None if last_us is None else (last_us - decided_us) / 1e6
     case.failed = len(crowd.failures)

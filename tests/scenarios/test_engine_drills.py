@@ -74,6 +74,22 @@ def test_a_package_that_is_gone_is_found_before_it_is_needed(project: Project) -
     assert "nowhere to go" in drills(project)[0].words
 
 
+def test_a_drill_that_goes_past_a_package_that_is_gone_says_so(project: Project) -> None:
+    project.version()
+    project.live(2 * DAY, until=lambda: project.release().phase is Phase.SETTLED)
+    champion = project.champion()
+    assert champion is not None
+    older, gone = champion.verified[:2]
+    shutil.rmtree(project.registry.fetch("shop", project.engine.shelf.unit(gone).version))
+    commands.order(project.door, "drill", "user:me", "")
+    for _ in range(3):
+        project.clock.sleep(timedelta(seconds=2))
+        project.engine.tick()
+    (drill,) = drills(project)
+    assert (drill.unit, drill.outcome) == (older, "passed")
+    assert f"it goes past {gone}, whose package is not whole" in drill.words
+
+
 def test_there_is_none_beside_a_release_and_none_without_an_earlier_unit(tmp_path: Path, project: Project) -> None:
     alone = Project(tmp_path / "alone", spec_of(AT_ONCE))
     alone.first_champion()
@@ -145,3 +161,5 @@ def test_a_report_tells_each_guard_its_looks_and_how_the_release_moved(tmp_path:
     assert [row.release.phase for row in release_report.rows(project.door)] == [Phase.SETTLED, Phase.SETTLED]
     with pytest.raises(NotFound, match="there is no release 'r-0009'"):
         release_report.report(project.door, "r-0009")
+    with pytest.raises(NotFound, match="there is no release '9999"):
+        release_report.report(project.door, "9" * 5000)

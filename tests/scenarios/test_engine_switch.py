@@ -163,3 +163,21 @@ def test_the_first_unit_of_a_model_is_not_taken_back_to_nobody(project: Project)
     project.gateways.tripped = {first: "the model raised ValueError"}
     looks(project, 3)
     assert project.answering() == first
+
+
+def test_a_controller_that_starts_in_mid_release_needs_no_registry_to_roll_it_back(project: Project) -> None:
+    first = project.first_champion()
+    project.version()
+    project.live(6 * DAY, until=lambda: project.release().phase is Phase.WATCHING)
+
+    def away(*_: object) -> None:
+        raise TrackingFailed("the tracking server does not answer")
+
+    fetch, project.registry.fetch = project.registry.fetch, away
+    mark, project.registry.mark = project.registry.mark, away
+    project.restart()
+    commands.order(project.door, "roll_back", "user:me", "it is wrong")
+    for _ in range(4):
+        tick_once(project.engine)
+    assert (project.release().phase, project.answering()) == (Phase.ROLLED_BACK, first)
+    project.registry.fetch, project.registry.mark = fetch, mark

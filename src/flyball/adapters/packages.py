@@ -23,6 +23,13 @@ class LocalPackages:
     def signature(self, package: Path) -> Signature:
         return codec.decode(checked_bytes(package, "signature.json"), Signature)
 
+    def is_whole(self, package: Path, manifest_digest: str) -> bool:
+        try:
+            verify_package(package, manifest_digest)
+        except (ArtifactDamaged, NotFound, OSError):
+            return False
+        return True
+
     def monitored(self, package: Path, file: str) -> bytes | None:
         return checked_bytes(package, file) if file in read_manifest(package).files else None
 

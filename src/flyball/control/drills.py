@@ -88,9 +88,15 @@ class Drills:
         self._end(
             drill, "passed",
             f"a rollback to version {version} ({drill.unit}) takes {sum(seconds):.1f} s: {seconds[0]:.1f} s until every gateway held its bytes, "
-            f"{seconds[1]:.1f} s until every gateway had switched again",
+            f"{seconds[1]:.1f} s until every gateway had switched again{self._passed_over(drill, champion)}",
         )  # fmt: skip
         return True
+
+    def _passed_over(self, drill: Drill, champion: Champion) -> str:
+        """A later unit that was verified, too, and that a rollback would go to were its package whole."""
+        later = champion.verified[champion.verified.index(drill.unit) + 1 :] if drill.unit in champion.verified else ()
+        gone = [unit for unit in later if unit != champion.unit and not self._shelf.holds(unit)]
+        return f"; it goes past {', '.join(gone)}, whose package is not whole (flyball doctor)" if gone else ""
 
     def _open_if_due(self, champion: Champion | None) -> bool:
         every = self._world.spec.release.drill

@@ -67,6 +67,7 @@ class Engine:
         self._try(self._propose_what_was_registered, trouble)
         if self._try(self._reconcile_traffic, trouble):
             self._supervised = self.world.now()
+        self._try(self.releases.tell_trouble, trouble)
         if whole:  # a window is closed once: never on the part of its records that could be read
             self._try(self._close_windows, trouble)
         self._try(self._apply_remedies, trouble)

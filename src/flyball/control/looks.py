@@ -31,7 +31,8 @@ def noted(world: World, inputs: Inputs, plan: Plan) -> Draft | None:
     )  # fmt: skip
     if not passed and not _is_news(world.get("release_look", release.id, ReleaseLook), look):
         return None
-    standing = msgspec.structs.replace(release, passed=(*release.passed, *passed))
+    before, rules = release_room.passes(release, policy), release_room.rules_of(policy)
+    standing = msgspec.structs.replace(release, passed=(*before, *passed), rules=rules)
     puts = (put("release_look", release.id, look), put("release", release.id, standing))
     return draft(now, "release.looked", f"release:{release.id}", codec.plain(look), puts)
 

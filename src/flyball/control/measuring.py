@@ -8,18 +8,20 @@ import numpy.typing as npt
 
 from flyball.capture.join import LabelJoin, failed_rows
 from flyball.capture.joined import Pairs, Span
-from flyball.control.comparing import compared
+from flyball.control.comparing import Compared, compared
 from flyball.control.observe import Observation, micros_of
 from flyball.control.pairing import PairLog
 from flyball.control.release_tally import Matched
 from flyball.control.rewards import RewardLog, Rewards
 from flyball.control.units import UnitShelf
 from flyball.control.world import World, micros
+from flyball.errors import FlyballError
 from flyball.monitoring import delays
 from flyball.records.evidence import Evidence
 from flyball.records.release import Phase, ReleaseState
 from flyball.release import guards
 from flyball.release.bandit import RewardSeen
+from flyball.release.decide import JUDGED
 from flyball.release.policy import GuardRule, ReleasePolicy
 
 Floats = npt.NDArray[np.float64]
@@ -50,18 +52,43 @@ class Measuring:
         self._rewards = RewardLog()
         self._ripe: tuple[str, int] = ("", 0)
         """(release, age in µs)"""
+        self._trouble: Exception | None = None
 
     def look(self, release: ReleaseState, policy: ReleasePolicy) -> Measured:
         """Everything that the policy's guards ask for, as far as it can be measured now."""
+        if release.verified_at is None or release.champion is None or release.phase not in JUDGED:
+            return NOTHING
+        try:
+            return self._look(release, policy)
+        except Exception as error:  # noqa: BLE001 - told at the tick's end; a release that cannot be measured must still be taken back
+            self._trouble = error
+            return NOTHING
+
+    def tell_trouble(self) -> None:
+        """Raise what kept a look from being whole since the last call: its guards are errors, which hold, and give up at the deadline."""
+        trouble, self._trouble = self._trouble, None
+        if trouble is not None:
+            raise trouble
+
+    def _look(self, release: ReleaseState, policy: ReleasePolicy) -> Measured:
         if release.verified_at is None or release.champion is None:
             return NOTHING
         seen = _Seen(self, release, release.champion, policy)
         phase_us, until_us = micros(release.verified_at), seen.now_us + 1
         scored = seen.join.scored if release.phase is Phase.SHADOW else lambda unit, a, b: seen.join.answered(a, b, unit)
         asked = [rule for rule in policy.guards if rule.metric in _QUESTIONS]
-        evidence = tuple(_QUESTIONS[rule.metric](seen, rule) for rule in asked)
+        evidence = tuple(self._answer(seen, rule) for rule in asked)
         rewards = _rewards_seen(seen.rewards()) if policy.bandit is not None else ()
         return Measured(scored(release.challenger, phase_us, until_us), len(seen.labelled().rows), evidence, rewards)
+
+    def _answer(self, seen: "_Seen", rule: GuardRule) -> Evidence:
+        """One guard that cannot be measured keeps no other from telling of harm."""
+        try:
+            return _QUESTIONS[rule.metric](seen, rule)
+        except Exception as error:  # noqa: BLE001 - as above
+            self._trouble = error
+            words = error.message if isinstance(error, FlyballError) else f"{type(error).__name__}: {error}"
+            return guards.unknown(rule, 1, "looks", f"it could not be measured: {words}")
 
     def labelled(self, seen: "_Seen", of: str | None = None) -> Pairs:
         """Of all rows, or of a slice's alone."""
@@ -113,12 +140,17 @@ class _Seen:
     def __init__(self, measuring: Measuring, release: ReleaseState, champion: str, policy: ReleasePolicy) -> None:
         self._measuring = measuring
         self.release, self.champion, self.policy = release, champion, policy
-        self.compared = compared(measuring.world, measuring.shelf, measuring.observation, (champion, release.challenger))
         self.join: LabelJoin = measuring.observation.joined_for(champion)
         self.now_us, self.opened_us = micros(measuring.world.now()), micros(release.opened_at)
         self._labelled: Pairs | None = None
         self._scored: Pairs | None = None
         self._matched: Matched | None = None
+
+    @property
+    def compared(self) -> Compared:
+        """Read where it is asked for: failures and latencies are measured, too, when the champion's reference cannot be read."""
+        units = (self.champion, self.release.challenger)
+        return compared(self._measuring.world, self._measuring.shelf, self._measuring.observation, units)
 
     def labelled(self) -> Pairs:
         if self._labelled is None:

@@ -217,6 +217,10 @@ class Packages(Protocol):
 
     def signature(self, package: Path) -> Signature: ...
 
+    def is_whole(self, package: Path, manifest_digest: str) -> bool:
+        """Every byte is there, as the manifest of that digest says."""
+        ...
+
     def monitored(self, package: Path, file: str) -> bytes | None:
         """A file of monitoring's own format (`reference.json`, …); None: this package was made without it."""
         ...

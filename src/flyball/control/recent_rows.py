@@ -9,6 +9,8 @@ from flyball.records.signature import Signature
 
 class AnsweredRow(NamedTuple):
     id: str
+    unit: str
+    """That answered."""
     at_us: int
     values: dict[str, Any]
     scores: list[float]
@@ -25,11 +27,12 @@ class RecentRows:
             return
         for at, each in enumerate(batch.ids):
             values = {name: of[at] for name, of in batch.columns.items()}
-            self._rows.append(AnsweredRow(each, batch.at_us, values, batch.scores[at]))
+            self._rows.append(AnsweredRow(each, batch.unit, batch.at_us, values, batch.scores[at]))
 
-    def whole(self, signature: Signature) -> list[AnsweredRow]:
-        """Those of which capture kept every column that the signature asks for, oldest first."""
+    def whole(self, unit: str, signature: Signature) -> list[AnsweredRow]:
+        """Those that this unit answered and of which capture kept every column that the signature asks for, oldest first."""
         names = [column.name for column in signature.columns]
         return sorted(
-            (row for row in self._rows if all(name in row.values for name in names)), key=lambda row: (row.at_us, row.id)
+            (row for row in self._rows if row.unit == unit and all(name in row.values for name in names)),
+            key=lambda row: (row.at_us, row.id),
         )

@@ -36,15 +36,19 @@ def report(world: World, which: str | None) -> ReleaseReport:
     return ReleaseReport(
         release=release, version=_version(world, release.challenger), champion_version=_version(world, release.champion),
         place=_place(release, policy), words=_words(release, looks, made), alpha=policy.alpha,
-        guards=tuple(_guard(rule, release, looks) for rule in policy.guards) if release.champion else (),
+        guards=tuple(_guard(rule, release_room.passes(release, policy), looks) for rule in policy.guards) if release.champion else (),
         history=_history(world, release), drill=drills[-1] if drills else None,
     )  # fmt: skip
+
+
+_LONGEST = 12
+"""Digits of a release's number; thousands of them are no number that Python would read."""
 
 
 def _find(world: World, which: str | None) -> ReleaseState:
     every = world.all("release", ReleaseState)
     if which is not None:
-        wanted = f"r-{int(which):04d}" if which.isdecimal() else which
+        wanted = f"r-{int(which):04d}" if which.isdecimal() and len(which) <= _LONGEST else which
         for release in every:
             if release.id == wanted:
                 return release
@@ -89,12 +93,12 @@ def _words(release: ReleaseState, looks: list[ReleaseLook], made: list[Decision]
     return made[-1].plan.rationale if made else release.reason
 
 
-def _guard(rule: GuardRule, release: ReleaseState, looks: list[ReleaseLook]) -> GuardRow:
+def _guard(rule: GuardRule, passed: tuple[str, ...], looks: list[ReleaseLook]) -> GuardRow:
     found = [(look, evidence) for look in looks for evidence in look.evidence if evidence.name == rule.name]
     last: Evidence | None = found[-1][1] if found else None
     verdict = judge((last,), rule) if last is not None else None
     outcome = verdict.outcome.value if verdict else ""
-    if rule.name in release.passed and verdict is not None and verdict.outcome is not Outcome.FAIL:
+    if rule.name in passed and verdict is not None and verdict.outcome is not Outcome.FAIL:
         outcome = "passed"
     points = tuple(GuardPoint(at=look.at, n=each.n, value=each.value, lower=each.lower, upper=each.upper) for look, each in found)
     return GuardRow(

@@ -13,13 +13,13 @@ from flyball.control.standing import puts_of
 from flyball.control.traffic import SwitchReading, routing_put, tripped, wanted
 from flyball.control.units import UnitShelf
 from flyball.control.world import World, draft, micros, put
-from flyball.errors import Conflict
+from flyball.errors import Conflict, Fenced
 from flyball.records import codec
 from flyball.records.decisions import Action, Approval
 from flyball.records.events import Put
 from flyball.records.evidence import Evidence
 from flyball.records.findings import Finding, FindingKind
-from flyball.records.release import TERMINAL, Champion, Phase, ReleaseState
+from flyball.records.release import TERMINAL, Champion, Phase, ReleaseState, Replayed
 from flyball.release import state as states
 
 STUCK_LOOKS = 15
@@ -37,6 +37,7 @@ class Releases:
         self._unverified_looks = 0
         self._measuring = Measuring(world, shelf, observation)
         self._replaying = Replaying(world, shelf, observation)
+        self._trouble: Exception | None = None
         self.waiting_for = ""
         """Why the open release does not move, in words."""
 
@@ -71,6 +72,13 @@ class Releases:
         opened_us = micros(active.opened_at) if active else 0
         self._observation.release_tally.follow(active, opened_us)
         self._observation.members.follow(active, opened_us)
+
+    def tell_trouble(self) -> None:
+        """Raise what kept a release from being measured, once it was looked after in spite of it."""
+        trouble, self._trouble = self._trouble, None
+        if trouble is not None:
+            raise trouble
+        self._measuring.tell_trouble()
 
     def _is_proven(self, release: ReleaseState) -> bool:
         """All that it must pass has passed: its labels may come while it is watched already."""
@@ -258,11 +266,23 @@ class Releases:
             seen = "verified"
         policy = release_room.policy_of(self._world.spec)
         found = self._measuring.look(release, policy)
-        replayed = self._replaying.of(release, policy.replay) if release.phase is Phase.PROPOSED else None
+        replayed = self._replayed(release, policy)
         return release_room.ReleaseSituation(
             release=release, requests_in_phase=found.requests_in_phase, labels=found.labels, evidence=found.evidence,
             switch=seen, approval=self._approval(release), rewards=found.rewards, replayed=replayed, tripped=tripped(switch, release),
         )  # fmt: skip
+
+    def _replayed(self, release: ReleaseState, policy: release_room.ReleasePolicy) -> Replayed | None:
+        """Of a release that is to be asked captured requests first; None, too, while it cannot be: that has a deadline."""
+        if release.phase is not Phase.PROPOSED:
+            return None
+        try:
+            return self._replaying.of(release, policy.replay)
+        except Fenced:
+            raise
+        except Exception as error:  # noqa: BLE001 - told at the tick's end, and asked again at the next one
+            self._trouble = error
+            return None
 
     def _approval(self, release: ReleaseState) -> Any:
         """Of this release: an answer counts for the very action that was asked about."""

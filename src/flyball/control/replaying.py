@@ -1,13 +1,15 @@
 """Before a challenger sees a live request: its answers to captured ones, judged against the champion's own."""
 
 from collections.abc import Callable
+from datetime import timedelta
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from flyball.capture.joined import Pairs
 from flyball.control.comparing import Compared, compared
-from flyball.control.observe import Observation
+from flyball.control.observe import Observation, micros_of
 from flyball.control.recent_rows import AnsweredRow
 from flyball.control.units import UnitShelf
 from flyball.control.world import World, draft, micros, put
@@ -43,23 +45,24 @@ class Replaying:
     def _ask(self, release: ReleaseState, champion: str, rule: ReplayRule) -> Replayed:
         now, judge = self._world.now(), self._world.ports.judge
         challenger = self._shelf.served(release.challenger)
-        rows = self._observation.recent_rows.whole(challenger.signature)
+        rows = self._observation.recent_rows.whole(champion, challenger.signature)
+        nobody = Replayed(release=release.id, at=now, rows=0, evidence=(), words="no captured request could be asked")
         if judge is None or not rows:
-            return self._told(
-                Replayed(release=release.id, at=now, rows=0, evidence=(), words="no captured request could be asked")
-            )
+            return self._told(nobody)
         try:
             package = self._world.ports.registry.fetch(challenger.unit.model, challenger.unit.version)
             scores, words = judge.score(package, [row.values for row in rows]), f"it answered {len(rows)} captured requests"
         except ModelFailed as error:
             scores, words = np.zeros((0, 0)), f"it could not answer captured requests: {error.message}"
+        except (TypeError, ValueError) as error:  # a feature of the same name and another type
+            return self._told(msgspec.structs.replace(nobody, words=f"{nobody.words}: they do not fit its signature ({error})"))
         pairs, answered = self._pairs(champion, release.challenger, rows, np.asarray(scores, dtype=np.float64))
         both = compared(self._world, self._shelf, self._observation, (champion, release.challenger))
         found = [self._measured(both, pairs, (answered, len(rows)), guard) for guard in rule.guards]
         return self._told(Replayed(release=release.id, at=now, rows=len(rows), evidence=tuple(found), words=words))
 
     def _pairs(self, champion: str, challenger: str, rows: list[AnsweredRow], scores: Floats) -> tuple[Pairs, int]:
-        """The rows that it answered with numbers, with the labels that it cannot have learnt; how many those are."""
+        """The rows that it answered with numbers, with the mature labels that it cannot have learnt; how many those are."""
         old = np.array([row.scores for row in rows], dtype=np.float64)
         fits = scores.shape == old.shape
         answered = np.flatnonzero(np.isfinite(scores).all(axis=1)) if fits else np.zeros(0, dtype=np.int64)
@@ -68,7 +71,8 @@ class Replaying:
         outcomes = self._observation.joined_for(challenger).outcomes(champion, rows[0].at_us, rows[-1].at_us + 1)
         known = dict(zip(outcomes.ids, outcomes.labels.tolist(), strict=True))
         at_us = np.array([row.at_us for row in rows], dtype=np.int64)
-        labels = np.where(at_us > learnt_us, [known.get(row.id, np.nan) for row in rows], np.nan)
+        young = at_us + micros_of(self._world.spec.data.label_delay or timedelta(0)) > micros(self._world.now())
+        labels = np.where((at_us > learnt_us) & ~young, [known.get(row.id, np.nan) for row in rows], np.nan)
         shown = scores if fits else old
         return Pairs(answered, at_us[answered], old[answered], shown[answered], labels[answered]), len(answered)
 

@@ -32,15 +32,16 @@ class RewardLog:
         """All so far, with what was not known before at the end. `rewards`: prediction id → (received, what it earned)."""
         if release != self._release:
             self._release, self._known, self._rows, self._look = release, set(), [], 0
+        # By name where they came together, never by what they earned: a bet must not guess the next one from the last.
         fresh = sorted(
-            (*rewards[each], each, bool(challenger))
+            (rewards[each][0], each, rewards[each][1], bool(challenger))
             for each, challenger in zip(matched.ids, matched.challengers, strict=True)
             if each in rewards and each not in self._known
         )
         if fresh:
             self._look += 1
-            self._known.update(each for _, _, each, _ in fresh)
-            self._rows.extend((reward, challenger, self._look) for _, reward, _, challenger in fresh)
+            self._known.update(each for _, each, _, _ in fresh)
+            self._rows.extend((reward, challenger, self._look) for _, _, reward, challenger in fresh)
         return Rewards(
             np.array([row[0] for row in self._rows], dtype=np.float64),
             np.array([row[1] for row in self._rows], dtype=np.bool_),

@@ -1,12 +1,14 @@
 """Which requests of a release belong to the slices that its guards ask about: told from their features as they came, which nothing else keeps."""
 
+from contextlib import suppress
+
 from flyball.control.units import UnitShelf
 from flyball.control.window_columns import columns_of
 from flyball.control.world import World
+from flyball.errors import FlyballError
 from flyball.monitoring.declared import inside
 from flyball.records.captured import PredictionBatch
 from flyball.records.release import ReleaseState
-from flyball.records.signature import Signature
 from flyball.spec.slice_conditions import SliceCondition, compile_slice
 
 
@@ -20,6 +22,8 @@ class SliceMembers:
         self._release = ""
         self._since_us = 0
         self._ids: dict[str, set[str]] = {}
+        self._known: dict[str, dict[str, SliceCondition]] = {}
+        """Unit → slice → its condition, compiled once."""
 
     def follow(self, release: ReleaseState | None, opened_us: int) -> None:
         """Before its first answer is seen."""
@@ -30,17 +34,29 @@ class SliceMembers:
     def add(self, batch: PredictionBatch) -> None:
         if not self._ids or batch.role == "shadow" or batch.at_us < self._since_us:
             return
+        told = self._conditions_of(batch.unit)
+        if not told:
+            return
         signature = self._shelf.served(batch.unit).signature
         columns = columns_of(signature, [batch])
         types = {column.name: column.type for column in signature.columns}
-        for name, ids in self._ids.items():
-            condition = self._condition(name, signature)
+        for name, condition in told.items():
             if all(len(columns.get(feature, ())) == len(batch.ids) for feature in condition.features):
-                ids.update(each for each, has in zip(batch.ids, inside(condition, columns, types), strict=True) if has)
+                has = inside(condition, columns, types)
+                self._ids[name].update(each for each, yes in zip(batch.ids, has, strict=True) if yes)
 
     def of(self, name: str) -> frozenset[str]:
         """Ids of the requests in a slice."""
         return frozenset(self._ids.get(name, ()))
 
-    def _condition(self, name: str, signature: Signature) -> SliceCondition:
-        return compile_slice(self._where[name], {column.name: column.type.value for column in signature.columns})
+    def _conditions_of(self, unit: str) -> dict[str, SliceCondition]:
+        """Of the slices that this unit's rows can be told by: one that lacks a feature of the condition tells nothing, and neither does one whose
+        package is gone. Capture is read once and in order: what fails here would keep every later record from being seen."""
+        if unit not in self._known:
+            with suppress(FlyballError):
+                types = {column.name: column.type.value for column in self._shelf.served(unit).signature.columns}
+                self._known[unit] = {}
+                for name in self._ids:
+                    with suppress(ValueError):
+                        self._known[unit][name] = compile_slice(self._where[name], types)
+        return self._known.get(unit, {})

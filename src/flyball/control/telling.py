@@ -70,7 +70,7 @@ def told(files: WatchedFiles, seen: Seen, expected: frozenset[str], policy: Moni
         known = {finding.subject for finding in findings} | seen.faulty
         findings += tuple(_counted(each, seen) for each in diagnoses if each.fault in COUNTED and each.column not in known)
     if table is not None:
-        findings = harm.weigh(findings, table, reference.streams, profile.counts, policy.tolerance)
+        findings = harm.weigh(findings, table, drift.streams_of(reference, seen.window), profile.counts, policy.tolerance)
     return findings + tuple(
         msgspec.structs.replace(each, words=f"back towards the reference: {each.words}", pages=False) for each in back
     )

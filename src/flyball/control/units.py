@@ -1,8 +1,10 @@
 """Units and the bytes behind them: from a unit's id to what a gateway can serve."""
 
+from pathlib import Path
+
 from flyball.control.world import World
 from flyball.errors import ArtifactDamaged, NotFound
-from flyball.records.routing import ServedUnit
+from flyball.records.routing import RoutingTable, ServedUnit
 from flyball.records.unit import Unit, Version
 
 
@@ -41,6 +43,10 @@ class UnitShelf:
         """The unit with its package on this machine, its bytes checked. Raises ArtifactDamaged."""
         if unit_id not in self._served:
             unit = self.unit(unit_id)
+            standing = self._standing(unit)
+            if standing is not None:
+                self._served[unit_id] = standing
+                return standing
             package = self._world.ports.registry.fetch(unit.model, unit.version)
             self._served[unit_id] = ServedUnit(
                 unit=unit,
@@ -49,3 +55,12 @@ class UnitShelf:
                 signature=self._world.ports.packages.signature(package),
             )
         return self._served[unit_id]
+
+    def _standing(self, unit: Unit) -> ServedUnit | None:
+        """As the standing routing table has it, its bytes checked: a controller that starts in mid-release must not wait for a registry to tell it where they
+        lie (MLflow takes seconds to be imported)."""
+        table = self._world.get("routing", unit.model, RoutingTable)
+        named = [served for route in table.routes for served in route.units if served.unit == unit] if table is not None else []
+        if named and self._world.ports.packages.is_whole(Path(named[0].package), unit.manifest_digest):
+            return named[0]
+        return None

@@ -24,7 +24,7 @@ from flyball.monitoring.histogram import histogram_of
 from flyball.monitoring.performance import PerformanceState
 from flyball.monitoring.policy import policy_of
 from flyball.monitoring.profile import Profile
-from flyball.monitoring.reference import Reference
+from flyball.monitoring.streams import Stream
 from flyball.monitoring.window import Window
 from flyball.records import codec
 from flyball.records.events import Draft, Put
@@ -147,7 +147,7 @@ class Windows:
             estimated = self._estimating.close(key, window, summary)
             summary = estimated.summary
             findings = (
-                *_pictured(drifted, reference, profile), *estimated.findings, *self._failures(window, start_us, end_us)
+                *_pictured(drifted, drift.streams_of(reference, window), profile), *estimated.findings, *self._failures(window, start_us, end_us)
             )  # fmt: skip
             puts += [put("drift", unit, reading.state), *estimated.puts, *puts_of(self._world, findings)]
             tell(self._world, findings)
@@ -213,9 +213,9 @@ class Windows:
         return Signalled(kept, made)
 
 
-def _pictured(findings: tuple[Finding, ...], reference: Reference, profile: Profile) -> tuple[Finding, ...]:
+def _pictured(findings: tuple[Finding, ...], known: tuple[Stream, ...], profile: Profile) -> tuple[Finding, ...]:
     """With the reference beside the window, for whoever looks."""
-    streams = {stream.name: stream for stream in reference.streams}
+    streams = {stream.name: stream for stream in known}
     return tuple(
         msgspec.structs.replace(finding, histogram=histogram_of(streams[finding.subject], profile.counts[finding.subject]))
         if finding.subject in streams and finding.subject in profile.counts

@@ -17,6 +17,19 @@ FEWEST_ROWS = 20
 """A window with fewer rows is no measure of windows: its rows are counted, its spread is not."""
 
 
+MOST_NUMBERED = 5_000
+"""Windows told apart by when they were: seven months of hours. With more, counting each of them takes longer than all the rest."""
+
+
+class Numbered(NamedTuple):
+    """All windows of time, in order, none of them joined."""
+
+    windows: tuple[Ints, ...]
+    """Row indices of each."""
+    numbers: Ints
+    """Window lengths since 1970-01-01."""
+
+
 class Cut(NamedTuple):
     """Which rows belong to which window, in order."""
 
@@ -40,6 +53,19 @@ def cut(n: int, event_us: ArrayLike | None, window: timedelta | int) -> Cut:
         return Cut(_joined(found), in_time=True)
     blocks = min(MOST_BLOCKS, max(FEWEST_BLOCKS, n // FEWEST_ROWS), max(n // 2, 1))
     return Cut(tuple(np.array_split(order, blocks)), in_time=False)
+
+
+def numbered(event_us: ArrayLike | None, window: timedelta | int) -> Numbered | None:
+    """Every window of time that has rows, also of few; None: there are none, or more than MOST_NUMBERED."""
+    if event_us is None or not isinstance(window, timedelta):
+        return None
+    times = np.asarray(event_us, dtype=np.int64)
+    order = np.argsort(times, kind="stable")
+    of_row = times[order] // max(int(window / timedelta(microseconds=1)), 1)
+    starts = np.flatnonzero(np.diff(of_row, prepend=of_row[:1] - 1))
+    if not 0 < starts.size <= MOST_NUMBERED:
+        return None
+    return Numbered(tuple(np.split(order, starts[1:])), of_row[starts])
 
 
 def _joined(windows: tuple[Ints, ...]) -> tuple[Ints, ...]:

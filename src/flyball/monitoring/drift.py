@@ -13,6 +13,10 @@ levels, the step-up rule for streams that depend positively. Simulations in the 
 
 An alarm is told once: the stream's epoch then ends, and later windows are compared with those after the alarm. So a lasting shift is one finding and the next
 one is a further move. If the windows after an alarm are like the reference again, so is what they are compared with.
+
+A stream that follows the time of day or the day of the week (seasons.py) is compared with what its slot of the day or week had before, and its blocks are of windows
+of the same slot. Each slot's looks come so much more seldom as there are slots, so the budget is as before. An alarm ends the epoch of all slots, which would
+otherwise tell the same shift one after the other.
 """
 
 import hashlib
@@ -75,6 +79,8 @@ class StreamState(msgspec.Struct, frozen=True, kw_only=True):
     """Windows that it took."""
     accepted: bool = False
     """A person took what came since the alarm as normal: the reference is not what windows are compared with again, like it or not."""
+    slots: tuple["StreamState", ...] = ()
+    """By slot of the stream's season: what its windows are compared with. Alarms are counted above. Empty: no season."""
 
 
 class DriftState(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,6 +113,8 @@ class Look(NamedTuple):
     sensed: Sensed
     p: float
     """Of all senses together."""
+    beside: str = ""
+    """The windows that it is compared with, where these are not all before it."""
 
 
 def judge(
@@ -120,8 +128,9 @@ def judge(
 
     What its findings do to the model, and so whether they page, is said by `harm.weigh` alone.
     """
+    usual = {stream.name: stream.counts for stream in streams_of(reference, window)}
     seen = tuple(stream for stream in reference.streams if _n(profile, stream) > 0)
-    far = {stream.name: round(distances.js_distance(stream.counts, profile.counts[stream.name]), 6) for stream in seen}
+    far = {each.name: round(distances.js_distance(usual[each.name], profile.counts[each.name]), 6) for each in seen}
     if window.id == state.last_window:
         return DriftReading(findings=(), state=state, distances=far, note="this window was judged before")
     if profile.rows < policy.min_rows:
@@ -132,9 +141,7 @@ def judge(
     looks: list[Look] = []
     for stream in tested:
         counts = np.asarray(profile.counts[stream.name], dtype=np.float64)
-        before = states.get(stream.name) or StreamState(spreads=stream.spreads)
-        own = _looks(stream, before, counts)
-        states[stream.name] = _step(stream, before, counts, own)
+        own, states[stream.name] = _looked(stream, _begun(states.get(stream.name), stream), counts, window)
         looks += own
     alarmed = _alarmed(looks, weights_of(reference), policy)
     findings = []
@@ -146,22 +153,25 @@ def judge(
     return DriftReading(findings=tuple(findings), state=moved_on, distances=far, note=_left_out(reference, profile, policy))
 
 
+def streams_of(reference: Reference, window: Window) -> tuple[Stream, ...]:
+    """As a window is compared with them: where one follows a season, the reference's counts and spreads are those of the window's slot."""
+    slots = [stream.slot_of(window) for stream in reference.streams]
+    return tuple(stream if slot is None else stream.in_slot(slot) for stream, slot in zip(reference.streams, slots, strict=True))
+
+
 def begin_anew(state: DriftState, stream: str) -> DriftState:
     """A person has seen a stream's alarm: blocks of windows begin with the next one. What they are compared with stays."""
     known = state.streams.get(stream)
     if known is None:
         return state
-    anew = msgspec.structs.replace(known, parts=StreamState().parts, windows=0)
-    return msgspec.structs.replace(state, streams=state.streams | {stream: anew})
+    return msgspec.structs.replace(state, streams=state.streams | {stream: _anew(known)})
 
 
 def accept(state: DriftState, stream: str) -> DriftState:
     """A person takes what a stream has been since its last alarm as the new normal. Where it has become like the reference again, that is normal already."""
     anew = begin_anew(state, stream)
     known = anew.streams.get(stream)
-    if known is None or known.from_reference:
-        return anew
-    return msgspec.structs.replace(anew, streams=anew.streams | {stream: msgspec.structs.replace(known, accepted=True)})
+    return anew if known is None else msgspec.structs.replace(anew, streams=anew.streams | {stream: _accepted(known)})
 
 
 def weights_of(reference: Reference) -> dict[str, float]:
@@ -172,6 +182,38 @@ def weights_of(reference: Reference) -> dict[str, float]:
         return {name: 1.0 / len(features) for name in features}
     share = max(PREDICTION_WEIGHT, len(predictions) / len(reference.streams)) if features else 1.0
     return {name: share / len(predictions) for name in predictions} | {name: (1.0 - share) / len(features) for name in features}
+
+
+def _begun(known: StreamState | None, stream: Stream) -> StreamState:
+    """A stream's state, with one for each slot of its season."""
+    if known is None:
+        known = StreamState(spreads=stream.spreads)
+    if stream.season is None or known.slots:
+        return known
+    slots = tuple(StreamState(spreads=stream.in_slot(slot).spreads) for slot in range(len(stream.season.counts)))
+    return msgspec.structs.replace(known, slots=slots)
+
+
+def _looked(stream: Stream, known: StreamState, counts: Floats, window: Window) -> tuple[list[Look], StreamState]:
+    """At one window of a stream, in its slot where it has one; and its state after that."""
+    slot = stream.slot_of(window)
+    if stream.season is None or slot is None:
+        looks = _looks(stream, known, counts)
+        return looks, _step(stream, known, counts, looks)
+    there, before = stream.in_slot(slot), known.slots[slot]
+    looks = [look._replace(beside=stream.season.words(window)) for look in _looks(there, before, counts)]
+    slots = (*known.slots[:slot], _step(there, before, counts, looks), *known.slots[slot + 1 :])
+    return looks, msgspec.structs.replace(known, slots=slots)
+
+
+def _anew(known: StreamState) -> StreamState:
+    slots = tuple(_anew(slot) for slot in known.slots)
+    return msgspec.structs.replace(known, parts=StreamState().parts, windows=0, slots=slots)
+
+
+def _accepted(known: StreamState) -> StreamState:
+    accepted = known.accepted or not known.from_reference
+    return msgspec.structs.replace(known, accepted=accepted, slots=tuple(_accepted(slot) for slot in known.slots))
 
 
 def _n(profile: Profile, stream: Stream) -> int:
@@ -241,8 +283,15 @@ def _returned(stream: Stream, state: StreamState) -> StreamState:
 
 
 def _ended(state: StreamState, window: Window, size: int) -> StreamState:
+    """The epoch, of all slots."""
+    slots = tuple(StreamState(spreads=slot.spreads, from_reference=False, alarm_block=size) for slot in state.slots)
     return StreamState(
-        spreads=state.spreads, from_reference=False, alarms=state.alarms + 1, last_alarm=window.id, alarm_block=size
+        spreads=state.spreads,
+        from_reference=False,
+        alarms=state.alarms + 1,
+        last_alarm=window.id,
+        alarm_block=size,
+        slots=slots,
     )
 
 
@@ -273,6 +322,7 @@ def _finding(look: Look, window: Window, spent: float, policy: MonitorPolicy) ->
     before = _ints(look.before)
     found = effects.of(stream, look.counts, look.before)
     block = "one window" if look.size == 1 else f"{look.size} windows together"
+    beside = f", compared with {look.beside}" if look.beside else ""
     evidence = Evidence(
         name="drift_p_value",
         value=float(f"{look.p:.3g}"),
@@ -281,7 +331,7 @@ def _finding(look: Look, window: Window, spent: float, policy: MonitorPolicy) ->
         until=window.end,
         method="two-sample permutation p-values (rank, mean, scale, chi-square, Fisher) against all rows before, Cauchy combination (Liu & Xie 2020)",
         inputs=hashlib.sha256(repr((stream.name, before, counts)).encode()).hexdigest(),
-        note=f"{block}: a look that spends {LOOKS[BLOCKS.index(look.size)]:.0%} of the drift budget, one false alarm in {policy.drift_run_length:g} windows",
+        note=f"{block}{beside}: a look that spends {LOOKS[BLOCKS.index(look.size)]:.0%} of the drift budget, one false alarm in {policy.drift_run_length:g} windows",
     )
     return Finding(
         id=finding_id(kind, window, stream.name),
@@ -295,7 +345,7 @@ def _finding(look: Look, window: Window, spent: float, policy: MonitorPolicy) ->
         effect_unit="Jensen–Shannon distance",
         evidence=evidence,
         share_of_budget=round(DRIFT_SHARE * spent, 6),
-        words=f"{stream.name}: {moved(stream, counts, before)} (distance {found['js']:.3f})",
+        words=f"{stream.name}: {moved(stream, counts, before)} (distance {found['js']:.3f}){beside}",
         effects=found,
     )
 

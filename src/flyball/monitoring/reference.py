@@ -1,6 +1,6 @@
 """What normal looks like: bins and counts of the data that a version was made of, how far its windows differ, and its loss on rows it had not seen."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any, NamedTuple
 
@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from flyball.errors import DataError
-from flyball.monitoring import blocks, counting, exchangeable, streams
+from flyball.monitoring import blocks, counting, exchangeable, seasons, streams
 from flyball.monitoring.streams import Stream
 from flyball.records.signature import ColumnType, Signature, Task
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 FORMAT = 2
 FILE = "reference.json"
 """In a package."""
@@ -93,20 +94,21 @@ def build(
     n = _length(signature, columns)
     if n == 0 or (holdout is not None and len(holdout.scores) == 0):
         raise DataError("a reference of no rows", expected="rows of training data and of the holdout")
-    cut = blocks.cut(n, event_us, window)
+    cut = _Cuts(blocks.cut(n, event_us, window), blocks.numbered(event_us, window))
     made = [
         _stream(column.name, "feature", columns[column.name], cut, column.type is ColumnType.CATEGORY)
         for column in signature.columns
     ]
-    told, baseline = _notes(cut, "features"), Baseline(mean=0.0, n=0, window_means=(), in_time=False)
+    told, baseline = _notes(cut.windows, "features"), Baseline(mean=0.0, n=0, window_means=(), in_time=False)
     if holdout is not None:
         held = streams.score_table(holdout.scores)
-        held_cut = blocks.cut(len(held), holdout.event_us, window)
+        held_cut = _Cuts(blocks.cut(len(held), holdout.event_us, window), blocks.numbered(holdout.event_us, window))
         answered = prediction_columns(signature.task, signature.classes, signature_names(signature), held)
         made += [_stream(name, "prediction", values, held_cut, kind == "category") for name, (kind, values) in answered.items()]
-        baseline = _baseline(np.asarray(holdout.losses, dtype=np.float64), held_cut)
-        told += _notes(held_cut, "predictions and the loss")
-    found = exchangeable.examine(made)
+        baseline = _baseline(np.asarray(holdout.losses, dtype=np.float64), held_cut.windows)
+        told += _notes(held_cut.windows, "predictions and the loss")
+    slotted = seasons.find([(each.stream, each.in_time) for each in made], window)
+    found = exchangeable.examine(made, slotted)
     return Reference(
         format=FORMAT,
         task=signature.task,
@@ -152,20 +154,27 @@ def _length(signature: Signature, columns: Mapping[str, Any]) -> int:
     return next(iter(sizes.values()))
 
 
-def _stream(name: str, role: str, values: Any, cut: blocks.Cut, category: bool) -> exchangeable.Counted:  # noqa: FBT001 - the kind of a column
+class _Cuts(NamedTuple):
+    """The same rows in windows like those that will be judged, and in windows that are told apart by when they were."""
+
+    windows: blocks.Cut
+    in_time: blocks.Numbered | None
+
+
+def _stream(name: str, role: str, values: Any, cut: _Cuts, category: bool) -> exchangeable.Counted:  # noqa: FBT001 - the kind of a column
     """Bins of all rows, and the counts of each window in them."""
     return _category(name, role, values, cut) if category else _number(name, role, values, cut)
 
 
-def _number(name: str, role: str, values: Any, cut: blocks.Cut) -> exchangeable.Counted:
+def _number(name: str, role: str, values: Any, cut: _Cuts) -> exchangeable.Counted:
     listed = counting.numbers(values)
     bins = streams.bins_for_numbers(name, role, listed)
-    per_window = np.array([streams.bin_of(bins, listed[part]) for part in cut.windows])
-    counts = streams.bin_of(bins, listed)
-    return exchangeable.Counted(msgspec.structs.replace(bins, counts=tuple(counts.tolist())), per_window)
+    per_window = np.array([streams.bin_of(bins, listed[part]) for part in cut.windows.windows])
+    bins = msgspec.structs.replace(bins, counts=tuple(streams.bin_of(bins, listed).tolist()))
+    return exchangeable.Counted(bins, per_window, _in_time(cut, lambda part: streams.bin_of(bins, listed[part])))
 
 
-def _category(name: str, role: str, values: Any, cut: blocks.Cut) -> exchangeable.Counted:
+def _category(name: str, role: str, values: Any, cut: _Cuts) -> exchangeable.Counted:
     names, coded = counting.codes(values)
     counted = np.ones(coded.size, dtype=bool)
     if len(names) > streams.CATEGORIES:
@@ -175,14 +184,23 @@ def _category(name: str, role: str, values: Any, cut: blocks.Cut) -> exchangeabl
     bins = streams.bins_for_categories(name, role, times)
     known = streams.places_of(bins)
     place = np.array([known.get(value, streams.UNSEEN_BIN) for value in names], dtype=np.int64)
-    per_window = np.array(
-        [np.bincount(place[coded[part[counted[part]]]], minlength=bins.n_bins) for part in cut.windows], dtype=np.int64
-    )
-    counts = np.bincount(place[coded[counted]], minlength=bins.n_bins)
-    if counted.all():  # a value that occurs once was unseen to all the others
-        once = np.bincount(place[ranked == 1], minlength=bins.n_bins)
-        counts += np.where(np.arange(bins.n_bins) == streams.UNSEEN_BIN, once.sum(), -once)
-    return exchangeable.Counted(msgspec.structs.replace(bins, counts=tuple(counts.tolist())), per_window)
+    # a value that occurs once was unseen to all the others
+    told = np.where(ranked == 1, streams.UNSEEN_BIN, place) if counted.all() else place
+
+    def count(part: Ints, place: Ints = place) -> Ints:
+        return np.bincount(place[coded[part[counted[part]]]], minlength=bins.n_bins)
+
+    per_window = np.array([count(part) for part in cut.windows.windows], dtype=np.int64)
+    counts = count(np.arange(coded.size), told)
+    bins = msgspec.structs.replace(bins, counts=tuple(counts.tolist()))
+    return exchangeable.Counted(bins, per_window, _in_time(cut, lambda part: count(part, told)))
+
+
+def _in_time(cut: _Cuts, count: Callable[[Ints], Ints]) -> seasons.InTime | None:
+    """Counts of rows of every window, where there are windows of time enough."""
+    if cut.in_time is None or not cut.windows.in_time:
+        return None
+    return seasons.InTime(cut.in_time.numbers, np.array([count(part) for part in cut.in_time.windows], dtype=np.int64))
 
 
 def _baseline(losses: Floats, cut: blocks.Cut) -> Baseline:

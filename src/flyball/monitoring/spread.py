@@ -65,10 +65,7 @@ def p_values(spread: Spread, squares: Sequence[float], size: float, before: floa
     τ² and the furthest excess are at least what would have gone unnoticed, and a histogram's are at least those of the stream's ranks and means. `missing`,
     the last sense, stands alone: that a column wanders is no reason for its values to be absent.
     """
-    mean_size = spread.size / spread.windows
-    noise = math.sqrt(2.0 / spread.windows) / mean_size
-    taus = [max(a / b, noise) for a, b in zip(spread.weighted, spread.weights, strict=True)]
-    furthest = [max(excess, UNSEEN_DEVIATION**2 / mean_size) for excess in spread.furthest]
+    taus, furthest = _least(spread)
     found = []
     for sense, square in enumerate(squares):
         alone = sense == len(squares) - 1
@@ -76,6 +73,25 @@ def p_values(spread: Spread, squares: Sequence[float], size: float, before: floa
         limit = furthest[sense] if alone else max(furthest[: sense + 1])
         found.append(_p_value(spread, sense, (square, size, before), (tau, limit)))
     return tuple(found)
+
+
+def smallest_excess(spread: Spread, sense: int, p: float) -> float:
+    """Of a window of the mean size that is told at level p, compared with those of the reference: how large a move is found."""
+    from scipy.special import fdtri
+
+    size = spread.size / spread.windows
+    taus, furthest = _least(spread)
+    degrees = max(spread.weights[sense] ** 2 / spread.squares[sense] - 1.0, 1.0)
+    varies = (float(fdtri(1.0, degrees, 1.0 - p)) * (1.0 + size * taus[sense] * (1.0 + 1.0 / spread.windows)) - 1.0) / size
+    return max(varies, furthest[sense] * math.sqrt(1.0 / (p * (spread.windows + 1.0))))
+
+
+def _least(spread: Spread) -> tuple[list[float], list[float]]:
+    """τ² and the furthest excess by sense, where what was too small to be noticed may have been there."""
+    mean_size = spread.size / spread.windows
+    noise = math.sqrt(2.0 / spread.windows) / mean_size
+    taus = [max(a / b, noise) for a, b in zip(spread.weighted, spread.weights, strict=True)]
+    return taus, [max(excess, UNSEEN_DEVIATION**2 / mean_size) for excess in spread.furthest]
 
 
 def _p_value(spread: Spread, sense: int, seen: tuple[float, float, float], known: tuple[float, float]) -> float:

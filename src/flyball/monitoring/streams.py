@@ -7,7 +7,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from flyball.monitoring import counting
+from flyball.monitoring.season import Season
 from flyball.monitoring.spread import Spread
+from flyball.monitoring.window import Window
 
 QUANTILE_BINS = 32
 """Equal-probability bins of a number: a rank test on them loses 1/32² of its efficiency; the histogram tests merge them again (stats/chi_square)."""
@@ -55,6 +57,20 @@ class Stream(msgspec.Struct, frozen=True, kw_only=True):
     `unseen` holds what the reference's own rows would have been to one another: the values that occur once (Good 1953)."""
     spreads: tuple[Spread, ...] = ()
     """By size of block (drift.BLOCKS) as far as the reference reaches; empty: rows of the reference are exchangeable."""
+    season: Season | None = None
+    """None: windows are compared with all windows, whenever they were."""
+
+    def slot_of(self, window: Window) -> int | None:
+        """None: its windows are compared with all."""
+        return None if self.season is None else self.season.slot_of(window)
+
+    def in_slot(self, slot: int) -> "Stream":
+        """As windows of one slot of its season are judged."""
+        season = self.season
+        if season is None:
+            return self
+        spreads = season.spreads[slot] if season.spreads else ()
+        return msgspec.structs.replace(self, counts=season.counts[slot], spreads=spreads)
 
     @property
     def n_bins(self) -> int:

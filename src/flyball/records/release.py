@@ -46,6 +46,8 @@ class ReleaseState(msgspec.Struct, frozen=True, kw_only=True):
     """Why it is in this phase, in words."""
     passed: tuple[str, ...] = ()
     """Guards that passed at some look: a sequence that holds at all looks together does not take a pass back. Harm that is shown later still counts."""
+    rules: str = ""
+    """Digest of the guards' rules under which those passed: by other rules they have not."""
     weight: float | None = None
     """The challenger's share of the keys where it moves within a step (bandit); None: the step's own."""
     weighed_at: datetime | None = None

@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
+from flyball.records import codec
 from flyball.records.decisions import Action, Plan
 from flyball.records.evidence import Evidence, Outcome, Verdict, worst
 from flyball.records.release import Phase, ReleaseState, Replayed
@@ -18,9 +19,19 @@ from flyball.release.guards import judge
 from flyball.release.policy import GuardRule, ReleasePolicy, ReplayRule, policy_of
 from flyball.release.waiting import moment, place, span, waits_for_pass
 
-__all__ = ["ReleasePolicy", "ReleaseSituation", "decide", "is_proven", "newly_passed", "policy_of"]
+__all__ = [
+    "JUDGED",
+    "ReleasePolicy",
+    "ReleaseSituation",
+    "decide",
+    "is_proven",
+    "newly_passed",
+    "passes",
+    "policy_of",
+    "rules_of",
+]
 
-_JUDGED = frozenset({Phase.SHADOW, Phase.CANARY, Phase.FULL, Phase.WATCHING})
+JUDGED = frozenset({Phase.SHADOW, Phase.CANARY, Phase.FULL, Phase.WATCHING})
 """Phases in which the challenger scores traffic, so that it can do harm and be compared."""
 
 
@@ -69,7 +80,7 @@ class _View(NamedTuple):
     def passed(self, rule: GuardRule) -> bool:
         """At this look or an earlier one."""
         verdict = self.verdict(rule.name)
-        return rule.name in self.release.passed or (
+        return rule.name in passes(self.release, self.policy) or (
             verdict is not None and verdict.outcome is Outcome.PASS and not _too_early(self, rule)
         )
 
@@ -81,11 +92,11 @@ def decide(situation: ReleaseSituation, policy: ReleasePolicy, now: datetime) ->
     harm = [verdict for verdict in _harm(view) if verdict is not None]
     if harm:
         return _roll_back(view, harm[0].rule, f"harm is shown: {'; '.join(v.words for v in harm)} ({policy.words})")
-    if situation.tripped and release.phase in _JUDGED:
+    if situation.tripped and release.phase in JUDGED:
         # Not a rate: five failures in a row happen to a unit that fails once in a hundred rows in one of 10¹⁰ places, and a guard that has seen
         # a hundred thousand good rows would want a thousand more.
         return _roll_back(view, "circuit", f"it fails again and again, so that it is not asked any more: {situation.tripped}")
-    if release.phase in _JUDGED:
+    if release.phase in JUDGED:
         if situation.switch == "failed" and release.verified_at is None:
             return _roll_back(view, "switch", f"the gateways could not be brought to serve {place(release)}")
         if situation.switch != "verified" or release.verified_at is None:
@@ -97,19 +108,30 @@ def decide(situation: ReleaseSituation, policy: ReleasePolicy, now: datetime) ->
 def newly_passed(situation: ReleaseSituation, policy: ReleasePolicy, now: datetime) -> tuple[str, ...]:
     """Guards that pass at this look and did not before."""
     view = _view(situation, policy, now)
-    return tuple(rule.name for rule in policy.guards if rule.name not in situation.release.passed and view.passed(rule))
+    before = passes(situation.release, policy)
+    return tuple(rule.name for rule in policy.guards if rule.name not in before and view.passed(rule))
+
+
+def passes(release: ReleaseState, policy: ReleasePolicy) -> tuple[str, ...]:
+    """Guards that passed by these very rules: a margin that is drawn tighter while a release is under way has not been kept yet."""
+    return release.passed if release.rules in {"", rules_of(policy)} else ()
+
+
+def rules_of(policy: ReleasePolicy) -> str:
+    """Their digest."""
+    return codec.digest(policy.guards)
 
 
 def is_proven(release: ReleaseState, policy: ReleasePolicy) -> bool:
     """All that it must pass has passed: with late labels it may be watched already and not be."""
     asked = (rule for rule in policy.guards if rule.must == "pass" and not (rule.labels and policy.labels == "never"))
-    return all(rule.name in release.passed for rule in asked)
+    return all(rule.name in passes(release, policy) for rule in asked)
 
 
 def _view(situation: ReleaseSituation, policy: ReleasePolicy, now: datetime) -> _View:
     release = situation.release
     verdicts: tuple[Verdict, ...] = ()
-    if release.phase in _JUDGED and release.champion is not None:
+    if release.phase in JUDGED and release.champion is not None:
         verdicts = tuple(judge(situation.evidence, rule) for rule in _asked(policy, release))
     elapsed = now - release.verified_at if release.verified_at is not None else timedelta(0)
     return _View(situation, policy, now, verdicts, elapsed)
@@ -153,7 +175,8 @@ def _stopped_by_replay(view: _View, rule: ReplayRule) -> Plan | None:
     """None: captured requests showed no harm, or there were none."""
     replayed = view.situation.replayed
     if replayed is None:
-        return _hold(view, "replay", f"waits for its answers to the last {rule.rows} captured requests")
+        waits = [f"for its answers to the last {rule.rows} captured requests"]
+        return _wait_or_give_up(view, "replay", waits, view.policy.longest)
     asked = {each.name for each in replayed.evidence}
     verdicts = [judge(replayed.evidence, each) for each in rule.guards if each.name in asked]
     harm = [verdict for verdict in verdicts if verdict.outcome is Outcome.FAIL]
@@ -181,6 +204,9 @@ def _shadow(view: _View) -> Plan:
 def _canary(view: _View) -> Plan:
     step = view.release.step
     if step >= len(view.policy.steps):  # the policy was changed while the release stood in this step
+        waits = _waits_for_guards(view, passes=True)
+        if waits:
+            return _wait_or_give_up(view, "canary", waits, view.policy.longest)
         return _to_full(view, "canary", "its canary step is not asked for any more")
     rule = view.policy.steps[step]
     waits = _waits_for_time(view, rule.at_least)
@@ -307,7 +333,7 @@ def _which_count(view: _View) -> str:
 
 
 def _waits_for_guards(view: _View, *, passes: bool) -> list[str]:
-    """Every guard must be measurable; those that must pass are waited for where `passes`."""
+    """Every guard must be measurable, before all traffic at the latest; those that must pass are waited for where `passes`."""
     waits = []
     for rule in _asked(view.policy, view.release):
         verdict = view.verdict(rule.name)
@@ -316,7 +342,9 @@ def _waits_for_guards(view: _View, *, passes: bool) -> list[str]:
         if passes and rule.must == "pass" and not _comes_later(view, rule):
             if verdict.outcome is not Outcome.PASS:  # one that passes, too early, waits for what it is too early for
                 waits.append(waits_for_pass(rule, verdict, view.now - view.release.opened_at))
-        elif verdict.outcome is Outcome.ERROR or (verdict.evidence.n == 0 and not rule.labels):
+        elif verdict.outcome is Outcome.ERROR or (
+            verdict.evidence.n == 0 and not (_comes_later(view, rule) if passes else rule.labels)
+        ):
             waits.append(f"for a measurement ({verdict.words})")
     return waits
 

@@ -92,6 +92,12 @@ class ReleasePolicy(msgspec.Struct, frozen=True, kw_only=True):
         parts = ", ".join(f"{share:g} for {' and for '.join(names)}" for share, names in shares.items())
         return f"error rate {self.alpha:g} of the whole release, at all looks together: {parts}"
 
+    @property
+    def longest(self) -> timedelta:
+        """That any phase before all traffic may take: the deadline of what has none of its own."""
+        phases = (*self.steps, *((self.shadow,) if self.shadow is not None else ()))
+        return max((phase.at_most for phase in phases), default=self.watch_at_most)
+
     def guard(self, metric: str) -> GuardRule:
         """The first of that metric. Raises KeyError."""
         return next(rule for rule in self.guards if rule.metric == metric)

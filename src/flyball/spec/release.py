@@ -10,6 +10,8 @@ GuardMetric = Literal[
     "loss", "calibration", "failure_rate", "latency_p50_ms", "latency_p95_ms", "latency_p99_ms",
     "disagreement", "score_shift", "score_shape", "latency_shape", "reward",
 ]  # fmt: skip
+SHOWN = frozenset({"latency_p50_ms", "latency_p95_ms", "latency_p99_ms", "latency_shape", "score_shape", "reward"})
+"""Metrics that compare answers which users got of both: only while a canary shares the traffic."""
 Margin = Annotated[float, BeforeValidator(parse_share)]
 """A share such as 1 % or a number in the metric's own unit."""
 
@@ -154,6 +156,11 @@ class ReleaseSpec(Section):
                 raise ValueError(f"one step with strategy {self.strategy}, found {count}")
             if not any(guard.metric == "reward" for guard in self.guards):
                 raise ValueError(f"a guard of the metric reward with strategy {self.strategy}")
+        alone = sorted({guard.metric for guard in self.guards if guard.metric in SHOWN}) if not count else []
+        if alone:
+            raise ValueError(
+                f"a step where {', '.join(alone)} can be measured: without one users never get answers of both at a time, and it would be taken back"
+            )
         if self.shadow is None and not count and self.labels == "before_full":
             raise ValueError(
                 "`labels: while_watching` or `never` where there is neither shadow nor step: nothing comes before all traffic"

@@ -20,8 +20,8 @@ from flyball.stats.bets import COUNTS, Grid, check_alpha, least_sum
 _SHARES = COUNTS.rates / (1.0 + COUNTS.rates)
 _GRID = Grid(_SHARES, COUNTS.log_weights)
 _LOSS = -np.log1p(-_SHARES) - _SHARES
-_HALVINGS = 60
-"""Of the range of a logarithm: to nine digits and more."""
+_HALVINGS = 26
+"""Of the range of a logarithm: to six digits."""
 _ERRORS_TO_HALF = 3.3
 """Standard errors in the half width of a sequence, about, at alpha 0.05."""
 MOST = 10**12

@@ -3,11 +3,12 @@ from datetime import timedelta
 
 import msgspec
 import pytest
-from release_cases import DAY, HOUR, POLICY, START, situation
+from release_cases import DAY, HOUR, POLICY, START, evidence, rule, situation
 
 from flyball.records import codec
 from flyball.records.evidence import Outcome
-from flyball.release.decide import ReleasePolicy, ReleaseSituation, decide, policy_of
+from flyball.release.decide import ReleasePolicy, ReleaseSituation, decide, is_proven, policy_of, rules_of
+from flyball.release.policy import ReplayRule
 from flyball.spec import ProjectSpec
 
 APPROVAL = msgspec.structs.replace(POLICY, approval=True)
@@ -233,3 +234,38 @@ def test_what_is_waited_for_reads_the_same_at_every_look():
         decide(situation("shadow", "no data", labels=0), POLICY, START + minutes * HOUR / 60).rationale for minutes in (1, 5, 30)
     }
     assert len(looks) == 1
+
+
+def test_a_step_that_is_not_asked_for_any_more_promotes_nobody_who_has_not_passed():
+    shorter = msgspec.structs.replace(NO_SHADOW, steps=POLICY.steps[:1])
+    for outcome in ("inconclusive", "no data", "error"):
+        assert done(decide(situation("canary", outcome, step=1), shorter, START + DAY)) == "nothing"
+        assert done(decide(situation("canary", outcome, step=1), shorter, START + 3 * DAY)) == "roll_back"
+    assert done(decide(situation("canary", "pass", step=1), shorter, START + DAY)) == "enter full 0"
+
+
+def test_a_pass_by_a_wider_margin_is_none_by_a_tighter_one():
+    passed = ("loss", "failure_rate")
+    seen = situation("canary", "inconclusive", step=1, passed=passed)
+    seen = msgspec.structs.replace(seen, release=msgspec.structs.replace(seen.release, rules=rules_of(POLICY)))
+    assert done(decide(seen, POLICY, START + DAY)) == "enter full 0"
+    tighter = msgspec.structs.replace(POLICY, guards=(rule("loss", margin=0.001, alpha=0.04, must="pass"), *POLICY.guards[1:]))
+    assert done(decide(seen, tighter, START + DAY)) == "nothing"
+    assert not is_proven(seen.release, tighter)
+
+
+def test_a_guard_that_need_not_pass_is_waited_for_until_its_labels_have_come():
+    """A slice that no row belongs to is not a slice that shows no harm."""
+    rare = msgspec.structs.replace(rule("loss"), name="loss:rare")
+    policy = msgspec.structs.replace(POLICY, guards=(*POLICY.guards, rare))
+    seen = situation("shadow")
+    seen = msgspec.structs.replace(seen, evidence=(*seen.evidence, *evidence("loss:rare", "no data")))
+    assert done(decide(seen, policy, START + DAY)) == "nothing"
+    later = msgspec.structs.replace(policy, labels="while_watching")
+    assert done(decide(seen, later, START + DAY)) == "enter canary 0"
+
+
+def test_a_challenger_that_cannot_be_asked_captured_requests_is_given_up():
+    asks = msgspec.structs.replace(POLICY, replay=ReplayRule(rows=100, guards=()))
+    assert done(decide(situation("proposed"), asks, START + DAY)) == "nothing"
+    assert done(decide(situation("proposed"), asks, START + 7 * DAY)) == "roll_back"

@@ -11,9 +11,10 @@ from flyball.records.evidence import Evidence, Outcome
 from flyball.records.release import TERMINAL, Phase
 from flyball.release.decide import ReleaseSituation, decide
 from flyball.release.guards import calibration, disagreement, failure_rate, judge, latency, loss, reward, score_shift, shape
-from flyball.release.metrics import FAILURE_RATE, LOSS
+from flyball.release.metrics import FAILURE_RATE, LOSS, METRICS
 from flyball.release.state import advance, open_release, verified
 from flyball.release.waiting import needed
+from flyball.spec.release import SHOWN
 
 QUALITY, FAILURES = POLICY.guard(LOSS), POLICY.guard(FAILURE_RATE)
 RELEASES = 120
@@ -241,3 +242,7 @@ def test_what_others_let_pass_fails_here_or_is_not_enough_to_tell(case):
     for canary_values in (canary, canary[::-1]):
         found = shape([*control, *canary_values], arms, [0] * len(arms), asked)
         assert judge((found,), asked).outcome in wanted
+
+
+def test_what_flyball_yaml_takes_for_measurable_only_in_a_canary_is_so():
+    assert {name for name, metric in METRICS.items() if metric.shown} == SHOWN

@@ -139,6 +139,7 @@ def test_a_condition_that_is_no_condition_is_told_beside_other_faults() -> None:
         ("release: {guards: [{metric: calibration}, {metric: calibration}]}", "release.guards[1].metric", "again"),
         ("release: {shadow: {at_most: 7d}}", "release.shadow.at_most", "no label counts before data.label_delay (2w)"),
         ("release: {shadow: null, steps: [{traffic: 10%, at_most: 7d}]}", "release.steps[0].at_most", "longer than data.label_delay"),
+        ("release: {strategy: blue_green, guards: [{metric: latency_shape}]}", "release", "a step where latency_shape can be measured"),
         ("policies: [{name: a, when: drift.alarm, do: notify}, {name: a, when: drift.alarm, do: ask}]", "policies[1].name", "policies[0]"),
         ("policies: [{name: a, when: drift.alarm, do: {action: notify, history: 3d}}]", "policies[0].do.history", "only with action: retrain"),
         ("monitor: {false_alarms: often}", "monitor.false_alarms", "1 per 90 windows"),

@@ -1,0 +1,140 @@
+"""What cannot be measured keeps no release from being taken back, and no record from being read."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from engine_world import DAY, HOUR, RELEASE, SIGNATURE, Project, spec_of
+
+from flyball.control import commands
+from flyball.control.loop import tick_once
+from flyball.records.captured import PredictionBatch
+from flyball.records.release import Phase, Replayed
+
+
+class Unreadable:
+    """A controller in whose hands the champion's reference has become unreadable, in a way that nobody foresaw."""
+
+    def __init__(self, project: Project) -> None:
+        self.heard: list[str] = []
+        project.engine.observation.files.reference = self._fails  # type: ignore[method-assign]
+
+    def _fails(self, unit: str) -> Any:
+        raise KeyError(f"reference of {unit}")
+
+
+def ticks(project: Project, days: int) -> list[str]:
+    """What ticks complained of."""
+    words = []
+    for _ in range(days * 4):
+        project.send(60)
+        project.clock.sleep(6 * HOUR)
+        project.deliver()
+        words.append(tick_once(project.engine))
+        if project.release().phase is Phase.ROLLED_BACK:
+            break
+    return words
+
+
+def in_phase(project: Project, phase: str) -> None:
+    project.first_champion()
+    project.version()
+    project.live(12 * DAY, until=lambda: project.phases("r-0002")[-1] == phase)
+    assert project.phases("r-0002")[-1] == phase
+
+
+@pytest.mark.parametrize("phase", ["shadow", "canary 0", "watching"])
+def test_failures_take_a_release_back_while_its_loss_cannot_be_measured(tmp_path: Path, phase: str) -> None:
+    project = Project(tmp_path)
+    in_phase(project, phase)
+    Unreadable(project)
+    project.failing.add(project.release().challenger)
+    words = ticks(project, 3)
+    assert project.release().phase is Phase.ROLLED_BACK, words
+    assert "harm is shown: failure_rate" in project.release().reason
+    assert any("KeyError" in each for each in words), "it is told all the same"
+
+
+def test_a_guard_that_can_never_be_measured_holds_and_gives_up_at_the_deadline(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    in_phase(project, "shadow")
+    Unreadable(project)
+    ticks(project, 3)
+    assert project.release().phase is Phase.SHADOW
+    assert "loss: it could not be measured: KeyError" in project.engine.releases.waiting_for
+    ticks(project, 2)
+    assert project.release().phase is Phase.ROLLED_BACK
+    assert "gave up" in project.release().reason
+
+
+def test_an_ordered_rollback_ends_while_nothing_can_be_measured(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    in_phase(project, "canary 0")
+    Unreadable(project)
+    commands.order(project.door, "roll_back", "user:me", "it looks odd")
+    tick_once(project.engine)
+    assert project.release().phase is Phase.ROLLED_BACK
+
+
+def test_a_slice_over_a_feature_that_a_unit_lacks_keeps_no_record_from_being_read(tmp_path: Path) -> None:
+    guards = [{"metric": "loss", "slice": "far", "margin": 0.1}]
+    slices = [{"name": "far", "where": "distance > 10.0"}]
+    project = Project(tmp_path, spec_of({**RELEASE, "guards": guards}, monitor={"min_rows": 20, "slices": slices}))
+    project.first_champion()
+    project.version()
+    members = project.engine.observation.members
+    batch = PredictionBatch(
+        at_us=2**60, model="shop", unit=project.release().champion or "", role="champion", revision=1, ids=["a"], keys=["a"],
+        columns={"x": [1.0]}, scores=[[0.5]], latency_us=1,
+    )  # fmt: skip
+    members.add(batch)
+    assert members.of("far") == frozenset()
+    project.live(DAY)
+    joined = project.engine.observation.join
+    assert joined is not None
+    assert joined.counts().predictions == project.sent
+
+
+REPLAYED: dict[str, Any] = {**RELEASE, "replay": {"rows": 400}}
+
+
+def test_captured_requests_that_do_not_fit_a_challenger_are_not_asked(tmp_path: Path) -> None:
+    project = Project(tmp_path, spec_of(REPLAYED))
+    project.first_champion()
+    project.judge.score = _does_not_fit  # type: ignore[method-assign]
+    project.version()
+    assert project.release().phase is Phase.SHADOW
+    replayed = project.door.get("replayed", project.release().id, Replayed)
+    assert replayed is not None
+    assert (replayed.rows, "do not fit its signature" in replayed.words) == (0, True)
+
+
+def _does_not_fit(package: Path, rows: Any) -> Any:
+    raise ValueError("could not convert string to float: 'blue'")
+
+
+def test_a_challenger_that_can_never_be_asked_is_given_up(tmp_path: Path) -> None:
+    project = Project(tmp_path, spec_of(REPLAYED))
+    project.first_champion()
+    Unreadable(project)
+    order = commands.order(project.door, "run", "user:me", "")
+    assert order.status == "open"
+    assert any("KeyError" in each for each in ticks(project, 2))
+    assert project.release().phase is Phase.PROPOSED
+    ticks(project, 3)
+    assert project.release().phase is Phase.ROLLED_BACK
+    assert "gave up" in project.release().reason
+
+
+def test_captured_answers_of_an_earlier_champion_are_not_taken_for_this_ones(tmp_path: Path) -> None:
+    project = Project(tmp_path, spec_of({**REPLAYED, "replay": {"rows": 20_000}, "labels": "never", "watch": "6h"}))
+    first = project.first_champion()
+    project.version()
+    project.live(6 * DAY, until=lambda: project.release().phase is Phase.SETTLED)
+    project.live(DAY, rows=50)
+    project.judge.asked.clear()
+    project.version()
+    (asked,) = project.judge.asked
+    kept = project.engine.observation.recent_rows
+    assert asked == len(kept.whole(project.release().champion or "", SIGNATURE)) > 0
+    assert kept.whole(first, SIGNATURE)
