@@ -10,6 +10,9 @@ from flyball.control import bounds, commands, decisions, queries
 from flyball.control.bounds import breaker_of
 from flyball.control.commands import Command
 from flyball.control.remedies import Todo
+from flyball.control.world import draft, put
+from flyball.records.bounds import Breaker
+from flyball.records.decisions import Action
 from flyball.records.jobs import Job
 from flyball.records.release import Phase
 
@@ -175,3 +178,29 @@ def test_what_a_person_orders_and_agrees_to_is_done_while_it_is_open(tmp_path: P
     assert len(project.door.all("job", Job)) == before + 2
     assert project.release().challenger == project.unit_of(before + 2)
     project.holds()
+
+
+def test_what_was_decided_before_it_opened_and_is_not_done_yet_is_not_done_any_more(tmp_path: Path) -> None:
+    """A controller may die between a decision and its act, and another one open the breaker first."""
+    project = project_of(tmp_path, BACK)
+    first = project.version()
+    project.live(DAY)
+    second = project.version()
+    project.live(DAY)
+    assert project.champion().unit == second
+    world, now = project.engine.world, project.clock.now()
+    back = Action(kind="roll_back", subject="model:shop", arguments={"policy": "back", "from": second, "to": first})
+    breaker = Breaker(opened_at=now, decision="d-000009", actions=("retrain",), words="3 actions failed in a row")
+    left = [
+        Todo(id="d-000008.0", decision="d-000008", action=back),
+        Todo(id="d-000007.0.approved", decision="d-000007", action=back, asked=True),
+    ]
+    for todo, goes in zip(left, (second, first), strict=True):
+        puts = (put("todo", todo.id, todo), put("breaker", "shop", breaker))
+        world.record(draft(now, "todo.opened", f"decision:{todo.decision}", {}, puts))
+        project.tick()
+        assert project.door.get("todo", todo.id, Todo).done
+        assert project.champion().unit == goes
+    told = [event.payload["words"] for event in project.ledger.events(kinds=("todo.done",))]
+    assert told[0] == "it was not done: the breaker is open"
+    assert told[1].endswith("goes back")

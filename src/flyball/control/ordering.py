@@ -46,7 +46,7 @@ def bound(world: World, engine: Engine | None, command: commands.Command, pause:
     settled = await_command(world, command.id, pause)
     done = settled.status == "done"
     return CommandReport(
-        accepted=done, subject=settled.subject or f"command:{command.id}", words=settled.words, next_step="flyball status"
+        accepted=done, subject=settled.subject or f"command:{command.id}", words=settled.words, next_step="flyball status" if done else ""
     )  # fmt: skip
 
 
