@@ -217,13 +217,15 @@ class Project:
         if not self.unlabelled:
             known = now + self.label_delay
             rewards = self._rewards(ids, answers)
-            for value, at in (("no", known), ("yes", known + self.slow_yes)):
-                chosen = [place for place, one in enumerate(y) if ("yes" if one else "no") == value]
-                labels = LabelBatch(
-                    at_us=micros(at), model="shop", ids=[ids[place] for place in chosen], values=[value] * len(chosen),
-                    observed_us=[None] * len(chosen), rewards=[rewards[place] for place in chosen] if rewards else [],
-                )  # fmt: skip
-                self.late.append((at, labels))
+            late = [bool(one) and self.slow_yes > timedelta(0) for one in y]
+            for at, chosen in ((known, np.flatnonzero(~np.array(late))), (known + self.slow_yes, np.flatnonzero(late))):
+                if chosen.size:
+                    labels = LabelBatch(
+                        at_us=micros(at), model="shop", ids=[ids[place] for place in chosen],
+                        values=["yes" if y[place] else "no" for place in chosen], observed_us=[None] * chosen.size,
+                        rewards=[rewards[place] for place in chosen] if rewards else [],
+                    )  # fmt: skip
+                    self.late.append((at, labels))
 
     def deliver(self) -> None:
         """Labels that have become known."""

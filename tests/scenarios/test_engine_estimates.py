@@ -90,8 +90,8 @@ def test_a_worse_loss_is_put_down_to_causes_in_all_windows_since_it_began_also_a
     def lived(root: Path, *, restarts: bool) -> Finding:
         project = project_of(root)
         project.live(4 * DAY)
-        project.turned = 0.4
-        for _ in range(10):
+        project.turned = 0.07  # too little to be told by its first window
+        for _ in range(20):
             if any(each.kind is FindingKind.PERFORMANCE for each in project.findings()):
                 break
             project.live(DAY)

@@ -137,19 +137,19 @@ def test_a_finding_of_long_ago_shows_the_windows_around_it(tmp_path: Path) -> No
     assert first.window_end in [point.end for point in report.series]
 
 
-def test_a_bad_window_says_how_many_more_raise_an_alarm_and_that_is_so(tmp_path: Path) -> None:
+def test_a_bad_window_that_is_no_alarm_by_itself_says_how_many_more_like_it_are(tmp_path: Path) -> None:
     project = Project(tmp_path, spec_of(AT_ONCE, monitor=MONITOR))
     project.version()
     project.live(5 * DAY)
     assert queries.status(project.door, controller_alive=True).outlook == ""
-    project.turned = 0.5
+    project.turned = 0.1  # too little to be told by its first window
     foretold = ""
-    for _ in range(8):
+    for _ in range(20):
         project.live(DAY)
         if any(each.kind is FindingKind.PERFORMANCE for each in project.findings()):
             break
         foretold = queries.status(project.door, controller_alive=True).outlook
-    assert foretold.endswith("one more window like it raises an alarm")
+    assert foretold.endswith(("more windows like it raise an alarm", "one more window like it raises an alarm")), foretold
     assert ": mean loss 0." in foretold
 
 

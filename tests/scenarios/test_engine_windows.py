@@ -7,6 +7,7 @@ import numpy as np
 from engine_world import AT_ONCE, DAY, HOUR, Project, spec_of
 
 from flyball.adapters.capture_memory import MemoryCapture
+from flyball.adapters.packages import LocalPackages
 from flyball.adapters.user_metrics import MemoryMetrics
 from flyball.control import decisions
 from flyball.control.loop import tick_once
@@ -118,15 +119,20 @@ def test_no_row_is_lost_to_a_registry_that_is_away(tmp_path: Path) -> None:
     def away(*_: object) -> None:
         raise TrackingFailed("the tracking server does not answer")
 
+    class Unsure(LocalPackages):
+        def is_whole(self, package: Path, manifest_digest: str) -> bool:
+            return False
+
     project.registry.fetch = away
-    project.restart()  # what it knew of packages is gone
+    known, project._ports = project._ports, project._ports._replace(packages=Unsure())
+    project.restart()  # what it knew of packages is gone, and what the routing table names is not whole
     for _ in range(4):
         project.send(60)
         project.clock.sleep(6 * HOUR)
         project.deliver()
         tick_once(project.engine)
     assert any("does not answer" in words for style, words in project.said if style == "bad")
-    project.registry.fetch = fetch
+    project.registry.fetch, project._ports = fetch, known
     project.tick()
     assert [window.predictions for window in project.windows()][:2] == [240, 240]
     project.holds()
