@@ -172,7 +172,7 @@ def test_a_slower_challenger_is_found_in_the_canary_beside_the_champion_of_the_s
     steps = [{"traffic": "50%", "at_least": "12h", "at_most": "4d", "min_requests": 10}]
     project, _, challenger = challenged(tmp_path, {**RELEASE, "steps": steps, "guards": [guard]})
     project.latency_us[challenger] = 5_000
-    phase = until_decided(project, days=6, rows=8, step=timedelta(minutes=10))
+    phase = until_decided(project, days=6, rows=12, step=timedelta(minutes=10))
     assert (phase is Phase.ROLLED_BACK) is fails, project.engine.releases.waiting_for
     assert (f"harm is shown: {guard['metric']}" in project.release().reason) is fails
     project.holds()

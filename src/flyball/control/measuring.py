@@ -220,15 +220,13 @@ def _reward(seen: _Seen, rule: GuardRule) -> Evidence:
 
 
 def _latency(seen: _Seen, rule: GuardRule) -> Evidence:
-    both = seen.matched()
-    told = ~np.isnan(both.latencies_ms)
-    return guards.latency(both.latencies_ms[told & ~both.challengers], both.latencies_ms[told & both.challengers], rule)
+    calls = seen.matched().calls
+    return guards.latency(calls.latencies_ms[~calls.challengers], calls.latencies_ms[calls.challengers], rule)
 
 
 def _latency_shape(seen: _Seen, rule: GuardRule) -> Evidence:
-    both = seen.matched()
-    told = ~np.isnan(both.latencies_ms)
-    return _shape(seen, rule, both.latencies_ms[told], both.challengers[told], both.periods[told])
+    calls = seen.matched().calls
+    return _shape(seen, rule, calls.latencies_ms, calls.challengers, calls.periods)
 
 
 def _score_shape(seen: _Seen, rule: GuardRule) -> Evidence:

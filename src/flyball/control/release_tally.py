@@ -2,6 +2,9 @@
 
 Champion and canary are compared on equal numbers of the same period: a share that grows at night, or a slow hour, must not look like a slow challenger
 (Simpson's paradox). Within a minute as many of the one as of the other are taken, chosen by checksum; what is over is left out.
+
+Of a key only the first row of a release counts: a key stays on its side, so that a busy one is a single lottery ticket and not a hundred. Calls of the model are
+compared with calls of about as many rows, within a factor of two: a canary's share of a large request is a small one.
 """
 
 import zlib
@@ -30,11 +33,26 @@ class _Row(NamedTuple):
     tie: int
     """Checksum of the prediction's id: which rows are taken does not depend on what they say."""
     at_us: int
-    latency_us: int
-    """Of its batch; -1: not the first of it."""
     score: float
     """Its largest one where there are several classes."""
     id: str
+    key: int | None
+    """Checksum of its key."""
+
+
+class _Call(NamedTuple):
+    tie: int
+    at_us: int
+    latency_us: int
+    rows: int
+
+
+class Calls(NamedTuple):
+    """Calls of both units' models, ascending by period: in every one as many of either of each size (1 row, 2 to 3, 4 to 7, …). All (n,)."""
+
+    periods: Ints
+    challengers: Bools
+    latencies_ms: Floats
 
 
 class Matched(NamedTuple):
@@ -43,10 +61,9 @@ class Matched(NamedTuple):
     periods: Ints
     challengers: Bools
     """Whether the challenger answered."""
-    latencies_ms: Floats
-    """Of its batch; NaN: another row of the batch has told it."""
     scores: Floats
     ids: tuple[str, ...]
+    calls: Calls
 
 
 class ReleaseTally:
@@ -57,9 +74,13 @@ class ReleaseTally:
         self._since_us = 0
         self._units: tuple[str, ...] = ()
         self._open: dict[int, tuple[list[_Row], list[_Row]]] = {}
+        self._calls: dict[int, tuple[list[_Call], list[_Call]]] = {}
+        self._keys: set[int] = set()
+        """Checksums of keys of which a row counts."""
+        self._new_calls: list[tuple[int, int, _Call]] = []
         self._new: list[tuple[int, int, _Row]] = []
         """(period, 1 for the challenger, row), of periods that were matched since the last look."""
-        self._matched = _matched([])
+        self._matched = _matched([], [])
         self._done_until = 0
 
     def follow(self, release: ReleaseState | None, opened_us: int) -> None:
@@ -67,7 +88,8 @@ class ReleaseTally:
         if release is None or release.id == self._release or release.champion is None:
             return
         self._release, self._since_us, self._units = release.id, opened_us, (release.champion, release.challenger)
-        self._open, self._new, self._matched, self._done_until = {}, [], _matched([]), 0
+        self._open, self._new, self._matched, self._done_until = {}, [], _matched([], []), 0
+        self._calls, self._new_calls, self._keys = {}, [], set()
 
     def add(self, batch: PredictionBatch) -> None:
         """Only what champion and canary answered."""
@@ -76,36 +98,62 @@ class ReleaseTally:
             return
         if start < self._done_until or self._full:
             return
-        rows = self._open.setdefault(start, ([], []))[self._units.index(batch.unit)]
+        arm = self._units.index(batch.unit)
+        rows = self._open.setdefault(start, ([], []))[arm]
         for place, each in enumerate(batch.ids):
-            tie = zlib.crc32(each.encode("utf-8", "surrogatepass"))
-            rows.append(_Row(tie, batch.at_us, batch.latency_us if place == 0 else -1, max(batch.scores[place]), each))
+            key = batch.keys[place]
+            rows.append(_Row(_checksum(each), batch.at_us, max(batch.scores[place]), each, _checksum(key) if key else None))
+        calls = self._calls.setdefault(start, ([], []))[arm]
+        calls.append(_Call(_checksum(batch.ids[0]), batch.at_us, batch.latency_us, len(batch.ids)))
         if len(rows) > 2 * MOST_OF_PERIOD:
             rows[:] = sorted(rows)[:MOST_OF_PERIOD]
+        if len(calls) > 2 * MOST_OF_PERIOD:
+            calls[:] = sorted(calls)[:MOST_OF_PERIOD]
+
+    def _first_of_their_keys(self, rows: list[_Row]) -> list[_Row]:
+        """By checksum of their ids, the first of each key that did not count before. Where capture drops keys every row counts: nobody can tell."""
+        found: list[_Row] = []
+        met: set[int] = set()
+        for row in sorted(rows):
+            if row.key is None or (row.key not in self._keys and row.key not in met):
+                found.append(row)
+                met.update(() if row.key is None else (row.key,))
+        return found
 
     def settle(self, now_us: int) -> None:
         """Match the periods that are over."""
         for start in sorted(start for start in self._open if start + SETTLED_AFTER_US <= now_us):
-            both = self._open.pop(start)
+            opened, calls = self._open.pop(start), self._calls.pop(start, ([], []))
             if self._full:
                 continue
+            both = [self._first_of_their_keys(rows) for rows in opened]
             n = min(MOST_OF_PERIOD, *map(len, both))
             for arm, rows in enumerate(both):
-                chosen = sorted(sorted(rows)[:n], key=lambda row: (row.at_us, row.tie))
+                chosen = sorted(rows[:n], key=lambda row: (row.at_us, row.tie))
                 self._new.extend((start, arm, row) for row in chosen)
+                self._keys.update(row.key for row in chosen if row.key is not None)
+            sizes = [{call.rows.bit_length() for call in mine} for mine in calls]
+            for size in sorted(sizes[0] & sizes[1]):
+                alike = [sorted(call for call in mine if call.rows.bit_length() == size) for mine in calls]
+                few = min(map(len, alike))
+                self._new_calls.extend((start, arm, call) for arm, mine in enumerate(alike) for call in mine[:few])
             self._done_until = start + PERIOD_US
 
     def matched(self) -> Matched:
         """All so far; later looks only append."""
-        if self._new:
-            fresh, self._new = _matched(self._new), []
+        if self._new or self._new_calls:
+            fresh, self._new, self._new_calls = _matched(self._new, self._new_calls), [], []
+            before, old, new = self._matched, self._matched.calls, fresh.calls
             self._matched = Matched(
-                np.concatenate([self._matched.periods, fresh.periods]),
-                np.concatenate([self._matched.challengers, fresh.challengers]),
-                np.concatenate([self._matched.latencies_ms, fresh.latencies_ms]),
-                np.concatenate([self._matched.scores, fresh.scores]),
-                self._matched.ids + fresh.ids,
-            )
+                np.concatenate([before.periods, fresh.periods]),
+                np.concatenate([before.challengers, fresh.challengers]),
+                np.concatenate([before.scores, fresh.scores]),
+                before.ids + fresh.ids,
+                Calls(
+                    np.concatenate([old.periods, new.periods]), np.concatenate([old.challengers, new.challengers]),
+                    np.concatenate([old.latencies_ms, new.latencies_ms]),
+                ),
+            )  # fmt: skip
         return self._matched
 
     @property
@@ -113,11 +161,19 @@ class ReleaseTally:
         return len(self._matched.ids) + len(self._new) >= 2 * MOST
 
 
-def _matched(rows: list[tuple[int, int, _Row]]) -> Matched:
+def _checksum(text: str) -> int:
+    return zlib.crc32(text.encode("utf-8", "surrogatepass"))
+
+
+def _matched(rows: list[tuple[int, int, _Row]], calls: list[tuple[int, int, _Call]]) -> Matched:
     return Matched(
         np.array([period for period, _, _ in rows], dtype=np.int64),
         np.array([arm for _, arm, _ in rows], dtype=np.bool_),
-        np.array([row.latency_us / 1e3 if row.latency_us >= 0 else np.nan for _, _, row in rows], dtype=np.float64),
         np.array([row.score for _, _, row in rows], dtype=np.float64),
         tuple(row.id for _, _, row in rows),
+        Calls(
+            np.array([period for period, _, _ in calls], dtype=np.int64),
+            np.array([arm for _, arm, _ in calls], dtype=np.bool_),
+            np.array([call.latency_us / 1e3 for _, _, call in calls], dtype=np.float64),
+        ),
     )

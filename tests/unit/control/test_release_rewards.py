@@ -2,14 +2,15 @@
 
 import numpy as np
 
-from flyball.control.release_tally import Matched
+from flyball.control.release_tally import Calls, Matched
 from flyball.control.rewards import RewardLog
 
 
 def matched(*ids: str) -> Matched:
     n = len(ids)
     arms = np.array([each.startswith("b") for each in ids], dtype=np.bool_)
-    return Matched(np.zeros(n, dtype=np.int64), arms, np.zeros(n), np.zeros(n), ids)
+    none = np.zeros(0)
+    return Matched(np.zeros(n, dtype=np.int64), arms, np.zeros(n), ids, Calls(none.astype(np.int64), none.astype(np.bool_), none))
 
 
 def test_rewards_and_answers_may_come_in_any_order_and_each_counts_once() -> None:
