@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-others test-worlds check lint types docs bench bench-release bench-serving bench-survival bench-monitoring clean setup clients
+.PHONY: demo test test-others test-worlds worlds check lint types docs bench bench-release bench-serving bench-survival bench-monitoring clean setup clients
 
 setup: $(STAMP)
 
@@ -34,6 +34,10 @@ test-others:
 
 test-worlds:
 	nice -n 10 $(BIN)/python -m pytest tests/simulation
+
+# All ten thousand worlds, every crash point and five hundred pairs of them: a quarter of an hour of two cores.
+worlds: setup
+	$(BIN)/python -m pytest tests/simulation -m nightly
 
 lint: setup
 	$(BIN)/ruff check .

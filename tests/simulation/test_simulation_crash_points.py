@@ -14,6 +14,7 @@ SOME = 17
 """Every so manieth point where all would take too long; all are tried in the slow run."""
 PAIRS, FEW_PAIRS = 500, 12
 everything = pytest.param(1, marks=[pytest.mark.slow, pytest.mark.timeout(1800)], id="all")
+nightly = pytest.param(1, marks=[pytest.mark.slow, pytest.mark.nightly, pytest.mark.timeout(1800)], id="all")
 some = pytest.param(SOME, id="some")
 
 
@@ -26,7 +27,7 @@ def test_a_death_before_or_after_any_write_leaves_the_end_as_it_was(each: int) -
     assert die_all([Death(place, after) for place in places[::each] for after in (False, True)]) == []
 
 
-@pytest.mark.parametrize("each", [some, everything])
+@pytest.mark.parametrize("each", [some, nightly])
 def test_a_head_that_is_written_in_part_is_mended_by_who_comes_next(each: int) -> None:
     _, names = untouched()
     places = points(names, "files.head")
@@ -35,7 +36,9 @@ def test_a_head_that_is_written_in_part_is_mended_by_who_comes_next(each: int) -
 
 
 @pytest.mark.parametrize(
-    "pairs", [FEW_PAIRS, pytest.param(PAIRS, marks=[pytest.mark.slow, pytest.mark.timeout(1800)])], ids=["few", "500"]
+    "pairs",
+    [FEW_PAIRS, pytest.param(PAIRS, marks=[pytest.mark.slow, pytest.mark.nightly, pytest.mark.timeout(1800)])],
+    ids=["few", "500"],
 )
 def test_a_second_death_during_recovery_changes_nothing_either(pairs: int) -> None:
     _, names = untouched()

@@ -9,12 +9,18 @@ import pytest
 from tests.simulation.seeds import play_all
 from tests.simulation.world import Simulation
 
-FEW, MANY = 150, 10_000
+FEW, SOME, MANY = 150, 1_500, 10_000
 
 
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize(
-    "seeds", [range(FEW), pytest.param(range(FEW, MANY), marks=pytest.mark.slow)], ids=["few", "ten-thousand"]
+    "seeds",
+    [
+        range(FEW),
+        pytest.param(range(FEW, SOME), marks=pytest.mark.slow),
+        pytest.param(range(SOME, MANY), marks=[pytest.mark.slow, pytest.mark.nightly]),
+    ],
+    ids=["few", "some", "ten-thousand"],
 )
 def test_no_world_breaks_a_rule_and_every_one_comes_to_rest(seeds: range) -> None:
     found = play_all(seeds)
