@@ -40,6 +40,7 @@ def status(world: World, *, controller_alive: bool) -> StatusReport:
         champion_version=version,
         champion_since=champion.since if champion else None,
         release=releases[-1] if releases else None,
+        given_up=_given_up(world) if champion is None and not releases else "",
         gateways=_gateways(world),
         windows=windows,
         findings=standing(world, champion),
@@ -56,6 +57,11 @@ def status(world: World, *, controller_alive: bool) -> StatusReport:
         autonomy=bounds.levels(world),
         trouble=trouble.words if (trouble := world.get("trouble", world.model, Trouble)) else "",
     )
+
+
+def _given_up(world: World) -> str:
+    over = world.all("release", ReleaseState)
+    return f"{over[-1].id} was taken back: {over[-1].reason}" if over else ""
 
 
 def _windows(world: World, champion: Champion | None) -> tuple[WindowSummary, ...]:

@@ -185,6 +185,8 @@ class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
     """Open: no policy retrains or rolls back; None: it is closed."""
     autonomy: dict[str, str] = {}
     """`retrain`, `roll_back` → how far policies may go by themselves: `observe`, `propose`, `act`."""
+    given_up: str = ""
+    """Why nobody answers though something was released: the first release was taken back; empty: that is not so."""
     trouble: str = ""
     """What a person should be told at once: ticks that fail, a ledger that does not hold, nothing served; empty: nothing."""
 

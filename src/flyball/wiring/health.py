@@ -97,6 +97,8 @@ def status_trouble(report: StatusReport, state_dir: Path) -> str:
     nothing = ""
     if released and report.gateways and len(silent) == len(report.gateways):
         nothing = f"Nothing is served: {silent[0].error or 'no gateway has a model'}"
+    elif report.given_up:
+        nothing = f"Nothing is served: {report.given_up}"
     ticks = f"The controller's ticks fail: {report.trouble}" if report.trouble else ""
     return "\n".join(words for words in (ledger_trouble(state_dir), nothing, ticks) if words)
 
