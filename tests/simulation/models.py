@@ -57,7 +57,7 @@ class SharedPackages:
 
     def __init__(self) -> None:
         local = LocalPackages()
-        for name in ("signature", "lineage", "manifest", "evaluation", "metrics", "monitored"):
+        for name in ("signature", "lineage", "manifest", "evaluation", "metrics", "monitored", "is_whole"):
             setattr(self, name, cache(getattr(local, name)))
 
     def __getattr__(self, name: str) -> Any:

@@ -54,6 +54,8 @@ def plan_of(draw: Random, *, watched: bool) -> Plan:
     strategy = draw.choice(("canary", "canary", "canary", "blue_green"))
     shares = () if strategy == "blue_green" else draw.choice(((0.2,), (0.1, 0.5), (0.5,)))
     labels = draw.choice(("before_full", "before_full", "while_watching", "never"))
+    if labels == "before_full" and not shadow and not shares:
+        labels = "while_watching"  # nothing comes before all traffic
     steps = [{"traffic": share, "at_least": "6h", "at_most": "2d", "min_requests": 4} for share in shares]
     old = {
         "name": "old",
