@@ -19,7 +19,7 @@ from flyball.records.release import TERMINAL, Phase
 from flyball.release import guards
 from flyball.release.decide import ReleasePolicy, ReleaseSituation, decide, newly_passed
 from flyball.release.metrics import FAILURE_RATE, LOSS
-from flyball.release.policy import policy_of
+from flyball.release.policy import GuardRule, policy_of
 from flyball.release.state import advance, open_release, verified
 from flyball.spec import ProjectSpec
 
@@ -99,6 +99,10 @@ def challengers(given: Stream, begin: int, seed: int) -> dict[str, Callable[[Flo
     }
 
 
+def guard_of(policy: ReleasePolicy, metric: str) -> GuardRule:
+    return next(rule for rule in policy.guards if rule.metric == metric)
+
+
 class Ended(NamedTuple):
     phase: Phase
     largest: float
@@ -117,8 +121,8 @@ def released(champion: Floats, challenger: Floats, delay: timedelta, policy: Rel
         begun = release.verified_at or now
         in_phase = int((now - begun) / timedelta(hours=1) * PER_HOUR)
         evidence = (
-            guards.loss(champion[:labelled], challenger[:labelled], policy.guard(LOSS)),
-            guards.failure_rate((0, asked), (0, asked), policy.guard(FAILURE_RATE)),
+            guards.loss(champion[:labelled], challenger[:labelled], guard_of(policy, LOSS)),
+            guards.failure_rate((0, asked), (0, asked), guard_of(policy, FAILURE_RATE)),
         )
         facts = ReleaseSituation(
             release=release, requests_in_phase=in_phase, labels=labelled, evidence=evidence, switch="verified"

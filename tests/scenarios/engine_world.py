@@ -64,7 +64,7 @@ class Told:
         self.heard.append((subject, words))
 
 
-class Judge:
+class Scorer:
     """Asks a package for its scores; `trouble`: why it cannot answer."""
 
     def __init__(self) -> None:
@@ -96,7 +96,7 @@ class Project:
         self.told = Told()
         self.said: list[tuple[str, str]] = []
         self._place = Place(root, root / ".flyball")
-        self.judge = Judge()
+        self.scorer = Scorer()
         self._ports = Ports(
             self.clock,
             self.ledger,
@@ -106,7 +106,7 @@ class Project:
             self.capture,
             LocalPackages(),
             self.told,
-            judge=self.judge,
+            scorer=self.scorer,
         )
         self._wrap = wrap
         self.door = World(self.spec, self._place, self._ports, self._say)

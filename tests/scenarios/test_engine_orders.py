@@ -10,7 +10,8 @@ from engine_world import AT_ONCE, DAY, RELEASE, Project, spec_of
 
 from flyball.control import commands, ordering, queries
 from flyball.control.loop import Trouble, tick_once
-from flyball.control.releases import STUCK_LOOKS
+from flyball.control.reports import CommandReport
+from flyball.control.traffic import STUCK_LOOKS
 from flyball.errors import Outdated, TrackingFailed
 from flyball.records.jobs import Job
 from flyball.records.release import Phase
@@ -168,20 +169,25 @@ def test_without_a_shadow_no_label_never_makes_a_champion(tmp_path: Path) -> Non
     assert project.answering() == first
 
 
+def ordered(project: Project, kind: str, reason: str) -> CommandReport:
+    command = commands.order(project.door, kind, "user:me", reason)
+    return ordering.carried_out(project.door, project.engine, command, lambda _seconds: None)
+
+
 def test_a_person_holds_a_release_and_lets_it_start_again(tmp_path: Path) -> None:
     project = Project(tmp_path)
     champion = project.first_champion()
     challenger = project.version()
     project.live(4 * DAY, rows=150, until=lambda: project.release().phase is Phase.CANARY)
-    held = ordering.move(project.door, project.engine, "hold", ("user:me", "the sale begins"), lambda _seconds: None)
+    held = ordered(project, "hold", "the sale begins")
     assert (held.accepted, project.release().phase, project.release().reason) == (True, Phase.HELD, "the sale begins")
     project.tick()
     assert project.mentioned() == {champion}
     project.live(20 * DAY, rows=10)
     assert project.release().phase is Phase.HELD, "until a person says otherwise"
-    again = ordering.move(project.door, project.engine, "hold", ("user:me", ""), lambda _seconds: None)
+    again = ordered(project, "hold", "")
     assert (again.accepted, "cannot go from held to held" in again.words) == (False, True)
-    assert ordering.move(project.door, project.engine, "resume", ("user:me", ""), lambda _seconds: None).accepted
+    assert ordered(project, "resume", "").accepted
     assert project.release().phase is Phase.SHADOW
     project.live(6 * DAY, rows=150, until=lambda: project.release().phase is Phase.SETTLED)
     assert project.answering() == challenger
@@ -191,5 +197,5 @@ def test_a_person_holds_a_release_and_lets_it_start_again(tmp_path: Path) -> Non
 def test_without_a_release_there_is_nothing_to_hold(tmp_path: Path) -> None:
     project = Project(tmp_path)
     project.first_champion()
-    refused = ordering.move(project.door, project.engine, "hold", ("user:me", ""), lambda _seconds: None)
+    refused = ordered(project, "hold", "")
     assert (refused.accepted, "no release is under way" in refused.words) == (False, True)

@@ -183,13 +183,13 @@ REPLAY: dict[str, Any] = {**RELEASE, "replay": {"rows": 400}}
 
 def test_a_challenger_is_asked_captured_requests_before_it_sees_a_live_one(tmp_path: Path) -> None:
     project, _, challenger = challenged(tmp_path, REPLAY)
-    assert project.judge.asked == [400]
+    assert project.scorer.asked == [400]
     assert project.release().phase is Phase.SHADOW
     replayed = project.door.get("replayed", project.release().id, Replayed)
     assert replayed is not None
     assert {each.name for each in replayed.evidence} == {"replay:loss", "replay:failure_rate"}
     assert until_decided(project, rows=150) is Phase.WATCHING
-    assert project.judge.asked == [400], "once a release, and the first release of a model has nobody to be compared with"
+    assert project.scorer.asked == [400], "once a release, and the first release of a model has nobody to be compared with"
     assert project.answering() == challenger
     project.holds()
 
@@ -199,7 +199,7 @@ def test_one_that_fails_on_captured_requests_never_sees_a_live_one(tmp_path: Pat
     project = Project(tmp_path, spec_of({**REPLAY, "replay": {"rows": 2000}}))
     project.first_champion()
     project.live(2 * DAY, rows=200)
-    project.judge.trouble = "it crashed at loading" if how == "broken" else ""
+    project.scorer.trouble = "it crashed at loading" if how == "broken" else ""
     challenger = project.version(Model(wrong=1.0))
     assert project.release().phase is Phase.ROLLED_BACK, project.engine.releases.waiting_for
     assert "harm is shown before any live request" in project.release().reason

@@ -8,7 +8,7 @@ from engine_world import DAY, HOUR, Project, spec_of
 
 from flyball.control import commands
 from flyball.control.loop import tick_once
-from flyball.control.releases import STUCK_LOOKS
+from flyball.control.traffic import STUCK_LOOKS
 from flyball.errors import TrackingFailed
 from flyball.records.findings import FindingKind
 from flyball.records.release import Phase

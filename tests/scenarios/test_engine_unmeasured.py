@@ -101,7 +101,7 @@ REPLAYED: dict[str, Any] = {**RELEASE, "replay": {"rows": 400}}
 def test_captured_requests_that_do_not_fit_a_challenger_are_not_asked(tmp_path: Path) -> None:
     project = Project(tmp_path, spec_of(REPLAYED))
     project.first_champion()
-    project.judge.score = _does_not_fit  # type: ignore[method-assign]
+    project.scorer.score = _does_not_fit  # type: ignore[method-assign]
     project.version()
     assert project.release().phase is Phase.SHADOW
     replayed = project.door.get("replayed", project.release().id, Replayed)
@@ -132,9 +132,9 @@ def test_captured_answers_of_an_earlier_champion_are_not_taken_for_this_ones(tmp
     project.version()
     project.live(6 * DAY, until=lambda: project.release().phase is Phase.SETTLED)
     project.live(DAY, rows=50)
-    project.judge.asked.clear()
+    project.scorer.asked.clear()
     project.version()
-    (asked,) = project.judge.asked
+    (asked,) = project.scorer.asked
     kept = project.engine.observation.recent_rows
     assert asked == len(kept.whole(project.release().champion or "", SIGNATURE)) > 0
     assert kept.whole(first, SIGNATURE)

@@ -91,7 +91,7 @@ class ChildScorer:
         return self._process
 
 
-class ChildJudge:
+class OneCallScorer:
     """One child a call: a challenger that is asked once has no business to stay."""
 
     def __init__(self, directory: Path, most_seconds: float) -> None:

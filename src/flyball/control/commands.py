@@ -1,5 +1,6 @@
 """Orders from people: written to the ledger by any door, carried out once by the controller."""
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -70,51 +71,92 @@ def carry_out(world: World, hands: Hands, command: Command) -> Command:
     except (Fenced, StoreUnavailable):
         raise  # not the order's fault: it is tried again
     except FlyballError as error:
-        return _settle(world, command, "refused", error.message)
+        return _settle(world, command, "refused", Done(error.message))
+
+
+class Done(NamedTuple):
+    """What came of an order."""
+
+    words: str
+    subject: str = ""
+    puts: tuple[Put, ...] = ()
+    """States that it changes, in the transaction that settles it."""
 
 
 def _carry_out(world: World, hands: Hands, command: Command) -> Command:
-    if command.kind == "roll_back":
-        moved = hands.releases.roll_back(
-            command.reason or f"ordered by {command.actor}", command.actor, key=f"command:{command.id}:done"
-        )
-        if moved is None:
-            return _settle(world, command, "refused", "there is no earlier verified unit to go back to")
-        return _settle(
-            world, command, "done", f"{moved.challenger} goes, {moved.champion or 'nobody'} answers again", f"release:{moved.id}"
-        )
-    if command.kind == "run":
-        job = jobs.request(world, command.actor, key=f"command:{command.id}:done")
-        return _settle(world, command, "done", f"job {job.id} was asked for", f"job:{job.id}")
-    if command.kind == "acknowledge":
-        finding, as_normal = str(command.arguments["finding"]), bool(command.arguments["as_normal"])
-        puts, words = begun_anew(world, finding, as_normal=as_normal)
-        return _settle(world, command, "done", words, f"finding:{finding}", puts)
-    if command.kind in {"hold", "resume"}:
-        order = hands.releases.hold if command.kind == "hold" else hands.releases.resume
-        moved_on = order(command.reason or f"ordered by {command.actor}", key=f"command:{command.id}:done")
-        said = "is held: the champion answers alone" if command.kind == "hold" else "starts again"
-        return _settle(world, command, "done", f"{moved_on.challenger} {said}", f"release:{moved_on.id}")
-    if command.kind in {"close_breaker", "raise_autonomy"}:
-        closes = command.kind == "close_breaker"
-        words, puts = (
-            bounds.closed(world, command.actor, command.reason)
-            if closes
-            else bounds.raised(world, str(command.arguments["action"]))
-        )
-        return _settle(world, command, "done", words, f"model:{world.model}", puts)
-    if command.kind == "drill":
-        drill = hands.drills.open(command.actor, key=f"command:{command.id}:done")
-        return _settle(world, command, "done", f"a rollback to {drill.unit} is rehearsed", f"drill:{drill.id}")
-    return _settle(world, command, "refused", f"nobody knows how to {command.kind}")
+    if command.kind not in _ORDERS:
+        return _settle(world, command, "refused", Done(f"nobody knows how to {command.kind}"))
+    return _settle(world, command, "done", _ORDERS[command.kind](world, hands, command))
 
 
-def _settle(world: World, command: Command, status: str, words: str, subject: str = "", puts: tuple[Put, ...] = ()) -> Command:
-    """`puts`: states that the order changes, in the same transaction."""
-    settled = msgspec.structs.replace(command, status=status, words=words, subject=subject)
-    world.record(
-        draft(world.now(), "command.settled", f"command:{command.id}", {"status": status, "words": words}, (put("command", command.id, settled), *puts))
-    )  # fmt: skip
+def _key(command: Command) -> str:
+    """Of what an order does: done once, however often a dying controller begins with it."""
+    return f"command:{command.id}:done"
+
+
+def _reason(command: Command) -> str:
+    return command.reason or f"ordered by {command.actor}"
+
+
+def _roll_back(_world: World, hands: Hands, command: Command) -> Done:
+    moved = hands.releases.roll_back(_reason(command), command.actor, key=_key(command))
+    if moved is None:
+        raise Conflict("there is no earlier verified unit to go back to")
+    return Done(f"{moved.challenger} goes, {moved.champion or 'nobody'} answers again", f"release:{moved.id}")
+
+
+def _hold(_world: World, hands: Hands, command: Command) -> Done:
+    held = hands.releases.hold(_reason(command), key=_key(command))
+    return Done(f"{held.challenger} is held: the champion answers alone", f"release:{held.id}")
+
+
+def _resume(_world: World, hands: Hands, command: Command) -> Done:
+    resumed = hands.releases.resume(_reason(command), key=_key(command))
+    return Done(f"{resumed.challenger} starts again", f"release:{resumed.id}")
+
+
+def _run(world: World, _hands: Hands, command: Command) -> Done:
+    job = jobs.request(world, command.actor, key=_key(command))
+    return Done(f"job {job.id} was asked for", f"job:{job.id}")
+
+
+def _drill(_world: World, hands: Hands, command: Command) -> Done:
+    drill = hands.drills.open(command.actor, key=_key(command))
+    return Done(f"a rollback to {drill.unit} is rehearsed", f"drill:{drill.id}")
+
+
+def _acknowledge(world: World, _hands: Hands, command: Command) -> Done:
+    finding = str(command.arguments["finding"])
+    puts, words = begun_anew(world, finding, as_normal=bool(command.arguments["as_normal"]))
+    return Done(words, f"finding:{finding}", puts)
+
+
+def _close_breaker(world: World, _hands: Hands, command: Command) -> Done:
+    words, puts = bounds.closed(world, command.actor, command.reason)
+    return Done(words, f"model:{world.model}", puts)
+
+
+def _raise_autonomy(world: World, _hands: Hands, command: Command) -> Done:
+    words, puts = bounds.raised(world, str(command.arguments["action"]))
+    return Done(words, f"model:{world.model}", puts)
+
+
+_ORDERS: dict[str, Callable[[World, Hands, Command], Done]] = {
+    "roll_back": _roll_back,
+    "hold": _hold,
+    "resume": _resume,
+    "run": _run,
+    "drill": _drill,
+    "acknowledge": _acknowledge,
+    "close_breaker": _close_breaker,
+    "raise_autonomy": _raise_autonomy,
+}
+
+
+def _settle(world: World, command: Command, status: str, done: Done) -> Command:
+    settled = msgspec.structs.replace(command, status=status, words=done.words, subject=done.subject)
+    payload, puts = {"status": status, "words": done.words}, (put("command", command.id, settled), *done.puts)
+    world.record(draft(world.now(), "command.settled", f"command:{command.id}", payload, puts))
     return settled
 
 

@@ -9,7 +9,7 @@ import msgspec
 
 from flyball.control import traffic
 from flyball.control.standing import puts_of
-from flyball.control.traffic import SwitchReading
+from flyball.control.traffic import STUCK_LOOKS, SwitchReading
 from flyball.control.units import UnitShelf
 from flyball.control.world import World, draft, put
 from flyball.errors import Conflict
@@ -19,8 +19,10 @@ from flyball.records.evidence import Evidence
 from flyball.records.findings import Finding, FindingKind
 from flyball.records.release import TERMINAL, Champion, Drill, ReleaseState
 
-STUCK_LOOKS = 15
-"""Looks in a row at which a worker that answers does not hold what it should, before the drill has failed."""
+
+def standing_drill(world: World) -> Drill | None:
+    """The one that goes on."""
+    return next((drill for drill in world.all("drill", Drill) if drill.ended_at is None), None)
 
 
 class Drills:
@@ -38,7 +40,7 @@ class Drills:
         champion, now = self._champion(), self._world.now()
         if any(release.phase not in TERMINAL for release in self._world.all("release", ReleaseState)):
             raise Conflict("a release is under way", expected="a settled champion", next_step="flyball release status")
-        if (standing := self._standing()) is not None:
+        if (standing := standing_drill(self._world)) is not None:
             return standing
         earlier = [unit for unit in (champion.verified if champion else ()) if champion and unit != champion.unit]
         if champion is None or not earlier:
@@ -59,7 +61,7 @@ class Drills:
 
     def advance(self, switch: SwitchReading) -> bool:
         """One look. True: something moved."""
-        drill, champion = self._standing(), self._champion()
+        drill, champion = standing_drill(self._world), self._champion()
         if drill is None or champion is None:
             return self._open_if_due(champion)
         if champion.unit != drill.champion or any(
@@ -136,9 +138,6 @@ class Drills:
 
     def _taken_back(self) -> tuple[Put, ...]:
         return traffic.routing_put(self._world, self._shelf, self._champion(), None)
-
-    def _standing(self) -> Drill | None:
-        return next((drill for drill in self._world.all("drill", Drill) if drill.ended_at is None), None)
 
     def _champion(self) -> Champion | None:
         return self._world.get("champion", self._world.model, Champion)

@@ -1,5 +1,6 @@
 """The evidence of a release: each guard's question put to what gateways captured of champion and challenger."""
 
+from collections import defaultdict
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -42,21 +43,25 @@ class Measured(NamedTuple):
 NOTHING = Measured(0, 0, ())
 
 
+class _Logs:
+    """What was looked at, in the order in which it was: later looks only append."""
+
+    def __init__(self) -> None:
+        self.labelled: dict[str | None, PairLog] = defaultdict(PairLog)
+        """By slice; None: of all rows."""
+        self.scored = PairLog()
+        self.rewards = RewardLog()
+        self.shapes: dict[str, ShapeLog] = defaultdict(ShapeLog)
+        """By guard."""
+        self.ripe: tuple[str, int] = ("", 0)
+        """(release, age in µs from which its rows count)"""
+
+
 class Measuring:
-    """Of the release under way: remembers the order in which rows were looked at, so that later looks only append."""
+    """Of the release under way."""
 
     def __init__(self, world: World, shelf: UnitShelf, observation: Observation) -> None:
-        self._world = world
-        self._shelf = shelf
-        self._observation = observation
-        self._labelled: dict[str | None, PairLog] = {}
-        """By slice; None: of all rows."""
-        self._scored = PairLog()
-        self._rewards = RewardLog()
-        self._shapes: dict[str, ShapeLog] = {}
-        """By guard."""
-        self._ripe: tuple[str, int] = ("", 0)
-        """(release, age in µs)"""
+        self._sources = _Sources(world, shelf, observation, _Logs())
         self._trouble: Exception | None = None
 
     def look(self, release: ReleaseState, policy: ReleasePolicy) -> Measured:
@@ -64,7 +69,10 @@ class Measuring:
         if release.verified_at is None or release.champion is None or release.phase not in JUDGED:
             return NOTHING
         try:
-            return self._look(release, policy)
+            seen = _Seen(self._sources, release, release.champion, policy)
+            evidence = tuple(self._answer(seen, rule) for rule in policy.guards)
+            rewards = _rewards_seen(seen.rewards()) if policy.bandit is not None else ()
+            return Measured(seen.requests_since(micros(release.verified_at)), len(seen.labelled().rows), evidence, rewards)
         except Exception as error:  # noqa: BLE001 - told at the tick's end; a release that cannot be measured must still be taken back
             self._trouble = error
             return NOTHING
@@ -75,17 +83,6 @@ class Measuring:
         if trouble is not None:
             raise trouble
 
-    def _look(self, release: ReleaseState, policy: ReleasePolicy) -> Measured:
-        if release.verified_at is None or release.champion is None:
-            return NOTHING
-        seen = _Seen(self, release, release.champion, policy)
-        phase_us, until_us = micros(release.verified_at), seen.now_us + 1
-        scored = seen.join.scored if release.phase is Phase.SHADOW else lambda unit, a, b: seen.join.answered(a, b, unit)
-        asked = [rule for rule in policy.guards if rule.metric in _QUESTIONS]
-        evidence = tuple(self._answer(seen, rule) for rule in asked)
-        rewards = _rewards_seen(seen.rewards()) if policy.bandit is not None else ()
-        return Measured(scored(release.challenger, phase_us, until_us), len(seen.labelled().rows), evidence, rewards)
-
     def _answer(self, seen: "_Seen", rule: GuardRule) -> Evidence:
         """One guard that cannot be measured keeps no other from telling of harm."""
         try:
@@ -95,66 +92,23 @@ class Measuring:
             words = error.message if isinstance(error, FlyballError) else f"{type(error).__name__}: {error}"
             return guards.unknown(rule, 1, "looks", f"it could not be measured: {words}")
 
-    def labelled(self, seen: "_Seen", of: str | None = None) -> Pairs:
-        """Of all rows, or of a slice's alone."""
-        span = Span(seen.opened_us, seen.now_us + 1, seen.now_us, self._ripe_us(seen))
-        among = None if of is None else self._observation.members.of(of)
-        log = self._labelled.setdefault(of, PairLog())
-        taken = log.taken(seen.release.id)
-        return log.extend(
-            seen.release.id, seen.join.pairs(seen.champion, seen.release.challenger, span, among=among, taken=taken)
-        )
 
-    def _ripe_us(self, seen: "_Seen") -> int:
-        """The age from which rows count: what is declared; else that at which nearly all labels have come, as far as it was learnt when the release was looked
-        at first. Labels that come sooner are of another kind (a flight that never arrives is known last)."""
-        declared = self._world.spec.data.label_delay
-        if declared is not None:
-            return micros_of(declared)
-        if self._ripe[0] != seen.release.id:
-            ages = seen.join.label_ages(seen.now_us - delays.LOOK_BACK_US)
-            learnt = delays.usual_age(delays.learn(ages, seen.now_us), self._world.spec.monitor.mature_share)
-            self._ripe = (seen.release.id, learnt or 0)
-        return self._ripe[1]
-
-    def scored(self, seen: "_Seen") -> Pairs:
-        span = Span(seen.opened_us, seen.now_us + 1, seen.now_us)
-        taken = self._scored.taken(seen.release.id)
-        pairs = seen.join.pairs(seen.champion, seen.release.challenger, span, labelled=False, taken=taken)
-        return self._scored.extend(seen.release.id, pairs)
-
-    def matched(self, seen: "_Seen") -> Matched:
-        self._observation.release_tally.settle(seen.now_us)
-        return self._observation.release_tally.matched()
-
-    def rewards(self, seen: "_Seen") -> Rewards:
-        return self._rewards.extend(seen.release.id, seen.matched(), seen.join.rewards)
-
-    def shapes(self, guard: str) -> ShapeLog:
-        return self._shapes.setdefault(guard, ShapeLog())
-
-    @property
-    def world(self) -> World:
-        return self._world
-
-    @property
-    def shelf(self) -> UnitShelf:
-        return self._shelf
-
-    @property
-    def observation(self) -> Observation:
-        return self._observation
+class _Sources(NamedTuple):
+    world: World
+    shelf: UnitShelf
+    observation: Observation
+    logs: _Logs
 
 
 class _Seen:
     """One look's data, each read once."""
 
-    def __init__(self, measuring: Measuring, release: ReleaseState, champion: str, policy: ReleasePolicy) -> None:
-        self._measuring = measuring
+    def __init__(self, sources: _Sources, release: ReleaseState, champion: str, policy: ReleasePolicy) -> None:
+        self._sources = sources
         self.release, self.champion, self.policy = release, champion, policy
-        self.join: LabelJoin = measuring.observation.joined_for(champion)
-        self.now_us, self.opened_us = micros(measuring.world.now()), micros(release.opened_at)
-        self._labelled: Pairs | None = None
+        self.join: LabelJoin = sources.observation.joined_for(champion)
+        self.now_us, self.opened_us = micros(sources.world.now()), micros(release.opened_at)
+        self._labelled: dict[str | None, Pairs] = {}
         self._scored: Pairs | None = None
         self._matched: Matched | None = None
 
@@ -162,36 +116,62 @@ class _Seen:
     def compared(self) -> Compared:
         """Read where it is asked for: failures and latencies are measured, too, when the champion's reference cannot be read."""
         units = (self.champion, self.release.challenger)
-        return compared(self._measuring.world, self._measuring.shelf, self._measuring.observation, units)
+        return compared(self._sources.world, self._sources.shelf, self._sources.observation, units)
 
-    def labelled(self) -> Pairs:
-        if self._labelled is None:
-            self._labelled = self._measuring.labelled(self)
-        return self._labelled
+    def requests_since(self, since_us: int) -> int:
+        """That the challenger scored; in the canary, that it answered."""
+        unit, until_us = self.release.challenger, self.now_us + 1
+        if self.release.phase is Phase.SHADOW:
+            return self.join.scored(unit, since_us, until_us)
+        return self.join.answered(since_us, until_us, unit)
 
-    def of_slice(self, name: str) -> Pairs:
-        return self._measuring.labelled(self, name)
+    def labelled(self, of: str | None = None) -> Pairs:
+        """Of all rows, or of a slice's alone."""
+        if of not in self._labelled:
+            span = Span(self.opened_us, self.now_us + 1, self.now_us, self._ripe_us())
+            among = None if of is None else self._sources.observation.members.of(of)
+            log = self._sources.logs.labelled[of]
+            taken = log.taken(self.release.id)
+            pairs = self.join.pairs(self.champion, self.release.challenger, span, among=among, taken=taken)
+            self._labelled[of] = log.extend(self.release.id, pairs)
+        return self._labelled[of]
 
     def scored(self) -> Pairs:
         if self._scored is None:
-            self._scored = self._measuring.scored(self)
+            span, log = Span(self.opened_us, self.now_us + 1, self.now_us), self._sources.logs.scored
+            taken = log.taken(self.release.id)
+            pairs = self.join.pairs(self.champion, self.release.challenger, span, labelled=False, taken=taken)
+            self._scored = log.extend(self.release.id, pairs)
         return self._scored
 
     def matched(self) -> Matched:
         if self._matched is None:
-            self._matched = self._measuring.matched(self)
+            tally = self._sources.observation.release_tally
+            tally.settle(self.now_us)
+            self._matched = tally.matched()
         return self._matched
 
     def rewards(self) -> Rewards:
-        return self._measuring.rewards(self)
+        return self._sources.logs.rewards.extend(self.release.id, self.matched(), self.join.rewards)
 
     def shapes(self, guard: str) -> ShapeLog:
-        return self._measuring.shapes(guard)
+        return self._sources.logs.shapes[guard]
+
+    def _ripe_us(self) -> int:
+        """The age from which rows count: what is declared; else that at which nearly all labels have come, as far as it was learnt when the release was looked
+        at first. Labels that come sooner are of another kind (a flight that never arrives is known last)."""
+        spec, logs = self._sources.world.spec, self._sources.logs
+        if spec.data.label_delay is not None:
+            return micros_of(spec.data.label_delay)
+        if logs.ripe[0] != self.release.id:
+            ages = self.join.label_ages(self.now_us - delays.LOOK_BACK_US)
+            learnt = delays.usual_age(delays.learn(ages, self.now_us), spec.monitor.mature_share)
+            logs.ripe = (self.release.id, learnt or 0)
+        return logs.ripe[1]
 
 
 def _loss(seen: _Seen, rule: GuardRule) -> Evidence:
-    pairs = seen.labelled() if rule.slice is None else seen.of_slice(rule.slice)
-    return seen.compared.loss(pairs, rule, blocks=seen.policy.blocks)
+    return seen.compared.loss(seen.labelled(rule.slice), rule, blocks=seen.policy.blocks)
 
 
 def _failure_rate(seen: _Seen, rule: GuardRule) -> Evidence:

@@ -16,9 +16,7 @@ PROOF_SECONDS = 20.0
 def roll_back(world: World, engine: Engine | None, actor: str, reason: str, pause: Pause) -> CommandReport:
     """Order a rollback and wait for its proof. `engine`: this process controls the project, nobody else does."""
     command = commands.order(world, "roll_back", actor, reason)
-    if engine is not None:
-        engine.tick()
-    settled = await_command(world, command.id, pause)
+    settled = _settled(world, engine, command, pause)
     if settled.status != "done":
         return CommandReport(accepted=False, subject=f"command:{command.id}", words=settled.words)
     waited = 0.0
@@ -39,36 +37,26 @@ def roll_back(world: World, engine: Engine | None, actor: str, reason: str, paus
     )  # fmt: skip
 
 
-def bound(world: World, engine: Engine | None, command: commands.Command, pause: Pause) -> CommandReport:
-    """Wait for an order that changes the autopilot's bounds: `close_breaker`, `raise_autonomy`."""
-    if engine is not None:
-        engine.tick()
-    settled = await_command(world, command.id, pause)
+def carried_out(world: World, engine: Engine | None, command: commands.Command, pause: Pause) -> CommandReport:
+    """Wait for an order of which nothing more is to be seen than that it was carried out."""
+    settled = _settled(world, engine, command, pause)
     done = settled.status == "done"
     return CommandReport(
         accepted=done, subject=settled.subject or f"command:{command.id}", words=settled.words, next_step="flyball status" if done else ""
     )  # fmt: skip
 
 
-def move(world: World, engine: Engine | None, kind: str, order: tuple[str, str], pause: Pause) -> CommandReport:
-    """Order a `hold` or a `resume` of the open release, by (actor, reason)."""
-    actor, reason = order
-    command = commands.order(world, kind, actor, reason)
+def _settled(world: World, engine: Engine | None, command: commands.Command, pause: Pause) -> commands.Command:
+    """`engine`: this process controls the project, nobody else does."""
     if engine is not None:
         engine.tick()
-    settled = await_command(world, command.id, pause)
-    done = settled.status == "done"
-    return CommandReport(
-        accepted=done, subject=settled.subject or f"command:{command.id}", words=settled.words, next_step="flyball release status" if done else ""
-    )  # fmt: skip
+    return await_command(world, command.id, pause)
 
 
 def drill(world: World, engine: Engine | None, actor: str, pause: Pause) -> CommandReport:
     """Order a drill and wait for what it shows. `engine`: this process controls the project, so no gateway is looked after by another."""
     command = commands.order(world, "drill", actor, "")
-    if engine is not None:
-        engine.tick()
-    settled = await_command(world, command.id, pause)
+    settled = _settled(world, engine, command, pause)
     if settled.status != "done":
         return CommandReport(accepted=False, subject=f"command:{command.id}", words=settled.words)
     waited, ended = 0.0, None

@@ -172,18 +172,10 @@ class CaptureReader(Protocol):
 
 
 class Scorer(Protocol):
-    """Scores rows with a registered package, outside the gateway (the comparison of a replay)."""
-
-    def score(self, package: Path, rows: Sequence[Mapping[str, Any]]) -> Any:
-        """float64 ndarray (n_rows, n_scores)."""
-        ...
-
-
-class Judge(Protocol):
-    """Asks a registered package for scores in a process of its own, and does not wait for ever."""
+    """Scores rows with a registered package, outside the gateway: in a process of its own where the package may be code."""
 
     def score(self, package: Path, rows: Sequence[Mapping[str, Any]]) -> NDArray[np.float64]:
-        """(n_rows, n_scores). Raises ModelFailed with the reason, also when it takes too long."""
+        """(n_rows, n_scores). Raises ModelFailed with the reason, also when it takes longer than the scorer was made to wait."""
         ...
 
 

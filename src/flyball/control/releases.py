@@ -6,11 +6,12 @@ import msgspec
 
 import flyball.release.decide as release_room
 from flyball.control import decisions, looks
+from flyball.control.drills import standing_drill
 from flyball.control.measuring import Measuring
 from flyball.control.observe import Observation
 from flyball.control.replaying import Replaying
 from flyball.control.standing import puts_of
-from flyball.control.traffic import SwitchReading, routing_put, tripped, wanted
+from flyball.control.traffic import STUCK_LOOKS, SwitchReading, routing_put, tripped, wanted
 from flyball.control.units import UnitShelf
 from flyball.control.world import World, draft, micros, put
 from flyball.errors import Conflict, Fenced
@@ -21,10 +22,6 @@ from flyball.records.evidence import Evidence
 from flyball.records.findings import Finding, FindingKind
 from flyball.records.release import TERMINAL, Champion, Phase, ReleaseState, Replayed
 from flyball.release import state as states
-
-STUCK_LOOKS = 15
-"""Looks in a row at which a worker that answers does not serve what it should, before the switch is called failed and escalated: half a minute at
-the usual tick, where loading a model takes a second or two. A worker that is away does not count: its absence is no fault of the challenger."""
 
 
 class Releases:
@@ -146,22 +143,20 @@ class Releases:
 
     def hold(self, reason: str, *, key: str) -> ReleaseState:
         """Stop the open release where it is: the champion answers alone. Raises Conflict when there is none, or it is too late to be held."""
-        return self._ordered(Action(kind="hold", subject="", arguments={"reason": reason}), key)
+        return self._ordered("hold", {"reason": reason}, key)
 
     def resume(self, reason: str, *, key: str) -> ReleaseState:
         """Let a held release start again: what was seen so far still counts, its phases begin anew. Raises Conflict."""
-        return self._ordered(Action(kind="enter", subject="", arguments={"phase": Phase.PROPOSED.value, "reason": reason}), key)
+        return self._ordered("enter", {"phase": Phase.PROPOSED.value, "reason": reason}, key)
 
-    def _ordered(self, action: Action, key: str) -> ReleaseState:
+    def _ordered(self, kind: str, arguments: dict[str, str], key: str) -> ReleaseState:
         if (done := self.moved_by(key)) is not None:
             return done
         active = self.active()
         if active is None:
             raise Conflict("no release is under way", next_step="flyball release list")
-        subject = f"release:{active.id}"
-        return self._apply(
-            active, msgspec.structs.replace(action, subject=subject), (), str(action.arguments["reason"]), key
-        )  # fmt: skip
+        action = Action(kind=kind, subject=f"release:{active.id}", arguments=arguments)
+        return self._apply(active, action, (), arguments["reason"], key)
 
     def moved_by(self, key: str) -> ReleaseState | None:
         """The release that an order with this key has moved already."""
@@ -227,8 +222,8 @@ class Releases:
         return seen
 
     def _count_look(self, release: ReleaseState | None, switch: SwitchReading) -> None:
-        """Looks in a row at which what is served is not what is wanted, with a release under way or without."""
-        if switch.state != "pending":
+        """Looks in a row at which what is served is not what is wanted, with a release under way or without. A drill counts its own."""
+        if switch.state != "pending" or (release is None and standing_drill(self._world) is not None):
             self._unverified_looks = 0
             return
         self._unverified_looks += any(report.answers for report in switch.behind)

@@ -43,15 +43,15 @@ class Replaying:
         return self._world.get("replayed", release.id, Replayed) or self._ask(release, release.champion, rule)
 
     def _ask(self, release: ReleaseState, champion: str, rule: ReplayRule) -> Replayed:
-        now, judge = self._world.now(), self._world.ports.judge
+        now, scorer = self._world.now(), self._world.ports.scorer
         challenger = self._shelf.served(release.challenger)
         rows = self._observation.recent_rows.whole(champion, challenger.signature)
         nobody = Replayed(release=release.id, at=now, rows=0, evidence=(), words="no captured request could be asked")
-        if judge is None or not rows:
+        if scorer is None or not rows:
             return self._told(nobody)
         try:
             package = self._world.ports.registry.fetch(challenger.unit.model, challenger.unit.version)
-            scores, words = judge.score(package, [row.values for row in rows]), f"it answered {len(rows)} captured requests"
+            scores, words = scorer.score(package, [row.values for row in rows]), f"it answered {len(rows)} captured requests"
         except ModelFailed as error:
             scores, words = np.zeros((0, 0)), f"it could not answer captured requests: {error.message}"
         except (TypeError, ValueError) as error:  # a feature of the same name and another type

@@ -81,6 +81,11 @@ def _kept(table: RoutingTable | None) -> Keeping | None:
     return table.routes[0].keeping if table is not None and table.routes else None
 
 
+STUCK_LOOKS = 15
+"""Looks in a row at which a worker that answers does not serve what it should, before the switch is called failed and escalated: half a minute at
+the usual tick, where loading a model takes a second or two. A worker that is away does not count: its absence is no fault of the unit."""
+
+
 class SwitchReading(msgspec.Struct, frozen=True):
     """What was seen of the gateways at one look."""
 

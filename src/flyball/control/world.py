@@ -12,12 +12,12 @@ from flyball.control.ports import (
     Clock,
     Executor,
     Gateways,
-    Judge,
     Ledger,
     Notifier,
     Packages,
     Registry,
     Say,
+    Scorer,
     UserMetrics,
 )
 from flyball.records import codec
@@ -41,7 +41,7 @@ class Ports(NamedTuple):
     notifier: Notifier
     metrics: UserMetrics | None = None
     """None: no metrics of the user's own can be measured here."""
-    judge: Judge | None = None
+    scorer: Scorer | None = None
     """None: captured requests cannot be replayed here."""
 
 

@@ -64,6 +64,8 @@ class _View(NamedTuple):
     verdicts: tuple[Verdict, ...]
     elapsed: timedelta
     """Since the gateways were seen to serve this phase."""
+    before: tuple[str, ...]
+    """Guards that passed at an earlier look, by these rules."""
 
     @property
     def release(self) -> ReleaseState:
@@ -80,7 +82,7 @@ class _View(NamedTuple):
     def passed(self, rule: GuardRule) -> bool:
         """At this look or an earlier one."""
         verdict = self.verdict(rule.name)
-        return rule.name in passes(self.release, self.policy) or (
+        return rule.name in self.before or (
             verdict is not None and verdict.outcome is Outcome.PASS and not _too_early(self, rule)
         )
 
@@ -89,7 +91,7 @@ def decide(situation: ReleaseSituation, policy: ReleasePolicy, now: datetime) ->
     """At most one action on the release: `enter`, `weigh`, `ask`, `settle`, `roll_back` or `finish_rollback`. None: the rationale says what is waited for."""
     view = _view(situation, policy, now)
     release = situation.release
-    harm = [verdict for verdict in _harm(view) if verdict is not None]
+    harm = list(_harm(view))
     if harm:
         return _roll_back(view, harm[0].rule, f"harm is shown: {'; '.join(v.words for v in harm)} ({policy.words})")
     if situation.tripped and release.phase in JUDGED:
@@ -108,8 +110,7 @@ def decide(situation: ReleaseSituation, policy: ReleasePolicy, now: datetime) ->
 def newly_passed(situation: ReleaseSituation, policy: ReleasePolicy, now: datetime) -> tuple[str, ...]:
     """Guards that pass at this look and did not before."""
     view = _view(situation, policy, now)
-    before = passes(situation.release, policy)
-    return tuple(rule.name for rule in policy.guards if rule.name not in before and view.passed(rule))
+    return tuple(rule.name for rule in policy.guards if rule.name not in view.before and view.passed(rule))
 
 
 def passes(release: ReleaseState, policy: ReleasePolicy) -> tuple[str, ...]:
@@ -124,8 +125,9 @@ def rules_of(policy: ReleasePolicy) -> str:
 
 def is_proven(release: ReleaseState, policy: ReleasePolicy) -> bool:
     """All that it must pass has passed: with late labels it may be watched already and not be."""
+    passed = passes(release, policy)
     asked = (rule for rule in policy.guards if rule.must == "pass" and not (rule.labels and policy.labels == "never"))
-    return all(rule.name in passes(release, policy) for rule in asked)
+    return all(rule.name in passed for rule in asked)
 
 
 def _view(situation: ReleaseSituation, policy: ReleasePolicy, now: datetime) -> _View:
@@ -134,7 +136,7 @@ def _view(situation: ReleaseSituation, policy: ReleasePolicy, now: datetime) -> 
     if release.phase in JUDGED and release.champion is not None:
         verdicts = tuple(judge(situation.evidence, rule) for rule in _asked(policy, release))
     elapsed = now - release.verified_at if release.verified_at is not None else timedelta(0)
-    return _View(situation, policy, now, verdicts, elapsed)
+    return _View(situation, policy, now, verdicts, elapsed, passes(release, policy))
 
 
 def _asked(policy: ReleasePolicy, release: ReleaseState) -> Iterable[GuardRule]:
@@ -195,7 +197,7 @@ def _shadow(view: _View) -> Plan:
     if view.situation.labels < rule.min_labels and view.policy.labels == "before_full":
         so_far = f"{view.situation.labels} of {rule.min_labels}{_which_count(view)}"
         waits.append(f"for {rule.min_labels - view.situation.labels} more labels ({so_far})")
-    waits += _waits_for_guards(view, passes=True)
+    waits += _waits_for_guards(view, to_pass=True)
     if waits:
         return _wait_or_give_up(view, "shadow", waits, rule.at_most)
     return _from_shadow(view, f"the shadow passed: {_said(view)} ({view.policy.words})")
@@ -204,7 +206,7 @@ def _shadow(view: _View) -> Plan:
 def _canary(view: _View) -> Plan:
     step = view.release.step
     if step >= len(view.policy.steps):  # the policy was changed while the release stood in this step
-        waits = _waits_for_guards(view, passes=True)
+        waits = _waits_for_guards(view, to_pass=True)
         if waits:
             return _wait_or_give_up(view, "canary", waits, view.policy.longest)
         return _to_full(view, "canary", "its canary step is not asked for any more")
@@ -214,7 +216,7 @@ def _canary(view: _View) -> Plan:
     if answered < rule.min_requests:
         waits.append(f"for {rule.min_requests - answered} more requests ({answered} of {rule.min_requests})")
     # All traffic goes only to who has passed at some look of the release: in the shadow, or here where there was none. No label never promotes.
-    waits += _waits_for_guards(view, passes=step + 1 == len(view.policy.steps))
+    waits += _waits_for_guards(view, to_pass=step + 1 == len(view.policy.steps))
     if waits:
         return _weighed(view) or _wait_or_give_up(view, "canary", waits, rule.at_most)
     words = f"the step at {rule.traffic:.0%} was held for {span(view.elapsed)} over {answered} requests: {_said(view)}"
@@ -228,7 +230,7 @@ def _full(view: _View) -> Plan:
 
 
 def _watching(view: _View) -> Plan:
-    open_guards = _waits_for_guards(view, passes=True)
+    open_guards = _waits_for_guards(view, to_pass=True)
     waits, longest = _waits_for_time(view, view.policy.watch) + open_guards, view.policy.watch_at_most
     if waits and view.elapsed < longest:
         end = f"; it is rolled back at {moment(view.now + longest - view.elapsed)}" if open_guards else ""
@@ -332,18 +334,18 @@ def _which_count(view: _View) -> str:
     return f"; a label counts once its row is {span(delay)} old (data.label_delay)" if delay else ""
 
 
-def _waits_for_guards(view: _View, *, passes: bool) -> list[str]:
-    """Every guard must be measurable, before all traffic at the latest; those that must pass are waited for where `passes`."""
+def _waits_for_guards(view: _View, *, to_pass: bool) -> list[str]:
+    """Every guard must be measurable, before all traffic at the latest; those that must pass are waited for where `to_pass`."""
     waits = []
     for rule in _asked(view.policy, view.release):
         verdict = view.verdict(rule.name)
         if verdict is None or view.passed(rule):
             continue
-        if passes and rule.must == "pass" and not _comes_later(view, rule):
+        if to_pass and rule.must == "pass" and not _comes_later(view, rule):
             if verdict.outcome is not Outcome.PASS:  # one that passes, too early, waits for what it is too early for
                 waits.append(waits_for_pass(rule, verdict, view.now - view.release.opened_at))
         elif verdict.outcome is Outcome.ERROR or (
-            verdict.evidence.n == 0 and not (_comes_later(view, rule) if passes else rule.labels)
+            verdict.evidence.n == 0 and not (_comes_later(view, rule) if to_pass else rule.labels)
         ):
             waits.append(f"for a measurement ({verdict.words})")
     return waits

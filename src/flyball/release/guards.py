@@ -27,8 +27,6 @@ LEARNT_FROM = 500
 """First rows of a release from which it is learnt how alike neighbours are: the same at every later look."""
 TOLD_FROM = 1.5
 """Autocorrelation time; of 500 independent rows it seldom comes out as large."""
-_NO_END = 1e12
-"""Stands for an end that is not there: JSON has no infinity."""
 _QUANTILES = "confidence sequence of the difference of two quantiles (after Howard & Ramdas 2022)"
 _PAIRED = "confidence sequence of the mean paired difference (after Howard et al. 2021)"
 _LATER = " (a minute counts some two minutes after its end)"
@@ -56,23 +54,15 @@ def loss(champion: npt.ArrayLike, challenger: npt.ArrayLike, rule: GuardRule, *,
 
 
 def _blocked(difference: Floats, rule: GuardRule, inputs: str) -> Evidence:
-    if difference.size < LEARNT_FROM or not np.isfinite(difference).all():
-        broken = _mean_difference(difference, rule, inputs)
-        return (
-            broken
-            if difference.size and broken.value is None
-            else unknown(rule, 0, "blocks", f"{LEARNT_FROM} rows tell how long blocks must be", inputs)
-        )
+    if not np.isfinite(difference).all():
+        return _mean_difference(difference, rule, inputs)
+    if difference.size < LEARNT_FROM:
+        return unknown(rule, 0, "blocks", f"{LEARNT_FROM} rows tell how long blocks must be", inputs)
     length = block_length(difference[:LEARNT_FROM])
     means = block_means(difference[LEARNT_FROM:], length)
     if not means.size:
-        return unknown(
-            rule,
-            0,
-            "blocks",
-            f"no block of {length} is full yet after the {LEARNT_FROM} rows that told how long it must be",
-            inputs,
-        )
+        words = f"no block of {length} is full yet after the {LEARNT_FROM} rows that told how long it must be"
+        return unknown(rule, 0, "blocks", words, inputs)
     interval = mean_sequence(means, rule.alpha, -1.0, 1.0)
     return _found(rule, interval, "blocks", inputs, _PAIRED, note=f"of {length} rows each, nearly independent of one another")
 
@@ -149,13 +139,12 @@ def latency(champion: npt.ArrayLike, challenger: npt.ArrayLike, rule: GuardRule)
     if not (first.size and second.size):
         return unknown(rule, 0, "calls", f"not both have answered in one minute yet{_LATER}", inputs)
     found = quantile_difference(first, second, share, rule.alpha)
-    if not (np.isfinite(found.lower) and np.isfinite(found.upper)):
-        few = f"{found.n} calls are too few for an interval of this quantile"
-        return Evidence(
-            name=rule.name, value=found.value, lower=_or_least(found.lower), alpha=rule.alpha, anytime=True, n=found.n, unit="calls",
-            inputs=inputs, method=_QUANTILES, note=few,
-        )  # fmt: skip
-    return _found(rule, Interval(*found), "calls", inputs, _QUANTILES)
+    lower, upper = (end if np.isfinite(end) else None for end in (found.lower, found.upper))
+    few = f"{found.n} calls are too few for both ends of this quantile" if lower is None or upper is None else ""
+    return Evidence(
+        name=rule.name, value=found.value, lower=lower, upper=upper, alpha=rule.alpha, anytime=True, n=found.n, unit="calls",
+        inputs=inputs, method=_QUANTILES, note=few,
+    )  # fmt: skip
 
 
 def shape(found: Difference, values: npt.ArrayLike, challengers: npt.ArrayLike, rule: GuardRule) -> Evidence:
@@ -181,24 +170,22 @@ def _apart(first: Floats, second: Floats) -> float:
     return float(np.max(np.abs(shares[0] - shares[1])))
 
 
-def _or_least(value: float) -> float:
-    return value if np.isfinite(value) else -_NO_END
-
-
 def judge(evidence: tuple[Evidence, ...], rule: GuardRule) -> Verdict:
     """The whole interval within the margin passes, the whole interval beyond it fails, no data yet is inconclusive, what was not or could not be
-    measured is an error. What has no upper end can fail and never pass."""
+    measured is an error. What has no upper end yet (or never has one) can fail and not pass, what has no lower end the other way round."""
     name = rule.name
     found = next((item for item in evidence if item.name == name), None)
     if found is None:
         missing = Evidence(name=name, value=None, note="it was not measured")
         return Verdict(rule=name, outcome=Outcome.ERROR, evidence=missing, words=f"{name} was not measured")
-    if found.value is None or found.lower is None:
+    unbounded = found.lower is None and found.upper is None
+    if found.value is None or (unbounded and found.alpha is None):  # a number without an interval is no measurement
         outcome = Outcome.INCONCLUSIVE if found.n == 0 else Outcome.ERROR
         return Verdict(rule=name, outcome=outcome, evidence=found, words=f"{name}: {found.note or 'it could not be measured'}")
-    end = f"{found.upper:+.4f}]" if found.upper is not None else "…)"
-    shown = f"{name} {found.value:+.4f} [{found.lower:+.4f}, {end} over {found.n} {found.unit}"
-    if found.lower > rule.margin:
+    low = f"[{found.lower:+.4f}" if found.lower is not None else "(…"
+    high = f"{found.upper:+.4f}]" if found.upper is not None else "…)"
+    shown = f"{name} {found.value:+.4f} {low}, {high} over {found.n} {found.unit}"
+    if found.lower is not None and found.lower > rule.margin:
         return Verdict(rule=name, outcome=Outcome.FAIL, evidence=found, words=f"{shown} is beyond {rule.margin:g}")
     if found.upper is not None and found.upper <= rule.margin:
         return Verdict(rule=name, outcome=Outcome.PASS, evidence=found, words=f"{shown} is at most {rule.margin:g}")

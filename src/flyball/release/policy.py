@@ -7,6 +7,7 @@ import msgspec
 
 from flyball.release.metrics import FAILURE_RATE, LOSS, METRICS
 from flyball.spec import ProjectSpec
+from flyball.spec.release import PATIENCE, BanditSpec
 
 LOSS_WEIGHT = 4.0
 """Parts of alpha where every other guard has one. Quality decides by hundredths and needs the narrow interval; a challenger that cannot answer is plain
@@ -15,8 +16,6 @@ REPLAY_SHARE = 0.2
 """Of alpha, where captured requests are replayed first."""
 WATCHES = 2
 """Lengths of the watch after which a release that could not be measured is taken back: failed measurements hold, but not for ever."""
-PATIENCE = timedelta(days=7)
-"""How long a phase waits for a pass where flyball.yaml does not say, once labels can be there."""
 
 
 class ShadowRule(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,15 +97,12 @@ class ReleasePolicy(msgspec.Struct, frozen=True, kw_only=True):
         phases = (*self.steps, *((self.shadow,) if self.shadow is not None else ()))
         return max((phase.at_most for phase in phases), default=self.watch_at_most)
 
-    def guard(self, metric: str) -> GuardRule:
-        """The first of that metric. Raises KeyError."""
-        return next(rule for rule in self.guards if rule.metric == metric)
-
 
 def policy_of(spec: ProjectSpec) -> ReleasePolicy:
     """What flyball.yaml asks for."""
     release = spec.release
-    declared, bandit = release.shadow, release.bandit
+    declared = release.shadow
+    bandit = release.bandit or (BanditSpec() if release.strategy == "bandit" else None)
     delay = spec.data.label_delay or timedelta(0)
     late = delay if release.labels == "while_watching" else timedelta(0)
     return ReleasePolicy(
@@ -136,12 +132,8 @@ def policy_of(spec: ProjectSpec) -> ReleasePolicy:
         labels=release.labels,
         blocks=release.dependence == "block",
         replay=ReplayRule(rows=release.replay.rows, guards=_replay_guards(spec)) if release.replay is not None else None,
-        bandit=BanditRule(least=bandit.least, most=bandit.most, every=bandit.every) if bandit else _bandit(release.strategy),
+        bandit=BanditRule(least=bandit.least, most=bandit.most, every=bandit.every) if bandit else None,
     )
-
-
-def _bandit(strategy: str) -> BanditRule | None:
-    return BanditRule(least=0.05, most=0.95, every=timedelta(hours=1)) if strategy == "bandit" else None
 
 
 def _guards(spec: ProjectSpec) -> tuple[GuardRule, ...]:

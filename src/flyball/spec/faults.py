@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from flyball.spec.conditions import check_condition
 from flyball.spec.fields import format_duration, parse_duration, parse_share
 from flyball.spec.project import CLASSIFICATION, REGRESSION
+from flyball.spec.release import PATIENCE
 from flyball.spec.slice_conditions import compile_slice
 from flyball.spec.tree import Path
 
@@ -109,7 +110,7 @@ def _gates(tree: Raw) -> Iterator[Cross]:
 
 def _release(tree: Raw) -> Iterator[Cross]:
     release = _section(tree, "release")
-    patience = timedelta(days=7) + (_duration(_section(tree, "data").get("label_delay")) or timedelta())
+    patience = PATIENCE + (_duration(_section(tree, "data").get("label_delay")) or timedelta())
     yield from _order(release.get("shadow"), ("release", "shadow"), patience)
     before = 0.0
     for index, step in enumerate(_items(release.get("steps"))):

@@ -1,5 +1,6 @@
 """`release:` how a challenger becomes champion."""
 
+from datetime import timedelta
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -12,6 +13,8 @@ GuardMetric = Literal[
 ]  # fmt: skip
 SHOWN = frozenset({"latency_p50_ms", "latency_p95_ms", "latency_p99_ms", "latency_shape", "score_shape", "reward"})
 """Metrics that compare answers which users got of both: only while a canary shares the traffic."""
+PATIENCE = timedelta(days=7)
+"""How long a phase waits for a pass where nothing is said, once labels can be there."""
 Margin = Annotated[float, BeforeValidator(parse_share)]
 """A share such as 1 % or a number in the metric's own unit."""
 
@@ -63,7 +66,6 @@ class GuardSpec(Section):
     """pass: promotion waits until it is shown to be within the margin; not_fail: until it is measured, and harm beyond the margin rolls back."""
     between: tuple[float, float] | None = None
     """reward only: the least and the most that one prediction can earn; what lies outside is cut off, and counted."""
-
     slice: Name | None = None
     """loss only: a name of `monitor.slices`; judged on its rows alone."""
 

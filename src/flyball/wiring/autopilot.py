@@ -5,8 +5,8 @@ from typing import Any
 
 from flyball.control import commands, ordering
 from flyball.control.reports import CommandReport
-from flyball.wiring.releases import Controlling
-from flyball.wiring.worlds import Home, say_nothing, world_of
+from flyball.wiring.releases import Controlling, ordering_world
+from flyball.wiring.worlds import Home
 
 
 class Autopilot:
@@ -22,8 +22,5 @@ class Autopilot:
 
     def _ordered(self, kind: str, actor: str, reason: str, arguments: dict[str, Any]) -> CommandReport:
         with self._controlling(f"flyball {kind}") as engine:
-            world = engine.world if engine is not None else world_of(self._home, say_nothing)
-            command = commands.order(world, kind, actor, reason, arguments)
-            if engine is not None:
-                return ordering.bound(world, engine, command, time.sleep)
-        return ordering.bound(world, None, command, time.sleep)
+            world = ordering_world(self._home, engine)
+            return ordering.carried_out(world, engine, commands.order(world, kind, actor, reason, arguments), time.sleep)

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
-from flyball.control import ordering, release_report
+from flyball.control import commands, ordering, release_report
 from flyball.control.engine import Engine
 from flyball.control.reports import CommandReport, ReleaseReport, ReleaseRow
 from flyball.control.world import World
@@ -43,12 +43,14 @@ class Releases:
 
     def _move(self, kind: str, actor: str, reason: str) -> CommandReport:
         with self._controlling(f"flyball release {kind}") as engine:
-            if engine is not None:
-                return ordering.move(engine.world, engine, kind, (actor, reason), time.sleep)
-        return ordering.move(world_of(self._home, say_nothing), None, kind, (actor, reason), time.sleep)
+            world = ordering_world(self._home, engine)
+            return ordering.carried_out(world, engine, commands.order(world, kind, actor, reason), time.sleep)
 
     def drill(self, actor: str) -> CommandReport:
         with self._controlling("flyball drill") as engine:
-            if engine is not None:
-                return ordering.drill(engine.world, engine, actor, time.sleep)
-        return ordering.drill(world_of(self._home, say_nothing), None, actor, time.sleep)
+            return ordering.drill(ordering_world(self._home, engine), engine, actor, time.sleep)
+
+
+def ordering_world(home: Home, engine: Engine | None) -> World:
+    """In which an order is given: the engine's own, or that of a door that only writes it down."""
+    return engine.world if engine is not None else world_of(home, say_nothing)

@@ -45,7 +45,7 @@ from flyball.wiring import health
 from flyball.wiring.autopilot import Autopilot
 from flyball.wiring.captured import Captured
 from flyball.wiring.findings import Findings
-from flyball.wiring.releases import Releases
+from flyball.wiring.releases import Releases, ordering_world
 from flyball.wiring.worlds import Home, quiet_libraries, say_nothing, secret_of, world_of
 
 if TYPE_CHECKING:
@@ -191,9 +191,7 @@ class Workspace:
 
     def rollback(self, reason: str, actor: str) -> CommandReport:
         with self._engine("flyball rollback", say_nothing) as engine:
-            if engine is not None:
-                return ordering.roll_back(engine.world, engine, actor, reason, time.sleep)
-        return ordering.roll_back(self._world(say_nothing), None, actor, reason, time.sleep)
+            return ordering.roll_back(ordering_world(self._home, engine), engine, actor, reason, time.sleep)
 
     def approve(self, decision_id: str, actor: str, reason: str) -> CommandReport:
         return ordering.answer(self._world(say_nothing), decision_id, yes=True, actor=actor, reason=reason)

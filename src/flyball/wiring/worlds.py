@@ -15,7 +15,7 @@ from flyball.adapters.notifier import LogNotifier
 from flyball.adapters.packages import LocalPackages
 from flyball.adapters.quiet_mlflow import ENVIRONMENT as QUIET_MLFLOW
 from flyball.adapters.registry_mlflow import MlflowRegistry
-from flyball.adapters.scorer_child import ChildJudge
+from flyball.adapters.scorer_child import OneCallScorer
 from flyball.adapters.token import owner_token
 from flyball.adapters.user_metrics import ChildMetrics
 from flyball.control.ports import Clock, Say
@@ -23,7 +23,7 @@ from flyball.control.world import Place, Ports, World
 from flyball.errors import DataError, StoreUnavailable
 from flyball.spec import ProjectSpec
 
-JUDGE_SECONDS = 60.0
+SCORER_SECONDS = 60.0
 """Loading a model and a thousand rows take a few; ticks wait as long, while the challenger of a proposed release sees no traffic yet."""
 
 
@@ -114,7 +114,7 @@ def world_of(home: Home, say: Say, clock: Clock | None = None) -> World:
         capture=CaptureFiles(state_dir, lambda: gateways.seen),
         packages=LocalPackages(),
         notifier=LogNotifier(state_dir, time.now),
-        judge=ChildJudge(state_dir / "replayed", JUDGE_SECONDS),
+        scorer=OneCallScorer(state_dir / "replayed", SCORER_SECONDS),
         metrics=ChildMetrics(home.project_dir, state_dir / "metrics", _plain_environment()),
     )
     return World(spec, Place(home.project_dir, state_dir), ports, say)

@@ -34,6 +34,11 @@ POLICY = ReleasePolicy(
 )
 
 
+def guard_of(policy, metric):
+    """The first of that metric."""
+    return next(each for each in policy.guards if each.metric == metric)
+
+
 def measured(name, value, lower, upper, n=1000):
     return Evidence(name=name, value=value, lower=lower, upper=upper, alpha=0.04, anytime=True, n=n, unit="pairs")
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 import msgspec
 import numpy as np
 import pytest
-from release_cases import POLICY, START, rule
+from release_cases import POLICY, START, guard_of, rule
 
 from flyball.records.evidence import Evidence, Outcome
 from flyball.records.release import TERMINAL, Phase
@@ -17,7 +17,7 @@ from flyball.release.waiting import needed
 from flyball.spec.release import SHOWN
 from flyball.stats.two_samples import two_samples
 
-QUALITY, FAILURES = POLICY.guard(LOSS), POLICY.guard(FAILURE_RATE)
+QUALITY, FAILURES = guard_of(POLICY, LOSS), guard_of(POLICY, FAILURE_RATE)
 RELEASES = 120
 BATCHES = 25
 BATCH = 200
@@ -30,8 +30,8 @@ def released(champion, challenger, policy=POLICY):
     for n in range(BATCH, champion.size + 1, BATCH):
         now += timedelta(days=0.25)
         evidence = (
-            loss(champion[:n], challenger[:n], policy.guard(LOSS)),
-            failure_rate((0, n), (0, n), policy.guard(FAILURE_RATE)),
+            loss(champion[:n], challenger[:n], guard_of(policy, LOSS)),
+            failure_rate((0, n), (0, n), guard_of(policy, FAILURE_RATE)),
         )
         facts = ReleaseSituation(release=release, requests_in_phase=BATCH, labels=n, evidence=evidence, switch="verified")
         for action in decide(facts, policy, now).actions:
