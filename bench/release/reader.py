@@ -60,7 +60,7 @@ class Ledger(NamedTuple):
 
 def read_ledger(state: Path) -> Ledger:
     """One consistent look, also while others write."""
-    outer = _newest_slot((state / "HEAD").read_bytes())
+    outer = newest_slot((state / "HEAD").read_bytes())
     with closing(sqlite3.connect(f"file:{state / 'flyball.db'}?mode=ro", uri=True, timeout=20, isolation_level=None)) as db:
         db.execute("BEGIN")
         entries = [Entry(*row) for row in db.execute(f"SELECT {COLUMNS} FROM events ORDER BY seq")]  # noqa: S608 - a constant
@@ -170,7 +170,7 @@ def read_mlflow(state: Path) -> Registered:
     return Registered(run_keys, runs, aliases)
 
 
-def _newest_slot(data: bytes) -> tuple[int, str] | None:
+def newest_slot(data: bytes) -> tuple[int, str] | None:
     found: list[tuple[int, str]] = []
     for at in (0, SLOT_BYTES):
         body, _, check = data[at : at + SLOT_BYTES].rstrip().rpartition(b" ")

@@ -1,12 +1,12 @@
-"""An independent reader of the ledger: its own few lines over raw rows, none of the product's functions."""
+"""An independent reader of the ledger: a few lines over raw rows, none of the product's functions."""
 
-import hashlib
 import json
-import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from sqlite3 import connect
 from typing import Any, NamedTuple, Protocol
+
+from bench.release.reader import COLUMNS, Entry, entry_hash, newest_slot
 
 GENESIS = "0" * 64
 State = dict[str, Any]
@@ -21,25 +21,10 @@ def hold(true: object, words: str) -> None:
         raise Violated(words)
 
 
-class Row(NamedTuple):
-    """The columns of one entry, as they are stored."""
-
-    seq: int
-    at: str
-    kind: str
-    subject: str
-    actor: str
-    payload: str
-    puts: str
-    key: str | None
-    prev: str
-    hash: str
-
-
 class Source(Protocol):
     """Where raw rows come from."""
 
-    def after(self, seq: int) -> Sequence[Row]: ...
+    def after(self, seq: int) -> Sequence[Entry]: ...
 
     def states(self) -> dict[tuple[str, str], str]: ...
 
@@ -52,8 +37,8 @@ class MemorySource:
     def __init__(self, ledger: Any) -> None:
         self._ledger = ledger
 
-    def after(self, seq: int) -> Sequence[Row]:
-        return [Row(*entry) for entry in self._ledger.entries if entry.seq > seq] if len(self._ledger.entries) > seq else ()
+    def after(self, seq: int) -> Sequence[Entry]:
+        return [Entry(*entry) for entry in self._ledger.entries if entry.seq > seq] if len(self._ledger.entries) > seq else ()
 
     def states(self) -> dict[tuple[str, str], str]:
         return {place: text for place, (text, _) in self._ledger.projection.items()}
@@ -70,24 +55,18 @@ class FileSource:
         self._directory = directory
         self._connection = connect(directory / "flyball.db")
 
-    def after(self, seq: int) -> Sequence[Row]:
+    def after(self, seq: int) -> Sequence[Entry]:
         found = self._connection.execute(
-            'SELECT seq, at, kind, subject, actor, payload, puts, "key", prev, hash FROM events WHERE seq > ? ORDER BY seq',
+            f"SELECT {COLUMNS} FROM events WHERE seq > ? ORDER BY seq",  # noqa: S608 - a constant
             (seq,),
         )
-        return [Row(*row) for row in found]
+        return [Entry(*row) for row in found]
 
     def states(self) -> dict[tuple[str, str], str]:
         return {(kind, key): value for kind, key, value in self._connection.execute('SELECT kind, "key", value FROM states')}
 
     def head_outside(self) -> tuple[int, str] | None:
-        data, found = (self._directory / "HEAD").read_bytes(), []
-        for slot in (data[:4096], data[4096:]):
-            body, _, check = slot.rstrip().rpartition(b" ")
-            if check == b"%08x" % zlib.crc32(body):
-                head = json.loads(body)
-                found.append((head["seq"], head["hash"]))
-        return max(found, default=None)
+        return newest_slot((self._directory / "HEAD").read_bytes())
 
     def close(self) -> None:
         self._connection.close()
@@ -137,40 +116,21 @@ class Chain:
         hold(outside is not None, "the head outside cannot be read")
         hold(outside == (self.seq, self.hash), f"the head outside is {outside}, the last entry {self.seq} {self.hash[:8]}")
 
-    def _take(self, row: Row) -> Told:
+    def _take(self, row: Entry) -> Told:
         hold(row.seq == self.seq + 1, f"entry {row.seq} follows entry {self.seq}")
         hold(row.prev == self.hash, f"entry {row.seq} is bound to {row.prev[:8]}, the one before is {self.hash[:8]}")
-        hold(row.hash == _hash(row), f"entry {row.seq} is not what its hash says")
+        hold(row.hash == entry_hash(row), f"entry {row.seq} is not what its hash says")
         self.seq, self.hash = row.seq, row.hash
         if row.key is not None:
             hold(row.key not in self.keys, f"the key {row.key} is there twice")
             self.keys[row.key] = (row.kind, row.subject)
         place = (row.kind, row.subject)
         self.counts[place] = self.counts.get(place, 0) + 1
-        put = {(each["kind"], each["key"]): each["value"] for each in json.loads(row.puts)}
+        put = row.put
         before = {each: self.states.get(each) for each in put}
         for each, value in put.items():
             if value is None:
                 self.states.pop(each, None)
             else:
                 self.states[each] = value
-        return Told(row.seq, row.kind, row.subject, row.actor, json.loads(row.payload), row.key, put, before)
-
-
-def _hash(row: Row) -> str:
-    def text(value: str) -> str:
-        return json.dumps(value, ensure_ascii=False)
-
-    key = "null" if row.key is None else text(row.key)
-    parts = (
-        str(row.seq),
-        text(row.at),
-        text(row.kind),
-        text(row.subject),
-        text(row.actor),
-        row.payload,
-        row.puts,
-        key,
-        text(row.prev),
-    )
-    return hashlib.sha256(f"[{','.join(parts)}]".encode()).hexdigest()
+        return Told(row.seq, row.kind, row.subject, row.actor, row.told, row.key, put, before)

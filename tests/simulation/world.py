@@ -8,6 +8,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
 
+from bench.release.reader import Entry
 from tests.simulation.chaos import Chaos, Exposed, People
 from tests.simulation.clients import Clients
 from tests.simulation.clocks import Machine
@@ -15,7 +16,7 @@ from tests.simulation.fuse import Fuse
 from tests.simulation.gateways import Fleet
 from tests.simulation.models import Bench, RegistryBook, SharedPackages, Workshop
 from tests.simulation.processes import Process, Stage
-from tests.simulation.reader import Chain, FileSource, MemorySource, Row, Violated, hold
+from tests.simulation.reader import Chain, FileSource, MemorySource, Violated, hold
 from tests.simulation.rules import Rules, Terms
 
 from flyball.adapters.ledger import MemoryLedger, SqliteLedger
@@ -110,7 +111,7 @@ class Simulation:
         )  # fmt: skip
         self.chaos = Chaos(Random(f"{seed} chaos"), exposed, always)
         self.started = 0
-        self.rows: Sequence[Row] = ()
+        self.rows: Sequence[Entry] = ()
         """All entries, once it was played."""
         self._calm = False
 
