@@ -51,7 +51,7 @@ def test_when_there_is_nothing_to_go_back_to_it_is_refused_in_words(project: Pro
     first = project.version()
     assert project.release().phase is Phase.WATCHING
     refused = project.roll_back()
-    assert (refused.status, refused.words) == ("refused", "there is no earlier verified unit to go back to")
+    assert (refused.status, refused.words) == ("refused", "there is no earlier verified unit to go back to.")
     assert project.answering() == first
 
 
