@@ -27,17 +27,18 @@ def _moved(stream: Stream, answers: Map) -> Stream | None:
     if stream.kind != "number":
         return stream
     edges = np.asarray(stream.edges, dtype=np.float32)
-    # The last edge is the float32 after the highest score, as is the one after a heavy value: so they stay.
-    after = np.append(np.isin(np.nextafter(edges[:-1], np.float32(-np.inf)), np.asarray(stream.heavy, dtype=np.float32)), True)
-    below = np.where(after, np.nextafter(edges, np.float32(-np.inf)), edges)
-    there = answers(below).astype(np.float32)
-    there = np.where(after, np.nextafter(there, np.float32(np.inf)), there)
+    heavy = np.isin(edges, np.asarray(stream.heavy, dtype=np.float32))
+    before = np.nextafter(edges, np.float32(-np.inf))
+    # A score of 64 bits is counted as the nearest of 32: what becomes of all that are counted as a value begins halfway to the one below it. The edge
+    # after a heavy value, and the last one, end what is counted as the value below them.
+    middle = (before.astype(np.float64) + edges.astype(np.float64)) / 2.0
+    ends = np.append(np.isin(before[:-1], edges[heavy]), True)
+    there = answers(middle).astype(np.float32)
+    there = np.where(ends, np.nextafter(there, np.float32(np.inf)), there)
     if np.any(np.diff(there) <= 0.0):
         return None
-    heavy = answers(np.asarray(stream.heavy)).astype(np.float32)
-    return msgspec.structs.replace(
-        stream, edges=_shortest(there), heavy=_shortest(heavy), means=tuple(float(f"{mean:.6g}") for mean in answers(stream.means)),
-    )  # fmt: skip
+    means = tuple(float(f"{mean:.6g}") for mean in answers(stream.means))
+    return msgspec.structs.replace(stream, edges=_shortest(there), heavy=_shortest(there[heavy]), means=means)
 
 
 def _shortest(values: npt.NDArray[np.float32]) -> tuple[float, ...]:

@@ -54,6 +54,10 @@ class Lineage(msgspec.Struct, frozen=True, kw_only=True):
     snapshot: SnapshotRef
     parameters: dict[str, Any]
     seed: int
+    strategy: str = ""
+    """On which of the snapshot's rows it was fitted, as an entrant of a tournament is called; empty: all but the holdout."""
+    fitted_until: datetime | None = None
+    """Newest row that it was fitted on: later ones judge it fairly. None: made by a Flyball that did not say."""
 
 
 class Version(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,6 +87,8 @@ class ScoreMap(msgspec.Struct, frozen=True, kw_only=True):
     """Never falling, in [0, 1]: one for each score."""
     rows: int
     """That it was fitted on."""
+    until: datetime | None = None
+    """The newest of them; None: unknown."""
 
     def __post_init__(self) -> None:
         if len(self.scores) != len(self.answers) or len(self.scores) < 2:

@@ -78,10 +78,10 @@ def rising_map(scores: npt.ArrayLike, labels: npt.ArrayLike) -> tuple[str, Point
     """(`isotonic` or `platt`, points), by how many rows there are; None as `sigmoid`."""
     x, y = _checked(scores, labels)
     rarer = min(y.sum(), y.size - y.sum())
-    if x.size >= ISOTONIC_ROWS and rarer >= FEWEST_OF_A_CLASS:
-        return "isotonic", isotonic(x, y)
     found = sigmoid(x, y)
-    return None if found is None else ("platt", found)
+    if found is None:  # pooled it would be one answer for everybody
+        return None
+    return ("isotonic", isotonic(x, y)) if x.size >= ISOTONIC_ROWS and rarer >= FEWEST_OF_A_CLASS else ("platt", found)
 
 
 def chained(first: Points, then: Points) -> Points:

@@ -59,8 +59,9 @@ def test_five_rows_of_one_kind_do_not_make_it_sure() -> None:
     assert 0.2 < float(np.interp(0.2, *points)) < 0.7
 
 
-def test_an_order_that_is_turned_round_has_no_rising_map() -> None:
-    scores, labels, _ = world(3, 500, 0.0, -1.0)
+@pytest.mark.parametrize("n", [500, 20_000])
+def test_an_order_that_is_turned_round_has_no_rising_map(n: int) -> None:
+    scores, labels, _ = world(3, n, 0.0, -1.0)
     assert monotone.rising_map(scores, labels) is None
 
 
