@@ -46,8 +46,8 @@ class Releases:
     def champion(self) -> Champion | None:
         return self._world.get("champion", self._world.model, Champion)
 
-    def propose(self, unit: str, cause: str) -> ReleaseState | None:
-        """Open a release of `unit`. None: it answers already, or another release has not ended (one that only watches is settled for it)."""
+    def propose(self, unit: str, cause: str, job: str = "") -> ReleaseState | None:
+        """Open a release of `unit`, the result of `job`. None: it answers already, or another release has not ended (one that only watches is settled for it)."""
         champion, active = self.champion(), self.active()
         if champion is not None and champion.unit == unit:
             return None
@@ -57,7 +57,8 @@ class Releases:
             self._apply(active, Action(kind="settle", subject=f"release:{active.id}"), (), "superseded by a newer release")
         now = self._world.now()
         number, counter = self._world.number("release")
-        opened = states.open_release(f"r-{number:04d}", self._world.model, unit, champion.unit if champion else None, now, cause)
+        found = states.open_release(f"r-{number:04d}", self._world.model, unit, champion.unit if champion else None, now, cause)
+        opened = msgspec.structs.replace(found, job=job)
         self._world.record(
             draft(now, "release.opened", f"release:{opened.id}", codec.plain(opened), (counter, put("release", opened.id, opened)))
         )  # fmt: skip

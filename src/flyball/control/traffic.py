@@ -8,11 +8,12 @@ from flyball.control.units import UnitShelf
 from flyball.control.world import World, draft, put
 from flyball.errors import ArtifactDamaged, NotFound
 from flyball.records import codec
+from flyball.records.bounds import Stop
 from flyball.records.events import Put
 from flyball.records.keeping import Keeping
 from flyball.records.release import Champion, ReleaseState
 from flyball.records.routing import GatewayReport, RoutingTable, ServedUnit
-from flyball.release.route import OLD_ALONE, rehearsal, route
+from flyball.release.route import OLD_ALONE, rehearsal, route, stopped
 
 
 def wanted(world: World) -> RoutingTable | None:
@@ -20,10 +21,23 @@ def wanted(world: World) -> RoutingTable | None:
     return world.get("routing", world.model, RoutingTable)
 
 
+def stop_of(world: World) -> Stop | None:
+    """None: the model is not stopped."""
+    last = world.get("stop", world.model, Stop)
+    return last if last is not None and last.resumed_at is None else None
+
+
 def routing_put(
-    world: World, shelf: UnitShelf, champion: Champion | None, release: ReleaseState | None, *, rehearsed: str | None = None
+    world: World,
+    shelf: UnitShelf,
+    champion: Champion | None,
+    release: ReleaseState | None,
+    *,
+    rehearsed: str | None = None,
+    stop: Stop | None = None,
 ) -> tuple[Put, ...]:
-    """The routing that these states ask for, as part of their transaction; nothing when it stays as it is. `rehearsed`: a unit to hold ready."""
+    """The routing that these states ask for, as part of their transaction; nothing when it stays as it is. `rehearsed`: a unit to hold ready;
+    `stop`: as this transaction leaves it; None: as it is."""
 
     def served(unit: str | None) -> ServedUnit | None:
         try:
@@ -43,6 +57,10 @@ def routing_put(
     )
     if made is not None and rehearsed is not None:
         made = rehearsal(world.model, made.champion, shelf.served(rehearsed))
+    stop = stop_of(world) if stop is None else stop
+    if made is not None and stop is not None and stop.resumed_at is None:
+        fallback = shelf.served(stop.fallback) if stop.fallback is not None else None
+        made = stopped(made, fallback, stop.words)
     standing = wanted(world)
     keeping = keeping_of(world.spec, _kept(standing))
     routes = () if made is None else (msgspec.structs.replace(made, keeping=keeping),)

@@ -86,7 +86,9 @@ def test_ten_faults_are_ten_messages_in_one_run() -> None:
     assert "found '10%' (line 18), expected more than 0.5 (the step before)" in faults["release.steps[1].traffic"]
     assert faults["monitor.mature_share"].endswith("found 'much' (line 20), expected a share such as 10% or 0.1")
     assert "did you mean performance.alarm?" in faults["policies[0].when"]
-    assert faults["policies[0].do"].endswith("expected one of retrain, roll_back, notify, ask. did you mean retrain?")
+    assert faults["policies[0].do"].endswith(
+        "expected one of retrain, improve, recalibrate, rethreshold, reactivate, roll_back, stop, notify, ask. did you mean retrain?"
+    )
 
 
 def test_faults_come_in_the_order_of_the_file() -> None:
