@@ -16,6 +16,10 @@ AT_ANY_TIME = frozenset({"stop"})
 """Of those: what does not wait for a job or a release to end, for it ends harm."""
 
 
+_SEEN = {"growth": "improvement.growth", "excess": "improvement.excess", "rows_since": "improvement.rows_since"}
+"""What a tournament was held for, as experience remembers it."""
+
+
 def lacking(rule: Rule, situation: AutopilotSituation) -> str:
     """What the action cannot be done without; empty: it can be done."""
     if rule.action in FITS and situation.data_faults and not rule.on_faults:
@@ -69,6 +73,8 @@ def _entrants(rule: Rule, situation: AutopilotSituation) -> dict[str, Any]:
     }
     asked = [strategy for strategy in rule.entrants if strategy not in without]
     found: dict[str, Any] = {"champion": situation.champion, "strategies": asked, "chosen": rule.chosen}
+    seen = situation.signals_by_window[-1]
+    found |= {name: seen[signal] for name, signal in _SEEN.items() if seen.get(signal)}
     if "earlier" in asked:
         found["earlier"] = list(situation.earlier)
     if "since" in asked and situation.changed_since is not None:
