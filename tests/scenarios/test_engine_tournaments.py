@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from engine_world import AT_ONCE, DAY, Model, Project, spec_of
 
-from flyball.control import bounds, commands, decisions, findings, queries
+from flyball.control import bounds, commands, decisions, findings, job_story, queries
 from flyball.control.standing import puts_of
 from flyball.control.world import draft
+from flyball.errors import NotFound
 from flyball.records.evidence import Evidence
 from flyball.records.findings import Finding, FindingKind
 from flyball.records.jobs import Job, JobStatus
@@ -263,4 +264,10 @@ def test_a_decision_and_what_came_of_its_tournament_are_told(tmp_path: Path) -> 
     (job,) = made_by_policies(project)
     told = queries.explain(project.door, job.cause)
     assert any("Nobody is shown to be better" in line for line in told.afterwards)
+    found = job_story.story(project.door, job.id)
+    assert (found.job.status, found.tournament.winner) == (JobStatus.REFUSED, None)
+    assert [each.name.partition(":")[0] for each in found.tournament.standings.entrants if each.gain is not None]
+    assert any("Nobody is shown to be better" in line for line in found.afterwards)
+    with pytest.raises(NotFound, match="there is no job 'j-0099'"):
+        job_story.story(project.door, "j-0099")
     project.holds()

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Protocol
 
+from flyball.control.job_story import JobStory
 from flyball.control.reports import (
     CommandReport,
     DecisionRow,
@@ -46,6 +47,8 @@ class Autopilot(Protocol):
     def close_breaker(self, actor: str, reason: str) -> CommandReport: ...
 
     def raise_autonomy(self, action: str, actor: str, reason: str) -> CommandReport: ...
+
+    def explain_job(self, job: str) -> JobStory: ...
 
     def stop_serving(self, actor: str, reason: str) -> CommandReport: ...
 
