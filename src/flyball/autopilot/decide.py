@@ -14,7 +14,7 @@ from flyball.autopilot.signals import RESTS_ON, plain_signals
 from flyball.records import codec
 from flyball.records.bounds import Breaker
 from flyball.records.decisions import Action, Plan
-from flyball.records.findings import FindingKind
+from flyball.records.findings import FindingKind, IncidentKind
 from flyball.spec.fields import format_duration
 
 __all__ = ["AutopilotPolicy", "AutopilotSituation", "OpenIncident", "PastAction", "Rule", "decide", "policy_of"]
@@ -38,6 +38,13 @@ class OpenIncident(msgspec.Struct, frozen=True, kw_only=True):
     number: int
     standing: tuple[FindingKind, ...]
     """Kinds of its findings that stand."""
+    kind: IncidentKind = IncidentKind.UNKNOWN
+    """What it is taken for."""
+
+    @property
+    def about(self) -> frozenset[str]:
+        """What conditions can be about: its findings' kinds, and its own."""
+        return frozenset({*self.standing, self.kind})
 
 
 class AutopilotSituation(msgspec.Struct, frozen=True, kw_only=True):
@@ -167,7 +174,7 @@ def _obstacle(rule: Rule, situation: AutopilotSituation, now: datetime, taken: s
 def _incidents(rule: Rule, situation: AutopilotSituation) -> tuple[int, ...]:
     """Open ones that the condition is about."""
     kinds = {RESTS_ON[name] for name in compile_condition(rule.when).names if name in RESTS_ON}
-    return tuple(each.number for each in situation.incidents if kinds & {*each.standing})
+    return tuple(each.number for each in situation.incidents if kinds & each.about)
 
 
 def _handled(rule: Rule, situation: AutopilotSituation) -> str:
@@ -179,7 +186,7 @@ def _handled(rule: Rule, situation: AutopilotSituation) -> str:
         return ""
     done = {number for act in situation.past if act.policy == rule.name for number in act.incidents}
     mine = [number for number in _incidents(rule, situation) if number in done]
-    new = {kind for each in situation.incidents if each.number not in done for kind in each.standing}
+    new = {kind for each in situation.incidents if each.number not in done for kind in each.about}
     seen = situation.signals_by_window[-1]
     without = seen | {name: type(seen[name])() for name, kind in RESTS_ON.items() if name in seen and kind not in new}
     if not mine or compile_condition(rule.when).holds(without) is True:

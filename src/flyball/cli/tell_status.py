@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from flyball.cli import draw
-from flyball.cli.tell_findings import told
+from flyball.cli.tell_findings import sentence, told
 from flyball.control.reports import GatewayRow, StatusReport, VersionRow
 from flyball.records.findings import WindowSummary
 
@@ -22,6 +22,7 @@ def status_report(report: StatusReport, plain: bool) -> "RenderableType":  # noq
         parts.append(_windows(report, plain=plain))
     if report.slices:
         parts.append(_slices(report, plain=plain))
+    parts += [draw.text((sentence(each), "bold")) for each in report.diagnoses]
     if report.findings:
         parts += _findings(report, plain=plain)
     if report.approvals:

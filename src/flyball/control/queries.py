@@ -1,6 +1,6 @@
 """What a person asks: how is it now, which versions are there, what was decided and why. Reads only."""
 
-from flyball.control import bounds, decisions, jobs, traffic
+from flyball.control import bounds, decisions, diagnosing, incidents, jobs, traffic
 from flyball.control.loop import Trouble
 from flyball.control.reports import DecisionRow, Explanation, GatewayRow, SliceRow, StatusReport, VersionRow
 from flyball.control.standing import standing
@@ -10,6 +10,7 @@ from flyball.monitoring.declared import DeclaredState
 from flyball.monitoring.operations import OperationsState
 from flyball.records import codec
 from flyball.records.decisions import Action, Approval, Decision
+from flyball.records.diagnosis import Diagnosis
 from flyball.records.events import Event
 from flyball.records.findings import WindowSummary
 from flyball.records.jobs import FINISHED, Job
@@ -44,6 +45,7 @@ def status(world: World, *, controller_alive: bool) -> StatusReport:
         gateways=_gateways(world),
         windows=windows,
         findings=standing(world, champion),
+        diagnoses=_diagnoses(world, champion),
         approvals=tuple(approval for approval in world.all("approval", Approval) if approval.answer is None),
         jobs=(*finished[-1:], *jobs.active(world)),
         ledger_seq=head.seq,
@@ -57,6 +59,11 @@ def status(world: World, *, controller_alive: bool) -> StatusReport:
         autonomy=bounds.levels(world),
         trouble=trouble.words if (trouble := world.get("trouble", world.model, Trouble)) else "",
     )
+
+
+def _diagnoses(world: World, champion: Champion | None) -> tuple[Diagnosis, ...]:
+    found = (diagnosing.of(world, each.number) for each in incidents.open_now(world, champion))
+    return tuple(each for each in found if each is not None)
 
 
 def _given_up(world: World) -> str:

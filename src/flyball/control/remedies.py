@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 import flyball.autopilot.decide as autopilot
-from flyball.control import bounds, decisions, incidents, jobs
+from flyball.control import bounds, decisions, diagnosing, jobs
 from flyball.control.releases import Releases
 from flyball.control.standing import standing
 from flyball.control.windows import SignalHistory, Signalled, SignalsAt
@@ -107,9 +107,7 @@ class Remedies:
             previous_champion=earlier[-1] if earlier else None,
             breaker=bounds.breaker_of(world),
             ended=bounds.ended_acts(world, did),
-            incidents=tuple(
-                autopilot.OpenIncident(number=each.number, standing=each.standing) for each in incidents.open_now(world, champion)
-            ),
+            incidents=diagnosing.open_incidents(world, champion),
             most=bounds.autonomy_of(world).most,
             moves=bounds.champion_moves(world, did, self._policy.breaker, world.now()),
         )

@@ -7,8 +7,9 @@ import msgspec
 
 from flyball.records.bounds import Breaker
 from flyball.records.decisions import Approval, Decision
+from flyball.records.diagnosis import Diagnosis
 from flyball.records.evidence import Evidence, Outcome, Verdict
-from flyball.records.findings import Acknowledgement, Finding, Happening, WindowSummary
+from flyball.records.findings import Finding, WindowSummary
 from flyball.records.jobs import Job, StepResult
 from flyball.records.release import Drill, ReleaseState
 
@@ -165,6 +166,8 @@ class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
     """The last ones of the champion, oldest first."""
     findings: tuple[Finding, ...]
     """Open: raised since the champion took over, and not acknowledged."""
+    diagnoses: tuple[Diagnosis, ...] = ()
+    """Of the open incidents."""
     approvals: tuple[Approval, ...]
     """Open: waiting for a person."""
     jobs: tuple[Job, ...]
@@ -234,36 +237,6 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     approval: Approval | None = None
     afterwards: tuple[str, ...] = ()
     """What happened because of it, in order, a sentence each."""
-
-
-class FindingRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A finding and whether it still stands."""
-
-    finding: Finding
-    open: bool
-    """Raised on the champion since it took over, and not acknowledged."""
-    acknowledgement: Acknowledgement | None = None
-
-
-class WindowPoint(msgspec.Struct, frozen=True, kw_only=True):
-    end: datetime
-    value: float | None
-    """None: not measured in this window."""
-
-
-class FindingReport(msgspec.Struct, frozen=True, kw_only=True):
-    """A finding: how far, how sure, what it means, and what came with and after it."""
-
-    finding: Finding
-    acknowledgement: Acknowledgement | None
-    series: tuple[WindowPoint, ...]
-    """The figure that it is about, window by window; empty: there is none."""
-    beside: tuple[Finding, ...]
-    """Raised in the same window, and not among `upstream`."""
-    upstream: tuple[Happening, ...]
-    """What happened upstream when it began, nearest first."""
-    decided: tuple[DecisionRow, ...]
-    """What the autopilot decided next."""
 
 
 class ReleaseRow(msgspec.Struct, frozen=True, kw_only=True):

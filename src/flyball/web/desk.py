@@ -3,18 +3,16 @@
 from collections.abc import Mapping
 from typing import Protocol
 
+from flyball.control.finding_reports import FindingReport, FindingRow, IncidentRow
 from flyball.control.reports import (
     CommandReport,
     DecisionRow,
     Explanation,
-    FindingReport,
-    FindingRow,
     ReleaseReport,
     ReleaseRow,
     StatusReport,
     VersionRow,
 )
-from flyball.records.findings import Incident
 from flyball.records.permissions import Role
 
 
@@ -22,7 +20,7 @@ class Findings(Protocol):
     def rows(self, open_only: bool) -> tuple[FindingRow, ...]:  # noqa: FBT001 - the command's own flag
         ...
 
-    def incidents(self, open_only: bool) -> tuple[Incident, ...]:  # noqa: FBT001 - the command's own flag
+    def incidents(self, open_only: bool) -> tuple[IncidentRow, ...]:  # noqa: FBT001 - the command's own flag
         ...
 
     def explain(self, which: str) -> FindingReport: ...
