@@ -164,6 +164,10 @@ def _obstacle(rule: Rule, situation: AutopilotSituation, now: datetime, taken: s
         return f"it acted for {handled} already; a cooldown would say when to act for the same again"
     if rule.name in situation.open_approvals:
         return "its question has no answer yet"
+    if rule.action == "retrain" and (
+        faulty := [each.number for each in situation.incidents if each.kind is IncidentKind.DATA_FAULT]
+    ):
+        return f"{_named(faulty)} is taken for a data fault, which is mended upstream and never trained into a model"
     if rule.action in EXCLUSIVE and situation.busy:
         return f"{situation.busy} is under way"
     if rule.action in EXCLUSIVE and taken:

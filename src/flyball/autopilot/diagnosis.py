@@ -129,7 +129,7 @@ def diagnose(case: Case, now: datetime) -> Diagnosis:
     return Diagnosis(
         incident=case.incident, model=case.model, unit=case.unit, at=now, kind=kind, score=told.score, hypotheses=hypotheses,
         features=_features(case, mine), slices=_slices(case, mine), since=between[0] if between is not None else case.began, between=between,
-        words=_words(case, told, hypotheses),
+        wrong_labels=(case.label_fault_in, case.label_fault), words=_words(case, told, hypotheses),
     )  # fmt: skip
 
 

@@ -43,6 +43,15 @@ def explanation(report: Explanation, plain: bool) -> "RenderableType":  # noqa: 
         )),
         draw.heading("Why"), draw.text(report.rationale),
     ]  # fmt: skip
+    if report.seen:
+        parts += [draw.heading("What was seen"), *(draw.text(f"· {line}") for line in report.seen)]
+    if report.considered:
+        options = [
+            (("chosen", "bold") if each.chosen else "", each.policy, each.action, "" if each.predicted is None else draw.measured(each.predicted), each.words)
+            for each in report.considered
+        ]  # fmt: skip
+        columns = ("", "policy", "action", "predicted effect on the loss", "what it came to")
+        parts += [draw.heading("What was considered"), draw.table(columns, options, plain=plain)]
     if report.verdicts:
         parts += [draw.heading("Evidence"), gate_table(report.verdicts, plain=plain, title="")]
     if report.approval is not None:

@@ -22,7 +22,7 @@ from flyball.monitoring import moved_labels, upstream
 from flyball.monitoring.moved_labels import LabelFault, Sides
 from flyball.records import codec
 from flyball.records.diagnosis import Diagnosis
-from flyball.records.findings import Finding, FindingKind, Incident, IncidentKind
+from flyball.records.findings import Finding, FindingKind, Happening, Incident, IncidentKind
 from flyball.records.release import Champion
 from flyball.stats.table_shift import TableShift
 
@@ -76,8 +76,11 @@ class Diagnosing:
         self._seen = seen
 
     def _tell(self, incident: Incident, champion: Champion) -> None:
-        case, now = self._case(incident, champion), self._world.now()
-        found, before = diagnosis.diagnose(case, now), of(self._world, incident.number)
+        before, now = of(self._world, incident.number), self._world.now()
+        case = self._case(incident, champion)
+        if before is not None and before.wrong_labels[0] and not case.label_fault:
+            case = msgspec.structs.replace(case, label_fault_in=before.wrong_labels[0], label_fault=before.wrong_labels[1])
+        found = diagnosis.diagnose(case, now)
         if before is not None and _says_the_same(before, found):
             return
         payload = {"case": codec.plain(case), "diagnosis": codec.plain(found)}
@@ -88,9 +91,7 @@ class Diagnosing:
 
     def _case(self, incident: Incident, champion: Champion) -> Case:
         world = self._world
-        findings = sorted(
-            (each for each in world.all("finding", Finding) if each.number in incident.findings), key=lambda each: each.number
-        )
+        findings, near = self._near(incident)
         files, unit = self._observation.files, incident.unit
         labelled, columns, watched = _Labelled(None, 0, None), tuple[str, ...](), False
         with suppress(ArtifactDamaged):  # its package cannot be read, which is a finding of its own
@@ -98,20 +99,30 @@ class Diagnosing:
             watched = files.norms(unit) is not None
             labelled = self._labelled(unit, _surely_after(findings))
         trust = (world.get("estimates", unit, EstimateState) or EstimateState()).trust
-        others = [each for each in happenings(world) if each.subject not in {f"finding {number}" for number in incident.findings}]
-        near = {
-            each.subject + str(each.at): each
-            for finding in findings
-            for each in upstream.near(finding, others, world.spec.monitor.window)
-        }
         return Case(
             incident=incident.number, model=incident.model, unit=unit, began=incident.began, window=world.spec.monitor.window,
-            symptoms=tuple(map(_symptom, findings)), upstream=tuple(near[name] for name in sorted(near)), champion_since=champion.since,
+            symptoms=tuple(map(_symptom, findings)), upstream=near, champion_since=champion.since,
             earlier_champion=any(each != champion.unit for each in champion.verified), columns=columns, columns_watched=watched,
             labels=_labels_of(labelled, classes=world.spec.task != "regression"),
             label_fault=labelled.fault.words if labelled.fault else "", label_fault_in=labelled.fault.where if labelled.fault else "",
             estimates_judged=trust.windows, estimates_missed=trust.misses,
         )  # fmt: skip
+
+    def _near(self, incident: Incident) -> tuple[list[Finding], tuple[Happening, ...]]:
+        """Its findings, with faults of columns at the time of their beginning (one that pages nobody by itself is in no incident), and what else happened then."""
+        every, window = {each.number: each for each in self._world.all("finding", Finding)}, self._world.spec.monitor.window
+        mine = [every[number] for number in incident.findings]
+        others = [
+            each for each in happenings(self._world) if each.subject not in {f"finding {number}" for number in incident.findings}
+        ]
+        near = {(each.at, each.subject): each for finding in mine for each in upstream.near(finding, others, window)}
+        beside = {int(each.subject.removeprefix("finding ")) for each in near.values() if each.subject.startswith("finding ")}
+        mine += [
+            every[number]
+            for number in beside
+            if every[number].kind is FindingKind.DATA_QUALITY and every[number].unit == incident.unit
+        ]
+        return sorted(mine, key=lambda each: each.number), tuple(near[place] for place in sorted(near))
 
     def _labelled(self, unit: str, since: datetime) -> _Labelled:
         """Judged rows since then, beside the holdout's."""

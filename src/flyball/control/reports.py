@@ -188,6 +188,8 @@ class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
     """Open: no policy retrains or rolls back; None: it is closed."""
     autonomy: dict[str, str] = {}
     """`retrain`, `roll_back` → how far policies may go by themselves: `observe`, `propose`, `act`."""
+    effects: str = ""
+    """How often what acts brought lay where it was foretold; empty: none was measured."""
     given_up: str = ""
     """Why nobody answers though something was released: the first release was taken back; empty: that is not so."""
     trouble: str = ""
@@ -225,6 +227,19 @@ class DecisionRow(msgspec.Struct, frozen=True, kw_only=True):
     """Waits for a person's answer."""
 
 
+class Option(msgspec.Struct, frozen=True, kw_only=True):
+    """A policy that could have acted."""
+
+    policy: str
+    action: str
+    when: str
+    chosen: bool
+    words: str
+    """What it came to, and why."""
+    predicted: Evidence | None = None
+    """Effect on the mean bounded loss; None: nobody has foretold it."""
+
+
 class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     """A decision: from what, by which rule, and what became of it."""
 
@@ -235,6 +250,10 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     """The room's function applied again to policy, situation and time gives the same plan, byte for byte; None: could not be replayed (`replay_note`)."""
     replay_note: str = ""
     approval: Approval | None = None
+    seen: tuple[str, ...] = ()
+    """What there was to be acted on, a sentence each; of the autopilot's decisions."""
+    considered: tuple[Option, ...] = ()
+    """Its options, in the order of flyball.yaml."""
     afterwards: tuple[str, ...] = ()
     """What happened because of it, in order, a sentence each."""
 

@@ -36,6 +36,8 @@ class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
     """When it began, as far as the data tell."""
     between: tuple[datetime, datetime] | None = None
     """It began between these two; that interval misses with chance 0.05, as its finding says. None: no interval is known."""
+    wrong_labels: tuple[str, str] = ("", "")
+    """A slice whose labels no world makes, and that in words: rows that showed it may be gone when it is asked again. Empty: none was found."""
     words: str
     """One sentence: what it is, why, and what speaks against the next best."""
 

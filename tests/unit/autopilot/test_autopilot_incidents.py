@@ -68,6 +68,20 @@ def test_a_policy_acts_once_for_what_its_condition_rests_on(when, open_ones, don
     assert ("acted for incident" in plan.rationale) is (kind == "nothing")
 
 
+def test_nothing_is_trained_while_an_incident_is_taken_for_a_data_fault():
+    rule = Rule(
+        name="p", when="champion.age_days > 30.0", for_windows=1, action="retrain", history=None, message="", cooldown=0 * DAYS, budget_times=None,
+        budget_per=None, approval=False,
+    )  # fmt: skip
+    seen = AutopilotSituation(
+        signals_by_window=(SEEN,), busy=None, past=(), champion="u2", previous_champion="u1",
+        incidents=(OpenIncident(number=4, standing=WORSE, kind=IncidentKind.DATA_FAULT),),
+    )  # fmt: skip
+    plan = decide(seen, AutopilotPolicy(model="m", rules=(rule,)), NOW)
+    assert [action.kind for action in plan.actions] == ["nothing"]
+    assert "incident 4 is taken for a data fault" in plan.rationale
+
+
 def test_what_it_is_done_for_stands_in_the_action_also_in_a_question():
     plan = planned("performance.alarm && champion.age_days > 7.0", (3, WORSE), (4, DRIFT), approval=True)
     assert plan.actions[0].kind == "ask"
