@@ -76,7 +76,7 @@ class Effects:
             release=release.id, decision=release.cause, action=action.kind, new=new, old=old, at=champion.since, predicted=predicted,
             degrees=degrees, realised=_unknown("after a rollback nobody answers the same rows beside the champion") if back else None,
         )  # fmt: skip
-        self._record("effect.foretold", effect, ())
+        _record(self._world, "effect.foretold", effect, ())
 
     def _action(self, cause: str) -> Action | None:
         """What a policy did that led to it; None: a person did."""
@@ -120,7 +120,7 @@ class Effects:
         found = self._difference(release, micros(effect.at), micros(release.entered_at))
         if found is None:
             rows = "too few labelled rows that both units answered after it took effect"
-            self._record("effect.measured", msgspec.structs.replace(effect, realised=_unknown(rows), words=rows), ())
+            _record(self._world, "effect.measured", msgspec.structs.replace(effect, realised=_unknown(rows), words=rows), ())
             return
         then = _as_mean(effect)
         expected = None if then is None else foretold.expected(then, found, ALPHA)
@@ -128,7 +128,7 @@ class Effects:
             effect, realised=_evidence(found, "after it took effect"), expected=None if expected is None else _shorts(expected)
         )
         told = msgspec.structs.replace(told, words=words_of(told))
-        self._record("effect.measured", told, () if told.missed is None else self._judged(told))
+        _record(self._world, "effect.measured", told, () if told.missed is None else self._judged(told))
 
     def _judged(self, effect: Effect) -> tuple[Put, ...]:
         """The track of this kind of action; where it says that intervals do not keep their word, its level falls and a person is told."""
@@ -183,12 +183,11 @@ class Effects:
         learnt = delays.usual_age(delays.learn(join.label_ages(now_us - delays.LOOK_BACK_US), now_us), spec.monitor.mature_share)
         return timedelta(microseconds=learnt or 0)
 
-    def _record(self, kind: str, effect: Effect, puts: tuple[Put, ...]) -> None:
-        state = put("effect", effect.release, effect)
-        subject, key = f"release:{effect.release}", f"{kind}:{effect.release}"
-        self._world.record(
-            draft(self._world.now(), kind, subject, codec.plain(effect), (state, *puts), actor="autopilot", key=key)
-        )
+
+def _record(world: World, kind: str, effect: Effect, puts: tuple[Put, ...]) -> None:
+    states = (put("effect", effect.release, effect), *puts)
+    subject, key = f"release:{effect.release}", f"{kind}:{effect.release}"
+    world.record(draft(world.now(), kind, subject, codec.plain(effect), states, actor="autopilot", key=key))
 
 
 def words_of(effect: Effect) -> str:
