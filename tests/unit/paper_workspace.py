@@ -327,12 +327,12 @@ class PaperWorkspace:
             accepted=True, subject="release:r-0002", words="Going back to version 1.", next_step="flyball status"
         )
 
-    def approve(self, decision_id: str, actor: str, reason: str) -> CommandReport:
-        self.calls.append(("approve", decision_id, actor, reason))
+    def approve(self, decision_id: str, actor: str, reason: str, digest: str = "") -> CommandReport:
+        self.calls.append(("approve", decision_id, actor, reason, *([digest] if digest else [])))
         return CommandReport(accepted=True, subject=f"decision:{decision_id}", words="Approved.")
 
-    def refuse(self, decision_id: str, actor: str, reason: str) -> CommandReport:
-        self.calls.append(("refuse", decision_id, actor, reason))
+    def refuse(self, decision_id: str, actor: str, reason: str, digest: str = "") -> CommandReport:
+        self.calls.append(("refuse", decision_id, actor, reason, *([digest] if digest else [])))
         return CommandReport(accepted=True, subject=f"decision:{decision_id}", words="Refused.")
 
     def replay(self, since: datetime | None, until: datetime | None, say: Say, output: Path | None = None) -> ReplayReport:

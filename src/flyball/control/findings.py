@@ -68,7 +68,7 @@ def explain(world: World, which: str) -> FindingReport:
         series=_series(world, finding),
         beside=tuple(sorted(beside, key=lambda each: each.number)),
         upstream=near,
-        decided=tuple(decision_row(each, waits=False) for each in made[:DECISIONS_SHOWN]),
+        decided=tuple(decision_row(each) for each in made[:DECISIONS_SHOWN]),
         diagnosis=next(
             (row.diagnosis for row in incident_rows(world, open_only=False) if finding.number in row.incident.findings), None
         ),

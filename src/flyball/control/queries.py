@@ -2,9 +2,10 @@
 
 from flyball.control import bounds, decisions, diagnosing, incidents, jobs, traffic
 from flyball.control.loop import Trouble
-from flyball.control.reports import DecisionRow, GatewayRow, SliceRow, StatusReport, VersionRow
+from flyball.control.reports import DecisionRow, GatewayRow, SliceRow, StatusReport, VersionRow, Waiting
 from flyball.control.standing import standing
 from flyball.control.telling_events import action_words
+from flyball.control.waiting import waiting
 from flyball.control.world import World
 from flyball.monitoring.declared import DeclaredState
 from flyball.monitoring.operations import OperationsState
@@ -169,18 +170,16 @@ def _version_row(version: Version, unit: Unit | None, role: str) -> VersionRow:
 
 def decision_rows(world: World, *, open_only: bool = False) -> tuple[DecisionRow, ...]:
     """Oldest first."""
-    waiting = {approval.decision for approval in world.all("approval", Approval) if approval.answer is None}
-    breaker = bounds.open_breaker(world)
-    waiting |= {breaker.decision} if breaker is not None else set()
-    rows = [decision_row(decision, decision.id in waiting) for decision in decisions.recorded(world)]
+    found = waiting(world)
+    rows = [decision_row(decision, found.get(decision.id, ())) for decision in decisions.recorded(world)]
     return tuple(row for row in rows if row.open or not open_only)
 
 
-def decision_row(decision: Decision, waits: bool) -> DecisionRow:  # noqa: FBT001 - one of the row's fields
+def decision_row(decision: Decision, waits: tuple[Waiting, ...] = ()) -> DecisionRow:
     plan = decision.plan
     return DecisionRow(
         id=decision.id, at=decision.now, room=decision.room, rule=plan.rule, actions=tuple(action_words(action) for action in plan.actions),
-        rationale=plan.rationale, outcome=plan.outcome.value if plan.outcome else "", open=waits,
+        rationale=plan.rationale, outcome=plan.outcome.value if plan.outcome else "", open=bool(waits), waiting=waits,
     )  # fmt: skip
 
 

@@ -213,6 +213,21 @@ class VersionRow(msgspec.Struct, frozen=True, kw_only=True):
     manifest_digest: str
 
 
+class Waiting(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that a person is to answer, or to close."""
+
+    approval: str
+    """What `flyball approve` and `refuse` call it; empty: it is not answered so."""
+    action: str
+    """Of which the answer decides, in a few words."""
+    digest: str
+    """SHA-256 of that action: the answer counts for it and for no other."""
+    since: datetime
+    asked_by: str
+    unanswered: str
+    """What happens if nobody answers."""
+
+
 class DecisionRow(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     at: datetime
@@ -225,6 +240,7 @@ class DecisionRow(msgspec.Struct, frozen=True, kw_only=True):
     """Of the evidence; empty when the plan rests on none."""
     open: bool
     """Waits for a person's answer."""
+    waiting: tuple[Waiting, ...] = ()
 
 
 class Option(msgspec.Struct, frozen=True, kw_only=True):

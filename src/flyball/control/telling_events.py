@@ -21,6 +21,10 @@ def event_words(event: Event) -> str:
     if event.kind == "decision.made":
         kinds = ", ".join(action_words(codec.revive(action, Action)) for action in payload["plan"]["actions"])
         return f"{at} {payload['id']} ({payload['room']}): {kinds}"
+    if event.kind == "approval.answered":
+        return f"{at} {payload['answer']} by {event.actor}" + (f": {payload['reason']}" if payload["reason"] else "")
+    if event.kind == "release.verified":
+        return f"{at} {event.subject} is seen to be {payload['phase']}: {payload['words']}"
     words = (
         payload.get("words")
         or payload.get("reason")
