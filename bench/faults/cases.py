@@ -24,8 +24,8 @@ A_DAY = 300
 """Rows."""
 HISTORY, QUIET, AFTER = 30, 8, 16
 """Days: of rows before the first version, of quiet traffic, and after something went wrong."""
-SERVICE_LEARNS = 33
-"""Days until monitors of the service have learned a baseline and its residuals."""
+SERVICE_LEARNS = 50
+"""Days: three weeks for a baseline, twenty windows of residuals, and some more to know their tail."""
 MENDED_AFTER = 2 * DAY
 """A person mends upstream so long after being told."""
 SETTLED_WITHIN = 0.35
@@ -143,7 +143,7 @@ class Outcome(NamedTuple):
 
 def live(root: Path, table: Table, fault: Fault, start: int, policies: list[dict[str, Any]]) -> Outcome:
     """One project, one fault."""
-    source, draw = Source(table, start), np.random.default_rng([start, 2])
+    source, draw = Source(table, start, HISTORY * A_DAY), np.random.default_rng([start, 2])
     project = Project(root, spec_of(policies, source.table.columns, fault.release), start)
     rows = fault.world(source)
     begun = _quiet_life(project, source, fault, rows, draw)
@@ -176,7 +176,7 @@ def _attainable(fault: Fault, start: int, rows: Rows) -> float | None:
     if fault.kind not in SHIFTS:
         return None
     draw = np.random.default_rng([start, 3])
-    seen, judged = (rows(n, float(AFTER), draw) for n in (30 * A_DAY, 10 * A_DAY))
+    seen, judged = (rows(n, float(AFTER), draw) for n in (20 * A_DAY, 10 * A_DAY))
     return float(((Fitted(seen.columns, seen.truth)(judged.columns) - judged.truth) ** 2).mean())
 
 
@@ -193,6 +193,7 @@ def _quiet_life(project: Project, source: Source, fault: Fault, rows: Rows, draw
         for _ in range(8):
             project.live(source.sent(source.take(A_DAY // 4)))
         project.known.clear()
+        source.from_the_start()
     project.learn(rows(HISTORY * A_DAY, -1.0, draw), now - HISTORY * DAY, now)
     project.version()
     for _ in range(4 * fault.quiet):
@@ -242,7 +243,7 @@ def _outcome(project: Project, of: tuple[str, int, Fault], begun: datetime, atta
     first_act = min((at for at, _, _ in acts), default=None)
     chosen = next((each for at, each in reversed(told) if first_act is None or at <= first_act), told[-1][1] if told else None)
     same = [at for at, each in told if chosen is not None and each.kind is chosen.kind]
-    harmed, repaired = _repaired(project, begun, attained)
+    harmed, repaired = _repaired(project, begun, attained, harmful=fault.kind is not IncidentKind.INFRASTRUCTURE)
     return Outcome(
         table=table, start=start, fault=fault.name, kind=fault.kind, told=None if chosen is None else chosen.kind,
         score=0.0 if chosen is None else chosen.score, first_told_days=None if not same else (same[0] - begun) / DAY,
@@ -264,13 +265,15 @@ def _diagnosed(project: Project, begun: datetime) -> list[tuple[datetime, Diagno
     ]  # fmt: skip
 
 
-def _repaired(project: Project, begun: datetime, attained: float | None) -> tuple[bool, float | None]:
+def _repaired(project: Project, begun: datetime, attained: float | None, *, harmful: bool) -> tuple[bool, float | None]:
     """Whether the true loss rose, and from when on it stayed near what it was."""
     before = np.asarray([loss for at, loss in project.losses if begun - 6 * DAY <= at < begun])
     after = [(at, loss) for at, loss in project.losses if at >= begun]
     days = [after[k : k + 4] for k in range(0, len(after) - 3, 4)]
     daily = np.asarray([np.mean([loss for _, loss in day]) for day in days])
     normal, spread = before.mean(), before.std() / 2.0
+    if not harmful:
+        return False, None
     best = normal if attained is None else attained
     harm = float(daily[:6].max(initial=0.0)) - best
     if harm < max(0.015, 3.0 * spread):

@@ -24,17 +24,22 @@ MORE_OFTEN = 3.0
 class Source:
     """A table's rows in a random order of their own, without an end."""
 
-    def __init__(self, table: Table, seed: int) -> None:
+    def __init__(self, table: Table, seed: int, learnt: int) -> None:
+        """`learnt`: the first so many are history, and come again to no model that has learned them."""
         self.table = table
-        self._order = np.random.default_rng([seed, 0]).permutation(table.rows)
-        self._next = 0
-        self.pool = self._order
-        """All rows."""
+        self.pool = np.random.default_rng([seed, 0]).permutation(table.rows)
+        self.learnt, self._next = learnt, 0
 
     def take(self, n: int) -> NDArray[np.int64]:
-        places = np.arange(self._next, self._next + n) % self._order.size
+        places = self._next + np.arange(n)
         self._next += n
-        return self._order[places]
+        beyond = places >= self.pool.size
+        places[beyond] = self.learnt + (places[beyond] - self.pool.size) % (self.pool.size - self.learnt)
+        return self.pool[places]
+
+    def from_the_start(self) -> None:
+        """The same history again, in another world."""
+        self._next = 0
 
     def columns(self, at: NDArray[np.int64]) -> Columns:
         return {name: of[at] for name, of in self.table.columns.items()}
@@ -172,9 +177,11 @@ def harmful_rows(source: Source) -> Rows:
 
 
 def _drawn(source: Source, weights: Floats) -> Rows:
-    cumulated = np.cumsum(weights / weights.sum())
+    """Of rows that no model has learned."""
+    new = source.pool[source.learnt :]
+    cumulated = np.cumsum(weights[new] / weights[new].sum())
 
     def tilted(at: NDArray[np.int64], _day: float, draw: Rng) -> Sent:
-        return source.sent(np.minimum(np.searchsorted(cumulated, draw.random(at.size)), cumulated.size - 1))
+        return source.sent(new[np.minimum(np.searchsorted(cumulated, draw.random(at.size)), cumulated.size - 1)])
 
     return _after(source, tilted)

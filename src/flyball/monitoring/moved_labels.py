@@ -32,6 +32,8 @@ IMPOSSIBLE = 1e-6
 """Chance, over all slices that are looked at, below which labels are no chance."""
 TURNED = 3.0
 """Standard errors by which labels have to fall where answers rise."""
+FAR = 0.25
+"""From one half: where answers lie so far to one side, labels that lie as far to the other need no slope to tell that they are turned."""
 NEARLY = 0.8
 """Of what a line through log odds gains over the answers: so much must turning them round gain."""
 ELSEWHERE = 0.25
@@ -163,7 +165,7 @@ def _same(scores: Floats, labels: Floats, looked_at: int) -> str:
 
 
 def _turned(scores: Floats, labels: Floats, looked_at: int) -> str:
-    """Labels fall where answers rise, and answers turned round tell them nearly as well as any line through their log odds does."""
+    """Labels fall where answers rise, or have gone from few to most; and answers turned round tell them nearly as well as any line through log odds."""
     gain = _gain(scores, labels)
     if gain < -np.log(IMPOSSIBLE / looked_at):
         return ""
@@ -171,9 +173,12 @@ def _turned(scores: Floats, labels: Floats, looked_at: int) -> str:
     line = logistic.fit(columns, labels, np.ones(labels.size), [0.0, 0.0], 1e-3)
     p = logistic.expit(columns @ line)
     error = np.sqrt(np.linalg.inv((columns * (p * (1.0 - p))[:, None]).T @ columns + 1e-3 * np.eye(2))[1, 1])
-    if line[1] + TURNED * error >= 0.0 or gain < NEARLY * (_likelihood(p, labels) - _likelihood(scores, labels)):
+    falls = line[1] + TURNED * error < 0.0
+    told_by_level = abs(float(scores.mean()) - 0.5) >= FAR
+    if not (falls or told_by_level) or gain < NEARLY * (_likelihood(p, labels) - _likelihood(scores, labels)):
         return ""
-    return f"are turned round: {100 * labels.mean():.0f} % are positive where {100 * scores.mean():.0f} % were answered, and the fewer the more were"
+    more = ", and the fewer the more were" if falls else ""
+    return f"are turned round: {100 * labels.mean():.0f} % are positive where {100 * scores.mean():.0f} % were answered{more}"
 
 
 def _departure(scores: Floats, labels: Floats) -> float:
