@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from engine_world import AT_ONCE, DAY, Model, Project, spec_of
 
-from flyball.control import bounds, commands, decisions, findings, job_story, queries
+from flyball.control import bounds, commands, decisions, explaining, findings, job_story
 from flyball.control.standing import puts_of
 from flyball.control.world import draft
 from flyball.errors import NotFound
@@ -164,7 +164,7 @@ def test_while_a_fault_of_the_data_stands_nothing_is_fitted_unless_the_policy_sa
     assert made_by_policies(project) == []
     nothing = [made for made in decisions.recorded(project.door) if made.room == "autopilot"]
     assert [action.kind for action in nothing[-1].plan.actions] == ["nothing"]
-    assert f"finding {found.number} says that the data are faulty" in nothing[-1].plan.rationale
+    assert "incident 1 is taken for a data fault, which is mended upstream and never trained" in nothing[-1].plan.rationale
     findings.acknowledge(project.door, str(found.number), "user:me", "mended", as_normal=False)
     project.live(2 * DAY, rows=40)
     assert len(made_by_policies(project)) == 1
@@ -262,7 +262,7 @@ def test_a_decision_and_what_came_of_its_tournament_are_told(tmp_path: Path) -> 
     two_champions(project, Model(wrong=0.3), Model())
     project.live(2 * DAY, rows=40)
     (job,) = made_by_policies(project)
-    told = queries.explain(project.door, job.cause)
+    told = explaining.explain(project.door, job.cause)
     assert any("Nobody is shown to be better" in line for line in told.afterwards)
     found = job_story.story(project.door, job.id)
     assert (found.job.status, found.tournament.winner) == (JobStatus.REFUSED, None)

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from flyball.control.queries import event_words
+from flyball.control.telling_events import event_words
 from flyball.control.world import World
 from flyball.errors import NotFound
 from flyball.records.jobs import Job

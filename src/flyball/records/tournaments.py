@@ -5,6 +5,7 @@ from datetime import datetime
 import msgspec
 
 from flyball.records.evidence import Evidence
+from flyball.records.findings import IncidentKind
 from flyball.records.unit import ScoreMap
 
 
@@ -21,6 +22,8 @@ class TournamentOrder(msgspec.Struct, frozen=True, kw_only=True):
     """Verified units, oldest first."""
     since: datetime | None = None
     """When what is to be mended began; None: unknown."""
+    kind: IncidentKind | None = None
+    """What the newest incident that it is held for is taken for; None: for none, there may be more rows."""
 
 
 class Entrant(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,3 +80,7 @@ class Tournament(msgspec.Struct, frozen=True, kw_only=True):
     unit: str | None = None
     """Unit that goes to release; None where a version must pass its gates first, or nobody won."""
     words: str
+    kind: IncidentKind | None = None
+    """As its order says."""
+    realised: float | None = None
+    """Relative gain that was measured after the winner took over; None: not known (yet). Never stored: read from the effects."""

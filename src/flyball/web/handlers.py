@@ -149,7 +149,7 @@ def answer(ask: Ask) -> Response:
     if order.answer not in ("approve", "refuse"):
         raise RequestError([Fault("answer", repr(order.answer[:40]), "approve or refuse")])
     use_case = ask.desk.approve if order.answer == "approve" else ask.desk.refuse
-    return _json(use_case(ask.place["decision"], ask.caller.actor, order.reason))
+    return _json(use_case(ask.place["decision"], ask.caller.actor, order.reason, order.digest))
 
 
 def overview(ask: Ask) -> Response:

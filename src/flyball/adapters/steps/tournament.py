@@ -226,10 +226,10 @@ def _names(ground: Ground, order: TournamentOrder) -> list[str]:
         rows_since_change=0 if order.since is None else int((event_us >= micros(order.since)).sum()),
         earlier=tuple(unit.unit.id for unit in ground.run.request.earlier), maps_scores=ground.signature.task == "binary",
     )  # fmt: skip
-    possible = [each for each in entrants.possible(history, None) if each.strategy in order.strategies]
+    possible = [each for each in entrants.possible(history, order.kind) if each.strategy in order.strategies]
     if not order.chosen:
         past = tuple(map(_past, ground.run.request.tried))
-        return [each.name for each in tournament.order(past, None, possible, ground.run.request.spec.train.seed)]
+        return [each.name for each in tournament.order(past, order.kind, possible, ground.run.request.spec.train.seed)]
     found = {each.strategy for each in possible}
     # What somebody asked for by name is tried in any case, and says itself what it lacks.
     span = format_duration(max(round((until - begin) / entrants.FORGET / DAY), 1) * DAY)
@@ -291,4 +291,6 @@ def _past(held: Tournament) -> PastTournament:
         )
         for each, gain in measured
     ]  # fmt: skip
-    return PastTournament(at=held.at, kind=None, growth=0.0, excess=0.0, standings=tuple(found), winner=held.winner)
+    return PastTournament(
+        at=held.at, kind=held.kind, growth=0.0, excess=0.0, standings=tuple(found), winner=held.winner, realised=held.realised
+    )
