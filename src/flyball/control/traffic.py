@@ -102,6 +102,8 @@ def _kept(table: RoutingTable | None) -> Keeping | None:
 STUCK_LOOKS = 15
 """Looks in a row at which a worker that answers does not serve what it should, before the switch is called failed and escalated: half a minute at
 the usual tick, where loading a model takes a second or two. A worker that is away does not count: its absence is no fault of the unit."""
+REFUSED_LOOKS = 5
+"""The same where a worker says itself why it cannot serve it. Each look lets it try once more, so one file that is there a moment later is forgiven."""
 
 
 class SwitchReading(msgspec.Struct, frozen=True):
@@ -113,6 +115,29 @@ class SwitchReading(msgspec.Struct, frozen=True):
     words: str
     behind: tuple[GatewayReport, ...] = ()
     """Workers that do not serve the wanted table; `answers=False`: not heard."""
+
+
+class Unserved:
+    """Looks in a row at which what is served is not what is wanted."""
+
+    def __init__(self) -> None:
+        self.looks = 0
+        self._refused = 0
+
+    def count(self, switch: SwitchReading) -> bool:
+        """True: at this look patience ends."""
+        before = self.stuck
+        answering = [report for report in switch.behind if report.answers]
+        self.looks += bool(answering)
+        self._refused = self._refused + 1 if any(report.error for report in answering) else 0
+        return self.stuck and not before
+
+    def forget(self) -> None:
+        self.looks, self._refused = 0, 0
+
+    @property
+    def stuck(self) -> bool:
+        return self.looks >= STUCK_LOOKS or self._refused >= REFUSED_LOOKS
 
 
 def serves(report: GatewayReport, table: RoutingTable) -> bool:

@@ -129,6 +129,8 @@ def test_a_condition_that_is_no_condition_is_told_beside_other_faults() -> None:
         ("release: {shadow: null, steps: []}", "release.shadow", "found none, and no step"),
         ("release: {shadow: null, strategy: blue_green}", "release.shadow", "labels: while_watching or never"),
         ("release: {watch_at_most: 3d}", "release.watch_at_most", "found 3d, shorter than watch"),
+        ("release: {strategy: bandit, guards: [{metric: reward, between: [0, 1]}], bandit: {every: 0s}}", "release.bandit", "`every` longer than nothing"),
+        ("release: {alpha: 0%}", "release.alpha", "expected more than 0"),
         ("release: {guards: [{metric: reward}]}", "release.guards[0].between", "[least, most]"),
         ("release: {guards: [{metric: reward, between: [5, 1]}]}", "release.guards[0].between", "found [5, 1]"),
         ("release: {guards: [{metric: reward, between: [0, 1, 2]}]}", "release.guards[0].between", "found 3 numbers"),
