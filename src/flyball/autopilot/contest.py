@@ -52,6 +52,7 @@ def past_of(held: Tournament) -> PastTournament:
         standings=tuple(found),
         winner=held.winner,
         rows_since_change=held.rows_since,
+        realised=held.realised,
     )
 
 
@@ -92,7 +93,8 @@ def _told(entrant: Entrant) -> str:
     if gain is None or gain.value is None:
         return f"{entrant.name} did not compete ({entrant.words or 'no reason was given'})"
     what = "loses" if gain.name == LOSS_GAIN else "errs for"
-    return f"{entrant.name} {what} {gain.value:.3g} less a row [{gain.lower:.3g}, {gain.upper:.3g}] on {gain.n} rows"
+    size = f"{abs(gain.value):.3g} {'less' if gain.value >= 0.0 else 'more'}"
+    return f"{entrant.name} {what} {size} a row (less by {gain.lower:.3g} to {gain.upper:.3g}) on {gain.n} rows"
 
 
 def _listed(standings: Standings) -> str:
@@ -103,7 +105,7 @@ def _listed(standings: Standings) -> str:
 def _among(standings: Standings) -> str:
     """The error rate in words."""
     count = len([each for each in standings.entrants if each.gain is not None])
-    return f" (of {count} who competed; nobody would be called so by chance in {1.0 - standings.alpha:.0%} of tournaments without a better one)"
+    return f" (of {count} who competed; anybody is called so in at most {standings.alpha:.0%} of tournaments in which nobody is)"
 
 
 def _lower(entrant: Entrant) -> float:

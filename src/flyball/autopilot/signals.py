@@ -8,19 +8,23 @@ from typing import Any
 import msgspec
 
 from flyball.autopilot.worth import Worth
-from flyball.records.findings import Finding, FindingKind, WindowSummary
+from flyball.records.findings import Finding, FindingKind, IncidentKind, WindowSummary
 
 NEVER_DAYS = 100_000.0
 """`history.days_since_retraining` before the first one."""
 
 
-RESTS_ON: Mapping[str, FindingKind] = MappingProxyType({
+OF_INCIDENT: Mapping[str, IncidentKind] = MappingProxyType({f"incident.{kind.value}": kind for kind in IncidentKind})
+
+
+RESTS_ON: Mapping[str, FindingKind | IncidentKind] = MappingProxyType({
     "performance.alarm": FindingKind.PERFORMANCE, "performance.estimated_alarm": FindingKind.ESTIMATED_PERFORMANCE,
     "concept.alarm": FindingKind.CONCEPT_DRIFT, "drift.alarm": FindingKind.FEATURE_DRIFT, "drift.features": FindingKind.FEATURE_DRIFT,
     "drift.dependence": FindingKind.JOINT_DRIFT, "drift.predictions": FindingKind.PREDICTION_DRIFT, "quality.alarm": FindingKind.DATA_QUALITY,
     "operations.alarm": FindingKind.OPERATIONS, "serving.alarm": FindingKind.SERVING,
+    **OF_INCIDENT,
 })  # fmt: skip
-"""Signal → the findings that it is about. Where none of them stands it is false, or 0."""
+"""Signal → the findings, or the incidents, that it is about. Where none of them stands it is false, or 0."""
 
 
 class SignalInputs(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,6 +46,8 @@ class SignalInputs(msgspec.Struct, frozen=True, kw_only=True):
     breaker_open: bool = False
     worth: Worth | None = None
     """Of a tournament now; None: it cannot be told."""
+    incidents: tuple[IncidentKind, ...] = ()
+    """What the open ones are taken for."""
 
 
 def gather(inputs: SignalInputs, now: datetime) -> dict[str, bool | int | float]:
@@ -64,6 +70,7 @@ def gather(inputs: SignalInputs, now: datetime) -> dict[str, bool | int | float]
         "quality.alarm": bool(of[FindingKind.DATA_QUALITY]),
         "operations.alarm": bool(of[FindingKind.OPERATIONS]),
         "serving.alarm": bool(of[FindingKind.SERVING]),
+        **{name: kind in inputs.incidents for name, kind in OF_INCIDENT.items()},
         "autopilot.breaker_open": inputs.breaker_open,
         "improvement.worthwhile": worth.act if worth else False,
         "improvement.gain": worth.gain if worth else 0.0,

@@ -8,11 +8,11 @@ import numpy as np
 
 from flyball.capture.join import LabelJoin
 from flyball.capture.joined import LabelledRows, Span
-from flyball.control.concepts import Concepted, Concepts, Labelled, Sampled
+from flyball.control.concepts import Concepted, Concepts, Labelled
 from flyball.control.estimating import Estimating
+from flyball.control.labelled_rows import Sampled, sampled
 from flyball.control.observe import Observation, WindowKey, micros_of
 from flyball.control.own_metrics import own_metrics
-from flyball.control.samples import together
 from flyball.control.standing import puts_of
 from flyball.control.world import World, draft, micros, put
 from flyball.errors import ArtifactDamaged, Fenced, FlyballError, StoreUnavailable
@@ -181,7 +181,7 @@ class Maturing:
         state = self._world.get("performance", window.unit, PerformanceState) or PerformanceState()
         reading = performance.judge(reference, state, outcomes(found.rows, self._world.spec.task), judged, self._policy)
         estimates = self._estimating.mature(judged, window, row_losses(reference, found.rows).mean)
-        labelled = Labelled(found.rows.scores, found.rows.labels, self._sampled(key, join))
+        labelled = Labelled(found.rows.scores, found.rows.labels, sampled(self._world, self._observation, (key,), join))
         told = self._concepts.judge(judged, labelled)
         findings = self._concepts.explained(
             (*reading.findings, *told.findings), judged, lambda since: self._since(since, key, join)
@@ -189,16 +189,10 @@ class Maturing:
         puts = (put("performance", window.unit, reading.state), *estimates, *told.puts)
         return Concepted(findings, puts, told.slices, "; ".join(filter(None, (reading.note, told.note))), reading.outlook)
 
-    def _sampled(self, key: WindowKey, join: LabelJoin) -> Sampled:
-        outcomes, sample = join.outcomes(key[0], key[1], key[1] + self._width), self._observation.rows(key)
-        of = dict(zip(outcomes.ids, outcomes.labels.tolist(), strict=True))
-        return Sampled(sample, np.array([of.get(name, np.nan) for name in sample.ids], dtype=np.float64))
-
     def _since(self, since: datetime, key: WindowKey, join: LabelJoin) -> Sampled:
         """Rows of the window and of those before it since then, as far as they are kept."""
         earlier = self._observation.recent(key[0], micros(since), key[1])
-        parts = [self._sampled(each, join) for each in (*earlier, key)]
-        return Sampled(together([part.rows for part in parts]), np.concatenate([part.labels for part in parts]))
+        return sampled(self._world, self._observation, (*earlier, key), join)
 
     def _judged(self, window: WindowSummary, join: LabelJoin) -> Judged:
         start_us, end_us, now_us = micros(window.start), micros(window.end), micros(self._world.now())

@@ -14,10 +14,11 @@ from flyball.control.world import World, draft, put
 from flyball.errors import FlyballError
 from flyball.records import codec
 from flyball.records.decisions import Action
+from flyball.records.effects import Effect
 from flyball.records.events import Draft
 from flyball.records.findings import IncidentKind
 from flyball.records.jobs import Job, JobStatus
-from flyball.records.release import Champion
+from flyball.records.release import Champion, ReleaseState
 from flyball.records.routing import ServedUnit
 from flyball.records.tournaments import Entrant, Standings, Tournament, TournamentOrder
 from flyball.records.unit import Unit
@@ -84,8 +85,20 @@ def competitors(shelf: UnitShelf, job: Job) -> tuple[ServedUnit, ...]:
 
 
 def remembered(world: World) -> tuple[Tournament, ...]:
-    """The newest that are over, oldest first."""
-    return tuple(sorted(world.all("tournament", Tournament), key=lambda each: (each.at, each.job))[-REMEMBERED:])
+    """The newest that are over, oldest first, each with what its winner brought, where that was measured."""
+    newest = sorted(world.all("tournament", Tournament), key=lambda each: (each.at, each.job))[-REMEMBERED:]
+    jobs = {release.id: release.job for release in world.all("release", ReleaseState) if release.job}
+    brought = {
+        jobs[effect.release]: effect.realised.value
+        for effect in world.all("effect", Effect)
+        if effect.release in jobs and effect.realised is not None and effect.realised.value is not None
+    }
+    return tuple(
+        msgspec.structs.replace(each, realised=-brought[each.job] / each.standings.champion_loss)
+        if each.job in brought and each.standings.champion_loss > 0.0
+        else each
+        for each in newest
+    )
 
 
 def conclude(world: World, job: Job, report: JobReport) -> Job:

@@ -10,6 +10,7 @@ from flyball.capture.join import failed_rows
 from flyball.control import improving
 from flyball.control.acknowledging import taken_as_normal
 from flyball.control.bounds import open_breaker
+from flyball.control.diagnosing import Diagnosing, open_incidents
 from flyball.control.estimating import Estimating
 from flyball.control.maturing import Maturing, tell
 from flyball.control.observe import Observation, WindowKey, micros_of
@@ -75,6 +76,7 @@ class Windows:
         self._captured = frozenset(name for name in world.spec.data.features if rules.get(name, "keep") == "keep")
         self._operating = Operating(world, observation, self._policy)
         self._maturing = Maturing(world, observation, self._estimating, self._policy)
+        self._diagnosing = Diagnosing(world, observation)
         closed = sorted(world.all("window", WindowSummary), key=lambda window: window.start)
         self._newest = {window.unit: window for window in closed}
         """Unit → its last closed window."""
@@ -94,6 +96,7 @@ class Windows:
             self._close(key, champion)
         self._operating.look(champion)
         self._maturing.look(champion)
+        self._diagnosing.look(champion)
         newest = self._newest.get(champion.unit) if champion is not None else None
         # One that ended before it took over was judged as another's, or not at all.
         if champion is None or newest is None or newest.end <= champion.since:
@@ -209,6 +212,7 @@ class Windows:
                 job.requested_at for job in self._world.all("job", Job) if job.cause.startswith("d-") and trains(job)
             ),
             breaker_open=open_breaker(self._world) is not None,
+            incidents=tuple(each.kind for each in open_incidents(self._world, champion)),
         )
         latest = SignalsAt(unit=champion.unit, window=place[1], signals=gather(inputs, now))
         kept = msgspec.structs.replace(history, recent=(*history.recent, latest)[-self._signals_kept :])

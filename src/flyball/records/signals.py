@@ -38,6 +38,19 @@ SIGNALS: dict[str, Signal] = {
         bool, "traffic, latency, failures, missing values or label delay are not what they are at this time"
     ),
     "serving.alarm": Signal(bool, "a gateway does not serve what it should, or rows could not be answered"),
+    "incident.data_fault": Signal(
+        bool, "an open incident is taken for a fault upstream: a column, its unit, its categories, or labels that no world makes"
+    ),
+    "incident.covariate_shift": Signal(
+        bool, "an open incident is taken for other rows than before, whose labels follow as they did"
+    ),
+    "incident.label_shift": Signal(
+        bool, "an open incident is taken for classes that became more or less frequent, each looking as it did"
+    ),
+    "incident.concept_shift": Signal(bool, "an open incident is taken for other labels of the same rows"),
+    "incident.bad_release": Signal(bool, "an open incident is taken for one that came with the champion"),
+    "incident.infrastructure": Signal(bool, "an open incident is taken for gateways, traffic or the ways of labels"),
+    "incident.unknown": Signal(bool, "an open incident is of a kind that what is known does not tell"),
     "autopilot.breaker_open": Signal(
         bool, "the autopilot's breaker is open: no policy changes who answers until a person closes it"
     ),

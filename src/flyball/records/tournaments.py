@@ -91,3 +91,5 @@ class Tournament(msgspec.Struct, frozen=True, kw_only=True):
     unit: str | None = None
     """Unit that goes to release; None where a version must pass its gates first, or nobody won."""
     words: str
+    realised: float | None = None
+    """Relative gain that was measured after the winner took over; None: not known (yet). Never stored: read from the effects."""
