@@ -31,7 +31,9 @@ class TrainSpec(Section):
 
 class EvaluateSpec(Section):
     holdout: Duration | Share = Field(default=0.2)
-    """The newest part of the history: a duration, or a share of the rows. Never trained on."""
+    """The newest part of the history: a duration, or a share of the rows. Never trained on before it has judged."""
+    refit: bool = False
+    """Once judged, the model is fitted again on all rows, and that one is served: its newest rows are then no older than the run. Costs a second fit."""
     metrics: list[Metric] | None = None
     """None: those that fit the task."""
     primary: Metric | None = None

@@ -182,6 +182,32 @@ def test_the_holdout_is_never_trained_on(tmp_path: Path) -> None:
     assert not newest.is_in(seen["wind"].to_list()).any()
 
 
+def test_what_was_judged_is_fitted_once_more_on_all_rows_where_it_is_asked_for(tmp_path: Path) -> None:
+    code = LOGISTIC.replace("    numbers =", "    features.write_parquet(f'{__file__}.{features.height}')\n    numbers =", 1)
+    directory = project(tmp_path / "p", code)
+    once = run_steps(request(directory, spec(train=TUNED)), Told())
+    trained = once[2].values["rows"]
+    all_rows = once[0].values["rows"]
+    assert not (directory / f"pipeline.py.{all_rows}").exists()
+    refit = spec(train=TUNED, evaluate={"refit": True})
+    again = run_steps(request(directory, refit), Told())
+    assert [each.step for each in again] == [each.step for each in once]
+    assert again[:-1] == once[:-1], "whoever is judged is the same model, by the same rows"
+    assert pl.read_parquet(directory / f"pipeline.py.{all_rows}").height == all_rows > trained
+    packages = [Path(results[-1].values["package"]) for results in (once, again)]
+    lineages = [LocalPackages().lineage(package) for package in packages]
+    assert lineages[0].run_key != lineages[1].run_key
+    assert lineages[0].parameters == lineages[1].parameters
+    assert lineages[0].fitted_until < lineages[1].fitted_until == lineages[1].snapshot.until
+    evaluations = [{each.name: each.value for each in LocalPackages().evaluation(package)} for package in packages]
+    assert evaluations[0]["log_loss"] == evaluations[1]["log_loss"]
+    references = [(package / "reference.json").read_bytes() for package in packages]
+    assert references[0] == references[1], "what it is monitored by comes from answers to rows that it had not seen"
+    told = Told()
+    assert run_steps(request(directory, refit), told) == again
+    assert told.statuses("done") == []
+
+
 def test_tuning_finds_the_same_parameters_each_time(tmp_path: Path) -> None:
     found = []
     for name in ("a", "b"):

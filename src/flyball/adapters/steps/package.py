@@ -40,6 +40,8 @@ class PackageOrder(NamedTuple):
     run_key: str
     schema: Schema
     """Whose rules for requests go into the signature."""
+    fitted: StepResult
+    """`train`, or `refit`: whose estimator is served."""
     recipe: Recipe = PLAIN
     """By which it was fitted."""
 
@@ -47,7 +49,8 @@ class PackageOrder(NamedTuple):
 def package_key(run: Run, keys: dict[str, str], schema: Schema) -> str:
     spec = run.request.spec
     window = spec.model_dump(mode="json", include={"monitor": {"window"}, "capture": {"fields"}})
-    return step_key("package", keys, [spec.gates.parity, window, run.surroundings.environment_digest, schema.of_requests])
+    more = ["refit"] if spec.evaluate.refit else []
+    return step_key("package", keys, [spec.gates.parity, window, run.surroundings.environment_digest, schema.of_requests, *more])
 
 
 def package(run: Run, keys: dict[str, str], done: Results, order: PackageOrder) -> StepResult:
@@ -60,12 +63,12 @@ def package(run: Run, keys: dict[str, str], done: Results, order: PackageOrder) 
         # The world as it is to the model: what its recipe left out is not what its windows are to be like.
         rows = to_train.followed_by(holdout)
         scale = label_scale(signature.task, to_train.labels)
-        trained = run.cache.directory("train", done["train"].key)
+        fitted = run.cache.directory(order.fitted.step, order.fitted.key)
         evaluated = run.cache.directory("evaluate", done["evaluate"].key)
         root = directory / PACKAGE
         root.mkdir()
         with user_code(run.request.project_dir):
-            served = _convert(run, (trained / ESTIMATOR).read_bytes(), rows, holdout, signature, scale)
+            served = _convert(run, (fitted / ESTIMATOR).read_bytes(), rows, holdout, signature, scale)
             measured = (_parity(served, signature), *_latency(served, holdout.features), *_speedups(served))
         save_model(root / "model", served.format, served.content, run.request.project_dir, code_files(run.request.project_dir))
         lineage = lineage_of(run, done, order)
@@ -97,7 +100,7 @@ def _background(features: pl.DataFrame) -> background.Background:
 
 def lineage_of(run: Run, done: Results, order: PackageOrder) -> Lineage:
     """`mlflow_run` is empty: the registry fills it in where it makes the run."""
-    around, trained = run.surroundings, done["train"].values
+    around, trained = run.surroundings, order.fitted.values
     return Lineage(
         run_key=order.run_key, mlflow_run="", git_commit=around.git.commit, git_dirty=around.git.dirty, code_digest=around.code_digest,
         environment_digest=around.environment_digest, snapshot=codec.revive(done["snapshot"].values["snapshot"], SnapshotRef),

@@ -12,6 +12,7 @@ from flyball.adapters.steps.cache import StepCache
 from flyball.adapters.steps.evaluate import evaluate, evaluation_key
 from flyball.adapters.steps.package import PackageOrder, package, package_key
 from flyball.adapters.steps.recipes import PLAIN, Recipe
+from flyball.adapters.steps.refit import refitted
 from flyball.adapters.steps.situation import Run
 from flyball.adapters.steps.snapshot import take_snapshot, validate
 from flyball.adapters.steps.train import train
@@ -68,7 +69,8 @@ def _made(run: Run, done: "_Done", schema: Schema, recipe: Recipe) -> tuple[Step
     alone = {**done.keys, "evaluate": evaluation_key(run, done.keys, None)}
     run_key = graph.run_key({**alone, "package": package_key(run, alone, schema)})
     done.keep(evaluate(run, done.keys, validated, trained))
-    packed = package(run, done.keys, done.results, PackageOrder(run_key, schema, recipe))
+    fitted = refitted(run, validated, trained, recipe) if run.request.spec.evaluate.refit else trained
+    packed = package(run, done.keys, done.results, PackageOrder(run_key, schema, fitted, recipe))
     place: Path = run.cache.directory("package", packed.key) / packed.values["package"]
     done.keep(msgspec.structs.replace(packed, values={**packed.values, "package": str(place.resolve())}))
     return done.all

@@ -40,7 +40,7 @@ def train(run: Run, keys: dict[str, str], validated: StepResult, recipe: Recipe 
         with user_code(run.request.project_dir) as load:
             function = load(spec.train.entrypoint)
 
-            fit = _fit_with(run, function, recipe, signature)
+            fit = fit_with(run, function, recipe, signature)
             trials: list[dict[str, Any]] = []
             parameters = run.parameters if recipe.parameters is None else recipe.parameters
             if spec.train.tuning is not None and recipe.parameters is None:
@@ -75,7 +75,7 @@ def _content(run: Run, recipe: Recipe) -> list[Any]:
     ]
 
 
-def _fit_with(run: Run, function: Callable[..., Any], recipe: Recipe, signature: Signature) -> Fit:
+def fit_with(run: Run, function: Callable[..., Any], recipe: Recipe, signature: Signature) -> Fit:
     """The user's function as a fit of rows with parameters. Raises TrainingError where it cannot weigh them."""
     train, project_dir = run.request.spec.train, run.request.project_dir
     if recipe.half_life_us is not None and "weights" not in inspect.signature(function).parameters:
