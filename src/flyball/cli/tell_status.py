@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from flyball.cli import draw
-from flyball.cli.tell_findings import told
+from flyball.cli.tell_findings import sentence, told
 from flyball.control.reports import GatewayRow, StatusReport, VersionRow
 from flyball.records.findings import WindowSummary
 
@@ -22,6 +22,7 @@ def status_report(report: StatusReport, plain: bool) -> "RenderableType":  # noq
         parts.append(_windows(report, plain=plain))
     if report.slices:
         parts.append(_slices(report, plain=plain))
+    parts += [draw.text((sentence(each), "bold")) for each in report.diagnoses]
     if report.findings:
         parts += _findings(report, plain=plain)
     if report.approvals:
@@ -48,9 +49,13 @@ def _facts(report: StatusReport) -> list[tuple[str, draw.Cell]]:
     controller: draw.Cell = ("running", "green") if report.controller_alive else ("not running", "yellow")
     return [
         ("project", f"{report.project}, model {report.model}"), ("now", draw.when(report.at)), ("champion", champion), ("release", release),
-        ("controller", controller), *_trouble(report), *_bounds(report), ("capture lost", lost), *_not_monitored(report), *_outlook(report),
+        ("controller", controller), *_trouble(report), *_bounds(report), ("capture lost", lost), *_not_monitored(report), *_outlook(report), *_effects(report),
         ("ledger", f"{report.ledger_seq} entries, head {report.ledger_hash[:12]}"),
     ]  # fmt: skip
+
+
+def _effects(report: StatusReport) -> list[tuple[str, draw.Cell]]:
+    return [("effects of acts", report.effects)] if report.effects else []
 
 
 def _outlook(report: StatusReport) -> list[tuple[str, draw.Cell]]:
@@ -124,6 +129,8 @@ def _metric(window: WindowSummary, name: str) -> str:
 def _next(report: StatusReport) -> str:
     if report.trouble:
         return "Next: flyball doctor (what is wrong, and what to do)."
+    if report.stop is not None:
+        return "Next: flyball serving resume, once what it was stopped for is mended."
     if report.breaker is not None:
         return f"Next: flyball explain {report.breaker.decision}, then flyball breaker close."
     if report.approvals:
@@ -180,6 +187,9 @@ def _trouble(report: StatusReport) -> list[tuple[str, draw.Cell]]:
 def _bounds(report: StatusReport) -> list[tuple[str, draw.Cell]]:
     """Only what keeps policies from acting."""
     found: list[tuple[str, draw.Cell]] = []
+    if report.stop is not None:
+        seen = "" if report.stop.verified_at is not None else " (not seen at every gateway yet)"
+        found.append(("stopped", (f"since {draw.when(report.stop.stopped_at)}: {report.stop.words}{seen}", "bold red")))
     if report.breaker is not None:
         found.append(("breaker", (f"open since {draw.when(report.breaker.opened_at)}: {report.breaker.words}", "bold red")))
     less = [f"{action}: {level}" for action, level in report.autonomy.items() if level != "act"]

@@ -33,6 +33,7 @@ ALLOWED: dict[tuple[str, str], dict[Role, int]] = {
     ("GET", "/api/versions"): READERS,
     ("GET", "/api/decisions"): READERS,
     ("GET", "/api/decisions/{decision}"): READERS,
+    ("GET", "/api/jobs/{job}"): READERS,
     ("GET", "/api/findings"): READERS,
     ("GET", "/api/findings/{finding}"): READERS,
     ("GET", "/api/incidents"): READERS,
@@ -46,6 +47,8 @@ ALLOWED: dict[tuple[str, str], dict[Role, int]] = {
     ("POST", "/api/drill"): OWNERS,
     ("POST", "/api/breaker/close"): OWNERS,
     ("POST", "/api/autonomy/{action}/raise"): OWNERS,
+    ("POST", "/api/serving/stop"): OWNERS,
+    ("POST", "/api/serving/resume"): OWNERS,
     ("POST", "/api/rollback"): OWNERS,
     ("POST", "/api/approvals/{decision}"): OWNERS,
 }
@@ -58,10 +61,19 @@ BODIES = {
     "/api/drill": {},
     "/api/breaker/close": {"reason": "seen"},
     "/api/autonomy/{action}/raise": {"reason": "right so far"},
+    "/api/serving/stop": {"reason": "harm"},
+    "/api/serving/resume": {"reason": "mended"},
     "/api/approvals/{decision}": {"answer": "approve", "reason": "seen"},
     "/api/findings/{finding}/acknowledge": {"reason": "a sale"},
 }
-PLACES = {"{action}": "retrain", "{decision}": "d-000012", "{finding}": "3", "{release}": "r-0002", "{name}": "flyball.css"}
+PLACES = {
+    "{action}": "retrain",
+    "{decision}": "d-000012",
+    "{finding}": "3",
+    "{release}": "r-0002",
+    "{job}": "j-0003",
+    "{name}": "flyball.css",
+}
 
 
 def ask(method: str, path: str, workspace: PaperWorkspace | None = None, **more: Any) -> httpx.Response:
