@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from bench.loop.fits import Fits, Window
 from bench.loop.streams import Floats
-from flyball.stats import logistic
+from flyball.stats.monotone import rising_map
 
 MAPPED = 3
 """Newest mature blocks that a map is fitted on."""
@@ -57,13 +57,9 @@ class Answers:
 
 
 def _map(scores: NDArray[np.float32], labels: Floats) -> Callable[[NDArray[np.float32]], Floats]:
-    """Rising; the scores as they are, where rows say that they order outcomes the wrong way round."""
-    odds = logistic.logit(np.clip(scores.astype(np.float64), 1e-6, 1 - 1e-6))
-    middle = float(odds.mean())
-    columns = np.column_stack([np.ones_like(odds), odds - middle])
-    level, slope = logistic.fit(columns, labels, np.ones_like(labels), [middle, 1.0])
-    if slope <= 0.0:
+    """The product's own; the scores as they are, where rows say that they order outcomes the wrong way round."""
+    found = rising_map(np.clip(scores.astype(np.float64), 0.0, 1.0), labels)
+    if found is None:
         return lambda asked: asked.astype(np.float64)
-    return lambda asked: logistic.expit(
-        level + slope * (logistic.logit(np.clip(asked.astype(np.float64), 1e-6, 1 - 1e-6)) - middle)
-    )
+    _, points = found
+    return lambda asked: np.interp(asked.astype(np.float64), *points)
