@@ -31,8 +31,10 @@ from flyball.stats.student import t_quantile
 
 Floats = npt.NDArray[np.float64]
 
-ALPHA = 0.1
-"""Of one tournament: a wrong nomination costs a shadow release, a missed one costs answers until the next window."""
+ALPHA = 0.3
+"""Of one tournament: a wrong nomination costs a shadow release, a missed one the training and all answers until the next."""
+SHARES = (0.6, 0.3, 0.1)
+"""Of alpha: for all entrants that were trained for it, for the champion's own scores in another way, for all earlier units, which come back at every window."""
 MOST_WINDOWS = 16
 """In the longest run."""
 LEAST_WINDOWS = 4
@@ -70,6 +72,8 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     """The estimate over the champion's mean loss on the newest window that judged them."""
     windows: int
     rows: int
+    error: float = 0.0
+    """Standard error of `relative`."""
     minutes: float = 0.0
     """That its training took."""
 
@@ -180,6 +184,7 @@ def belief(past: Sequence[PastTournament], kind: IncidentKind | None, strategies
     ages = np.array([age for *_, age, _ in seen])
     counts = np.array([AGEING**age * (1.0 if of is kind else OTHER_KIND) for *_, age, of in seen])
     noise = TOGETHER**2 * (ages[:, None] == ages) / np.sqrt(np.outer(counts, counts)) + np.diag(ALONE**2 / counts)
+    noise += np.diag([min(each.error, 1.0) ** 2 for tournament in reversed(past) for each in tournament.trained])
     gains = np.array([gain for _, _, gain, _, _ in seen])
     weights = np.linalg.solve(covariance[n:, n:] + noise, covariance[n:, :n]).T
     return Belief(prior[:n] + weights @ (gains - prior[n:]), covariance[:n, :n] - weights @ covariance[n:, :n])
@@ -217,9 +222,8 @@ def judge(
     pairs = {name: _paired(own, _losses(losses, name), place) for name, losses in entrants.items()}
     newest = own[place == place[-1]] if own.size else own
     level = float(np.nanmean(newest)) if np.isfinite(newest).any() else 0.0
-    share = alpha / max(len(pairs), 1)
-    taken = {} if minutes is None else minutes
-    standings = [_standing(name, pair, share, (level, taken.get(name, 0.0))) for name, pair in pairs.items() if pair.rows]
+    shares, taken = _shares(tuple(pairs), alpha), {} if minutes is None else minutes
+    standings = [_standing(name, pair, shares[name], (level, taken.get(name, 0.0))) for name, pair in pairs.items() if pair.rows]
     ranked = tuple(sorted(standings, key=lambda each: (-each.lower, each.entrant)))
     enough = least_gain(level)
     winner = next((each.entrant for each in ranked if each.lower > 0.0 and each.estimate >= enough), None)
@@ -238,6 +242,17 @@ class _Pairs(NamedTuple):
 
     rows: tuple[Floats, ...]
     """Differences, one array a window."""
+
+
+def _shares(names: Sequence[str], alpha: float) -> dict[str, float]:
+    """Earlier units become more with time: they may not take from what was trained for this tournament."""
+    groups = [_group(name) for name in names]
+    return {name: alpha * SHARES[group] / groups.count(group) for name, group in zip(names, groups, strict=True)}
+
+
+def _group(name: str) -> int:
+    entrant = entrant_of(name)
+    return 0 if entrant.trains else 2 if entrant.strategy is Strategy.EARLIER else 1
 
 
 def _losses(values: npt.ArrayLike, whose: str) -> Floats:
@@ -268,7 +283,8 @@ def _standing(name: str, pairs: _Pairs, alpha: float, level_and_minutes: tuple[f
     best = max(found[: worse + 1], key=lambda each: each.lower)
     return Standing(
         entrant=name, estimate=_short(best.mean), lower=_short(best.lower), upper=_short(best.upper),
-        relative=_short(best.mean / level) if level > 0.0 else 0.0, windows=best.windows, rows=best.rows, minutes=minutes,
+        relative=_short(best.mean / level) if level > 0.0 else 0.0, error=_short(best.error / level) if level > 0.0 else 0.0,
+        windows=best.windows, rows=best.rows, minutes=minutes,
     )  # fmt: skip
 
 
@@ -281,13 +297,14 @@ class _Run(NamedTuple):
     mean: float
     lower: float
     upper: float
+    error: float
     windows: int
     rows: int
 
 
 def _unknown(parts: Sequence[Floats]) -> _Run:
     rows = np.concatenate(parts)
-    return _Run(float(rows.mean()), -1.0, 1.0, len(parts), rows.size)
+    return _Run(float(rows.mean()), -1.0, 1.0, 1.0, len(parts), rows.size)
 
 
 def _bounds(windows: Sequence[Floats], count: int, alpha: float) -> _Run:
@@ -295,12 +312,13 @@ def _bounds(windows: Sequence[Floats], count: int, alpha: float) -> _Run:
     parts, before = windows[:count], windows[count:]
     rows = np.concatenate(parts)
     mean = float(rows.mean())
-    half = t_quantile(1.0 - alpha, rows.size - 1) * float(rows.std(ddof=1)) / math.sqrt(rows.size)
+    error = float(rows.std(ddof=1)) / math.sqrt(rows.size)
+    half = t_quantile(1.0 - alpha, rows.size - 1) * error
     normal = before if len(before) >= LEAST_WINDOWS else parts
     if len(normal) >= LEAST_WINDOWS:
-        spread = float(np.std([part.mean() for part in normal], ddof=1))
-        half = max(half, t_quantile(1.0 - alpha, len(normal) - 1) * spread / math.sqrt(count))
-    return _Run(mean, max(mean - half, -1.0), min(mean + half, 1.0), count, rows.size)
+        between = float(np.std([part.mean() for part in normal], ddof=1)) / math.sqrt(count)
+        error, half = max(error, between), max(half, t_quantile(1.0 - alpha, len(normal) - 1) * between)
+    return _Run(mean, max(mean - half, -1.0), min(mean + half, 1.0), error, count, rows.size)
 
 
 def _words(ranked: Sequence[Standing], winner: str | None, entrants: int) -> str:

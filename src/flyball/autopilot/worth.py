@@ -7,7 +7,8 @@
 
 - *Growth*: labelled rows that the champion has not seen, in doublings, x = log₂(rows now / rows when it was last trained). A doubling of the rows takes a few per cent
   off the loss of most models where nothing changes (learning curves fall as a power of the rows: Hestness et al. 2017, arXiv 1712.00409), and where the world drifts
-  it takes off more. The gain of a doubling starts at `DOUBLING` and follows what tournaments measured, the later ones more. A tournament that nobody won puts the
+  it takes off more. The gain of a doubling starts between `DOUBLING` and `MOVING`, by how much of the windows' difference their rows do not explain, and then
+  follows what tournaments measured, the later ones more. A tournament that nobody won puts the
   next one off, one that paid brings it forward.
 - *Harm*: the champion's newest windows are worse than those before and than its baseline, beyond what windows differ by (Student's t of the newest 1, 2 or 4
   against all before them, error rate `HARM_ALPHA` a look, divided over the three). A stated share of the rise may be recovered; that share, too, is learned. After a
@@ -27,16 +28,23 @@ import msgspec
 from flyball.autopilot.tournament import PastTournament
 from flyball.stats.student import t_quantile
 
-DOUBLING, DOUBLING_SPREAD = 0.04, 0.04
-"""Relative gain of twice as many rows before any tournament: a power of 0.06, at the lower end of what Hestness et al. found (0.07 to 0.35)."""
+DOUBLING, MOVING, DOUBLING_SPREAD = 0.02, 0.08, 0.04
+"""Relative gain of twice as many rows before any tournament: where windows differ by no more than their rows do (a power of 0.03, below what Hestness et al. found,
+0.07 to 0.35: much of a loss is no matter of rows), and where all their difference is the world's."""
 RECOVERED, RECOVERED_SPREAD = 0.5, 0.3
 """Share of a rise in loss that acting takes back, before any tournament."""
-FORGETS = 0.6
-"""What each tournament leaves of the weight of those before it."""
+FORGETS = 0.3
+"""What a tournament leaves of the weight of those before it; one that measured badly leaves more."""
+MEASURED = 0.03
+"""Standard error of a relative gain at which a measurement counts half."""
+REALISED = 2.5
+"""Of what a winner gave over several windows, against one window that judged it."""
 LEAST_GROWTH = 0.2
 """Doublings (15 % more rows) below which a gain cannot be told from noise by a tournament, and costs of training would pile up: history that grows tenfold
 allows no more than 17 trainings."""
-RISK, LEAST_RISK = 0.02, 1e-3
+AFTER_CHANGE = 0.5
+"""The same for a champion that learned from the rows since a change, which double in a few windows: trainings at 2, 3, 5, 8, 12, … windows after it."""
+RISK, LEAST_RISK = 0.024, 1e-3
 """Of the expected errors, and of a row: what a change of champion may cost by itself (a shadow, a canary, a wrong nomination). The second keeps a model that
 hardly errs from being trained for ever."""
 HARM_ALPHA = 0.01
@@ -71,6 +79,8 @@ class WorthSituation(msgspec.Struct, frozen=True, kw_only=True):
     """Labelled and mature, all there are; of a champion that learned from the rows since a change, all since then."""
     trained_rows: int
     """How many of them there were when somebody was last trained, whether he learned from all of them or not."""
+    since_change: bool = False
+    """The champion learned from the rows since a change, and both numbers count those."""
     past: tuple[PastTournament, ...] = ()
     """Those that trained, oldest first."""
     training_minutes: float = 0.0
@@ -117,9 +127,9 @@ def assess(situation: WorthSituation, cost: CostPolicy) -> Worth:
 
     >>> from datetime import UTC
     >>> day = datetime(2026, 1, 1, tzinfo=UTC)
-    >>> quiet = tuple(JudgedWindow(start=day, rows=500, loss=0.2, spread=0.2) for _ in range(9))
-    >>> assess(WorthSituation(windows=quiet, rows=9_500, trained_rows=5_000), CostPolicy()).words
-    '1.9 times the rows that the last training had: a tournament is expected to take 3.7 % off the loss (-1.0 to 8.5 %), worth 15.3; go'
+    >>> moving = tuple(JudgedWindow(start=day, rows=500, loss=loss, spread=0.2) for loss in (0.2, 0.3, 0.2, 0.3))
+    >>> assess(WorthSituation(windows=moving, rows=7_000, trained_rows=5_000), CostPolicy()).words
+    '1.4 times the rows that the last training had: a tournament is expected to take 3.8 % off the loss (1.3 to 6.3 %), worth 7.1; go'
     """
     growth = _growth(situation)
     if situation.fault:
@@ -127,8 +137,9 @@ def assess(situation: WorthSituation, cost: CostPolicy) -> Worth:
     if not situation.windows:
         return _not(growth, "no_windows", "no mature window that the champion was not trained on")
     rise = _not_yet_tried(rise_of(situation.windows), situation.past)
+    prior = DOUBLING + (MOVING - DOUBLING) * unexplained(situation.windows)
     doubling, doubling_spread = _learned(
-        [each for each in situation.past if each.excess <= 0.0], DOUBLING, DOUBLING_SPREAD, "growth"
+        [each for each in situation.past if each.excess <= 0.0], prior, DOUBLING_SPREAD, "growth"
     )
     recovered, recovered_spread = _learned(
         [each for each in situation.past if each.excess > 0.0], RECOVERED, RECOVERED_SPREAD, "excess"
@@ -141,7 +152,7 @@ def assess(situation: WorthSituation, cost: CostPolicy) -> Worth:
     costs = max(RISK * loss, LEAST_RISK) * ahead * cost.error + situation.training_minutes * cost.training_minute
     value = gain * errors - costs
     worth = value > 0.0
-    soon = growth < LEAST_GROWTH and rise.excess <= 0.0
+    soon = growth < (AFTER_CHANGE if situation.since_change else LEAST_GROWTH) and rise.excess <= 0.0
     reason = "too_soon" if soon else ("harm" if rise.excess > 0.0 else "growth") if worth else "not_worth_it"
     return Worth(
         act=worth and not soon, reason=reason, gain=_short(gain), lower=_short(gain - half), upper=_short(gain + half),
@@ -165,6 +176,16 @@ def rise_of(windows: Sequence[JudgedWindow]) -> _Rise:
             strongest = (raised - level) / error
             found = _Rise(raised / level - 1.0, newest[0].start, sum(each.rows for each in newest))
     return found
+
+
+def unexplained(windows: Sequence[JudgedWindow]) -> float:
+    """Share of the variance between windows that their rows do not explain, 0 to 1: one-way analysis of variance, 1 − 1/F; 0 for fewer than three windows."""
+    if len(windows) < 3:
+        return 0.0
+    mean = _mean(windows)
+    between = sum(each.rows * (each.loss - mean) ** 2 for each in windows) / (len(windows) - 1)
+    within = sum(each.rows * each.spread**2 for each in windows) / sum(each.rows for each in windows)
+    return max(0.0, 1.0 - within / between) if between > 0.0 else 0.0
 
 
 def _error(of: Sequence[JudgedWindow], normal: Sequence[JudgedWindow]) -> float:
@@ -193,16 +214,24 @@ def _not_yet_tried(rise: _Rise, past: Sequence[PastTournament]) -> _Rise:
 
 def _learned(past: Sequence[PastTournament], prior: float, spread: float, per: str) -> tuple[float, float]:
     """Gain per doubling or per share of a rise: weighted mean of the prior and what tournaments measured, and its spread for the next one."""
-    weight, total = 1.0, prior
-    gains = []
+    weight, total, gains = 1.0, prior, []
     for each in past:
         unit = each.growth if per == "growth" else each.excess / (1.0 + each.excess)
-        best = max((standing.relative for standing in each.trained), default=0.0)
-        gains.append(max(best if each.realised is None else each.realised, 0.0) / max(unit, LEAST_GROWTH))
-        weight, total = FORGETS * weight + 1.0, FORGETS * total + gains[-1]
+        gains.append(max(_gain(each), 0.0) / max(unit, LEAST_GROWTH))
+        error = min((standing.error for standing in each.trained), default=0.0)
+        counts = (1.0 if each.realised is None else REALISED) / (1.0 + (error / MEASURED) ** 2)
+        kept = 1.0 - (1.0 - FORGETS) * min(counts, 1.0)
+        weight, total = kept * weight + counts, kept * total + counts * gains[-1]
     mean = total / weight
     squares = spread**2 + sum((gain - mean) ** 2 for gain in gains)
     return mean, math.sqrt(squares / (1 + len(gains)))
+
+
+def _gain(past: PastTournament) -> float:
+    """What it gave; nothing, where nobody that was trained for it won."""
+    if past.realised is not None:
+        return past.realised
+    return next((each.relative for each in past.trained if each.entrant == past.winner), 0.0)
 
 
 def _mean(windows: Sequence[JudgedWindow]) -> float:

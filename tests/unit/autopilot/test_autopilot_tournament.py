@@ -41,15 +41,15 @@ def test_where_nobody_is_better_a_winner_is_named_no_more_often_than_stated(wind
 
 
 def test_days_that_differ_as_wholes_name_a_winner_no_more_often_where_enough_of_them_were_seen():
-    draw, wrong, by_rows, tournaments = np.random.default_rng(5), 0, 0, 300
+    draw, wrong, by_rows, tournaments, alpha = np.random.default_rng(5), 0, 0, 300, 0.1
     for _ in range(tournaments):
         champion = 0.2 + losses(draw, 16, 100) / 2.0
         other = 0.2 + losses(draw, 16, 100) / 2.0 + np.repeat(draw.normal(0.0, 0.03, 16), 100)
-        wrong += judge(champion, {"all": other}, placed(16, 100)).winner is not None
+        wrong += judge(champion, {"all": other}, placed(16, 100), alpha).winner is not None
         newest = (champion - other)[-100:]
         by_rows += newest.mean() > 1.2816 * newest.std() / 10.0
-    assert wrong <= tournaments * ALPHA + 2.0 * np.sqrt(tournaments * ALPHA * (1 - ALPHA))
-    assert by_rows > 2 * tournaments * ALPHA  # what the spread of windows is for
+    assert wrong <= tournaments * alpha + 2.0 * np.sqrt(tournaments * alpha * (1 - alpha))
+    assert by_rows > 2 * tournaments * alpha  # what the spread of windows is for
 
 
 def test_a_gain_of_a_tenth_is_seen_in_one_window_of_a_thousand_rows():
@@ -96,6 +96,15 @@ def test_too_few_rows_prove_nothing():
     found = judge(np.full(15, 0.9), {"all": np.zeros(15)}, placed(1, 15))
     assert found.winner is None
     assert (found.standings[0].lower, found.standings[0].upper) == (-1.0, 1.0)
+
+
+def test_earlier_units_take_nothing_from_what_was_trained_for_the_tournament():
+    champion, better = np.tile([0.4, 0.2], 100), np.tile([0.3, 0.2], 100)
+    one, many = (
+        judge(champion, {"all": better, **{f"earlier:{k}": champion for k in range(count)}}, placed(2, 100)).standings[0]
+        for count in (1, 20)
+    )
+    assert (one.entrant, one.lower) == (many.entrant, many.lower)
 
 
 def test_the_words_have_both_ends_and_say_among_how_many_it_was_the_best():

@@ -1,10 +1,11 @@
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import numpy as np
 import pytest
 
 from flyball.autopilot.tournament import PastTournament, Standing
-from flyball.autopilot.worth import HARM_ALPHA, CostPolicy, JudgedWindow, Worth, WorthSituation, assess, rise_of
+from flyball.autopilot.worth import HARM_ALPHA, CostPolicy, JudgedWindow, Worth, WorthSituation, assess, rise_of, unexplained
 
 DAY = datetime(2026, 1, 1, tzinfo=UTC)
 FREE = CostPolicy()
@@ -27,24 +28,49 @@ def held(
     )  # fmt: skip
 
 
-def quiet(doublings: float, *past: PastTournament, cost: CostPolicy = FREE, minutes: float = 0.0) -> Worth:
+STILL, MOVING = [0.2] * 10, [0.2, 0.3] * 5
+"""Windows that differ by no more than their rows do, and by far more."""
+
+
+def asked(losses: list[float], doublings: float, *past: PastTournament, cost: CostPolicy = FREE, minutes: float = 0.0) -> Worth:
     rows = round(5_000 * 2**doublings)
-    situation = WorthSituation(windows=windows([0.2] * 10), rows=rows, trained_rows=5_000, past=past, training_minutes=minutes)
+    situation = WorthSituation(windows=windows(losses), rows=rows, trained_rows=5_000, past=past, training_minutes=minutes)
     return assess(situation, cost)
 
 
-def test_twice_the_rows_are_worth_a_try_and_a_tenth_more_are_not():
-    assert quiet(1.0).act
-    assert quiet(1.0).reason == "growth"
-    assert not quiet(0.14).act
-    assert quiet(0.14).reason == "too_soon"
+def first(losses: list[float], *past: PastTournament) -> float:
+    """Doublings at which it first acts; 6: not before."""
+    return next((tenths / 10 for tenths in range(1, 60) if asked(losses, tenths / 10, *past).act), 6.0)
+
+
+def test_a_moving_world_is_worth_a_try_with_a_quarter_more_rows_and_a_still_one_with_more_than_twice_as_many():
+    assert first(MOVING) == 0.4
+    assert first(STILL) in {1.2, 1.3}  # RISK lies on the edge
+    assert asked(STILL, 1.3).reason == "growth"
+    assert asked(STILL, 0.14).reason == "too_soon"
+
+
+def test_windows_differ_by_their_rows_alone_or_by_more():
+    draw = np.random.default_rng(2)
+    shares = [unexplained(windows((0.2 + draw.normal(0.0, 0.2 / np.sqrt(400), 12)).tolist())) for _ in range(200)]
+    assert np.mean(shares) < 0.2
+    assert unexplained(windows(MOVING)) > 0.9
+    assert unexplained(windows([0.1, 0.9])) == 0.0
 
 
 def test_a_tournament_that_nobody_won_puts_the_next_one_off_and_one_that_paid_brings_it_forward():
-    def first(*past: PastTournament) -> float:
-        return next(tenths / 10 for tenths in range(1, 60) if quiet(tenths / 10, *past).act)
+    assert first(STILL, held(0.2)) < first(STILL) < first(STILL, held(-0.1))
+    assert first(MOVING, held(0.2)) < first(MOVING) < first(MOVING, held(-0.1)) < first(MOVING, held(-0.1), held(-0.1))
 
-    assert first(held(0.2)) < first() < first(held(-0.1)) < first(held(-0.1), held(-0.1))
+
+def test_a_tournament_that_measured_badly_teaches_little():
+    noisy = msgspec.structs.replace(held(-0.1), standings=(msgspec.structs.replace(held(-0.1).standings[0], error=0.3),))
+    assert first(MOVING) <= first(MOVING, noisy) < first(MOVING, held(-0.1))
+
+
+def test_what_a_winner_really_gave_counts_rather_than_what_was_promised():
+    promised = held(0.2)
+    assert first(STILL, promised) < first(STILL, msgspec.structs.replace(promised, realised=0.0))
 
 
 def test_history_that_grows_tenfold_allows_seventeen_trainings_at_most():
@@ -59,9 +85,20 @@ def test_history_that_grows_tenfold_allows_seventeen_trainings_at_most():
 
 def test_training_that_costs_more_than_it_saves_is_left_alone():
     dear = CostPolicy(error=1.0, training_minute=1.0)
-    assert quiet(1.0, cost=dear, minutes=10.0).act
-    assert not quiet(1.0, cost=dear, minutes=30.0).act
-    assert quiet(1.0, cost=CostPolicy(error=10.0, training_minute=1.0), minutes=30.0).act
+    assert asked(MOVING, 1.0, cost=dear, minutes=10.0).act
+    assert not asked(MOVING, 1.0, cost=dear, minutes=100.0).act
+    assert asked(MOVING, 1.0, cost=CostPolicy(error=10.0, training_minute=1.0), minutes=100.0).act
+
+
+def test_after_a_change_rows_must_grow_by_more():
+    def at(*, since_change):
+        past = (held(0.5),)
+        return assess(
+            WorthSituation(windows=windows(STILL), rows=1_300, trained_rows=1_000, since_change=since_change, past=past), FREE
+        )
+
+    assert at(since_change=False).act
+    assert at(since_change=True).reason == "too_soon"
 
 
 def test_a_model_that_hardly_errs_is_not_trained_for_ever():
