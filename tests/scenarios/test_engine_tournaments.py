@@ -271,3 +271,19 @@ def test_a_decision_and_what_came_of_its_tournament_are_told(tmp_path: Path) -> 
     with pytest.raises(NotFound, match="there is no job 'j-0099'"):
         job_story.story(project.door, "j-0099")
     project.holds()
+
+
+def test_what_is_worth_trying_is_tried_and_what_helped_nobody_ever_less(tmp_path: Path) -> None:
+    """The workshop's models of later jobs know nothing of the change: whatever is tried then, nobody is better."""
+    project = project_of(tmp_path, {"name": "better", "when": "improvement.worthwhile", "do": "improve"}, release=RELEASE)
+    project.version(Model(wrong=0.2))
+    project.live(6 * DAY, rows=60)
+    first = tournaments(project)[0]
+    assert (first.winner, first.kind, first.excess) == ("all", None, 0.0)
+    assert 0.4 < first.growth < 0.8
+    project.turned = 1.0
+    project.live(12 * DAY, rows=60)
+    later = [held for held in tournaments(project) if held.excess > 0.0]
+    assert 1 <= len(later) <= 4
+    assert [held.winner for held in later] == [None] * len(later)
+    project.holds()

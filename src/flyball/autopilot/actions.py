@@ -18,6 +18,10 @@ AT_ANY_TIME = frozenset({"stop"})
 """Of those: what does not wait for a job or a release to end, for it ends harm."""
 
 
+_SEEN = {"growth": "improvement.growth", "excess": "improvement.excess", "rows_since": "improvement.rows_since"}
+"""What a tournament was held for, as experience remembers it."""
+
+
 def lacking(rule: Rule, situation: AutopilotSituation) -> str:
     """What the action cannot be done without; empty: it can be done."""
     faulty = numbers_of(situation, IncidentKind.DATA_FAULT)
@@ -86,6 +90,8 @@ def _entrants(rule: Rule, situation: AutopilotSituation, incidents: tuple[int, .
     }
     asked = [strategy for strategy in rule.entrants if strategy not in without]
     found: dict[str, Any] = {"champion": situation.champion, "strategies": asked, "chosen": rule.chosen}
+    seen = situation.signals_by_window[-1]
+    found |= {name: seen[signal] for name, signal in _SEEN.items() if seen.get(signal)}
     known = [each for each in situation.incidents if not incidents or each.number in incidents]
     if known:
         found["kind"] = known[-1].kind.value

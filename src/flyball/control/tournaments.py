@@ -38,7 +38,8 @@ def overrides_of(action: Action) -> dict[str, Any]:
     order = TournamentOrder(
         champion=str(said["champion"]), strategies=tuple(said["strategies"]), chosen=bool(said.get("chosen")),
         earlier=tuple(said.get("earlier", ())), since=None if since is None else datetime.fromisoformat(since),
-        kind=IncidentKind(said["kind"]) if "kind" in said else None,
+        kind=IncidentKind(said["kind"]) if "kind" in said else None, growth=float(said.get("growth", 0.0)), excess=float(said.get("excess", 0.0)),
+        rows_since=int(said.get("rows_since", 0)),
     )  # fmt: skip
     return {STEP: codec.plain(order)}
 
@@ -121,9 +122,11 @@ def conclude(world: World, job: Job, report: JobReport) -> Job:
         moved = msgspec.structs.replace(job, status=JobStatus.REGISTERED, version=unit.version, unit=unit.id)
     puts = (put("unit", unit.id, unit),) if unit is not None else ()
     made = decisions.prepare(world, "tournament", inputs, plan, (put("job", job.id, moved), *puts))
+    order = order_of(job)
     over = Tournament(
-        job=job.id, decision=made.decision.id, cause=job.cause, model=job.model, at=now, standings=standings, winner=won.name if won else None,
-        unit=unit.id if unit is not None else None, words=plan.rationale, kind=order.kind if (order := order_of(job)) is not None else None,
+        job=job.id, decision=made.decision.id, cause=job.cause, model=job.model, at=now, standings=standings, kind=order.kind if order else None,
+        growth=order.growth if order else 0.0, excess=order.excess if order else 0.0, rows_since=order.rows_since if order else 0, winner=won.name if won else None,
+        unit=unit.id if unit is not None else None, words=plan.rationale,
     )  # fmt: skip
     world.record(made.draft, _ended(world, over), *_finished(world, moved))
     world.say("decision", f"{made.decision.id} tournament of {job.id}: {plan.rationale}")
