@@ -145,6 +145,11 @@ def test_a_condition_that_is_no_condition_is_told_beside_other_faults() -> None:
         ("release: {shadow: null, steps: [{traffic: 10%, at_most: 7d}]}", "release.steps[0].at_most", "longer than data.label_delay"),
         ("release: {strategy: blue_green, guards: [{metric: latency_shape}]}", "release", "a step where latency_shape can be measured"),
         ("policies: [{name: a, when: drift.alarm, do: notify}, {name: a, when: drift.alarm, do: ask}]", "policies[1].name", "policies[0]"),
+        ("policies: [{name: a, when: drift.alarm, do: {action: retrain, entrants: [all]}}]", "policies[0].do.entrants", "only with action: improve"),
+        ("policies: [{name: a, when: drift.alarm, do: {action: roll_back, on_faults: true}}]", "policies[0].do.on_faults", "one that fits something"),
+        ("policies: [{name: a, when: drift.alarm, do: {action: improve, entrants: [retune]}}]", "policies[0].do", "train.tuning, which says what is sought"),
+        ("cost: {error: 0}", "cost.error", "more than 0"),
+        ("serve: {fallback: 0}", "serve.fallback", "at least 1"),
         ("policies: [{name: a, when: drift.alarm, do: {action: notify, history: 3d}}]", "policies[0].do.history", "only with action: retrain"),
         ("monitor: {false_alarms: often}", "monitor.false_alarms", "1 per 90 windows"),
         ("monitor: {margin: 0.1}", "monitor.margin", "did you mean"),
@@ -160,6 +165,22 @@ def test_a_condition_that_is_no_condition_is_told_beside_other_faults() -> None:
 )  # fmt: skip
 def test_a_fault_names_its_path_and_what_belongs_there(line: str, path: str, words: str) -> None:
     faults = faults_of(with_line(line))
+    assert list(faults) == [path]
+    assert words in faults[path]
+
+
+@pytest.mark.parametrize(
+    ("task", "line", "path", "words"),
+    [
+        ("regression", "policies: [{name: a, when: drift.alarm, do: recalibrate}]", "policies[0].do", "task: binary, whose one score"),
+        ("multiclass", "policies: [{name: a, when: drift.alarm, do: {action: improve, entrants: [all, rethreshold]}}]", "policies[0].do", "task: binary"),
+        ("regression", "serve: {threshold: 0.4}", "serve.threshold", "no threshold: it divides the score of task: binary"),
+    ],
+)  # fmt: skip
+def test_what_two_classes_alone_have_is_refused_elsewhere(task: str, line: str, path: str, words: str) -> None:
+    written = with_line(line)
+    assert "task: binary" in written
+    faults = faults_of(written.replace("task: binary", f"task: {task}"))
     assert list(faults) == [path]
     assert words in faults[path]
 

@@ -1,0 +1,114 @@
+"""What a policy's action becomes: its arguments, its words, and what it lacks."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from test_autopilot_decide import HARM, NOW, kinds, rule
+
+from flyball.autopilot.policy import policy_of
+from flyball.autopilot.situation import OpenIncident
+from flyball.records.findings import FindingKind, IncidentKind
+from flyball.spec import ProjectSpec
+
+CHANGE = datetime(2026, 5, 1, tzinfo=UTC)
+EVERYTHING = ("recalibrate", "earlier", "all", "since", "weighted", "recent")
+IMPROVE = rule(action="improve", entrants=EVERYTHING)
+
+
+def incident(number: int, kind: IncidentKind) -> OpenIncident:
+    return OpenIncident(number=number, standing=(FindingKind.PERFORMANCE,), kind=kind)
+
+
+def test_a_tournament_names_who_may_compete_now_and_leaves_out_what_is_not_there() -> None:
+    _, plan = kinds(IMPROVE)
+    assert plan.actions[0].arguments == {
+        "policy": "retrain-on-harm", "champion": "u2", "strategies": ["recalibrate", "all", "weighted", "recent"], "chosen": False,
+    }  # fmt: skip
+    _, plan = kinds(IMPROVE, earlier=("u0", "u1"), changed_since=CHANGE, incidents=(incident(4, IncidentKind.CONCEPT_SHIFT),))
+    said = plan.actions[0].arguments
+    assert said["strategies"] == list(EVERYTHING)
+    assert (said["earlier"], said["since"], said["kind"]) == (["u0", "u1"], CHANGE.isoformat(), "concept_shift")
+    assert "Try recalibrate, earlier:u0, earlier:u1, all, since, weighted, recent beside the champion" in plan.rationale
+
+
+@pytest.mark.parametrize(
+    ("changes", "situation", "said"),
+    [
+        ({"action": "reactivate", "entrants": ("earlier",)}, {}, "no earlier verified unit that answers otherwise"),
+        ({"history": "since_change"}, {}, "no finding that stands says since when"),
+        ({"action": "improve", "entrants": ("since",)}, {}, "no finding that stands says since when"),
+        ({}, {"data_faults": (7,)}, "finding 7 says that the data are faulty"),
+        ({"action": "improve"}, {"data_faults": (7, 9)}, "findings 7, 9 say that the data are faulty"),
+        (
+            {"action": "recalibrate"},
+            {"incidents": (incident(3, IncidentKind.DATA_FAULT),)},
+            "incident 3 is taken for a data fault",
+        ),
+        ({"action": "improve"}, {"incidents": (incident(3, IncidentKind.INFRASTRUCTURE),)}, "which no model mends"),
+        ({"action": "improve"}, {"stopped_since": NOW}, "the model is stopped since"),
+        ({"action": "recalibrate"}, {"busy": "j-0004"}, "j-0004 is under way"),
+    ],
+)
+def test_what_an_action_lacks_is_said_and_nothing_is_done(changes: dict, situation: dict, said: str) -> None:
+    found, plan = kinds(rule(**changes), **situation)
+    assert found == ["nothing"]
+    assert said in plan.rationale
+
+
+@pytest.mark.parametrize("action", ["retrain", "improve", "recalibrate", "rethreshold"])
+def test_a_policy_may_fit_in_spite_of_a_fault_and_only_if_it_says_so(action: str) -> None:
+    assert kinds(rule(action=action, on_faults=True), data_faults=(7,), incidents=(incident(3, IncidentKind.DATA_FAULT),))[0] == [
+        action
+    ]
+
+
+@pytest.mark.parametrize(("action", "entrants"), [("reactivate", ("earlier",)), ("roll_back", ()), ("stop", ())])
+def test_what_fits_nothing_may_be_done_while_the_data_are_faulty(action: str, entrants: tuple[str, ...]) -> None:
+    assert kinds(rule(action=action, entrants=entrants), data_faults=(7,), earlier=("u0",))[0] == [action]
+
+
+def test_a_stop_waits_neither_for_a_job_nor_for_a_release_and_says_whom_it_stops() -> None:
+    found, plan = kinds(rule(action="stop", message="harm"), busy="r-0007")
+    assert found == ["stop"]
+    assert plan.actions[0].arguments == {"policy": "retrain-on-harm", "from": "u2", "message": "harm"}
+    assert "Stop serving u2 until a person resumes it" in plan.rationale
+
+
+def test_retraining_since_the_change_says_since_when() -> None:
+    _, plan = kinds(rule(history="since_change"), changed_since=CHANGE)
+    assert plan.actions[0].arguments["since"] == CHANGE.isoformat()
+    assert f"Retrain on the rows since {CHANGE.isoformat()}" in plan.rationale
+
+
+def test_every_action_that_changes_who_answers_is_asked_about_and_goes_alone() -> None:
+    for action in ("improve", "recalibrate", "rethreshold", "reactivate", "stop"):
+        first = rule(action=action, entrants=("all",), approval=True)
+        found, plan = kinds(first, rule(name="other"), signals_by_window=(HARM,))
+        assert found == ["ask", "nothing"]
+        assert "who answers is changed by one policy at a time" in plan.rationale
+
+
+def spec(**more: object) -> ProjectSpec:
+    return ProjectSpec.model_validate({
+        "project": "shop", "model": "shop", "task": "binary", "train": {"entrypoint": "pipeline:train"},
+        "data": {"source": {"files": "x.csv"}, "time": "t", "key": "k", "label": "y", "label_delay": "2d", "features": ["a"]}, **more,
+    })  # fmt: skip
+
+
+def of(do: object, **more: object):
+    return policy_of(spec(policies=[{"name": "a", "when": "drift.alarm", "do": do}], **more)).rules[0]
+
+
+def test_what_a_project_can_do_is_what_competes_where_nothing_is_named() -> None:
+    assert of("improve").entrants == EVERYTHING
+    assert of("improve", task="regression").entrants == ("earlier", "all", "since", "weighted", "recent")
+    assert of({"action": "improve", "entrants": ["all", "earlier", "all"]}).entrants == ("all", "earlier")
+    assert of({"action": "improve", "entrants": ["all"]}).chosen
+    assert (of("reactivate").entrants, of("recalibrate").entrants, of("rethreshold").entrants) == (
+        ("earlier",),
+        ("recalibrate",),
+        ("rethreshold",),
+    )
+    assert of("retrain").entrants == ()
+    assert not of("improve").chosen
+    assert timedelta(0) == of("stop").cooldown
