@@ -30,7 +30,7 @@ class Extent(NamedTuple):
     starts: int
 
 
-FULL, SHORT = Extent(("adult", "hotel", "noaa"), 3), Extent(("noaa",), 1)
+FULL, SHORT = Extent(("adult", "elec2", "noaa", "employment"), 2), Extent(("noaa",), 1)
 
 
 def main() -> int:

@@ -129,6 +129,14 @@ def test_where_two_kinds_are_alike_it_is_unknown_and_both_are_named() -> None:
     assert "bad release (" in two.words
 
 
+def test_labels_that_moved_and_may_or_may_not_be_of_the_same_rows_are_of_an_unknown_kind() -> None:
+    """As of a slice whose labels are wrong, in its first window: classes became more frequent, and the test of rows within each had no power."""
+    early = msgspec.structs.replace(TURNED, labels=1e-5, answers_given_labels=0.016, share_of_labels=0.76)
+    found = diagnose(case(WORSE, BROKEN, labels=early), NOW)
+    assert found.kind is IncidentKind.UNKNOWN, found.words
+    assert {each.kind for each in found.hypotheses[:3]} >= {IncidentKind.CONCEPT_SHIFT, IncidentKind.LABEL_SHIFT}
+
+
 def test_a_changed_schema_near_its_beginning_is_a_hint_of_a_data_fault() -> None:
     at = Happening(at=NOW - DAY, subject="version 4", words="the schema of the data changed", near="when it began")
     without, with_it = (diagnose(case(WORSE, upstream=each), NOW) for each in ((), (at,)))
