@@ -4,14 +4,13 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from flyball.control.decision_reports import DecisionRow, Explanation
 from flyball.control.finding_reports import FindingReport, FindingRow, IncidentRow, WindowPoint
 from flyball.control.label_import import LabelImport
 from flyball.control.replay_report import AloneFigures, DecisionLine, GovernedFigures, Performance, ReplayReport, Span
 from flyball.control.reports import (
     Check,
     CommandReport,
-    DecisionRow,
-    Explanation,
     ExportReport,
     GatewayRow,
     GuardPoint,
@@ -24,7 +23,7 @@ from flyball.control.reports import (
     UpReport,
     VerifyReport,
     VersionRow,
-)  # fmt: skip
+)
 from flyball.errors import Conflict, NotFound
 from flyball.records.bounds import Breaker
 from flyball.records.decisions import Action, Approval, Decision, Plan
@@ -189,6 +188,14 @@ class PaperAutopilot:
     def raise_autonomy(self, action: str, actor: str, reason: str) -> CommandReport:
         self._workspace.calls.append(("raise_autonomy", action, actor, reason))
         return CommandReport(accepted=self._workspace.healthy, subject="model:shop", words=f"{action} is at act again")
+
+    def stop_serving(self, actor: str, reason: str) -> CommandReport:
+        self._workspace.calls.append(("stop_serving", actor, reason))
+        return CommandReport(accepted=self._workspace.healthy, subject="model:shop", words="shop is stopped")
+
+    def resume_serving(self, actor: str, reason: str) -> CommandReport:
+        self._workspace.calls.append(("resume_serving", actor, reason))
+        return CommandReport(accepted=self._workspace.healthy, subject="model:shop", words="shop answers again")
 
 
 class PaperCaptured:

@@ -52,7 +52,7 @@ SIGNALS: dict[str, Signal] = {
     "incident.infrastructure": Signal(bool, "an open incident is taken for gateways, traffic or the ways of labels"),
     "incident.unknown": Signal(bool, "an open incident is of a kind that what is known does not tell"),
     "autopilot.breaker_open": Signal(
-        bool, "the autopilot's breaker is open: no policy retrains or rolls back until a person closes it"
+        bool, "the autopilot's breaker is open: no policy changes who answers until a person closes it"
     ),
     "champion.age_days": Signal(float, "days since the champion took over"),
     "champion.data_age_days": Signal(float, "days since the newest row that the champion was trained on or judged by"),

@@ -3,16 +3,9 @@
 from collections.abc import Mapping
 from typing import Protocol
 
+from flyball.control.decision_reports import DecisionRow, Explanation
 from flyball.control.finding_reports import FindingReport, FindingRow, IncidentRow
-from flyball.control.reports import (
-    CommandReport,
-    DecisionRow,
-    Explanation,
-    ReleaseReport,
-    ReleaseRow,
-    StatusReport,
-    VersionRow,
-)
+from flyball.control.reports import CommandReport, ReleaseReport, ReleaseRow, StatusReport, VersionRow
 from flyball.records.permissions import Role
 
 
@@ -44,6 +37,10 @@ class Autopilot(Protocol):
     def close_breaker(self, actor: str, reason: str) -> CommandReport: ...
 
     def raise_autonomy(self, action: str, actor: str, reason: str) -> CommandReport: ...
+
+    def stop_serving(self, actor: str, reason: str) -> CommandReport: ...
+
+    def resume_serving(self, actor: str, reason: str) -> CommandReport: ...
 
 
 class Desk(Protocol):
