@@ -209,7 +209,13 @@ def _rows_moved(case: Case) -> Reasons:
         named = _and(dict.fromkeys(each.subject for each in moved))
         yield Reason(IncidentKind.COVARIATE_SHIFT, SOME, f"{named} moved (finding {moved[0].number})")
         yield Reason(IncidentKind.BAD_RELEASE, -SLIGHT, f"{named} moved, which no release does")
-    elif not _of(case, FindingKind.PREDICTION_DRIFT, FindingKind.DATA_QUALITY):
+        return
+    answers = _of(case, FindingKind.PREDICTION_DRIFT)
+    if answers and _with_the_champion(case, answers[0]):
+        words = f"answers moved and no feature did, since this champion answers (finding {answers[0].number})"
+        yield Reason(IncidentKind.BAD_RELEASE, STRONG if case.earlier_champion else SOME, words)
+        yield Reason(IncidentKind.COVARIATE_SHIFT, -SOME, words)
+    elif not answers and not _of(case, FindingKind.DATA_QUALITY):
         yield Reason(IncidentKind.COVARIATE_SHIFT, -STRONG, "no feature moved that matters to the model")
 
 

@@ -65,6 +65,8 @@ def fast_release(*symptoms: Symptom, **changes: object) -> Case:
         (case(WORSE, BROKEN, MOVED, labels=OFTENER), IncidentKind.LABEL_SHIFT),
         (case(BROKEN, labels=OFTENER), IncidentKind.LABEL_SHIFT),
         (fast_release(WORSE, labels=None), IncidentKind.BAD_RELEASE),
+        # a column that reaches the model in another form than in training: answers move, the rows do not
+        (fast_release(symptom(1, FindingKind.PREDICTION_DRIFT, "prediction"), labels=FOLLOW), IncidentKind.BAD_RELEASE),
         # before labels have come nothing tells the shifts apart
         (case(MOVED), IncidentKind.UNKNOWN),
         (case(symptom(1, FindingKind.PREDICTION_DRIFT, "prediction")), IncidentKind.UNKNOWN),
