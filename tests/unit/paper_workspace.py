@@ -6,6 +6,7 @@ from pathlib import Path
 
 from flyball.control.decision_reports import DecisionRow, Explanation
 from flyball.control.finding_reports import FindingReport, FindingRow, IncidentRow, WindowPoint
+from flyball.control.job_story import JobStory
 from flyball.control.label_import import LabelImport
 from flyball.control.replay_report import AloneFigures, DecisionLine, GovernedFigures, Performance, ReplayReport, Span
 from flyball.control.reports import (
@@ -43,6 +44,7 @@ from flyball.records.findings import (
 from flyball.records.jobs import Job, JobStatus, StepResult
 from flyball.records.permissions import Role
 from flyball.records.release import Drill, Phase, ReleaseState
+from flyball.records.tournaments import Entrant, Standings, Tournament
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 NASTY = '<script>alert("x")</script> [bold red]not markup[/] \x1b[31mred'
@@ -175,6 +177,25 @@ class PaperReleases:
         return CommandReport(accepted=True, subject="drill:drill-0001", words="a rollback to version 1 takes 0.4 s")
 
 
+STORY = JobStory(
+    job=Job(
+        id="j-0003", model="shop", status=JobStatus.REGISTERED, requested_at=NOW, as_of=NOW, cause="d-000012", attempt=1, version=2, unit="u1"
+    ),
+    tournament=Tournament(
+        job="j-0003", decision="d-000013", cause="d-000012", model="shop", at=NOW, winner="recent:60d", unit=None, words=NASTY,
+        standings=Standings(
+            champion="u0", champion_loss=0.21, rows=4000, since=NOW - timedelta(days=20), until=NOW, alpha=0.05,
+            entrants=(
+                Entrant(name="weighted:60d", fitted=True, words=NASTY),
+                Entrant(name="recalibrate", fitted=False, minutes=0.01, gain=Evidence(name="loss_gain", value=-0.01, lower=-0.02, upper=0.0, n=4000)),
+                Entrant(name="recent:60d", fitted=True, minutes=1.5, gain=Evidence(name="loss_gain", value=0.05, lower=0.04, upper=0.06, n=4000)),
+            ),
+        ),
+    ),
+    afterwards=(NASTY,),
+)  # fmt: skip
+
+
 class PaperAutopilot:
     """What bounds its policies."""
 
@@ -188,6 +209,11 @@ class PaperAutopilot:
     def raise_autonomy(self, action: str, actor: str, reason: str) -> CommandReport:
         self._workspace.calls.append(("raise_autonomy", action, actor, reason))
         return CommandReport(accepted=self._workspace.healthy, subject="model:shop", words=f"{action} is at act again")
+
+    def explain_job(self, job: str) -> JobStory:
+        if job != STORY.job.id:
+            raise NotFound(f"there is no job {job!r}")
+        return STORY
 
     def stop_serving(self, actor: str, reason: str) -> CommandReport:
         self._workspace.calls.append(("stop_serving", actor, reason))

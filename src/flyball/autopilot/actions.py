@@ -1,5 +1,6 @@
 """What a policy does: the action with all that it needs, why it cannot be made, and its words."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from flyball.autopilot.policy import AutopilotPolicy, Rule
@@ -17,26 +18,39 @@ AT_ANY_TIME = frozenset({"stop"})
 """Of those: what does not wait for a job or a release to end, for it ends harm."""
 
 
+_SEEN = {"growth": "improvement.growth", "excess": "improvement.excess", "rows_since": "improvement.rows_since"}
+"""What a tournament was held for, as experience remembers it."""
+
+
 def lacking(rule: Rule, situation: AutopilotSituation) -> str:
     """What the action cannot be done without; empty: it can be done."""
+    faulty = numbers_of(situation, IncidentKind.DATA_FAULT)
+    if rule.action in FITS and faulty and not rule.on_faults:
+        return f"{named(faulty)} is taken for a data fault, which is mended upstream and never trained into a model"
+    pipes = numbers_of(situation, IncidentKind.INFRASTRUCTURE)
+    if rule.action == "improve" and pipes and len(pipes) == len(situation.incidents):
+        return f"{named(pipes)} is taken for infrastructure, which no model mends"
     if rule.action in FITS and situation.data_faults and not rule.on_faults:
         which = ", ".join(map(str, situation.data_faults))
         said = (
             f"finding{'s' if len(situation.data_faults) > 1 else ''} {which} say{'' if len(situation.data_faults) > 1 else 's'}"
         )
         return f"{said} that the data are faulty, and a fault of the data is mended where it came from, not learnt; acknowledge it once it is"
-    faulty = [str(each.number) for each in situation.incidents if each.kind is IncidentKind.DATA_FAULT]
-    if rule.action in FITS and faulty and not rule.on_faults:
-        which = f"incident{'s' if len(faulty) > 1 else ''} {', '.join(faulty)} {'are' if len(faulty) > 1 else 'is'}"
-        return (
-            f"{which} taken for a data fault, which is mended where it came from, not learnt; acknowledge its findings once it is"
-        )
     since_alone = rule.history == "since_change" or rule.entrants == ("since",)
     if since_alone and situation.changed_since is None:
         return "no finding that stands says since when something has changed"
     if rule.entrants == ("earlier",) and not situation.earlier:
         return "there is no earlier verified unit that answers otherwise than the champion"
     return ""
+
+
+def numbers_of(situation: AutopilotSituation, kind: IncidentKind) -> tuple[int, ...]:
+    """Of the open incidents that are taken for this kind."""
+    return tuple(each.number for each in situation.incidents if each.kind is kind)
+
+
+def named(numbers: Sequence[int]) -> str:
+    return f"incident{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}"
 
 
 def act(rule: Rule, situation: AutopilotSituation, policy: AutopilotPolicy, incidents: tuple[int, ...]) -> Action:
@@ -48,7 +62,7 @@ def act(rule: Rule, situation: AutopilotSituation, policy: AutopilotPolicy, inci
     if kind == "retrain":
         arguments |= _rows(rule, situation)
     if kind in TOURNAMENTS:
-        arguments |= _entrants(rule, situation)
+        arguments |= _entrants(rule, situation, incidents)
     if kind == "stop":
         arguments["from"] = situation.champion
     if kind == "roll_back":
@@ -68,7 +82,7 @@ def _rows(rule: Rule, situation: AutopilotSituation) -> dict[str, Any]:
     return {} if rule.history is None else {"history": rule.history}
 
 
-def _entrants(rule: Rule, situation: AutopilotSituation) -> dict[str, Any]:
+def _entrants(rule: Rule, situation: AutopilotSituation, incidents: tuple[int, ...]) -> dict[str, Any]:
     """Those that could compete now; a strategy that lacks something is left out where it is one of several."""
     without = {
         *(("earlier",) if not situation.earlier else ()),
@@ -76,6 +90,11 @@ def _entrants(rule: Rule, situation: AutopilotSituation) -> dict[str, Any]:
     }
     asked = [strategy for strategy in rule.entrants if strategy not in without]
     found: dict[str, Any] = {"champion": situation.champion, "strategies": asked, "chosen": rule.chosen}
+    seen = situation.signals_by_window[-1]
+    found |= {name: seen[signal] for name, signal in _SEEN.items() if seen.get(signal)}
+    known = [each for each in situation.incidents if not incidents or each.number in incidents]
+    if known:
+        found["kind"] = known[-1].kind.value
     if "earlier" in asked:
         found["earlier"] = list(situation.earlier)
     if "since" in asked and situation.changed_since is not None:

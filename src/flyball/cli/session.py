@@ -11,7 +11,7 @@ import typer
 from flyball.cli.screen import Screen
 
 if TYPE_CHECKING:
-    from flyball.control import decision_reports, finding_reports, reports
+    from flyball.control import decision_reports, finding_reports, job_story, reports
     from flyball.control.label_import import LabelImport
     from flyball.control.ports import Say
     from flyball.control.replay_report import ReplayReport
@@ -106,6 +106,8 @@ class Autopilot(Protocol):
     def close_breaker(self, actor: str, reason: str) -> "reports.CommandReport": ...
 
     def raise_autonomy(self, action: str, actor: str, reason: str) -> "reports.CommandReport": ...
+
+    def explain_job(self, job: str) -> "job_story.JobStory": ...
 
     def stop_serving(self, actor: str, reason: str) -> "reports.CommandReport": ...
 

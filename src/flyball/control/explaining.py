@@ -96,7 +96,7 @@ def _done(world: World, decision: Decision) -> tuple[Event, ...]:
 
 
 def _of_job(world: World, job: Job) -> list[tuple[datetime, str]]:
-    ended = world.ports.ledger.events(kinds=("job.finished", "job.failed"), subject=f"job:{job.id}")
+    ended = world.ports.ledger.events(kinds=("tournament.ended", "job.finished", "job.failed"), subject=f"job:{job.id}")
     told = [(event.at, event_words(event)) for event in ended]
     gates = [
         made

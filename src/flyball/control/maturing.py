@@ -28,7 +28,7 @@ from flyball.monitoring.track_record import TrackRecord
 from flyball.monitoring.window import Window
 from flyball.records.events import Put
 from flyball.records.evidence import Evidence
-from flyball.records.findings import Finding, WindowSummary
+from flyball.records.findings import Finding, RowLosses, WindowSummary
 from flyball.records.release import Champion
 from flyball.stats.label_strata import LabelStrata
 from flyball.stats.losses import bounded_loss
@@ -72,6 +72,11 @@ class Maturing:
         """A window has closed."""
         self._immature[key] = summary
         self._closed += 1
+
+    def judged(self) -> tuple[WindowSummary, ...]:
+        """Mature windows of champions whose labels could be judged by, in order of time."""
+        told = (window for window in self._mature.values() if window.loss is not None)
+        return tuple(sorted(told, key=lambda window: (window.start, window.unit)))
 
     def look(self, champion: Champion | None) -> None:
         """Judge what is mature, tell what has changed."""
@@ -153,7 +158,8 @@ class Maturing:
         note = found.selective
         if champion is not None and champion.unit == window.unit and not found.selective and len(found.rows.labels):
             told = self._judge_loss(key, window, found, join)
-            summary = msgspec.structs.replace(summary, slices=told.slices, outlook=told.outlook)
+            lost = row_losses(self._observation.files.reference(window.unit), found.rows)
+            summary = msgspec.structs.replace(summary, slices=told.slices, outlook=told.outlook, loss=lost)
             puts += [*told.puts, *puts_of(self._world, told.findings)]
             note = told.note
             tell(self._world, told.findings)
@@ -174,7 +180,7 @@ class Maturing:
         judged, reference = window_of(window), self._observation.files.reference(window.unit)
         state = self._world.get("performance", window.unit, PerformanceState) or PerformanceState()
         reading = performance.judge(reference, state, outcomes(found.rows, self._world.spec.task), judged, self._policy)
-        estimates = self._estimating.mature(judged, window, mean_loss(reference, found.rows))
+        estimates = self._estimating.mature(judged, window, row_losses(reference, found.rows).mean)
         labelled = Labelled(found.rows.scores, found.rows.labels, sampled(self._world, self._observation, (key,), join))
         told = self._concepts.judge(judged, labelled)
         findings = self._concepts.explained(
@@ -243,9 +249,10 @@ def outcomes(rows: LabelledRows, task: str) -> tuple[Any, Any]:
     return rows.scores, rows.labels if task == "regression" else rows.labels.astype(np.int64)
 
 
-def mean_loss(reference: Reference, rows: LabelledRows) -> float:
+def row_losses(reference: Reference, rows: LabelledRows) -> RowLosses:
     labels = np.asarray(rows.labels, dtype=np.float64)
-    return float(bounded_loss(reference.task, rows.scores, labels, reference.scale).mean())
+    losses = bounded_loss(reference.task, rows.scores, labels, reference.scale)
+    return RowLosses(mean=float(f"{losses.mean():.8g}"), spread=float(f"{losses.std():.8g}"), n=int(losses.size))
 
 
 def tell(world: World, findings: tuple[Finding, ...]) -> None:

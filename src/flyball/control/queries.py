@@ -58,8 +58,8 @@ def status(world: World, *, controller_alive: bool) -> StatusReport:
         learning=_learning(world),
         breaker=bounds.open_breaker(world),
         autonomy=bounds.levels(world),
-        effects=_effects(world),
         stop=traffic.stop_of(world),
+        effects=_effects(world),
         trouble=trouble.words if (trouble := world.get("trouble", world.model, Trouble)) else "",
     )
 

@@ -84,43 +84,6 @@ class StandaloneReport(msgspec.Struct, frozen=True, kw_only=True):
     models: tuple[RoutedModel, ...]
 
 
-class LoadRow(msgspec.Struct, frozen=True, kw_only=True):
-    """What one gateway worker did under one kind of load."""
-
-    rows: int
-    """In each request."""
-    connections: int
-    requests_per_second: float
-    rows_per_second: float
-    p50_ms: float
-    p99_ms: float
-
-
-class StageRow(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the processor time of a one-row request goes that is answered alone."""
-
-    stage: str
-    us: float
-    share: float
-    batch_us: float | None
-    """The same stage of a request with 100 rows; None: not measured."""
-
-
-class BenchReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What this machine can do with a model."""
-
-    model: str
-    package: str
-    format: str
-    cores: int
-    memory_bytes: int
-    """Resident, of the worker and its model processes, after the load."""
-    loads: tuple[LoadRow, ...]
-    stages: tuple[StageRow, ...]
-    """Empty: the model is too slow to be timed often."""
-    advice: str
-
-
 class GatewayRow(msgspec.Struct, frozen=True, kw_only=True):
     """One worker: what it says that it serves."""
 
@@ -185,11 +148,11 @@ class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
     learning: str = ""
     """What monitors of the service still learn before they say anything; empty: nothing."""
     breaker: Breaker | None = None
-    """Open: no policy retrains or rolls back; None: it is closed."""
+    """Open: no policy changes who answers; None: it is closed."""
     stop: Stop | None = None
     """None: the model answers."""
     autonomy: dict[str, str] = {}
-    """`retrain`, `roll_back` → how far policies may go by themselves: `observe`, `propose`, `act`."""
+    """`retrain`, `roll_back`, … → how far policies may go by themselves: `observe`, `propose`, `act`."""
     effects: str = ""
     """How often what acts brought lay where it was foretold; empty: none was measured."""
     given_up: str = ""

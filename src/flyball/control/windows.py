@@ -7,6 +7,7 @@ import msgspec
 
 from flyball.autopilot.signals import SignalInputs, gather
 from flyball.capture.join import failed_rows
+from flyball.control import improving
 from flyball.control.acknowledging import taken_as_normal
 from flyball.control.bounds import open_breaker
 from flyball.control.diagnosing import Diagnosing, open_incidents
@@ -194,12 +195,14 @@ class Windows:
         unit = self._world.get("unit", champion.unit, Unit)
         version = self._world.get("version", f"{window.model}|{unit.version:06d}", Version) if unit else None
         state = self._world.get("performance", champion.unit, PerformanceState)
-        risen = 0.0
+        risen, found, worth = 0.0, standing(self._world, champion), None
         with suppress(ArtifactDamaged):  # one that cannot be monitored has no baseline
             baseline = self._observation.files.reference(champion.unit).baseline
             risen = round(state.loss_sum / state.n - baseline.mean, 6) if state and state.n else 0.0
+            worth = improving.assess(self._world, champion, baseline, self._maturing.judged(), {each.kind for each in found})
         inputs = SignalInputs(
-            findings=standing(self._world, champion),
+            findings=found,
+            worth=worth,
             window=window,
             estimated_increase=self._estimating.state(champion.unit).increase,
             loss_increase=risen,

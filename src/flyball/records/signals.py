@@ -54,6 +54,16 @@ SIGNALS: dict[str, Signal] = {
     "autopilot.breaker_open": Signal(
         bool, "the autopilot's breaker is open: no policy changes who answers until a person closes it"
     ),
+    "improvement.worthwhile": Signal(
+        bool, "a tournament is expected to gain more than it costs: there are many more labelled rows, or the loss has risen"
+    ),
+    "improvement.gain": Signal(float, "expected gain of a tournament now, relative to the champion's loss"),
+    "improvement.value": Signal(float, "the same until the next opportunity, in the unit of `cost:`, costs taken off"),
+    "improvement.growth": Signal(float, "doublings of the labelled rows since somebody was last trained"),
+    "improvement.excess": Signal(
+        float, "relative rise of the champion's loss in its newest windows; 0 where there is none beyond what windows differ by"
+    ),
+    "improvement.rows_since": Signal(int, "labelled rows of the champion since its loss has risen"),
     "champion.age_days": Signal(float, "days since the champion took over"),
     "champion.data_age_days": Signal(float, "days since the newest row that the champion was trained on or judged by"),
     "window.predictions": Signal(int, "rows answered in the window"),

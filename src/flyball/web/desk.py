@@ -5,6 +5,7 @@ from typing import Protocol
 
 from flyball.control.decision_reports import DecisionRow, Explanation
 from flyball.control.finding_reports import FindingReport, FindingRow, IncidentRow
+from flyball.control.job_story import JobStory
 from flyball.control.reports import CommandReport, ReleaseReport, ReleaseRow, StatusReport, VersionRow
 from flyball.records.permissions import Role
 
@@ -37,6 +38,8 @@ class Autopilot(Protocol):
     def close_breaker(self, actor: str, reason: str) -> CommandReport: ...
 
     def raise_autonomy(self, action: str, actor: str, reason: str) -> CommandReport: ...
+
+    def explain_job(self, job: str) -> JobStory: ...
 
     def stop_serving(self, actor: str, reason: str) -> CommandReport: ...
 

@@ -116,6 +116,10 @@ def close_breaker(ask: Ask) -> Response:
     return _json(ask.desk.autopilot.close_breaker(ask.caller.actor, order.reason))
 
 
+def job(ask: Ask) -> Response:
+    return _json(ask.desk.autopilot.explain_job(ask.place["job"]))
+
+
 def stop_serving(ask: Ask) -> Response:
     order = orders.read(ask.body, orders.Rollback)
     return _json(ask.desk.autopilot.stop_serving(ask.caller.actor, order.reason))
