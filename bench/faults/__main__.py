@@ -81,7 +81,7 @@ def _life(table: tables.Table, fault: Fault, start: int, policies: list[dict[str
         found = cases.live(Path(root), table, fault, start, policies)
     told = "nothing" if found.told is None else found.told.value
     tell(
-        f"{table.name} {start} {fault.name}: {'right' if found.right else 'WRONG'} ({told} {found.score:.2f}), {time.perf_counter() - begun:.0f} s"
+        f"{table.name} {start} {fault.name}: {'right' if found.right else 'WRONG'} ({told} {found.score:.2f}), {found.faulty_rows_trained} broken rows trained, {time.perf_counter() - begun:.0f} s"
     )
     return found
 
