@@ -30,7 +30,7 @@ class Extent(NamedTuple):
     starts: int
 
 
-FULL, SHORT = Extent(("adult", "hotel", "noaa"), 3), Extent(("noaa",), 1)
+FULL, SHORT = Extent(("adult", "elec2", "noaa", "employment"), 2), Extent(("noaa",), 1)
 
 
 def main() -> int:
@@ -80,9 +80,8 @@ def _life(table: tables.Table, fault: Fault, start: int, policies: list[dict[str
     with tempfile.TemporaryDirectory() as root:
         found = cases.live(Path(root), table, fault, start, policies)
     told = "nothing" if found.told is None else found.told.value
-    tell(
-        f"{table.name} {start} {fault.name}: {'right' if found.right else 'WRONG'} ({told} {found.score:.2f}), {time.perf_counter() - begun:.0f} s"
-    )
+    words = f"{'right' if found.right else 'WRONG'} ({told} {found.score:.2f}), {found.faulty_rows_trained} broken rows trained"
+    tell(f"{table.name} {start} {fault.name}: {words}, {time.perf_counter() - begun:.0f} s")
     return found
 
 

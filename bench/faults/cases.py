@@ -37,9 +37,9 @@ RELEASE: dict[str, Any] = {
 }  # fmt: skip
 AT_ONCE: dict[str, Any] = {"shadow": None, "steps": [], "watch": "6h", "margin": 0.05, "labels": "never"}
 POLICIES: list[dict[str, Any]] = [
-    {"name": "labels-changed", "when": "incident.concept_shift || incident.label_shift", "do": {"action": "retrain", "history": "8d"},
+    {"name": "labels-changed", "when": "incident.concept_shift || incident.label_shift", "for": 2, "do": {"action": "retrain", "history": "8d"},
      "cooldown": "4d", "budget": "3 per 30d"},
-    {"name": "rows-changed", "when": "incident.covariate_shift && performance.alarm", "do": {"action": "retrain", "history": "12d"},
+    {"name": "rows-changed", "when": "incident.covariate_shift && performance.alarm", "for": 2, "do": {"action": "retrain", "history": "12d"},
      "cooldown": "6d", "budget": "2 per 30d"},
     {"name": "mend-upstream", "when": "incident.data_fault", "do": {"action": "notify", "message": "a column or its labels are broken upstream"}},
     {"name": "take-back", "when": "incident.bad_release", "do": "roll_back", "cooldown": "10d"},

@@ -49,16 +49,25 @@ def _adult(data: Path) -> Table:
     )  # fmt: skip
 
 
-def _hotel(data: Path) -> Table:
-    table = read(data, "hotel_booking")
-    names = [
-        "hotel", "lead_time", "stays_in_weekend_nights", "stays_in_week_nights", "adults", "meal", "market_segment", "previous_cancellations",
-        "booking_changes", "deposit_type", "customer_type", "adr", "total_of_special_requests",
-    ]  # fmt: skip
-    label = table["is_canceled"].cast(pl.Float64).to_numpy()
+def _elec2(data: Path) -> Table:
+    table = read(data, "elec2")
+    names = [name for name in table.columns if name not in ("date", "class")]
+    label = (table["class"] == "UP").cast(pl.Float64).to_numpy()
     return Table(
-        "hotel", columns_of(table, names), label, ("adr", 100.0, 0.0), "euros → cents", "market_segment", "customer_type",
-        ("market_segment", "Groups"), ("lead_time", "total_of_special_requests"),
+        "elec2", columns_of(table, names, frozenset({"day"})), label, ("nswdemand", 1000.0, 0.0), "GW → MW", "nswprice", "day", ("day", "7"),
+        ("nswprice", "period"),
+    )  # fmt: skip
+
+
+def _employment(data: Path) -> Table:
+    table = read(data, "employment_ma").filter(pl.col("year") == 2015)
+    names = [
+        name for name in table.columns if name not in ("id", "employed", "year", "prediction", "predicted_probability", "period")
+    ]
+    columns = columns_of(table, names, frozenset(names) - {"AGEP", "SCHL"})
+    return Table(
+        "employment", columns, table["employed"].cast(pl.Float64).to_numpy(), ("AGEP", 12.0, 0.0), "years → months", "AGEP", "DIS",
+        ("SCHL", 21.0), ("AGEP", "SCHL"),
     )  # fmt: skip
 
 
@@ -72,4 +81,4 @@ def _noaa(data: Path) -> Table:
     )  # fmt: skip
 
 
-TABLES: dict[str, Callable[[Path], Table]] = {"adult": _adult, "hotel": _hotel, "noaa": _noaa}
+TABLES: dict[str, Callable[[Path], Table]] = {"adult": _adult, "elec2": _elec2, "noaa": _noaa, "employment": _employment}

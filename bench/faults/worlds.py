@@ -18,7 +18,7 @@ GRADUAL_DAYS = 8.0
 LOUDER = 0.45
 """Share of rows of the region in which the model errs most, in a shift that harms."""
 MORE_OFTEN = 3.0
-"""Odds of the positive class, times what they were."""
+"""Odds of a class, times what they were."""
 
 
 class Source:
@@ -151,9 +151,12 @@ def regimes(source: Source) -> Regimes:
 
 
 def label_shift(source: Source) -> Rows:
-    """More rows of the positive class, each as they were."""
-    weights = np.where(source.table.label == 1.0, MORE_OFTEN, 1.0)
-    return _drawn(source, weights)
+    """More rows of the class that is answered worse, each as they were."""
+    half = source.pool.size // 2
+    first, second = source.pool[:half], source.pool[half:]
+    losses = (Fitted(source.columns(first), source.table.label[first])(source.columns(second)) - source.table.label[second]) ** 2
+    worse = float(losses[source.table.label[second] == 1.0].mean() > losses[source.table.label[second] == 0.0].mean())
+    return _drawn(source, np.where(source.table.label == worse, MORE_OFTEN, 1.0))
 
 
 def harmful_rows(source: Source) -> Rows:

@@ -17,7 +17,8 @@ from flyball.cli import doors, tell_decisions
 from flyball.cli.app import app as terminal
 from flyball.cli.session import Session
 from flyball.control import explaining, ordering, queries
-from flyball.control.reports import CommandReport, DecisionRow, Explanation
+from flyball.control.decision_reports import DecisionRow, Explanation
+from flyball.control.reports import CommandReport
 from flyball.control.world import put
 from flyball.records import codec
 from flyball.records.decisions import Approval

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from flyball.control.decision_reports import DecisionRow, Explanation
 from flyball.control.finding_reports import FindingReport, FindingRow, IncidentRow, WindowPoint
 from flyball.control.job_story import JobStory
 from flyball.control.label_import import LabelImport
@@ -11,8 +12,6 @@ from flyball.control.replay_report import AloneFigures, DecisionLine, GovernedFi
 from flyball.control.reports import (
     Check,
     CommandReport,
-    DecisionRow,
-    Explanation,
     ExportReport,
     GatewayRow,
     GuardPoint,
@@ -25,7 +24,7 @@ from flyball.control.reports import (
     UpReport,
     VerifyReport,
     VersionRow,
-)  # fmt: skip
+)
 from flyball.errors import Conflict, NotFound
 from flyball.records.bounds import Breaker
 from flyball.records.decisions import Action, Approval, Decision, Plan

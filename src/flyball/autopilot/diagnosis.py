@@ -27,6 +27,8 @@ LEAST = 0.5
 """Score of a kind that is told: below it another one is as likely."""
 MOVED = 0.01
 """p-value below which a part of the table moved. No budget is spent by it: an alarm came before."""
+SURELY_HELD, NEARLY_ALL = 0.2, 0.9
+"""p-value above which a part held though its test had a chance to show that it did not; and a share of what moved that leaves next to nothing to it."""
 MOST_OF_IT = 0.8
 """Share of what moved, from which on it explains the rest away, whatever many rows show beside it."""
 MAINLY = 0.6
@@ -207,7 +209,13 @@ def _rows_moved(case: Case) -> Reasons:
         named = _and(dict.fromkeys(each.subject for each in moved))
         yield Reason(IncidentKind.COVARIATE_SHIFT, SOME, f"{named} moved (finding {moved[0].number})")
         yield Reason(IncidentKind.BAD_RELEASE, -SLIGHT, f"{named} moved, which no release does")
-    elif not _of(case, FindingKind.PREDICTION_DRIFT, FindingKind.DATA_QUALITY):
+        return
+    answers = _of(case, FindingKind.PREDICTION_DRIFT)
+    if answers and _with_the_champion(case, answers[0]):
+        words = f"answers moved and no feature did, since this champion answers (finding {answers[0].number})"
+        yield Reason(IncidentKind.BAD_RELEASE, STRONG if case.earlier_champion else SOME, words)
+        yield Reason(IncidentKind.COVARIATE_SHIFT, -SOME, words)
+    elif not answers and not _of(case, FindingKind.DATA_QUALITY):
         yield Reason(IncidentKind.COVARIATE_SHIFT, -STRONG, "no feature moved that matters to the model")
 
 
@@ -246,7 +254,8 @@ def _labels_say(case: Case) -> Reasons:
     if not (rows or labels or broken or unlike):
         yield Reason(IncidentKind.UNKNOWN, SLIGHT, f"labels of {seen.rows} rows do not show yet what moved")
     elif broken:
-        yield from _labels_or_concept(seen, new_classes=labels and not unlike)
+        like = seen.answers_given_labels > SURELY_HELD or (seen.share_of_labels or 0.0) >= NEARLY_ALL
+        yield from _labels_or_concept(seen, new_classes=labels and like and not unlike)
     elif rows:
         yield Reason(
             IncidentKind.COVARIATE_SHIFT, STRONG, f"labels of {seen.rows} rows follow the answers as before, and answers moved"
@@ -262,6 +271,10 @@ def _labels_or_concept(seen: Labels, *, new_classes: bool) -> Reasons:
     if not seen.classes:
         yield Reason(IncidentKind.CONCEPT_SHIFT, STRONG, broken)
         yield Reason(IncidentKind.LABEL_SHIFT, -STRONG, "labels are numbers: a shift of theirs is not told from a concept")
+    elif seen.answers_given_labels >= MOVED and not new_classes:
+        both = f"{broken}, and it is not seen yet whether rows of the same class are answered as before (p {seen.answers_given_labels:.1g})"
+        yield Reason(IncidentKind.CONCEPT_SHIFT, SOME, both)
+        yield Reason(IncidentKind.LABEL_SHIFT, SOME, both)
     elif new_classes:
         words = f"classes became more or less frequent (p {seen.labels:.1g}), and rows of each are answered as before"
         yield Reason(IncidentKind.LABEL_SHIFT, DECISIVE, words)

@@ -11,7 +11,7 @@ import typer
 from flyball.cli.screen import Screen
 
 if TYPE_CHECKING:
-    from flyball.control import finding_reports, job_story, reports
+    from flyball.control import decision_reports, finding_reports, job_story, reports
     from flyball.control.label_import import LabelImport
     from flyball.control.ports import Say
     from flyball.control.replay_report import ReplayReport
@@ -42,10 +42,10 @@ class Reading(Protocol):
 
     def versions(self) -> "tuple[reports.VersionRow, ...]": ...
 
-    def decisions(self, open_only: bool) -> "tuple[reports.DecisionRow, ...]":  # noqa: FBT001 - a command's own flag
+    def decisions(self, open_only: bool) -> "tuple[decision_reports.DecisionRow, ...]":  # noqa: FBT001 - a command's own flag
         ...
 
-    def explain(self, decision_id: str) -> "reports.Explanation": ...
+    def explain(self, decision_id: str) -> "decision_reports.Explanation": ...
 
     def verify(self) -> "reports.VerifyReport": ...
 

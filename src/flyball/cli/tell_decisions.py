@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING
 
 from flyball.cli import draw
 from flyball.cli.tell_run import gate_table
-from flyball.control.reports import CommandReport, DecisionRow, Explanation
+from flyball.control.decision_reports import DecisionRow, Explanation
+from flyball.control.reports import CommandReport
 from flyball.records.evidence import Evidence
 
 if TYPE_CHECKING:

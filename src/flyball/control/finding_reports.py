@@ -4,7 +4,7 @@ from datetime import datetime
 
 import msgspec
 
-from flyball.control.reports import DecisionRow
+from flyball.control.decision_reports import DecisionRow
 from flyball.records.diagnosis import Diagnosis
 from flyball.records.findings import Acknowledgement, Finding, Happening, Incident
 

@@ -1,8 +1,9 @@
 """What a person asks: how is it now, which versions are there, what was decided and why. Reads only."""
 
 from flyball.control import bounds, decisions, diagnosing, incidents, jobs, traffic
+from flyball.control.decision_reports import DecisionRow, Waiting
 from flyball.control.loop import Trouble
-from flyball.control.reports import DecisionRow, GatewayRow, SliceRow, StatusReport, VersionRow, Waiting
+from flyball.control.reports import GatewayRow, SliceRow, StatusReport, VersionRow
 from flyball.control.standing import standing
 from flyball.control.telling_events import action_words
 from flyball.control.waiting import waiting

@@ -6,7 +6,7 @@ from typing import Any, Literal
 import msgspec
 
 from flyball.records.bounds import Breaker, Stop
-from flyball.records.decisions import Approval, Decision
+from flyball.records.decisions import Approval
 from flyball.records.diagnosis import Diagnosis
 from flyball.records.evidence import Evidence, Outcome, Verdict
 from flyball.records.findings import Finding, WindowSummary
@@ -176,67 +176,6 @@ class VersionRow(msgspec.Struct, frozen=True, kw_only=True):
     git_commit: str | None
     git_dirty: bool
     manifest_digest: str
-
-
-class Waiting(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that a person is to answer, or to close."""
-
-    approval: str
-    """What `flyball approve` and `refuse` call it; empty: it is not answered so."""
-    action: str
-    """Of which the answer decides, in a few words."""
-    digest: str
-    """SHA-256 of that action: the answer counts for it and for no other."""
-    since: datetime
-    asked_by: str
-    unanswered: str
-    """What happens if nobody answers."""
-
-
-class DecisionRow(msgspec.Struct, frozen=True, kw_only=True):
-    id: str
-    at: datetime
-    room: str
-    rule: str
-    actions: tuple[str, ...]
-    """Each in a few words: `roll_back release:r-0002`."""
-    rationale: str
-    outcome: str
-    """Of the evidence; empty when the plan rests on none."""
-    open: bool
-    """Waits for a person's answer."""
-    waiting: tuple[Waiting, ...] = ()
-
-
-class Option(msgspec.Struct, frozen=True, kw_only=True):
-    """A policy that could have acted."""
-
-    policy: str
-    action: str
-    when: str
-    chosen: bool
-    words: str
-    """What it came to, and why."""
-    predicted: Evidence | None = None
-    """Effect on the mean bounded loss; None: nobody has foretold it."""
-
-
-class Explanation(msgspec.Struct, frozen=True, kw_only=True):
-    """A decision: from what, by which rule, and what became of it."""
-
-    decision: Decision
-    verdicts: tuple[Verdict, ...]
-    rationale: str
-    replayed_equal: bool | None
-    """The room's function applied again to policy, situation and time gives the same plan, byte for byte; None: could not be replayed (`replay_note`)."""
-    replay_note: str = ""
-    approval: Approval | None = None
-    seen: tuple[str, ...] = ()
-    """What there was to be acted on, a sentence each; of the autopilot's decisions."""
-    considered: tuple[Option, ...] = ()
-    """Its options, in the order of flyball.yaml."""
-    afterwards: tuple[str, ...] = ()
-    """What happened because of it, in order, a sentence each."""
 
 
 class ReleaseRow(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,7 +1,7 @@
 """What waits for a person: which action, since when, and what happens if nobody answers. Reads only."""
 
 from flyball.control import bounds, decisions
-from flyball.control.reports import Waiting
+from flyball.control.decision_reports import Waiting
 from flyball.control.telling_events import action_words
 from flyball.control.world import World
 from flyball.records import codec

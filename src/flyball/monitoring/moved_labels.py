@@ -27,7 +27,8 @@ ANSWERS, CLASSES = 5, 8
 """Bins of an answer, equally filled on the holdout; classes with a cell of their own, the most frequent ones."""
 FEWEST = 100
 """Labelled rows of a side without which nothing is told."""
-FEWEST_IN_SLICE = 30
+FEWEST_IN_SLICE = 12
+"""Rows. What is asked of them is how unlikely their labels are, so few may do; with fewer a slope is none."""
 IMPOSSIBLE = 1e-6
 """Chance, over all slices that are looked at, below which labels are no chance."""
 TURNED = 3.0

@@ -3,17 +3,10 @@
 from collections.abc import Mapping
 from typing import Protocol
 
+from flyball.control.decision_reports import DecisionRow, Explanation
 from flyball.control.finding_reports import FindingReport, FindingRow, IncidentRow
 from flyball.control.job_story import JobStory
-from flyball.control.reports import (
-    CommandReport,
-    DecisionRow,
-    Explanation,
-    ReleaseReport,
-    ReleaseRow,
-    StatusReport,
-    VersionRow,
-)
+from flyball.control.reports import CommandReport, ReleaseReport, ReleaseRow, StatusReport, VersionRow
 from flyball.records.permissions import Role
 
 

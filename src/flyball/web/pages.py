@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 import jinja2
 
+from flyball.control.decision_reports import DecisionRow
 from flyball.control.finding_reports import FindingReport
-from flyball.control.reports import DecisionRow, ReleaseReport, StatusReport, VersionRow
+from flyball.control.reports import ReleaseReport, StatusReport, VersionRow
 from flyball.records.diagnosis import name_of
 from flyball.records.evidence import Evidence
 from flyball.stats.metrics import METRICS

@@ -21,22 +21,13 @@ from flyball.adapters.heartbeat import Heartbeat, lease_age_seconds
 from flyball.adapters.ledger import SqliteLedger
 from flyball.adapters.token import other_tokens
 from flyball.control import explaining, ordering, queries, running, verification
+from flyball.control.decision_reports import DecisionRow, Explanation
 from flyball.control.engine import Engine
 from flyball.control.example import example_label, example_row
 from flyball.control.loop import keep_ticking
 from flyball.control.ports import Say
 from flyball.control.replay_report import ReplayReport
-from flyball.control.reports import (
-    Check,
-    CommandReport,
-    DecisionRow,
-    Explanation,
-    RunReport,
-    StatusReport,
-    UpReport,
-    VerifyReport,
-    VersionRow,
-)
+from flyball.control.reports import Check, CommandReport, RunReport, StatusReport, UpReport, VerifyReport, VersionRow
 from flyball.control.world import World
 from flyball.errors import EngineBusy, FlyballError, TrainingError
 from flyball.records.permissions import Role

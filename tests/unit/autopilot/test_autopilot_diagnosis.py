@@ -65,6 +65,8 @@ def fast_release(*symptoms: Symptom, **changes: object) -> Case:
         (case(WORSE, BROKEN, MOVED, labels=OFTENER), IncidentKind.LABEL_SHIFT),
         (case(BROKEN, labels=OFTENER), IncidentKind.LABEL_SHIFT),
         (fast_release(WORSE, labels=None), IncidentKind.BAD_RELEASE),
+        # a column that reaches the model in another form than in training: answers move, the rows do not
+        (fast_release(symptom(1, FindingKind.PREDICTION_DRIFT, "prediction"), labels=FOLLOW), IncidentKind.BAD_RELEASE),
         # before labels have come nothing tells the shifts apart
         (case(MOVED), IncidentKind.UNKNOWN),
         (case(symptom(1, FindingKind.PREDICTION_DRIFT, "prediction")), IncidentKind.UNKNOWN),
@@ -127,6 +129,14 @@ def test_where_two_kinds_are_alike_it_is_unknown_and_both_are_named() -> None:
     assert two.kind is IncidentKind.UNKNOWN
     assert "infrastructure (" in two.words
     assert "bad release (" in two.words
+
+
+def test_labels_that_moved_and_may_or_may_not_be_of_the_same_rows_are_of_an_unknown_kind() -> None:
+    """As of a slice whose labels are wrong, in its first window: classes became more frequent, and the test of rows within each had no power."""
+    early = msgspec.structs.replace(TURNED, labels=1e-5, answers_given_labels=0.016, share_of_labels=0.76)
+    found = diagnose(case(WORSE, BROKEN, labels=early), NOW)
+    assert found.kind is IncidentKind.UNKNOWN, found.words
+    assert {each.kind for each in found.hypotheses[:3]} >= {IncidentKind.CONCEPT_SHIFT, IncidentKind.LABEL_SHIFT}
 
 
 def test_a_changed_schema_near_its_beginning_is_a_hint_of_a_data_fault() -> None:
