@@ -80,7 +80,7 @@ def step_request(world: World, shelf: UnitShelf, job: Job) -> StepRequest:
     """What the child may use."""
     champion = world.get("champion", job.model, Champion)
     package = Path(shelf.served(champion.unit).package) if champion else None
-    return StepRequest(job, world.spec, world.place.project_dir, world.place.state_dir, package)
+    return StepRequest(job, world.spec, world.place.project_dir, world.place.steps_dir, package)
 
 
 def _gate(world: World, shelf: UnitShelf, job: Job, report: JobReport) -> Job:

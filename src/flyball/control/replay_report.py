@@ -112,6 +112,9 @@ class ReplayReport(msgspec.Struct, frozen=True, kw_only=True):
     decisions_replayed_equal: int
     """Made again from the ledger alone, with the same bytes."""
     wall_seconds: float
+    """Of a replay that was interrupted, with what it took before."""
+    training_seconds: float = 0.0
+    """Of them, those of jobs: snapshot, training, evaluation, packaging, gates, registration."""
     months: tuple[Span, ...] = ()
     weeks: tuple[Span, ...] = ()
     days: tuple[Span, ...] = ()

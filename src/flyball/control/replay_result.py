@@ -10,8 +10,9 @@ from flyball.control import decisions
 from flyball.control.engine import Engine
 from flyball.control.ports import Scorer
 from flyball.control.queries import action_words
-from flyball.control.replay import Columns, History, Sent
+from flyball.control.replay import Columns, History
 from flyball.control.replay_figures import Outcomes, alone_figures, drift_map, figures_by, governed_figures
+from flyball.control.replay_position import Sent
 from flyball.control.replay_report import DecisionLine, FindingLine, ReleaseLine, ReplayReport
 from flyball.control.world import World
 from flyball.records.decisions import Decision
@@ -34,6 +35,8 @@ class Lived(NamedTuple):
     columns: Columns
     sent: Sent
     wall_seconds: float
+    training_seconds: float
+    """Of them, while a job was worked on."""
 
 
 def report_of(lived: Lived, replay: ReplaySpec, scorer: Scorer) -> ReplayReport:
@@ -69,6 +72,7 @@ def report_of(lived: Lived, replay: ReplaySpec, scorer: Scorer) -> ReplayReport:
         decisions=len(made),
         decisions_replayed_equal=sum(decisions.replays_equal(decision) for decision in made),
         wall_seconds=round(lived.wall_seconds, 1),
+        training_seconds=round(lived.training_seconds, 1),
         months=months,
         weeks=figures_by("week", spec.task, outcomes, replay.timezone),
         days=figures_by("day", spec.task, outcomes, replay.timezone),

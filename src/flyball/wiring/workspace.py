@@ -150,11 +150,14 @@ class Workspace:
             return error.exit_code
         return 0
 
-    def replay(self, since: datetime | None, until: datetime | None, say: Say, output: Path | None = None) -> ReplayReport:
+    def replay(
+        self, since: datetime | None, until: datetime | None, say: Say, output: Path | None = None, *, fresh: bool = False
+    ) -> ReplayReport:
         """The loop over history, in a state directory of its own."""
         from flyball.wiring.replay import replay, replay_of
 
-        return replay(self._home, replay_of(self._home, since, until), say, output or self._home.project_dir)
+        plan = replay_of(self._home, since, until)
+        return replay(self._home, plan, say, output or self._home.project_dir, fresh=fresh)
 
     # -- what only looks
 
