@@ -88,6 +88,7 @@ def lived_report(home: Home, plan: ReplaySpec, say: Say, shared_steps: Path, *, 
         report = report_of(lived._replace(wall_seconds=files.wall_seconds, training_seconds=files.training_seconds), plan, scorer)
     report = msgspec.structs.replace(report, wall_seconds=round(files.wall_seconds, 1))
     files.finish(report)
+    files.close()
     return report
 
 
