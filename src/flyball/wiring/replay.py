@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -23,7 +23,7 @@ from flyball.adapters.supervisor import GatewayProcess, end_leftover
 from flyball.adapters.traffic_http import HttpTraffic
 from flyball.control.engine import Engine
 from flyball.control.ports import Say
-from flyball.control.replay import Columns, History, Replay, Work, plan_history
+from flyball.control.replay import TICK, Columns, History, Replay, Work, plan_history
 from flyball.control.replay_diary import Diary
 from flyball.control.replay_position import Position, Stage
 from flyball.control.replay_report import ReplayReport
@@ -137,8 +137,10 @@ def _live(home: Home, plan: ReplaySpec, history: History, say: Say, files: Repla
     position = files.take_up() or Position(at=plan.train_until)
     if position.stage is Stage.SENDING:
         rewind(home.state_dir / "capture", position.cursor)
-    world = replayed_world(home, say, SimulatedClock(position.at), shared_steps)
+    clock = SimulatedClock(position.at - (TICK if position.stage is Stage.TICKING else timedelta(0)))
+    world = replayed_world(home, say, clock, shared_steps)
     engine = Engine(world, up_since=plan.train_until)
+    clock.advance_to(position.at)  # only now: the engine that was killed knew what this turn of the loop was to look at anew
     engine.start("flyball replay")
     # The lease first: a gateway that finds a stale one would answer its first requests without the canary.
     with Heartbeat(world.ports.gateways, lambda: True), GatewayProcess(home.state_dir) as gateway:
