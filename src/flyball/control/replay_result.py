@@ -63,6 +63,8 @@ def report_of(lived: Lived, replay: ReplaySpec, scorer: Scorer) -> ReplayReport:
             retrainings=len(retrainings),
             promotions=sum(line.promoted_at is not None for line in releases[1:]),
             rollbacks=sum(line.outcome == Phase.ROLLED_BACK for line in releases),
+            training_minutes=round(sum(step_seconds(world, job) for job in retrainings) / 60.0, 3),
+            alarms=sum(finding.pages for finding in world.all("finding", Finding)),
         ),
         requests=lived.sent.requests,
         predictions=lived.sent.predictions,
@@ -83,6 +85,11 @@ def report_of(lived: Lived, replay: ReplaySpec, scorer: Scorer) -> ReplayReport:
     )
 
 
+def step_seconds(world: World, job: Job) -> float:
+    """What the steps of a job took when they were done: a step that another replay had done already cost as much."""
+    return sum(result.seconds for result in world.ports.executor.observe(job.id).results)
+
+
 def outcomes_of(lived: Lived, scorer: Scorer) -> Outcomes:
     """Every answered row with its label, and what the first version would have answered to it."""
     join = lived.engine.observation.join
@@ -101,7 +108,16 @@ def outcomes_of(lived: Lived, scorer: Scorer) -> Outcomes:
         alone=_score_alone(lived, scorer, row),
         governed=shown[place],
         units=answered["unit"].gather(place).replace(names),
+        scale=_scale(lived),
     )
+
+
+def _scale(lived: Lived) -> float | None:
+    """Of a regression's bounded loss: the first version's, so that all of a year is measured by one."""
+    first = min(lived.engine.world.all("unit", Unit), key=lambda unit: unit.version, default=None)
+    if lived.engine.world.spec.task != "regression" or first is None:
+        return None
+    return lived.engine.observation.files.reference(first.id).scale
 
 
 def _version_names(world: World) -> dict[str, str]:
