@@ -196,7 +196,10 @@ class PaperCaptured:
 
 
 def replayed(area: float, retrainings: int) -> ReplayReport:
-    alone, governed = Performance(roc_auc=0.68, log_loss=0.51, errors=410.5), Performance(roc_auc=area, log_loss=0.48, errors=400.0)
+    alone, governed = (
+        Performance(roc_auc=0.68, log_loss=0.51, errors=410.5),
+        Performance(roc_auc=area, log_loss=0.48, errors=400.0),
+    )
     return ReplayReport(
         project="shop", model="shop", task="binary", metric="roc_auc", since="2013-03-01T00:00:00+00:00", until="2013-05-01T00:00:00+00:00",
         alone=AloneFigures(mean_monthly_roc_auc=0.68, mean_monthly_log_loss=0.51),

@@ -1,6 +1,8 @@
 """Several policies over one history: a replay each, in a process and a state directory of its own, and what they came to side by side."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -87,7 +89,7 @@ def live_child(place: Path) -> int:
         order = replay_children.read_order(place)
         spec = ProjectSpec.model_validate(order["spec"])
         home = Home(spec, Path(str(order["project_dir"])), place / STATE, SystemClock())
-        with _locked(place):
+        with _alone(place):
             lived_report(
                 home, ReplaySpec.model_validate(order["plan"]), say, Path(str(order["shared_steps"])), fresh=bool(order["fresh"])
             )
@@ -97,7 +99,8 @@ def live_child(place: Path) -> int:
     return 0
 
 
-def _locked(place: Path) -> EngineLock:
+@contextmanager
+def _alone(place: Path) -> Iterator[None]:
     lock, deadline = EngineLock(place), time.monotonic() + TAKE_OVER_SECONDS
     while True:
         try:
@@ -107,4 +110,8 @@ def _locked(place: Path) -> EngineLock:
                 raise
             time.sleep(0.1)
         else:
-            return lock
+            break
+    try:
+        yield
+    finally:
+        lock.release()

@@ -60,5 +60,10 @@ def test_one_month_and_one_value_are_drawn_too(report: ComparisonReport) -> None
 
 def test_each_policy_has_a_page_of_its_own_beside_the_comparison(report: ComparisonReport, tmp_path: Path) -> None:
     write_comparison(report, {"current": made_up(), "never": made_up()}, tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["report-current.html", "report-never.html", "report.html", "report.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "report-current.html",
+        "report-never.html",
+        "report.html",
+        "report.json",
+    ]
     assert codec.decode((tmp_path / "report.json").read_bytes(), ComparisonReport) == report

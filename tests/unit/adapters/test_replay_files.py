@@ -18,7 +18,13 @@ def files(directory: Path, seconds: float = 0.0) -> ReplayFiles:
 
 
 def position(hours: int) -> Position:
-    return Position(stage=Stage.SENDING, at=AT + timedelta(hours=hours), request=hours, sent=Sent(requests=hours), cursor={"0-1-000001.seg": 8})
+    return Position(
+        stage=Stage.SENDING,
+        at=AT + timedelta(hours=hours),
+        request=hours,
+        sent=Sent(requests=hours),
+        cursor={"0-1-000001.seg": 8},
+    )
 
 
 def test_the_newest_position_is_taken_up_with_the_time_that_was_spent(tmp_path: Path) -> None:
@@ -71,6 +77,9 @@ def test_records_behind_the_cursor_are_taken_away_and_no_others(tmp_path: Path) 
         (tmp_path / name).write_bytes(os.urandom(size))
     before = (tmp_path / "0-1-000002.seg").read_bytes()
     rewind(tmp_path, {"0-1-000001.seg": 100, "0-1-000002.seg": 60})
-    assert sorted((path.name, path.stat().st_size) for path in tmp_path.iterdir()) == [("0-1-000001.seg", 100), ("0-1-000002.seg", 60)]
+    assert sorted((path.name, path.stat().st_size) for path in tmp_path.iterdir()) == [
+        ("0-1-000001.seg", 100),
+        ("0-1-000002.seg", 60),
+    ]
     assert (tmp_path / "0-1-000002.seg").read_bytes() == before[:60]
     rewind(tmp_path / "missing", {})

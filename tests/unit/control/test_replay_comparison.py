@@ -10,14 +10,18 @@ from flyball.records import codec
 BLANK = Performance(roc_auc=0.6)
 
 
-def report(areas: list[float | None], errors: list[float], *, retrained: tuple[str, ...] = (), minutes: float = 0.0) -> ReplayReport:
+def report(
+    areas: list[float | None], errors: list[float], *, retrained: tuple[str, ...] = (), minutes: float = 0.0
+) -> ReplayReport:
     months = tuple(
         Span(start=f"2013-{3 + at:02d}", n=100, alone=BLANK, governed=Performance(roc_auc=area, errors=wrong))
         for at, (area, wrong) in enumerate(zip(areas, errors, strict=True))
     )
     known = [area for area in areas if area is not None]
     log = tuple(
-        DecisionLine(id=f"d-{at}", at=when, room="autopilot", rule="refresh", words="", action="notify model:m, retrain 60d model:m")
+        DecisionLine(
+            id=f"d-{at}", at=when, room="autopilot", rule="refresh", words="", action="notify model:m, retrain 60d model:m"
+        )
         for at, when in enumerate(retrained)
     )
     return ReplayReport(
@@ -32,7 +36,9 @@ def report(areas: list[float | None], errors: list[float], *, retrained: tuple[s
 
 
 NEVER = Side("never", "no policies", report([0.70, 0.60, 0.50], [10.0, 20.0, 30.0]))
-OTHER = Side("other", "other.yaml", report([0.68, 0.66, 0.65], [11.0, 18.0, 24.0], retrained=("2013-05-01T03:59:00+00:00",), minutes=40.0))
+OTHER = Side(
+    "other", "other.yaml", report([0.68, 0.66, 0.65], [11.0, 18.0, 24.0], retrained=("2013-05-01T03:59:00+00:00",), minutes=40.0)
+)
 
 
 def test_regret_is_what_was_lost_to_the_best_of_each_month() -> None:
@@ -61,7 +67,8 @@ def test_a_retraining_counts_for_the_month_of_the_projects_own_calendar() -> Non
 def test_errors_of_a_metric_that_is_better_when_low_are_compared_the_other_way_round() -> None:
     def as_mae(side: Side) -> Side:
         months = tuple(
-            msgspec.structs.replace(month, governed=Performance(mae=1.0 - (month.governed.roc_auc or 0.0))) for month in side.report.months
+            msgspec.structs.replace(month, governed=Performance(mae=1.0 - (month.governed.roc_auc or 0.0)))
+            for month in side.report.months
         )
         changed = msgspec.structs.replace(side.report, task="regression", metric="mae", months=months)
         return side._replace(report=changed)

@@ -57,7 +57,9 @@ def test_a_file_replaces_the_sections_that_it_holds_and_no_other(project: Path) 
 
 
 def test_faults_of_a_file_are_told_with_its_name_its_lines_and_what_was_meant(project: Path) -> None:
-    file, faults = faults_of(project, "polices: []\nmonitor:\n  windw: 1d\npolicies:\n  - {name: a, when: drift.alrm, do: retrain}\n")
+    file, faults = faults_of(
+        project, "polices: []\nmonitor:\n  windw: 1d\npolicies:\n  - {name: a, when: drift.alrm, do: retrain}\n"
+    )
     assert file == "other.yaml"
     assert "polices: found a section that a policy file has not (line 1)" in faults[0]
     assert "did you mean policies?" in faults[0]
@@ -73,7 +75,9 @@ def test_what_is_trained_is_not_a_policys_to_say(project: Path) -> None:
     assert "train: found a section that a policy file has not (line 2), expected one of policies, autopilot, monitor" in faults[0]
 
 
-@pytest.mark.parametrize(("text", "found"), [("", "nothing"), ("- a\n", "list"), ("a: [\n", "not YAML"), ("monitor: {}\nmonitor: {}\n", "twice")])
+@pytest.mark.parametrize(
+    ("text", "found"), [("", "nothing"), ("- a\n", "list"), ("a: [\n", "not YAML"), ("monitor: {}\nmonitor: {}\n", "twice")]
+)
 def test_a_file_that_holds_no_sections_is_refused(project: Path, text: str, found: str) -> None:
     _, faults = faults_of(project, text)
     assert found in faults[0]
