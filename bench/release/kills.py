@@ -121,7 +121,7 @@ def _kill(here: Shop) -> tuple[float, float]:
     """Seconds until the next control process took over, and until it had completed a tick.
 
     A tick leaves no mark of its own. An order that nobody can carry out is refused by the first tick; a second one, given then, by the tick after it,
-    which cannot begin before the first has ended: that is the figure, some tenths of a second too large.
+    which begins a pause after the first has ended: that is the figure, less the pause, and still some tenths of a second too large.
     """
     before = here.stack.epoch()
     victim = here.stack.kill("control")
@@ -132,7 +132,7 @@ def _kill(here: Shop) -> tuple[float, float]:
     wait_for(lambda: _settled(here, order), "the first tick has not settled the order")
     second = _order(here)
     wait_for(lambda: _settled(here, second), "the second tick has not settled the order")
-    back = time.monotonic() - at
+    back = time.monotonic() - at - here.world.spec.serve.tick.total_seconds()
     here.stack.note_processes()
     return claimed, back
 

@@ -6,7 +6,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -19,6 +19,7 @@ from bench.release.offers import Shop, shop
 from bench.release.stack import wait_for
 from bench.serving.bars import Bar
 from flyball.control import commands
+from flyball.errors import StoreUnavailable
 from flyball.records.unit import Format
 
 CLIENTS = 3
@@ -208,9 +209,10 @@ def _order_while_it_lasts(here: Shop, phase: str, good: Any) -> tuple[str, int]:
         release = here.release(unit)
         if release is not None and release["phase"] == phase:
             at_us = _now_us()
-            commands.order(here.world, "roll_back", "user:bench", "ordered by the bench")
-            os.kill(control, signal.SIGKILL)
-            return unit, at_us
+            with suppress(StoreUnavailable):  # it was stopped with the ledger's lock in its hands: once more
+                commands.order(here.world, "roll_back", "user:bench", "ordered by the bench")
+                os.kill(control, signal.SIGKILL)
+                return unit, at_us
         os.kill(control, signal.SIGCONT)  # it was faster: once more
         commands.order(here.world, "roll_back", "user:bench", "ordered by the bench")
         here.await_phase(unit, "rolled_back")

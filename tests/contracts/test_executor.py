@@ -18,6 +18,9 @@ from flyball.adapters.executor import JobFiles, MemoryExecutor, ProcessExecutor
 from flyball.control.ports import JobReport, StepRequest
 from flyball.errors import NotFound, StoreUnavailable, TrainingError
 from flyball.records.jobs import Job, JobStatus, Progress, StepResult
+from flyball.records.routing import ServedUnit
+from flyball.records.signature import Signature
+from flyball.records.unit import Format, Unit
 from flyball.spec import ProjectSpec
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -133,7 +136,10 @@ def test_a_failed_job_tells_the_user_why_and_may_be_launched_again(
 
 
 def test_a_child_is_told_everything_that_the_request_says(tmp_path: Path) -> None:
-    asked = request(tmp_path, history="60d", parameters={"depth": 3})._replace(champion_package=tmp_path / "package")
+    unit = Unit(id="u1", model="m", version=1, manifest_digest="d" * 64, threshold=0.4, policy_digest="p")
+    signature = Signature(task="regression", columns=(), classes=())
+    champion = ServedUnit(unit=unit, package=str(tmp_path / "package"), format=Format.ONNX, signature=signature)
+    asked = request(tmp_path, history="60d", parameters={"depth": 3})._replace(champion=champion, earlier=(champion, champion))
     job = JobFiles(tmp_path / "job")
     job.write_request(asked)
     assert job.request() == asked

@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from flyball.adapters.packages import MANIFEST, make_manifest
+from flyball.adapters.packages import MANIFEST, LocalPackages, make_manifest
+from flyball.autopilot import contest, tournament
 from flyball.control.ports import StepRequest
 from flyball.errors import TrainingError
 from flyball.monitoring import blocks, calibration, estimates, norms, slices
@@ -15,8 +16,11 @@ from flyball.monitoring.streams import Stream
 from flyball.records import codec
 from flyball.records.evidence import Evidence
 from flyball.records.jobs import Progress, StepResult
+from flyball.records.routing import ServedUnit
 from flyball.records.signature import Column, ColumnType, Signature
-from flyball.records.unit import Lineage, SnapshotRef
+from flyball.records.tournaments import Entrant, Standings, TournamentOrder
+from flyball.records.unit import Lineage, ScoreMap, SnapshotRef
+from flyball.stats import monotone
 from flyball.stats.losses import bounded_loss
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
@@ -112,12 +116,69 @@ class Workshop:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.plans: dict[str, Model] = {}
+        self.turned: dict[str, float] = {}
+        """Job → share of the world that has turned, as the rows that judge its tournament show it; not named: none has."""
+        self.tried: dict[str, list[str]] = {}
+        """Job → who competed in it."""
 
     def run(self, request: StepRequest, tell: object) -> list[StepResult]:
         model = self.plans.get(request.job.id, Model())
         assert callable(tell)
         tell(Progress(step="train", status="started"))
+        given, results = request.job.overrides.get("tournament"), []
+        if given is not None:
+            found = self.held(request, codec.revive(given, TournamentOrder), model)
+            results.append(
+                StepResult(step="tournament", key=request.job.id, values={"standings": codec.plain(found)}, seconds=0.0)
+            )
+            won = contest.winner(found)
+            if won is None or not won.fitted:
+                return results
         if not model.trains:
             raise TrainingError("the label has a single class")
         package = make_package(self.root, request.job.id, model)
-        return [StepResult(step="package", key=request.job.id, values={"package": str(package)}, seconds=0.0)]
+        return [*results, StepResult(step="package", key=request.job.id, values={"package": str(package)}, seconds=0.0)]
+
+    def held(self, request: StepRequest, order: TournamentOrder, model: Model) -> Standings:
+        """Judged by 2,000 rows of ten days, with the product's own statistics."""
+        draw, turned, champion = np.random.default_rng(11), self.turned.get(request.job.id, 0.0), request.champion
+        assert champion is not None
+        x = draw.uniform(-2, 2, 2000)
+        y = (draw.uniform(size=2000) < (1 - turned) * truth(x) + turned * (1 - truth(x))).astype(np.int64)
+
+        def of(unit: ServedUnit) -> np.ndarray:
+            scores = scores_of(LocalPackages().lineage(Path(unit.package)).parameters["wrong"], x)
+            return scores if unit.unit.calibration is None else unit.unit.calibration.of(scores)
+
+        answers = {f"earlier:{unit.unit.id}": of(unit) for unit in request.earlier if "earlier" in order.strategies}
+        maps: dict[str, ScoreMap] = {}
+        if "recalibrate" in order.strategies and (found := monotone.rising_map(of(champion), y)) is not None:
+            scores, answered = monotone.chained(_points(champion.unit.calibration), found[1])
+            maps["recalibrate"] = ScoreMap(method=found[0], scores=scores, answers=answered, rows=2000)
+            answers["recalibrate"] = ScoreMap(method=found[0], scores=found[1][0], answers=found[1][1], rows=2000).of(
+                of(champion)
+            )
+        answers |= {name: scores_of(model.wrong, x) for name in ("all", "since") if name in order.strategies and model.trains}
+        self.tried[request.job.id] = [*answers]
+        own = bounded_loss("binary", of(champion)[:, None], y)
+        losses = {name: bounded_loss("binary", scores[:, None], y) for name, scores in answers.items()}
+        judged = tournament.judge(own, losses, np.repeat(np.arange(10), 200), 0.05)
+        measured = [
+            Entrant(
+                name=each.entrant, fitted=each.entrant in ("all", "since"), calibration=maps.get(each.entrant), relative=each.relative,
+                windows=each.windows,
+                gain=Evidence(name="loss_gain", value=each.estimate, lower=each.lower, upper=each.upper, alpha=0.05 / len(losses), n=each.rows),
+            )
+            for each in judged.standings
+        ]  # fmt: skip
+        if "rethreshold" in order.strategies:
+            gain = Evidence(name="cost_gain", value=0.1, lower=0.05, upper=0.15, alpha=0.05, n=2000)
+            measured.append(Entrant(name="rethreshold", fitted=False, gain=gain, windows=10, threshold=0.42))
+        return Standings(
+            champion=champion.unit.id, champion_loss=judged.champion_loss, rows=2000, since=START, until=START + timedelta(days=10), alpha=0.05,
+            entrants=tuple(measured),
+        )  # fmt: skip
+
+
+def _points(own: ScoreMap | None) -> monotone.Points:
+    return ((0.0, 1.0), (0.0, 1.0)) if own is None else (own.scores, own.answers)

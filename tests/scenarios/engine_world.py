@@ -204,7 +204,7 @@ class Project:
     def send(self, rows: int, *, segment: str = "0") -> None:
         """Requests at this moment, answered as the gateways' table says."""
         table = self.gateways.served[min(self.gateways.served)]
-        if table is None or not table.routes or rows == 0:
+        if table is None or not table.routes or rows == 0 or table.routes[0].stopped:
             return
         now = self.clock.now()
         ids = [f"p{self.sent + number}" for number in range(rows)]
@@ -268,6 +268,8 @@ class Project:
             wrong = LocalPackages().lineage(Path(unit.package)).parameters["wrong"]
         wrong = np.where(x > self.wrong_above.get(name, np.inf), 1.0, wrong)
         scores = scores_of(wrong, x) if name not in self.constant else np.full(len(ids), self.constant[name])
+        if unit.unit.calibration is not None:
+            scores = unit.unit.calibration.of(scores)
         return PredictionBatch(
             at_us=at_us, model="shop", unit=name, role=role, revision=table.revision, ids=ids, keys=ids,
             columns={} if role == "shadow" else {"x": [float(value) for value in x]},
@@ -290,7 +292,7 @@ class Project:
     def answering(self) -> str | None:
         """Who really answers."""
         table = self.gateways.served[min(self.gateways.served)]
-        return table.routes[0].champion.unit.id if table and table.routes else None
+        return table.routes[0].champion.unit.id if table and table.routes and not table.routes[0].stopped else None
 
     def mentioned(self) -> set[str]:
         """Every unit in the tables of the workers."""

@@ -8,10 +8,11 @@ from engine_world import DAY, HOUR, Project, spec_of
 
 from flyball.control import commands
 from flyball.control.loop import tick_once
-from flyball.control.traffic import STUCK_LOOKS
+from flyball.control.traffic import REFUSED_LOOKS, STUCK_LOOKS
 from flyball.errors import TrackingFailed
 from flyball.records.findings import FindingKind
 from flyball.records.release import Phase
+from flyball.records.routing import RoutingTable
 
 
 @pytest.fixture
@@ -62,6 +63,62 @@ def test_a_switch_that_stays_undone_is_told_of_once_and_rolled_back(project: Pro
     assert project.release().phase is Phase.ROLLED_BACK
     assert project.champion().unit == first
     assert project.mentioned() == {first}
+
+
+def test_a_challenger_that_gateways_say_they_cannot_load_is_given_up_after_few_tries(project: Project) -> None:
+    first = project.first_champion()
+    published: list[int] = []
+    project.gateways.on_publish = lambda table: (
+        published.append(table.revision),
+        project.gateways.refused.update({one.unit.id: "not enough memory" for one in table.routes[0].shadows}),
+    )
+    second = project.version()
+    looks(project, REFUSED_LOOKS)
+    assert (project.release().challenger, project.release().phase) == (second, Phase.ROLLED_BACK)
+    assert max(map(published.count, published)) == REFUSED_LOOKS
+    assert project.answering() == first
+    (told,) = [finding for finding in project.findings() if finding.kind is FindingKind.SERVING]
+    assert f"in {REFUSED_LOOKS} looks" in told.words
+    assert "not enough memory" in told.words
+
+
+def test_a_unit_that_loads_at_the_third_try_is_not_given_up(project: Project) -> None:
+    project.first_champion()
+    tries = 0
+
+    def published(table: RoutingTable) -> None:
+        nonlocal tries
+        tries += 1
+        shadows = {one.unit.id: "not enough memory" for one in table.routes[0].shadows}
+        project.gateways.refused = shadows if tries < 3 else {}
+
+    project.gateways.on_publish = published
+    project.version()
+    looks(project, 2 * REFUSED_LOOKS)
+    assert tries == 3
+    assert (project.release().phase, switch_findings(project)) == (Phase.SHADOW, [])
+
+
+def test_a_gateway_that_stays_away_does_not_prolong_a_canary(tmp_path: Path) -> None:
+    project = Project(
+        tmp_path,
+        spec_of({"shadow": None, "steps": [{"traffic": 0.1, "at_least": "1h", "at_most": "2d"}], "watch": "6h"}),
+        workers=2,
+    )
+    first = project.first_champion()
+    project.version()
+    assert project.release().phase is Phase.CANARY
+    project.gateways.unreachable.add("1")
+    project.live(1 * DAY)
+    assert project.release().phase is Phase.CANARY
+    project.live(2 * DAY)
+    assert project.release().phase is Phase.ROLLING_BACK
+    assert "gave up after" in project.release().reason
+    assert project.gateways.served["0"].routes[0].canary is None
+    project.gateways.restart("1")
+    project.live(1 * HOUR)
+    assert (project.release().phase, project.answering()) == (Phase.ROLLED_BACK, first)
+    project.holds()
 
 
 def test_a_rollback_that_silently_does_nothing_is_not_done(project: Project) -> None:

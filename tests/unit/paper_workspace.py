@@ -173,6 +173,14 @@ class PaperAutopilot:
         self._workspace.calls.append(("raise_autonomy", action, actor, reason))
         return CommandReport(accepted=self._workspace.healthy, subject="model:shop", words=f"{action} is at act again")
 
+    def stop_serving(self, actor: str, reason: str) -> CommandReport:
+        self._workspace.calls.append(("stop_serving", actor, reason))
+        return CommandReport(accepted=self._workspace.healthy, subject="model:shop", words="shop is stopped")
+
+    def resume_serving(self, actor: str, reason: str) -> CommandReport:
+        self._workspace.calls.append(("resume_serving", actor, reason))
+        return CommandReport(accepted=self._workspace.healthy, subject="model:shop", words="shop answers again")
+
 
 class PaperCaptured:
     """What is captured of it."""

@@ -16,6 +16,8 @@ class MemoryGateways:
         """Worker → the table that it answers by."""
         self.deaf: set[str] = set()
         self.unreachable: set[str] = set()
+        self.refused: dict[str, str] = {}
+        """Unit → why no worker can load it: a table that names it is not served, and the worker says so."""
         self.wrong_bytes: set[str] = set()
         """Unit ids whose loaded bytes are not those of the manifest."""
         self.tripped: dict[str, str] = {}
@@ -40,13 +42,17 @@ class MemoryGateways:
     def look(self) -> None:
         """Every worker that hears and lives reads the table, as it does by itself from time to time."""
         for worker in self.served:
-            if worker not in self.deaf and worker not in self.unreachable:
+            if worker not in self.deaf and worker not in self.unreachable and not self._refusal():
                 self.served[worker] = self.table
 
     def restart(self, worker: str) -> None:
         """A worker that is started again reads the table from the disk, deaf or not."""
         self.unreachable.discard(worker)
         self.served[worker] = self.table
+
+    def _refusal(self) -> str:
+        units = [] if self.table is None else [unit.unit.id for route in self.table.routes for unit in route.units]
+        return next((self.refused[unit] for unit in units if unit in self.refused), "")
 
     def observe(self) -> tuple[GatewayReport, ...]:
         return tuple(self._report(worker, table) for worker, table in sorted(self.served.items()))
@@ -58,7 +64,7 @@ class MemoryGateways:
         if worker in self.unreachable:
             return GatewayReport(worker=worker, pid=0, revision=None, digest=None, error="it does not answer", answers=False)
         if table is None:
-            return GatewayReport(worker=worker, pid=1, revision=None, digest=None)
+            return GatewayReport(worker=worker, pid=1, revision=None, digest=None, error=self._refusal())
         served = {
             unit.unit.id: unit.unit.manifest_digest
             for route in table.routes
@@ -73,5 +79,6 @@ class MemoryGateways:
             digest=table.digest,
             fingerprints=fingerprints,
             canary_suspended=self.suspended,
+            error="" if table is self.table else self._refusal(),
             tripped={unit: kind for unit, kind in self.tripped.items() if unit in fingerprints},
         )

@@ -6,60 +6,28 @@ from typing import Any
 
 import msgspec
 
+from flyball.autopilot import actions
+from flyball.autopilot.actions import AT_ANY_TIME, EXCLUSIVE, TOURNAMENTS
 from flyball.autopilot.autonomy import ACT, OBSERVE, PROPOSE, below, level_of
-from flyball.autopilot.breaker import ChampionMove, EndedAct, Trip, trip
+from flyball.autopilot.breaker import Trip, trip
 from flyball.autopilot.conditions import compile_condition
 from flyball.autopilot.policy import AutopilotPolicy, Rule, policy_of
 from flyball.autopilot.signals import RESTS_ON, plain_signals
-from flyball.records import codec
-from flyball.records.bounds import Breaker
+from flyball.autopilot.situation import AutopilotSituation, OpenIncident, PastAction
 from flyball.records.decisions import Action, Plan
-from flyball.records.findings import FindingKind
 from flyball.spec.fields import format_duration
 
-__all__ = ["AutopilotPolicy", "AutopilotSituation", "OpenIncident", "PastAction", "Rule", "decide", "policy_of"]
-
-EXCLUSIVE = frozenset({"retrain", "roll_back"})
-"""They change who will be champion: one at a time, and none while a job or a release is under way."""
-
-
-class PastAction(msgspec.Struct, frozen=True, kw_only=True):
-    """What a policy did. One entry per planned action: an `ask` that was approved and carried out is entered once."""
-
-    policy: str
-    action: str
-    """`retrain`, `roll_back`, `notify`, `ask`, `observe`; never `nothing`."""
-    at: datetime
-    incidents: tuple[int, ...] = ()
-    """That it was done for."""
-
-
-class OpenIncident(msgspec.Struct, frozen=True, kw_only=True):
-    number: int
-    standing: tuple[FindingKind, ...]
-    """Kinds of its findings that stand."""
-
-
-class AutopilotSituation(msgspec.Struct, frozen=True, kw_only=True):
-    signals_by_window: tuple[dict[str, Any], ...]
-    """`signals.gather` at each window's end since the champion took over, newest last."""
-    busy: str | None
-    """Id of the running job or release; None: none."""
-    past: tuple[PastAction, ...]
-    open_approvals: tuple[str, ...] = ()
-    """Policies whose question has no answer yet."""
-    champion: str | None
-    """Unit id; None: nothing serves, so nothing is decided."""
-    previous_champion: str | None
-    """Last verified unit before it."""
-    breaker: Breaker | None = None
-    """As it was last opened; None: never."""
-    ended: tuple[EndedAct, ...] = ()
-    moves: tuple[ChampionMove, ...] = ()
-    """Both since the breaker was last closed, oldest first."""
-    most: dict[str, str] = {}
-    """Kind of action → level that it fell to."""
-    incidents: tuple[OpenIncident, ...] = ()
+__all__ = [
+    "EXCLUSIVE",
+    "TOURNAMENTS",
+    "AutopilotPolicy",
+    "AutopilotSituation",
+    "OpenIncident",
+    "PastAction",
+    "Rule",
+    "decide",
+    "policy_of",
+]
 
 
 def decide(situation: AutopilotSituation, policy: AutopilotPolicy, now: datetime) -> Plan:
@@ -68,8 +36,8 @@ def decide(situation: AutopilotSituation, policy: AutopilotPolicy, now: datetime
         return Plan(actions=(), rule="", rationale="")
     situation = msgspec.structs.replace(situation, past=_counted(situation, policy))
     tripped = _trip(situation, policy, now)
-    actions: list[Action] = [_opening(tripped, situation, policy)] if tripped else []
-    said: list[str] = [f"breaker: {actions[0].arguments['message']}"] if tripped else []
+    planned: list[Action] = [_opening(tripped, situation, policy)] if tripped else []
+    said: list[str] = [f"breaker: {planned[0].arguments['message']}"] if tripped else []
     carried: list[str] = ["breaker"] if tripped else []
     barred, taken = _barred(situation, tripped), ""
     for rule in policy.rules:
@@ -78,16 +46,16 @@ def decide(situation: AutopilotSituation, policy: AutopilotPolicy, now: datetime
             continue
         obstacle = "the condition cannot be evaluated on these signals" if held is None else ""
         obstacle = obstacle or (barred if rule.action in EXCLUSIVE else "") or _obstacle(rule, situation, now, taken)
-        action = _nothing(rule, policy, obstacle) if obstacle else _act(rule, situation, policy)
-        if _effect(action) in EXCLUSIVE:
+        action = actions.nothing(rule, policy, obstacle) if obstacle else _act(rule, situation, policy)
+        if actions.effect(action) in EXCLUSIVE:
             taken = rule.name
-        actions.append(action)
+        planned.append(action)
         carried.append(rule.name)
         said.append(
             _sentence(rule, (held, seen), situation, now)
-            + (f"Nothing is done: {obstacle}." if obstacle else _consequence(action))
+            + (f"Nothing is done: {obstacle}." if obstacle else actions.consequence(action))
         )
-    return Plan(actions=tuple(actions), rule=", ".join(carried), rationale="\n".join(said))
+    return Plan(actions=tuple(planned), rule=", ".join(carried), rationale="\n".join(said))
 
 
 def _trip(situation: AutopilotSituation, policy: AutopilotPolicy, now: datetime) -> Trip | None:
@@ -107,6 +75,8 @@ def _barred(situation: AutopilotSituation, tripped: Trip | None) -> str:
         return "the breaker opens"
     if situation.breaker is not None and _is_open(situation):
         return f"the breaker is open since {situation.breaker.opened_at.isoformat()}, and a person closes it"
+    if situation.stopped_since is not None:
+        return f"the model is stopped since {situation.stopped_since.isoformat()}, and a person resumes it"
     return ""
 
 
@@ -126,11 +96,11 @@ def _opening(tripped: Trip, situation: AutopilotSituation, policy: AutopilotPoli
     after = {kind: below(level) for kind, level in before.items() if level != OBSERVE}
     falls = "".join(f". {kind} falls from {before[kind]} to {level}" for kind, level in after.items())
     message = (
-        f"{tripped.words}. The autopilot's breaker opens: no policy retrains or rolls back until a person has looked{falls}. "
+        f"{tripped.words}. The autopilot's breaker opens: no policy changes who answers until a person has looked{falls}. "
         "Next: flyball decisions --open, then flyball breaker close"
     )
     arguments = {"message": message, "words": tripped.words, "for": list(tripped.actions), "levels": after}
-    return Action(kind="open_breaker", subject=_subject(policy), arguments=arguments)
+    return Action(kind="open_breaker", subject=actions.subject(policy), arguments=arguments)
 
 
 def _held(rule: Rule, windows: tuple[dict[str, Any], ...]) -> tuple[int | None, str]:
@@ -157,11 +127,22 @@ def _obstacle(rule: Rule, situation: AutopilotSituation, now: datetime, taken: s
         return f"it acted for {handled} already; a cooldown would say when to act for the same again"
     if rule.name in situation.open_approvals:
         return "its question has no answer yet"
-    if rule.action in EXCLUSIVE and situation.busy:
+    if rule.action in EXCLUSIVE - AT_ANY_TIME and situation.busy:
         return f"{situation.busy} is under way"
     if rule.action in EXCLUSIVE and taken:
-        return f"{taken} goes first, and only one of retrain and roll_back is done at a time"
-    return ""
+        return f"{taken} goes first, and who answers is changed by one policy at a time"
+    return actions.lacking(rule, situation)
+
+
+def _act(rule: Rule, situation: AutopilotSituation, policy: AutopilotPolicy) -> Action:
+    """What the policy does, as far as its level and its need of approval let it."""
+    action = actions.act(rule, situation, policy, _incidents(rule, situation))
+    level = _level(rule.action, situation, policy)
+    if level == OBSERVE:
+        return actions.about(action, OBSERVE)
+    kind = action.kind
+    needs_approval = (rule.approval and kind != "ask" and kind == rule.action) or (level == PROPOSE and kind in EXCLUSIVE)
+    return actions.about(action, "ask") if needs_approval else action
 
 
 def _incidents(rule: Rule, situation: AutopilotSituation) -> tuple[int, ...]:
@@ -199,51 +180,6 @@ def _used(rule: Rule, situation: AutopilotSituation, now: datetime) -> int:
     return sum(1 for action in situation.past if action.policy == rule.name and action.at > since)
 
 
-def _act(rule: Rule, situation: AutopilotSituation, policy: AutopilotPolicy) -> Action:
-    arguments: dict[str, Any] = {"policy": rule.name}
-    if for_incidents := _incidents(rule, situation):
-        arguments["incidents"] = list(for_incidents)
-    kind = rule.action
-    if kind == "retrain" and rule.history is not None:
-        arguments["history"] = rule.history
-    if kind == "roll_back":
-        if situation.previous_champion is None:
-            kind = "notify"
-            arguments["message"] = "The policy says roll_back, but no verified champion came before this one: a person must look."
-        else:
-            arguments |= {"from": situation.champion, "to": situation.previous_champion}
-    if rule.message:
-        arguments.setdefault("message", rule.message)
-    action = Action(kind=kind, subject=_subject(policy), arguments=arguments)
-    level = _level(rule.action, situation, policy)
-    if level == OBSERVE:
-        return _about(action, OBSERVE)
-    needs_approval = (rule.approval and kind != "ask" and kind == rule.action) or (level == PROPOSE and kind in EXCLUSIVE)
-    return _about(action, "ask") if needs_approval else action
-
-
-def _about(action: Action, kind: str) -> Action:
-    """A question about an action, or a note that it would have been done."""
-    of: dict[str, Any] = {name: action.arguments[name] for name in ("policy", "incidents") if name in action.arguments}
-    return Action(kind=kind, subject=action.subject, arguments={**of, "action": codec.plain(action)})
-
-
-def _nothing(rule: Rule, policy: AutopilotPolicy, obstacle: str) -> Action:
-    return Action(
-        kind="nothing", subject=_subject(policy), arguments={"policy": rule.name, "instead_of": rule.action, "why": obstacle}
-    )
-
-
-def _subject(policy: AutopilotPolicy) -> str:
-    return f"model:{policy.model}"
-
-
-def _effect(action: Action) -> str:
-    """What will be done in the end: of a question, what is asked for."""
-    asked = action.arguments.get("action")
-    return str(asked["kind"]) if action.kind == "ask" and asked else action.kind
-
-
 def _sentence(rule: Rule, seen: tuple[int | None, str], situation: AutopilotSituation, now: datetime) -> str:
     held, values = seen
     windows = "1 window" if held == 1 else f"{held or 0} windows in a row"
@@ -256,20 +192,6 @@ def _sentence(rule: Rule, seen: tuple[int | None, str], situation: AutopilotSitu
     if rule.budget_times is not None and rule.budget_per is not None:
         parts.append(f"{_used(rule, situation, now)} of {rule.budget_times} per {format_duration(rule.budget_per)} used")
     return "; ".join(parts) + ". "
-
-
-def _consequence(action: Action) -> str:
-    arguments = action.arguments
-    if "action" in arguments:
-        before = "A person is asked before" if action.kind == "ask" else "Only noted, for that is its level"
-        return f"{before}: {_consequence(Action(**arguments['action']))}"
-    if action.kind == "retrain":
-        return f"Retrain on {arguments.get('history', 'the history that train.history names')}."
-    if action.kind == "roll_back":
-        return f"Roll back from {arguments['from']} to {arguments['to']}."
-    told = arguments.get("message", "")
-    verb = "A person is asked what to do" if action.kind == "ask" else "A person is told"
-    return f"{verb}: {told}" if told else f"{verb}."
 
 
 def _days(duration: timedelta) -> str:

@@ -18,15 +18,21 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     when: str
     for_windows: int
     action: str
-    """`retrain`, `roll_back`, `notify`, `ask`."""
+    """As spec/policies.py calls it."""
     history: str | None
-    """Retraining: `all`, a duration, or None: as `train.history` says."""
+    """Retraining: `all`, `since_change`, a duration, or None: as `train.history` says."""
     message: str
     cooldown: timedelta
     budget_times: int | None
     """None: as often as it likes."""
     budget_per: timedelta | None
     approval: bool
+    entrants: tuple[str, ...] = ()
+    """Of a tournament: strategies that may compete with the champion."""
+    chosen: bool = False
+    """Somebody named them: all of them compete."""
+    on_faults: bool = False
+    """Fits also while the data are said to be faulty."""
 
 
 class AutopilotPolicy(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,13 +57,28 @@ def policy_of(spec: ProjectSpec) -> AutopilotPolicy:
     limits = spec.autopilot.breaker
     return AutopilotPolicy(
         model=spec.model,
-        rules=tuple(map(_rule, spec.policies)),
+        rules=tuple(_rule(policy, spec) for policy in spec.policies),
         breaker=BreakerPolicy(failures=limits.failures, flip_flops=limits.flip_flops, within=limits.within),
         autonomy=spec.autopilot.autonomy.model_dump(),
     )
 
 
-def _rule(policy: PolicySpec) -> Rule:
+_ALONE = {"recalibrate": "recalibrate", "rethreshold": "rethreshold", "reactivate": "earlier"}
+"""Action → the one strategy that competes."""
+
+
+def _entrants(policy: PolicySpec, spec: ProjectSpec) -> tuple[str, ...]:
+    """All that the project can do, where nothing is said. Tuning anew costs as many trainings as it has trials: only where it is asked for."""
+    if policy.do.action in _ALONE:
+        return (_ALONE[policy.do.action],)
+    if policy.do.action != "improve":
+        return ()
+    if policy.do.entrants is not None:
+        return tuple(dict.fromkeys(policy.do.entrants))
+    return (*(("recalibrate",) if spec.task == "binary" else ()), "earlier", "all", "since", "weighted", "recent")
+
+
+def _rule(policy: PolicySpec, spec: ProjectSpec) -> Rule:
     history = policy.do.history
     return Rule(
         name=policy.name,
@@ -70,4 +91,7 @@ def _rule(policy: PolicySpec) -> Rule:
         budget_times=policy.budget.times if policy.budget else None,
         budget_per=policy.budget.per if policy.budget else None,
         approval=policy.needs == "approval",
+        entrants=_entrants(policy, spec),
+        chosen=policy.do.entrants is not None or policy.do.action in _ALONE,
+        on_faults=policy.do.on_faults,
     )

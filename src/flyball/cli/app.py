@@ -29,6 +29,8 @@ captured.labels.command("import", epilog=_example("flyball labels import outcome
 
 
 bounds.breaker.command("close", epilog=_example('flyball breaker close --reason "the labels were late"'))(bounds.close)
+bounds.serving.command("stop", epilog=_example('flyball serving stop --reason "prices come in cents"'))(bounds.stop)
+bounds.serving.command("resume", epilog=_example('flyball serving resume --reason "prices are mended"'))(bounds.resume)
 bounds.autonomy.command("raise", epilog=_example('flyball autonomy raise retrain --reason "three proposals were right"'))(
     bounds.raise_level
 )
@@ -81,6 +83,7 @@ app.command(epilog=_example("flyball bench --version 3"))(gateway.bench)
 app.add_typer(releases.release, name="release")
 app.add_typer(bounds.breaker, name="breaker")
 app.add_typer(bounds.autonomy, name="autonomy")
+app.add_typer(bounds.serving, name="serving")
 app.add_typer(captured.capture, name="capture")
 app.add_typer(captured.labels, name="labels")
 app.command("control", hidden=True, epilog=_example("flyball control"))(loop.control)

@@ -1,4 +1,4 @@
-"""Commands by which a person bounds the autopilot: `breaker close`, `autonomy raise`."""
+"""Commands by which a person bounds the autopilot and the model: `breaker close`, `autonomy raise`, `serving stop`, `serving resume`."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -19,15 +19,30 @@ breaker = typer.Typer(
 autonomy = typer.Typer(no_args_is_help=True, help="How far policies may go by themselves.")
 
 
+serving = typer.Typer(no_args_is_help=True, help="Whether the model answers at all.")
+
+
+def stop(context: typer.Context, reason: Reason = "", project: Project = Path(), _json: Json = False) -> None:
+    """Let nobody answer, or the version that `serve.fallback` names, until you resume it."""
+    session = session_of(context)
+    _answer(session, session.opener(project).autopilot.stop_serving(actor(), reason))
+
+
+def resume(context: typer.Context, reason: Reason = "", project: Project = Path(), _json: Json = False) -> None:
+    """Let the champion of a stopped model answer again."""
+    session = session_of(context)
+    _answer(session, session.opener(project).autopilot.resume_serving(actor(), reason))
+
+
 def close(context: typer.Context, reason: Reason = "", project: Project = Path(), _json: Json = False) -> None:
-    """Let policies retrain and roll back again; what was counted begins anew."""
+    """Let policies change who answers again; what was counted begins anew."""
     session = session_of(context)
     _answer(session, session.opener(project).autopilot.close_breaker(actor(), reason))
 
 
 def raise_level(
     context: typer.Context,
-    action: Annotated[str, typer.Argument(metavar="ACTION", help="`retrain` or `roll_back`.")],
+    action: Annotated[str, typer.Argument(metavar="ACTION", help="Such as `retrain`: one of autopilot.autonomy.")],
     reason: Reason = "",
     project: Project = Path(),
     _json: Json = False,

@@ -114,6 +114,10 @@ class Autopilot(Protocol):
 
     def raise_autonomy(self, action: str, actor: str, reason: str) -> "reports.CommandReport": ...
 
+    def stop_serving(self, actor: str, reason: str) -> "reports.CommandReport": ...
+
+    def resume_serving(self, actor: str, reason: str) -> "reports.CommandReport": ...
+
 
 class Workspace(Loop, Reading, Orders, Protocol):
     """A project with its state, as the terminal sees it; `wiring.open_workspace` makes it."""

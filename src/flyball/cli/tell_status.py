@@ -124,6 +124,8 @@ def _metric(window: WindowSummary, name: str) -> str:
 def _next(report: StatusReport) -> str:
     if report.trouble:
         return "Next: flyball doctor (what is wrong, and what to do)."
+    if report.stop is not None:
+        return "Next: flyball serving resume, once what it was stopped for is mended."
     if report.breaker is not None:
         return f"Next: flyball explain {report.breaker.decision}, then flyball breaker close."
     if report.approvals:
@@ -180,6 +182,9 @@ def _trouble(report: StatusReport) -> list[tuple[str, draw.Cell]]:
 def _bounds(report: StatusReport) -> list[tuple[str, draw.Cell]]:
     """Only what keeps policies from acting."""
     found: list[tuple[str, draw.Cell]] = []
+    if report.stop is not None:
+        seen = "" if report.stop.verified_at is not None else " (not seen at every gateway yet)"
+        found.append(("stopped", (f"since {draw.when(report.stop.stopped_at)}: {report.stop.words}{seen}", "bold red")))
     if report.breaker is not None:
         found.append(("breaker", (f"open since {draw.when(report.breaker.opened_at)}: {report.breaker.words}", "bold red")))
     less = [f"{action}: {level}" for action, level in report.autonomy.items() if level != "act"]

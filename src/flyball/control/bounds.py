@@ -7,6 +7,7 @@ import msgspec
 
 from flyball.autopilot.autonomy import ACT, above, level_of
 from flyball.autopilot.breaker import GUARDS, PERSON, BreakerPolicy, ChampionMove, EndedAct
+from flyball.control.jobs import release_of
 from flyball.control.world import World, put
 from flyball.errors import Conflict
 from flyball.monitoring.incidents import Tenure
@@ -15,6 +16,7 @@ from flyball.records.decisions import Action, Decision
 from flyball.records.events import Event, Put
 from flyball.records.jobs import FINISHED, Job, JobStatus
 from flyball.records.release import Phase, ReleaseState
+from flyball.records.tournaments import Tournament
 
 ACTS_LOOKED_AT = 32
 """The newest that ended: twice as many as flyball.yaml may ask for in a row."""
@@ -61,22 +63,23 @@ def closed_since(world: World) -> datetime | None:
 
 
 def ended_acts(world: World, acts: Acts) -> tuple[EndedAct, ...]:
-    """Challengers that policies had made, oldest first, and what became of them."""
+    """Challengers that policies had made, oldest first, and what became of them. A tournament that nobody won has changed nothing."""
     since = closed_since(world)
     jobs = [
         job for job in world.all("job", Job)
         if job.cause in acts and job.status in FINISHED and (since is None or job.requested_at > since)
     ]  # fmt: skip
-    releases: dict[str, ReleaseState] = {each.challenger: each for each in world.all("release", ReleaseState)}
-    ended = (_ended(job, acts[job.cause], releases) for job in jobs)
+    releases = world.all("release", ReleaseState)
+    nobody = {each.job for each in world.all("tournament", Tournament) if each.winner is None}
+    ended = (_ended(job, acts[job.cause], releases) for job in jobs if job.id not in nobody)
     return tuple(act for act in ended if act is not None)[-ACTS_LOOKED_AT:]
 
 
-def _ended(job: Job, action: str, releases: Mapping[str, ReleaseState]) -> EndedAct | None:
+def _ended(job: Job, action: str, releases: Sequence[ReleaseState]) -> EndedAct | None:
     if job.status is not JobStatus.REGISTERED:
         said = "was refused by its gate" if job.status is JobStatus.REFUSED else "failed"
         return EndedAct(action=action, at=job.requested_at, failed=True, words=f"{job.id} {said}")
-    release = releases.get(job.unit or "")
+    release = release_of(job, releases)
     if release is not None and release.phase in (Phase.ROLLING_BACK, Phase.ROLLED_BACK):
         return EndedAct(action=action, at=job.requested_at, failed=True, words=f"{release.id} was rolled back")
     if release is not None and release.phase is Phase.SETTLED:

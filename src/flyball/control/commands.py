@@ -10,6 +10,8 @@ from flyball.control import bounds, decisions, jobs
 from flyball.control.acknowledging import begun_anew
 from flyball.control.drills import Drills
 from flyball.control.releases import Releases
+from flyball.control.stopping import Stopping
+from flyball.control.traffic import stop_of
 from flyball.control.world import World, draft, put
 from flyball.errors import Conflict, Denied, Fenced, FlyballError, NotFound, StoreUnavailable
 from flyball.records import codec
@@ -22,7 +24,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     kind: str
-    """`roll_back`, `hold`, `resume`, `run`, `drill`, `acknowledge`, `close_breaker`, `raise_autonomy`."""
+    """`roll_back`, `hold`, `resume`, `run`, `drill`, `stop_serving`, `resume_serving`, `acknowledge`, `close_breaker`, `raise_autonomy`."""
     arguments: dict[str, Any] = {}
     actor: str
     reason: str = ""
@@ -61,6 +63,7 @@ class Hands(NamedTuple):
 
     releases: Releases
     drills: Drills
+    stopping: Stopping
 
 
 def carry_out(world: World, hands: Hands, command: Command) -> Command:
@@ -110,7 +113,12 @@ def _hold(_world: World, hands: Hands, command: Command) -> Done:
     return Done(f"{held.challenger} is held: the champion answers alone", f"release:{held.id}")
 
 
-def _resume(_world: World, hands: Hands, command: Command) -> Done:
+def _resume(world: World, hands: Hands, command: Command) -> Done:
+    if stop_of(world) is not None:
+        raise Conflict(
+            f"{world.model} is stopped: without traffic there is nothing to judge a release by",
+            next_step="flyball serving resume",
+        )
     resumed = hands.releases.resume(_reason(command), key=_key(command))
     return Done(f"{resumed.challenger} starts again", f"release:{resumed.id}")
 
@@ -131,6 +139,14 @@ def _acknowledge(world: World, _hands: Hands, command: Command) -> Done:
     return Done(words, f"finding:{finding}", puts)
 
 
+def _stop_serving(world: World, hands: Hands, command: Command) -> Done:
+    return Done(hands.stopping.stop(_reason(command), command.actor, key=_key(command)), f"model:{world.model}")
+
+
+def _resume_serving(world: World, hands: Hands, command: Command) -> Done:
+    return Done(hands.stopping.resume(command.actor, command.reason, key=_key(command)), f"model:{world.model}")
+
+
 def _close_breaker(world: World, _hands: Hands, command: Command) -> Done:
     words, puts = bounds.closed(world, command.actor, command.reason)
     return Done(words, f"model:{world.model}", puts)
@@ -147,6 +163,8 @@ _ORDERS: dict[str, Callable[[World, Hands, Command], Done]] = {
     "resume": _resume,
     "run": _run,
     "drill": _drill,
+    "stop_serving": _stop_serving,
+    "resume_serving": _resume_serving,
     "acknowledge": _acknowledge,
     "close_breaker": _close_breaker,
     "raise_autonomy": _raise_autonomy,

@@ -10,6 +10,7 @@ import flyball.autopilot.decide as autopilot
 import flyball.gates.decide as gates
 import flyball.release.decide as release
 from flyball import __version__
+from flyball.autopilot import contest
 from flyball.control.world import World, draft, put
 from flyball.records import codec
 from flyball.records.decisions import Action, Approval, Decision, Plan
@@ -29,6 +30,7 @@ class Room(NamedTuple):
 ROOMS: dict[str, Room] = {
     "autopilot": Room(autopilot.AutopilotSituation, autopilot.AutopilotPolicy, autopilot.decide),
     "gates": Room(gates.GateSituation, gates.GatePolicy, gates.decide),
+    "tournament": Room(contest.ContestSituation, contest.ContestPolicy, contest.decide),
     "release": Room(release.ReleaseSituation, release.ReleasePolicy, release.decide),
 }
 

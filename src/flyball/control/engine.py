@@ -11,6 +11,7 @@ from flyball.control.happenings import note_spec
 from flyball.control.observe import Observation
 from flyball.control.releases import Releases
 from flyball.control.remedies import Remedies
+from flyball.control.stopping import Stopping
 from flyball.control.traffic import SwitchReading
 from flyball.control.units import UnitShelf
 from flyball.control.windows import Signalled, Windows
@@ -39,7 +40,8 @@ class Engine:
         self.releases = Releases(world, self.shelf, self.observation)
         self.drills = Drills(world, self.shelf)
         self.windows = Windows(world, self.observation, self.releases, up_since or world.now())
-        self.remedies = Remedies(world, self.releases)
+        self.stopping = Stopping(world, self.shelf, self.releases)
+        self.remedies = Remedies(world, self.releases, self.stopping)
         self.aliases = Aliases(world)
         self._signalled: Signalled | None = None
         self._started = world.now()
@@ -99,7 +101,7 @@ class Engine:
             newer = command.ordered_at is not None and command.ordered_at > self._started
             if newer and command.spec_digest != self.world.spec_digest:
                 raise Outdated(f"{command.id} was ordered under another flyball.yaml than this process has read")
-            commands.carry_out(self.world, commands.Hands(self.releases, self.drills), command)
+            commands.carry_out(self.world, commands.Hands(self.releases, self.drills, self.stopping), command)
 
     def _close_windows(self) -> None:
         self._signalled = self.windows.close()
@@ -123,14 +125,17 @@ class Engine:
 
     def _propose_what_was_registered(self) -> None:
         registered = [job for job in self.world.all("job", Job) if job.status is JobStatus.REGISTERED]
+        if traffic.stop_of(self.world) is not None:
+            return  # without traffic there is nothing to judge it by
         unit: Unit | None = jobs.unit_of_job(self.world, registered[-1]) if registered else None
-        if unit is None or any(release.challenger == unit.id for release in self.world.all("release", ReleaseState)):
+        if unit is None or jobs.release_of(registered[-1], self.world.all("release", ReleaseState)) is not None:
             return
-        self.releases.propose(unit.id, registered[-1].cause)
+        self.releases.propose(unit.id, registered[-1].cause, registered[-1].id)
 
     def _reconcile_traffic(self) -> None:
         traffic.declare(self.world)
         for _ in range(MOVES_PER_TICK):
             self.switch = traffic.reconcile(self.world)
+            self.stopping.note(self.switch)
             if not self.releases.advance(self.switch) and not self.drills.advance(self.switch):
                 return

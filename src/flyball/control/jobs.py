@@ -1,20 +1,21 @@
 """Pipeline runs as durable work: observe, else launch, else wait. A child does the steps; the gate and the registration happen here."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from flyball.control import decisions
+from flyball.control import decisions, tournaments
 from flyball.control.ports import JobReport, StepRequest
-from flyball.control.units import UnitShelf
+from flyball.control.units import UnitShelf, policy_plain, threshold_of
 from flyball.control.world import World, draft, put
 from flyball.gates.decide import GateSituation
 from flyball.gates.decide import policy_of as gate_policy_of
 from flyball.records import codec
 from flyball.records.evidence import Outcome
 from flyball.records.jobs import FINISHED, Job, JobStatus
-from flyball.records.release import Champion
+from flyball.records.release import Champion, ReleaseState
 from flyball.records.unit import Unit, Version
 from flyball.registry.unit import unit_of
 
@@ -79,12 +80,18 @@ def _observe_or_launch(world: World, shelf: UnitShelf, job: Job) -> Job:
 def step_request(world: World, shelf: UnitShelf, job: Job) -> StepRequest:
     """What the child may use."""
     champion = world.get("champion", job.model, Champion)
-    package = Path(shelf.served(champion.unit).package) if champion else None
-    return StepRequest(job, world.spec, world.place.project_dir, world.place.steps_dir, package)
+    request = StepRequest(
+        job, world.spec, world.place.project_dir, world.place.steps_dir, shelf.served(champion.unit) if champion else None
+    )
+    if tournaments.order_of(job) is None:
+        return request
+    return request._replace(earlier=tournaments.competitors(shelf, job), tried=tournaments.remembered(world))
 
 
 def _gate(world: World, shelf: UnitShelf, job: Job, report: JobReport) -> Job:
     """Decide on the evidence; the decision and the job's new status are one transaction."""
+    if tournaments.order_of(job) is not None and (concluded := tournaments.conclude(world, job, report)).status in FINISHED:
+        return concluded
     package = package_of(report)
     lineage = world.ports.packages.lineage(package)
     champion = world.get("champion", job.model, Champion)
@@ -131,21 +138,17 @@ def version_puts(version: Version, unit: Unit) -> tuple[Any, ...]:
     return put("version", f"{version.model}|{version.number:06d}", version), put("unit", unit.id, unit)
 
 
-def threshold_of(world: World) -> float | None:
-    """Of the unit: declared, or one half; only for two classes."""
-    if world.spec.task != "binary":
-        return None
-    return 0.5 if world.spec.serve.threshold is None else world.spec.serve.threshold
-
-
-def policy_plain(world: World) -> dict[str, Any]:
-    """What of flyball.yaml governs a unit in production: part of the unit, so that a change of it is a change of unit."""
-    return world.spec.model_dump(mode="json", by_alias=True, include={"release", "monitor", "policies"})
-
-
 def unit_of_job(world: World, job: Job) -> Unit | None:
     """The unit that a registered job made."""
     return world.get("unit", job.unit, Unit) if job.unit else None
+
+
+def release_of(job: Job, releases: Sequence[ReleaseState]) -> ReleaseState | None:
+    """The release of a job's result. A version is released once, whichever job made it again; who won a tournament without a training is released
+    anew, though it was before."""
+    anew = tournaments.order_of(job) is not None and job.run_key is None
+    mine = (each for each in releases if each.job == job.id or (not anew and each.challenger == job.unit))
+    return next(reversed([*mine]), None)
 
 
 def package_of(report: JobReport) -> Path:

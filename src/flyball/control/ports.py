@@ -13,8 +13,9 @@ from flyball.records.captured import Captured
 from flyball.records.events import Draft, Event, Head, Stored
 from flyball.records.evidence import Evidence
 from flyball.records.jobs import Job, Progress, StepResult
-from flyball.records.routing import GatewayReport, RoutingTable
+from flyball.records.routing import GatewayReport, RoutingTable, ServedUnit
 from flyball.records.signature import Signature
+from flyball.records.tournaments import Tournament
 from flyball.records.unit import Lineage, Manifest, Version
 from flyball.spec import ProjectSpec
 
@@ -87,8 +88,12 @@ class StepRequest(NamedTuple):
     project_dir: Path
     state_dir: Path
     """`.flyball/` (or what replays share): where cache and snapshots lie."""
-    champion_package: Path | None
+    champion: ServedUnit | None
     """To compare with on the same recent rows; None: there is no champion."""
+    earlier: tuple[ServedUnit, ...] = ()
+    """Verified units that compete in the job's tournament."""
+    tried: tuple[Tournament, ...] = ()
+    """Tournaments before it, oldest first: what helped is tried first."""
 
 
 class JobReport(NamedTuple):

@@ -55,6 +55,7 @@ def status(world: World, *, controller_alive: bool) -> StatusReport:
         learning=_learning(world),
         breaker=bounds.open_breaker(world),
         autonomy=bounds.levels(world),
+        stop=traffic.stop_of(world),
         trouble=trouble.words if (trouble := world.get("trouble", world.model, Trouble)) else "",
     )
 
@@ -202,6 +203,7 @@ _AFTER = (
     "job.requested",
     "job.finished",
     "job.failed",
+    "tournament.ended",
     "approval.answered",
     "decision.made",
 )

@@ -11,7 +11,7 @@ from flyball.control.measuring import Measuring
 from flyball.control.observe import Observation
 from flyball.control.replaying import Replaying
 from flyball.control.standing import puts_of
-from flyball.control.traffic import STUCK_LOOKS, SwitchReading, routing_put, tripped, wanted
+from flyball.control.traffic import SwitchReading, Unserved, routing_put, tripped, wanted
 from flyball.control.units import UnitShelf
 from flyball.control.world import World, draft, micros, put
 from flyball.errors import Conflict, Fenced
@@ -31,7 +31,7 @@ class Releases:
         self._world = world
         self._shelf = shelf
         self._observation = observation
-        self._unverified_looks = 0
+        self._unserved = Unserved()
         self._measuring = Measuring(world, shelf, observation)
         self._replaying = Replaying(world, shelf, observation)
         self._trouble: Exception | None = None
@@ -46,8 +46,8 @@ class Releases:
     def champion(self) -> Champion | None:
         return self._world.get("champion", self._world.model, Champion)
 
-    def propose(self, unit: str, cause: str) -> ReleaseState | None:
-        """Open a release of `unit`. None: it answers already, or another release has not ended (one that only watches is settled for it)."""
+    def propose(self, unit: str, cause: str, job: str = "") -> ReleaseState | None:
+        """Open a release of `unit`, the result of `job`. None: it answers already, or another release has not ended (one that only watches is settled for it)."""
         champion, active = self.champion(), self.active()
         if champion is not None and champion.unit == unit:
             return None
@@ -57,7 +57,8 @@ class Releases:
             self._apply(active, Action(kind="settle", subject=f"release:{active.id}"), (), "superseded by a newer release")
         now = self._world.now()
         number, counter = self._world.number("release")
-        opened = states.open_release(f"r-{number:04d}", self._world.model, unit, champion.unit if champion else None, now, cause)
+        found = states.open_release(f"r-{number:04d}", self._world.model, unit, champion.unit if champion else None, now, cause)
+        opened = msgspec.structs.replace(found, job=job)
         self._world.record(
             draft(now, "release.opened", f"release:{opened.id}", codec.plain(opened), (counter, put("release", opened.id, opened)))
         )  # fmt: skip
@@ -111,7 +112,7 @@ class Releases:
         move = msgspec.structs.replace(made.draft, puts=(*made.draft.puts, *approval))
         self._world.record(*((noted, move) if noted is not None else (move,)))
         self._world.say("decision", f"{made.decision.id} release {release.id}: {plan.rationale}")
-        self._unverified_looks = 0
+        self._unserved.forget()
         return True
 
     def roll_back(self, reason: str, cause: str, *, key: str | None = None) -> ReleaseState | None:
@@ -224,22 +225,20 @@ class Releases:
     def _count_look(self, release: ReleaseState | None, switch: SwitchReading) -> None:
         """Looks in a row at which what is served is not what is wanted, with a release under way or without. A drill counts its own."""
         if switch.state != "pending" or (release is None and standing_drill(self._world) is not None):
-            self._unverified_looks = 0
-            return
-        self._unverified_looks += any(report.answers for report in switch.behind)
-        if self._unverified_looks == STUCK_LOOKS:
+            self._unserved.forget()
+        elif self._unserved.count(switch):
             self._escalate(release, switch.words)
 
     def _escalate(self, release: ReleaseState | None, words: str) -> None:
-        now, champion, table = self._world.now(), self.champion(), wanted(self._world)
+        now, champion, table, looks = self._world.now(), self.champion(), wanted(self._world), self._unserved.looks
         unit = release.challenger if release else (champion.unit if champion else "")
         where = f"{release.id}-{release.phase.value}-{release.step}" if release else f"revision-{table.revision if table else 0}"
         to = release.phase.value if release else f"{unit} alone"
         finding = Finding(
             id=f"f-switch-{where}", kind=FindingKind.SERVING, model=self._world.model,
             unit=unit, subject="switch", window_start=release.entered_at if release else now, window_end=now, effect=1.0,
-            effect_unit="switches", evidence=Evidence(name="switch_verified", value=0.0, n=STUCK_LOOKS, unit="looks"),
-            share_of_budget=None, words=f"the switch to {to} was not seen at the gateways in {STUCK_LOOKS} looks: {words}",
+            effect_unit="switches", evidence=Evidence(name="switch_verified", value=0.0, n=looks, unit="looks"),
+            share_of_budget=None, words=f"the switch to {to} was not seen at the gateways in {looks} looks: {words}",
         )  # fmt: skip
         self._world.record(
             draft(now, "finding.raised", f"finding:{finding.id}", {}, puts_of(self._world, (finding,)), key=finding.id)
@@ -255,7 +254,7 @@ class Releases:
         return (put("approval", decision, approval),)
 
     def _situation(self, release: ReleaseState, switch: SwitchReading) -> release_room.ReleaseSituation:
-        seen: Literal["verified", "pending", "failed"] = "failed" if self._unverified_looks >= STUCK_LOOKS else "pending"
+        seen: Literal["verified", "pending", "failed"] = "failed" if self._unserved.stuck else "pending"
         if switch.state == "verified" or (release.phase is Phase.ROLLING_BACK and wanted(self._world) is None):
             # A first release that was taken back before it had a route: nothing is wanted, so nothing needs to be seen.
             seen = "verified"

@@ -1,19 +1,23 @@
 """The autopilot's turn: look at the signals under the policies, decide, and see to it that what was decided is done once."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 import msgspec
 
 import flyball.autopilot.decide as autopilot
-from flyball.control import bounds, decisions, incidents, jobs
+from flyball.control import bounds, decisions, incidents, jobs, tournaments
 from flyball.control.releases import Releases
 from flyball.control.standing import standing
+from flyball.control.stopping import Stopping
+from flyball.control.traffic import stop_of
 from flyball.control.windows import SignalHistory, Signalled, SignalsAt
 from flyball.control.world import World, draft, put
 from flyball.records import codec
 from flyball.records.decisions import Action, Approval, Decision
 from flyball.records.events import Put
+from flyball.records.findings import Finding, FindingKind
 from flyball.records.release import Champion
 
 ACTS_KEPT = 400
@@ -44,9 +48,10 @@ class Acts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Remedies:
-    def __init__(self, world: World, releases: Releases) -> None:
+    def __init__(self, world: World, releases: Releases, stopping: Stopping) -> None:
         self._world = world
         self._releases = releases
+        self._stopping = stopping
         self._policy = autopilot.policy_of(world.spec)
 
     def consider(self, signalled: Signalled | None) -> None:
@@ -98,6 +103,7 @@ class Remedies:
         acts = world.get("acts", world.model, Acts) or Acts()
         did = {todo.decision: todo.action.kind for todo in world.all("todo", Todo) if todo.action.kind in autopilot.EXCLUSIVE}
         earlier = [unit for unit in champion.verified if unit != champion.unit] if champion else []
+        found, stop = [each for each in standing(world, champion) if each.pages], stop_of(world)
         return autopilot.AutopilotSituation(
             signals_by_window=tuple(mine[-longest:]),
             busy=running[0].id if running else (release.id if release else None),
@@ -110,6 +116,10 @@ class Remedies:
             incidents=tuple(
                 autopilot.OpenIncident(number=each.number, standing=each.standing) for each in incidents.open_now(world, champion)
             ),
+            earlier=tournaments.earlier_units(world, champion),
+            changed_since=next((each.changed_since for each in _newest(found) if each.changed_since is not None), None),
+            data_faults=tuple(each.number for each in found if each.kind is FindingKind.DATA_QUALITY),
+            stopped_since=stop.stopped_at if stop is not None else None,
             most=bounds.autonomy_of(world).most,
             moves=bounds.champion_moves(world, did, self._policy.breaker, world.now()),
         )
@@ -157,12 +167,12 @@ class Remedies:
         action = todo.action
         if action.kind in autopilot.EXCLUSIVE and not todo.asked and bounds.open_breaker(self._world) is not None:
             return "it was not done: the breaker is open"
-        if action.kind == "retrain":
-            overrides = {"history": action.arguments["history"]} if "history" in action.arguments else {}
-            job = jobs.request(self._world, todo.decision, overrides=overrides, key=f"todo:{todo.id}")
-            return f"job {job.id} was asked for"
+        if action.kind in autopilot.TOURNAMENTS or action.kind == "retrain":
+            return self._ask_for_a_job(todo)
         if action.kind == "roll_back":
             return self._go_back(todo)
+        if action.kind == "stop":
+            return self._stop(todo)
         said = str(action.arguments.get("message", "")) or f"decided by {todo.decision}"
         standing_now = [
             finding
@@ -172,6 +182,27 @@ class Remedies:
         found = "".join(f"; finding {each.number}: {each.words[:LONGEST_TOLD]}" for each in standing_now[-FINDINGS_TOLD:])
         self._world.ports.notifier.notify(action.subject, f"{said}{found}" + ("; see flyball findings --open" if found else ""))
         return "a person was told"
+
+    def _ask_for_a_job(self, todo: Todo) -> str:
+        said, champion = todo.action.arguments, self._releases.champion()
+        if todo.action.kind == "retrain":
+            overrides: dict[str, Any] = {name: said[name] for name in ("history", "since") if name in said}
+        elif champion is None or champion.unit != said["champion"]:
+            # An answer may come when that one is gone: it is judged beside whoever answers then, once the policy decides anew.
+            return f"{said['champion']} is champion no more: nothing was to be done"
+        else:
+            overrides = tournaments.overrides_of(todo.action)
+        job = jobs.request(self._world, todo.decision, overrides=overrides, key=f"todo:{todo.id}")
+        return f"job {job.id} was asked for"
+
+    def _stop(self, todo: Todo) -> str:
+        said, champion, key = todo.action.arguments, self._releases.champion(), f"todo:{todo.id}"
+        standing = stop_of(self._world)
+        if champion is None or champion.unit != said["from"]:
+            return f"{said['from']} is champion no more: nothing was to be done"
+        if standing is not None and standing.key != key:
+            return f"it was stopped already, since {standing.stopped_at.isoformat()}"
+        return self._stopping.stop(str(said.get("message") or f"decided by {todo.decision}"), todo.decision, key=key)
 
     def _go_back(self, todo: Todo) -> str:
         """From the unit that was judged and from no other: an answer may come when that one is gone, or while another is being released."""
@@ -185,6 +216,10 @@ class Remedies:
             reason = str(todo.action.arguments.get("message") or f"decided by {todo.decision}")
             moved = self._releases.roll_back(reason, todo.decision, key=key)
         return f"release {moved.id} goes back" if moved else "there was no unit to go back to"
+
+
+def _newest(findings: Sequence[Finding]) -> list[Finding]:
+    return sorted(findings, key=lambda each: each.number, reverse=True)
 
 
 def _puts_of(decision: Decision, number: int, action: Action, *, asked_before: bool) -> tuple[Put, ...]:

@@ -13,6 +13,7 @@ from flyball.control.engine import Engine
 from flyball.control.ports import Traffic
 from flyball.control.replay_position import Journal, Position, Sent, Stage
 from flyball.control.replay_schedule import LabelSchedule, Requests, schedule_labels, schedule_requests
+from flyball.control.traffic import stop_of
 from flyball.control.world import micros, moment
 from flyball.errors import DataError, GatewayUnreachable, TrainingError
 from flyball.pipelines.labels import class_name
@@ -144,7 +145,8 @@ class Replay:
         keys = rows.keys[start:stop]
         features = rows.features.slice(start, stop - start).to_dicts()
         good = self._traffic.predict(self._world.model, features, ids=keys, keys=keys, at=moment(int(requests.at_us[number])))
-        self._failures_in_a_row = 0 if good else self._failures_in_a_row + 1
+        # A model that a policy has stopped refuses: that is what is to be seen, and no fault of the gateway.
+        self._failures_in_a_row = 0 if good or stop_of(self._world) is not None else self._failures_in_a_row + 1
         if self._failures_in_a_row >= HOPELESS:
             raise GatewayUnreachable(
                 f"{HOPELESS} requests in a row failed: {self._traffic.last_error}",

@@ -56,7 +56,10 @@ class Replaying:
             scores, words = np.zeros((0, 0)), f"it could not answer captured requests: {error.message}"
         except (TypeError, ValueError) as error:  # a feature of the same name and another type
             return self._told(msgspec.structs.replace(nobody, words=f"{nobody.words}: they do not fit its signature ({error})"))
-        pairs, answered = self._pairs(champion, release.challenger, rows, np.asarray(scores, dtype=np.float64))
+        answers, calibration = np.asarray(scores, dtype=np.float64), challenger.unit.calibration
+        if calibration is not None:
+            answers = calibration.of(answers)
+        pairs, answered = self._pairs(champion, release.challenger, rows, answers)
         both = compared(self._world, self._shelf, self._observation, (champion, release.challenger))
         found = [self._measured(both, pairs, (answered, len(rows)), guard) for guard in rule.guards]
         return self._told(Replayed(release=release.id, at=now, rows=len(rows), evidence=tuple(found), words=words))

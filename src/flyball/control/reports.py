@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from flyball.records.bounds import Breaker
+from flyball.records.bounds import Breaker, Stop
 from flyball.records.decisions import Approval, Decision
 from flyball.records.evidence import Evidence, Outcome, Verdict
 from flyball.records.findings import Acknowledgement, Finding, Happening, WindowSummary
@@ -183,6 +183,8 @@ class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
     """What monitors of the service still learn before they say anything; empty: nothing."""
     breaker: Breaker | None = None
     """Open: no policy retrains or rolls back; None: it is closed."""
+    stop: Stop | None = None
+    """None: the model answers."""
     autonomy: dict[str, str] = {}
     """`retrain`, `roll_back` → how far policies may go by themselves: `observe`, `propose`, `act`."""
     given_up: str = ""

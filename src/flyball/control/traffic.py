@@ -8,11 +8,12 @@ from flyball.control.units import UnitShelf
 from flyball.control.world import World, draft, put
 from flyball.errors import ArtifactDamaged, NotFound
 from flyball.records import codec
+from flyball.records.bounds import Stop
 from flyball.records.events import Put
 from flyball.records.keeping import Keeping
 from flyball.records.release import Champion, ReleaseState
 from flyball.records.routing import GatewayReport, RoutingTable, ServedUnit
-from flyball.release.route import OLD_ALONE, rehearsal, route
+from flyball.release.route import OLD_ALONE, rehearsal, route, stopped
 
 
 def wanted(world: World) -> RoutingTable | None:
@@ -20,10 +21,23 @@ def wanted(world: World) -> RoutingTable | None:
     return world.get("routing", world.model, RoutingTable)
 
 
+def stop_of(world: World) -> Stop | None:
+    """None: the model is not stopped."""
+    last = world.get("stop", world.model, Stop)
+    return last if last is not None and last.resumed_at is None else None
+
+
 def routing_put(
-    world: World, shelf: UnitShelf, champion: Champion | None, release: ReleaseState | None, *, rehearsed: str | None = None
+    world: World,
+    shelf: UnitShelf,
+    champion: Champion | None,
+    release: ReleaseState | None,
+    *,
+    rehearsed: str | None = None,
+    stop: Stop | None = None,
 ) -> tuple[Put, ...]:
-    """The routing that these states ask for, as part of their transaction; nothing when it stays as it is. `rehearsed`: a unit to hold ready."""
+    """The routing that these states ask for, as part of their transaction; nothing when it stays as it is. `rehearsed`: a unit to hold ready;
+    `stop`: as this transaction leaves it; None: as it is."""
 
     def served(unit: str | None) -> ServedUnit | None:
         try:
@@ -43,6 +57,10 @@ def routing_put(
     )
     if made is not None and rehearsed is not None:
         made = rehearsal(world.model, made.champion, shelf.served(rehearsed))
+    stop = stop_of(world) if stop is None else stop
+    if made is not None and stop is not None and stop.resumed_at is None:
+        fallback = shelf.served(stop.fallback) if stop.fallback is not None else None
+        made = stopped(made, fallback, stop.words)
     standing = wanted(world)
     keeping = keeping_of(world.spec, _kept(standing))
     routes = () if made is None else (msgspec.structs.replace(made, keeping=keeping),)
@@ -84,6 +102,8 @@ def _kept(table: RoutingTable | None) -> Keeping | None:
 STUCK_LOOKS = 15
 """Looks in a row at which a worker that answers does not serve what it should, before the switch is called failed and escalated: half a minute at
 the usual tick, where loading a model takes a second or two. A worker that is away does not count: its absence is no fault of the unit."""
+REFUSED_LOOKS = 5
+"""The same where a worker says itself why it cannot serve it. Each look lets it try once more, so one file that is there a moment later is forgiven."""
 
 
 class SwitchReading(msgspec.Struct, frozen=True):
@@ -95,6 +115,29 @@ class SwitchReading(msgspec.Struct, frozen=True):
     words: str
     behind: tuple[GatewayReport, ...] = ()
     """Workers that do not serve the wanted table; `answers=False`: not heard."""
+
+
+class Unserved:
+    """Looks in a row at which what is served is not what is wanted."""
+
+    def __init__(self) -> None:
+        self.looks = 0
+        self._refused = 0
+
+    def count(self, switch: SwitchReading) -> bool:
+        """True: at this look patience ends."""
+        before = self.stuck
+        answering = [report for report in switch.behind if report.answers]
+        self.looks += bool(answering)
+        self._refused = self._refused + 1 if any(report.error for report in answering) else 0
+        return self.stuck and not before
+
+    def forget(self) -> None:
+        self.looks, self._refused = 0, 0
+
+    @property
+    def stuck(self) -> bool:
+        return self.looks >= STUCK_LOOKS or self._refused >= REFUSED_LOOKS
 
 
 def serves(report: GatewayReport, table: RoutingTable) -> bool:

@@ -1,6 +1,7 @@
 """Units and the bytes behind them: from a unit's id to what a gateway can serve."""
 
 from pathlib import Path
+from typing import Any
 
 from flyball.control.world import World
 from flyball.errors import ArtifactDamaged, NotFound
@@ -64,3 +65,15 @@ class UnitShelf:
         if named and self._world.ports.packages.is_whole(Path(named[0].package), unit.manifest_digest):
             return named[0]
         return None
+
+
+def threshold_of(world: World) -> float | None:
+    """Of the unit: declared, or one half; only for two classes."""
+    if world.spec.task != "binary":
+        return None
+    return 0.5 if world.spec.serve.threshold is None else world.spec.serve.threshold
+
+
+def policy_plain(world: World) -> dict[str, Any]:
+    """What of flyball.yaml governs a unit in production: part of the unit, so that a change of it is a change of unit."""
+    return world.spec.model_dump(mode="json", by_alias=True, include={"release", "monitor", "policies"})

@@ -15,8 +15,10 @@ from flyball.monitoring.harm import HarmTable
 from flyball.monitoring.joint import Directions
 from flyball.monitoring.norms import Norms
 from flyball.monitoring.reference import Reference
+from flyball.monitoring.remapped import remapped
 from flyball.monitoring.slices import SliceReference
 from flyball.records import codec
+from flyball.records.unit import ScoreMap
 
 KEPT = 18
 """Six each of a champion, the one before and the one to come: the largest are megabytes."""
@@ -40,24 +42,26 @@ class WatchedFiles:
             if data is None:
                 raise ArtifactDamaged(f"the package of {unit} has no {reference.FILE}", next_step="flyball verify")
             try:
-                self._references[unit] = codec.decode(data, Reference)
+                found = codec.decode(data, Reference)
             except msgspec.ValidationError as error:
                 raise ArtifactDamaged(
                     f"{unit} cannot be monitored: {error}", next_step="flyball run makes a version that can"
                 ) from error
+            answers = self._calibration_of(unit)
+            self._references[unit] = found if answers is None else remapped(found, answers.of)
         return self._references[unit]
 
     def estimation(self, unit: str) -> EstimationReference | None:
         """Rows that estimates without labels are learned from."""
-        return self._file(unit, estimates.FILE, EstimationReference)
+        return self._of_the_version(unit, estimates.FILE, EstimationReference)
 
     def calibration(self, unit: str) -> Calibration | None:
         """How labels followed the answers on the holdout."""
-        return self._file(unit, calibration.FILE, Calibration)
+        return self._of_the_version(unit, calibration.FILE, Calibration)
 
     def slices(self, unit: str) -> SliceReference | None:
         """The loss on the holdout by slices."""
-        return self._file(unit, slices.FILE, SliceReference)
+        return self._of_the_version(unit, slices.FILE, SliceReference)
 
     def directions(self, unit: str) -> Directions | None:
         """In which features go together."""
@@ -70,6 +74,13 @@ class WatchedFiles:
     def harm(self, unit: str) -> HarmTable | None:
         """The loss by bin, and how the model uses each feature."""
         return self._file(unit, harm.FILE, HarmTable)
+
+    def _of_the_version(self, unit: str, file: str, record: type[T]) -> T | None:
+        """What rests on how the version's own scores went with labels; None of a unit that answers them through a map: nobody has seen how its do."""
+        return self._file(unit, file, record) if self._calibration_of(unit) is None else None
+
+    def _calibration_of(self, unit: str) -> ScoreMap | None:
+        return self._shelf.served(unit).unit.calibration
 
     def _file(self, unit: str, file: str, record: type[T]) -> T | None:
         if (unit, file) not in self._files:

@@ -17,6 +17,7 @@ from flyball.control.operating import Operating
 from flyball.control.releases import Releases
 from flyball.control.standing import puts_of, standing
 from flyball.control.telling import Seen, told
+from flyball.control.tournaments import trains
 from flyball.control.world import World, draft, moment, put
 from flyball.errors import ArtifactDamaged
 from flyball.monitoring import drift
@@ -203,7 +204,9 @@ class Windows:
             loss_increase=risen,
             champion_since=champion.since,
             data_until=version.lineage.snapshot.until if version else None,
-            retrainings=tuple(job.requested_at for job in self._world.all("job", Job) if job.cause.startswith("d-")),
+            retrainings=tuple(
+                job.requested_at for job in self._world.all("job", Job) if job.cause.startswith("d-") and trains(job)
+            ),
             breaker_open=open_breaker(self._world) is not None,
         )
         latest = SignalsAt(unit=champion.unit, window=place[1], signals=gather(inputs, now))

@@ -321,7 +321,7 @@ def _scored(part: Part, batch: Batch) -> Outcome:
     try:
         table = batch.taken(part.rows)
         begin = perf_counter()
-        scores = part.unit.model.score(table.columns, _size(part, batch))
+        scores = part.unit.score(table.columns, _size(part, batch))
     except ModelFailed as failed:
         return failed
     return Scored(scores.tolist(), perf_counter() - begin, table)

@@ -20,7 +20,7 @@ from flyball.gateway.runtimes.lightgbm import LightgbmRuntime
 from flyball.gateway.runtimes.onnx import OnnxRuntime
 from flyball.records.background import Background
 from flyball.records.signature import ColumnType, Signature
-from flyball.records.unit import Format
+from flyball.records.unit import Format, ScoreMap
 
 MOST_EXACT_COLUMNS = 8
 """Up to here all subsets of the columns are tried (256); beyond it PERMUTATIONS of them, there and back, cost less."""
@@ -42,13 +42,14 @@ class Order(msgspec.Struct, frozen=True):
     background_digest: str
     format: Format
     signature: Signature
+    calibration: ScoreMap | None = None
 
 
 def load(order: bytes) -> worker_side.Answer:
     os.nice(10)  # who asks for reasons can wait a little; who asks for a prediction must not wait for them
     what = msgspec.json.decode(order, type=Order)
     background = msgspec.json.decode(read_checked(Path(what.background), what.background_digest), type=Background)
-    explained = Explained(what.signature, background, _score(what))
+    explained = Explained(what.signature, background, _answer(what))
     explained.row(
         {name: values[:1] for name, values in explained.background.items()}, 0
     )  # what is slow or broken shows before it is ready
@@ -118,6 +119,12 @@ class Explained:
             return lambda codes: exact(codes, silent=True)
         some = shap.explainers.Permutation(score, masker, seed=SEED)
         return lambda codes: some(codes, max_evals=PERMUTATIONS * (2 * m + 1), silent=True)
+
+
+def _answer(what: Order) -> Score:
+    """As the unit answers: what is explained is what was shown."""
+    score, calibration = _score(what), what.calibration
+    return score if calibration is None else lambda columns, n: calibration.of(score(columns, n))
 
 
 def _score(what: Order) -> Score:

@@ -103,6 +103,7 @@ class Explainer:
             "background_digest": manifest.files.get(background.FILE, "no background in its manifest"),
             "format": self._served.format,
             "signature": msgspec.to_builtins(self._served.signature),
+            "calibration": msgspec.to_builtins(unit.calibration),
         }
 
 

@@ -187,7 +187,8 @@ class GrpcDoors:
 
     async def _model_ready(self, request: Any, _context: Any) -> Any:
         try:
-            pinned(self._inference.route(request.name)[1], request.version)
+            live = pinned(self._inference.route(request.name)[1], request.version)
+            self._inference.check_answers(live)
         except (NotFound, HttpRefused):
             return self._messages["ModelReadyResponse"](ready=False)
         return self._messages["ModelReadyResponse"](ready=not self.draining)

@@ -102,6 +102,7 @@ class Handlers:
 
     async def _model_ready(self, request: Request) -> Response:
         _, live = self._inference.route(request.model)
+        self._inference.check_answers(live)
         return json_response({"name": pinned(live, request.version).model, "ready": True})
 
     async def _repository_index(self, _: Request) -> Response:

@@ -102,10 +102,18 @@ class Inference:
         return table, live
 
     def open_route(self, model: str) -> tuple[LiveTable, LiveRoute]:
-        """The route, if it has room for one more request. Raises as `route` does, and Overloaded."""
+        """The route, if it has room for one more request. Raises as `route` does, Overloaded, and HttpRefused 503 while the model is stopped."""
         table, live = self.route(model)
+        self.check_answers(live)
         self._check_room(live)
         return table, live
+
+    def check_answers(self, live: LiveRoute) -> None:
+        """Raises HttpRefused 503 while a person has to resume the model."""
+        if live.route.stopped:
+            raise HttpRefused(
+                503, live.route.stopped, next_step="Do without it, or ask whoever runs it", headers=[("retry-after", "60")]
+            )
 
     def _check_room(self, live: LiveRoute) -> None:
         try:

@@ -10,6 +10,7 @@ from itertools import accumulate, pairwise
 from pathlib import Path
 
 import msgspec
+import numpy as np
 
 from flyball.capture.keeping import Keeper
 from flyball.errors import ArtifactDamaged, Conflict, FlyballError, StoreUnavailable
@@ -17,6 +18,7 @@ from flyball.gateway.breaker import Breaker
 from flyball.gateway.columns import ColumnBuilder
 from flyball.gateway.keepers import Keepers
 from flyball.gateway.queueing import Queue, Turns
+from flyball.gateway.runtimes.contract import Columns, Scores
 from flyball.gateway.tensors.reader import TensorReader
 from flyball.gateway.units import LoadedModel, Shelf
 from flyball.gateway.validation import RowReader
@@ -46,6 +48,13 @@ class LiveUnit:
         self.needs = tuple(column.name for column in served.signature.columns if not column.missing and column.name in optional)
         """Columns that a request need not bring but this unit cannot do without (its signature is stricter than the champion's)."""
         self.breaker = Breaker()
+        given = served.unit.calibration
+        self._answers = None if given is None else (np.asarray(given.scores), np.asarray(given.answers))
+
+    def score(self, columns: Columns, n: int) -> Scores:
+        """What the unit answers, (n, n_scores): its model's scores, through its calibration if it has one. Raises ModelFailed."""
+        scores = self.model.score(columns, n)
+        return scores if self._answers is None else np.interp(scores, *self._answers)
 
     def patience(self, n: int) -> float:
         """Seconds for a call of `n` rows that another unit can answer as well, where the caller named no deadline."""

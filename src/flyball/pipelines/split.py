@@ -43,3 +43,13 @@ def check(held_out: NDArray[np.bool_], labels: NDArray[np.float64] | NDArray[np.
                 f"evaluate.holdout leaves a single class {side} ({n} rows)", expected="at least two classes on either side",
                 next_step="change evaluate.holdout, or give more history",
             )  # fmt: skip
+
+
+def check_fit(labels: NDArray[np.float64] | NDArray[np.int64], *, classification: bool) -> None:
+    """Refuse rows that nothing can be learnt from: (n_rows,) class indices or values. Raises DataError."""
+    if labels.size < MIN_ROWS:
+        raise DataError(f"{labels.size} rows to fit on", expected=f"at least {MIN_ROWS}", next_step="take a longer history")
+    if classification and np.unique(labels).size < 2:
+        raise DataError(
+            f"a single class in the {labels.size} rows to fit on", expected="at least two", next_step="take a longer history"
+        )

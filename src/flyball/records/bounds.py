@@ -21,6 +21,30 @@ class Breaker(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
 
 
+class Stop(msgspec.Struct, frozen=True, kw_only=True):
+    """The last time that the model was stopped. It answers again when a person has resumed it."""
+
+    stopped_at: datetime
+    key: str
+    """Of what stopped it: done once."""
+    cause: str
+    """Decision id, or `user:NAME`."""
+    reason: str
+    words: str
+    """What was done, and who answers."""
+    unit: str
+    """Who was stopped."""
+    fallback: str | None
+    """Unit that answers meanwhile; None: requests are refused."""
+    verified_at: datetime | None = None
+    """When every gateway was seen to serve it so; after it was resumed: to serve the champion again."""
+    resumed_at: datetime | None = None
+    """None: it is stopped."""
+    resumed_by: str = ""
+    resumed_reason: str = ""
+    resumed_key: str = ""
+
+
 class Autonomy(msgspec.Struct, frozen=True, kw_only=True):
     """What the autopilot lost of what flyball.yaml lets it do by itself. A level falls by itself and rises by a person's order."""
 

@@ -13,7 +13,8 @@ class Action(msgspec.Struct, frozen=True, kw_only=True):
 
     kind: str
     """release: `enter`, `weigh`, `ask`, `settle`, `hold` (a person), `roll_back`, `finish_rollback`; gates: `register`, `refuse`;
-    autopilot: `retrain`, `roll_back`, `notify`, `ask`, `observe`, `open_breaker`, `nothing`."""
+    autopilot: `retrain`, `improve`, `recalibrate`, `rethreshold`, `reactivate`, `roll_back`, `stop`, `notify`, `ask`, `observe`, `open_breaker`,
+    `nothing`; tournament: `release`, `register`, `refuse`."""
     subject: str
     arguments: dict[str, Any] = {}
 
@@ -39,7 +40,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     """`d-` + six digits, by order in the ledger."""
     room: str
-    """`gates`, `release` or `autopilot`: whose function decided."""
+    """`gates`, `release`, `autopilot` or `tournament`: whose function decided."""
     now: datetime
     policy: dict[str, Any]
     situation: dict[str, Any]

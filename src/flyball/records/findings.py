@@ -27,6 +27,25 @@ class FindingKind(StrEnum):
     """A gateway does not serve what it should, capture drops records, a unit fails."""
 
 
+class IncidentKind(StrEnum):
+    """What kind of thing went wrong: it decides what may help."""
+
+    DATA_FAULT = "data_fault"
+    """Upstream: mended there, never trained into a model."""
+    COVARIATE_SHIFT = "covariate_shift"
+    """Other rows came, and labels follow from them as before."""
+    LABEL_SHIFT = "label_shift"
+    """Classes became more or less frequent, and rows within each look as before."""
+    CONCEPT_SHIFT = "concept_shift"
+    """The same rows have other labels."""
+    BAD_RELEASE = "bad_release"
+    """It came with the champion, not with the world."""
+    INFRASTRUCTURE = "infrastructure"
+    """Gateways, traffic or labels' ways, not rows."""
+    UNKNOWN = "unknown"
+    """No kind is shown by what is known, or two are alike."""
+
+
 class Cause(msgspec.Struct, frozen=True, kw_only=True):
     """One part of what a finding is put down to."""
 

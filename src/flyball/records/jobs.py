@@ -34,7 +34,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     cause: str
     """Decision id, or `user:NAME`."""
     overrides: dict[str, Any] = {}
-    """What differs from flyball.yaml: `history`, `parameters`."""
+    """What differs from flyball.yaml: `history`, `since`, `parameters`; `tournament`: the entrants, in records/tournaments.py's words."""
     spec_digest: str = ""
     """Of flyball.yaml as it was when the job was asked for."""
     attempt: int = 0

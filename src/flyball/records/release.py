@@ -42,6 +42,8 @@ class ReleaseState(msgspec.Struct, frozen=True, kw_only=True):
     """When all gateways were seen to serve this phase; a phase's clock starts here."""
     cause: str = ""
     """Decision id, or `user:NAME`."""
+    job: str = ""
+    """Whose result it releases; empty: nobody's (a rollback), or a Flyball opened it that did not say."""
     reason: str = ""
     """Why it is in this phase, in words."""
     passed: tuple[str, ...] = ()

@@ -47,6 +47,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     """Answers where the champion cannot (role `fallback`); None: its requests are refused then."""
     keeping: Keeping | None = None
     """What capture may keep; None: everything, at no cost."""
+    stopped: str = ""
+    """Why requests are refused; empty: they are answered."""
 
     @property
     def units(self) -> tuple[ServedUnit, ...]:

@@ -39,7 +39,7 @@ SIGNALS: dict[str, Signal] = {
     ),
     "serving.alarm": Signal(bool, "a gateway does not serve what it should, or rows could not be answered"),
     "autopilot.breaker_open": Signal(
-        bool, "the autopilot's breaker is open: no policy retrains or rolls back until a person closes it"
+        bool, "the autopilot's breaker is open: no policy changes who answers until a person closes it"
     ),
     "champion.age_days": Signal(float, "days since the champion took over"),
     "champion.data_age_days": Signal(float, "days since the newest row that the champion was trained on or judged by"),

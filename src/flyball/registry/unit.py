@@ -1,5 +1,9 @@
 """The release unit of a version."""
 
+from typing import Any
+
+import msgspec
+
 from flyball.records import codec
 from flyball.records.unit import Unit, Version
 
@@ -11,10 +15,23 @@ def unit_of(version: Version, threshold: float | None, policy_digest: str) -> Un
 
 def unit_made_of(model: str, number: int, manifest_digest: str, threshold: float | None, policy_digest: str) -> Unit:
     """The id is derived from content: the same parts are the same unit."""
-    parts = {
-        "model": model, "version": number, "manifest_digest": manifest_digest, "threshold": threshold, "policy_digest": policy_digest,
+    return _named(
+        Unit(
+            id="", model=model, version=number, manifest_digest=manifest_digest, threshold=threshold, policy_digest=policy_digest
+        )
+    )
+
+
+def altered(unit: Unit, policy_digest: str, **changes: Any) -> Unit:
+    """The same version with another `calibration` or `threshold`: another unit."""
+    return _named(msgspec.structs.replace(unit, policy_digest=policy_digest, **changes))
+
+
+def _named(unit: Unit) -> Unit:
+    parts: dict[str, Any] = {
+        "model": unit.model, "version": unit.version, "manifest_digest": unit.manifest_digest, "threshold": unit.threshold,
+        "policy_digest": unit.policy_digest,
     }  # fmt: skip
-    return Unit(
-        id="u" + codec.digest(parts)[:12], model=model, version=number, manifest_digest=manifest_digest, threshold=threshold,
-        policy_digest=policy_digest,
-    )  # fmt: skip
+    if unit.calibration is not None:  # part of the id only where it is there: a unit of before there was any keeps its own
+        parts["calibration"] = unit.calibration
+    return msgspec.structs.replace(unit, id="u" + codec.digest(parts)[:12])

@@ -102,8 +102,7 @@ def decide(situation: ReleaseSituation, policy: ReleasePolicy, now: datetime) ->
         if situation.switch == "failed" and release.verified_at is None:
             return _roll_back(view, "switch", f"the gateways could not be brought to serve {place(release)}")
         if situation.switch != "verified" or release.verified_at is None:
-            # A gateway that restarts under a phase that it did serve is no fault of the challenger.
-            return _hold(view, "switch", f"waits until every gateway is seen to serve {place(release)}")
+            return _unserved(view)
     return _HANDLERS[release.phase](view)
 
 
@@ -259,6 +258,21 @@ def _held(view: _View) -> Plan:
 
 def _over(view: _View) -> Plan:
     return _hold(view, "over", f"is {view.release.phase.value}: nothing is left to do")
+
+
+def _unserved(view: _View) -> Plan:
+    """A gateway that restarts under a phase that it did serve is no fault of the challenger; one that stays away does not prolong the phase."""
+    release, rules = view.release, view.policy
+    waits = f"until every gateway is seen to serve {place(release)}"
+    deadline = None
+    if release.phase is Phase.SHADOW and rules.shadow is not None:
+        deadline = rules.shadow.at_most
+    elif release.phase is Phase.CANARY:
+        deadline = rules.steps[release.step].at_most if release.step < len(rules.steps) else rules.longest
+    waited = view.now - (release.verified_at or release.entered_at)
+    if deadline is None or waited < deadline:
+        return _hold(view, "switch", f"waits {waits}")
+    return _roll_back(view, "switch", f"gave up after {span(waited)}, allowed are {span(deadline)}, still waiting {waits}")
 
 
 _HANDLERS: dict[Phase, Callable[[_View], Plan]] = {

@@ -55,6 +55,13 @@ def rehearsal(model: str, champion: ServedUnit, earlier: ServedUnit) -> Route:
     return Route(model=model, champion=champion, shadows=(earlier,), shadow_share=0.0)
 
 
+def stopped(route: Route, fallback: ServedUnit | None, words: str) -> Route:
+    """Nobody of the route answers: the fallback does, alone; None: requests are refused with these words, and the champion's bytes are held ready."""
+    if fallback is not None:
+        return Route(model=route.model, champion=fallback)
+    return Route(model=route.model, champion=route.champion, stopped=words)
+
+
 def _of(known: dict[str, ServedUnit], unit: str, release: ReleaseState) -> ServedUnit:
     if unit not in known:
         raise Conflict(

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from flyball.spec.conditions import check_condition
 from flyball.spec.fields import format_duration, parse_duration, parse_share
+from flyball.spec.policies import BINARY_ALONE, FITS
 from flyball.spec.project import CLASSIFICATION, REGRESSION
 from flyball.spec.release import PATIENCE
 from flyball.spec.slice_conditions import compile_slice
@@ -31,6 +32,7 @@ def cross_faults(tree: Raw) -> tuple[Cross, ...]:
     """All of them, in the order of the file's sections."""
     checks = (
         _source, _columns, _tuning, _metrics, _gates, _release, _strategy, _guards, _labels_in_time, _slices, _capture, _policies,
+        _threshold,
     )  # fmt: skip
     return tuple(fault for check in checks for fault in check(tree))
 
@@ -305,6 +307,33 @@ def _policies(tree: Raw) -> Iterator[Cross]:
             yield from _condition(when, (*path, "when"))
         if isinstance(do, Mapping) and do.get("history") is not None and do.get("action") not in ("retrain", None):
             yield Cross((*path, "do", "history"), f"history with action {do['action']}", "history only with action: retrain")
+        yield from _action(tree, do if isinstance(do, Mapping) else {"action": do}, (*path, "do"))
+
+
+def _action(tree: Raw, do: Raw, path: Path) -> Iterator[Cross]:
+    """What an action needs of the rest of the file."""
+    action, entrants = do.get("action"), do.get("entrants")
+    if entrants is not None and action != "improve":
+        yield Cross((*path, "entrants"), f"entrants with action {action}", "entrants only with action: improve")
+    if do.get("on_faults") is True and action not in FITS:
+        yield Cross(
+            (*path, "on_faults"), f"on_faults with action {action}", f"one that fits something: {', '.join(sorted(FITS))}"
+        )
+    task, asked = tree.get("task"), [action, *_items(entrants)]
+    wrong = [name for name in asked if name in BINARY_ALONE]
+    if task in ("multiclass", "regression") and wrong:
+        yield Cross(path, f"{wrong[0]} with task {task}", "task: binary, whose one score has a scale and a threshold to be mended",
+                    "Such as do: retrain.")  # fmt: skip
+    if "retune" in asked and not _section(tree, "train").get("tuning"):
+        yield Cross(path, "retune without train.tuning", "train.tuning, which says what is sought")
+
+
+def _threshold(tree: Raw) -> Iterator[Cross]:
+    threshold, task = _section(tree, "serve").get("threshold"), tree.get("task")
+    if threshold is not None and task in ("multiclass", "regression"):
+        yield Cross(
+            ("serve", "threshold"), f"{threshold!r} with task {task}", "no threshold: it divides the score of task: binary"
+        )
 
 
 def _condition(text: str, path: Path) -> Iterator[Cross]:

@@ -55,6 +55,7 @@ def parse_share(value: Any) -> Any:
 
 Duration = Annotated[timedelta, BeforeValidator(parse_duration), PlainSerializer(format_duration, when_used="json")]
 Share = Annotated[float, BeforeValidator(parse_share), Field(ge=0.0, le=1.0)]
+ErrorRate = Annotated[float, BeforeValidator(parse_share), Field(gt=0.0, lt=1.0)]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
 """Lower case, digits, `-` and `_`: safe in paths, URLs and metric labels."""
 EntryPoint = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]

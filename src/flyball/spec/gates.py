@@ -4,7 +4,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from flyball.spec.fields import Section
+from flyball.spec.fields import ErrorRate, Section
 from flyball.spec.train import Metric
 
 
@@ -24,7 +24,7 @@ class ChampionGate(Section):
     metric: Metric
     margin: float = Field(default=0.0, ge=0.0)
     """The challenger may be worse by no more than this, in the metric's own unit."""
-    alpha: float = Field(default=0.05, gt=0.0, lt=1.0)
+    alpha: ErrorRate = 0.05
     """Error rate of the interval of the paired difference, at this one look."""
 
 

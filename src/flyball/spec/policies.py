@@ -25,18 +25,35 @@ def parse_budget(value: Any) -> Any:
     return value
 
 
+DoAction = Literal[
+    "retrain", "improve", "recalibrate", "rethreshold", "reactivate", "roll_back", "stop", "notify", "ask"
+]  # fmt: skip
+Strategy = Literal["all", "recent", "since", "weighted", "retune", "earlier", "recalibrate", "rethreshold"]
+FITS = frozenset({"retrain", "improve", "recalibrate", "rethreshold"})
+"""Actions that fit something to rows."""
+BINARY_ALONE = frozenset({"recalibrate", "rethreshold"})
+
+
 class DoSpec(Section):
     """What to do. In the file a bare word (`do: retrain`) or `do: {action: retrain, history: 60d}`."""
 
-    action: Literal["retrain", "roll_back", "notify", "ask"]
-    history: Duration | Literal["all"] | None = None
-    """Retrain on the last so much; None: as `train.history` says."""
+    action: DoAction
+    history: Duration | Literal["all", "since_change"] | None = None
+    """Retrain on the last so much, or on the rows since the change that the newest finding tells of; None: as `train.history` says."""
+    entrants: list[Strategy] | None = Field(default=None, min_length=1)
+    """Improve: what is tried beside the champion; None: all that the project can do."""
+    on_faults: bool = False
+    """Fit also while a data-quality finding stands: a fault of the data is then learnt."""
     message: str = ""
 
     @model_validator(mode="after")
-    def only_retraining_has_history(self) -> Self:
+    def keys_fit_the_action(self) -> Self:
         if self.history is not None and self.action != "retrain":
             raise ValueError("history only with action: retrain")
+        if self.entrants is not None and self.action != "improve":
+            raise ValueError("entrants only with action: improve")
+        if self.on_faults and self.action not in FITS:
+            raise ValueError(f"on_faults only with an action that fits something: {', '.join(sorted(FITS))}")
         return self
 
 
@@ -61,7 +78,7 @@ class BreakerSpec(Section):
     """When the autopilot is stopped until a person closes its breaker."""
 
     failures: int = Field(default=3, ge=1, le=16)
-    """Retrainings in a row that failed, were refused by their gate, or whose release was rolled back."""
+    """Challengers in a row that failed, were refused by their gate, or whose release was rolled back. That a tournament finds nobody better is no failure."""
     flip_flops: int = Field(default=2, ge=1, le=16)
     """Times that the champion went to another unit and back again."""
     within: Duration = Field(default="30d", validate_default=True)
@@ -75,7 +92,12 @@ class AutonomySpec(Section):
     """How far policies may go by themselves: note what they would have done, ask a person each time, or act. A level falls by itself, never rises so."""
 
     retrain: Level = "act"
+    improve: Level = "act"
+    recalibrate: Level = "act"
+    rethreshold: Level = "act"
+    reactivate: Level = "act"
     roll_back: Level = "act"
+    stop: Level = "act"
 
 
 class AutopilotSpec(Section):

@@ -5,11 +5,12 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from flyball.spec.capture import CaptureSpec
+from flyball.spec.cost import CostSpec
 from flyball.spec.data import DataSpec
 from flyball.spec.fields import Name, Section
 from flyball.spec.gates import GatesSpec
 from flyball.spec.monitor import MonitorSpec
-from flyball.spec.policies import AutopilotSpec, PolicySpec
+from flyball.spec.policies import BINARY_ALONE, AutopilotSpec, PolicySpec
 from flyball.spec.release import ReleaseSpec
 from flyball.spec.replay import ReplaySpec
 from flyball.spec.serve import ServeSpec
@@ -32,6 +33,7 @@ class ProjectSpec(Section):
     capture: CaptureSpec = CaptureSpec()
     policies: list[PolicySpec] = []
     autopilot: AutopilotSpec = AutopilotSpec()
+    cost: CostSpec = CostSpec()
     serve: ServeSpec = ServeSpec()
     replay: ReplaySpec | None = None
     """None: `flyball replay` wants its times on the command line."""
@@ -65,4 +67,20 @@ class ProjectSpec(Section):
         names = [policy.name for policy in self.policies]
         if len(set(names)) != len(names):
             raise ValueError("policies with different names")
+        return self
+
+    @model_validator(mode="after")
+    def actions_fit_the_project(self) -> Self:
+        for policy in self.policies:
+            asked = {policy.do.action, *(policy.do.entrants or ())}
+            if self.task != "binary" and asked & BINARY_ALONE:
+                raise ValueError(f"{' and '.join(sorted(asked & BINARY_ALONE))} for task: binary, found {self.task}")
+            if self.train.tuning is None and "retune" in asked:
+                raise ValueError("train.tuning where an entrant is retune")
+        return self
+
+    @model_validator(mode="after")
+    def threshold_is_of_two_classes(self) -> Self:
+        if self.serve.threshold is not None and self.task != "binary":
+            raise ValueError(f"no serve.threshold with task {self.task}: it divides the score of task: binary")
         return self

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from flyball.spec.fields import Duration, Name, Section, Share, parse_share
+from flyball.spec.fields import Duration, ErrorRate, Name, Section, Share, parse_share
 
 GuardMetric = Literal[
     "loss", "calibration", "failure_rate", "latency_p50_ms", "latency_p95_ms", "latency_p99_ms",
@@ -52,6 +52,8 @@ class BanditSpec(Section):
     def room_between(self) -> Self:
         if not 0.0 < self.least < self.most < 1.0:
             raise ValueError("`least` below `most`, both between 0% and 100%, both excluded")
+        if not self.every:
+            raise ValueError("`every` longer than nothing: a share that moves at each look is never measured")
         return self
 
 
@@ -126,7 +128,7 @@ class ReleaseSpec(Section):
     where there are none: then only harm that is shown counts."""
     dependence: Literal["tell", "block"] = "tell"
     """Of labelled rows that are alike. tell: the interval is true of these days, and it is said what they are worth; block: means of blocks are judged."""
-    alpha: float = Field(default=0.05, gt=0.0, lt=1.0)
+    alpha: ErrorRate = 0.05
     """Error rate of the whole release: chance that any guard's verdict is wrong, at all looks together."""
     margin: float = Field(default=0.01, ge=0.0)
     """Non-inferiority margin of the quality guard: mean paired difference of the bounded loss (Brier score; for regression absolute error over its scale)."""

@@ -16,5 +16,7 @@ class ServeSpec(Section):
     workers: int = Field(default=1, ge=1, le=64)
     tick: Duration = Field(default="2s", validate_default=True)
     max_body_mb: int = Field(default=16, ge=1, le=128)
+    fallback: int | None = Field(default=None, ge=1)
+    """Version that answers alone while the model is stopped; None: its requests are refused then."""
     threshold: float | None = Field(default=None, ge=0.0, le=1.0)
     """Binary: score from which the answer is the positive class; None: 0.5."""

@@ -47,6 +47,10 @@ class Autopilot(Protocol):
 
     def raise_autonomy(self, action: str, actor: str, reason: str) -> CommandReport: ...
 
+    def stop_serving(self, actor: str, reason: str) -> CommandReport: ...
+
+    def resume_serving(self, actor: str, reason: str) -> CommandReport: ...
+
 
 class Desk(Protocol):
     """Safe to call from several threads."""

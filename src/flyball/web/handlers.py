@@ -116,6 +116,16 @@ def close_breaker(ask: Ask) -> Response:
     return _json(ask.desk.autopilot.close_breaker(ask.caller.actor, order.reason))
 
 
+def stop_serving(ask: Ask) -> Response:
+    order = orders.read(ask.body, orders.Rollback)
+    return _json(ask.desk.autopilot.stop_serving(ask.caller.actor, order.reason))
+
+
+def resume_serving(ask: Ask) -> Response:
+    order = orders.read(ask.body, orders.Rollback)
+    return _json(ask.desk.autopilot.resume_serving(ask.caller.actor, order.reason))
+
+
 def raise_autonomy(ask: Ask) -> Response:
     order = orders.read(ask.body, orders.Rollback)
     return _json(ask.desk.autopilot.raise_autonomy(ask.place["action"], ask.caller.actor, order.reason))

@@ -41,6 +41,8 @@ DOORS: tuple[Door, ...] = (
     Door("POST", "/api/resume", "resume", Permission.RELEASE),
     Door("POST", "/api/drill", "drill", Permission.RELEASE),
     Door("POST", "/api/rollback", "rollback", Permission.RELEASE),
+    Door("POST", "/api/serving/stop", "stop_serving", Permission.RELEASE),
+    Door("POST", "/api/serving/resume", "resume_serving", Permission.RELEASE),
     Door("POST", "/api/breaker/close", "close_breaker", Permission.APPROVE),
     Door("POST", "/api/autonomy/{action}/raise", "raise_autonomy", Permission.APPROVE),
     Door("POST", "/api/approvals/{decision}", "answer", Permission.APPROVE),

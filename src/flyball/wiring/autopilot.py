@@ -20,6 +20,12 @@ class Autopilot:
     def raise_autonomy(self, action: str, actor: str, reason: str) -> CommandReport:
         return self._ordered("raise_autonomy", actor, reason, {"action": action})
 
+    def stop_serving(self, actor: str, reason: str) -> CommandReport:
+        return self._ordered("stop_serving", actor, reason, {})
+
+    def resume_serving(self, actor: str, reason: str) -> CommandReport:
+        return self._ordered("resume_serving", actor, reason, {})
+
     def _ordered(self, kind: str, actor: str, reason: str, arguments: dict[str, Any]) -> CommandReport:
         with self._controlling(f"flyball {kind}") as engine:
             world = ordering_world(self._home, engine)

@@ -59,8 +59,7 @@ def prices_of(spec: ProjectSpec) -> Prices | None:
     """None: `cost:` is not declared."""
     if "cost" not in spec.model_fields_set:
         return None
-    cost = getattr(spec, "cost")  # noqa: B009
-    return Prices(cost.error, cost.training_minute or 0.0)
+    return Prices(spec.cost.error, spec.cost.training_minute or 0.0)
 
 
 def _ordered(home: Home, plan: ReplaySpec, one: Alternative, *, fresh: bool) -> Path:

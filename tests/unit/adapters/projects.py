@@ -4,11 +4,16 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import polars as pl
 
+from flyball.adapters.packages import LocalPackages
 from flyball.control.ports import StepRequest
+from flyball.records import codec
 from flyball.records.jobs import Job, JobStatus, Progress
+from flyball.records.routing import ServedUnit
+from flyball.records.unit import Unit
 from flyball.spec import ProjectSpec
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -118,7 +123,17 @@ def request(
         cause="user:test",
         overrides=overrides,
     )
-    return StepRequest(job, declared or spec(), directory, directory / ".flyball", champion)
+    return StepRequest(job, declared or spec(), directory, directory / ".flyball", None if champion is None else served(champion))
+
+
+def served(package: Path, **of_the_unit: Any) -> ServedUnit:
+    """A package as the unit that answers."""
+    manifest = LocalPackages().manifest(package)
+    unit = Unit(
+        id="", model="flights", version=1, manifest_digest=codec.digest(manifest), threshold=None, policy_digest="", **of_the_unit
+    )
+    named = msgspec.structs.replace(unit, id="u" + codec.digest(unit)[:12])
+    return ServedUnit(unit=named, package=str(package), format=manifest.format, signature=LocalPackages().signature(package))
 
 
 class Told(list[Progress]):

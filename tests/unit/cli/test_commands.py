@@ -28,6 +28,7 @@ READS = [
     ["release", "status"], ["release", "status", "r-0002"], ["release", "list"],
     ["release", "list", "--replayed"], ["release", "hold", "--reason", "a sale"], ["release", "resume"], ["breaker", "close", "--reason", "seen"],
     ["incidents"], ["incidents", "--open"], ["autonomy", "raise", "retrain", "--reason", "seen"],
+    ["serving", "stop", "--reason", "harm"], ["serving", "resume", "--reason", "mended"],
     ["drill"], ["capture", "export"], ["labels", "import", "outcomes.csv"],
 ]  # fmt: skip
 

@@ -2,9 +2,9 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from flyball.records.unit import Format, Lineage, SnapshotRef, Version
+from flyball.records.unit import Format, Lineage, ScoreMap, SnapshotRef, Version
 from flyball.registry.diff import diff
-from flyball.registry.unit import unit_of
+from flyball.registry.unit import altered, unit_of
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 SNAPSHOT = SnapshotRef(table="shop", version=0, content_digest="c" * 64, schema_digest="d" * 64, rows=100, since=AT, until=AT)
@@ -36,6 +36,22 @@ def test_the_same_parts_are_the_same_unit() -> None:
         unit_of(changed(number=2), 0.5, "p" * 64).id,
     }
     assert len(others | {unit.id}) == 4
+
+
+def test_a_unit_without_a_calibration_has_the_id_that_it_had_before_there_was_any() -> None:
+    assert unit_of(VERSION, 0.5, "p" * 64).id == "u054bbcb3426f"
+
+
+def test_another_calibration_or_threshold_is_another_unit_of_the_same_version() -> None:
+    unit = unit_of(VERSION, 0.5, "p" * 64)
+    line = ScoreMap(method="platt", scores=(0.0, 1.0), answers=(0.1, 0.9), rows=100)
+    made = [
+        altered(unit, "p" * 64, calibration=line), altered(unit, "p" * 64, threshold=0.4), altered(unit, "q" * 64),
+        altered(unit, "p" * 64, calibration=msgspec.structs.replace(line, rows=101)),
+    ]  # fmt: skip
+    assert len({each.id for each in made} | {unit.id}) == 5
+    assert {(each.version, each.manifest_digest) for each in made} == {(1, "m" * 64)}
+    assert altered(made[0], "p" * 64, calibration=None) == unit
 
 
 def test_a_version_does_not_differ_from_itself() -> None:

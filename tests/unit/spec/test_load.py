@@ -86,7 +86,9 @@ def test_ten_faults_are_ten_messages_in_one_run() -> None:
     assert "found '10%' (line 18), expected more than 0.5 (the step before)" in faults["release.steps[1].traffic"]
     assert faults["monitor.mature_share"].endswith("found 'much' (line 20), expected a share such as 10% or 0.1")
     assert "did you mean performance.alarm?" in faults["policies[0].when"]
-    assert faults["policies[0].do"].endswith("expected one of retrain, roll_back, notify, ask. did you mean retrain?")
+    assert faults["policies[0].do"].endswith(
+        "expected one of retrain, improve, recalibrate, rethreshold, reactivate, roll_back, stop, notify, ask. did you mean retrain?"
+    )
 
 
 def test_faults_come_in_the_order_of_the_file() -> None:
@@ -127,6 +129,8 @@ def test_a_condition_that_is_no_condition_is_told_beside_other_faults() -> None:
         ("release: {shadow: null, steps: []}", "release.shadow", "found none, and no step"),
         ("release: {shadow: null, strategy: blue_green}", "release.shadow", "labels: while_watching or never"),
         ("release: {watch_at_most: 3d}", "release.watch_at_most", "found 3d, shorter than watch"),
+        ("release: {strategy: bandit, guards: [{metric: reward, between: [0, 1]}], bandit: {every: 0s}}", "release.bandit", "`every` longer than nothing"),
+        ("release: {alpha: 0%}", "release.alpha", "expected more than 0"),
         ("release: {guards: [{metric: reward}]}", "release.guards[0].between", "[least, most]"),
         ("release: {guards: [{metric: reward, between: [5, 1]}]}", "release.guards[0].between", "found [5, 1]"),
         ("release: {guards: [{metric: reward, between: [0, 1, 2]}]}", "release.guards[0].between", "found 3 numbers"),

@@ -46,6 +46,8 @@ ALLOWED: dict[tuple[str, str], dict[Role, int]] = {
     ("POST", "/api/drill"): OWNERS,
     ("POST", "/api/breaker/close"): OWNERS,
     ("POST", "/api/autonomy/{action}/raise"): OWNERS,
+    ("POST", "/api/serving/stop"): OWNERS,
+    ("POST", "/api/serving/resume"): OWNERS,
     ("POST", "/api/rollback"): OWNERS,
     ("POST", "/api/approvals/{decision}"): OWNERS,
 }
@@ -58,6 +60,8 @@ BODIES = {
     "/api/drill": {},
     "/api/breaker/close": {"reason": "seen"},
     "/api/autonomy/{action}/raise": {"reason": "right so far"},
+    "/api/serving/stop": {"reason": "harm"},
+    "/api/serving/resume": {"reason": "mended"},
     "/api/approvals/{decision}": {"answer": "approve", "reason": "seen"},
     "/api/findings/{finding}/acknowledge": {"reason": "a sale"},
 }

@@ -21,6 +21,8 @@ from flyball.control.ports import StepRequest
 from flyball.errors import StoreUnavailable
 from flyball.records import codec
 from flyball.records.jobs import Job, Progress, StepResult
+from flyball.records.routing import ServedUnit
+from flyball.records.tournaments import Tournament
 from flyball.spec import ProjectSpec
 
 T = TypeVar("T")
@@ -46,7 +48,9 @@ class JobFiles:
                 "spec": request.spec.model_dump(mode="json", by_alias=True),
                 "project_dir": str(request.project_dir.resolve()),
                 "state_dir": str(request.state_dir.resolve()),
-                "champion_package": str(request.champion_package.resolve()) if request.champion_package else None,
+                "champion": request.champion,
+                "earlier": request.earlier,
+                "tried": request.tried,
             }
         )
         replace_file(self.path / "request.json", data)
@@ -60,7 +64,9 @@ class JobFiles:
                 spec=ProjectSpec.model_validate_json(codec.encode(plain["spec"])),
                 project_dir=Path(plain["project_dir"]),
                 state_dir=Path(plain["state_dir"]),
-                champion_package=Path(plain["champion_package"]) if plain["champion_package"] else None,
+                champion=codec.revive(plain["champion"], ServedUnit) if plain["champion"] else None,
+                earlier=codec.revive(plain["earlier"], tuple[ServedUnit, ...]),
+                tried=codec.revive(plain["tried"], tuple[Tournament, ...]),
             )
         except (OSError, ValueError, KeyError) as error:
             raise StoreUnavailable(f"{self.path / 'request.json'} cannot be read: {error}") from error

@@ -6,18 +6,20 @@ from typing import Any
 import polars as pl
 
 from flyball.adapters import estimators, model_input
+from flyball.adapters.estimators import Scores
 from flyball.adapters.packages import read_manifest
 from flyball.adapters.scorer_onnx import PackageScorer
 from flyball.adapters.steps.situation import Rows, Run, divided, read_rows
 from flyball.adapters.steps.train import read_estimator
 from flyball.adapters.user_code import user_code
-from flyball.errors import FlyballError
+from flyball.errors import DataError, FlyballError
 from flyball.pipelines import evaluation
 from flyball.pipelines.evaluation import Holdout
 from flyball.pipelines.graph import step_key
 from flyball.records import codec
 from flyball.records.evidence import Evidence
 from flyball.records.jobs import StepResult
+from flyball.records.routing import ServedUnit
 from flyball.records.signature import Signature
 
 EVALUATION = "evaluation.json"
@@ -27,15 +29,19 @@ _ALPHA = 0.05
 """Where the gate on the champion does not say another."""
 
 
-def evaluation_key(run: Run, keys: dict[str, str], champion: Path | None) -> str:
+def evaluation_key(run: Run, keys: dict[str, str], champion: ServedUnit | None) -> str:
     spec = run.request.spec
-    compared = codec.digest(read_manifest(champion)) if champion else None
+    compared: Any = None
+    if champion is not None:
+        compared = codec.digest(read_manifest(Path(champion.package)))
+        if champion.unit.calibration is not None:
+            compared = [compared, champion.unit.calibration]
     return step_key("evaluate", keys, [list(_metrics(run)), spec.primary_metric, _alpha(run), compared])
 
 
 def evaluate(run: Run, keys: dict[str, str], validated: StepResult, trained: StepResult) -> StepResult:
     """On rows that neither was trained on, unless the champion is newer than they are."""
-    champion = run.request.champion_package
+    champion = run.request.champion
     signature = codec.revive(validated.values["signature"], Signature)
 
     def work(directory: Path) -> dict[str, Any]:
@@ -56,25 +62,29 @@ def evaluate(run: Run, keys: dict[str, str], validated: StepResult, trained: Ste
     return run.cache.do("evaluate", evaluation_key(run, keys, champion), work)
 
 
-def _beside(run: Run, champion: Path, holdout: Holdout, scores: Any, rows: Rows, signature: Signature) -> tuple[Evidence, ...]:
-    scorer = PackageScorer(in_child=True)
+def _beside(
+    run: Run, champion: ServedUnit, holdout: Holdout, scores: Any, rows: Rows, signature: Signature
+) -> tuple[Evidence, ...]:
     try:
-        theirs, _ = scorer.opened(champion)
-        why = _why_not(theirs, signature)
-        if why:
-            return evaluation.not_comparable(_metrics(run), why)
-        with user_code(run.request.project_dir):
-            answered = scorer.score_frame(champion, _as_theirs(rows.features, theirs))
+        answered = answers_of(run, champion, rows.features, signature)
     except FlyballError as error:
-        return evaluation.not_comparable(_metrics(run), f"the champion could not answer: {error.message}")
+        return evaluation.not_comparable(_metrics(run), f"the champion could not be compared with: {error.message}")
     return evaluation.compare_all(_metrics(run), holdout, scores, answered, _alpha(run), run.request.spec.train.seed)
 
 
-def _why_not(theirs: Signature, ours: Signature) -> str:
+def answers_of(run: Run, served: ServedUnit, features: pl.DataFrame, ours: Signature) -> Scores:
+    """(n_rows, n_scores): what a unit answers, through its calibration. Raises FlyballError, in words, where it cannot or answers another question."""
+    scorer, package = PackageScorer(in_child=True), Path(served.package)
+    theirs, _ = scorer.opened(package)
     if theirs.task != ours.task or theirs.classes != ours.classes:
-        return f"the champion answers {theirs.task} {list(theirs.classes)}, the challenger {ours.task} {list(ours.classes)}"
+        raise DataError(f"it answers {theirs.task} {list(theirs.classes)}", expected=f"{ours.task} {list(ours.classes)}")
     absent = [column.name for column in theirs.columns if column.name not in {mine.name for mine in ours.columns}]
-    return f"the champion needs the features {', '.join(absent)}, which are no longer declared" if absent else ""
+    if absent:
+        raise DataError(f"it needs the features {', '.join(absent)}, which are no longer declared")
+    with user_code(run.request.project_dir):
+        scores = scorer.score_frame(package, _as_theirs(features, theirs))
+    calibration = served.unit.calibration
+    return scores if calibration is None else calibration.of(scores)
 
 
 def _as_theirs(features: pl.DataFrame, theirs: Signature) -> pl.DataFrame:

@@ -13,11 +13,13 @@ from flyball.adapters.environment import code_files
 from flyball.adapters.mlflow_models import save_model
 from flyball.adapters.packages import MANIFEST, make_manifest
 from flyball.adapters.steps.evaluate import EVALUATION, SCORES
+from flyball.adapters.steps.recipes import PLAIN, Recipe
 from flyball.adapters.steps.situation import Rows, Run, divided, read_rows
 from flyball.adapters.steps.train import ESTIMATOR
 from flyball.adapters.steps.watched import Made, watched
 from flyball.adapters.user_code import user_code
 from flyball.adapters.validation_pandera import Schema, enforced
+from flyball.control.world import moment
 from flyball.pipelines.evaluation import label_scale
 from flyball.pipelines.graph import step_key
 from flyball.records import background, codec
@@ -38,6 +40,8 @@ class PackageOrder(NamedTuple):
     run_key: str
     schema: Schema
     """Whose rules for requests go into the signature."""
+    recipe: Recipe = PLAIN
+    """By which it was fitted."""
 
 
 def package_key(run: Run, keys: dict[str, str], schema: Schema) -> str:
@@ -51,8 +55,10 @@ def package(run: Run, keys: dict[str, str], done: Results, order: PackageOrder) 
 
     def work(directory: Path) -> dict[str, Any]:
         signature = enforced(codec.revive(done["validate"].values["signature"], Signature), order.schema)
-        rows = read_rows(run.cache.directory("validate", done["validate"].key))
-        to_train, holdout = divided(run, rows)
+        before, holdout = divided(run, read_rows(run.cache.directory("validate", done["validate"].key)))
+        to_train = order.recipe.of(before)
+        # The world as it is to the model: what its recipe left out is not what its windows are to be like.
+        rows = to_train.followed_by(holdout)
         scale = label_scale(signature.task, to_train.labels)
         trained = run.cache.directory("train", done["train"].key)
         evaluated = run.cache.directory("evaluate", done["evaluate"].key)
@@ -62,7 +68,7 @@ def package(run: Run, keys: dict[str, str], done: Results, order: PackageOrder) 
             served = _convert(run, (trained / ESTIMATOR).read_bytes(), rows, holdout, signature, scale)
             measured = (_parity(served, signature), *_latency(served, holdout.features), *_speedups(served))
         save_model(root / "model", served.format, served.content, run.request.project_dir, code_files(run.request.project_dir))
-        lineage = lineage_of(run, done, order.run_key)
+        lineage = lineage_of(run, done, order)
         found = codec.decode((evaluated / EVALUATION).read_bytes(), list[Evidence])
         answered = np.asarray(pl.read_parquet(evaluated / SCORES).to_numpy(), dtype=np.float64)
         made = Made(signature, rows, holdout, answered, scale, served.run)
@@ -89,13 +95,14 @@ def _background(features: pl.DataFrame) -> background.Background:
     )
 
 
-def lineage_of(run: Run, done: Results, run_key: str) -> Lineage:
+def lineage_of(run: Run, done: Results, order: PackageOrder) -> Lineage:
     """`mlflow_run` is empty: the registry fills it in where it makes the run."""
-    around = run.surroundings
+    around, trained = run.surroundings, done["train"].values
     return Lineage(
-        run_key=run_key, mlflow_run="", git_commit=around.git.commit, git_dirty=around.git.dirty, code_digest=around.code_digest,
+        run_key=order.run_key, mlflow_run="", git_commit=around.git.commit, git_dirty=around.git.dirty, code_digest=around.code_digest,
         environment_digest=around.environment_digest, snapshot=codec.revive(done["snapshot"].values["snapshot"], SnapshotRef),
-        parameters=done["train"].values["parameters"], seed=run.request.spec.train.seed,
+        parameters=trained["parameters"], seed=run.request.spec.train.seed, strategy=order.recipe.name,
+        fitted_until=moment(trained["trained_until_us"]),
     )  # fmt: skip
 
 

@@ -7,17 +7,22 @@ import msgspec
 
 from flyball.adapters.environment import surroundings
 from flyball.adapters.sources import Secret
+from flyball.adapters.steps import tournament
 from flyball.adapters.steps.cache import StepCache
 from flyball.adapters.steps.evaluate import evaluate, evaluation_key
 from flyball.adapters.steps.package import PackageOrder, package, package_key
+from flyball.adapters.steps.recipes import PLAIN, Recipe
 from flyball.adapters.steps.situation import Run
 from flyball.adapters.steps.snapshot import take_snapshot, validate
 from flyball.adapters.steps.train import train
-from flyball.adapters.validation_pandera import schema_of
+from flyball.adapters.validation_pandera import Schema, schema_of
+from flyball.autopilot import contest
 from flyball.control.ports import StepRequest
 from flyball.errors import DataError, FlyballError
 from flyball.pipelines import graph
+from flyball.records import codec
 from flyball.records.jobs import Progress, StepResult
+from flyball.records.tournaments import Standings
 
 
 def no_secrets(name: str) -> str:
@@ -42,25 +47,47 @@ def run_steps(request: StepRequest, report: Callable[[Progress], None], secret: 
 
 
 def _all(run: Run) -> tuple[StepResult, ...]:
-    done: dict[str, StepResult] = {}
-    keys: dict[str, str] = {}
+    done = _Done()
+    snapshot, frame = take_snapshot(run)
+    done.keep(snapshot)
+    schema = schema_of(run.schema_file, frame, run.request.spec.data)
+    validated = done.keep(validate(run, done.keys, frame, schema.of_data))
+    order = tournament.order_of(run)
+    if order is None:
+        return _made(run, done, schema, PLAIN)
+    run = tournament.rows_apart(run, order, validated)
+    held = done.keep(tournament.hold(run, done.keys, validated, order))
+    won = contest.winner(codec.revive(held.values["standings"], Standings))
+    return _made(run, done, schema, tournament.recipe_of(run, won.name)) if won is not None and won.fitted else done.all
 
-    def keep(result: StepResult) -> StepResult:
-        done[result.step], keys[result.step] = result, result.key
+
+def _made(run: Run, done: "_Done", schema: Schema, recipe: Recipe) -> tuple[StepResult, ...]:
+    """With a version's package, from what is validated."""
+    validated = done.results["validate"]
+    trained = done.keep(train(run, done.keys, validated, recipe))
+    alone = {**done.keys, "evaluate": evaluation_key(run, done.keys, None)}
+    run_key = graph.run_key({**alone, "package": package_key(run, alone, schema)})
+    done.keep(evaluate(run, done.keys, validated, trained))
+    packed = package(run, done.keys, done.results, PackageOrder(run_key, schema, recipe))
+    place: Path = run.cache.directory("package", packed.key) / packed.values["package"]
+    done.keep(msgspec.structs.replace(packed, values={**packed.values, "package": str(place.resolve())}))
+    return done.all
+
+
+class _Done:
+    """Results and keys of the steps so far, by name."""
+
+    def __init__(self) -> None:
+        self.results: dict[str, StepResult] = {}
+        self.keys: dict[str, str] = {}
+
+    def keep(self, result: StepResult) -> StepResult:
+        self.results[result.step], self.keys[result.step] = result, result.key
         return result
 
-    snapshot, frame = take_snapshot(run)
-    keep(snapshot)
-    schema = schema_of(run.schema_file, frame, run.request.spec.data)
-    validated = keep(validate(run, keys, frame, schema.of_data))
-    trained = keep(train(run, keys, validated))
-    alone = {**keys, "evaluate": evaluation_key(run, keys, None)}
-    run_key = graph.run_key({**alone, "package": package_key(run, alone, schema)})
-    keep(evaluate(run, keys, validated, trained))
-    packed = keep(package(run, keys, done, PackageOrder(run_key, schema)))
-    place: Path = run.cache.directory("package", packed.key) / packed.values["package"]
-    done["package"] = msgspec.structs.replace(packed, values={**packed.values, "package": str(place.resolve())})
-    return tuple(done[name] for name in graph.NAMES)
+    @property
+    def all(self) -> tuple[StepResult, ...]:
+        return tuple(self.results.values())
 
 
 class _Last:

@@ -1,6 +1,7 @@
 """What all steps of one run share, and the rows that pass between them."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,6 +31,13 @@ class Run(NamedTuple):
     secret: Secret
     cache: StepCache
     surroundings: Surroundings
+    held_out: float | None = None
+    """Share of the rows that a tournament's judges are; None: as `evaluate.holdout` says."""
+
+    @property
+    def holdout(self) -> timedelta | float:
+        """The newest part: a duration, or a share of the rows."""
+        return self.request.spec.evaluate.holdout if self.held_out is None else self.held_out
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -57,6 +65,13 @@ class Rows(NamedTuple):
     def where(self, mask: NDArray[np.bool_]) -> "Rows":
         return Rows(self.features.filter(pl.Series(mask)), self.labels[mask], self.event_us[mask])
 
+    def followed_by(self, newer: "Rows") -> "Rows":
+        return Rows(
+            pl.concat([self.features, newer.features]),
+            np.append(self.labels, newer.labels),
+            np.append(self.event_us, newer.event_us),
+        )
+
     def label_series(self, signature: Signature) -> pl.Series:
         """As handed to the user's function: class index (Int32), or value (Float64)."""
         kind = pl.Float64 if signature.task == "regression" else pl.Int32
@@ -79,6 +94,6 @@ def read_rows(directory: Path) -> Rows:
 
 def divided(run: Run, rows: Rows) -> tuple[Rows, Rows]:
     """(to train on, holdout). Raises DataError in words when nothing can be learnt or measured so."""
-    held_out = split.newest(rows.event_us, run.request.spec.evaluate.holdout)
+    held_out = split.newest(rows.event_us, run.holdout)
     split.check(held_out, rows.labels, classification=run.request.spec.task != "regression")
     return rows.where(~held_out), rows.where(held_out)

@@ -1,5 +1,6 @@
 """snapshot, validate: from the source to rows that a model can take."""
 
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ def take_snapshot(run: Run) -> tuple[StepResult, pl.DataFrame]:
     history = sources.history_of(request.job.overrides, request.spec.train.history)
     seen = sources.load(data, request.project_dir, run.secret, request.job.as_of)
     known = sources.known_at(seen, data, request.job.as_of, history)
-    frame = known.frame.drop(sources.LABEL_KNOWN)
+    frame = _since(known.frame.drop(sources.LABEL_KNOWN), data.time, request.job.overrides.get("since"))
     order = (data.time, data.key)
     frame = frame.sort(order)
     key = step_key("snapshot", {}, [request.spec.model, content_digest(frame), schema_digest(frame), order])
@@ -34,6 +35,19 @@ def take_snapshot(run: Run) -> tuple[StepResult, pl.DataFrame]:
         return {"snapshot": codec.plain(ref), "rows": ref.rows, "dropped": known.dropped}
 
     return run.cache.do("snapshot", key, work), frame
+
+
+def _since(frame: pl.DataFrame, time: str, since: str | None) -> pl.DataFrame:
+    """Rows from a moment on, as a job may ask. Raises DataError when there are none."""
+    if since is None:
+        return frame
+    found = frame.filter(pl.col(time) >= datetime.fromisoformat(since))
+    if found.is_empty():
+        newest = frame.select(pl.col(time).max()).item()
+        raise DataError(
+            f"no row since {since} (the newest is of {newest:%Y-%m-%d %H:%M})", next_step="does the source have what came lately?"
+        )
+    return found
 
 
 def validate(run: Run, keys: dict[str, str], frame: pl.DataFrame, schema: validation_pandera.Columns) -> StepResult:

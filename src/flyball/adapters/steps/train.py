@@ -1,11 +1,13 @@
 """train: the user's own function, with tuned parameters where they are asked for."""
 
+import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from flyball.adapters import estimators
+from flyball.adapters.steps.recipes import PLAIN, Recipe
 from flyball.adapters.steps.situation import Rows, Run, divided, read_rows
 from flyball.adapters.user_code import kind_and_place, own_modules, user_code, words_of
 from flyball.errors import DataError, FlyballError, TrainingError
@@ -25,36 +27,23 @@ _TUNING_SHARE = 0.2
 Fit = Callable[[Rows, dict[str, Any]], Any]
 
 
-def train(run: Run, keys: dict[str, str], validated: StepResult) -> StepResult:
-    """Fit on everything but the holdout."""
+def train(run: Run, keys: dict[str, str], validated: StepResult, recipe: Recipe = PLAIN) -> StepResult:
+    """Fit on everything but the holdout, or on what the recipe takes of it."""
     spec = run.request.spec
-    said = spec.train.model_dump(mode="json", include={"entrypoint", "tuning", "seed"})
-    holdout = spec.model_dump(mode="json", include={"evaluate": {"holdout"}})
-    content = [
-        said,
-        run.parameters,
-        holdout,
-        spec.primary_metric,
-        run.surroundings.code_digest,
-        run.surroundings.environment_digest,
-    ]
-    key = step_key("train", keys, content)
+    key = step_key("train", keys, _content(run, recipe))
     signature = codec.revive(validated.values["signature"], Signature)
 
     def work(directory: Path) -> dict[str, Any]:
-        to_train, holdout = divided(run, read_rows(run.cache.directory("validate", validated.key)))
+        before, holdout = divided(run, read_rows(run.cache.directory("validate", validated.key)))
+        to_train = recipe.of(before)
+        split.check_fit(to_train.labels, classification=signature.task != "regression")
         with user_code(run.request.project_dir) as load:
             function = load(spec.train.entrypoint)
 
-            def fit(rows: Rows, parameters: dict[str, Any]) -> Any:
-                with told(spec.train.entrypoint, run.request.project_dir):
-                    # Copies: what the function does to its arguments must not reach the next trial.
-                    fitted = function(rows.features.clone(), rows.label_series(signature), dict(parameters), spec.train.seed)
-                return _checked(estimators.adopted(fitted, signature), spec.train.entrypoint)
-
+            fit = _fit_with(run, function, recipe, signature)
             trials: list[dict[str, Any]] = []
-            parameters = run.parameters
-            if spec.train.tuning is not None:
+            parameters = run.parameters if recipe.parameters is None else recipe.parameters
+            if spec.train.tuning is not None and recipe.parameters is None:
                 with told(f"tuning {spec.train.entrypoint}", run.request.project_dir):
                     parameters, trials = _tuned(run, spec.train.tuning, fit, to_train, signature)
             run.say("train", f"fitting on {to_train.labels.size:,} rows")
@@ -69,6 +58,41 @@ def train(run: Run, keys: dict[str, str], validated: StepResult) -> StepResult:
         }  # fmt: skip
 
     return run.cache.do("train", key, work)
+
+
+def _content(run: Run, recipe: Recipe) -> list[Any]:
+    """All that decides the fit beside the rows."""
+    spec = run.request.spec
+    return [
+        spec.train.model_dump(mode="json", include={"entrypoint", "tuning", "seed"}),
+        run.parameters,
+        spec.model_dump(mode="json", include={"evaluate": {"holdout"}}),
+        spec.primary_metric,
+        run.surroundings.code_digest,
+        run.surroundings.environment_digest,
+        *recipe.content,
+        *([] if run.held_out is None else [run.held_out]),
+    ]
+
+
+def _fit_with(run: Run, function: Callable[..., Any], recipe: Recipe, signature: Signature) -> Fit:
+    """The user's function as a fit of rows with parameters. Raises TrainingError where it cannot weigh them."""
+    train, project_dir = run.request.spec.train, run.request.project_dir
+    if recipe.half_life_us is not None and "weights" not in inspect.signature(function).parameters:
+        raise TrainingError(
+            f"{train.entrypoint} takes no keyword `weights`", expected="train(features, label, parameters, seed, weights=None)",
+            next_step="add it, and hand it on as sample_weight",
+        )  # fmt: skip
+
+    def fit(rows: Rows, parameters: dict[str, Any]) -> Any:
+        weights = recipe.weights(rows)
+        more = {} if weights is None else {"weights": weights}
+        with told(train.entrypoint, project_dir):
+            # Copies: what the function does to its arguments must not reach the next trial.
+            fitted = function(rows.features.clone(), rows.label_series(signature), dict(parameters), train.seed, **more)
+        return _checked(estimators.adopted(fitted, signature), train.entrypoint)
+
+    return fit
 
 
 @contextmanager

@@ -1,0 +1,294 @@
+"""tournament: entrants are fitted and asked, and judged beside the champion on the newest mature rows.
+
+Everybody shares the snapshot and its validation. What an entrant was fitted on does not judge it, nor does what the champion was fitted on. One that cannot
+compete is told with its reason and keeps no other from competing.
+"""
+
+import time
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from flyball.adapters import estimators
+from flyball.adapters.packages import LocalPackages
+from flyball.adapters.steps.evaluate import answers_of
+from flyball.adapters.steps.mended import LEAST_ROWS, mapped, thresholded, wrong_costs
+from flyball.adapters.steps.recipes import PLAIN, Recipe
+from flyball.adapters.steps.situation import Rows, Run, divided, read_rows
+from flyball.adapters.steps.train import read_estimator, train
+from flyball.adapters.user_code import user_code
+from flyball.autopilot import entrants, tournament
+from flyball.autopilot.contest import COST_GAIN, LOSS_GAIN
+from flyball.autopilot.entrants import History, Strategy
+from flyball.autopilot.tournament import PastTournament, Standing
+from flyball.control.world import micros, moment
+from flyball.errors import DataError, FlyballError
+from flyball.pipelines.evaluation import label_scale
+from flyball.records import codec
+from flyball.records.evidence import Evidence
+from flyball.records.jobs import StepResult
+from flyball.records.routing import ServedUnit
+from flyball.records.signature import Signature
+from flyball.records.tournaments import Entrant, Standings, Tournament, TournamentOrder
+from flyball.spec.fields import format_duration, parse_duration
+from flyball.stats.losses import bounded_loss
+
+STEP = "tournament"
+CODE_VERSION = 1
+DAY = timedelta(days=1)
+LEAST_JUDGES = 100
+"""Rows: a mean difference of Brier scores is then known to ±0.02 or so."""
+
+Floats = NDArray[np.float64]
+
+
+class Asked(NamedTuple):
+    """An entrant, and what it cost on every row that judges; NaN: it was fitted on that row."""
+
+    entrant: Entrant
+    costs: Floats
+    of: str
+    """`loss_gain` or `cost_gain`."""
+
+
+class Ground(NamedTuple):
+    """What everybody is judged on."""
+
+    run: Run
+    signature: Signature
+    before: Rows
+    judges: Rows
+    scale: float
+    champion: ServedUnit
+    answers: Floats
+    """The champion's, to the rows that judge."""
+    since_us: int | None
+    """When what is to be mended began; None: unknown."""
+
+    def fresh(self) -> Rows:
+        """What the champion was not fitted on and nobody is judged by; since the change alone, where there are enough of them."""
+        rows = self.before.where(self.before.event_us > fitted_until_us(self.champion))
+        changed = rows if self.since_us is None else rows.where(rows.event_us >= self.since_us)
+        return changed if changed.labels.size >= LEAST_ROWS else rows
+
+    def losses(self, answers: Floats, fitted_until_us: int) -> Floats:
+        found: Floats = bounded_loss(self.signature.task, answers, self.judges.labels, self.scale)
+        return np.where(self.judges.event_us > fitted_until_us, found, np.nan)
+
+    def wrong(self, threshold: float | None) -> Floats:
+        """What the champion's answers cost where this threshold divides them; None: one half."""
+        if self.signature.task != "binary":
+            return np.full(self.judges.labels.size, np.nan)
+        divided_at = 0.5 if threshold is None else threshold
+        found = wrong_costs(self.answers[:, 0], self.judges.labels, divided_at, _yes_cost(self.run))
+        return np.where(self.judges.event_us > fitted_until_us(self.champion), found, np.nan)
+
+
+def order_of(run: Run) -> TournamentOrder | None:
+    """None: the job holds no tournament."""
+    given = run.request.job.overrides.get("tournament")
+    return None if given is None else codec.revive(given, TournamentOrder)
+
+
+def rows_apart(run: Run, order: TournamentOrder, validated: StepResult) -> Run:
+    """The run with the share of rows that judge: as `evaluate.holdout` says, and no more than half of those since the change, for the others are to be learnt."""
+    if order.since is None:
+        return run
+    event_us = read_rows(run.cache.directory("validate", validated.key)).event_us
+    ordered = np.sort(event_us)
+    as_said = run.request.spec.evaluate.holdout
+    said = as_said if isinstance(as_said, float) else float(np.mean(ordered > ordered[-1] - as_said // timedelta(microseconds=1)))
+    since = float(np.mean(ordered >= micros(order.since)))
+    share = round(since / 2.0, 4)
+    # So few that nobody could be judged are no reason to judge by fewer: what changed will have more rows.
+    return run._replace(held_out=share) if share < said and share * event_us.size >= LEAST_JUDGES else run
+
+
+def hold(run: Run, keys: dict[str, str], validated: StepResult, order: TournamentOrder) -> StepResult:
+    """Its values hold the `standings`."""
+    units = [unit for unit in (run.request.champion, *run.request.earlier) if unit is not None]
+    around = run.surroundings
+    key = codec.digest([
+        STEP, CODE_VERSION, keys["validate"], order, [unit.unit for unit in units], run.held_out, run.parameters, around.code_digest,
+        around.environment_digest, run.request.spec.train.model_dump(mode="json"), run.request.spec.model_dump(mode="json", include={"evaluate", "monitor"}),
+    ])  # fmt: skip
+
+    def work(_: Path) -> dict[str, Any]:
+        ground = _ground(run, validated, order)
+        asked, out = _compete(ground, keys, validated, order)
+        return {"standings": codec.plain(standings(ground, asked, out, run.request.spec.release.alpha))}
+
+    return run.cache.do(STEP, key, work)
+
+
+def recipe_of(run: Run, name: str) -> Recipe:
+    """How the entrant of that name is fitted: where parameters are tuned, only `retune` seeks them anew, and the others take the champion's."""
+    entrant = entrants.entrant_of(name)
+    champion, tuned = run.request.champion, run.request.spec.train.tuning is not None
+    known = LocalPackages().lineage(Path(champion.package)).parameters if champion is not None and tuned else None
+    parameters = None if entrant.strategy is Strategy.RETUNE else known
+    if entrant.strategy in (Strategy.ALL, Strategy.RETUNE):
+        return PLAIN if parameters is None and entrant.strategy is Strategy.ALL else Recipe(name, parameters=parameters)
+    if entrant.strategy is Strategy.SINCE:
+        return Recipe(name, since_us=micros(datetime.fromisoformat(entrant.detail)), parameters=parameters)
+    length_us = parse_duration(entrant.detail) // timedelta(microseconds=1)
+    if entrant.strategy is Strategy.WEIGHTED:
+        return Recipe(name, half_life_us=length_us, parameters=parameters)
+    return Recipe(name, last_us=length_us, parameters=parameters)
+
+
+def standings(ground: Ground, asked: list[Asked], out: list[Entrant], alpha: float) -> Standings:
+    """The error rate is divided equally over all who compete."""
+    own = {
+        LOSS_GAIN: ground.losses(ground.answers, fitted_until_us(ground.champion)),
+        COST_GAIN: ground.wrong(ground.champion.unit.threshold),
+    }
+    order = np.argsort(ground.judges.event_us, kind="stable")
+    window_us = ground.run.request.spec.monitor.window // timedelta(microseconds=1)
+    place = ground.judges.event_us[order] // window_us
+    found: list[Entrant] = []
+    level = 0.0
+    for what, champion in own.items():
+        mine = {each.entrant.name: each for each in asked if each.of == what}
+        if not mine and what == COST_GAIN:
+            continue
+        share = alpha * len(mine) / max(len(asked), 1)
+        judged = tournament.judge(
+            champion[order], {name: each.costs[order] for name, each in mine.items()}, place, share or alpha
+        )
+        level = judged.champion_loss if what == LOSS_GAIN else level
+        told = {each.entrant: each for each in judged.standings}
+        found += [_measured(each.entrant, told.get(name), what, alpha / len(asked)) for name, each in mine.items()]
+    return Standings(
+        champion=ground.champion.unit.id, champion_loss=level, rows=int(ground.judges.labels.size), since=moment(int(ground.judges.event_us.min())),
+        until=moment(int(ground.judges.event_us.max())), alpha=alpha, entrants=(*found, *out),
+    )  # fmt: skip
+
+
+def _measured(entrant: Entrant, standing: Standing | None, what: str, alpha: float) -> Entrant:
+    if standing is None:
+        return msgspec.structs.replace(entrant, words="no row judges it: the champion or it was fitted on all of the newest ones")
+    gain = Evidence(
+        name=what, value=standing.estimate, lower=standing.lower, upper=standing.upper, alpha=alpha, n=standing.rows,
+        method=f"paired, t of the newest {standing.windows} windows (autopilot/tournament.py)",
+    )  # fmt: skip
+    return msgspec.structs.replace(entrant, gain=gain, relative=standing.relative, windows=standing.windows)
+
+
+def _ground(run: Run, validated: StepResult, order: TournamentOrder) -> Ground:
+    champion = run.request.champion
+    if champion is None or champion.unit.id != order.champion:
+        raise DataError(f"{order.champion} is champion no more", next_step="the policy decides anew at the next window")
+    before, judges = divided(run, read_rows(run.cache.directory("validate", validated.key)))
+    signature = codec.revive(validated.values["signature"], Signature)
+    answers = answers_of(run, champion, judges.features, signature)
+    since_us = None if order.since is None else micros(order.since)
+    return Ground(run, signature, before, judges, label_scale(signature.task, before.labels), champion, answers, since_us)
+
+
+def _compete(
+    ground: Ground, keys: dict[str, str], validated: StepResult, order: TournamentOrder
+) -> tuple[list[Asked], list[Entrant]]:
+    """(those who competed, those who did not)"""
+    there = {each.unit.id for each in ground.run.request.earlier}
+    out = [
+        Entrant(name=f"earlier:{unit}", fitted=False, words="its package is not whole on this machine")
+        for unit in order.earlier if Strategy.EARLIER in order.strategies and unit not in there
+    ]  # fmt: skip
+    asked = []
+    began = time.perf_counter()
+    for name in _names(ground, order):
+        started = time.perf_counter()
+        fitted = entrants.entrant_of(name).trains
+        ground.run.say(STEP, f"{name} is tried")
+        try:
+            if fitted and (spent := time.perf_counter() - began) > ground.run.request.spec.train.time_limit.total_seconds() / 2.0:
+                raise DataError(f"half of train.time_limit has gone ({spent:.0f} s)")
+            one = _fitted(ground, keys, validated, name) if fitted else _found(ground, name)
+        except FlyballError as error:
+            out.append(Entrant(name=name, fitted=fitted, words=error.message))
+            continue
+        minutes = round((time.perf_counter() - started) / 60.0, 4)
+        asked.append(one._replace(entrant=msgspec.structs.replace(one.entrant, minutes=minutes)))
+    return asked, out
+
+
+def _names(ground: Ground, order: TournamentOrder) -> list[str]:
+    """What the strategies mean for these rows."""
+    event_us = ground.before.event_us
+    begin, until = moment(int(event_us.min())), moment(int(event_us.max()))
+    history = History(
+        begin=begin, until=until, rows=int(event_us.size), change=order.since,
+        rows_since_change=0 if order.since is None else int((event_us >= micros(order.since)).sum()),
+        earlier=tuple(unit.unit.id for unit in ground.run.request.earlier), maps_scores=ground.signature.task == "binary",
+    )  # fmt: skip
+    possible = [each for each in entrants.possible(history, None) if each.strategy in order.strategies]
+    if not order.chosen:
+        past = tuple(map(_past, ground.run.request.tried))
+        return [each.name for each in tournament.order(past, None, possible, ground.run.request.spec.train.seed)]
+    found = {each.strategy for each in possible}
+    # What somebody asked for by name is tried in any case, and says itself what it lacks.
+    span = format_duration(max(round((until - begin) / entrants.FORGET / DAY), 1) * DAY)
+    details = {"recent": span, "weighted": span, "since": order.since.isoformat() if order.since else ""}
+    more = [each for each in order.strategies if each not in found and each != Strategy.EARLIER]
+    return [*(each.name for each in possible), *(f"{each}:{details[each]}" if details.get(each) else each for each in more)]
+
+
+def _fitted(ground: Ground, keys: dict[str, str], validated: StepResult, name: str) -> Asked:
+    run = ground.run
+    trained = train(run, keys, validated, recipe_of(run, name))
+    with user_code(run.request.project_dir):
+        answers = estimators.score(read_estimator(run, trained), ground.judges.features, ground.signature)
+    return Asked(Entrant(name=name, fitted=True), ground.losses(answers, int(trained.values["trained_until_us"])), LOSS_GAIN)
+
+
+def _found(ground: Ground, name: str) -> Asked:
+    """Of a unit that needs no training."""
+    entrant = entrants.entrant_of(name)
+    if entrant.strategy is Strategy.EARLIER:
+        (unit,) = [each for each in ground.run.request.earlier if each.unit.id == entrant.detail]
+        answers = answers_of(ground.run, unit, ground.judges.features, ground.signature)
+        return Asked(Entrant(name=name, fitted=False), ground.losses(answers, fitted_until_us(unit)), LOSS_GAIN)
+    if ground.signature.task != "binary":
+        raise DataError(f"{name} is of task: binary, found {ground.signature.task}")
+    learnt_us = fitted_until_us(ground.champion)
+    fresh = ground.fresh()
+    answered = (
+        answers_of(ground.run, ground.champion, fresh.features, ground.signature)[:, 0] if fresh.labels.size else np.zeros(0)
+    )
+    if entrant.strategy is Strategy.RECALIBRATE:
+        until = moment(int(fresh.event_us.max(initial=0)))
+        mended = mapped(answered, fresh.labels, until, ground.champion.unit.calibration)
+        losses = ground.losses(mended.over_answers.of(ground.answers), learnt_us)
+        return Asked(Entrant(name=name, fitted=False, calibration=mended.whole), losses, LOSS_GAIN)
+    threshold = thresholded(answered, fresh.labels, _yes_cost(ground.run))
+    return Asked(Entrant(name=name, fitted=False, threshold=threshold), ground.wrong(threshold), COST_GAIN)
+
+
+def _yes_cost(run: Run) -> float:
+    declared = run.request.spec.serve.threshold
+    return 0.5 if declared is None else declared
+
+
+def fitted_until_us(served: ServedUnit) -> int:
+    """The newest row that it was fitted on, its calibration included; of a version that does not say, the newest of its snapshot."""
+    lineage = LocalPackages().lineage(Path(served.package))
+    known = [lineage.fitted_until or lineage.snapshot.until, served.unit.calibration.until if served.unit.calibration else None]
+    return max((micros(each) for each in known if each is not None), default=-1)
+
+
+def _past(held: Tournament) -> PastTournament:
+    """As what says which strategies help here."""
+    measured = [(each, each.gain) for each in held.standings.entrants if each.gain is not None]
+    found = [
+        Standing(
+            entrant=each.name, estimate=gain.value or 0.0, lower=gain.lower or 0.0, upper=gain.upper or 0.0, relative=each.relative,
+            windows=each.windows, rows=gain.n, minutes=each.minutes,
+        )
+        for each, gain in measured
+    ]  # fmt: skip
+    return PastTournament(at=held.at, kind=None, growth=0.0, excess=0.0, standings=tuple(found), winner=held.winner)

@@ -1,0 +1,125 @@
+"""What a policy does: the action with all that it needs, why it cannot be made, and its words."""
+
+from typing import Any
+
+from flyball.autopilot.policy import AutopilotPolicy, Rule
+from flyball.autopilot.situation import AutopilotSituation
+from flyball.records import codec
+from flyball.records.decisions import Action
+from flyball.spec.policies import FITS
+
+TOURNAMENTS = frozenset({"improve", "recalibrate", "rethreshold", "reactivate"})
+"""One job whose entrants are judged beside the champion."""
+EXCLUSIVE = frozenset({"retrain", *TOURNAMENTS, "roll_back", "stop"})
+"""They change who answers: one at a time, and none while a job or a release is under way."""
+AT_ANY_TIME = frozenset({"stop"})
+"""Of those: what does not wait for a job or a release to end, for it ends harm."""
+
+
+def lacking(rule: Rule, situation: AutopilotSituation) -> str:
+    """What the action cannot be done without; empty: it can be done."""
+    if rule.action in FITS and situation.data_faults and not rule.on_faults:
+        which = ", ".join(map(str, situation.data_faults))
+        said = (
+            f"finding{'s' if len(situation.data_faults) > 1 else ''} {which} say{'' if len(situation.data_faults) > 1 else 's'}"
+        )
+        return f"{said} that the data are faulty, and a fault of the data is mended where it came from, not learnt; acknowledge it once it is"
+    since_alone = rule.history == "since_change" or rule.entrants == ("since",)
+    if since_alone and situation.changed_since is None:
+        return "no finding that stands says since when something has changed"
+    if rule.entrants == ("earlier",) and not situation.earlier:
+        return "there is no earlier verified unit that answers otherwise than the champion"
+    return ""
+
+
+def act(rule: Rule, situation: AutopilotSituation, policy: AutopilotPolicy, incidents: tuple[int, ...]) -> Action:
+    """As the policy says, were it free to act."""
+    arguments: dict[str, Any] = {"policy": rule.name}
+    if incidents:
+        arguments["incidents"] = list(incidents)
+    kind = rule.action
+    if kind == "retrain":
+        arguments |= _rows(rule, situation)
+    if kind in TOURNAMENTS:
+        arguments |= _entrants(rule, situation)
+    if kind == "stop":
+        arguments["from"] = situation.champion
+    if kind == "roll_back":
+        if situation.previous_champion is None:
+            kind = "notify"
+            arguments["message"] = "The policy says roll_back, but no verified champion came before this one: a person must look."
+        else:
+            arguments |= {"from": situation.champion, "to": situation.previous_champion}
+    if rule.message:
+        arguments.setdefault("message", rule.message)
+    return Action(kind=kind, subject=subject(policy), arguments=arguments)
+
+
+def _rows(rule: Rule, situation: AutopilotSituation) -> dict[str, Any]:
+    if rule.history == "since_change" and situation.changed_since is not None:
+        return {"since": situation.changed_since.isoformat()}
+    return {} if rule.history is None else {"history": rule.history}
+
+
+def _entrants(rule: Rule, situation: AutopilotSituation) -> dict[str, Any]:
+    """Those that could compete now; a strategy that lacks something is left out where it is one of several."""
+    without = {
+        *(("earlier",) if not situation.earlier else ()),
+        *(("since",) if situation.changed_since is None else ()),
+    }
+    asked = [strategy for strategy in rule.entrants if strategy not in without]
+    found: dict[str, Any] = {"champion": situation.champion, "strategies": asked, "chosen": rule.chosen}
+    if "earlier" in asked:
+        found["earlier"] = list(situation.earlier)
+    if "since" in asked and situation.changed_since is not None:
+        found["since"] = situation.changed_since.isoformat()
+    return found
+
+
+def about(action: Action, kind: str) -> Action:
+    """A question about an action, or a note that it would have been done."""
+    of: dict[str, Any] = {name: action.arguments[name] for name in ("policy", "incidents") if name in action.arguments}
+    return Action(kind=kind, subject=action.subject, arguments={**of, "action": codec.plain(action)})
+
+
+def nothing(rule: Rule, policy: AutopilotPolicy, obstacle: str) -> Action:
+    return Action(
+        kind="nothing", subject=subject(policy), arguments={"policy": rule.name, "instead_of": rule.action, "why": obstacle}
+    )
+
+
+def subject(policy: AutopilotPolicy) -> str:
+    return f"model:{policy.model}"
+
+
+def effect(action: Action) -> str:
+    """What will be done in the end: of a question, what is asked for."""
+    asked = action.arguments.get("action")
+    return str(asked["kind"]) if action.kind == "ask" and asked else action.kind
+
+
+def consequence(action: Action) -> str:
+    """In a sentence."""
+    arguments = action.arguments
+    if "action" in arguments:
+        before = "A person is asked before" if action.kind == "ask" else "Only noted, for that is its level"
+        return f"{before}: {consequence(Action(**arguments['action']))}"
+    if action.kind == "retrain":
+        rows = f"the rows since {arguments['since']}" if "since" in arguments else arguments.get("history")
+        return f"Retrain on {rows or 'the history that train.history names'}."
+    if action.kind in TOURNAMENTS:
+        return f"Try {', '.join(_named(arguments))} beside the champion on the newest mature rows; the best goes to release, or nothing does."
+    if action.kind == "roll_back":
+        return f"Roll back from {arguments['from']} to {arguments['to']}."
+    if action.kind == "stop":
+        return f"Stop serving {arguments['from']} until a person resumes it."
+    told = arguments.get("message", "")
+    verb = "A person is asked what to do" if action.kind == "ask" else "A person is told"
+    return f"{verb}: {told}" if told else f"{verb}."
+
+
+def _named(arguments: dict[str, Any]) -> list[str]:
+    named = []
+    for strategy in arguments["strategies"]:
+        named += [f"earlier:{unit}" for unit in arguments["earlier"]] if strategy == "earlier" else [strategy]
+    return named

@@ -1,0 +1,88 @@
+"""Who of a tournament goes on: the standings that a job has measured → a unit to release, a version to be gated, or nobody. Pure."""
+
+from datetime import datetime
+
+import msgspec
+
+from flyball.records.decisions import Action, Plan
+from flyball.records.evidence import Evidence, Outcome, Verdict
+from flyball.records.tournaments import Entrant, Standings
+
+LOSS_GAIN, COST_GAIN = "loss_gain", "cost_gain"
+"""Names of evidence: of the answers themselves, and of where a threshold divides them."""
+
+
+class ContestPolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """Nothing is the user's to set: who wins follows from the standings and the error rate that they were measured at."""
+
+
+class ContestSituation(msgspec.Struct, frozen=True, kw_only=True):
+    job: str
+    champion: str | None
+    """Who answers now."""
+    standings: Standings
+
+
+def winner(standings: Standings) -> Entrant | None:
+    """Whose gain is above 0 by its whole interval, the highest lower end first. A threshold wins only where no answers do: it mends less."""
+    better = [each for each in standings.entrants if _lower(each) > 0.0]
+    return min(better, key=lambda each: (_name(each) != LOSS_GAIN, -_lower(each), each.name), default=None)
+
+
+def decide(situation: ContestSituation, policy: ContestPolicy, now: datetime) -> Plan:  # noqa: ARG001 - every room's function has this shape
+    """One action: `release` a unit of a version that is there, `register` one that was trained, or `refuse`."""
+    standings, subject = situation.standings, f"job:{situation.job}"
+    verdicts = tuple(_verdict(each) for each in standings.entrants)
+    won = winner(standings)
+    if situation.champion != standings.champion:
+        told = f"{standings.champion}, beside which everybody was judged, is champion no more: nobody goes on."
+        return _refused(subject, told, verdicts)
+    if won is None:
+        told = f"Nobody is shown to be better than {standings.champion}: {_listed(standings)}."
+        return _refused(subject, told, verdicts)
+    others = [each for each in standings.entrants if each.name != won.name]
+    rest = f" The others: {'; '.join(map(_told, others))}." if others else ""
+    action = Action(kind="register" if won.fitted else "release", subject=subject, arguments={"entrant": won.name})
+    told = f"{_told(won)}: better than {standings.champion}{_among(standings)}.{rest}"
+    return Plan(actions=(action,), rule="tournament", rationale=told, outcome=Outcome.PASS, verdicts=verdicts)
+
+
+def _refused(subject: str, told: str, verdicts: tuple[Verdict, ...]) -> Plan:
+    action = Action(kind="refuse", subject=subject)
+    return Plan(actions=(action,), rule="tournament", rationale=told, outcome=Outcome.FAIL, verdicts=verdicts)
+
+
+def _verdict(entrant: Entrant) -> Verdict:
+    gain = entrant.gain
+    if gain is None or gain.value is None or gain.lower is None or gain.upper is None:
+        unknown = Evidence(name=LOSS_GAIN, value=None, note=entrant.words)
+        return Verdict(rule=entrant.name, outcome=Outcome.ERROR, evidence=unknown, words=_told(entrant))
+    outcome = Outcome.PASS if gain.lower > 0.0 else Outcome.FAIL if gain.upper < 0.0 else Outcome.INCONCLUSIVE
+    return Verdict(rule=entrant.name, outcome=outcome, evidence=gain, words=_told(entrant))
+
+
+def _told(entrant: Entrant) -> str:
+    gain = entrant.gain
+    if gain is None or gain.value is None:
+        return f"{entrant.name} did not compete ({entrant.words or 'no reason was given'})"
+    what = "loses" if gain.name == LOSS_GAIN else "errs for"
+    return f"{entrant.name} {what} {gain.value:.3g} less a row [{gain.lower:.3g}, {gain.upper:.3g}] on {gain.n} rows"
+
+
+def _listed(standings: Standings) -> str:
+    ranked = sorted(standings.entrants, key=lambda each: (-_lower(each), each.name))
+    return "; ".join(map(_told, ranked)) or "nobody competed"
+
+
+def _among(standings: Standings) -> str:
+    """The error rate in words."""
+    count = len([each for each in standings.entrants if each.gain is not None])
+    return f" (of {count} who competed; nobody would be called so by chance in {1.0 - standings.alpha:.0%} of tournaments without a better one)"
+
+
+def _lower(entrant: Entrant) -> float:
+    return -1.0 if entrant.gain is None or entrant.gain.lower is None else entrant.gain.lower
+
+
+def _name(entrant: Entrant) -> str:
+    return "" if entrant.gain is None else entrant.gain.name

@@ -1,0 +1,57 @@
+"""What a plan is made from."""
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from flyball.autopilot.breaker import ChampionMove, EndedAct
+from flyball.records.bounds import Breaker
+from flyball.records.findings import FindingKind
+
+
+class PastAction(msgspec.Struct, frozen=True, kw_only=True):
+    """What a policy did. One entry per planned action: an `ask` that was approved and carried out is entered once."""
+
+    policy: str
+    action: str
+    """`retrain`, `roll_back`, `notify`, `ask`, `observe`, …; never `nothing`."""
+    at: datetime
+    incidents: tuple[int, ...] = ()
+    """That it was done for."""
+
+
+class OpenIncident(msgspec.Struct, frozen=True, kw_only=True):
+    number: int
+    standing: tuple[FindingKind, ...]
+    """Kinds of its findings that stand."""
+
+
+class AutopilotSituation(msgspec.Struct, frozen=True, kw_only=True):
+    signals_by_window: tuple[dict[str, Any], ...]
+    """`signals.gather` at each window's end since the champion took over, newest last."""
+    busy: str | None
+    """Id of the running job or release; None: none."""
+    past: tuple[PastAction, ...]
+    open_approvals: tuple[str, ...] = ()
+    """Policies whose question has no answer yet."""
+    champion: str | None
+    """Unit id; None: nothing serves, so nothing is decided."""
+    previous_champion: str | None
+    """Last verified unit before it."""
+    breaker: Breaker | None = None
+    """As it was last opened; None: never."""
+    ended: tuple[EndedAct, ...] = ()
+    moves: tuple[ChampionMove, ...] = ()
+    """Both since the breaker was last closed, oldest first."""
+    most: dict[str, str] = {}
+    """Kind of action → level that it fell to."""
+    incidents: tuple[OpenIncident, ...] = ()
+    earlier: tuple[str, ...] = ()
+    """Verified units that answer otherwise than the champion, newest last."""
+    changed_since: datetime | None = None
+    """When what the newest finding tells of began; None: none says."""
+    data_faults: tuple[int, ...] = ()
+    """Numbers of the findings that say that the data are faulty, as far as they stand."""
+    stopped_since: datetime | None = None
+    """None: the champion answers."""

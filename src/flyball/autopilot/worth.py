@@ -1,0 +1,228 @@
+"""Is it worth acting now? What a tournament may be expected to gain, what it costs, and why, in words.
+
+    value = expected gain a row × rows until the next opportunity × cost of an error − minutes of training × cost of one − risk of a change
+
+**Rows until the next opportunity** are taken to be as many as came since the champion's data ended: what has lasted so long may be expected to last as long again.
+**Expected gain** has two parts, both relative to the champion's loss, and both learned from this project's own tournaments:
+
+- *Growth*: labelled rows that the champion has not seen, in doublings, x = log₂(rows now / rows when it was last trained). A doubling of the rows takes a few per cent
+  off the loss of most models where nothing changes (learning curves fall as a power of the rows: Hestness et al. 2017, arXiv 1712.00409), and where the world drifts
+  it takes off more. The gain of a doubling starts at `DOUBLING` and follows what tournaments measured, the later ones more. A tournament that nobody won puts the
+  next one off, one that paid brings it forward.
+- *Harm*: the champion's newest windows are worse than those before and than its baseline, beyond what windows differ by (Student's t of the newest 1, 2 or 4
+  against all before them, error rate `HARM_ALPHA` a look, divided over the three). A stated share of the rise may be recovered; that share, too, is learned. After a
+  tournament that did not lower the loss the rise counts as normal, until twice as many rows have come since the change.
+
+**Costs** are in the project's own unit. Nothing needs to be set: an error costs 1, and a change must then promise to avoid `RISK` of the errors, and
+`LEAST_RISK` of an error a row.
+"""
+
+import math
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+import msgspec
+
+from flyball.autopilot.tournament import PastTournament
+from flyball.stats.student import t_quantile
+
+DOUBLING, DOUBLING_SPREAD = 0.04, 0.04
+"""Relative gain of twice as many rows before any tournament: a power of 0.06, at the lower end of what Hestness et al. found (0.07 to 0.35)."""
+RECOVERED, RECOVERED_SPREAD = 0.5, 0.3
+"""Share of a rise in loss that acting takes back, before any tournament."""
+FORGETS = 0.6
+"""What each tournament leaves of the weight of those before it."""
+LEAST_GROWTH = 0.2
+"""Doublings (15 % more rows) below which a gain cannot be told from noise by a tournament, and costs of training would pile up: history that grows tenfold
+allows no more than 17 trainings."""
+RISK, LEAST_RISK = 0.02, 1e-3
+"""Of the expected errors, and of a row: what a change of champion may cost by itself (a shadow, a canary, a wrong nomination). The second keeps a model that
+hardly errs from being trained for ever."""
+HARM_ALPHA = 0.01
+RUNS = (1, 2, 4)
+NEAR, FAR = 1.2815515655446004, 0.8
+"""Quantile of the normal for the interval of the gain, and its coverage."""
+
+
+class JudgedWindow(msgspec.Struct, frozen=True, kw_only=True):
+    """A mature window that the champion was not trained on."""
+
+    start: datetime
+    rows: int
+    loss: float
+    """Mean bounded loss."""
+    spread: float
+    """Standard deviation of the rows' losses."""
+
+
+class CostPolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """`cost:` of flyball.yaml."""
+
+    error: float = 1.0
+    """Of one row with a bounded loss of 1."""
+    training_minute: float = 0.0
+
+
+class WorthSituation(msgspec.Struct, frozen=True, kw_only=True):
+    windows: tuple[JudgedWindow, ...]
+    """Since the champion's data end, oldest first; those of its holdout among them."""
+    rows: int
+    """Labelled and mature, all there are; of a champion that learned from the rows since a change, all since then."""
+    trained_rows: int
+    """How many of them there were when somebody was last trained, whether he learned from all of them or not."""
+    past: tuple[PastTournament, ...] = ()
+    """Those that trained, oldest first."""
+    training_minutes: float = 0.0
+    """That a tournament is expected to take."""
+    fault: bool = False
+    """A data fault stands: nothing may be learned from its rows."""
+
+
+class Worth(msgspec.Struct, frozen=True, kw_only=True):
+    act: bool
+    reason: str
+    """`growth`, `harm`, or why not: `fault`, `too_soon`, `not_worth_it`, `no_windows`."""
+    gain: float
+    """Expected, relative to the champion's loss."""
+    lower: float
+    upper: float
+    """Of an interval with a chance of 0.8 for the gain, if this tournament is like those before."""
+    value: float
+    """In the project's unit, costs already taken off."""
+    cost: float
+    growth: float
+    """Doublings of the labelled rows since the last training."""
+    excess: float
+    """Relative rise of the newest windows; 0: none beyond what windows differ by."""
+    since: datetime | None
+    """Start of the first of those windows; None: no rise."""
+    words: str
+
+
+class _Rise(NamedTuple):
+    excess: float
+    since: datetime | None
+    rows: int
+    """Since then."""
+
+
+NO_RISE = _Rise(0.0, None, 0)
+
+
+def assess(situation: WorthSituation, cost: CostPolicy) -> Worth:
+    """Whether to hold a tournament that trains.
+
+    >>> from datetime import UTC
+    >>> day = datetime(2026, 1, 1, tzinfo=UTC)
+    >>> quiet = tuple(JudgedWindow(start=day, rows=500, loss=0.2, spread=0.2) for _ in range(9))
+    >>> assess(WorthSituation(windows=quiet, rows=9_500, trained_rows=5_000), CostPolicy()).words
+    '1.9 times the rows that the last training had: a tournament is expected to take 3.7 % off the loss (-1.0 to 8.5 %), worth 15.3; go'
+    """
+    growth = _growth(situation)
+    if situation.fault:
+        return _not(growth, "fault", "a data fault stands: nothing may be learned from its rows")
+    if not situation.windows:
+        return _not(growth, "no_windows", "no mature window that the champion was not trained on")
+    rise = _not_yet_tried(rise_of(situation.windows), situation.past)
+    doubling, doubling_spread = _learned(
+        [each for each in situation.past if each.excess <= 0.0], DOUBLING, DOUBLING_SPREAD, "growth"
+    )
+    recovered, recovered_spread = _learned(
+        [each for each in situation.past if each.excess > 0.0], RECOVERED, RECOVERED_SPREAD, "excess"
+    )
+    gain = doubling * growth + recovered * rise.excess / (1.0 + rise.excess)
+    half = NEAR * math.hypot(doubling_spread * growth, recovered_spread * rise.excess / (1.0 + rise.excess))
+    loss = _mean(situation.windows[-4:])
+    ahead = max(situation.rows - situation.trained_rows, situation.windows[-1].rows)
+    errors = loss * ahead * cost.error
+    costs = max(RISK * loss, LEAST_RISK) * ahead * cost.error + situation.training_minutes * cost.training_minute
+    value = gain * errors - costs
+    worth = value > 0.0
+    soon = growth < LEAST_GROWTH and rise.excess <= 0.0
+    reason = "too_soon" if soon else ("harm" if rise.excess > 0.0 else "growth") if worth else "not_worth_it"
+    return Worth(
+        act=worth and not soon, reason=reason, gain=_short(gain), lower=_short(gain - half), upper=_short(gain + half),
+        value=_short(value), cost=_short(costs), growth=_short(growth), excess=_short(rise.excess), since=rise.since,
+        words=_words(growth, rise, (gain, gain - half, gain + half), value, go=worth and not soon),
+    )  # fmt: skip
+
+
+def rise_of(windows: Sequence[JudgedWindow]) -> _Rise:
+    """Of the newest windows over all before them, where it is beyond what windows differ by."""
+    found = NO_RISE
+    strongest = 0.0
+    for count in RUNS:
+        newest, before = windows[-count:], windows[:-count]
+        if len(before) < max(count, 1) or len(newest) < count:
+            continue
+        level, raised = _mean(before), _mean(newest)
+        error = math.hypot(_error(before, before), _error(newest, before))
+        bound = t_quantile(1.0 - HARM_ALPHA / len(RUNS), max(len(before) - 1, 4)) * error
+        if level > 0.0 and raised - level > bound and (raised - level) / error > strongest:
+            strongest = (raised - level) / error
+            found = _Rise(raised / level - 1.0, newest[0].start, sum(each.rows for each in newest))
+    return found
+
+
+def _error(of: Sequence[JudgedWindow], normal: Sequence[JudgedWindow]) -> float:
+    """Standard error of the mean of windows: the larger of what rows and what normal windows tell."""
+    rows = sum(each.rows for each in of)
+    by_rows = math.sqrt(sum(each.rows * each.spread**2 for each in of) / max(rows, 1)) / math.sqrt(max(rows, 1))
+    if len(normal) < 3:
+        return by_rows
+    mean = sum(each.loss for each in normal) / len(normal)
+    spread = math.sqrt(sum((each.loss - mean) ** 2 for each in normal) / (len(normal) - 1))
+    return max(by_rows, spread / math.sqrt(len(of)))
+
+
+def _growth(situation: WorthSituation) -> float:
+    return math.log2(situation.rows / situation.trained_rows) if situation.rows > situation.trained_rows > 0 else 0.0
+
+
+def _not_yet_tried(rise: _Rise, past: Sequence[PastTournament]) -> _Rise:
+    """None, if the last tournament saw it and lowered nothing, and there are not twice as many rows of it since."""
+    if rise.since is None or not past:
+        return rise
+    last = past[-1]
+    tried = last.excess > 0.0 and last.at >= rise.since and last.winner is None
+    return NO_RISE if tried and rise.rows < 2 * last.rows_since_change else rise
+
+
+def _learned(past: Sequence[PastTournament], prior: float, spread: float, per: str) -> tuple[float, float]:
+    """Gain per doubling or per share of a rise: weighted mean of the prior and what tournaments measured, and its spread for the next one."""
+    weight, total = 1.0, prior
+    gains = []
+    for each in past:
+        unit = each.growth if per == "growth" else each.excess / (1.0 + each.excess)
+        best = max((standing.relative for standing in each.trained), default=0.0)
+        gains.append(max(best if each.realised is None else each.realised, 0.0) / max(unit, LEAST_GROWTH))
+        weight, total = FORGETS * weight + 1.0, FORGETS * total + gains[-1]
+    mean = total / weight
+    squares = spread**2 + sum((gain - mean) ** 2 for gain in gains)
+    return mean, math.sqrt(squares / (1 + len(gains)))
+
+
+def _mean(windows: Sequence[JudgedWindow]) -> float:
+    rows = sum(each.rows for each in windows)
+    return sum(each.rows * each.loss for each in windows) / rows if rows else 0.0
+
+
+def _not(growth: float, reason: str, words: str) -> Worth:
+    return Worth(
+        act=False, reason=reason, gain=0.0, lower=0.0, upper=0.0, value=0.0, cost=0.0, growth=_short(growth), excess=0.0, since=None, words=words
+    )  # fmt: skip
+
+
+def _words(growth: float, rise: _Rise, gain: tuple[float, float, float], value: float, *, go: bool) -> str:
+    seen = f"{2.0**growth:.1f} times the rows that the last training had"
+    if rise.since is not None:
+        seen += f", and the loss is up by {rise.excess:.0%} since {rise.since:%Y-%m-%d %H:%M}"
+    expected = f"a tournament is expected to take {gain[0]:.1%} off the loss ({100 * gain[1]:.1f} to {gain[2]:.1%})".replace(
+        "%", " %"
+    )
+    return f"{seen}: {expected}, worth {value:.1f}; {'go' if go else 'not now'}"
+
+
+def _short(value: float) -> float:
+    return float(f"{value:.8g}")

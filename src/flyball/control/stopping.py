@@ -1,0 +1,98 @@
+"""Stopping a model: its requests are refused, or a version that flyball.yaml names answers, until a person resumes it."""
+
+import msgspec
+
+from flyball.control.releases import Releases
+from flyball.control.traffic import SwitchReading, routing_put, stop_of
+from flyball.control.units import UnitShelf
+from flyball.control.world import World, draft, put
+from flyball.errors import Conflict
+from flyball.records.bounds import Stop
+from flyball.records.events import Put
+from flyball.records.release import Phase
+from flyball.records.unit import Unit
+
+HOLDS = frozenset({Phase.PROPOSED, Phase.SHADOW, Phase.CANARY})
+"""Phases from which a release is held: later ones have made their unit the one that is stopped."""
+
+
+class Stopping:
+    """Of one model."""
+
+    def __init__(self, world: World, shelf: UnitShelf, releases: Releases) -> None:
+        self._world, self._shelf, self._releases = world, shelf, releases
+
+    def stop(self, reason: str, cause: str, *, key: str) -> str:
+        """Once for a `key`; what was done, in words. An open release is held: without traffic there is nothing to judge it by. Raises Conflict."""
+        standing, champion = stop_of(self._world), self._releases.champion()
+        if standing is not None and standing.key == key:
+            return standing.words
+        if standing is not None:
+            raise Conflict(
+                f"{self._world.model} is stopped already, since {standing.stopped_at.isoformat()}",
+                next_step="flyball serving resume",
+            )
+        if champion is None:
+            raise Conflict("nothing is served that could be stopped", next_step="flyball status")
+        active = self._releases.active()
+        if active is not None and active.phase in HOLDS:
+            self._releases.hold(f"{self._world.model} is stopped: {reason}", key=f"{key}:hold")
+        fallback, why_not = self._fallback(champion.unit)
+        answers = f"{fallback} answers instead" if fallback else f"requests are refused{f' ({why_not})' if why_not else ''}"
+        words = f"{self._world.model} is stopped: {reason}; {answers}"
+        now = self._world.now()
+        stop = Stop(stopped_at=now, key=key, cause=cause, reason=reason, words=words, unit=champion.unit, fallback=fallback)
+        payload = {"words": words, "cause": cause, "fallback": fallback}
+        self._world.record(draft(now, "serving.stopped", f"model:{self._world.model}", payload, self._puts(stop), key=key))
+        self._world.ports.notifier.notify(
+            f"model {self._world.model}", f"{words}. Next: flyball serving resume, once it is mended"
+        )
+        return words
+
+    def resume(self, actor: str, reason: str, *, key: str) -> str:
+        """Let the champion answer again. A release that was held stays so. Raises Conflict."""
+        last = self._world.get("stop", self._world.model, Stop)
+        if last is not None and last.resumed_key == key:
+            return f"{self._world.model} answers again"
+        if last is None or last.resumed_at is not None:
+            raise Conflict(f"{self._world.model} is not stopped", next_step="flyball status")
+        resumed = msgspec.structs.replace(
+            last, resumed_at=self._world.now(), resumed_by=actor, resumed_reason=reason, resumed_key=key, verified_at=None
+        )
+        now, payload = self._world.now(), {"by": actor, "reason": reason}
+        self._world.record(draft(now, "serving.resumed", f"model:{self._world.model}", payload, self._puts(resumed), key=key))
+        return f"{self._world.model} answers again"
+
+    def note(self, switch: SwitchReading) -> None:
+        """Record once that every gateway was seen to serve it so."""
+        last = self._world.get("stop", self._world.model, Stop)
+        if last is None or last.verified_at is not None or switch.state != "verified":
+            return
+        seen = msgspec.structs.replace(last, verified_at=self._world.now())
+        state = "stopped" if last.resumed_at is None else "resumed"
+        self._world.record(
+            draft(
+                self._world.now(), "serving.verified", f"model:{self._world.model}", {"state": state, "words": switch.words},
+                (put("stop", self._world.model, seen),),
+            )
+        )  # fmt: skip
+        self._world.say("good", f"{self._world.model} is seen to be {state}: {switch.words}")
+
+    def _puts(self, stop: Stop) -> tuple[Put, ...]:
+        routing = routing_put(self._world, self._shelf, self._releases.champion(), self._releases.active(), stop=stop)
+        return (put("stop", self._world.model, stop), *routing)
+
+    def _fallback(self, champion: str) -> tuple[str | None, str]:
+        """(unit of the version that `serve.fallback` names, or why it is not that)"""
+        wanted = self._world.spec.serve.fallback
+        if wanted is None:
+            return None, ""
+        units = [unit for unit in self._world.all("unit", Unit) if unit.version == wanted and unit.calibration is None]
+        if not units:
+            return None, f"serve.fallback is version {wanted}, which is not registered"
+        stopped = self._shelf.unit(champion)
+        if stopped.version == wanted:
+            return None, f"serve.fallback is version {wanted}, which is what is stopped"
+        if not self._shelf.holds(units[-1].id):
+            return None, f"the package of serve.fallback, version {wanted}, is not whole"
+        return units[-1].id, ""

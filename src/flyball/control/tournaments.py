@@ -1,0 +1,142 @@
+"""Tournaments as jobs: what one is asked, what is handed to it, and what follows from its standings."""
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from flyball.autopilot.contest import ContestPolicy, ContestSituation
+from flyball.autopilot.entrants import TRAINS, Strategy
+from flyball.control import decisions
+from flyball.control.ports import JobReport
+from flyball.control.units import UnitShelf, policy_plain
+from flyball.control.world import World, draft, put
+from flyball.errors import FlyballError
+from flyball.records import codec
+from flyball.records.decisions import Action
+from flyball.records.events import Draft
+from flyball.records.jobs import Job, JobStatus
+from flyball.records.release import Champion
+from flyball.records.routing import ServedUnit
+from flyball.records.tournaments import Entrant, Standings, Tournament, TournamentOrder
+from flyball.records.unit import Unit
+from flyball.registry.unit import altered
+
+STEP = "tournament"
+MOST_EARLIER = 5
+"""Verified units that compete: the newest that answer otherwise than the champion."""
+REMEMBERED = 20
+"""Tournaments that say what helped before; older ones have aged to nothing (autopilot/tournament.py)."""
+
+
+def overrides_of(action: Action) -> dict[str, Any]:
+    """Of the job that holds it."""
+    said = action.arguments
+    since = said.get("since")
+    order = TournamentOrder(
+        champion=str(said["champion"]), strategies=tuple(said["strategies"]), chosen=bool(said.get("chosen")),
+        earlier=tuple(said.get("earlier", ())), since=None if since is None else datetime.fromisoformat(since),
+    )  # fmt: skip
+    return {STEP: codec.plain(order)}
+
+
+def order_of(job: Job) -> TournamentOrder | None:
+    """None: a plain run."""
+    given = job.overrides.get(STEP)
+    return None if given is None else codec.revive(given, TournamentOrder)
+
+
+def trains(job: Job) -> bool:
+    """Whether a model may be trained in it."""
+    order = order_of(job)
+    return order is None or any(Strategy(each) in TRAINS for each in order.strategies)
+
+
+def earlier_units(world: World, champion: Champion | None) -> tuple[str, ...]:
+    """Verified units that answer otherwise than the champion and than one another, newest last."""
+    now = world.get("unit", champion.unit, Unit) if champion is not None else None
+    if champion is None or now is None:
+        return ()
+    found: dict[Any, str] = {}
+    for name in reversed(champion.verified):
+        unit = world.get("unit", name, Unit)
+        if unit is not None and _answers(unit) != _answers(now):
+            found.setdefault(codec.digest(_answers(unit)), unit.id)
+    return tuple(reversed([*found.values()][:MOST_EARLIER]))
+
+
+def _answers(unit: Unit) -> tuple[Any, ...]:
+    return unit.manifest_digest, unit.calibration
+
+
+def competitors(shelf: UnitShelf, job: Job) -> tuple[ServedUnit, ...]:
+    """Earlier units that can be handed to the job; one whose package is gone or damaged is not."""
+    order, found = order_of(job), []
+    for unit in order.earlier if order is not None else ():
+        try:
+            found.append(shelf.served(unit))
+        except FlyballError:
+            continue
+    return tuple(found)
+
+
+def remembered(world: World) -> tuple[Tournament, ...]:
+    """The newest that are over, oldest first."""
+    return tuple(sorted(world.all("tournament", Tournament), key=lambda each: (each.at, each.job))[-REMEMBERED:])
+
+
+def conclude(world: World, job: Job, report: JobReport) -> Job:
+    """The job once its tournament is over: refused (nobody won), registered (a unit of a version that is there goes to release), or as it was: a version
+    was trained that its gates must judge. The decision, the record and the job are one transaction."""
+    if world.get("tournament", job.id, Tournament) is not None:
+        return job
+    held = next(result for result in reversed(report.results) if result.step == STEP)
+    standings = codec.revive(held.values["standings"], Standings)
+    champion, now = world.get("champion", job.model, Champion), world.now()
+    situation = ContestSituation(job=job.id, champion=champion.unit if champion else None, standings=standings)
+    inputs = (situation, ContestPolicy(), now)
+    plan = decisions.decide("tournament", *inputs)
+    (action,) = plan.actions
+    won = next((each for each in standings.entrants if each.name == action.arguments.get("entrant")), None)
+    unit = _unit_of(world, won, standings) if won is not None and action.kind == "release" else None
+    moved = job
+    if action.kind == "refuse":
+        moved = msgspec.structs.replace(job, status=JobStatus.REFUSED, error=plan.rationale)
+    if unit is not None:
+        moved = msgspec.structs.replace(job, status=JobStatus.REGISTERED, version=unit.version, unit=unit.id)
+    puts = (put("unit", unit.id, unit),) if unit is not None else ()
+    made = decisions.prepare(world, "tournament", inputs, plan, (put("job", job.id, moved), *puts))
+    over = Tournament(
+        job=job.id, decision=made.decision.id, cause=job.cause, model=job.model, at=now, standings=standings, winner=won.name if won else None,
+        unit=unit.id if unit is not None else None, words=plan.rationale,
+    )  # fmt: skip
+    world.record(made.draft, _ended(world, over), *_finished(world, moved))
+    world.say("decision", f"{made.decision.id} tournament of {job.id}: {plan.rationale}")
+    return moved
+
+
+def _unit_of(world: World, won: Entrant, standings: Standings) -> Unit:
+    """Whom a winner that needed no training is."""
+    strategy, _, name = won.name.partition(":")
+    found = world.get("unit", name if strategy == "earlier" else standings.champion, Unit)
+    if found is None:
+        raise LookupError(f"unit {name or standings.champion} is in the standings and not in the ledger")
+    if strategy == "earlier":
+        return found
+    digest = codec.digest(policy_plain(world))
+    if won.calibration is not None:
+        return altered(found, digest, calibration=won.calibration)
+    return altered(found, digest, threshold=won.threshold)
+
+
+def _ended(world: World, over: Tournament) -> Draft:
+    payload = {"winner": over.winner, "unit": over.unit, "decision": over.decision, "cause": over.cause, "words": over.words}
+    return draft(
+        world.now(), "tournament.ended", f"job:{over.job}", payload, (put("tournament", over.job, over),), key=f"tournament:{over.job}"
+    )  # fmt: skip
+
+
+def _finished(world: World, job: Job) -> tuple[Draft, ...]:
+    if job.status is not JobStatus.REGISTERED:
+        return ()
+    return (draft(world.now(), "job.finished", f"job:{job.id}", {"version": job.version, "unit": job.unit}),)

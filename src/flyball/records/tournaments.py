@@ -1,0 +1,79 @@
+"""A tournament: what was tried beside the champion, how it did on the newest mature rows, and who goes on to a release."""
+
+from datetime import datetime
+
+import msgspec
+
+from flyball.records.evidence import Evidence
+from flyball.records.unit import ScoreMap
+
+
+class TournamentOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """What a job is to try: `overrides["tournament"]`."""
+
+    champion: str
+    """Unit id: it is judged against this one and no other."""
+    strategies: tuple[str, ...]
+    """Of spec/policies.py; what each means for these rows, the job finds."""
+    chosen: bool = False
+    """Somebody named them: all are tried. Otherwise those that helped before, and few that must be trained."""
+    earlier: tuple[str, ...] = ()
+    """Verified units, oldest first."""
+    since: datetime | None = None
+    """When what is to be mended began; None: unknown."""
+
+
+class Entrant(msgspec.Struct, frozen=True, kw_only=True):
+    """One who was to compete with the champion."""
+
+    name: str
+    """`all`, `recent:60d`, `since:2026-03-01T00:00:00+00:00`, `weighted:60d` (half-life), `retune`, `earlier:u0123…`, `recalibrate`, `rethreshold`."""
+    fitted: bool
+    """A model was trained for it, which becomes a version if it wins; otherwise it is a unit of a version that is there."""
+    gain: Evidence | None = None
+    """What the champion lost a row less what it lost itself: `loss_gain` of the bounded loss; `cost_gain` of a threshold, of wrong answers at the costs that
+    `serve.threshold` means. None: it did not compete, and `words` say why."""
+    relative: float = 0.0
+    """The gain over what the champion lost on the newest window."""
+    windows: int = 0
+    """That its interval is of."""
+    minutes: float = 0.0
+    """Of wall time, fitting and answering."""
+    words: str = ""
+    calibration: ScoreMap | None = None
+    threshold: float | None = None
+    """Both: of the unit that it would be, where they are other than the champion's."""
+
+
+class Standings(msgspec.Struct, frozen=True, kw_only=True):
+    """Everybody who was to compete, as the job has measured them."""
+
+    champion: str
+    """Unit id."""
+    champion_loss: float
+    """Mean bounded loss on the newest window that judged."""
+    rows: int
+    """That judged: the newest mature ones. Whoever was fitted on some of them is not judged by those."""
+    since: datetime
+    until: datetime
+    alpha: float
+    """Chance that somebody is called better though nobody is, over all entrants."""
+    entrants: tuple[Entrant, ...]
+
+
+class Tournament(msgspec.Struct, frozen=True, kw_only=True):
+    """One that is over."""
+
+    job: str
+    decision: str
+    """Which named the winner, or nobody."""
+    cause: str
+    """Decision id, or `user:NAME`: who asked for it."""
+    model: str
+    at: datetime
+    standings: Standings
+    winner: str | None
+    """Name of an entrant; None: nobody is shown to be better."""
+    unit: str | None = None
+    """Unit that goes to release; None where a version must pass its gates first, or nobody won."""
+    words: str

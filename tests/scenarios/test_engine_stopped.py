@@ -1,0 +1,143 @@
+"""A model that is stopped: nobody answers, or the version that flyball.yaml names, until a person resumes it."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from engine_world import AT_ONCE, DAY, HOUR, RELEASE, Model, Project, spec_of
+
+from flyball.control import commands, queries
+from flyball.control.commands import Command
+from flyball.records.bounds import Stop
+from flyball.records.release import Phase
+from flyball.records.unit import Unit
+
+MONITOR = {"min_rows": 20, "mature_share": 0.99}
+STOP = {"name": "harm", "when": "window.predictions > 100", "do": {"action": "stop", "message": "the inputs are broken"}}
+
+
+def project_of(root: Path, *policies: dict[str, Any], release: dict[str, Any] = AT_ONCE, **more: Any) -> Project:
+    return Project(root, spec_of(release, list(policies), monitor=MONITOR, **more))
+
+
+def ordered(project: Project, kind: str, reason: str = "") -> Command:
+    order = commands.order(project.door, kind, "user:me", reason)
+    project.tick()
+    return project.door.get("command", order.id, Command)
+
+
+def stop_of(project: Project) -> Stop | None:
+    return project.door.get("stop", "shop", Stop)
+
+
+def test_a_policy_stops_it_once_nobody_answers_and_a_person_resumes_it(tmp_path: Path) -> None:
+    project = project_of(tmp_path, STOP, {"name": "more", "when": "window.predictions > 100", "do": "retrain"})
+    first = project.version()
+    project.live(2 * DAY, rows=60, step=6 * HOUR, until=lambda: project.answering() is None)
+    assert project.answering() is None
+    stop = stop_of(project)
+    assert (stop.unit, stop.fallback, stop.resumed_at) == (first, None, None)
+    assert stop.verified_at is not None
+    assert [words for _, words in project.told.heard if "is stopped" in words] == [
+        "shop is stopped: the inputs are broken; requests are refused. Next: flyball serving resume, once it is mended"
+    ]
+    status = queries.status(project.door, controller_alive=True)
+    assert status.stop == stop
+    project.restart()
+    project.live(3 * DAY)
+    assert project.answering() is None
+    assert len(project.ledger.events(kinds=("serving.stopped",))) == 1
+    again = ordered(project, "stop_serving")
+    assert (again.status, "stopped already" in again.words) == ("refused", True)
+    resumed = ordered(project, "resume_serving", "mended upstream")
+    assert (resumed.status, resumed.words) == ("done", "shop answers again")
+    assert project.answering() == project.champion().unit == first
+    assert (stop_of(project).resumed_by, stop_of(project).resumed_reason) == ("user:me", "mended upstream")
+    assert [event.payload["state"] for event in project.ledger.events(kinds=("serving.verified",))] == ["stopped", "resumed"]
+    assert ordered(project, "resume_serving").status == "refused"
+    assert queries.status(project.door, controller_alive=True).stop is None
+    project.holds()
+
+
+def test_the_version_that_flyball_yaml_names_answers_meanwhile(tmp_path: Path) -> None:
+    project = project_of(tmp_path, serve={"fallback": 1})
+    first = project.version()
+    project.live(DAY)
+    second = project.version(Model())
+    project.live(DAY)
+    assert project.answering() == second
+    assert ordered(project, "stop_serving", "it says yes to everybody").status == "done"
+    assert project.answering() == first
+    assert project.champion().unit == second
+    project.live(2 * DAY)
+    assert stop_of(project).words == f"shop is stopped: it says yes to everybody; {first} answers instead"
+    ordered(project, "resume_serving")
+    assert project.answering() == second
+    project.holds()
+
+
+@pytest.mark.parametrize(
+    ("fallback", "why"), [(7, "version 7, which is not registered"), (1, "version 1, which is what is stopped")]
+)
+def test_a_fallback_that_cannot_answer_refuses_and_says_why(tmp_path: Path, fallback: int, why: str) -> None:
+    project = project_of(tmp_path, serve={"fallback": fallback})
+    project.version()
+    project.live(DAY)
+    stopped = ordered(project, "stop_serving", "harm")
+    assert why in stopped.words
+    assert project.answering() is None
+
+
+def test_a_fallback_whose_bytes_are_damaged_is_not_gone_to(tmp_path: Path) -> None:
+    project = project_of(tmp_path, serve={"fallback": 1})
+    first = project.version()
+    project.live(DAY)
+    project.version(Model())
+    project.live(DAY)
+    number = project.door.get("unit", first, Unit).version
+    package = project.registry.fetch("shop", number)
+    (package / "model" / "model.lgb").write_text("another model")
+    assert "is not whole" in ordered(project, "stop_serving", "harm").words
+    assert project.answering() is None
+
+
+def test_an_open_release_is_held_and_goes_on_when_a_person_says_so(tmp_path: Path) -> None:
+    project = project_of(tmp_path, release=RELEASE)
+    first = project.first_champion()
+    second = project.version(Model())
+    project.live(DAY, until=lambda: project.release().phase is Phase.SHADOW)
+    ordered(project, "stop_serving", "harm")
+    assert project.release().phase is Phase.HELD
+    assert project.mentioned() == {first}
+    assert project.answering() is None
+    refused = ordered(project, "resume")
+    assert (refused.status, "is stopped" in refused.words) == ("refused", True)
+    third = project.version(Model(wrong=0.1))
+    assert [release.challenger for release in project.releases()] == [first, second]
+    ordered(project, "resume_serving")
+    assert project.answering() == first
+    assert ordered(project, "resume").status == "done"
+    assert project.release().phase is not Phase.HELD
+    assert third not in project.mentioned()
+    project.holds()
+
+
+def test_with_nothing_served_there_is_nothing_to_stop(tmp_path: Path) -> None:
+    project = project_of(tmp_path)
+    for kind, words in (("stop_serving", "nothing is served"), ("resume_serving", "is not stopped")):
+        done = ordered(project, kind)
+        assert done.status == "refused"
+        assert words in done.words
+
+
+def test_a_stop_that_gateways_do_not_serve_is_escalated(tmp_path: Path) -> None:
+    project = project_of(tmp_path)
+    project.version()
+    project.live(DAY)
+    project.gateways.deaf.add("0")
+    commands.order(project.door, "stop_serving", "user:me", "harm")
+    for _ in range(20):
+        project.engine.tick()
+    assert stop_of(project).verified_at is None
+    assert any(finding.subject == "switch" for finding in project.findings())
+    assert project.answering() is not None

@@ -1,0 +1,266 @@
+"""Tournaments through the whole engine: who competes, who goes to release, what is told of it, and when nothing is tried at all."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from engine_world import AT_ONCE, DAY, Model, Project, spec_of
+
+from flyball.control import bounds, commands, decisions, findings, queries
+from flyball.control.standing import puts_of
+from flyball.control.world import draft
+from flyball.records.evidence import Evidence
+from flyball.records.findings import Finding, FindingKind
+from flyball.records.jobs import Job, JobStatus
+from flyball.records.release import Phase
+from flyball.records.tournaments import Tournament
+from flyball.records.unit import Unit
+
+MONITOR = {"min_rows": 20, "mature_share": 0.99}
+RELEASE: dict[str, Any] = {
+    "shadow": {"at_least": "6h", "at_most": "4d", "min_labels": 100}, "steps": [], "watch": "6h", "margin": 0.05,
+}  # fmt: skip
+IMPROVE = {"name": "better", "when": "window.predictions > 30", "do": "improve", "cooldown": "300d"}
+
+
+def policy(do: Any, **more: Any) -> dict[str, Any]:
+    return {**IMPROVE, "do": do, **more}
+
+
+def project_of(root: Path, *policies: dict[str, Any], release: dict[str, Any] = AT_ONCE, **more: Any) -> Project:
+    return Project(root, spec_of(release, list(policies), monitor=MONITOR, **more))
+
+
+def two_champions(project: Project, first: Model = Model(), second: Model = Model()) -> tuple[str, str]:  # noqa: B008 - frozen
+    """Each settled; windows with so little traffic that no policy looks at them."""
+    old = project.version(first)
+    project.live(DAY, rows=5)
+    new = project.version(second)
+    project.live(DAY, rows=5)
+    assert project.champion().unit == new
+    return old, new
+
+
+def tournaments(project: Project) -> list[Tournament]:
+    return list(project.door.all("tournament", Tournament))
+
+
+def made_by_policies(project: Project) -> list[Job]:
+    return [job for job in project.door.all("job", Job) if job.cause.startswith("d-")]
+
+
+def fault(project: Project, kind: FindingKind = FindingKind.DATA_QUALITY, since: datetime | None = None) -> Finding:
+    """A finding on the champion, as a window's end raises it."""
+    now, world = project.clock.now(), project.engine.world
+    finding = Finding(
+        id=f"f-{kind}-{len(project.findings())}", kind=kind, model="shop", unit=project.champion().unit, subject="x", window_start=now,
+        window_end=now + DAY, effect=1.0, effect_unit="share", evidence=Evidence(name="share", value=1.0, n=100), share_of_budget=None,
+        words="x is in another unit", changed_since=since,
+    )  # fmt: skip
+    world.record(draft(now, "finding.raised", f"finding:{finding.id}", {}, puts_of(world, (finding,)), key=finding.id))
+    return project.findings()[-1]
+
+
+def test_an_earlier_unit_that_fits_the_present_better_is_released_again_and_makes_no_version(tmp_path: Path) -> None:
+    """Its first release was settled long ago: it has another one, with shadow and all, and not a blind rollback."""
+    project = project_of(tmp_path, policy("reactivate"), release=RELEASE)
+    old = project.version(Model(wrong=1.0))
+    project.live(DAY, rows=5, until=lambda: project.release().phase is Phase.SETTLED)
+    new = project.version(Model())
+    project.live(6 * DAY, rows=25, until=lambda: project.release().phase is Phase.SETTLED)
+    assert project.champion().unit == new
+    project.turned = 1.0
+    project.workshop.turned["j-0003"] = 1.0
+    project.live(8 * DAY, rows=40)
+    (held,) = tournaments(project)
+    assert (held.winner, held.unit) == (f"earlier:{old}", old)
+    assert [release.challenger for release in project.releases()] == [old, new, old]
+    assert project.phases(project.release().id)[:2] == ["proposed", "shadow"]
+    assert project.release().phase is Phase.SETTLED
+    assert project.champion().unit == project.answering() == old
+    assert project.champion().verified == (new, old)
+    assert len(project.registry.versions("shop")) == 2
+    assert [job.status for job in made_by_policies(project)] == [JobStatus.REGISTERED]
+    (ended,) = bounds.ended_acts(project.door, {made_by_policies(project)[0].cause: "reactivate"})
+    assert (ended.failed, ended.words) == (False, f"{project.release().id} settled")
+    project.holds()
+
+
+def test_a_recalibrated_champion_is_another_unit_of_its_version_and_no_alarm_of_its_own_making(tmp_path: Path) -> None:
+    project = project_of(tmp_path, policy("recalibrate"), release=RELEASE)
+    first = project.version(Model(wrong=0.35))
+    project.live(DAY, rows=5)
+    project.live(20 * DAY, rows=40)
+    (held,) = tournaments(project)
+    assert held.winner == "recalibrate"
+    unit = project.door.get("unit", held.unit, Unit)
+    assert (unit.version, unit.id == first, unit.calibration.method) == (1, False, "isotonic")
+    assert project.champion().unit == project.answering() == unit.id
+    assert project.release().phase is Phase.SETTLED
+    assert [each.kind for each in project.findings() if each.unit == unit.id] == []
+    assert len([each for each in project.windows() if each.unit == unit.id and each.mature]) > 8
+    back = project.roll_back()
+    assert back.status == "done"
+    project.live(DAY, rows=5)
+    assert project.champion().unit == project.answering() == first
+    project.holds()
+
+
+def test_another_threshold_goes_through_the_same_release(tmp_path: Path) -> None:
+    project = project_of(tmp_path, policy("rethreshold"))
+    first = project.version()
+    project.live(4 * DAY, rows=40)
+    unit = project.door.get("unit", project.champion().unit, Unit)
+    assert (unit.version, unit.threshold, unit.calibration) == (1, 0.42, None)
+    assert [release.challenger for release in project.releases()] == [first, unit.id]
+    project.holds()
+
+
+def test_whoever_was_trained_and_wins_is_gated_and_becomes_a_version(tmp_path: Path) -> None:
+    project = project_of(tmp_path, policy("improve"))
+    old, new = two_champions(project, Model(wrong=0.2), Model())
+    project.turned = project.workshop.turned["j-0003"] = 1.0
+    project.workshop.plans["j-0003"] = Model(wrong=1.0)
+    project.live(3 * DAY, rows=40)
+    (held,) = tournaments(project)
+    assert (held.winner, held.unit) == ("all", None)
+    assert project.workshop.tried["j-0003"][:2] == [f"earlier:{old}", "all"]
+    assert len(project.registry.versions("shop")) == 3
+    assert project.champion().unit == project.unit_of(3) not in (old, new)
+    rooms = [made.room for made in decisions.recorded(project.door) if made.room in ("tournament", "gates")]
+    assert rooms == ["gates", "gates", "tournament", "gates"]
+    project.holds()
+
+
+def test_a_winner_that_its_gates_refuse_is_a_failure_and_a_tournament_that_nobody_wins_is_none(tmp_path: Path) -> None:
+    every_day = policy({"action": "improve", "entrants": ["all", "earlier"]}, cooldown="1d")
+    project = project_of(tmp_path, every_day, autopilot={"breaker": {"failures": 2}})
+    two_champions(project, Model(wrong=0.3), Model())
+    project.live(6 * DAY, rows=40, step=DAY)
+    assert len(made_by_policies(project)) >= 4
+    assert {job.status for job in made_by_policies(project)} == {JobStatus.REFUSED}
+    assert all(each.winner is None for each in tournaments(project))
+    assert all("Nobody is shown to be better" in job.error and "earlier:" in job.error for job in made_by_policies(project))
+    assert bounds.breaker_of(project.door) is None
+    for number in range(3, 40):
+        project.workshop.turned[f"j-{number:04d}"] = 1.0
+        project.workshop.plans[f"j-{number:04d}"] = Model(wrong=1.0, passes=False)
+    project.live(4 * DAY, rows=40, step=DAY)
+    assert "2 actions failed in a row" in bounds.breaker_of(project.door).words
+    assert bounds.breaker_of(project.door).actions == ("improve",)
+    assert bounds.levels(project.door)["improve"] == "propose"
+    project.holds()
+
+
+@pytest.mark.parametrize("do", ["improve", "retrain", "recalibrate", "rethreshold"])
+def test_while_a_fault_of_the_data_stands_nothing_is_fitted_unless_the_policy_says_so(tmp_path: Path, do: str) -> None:
+    project = project_of(tmp_path, policy(do))
+    two_champions(project, Model(wrong=0.3), Model())
+    found = fault(project)
+    project.live(2 * DAY, rows=40)
+    assert made_by_policies(project) == []
+    nothing = [made for made in decisions.recorded(project.door) if made.room == "autopilot"]
+    assert [action.kind for action in nothing[-1].plan.actions] == ["nothing"]
+    assert f"finding {found.number} says that the data are faulty" in nothing[-1].plan.rationale
+    findings.acknowledge(project.door, str(found.number), "user:me", "mended", as_normal=False)
+    project.live(2 * DAY, rows=40)
+    assert len(made_by_policies(project)) == 1
+    project.holds()
+    learnt = project_of(tmp_path / "on", policy({"action": do, "on_faults": True}))
+    two_champions(learnt, Model(wrong=0.3), Model())
+    fault(learnt)
+    learnt.live(2 * DAY, rows=40)
+    assert len(made_by_policies(learnt)) == 1
+
+
+def test_an_earlier_unit_may_come_back_while_the_data_are_faulty_for_nothing_is_fitted(tmp_path: Path) -> None:
+    project = project_of(tmp_path, policy("reactivate"))
+    old, _ = two_champions(project, Model(wrong=1.0), Model())
+    fault(project)
+    project.turned = project.workshop.turned["j-0003"] = 1.0
+    project.live(2 * DAY, rows=40)
+    assert project.champion().unit == old
+
+
+def test_retraining_since_the_change_takes_the_newest_findings_change_and_waits_for_one(tmp_path: Path) -> None:
+    project = project_of(tmp_path, policy({"action": "retrain", "history": "since_change"}))
+    project.version()
+    project.live(2 * DAY, rows=40)
+    assert made_by_policies(project) == []
+    assert "no finding that stands says since when" in decisions.recorded(project.door)[-1].plan.rationale
+    began = project.clock.now() - 5 * DAY
+    fault(project, FindingKind.PERFORMANCE, since=began)
+    project.live(2 * DAY, rows=40)
+    (job,) = made_by_policies(project)
+    assert job.overrides == {"since": began.isoformat()}
+    project.holds()
+
+
+def test_with_no_earlier_unit_there_is_nothing_to_reactivate_and_it_says_so(tmp_path: Path) -> None:
+    project = project_of(tmp_path, policy("reactivate"))
+    project.version()
+    project.live(2 * DAY, rows=40)
+    assert made_by_policies(project) == []
+    assert "there is no earlier verified unit that answers otherwise" in decisions.recorded(project.door)[-1].plan.rationale
+
+
+def test_a_tournament_that_a_person_agrees_to_when_the_champion_is_another_is_not_held(tmp_path: Path) -> None:
+    project = project_of(tmp_path, policy("improve", needs="approval"))
+    two_champions(project, Model(wrong=0.3), Model())
+    project.live(DAY, rows=40)
+    (asked,) = [each for each in project.approvals() if each.answer is None]
+    assert "Try recalibrate, earlier:" in decisions.find(project.door, asked.decision).plan.rationale
+    project.roll_back()
+    commands.answer(project.door, asked.id, yes=True, actor="user:me", reason="")
+    project.tick()
+    assert made_by_policies(project) == []
+    assert "is champion no more" in project.ledger.events(kinds=("todo.done",))[-1].payload["words"]
+    project.holds()
+
+
+def test_a_tournament_whose_champion_went_while_it_ran_releases_nobody(tmp_path: Path) -> None:
+    project = project_of(tmp_path, policy("reactivate"))
+    old, new = two_champions(project, Model(wrong=1.0), Model())
+    project.turned = project.workshop.turned["j-0003"] = 1.0
+    while not made_by_policies(project):  # one tick after the other, so that an order comes between its launch and its end
+        project.send(60)
+        project.clock.sleep(DAY)
+        project.deliver()
+        project.engine.tick()
+    assert made_by_policies(project)[0].status is JobStatus.REQUESTED
+    commands.order(project.door, "roll_back", "user:me", "a person says so")
+    project.tick()
+    (job,) = made_by_policies(project)
+    assert job.status is JobStatus.REFUSED
+    assert f"{new}, beside which everybody was judged, is champion no more" in job.error
+    assert project.champion().unit == old
+    project.holds()
+
+
+def test_the_same_unit_may_be_reactivated_time_and_again_as_the_world_turns(tmp_path: Path) -> None:
+    """Regimes that recur: A, B, A, B. Each time one release, and the breaker opens after the flip-flops that it was told to allow."""
+    project = project_of(tmp_path, policy("reactivate", cooldown="5d"), autopilot={"breaker": {"flip_flops": 16, "within": "2d"}})
+    old, new = two_champions(project, Model(wrong=1.0), Model())
+    seen = []
+    for turn in range(4):
+        project.turned = float(turn % 2 == 0)
+        for number in range(3, 30):
+            project.workshop.turned[f"j-{number:04d}"] = project.turned
+        project.live(6 * DAY, rows=40)
+        seen.append(project.champion().unit)
+    assert seen == [old, new, old, new]
+    assert len(project.registry.versions("shop")) == 2
+    assert np.all([release.phase is Phase.SETTLED for release in project.releases()])
+    project.holds()
+
+
+def test_a_decision_and_what_came_of_its_tournament_are_told(tmp_path: Path) -> None:
+    project = project_of(tmp_path, policy("improve"))
+    two_champions(project, Model(wrong=0.3), Model())
+    project.live(2 * DAY, rows=40)
+    (job,) = made_by_policies(project)
+    told = queries.explain(project.door, job.cause)
+    assert any("Nobody is shown to be better" in line for line in told.afterwards)
+    project.holds()

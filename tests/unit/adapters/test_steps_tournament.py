@@ -1,0 +1,169 @@
+"""Entrants that are fitted and asked in one job: on which rows, beside whom, and what becomes of the one who wins."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from projects import AS_OF, LOGISTIC, START, Told, project, request, served, spec
+
+from flyball.adapters.packages import LocalPackages
+from flyball.adapters.steps import run_steps
+from flyball.adapters.steps.tournament import STEP
+from flyball.autopilot import contest
+from flyball.errors import DataError
+from flyball.records import codec
+from flyball.records.jobs import StepResult
+from flyball.records.routing import ServedUnit
+from flyball.records.tournaments import Entrant, Standings, TournamentOrder
+from flyball.stats.logistic import expit
+
+DAYS, ROWS = 120, 6000
+CHANGE = START + timedelta(days=80)
+WEIGHED = LOGISTIC.replace("parameters, seed)", "parameters, seed, weights=None)").replace(
+    ".fit(features, label)", ".fit(features, label, logisticregression__sample_weight=weights)"
+)
+EVERYTHING = ("recalibrate", "rethreshold", "earlier", "all", "since", "weighted", "recent")
+
+
+def world(seed: int, until: int, change: str = "") -> pl.DataFrame:
+    """Labels as days go by; from CHANGE on the weights of the features are others (`concept`), or yes is more frequent (`level`)."""
+    draw = np.random.default_rng(seed)
+    days = np.sort(draw.uniform(0, DAYS, ROWS))
+    hour, wind = draw.integers(5, 23, ROWS), draw.gamma(2.0, 5.0, ROWS)
+    changed = days >= 80
+    odds = 0.4 * (hour - 14) + 0.1 * (wind - 10)
+    odds = np.where(changed & (change == "concept"), -odds, odds) + np.where(changed & (change == "level"), 2.5, 0.0)
+    frame = pl.DataFrame(
+        {
+            "id": [f"f{i}" for i in range(ROWS)], "at": [START + timedelta(days=float(day)) for day in days], "hour": hour,
+            "wind": wind, "carrier": draw.choice(["AA", "B6"], ROWS), "late": (draw.uniform(size=ROWS) < expit(odds)).astype(int),
+        }
+    )  # fmt: skip
+    return frame.filter(pl.col("at") < START + timedelta(days=until))
+
+
+class Town:
+    """A project whose champion was made on day 75, and a tournament on day 115."""
+
+    def __init__(self, directory: Path, change: str, code: str = LOGISTIC) -> None:
+        self.change, self.spec = change, spec(monitor={"window": "5d"}, evaluate={"holdout": "20d"})
+        self.directory = project(directory, code, world(1, 75))
+        self.champion = served(self.made())
+        world(1, 115, change).write_parquet(self.directory / "rows.parquet")
+
+    def made(self, **overrides: object) -> Path:
+        return Path(run_steps(request(self.directory, self.spec, **overrides), Told())[-1].values["package"])
+
+    def held(self, *strategies: str, champion: ServedUnit | None = None, **order: object) -> tuple[StepResult, ...]:
+        self.told = Told()
+        given = champion or self.champion
+        asked = TournamentOrder(champion=given.unit.id, strategies=strategies, chosen=True, **order)
+        wanted = request(self.directory, self.spec, tournament=codec.plain(asked))._replace(champion=given, earlier=self.earlier)
+        return run_steps(wanted, self.told)
+
+    earlier: tuple[ServedUnit, ...] = ()
+
+
+def standings_of(results: tuple[StepResult, ...]) -> Standings:
+    (held,) = [result for result in results if result.step == STEP]
+    return codec.revive(held.values["standings"], Standings)
+
+
+def entrants_of(results: tuple[StepResult, ...]) -> dict[str, Entrant]:
+    return {each.name.partition(":")[0]: each for each in standings_of(results).entrants}
+
+
+def test_where_the_concept_changed_the_rows_since_then_win_and_are_packaged(tmp_path: Path) -> None:
+    town = Town(tmp_path / "p", "concept", WEIGHED)
+    town.earlier = (served(town.made(parameters={"C": 0.001})),)
+    results = town.held(*EVERYTHING, since=CHANGE, earlier=(town.earlier[0].unit.id,))
+    found = entrants_of(results)
+    assert set(found) == set(EVERYTHING)
+    won = contest.winner(standings_of(results))
+    assert won is not None
+    assert won.name == f"since:{CHANGE.isoformat()}"
+    assert won.gain.value > 0.1
+    assert found["recalibrate"].words.startswith("higher scores mean fewer")
+    assert [result.step for result in results][-3:] == ["train", "evaluate", "package"]
+    package = Path(results[-1].values["package"])
+    lineage = LocalPackages().lineage(package)
+    assert lineage.strategy == won.name
+    judged = standings_of(results)
+    assert lineage.fitted_until < judged.since
+    # Half of the rows since the change judge, the others were learnt from, though evaluate.holdout says less than that would leave.
+    assert CHANGE + timedelta(days=16) < judged.since < CHANGE + timedelta(days=19)
+    assert judged.until > START + timedelta(days=113)
+    assert town.held(*EVERYTHING, since=CHANGE, earlier=(town.earlier[0].unit.id,)) == results
+    assert set(town.told.statuses("cached")) == {"snapshot", "validate", STEP, "train", "evaluate", "package"}
+
+
+def test_where_only_the_level_moved_a_map_over_the_champions_scores_wins_and_nothing_is_trained(tmp_path: Path) -> None:
+    town = Town(tmp_path / "p", "level")
+    results = town.held("recalibrate", "rethreshold", since=CHANGE)
+    assert [result.step for result in results] == ["snapshot", "validate", STEP]
+    won = contest.winner(standings_of(results))
+    assert (won.name, won.fitted, won.gain.name) == ("recalibrate", False, contest.LOSS_GAIN)
+    assert won.calibration.until < standings_of(results).since
+    threshold = entrants_of(results)["rethreshold"]
+    assert threshold.gain.name == contest.COST_GAIN
+    assert threshold.gain.lower > 0.0
+    assert threshold.threshold < 0.3
+    # With the map the champion has nothing left to mend, and a map over the map says so.
+    mended = served(Path(town.champion.package), calibration=won.calibration)
+    again = entrants_of(town.held("recalibrate", champion=mended, since=CHANGE))
+    assert again["recalibrate"].gain is None or abs(again["recalibrate"].gain.value) < 0.005
+
+
+def test_where_nothing_changed_nobody_wins(tmp_path: Path) -> None:
+    town = Town(tmp_path / "p", "", WEIGHED)
+    results = town.held("recalibrate", "rethreshold", "all", "weighted", "recent")
+    assert contest.winner(standings_of(results)) is None
+    assert [result.step for result in results] == ["snapshot", "validate", STEP]
+    for each in standings_of(results).entrants:
+        assert each.gain is not None, each
+        assert abs(each.gain.value) < 0.01
+
+
+def test_who_cannot_compete_says_why_and_keeps_nobody_else_from_it(tmp_path: Path) -> None:
+    town = Town(tmp_path / "p", "concept")
+    found = entrants_of(town.held("weighted", "since", "all", since=START + timedelta(days=114.9)))
+    assert "takes no keyword `weights`" in found["weighted"].words
+    assert "rows to fit on" in found["since"].words
+    assert found["all"].gain is not None
+    assert all(found[name].gain is None for name in ("weighted", "since"))
+
+
+def test_nobody_is_judged_by_rows_that_it_was_fitted_on(tmp_path: Path) -> None:
+    """A unit that learned all but the newest days would win by heart."""
+    town = Town(tmp_path / "p", "concept")
+    by_heart = served(Path(run_steps(request(town.directory, spec(evaluate={"holdout": "2d"})), Told())[-1].values["package"]))
+    town.earlier = (by_heart,)
+    (earlier,) = standings_of(town.held("earlier", earlier=(by_heart.unit.id,))).entrants
+    assert earlier.gain.n < ROWS * 2.5 / DAYS
+    (alone,) = standings_of(town.held("recalibrate", champion=by_heart)).entrants
+    assert "0 labelled rows" in alone.words
+
+
+def test_a_champion_that_is_another_by_now_ends_it_in_words(tmp_path: Path) -> None:
+    town = Town(tmp_path / "p", "")
+    asked = TournamentOrder(champion="u0123", strategies=("all",))
+    with pytest.raises(DataError, match="u0123 is champion no more"):
+        run_steps(request(town.directory, town.spec, tournament=codec.plain(asked))._replace(champion=town.champion), Told())
+
+
+def test_a_plain_run_is_what_it_was_and_says_until_when_it_was_fitted(tmp_path: Path) -> None:
+    results = run_steps(request(project(tmp_path / "p")), Told())
+    lineage = LocalPackages().lineage(Path(results[-1].values["package"]))
+    assert [result.step for result in results] == ["snapshot", "validate", "train", "evaluate", "package"]
+    assert lineage.strategy == ""
+    assert START < lineage.fitted_until < lineage.snapshot.until < AS_OF
+
+
+def test_a_job_may_look_at_the_rows_since_a_moment_alone(tmp_path: Path) -> None:
+    directory = project(tmp_path / "p")
+    results = run_steps(request(directory, since=(START + timedelta(days=20)).isoformat()), Told())
+    assert LocalPackages().lineage(Path(results[-1].values["package"])).snapshot.since >= START + timedelta(days=20)
+    with pytest.raises(DataError, match="no row since"):
+        run_steps(request(directory, since=AS_OF.isoformat()), Told())

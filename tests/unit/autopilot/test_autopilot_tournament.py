@@ -1,0 +1,169 @@
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+
+from flyball.autopilot.entrants import Entrant, Strategy, entrant_of
+from flyball.autopilot.tournament import ALPHA, PastTournament, Standing, belief, judge, order
+from flyball.records.findings import IncidentKind
+
+DAY = datetime(2026, 3, 1, tzinfo=UTC)
+FREE = (Entrant(Strategy.RECALIBRATE), Entrant(Strategy.EARLIER, "u1"))
+TRAINED = (Entrant(Strategy.ALL), Entrant(Strategy.WEIGHTED, "15d"), Entrant(Strategy.RECENT, "15d"))
+
+
+def losses(draw: np.random.Generator, windows: int, rows: int, day: float = 0.0) -> np.ndarray:
+    """Brier-like losses that share what `day` says by window."""
+    shared = np.repeat(draw.normal(0.0, day, windows), rows)
+    return np.clip(draw.beta(1.0, 4.0, windows * rows) + shared, 0.0, 1.0)
+
+
+def placed(windows: int, rows: int) -> np.ndarray:
+    return np.repeat(np.arange(windows), rows)
+
+
+def held(winner: str | None, gains: dict[str, float], kind: IncidentKind | None = None, day: int = 0) -> PastTournament:
+    standings = tuple(
+        Standing(entrant=name, estimate=0.2 * gain, lower=0.0, upper=1.0, relative=gain, windows=1, rows=500)
+        for name, gain in gains.items()
+    )
+    return PastTournament(at=DAY + timedelta(days=day), kind=kind, growth=1.0, excess=0.0, standings=standings, winner=winner)
+
+
+@pytest.mark.parametrize(("windows", "entrants"), [(1, 1), (1, 8), (3, 4), (16, 4)])
+def test_where_nobody_is_better_a_winner_is_named_no_more_often_than_stated(windows, entrants):
+    draw, wrong, tournaments = np.random.default_rng([3, windows, entrants]), 0, 300
+    for _ in range(tournaments):
+        champion = losses(draw, windows, 80)
+        others = {f"earlier:{k}": losses(draw, windows, 80) for k in range(entrants)}
+        wrong += judge(champion, others, placed(windows, 80)).winner is not None
+    assert wrong <= tournaments * ALPHA + 2.0 * np.sqrt(tournaments * ALPHA * (1 - ALPHA))
+
+
+def test_days_that_differ_as_wholes_name_a_winner_no_more_often_where_enough_of_them_were_seen():
+    draw, wrong, by_rows, tournaments = np.random.default_rng(5), 0, 0, 300
+    for _ in range(tournaments):
+        champion = 0.2 + losses(draw, 16, 100) / 2.0
+        other = 0.2 + losses(draw, 16, 100) / 2.0 + np.repeat(draw.normal(0.0, 0.03, 16), 100)
+        wrong += judge(champion, {"all": other}, placed(16, 100)).winner is not None
+        newest = (champion - other)[-100:]
+        by_rows += newest.mean() > 1.2816 * newest.std() / 10.0
+    assert wrong <= tournaments * ALPHA + 2.0 * np.sqrt(tournaments * ALPHA * (1 - ALPHA))
+    assert by_rows > 2 * tournaments * ALPHA  # what the spread of windows is for
+
+
+def test_a_gain_of_a_tenth_is_seen_in_one_window_of_a_thousand_rows():
+    draw, found = np.random.default_rng(7), 0
+    for _ in range(100):
+        champion = losses(draw, 1, 1_000)
+        better = np.clip(champion * 0.9 + draw.normal(0.0, 0.05, champion.size), 0.0, 1.0)
+        found += judge(champion, {"all": better, "recent:9d": champion}, placed(1, 1_000)).winner == "all"
+    assert found >= 95
+
+
+def test_a_small_gain_that_lasts_is_seen_in_the_longer_run():
+    draw = np.random.default_rng(8)
+    champion = losses(draw, 16, 100)
+    better = np.clip(champion * 0.95 + draw.normal(0.0, 0.08, champion.size), 0.0, 1.0)
+    found = judge(champion, {"earlier:u1": better}, placed(16, 100))
+    assert found.winner == "earlier:u1"
+    assert found.standings[0].windows > 4
+
+
+def test_what_was_better_long_ago_and_is_worse_now_does_not_win():
+    champion = np.full(1_600, 0.3)
+    other = np.where(placed(16, 100) < 14, 0.1, 0.5) + np.tile([0.0, 0.01], 800)
+    found = judge(champion, {"earlier:u1": other}, placed(16, 100))
+    assert found.winner is None
+    assert found.standings[0].upper < 0.0
+
+
+def test_a_sure_gain_of_next_to_nothing_does_not_win():
+    champion = np.full(1_000, 0.2)
+    found = judge(champion, {"all": champion - 1e-4}, placed(1, 1_000))
+    assert found.standings[0].lower > 0.0
+    assert found.winner is None
+
+
+def test_rows_that_an_entrant_learned_from_do_not_judge_it():
+    champion = np.full(300, 0.3)
+    learned = np.where(placed(3, 100) < 2, np.nan, 0.2)
+    found = judge(champion, {"all": learned, "recent:9d": np.full(300, np.nan)}, placed(3, 100))
+    assert [(each.entrant, each.rows, each.windows) for each in found.standings] == [("all", 100, 1)]
+
+
+def test_too_few_rows_prove_nothing():
+    found = judge(np.full(15, 0.9), {"all": np.zeros(15)}, placed(1, 15))
+    assert found.winner is None
+    assert (found.standings[0].lower, found.standings[0].upper) == (-1.0, 1.0)
+
+
+def test_the_words_have_both_ends_and_say_among_how_many_it_was_the_best():
+    champion, better = np.tile([0.4, 0.2], 100), np.tile([0.1, 0.2], 100)
+    words = judge(champion, {"all": better, "recent:9d": champion}, placed(2, 100)).words
+    assert words.startswith("all: mean loss -0.1500 against the champion's (-0.1")
+    assert words.endswith("on 200 rows of the newest 2 windows, the best of 2: better")
+    assert judge(champion, {}, placed(2, 100)).words == "no entrant answered rows that neither it nor the champion learned from"
+
+
+@pytest.mark.parametrize(
+    ("champion", "entrant", "windows", "said"),
+    [
+        ([0.1, 1.4], [0.1, 0.1], [0, 0], r"losses in \[0, 1\]"),
+        ([0.1, 0.2], [0.1], [0, 0], "the same rows for all: 2 losses of the champion, 1 of an entrant"),
+        ([0.1, 0.2], [0.1, 0.1], [1, 0], "a window for each of 2 rows, in order of time"),
+        ([0.1, 0.2], [0.1, 0.1], [0], "a window for each of 2 rows, in order of time"),
+    ],
+)
+def test_what_does_not_fit_is_refused(champion, entrant, windows, said):
+    with pytest.raises(ValueError, match=said):
+        judge(champion, {"all": entrant}, windows)
+
+
+def test_all_that_cost_no_training_take_part_and_trainings_are_bounded():
+    asked = order((), None, (*FREE, *TRAINED), seed=1)
+    assert asked[:2] == FREE
+    assert 1 <= sum(each.trains for each in asked) <= 2
+    assert order((), None, (*FREE, *TRAINED), seed=1, most_fits=0) == FREE
+
+
+def test_the_same_past_gives_the_same_order_and_another_may_not():
+    firsts = {order((), None, TRAINED, seed)[0] for seed in range(40)}
+    assert order((), None, TRAINED, seed=3) == order((), None, TRAINED, seed=3)
+    assert len(firsts) > 1
+
+
+def test_with_experience_fewer_are_trained():
+    past = tuple(held("weighted:15d", {"weighted:15d": 0.1, "all": 0.0, "recent:15d": -0.2}, day=k) for k in range(6))
+    none, many = (sum(len(order(known, None, TRAINED, seed)) for seed in range(40)) for known in ((), past))
+    assert many < none
+    assert sum(order(past, None, TRAINED, seed)[0].strategy is Strategy.WEIGHTED for seed in range(40)) >= 35
+
+
+def test_what_helped_tells_of_what_forgets_more():
+    past = (held("weighted:15d", {"all": 0.0, "weighted:15d": 0.15}),)
+    before, after = (belief(known, None, [Strategy.RECENT]).mean[0] for known in ((), past))
+    assert after > before + 0.03
+
+
+def test_an_incident_of_another_kind_counts_less():
+    gains = {"recent:15d": 0.3}
+    here, elsewhere = (
+        belief((held("recent:15d", gains, kind),), IncidentKind.CONCEPT_SHIFT, [Strategy.RECENT]).mean[0]
+        for kind in (IncidentKind.CONCEPT_SHIFT, IncidentKind.COVARIATE_SHIFT)
+    )
+    assert here > elsewhere
+
+
+def test_what_a_winner_really_gave_counts_rather_than_what_was_promised():
+    promised = held("all", {"all": 0.3})
+    kept = PastTournament(
+        at=promised.at, kind=None, growth=1.0, excess=0.0, standings=promised.standings, winner="all", realised=-0.1
+    )
+    assert belief((kept,), None, [Strategy.ALL]).mean[0] < belief((promised,), None, [Strategy.ALL]).mean[0]
+
+
+def test_a_concept_shift_is_first_answered_by_what_forgets():
+    entrants = (*TRAINED, entrant_of("since:2026-02-20T00:00:00+00:00"))
+    firsts = [order((), IncidentKind.CONCEPT_SHIFT, entrants, seed)[0].strategy for seed in range(40)]
+    assert sum(strategy in {Strategy.SINCE, Strategy.RECENT} for strategy in firsts) > 20

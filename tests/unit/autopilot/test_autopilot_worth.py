@@ -1,0 +1,118 @@
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+
+from flyball.autopilot.tournament import PastTournament, Standing
+from flyball.autopilot.worth import HARM_ALPHA, CostPolicy, JudgedWindow, Worth, WorthSituation, assess, rise_of
+
+DAY = datetime(2026, 1, 1, tzinfo=UTC)
+FREE = CostPolicy()
+
+
+def windows(losses: list[float], rows: int = 400, spread: float = 0.2) -> tuple[JudgedWindow, ...]:
+    return tuple(
+        JudgedWindow(start=DAY + timedelta(days=k), rows=rows, loss=loss, spread=spread) for k, loss in enumerate(losses)
+    )
+
+
+def held(
+    relative: float, *, growth: float = 1.0, excess: float = 0.0, day: int = 0, rows_since_change: int = 0
+) -> PastTournament:
+    standing = Standing(entrant="all", estimate=relative * 0.2, lower=-1.0, upper=1.0, relative=relative, windows=1, rows=400)
+    winner = "all" if relative > 0.0 else None
+    return PastTournament(
+        at=DAY + timedelta(days=day), kind=None, growth=growth, excess=excess, standings=(standing,), winner=winner,
+        rows_since_change=rows_since_change,
+    )  # fmt: skip
+
+
+def quiet(doublings: float, *past: PastTournament, cost: CostPolicy = FREE, minutes: float = 0.0) -> Worth:
+    rows = round(5_000 * 2**doublings)
+    situation = WorthSituation(windows=windows([0.2] * 10), rows=rows, trained_rows=5_000, past=past, training_minutes=minutes)
+    return assess(situation, cost)
+
+
+def test_twice_the_rows_are_worth_a_try_and_a_tenth_more_are_not():
+    assert quiet(1.0).act
+    assert quiet(1.0).reason == "growth"
+    assert not quiet(0.14).act
+    assert quiet(0.14).reason == "too_soon"
+
+
+def test_a_tournament_that_nobody_won_puts_the_next_one_off_and_one_that_paid_brings_it_forward():
+    def first(*past: PastTournament) -> float:
+        return next(tenths / 10 for tenths in range(1, 60) if quiet(tenths / 10, *past).act)
+
+    assert first(held(0.2)) < first() < first(held(-0.1)) < first(held(-0.1), held(-0.1))
+
+
+def test_history_that_grows_tenfold_allows_seventeen_trainings_at_most():
+    past, rows, trained, trainings = [held(0.9)], 1_000, 1_000, 0
+    while rows < 10_000:
+        rows += 10
+        situation = WorthSituation(windows=windows([0.5] * 10), rows=rows, trained_rows=trained, past=tuple(past))
+        if assess(situation, FREE).act:
+            past, trained, trainings = [*past, held(0.9, day=trainings)], rows, trainings + 1
+    assert 12 <= trainings <= 17
+
+
+def test_training_that_costs_more_than_it_saves_is_left_alone():
+    dear = CostPolicy(error=1.0, training_minute=1.0)
+    assert quiet(1.0, cost=dear, minutes=10.0).act
+    assert not quiet(1.0, cost=dear, minutes=30.0).act
+    assert quiet(1.0, cost=CostPolicy(error=10.0, training_minute=1.0), minutes=30.0).act
+
+
+def test_a_model_that_hardly_errs_is_not_trained_for_ever():
+    perfect = windows([0.003] * 10, spread=0.01)
+    assert not assess(WorthSituation(windows=perfect, rows=20_000, trained_rows=5_000, past=(held(0.2),)), FREE).act
+
+
+def test_a_rise_is_a_reason_before_there_are_more_rows():
+    situation = WorthSituation(windows=windows([0.2, 0.21, 0.19, 0.2, 0.2, 0.3, 0.31]), rows=5_800, trained_rows=5_000)
+    found = assess(situation, FREE)
+    assert (found.act, found.reason) == (True, "harm")
+    assert found.since == DAY + timedelta(days=5)
+    assert 0.45 < found.excess < 0.6
+    assert "the loss is up by" in found.words
+
+
+def test_a_rise_that_a_tournament_could_not_lower_is_normal_until_there_are_twice_the_rows_of_it():
+    losses = [0.2, 0.21, 0.19, 0.2, 0.2, 0.3, 0.31]
+    past = (held(-0.05, growth=0.2, excess=0.5, day=7, rows_since_change=800),)
+    tried = WorthSituation(windows=windows(losses), rows=5_800, trained_rows=5_700, past=past)
+    assert not assess(tried, FREE).act
+    longer = WorthSituation(windows=windows([*losses, 0.3, 0.31]), rows=6_600, trained_rows=5_700, past=past)
+    assert assess(longer, FREE).reason == "harm"
+
+
+def test_nothing_is_learned_while_a_data_fault_stands():
+    situation = WorthSituation(windows=windows([0.2] * 5 + [0.5]), rows=50_000, trained_rows=5_000, fault=True)
+    assert (assess(situation, FREE).act, assess(situation, FREE).reason) == (False, "fault")
+
+
+def test_without_a_mature_window_nothing_is_said():
+    assert assess(WorthSituation(windows=(), rows=50_000, trained_rows=5_000), FREE).reason == "no_windows"
+
+
+@pytest.mark.parametrize("day", [0.0, 0.03])
+def test_windows_that_did_not_change_are_called_worse_no_more_often_than_stated(day):
+    draw, wrong, looks = np.random.default_rng([4, int(100 * day)]), 0, 600
+    for _ in range(looks):
+        losses = 0.2 + draw.normal(0.0, np.hypot(day, 0.2 / np.sqrt(400)), 12)
+        wrong += rise_of(windows(np.clip(losses, 0.01, 1.0).tolist())).excess > 0.0
+    assert wrong <= looks * HARM_ALPHA + 2.0 * np.sqrt(looks * HARM_ALPHA)
+
+
+def test_a_rise_by_half_is_seen_in_its_first_window():
+    draw, seen = np.random.default_rng(6), 0
+    for _ in range(100):
+        losses = 0.2 + draw.normal(0.0, 0.02, 9)
+        losses[-1] += 0.1
+        seen += rise_of(windows(losses.tolist())).since == DAY + timedelta(days=8)
+    assert seen >= 65
+
+
+def test_a_fall_of_the_loss_is_no_rise():
+    assert rise_of(windows([0.3] * 6 + [0.1])).since is None
