@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-others test-worlds worlds check lint types docs bench bench-faults bench-release bench-serving bench-survival bench-monitoring clean setup clients
+.PHONY: demo test test-others test-worlds worlds check lint types docs bench bench-faults bench-release bench-replay bench-serving bench-survival bench-monitoring clean setup clients
 
 setup: $(STAMP)
 
@@ -66,6 +66,9 @@ bench-faults: setup
 
 bench-release: setup
 	$(BIN)/python -m bench.release
+
+bench-replay: setup
+	$(BIN)/python -m bench.replay
 
 bench-survival: setup
 	$(BIN)/python -m bench.serving.survival

@@ -7,17 +7,20 @@ from pathlib import Path
 
 import pytest
 
-from flyball.adapters.ledger import MemoryLedger, SqliteLedger
+from flyball.adapters.ledger import HeldLedger, MemoryLedger, SqliteLedger
 from flyball.errors import Fenced
 from flyball.records.events import GENESIS, Draft, Head, Put, chain_hash, unseal
 
 AT = datetime(2026, 1, 1, 12, 30, 0, 123456, tzinfo=UTC)
-Ledger = SqliteLedger | MemoryLedger
+Ledger = SqliteLedger | MemoryLedger | HeldLedger
 
 
-@pytest.fixture(params=["sqlite", "memory"])
+@pytest.fixture(params=["sqlite", "memory", "held", "not_durable"])
 def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
-    make: dict[str, Callable[[], Ledger]] = {"sqlite": lambda: SqliteLedger(tmp_path), "memory": MemoryLedger}
+    make: dict[str, Callable[[], Ledger]] = {
+        "sqlite": lambda: SqliteLedger(tmp_path), "memory": MemoryLedger,
+        "held": lambda: HeldLedger(SqliteLedger(tmp_path)), "not_durable": lambda: SqliteLedger(tmp_path, durable=False),
+    }  # fmt: skip
     made = make[request.param]()
     yield made
     made.close()

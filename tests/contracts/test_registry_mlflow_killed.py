@@ -1,5 +1,7 @@
 """A registration in MLflow that is cut off anywhere is completed by the next one, with nothing there twice."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -75,3 +77,28 @@ def test_people_can_load_it_by_its_alias(state: Path, package) -> None:  # noqa:
     assert found.run_id == version.lineage.mlflow_run
     assert lineage().run_key == version.lineage.run_key
     assert version.created_at == AT
+
+
+def test_a_kill_while_the_database_is_made_leaves_none_that_cannot_be_opened(tmp_path: Path) -> None:
+    """MLflow makes its tables in many steps; this child ends, as by `kill -9`, after the first dozen statements."""
+    cut = """
+import os, sys, sqlite3
+import subprocess
+import sys
+from pathlib import Path
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+from flyball.adapters.registry_mlflow import MlflowRegistry
+left = [12]
+@event.listens_for(Engine, "after_cursor_execute")
+def count(*_):
+    left[0] -= 1
+    if left[0] == 0:
+        os._exit(9)
+MlflowRegistry(Path(sys.argv[1])).versions("shop")
+"""
+    done = subprocess.run([sys.executable, "-c", cut, str(tmp_path)], capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 9, done.stderr
+    assert not (tmp_path / "mlflow.db").exists()
+    assert MlflowRegistry(tmp_path).versions("shop") == ()
+    assert [path.name for path in tmp_path.glob("*mlflow.db*")] == ["mlflow.db"]

@@ -8,6 +8,8 @@ from flyball.control.decision_reports import DecisionRow, Explanation
 from flyball.control.finding_reports import FindingReport, FindingRow, IncidentRow, WindowPoint
 from flyball.control.job_story import JobStory
 from flyball.control.label_import import LabelImport
+from flyball.control.replay_comparison import ComparisonReport, Prices, Side, compare
+from flyball.control.replay_orders import Wanted
 from flyball.control.replay_report import AloneFigures, DecisionLine, GovernedFigures, Performance, ReplayReport, Span
 from flyball.control.reports import (
     Check,
@@ -245,6 +247,37 @@ class PaperCaptured:
         return ImportReport(rows=30, accepted=2, refused=22, faults=(f"row 1: {NASTY}",), unsent=6, trouble="the gateway is gone")
 
 
+def replayed(area: float, retrainings: int) -> ReplayReport:
+    alone, governed = (
+        Performance(roc_auc=0.68, log_loss=0.51, errors=410.5),
+        Performance(roc_auc=area, log_loss=0.48, errors=400.0),
+    )
+    return ReplayReport(
+        project="shop", model="shop", task="binary", metric="roc_auc", since="2013-03-01T00:00:00+00:00", until="2013-05-01T00:00:00+00:00",
+        alone=AloneFigures(mean_monthly_roc_auc=0.68, mean_monthly_log_loss=0.51),
+        governed=GovernedFigures(mean_monthly_roc_auc=area, mean_monthly_log_loss=0.48, retrainings=retrainings, training_minutes=1.5 * retrainings, alarms=3),
+        requests=1000, predictions=5000, failed_requests=0, labels_sent=5100, labels_joined=5000, decisions=1, decisions_replayed_equal=1,
+        wall_seconds=61.0, training_seconds=20.0, months=(Span(start="2013-03", n=2500, alone=alone, governed=governed, answered_by={"v1": 2500}),),
+        decision_log=(DecisionLine(id="d-000001", at="2013-03-02T00:00:00+00:00", room="gates", rule="gates", words="passed", action="register"),),
+    )  # fmt: skip
+
+
+class PaperReplays:
+    """The loop over its history."""
+
+    def __init__(self, workspace: "PaperWorkspace") -> None:
+        self._workspace = workspace
+
+    def live(self, wanted: Wanted, say: Say) -> ReplayReport:
+        self._workspace.calls.append(("replay", *map(str, wanted)))
+        return replayed(0.72, 2)
+
+    def compare(self, wanted: Wanted, names: tuple[str, ...], jobs: int | None, say: Say) -> ComparisonReport:
+        self._workspace.calls.append(("compare", *map(str, wanted), *names, str(jobs)))
+        sides = [Side(name, NASTY, replayed(0.70 + 0.01 * at, at)) for at, name in enumerate(names)]
+        return compare(sides, Prices(1.0, 0.05) if self._workspace.healthy else None, 12.0)
+
+
 class PaperWorkspace:
     """Answers like the real one. `calls` lists what was ordered; `outcome` is how a run ends; `fresh`: nothing is released yet."""
 
@@ -255,6 +288,7 @@ class PaperWorkspace:
         self.findings = PaperFindings(self)
         self.releases = PaperReleases(self)
         self.autopilot = PaperAutopilot(self)
+        self.replays = PaperReplays(self)
 
     def tokens(self) -> Mapping[str, Role]:
         return {"owner-token": Role.OWNER, "client-token": Role.CLIENT, "viewer-token": Role.VIEWER}
@@ -367,18 +401,6 @@ class PaperWorkspace:
     def refuse(self, decision_id: str, actor: str, reason: str, digest: str = "") -> CommandReport:
         self.calls.append(("refuse", decision_id, actor, reason, *([digest] if digest else [])))
         return CommandReport(accepted=True, subject=f"decision:{decision_id}", words="Refused.")
-
-    def replay(self, since: datetime | None, until: datetime | None, say: Say, output: Path | None = None) -> ReplayReport:
-        self.calls.append(("replay", str(since), str(until), str(output)))
-        alone, governed = Performance(roc_auc=0.68, log_loss=0.51), Performance(roc_auc=0.72, log_loss=0.48)
-        return ReplayReport(
-            project="shop", model="shop", task="binary", metric="roc_auc", since="2013-03-01", until="2013-05-01",
-            alone=AloneFigures(mean_monthly_roc_auc=0.68, mean_monthly_log_loss=0.51),
-            governed=GovernedFigures(mean_monthly_roc_auc=0.72, mean_monthly_log_loss=0.48, retrainings=2),
-            requests=1000, predictions=5000, failed_requests=0, labels_sent=5100, labels_joined=5000, decisions=1, decisions_replayed_equal=1,
-            wall_seconds=61.0, months=(Span(start="2013-03", n=2500, alone=alone, governed=governed, answered_by={"v1": 2500}),),
-            decision_log=(DecisionLine(id="d-000001", at="2013-03-02T00:00:00+00:00", room="gates", rule="gates", words="passed", action="register"),),
-        )  # fmt: skip
 
     def verify(self) -> VerifyReport:
         faults = () if self.healthy else ("removed: entry 7 is missing",)

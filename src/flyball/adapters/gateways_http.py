@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import httpx
 import msgspec
 
 from flyball.adapters.durable import replace_file
+from flyball.adapters.keep_alive import FAILURES, KeepAlive
 from flyball.errors import Conflict, StoreUnavailable
 from flyball.records import codec
 from flyball.records.routing import GatewayReport, RoutingTable
@@ -37,8 +37,9 @@ class HttpGateways:
         self._workers = workers
         self.seen: tuple[GatewayReport, ...] = ()
         """The last observation, for whoever sums up what the reports say."""
-        # No proxy of the environment: these are our own workers on the loopback.
-        self._client = httpx.Client(headers={"authorization": f"Bearer {token}"}, trust_env=False)
+        self._headers = {"authorization": f"Bearer {token}"}
+        self._clients: dict[str, tuple[int, KeepAlive]] = {}
+        """Worker → its admin port, and the client that talks to it."""
 
     def publish(self, table: RoutingTable) -> None:
         """Raises Conflict when a larger revision is there, or the same one with other routes; StoreUnavailable."""
@@ -79,7 +80,8 @@ class HttpGateways:
             raise StoreUnavailable(f"{self._lease}: {error.strerror or error}") from error
 
     def close(self) -> None:
-        self._client.close()
+        for _, client in self._clients.values():
+            client.close()
 
     def _supervised(self) -> bool:
         """Whether a supervisor runs, whose workers are then missing rather than not wanted."""
@@ -112,17 +114,26 @@ class HttpGateways:
         # Level-triggered: the worker reads the file by itself; a nudge only makes it sooner.
         if _alive(worker.pid):
             try:
-                self._client.post(f"http://127.0.0.1:{worker.admin_port}/flyball/reload", timeout=NUDGE_SECONDS)
-            except httpx.HTTPError:
+                self._to(worker).ask("POST", "/flyball/reload", timeout=NUDGE_SECONDS)
+            except FAILURES:
                 return
+
+    def _to(self, worker: Card) -> KeepAlive:
+        port, client = self._clients.get(worker.worker, (0, None))
+        if client is None or port != worker.admin_port:
+            if client is not None:
+                client.close()  # of the process before
+            client = KeepAlive("127.0.0.1", worker.admin_port, self._headers)
+            self._clients[worker.worker] = (worker.admin_port, client)
+        return client
 
     def _ask(self, worker: Card) -> GatewayReport:
         try:
-            answer = self._client.get(f"http://127.0.0.1:{worker.admin_port}/flyball/served", timeout=OBSERVE_SECONDS)
-            if answer.status_code != 200:
-                return _silent(worker.worker, worker.pid, f"it answered {answer.status_code}: {answer.text[:200]}")
-            report = codec.decode(answer.content, GatewayReport)
-        except httpx.HTTPError as error:
+            answer = self._to(worker).ask("GET", "/flyball/served", timeout=OBSERVE_SECONDS)
+            if answer.status != 200:
+                return _silent(worker.worker, worker.pid, f"it answered {answer.status}: {answer.text[:200]}")
+            report = codec.decode(answer.body, GatewayReport)
+        except FAILURES as error:
             return _silent(worker.worker, worker.pid, f"it does not answer: {str(error) or type(error).__name__}")
         except ValueError as error:
             return _silent(worker.worker, worker.pid, f"its report cannot be read: {error}")

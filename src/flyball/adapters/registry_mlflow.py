@@ -88,6 +88,8 @@ class MlflowRegistry:
         from mlflow.tracking import MlflowClient
 
         self._state_dir.mkdir(parents=True, exist_ok=True)
+        if self._server_url is None:
+            _make_database(self._state_dir / "mlflow.db")
         uri = self._server_url or f"sqlite:///{self._state_dir / 'mlflow.db'}"
         return MlflowClient(tracking_uri=uri, registry_uri=uri)
 
@@ -228,6 +230,20 @@ def _flat(parameters: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str
 
 def _milliseconds(at: datetime) -> int:
     return (at - _EPOCH) // timedelta(milliseconds=1)
+
+
+def _make_database(path: Path) -> None:
+    """Aside, and renamed into place: MLflow makes its tables in many steps, and one that was killed between two of them can never be opened again."""
+    if path.exists():
+        return
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    aside = path.with_name(f".{path.name}.new")
+    for leftover in path.parent.glob(f"{aside.name}*"):
+        leftover.unlink()
+    store = SqlAlchemyStore(f"sqlite:///{aside}", (path.parent / "mlruns").as_uri())
+    store.engine.dispose()
+    aside.replace(path)
 
 
 def _first_line(error: object) -> str:

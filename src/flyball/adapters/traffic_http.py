@@ -4,15 +4,16 @@ import threading
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlsplit
 
-import httpx
 import msgspec
+
+from flyball.adapters.keep_alive import FAILURES, Answer, KeepAlive
 
 WAITS_SECONDS = (0.1, 0.5, 1.5)
 """Before the second, third and fourth try: together longer than a gateway takes to be started again."""
 TIMEOUT_SECONDS = 60.0
-BROKEN = (httpx.NetworkError, httpx.ConnectTimeout, httpx.RemoteProtocolError)
-"""The connection failed. Sent again because ids are ours: a row that was answered before is told apart by its id. An answer, or a server that
+"""A connection that failed is tried again because ids are ours: a row that was answered before is told apart by its id. An answer, or a server that
 is slow, is never asked twice: that would hide its failure."""
 
 
@@ -20,8 +21,11 @@ class HttpTraffic:
     """Keep-alive, thread-safe. Counts requests that failed for good in `failed`."""
 
     def __init__(self, url: str, token: str) -> None:
-        self._client = httpx.Client(
-            base_url=url, headers={"authorization": f"Bearer {token}"}, timeout=TIMEOUT_SECONDS, trust_env=False
+        place = urlsplit(url)
+        self._client = KeepAlive(
+            place.hostname or "127.0.0.1",
+            place.port or 80,
+            {"authorization": f"Bearer {token}", "content-type": "application/json"},
         )
         self._lock = threading.Lock()
         self._pause = threading.Event()
@@ -51,17 +55,17 @@ class HttpTraffic:
     def close(self) -> None:
         self._client.close()
 
-    def _post(self, path: str, body: Any, at: datetime) -> httpx.Response | None:
+    def _post(self, path: str, body: Any, at: datetime) -> Answer | None:
         """The answer of success; None: it failed, and is counted."""
         with self._lock:
             self.requests += 1
         content = msgspec.json.encode(body)
-        headers = {"content-type": "application/json", "x-flyball-event-time": _text(at)}
+        headers = {"x-flyball-event-time": _text(at)}
         for wait in (*WAITS_SECONDS, None):
             try:
-                answer = self._client.post(path, content=content, headers=headers)
-            except httpx.HTTPError as error:
-                if wait is None or not isinstance(error, BROKEN):
+                answer = self._client.ask("POST", path, timeout=TIMEOUT_SECONDS, body=content, headers=headers)
+            except FAILURES as error:
+                if wait is None or isinstance(error, TimeoutError):
                     self._failed(f"{path}: {str(error) or type(error).__name__}")
                     return None
                 with self._lock:
@@ -70,7 +74,7 @@ class HttpTraffic:
                 continue
             if answer.is_success:
                 return answer
-            self._failed(f"{path} answered {answer.status_code}: {answer.text[:300]}")
+            self._failed(f"{path} answered {answer.status}: {answer.text[:300]}")
             return None
         return None
 
@@ -81,9 +85,9 @@ class HttpTraffic:
         return False
 
 
-def _predictions(answer: httpx.Response) -> int:
+def _predictions(answer: Answer) -> int:
     try:
-        body = msgspec.json.decode(answer.content)
+        body = msgspec.json.decode(answer.body)
     except msgspec.DecodeError:
         return -1
     found = body.get("predictions") if isinstance(body, dict) else None

@@ -64,15 +64,17 @@ class LabelAges:
     def counts(self, units: tuple[int, ...], since_us: int) -> AgeCounts:
         """Of all cohorts that began at or after `since_us`; units together."""
         first = -(-since_us // COHORT_US)
-        keys = [key for key in self._rows if key[1] >= first and key[0] in units]
-        start = np.array(sorted({cohort for _, cohort in keys}), dtype=np.int64)
-        rows = np.zeros((start.size, self._strata.n_scores), dtype=np.int64)
-        labels = np.zeros((start.size, *self._shape), dtype=np.int64)
-        for key in keys:
-            at = int(np.searchsorted(start, key[1]))
-            rows[at] += self._rows[key]
-            labels[at] += self._labels[key].reshape(self._shape)
-        return AgeCounts(start * COHORT_US, rows, labels)
+        keys = sorted((cohort, unit) for unit, cohort in self._rows if cohort >= first and unit in units)
+        if not keys:
+            return AgeCounts(
+                np.zeros(0, dtype=np.int64), np.zeros((0, self._strata.n_scores), np.int64), np.zeros((0, *self._shape), np.int64)
+            )
+        start, firsts = np.unique(np.array([cohort for cohort, _ in keys], dtype=np.int64), return_index=True)
+        rows, labels = (
+            np.add.reduceat(np.stack([of[unit, cohort] for cohort, unit in keys]), firsts, axis=0, dtype=np.int64)
+            for of in (self._rows, self._labels)
+        )
+        return AgeCounts(start * COHORT_US, rows, labels.reshape((start.size, *self._shape)))
 
     def _move(self, key: tuple[int, int], answered: Ints, before: Cells, now: Cells) -> None:
         if key not in self._rows:

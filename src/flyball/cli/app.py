@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from flyball import __version__
-from flyball.cli import bounds, captured, gateway, init, loop, orders, proofs, reading, releases
+from flyball.cli import bounds, captured, gateway, init, loop, orders, proofs, reading, releases, replays
 from flyball.cli.doors import Doors, quiet_traceback
 from flyball.cli.session import session_of
 
@@ -74,7 +74,7 @@ app.command(epilog=_example("flyball drill"))(releases.drill)
 app.command(epilog=_example('flyball approve d-000012 --reason "seen the report"'))(orders.approve)
 app.command(epilog=_example('flyball refuse d-000012 --reason "not before the sale"'))(orders.refuse)
 app.command(epilog=_example('flyball acknowledge 3 --reason "a sale, as planned"'))(orders.acknowledge)
-app.command(epilog=_example("flyball replay --since 2013-03-01 --until 2013-06-01"))(proofs.replay)
+app.command(epilog=_example("flyball replay --since 2013-03-01 --until 2013-06-01"))(replays.replay)
 app.command(epilog=_example("flyball verify"))(proofs.verify)
 app.command(epilog=_example("flyball doctor"))(proofs.doctor)
 app.command(epilog=_example("flyball export 3 packages/shop-3"))(gateway.export)
@@ -87,4 +87,5 @@ app.add_typer(bounds.serving, name="serving")
 app.add_typer(captured.capture, name="capture")
 app.add_typer(captured.labels, name="labels")
 app.command("control", hidden=True, epilog=_example("flyball control"))(loop.control)
+app.command("replay-child", hidden=True, epilog=_example("flyball replay-child .flyball/replays/never"))(replays.replay_child)
 app.command("step-child", hidden=True, epilog=_example("flyball step-child .flyball/jobs/j-0001"))(loop.step_child)

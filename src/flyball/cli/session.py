@@ -14,11 +14,13 @@ if TYPE_CHECKING:
     from flyball.control import decision_reports, finding_reports, job_story, reports
     from flyball.control.label_import import LabelImport
     from flyball.control.ports import Say
+    from flyball.control.replay_comparison import ComparisonReport
+    from flyball.control.replay_orders import Wanted
     from flyball.control.replay_report import ReplayReport
 
 
 class Loop(Protocol):
-    """What starts, ends or lives through the loop."""
+    """What starts or ends the loop."""
 
     def run(self, say: "Say") -> "reports.RunReport": ...
 
@@ -27,10 +29,6 @@ class Loop(Protocol):
         ...
 
     def down(self) -> bool: ...
-
-    def replay(
-        self, since: datetime | None, until: datetime | None, say: "Say", output: Path | None = None
-    ) -> "ReplayReport": ...
 
     def step_child(self, job_dir: Path) -> int: ...
 
@@ -100,6 +98,14 @@ class Releases(Protocol):
     def drill(self, actor: str) -> "reports.CommandReport": ...
 
 
+class Replays(Protocol):
+    """The loop over history."""
+
+    def live(self, wanted: "Wanted", say: "Say") -> "ReplayReport": ...
+
+    def compare(self, wanted: "Wanted", names: tuple[str, ...], jobs: int | None, say: "Say") -> "ComparisonReport": ...
+
+
 class Autopilot(Protocol):
     """Its bounds."""
 
@@ -122,6 +128,9 @@ class Workspace(Loop, Reading, Orders, Protocol):
 
     @property
     def releases(self) -> Releases: ...
+
+    @property
+    def replays(self) -> Replays: ...
 
     @property
     def autopilot(self) -> Autopilot: ...

@@ -1,7 +1,7 @@
 """The tick: observe, plan, permit, act, verify, record. Level-triggered: whatever a dead controller left is seen and gone on with."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 
 from flyball.control import commands, jobs, traffic
@@ -33,13 +33,14 @@ UNATTENDED = timedelta(minutes=2)
 class Engine:
     """One controller of one project."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, up_since: datetime | None = None) -> None:
+        """`up_since`: from when on it is known that gateways were up; None: from now on."""
         self.world = world
         self.shelf = UnitShelf(world)
         self.observation = Observation(world, self.shelf)
         self.releases = Releases(world, self.shelf, self.observation)
         self.drills = Drills(world, self.shelf)
-        self.windows = Windows(world, self.observation, self.releases)
+        self.windows = Windows(world, self.observation, self.releases, up_since or world.now())
         self.stopping = Stopping(world, self.shelf, self.releases)
         self.remedies = Remedies(world, self.releases, self.stopping)
         self.effects = Effects(world, self.observation)

@@ -81,7 +81,7 @@ def step_request(world: World, shelf: UnitShelf, job: Job) -> StepRequest:
     """What the child may use."""
     champion = world.get("champion", job.model, Champion)
     request = StepRequest(
-        job, world.spec, world.place.project_dir, world.place.state_dir, shelf.served(champion.unit) if champion else None
+        job, world.spec, world.place.project_dir, world.place.steps_dir, shelf.served(champion.unit) if champion else None
     )
     if tournaments.order_of(job) is None:
         return request

@@ -65,8 +65,9 @@ class Maturing:
         self._learned: tuple[int, Delays] | None = None
         """(windows closed when it was learned, the delay): once a window, not once a tick."""
         self._closed = len(closed)
-        self._revised = -1
-        """Part of a window's length in which revisions were last looked for."""
+        self._revised = self._part(micros(world.now()))
+        """Part of a window's length in which revisions were last looked for: the present one, so that a controller which is started again looks when the one
+        before would have."""
 
     def take(self, key: WindowKey, summary: WindowSummary) -> None:
         """A window has closed."""
@@ -207,12 +208,15 @@ class Maturing:
             return Judged(_corrected(reference, asked, judged, weighting) | own, rows, selection.words)
         return Judged(realised(reference, *outcomes(rows, task), judged) | own, rows, "")
 
+    def _part(self, at_us: int) -> int:
+        return at_us // max(self._width // REVISED_EVERY, 1)
+
     def _revise(self) -> None:
         """Labels that came after a window was judged change its metrics, whatever order they came in; what was bet on it then stays."""
         join = self._observation.join
         if join is None:
             return
-        part = self._observation.seen_until_us // max(self._width // REVISED_EVERY, 1)
+        part = self._part(self._observation.seen_until_us)
         if part == self._revised:
             return
         self._revised = part

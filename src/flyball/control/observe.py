@@ -69,6 +69,11 @@ class Observation:
         """Of them no rows are kept."""
 
     @property
+    def cursor(self) -> dict[str, int]:
+        """How far each segment was read."""
+        return dict(self._cursor)
+
+    @property
     def join(self) -> LabelJoin | None:
         """None: nothing was captured yet."""
         return self._join

@@ -1,6 +1,6 @@
 """Is the service as it usually is? Each window of time, also one without a single request, whoever is champion."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -23,13 +23,13 @@ MOST_A_TICK = 100
 
 
 class Operating:
-    def __init__(self, world: World, observation: Observation, policy: MonitorPolicy) -> None:
+    def __init__(self, world: World, observation: Observation, policy: MonitorPolicy, up_since: datetime) -> None:
         self._world = world
         self._observation = observation
         self._policy = policy
         self._width = micros_of(policy.window)
-        self._since_us = micros(world.now())
-        """Windows that were over before this process began and hold no record are not known to be empty: maybe nothing was up."""
+        self._since_us = micros(up_since)
+        """Windows that were over before and hold no record are not known to be empty: maybe nothing was up."""
 
     def look(self, champion: Champion | None) -> None:
         """Judge every window that is over, in order, each once."""

@@ -87,7 +87,7 @@ class StepRequest(NamedTuple):
     spec: ProjectSpec
     project_dir: Path
     state_dir: Path
-    """`.flyball/` (or a replay's own directory): where cache, snapshots and job directories lie."""
+    """`.flyball/` (or what replays share): where cache and snapshots lie."""
     champion: ServedUnit | None
     """To compare with on the same recent rows; None: there is no champion."""
     earlier: tuple[ServedUnit, ...] = ()

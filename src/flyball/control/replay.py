@@ -2,19 +2,22 @@
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
+import msgspec
 import numpy as np
 import polars as pl
 
 from flyball.control import jobs
 from flyball.control.engine import Engine
 from flyball.control.ports import Traffic
+from flyball.control.replay_position import Journal, Position, Sent, Stage
 from flyball.control.replay_schedule import LabelSchedule, Requests, schedule_labels, schedule_requests
+from flyball.control.traffic import stop_of
 from flyball.control.world import micros, moment
 from flyball.errors import DataError, GatewayUnreachable, TrainingError
 from flyball.pipelines.labels import class_name
-from flyball.records.jobs import JobStatus
+from flyball.records.jobs import Job, JobStatus
 from flyball.spec import ReplaySpec
 
 TICK = timedelta(hours=1)
@@ -23,17 +26,6 @@ TICK = timedelta(hours=1)
 
 HOPELESS = 20
 """Failed requests in a row after which a replay is not gone on with: its figures would be about nothing."""
-
-
-class Sent(NamedTuple):
-    """What the client counted, apart from what the gateway says."""
-
-    requests: int = 0
-    predictions: int = 0
-    failed_requests: int = 0
-    label_requests: int = 0
-    labels: int = 0
-    failed_label_requests: int = 0
 
 
 class History(NamedTuple):
@@ -54,6 +46,24 @@ class Columns(NamedTuple):
     features: tuple[str, ...]
 
 
+class Rows(NamedTuple):
+    """A history's rows as they are sent: made once, since a slice of a frame for each request costs more than the request."""
+
+    keys: list[str]
+    labels: list[Any]
+    features: pl.DataFrame
+
+    @classmethod
+    def of(cls, history: History, columns: Columns, task: str) -> Self:
+        values = history.frame[columns.label].to_list()
+        labels = values if task == "regression" else [class_name(value) for value in values]
+        return cls(history.frame[columns.key].cast(pl.String).to_list(), labels, history.frame.select(columns.features))
+
+
+Work = Callable[[Engine, Job], Job]
+"""Works on a job until it is finished."""
+
+
 def plan_history(frame: pl.DataFrame, columns: Columns, replay: ReplaySpec) -> History:
     """When what is sent. Raises DataError when there is nothing to replay."""
     if frame.is_empty():
@@ -68,19 +78,25 @@ def plan_history(frame: pl.DataFrame, columns: Columns, replay: ReplaySpec) -> H
 class Replay:
     """Lives through a history; the driver of the clock, never of the decisions."""
 
-    def __init__(self, engine: Engine, traffic: Traffic, columns: Columns, pause: Callable[[float], None]) -> None:
+    def __init__(self, engine: Engine, traffic: Traffic, columns: Columns, journal: Journal, position: Position) -> None:
+        """`position`: where to begin, or to go on; the engine's clock stands at its time."""
         self._engine = engine
         self._world = engine.world
         self._traffic = traffic
         self._columns = columns
-        self._pause = pause
-        self.sent = Sent()
+        self._journal = journal
+        self.position = position
+        self._sent = position.sent
         self._failures_in_a_row = 0
 
-    def first_version(self) -> None:
+    @property
+    def sent(self) -> Sent:
+        return self._sent
+
+    def first_version(self, work: Work) -> None:
         """Train, gate, register and release the first version on what is known now. Raises TrainingError when the gates refuse it."""
         job = jobs.request(self._world, "user:replay", key="replay:first")
-        finished = self._engine.run_job(job, self._pause)
+        finished = work(self._engine, job)
         if finished.status is not JobStatus.REGISTERED:
             raise TrainingError(
                 f"the first version was not registered: {finished.error}", next_step="run `flyball run` and mend what it says"
@@ -88,68 +104,76 @@ class Replay:
         self._engine.tick()
         if self._engine.releases.champion() is None:
             raise TrainingError(f"the first version is not served: {self._engine.switch.words}", next_step="see .flyball/logs")
+        self._keep(Stage.SENDING, 0, 0)
 
-    def live(self, history: History, each_day: Callable[[datetime], None]) -> None:
+    def live(self, history: History, work: Work, each_day: Callable[[datetime], None]) -> None:
         """Every request at its time, every label at its time, a tick every hour; afterwards on until the last label has come."""
-        request, label = 0, 0
-        sends, labels = history.requests, history.labels
+        rows, sends, labels = Rows.of(history, self._columns, self._world.spec.task), history.requests, history.labels
         last_us = int(max(sends.at_us[-1], labels.send_us[-1])) if len(labels.send_us) else int(sends.at_us[-1])
-        day = self._world.now().date()
-        while True:
-            until = self._world.now() + TICK
-            until_us = micros(until)
-            stop = int(np.searchsorted(sends.at_us, until_us, side="left"))
-            label_stop = int(np.searchsorted(labels.send_us, until_us, side="left"))
-            for number in range(request, stop):
-                self._predict(history, number)
-            self._label(history, label, label_stop, until)
-            request, label = stop, label_stop
-            self._world.ports.clock.sleep(TICK)
-            self._tick()
-            if self._world.now().date() != day:
-                each_day(self._world.now())
-                day = self._world.now().date()
-            if until_us > last_us and label >= len(labels.send_us):
-                return
+        while self.position.stage is not Stage.LIVED:
+            if self.position.stage is Stage.SENDING:
+                until = self._world.now() + TICK
+                stop = int(np.searchsorted(sends.at_us, micros(until), side="left"))
+                label_stop = int(np.searchsorted(labels.send_us, micros(until), side="left"))
+                for number in range(self.position.request, stop):
+                    self._predict(rows, sends, number)
+                self._label(rows, labels, (self.position.label, label_stop), until)
+                self._world.ports.clock.sleep(TICK)
+                self._keep(Stage.TICKING, stop, label_stop)
+            self._tick(work)
+            now = self._world.now()
+            over = micros(now) > last_us and self.position.label >= len(labels.send_us)
+            self._keep(Stage.LIVED if over else Stage.SENDING, self.position.request, self.position.label)
+            if now.date() != (now - TICK).date():
+                each_day(now)
 
-    def _tick(self) -> None:
+    def _keep(self, stage: Stage, request: int, label: int) -> None:
+        self.position = Position(
+            stage=stage, at=self._world.now(), request=request, label=label, sent=self._sent, cursor=self._engine.observation.cursor
+        )  # fmt: skip
+        self._journal.keep(self.position)
+
+    def _tick(self, work: Work) -> None:
         """One turn of the loop; simulated time stands still while a training runs."""
         self._engine.tick()
         while active := jobs.active(self._world):
-            self._engine.run_job(active[0], self._pause)
+            work(self._engine, active[0])
             self._engine.tick()
 
-    def _predict(self, history: History, number: int) -> None:
-        requests, columns = history.requests, self._columns
-        rows = history.frame[int(requests.start[number]) : int(requests.stop[number])]
-        keys = rows[columns.key].cast(pl.String).to_list()
-        features: list[dict[str, Any]] = rows.select(columns.features).to_dicts()
+    def _predict(self, rows: Rows, requests: Requests, number: int) -> None:
+        start, stop = int(requests.start[number]), int(requests.stop[number])
+        keys = rows.keys[start:stop]
+        features = rows.features.slice(start, stop - start).to_dicts()
         good = self._traffic.predict(self._world.model, features, ids=keys, keys=keys, at=moment(int(requests.at_us[number])))
-        self._failures_in_a_row = 0 if good else self._failures_in_a_row + 1
+        # A model that a policy has stopped refuses: that is what is to be seen, and no fault of the gateway.
+        self._failures_in_a_row = 0 if good or stop_of(self._world) is not None else self._failures_in_a_row + 1
         if self._failures_in_a_row >= HOPELESS:
             raise GatewayUnreachable(
-                f"{HOPELESS} requests in a row failed: {self._traffic.last_error}", next_step="look into .flyball/replay/logs"
+                f"{HOPELESS} requests in a row failed: {self._traffic.last_error}",
+                next_step="look into the replay's logs/, then `flyball replay` goes on",
             )
-        self.sent = self.sent._replace(
-            requests=self.sent.requests + 1,
-            predictions=self.sent.predictions + (len(keys) if good else 0),
-            failed_requests=self.sent.failed_requests + (not good),
+        self._sent = msgspec.structs.replace(
+            self._sent,
+            requests=self._sent.requests + 1,
+            predictions=self._sent.predictions + (len(keys) if good else 0),
+            failed_requests=self._sent.failed_requests + (not good),
         )
 
-    def _label(self, history: History, start: int, stop: int, at: datetime) -> None:
+    def _label(self, rows: Rows, schedule: LabelSchedule, span: tuple[int, int], at: datetime) -> None:
+        start, stop = span
         if start == stop:
             return
-        schedule, columns = history.labels, self._columns
-        rows = history.frame[schedule.row[start:stop].tolist()]
+        which = schedule.row[start:stop].tolist()
         good = self._traffic.label(
             self._world.model,
-            rows[columns.key].cast(pl.String).to_list(),
-            [value if self._world.spec.task == "regression" else class_name(value) for value in rows[columns.label].to_list()],
-            [moment(int(us)) for us in schedule.observed_us[start:stop]],
+            [rows.keys[row] for row in which],
+            [rows.labels[row] for row in which],
+            [moment(us) for us in schedule.observed_us[start:stop].tolist()],
             at=at,
         )
-        self.sent = self.sent._replace(
-            label_requests=self.sent.label_requests + 1,
-            labels=self.sent.labels + (stop - start if good else 0),
-            failed_label_requests=self.sent.failed_label_requests + (not good),
+        self._sent = msgspec.structs.replace(
+            self._sent,
+            label_requests=self._sent.label_requests + 1,
+            labels=self._sent.labels + (stop - start if good else 0),
+            failed_label_requests=self._sent.failed_label_requests + (not good),
         )

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,7 @@ import polars as pl
 from flyball.control.replay_report import AloneFigures, DriftMap, GovernedFigures, Performance, Span
 from flyball.records.signature import Task
 from flyball.stats.auc import roc_auc_interval
+from flyball.stats.losses import bounded_loss
 from flyball.stats.metrics import measure
 
 Calendar = Literal["month", "week", "day"]
@@ -25,6 +26,7 @@ class Outcomes(NamedTuple):
     alone: npt.NDArray[np.float64]  # (n, n_scores) of the first version
     governed: npt.NDArray[np.float64]  # (n, n_scores) as answered
     units: pl.Series  # (n,) who answered
+    scale: float | None = None  # of the bounded loss; regression only
 
 
 def spans_of(times: pl.Series, calendar: Calendar, timezone: str) -> pl.Series:
@@ -33,14 +35,19 @@ def spans_of(times: pl.Series, calendar: Calendar, timezone: str) -> pl.Series:
     return times.dt.convert_time_zone(timezone).dt.truncate(every).dt.strftime(pattern)
 
 
-def performance(task: Task, labels: npt.NDArray[np.generic], scores: npt.NDArray[np.float64], alpha: float) -> Performance:
+def performance(
+    task: Task, labels: npt.NDArray[np.generic], scores: npt.NDArray[np.float64], alpha: float, scale: float | None = None
+) -> Performance:
     """One model over some rows; what is not defined for them or for the task is None."""
+    errors = None
+    if task != "regression" or scale is not None:
+        errors = round(float(bounded_loss(task, scores, labels.astype(np.float64), scale).sum()), 6)
     if task == "regression":
-        return Performance(mae=measure("mae", task, scores, labels))
+        return Performance(mae=measure("mae", task, scores, labels), errors=errors)
     area, lower, upper = measure("roc_auc", task, scores, labels), None, None
     if task == "binary" and min(np.bincount(labels.astype(np.int64), minlength=2)) >= 2:
         area, lower, upper = roc_auc_interval(labels, scores, alpha)
-    return Performance(roc_auc=area, lower=lower, upper=upper, log_loss=measure("log_loss", task, scores, labels))
+    return Performance(roc_auc=area, lower=lower, upper=upper, log_loss=measure("log_loss", task, scores, labels), errors=errors)
 
 
 def figures_by(calendar: Calendar, task: Task, outcomes: Outcomes, timezone: str, alpha: float = 0.05) -> tuple[Span, ...]:
@@ -54,8 +61,8 @@ def figures_by(calendar: Calendar, task: Task, outcomes: Outcomes, timezone: str
         span = Span(
             start=str(start),
             n=rows.height,
-            alone=performance(task, labels, outcomes.alone[picked], alpha),
-            governed=performance(task, labels, outcomes.governed[picked], alpha),
+            alone=performance(task, labels, outcomes.alone[picked], alpha, outcomes.scale),
+            governed=performance(task, labels, outcomes.governed[picked], alpha, outcomes.scale),
             answered_by=dict(zip(counts["unit"].to_list(), counts["len"].to_list(), strict=True)),
         )
         found.append(span)
@@ -66,9 +73,10 @@ def alone_figures(months: Iterable[Span]) -> AloneFigures:
     return AloneFigures(**_means(month.alone for month in months))
 
 
-def governed_figures(months: Iterable[Span], *, retrainings: int, promotions: int = 0, rollbacks: int = 0) -> GovernedFigures:
-    means = _means(month.governed for month in months)
-    return GovernedFigures(**means, retrainings=retrainings, promotions=promotions, rollbacks=rollbacks)
+def governed_figures(months: Iterable[Span], **counted: Any) -> GovernedFigures:
+    """`counted`: retrainings and what else was counted."""
+    means: dict[str, Any] = {**_means(month.governed for month in months)}
+    return GovernedFigures(**means, **counted)
 
 
 def drift_map(windows: Iterable[tuple[datetime, Mapping[str, float]]], features: Iterable[str], timezone: str) -> DriftMap:

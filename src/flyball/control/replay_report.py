@@ -12,6 +12,8 @@ class Performance(msgspec.Struct, frozen=True, kw_only=True):
     upper: float | None = None
     log_loss: float | None = None
     mae: float | None = None
+    errors: float | None = None
+    """Sum of the bounded losses (`stats.losses`): 1 is an answer as wrong as can be."""
 
 
 class Span(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,6 +43,10 @@ class GovernedFigures(AloneFigures, frozen=True, kw_only=True):
     retrainings: int
     promotions: int = 0
     rollbacks: int = 0
+    training_minutes: float = 0.0
+    """That the steps of its retrainings took, wherever they were done first."""
+    alarms: int = 0
+    """Findings that page somebody."""
 
 
 class ReleaseLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,6 +118,9 @@ class ReplayReport(msgspec.Struct, frozen=True, kw_only=True):
     decisions_replayed_equal: int
     """Made again from the ledger alone, with the same bytes."""
     wall_seconds: float
+    """Of a replay that was interrupted, with what it took before."""
+    training_seconds: float = 0.0
+    """Of them, those of jobs: snapshot, training, evaluation, packaging, gates, registration."""
     months: tuple[Span, ...] = ()
     weeks: tuple[Span, ...] = ()
     days: tuple[Span, ...] = ()

@@ -9,8 +9,9 @@ import polars as pl
 from flyball.control import decisions
 from flyball.control.engine import Engine
 from flyball.control.ports import Scorer
-from flyball.control.replay import Columns, History, Sent
+from flyball.control.replay import Columns, History
 from flyball.control.replay_figures import Outcomes, alone_figures, drift_map, figures_by, governed_figures
+from flyball.control.replay_position import Sent
 from flyball.control.replay_report import DecisionLine, FindingLine, ReleaseLine, ReplayReport
 from flyball.control.telling_events import action_words
 from flyball.control.world import World
@@ -34,6 +35,8 @@ class Lived(NamedTuple):
     columns: Columns
     sent: Sent
     wall_seconds: float
+    training_seconds: float
+    """Of them, while a job was worked on."""
 
 
 def report_of(lived: Lived, replay: ReplaySpec, scorer: Scorer) -> ReplayReport:
@@ -60,6 +63,8 @@ def report_of(lived: Lived, replay: ReplaySpec, scorer: Scorer) -> ReplayReport:
             retrainings=len(retrainings),
             promotions=sum(line.promoted_at is not None for line in releases[1:]),
             rollbacks=sum(line.outcome == Phase.ROLLED_BACK for line in releases),
+            training_minutes=round(sum(step_seconds(world, job) for job in retrainings) / 60.0, 3),
+            alarms=sum(finding.pages for finding in world.all("finding", Finding)),
         ),
         requests=lived.sent.requests,
         predictions=lived.sent.predictions,
@@ -69,6 +74,7 @@ def report_of(lived: Lived, replay: ReplaySpec, scorer: Scorer) -> ReplayReport:
         decisions=len(made),
         decisions_replayed_equal=sum(decisions.replays_equal(decision) for decision in made),
         wall_seconds=round(lived.wall_seconds, 1),
+        training_seconds=round(lived.training_seconds, 1),
         months=months,
         weeks=figures_by("week", spec.task, outcomes, replay.timezone),
         days=figures_by("day", spec.task, outcomes, replay.timezone),
@@ -77,6 +83,11 @@ def report_of(lived: Lived, replay: ReplaySpec, scorer: Scorer) -> ReplayReport:
         findings=finding_lines(world),
         drift=drift_map([(window.start, window.drift) for window in windows], spec.data.feature_names, replay.timezone),
     )
+
+
+def step_seconds(world: World, job: Job) -> float:
+    """What the steps of a job took when they were done: a step that another replay had done already cost as much."""
+    return sum(result.seconds for result in world.ports.executor.observe(job.id).results)
 
 
 def outcomes_of(lived: Lived, scorer: Scorer) -> Outcomes:
@@ -97,7 +108,16 @@ def outcomes_of(lived: Lived, scorer: Scorer) -> Outcomes:
         alone=_score_alone(lived, scorer, row),
         governed=shown[place],
         units=answered["unit"].gather(place).replace(names),
+        scale=_scale(lived),
     )
+
+
+def _scale(lived: Lived) -> float | None:
+    """Of a regression's bounded loss: the first version's, so that all of a year is measured by one."""
+    first = min(lived.engine.world.all("unit", Unit), key=lambda unit: unit.version, default=None)
+    if lived.engine.world.spec.task != "regression" or first is None:
+        return None
+    return lived.engine.observation.files.reference(first.id).scale
 
 
 def _version_names(world: World) -> dict[str, str]:

@@ -79,8 +79,12 @@ class WindowSample:
         """In order of event time. A column that capture keeps only now and then, or not at all, is left out."""
         kept = sorted((entry[2] for entry in self._rows), key=lambda row: (row.at_us, row.id))
         columns: dict[str, npt.NDArray[Any]] = {}
+        whole = {column.name for column in signature.columns}
+        for row in kept:
+            if not row.values.keys() >= whole:
+                whole &= row.values.keys()
         for column in signature.columns:
-            if all(column.name in row.values for row in kept):
+            if column.name in whole:
                 values = [row.values[column.name] for row in kept]
                 if column.type is ColumnType.CATEGORY:
                     columns[column.name] = np.array(["" if value is None else value for value in values], dtype=object)

@@ -1,6 +1,7 @@
 """Windows: closed when their time is over, judged for harm when their labels are mature, and told to the autopilot as signals."""
 
 from contextlib import suppress
+from datetime import datetime
 from typing import Any, NamedTuple
 
 import msgspec
@@ -65,7 +66,8 @@ class Signalled(NamedTuple):
 class Windows:
     """Closes and matures the windows of one model."""
 
-    def __init__(self, world: World, observation: Observation, releases: Releases) -> None:
+    def __init__(self, world: World, observation: Observation, releases: Releases, up_since: datetime) -> None:
+        """`up_since`: from when on it is known that gateways were up."""
         self._world = world
         self._observation = observation
         self._releases = releases
@@ -74,7 +76,7 @@ class Windows:
         self._estimating = Estimating(world, observation, self._policy)
         rules = world.spec.capture.fields
         self._captured = frozenset(name for name in world.spec.data.features if rules.get(name, "keep") == "keep")
-        self._operating = Operating(world, observation, self._policy)
+        self._operating = Operating(world, observation, self._policy, up_since)
         self._maturing = Maturing(world, observation, self._estimating, self._policy)
         self._diagnosing = Diagnosing(world, observation)
         closed = sorted(world.all("window", WindowSummary), key=lambda window: window.start)

@@ -21,7 +21,7 @@ from flyball.control.ports import (
     UserMetrics,
 )
 from flyball.records import codec
-from flyball.records.events import Draft, Event, Put
+from flyball.records.events import Draft, Event, Put, Stored
 from flyball.spec import ProjectSpec
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -50,6 +50,12 @@ class Place(NamedTuple):
 
     project_dir: Path
     state_dir: Path
+    shared_steps: Path | None = None
+    """Where results of steps and snapshots lie; None: in `state_dir`. Replays share them: the same training is done once."""
+
+    @property
+    def steps_dir(self) -> Path:
+        return self.shared_steps or self.state_dir
 
 
 class World:
@@ -64,6 +70,8 @@ class World:
         """Of flyball.yaml as this process has read it."""
         self.epoch: int | None = None
         """None: this process has not taken over and only reads."""
+        self._revived: dict[tuple[str, str], tuple[int, type[msgspec.Struct], Any]] = {}
+        """Of each state the record that was made of it last: what one event wrote never changes, and records are frozen."""
 
     @property
     def model(self) -> str:
@@ -83,11 +91,18 @@ class World:
     def get(self, kind: str, key: str, record: type[T]) -> T | None:
         """The state of that kind and key; None: there is none."""
         stored = self.ports.ledger.state(kind, key)
-        return None if stored is None else codec.revive(stored.value, record)
+        return None if stored is None else self._record(stored, record)
 
     def all(self, kind: str, record: type[T]) -> tuple[T, ...]:
         """All states of a kind, by key."""
-        return tuple(codec.revive(stored.value, record) for stored in self.ports.ledger.states(kind))
+        return tuple(self._record(stored, record) for stored in self.ports.ledger.states(kind))
+
+    def _record(self, stored: Stored, record: type[T]) -> T:
+        held = self._revived.get((stored.kind, stored.key))
+        if held is None or held[:2] != (stored.seq, record):
+            held = (stored.seq, record, codec.revive(stored.value, record))
+            self._revived[stored.kind, stored.key] = held
+        return held[2]
 
     def number(self, counter: str) -> tuple[int, Put]:
         """The next number of a counter, and the put that uses it up: goes into the same transaction as what is numbered."""

@@ -18,7 +18,7 @@ from flyball.errors import FlyballError, StoreUnavailable
 from flyball.gateway.access import Neighbours, Tokens
 from flyball.gateway.answering import Answering
 from flyball.gateway.app import Gateway
-from flyball.gateway.capture_writer import CaptureWriter, NoCapture, Sink
+from flyball.gateway.capture_writer import CaptureWriter, NoCapture, Sink, TimelessWriter
 from flyball.gateway.connections import Connections
 from flyball.gateway.explaining import Explaining
 from flyball.gateway.handlers import MAX_ROWS, Handlers, Parts, Settings
@@ -102,9 +102,8 @@ class Worker:
         directory = options.state_dir
         self._public = _listen(options)
         bound = str(self._public.getsockname()[0])
-        self._capture: Sink = (
-            CaptureWriter(directory / "capture", options.worker, world.now_us) if options.capture else NoCapture()
-        )
+        writer = TimelessWriter if options.request_clock else CaptureWriter
+        self._capture: Sink = writer(directory / "capture", options.worker, world.now_us) if options.capture else NoCapture()
         self._lease = Lease(directory / "lease", options.lease_seconds, world.now_us)
         self._tokens = Tokens(directory, tell_path=bound in ("127.0.0.1", "::1"))
         keepers = Keepers(directory / "capture.key", world.random_bytes)

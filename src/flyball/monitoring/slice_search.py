@@ -150,19 +150,37 @@ def _candidates(reference: SliceReference, holdout: SliceRows, rows: SliceRows) 
     return tuple(kept)
 
 
+class _Conditions(NamedTuple):
+    """On one feature, with the bins from which to which each goes. (conditions,)"""
+
+    conditions: list[Condition]
+    low: NDArray[np.intp]
+    high: NDArray[np.intp]
+
+
+def _grid(reference: SliceReference) -> list[_Conditions]:
+    """Of every feature, made once for all searches of a window."""
+    listed = [list(conditions_of(feature, place)) for place, feature in enumerate(reference.features)]
+    return [
+        _Conditions(of, np.array([each.low for each in of], dtype=np.intp), np.array([each.high for each in of], dtype=np.intp))
+        for of in listed
+    ]
+
+
 def worst(reference: SliceReference, holdout: SliceRows, rows: SliceRows) -> tuple[Condition, ...] | None:
     """By the lower bound of the harm beyond what all rows bring: rows × (rise − rise of all − 2 errors). By its harm alone the broadest slice would be the worst."""
     if min(len(rows.losses), len(holdout.losses)) < 2 * LEAST_ROWS:
         return None
     everywhere = float(rows.losses.mean() - holdout.losses.mean())
-    singles = _scored(reference, holdout, rows, everywhere)
+    grid = _grid(reference)
+    singles = _scored(grid, holdout, rows, everywhere)
     if not singles:
         return None
     best: tuple[Condition, ...] = (max(singles, key=singles.__getitem__),)
     most = singles[best[0]]
     for condition in _beam(singles, rows):
         inside, inside_before = chosen((condition,), rows.codes), chosen((condition,), holdout.codes)
-        joined = _scored(reference, part(holdout, inside_before), part(rows, inside), everywhere)
+        joined = _scored(grid, part(holdout, inside_before), part(rows, inside), everywhere)
         for other, harm in joined.items():
             if other.feature != condition.feature and harm * (SIMPLER if len(best) == 1 else 1.0) > most:
                 best, most = tuple(sorted((condition, other))), harm
@@ -180,13 +198,13 @@ def _beam(singles: dict[Condition, float], rows: SliceRows) -> list[Condition]:
     return list(dict.fromkeys(by_harm + by_row))[:BEAM]
 
 
-def _scored(reference: SliceReference, holdout: SliceRows, rows: SliceRows, everywhere: float) -> dict[Condition, float]:
+def _scored(grid: list[_Conditions], holdout: SliceRows, rows: SliceRows, everywhere: float) -> dict[Condition, float]:
     """Lower bound of the harm beyond `everywhere` of each single condition that has enough rows, from counts and sums per bin."""
     found: dict[Condition, float] = {}
-    for place, feature in enumerate(reference.features):
-        conditions = conditions_of(feature, place)
-        n, total, squares = _sums(rows, place, conditions)
-        m, before, squares_before = _sums(holdout, place, conditions)
+    now, then = _weights(rows), _weights(holdout)
+    for place, (conditions, low, high) in enumerate(grid):
+        n, total, squares = _sums(rows.codes[:, place], now, low, high)
+        m, before, squares_before = _sums(holdout.codes[:, place], then, low, high)
         enough = (np.minimum(n, m) >= LEAST_ROWS) & (n < len(rows.losses))
         n, m = np.maximum(n, 1.0), np.maximum(m, 1.0)
         variance = (squares / n - (total / n) ** 2) / n + (squares_before / m - (before / m) ** 2) / m
@@ -195,13 +213,18 @@ def _scored(reference: SliceReference, holdout: SliceRows, rows: SliceRows, ever
     return found
 
 
-def _sums(rows: SliceRows, place: int, conditions: Sequence[Condition]) -> NDArray[np.float64]:
-    """Rows, losses and squared losses of every condition on a feature. (3, conditions)"""
-    codes = rows.codes[:, place]
-    bins = max(condition.high for condition in conditions) + 1
-    weighted = [np.bincount(codes, weights=weights, minlength=bins) for weights in (None, rows.losses, rows.losses**2)]
+def _weights(rows: SliceRows) -> tuple[NDArray[np.float64] | None, ...]:
+    """What is summed per bin: rows, losses and squared losses."""
+    return (None, rows.losses, rows.losses**2)
+
+
+def _sums(
+    codes: NDArray[np.integer], weights: tuple[NDArray[np.float64] | None, ...], low: NDArray[np.intp], high: NDArray[np.intp]
+) -> NDArray[np.float64]:
+    """Of every condition on a feature. (3, conditions)"""
+    bins = int(high.max()) + 1
+    weighted = [np.bincount(codes, weights=each, minlength=bins) for each in weights]
     sums = np.concatenate([np.zeros((3, 1)), np.cumsum(weighted, axis=1)], axis=1)
-    low, high = (np.asarray([getattr(condition, end) for condition in conditions]) for end in ("low", "high"))
     return np.asarray(sums[:, high + 1] - sums[:, low])
 
 

@@ -22,7 +22,7 @@ def load_project(path: Path) -> ProjectSpec:
     Raises SpecError with every fault in the file; NotFound when there is none; StoreUnavailable when it cannot be read.
     """
     file = path / FILE if path.is_dir() else path
-    return parse_project(_read(file), name=file.name)
+    return parse_project(read_file(file), name=file.name)
 
 
 def parse_project(text: str, *, name: str = FILE) -> ProjectSpec:
@@ -33,6 +33,11 @@ def parse_project(text: str, *, name: str = FILE) -> ProjectSpec:
             "(whole file)", words.found(read.value), "sections such as project:, data:, train:", "Start with: flyball init NAME"
         )
         raise SpecError(read.faults or (missing,), file=name)
+    return checked(read, name)
+
+
+def checked(read: tree.Tree, name: str) -> ProjectSpec:
+    """The project that a tree of sections declares. Raises SpecError with every fault in it."""
     spec: ProjectSpec | None = None
     faults = [*read.faults]
     crossed = cross_faults(read.value)
@@ -46,7 +51,8 @@ def parse_project(text: str, *, name: str = FILE) -> ProjectSpec:
     return spec
 
 
-def _read(file: Path) -> str:
+def read_file(file: Path) -> str:
+    """Its text. Raises NotFound, StoreUnavailable; SpecError when it is too long or no UTF-8."""
     try:
         with file.open("rb") as stream:
             data = stream.read(tree.LIMIT_BYTES + 1)

@@ -2,28 +2,39 @@
 
 import shutil
 import time
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
+import msgspec
+import polars as pl
+
+from flyball import __version__
 from flyball.adapters.clock import SimulatedClock
 from flyball.adapters.durable import project_mode
 from flyball.adapters.engine_lock import EngineLock
+from flyball.adapters.environment import surroundings
 from flyball.adapters.heartbeat import Heartbeat
+from flyball.adapters.replay_files import Begun, ReplayFiles, rewind
 from flyball.adapters.report_page import write_reports
 from flyball.adapters.scorer_child import ChildScorer
+from flyball.adapters.snapshots_delta import content_digest
 from flyball.adapters.sources import LABEL_KNOWN, SourceHistory
-from flyball.adapters.supervisor import GatewayProcess
+from flyball.adapters.supervisor import GatewayProcess, end_leftover
 from flyball.adapters.traffic_http import HttpTraffic
 from flyball.control.engine import Engine
 from flyball.control.ports import Say
-from flyball.control.replay import Columns, Replay, plan_history
+from flyball.control.replay import TICK, Columns, History, Replay, Work, plan_history
 from flyball.control.replay_diary import Diary
+from flyball.control.replay_position import Position, Stage
 from flyball.control.replay_report import ReplayReport
 from flyball.control.replay_result import Lived, report_of
-from flyball.errors import UserError
+from flyball.errors import Conflict, UserError
+from flyball.records import codec
+from flyball.records.jobs import Job
 from flyball.spec import ProjectSpec, ReplaySpec
-from flyball.wiring.worlds import Home, secret_of, world_of
+from flyball.wiring.worlds import Home, replayed_world, secret_of
 
+BEGINNING = datetime.fromisoformat("0001-01-01T00:00:00+00:00")
 FAR = datetime.fromisoformat("9999-01-01T00:00:00+00:00")
 
 
@@ -41,24 +52,75 @@ def replay_of(home: Home, since: datetime | None, until: datetime | None) -> Rep
     return ReplaySpec.model_validate({**base, **{name: value for name, value in changes.items() if value is not None}})
 
 
-def replay(home: Home, plan: ReplaySpec, say: Say, output: Path) -> ReplayReport:
-    """Live it, from an empty state: a replay that was killed is begun anew, and gives the same."""
-    began = time.monotonic()
-    replayed = home._replace(state_dir=home.state_dir / "replay", spec=one_worker(home))
+def replay(home: Home, plan: ReplaySpec, say: Say, output: Path, *, fresh: bool) -> ReplayReport:
+    """Live it, or go on with one that was interrupted. Raises Conflict when that one was lived from something else; `fresh`: begin anew."""
     home.keep_private()
-    lock = EngineLock(home.state_dir / "replays")
-    lock.acquire()
-    try:
-        shutil.rmtree(replayed.state_dir, ignore_errors=True)
-        replayed.state_dir.mkdir(parents=True)
-        lived = _live(replayed, plan, say)
-        with ChildScorer(replayed.state_dir / "alone") as scorer:
-            report = report_of(lived._replace(wall_seconds=time.monotonic() - began), plan, scorer)
-        for path in write_reports(report, output, project_mode(home.project_dir)):
-            say("good", f"Written: {path}")
+    with EngineLock(replays_dir(home)):
+        report = lived_report(home._replace(state_dir=home.state_dir / "replay"), plan, say, replays_dir(home), fresh=fresh)
+    for path in write_reports(report, output, project_mode(home.project_dir)):
+        say("good", f"Written: {path}")
+    return report
+
+
+def replays_dir(home: Home) -> Path:
+    """What replays of a project share: steps that were done, so that the same training is done once; and those side by side."""
+    return home.state_dir / "replays"
+
+
+def lived_report(home: Home, plan: ReplaySpec, say: Say, shared_steps: Path, *, fresh: bool) -> ReplayReport:
+    """In `home`'s own state directory, which nobody else may use meanwhile."""
+    began = time.monotonic()
+    home = home._replace(spec=one_worker(home))
+    files = ReplayFiles(home.state_dir, lambda: time.monotonic() - began)
+    say("step", "Reading the history")
+    frame = SourceHistory(home.spec.data, home.project_dir, secret_of).rows(BEGINNING, plan.until or FAR)
+    begun = Begun(parts=parts_of(home, plan, frame))
+    known = None if fresh else _standing(files, begun, say)
+    if known is not None and (report := files.report()) is not None:
         return report
-    finally:
-        lock.release()
+    end_leftover(home.state_dir)
+    if known is None:
+        shutil.rmtree(home.state_dir, ignore_errors=True)
+        files.begin(begun)
+    history = plan_history(frame.filter(pl.col(home.spec.data.time) >= plan.start), columns_of(home), plan)
+    lived = _live(home, plan, history, say, files, shared_steps)
+    with ChildScorer(home.state_dir / "alone") as scorer:
+        report = report_of(lived._replace(wall_seconds=files.wall_seconds, training_seconds=files.training_seconds), plan, scorer)
+    report = msgspec.structs.replace(report, wall_seconds=round(files.wall_seconds, 1))
+    files.finish(report)
+    files.close()
+    return report
+
+
+def parts_of(home: Home, plan: ReplaySpec, frame: pl.DataFrame) -> dict[str, str]:
+    """All that decides what a replay finds, part by part, by names that a person knows."""
+    spec = home.spec.model_dump(mode="json", by_alias=True, exclude={"replay"})
+    around = surroundings(home.project_dir)
+    sections = {f"{name}: of flyball.yaml": codec.digest(value) for name, value in spec.items()}
+    return {
+        **sections, "the span or the labels' untidiness of the replay": codec.digest(plan.model_dump(mode="json")), "the data": content_digest(frame),
+        "the project's code": around.code_digest, "the installed packages": around.environment_digest, "Flyball": __version__,
+    }  # fmt: skip
+
+
+def _standing(files: ReplayFiles, begun: Begun, say: Say) -> Begun | None:
+    """The replay that is there, if it is to be gone on with or told again. None: a new one begins. Raises Conflict."""
+    before = files.begun()
+    if before is None:
+        return None
+    changed, over = before.changed(begun.parts), files.report() is not None
+    if not changed:
+        if over:
+            say("plain", "Nothing has changed since this replay was lived to its end: its report again. --fresh lives it anew.")
+        return before
+    if over:
+        return None
+    position = files.take_up()
+    where = f"stands at {position.at:%Y-%m-%d %H:%M}" if position is not None else "was interrupted at its first training"
+    raise Conflict(
+        f"the replay that {where} was begun before this changed: {', '.join(changed)}",
+        next_step="flyball replay --fresh begins anew; or change it back, and it goes on",
+    )
 
 
 def one_worker(home: Home) -> ProjectSpec:
@@ -66,20 +128,44 @@ def one_worker(home: Home) -> ProjectSpec:
     return home.spec.model_copy(update={"serve": home.spec.serve.model_copy(update={"workers": 1})})
 
 
-def _live(home: Home, plan: ReplaySpec, say: Say) -> Lived:
+def columns_of(home: Home) -> Columns:
     data = home.spec.data
-    columns = Columns(data.time, data.key, data.label, LABEL_KNOWN, data.feature_names)
-    say("step", "Reading the history")
-    history = plan_history(SourceHistory(data, home.project_dir, secret_of).rows(plan.start, plan.until or FAR), columns, plan)
-    world = world_of(home, say, SimulatedClock(plan.train_until))
-    engine = Engine(world)
+    return Columns(data.time, data.key, data.label, LABEL_KNOWN, data.feature_names)
+
+
+def _live(home: Home, plan: ReplaySpec, history: History, say: Say, files: ReplayFiles, shared_steps: Path) -> Lived:
+    position = files.take_up() or Position(at=plan.train_until)
+    if position.stage is Stage.SENDING:
+        rewind(home.state_dir / "capture", position.cursor)
+    clock = SimulatedClock(position.at - (TICK if position.stage is Stage.TICKING else timedelta(0)))
+    world = replayed_world(home, say, clock, shared_steps)
+    engine = Engine(world, up_since=plan.train_until)
+    clock.advance_to(position.at)  # only now: the engine that was killed knew what this turn of the loop was to look at anew
     engine.start("flyball replay")
-    with GatewayProcess(home.state_dir) as gateway, Heartbeat(world.ports.gateways, lambda: True):
+    # The lease first: a gateway that finds a stale one would answer its first requests without the canary.
+    with Heartbeat(world.ports.gateways, lambda: True), GatewayProcess(home.state_dir) as gateway:
         traffic = HttpTraffic(gateway.url, home.token())
-        lived = Replay(engine, traffic, columns, time.sleep)
-        say("step", f"Training the first version on what was known on {plan.train_until:%Y-%m-%d}")
-        lived.first_version()
-        say("step", f"{history.frame.height:,} rows in {len(history.requests.at_us):,} requests to {gateway.url}")
-        lived.live(history, Diary(engine, lived).day)
+        lived = Replay(engine, traffic, columns_of(home), files, position)
+        work = _timed(files)
+        if position.stage is Stage.FIRST:
+            say("step", f"Training the first version on what was known on {plan.train_until:%Y-%m-%d}")
+            lived.first_version(work)
+            say("step", f"{history.frame.height:,} rows in {len(history.requests.at_us):,} requests to {gateway.url}")
+        else:
+            say("step", f"Going on at {position.at:%Y-%m-%d %H:%M}, where it was interrupted")
+        lived.live(history, work, Diary(engine, lived).day)
         traffic.close()
-    return Lived(engine, history, columns, lived.sent, 0.0)
+    return Lived(engine, history, columns_of(home), lived.sent, 0.0, 0.0)
+
+
+def _timed(files: ReplayFiles) -> Work:
+    """Works on a job, and counts the time apart: how long a training takes is not the replay's doing."""
+
+    def work(engine: Engine, job: Job) -> Job:
+        began = time.monotonic()
+        try:
+            return engine.run_job(job, time.sleep)
+        finally:
+            files.training_seconds += time.monotonic() - began
+
+    return work

@@ -7,7 +7,6 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,8 +25,15 @@ from flyball.control.engine import Engine
 from flyball.control.example import example_label, example_row
 from flyball.control.loop import keep_ticking
 from flyball.control.ports import Say
-from flyball.control.replay_report import ReplayReport
-from flyball.control.reports import Check, CommandReport, RunReport, StatusReport, UpReport, VerifyReport, VersionRow
+from flyball.control.reports import (
+    Check,
+    CommandReport,
+    RunReport,
+    StatusReport,
+    UpReport,
+    VerifyReport,
+    VersionRow,
+)
 from flyball.control.world import World
 from flyball.errors import EngineBusy, FlyballError, TrainingError
 from flyball.records.permissions import Role
@@ -37,6 +43,7 @@ from flyball.wiring.autopilot import Autopilot
 from flyball.wiring.captured import Captured
 from flyball.wiring.findings import Findings
 from flyball.wiring.releases import Releases, ordering_world
+from flyball.wiring.replays import Replays
 from flyball.wiring.worlds import Home, quiet_libraries, say_nothing, secret_of, world_of
 
 if TYPE_CHECKING:
@@ -75,9 +82,10 @@ class Workspace:
         self.captured = Captured(home)
         self.findings = Findings(home)
         self.releases = Releases(home, lambda owner: self._engine(owner, say_nothing))
+        self.replays = Replays(home)
         self.autopilot = Autopilot(home, lambda owner: self._engine(owner, say_nothing))
 
-    # -- what starts, ends or lives through the loop
+    # -- what starts or ends the loop
 
     def run(self, say: Say) -> RunReport:
         """The pipeline; where a controller is up it does the work, and this only watches."""
@@ -140,12 +148,6 @@ class Workspace:
             job.fail(*told_of(error, job_dir))
             return error.exit_code
         return 0
-
-    def replay(self, since: datetime | None, until: datetime | None, say: Say, output: Path | None = None) -> ReplayReport:
-        """The loop over history, in a state directory of its own."""
-        from flyball.wiring.replay import replay, replay_of
-
-        return replay(self._home, replay_of(self._home, since, until), say, output or self._home.project_dir)
 
     # -- what only looks
 

@@ -10,7 +10,7 @@ from flyball.adapters.durable import PRIVATE_UMASK
 from flyball.adapters.entropy import fresh_token
 from flyball.adapters.executor import ProcessExecutor
 from flyball.adapters.gateways_http import HttpGateways
-from flyball.adapters.ledger import SqliteLedger
+from flyball.adapters.ledger import HeldLedger, SqliteLedger
 from flyball.adapters.notifier import LogNotifier
 from flyball.adapters.packages import LocalPackages
 from flyball.adapters.quiet_mlflow import ENVIRONMENT as QUIET_MLFLOW
@@ -18,7 +18,7 @@ from flyball.adapters.registry_mlflow import MlflowRegistry
 from flyball.adapters.scorer_child import OneCallScorer
 from flyball.adapters.token import owner_token
 from flyball.adapters.user_metrics import ChildMetrics
-from flyball.control.ports import Clock, Say
+from flyball.control.ports import Clock, Ledger, Say
 from flyball.control.world import Place, Ports, World
 from flyball.errors import DataError, StoreUnavailable
 from flyball.spec import ProjectSpec
@@ -100,14 +100,24 @@ def say_nothing(_style: str, _words: str) -> None:
     """For use cases that only read."""
 
 
-def world_of(home: Home, say: Say, clock: Clock | None = None) -> World:
-    """`clock`: of the world, where it is not the machine's."""
+def world_of(home: Home, say: Say) -> World:
+    return _world(home, say, home.clock, SqliteLedger(home.state_dir))
+
+
+def replayed_world(home: Home, say: Say, clock: Clock, shared_steps: Path) -> World:
+    """Of a replay: another time, and a state directory that one process alone writes and that can be made again."""
+    ledger = HeldLedger(SqliteLedger(home.state_dir, durable=False))
+    world = _world(home, say, clock, ledger)
+    world.place = world.place._replace(shared_steps=shared_steps)
+    return world
+
+
+def _world(home: Home, say: Say, time: Clock, ledger: Ledger) -> World:
     state_dir, spec = home.state_dir, home.spec
-    time = clock or home.clock
     gateways = HttpGateways(state_dir, home.token(), spec.serve.workers)
     ports = Ports(
         clock=time,
-        ledger=SqliteLedger(state_dir),
+        ledger=ledger,
         executor=ProcessExecutor(state_dir, home.clock.now),
         registry=MlflowRegistry(state_dir, server_url=spec.tracking_url),
         gateways=gateways,

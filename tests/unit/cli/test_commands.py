@@ -23,7 +23,7 @@ from flyball.records.evidence import Outcome
 
 READS = [
     ["run"], ["up", "--detach"], ["down"], ["status"], ["versions"], ["decisions"], ["decisions", "--open"], ["explain", "d-000012"],
-    ["rollback", "--reason", "worse"], ["approve", "d-000012"], ["refuse", "d-000012"], ["replay"], ["verify"], ["doctor"],
+    ["rollback", "--reason", "worse"], ["approve", "d-000012"], ["refuse", "d-000012"], ["replay"], ["replay", "--policy", "never", "current"], ["verify"], ["doctor"],
     ["findings"], ["findings", "--open"], ["explain", "finding", "3"], ["explain", "f-1"], ["explain", "job", "j-0003"],
     ["explain", "j-0003"], ["acknowledge", "3", "--reason", "a sale"],
     ["release", "status"], ["release", "status", "r-0002"], ["release", "list"],
@@ -208,7 +208,34 @@ def test_orders_carry_who_and_why() -> None:
 def test_replay_reads_its_days_as_utc() -> None:
     workspace = PaperWorkspace()
     call(["replay", "--since", "2013-03-01", "--until", "2013-05-01T06:00:00"], workspace)
-    assert workspace.calls == [("replay", "2013-03-01 00:00:00+00:00", "2013-05-01 06:00:00+00:00", "None")]
+    assert workspace.calls == [("replay", "2013-03-01 00:00:00+00:00", "2013-05-01 06:00:00+00:00", "None", "False")]
+
+
+def test_policies_to_compare_are_given_once_or_each_with_its_option() -> None:
+    workspace = PaperWorkspace()
+    call(["replay", "--policy", "never", "current", "other.yaml", "--jobs", "2", "--fresh"], workspace)
+    call(["replay", "--policy", "never", "--policy", "other.yaml"], workspace)
+    assert workspace.calls == [
+        ("compare", "None", "None", "None", "True", "never", "current", "other.yaml", "2"),
+        ("compare", "None", "None", "None", "False", "never", "other.yaml", "None"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"), [(["never"], "flyball replay --policy never"), (["--jobs", "2"], "--jobs without --policy")]
+)
+def test_what_cannot_be_meant_of_a_replay_is_refused_with_the_command_that_is(arguments: list[str], words: str) -> None:
+    workspace = PaperWorkspace()
+    result = call(["replay", *arguments], workspace)
+    assert (result.exit_code, workspace.calls) == (2, [])
+    assert words in result.stderr
+
+
+def test_a_comparison_names_the_best_and_what_each_cost() -> None:
+    out = call(["replay", "--policy", "never", "current"]).stdout
+    assert "never (the least cost)" in out, "both made as many errors, and one did not train"
+    assert "2 of 2 replayed to the same bytes" in out
+    assert "\x1b" not in out
 
 
 def test_a_fault_in_flyball_yaml_keeps_nothing_running(tmp_path: Path) -> None:

@@ -6,8 +6,8 @@ import msgspec
 import pytest
 
 from flyball.capture.framing import unframe
-from flyball.gateway.capture_writer import PAUSE_US, CaptureWriter
-from flyball.records.captured import Captured, LabelBatch
+from flyball.gateway.capture_writer import PAUSE_US, TIMELESS_US, CaptureWriter, TimelessWriter
+from flyball.records.captured import Captured, LabelBatch, PredictionBatch
 
 
 class Hands:
@@ -93,3 +93,14 @@ def test_what_is_pending_is_brought_to_the_disk_once(tmp_path, clock):
     writer.close()
     sync()
     assert writer.pending_sync() is None
+
+
+def test_on_a_simulated_clock_no_time_passes_while_a_model_answers(tmp_path, clock):
+    answered = PredictionBatch(
+        at_us=7, model="m", unit="u1", role="champion", revision=1, ids=["a"], keys=["a"], columns={"x": [1.0]}, scores=[[0.5]], latency_us=12_345
+    )  # fmt: skip
+    writer = TimelessWriter(tmp_path, "w0", clock)
+    assert writer.hand_over([answered, label(8)])
+    writer.close()
+    assert read(tmp_path) == [msgspec.structs.replace(answered, latency_us=TIMELESS_US), label(8)]
+    assert answered.latency_us == 12_345, "what the client is told stays as it was measured"

@@ -1,6 +1,7 @@
 """An entry as it is kept: canonical JSON texts, so that its hash is checked over the very bytes that lie on the disk."""
 
 import hashlib
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -50,15 +51,16 @@ def texts_of(draft: Draft) -> Texts:
     for name in (draft.kind, draft.subject, draft.actor, draft.key or ""):
         name.encode()
     try:
+        values = [_value_text(put.value) for put in draft.puts]
         return Texts(
             at=codec.plain(draft.at.astimezone(UTC)),
             kind=draft.kind,
             subject=draft.subject,
             actor=draft.actor,
             payload=codec.encode(draft.payload).decode(),
-            puts=codec.encode(draft.puts).decode(),
+            puts=_puts_text(draft.puts, values),
             key=draft.key,
-            states=tuple((put.kind, put.key, _value_text(put.value)) for put in draft.puts),
+            states=tuple((put.kind, put.key, value) for put, value in zip(draft.puts, values, strict=True)),
         )
     except OverflowError as error:
         raise ValueError(f"{draft.kind}: a number that cannot be stored: {error}") from error
@@ -114,6 +116,19 @@ def value_of(text: str) -> dict[str, Any]:
 
 def _value_text(value: dict[str, Any] | None) -> str | None:
     return None if value is None else codec.encode(value).decode()
+
+
+def _puts_text(puts: Sequence[Put], values: Sequence[str | None]) -> str:
+    """`codec.encode(puts)`, from the values' texts: states are most of an entry, and are not encoded twice."""
+    parts = [
+        f'{{"key":{_json(put.key)},"kind":{_json(put.kind)},"value":{"null" if value is None else value}}}'
+        for put, value in zip(puts, values, strict=True)
+    ]
+    return f"[{','.join(parts)}]"
+
+
+def _json(text: str) -> str:
+    return codec.encode(text).decode()
 
 
 def _quoted(text: Column) -> bytes:

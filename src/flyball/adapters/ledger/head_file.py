@@ -27,8 +27,10 @@ class HeadFile:
     slot stays whole whatever happens to the write. A ledger ahead of its head is normal after a crash, so losing the newest slot is, too.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, durable: bool = True) -> None:
+        """Not `durable`: a head outlives a killed process, and not a power cut."""
         self._path = path
+        self._durable = durable
         self._threads = threading.Lock()
         self._fd = -1
 
@@ -64,7 +66,8 @@ class HeadFile:
             data, offset = _slot(head), (1 - newest) * SLOT_BYTES
             if os.pwrite(self._descriptor(), data, offset) != len(data):
                 raise StoreUnavailable(f"{self._path}: the head was written in part", next_step="free space on the disk")
-            os.fdatasync(self._descriptor())
+            if self._durable:
+                os.fdatasync(self._descriptor())
 
     @contextmanager
     def locked(self) -> Iterator[None]:

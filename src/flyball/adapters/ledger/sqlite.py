@@ -44,9 +44,10 @@ class SqliteLedger:
     appended to a ledger whose end is not the one that the head file knows: every write raises LedgerDamaged.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, durable: bool = True) -> None:
+        """Not `durable`: what was written outlives a killed process, and not a power cut. For a replay, which can be lived again."""
         self._path = directory / "flyball.db"
-        self._head_file = HeadFile(directory / "HEAD")
+        self._head_file = HeadFile(directory / "HEAD", durable=durable)
         head_path = directory / "HEAD"
         with translating(self._path):
             directory.mkdir(parents=True, exist_ok=True)
@@ -58,7 +59,7 @@ class SqliteLedger:
                     f"{self._path} is missing, its head file knows {self._head_file.read().seq} entries",
                     next_step="restore the last good copy",
                 )
-            self._engine = open_engine(self._path)
+            self._engine = open_engine(self._path, durable=durable)
             # Who forgets to close leaves no connection to the garbage collector's mood: Python 3.13 warns of those.
             weakref.finalize(self, self._engine.dispose)
             self._open(head_path)

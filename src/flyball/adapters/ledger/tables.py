@@ -48,15 +48,17 @@ control = sa.Table(
 meta = sa.Table("meta", metadata, sa.Column("name", sa.Text, primary_key=True), sa.Column("value", sa.Text, nullable=False))
 
 
-def open_engine(path: Path) -> sa.Engine:
-    """WAL, every commit fsynced, `BEGIN IMMEDIATE` for connections with the option `writes`."""
+def open_engine(path: Path, *, durable: bool = True) -> sa.Engine:
+    """WAL, every commit fsynced (not `durable`: handed to the kernel, so that it outlives a killed process and not a power cut), `BEGIN IMMEDIATE` for
+    connections with the option `writes`."""
+    synchronous = "FULL" if durable else "NORMAL"
     engine = sa.create_engine(sa.URL.create("sqlite", database=str(path)), connect_args={"check_same_thread": False})
 
     @sa.event.listens_for(engine, "connect")
     def _on_connect(connection: sa.engine.interfaces.DBAPIConnection, _record: object) -> None:
         connection.isolation_level = None  # the driver's own deferred BEGIN would turn two writers into an instant BUSY
         cursor = connection.cursor()
-        for pragma in (f"busy_timeout={BUSY_MILLISECONDS}", "journal_mode=WAL", "synchronous=FULL", "mmap_size=0"):
+        for pragma in (f"busy_timeout={BUSY_MILLISECONDS}", "journal_mode=WAL", f"synchronous={synchronous}", "mmap_size=0"):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 

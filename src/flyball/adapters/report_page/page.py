@@ -5,7 +5,7 @@ import hashlib
 from datetime import datetime
 from itertools import groupby
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from flyball.control.replay_report import DecisionLine, Performance, ReplayReport
@@ -45,23 +45,29 @@ class Page(NamedTuple):
     decisions_by_month: tuple[tuple[str, tuple[DecisionLine, ...]], ...]
 
 
-def render(report: ReplayReport) -> str:
-    """The whole page as text, UTF-8 when written."""
+def environment_of(timezone: str) -> Any:
+    """Templates with the filters that both pages use."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
         loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    zone = ZoneInfo(report.timezone)
+    zone = ZoneInfo(timezone)
     environment.filters["moment"] = lambda text: _moment(text, zone).strftime("%-d %b %Y, %H:%M") if text else _DASH
     environment.filters["day"] = lambda text: _moment(text, zone).strftime("%-d %b %Y") if text else _DASH
     environment.filters["month"] = _month
-    environment.filters["number"] = lambda value, digits=3: _DASH if value is None else f"{value:.{digits}f}"
+    environment.filters["number"] = lambda value, digits=3: _DASH if value is None else f"{value:,.{digits}f}"
     environment.filters["signed"] = lambda value, digits=3: _DASH if value is None else f"{value:+.{digits}f}".replace("-", "−")
     environment.filters["count"] = lambda value: f"{value:,}"
+    return environment
+
+
+def render(report: ReplayReport) -> str:
+    """The whole page as text, UTF-8 when written."""
+    zone = ZoneInfo(report.timezone)
+    environment = environment_of(report.timezone)
     environment.globals["gain"] = lambda span: gain(report.metric, span.alone, span.governed)
-    page = environment.get_template("report.html.j2")
-    return page.render(
+    page: str = environment.get_template("report.html.j2").render(
         report=report,
         page=_page(report, zone),
         data=_inside_a_script(codec.encode(report).decode()),
@@ -69,6 +75,7 @@ def render(report: ReplayReport) -> str:
         charts=_inlined("report.js"),
         style=(HERE / "report.css").read_text(encoding="utf-8"),
     )
+    return page
 
 
 def gain(metric: str, alone: Performance, governed: Performance) -> float | None:

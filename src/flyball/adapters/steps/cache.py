@@ -1,7 +1,10 @@
 """Results of steps, by key: a directory each, whole or not there."""
 
+import fcntl
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +35,28 @@ class StepCache:
 
     def do(self, step: str, key: str, work: Work) -> StepResult:
         """The step's result: as it lies there, or by doing the work now."""
+        with self._alone(step, key):
+            return self._cached(step, key) or self._done(step, key, work)
+
+    @contextmanager
+    def _alone(self, step: str, key: str) -> Iterator[None]:
+        """One process at a time does a step (of snapshots, any): who waits for another finds it done. The lock is the kernel's and ends with its holder."""
+        place = self.directory(step, key if step != "snapshot" else "all")
+        self._root.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(place.with_name(f".{place.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _cached(self, step: str, key: str) -> StepResult | None:
         kept = self._kept(step, key)
         if kept is not None:
             self._report(Progress(step=step, status="cached", fraction=1.0))
-            return kept
+        return kept
+
+    def _done(self, step: str, key: str, work: Work) -> StepResult:
         self._report(Progress(step=step, status="started", fraction=0.0))
         started = time.perf_counter()
 

@@ -8,6 +8,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import psutil
+
 from flyball.adapters.supervisor.child import Child, Recipe, gateway_command, last_words
 from flyball.adapters.supervisor.detached import LIVE_SECONDS, live
 from flyball.adapters.supervisor.listening import listen, url_of
@@ -84,3 +86,18 @@ class GatewayProcess:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.stop()
         self._bound.close()
+
+
+def end_leftover(state_dir: Path) -> None:
+    """End the worker of a replay that was killed a moment ago, if it still ends by itself: what it was asked is asked again. Raises OperatorError."""
+    card = state_dir / "gateways" / "0.json"
+    try:
+        process = psutil.Process(json.loads(card.read_bytes())["pid"])
+        if str(state_dir) in process.cmdline():
+            process.kill()
+            process.wait(DRAIN_SECONDS)
+    except (OSError, ValueError, psutil.NoSuchProcess):
+        pass
+    except psutil.Error as error:
+        raise OperatorError(f"the gateway of the replay before does not end: {error}", next_step="end it by hand") from error
+    card.unlink(missing_ok=True)

@@ -1,0 +1,107 @@
+"""Replays in processes of their own, so many at a time; each tells its progress in lines of JSON."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from flyball.adapters.durable import PRIVATE_UMASK, replace_file
+from flyball.errors import StoreUnavailable
+from flyball.records import codec
+
+COMMAND = (sys.executable, "-m", "flyball", "replay-child")
+PLAIN_SECONDS = 5.0
+"""Of each replay, a line a day is told this often at most: several at once would tell a screen a second."""
+PARENT_SECONDS = 0.2
+
+
+class Line(msgspec.Struct, frozen=True):
+    style: str
+    words: str
+
+
+class Ended(NamedTuple):
+    exit_code: int
+    words: str
+    """The last thing that went wrong; empty: nothing did."""
+
+
+Say = Callable[[str, str], None]
+
+
+def run_children(directories: Mapping[str, Path], jobs: int, say: Say) -> dict[str, Ended]:
+    """A child for each name, `jobs` at a time; its directory is its argument. One that fails keeps no other from its end."""
+    width = max(map(len, directories))
+    with ThreadPoolExecutor(jobs) as pool:
+        futures = {
+            name: pool.submit(_run, (*COMMAND, str(directory)), _named(say, name.ljust(width)))
+            for name, directory in directories.items()
+        }
+        return {name: future.result() for name, future in futures.items()}
+
+
+def _run(command: Sequence[str], say: Say) -> Ended:
+    wrong = ""
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, umask=PRIVATE_UMASK)
+    with process:
+        for data in process.stdout or ():
+            try:
+                line = codec.decode(data, Line)
+            except ValueError:
+                continue  # of the project's own code
+            say(line.style, line.words)
+            if line.style == "bad":
+                wrong = line.words
+    return Ended(process.returncode, wrong)
+
+
+def _named(say: Say, name: str) -> Say:
+    told = -PLAIN_SECONDS
+
+    def named(style: str, words: str) -> None:
+        nonlocal told
+        if style in ("plain", "finding"):
+            if style == "finding" or time.monotonic() - told < PLAIN_SECONDS:
+                return
+            told = time.monotonic()
+        say(style, f"{name}  {words}")
+
+    return named
+
+
+def write_order(directory: Path, order: Mapping[str, object]) -> None:
+    replace_file(directory / "order.json", codec.encode(order))
+
+
+def read_order(directory: Path) -> dict[str, object]:
+    """Raises StoreUnavailable."""
+    try:
+        return codec.decode((directory / "order.json").read_bytes(), dict[str, object])
+    except (OSError, ValueError) as error:
+        raise StoreUnavailable(f"{directory / 'order.json'} cannot be read: {error}") from error
+
+
+def say_as_json(style: str, words: str) -> None:
+    """In a child: one line for whoever started it."""
+    sys.stdout.write(codec.encode(Line(style, words)).decode() + "\n")
+    sys.stdout.flush()
+
+
+def die_with_parent() -> None:
+    """Ends this process as `kill -9` would soon after the one that started it is gone: nobody would read on, and the next one wants its directory."""
+    parent, pause = os.getppid(), threading.Event()
+
+    def watch() -> None:
+        while not pause.wait(PARENT_SECONDS):
+            if os.getppid() != parent:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    threading.Thread(target=watch, name="parent", daemon=True).start()

@@ -1,0 +1,64 @@
+"""What `replay --policy` prints at its end: what each policy came to, and the months."""
+
+from typing import TYPE_CHECKING
+
+from flyball.cli import draw
+from flyball.control.replay_comparison import ComparisonReport, PolicyLine, PolicyMonth
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+
+def comparison_report(report: ComparisonReport, plain: bool) -> "RenderableType":  # noqa: FBT001 - Screen.answer's shape
+    return draw.page([_months(report, plain=plain), _sums(report, plain=plain), _figures(report)])
+
+
+def _months(report: ComparisonReport, *, plain: bool) -> "RenderableType":
+    names = [line.name for line in report.policies]
+    found = [{month.start: month for month in line.months} for line in report.policies]
+    starts = dict.fromkeys(start for of in found for start in of)
+    rows: list[list[draw.Cell]] = [[start, *(_cell(of.get(start)) for of in found)] for start in starts]
+    rows.append(["mean", *(draw.number(line.value) for line in report.policies)])
+    title = f"{report.metric} by month (* best, + a retraining)"
+    return draw.table(("month", *names), rows, plain=plain, title=title, right=names)
+
+
+def _cell(month: PolicyMonth | None) -> draw.Cell:
+    if month is None:
+        return ""
+    marks = "+" * month.retrainings + "*" * month.best
+    return (f"{marks} {draw.number(month.value)}".strip(), "bold" if month.best else "")
+
+
+def _sums(report: ComparisonReport, *, plain: bool) -> "RenderableType":
+    heads = ["errors", "retrainings", "training minutes", *(["cost"] if report.priced else []), "regret", "in errors", "alarms", "promoted", "taken back"]  # fmt: skip
+    rows: list[list[draw.Cell]] = [
+        [(line.name, "bold green" if line.name == report.best else "bold"), line.words, *_sum(report, line)]
+        for line in report.policies
+    ]
+    return draw.table(("policy", "", *heads), rows, plain=plain, title="What each came to", right=heads)
+
+
+def _sum(report: ComparisonReport, line: PolicyLine) -> list[str]:
+    cost = [draw.number(line.cost)] if report.priced else []
+    return [
+        draw.number(line.errors), str(line.retrainings), f"{line.training_minutes:.1f}", *cost, draw.number(line.regret),
+        draw.number(line.regret_errors), str(line.alarms), str(line.promotions), str(line.rollbacks),
+    ]  # fmt: skip
+
+
+def _figures(report: ComparisonReport) -> "RenderableType":
+    made = sum(line.decisions for line in report.policies)
+    equal = sum(line.decisions_replayed_equal for line in report.policies)
+    failed = sum(line.failed_requests for line in report.policies)
+    best = (
+        f"{report.best} ({'the least cost' if report.priced else 'the fewest errors'})"
+        if report.best
+        else "not known: no outcomes"
+    )
+    return draw.facts((
+        ("best", best),
+        ("failed requests", ("0", "green") if failed == 0 else (str(failed), "bold red")),
+        ("decisions", f"{equal} of {made} replayed to the same bytes"),
+        ("took", f"{report.wall_seconds:.0f} s"),
+    ))  # fmt: skip

@@ -1,0 +1,116 @@
+"""Several policies over one history: a replay each, in a process and a state directory of its own, and what they came to side by side."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from flyball.adapters import replay_children
+from flyball.adapters.clock import SystemClock
+from flyball.adapters.durable import project_mode
+from flyball.adapters.engine_lock import EngineLock
+from flyball.adapters.replay_files import ReplayFiles
+from flyball.adapters.report_page import write_comparison
+from flyball.control.ports import Say
+from flyball.control.replay_comparison import ComparisonReport, Prices, Side, compare
+from flyball.control.replay_report import ReplayReport
+from flyball.errors import EngineBusy, FlyballError, OperatorError
+from flyball.spec import ProjectSpec, ReplaySpec
+from flyball.spec.alternatives import Alternative, alternatives
+from flyball.wiring.replay import lived_report, replays_dir
+from flyball.wiring.worlds import Home
+
+STATE = "state"
+TAKE_OVER_SECONDS = 15.0
+"""The child of a command that was killed a moment ago ends within a second."""
+
+
+class Comparison(NamedTuple):
+    """What is asked for."""
+
+    names: tuple[str, ...]
+    """Files, `never`, `current`."""
+    jobs: int
+    """Replays at a time."""
+    fresh: bool
+
+
+def replay_policies(home: Home, plan: ReplaySpec, wanted: Comparison, say: Say, output: Path) -> ComparisonReport:
+    """Each goes on where it was interrupted, and is not lived again when it is over and nothing has changed. Raises OperatorError naming those that failed."""
+    began = time.monotonic()
+    found = alternatives(home.project_dir, wanted.names, Path.cwd())
+    home.keep_private()
+    with EngineLock(replays_dir(home)):
+        places = {one.name: _ordered(home, plan, one, fresh=wanted.fresh) for one in found}
+        ended = replay_children.run_children(places, max(1, min(wanted.jobs, len(places))), say)
+        failed = {name: end for name, end in ended.items() if end.exit_code != 0}
+        if failed:
+            told = "; ".join(f"{name}: {end.words or f'exit code {end.exit_code}'}" for name, end in failed.items())
+            raise OperatorError(f"{len(failed)} of {len(places)} replays failed: {told}", next_step="the same command goes on")
+        sides = [Side(one.name, one.words, _report(places[one.name])) for one in found]
+    report = compare(sides, prices_of(home.spec), time.monotonic() - began)
+    for path in write_comparison(report, {side.name: side.report for side in sides}, output, project_mode(home.project_dir)):
+        say("good", f"Written: {path}")
+    return report
+
+
+def prices_of(spec: ProjectSpec) -> Prices | None:
+    """None: `cost:` is not declared."""
+    if "cost" not in spec.model_fields_set:
+        return None
+    return Prices(spec.cost.error, spec.cost.training_minute or 0.0)
+
+
+def _ordered(home: Home, plan: ReplaySpec, one: Alternative, *, fresh: bool) -> Path:
+    place = replays_dir(home) / one.name
+    place.mkdir(mode=0o700, parents=True, exist_ok=True)
+    order = {
+        "spec": one.spec.model_dump(mode="json", by_alias=True), "plan": plan.model_dump(mode="json"), "project_dir": str(home.project_dir),
+        "shared_steps": str(replays_dir(home)), "fresh": fresh,
+    }  # fmt: skip
+    replay_children.write_order(place, order)
+    return place
+
+
+def _report(place: Path) -> ReplayReport:
+    found = ReplayFiles(place / STATE, lambda: 0.0).report()
+    if found is None:
+        raise OperatorError(f"the replay in {place} left no report", next_step="the same command goes on")
+    return found
+
+
+def live_child(place: Path) -> int:
+    """One of them, in this process; its exit code."""
+    replay_children.die_with_parent()
+    say = replay_children.say_as_json
+    try:
+        order = replay_children.read_order(place)
+        spec = ProjectSpec.model_validate(order["spec"])
+        home = Home(spec, Path(str(order["project_dir"])), place / STATE, SystemClock())
+        with _alone(place):
+            lived_report(
+                home, ReplaySpec.model_validate(order["plan"]), say, Path(str(order["shared_steps"])), fresh=bool(order["fresh"])
+            )
+    except FlyballError as error:
+        say("bad", error.message)
+        return error.exit_code
+    return 0
+
+
+@contextmanager
+def _alone(place: Path) -> Iterator[None]:
+    lock, deadline = EngineLock(place), time.monotonic() + TAKE_OVER_SECONDS
+    while True:
+        try:
+            lock.acquire()
+        except EngineBusy:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+        else:
+            break
+    try:
+        yield
+    finally:
+        lock.release()

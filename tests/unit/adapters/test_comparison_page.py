@@ -1,0 +1,69 @@
+"""The page of a comparison: complete without scripts, safe with any text in it, with a picture that holds the figures."""
+
+import re
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from made_up import made_up
+from paper_workspace import NASTY
+
+from flyball.adapters.report_page import render_comparison, write_comparison
+from flyball.adapters.report_page.comparison import draw
+from flyball.control.replay_comparison import ComparisonReport, Prices, Side, compare
+from flyball.records import codec
+
+
+@pytest.fixture(scope="module")
+def report() -> ComparisonReport:
+    made = made_up()
+    worse = msgspec.structs.replace(made, months=tuple(msgspec.structs.replace(m, governed=m.alone) for m in made.months))
+    return compare([Side("current", NASTY, made), Side("never", "no policies", worse)], Prices(1.0, 0.05), 2.0)
+
+
+def test_it_runs_nothing_and_shows_text_from_anywhere_as_text(report: ComparisonReport) -> None:
+    page = render_comparison(report, {"current": "report-current.html"})
+    assert "<script" not in page
+    assert "&lt;script&gt;" in page
+    assert re.findall(r'href="([^"]*)"', page) == ["data:,", "report-current.html"]
+    assert "script-src" not in page
+    assert "default-src 'none'" in page
+
+
+def test_every_month_of_every_policy_stands_in_the_picture_and_in_the_table(report: ComparisonReport) -> None:
+    picture, page = draw(report), render_comparison(report, {})
+    months = [month for line in report.policies for month in line.months if month.value is not None]
+    assert sum(len(piece) for curve in picture.curves for piece in curve.pieces) == len(months) == page.count("<circle")
+    assert all(f"{month.value:.4f}" in page for month in months)
+    points = [point for curve in picture.curves for piece in curve.pieces for point in piece]
+    assert all(0 <= point.x <= picture.width and 0 <= point.y <= picture.height for point in points)
+
+
+def test_a_higher_value_lies_higher(report: ComparisonReport) -> None:
+    line, curve = report.policies[0], draw(report).curves[0]
+    by_height = sorted((point.y, -float(point.words.rpartition(" ")[2])) for piece in curve.pieces for point in piece)
+    assert by_height == sorted(by_height, key=lambda pair: pair[1])
+    assert len(by_height) == sum(month.value is not None for month in line.months)
+
+
+def test_one_month_and_one_value_are_drawn_too(report: ComparisonReport) -> None:
+    line = msgspec.structs.replace(report.policies[0], months=report.policies[0].months[:1])
+    alone = msgspec.structs.replace(report, policies=(line,), best="")
+    assert render_comparison(alone, {}).count("<circle") == 1
+    empty = msgspec.structs.replace(report, policies=(msgspec.structs.replace(line, months=()),))
+    assert render_comparison(empty, {}).count("<circle") == 0
+
+
+def test_each_policy_has_a_page_of_its_own_beside_the_comparison(report: ComparisonReport, tmp_path: Path) -> None:
+    write_comparison(report, {"current": made_up(), "never": made_up()}, tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "report-current.html",
+        "report-never.html",
+        "report.html",
+        "report.json",
+    ]
+    assert codec.decode((tmp_path / "report.json").read_bytes(), ComparisonReport) == report

@@ -1,0 +1,89 @@
+"""Policies side by side: what each came to, and what was lost to the best of each month."""
+
+import msgspec
+import pytest
+
+from flyball.control.replay_comparison import Prices, Side, compare
+from flyball.control.replay_report import AloneFigures, DecisionLine, GovernedFigures, Performance, ReplayReport, Span
+from flyball.records import codec
+
+BLANK = Performance(roc_auc=0.6)
+
+
+def report(
+    areas: list[float | None], errors: list[float], *, retrained: tuple[str, ...] = (), minutes: float = 0.0
+) -> ReplayReport:
+    months = tuple(
+        Span(start=f"2013-{3 + at:02d}", n=100, alone=BLANK, governed=Performance(roc_auc=area, errors=wrong))
+        for at, (area, wrong) in enumerate(zip(areas, errors, strict=True))
+    )
+    known = [area for area in areas if area is not None]
+    log = tuple(
+        DecisionLine(
+            id=f"d-{at}", at=when, room="autopilot", rule="refresh", words="", action="notify model:m, retrain 60d model:m"
+        )
+        for at, when in enumerate(retrained)
+    )
+    return ReplayReport(
+        project="p", model="m", task="binary", metric="roc_auc", since="2013-03-01T05:00:00+00:00", until="2013-06-01T04:00:00+00:00",
+        timezone="America/New_York", alone=AloneFigures(mean_monthly_roc_auc=0.6),
+        governed=GovernedFigures(
+            mean_monthly_roc_auc=sum(known) / len(known), retrainings=len(retrained), training_minutes=minutes, alarms=4, promotions=len(retrained)
+        ),
+        requests=1, predictions=300, failed_requests=0, labels_sent=300, labels_joined=300, decisions=2, decisions_replayed_equal=2, wall_seconds=1.0,
+        months=months, decision_log=log,
+    )  # fmt: skip
+
+
+NEVER = Side("never", "no policies", report([0.70, 0.60, 0.50], [10.0, 20.0, 30.0]))
+OTHER = Side(
+    "other", "other.yaml", report([0.68, 0.66, 0.65], [11.0, 18.0, 24.0], retrained=("2013-05-01T03:59:00+00:00",), minutes=40.0)
+)
+
+
+def test_regret_is_what_was_lost_to_the_best_of_each_month() -> None:
+    made = compare([NEVER, OTHER], None, 3.0)
+    never, other = made.policies
+    assert never.regret == pytest.approx((0.0 + 0.06 + 0.15) / 3)
+    assert other.regret == pytest.approx(0.02 / 3)
+    assert (never.regret_errors, other.regret_errors) == (2.0 + 6.0, 1.0)
+    assert [month.best for month in never.months] == [True, False, False]
+    assert [month.best for month in other.months] == [False, True, True]
+
+
+def test_the_best_is_the_cheapest_where_prices_are_declared_and_else_the_one_with_the_fewest_errors() -> None:
+    assert (compare([NEVER, OTHER], None, 3.0).best, compare([NEVER, OTHER], None, 3.0).policies[0].cost) == ("other", None)
+    dear = compare([NEVER, OTHER], Prices(1.0, 1.0), 3.0)
+    assert [line.cost for line in dear.policies] == [60.0, 53.0 + 40.0]
+    assert (dear.best, dear.priced) == ("never", True)
+    assert compare([NEVER, OTHER], Prices(10.0, 1.0), 3.0).best == "other"
+
+
+def test_a_retraining_counts_for_the_month_of_the_projects_own_calendar() -> None:
+    other = compare([NEVER, OTHER], None, 3.0).policies[1]
+    assert [month.retrainings for month in other.months] == [0, 1, 0], "midnight of New York is four in the morning of UTC"
+
+
+def test_errors_of_a_metric_that_is_better_when_low_are_compared_the_other_way_round() -> None:
+    def as_mae(side: Side) -> Side:
+        months = tuple(
+            msgspec.structs.replace(month, governed=Performance(mae=1.0 - (month.governed.roc_auc or 0.0)))
+            for month in side.report.months
+        )
+        changed = msgspec.structs.replace(side.report, task="regression", metric="mae", months=months)
+        return side._replace(report=changed)
+
+    made = compare([as_mae(NEVER), as_mae(OTHER)], None, 3.0)
+    assert made.policies[1].regret == pytest.approx(0.02 / 3)
+    assert (made.policies[0].errors, made.best) == (None, ""), "no scale, no errors: nothing is called best"
+
+
+def test_a_month_in_which_the_metric_is_not_defined_counts_for_nobody() -> None:
+    side = Side("gap", "gap.yaml", report([0.7, None, 0.6], [1.0, 1.0, 1.0]))
+    line = compare([side], None, 1.0).policies[0]
+    assert (line.regret, line.months[1].value, line.months[1].best) == (0.0, None, False)
+
+
+def test_a_comparison_survives_storage() -> None:
+    made = compare([NEVER, OTHER], Prices(1.0, 0.05), 3.0)
+    assert codec.decode(codec.encode(made), type(made)) == made
