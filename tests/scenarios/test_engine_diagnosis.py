@@ -7,7 +7,7 @@ from engine_world import AT_ONCE, DAY, Project, spec_of
 from rich.console import Console
 
 from flyball.autopilot import diagnosis
-from flyball.autopilot.diagnosis import Case
+from flyball.autopilot.case import Case
 from flyball.cli import tell_findings, tell_status
 from flyball.control import diagnosing, findings, queries
 from flyball.records import codec

@@ -14,10 +14,9 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-import msgspec
-
+from flyball.autopilot.case import Case, Labels, Symptom
 from flyball.records.diagnosis import Diagnosis, Hypothesis, name_of
-from flyball.records.findings import FindingKind, Happening, IncidentKind
+from flyball.records.findings import FindingKind, IncidentKind
 
 DECISIVE, STRONG, SOME, SLIGHT = 4.5, 3.0, 1.5, 0.7
 """Odds of about 90, 20, 4.5 and 2 to 1."""
@@ -41,65 +40,6 @@ CONCEPT, MISSING = "concept", "missing"
 OF_LOSS = (FindingKind.PERFORMANCE, FindingKind.CONCEPT_DRIFT)
 OF_ROWS = (FindingKind.FEATURE_DRIFT, FindingKind.JOINT_DRIFT)
 SHIFTS = (IncidentKind.COVARIATE_SHIFT, IncidentKind.LABEL_SHIFT, IncidentKind.CONCEPT_SHIFT)
-
-
-class Symptom(msgspec.Struct, frozen=True, kw_only=True):
-    """A finding of the incident, as far as it tells the kind."""
-
-    number: int
-    kind: FindingKind
-    subject: str
-    words: str
-    effect: float
-    between: tuple[datetime, datetime] | None
-    """Its change began between these two; None: no interval is known."""
-    window: tuple[datetime, datetime]
-    shares: dict[str, float] = {}
-    """Cause → share of the worse loss; features, slices, `concept`."""
-
-
-class Labels(msgspec.Struct, frozen=True, kw_only=True):
-    """What labels of the rows since it began say, beside the holdout's (stats.table_shift): p-values, and shares of what moved."""
-
-    rows: int
-    answers: float
-    labels: float
-    labels_given_answers: float
-    answers_given_labels: float
-    share_of_answers: float | None
-    """None: nothing moved."""
-    share_of_labels: float | None
-    classes: bool = True
-    """False: numbers."""
-
-
-class Case(msgspec.Struct, frozen=True, kw_only=True):
-    """All that a diagnosis is made of."""
-
-    incident: int
-    model: str
-    unit: str
-    began: datetime
-    window: timedelta
-    symptoms: tuple[Symptom, ...]
-    """By number."""
-    upstream: tuple[Happening, ...]
-    """Near its beginning."""
-    champion_since: datetime
-    earlier_champion: bool
-    columns: tuple[str, ...]
-    """Features of the champion."""
-    columns_watched: bool
-    """Whether faults of columns would have been seen."""
-    labels: Labels | None = None
-    """None: too few have come."""
-    label_fault: str = ""
-    """Labels that no world makes, in words; empty: none were found."""
-    label_fault_in: str = ""
-    estimates_judged: int = 0
-    """Mature windows since it began of which the loss had been estimated without labels."""
-    estimates_missed: int = 0
-    """Of them: labels lay outside the estimate's interval."""
 
 
 class Reason(NamedTuple):

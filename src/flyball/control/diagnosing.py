@@ -8,8 +8,8 @@ import msgspec
 import numpy as np
 
 from flyball.autopilot import diagnosis
+from flyball.autopilot.case import Case, Labels, Symptom
 from flyball.autopilot.decide import OpenIncident
-from flyball.autopilot.diagnosis import Case, Labels, Symptom
 from flyball.control import incidents
 from flyball.control.declared_slices import columns_of
 from flyball.control.estimating import EstimateState

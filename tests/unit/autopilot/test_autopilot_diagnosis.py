@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 
-from flyball.autopilot.diagnosis import Case, Labels, Symptom, diagnose
+from flyball.autopilot.case import Case, Labels, Symptom
+from flyball.autopilot.diagnosis import diagnose
 from flyball.records import codec
 from flyball.records.findings import FindingKind, Happening, IncidentKind
 
