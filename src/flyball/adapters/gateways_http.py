@@ -30,8 +30,10 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
 class HttpGateways:
     """`workers`: how many should be there; one that is missing is reported as an error, not left out."""
 
-    def __init__(self, state_dir: Path, token: str, workers: int) -> None:
+    def __init__(self, state_dir: Path, token: str, workers: int, nudge_seconds: float = NUDGE_SECONDS) -> None:
+        """`nudge_seconds`: how long a worker is waited for that takes a new table, models and all."""
         self._state_dir = state_dir
+        self._nudge_seconds = nudge_seconds
         self._table = state_dir / "routing.json"
         self._lease = state_dir / "lease"
         self._workers = workers
@@ -114,7 +116,7 @@ class HttpGateways:
         # Level-triggered: the worker reads the file by itself; a nudge only makes it sooner.
         if _alive(worker.pid):
             try:
-                self._to(worker).ask("POST", "/flyball/reload", timeout=NUDGE_SECONDS)
+                self._to(worker).ask("POST", "/flyball/reload", timeout=self._nudge_seconds)
             except FAILURES:
                 return
 

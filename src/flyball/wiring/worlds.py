@@ -26,6 +26,9 @@ from flyball.spec import ProjectSpec
 SCORER_SECONDS = 60.0
 """Loading a model and a thousand rows take a few; ticks wait as long, while the challenger of a proposed release sees no traffic yet."""
 
+LOADING_SECONDS = 60.0
+"""A replay's gateway is waited for: while it loads a model simulated time stands still, or a busy machine would let another unit answer an hour."""
+
 
 class Home(NamedTuple):
     """A project on this machine."""
@@ -101,20 +104,21 @@ def say_nothing(_style: str, _words: str) -> None:
 
 
 def world_of(home: Home, say: Say) -> World:
-    return _world(home, say, home.clock, SqliteLedger(home.state_dir))
+    gateways = HttpGateways(home.state_dir, home.token(), home.spec.serve.workers)
+    return _world(home, say, home.clock, SqliteLedger(home.state_dir), gateways)
 
 
 def replayed_world(home: Home, say: Say, clock: Clock, shared_steps: Path) -> World:
     """Of a replay: another time, and a state directory that one process alone writes and that can be made again."""
     ledger = HeldLedger(SqliteLedger(home.state_dir, durable=False))
-    world = _world(home, say, clock, ledger)
+    gateways = HttpGateways(home.state_dir, home.token(), home.spec.serve.workers, nudge_seconds=LOADING_SECONDS)
+    world = _world(home, say, clock, ledger, gateways)
     world.place = world.place._replace(shared_steps=shared_steps)
     return world
 
 
-def _world(home: Home, say: Say, time: Clock, ledger: Ledger) -> World:
+def _world(home: Home, say: Say, time: Clock, ledger: Ledger, gateways: HttpGateways) -> World:
     state_dir, spec = home.state_dir, home.spec
-    gateways = HttpGateways(state_dir, home.token(), spec.serve.workers)
     ports = Ports(
         clock=time,
         ledger=ledger,
