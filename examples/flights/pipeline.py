@@ -83,7 +83,7 @@ def _table(name: str) -> pl.DataFrame:
     return pl.read_csv(path, null_values="NA", infer_schema_length=None)
 
 
-def train(features: pl.DataFrame, label: pl.Series, parameters: dict, seed: int):
+def train(features: pl.DataFrame, label: pl.Series, parameters: dict, seed: int, weights=None):
     """Gradient-boosted trees; three categories as numbers (unknown: -1), the rest as it is. Same rows, same model: deterministic, two threads."""
     from lightgbm import LGBMClassifier
     from sklearn.compose import ColumnTransformer
@@ -94,4 +94,4 @@ def train(features: pl.DataFrame, label: pl.Series, parameters: dict, seed: int)
     encoder = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
     columns = ColumnTransformer([("numbers", "passthrough", numbers), ("categories", encoder, CATEGORIES)])
     trees = LGBMClassifier(**parameters, random_state=seed, deterministic=True, force_row_wise=True, n_jobs=2, verbose=-1)
-    return Pipeline([("columns", columns), ("trees", trees)]).fit(features, label.to_numpy())
+    return Pipeline([("columns", columns), ("trees", trees)]).fit(features, label.to_numpy(), trees__sample_weight=weights)

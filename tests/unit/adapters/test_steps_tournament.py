@@ -11,7 +11,7 @@ from projects import AS_OF, LOGISTIC, START, Told, project, request, served, spe
 from flyball.adapters.packages import LocalPackages
 from flyball.adapters.steps import run_steps
 from flyball.adapters.steps.tournament import STEP
-from flyball.autopilot import contest
+from flyball.autopilot import contest, tournament
 from flyball.errors import DataError
 from flyball.records import codec
 from flyball.records.jobs import StepResult
@@ -59,7 +59,7 @@ class Town:
     def held(self, *strategies: str, champion: ServedUnit | None = None, **order: object) -> tuple[StepResult, ...]:
         self.told = Told()
         given = champion or self.champion
-        asked = TournamentOrder(champion=given.unit.id, strategies=strategies, chosen=True, **order)
+        asked = TournamentOrder(champion=given.unit.id, strategies=strategies, **{"chosen": True, **order})
         wanted = request(self.directory, self.spec, tournament=codec.plain(asked))._replace(champion=given, earlier=self.earlier)
         return run_steps(wanted, self.told)
 
@@ -124,6 +124,14 @@ def test_where_nothing_changed_nobody_wins(tmp_path: Path) -> None:
     for each in standings_of(results).entrants:
         assert each.gain is not None, each
         assert abs(each.gain.value) < 0.01
+
+
+@pytest.mark.parametrize("code", [LOGISTIC, WEIGHED])
+def test_who_is_tried_is_drawn_from_what_the_project_can_do(tmp_path: Path, code: str) -> None:
+    found = entrants_of(Town(tmp_path / "p", "concept", code).held(*EVERYTHING, chosen=False, since=CHANGE))
+    assert all(each.gain is not None for each in found.values() if each.fitted), found
+    assert 1 <= sum(each.fitted for each in found.values()) <= tournament.MOST_FITS
+    assert code == WEIGHED or "weighted" not in found
 
 
 def test_who_cannot_compete_says_why_and_keeps_nobody_else_from_it(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from flyball.adapters.steps.evaluate import answers_of
 from flyball.adapters.steps.mended import LEAST_ROWS, mapped, thresholded, wrong_costs
 from flyball.adapters.steps.recipes import PLAIN, Recipe
 from flyball.adapters.steps.situation import Rows, Run, divided, read_rows
-from flyball.adapters.steps.train import read_estimator, train
+from flyball.adapters.steps.train import read_estimator, takes_weights, train
 from flyball.adapters.user_code import user_code
 from flyball.autopilot import entrants, tournament
 from flyball.autopilot.contest import COST_GAIN, LOSS_GAIN, past_of
@@ -228,6 +228,8 @@ def _names(ground: Ground, order: TournamentOrder) -> list[str]:
     )  # fmt: skip
     possible = [each for each in entrants.possible(history, order.kind) if each.strategy in order.strategies]
     if not order.chosen:
+        if not takes_weights(ground.run):  # a place among the few that are trained is not given to one that cannot be
+            possible = [each for each in possible if each.strategy is not Strategy.WEIGHTED]
         past = tuple(map(past_of, ground.run.request.tried))
         return [each.name for each in tournament.order(past, order.kind, possible, ground.run.request.spec.train.seed)]
     found = {each.strategy for each in possible}

@@ -75,6 +75,12 @@ def _content(run: Run, recipe: Recipe) -> list[Any]:
     ]
 
 
+def takes_weights(run: Run) -> bool:
+    """Whether the user's function weighs rows. Raises TrainingError where it cannot be loaded."""
+    with user_code(run.request.project_dir) as load:
+        return "weights" in inspect.signature(load(run.request.spec.train.entrypoint)).parameters
+
+
 def fit_with(run: Run, function: Callable[..., Any], recipe: Recipe, signature: Signature) -> Fit:
     """The user's function as a fit of rows with parameters. Raises TrainingError where it cannot weigh them."""
     train, project_dir = run.request.spec.train, run.request.project_dir
