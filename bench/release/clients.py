@@ -3,6 +3,7 @@
 import csv
 import threading
 import time
+from itertools import count
 from pathlib import Path
 from typing import Any, Self
 
@@ -59,12 +60,16 @@ class SentLabels(msgspec.Struct):
     acknowledged: bool = False
 
 
+_BORN = count()
+
+
 class Client(threading.Thread):
-    """One connection."""
+    """One connection. Its ids are no earlier client's: a row that was answered once is the same row for ever, whoever asks for it again."""
 
     def __init__(self, number: int, url: str, headers: dict[str, str], rows: list[tuple[dict[str, Any], str]]) -> None:
         super().__init__(name=f"client-{number}")
         self.number = number
+        self._prefix = f"c{number}.{next(_BORN)}"
         self.sent: list[Sent] = []
         self.labels: list[SentLabels] = []
         self.attempts: list[Attempt] = []
@@ -89,7 +94,7 @@ class Client(threading.Thread):
     def _next(self) -> tuple[Sent, list[str]]:
         self._count += 1
         chosen = [self._rows[at] for at in self._draw.integers(0, len(self._rows), int(self._draw.integers(1, 4)))]
-        ids = [f"c{self.number}-{self._count}-{at}" for at in range(len(chosen))]
+        ids = [f"{self._prefix}-{self._count}-{at}" for at in range(len(chosen))]
         keys = [f"customer-{self._draw.integers(CUSTOMERS)}" for _ in chosen]
         return Sent(ids=ids, keys=keys, rows=[row for row, _ in chosen]), [truth for _, truth in chosen]
 

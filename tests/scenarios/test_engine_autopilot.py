@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from engine_world import AT_ONCE, DAY, HOUR, Project, spec_of
 
-from flyball.control import commands, decisions, findings, incidents, queries
+from flyball.control import commands, decisions, explaining, findings, incidents
 from flyball.control.remedies import Todo
 from flyball.errors import Conflict, Denied, NotFound
 from flyball.records.findings import FindingKind
@@ -74,7 +74,7 @@ def test_what_a_person_agrees_to_is_done_once(tmp_path: Path) -> None:
     assert [job.cause for job in project.door.all("job", Job)] == ["user:me", question]
     assert project.door.all("job", Job)[-1].status == "registered"
     assert [todo.done for todo in project.door.all("todo", Todo)] == [True]
-    explained = queries.explain(project.door, question)
+    explained = explaining.explain(project.door, question)
     assert explained.replayed_equal
     assert explained.approval == given
     project.live(4 * DAY)

@@ -134,7 +134,7 @@ def test_a_level_rises_no_further_than_flyball_yaml_says_and_only_where_one_was_
     assert asked_for(project) == []
     noted = [made for made in decisions.recorded(project.door) if any(action.kind == "observe" for action in made.plan.actions)]
     assert len(noted) >= 3
-    assert queries.decision_row(noted[0], waits=False).actions == ("observe retrain model:shop",)
+    assert queries.decision_row(noted[0]).actions == ("observe retrain model:shop",)
     assert project.door.all("todo", Todo) == ()
     refused = [commands.order(project.door, "raise_autonomy", "user:me", "", {"action": name}) for name in ("retrain", "fly")]
     project.tick()

@@ -1,7 +1,8 @@
-"""Crash-point enumeration: a controller dies before and after every writing call of three whole stories; the end is the untouched run's.
+"""Crash-point enumeration: a controller dies before and after every writing call of five whole stories; the end is the untouched run's.
 
-K, the calls around which it dies: 50 in a release, 76 in a rollback, 53 in a remedy (at least so many are asserted). Nothing outside changes between two
-calls, so dying after one is dying before the next; that is tried all the same. On real files, inside commits too: tests/simulation.
+K, the calls around which it dies: 50 in a release, 76 in a rollback, 53 in a remedy, 91 in two tournaments, 51 in a stop (at least so many are
+asserted). Nothing outside changes between two calls, so dying after one is dying before the next; that is tried all the same. On real files, inside
+commits too: tests/simulation.
 """
 
 import shutil
@@ -11,12 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from engine_deaths import Mortal, end_of
-from engine_world import DAY, HOUR, Model, Project, spec_of
+from engine_world import AT_ONCE, DAY, HOUR, Model, Project, spec_of
 from tests.simulation.fuse import Fuse
 
 from flyball.control import commands, decisions, verification
 from flyball.errors import Fenced
 from flyball.records.release import Phase
+from flyball.records.tournaments import Tournament
 
 QUICK = {
     "shadow": {"at_least": "6h", "at_most": "4d", "min_labels": 150},
@@ -27,6 +29,21 @@ QUICK = {
 ASK = [{"name": "old", "when": "champion.age_days >= 1", "do": "retrain", "needs": "approval", "cooldown": "30d"}]
 TELL = [
     {"name": "tell", "when": "window.predictions > 0", "do": {"action": "notify", "message": "a day is over"}, "cooldown": "30d"}
+]
+
+
+TOURNAMENT = [
+    {"name": "back", "when": "window.predictions > 100 && window.predictions < 140", "do": "reactivate", "cooldown": "300d"},
+    {
+        "name": "new",
+        "when": "window.predictions > 140",
+        "do": {"action": "improve", "entrants": ["all", "earlier"]},
+        "cooldown": "300d",
+    },
+]
+MEND = [
+    {"name": "map", "when": "window.predictions > 100", "do": "recalibrate", "cooldown": "300d"},
+    {"name": "stop", "when": "window.predictions > 140", "do": {"action": "stop", "message": "harm"}, "cooldown": "300d"},
 ]
 
 
@@ -64,10 +81,40 @@ def a_remedy(project: Project) -> None:
     assert len(project.releases()) == 2
 
 
+def a_tournament(project: Project) -> None:
+    """The world turns, and the autopilot lets everybody compete; the unit before is released again. Then whoever was trained wins and is gated."""
+    project.version(Model(wrong=1.0))
+    project.live(DAY, rows=20)
+    project.version()
+    project.live(DAY, rows=20)
+    project.turned = project.workshop.turned["j-0003"] = 1.0
+    project.live(3 * DAY, rows=30, until=lambda: project.release().phase is Phase.SETTLED and len(project.releases()) == 3)
+    project.turned = 0.5
+    project.workshop.turned["j-0004"], project.workshop.plans["j-0004"] = 0.5, Model(wrong=0.5)
+    project.live(3 * DAY, rows=40, until=lambda: project.release().phase is Phase.SETTLED and len(project.releases()) == 4)
+    assert [each.winner.partition(":")[0] for each in project.door.all("tournament", Tournament)] == ["earlier", "all"]
+    assert project.champion().unit == project.unit_of(4)
+
+
+def a_stop(project: Project) -> None:
+    """A recalibrated champion takes over; then the policy stops it, and a person resumes it."""
+    first = project.version(Model(wrong=0.35))
+    project.live(3 * DAY, rows=30, until=lambda: project.release().phase is Phase.SETTLED and len(project.releases()) == 2)
+    project.live(2 * DAY, rows=40, until=lambda: project.answering() is None)
+    assert project.answering() is None
+    commands.order(project.door, "resume_serving", "user:me", "mended")
+    project.tick()
+    assert project.answering() == project.champion().unit != first
+
+
+AT_ONCE_TOO = {"tournament", "stop"}
+"""What a release goes through is killed in the others."""
 STORIES: dict[str, tuple[Callable[[Project], None], list, int]] = {
     "release": (a_release, [], 49),
     "rollback": (a_rollback, [], 75),
     "remedy": (a_remedy, [*ASK, *TELL], 52),
+    "tournament": (a_tournament, TOURNAMENT, 90),
+    "stop": (a_stop, MEND, 50),
 }
 
 
@@ -80,7 +127,7 @@ def lived(root: Path, packages: Path, story: str, fuse: Fuse, instead: Callable[
     """In the same place each time: a package's path is part of what is compared."""
     live, policies, _ = STORIES[story]
     shutil.rmtree(root / "registry", ignore_errors=True)
-    project = Mortal(root, packages, spec_of(QUICK, policies), fuse)
+    project = Mortal(root, packages, spec_of(AT_ONCE if story in AT_ONCE_TOO else QUICK, policies), fuse)
     fuse.instead = (lambda: instead(project)) if instead else None
     live(project)
     return project

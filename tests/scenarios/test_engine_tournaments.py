@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from engine_world import AT_ONCE, DAY, Model, Project, spec_of
 
-from flyball.control import bounds, commands, decisions, findings, queries
+from flyball.control import bounds, commands, decisions, explaining, findings, job_story
 from flyball.control.standing import puts_of
 from flyball.control.world import draft
+from flyball.errors import NotFound
 from flyball.records.evidence import Evidence
 from flyball.records.findings import Finding, FindingKind
 from flyball.records.jobs import Job, JobStatus
@@ -163,7 +164,7 @@ def test_while_a_fault_of_the_data_stands_nothing_is_fitted_unless_the_policy_sa
     assert made_by_policies(project) == []
     nothing = [made for made in decisions.recorded(project.door) if made.room == "autopilot"]
     assert [action.kind for action in nothing[-1].plan.actions] == ["nothing"]
-    assert f"finding {found.number} says that the data are faulty" in nothing[-1].plan.rationale
+    assert "incident 1 is taken for a data fault, which is mended upstream and never trained" in nothing[-1].plan.rationale
     findings.acknowledge(project.door, str(found.number), "user:me", "mended", as_normal=False)
     project.live(2 * DAY, rows=40)
     assert len(made_by_policies(project)) == 1
@@ -261,6 +262,28 @@ def test_a_decision_and_what_came_of_its_tournament_are_told(tmp_path: Path) -> 
     two_champions(project, Model(wrong=0.3), Model())
     project.live(2 * DAY, rows=40)
     (job,) = made_by_policies(project)
-    told = queries.explain(project.door, job.cause)
+    told = explaining.explain(project.door, job.cause)
     assert any("Nobody is shown to be better" in line for line in told.afterwards)
+    found = job_story.story(project.door, job.id)
+    assert (found.job.status, found.tournament.winner) == (JobStatus.REFUSED, None)
+    assert [each.name.partition(":")[0] for each in found.tournament.standings.entrants if each.gain is not None]
+    assert any("Nobody is shown to be better" in line for line in found.afterwards)
+    with pytest.raises(NotFound, match="there is no job 'j-0099'"):
+        job_story.story(project.door, "j-0099")
+    project.holds()
+
+
+def test_what_is_worth_trying_is_tried_and_what_helped_nobody_ever_less(tmp_path: Path) -> None:
+    """The workshop's models of later jobs know nothing of the change: whatever is tried then, nobody is better."""
+    project = project_of(tmp_path, {"name": "better", "when": "improvement.worthwhile", "do": "improve"}, release=RELEASE)
+    project.version(Model(wrong=0.2))
+    project.live(6 * DAY, rows=60)
+    first = tournaments(project)[0]
+    assert (first.winner, first.kind, first.excess) == ("all", None, 0.0)
+    assert 0.4 < first.growth < 0.8
+    project.turned = 1.0
+    project.live(12 * DAY, rows=60)
+    later = [held for held in tournaments(project) if held.excess > 0.0]
+    assert 1 <= len(later) <= 4
+    assert [held.winner for held in later] == [None] * len(later)
     project.holds()

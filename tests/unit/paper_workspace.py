@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from flyball.control.finding_reports import FindingReport, FindingRow, IncidentRow, WindowPoint
+from flyball.control.job_story import JobStory
 from flyball.control.label_import import LabelImport
 from flyball.control.replay_comparison import ComparisonReport, Prices, Side, compare
 from flyball.control.replay_orders import Wanted
@@ -14,8 +16,6 @@ from flyball.control.reports import (
     DecisionRow,
     Explanation,
     ExportReport,
-    FindingReport,
-    FindingRow,
     GatewayRow,
     GuardPoint,
     GuardRow,
@@ -27,16 +27,27 @@ from flyball.control.reports import (
     UpReport,
     VerifyReport,
     VersionRow,
-    WindowPoint,
 )  # fmt: skip
 from flyball.errors import Conflict, NotFound
 from flyball.records.bounds import Breaker
 from flyball.records.decisions import Action, Approval, Decision, Plan
+from flyball.records.diagnosis import Diagnosis, Hypothesis
 from flyball.records.evidence import Evidence, Outcome, Verdict
-from flyball.records.findings import Acknowledgement, Cause, Finding, FindingKind, Happening, Histogram, Incident, WindowSummary
+from flyball.records.findings import (
+    Acknowledgement,
+    Cause,
+    Finding,
+    FindingKind,
+    Happening,
+    Histogram,
+    Incident,
+    IncidentKind,
+    WindowSummary,
+)
 from flyball.records.jobs import Job, JobStatus, StepResult
 from flyball.records.permissions import Role
 from flyball.records.release import Drill, Phase, ReleaseState
+from flyball.records.tournaments import Entrant, Standings, Tournament
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 NASTY = '<script>alert("x")</script> [bold red]not markup[/] \x1b[31mred'
@@ -73,6 +84,15 @@ RELEASED = ReleaseState(
 )  # fmt: skip
 
 
+DIAGNOSIS = Diagnosis(
+    incident=3, model="shop", unit="u1", at=NOW, kind=IncidentKind.CONCEPT_SHIFT, score=0.7, features=(NASTY,), slices=(NASTY,),
+    hypotheses=(
+        Hypothesis(kind=IncidentKind.CONCEPT_SHIFT, score=0.7, speaks_for=(NASTY,)),
+        Hypothesis(kind=IncidentKind.DATA_FAULT, score=0.1, speaks_against=(NASTY, "no column is gone")),
+        Hypothesis(kind=IncidentKind.UNKNOWN, score=0.2),
+    ),
+    since=NOW - timedelta(days=3), between=(NOW - timedelta(days=3), NOW - timedelta(days=1)), words=f"incident 3: concept shift (0.7), because {NASTY}",
+)  # fmt: skip
 HAPPENING = Happening(at=NOW - timedelta(days=2), subject=NASTY, words=NASTY, near="when it began")
 
 
@@ -86,9 +106,9 @@ class PaperFindings:
     def rows(self, open_only: bool) -> tuple[FindingRow, ...]:
         if self._workspace.fresh or (open_only and self.said is not None):
             return ()
-        return (FindingRow(finding=FINDING, open=self.said is None, acknowledgement=self.said),)
+        return (FindingRow(finding=FINDING, open=self.said is None, acknowledgement=self.said, diagnosis=DIAGNOSIS),)
 
-    def incidents(self, open_only: bool) -> tuple[Incident, ...]:
+    def incidents(self, open_only: bool) -> tuple[IncidentRow, ...]:
         if self._workspace.fresh or (open_only and self.said is not None):
             return ()
         ended, owner = (NOW, self.said.by) if self.said is not None else (None, "")
@@ -96,7 +116,7 @@ class PaperFindings:
             number=3, model="shop", unit="u1", began=NOW - timedelta(days=2), ended=ended, owner=owner, findings=(3, 4),
             standing=(FindingKind.FEATURE_DRIFT,), subjects=(NASTY, "price"), harm=0.0123, words=NASTY,
         )  # fmt: skip
-        return (incident,)
+        return (IncidentRow(incident=incident, diagnosis=DIAGNOSIS),)
 
     def explain(self, which: str) -> FindingReport:
         if which not in ("3", "f-1"):
@@ -106,7 +126,8 @@ class PaperFindings:
             for days in range(9, -1, -1)
         )
         return FindingReport(
-            finding=FINDING, acknowledgement=self.said, series=series, beside=(FINDING,), upstream=(HAPPENING,), decided=self._workspace.decisions(open_only=False)
+            finding=FINDING, acknowledgement=self.said, series=series, beside=(FINDING,), upstream=(HAPPENING,), decided=self._workspace.decisions(open_only=False),
+            diagnosis=DIAGNOSIS,
         )  # fmt: skip
 
     def acknowledge(self, which: str, actor: str, reason: str, as_normal: bool) -> CommandReport:
@@ -159,6 +180,25 @@ class PaperReleases:
         return CommandReport(accepted=True, subject="drill:drill-0001", words="a rollback to version 1 takes 0.4 s")
 
 
+STORY = JobStory(
+    job=Job(
+        id="j-0003", model="shop", status=JobStatus.REGISTERED, requested_at=NOW, as_of=NOW, cause="d-000012", attempt=1, version=2, unit="u1"
+    ),
+    tournament=Tournament(
+        job="j-0003", decision="d-000013", cause="d-000012", model="shop", at=NOW, winner="recent:60d", unit=None, words=NASTY,
+        standings=Standings(
+            champion="u0", champion_loss=0.21, rows=4000, since=NOW - timedelta(days=20), until=NOW, alpha=0.05,
+            entrants=(
+                Entrant(name="weighted:60d", fitted=True, words=NASTY),
+                Entrant(name="recalibrate", fitted=False, minutes=0.01, gain=Evidence(name="loss_gain", value=-0.01, lower=-0.02, upper=0.0, n=4000)),
+                Entrant(name="recent:60d", fitted=True, minutes=1.5, gain=Evidence(name="loss_gain", value=0.05, lower=0.04, upper=0.06, n=4000)),
+            ),
+        ),
+    ),
+    afterwards=(NASTY,),
+)  # fmt: skip
+
+
 class PaperAutopilot:
     """What bounds its policies."""
 
@@ -172,6 +212,11 @@ class PaperAutopilot:
     def raise_autonomy(self, action: str, actor: str, reason: str) -> CommandReport:
         self._workspace.calls.append(("raise_autonomy", action, actor, reason))
         return CommandReport(accepted=self._workspace.healthy, subject="model:shop", words=f"{action} is at act again")
+
+    def explain_job(self, job: str) -> JobStory:
+        if job != STORY.job.id:
+            raise NotFound(f"there is no job {job!r}")
+        return STORY
 
     def stop_serving(self, actor: str, reason: str) -> CommandReport:
         self._workspace.calls.append(("stop_serving", actor, reason))
@@ -308,7 +353,7 @@ class PaperWorkspace:
         return StatusReport(
             project="shop", model="shop", at=NOW, controller_alive=True, champion_unit="u1", champion_version=1, champion_since=NOW,
             release=RELEASED, gateways=(GatewayRow(worker="0", pid=1, revision=3, units=("u1", "u2"), verified=True),),
-            windows=(window, waiting, void), findings=(FINDING,), approvals=(APPROVAL,), jobs=(self.run(lambda _style, _words: None).job,),
+            windows=(window, waiting, void), diagnoses=(DIAGNOSIS,), findings=(FINDING,), approvals=(APPROVAL,), jobs=(self.run(lambda _style, _words: None).job,),
             ledger_seq=42, ledger_hash="c" * 64, capture_lost=3,
             breaker=Breaker(opened_at=NOW, decision="d-000012", actions=("retrain",), words=NASTY),
             autonomy={"retrain": "propose", "roll_back": "act"},
@@ -350,12 +395,12 @@ class PaperWorkspace:
             accepted=True, subject="release:r-0002", words="Going back to version 1.", next_step="flyball status"
         )
 
-    def approve(self, decision_id: str, actor: str, reason: str) -> CommandReport:
-        self.calls.append(("approve", decision_id, actor, reason))
+    def approve(self, decision_id: str, actor: str, reason: str, digest: str = "") -> CommandReport:
+        self.calls.append(("approve", decision_id, actor, reason, *([digest] if digest else [])))
         return CommandReport(accepted=True, subject=f"decision:{decision_id}", words="Approved.")
 
-    def refuse(self, decision_id: str, actor: str, reason: str) -> CommandReport:
-        self.calls.append(("refuse", decision_id, actor, reason))
+    def refuse(self, decision_id: str, actor: str, reason: str, digest: str = "") -> CommandReport:
+        self.calls.append(("refuse", decision_id, actor, reason, *([digest] if digest else [])))
         return CommandReport(accepted=True, subject=f"decision:{decision_id}", words="Refused.")
 
     def verify(self) -> VerifyReport:

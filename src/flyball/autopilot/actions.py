@@ -1,11 +1,13 @@
 """What a policy does: the action with all that it needs, why it cannot be made, and its words."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from flyball.autopilot.policy import AutopilotPolicy, Rule
 from flyball.autopilot.situation import AutopilotSituation
 from flyball.records import codec
 from flyball.records.decisions import Action
+from flyball.records.findings import IncidentKind
 from flyball.spec.policies import FITS
 
 TOURNAMENTS = frozenset({"improve", "recalibrate", "rethreshold", "reactivate"})
@@ -16,8 +18,18 @@ AT_ANY_TIME = frozenset({"stop"})
 """Of those: what does not wait for a job or a release to end, for it ends harm."""
 
 
+_SEEN = {"growth": "improvement.growth", "excess": "improvement.excess", "rows_since": "improvement.rows_since"}
+"""What a tournament was held for, as experience remembers it."""
+
+
 def lacking(rule: Rule, situation: AutopilotSituation) -> str:
     """What the action cannot be done without; empty: it can be done."""
+    faulty = numbers_of(situation, IncidentKind.DATA_FAULT)
+    if rule.action in FITS and faulty and not rule.on_faults:
+        return f"{named(faulty)} is taken for a data fault, which is mended upstream and never trained into a model"
+    pipes = numbers_of(situation, IncidentKind.INFRASTRUCTURE)
+    if rule.action == "improve" and pipes and len(pipes) == len(situation.incidents):
+        return f"{named(pipes)} is taken for infrastructure, which no model mends"
     if rule.action in FITS and situation.data_faults and not rule.on_faults:
         which = ", ".join(map(str, situation.data_faults))
         said = (
@@ -32,6 +44,15 @@ def lacking(rule: Rule, situation: AutopilotSituation) -> str:
     return ""
 
 
+def numbers_of(situation: AutopilotSituation, kind: IncidentKind) -> tuple[int, ...]:
+    """Of the open incidents that are taken for this kind."""
+    return tuple(each.number for each in situation.incidents if each.kind is kind)
+
+
+def named(numbers: Sequence[int]) -> str:
+    return f"incident{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}"
+
+
 def act(rule: Rule, situation: AutopilotSituation, policy: AutopilotPolicy, incidents: tuple[int, ...]) -> Action:
     """As the policy says, were it free to act."""
     arguments: dict[str, Any] = {"policy": rule.name}
@@ -41,7 +62,7 @@ def act(rule: Rule, situation: AutopilotSituation, policy: AutopilotPolicy, inci
     if kind == "retrain":
         arguments |= _rows(rule, situation)
     if kind in TOURNAMENTS:
-        arguments |= _entrants(rule, situation)
+        arguments |= _entrants(rule, situation, incidents)
     if kind == "stop":
         arguments["from"] = situation.champion
     if kind == "roll_back":
@@ -61,7 +82,7 @@ def _rows(rule: Rule, situation: AutopilotSituation) -> dict[str, Any]:
     return {} if rule.history is None else {"history": rule.history}
 
 
-def _entrants(rule: Rule, situation: AutopilotSituation) -> dict[str, Any]:
+def _entrants(rule: Rule, situation: AutopilotSituation, incidents: tuple[int, ...]) -> dict[str, Any]:
     """Those that could compete now; a strategy that lacks something is left out where it is one of several."""
     without = {
         *(("earlier",) if not situation.earlier else ()),
@@ -69,6 +90,11 @@ def _entrants(rule: Rule, situation: AutopilotSituation) -> dict[str, Any]:
     }
     asked = [strategy for strategy in rule.entrants if strategy not in without]
     found: dict[str, Any] = {"champion": situation.champion, "strategies": asked, "chosen": rule.chosen}
+    seen = situation.signals_by_window[-1]
+    found |= {name: seen[signal] for name, signal in _SEEN.items() if seen.get(signal)}
+    known = [each for each in situation.incidents if not incidents or each.number in incidents]
+    if known:
+        found["kind"] = known[-1].kind.value
     if "earlier" in asked:
         found["earlier"] = list(situation.earlier)
     if "since" in asked and situation.changed_since is not None:

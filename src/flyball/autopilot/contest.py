@@ -4,9 +4,10 @@ from datetime import datetime
 
 import msgspec
 
+from flyball.autopilot.tournament import PastTournament, Standing, least_gain
 from flyball.records.decisions import Action, Plan
 from flyball.records.evidence import Evidence, Outcome, Verdict
-from flyball.records.tournaments import Entrant, Standings
+from flyball.records.tournaments import Entrant, Standings, Tournament
 
 LOSS_GAIN, COST_GAIN = "loss_gain", "cost_gain"
 """Names of evidence: of the answers themselves, and of where a threshold divides them."""
@@ -24,9 +25,35 @@ class ContestSituation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def winner(standings: Standings) -> Entrant | None:
-    """Whose gain is above 0 by its whole interval, the highest lower end first. A threshold wins only where no answers do: it mends less."""
-    better = [each for each in standings.entrants if _lower(each) > 0.0]
+    """Whose gain is above 0 by its whole interval and worth a change of champion, the highest lower end first. A threshold wins only where no answers do: it
+    mends less."""
+    least = least_gain(standings.champion_loss)
+    better = [
+        each for each in standings.entrants if _lower(each) > 0.0 and each.gain is not None and (each.gain.value or 0.0) >= least
+    ]
     return min(better, key=lambda each: (_name(each) != LOSS_GAIN, -_lower(each), each.name), default=None)
+
+
+def past_of(held: Tournament) -> PastTournament:
+    """As what says which strategies help here, and what a tournament gains."""
+    measured = [(each, each.gain) for each in held.standings.entrants if each.gain is not None]
+    found = [
+        Standing(
+            entrant=each.name, estimate=gain.value or 0.0, lower=gain.lower or 0.0, upper=gain.upper or 0.0, relative=each.relative,
+            windows=each.windows, rows=gain.n, minutes=each.minutes,
+        )
+        for each, gain in measured
+    ]  # fmt: skip
+    return PastTournament(
+        at=held.at,
+        kind=held.kind,
+        growth=held.growth,
+        excess=held.excess,
+        standings=tuple(found),
+        winner=held.winner,
+        rows_since_change=held.rows_since,
+        realised=held.realised,
+    )
 
 
 def decide(situation: ContestSituation, policy: ContestPolicy, now: datetime) -> Plan:  # noqa: ARG001 - every room's function has this shape
@@ -66,7 +93,8 @@ def _told(entrant: Entrant) -> str:
     if gain is None or gain.value is None:
         return f"{entrant.name} did not compete ({entrant.words or 'no reason was given'})"
     what = "loses" if gain.name == LOSS_GAIN else "errs for"
-    return f"{entrant.name} {what} {gain.value:.3g} less a row [{gain.lower:.3g}, {gain.upper:.3g}] on {gain.n} rows"
+    size = f"{abs(gain.value):.3g} {'less' if gain.value >= 0.0 else 'more'}"
+    return f"{entrant.name} {what} {size} a row (less by {gain.lower:.3g} to {gain.upper:.3g}) on {gain.n} rows"
 
 
 def _listed(standings: Standings) -> str:
@@ -77,7 +105,7 @@ def _listed(standings: Standings) -> str:
 def _among(standings: Standings) -> str:
     """The error rate in words."""
     count = len([each for each in standings.entrants if each.gain is not None])
-    return f" (of {count} who competed; nobody would be called so by chance in {1.0 - standings.alpha:.0%} of tournaments without a better one)"
+    return f" (of {count} who competed; anybody is called so in at most {standings.alpha:.0%} of tournaments in which nobody is)"
 
 
 def _lower(entrant: Entrant) -> float:

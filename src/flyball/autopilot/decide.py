@@ -1,6 +1,5 @@
 """Findings, policies and history → what to do now. Pure: the same inputs give the same plan, byte for byte."""
 
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -148,7 +147,7 @@ def _act(rule: Rule, situation: AutopilotSituation, policy: AutopilotPolicy) -> 
 def _incidents(rule: Rule, situation: AutopilotSituation) -> tuple[int, ...]:
     """Open ones that the condition is about."""
     kinds = {RESTS_ON[name] for name in compile_condition(rule.when).names if name in RESTS_ON}
-    return tuple(each.number for each in situation.incidents if kinds & {*each.standing})
+    return tuple(each.number for each in situation.incidents if kinds & each.about)
 
 
 def _handled(rule: Rule, situation: AutopilotSituation) -> str:
@@ -160,16 +159,12 @@ def _handled(rule: Rule, situation: AutopilotSituation) -> str:
         return ""
     done = {number for act in situation.past if act.policy == rule.name for number in act.incidents}
     mine = [number for number in _incidents(rule, situation) if number in done]
-    new = {kind for each in situation.incidents if each.number not in done for kind in each.standing}
+    new = {kind for each in situation.incidents if each.number not in done for kind in each.about}
     seen = situation.signals_by_window[-1]
     without = seen | {name: type(seen[name])() for name, kind in RESTS_ON.items() if name in seen and kind not in new}
     if not mine or compile_condition(rule.when).holds(without) is True:
         return ""
-    return _named(mine)
-
-
-def _named(numbers: Sequence[int]) -> str:
-    return f"incident{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}"
+    return actions.named(mine)
 
 
 def _used(rule: Rule, situation: AutopilotSituation, now: datetime) -> int:
@@ -187,7 +182,7 @@ def _sentence(rule: Rule, seen: tuple[int | None, str], situation: AutopilotSitu
     parts = [f"{rule.name}: `{rule.when}` held for {windows} (needed: {rule.for_windows}); {now_seen}"]
     mine = [action.at for action in situation.past if action.policy == rule.name]
     if about := _incidents(rule, situation):
-        parts.append(f"it is about {_named(about)}")
+        parts.append(f"it is about {actions.named(about)}")
     parts.append(f"it last acted {_days(now - max(mine))} ago" if mine else "it never acted before")
     if rule.budget_times is not None and rule.budget_per is not None:
         parts.append(f"{_used(rule, situation, now)} of {rule.budget_times} per {format_duration(rule.budget_per)} used")

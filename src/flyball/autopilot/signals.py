@@ -7,19 +7,24 @@ from typing import Any
 
 import msgspec
 
-from flyball.records.findings import Finding, FindingKind, WindowSummary
+from flyball.autopilot.worth import Worth
+from flyball.records.findings import Finding, FindingKind, IncidentKind, WindowSummary
 
 NEVER_DAYS = 100_000.0
 """`history.days_since_retraining` before the first one."""
 
 
-RESTS_ON: Mapping[str, FindingKind] = MappingProxyType({
+OF_INCIDENT: Mapping[str, IncidentKind] = MappingProxyType({f"incident.{kind.value}": kind for kind in IncidentKind})
+
+
+RESTS_ON: Mapping[str, FindingKind | IncidentKind] = MappingProxyType({
     "performance.alarm": FindingKind.PERFORMANCE, "performance.estimated_alarm": FindingKind.ESTIMATED_PERFORMANCE,
     "concept.alarm": FindingKind.CONCEPT_DRIFT, "drift.alarm": FindingKind.FEATURE_DRIFT, "drift.features": FindingKind.FEATURE_DRIFT,
     "drift.dependence": FindingKind.JOINT_DRIFT, "drift.predictions": FindingKind.PREDICTION_DRIFT, "quality.alarm": FindingKind.DATA_QUALITY,
     "operations.alarm": FindingKind.OPERATIONS, "serving.alarm": FindingKind.SERVING,
+    **OF_INCIDENT,
 })  # fmt: skip
-"""Signal → the findings that it is about. Where none of them stands it is false, or 0."""
+"""Signal → the findings, or the incidents, that it is about. Where none of them stands it is false, or 0."""
 
 
 class SignalInputs(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,13 +44,17 @@ class SignalInputs(msgspec.Struct, frozen=True, kw_only=True):
     retrainings: tuple[datetime, ...]
     """When each was started."""
     breaker_open: bool = False
+    worth: Worth | None = None
+    """Of a tournament now; None: it cannot be told."""
+    incidents: tuple[IncidentKind, ...] = ()
+    """What the open ones are taken for."""
 
 
 def gather(inputs: SignalInputs, now: datetime) -> dict[str, bool | int | float]:
     """Every signal of records/signals.py."""
     of = {kind: {item.subject for item in inputs.findings if item.kind is kind and item.pages} for kind in FindingKind}
     benign = {item.subject for item in inputs.findings if item.kind is FindingKind.FEATURE_DRIFT and not item.pages}
-    window = inputs.window
+    window, worth = inputs.window, inputs.worth
     retrained = max(inputs.retrainings, default=None)
     return {
         "performance.alarm": bool(of[FindingKind.PERFORMANCE]),
@@ -61,7 +70,14 @@ def gather(inputs: SignalInputs, now: datetime) -> dict[str, bool | int | float]
         "quality.alarm": bool(of[FindingKind.DATA_QUALITY]),
         "operations.alarm": bool(of[FindingKind.OPERATIONS]),
         "serving.alarm": bool(of[FindingKind.SERVING]),
+        **{name: kind in inputs.incidents for name, kind in OF_INCIDENT.items()},
         "autopilot.breaker_open": inputs.breaker_open,
+        "improvement.worthwhile": worth.act if worth else False,
+        "improvement.gain": worth.gain if worth else 0.0,
+        "improvement.value": worth.value if worth else 0.0,
+        "improvement.growth": worth.growth if worth else 0.0,
+        "improvement.excess": worth.excess if worth else 0.0,
+        "improvement.rows_since": worth.rows_since if worth else 0,
         "champion.age_days": _days(inputs.champion_since, now),
         "champion.data_age_days": _days(inputs.data_until or inputs.champion_since, now),
         "window.predictions": window.predictions if window else 0,

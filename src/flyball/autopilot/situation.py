@@ -7,7 +7,7 @@ import msgspec
 
 from flyball.autopilot.breaker import ChampionMove, EndedAct
 from flyball.records.bounds import Breaker
-from flyball.records.findings import FindingKind
+from flyball.records.findings import FindingKind, IncidentKind
 
 
 class PastAction(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,6 +25,13 @@ class OpenIncident(msgspec.Struct, frozen=True, kw_only=True):
     number: int
     standing: tuple[FindingKind, ...]
     """Kinds of its findings that stand."""
+    kind: IncidentKind = IncidentKind.UNKNOWN
+    """What it is taken for."""
+
+    @property
+    def about(self) -> frozenset[str]:
+        """What conditions can be about: its findings' kinds, and its own."""
+        return frozenset({*self.standing, self.kind})
 
 
 class AutopilotSituation(msgspec.Struct, frozen=True, kw_only=True):

@@ -221,11 +221,16 @@ def judge(
     taken = {} if minutes is None else minutes
     standings = [_standing(name, pair, share, (level, taken.get(name, 0.0))) for name, pair in pairs.items() if pair.rows]
     ranked = tuple(sorted(standings, key=lambda each: (-each.lower, each.entrant)))
-    enough = max(LEAST_EFFECT, LEAST_SHARE * level)
+    enough = least_gain(level)
     winner = next((each.entrant for each in ranked if each.lower > 0.0 and each.estimate >= enough), None)
     return Judgement(
         standings=ranked, winner=winner, alpha=alpha, champion_loss=_short(level), words=_words(ranked, winner, len(pairs))
     )  # fmt: skip
+
+
+def least_gain(champion_loss: float) -> float:
+    """Mean bounded loss a row from which a gain is worth a change of champion."""
+    return max(LEAST_EFFECT, LEAST_SHARE * champion_loss)
 
 
 class _Pairs(NamedTuple):

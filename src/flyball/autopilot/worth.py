@@ -97,6 +97,8 @@ class Worth(msgspec.Struct, frozen=True, kw_only=True):
     """Relative rise of the newest windows; 0: none beyond what windows differ by."""
     since: datetime | None
     """Start of the first of those windows; None: no rise."""
+    rows_since: int = 0
+    """Labelled rows of the champion since then."""
     words: str
 
 
@@ -143,7 +145,7 @@ def assess(situation: WorthSituation, cost: CostPolicy) -> Worth:
     reason = "too_soon" if soon else ("harm" if rise.excess > 0.0 else "growth") if worth else "not_worth_it"
     return Worth(
         act=worth and not soon, reason=reason, gain=_short(gain), lower=_short(gain - half), upper=_short(gain + half),
-        value=_short(value), cost=_short(costs), growth=_short(growth), excess=_short(rise.excess), since=rise.since,
+        value=_short(value), cost=_short(costs), growth=_short(growth), excess=_short(rise.excess), since=rise.since, rows_since=rise.rows,
         words=_words(growth, rise, (gain, gain - half, gain + half), value, go=worth and not soon),
     )  # fmt: skip
 

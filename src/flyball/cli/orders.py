@@ -11,6 +11,9 @@ from flyball.cli.session import Session, session_of
 if TYPE_CHECKING:
     from flyball.control.reports import CommandReport
 
+Digest = Annotated[
+    str, typer.Option("--digest", metavar="HEX", help="Of the action that you have seen, or its beginning: no other is answered.")
+]
 Decision = Annotated[str, typer.Argument(metavar="DECISION", help="Its id, such as d-000012.")]
 
 
@@ -22,20 +25,20 @@ def rollback(context: typer.Context, reason: Reason = "", project: Project = Pat
 
 
 def approve(
-    context: typer.Context, decision: Decision, reason: Reason = "", project: Project = Path(), _json: Json = False
+    context: typer.Context, decision: Decision, reason: Reason = "", digest: Digest = "", project: Project = Path(), _json: Json = False
 ) -> None:  # fmt: skip
     """Agree to what a decision wants to do; usable once."""
     session = session_of(context)
-    report = session.opener(project).approve(decision, actor(), reason)
+    report = session.opener(project).approve(decision, actor(), reason, digest)
     _answer(session, report)
 
 
 def refuse(
-    context: typer.Context, decision: Decision, reason: Reason = "", project: Project = Path(), _json: Json = False
+    context: typer.Context, decision: Decision, reason: Reason = "", digest: Digest = "", project: Project = Path(), _json: Json = False
 ) -> None:  # fmt: skip
     """Say no to what a decision wants to do."""
     session = session_of(context)
-    report = session.opener(project).refuse(decision, actor(), reason)
+    report = session.opener(project).refuse(decision, actor(), reason, digest)
     _answer(session, report)
 
 

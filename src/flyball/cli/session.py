@@ -11,13 +11,12 @@ import typer
 from flyball.cli.screen import Screen
 
 if TYPE_CHECKING:
-    from flyball.control import reports
+    from flyball.control import finding_reports, job_story, reports
     from flyball.control.label_import import LabelImport
     from flyball.control.ports import Say
     from flyball.control.replay_comparison import ComparisonReport
     from flyball.control.replay_orders import Wanted
     from flyball.control.replay_report import ReplayReport
-    from flyball.records.findings import Incident
 
 
 class Loop(Protocol):
@@ -56,9 +55,9 @@ class Orders(Protocol):
 
     def rollback(self, reason: str, actor: str) -> "reports.CommandReport": ...
 
-    def approve(self, decision_id: str, actor: str, reason: str) -> "reports.CommandReport": ...
+    def approve(self, decision_id: str, actor: str, reason: str, digest: str = "") -> "reports.CommandReport": ...
 
-    def refuse(self, decision_id: str, actor: str, reason: str) -> "reports.CommandReport": ...
+    def refuse(self, decision_id: str, actor: str, reason: str, digest: str = "") -> "reports.CommandReport": ...
 
 
 class Captured(Protocol):
@@ -74,13 +73,13 @@ class Captured(Protocol):
 class Findings(Protocol):
     """What monitors found."""
 
-    def rows(self, open_only: bool) -> "tuple[reports.FindingRow, ...]":  # noqa: FBT001 - a command's own flag
+    def rows(self, open_only: bool) -> "tuple[finding_reports.FindingRow, ...]":  # noqa: FBT001 - a command's own flag
         ...
 
-    def incidents(self, open_only: bool) -> "tuple[Incident, ...]":  # noqa: FBT001 - a command's own flag
+    def incidents(self, open_only: bool) -> "tuple[finding_reports.IncidentRow, ...]":  # noqa: FBT001 - a command's own flag
         ...
 
-    def explain(self, which: str) -> "reports.FindingReport": ...
+    def explain(self, which: str) -> "finding_reports.FindingReport": ...
 
     def acknowledge(self, which: str, actor: str, reason: str, as_normal: bool) -> "reports.CommandReport": ...  # noqa: FBT001
 
@@ -113,6 +112,8 @@ class Autopilot(Protocol):
     def close_breaker(self, actor: str, reason: str) -> "reports.CommandReport": ...
 
     def raise_autonomy(self, action: str, actor: str, reason: str) -> "reports.CommandReport": ...
+
+    def explain_job(self, job: str) -> "job_story.JobStory": ...
 
     def stop_serving(self, actor: str, reason: str) -> "reports.CommandReport": ...
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from flyball.cli import draw
 from flyball.cli.tell_run import gate_table
 from flyball.control.reports import CommandReport, DecisionRow, Explanation
+from flyball.records.evidence import Evidence
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -16,7 +17,7 @@ def decision_rows(rows: tuple[DecisionRow, ...], plain: bool) -> "RenderableType
     if not plain:
         return draw.page(part for row in rows for part in _told(row))
     cells = [
-        ((row.id, "bold"), draw.when(row.at), row.room, row.rule, ", ".join(row.actions), ("waits for you", "bold yellow") if row.open else "",
+        ((row.id, "bold"), draw.when(row.at), row.room, row.rule, ", ".join(row.actions), ("; ".join(_waits(row)), "bold yellow") if row.open else "",
          row.rationale)
         for row in rows
     ]  # fmt: skip
@@ -29,8 +30,17 @@ def _told(row: DecisionRow) -> "tuple[RenderableType, ...]":
 
     head = draw.text(f"{row.id}  {draw.when(row.at)}  {row.room}: {row.rule}  {', '.join(row.actions)}")
     head.stylize("bold", 0, len(row.id))
-    waits = (draw.text(("waits for you", "bold yellow")),) if row.open else ()
+    waits = tuple(draw.text((line, "bold yellow")) for line in _waits(row))
     return (head, *(Padding(part, (0, 0, 0, 2)) for part in (*waits, draw.text(row.rationale))))
+
+
+def _waits(row: DecisionRow) -> list[str]:
+    """What waits, since when, what happens if nobody answers, and how it is answered."""
+    found = []
+    for each in row.waiting:
+        how = f". Next: flyball approve {each.approval} --digest {each.digest[:12]}, or refuse" if each.approval else ""
+        found.append(f"waits for you since {draw.when(each.since)}: {each.action}. If nobody answers, {each.unanswered}{how}")
+    return found or (["waits for you"] if row.open else [])
 
 
 def explanation(report: Explanation, plain: bool) -> "RenderableType":  # noqa: FBT001 - Screen.answer's shape
@@ -43,6 +53,15 @@ def explanation(report: Explanation, plain: bool) -> "RenderableType":  # noqa: 
         )),
         draw.heading("Why"), draw.text(report.rationale),
     ]  # fmt: skip
+    if report.seen:
+        parts += [draw.heading("What was seen"), *(draw.text(f"· {line}") for line in report.seen)]
+    if report.considered:
+        options = [
+            (("chosen", "bold") if each.chosen else "", each.policy, each.action, _predicted(each.predicted), each.words)
+            for each in report.considered
+        ]  # fmt: skip
+        columns = ("", "policy", "action", "predicted effect on the loss", "what it came to")
+        parts += [draw.heading("What was considered"), draw.table(columns, options, plain=plain)]
     if report.verdicts:
         parts += [draw.heading("Evidence"), gate_table(report.verdicts, plain=plain, title="")]
     if report.approval is not None:
@@ -50,6 +69,12 @@ def explanation(report: Explanation, plain: bool) -> "RenderableType":  # noqa: 
     if report.afterwards:
         parts += [draw.heading("Afterwards"), *(draw.text(f"· {line}") for line in report.afterwards)]
     return draw.page(parts)
+
+
+def _predicted(found: Evidence | None) -> str:
+    if found is None:
+        return ""
+    return "nothing was foretold" if found.value is None else draw.measured(found)
 
 
 def _replay(report: Explanation) -> draw.Cell:

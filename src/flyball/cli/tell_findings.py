@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from flyball.cli import draw
-from flyball.control.reports import FindingReport, FindingRow, WindowPoint
-from flyball.records.findings import Acknowledgement, Finding, Histogram, Incident
+from flyball.control.finding_reports import FindingReport, FindingRow, IncidentRow, WindowPoint
+from flyball.records.diagnosis import Diagnosis, Hypothesis, name_of
+from flyball.records.findings import Acknowledgement, Finding, Histogram
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -20,7 +21,11 @@ def finding_rows(rows: tuple[FindingRow, ...], plain: bool) -> "RenderableType":
         return draw.text("Nothing was found, or nothing stands.")
     if not plain:
         return draw.page(
-            [*(part for row in rows for part in told(row.finding, _state(row))), draw.text("Next: flyball explain finding N")]
+            [
+                *_diagnosed(rows),
+                *(part for row in rows for part in told(row.finding, _state(row))),
+                draw.text("Next: flyball explain finding N"),
+            ]
         )
     cells = [
         (str(row.finding.number), _state(row), row.finding.kind.value, row.finding.subject, draw.when(row.finding.window_end), harm(row.finding),
@@ -28,21 +33,37 @@ def finding_rows(rows: tuple[FindingRow, ...], plain: bool) -> "RenderableType":
         for row in rows
     ]  # fmt: skip
     columns = ("finding", "state", "kind", "of", "window until", "harm", "what it says")
-    return draw.page([draw.table(columns, cells, plain=plain), draw.text("Next: flyball explain finding N")])
+    return draw.page([*_diagnosed(rows), draw.table(columns, cells, plain=plain), draw.text("Next: flyball explain finding N")])
 
 
-def incident_rows(rows: tuple[Incident, ...], plain: bool) -> "RenderableType":  # noqa: FBT001 - Screen.answer's shape
+def _diagnosed(rows: Sequence[FindingRow]) -> "list[RenderableType]":
+    """What the open ones are taken for, each incident once."""
+    found = {row.diagnosis.incident: row.diagnosis for row in rows if row.open and row.diagnosis is not None}
+    return [draw.text((sentence(each), "bold")) for each in found.values()]
+
+
+def sentence(diagnosis: Diagnosis) -> str:
+    """`Incident 3: concept shift (0.7), because …`."""
+    return diagnosis.words[:1].upper() + diagnosis.words[1:] + "."
+
+
+def incident_rows(rows: tuple[IncidentRow, ...], plain: bool) -> "RenderableType":  # noqa: FBT001 - Screen.answer's shape
     if not rows:
         return draw.text("Nothing went wrong, or nothing is open.")
     cells = [
-        (str(row.number), ("open", "bold red") if row.ended is None else f"until {draw.when(row.ended)}", draw.when(row.began), row.owner or "nobody",
-         ", ".join(map(str, row.findings)), row.words if plain else ", ".join(row.subjects))
-        for row in rows
+        (str(each.number), ("open", "bold red") if each.ended is None else f"until {draw.when(each.ended)}", draw.when(each.began), each.owner or "nobody",
+         _taken_for(row.diagnosis), ", ".join(map(str, each.findings)), each.words if plain else ", ".join(each.subjects))
+        for row in rows for each in (row.incident,)
     ]  # fmt: skip
-    columns = ("incident", "state", "since", "owner", "findings", "what it says" if plain else "of")
+    columns = ("incident", "state", "since", "owner", "taken for", "findings", "what it says" if plain else "of")
+    told_of = [draw.text(sentence(row.diagnosis)) for row in rows if row.diagnosis is not None and row.incident.ended is None]
     return draw.page(
-        [draw.table(columns, cells, plain=plain), draw.text("Next: flyball explain finding N, flyball acknowledge N")]
+        [draw.table(columns, cells, plain=plain), *told_of, draw.text("Next: flyball explain finding N, flyball acknowledge N")]
     )
+
+
+def _taken_for(diagnosis: Diagnosis | None) -> str:
+    return "" if diagnosis is None else f"{name_of(diagnosis.kind)} ({diagnosis.score:.2g})"
 
 
 def told(finding: Finding, state: draw.Cell) -> "tuple[RenderableType, ...]":
@@ -80,6 +101,8 @@ def finding_report(report: FindingReport, plain: bool) -> "RenderableType":  # n
     if finding.causes:
         causes = [("" if each.share is None else f"{each.share:.0%}", each.subject, each.words) for each in finding.causes]
         parts += [draw.heading("Causes"), draw.table(("share", "cause", "what"), causes, plain=plain, right=("share",))]
+    if report.diagnosis is not None:
+        parts += _diagnosis(report.diagnosis, plain=plain)
     if report.upstream:
         parts += [
             draw.heading("At the same time"),
@@ -96,6 +119,38 @@ def finding_report(report: FindingReport, plain: bool) -> "RenderableType":  # n
         )
         parts += [draw.heading("What the autopilot decided next"), *(draw.text(line) for line in decided)]
     return draw.page(parts)
+
+
+def _diagnosis(found: Diagnosis, *, plain: bool) -> "list[RenderableType]":
+    """What its incident is taken for, and every kind that anything speaks for or against."""
+    where = "; ".join(
+        filter(
+            None,
+            (
+                f"features: {', '.join(found.features)}" if found.features else "",
+                f"slices: {', '.join(found.slices)}" if found.slices else "",
+            ),
+        )
+    )
+    cells = [
+        (f"{each.score:.2f}", name_of(each.kind), *_reasons(each))
+        for each in found.hypotheses
+        if each.speaks_for or each.speaks_against
+    ]
+    parts: list[RenderableType] = [
+        draw.heading("What kind of incident"), draw.text((sentence(found), "bold")), draw.text(f"{_since(found)}{f'; {where}' if where else ''}."),
+    ]  # fmt: skip
+    return [*parts, draw.table(("score", "kind", "for", "against"), cells, plain=plain, right=("score",))] if cells else parts
+
+
+def _since(found: Diagnosis) -> str:
+    if found.between is not None:
+        return f"It began between {draw.when(found.between[0])} and {draw.when(found.between[1])}"
+    return f"It began about {draw.when(found.since)}"
+
+
+def _reasons(of: Hypothesis) -> tuple[str, str]:
+    return "; ".join(of.speaks_for), "; ".join(of.speaks_against)
 
 
 def _facts(report: FindingReport) -> list[tuple[str, draw.Cell]]:

@@ -5,7 +5,8 @@ import shlex
 from typing import TYPE_CHECKING
 
 from flyball.cli import draw
-from flyball.control.reports import BenchReport, StandaloneReport
+from flyball.control.bench_reports import BenchReport
+from flyball.control.reports import StandaloneReport
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

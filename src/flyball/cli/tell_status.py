@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from flyball.cli import draw
-from flyball.cli.tell_findings import told
+from flyball.cli.tell_findings import sentence, told
 from flyball.control.reports import GatewayRow, StatusReport, VersionRow
 from flyball.records.findings import WindowSummary
 
@@ -22,6 +22,7 @@ def status_report(report: StatusReport, plain: bool) -> "RenderableType":  # noq
         parts.append(_windows(report, plain=plain))
     if report.slices:
         parts.append(_slices(report, plain=plain))
+    parts += [draw.text((sentence(each), "bold")) for each in report.diagnoses]
     if report.findings:
         parts += _findings(report, plain=plain)
     if report.approvals:
@@ -48,9 +49,13 @@ def _facts(report: StatusReport) -> list[tuple[str, draw.Cell]]:
     controller: draw.Cell = ("running", "green") if report.controller_alive else ("not running", "yellow")
     return [
         ("project", f"{report.project}, model {report.model}"), ("now", draw.when(report.at)), ("champion", champion), ("release", release),
-        ("controller", controller), *_trouble(report), *_bounds(report), ("capture lost", lost), *_not_monitored(report), *_outlook(report),
+        ("controller", controller), *_trouble(report), *_bounds(report), ("capture lost", lost), *_not_monitored(report), *_outlook(report), *_effects(report),
         ("ledger", f"{report.ledger_seq} entries, head {report.ledger_hash[:12]}"),
     ]  # fmt: skip
+
+
+def _effects(report: StatusReport) -> list[tuple[str, draw.Cell]]:
+    return [("effects of acts", report.effects)] if report.effects else []
 
 
 def _outlook(report: StatusReport) -> list[tuple[str, draw.Cell]]:

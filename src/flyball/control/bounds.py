@@ -5,7 +5,7 @@ from datetime import datetime
 
 import msgspec
 
-from flyball.autopilot.autonomy import ACT, above, level_of
+from flyball.autopilot.autonomy import ACT, OBSERVE, above, below, level_of
 from flyball.autopilot.breaker import GUARDS, PERSON, BreakerPolicy, ChampionMove, EndedAct
 from flyball.control.jobs import release_of
 from flyball.control.world import World, put
@@ -132,6 +132,15 @@ def _taken_back_by(told: list[Event]) -> str:
     if not orders:
         return GUARDS
     return "roll_back" if (orders[0].key or "").startswith("todo:") else PERSON
+
+
+def fallen(world: World, action: str) -> tuple[str, tuple[Put, ...]] | None:
+    """A level one step lower, and that in words; None: there is none lower."""
+    level = levels(world).get(action, OBSERVE)
+    if level == OBSERVE:
+        return None
+    most = Autonomy(most={**autonomy_of(world).most, action: below(level)})
+    return f"{action} falls from {level} to {below(level)}", (put("autonomy", world.model, most),)
 
 
 # -- what a person orders

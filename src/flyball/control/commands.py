@@ -18,6 +18,9 @@ from flyball.records import codec
 from flyball.records.decisions import Approval
 from flyball.records.events import Draft, Put, unseal
 
+LEAST_OF_DIGEST = 8
+"""Hex digits: fewer name no action."""
+
 
 class Command(msgspec.Struct, frozen=True, kw_only=True):
     """An order and what became of it."""
@@ -178,8 +181,10 @@ def _settle(world: World, command: Command, status: str, done: Done) -> Command:
     return settled
 
 
-def answer(world: World, decision_id: str, *, yes: bool, actor: str, reason: str) -> Approval:
+def answer(world: World, decision_id: str, *, yes: bool, actor: str, reason: str, digest: str = "") -> Approval:
     """A person's yes or no to the action of a decision: once, for that very action, by somebody other than who asked.
+
+    `digest`: of the action that the person has seen, or its beginning; empty: the one that waits.
 
     A decision that asks more than one question has more approvals: the first by the decision's id, the others by their own (`d-000012.1`).
     Raises NotFound, Conflict (answered already, or nothing was asked) and Denied.
@@ -194,6 +199,11 @@ def answer(world: World, decision_id: str, *, yes: bool, actor: str, reason: str
         )
     if asked.answer is not None:
         raise Conflict(f"decision {decision_id} was {asked.answer} by {asked.answered_by} already", expected="one answer")
+    if digest and (len(digest) < LEAST_OF_DIGEST or not asked.action_digest.startswith(digest)):
+        raise Conflict(
+            f"the action that waits in {decision_id} has the digest {asked.action_digest[:12]}, not {digest[:12]!r}",
+            expected=f"that digest, or its first {LEAST_OF_DIGEST} digits or more", next_step=f"flyball explain {decision_id}",
+        )  # fmt: skip
     if asked.requested_by == actor:
         raise Denied(f"{actor} asked for this", expected="an answer by somebody else")
     action = decisions.asked_in(decision, asked)

@@ -8,8 +8,8 @@ import msgspec
 import numpy as np
 
 from flyball.control.declared_slices import DeclaredSlices, columns_of, losses_of
+from flyball.control.labelled_rows import Sampled
 from flyball.control.observe import Observation
-from flyball.control.samples import SampledRows
 from flyball.control.world import MICROSECOND, World, micros, put
 from flyball.monitoring import calibration, causes, concept, declared, slice_search, slice_watch, slices
 from flyball.monitoring.allowance import allowance_of
@@ -36,14 +36,6 @@ PARTS = 8
 ALPHA = 0.05
 SLICES_SHOWN = 3
 EXPLAINED = (FindingKind.PERFORMANCE, FindingKind.CONCEPT_DRIFT)
-
-
-class Sampled(NamedTuple):
-    """Rows with their features, and what their labels were."""
-
-    rows: SampledRows
-    labels: Any
-    """(n_rows,) NaN: none."""
 
 
 class Labelled(NamedTuple):

@@ -7,6 +7,7 @@ from functools import partial
 from flyball.control import commands, jobs, traffic
 from flyball.control.aliases import Aliases
 from flyball.control.drills import Drills
+from flyball.control.effects import Effects
 from flyball.control.happenings import note_spec
 from flyball.control.observe import Observation
 from flyball.control.releases import Releases
@@ -42,6 +43,7 @@ class Engine:
         self.windows = Windows(world, self.observation, self.releases, up_since or world.now())
         self.stopping = Stopping(world, self.shelf, self.releases)
         self.remedies = Remedies(world, self.releases, self.stopping)
+        self.effects = Effects(world, self.observation)
         self.aliases = Aliases(world)
         self._signalled: Signalled | None = None
         self._started = world.now()
@@ -73,6 +75,7 @@ class Engine:
         self._try(self.releases.tell_trouble, trouble)
         if whole:  # a window is closed once: never on the part of its records that could be read
             self._try(self._close_windows, trouble)
+            self._try(self.effects.look, trouble)
         self._try(self._apply_remedies, trouble)
         self._try(self.aliases.reconcile, trouble)
         if trouble:

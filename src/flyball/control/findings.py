@@ -1,11 +1,12 @@
 """What monitors found, as people look at it, and what they say of it."""
 
-from flyball.control import decisions
+from flyball.control import decisions, diagnosing, incidents
 from flyball.control.acknowledging import never_normal
 from flyball.control.commands import Command
+from flyball.control.finding_reports import FindingReport, FindingRow, IncidentRow, WindowPoint
 from flyball.control.happenings import happenings
 from flyball.control.queries import decision_row
-from flyball.control.reports import CommandReport, FindingReport, FindingRow, WindowPoint
+from flyball.control.reports import CommandReport
 from flyball.control.standing import find, standing
 from flyball.control.world import World, put
 from flyball.errors import Conflict
@@ -25,10 +26,24 @@ def rows(world: World, *, open_only: bool) -> tuple[FindingRow, ...]:
     open_ids = {finding.id for finding in standing(world, champion)}
     seen = {each.finding: each for each in world.all("acknowledgement", Acknowledgement)}
     every = sorted(world.all("finding", Finding), key=lambda finding: finding.number)
-    found = [FindingRow(finding=each, open=each.id in open_ids, acknowledgement=seen.get(each.id)) for each in every]
+    of = {
+        number: diagnosing.of(world, each.number) for each in incidents.rows(world, open_only=False) for number in each.findings
+    }
+    found = [
+        FindingRow(finding=each, open=each.id in open_ids, acknowledgement=seen.get(each.id), diagnosis=of.get(each.number))
+        for each in every
+    ]
     if not open_only:
         return tuple(found)
     return tuple(sorted((row for row in found if row.open), key=_urgency))
+
+
+def incident_rows(world: World, *, open_only: bool) -> tuple[IncidentRow, ...]:
+    """Oldest first, each with what it is taken for."""
+    return tuple(
+        IncidentRow(incident=each, diagnosis=diagnosing.of(world, each.number))
+        for each in incidents.rows(world, open_only=open_only)
+    )
 
 
 def _urgency(row: FindingRow) -> tuple[bool, float, int]:
@@ -53,7 +68,10 @@ def explain(world: World, which: str) -> FindingReport:
         series=_series(world, finding),
         beside=tuple(sorted(beside, key=lambda each: each.number)),
         upstream=near,
-        decided=tuple(decision_row(each, waits=False) for each in made[:DECISIONS_SHOWN]),
+        decided=tuple(decision_row(each) for each in made[:DECISIONS_SHOWN]),
+        diagnosis=next(
+            (row.diagnosis for row in incident_rows(world, open_only=False) if finding.number in row.incident.findings), None
+        ),
     )
 
 

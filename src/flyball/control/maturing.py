@@ -8,11 +8,11 @@ import numpy as np
 
 from flyball.capture.join import LabelJoin
 from flyball.capture.joined import LabelledRows, Span
-from flyball.control.concepts import Concepted, Concepts, Labelled, Sampled
+from flyball.control.concepts import Concepted, Concepts, Labelled
 from flyball.control.estimating import Estimating
+from flyball.control.labelled_rows import Sampled, sampled
 from flyball.control.observe import Observation, WindowKey, micros_of
 from flyball.control.own_metrics import own_metrics
-from flyball.control.samples import together
 from flyball.control.standing import puts_of
 from flyball.control.world import World, draft, micros, put
 from flyball.errors import ArtifactDamaged, Fenced, FlyballError, StoreUnavailable
@@ -28,7 +28,7 @@ from flyball.monitoring.track_record import TrackRecord
 from flyball.monitoring.window import Window
 from flyball.records.events import Put
 from flyball.records.evidence import Evidence
-from flyball.records.findings import Finding, WindowSummary
+from flyball.records.findings import Finding, RowLosses, WindowSummary
 from flyball.records.release import Champion
 from flyball.stats.label_strata import LabelStrata
 from flyball.stats.losses import bounded_loss
@@ -73,6 +73,11 @@ class Maturing:
         """A window has closed."""
         self._immature[key] = summary
         self._closed += 1
+
+    def judged(self) -> tuple[WindowSummary, ...]:
+        """Mature windows of champions whose labels could be judged by, in order of time."""
+        told = (window for window in self._mature.values() if window.loss is not None)
+        return tuple(sorted(told, key=lambda window: (window.start, window.unit)))
 
     def look(self, champion: Champion | None) -> None:
         """Judge what is mature, tell what has changed."""
@@ -154,7 +159,8 @@ class Maturing:
         note = found.selective
         if champion is not None and champion.unit == window.unit and not found.selective and len(found.rows.labels):
             told = self._judge_loss(key, window, found, join)
-            summary = msgspec.structs.replace(summary, slices=told.slices, outlook=told.outlook)
+            lost = row_losses(self._observation.files.reference(window.unit), found.rows)
+            summary = msgspec.structs.replace(summary, slices=told.slices, outlook=told.outlook, loss=lost)
             puts += [*told.puts, *puts_of(self._world, told.findings)]
             note = told.note
             tell(self._world, told.findings)
@@ -175,8 +181,8 @@ class Maturing:
         judged, reference = window_of(window), self._observation.files.reference(window.unit)
         state = self._world.get("performance", window.unit, PerformanceState) or PerformanceState()
         reading = performance.judge(reference, state, outcomes(found.rows, self._world.spec.task), judged, self._policy)
-        estimates = self._estimating.mature(judged, window, mean_loss(reference, found.rows))
-        labelled = Labelled(found.rows.scores, found.rows.labels, self._sampled(key, join))
+        estimates = self._estimating.mature(judged, window, row_losses(reference, found.rows).mean)
+        labelled = Labelled(found.rows.scores, found.rows.labels, sampled(self._world, self._observation, (key,), join))
         told = self._concepts.judge(judged, labelled)
         findings = self._concepts.explained(
             (*reading.findings, *told.findings), judged, lambda since: self._since(since, key, join)
@@ -184,16 +190,10 @@ class Maturing:
         puts = (put("performance", window.unit, reading.state), *estimates, *told.puts)
         return Concepted(findings, puts, told.slices, "; ".join(filter(None, (reading.note, told.note))), reading.outlook)
 
-    def _sampled(self, key: WindowKey, join: LabelJoin) -> Sampled:
-        outcomes, sample = join.outcomes(key[0], key[1], key[1] + self._width), self._observation.rows(key)
-        of = dict(zip(outcomes.ids, outcomes.labels.tolist(), strict=True))
-        return Sampled(sample, np.array([of.get(name, np.nan) for name in sample.ids], dtype=np.float64))
-
     def _since(self, since: datetime, key: WindowKey, join: LabelJoin) -> Sampled:
         """Rows of the window and of those before it since then, as far as they are kept."""
         earlier = self._observation.recent(key[0], micros(since), key[1])
-        parts = [self._sampled(each, join) for each in (*earlier, key)]
-        return Sampled(together([part.rows for part in parts]), np.concatenate([part.labels for part in parts]))
+        return sampled(self._world, self._observation, (*earlier, key), join)
 
     def _judged(self, window: WindowSummary, join: LabelJoin) -> Judged:
         start_us, end_us, now_us = micros(window.start), micros(window.end), micros(self._world.now())
@@ -253,9 +253,10 @@ def outcomes(rows: LabelledRows, task: str) -> tuple[Any, Any]:
     return rows.scores, rows.labels if task == "regression" else rows.labels.astype(np.int64)
 
 
-def mean_loss(reference: Reference, rows: LabelledRows) -> float:
+def row_losses(reference: Reference, rows: LabelledRows) -> RowLosses:
     labels = np.asarray(rows.labels, dtype=np.float64)
-    return float(bounded_loss(reference.task, rows.scores, labels, reference.scale).mean())
+    losses = bounded_loss(reference.task, rows.scores, labels, reference.scale)
+    return RowLosses(mean=float(f"{losses.mean():.8g}"), spread=float(f"{losses.std():.8g}"), n=int(losses.size))
 
 
 def tell(world: World, findings: tuple[Finding, ...]) -> None:

@@ -1,16 +1,17 @@
 """What a person asks: how is it now, which versions are there, what was decided and why. Reads only."""
 
-from flyball.control import bounds, decisions, jobs, traffic
+from flyball.control import bounds, decisions, diagnosing, incidents, jobs, traffic
 from flyball.control.loop import Trouble
-from flyball.control.reports import DecisionRow, Explanation, GatewayRow, SliceRow, StatusReport, VersionRow
+from flyball.control.reports import DecisionRow, GatewayRow, SliceRow, StatusReport, VersionRow, Waiting
 from flyball.control.standing import standing
+from flyball.control.telling_events import action_words
+from flyball.control.waiting import waiting
 from flyball.control.world import World
-from flyball.errors import NotFound
 from flyball.monitoring.declared import DeclaredState
 from flyball.monitoring.operations import OperationsState
-from flyball.records import codec
-from flyball.records.decisions import Action, Approval, Decision
-from flyball.records.events import Event
+from flyball.records.decisions import Approval, Decision
+from flyball.records.diagnosis import Diagnosis
+from flyball.records.effects import EffectTrack
 from flyball.records.findings import WindowSummary
 from flyball.records.jobs import FINISHED, Job
 from flyball.records.release import TERMINAL, Champion, ReleaseState
@@ -44,6 +45,7 @@ def status(world: World, *, controller_alive: bool) -> StatusReport:
         gateways=_gateways(world),
         windows=windows,
         findings=standing(world, champion),
+        diagnoses=_diagnoses(world, champion),
         approvals=tuple(approval for approval in world.all("approval", Approval) if approval.answer is None),
         jobs=(*finished[-1:], *jobs.active(world)),
         ledger_seq=head.seq,
@@ -56,8 +58,25 @@ def status(world: World, *, controller_alive: bool) -> StatusReport:
         breaker=bounds.open_breaker(world),
         autonomy=bounds.levels(world),
         stop=traffic.stop_of(world),
+        effects=_effects(world),
         trouble=trouble.words if (trouble := world.get("trouble", world.model, Trouble)) else "",
     )
+
+
+def _effects(world: World) -> str:
+    tracks = world.all("effects", EffectTrack)
+    judged, missed, worse = (sum(getattr(each, name) for each in tracks) for name in ("judged", "missed", "worse"))
+    if not judged:
+        return ""
+    acts = f"{judged} act{'' if judged == 1 else 's'} measured"
+    if not missed:
+        return f"{acts}, all within the 95 % interval that was foretold"
+    return f"{acts}, {judged - missed} within the 95 % interval that was foretold, {worse} worse than it"
+
+
+def _diagnoses(world: World, champion: Champion | None) -> tuple[Diagnosis, ...]:
+    found = (diagnosing.of(world, each.number) for each in incidents.open_now(world, champion))
+    return tuple(each for each in found if each is not None)
 
 
 def _given_up(world: World) -> str:
@@ -152,102 +171,17 @@ def _version_row(version: Version, unit: Unit | None, role: str) -> VersionRow:
 
 def decision_rows(world: World, *, open_only: bool = False) -> tuple[DecisionRow, ...]:
     """Oldest first."""
-    waiting = {approval.decision for approval in world.all("approval", Approval) if approval.answer is None}
-    breaker = bounds.open_breaker(world)
-    waiting |= {breaker.decision} if breaker is not None else set()
-    rows = [decision_row(decision, decision.id in waiting) for decision in decisions.recorded(world)]
+    found = waiting(world)
+    rows = [decision_row(decision, found.get(decision.id, ())) for decision in decisions.recorded(world)]
     return tuple(row for row in rows if row.open or not open_only)
 
 
-def decision_row(decision: Decision, waits: bool) -> DecisionRow:  # noqa: FBT001 - one of the row's fields
+def decision_row(decision: Decision, waits: tuple[Waiting, ...] = ()) -> DecisionRow:
     plan = decision.plan
     return DecisionRow(
         id=decision.id, at=decision.now, room=decision.room, rule=plan.rule, actions=tuple(action_words(action) for action in plan.actions),
-        rationale=plan.rationale, outcome=plan.outcome.value if plan.outcome else "", open=waits,
+        rationale=plan.rationale, outcome=plan.outcome.value if plan.outcome else "", open=bool(waits), waiting=waits,
     )  # fmt: skip
-
-
-def action_words(action: Action) -> str:
-    """`enter canary 1 release:r-0002`, `ask retrain model:shop`."""
-    details = [
-        str(value) for key, value in sorted(action.arguments.items()) if key in ("phase", "step", "history") and value is not None
-    ]
-    about = [str(asked["kind"])] if (asked := action.arguments.get("action")) else []
-    return " ".join([action.kind, *about, *details, action.subject])
-
-
-def explain(world: World, decision_id: str) -> Explanation:
-    """From what, by which rule, made again, and what became of it. Raises NotFound."""
-    decision = decisions.find(world, decision_id)
-    if decision is None:
-        raise NotFound(f"there is no decision {decision_id}", next_step="flyball decisions lists them")
-    equal = decisions.replays_equal(decision)
-    return Explanation(
-        decision=decision,
-        verdicts=decision.plan.verdicts,
-        rationale=decision.plan.rationale,
-        replayed_equal=equal,
-        replay_note=""
-        if equal or decision.made_by == decisions.MADE_BY
-        else f"made by {decision.made_by}, replayed by {decisions.MADE_BY}",
-        approval=world.get("approval", decision_id, Approval),
-        afterwards=_afterwards(world, decision),
-    )
-
-
-_AFTER = (
-    "release.verified",
-    "release.moved",
-    "release.opened",
-    "version.registered",
-    "job.requested",
-    "job.finished",
-    "job.failed",
-    "tournament.ended",
-    "approval.answered",
-    "decision.made",
-)
-AFTERWARDS_SHOWN = 12
-
-
-def _afterwards(world: World, decision: Decision) -> tuple[str, ...]:
-    """Later events about the same subjects, or caused by the decision."""
-    made = world.ports.ledger.events(kinds=("decision.made",), subject=f"decision:{decision.id}")[0]
-    subjects = {action.subject for action in decision.plan.actions} | {f"decision:{decision.id}"}
-    found: list[str] = []
-    for event in world.ports.ledger.events(after=made.seq, kinds=_AFTER):
-        if _belongs(event, decision.id, subjects):
-            subjects.add(event.subject)
-            found.append(event_words(event))
-        if len(found) == AFTERWARDS_SHOWN:
-            break
-    return tuple(found)
-
-
-def _belongs(event: Event, decision_id: str, subjects: set[str]) -> bool:
-    if event.kind == "decision.made":
-        return any(action["subject"] in subjects for action in event.payload["plan"]["actions"])
-    return event.subject in subjects or decision_id in (event.payload.get("cause"), event.payload.get("decision")) or (
-        f"job:{event.payload.get('job')}" in subjects
-    )  # fmt: skip
-
-
-def event_words(event: Event) -> str:
-    """One event in a sentence."""
-    at = event.at.strftime("%Y-%m-%d %H:%M")
-    payload = event.payload
-    if event.kind == "decision.made":
-        kinds = ", ".join(action_words(codec.revive(action, Action)) for action in payload["plan"]["actions"])
-        return f"{at} {payload['id']} ({payload['room']}): {kinds}"
-    words = (
-        payload.get("words")
-        or payload.get("reason")
-        or payload.get("error")
-        or payload.get("answer")
-        or payload.get("phase")
-        or ""
-    )
-    return f"{at} {event.subject} {event.kind.split('.')[1]}" + (f": {words}" if words else "")
 
 
 def is_on_its_way(world: World) -> bool:

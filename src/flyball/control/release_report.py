@@ -2,8 +2,8 @@
 
 import flyball.release.decide as release_room
 from flyball.control import decisions
-from flyball.control.queries import event_words
 from flyball.control.reports import GuardPoint, GuardRow, ReleaseReport, ReleaseRow
+from flyball.control.telling_events import event_words
 from flyball.control.world import World
 from flyball.errors import NotFound
 from flyball.records import codec

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 import flyball.autopilot.decide as autopilot
-from flyball.control import bounds, decisions, incidents, jobs, tournaments
+from flyball.control import bounds, decisions, diagnosing, jobs, tournaments
 from flyball.control.releases import Releases
 from flyball.control.standing import standing
 from flyball.control.stopping import Stopping
@@ -113,9 +113,7 @@ class Remedies:
             previous_champion=earlier[-1] if earlier else None,
             breaker=bounds.breaker_of(world),
             ended=bounds.ended_acts(world, did),
-            incidents=tuple(
-                autopilot.OpenIncident(number=each.number, standing=each.standing) for each in incidents.open_now(world, champion)
-            ),
+            incidents=diagnosing.open_incidents(world, champion),
             earlier=tournaments.earlier_units(world, champion),
             changed_since=next((each.changed_since for each in _newest(found) if each.changed_since is not None), None),
             data_faults=tuple(each.number for each in found if each.kind is FindingKind.DATA_QUALITY),

@@ -9,11 +9,11 @@ import polars as pl
 from flyball.control import decisions
 from flyball.control.engine import Engine
 from flyball.control.ports import Scorer
-from flyball.control.queries import action_words
 from flyball.control.replay import Columns, History
 from flyball.control.replay_figures import Outcomes, alone_figures, drift_map, figures_by, governed_figures
 from flyball.control.replay_position import Sent
 from flyball.control.replay_report import DecisionLine, FindingLine, ReleaseLine, ReplayReport
+from flyball.control.telling_events import action_words
 from flyball.control.world import World
 from flyball.records.decisions import Decision
 from flyball.records.findings import Finding, WindowSummary

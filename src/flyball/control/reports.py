@@ -7,8 +7,9 @@ import msgspec
 
 from flyball.records.bounds import Breaker, Stop
 from flyball.records.decisions import Approval, Decision
+from flyball.records.diagnosis import Diagnosis
 from flyball.records.evidence import Evidence, Outcome, Verdict
-from flyball.records.findings import Acknowledgement, Finding, Happening, WindowSummary
+from flyball.records.findings import Finding, WindowSummary
 from flyball.records.jobs import Job, StepResult
 from flyball.records.release import Drill, ReleaseState
 
@@ -83,43 +84,6 @@ class StandaloneReport(msgspec.Struct, frozen=True, kw_only=True):
     models: tuple[RoutedModel, ...]
 
 
-class LoadRow(msgspec.Struct, frozen=True, kw_only=True):
-    """What one gateway worker did under one kind of load."""
-
-    rows: int
-    """In each request."""
-    connections: int
-    requests_per_second: float
-    rows_per_second: float
-    p50_ms: float
-    p99_ms: float
-
-
-class StageRow(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the processor time of a one-row request goes that is answered alone."""
-
-    stage: str
-    us: float
-    share: float
-    batch_us: float | None
-    """The same stage of a request with 100 rows; None: not measured."""
-
-
-class BenchReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What this machine can do with a model."""
-
-    model: str
-    package: str
-    format: str
-    cores: int
-    memory_bytes: int
-    """Resident, of the worker and its model processes, after the load."""
-    loads: tuple[LoadRow, ...]
-    stages: tuple[StageRow, ...]
-    """Empty: the model is too slow to be timed often."""
-    advice: str
-
-
 class GatewayRow(msgspec.Struct, frozen=True, kw_only=True):
     """One worker: what it says that it serves."""
 
@@ -165,6 +129,8 @@ class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
     """The last ones of the champion, oldest first."""
     findings: tuple[Finding, ...]
     """Open: raised since the champion took over, and not acknowledged."""
+    diagnoses: tuple[Diagnosis, ...] = ()
+    """Of the open incidents."""
     approvals: tuple[Approval, ...]
     """Open: waiting for a person."""
     jobs: tuple[Job, ...]
@@ -182,11 +148,13 @@ class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
     learning: str = ""
     """What monitors of the service still learn before they say anything; empty: nothing."""
     breaker: Breaker | None = None
-    """Open: no policy retrains or rolls back; None: it is closed."""
+    """Open: no policy changes who answers; None: it is closed."""
     stop: Stop | None = None
     """None: the model answers."""
     autonomy: dict[str, str] = {}
-    """`retrain`, `roll_back` → how far policies may go by themselves: `observe`, `propose`, `act`."""
+    """`retrain`, `roll_back`, … → how far policies may go by themselves: `observe`, `propose`, `act`."""
+    effects: str = ""
+    """How often what acts brought lay where it was foretold; empty: none was measured."""
     given_up: str = ""
     """Why nobody answers though something was released: the first release was taken back; empty: that is not so."""
     trouble: str = ""
@@ -210,6 +178,21 @@ class VersionRow(msgspec.Struct, frozen=True, kw_only=True):
     manifest_digest: str
 
 
+class Waiting(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that a person is to answer, or to close."""
+
+    approval: str
+    """What `flyball approve` and `refuse` call it; empty: it is not answered so."""
+    action: str
+    """Of which the answer decides, in a few words."""
+    digest: str
+    """SHA-256 of that action: the answer counts for it and for no other."""
+    since: datetime
+    asked_by: str
+    unanswered: str
+    """What happens if nobody answers."""
+
+
 class DecisionRow(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     at: datetime
@@ -222,6 +205,20 @@ class DecisionRow(msgspec.Struct, frozen=True, kw_only=True):
     """Of the evidence; empty when the plan rests on none."""
     open: bool
     """Waits for a person's answer."""
+    waiting: tuple[Waiting, ...] = ()
+
+
+class Option(msgspec.Struct, frozen=True, kw_only=True):
+    """A policy that could have acted."""
+
+    policy: str
+    action: str
+    when: str
+    chosen: bool
+    words: str
+    """What it came to, and why."""
+    predicted: Evidence | None = None
+    """Effect on the mean bounded loss; None: nobody has foretold it."""
 
 
 class Explanation(msgspec.Struct, frozen=True, kw_only=True):
@@ -234,38 +231,12 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     """The room's function applied again to policy, situation and time gives the same plan, byte for byte; None: could not be replayed (`replay_note`)."""
     replay_note: str = ""
     approval: Approval | None = None
+    seen: tuple[str, ...] = ()
+    """What there was to be acted on, a sentence each; of the autopilot's decisions."""
+    considered: tuple[Option, ...] = ()
+    """Its options, in the order of flyball.yaml."""
     afterwards: tuple[str, ...] = ()
     """What happened because of it, in order, a sentence each."""
-
-
-class FindingRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A finding and whether it still stands."""
-
-    finding: Finding
-    open: bool
-    """Raised on the champion since it took over, and not acknowledged."""
-    acknowledgement: Acknowledgement | None = None
-
-
-class WindowPoint(msgspec.Struct, frozen=True, kw_only=True):
-    end: datetime
-    value: float | None
-    """None: not measured in this window."""
-
-
-class FindingReport(msgspec.Struct, frozen=True, kw_only=True):
-    """A finding: how far, how sure, what it means, and what came with and after it."""
-
-    finding: Finding
-    acknowledgement: Acknowledgement | None
-    series: tuple[WindowPoint, ...]
-    """The figure that it is about, window by window; empty: there is none."""
-    beside: tuple[Finding, ...]
-    """Raised in the same window, and not among `upstream`."""
-    upstream: tuple[Happening, ...]
-    """What happened upstream when it began, nearest first."""
-    decided: tuple[DecisionRow, ...]
-    """What the autopilot decided next."""
 
 
 class ReleaseRow(msgspec.Struct, frozen=True, kw_only=True):

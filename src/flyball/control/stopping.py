@@ -26,7 +26,7 @@ class Stopping:
         """Once for a `key`; what was done, in words. An open release is held: without traffic there is nothing to judge it by. Raises Conflict."""
         standing, champion = stop_of(self._world), self._releases.champion()
         if standing is not None and standing.key == key:
-            return standing.words
+            return self._told(standing)
         if standing is not None:
             raise Conflict(
                 f"{self._world.model} is stopped already, since {standing.stopped_at.isoformat()}",
@@ -44,10 +44,14 @@ class Stopping:
         stop = Stop(stopped_at=now, key=key, cause=cause, reason=reason, words=words, unit=champion.unit, fallback=fallback)
         payload = {"words": words, "cause": cause, "fallback": fallback}
         self._world.record(draft(now, "serving.stopped", f"model:{self._world.model}", payload, self._puts(stop), key=key))
+        return self._told(stop)
+
+    def _told(self, stop: Stop) -> str:
+        """Also where it was stopped already, by a controller that died before it could tell."""
         self._world.ports.notifier.notify(
-            f"model {self._world.model}", f"{words}. Next: flyball serving resume, once it is mended"
+            f"model {self._world.model}", f"{stop.words}. Next: flyball serving resume, once it is mended"
         )
-        return words
+        return stop.words
 
     def resume(self, actor: str, reason: str, *, key: str) -> str:
         """Let the champion answer again. A release that was held stays so. Raises Conflict."""

@@ -14,9 +14,11 @@ from flyball.control.world import World, draft, put
 from flyball.errors import FlyballError
 from flyball.records import codec
 from flyball.records.decisions import Action
+from flyball.records.effects import Effect
 from flyball.records.events import Draft
+from flyball.records.findings import IncidentKind
 from flyball.records.jobs import Job, JobStatus
-from flyball.records.release import Champion
+from flyball.records.release import Champion, ReleaseState
 from flyball.records.routing import ServedUnit
 from flyball.records.tournaments import Entrant, Standings, Tournament, TournamentOrder
 from flyball.records.unit import Unit
@@ -36,6 +38,8 @@ def overrides_of(action: Action) -> dict[str, Any]:
     order = TournamentOrder(
         champion=str(said["champion"]), strategies=tuple(said["strategies"]), chosen=bool(said.get("chosen")),
         earlier=tuple(said.get("earlier", ())), since=None if since is None else datetime.fromisoformat(since),
+        kind=IncidentKind(said["kind"]) if "kind" in said else None, growth=float(said.get("growth", 0.0)), excess=float(said.get("excess", 0.0)),
+        rows_since=int(said.get("rows_since", 0)),
     )  # fmt: skip
     return {STEP: codec.plain(order)}
 
@@ -81,8 +85,20 @@ def competitors(shelf: UnitShelf, job: Job) -> tuple[ServedUnit, ...]:
 
 
 def remembered(world: World) -> tuple[Tournament, ...]:
-    """The newest that are over, oldest first."""
-    return tuple(sorted(world.all("tournament", Tournament), key=lambda each: (each.at, each.job))[-REMEMBERED:])
+    """The newest that are over, oldest first, each with what its winner brought, where that was measured."""
+    newest = sorted(world.all("tournament", Tournament), key=lambda each: (each.at, each.job))[-REMEMBERED:]
+    jobs = {release.id: release.job for release in world.all("release", ReleaseState) if release.job}
+    brought = {
+        jobs[effect.release]: effect.realised.value
+        for effect in world.all("effect", Effect)
+        if effect.release in jobs and effect.realised is not None and effect.realised.value is not None
+    }
+    return tuple(
+        msgspec.structs.replace(each, realised=-brought[each.job] / each.standings.champion_loss)
+        if each.job in brought and each.standings.champion_loss > 0.0
+        else each
+        for each in newest
+    )
 
 
 def conclude(world: World, job: Job, report: JobReport) -> Job:
@@ -106,8 +122,10 @@ def conclude(world: World, job: Job, report: JobReport) -> Job:
         moved = msgspec.structs.replace(job, status=JobStatus.REGISTERED, version=unit.version, unit=unit.id)
     puts = (put("unit", unit.id, unit),) if unit is not None else ()
     made = decisions.prepare(world, "tournament", inputs, plan, (put("job", job.id, moved), *puts))
+    order = order_of(job)
     over = Tournament(
-        job=job.id, decision=made.decision.id, cause=job.cause, model=job.model, at=now, standings=standings, winner=won.name if won else None,
+        job=job.id, decision=made.decision.id, cause=job.cause, model=job.model, at=now, standings=standings, kind=order.kind if order else None,
+        growth=order.growth if order else 0.0, excess=order.excess if order else 0.0, rows_since=order.rows_since if order else 0, winner=won.name if won else None,
         unit=unit.id if unit is not None else None, words=plan.rationale,
     )  # fmt: skip
     world.record(made.draft, _ended(world, over), *_finished(world, moved))

@@ -8,8 +8,10 @@ import msgspec
 
 from flyball.autopilot.signals import SignalInputs, gather
 from flyball.capture.join import failed_rows
+from flyball.control import improving
 from flyball.control.acknowledging import taken_as_normal
 from flyball.control.bounds import open_breaker
+from flyball.control.diagnosing import Diagnosing, open_incidents
 from flyball.control.estimating import Estimating
 from flyball.control.maturing import Maturing, tell
 from flyball.control.observe import Observation, WindowKey, micros_of
@@ -76,6 +78,7 @@ class Windows:
         self._captured = frozenset(name for name in world.spec.data.features if rules.get(name, "keep") == "keep")
         self._operating = Operating(world, observation, self._policy, up_since)
         self._maturing = Maturing(world, observation, self._estimating, self._policy)
+        self._diagnosing = Diagnosing(world, observation)
         closed = sorted(world.all("window", WindowSummary), key=lambda window: window.start)
         self._newest = {window.unit: window for window in closed}
         """Unit → its last closed window."""
@@ -95,6 +98,7 @@ class Windows:
             self._close(key, champion)
         self._operating.look(champion)
         self._maturing.look(champion)
+        self._diagnosing.look(champion)
         newest = self._newest.get(champion.unit) if champion is not None else None
         # One that ended before it took over was judged as another's, or not at all.
         if champion is None or newest is None or newest.end <= champion.since:
@@ -193,12 +197,14 @@ class Windows:
         unit = self._world.get("unit", champion.unit, Unit)
         version = self._world.get("version", f"{window.model}|{unit.version:06d}", Version) if unit else None
         state = self._world.get("performance", champion.unit, PerformanceState)
-        risen = 0.0
+        risen, found, worth = 0.0, standing(self._world, champion), None
         with suppress(ArtifactDamaged):  # one that cannot be monitored has no baseline
             baseline = self._observation.files.reference(champion.unit).baseline
             risen = round(state.loss_sum / state.n - baseline.mean, 6) if state and state.n else 0.0
+            worth = improving.assess(self._world, champion, baseline, self._maturing.judged(), {each.kind for each in found})
         inputs = SignalInputs(
-            findings=standing(self._world, champion),
+            findings=found,
+            worth=worth,
             window=window,
             estimated_increase=self._estimating.state(champion.unit).increase,
             loss_increase=risen,
@@ -208,6 +214,7 @@ class Windows:
                 job.requested_at for job in self._world.all("job", Job) if job.cause.startswith("d-") and trains(job)
             ),
             breaker_open=open_breaker(self._world) is not None,
+            incidents=tuple(each.kind for each in open_incidents(self._world, champion)),
         )
         latest = SignalsAt(unit=champion.unit, window=place[1], signals=gather(inputs, now))
         kept = msgspec.structs.replace(history, recent=(*history.recent, latest)[-self._signals_kept :])

@@ -150,6 +150,15 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
     """Of the most harmful one."""
 
 
+class RowLosses(msgspec.Struct, frozen=True, kw_only=True):
+    """Bounded losses of some labelled rows."""
+
+    mean: float
+    spread: float
+    """Standard deviation of the rows' losses."""
+    n: int
+
+
 class WindowSummary(msgspec.Struct, frozen=True, kw_only=True):
     """A closed window of one unit's traffic, as shown and as policies see it."""
 
@@ -177,5 +186,7 @@ class WindowSummary(msgspec.Struct, frozen=True, kw_only=True):
     """Worse than tolerated and no alarm yet: how many more windows like it raise one."""
     slices: dict[str, Evidence] = {}
     """Declared slice → mean bounded loss of its labelled rows, as it was judged."""
+    loss: RowLosses | None = None
+    """Of the champion's labelled rows, as it was judged; None: immature, another unit's, or labels that say nothing of all rows."""
     labels_note: str = ""
     """How many labels are expected and what was corrected; or why they say nothing of all rows."""

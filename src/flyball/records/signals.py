@@ -38,9 +38,32 @@ SIGNALS: dict[str, Signal] = {
         bool, "traffic, latency, failures, missing values or label delay are not what they are at this time"
     ),
     "serving.alarm": Signal(bool, "a gateway does not serve what it should, or rows could not be answered"),
+    "incident.data_fault": Signal(
+        bool, "an open incident is taken for a fault upstream: a column, its unit, its categories, or labels that no world makes"
+    ),
+    "incident.covariate_shift": Signal(
+        bool, "an open incident is taken for other rows than before, whose labels follow as they did"
+    ),
+    "incident.label_shift": Signal(
+        bool, "an open incident is taken for classes that became more or less frequent, each looking as it did"
+    ),
+    "incident.concept_shift": Signal(bool, "an open incident is taken for other labels of the same rows"),
+    "incident.bad_release": Signal(bool, "an open incident is taken for one that came with the champion"),
+    "incident.infrastructure": Signal(bool, "an open incident is taken for gateways, traffic or the ways of labels"),
+    "incident.unknown": Signal(bool, "an open incident is of a kind that what is known does not tell"),
     "autopilot.breaker_open": Signal(
         bool, "the autopilot's breaker is open: no policy changes who answers until a person closes it"
     ),
+    "improvement.worthwhile": Signal(
+        bool, "a tournament is expected to gain more than it costs: there are many more labelled rows, or the loss has risen"
+    ),
+    "improvement.gain": Signal(float, "expected gain of a tournament now, relative to the champion's loss"),
+    "improvement.value": Signal(float, "the same until the next opportunity, in the unit of `cost:`, costs taken off"),
+    "improvement.growth": Signal(float, "doublings of the labelled rows since somebody was last trained"),
+    "improvement.excess": Signal(
+        float, "relative rise of the champion's loss in its newest windows; 0 where there is none beyond what windows differ by"
+    ),
+    "improvement.rows_since": Signal(int, "labelled rows of the champion since its loss has risen"),
     "champion.age_days": Signal(float, "days since the champion took over"),
     "champion.data_age_days": Signal(float, "days since the newest row that the champion was trained on or judged by"),
     "window.predictions": Signal(int, "rows answered in the window"),

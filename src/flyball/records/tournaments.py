@@ -5,6 +5,7 @@ from datetime import datetime
 import msgspec
 
 from flyball.records.evidence import Evidence
+from flyball.records.findings import IncidentKind
 from flyball.records.unit import ScoreMap
 
 
@@ -21,6 +22,14 @@ class TournamentOrder(msgspec.Struct, frozen=True, kw_only=True):
     """Verified units, oldest first."""
     since: datetime | None = None
     """When what is to be mended began; None: unknown."""
+    kind: IncidentKind | None = None
+    """Of what is to be mended; None: nothing has happened, there are only more rows."""
+    growth: float = 0.0
+    """Doublings of the labelled rows since somebody was last trained."""
+    excess: float = 0.0
+    """The champion's relative rise in loss; 0: none is seen."""
+    rows_since: int = 0
+    """Labelled rows of the champion since then."""
 
 
 class Entrant(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,8 +81,15 @@ class Tournament(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     at: datetime
     standings: Standings
+    kind: IncidentKind | None = None
+    growth: float = 0.0
+    excess: float = 0.0
+    rows_since: int = 0
+    """These four as in its order."""
     winner: str | None
     """Name of an entrant; None: nobody is shown to be better."""
     unit: str | None = None
     """Unit that goes to release; None where a version must pass its gates first, or nobody won."""
     words: str
+    realised: float | None = None
+    """Relative gain that was measured after the winner took over; None: not known (yet). Never stored: read from the effects."""

@@ -3,18 +3,17 @@
 from collections.abc import Mapping
 from typing import Protocol
 
+from flyball.control.finding_reports import FindingReport, FindingRow, IncidentRow
+from flyball.control.job_story import JobStory
 from flyball.control.reports import (
     CommandReport,
     DecisionRow,
     Explanation,
-    FindingReport,
-    FindingRow,
     ReleaseReport,
     ReleaseRow,
     StatusReport,
     VersionRow,
 )
-from flyball.records.findings import Incident
 from flyball.records.permissions import Role
 
 
@@ -22,7 +21,7 @@ class Findings(Protocol):
     def rows(self, open_only: bool) -> tuple[FindingRow, ...]:  # noqa: FBT001 - the command's own flag
         ...
 
-    def incidents(self, open_only: bool) -> tuple[Incident, ...]:  # noqa: FBT001 - the command's own flag
+    def incidents(self, open_only: bool) -> tuple[IncidentRow, ...]:  # noqa: FBT001 - the command's own flag
         ...
 
     def explain(self, which: str) -> FindingReport: ...
@@ -46,6 +45,8 @@ class Autopilot(Protocol):
     def close_breaker(self, actor: str, reason: str) -> CommandReport: ...
 
     def raise_autonomy(self, action: str, actor: str, reason: str) -> CommandReport: ...
+
+    def explain_job(self, job: str) -> JobStory: ...
 
     def stop_serving(self, actor: str, reason: str) -> CommandReport: ...
 
@@ -75,9 +76,9 @@ class Desk(Protocol):
 
     def rollback(self, reason: str, actor: str) -> CommandReport: ...
 
-    def approve(self, decision_id: str, actor: str, reason: str) -> CommandReport: ...
+    def approve(self, decision_id: str, actor: str, reason: str, digest: str = "") -> CommandReport: ...
 
-    def refuse(self, decision_id: str, actor: str, reason: str) -> CommandReport: ...
+    def refuse(self, decision_id: str, actor: str, reason: str, digest: str = "") -> CommandReport: ...
 
     def tokens(self) -> Mapping[str, Role]:
         """Token → role, read anew at every request: a replaced token is refused at once."""

@@ -116,6 +116,10 @@ def close_breaker(ask: Ask) -> Response:
     return _json(ask.desk.autopilot.close_breaker(ask.caller.actor, order.reason))
 
 
+def job(ask: Ask) -> Response:
+    return _json(ask.desk.autopilot.explain_job(ask.place["job"]))
+
+
 def stop_serving(ask: Ask) -> Response:
     order = orders.read(ask.body, orders.Rollback)
     return _json(ask.desk.autopilot.stop_serving(ask.caller.actor, order.reason))
@@ -145,7 +149,7 @@ def answer(ask: Ask) -> Response:
     if order.answer not in ("approve", "refuse"):
         raise RequestError([Fault("answer", repr(order.answer[:40]), "approve or refuse")])
     use_case = ask.desk.approve if order.answer == "approve" else ask.desk.refuse
-    return _json(use_case(ask.place["decision"], ask.caller.actor, order.reason))
+    return _json(use_case(ask.place["decision"], ask.caller.actor, order.reason, order.digest))
 
 
 def overview(ask: Ask) -> Response:

@@ -8,7 +8,9 @@ from typing import NamedTuple
 
 import jinja2
 
-from flyball.control.reports import DecisionRow, FindingReport, ReleaseReport, StatusReport, VersionRow
+from flyball.control.finding_reports import FindingReport
+from flyball.control.reports import DecisionRow, ReleaseReport, StatusReport, VersionRow
+from flyball.records.diagnosis import name_of
 from flyball.records.evidence import Evidence
 from flyball.stats.metrics import METRICS
 from flyball.web.release_page import picture
@@ -100,7 +102,7 @@ def _environment() -> jinja2.Environment:
         loader=jinja2.FunctionLoader(lambda name: (resources.files("flyball.web") / "templates" / name).read_text(encoding="utf-8")),
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters.update(when=_when, measured=_measured, number=_number, brief=_brief)
+    environment.filters.update(when=_when, measured=_measured, number=_number, brief=_brief, kind=name_of, sentence=_sentence)
     return environment
 
 
@@ -115,6 +117,10 @@ def _when(moment: datetime | None) -> str:
 def _brief(words: str) -> str:
     """A SHA-256 is known by its beginning."""
     return _DIGEST.sub(r"\1", words)
+
+
+def _sentence(words: str) -> str:
+    return words[:1].upper() + words[1:] + "."
 
 
 def _number(value: float | None) -> str:

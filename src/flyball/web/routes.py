@@ -29,6 +29,7 @@ DOORS: tuple[Door, ...] = (
     Door("GET", "/api/versions", "versions", Permission.READ),
     Door("GET", "/api/decisions", "decisions", Permission.READ),
     Door("GET", "/api/decisions/{decision}", "explain", Permission.READ),
+    Door("GET", "/api/jobs/{job}", "job", Permission.READ),
     Door("GET", "/api/findings", "findings", Permission.READ),
     Door("GET", "/api/findings/{finding}", "finding", Permission.READ),
     Door("POST", "/api/findings/{finding}/acknowledge", "acknowledge", Permission.ACKNOWLEDGE),

@@ -3,10 +3,11 @@
 import time
 from typing import Any
 
-from flyball.control import commands, ordering
+from flyball.control import commands, job_story, ordering
+from flyball.control.job_story import JobStory
 from flyball.control.reports import CommandReport
 from flyball.wiring.releases import Controlling, ordering_world
-from flyball.wiring.worlds import Home
+from flyball.wiring.worlds import Home, say_nothing, world_of
 
 
 class Autopilot:
@@ -25,6 +26,9 @@ class Autopilot:
 
     def resume_serving(self, actor: str, reason: str) -> CommandReport:
         return self._ordered("resume_serving", actor, reason, {})
+
+    def explain_job(self, job: str) -> JobStory:
+        return job_story.story(world_of(self._home, say_nothing), job)
 
     def _ordered(self, kind: str, actor: str, reason: str, arguments: dict[str, Any]) -> CommandReport:
         with self._controlling(f"flyball {kind}") as engine:

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from flyball.adapters.bench.run import bench
+from flyball.control.bench_reports import BenchReport
 from flyball.control.ports import Say
-from flyball.control.reports import BenchReport
 from flyball.errors import NotFound
 from flyball.spec.load import load_project
 from flyball.wiring.exporting import package_of

@@ -1,9 +1,9 @@
 """The findings of a project as every door sees them."""
 
-from flyball.control import findings, incidents
-from flyball.control.reports import CommandReport, FindingReport, FindingRow
+from flyball.control import findings
+from flyball.control.finding_reports import FindingReport, FindingRow, IncidentRow
+from flyball.control.reports import CommandReport
 from flyball.control.world import World
-from flyball.records.findings import Incident
 from flyball.wiring.worlds import Home, say_nothing, world_of
 
 
@@ -14,8 +14,8 @@ class Findings:
     def rows(self, open_only: bool) -> tuple[FindingRow, ...]:  # noqa: FBT001 - a command's own flag
         return findings.rows(self._world(), open_only=open_only)
 
-    def incidents(self, open_only: bool) -> tuple[Incident, ...]:  # noqa: FBT001 - a command's own flag
-        return incidents.rows(self._world(), open_only=open_only)
+    def incidents(self, open_only: bool) -> tuple[IncidentRow, ...]:  # noqa: FBT001 - a command's own flag
+        return findings.incident_rows(self._world(), open_only=open_only)
 
     def explain(self, which: str) -> FindingReport:
         return findings.explain(self._world(), which)

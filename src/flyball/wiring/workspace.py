@@ -19,7 +19,7 @@ from flyball.adapters.executor import JobDirectory, JobFiles, ProcessExecutor
 from flyball.adapters.heartbeat import Heartbeat, lease_age_seconds
 from flyball.adapters.ledger import SqliteLedger
 from flyball.adapters.token import other_tokens
-from flyball.control import ordering, queries, running, verification
+from flyball.control import explaining, ordering, queries, running, verification
 from flyball.control.engine import Engine
 from flyball.control.example import example_label, example_row
 from flyball.control.loop import keep_ticking
@@ -163,7 +163,7 @@ class Workspace:
         return queries.decision_rows(self._world(say_nothing), open_only=open_only)
 
     def explain(self, decision_id: str) -> Explanation:
-        return queries.explain(self._world(say_nothing), decision_id)
+        return explaining.explain(self._world(say_nothing), decision_id)
 
     def verify(self) -> VerifyReport:
         world = self._world(say_nothing)
@@ -187,11 +187,11 @@ class Workspace:
         with self._engine("flyball rollback", say_nothing) as engine:
             return ordering.roll_back(ordering_world(self._home, engine), engine, actor, reason, time.sleep)
 
-    def approve(self, decision_id: str, actor: str, reason: str) -> CommandReport:
-        return ordering.answer(self._world(say_nothing), decision_id, yes=True, actor=actor, reason=reason)
+    def approve(self, decision_id: str, actor: str, reason: str, digest: str = "") -> CommandReport:
+        return ordering.answer(self._world(say_nothing), decision_id, yes=True, actor=actor, reason=reason, digest=digest)
 
-    def refuse(self, decision_id: str, actor: str, reason: str) -> CommandReport:
-        return ordering.answer(self._world(say_nothing), decision_id, yes=False, actor=actor, reason=reason)
+    def refuse(self, decision_id: str, actor: str, reason: str, digest: str = "") -> CommandReport:
+        return ordering.answer(self._world(say_nothing), decision_id, yes=False, actor=actor, reason=reason, digest=digest)
 
     # -- inside
 

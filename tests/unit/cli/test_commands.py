@@ -23,8 +23,9 @@ from flyball.records.evidence import Outcome
 
 READS = [
     ["run"], ["up", "--detach"], ["down"], ["status"], ["versions"], ["decisions"], ["decisions", "--open"], ["explain", "d-000012"],
-    ["rollback", "--reason", "worse"], ["approve", "d-000012"], ["refuse", "d-000012"], ["replay"], ["replay", "--policy", "never", "current"], ["verify"], ["doctor"],
-    ["findings"], ["findings", "--open"], ["explain", "finding", "3"], ["explain", "f-1"], ["acknowledge", "3", "--reason", "a sale"],
+    ["rollback", "--reason", "worse"], ["approve", "d-000012"], ["refuse", "d-000012"], ["replay"], ["replay", "--policy", "never", "current"],
+    ["verify"], ["doctor"], ["findings"], ["findings", "--open"], ["explain", "finding", "3"], ["explain", "f-1"], ["explain", "job", "j-0003"],
+    ["explain", "j-0003"], ["acknowledge", "3", "--reason", "a sale"],
     ["release", "status"], ["release", "status", "r-0002"], ["release", "list"],
     ["release", "list", "--replayed"], ["release", "hold", "--reason", "a sale"], ["release", "resume"], ["breaker", "close", "--reason", "seen"],
     ["incidents"], ["incidents", "--open"], ["autonomy", "raise", "retrain", "--reason", "seen"],
@@ -63,6 +64,15 @@ def test_a_text_from_anywhere_neither_colours_nor_moves_the_terminal() -> None:
     words = call(["explain", "d-000012"]).stdout
     assert "[bold red]not markup[/]" in words
     assert "\x1b" not in words
+
+
+def test_a_tournament_is_told_with_everybody_in_it_the_winner_first() -> None:
+    words = call(["explain", "job", "j-0003"]).stdout
+    places = [words.index(name) for name in ("recent:60d", "recalibrate", "weighted:60d")]
+    assert places == sorted(places)
+    assert "wins" in words
+    assert "0.04 to 0.06" in words
+    assert call(["explain", "job", "j-0009"]).exit_code != 0
 
 
 def test_an_open_breaker_is_told_with_what_to_do_about_it() -> None:

@@ -33,6 +33,7 @@ ALLOWED: dict[tuple[str, str], dict[Role, int]] = {
     ("GET", "/api/versions"): READERS,
     ("GET", "/api/decisions"): READERS,
     ("GET", "/api/decisions/{decision}"): READERS,
+    ("GET", "/api/jobs/{job}"): READERS,
     ("GET", "/api/findings"): READERS,
     ("GET", "/api/findings/{finding}"): READERS,
     ("GET", "/api/incidents"): READERS,
@@ -65,7 +66,14 @@ BODIES = {
     "/api/approvals/{decision}": {"answer": "approve", "reason": "seen"},
     "/api/findings/{finding}/acknowledge": {"reason": "a sale"},
 }
-PLACES = {"{action}": "retrain", "{decision}": "d-000012", "{finding}": "3", "{release}": "r-0002", "{name}": "flyball.css"}
+PLACES = {
+    "{action}": "retrain",
+    "{decision}": "d-000012",
+    "{finding}": "3",
+    "{release}": "r-0002",
+    "{job}": "j-0003",
+    "{name}": "flyball.css",
+}
 
 
 def ask(method: str, path: str, workspace: PaperWorkspace | None = None, **more: Any) -> httpx.Response:

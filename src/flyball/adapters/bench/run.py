@@ -21,8 +21,8 @@ from flyball.adapters.entropy import fresh_token
 from flyball.adapters.packages import LocalPackages, verify_package
 from flyball.adapters.supervisor import GatewayProcess
 from flyball.adapters.token import owner_token
+from flyball.control.bench_reports import BenchReport, LoadRow, StageRow
 from flyball.control.ports import Say
-from flyball.control.reports import BenchReport, LoadRow, StageRow
 from flyball.errors import OperatorError
 from flyball.records import codec
 from flyball.records.routing import Route, RoutingTable, ServedUnit

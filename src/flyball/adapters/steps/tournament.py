@@ -22,9 +22,9 @@ from flyball.adapters.steps.situation import Rows, Run, divided, read_rows
 from flyball.adapters.steps.train import read_estimator, train
 from flyball.adapters.user_code import user_code
 from flyball.autopilot import entrants, tournament
-from flyball.autopilot.contest import COST_GAIN, LOSS_GAIN
+from flyball.autopilot.contest import COST_GAIN, LOSS_GAIN, past_of
 from flyball.autopilot.entrants import History, Strategy
-from flyball.autopilot.tournament import PastTournament, Standing
+from flyball.autopilot.tournament import Standing
 from flyball.control.world import micros, moment
 from flyball.errors import DataError, FlyballError
 from flyball.pipelines.evaluation import label_scale
@@ -33,7 +33,7 @@ from flyball.records.evidence import Evidence
 from flyball.records.jobs import StepResult
 from flyball.records.routing import ServedUnit
 from flyball.records.signature import Signature
-from flyball.records.tournaments import Entrant, Standings, Tournament, TournamentOrder
+from flyball.records.tournaments import Entrant, Standings, TournamentOrder
 from flyball.spec.fields import format_duration, parse_duration
 from flyball.stats.losses import bounded_loss
 
@@ -120,7 +120,7 @@ def hold(run: Run, keys: dict[str, str], validated: StepResult, order: Tournamen
     def work(_: Path) -> dict[str, Any]:
         ground = _ground(run, validated, order)
         asked, out = _compete(ground, keys, validated, order)
-        return {"standings": codec.plain(standings(ground, asked, out, run.request.spec.release.alpha))}
+        return {"standings": codec.plain(standings(ground, asked, out, tournament.ALPHA))}
 
     return run.cache.do(STEP, key, work)
 
@@ -226,10 +226,10 @@ def _names(ground: Ground, order: TournamentOrder) -> list[str]:
         rows_since_change=0 if order.since is None else int((event_us >= micros(order.since)).sum()),
         earlier=tuple(unit.unit.id for unit in ground.run.request.earlier), maps_scores=ground.signature.task == "binary",
     )  # fmt: skip
-    possible = [each for each in entrants.possible(history, None) if each.strategy in order.strategies]
+    possible = [each for each in entrants.possible(history, order.kind) if each.strategy in order.strategies]
     if not order.chosen:
-        past = tuple(map(_past, ground.run.request.tried))
-        return [each.name for each in tournament.order(past, None, possible, ground.run.request.spec.train.seed)]
+        past = tuple(map(past_of, ground.run.request.tried))
+        return [each.name for each in tournament.order(past, order.kind, possible, ground.run.request.spec.train.seed)]
     found = {each.strategy for each in possible}
     # What somebody asked for by name is tried in any case, and says itself what it lacks.
     span = format_duration(max(round((until - begin) / entrants.FORGET / DAY), 1) * DAY)
@@ -279,16 +279,3 @@ def fitted_until_us(served: ServedUnit) -> int:
     lineage = LocalPackages().lineage(Path(served.package))
     known = [lineage.fitted_until or lineage.snapshot.until, served.unit.calibration.until if served.unit.calibration else None]
     return max((micros(each) for each in known if each is not None), default=-1)
-
-
-def _past(held: Tournament) -> PastTournament:
-    """As what says which strategies help here."""
-    measured = [(each, each.gain) for each in held.standings.entrants if each.gain is not None]
-    found = [
-        Standing(
-            entrant=each.name, estimate=gain.value or 0.0, lower=gain.lower or 0.0, upper=gain.upper or 0.0, relative=each.relative,
-            windows=each.windows, rows=gain.n, minutes=each.minutes,
-        )
-        for each, gain in measured
-    ]  # fmt: skip
-    return PastTournament(at=held.at, kind=None, growth=0.0, excess=0.0, standings=tuple(found), winner=held.winner)

@@ -1,0 +1,57 @@
+"""What `explain job` prints."""
+
+from typing import TYPE_CHECKING
+
+from flyball.cli import draw
+from flyball.control.job_story import JobStory
+from flyball.records.tournaments import Entrant, Tournament
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+
+def job_story(told: JobStory, plain: bool) -> "RenderableType":  # noqa: FBT001 - Screen.answer's shape
+    job = told.job
+    facts: list[tuple[str, draw.Cell]] = [
+        ("job", job.id), ("status", job.status.value), ("asked for", f"by {job.cause} at {draw.when(job.requested_at)}"),
+        ("children", str(job.attempt)),
+    ]  # fmt: skip
+    if job.version is not None:
+        facts.append(("version", str(job.version)))
+    if job.unit is not None:
+        facts.append(("unit", job.unit))
+    if job.error and told.tournament is None:
+        facts.append(("why", job.error))
+    parts: list[RenderableType] = [draw.facts(tuple(facts))]
+    if told.tournament is not None:
+        parts += _tournament(told.tournament, plain=plain)
+    if told.afterwards:
+        parts += [draw.heading("Afterwards"), *(draw.text(f"· {line}") for line in told.afterwards)]
+    return draw.page(parts)
+
+
+def _tournament(over: Tournament, *, plain: bool) -> "list[RenderableType]":
+    held = over.standings
+    rows = [_row(each, won=each.name == over.winner) for each in _ranked(held.entrants)]
+    judged = (
+        f"{held.rows:,} rows from {draw.when(held.since)} to {draw.when(held.until)} judged them beside {held.champion}, "
+        f"which lost {held.champion_loss:.4f} a row on the newest window."
+    )
+    table = draw.table(
+        ("entrant", "gain a row", "interval", "rows", "minutes", ""), rows, plain=plain, right=("gain a row", "rows", "minutes")
+    )
+    return [draw.heading("Tournament"), draw.text(judged), table, draw.text(over.words)]
+
+
+def _ranked(entrants: tuple[Entrant, ...]) -> list[Entrant]:
+    """The highest lower end first; who did not compete comes last."""
+    return sorted(entrants, key=lambda each: (each.gain is None, -(each.gain.lower or 0.0) if each.gain else 0.0, each.name))
+
+
+def _row(entrant: Entrant, *, won: bool) -> tuple[draw.Cell, ...]:
+    gain = entrant.gain
+    if gain is None or gain.value is None:
+        return entrant.name, "", "", "", draw.number(entrant.minutes), entrant.words
+    said = ("wins", "bold green") if won else ("by its threshold alone" if gain.name == "cost_gain" else "")
+    interval = f"{draw.number(gain.lower)} to {draw.number(gain.upper)}"
+    return entrant.name, draw.number(gain.value), interval, f"{gain.n:,}", draw.number(entrant.minutes), said

@@ -1,0 +1,187 @@
+"""Diagnoses of open incidents: gathered anew when a finding was raised or labels came, recorded when they say something else."""
+
+from contextlib import suppress
+from datetime import datetime
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+
+from flyball.autopilot import diagnosis
+from flyball.autopilot.decide import OpenIncident
+from flyball.autopilot.diagnosis import Case, Labels, Symptom
+from flyball.control import incidents
+from flyball.control.declared_slices import columns_of
+from flyball.control.estimating import EstimateState
+from flyball.control.happenings import happenings
+from flyball.control.labelled_rows import sampled
+from flyball.control.observe import Observation, WindowKey
+from flyball.control.world import World, draft, micros, put
+from flyball.errors import ArtifactDamaged
+from flyball.monitoring import moved_labels, upstream
+from flyball.monitoring.moved_labels import LabelFault, Sides
+from flyball.records import codec
+from flyball.records.diagnosis import Diagnosis
+from flyball.records.findings import Finding, FindingKind, Happening, Incident, IncidentKind
+from flyball.records.release import Champion
+from flyball.stats.table_shift import TableShift
+
+SHOWN = 160
+"""Characters of a finding's words: its first clause as a rule."""
+SCORE_MOVED = 0.1
+"""A diagnosis that says the same with a score that differs by less is not recorded again."""
+
+
+def of(world: World, incident: int) -> Diagnosis | None:
+    """None: nothing was told of it."""
+    return world.get("diagnosis", str(incident), Diagnosis)
+
+
+def open_incidents(world: World, champion: Champion | None) -> tuple[OpenIncident, ...]:
+    """As policies see them, each with what it is taken for."""
+    return tuple(_as_policies_see(each, of(world, each.number)) for each in incidents.open_now(world, champion))
+
+
+def _as_policies_see(incident: Incident, found: Diagnosis | None) -> OpenIncident:
+    kind = IncidentKind.UNKNOWN if found is None else found.kind
+    return OpenIncident(number=incident.number, standing=incident.standing, kind=kind)
+
+
+class _Labelled(NamedTuple):
+    moved: TableShift | None
+    rows: int
+    fault: LabelFault | None
+
+
+class Diagnosing:
+    """Of the champion's incidents."""
+
+    def __init__(self, world: World, observation: Observation) -> None:
+        self._world = world
+        self._observation = observation
+        self._seen: tuple[object, ...] | None = None
+        """What there was at the last look: nothing is gathered while it is the same."""
+
+    def look(self, champion: Champion | None) -> None:
+        """Every open incident, when something new came. Once more after a restart, which changes nothing."""
+        counter = self._world.ports.ledger.state("counter", "finding")
+        if champion is None or counter is None:
+            return
+        judged = self._observation.recent(champion.unit, micros(champion.since), micros(self._world.now()))
+        seen = (champion.unit, champion.since, counter.value["last"], judged[-1:])
+        if seen == self._seen:
+            return
+        for incident in incidents.open_now(self._world, champion):
+            self._tell(incident, champion)
+        self._seen = seen
+
+    def _tell(self, incident: Incident, champion: Champion) -> None:
+        before, now = of(self._world, incident.number), self._world.now()
+        case = self._case(incident, champion)
+        if before is not None and before.wrong_labels[0] and not case.label_fault:
+            case = msgspec.structs.replace(case, label_fault_in=before.wrong_labels[0], label_fault=before.wrong_labels[1])
+        found = diagnosis.diagnose(case, now)
+        if before is not None and _says_the_same(before, found):
+            return
+        payload = {"case": codec.plain(case), "diagnosis": codec.plain(found)}
+        state = put("diagnosis", str(incident.number), found)
+        self._world.record(draft(now, "incident.diagnosed", f"incident:{incident.number}", payload, (state,), actor="autopilot"))
+        if before is None or before.kind is not found.kind:
+            self._world.say("finding", found.words)
+
+    def _case(self, incident: Incident, champion: Champion) -> Case:
+        world = self._world
+        findings, near = self._near(incident)
+        files, unit = self._observation.files, incident.unit
+        labelled, columns, watched = _Labelled(None, 0, None), tuple[str, ...](), False
+        with suppress(ArtifactDamaged):  # its package cannot be read, which is a finding of its own
+            columns = tuple(self._observation.types(unit))
+            watched = files.norms(unit) is not None
+            labelled = self._labelled(unit, _surely_after(findings))
+        trust = (world.get("estimates", unit, EstimateState) or EstimateState()).trust
+        return Case(
+            incident=incident.number, model=incident.model, unit=unit, began=incident.began, window=world.spec.monitor.window,
+            symptoms=tuple(map(_symptom, findings)), upstream=near, champion_since=champion.since,
+            earlier_champion=any(each != champion.unit for each in champion.verified), columns=columns, columns_watched=watched,
+            labels=_labels_of(labelled, classes=world.spec.task != "regression"),
+            label_fault=labelled.fault.words if labelled.fault else "", label_fault_in=labelled.fault.where if labelled.fault else "",
+            estimates_judged=trust.windows, estimates_missed=trust.misses,
+        )  # fmt: skip
+
+    def _near(self, incident: Incident) -> tuple[list[Finding], tuple[Happening, ...]]:
+        """Its findings, with faults of columns at the time of their beginning (one that pages nobody by itself is in no incident), and what else happened then."""
+        every, window = {each.number: each for each in self._world.all("finding", Finding)}, self._world.spec.monitor.window
+        mine = [every[number] for number in incident.findings]
+        others = [
+            each for each in happenings(self._world) if each.subject not in {f"finding {number}" for number in incident.findings}
+        ]
+        near = {(each.at, each.subject): each for finding in mine for each in upstream.near(finding, others, window)}
+        beside = {int(each.subject.removeprefix("finding ")) for each in near.values() if each.subject.startswith("finding ")}
+        mine += [
+            every[number]
+            for number in beside
+            if every[number].kind is FindingKind.DATA_QUALITY and every[number].unit == incident.unit
+        ]
+        return sorted(mine, key=lambda each: each.number), tuple(near[place] for place in sorted(near))
+
+    def _labelled(self, unit: str, since: datetime) -> _Labelled:
+        """Judged rows since then, beside the holdout's."""
+        join, reference = self._observation.join, self._observation.files.estimation(unit)
+        keys = self._observation.recent(unit, micros(since), micros(self._world.now()))
+        if join is None or reference is None or not keys:
+            return _Labelled(None, 0, None)
+        rows = sampled(self._world, self._observation, keys, join)
+        sides = Sides(rows.rows.columns, rows.rows.scores, rows.labels, _window_of(keys, rows.rows.at_us))
+        known = self._observation.files.slices(unit)
+        before = msgspec.structs.replace(reference, columns=columns_of(reference, reference.columns))
+        fault = moved_labels.label_fault(before, known.features, sides) if known is not None else None
+        return _Labelled(moved_labels.moved(reference, sides), int(np.isfinite(rows.labels).sum()), fault)
+
+
+def _window_of(keys: tuple[WindowKey, ...], at_us: "np.typing.NDArray[np.int64]") -> "np.typing.NDArray[np.int64]":
+    starts = np.asarray([start for _, start in keys], dtype=np.int64)
+    return np.asarray(np.searchsorted(starts, at_us, side="right"), dtype=np.int64)
+
+
+def _surely_after(findings: list[Finding]) -> datetime:
+    """From when on all rows are of the changed world: the latest that the loss may have changed; else anything."""
+    worse = [each for each in findings if each.kind in (FindingKind.PERFORMANCE, FindingKind.CONCEPT_DRIFT)]
+    return min(upstream.interval_of(each)[1] if each.changed_between else each.window_start for each in worse or findings)
+
+
+def _symptom(finding: Finding) -> Symptom:
+    words = finding.words if len(finding.words) <= SHOWN else f"{finding.words[: SHOWN - 1]}…"
+    return Symptom(
+        number=finding.number, kind=finding.kind, subject=finding.subject, words=words.partition("; ")[0], effect=finding.effect,
+        between=finding.changed_between, window=(finding.window_start, finding.window_end),
+        shares={each.subject: each.share for each in finding.causes if each.share is not None},
+    )  # fmt: skip
+
+
+def _labels_of(found: _Labelled, *, classes: bool) -> Labels | None:
+    moved = found.moved
+    if moved is None:
+        return None
+    p = {
+        "answers": moved.a.p,
+        "labels": moved.b.p,
+        "labels_given_answers": moved.b_given_a.p,
+        "answers_given_labels": moved.a_given_b.p,
+    }
+    return Labels(
+        rows=found.rows, share_of_answers=_short(moved.share_of_a), share_of_labels=_short(moved.share_of_b), classes=classes,
+        **{name: float(f"{value:.3g}") for name, value in p.items()},
+    )  # fmt: skip
+
+
+def _short(share: float | None) -> float | None:
+    return None if share is None else round(share, 3)
+
+
+def _says_the_same(before: Diagnosis, now: Diagnosis) -> bool:
+    return (before.kind, before.features, before.slices, before.between) == (
+        now.kind,
+        now.features,
+        now.slices,
+        now.between,
+    ) and abs(before.score - now.score) < SCORE_MOVED

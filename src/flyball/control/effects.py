@@ -1,0 +1,225 @@
+"""Effects of the autopilot's acts: foretold when a new champion takes over, measured when rows that both units answered have their labels.
+
+While a release watches, the old unit answers every row beside the new one (release/route.py), so what the act brought is measured on the same rows, after it
+took effect, and against what would have been without it. That assumes that labels do not hang on which unit answered. After a rollback nobody
+answers beside the champion: what that brings is foretold from the same rows' differences, and not measured.
+"""
+
+from datetime import timedelta
+
+import msgspec
+import numpy as np
+
+from flyball.autopilot.decide import EXCLUSIVE
+from flyball.capture.joined import Span
+from flyball.control import bounds, decisions
+from flyball.control.observe import Observation, micros_of
+from flyball.control.remedies import Todo
+from flyball.control.world import World, draft, micros, put
+from flyball.errors import ArtifactDamaged
+from flyball.monitoring import delays
+from flyball.records import codec
+from flyball.records.decisions import Action
+from flyball.records.effects import Effect, EffectTrack
+from flyball.records.events import Put
+from flyball.records.evidence import Evidence
+from flyball.records.jobs import Job
+from flyball.records.release import Champion, Phase, ReleaseState
+from flyball.stats import edetector, foretold, student
+from flyball.stats.foretold import BlockMean
+from flyball.stats.losses import bounded_loss
+
+ALPHA = 0.05
+"""Chance that what an act brings lies outside of what was foretold, where the world does not move in between."""
+WORSE = ALPHA / 2.0
+"""On the bad side."""
+RUN_LENGTH = 100.0
+"""Acts until the level of an action whose intervals keep their word falls, on average and at least: two misses in a row suffice, one never does."""
+NORMAL, MANY = 1.959964, 1000
+"""Of an error that is taken as known: the deviate of ALPHA, and degrees of freedom."""
+METHOD = "mean of paired differences of the bounded loss on rows that both units answered, error from stretches of time"
+GATE = "brier_difference"
+"""The bounded loss of two classes, on the gate's holdout."""
+ANSWERS = frozenset({Phase.FULL, Phase.WATCHING})
+
+
+class Effects:
+    """Of the champions that the autopilot made."""
+
+    def __init__(self, world: World, observation: Observation) -> None:
+        self._world = world
+        self._observation = observation
+
+    def look(self) -> None:
+        """Foretell what a new champion is to bring, once; measure what it brought when it can be, once."""
+        champion = self._world.get("champion", self._world.model, Champion)
+        if champion is not None:
+            self._foretell(champion)
+        for effect in self._world.all("effect", Effect):
+            if effect.realised is None:
+                self._measure(effect)
+
+    # -- foretold
+
+    def _foretell(self, champion: Champion) -> None:
+        world = self._world
+        release = world.get("release", champion.release, ReleaseState)
+        if release is None or release.champion is None or world.get("effect", release.id, Effect) is not None:
+            return
+        action = self._action(release.cause)
+        if action is None:
+            return
+        back = release.phase is Phase.ROLLED_BACK
+        new, old = (release.champion, release.challenger) if back else (release.challenger, release.champion)
+        predicted, degrees = self._taken_back(old) if back else self._predicted(release, champion)
+        effect = Effect(
+            release=release.id, decision=release.cause, action=action.kind, new=new, old=old, at=champion.since, predicted=predicted,
+            degrees=degrees, realised=_unknown("after a rollback nobody answers the same rows beside the champion") if back else None,
+        )  # fmt: skip
+        _record(self._world, "effect.foretold", effect, ())
+
+    def _action(self, cause: str) -> Action | None:
+        """What a policy did that led to it; None: a person did."""
+        todos = (todo for todo in self._world.all("todo", Todo) if todo.decision == cause)
+        return next((todo.action for todo in todos if todo.action.kind in EXCLUSIVE), None)
+
+    def _predicted(self, release: ReleaseState, champion: Champion) -> tuple[Evidence, int]:
+        """From rows of the release before it took over; where none had labels, from the gate's holdout."""
+        found = self._difference(release, micros(release.opened_at), micros(champion.since))
+        if found is not None:
+            return _evidence(found, "before it took effect"), found.degrees
+        nothing = _unknown("no labelled rows that both units answered, and no gate that compared their losses")
+        return self._of_gate(release.challenger) or nothing, 0
+
+    def _of_gate(self, unit: str) -> Evidence | None:
+        """Of two classes: the gate compared both units on rows that neither was trained on."""
+        keys = {job.run_key for job in self._world.all("job", Job) if job.unit == unit}
+        for made in reversed(decisions.recorded(self._world)):
+            if made.room == "gates" and made.situation.get("candidate") in keys and self._world.spec.task == "binary":
+                found = (codec.revive(each, Evidence) for each in made.situation["evidence"])
+                return next(
+                    (each for each in found if each.name == GATE and each.value is not None and each.lower is not None), None
+                )
+        return None
+
+    def _taken_back(self, unit: str) -> tuple[Evidence, int]:
+        """What the unit that is gone had brought, the other way round."""
+        for each in self._world.all("effect", Effect):
+            for found in (each.realised, each.predicted) if each.new == unit else ():
+                if found is not None and found.value is not None and found.lower is not None and found.upper is not None:
+                    turned = {"value": -found.value, "lower": -found.upper, "upper": -found.lower}
+                    return msgspec.structs.replace(found, **turned, note="what it had brought, taken back"), 0
+        return _unknown("the unit that is gone was not compared with this one"), 0
+
+    # -- realised
+
+    def _measure(self, effect: Effect) -> None:
+        world, release = self._world, self._world.get("release", effect.release, ReleaseState)
+        if release is None or release.phase in ANSWERS or world.now() < release.entered_at + self._ripe():
+            return
+        found = self._difference(release, micros(effect.at), micros(release.entered_at))
+        if found is None:
+            rows = "too few labelled rows that both units answered after it took effect"
+            _record(self._world, "effect.measured", msgspec.structs.replace(effect, realised=_unknown(rows), words=rows), ())
+            return
+        then = _as_mean(effect)
+        expected = None if then is None else foretold.expected(then, found, ALPHA)
+        told = msgspec.structs.replace(
+            effect, realised=_evidence(found, "after it took effect"), expected=None if expected is None else _shorts(expected)
+        )
+        told = msgspec.structs.replace(told, words=words_of(told))
+        _record(self._world, "effect.measured", told, () if told.missed is None else self._judged(told))
+
+    def _judged(self, effect: Effect) -> tuple[Put, ...]:
+        """The track of this kind of action; where it says that intervals do not keep their word, its level falls and a person is told."""
+        track = self._world.get("effects", effect.action, EffectTrack) or EffectTrack()
+        detectors = track.detectors or edetector.start(len(edetector.BET_FRACTIONS))
+        moved = edetector.advance(detectors, edetector.mean_bets(float(effect.worse), WORSE, 0.0))
+        falls = edetector.level(moved) >= RUN_LENGTH
+        track = EffectTrack(
+            judged=track.judged + 1, missed=track.missed + bool(effect.missed), worse=track.worse + effect.worse,
+            detectors=() if falls else tuple(float(f"{value:.8g}") for value in moved),
+        )  # fmt: skip
+        puts = (put("effects", effect.action, track),)
+        return (*puts, *self._fallen(effect, track)) if falls else puts
+
+    def _fallen(self, effect: Effect, track: EffectTrack) -> tuple[Put, ...]:
+        fell = bounds.fallen(self._world, effect.action)
+        if fell is None:
+            return ()
+        words, puts = fell
+        message = (
+            f"{effect.action} brings less than was foretold, time and again: {track.worse} of {track.judged} times it was worse than its interval, last "
+            f"{effect.words}. {words}. Next: flyball explain {effect.decision}, then flyball autonomy raise {effect.action}"
+        )
+        action = Action(kind="notify", subject=f"model:{self._world.model}", arguments={"message": message})
+        todo = Todo(id=f"effect.{effect.release}", decision=effect.decision, action=action)
+        return (*puts, put("todo", todo.id, todo))
+
+    # -- both
+
+    def _difference(self, release: ReleaseState, start_us: int, end_us: int) -> BlockMean | None:
+        """New minus old, of labelled rows that both answered; None: too few."""
+        join, old = self._observation.join, release.champion
+        if join is None or old is None or end_us <= start_us:
+            return None
+        try:
+            scale = self._observation.files.reference(old).scale
+        except ArtifactDamaged:
+            return None
+        span = Span(start_us, end_us, micros(self._world.now()), micros_of(self._ripe()))
+        pairs = join.pairs(old, release.challenger, span)
+        order, task = np.argsort(pairs.at_us, kind="stable"), self._world.spec.task
+        labels = pairs.labels if task == "regression" else pairs.labels.astype(np.int64)
+        before, after = (bounded_loss(task, scores, labels, scale) for scores in (pairs.first, pairs.second))
+        return foretold.block_mean((after - before)[order])
+
+    def _ripe(self) -> timedelta:
+        """The age from which rows count: declared, or that at which nearly all labels have come."""
+        spec, join = self._world.spec, self._observation.join
+        if spec.data.label_delay is not None or join is None:
+            return spec.data.label_delay or timedelta(0)
+        now_us = micros(self._world.now())
+        learnt = delays.usual_age(delays.learn(join.label_ages(now_us - delays.LOOK_BACK_US), now_us), spec.monitor.mature_share)
+        return timedelta(microseconds=learnt or 0)
+
+
+def _record(world: World, kind: str, effect: Effect, puts: tuple[Put, ...]) -> None:
+    states = (put("effect", effect.release, effect), *puts)
+    subject, key = f"release:{effect.release}", f"{kind}:{effect.release}"
+    world.record(draft(world.now(), kind, subject, codec.plain(effect), states, actor="autopilot", key=key))
+
+
+def words_of(effect: Effect) -> str:
+    """`loss -0.0214 (-0.0310 to -0.0118 was to be expected) over 600 rows`."""
+    realised = effect.realised
+    if realised is None or realised.value is None:
+        return realised.note if realised is not None else ""
+    if effect.expected is None:
+        return f"loss {realised.value:+.4f} over {realised.n} rows; nothing was foretold"
+    how = ": worse than foretold" if effect.worse else ": better than foretold" if effect.missed else ""
+    return f"loss {realised.value:+.4f} over {realised.n} rows, {effect.expected[0]:+.4f} to {effect.expected[1]:+.4f} was to be expected{how}"
+
+
+def _evidence(found: BlockMean, when: str) -> Evidence:
+    reach = student.t_quantile(1.0 - ALPHA / 2.0, found.degrees) * found.error
+    value, lower, upper = _shorts((found.mean, found.mean - reach, found.mean + reach))
+    return Evidence(
+        name="loss_difference", value=value, lower=lower, upper=upper, alpha=ALPHA, n=found.n, method=METHOD, note=when
+    )
+
+
+def _as_mean(effect: Effect) -> BlockMean | None:
+    found = effect.predicted
+    if found.value is None or found.lower is None or found.upper is None:
+        return None
+    per_error = student.t_quantile(1.0 - ALPHA / 2.0, effect.degrees) if effect.degrees else NORMAL
+    return BlockMean(found.value, (found.upper - found.lower) / 2.0 / per_error, effect.degrees or MANY, found.n)
+
+
+def _unknown(why: str) -> Evidence:
+    return Evidence(name="loss_difference", value=None, note=why)
+
+
+def _shorts(values: tuple[float, ...]) -> tuple[float, ...]:
+    return tuple(float(f"{value:.8g}") for value in values)

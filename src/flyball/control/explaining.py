@@ -1,0 +1,156 @@
+"""Why a decision was made, from what, among what, and what came of it. Reads only."""
+
+from datetime import datetime
+
+from flyball.autopilot import considered
+from flyball.autopilot.decide import AutopilotPolicy, AutopilotSituation
+from flyball.control import decisions
+from flyball.control.remedies import Todo
+from flyball.control.reports import Explanation, Option
+from flyball.control.telling_events import event_words
+from flyball.control.world import World
+from flyball.errors import NotFound
+from flyball.records import codec
+from flyball.records.decisions import Approval, Decision
+from flyball.records.effects import Effect
+from flyball.records.events import Event
+from flyball.records.jobs import Job
+from flyball.records.release import ReleaseState
+
+_AFTER = (
+    "release.verified",
+    "release.moved",
+    "release.opened",
+    "version.registered",
+    "job.requested",
+    "job.finished",
+    "job.failed",
+    "tournament.ended",
+    "approval.answered",
+    "decision.made",
+    "effect.measured",
+)
+AFTERWARDS_SHOWN = 12
+
+
+def explain(world: World, decision_id: str) -> Explanation:
+    """From what, by which rule, made again, and what became of it. Raises NotFound."""
+    decision = decisions.find(world, decision_id)
+    if decision is None:
+        raise NotFound(f"there is no decision {decision_id}", next_step="flyball decisions lists them")
+    equal = decisions.replays_equal(decision)
+    seen, options = _considered(world, decision)
+    return Explanation(
+        decision=decision,
+        verdicts=decision.plan.verdicts,
+        rationale=decision.plan.rationale,
+        replayed_equal=equal,
+        replay_note=""
+        if equal or decision.made_by == decisions.MADE_BY
+        else f"made by {decision.made_by}, replayed by {decisions.MADE_BY}",
+        approval=world.get("approval", decision_id, Approval),
+        seen=seen,
+        considered=options,
+        afterwards=_of_policies(world, decision) if decision.room == "autopilot" else _afterwards(world, decision),
+    )
+
+
+# -- among what
+
+
+def _considered(world: World, decision: Decision) -> tuple[tuple[str, ...], tuple[Option, ...]]:
+    if decision.room != "autopilot":
+        return (), ()
+    situation, policy = codec.revive(decision.situation, AutopilotSituation), codec.revive(decision.policy, AutopilotPolicy)
+    effects = {each.action: each for each in world.all("effect", Effect) if each.decision == decision.id}
+    options = tuple(
+        Option(policy=each.policy, action=each.action, when=each.when, chosen=each.chosen, words=each.words,
+               predicted=effects[each.action].predicted if each.chosen and each.action in effects else None)
+        for each in considered.considered(situation, policy, decision.plan)
+    )  # fmt: skip
+    return considered.seen(situation, policy), options
+
+
+# -- what came of it
+
+
+def _of_policies(world: World, decision: Decision) -> tuple[str, ...]:
+    """Answers, orders, jobs with their gates, releases and effects of this decision, in order of time."""
+    told = [
+        (event.at, event_words(event))
+        for event in world.ports.ledger.events(kinds=("approval.answered",), subject=f"decision:{decision.id}")
+    ]
+    told += [(event.at, f"{event.at:%Y-%m-%d %H:%M} {event.payload['words']}") for event in _done(world, decision)]
+    jobs = [job for job in world.all("job", Job) if job.cause == decision.id]
+    told += [line for job in jobs for line in _of_job(world, job)]
+    releases = [each for each in world.all("release", ReleaseState) if each.cause == decision.id]
+    told += [line for each in releases for line in _of_release(world, each)]
+    told += [line for each in releases for line in _of_effect(world, each)]
+    return tuple(words for _, words in sorted(told, key=lambda item: item[0]))
+
+
+def _done(world: World, decision: Decision) -> tuple[Event, ...]:
+    if not any(todo.decision == decision.id for todo in world.all("todo", Todo)):
+        return ()
+    return tuple(world.ports.ledger.events(kinds=("todo.done",), subject=f"decision:{decision.id}"))
+
+
+def _of_job(world: World, job: Job) -> list[tuple[datetime, str]]:
+    ended = world.ports.ledger.events(kinds=("tournament.ended", "job.finished", "job.failed"), subject=f"job:{job.id}")
+    told = [(event.at, event_words(event)) for event in ended]
+    gates = [
+        made
+        for made in decisions.recorded(world)
+        if made.room == "gates" and made.situation.get("candidate") == job.run_key and job.run_key
+    ]
+    return [*((made.now, f"{made.now:%Y-%m-%d %H:%M} {made.id} (gates): {made.plan.rationale}") for made in gates[-1:]), *told]
+
+
+def _of_release(world: World, release: ReleaseState) -> list[tuple[datetime, str]]:
+    phases = world.ports.ledger.events(kinds=("release.opened", "release.verified"), subject=f"release:{release.id}")
+    told = [(event.at, event_words(event)) for event in phases]
+    return [
+        *told,
+        (release.entered_at, f"{release.entered_at:%Y-%m-%d %H:%M} {release.id} is {release.phase.value}: {release.reason}"),
+    ]
+
+
+def _of_effect(world: World, release: ReleaseState) -> list[tuple[datetime, str]]:
+    """What it was to bring, when it took effect, and what it brought, when that was measured."""
+    told = []
+    for event in world.ports.ledger.events(kinds=("effect.foretold", "effect.measured"), subject=f"release:{release.id}"):
+        effect = codec.revive(event.payload, Effect)
+        words = f"{effect.action} brought: {effect.words}" if event.kind == "effect.measured" else _foretold(effect)
+        told.append((event.at, f"{event.at:%Y-%m-%d %H:%M} {words}"))
+    return told
+
+
+def _foretold(effect: Effect) -> str:
+    predicted = effect.predicted
+    if predicted.value is None or predicted.lower is None or predicted.upper is None:
+        return f"{effect.action} took effect; nothing was foretold: {predicted.note}"
+    return (
+        f"{effect.action} took effect, foretold: loss {predicted.value:+.4f} ({predicted.lower:+.4f} to {predicted.upper:+.4f})"
+    )
+
+
+def _afterwards(world: World, decision: Decision) -> tuple[str, ...]:
+    """Later events about the same subjects, or caused by the decision."""
+    made = world.ports.ledger.events(kinds=("decision.made",), subject=f"decision:{decision.id}")[0]
+    subjects = {action.subject for action in decision.plan.actions} | {f"decision:{decision.id}"}
+    found: list[str] = []
+    for event in world.ports.ledger.events(after=made.seq, kinds=_AFTER):
+        if _belongs(event, decision.id, subjects):
+            subjects.add(event.subject)
+            found.append(event_words(event))
+        if len(found) == AFTERWARDS_SHOWN:
+            break
+    return tuple(found)
+
+
+def _belongs(event: Event, decision_id: str, subjects: set[str]) -> bool:
+    if event.kind == "decision.made":
+        return any(action["subject"] in subjects for action in event.payload["plan"]["actions"])
+    return event.subject in subjects or decision_id in (event.payload.get("cause"), event.payload.get("decision")) or (
+        f"job:{event.payload.get('job')}" in subjects
+    )  # fmt: skip

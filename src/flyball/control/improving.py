@@ -1,0 +1,76 @@
+"""Is a tournament worth it now? What autopilot/worth.py asks for, gathered from the ledger."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from flyball.autopilot import worth
+from flyball.autopilot.contest import past_of
+from flyball.autopilot.worth import CostPolicy, JudgedWindow, Worth, WorthSituation
+from flyball.control import tournaments
+from flyball.control.world import World
+from flyball.monitoring.reference import Baseline
+from flyball.records.findings import FindingKind, WindowSummary
+from flyball.records.jobs import Job, JobStatus
+from flyball.records.release import Champion
+from flyball.records.tournaments import Tournament
+from flyball.records.unit import Unit, Version
+
+WINDOWS = 256
+"""Newest windows that are looked at: what is normal is known as well by then as it will ever be."""
+
+
+def assess(
+    world: World, champion: Champion, baseline: Baseline, windows: Sequence[WindowSummary], standing: Iterable[FindingKind]
+) -> Worth | None:
+    """`windows`: mature and judged, in order of time; `standing`: kinds of the findings that stand. None: nothing is known of how the champion was made."""
+    unit = world.get("unit", champion.unit, Unit)
+    version = world.get("version", f"{champion.model}|{unit.version:06d}", Version) if unit is not None else None
+    if version is None:
+        return None
+    snapshot, held = version.lineage.snapshot, tournaments.remembered(world)
+    later = [window for window in windows if snapshot.until is None or window.start >= snapshot.until]
+    trained = max((job.as_of for job in world.all("job", Job) if _has_trained(job)), default=version.created_at)
+    said = world.spec.cost
+    situation = WorthSituation(
+        windows=(*_holdout(baseline, snapshot.until or version.created_at), *_own(champion.unit, later[-WINDOWS:])),
+        rows=snapshot.rows + _rows(later),
+        trained_rows=snapshot.rows + _rows(window for window in later if window.end <= trained),
+        past=tuple(past_of(each) for each in held if _trained(each)),
+        training_minutes=_minutes(held),
+        fault=FindingKind.DATA_QUALITY in standing,
+    )
+    return worth.assess(situation, CostPolicy(error=said.error, training_minute=said.training_minute or 0.0))
+
+
+def _has_trained(job: Job) -> bool:
+    """It has come to a model, whatever became of that."""
+    return job.status in (JobStatus.REGISTERED, JobStatus.REFUSED) and tournaments.trains(job)
+
+
+def _trained(held: Tournament) -> bool:
+    return any(each.fitted and each.gain is not None for each in held.standings.entrants)
+
+
+def _holdout(baseline: Baseline, until: datetime) -> tuple[JudgedWindow, ...]:
+    """What the champion lost before it answered anybody, window by window; that rows of one differ as those of another is taken for granted."""
+    if not baseline.n or not baseline.window_means:
+        return ()
+    rows = max(baseline.n // len(baseline.window_means), 1)
+    return tuple(JudgedWindow(start=until, rows=rows, loss=mean, spread=0.0) for mean in baseline.window_means)
+
+
+def _own(unit: str, windows: Iterable[WindowSummary]) -> tuple[JudgedWindow, ...]:
+    return tuple(
+        JudgedWindow(start=window.start, rows=window.loss.n, loss=window.loss.mean, spread=window.loss.spread)
+        for window in windows if window.unit == unit and window.loss is not None
+    )  # fmt: skip
+
+
+def _rows(windows: Iterable[WindowSummary]) -> int:
+    return sum(window.loss.n for window in windows if window.loss is not None)
+
+
+def _minutes(held: Sequence[Tournament]) -> float:
+    """Of training, in the last tournament that did; 0: none is known."""
+    spent = [sum(each.minutes for each in one.standings.entrants if each.fitted) for one in held if _trained(one)]
+    return spent[-1] if spent else 0.0

@@ -1,0 +1,103 @@
+"""Which kind of incident it is, as the engine tells it: recorded once for what it says, seen by policies, and made again from its record."""
+
+from pathlib import Path
+
+from engine_models import Model
+from engine_world import AT_ONCE, DAY, Project, spec_of
+from rich.console import Console
+
+from flyball.autopilot import diagnosis
+from flyball.autopilot.diagnosis import Case
+from flyball.cli import tell_findings, tell_status
+from flyball.control import diagnosing, findings, queries
+from flyball.records import codec
+from flyball.records.diagnosis import Diagnosis
+from flyball.records.findings import IncidentKind
+from flyball.web import pages
+
+MONITOR = {"min_rows": 20, "mature_share": 0.99, "false_alarms": "1 per 10 windows"}
+
+
+def project_of(root: Path, *policies: dict, **more: object) -> Project:
+    project = Project(root, spec_of(AT_ONCE, list(policies), monitor=MONITOR | more))
+    project.version(Model(estimates=True))
+    project.live(9 * DAY, rows=100)
+    return project
+
+
+def told(project: Project, *, days: int = 8) -> Diagnosis:
+    """Of the incident that began since, after some windows of it."""
+    project.live(days * DAY, rows=100)
+    found = [diagnosing.of(project.door, each.number) for each in diagnosing.open_incidents(project.door, project.champion())]
+    assert len(found) == 1, [each.words for each in project.findings()]
+    assert found[0] is not None
+    return found[0]
+
+
+def test_labels_that_turned_are_a_concept_shift_and_dated(tmp_path: Path) -> None:
+    project = project_of(tmp_path)
+    began = project.clock.now()
+    project.turned = 0.5
+    found = told(project)
+    assert found.kind is IncidentKind.CONCEPT_SHIFT, found.words
+    assert found.score > 0.7
+    assert found.since is not None
+    assert abs(found.since - began) <= 2 * DAY
+    assert "; against a label shift: " in found.words
+    rivals = {each.kind: each for each in found.hypotheses}
+    assert "no feature moved that matters to the model" in rivals[IncidentKind.COVARIATE_SHIFT].speaks_against
+    project.holds()
+
+
+def test_a_diagnosis_is_recorded_when_it_changes_and_comes_again_from_its_record(tmp_path: Path) -> None:
+    project = project_of(tmp_path)
+    project.turned = 0.5
+    told(project)
+    made = project.ledger.events(kinds=("incident.diagnosed",))
+    assert 1 <= len(made) <= 4
+    for event in made:
+        again = diagnosis.diagnose(codec.revive(event.payload["case"], Case), event.at)
+        assert codec.encode(again) == codec.encode(codec.revive(event.payload["diagnosis"], Diagnosis))
+    for _ in range(3):
+        project.restart()
+        project.tick()
+    assert project.ledger.events(kinds=("incident.diagnosed",)) == made
+
+
+def test_a_policy_acts_once_for_what_an_incident_is_taken_for(tmp_path: Path) -> None:
+    tell = {"name": "tell", "when": "incident.concept_shift", "do": {"action": "notify", "message": "labels changed"}}
+    project = project_of(tmp_path, tell)
+    assert not project.told.heard
+    project.turned = 0.5
+    told(project)
+    assert [words.partition(";")[0] for _, words in project.told.heard] == ["labels changed"]
+    project.holds()
+
+
+def test_people_see_it_in_one_look_at_the_terminal_and_on_the_pages(tmp_path: Path) -> None:
+    project = project_of(tmp_path)
+    project.turned = 0.5
+    found = told(project)
+    sentence = f"Incident {found.incident}: concept shift ("
+    report = findings.explain(project.door, str(found.incident))
+    assert report.diagnosis == found
+    console = Console(width=300)
+    with console.capture() as captured:
+        console.print(tell_findings.finding_report(report, plain=True))
+        console.print(tell_findings.finding_rows(findings.rows(project.door, open_only=True), plain=True))
+        console.print(tell_findings.incident_rows(findings.incident_rows(project.door, open_only=True), plain=True))
+        console.print(tell_status.status_report(queries.status(project.door, controller_alive=True), plain=True))
+    assert captured.get().count(sentence) == 4
+    assert "no feature moved that matters to the model" in captured.get()
+    assert sentence in pages.finding(report)
+    assert sentence in pages.overview(queries.status(project.door, controller_alive=True), (), ())
+
+
+def test_a_unit_that_changed_is_a_data_fault_whatever_labels_say(tmp_path: Path) -> None:
+    project = project_of(tmp_path)
+    project.factor = 1000.0
+    found = told(project)
+    assert found.kind is IncidentKind.DATA_FAULT, found.words
+    assert found.features == ("x",)
+    assert "finding" in found.words
+    project.holds()

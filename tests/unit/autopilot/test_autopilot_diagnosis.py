@@ -1,0 +1,143 @@
+"""Kinds of incident from what is known of them: each told where it can be, `unknown` where it cannot, and the same at every look."""
+
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+import pytest
+
+from flyball.autopilot.diagnosis import Case, Labels, Symptom, diagnose
+from flyball.records import codec
+from flyball.records.findings import FindingKind, Happening, IncidentKind
+
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
+DAY = timedelta(days=1)
+FOLLOW = Labels(
+    rows=900, answers=1e-9, labels=1e-4, labels_given_answers=0.4, answers_given_labels=1e-6, share_of_answers=0.97, share_of_labels=0.4
+)  # fmt: skip
+TURNED = Labels(
+    rows=900, answers=0.5, labels=0.2, labels_given_answers=1e-12, answers_given_labels=1e-12, share_of_answers=0.0, share_of_labels=0.02
+)  # fmt: skip
+OFTENER = Labels(
+    rows=900, answers=1e-9, labels=1e-12, labels_given_answers=1e-5, answers_given_labels=0.3, share_of_answers=0.7, share_of_labels=0.98
+)  # fmt: skip
+
+
+def symptom(
+    number: int, kind: FindingKind, subject: str = "loss", *, days: float = 1.0, shares: dict[str, float] | None = None
+) -> Symptom:
+    begun = NOW - days * DAY
+    return Symptom(
+        number=number, kind=kind, subject=subject, words=f"{subject} says so", effect=0.1, between=(begun, begun + DAY), window=(begun, begun + DAY),
+        shares=shares or {},
+    )  # fmt: skip
+
+
+WORSE = symptom(1, FindingKind.PERFORMANCE)
+MOVED = symptom(2, FindingKind.FEATURE_DRIFT, "temp")
+BROKEN = symptom(3, FindingKind.CONCEPT_DRIFT, "labels")
+
+
+def case(*symptoms: Symptom, **changes: object) -> Case:
+    of = Case(
+        incident=1, model="shop", unit="u1", began=NOW - DAY, window=DAY, symptoms=symptoms, upstream=(), champion_since=NOW - 30 * DAY,
+        earlier_champion=True, columns=("temp", "town"), columns_watched=True,
+    )  # fmt: skip
+    return msgspec.structs.replace(of, **changes)
+
+
+def fast_release(*symptoms: Symptom, **changes: object) -> Case:
+    return case(*symptoms, **{"champion_since": NOW - 1.5 * DAY, **changes})
+
+
+@pytest.mark.parametrize(
+    ("seen", "kind"),
+    [
+        (case(symptom(1, FindingKind.DATA_QUALITY, "temp")), IncidentKind.DATA_FAULT),
+        (case(symptom(1, FindingKind.DATA_QUALITY, "temp"), WORSE, MOVED, BROKEN, labels=TURNED), IncidentKind.DATA_FAULT),
+        (case(WORSE, BROKEN, labels=TURNED, label_fault="labels of town = 'Oslo' are turned round"), IncidentKind.DATA_FAULT),
+        (case(symptom(1, FindingKind.OPERATIONS, "missing")), IncidentKind.DATA_FAULT),
+        (case(symptom(1, FindingKind.OPERATIONS, "label_delay")), IncidentKind.INFRASTRUCTURE),
+        (case(symptom(1, FindingKind.SERVING, "switch")), IncidentKind.INFRASTRUCTURE),
+        (case(symptom(1, FindingKind.SERVING, "failures")), IncidentKind.INFRASTRUCTURE),
+        (case(WORSE, BROKEN, labels=TURNED), IncidentKind.CONCEPT_SHIFT),
+        (case(WORSE, BROKEN, MOVED, labels=TURNED), IncidentKind.CONCEPT_SHIFT),
+        (case(WORSE, MOVED, labels=FOLLOW), IncidentKind.COVARIATE_SHIFT),
+        (case(WORSE, BROKEN, MOVED, labels=OFTENER), IncidentKind.LABEL_SHIFT),
+        (case(BROKEN, labels=OFTENER), IncidentKind.LABEL_SHIFT),
+        (fast_release(WORSE, labels=None), IncidentKind.BAD_RELEASE),
+        # before labels have come nothing tells the shifts apart
+        (case(MOVED), IncidentKind.UNKNOWN),
+        (case(symptom(1, FindingKind.PREDICTION_DRIFT, "prediction")), IncidentKind.UNKNOWN),
+        (case(symptom(1, FindingKind.ESTIMATED_PERFORMANCE, "bounded_loss"), MOVED), IncidentKind.UNKNOWN),
+        # a number's shift is not told from a concept's
+        (case(WORSE, BROKEN, labels=msgspec.structs.replace(OFTENER, classes=False)), IncidentKind.CONCEPT_SHIFT),
+    ],
+)  # fmt: skip
+def test_an_incident_is_taken_for_what_its_evidence_says(seen: Case, kind: IncidentKind) -> None:
+    found = diagnose(seen, NOW)
+    assert found.kind is kind, found.words
+    assert sum(each.score for each in found.hypotheses) == pytest.approx(1.0, abs=0.01)
+    assert {each.kind for each in found.hypotheses} == {*IncidentKind}
+    assert found.words.startswith(f"incident 1: {kind.value.replace('_', ' ')}")
+
+
+def test_evidence_is_told_for_and_against_and_the_rival_in_the_sentence() -> None:
+    found = diagnose(case(WORSE, BROKEN, labels=TURNED), NOW)
+    of = {each.kind: each for each in found.hypotheses}
+    assert any("900 rows do not follow the answers" in words for words in of[IncidentKind.CONCEPT_SHIFT].speaks_for)
+    assert any("no column is gone" in words for words in of[IncidentKind.DATA_FAULT].speaks_against)
+    assert any("29 days after the champion took over" in words for words in of[IncidentKind.BAD_RELEASE].speaks_against)
+    assert "; against " in found.words
+
+
+def test_features_slices_and_the_interval_come_from_the_findings_that_date_the_kind() -> None:
+    fault = symptom(4, FindingKind.DATA_QUALITY, "temp", days=5)
+    worse = symptom(5, FindingKind.PERFORMANCE, shares={"temp": 0.7, "concept": 0.1, "town = 'Oslo'": 0.6}, days=3)
+    found = diagnose(case(worse, fault), NOW)
+    assert (found.features, found.slices) == (("temp",), ("town = 'Oslo'",))
+    assert found.between == (NOW - 5 * DAY, NOW - 4 * DAY)
+    assert found.since == NOW - 5 * DAY
+
+
+def test_a_fault_of_a_column_explains_labels_that_do_not_follow() -> None:
+    found = diagnose(case(symptom(1, FindingKind.DATA_QUALITY, "temp"), BROKEN, WORSE, labels=TURNED), NOW)
+    concept = next(each for each in found.hypotheses if each.kind is IncidentKind.CONCEPT_SHIFT)
+    assert any("a fault of temp makes answers worse by itself" in words for words in concept.speaks_against)
+
+
+def test_causes_at_the_level_of_rows_outweigh_bins_of_the_answer() -> None:
+    """A mix that moves within a bin of the answer looks like a concept; what rows like it had before says that it is none."""
+    mixed = msgspec.structs.replace(FOLLOW, labels_given_answers=1e-5, share_of_answers=0.6)
+    moved = symptom(1, FindingKind.PERFORMANCE, shares={"temp": 0.7, "features together": 0.3, "concept": 0.02})
+    assert diagnose(case(moved, MOVED, labels=mixed, estimates_judged=4), NOW).kind is IncidentKind.COVARIATE_SHIFT
+
+
+def test_reasons_from_the_same_labels_do_not_add_up_as_if_each_were_new() -> None:
+    alone = diagnose(case(WORSE, labels=TURNED), NOW)
+    more = diagnose(case(WORSE, BROKEN, labels=TURNED, estimates_judged=4, estimates_missed=3), NOW)
+    assert alone.score < more.score < 0.995
+
+
+def test_where_two_kinds_are_alike_it_is_unknown_and_both_are_named() -> None:
+    found = diagnose(fast_release(WORSE, MOVED, labels=FOLLOW), NOW)
+    scores = {each.kind: each.score for each in found.hypotheses}
+    assert scores[IncidentKind.COVARIATE_SHIFT] > 0.2
+    assert scores[IncidentKind.BAD_RELEASE] > 0.02
+    two = diagnose(case(symptom(1, FindingKind.SERVING, "failures", days=1.0), champion_since=NOW - 1.2 * DAY), NOW)
+    assert two.kind is IncidentKind.UNKNOWN
+    assert "infrastructure (" in two.words
+    assert "bad release (" in two.words
+
+
+def test_a_changed_schema_near_its_beginning_is_a_hint_of_a_data_fault() -> None:
+    at = Happening(at=NOW - DAY, subject="version 4", words="the schema of the data changed", near="when it began")
+    without, with_it = (diagnose(case(WORSE, upstream=each), NOW) for each in ((), (at,)))
+    fault = [next(h for h in found.hypotheses if h.kind is IncidentKind.DATA_FAULT) for found in (without, with_it)]
+    assert fault[1].score > fault[0].score
+    assert "when it began: the schema of the data changed" in fault[1].speaks_for
+
+
+def test_the_same_case_gives_the_same_bytes_also_from_its_record() -> None:
+    seen = case(WORSE, BROKEN, labels=TURNED)
+    revived = codec.revive(codec.plain(seen), Case)
+    assert codec.encode(diagnose(revived, NOW)) == codec.encode(diagnose(seen, NOW))

@@ -1,0 +1,129 @@
+"""What labels of two sides tell: other rows, other shares of labels, other labels; and labels that no world makes."""
+
+from datetime import timedelta
+
+import numpy as np
+import pytest
+
+from flyball.monitoring import moved_labels, slices
+from flyball.monitoring.estimates import EstimationReference, build
+from flyball.monitoring.moved_labels import LabelFault, Sides
+from flyball.records.signature import Column, ColumnType, Signature
+
+SIGNATURE = Signature(
+    task="binary", columns=(Column(name="x", type=ColumnType.NUMBER), Column(name="town", type=ColumnType.CATEGORY)), classes=("no", "yes")
+)  # fmt: skip
+TOWNS = np.asarray(["Oslo", "Rome", "Bonn", "Lyon", "Kiel"], dtype=object)
+DAY_US = 86_400_000_000
+
+
+def chance(x: np.ndarray) -> np.ndarray:
+    return 1.0 / (1.0 + np.exp(-1.5 * x))
+
+
+def rows(draw: np.random.Generator, n: int, shift: float = 0.0) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
+    columns = {"x": draw.normal(shift, 1.2, n), "town": TOWNS[draw.integers(0, 5, n)]}
+    p = chance(columns["x"])
+    return columns, p, (draw.random(n) < p).astype(float)
+
+
+def reference(draw: np.random.Generator) -> tuple[EstimationReference, tuple[slices.Binned, ...]]:
+    columns, p, y = rows(draw, 3000)
+    at_us = np.sort(draw.integers(0, 20, 3000)) * DAY_US
+    known = build(SIGNATURE, columns, at_us, (p[:, None], y), timedelta(days=1), None)
+    return known, slices.build(SIGNATURE, columns, (p - y) ** 2, np.zeros(3000)).features
+
+
+def sides(columns: dict[str, np.ndarray], p: np.ndarray, y: np.ndarray) -> Sides:
+    return Sides(columns, p[:, None], y, np.arange(len(y)) * 4 // len(y))
+
+
+def test_rows_labels_and_concepts_are_told_apart_on_what_labels_say() -> None:
+    draw = np.random.default_rng(5)
+    known, _ = reference(draw)
+    moved = moved_labels.moved(known, sides(*rows(draw, 1200, shift=0.8)))
+    assert moved is not None
+    assert moved.a.p < 1e-3
+    assert moved.b_given_a.p > 0.01
+    columns, p, y = rows(draw, 4000)
+    kept = draw.random(4000) < np.where(y == 1.0, 0.9, 0.3)
+    oftener = moved_labels.moved(known, sides({name: of[kept] for name, of in columns.items()}, p[kept], y[kept]))
+    assert oftener is not None
+    assert oftener.b.p < 1e-3
+    assert oftener.a_given_b.p > 0.01
+    turned = moved_labels.moved(known, sides(columns, p, np.where(columns["x"] > 0.5, 1.0 - y, y)))
+    assert turned is not None
+    assert max(turned.b_given_a.p, turned.a_given_b.p) < 1e-3
+
+
+def test_too_few_labels_tell_nothing() -> None:
+    draw = np.random.default_rng(5)
+    known, features = reference(draw)
+    columns, p, y = rows(draw, 500)
+    y[60:] = np.nan
+    assert moved_labels.moved(known, sides(columns, p, y)) is None
+    assert moved_labels.label_fault(known, features, sides(columns, p, y)) is None
+
+
+def found(how: str, seed: int) -> LabelFault | None:
+    """What is said of labels in Oslo that were made wrong, or of a world that changed."""
+    draw = np.random.default_rng(seed)
+    known, features = reference(draw)
+    columns, p, y = rows(draw, 1500)
+    oslo = columns["town"] == "Oslo"
+    if how == "flipped":
+        y = np.where(oslo, 1.0 - y, y)
+    elif how == "all yes":
+        y = np.where(oslo, 1.0, y)
+    elif how == "changed everywhere":
+        y = (draw.random(1500) < chance(0.5 - columns["x"])).astype(float)
+    elif how == "changed above a half":
+        y = np.where(columns["x"] > 0.5, draw.random(1500) < 0.4, y).astype(float)
+    elif how == "changed in Oslo":
+        y = np.where(oslo, draw.random(1500) < chance(columns["x"] + 1.5), y).astype(float)
+    elif how == "unlike in Oslo":
+        y = np.where(oslo, draw.random(1500) < 0.5, y).astype(float)
+    return moved_labels.label_fault(known, features, sides(columns, p, y))
+
+
+@pytest.mark.parametrize("how", ["flipped", "all yes"])
+def test_wrong_labels_of_one_value_are_named(how: str) -> None:
+    said = [found(how, seed) for seed in range(40)]
+    assert sum(each is not None for each in said) >= 38
+    assert {each.where for each in said if each is not None} == {"town = 'Oslo'"}
+
+
+@pytest.mark.parametrize("how", ["as before", "changed everywhere", "changed above a half", "changed in Oslo", "unlike in Oslo"])
+def test_a_world_that_changed_is_not_called_a_fault_of_labels(how: str) -> None:
+    assert sum(found(how, seed) is not None for seed in range(100, 160)) <= 1
+
+
+def test_numbers_and_many_classes_have_bins_of_their_own() -> None:
+    draw = np.random.default_rng(9)
+    for task, classes in (("regression", ()), ("multiclass", ("a", "b", "c"))):
+        signature = Signature(task=task, columns=SIGNATURE.columns, classes=classes)
+        columns, _, _ = rows(draw, 2500)
+        centre = columns["x"]
+        if task == "regression":
+            scores, labels = centre[:, None], centre + draw.normal(0.0, 0.5, 2500)
+        else:
+            odds = np.exp(np.column_stack([centre, -centre, np.zeros(2500)]))
+            scores = odds / odds.sum(axis=1, keepdims=True)
+            labels = (draw.random(2500)[:, None] > scores.cumsum(axis=1)).sum(axis=1).astype(float)
+        known = build(
+            signature,
+            {name: of[:1500] for name, of in columns.items()},
+            None,
+            (scores[:1500], labels[:1500]),
+            timedelta(days=1),
+            1.0,
+        )
+        same = moved_labels.moved(
+            known,
+            Sides(
+                {name: of[1500:] for name, of in columns.items()}, scores[1500:], labels[1500:], np.zeros(1000, dtype=np.int64)
+            ),
+        )
+        assert same is not None
+        assert min(same.a.p, same.b.p, same.b_given_a.p, same.a_given_b.p) > 0.001
+        assert moved_labels.label_fault(known, (), Sides({}, scores, labels, np.zeros(2500, dtype=np.int64))) is None
