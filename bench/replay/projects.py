@@ -18,14 +18,16 @@ CATEGORIES = 12
 PIPELINE = """
 from lightgbm import LGBMClassifier
 from sklearn.compose import ColumnTransformer
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OrdinalEncoder
 
 def train(features, label, parameters, seed):
-    frame = features.to_pandas()
-    texts = [name for name in frame if name.startswith("c")]
-    coded = ColumnTransformer([("codes", OrdinalEncoder(), texts)], remainder="passthrough")
-    return make_pipeline(coded, LGBMClassifier(n_estimators=100, num_leaves=31, random_state=seed, n_jobs=1, verbose=-1)).fit(frame, label.to_pandas())
+    texts = [name for name in features.columns if name.startswith("c")]
+    numbers = [name for name in features.columns if name not in texts]
+    encoder = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
+    columns = ColumnTransformer([("numbers", "passthrough", numbers), ("categories", encoder, texts)])
+    trees = LGBMClassifier(n_estimators=100, num_leaves=31, random_state=seed, deterministic=True, force_row_wise=True, n_jobs=1, verbose=-1)
+    return Pipeline([("columns", columns), ("trees", trees)]).fit(features, label.to_numpy())
 """
 
 

@@ -37,6 +37,9 @@ FAR = 0.25
 """From one half: where answers lie so far to one side, labels that lie as far to the other need no slope to tell that they are turned."""
 NEARLY = 0.8
 """Of what a line through log odds gains over the answers: so much must turning them round gain."""
+LASTS, MOSTLY = 2, 0.75
+"""Windows with so many of its rows in which labels must be turned, and the share of all such windows: rows of a stormy day are late together, whatever their
+number, while a pipe that turns labels turns them every day."""
 ELSEWHERE = 0.25
 """Of the slice's own: so much may labels of the other rows have left their answers, at most."""
 
@@ -129,6 +132,8 @@ def label_fault(reference: EstimationReference, features: tuple[Binned, ...], no
     found = []
     for each in looked_at:
         of = scores[each.inside], labels[each.inside]
+        if not _lasts(*of, now.blocks[has][each.inside]):
+            continue
         if how := _same(*of, len(looked_at)) or _turned(*of, len(looked_at)):
             found.append((_gain(*of), each, how))
     for _, each, how in sorted(found, key=lambda item: -item[0])[:1]:
@@ -151,6 +156,17 @@ def _slices(features: tuple[Binned, ...], codes: Any) -> Iterator[_Slice]:
 def _gain(scores: Floats, labels: Floats) -> float:
     """Log-likelihood of the answers turned round, over that of the answers: below 0 where nothing happened to labels."""
     return _likelihood(1.0 - scores, labels) - _likelihood(scores, labels)
+
+
+def _lasts(scores: Floats, labels: Floats, blocks: Ints) -> bool:
+    """Window by window, wherever there are rows enough to tell."""
+    windows = [blocks == number for number in np.unique(blocks)]
+    turned = [
+        _gain(scores[one], labels[one]) > 0.0 or labels[one].min() == labels[one].max()
+        for one in windows
+        if one.sum() >= FEWEST_IN_SLICE
+    ]
+    return bool(sum(turned) >= max(LASTS, MOSTLY * len(turned)))
 
 
 def _likelihood(p: Floats, labels: Floats) -> float:

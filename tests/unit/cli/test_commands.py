@@ -23,8 +23,8 @@ from flyball.records.evidence import Outcome
 
 READS = [
     ["run"], ["up", "--detach"], ["down"], ["status"], ["versions"], ["decisions"], ["decisions", "--open"], ["explain", "d-000012"],
-    ["rollback", "--reason", "worse"], ["approve", "d-000012"], ["refuse", "d-000012"], ["replay"], ["replay", "--policy", "never", "current"], ["verify"], ["doctor"],
-    ["findings"], ["findings", "--open"], ["explain", "finding", "3"], ["explain", "f-1"], ["explain", "job", "j-0003"],
+    ["rollback", "--reason", "worse"], ["approve", "d-000012"], ["refuse", "d-000012"], ["replay"], ["replay", "--policy", "never", "current"],
+    ["verify"], ["doctor"], ["findings"], ["findings", "--open"], ["explain", "finding", "3"], ["explain", "f-1"], ["explain", "job", "j-0003"],
     ["explain", "j-0003"], ["acknowledge", "3", "--reason", "a sale"],
     ["release", "status"], ["release", "status", "r-0002"], ["release", "list"],
     ["release", "list", "--replayed"], ["release", "hold", "--reason", "a sale"], ["release", "resume"], ["breaker", "close", "--reason", "seen"],

@@ -127,3 +127,17 @@ def test_numbers_and_many_classes_have_bins_of_their_own() -> None:
         assert same is not None
         assert min(same.a.p, same.b.p, same.b_given_a.p, same.a_given_b.p) > 0.001
         assert moved_labels.label_fault(known, (), Sides({}, scores, labels, np.zeros(2500, dtype=np.int64))) is None
+
+
+@pytest.mark.parametrize("days", [1, 2])
+def test_a_stormy_day_is_weather_and_a_fault_of_every_day_is_a_pipe(days: int) -> None:
+    """Rows of one day are late together: however unlikely that is by chance, a pipe turns labels the next day, too."""
+    told = 0
+    for seed in range(40):
+        draw = np.random.default_rng(seed)
+        known, features = reference(draw)
+        columns, p, y = rows(draw, 1500)
+        blocks = np.arange(1500) // 750
+        y = np.where((columns["town"] == "Oslo") & (blocks < days), 1.0 - y, y)
+        told += moved_labels.label_fault(known, features, Sides(columns, p[:, None], y, blocks)) is not None
+    assert told == 0 if days == 1 else told >= 38
