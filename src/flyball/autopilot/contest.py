@@ -39,7 +39,7 @@ def past_of(held: Tournament) -> PastTournament:
     measured = [(each, each.gain) for each in held.standings.entrants if each.gain is not None]
     found = [
         Standing(
-            entrant=each.name, estimate=gain.value or 0.0, lower=gain.lower or 0.0, upper=gain.upper or 0.0, relative=each.relative,
+            entrant=each.name, estimate=gain.value or 0.0, lower=gain.lower or 0.0, upper=gain.upper or 0.0, relative=each.relative, error=each.error,
             windows=each.windows, rows=gain.n, minutes=each.minutes,
         )
         for each, gain in measured

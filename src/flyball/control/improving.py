@@ -5,6 +5,7 @@ from datetime import datetime
 
 from flyball.autopilot import worth
 from flyball.autopilot.contest import past_of
+from flyball.autopilot.entrants import Strategy
 from flyball.autopilot.worth import CostPolicy, JudgedWindow, Worth, WorthSituation
 from flyball.control import tournaments
 from flyball.control.world import World
@@ -30,16 +31,25 @@ def assess(
     snapshot, held = version.lineage.snapshot, tournaments.remembered(world)
     later = [window for window in windows if snapshot.until is None or window.start >= snapshot.until]
     trained = max((job.as_of for job in world.all("job", Job) if _has_trained(job)), default=version.created_at)
-    said = world.spec.cost
+    said, change = world.spec.cost, _change(version.lineage.strategy)
+    # What a model learned from the rows since a change alone could learn from twice as many is counted from there.
+    known, counted = (snapshot.rows, later) if change is None else (0, [window for window in windows if window.start >= change])
     situation = WorthSituation(
         windows=(*_holdout(baseline, snapshot.until or version.created_at), *_own(champion.unit, later[-WINDOWS:])),
-        rows=snapshot.rows + _rows(later),
-        trained_rows=snapshot.rows + _rows(window for window in later if window.end <= trained),
+        rows=known + _rows(counted),
+        trained_rows=known + _rows(window for window in counted if window.end <= trained),
+        since_change=change is not None,
         past=tuple(past_of(each) for each in held if _trained(each)),
         training_minutes=_minutes(held),
         fault=FindingKind.DATA_QUALITY in standing,
     )
     return worth.assess(situation, CostPolicy(error=said.error, training_minute=said.training_minute or 0.0))
+
+
+def _change(strategy: str) -> datetime | None:
+    """Since when it learned, of a model that learned from the rows since a change alone."""
+    name, _, detail = strategy.partition(":")
+    return datetime.fromisoformat(detail) if name == Strategy.SINCE else None
 
 
 def _has_trained(job: Job) -> bool:

@@ -44,6 +44,8 @@ class Entrant(msgspec.Struct, frozen=True, kw_only=True):
     `serve.threshold` means. None: it did not compete, and `words` say why."""
     relative: float = 0.0
     """The gain over what the champion lost on the newest window."""
+    error: float = 0.0
+    """Standard error of `relative`."""
     windows: int = 0
     """That its interval is of."""
     minutes: float = 0.0

@@ -176,7 +176,7 @@ def _measured(entrant: Entrant, standing: Standing | None, what: str, alpha: flo
         name=what, value=standing.estimate, lower=standing.lower, upper=standing.upper, alpha=alpha, n=standing.rows,
         method=f"paired, t of the newest {standing.windows} windows (autopilot/tournament.py)",
     )  # fmt: skip
-    return msgspec.structs.replace(entrant, gain=gain, relative=standing.relative, windows=standing.windows)
+    return msgspec.structs.replace(entrant, gain=gain, relative=standing.relative, error=standing.error, windows=standing.windows)
 
 
 def _ground(run: Run, validated: StepResult, order: TournamentOrder) -> Ground:
