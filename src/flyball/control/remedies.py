@@ -69,7 +69,7 @@ class Remedies:
         acts = self._world.get("acts", self._world.model, Acts) or Acts()
         done = [action for action in plan.actions if action.kind != "nothing"]
         nothing = (
-            codec.digest([(a.arguments.get("policy"), a.arguments.get("instead_of")) for a in plan.actions])
+            codec.digest([[a.arguments.get(name) for name in ("policy", "instead_of", "why")] for a in plan.actions])
             if plan.actions
             else ""
         )
