@@ -42,7 +42,7 @@ def status(world: World, *, controller_alive: bool) -> StatusReport:
         champion_version=version,
         champion_since=champion.since if champion else None,
         release=releases[-1] if releases else None,
-        given_up=_given_up(world) if champion is None and not releases else "",
+        given_up=given_up(world) if champion is None and not releases else "",
         gateways=_gateways(world),
         windows=windows,
         findings=standing(world, champion),
@@ -80,7 +80,8 @@ def _diagnoses(world: World, champion: Champion | None) -> tuple[Diagnosis, ...]
     return tuple(each for each in found if each is not None)
 
 
-def _given_up(world: World) -> str:
+def given_up(world: World) -> str:
+    """Where nobody is champion: how the last release ended; empty: there was none."""
     over = world.all("release", ReleaseState)
     return f"{over[-1].id} was taken back: {over[-1].reason}" if over else ""
 

@@ -79,7 +79,7 @@ def await_serving(world: World) -> str:
         words = _not_served(world)
         waited = time.monotonic() - began
         if not words:
-            return ""
+            return _taken_back(world)
         if waited > SUSPICION_SECONDS and not suspected:
             suspected = True
             damaged = _damaged(world.ports.registry, world.all("version", Version))
@@ -113,6 +113,14 @@ def _not_served(world: World) -> str:
     if silent or not reports:
         return (silent[0].error or "it has no model") if silent else "no gateway is running"
     return "the first release has not been seen at the gateways" if waits else ""
+
+
+def _taken_back(world: World) -> str:
+    """Why nobody answers though a model was registered; empty: somebody does, or nothing was ever released."""
+    if world.get("champion", world.model, Champion) is not None:
+        return ""
+    damaged, over = _damaged(world.ports.registry, world.all("version", Version)), queries.given_up(world)
+    return f"Nothing is served: {damaged[0] if damaged else over}" if over else ""
 
 
 def _damaged(registry: Registry, versions: tuple[Version, ...]) -> list[str]:

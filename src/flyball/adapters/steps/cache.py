@@ -41,9 +41,10 @@ class StepCache:
     @contextmanager
     def _alone(self, step: str, key: str) -> Iterator[None]:
         """One process at a time does a step (of snapshots, any): who waits for another finds it done. The lock is the kernel's and ends with its holder."""
-        place = self.directory(step, key if step != "snapshot" else "all")
-        self._root.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(place.with_name(f".{place.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        locks = self._root.with_name("locks")  # not in the cache, whose directories are results; few, since nobody may remove one
+        locks.mkdir(parents=True, exist_ok=True)
+        place = locks / f"{step}-{'all' if step == 'snapshot' else key[:1]}.lock"
+        descriptor = os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield
