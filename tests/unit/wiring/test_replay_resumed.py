@@ -156,6 +156,7 @@ def test_one_that_was_begun_from_something_else_is_not_gone_on_with(project: Pat
     assert "Going on at 2026-01-1" in run(project).stderr
 
 
+@pytest.mark.nightly
 def test_policies_are_lived_through_beside_one_another_and_go_on_one_by_one(project: Path) -> None:
     (project / "often.yaml").write_text(
         "policies: [{name: often, when: champion.data_age_days > 1, do: retrain, cooldown: 1d}]\n"
