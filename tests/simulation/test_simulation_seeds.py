@@ -9,7 +9,7 @@ import pytest
 from tests.simulation.seeds import play_all
 from tests.simulation.world import Simulation
 
-FEW, SOME, MANY = 150, 1_500, 10_000
+FEW, SOME, MANY = 150, 900, 10_000
 
 
 @pytest.mark.timeout(1800)

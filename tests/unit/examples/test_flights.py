@@ -67,10 +67,10 @@ def test_only_declared_features_are_in_the_data_and_all_of_them(pipeline: Module
     assert set(year.columns) == {"key", "time", "late", "known_at", *pipeline.FEATURES}
 
 
-def test_the_policies_cannot_retrain_more_than_twelve_times_a_year() -> None:
+def test_the_policies_cannot_retrain_more_than_six_times_a_year() -> None:
     retraining = [policy for policy in load_project(EXAMPLE / "flyball.yaml").policies if policy.do.action == "retrain"]
     assert all(policy.budget.per == timedelta(days=365) for policy in retraining)
-    assert sum(policy.budget.times for policy in retraining) == 12
+    assert sum(policy.budget.times for policy in retraining) == 6
 
 
 def test_the_same_rows_give_the_same_model_and_unknown_airports_an_answer(pipeline: ModuleType, year: pl.DataFrame) -> None:
