@@ -55,7 +55,11 @@ def test_a_switch_that_stays_undone_is_told_of_once_and_rolled_back(project: Pro
     second = project.version()
     assert project.gateways.served["1"].routes[0].shadows
     looks(project, STUCK_LOOKS)
-    assert (project.release().challenger, project.release().phase) == (second, Phase.ROLLED_BACK)  # the deaf one never left
+    # The deaf one never left, and is not believed to stay either before it says that it has read the table that takes it back.
+    assert (project.release().challenger, project.release().phase) == (second, Phase.ROLLING_BACK)
+    assert second not in {project.gateways.served["1"].routes[0].champion.unit.id} | {
+        one.unit.id for one in project.gateways.served["1"].routes[0].shadows
+    }
     assert switch_findings(project) == ["switch"]
     assert len(project.told.heard) == 1
     project.gateways.deaf.clear()
@@ -119,6 +123,22 @@ def test_a_gateway_that_stays_away_does_not_prolong_a_canary(tmp_path: Path) -> 
     project.live(1 * HOUR)
     assert (project.release().phase, project.answering()) == (Phase.ROLLED_BACK, first)
     project.holds()
+
+
+def test_a_rollback_is_not_done_while_the_table_that_it_takes_back_may_still_be_read(project: Project) -> None:
+    """The challenger's table lies on the disk and nobody has read it yet: what is served looks like the rollback, and is what came before."""
+    first = project.first_champion()
+    project.gateways.deaf |= {"0", "1"}
+    second = project.version()
+    assert second not in {unit.unit.id for table in project.gateways.served.values() for unit in table.routes[0].units}
+    orders = project.roll_back()
+    assert orders.status == "done"
+    looks(project, 1)
+    assert project.release().phase is Phase.ROLLING_BACK
+    project.gateways.deaf.clear()
+    looks(project, 1)
+    assert (project.release().phase, project.answering()) == (Phase.ROLLED_BACK, first)
+    assert {table.revision for table in project.gateways.served.values()} == {project.gateways.table.revision}
 
 
 def test_a_rollback_that_silently_does_nothing_is_not_done(project: Project) -> None:

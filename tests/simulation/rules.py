@@ -41,7 +41,9 @@ class Terms(msgspec.Struct, frozen=True):
     shadow_labels: int | None
     """None: no shadow."""
     pairs: int
-    """Fewer rows with a label and both scores cannot have given a pass."""
+    """Fewer rows with a label and both scores cannot have given a pass to one that is as good as its champion."""
+    pairs_at_best: int
+    """Nor fewer than these to one that was right where its champion was wrong."""
     labels: str
     """When quality must have passed."""
 
@@ -159,7 +161,9 @@ class Rules:
         if beside.may_be_champion and not {unit, champion} & self._clients.ever_turned:
             hold(kind.may_be_champion, f"{key} is {release['phase']} with {unit}, which is {kind.name}")
         pairs = sum({unit, champion} <= set(scored) for scored in self._clients.labelled_with)
-        needed = max(self.terms.pairs, (self.terms.shadow_labels or 0) if release["phase"] == "full" else 0)
+        maybe_better = not beside.may_be_champion or champion in self._clients.ever_turned
+        enough = self.terms.pairs_at_best if maybe_better else self.terms.pairs
+        needed = max(enough, (self.terms.shadow_labels or 0) if release["phase"] == "full" else 0)
         hold(pairs >= needed, f"{key} is {release['phase']} after {pairs} labelled rows, needed are {needed}")
 
     def _champion(self, told: Told) -> None:

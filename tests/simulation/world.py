@@ -74,7 +74,8 @@ def plan_of(draw: Random, *, watched: bool) -> Plan:
         "policies": [old] if watched else [],
         "monitor": {"min_rows": 20, "mature_share": 0.99, "window": "1d" if watched else "60d"},
     }  # fmt: skip
-    terms = Terms(at_least=STEP, steps=shares, shadow_labels=30 if shadow else None, pairs=15, labels=labels)
+    # Loss differences of 0 and of −0.7 in a row, a margin of 0.3 and four hundredths of alpha: so many make the interval's end pass.
+    terms = Terms(at_least=STEP, steps=shares, shadow_labels=30 if shadow else None, pairs=17, pairs_at_best=7, labels=labels)
     return ProjectSpec.model_validate(described), terms
 
 

@@ -224,7 +224,8 @@ class Releases:
 
     def _count_look(self, release: ReleaseState | None, switch: SwitchReading) -> None:
         """Looks in a row at which what is served is not what is wanted, with a release under way or without. A drill counts its own."""
-        if switch.state != "pending" or (release is None and standing_drill(self._world) is not None):
+        harmless = release is None and (standing_drill(self._world) is not None or not switch.astray)
+        if switch.state != "pending" or harmless:
             self._unserved.forget()
         elif self._unserved.count(switch):
             self._escalate(release, switch.words)

@@ -115,6 +115,8 @@ class SwitchReading(msgspec.Struct, frozen=True):
     words: str
     behind: tuple[GatewayReport, ...] = ()
     """Workers that do not serve the wanted table; `answers=False`: not heard."""
+    astray: bool = False
+    """One of them answers otherwise than the wanted table says, or is not heard; else they only have an older one with the same routes."""
 
 
 class Unserved:
@@ -141,7 +143,13 @@ class Unserved:
 
 
 def serves(report: GatewayReport, table: RoutingTable) -> bool:
-    """The worker serves this table, from bytes that match the manifests: the digest alone would believe the worker's word."""
+    """The worker has taken this table, and no earlier one with the same routes: behind that one may lie another, written and not read yet, which it
+    would still take."""
+    return report.revision == table.revision and routes_as(report, table)
+
+
+def routes_as(report: GatewayReport, table: RoutingTable) -> bool:
+    """It answers as this table says, from bytes that match the manifests: the digest alone would believe the worker's word."""
     units = {unit.unit.id: unit.unit.manifest_digest for unit in units_of(table)}
     return not report.error and report.digest == table.digest and all(report.fingerprints.get(k) == v for k, v in units.items())
 
@@ -183,4 +191,5 @@ def _look(world: World, table: RoutingTable) -> SwitchReading:
     first = behind[0]
     why = first.error or f"serves revision {first.revision} instead of {table.revision}"
     words = f"{len(behind)} of {len(reports)} workers are behind; worker {first.worker}: {why}"
-    return SwitchReading("pending", reports, words, tuple(behind))
+    astray = not all(routes_as(report, table) for report in behind)
+    return SwitchReading("pending", reports, words, tuple(behind), astray)
