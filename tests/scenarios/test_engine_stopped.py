@@ -122,6 +122,75 @@ def test_an_open_release_is_held_and_goes_on_when_a_person_says_so(tmp_path: Pat
     project.holds()
 
 
+def test_while_it_is_stopped_no_release_goes_on_and_a_watch_begins_again(tmp_path: Path) -> None:
+    project = project_of(tmp_path, release={**AT_ONCE, "watch": "2d"})
+    first = project.first_champion()
+    second = project.version(Model())
+    assert project.release().phase is Phase.WATCHING
+    ordered(project, "stop_serving", "harm")
+    project.live(9 * DAY)
+    assert (project.release().phase, project.champion().unit, project.answering()) == (Phase.WATCHING, second, None)
+    assert "is stopped" in project.engine.releases.waiting_for
+    ordered(project, "resume_serving")
+    began = project.release().verified_at
+    assert began is not None
+    assert began >= stop_of(project).resumed_at
+    project.live(DAY)
+    assert project.release().phase is Phase.WATCHING
+    assert project.roll_back().status == "done"
+    assert (project.release().phase, project.answering()) == (Phase.ROLLED_BACK, first)
+    project.holds()
+
+
+@pytest.mark.parametrize("phase", [Phase.FULL, Phase.ROLLING_BACK])
+def test_nothing_that_gateways_were_not_seen_to_serve_is_called_done_by_a_stop(tmp_path: Path, phase: Phase) -> None:
+    """The table of a stopped model names nobody, so that it proves nothing of a release."""
+    project = project_of(tmp_path)
+    first = project.first_champion()
+    if phase is Phase.FULL:
+        project.gateways.deaf.add("0")
+    second = project.version(Model())
+    if phase is Phase.ROLLING_BACK:
+        project.gateways.deaf.add("0")
+        project.roll_back()
+    assert project.release().phase is phase
+    before = project.champion().unit
+    ordered(project, "stop_serving", "harm")
+    project.gateways.deaf.clear()
+    for _ in range(4):
+        project.tick()
+    assert (project.release().phase, project.champion().unit, project.answering()) == (phase, before, None)
+    ordered(project, "resume_serving")
+    project.live(DAY)
+    assert project.answering() == project.champion().unit == (second if phase is Phase.FULL else first)
+    project.holds()
+
+
+def test_no_drill_is_held_while_it_is_stopped(tmp_path: Path) -> None:
+    project = project_of(tmp_path)
+    project.version()
+    project.live(DAY)
+    project.version(Model())
+    project.live(2 * DAY)
+    ordered(project, "stop_serving", "harm")
+    refused = ordered(project, "drill")
+    assert (refused.status, "is stopped" in refused.words) == ("refused", True)
+    ordered(project, "resume_serving")
+    assert ordered(project, "drill").status == "done"
+    project.holds()
+
+
+def test_a_stop_that_is_done_again_after_a_person_resumed_tells_nobody_that_it_is_stopped(tmp_path: Path) -> None:
+    """Its controller died after the stop and before the mark, and the next one carries out the waiting order first."""
+    project = project_of(tmp_path)
+    project.version()
+    project.engine.stopping.stop("harm", "d-000009", key="todo:d-000009.0")
+    ordered(project, "resume_serving")
+    heard = len(project.told.heard)
+    assert "is stopped" in project.engine.stopping.stop("harm", "d-000009", key="todo:d-000009.0")
+    assert (len(project.told.heard), stop_of(project).resumed_at is None) == (heard, False)
+
+
 def test_with_nothing_served_there_is_nothing_to_stop(tmp_path: Path) -> None:
     project = project_of(tmp_path)
     for kind, words in (("stop_serving", "nothing is served"), ("resume_serving", "is not stopped")):

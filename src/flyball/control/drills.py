@@ -38,6 +38,8 @@ class Drills:
         if key is not None and (begun := self._begun_by(key)) is not None:
             return begun
         champion, now = self._champion(), self._world.now()
+        if traffic.stop_of(self._world) is not None:
+            raise Conflict(f"{self._world.model} is stopped, so that no gateway takes a unit", next_step="flyball serving resume")
         if any(release.phase not in TERMINAL for release in self._world.all("release", ReleaseState)):
             raise Conflict("a release is under way", expected="a settled champion", next_step="flyball release status")
         if (standing := standing_drill(self._world)) is not None:
@@ -68,6 +70,9 @@ class Drills:
             release.phase not in TERMINAL for release in self._world.all("release", ReleaseState)
         ):
             self._end(drill, "interrupted", "a release began")
+            return True
+        if traffic.stop_of(self._world) is not None:
+            self._end(drill, "interrupted", "the model was stopped")
             return True
         if switch.state != "verified":
             self._looks += any(report.answers for report in switch.behind)

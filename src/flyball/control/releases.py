@@ -11,7 +11,7 @@ from flyball.control.measuring import Measuring
 from flyball.control.observe import Observation
 from flyball.control.replaying import Replaying
 from flyball.control.standing import puts_of
-from flyball.control.traffic import SwitchReading, Unserved, routing_put, tripped, wanted
+from flyball.control.traffic import SwitchReading, Unserved, routing_put, stop_of, tripped, wanted
 from flyball.control.units import UnitShelf
 from flyball.control.world import World, draft, micros, put
 from flyball.errors import Conflict, Fenced
@@ -88,6 +88,11 @@ class Releases:
         release = self.active()
         self._count_look(release, switch)
         if release is None:
+            return False
+        if stop_of(self._world) is not None:
+            self.waiting_for = (
+                f"{release.challenger} waits in {release.phase.value}: the model is stopped, so that nobody is seen to answer."
+            )
             return False
         seen = self._note_switch(release, switch)
         if seen is not release:

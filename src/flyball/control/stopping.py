@@ -13,7 +13,7 @@ from flyball.records.release import Phase
 from flyball.records.unit import Unit
 
 HOLDS = frozenset({Phase.PROPOSED, Phase.SHADOW, Phase.CANARY})
-"""Phases from which a release is held: later ones have made their unit the one that is stopped."""
+"""Phases from which a release is held. A later one waits where it is until the model answers again."""
 
 
 class Stopping:
@@ -25,8 +25,9 @@ class Stopping:
     def stop(self, reason: str, cause: str, *, key: str) -> str:
         """Once for a `key`; what was done, in words. An open release is held: without traffic there is nothing to judge it by. Raises Conflict."""
         standing, champion = stop_of(self._world), self._releases.champion()
-        if standing is not None and standing.key == key:
-            return self._told(standing)
+        last = self._world.get("stop", self._world.model, Stop)
+        if last is not None and last.key == key:
+            return last.words if standing is None else self._told(last)
         if standing is not None:
             raise Conflict(
                 f"{self._world.model} is stopped already, since {standing.stopped_at.isoformat()}",
@@ -64,8 +65,16 @@ class Stopping:
             last, resumed_at=self._world.now(), resumed_by=actor, resumed_reason=reason, resumed_key=key, verified_at=None
         )
         now, payload = self._world.now(), {"by": actor, "reason": reason}
-        self._world.record(draft(now, "serving.resumed", f"model:{self._world.model}", payload, self._puts(resumed), key=key))
+        puts = (*self._puts(resumed), *self._watched_anew())
+        self._world.record(draft(now, "serving.resumed", f"model:{self._world.model}", payload, puts, key=key))
         return f"{self._world.model} answers again"
+
+    def _watched_anew(self) -> tuple[Put, ...]:
+        """A watch over a model that answered nobody saw nothing: it begins again when the model is seen to answer."""
+        active = self._releases.active()
+        if active is None or active.phase is not Phase.WATCHING:
+            return ()
+        return (put("release", active.id, msgspec.structs.replace(active, verified_at=None)),)
 
     def note(self, switch: SwitchReading) -> None:
         """Record once that every gateway was seen to serve it so."""

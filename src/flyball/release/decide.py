@@ -261,18 +261,28 @@ def _over(view: _View) -> Plan:
 
 
 def _unserved(view: _View) -> Plan:
-    """A gateway that restarts under a phase that it did serve is no fault of the challenger; one that stays away does not prolong the phase."""
+    """A gateway that restarts under a phase that it did serve is no fault of the challenger; one that stays away does not prolong the phase. So it is given
+    up when it would be with that gateway there, and where it was never seen to be served, when it has had its time."""
     release, rules = view.release, view.policy
     waits = f"until every gateway is seen to serve {place(release)}"
-    deadline = None
-    if release.phase is Phase.SHADOW and rules.shadow is not None:
-        deadline = rules.shadow.at_most
-    elif release.phase is Phase.CANARY:
-        deadline = rules.steps[release.step].at_most if release.step < len(rules.steps) else rules.longest
-    waited = view.now - (release.verified_at or release.entered_at)
-    if deadline is None or waited < deadline:
-        return _hold(view, "switch", f"waits {waits}")
-    return _roll_back(view, "switch", f"gave up after {span(waited)}, allowed are {span(deadline)}, still waiting {waits}")
+    if release.phase in (Phase.SHADOW, Phase.CANARY) and release.verified_at is not None:
+        plan = _HANDLERS[release.phase](view)
+        if any(action.kind == "roll_back" for action in plan.actions):
+            return plan
+    elif release.phase in (Phase.SHADOW, Phase.CANARY):
+        deadline, waited = _deadline(release, rules), view.now - release.entered_at
+        if waited >= deadline:
+            return _roll_back(
+                view, "switch", f"gave up after {span(waited)}, allowed are {span(deadline)}, still waiting {waits}"
+            )
+    return _hold(view, "switch", f"waits {waits}")
+
+
+def _deadline(release: ReleaseState, rules: ReleasePolicy) -> timedelta:
+    """Of a shadow or a canary step; where the policy was changed meanwhile, the longest that it knows."""
+    if release.phase is Phase.SHADOW:
+        return rules.shadow.at_most if rules.shadow is not None else rules.longest
+    return rules.steps[release.step].at_most if release.step < len(rules.steps) else rules.longest
 
 
 _HANDLERS: dict[Phase, Callable[[_View], Plan]] = {

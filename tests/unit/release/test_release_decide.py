@@ -102,12 +102,28 @@ def test_nothing_advances_while_the_gateways_have_not_switched(phase):
     assert done(decide(situation(phase, "fail", switch="pending"), POLICY, START + DAY)) == "roll_back"
 
 
+@pytest.mark.parametrize("seen", [True, False], ids=["was seen once", "never seen"])
+@pytest.mark.parametrize(("phase", "step"), [("shadow", 0), ("canary", 1)])
+def test_a_gateway_that_stays_away_prolongs_no_phase_that_has_a_deadline(phase, step, seen):
+    """It is given up just when it would be with that gateway there."""
+    told = []
+    for hours in range(1, 24 * 10, 5):
+        later = START + hours * HOUR
+        away = decide(situation(phase, "inconclusive", step=step, switch="pending", verified=seen), POLICY, later)
+        there = decide(situation(phase, "inconclusive", step=step), POLICY, later)
+        assert done(away) == done(there)
+        told.append(done(away))
+    assert sorted(set(told)) == ["nothing", "roll_back"]
+
+
 @pytest.mark.parametrize(
-    ("phase", "then"), [("shadow", "roll_back"), ("canary", "roll_back"), ("full", "nothing"), ("watching", "nothing")]
+    ("phase", "facts"),
+    [("shadow", {}), ("canary", {}), ("canary", {"step": 1, "approval": "open"}), ("full", {}), ("watching", {})],
 )
-def test_a_gateway_that_stays_away_prolongs_no_phase_that_has_a_deadline(phase, then):
-    assert done(decide(situation(phase, switch="pending"), POLICY, START + HOUR)) == "nothing"
-    assert done(decide(situation(phase, switch="pending"), POLICY, START + 999 * DAY)) == then
+def test_a_gateway_that_restarts_takes_nothing_back_that_waits_for_nothing_else(phase, facts):
+    policy = msgspec.structs.replace(POLICY, approval=True)
+    for days in (1, 3, 999):
+        assert done(decide(situation(phase, switch="pending", **facts), policy, START + days * DAY)) == "nothing"
 
 
 @pytest.mark.parametrize("phase", ["shadow", "canary", "full", "watching"])
