@@ -87,3 +87,18 @@ def test_a_window_that_waits_says_how_many_labels_are_expected(tmp_path: Path) -
     project.restart()
     project.tick()
     assert [window for window in project.windows() if not window.mature] == waiting
+
+
+def test_labels_that_come_after_a_window_was_judged_revise_its_loss_with_its_metrics(tmp_path: Path) -> None:
+    project = Project(tmp_path, spec_of(AT_ONCE, monitor={**MONITOR, "mature_share": 0.5}, data={**LEARNED, "label_delay": "1h"}))
+    project.version()
+    slow(project, 8, delay=3)
+    once = next(
+        window for window in project.windows() if window.mature and window.loss is not None and window.labels < window.predictions
+    )
+    slow(project, 4, delay=3)
+    (now,) = [window for window in project.windows() if (window.unit, window.start) == (once.unit, once.start)]
+    assert now.labels == now.predictions
+    assert (now.loss.n, now.metrics["brier"].n) == (now.labels, now.labels)
+    assert once.loss.n < now.loss.n
+    project.holds()
