@@ -10,8 +10,10 @@ import numpy as np
 from bench.loop.answers import Answers, Unit
 from bench.loop.fits import Window
 from bench.loop.streams import FIRST, Floats
+from flyball.adapters.steps.mended import LEAST_ROWS
 from flyball.autopilot import tournament, worth
 from flyball.autopilot.entrants import Entrant, History, Strategy, entrant_of, possible
+from flyball.control.tournaments import MOST_EARLIER
 from flyball.records.findings import IncidentKind
 
 START, DAY = datetime(2026, 1, 1, tzinfo=UTC), timedelta(days=1)
@@ -45,7 +47,9 @@ class Pilot:
         self.answers, self.delay, self.seed = answers, delay, seed
         self.champion = Unit(Window(0, FIRST))
         self.pool = [self.champion]
-        """Verified: each of them has been champion."""
+        """Verified: each of them has been champion, who was so last at the end."""
+        self.judged: dict[Window, Window] = {}
+        """What was refitted on all rows → what was judged."""
         self.past: list[tournament.PastTournament] = []
         self.took_over: list[tuple[Unit, Unit] | None] = []
         """Of each past tournament whose winner was trained for it: the champion before, and the winner."""
@@ -62,7 +66,7 @@ class Pilot:
             mature = t + 1 - self.delay
             if t + 1 < blocks and mature > FIRST:
                 self._decide(mature)
-                self.recalibrations += self.champion.mapped
+                self.recalibrations += self.champion.mapped is not None
         return Answered(
             np.array(losses), tuple(self.made), len(self.past), self.changes, self.recalibrations, tuple(self.log), tuple(self.alarms)
         )  # fmt: skip
@@ -70,7 +74,7 @@ class Pilot:
     def _rows(self, unit: Unit, first: int, last: int) -> Floats:
         """Losses of rows in these blocks."""
         block = self.answers.stream.block
-        return self.answers.of(unit, self.delay)[first * block : last * block]
+        return self.answers.of(unit)[first * block : last * block]
 
     def _decide(self, mature: int) -> None:
         """At a block's end: blocks before `mature` have their labels."""
@@ -84,7 +88,7 @@ class Pilot:
         # a change that only the newest rows have seen leaves nothing to learn it from
         fits = tournament.MOST_FITS if found.act and (change is None or change < held) else 0
         asked = tournament.order(self.past, kind, possible(self._history(held, change), kind), self.seed, fits)
-        units = {entrant.name: unit for entrant in asked for unit in self._unit(entrant, held)}
+        units = {entrant.name: unit for entrant in asked for unit in self._unit(entrant, held, change)}
         trained = [each for each in asked if each.trains]
         self.made += [units[each.name].window for each in trained if units[each.name].window not in self.made]
         judged = self._judge(units, mature)
@@ -96,13 +100,29 @@ class Pilot:
 
     def _adopt(self, winner: Unit, judged: tournament.Judgement, mature: int) -> None:
         assert judged.winner is not None
+        entrant = entrant_of(judged.winner)
+        winner = self._refitted(entrant, winner, mature)
         self.log.append(f"{mature}: {self.champion.name} → {winner.name}: {judged.words}")
-        if entrant_of(judged.winner).trains:
+        if entrant.trains:
             self.took_over[-1] = (self.champion, winner)
         self.changes += winner.window != self.champion.window
         self.champion = winner
-        if winner not in self.pool:
-            self.pool.append(winner)
+        # of a model as it is one, of its maps the newest
+        others = (unit for unit in self.pool if (unit.window, unit.mapped is None) != (winner.window, winner.mapped is None))
+        self.pool = [*others, winner]
+
+    def _refitted(self, entrant: Entrant, winner: Unit, mature: int) -> Unit:
+        """On the rows that judged it, too: `evaluate.refit`, as it is for winners."""
+        if entrant.strategy is Strategy.RECALIBRATE and winner.mapped is not None:
+            return winner._replace(mapped=(winner.mapped[0], mature))
+        if not entrant.trains:
+            return winner
+        judged = winner.window
+        moved = mature - judged.last if entrant.strategy is Strategy.RECENT else 0
+        refitted = Window(judged.first + moved, mature, judged.half_life)
+        self.judged[refitted] = judged
+        self.made.append(refitted)
+        return winner._replace(window=refitted)
 
     def _look_back(self, mature: int) -> None:
         """What winners gave since, beside the champion that they replaced."""
@@ -114,10 +134,11 @@ class Pilot:
                 self.past[place] = msgspec.structs.replace(past, realised=1.0 - after / before if before > 0.0 else 0.0)
 
     def _situation(self, mature: int) -> worth.WorthSituation:
+        first = self.judged.get(self.champion.window, self.champion.window).last
         windows = tuple(
             worth.JudgedWindow(start=START + b * DAY, rows=rows.size, loss=float(rows.mean()), spread=float(rows.std()))
-            for b in range(self.champion.window.last, mature)
-            for rows in [self._rows(self.champion, b, b + 1)]
+            for b in range(first, mature)
+            for rows in [self._rows(self._as_known(b), b, b + 1)]
         )
         block, begin = self.answers.stream.block, self.champion.change or 0
         return worth.WorthSituation(
@@ -128,32 +149,41 @@ class Pilot:
             since_change=self.champion.change is not None,
         )
 
+    def _as_known(self, block: int) -> Unit:
+        """The champion as it was before it had learned from this block: without its map, or as it was judged."""
+        unit = self.champion if self.champion.learned <= block else self.champion._replace(mapped=None)
+        return unit if unit.window.last <= block else unit._replace(window=self.judged[unit.window])
+
     def _history(self, held: int, change: int | None) -> History:
         block = self.answers.stream.block
         return History(
             begin=START, until=START + held * DAY, rows=held * block,
             change=None if change is None else START + change * DAY, rows_since_change=0 if change is None else (held - change) * block,
-            earlier=tuple(unit.name for unit in self.pool if unit != self.champion),
-            maps_scores=self.answers.stream.task == "binary" and not self.champion.mapped,
+            earlier=tuple(unit.name for unit in self.pool if unit != self.champion)[-MOST_EARLIER:],
         )  # fmt: skip
 
-    def _unit(self, entrant: Entrant, held: int) -> Iterator[Unit]:
-        """What it is made of."""
-        strategy, detail, mapped = entrant.strategy, entrant.detail, self.champion.mapped
+    def _unit(self, entrant: Entrant, held: int, change: int | None) -> Iterator[Unit]:
+        """What it is made of; nothing, where no map can be fitted."""
+        strategy, detail = entrant.strategy, entrant.detail
         if strategy is Strategy.EARLIER:
             yield next(unit for unit in self.pool if unit.name == detail)
         elif strategy is Strategy.RECALIBRATE:
-            yield self.champion._replace(mapped=True)
+            fresh, block = self.champion.learned, self.answers.stream.block
+            if change is not None and change > fresh and (held - change) * block >= LEAST_ROWS:
+                fresh = change
+            unit = self.champion._replace(mapped=(fresh, held))
+            if fresh < held and self.answers.maps(unit):
+                yield unit
         elif strategy is Strategy.SINCE:
-            change = (datetime.fromisoformat(detail) - START) // DAY
-            yield Unit(Window(change, held), change, mapped)
+            since = (datetime.fromisoformat(detail) - START) // DAY
+            yield Unit(Window(since, held), since)
         elif strategy is Strategy.RECENT:
-            yield Unit(Window(max(held - _days(detail), 0), held), None, mapped)
+            yield Unit(Window(max(held - _days(detail), 0), held))
         else:
-            yield Unit(Window(0, held, _days(detail)), None, mapped)
+            yield Unit(Window(0, held, _days(detail)))
 
     def _judge(self, units: dict[str, Unit], mature: int) -> tournament.Judgement:
-        first = max(mature - tournament.MOST_WINDOWS, self.champion.window.last)
+        first = max(mature - tournament.MOST_WINDOWS, self.champion.learned)
         block = self.answers.stream.block
         windows = np.arange(first * block, mature * block) // block
         losses = {name: self._rows(unit, first, mature) for name, unit in units.items()}

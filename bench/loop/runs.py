@@ -21,6 +21,7 @@ HERE = Path(__file__).parent
 RULES = (
     HERE / "pilot.py", HERE / "answers.py", HERE / "fits.py", HERE / "streams.py",
     *(HERE.parents[1] / "src/flyball/autopilot" / name for name in ("worth.py", "tournament.py", "entrants.py")),
+    *(HERE.parents[1] / "src/flyball" / name for name in ("adapters/steps/mended.py", "stats/monotone.py", "stats/least_absolute.py", "stats/logistic.py")),
 )  # fmt: skip
 """What the autopilot's figures rest on: changed, they are measured again."""
 

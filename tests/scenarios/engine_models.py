@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 
 from flyball.adapters.packages import MANIFEST, LocalPackages, make_manifest
@@ -16,10 +17,11 @@ from flyball.monitoring.streams import Stream
 from flyball.records import codec
 from flyball.records.evidence import Evidence
 from flyball.records.jobs import Progress, StepResult
+from flyball.records.maps import ScoreMap
 from flyball.records.routing import ServedUnit
 from flyball.records.signature import Column, ColumnType, Signature
 from flyball.records.tournaments import Entrant, Standings, TournamentOrder
-from flyball.records.unit import Lineage, ScoreMap, SnapshotRef
+from flyball.records.unit import Lineage, SnapshotRef
 from flyball.stats import monotone
 from flyball.stats.losses import bounded_loss
 
@@ -152,12 +154,10 @@ class Workshop:
 
         answers = {f"earlier:{unit.unit.id}": of(unit) for unit in request.earlier if "earlier" in order.strategies}
         maps: dict[str, ScoreMap] = {}
-        if "recalibrate" in order.strategies and (found := monotone.rising_map(of(champion), y)) is not None:
-            scores, answered = monotone.chained(_points(champion.unit.calibration), found[1])
-            maps["recalibrate"] = ScoreMap(method=found[0], scores=scores, answers=answered, rows=2000)
-            answers["recalibrate"] = ScoreMap(method=found[0], scores=found[1][0], answers=found[1][1], rows=2000).of(
-                of(champion)
-            )
+        bare = msgspec.structs.replace(champion, unit=msgspec.structs.replace(champion.unit, calibration=None))
+        if "recalibrate" in order.strategies and (found := monotone.rising_map(of(bare), y)) is not None:
+            maps["recalibrate"] = ScoreMap(method=found[0], scores=found[1][0], answers=found[1][1], rows=2000)
+            answers["recalibrate"] = maps["recalibrate"].of(of(bare))
         answers |= {name: scores_of(model.wrong, x) for name in ("all", "since") if name in order.strategies and model.trains}
         self.tried[request.job.id] = [*answers]
         own = bounded_loss("binary", of(champion)[:, None], y)
@@ -178,7 +178,3 @@ class Workshop:
             champion=champion.unit.id, champion_loss=judged.champion_loss, rows=2000, since=START, until=START + timedelta(days=10), alpha=0.05,
             entrants=tuple(measured),
         )  # fmt: skip
-
-
-def _points(own: ScoreMap | None) -> monotone.Points:
-    return ((0.0, 1.0), (0.0, 1.0)) if own is None else (own.scores, own.answers)

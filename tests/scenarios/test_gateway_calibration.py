@@ -4,12 +4,13 @@ import msgspec
 import numpy as np
 import pytest
 from gateway_rig import ROW, SIGNATURE, onnx_model, package, table
-from test_gateway_explains import BACKGROUND, adds_up
+from test_gateway_explains import BACKGROUND, THREE, adds_up, background_of, three_classes
 
 from flyball.records import codec
 from flyball.records.captured import PredictionBatch
+from flyball.records.maps import ClassMap, ScoreMap, ValueMap
 from flyball.records.routing import RoutingTable
-from flyball.records.unit import Format, ScoreMap, Unit
+from flyball.records.unit import Format, Unit
 
 LOWER = ScoreMap(method="platt", scores=(0.0, 0.5, 1.0), answers=(0.0, 0.2, 1.0), rows=500)
 ROWS = [{**ROW, "age": age, "member": member} for age in (20, 35, 50, 65, 80) for member in (False, True)]
@@ -78,3 +79,65 @@ def test_a_unit_without_one_is_stored_as_it_was_before_there_was_any():
         codec.encode(unit) == b'{"id":"u1","manifest_digest":"m","model":"shop","policy_digest":"p","threshold":null,"version":1}'
     )
     assert np.array_equal(LOWER.of([[0.25], [2.0]]), [[0.1], [1.0]])
+
+
+AMOUNT = msgspec.structs.replace(THREE, task="regression", classes=())
+SHIFTED = ValueMap(level=-5.0, slope=1.5, rows=500)
+TURNED = ClassMap(
+    classes=tuple(
+        ScoreMap(method="platt", scores=(0.0, 0.5, 1.0), answers=(0.0, half, 1.0), rows=500) for half in (0.1, 0.5, 0.8)
+    ),
+    rows=500,
+)
+NUMBERS = [{f"f{at}": float(value) for at, value in enumerate(row)} for row in np.random.default_rng(4).normal(size=(12, 10))]
+
+
+def amounts() -> bytes:
+    import lightgbm
+
+    draw = np.random.default_rng(2)
+    matrix = draw.normal(size=(800, 10)).astype(np.float32)
+    model = lightgbm.LGBMRegressor(n_estimators=30, n_jobs=1, verbose=-1).fit(matrix, 10.0 + 4.0 * matrix[:, 0] * matrix[:, 1])
+    return model.booster_.model_to_string().encode()
+
+
+@pytest.mark.parametrize(("task", "given"), [("regression", SHIFTED), ("multiclass", TURNED)])
+def test_numbers_and_probabilities_of_many_classes_are_answered_through_their_maps(rig, tmp_path, task, given):
+    kind, content, signature = (
+        (Format.LIGHTGBM, amounts(), AMOUNT) if task == "regression" else (Format.ONNX, three_classes(), THREE)
+    )
+    plain = package(tmp_path / "v1", kind, content, signature, background=background_of(signature))
+    mapped = msgspec.structs.replace(plain, unit=msgspec.structs.replace(plain.unit, id="umapped0001", calibration=given))
+    rig.publish(table(1, plain))
+    rig.renew_lease()
+    worker = rig.start("w0")
+    before = worker.predict(*NUMBERS).json()["predictions"]
+    rig.publish(table(2, mapped))
+    worker.reload()
+    answered = worker.predict(*NUMBERS, explain=True).json()["predictions"]
+    captured = [each for each in rig.captured() if isinstance(each, PredictionBatch) and each.unit == "umapped0001"]
+    kept = np.array([row for each in captured for row in each.scores])
+    if task == "regression":
+        told, bare = ([[one["score"]] for one in some] for some in (answered, before))
+        assert all(one["base"] + sum(one["attributions"].values()) == pytest.approx(one["score"], abs=1e-6) for one in answered)
+    else:
+        told, bare = ([one["scores"] for one in some] for some in (answered, before))
+        assert np.sum(told, axis=1) == pytest.approx(np.ones(len(NUMBERS)))
+        assert [one["label"] for one in answered] == ["abc"[int(np.argmax(one["scores"]))] for one in answered]
+        assert all(adds_up(one, int(np.argmax(one["scores"]))) for one in answered)
+        assert [one["label"] for one in answered] != [one["label"] for one in before]
+    assert np.array(told) == pytest.approx(given.of(bare), abs=1e-6)
+    assert kept == pytest.approx(np.array(told), abs=1e-9)
+    assert worker.stop() == 0
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [({"kind": "value", "level": 0.0, "slope": 0.0, "rows": 1}, "slope above 0"), ({"kind": "classes", "classes": [], "rows": 1}, "at least two"),
+     ({"kind": "linear", "rows": 1}, "linear")],
+)  # fmt: skip
+def test_a_map_of_another_kind_that_is_none_is_refused(units, wrong, said):
+    told = msgspec.to_builtins(table(2, units[1]))
+    told["routes"][0]["champion"]["unit"]["calibration"] = wrong
+    with pytest.raises(msgspec.ValidationError, match=said):
+        codec.revive(told, RoutingTable)

@@ -29,7 +29,7 @@ class Strategy(StrEnum):
     EARLIER = "earlier"
     """Reactivate an earlier verified unit."""
     RECALIBRATE = "recalibrate"
-    """The champion with a monotone map over its scores."""
+    """The champion's model with another rising map over its scores."""
     RETHRESHOLD = "rethreshold"
 
 
@@ -67,8 +67,6 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
     rows_since_change: int = 0
     earlier: tuple[str, ...] = ()
     """Verified units that may be reactivated, oldest first; the champion is not among them."""
-    maps_scores: bool = True
-    """The champion's scores may be recalibrated."""
 
 
 def entrant_of(name: str) -> Entrant:
@@ -99,8 +97,7 @@ def possible(history: History, kind: IncidentKind | None) -> tuple[Entrant, ...]
     earlier = tuple(Entrant(Strategy.EARLIER, unit) for unit in history.earlier)
     if kind in NOT_THE_WORLD:
         return earlier
-    calibrated = (Entrant(Strategy.RECALIBRATE),) if history.maps_scores else ()
-    return (*calibrated, *earlier, *_trained(history))
+    return (Entrant(Strategy.RECALIBRATE), *earlier, *_trained(history))
 
 
 def _trained(history: History) -> Iterable[Entrant]:

@@ -57,7 +57,7 @@ def policy_of(spec: ProjectSpec) -> AutopilotPolicy:
     limits = spec.autopilot.breaker
     return AutopilotPolicy(
         model=spec.model,
-        rules=tuple(_rule(policy, spec) for policy in spec.policies),
+        rules=tuple(_rule(policy) for policy in spec.policies),
         breaker=BreakerPolicy(failures=limits.failures, flip_flops=limits.flip_flops, within=limits.within),
         autonomy=spec.autopilot.autonomy.model_dump(),
     )
@@ -67,7 +67,7 @@ _ALONE = {"recalibrate": "recalibrate", "rethreshold": "rethreshold", "reactivat
 """Action → the one strategy that competes."""
 
 
-def _entrants(policy: PolicySpec, spec: ProjectSpec) -> tuple[str, ...]:
+def _entrants(policy: PolicySpec) -> tuple[str, ...]:
     """All that the project can do, where nothing is said. Tuning anew costs as many trainings as it has trials: only where it is asked for."""
     if policy.do.action in _ALONE:
         return (_ALONE[policy.do.action],)
@@ -75,10 +75,10 @@ def _entrants(policy: PolicySpec, spec: ProjectSpec) -> tuple[str, ...]:
         return ()
     if policy.do.entrants is not None:
         return tuple(dict.fromkeys(policy.do.entrants))
-    return (*(("recalibrate",) if spec.task == "binary" else ()), "earlier", "all", "since", "weighted", "recent")
+    return ("recalibrate", "earlier", "all", "since", "weighted", "recent")
 
 
-def _rule(policy: PolicySpec, spec: ProjectSpec) -> Rule:
+def _rule(policy: PolicySpec) -> Rule:
     history = policy.do.history
     return Rule(
         name=policy.name,
@@ -91,7 +91,7 @@ def _rule(policy: PolicySpec, spec: ProjectSpec) -> Rule:
         budget_times=policy.budget.times if policy.budget else None,
         budget_per=policy.budget.per if policy.budget else None,
         approval=policy.needs == "approval",
-        entrants=_entrants(policy, spec),
+        entrants=_entrants(policy),
         chosen=policy.do.entrants is not None or policy.do.action in _ALONE,
         on_faults=policy.do.on_faults,
     )

@@ -25,7 +25,7 @@ from flyball.records.unit import Unit
 from flyball.registry.unit import altered
 
 STEP = "tournament"
-MOST_EARLIER = 5
+MOST_EARLIER = 8
 """Verified units that compete: the newest that answer otherwise than the champion."""
 REMEMBERED = 20
 """Tournaments that say what helped before; older ones have aged to nothing (autopilot/tournament.py)."""
@@ -57,20 +57,21 @@ def trains(job: Job) -> bool:
 
 
 def earlier_units(world: World, champion: Champion | None) -> tuple[str, ...]:
-    """Verified units that answer otherwise than the champion and than one another, newest last."""
+    """Verified units that answer otherwise than the champion and than one another, newest last; of a version as it is one, of its maps the newest."""
     now = world.get("unit", champion.unit, Unit) if champion is not None else None
     if champion is None or now is None:
         return ()
-    found: dict[Any, str] = {}
+    found: dict[tuple[str, bool], str] = {}
     for name in reversed(champion.verified):
         unit = world.get("unit", name, Unit)
         if unit is not None and _answers(unit) != _answers(now):
-            found.setdefault(codec.digest(_answers(unit)), unit.id)
+            found.setdefault(_answers(unit), unit.id)
     return tuple(reversed([*found.values()][:MOST_EARLIER]))
 
 
-def _answers(unit: Unit) -> tuple[Any, ...]:
-    return unit.manifest_digest, unit.calibration
+def _answers(unit: Unit) -> tuple[str, bool]:
+    """An older map of the same version has nothing that another recalibration would not find."""
+    return unit.manifest_digest, unit.calibration is not None
 
 
 def competitors(shelf: UnitShelf, job: Job) -> tuple[ServedUnit, ...]:

@@ -18,7 +18,7 @@ from flyball.monitoring.reference import Reference
 from flyball.monitoring.remapped import remapped
 from flyball.monitoring.slices import SliceReference
 from flyball.records import codec
-from flyball.records.unit import ScoreMap
+from flyball.records.maps import AnswerMap, ClassMap
 
 KEPT = 18
 """Six each of a champion, the one before and the one to come: the largest are megabytes."""
@@ -48,7 +48,9 @@ class WatchedFiles:
                     f"{unit} cannot be monitored: {error}", next_step="flyball run makes a version that can"
                 ) from error
             answers = self._calibration_of(unit)
-            self._references[unit] = found if answers is None else remapped(found, answers.of)
+            self._references[unit] = (
+                found if answers is None else remapped(found, None if isinstance(answers, ClassMap) else answers.of)
+            )
         return self._references[unit]
 
     def estimation(self, unit: str) -> EstimationReference | None:
@@ -79,7 +81,7 @@ class WatchedFiles:
         """What rests on how the version's own scores went with labels; None of a unit that answers them through a map: nobody has seen how its do."""
         return self._file(unit, file, record) if self._calibration_of(unit) is None else None
 
-    def _calibration_of(self, unit: str) -> ScoreMap | None:
+    def _calibration_of(self, unit: str) -> AnswerMap | None:
         return self._shelf.served(unit).unit.calibration
 
     def _file(self, unit: str, file: str, record: type[T]) -> T | None:

@@ -19,8 +19,9 @@ from flyball.gateway.runtimes.contract import Columns, Scores, as_scores, checke
 from flyball.gateway.runtimes.lightgbm import LightgbmRuntime
 from flyball.gateway.runtimes.onnx import OnnxRuntime
 from flyball.records.background import Background
+from flyball.records.maps import AnswerMap
 from flyball.records.signature import ColumnType, Signature
-from flyball.records.unit import Format, ScoreMap
+from flyball.records.unit import Format
 
 MOST_EXACT_COLUMNS = 8
 """Up to here all subsets of the columns are tried (256); beyond it PERMUTATIONS of them, there and back, cost less."""
@@ -42,7 +43,7 @@ class Order(msgspec.Struct, frozen=True):
     background_digest: str
     format: Format
     signature: Signature
-    calibration: ScoreMap | None = None
+    calibration: AnswerMap | None = None
 
 
 def load(order: bytes) -> worker_side.Answer:

@@ -10,7 +10,6 @@ from itertools import accumulate, pairwise
 from pathlib import Path
 
 import msgspec
-import numpy as np
 
 from flyball.capture.keeping import Keeper
 from flyball.errors import ArtifactDamaged, Conflict, FlyballError, StoreUnavailable
@@ -49,12 +48,12 @@ class LiveUnit:
         """Columns that a request need not bring but this unit cannot do without (its signature is stricter than the champion's)."""
         self.breaker = Breaker()
         given = served.unit.calibration
-        self._answers = None if given is None else (np.asarray(given.scores), np.asarray(given.answers))
+        self._answers = None if given is None else given.function()
 
     def score(self, columns: Columns, n: int) -> Scores:
         """What the unit answers, (n, n_scores): its model's scores, through its calibration if it has one. Raises ModelFailed."""
         scores = self.model.score(columns, n)
-        return scores if self._answers is None else np.interp(scores, *self._answers)
+        return scores if self._answers is None else self._answers(scores)
 
     def patience(self, n: int) -> float:
         """Seconds for a call of `n` rows that another unit can answer as well, where the caller named no deadline."""

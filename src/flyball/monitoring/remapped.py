@@ -1,4 +1,4 @@
-"""The reference of a unit that answers a version's scores through a rising map: the same rows in the same bins, whose edges have moved."""
+"""The reference of a unit that answers a version's scores through a map: where it rises the same rows in the same bins, whose edges have moved."""
 
 from collections.abc import Callable
 
@@ -14,13 +14,17 @@ Map = Callable[[npt.ArrayLike], Floats]
 """Rising."""
 
 
-def remapped(reference: Reference, answers: Map) -> Reference:
+def remapped(reference: Reference, answers: Map | None) -> Reference:
     """What `reference` of the version is for the unit. Its baseline stays the version's: the loss that was accepted when it was registered.
 
-    A prediction whose bins the map makes one is not watched any more: where scores become equal, counts of them say nothing.
+    A prediction whose bins the map makes one is not watched any more: where scores become equal, counts of them say nothing. Nor are those of a map of many
+    classes (None): what becomes of the most probable one depends on all the others.
     """
-    streams = [stream if stream.role != "prediction" else _moved(stream, answers) for stream in reference.streams]
-    return msgspec.structs.replace(reference, streams=tuple(stream for stream in streams if stream is not None))
+    moved = [
+        stream if stream.role != "prediction" else None if answers is None else _moved(stream, answers)
+        for stream in reference.streams
+    ]
+    return msgspec.structs.replace(reference, streams=tuple(stream for stream in moved if stream is not None))
 
 
 def _moved(stream: Stream, answers: Map) -> Stream | None:

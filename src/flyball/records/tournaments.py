@@ -6,7 +6,7 @@ import msgspec
 
 from flyball.records.evidence import Evidence
 from flyball.records.findings import IncidentKind
-from flyball.records.unit import ScoreMap
+from flyball.records.maps import AnswerMap
 
 
 class TournamentOrder(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,7 +51,7 @@ class Entrant(msgspec.Struct, frozen=True, kw_only=True):
     minutes: float = 0.0
     """Of wall time, fitting and answering."""
     words: str = ""
-    calibration: ScoreMap | None = None
+    calibration: AnswerMap | None = None
     threshold: float | None = None
     """Both: of the unit that it would be, where they are other than the champion's."""
 

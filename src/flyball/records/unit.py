@@ -2,12 +2,11 @@
 
 from datetime import datetime
 from enum import StrEnum
-from itertools import pairwise
 from typing import Any
 
 import msgspec
-import numpy as np
-import numpy.typing as npt
+
+from flyball.records.maps import AnswerMap
 
 
 class Format(StrEnum):
@@ -76,33 +75,6 @@ class Version(msgspec.Struct, frozen=True, kw_only=True):
     """Identity of the signature's key; None: not signed (signatures come with a later issue)."""
 
 
-class ScoreMap(msgspec.Struct, frozen=True, kw_only=True):
-    """What a binary model's score is answered as: rising, linear between its points, level beyond them."""
-
-    method: str
-    """`isotonic` or `platt`: how it was fitted."""
-    scores: tuple[float, ...]
-    """Ascending, in [0, 1]: of the model."""
-    answers: tuple[float, ...]
-    """Never falling, in [0, 1]: one for each score."""
-    rows: int
-    """That it was fitted on."""
-    until: datetime | None = None
-    """The newest of them; None: unknown."""
-
-    def __post_init__(self) -> None:
-        if len(self.scores) != len(self.answers) or len(self.scores) < 2:
-            raise ValueError(f"as many answers as scores, at least two, found {len(self.answers)} and {len(self.scores)}")
-        if any(low >= high for low, high in pairwise(self.scores)) or any(low > high for low, high in pairwise(self.answers)):
-            raise ValueError("scores that ascend and answers that never fall")
-        if not (self.answers[0] >= 0.0 and self.answers[-1] <= 1.0):
-            raise ValueError(f"answers in [0, 1], found {self.answers[0]:g} to {self.answers[-1]:g}")
-
-    def of(self, scores: npt.ArrayLike) -> npt.NDArray[np.float64]:
-        """What is answered for the model's scores, in their shape."""
-        return np.interp(np.asarray(scores, dtype=np.float64), self.scores, self.answers)
-
-
 class Unit(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The release unit: what answers, changed only as a whole. What has its default is not stored: the digest of a unit made before a field is what it was."""
 
@@ -114,5 +86,5 @@ class Unit(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     threshold: float | None
     """Binary only: score at or above it is the positive class."""
     policy_digest: str
-    calibration: ScoreMap | None = None
-    """Binary only, before the threshold; None: scores are answered as the model gives them."""
+    calibration: AnswerMap | None = None
+    """Before the threshold; None: scores are answered as the model gives them."""

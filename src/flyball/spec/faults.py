@@ -322,7 +322,7 @@ def _action(tree: Raw, do: Raw, path: Path) -> Iterator[Cross]:
     task, asked = tree.get("task"), [action, *_items(entrants)]
     wrong = [name for name in asked if name in BINARY_ALONE]
     if task in ("multiclass", "regression") and wrong:
-        yield Cross(path, f"{wrong[0]} with task {task}", "task: binary, whose one score has a scale and a threshold to be mended",
+        yield Cross(path, f"{wrong[0]} with task {task}", "task: binary, whose one score has a threshold to be mended",
                     "Such as do: retrain.")  # fmt: skip
     if "retune" in asked and not _section(tree, "train").get("tuning"):
         yield Cross(path, "retune without train.tuning", "train.tuning, which says what is sought")

@@ -31,7 +31,7 @@ DoAction = Literal[
 Strategy = Literal["all", "recent", "since", "weighted", "retune", "earlier", "recalibrate", "rethreshold"]
 FITS = frozenset({"retrain", "improve", "recalibrate", "rethreshold"})
 """Actions that fit something to rows."""
-BINARY_ALONE = frozenset({"recalibrate", "rethreshold"})
+BINARY_ALONE = frozenset({"rethreshold"})
 
 
 class DoSpec(Section):

@@ -32,8 +32,9 @@ class TrainSpec(Section):
 class EvaluateSpec(Section):
     holdout: Duration | Share = Field(default=0.2)
     """The newest part of the history: a duration, or a share of the rows. Never trained on before it has judged."""
-    refit: bool = False
-    """Once judged, the model is fitted again on all rows, and that one is served: its newest rows are then no older than the run. Costs a second fit."""
+    refit: bool | Literal["winners"] = "winners"
+    """Once judged, the model is fitted again on all rows, and that one is served: its newest rows are then no older than the run. Costs a second fit. `winners`: of
+    tournaments alone, whose judges are the newest rows."""
     metrics: list[Metric] | None = None
     """None: those that fit the task."""
     primary: Metric | None = None

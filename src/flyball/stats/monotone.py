@@ -28,6 +28,7 @@ BINS = 100
 """At most so many points: equal numbers of neighbouring rows. A bin of ISOTONIC_ROWS / BINS = 20 rows is known to ±0.1 before it is pooled."""
 PRIOR_ROWS = 1.0
 """Of no change, in each bin: without it a bin of no's would be answered as 0, and one yes there costs an infinite log loss."""
+_AS_IT_IS: Points = ((0.0, 1.0), (0.0, 1.0))
 _SIGMOID_POINTS = 129
 """Over ±13.8 log odds: linear interpolation between neighbours 0.22 apart errs by 6e-4 of a probability at most."""
 
@@ -84,11 +85,25 @@ def rising_map(scores: npt.ArrayLike, labels: npt.ArrayLike) -> tuple[str, Point
     return ("isotonic", isotonic(x, y)) if x.size >= ISOTONIC_ROWS and rarer >= FEWEST_OF_A_CLASS else ("platt", found)
 
 
-def chained(first: Points, then: Points) -> Points:
-    """One map that does what the first and then the second do: linear between the points of both."""
-    inner = np.interp(then[0], first[1], first[0])
-    xs = np.unique(np.concatenate([first[0], inner]))
-    return _points(xs, np.interp(np.interp(xs, *first), *then))
+def one_vs_rest(scores: npt.ArrayLike, labels: npt.ArrayLike, fewest: int) -> tuple[tuple[str, Points], ...] | None:
+    """A rising map for each class's probability, whose answers are then divided by their sum (Zadrozny & Elkan, KDD 2002). `scores` (n, k), `labels` (n,) from 0
+    to k − 1. A class with fewer than `fewest` rows of it, or besides it, or whose order is turned round, keeps its scores (`none`). None: all do.
+
+    >>> scores = np.tile([[0.7, 0.2, 0.1]], (300, 1))
+    >>> [method for method, _ in one_vs_rest(scores, np.arange(300) % 2, 20)]
+    ['platt', 'platt', 'none']
+    """
+    table, y = np.asarray(scores, dtype=np.float64), np.asarray(labels, dtype=np.float64)
+    if table.ndim != 2 or y.shape != (table.shape[0],):
+        raise ValueError(f"one label a row of scores, found shapes {table.shape} and {y.shape}")
+    found = []
+    for place in range(table.shape[1]):
+        this = (y == place).astype(np.float64)
+        rarer = min(this.sum(), this.size - this.sum())
+        found.append(rising_map(table[:, place], this) if rarer >= fewest else None)
+    if all(each is None for each in found):
+        return None
+    return tuple(("none", _AS_IT_IS) if each is None else each for each in found)
 
 
 def best_threshold(scores: npt.ArrayLike, labels: npt.ArrayLike, yes_cost: float) -> float:

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -15,6 +16,7 @@ from flyball.autopilot import contest, tournament
 from flyball.errors import DataError
 from flyball.records import codec
 from flyball.records.jobs import StepResult
+from flyball.records.maps import ClassMap, ScoreMap, ValueMap
 from flyball.records.routing import ServedUnit
 from flyball.records.tournaments import Entrant, Standings, TournamentOrder
 from flyball.stats.logistic import expit
@@ -39,6 +41,8 @@ def world(seed: int, until: int, change: str = "") -> pl.DataFrame:
         {
             "id": [f"f{i}" for i in range(ROWS)], "at": [START + timedelta(days=float(day)) for day in days], "hour": hour,
             "wind": wind, "carrier": draw.choice(["AA", "B6"], ROWS), "late": (draw.uniform(size=ROWS) < expit(odds)).astype(int),
+            "minutes": 10.0 * odds + draw.normal(0.0, 5.0, ROWS),
+            "speed": np.asarray(["slow", "usual", "fast"])[np.digitize(odds + draw.logistic(size=ROWS), [-1.0, 1.5])],
         }
     )  # fmt: skip
     return frame.filter(pl.col("at") < START + timedelta(days=until))
@@ -47,8 +51,8 @@ def world(seed: int, until: int, change: str = "") -> pl.DataFrame:
 class Town:
     """A project whose champion was made on day 75, and a tournament on day 115."""
 
-    def __init__(self, directory: Path, change: str, code: str = LOGISTIC) -> None:
-        self.change, self.spec = change, spec(monitor={"window": "5d"}, evaluate={"holdout": "20d"})
+    def __init__(self, directory: Path, change: str, code: str = LOGISTIC, **more: Any) -> None:
+        self.change, self.spec = change, spec(**{"monitor": {"window": "5d"}, "evaluate": {"holdout": "20d"}, **more})
         self.directory = project(directory, code, world(1, 75))
         self.champion = served(self.made())
         world(1, 115, change).write_parquet(self.directory / "rows.parquet")
@@ -91,7 +95,8 @@ def test_where_the_concept_changed_the_rows_since_then_win_and_are_packaged(tmp_
     lineage = LocalPackages().lineage(package)
     assert lineage.strategy == won.name
     judged = standings_of(results)
-    assert lineage.fitted_until < judged.since
+    # Judged, it was fitted once more on all rows since the change; its answers to those that judged it are those of the one that was judged.
+    assert lineage.fitted_until == judged.until
     # Half of the rows since the change judge, the others were learnt from, though evaluate.holdout says less than that would leave.
     assert CHANGE + timedelta(days=16) < judged.since < CHANGE + timedelta(days=19)
     assert judged.until > START + timedelta(days=113)
@@ -99,7 +104,7 @@ def test_where_the_concept_changed_the_rows_since_then_win_and_are_packaged(tmp_
     assert sum(gain.alpha for gain in gains.values()) <= judged.alpha
     assert gains["since"].alpha > gains["earlier"].alpha > 0.0
     assert town.held(*EVERYTHING, since=CHANGE, earlier=(town.earlier[0].unit.id,)) == results
-    assert set(town.told.statuses("cached")) == {"snapshot", "validate", STEP, "train", "evaluate", "package"}
+    assert set(town.told.statuses("cached")) == {"snapshot", "validate", STEP, "train", "evaluate", "refit", "package"}
 
 
 def test_where_only_the_level_moved_a_map_over_the_champions_scores_wins_and_nothing_is_trained(tmp_path: Path) -> None:
@@ -108,15 +113,51 @@ def test_where_only_the_level_moved_a_map_over_the_champions_scores_wins_and_not
     assert [result.step for result in results] == ["snapshot", "validate", STEP]
     won = contest.winner(standings_of(results))
     assert (won.name, won.fitted, won.gain.name) == ("recalibrate", False, contest.LOSS_GAIN)
-    assert won.calibration.until < standings_of(results).since
+    assert won.calibration.until == standings_of(results).until
     threshold = entrants_of(results)["rethreshold"]
     assert threshold.gain.name == contest.COST_GAIN
     assert threshold.gain.lower > 0.0
     assert threshold.threshold < 0.3
-    # With the map the champion has nothing left to mend, and a map over the map says so.
+
+
+def test_a_map_is_no_reason_for_another_map(tmp_path: Path) -> None:
+    town = Town(tmp_path / "p", "level", evaluate={"holdout": "20d", "refit": False})
+    results = town.held("recalibrate", since=CHANGE)
+    (won,) = standings_of(results).entrants
+    assert won.calibration.until < standings_of(results).since
     mended = served(Path(town.champion.package), calibration=won.calibration)
-    again = entrants_of(town.held("recalibrate", champion=mended, since=CHANGE))
-    assert again["recalibrate"].gain is None or abs(again["recalibrate"].gain.value) < 0.005
+    (none_left,) = standings_of(town.held("recalibrate", champion=mended, since=CHANGE)).entrants
+    assert "0 labelled rows" in none_left.words  # those that it was fitted on are no news
+    # Over another one, of which nobody knows what it was fitted on, it takes the model's own scores.
+    strange = ScoreMap(method="platt", scores=(0.0, 0.5, 1.0), answers=(0.0, 0.9, 1.0), rows=1)
+    (again,) = standings_of(
+        town.held("recalibrate", champion=served(Path(town.champion.package), calibration=strange), since=CHANGE)
+    ).entrants
+    assert again.calibration == won.calibration
+
+
+NUMBER = LOGISTIC.replace("LogisticRegression", "LinearRegression")
+OF = {"regression": ("minutes", NUMBER, ValueMap), "multiclass": ("speed", LOGISTIC, ClassMap)}
+
+
+@pytest.mark.parametrize("task", OF)
+def test_a_number_and_many_classes_get_their_level_back_without_a_training(tmp_path: Path, task: str) -> None:
+    label, code, kind = OF[task]
+    town = Town(tmp_path / "p", "level", code, task=task, data={"label": label})
+    results = town.held("recalibrate", since=CHANGE)
+    assert [result.step for result in results] == ["snapshot", "validate", STEP]
+    won = contest.winner(standings_of(results))
+    assert (won.name, won.fitted, won.gain.name) == ("recalibrate", False, contest.LOSS_GAIN)
+    assert won.relative > 0.1
+    assert isinstance(won.calibration, kind)
+    if task == "regression":
+        assert won.calibration.slope == pytest.approx(1.0, abs=0.1)
+    else:
+        methods = dict(zip(("fast", "slow", "usual"), [each.method for each in won.calibration.classes], strict=True))
+        # That the middle one is likely meant a high value before and a low one now: it goes by the others.
+        assert methods == {"fast": "platt", "slow": "platt", "usual": "none"}
+    still = Town(tmp_path / "q", "", code, task=task, data={"label": label})
+    assert contest.winner(standings_of(still.held("recalibrate"))) is None
 
 
 def test_where_nothing_changed_nobody_wins(tmp_path: Path) -> None:

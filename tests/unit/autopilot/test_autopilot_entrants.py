@@ -61,7 +61,7 @@ def test_rows_since_the_change_are_an_entrant_once_there_are_enough():
 
 def test_few_rows_are_not_divided_further():
     assert names(history(rows=100), None) == ["recalibrate", "earlier:u1", "earlier:u2", "all"]
-    assert names(history(rows=10, earlier=(), maps_scores=False), None) == []
+    assert names(history(rows=10, earlier=()), None) == ["recalibrate"]
 
 
 def test_a_recent_window_is_a_quarter_in_words_that_people_read():

@@ -7,7 +7,7 @@ from monitored_world import watched
 from flyball.monitoring import streams
 from flyball.monitoring.reference import prediction_columns
 from flyball.monitoring.remapped import remapped
-from flyball.records.unit import ScoreMap
+from flyball.records.maps import ScoreMap
 from flyball.stats import monotone
 
 DRAW = np.random.default_rng(8)
@@ -44,4 +44,5 @@ def test_where_scores_become_one_their_counts_are_not_watched() -> None:
     reference = watched(np.random.default_rng(2))
     flat = ScoreMap(method="isotonic", scores=(0.0, 1.0), answers=(0.4, 0.4), rows=10)
     assert {each.role for each in remapped(reference, flat.of).streams} == {"feature"}
+    assert {each.role for each in remapped(reference, None).streams} == {"feature"}
     assert "prediction" in prediction_columns("binary", ("no", "yes"), frozenset(), np.zeros((1, 1)))

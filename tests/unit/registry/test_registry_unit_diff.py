@@ -2,7 +2,8 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from flyball.records.unit import Format, Lineage, ScoreMap, SnapshotRef, Version
+from flyball.records.maps import ScoreMap
+from flyball.records.unit import Format, Lineage, SnapshotRef, Version
 from flyball.registry.diff import diff
 from flyball.registry.unit import altered, unit_of
 

@@ -172,7 +172,7 @@ def test_a_fault_names_its_path_and_what_belongs_there(line: str, path: str, wor
 @pytest.mark.parametrize(
     ("task", "line", "path", "words"),
     [
-        ("regression", "policies: [{name: a, when: drift.alarm, do: recalibrate}]", "policies[0].do", "task: binary, whose one score"),
+        ("regression", "policies: [{name: a, when: drift.alarm, do: rethreshold}]", "policies[0].do", "task: binary, whose one score"),
         ("multiclass", "policies: [{name: a, when: drift.alarm, do: {action: improve, entrants: [all, rethreshold]}}]", "policies[0].do", "task: binary"),
         ("regression", "serve: {threshold: 0.4}", "serve.threshold", "no threshold: it divides the score of task: binary"),
     ],

@@ -65,11 +65,31 @@ def test_an_order_that_is_turned_round_has_no_rising_map(n: int) -> None:
     assert monotone.rising_map(scores, labels) is None
 
 
-def test_a_chain_of_two_maps_is_both_after_one_another() -> None:
-    first = monotone.isotonic(*world(1, 5000, 1.0, 0.5)[:2])
-    then = monotone.sigmoid(*world(2, 500, -0.5, 1.3)[:2])
-    xs = np.linspace(0, 1, 997)
-    assert np.interp(xs, *monotone.chained(first, then)) == pytest.approx(np.interp(np.interp(xs, *first), *then), abs=1e-7)
+def test_of_many_classes_each_is_mapped_by_itself_and_they_sum_to_one_again() -> None:
+    costs = {"as they are": [], "mapped": []}
+    for seed in range(10):
+        draw = np.random.default_rng(seed)
+        odds = draw.normal(0.0, 1.0, (6000, 3))
+        scores = np.exp(odds) / np.exp(odds).sum(axis=1, keepdims=True)
+        odds = 1.6 * odds + [0.8, 0.0, -0.8]  # what is true has moved from what is scored
+        chances = np.exp(odds) / np.exp(odds).sum(axis=1, keepdims=True)
+        labels = (draw.uniform(size=(6000, 1)) > np.cumsum(chances, axis=1)).sum(axis=1)
+        found = monotone.one_vs_rest(scores[:1000], labels[:1000], 20)
+        assert [method for method, _ in found] == ["platt"] * 3
+        mapped = np.stack([np.interp(scores[1000:, k], *points) for k, (_, points) in enumerate(found)], axis=1)
+        mapped /= mapped.sum(axis=1, keepdims=True)
+        costs["as they are"].append(np.mean((scores[1000:] - chances[1000:]) ** 2))
+        costs["mapped"].append(np.mean((mapped - chances[1000:]) ** 2))
+    assert np.mean(costs["mapped"]) < 0.2 * np.mean(costs["as they are"])
+
+
+def test_a_class_of_few_rows_keeps_its_scores() -> None:
+    scores = np.tile([[0.5, 0.3, 0.2]], (500, 1))
+    labels = np.append(np.zeros(490), np.full(10, 2.0))
+    assert [method for method, _ in monotone.one_vs_rest(scores, labels, 5)] == ["platt", "none", "platt"]
+    assert monotone.one_vs_rest(scores, np.zeros(500), 5) is None
+    with pytest.raises(ValueError, match=r"\(500, 3\) and \(2,\)"):
+        monotone.one_vs_rest(scores, [0, 1], 5)
 
 
 @pytest.mark.parametrize("cost", [0.1, 0.5, 0.8])

@@ -1,43 +1,35 @@
-"""What is made of the champion's answers and the labels that came since it was fitted: another scale, another threshold."""
+"""What is made of the champion's scores and the labels that came since it was fitted: another scale, another threshold."""
 
 from datetime import datetime
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from flyball.errors import DataError
-from flyball.records.unit import ScoreMap
-from flyball.stats import monotone
+from flyball.records.maps import AnswerMap, ClassMap, ScoreMap, ValueMap
+from flyball.records.signature import Task
+from flyball.stats import least_absolute, monotone
 
 Floats = NDArray[np.float64]
 
 LEAST_ROWS, LEAST_OF_A_CLASS = 100, 20
-"""Below it a map of two parameters is known to ±0.3 in log odds at best, and a threshold is chance."""
+"""Below it a map of two parameters is known to ±0.3 in log odds at best, a level to a tenth of the labels' spread, and a threshold is chance."""
 
 
-class Mended(NamedTuple):
-    """A map over what the champion answers."""
-
-    over_answers: ScoreMap
-    whole: ScoreMap
-    """From the model's scores: over the champion's own map where it has one."""
-
-
-def mapped(answers: Floats, labels: Floats, until: datetime, own: ScoreMap | None) -> Mended:
-    """Fitted on `answers` (n_rows,) that the champion was not fitted on. Raises DataError in words where nothing can be fitted."""
+def mapped(task: Task, scores: Floats, labels: Floats, until: datetime) -> AnswerMap:
+    """Fitted on the model's own `scores` (n_rows, n_scores) of rows that it was not fitted on. Raises DataError in words where nothing can be fitted."""
+    if task == "regression":
+        return _line(scores[:, 0], labels, until)
+    if task == "multiclass":
+        return _classes(scores, labels, until)
     _check(labels)
-    found = monotone.rising_map(answers, labels)
+    found = monotone.rising_map(scores[:, 0], labels)
     if found is None:
         raise DataError(
             "higher scores mean fewer of the positive class on these rows: no rising map mends that",
             expected="a model that is trained anew",
         )
-    method, points = found
-    over = _map(method, points, labels.size, until)
-    if own is None:
-        return Mended(over, over)
-    return Mended(over, _map(method, monotone.chained((own.scores, own.answers), points), labels.size, until))
+    return _rising(found, labels.size, until)
 
 
 def thresholded(answers: Floats, labels: Floats, yes_cost: float) -> float:
@@ -53,8 +45,39 @@ def wrong_costs(answers: Floats, labels: Floats, threshold: float, yes_cost: flo
     return np.where(said & (labels == 0.0), yes_cost, np.where(~said & (labels == 1.0), 1.0 - yes_cost, 0.0))
 
 
-def _map(method: str, points: monotone.Points, rows: int, until: datetime) -> ScoreMap:
-    return ScoreMap(method=method, scores=points[0], answers=points[1], rows=rows, until=until)
+def _line(scores: Floats, labels: Floats, until: datetime) -> ValueMap:
+    _check_rows(labels)
+    found = least_absolute.line(scores, labels)
+    if found is None:
+        raise DataError(
+            "higher answers mean lower labels on these rows: no rising map mends that", expected="a model that is trained anew"
+        )
+    level, slope = found
+    return ValueMap(level=level, slope=slope, rows=labels.size, until=until)
+
+
+def _classes(scores: Floats, labels: Floats, until: datetime) -> ClassMap:
+    _check_rows(labels)
+    found = monotone.one_vs_rest(scores, labels, LEAST_OF_A_CLASS)
+    if found is None:
+        raise DataError(
+            "of no class there are enough labelled rows whose probability goes the right way",
+            expected=f"at least {LEAST_OF_A_CLASS} of a class",
+        )
+    return ClassMap(classes=tuple(_rising(each, labels.size, until) for each in found), rows=labels.size, until=until)
+
+
+def _rising(found: tuple[str, monotone.Points], rows: int, until: datetime) -> ScoreMap:
+    method, (scores, answers) = found
+    return ScoreMap(method=method, scores=scores, answers=answers, rows=rows, until=until)
+
+
+def _check_rows(labels: Floats) -> None:
+    if labels.size < LEAST_ROWS:
+        raise DataError(
+            f"{labels.size} labelled rows since the champion was fitted and before those that judge",
+            expected=f"at least {LEAST_ROWS}",
+        )
 
 
 def _check(labels: Floats) -> None:

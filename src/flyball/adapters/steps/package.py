@@ -49,7 +49,7 @@ class PackageOrder(NamedTuple):
 def package_key(run: Run, keys: dict[str, str], schema: Schema) -> str:
     spec = run.request.spec
     window = spec.model_dump(mode="json", include={"monitor": {"window"}, "capture": {"fields"}})
-    more = ["refit"] if spec.evaluate.refit else []
+    more = ["refit"] if run.refits else []
     return step_key("package", keys, [spec.gates.parity, window, run.surroundings.environment_digest, schema.of_requests, *more])
 
 

@@ -40,6 +40,12 @@ class Run(NamedTuple):
         return self.request.spec.evaluate.holdout if self.held_out is None else self.held_out
 
     @property
+    def refits(self) -> bool:
+        """Whether what was judged is fitted once more on all rows."""
+        declared = self.request.spec.evaluate.refit
+        return "tournament" in self.request.job.overrides if declared == "winners" else bool(declared)
+
+    @property
     def parameters(self) -> dict[str, Any]:
         """Of flyball.yaml, with the job's own on top."""
         return {**self.request.spec.train.parameters, **self.request.job.overrides.get("parameters", {})}

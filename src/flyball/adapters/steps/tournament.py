@@ -38,7 +38,7 @@ from flyball.spec.fields import format_duration, parse_duration
 from flyball.stats.losses import bounded_loss
 
 STEP = "tournament"
-CODE_VERSION = 1
+CODE_VERSION = 2
 DAY = timedelta(days=1)
 LEAST_JUDGES = 100
 """Rows: a mean difference of Brier scores is then known to ±0.02 or so."""
@@ -224,7 +224,7 @@ def _names(ground: Ground, order: TournamentOrder) -> list[str]:
     history = History(
         begin=begin, until=until, rows=int(event_us.size), change=order.since,
         rows_since_change=0 if order.since is None else int((event_us >= micros(order.since)).sum()),
-        earlier=tuple(unit.unit.id for unit in ground.run.request.earlier), maps_scores=ground.signature.task == "binary",
+        earlier=tuple(unit.unit.id for unit in ground.run.request.earlier),
     )  # fmt: skip
     possible = [each for each in entrants.possible(history, order.kind) if each.strategy in order.strategies]
     if not order.chosen:
@@ -255,20 +255,33 @@ def _found(ground: Ground, name: str) -> Asked:
         (unit,) = [each for each in ground.run.request.earlier if each.unit.id == entrant.detail]
         answers = answers_of(ground.run, unit, ground.judges.features, ground.signature)
         return Asked(Entrant(name=name, fitted=False), ground.losses(answers, fitted_until_us(unit)), LOSS_GAIN)
+    if entrant.strategy is Strategy.RECALIBRATE:
+        return _recalibrated(ground, name)
     if ground.signature.task != "binary":
         raise DataError(f"{name} is of task: binary, found {ground.signature.task}")
-    learnt_us = fitted_until_us(ground.champion)
     fresh = ground.fresh()
     answered = (
         answers_of(ground.run, ground.champion, fresh.features, ground.signature)[:, 0] if fresh.labels.size else np.zeros(0)
     )
-    if entrant.strategy is Strategy.RECALIBRATE:
-        until = moment(int(fresh.event_us.max(initial=0)))
-        mended = mapped(answered, fresh.labels, until, ground.champion.unit.calibration)
-        losses = ground.losses(mended.over_answers.of(ground.answers), learnt_us)
-        return Asked(Entrant(name=name, fitted=False, calibration=mended.whole), losses, LOSS_GAIN)
     threshold = thresholded(answered, fresh.labels, _yes_cost(ground.run))
     return Asked(Entrant(name=name, fitted=False, threshold=threshold), ground.wrong(threshold), COST_GAIN)
+
+
+def _recalibrated(ground: Ground, name: str) -> Asked:
+    """The champion's model through a map that was fitted on fresh rows. Judged, it is fitted once more on those that judged, too (`evaluate.refit`)."""
+    run, signature, unit = ground.run, ground.signature, ground.champion.unit
+    fresh = ground.fresh()
+    bare = msgspec.structs.replace(ground.champion, unit=msgspec.structs.replace(unit, calibration=None))
+    scores = answers_of(run, bare, fresh.features, signature) if fresh.labels.size else np.zeros((0, ground.answers.shape[1]))
+    judged = ground.answers if unit.calibration is None else answers_of(run, bare, ground.judges.features, signature)
+    found = mapped(signature.task, scores, fresh.labels, moment(int(fresh.event_us.max(initial=0))))
+    losses = ground.losses(found.of(judged), fitted_until_us(ground.champion))
+    if run.refits:
+        everything = fresh.followed_by(ground.judges)
+        found = mapped(
+            signature.task, np.concatenate([scores, judged]), everything.labels, moment(int(everything.event_us.max()))
+        )
+    return Asked(Entrant(name=name, fitted=False, calibration=found), losses, LOSS_GAIN)
 
 
 def _yes_cost(run: Run) -> float:
