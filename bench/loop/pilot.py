@@ -114,7 +114,8 @@ class Pilot:
     def _refitted(self, entrant: Entrant, winner: Unit, mature: int) -> Unit:
         """On the rows that judged it, too: `evaluate.refit`, as it is for winners."""
         if entrant.strategy is Strategy.RECALIBRATE and winner.mapped is not None:
-            return winner._replace(mapped=(winner.mapped[0], mature))
+            more = winner._replace(mapped=(winner.mapped[0], mature))
+            return more if self.answers.maps(more) else winner
         if not entrant.trains:
             return winner
         judged = winner.window
