@@ -5,6 +5,7 @@ compete is told with its reason and keeps no other from competing.
 """
 
 import time
+from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -278,9 +279,9 @@ def _recalibrated(ground: Ground, name: str) -> Asked:
     losses = ground.losses(found.of(judged), fitted_until_us(ground.champion))
     if run.refits:
         everything = fresh.followed_by(ground.judges)
-        found = mapped(
-            signature.task, np.concatenate([scores, judged]), everything.labels, moment(int(everything.event_us.max()))
-        )
+        until = moment(int(everything.event_us.max()))
+        with suppress(DataError):  # where all of them together have no map, the one that was judged goes on
+            found = mapped(signature.task, np.concatenate([scores, judged]), everything.labels, until)
     return Asked(Entrant(name=name, fitted=False, calibration=found), losses, LOSS_GAIN)
 
 
