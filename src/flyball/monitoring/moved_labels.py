@@ -30,7 +30,7 @@ FEWEST = 100
 FEWEST_IN_SLICE = 12
 """Rows. What is asked of them is how unlikely their labels are, so few may do; with fewer a slope is none."""
 IMPOSSIBLE = 1e-6
-"""Chance, over all slices that are looked at, below which labels are no chance."""
+"""Chance, over all slices that are looked at and windows in which it may have begun, below which labels are no chance."""
 TURNED = 3.0
 """Standard errors by which labels have to fall where answers rise."""
 FAR = 0.25
@@ -38,8 +38,8 @@ FAR = 0.25
 NEARLY = 0.8
 """Of what a line through log odds gains over the answers: so much must turning them round gain."""
 LASTS, MOSTLY = 2, 0.75
-"""Windows with so many of its rows in which labels must be turned, and the share of all such windows: rows of a stormy day are late together, whatever their
-number, while a pipe that turns labels turns them every day."""
+"""Windows with so many of its rows in which labels must be turned, and the share of all such windows since the first: rows of a stormy day are late together,
+whatever their number, while a pipe that turns labels turns them every day."""
 ELSEWHERE = 0.25
 """Of the slice's own: so much may labels of the other rows have left their answers, at most."""
 
@@ -126,24 +126,24 @@ def label_fault(reference: EstimationReference, features: tuple[Binned, ...], no
     names = {feature.name for feature in features}
     if reference.task != "binary" or int(has.sum()) < FEWEST or not names <= {*now.columns} & {*reference.columns}:
         return None
-    scores, labels = now.scores[has, 0], now.labels[has]
+    scores, labels, blocks = now.scores[has, 0], now.labels[has], now.blocks[has]
     codes = slices.codes_of(features, {name: np.asarray(values)[has] for name, values in now.columns.items() if name in names})
     looked_at = [each for each in _slices(features, codes) if FEWEST_IN_SLICE <= each.inside.sum() <= 0.5 * labels.size]
+    tests = len(looked_at) * np.unique(blocks).size
     found = []
     for each in looked_at:
-        of = scores[each.inside], labels[each.inside]
-        if not _lasts(*of, now.blocks[has][each.inside]):
+        since = _turned_since(scores[each.inside], labels[each.inside], blocks[each.inside])
+        if since is None:
             continue
-        if how := _same(*of, len(looked_at)) or _turned(*of, len(looked_at)):
-            found.append((_gain(*of), each, how))
-    for _, each, how in sorted(found, key=lambda item: -item[0])[:1]:
-        elsewhere, here = (
-            _departure(scores[~each.inside], labels[~each.inside]),
-            _departure(scores[each.inside], labels[each.inside]),
-        )
+        inside = each.inside & (blocks >= since)
+        of = scores[inside], labels[inside]
+        if how := _same(*of, tests) or _turned(*of, tests):
+            found.append((_gain(*of), each.words, inside, ~each.inside & (blocks >= since), how))
+    for _, where, inside, outside, how in sorted(found, key=lambda item: -item[0])[:1]:
+        elsewhere, here = (_departure(scores[side], labels[side]) for side in (outside, inside))
         if elsewhere <= ELSEWHERE * here:
-            words = f"labels of {each.words} ({int(each.inside.sum())} rows) {how}, and those of other rows are as before"
-            return LabelFault(where=each.words, words=words)
+            words = f"labels of {where} ({int(inside.sum())} rows) {how}, and those of other rows are as before"
+            return LabelFault(where=where, words=words)
     return None
 
 
@@ -158,15 +158,20 @@ def _gain(scores: Floats, labels: Floats) -> float:
     return _likelihood(1.0 - scores, labels) - _likelihood(scores, labels)
 
 
-def _lasts(scores: Floats, labels: Floats, blocks: Ints) -> bool:
-    """Window by window, wherever there are rows enough to tell."""
-    windows = [blocks == number for number in np.unique(blocks)]
+def _turned_since(scores: Floats, labels: Floats, blocks: Ints) -> int | None:
+    """The first window from which on labels are turned, window by window, wherever there are rows enough to tell: those before it were right, and would hide
+    the others. None: there is none, or it does not last."""
+    windows = [(int(number), blocks == number) for number in np.unique(blocks)]
     turned = [
-        _gain(scores[one], labels[one]) > 0.0 or labels[one].min() == labels[one].max()
-        for one in windows
+        (number, _gain(scores[one], labels[one]) > 0.0 or bool(labels[one].min() == labels[one].max()))
+        for number, one in windows
         if one.sum() >= FEWEST_IN_SLICE
     ]
-    return bool(sum(turned) >= max(LASTS, MOSTLY * len(turned)))
+    for place, (number, begins) in enumerate(turned):
+        later = [is_so for _, is_so in turned[place:]]
+        if begins and sum(later) >= max(LASTS, MOSTLY * len(later)):
+            return number
+    return None
 
 
 def _likelihood(p: Floats, labels: Floats) -> float:

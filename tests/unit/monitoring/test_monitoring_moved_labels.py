@@ -129,6 +129,20 @@ def test_numbers_and_many_classes_have_bins_of_their_own() -> None:
         assert moved_labels.label_fault(known, (), Sides({}, scores, labels, np.zeros(2500, dtype=np.int64))) is None
 
 
+def test_rows_that_were_labelled_well_before_it_began_hide_no_fault() -> None:
+    """That something is wrong may be dated days too early: two days in ten are turned, and a model that errs at other times errs at those, too."""
+    said = []
+    for seed in range(40):
+        draw = np.random.default_rng(seed)
+        known, features = reference(draw)
+        columns, p, y = rows(draw, 2000)
+        blocks = np.arange(2000) // 200
+        y = np.where((columns["town"] == "Oslo") & (blocks >= 8), 1.0 - y, y)
+        said.append(moved_labels.label_fault(known, features, Sides(columns, p[:, None], y, blocks)))
+    assert sum(each is not None for each in said) >= 38
+    assert {each.where for each in said if each is not None} == {"town = 'Oslo'"}
+
+
 @pytest.mark.parametrize("days", [1, 2])
 def test_a_stormy_day_is_weather_and_a_fault_of_every_day_is_a_pipe(days: int) -> None:
     """Rows of one day are late together: however unlikely that is by chance, a pipe turns labels the next day, too."""
