@@ -17,7 +17,7 @@ from flyball.records import codec
 from flyball.records.effects import Effect
 
 EXAMPLE = "the flights example"
-FULL = (EXAMPLE, "elec2", "noaa")
+FULL = (EXAMPLE, "noaa", "elec2")
 SHORT = ("noaa",)
 
 

@@ -37,9 +37,10 @@ FAR = 0.25
 """From one half: where answers lie so far to one side, labels that lie as far to the other need no slope to tell that they are turned."""
 NEARLY = 0.8
 """Of what a line through log odds gains over the answers: so much must turning them round gain."""
-LASTS, MOSTLY = 2, 0.75
-"""Windows with so many of its rows in which labels must be turned, and the share of all such windows since the first: rows of a stormy day are late together,
-whatever their number, while a pipe that turns labels turns them every day."""
+LASTS, LASTS_LATE, MOSTLY = 2, 3, 0.75
+"""Windows with so many of its rows in which labels must be turned, more where they were right before, and the share of all such windows since the first: rows
+of a stormy day are late together, whatever their number, while a pipe that turns labels turns them every day. Days of storms follow one another: where it
+begins among days that were right, that most are late is weather, and only labels that fall where answers rise tell of a pipe."""
 ELSEWHERE = 0.25
 """Of the slice's own: so much may labels of the other rows have left their answers, at most."""
 
@@ -129,15 +130,16 @@ def label_fault(reference: EstimationReference, features: tuple[Binned, ...], no
     scores, labels, blocks = now.scores[has, 0], now.labels[has], now.blocks[has]
     codes = slices.codes_of(features, {name: np.asarray(values)[has] for name, values in now.columns.items() if name in names})
     looked_at = [each for each in _slices(features, codes) if FEWEST_IN_SLICE <= each.inside.sum() <= 0.5 * labels.size]
-    tests = len(looked_at) * np.unique(blocks).size
     found = []
     for each in looked_at:
         since = _turned_since(scores[each.inside], labels[each.inside], blocks[each.inside])
         if since is None:
             continue
+        late = bool(blocks.min() < since)
+        tests = len(looked_at) * (np.unique(blocks).size if late else 1)
         inside = each.inside & (blocks >= since)
         of = scores[inside], labels[inside]
-        if how := _same(*of, tests) or _turned(*of, tests):
+        if how := _same(*of, tests) or _turned(*of, tests, by_level=not late):
             found.append((_gain(*of), each.words, inside, ~each.inside & (blocks >= since), how))
     for _, where, inside, outside, how in sorted(found, key=lambda item: -item[0])[:1]:
         elsewhere, here = (_departure(scores[side], labels[side]) for side in (outside, inside))
@@ -159,17 +161,20 @@ def _gain(scores: Floats, labels: Floats) -> float:
 
 
 def _turned_since(scores: Floats, labels: Floats, blocks: Ints) -> int | None:
-    """The first window from which on labels are turned, window by window, wherever there are rows enough to tell: those before it were right, and would hide
-    the others. None: there is none, or it does not last."""
+    """The first window from which on labels are turned, window by window, wherever there are rows enough to tell: the first of all, or a later one, for rows
+    before it were right and would hide the others. None: there is none, or it does not last."""
     windows = [(int(number), blocks == number) for number in np.unique(blocks)]
     turned = [
         (number, _gain(scores[one], labels[one]) > 0.0 or bool(labels[one].min() == labels[one].max()))
         for number, one in windows
         if one.sum() >= FEWEST_IN_SLICE
     ]
+    every = [is_so for _, is_so in turned]
+    if sum(every) >= max(LASTS, MOSTLY * len(every)):
+        return int(blocks.min())
     for place, (number, begins) in enumerate(turned):
-        later = [is_so for _, is_so in turned[place:]]
-        if begins and sum(later) >= max(LASTS, MOSTLY * len(later)):
+        later = every[place:]
+        if begins and sum(later) >= max(LASTS_LATE, MOSTLY * len(later)):
             return number
     return None
 
@@ -186,8 +191,9 @@ def _same(scores: Floats, labels: Floats, looked_at: int) -> str:
     return "are all the same" if np.log(p).sum() < np.log(IMPOSSIBLE / looked_at) else ""
 
 
-def _turned(scores: Floats, labels: Floats, looked_at: int) -> str:
-    """Labels fall where answers rise, or have gone from few to most; and answers turned round tell them nearly as well as any line through log odds."""
+def _turned(scores: Floats, labels: Floats, looked_at: int, *, by_level: bool) -> str:
+    """Labels fall where answers rise, or (`by_level`) have gone from few to most; and answers turned round tell them nearly as well as any line through log
+    odds."""
     gain = _gain(scores, labels)
     if gain < -np.log(IMPOSSIBLE / looked_at):
         return ""
@@ -196,7 +202,7 @@ def _turned(scores: Floats, labels: Floats, looked_at: int) -> str:
     p = logistic.expit(columns @ line)
     error = np.sqrt(np.linalg.inv((columns * (p * (1.0 - p))[:, None]).T @ columns + 1e-3 * np.eye(2))[1, 1])
     falls = line[1] + TURNED * error < 0.0
-    told_by_level = abs(float(scores.mean()) - 0.5) >= FAR
+    told_by_level = by_level and abs(float(scores.mean()) - 0.5) >= FAR
     if not (falls or told_by_level) or gain < NEARLY * (_likelihood(p, labels) - _likelihood(scores, labels)):
         return ""
     more = ", and the fewer the more were" if falls else ""
