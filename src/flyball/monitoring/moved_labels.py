@@ -37,10 +37,12 @@ FAR = 0.25
 """From one half: where answers lie so far to one side, labels that lie as far to the other need no slope to tell that they are turned."""
 NEARLY = 0.8
 """Of what a line through log odds gains over the answers: so much must turning them round gain."""
-LASTS, LASTS_LATE, MOSTLY = 2, 3, 0.75
-"""Windows with so many of its rows in which labels must be turned, more where they were right before, and the share of all such windows since the first: rows
-of a stormy day are late together, whatever their number, while a pipe that turns labels turns them every day. Days of storms follow one another: where it
-begins among days that were right, that most are late is weather, and only labels that fall where answers rise tell of a pipe."""
+LASTS, MOSTLY = 2, 0.75
+"""Windows with so many of its rows in which labels must be turned, and the share of all such windows: rows of a stormy day are late together, whatever their
+number, while a pipe that turns labels turns them every day."""
+LASTS_LATE, EACH = 3, 3.0
+"""The same where rows before it were labelled well: so many windows up to the newest, in each of which labels are turned with odds of 20 to 1 (as a logarithm).
+Days of storms follow one another: that most are late then, or none are after them, is weather, and only labels that fall where answers rise tell of a pipe."""
 ELSEWHERE = 0.25
 """Of the slice's own: so much may labels of the other rows have left their answers, at most."""
 
@@ -139,7 +141,7 @@ def label_fault(reference: EstimationReference, features: tuple[Binned, ...], no
         tests = len(looked_at) * (np.unique(blocks).size if late else 1)
         inside = each.inside & (blocks >= since)
         of = scores[inside], labels[inside]
-        if how := _same(*of, tests) or _turned(*of, tests, by_level=not late):
+        if how := (not late and _same(*of, tests)) or _turned(*of, tests, by_level=not late):
             found.append((_gain(*of), each.words, inside, ~each.inside & (blocks >= since), how))
     for _, where, inside, outside, how in sorted(found, key=lambda item: -item[0])[:1]:
         elsewhere, here = (_departure(scores[side], labels[side]) for side in (outside, inside))
@@ -164,19 +166,14 @@ def _turned_since(scores: Floats, labels: Floats, blocks: Ints) -> int | None:
     """The first window from which on labels are turned, window by window, wherever there are rows enough to tell: the first of all, or a later one, for rows
     before it were right and would hide the others. None: there is none, or it does not last."""
     windows = [(int(number), blocks == number) for number in np.unique(blocks)]
-    turned = [
-        (number, _gain(scores[one], labels[one]) > 0.0 or bool(labels[one].min() == labels[one].max()))
-        for number, one in windows
-        if one.sum() >= FEWEST_IN_SLICE
-    ]
-    every = [is_so for _, is_so in turned]
-    if sum(every) >= max(LASTS, MOSTLY * len(every)):
+    told = [(number, _gain(scores[one], labels[one]), labels[one]) for number, one in windows if one.sum() >= FEWEST_IN_SLICE]
+    turned = sum(gain > 0.0 or bool(of.min() == of.max()) for _, gain, of in told)
+    if turned >= max(LASTS, MOSTLY * len(told)):
         return int(blocks.min())
-    for place, (number, begins) in enumerate(turned):
-        later = every[place:]
-        if begins and sum(later) >= max(LASTS_LATE, MOSTLY * len(later)):
-            return number
-    return None
+    first = len(told)
+    while first and told[first - 1][1] >= EACH:
+        first -= 1
+    return told[first][0] if len(told) - first >= LASTS_LATE else None
 
 
 def _likelihood(p: Floats, labels: Floats) -> float:

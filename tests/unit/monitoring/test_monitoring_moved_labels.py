@@ -143,9 +143,11 @@ def test_rows_that_were_labelled_well_before_it_began_hide_no_fault() -> None:
     assert {each.where for each in said if each is not None} == {"town = 'Oslo'"}
 
 
+@pytest.mark.parametrize("late", [0.79, 0.0])
 @pytest.mark.parametrize("days", [2, 3, 5])
-def test_days_of_storm_after_days_of_none_are_weather(days: int) -> None:
-    """Nearly everybody in Oslo is late, of whom one in four was expected to be, and answers differ little there: the share of labels is as if they were turned."""
+def test_days_of_storm_or_calm_after_others_are_weather(days: int, late: float) -> None:
+    """Nearly everybody in Oslo is late, of whom one in four was expected to be, and answers differ little there: the share of labels is as if they were turned.
+    Or nobody is, and their labels are all the same."""
     told = 0
     for seed in range(20):
         draw = np.random.default_rng(seed)
@@ -154,7 +156,7 @@ def test_days_of_storm_after_days_of_none_are_weather(days: int) -> None:
         y = (draw.random(6000) < p).astype(float)
         columns, blocks = {"x": x, "town": towns}, np.arange(6000) // 300
         storm = (towns == "Oslo") & (blocks >= 20 - days)
-        y = np.where(storm, draw.random(6000) < 0.79, y).astype(float)
+        y = np.where(storm, draw.random(6000) < late, y).astype(float)
         then, now = (slice(0, 3000), slice(3000, 6000))
         known = build(
             SIGNATURE,
