@@ -1,5 +1,6 @@
 """Windows whose labels come: shown as far as they have, judged once when they have, and corrected when more come after that."""
 
+import hashlib
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -150,7 +151,7 @@ class Maturing:
         found = self._judged(window, join)
         labels = join.labelled(micros(window.start), micros(window.end))
         summary = msgspec.structs.replace(
-            window, labels=labels, mature=True, metrics=found.metrics, live={}, live_first={}, labels_note=found.selective
+            window, labels=labels, mature=True, metrics=found.metrics, live={}, live_first={}, labels_note=found.selective, judged_by=_digest(window, join, micros(now))
         )  # fmt: skip
         puts: list[Put] = []
         note = found.selective
@@ -220,6 +221,9 @@ class Maturing:
         self._revised = part
         touched = {int(at) - int(at) % self._width for at in join.changed()}
         for key, window in sorted((item for item in self._mature.items() if item[0][1] in touched), key=lambda item: item[0]):
+            # To a controller that was started again every label is new: what was judged by the same ones is not read from a registry to say so again.
+            if (digest := _digest(window, join, micros(self._world.now()))) == window.judged_by:
+                continue
             try:
                 found = self._judged(window, join)
             except ArtifactDamaged:
@@ -228,13 +232,20 @@ class Maturing:
             plain = window.loss is not None and not found.selective and len(found.rows.labels) > 0
             lost = found.losses(self._observation.files.reference(window.unit)) if plain else window.loss
             revised = msgspec.structs.replace(
-                window, labels=labels, metrics=found.metrics, labels_note=found.selective, loss=lost
+                window, labels=labels, metrics=found.metrics, labels_note=found.selective, loss=lost, judged_by=digest
             )
             if revised != window:
                 payload = {"labels": revised.labels, "before": window.labels}
                 subject, puts = f"window:{window_of(window).id}", (put("window", window_of(window).id, revised),)
                 self._world.record(draft(self._world.now(), "window.revised", subject, payload, puts))
                 self._mature[key] = revised
+
+
+def _digest(window: WindowSummary, join: LabelJoin, now_us: int) -> str:
+    """Of all that a window's metrics are of."""
+    start_us, end_us = micros(window.start), micros(window.end)
+    parts = (*join.outcomes(window.unit, start_us, end_us)[:4], *join.rows_of(window.unit, Span(start_us, end_us, now_us)))
+    return hashlib.sha256(b"".join(np.ascontiguousarray(part).tobytes() for part in parts)).hexdigest()[:16]
 
 
 def _corrected(reference: Reference, asked: WindowRows, judged: Window, weighting: Weighting | None) -> dict[str, Evidence]:
