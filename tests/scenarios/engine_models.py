@@ -154,7 +154,9 @@ class Workshop:
         maps: dict[str, ScoreMap] = {}
         if "recalibrate" in order.strategies and (found := monotone.rising_map(of(champion), y)) is not None:
             scores, answered = monotone.chained(_points(champion.unit.calibration), found[1])
-            maps["recalibrate"] = ScoreMap(method=found[0], scores=scores, answers=answered, rows=2000)
+            maps["recalibrate"] = ScoreMap(
+                method=found[0], scores=scores, answers=answered, rows=2000, until=request.job.as_of - timedelta(hours=6)
+            )
             answers["recalibrate"] = ScoreMap(method=found[0], scores=found[1][0], answers=found[1][1], rows=2000).of(
                 of(champion)
             )

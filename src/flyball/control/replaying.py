@@ -70,8 +70,9 @@ class Replaying:
         old = np.array([row.scores for row in rows], dtype=np.float64)
         fits = scores.shape == old.shape
         answered = np.flatnonzero(np.isfinite(scores).all(axis=1)) if fits else np.zeros(0, dtype=np.int64)
-        until = self._shelf.version(challenger).lineage.snapshot.until
-        learnt_us = micros(until) if until is not None else -1
+        calibration = self._shelf.unit(challenger).calibration
+        until = (self._shelf.version(challenger).lineage.snapshot.until, calibration.until if calibration else None)
+        learnt_us = max((micros(each) for each in until if each is not None), default=-1)
         outcomes = self._observation.joined_for(challenger).outcomes(champion, rows[0].at_us, rows[-1].at_us + 1)
         known = dict(zip(outcomes.ids, outcomes.labels.tolist(), strict=True))
         at_us = np.array([row.at_us for row in rows], dtype=np.int64)
