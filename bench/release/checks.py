@@ -92,8 +92,10 @@ def label_faults(labels: list[SentLabels], records: list[Record]) -> list[str]:
     return faults
 
 
-def answer_faults(ledger: Ledger, records: list[Record]) -> list[str]:
-    """Who answered was champion or canary in the table of that revision, no sooner than it was written, no later than a newer one was seen everywhere."""
+def answer_faults(ledger: Ledger, records: list[Record], sent: list[Sent]) -> list[str]:
+    """Who answered was champion or canary in the table of that revision, no sooner than it was written; and nobody who asked after a newer one was seen
+    everywhere was answered by it. What was in hand then is answered by the table that it came under."""
+    asked = {id_: one.begun_us for one in sent if one.tries == 1 and one.begun_us for id_ in one.ids}
     tables: dict[int, tuple[int, dict[str, Any]]] = {}
     overtaken: list[tuple[int, int]] = []
     current = 0
@@ -118,9 +120,10 @@ def answer_faults(ledger: Ledger, records: list[Record]) -> list[str]:
         if record["unit"] not in {each["unit"]["id"] for each in allowed[record["role"]] if each}:
             faults.append(f"{record['unit']} answered as {record['role']} of revision {record['revision']} and is not that there")
         later = [at for revision, at in overtaken if revision > record["revision"]]
-        if record["role"] != "shadow" and (record["at_us"] < written_us or (later and record["at_us"] > later[0])):
+        newest = min(record["at_us"], max((asked.get(id_, record["at_us"]) for id_ in record["ids"]), default=record["at_us"]))
+        if record["role"] != "shadow" and (record["at_us"] < written_us or (later and newest > later[0])):
             faults.append(
-                f"revision {record['revision']} answered at {record['at_us']}, written {written_us}, replaced everywhere {later[:1]}"
+                f"revision {record['revision']} answered at {record['at_us']}, asked at {newest}, written {written_us}, replaced everywhere {later[:1]}"
             )
     return faults
 

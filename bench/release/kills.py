@@ -158,7 +158,7 @@ def _faults(here: Shop, crowd: Crowd) -> dict[str, list[str]]:
         "registry": checks.registry_faults(ledger, read_mlflow(here.stack.state)),
         "predictions": checks.prediction_faults(crowd.sent, records)[:5],
         "labels": checks.label_faults(crowd.labels, records)[:5],
-        "answers": checks.answer_faults(ledger, records)[:5],
+        "answers": checks.answer_faults(ledger, records, crowd.sent)[:5],
         "releases": checks.release_faults(ledger),
         "windows": checks.window_faults(ledger, records, 10_000_000)[:5],
         "clients": checks.client_faults(crowd.attempts, [])[:5],

@@ -97,7 +97,7 @@ def test_fetched_bytes_are_those_that_were_registered(registry: Registry, packag
     register(registry, package("tree"))
     fetched = registry.fetch("shop", 1)
     assert (fetched / "model" / "model.lgb").read_text() == "tree"
-    assert fetched == registry.fetch("shop", 1)
+    assert fetched == registry.fetch("shop", 1) == registry.fetch("shop", 1, registry.versions("shop")[0].manifest_digest)
 
 
 @pytest.mark.parametrize("damage", ["flip", "remove", "add", "manifest"])
@@ -117,6 +117,8 @@ def test_damaged_bytes_are_never_fetched(registry: Registry, package: Callable, 
         (fetched / MANIFEST).write_bytes(codec.encode(manifest))
     with pytest.raises(ArtifactDamaged):
         registry.fetch("shop", 1)
+    with pytest.raises(ArtifactDamaged):
+        registry.fetch("shop", 1, registry.versions("shop")[0].manifest_digest)
 
 
 def test_damaged_bytes_are_never_registered(registry: Registry, package: Callable) -> None:

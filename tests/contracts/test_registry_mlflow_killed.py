@@ -8,6 +8,7 @@ import pytest
 from test_registry import AT, empty_database, lineage, package, register, state  # noqa: F401
 
 from flyball.adapters.registry_mlflow import PACKAGE, MlflowRegistry
+from flyball.errors import ArtifactDamaged
 
 CALLS = (
     "create_experiment", "create_run", "log_batch", "log_artifacts", "set_tag", "set_terminated",
@@ -102,3 +103,23 @@ MlflowRegistry(Path(sys.argv[1])).versions("shop")
     assert not (tmp_path / "mlflow.db").exists()
     assert MlflowRegistry(tmp_path).versions("shop") == ()
     assert [path.name for path in tmp_path.glob("*mlflow.db*")] == ["mlflow.db"]
+
+
+def test_what_the_ledger_knows_by_its_digest_is_found_while_the_store_is_away(state: Path, package) -> None:  # noqa: F811
+    digest = register(MlflowRegistry(state), package("tree")).manifest_digest
+    place = MlflowRegistry(state).fetch("shop", 1)
+    away = MlflowRegistry(state, server_url="http://127.0.0.1:9")
+    assert away.fetch("shop", 1, digest) == place
+    assert "_client" not in vars(away), "nobody was asked"
+    (place / "model" / "model.lgb").write_text("Tree")
+    with pytest.raises(ArtifactDamaged):
+        MlflowRegistry(state).fetch("shop", 1, digest)
+
+
+def test_a_link_to_what_is_gone_is_made_anew(state: Path, package) -> None:  # noqa: F811
+    digest = register(MlflowRegistry(state), package("tree")).manifest_digest
+    place = MlflowRegistry(state).fetch("shop", 1)
+    (link,) = (state / "packages").iterdir()
+    link.unlink()
+    link.symlink_to(state / "nowhere")
+    assert MlflowRegistry(state).fetch("shop", 1, digest) == place == link.readlink()

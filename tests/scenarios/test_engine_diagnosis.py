@@ -55,6 +55,9 @@ def test_a_diagnosis_is_recorded_when_it_changes_and_comes_again_from_its_record
     told(project)
     made = project.ledger.events(kinds=("incident.diagnosed",))
     assert 1 <= len(made) <= 4
+    case = codec.revive(made[-1].payload["case"], Case)
+    assert 1 <= case.estimates_judged <= 8, "windows since it began, not the nine before it"
+    assert case.estimates_missed >= case.estimates_judged - 1
     for event in made:
         again = diagnosis.diagnose(codec.revive(event.payload["case"], Case), event.at)
         assert codec.encode(again) == codec.encode(codec.revive(event.payload["diagnosis"], Diagnosis))

@@ -126,3 +126,14 @@ def test_a_rollback_is_expected_to_take_back_what_the_unit_had_brought(tmp_path:
     assert taken.predicted.value == -brought.realised.value
     assert "after a rollback nobody answers" in taken.realised.note
     project.holds()
+
+
+def test_what_was_taken_back_before_it_answered_alone_changed_nothing_and_is_foretold_nothing(tmp_path: Path) -> None:
+    project = Project(tmp_path, spec_of(RELEASE, [OLD]))
+    project.version()
+    project.workshop.plans["j-0002"] = Model(wrong=0.9)
+    project.live(20 * DAY, rows=90, until=lambda: len(project.releases()) == 2 and project.release().phase is Phase.ROLLED_BACK)
+    assert project.phases(project.release().id)[-1] == "rolled_back"
+    assert "full" not in project.phases(project.release().id)
+    project.live(DAY)
+    assert not effects(project)

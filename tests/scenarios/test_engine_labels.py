@@ -1,10 +1,12 @@
 """Labels that are late, or only for some: windows wait, are completed or marked, and are never judged by what is no sample of them."""
 
 from pathlib import Path
+from typing import Any
 
 from engine_world import AT_ONCE, DAY, HOUR, Project, spec_of
 
-from flyball.control.world import micros
+from flyball.adapters.registry_memory import MemoryRegistry
+from flyball.control.world import Ports, micros
 from flyball.records.captured import LabelBatch
 from flyball.records.findings import FindingKind
 
@@ -87,3 +89,55 @@ def test_a_window_that_waits_says_how_many_labels_are_expected(tmp_path: Path) -
     project.restart()
     project.tick()
     assert [window for window in project.windows() if not window.mature] == waiting
+
+
+def test_labels_that_come_after_a_window_was_judged_revise_its_loss_with_its_metrics(tmp_path: Path) -> None:
+    project = Project(tmp_path, spec_of(AT_ONCE, monitor={**MONITOR, "mature_share": 0.5}, data={**LEARNED, "label_delay": "1h"}))
+    project.version()
+    slow(project, 8, delay=3)
+    once = next(
+        window for window in project.windows() if window.mature and window.loss is not None and window.labels < window.predictions
+    )
+    slow(project, 4, delay=3)
+    (now,) = [window for window in project.windows() if (window.unit, window.start) == (once.unit, once.start)]
+    assert now.labels == now.predictions
+    assert (now.loss.n, now.metrics["brier"].n) == (now.labels, now.labels)
+    assert once.loss.n < now.loss.n
+    project.holds()
+
+
+class Asking:
+    """A registry that notes what it was asked for."""
+
+    def __init__(self, registry: MemoryRegistry) -> None:
+        self._registry = registry
+        self.fetched: list[int] = []
+
+    def fetch(self, model: str, number: int, manifest_digest: str | None = None) -> Path:
+        self.fetched.append(number)
+        return self._registry.fetch(model, number, manifest_digest)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._registry, name)
+
+
+def test_a_controller_that_starts_again_reads_no_unit_to_say_again_what_was_judged(tmp_path: Path) -> None:
+    asked: list[Asking] = []
+
+    def noted(ports: Ports) -> Ports:
+        asked.append(Asking(ports.registry))
+        return ports._replace(registry=asked[-1])
+
+    project = Project(tmp_path, spec_of(AT_ONCE, monitor=MONITOR), wrap=noted)
+    for _ in range(3):
+        project.version()
+        project.live(3 * DAY)
+    assert len({window.unit for window in project.windows() if window.mature}) == 3
+    assert asked[-1].fetched
+    before = project.ledger.head()
+    project.clock.sleep(DAY / 4)
+    project.restart()
+    project.tick()
+    assert not [event for event in project.ledger.events() if event.seq > before.seq and event.kind == "window.revised"]
+    assert asked[-1].fetched == []
+    project.holds()

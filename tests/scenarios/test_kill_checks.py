@@ -6,7 +6,7 @@ import sqlite3
 import struct
 import zlib
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -110,6 +110,27 @@ def test_a_prediction_that_is_lost_doubled_changed_or_invented_is_found() -> Non
     assert checks.prediction_faults([sent()], [record("a"), record("a")])
     assert checks.prediction_faults([sent()], [record("a", score=0.26)])
     assert checks.prediction_faults([sent()], [record("a"), record("b")])
+
+
+def test_an_answer_by_a_table_that_was_replaced_when_it_was_asked_is_found(tmp_path: Path) -> None:
+    ledger, at_us = SqliteLedger(tmp_path), int(AT.timestamp() * 1e6)
+    for revision in (1, 2):
+        at = AT + timedelta(seconds=revision)
+        route = {"champion": {"unit": {"id": f"u{revision}"}}, "shadows": []}
+        table = Put("routing", "shop", {"revision": revision, "routes": [route]})
+        ledger.transact([Draft(at=at, kind="routing.wanted", subject="model:shop", actor="control", payload={}, puts=(table,))])
+        ledger.transact([Draft(at=at, kind="release.verified", subject="release:r", actor="control", payload={}, puts=())])
+
+    def faults(asked: float, answered: float, tries: int = 1) -> list[str]:
+        begun, said = (at_us + int(seconds * 1e6) for seconds in (asked, answered))
+        one = msgspec.structs.replace(sent(tries), begun_us=begun)
+        return checks.answer_faults(read_ledger(tmp_path), [{**record("a"), "at_us": said}], [one])
+
+    assert faults(1.5, 1.6) == []
+    assert faults(1.9, 2.1) == [], "it was in hand"
+    assert faults(2.1, 2.2)
+    assert faults(1.9, 2.1, tries=2), "which of the two was answered is not known"
+    assert faults(0.5, 0.6), "before the table was written"
 
 
 def test_a_label_that_is_lost_doubled_or_changed_is_found() -> None:

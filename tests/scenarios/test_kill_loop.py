@@ -104,7 +104,7 @@ def test_fifty_kills_lose_nothing_and_do_nothing_twice(tmp_path):
             "registry": checks.registry_faults(ledger, read_mlflow(stack.state)),
             "predictions": checks.prediction_faults(crowd.sent, records),
             "labels": checks.label_faults(crowd.labels, records),
-            "answers": checks.answer_faults(ledger, records),
+            "answers": checks.answer_faults(ledger, records, crowd.sent),
             "gates": checks.gate_faults(ledger, records),
             "orders": checks.order_faults(ledger, person.orders),
             "jobs": checks.job_faults(rest),

@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -70,7 +70,12 @@ class MlflowRegistry:
         with self._translated():
             return tuple(sorted((_version_of(model, one) for one in self._search(model)), key=lambda version: version.number))
 
-    def fetch(self, model: str, number: int) -> Path:
+    def fetch(self, model: str, number: int, manifest_digest: str | None = None) -> Path:
+        if manifest_digest is not None:
+            known = self._place(manifest_digest)
+            with suppress(ArtifactDamaged, NotFound, OSError):
+                verify_package(known, manifest_digest)
+                return known.resolve()
         with self._translated():
             version = next((one for one in self.versions(model) if one.number == number), None)
             if version is None:
@@ -182,12 +187,13 @@ class MlflowRegistry:
                 return found
 
     def _local(self, version: Version) -> Path:
-        """Where the package lies; from a server it is copied once, by its digest."""
+        """Where the package lies; from a server it is copied once. Found by its digest from then on, without MLflow (which takes seconds to be imported)."""
         run = self._client.get_run(version.lineage.mlflow_run)
-        place = urlparse(run.info.artifact_uri)
+        place, target = urlparse(run.info.artifact_uri), self._place(version.manifest_digest)
         if place.scheme in ("", "file"):
-            return Path(unquote(place.path)) / PACKAGE
-        target = self._state_dir / "packages" / version.manifest_digest[:16]
+            package = Path(unquote(place.path)) / PACKAGE
+            _link(target, package)
+            return package
         if target.is_dir():
             try:
                 verify_package(target, version.manifest_digest)
@@ -197,6 +203,9 @@ class MlflowRegistry:
             make_directory_durably(target, self._download(version))
         return target
 
+    def _place(self, manifest_digest: str) -> Path:
+        return self._state_dir / "packages" / manifest_digest[:16]
+
     def _download(self, version: Version) -> Callable[[Path], None]:
         def fill(directory: Path) -> None:
             got = Path(self._client.download_artifacts(version.lineage.mlflow_run, PACKAGE, str(directory)))
@@ -205,6 +214,18 @@ class MlflowRegistry:
             got.rmdir()
 
         return fill
+
+
+def _link(place: Path, package: Path) -> None:
+    """Aside, and renamed into place. Without it MLflow is asked again."""
+    if place.is_symlink() and place.readlink() == package:
+        return
+    aside = place.with_name(f"{place.name}.new")
+    with suppress(OSError):
+        place.parent.mkdir(parents=True, exist_ok=True)
+        aside.unlink(missing_ok=True)
+        aside.symlink_to(package, target_is_directory=True)
+        aside.replace(place)
 
 
 def _version_of(model: str, one: Any) -> Version:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from flyball.autopilot.entrants import MENDED_ELSEWHERE, NOT_THE_WORLD, TRAINS, Strategy
 from flyball.autopilot.policy import AutopilotPolicy, Rule
 from flyball.autopilot.situation import AutopilotSituation
 from flyball.records import codec
@@ -22,8 +23,8 @@ _SEEN = {"growth": "improvement.growth", "excess": "improvement.excess", "rows_s
 """What a tournament was held for, as experience remembers it."""
 
 
-def lacking(rule: Rule, situation: AutopilotSituation) -> str:
-    """What the action cannot be done without; empty: it can be done."""
+def lacking(rule: Rule, situation: AutopilotSituation, incidents: tuple[int, ...]) -> str:
+    """What the action for these incidents cannot be done without; empty: it can be done."""
     faulty = numbers_of(situation, IncidentKind.DATA_FAULT)
     if rule.action in FITS and faulty and not rule.on_faults:
         return f"{named(faulty)} is taken for a data fault, which is mended upstream and never trained into a model"
@@ -41,6 +42,10 @@ def lacking(rule: Rule, situation: AutopilotSituation) -> str:
         return "no finding that stands says since when something has changed"
     if rule.entrants == ("earlier",) and not situation.earlier:
         return "there is no earlier verified unit that answers otherwise than the champion"
+    if rule.action in TOURNAMENTS and not _able(rule, situation, _kind(situation, incidents)):
+        bad = numbers_of(situation, IncidentKind.BAD_RELEASE)
+        why = f", for {named(bad)} is taken for a bad release: the world has nothing new to learn" if bad else ""
+        return f"none of {', '.join(rule.entrants)} can compete{why}"
     return ""
 
 
@@ -84,22 +89,34 @@ def _rows(rule: Rule, situation: AutopilotSituation) -> dict[str, Any]:
 
 def _entrants(rule: Rule, situation: AutopilotSituation, incidents: tuple[int, ...]) -> dict[str, Any]:
     """Those that could compete now; a strategy that lacks something is left out where it is one of several."""
-    without = {
-        *(("earlier",) if not situation.earlier else ()),
-        *(("since",) if situation.changed_since is None else ()),
-    }
-    asked = [strategy for strategy in rule.entrants if strategy not in without]
+    kind = _kind(situation, incidents)
+    asked = _able(rule, situation, kind)
     found: dict[str, Any] = {"champion": situation.champion, "strategies": asked, "chosen": rule.chosen}
     seen = situation.signals_by_window[-1]
     found |= {name: seen[signal] for name, signal in _SEEN.items() if seen.get(signal)}
-    known = [each for each in situation.incidents if not incidents or each.number in incidents]
-    if known:
-        found["kind"] = known[-1].kind.value
+    if kind is not None:
+        found["kind"] = kind.value
     if "earlier" in asked:
         found["earlier"] = list(situation.earlier)
     if "since" in asked and situation.changed_since is not None:
         found["since"] = situation.changed_since.isoformat()
     return found
+
+
+def _kind(situation: AutopilotSituation, incidents: tuple[int, ...]) -> IncidentKind | None:
+    """What the tournament is to mend: the newest of these incidents, or of all, that a model can mend."""
+    known = [each.kind for each in situation.incidents if not incidents or each.number in incidents]
+    return next((kind for kind in reversed(known) if kind not in MENDED_ELSEWHERE), None)
+
+
+def _able(rule: Rule, situation: AutopilotSituation, kind: IncidentKind | None) -> list[str]:
+    """Strategies that could compete: what a person named by name is tried whatever the incident is taken for."""
+    without = {
+        *(() if situation.earlier else (Strategy.EARLIER,)),
+        *((Strategy.SINCE,) if situation.changed_since is None else ()),
+        *((Strategy.RECALIBRATE, *TRAINS) if kind in NOT_THE_WORLD and not rule.chosen else ()),
+    }
+    return [strategy for strategy in rule.entrants if strategy not in without]
 
 
 def about(action: Action, kind: str) -> Action:

@@ -4,7 +4,7 @@ from datetime import datetime
 
 import msgspec
 
-from flyball.autopilot.tournament import PastTournament, Standing, least_gain
+from flyball.autopilot.tournament import PastTournament, Standing, is_better
 from flyball.records.decisions import Action, Plan
 from flyball.records.evidence import Evidence, Outcome, Verdict
 from flyball.records.tournaments import Entrant, Standings, Tournament
@@ -27,10 +27,8 @@ class ContestSituation(msgspec.Struct, frozen=True, kw_only=True):
 def winner(standings: Standings) -> Entrant | None:
     """Whose gain is above 0 by its whole interval and worth a change of champion, the highest lower end first. A threshold wins only where no answers do: it
     mends less."""
-    least = least_gain(standings.champion_loss)
-    better = [
-        each for each in standings.entrants if _lower(each) > 0.0 and each.gain is not None and (each.gain.value or 0.0) >= least
-    ]
+    level = standings.champion_loss
+    better = [each for each in standings.entrants if each.gain and is_better(each.gain.value or 0.0, _lower(each), level)]
     return min(better, key=lambda each: (_name(each) != LOSS_GAIN, -_lower(each), each.name), default=None)
 
 
@@ -39,8 +37,8 @@ def past_of(held: Tournament) -> PastTournament:
     measured = [(each, each.gain) for each in held.standings.entrants if each.gain is not None]
     found = [
         Standing(
-            entrant=each.name, estimate=gain.value or 0.0, lower=gain.lower or 0.0, upper=gain.upper or 0.0, relative=each.relative, error=each.error,
-            windows=each.windows, rows=gain.n, minutes=each.minutes,
+            entrant=each.name, estimate=gain.value or 0.0, lower=gain.lower or 0.0, upper=gain.upper or 0.0, alpha=gain.alpha or 0.0,
+            relative=each.relative, error=each.error, windows=each.windows, rows=gain.n, minutes=each.minutes,
         )
         for each, gain in measured
     ]  # fmt: skip

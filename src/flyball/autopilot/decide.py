@@ -130,7 +130,7 @@ def _obstacle(rule: Rule, situation: AutopilotSituation, now: datetime, taken: s
         return f"{situation.busy} is under way"
     if rule.action in EXCLUSIVE and taken:
         return f"{taken} goes first, and who answers is changed by one policy at a time"
-    return actions.lacking(rule, situation)
+    return actions.lacking(rule, situation, _incidents(rule, situation))
 
 
 def _act(rule: Rule, situation: AutopilotSituation, policy: AutopilotPolicy) -> Action:

@@ -1,10 +1,11 @@
 """Entrants judged with the champion on the same newest mature rows: who is tried first, and who won.
 
 **Judged** is a paired difference of bounded losses, the champion's less the entrant's, over the newest 1, 2, 4, … windows that neither learned from. Short runs see a
-change at once, long ones see small differences. Each run gives one lower bound of Student's t; the error rate is divided equally over entrants and runs
-(Bonferroni), so of tournaments in which no entrant is better on average at most `alpha` name a winner. The error of a run's mean is the larger of two: rows
-taken as independent, and the spread of windows' means: of those before the run or, where they are fewer than four, of its own. Of an entrant that has answered fewer
-than four windows, then, what differs from day to day is not known; and the rate holds at one tournament, not at all of them together.
+change at once, long ones see small differences. Each run gives one lower bound of Student's t; the error rate is divided over kinds of entrants (`SHARES`), and
+equally over those of a kind and their runs (Bonferroni), so of tournaments in which no entrant is better on average at most `alpha` name a winner. The error of a
+run's mean is the larger of two: rows taken as independent, and the spread of windows' means: of those before the run or, where they are fewer than four, of its
+own. Of an entrant that has answered fewer than four windows, then, what differs from day to day is not known; and the rate holds at one tournament, not at all of
+them together.
 A run says nothing for an entrant that a shorter one shows to be worse: what was long ago excuses nothing.
 A winner is only nominated: what answers traffic, a release decides by sequences that hold at every look.
 
@@ -67,7 +68,9 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     """Mean bounded loss a row that it would have avoided; negative: caused."""
     lower: float
     upper: float
-    """Both at the entrant's and the run's share of alpha."""
+    """Both at the run's share of the entrant's alpha."""
+    alpha: float
+    """The entrant's share of the tournament's: chance that it is called better though it is not."""
     relative: float
     """The estimate over the champion's mean loss on the newest window that judged them."""
     windows: int
@@ -225,16 +228,15 @@ def judge(
     shares, taken = _shares(tuple(pairs), alpha), {} if minutes is None else minutes
     standings = [_standing(name, pair, shares[name], (level, taken.get(name, 0.0))) for name, pair in pairs.items() if pair.rows]
     ranked = tuple(sorted(standings, key=lambda each: (-each.lower, each.entrant)))
-    enough = least_gain(level)
-    winner = next((each.entrant for each in ranked if each.lower > 0.0 and each.estimate >= enough), None)
+    winner = next((each.entrant for each in ranked if is_better(each.estimate, each.lower, level)), None)
     return Judgement(
         standings=ranked, winner=winner, alpha=alpha, champion_loss=_short(level), words=_words(ranked, winner, len(pairs))
     )  # fmt: skip
 
 
-def least_gain(champion_loss: float) -> float:
-    """Mean bounded loss a row from which a gain is worth a change of champion."""
-    return max(LEAST_EFFECT, LEAST_SHARE * champion_loss)
+def is_better(gain: float, lower: float, champion_loss: float) -> bool:
+    """Surely above 0, and worth a change of champion."""
+    return lower > 0.0 and gain >= max(LEAST_EFFECT, LEAST_SHARE * champion_loss)
 
 
 class _Pairs(NamedTuple):
@@ -284,7 +286,7 @@ def _standing(name: str, pairs: _Pairs, alpha: float, level_and_minutes: tuple[f
     return Standing(
         entrant=name, estimate=_short(best.mean), lower=_short(best.lower), upper=_short(best.upper),
         relative=_short(best.mean / level) if level > 0.0 else 0.0, error=_short(best.error / level) if level > 0.0 else 0.0,
-        windows=best.windows, rows=best.rows, minutes=minutes,
+        alpha=_short(alpha), windows=best.windows, rows=best.rows, minutes=minutes,
     )  # fmt: skip
 
 

@@ -2,7 +2,9 @@
 
 from datetime import datetime, timedelta
 
-from flyball.control.world import World
+import msgspec
+
+from flyball.control.world import World, draft, put
 from flyball.errors import FlyballError
 from flyball.records.jobs import Job, JobStatus
 from flyball.records.release import Champion
@@ -12,18 +14,22 @@ AGAIN = timedelta(minutes=1)
 """After a registry that could not be reached: nobody's traffic hangs on an alias, so it must not hold the ticks up."""
 
 
+class Pointed(msgspec.Struct, frozen=True, kw_only=True):
+    version: int
+
+
 class Aliases:
-    """`champion` and `challenger` of one model. Nothing is remembered beyond the process: a new controller writes both once more."""
+    """`champion` and `challenger` of one model. What was written is in the ledger: a controller that starts does not ask a registry to say it again (MLflow
+    takes seconds to be imported, which are missing where a release is under way)."""
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._pointed: dict[str, int] = {}
         self._not_before: datetime | None = None
 
     def reconcile(self) -> None:
         """Point each at its version where that has changed, whether a release or a rollback changed it."""
         for alias, number in self._wanted().items():
-            if self._pointed.get(alias) != number and self._may_try():
+            if self._world.get("alias", alias, Pointed) != Pointed(version=number) and self._may_try():
                 self._point(alias, number)
 
     def _wanted(self) -> dict[str, int]:
@@ -41,10 +47,13 @@ class Aliases:
         return self._not_before is None or self._world.now() >= self._not_before
 
     def _point(self, alias: str, number: int) -> None:
+        world = self._world
         try:
-            self._world.ports.registry.mark(self._world.model, number, alias)
+            world.ports.registry.mark(world.model, number, alias)
         except FlyballError as error:
-            self._not_before = self._world.now() + AGAIN
-            self._world.say("bad", f"the alias {alias} of version {number} is not set yet: {error.message}")
+            self._not_before = world.now() + AGAIN
+            world.say("bad", f"the alias {alias} of version {number} is not set yet: {error.message}")
             return
-        self._pointed[alias], self._not_before = number, None
+        self._not_before = None
+        state = put("alias", alias, Pointed(version=number))
+        world.record(draft(world.now(), "alias.pointed", f"model:{world.model}", {"alias": alias, "version": number}, (state,)))

@@ -12,17 +12,17 @@ from flyball.autopilot.case import Case, Labels, Symptom
 from flyball.autopilot.decide import OpenIncident
 from flyball.control import incidents
 from flyball.control.declared_slices import columns_of
-from flyball.control.estimating import EstimateState
 from flyball.control.happenings import happenings
 from flyball.control.labelled_rows import sampled
 from flyball.control.observe import Observation, WindowKey
 from flyball.control.world import World, draft, micros, put
 from flyball.errors import ArtifactDamaged
-from flyball.monitoring import moved_labels, upstream
+from flyball.monitoring import estimates, moved_labels, upstream
+from flyball.monitoring.estimates.parts import LOSS
 from flyball.monitoring.moved_labels import LabelFault, Sides
 from flyball.records import codec
 from flyball.records.diagnosis import Diagnosis
-from flyball.records.findings import Finding, FindingKind, Happening, Incident, IncidentKind
+from flyball.records.findings import Finding, FindingKind, Happening, Incident, IncidentKind, WindowSummary
 from flyball.records.release import Champion
 from flyball.stats.table_shift import TableShift
 
@@ -98,15 +98,24 @@ class Diagnosing:
             columns = tuple(self._observation.types(unit))
             watched = files.norms(unit) is not None
             labelled = self._labelled(unit, _surely_after(findings))
-        trust = (world.get("estimates", unit, EstimateState) or EstimateState()).trust
+        judged, missed = self._estimates(unit, incident.began)
         return Case(
             incident=incident.number, model=incident.model, unit=unit, began=incident.began, window=world.spec.monitor.window,
             symptoms=tuple(map(_symptom, findings)), upstream=near, champion_since=champion.since,
             earlier_champion=any(each != champion.unit for each in champion.verified), columns=columns, columns_watched=watched,
             labels=_labels_of(labelled, classes=world.spec.task != "regression"),
             label_fault=labelled.fault.words if labelled.fault else "", label_fault_in=labelled.fault.where if labelled.fault else "",
-            estimates_judged=trust.windows, estimates_missed=trust.misses,
+            estimates_judged=judged, estimates_missed=missed,
         )  # fmt: skip
+
+    def _estimates(self, unit: str, began: datetime) -> tuple[int, int]:
+        """Mature windows that lasted beyond then, whose loss had been estimated; of them those whose labels said otherwise."""
+        windows = [each for each in self._world.all("window", WindowSummary) if each.unit == unit and each.end > began]
+        told = [
+            (each.loss, estimates.interval_of(each.estimates[LOSS])) for each in windows if each.loss and LOSS in each.estimates
+        ]
+        judged = [not within[0] <= loss.mean <= within[1] for loss, within in told if loss is not None and within is not None]
+        return len(judged), sum(judged)
 
     def _near(self, incident: Incident) -> tuple[list[Finding], tuple[Happening, ...]]:
         """Its findings, with faults of columns at the time of their beginning (one that pages nobody by itself is in no incident), and what else happened then."""

@@ -5,19 +5,16 @@ took effect, and against what would have been without it. That assumes that labe
 answers beside the champion: what that brings is foretold from the same rows' differences, and not measured.
 """
 
-from datetime import timedelta
-
 import msgspec
 import numpy as np
 
 from flyball.autopilot.decide import EXCLUSIVE
 from flyball.capture.joined import Span
 from flyball.control import bounds, decisions
-from flyball.control.observe import Observation, micros_of
+from flyball.control.observe import Observation
 from flyball.control.remedies import Todo
 from flyball.control.world import World, draft, micros, put
 from flyball.errors import ArtifactDamaged
-from flyball.monitoring import delays
 from flyball.records import codec
 from flyball.records.decisions import Action
 from flyball.records.effects import Effect, EffectTrack
@@ -70,6 +67,8 @@ class Effects:
         if action is None:
             return
         back = release.phase is Phase.ROLLED_BACK
+        if back and champion.since < release.opened_at:
+            return  # it was taken back before it answered alone: nothing changed
         new, old = (release.champion, release.challenger) if back else (release.challenger, release.champion)
         predicted, degrees = self._taken_back(old) if back else self._predicted(release, champion)
         effect = Effect(
@@ -115,7 +114,7 @@ class Effects:
 
     def _measure(self, effect: Effect) -> None:
         world, release = self._world, self._world.get("release", effect.release, ReleaseState)
-        if release is None or release.phase in ANSWERS or world.now() < release.entered_at + self._ripe():
+        if release is None or release.phase in ANSWERS or micros(world.now()) < micros(release.entered_at) + self._ripe_us():
             return
         found = self._difference(release, micros(effect.at), micros(release.entered_at))
         if found is None:
@@ -158,6 +157,10 @@ class Effects:
 
     # -- both
 
+    def _ripe_us(self) -> int:
+        join = self._observation.join
+        return 0 if join is None else self._observation.label_delay.ripe_us(join, micros(self._world.now()))
+
     def _difference(self, release: ReleaseState, start_us: int, end_us: int) -> BlockMean | None:
         """New minus old, of labelled rows that both answered; None: too few."""
         join, old = self._observation.join, release.champion
@@ -167,21 +170,12 @@ class Effects:
             scale = self._observation.files.reference(old).scale
         except ArtifactDamaged:
             return None
-        span = Span(start_us, end_us, micros(self._world.now()), micros_of(self._ripe()))
+        span = Span(start_us, end_us, micros(self._world.now()), self._ripe_us())
         pairs = join.pairs(old, release.challenger, span)
         order, task = np.argsort(pairs.at_us, kind="stable"), self._world.spec.task
         labels = pairs.labels if task == "regression" else pairs.labels.astype(np.int64)
         before, after = (bounded_loss(task, scores, labels, scale) for scores in (pairs.first, pairs.second))
         return foretold.block_mean((after - before)[order])
-
-    def _ripe(self) -> timedelta:
-        """The age from which rows count: declared, or that at which nearly all labels have come."""
-        spec, join = self._world.spec, self._observation.join
-        if spec.data.label_delay is not None or join is None:
-            return spec.data.label_delay or timedelta(0)
-        now_us = micros(self._world.now())
-        learnt = delays.usual_age(delays.learn(join.label_ages(now_us - delays.LOOK_BACK_US), now_us), spec.monitor.mature_share)
-        return timedelta(microseconds=learnt or 0)
 
 
 def _record(world: World, kind: str, effect: Effect, puts: tuple[Put, ...]) -> None:

@@ -1,5 +1,6 @@
 """Windows whose labels come: shown as far as they have, judged once when they have, and corrected when more come after that."""
 
+import hashlib
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -16,7 +17,7 @@ from flyball.control.own_metrics import own_metrics
 from flyball.control.standing import puts_of
 from flyball.control.world import World, draft, micros, put
 from flyball.errors import ArtifactDamaged, Fenced, FlyballError, StoreUnavailable
-from flyball.monitoring import delays, live, performance, selective, track_record
+from flyball.monitoring import live, performance, selective, track_record
 from flyball.monitoring.delays import Delays
 from flyball.monitoring.live import WindowRows
 from flyball.monitoring.maturity import maturity
@@ -50,6 +51,10 @@ class Judged(NamedTuple):
     selective: str
     """Why labels are no plain sample of the rows; empty: they are."""
 
+    def losses(self, reference: Reference) -> RowLosses:
+        losses = bounded_loss(reference.task, self.rows.scores, np.asarray(self.rows.labels, dtype=np.float64), reference.scale)
+        return RowLosses(mean=float(f"{losses.mean():.8g}"), spread=float(f"{losses.std():.8g}"), n=int(losses.size))
+
 
 class Maturing:
     def __init__(self, world: World, observation: Observation, estimating: Estimating, policy: MonitorPolicy) -> None:
@@ -62,9 +67,6 @@ class Maturing:
         closed = sorted(world.all("window", WindowSummary), key=lambda window: window.start)
         self._immature = {key_of(window): window for window in closed if not window.mature}
         self._mature = {key_of(window): window for window in closed if window.mature}
-        self._learned: tuple[int, Delays] | None = None
-        """(windows closed when it was learned, the delay): once a window, not once a tick."""
-        self._closed = len(closed)
         self._revised = self._part(micros(world.now()))
         """Part of a window's length in which revisions were last looked for: the present one, so that a controller which is started again looks when the one
         before would have."""
@@ -72,7 +74,6 @@ class Maturing:
     def take(self, key: WindowKey, summary: WindowSummary) -> None:
         """A window has closed."""
         self._immature[key] = summary
-        self._closed += 1
 
     def judged(self) -> tuple[WindowSummary, ...]:
         """Mature windows of champions whose labels could be judged by, in order of time."""
@@ -121,10 +122,7 @@ class Maturing:
             self._complete(key, window, join, labels)
 
     def _delays(self, join: LabelJoin) -> Delays:
-        if self._learned is None or self._learned[0] != self._closed:
-            now_us = self._observation.seen_until_us
-            self._learned = self._closed, delays.learn(join.label_ages(now_us - delays.LOOK_BACK_US), now_us)
-        return self._learned[1]
+        return self._observation.label_delay.learned(join, self._observation.seen_until_us)
 
     def _strata(self) -> LabelStrata:
         return self._observation.strata or LabelStrata(self._world.spec.task)
@@ -153,13 +151,13 @@ class Maturing:
         found = self._judged(window, join)
         labels = join.labelled(micros(window.start), micros(window.end))
         summary = msgspec.structs.replace(
-            window, labels=labels, mature=True, metrics=found.metrics, live={}, live_first={}, labels_note=found.selective
+            window, labels=labels, mature=True, metrics=found.metrics, live={}, live_first={}, labels_note=found.selective, judged_by=_digest(window, join, micros(now))
         )  # fmt: skip
         puts: list[Put] = []
         note = found.selective
         if champion is not None and champion.unit == window.unit and not found.selective and len(found.rows.labels):
-            told = self._judge_loss(key, window, found, join)
-            lost = row_losses(self._observation.files.reference(window.unit), found.rows)
+            lost = found.losses(self._observation.files.reference(window.unit))
+            told = self._judge_loss(key, window, (found, lost), join)
             summary = msgspec.structs.replace(summary, slices=told.slices, outlook=told.outlook, loss=lost)
             puts += [*told.puts, *puts_of(self._world, told.findings)]
             note = told.note
@@ -176,12 +174,13 @@ class Maturing:
         self._observation.retire(key)
         self._mature[key] = summary
 
-    def _judge_loss(self, key: WindowKey, window: WindowSummary, found: Judged, join: LabelJoin) -> Concepted:
+    def _judge_loss(self, key: WindowKey, window: WindowSummary, said: tuple[Judged, RowLosses], join: LabelJoin) -> Concepted:
         """The champion's: has its loss risen, do labels follow the answers, do they agree with what was estimated without them, and why not?"""
+        found, lost = said
         judged, reference = window_of(window), self._observation.files.reference(window.unit)
         state = self._world.get("performance", window.unit, PerformanceState) or PerformanceState()
         reading = performance.judge(reference, state, outcomes(found.rows, self._world.spec.task), judged, self._policy)
-        estimates = self._estimating.mature(judged, window, row_losses(reference, found.rows).mean)
+        estimates = self._estimating.mature(judged, window, lost.mean)
         labelled = Labelled(found.rows.scores, found.rows.labels, sampled(self._world, self._observation, (key,), join))
         told = self._concepts.judge(judged, labelled)
         findings = self._concepts.explained(
@@ -222,17 +221,31 @@ class Maturing:
         self._revised = part
         touched = {int(at) - int(at) % self._width for at in join.changed()}
         for key, window in sorted((item for item in self._mature.items() if item[0][1] in touched), key=lambda item: item[0]):
+            # To a controller that was started again every label is new: what was judged by the same ones is not read from a registry to say so again.
+            if (digest := _digest(window, join, micros(self._world.now()))) == window.judged_by:
+                continue
             try:
                 found = self._judged(window, join)
             except ArtifactDamaged:
                 continue
             labels = join.labelled(micros(window.start), micros(window.end))
-            revised = msgspec.structs.replace(window, labels=labels, metrics=found.metrics, labels_note=found.selective)
+            plain = window.loss is not None and not found.selective and len(found.rows.labels) > 0
+            lost = found.losses(self._observation.files.reference(window.unit)) if plain else window.loss
+            revised = msgspec.structs.replace(
+                window, labels=labels, metrics=found.metrics, labels_note=found.selective, loss=lost, judged_by=digest
+            )
             if revised != window:
                 payload = {"labels": revised.labels, "before": window.labels}
                 subject, puts = f"window:{window_of(window).id}", (put("window", window_of(window).id, revised),)
                 self._world.record(draft(self._world.now(), "window.revised", subject, payload, puts))
                 self._mature[key] = revised
+
+
+def _digest(window: WindowSummary, join: LabelJoin, now_us: int) -> str:
+    """Of all that a window's metrics are of."""
+    start_us, end_us = micros(window.start), micros(window.end)
+    parts = (*join.outcomes(window.unit, start_us, end_us)[:4], *join.rows_of(window.unit, Span(start_us, end_us, now_us)))
+    return hashlib.sha256(b"".join(np.ascontiguousarray(part).tobytes() for part in parts)).hexdigest()[:16]
 
 
 def _corrected(reference: Reference, asked: WindowRows, judged: Window, weighting: Weighting | None) -> dict[str, Evidence]:
@@ -251,12 +264,6 @@ def key_of(window: WindowSummary) -> WindowKey:
 def outcomes(rows: LabelledRows, task: str) -> tuple[Any, Any]:
     """Scores and labels as monitoring takes them: class indices are whole."""
     return rows.scores, rows.labels if task == "regression" else rows.labels.astype(np.int64)
-
-
-def row_losses(reference: Reference, rows: LabelledRows) -> RowLosses:
-    labels = np.asarray(rows.labels, dtype=np.float64)
-    losses = bounded_loss(reference.task, rows.scores, labels, reference.scale)
-    return RowLosses(mean=float(f"{losses.mean():.8g}"), spread=float(f"{losses.std():.8g}"), n=int(losses.size))
 
 
 def tell(world: World, findings: tuple[Finding, ...]) -> None:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from flyball.capture.join import LabelJoin, failed_rows
 from flyball.capture.joined import Pairs, Span
 from flyball.control.comparing import Compared, compared
-from flyball.control.observe import Observation, micros_of
+from flyball.control.observe import Observation
 from flyball.control.pairing import PairLog
 from flyball.control.release_tally import Matched
 from flyball.control.rewards import RewardLog, Rewards
@@ -18,7 +18,6 @@ from flyball.control.shapes import ShapeLog
 from flyball.control.units import UnitShelf
 from flyball.control.world import World, micros
 from flyball.errors import FlyballError
-from flyball.monitoring import delays
 from flyball.records.evidence import Evidence
 from flyball.records.release import Phase, ReleaseState
 from flyball.release import guards
@@ -176,15 +175,10 @@ class _Seen:
         return self._sources.logs.shapes[guard]
 
     def _ripe_us(self) -> int:
-        """The age from which rows count: what is declared; else that at which nearly all labels have come, as far as it was learnt when the release was looked
-        at first. Labels that come sooner are of another kind (a flight that never arrives is known last)."""
-        spec, logs = self._sources.world.spec, self._sources.logs
-        if spec.data.label_delay is not None:
-            return micros_of(spec.data.label_delay)
+        """As far as it was learned when the release was looked at first: rows that were looked at stay."""
+        logs = self._sources.logs
         if logs.ripe[0] != self.release.id:
-            ages = self.join.label_ages(self.now_us - delays.LOOK_BACK_US)
-            learnt = delays.usual_age(delays.learn(ages, self.now_us), spec.monitor.mature_share)
-            logs.ripe = (self.release.id, learnt or 0)
+            logs.ripe = (self.release.id, self._sources.observation.label_delay.ripe_us(self.join, self.now_us))
         return logs.ripe[1]
 
 

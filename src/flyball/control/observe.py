@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from flyball.capture.join import LabelJoin
 from flyball.control.counted import Counted, count, merge
+from flyball.control.label_delay import LabelDelay
 from flyball.control.recent_rows import RecentRows
 from flyball.control.release_tally import ReleaseTally
 from flyball.control.samples import SampledRows, WindowSample
@@ -63,6 +64,7 @@ class Observation:
         self._samples: dict[WindowKey, WindowSample] = {}
         windows = world.all("window", WindowSummary)
         self._closed = {(w.unit, micros(w.start)) for w in windows}
+        self.label_delay = LabelDelay(world.spec, len(self._closed))
         mature = sorted(((w.unit, micros(w.start)) for w in windows if w.mature), key=_in_time)
         self._recent = mature[-RECENT:]
         self._judged = set(mature[:-RECENT])
@@ -116,6 +118,7 @@ class Observation:
     def forget(self, key: WindowKey) -> None:
         """The window is closed: its profile is judged and no longer needed."""
         self._closed.add(key)
+        self.label_delay.windows = len(self._closed)
         self._counted.pop(key, None)
         self._pending.pop(key, None)
         self._pending_rows.pop(key, None)

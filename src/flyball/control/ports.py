@@ -138,8 +138,9 @@ class Registry(Protocol):
         """By number."""
         ...
 
-    def fetch(self, model: str, number: int) -> Path:
-        """The package on this machine, every byte checked against its manifest. Raises ArtifactDamaged, NotFound."""
+    def fetch(self, model: str, number: int, manifest_digest: str | None = None) -> Path:
+        """The package on this machine, every byte checked against its manifest. `manifest_digest`, where the ledger has it: a package that is whole by it is
+        answered without asking the store. Raises ArtifactDamaged, NotFound."""
         ...
 
     def mark(self, model: str, number: int, alias: str) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -50,7 +51,7 @@ class Replaying:
         if scorer is None or not rows:
             return self._told(nobody)
         try:
-            package = self._world.ports.registry.fetch(challenger.unit.model, challenger.unit.version)
+            package = Path(challenger.package)
             scores, words = scorer.score(package, [row.values for row in rows]), f"it answered {len(rows)} captured requests"
         except ModelFailed as error:
             scores, words = np.zeros((0, 0)), f"it could not answer captured requests: {error.message}"

@@ -35,7 +35,7 @@ class UnitShelf:
         """Whether its bytes are there and whole now, whatever was remembered: a rollback must not end at a unit that no gateway can load."""
         try:
             unit = self.unit(unit_id)
-            self._world.ports.registry.fetch(unit.model, unit.version)
+            self._world.ports.registry.fetch(unit.model, unit.version, unit.manifest_digest)
         except (ArtifactDamaged, NotFound):
             return False
         return True
@@ -48,7 +48,7 @@ class UnitShelf:
             if standing is not None:
                 self._served[unit_id] = standing
                 return standing
-            package = self._world.ports.registry.fetch(unit.model, unit.version)
+            package = self._world.ports.registry.fetch(unit.model, unit.version, unit.manifest_digest)
             self._served[unit_id] = ServedUnit(
                 unit=unit,
                 package=str(package),

@@ -95,6 +95,9 @@ def test_where_the_concept_changed_the_rows_since_then_win_and_are_packaged(tmp_
     # Half of the rows since the change judge, the others were learnt from, though evaluate.holdout says less than that would leave.
     assert CHANGE + timedelta(days=16) < judged.since < CHANGE + timedelta(days=19)
     assert judged.until > START + timedelta(days=113)
+    gains = {name: each.gain for name, each in found.items() if each.gain is not None}
+    assert sum(gain.alpha for gain in gains.values()) <= judged.alpha
+    assert gains["since"].alpha > gains["earlier"].alpha > 0.0
     assert town.held(*EVERYTHING, since=CHANGE, earlier=(town.earlier[0].unit.id,)) == results
     assert set(town.told.statuses("cached")) == {"snapshot", "validate", STEP, "train", "evaluate", "package"}
 

@@ -227,9 +227,14 @@ def test_waits_grow_with_quick_deaths_and_a_burnt_budget_still_starts_again(tmp_
         child.start(0.0)
         assert child.process is not None
         child.process.wait()
-        assert child.died(1.0)
-        waits.append(child.due - 1.0)
-    assert waits == pytest.approx([0.1, 0.2, 0.4, 0.8, 1.6, 2.0])
+        assert child.died(0.05)
+        waits.append(child.due - 0.05)
+    assert waits == pytest.approx([0.1, 0.15, 0.35, 0.75, 1.55, 1.95])
+    child.start(3.0)
+    assert child.process is not None
+    child.process.wait()
+    assert child.died(6.0)
+    assert child.due == pytest.approx(6.1)  # it had lived longer than starts are apart
     child.start(10.0)
     assert child.process is not None
     child.process.wait()

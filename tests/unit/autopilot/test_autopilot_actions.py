@@ -45,6 +45,12 @@ def test_a_tournament_names_who_may_compete_now_and_leaves_out_what_is_not_there
             "incident 3 is taken for a data fault",
         ),
         ({"action": "improve"}, {"incidents": (incident(3, IncidentKind.INFRASTRUCTURE),)}, "which no model mends"),
+        (
+            {"action": "improve", "entrants": EVERYTHING},
+            {"incidents": (incident(3, IncidentKind.BAD_RELEASE),)},
+            "none of recalibrate, earlier, all, since, weighted, recent can compete, for incident 3 is taken for a bad release",
+        ),
+        ({"action": "improve", "entrants": ("earlier", "since"), "chosen": True}, {}, "none of earlier, since can compete."),
         ({"action": "improve"}, {"stopped_since": NOW}, "the model is stopped since"),
         ({"action": "recalibrate"}, {"busy": "j-0004"}, "j-0004 is under way"),
     ],
@@ -60,6 +66,27 @@ def test_a_policy_may_fit_in_spite_of_a_fault_and_only_if_it_says_so(action: str
     assert kinds(rule(action=action, on_faults=True), data_faults=(7,), incidents=(incident(3, IncidentKind.DATA_FAULT),))[0] == [
         action
     ]
+
+
+@pytest.mark.parametrize("kind", [IncidentKind.DATA_FAULT, IncidentKind.INFRASTRUCTURE])
+def test_a_tournament_is_not_held_for_what_no_model_mends_where_something_else_is_there_to_be_mended(kind: IncidentKind) -> None:
+    others = (incident(3, IncidentKind.CONCEPT_SHIFT), incident(4, kind))
+    _, plan = kinds(rule(action="improve", entrants=EVERYTHING, on_faults=True), incidents=others)
+    assert plan.actions[0].arguments["kind"] == "concept_shift"
+
+
+def test_where_a_person_lets_it_fit_in_spite_of_a_fault_the_fault_keeps_nobody_from_competing() -> None:
+    said = {"incidents": (incident(3, IncidentKind.DATA_FAULT),), "data_faults": (7,)}
+    _, plan = kinds(rule(action="improve", entrants=EVERYTHING, on_faults=True), **said)
+    assert "kind" not in plan.actions[0].arguments
+
+
+def test_after_a_bad_release_earlier_units_alone_compete_unless_others_were_named() -> None:
+    bad = {"incidents": (incident(3, IncidentKind.BAD_RELEASE),), "earlier": ("u0",)}
+    _, plan = kinds(IMPROVE, **bad)
+    assert plan.actions[0].arguments["strategies"] == ["earlier"]
+    _, plan = kinds(rule(action="improve", entrants=("earlier", "all"), chosen=True), **bad)
+    assert plan.actions[0].arguments["strategies"] == ["earlier", "all"]
 
 
 @pytest.mark.parametrize(("action", "entrants"), [("reactivate", ("earlier",)), ("roll_back", ()), ("stop", ())])

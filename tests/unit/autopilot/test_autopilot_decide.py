@@ -16,10 +16,19 @@ QUIET = {"performance.alarm": False, "performance.loss_increase": 0.0, "drift.al
 HARM = QUIET | {"performance.alarm": True, "performance.loss_increase": 0.021}
 
 
+ENTRANTS = {
+    "improve": ("recalibrate", "all"),
+    "recalibrate": ("recalibrate",),
+    "rethreshold": ("rethreshold",),
+    "reactivate": ("earlier",),
+}
+
+
 def rule(**changes):
     given = {
         "name": "retrain-on-harm", "when": "performance.loss_increase > 0.02", "for_windows": 1, "action": "retrain", "history": None,
         "message": "", "cooldown": 0 * DAYS, "budget_times": None, "budget_per": None, "approval": False,
+        "entrants": ENTRANTS.get(changes.get("action"), ()),
     }  # fmt: skip
     return Rule(**{**given, **changes})
 

@@ -24,7 +24,7 @@ def placed(windows: int, rows: int) -> np.ndarray:
 
 def held(winner: str | None, gains: dict[str, float], kind: IncidentKind | None = None, day: int = 0) -> PastTournament:
     standings = tuple(
-        Standing(entrant=name, estimate=0.2 * gain, lower=0.0, upper=1.0, relative=gain, windows=1, rows=500)
+        Standing(entrant=name, estimate=0.2 * gain, lower=0.0, upper=1.0, alpha=0.1, relative=gain, windows=1, rows=500)
         for name, gain in gains.items()
     )
     return PastTournament(at=DAY + timedelta(days=day), kind=kind, growth=1.0, excess=0.0, standings=standings, winner=winner)
@@ -105,6 +105,13 @@ def test_earlier_units_take_nothing_from_what_was_trained_for_the_tournament():
         for count in (1, 20)
     )
     assert (one.entrant, one.lower) == (many.entrant, many.lower)
+
+
+def test_each_is_judged_by_its_share_of_the_error_rate_and_the_shares_are_no_more_than_the_whole():
+    champion = np.tile([0.4, 0.2], 100)
+    found = judge(champion, dict.fromkeys(("all", "recent:9d", "recalibrate", "earlier:u1"), champion), placed(2, 100), alpha=0.2)
+    shares = {each.entrant: each.alpha for each in found.standings}
+    assert shares == {"all": 0.06, "recent:9d": 0.06, "recalibrate": 0.06, "earlier:u1": 0.02}
 
 
 def test_the_words_have_both_ends_and_say_among_how_many_it_was_the_best():

@@ -20,7 +20,9 @@ def windows(losses: list[float], rows: int = 400, spread: float = 0.2) -> tuple[
 def held(
     relative: float, *, growth: float = 1.0, excess: float = 0.0, day: int = 0, rows_since_change: int = 0
 ) -> PastTournament:
-    standing = Standing(entrant="all", estimate=relative * 0.2, lower=-1.0, upper=1.0, relative=relative, windows=1, rows=400)
+    standing = Standing(
+        entrant="all", estimate=relative * 0.2, lower=-1.0, upper=1.0, alpha=0.1, relative=relative, windows=1, rows=400
+    )
     winner = "all" if relative > 0.0 else None
     return PastTournament(
         at=DAY + timedelta(days=day), kind=None, growth=growth, excess=excess, standings=(standing,), winner=winner,

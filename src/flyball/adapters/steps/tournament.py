@@ -142,7 +142,7 @@ def recipe_of(run: Run, name: str) -> Recipe:
 
 
 def standings(ground: Ground, asked: list[Asked], out: list[Entrant], alpha: float) -> Standings:
-    """The error rate is divided equally over all who compete."""
+    """Answers and thresholds, of which the champion loses otherwise, are judged apart: each by the share of the error rate that its number has."""
     own = {
         LOSS_GAIN: ground.losses(ground.answers, fitted_until_us(ground.champion)),
         COST_GAIN: ground.wrong(ground.champion.unit.threshold),
@@ -162,18 +162,18 @@ def standings(ground: Ground, asked: list[Asked], out: list[Entrant], alpha: flo
         )
         level = judged.champion_loss if what == LOSS_GAIN else level
         told = {each.entrant: each for each in judged.standings}
-        found += [_measured(each.entrant, told.get(name), what, alpha / len(asked)) for name, each in mine.items()]
+        found += [_measured(each.entrant, told.get(name), what) for name, each in mine.items()]
     return Standings(
         champion=ground.champion.unit.id, champion_loss=level, rows=int(ground.judges.labels.size), since=moment(int(ground.judges.event_us.min())),
         until=moment(int(ground.judges.event_us.max())), alpha=alpha, entrants=(*found, *out),
     )  # fmt: skip
 
 
-def _measured(entrant: Entrant, standing: Standing | None, what: str, alpha: float) -> Entrant:
+def _measured(entrant: Entrant, standing: Standing | None, what: str) -> Entrant:
     if standing is None:
         return msgspec.structs.replace(entrant, words="no row judges it: the champion or it was fitted on all of the newest ones")
     gain = Evidence(
-        name=what, value=standing.estimate, lower=standing.lower, upper=standing.upper, alpha=alpha, n=standing.rows,
+        name=what, value=standing.estimate, lower=standing.lower, upper=standing.upper, alpha=standing.alpha, n=standing.rows,
         method=f"paired, t of the newest {standing.windows} windows (autopilot/tournament.py)",
     )  # fmt: skip
     return msgspec.structs.replace(entrant, gain=gain, relative=standing.relative, error=standing.error, windows=standing.windows)

@@ -3,7 +3,7 @@
 from flyball.monitoring.estimates.alarm import AlarmReading, AlarmState, begin_anew, judge
 from flyball.monitoring.estimates.estimate import Estimates, Increase, estimate, labels_needed
 from flyball.monitoring.estimates.rows import FILE, EstimationReference, build
-from flyball.monitoring.estimates.trust import Trust, learn
+from flyball.monitoring.estimates.trust import Trust, interval_of, learn
 
 __all__ = [
     "FILE",
@@ -16,6 +16,7 @@ __all__ = [
     "begin_anew",
     "build",
     "estimate",
+    "interval_of",
     "judge",
     "labels_needed",
     "learn",

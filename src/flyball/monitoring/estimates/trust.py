@@ -42,12 +42,12 @@ def learn(trust: Trust, window: str, estimated: Evidence, realised: float) -> Tr
 
     A window that was void, or is known already, changes nothing.
     """
-    if estimated.value is None or estimated.lower is None or estimated.upper is None or window in trust.judged or trust.void:
+    within = interval_of(estimated)
+    if within is None or window in trust.judged or trust.void:
         return trust
     if not (math.isfinite(realised) and 0.0 <= realised <= 1.0):
         raise DataError(f"a realised mean loss of {realised}", expected="a number in [0, 1]")
-    ends = (estimated.value + WIDER * (end - estimated.value) for end in (estimated.lower, estimated.upper))
-    lower, upper = (min(max(end, 0.0), 1.0) for end in ends)
+    lower, upper = within
     missed = not lower <= realised <= upper
     bets = edetector.mean_bets(float(missed), MISS, 0.0)
     moved = tuple(float(f"{value:.8g}") for value in edetector.advance(trust.detectors, bets))
@@ -64,3 +64,13 @@ def learn(trust: Trust, window: str, estimated: Evidence, realised: float) -> Tr
         misses=trust.misses + missed,
         void=why,
     )
+
+
+def interval_of(estimated: Evidence) -> tuple[float, float] | None:
+    """In which a realised mean loss is believed to lie; None: nothing was estimated."""
+    if estimated.value is None or estimated.lower is None or estimated.upper is None:
+        return None
+    lower, upper = (
+        min(max(estimated.value + WIDER * (end - estimated.value), 0.0), 1.0) for end in (estimated.lower, estimated.upper)
+    )
+    return lower, upper
