@@ -35,11 +35,12 @@ def test_a_training_of_the_replay_before_ends_and_leaves_no_result_for_this_one(
     files = ReplayFiles(home.state_dir, lambda: 0.0)
     begin_anew(home, files, begun, position)
     job = Job(id="j-0001", model="shop", status=JobStatus.RUNNING, requested_at=AT, as_of=AT, cause="user:replay")
+    before = set(psutil.Process().children())
     sleeper = (sys.executable, "-c", "import time; time.sleep(600)")
     ProcessExecutor(home.state_dir, home.clock.now, sleeper).launch(
         StepRequest(job, home.spec, home.project_dir, home.state_dir, None)
     )
-    (child,) = psutil.Process().children()
+    (child,) = set(psutil.Process().children()) - before
     begin_anew(home, files, begun, position)
     with pytest.raises(psutil.NoSuchProcess):
         _ended(child)
