@@ -147,7 +147,7 @@ class RegistryBook:
         self._reach()
         return tuple(self._versions)
 
-    def fetch(self, model: str, number: int) -> Path:
+    def fetch(self, model: str, number: int, manifest_digest: str | None = None) -> Path:
         self._reach()
         if number > len(self._versions):
             raise NotFound(f"the model {model!r} has no version {number}")
