@@ -46,7 +46,9 @@ def test_a_code_format_is_replayed_beside_its_first_version(tmp_path: Path) -> N
     for mine in ("report.json", "report.html", "schema.yaml"):
         assert (tmp_path / mine).stat().st_mode & 0o777 == (tmp_path / "flyball.yaml").stat().st_mode & 0o777
     state = tmp_path / ".flyball"
-    assert not [path for path in (state, *state.rglob("*")) if path.lstat().st_mode & 0o077]
+    assert not [path for path in (state, *state.rglob("*")) if path.stat().st_mode & 0o077], (
+        "a link is as private as what it names"
+    )
     report = json.loads((tmp_path / "report.json").read_bytes())
     assert report["failed_requests"] == 0
     assert report["labels_joined"] > 10
