@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-others test-worlds worlds check lint types docs bench bench-faults bench-release bench-replay bench-serving bench-survival bench-monitoring clean setup clients
+.PHONY: demo test test-others test-worlds worlds check lint types docs bench bench-effects bench-faults bench-release bench-replay bench-serving bench-survival bench-monitoring clean setup clients
 
 setup: $(STAMP)
 
@@ -60,6 +60,9 @@ bench-serving: setup
 # BENCH_ROOT as above (`python -m bench.monitoring setup --root DIR`); the tables lie in ../shared/data, or where `--data` says.
 bench-monitoring: setup
 	$(BIN)/python -m bench.monitoring $(if $(BENCH_ROOT),--root $(BENCH_ROOT))
+
+bench-effects: setup
+	$(BIN)/python -m bench.effects
 
 bench-faults: setup
 	$(BIN)/python -m bench.faults

@@ -1,10 +1,12 @@
 """A real gateway whose champion is a version's unit with a calibration: one score, wherever it is told."""
 
+import grpc
 import msgspec
 import numpy as np
 import pytest
-from gateway_rig import ROW, SIGNATURE, onnx_model, package, table
+from gateway_rig import ROW, SIGNATURE, code_package, onnx_model, package, table
 from test_gateway_explains import BACKGROUND, adds_up
+from test_gateway_grpc import Client, request
 
 from flyball.records import codec
 from flyball.records.captured import PredictionBatch
@@ -49,6 +51,30 @@ def test_answer_label_capture_open_inference_and_reasons_tell_of_the_same_score(
     captured = [each for each in rig.captured() if isinstance(each, PredictionBatch) and each.unit == "ucalibrated01"]
     assert {each.role for each in captured} == {"shadow", "champion"}
     assert all([row[0] for row in each.scores] == pytest.approx(scores, abs=1e-12) for each in captured)
+    assert worker.stop() == 0
+
+
+@pytest.mark.parametrize("behaviour", ["good", "nan"])
+def test_code_in_a_process_of_its_own_is_mapped_over_grpc_too_and_no_map_makes_an_answer_of_none(rig, tmp_path, behaviour):
+    plain = code_package(tmp_path / "v1", behaviour)
+    edges = ScoreMap(method="isotonic", scores=(0.0, 1.0), answers=(0.25, 0.75), rows=500)
+    unit = msgspec.structs.replace(plain.unit, id="ucalibrated01", calibration=edges)
+    rig.publish(table(1, msgspec.structs.replace(plain, unit=unit)))
+    rig.renew_lease()
+    worker = rig.start("w0", "--grpc-port", "0")
+    client = Client(worker.card["grpc_port"])
+    rows = [{**row, "age": 13} for row in ROWS] if behaviour == "nan" else ROWS  # what it meets then: gateway_rig.py
+    answered, over_grpc = worker.predict(*rows), client.infer(request(*rows))
+    client.channel.close()
+    if behaviour == "nan":
+        assert answered.status_code >= 500
+        assert over_grpc[0] in (grpc.StatusCode.INTERNAL, grpc.StatusCode.UNAVAILABLE)
+    else:
+        scores = [one["score"] for one in answered.json()["predictions"]]
+        assert all(0.25 <= score <= 0.75 for score in scores)
+        (told,) = [each for each in over_grpc.outputs if each.name == "scores"]
+        assert [*told.contents.fp64_contents] == pytest.approx(scores, abs=1e-12)
+        assert len({*scores}) > 2
     assert worker.stop() == 0
 
 

@@ -86,7 +86,6 @@ app.add_typer(bounds.autonomy, name="autonomy")
 app.add_typer(bounds.serving, name="serving")
 app.add_typer(captured.capture, name="capture")
 app.add_typer(captured.labels, name="labels")
-app.command("control", hidden=True, epilog=_example("flyball control"))(loop.control)
 app.command("replay-child", hidden=True, epilog=_example("flyball replay-child .flyball/replays/policies/never"))(
     replays.replay_child
 )

@@ -1,4 +1,4 @@
-"""Commands that start and end things: run, up, down, and the two that Flyball calls itself."""
+"""Commands that start and end things: run, up, down, and the one that Flyball calls itself."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -67,21 +67,6 @@ def down(context: typer.Context, project: Project = Path(), _json: Json = False)
         session.screen.document({"stopped": stopped})
     else:
         session.screen.say("good" if stopped else "plain", "Stopped." if stopped else "Nothing was running.")
-
-
-def control(
-    project: Project = Path(),
-    descriptor: Annotated[
-        int | None, typer.Option("--fd", metavar="N", help="A bound socket inherited from the supervisor.")
-    ] = None,
-) -> None:
-    """The control process (Flyball starts it itself): ticks, API and pages."""
-    import os
-    import sys
-
-    # In place of this process: signals and the exit code are then the control process's own.
-    inherited = [] if descriptor is None else [str(descriptor)]
-    os.execv(sys.executable, [sys.executable, "-m", "flyball.web", str(project), *inherited])  # noqa: S606 - no shell, fixed arguments
 
 
 def step_child(

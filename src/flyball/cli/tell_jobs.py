@@ -20,7 +20,7 @@ def job_story(told: JobStory, plain: bool) -> "RenderableType":  # noqa: FBT001 
         facts.append(("version", str(job.version)))
     if job.unit is not None:
         facts.append(("unit", job.unit))
-    if job.error and told.tournament is None:
+    if job.error and (told.tournament is None or job.error != told.tournament.words):  # a winner that its gates refused
         facts.append(("why", job.error))
     parts: list[RenderableType] = [draw.facts(tuple(facts))]
     if told.tournament is not None:

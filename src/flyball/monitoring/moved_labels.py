@@ -30,7 +30,7 @@ FEWEST = 100
 FEWEST_IN_SLICE = 12
 """Rows. What is asked of them is how unlikely their labels are, so few may do; with fewer a slope is none."""
 IMPOSSIBLE = 1e-6
-"""Chance, over all slices that are looked at, below which labels are no chance."""
+"""Chance, over all slices that are looked at and windows in which it may have begun, below which labels are no chance."""
 TURNED = 3.0
 """Standard errors by which labels have to fall where answers rise."""
 FAR = 0.25
@@ -40,6 +40,9 @@ NEARLY = 0.8
 LASTS, MOSTLY = 2, 0.75
 """Windows with so many of its rows in which labels must be turned, and the share of all such windows: rows of a stormy day are late together, whatever their
 number, while a pipe that turns labels turns them every day."""
+LASTS_LATE, EACH = 3, 3.0
+"""The same where rows before it were labelled well: so many windows up to the newest, in each of which labels are turned with odds of 20 to 1 (as a logarithm).
+Days of storms follow one another: that most are late then, or none are after them, is weather, and only labels that fall where answers rise tell of a pipe."""
 ELSEWHERE = 0.25
 """Of the slice's own: so much may labels of the other rows have left their answers, at most."""
 
@@ -126,24 +129,25 @@ def label_fault(reference: EstimationReference, features: tuple[Binned, ...], no
     names = {feature.name for feature in features}
     if reference.task != "binary" or int(has.sum()) < FEWEST or not names <= {*now.columns} & {*reference.columns}:
         return None
-    scores, labels = now.scores[has, 0], now.labels[has]
+    scores, labels, blocks = now.scores[has, 0], now.labels[has], now.blocks[has]
     codes = slices.codes_of(features, {name: np.asarray(values)[has] for name, values in now.columns.items() if name in names})
     looked_at = [each for each in _slices(features, codes) if FEWEST_IN_SLICE <= each.inside.sum() <= 0.5 * labels.size]
     found = []
     for each in looked_at:
-        of = scores[each.inside], labels[each.inside]
-        if not _lasts(*of, now.blocks[has][each.inside]):
+        since = _turned_since(scores[each.inside], labels[each.inside], blocks[each.inside])
+        if since is None:
             continue
-        if how := _same(*of, len(looked_at)) or _turned(*of, len(looked_at)):
-            found.append((_gain(*of), each, how))
-    for _, each, how in sorted(found, key=lambda item: -item[0])[:1]:
-        elsewhere, here = (
-            _departure(scores[~each.inside], labels[~each.inside]),
-            _departure(scores[each.inside], labels[each.inside]),
-        )
+        late = bool(blocks.min() < since)
+        tests = len(looked_at) * (np.unique(blocks).size if late else 1)
+        inside = each.inside & (blocks >= since)
+        of = scores[inside], labels[inside]
+        if how := (not late and _same(*of, tests)) or _turned(*of, tests, by_level=not late):
+            found.append((_gain(*of), each.words, inside, ~each.inside & (blocks >= since), how))
+    for _, where, inside, outside, how in sorted(found, key=lambda item: -item[0])[:1]:
+        elsewhere, here = (_departure(scores[side], labels[side]) for side in (outside, inside))
         if elsewhere <= ELSEWHERE * here:
-            words = f"labels of {each.words} ({int(each.inside.sum())} rows) {how}, and those of other rows are as before"
-            return LabelFault(where=each.words, words=words)
+            words = f"labels of {where} ({int(inside.sum())} rows) {how}, and those of other rows are as before"
+            return LabelFault(where=where, words=words)
     return None
 
 
@@ -158,15 +162,18 @@ def _gain(scores: Floats, labels: Floats) -> float:
     return _likelihood(1.0 - scores, labels) - _likelihood(scores, labels)
 
 
-def _lasts(scores: Floats, labels: Floats, blocks: Ints) -> bool:
-    """Window by window, wherever there are rows enough to tell."""
-    windows = [blocks == number for number in np.unique(blocks)]
-    turned = [
-        _gain(scores[one], labels[one]) > 0.0 or labels[one].min() == labels[one].max()
-        for one in windows
-        if one.sum() >= FEWEST_IN_SLICE
-    ]
-    return bool(sum(turned) >= max(LASTS, MOSTLY * len(turned)))
+def _turned_since(scores: Floats, labels: Floats, blocks: Ints) -> int | None:
+    """The first window from which on labels are turned, window by window, wherever there are rows enough to tell: the first of all, or a later one, for rows
+    before it were right and would hide the others. None: there is none, or it does not last."""
+    windows = [(int(number), blocks == number) for number in np.unique(blocks)]
+    told = [(number, _gain(scores[one], labels[one]), labels[one]) for number, one in windows if one.sum() >= FEWEST_IN_SLICE]
+    turned = sum(gain > 0.0 or bool(of.min() == of.max()) for _, gain, of in told)
+    if turned >= max(LASTS, MOSTLY * len(told)):
+        return int(blocks.min())
+    first = len(told)
+    while first and told[first - 1][1] >= EACH:
+        first -= 1
+    return told[first][0] if len(told) - first >= LASTS_LATE else None
 
 
 def _likelihood(p: Floats, labels: Floats) -> float:
@@ -181,8 +188,9 @@ def _same(scores: Floats, labels: Floats, looked_at: int) -> str:
     return "are all the same" if np.log(p).sum() < np.log(IMPOSSIBLE / looked_at) else ""
 
 
-def _turned(scores: Floats, labels: Floats, looked_at: int) -> str:
-    """Labels fall where answers rise, or have gone from few to most; and answers turned round tell them nearly as well as any line through log odds."""
+def _turned(scores: Floats, labels: Floats, looked_at: int, *, by_level: bool) -> str:
+    """Labels fall where answers rise, or (`by_level`) have gone from few to most; and answers turned round tell them nearly as well as any line through log
+    odds."""
     gain = _gain(scores, labels)
     if gain < -np.log(IMPOSSIBLE / looked_at):
         return ""
@@ -191,7 +199,7 @@ def _turned(scores: Floats, labels: Floats, looked_at: int) -> str:
     p = logistic.expit(columns @ line)
     error = np.sqrt(np.linalg.inv((columns * (p * (1.0 - p))[:, None]).T @ columns + 1e-3 * np.eye(2))[1, 1])
     falls = line[1] + TURNED * error < 0.0
-    told_by_level = abs(float(scores.mean()) - 0.5) >= FAR
+    told_by_level = by_level and abs(float(scores.mean()) - 0.5) >= FAR
     if not (falls or told_by_level) or gain < NEARLY * (_likelihood(p, labels) - _likelihood(scores, labels)):
         return ""
     more = ", and the fewer the more were" if falls else ""

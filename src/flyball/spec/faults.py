@@ -65,7 +65,7 @@ def _columns(tree: Raw) -> Iterator[Cross]:
         return
     for role in ("label", "label_time"):
         name = data.get(role)
-        if name is not None and name in features:
+        if isinstance(name, str) and name in features:
             place: str | int = features.index(name) if isinstance(features, list) else name
             yield Cross(
                 ("data", "features", place), f"{name!r}, which is the {role}", "columns known when the prediction is made"
@@ -307,19 +307,26 @@ def _policies(tree: Raw) -> Iterator[Cross]:
             yield from _condition(when, (*path, "when"))
         if isinstance(do, Mapping) and do.get("history") is not None and do.get("action") not in ("retrain", None):
             yield Cross((*path, "do", "history"), f"history with action {do['action']}", "history only with action: retrain")
+        if isinstance(do, list):
+            yield Cross(
+                (*path, "do"), f"a list of {len(do)}", "one action, or a section such as {action: retrain, history: 60d}",
+                "Two actions are two policies.",
+            )  # fmt: skip
         yield from _action(tree, do if isinstance(do, Mapping) else {"action": do}, (*path, "do"))
 
 
 def _action(tree: Raw, do: Raw, path: Path) -> Iterator[Cross]:
     """What an action needs of the rest of the file."""
     action, entrants = do.get("action"), do.get("entrants")
+    if not isinstance(action, str):
+        return  # told as what it is: no action
     if entrants is not None and action != "improve":
         yield Cross((*path, "entrants"), f"entrants with action {action}", "entrants only with action: improve")
     if do.get("on_faults") is True and action not in FITS:
         yield Cross(
             (*path, "on_faults"), f"on_faults with action {action}", f"one that fits something: {', '.join(sorted(FITS))}"
         )
-    task, asked = tree.get("task"), [action, *_items(entrants)]
+    task, asked = tree.get("task"), [action, *(each for each in _items(entrants) if isinstance(each, str))]
     wrong = [name for name in asked if name in BINARY_ALONE]
     if task in ("multiclass", "regression") and wrong:
         yield Cross(path, f"{wrong[0]} with task {task}", "task: binary, whose one score has a scale and a threshold to be mended",

@@ -4,7 +4,7 @@ import re
 from datetime import timedelta
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, StringConstraints
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, StringConstraints
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([smhdw])\s*")
@@ -53,7 +53,15 @@ def parse_share(value: Any) -> Any:
     return value
 
 
+def lasting(value: timedelta) -> timedelta:
+    if not value:
+        raise ValueError("a duration longer than nothing")
+    return value
+
+
 Duration = Annotated[timedelta, BeforeValidator(parse_duration), PlainSerializer(format_duration, when_used="json")]
+Span = Annotated[Duration, AfterValidator(lasting)]
+"""Within which something is counted, learnt or allowed: one of no length would hold nothing, and bound nothing."""
 Share = Annotated[float, BeforeValidator(parse_share), Field(ge=0.0, le=1.0)]
 ErrorRate = Annotated[float, BeforeValidator(parse_share), Field(gt=0.0, lt=1.0)]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]

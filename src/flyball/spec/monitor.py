@@ -5,7 +5,7 @@ from typing import Annotated, Any, get_args
 
 from pydantic import BeforeValidator, Field, field_validator
 
-from flyball.spec.fields import Duration, EntryPoint, Name, Section, Share
+from flyball.spec.fields import EntryPoint, Name, Section, Share, Span
 from flyball.spec.train import Metric
 
 _BUDGET = re.compile(r"\s*1\s+per\s+(\d+)\s+windows?\s*")
@@ -35,7 +35,7 @@ class SliceSpec(Section):
 
 
 class MonitorSpec(Section):
-    window: Duration = Field(default="1d", validate_default=True)
+    window: Span = Field(default="1d", validate_default=True)
     false_alarms: Annotated[FalseAlarms, BeforeValidator(parse_budget)] = FalseAlarms()
     min_rows: int = Field(default=50, ge=1)
     """A window with fewer predictions is shown and not tested."""

@@ -5,14 +5,14 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from flyball.spec.fields import Duration, Name, Section, parse_duration
+from flyball.spec.fields import Duration, Name, Section, Span, parse_duration
 
 _BUDGET = re.compile(r"\s*(\d+)\s+per\s+(.+)")
 
 
 class BudgetSpec(Section):
     times: int = Field(ge=1)
-    per: Duration
+    per: Span
 
 
 def parse_budget(value: Any) -> Any:
@@ -38,7 +38,7 @@ class DoSpec(Section):
     """What to do. In the file a bare word (`do: retrain`) or `do: {action: retrain, history: 60d}`."""
 
     action: DoAction
-    history: Duration | Literal["all", "since_change"] | None = None
+    history: Span | Literal["all", "since_change"] | None = None
     """Retrain on the last so much, or on the rows since the change that the newest finding tells of; None: as `train.history` says."""
     entrants: list[Strategy] | None = Field(default=None, min_length=1)
     """Improve: what is tried beside the champion; None: all that the project can do."""
@@ -81,7 +81,7 @@ class BreakerSpec(Section):
     """Challengers in a row that failed, were refused by their gate, or whose release was rolled back. That a tournament finds nobody better is no failure."""
     flip_flops: int = Field(default=2, ge=1, le=16)
     """Times that the champion went to another unit and back again."""
-    within: Duration = Field(default="30d", validate_default=True)
+    within: Span = Field(default="30d", validate_default=True)
     """Of flip-flops: how long one may take, and how far back they count."""
 
 

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from flyball.spec.fields import Duration, EntryPoint, Section, Share
+from flyball.spec.fields import Duration, EntryPoint, Section, Share, Span
 
 Metric = Literal["roc_auc", "pr_auc", "log_loss", "brier", "accuracy", "f1", "mae", "rmse", "mape"]
 
@@ -22,10 +22,10 @@ class TrainSpec(Section):
     """`function(features: polars.DataFrame, label: polars.Series, parameters: dict, seed: int)` → a fitted estimator."""
     parameters: dict[str, Any] = {}
     tuning: TuningSpec | None = None
-    history: Duration | None = None
+    history: Span | None = None
     """Train on the last so much; None: on all there is."""
     seed: int = 0
-    time_limit: Duration = Field(default="2h", validate_default=True)
+    time_limit: Span = Field(default="2h", validate_default=True)
     """For the whole run."""
 
 

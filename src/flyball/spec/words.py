@@ -119,7 +119,8 @@ def hint_for_value(value: Any, items: Sequence[Mapping[str, Any]]) -> str:
     kinds = {str(item["type"]) for item in items}
     spelled = _SPELLED_DURATION.fullmatch(value) if isinstance(value, str) else None
     if spelled and any("duration" in expected(item) for item in items):
-        return f"did you mean {spelled[1]}{spelled[2].lower()}?"
+        meant = f"{spelled[1]}{spelled[2].lower()}"
+        return "" if meant == value else f"did you mean {meant}?"
     if "string_type" in kinds and isinstance(value, bool | int | float):
         return f'Put it in quotes: "{found(value)}"'
     if kinds & {"float_type", "int_type", "bool_type"} and isinstance(value, str) and re.fullmatch(r"-?[\d.]+|true|false", value):

@@ -25,7 +25,7 @@ ISOTONIC_ROWS = 2_000
 """From so many on isotonic, with at least FEWEST_OF_A_CLASS of each; below it the sigmoid (Niculescu-Mizil & Caruana 2005, figure 10)."""
 FEWEST_OF_A_CLASS = 100
 BINS = 100
-"""At most so many points: equal numbers of neighbouring rows. A bin of ISOTONIC_ROWS / BINS = 20 rows is known to ±0.1 before it is pooled."""
+"""Of as many neighbouring rows each, and one more for each score that many share. ISOTONIC_ROWS / BINS = 20 rows are known to ±0.1 before they are pooled."""
 PRIOR_ROWS = 1.0
 """Of no change, in each bin: without it a bin of no's would be answered as 0, and one yes there costs an infinite log loss."""
 _SIGMOID_POINTS = 129
@@ -33,7 +33,7 @@ _SIGMOID_POINTS = 129
 
 
 def isotonic(scores: npt.ArrayLike, labels: npt.ArrayLike) -> Points:
-    """`scores` (n,) in [0, 1], `labels` (n,) 0 or 1. Ends at (0, 0) and (1, 1).
+    """`scores` (n,) in [0, 1], `labels` (n,) 0 or 1. Ends at (0, 0) and (1, 1), where no rows say otherwise.
 
     >>> x = np.linspace(0.05, 0.95, 1000)
     >>> scores, answers = isotonic(x, np.arange(1000) % 2)
@@ -43,8 +43,7 @@ def isotonic(scores: npt.ArrayLike, labels: npt.ArrayLike) -> Points:
     from scipy.optimize import isotonic_regression
 
     x, y = _checked(scores, labels)
-    order = np.argsort(x, kind="stable")
-    bins = np.array_split(order, min(BINS, x.size))
+    bins = _bins(x)
     centres = np.array([x[part].mean() for part in bins])
     weights = np.array([part.size for part in bins]) + PRIOR_ROWS
     rates = np.array([(y[part].sum() + PRIOR_ROWS * centre) for part, centre in zip(bins, centres, strict=True)]) / weights
@@ -52,7 +51,18 @@ def isotonic(scores: npt.ArrayLike, labels: npt.ArrayLike) -> Points:
     edges = pooled.blocks
     xs = [float(np.average(centres[low:high], weights=weights[low:high])) for low, high in pairwise(edges)]
     ys = [float(pooled.x[low]) for low in edges[:-1]]
-    return _points([0.0, *xs, 1.0], [0.0, *ys, 1.0])
+    low, high = ([end] if _short(x_there) != end else [] for x_there, end in ((xs[0], 0.0), (xs[-1], 1.0)))
+    return _points([*low, *xs, *high], [*low, *ys, *high])
+
+
+def _bins(x: Floats) -> list[npt.NDArray[np.intp]]:
+    """Places of equally many neighbouring rows. Those of one score stay together: of two rates for it the higher would be answered."""
+    order = np.argsort(x, kind="stable")
+    ordered, cuts = x[order], np.arange(1, BINS) * x.size // BINS
+    first, last = (np.searchsorted(ordered, ordered[cuts], side=side) for side in ("left", "right"))
+    divided = first < cuts
+    edges = np.unique(np.concatenate([cuts[~divided], first[divided], last[divided]]))
+    return np.split(order, edges[(edges > 0) & (edges < x.size)])
 
 
 def sigmoid(scores: npt.ArrayLike, labels: npt.ArrayLike) -> Points | None:

@@ -1,5 +1,6 @@
-"""`python -m flyball.web DIR [FD]`: the control process of a project. Wiring starts it; nobody types this."""
+"""`python -m flyball.web DIR [--fd N]`: the control process of a project: ticks, API and pages. The supervisor starts it; nobody types this."""
 
+import argparse
 import sys
 from pathlib import Path
 
@@ -21,4 +22,8 @@ def main(directory: str, descriptor: int | None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1] if len(sys.argv) > 1 else ".", int(sys.argv[2]) if len(sys.argv) > 2 else None))
+    parser = argparse.ArgumentParser(prog="flyball.web")
+    parser.add_argument("directory")
+    parser.add_argument("--fd", type=int, help="a bound socket inherited from the supervisor")
+    given = parser.parse_args()
+    sys.exit(main(given.directory, given.fd))

@@ -247,7 +247,7 @@ class Workspace:
             host=home.spec.serve.host,
             port=home.spec.serve.port,
             workers=home.spec.serve.workers,
-            control_command=(sys.executable, "-m", "flyball", "control", "--project", str(home.project_dir)),
+            control_command=(sys.executable, "-m", "flyball.web", str(home.project_dir)),
             control_port=home.spec.serve.control_port,
             grpc_port=home.spec.serve.grpc_port,
             gateway_arguments=("--max-body-mb", str(home.spec.serve.max_body_mb)),

@@ -71,6 +71,30 @@ def train(features, label, parameters, seed):
     return HistGradientBoosting{kind}(max_iter=10, categorical_features=["carrier"], random_state=seed).fit(features, label)
 """
 
+AILING = (
+    LOGISTIC
+    + """
+
+class Ailing:
+    def __init__(self, model):
+        self.model, self.classes_ = model, model.classes_
+
+    def predict(self, frame):
+        return self.model.predict(frame)
+
+    def predict_proba(self, frame):
+        if AILMENT:
+            raise ValueError("hunter2")
+        return self.model.predict_proba(frame)
+
+well = train
+
+def train(features, label, parameters, seed):
+    return Ailing(well(features, label, parameters, seed))
+"""
+)
+"""It fails where AILMENT is true."""
+
 
 def rows(n: int = 600, seed: int = 3, days: int = 40) -> pl.DataFrame:
     """`late` depends on `hour`, `wind` and `carrier`; `minutes` is a number of the same kind, `speed` has three values."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from projects import LOGISTIC, Told, project, request, rows, spec
+from projects import AILING, LOGISTIC, Told, project, request, rows, spec
 
 from flyball.adapters.packages import LocalPackages, checked_bytes
 from flyball.adapters.scorer_onnx import PackageScorer
@@ -169,6 +169,47 @@ def test_a_champion_that_cannot_answer_is_told_and_not_a_pass(tmp_path: Path) ->
     evidence = {item.name: item for item in LocalPackages().evaluation(Path(results[-1].values["package"]))}
     assert evidence["log_loss_difference"].value is None
     assert "needs the features wind" in evidence["log_loss_difference"].note
+
+
+TEXT = pl.when(pl.col("hour") > 12).then(pl.lit("late")).otherwise(pl.lit("early"))
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "change", "words"),
+    [
+        ("category", "number", pl.col("hour"), "knows the feature hour as a category, and it is a number now"),
+        ("number", "category", TEXT, "knows a feature as a number, whose values are texts now"),
+    ],
+)
+def test_a_champion_that_knows_a_feature_as_another_kind_is_told_and_not_asked(
+    tmp_path: Path, before: str, now: str, change: pl.Expr, words: str
+) -> None:
+    directory = project(tmp_path / "p")
+    of = {"wind": "number", "carrier": "category"}
+    champion = Path(run_steps(request(directory, spec(data={"features": {"hour": before, **of}})), Told())[-1].values["package"])
+    (directory / "schema.yaml").unlink()
+    rows().with_columns(change.alias("hour")).write_parquet(directory / "rows.parquet")
+    results = run_steps(request(directory, spec(data={"features": {"hour": now, **of}}), champion=champion), Told())
+    evidence = {item.name: item for item in LocalPackages().evaluation(Path(results[-1].values["package"]))}
+    assert evidence["log_loss_difference"].value is None
+    assert words in evidence["log_loss_difference"].note
+
+
+def test_a_champion_whose_model_raises_is_told_and_not_a_pass(tmp_path: Path) -> None:
+    directory = project(tmp_path / "p", AILING.replace("AILMENT", "len(frame) == 120"))
+    never = spec(evaluate={"holdout": 0.5})
+    champion = Path(run_steps(request(directory, never), Told())[-1].values["package"])
+    results = run_steps(request(project(directory), champion=champion), Told())
+    evidence = {item.name: item for item in LocalPackages().evaluation(Path(results[-1].values["package"]))}
+    assert evidence["log_loss_difference"].value is None
+    assert "could not be compared with: the model of u" in evidence["log_loss_difference"].note
+    assert "hunter2" not in evidence["log_loss_difference"].note
+
+
+def test_a_model_that_fails_on_rows_that_training_did_not_ask_is_told_in_words(tmp_path: Path) -> None:
+    directory = project(tmp_path / "p", AILING.replace("AILMENT", "len(frame) > 100"))
+    with pytest.raises(TrainingError, match="the Ailing of pipeline:train failed: ValueError"):
+        run_steps(request(directory), Told())
 
 
 def test_the_holdout_is_never_trained_on(tmp_path: Path) -> None:

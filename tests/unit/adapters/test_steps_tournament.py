@@ -1,12 +1,13 @@
 """Entrants that are fitted and asked in one job: on which rows, beside whom, and what becomes of the one who wins."""
 
+import shutil
 from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
-from projects import AS_OF, LOGISTIC, START, Told, project, request, served, spec
+from projects import AILING, AS_OF, LOGISTIC, START, Told, project, request, served, spec
 
 from flyball.adapters.packages import LocalPackages
 from flyball.adapters.steps import run_steps
@@ -144,6 +145,23 @@ def test_who_cannot_compete_says_why_and_keeps_nobody_else_from_it(tmp_path: Pat
     assert "rows to fit on" in found["since"].words
     assert found["all"].gain is not None
     assert all(found[name].gain is None for name in ("weighted", "since"))
+
+
+def test_an_earlier_unit_that_cannot_answer_any_more_keeps_nobody_else_from_it(tmp_path: Path) -> None:
+    ill = tmp_path / "ill"
+    town = Town(tmp_path / "p", "concept", AILING.replace("AILMENT", f"__import__('os').path.exists({str(ill)!r})"))
+    gone, failing = (served(town.made(parameters={"C": strength})) for strength in (0.001, 0.01))
+    (town.directory / "pipeline.py").write_text(LOGISTIC)
+    town.champion = served(town.made())
+    ill.touch()
+    shutil.rmtree(Path(gone.package) / "model")
+    town.earlier = (gone, failing)
+    found = {
+        each.name: each for each in standings_of(town.held("earlier", "all", earlier=(gone.unit.id, failing.unit.id))).entrants
+    }
+    assert "cannot be read" in found[f"earlier:{gone.unit.id}"].words
+    assert f"the model of {failing.unit.id} failed: ValueError" in found[f"earlier:{failing.unit.id}"].words
+    assert found["all"].gain is not None
 
 
 def test_nobody_is_judged_by_rows_that_it_was_fitted_on(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Every command answers a person, a pipe and a program, and fails in a sentence."""
 
+import io
 import json
 import os
 import re
@@ -12,14 +13,17 @@ from pathlib import Path
 import msgspec
 import psutil
 import pytest
-from paper_workspace import PaperWorkspace
+from paper_workspace import STORY, PaperWorkspace
+from rich.console import Console
 from typer.testing import CliRunner, Result
 
+from flyball.cli import tell_jobs
 from flyball.cli.app import app
 from flyball.cli.session import Session
 from flyball.control.ports import Say
 from flyball.control.reports import CommandReport, RunReport
 from flyball.records.evidence import Outcome
+from flyball.records.jobs import JobStatus
 
 READS = [
     ["run"], ["up", "--detach"], ["down"], ["status"], ["versions"], ["decisions"], ["decisions", "--open"], ["explain", "d-000012"],
@@ -73,6 +77,16 @@ def test_a_tournament_is_told_with_everybody_in_it_the_winner_first() -> None:
     assert "wins" in words
     assert "0.04 to 0.06" in words
     assert call(["explain", "job", "j-0009"]).exit_code != 0
+
+
+@pytest.mark.parametrize("error", ["roc_auc 0.51 is below 0.6", ""])
+def test_why_the_gates_refused_who_won_a_tournament_is_told(error: str) -> None:
+    refused = msgspec.structs.replace(STORY.job, status=JobStatus.REFUSED, error=error)
+    lines = Console(file=io.StringIO(), width=200)
+    lines.print(tell_jobs.job_story(msgspec.structs.replace(STORY, job=refused), plain=True))
+    words = lines.file.getvalue()
+    assert ("roc_auc 0.51 is below 0.6" in words) is bool(error)
+    assert "recent:60d" in words
 
 
 def test_an_open_breaker_is_told_with_what_to_do_about_it() -> None:

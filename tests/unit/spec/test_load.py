@@ -1,10 +1,14 @@
 """flyball.yaml is answered with the project, or with every fault at once."""
 
 import contextlib
+import copy
+import json
 import re
 import time
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -148,7 +152,15 @@ def test_a_condition_that_is_no_condition_is_told_beside_other_faults() -> None:
         ("policies: [{name: a, when: drift.alarm, do: {action: retrain, entrants: [all]}}]", "policies[0].do.entrants", "only with action: improve"),
         ("policies: [{name: a, when: drift.alarm, do: {action: roll_back, on_faults: true}}]", "policies[0].do.on_faults", "one that fits something"),
         ("policies: [{name: a, when: drift.alarm, do: {action: improve, entrants: [retune]}}]", "policies[0].do", "train.tuning, which says what is sought"),
+        ("policies: [{name: a, when: drift.alarm, do: [retrain, notify]}]", "policies[0].do", "Two actions are two policies"),
+        ("policies: [{name: a, when: drift.alarm, do: {action: [retrain]}}]", "policies[0].do.action", "a list of 1"),
+        ("policies: [{name: a, when: drift.alarm, do: {action: improve, entrants: [[all]]}}]", "policies[0].do.entrants[0]", "a list of 1"),
+        ("policies: [{name: a, when: drift.alarm, do: ask, budget: 3 per 0s}]", "policies[0].budget", "a duration longer than nothing"),
+        ("policies: [{name: a, when: drift.alarm, do: {action: retrain, history: 0s}}]", "policies[0].do.history", "longer than nothing or one of"),
+        ("autopilot: {breaker: {within: 0d}}", "autopilot.breaker.within", "found '0d' (line 14), expected a duration longer than nothing"),
+        ("monitor: {window: 0s}", "monitor.window", "longer than nothing"),
         ("cost: {error: 0}", "cost.error", "more than 0"),
+        ("cost: {training_minute: 1.0e+300}", "cost.training_minute", "at most 1e+12"),
         ("serve: {fallback: 0}", "serve.fallback", "at least 1"),
         ("policies: [{name: a, when: drift.alarm, do: {action: notify, history: 3d}}]", "policies[0].do.history", "only with action: retrain"),
         ("monitor: {false_alarms: often}", "monitor.false_alarms", "1 per 90 windows"),
@@ -243,6 +255,54 @@ def test_a_huge_file_is_not_read(tmp_path: Path) -> None:
     (tmp_path / "flyball.yaml").write_bytes(b"#" * 300_000)
     with pytest.raises(SpecError, match="256 kB"):
         load_project(tmp_path)
+
+
+def test_a_duration_that_is_spelt_well_and_too_short_is_not_proposed_again() -> None:
+    assert "did you mean" not in faults_of(with_line("monitor: {window: 0s}"))["monitor.window"]
+    assert "did you mean 1d?" in faults_of(with_line("monitor: {window: 1day}"))["monitor.window"]
+
+
+FULL = {
+    "project": "shop", "model": "returns", "task": "binary",
+    "data": {
+        "source": {"files": "data/*.csv"}, "time": "ordered_at", "key": "order_id", "label": "returned", "label_delay": "14d",
+        "features": {"amount": {"type": "number", "missing": True}, "category": "category", "hour": None},
+    },
+    "train": {"entrypoint": "pipeline:train", "tuning": {"trials": 3, "space": {"C": [0.1, 1.0]}}},
+    "evaluate": {"holdout": "20%", "metrics": ["roc_auc"], "primary": "roc_auc"},
+    "gates": {"absolute": [{"metric": "roc_auc", "at_least": 0.6}], "champion": {"metric": "roc_auc", "margin": 0.1}},
+    "release": {"strategy": "canary", "shadow": {"at_least": "1d", "at_most": "20d"}, "steps": [{"traffic": "10%"}], "guards": [{"metric": "score_shape"}]},
+    "monitor": {"window": "1d", "slices": [{"name": "dear", "where": "amount > 10"}], "false_alarms": "1 per 90 windows"},
+    "capture": {"fields": {"hour": "drop"}},
+    "policies": [{
+        "name": "mend", "when": "performance.alarm", "for": 2, "do": {"action": "improve", "entrants": ["all", "retune"], "on_faults": True},
+        "budget": "3 per 30d", "cooldown": "1d", "needs": "approval",
+    }],
+    "autopilot": {"autonomy": {"retrain": "act"}, "breaker": {"within": "3d"}},
+    "cost": {"error": 2.0, "training_minute": 0.1}, "serve": {"threshold": 0.3}, "replay": {"train_until": "2026-01-01T00:00:00Z"},
+}  # fmt: skip
+
+
+def places(value: object, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """Of every value in it."""
+    inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, each in inside:
+        yield (*path, key)
+        yield from places(each, (*path, key))
+
+
+@pytest.mark.parametrize("other", [None, True, 3, "x", [], ["retrain"], [["a"]], {"a": [1]}, 10**30], ids=repr)
+def test_a_value_of_another_kind_is_told_wherever_it_stands(other: object) -> None:
+    parse_project(json.dumps(FULL))
+    for path in places(FULL):
+        changed = copy.deepcopy(FULL)
+        *above, key = path
+        part: Any = changed
+        for each in above:
+            part = part[each]
+        part[key] = other
+        with contextlib.suppress(SpecError):
+            parse_project(json.dumps(changed))
 
 
 @settings(max_examples=60, deadline=None)

@@ -11,6 +11,8 @@ def rows(draw: np.random.Generator, n: int, kind: str) -> np.ndarray:
         return draw.normal(-0.02, 0.1, n)
     if kind == "zeros and tails":  # differences of losses: most are nothing
         return np.where(draw.random(n) < 0.7, 0.0, draw.standard_t(3, n) * 0.1)
+    if kind == "days":  # of 60 rows, each with a luck of its own: as much of the variance of a day's mean as its rows
+        return draw.normal(0.0, 0.1, n) + np.repeat(draw.normal(0.0, 0.013, n // 60 + 1), 60)[:n]
     noise = draw.normal(0.0, 0.1, n)  # neighbours resemble one another
     found = np.empty(n)
     found[0] = noise[0]
@@ -20,7 +22,7 @@ def rows(draw: np.random.Generator, n: int, kind: str) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("before", "after"), [(600, 600), (150, 900), (400, 120)])
-@pytest.mark.parametrize("kind", ["independent", "zeros and tails", "alike"])
+@pytest.mark.parametrize("kind", ["independent", "zeros and tails", "alike", "days"])
 def test_a_later_mean_is_covered_as_often_as_claimed(kind: str, before: int, after: int) -> None:
     draw, runs, held = np.random.default_rng(7), 600, 0
     for _ in range(runs):
@@ -29,7 +31,8 @@ def test_a_later_mean_is_covered_as_often_as_claimed(kind: str, before: int, aft
         assert now is not None
         low, high = expected(then, now, 0.05)
         held += low <= now.mean <= high
-    assert held / runs >= 0.92
+    # 120 rows are two days: how much days differ cannot be known from them
+    assert held / runs >= (0.92 if kind == "days" else 0.94)
 
 
 def test_a_world_that_moved_is_missed() -> None:

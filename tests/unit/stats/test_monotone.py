@@ -53,6 +53,29 @@ def test_it_rises_and_keeps_every_order(n: int, method: str) -> None:
         assert np.unique(np.interp(ordered, xs, ys)).size > 0.99 * np.unique(ordered).size
 
 
+@pytest.mark.parametrize("n", [2_000, 20_000])
+def test_a_score_that_many_rows_share_is_answered_with_their_rate(n: int) -> None:
+    """As shallow trees, votes of a forest and rounded scores are: two fifths of the rows at the ends, 0 and 1, the others at three scores."""
+    errors = []
+    for seed in range(20):
+        draw = np.random.default_rng(seed)
+        scores = draw.choice([0.0, 0.2, 0.35, 0.7, 1.0], n)
+        labels = (draw.uniform(size=n) < 0.1 + 0.7 * scores).astype(float)
+        points = monotone.isotonic(scores, labels)
+        errors.append([
+            float(np.interp(each, *points)) - float(labels[scores == each].mean()) for each in (0.0, 0.2, 0.35, 0.7, 1.0)
+        ])  # fmt: skip
+    # One row in n / 5 is of no change (PRIOR_ROWS), and pools of one score are its rows.
+    assert np.abs(errors).max() < 5.0 / n
+
+
+def test_scores_that_are_all_one_have_a_map() -> None:
+    for score in (0.0, 0.4, 1.0):
+        points = monotone.isotonic(np.full(2_000, score), np.arange(2_000) % 2)
+        assert float(np.interp(score, *points)) == pytest.approx(0.5, abs=1e-3)
+        assert len(points[0]) >= 2
+
+
 def test_five_rows_of_one_kind_do_not_make_it_sure() -> None:
     scores, labels = np.full(5, 0.2), np.ones(5)
     _, points = monotone.rising_map(scores, labels)

@@ -10,7 +10,7 @@ from flyball.adapters.estimators import Scores
 from flyball.adapters.packages import read_manifest
 from flyball.adapters.scorer_onnx import PackageScorer
 from flyball.adapters.steps.situation import Rows, Run, divided, read_rows
-from flyball.adapters.steps.train import read_estimator
+from flyball.adapters.steps.train import read_estimator, told
 from flyball.adapters.user_code import user_code
 from flyball.errors import DataError, FlyballError
 from flyball.pipelines import evaluation
@@ -20,7 +20,7 @@ from flyball.records import codec
 from flyball.records.evidence import Evidence
 from flyball.records.jobs import StepResult
 from flyball.records.routing import ServedUnit
-from flyball.records.signature import Signature
+from flyball.records.signature import ColumnType, Signature
 
 EVALUATION = "evaluation.json"
 SCORES = "scores.parquet"
@@ -46,8 +46,7 @@ def evaluate(run: Run, keys: dict[str, str], validated: StepResult, trained: Ste
 
     def work(directory: Path) -> dict[str, Any]:
         _, rows = divided(run, read_rows(run.cache.directory("validate", validated.key)))
-        with user_code(run.request.project_dir):
-            scores = estimators.score(read_estimator(run, trained), rows.features, signature)
+        scores = answers_of_trained(run, trained, rows.features, signature)
         holdout = Holdout(signature.task, rows.labels, rows.event_us)
         seed = run.request.spec.train.seed
         run.say("evaluate", f"{len(_metrics(run))} metrics on {rows.labels.size:,} rows of the holdout", 0.3)
@@ -75,21 +74,37 @@ def _beside(
 def answers_of(run: Run, served: ServedUnit, features: pl.DataFrame, ours: Signature) -> Scores:
     """(n_rows, n_scores): what a unit answers, through its calibration. Raises FlyballError, in words, where it cannot or answers another question."""
     scorer, package = PackageScorer(in_child=True), Path(served.package)
-    theirs, _ = scorer.opened(package)
+    with told(f"the model of {served.unit.id}", run.request.project_dir):
+        theirs, _ = scorer.opened(package)
     if theirs.task != ours.task or theirs.classes != ours.classes:
         raise DataError(f"it answers {theirs.task} {list(theirs.classes)}", expected=f"{ours.task} {list(ours.classes)}")
     absent = [column.name for column in theirs.columns if column.name not in {mine.name for mine in ours.columns}]
     if absent:
         raise DataError(f"it needs the features {', '.join(absent)}, which are no longer declared")
-    with user_code(run.request.project_dir):
-        scores = scorer.score_frame(package, _as_theirs(features, theirs))
+    asked = _as_theirs(features, theirs)
+    with user_code(run.request.project_dir), told(f"the model of {served.unit.id}", run.request.project_dir):
+        scores = scorer.score_frame(package, asked)
     calibration = served.unit.calibration
     return scores if calibration is None else calibration.of(scores)
 
 
+def answers_of_trained(run: Run, trained: StepResult, features: pl.DataFrame, signature: Signature) -> Scores:
+    """(n_rows, n_scores): what the estimator of a step `train` answers. Raises TrainingError, in words, where it cannot."""
+    with user_code(run.request.project_dir):
+        estimator = read_estimator(run, trained)
+        with told(f"the {type(estimator).__name__} of {run.request.spec.train.entrypoint}", run.request.project_dir):
+            return estimators.score(estimator, features, signature)
+
+
 def _as_theirs(features: pl.DataFrame, theirs: Signature) -> pl.DataFrame:
-    """Columns and types of the champion: a feature may have become a category since."""
-    return model_input.frame_of(features.select(column.name for column in theirs.columns), theirs.columns)
+    """Columns and types of the champion: a feature may have become a category since, as long as its values are numbers. Raises DataError."""
+    for column in theirs.columns:
+        if column.type is ColumnType.CATEGORY and features[column.name].dtype != pl.String:
+            raise DataError(f"it knows the feature {column.name} as a category, and it is a number now")
+    try:
+        return model_input.frame_of(features.select(column.name for column in theirs.columns), theirs.columns)
+    except pl.exceptions.InvalidOperationError as error:
+        raise DataError("it knows a feature as a number, whose values are texts now") from error
 
 
 def _metrics(run: Run) -> tuple[str, ...]:

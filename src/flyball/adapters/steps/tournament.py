@@ -13,14 +13,12 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from flyball.adapters import estimators
 from flyball.adapters.packages import LocalPackages
-from flyball.adapters.steps.evaluate import answers_of
+from flyball.adapters.steps.evaluate import answers_of, answers_of_trained
 from flyball.adapters.steps.mended import LEAST_ROWS, mapped, thresholded, wrong_costs
 from flyball.adapters.steps.recipes import PLAIN, Recipe
 from flyball.adapters.steps.situation import Rows, Run, divided, read_rows
-from flyball.adapters.steps.train import read_estimator, takes_weights, train
-from flyball.adapters.user_code import user_code
+from flyball.adapters.steps.train import takes_weights, train
 from flyball.autopilot import entrants, tournament
 from flyball.autopilot.contest import COST_GAIN, LOSS_GAIN, past_of
 from flyball.autopilot.entrants import History, Strategy
@@ -243,8 +241,7 @@ def _names(ground: Ground, order: TournamentOrder) -> list[str]:
 def _fitted(ground: Ground, keys: dict[str, str], validated: StepResult, name: str) -> Asked:
     run = ground.run
     trained = train(run, keys, validated, recipe_of(run, name))
-    with user_code(run.request.project_dir):
-        answers = estimators.score(read_estimator(run, trained), ground.judges.features, ground.signature)
+    answers = answers_of_trained(run, trained, ground.judges.features, ground.signature)
     return Asked(Entrant(name=name, fitted=True), ground.losses(answers, int(trained.values["trained_until_us"])), LOSS_GAIN)
 
 

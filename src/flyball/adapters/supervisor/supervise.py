@@ -47,7 +47,7 @@ class Layout(NamedTuple):
     """0: any free one."""
     workers: int = 1
     control_command: tuple[str, ...] | None = None
-    """None: no control process. Otherwise `python -m flyball control --project DIR`; `--fd N`, its bound socket, is put behind."""
+    """None: no control process. Otherwise `python -m flyball.web DIR`; `--fd N`, its bound socket, is put behind."""
     control_port: int = 0
     """Of the loopback; 0: any free one."""
     grpc_port: int | None = None
