@@ -156,7 +156,9 @@ class Workshop:
         maps: dict[str, ScoreMap] = {}
         bare = msgspec.structs.replace(champion, unit=msgspec.structs.replace(champion.unit, calibration=None))
         if "recalibrate" in order.strategies and (found := monotone.rising_map(of(bare), y)) is not None:
-            maps["recalibrate"] = ScoreMap(method=found[0], scores=found[1][0], answers=found[1][1], rows=2000)
+            maps["recalibrate"] = ScoreMap(
+                method=found[0], scores=found[1][0], answers=found[1][1], rows=2000, until=request.job.as_of - timedelta(hours=6)
+            )
             answers["recalibrate"] = maps["recalibrate"].of(of(bare))
         answers |= {name: scores_of(model.wrong, x) for name in ("all", "since") if name in order.strategies and model.trains}
         self.tried[request.job.id] = [*answers]

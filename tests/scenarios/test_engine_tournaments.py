@@ -10,12 +10,12 @@ from engine_world import AT_ONCE, DAY, Model, Project, spec_of
 
 from flyball.control import bounds, commands, decisions, explaining, findings, job_story
 from flyball.control.standing import puts_of
-from flyball.control.world import draft
+from flyball.control.world import draft, micros
 from flyball.errors import NotFound
 from flyball.records.evidence import Evidence
 from flyball.records.findings import Finding, FindingKind
 from flyball.records.jobs import Job, JobStatus
-from flyball.records.release import Phase
+from flyball.records.release import Phase, Replayed
 from flyball.records.tournaments import Tournament
 from flyball.records.unit import Unit
 
@@ -106,6 +106,21 @@ def test_a_recalibrated_champion_is_another_unit_of_its_version_and_no_alarm_of_
     assert back.status == "done"
     project.live(DAY, rows=5)
     assert project.champion().unit == project.answering() == first
+    project.holds()
+
+
+def test_a_map_is_not_judged_on_captured_requests_whose_labels_it_was_fitted_on(tmp_path: Path) -> None:
+    project = project_of(tmp_path, policy("recalibrate"), release={**RELEASE, "replay": {"rows": 2000}})
+    project.version(Model(wrong=0.35))
+    project.live(DAY, rows=5)
+    project.live(20 * DAY, rows=40, until=lambda: len(project.releases()) == 2)
+    unit, replayed = (project.door.get(*each) for each in (
+        ("unit", project.release().challenger, Unit), ("replayed", project.release().id, Replayed)
+    ))  # fmt: skip
+    join = project.engine.observation.join
+    later = join.labelled(micros(unit.calibration.until) + 1, micros(project.clock.now()))
+    assert join.labelled(0, micros(project.clock.now())) > later
+    assert {each.name: each.n for each in replayed.evidence}["replay:loss"] <= later
     project.holds()
 
 

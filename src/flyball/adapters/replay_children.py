@@ -37,20 +37,58 @@ class Ended(NamedTuple):
 Say = Callable[[str, str], None]
 
 
-def run_children(directories: Mapping[str, Path], jobs: int, say: Say) -> dict[str, Ended]:
-    """A child for each name, `jobs` at a time; its directory is its argument. One that fails keeps no other from its end."""
+def run_children(directories: Mapping[str, Path], jobs: int, say: Say, command: Sequence[str] = COMMAND) -> dict[str, Ended]:
+    """A child for each name, `jobs` at a time; its directory is its last argument. One that fails keeps no other from its end; an interruption ends them all."""
     width = max(map(len, directories))
-    with ThreadPoolExecutor(jobs) as pool:
-        futures = {
-            name: pool.submit(_run, (*COMMAND, str(directory)), _named(say, name.ljust(width)))
-            for name, directory in directories.items()
-        }
+    children, pool = _Children(), ThreadPoolExecutor(jobs)
+    futures = {
+        name: pool.submit(_run, children, (*command, str(directory)), _named(say, name.ljust(width)))
+        for name, directory in directories.items()
+    }
+    try:
         return {name: future.result() for name, future in futures.items()}
+    except BaseException:
+        # Python ends no sooner than the pool's threads, and they no sooner than their children: killed, as when their parent is; each can go on from there.
+        pool.shutdown(wait=False, cancel_futures=True)
+        children.kill()
+        raise
+    finally:
+        pool.shutdown()
 
 
-def _run(command: Sequence[str], say: Say) -> Ended:
+class _Children:
+    """Those that run."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running: set[subprocess.Popen[bytes]] = set()
+        self._over = False
+
+    def start(self, command: Sequence[str]) -> "subprocess.Popen[bytes] | None":
+        """None: no more are started."""
+        with self._lock:
+            if self._over:
+                return None
+            process = subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, umask=PRIVATE_UMASK)
+            self._running.add(process)
+            return process
+
+    def ended(self, process: "subprocess.Popen[bytes]") -> None:
+        with self._lock:
+            self._running.discard(process)
+
+    def kill(self) -> None:
+        with self._lock:
+            self._over = True
+            for process in self._running:
+                process.kill()
+
+
+def _run(children: _Children, command: Sequence[str], say: Say) -> Ended:
+    process = children.start(command)
+    if process is None:
+        return Ended(-signal.SIGKILL, "interrupted before it began")
     wrong = ""
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, umask=PRIVATE_UMASK)
     with process:
         for data in process.stdout or ():
             try:
@@ -60,16 +98,20 @@ def _run(command: Sequence[str], say: Say) -> Ended:
             say(line.style, line.words)
             if line.style == "bad":
                 wrong = line.words
+    children.ended(process)
     return Ended(process.returncode, wrong)
 
 
 def _named(say: Say, name: str) -> Say:
+    """Findings are left out: each replay's own report has them."""
     told = -PLAIN_SECONDS
 
     def named(style: str, words: str) -> None:
         nonlocal told
-        if style in ("plain", "finding"):
-            if style == "finding" or time.monotonic() - told < PLAIN_SECONDS:
+        if style == "finding":
+            return
+        if style == "plain":
+            if time.monotonic() - told < PLAIN_SECONDS:
                 return
             told = time.monotonic()
         say(style, f"{name}  {words}")

@@ -16,6 +16,9 @@ UNCOUNTED, UNLABELLED = -2, -1
 """Cells of a row that was not counted yet, and of one that was and has no label."""
 
 
+FIRST_COHORTS = 256
+"""Room at first; doubled when it is full."""
+
 _UNIT = 1 << 40
 """More than there are hours in the microseconds of an int64: one number for a unit and a cohort."""
 
@@ -35,13 +38,16 @@ class LabelledAges(NamedTuple):
 class LabelAges:
     """Integer counts by unit, cohort, stratum and age. Taking a label out of its cell again is exact, so counts never tell in which order it all came.
 
-    Memory: 240 bytes for each hour and unit with traffic, times the strata (two classes and two halves of the score: 1 kB)."""
+    Memory: 240 bytes for each hour and unit with traffic, times the strata (two classes and two halves of the score: 1 kB); at most
+    twice that, for those to come."""
 
     def __init__(self, strata: LabelStrata) -> None:
         self._strata = strata
         self._shape = (strata.n_labels, strata.n_scores, N_BINS)
-        self._rows: dict[tuple[int, int], Ints] = {}
-        self._labels: dict[tuple[int, int], Cells] = {}
+        self._places: dict[tuple[int, int], int] = {}
+        """(unit, cohort) → where it is counted in both tables: one table, since to gather a year from a small one for each hour costs more than to add it up."""
+        self._rows: Ints = np.zeros((FIRST_COHORTS, strata.n_scores), dtype=np.int64)
+        self._labels: Cells = np.zeros((FIRST_COHORTS, int(np.prod(self._shape))), dtype=np.int32)
 
     def recount(self, rows: LabelledAges, before: Cells) -> Cells:
         """Count the rows as they stand instead of where they stood: the cell of each, to be handed in the next time."""
@@ -64,22 +70,21 @@ class LabelAges:
     def counts(self, units: tuple[int, ...], since_us: int) -> AgeCounts:
         """Of all cohorts that began at or after `since_us`; units together."""
         first = -(-since_us // COHORT_US)
-        keys = sorted((cohort, unit) for unit, cohort in self._rows if cohort >= first and unit in units)
-        if not keys:
+        found = sorted((cohort, place) for (unit, cohort), place in self._places.items() if cohort >= first and unit in units)
+        if not found:
             return AgeCounts(
                 np.zeros(0, dtype=np.int64), np.zeros((0, self._strata.n_scores), np.int64), np.zeros((0, *self._shape), np.int64)
             )
-        start, firsts = np.unique(np.array([cohort for cohort, _ in keys], dtype=np.int64), return_index=True)
-        rows, labels = (
-            np.add.reduceat(np.stack([of[unit, cohort] for cohort, unit in keys]), firsts, axis=0, dtype=np.int64)
-            for of in (self._rows, self._labels)
-        )
+        cohorts, places = np.array(found, dtype=np.int64).T
+        start, firsts = np.unique(cohorts, return_index=True)
+        rows, labels = (np.add.reduceat(of[places], firsts, axis=0, dtype=np.int64) for of in (self._rows, self._labels))
         return AgeCounts(start * COHORT_US, rows, labels.reshape((start.size, *self._shape)))
 
     def _move(self, key: tuple[int, int], answered: Ints, before: Cells, now: Cells) -> None:
-        if key not in self._rows:
-            self._rows[key] = np.zeros(self._strata.n_scores, dtype=np.int64)
-            self._labels[key] = np.zeros(int(np.prod(self._shape)), dtype=np.int32)
-        np.add.at(self._rows[key], answered, 1)
-        np.subtract.at(self._labels[key], before[before >= 0], 1)
-        np.add.at(self._labels[key], now[now >= 0], 1)
+        place = self._places.setdefault(key, len(self._places))
+        if place == len(self._rows):
+            self._rows = np.concatenate((self._rows, np.zeros_like(self._rows)))
+            self._labels = np.concatenate((self._labels, np.zeros_like(self._labels)))
+        np.add.at(self._rows[place], answered, 1)
+        np.subtract.at(self._labels[place], before[before >= 0], 1)
+        np.add.at(self._labels[place], now[now >= 0], 1)

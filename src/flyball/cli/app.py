@@ -86,5 +86,7 @@ app.add_typer(bounds.autonomy, name="autonomy")
 app.add_typer(bounds.serving, name="serving")
 app.add_typer(captured.capture, name="capture")
 app.add_typer(captured.labels, name="labels")
-app.command("replay-child", hidden=True, epilog=_example("flyball replay-child .flyball/replays/never"))(replays.replay_child)
+app.command("replay-child", hidden=True, epilog=_example("flyball replay-child .flyball/replays/policies/never"))(
+    replays.replay_child
+)
 app.command("step-child", hidden=True, epilog=_example("flyball step-child .flyball/jobs/j-0001"))(loop.step_child)

@@ -15,23 +15,23 @@ def comparison_report(report: ComparisonReport, plain: bool) -> "RenderableType"
 
 def _months(report: ComparisonReport, *, plain: bool) -> "RenderableType":
     names = [line.name for line in report.policies]
-    found = [{month.start: month for month in line.months} for line in report.policies]
-    starts = dict.fromkeys(start for of in found for start in of)
-    rows: list[list[draw.Cell]] = [[start, *(_cell(of.get(start)) for of in found)] for start in starts]
+    months = zip(*(line.months for line in report.policies), strict=True)
+    rows: list[list[draw.Cell]] = [[cells[0].start, *map(_cell, cells)] for cells in months]
     rows.append(["mean", *(draw.number(line.value) for line in report.policies)])
-    title = f"{report.metric} by month (* best, + a retraining)"
+    title = f"{report.metric} by month (* best, + a retraining, in brackets: not all rows answered)"
     return draw.table(("month", *names), rows, plain=plain, title=title, right=names)
 
 
-def _cell(month: PolicyMonth | None) -> draw.Cell:
-    if month is None:
-        return ""
-    marks = "+" * month.retrainings + "*" * month.best
-    return (f"{marks} {draw.number(month.value)}".strip(), "bold" if month.best else "")
+def _cell(month: PolicyMonth) -> draw.Cell:
+    marks, value = "+" * month.retrainings + "*" * month.best, draw.number(month.value)
+    return (f"{marks} {value if month.ranked else f'({value})'}".strip(), "bold" if month.best else "")
 
 
 def _sums(report: ComparisonReport, *, plain: bool) -> "RenderableType":
-    heads = ["errors", "retrainings", "training minutes", *(["cost"] if report.priced else []), "regret", "in errors", "alarms", "promoted", "taken back"]  # fmt: skip
+    heads = [
+        "rows answered", "errors", "retrainings", "training minutes", *(["cost"] if report.priced else []), "regret", "in errors",
+        "alarms", "promoted", "taken back",
+    ]  # fmt: skip
     rows: list[list[draw.Cell]] = [
         [(line.name, "bold green" if line.name == report.best else "bold"), line.words, *_sum(report, line)]
         for line in report.policies
@@ -42,7 +42,7 @@ def _sums(report: ComparisonReport, *, plain: bool) -> "RenderableType":
 def _sum(report: ComparisonReport, line: PolicyLine) -> list[str]:
     cost = [draw.number(line.cost)] if report.priced else []
     return [
-        draw.number(line.errors), str(line.retrainings), f"{line.training_minutes:.1f}", *cost, draw.number(line.regret),
+        f"{line.answered:,}", draw.number(line.errors), str(line.retrainings), f"{line.training_minutes:.1f}", *cost, draw.number(line.regret),
         draw.number(line.regret_errors), str(line.alarms), str(line.promotions), str(line.rollbacks),
     ]  # fmt: skip
 
@@ -56,8 +56,13 @@ def _figures(report: ComparisonReport) -> "RenderableType":
         if report.best
         else "not known: no outcomes"
     )
+    most = max(line.answered for line in report.policies)
+    unranked = ", ".join(
+        f"{line.name}, which answered {line.answered:,} of the {most:,} rows that another did" for line in report.policies if not line.ranked
+    )  # fmt: skip
     return draw.facts((
         ("best", best),
+        *((("not ranked", unranked),) if unranked else ()),
         ("failed requests", ("0", "green") if failed == 0 else (str(failed), "bold red")),
         ("decisions", f"{equal} of {made} replayed to the same bytes"),
         ("took", f"{report.wall_seconds:.0f} s"),

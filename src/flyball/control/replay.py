@@ -87,6 +87,7 @@ class Replay:
         self._journal = journal
         self.position = position
         self._sent = position.sent
+        self._sent_before_today = position.sent_before_today
         self._failures_in_a_row = 0
 
     @property
@@ -106,8 +107,11 @@ class Replay:
             raise TrainingError(f"the first version is not served: {self._engine.switch.words}", next_step="see .flyball/logs")
         self._keep(Stage.SENDING, 0, 0)
 
-    def live(self, history: History, work: Work, each_day: Callable[[datetime], None]) -> None:
-        """Every request at its time, every label at its time, a tick every hour; afterwards on until the last label has come."""
+    def live(self, history: History, work: Work, each_day: Callable[[datetime, Sent, Sent], None]) -> None:
+        """Every request at its time, every label at its time, a tick every hour; afterwards on until the last label has come.
+
+        `each_day`: when a day is over, with what was sent before it and what by now.
+        """
         rows, sends, labels = Rows.of(history, self._columns, self._world.spec.task), history.requests, history.labels
         last_us = int(max(sends.at_us[-1], labels.send_us[-1])) if len(labels.send_us) else int(sends.at_us[-1])
         while self.position.stage is not Stage.LIVED:
@@ -123,13 +127,16 @@ class Replay:
             self._tick(work)
             now = self._world.now()
             over = micros(now) > last_us and self.position.label >= len(labels.send_us)
-            self._keep(Stage.LIVED if over else Stage.SENDING, self.position.request, self.position.label)
             if now.date() != (now - TICK).date():
-                each_day(now)
+                # Before it is noted: told twice after a kill, rather than not at all.
+                each_day(now, self._sent_before_today, self._sent)
+                self._sent_before_today = self._sent
+            self._keep(Stage.LIVED if over else Stage.SENDING, self.position.request, self.position.label)
 
     def _keep(self, stage: Stage, request: int, label: int) -> None:
         self.position = Position(
-            stage=stage, at=self._world.now(), request=request, label=label, sent=self._sent, cursor=self._engine.observation.cursor
+            stage=stage, at=self._world.now(), request=request, label=label, sent=self._sent, sent_before_today=self._sent_before_today,
+            cursor=self._engine.observation.cursor,
         )  # fmt: skip
         self._journal.keep(self.position)
 

@@ -1,16 +1,19 @@
 """Several policies over one history, side by side: the contents of a comparison's report.json. Pure."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 import msgspec
 
-from flyball.control.replay_report import DecisionLine, ReplayReport, Span
+from flyball.control.replay_report import Performance, ReplayReport, Span
+from flyball.stats.metrics import HIGHER_IS_BETTER
 
-HIGHER_IS_BETTER = frozenset({"roc_auc"})
+UNANSWERED_SHARE = 0.01
+"""Who answered fewer than 99 % of the rows that another answered is not ranked with it: a row that is refused costs no error here, and what it costs its
+user nobody has said. Below it stand the requests of an hour or two in a month: a switch, or a worker's restart."""
 
 
 class Prices(NamedTuple):
@@ -23,14 +26,16 @@ class Prices(NamedTuple):
 class PolicyMonth(msgspec.Struct, frozen=True, kw_only=True):
     start: str
     n: int
-    """Rows with an outcome."""
+    """Rows that it answered, with an outcome; 0: none."""
     value: float | None
     """Of the report's metric; None: not defined there."""
     errors: float | None
     """Sum of bounded losses: 1 is an answer as wrong as can be."""
     retrainings: int
+    ranked: bool
+    """False: it answered fewer rows of this month than another, so it is neither the best of it nor held against the best."""
     best: bool
-    """None of the compared ones was better in this month."""
+    """None of the ranked ones was better in this month."""
 
 
 class PolicyLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,6 +44,10 @@ class PolicyLine(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     words: str
     """`no policies`, `flyball.yaml as it is`, or the file."""
+    answered: int
+    """Rows with an outcome."""
+    ranked: bool
+    """False: it answered fewer than 99 % of the rows that another did."""
     value: float | None
     """Mean of the months' metric: every month counts alike."""
     errors: float | None
@@ -51,9 +60,9 @@ class PolicyLine(msgspec.Struct, frozen=True, kw_only=True):
     promotions: int
     rollbacks: int
     regret: float | None
-    """By how much it was worse than the best of each month, on average over the months: the best in hindsight changes policies every month."""
+    """By how much it was worse than the best of each month, on average over the months in which it is ranked: the best in hindsight changes policies every month."""
     regret_errors: float | None
-    """Errors more than those of the best of each month, summed."""
+    """Errors more than those of the best of each of these months, summed."""
     failed_requests: int
     decisions: int
     decisions_replayed_equal: int
@@ -71,6 +80,7 @@ class ComparisonReport(msgspec.Struct, frozen=True, kw_only=True):
     priced: bool
     """`cost:` is declared, so `best` is the cheapest; else the one with the fewest errors."""
     best: str
+    """Of the ranked ones; empty: nothing is known of any."""
     policies: tuple[PolicyLine, ...]
     """In the order asked for."""
     wall_seconds: float
@@ -88,10 +98,11 @@ class Side(NamedTuple):
 def compare(sides: Sequence[Side], prices: Prices | None, wall_seconds: float) -> ComparisonReport:
     """At least one side; all of one project and history."""
     first = sides[0].report
-    months = [month.start for month in first.months]
-    by_name = {side.name: {month.start: month for month in side.report.months} for side in sides}
-    best = {start: _best_of([of[start] for of in by_name.values() if start in of], first.metric) for start in months}
-    lines = tuple(_line(side, months, best, prices) for side in sides)
+    by_side = [{month.start: month for month in side.report.months} for side in sides]
+    starts = sorted({start for of in by_side for start in of})
+    best = [_best_of(start, [of[start] for of in by_side if start in of], first.metric) for start in starts]
+    most = max(_answered(side.report.months) for side in sides)
+    lines = tuple(_line(side, best, most, prices) for side in sides)
     return ComparisonReport(
         project=first.project, model=first.model, task=first.task, metric=first.metric, since=first.since, until=first.until,
         timezone=first.timezone, priced=prices is not None, best=_winner(lines, priced=prices is not None), policies=lines,
@@ -100,32 +111,40 @@ def compare(sides: Sequence[Side], prices: Prices | None, wall_seconds: float) -
 
 
 class _Best(NamedTuple):
+    """Of the compared ones in one month."""
+
+    start: str
+    n: int
+    """The most rows that one of them answered."""
     value: float | None
     errors: float | None
 
 
-def _best_of(months: Sequence[Span], metric: str) -> _Best:
-    values = [value for month in months if (value := getattr(month.governed, metric)) is not None]
-    errors = [month.governed.errors for month in months if month.governed.errors is not None]
+def _best_of(start: str, months: Sequence[Span], metric: str) -> _Best:
+    most = max(month.n for month in months)
+    whole = [month.governed for month in months if _whole(month.n, most)]
+    values = [value for governed in whole if (value := getattr(governed, metric)) is not None]
+    errors = [governed.errors for governed in whole if governed.errors is not None]
     choose = max if metric in HIGHER_IS_BETTER else min
-    return _Best(choose(values, default=None), min(errors, default=None))
+    return _Best(start, most, choose(values, default=None), min(errors, default=None))
 
 
-def _line(side: Side, months: Sequence[str], best: Mapping[str, _Best], prices: Prices | None) -> PolicyLine:
+def _line(side: Side, best: Sequence[_Best], most: int, prices: Prices | None) -> PolicyLine:
     report, governed = side.report, side.report.governed
     mine = {month.start: month for month in report.months}
-    retrained = _retrainings_by_month(report.decision_log, report.timezone)
-    cells = tuple(_cell(mine[start], best[start], report.metric, retrained[start]) for start in months if start in mine)
+    retrained = _by_month(governed.retrained_at, report.timezone)
+    cells = tuple(_cell(mine.get(of.start), of, report.metric, retrained[of.start]) for of in best)
     errors = _total([cell.errors for cell in cells])
-    behind = [
-        abs(cell.value - value) for cell in cells if cell.value is not None and (value := best[cell.start].value) is not None
-    ]
-    lost = [cell.errors - fewest for cell in cells if cell.errors is not None and (fewest := best[cell.start].errors) is not None]
+    held = [(cell, of) for cell, of in zip(cells, best, strict=True) if cell.ranked]
+    behind = [abs(cell.value - of.value) for cell, of in held if cell.value is not None and of.value is not None]
+    lost = [cell.errors - of.errors for cell, of in held if cell.errors is not None and of.errors is not None]
     cost = None
     if prices is not None and errors is not None:
         cost = _rounded(errors * prices.error + governed.training_minutes * prices.training_minute)
+    answered = _answered(report.months)
     return PolicyLine(
-        name=side.name, words=side.words, value=getattr(governed, f"mean_monthly_{report.metric}"), errors=errors,
+        name=side.name, words=side.words, answered=answered, ranked=_whole(answered, most),
+        value=getattr(governed, f"mean_monthly_{report.metric}"), errors=errors,
         retrainings=governed.retrainings, training_minutes=governed.training_minutes, cost=cost, alarms=governed.alarms,
         promotions=governed.promotions, rollbacks=governed.rollbacks, regret=_rounded(sum(behind) / len(behind)) if behind else None,
         regret_errors=_total(lost), failed_requests=report.failed_requests, decisions=report.decisions,
@@ -133,28 +152,33 @@ def _line(side: Side, months: Sequence[str], best: Mapping[str, _Best], prices: 
     )  # fmt: skip
 
 
-def _cell(month: Span, best: _Best, metric: str, retrainings: int) -> PolicyMonth:
-    value = getattr(month.governed, metric)
+def _cell(month: Span | None, best: _Best, metric: str, retrainings: int) -> PolicyMonth:
+    n, governed = (month.n, month.governed) if month is not None else (0, Performance())
+    value, ranked = getattr(governed, metric), _whole(n, best.n)
     return PolicyMonth(
-        start=month.start, n=month.n, value=value, errors=month.governed.errors, retrainings=retrainings,
-        best=value is not None and value == best.value,
+        start=best.start, n=n, value=value, errors=governed.errors, retrainings=retrainings, ranked=ranked,
+        best=ranked and value is not None and value == best.value,
     )  # fmt: skip
 
 
-def _retrainings_by_month(log: Sequence[DecisionLine], timezone: str) -> Counter[str]:
+def _whole(answered: int, most: int) -> bool:
+    """Whether it answered as many rows as who answered most, but for a few."""
+    return answered >= most * (1.0 - UNANSWERED_SHARE)
+
+
+def _answered(months: Iterable[Span]) -> int:
+    return sum(month.n for month in months)
+
+
+def _by_month(moments: Iterable[str], timezone: str) -> Counter[str]:
+    """By the project's own calendar."""
     zone = ZoneInfo(timezone)
-    return Counter(
-        datetime.fromisoformat(line.at).astimezone(zone).strftime("%Y-%m")
-        for line in log
-        if line.room == "autopilot"
-        for act in line.action.split(", ")
-        if act.startswith(("retrain", "improve"))
-    )
+    return Counter(datetime.fromisoformat(at).astimezone(zone).strftime("%Y-%m") for at in moments)
 
 
 def _winner(lines: Sequence[PolicyLine], *, priced: bool) -> str:
     """Of two that are equal the one that was asked for first."""
-    known = [(line.cost if priced else line.errors, at) for at, line in enumerate(lines)]
+    known = [(line.cost if priced else line.errors, at) for at, line in enumerate(lines) if line.ranked]
     ranked = sorted((value, at) for value, at in known if value is not None)
     return lines[ranked[0][1]].name if ranked else ""
 

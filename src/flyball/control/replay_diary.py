@@ -3,40 +3,42 @@
 from datetime import datetime, timedelta
 
 from flyball.control.engine import Engine
-from flyball.control.replay import Replay
+from flyball.control.replay_position import Sent
 from flyball.records.evidence import Evidence
-from flyball.records.findings import Finding, WindowSummary
+from flyball.records.findings import WindowSummary
 from flyball.records.unit import Unit
 
 
 class Diary:
-    """Counts from day to day."""
+    """Keeps no figures from day to day: a replay that goes on tells what one that was not interrupted tells."""
 
-    def __init__(self, engine: Engine, replay: Replay) -> None:
+    def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._replay = replay
-        self._predictions = 0
-        self._requests = 0
-        self._findings = 0
+        self._read = 0
+        """Events up to here."""
 
-    def day(self, now: datetime) -> None:
+    def day(self, now: datetime, before: Sent, sent: Sent) -> None:
         """Say how the day that ended was."""
-        world, sent = self._engine.world, self._replay.sent
-        findings = world.all("finding", Finding)
+        yesterday = now - timedelta(days=1)
+        new = self._findings(yesterday, now)
         parts = [
-            f"{now - timedelta(days=1):%Y-%m-%d}",
-            f"{sent.requests - self._requests:3d} requests",
-            f"{sent.predictions - self._predictions:5d} rows",
+            f"{yesterday:%Y-%m-%d}",
+            f"{sent.requests - before.requests:3d} requests",
+            f"{sent.predictions - before.predictions:5d} rows",
             self._performance(),
             self._serving(),
         ]
-        new = len(findings) - self._findings
         if new:
             parts.append(f"{new} finding" + "s" * (new > 1))
         if sent.failed_requests:
             parts.append(f"{sent.failed_requests} FAILED")
-        self._predictions, self._requests, self._findings = sent.predictions, sent.requests, len(findings)
-        world.say("plain", "  ".join(parts))
+        self._engine.world.say("plain", "  ".join(parts))
+
+    def _findings(self, after: datetime, until: datetime) -> int:
+        ledger = self._engine.world.ports.ledger
+        raised = ledger.events(after=self._read, kinds=("finding.raised",))
+        self._read = ledger.head().seq
+        return sum(after < event.at <= until for event in raised)
 
     def _performance(self) -> str:
         """Of the newest mature window: younger ones would flatter or slander."""

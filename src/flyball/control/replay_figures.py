@@ -44,9 +44,11 @@ def performance(
         errors = round(float(bounded_loss(task, scores, labels.astype(np.float64), scale).sum()), 6)
     if task == "regression":
         return Performance(mae=measure("mae", task, scores, labels), errors=errors)
-    area, lower, upper = measure("roc_auc", task, scores, labels), None, None
+    area: float | None
     if task == "binary" and min(np.bincount(labels.astype(np.int64), minlength=2)) >= 2:
         area, lower, upper = roc_auc_interval(labels, scores, alpha)
+    else:
+        area, lower, upper = measure("roc_auc", task, scores, labels), None, None
     return Performance(roc_auc=area, lower=lower, upper=upper, log_loss=measure("log_loss", task, scores, labels), errors=errors)
 
 

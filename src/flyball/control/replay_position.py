@@ -37,6 +37,8 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
     """The next one; so is `label`."""
     label: int = 0
     sent: Sent = Sent()
+    sent_before_today: Sent = Sent()
+    """What had been sent when the day of `at` began."""
     cursor: dict[str, int] = {}
     """Segment → bytes that turns of the loop have read of it."""
 

@@ -41,6 +41,9 @@ class GovernedFigures(AloneFigures, frozen=True, kw_only=True):
     """What the gateway really answered."""
 
     retrainings: int
+    """Jobs that the loop asked for in which a model may be trained."""
+    retrained_at: tuple[str, ...] = ()
+    """When each of them was asked for."""
     promotions: int = 0
     rollbacks: int = 0
     training_minutes: float = 0.0
@@ -117,8 +120,8 @@ class ReplayReport(msgspec.Struct, frozen=True, kw_only=True):
     decisions: int
     decisions_replayed_equal: int
     """Made again from the ledger alone, with the same bytes."""
-    wall_seconds: float
-    """Of a replay that was interrupted, with what it took before."""
+    wall_seconds: float = 0.0
+    """Of a replay that was interrupted, with what it took before; 0: not over yet."""
     training_seconds: float = 0.0
     """Of them, those of jobs: snapshot, training, evaluation, packaging, gates, registration."""
     months: tuple[Span, ...] = ()

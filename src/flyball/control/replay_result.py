@@ -14,6 +14,7 @@ from flyball.control.replay_figures import Outcomes, alone_figures, drift_map, f
 from flyball.control.replay_position import Sent
 from flyball.control.replay_report import DecisionLine, FindingLine, ReleaseLine, ReplayReport
 from flyball.control.telling_events import action_words
+from flyball.control.tournaments import trains
 from flyball.control.world import World
 from flyball.records.decisions import Decision
 from flyball.records.findings import Finding, WindowSummary
@@ -34,18 +35,15 @@ class Lived(NamedTuple):
     history: History
     columns: Columns
     sent: Sent
-    wall_seconds: float
-    training_seconds: float
-    """Of them, while a job was worked on."""
 
 
 def report_of(lived: Lived, replay: ReplaySpec, scorer: Scorer) -> ReplayReport:
-    """All figures."""
+    """All figures but the seconds that it took, which its journal knows."""
     world, spec = lived.engine.world, lived.engine.world.spec
     outcomes = outcomes_of(lived, scorer)
     months = figures_by("month", spec.task, outcomes, replay.timezone)
     releases, made = release_lines(world), decisions.recorded(world)
-    retrainings = [job for job in world.all("job", Job) if job.cause.startswith("d-")]
+    retrainings = retrainings_of(world)
     join = lived.engine.observation.join
     windows = sorted(world.all("window", WindowSummary), key=lambda window: window.start)
     return ReplayReport(
@@ -61,6 +59,7 @@ def report_of(lived: Lived, replay: ReplaySpec, scorer: Scorer) -> ReplayReport:
         governed=governed_figures(
             months,
             retrainings=len(retrainings),
+            retrained_at=tuple(job.requested_at.isoformat() for job in retrainings),
             promotions=sum(line.promoted_at is not None for line in releases[1:]),
             rollbacks=sum(line.outcome == Phase.ROLLED_BACK for line in releases),
             training_minutes=round(sum(step_seconds(world, job) for job in retrainings) / 60.0, 3),
@@ -73,8 +72,6 @@ def report_of(lived: Lived, replay: ReplaySpec, scorer: Scorer) -> ReplayReport:
         labels_joined=join.counts().labels_joined if join else 0,
         decisions=len(made),
         decisions_replayed_equal=sum(decisions.replays_equal(decision) for decision in made),
-        wall_seconds=round(lived.wall_seconds, 1),
-        training_seconds=round(lived.training_seconds, 1),
         months=months,
         weeks=figures_by("week", spec.task, outcomes, replay.timezone),
         days=figures_by("day", spec.task, outcomes, replay.timezone),
@@ -83,6 +80,12 @@ def report_of(lived: Lived, replay: ReplaySpec, scorer: Scorer) -> ReplayReport:
         findings=finding_lines(world),
         drift=drift_map([(window.start, window.drift) for window in windows], spec.data.feature_names, replay.timezone),
     )
+
+
+def retrainings_of(world: World) -> tuple[Job, ...]:
+    """Jobs that the loop asked for in which a model may be trained: neither the first version's, nor a map over the scores of the one that is there."""
+    found = (job for job in world.all("job", Job) if job.cause.startswith("d-") and trains(job))
+    return tuple(sorted(found, key=lambda job: job.requested_at))
 
 
 def step_seconds(world: World, job: Job) -> float:
@@ -114,10 +117,14 @@ def outcomes_of(lived: Lived, scorer: Scorer) -> Outcomes:
 
 def _scale(lived: Lived) -> float | None:
     """Of a regression's bounded loss: the first version's, so that all of a year is measured by one."""
-    first = min(lived.engine.world.all("unit", Unit), key=lambda unit: unit.version, default=None)
-    if lived.engine.world.spec.task != "regression" or first is None:
+    if lived.engine.world.spec.task != "regression":
         return None
-    return lived.engine.observation.files.reference(first.id).scale
+    return lived.engine.observation.files.reference(first_unit(lived.engine.world).id).scale
+
+
+def first_unit(world: World) -> Unit:
+    """Of this replay's own ledger: a registry may know versions of other lives. No replay is over without one."""
+    return min(world.all("unit", Unit), key=lambda unit: unit.version)
 
 
 def _version_names(world: World) -> dict[str, str]:
@@ -126,8 +133,7 @@ def _version_names(world: World) -> dict[str, str]:
 
 def _score_alone(lived: Lived, scorer: Scorer, rows: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     world = lived.engine.world
-    first = world.ports.registry.versions(world.model)[0]
-    package = world.ports.registry.fetch(world.model, first.number)
+    package = world.ports.registry.fetch(world.model, first_unit(world).version)
     features = lived.history.frame.select(lived.columns.features)
     parts = [
         np.asarray(scorer.score(package, features[rows[start : start + SCORE_ROWS].tolist()].to_dicts()), dtype=np.float64)

@@ -70,8 +70,8 @@ class Replaying:
         old = np.array([row.scores for row in rows], dtype=np.float64)
         fits = scores.shape == old.shape
         answered = np.flatnonzero(np.isfinite(scores).all(axis=1)) if fits else np.zeros(0, dtype=np.int64)
-        own = self._shelf.served(challenger).unit.calibration
-        until = (self._shelf.version(challenger).lineage.snapshot.until, own.until if own is not None else None)
+        calibration = self._shelf.unit(challenger).calibration
+        until = (self._shelf.version(challenger).lineage.snapshot.until, calibration.until if calibration else None)
         learnt_us = max((micros(each) for each in until if each is not None), default=-1)
         outcomes = self._observation.joined_for(challenger).outcomes(champion, rows[0].at_us, rows[-1].at_us + 1)
         known = dict(zip(outcomes.ids, outcomes.labels.tolist(), strict=True))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from flyball.monitoring import cause_words, coding
 from flyball.stats import additive, association, shapley, transport
+from flyball.stats.one_thread import one_thread
 
 BLOCKS = 10
 FEWEST_ROWS = 200
@@ -91,11 +92,8 @@ class Split(NamedTuple):
 
 def split(base: Rows, base_losses: Floats, now: Rows, seed: str) -> Split:
     """All parts of the change from `base` to `now`; of what the features' move brings where `now` has no losses."""
-    import sklearn.ensemble  # noqa: F401 - limits reach what is loaded: else its threads spin against one another on a busy machine
-    from threadpoolctl import threadpool_limits
-
     sample = _sample(base, base_losses, now)
-    with threadpool_limits(1):  # sums in one order: the same in every replay
+    with one_thread():
         parts, error, note = _parts(sample, seed)
     if now.losses is not None:
         error = math.hypot(_error(now.losses, _blocks(now.losses.size)), _error(base_losses, sample.base.block))

@@ -11,7 +11,7 @@ from flyball.spec import tree, words
 from flyball.spec.load import FILE, checked, read_file
 from flyball.spec.project import ProjectSpec
 
-SECTIONS = tuple(name for name in ("policies", "autopilot", "monitor", "cost", "release") if name in ProjectSpec.model_fields)
+SECTIONS = ("policies", "autopilot", "monitor", "cost", "release")
 """What such a file may hold: how the loop is governed, never what is trained or on which rows, or it would be another project."""
 BUILT_IN = {"never": "no policies", "current": "flyball.yaml as it is"}
 

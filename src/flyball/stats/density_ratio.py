@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flyball.stats import logistic
+from flyball.stats.one_thread import one_thread
 
 Floats = npt.NDArray[np.float64]
 
@@ -69,13 +70,6 @@ def density_ratio(reference: Floats, window: Floats, categorical: npt.NDArray[np
         return Ratio(np.ones(n), np.ones(m))
     ratio = np.exp(np.clip(columns @ found, -np.log(1e6), np.log(CEILING)))
     return Ratio(ratio[:n] / ratio[:n].mean(), ratio[n:])
-
-
-def one_thread() -> Any:
-    """Sums of floats depend on how many threads share them; on one core a verdict replays byte for byte, and the gateway keeps the others."""
-    from threadpoolctl import threadpool_limits
-
-    return threadpool_limits(limits=1)
 
 
 def _classifier(categorical: npt.NDArray[np.bool_]) -> Any:

@@ -11,6 +11,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from flyball.stats.one_thread import one_thread
+
 Floats = npt.NDArray[np.float64]
 
 MOST_RATIO = 20.0
@@ -41,7 +43,6 @@ def transported_mean(residuals: npt.ArrayLike, ratio: npt.ArrayLike, fitted: npt
 def density_ratio(base: Floats, changed: Floats, base_fold: npt.NDArray[np.int64], changed_fold: npt.NDArray[np.int64]) -> Floats:
     """p(x | changed) / p(x | base) at each base row, mean one: odds of boosted trees that were not fitted on the row's fold (Bickel, Brückner & Scheffer 2009)."""
     from sklearn.ensemble import HistGradientBoostingClassifier
-    from threadpoolctl import threadpool_limits
 
     ratio = np.ones(len(base))
     for fold in np.unique(base_fold):
@@ -50,7 +51,7 @@ def density_ratio(base: Floats, changed: Floats, base_fold: npt.NDArray[np.int64
         model = HistGradientBoostingClassifier(
             max_iter=TREES, max_depth=DEPTH, min_samples_leaf=max(20, len(x) // 100), early_stopping=False
         )
-        with threadpool_limits(1):  # sums in one order, and no threads that spin against one another on a busy machine
+        with one_thread():
             p = model.fit(x, is_changed).predict_proba(base[base_fold == fold])[:, 1]
         ratio[base_fold == fold] = (
             p / np.maximum(1.0 - p, 1e-9) * (np.count_nonzero(is_changed == 0) / np.count_nonzero(is_changed))

@@ -1,11 +1,9 @@
 """A replay's wiring: a state directory of its own, a simulated clock, a real gateway on a free port."""
 
-import shutil
 import time
 from datetime import datetime, timedelta
 from pathlib import Path
 
-import msgspec
 import polars as pl
 
 from flyball import __version__
@@ -13,6 +11,7 @@ from flyball.adapters.clock import SimulatedClock
 from flyball.adapters.durable import project_mode
 from flyball.adapters.engine_lock import EngineLock
 from flyball.adapters.environment import surroundings
+from flyball.adapters.executor import ProcessExecutor
 from flyball.adapters.heartbeat import Heartbeat
 from flyball.adapters.replay_files import Begun, ReplayFiles, rewind
 from flyball.adapters.report_page import write_reports
@@ -80,16 +79,22 @@ def lived_report(home: Home, plan: ReplaySpec, say: Say, shared_steps: Path, *, 
         return report
     end_leftover(home.state_dir)
     if known is None:
-        shutil.rmtree(home.state_dir, ignore_errors=True)
-        files.begin(begun)
+        begin_anew(home, files, begun, Position(at=plan.train_until))
     history = plan_history(frame.filter(pl.col(home.spec.data.time) >= plan.start), columns_of(home), plan)
     lived = _live(home, plan, history, say, files, shared_steps)
     with ChildScorer(home.state_dir / "alone") as scorer:
-        report = report_of(lived._replace(wall_seconds=files.wall_seconds, training_seconds=files.training_seconds), plan, scorer)
-    report = msgspec.structs.replace(report, wall_seconds=round(files.wall_seconds, 1))
-    files.finish(report)
+        report = report_of(lived, plan, scorer)
+    told = files.finish(report)
     files.close()
-    return report
+    return told
+
+
+def begin_anew(home: Home, files: ReplayFiles, begun: Begun, position: Position) -> None:
+    """In an empty directory. Raises StoreUnavailable when what was there does not go away."""
+    # A child outlives the command that was killed, by design: it would write its result into the directory of this replay's job of the same number.
+    ProcessExecutor(home.state_dir, home.clock.now).cancel_all()
+    files.clear()
+    files.begin(begun, position)
 
 
 def parts_of(home: Home, plan: ReplaySpec, frame: pl.DataFrame) -> dict[str, str]:
@@ -116,7 +121,8 @@ def _standing(files: ReplayFiles, begun: Begun, say: Say) -> Begun | None:
     if over:
         return None
     position = files.take_up()
-    where = f"stands at {position.at:%Y-%m-%d %H:%M}" if position is not None else "was interrupted at its first training"
+    first = position.stage is Stage.FIRST
+    where = "was interrupted at its first training" if first else f"stands at {position.at:%Y-%m-%d %H:%M}"
     raise Conflict(
         f"the replay that {where} was begun before this changed: {', '.join(changed)}",
         next_step="flyball replay --fresh begins anew; or change it back, and it goes on",
@@ -134,7 +140,7 @@ def columns_of(home: Home) -> Columns:
 
 
 def _live(home: Home, plan: ReplaySpec, history: History, say: Say, files: ReplayFiles, shared_steps: Path) -> Lived:
-    position = files.take_up() or Position(at=plan.train_until)
+    position = files.take_up()
     if position.stage is Stage.SENDING:
         rewind(home.state_dir / "capture", position.cursor)
     clock = SimulatedClock(position.at - (TICK if position.stage is Stage.TICKING else timedelta(0)))
@@ -153,9 +159,9 @@ def _live(home: Home, plan: ReplaySpec, history: History, say: Say, files: Repla
             say("step", f"{history.frame.height:,} rows in {len(history.requests.at_us):,} requests to {gateway.url}")
         else:
             say("step", f"Going on at {position.at:%Y-%m-%d %H:%M}, where it was interrupted")
-        lived.live(history, work, Diary(engine, lived).day)
+        lived.live(history, work, Diary(engine).day)
         traffic.close()
-    return Lived(engine, history, columns_of(home), lived.sent, 0.0, 0.0)
+    return Lived(engine, history, columns_of(home), lived.sent)
 
 
 def _timed(files: ReplayFiles) -> Work:

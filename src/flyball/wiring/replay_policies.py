@@ -22,6 +22,8 @@ from flyball.wiring.replay import lived_report, replays_dir
 from flyball.wiring.worlds import Home
 
 STATE = "state"
+POLICIES = "policies"
+"""Apart from what they share: a policy may be called `cache`."""
 TAKE_OVER_SECONDS = 15.0
 """The child of a command that was killed a moment ago ends within a second."""
 
@@ -63,7 +65,7 @@ def prices_of(spec: ProjectSpec) -> Prices | None:
 
 
 def _ordered(home: Home, plan: ReplaySpec, one: Alternative, *, fresh: bool) -> Path:
-    place = replays_dir(home) / one.name
+    place = replays_dir(home) / POLICIES / one.name
     place.mkdir(mode=0o700, parents=True, exist_ok=True)
     order = {
         "spec": one.spec.model_dump(mode="json", by_alias=True), "plan": plan.model_dump(mode="json"), "project_dir": str(home.project_dir),

@@ -105,25 +105,28 @@ def say_nothing(_style: str, _words: str) -> None:
 
 def world_of(home: Home, say: Say) -> World:
     gateways = HttpGateways(home.state_dir, home.token(), home.spec.serve.workers)
-    return _world(home, say, home.clock, SqliteLedger(home.state_dir), gateways)
+    registry = MlflowRegistry(home.state_dir, server_url=home.spec.tracking_url)
+    ports = _ports(home, home.clock, SqliteLedger(home.state_dir), gateways, registry)
+    return World(home.spec, Place(home.project_dir, home.state_dir), ports, say)
 
 
 def replayed_world(home: Home, say: Say, clock: Clock, shared_steps: Path) -> World:
-    """Of a replay: another time, and a state directory that one process alone writes and that can be made again."""
+    """Of a replay: another time, a state directory that one process alone writes and that can be made again, and no server but its own."""
     ledger = HeldLedger(SqliteLedger(home.state_dir, durable=False))
     gateways = HttpGateways(home.state_dir, home.token(), home.spec.serve.workers, nudge_seconds=LOADING_SECONDS)
-    world = _world(home, say, clock, ledger, gateways)
-    world.place = world.place._replace(shared_steps=shared_steps)
-    return world
+    # Embedded whatever `tracking_url` says: versions and aliases of a life that was never lived are nothing to those who use the server.
+    registry = MlflowRegistry(home.state_dir)
+    ports = _ports(home, clock, ledger, gateways, registry)
+    return World(home.spec, Place(home.project_dir, home.state_dir, shared_steps), ports, say)
 
 
-def _world(home: Home, say: Say, time: Clock, ledger: Ledger, gateways: HttpGateways) -> World:
-    state_dir, spec = home.state_dir, home.spec
-    ports = Ports(
+def _ports(home: Home, time: Clock, ledger: Ledger, gateways: HttpGateways, registry: MlflowRegistry) -> Ports:
+    state_dir = home.state_dir
+    return Ports(
         clock=time,
         ledger=ledger,
         executor=ProcessExecutor(state_dir, home.clock.now),
-        registry=MlflowRegistry(state_dir, server_url=spec.tracking_url),
+        registry=registry,
         gateways=gateways,
         capture=CaptureFiles(state_dir, lambda: gateways.seen),
         packages=LocalPackages(),
@@ -131,4 +134,3 @@ def _world(home: Home, say: Say, time: Clock, ledger: Ledger, gateways: HttpGate
         scorer=OneCallScorer(state_dir / "replayed", SCORER_SECONDS),
         metrics=ChildMetrics(home.project_dir, state_dir / "metrics", _plain_environment()),
     )
-    return World(spec, Place(home.project_dir, state_dir), ports, say)

@@ -50,6 +50,18 @@ def test_a_higher_value_lies_higher(report: ComparisonReport) -> None:
     assert len(by_height) == sum(month.value is not None for month in line.months)
 
 
+def test_who_did_not_answer_all_rows_is_said_not_to_be_ranked(report: ComparisonReport) -> None:
+    assert "is not ranked" not in render_comparison(report, {})
+    made = made_up()
+    refused = msgspec.structs.replace(made, months=made.months[:4])
+    page = render_comparison(compare([Side("stops", "stops.yaml", refused), Side("never", "no policies", made)], None, 2.0), {})
+    rows = [sum(month.n for month in months) for months in (made.months[:4], made.months)]
+    assert f"<strong>stops</strong> is not ranked: it answered {rows[0]:,} of the {rows[1]:,} rows that another did" in page
+    assert "in brackets: it answered fewer than 99 %" in page
+    assert page.count("(–)") == len(made.months) - 4
+    assert "<strong>never</strong> made the fewest errors" in page or "Nothing could be compared" in page
+
+
 def test_one_month_and_one_value_are_drawn_too(report: ComparisonReport) -> None:
     line = msgspec.structs.replace(report.policies[0], months=report.policies[0].months[:1])
     alone = msgspec.structs.replace(report, policies=(line,), best="")

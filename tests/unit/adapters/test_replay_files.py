@@ -1,9 +1,12 @@
 """What a killed replay finds of itself: the newest whole position, what it was begun from, and no record that nobody has looked at."""
 
 import os
+import shutil
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from flyball.adapters.replay_files import POSITION, SLOT_BYTES, Begun, ReplayFiles, rewind
@@ -13,8 +16,17 @@ from flyball.errors import StoreUnavailable
 AT = datetime(2013, 3, 1, 5, tzinfo=UTC)
 
 
+BEGUN = Begun(parts={"policies: of flyball.yaml": "a", "the data": "b"})
+
+
 def files(directory: Path, seconds: float = 0.0) -> ReplayFiles:
     return ReplayFiles(directory, lambda: seconds)
+
+
+def begun(directory: Path, seconds: float = 0.0) -> ReplayFiles:
+    made = files(directory, seconds)
+    made.begin(BEGUN, Position(at=AT))
+    return made
 
 
 def position(hours: int) -> Position:
@@ -28,7 +40,7 @@ def position(hours: int) -> Position:
 
 
 def test_the_newest_position_is_taken_up_with_the_time_that_was_spent(tmp_path: Path) -> None:
-    first = files(tmp_path, 10.0)
+    first = begun(tmp_path, 10.0)
     first.training_seconds = 4.0
     for hours in range(5):
         first.keep(position(hours))
@@ -41,7 +53,7 @@ def test_the_newest_position_is_taken_up_with_the_time_that_was_spent(tmp_path: 
 
 @pytest.mark.parametrize("written", range(2, 6))
 def test_a_torn_write_leaves_the_position_before_it(tmp_path: Path, written: int) -> None:
-    kept = files(tmp_path)
+    kept = begun(tmp_path)
     for hours in range(written):
         kept.keep(position(hours))
     data = bytearray((tmp_path / POSITION).read_bytes())
@@ -51,25 +63,58 @@ def test_a_torn_write_leaves_the_position_before_it(tmp_path: Path, written: int
     assert files(tmp_path).take_up() == position(written - 2)
 
 
-def test_nothing_is_taken_up_where_nothing_was_kept(tmp_path: Path) -> None:
-    assert files(tmp_path).take_up() is None
-    assert files(tmp_path).begun() is None
-    assert files(tmp_path).report() is None
-    (tmp_path / POSITION).write_bytes(b"rubbish")
-    assert files(tmp_path).take_up() is None
+def test_a_replay_that_was_only_begun_stands_at_its_beginning(tmp_path: Path) -> None:
+    assert (files(tmp_path).begun(), files(tmp_path).report()) == (None, None)
+    begun(tmp_path / "replay")
+    assert files(tmp_path / "replay").take_up() == Position(at=AT)
+
+
+@pytest.mark.parametrize("spoil", [lambda path: path.write_bytes(b"rubbish"), Path.unlink])
+def test_a_position_that_cannot_be_read_is_never_taken_for_the_beginning(tmp_path: Path, spoil: Callable[[Path], object]) -> None:
+    begun(tmp_path).keep(position(4000))
+    spoil(tmp_path / POSITION)
+    with pytest.raises(StoreUnavailable, match="--fresh begins anew"):
+        files(tmp_path).take_up()
+
+
+def test_a_position_that_does_not_fit_is_refused_and_the_one_before_it_stands(tmp_path: Path) -> None:
+    kept = begun(tmp_path)
+    kept.keep(position(1))
+    huge = msgspec.structs.replace(position(2), cursor={f"0-1-{number:06d}.seg": 1 << 26 for number in range(2000)})
+    with pytest.raises(StoreUnavailable, match="the size of a slot"):
+        kept.keep(huge)
+    assert files(tmp_path).take_up() == position(1)
 
 
 def test_what_has_changed_since_the_beginning_is_named(tmp_path: Path) -> None:
-    files(tmp_path).begin(Begun(parts={"policies: of flyball.yaml": "a", "the data": "b"}))
-    begun = files(tmp_path).begun()
-    assert begun is not None
-    assert begun.changed({"policies: of flyball.yaml": "a", "the data": "b"}) == ()
-    assert begun.changed({"policies: of flyball.yaml": "c", "the data": "b", "cost: of flyball.yaml": "d"}) == (
+    begun(tmp_path)
+    found = files(tmp_path).begun()
+    assert found is not None
+    assert found.changed({"policies: of flyball.yaml": "a", "the data": "b"}) == ()
+    assert found.changed({"policies: of flyball.yaml": "c", "the data": "b", "cost: of flyball.yaml": "d"}) == (
         "policies: of flyball.yaml", "cost: of flyball.yaml",
     )  # fmt: skip
     (tmp_path / "begun.json").write_text("{")
     with pytest.raises(StoreUnavailable, match="--fresh"):
         files(tmp_path).begun()
+
+
+def test_a_replay_that_is_taken_away_in_part_is_none_any_more(tmp_path: Path) -> None:
+    begun(tmp_path / "disk").keep(position(4000))
+    (tmp_path / "replay").symlink_to(tmp_path / "disk")  # that is not followed and cannot be taken away as a directory
+    with pytest.raises(StoreUnavailable, match=r"replay: .*delete .*replay by hand"):
+        files(tmp_path / "replay").clear()
+    assert (tmp_path / "disk" / POSITION).exists()
+    assert files(tmp_path / "replay").begun() is None, "so nobody goes on with what was left of it"
+
+
+def test_all_of_a_replay_is_taken_away_also_where_there_was_none(tmp_path: Path) -> None:
+    made = begun(tmp_path / "replay")
+    for _ in range(2):
+        made.clear()
+        assert not (tmp_path / "replay").exists()
+    shutil.rmtree(tmp_path)
+    made.clear()
 
 
 def test_records_behind_the_cursor_are_taken_away_and_no_others(tmp_path: Path) -> None:

@@ -1,12 +1,19 @@
 """Several processes over one cache: a step is done once, whoever asks for it first."""
 
+import fcntl
 import multiprocessing
 import os
+import subprocess
+import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from flyball.adapters.steps.cache import StepCache
+from flyball.errors import StoreUnavailable
 from flyball.records.jobs import Progress
 
 
@@ -50,3 +57,75 @@ def test_a_step_that_fails_leaves_no_lock_behind(tmp_path: Path) -> None:
             continue
     assert [progress.status for progress in said] == ["started", "started"]
     assert cache.do("train", "b" * 64, lambda _: {"n": 1}).values == {"n": 1}
+
+
+def say_nothing(_progress: Progress) -> None:
+    """Nobody listens."""
+
+
+def test_a_step_that_is_done_is_found_while_its_lock_is_held(tmp_path: Path) -> None:
+    cache = StepCache(tmp_path / "cache", say_nothing)
+    made = cache.do("train", "a" * 64, lambda _: {"n": 1})
+    (lock,) = (tmp_path / "locks").iterdir()
+    found: list[Any] = []
+    asking = threading.Thread(target=lambda: found.append(cache.do("train", "a" * 64, lambda _: {"n": 2})), daemon=True)
+    with lock.open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        asking.start()
+        asking.join(20)
+        assert found == [made]
+
+
+@pytest.mark.parametrize(("step", "together"), [("train", True), ("snapshot", False)])
+def test_two_steps_are_done_at_the_same_time_and_two_snapshots_are_not(tmp_path: Path, step: str, together: bool) -> None:
+    cache, inside, leave = StepCache(tmp_path / "cache", say_nothing), threading.Semaphore(0), threading.Event()
+
+    def work(_: Path) -> dict[str, Any]:
+        inside.release()
+        return {"told_to_leave": leave.wait(20.0)}
+
+    keys = ["a" + "b" * 63, "a" + "c" * 63]
+    results: list[Any] = []
+    threads = [threading.Thread(target=lambda key=key: results.append(cache.do(step, key, work))) for key in keys]
+    for thread in threads:
+        thread.start()
+    assert inside.acquire(timeout=20.0)
+    assert inside.acquire(timeout=20.0 if together else 0.5) is together
+    leave.set()
+    for thread in threads:
+        thread.join()
+    assert [result.values for result in results] == [{"told_to_leave": True}] * 2
+
+
+FORKS = """
+import os, pathlib, sys, time
+from flyball.adapters.steps.cache import StepCache
+
+def work(directory):
+    if os.fork() == 0:
+        os.closerange(1, 3)
+        time.sleep(600)
+    return {}
+
+cache = StepCache(pathlib.Path(sys.argv[1]) / "cache", lambda progress: None)
+try:
+    cache.do("snapshot", "a" * 64, work)
+    cache.do("snapshot", "b" * 64, lambda directory: {})
+    print("both", flush=True)
+finally:
+    os.killpg(0, 9)
+"""
+
+
+def test_what_the_users_code_has_forked_keeps_no_lock(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FORKS, str(tmp_path)],
+        capture_output=True, text=True, check=False, timeout=60, start_new_session=True,
+    )  # fmt: skip
+    assert done.stdout == "both\n", done.stderr
+
+
+def test_a_place_where_no_lock_can_lie_is_told(tmp_path: Path) -> None:
+    (tmp_path / "locks").write_text("a file")
+    with pytest.raises(StoreUnavailable, match="locks"):
+        StepCache(tmp_path / "cache", say_nothing).do("train", "a" * 64, lambda _: {})

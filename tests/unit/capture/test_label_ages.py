@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flyball.capture import join as joining
+from flyball.capture.ages import FIRST_COHORTS
 from flyball.capture.join import LabelJoin
 from flyball.records.captured import LabelBatch, PredictionBatch
 from flyball.stats.age_grid import COHORT_US, EDGES_US, completed_bins, merge
@@ -84,6 +85,16 @@ def test_any_order_and_any_look_in_between_gives_the_same_counts(order, looks):
             joined.label_ages(0)
     found, wanted = joined.label_ages(0), binary(*records).label_ages(0)
     assert [part.tobytes() for part in found] == [part.tobytes() for part in wanted]
+
+
+def test_more_hours_than_there_was_room_for_are_each_counted():
+    hours = 2 * FIRST_COHORTS + 3
+    told = [predictions([f"r{hour}"], at_us=hour * HOUR) for hour in reversed(range(hours))]
+    joined = binary(*told, *(labels({f"r{hour}": "1"}, hour * HOUR + 1) for hour in range(0, hours, 2)))
+    counts = joined.label_ages(0)
+    assert counts.start_us.tolist() == [hour * HOUR for hour in range(hours)]
+    assert counts.rows.sum(axis=1).tolist() == [1] * hours
+    assert counts.labels.sum(axis=(1, 2, 3)).tolist() == [1 - hour % 2 for hour in range(hours)]
 
 
 def test_counts_of_two_joins_add_up_to_those_of_one(monkeypatch):

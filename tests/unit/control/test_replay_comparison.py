@@ -4,34 +4,36 @@ import msgspec
 import pytest
 
 from flyball.control.replay_comparison import Prices, Side, compare
-from flyball.control.replay_report import AloneFigures, DecisionLine, GovernedFigures, Performance, ReplayReport, Span
+from flyball.control.replay_report import AloneFigures, GovernedFigures, Performance, ReplayReport, Span
 from flyball.records import codec
 
 BLANK = Performance(roc_auc=0.6)
 
 
 def report(
-    areas: list[float | None], errors: list[float], *, retrained: tuple[str, ...] = (), minutes: float = 0.0
+    areas: list[float | None],
+    errors: list[float],
+    *,
+    retrained: tuple[str, ...] = (),
+    minutes: float = 0.0,
+    rows: tuple[int, ...] = (100, 100, 100),
 ) -> ReplayReport:
+    """`rows` of each month that it answered: 0 leaves the month out, as a replay does."""
     months = tuple(
-        Span(start=f"2013-{3 + at:02d}", n=100, alone=BLANK, governed=Performance(roc_auc=area, errors=wrong))
-        for at, (area, wrong) in enumerate(zip(areas, errors, strict=True))
+        Span(start=f"2013-{3 + at:02d}", n=n, alone=BLANK, governed=Performance(roc_auc=area, errors=wrong))
+        for at, (area, wrong, n) in enumerate(zip(areas, errors, rows, strict=True))
+        if n
     )
     known = [area for area in areas if area is not None]
-    log = tuple(
-        DecisionLine(
-            id=f"d-{at}", at=when, room="autopilot", rule="refresh", words="", action="notify model:m, retrain 60d model:m"
-        )
-        for at, when in enumerate(retrained)
-    )
     return ReplayReport(
         project="p", model="m", task="binary", metric="roc_auc", since="2013-03-01T05:00:00+00:00", until="2013-06-01T04:00:00+00:00",
         timezone="America/New_York", alone=AloneFigures(mean_monthly_roc_auc=0.6),
         governed=GovernedFigures(
-            mean_monthly_roc_auc=sum(known) / len(known), retrainings=len(retrained), training_minutes=minutes, alarms=4, promotions=len(retrained)
+            mean_monthly_roc_auc=sum(known) / len(known), retrainings=len(retrained), retrained_at=retrained, training_minutes=minutes, alarms=4,
+            promotions=len(retrained),
         ),
         requests=1, predictions=300, failed_requests=0, labels_sent=300, labels_joined=300, decisions=2, decisions_replayed_equal=2, wall_seconds=1.0,
-        months=months, decision_log=log,
+        months=months,
     )  # fmt: skip
 
 
@@ -82,6 +84,38 @@ def test_a_month_in_which_the_metric_is_not_defined_counts_for_nobody() -> None:
     side = Side("gap", "gap.yaml", report([0.7, None, 0.6], [1.0, 1.0, 1.0]))
     line = compare([side], None, 1.0).policies[0]
     assert (line.regret, line.months[1].value, line.months[1].best) == (0.0, None, False)
+
+
+STOPPED = Side("stopped", "stopped.yaml", report([0.70, 0.90, None], [10.0, 1.0, 0.0], rows=(100, 10, 0)))
+"""It stopped the model in April: few rows answered, and so few errors."""
+
+
+@pytest.mark.parametrize("prices", [None, Prices(1.0, 0.05)])
+def test_who_refuses_rows_is_not_the_best_for_the_errors_that_it_did_not_make(prices: Prices | None) -> None:
+    made = compare([STOPPED, NEVER, OTHER], prices, 3.0)
+    stopped, never, other = made.policies
+    assert (made.best, stopped.ranked, stopped.answered, other.answered) == ("other", False, 110, 300)
+    assert other.ranked
+    assert never.ranked
+    assert [month.ranked for month in stopped.months] == [True, False, False]
+    assert [month.best for month in stopped.months] == [True, False, False]
+    assert (never.regret_errors, other.regret_errors) == (8.0, 1.0), "the one error of its ten rows is nobody's measure"
+    assert other.regret == pytest.approx(0.02 / 3)
+    assert (stopped.regret, stopped.regret_errors) == (0.0, 0.0), "of the month that it answered"
+
+
+def test_months_in_which_the_first_policy_answered_nothing_are_compared_all_the_same() -> None:
+    made = compare([STOPPED, OTHER], None, 3.0)
+    assert [[month.start for month in line.months] for line in made.policies] == [["2013-03", "2013-04", "2013-05"]] * 2
+    assert (made.policies[0].months[2].n, made.policies[0].months[2].value) == (0, None)
+    assert (made.policies[1].errors, made.policies[1].months[2].best) == (53.0, True)
+
+
+def test_a_few_failed_requests_leave_a_policy_in_the_ranking() -> None:
+    few = Side("few", "few.yaml", report([0.70, 0.60, 0.50], [9.0, 19.0, 29.0], rows=(100, 99, 100)))
+    assert compare([NEVER, few], None, 3.0).best == "few"
+    more = Side("more", "more.yaml", report([0.70, 0.60, 0.50], [9.0, 19.0, 29.0], rows=(100, 96, 100)))
+    assert compare([NEVER, more], None, 3.0).best == "never"
 
 
 def test_a_comparison_survives_storage() -> None:

@@ -39,3 +39,15 @@ def test_groups_hold_each_column_once():
 
 def test_the_example_runs():
     assert doctest.testmod(shapley)[0] == 0
+
+
+def test_a_model_is_asked_once_for_each_order_and_rows_keep_their_own_order():
+    asked = []
+
+    def f(x):
+        asked.append(len(x))
+        return x @ np.array([1.0, 10.0, 100.0])
+
+    found = paired_shapley(f, np.zeros((7, 3)), np.arange(21.0).reshape(7, 3), [[2], [0], [1]], np.random.default_rng(5))
+    assert asked == [7 * 4, 7 * 4]
+    assert found == pytest.approx(np.arange(21.0).reshape(7, 3)[:, [2, 0, 1]] * [100.0, 1.0, 10.0])

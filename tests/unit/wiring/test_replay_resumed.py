@@ -2,17 +2,18 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import polars as pl
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+from late_rows import write_rows
 
 from flyball.adapters.ledger import SqliteLedger
 from flyball.records import codec
@@ -50,24 +51,18 @@ Ledger = list[tuple[Any, ...]]
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Lived through once, without interruption: what was trained for it is there for those that are killed."""
     directory = tmp_path_factory.mktemp("shop")
-    draw, n = np.random.default_rng(4), 14 * 96
-    hour, wind = draw.integers(0, 24, n), draw.gamma(2.0, 5.0, n)
-    start = datetime(2026, 1, 1, tzinfo=UTC)
-    frame = pl.DataFrame(
-        {
-            "id": [f"f{number}" for number in range(n)],
-            "at": [start + timedelta(minutes=15 * number) for number in range(n)],
-            "hour": hour.astype(float),
-            "wind": wind,
-            "late": ((hour - 12) / 6 + (wind - 10) / 8 + draw.normal(size=n) > 0).astype(int),
-        }
-    )
-    frame.write_parquet(directory / "rows.parquet")
+    write_rows(directory / "rows.parquet", 14 * 96)
     (directory / "pipeline.py").write_text(PIPELINE)
     (directory / "flyball.yaml").write_text(SPEC)
     done = run(directory)
     assert done.returncode == 0, done.stderr
+    (directory / "said").write_text(done.stderr)
     return directory
+
+
+def days(said: str) -> list[str]:
+    """The diary."""
+    return re.findall(r"2026-01-\d\d +\d+ requests.*", said)
 
 
 def command(directory: Path, *more: str) -> list[str]:
@@ -131,6 +126,9 @@ def test_three_kills_change_nothing_that_was_decided_or_measured(project: Path) 
     done = run(project)
     assert done.returncode == 0, done.stderr
     assert "Going on at 2026-01-1" in done.stderr
+    wanted = days((project / "said").read_text())
+    assert len(wanted) >= 4
+    assert days(done.stderr) == wanted[-len(days(done.stderr)) :] != []
     assert told(project) == ledger
     assert report_of(project) == report
 
@@ -158,17 +156,19 @@ def test_one_that_was_begun_from_something_else_is_not_gone_on_with(project: Pat
 
 @pytest.mark.nightly
 def test_policies_are_lived_through_beside_one_another_and_go_on_one_by_one(project: Path) -> None:
-    (project / "often.yaml").write_text(
+    (project / "cache.yaml").write_text(
         "policies: [{name: often, when: champion.data_age_days > 1, do: retrain, cooldown: 1d}]\n"
     )
-    arguments = ("--policy", "never", "current", "often.yaml", "--jobs", "2")
+    arguments = ("--policy", "never", "current", "cache.yaml", "--jobs", "2")
     said = kill_at(project, "is champion", *arguments)
     assert "current  " in said
     wait_for_children(project)
     done = run(project, *arguments)
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
-    assert [line["name"] for line in report["policies"]] == ["never", "current", "often"]
+    assert [line["name"] for line in report["policies"]] == ["never", "current", "cache"], (
+        "a policy may be called as what replays share is"
+    )
     never, current, often = report["policies"]
     assert never["retrainings"] == 0 < current["retrainings"] <= often["retrainings"]
     assert all(
@@ -177,7 +177,7 @@ def test_policies_are_lived_through_beside_one_another_and_go_on_one_by_one(proj
     assert never["regret"] >= 0.0
     alone = run(project)
     assert alone.returncode == 0, alone.stderr
-    assert [event for event in told(project, "replays/current/state") if event[1] == "decision.made"] == [
+    assert [event for event in told(project, "replays/policies/current/state") if event[1] == "decision.made"] == [
         event for event in told(project) if event[1] == "decision.made"
     ], "the project's own policies decide beside others as they do alone, of models that were trained once for both"
     again = run(project, *arguments)

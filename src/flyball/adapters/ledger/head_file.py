@@ -4,13 +4,12 @@ import fcntl
 import os
 import threading
 import time
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from flyball.adapters.two_slots import Newest, TwoSlots
 from flyball.errors import LedgerDamaged, StoreUnavailable
-from flyball.records import codec
 from flyball.records.events import GENESIS, Head
 
 SLOT_BYTES = 4096
@@ -21,10 +20,10 @@ _FIRST_WAIT, _LONGEST_WAIT = 0.0002, 0.004
 
 
 class HeadFile:
-    """(seq, hash) of the last commit. A slot is `{"hash":…,"seq":…} crc32` and blanks up to 4096 bytes; the valid one with the larger seq counts.
+    """(seq, hash) of the last commit: `{"hash":…,"seq":…} crc32`.
 
-    One `pwrite` and one `fdatasync` in place of write, fsync, rename, fsync of the directory: the file never grows, so no metadata change, and the older
-    slot stays whole whatever happens to the write. A ledger ahead of its head is normal after a crash, so losing the newest slot is, too.
+    One `pwrite` and one `fdatasync` in place of write, fsync, rename, fsync of the directory.
+    A ledger ahead of its head is normal after a crash, so losing the newest slot is, too.
     """
 
     def __init__(self, path: Path, *, durable: bool = True) -> None:
@@ -32,13 +31,13 @@ class HeadFile:
         self._path = path
         self._durable = durable
         self._threads = threading.Lock()
-        self._fd = -1
+        self._slots = TwoSlots(path, SLOT_BYTES, Head, "seq")
 
     def create(self) -> None:
         """Lay down a head of nothing, durably, before the first entry is committed. Raises StoreUnavailable."""
         with _speaking(self._path):
             temporary = self._path.with_name(f"{self._path.name}.{os.getpid()}.new")
-            temporary.write_bytes(_slot(Head(0, GENESIS)) * 2)
+            temporary.write_bytes(self._slots.image(Head(0, GENESIS)))
             _sync(temporary)
             try:
                 os.link(temporary, self._path)
@@ -52,22 +51,16 @@ class HeadFile:
         """Raises LedgerDamaged when the file is missing or neither slot is whole, StoreUnavailable when it cannot be read."""
         with _speaking(self._path):
             try:
-                return _newest(self._slots())[1]
+                return self._newest().record
             except FileNotFoundError:
                 raise LedgerDamaged(f"the ledger's head file {self._path} is missing") from None
 
     def write(self, head: Head) -> None:
         """Move forward to `head`, durably; a head that is not ahead is left alone. Only inside `locked()`."""
         with _speaking(self._path):
-            slots = self._slots()
-            newest, present = _newest(slots)
-            if head.seq <= present.seq:
-                return
-            data, offset = _slot(head), (1 - newest) * SLOT_BYTES
-            if os.pwrite(self._descriptor(), data, offset) != len(data):
-                raise StoreUnavailable(f"{self._path}: the head was written in part", next_step="free space on the disk")
-            if self._durable:
-                os.fdatasync(self._descriptor())
+            present, slot = self._newest()
+            if head.seq > present.seq:
+                self._slots.write(head, 1 - slot, durable=self._durable)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -76,7 +69,7 @@ class HeadFile:
             raise StoreUnavailable(f"{self._path}: another thread has been writing for {LOCK_SECONDS:g} s")
         try:
             with _speaking(self._path):
-                descriptor = self._descriptor()
+                descriptor = self._slots.descriptor()
                 self._wait_for(descriptor)
             try:
                 yield
@@ -86,9 +79,7 @@ class HeadFile:
             self._threads.release()
 
     def close(self) -> None:
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        self._slots.close()
 
     def _wait_for(self, descriptor: int) -> None:
         # Polled, because a blocking flock has no time-out and a stopped process may hold it for ever.
@@ -107,44 +98,11 @@ class HeadFile:
             else:
                 return
 
-    def _slots(self) -> tuple[bytes, bytes]:
-        data = os.pread(self._descriptor(), 2 * SLOT_BYTES, 0)
-        return data[:SLOT_BYTES], data[SLOT_BYTES:]
-
-    def _descriptor(self) -> int:
-        # A file that was put in place of ours (a restored backup) must be the one that is read.
-        if self._fd >= 0 and _is_other(self._fd, self._path):
-            self.close()
-        if self._fd < 0:
-            self._fd = os.open(self._path, os.O_RDWR | os.O_CLOEXEC)
-        return self._fd
-
-
-def _is_other(descriptor: int, path: Path) -> bool:
-    mine, there = os.fstat(descriptor), path.stat()
-    return (mine.st_ino, mine.st_dev) != (there.st_ino, there.st_dev)
-
-
-def _slot(head: Head) -> bytes:
-    body = codec.encode(head)
-    return (body + b" %08x" % zlib.crc32(body)).ljust(SLOT_BYTES - 1) + b"\n"
-
-
-def _newest(slots: tuple[bytes, bytes]) -> tuple[int, Head]:
-    whole = [(number, head) for number, head in enumerate(map(_head_in, slots)) if head is not None]
-    if not whole:
-        raise LedgerDamaged("the ledger's head file is unreadable: neither of its two slots is whole")
-    return max(whole, key=lambda pair: pair[1].seq)
-
-
-def _head_in(slot: bytes) -> Head | None:
-    body, _, check = slot.rstrip().rpartition(b" ")
-    if check != b"%08x" % zlib.crc32(body):
-        return None
-    try:
-        return codec.decode(body, Head)
-    except ValueError:
-        return None
+    def _newest(self) -> Newest[Head]:
+        found = self._slots.newest()
+        if found is None:
+            raise LedgerDamaged("the ledger's head file is unreadable: neither of its two slots is whole")
+        return found
 
 
 def _sync(path: Path) -> None:

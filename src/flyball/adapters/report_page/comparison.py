@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from flyball.adapters.report_page.page import HERE, METRIC_NAMES, environment_of
-from flyball.control.replay_comparison import HIGHER_IS_BETTER, ComparisonReport, PolicyLine, PolicyMonth
+from flyball.control.replay_comparison import UNANSWERED_SHARE, ComparisonReport, PolicyLine, PolicyMonth
+from flyball.stats.metrics import HIGHER_IS_BETTER
 
 WIDTH, HEIGHT = 1040, 360
 LEFT, RIGHT, TOP, BOTTOM = 56, 16, 14, 34
@@ -58,6 +59,9 @@ def render_comparison(report: ComparisonReport, pages: dict[str, str]) -> str:
             better="higher" if report.metric in HIGHER_IS_BETTER else "lower",
             picture=draw(report),
             rows=tuple(_rows(report)),
+            most=max(line.answered for line in report.policies),
+            enough=1.0 - UNANSWERED_SHARE,
+            partly=any(not month.ranked for line in report.policies for month in line.months),
             style=(HERE / "report.css").read_text(encoding="utf-8"),
         )
     )
@@ -66,7 +70,7 @@ def render_comparison(report: ComparisonReport, pages: dict[str, str]) -> str:
 
 def draw(report: ComparisonReport) -> Picture:
     """Every policy's metric by month."""
-    months = list(dict.fromkeys(month.start for line in report.policies for month in line.months))
+    months = [month.start for month in report.policies[0].months]
     values = [month.value for line in report.policies for month in line.months if month.value is not None]
     low, high = (min(values), max(values)) if values else (0.0, 1.0)
     room = (high - low) * 0.08 or max(abs(high) * 0.02, 1e-6)  # all alike: a flat line in the middle, not a division by nothing
@@ -126,13 +130,11 @@ def _floor_log10(value: float) -> int:
 class Row(NamedTuple):
     start: str
     n: int
-    cells: tuple[tuple[float | None, bool, int], ...]
-    """Of each policy (value, best of the month, retrainings)."""
+    """Of who answered most."""
+    cells: tuple[PolicyMonth, ...]
+    """Of each policy."""
 
 
 def _rows(report: ComparisonReport) -> Iterator[Row]:
-    by_policy = [{month.start: month for month in line.months} for line in report.policies]
-    for start in dict.fromkeys(month.start for line in report.policies for month in line.months):
-        found = [of.get(start) for of in by_policy]
-        cells = tuple((month.value, month.best, month.retrainings) if month else (None, False, 0) for month in found)
-        yield Row(start, max(month.n for month in found if month), cells)
+    for cells in zip(*(line.months for line in report.policies), strict=True):
+        yield Row(cells[0].start, max(cell.n for cell in cells), cells)

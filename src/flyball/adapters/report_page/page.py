@@ -10,10 +10,10 @@ from zoneinfo import ZoneInfo
 
 from flyball.control.replay_report import DecisionLine, Performance, ReplayReport
 from flyball.records import codec
+from flyball.stats.metrics import HIGHER_IS_BETTER
 
 HERE = Path(__file__).parent
 METRIC_NAMES = {"roc_auc": "ROC AUC", "log_loss": "log loss", "mae": "mean absolute error"}
-HIGHER_IS_BETTER = frozenset({"roc_auc"})
 _DASH = "–"
 
 

@@ -35,20 +35,28 @@ class StepCache:
 
     def do(self, step: str, key: str, work: Work) -> StepResult:
         """The step's result: as it lies there, or by doing the work now."""
+        if (found := self._cached(step, key)) is not None:
+            return found
         with self._alone(step, key):
             return self._cached(step, key) or self._done(step, key, work)
 
     @contextmanager
     def _alone(self, step: str, key: str) -> Iterator[None]:
         """One process at a time does a step (of snapshots, any): who waits for another finds it done. The lock is the kernel's and ends with its holder."""
-        locks = self._root.with_name("locks")  # not in the cache, whose directories are results; few, since nobody may remove one
-        locks.mkdir(parents=True, exist_ok=True)
-        place = locks / f"{step}-{'all' if step == 'snapshot' else key[:1]}.lock"
-        descriptor = os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        locks = self._root.with_name("locks")  # not in the cache, whose directories are results
+        name = "snapshot" if step == "snapshot" else directory_name(step, key)
+        place = locks / f"{name}.lock"  # stays: were it removed, two could hold "the" lock
+        try:
+            locks.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise StoreUnavailable(f"{place}: {error.strerror or error}", next_step="mend the disk, then try again") from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield
         finally:
+            # Not by closing alone: what the user's code has forked holds the descriptor, too.
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
             os.close(descriptor)
 
     def _cached(self, step: str, key: str) -> StepResult | None:

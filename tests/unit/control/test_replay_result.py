@@ -1,0 +1,57 @@
+"""What a replay's report counts, from its own ledger."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from flyball.adapters.clock import SimulatedClock
+from flyball.adapters.ledger import MemoryLedger
+from flyball.autopilot.entrants import Strategy
+from flyball.control.replay_result import first_unit, retrainings_of
+from flyball.control.world import Place, Ports, World, draft, put
+from flyball.records import codec
+from flyball.records.jobs import Job, JobStatus
+from flyball.records.tournaments import TournamentOrder
+from flyball.records.unit import Unit
+from flyball.spec import ProjectSpec
+
+AT = datetime(2026, 1, 9, tzinfo=UTC)
+SPEC = {
+    "project": "shop", "model": "shop", "task": "binary",
+    "data": {"source": {"files": "rows.parquet"}, "time": "at", "key": "id", "label": "late", "label_delay": "1h", "features": {"hour": "number"}},
+    "train": {"entrypoint": "pipeline:train"},
+}  # fmt: skip
+
+
+@pytest.fixture
+def world() -> World:
+    ports = Ports(SimulatedClock(AT), MemoryLedger(), None, None, None, None, None, None)  # type: ignore[arg-type]
+    made = World(ProjectSpec.model_validate(SPEC), Place(Path(), Path()), ports, lambda _style, _words: None)
+    made.take_over("test")
+    return made
+
+
+def job(world: World, number: int, cause: str, *strategies: Strategy) -> Job:
+    order = TournamentOrder(champion="u1", strategies=tuple(each.value for each in strategies))
+    made = Job(
+        id=f"j-{number:04d}", model="shop", status=JobStatus.REGISTERED, requested_at=AT + timedelta(days=number), as_of=AT, cause=cause,
+        overrides={"tournament": codec.plain(order)} if strategies else {},
+    )  # fmt: skip
+    world.record(draft(AT, "job.requested", f"job:{made.id}", {}, (put("job", made.id, made),)))
+    return made
+
+
+def test_a_retraining_is_a_job_of_the_loop_in_which_a_model_may_be_trained(world: World) -> None:
+    job(world, 1, "user:replay")
+    plain = job(world, 2, "d-000001")
+    job(world, 3, "d-000002", Strategy.RECALIBRATE, Strategy.EARLIER)
+    contest = job(world, 4, "d-000003", Strategy.RECALIBRATE, Strategy.RECENT)
+    assert [each.id for each in retrainings_of(world)] == [plain.id, contest.id]
+
+
+def test_the_first_version_is_that_of_this_ledger(world: World) -> None:
+    for version in (12, 7, 9):
+        unit = Unit(id=f"u{version}", model="shop", version=version, manifest_digest="d", threshold=0.5, policy_digest="p")
+        world.record(draft(AT, "unit.registered", f"unit:{unit.id}", {}, (put("unit", unit.id, unit),)))
+    assert first_unit(world).version == 7

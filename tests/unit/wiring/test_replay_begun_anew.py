@@ -1,0 +1,63 @@
+"""A replay that begins: nothing of the one before acts in it, and it acts on nothing but its own directory."""
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psutil
+import pytest
+
+from flyball.adapters.clock import SystemClock
+from flyball.adapters.executor import ProcessExecutor
+from flyball.adapters.replay_files import Begun, ReplayFiles
+from flyball.control.ports import StepRequest
+from flyball.control.replay_position import Position
+from flyball.records.jobs import Job, JobStatus
+from flyball.spec import ProjectSpec
+from flyball.wiring.replay import begin_anew
+from flyball.wiring.worlds import Home, replayed_world
+
+AT = datetime(2026, 1, 9, tzinfo=UTC)
+SPEC = {
+    "project": "shop", "model": "shop", "task": "binary", "tracking_url": "http://127.0.0.1:9",
+    "data": {"source": {"files": "rows.parquet"}, "time": "at", "key": "id", "label": "late", "label_delay": "1h", "features": {"hour": "number"}},
+    "train": {"entrypoint": "pipeline:train"},
+}  # fmt: skip
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return Home(ProjectSpec.model_validate(SPEC), tmp_path, tmp_path / "replay", SystemClock())
+
+
+def test_a_training_of_the_replay_before_ends_and_leaves_no_result_for_this_one(home: Home) -> None:
+    begun, position = Begun(parts={"the data": "a"}), Position(at=AT)
+    files = ReplayFiles(home.state_dir, lambda: 0.0)
+    begin_anew(home, files, begun, position)
+    job = Job(id="j-0001", model="shop", status=JobStatus.RUNNING, requested_at=AT, as_of=AT, cause="user:replay")
+    before = set(psutil.Process().children())
+    sleeper = (sys.executable, "-c", "import time; time.sleep(600)")
+    ProcessExecutor(home.state_dir, home.clock.now, sleeper).launch(
+        StepRequest(job, home.spec, home.project_dir, home.state_dir, None)
+    )
+    (child,) = set(psutil.Process().children()) - before
+    begin_anew(home, files, begun, position)
+    with pytest.raises(psutil.NoSuchProcess):
+        _ended(child)
+    assert sorted(path.name for path in home.state_dir.iterdir()) == ["begun.json", "position"]
+    assert files.take_up() == position
+
+
+def _ended(child: psutil.Process) -> None:
+    """Raises NoSuchProcess."""
+    if child.status() == psutil.STATUS_ZOMBIE:
+        raise psutil.NoSuchProcess(child.pid)
+
+
+def test_a_replay_asks_nothing_of_the_mlflow_server_that_the_project_uses(home: Home) -> None:
+    home.state_dir.mkdir()
+    world = replayed_world(home, lambda _style, _words: None, home.clock, home.project_dir / "replays")
+    assert world.ports.registry.versions("shop") == (), "the server does not answer, and a server would know others"
+    assert (home.state_dir / "mlflow.db").exists()
+    assert world.place.steps_dir == home.project_dir / "replays"
+    world.ports.ledger.close()  # type: ignore[attr-defined]
