@@ -13,7 +13,7 @@ from tests.simulation.processes import Process
 from tests.simulation.world import Plan, Simulation, plan_of
 
 from flyball.adapters.ledger import SqliteLedger
-from flyball.adapters.ledger.head_file import SLOT_BYTES, _newest
+from flyball.adapters.ledger.head_file import SLOT_BYTES
 from flyball.control import decisions
 from flyball.records.unit import Unit
 
@@ -96,9 +96,10 @@ def cut_into(ledger: SqliteLedger, fuse: Fuse) -> None:
 
 def tearing(ledger: SqliteLedger) -> Callable[[], None]:
     def tear() -> None:
-        head = ledger._head_file
-        newest, _ = _newest(head._slots())
-        os.pwrite(head._descriptor(), b'{"hash":"5f1c', (1 - newest) * SLOT_BYTES)
+        slots = ledger._head_file._slots
+        newest = slots.newest()
+        assert newest is not None
+        os.pwrite(slots.descriptor(), b'{"hash":"5f1c', (1 - newest.slot) * SLOT_BYTES)
         raise Killed
 
     return tear
