@@ -265,7 +265,7 @@ class Worker:
         self.process = process
         self.card = card
         self.http = httpx.Client(
-            base_url=f"http://127.0.0.1:{card['port']}", headers={"authorization": f"Bearer {CLIENT}"}, timeout=20
+            base_url=f"http://127.0.0.1:{card['port']}", headers={"authorization": f"Bearer {CLIENT}"}, timeout=60
         )
         self.admin = httpx.Client(
             base_url=f"http://127.0.0.1:{card['admin_port']}", headers={"authorization": f"Bearer {OWNER}"}, timeout=60
