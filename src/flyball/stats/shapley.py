@@ -14,6 +14,9 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 
+MOST_CELLS = 4_000_000
+"""Of the rows that f is asked for at a time: 32 MB. 4,000 rows of 30 columns by themselves are asked for in one call, of 128 columns in seventeen."""
+
 
 def paired_shapley(
     f: Callable[[Floats], Floats],
@@ -26,8 +29,8 @@ def paired_shapley(
 
     Row i of `base` is paired with row i of `changed` (n_rows, n_columns); `groups` are disjoint and together all columns. Each pair exchanges its groups in a
     random order of its own and in the reverse of it (antithetic: exact where f has interactions of two groups at most; Mitchell et al. 2022, JMLR 23).
-    Column means are unbiased for the Shapley values; their error over pairs includes that of the sampled orders. `f` answers row by row; it is called once
-    for each order, with n_rows · (n_groups + 1) rows: a model asked for each group by itself spends as long on being asked as on its answers.
+    Column means are unbiased for the Shapley values; their error over pairs includes that of the sampled orders. `f` answers row by row; it is called
+    with all n_groups + 1 stages of as many rows as make MOST_CELLS: a model asked for each group by itself spends as long on being asked as on its answers.
 
     >>> f = lambda x: 2.0 * x[:, 0] + x[:, 1] * x[:, 2]
     >>> paired_shapley(f, np.zeros((1, 3)), np.ones((1, 3)), [[0], [1], [2]], np.random.default_rng(1)).tolist()
@@ -42,7 +45,12 @@ def paired_shapley(
     for place, group in enumerate(groups):
         group_of[list(group)] = place
     order = np.argsort(generator.random((len(start), len(groups))), axis=1)
-    return 0.5 * (_walk(f, start, end, group_of, order) + _walk(f, start, end, group_of, order[:, ::-1]))
+    together = max(MOST_CELLS // max(start.shape[1] * (len(groups) + 1), 1), 1)
+    found = np.zeros(order.shape)
+    for part in (slice(first, first + together) for first in range(0, len(start), together)):
+        for way in (order[part], order[part, ::-1]):
+            found[part] += 0.5 * _walk(f, start[part], end[part], group_of, way)
+    return found
 
 
 def _walk(

@@ -51,3 +51,19 @@ def test_a_model_is_asked_once_for_each_order_and_rows_keep_their_own_order():
     found = paired_shapley(f, np.zeros((7, 3)), np.arange(21.0).reshape(7, 3), [[2], [0], [1]], np.random.default_rng(5))
     assert asked == [7 * 4, 7 * 4]
     assert found == pytest.approx(np.arange(21.0).reshape(7, 3)[:, [2, 0, 1]] * [100.0, 1.0, 10.0])
+
+
+def test_of_many_columns_no_more_rows_than_fit_are_asked_for_at_a_time_and_the_answer_is_the_same(monkeypatch):
+    asked, groups = [], [[column] for column in range(12)]
+    base, changed = np.random.default_rng(6).normal(size=(2, 50, 12))
+
+    def f(x):
+        asked.append(x.size)
+        return np.sin(x).prod(axis=1) + x[:, 0]
+
+    whole = paired_shapley(f, base, changed, groups, np.random.default_rng(7))
+    asked.clear()
+    monkeypatch.setattr(shapley, "MOST_CELLS", 2_000)
+    assert np.array_equal(paired_shapley(f, base, changed, groups, np.random.default_rng(7)), whole)
+    assert max(asked) <= 2_000
+    assert len(asked) > 8
