@@ -43,6 +43,18 @@ MORE_LABELS = 1.25
 """An immature window's metrics are told anew when it has so many times the labels: some ten times until all have come, not at every tick."""
 
 
+class Read(NamedTuple):
+    """All that a window's metrics are of, as it is known now."""
+
+    asked: WindowRows
+    rows: LabelledRows
+
+    @property
+    def digest(self) -> str:
+        parts = (np.ascontiguousarray(part).tobytes() for part in (*self.asked, *self.rows))
+        return hashlib.sha256(b"".join(parts)).hexdigest()[:16]
+
+
 class Judged(NamedTuple):
     """A mature window's labels: what they say, and whether they are all that could have come."""
 
@@ -148,16 +160,16 @@ class Maturing:
 
     def _judge(self, key: WindowKey, window: WindowSummary, champion: Champion | None, join: LabelJoin) -> None:
         now, judged = self._world.now(), window_of(window)
-        found = self._judged(window, join)
+        read = self._read(window, join)
+        found = self._judged(window, read)
         labels = join.labelled(micros(window.start), micros(window.end))
         summary = msgspec.structs.replace(
-            window, labels=labels, mature=True, metrics=found.metrics, live={}, live_first={}, labels_note=found.selective, judged_by=_digest(window, join, micros(now))
+            window, labels=labels, mature=True, metrics=found.metrics, live={}, live_first={}, labels_note=found.selective, judged_by=read.digest
         )  # fmt: skip
         puts: list[Put] = []
         note = found.selective
         if champion is not None and champion.unit == window.unit and not found.selective and len(found.rows.labels):
-            lost = found.losses(self._observation.files.reference(window.unit))
-            told = self._judge_loss(key, window, (found, lost), join)
+            told, lost = self._judge_loss(key, window, found, join)
             summary = msgspec.structs.replace(summary, slices=told.slices, outlook=told.outlook, loss=lost)
             puts += [*told.puts, *puts_of(self._world, told.findings)]
             note = told.note
@@ -174,10 +186,10 @@ class Maturing:
         self._observation.retire(key)
         self._mature[key] = summary
 
-    def _judge_loss(self, key: WindowKey, window: WindowSummary, said: tuple[Judged, RowLosses], join: LabelJoin) -> Concepted:
+    def _judge_loss(self, key: WindowKey, window: WindowSummary, found: Judged, join: LabelJoin) -> tuple[Concepted, RowLosses]:
         """The champion's: has its loss risen, do labels follow the answers, do they agree with what was estimated without them, and why not?"""
-        found, lost = said
         judged, reference = window_of(window), self._observation.files.reference(window.unit)
+        lost = found.losses(reference)
         state = self._world.get("performance", window.unit, PerformanceState) or PerformanceState()
         reading = performance.judge(reference, state, outcomes(found.rows, self._world.spec.task), judged, self._policy)
         estimates = self._estimating.mature(judged, window, lost.mean)
@@ -187,18 +199,22 @@ class Maturing:
             (*reading.findings, *told.findings), judged, lambda since: self._since(since, key, join)
         )
         puts = (put("performance", window.unit, reading.state), *estimates, *told.puts)
-        return Concepted(findings, puts, told.slices, "; ".join(filter(None, (reading.note, told.note))), reading.outlook)
+        notes = "; ".join(filter(None, (reading.note, told.note)))
+        return Concepted(findings, puts, told.slices, notes, reading.outlook), lost
 
     def _since(self, since: datetime, key: WindowKey, join: LabelJoin) -> Sampled:
         """Rows of the window and of those before it since then, as far as they are kept."""
         earlier = self._observation.recent(key[0], micros(since), key[1])
         return sampled(self._world, self._observation, (*earlier, key), join)
 
-    def _judged(self, window: WindowSummary, join: LabelJoin) -> Judged:
+    def _read(self, window: WindowSummary, join: LabelJoin) -> Read:
         start_us, end_us, now_us = micros(window.start), micros(window.end), micros(self._world.now())
-        rows, judged = join.rows_of(window.unit, Span(start_us, end_us, now_us)), window_of(window)
-        reference, task = self._observation.files.reference(window.unit), self._world.spec.task
         asked = WindowRows(*join.outcomes(window.unit, start_us, end_us)[:4])
+        return Read(asked, join.rows_of(window.unit, Span(start_us, end_us, now_us)))
+
+    def _judged(self, window: WindowSummary, read: Read) -> Judged:
+        asked, rows, judged = read.asked, read.rows, window_of(window)
+        reference, task = self._observation.files.reference(window.unit), self._world.spec.task
         selection, weighting = selective.selection(task, asked)
         if selection.kind == "refused":
             return Judged(refused(reference, judged, len(rows.labels), selection.words), rows, selection.words)
@@ -222,30 +238,24 @@ class Maturing:
         touched = {int(at) - int(at) % self._width for at in join.changed()}
         for key, window in sorted((item for item in self._mature.items() if item[0][1] in touched), key=lambda item: item[0]):
             # To a controller that was started again every label is new: what was judged by the same ones is not read from a registry to say so again.
-            if (digest := _digest(window, join, micros(self._world.now()))) == window.judged_by:
+            read = self._read(window, join)
+            if read.digest == window.judged_by:
                 continue
             try:
-                found = self._judged(window, join)
+                found = self._judged(window, read)
             except ArtifactDamaged:
                 continue
             labels = join.labelled(micros(window.start), micros(window.end))
             plain = window.loss is not None and not found.selective and len(found.rows.labels) > 0
             lost = found.losses(self._observation.files.reference(window.unit)) if plain else window.loss
             revised = msgspec.structs.replace(
-                window, labels=labels, metrics=found.metrics, labels_note=found.selective, loss=lost, judged_by=digest
+                window, labels=labels, metrics=found.metrics, labels_note=found.selective, loss=lost, judged_by=read.digest
             )
             if revised != window:
                 payload = {"labels": revised.labels, "before": window.labels}
                 subject, puts = f"window:{window_of(window).id}", (put("window", window_of(window).id, revised),)
                 self._world.record(draft(self._world.now(), "window.revised", subject, payload, puts))
                 self._mature[key] = revised
-
-
-def _digest(window: WindowSummary, join: LabelJoin, now_us: int) -> str:
-    """Of all that a window's metrics are of."""
-    start_us, end_us = micros(window.start), micros(window.end)
-    parts = (*join.outcomes(window.unit, start_us, end_us)[:4], *join.rows_of(window.unit, Span(start_us, end_us, now_us)))
-    return hashlib.sha256(b"".join(np.ascontiguousarray(part).tobytes() for part in parts)).hexdigest()[:16]
 
 
 def _corrected(reference: Reference, asked: WindowRows, judged: Window, weighting: Weighting | None) -> dict[str, Evidence]:
