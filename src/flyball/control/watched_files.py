@@ -18,7 +18,7 @@ from flyball.monitoring.reference import Reference
 from flyball.monitoring.remapped import remapped
 from flyball.monitoring.slices import SliceReference
 from flyball.records import codec
-from flyball.records.maps import AnswerMap, ClassMap
+from flyball.records.maps import AnswerMap
 
 KEPT = 18
 """Six each of a champion, the one before and the one to come: the largest are megabytes."""
@@ -48,9 +48,7 @@ class WatchedFiles:
                     f"{unit} cannot be monitored: {error}", next_step="flyball run makes a version that can"
                 ) from error
             answers = self._calibration_of(unit)
-            self._references[unit] = (
-                found if answers is None else remapped(found, None if isinstance(answers, ClassMap) else answers.of)
-            )
+            self._references[unit] = found if answers is None else remapped(found, answers)
         return self._references[unit]
 
     def estimation(self, unit: str) -> EstimationReference | None:

@@ -1,33 +1,27 @@
 """The reference of a unit that answers a version's scores through a map: where it rises the same rows in the same bins, whose edges have moved."""
 
-from collections.abc import Callable
-
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from flyball.monitoring.reference import Reference
 from flyball.monitoring.streams import Stream
-
-Floats = npt.NDArray[np.float64]
-Map = Callable[[npt.ArrayLike], Floats]
-"""Rising."""
+from flyball.records.maps import AnswerMap, ClassMap
 
 
-def remapped(reference: Reference, answers: Map | None) -> Reference:
+def remapped(reference: Reference, answers: AnswerMap) -> Reference:
     """What `reference` of the version is for the unit. Its baseline stays the version's: the loss that was accepted when it was registered.
 
-    A prediction whose bins the map makes one is not watched any more: where scores become equal, counts of them say nothing. Nor are those of a map of many
-    classes (None): what becomes of the most probable one depends on all the others.
+    A prediction whose bins the map makes one is not watched any more: where scores become equal, counts of them say nothing. Nor are those of many classes: what
+    becomes of the most probable one depends on all the others.
     """
-    moved = [
-        stream if stream.role != "prediction" else None if answers is None else _moved(stream, answers)
-        for stream in reference.streams
-    ]
+    moved = [stream if stream.role != "prediction" else _moved(stream, answers) for stream in reference.streams]
     return msgspec.structs.replace(reference, streams=tuple(stream for stream in moved if stream is not None))
 
 
-def _moved(stream: Stream, answers: Map) -> Stream | None:
+def _moved(stream: Stream, answers: AnswerMap) -> Stream | None:
+    if isinstance(answers, ClassMap):
+        return None
     if stream.kind != "number":
         return stream
     edges = np.asarray(stream.edges, dtype=np.float32)
@@ -37,11 +31,11 @@ def _moved(stream: Stream, answers: Map) -> Stream | None:
     # after a heavy value, and the last one, end what is counted as the value below them.
     middle = (before.astype(np.float64) + edges.astype(np.float64)) / 2.0
     ends = np.append(np.isin(before[:-1], edges[heavy]), True)
-    there = answers(middle).astype(np.float32)
+    there = answers.of(middle).astype(np.float32)
     there = np.where(ends, np.nextafter(there, np.float32(np.inf)), there)
     if np.any(np.diff(there) <= 0.0):
         return None
-    means = tuple(float(f"{mean:.6g}") for mean in answers(stream.means))
+    means = tuple(float(f"{mean:.6g}") for mean in answers.of(stream.means))
     return msgspec.structs.replace(stream, edges=_shortest(there), heavy=_shortest(there[heavy]), means=means)
 
 

@@ -7,7 +7,7 @@ from monitored_world import watched
 from flyball.monitoring import streams
 from flyball.monitoring.reference import prediction_columns
 from flyball.monitoring.remapped import remapped
-from flyball.records.maps import ScoreMap
+from flyball.records.maps import ClassMap, ScoreMap
 from flyball.stats import monotone
 
 DRAW = np.random.default_rng(8)
@@ -30,7 +30,7 @@ def test_mapped_scores_fall_into_the_bins_that_their_rows_fell_into(way) -> None
     listed[place] = plain
     moved = remapped(
         type(reference)(**{name: getattr(reference, name) for name in reference.__struct_fields__} | {"streams": tuple(listed)}),
-        answers.of,
+        answers,
     )
     (stream,) = [each for each in moved.streams if each.role == "prediction"]
     assert np.array_equal(streams.bin_of(stream, answers.of(HEAVY)), streams.bin_of(plain, HEAVY))
@@ -43,6 +43,6 @@ def test_mapped_scores_fall_into_the_bins_that_their_rows_fell_into(way) -> None
 def test_where_scores_become_one_their_counts_are_not_watched() -> None:
     reference = watched(np.random.default_rng(2))
     flat = ScoreMap(method="isotonic", scores=(0.0, 1.0), answers=(0.4, 0.4), rows=10)
-    assert {each.role for each in remapped(reference, flat.of).streams} == {"feature"}
-    assert {each.role for each in remapped(reference, None).streams} == {"feature"}
+    assert {each.role for each in remapped(reference, flat).streams} == {"feature"}
+    assert {each.role for each in remapped(reference, ClassMap(classes=(flat, flat), rows=10)).streams} == {"feature"}
     assert "prediction" in prediction_columns("binary", ("no", "yes"), frozenset(), np.zeros((1, 1)))
