@@ -25,15 +25,20 @@ def units(tmp_path):
     return plain, msgspec.structs.replace(plain, unit=unit)
 
 
-def test_answer_label_capture_open_inference_and_reasons_tell_of_the_same_score(rig, units):
-    plain, calibrated = units
-    rig.publish(table(1, plain, shadows=(calibrated,)))
+def before_and_after(rig, first, second, rows):
+    """(the worker, what it answers by the first table, and by the second, with reasons)"""
+    rig.publish(first)
     rig.renew_lease()
     worker = rig.start("w0")
-    before = worker.predict(*ROWS).json()["predictions"]
-    rig.publish(table(2, calibrated))
+    before = worker.predict(*rows).json()["predictions"]
+    rig.publish(second)
     worker.reload()
-    answered = worker.predict(*ROWS, explain=True).json()["predictions"]
+    return worker, before, worker.predict(*rows, explain=True).json()["predictions"]
+
+
+def test_answer_label_capture_open_inference_and_reasons_tell_of_the_same_score(rig, units):
+    plain, calibrated = units
+    worker, before, answered = before_and_after(rig, table(1, plain, shadows=(calibrated,)), table(2, calibrated), ROWS)
     scores = [one["score"] for one in answered]
     assert scores == pytest.approx(LOWER.of([one["score"] for one in before]).tolist(), abs=1e-12)
     assert [one["label"] for one in answered] == ["yes" if score >= 0.3 else "no" for score in scores]
@@ -134,13 +139,7 @@ def test_numbers_and_probabilities_of_many_classes_are_answered_through_their_ma
     )
     plain = package(tmp_path / "v1", kind, content, signature, background=background_of(signature))
     mapped = msgspec.structs.replace(plain, unit=msgspec.structs.replace(plain.unit, id="umapped0001", calibration=given))
-    rig.publish(table(1, plain))
-    rig.renew_lease()
-    worker = rig.start("w0")
-    before = worker.predict(*NUMBERS).json()["predictions"]
-    rig.publish(table(2, mapped))
-    worker.reload()
-    answered = worker.predict(*NUMBERS, explain=True).json()["predictions"]
+    worker, before, answered = before_and_after(rig, table(1, plain), table(2, mapped), NUMBERS)
     captured = [each for each in rig.captured() if isinstance(each, PredictionBatch) and each.unit == "umapped0001"]
     kept = np.array([row for each in captured for row in each.scores])
     if task == "regression":
