@@ -47,12 +47,11 @@ def run_children(directories: Mapping[str, Path], jobs: int, say: Say, command: 
     }
     try:
         return {name: future.result() for name, future in futures.items()}
-    except BaseException:
-        # Python ends no sooner than the pool's threads, and they no sooner than their children: killed, as when their parent is; each can go on from there.
+    finally:
+        # Interrupted: Python ends no sooner than the pool's threads, and they no sooner than their children, which are killed as when their parent is;
+        # each can go on from there. Otherwise there are none left.
         pool.shutdown(wait=False, cancel_futures=True)
         children.kill()
-        raise
-    finally:
         pool.shutdown()
 
 
