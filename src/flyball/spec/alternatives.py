@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from flyball.errors import Conflict, Fault, SpecError
+from flyball.errors import Conflict, Fault, NotFound, SpecError
 from flyball.spec import tree, words
 from flyball.spec.load import FILE, checked, read_file
 from flyball.spec.project import ProjectSpec
@@ -45,8 +45,13 @@ def _alternative(text: str, name: str, here: Path) -> Alternative:
             expected=f"letters, digits, - and _; not {' or '.join(BUILT_IN)}",
             next_step="rename the file",
         )
-    if not file.exists() and not file.suffix and (close := get_close_matches(name, BUILT_IN, n=1)):
-        raise Conflict(f"there is no file {name!r}, and no policy of that name", next_step=f"did you mean {close[0]}?")
+    if not file.exists():
+        close = get_close_matches(name, BUILT_IN, n=1)
+        if close and not file.suffix:
+            raise Conflict(f"there is no file {name!r}, and no policy of that name", next_step=f"did you mean {close[0]}?")
+        raise NotFound(
+            f"there is no {file}", expected=f"{' or '.join(BUILT_IN)}, or a file with {', '.join(f'{key}:' for key in SECTIONS)}"
+        )
     return Alternative(file.stem, name, _merged(text, read_file(file), name))
 
 

@@ -93,3 +93,9 @@ def test_names_that_cannot_be_told_apart_or_do_not_exist_are_refused(project: Pa
     (project / "never.yaml").write_text("policies: []\n")
     with pytest.raises(Conflict, match="cannot be called 'never'"):
         alternatives(project, ("never.yaml",), project)
+
+
+def test_a_policy_file_that_is_not_there_is_not_told_as_a_missing_project(project: Path) -> None:
+    with pytest.raises(NotFound, match=r"there is no .*nowhere\.yaml") as refused:
+        alternatives(project, ("nowhere.yaml",), project)
+    assert refused.value.expected == "never or current, or a file with policies:, autopilot:, monitor:, cost:, release:"
