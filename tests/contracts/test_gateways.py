@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from flyball.adapters.entropy import fresh_token
@@ -39,6 +40,9 @@ class AdminPort:
     def __init__(self, state_dir: Path, name: str = "0") -> None:
         self.state_dir, self.name = state_dir, name
         self.nudges, self.tokens = 0, set[str]()
+        self.loaded = threading.Event()
+        """Unset: it takes a table only after this."""
+        self.loaded.set()
         self.answer: tuple[int, bytes] | None = None
         self.report = GatewayReport(worker=name, pid=os.getpid(), revision=None, digest=None)
         port = self
@@ -53,6 +57,8 @@ class AdminPort:
             def do_POST(self) -> None:
                 port.nudges += 1
                 found = codec.decode((state_dir / "routing.json").read_bytes(), RoutingTable)
+                port.report = msgspec.structs.replace(port.report, loading=found.revision)
+                port.loaded.wait(30)
                 port.report = GatewayReport(worker=name, pid=os.getpid(), revision=found.revision, digest=found.digest)
                 self.say(200, b"{}")
 
@@ -76,6 +82,7 @@ class AdminPort:
         path.write_text(json.dumps({"pid": pid, "port": 1, "admin_port": self.server.server_port, "started": 5}))
 
     def close(self) -> None:
+        self.loaded.set()
         self.server.shutdown()
         self.server.server_close()
         self.thread.join()
@@ -156,6 +163,24 @@ def test_every_silent_or_odd_worker_is_a_report_with_its_error(port: AdminPort, 
     gateways.publish(table(2))  # nobody hears it: not an error
     assert port.nudges == 1
     gateways.close()
+
+
+def test_nobody_waits_for_a_worker_that_loads_and_it_is_not_told_again(tmp_path: Path) -> None:
+    with closing(HttpGateways(tmp_path, "secret", 3, nudge_seconds=0.2)) as gateways:
+        ports = [AdminPort(tmp_path, name) for name in "012"]
+        try:
+            for port in ports[:2]:
+                port.loaded.clear()
+            gateways.publish(table(1))
+            assert [report.loading for report in gateways.observe()] == [1, 1, None]
+            assert gateways.seen[2].revision == 1
+            gateways.publish(table(1))
+            assert [port.nudges for port in ports] == [1, 1, 2]
+            gateways.publish(table(2))  # whoever still loads what came before is told of what comes after
+            assert [port.nudges for port in ports] == [2, 2, 3]
+        finally:
+            for port in ports:
+                port.close()
 
 
 def test_an_unreachable_port_is_a_report_and_not_an_exception(tmp_path: Path, http: HttpGateways) -> None:

@@ -8,7 +8,7 @@ from engine_world import DAY, HOUR, Project, spec_of
 
 from flyball.control import commands
 from flyball.control.loop import tick_once
-from flyball.control.traffic import REFUSED_LOOKS, STUCK_LOOKS
+from flyball.control.traffic import LOADING_LOOKS, REFUSED_LOOKS, STUCK_LOOKS
 from flyball.errors import TrackingFailed
 from flyball.records.findings import FindingKind
 from flyball.records.release import Phase
@@ -84,6 +84,26 @@ def test_a_challenger_that_gateways_say_they_cannot_load_is_given_up_after_few_t
     (told,) = [finding for finding in project.findings() if finding.kind is FindingKind.SERVING]
     assert f"in {REFUSED_LOOKS} looks" in told.words
     assert "not enough memory" in told.words
+
+
+def test_a_worker_that_says_that_it_loads_is_waited_for_longer_and_not_for_ever(project: Project) -> None:
+    first = project.first_champion()
+    project.gateways.loading.add("1")
+    second = project.version()
+    looks(project, 2 * STUCK_LOOKS)
+    assert (project.release().phase, project.release().verified_at, switch_findings(project)) == (Phase.SHADOW, None, [])
+    project.gateways.loading.clear()
+    looks(project, 1)
+    assert project.release().verified_at == project.clock.now()
+    project.gateways.loading.add("1")
+    project.live(6 * DAY, until=lambda: project.release().phase is Phase.CANARY)
+    looks(project, LOADING_LOOKS)
+    assert (project.release().challenger, project.release().phase) == (second, Phase.ROLLING_BACK)
+    (told,) = [finding for finding in project.findings() if finding.kind is FindingKind.SERVING]
+    assert f"in {LOADING_LOOKS} looks" in told.words
+    project.gateways.loading.clear()
+    looks(project, 1)
+    assert (project.release().phase, project.answering()) == (Phase.ROLLED_BACK, first)
 
 
 def test_a_unit_that_loads_at_the_third_try_is_not_given_up(project: Project) -> None:

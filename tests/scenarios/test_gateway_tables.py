@@ -1,12 +1,13 @@
 """Whose models are given back, and how often."""
 
 import asyncio
+import threading
 
 from gateway_rig import SIGNATURE, Rig, onnx_model, package, table
 
 from flyball.gateway.keepers import Keepers
 from flyball.gateway.runtimes.contract import CodeLimits
-from flyball.gateway.tables import Tables
+from flyball.gateway.tables import NO_TABLE, Tables
 from flyball.gateway.units import Shelf
 from flyball.records.unit import Format
 
@@ -30,6 +31,39 @@ def test_a_table_that_is_held_again_after_its_end_gives_its_models_back_only_onc
         model = tables.live.routes["shop"].champion.model
         assert model.users == 1
         assert model.pool.submit(len, "ok").result() == 2
+        tables.close()
+
+    asyncio.run(run())
+
+
+class SlowShelf(Shelf):
+    """Loads as the other does, once it is let."""
+
+    def __init__(self) -> None:
+        super().__init__(CodeLimits())
+        self.may = threading.Event()
+
+    def take(self, served):
+        self.may.wait(30)
+        return super().take(served)
+
+
+def test_a_table_that_is_being_loaded_is_told_of_as_that(tmp_path):
+    rig = Rig(tmp_path)
+    unit = package(tmp_path / "v1", Format.ONNX, onnx_model()[0], SIGNATURE)
+
+    async def run():
+        shelf = SlowShelf()
+        tables = Tables(tmp_path / "routing.json", shelf, 10, lambda _: None, Keepers(tmp_path / "capture.key", bytes))
+        assert (tables.loading, tables.error) == (None, NO_TABLE)
+        rig.publish(table(7, unit))
+        taking = asyncio.create_task(tables.reload())
+        while tables.loading is None:
+            await asyncio.sleep(0.01)
+        assert (tables.loading, tables.error, tables.live) == (7, "", None)
+        shelf.may.set()
+        await taking
+        assert (tables.loading, tables.error, tables.live.revision) == (None, "", 7)
         tables.close()
 
     asyncio.run(run())

@@ -1,6 +1,7 @@
 """The data plane over files that gateways read and the loopback port on which each worker tells what it serves."""
 
 import os
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,10 @@ from flyball.errors import Conflict, StoreUnavailable
 from flyball.records import codec
 from flyball.records.routing import GatewayReport, RoutingTable
 
-NUDGE_SECONDS = 2.0
+NUDGE_SECONDS = 0.25
+"""A table without new models is taken within it, so that the look that follows sees the switch; a tick must not wait for models to be loaded."""
+LAST_NUDGE_SECONDS = 0.01
+"""For a worker whose turn comes when the others have taken all of that: it is told all the same."""
 OBSERVE_SECONDS = 5.0
 """A worker that loads a model answers from its event loop all the same; who is silent for longer cannot prove what it serves."""
 
@@ -31,7 +35,7 @@ class HttpGateways:
     """`workers`: how many should be there; one that is missing is reported as an error, not left out."""
 
     def __init__(self, state_dir: Path, token: str, workers: int, nudge_seconds: float = NUDGE_SECONDS) -> None:
-        """`nudge_seconds`: how long a worker is waited for that takes a new table, models and all."""
+        """`nudge_seconds`: how long all of them together are waited for that take a new table, models and all."""
         self._state_dir = state_dir
         self._nudge_seconds = nudge_seconds
         self._table = state_dir / "routing.json"
@@ -54,8 +58,11 @@ class HttpGateways:
             )
         if present is None or present.revision < table.revision:
             replace_file(self._table, codec.encode(table))
+        takes_it = {report.worker for report in self.seen if report.loading == table.revision}
+        until = time.monotonic() + self._nudge_seconds
         for worker in self._listed():
-            self._nudge(worker)
+            if worker.worker not in takes_it:
+                self._nudge(worker, max(until - time.monotonic(), LAST_NUDGE_SECONDS))
 
     def observe(self) -> tuple[GatewayReport, ...]:
         self.seen = self._look()
@@ -112,11 +119,11 @@ class HttpGateways:
                 continue  # being replaced, or of a worker that died while writing: it is missing, and reported as such
         return found
 
-    def _nudge(self, worker: Card) -> None:
-        # Level-triggered: the worker reads the file by itself; a nudge only makes it sooner.
+    def _nudge(self, worker: Card, seconds: float) -> None:
+        # Level-triggered: the worker reads the file by itself, and one that was not waited for goes on; a nudge only makes it sooner.
         if _alive(worker.pid):
             try:
-                self._to(worker).ask("POST", "/flyball/reload", timeout=self._nudge_seconds)
+                self._to(worker).ask("POST", "/flyball/reload", timeout=seconds)
             except FAILURES:
                 return
 

@@ -16,6 +16,8 @@ class MemoryGateways:
         """Worker → the table that it answers by."""
         self.deaf: set[str] = set()
         self.unreachable: set[str] = set()
+        self.loading: set[str] = set()
+        """Workers that take a long time to load whatever is new, and say so."""
         self.refused: dict[str, str] = {}
         """Unit → why no worker can load it: a table that names it is not served, and the worker says so."""
         self.wrong_bytes: set[str] = set()
@@ -42,7 +44,7 @@ class MemoryGateways:
     def look(self) -> None:
         """Every worker that hears and lives reads the table, as it does by itself from time to time."""
         for worker in self.served:
-            if worker not in self.deaf and worker not in self.unreachable and not self._refusal():
+            if worker not in self.deaf | self.unreachable | self.loading and not self._refusal():
                 self.served[worker] = self.table
 
     def restart(self, worker: str) -> None:
@@ -63,8 +65,10 @@ class MemoryGateways:
     def _report(self, worker: str, table: RoutingTable | None) -> GatewayReport:
         if worker in self.unreachable:
             return GatewayReport(worker=worker, pid=0, revision=None, digest=None, error="it does not answer", answers=False)
+        behind = self.table if table is not self.table and worker in self.loading else None
+        loading = None if behind is None else behind.revision
         if table is None:
-            return GatewayReport(worker=worker, pid=1, revision=None, digest=None, error=self._refusal())
+            return GatewayReport(worker=worker, pid=1, revision=None, digest=None, error=self._refusal(), loading=loading)
         served = {
             unit.unit.id: unit.unit.manifest_digest
             for route in table.routes
@@ -80,5 +84,6 @@ class MemoryGateways:
             fingerprints=fingerprints,
             canary_suspended=self.suspended,
             error="" if table is self.table else self._refusal(),
+            loading=loading,
             tripped={unit: kind for unit, kind in self.tripped.items() if unit in fingerprints},
         )

@@ -9,7 +9,7 @@ import msgspec
 
 from flyball.control import traffic
 from flyball.control.standing import puts_of
-from flyball.control.traffic import STUCK_LOOKS, SwitchReading
+from flyball.control.traffic import SwitchReading
 from flyball.control.units import UnitShelf
 from flyball.control.world import World, draft, put
 from flyball.errors import Conflict
@@ -31,7 +31,7 @@ class Drills:
     def __init__(self, world: World, shelf: UnitShelf) -> None:
         self._world = world
         self._shelf = shelf
-        self._looks = 0
+        self._unserved = traffic.Unserved()
 
     def open(self, cause: str, *, key: str | None = None) -> Drill:
         """Begin one. Raises Conflict when there is nothing to rehearse, or no time for it."""
@@ -55,7 +55,7 @@ class Drills:
             self._end(drill, "failed", words, (counter,), key=key)
             return msgspec.structs.replace(drill, ended_at=now, outcome="failed", words=words)
         routing = traffic.routing_put(self._world, self._shelf, champion, None, rehearsed=drill.unit)
-        self._looks = 0
+        self._unserved.forget()
         self._world.record(
             draft(now, "drill.opened", f"drill:{drill.id}", codec.plain(drill), (counter, put("drill", drill.id, drill), *routing), key=key)
         )  # fmt: skip
@@ -75,14 +75,13 @@ class Drills:
             self._end(drill, "interrupted", "the model was stopped")
             return True
         if switch.state != "verified":
-            self._looks += any(report.answers for report in switch.behind)
-            if self._looks < STUCK_LOOKS:
+            if not self._unserved.count(switch):
                 return False
             self._end(
                 drill, "failed", f"a rollback to {drill.unit} was not seen at every gateway: {switch.words}", self._taken_back()
             )
             return True
-        self._looks = 0
+        self._unserved.forget()
         now = self._world.now()
         if drill.loaded_at is None:
             loaded = msgspec.structs.replace(drill, loaded_at=now)

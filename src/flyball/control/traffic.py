@@ -104,6 +104,8 @@ STUCK_LOOKS = 15
 the usual tick, where loading a model takes a second or two. A worker that is away does not count: its absence is no fault of the unit."""
 REFUSED_LOOKS = 5
 """The same where a worker says itself why it cannot serve it. Each look lets it try once more, so one file that is there a moment later is forgiven."""
+LOADING_LOOKS = 60
+"""The same where a worker that is behind says that it loads what it should serve: two minutes, where the process of a code model has one to start."""
 
 
 class SwitchReading(msgspec.Struct, frozen=True):
@@ -123,23 +125,27 @@ class Unserved:
     """Looks in a row at which what is served is not what is wanted."""
 
     def __init__(self) -> None:
-        self.looks = 0
-        self._refused = 0
+        self._idle, self._loading, self._refused = 0, 0, 0
 
     def count(self, switch: SwitchReading) -> bool:
         """True: at this look patience ends."""
         before = self.stuck
         answering = [report for report in switch.behind if report.answers]
-        self.looks += bool(answering)
+        self._idle += any(report.loading is None for report in answering)
+        self._loading += any(report.loading is not None for report in answering)
         self._refused = self._refused + 1 if any(report.error for report in answering) else 0
         return self.stuck and not before
 
     def forget(self) -> None:
-        self.looks, self._refused = 0, 0
+        self._idle, self._loading, self._refused = 0, 0, 0
+
+    @property
+    def looks(self) -> int:
+        return max(self._idle, self._loading)
 
     @property
     def stuck(self) -> bool:
-        return self.looks >= STUCK_LOOKS or self._refused >= REFUSED_LOOKS
+        return self._idle >= STUCK_LOOKS or self._refused >= REFUSED_LOOKS or self._loading >= LOADING_LOOKS
 
 
 def serves(report: GatewayReport, table: RoutingTable) -> bool:

@@ -204,6 +204,7 @@ class Handlers:
             fingerprints=live.fingerprints if live else {},
             canary_suspended=self.suspended(),
             error=self._tables.error,
+            loading=self._tables.loading,
             tripped=live.tripped() if live else {},
             capture_lost=self._capture.lost_records,
         )

@@ -29,6 +29,8 @@ STAND_IN_SECONDS, SLOWER = 2.0, 10.0
 """A client that names no deadline waits for a challenger no longer than this and ten times what its calls took when it was loaded: one that hangs would
 cost each of its clients the five seconds of a code model's deadline, and its circuit half a minute to open."""
 
+NO_TABLE = "no routing table yet"
+
 log = logging.getLogger("flyball.gateway")
 
 
@@ -185,7 +187,9 @@ class Tables:
         self._busy = asyncio.Lock()
         self._seen: tuple[int, int, int] | None = None
         self.live: LiveTable | None = None
-        self.error = "no routing table yet"
+        self.error = NO_TABLE
+        self.loading: int | None = None
+        """The revision that is being taken; None: nothing is."""
 
     def changed(self) -> bool:
         """Whether the file is another one than at the last reload."""
@@ -233,7 +237,13 @@ class Tables:
                 )
             if not old.without:
                 return
-        live = await loop.run_in_executor(self._loader, self._build, table, old is None)
+        self.loading = table.revision
+        if self.error == NO_TABLE:
+            self.error = ""  # that there was none is no refusal of this one
+        try:
+            live = await loop.run_in_executor(self._loader, self._build, table, old is None)
+        finally:
+            self.loading = None
         self.live = live
         self._on_swap(live)
         if old is not None:
@@ -249,7 +259,7 @@ class Tables:
         try:
             return codec.decode(self._path.read_bytes(), RoutingTable)
         except FileNotFoundError as absent:
-            raise StoreUnavailable("no routing table yet", next_step=f"Publish one at {self._path}") from absent
+            raise StoreUnavailable(NO_TABLE, next_step=f"Publish one at {self._path}") from absent
         except OSError as unreadable:
             raise StoreUnavailable(f"{self._path} cannot be read: {unreadable.strerror}") from unreadable
         except (msgspec.DecodeError, UnicodeDecodeError) as wrong:

@@ -94,6 +94,8 @@ class GatewayReport(msgspec.Struct, frozen=True, kw_only=True):
     """False: it was not heard at all; True with an error: it says itself what is wrong."""
     tripped: dict[str, str] = {}
     """Unit id → the kind of its latest failure, of units whose circuit is open now: they failed again and again and are only probed."""
+    loading: int | None = None
+    """The revision that it is taking now: models are being loaded."""
     capture_lost: int = 0
     """Records that this worker could not hand over to the kernel since it started (exact)."""
 
