@@ -62,7 +62,16 @@ MODERATE = Plan(
     dummy_draws=1,
     windows_if_wide=50,
 )
-FULL = Plan(QUICK.tables, tuple(Size(p, w, r) for p in FEATURES for w in WINDOW_ROWS for r in REFERENCE_ROWS), 20, 200, 4, 50)
+FULL = Plan(
+    QUICK.tables,
+    tuple(Size(p, w, r) for p in FEATURES for w in WINDOW_ROWS for r in REFERENCE_ROWS),
+    20,
+    100,
+    2,
+    50,
+    dummy_draws=1,
+    windows_if_wide=50,
+)
 
 
 @dataclass
