@@ -191,11 +191,9 @@ def together(cells: Iterable[Cell]) -> list[Cell]:
 def on_draw(table: Table, part: Part, plan: Plan, peers: Sequence[Subject]) -> list[Cell]:
     windows = plan.windows_of(part.size)
     drawn = null(table, part.size, windows, part.draw)
-    past = drawn.stream.past
-    shape = Size(len(past.reference.columns), past.window_rows, len(past.reference))
 
     def cell(subject: str, budget: float | None) -> Cell:
-        return Cell(table.name, shape, drawn.how, subject, budget)
+        return Cell(table.name, part.size, drawn.how, subject, budget)
 
     cells = [
         replace(cell("Flyball", budget), per_draw=[(alarms, windows)]) for budget, alarms in _ours(drawn.stream, windows).items()

@@ -117,7 +117,8 @@ def _of_weeks(table: Table, size: Size, windows: int, seed: int) -> Null:
         windows,
         lambda number: weeks(per_reference + number * per_window, per_window),
     )
-    return Null(stream, "weeks permuted" if enough else "weeks with replacement")
+    how = "permuted" if enough else "with replacement"
+    return Null(stream, f"weeks {how}, {per_window} a window, {per_reference} in the reference")
 
 
 def _week(pool: Frame, rows: Ints, place: int) -> Frame:
