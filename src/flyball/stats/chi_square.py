@@ -45,7 +45,7 @@ def statistic_and_p(sample: ArrayLike, everything: ArrayLike) -> tuple[float, fl
     two bins in use.
 
     Assumes exchangeable rows. The reference's counts are a sample like the window's, never the truth. exp(−G²/2) is how likely a table is, so the tail stays that of
-    chi-square where many features ask for p-values of 10⁻⁵: simulated 0.9 to 1.4 times the level there. Pearson's X², with its exact mean and variance, is
+    chi-square where many features ask for p-values of 10⁻⁵: simulated 0.9 to 1.5 times the level there. Pearson's X², with its exact mean and variance, is
     beyond it three times as often, since a bin that expects eight rows is skewed. Two bins: Fisher's exact p-value.
 
     >>> statistic, p, df = statistic_and_p([30, 10, 10], [100, 100, 100])
