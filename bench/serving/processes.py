@@ -202,6 +202,7 @@ def _environment(server: Server, stage: Stage, mark: str) -> dict[str, str]:
     if server.environment:
         path = os.pathsep.join([str(Path(stage.python(server.environment)).parent), path])
     own = {"PATH": path, "PYTHONPATH": str(APPS), "PYTHONUNBUFFERED": "1", "BENCH_MARK": mark}
+    own["ORT_DISABLE_TELEMETRY"] = "1"  # as in the gateway: no server pays here for what onnxruntime reports to its maker
     return {**kept, **own, "WORKSPACE": str(stage.workspace.directory), **server.variables}
 
 

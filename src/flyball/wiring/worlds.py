@@ -67,7 +67,7 @@ def private_process() -> None:
 
 
 def quiet_libraries() -> None:
-    """Before MLflow is imported anywhere: no telemetry, no chatter."""
+    """Before MLflow or onnxruntime is imported anywhere: no telemetry, no chatter."""
     for name, value in QUIET_MLFLOW.items():
         os.environ.setdefault(name, value)
 
@@ -91,6 +91,7 @@ PLAIN = (
     "OMP_WAIT_POLICY",
     "OMP_NUM_THREADS",
     "OPENBLAS_CORETYPE",
+    "ORT_DISABLE_TELEMETRY",
 )
 """What the code of a metric needs of the environment: no URL of a database, no token."""
 
