@@ -18,7 +18,6 @@ from flyball.errors import FlyballError
 from flyball.gateway import logs
 from flyball.gateway.lease import LEASE_SECONDS
 from flyball.gateway.runtimes.contract import CodeLimits
-from flyball.gateway.stages import time_stages
 from flyball.gateway.worker import Options, Worker, World
 
 _PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "PYTHONPATH")
@@ -39,6 +38,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = _options(given)
     world = World(now_us=lambda: time.time_ns() // 1000, random_bytes=secrets.token_bytes)
     if given.stages is not None:
+        from flyball.gateway.stages import time_stages  # brings modules that no worker that serves needs
+
         model, *bodies = given.stages.read_bytes().split(b"\n")
         stages = uvloop.run(time_stages(options, world, model.decode(), bodies))
         sys.stdout.write(msgspec.json.encode(stages).decode() + "\n")
