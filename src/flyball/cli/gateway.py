@@ -30,9 +30,9 @@ def gateway(  # noqa: PLR0913, PLR0917 - a command's parameters are its options
     _json: Json = False,
 ) -> None:
     """Serve models from a routing file, without a project and without the control plane."""
-    from flyball import wiring
     from flyball.cli import tell_gateway
     from flyball.wiring import standalone
+    from flyball.wiring.privacy import private_process
 
     if log_format not in ("text", "json"):
         raise typer.BadParameter(f"found {log_format!r}, expected text or json", param_hint="--log-format")
@@ -44,7 +44,7 @@ def gateway(  # noqa: PLR0913, PLR0917 - a command's parameters are its options
     if check:
         ready(standalone.check_routing(routing))
         return
-    wiring.private_process()
+    private_process()
     options = standalone.StandaloneOptions(routing, workers, host, port, state_dir, tuple(allow_host or ()), log_format)
     standalone.serve_routing(options, session.screen.say, ready)
 
@@ -79,14 +79,14 @@ def bench(
     _json: Json = False,
 ) -> None:
     """Measure what this machine can do with a model, and where the time goes."""
-    from flyball import wiring
     from flyball.cli import tell_gateway
     from flyball.wiring.benching import bench_package, bench_version
+    from flyball.wiring.privacy import private_process
 
     session = session_of(context)
     if package is not None and (version is not None or model is not None):
         raise typer.BadParameter("found --package and a model or --version of a project, expected one of them")
-    wiring.private_process()
+    private_process()
     with session.screen.working("Measuring") as say:
         report = bench_package(package, seconds, say) if package else bench_version(project, model, version, seconds, say)
     session.screen.answer(report, tell_gateway.bench_report)

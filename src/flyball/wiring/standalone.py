@@ -18,7 +18,7 @@ from flyball.control.reports import RoutedModel, StandaloneReport
 from flyball.errors import Conflict
 from flyball.records.routing import Route
 from flyball.records.signature import ColumnType, Signature
-from flyball.wiring.worlds import keep_private
+from flyball.wiring.privacy import keep_private
 
 STATE = ".flyball-gateway"
 READY_SECONDS = 60.0

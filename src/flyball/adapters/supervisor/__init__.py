@@ -1,6 +1,7 @@
 """The processes of a project on this machine: started, watched, restarted, ended."""
 
-from flyball.adapters.supervisor.detached import live, model_ready, start_detached
+from flyball.adapters.supervisor.asking import live, model_ready
+from flyball.adapters.supervisor.detached import start_detached
 from flyball.adapters.supervisor.gateway_process import GatewayProcess, end_leftover
 from flyball.adapters.supervisor.listening import listen
 from flyball.adapters.supervisor.run_file import RunFile, running, stop

@@ -12,14 +12,16 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from types import FrameType
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from flyball.adapters.supervisor import run_file
 from flyball.adapters.supervisor.child import Child, Recipe, gateway_command
 from flyball.adapters.supervisor.listening import listen, reserve, target_of, url_of
 from flyball.adapters.supervisor.rolling import Successor
-from flyball.control.ports import Say
 from flyball.errors import OperatorError, StoreUnavailable, UserError
+
+if TYPE_CHECKING:
+    from flyball.control.ports import Say
 
 LOOK_SECONDS = 0.1
 CONTROL = "control"
@@ -55,7 +57,7 @@ class Layout(NamedTuple):
     gateway_arguments: tuple[str, ...] = ()
 
 
-def supervise(layout: Layout, say: Say, end: threading.Event | None = None) -> None:
+def supervise(layout: Layout, say: "Say", end: threading.Event | None = None) -> None:
     """Run until SIGTERM, SIGINT or `end`; SIGHUP replaces the gateway workers one after the other.
 
     Raises Conflict when the project is up already, OperatorError when a port is taken.
@@ -90,7 +92,7 @@ def _patiently(bind: Callable[[], socket.socket], seconds: float) -> socket.sock
 
 
 class _Supervisor:
-    def __init__(self, layout: Layout, doors: Doors, say: Say, end: threading.Event) -> None:
+    def __init__(self, layout: Layout, doors: Doors, say: "Say", end: threading.Event) -> None:
         self._layout = layout
         self._say = say
         self._end = end
