@@ -7,8 +7,8 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -39,6 +39,12 @@ class Doors(NamedTuple):
     """None: no control process."""
 
 
+class Holding(NamedTuple):
+    lock: int
+    """Descriptor of the lock that only one supervisor has."""
+    doors: Doors
+
+
 class Layout(NamedTuple):
     """What is to run."""
 
@@ -58,7 +64,19 @@ class Layout(NamedTuple):
 
 
 def supervise(layout: Layout, say: "Say", end: threading.Event | None = None) -> None:
-    """Run until SIGTERM, SIGINT or `end`; SIGHUP replaces the gateway workers one after the other.
+    """Run until SIGTERM, SIGINT or `end`; SIGHUP replaces the gateway workers one after the other. Raises as `held` does."""
+    with held(layout, say) as holding:
+        run(layout, holding.doors, say, end)
+
+
+def run(layout: Layout, doors: Doors, say: "Say", end: threading.Event | None = None) -> None:
+    """`supervise`, of what is held already."""
+    _Supervisor(layout, doors, say, end or threading.Event()).run()
+
+
+@contextmanager
+def held(layout: Layout, say: "Say") -> Iterator[Holding]:
+    """What is to be had before anything starts; leftovers of a supervisor that was killed are ended.
 
     Raises Conflict when the project is up already, OperatorError when a port is taken.
     """
@@ -74,7 +92,7 @@ def supervise(layout: Layout, say: "Say", end: threading.Event | None = None) ->
             _grpc_socket(layout, patience) as grpc,
             _control_socket(layout, patience) as control,
         ):
-            _Supervisor(layout, Doors(gateway, grpc, control), say, end or threading.Event()).run()
+            yield Holding(lock, Doors(gateway, grpc, control))
     finally:
         os.close(lock)
 
