@@ -1,7 +1,7 @@
 """Predictions and their labels, joined by prediction id: late, twice, revised, out of order, in any order of the records.
 
 The join is a pure projection of the captured records: whatever order they come in, the same predictions end with the same labels. Memory: about
-150 bytes a prediction and score; control rebuilds it from the segments when it starts.
+300 bytes a prediction with its label; control rebuilds it from the segments when it starts.
 """
 
 import zlib
@@ -48,7 +48,10 @@ class LabelJoin:
         self._answered = np.full(1024, -1, dtype=np.int64)
         self._arrival = np.full(1024, -1, dtype=np.int64)
         self._labels = np.full(1024, np.nan)
+        self._observed = np.zeros(1024, dtype=np.int64)
+        """When the outcome became known that the label says."""
         self._first_labels = np.full(1024, np.nan)
+        self._first_observed = np.zeros(1024, dtype=np.int64)
         self._latest = np.zeros(1024, dtype=np.int64)
         """Largest event time of this row and all before it."""
         self._tie = np.zeros(1024, dtype=np.int64)
@@ -58,10 +61,8 @@ class LabelJoin:
         self._touched: list[int] = []
         """Rows that were answered, or whose label came or changed, since ages were counted."""
         self._changed: list[int] = []
-        self._first: dict[int, Arrival] = {}
         self._scores: dict[int, Floats] = {}
         self._held: dict[str, Held] = {}
-        self._winning: dict[int, Label] = {}
         self._received = 0
         self._repeated = 0
         self._revised = 0
@@ -94,7 +95,7 @@ class LabelJoin:
             predictions=int((self._answered[: len(self._index)] >= 0).sum()),
             duplicate_predictions=self._duplicates,
             labels_received=self._received,
-            labels_joined=len(self._winning),
+            labels_joined=int((arrived >= 0).sum()),
             labels_repeated=self._repeated,
             labels_revised=self._revised,
             labels_unknown=len(self._held),
@@ -253,35 +254,39 @@ class LabelJoin:
                 # Nobody knows an outcome after telling it. Believed, a wrong clock could not be corrected for years.
                 self._future += 1
                 known_us = batch.at_us
-            self._settle(prediction_id, Label(known_us, str(value), number), batch.at_us)
+            self._settle(prediction_id, Label(known_us, number), batch.at_us)
         for prediction_id, reward in zip(batch.ids, batch.rewards, strict=False):
             if reward is not None:
                 came = (batch.at_us, reward)
                 self.rewards[prediction_id] = min(self.rewards.get(prediction_id, came), came)
 
     def _settle(self, prediction_id: str, label: Label, received_us: int) -> None:
-        row = self._index.get(prediction_id)
+        row, came = self._index.get(prediction_id), Arrival(received_us, label)
+        if row is not None:
+            if self._arrival[row] >= 0:
+                self._count_again(float(self._labels[row]), label)
+            self._write_label(row, label, came)
+            return
         held = self._held.get(prediction_id)
-        standing = (held.label if held else None) if row is None else self._winning.get(row)
-        if standing is not None:
-            same = standing.number == label.number
-            self._repeated += same
-            self._revised += not same
-        if row is None:
-            came = Arrival(received_us, label)
-            first = min(held.first, came) if held else came
-            self._held[prediction_id] = Held(label if standing is None else max(standing, label), first)
-        else:
-            self._write_label(row, label if standing is None else max(standing, label), Arrival(received_us, label))
+        if held is not None:
+            self._count_again(held.label.number, label)
+            label, came = max(held.label, label), min(held.first, came)
+        self._held[prediction_id] = Held(label, came)
 
-    def _write_label(self, row: int, winner: Label, came: Arrival) -> None:
-        self._winning[row] = winner
-        if self._labels[row] != winner.number:
-            self._changed.append(int(self._at[row]))
-        self._labels[row] = winner.number
-        first = min(self._first.get(row, came), came)
-        self._first[row] = first
-        self._arrival[row], self._first_labels[row] = first.received_us, first.label.number
+    def _count_again(self, standing: float, label: Label) -> None:
+        same = standing == label.number
+        self._repeated += same
+        self._revised += not same
+
+    def _write_label(self, row: int, label: Label, came: Arrival) -> None:
+        """It counts unless a later one does, and came first unless another did."""
+        new = self._arrival[row] < 0
+        if new or label > (self._observed[row], self._labels[row]):
+            if self._labels[row] != label.number:
+                self._changed.append(int(self._at[row]))
+            self._observed[row], self._labels[row] = label
+        if new or came < (self._arrival[row], (self._first_observed[row], self._first_labels[row])):
+            self._arrival[row], (self._first_observed[row], self._first_labels[row]) = came
         self._touched.append(row)
 
     def _count_ages(self) -> None:
@@ -331,7 +336,7 @@ class LabelJoin:
         """Double the arrays: amortised constant cost a row."""
         for name, empty in (
             ("_at", 0), ("_answered", -1), ("_arrival", -1), ("_latest", 0), ("_tie", 0), ("_labels", np.nan), ("_first_labels", np.nan),
-            ("_cells", ages.UNCOUNTED),
+            ("_observed", 0), ("_first_observed", 0), ("_cells", ages.UNCOUNTED),
         ):  # fmt: skip
             standing = getattr(self, name)
             setattr(self, name, np.concatenate([standing, np.full_like(standing, empty)]))
