@@ -15,6 +15,7 @@ from flyball.capture import ages
 from flyball.capture.ages import LabelAges, LabelledAges
 from flyball.capture.joined import JoinCounts, LabelledRows, Outcomes, Pairs, Span
 from flyball.capture.label_order import Arrival, Held, Label
+from flyball.capture.scored import Scores
 from flyball.records.captured import Captured, FailureBatch, LabelBatch, PredictionBatch
 from flyball.records.signature import Task
 from flyball.stats.age_grid import AgeCounts
@@ -61,7 +62,7 @@ class LabelJoin:
         self._touched: list[int] = []
         """Rows that were answered, or whose label came or changed, since ages were counted."""
         self._changed: list[int] = []
-        self._scores: dict[int, Floats] = {}
+        self._scores: dict[int, Scores] = {}
         self._held: dict[str, Held] = {}
         self._received = 0
         self._repeated = 0
@@ -129,7 +130,7 @@ class LabelJoin:
         """Labelled rows that `unit` scored (shown or as shadow)."""
         low = self._from(span.start_us)
         chosen = self._usable(self._has(unit, low), span, low)
-        return LabelledRows(self._at[chosen], self._scores_of(unit)[chosen], self._labels[chosen])
+        return LabelledRows(self._at[chosen], self._scores_of(unit, chosen), self._labels[chosen])
 
     def pairs(
         self,
@@ -154,7 +155,7 @@ class LabelJoin:
         if among is not None:
             chosen = np.asarray([row for row in chosen.tolist() if self._ids[row] in among], dtype=np.int64)
         return Pairs(
-            chosen, self._at[chosen], self._scores_of(first)[chosen], self._scores_of(second)[chosen], self._first_labels[chosen]
+            chosen, self._at[chosen], self._scores_of(first, chosen), self._scores_of(second, chosen), self._first_labels[chosen]
         )
 
     def outcomes(self, unit: str, start_us: int, end_us: int) -> Outcomes:
@@ -162,7 +163,7 @@ class LabelJoin:
         low = self._from(start_us)
         chosen = self._ordered(self._in_time(start_us, end_us, unit, low), low)
         ids = [self._ids[row] for row in chosen]
-        return Outcomes(self._at[chosen], self._arrival[chosen], self._scores_of(unit)[chosen], self._labels[chosen], ids)
+        return Outcomes(self._at[chosen], self._arrival[chosen], self._scores_of(unit, chosen), self._labels[chosen], ids)
 
     def label_ages(self, since_us: int, unit: str | None = None) -> AgeCounts:
         """How old the answered rows were when their labels came, of cohorts since then. Costs as many cohorts, however many rows they had."""
@@ -178,7 +179,7 @@ class LabelJoin:
         answered = self._answered[chosen]
         for code, scores in self._scores.items():
             mine = answered == code
-            shown[mine] = scores[chosen[mine]]
+            shown[mine] = scores.of(chosen[mine])
         return (
             [self._ids[row] for row in chosen],
             self._at[chosen],
@@ -216,11 +217,11 @@ class LabelJoin:
         code = self._units.get(unit)
         if code is None:
             return np.zeros(self._n - low, dtype=np.bool_)
-        return ~np.isnan(self._scores[code][low : self._n, 0])
+        return self._scores[code].has(low, self._n)
 
-    def _scores_of(self, unit: str) -> Floats:
+    def _scores_of(self, unit: str, rows: Ints) -> Floats:
         code = self._units.get(unit)
-        return self._scores[code] if code is not None else np.zeros((0, self._n_scores))
+        return np.full((rows.size, self._n_scores), np.nan) if code is None else self._scores[code].of(rows)
 
     def _usable(self, mask: Bools, span: Span, low: int) -> Ints:
         young = self._at[low : self._n] + span.delay_us > span.now_us
@@ -231,13 +232,13 @@ class LabelJoin:
 
     def _add_predictions(self, batch: PredictionBatch) -> None:
         code = self._unit_code(batch.unit)
-        shown = batch.role != "shadow"
+        scores, shown = self._scores[code], batch.role != "shadow"
         for prediction_id, score in zip(batch.ids, batch.scores, strict=True):
             row = self._row(prediction_id, batch.at_us)
             if shown and self._answered[row] >= 0:
                 self._duplicates += 1
                 continue
-            self._scores[code][row] = score
+            scores.write(row, score)
             if shown:
                 self._answered[row] = code
                 self._touched.append(row)
@@ -296,7 +297,7 @@ class LabelJoin:
         shown = np.empty((rows.size, self._n_scores))
         for code, scores in self._scores.items():
             mine = self._answered[rows] == code
-            shown[mine] = scores[rows[mine]]
+            shown[mine] = scores.of(rows[mine])
         told = LabelledAges(self._answered[rows], self._at[rows], self._arrival[rows], shown, self._labels[rows])
         self._cells[rows] = self._ages.recount(told, self._cells[rows])
 
@@ -312,9 +313,10 @@ class LabelJoin:
         return np.asarray(chosen[np.lexsort((self._tie[chosen], self._at[chosen]))], dtype=np.int64)
 
     def _unit_code(self, unit: str) -> int:
-        code = self._units.setdefault(unit, len(self._units))
-        if code not in self._scores:
-            self._scores[code] = np.full((len(self._at), self._n_scores), np.nan)
+        code = self._units.get(unit)
+        if code is None:
+            code = self._units[unit] = len(self._units)
+            self._scores[code] = Scores(self._n_scores)
         return code
 
     def _row(self, prediction_id: str, at_us: int) -> int:
@@ -340,8 +342,6 @@ class LabelJoin:
         ):  # fmt: skip
             standing = getattr(self, name)
             setattr(self, name, np.concatenate([standing, np.full_like(standing, empty)]))
-        for code, scores in self._scores.items():
-            self._scores[code] = np.concatenate([scores, np.full_like(scores, np.nan)])
 
 
 def failed_rows(joined: LabelJoin, unit: str, start_us: int, end_us: int) -> int:
