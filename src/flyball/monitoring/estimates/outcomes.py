@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from flyball.monitoring.estimates.rows import Table
+from flyball.monitoring.estimates.tables import Table
 from flyball.stats import logistic
 from flyball.stats.expected_metrics import class_scores
 from flyball.stats.one_thread import one_thread

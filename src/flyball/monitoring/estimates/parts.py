@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flyball.monitoring.estimates import outcomes
-from flyball.monitoring.estimates.rows import EstimationReference, Table
+from flyball.monitoring.estimates.rows import EstimationReference
+from flyball.monitoring.estimates.tables import Table
 from flyball.stats.expected_metrics import expected
 from flyball.stats.losses import bounded_loss
 
