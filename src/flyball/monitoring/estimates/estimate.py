@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from flyball.monitoring.estimates import intervals, outcomes, parts, tables, unknown, void
 from flyball.monitoring.estimates.intervals import ALPHA, Sample
 from flyball.monitoring.estimates.parts import LOSS, Part
-from flyball.monitoring.estimates.prepared import Prepared
+from flyball.monitoring.estimates.prepared import Learned, Prepared
 from flyball.monitoring.estimates.rows import EstimationReference
 from flyball.monitoring.estimates.tables import Table
 from flyball.monitoring.estimates.trust import Trust
@@ -68,8 +68,12 @@ class Estimates(msgspec.Struct, frozen=True, kw_only=True):
 
 class _Question(NamedTuple):
     known: Prepared
+    learned: Learned
     own: Table
+    """Numbers in bins of both samples, as in `now`."""
     now: Table
+    coded: Table
+    """The window's rows, coded as the reference's by themselves."""
     window: Window
     all_rows: int
     digest: str
@@ -99,9 +103,9 @@ def estimate(
     if why := void.unsupported(ratio):
         return _void(asked, why, ratio)
     if known.reference.task == "regression":
-        found = parts.regression(known.reference, asked.now, asked.own, ratio.reference, known.folds)
+        found = parts.regression(known.losses, asked.learned.losses, asked.coded, ratio.reference)
     else:
-        outcome = outcomes.probabilities(asked.own, asked.now, known.labels, ratio.reference, known.folds)
+        outcome = outcomes.probabilities(asked.learned.classes, asked.coded, ratio.reference)
         if why := void.uncalibrated(outcome, known.labels, ratio.reference, known.blocks):
             return _void(asked, why, ratio)
         found = parts.classification(known.reference, asked.now, outcome, asked.own)
@@ -118,19 +122,19 @@ def _unknown(known: Prepared, columns: Mapping[str, Any], scores: ArrayLike) -> 
 
 def _ask(known: Prepared, columns: Mapping[str, Any], scores: ArrayLike, window: Window) -> _Question:
     given = tables.columns_of_window(known.reference, columns, scores)
-    before = known.columns.within([*given.values])
-    codes = tables.codes_of(before, given)
-    own, now = codes.table(before), codes.table(given)
+    learned = known.learned([*given.values])
+    own, now = tables.together(learned.own, given)
+    coded = learned.own.codes.table(given)
     usable = np.flatnonzero(np.isfinite(now.scores).all(axis=1))
     kept = usable
     if usable.size > MAX_WINDOW:
         kept = usable[np.linspace(0, usable.size - 1, MAX_WINDOW).round().astype(np.intp)]
-    now = Table(now.values[kept], now.categorical, now.scores[kept])
+    now, coded = (Table(side.values[kept], side.categorical, side.scores[kept]) for side in (now, coded))
     missing = [name for name in known.reference.columns if name not in columns]
     notes = [f"an even sample of {kept.size} of {usable.size} rows"] if kept.size < usable.size else []
     notes += [f"taken as unchanged, for want of values: {', '.join(missing)}"] if missing else []
     digest = hashlib.sha256(own.values.tobytes() + known.labels.tobytes() + now.values.tobytes()).hexdigest()
-    return _Question(known, own, now, window, int(usable.size), digest, "; ".join(notes))
+    return _Question(known, learned, own, now, coded, window, int(usable.size), digest, "; ".join(notes))
 
 
 def _estimated(asked: _Question, found: dict[str, Part | None], sample: Sample, ratio: Ratio, tolerance: float) -> Estimates:

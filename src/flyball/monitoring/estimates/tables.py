@@ -64,30 +64,45 @@ class Codes(NamedTuple):
     """How columns become numbers for trees."""
 
     features: dict[str, Floats | dict[str, float]]
-    """Edges of a number's bins, or a category's code; 0 is for all that is rare or new: where nothing was rare, a new category is one that the
+    """Edges of a number's bins, or each category's code; 0 is for all that is rare or new: where nothing was rare, a new category is one that the
     reference does not know."""
     scores: tuple[Floats, ...]
+    """Edges of bins."""
 
     def table(self, columns: Columns) -> Table:
-        coded = [
-            np.array([codes.get(text, 0.0) for text in columns.values[name]])
-            if isinstance(codes, dict)
-            else _binned(columns.values[name], codes)
-            for name, codes in self.features.items()
-        ]
+        coded = [_coded(columns.values[name], codes) for name, codes in self.features.items()]
         coded += [_binned(columns.scores[:, k], edges) for k, edges in enumerate(self.scores)]
         categorical = [isinstance(codes, dict) for codes in self.features.values()] + [False] * len(self.scores)
         return Table(np.column_stack(coded), np.array(categorical, dtype=np.bool_), columns.scores)
 
 
-def codes_of(reference: Columns, window: Columns | None = None) -> Codes:
-    """By the quantiles of numbers in both samples, or in the reference alone; categories by their rank in the reference."""
-    sides = (reference,) if window is None else (reference, window)
+class Coded(NamedTuple):
+    """The reference's rows, coded by themselves."""
+
+    columns: Columns
+    codes: Codes
+    table: Table
+
+
+def coded(reference: Columns) -> Coded:
+    features = {name: _ranked(known) if isinstance(known, list) else _edges(known) for name, known in reference.values.items()}
+    codes = Codes(features, tuple(_edges(scores) for scores in reference.scores.T))
+    return Coded(reference, codes, codes.table(reference))
+
+
+def together(own: Coded, window: Columns) -> tuple[Table, Table]:
+    """Both samples, numbers by the quantiles of both: a classifier that tells them apart needs bins where the window's rows are, too."""
+    before, categorical = own.columns, own.table.categorical
     features = {
-        name: _ranked(known) if isinstance(known, list) else _edges([side.values[name] for side in sides])
-        for name, known in reference.values.items()
+        name: codes if isinstance(codes, dict) else _edges(before.values[name], window.values[name])
+        for name, codes in own.codes.features.items()
     }
-    return Codes(features, tuple(_edges([side.scores[:, k] for side in sides]) for k in range(reference.scores.shape[1])))
+    codes = Codes(features, tuple(_edges(*sides) for sides in zip(before.scores.T, window.scores.T, strict=True)))
+    numbers = [*(_coded(before.values[name], of) for name, of in features.items() if not isinstance(of, dict))]
+    numbers += [_binned(scores, edges) for scores, edges in zip(before.scores.T, codes.scores, strict=True)]
+    values = own.table.values.copy()  # categories are coded in the same way
+    values[:, ~categorical] = np.column_stack(numbers)
+    return Table(values, categorical, before.scores), codes.table(window)
 
 
 def _ranked(texts: Sequence[str]) -> dict[str, float]:
@@ -95,13 +110,17 @@ def _ranked(texts: Sequence[str]) -> dict[str, float]:
     return {name: float(place) for place, (name, _) in enumerate(ranked[:CATEGORIES], start=1)}
 
 
-def _edges(sides: Sequence[Any]) -> Floats:
+def _edges(*samples: Any) -> Floats:
     """Inner edges of quantile bins; NaN is in none. Trees would bin numbers, too, once for every fold and more slowly."""
-    together: Floats = np.concatenate(sides)
-    present = together[~np.isnan(together)]
+    values: Floats = np.concatenate(samples)
+    present = values[~np.isnan(values)]
     if present.size == 0:
         return present
     return np.unique(np.quantile(present, np.arange(1, BINS) / BINS, method="inverted_cdf"))
+
+
+def _coded(values: Any, codes: Floats | dict[str, float]) -> Floats:
+    return np.array([codes.get(text, 0.0) for text in values]) if isinstance(codes, dict) else _binned(values, codes)
 
 
 def _binned(values: Any, edges: Floats) -> Floats:
