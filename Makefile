@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-others test-worlds worlds check lint types docs bench bench-effects bench-faults bench-release bench-replay bench-serving bench-survival bench-monitoring clean setup clients
+.PHONY: demo test test-others test-scenarios test-worlds worlds check lint types docs bench bench-effects bench-faults bench-release bench-replay bench-serving bench-survival bench-monitoring clean setup clients
 
 setup: $(STAMP)
 
@@ -25,15 +25,18 @@ $(VENV)/clients/.installed: tests/clients/requirements.txt | setup
 demo: setup
 	cd examples/flights && ../../$(BIN)/flyball replay
 
-# Two at a time: most tests wait for real processes, the seeded worlds only reckon. They give way, so that nobody's seconds grow long.
+# Two at a time: scenarios wait for real processes, the others only reckon, one after the other. They give way, so that nobody's seconds grow long.
 test: setup
-	$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-worlds test-others
+	$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-scenarios test-worlds test-others
 
-test-others:
-	$(BIN)/python -m pytest --ignore=tests/simulation
+test-scenarios:
+	$(BIN)/python -m pytest tests/scenarios
 
 test-worlds:
 	nice -n 10 $(BIN)/python -m pytest tests/simulation
+
+test-others:
+	nice -n 10 $(BIN)/python -m pytest --ignore=tests/simulation --ignore=tests/scenarios
 
 # All ten thousand worlds, every crash point and five hundred pairs of them, and what else takes too long for a change: a quarter of an hour of two cores.
 worlds: setup

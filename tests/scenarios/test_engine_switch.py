@@ -101,6 +101,7 @@ def test_a_worker_that_says_that_it_loads_is_waited_for_longer_and_not_for_ever(
     assert (project.release().challenger, project.release().phase) == (second, Phase.ROLLING_BACK)
     (told,) = [finding for finding in project.findings() if finding.kind is FindingKind.SERVING]
     assert f"in {LOADING_LOOKS} looks" in told.words
+    assert f"and loads revision {project.gateways.table.revision - 1}" in told.words
     project.gateways.loading.clear()
     looks(project, 1)
     assert (project.release().phase, project.answering()) == (Phase.ROLLED_BACK, first)

@@ -37,15 +37,21 @@ def test_a_table_that_is_held_again_after_its_end_gives_its_models_back_only_onc
 
 
 class SlowShelf(Shelf):
-    """Loads as the other does, once it is let."""
+    """Loads as the other does, once it is let; remembers which models nobody uses any more."""
 
     def __init__(self) -> None:
         super().__init__(CodeLimits())
         self.may = threading.Event()
+        self.closed = []
 
     def take(self, served):
         self.may.wait(30)
         return super().take(served)
+
+    def give_back(self, served):
+        close = super().give_back(served)
+        self.closed += [served.unit.id] if close is not None else []
+        return close
 
 
 def test_a_table_that_is_being_loaded_is_told_of_as_that(tmp_path):
@@ -65,5 +71,32 @@ def test_a_table_that_is_being_loaded_is_told_of_as_that(tmp_path):
         await taking
         assert (tables.loading, tables.error, tables.live.revision) == (None, "", 7)
         tables.close()
+
+    asyncio.run(run())
+
+
+def test_a_challenger_that_is_taken_back_while_it_is_loaded_never_answers(tmp_path):
+    rig = Rig(tmp_path)
+    units = [package(tmp_path / f"v{n}", Format.ONNX, onnx_model(n)[0], SIGNATURE, version=n) for n in (1, 2)]
+    swapped = []
+
+    async def run():
+        shelf = SlowShelf()
+        shelf.may.set()
+        keepers = Keepers(tmp_path / "capture.key", bytes)
+        tables = Tables(tmp_path / "routing.json", shelf, 10, lambda live: swapped.append(live.revision), keepers)
+        rig.publish(table(1, units[0]))
+        await tables.reload()
+        shelf.may.clear()
+        rig.publish(table(2, units[0], canary=units[1], canary_weight=0.5))
+        taking = asyncio.create_task(tables.reload())
+        while tables.loading is None:
+            await asyncio.sleep(0.01)
+        rig.publish(table(3, units[0], salt="alone again"))
+        shelf.may.set()
+        await taking
+        assert swapped == [1, 3]
+        tables.close()
+        assert shelf.closed == [units[1].unit.id, units[0].unit.id]
 
     asyncio.run(run())

@@ -123,7 +123,7 @@ class Chaos:
             "clock": self._clock, "publish": self._publish, "workers": self._workers, "fleet": self._gone, "disk": self._restored,
             "bytes": self._bytes, "deaf": self._deaf, "network": self._network, "labels": self._labels, "traffic": self._traffic,
             "registry": self._away, "ledger": self._ledger, "world": self._turned, "old publish": self._old_publish,
-            "package": self._package, "reads": self._reads, "launch": self._launch,
+            "package": self._package, "loading": self._slow, "reads": self._reads, "launch": self._launch,
         }  # fmt: skip
 
     def _clock(self) -> None:
@@ -177,6 +177,10 @@ class Chaos:
     def _deaf(self) -> None:
         worker = self._draw.choice(self._fleet.workers)
         worker.deaf = not worker.deaf
+
+    def _slow(self) -> None:
+        """It takes its time to load what it is to serve, or more than anybody waits."""
+        self._draw.choice(self._fleet.workers).slow = self._draw.choice((0, 2, 10, 10_000))
 
     def _network(self) -> None:
         self._clients.slow_network = not self._clients.slow_network

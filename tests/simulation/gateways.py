@@ -29,6 +29,10 @@ class Worker:
         """Units whose bytes it loads wrongly."""
         self.table: RoutingTable | None = None
         self.error = ""
+        self.slow = 0
+        """Looks that loading a table takes."""
+        self._loading: RoutingTable | None = None
+        self._looks = 0
         self.from_restored = False
         """It was started from a disk that somebody had put back."""
         self._loaded: dict[str, str] = {}
@@ -38,6 +42,7 @@ class Worker:
         if not self.alive or self.deaf or disk is None:
             return
         here = self.table
+        reading, self._loading = self._loading, None
         if here is not None and disk.revision < here.revision and not self.goes_back():
             self.error = f"routing table of revision {disk.revision}, {here.revision} is live"
             return
@@ -46,6 +51,10 @@ class Worker:
             return
         self.error = ""
         if here is not disk:
+            self._looks = self._looks + 1 if reading is disk else 0
+            if self._looks < self.slow:
+                self._loading = disk
+                return
             self.from_restored = False
             self._load(disk)
 
@@ -56,7 +65,7 @@ class Worker:
     def start_again(self, disk: RoutingTable | None, *, restored: bool) -> None:
         self.pid, self.alive, self.table, self.error = self.pid + 1, True, None, ""
         self.from_restored = restored
-        self._loaded = {}
+        self._loaded, self._loading = {}, None
         if disk is not None:
             self._load(disk)
 
@@ -68,7 +77,7 @@ class Worker:
         table = self.table
         return GatewayReport(
             worker=self.name, pid=self.pid, revision=table.revision if table else None, digest=table.digest if table else None,
-            fingerprints=self._loaded, error=self.error,
+            fingerprints=self._loaded, error=self.error, loading=self._loading.revision if self._loading else None,
         )  # fmt: skip
 
     def truth(self) -> Truth:
@@ -154,7 +163,7 @@ class Fleet:
         if self.gone:
             self.come()
         for worker in self.workers:
-            worker.heard, worker.deaf = True, False
+            worker.heard, worker.deaf, worker.slow = True, False, 0
             if not worker.alive or worker.wrong:
                 worker.wrong = set()
                 self.start(worker)

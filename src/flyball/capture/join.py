@@ -1,7 +1,7 @@
 """Predictions and their labels, joined by prediction id: late, twice, revised, out of order, in any order of the records.
 
 The join is a pure projection of the captured records: whatever order they come in, the same predictions end with the same labels. Memory: about
-150 bytes a prediction and score; control rebuilds it from the segments when it starts.
+300 bytes a prediction with its label; control rebuilds it from the segments when it starts.
 """
 
 import zlib
@@ -15,6 +15,7 @@ from flyball.capture import ages
 from flyball.capture.ages import LabelAges, LabelledAges, Together
 from flyball.capture.joined import JoinCounts, LabelledRows, Outcomes, Pairs, Span
 from flyball.capture.label_order import Arrival, Held, Label
+from flyball.capture.scored import Scores
 from flyball.records.captured import Captured, FailureBatch, LabelBatch, PredictionBatch
 from flyball.records.signature import Task
 from flyball.stats.age_grid import AgeCounts
@@ -48,7 +49,10 @@ class LabelJoin:
         self._answered = np.full(1024, -1, dtype=np.int64)
         self._arrival = np.full(1024, -1, dtype=np.int64)
         self._labels = np.full(1024, np.nan)
+        self._observed = np.zeros(1024, dtype=np.int64)
+        """When the outcome became known that the label says."""
         self._first_labels = np.full(1024, np.nan)
+        self._first_observed = np.zeros(1024, dtype=np.int64)
         self._latest = np.zeros(1024, dtype=np.int64)
         """Largest event time of this row and all before it."""
         self._tie = np.zeros(1024, dtype=np.int64)
@@ -58,10 +62,8 @@ class LabelJoin:
         self._touched: list[int] = []
         """Rows that were answered, or whose label came or changed, since ages were counted."""
         self._changed: list[int] = []
-        self._first: dict[int, Arrival] = {}
-        self._scores: dict[int, Floats] = {}
+        self._scores: dict[int, Scores] = {}
         self._held: dict[str, Held] = {}
-        self._winning: dict[int, Label] = {}
         self._received = 0
         self._repeated = 0
         self._revised = 0
@@ -94,7 +96,7 @@ class LabelJoin:
             predictions=int((self._answered[: len(self._index)] >= 0).sum()),
             duplicate_predictions=self._duplicates,
             labels_received=self._received,
-            labels_joined=len(self._winning),
+            labels_joined=int((arrived >= 0).sum()),
             labels_repeated=self._repeated,
             labels_revised=self._revised,
             labels_unknown=len(self._held),
@@ -128,7 +130,7 @@ class LabelJoin:
         """Labelled rows that `unit` scored (shown or as shadow)."""
         low = self._from(span.start_us)
         chosen = self._usable(self._has(unit, low), span, low)
-        return LabelledRows(self._at[chosen], self._scores_of(unit)[chosen], self._labels[chosen])
+        return LabelledRows(self._at[chosen], self._scores_of(unit, chosen), self._labels[chosen])
 
     def pairs(
         self,
@@ -153,7 +155,7 @@ class LabelJoin:
         if among is not None:
             chosen = np.asarray([row for row in chosen.tolist() if self._ids[row] in among], dtype=np.int64)
         return Pairs(
-            chosen, self._at[chosen], self._scores_of(first)[chosen], self._scores_of(second)[chosen], self._first_labels[chosen]
+            chosen, self._at[chosen], self._scores_of(first, chosen), self._scores_of(second, chosen), self._first_labels[chosen]
         )
 
     def outcomes(self, unit: str, start_us: int, end_us: int) -> Outcomes:
@@ -161,7 +163,7 @@ class LabelJoin:
         low = self._from(start_us)
         chosen = self._ordered(self._in_time(start_us, end_us, unit, low), low)
         ids = [self._ids[row] for row in chosen]
-        return Outcomes(self._at[chosen], self._arrival[chosen], self._scores_of(unit)[chosen], self._labels[chosen], ids)
+        return Outcomes(self._at[chosen], self._arrival[chosen], self._scores_of(unit, chosen), self._labels[chosen], ids)
 
     def label_ages(self, since_us: int, unit: str | None = None, together: Together | None = None) -> AgeCounts:
         """How old the answered rows were when their labels came, of cohorts since then, or of groups of them. Costs as many, however many rows they had."""
@@ -177,7 +179,7 @@ class LabelJoin:
         answered = self._answered[chosen]
         for code, scores in self._scores.items():
             mine = answered == code
-            shown[mine] = scores[chosen[mine]]
+            shown[mine] = scores.of(chosen[mine])
         return (
             [self._ids[row] for row in chosen],
             self._at[chosen],
@@ -215,11 +217,11 @@ class LabelJoin:
         code = self._units.get(unit)
         if code is None:
             return np.zeros(self._n - low, dtype=np.bool_)
-        return ~np.isnan(self._scores[code][low : self._n, 0])
+        return self._scores[code].has(low, self._n)
 
-    def _scores_of(self, unit: str) -> Floats:
+    def _scores_of(self, unit: str, rows: Ints) -> Floats:
         code = self._units.get(unit)
-        return self._scores[code] if code is not None else np.zeros((0, self._n_scores))
+        return np.full((rows.size, self._n_scores), np.nan) if code is None else self._scores[code].of(rows)
 
     def _usable(self, mask: Bools, span: Span, low: int) -> Ints:
         young = self._at[low : self._n] + span.delay_us > span.now_us
@@ -230,13 +232,13 @@ class LabelJoin:
 
     def _add_predictions(self, batch: PredictionBatch) -> None:
         code = self._unit_code(batch.unit)
-        shown = batch.role != "shadow"
+        scores, shown = self._scores[code], batch.role != "shadow"
         for prediction_id, score in zip(batch.ids, batch.scores, strict=True):
             row = self._row(prediction_id, batch.at_us)
             if shown and self._answered[row] >= 0:
                 self._duplicates += 1
                 continue
-            self._scores[code][row] = score
+            scores.write(row, score)
             if shown:
                 self._answered[row] = code
                 self._touched.append(row)
@@ -253,35 +255,39 @@ class LabelJoin:
                 # Nobody knows an outcome after telling it. Believed, a wrong clock could not be corrected for years.
                 self._future += 1
                 known_us = batch.at_us
-            self._settle(prediction_id, Label(known_us, str(value), number), batch.at_us)
+            self._settle(prediction_id, Label(known_us, number), batch.at_us)
         for prediction_id, reward in zip(batch.ids, batch.rewards, strict=False):
             if reward is not None:
                 came = (batch.at_us, reward)
                 self.rewards[prediction_id] = min(self.rewards.get(prediction_id, came), came)
 
     def _settle(self, prediction_id: str, label: Label, received_us: int) -> None:
-        row = self._index.get(prediction_id)
+        row, came = self._index.get(prediction_id), Arrival(received_us, label)
+        if row is not None:
+            if self._arrival[row] >= 0:
+                self._count_again(float(self._labels[row]), label)
+            self._write_label(row, label, came)
+            return
         held = self._held.get(prediction_id)
-        standing = (held.label if held else None) if row is None else self._winning.get(row)
-        if standing is not None:
-            same = standing.number == label.number
-            self._repeated += same
-            self._revised += not same
-        if row is None:
-            came = Arrival(received_us, label)
-            first = min(held.first, came) if held else came
-            self._held[prediction_id] = Held(label if standing is None else max(standing, label), first)
-        else:
-            self._write_label(row, label if standing is None else max(standing, label), Arrival(received_us, label))
+        if held is not None:
+            self._count_again(held.label.number, label)
+            label, came = max(held.label, label), min(held.first, came)
+        self._held[prediction_id] = Held(label, came)
 
-    def _write_label(self, row: int, winner: Label, came: Arrival) -> None:
-        self._winning[row] = winner
-        if self._labels[row] != winner.number:
-            self._changed.append(int(self._at[row]))
-        self._labels[row] = winner.number
-        first = min(self._first.get(row, came), came)
-        self._first[row] = first
-        self._arrival[row], self._first_labels[row] = first.received_us, first.label.number
+    def _count_again(self, standing: float, label: Label) -> None:
+        same = standing == label.number
+        self._repeated += same
+        self._revised += not same
+
+    def _write_label(self, row: int, label: Label, came: Arrival) -> None:
+        """It counts unless a later one does, and came first unless another did."""
+        new = self._arrival[row] < 0
+        if new or label > (self._observed[row], self._labels[row]):
+            if self._labels[row] != label.number:
+                self._changed.append(int(self._at[row]))
+            self._observed[row], self._labels[row] = label
+        if new or came < (self._arrival[row], (self._first_observed[row], self._first_labels[row])):
+            self._arrival[row], (self._first_observed[row], self._first_labels[row]) = came
         self._touched.append(row)
 
     def _count_ages(self) -> None:
@@ -291,7 +297,7 @@ class LabelJoin:
         shown = np.empty((rows.size, self._n_scores))
         for code, scores in self._scores.items():
             mine = self._answered[rows] == code
-            shown[mine] = scores[rows[mine]]
+            shown[mine] = scores.of(rows[mine])
         told = LabelledAges(self._answered[rows], self._at[rows], self._arrival[rows], shown, self._labels[rows])
         self._cells[rows] = self._ages.recount(told, self._cells[rows])
 
@@ -307,9 +313,10 @@ class LabelJoin:
         return np.asarray(chosen[np.lexsort((self._tie[chosen], self._at[chosen]))], dtype=np.int64)
 
     def _unit_code(self, unit: str) -> int:
-        code = self._units.setdefault(unit, len(self._units))
-        if code not in self._scores:
-            self._scores[code] = np.full((len(self._at), self._n_scores), np.nan)
+        code = self._units.get(unit)
+        if code is None:
+            code = self._units[unit] = len(self._units)
+            self._scores[code] = Scores(self._n_scores)
         return code
 
     def _row(self, prediction_id: str, at_us: int) -> int:
@@ -331,12 +338,10 @@ class LabelJoin:
         """Double the arrays: amortised constant cost a row."""
         for name, empty in (
             ("_at", 0), ("_answered", -1), ("_arrival", -1), ("_latest", 0), ("_tie", 0), ("_labels", np.nan), ("_first_labels", np.nan),
-            ("_cells", ages.UNCOUNTED),
+            ("_observed", 0), ("_first_observed", 0), ("_cells", ages.UNCOUNTED),
         ):  # fmt: skip
             standing = getattr(self, name)
             setattr(self, name, np.concatenate([standing, np.full_like(standing, empty)]))
-        for code, scores in self._scores.items():
-            self._scores[code] = np.concatenate([scores, np.full_like(scores, np.nan)])
 
 
 def failed_rows(joined: LabelJoin, unit: str, start_us: int, end_us: int) -> int:

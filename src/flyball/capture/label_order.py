@@ -7,7 +7,6 @@ class Label(NamedTuple):
     """Larger is later: by when the outcome became known, then by value, so that the order of arrival never decides."""
 
     observed_us: int
-    text: str
     number: float
 
 

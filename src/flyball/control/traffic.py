@@ -195,7 +195,8 @@ def _look(world: World, table: RoutingTable) -> SwitchReading:
     if not behind:
         return SwitchReading("verified", reports, f"{len(reports)} of {len(reports)} workers serve revision {table.revision}")
     first = behind[0]
-    why = first.error or f"serves revision {first.revision} instead of {table.revision}"
+    loads = "" if first.loading is None else f", and loads revision {first.loading}"
+    why = first.error or f"serves revision {first.revision} instead of {table.revision}{loads}"
     words = f"{len(behind)} of {len(reports)} workers are behind; worker {first.worker}: {why}"
     astray = not all(routes_as(report, table) for report in behind)
     return SwitchReading("pending", reports, words, tuple(behind), astray)

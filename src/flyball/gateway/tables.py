@@ -225,6 +225,30 @@ class Tables:
         self._loader.shutdown(wait=True)
 
     async def _reload(self) -> None:
+        old, passed_over = self.live, list[ServedUnit]()
+        try:
+            while (live := await self._loaded()) is not None and self.changed():
+                # Somebody took it back while it was being loaded: its challenger must not answer even for a moment. What it shares with the next is kept.
+                passed_over += live.taken
+                self._seen = self._stamp()
+        finally:
+            if passed_over:
+                self._loader.submit(self._give_back, passed_over).add_done_callback(_tell)
+        if live is None:
+            return
+        self.live = live
+        self._on_swap(live)
+        if old is not None:
+            old.retired = True
+            self.hold(old)
+            self.release(old)
+        if live.without:
+            raise ArtifactDamaged(
+                f"revision {live.revision} is served without {', '.join(live.without)}: {next(iter(live.without.values()))}"
+            )
+
+    async def _loaded(self) -> LiveTable | None:
+        """What the file says, with its models; None: it is live."""
         loop = asyncio.get_running_loop()
         table = await loop.run_in_executor(self._loader, self._read)
         old = self.live
@@ -236,24 +260,14 @@ class Tables:
                     f"another routing table with revision {table.revision}", expected="a larger revision for other routes"
                 )
             if not old.without:
-                return
+                return None
         self.loading = table.revision
         if self.error == NO_TABLE:
             self.error = ""  # that there was none is no refusal of this one
         try:
-            live = await loop.run_in_executor(self._loader, self._build, table, old is None)
+            return await loop.run_in_executor(self._loader, self._build, table, old is None)
         finally:
             self.loading = None
-        self.live = live
-        self._on_swap(live)
-        if old is not None:
-            old.retired = True
-            self.hold(old)
-            self.release(old)
-        if live.without:
-            raise ArtifactDamaged(
-                f"revision {live.revision} is served without {', '.join(live.without)}: {next(iter(live.without.values()))}"
-            )
 
     def _read(self) -> RoutingTable:
         try:
