@@ -3,6 +3,7 @@
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import msgspec
 from bench.model import package
 from bench.serving.pipeline import SIGNATURE, Row
 from bench.serving.servers import Scored, Server, Stage, own_variables
+from flyball.adapters.standalone.routing_file import RoutingFile
 from flyball.capture.framing import unframe
 from flyball.records import codec
 from flyball.records.captured import Captured, PredictionBatch
@@ -45,6 +47,21 @@ def flyball(
         variables=own_variables(),
         shares_socket=True,
     )
+
+
+def standalone(name: str, workers: int = 1) -> Server:
+    """As a person starts it: `flyball gateway` with its supervisor, and everything on."""
+    prepared = flyball(name)
+    return replace(
+        prepared,
+        commands=lambda stage: [
+            [sys.executable, "-m", "flyball", "gateway", "--routing", str(_routing(stage)), "--state-dir", str(state(stage)),
+             "--workers", str(workers), "--port", str(stage.ports[0])]
+        ],
+        prepare=_lay_out_standalone,
+        ready=lambda stage: all((state(stage) / "gateways" / f"{number}.json").exists() for number in range(workers)),
+        shares_socket=False,
+    )  # fmt: skip
 
 
 def prove(stage: Stage, *, canary: bool, capture: bool) -> None:
@@ -109,6 +126,23 @@ def _lay_out(stage: Stage, *, canary: bool, shadow: bool) -> None:
         salt="bench",
     )
     publish(stage, [route])
+
+
+def _lay_out_standalone(stage: Stage) -> None:
+    for name in UNITS:
+        _unit(stage, name)
+    canary = f"{{package: canary, weight: {CANARY_WEIGHT}}}"
+    _routing(stage).write_text(f"models: {{{MODEL}: {{champion: champion, canary: {canary}}}}}")
+    route = RoutingFile(_routing(stage)).routes()[0]
+    for served, name in zip(route.units, UNITS, strict=True):
+        _BY[served.unit.id] = name  # a unit that no registry knows is named by its content
+    state(stage).mkdir(mode=0o700)
+    (state(stage) / "token").write_text(TOKEN)
+    (state(stage) / "token").chmod(0o600)
+
+
+def _routing(stage: Stage) -> Path:
+    return stage.directory / "routing.yaml"
 
 
 def publish(stage: Stage, routes: Sequence[Route]) -> None:

@@ -6,7 +6,7 @@ from fnmatch import fnmatch
 from operator import sub
 
 from bench.serving.bars import Bar, brief
-from bench.serving.gateway import flyball
+from bench.serving.gateway import flyball, standalone
 from bench.serving.load import BATCHES, LOADS, MANY, ONE, SIXTEEN, Cell, Load
 from bench.serving.peers import PEERS, REPOSITORIES
 from bench.serving.processes import Place
@@ -23,6 +23,8 @@ LIGHT = (
     flyball(OURS_OF_TWO, workers=2),
     flyball(OURS_OPEN, plain=False),
 )
+TREES = (standalone("flyball-gateway"), standalone("flyball-gateway-w2", workers=2))
+"""Weighed and not loaded: with the supervisor."""
 PEER_ROUNDS = 2
 """They are further away than two rounds can differ, and a round of them takes minutes."""
 STARTS = 3
@@ -41,6 +43,9 @@ def measure(place: Place, plan: Plan, *, peers: bool, only: str = "*") -> Told:
         if server.kind == "flyball":
             for _ in range(STARTS - 1):
                 alone(server, place, told)
+    for server in chosen(TREES):
+        for _ in range(STARTS):
+            alone(server, place, told)
     together(usable, LOADS, place, plan, told)
     if peers:
         in_turn(chosen(PEERS), LOADS, place, Plan(min(plan.rounds, PEER_ROUNDS), plan.seconds, plan.tries), told)
@@ -113,14 +118,13 @@ def _two_workers(told: Told) -> list[Bar]:
 
 
 def _weight(told: Told) -> list[Bar]:
-    keepers = [told.memory_mb[name] for name in told.memory_mb if name.startswith(REPOSITORIES)]
-    leanest = min(map(statistics.median, keepers)) if keepers else float("nan")
-    ours = statistics.median(told.memory_mb.get(OURS_OF_TWO, [float("nan")]))
+    keepers = [told.memory(name) for name in told.memory_mb if name.startswith(REPOSITORIES)]
+    leanest = min(keepers, default=float("nan"))
+    one, two = (told.memory(server.name) for server in TREES)
     soonest = max(told.first_answer_seconds.get(OURS, [float("nan")]))
+    words = f"memory of the whole tree ({one:.0f} MB) over the leanest peer with a repository ({leanest:.0f} MB); two workers: {two / leanest:.2f}"
     return [
-        Bar(
-            f"memory of two workers over the leanest peer with a repository ({leanest:.0f} MB)", ours / leanest, 0.5, least=False
-        ),
+        Bar(words, one / leanest, 0.5, least=False),
         Bar(f"first prediction after start, slowest of {STARTS}", soonest, 3, least=False, unit=" s"),
     ]
 

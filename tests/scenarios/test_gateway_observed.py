@@ -147,3 +147,14 @@ def test_one_scrape_tells_every_worker_and_who_does_not_answer(rig, served):
     finally:
         os.kill(second.process.pid, signal.SIGCONT)
     assert up == {"w0": 1.0, "w1": 0.0}
+
+
+def test_onnxruntime_tells_its_maker_nothing(rig, served, monkeypatch):
+    home = rig.directory / "home"
+    home.mkdir()
+    for silencer in ("ORT_DISABLE_TELEMETRY", "CI", "GITHUB_ACTIONS", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(silencer, raising=False)
+    rig.publish(table(1, served))
+    worker = traced(rig, monkeypatch, HOME=str(home))
+    assert worker.predict(ROW).status_code == 200
+    assert list(home.rglob("*")) == []  # neither a device id nor the database of events that wait to be sent

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from flyball.adapters.durable import replace_file
+from flyball.adapters.heartbeat import LeaseFile
 from flyball.adapters.keep_alive import FAILURES, KeepAlive
 from flyball.errors import Conflict, StoreUnavailable
 from flyball.records import codec
@@ -39,7 +40,7 @@ class HttpGateways:
         self._state_dir = state_dir
         self._nudge_seconds = nudge_seconds
         self._table = state_dir / "routing.json"
-        self._lease = state_dir / "lease"
+        self._lease = LeaseFile(state_dir)
         self._workers = workers
         self.seen: tuple[GatewayReport, ...] = ()
         """The last observation, for whoever sums up what the reports say."""
@@ -83,10 +84,7 @@ class HttpGateways:
         return tuple(report for name, report in sorted(reports.items()) if name in expected or not report.error)
 
     def renew_lease(self) -> None:
-        try:
-            self._lease.touch()
-        except OSError as error:
-            raise StoreUnavailable(f"{self._lease}: {error.strerror or error}") from error
+        self._lease.renew_lease()
 
     def close(self) -> None:
         for _, client in self._clients.values():

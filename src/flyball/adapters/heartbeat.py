@@ -5,26 +5,45 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
-from flyball.control.ports import Gateways
 from flyball.errors import StoreUnavailable
 
 BEAT_SECONDS = 5.0
 """A sixth of the age at which gateways call a lease stale."""
 
 
-class Heartbeat:
-    """`with Heartbeat(gateways, alive):` renews for as long as `alive()` says that work goes on."""
+class Leased(Protocol):
+    def renew_lease(self) -> None:
+        """Raises StoreUnavailable."""
+        ...
 
-    def __init__(self, gateways: Gateways, alive: Callable[[], bool]) -> None:
-        self._gateways = gateways
+
+class LeaseFile:
+    """What gateways look at: its age is how long ago somebody said that they live."""
+
+    def __init__(self, state_dir: Path) -> None:
+        self._path = state_dir / "lease"
+
+    def renew_lease(self) -> None:
+        """Raises StoreUnavailable."""
+        try:
+            self._path.touch()
+        except OSError as error:
+            raise StoreUnavailable(f"{self._path}: {error.strerror or error}") from error
+
+
+class Heartbeat:
+    """`with Heartbeat(leased, alive):` renews for as long as `alive()` says that work goes on."""
+
+    def __init__(self, leased: Leased, alive: Callable[[], bool]) -> None:
+        self._leased = leased
         self._alive = alive
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="lease", daemon=True)
 
     def __enter__(self) -> Self:
-        self._gateways.renew_lease()
+        self._leased.renew_lease()
         self._thread.start()
         return self
 
@@ -36,7 +55,7 @@ class Heartbeat:
         while not self._end.wait(BEAT_SECONDS):
             if self._alive():
                 try:
-                    self._gateways.renew_lease()
+                    self._leased.renew_lease()
                 except StoreUnavailable:
                     continue  # a full disk: the gateways' dead-man rule is then the right answer
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
+    "ORT_DISABLE_TELEMETRY": "1",  # onnxruntime, which MLflow, the conversion and the scorers import: it tells its maker of every session
     "GIT_PYTHON_REFRESH": "quiet",
     "MLFLOW_ENABLE_ASYNC_LOGGING": "false",
     # Threads of OpenMP (LightGBM, scikit-learn) spin while they wait. Beside a gateway on the same two cores that made a training of

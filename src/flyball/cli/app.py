@@ -7,7 +7,8 @@ import typer
 
 from flyball import __version__
 from flyball.cli import bounds, captured, gateway, init, loop, orders, proofs, reading, releases, replays
-from flyball.cli.doors import Doors, quiet_traceback
+from flyball.cli.doors import Doors
+from flyball.cli.screen import quiet_traceback
 from flyball.cli.session import session_of
 
 app = typer.Typer(
@@ -86,6 +87,9 @@ app.add_typer(bounds.autonomy, name="autonomy")
 app.add_typer(bounds.serving, name="serving")
 app.add_typer(captured.capture, name="capture")
 app.add_typer(captured.labels, name="labels")
+app.command("routes-child", hidden=True, epilog=_example("flyball routes-child routing.yaml --state-dir .flyball-gateway"))(
+    gateway.routes_child
+)
 app.command("replay-child", hidden=True, epilog=_example("flyball replay-child .flyball/replays/policies/never"))(
     replays.replay_child
 )

@@ -1,18 +1,15 @@
 """The frame of all commands: options that every one has, and what becomes of an error."""
 
-import sys
 from pathlib import Path
-from types import TracebackType
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
+from flyball.cli.screen import INTERRUPTED
 from flyball.cli.session import session_of
 from flyball.errors import FlyballError
 
-INTERRUPTED = 130
-"""128 + SIGINT, as shells have it."""
 ANSWER_IS_NO = 1
 """The command did its work and the answer is no: a gate refused, something does not verify."""
 
@@ -29,14 +26,6 @@ class Doors(TyperGroup):
         except KeyboardInterrupt:
             session_of(ctx).screen.say("bad", "Interrupted. Nothing is lost: the same command goes on where it was.")
             raise typer.Exit(INTERRUPTED) from None
-
-
-def quiet_traceback(kind: type[BaseException], error: BaseException, _trace: TracebackType | None) -> None:
-    """`sys.excepthook` for what nobody foresaw: ours to mend, said so."""
-    sys.stderr.write(
-        f"✗ Flyball itself failed: {kind.__name__}: {error}. This is a fault of ours, not yours. "
-        "Next: run the same with `flyball --debug …` and report what it prints.\n"
-    )
 
 
 def _remember_json(ctx: typer.Context, value: bool) -> bool:  # noqa: FBT001 - typer's signature

@@ -1,15 +1,12 @@
 """The gateway alone, and what takes a package to it."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from flyball.cli.doors import Json, Project
 from flyball.cli.session import session_of
-
-if TYPE_CHECKING:
-    from flyball.control.reports import StandaloneReport
 
 
 def gateway(  # noqa: PLR0913, PLR0917 - a command's parameters are its options
@@ -30,23 +27,36 @@ def gateway(  # noqa: PLR0913, PLR0917 - a command's parameters are its options
     _json: Json = False,
 ) -> None:
     """Serve models from a routing file, without a project and without the control plane."""
-    from flyball import wiring
     from flyball.cli import tell_gateway
     from flyball.wiring import standalone
+    from flyball.wiring.privacy import private_process
+    from flyball.wiring.standalone_supervisor import Manner
 
     if log_format not in ("text", "json"):
         raise typer.BadParameter(f"found {log_format!r}, expected text or json", param_hint="--log-format")
-    session = session_of(context)
-
-    def ready(report: "StandaloneReport") -> None:
-        session.screen.answer(report, tell_gateway.standalone_report)
-
+    screen = session_of(context).screen
     if check:
-        ready(standalone.check_routing(routing))
+        screen.answer(standalone.check_routing(routing), tell_gateway.standalone_report)
         return
-    wiring.private_process()
+    private_process()
     options = standalone.StandaloneOptions(routing, workers, host, port, state_dir, tuple(allow_host or ()), log_format)
-    standalone.serve_routing(options, session.screen.say, ready)
+    manner = Manner(as_json=screen.as_json, debug=screen.debug)
+    standalone.serve_routing(options, screen.say, lambda report: screen.drawn(report, tell_gateway.standalone_report), manner)
+
+
+def routes_child(
+    context: typer.Context,
+    routing: Annotated[Path, typer.Argument(metavar="FILE")],
+    state_dir: Annotated[Path, typer.Option("--state-dir", metavar="DIR")],
+    workers: Annotated[int, typer.Option("--workers", min=1, max=64)] = 1,
+    _json: Json = False,
+) -> None:
+    """Publish a routing file that has changed (`flyball gateway` starts it itself)."""
+    from flyball.wiring.privacy import private_process
+    from flyball.wiring.standalone import take_routes
+
+    private_process()
+    take_routes(routing, state_dir, workers, session_of(context).screen.say)
 
 
 def export(
@@ -79,14 +89,14 @@ def bench(
     _json: Json = False,
 ) -> None:
     """Measure what this machine can do with a model, and where the time goes."""
-    from flyball import wiring
     from flyball.cli import tell_gateway
     from flyball.wiring.benching import bench_package, bench_version
+    from flyball.wiring.privacy import private_process
 
     session = session_of(context)
     if package is not None and (version is not None or model is not None):
         raise typer.BadParameter("found --package and a model or --version of a project, expected one of them")
-    wiring.private_process()
+    private_process()
     with session.screen.working("Measuring") as say:
         report = bench_package(package, seconds, say) if package else bench_version(project, model, version, seconds, say)
     session.screen.answer(report, tell_gateway.bench_report)

@@ -59,10 +59,11 @@ def replay(  # noqa: PLR0913, PLR0917 - a command's parameters are its options
 
 def replay_child(directory: Annotated[Path, typer.Argument()]) -> None:
     """One of several replays, started by `flyball replay --policy`."""
-    from flyball import wiring
+    from flyball.wiring.privacy import private_process
+    from flyball.wiring.replays import live_child
 
-    wiring.private_process()
-    raise typer.Exit(wiring.live_child(directory))
+    private_process()
+    raise typer.Exit(live_child(directory))
 
 
 def _refuse(names: tuple[str, ...], *, named: bool, jobs: int | None) -> None:

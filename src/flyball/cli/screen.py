@@ -4,7 +4,8 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
     from flyball.errors import FlyballError
 
 T = TypeVar("T")
+
+INTERRUPTED = 130
+"""128 + SIGINT, as shells have it."""
 
 _WIDE = 1000
 """Columns in a pipe: a table is never cut there."""
@@ -70,23 +74,30 @@ class Screen:
 
     def answer(self, report: T, render: "Callable[[T, bool], RenderableType]") -> None:
         """The answer of a command: `report` itself as JSON, or what `render(report, plain)` draws."""
+        self.write(self.drawn(report, render))
+
+    def drawn(self, report: T, render: "Callable[[T, bool], RenderableType]") -> str:
+        """What `answer` writes, for whoever writes it later."""
         if self.as_json:
-            self.document(report)
-        elif self.plain:
-            console = self.console()
-            with console.capture() as drawn:
+            return _document(report)
+        console = self.console()
+        with console.capture() as drawn:
+            if self.plain:
                 console.print(render(report, True), soft_wrap=True)
-            # Cells are padded to their column: at a line's end nobody needs that.
-            console.file.write("".join(f"{line.rstrip()}\n" for line in drawn.get().splitlines()))
-        else:
-            # Not cropped: a command to paste goes on past the edge, where the terminal itself breaks it without a line break.
-            self.console().print(render(report, False), crop=False)
+            else:
+                # Not cropped: a command to paste goes on past the edge, where the terminal itself breaks it without a line break.
+                console.print(render(report, False), crop=False)
+        # Cells are padded to their column: at a line's end nobody needs that.
+        return "".join(f"{line.rstrip()}\n" for line in drawn.get().splitlines()) if self.plain else drawn.get()
 
     def document(self, value: Any) -> None:
         """One JSON document on stdout."""
-        from flyball.records import codec
+        self.write(_document(value))
 
-        sys.stdout.write(codec.encode(value).decode() + "\n")
+    def write(self, text: str) -> None:
+        """To stdout, as it is."""
+        _never_refused(sys.stdout)
+        sys.stdout.write(text)
         sys.stdout.flush()
 
     def fail(self, error: "FlyballError") -> None:
@@ -104,18 +115,36 @@ class Screen:
             self.document({"error": body})
 
 
+def _document(value: Any) -> str:
+    from flyball.records import codec
+
+    return codec.encode(value).decode() + "\n"
+
+
 def _lines(message: str) -> str:
     return "\n".join(harmless(line) for line in message.split("\n"))
+
+
+def _never_refused(stream: TextIO) -> None:
+    if hasattr(stream, "reconfigure"):
+        # A terminal in ASCII shows a question mark instead of ending the command.
+        stream.reconfigure(errors="replace")
 
 
 def _make_console(*, error: bool) -> "Console":
     from rich.console import Console
 
     stream = sys.stderr if error else sys.stdout
-    if hasattr(stream, "reconfigure"):
-        # A terminal in ASCII shows a question mark instead of ending the command.
-        stream.reconfigure(errors="replace")
+    _never_refused(stream)
     console = Console(file=stream, markup=False, highlight=False, emoji=False)
     if not console.is_terminal:
         console = Console(file=stream, markup=False, highlight=False, emoji=False, width=_WIDE, no_color=True)
     return console
+
+
+def quiet_traceback(kind: type[BaseException], error: BaseException, _trace: TracebackType | None) -> None:
+    """`sys.excepthook` for what nobody foresaw: ours to mend, said so."""
+    sys.stderr.write(
+        f"✗ Flyball itself failed: {kind.__name__}: {error}. This is a fault of ours, not yours. "
+        "Next: run the same with `flyball --debug …` and report what it prints.\n"
+    )

@@ -121,7 +121,7 @@ class Autopilot(Protocol):
 
 
 class Workspace(Loop, Reading, Orders, Protocol):
-    """A project with its state, as the terminal sees it; `wiring.open_workspace` makes it."""
+    """A project with its state, as the terminal sees it; `wiring.workspace.open_workspace` makes it."""
 
     @property
     def findings(self) -> Findings: ...
@@ -141,10 +141,11 @@ class Workspace(Loop, Reading, Orders, Protocol):
 
 def open_project(directory: Path) -> Workspace:
     """The real one."""
-    from flyball import wiring
+    from flyball.wiring.privacy import private_process
+    from flyball.wiring.workspace import open_workspace as opened
 
-    wiring.private_process()
-    return wiring.open_workspace(directory)
+    private_process()
+    return opened(directory)
 
 
 @dataclass

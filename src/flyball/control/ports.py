@@ -3,11 +3,9 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
 from flyball.records.captured import Captured
 from flyball.records.events import Draft, Event, Head, Stored
@@ -17,7 +15,13 @@ from flyball.records.routing import GatewayReport, RoutingTable, ServedUnit
 from flyball.records.signature import Signature
 from flyball.records.tournaments import Tournament
 from flyball.records.unit import Lineage, Manifest, Version
-from flyball.spec import ProjectSpec
+
+if TYPE_CHECKING:
+    # For those who implement these ports, a supervisor that only waits among them: neither is needed to say what a port is.
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from flyball.spec import ProjectSpec
 
 
 class Clock(Protocol):
@@ -84,7 +88,7 @@ class StepRequest(NamedTuple):
     """A pipeline run for a child: everything it may use is in here."""
 
     job: Job
-    spec: ProjectSpec
+    spec: "ProjectSpec"
     project_dir: Path
     state_dir: Path
     """`.flyball/` (or what replays share): where cache and snapshots lie."""
@@ -180,7 +184,7 @@ class CaptureReader(Protocol):
 class Scorer(Protocol):
     """Scores rows with a registered package, outside the gateway: in a process of its own where the package may be code."""
 
-    def score(self, package: Path, rows: Sequence[Mapping[str, Any]]) -> NDArray[np.float64]:
+    def score(self, package: Path, rows: Sequence[Mapping[str, Any]]) -> "NDArray[np.float64]":
         """(n_rows, n_scores). Raises ModelFailed with the reason, also when it takes longer than the scorer was made to wait."""
         ...
 
@@ -249,7 +253,7 @@ class UserFigure(msgspec.Struct, frozen=True, kw_only=True):
 
 class UserMetrics(Protocol):
     def measure(
-        self, entrypoints: Mapping[str, str], scores: NDArray[np.float64], labels: NDArray[np.float64]
+        self, entrypoints: Mapping[str, str], scores: "NDArray[np.float64]", labels: "NDArray[np.float64]"
     ) -> dict[str, UserFigure]:
         """Name → `module:function` of the project, called with (labels, scores). Takes up to a minute; raises nothing."""
         ...

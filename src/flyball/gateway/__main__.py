@@ -18,23 +18,28 @@ from flyball.errors import FlyballError
 from flyball.gateway import logs
 from flyball.gateway.lease import LEASE_SECONDS
 from flyball.gateway.runtimes.contract import CodeLimits
-from flyball.gateway.stages import time_stages
 from flyball.gateway.worker import Options, Worker, World
 
 _PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "PYTHONPATH")
 """All that a code worker sees of the environment: tokens and passwords live there too."""
+
+_UNTOLD = "ORT_DISABLE_TELEMETRY"
+"""onnxruntime tells its maker of every process and every session by itself, from a database in the home directory, unless this is set before it is imported."""
 
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "POLARS_MAX_THREADS")
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Serve until SIGTERM."""
+    os.environ.setdefault(_UNTOLD, "1")
     prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each counter that nobody reads
     given = _parser().parse_args(arguments)
     logs.set_up(given.worker, as_json=given.log_format == "json")
     options = _options(given)
     world = World(now_us=lambda: time.time_ns() // 1000, random_bytes=secrets.token_bytes)
     if given.stages is not None:
+        from flyball.gateway.stages import time_stages  # brings modules that no worker that serves needs
+
         model, *bodies = given.stages.read_bytes().split(b"\n")
         stages = uvloop.run(time_stages(options, world, model.decode(), bodies))
         sys.stdout.write(msgspec.json.encode(stages).decode() + "\n")
@@ -108,7 +113,7 @@ def _worker_name(text: str) -> str:
 
 
 def _options(given: argparse.Namespace) -> Options:
-    environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    environment = {name: os.environ[name] for name in (*_PASSED_ON, _UNTOLD) if name in os.environ}
     environment |= dict.fromkeys(_ONE_THREAD, "1") | {"PYTHONDONTWRITEBYTECODE": "1"}
     limits = CodeLimits(
         deadline_seconds=given.deadline_seconds, memory_bytes=given.memory_mb * 1024**2, environment=tuple(environment.items())

@@ -64,6 +64,9 @@ PATIENT_TURNS = 8
 TURN_JOBS = 16
 """Answers of a batch beside the loop that are worded in one of its turns: two hundred at once would keep other models' requests for ten
 milliseconds and more."""
+SLOW_SECONDS = 0.001
+"""Of a call, for each of its requests: many answers of it are worded one a turn. Some sixty microseconds each, they are told long before the call that runs
+meanwhile ends; of a faster model the next batch would only become smaller."""
 
 
 class CallerGone(ConnectionError):
@@ -272,13 +275,16 @@ class Inference:
             try:
                 answered = await self._answering.beside(live, batch, until)
                 shadowed = await self._answering.shadow(live, [(batch, answered)], table.revision) if self._simulated else []
-                live.queue.learn(batch.n, self._clocks.loop() - began)
+                took = self._clocks.loop() - began
+                live.queue.learn(batch.n, took)
                 self._keep(table, live, batch, answered, shadowed)
             finally:
                 live.queue.busy_rows = 0
                 self._go_on(table, live)
-            for start in range(0, len(batch.jobs), TURN_JOBS):
-                _tell_answers(batch, answered, range(start, min(start + TURN_JOBS, len(batch.jobs))))
+            asked = len(batch.jobs)
+            together = 1 if asked > TURN_JOBS and took >= SLOW_SECONDS * asked else TURN_JOBS
+            for start in range(0, asked, together):
+                _tell_answers(batch, answered, range(start, min(start + together, len(batch.jobs))))
                 await asyncio.sleep(0)
         except Exception as broken:  # noqa: BLE001 - ours to mend: whoever waits must be told, the door logs it
             _tell(batch.jobs, broken)

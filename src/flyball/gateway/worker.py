@@ -21,6 +21,7 @@ from flyball.gateway.app import Gateway
 from flyball.gateway.capture_writer import CaptureWriter, NoCapture, Sink, TimelessWriter
 from flyball.gateway.connections import Connections
 from flyball.gateway.explaining import Explaining
+from flyball.gateway.freed import give_back_freed
 from flyball.gateway.handlers import MAX_ROWS, Handlers, Parts, Settings
 from flyball.gateway.heads import BoundedHeads
 from flyball.gateway.ids import FreshIds
@@ -148,6 +149,7 @@ class Worker:
         # What was imported and loaded stays: a collector that looked through it all took 20 ms, in the middle of somebody's request.
         gc.collect()
         gc.freeze()
+        give_back_freed()
         admin_socket = socket.create_server(("127.0.0.1", 0))
         public, admin = self._server(admin=False), self._server(admin=True)
         self._connections = Connections(public)

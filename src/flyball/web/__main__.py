@@ -5,9 +5,10 @@ import gc
 import sys
 from pathlib import Path
 
-from flyball import wiring
 from flyball.errors import FlyballError
 from flyball.web.app import app
+from flyball.wiring.privacy import private_process
+from flyball.wiring.workspace import open_workspace
 
 NEW_OBJECTS = 50_000
 """Before the collector looks: what was captured is read record by record when control starts, and at 700 half of that time went into looking for cycles in
@@ -16,9 +17,9 @@ records that have none."""
 
 def main(directory: str, descriptor: int | None) -> int:
     """Exit code: that of the error, which stands in the supervisor's log as a sentence."""
-    wiring.private_process()
+    private_process()
     try:
-        workspace = wiring.open_workspace(Path(directory))
+        workspace = open_workspace(Path(directory))
         made = app(workspace)
         gc.freeze()
         gc.set_threshold(NEW_OBJECTS)

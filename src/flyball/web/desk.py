@@ -1,4 +1,4 @@
-"""What the API and the pages ask of a project: `wiring.Workspace` answers."""
+"""What the API and the pages ask of a project: `wiring.workspace.Workspace` answers."""
 
 from collections.abc import Mapping
 from typing import Protocol

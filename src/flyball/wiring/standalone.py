@@ -1,27 +1,26 @@
 """A gateway without a control plane: its routing file, its supervisor, its token."""
 
 import os
-import threading
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 from flyball.adapters import supervisor
 from flyball.adapters.clock import SystemClock
 from flyball.adapters.entropy import fresh_token
 from flyball.adapters.gateways_http import HttpGateways
-from flyball.adapters.standalone import Follower, RoutingFile
+from flyball.adapters.standalone.routes import Published
+from flyball.adapters.standalone.routing_file import RoutingFile
 from flyball.adapters.token import owner_token
 from flyball.control.ports import Say
 from flyball.control.reports import RoutedModel, StandaloneReport
 from flyball.errors import Conflict
 from flyball.records.routing import Route
 from flyball.records.signature import ColumnType, Signature
-from flyball.wiring.worlds import keep_private
+from flyball.wiring.privacy import keep_private
+from flyball.wiring.standalone_supervisor import Manner, become_supervisor
 
 STATE = ".flyball-gateway"
-READY_SECONDS = 60.0
 
 
 class StandaloneOptions(NamedTuple):
@@ -46,13 +45,13 @@ def check_routing(routing: Path) -> StandaloneReport:
     )
 
 
-def serve_routing(options: StandaloneOptions, say: Say, ready: Callable[[StandaloneReport], None]) -> None:
-    """Serve what the routing file says until SIGTERM or SIGINT; `ready` is told when it is served.
+def serve_routing(options: StandaloneOptions, say: Say, drawn: Callable[[StandaloneReport], str], manner: Manner) -> NoReturn:
+    """Look at everything, publish the routes, and become the supervisor that serves them; it writes what `drawn` made when a model answers.
 
     Raises SpecError with every fault of the file, Conflict when the state directory is in use, OperatorError when the port is taken.
     """
     file = RoutingFile(options.routing)
-    models = _models(file.routes())
+    routes = file.routes()
     state_dir = (options.state_dir or file.path.parent / STATE).resolve()
     _refuse_other_owners(state_dir)
     keep_private(state_dir)
@@ -66,20 +65,23 @@ def serve_routing(options: StandaloneOptions, say: Say, ready: Callable[[Standal
         workers=options.workers,
         gateway_arguments=(*more, "--log-format", options.log_format),
     )
-
-    def report(url: str) -> StandaloneReport:
-        return StandaloneReport(
-            gateway_url=url,
+    with supervisor.held(layout, say) as holding:
+        Published(state_dir, gateways, SystemClock()).publish(routes)
+        report = StandaloneReport(
+            gateway_url=supervisor.url_of(holding.doors.gateway),
             pid=os.getpid(),
             workers=options.workers,
             token_file=str(state_dir / "token"),
             routing_file=str(file.path),
-            models=models,
+            models=_models(routes),
         )
+        become_supervisor(file, layout, holding, drawn(report), manner)
 
-    with Follower(file, state_dir, gateways, SystemClock(), say):
-        threading.Thread(target=_tell_when_ready, args=(state_dir, lambda url: ready(report(url))), daemon=True).start()
-        supervisor.supervise(layout, say)
+
+def take_routes(routing: Path, state_dir: Path, workers: int, say: Say) -> None:
+    """Publish the file as it is now to the workers that run, and say what came of it."""
+    gateways = HttpGateways(state_dir, owner_token(state_dir, fresh_token), workers)
+    Published(state_dir, gateways, SystemClock()).take(RoutingFile(routing), say)
 
 
 def _refuse_other_owners(state_dir: Path) -> None:
@@ -95,16 +97,6 @@ def _refuse_other_owners(state_dir: Path) -> None:
             f"a gateway runs on {state_dir} already (process {found.pid}, {found.gateway_url})",
             next_step=f"change its routing file, kill {found.pid}, or give this one another --state-dir",
         )
-
-
-def _tell_when_ready(state_dir: Path, ready: Callable[[str], None]) -> None:
-    deadline = time.monotonic() + READY_SECONDS
-    while time.monotonic() < deadline:
-        found = supervisor.running(state_dir)
-        if found is not None and found.pid == os.getpid() and supervisor.model_ready(found.gateway_url):
-            ready(found.gateway_url)
-            return
-        time.sleep(0.05)
 
 
 def _models(routes: tuple[Route, ...]) -> tuple[RoutedModel, ...]:

@@ -1,12 +1,10 @@
 """Worlds: a project's ports joined to this machine's adapters."""
 
 import os
-import stat
 from pathlib import Path
 from typing import NamedTuple
 
 from flyball.adapters.capture_files import CaptureFiles
-from flyball.adapters.durable import PRIVATE_UMASK
 from flyball.adapters.entropy import fresh_token
 from flyball.adapters.executor import ProcessExecutor
 from flyball.adapters.gateways_http import HttpGateways
@@ -20,8 +18,9 @@ from flyball.adapters.token import owner_token
 from flyball.adapters.user_metrics import ChildMetrics
 from flyball.control.ports import Clock, Ledger, Say
 from flyball.control.world import Place, Ports, World
-from flyball.errors import DataError, StoreUnavailable
+from flyball.errors import DataError
 from flyball.spec import ProjectSpec
+from flyball.wiring.privacy import keep_private
 
 SCORER_SECONDS = 60.0
 """Loading a model and a thousand rows take a few; ticks wait as long, while the challenger of a proposed release sees no traffic yet."""
@@ -49,25 +48,8 @@ class Home(NamedTuple):
         return owner_token(self.state_dir, fresh_token)
 
 
-def keep_private(state_dir: Path) -> None:
-    """For this account alone. Raises StoreUnavailable."""
-    try:
-        state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if stat.S_IMODE(state_dir.stat().st_mode) & PRIVATE_UMASK:
-            state_dir.chmod(0o700)
-    except OSError as error:
-        raise StoreUnavailable(
-            f"{state_dir}: {error.strerror or error}", next_step="let this account own that directory"
-        ) from error
-
-
-def private_process() -> None:
-    """For processes that write state: what they make is for this account alone."""
-    os.umask(PRIVATE_UMASK)
-
-
 def quiet_libraries() -> None:
-    """Before MLflow is imported anywhere: no telemetry, no chatter."""
+    """Before MLflow or onnxruntime is imported anywhere: no telemetry, no chatter."""
     for name, value in QUIET_MLFLOW.items():
         os.environ.setdefault(name, value)
 
@@ -91,6 +73,7 @@ PLAIN = (
     "OMP_WAIT_POLICY",
     "OMP_NUM_THREADS",
     "OPENBLAS_CORETYPE",
+    "ORT_DISABLE_TELEMETRY",
 )
 """What the code of a metric needs of the environment: no URL of a database, no token."""
 

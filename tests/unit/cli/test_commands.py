@@ -291,7 +291,7 @@ def test_the_child_of_a_job_ends_with_its_own_code() -> None:
 
 
 def test_what_nobody_foresaw_is_a_sentence_without_a_trace(tmp_path: Path) -> None:
-    code = "import sys\nfrom flyball.cli.doors import quiet_traceback\nsys.excepthook = quiet_traceback\n1/0"
+    code = "import sys\nfrom flyball.cli.screen import quiet_traceback\nsys.excepthook = quiet_traceback\n1/0"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert result.returncode == 1
     assert "Flyball itself failed: ZeroDivisionError" in result.stderr

@@ -10,8 +10,8 @@ from flyball.control.label_import import LabelImport
 from flyball.errors import GatewayUnreachable, UserError
 from flyball.gateway.capture_writer import CaptureWriter
 from flyball.records.captured import LabelBatch
-from flyball.wiring import open_workspace
 from flyball.wiring.captured import Captured
+from flyball.wiring.workspace import open_workspace
 
 
 def say(_style: str, _words: str) -> None:

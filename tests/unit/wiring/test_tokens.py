@@ -8,7 +8,7 @@ from flyball.adapters.doctor import project as project_checks
 from flyball.cli.init import start_project
 from flyball.records.permissions import Role
 from flyball.spec.load import load_project
-from flyball.wiring import Workspace, open_workspace
+from flyball.wiring.workspace import Workspace, open_workspace
 
 
 @pytest.fixture

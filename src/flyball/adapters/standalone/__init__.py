@@ -1,6 +1,4 @@
-"""A data plane without a control plane: the routing file that a person writes is its only master."""
+"""A data plane without a control plane: the routing file that a person writes is its only master.
 
-from flyball.adapters.standalone.follow import Follower
-from flyball.adapters.standalone.routing_file import RoutingFile
-
-__all__ = ["Follower", "RoutingFile"]
+Nothing is imported here: who follows the file must not hold what reading it takes.
+"""

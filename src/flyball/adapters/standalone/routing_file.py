@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from flyball.adapters.packages import LocalPackages, verify_package
+from flyball.adapters.standalone.watched_file import WatchedFile
 from flyball.errors import ArtifactDamaged, Fault, NotFound, SpecError, StoreUnavailable
 from flyball.records import codec
 from flyball.records.routing import Arm, Route, ServedUnit
@@ -15,26 +16,12 @@ STANDALONE_POLICY = ""
 """Policy digest of a unit that no policy governs."""
 
 
-class RoutingFile:
+class RoutingFile(WatchedFile):
     """Read anew whenever it changes."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path.resolve()
-        self._seen: tuple[int, int, int] | None = None
-        self._looked: tuple[int, int, int] | None = None
-
-    def changed(self) -> bool:
-        """Whether it is another file than at the last `routes()`."""
-        return self._stamp() != self._seen
-
-    def settled(self) -> bool:
-        """Whether it is as it was at the last call of this: one that is being written in place may be read half, and half may be valid."""
-        before, self._looked = self._looked, self._stamp()
-        return before == self._looked
 
     def routes(self) -> tuple[Route, ...]:
         """Raises SpecError with every fault of the file and of the packages that it names; NotFound; StoreUnavailable."""
-        self._seen = self._stamp()
+        self.see()
         spec, lines = parse_routing(self._text(), name=self.path.name)
         faults: list[Fault] = []
         routes = [_Compiler(name, self.path.parent, lines, faults).route(model) for name, model in spec.models.items()]
@@ -57,13 +44,6 @@ class RoutingFile:
             return data.decode("utf-8-sig")
         except UnicodeDecodeError:
             raise SpecError([Fault("(whole file)", "bytes that are not UTF-8", "text in UTF-8")], file=self.path.name) from None
-
-    def _stamp(self) -> tuple[int, int, int] | None:
-        try:
-            stat = self.path.stat()
-        except OSError:
-            return None
-        return stat.st_mtime_ns, stat.st_ino, stat.st_size
 
 
 class _Compiler:

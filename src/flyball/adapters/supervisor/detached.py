@@ -1,4 +1,4 @@
-"""Starting a supervisor that outlives the terminal, and asking whether a gateway lives."""
+"""Starting a supervisor that outlives the terminal."""
 
 import subprocess
 import threading
@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-import httpx
-
 from flyball.adapters.durable import PRIVATE_UMASK
 from flyball.adapters.supervisor import run_file
+from flyball.adapters.supervisor.asking import live
 from flyball.adapters.supervisor.child import last_words
 from flyball.adapters.supervisor.run_file import RunFile
 from flyball.errors import Conflict, FlyballError, OperatorError, StoreUnavailable, UpstreamError, UserError
@@ -81,20 +80,3 @@ def _failure(exit_code: int, log: Path, said_before: int) -> FlyballError:
     found, _, next_step = sentence.partition(". Next: ")
     kinds = (UserError, OperatorError, UpstreamError)
     return next((kind for kind in kinds if kind.exit_code == exit_code), OperatorError)(found, next_step=next_step)
-
-
-def live(url: str) -> bool:
-    """Whether a gateway answers there at all."""
-    return _says_yes(f"{url}/v2/health/live")
-
-
-def model_ready(url: str) -> bool:
-    """Whether it serves a model: it is not ready before one is routed."""
-    return _says_yes(f"{url}/v2/health/ready")
-
-
-def _says_yes(address: str) -> bool:
-    try:
-        return httpx.get(address, timeout=2.0, trust_env=False).status_code == 200
-    except httpx.HTTPError:
-        return False

@@ -10,8 +10,9 @@ from typing import Self
 
 import psutil
 
+from flyball.adapters.supervisor.asking import live
 from flyball.adapters.supervisor.child import Child, Recipe, gateway_command, last_words
-from flyball.adapters.supervisor.detached import LIVE_SECONDS, live
+from flyball.adapters.supervisor.detached import LIVE_SECONDS
 from flyball.adapters.supervisor.listening import listen, url_of
 from flyball.errors import OperatorError
 

@@ -8,9 +8,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-import httpx
-
 from flyball.adapters.durable import replace_file
+from flyball.adapters.supervisor.asking import model_ready
 from flyball.adapters.supervisor.child import Child, last_words
 from flyball.errors import FlyballError, OperatorError
 from flyball.records import codec
@@ -96,10 +95,4 @@ class Successor:
 
 def _ready(card: dict[str, int]) -> bool:
     """Whether that worker serves a routing table."""
-    if "admin_port" not in card:
-        return False
-    try:
-        address = f"http://127.0.0.1:{card['admin_port']}/v2/health/ready"
-        return httpx.get(address, timeout=2.0, trust_env=False).status_code == 200
-    except httpx.HTTPError:
-        return False
+    return "admin_port" in card and model_ready(f"http://127.0.0.1:{card['admin_port']}")

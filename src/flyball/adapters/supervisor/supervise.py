@@ -7,19 +7,21 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from types import FrameType
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from flyball.adapters.supervisor import run_file
 from flyball.adapters.supervisor.child import Child, Recipe, gateway_command
 from flyball.adapters.supervisor.listening import listen, reserve, target_of, url_of
 from flyball.adapters.supervisor.rolling import Successor
-from flyball.control.ports import Say
 from flyball.errors import OperatorError, StoreUnavailable, UserError
+
+if TYPE_CHECKING:
+    from flyball.control.ports import Say
 
 LOOK_SECONDS = 0.1
 CONTROL = "control"
@@ -35,6 +37,12 @@ class Doors(NamedTuple):
     """Reserved: the workers listen on its port themselves. None: no gRPC."""
     control: socket.socket | None
     """None: no control process."""
+
+
+class Holding(NamedTuple):
+    lock: int
+    """Descriptor of the lock that only one supervisor has."""
+    doors: Doors
 
 
 class Layout(NamedTuple):
@@ -55,8 +63,20 @@ class Layout(NamedTuple):
     gateway_arguments: tuple[str, ...] = ()
 
 
-def supervise(layout: Layout, say: Say, end: threading.Event | None = None) -> None:
-    """Run until SIGTERM, SIGINT or `end`; SIGHUP replaces the gateway workers one after the other.
+def supervise(layout: Layout, say: "Say", end: threading.Event | None = None) -> None:
+    """Run until SIGTERM, SIGINT or `end`; SIGHUP replaces the gateway workers one after the other. Raises as `held` does."""
+    with held(layout, say) as holding:
+        run(layout, holding.doors, say, end)
+
+
+def run(layout: Layout, doors: Doors, say: "Say", end: threading.Event | None = None) -> None:
+    """`supervise`, of what is held already."""
+    _Supervisor(layout, doors, say, end or threading.Event()).run()
+
+
+@contextmanager
+def held(layout: Layout, say: "Say") -> Iterator[Holding]:
+    """What is to be had before anything starts; leftovers of a supervisor that was killed are ended.
 
     Raises Conflict when the project is up already, OperatorError when a port is taken.
     """
@@ -72,7 +92,7 @@ def supervise(layout: Layout, say: Say, end: threading.Event | None = None) -> N
             _grpc_socket(layout, patience) as grpc,
             _control_socket(layout, patience) as control,
         ):
-            _Supervisor(layout, Doors(gateway, grpc, control), say, end or threading.Event()).run()
+            yield Holding(lock, Doors(gateway, grpc, control))
     finally:
         os.close(lock)
 
@@ -90,7 +110,7 @@ def _patiently(bind: Callable[[], socket.socket], seconds: float) -> socket.sock
 
 
 class _Supervisor:
-    def __init__(self, layout: Layout, doors: Doors, say: Say, end: threading.Event) -> None:
+    def __init__(self, layout: Layout, doors: Doors, say: "Say", end: threading.Event) -> None:
         self._layout = layout
         self._say = say
         self._end = end

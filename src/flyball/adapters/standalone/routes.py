@@ -1,0 +1,71 @@
+"""The routing file's routes, published to the workers."""
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from flyball.adapters.gateways_http import HttpGateways
+from flyball.adapters.standalone.routing_file import RoutingFile
+from flyball.control.ports import Clock, Say
+from flyball.errors import FlyballError, StoreUnavailable
+from flyball.records import codec
+from flyball.records.routing import Route, RoutingTable
+
+TAKEN_SECONDS = 60.0
+"""Loading a large model on a cold disk takes tens of seconds; after that its workers' own logs say more."""
+
+
+class Published:
+    """What gateways serve, and how it becomes what the file says."""
+
+    def __init__(self, state_dir: Path, gateways: HttpGateways, clock: Clock) -> None:
+        self._table = state_dir / "routing.json"
+        self._gateways = gateways
+        self._clock = clock
+
+    def publish(self, routes: tuple[Route, ...]) -> int | None:
+        """The revision that was written; None: the routes are served already. Raises StoreUnavailable, Conflict."""
+        present = self._present()
+        table = RoutingTable(revision=present.revision + 1 if present else 1, written_at=self._clock.now(), routes=routes)
+        if present is not None and present.digest == table.digest:
+            return None
+        self._gateways.publish(table)
+        return table.revision
+
+    def take(self, file: RoutingFile, say: Say) -> None:
+        """Publish the file as it is now, and say what came of it: when every worker serves it, or what is wrong."""
+        try:
+            revision = self.publish(file.routes())
+        except FlyballError as wrong:
+            say("bad", f"{wrong.message.rstrip('.')}\nThe routes before it go on being served.")
+            return
+        if revision is None:
+            say("good", f"{file.path.name} holds; what it says is served already.")
+        else:
+            self._tell_when_taken(revision, file.changed, say)
+
+    def _present(self) -> RoutingTable | None:
+        try:
+            return codec.decode(self._table.read_bytes(), RoutingTable)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            raise StoreUnavailable(
+                f"{self._table} cannot be read: {error}", next_step="stop this gateway, delete that file and start again"
+            ) from error
+
+    def _tell_when_taken(self, revision: int, changed: Callable[[], bool], say: Say) -> None:
+        pause, deadline = threading.Event(), time.monotonic() + TAKEN_SECONDS
+        while not pause.wait(0.1):
+            reports = self._gateways.observe()
+            if reports and all(report.revision == revision for report in reports):
+                say("good", f"Revision {revision} of the routes is served by every worker ({len(reports)}).")
+                return
+            refused = next((each for each in reports if each.answers and each.error), None)
+            if refused is None and changed():
+                return  # what came after it is looked at next, and told
+            if refused is not None or time.monotonic() > deadline:
+                words = refused.error.rstrip(".") if refused else f"it is not served after {TAKEN_SECONDS:g} s"
+                say("bad", f"Revision {revision} of the routes is not served by every worker: {words}.")
+                return

@@ -1,0 +1,35 @@
+"""Whether the routing file has changed: asked twice a second, by a process that reads nothing else of it."""
+
+from pathlib import Path
+
+Stamp = tuple[int, int, int]
+"""Of a file: when it was modified, which inode it is, how long."""
+
+
+class WatchedFile:
+    """`seen`: its stamp when its routes were read last; None: it was not there."""
+
+    def __init__(self, path: Path, seen: Stamp | None = None) -> None:
+        self.path = path.resolve()
+        self.seen = seen
+        self._looked: Stamp | None = None
+
+    def see(self) -> None:
+        """It is about to be read."""
+        self.seen = self._stamp()
+
+    def changed(self) -> bool:
+        """Whether it is another file than when it was last seen."""
+        return self._stamp() != self.seen
+
+    def settled(self) -> bool:
+        """Whether it is as it was at the last call of this: one that is being written in place may be read half, and half may be valid."""
+        before, self._looked = self._looked, self._stamp()
+        return before == self._looked
+
+    def _stamp(self) -> Stamp | None:
+        try:
+            stat = self.path.stat()
+        except OSError:
+            return None
+        return stat.st_mtime_ns, stat.st_ino, stat.st_size

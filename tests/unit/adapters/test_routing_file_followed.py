@@ -1,0 +1,61 @@
+"""The process that takes a changed routing file, from the side of who starts it."""
+
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from flyball.adapters.standalone import follow
+from flyball.adapters.standalone.follow import Follower
+from flyball.adapters.standalone.watched_file import WatchedFile
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(follow, "LOOK_SECONDS", 0.02)
+
+
+def said_of(code: str, directory: Path) -> str:
+    """What is said of a file that changes and is taken by `code`."""
+    file = WatchedFile(directory / "routing.yaml")
+    said: list[str] = []
+    told = threading.Event()
+
+    def say(_style: str, words: str) -> None:
+        said.append(words)
+        told.set()
+
+    with Follower(file, [sys.executable, "-c", code], say):
+        file.path.write_text("models: {}")
+        assert told.wait(20)
+    return said[0]
+
+
+def test_a_process_that_is_killed_while_it_reads_the_routes_is_told(tmp_path: Path) -> None:
+    told = said_of("import os; os.kill(os.getpid(), 9)", tmp_path)
+    assert told == "The routes were not taken: the process that reads them ended with SIGKILL. Those before go on being served."
+
+
+def test_a_process_that_fails_on_the_routes_is_told(tmp_path: Path) -> None:
+    assert "ended with 7." in said_of("raise SystemExit(7)", tmp_path)
+
+
+def test_each_state_of_the_file_is_taken_once_and_an_end_waits_for_no_taking(tmp_path: Path) -> None:
+    file, runs = WatchedFile(tmp_path / "routing.yaml"), tmp_path / "runs"
+    code = f"import time; open({str(runs)!r}, 'a').write('x'); time.sleep(0 if len(open({str(runs)!r}).read()) < 2 else 600)"
+    pause = threading.Event()
+
+    def runs_are(wanted: str) -> bool:
+        return runs.exists() and runs.read_text() == wanted
+
+    with Follower(file, [sys.executable, "-c", code], lambda _style, words: pytest.fail(words)):
+        file.path.write_text("one")
+        while not runs_are("x"):
+            pause.wait(0.01)
+        pause.wait(0.2)
+        assert runs_are("x")
+        file.path.write_text("two!")
+        while not runs_are("xx"):
+            pause.wait(0.01)
+    assert runs_are("xx")
