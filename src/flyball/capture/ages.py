@@ -1,5 +1,7 @@
 """How old predictions were when their labels came, counted while they are joined: what a label costs does not depend on the history."""
 
+from collections.abc import Callable
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +13,8 @@ from flyball.stats.label_strata import LabelStrata
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Cells = npt.NDArray[np.int32]
+Together = Callable[[Ints], Ints]
+"""Starts of cohorts, ascending → the number of the group that each is in, from 0, never falling."""
 
 UNCOUNTED, UNLABELLED = -2, -1
 """Cells of a row that was not counted yet, and of one that was and has no label."""
@@ -48,6 +52,8 @@ class LabelAges:
         """(unit, cohort) → where it is counted in both tables: one table, since to gather a year from a small one for each hour costs more than to add it up."""
         self._rows: Ints = np.zeros((FIRST_COHORTS, strata.n_scores), dtype=np.int64)
         self._labels: Cells = np.zeros((FIRST_COHORTS, int(np.prod(self._shape))), dtype=np.int32)
+        self._keys: Ints = np.zeros((FIRST_COHORTS, 2), dtype=np.int64)
+        """(unit, cohort) of each place."""
 
     def recount(self, rows: LabelledAges, before: Cells) -> Cells:
         """Count the rows as they stand instead of where they stood: the cell of each, to be handed in the next time."""
@@ -67,24 +73,31 @@ class LabelAges:
             self._move(place_of_cohort, score[mine][before[mine] == UNCOUNTED], before[mine], now[mine])
         return now
 
-    def counts(self, units: tuple[int, ...], since_us: int) -> AgeCounts:
-        """Of all cohorts that began at or after `since_us`; units together."""
-        first = -(-since_us // COHORT_US)
-        found = sorted((cohort, place) for (unit, cohort), place in self._places.items() if cohort >= first and unit in units)
-        if not found:
-            return AgeCounts(
-                np.zeros(0, dtype=np.int64), np.zeros((0, self._strata.n_scores), np.int64), np.zeros((0, *self._shape), np.int64)
-            )
-        cohorts, places = np.array(found, dtype=np.int64).T
-        start, firsts = np.unique(cohorts, return_index=True)
-        rows, labels = (np.add.reduceat(of[places], firsts, axis=0, dtype=np.int64) for of in (self._rows, self._labels))
-        return AgeCounts(start * COHORT_US, rows, labels.reshape((start.size, *self._shape)))
+    def counts(self, units: tuple[int, ...], since_us: int, together: Together | None = None) -> AgeCounts:
+        """Of all cohorts that began at or after `since_us`; units together. `together`: groups of cohorts instead, each by the start of its first; a year of
+        hours is then added up once, where it lies."""
+        unit, cohort = self._keys[: len(self._places)].T
+        wanted = np.isin(unit, units) & (cohort >= -(-since_us // COHORT_US))
+        cohorts = np.unique(cohort[wanted])
+        group = np.arange(cohorts.size) if together is None else together(cohorts * COHORT_US)
+        of = np.full(cohort.size, -1, dtype=np.int64)
+        of[wanted] = group[np.searchsorted(cohorts, cohort[wanted])]
+        first = np.flatnonzero(np.diff(group, prepend=-1))
+        rows, labels = (np.zeros((first.size, *each), dtype=np.int64) for each in ((self._strata.n_scores,), self._shape))
+        begin = np.flatnonzero(np.diff(of, prepend=-2))  # places follow time but for units beside one another, so runs are few
+        for number, (start, end) in zip(of[begin].tolist(), pairwise((*begin.tolist(), of.size)), strict=True):
+            if number >= 0:
+                rows[number] += self._rows[start:end].sum(axis=0)
+                labels[number] += np.add.reduce(self._labels[start:end], axis=0, dtype=np.int32).reshape(self._shape)
+        return AgeCounts(cohorts[first] * COHORT_US, rows, labels)
 
     def _move(self, key: tuple[int, int], answered: Ints, before: Cells, now: Cells) -> None:
         place = self._places.setdefault(key, len(self._places))
         if place == len(self._rows):
             self._rows = np.concatenate((self._rows, np.zeros_like(self._rows)))
             self._labels = np.concatenate((self._labels, np.zeros_like(self._labels)))
+            self._keys = np.concatenate((self._keys, np.zeros_like(self._keys)))
+        self._keys[place] = key
         np.add.at(self._rows[place], answered, 1)
         np.subtract.at(self._labels[place], before[before >= 0], 1)
         np.add.at(self._labels[place], now[now >= 0], 1)

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flyball.capture import ages
-from flyball.capture.ages import LabelAges, LabelledAges
+from flyball.capture.ages import LabelAges, LabelledAges, Together
 from flyball.capture.joined import JoinCounts, LabelledRows, Outcomes, Pairs, Span
 from flyball.capture.label_order import Arrival, Held, Label
 from flyball.capture.scored import Scores
@@ -165,11 +165,11 @@ class LabelJoin:
         ids = [self._ids[row] for row in chosen]
         return Outcomes(self._at[chosen], self._arrival[chosen], self._scores_of(unit, chosen), self._labels[chosen], ids)
 
-    def label_ages(self, since_us: int, unit: str | None = None) -> AgeCounts:
-        """How old the answered rows were when their labels came, of cohorts since then. Costs as many cohorts, however many rows they had."""
+    def label_ages(self, since_us: int, unit: str | None = None, together: Together | None = None) -> AgeCounts:
+        """How old the answered rows were when their labels came, of cohorts since then, or of groups of them. Costs as many, however many rows they had."""
         self._count_ages()
         known = tuple(self._units.values()) if unit is None else (self._units.get(unit, -1),)
-        return self._ages.counts(known, since_us)
+        return self._ages.counts(known, since_us, together)
 
     def answers(self, start_us: int, end_us: int) -> tuple[list[str], Ints, Floats, Floats, list[str]]:
         """(ids, event times, shown scores, labels or NaN, unit that answered) of every answered row, for a report."""

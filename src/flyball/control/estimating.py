@@ -44,7 +44,7 @@ class Estimating:
 
     def close(self, key: WindowKey, window: Window, summary: WindowSummary) -> Estimated:
         """The champion's window is over."""
-        reference = self._observation.files.estimation(window.unit)
+        reference = self._observation.files.prepared(window.unit)
         if reference is None or summary.predictions < self._policy.min_rows:
             return Estimated(summary, (), ())
         rows, state = self._observation.rows(key), self.state(window.unit)

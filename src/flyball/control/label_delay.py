@@ -1,5 +1,7 @@
 """How long labels take: what is declared, or else what is learned of those that came."""
 
+from functools import partial
+
 from flyball.capture.join import LabelJoin
 from flyball.control.world import MICROSECOND
 from flyball.monitoring import delays
@@ -18,7 +20,8 @@ class LabelDelay:
     def learned(self, join: LabelJoin, now_us: int) -> Delays:
         """`now_us`: what was received by then is in the join."""
         if self._known is None or self._known[0] != self.windows or self._known[1].reach == 0:
-            self._known = self.windows, delays.learn(join.label_ages(now_us - delays.LOOK_BACK_US), now_us)
+            counts = join.label_ages(now_us - delays.LOOK_BACK_US, together=partial(delays.together, now_us=now_us))
+            self._known = self.windows, delays.learn(counts, now_us)
         return self._known[1]
 
     def ripe_us(self, join: LabelJoin, now_us: int) -> int:

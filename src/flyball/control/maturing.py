@@ -1,6 +1,7 @@
 """Windows whose labels come: shown as far as they have, judged once when they have, and corrected when more come after that."""
 
 import hashlib
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -27,7 +28,7 @@ from flyball.monitoring.realised import Weighting, realised, refused
 from flyball.monitoring.reference import Reference
 from flyball.monitoring.track_record import TrackRecord
 from flyball.monitoring.window import Window
-from flyball.records.events import Put
+from flyball.records.events import Draft, Put
 from flyball.records.evidence import Evidence
 from flyball.records.findings import Finding, RowLosses, WindowSummary
 from flyball.records.release import Champion
@@ -236,26 +237,34 @@ class Maturing:
             return
         self._revised = part
         touched = {int(at) - int(at) % self._width for at in join.changed()}
+        moved: list[tuple[WindowKey, WindowSummary]] = []
         for key, window in sorted((item for item in self._mature.items() if item[0][1] in touched), key=lambda item: item[0]):
-            # To a controller that was started again every label is new: what was judged by the same ones is not read from a registry to say so again.
-            read = self._read(window, join)
-            if read.digest == window.judged_by:
-                continue
-            try:
-                found = self._judged(window, read)
-            except ArtifactDamaged:
-                continue
-            labels = join.labelled(micros(window.start), micros(window.end))
-            plain = window.loss is not None and not found.selective and len(found.rows.labels) > 0
-            lost = found.losses(self._observation.files.reference(window.unit)) if plain else window.loss
-            revised = msgspec.structs.replace(
-                window, labels=labels, metrics=found.metrics, labels_note=found.selective, loss=lost, judged_by=read.digest
-            )
-            if revised != window:
-                payload = {"labels": revised.labels, "before": window.labels}
-                subject, puts = f"window:{window_of(window).id}", (put("window", window_of(window).id, revised),)
-                self._world.record(draft(self._world.now(), "window.revised", subject, payload, puts))
-                self._mature[key] = revised
+            with suppress(ArtifactDamaged):
+                revised = self._revised_anew(window, join)
+                if revised != window:
+                    moved.append((key, revised))
+        if not moved:
+            return
+        # One transaction: labels that come late are of several windows.
+        self._world.record(*(self._revision(self._mature[key], revised) for key, revised in moved))
+        self._mature.update(moved)
+
+    def _revised_anew(self, window: WindowSummary, join: LabelJoin) -> WindowSummary:
+        """To a controller that was started again every label is new: what was judged by the same ones is not read from a registry to say so again."""
+        read = self._read(window, join)
+        if read.digest == window.judged_by:
+            return window
+        found = self._judged(window, read)
+        labels = join.labelled(micros(window.start), micros(window.end))
+        plain = window.loss is not None and not found.selective and len(found.rows.labels) > 0
+        lost = found.losses(self._observation.files.reference(window.unit)) if plain else window.loss
+        return msgspec.structs.replace(
+            window, labels=labels, metrics=found.metrics, labels_note=found.selective, loss=lost, judged_by=read.digest
+        )
+
+    def _revision(self, before: WindowSummary, revised: WindowSummary) -> Draft:
+        payload, window = {"labels": revised.labels, "before": before.labels}, window_of(revised).id
+        return draft(self._world.now(), "window.revised", f"window:{window}", payload, (put("window", window, revised),))
 
 
 def _corrected(reference: Reference, asked: WindowRows, judged: Window, weighting: Weighting | None) -> dict[str, Evidence]:

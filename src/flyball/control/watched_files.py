@@ -10,7 +10,7 @@ from flyball.control.world import World
 from flyball.errors import ArtifactDamaged
 from flyball.monitoring import calibration, estimates, harm, joint, norms, reference, slices
 from flyball.monitoring.calibration import Calibration
-from flyball.monitoring.estimates import EstimationReference
+from flyball.monitoring.estimates import EstimationReference, Prepared
 from flyball.monitoring.harm import HarmTable
 from flyball.monitoring.joint import Directions
 from flyball.monitoring.norms import Norms
@@ -22,6 +22,8 @@ from flyball.records.maps import AnswerMap
 
 KEPT = 18
 """Six each of a champion, the one before and the one to come: the largest are megabytes."""
+PREPARED = 2
+"""References that estimates are made from, with what was learned of each: a champion and the one before; windows of others are not estimated."""
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -34,6 +36,7 @@ class WatchedFiles:
         self._shelf = shelf
         self._references: dict[str, Reference] = {}
         self._files: dict[tuple[str, str], msgspec.Struct | None] = {}
+        self._prepared: dict[str, Prepared] = {}
 
     def reference(self, unit: str) -> Reference:
         """Bins and counts. Raises ArtifactDamaged without one."""
@@ -54,6 +57,17 @@ class WatchedFiles:
     def estimation(self, unit: str) -> EstimationReference | None:
         """Rows that estimates without labels are learned from."""
         return self._of_the_version(unit, estimates.FILE, EstimationReference)
+
+    def prepared(self, unit: str) -> Prepared | None:
+        """The same, ready for window after window."""
+        reference = self.estimation(unit)
+        if reference is None:
+            return None
+        if unit not in self._prepared:
+            while len(self._prepared) >= PREPARED:
+                del self._prepared[next(iter(self._prepared))]
+            self._prepared[unit] = Prepared(reference)
+        return self._prepared[unit]
 
     def calibration(self, unit: str) -> Calibration | None:
         """How labels followed the answers on the holdout."""

@@ -106,7 +106,7 @@ class _Lived(NamedTuple):
 
 
 def learn(counts: AgeCounts, now_us: int) -> Delays:
-    """The delay as it is known at `now_us`, when all that was received by then is counted."""
+    """The delay as it is known at `now_us`, when all that was received by then is counted. Cohorts that come added up by `together` give the same."""
     rows, labels = int(counts.rows.sum()), int(counts.labels.sum())
     lived = _lived(counts, now_us)
     reach = int(np.flatnonzero(lived.by_then.sum(axis=(0, 1, 2)) >= LEAST_LABELS).max(initial=-1)) + 1
@@ -187,13 +187,22 @@ def _unknown(now_us: int, rows: int, labels: int, words: str) -> Delays:
     )  # fmt: skip
 
 
-def _lived(counts: AgeCounts, now_us: int) -> _Lived:
-    """Cohorts of one cluster that have lived through the same bins are added up first: a few hundred groups, however long the history."""
-    lived = completed_bins(now_us - counts.start_us - COHORT_US)
-    cohort = counts.start_us // COHORT_US
+def together(start_us: Ints, now_us: int) -> Ints:
+    """Which of the cohorts that start then (ascending) `learn` adds up first: those of one cluster that have lived through the same bins, in order of time.
+    A few hundred groups, however long the history."""
+    cluster, lived = _clusters(start_us, now_us)
+    return np.cumsum((np.diff(cluster, prepend=-1) != 0) | (np.diff(lived, prepend=-1) != 0)) - 1
+
+
+def _clusters(start_us: Ints, now_us: int) -> tuple[Ints, Ints]:
+    """The cluster of each cohort, and the bins that all of it has lived through."""
+    cohort = start_us // COHORT_US
     wide = [width for width in CLUSTERS if np.unique(cohort // width).size >= ENOUGH]
-    cluster = cohort // (wide[-1] if wide else 1)
-    groups, of = np.unique(np.stack([cluster, lived]), axis=1, return_inverse=True)
+    return cohort // (wide[-1] if wide else 1), completed_bins(now_us - start_us - COHORT_US)
+
+
+def _lived(counts: AgeCounts, now_us: int) -> _Lived:
+    groups, of = np.unique(np.stack(_clusters(counts.start_us, now_us)), axis=1, return_inverse=True)
     n = groups.shape[1]
     rows = np.zeros((n, counts.rows.shape[1]), dtype=np.int64)
     labels = np.zeros((n, *counts.labels.shape[1:]), dtype=np.int64)

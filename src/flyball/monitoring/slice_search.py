@@ -150,37 +150,57 @@ def _candidates(reference: SliceReference, holdout: SliceRows, rows: SliceRows) 
     return tuple(kept)
 
 
-class _Conditions(NamedTuple):
-    """On one feature, with the bins from which to which each goes. (conditions,)"""
+class _Grid(NamedTuple):
+    """Every condition on one feature, feature after feature, with the bins from which to which it goes. (n_conditions,)"""
 
     conditions: list[Condition]
+    feature: NDArray[np.intp]
     low: NDArray[np.intp]
     high: NDArray[np.intp]
+    bins: int
+    """Room for each feature's bins."""
 
 
-def _grid(reference: SliceReference) -> list[_Conditions]:
-    """Of every feature, made once for all searches of a window."""
-    listed = [list(conditions_of(feature, place)) for place, feature in enumerate(reference.features)]
-    return [
-        _Conditions(of, np.array([each.low for each in of], dtype=np.intp), np.array([each.high for each in of], dtype=np.intp))
-        for of in listed
-    ]
+class _Cells(NamedTuple):
+    """Rows as they are counted: of all features at once."""
+
+    numbers: NDArray[np.intp]
+    """(n_rows, n_features) of each row's bin, features one behind the other."""
+    losses: NDArray[np.float64]
+
+    def part(self, inside: Bools) -> "_Cells":
+        return _Cells(self.numbers[inside], self.losses[inside])
+
+
+def _grid(reference: SliceReference, sides: Sequence[SliceRows]) -> _Grid:
+    """Made once for all searches of a window."""
+    conditions = [each for place, feature in enumerate(reference.features) for each in conditions_of(feature, place)]
+    feature, low, high = (
+        np.array(of, dtype=np.intp) for of in zip(*((each.feature, each.low, each.high) for each in conditions), strict=True)
+    )
+    most = max(int(high.max()), *(int(side.codes.max(initial=0)) for side in sides))
+    return _Grid(conditions, feature, low, high, most + 1)
+
+
+def _cells(grid: _Grid, rows: SliceRows) -> _Cells:
+    return _Cells(rows.codes + grid.bins * np.arange(rows.codes.shape[1]), rows.losses)
 
 
 def worst(reference: SliceReference, holdout: SliceRows, rows: SliceRows) -> tuple[Condition, ...] | None:
     """By the lower bound of the harm beyond what all rows bring: rows × (rise − rise of all − 2 errors). By its harm alone the broadest slice would be the worst."""
-    if min(len(rows.losses), len(holdout.losses)) < 2 * LEAST_ROWS:
+    if min(len(rows.losses), len(holdout.losses)) < 2 * LEAST_ROWS or not reference.features:
         return None
     everywhere = float(rows.losses.mean() - holdout.losses.mean())
-    grid = _grid(reference)
-    singles = _scored(grid, holdout, rows, everywhere)
+    grid = _grid(reference, (holdout, rows))
+    now, then = _cells(grid, rows), _cells(grid, holdout)
+    singles = _scored(grid, then, now, everywhere)
     if not singles:
         return None
     best: tuple[Condition, ...] = (max(singles, key=singles.__getitem__),)
     most = singles[best[0]]
     for condition in _beam(singles, rows):
         inside, inside_before = chosen((condition,), rows.codes), chosen((condition,), holdout.codes)
-        joined = _scored(grid, part(holdout, inside_before), part(rows, inside), everywhere)
+        joined = _scored(grid, then.part(inside_before), now.part(inside), everywhere)
         for other, harm in joined.items():
             if other.feature != condition.feature and harm * (SIMPLER if len(best) == 1 else 1.0) > most:
                 best, most = tuple(sorted((condition, other))), harm
@@ -198,34 +218,26 @@ def _beam(singles: dict[Condition, float], rows: SliceRows) -> list[Condition]:
     return list(dict.fromkeys(by_harm + by_row))[:BEAM]
 
 
-def _scored(grid: list[_Conditions], holdout: SliceRows, rows: SliceRows, everywhere: float) -> dict[Condition, float]:
+def _scored(grid: _Grid, holdout: _Cells, rows: _Cells, everywhere: float) -> dict[Condition, float]:
     """Lower bound of the harm beyond `everywhere` of each single condition that has enough rows, from counts and sums per bin."""
-    found: dict[Condition, float] = {}
-    now, then = _weights(rows), _weights(holdout)
-    for place, (conditions, low, high) in enumerate(grid):
-        n, total, squares = _sums(rows.codes[:, place], now, low, high)
-        m, before, squares_before = _sums(holdout.codes[:, place], then, low, high)
-        enough = (np.minimum(n, m) >= LEAST_ROWS) & (n < len(rows.losses))
-        n, m = np.maximum(n, 1.0), np.maximum(m, 1.0)
-        variance = (squares / n - (total / n) ** 2) / n + (squares_before / m - (before / m) ** 2) / m
-        harm = n * (total / n - before / m - everywhere - 2.0 * np.sqrt(np.maximum(variance, 0.0)))
-        found |= {conditions[k]: float(harm[k]) for k in np.flatnonzero(enough)}
-    return found
+    n, total, squares = _sums(grid, rows)
+    m, before, squares_before = _sums(grid, holdout)
+    enough = (np.minimum(n, m) >= LEAST_ROWS) & (n < len(rows.losses))
+    n, m = np.maximum(n, 1.0), np.maximum(m, 1.0)
+    variance = (squares / n - (total / n) ** 2) / n + (squares_before / m - (before / m) ** 2) / m
+    harm = n * (total / n - before / m - everywhere - 2.0 * np.sqrt(np.maximum(variance, 0.0)))
+    return {grid.conditions[k]: float(harm[k]) for k in np.flatnonzero(enough)}
 
 
-def _weights(rows: SliceRows) -> tuple[NDArray[np.float64] | None, ...]:
-    """What is summed per bin: rows, losses and squared losses."""
-    return (None, rows.losses, rows.losses**2)
-
-
-def _sums(
-    codes: NDArray[np.integer], weights: tuple[NDArray[np.float64] | None, ...], low: NDArray[np.intp], high: NDArray[np.intp]
-) -> NDArray[np.float64]:
-    """Of every condition on a feature. (3, conditions)"""
-    bins = int(high.max()) + 1
-    weighted = [np.bincount(codes, weights=each, minlength=bins) for each in weights]
-    sums = np.concatenate([np.zeros((3, 1)), np.cumsum(weighted, axis=1)], axis=1)
-    return np.asarray(sums[:, high + 1] - sums[:, low])
+def _sums(grid: _Grid, cells: _Cells) -> NDArray[np.float64]:
+    """Rows, losses and squared losses of every condition, (3, n_conditions). Bins of all features are counted in one call: a slice has few rows, and a call
+    for each feature would cost more than they do."""
+    n, features = cells.numbers.shape
+    numbers, size = cells.numbers.ravel(), features * grid.bins
+    weights = (None, *(np.broadcast_to(of[:, None], (n, features)).ravel() for of in (cells.losses, cells.losses**2)))
+    weighted = [np.bincount(numbers, weights=each, minlength=size).reshape(features, grid.bins) for each in weights]
+    sums = np.concatenate([np.zeros((3, features, 1)), np.cumsum(weighted, axis=2)], axis=2)
+    return np.asarray(sums[:, grid.feature, grid.high + 1] - sums[:, grid.feature, grid.low])
 
 
 def _confirmed(

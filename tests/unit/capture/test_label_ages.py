@@ -110,6 +110,24 @@ def test_counts_of_two_joins_add_up_to_those_of_one(monkeypatch):
     assert [part.tobytes() for part in merge(one, other)] == [part.tobytes() for part in both]
 
 
+def test_cohorts_are_added_up_in_the_groups_that_are_asked_for_whoever_answered():
+    rng = np.random.default_rng(1)
+    records = []
+    for unit in ("u1", "u2"):
+        for number in range(150):
+            name = f"{unit}-{number}"
+            records += [
+                predictions([name], at_us=int(rng.integers(0, 40 * HOUR)), unit=unit),
+                labels({name: "1"}, int(rng.integers(0, 90 * HOUR))),
+            ]
+    joined = binary(*records)
+    hours, days = joined.label_ages(8 * HOUR), joined.label_ages(8 * HOUR, together=lambda start_us: start_us // (24 * HOUR))
+    assert days.start_us.tolist() == [8 * HOUR, 24 * HOUR]
+    for found, wanted in zip(days[1:], hours[1:], strict=True):
+        assert found.tolist() == [wanted[:16].sum(axis=0).tolist(), wanted[16:].sum(axis=0).tolist()]
+    assert joined.label_ages(90 * HOUR, together=lambda start_us: start_us).rows.size == 0
+
+
 def test_a_label_from_the_future_counts_from_when_it_was_received_and_can_be_corrected():
     joined = binary(
         predictions(["a"]), labels({"a": "1"}, 10, observed_us=10**15), labels({"a": "0"}, 20), labels({"a": "1"}, 15, 12)

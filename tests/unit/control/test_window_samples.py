@@ -34,7 +34,11 @@ def kept(batches: list[PredictionBatch], most: int = 50) -> WindowSample:
 def test_the_same_rows_are_kept_in_whatever_order_and_however_often_they_come() -> None:
     batches = [batch(first, 10) for first in range(0, 600, 10)]
     shuffled = [batches[place] for place in np.random.default_rng(1).permutation(60)]
-    one, other = kept(batches).rows(SIGNATURE), kept([*shuffled, *batches[:30]]).rows(SIGNATURE)
+    looked_at = kept(shuffled[:40])
+    looked_at.rows(SIGNATURE)
+    for each in (*shuffled[40:], *batches[:30]):
+        looked_at.add(each)
+    one, other = kept(batches).rows(SIGNATURE), looked_at.rows(SIGNATURE)
     assert one.ids == other.ids
     assert len(one.ids) == 50
     np.testing.assert_array_equal(one.columns["x"], other.columns["x"])

@@ -104,12 +104,16 @@ def test_a_reference_of_one_class_is_void():
     assert "of one class" in estimates.estimate(ref, *binary(rng, 300)[:2], day(0)).void
 
 
-def test_the_same_rows_give_the_same_bytes_and_a_reference_survives_its_file():
+def test_the_same_rows_give_the_same_bytes_whatever_was_asked_before_and_a_reference_survives_its_file():
     rng = np.random.default_rng(58)
     ref = reference("binary", binary(rng, 800), days=5)
     again = codec.decode(codec.encode(ref), EstimationReference)
+    asked_before = estimates.Prepared(again)
+    columns, scores, _ = binary(rng, 300, 0.5)
+    estimates.estimate(asked_before, columns, scores, day(1))
+    estimates.estimate(asked_before, {name: columns[name] for name in ("a", "c")}, scores, day(2))
     asked = (*binary(rng, 400)[:2], day(0))
-    first, second = (codec.encode(estimates.estimate(side, *asked)) for side in (ref, again))
+    first, second = (codec.encode(estimates.estimate(side, *asked)) for side in (ref, asked_before))
     assert first == second
 
 

@@ -6,9 +6,9 @@ import pytest
 from labelled_late import DAY, HOUR, NEVER, STRATA, Late, lived
 from monitored_world import watched
 
-from flyball.monitoring.delays import Delays, age_at, duration, learn, place_of, strata_of
+from flyball.monitoring.delays import Delays, age_at, duration, learn, place_of, strata_of, together
 from flyball.records import codec
-from flyball.stats.age_grid import EDGES_US, merge
+from flyball.stats.age_grid import EDGES_US, AgeCounts, merge
 from flyball.stats.label_strata import LabelStrata
 
 NOW = 60 * DAY
@@ -110,6 +110,17 @@ def test_counts_of_two_halves_teach_the_same_as_all():
     odd = np.arange(late.at_us.size) % 2 == 1
     halves = [Late(*(part[mine] for part in late)).counts(NOW) for mine in (odd, ~odd)]
     assert learn(merge(*halves), NOW) == learned(late)
+
+
+@pytest.mark.parametrize(("days", "most"), [(12, 12 * 24), (60, 200)])
+def test_cohorts_that_were_added_up_teach_the_same(days, most):
+    now = days * DAY + HOUR // 2
+    counts = lived(np.random.default_rng(14), days=days).counts(now)
+    group = together(counts.start_us, now)
+    first = np.flatnonzero(np.diff(group, prepend=-1))
+    added = AgeCounts(counts.start_us[first], *(np.add.reduceat(of, first, axis=0) for of in counts[1:]))
+    assert first.size <= most
+    assert learn(added, now) == learn(counts, now)
 
 
 def test_the_same_counts_give_the_same_bytes_and_few_of_them():

@@ -2,6 +2,7 @@
 
 from flyball.monitoring.estimates.alarm import AlarmReading, AlarmState, begin_anew, judge
 from flyball.monitoring.estimates.estimate import Estimates, Increase, estimate, labels_needed
+from flyball.monitoring.estimates.prepared import Prepared
 from flyball.monitoring.estimates.rows import FILE, EstimationReference, build
 from flyball.monitoring.estimates.trust import Trust, interval_of, learn
 
@@ -12,6 +13,7 @@ __all__ = [
     "Estimates",
     "EstimationReference",
     "Increase",
+    "Prepared",
     "Trust",
     "begin_anew",
     "build",

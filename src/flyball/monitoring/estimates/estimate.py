@@ -14,10 +14,12 @@ import msgspec
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from flyball.monitoring.estimates import intervals, outcomes, parts, rows, unknown, void
+from flyball.monitoring.estimates import intervals, outcomes, parts, tables, unknown, void
 from flyball.monitoring.estimates.intervals import ALPHA, Sample
 from flyball.monitoring.estimates.parts import LOSS, Part
-from flyball.monitoring.estimates.rows import EstimationReference, Table
+from flyball.monitoring.estimates.prepared import Learned, Prepared
+from flyball.monitoring.estimates.rows import EstimationReference
+from flyball.monitoring.estimates.tables import Table
 from flyball.monitoring.estimates.trust import Trust
 from flyball.monitoring.window import Window
 from flyball.records.evidence import Evidence
@@ -65,9 +67,13 @@ class Estimates(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Question(NamedTuple):
-    reference: EstimationReference
+    known: Prepared
+    learned: Learned
     own: Table
+    """Numbers in bins of both samples, as in `now`."""
     now: Table
+    coded: Table
+    """The window's rows, coded as the reference's by themselves."""
     window: Window
     all_rows: int
     digest: str
@@ -75,7 +81,7 @@ class _Question(NamedTuple):
 
 
 def estimate(
-    reference: EstimationReference,
+    reference: EstimationReference | Prepared,
     columns: Mapping[str, Any],
     scores: ArrayLike,
     window: Window,
@@ -84,47 +90,51 @@ def estimate(
 ) -> Estimates:
     """Estimate one closed window: `columns` as the model took them, `scores` (n_rows, n_scores), rows in order of time.
 
-    Rows whose scores are not finite are left out. Columns of the reference that the window lacks are taken as unchanged, and the note says so.
-    The same rows give the same answer, byte for byte. Raises DataError when columns and scores do not belong together.
+    A reference that is `Prepared` gives the same, sooner for the next window. Rows whose scores are not finite are left out. Columns of the reference that
+    the window lacks are taken as unchanged, and the note says so. The same rows give the same answer, byte for byte. Raises DataError when columns and
+    scores do not belong together.
     """
-    asked = _ask(reference, columns, scores, window)
-    labels = np.asarray(reference.labels)
-    why = void.too_few(len(asked.now.scores), MIN_ROWS, labels, classes=reference.task != "regression")
-    if why or (trust is not None and (why := trust.void)) or (why := _unknown(reference, columns, scores)):
+    known = reference if isinstance(reference, Prepared) else Prepared(reference)
+    asked = _ask(known, columns, scores, window)
+    why = void.too_few(len(asked.now.scores), MIN_ROWS, known.labels, classes=known.reference.task != "regression")
+    if why or (trust is not None and (why := trust.void)) or (why := _unknown(known, columns, scores)):
         return _void(asked, why, None)
     ratio = density_ratio(asked.own.values, asked.now.values, asked.own.categorical)
     if why := void.unsupported(ratio):
         return _void(asked, why, ratio)
-    blocks = np.asarray(reference.blocks, dtype=np.int64)
-    folds = outcomes.folds_of(blocks)
-    if reference.task == "regression":
-        found = parts.regression(reference, asked.now, asked.own, ratio.reference, folds)
+    if known.reference.task == "regression":
+        found = parts.regression(known.losses, asked.learned.losses, asked.coded, ratio.reference)
     else:
-        outcome = outcomes.probabilities(asked.own, asked.now, labels, ratio.reference, folds)
-        if why := void.uncalibrated(outcome, labels, ratio.reference, blocks):
+        outcome = outcomes.probabilities(asked.learned.classes, asked.coded, ratio.reference)
+        if why := void.uncalibrated(outcome, known.labels, ratio.reference, known.blocks):
             return _void(asked, why, ratio)
-        found = parts.classification(reference, asked.now, outcome, asked.own)
-    return _estimated(asked, found, Sample(ratio.reference, blocks, len(asked.now.scores), asked.all_rows), ratio, tolerance)
+        found = parts.classification(known.reference, asked.now, outcome, asked.own)
+    return _estimated(
+        asked, found, Sample(ratio.reference, known.blocks, len(asked.now.scores), asked.all_rows), ratio, tolerance
+    )
 
 
-def _unknown(reference: EstimationReference, columns: Mapping[str, Any], scores: ArrayLike) -> str:
+def _unknown(known: Prepared, columns: Mapping[str, Any], scores: ArrayLike) -> str:
     n = len(np.asarray(scores))
-    strange, worst = unknown.unknown_rows(reference, columns, n)
+    strange, worst = unknown.unknown_rows(known.columns, columns, n)
     return unknown.told(float(strange.mean()) if n else 0.0, worst)
 
 
-def _ask(reference: EstimationReference, columns: Mapping[str, Any], scores: ArrayLike, window: Window) -> _Question:
-    own, now = rows.tables(reference, columns, scores)
+def _ask(known: Prepared, columns: Mapping[str, Any], scores: ArrayLike, window: Window) -> _Question:
+    given = tables.columns_of_window(known.reference, columns, scores)
+    learned = known.learned([*given.values])
+    own, now = tables.together(learned.own, given)
+    coded = learned.own.codes.table(given)
     usable = np.flatnonzero(np.isfinite(now.scores).all(axis=1))
     kept = usable
     if usable.size > MAX_WINDOW:
         kept = usable[np.linspace(0, usable.size - 1, MAX_WINDOW).round().astype(np.intp)]
-    now = Table(now.values[kept], now.categorical, now.scores[kept])
-    missing = [name for name in reference.columns if name not in columns]
+    now, coded = (Table(side.values[kept], side.categorical, side.scores[kept]) for side in (now, coded))
+    missing = [name for name in known.reference.columns if name not in columns]
     notes = [f"an even sample of {kept.size} of {usable.size} rows"] if kept.size < usable.size else []
     notes += [f"taken as unchanged, for want of values: {', '.join(missing)}"] if missing else []
-    digest = hashlib.sha256(own.values.tobytes() + np.asarray(reference.labels).tobytes() + now.values.tobytes()).hexdigest()
-    return _Question(reference, own, now, window, int(usable.size), digest, "; ".join(notes))
+    digest = hashlib.sha256(own.values.tobytes() + known.labels.tobytes() + now.values.tobytes()).hexdigest()
+    return _Question(known, learned, own, now, coded, window, int(usable.size), digest, "; ".join(notes))
 
 
 def _estimated(asked: _Question, found: dict[str, Part | None], sample: Sample, ratio: Ratio, tolerance: float) -> Estimates:
@@ -132,7 +142,7 @@ def _estimated(asked: _Question, found: dict[str, Part | None], sample: Sample, 
     loss = found[LOSS]
     if loss is None:  # never: a mean is defined wherever there are rows
         raise AssertionError(LOSS)
-    increase = _increase(asked.reference, asked.own, loss, sample)
+    increase = _increase(asked.known.reference, asked.own, loss, sample)
     needed = labels_needed(loss.label_variance, tolerance)
     told = metrics[LOSS]
     words = (
@@ -207,7 +217,7 @@ def _blank(asked: _Question, name: str, n: int) -> Evidence:
 
 
 def _void(asked: _Question, why: str, ratio: Ratio | None) -> Estimates:
-    names = parts.REGRESSION if asked.reference.task == "regression" else parts.CLASSIFICATION
+    names = parts.REGRESSION if asked.known.reference.task == "regression" else parts.CLASSIFICATION
     n = len(asked.now.scores)
     return Estimates(
         window=asked.window.id,

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flyball.monitoring.estimates import outcomes
-from flyball.monitoring.estimates.rows import EstimationReference, Table
+from flyball.monitoring.estimates.rows import EstimationReference
+from flyball.monitoring.estimates.tables import Table
 from flyball.stats.expected_metrics import expected
 from flyball.stats.losses import bounded_loss
 
@@ -62,22 +63,26 @@ def _classified(
     return Part(found.value, rows - rows.mean(), float(spread.mean()), residuals, bound, few)
 
 
-def regression(
-    reference: EstimationReference, now: Table, own: Table, weights: Floats, folds: NDArray[np.intp]
-) -> dict[str, Part | None]:
-    """As `classification`. `rmse` stands here as the mean squared error: its root is taken last."""
-    labels, answers = np.asarray(reference.labels), own.scores[:, 0]
-    error = np.abs(labels - answers)
-    values = {
+def losses_of(reference: EstimationReference, scores: Floats) -> dict[str, Floats]:
+    """Regression metric → the loss whose mean it is, of the reference's rows; `rmse` stands here as the mean squared error: its root is taken last."""
+    labels = np.asarray(reference.labels)
+    error = np.abs(labels - scores[:, 0])
+    return {
         "mae": error,
         "rmse": error**2,
         # scikit-learn's own guard against labels of 0
         "mape": error / np.maximum(np.abs(labels), np.finfo(np.float64).eps),
-        LOSS: bounded_loss("regression", own.scores, labels, reference.scale),
+        LOSS: bounded_loss("regression", scores, labels, reference.scale),
     }
+
+
+def regression(
+    losses: dict[str, Floats], known: dict[str, outcomes.OneLoss], now: Table, weights: Floats
+) -> dict[str, Part | None]:
+    """As `classification`; `losses` as `losses_of`, and what is known of each."""
     found: dict[str, Part | None] = {}
-    for name, loss in values.items():
-        outcome = outcomes.losses(own, now, loss, folds)
+    for name, loss in losses.items():
+        outcome = outcomes.losses(known[name], now)
         residuals = loss - outcome.reference
         value = float(outcome.window.mean())
         variance = float(weights @ residuals**2 / weights.sum())

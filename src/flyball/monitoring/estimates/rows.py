@@ -1,13 +1,12 @@
-"""The rows that an estimate is learned from, and how rows become numbers.
+"""The rows that an estimate is learned from.
 
 A file of its own in a version's package. It holds RAW VALUES of the holdout: features, scores and labels of up to MAX_ROWS rows, so whoever
 may read the package may read them. Columns that must not be kept are left out of `columns`; the estimate then takes them as unchanged.
 """
 
-from collections import Counter
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -21,10 +20,6 @@ MAX_ROWS = 4000
 """Of the reference: the estimate's error then is that of a window of 4,000 labelled rows, and fitting takes a fraction of a second."""
 FILE = "estimation.json"
 """In a package."""
-CATEGORIES = 60
-"""With a code of their own, the most frequent ones; others share one. The trees take up to 255 codes, but rare ones teach them nothing."""
-BINS = 64
-"""Of a number: with 5,000 rows some 80 in each, enough to tell where a ratio changes."""
 LARGEST = float(np.finfo(np.float32).max)
 """Instead of infinity, which trees refuse."""
 
@@ -49,16 +44,6 @@ class EstimationReference(msgspec.Struct, frozen=True, kw_only=True):
     """Number of the window of time that each row lies in, ascending from 0; all 0: times are not known."""
     rows: int
     """In the holdout, of which these are a sample."""
-
-
-class Table(NamedTuple):
-    """Rows as trees take them."""
-
-    values: Floats
-    """(n_rows, n_columns): features, then scores; numbers by their bin, categories by their code."""
-    categorical: NDArray[np.bool_]
-    scores: Floats
-    """(n_rows, n_scores)"""
 
 
 def build(
@@ -106,54 +91,11 @@ def _blocks(n: int, event_us: ArrayLike | None, window: timedelta) -> NDArray[np
 
 def _kept(values: Any, rows: NDArray[np.intp], *, category: bool) -> tuple[Any, ...]:
     if category:
-        return tuple(_texts(np.asarray(values, dtype=object)[rows]))
+        return tuple(texts(np.asarray(values, dtype=object)[rows]))
     numbers = np.nan_to_num(counting.numbers(values)[rows].astype(np.float64), nan=np.nan, posinf=LARGEST, neginf=-LARGEST)
     return tuple(None if value != value else value for value in numbers.tolist())  # noqa: PLR0124 - only NaN differs from itself
 
 
-def _texts(values: Any) -> list[str]:
+def texts(values: Any) -> list[str]:
+    """Categories, MISSING for one that is."""
     return [counting.MISSING if value is None else str(value) for value in values]
-
-
-def tables(reference: EstimationReference, columns: Mapping[str, Any], scores: ArrayLike) -> tuple[Table, Table]:
-    """The reference's rows and a window's, in the same columns: those that both have.
-
-    Raises DataError when the window's columns and scores differ in length, or the scores are of another task.
-    """
-    own, table = streams.score_table(reference.scores), streams.score_table(scores)
-    if table.shape[1] != own.shape[1]:
-        raise DataError(f"{table.shape[1]} scores a row", expected=f"{own.shape[1]}, as the reference has")
-    names = [name for name in reference.columns if name in columns]
-    if wrong := {name: len(columns[name]) for name in names if len(columns[name]) != len(table)}:
-        raise DataError(f"columns of another length than the {len(table)} scores: {wrong}", expected="one value per row in each")
-    pairs = [_pair(reference.columns[name], columns[name], category=name in reference.categories) for name in names]
-    categorical = np.array([name in reference.categories for name in names] + [False] * own.shape[1], dtype=np.bool_)
-    pairs += [_binned(own[:, k], table[:, k]) for k in range(own.shape[1])]
-    before, now = (np.column_stack(side) for side in zip(*pairs, strict=True))
-    return Table(before, categorical, own), Table(now, categorical, table)
-
-
-def _pair(before: Any, now: Any, *, category: bool) -> tuple[Floats, Floats]:
-    if not category:
-        return _binned(_numbers(before), _numbers(now))
-    ranked = sorted(Counter(before).items(), key=lambda item: (-item[1], item[0]))
-    codes = {name: float(place) for place, (name, _) in enumerate(ranked[:CATEGORIES], start=1)}
-    # 0 is for all that is rare or new: where nothing was rare, a new category is one that the reference does not know
-    return tuple(np.array([codes.get(text, 0.0) for text in _texts(side)]) for side in (before, now))  # type: ignore[return-value]
-
-
-def _binned(before: Floats, now: Floats) -> tuple[Floats, Floats]:
-    """Numbers as numbers of quantile bins of both samples, NaN as it is: trees would bin them too, once for every fold and more slowly."""
-    together = np.concatenate((before, now))
-    present = together[~np.isnan(together)]
-    if present.size == 0:
-        return before, now
-    edges = np.unique(np.quantile(present, np.arange(1, BINS) / BINS, method="inverted_cdf"))
-    return tuple(  # type: ignore[return-value]
-        np.where(np.isnan(side), np.nan, np.searchsorted(edges, side).astype(np.float64)) for side in (before, now)
-    )
-
-
-def _numbers(values: Any) -> Floats:
-    listed = np.array([np.nan if value is None else value for value in values], dtype=np.float64)
-    return np.nan_to_num(counting.numbers(listed).astype(np.float64), nan=np.nan, posinf=LARGEST, neginf=-LARGEST)

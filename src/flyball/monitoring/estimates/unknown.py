@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flyball.monitoring import counting
-from flyball.monitoring.estimates.rows import EstimationReference
+from flyball.monitoring.estimates.tables import Columns
 
 Bools = NDArray[np.bool_]
 
@@ -17,13 +17,12 @@ MOST_UNKNOWN = 0.1
 """Share of a window's rows: what they lose is anything from 0 to 1, and a tenth of that is more than any interval allows for."""
 
 
-def unknown_rows(reference: EstimationReference, columns: Mapping[str, Any], n: int) -> tuple[Bools, str]:
+def unknown_rows(reference: Columns, columns: Mapping[str, Any], n: int) -> tuple[Bools, str]:
     """Which of the window's n rows have a value out of the reference's range, a category or a gap that it never has, and the column that has most."""
     found, worst, most = np.zeros(n, dtype=np.bool_), "", 0
-    for name in reference.columns:
+    for name, known in reference.values.items():
         if name in columns:
-            strange = _categories if name in reference.categories else _numbers
-            rows = strange(reference.columns[name], columns[name])
+            rows = _categories(known, columns[name]) if isinstance(known, list) else _numbers(known, columns[name])
             found |= rows
             if rows.sum() > most:
                 worst, most = name, int(rows.sum())
@@ -37,8 +36,7 @@ def told(share: float, worst: str) -> str:
     return f"out of support: {share:.0%} of the window's rows have values that no row of the reference has, most by {worst}, at most {MOST_UNKNOWN:.0%} may"
 
 
-def _numbers(reference: tuple[Any, ...], values: Any) -> Bools:
-    known = np.array([np.nan if value is None else value for value in reference], dtype=np.float64)
+def _numbers(known: NDArray[np.float64], values: Any) -> Bools:
     present, now = known[~np.isnan(known)], counting.numbers(values).astype(np.float64)
     gaps = np.isnan(now)
     if not present.size:
@@ -49,7 +47,7 @@ def _numbers(reference: tuple[Any, ...], values: Any) -> Bools:
     return np.asarray(outside | (gaps if present.size == known.size else False), dtype=np.bool_)
 
 
-def _categories(reference: tuple[Any, ...], values: Any) -> Bools:
+def _categories(texts: list[str], values: Any) -> Bools:
     names, codes = counting.codes(values)
-    known = frozenset(reference)
+    known = frozenset(texts)
     return np.asarray(np.array([name not in known for name in names], dtype=np.bool_)[codes], dtype=np.bool_)
