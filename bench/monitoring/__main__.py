@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import math
 import sys
 import time
 from dataclasses import replace
@@ -12,6 +13,8 @@ from rich.console import Console
 
 from bench.__main__ import machine
 from bench.monitoring import calibration, changes, concepts, data, labels, peers, power, scale, unlabelled
+from bench.monitoring.kept import Kept
+from bench.monitoring.nulls import Size
 from bench.serving import environments
 from bench.serving.bars import promises
 from bench.serving.rounds import tell
@@ -39,9 +42,10 @@ def main() -> int:
 
 def _calibration(given: argparse.Namespace, console: Console, document: dict[str, Any]) -> bool:
     plan = _plan(calibration, given)
+    plan = replace(plan, sizes=tuple(size for size in plan.sizes if _asked_for(size, given)))
     there, absent = peers.present(given.root, given.peers)
     try:
-        cells, skipped = calibration.measure(given.data, plan, there)
+        cells, skipped = calibration.measure(given.data, plan, there, Kept(given.keep, given.minutes))
     finally:
         peers.close(there)
     sizes = [calibration.by_size(cells, budget) for budget in calibration.BUDGETS]
@@ -118,6 +122,11 @@ def _plan(subject: Any, given: argparse.Namespace) -> Any:
     return replace(plan, tables=tuple(given.tables)) if given.tables else plan
 
 
+def _asked_for(size: Size, given: argparse.Namespace) -> bool:
+    sides = ((size.features, given.features), (size.window_rows, given.window_rows), (size.reference_rows, given.reference_rows))
+    return all(not wanted or value in wanted for value, wanted in sides)
+
+
 def _told(console: Console, skipped: dict[str, str]) -> None:
     for name, why in skipped.items():
         console.print(f"{name} skipped: {why}", highlight=False, markup=False)
@@ -138,6 +147,17 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--tables", nargs="*", choices=list(data.TABLES), help="of `calibration`, `power` and `concepts`: these only"
     )
+    of_sizes = parser.add_argument_group("of `calibration`")
+    for name, values in (
+        ("features", calibration.FEATURES),
+        ("window-rows", calibration.WINDOW_ROWS),
+        ("reference-rows", calibration.REFERENCE_ROWS),
+    ):
+        of_sizes.add_argument(f"--{name}", type=int, nargs="*", choices=values, help="these sizes only")
+    of_sizes.add_argument(
+        "--keep", type=Path, help="write there what was measured as it comes, and do not measure again what is there"
+    )
+    of_sizes.add_argument("--minutes", type=float, default=math.inf, help="begin nothing after so many")
     extent = parser.add_mutually_exclusive_group()
     extent.add_argument(
         "--quick", dest="extent", action="store_const", const="QUICK", default="FULL", help="minutes instead of hours"

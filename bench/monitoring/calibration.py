@@ -3,17 +3,19 @@
 import statistics
 import time
 import zlib
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 from rich.table import Table as Drawn
 
 from bench.monitoring.data import Absent, Table, load
 from bench.monitoring.frames import Frame, Stream
 from bench.monitoring.intervals import lower, upper
-from bench.monitoring.nulls import Null, Size, null
+from bench.monitoring.kept import Kept
+from bench.monitoring.nulls import Size, null
 from bench.monitoring.subjects import Flyball, Look, Random, Silent, Subject, Textbook
 from bench.serving.rounds import tell
 
@@ -21,6 +23,8 @@ BUDGETS = (1, 5)
 """False alarms per 100 windows that the user allows."""
 CELLS = 2_000_000
 """Values held at once while windows are looked at."""
+ABOUT = 1.05
+"""A table of 48,842 rows has about 50,000."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,16 @@ MODERATE = Plan(
     dummy_draws=1,
     windows_if_wide=50,
 )
-FULL = Plan(QUICK.tables, tuple(Size(p, w, r) for p in FEATURES for w in WINDOW_ROWS for r in REFERENCE_ROWS), 20, 200, 4, 50)
+FULL = Plan(
+    QUICK.tables,
+    tuple(Size(p, w, r) for p in FEATURES for w in WINDOW_ROWS for r in REFERENCE_ROWS),
+    20,
+    100,
+    2,
+    50,
+    dummy_draws=1,
+    windows_if_wide=50,
+)
 
 
 @dataclass
@@ -110,44 +123,90 @@ class Cell:
             "per_draw": self.per_draw, "verdict": self.verdict, "failed": self.failed,
         }  # fmt: skip
 
+    @classmethod
+    def of(cls, told: Mapping[str, Any]) -> Self:
+        """A document read again."""
+        size = Size(told["features"], told["window_rows"], told["reference_rows"])
+        per_draw = [(alarms, windows) for alarms, windows in told["per_draw"]]
+        return cls(told["table"], size, told["drawn"], told["subject"], told["budget_per_100"], per_draw, told["failed"])
 
-def measure(data: Path, plan: Plan, peers: Sequence[Subject]) -> tuple[list[Cell], dict[str, str]]:
-    """Also what was skipped, and why."""
-    cells: list[Cell] = []
+
+class Part(NamedTuple):
+    """What is measured in one go: one reference of one size, and the windows after it."""
+
+    table: str
+    size: Size
+    draw: int
+
+
+def measure(data: Path, plan: Plan, peers: Sequence[Subject], kept: Kept) -> tuple[list[Cell], dict[str, str]]:
+    """Also what was skipped, and why. What is in `kept` is taken from there; where its minutes end, so does this."""
+    tables: dict[str, Table] = {}
     skipped: dict[str, str] = {}
     for name in plan.tables:
         try:
-            table = load(data, name)
+            tables[name] = load(data, name)
         except Absent as why:
             skipped[name] = str(why)
-            continue
-        for size in plan.sizes:
-            begun = time.perf_counter()
-            cells += on_table(table, size, plan, peers)
-            tell(f"calibration {name} {size.words()}: {time.perf_counter() - begun:.0f} s")
-    return cells, skipped
+    cells: list[Cell] = []
+    for part in parts(plan, {name: len(table.frame) for name, table in tables.items()}):
+        begun = time.perf_counter()
+        windows = plan.windows_of(part.size)
+        words = f"{part.table} {part.size.words()}, draw {part.draw}, {windows} windows"
+        measured = partial(_documents, tables[part.table], part, plan, peers)
+        cells += [Cell.of(told) for told in kept.get(words, measured) or ()]
+        tell(f"calibration {words}: {time.perf_counter() - begun:.0f} s")
+        if kept.over:
+            skipped["what is missing"] = "the minutes were over"
+            break
+    return together(cells), skipped
 
 
-def on_table(table: Table, size: Size, plan: Plan, peers: Sequence[Subject]) -> list[Cell]:
-    cells: dict[tuple[str, float | None], Cell] = {}
-    windows = plan.windows_of(size)
-    for draw in range(plan.draws):
-        drawn = null(table, size, windows, draw)
-        shape = Size(_features(drawn), *_rows(drawn))
+def parts(plan: Plan, rows: Mapping[str, int]) -> list[Part]:
+    """Where a table has about so many rows as the reference or a window. The first draw of every size before the second of any, cheap ones first."""
+    return [
+        Part(table, size, draw)
+        for draw in range(plan.draws)
+        for size in sorted(plan.sizes, key=lambda size: (size.features, size.window_rows, size.reference_rows))
+        for table, there in rows.items()
+        if max(size.reference_rows, size.window_rows) <= ABOUT * there
+    ]
 
-        def cell(subject: str, budget: float | None, drawn: Null = drawn, shape: Size = shape) -> Cell:
-            return cells.setdefault((subject, budget), Cell(table.name, shape, drawn.how, subject, budget))
 
-        for budget, alarms in _ours(drawn.stream, windows).items():
-            cell("Flyball", budget).per_draw.append((alarms, windows))
-        for subject, budget, wanted in _asked(plan, peers, draw, zlib.crc32(f"{table.name} {draw}".encode())):
-            try:
-                looks = list(_looks(subject, drawn.stream, min(wanted, windows)))
-            except RuntimeError as failed:
-                cell(subject.name, budget).failed = str(failed)
-                continue
-            cell(subject.name, budget).per_draw.append((sum(look.alarmed for look in looks), len(looks)))
-    return list(cells.values())
+def _documents(table: Table, part: Part, plan: Plan, peers: Sequence[Subject]) -> list[dict[str, Any]]:
+    return [cell.document() for cell in on_draw(table, part, plan, peers)]
+
+
+def together(cells: Iterable[Cell]) -> list[Cell]:
+    """Draws of the same cell as one."""
+    found: dict[tuple[Any, ...], Cell] = {}
+    for cell in cells:
+        key = (cell.table, cell.size, cell.how, cell.subject, cell.budget)
+        same = found.setdefault(key, replace(cell, per_draw=[]))
+        same.per_draw += cell.per_draw
+        same.failed = same.failed or cell.failed
+    return list(found.values())
+
+
+def on_draw(table: Table, part: Part, plan: Plan, peers: Sequence[Subject]) -> list[Cell]:
+    windows = plan.windows_of(part.size)
+    drawn = null(table, part.size, windows, part.draw)
+
+    def cell(subject: str, budget: float | None) -> Cell:
+        return Cell(table.name, part.size, drawn.how, subject, budget)
+
+    cells = [
+        replace(cell("Flyball", budget), per_draw=[(alarms, windows)]) for budget, alarms in _ours(drawn.stream, windows).items()
+    ]
+    for subject, budget, wanted in _asked(plan, peers, part.draw, zlib.crc32(f"{table.name} {part.draw}".encode())):
+        told = cell(subject.name, budget)
+        try:
+            looks = list(_looks(subject, drawn.stream, min(wanted, windows)))
+            told.per_draw.append((sum(look.alarmed for look in looks), len(looks)))
+        except RuntimeError as failed:
+            told.failed = str(failed)
+        cells.append(told)
+    return cells
 
 
 def _ours(stream: Stream, windows: int) -> dict[float, int]:
@@ -173,14 +232,6 @@ def _asked(plan: Plan, peers: Sequence[Subject], draw: int, seed: int) -> Iterat
     if draw < plan.peer_draws:
         for peer in peers:
             yield peer, None, plan.peer_windows
-
-
-def _features(drawn: Null) -> int:
-    return len(drawn.stream.past.reference.columns)
-
-
-def _rows(drawn: Null) -> tuple[int, int]:
-    return drawn.stream.past.window_rows, len(drawn.stream.past.reference)
 
 
 def _looks(subject: Subject, stream: Stream, windows: int) -> Iterator[Look]:

@@ -60,12 +60,13 @@ class Frame:
     def at(self, event_us: Ints) -> "Frame":
         return replace(self, event_us=event_us)
 
-    def narrowed(self, features: int) -> "Frame":
-        """The first `features` columns; more than there are: copies, each with the rows in an order of its own, so that copies are independent."""
+    def narrowed(self, features: int, shuffled: "Callable[[np.random.Generator], Ints] | None" = None) -> "Frame":
+        """The first `features` columns; more than there are: copies, each with the rows in an order of its own (`shuffled` makes one), so that copies are
+        independent."""
         columns, draw, copy = dict(self.columns), np.random.default_rng(features), 1
         while len(columns) < features:
             copy += 1
-            order = draw.permutation(len(self))
+            order = draw.permutation(len(self)) if shuffled is None else shuffled(draw)
             columns |= {f"{name}#{copy}": values[order] for name, values in self.columns.items()}
         return replace(self, columns=dict(list(columns.items())[:features]))
 

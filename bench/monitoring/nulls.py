@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -36,7 +37,25 @@ def null(table: Table, size: Size, windows: int, seed: int) -> Null:
 
 
 def pool_of(table: Table, size: Size) -> Frame:
-    return table.frame.narrowed(size.features)
+    return table.frame.narrowed(size.features, partial(_other_weeks, table) if table.weeks else None)
+
+
+def _other_weeks(table: Table, draw: np.random.Generator) -> Ints:
+    """Of each row the row of the same hour in the week that stands for its own: copies of a column depend on the hour, and on the hour before, as it does.
+
+    Where that week lacks the hour, its next one.
+    """
+    hours = _hour_of_week(table.frame)
+    rows = np.arange(len(table.frame))
+    for own, other in zip(table.weeks, draw.permutation(len(table.weeks)), strict=True):
+        there = table.weeks[other]
+        rows[own] = there[np.minimum(np.searchsorted(hours[there], hours[own]), there.size - 1)]
+    return rows
+
+
+def _hour_of_week(frame: Frame) -> Ints:
+    assert frame.event_us is not None
+    return (frame.event_us // 3_600_000_000 + 72) % 168
 
 
 def _of_rows(table: Table, size: Size, windows: int, seed: int) -> Null:
@@ -98,13 +117,12 @@ def _of_weeks(table: Table, size: Size, windows: int, seed: int) -> Null:
         windows,
         lambda number: weeks(per_reference + number * per_window, per_window),
     )
-    return Null(stream, "weeks permuted" if enough else "weeks with replacement")
+    how = "permuted" if enough else "with replacement"
+    return Null(stream, f"weeks {how}, {per_window} a window, {per_reference} in the reference")
 
 
 def _week(pool: Frame, rows: Ints, place: int) -> Frame:
     """Those rows, moved to the week `place` after START, each at its own hour."""
     frame = pool.take(rows)
-    assert frame.event_us is not None
-    hour_of_week = (frame.event_us // 3_600_000_000 + 72) % 168
     start = round((START + place * WEEK).timestamp() * 1_000_000)
-    return frame.at(start + hour_of_week * 3_600_000_000)
+    return frame.at(start + _hour_of_week(frame) * 3_600_000_000)

@@ -1,6 +1,7 @@
 """What it costs: rows by the million in flat memory, the same windows as the peers, history that does not slow it, shards that merge to the same bytes."""
 
 import multiprocessing
+import os
 import resource
 import statistics
 import time
@@ -14,7 +15,7 @@ import numpy as np
 from rich.table import Table as Drawn
 
 from bench.monitoring.data import Absent, load
-from bench.monitoring.frames import Frame, Past
+from bench.monitoring.frames import Frame, Past, Stream
 from bench.monitoring.nulls import DAY, Size, before, null, on_day
 from bench.monitoring.peers import Peer
 from bench.monitoring.subjects import Flyball, FlyballWatch, Subject
@@ -37,23 +38,31 @@ class Plan:
     peer_rounds: int
     history: tuple[int, int]
     """Windows judged before the one that is timed."""
+    joint_rows: int
+    """Counted once more with how their columns go together."""
 
 
-QUICK = Plan((10_000, 100_000, 1_000_000), 20, 50_000, 3, (10, 300))
-FULL = Plan((10_000, 100_000, 1_000_000, 10_000_000), 20, 50_000, 7, (10, 2_000))
+QUICK = Plan((10_000, 100_000, 1_000_000), 20, 50_000, 3, (10, 300), 100_000)
+FULL = Plan((10_000, 100_000, 1_000_000, 10_000_000), 20, 50_000, 7, (10, 2_000), 1_000_000)
 
 
 class Streamed(NamedTuple):
-    """One process that counted so many rows."""
+    """One process that counted so many rows, in chunks that were drawn anew."""
 
     rows: int
     seconds: float
+    """Of counting and merging alone, and of the processor for them: others may be at work."""
+    processor: float
     peak_mb: float
+    """Of the process, with the table that chunks are drawn from."""
+    joint: bool
+    load: float
+    """Of the machine, when it was done."""
 
     @property
     def nanoseconds(self) -> float:
-        """Per row and feature."""
-        return 1e9 * self.seconds / (self.rows * FEATURES)
+        """Of the processor, per row and feature."""
+        return 1e9 * self.processor / (self.rows * FEATURES)
 
 
 @dataclass
@@ -75,12 +84,11 @@ class Told:
 
 def measure(data: Path, plan: Plan, peers: Sequence[Subject]) -> Told:
     told = Told()
-    for rows in plan.rows:
-        told.streamed.append(in_a_process(_stream, data, rows))
-        tell(
-            f"scale: {rows:,} rows, {told.streamed[-1].nanoseconds:.1f} ns per row and feature, peak {told.streamed[-1].peak_mb:.0f} MB"
-        )
-    watch, chunk = _prepared(data)
+    for rows, joint in [*((rows, False) for rows in plan.rows), (plan.joint_rows, True)]:
+        told.streamed.append(in_a_process(_stream, data, rows, joint))
+        tell(f"scale: {_words(told.streamed[-1])}")
+    watch, stream = _prepared(data, joint=False)
+    chunk = stream.make(0)
     told.shards_equal, told.profile_bytes = _shards(watch, chunk)
     for windows in plan.history:
         told.update_ms[windows] = _update(watch.under(100.0), chunk, windows)
@@ -94,30 +102,32 @@ def in_a_process(run: Callable[..., Streamed], *given: Any) -> Streamed:
         return pool.apply(run, given)
 
 
-def _prepared(data: Path) -> tuple[FlyballWatch, Frame]:
-    """A reference of 100 features (16 columns of people and copies of them; numbers and categories) and a chunk of rows to count again and again."""
+def _prepared(data: Path, *, joint: bool) -> tuple[FlyballWatch, Stream]:
+    """A reference of 100 features (16 columns of people and copies of them; numbers and categories) and chunks of rows of the same table."""
     try:
         table = load(data, "employment")
     except Absent:
         table = load(data, "gas")
-    stream = null(table, Size(FEATURES, CHUNK_ROWS, CHUNK_ROWS), 1, 0).stream
-    watch = Flyball(100.0, joint=False).watch(stream.past)
+    stream = null(table, Size(FEATURES, CHUNK_ROWS, CHUNK_ROWS), max(FULL.rows) // CHUNK_ROWS, 0).stream
+    watch = Flyball(100.0, joint=joint).watch(stream.past)
     assert isinstance(watch, FlyballWatch)
-    return watch, stream.make(0)
+    return watch, stream
 
 
-def _stream(data: Path, rows: int) -> Streamed:
-    watch, chunk = _prepared(data)
-    part = chunk.take(np.arange(min(rows, CHUNK_ROWS)))
+def _stream(data: Path, rows: int, joint: bool) -> Streamed:  # noqa: FBT001 - `apply` passes it by place
+    watch, stream = _prepared(data, joint=joint)
     whole: Profile | None = None
-    begun = time.perf_counter()
-    for _ in range(max(1, rows // CHUNK_ROWS)):
-        counted = watch.count(part).profile
+    took = worked = 0.0
+    for first in range(0, rows, CHUNK_ROWS):
+        chunk = stream.make(first // CHUNK_ROWS).take(np.arange(min(rows - first, CHUNK_ROWS)))
+        begun, before = time.perf_counter(), time.process_time()
+        counted = watch.count(chunk).profile
         whole = counted if whole is None else merge(whole, counted)
-    took = time.perf_counter() - begun
+        took, worked = took + time.perf_counter() - begun, worked + time.process_time() - before
     assert whole is not None
     assert whole.rows == rows
-    return Streamed(rows, took, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return Streamed(rows, took, worked, peak, joint, os.getloadavg()[0])
 
 
 def _shards(watch: FlyballWatch, chunk: Frame) -> tuple[bool, int]:
@@ -175,7 +185,7 @@ def _against(data: Path, plan: Plan, peers: Sequence[Subject], told: Told) -> No
 
 
 def bars(told: Told, plan: Plan) -> list[Bar]:
-    peaks = [each.peak_mb for each in told.streamed]
+    peaks = [each.peak_mb for each in told.streamed if not each.joint]
     few, many = plan.history
     found = [
         Bar("peak memory, most rows over fewest", max(peaks) / min(peaks), 1.2, least=False),
@@ -190,17 +200,21 @@ def bars(told: Told, plan: Plan) -> list[Bar]:
 
 
 def _per_row(told: Told) -> float:
-    of = {each.rows: each.nanoseconds for each in told.streamed}
+    of = {each.rows: each.nanoseconds for each in told.streamed if not each.joint}
     return of[max(of)] / of[100_000]
+
+
+def _words(each: Streamed) -> str:
+    return (
+        f"{each.rows:,} rows × {FEATURES} features{', also how they go together' * each.joint}: "
+        f"{each.seconds:.2f} s, {each.nanoseconds:.1f} ns of the processor per row and feature, peak {each.peak_mb:.0f} MB (load {each.load:.1f})"
+    )
 
 
 def drawn(told: Told) -> Drawn:
     table = Drawn("what", "found", box=None, pad_edge=False)
     for each in told.streamed:
-        table.add_row(
-            f"{each.rows:,} rows × {FEATURES} features",
-            f"{each.seconds:.2f} s, {each.nanoseconds:.1f} ns per row and feature, peak {each.peak_mb:.0f} MB",
-        )
+        table.add_row(*_words(each).split(": "))
     for windows, took in told.update_ms.items():
         table.add_row(f"1,000 rows × {FEATURES} features more, after {windows:,} windows", f"{took:.1f} ms")
     table.add_row("profile of a window", f"{told.profile_bytes / 1000:.1f} kB as JSON")

@@ -50,7 +50,7 @@ class Seen(NamedTuple):
 
 
 def told(files: WatchedFiles, seen: Seen, expected: frozenset[str], policy: MonitorPolicy) -> tuple[Finding, ...]:
-    """The window's findings in the words of what happened, with harm, what pages and harms most first. `expected`: features that are captured in full."""
+    """The window's findings in the words of what happened, with harm, what harms most first. `expected`: features that are captured in full."""
     unit, profile = seen.window.unit, seen.counted.profile
     directions, norms, table, reference = files.directions(unit), files.norms(unit), files.harm(unit), files.reference(unit)
     back = tuple(finding for finding in seen.findings if seen.returns(finding))

@@ -329,7 +329,7 @@ def _finding(look: Look, window: Window, spent: float, policy: MonitorPolicy) ->
         n=sum(counts),
         since=window.start if look.size == 1 else None,
         until=window.end,
-        method="two-sample permutation p-values (rank, mean, scale, chi-square, Fisher) against all rows before, Cauchy combination (Liu & Xie 2020)",
+        method="two-sample permutation p-values (rank, mean, scale, likelihood ratio, Fisher) against all rows before, Cauchy combination (Liu & Xie 2020)",
         inputs=hashlib.sha256(repr((stream.name, before, counts)).encode()).hexdigest(),
         note=f"{block}{beside}: a look that spends {LOOKS[BLOCKS.index(look.size)]:.0%} of the drift budget, one false alarm in {policy.drift_run_length:g} windows",
     )

@@ -187,14 +187,33 @@ def _with_spreads(of: _Looked) -> Stream:
 
 
 def _is_suspicious(of: _Looked, alpha: float) -> bool:
-    """Of a season also by the sum of squares in the first sense, χ² where windows differ by chance. One restless slot among calm ones scatters squares so far
-    that the t-test cannot tell their mean from 1."""
-    from scipy.special import chdtrc
+    """By the mean of the squares, whatever their law, or by the sum of one sense's, χ² where windows differ by chance. A few restless windows among calm ones, or a
+    reference of a few spells of weather, scatter squares so far that the t-test cannot tell their mean from 1."""
+    return _too_far([of.adjusted], alpha / 2) or _too_much(of, alpha / 2)
 
-    if not of.within:
-        return _too_far([of.all], alpha)
-    first = [row[0] for row in of.adjusted.squares]
-    return _too_far([of.adjusted], alpha / 2) or bool(chdtrc(len(first), sum(first)) < alpha / 2)
+
+def _too_much(of: _Looked, alpha: float) -> bool:
+    """Is the sum of squares beyond the gamma law of its mean and variance, in the first sense or in that of single bins? A square has variance 2, and where few rows
+    have all the scatter also their kurtosis over the rows of its window (Box & Andersen 1955). Exact p-values of single bins make squares that are smaller, if
+    anything; of windows of few rows they are all that can be said."""
+    from scipy.special import gammaincc
+
+    squares, sizes = of.adjusted
+    if len(squares) < 2:
+        return False
+    beyond_normal = _kurtosis_of_ranks(of.counted) if of.counted.stream.kind == "number" else 0.0
+    variances = 2.0 + beyond_normal * sum(1.0 / size for size in sizes) / len(sizes), 2.0
+    sums = (sum(row[sense] for row in squares) for sense in (0, -2))
+    return any(gammaincc(len(squares) / v, total / v) < alpha / 2 for total, v in zip(sums, variances, strict=True))
+
+
+def _kurtosis_of_ranks(counted: Counted) -> float:
+    """Above a normal variable's, at least 0: a column that is nearly always 0 has some hundred."""
+    rows = counted.per_window.sum(axis=0)[1:].astype(np.float64)
+    total = float(rows.sum())
+    ranks = (np.cumsum(rows) - rows / 2.0) / max(total, 1.0) - 0.5
+    variance = float(rows @ ranks**2) / max(total, 1.0)
+    return max(float(rows @ ranks**4) / total / variance**2 - 3.0, 0.0) if variance > 0.0 else 0.0
 
 
 def _spreads(stream: Stream, per_window: Ints, single: _Squares, most: int | None = None) -> tuple[Spread, ...]:

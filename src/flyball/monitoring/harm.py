@@ -70,6 +70,8 @@ class Harm(NamedTuple):
     upper: float
     words: str
     benign: bool
+    ignored: bool
+    """The model does not look at it, and its rows are not seen to be harder."""
 
 
 def build(
@@ -135,9 +137,8 @@ def estimate(table: HarmTable, stream: Stream, counts: Sequence[int], tolerance:
     lower, upper = max(value - half - down, -table.mean), min(value + half + up, 1.0 - table.mean)
     ignored = own.sensitivity is not None and not own.sensitivity.used
     benign = (lower if ignored else upper) < tolerance
-    return Harm(
-        round(value, 6), round(lower, 6), round(upper, 6), _words((value, lower, upper), ignored, benign, tolerance), benign
-    )
+    words = _words((value, lower, upper), ignored, benign, tolerance)
+    return Harm(round(value, 6), round(lower, 6), round(upper, 6), words, benign, ignored and benign)
 
 
 def weigh(
@@ -147,10 +148,12 @@ def weigh(
     counts: Mapping[str, Sequence[int]],
     tolerance: float,
 ) -> tuple[Finding, ...]:
-    """Findings of streams with their harm: what pages first, then the most harmful. Others, of no stream, stay as they are, at the end.
+    """Findings of streams with their harm, the most harmful first; columns that the model ignores are last of these, and others, of no stream, stay as they are, at
+    the end.
 
-    Findings are to come the strongest first: harms that their intervals do not tell apart are left in that order. A column and those that follow it
-    are estimated to harm alike, and what is ranked by noise names the wrong one. Harm that could not be estimated may be any.
+    Findings are to come the strongest first: harms that their intervals do not tell apart are left in that order, whether an end of them reaches the tolerance
+    or not. A column and those that follow it are estimated to harm alike, and what is ranked by noise names the wrong one. Harm that could not be estimated
+    may be any.
     """
     of = {stream.name: stream for stream in streams}
     ranked: list[_Ranked] = []
@@ -166,9 +169,10 @@ def weigh(
             told = msgspec.structs.replace(
                 finding, harm=found.value, pages=finding.pages and not found.benign, words=f"{finding.words}; {found.words}"
             )
-            ranked.append(_Ranked(max(found.lower, 0.0), max(found.upper, 0.0), told))  # how much it helps is no rank
-    order = [item.finding for pages in (True, False) for item in _by_harm([one for one in ranked if one.finding.pages is pages])]
-    return (*order, *others)
+            # how much it helps is no rank, nor is how hard the rows are of what is not looked at
+            ends = (-math.inf, -math.inf) if found.ignored else (max(found.lower, 0.0), max(found.upper, 0.0))
+            ranked.append(_Ranked(*ends, told))
+    return (*(item.finding for item in _by_harm(ranked)), *others)
 
 
 class _Ranked(NamedTuple):

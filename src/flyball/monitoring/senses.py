@@ -16,7 +16,7 @@ from flyball.monitoring.streams import MISSING_BIN, OTHER_BIN, UNSEEN_BIN, Strea
 from flyball.stats import cauchy, chi_square, hypergeometric, permutation
 
 NAMES = {"number": ("rank", "mean", "scale", "shape", "single", "missing"), "category": ("shape", "single", "missing")}
-"""rank: Wilcoxon's; mean: in the column's own unit; scale: Mood's, wider or narrower; shape: chi-square over merged bins; single: one bin (out of range, unseen,
+"""rank: Wilcoxon's; mean: in the column's own unit; scale: Mood's, wider or narrower; shape: likelihood ratio over merged bins; single: one bin (out of range, unseen,
 a heavy value, a category) by Fisher's exact test; missing: the same for missing values. All but `missing` are of the other rows alone."""
 WEIGHTS = {"number": (0.3, 0.25, 0.05, 0.15, 0.1, 0.15), "category": (0.35, 0.5, 0.15)}
 """How a stream's evidence is divided among the senses that can say anything. Numbers mostly move as a whole, categories one by one."""

