@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-others test-scenarios test-worlds worlds check lint types docs bench bench-effects bench-faults bench-release bench-replay bench-serving bench-survival bench-monitoring clean setup clients
+.PHONY: demo test test-others test-scenarios test-statistics test-worlds worlds check lint types docs bench bench-effects bench-faults bench-release bench-replay bench-serving bench-survival bench-monitoring clean setup clients
 
 setup: $(STAMP)
 
@@ -27,7 +27,7 @@ demo: setup
 
 # Two at a time: scenarios wait for real processes, the others only reckon, one after the other. They give way, so that nobody's seconds grow long.
 test: setup
-	$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-scenarios test-worlds test-others
+	$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-scenarios test-worlds test-statistics test-others
 
 test-scenarios:
 	$(BIN)/python -m pytest tests/scenarios
@@ -35,8 +35,13 @@ test-scenarios:
 test-worlds:
 	nice -n 10 $(BIN)/python -m pytest tests/simulation
 
+STATISTICS := tests/unit/stats tests/unit/monitoring
+
+test-statistics:
+	nice -n 10 $(BIN)/python -m pytest $(STATISTICS)
+
 test-others:
-	nice -n 10 $(BIN)/python -m pytest --ignore=tests/simulation --ignore=tests/scenarios
+	nice -n 10 $(BIN)/python -m pytest --ignore=tests/simulation --ignore=tests/scenarios $(addprefix --ignore=,$(STATISTICS))
 
 # All ten thousand worlds, every crash point and five hundred pairs of them, and what else takes too long for a change: a quarter of an hour of two cores.
 worlds: setup
