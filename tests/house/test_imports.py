@@ -60,3 +60,16 @@ def test_a_supervisor_that_only_waits_imports_no_library_that_waiting_does_not_n
     code = f"import sys, flyball.cli.gateway_supervisor; print(sorted({heavy} & set(sys.modules)))"
     found = subprocess.run([sys.executable, "-c", code], cwd=ROOT / "src", capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+def test_no_process_imports_what_lies_where_it_is_started() -> None:
+    """A project has a `statistics.py` of its own, and gateways run in its directory."""
+    commands = 0
+    for path in (ROOT / "src").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.List | ast.Tuple):
+                words = [each.value if isinstance(each, ast.Constant) else None for each in node.elts]
+                if "-m" in words:
+                    commands += 1
+                    assert words[words.index("-m") - 1] == "-P", f"{path}:{node.lineno} starts Python without -P"
+    assert commands >= 10

@@ -17,7 +17,7 @@ from flyball.adapters.durable import PRIVATE_UMASK, replace_file
 from flyball.errors import StoreUnavailable
 from flyball.records import codec
 
-COMMAND = (sys.executable, "-m", "flyball", "replay-child")
+COMMAND = (sys.executable, "-P", "-m", "flyball", "replay-child")
 PLAIN_SECONDS = 5.0
 """Of each replay, a line a day is told this often at most: several at once would tell a screen a second."""
 PARENT_SECONDS = 0.2

@@ -18,7 +18,7 @@ from flyball.adapters.scorer_onnx import PackageScorer
 from flyball.errors import FlyballError, ModelFailed
 from flyball.records import codec
 
-COMMAND = (sys.executable, "-m", "flyball.adapters.scorer_child")
+COMMAND = (sys.executable, "-P", "-m", "flyball.adapters.scorer_child")
 END_SECONDS = 10.0
 
 

@@ -21,7 +21,7 @@ from flyball.records import codec
 Floats = NDArray[np.float64]
 Function = Callable[[Floats, Floats], Any]
 
-COMMAND = (sys.executable, "-m", "flyball.adapters.user_metrics")
+COMMAND = (sys.executable, "-P", "-m", "flyball.adapters.user_metrics")
 TIME_LIMIT_SECONDS = 60.0
 """For all metrics of a window together: control waits for it."""
 RESAMPLES = 200

@@ -71,7 +71,7 @@ def become_supervisor(
         handed.seek(0)
         for descriptor in (holding.lock, listening, handed.fileno()):
             os.set_inheritable(descriptor, True)
-        command = ["-m", "flyball.cli.gateway_supervisor", str(file.path), "--order", str(handed.fileno())]
+        command = ["-P", "-m", "flyball.cli.gateway_supervisor", str(file.path), "--order", str(handed.fileno())]
         os.execv(sys.executable, [sys.executable, *command])  # noqa: S606 - another program in this very process, no shell between
 
 
@@ -101,7 +101,7 @@ def supervise_standalone(routing: Path, order: Order, say: "Say", write: Callabl
 
 
 def _taking(routing: Path, order: Order) -> list[str]:
-    words = ["-m", "flyball", "routes-child", str(routing), "--state-dir", order.state_dir, "--workers", str(order.workers)]
+    words = ["-P", "-m", "flyball", "routes-child", str(routing), "--state-dir", order.state_dir, "--workers", str(order.workers)]
     return [sys.executable, *words, *(["--json"] if order.manner.as_json else [])]
 
 

@@ -103,7 +103,7 @@ class Workspace:
             return
         home.token()
         if detach:
-            command = (sys.executable, "-m", "flyball", "up", "--project", str(home.project_dir))
+            command = (sys.executable, "-P", "-m", "flyball", "up", "--project", str(home.project_dir))
             ready(self._up_report(supervisor.start_detached(command, home.state_dir, home.project_dir), already=False))
             return
         threading.Thread(target=self._tell_when_live, args=(ready,), daemon=True).start()
@@ -247,7 +247,7 @@ class Workspace:
             host=home.spec.serve.host,
             port=home.spec.serve.port,
             workers=home.spec.serve.workers,
-            control_command=(sys.executable, "-m", "flyball.web", str(home.project_dir)),
+            control_command=(sys.executable, "-P", "-m", "flyball.web", str(home.project_dir)),
             control_port=home.spec.serve.control_port,
             grpc_port=home.spec.serve.grpc_port,
             gateway_arguments=("--max-body-mb", str(home.spec.serve.max_body_mb)),

@@ -1,7 +1,7 @@
 """A threshold in single precision parts float32 values as the double did."""
 
 import numpy as np
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from flyball.adapters.conversion.thresholds import rounded_down
@@ -9,6 +9,7 @@ from flyball.adapters.conversion.thresholds import rounded_down
 FLOAT32 = st.floats(width=32, allow_nan=False)
 
 
+@example(threshold=-3.402823364973241e38, values=[])
 @given(threshold=st.floats(allow_nan=False), values=st.lists(FLOAT32, max_size=5))
 def test_every_float32_stays_on_its_side(threshold: float, values: list[float]) -> None:
     single = rounded_down(np.array([threshold]))[0]

@@ -111,6 +111,7 @@ def test_a_gateway_that_cannot_start_says_why(tmp_path: Path) -> None:
 
 def test_up_detached_serves_restarts_the_dead_and_goes_down(tmp_path: Path) -> None:
     owner_token(tmp_path, fresh_token)
+    (tmp_path / "uvicorn.py").write_text("raise SystemExit('a file of the project is imported by the gateway')")
     run = start_detached(up(tmp_path), tmp_path, tmp_path)
     try:
         assert live(run.gateway_url)

@@ -115,6 +115,7 @@ def _stages(state_dir: Path, model: str, bodies: list[bytes]) -> Mapping[str, An
     replace_file(file, b"\n".join([model.encode(), *bodies]))
     command = [
         sys.executable,
+        "-P",
         "-m",
         "flyball.gateway",
         "--state-dir",

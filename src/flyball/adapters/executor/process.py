@@ -25,7 +25,7 @@ END_SECONDS = 5.0
 """A killed process is gone within milliseconds; longer means that it hangs in the kernel, and its lock with it."""
 SAME_START_SECONDS = 2.0
 """The kernel's start times are relative to a boot time that is corrected now and then; a number is not used again so soon."""
-STEP_CHILD = (sys.executable, "-m", "flyball", "step-child")
+STEP_CHILD = (sys.executable, "-P", "-m", "flyball", "step-child")
 
 
 class ProcessExecutor:

@@ -118,4 +118,16 @@ def last_words(log: Path, size_bytes: int = 1500) -> str:
 
 def gateway_command(python: str, state_dir: Path, worker: str, descriptor: int, more: Sequence[str]) -> tuple[str, ...]:
     """The command line of a gateway worker; the one place where its flags are written down."""
-    return (python, "-m", "flyball.gateway", "--state-dir", str(state_dir), "--worker", worker, "--fd", str(descriptor), *more)
+    return (
+        python,
+        "-P",
+        "-m",
+        "flyball.gateway",
+        "--state-dir",
+        str(state_dir),
+        "--worker",
+        worker,
+        "--fd",
+        str(descriptor),
+        *more,
+    )

@@ -106,7 +106,7 @@ class WorkerProcess:
         order = msgspec.json.encode({**self._program.order, "memory_bytes": self._limits.memory_bytes})
         try:
             process = subprocess.Popen(
-                [sys.executable, "-m", self._program.module],
+                [sys.executable, "-P", "-m", self._program.module],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 env=dict(self._limits.environment),
