@@ -27,7 +27,7 @@ demo: setup
 
 # Two at a time: scenarios wait for real processes, the others only reckon, one after the other. They give way, so that nobody's seconds grow long.
 test: setup
-	$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-scenarios test-worlds test-statistics test-others
+	$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-scenarios test-others test-worlds test-statistics
 
 test-scenarios:
 	$(BIN)/python -m pytest tests/scenarios
