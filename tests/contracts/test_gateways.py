@@ -4,7 +4,8 @@ import json
 import os
 import subprocess
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -165,6 +166,14 @@ def test_every_silent_or_odd_worker_is_a_report_with_its_error(port: AdminPort, 
     gateways.close()
 
 
+def eventually(holds: Callable[[], bool]) -> None:
+    """A worker hears of a table after whoever told it has gone on."""
+    until = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
 def test_nobody_waits_for_a_worker_that_loads_and_it_is_not_told_again(tmp_path: Path) -> None:
     with closing(HttpGateways(tmp_path, "secret", 3, nudge_seconds=0.2)) as gateways:
         ports = [AdminPort(tmp_path, name) for name in "012"]
@@ -172,12 +181,13 @@ def test_nobody_waits_for_a_worker_that_loads_and_it_is_not_told_again(tmp_path:
             for port in ports[:2]:
                 port.loaded.clear()
             gateways.publish(table(1))
-            assert [report.loading for report in gateways.observe()] == [1, 1, None]
-            assert gateways.seen[2].revision == 1
+            eventually(
+                lambda: [report.loading for report in gateways.observe()] == [1, 1, None] and gateways.seen[2].revision == 1
+            )
             gateways.publish(table(1))
-            assert [port.nudges for port in ports] == [1, 1, 2]
+            eventually(lambda: [port.nudges for port in ports] == [1, 1, 2])
             gateways.publish(table(2))  # whoever still loads what came before is told of what comes after
-            assert [port.nudges for port in ports] == [2, 2, 3]
+            eventually(lambda: [port.nudges for port in ports] == [2, 2, 3])
         finally:
             for port in ports:
                 port.close()
