@@ -125,23 +125,21 @@ class Unserved:
     """Looks in a row at which what is served is not what is wanted."""
 
     def __init__(self) -> None:
+        self.looks = 0
         self._idle, self._loading, self._refused = 0, 0, 0
 
     def count(self, switch: SwitchReading) -> bool:
         """True: at this look patience ends."""
         before = self.stuck
         answering = [report for report in switch.behind if report.answers]
+        self.looks += bool(answering)
         self._idle += any(report.loading is None for report in answering)
         self._loading += any(report.loading is not None for report in answering)
         self._refused = self._refused + 1 if any(report.error for report in answering) else 0
         return self.stuck and not before
 
     def forget(self) -> None:
-        self._idle, self._loading, self._refused = 0, 0, 0
-
-    @property
-    def looks(self) -> int:
-        return max(self._idle, self._loading)
+        self.looks, self._idle, self._loading, self._refused = 0, 0, 0, 0
 
     @property
     def stuck(self) -> bool:
