@@ -50,7 +50,7 @@ class HttpGateways:
 
     def publish(self, table: RoutingTable) -> None:
         """Raises Conflict when a larger revision is there, or the same one with other routes; StoreUnavailable."""
-        present = self._present()
+        present = table_at(self._table, "move it away: the control process writes it anew")
         if present is not None and present.revision > table.revision:
             raise Conflict(f"the routing table has revision {present.revision}", expected=f"less than {table.revision}")
         if present is not None and present.revision == table.revision and present.digest != table.digest:
@@ -98,16 +98,6 @@ class HttpGateways:
         except (OSError, ValueError, KeyError, TypeError):
             return False
 
-    def _present(self) -> RoutingTable | None:
-        try:
-            return codec.decode(self._table.read_bytes(), RoutingTable)
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError) as error:
-            raise StoreUnavailable(
-                f"{self._table} cannot be read: {error}", next_step="move it away: the control process writes it anew"
-            ) from error
-
     def _listed(self) -> Sequence[Card]:
         found = []
         for path in sorted((self._state_dir / "gateways").glob("*.json")):
@@ -147,6 +137,16 @@ class HttpGateways:
         if report.worker != worker.worker or report.pid != worker.pid:
             return _silent(worker.worker, worker.pid, f"worker {report.worker} (process {report.pid}) answers on its port")
         return report
+
+
+def table_at(path: Path, next_step: str) -> RoutingTable | None:
+    """What gateways were told last; None: nothing was. Raises StoreUnavailable, with what to do then."""
+    try:
+        return codec.decode(path.read_bytes(), RoutingTable)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise StoreUnavailable(f"{path} cannot be read: {error}", next_step=next_step) from error
 
 
 def _silent(worker: str, pid: int, words: str) -> GatewayReport:

@@ -20,6 +20,7 @@ from flyball.adapters.durable import replace_file
 from flyball.adapters.entropy import fresh_token
 from flyball.adapters.packages import LocalPackages, verify_package
 from flyball.adapters.supervisor import GatewayProcess
+from flyball.adapters.supervisor.child import gateway_program
 from flyball.adapters.token import owner_token
 from flyball.control.bench_reports import BenchReport, LoadRow, StageRow
 from flyball.control.ports import Say
@@ -113,18 +114,7 @@ def _stages(state_dir: Path, model: str, bodies: list[bytes]) -> Mapping[str, An
     """In a process of its own: this one has other work. Empty: the model is too slow to be timed so often."""
     file = state_dir / "bodies"
     replace_file(file, b"\n".join([model.encode(), *bodies]))
-    command = [
-        sys.executable,
-        "-P",
-        "-m",
-        "flyball.gateway",
-        "--state-dir",
-        str(state_dir),
-        "--worker",
-        "stages",
-        "--stages",
-        str(file),
-    ]
+    command = (*gateway_program(sys.executable, state_dir, "stages"), "--stages", str(file))
     try:
         done = subprocess.run(command, capture_output=True, check=False, timeout=STAGES_SECONDS)
     except subprocess.TimeoutExpired:

@@ -5,11 +5,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from flyball.adapters.gateways_http import HttpGateways
+from flyball.adapters.gateways_http import HttpGateways, table_at
 from flyball.adapters.standalone.routing_file import RoutingFile
 from flyball.control.ports import Clock, Say
-from flyball.errors import FlyballError, StoreUnavailable
-from flyball.records import codec
+from flyball.errors import FlyballError
 from flyball.records.routing import Route, RoutingTable
 
 TAKEN_SECONDS = 60.0
@@ -26,7 +25,7 @@ class Published:
 
     def publish(self, routes: tuple[Route, ...]) -> int | None:
         """The revision that was written; None: the routes are served already. Raises StoreUnavailable, Conflict."""
-        present = self._present()
+        present = table_at(self._table, "stop this gateway, delete that file and start again")
         table = RoutingTable(revision=present.revision + 1 if present else 1, written_at=self._clock.now(), routes=routes)
         if present is not None and present.digest == table.digest:
             return None
@@ -44,16 +43,6 @@ class Published:
             say("good", f"{file.path.name} holds; what it says is served already.")
         else:
             self._tell_when_taken(revision, file.changed, say)
-
-    def _present(self) -> RoutingTable | None:
-        try:
-            return codec.decode(self._table.read_bytes(), RoutingTable)
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError) as error:
-            raise StoreUnavailable(
-                f"{self._table} cannot be read: {error}", next_step="stop this gateway, delete that file and start again"
-            ) from error
 
     def _tell_when_taken(self, revision: int, changed: Callable[[], bool], say: Say) -> None:
         pause, deadline = threading.Event(), time.monotonic() + TAKEN_SECONDS

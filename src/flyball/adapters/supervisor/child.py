@@ -117,17 +117,10 @@ def last_words(log: Path, size_bytes: int = 1500) -> str:
 
 
 def gateway_command(python: str, state_dir: Path, worker: str, descriptor: int, more: Sequence[str]) -> tuple[str, ...]:
-    """The command line of a gateway worker; the one place where its flags are written down."""
-    return (
-        python,
-        "-P",
-        "-m",
-        "flyball.gateway",
-        "--state-dir",
-        str(state_dir),
-        "--worker",
-        worker,
-        "--fd",
-        str(descriptor),
-        *more,
-    )
+    """The command line of a gateway worker that serves on an inherited socket."""
+    return (*gateway_program(python, state_dir, worker), "--fd", str(descriptor), *more)
+
+
+def gateway_program(python: str, state_dir: Path, worker: str) -> tuple[str, ...]:
+    """The gateway over a state directory, whatever it is to do there."""
+    return (python, "-P", "-m", "flyball.gateway", "--state-dir", str(state_dir), "--worker", worker)
