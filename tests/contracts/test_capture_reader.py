@@ -1,12 +1,13 @@
 """What the CaptureReader port promises, over real segments."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from flyball.adapters import capture_files
+from flyball.adapters import capture_files, capture_removal
 from flyball.adapters.capture_files import CaptureDamage, CaptureFiles
 from flyball.adapters.capture_memory import MemoryCapture
 from flyball.capture.framing import MAGIC, frame
@@ -153,6 +154,8 @@ def reader(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[CaptureReade
         path = tmp_path / "capture" / f"{name}.seg"
         with path.open("ab") as file:
             file.write((b"" if path.stat().st_size else MAGIC) + b"".join(frame(msgspec.msgpack.encode(one)) for one in records))
+        written = 1_000 * max(one.at_us for one in records)
+        os.utime(path, ns=(written, written))
 
     return CaptureFiles(tmp_path), append
 
@@ -170,6 +173,83 @@ def test_every_reader_hands_out_each_record_once_and_again_from_an_empty_cursor(
     assert numbers(more) == [5]
     assert numbers(_drained(read, {})[0]) == [0, 1, 2, 3, 4, 5, 10, 11]
     assert reader[0].lost() == 0
+
+
+MINUTE = 60_000_000
+
+
+def test_every_reader_removes_what_is_old_but_a_workers_newest_and_hands_out_what_stays(reader: tuple) -> None:
+    capture, append = reader
+    for worker in range(2):
+        for minute in range(1, 5):
+            append(f"{worker}-1-{minute:06d}", [record(minute * MINUTE + worker)])
+    _, cursor = _drained(capture.read, {})
+    removed = capture.remove(3 * MINUTE - MINUTE // 2)
+    assert [name.removesuffix(".seg") for name in removed.names] == ["0-1-000001", "0-1-000002", "1-1-000001", "1-1-000002"]
+    assert not removed.more
+    assert capture.remove(3 * MINUTE - MINUTE // 2).names == ()
+    left = [minute * MINUTE + worker for worker in range(2) for minute in (3, 4)]
+    assert numbers(_drained(capture.read, {})[0]) == left
+    assert capture.read(cursor) == ((), cursor)
+    assert len(capture.remove(9 * MINUTE).names) == 2
+    append("0-1-000004", [record(10 * MINUTE)])
+    append("1-1-000005", [record(10 * MINUTE)])
+    assert numbers(_drained(capture.read, cursor)[0]) == [10 * MINUTE, 10 * MINUTE]
+
+
+def test_every_reader_may_leave_out_what_is_older_than_is_asked_for_and_nothing_else(reader: tuple) -> None:
+    capture, append = reader
+    for minute in range(1, 5):
+        append(f"0-1-{minute:06d}", [record(minute * MINUTE), record(minute * MINUTE + MINUTE // 2)])
+    since = 3 * MINUTE + 7
+    found, cursor = _drained(lambda at: capture.read(at, since), {})
+    assert numbers(found) == [3 * MINUTE, 3 * MINUTE + MINUTE // 2, 4 * MINUTE, 4 * MINUTE + MINUTE // 2]
+    append("0-1-000001", [record(5 * MINUTE)])  # what was old is written to again
+    assert 5 * MINUTE in numbers(_drained(lambda at: capture.read(at, since), cursor)[0])
+
+
+def test_what_a_living_worker_writes_to_is_never_removed_however_long_it_was_silent(tmp_path: Path) -> None:
+    silent = CaptureWriter(tmp_path / "capture", "0", lambda: 1)
+    later = CaptureWriter(tmp_path / "capture", "0", lambda: 2)
+    assert silent.hand_over([record(1)])
+    assert later.hand_over([record(2)])
+    for path in (tmp_path / "capture").glob("*.seg"):
+        os.utime(path, ns=(0, 0))
+    reader = CaptureFiles(tmp_path)
+    assert reader.remove(1 << 60).names == ()
+    assert silent.hand_over([record(3)])
+    assert numbers(CaptureFiles(tmp_path).read({})[0]) == [1, 3, 2]
+    silent.close()
+    os.utime(tmp_path / "capture" / "0-1-000001.seg", ns=(0, 0))
+    assert reader.remove(1 << 60).names == ("0-1-000001.seg",)
+    later.close()
+
+
+def test_torn_damaged_and_missing_segments_keep_nobody_from_reading_or_removing_the_others(tmp_path: Path) -> None:
+    good = framed(0, 2)
+    segment(tmp_path, "0-1-000001.seg", MAGIC + good[0][:-3])
+    segment(tmp_path, "0-1-000002.seg", MAGIC + good[0] + b"\xff" * 40)
+    (tmp_path / "capture" / "0-1-000003.seg").symlink_to(tmp_path / "gone")  # as one that is removed between a look and the next
+    segment(tmp_path, "0-1-000004.seg", MAGIC + good[1])
+    for number in (1, 2):
+        os.utime(tmp_path / "capture" / f"0-1-{number:06d}.seg", ns=(0, 0))
+    reader = CaptureFiles(tmp_path)
+    found, cursor = reader.read({})
+    assert numbers(found) == [0, 1]
+    assert [damage.segment for damage in reader.torn(cursor)] == ["0-1-000001.seg"]
+    assert reader.remove(2_000_000).names == ("0-1-000001.seg", "0-1-000002.seg")
+    assert reader.torn(cursor) == ()
+    assert numbers(CaptureFiles(tmp_path).read({})[0]) == [1]
+
+
+def test_very_many_old_segments_are_removed_in_portions(tmp_path: Path) -> None:
+    for number in range(capture_removal.AT_ONCE + 3):
+        os.utime(segment(tmp_path, f"0-1-{number:06d}.seg", MAGIC), ns=(0, 0))
+    reader = CaptureFiles(tmp_path)
+    first = reader.remove(2_000_000)
+    assert (len(first.names), first.more, first.bytes) == (capture_removal.AT_ONCE, True, capture_removal.AT_ONCE * len(MAGIC))
+    assert (len(reader.remove(2_000_000).names), reader.remove(2_000_000).more) == (2, False)
+    assert reader.segments() == (f"0-1-{capture_removal.AT_ONCE + 2:06d}.seg",)
 
 
 def _drained(read: Callable, cursor: dict[str, int]) -> tuple[tuple[Captured, ...], dict[str, int]]:

@@ -1,12 +1,15 @@
 """Reads the segments that gateways wrote."""
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 
 import msgspec
 
+from flyball.adapters.capture_removal import newest_us, remove_unwritten
 from flyball.capture.framing import MAGIC, unframe
+from flyball.control.ports import RemovedSegments
 from flyball.errors import StoreUnavailable
 from flyball.records.captured import Captured
 from flyball.records.routing import GatewayReport
@@ -47,26 +50,36 @@ class CaptureFiles:
         self._damaged: dict[str, CaptureDamage] = {}
         self._lost: dict[tuple[str, int], int] = {}
 
-    def read(self, cursor: Mapping[str, int]) -> tuple[tuple[Captured, ...], dict[str, int]]:
+    def read(self, cursor: Mapping[str, int], since_us: int = 0) -> tuple[tuple[Captured, ...], dict[str, int]]:
         found: list[Captured] = []
         following, budget = dict(cursor), self._at_once or READ_BYTES
         try:
-            segments = sorted(self._directory.glob("*.seg"), key=_order)
-            for path in segments:
+            for path in self._paths():
                 if budget <= 0:
                     break
-                size, start = path.stat().st_size, following.get(path.name, 0)
-                if start < size:
-                    end = self._segment(path, start, min(size, start + budget), found)
-                    budget -= end - start
-                    following[path.name] = end
+                start = following.get(path.name, 0)
+                with suppress(FileNotFoundError):  # it was old, and removed since it was listed
+                    status = path.stat()
+                    if start < status.st_size and (start or newest_us(status) >= since_us):
+                        end = self._segment(path, start, min(status.st_size, start + budget), found)
+                        budget -= end - start
+                        following[path.name] = end
         except OSError as error:
             raise StoreUnavailable(f"captured records cannot be read: {error}", next_step="look at the disk") from error
         return tuple(found), following
 
     def segments(self) -> tuple[str, ...]:
         """Names of the segments that are there, in the order in which they are read."""
-        return tuple(path.name for path in sorted(self._directory.glob("*.seg"), key=_order))
+        return tuple(path.name for path in self._paths())
+
+    def remove(self, before_us: int) -> RemovedSegments:
+        try:
+            return remove_unwritten(self._followed(), before_us)
+        except OSError as error:
+            raise StoreUnavailable(
+                f"old segments cannot be removed: {error.filename or self._directory}: {error.strerror or error}",
+                next_step="let this account delete in capture/, or leave capture.keep out",
+            ) from error
 
     def lost(self) -> int:
         """The sum over workers that are known to this reader; each counts from its own start, so a restarted one is another."""
@@ -80,10 +93,20 @@ class CaptureFiles:
 
     def torn(self, cursor: Mapping[str, int]) -> tuple[CaptureDamage, ...]:
         """What lies behind `cursor` in segments whose worker has gone on to another: records that a killed writer began. Their answers never left."""
-        paths = sorted(self._directory.glob("*.seg"), key=_order)
-        followed = [path for path, following in pairwise(paths) if _order(path)[0] == _order(following)[0]]
-        ends = [(path.name, cursor.get(path.name, 0), path.stat().st_size) for path in followed]
-        return tuple(CaptureDamage(segment=name, offset=at, bytes=size - at) for name, at, size in ends if at < size)
+        found = []
+        for path in self._followed():
+            at = cursor.get(path.name, 0)
+            with suppress(FileNotFoundError):
+                if at < (size := path.stat().st_size):
+                    found.append(CaptureDamage(segment=path.name, offset=at, bytes=size - at))
+        return tuple(found)
+
+    def _paths(self) -> list[Path]:
+        return sorted(self._directory.glob("*.seg"), key=_order)
+
+    def _followed(self) -> list[Path]:
+        """Segments whose worker has gone on to another."""
+        return [path for path, following in pairwise(self._paths()) if _order(path)[0] == _order(following)[0]]
 
     def _segment(self, path: Path, start: int, until: int, found: list[Captured]) -> int:
         """Read complete frames from `start`, at most to `until` or one frame beyond it; returns where to go on."""

@@ -1,7 +1,9 @@
 """Captured records in memory: a shipped fake that keeps the reader's contract."""
 
 from collections.abc import Iterable, Mapping
+from itertools import pairwise
 
+from flyball.control.ports import RemovedSegments
 from flyball.records.captured import Captured
 
 
@@ -19,16 +21,34 @@ class MemoryCapture:
         """As a worker does before its answer leaves."""
         self._segments.setdefault(segment, []).extend(records)
 
-    def read(self, cursor: Mapping[str, int]) -> tuple[tuple[Captured, ...], dict[str, int]]:
+    def read(self, cursor: Mapping[str, int], since_us: int = 0) -> tuple[tuple[Captured, ...], dict[str, int]]:
         found: list[Captured] = []
         following = dict(cursor)
         for name, records in sorted(self._segments.items()):
             start = following.get(name, 0)
+            if start == 0 and _newest_us(records) < since_us:
+                continue
             end = len(records) if self._at_once is None else min(len(records), start + self._at_once - len(found))
             if start < end:
                 found += records[start:end]
                 following[name] = end
         return tuple(found), following
 
+    def remove(self, before_us: int) -> RemovedSegments:
+        names = sorted(self._segments)
+        followed = [name for name, following in pairwise(names) if _worker(name) == _worker(following)]
+        gone = tuple(name for name in followed if _newest_us(self._segments[name]) < before_us)
+        for name in gone:
+            del self._segments[name]
+        return RemovedSegments(gone, 0, more=False)
+
     def lost(self) -> int:
         return self.dropped
+
+
+def _newest_us(records: list[Captured]) -> int:
+    return max((record.at_us for record in records), default=0)
+
+
+def _worker(segment: str) -> str:
+    return segment.partition("-")[0]

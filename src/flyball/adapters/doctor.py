@@ -6,11 +6,14 @@ import sqlite3
 import stat
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 
 from flyball.control.ports import LedgerFault
 from flyball.control.reports import Check
 from flyball.spec import ProjectSpec
+from flyball.spec.fields import format_duration
 
 LEAST_FREE_BYTES = 1 << 30
 """A gigabyte: a snapshot, a few packages and a day of capture of a middling project."""
@@ -18,6 +21,10 @@ WAL_RESET_FIXED = (3, 51, 3)
 """SQLite before it can, rarely, damage a database when several connections reset its write-ahead log at once."""
 RESTORE = "keep the files as they are and restore a backup beside them (docs/operations.md)"
 MOST_TOLD = 3
+MANY = 5_000_000
+"""Predictions that are worth a word."""
+BYTES_EACH, SECONDS_EACH = 300, 10e-6
+"""Of control's memory, with a label; and of its start (docs/benchmarks.md)."""
 MODE_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
@@ -34,6 +41,19 @@ def project(spec: ProjectSpec, state_dir: Path, running: Callable[[], bool]) -> 
 def records(faults: Sequence[LedgerFault] | None, versions: Sequence[str], damaged: Sequence[str]) -> tuple[Check, ...]:
     """Of the ledger (None: there is none yet) and of the versions' bytes, as looked at."""
     return _ledger(faults), _versions(faults, versions, damaged)
+
+
+def captured(predictions: int, state_dir: Path, keep: timedelta | None) -> Check:
+    """`predictions`: in closed windows, as far as they are held. Tells what they cost; many are no fault."""
+    sizes = []
+    for path in (state_dir / "capture").glob("*.seg"):
+        with suppress(FileNotFoundError):
+            sizes.append(path.stat().st_size)
+    words = f"{predictions:,} predictions are held; {len(sizes)} segments of {sum(sizes) / 1e9:.1f} GB"
+    if predictions > MANY:
+        bound = "capture.keep in flyball.yaml would bound it" if keep is None else f"capture.keep is {format_duration(keep)}"
+        words += f". Control takes about {predictions * BYTES_EACH / 1e9:.1f} GB for them, and {predictions * SECONDS_EACH:.0f} s to start: {bound}"
+    return Check(name="capture", ok=True, words=words)
 
 
 def _ledger(faults: Sequence[LedgerFault] | None) -> Check:

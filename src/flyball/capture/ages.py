@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -91,6 +91,16 @@ class LabelAges:
                 labels[number] += np.add.reduce(self._labels[start:end], axis=0, dtype=np.int32).reshape(self._shape)
         return AgeCounts(cohorts[first] * COHORT_US, rows, labels)
 
+    def forget(self, until_us: int) -> None:
+        """Cohorts that were over by then: no row of theirs is counted again."""
+        n = len(self._places)
+        kept = np.flatnonzero(self._keys[:n, 1] >= until_us // COHORT_US)
+        if kept.size == n:
+            return
+        room = max(FIRST_COHORTS, kept.size)
+        self._rows, self._labels, self._keys = (_closed_up(part, kept, room) for part in (self._rows, self._labels, self._keys))
+        self._places = {(unit, cohort): place for place, (unit, cohort) in enumerate(self._keys[: kept.size].tolist())}
+
     def _move(self, key: tuple[int, int], answered: Ints, before: Cells, now: Cells) -> None:
         place = self._places.setdefault(key, len(self._places))
         if place == len(self._rows):
@@ -101,3 +111,9 @@ class LabelAges:
         np.add.at(self._rows[place], answered, 1)
         np.subtract.at(self._labels[place], before[before >= 0], 1)
         np.add.at(self._labels[place], now[now >= 0], 1)
+
+
+def _closed_up(table: npt.NDArray[Any], kept: Ints, room: int) -> npt.NDArray[Any]:
+    fresh = np.zeros((room, table.shape[1]), dtype=table.dtype)
+    fresh[: kept.size] = table[kept]
+    return fresh

@@ -36,7 +36,7 @@ class Pairs(NamedTuple):
     The label is the one that came first: a sequence that was looked at must not change afterwards, so revisions count in metrics only."""
 
     rows: Ints
-    """Numbers of the rows in this join: the same row keeps its number."""
+    """Numbers of the rows in this join: the same row keeps its number, whatever is forgotten."""
     at_us: Ints
     first: Floats
     second: Floats
@@ -57,7 +57,7 @@ class Outcomes(NamedTuple):
 
 
 class JoinCounts(NamedTuple):
-    """What came, exactly."""
+    """What came, exactly: of what is held, predictions and labels that are joined or wait; all else since this join was begun."""
 
     predictions: int
     duplicate_predictions: int
@@ -79,3 +79,7 @@ class JoinCounts(NamedTuple):
     """Of the joined ones: received before the prediction was made. Their age counts as none."""
     records_of_others: int = 0
     """Of another model: never joined."""
+    labels_given_up: int = 0
+    """Waited for a prediction until they were as old as what is forgotten."""
+    records_too_old: int = 0
+    """Made before what is forgotten: not taken."""

@@ -1,4 +1,4 @@
-"""What one unit answered, by number of the row: as long as the unit was asked, whatever came before and after it."""
+"""What one unit answered, by place of the row: as long as the unit was asked, whatever came before and after it."""
 
 import numpy as np
 import numpy.typing as npt
@@ -42,6 +42,15 @@ class Scores:
         if start < end:
             found[start - low : end - low] = ~np.isnan(self._values[start - self._first : end - self._first, 0])
         return found
+
+    def keep(self, kept: Bools) -> None:
+        """Of all rows (n,) these alone, close together."""
+        standing = kept[self._first : self._first + len(self._values)]
+        chosen = self._values[: standing.size][standing]
+        self._first = int(kept[: self._first].sum())
+        # Room for a quarter more: as many as are forgotten at once, about, come until the next time.
+        room = np.full((len(chosen) // 4, chosen.shape[1]), np.nan)
+        self._values = np.concatenate([chosen, room]) if len(chosen) else np.empty((0, chosen.shape[1]))
 
     def _reach(self, row: int) -> None:
         count, width = self._values.shape

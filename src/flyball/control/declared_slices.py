@@ -58,7 +58,7 @@ class DeclaredSlices:
 
     def placed(self, unit: str, sample: SampledRows) -> Placed:
         """Which rows of a window each slice has."""
-        reference, types = self._observation.files.estimation(unit), self._observation.types(unit)
+        reference, types = self._observation.files.estimation(unit), self._observation.files.types(unit)
         if reference is None:
             return Placed(
                 {}, {name: "not judged: the package of this version keeps no rows of its holdout" for name, _ in self._slices}
@@ -98,7 +98,7 @@ class DeclaredSlices:
 
     def _of(self, unit: str, reference: EstimationReference) -> dict[str, Known | str]:
         if self._known is None or self._known[0] != unit:
-            types = self._observation.types(unit)
+            types = self._observation.files.types(unit)
             self._known = unit, {name: _known(where, reference, types) for name, where in self._slices}
         return self._known[1]
 

@@ -95,7 +95,7 @@ class Diagnosing:
         files, unit = self._observation.files, incident.unit
         labelled, columns, watched = _Labelled(None, 0, None), tuple[str, ...](), False
         with suppress(ArtifactDamaged):  # its package cannot be read, which is a finding of its own
-            columns = tuple(self._observation.types(unit))
+            columns = tuple(self._observation.files.types(unit))
             watched = files.norms(unit) is not None
             labelled = self._labelled(unit, _surely_after(findings))
         judged, missed = self._estimates(unit, incident.began)

@@ -8,6 +8,7 @@ from flyball.control import commands, jobs, traffic
 from flyball.control.aliases import Aliases
 from flyball.control.drills import Drills
 from flyball.control.effects import Effects
+from flyball.control.forgetting import Forgetting
 from flyball.control.happenings import note_spec
 from flyball.control.observe import Observation
 from flyball.control.releases import Releases
@@ -44,6 +45,7 @@ class Engine:
         self.stopping = Stopping(world, self.shelf, self.releases)
         self.remedies = Remedies(world, self.releases, self.stopping)
         self.effects = Effects(world, self.observation)
+        self.forgetting = Forgetting(world, self.observation)
         self.aliases = Aliases(world)
         self._signalled: Signalled | None = None
         self._started = world.now()
@@ -54,6 +56,7 @@ class Engine:
         """Take over; nothing is resumed from memory, the next tick reads what is there."""
         self.world.take_over(owner)
         note_spec(self.world)
+        self.forgetting.move()
 
     def supervises(self) -> bool:
         """Whether traffic was looked after lately; if not, the lease is not renewed and gateways take canaries to 0."""
@@ -76,6 +79,7 @@ class Engine:
         if whole:  # a window is closed once: never on the part of its records that could be read
             self._try(self._close_windows, trouble)
             self._try(self.effects.look, trouble)
+            self._try(self.forgetting.look, trouble)
         self._try(self._apply_remedies, trouble)
         self._try(self.aliases.reconcile, trouble)
         if trouble:

@@ -115,6 +115,8 @@ class Maturing:
 
     def _may_mature(self, window: WindowSummary) -> bool:
         """Not looked at for ever: without a declared delay a window whose labels stay away is given up at some time."""
+        if micros(window.start) < self._observation.horizon_us:
+            return False  # its rows are forgotten, or some of them
         delay = self._policy.label_delay or timedelta()
         return self._world.now() < window.end + delay + PATIENCE_WINDOWS * self._policy.window
 
@@ -238,7 +240,10 @@ class Maturing:
         self._revised = part
         touched = {int(at) - int(at) % self._width for at in join.changed()}
         moved: list[tuple[WindowKey, WindowSummary]] = []
-        for key, window in sorted((item for item in self._mature.items() if item[0][1] in touched), key=lambda item: item[0]):
+        held = {
+            key: window for key, window in self._mature.items() if key[1] in touched and key[1] >= self._observation.horizon_us
+        }
+        for key, window in sorted(held.items()):
             with suppress(ArtifactDamaged):
                 revised = self._revised_anew(window, join)
                 if revised != window:

@@ -1,6 +1,7 @@
-"""What gateways captured, held in memory: a projection of the segments, rebuilt from their beginning when control starts."""
+"""What gateways captured, held in memory: a projection of the segments, rebuilt when control starts from what was made since the horizon."""
 
 from collections import deque
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import timedelta
 
@@ -21,7 +22,6 @@ from flyball.errors import ArtifactDamaged, FlyballError
 from flyball.monitoring import delays
 from flyball.records.captured import Captured, PredictionBatch
 from flyball.records.findings import WindowSummary
-from flyball.records.signature import ColumnType
 from flyball.stats.label_strata import LabelStrata
 
 SAMPLES_KEPT = 40
@@ -42,7 +42,10 @@ class Observation:
         self._world = world
         self._shelf = shelf
         self._cursor: dict[str, int] = {}
-        self._join: LabelJoin | None = None
+        self.horizon_us = 0
+        """Nothing that was made before is held or taken (control/forgetting.py)."""
+        self.join: LabelJoin | None = None
+        """None: nothing was captured yet."""
         self.strata: LabelStrata | None = None
         """By which the ages of labels are counted, once something was captured."""
         self._waiting: list[Captured] = []
@@ -75,15 +78,10 @@ class Observation:
         """How far each segment was read."""
         return dict(self._cursor)
 
-    @property
-    def join(self) -> LabelJoin | None:
-        """None: nothing was captured yet."""
-        return self._join
-
     def joined_for(self, unit: str) -> LabelJoin:
         """The join; an empty one, shaped for `unit`, while nothing was captured: no data is a measurement too, and says so."""
-        if self._join is not None:
-            return self._join
+        if self.join is not None:
+            return self.join
         signature = self._shelf.served(unit).signature
         return LabelJoin(signature.task, signature.classes, signature.n_scores)
 
@@ -93,7 +91,7 @@ class Observation:
         while True:
             if not self._inbox:
                 looked_us = micros(self._world.now())
-                records, self._cursor = self._world.ports.capture.read(self._cursor)
+                records, self._cursor = self._world.ports.capture.read(self._cursor, self.horizon_us)
                 self._inbox.extend(records)
             if not self._inbox:
                 self.seen_until_us = looked_us
@@ -123,13 +121,24 @@ class Observation:
         self._pending.pop(key, None)
         self._pending_rows.pop(key, None)
 
+    def forget_until(self, horizon_us: int) -> None:
+        """Nothing that was made before is wanted any more."""
+        self.horizon_us = horizon_us
+        if self.join is not None:
+            self.join.forget(horizon_us)
+        for key in [key for key in self._samples if key[1] < horizon_us]:
+            self.forget_rows(key)
+        self._unplaced = {revision: _since(batches, horizon_us) for revision, batches in self._unplaced.items()}
+        self.recent_rows.forget_until(horizon_us)
+
+    def forget_segments(self, names: Iterable[str]) -> None:
+        """They are gone: where their reading ended is of no use any more."""
+        for name in names:
+            self._cursor.pop(name, None)
+
     def rows(self, key: WindowKey) -> SampledRows:
         """Rows that the champion answered in a window whose labels are not judged yet."""
         return self._samples.get(key, WindowSample()).rows(self._shelf.served(key[0]).signature)
-
-    def types(self, unit: str) -> dict[str, ColumnType]:
-        """Of the unit's features."""
-        return {column.name: column.type for column in self._shelf.served(unit).signature.columns}
 
     def recent(self, unit: str, since_us: int, until_us: int) -> tuple[WindowKey, ...]:
         """Judged windows of a unit that began between, as far as their rows are kept, in order of time."""
@@ -148,24 +157,27 @@ class Observation:
 
     def _shape_for(self, record: Captured) -> None:
         """The join begins with the first prediction; its shape is the model's, so the unit that answers now will do when the first one's package is gone."""
-        if self._join is not None or not isinstance(record, PredictionBatch):
+        if self.join is not None or not isinstance(record, PredictionBatch):
             return
         table = wanted(self._world)
         unit = table.routes[0].champion.unit.id if table and table.routes else record.unit
         signature = table.routes[0].champion.signature if table and table.routes else self._shelf.served(unit).signature
         with suppress(ArtifactDamaged):  # labels are joined whatever has become of the reference
             self.strata = delays.strata_of(self.files.reference(unit))
-        self._join = LabelJoin(signature.task, signature.classes, signature.n_scores, model=self._world.model, strata=self.strata)
+        self.join = LabelJoin(signature.task, signature.classes, signature.n_scores, model=self._world.model, strata=self.strata)
+        self.join.forget(self.horizon_us)
         waiting, self._waiting = self._waiting, []
         for earlier in waiting:
-            self._join.add(earlier)
+            self.join.add(earlier)
 
     def _take(self, record: Captured) -> None:
-        if self._join is None:
+        if record.at_us < self.horizon_us:
+            return
+        if self.join is None:
             self._waiting.append(record)
             return
         self.tallies.add(record)
-        self._join.add(record)
+        self.join.add(record)
         if isinstance(record, PredictionBatch) and record.role != "shadow":
             self.release_tally.add(record)
             self.recent_rows.add(record)
@@ -217,6 +229,10 @@ class Observation:
         # Only now: a file of the package that could not be read is asked for again, and no row is lost meanwhile.
         self._pending.pop(key, None)
         self._pending_rows.pop(key, None)
+
+
+def _since(batches: list[PredictionBatch], horizon_us: int) -> list[PredictionBatch]:
+    return [batch for batch in batches if batch.at_us >= horizon_us]
 
 
 def _in_time(key: WindowKey) -> tuple[int, str]:

@@ -7,9 +7,9 @@ when each row became usable; a row that became usable out of that order before t
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from flyball.capture.joined import Pairs
+from flyball.capture.taken import Taken
 
 
 class PairLog:
@@ -17,21 +17,18 @@ class PairLog:
 
     def __init__(self) -> None:
         self._release = ""
-        self._seen = np.zeros(0, dtype=np.bool_)
-        """By number of the row."""
+        self._seen = Taken()
         self._pairs: Pairs | None = None
 
-    def taken(self, release: str) -> npt.NDArray[np.bool_] | None:
-        """By number of the row: what need not be looked for again. None: nothing of this release was taken."""
+    def taken(self, release: str) -> Taken | None:
+        """What need not be looked for again. None: nothing of this release was taken."""
         return self._seen if release == self._release else None
 
     def extend(self, release: str, pairs: Pairs) -> Pairs:
         """All pairs so far, with those that were not there before at the end."""
         if release != self._release or self._pairs is None:
-            self._release, self._seen, self._pairs = release, np.zeros(0, dtype=np.bool_), _taken(pairs, slice(0))
-        if len(pairs.rows) and (highest := int(pairs.rows.max())) >= len(self._seen):
-            self._seen = np.concatenate([self._seen, np.zeros(highest + 1 - len(self._seen), dtype=np.bool_)])
-        new = ~self._seen[pairs.rows]
+            self._release, self._seen, self._pairs = release, Taken(), _taken(pairs, slice(0))
+        new = ~self._seen.has(pairs.rows)
         if new.any():
             old, fresh = self._pairs, _taken(pairs, new)
             self._pairs = Pairs(
@@ -39,7 +36,7 @@ class PairLog:
                 np.concatenate([old.first, fresh.first]), np.concatenate([old.second, fresh.second]),
                 np.concatenate([old.labels, fresh.labels]),
             )  # fmt: skip
-            self._seen[pairs.rows[new]] = True
+            self._seen.add(fresh.rows)
         return self._pairs
 
 

@@ -168,12 +168,24 @@ class Gateways(Protocol):
         ...
 
 
+class RemovedSegments(NamedTuple):
+    names: tuple[str, ...]
+    bytes: int
+    more: bool
+    """There are others: one call removes so many that it takes no long time."""
+
+
 class CaptureReader(Protocol):
     """The segments that gateways wrote."""
 
-    def read(self, cursor: Mapping[str, int]) -> tuple[tuple[Captured, ...], dict[str, int]]:
+    def read(self, cursor: Mapping[str, int], since_us: int = 0) -> tuple[tuple[Captured, ...], dict[str, int]]:
         """Complete records after `cursor` (segment name → byte offset) in order per segment, and the new cursor. A torn tail is left for later.
-        An empty cursor reads from the beginning."""
+        An empty cursor reads from the beginning. Records that were made before `since_us` may be left out. A segment that is gone is passed over."""
+        ...
+
+    def remove(self, before_us: int) -> RemovedSegments:
+        """Take away segments of which every record was made before: none that a living worker writes to, and never a worker's newest. Nobody may want to
+        read them any more. Idempotent; a kill leaves some of them. Raises StoreUnavailable."""
         ...
 
     def lost(self) -> int:

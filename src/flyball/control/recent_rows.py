@@ -29,6 +29,9 @@ class RecentRows:
             values = {name: of[at] for name, of in batch.columns.items()}
             self._rows.append(AnsweredRow(each, batch.unit, batch.at_us, values, batch.scores[at]))
 
+    def forget_until(self, horizon_us: int) -> None:
+        self._rows = deque((row for row in self._rows if row.at_us >= horizon_us), maxlen=self._rows.maxlen)
+
     def whole(self, unit: str, signature: Signature) -> list[AnsweredRow]:
         """Those that this unit answered and of which capture kept every column that the signature asks for, oldest first."""
         names = [column.name for column in signature.columns]

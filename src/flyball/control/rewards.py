@@ -29,6 +29,8 @@ class RewardLog:
         """Prediction id → whether the challenger answered it."""
         self._met, self._seen = 0, 0
         """Matched rows and rewards that were looked at."""
+        self._rewards: Mapping[str, tuple[int, float]] = {}
+        """As they were handed in last."""
         self._known: set[str] = set()
         self._all = _nothing()
         self._look = 0
@@ -38,6 +40,8 @@ class RewardLog:
         if release != self._release:
             self._release, self._arms, self._known, self._all = release, {}, set(), _nothing()
             self._met, self._seen, self._look = 0, 0, 0
+        if rewards is not self._rewards:  # some were forgotten, so that places in it mean nothing any more
+            self._rewards, self._seen = rewards, 0
         met = matched.ids[self._met :]
         for each, challenger in zip(met, matched.challengers[self._met :].tolist(), strict=True):
             self._arms.setdefault(each, challenger)  # an id that was asked twice was answered first

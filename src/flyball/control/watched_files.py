@@ -19,6 +19,7 @@ from flyball.monitoring.remapped import remapped
 from flyball.monitoring.slices import SliceReference
 from flyball.records import codec
 from flyball.records.maps import AnswerMap
+from flyball.records.signature import ColumnType
 
 KEPT = 18
 """Six each of a champion, the one before and the one to come: the largest are megabytes."""
@@ -53,6 +54,10 @@ class WatchedFiles:
             answers = self._calibration_of(unit)
             self._references[unit] = found if answers is None else remapped(found, answers)
         return self._references[unit]
+
+    def types(self, unit: str) -> dict[str, ColumnType]:
+        """Of the unit's features."""
+        return {column.name: column.type for column in self._shelf.served(unit).signature.columns}
 
     def estimation(self, unit: str) -> EstimationReference | None:
         """Rows that estimates without labels are learned from."""

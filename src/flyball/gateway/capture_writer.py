@@ -5,6 +5,7 @@ comes every second and when a segment is full. A failing disk never costs an ans
 """
 
 import contextlib
+import fcntl
 import functools
 import os
 from collections.abc import Callable, Sequence
@@ -130,6 +131,10 @@ class CaptureWriter:
         except OSError as failed:
             self._failed(f"{path.name}: {failed.strerror}")
             return False
+        with contextlib.suppress(OSError):  # a file system without locks: then only segments that others follow are ever removed
+            fcntl.flock(
+                self._descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB
+            )  # who removes old segments sees that this one is written to
         self._size = 0
         if self._write(MAGIC) != len(MAGIC):
             self._abandon()

@@ -1,10 +1,10 @@
-"""`capture:` what may be kept of requests: personal data stay out by declaration."""
+"""`capture:` what may be kept of requests, and for how long: personal data stay out by declaration."""
 
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from flyball.spec.fields import Section, parse_share
+from flyball.spec.fields import Section, Span, parse_share
 
 
 class SampleSpec(Section):
@@ -19,3 +19,7 @@ class CaptureSpec(Section):
     Drift of what is hashed or dropped is not monitored."""
     keys: Literal["keep", "hash", "drop"] = "keep"
     """What is kept of the keys that requests bring."""
+    keep: Span | None = None
+    """How long control holds a prediction and waits for its label, and how long segments stay on the disk. None: for ever.
+
+    Counted from the newest window that has closed, in whole windows; what an open release compares is held until it ends."""

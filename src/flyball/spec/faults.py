@@ -31,7 +31,7 @@ class Cross(NamedTuple):
 def cross_faults(tree: Raw) -> tuple[Cross, ...]:
     """All of them, in the order of the file's sections."""
     checks = (
-        _source, _columns, _tuning, _metrics, _gates, _release, _strategy, _guards, _labels_in_time, _slices, _capture, _policies,
+        _source, _columns, _tuning, _metrics, _gates, _release, _strategy, _guards, _labels_in_time, _slices, _capture, _keep, _policies,
         _threshold,
     )  # fmt: skip
     return tuple(fault for check in checks for fault in check(tree))
@@ -287,6 +287,19 @@ def _capture(tree: Raw) -> Iterator[Cross]:
             is_key = name == _section(tree, "data").get("key")
             hint = "What is kept of keys is said by capture.keys." if is_key else _did_you_mean_column(name, known)
             yield Cross(path, f"{name!r}, which is no feature", f"one of {', '.join(known)}", hint)
+
+
+def _keep(tree: Raw) -> Iterator[Cross]:
+    """A window must be held until it is judged: what is forgotten before could only be given up, and its labels join nothing."""
+    keep, delay = _duration(_section(tree, "capture").get("keep")), _duration(_section(tree, "data").get("label_delay"))
+    window = _duration(_section(tree, "monitor").get("window")) or timedelta(days=1)
+    least = (delay or timedelta()) + 2 * window
+    if keep is None or not keep or keep >= least:
+        return
+    waits = f"data.label_delay ({format_duration(delay)}) and " if delay else ""
+    found = f"{format_duration(keep)}, shorter than {waits}two of monitor.window ({format_duration(window)})"
+    hint = "" if delay else "And longer than your labels take: later ones join nothing."
+    yield Cross(("capture", "keep"), found, f"{format_duration(least)} or longer", hint)
 
 
 def _did_you_mean_column(word: Any, known: list[str]) -> str:

@@ -1,6 +1,7 @@
 """Whether what is recorded and what is served hold, as far as a person who looks in passing should be told."""
 
 import time
+from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
@@ -10,16 +11,19 @@ from flyball.adapters import doctor
 from flyball.adapters.ledger import SqliteLedger
 from flyball.adapters.registry_mlflow import MlflowRegistry
 from flyball.control import queries
+from flyball.control.forgetting import Horizon
 from flyball.control.ports import LedgerFault, Registry
 from flyball.control.reports import Check, StatusReport
 from flyball.control.world import World
 from flyball.errors import FlyballError
 from flyball.records import codec
+from flyball.records.findings import WindowSummary
 from flyball.records.jobs import FINISHED, Job
 from flyball.records.release import Champion
 from flyball.records.unit import Version
 from flyball.wiring.worlds import Home
 
+BEGINNING = datetime.fromisoformat("0001-01-01T00:00:00+00:00")
 T = TypeVar("T", bound=msgspec.Struct)
 
 SERVING_SECONDS = 20.0
@@ -60,10 +64,13 @@ def checks(home: Home) -> tuple[Check, ...]:
     ledger = SqliteLedger(home.state_dir) if faults is not None else None
     known = _states(ledger, "version", Version)
     jobs = _states(ledger, "job", Job)
+    since = max((each.until for each in _states(ledger, "horizon", Horizon)), default=BEGINNING)
+    held = sum(window.predictions for window in _states(ledger, "window", WindowSummary) if window.start >= since)
     if ledger is not None:
         ledger.close()
     damaged = [*_damaged(registry, known), *_strangers(home, registry, known, jobs)]
-    return doctor.records(faults, [str(version.number) for version in known], damaged)
+    told = doctor.captured(held, home.state_dir, home.spec.capture.keep)
+    return (*doctor.records(faults, [str(version.number) for version in known], damaged), told)
 
 
 def strangers(home: Home, world: World) -> tuple[str, ...]:

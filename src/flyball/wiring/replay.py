@@ -70,7 +70,7 @@ def replays_dir(home: Home) -> Path:
 def lived_report(home: Home, plan: ReplaySpec, say: Say, shared_steps: Path, *, fresh: bool) -> ReplayReport:
     """In `home`'s own state directory, which nobody else may use meanwhile."""
     began = time.monotonic()
-    home = home._replace(spec=one_worker(home))
+    home = home._replace(spec=as_lived(home.spec))
     files = ReplayFiles(home.state_dir, lambda: time.monotonic() - began)
     say("step", "Reading the history")
     frame = SourceHistory(home.spec.data, home.project_dir, secret_of).rows(BEGINNING, plan.until or FAR)
@@ -130,9 +130,10 @@ def _standing(files: ReplayFiles, begun: Begun, say: Say) -> Begun | None:
     )
 
 
-def one_worker(home: Home) -> ProjectSpec:
-    """One worker keeps the order of requests; more would answer the same."""
-    return home.spec.model_copy(update={"serve": home.spec.serve.model_copy(update={"workers": 1})})
+def as_lived(spec: ProjectSpec) -> ProjectSpec:
+    """One worker keeps the order of requests; more would answer the same. And everything is kept: at its end a replay is told from all answers."""
+    changes = {"serve": spec.serve.model_copy(update={"workers": 1}), "capture": spec.capture.model_copy(update={"keep": None})}
+    return spec.model_copy(update=changes)
 
 
 def columns_of(home: Home) -> Columns:

@@ -320,3 +320,16 @@ def test_every_feature_has_a_column_of_its_own_whatever_it_is_called() -> None:
     ]  # fmt: skip
     assert len({name.casefold() for name in given}) == len(given)
     assert [names.of(feature, "number") for feature in features] == given[: len(features)]
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_segments_that_were_removed_since_take_nothing_from_the_tables_and_add_nothing(tmp_path: Path, kind: str) -> None:
+    writer = captured(tmp_path, [prediction(10 * n, 10) for n in range(40)], segment_bytes=2_000)
+    exported(tmp_path, kind)
+    segments = sorted((tmp_path / "capture").glob("*.seg"))
+    for path in segments[: len(segments) // 2]:
+        path.unlink()
+    assert writer.hand_over([prediction(400, 10)])
+    assert exported(tmp_path, kind).rows["predictions"] == 10
+    assert exported(tmp_path, kind).rows["predictions"] == 0
+    assert read(tmp_path, "predictions", kind)["id"].n_unique() == read(tmp_path, "predictions", kind).height == 410

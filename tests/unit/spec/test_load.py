@@ -262,6 +262,29 @@ def test_a_duration_that_is_spelt_well_and_too_short_is_not_proposed_again() -> 
     assert "did you mean 1d?" in faults_of(with_line("monitor: {window: 1day}"))["monitor.window"]
 
 
+@pytest.mark.parametrize(
+    ("lines", "found", "expected"),
+    [
+        ("capture: {keep: 15d}", "15d, shorter than data.label_delay (2w) and two of monitor.window (1d)", "16d or longer"),
+        ("capture: {keep: 2w}\nmonitor: {window: 12h}", "and two of monitor.window (12h)", "15d or longer"),
+        ("capture: {keep: 0s}", "'0s'", "a duration longer than nothing"),
+        ("capture: {keep: 30}", "30", "a duration such as 30m, 12h, 1d or 2w"),
+    ],
+)  # fmt: skip
+def test_what_is_forgotten_before_its_labels_can_come_is_refused(lines: str, found: str, expected: str) -> None:
+    told = faults_of(with_line(lines))["capture.keep"]
+    assert found in told
+    assert expected in told
+
+
+def test_keep_is_as_long_as_it_says_and_for_ever_when_it_says_nothing() -> None:
+    assert parse_project(with_line("capture: {keep: 16d}")).capture.keep == timedelta(days=16)
+    assert parse_project(GOOD).capture.keep is None
+    unknown = GOOD.replace("  label_delay: 14d\n", "")
+    assert parse_project(unknown + "capture: {keep: 2d}\n").capture.keep == timedelta(days=2)
+    assert "later ones join nothing" in faults_of(unknown + "capture: {keep: 1d}\n")["capture.keep"]
+
+
 FULL = {
     "project": "shop", "model": "returns", "task": "binary",
     "data": {
@@ -273,7 +296,7 @@ FULL = {
     "gates": {"absolute": [{"metric": "roc_auc", "at_least": 0.6}], "champion": {"metric": "roc_auc", "margin": 0.1}},
     "release": {"strategy": "canary", "shadow": {"at_least": "1d", "at_most": "20d"}, "steps": [{"traffic": "10%"}], "guards": [{"metric": "score_shape"}]},
     "monitor": {"window": "1d", "slices": [{"name": "dear", "where": "amount > 10"}], "false_alarms": "1 per 90 windows"},
-    "capture": {"fields": {"hour": "drop"}},
+    "capture": {"fields": {"hour": "drop"}, "keep": "30d"},
     "policies": [{
         "name": "mend", "when": "performance.alarm", "for": 2, "do": {"action": "improve", "entrants": ["all", "retune"], "on_faults": True},
         "budget": "3 per 30d", "cooldown": "1d", "needs": "approval",

@@ -1,0 +1,118 @@
+"""What is as old as `capture.keep` is forgotten: out of memory, and off the disk.
+
+The horizon is the beginning of what is held. It is a state of the ledger, written before anything is forgotten by it, and never goes back: a controller that
+starts reads from there on, and holds what one that never stopped holds. It is reckoned from the end of the newest window that has closed, not by the clock: what
+no window has counted yet is not forgotten, however long control was down, and a clock that leaps into another year takes nothing with it. It moves in whole
+windows, and never past the opening of a release that is under way, or of one whose effect is not measured yet.
+"""
+
+from datetime import datetime, timedelta
+
+import msgspec
+
+from flyball.control.observe import Observation, micros_of
+from flyball.control.world import World, draft, micros, moment, put
+from flyball.records.effects import Effect
+from flyball.records.findings import WindowSummary
+from flyball.records.release import TERMINAL, ReleaseState
+from flyball.spec.fields import format_duration
+
+STEPS = 16
+"""In which the horizon moves through one length of `keep`, where that has so many windows: at each the rows that stay are copied, so many times in their
+life at most."""
+
+
+class Horizon(msgspec.Struct, frozen=True, kw_only=True):
+    until: datetime
+    """Not included: what was made before is forgotten."""
+
+
+class Forgetting:
+    """Of one model."""
+
+    def __init__(self, world: World, observation: Observation) -> None:
+        self._world = world
+        self._observation = observation
+        self._looked: int | None = None
+        """Windows that had closed when it was last looked what may be forgotten."""
+        self._left = world.spec.capture.keep is not None
+        """Whether there may be segments that are to be removed."""
+        standing = world.get("horizon", world.model, Horizon)
+        if standing is not None:
+            observation.forget_until(micros(standing.until))
+
+    def look(self) -> None:
+        """Move the horizon when it is time, and remove what lies behind it."""
+        self.move()
+        if self._left:
+            self._remove()
+
+    def move(self) -> None:
+        """Once for every window that has closed, and before the first reading: what is old already is not read."""
+        keep, closed = self._world.spec.capture.keep, self._observation.label_delay.windows
+        if keep is None or closed == self._looked:
+            return
+        until_us = self._due_us(keep)
+        if until_us > self._observation.horizon_us:
+            self._move(until_us, keep)
+        self._looked = closed
+
+    def _due_us(self, keep: timedelta) -> int:
+        """0: nothing."""
+        world, window = self._world, micros_of(self._world.spec.monitor.window)
+        newest = max((each.end for each in world.all("window", WindowSummary)), default=None)
+        if newest is None:
+            return 0
+        step = window * max(1, micros_of(keep) // (STEPS * window))
+        due = (micros(newest) - micros_of(keep)) // step * step
+        return max(0, min([due, *(micros(each) for each in self._held())]) // window * window)
+
+    def _held(self) -> list[datetime]:
+        """Since when rows are held whatever their age."""
+        releases = {each.id: each for each in self._world.all("release", ReleaseState)}
+        unmeasured = {each.release for each in self._world.all("effect", Effect) if each.realised is None}
+        return [each.opened_at for each in releases.values() if each.phase not in TERMINAL or each.id in unmeasured]
+
+    def _move(self, until_us: int, keep: timedelta) -> None:
+        """The ledger first: who is killed in between has forgotten nothing that the next one would look for."""
+        world, before_us = self._world, self._observation.horizon_us
+        gone = [each for each in world.all("window", WindowSummary) if before_us <= micros(each.start) < until_us]
+        waiting = [each for each in gone if not each.mature]
+        predictions, until = sum(each.predictions for each in gone), moment(until_us)
+        payload = {
+            "until": until.isoformat(),
+            "keep": format_duration(keep),
+            "windows": len(gone),
+            "predictions": predictions,
+            "waiting": len(waiting),
+        }
+        state = put("horizon", world.model, Horizon(until=until))
+        world.record(
+            draft(
+                world.now(),
+                "capture.forgotten",
+                f"model:{world.model}",
+                payload,
+                (state,),
+                key=f"forgotten:{world.model}:{until.isoformat()}",
+            )
+        )
+        self._observation.forget_until(until_us)
+        self._left = True
+        late = f"; {len(waiting)} of these windows still waited for labels, which join nothing now" if waiting else ""
+        world.say(
+            "plain",
+            f"Forgotten is what was captured before {until:%Y-%m-%d %H:%M} UTC (capture.keep: {format_duration(keep)}): {predictions} predictions{late}",
+        )
+
+    def _remove(self) -> None:
+        removed = self._world.ports.capture.remove(self._observation.horizon_us)
+        self._left = removed.more
+        self._observation.forget_segments(removed.names)
+        if removed.names:
+            first, last = removed.names[0], removed.names[-1]
+            size = f"{removed.bytes / 1e6:.1f} MB"
+            self._world.say(
+                "plain",
+                f"Removed from capture/: {len(removed.names)} segments of {size} ({first} to {last}), which hold nothing younger",
+            )
