@@ -163,20 +163,16 @@ def test_what_an_open_release_compares_is_held_until_it_ends(tmp_path: Path) -> 
 def test_who_is_killed_before_old_segments_are_removed_loses_nothing_that_is_younger(tmp_path: Path) -> None:
     project = project_on_disk(tmp_path, reader=Unremovable)
     project.version()
-    days(project, 4)
+    days(project, KEPT)
     with pytest.raises(StoreUnavailable, match="cannot remove"):
         days(project, 1)
-    assert horizon(project) > 0
-    young = held(project)
-    assert project.capture.days() == list(range(6))  # type: ignore[attr-defined]
+    assert horizon(project) == micros(START + DAY)
+    young, everything = held(project), project.capture.days()  # type: ignore[attr-defined]
+    assert everything == list(range(KEPT + 2))
     read_by(project, CaptureFiles)
     project.tick()
     assert held(project) == young
-    assert min(project.capture.days()) == horizon(project) // micros_of_a_day() - micros(START) // micros_of_a_day()  # type: ignore[attr-defined]
-
-
-def micros_of_a_day() -> int:
-    return 24 * 3_600 * 1_000_000
+    assert project.capture.days() == everything[1:]  # type: ignore[attr-defined]
 
 
 def test_what_was_forgotten_stays_so_when_keep_is_prolonged_or_taken_away_and_nothing_more_is_removed(tmp_path: Path) -> None:

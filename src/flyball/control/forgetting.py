@@ -44,7 +44,7 @@ class Forgetting:
     def look(self) -> None:
         """Move the horizon when it is time, and remove what lies behind it."""
         self.move()
-        if self._left:
+        if self._left and self._observation.horizon_us:
             self._remove()
 
     def move(self) -> None:
@@ -77,6 +77,8 @@ class Forgetting:
         """The ledger first: who is killed in between has forgotten nothing that the next one would look for."""
         world, before_us = self._world, self._observation.horizon_us
         gone = [each for each in world.all("window", WindowSummary) if before_us <= micros(each.start) < until_us]
+        if not gone:
+            return
         waiting = [each for each in gone if not each.mature]
         predictions, until = sum(each.predictions for each in gone), moment(until_us)
         payload = {
