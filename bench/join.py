@@ -24,7 +24,32 @@ def batches(n: int) -> Iterator[tuple[PredictionBatch, LabelBatch]]:
 
 
 def rows() -> list[Row]:
-    return [_at(n, rounds=5 if n <= 100_000 else 3) for n in SIZES]
+    return [*(_at(n, rounds=5 if n <= 100_000 else 3) for n in SIZES), _forgotten(SIZES[-1])]
+
+
+def _forgotten(n: int) -> Row:
+    """One step of the horizon: the oldest eighth goes, the others are copied."""
+    made = list(batches(n))
+
+    def ours() -> float:
+        joined = LabelJoin("binary", ("0", "1"), 1)
+        for pair in made:
+            for record in pair:
+                joined.add(record)
+        joined.label_ages(0)
+        begun = time.perf_counter()
+        joined.forget(n // 8)
+        return (time.perf_counter() - begun) / (n // 8) * 1e6
+
+    def floor() -> float:
+        held = {each: predictions.scores for predictions, _ in made for each in predictions.ids}
+        old = [each for predictions, _ in made[: n // 8 // BATCH] for each in predictions.ids]
+        begun = time.perf_counter()
+        for each in old:
+            del held[each]
+        return (time.perf_counter() - begun) / (n // 8) * 1e6
+
+    return interleaved(f"join: forgetting a row, the oldest eighth of {n:,}", "µs", ours, ("one dictionary's keys", floor), 3)
 
 
 def _at(n: int, rounds: int) -> Row:

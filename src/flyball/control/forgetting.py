@@ -38,7 +38,9 @@ class Forgetting:
         self._left = world.spec.capture.keep is not None
         """Whether there may be segments that are to be removed."""
         standing = world.get("horizon", world.model, Horizon)
-        if standing is not None:
+        if (
+            standing is not None and standing.until <= world.now()
+        ):  # one in the future was reckoned by a wrong clock: nothing would be taken until then
             observation.forget_until(micros(standing.until))
 
     def look(self) -> None:
@@ -60,7 +62,7 @@ class Forgetting:
     def _due_us(self, keep: timedelta) -> int:
         """0: nothing."""
         world, window = self._world, micros_of(self._world.spec.monitor.window)
-        newest = max((each.end for each in world.all("window", WindowSummary)), default=None)
+        newest = max((each.end for each in world.all("window", WindowSummary) if each.end <= world.now()), default=None)
         if newest is None:
             return 0
         step = window * max(1, micros_of(keep) // (STEPS * window))
