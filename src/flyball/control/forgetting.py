@@ -3,7 +3,7 @@
 The horizon is the beginning of what is held. It is a state of the ledger, written before anything is forgotten by it, and never goes back: a controller that
 starts reads from there on, and holds what one that never stopped holds. It is reckoned from the end of the newest window that has closed, not by the clock: what
 no window has counted yet is not forgotten, however long control was down, and a clock that leaps into another year takes nothing with it. It moves in whole
-windows, and never past the opening of a release that is under way, or of one whose effect is not measured yet.
+windows, and never past the opening of a release that is under way, or of one whose effect is not measured yet, or the first window whose service is not judged.
 """
 
 from datetime import datetime, timedelta
@@ -12,6 +12,7 @@ import msgspec
 
 from flyball.control.observe import Observation, micros_of
 from flyball.control.world import World, draft, micros, moment, put
+from flyball.monitoring.operations import OperationsState
 from flyball.records.effects import Effect
 from flyball.records.findings import WindowSummary
 from flyball.records.release import TERMINAL, ReleaseState
@@ -38,9 +39,8 @@ class Forgetting:
         self._left = world.spec.capture.keep is not None
         """Whether there may be segments that are to be removed."""
         standing = world.get("horizon", world.model, Horizon)
-        if (
-            standing is not None and standing.until <= world.now()
-        ):  # one in the future was reckoned by a wrong clock: nothing would be taken until then
+        # One in the future was reckoned by a wrong clock, and nothing would be taken until then.
+        if standing is not None and standing.until <= world.now():
             observation.forget_until(micros(standing.until))
 
     def look(self) -> None:
@@ -67,13 +67,18 @@ class Forgetting:
             return 0
         step = window * max(1, micros_of(keep) // (STEPS * window))
         due = (micros(newest) - micros_of(keep)) // step * step
-        return max(0, min([due, *(micros(each) for each in self._held())]) // window * window)
+        return max(0, min([due, *self._held_us()]) // window * window)
 
-    def _held(self) -> list[datetime]:
+    def _held_us(self) -> list[int]:
         """Since when rows are held whatever their age."""
-        releases = {each.id: each for each in self._world.all("release", ReleaseState)}
-        unmeasured = {each.release for each in self._world.all("effect", Effect) if each.realised is None}
-        return [each.opened_at for each in releases.values() if each.phase not in TERMINAL or each.id in unmeasured]
+        world = self._world
+        unmeasured = {each.release for each in world.all("effect", Effect) if each.realised is None}
+        releases = (each for each in world.all("release", ReleaseState) if each.phase not in TERMINAL or each.id in unmeasured)
+        service = world.get("operations", world.model, OperationsState) or OperationsState()
+        judged = (
+            [(service.last_number + 1) * service.width_us] if service.last_number else []
+        )  # after a long pause it lags behind
+        return [*judged, *(micros(each.opened_at) for each in releases)]
 
     def _move(self, until_us: int, keep: timedelta) -> None:
         """The ledger first: who is killed in between has forgotten nothing that the next one would look for."""
@@ -84,30 +89,16 @@ class Forgetting:
         waiting = [each for each in gone if not each.mature]
         predictions, until = sum(each.predictions for each in gone), moment(until_us)
         payload = {
-            "until": until.isoformat(),
-            "keep": format_duration(keep),
-            "windows": len(gone),
-            "predictions": predictions,
-            "waiting": len(waiting),
-        }
-        state = put("horizon", world.model, Horizon(until=until))
-        world.record(
-            draft(
-                world.now(),
-                "capture.forgotten",
-                f"model:{world.model}",
-                payload,
-                (state,),
-                key=f"forgotten:{world.model}:{until.isoformat()}",
-            )
-        )
+            "until": until.isoformat(), "keep": format_duration(keep), "windows": len(gone), "predictions": predictions, "waiting": len(waiting)
+        }  # fmt: skip
+        state, key = put("horizon", world.model, Horizon(until=until)), f"forgotten:{world.model}:{until.isoformat()}"
+        world.record(draft(world.now(), "capture.forgotten", f"model:{world.model}", payload, (state,), key=key))
         self._observation.forget_until(until_us)
         self._left = True
         late = f"; {len(waiting)} of these windows still waited for labels, which join nothing now" if waiting else ""
         world.say(
-            "plain",
-            f"Forgotten is what was captured before {until:%Y-%m-%d %H:%M} UTC (capture.keep: {format_duration(keep)}): {predictions} predictions{late}",
-        )
+            "plain", f"Forgotten is what was captured before {until:%Y-%m-%d %H:%M} UTC (capture.keep: {format_duration(keep)}): {predictions} predictions{late}"
+        )  # fmt: skip
 
     def _remove(self) -> None:
         removed = self._world.ports.capture.remove(self._observation.horizon_us)
@@ -115,8 +106,7 @@ class Forgetting:
         self._observation.forget_segments(removed.names)
         if removed.names:
             first, last = removed.names[0], removed.names[-1]
-            size = f"{removed.bytes / 1e6:.1f} MB"
-            self._world.say(
-                "plain",
-                f"Removed from capture/: {len(removed.names)} segments of {size} ({first} to {last}), which hold nothing younger",
+            told = (
+                f"{len(removed.names)} segments of {removed.bytes / 1e6:.1f} MB ({first} to {last}), which hold nothing younger"
             )
+            self._world.say("plain", f"Removed from capture/: {told}")
