@@ -24,7 +24,8 @@ def newest_us(status: os.stat_result) -> int:
 
 def remove_unwritten(segments: Iterable[Path], before_us: int) -> RemovedSegments:
     """Those that were written to last before then, and that nobody holds open to write."""
-    names, freed = [], 0
+    names: list[str] = []
+    freed = 0
     for path in segments:
         if len(names) == AT_ONCE:
             return RemovedSegments(tuple(names), freed, more=True)
