@@ -99,7 +99,7 @@ def test_old_segments_go_young_ones_stay_and_a_restart_at_every_tick_changes_not
     assert all_kept.capture.days() == list(range(10))  # type: ignore[attr-defined]
     told = [event.payload for event in whole.ledger.events(kinds=("capture.forgotten",))]
     assert [(each["windows"], each["predictions"], each["waiting"]) for each in told] == [(1, 120, 0)] * len(told)
-    assert any(words.startswith("Removed from capture/: ") for _, words in whole.said)
+    assert any(words.startswith("Removed from capture/ are segments that hold nothing younger: 1, ") for _, words in whole.said)
     whole.holds()
 
 

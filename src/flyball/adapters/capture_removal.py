@@ -1,7 +1,7 @@
 """Removes segments that are too old to hold anything that is still wanted.
 
 How old a segment is, its file says: nothing in it was made after the file was written to last, so the time of that is above the time of every record. A
-copy that was restored later looks younger than it is, and stays longer. Nothing is read for it: 64 MiB of records would take a second and a half.
+copy that was restored later looks younger than it is, and stays longer. Nothing is read for it.
 """
 
 import fcntl

@@ -23,8 +23,8 @@ RESTORE = "keep the files as they are and restore a backup beside them (docs/ope
 MOST_TOLD = 3
 MANY = 5_000_000
 """Predictions that are worth a word."""
-BYTES_EACH, SECONDS_EACH = 300, 10e-6
-"""Of control's memory, with a label; and of its start (docs/benchmarks.md)."""
+BYTES_EACH, SECONDS_EACH = 300, 25e-6
+"""Of control's memory and of its start, for a prediction and its label (docs/operations.md)."""
 MODE_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 

@@ -46,6 +46,8 @@ class LabelJoin(JoinedRows):
         self._classes = {name: float(index) for index, name in enumerate(classes)}
         self._index: dict[str, int] = {}
         """Prediction id → number of the row."""
+        self._most = 0
+        """That it had room for."""
         self._forgotten_until = 0
         self._touched: list[int] = []
         """Places of rows that were answered, or whose label came or changed, since ages were counted."""
@@ -209,10 +211,11 @@ class LabelJoin(JoinedRows):
         gone = np.flatnonzero(~kept).tolist()
         if not gone:
             return
+        self._most = max(self._most, len(self._index))
         for place in gone:
             del self._index[self._ids[place]]
-        if len(gone) > len(self._index):
-            self._index = dict(self._index)  # a dict gives back no room by itself
+        if 2 * len(self._index) < self._most:  # a dict gives back no room by itself
+            self._index, self._most = dict(self._index), len(self._index)
         self._ids = list(compress(self._ids, kept.tolist()))
         for scores in self._scores.values():
             scores.keep(kept)

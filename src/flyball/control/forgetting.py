@@ -106,7 +106,5 @@ class Forgetting:
         self._observation.forget_segments(removed.names)
         if removed.names:
             first, last = removed.names[0], removed.names[-1]
-            told = (
-                f"{len(removed.names)} segments of {removed.bytes / 1e6:.1f} MB ({first} to {last}), which hold nothing younger"
-            )
-            self._world.say("plain", f"Removed from capture/: {told}")
+            told = f"segments that hold nothing younger: {len(removed.names)}, {removed.bytes / 1e6:.1f} MB ({first} to {last})"
+            self._world.say("plain", f"Removed from capture/ are {told}")

@@ -15,7 +15,7 @@ from flyball.adapters import doctor
         (
             20_000_000,
             None,
-            "about 6.0 GB for them, and 200 s to start: capture.keep in flyball.yaml would bound it",
+            "about 6.0 GB for them, and 500 s to start: capture.keep in flyball.yaml would bound it",
             "capture.keep is",
         ),
         (20_000_000, timedelta(days=30), "capture.keep is 30d", "would bound"),
