@@ -50,7 +50,7 @@ def answers(joined: LabelJoin, since_us: int) -> list[object]:
         [part.tobytes() for unit in (None, "u1", "u2") for part in joined.label_ages(since_us, unit)],
         sorted(joined.label_delays(0, 1 << 62).tolist()),
         [failed_rows(joined, unit, 0, 1 << 62) for unit in ("u1", "u2")],
-        {name: told for name, told in joined.rewards.items() if told[0] >= since_us},
+        {name: joined.rewards[name] for name in ids if name in joined.rewards},
         (joined.counts().predictions, joined.counts().labels_joined),
     ]
 
