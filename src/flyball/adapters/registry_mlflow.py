@@ -55,6 +55,7 @@ class MlflowRegistry:
             run = self._run(model, lineage, at)
             full = msgspec.structs.replace(lineage, mlflow_run=run.info.run_id)
             self._fill(run, package, full, metrics)
+            self._note_place(run, digest)
             self._make_model(model)
             tags = {
                 RUN_KEY: lineage.run_key, MANIFEST: digest, FORMAT: manifest.format.value, CREATED: at.isoformat(),
@@ -187,12 +188,10 @@ class MlflowRegistry:
                 return found
 
     def _local(self, version: Version) -> Path:
-        """Where the package lies; from a server it is copied once. Found by its digest from then on, without MLflow (which takes seconds to be imported)."""
+        """Where the package lies; from a server it is copied once."""
         run = self._client.get_run(version.lineage.mlflow_run)
-        place, target = urlparse(run.info.artifact_uri), self._place(version.manifest_digest)
-        if place.scheme in ("", "file"):
-            package = Path(unquote(place.path)) / PACKAGE
-            _link(target, package)
+        package, target = self._note_place(run, version.manifest_digest), self._place(version.manifest_digest)
+        if package is not None:
             return package
         if target.is_dir():
             try:
@@ -202,6 +201,16 @@ class MlflowRegistry:
         if not target.is_dir():
             make_directory_durably(target, self._download(version))
         return target
+
+    def _note_place(self, run: Any, manifest_digest: str) -> Path | None:
+        """Where a run's package lies on this machine, found by its digest from then on: a controller that starts in mid-release does not wait for MLflow,
+        which takes a second to be imported. None: on a server."""
+        place = urlparse(run.info.artifact_uri)
+        if place.scheme not in ("", "file"):
+            return None
+        package = Path(unquote(place.path)) / PACKAGE
+        _link(self._place(manifest_digest), package)
+        return package
 
     def _place(self, manifest_digest: str) -> Path:
         return self._state_dir / "packages" / manifest_digest[:16]

@@ -25,9 +25,14 @@ class Aliases:
     def __init__(self, world: World) -> None:
         self._world = world
         self._not_before: datetime | None = None
+        self._left = False
 
-    def reconcile(self) -> None:
-        """Point each at its version where that has changed, whether a release or a rollback changed it."""
+    def reconcile(self, *, busy: bool = False) -> None:
+        """Point each at its version where that has changed, whether a release or a rollback changed it. Left to the next tick, once, by one that was busy:
+        two stages of seconds in one tick are a tick of many seconds, in which nobody looks after the traffic."""
+        self._left = busy and not self._left
+        if self._left:
+            return
         for alias, number in self._wanted().items():
             if self._world.get("alias", alias, Pointed) != Pointed(version=number) and self._may_try():
                 self._point(alias, number)

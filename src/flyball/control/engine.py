@@ -80,8 +80,9 @@ class Engine:
             self._try(self._close_windows, trouble)
             self._try(self.effects.look, trouble)
             self._try(self.forgetting.look, trouble)
+        judged = self._signalled is not None
         self._try(self._apply_remedies, trouble)
-        self._try(self.aliases.reconcile, trouble)
+        self._try(partial(self.aliases.reconcile, busy=judged), trouble)
         if trouble:
             raise trouble[0]
 

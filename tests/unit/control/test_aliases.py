@@ -90,3 +90,16 @@ def test_a_registry_that_is_away_is_asked_again_after_a_minute_and_stops_no_tick
     world.ports.clock.sleep(AGAIN + timedelta(seconds=1))
     aliases.reconcile()
     assert sorted(marks.calls) == [("challenger", 2), ("champion", 1)]
+
+
+def test_a_busy_tick_leaves_them_to_the_next_and_no_further(world: World, marks: Marks) -> None:
+    crown(world, "u1")
+    aliases = Aliases(world)
+    aliases.reconcile(busy=True)
+    assert marks.calls == []
+    aliases.reconcile(busy=True)
+    assert ("champion", 1) in marks.calls, "a tick after which each is busy, too, leaves none behind"
+    crown(world, "u2")
+    aliases.reconcile(busy=True)
+    aliases.reconcile()
+    assert marks.calls[-1] == ("champion", 2)
