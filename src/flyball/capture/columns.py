@@ -21,7 +21,7 @@ class Columns:
     """Arrays with room for more than the `n` rows that there are."""
 
     number: Ints
-    """Ascending; never given twice."""
+    """Ascending; never given twice. Beyond `n`: of the rows to come."""
     at: Ints
     answered: Ints
     """Which unit's answer was shown; -1: none was."""
@@ -41,27 +41,25 @@ class Columns:
 
     def __init__(self) -> None:
         self.n = 0
-        self._next = 0
+        self.newest = -1
+        """Number of the row that was added last."""
         self._offset: int | None = 0
         """Of a number over its place, where it is the same for all rows; None: rows between others are gone."""
         for name, empty in _EMPTY.items():
             setattr(self, name, np.full(LEAST, empty))
         self.cells = np.full(LEAST, UNCOUNTED, dtype=np.int32)
+        self.number = np.arange(LEAST)
 
     def add(self, at_us: int, tie: int) -> int:
-        """The place of a new row; its number is `newest`."""
+        """The place of a new row."""
         place = self.n
         if place == len(self.at):
             self._move(slice(None), 2 * place)
         self.n += 1
-        self.number[place], self._next = self._next, self._next + 1
+        self.newest += 1
         self.at[place], self.tie[place] = at_us, tie
         self.latest[place] = max(at_us, self.latest[place - 1] if place else at_us)
         return place
-
-    @property
-    def newest(self) -> int:
-        return self._next - 1
 
     def place_of(self, number: int) -> int:
         """Of a row that is held."""
@@ -73,8 +71,8 @@ class Columns:
         # A quarter more: as many rows as are forgotten at once, about, come until the next time.
         self._move(np.flatnonzero(kept), max(LEAST, n + n // 4))
         self.latest[:n] = np.maximum.accumulate(self.at[:n])
-        first = int(self.number[0]) if n else self._next
-        self._offset = first if self._next - first == n else None
+        first = int(self.number[0])
+        self._offset = first if self.newest + 1 - first == n else None
 
     def _move(self, chosen: slice | Ints, room: int) -> None:
         """Column by column: there is never a second copy of all of them."""
@@ -84,3 +82,4 @@ class Columns:
             fresh = np.full(room, empty, dtype=standing.dtype)
             fresh[: len(moved)] = moved
             setattr(self, name, fresh)
+        self.number[self.n :] = self.newest + 1 + np.arange(room - self.n)
