@@ -13,7 +13,8 @@ from flyball.adapters.capture_files import CaptureFiles
 from flyball.adapters.clock import SimulatedClock
 from flyball.capture.framing import MAGIC, frame
 from flyball.control import commands
-from flyball.control.world import micros
+from flyball.control.forgetting import Horizon
+from flyball.control.world import draft, micros, put
 from flyball.errors import StoreUnavailable
 from flyball.records.captured import Captured, LabelBatch
 
@@ -185,3 +186,15 @@ def test_what_was_forgotten_stays_so_when_keep_is_prolonged_or_taken_away_and_no
     days(project, 3)
     assert horizon(project) == before
     assert project.capture.days() == [*on_disk, 7, 8, 9]  # type: ignore[attr-defined]
+
+
+def test_a_horizon_that_a_wrong_clock_has_reckoned_keeps_nothing_from_being_captured(tmp_path: Path) -> None:
+    project = project_on_disk(tmp_path)
+    project.version()
+    days(project, 2)
+    world, leapt = project.engine.world, put("horizon", "shop", Horizon(until=START + 2_000 * DAY))
+    world.record(draft(world.now(), "capture.forgotten", "model:shop", {}, (leapt,)))
+    before = held(project)
+    project.restart()
+    days(project, 1)
+    assert {row[0] for row in held(project)} == {row[0] for row in before} | {f"p{number}" for number in range(240, 360)}

@@ -77,7 +77,7 @@ def stories(draw: st.DrawFn) -> list[Captured]:
     return draw(st.permutations(records))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(stories(), st.data())
 def test_a_join_that_forgets_at_any_moments_is_the_join_of_the_younger_records(
     records: list[Captured], data: st.DataObject
