@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
 from rich.table import Table
 
 
@@ -41,6 +42,11 @@ def brief(value: float) -> str:
     if math.isnan(value):
         return "–"
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
+def above(busy: Sequence[float], calm: Sequence[float]) -> float:
+    """By what share, in the median of paired rounds."""
+    return float(np.median(np.array(busy) / np.array(calm))) - 1
 
 
 def promises(bars: Sequence[Bar]) -> Table:

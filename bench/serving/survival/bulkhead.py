@@ -7,14 +7,16 @@ from pathlib import Path
 import numpy as np
 
 from bench.model import NAMES, SIGNATURE, package
-from bench.serving.bars import Bar
-from bench.serving.survival.client import Crowd, Outcome, ask
+from bench.serving.bars import Bar, above
+from bench.serving.survival.client import Crowd, Outcome, Plan, ask
 from bench.serving.survival.models import CodeModel, code_unit, linear_unit
 from bench.serving.survival.stand import Stand
 from flyball.records.routing import Route, ServedUnit
 from flyball.records.unit import Format
 
 MODELS = 20
+PATHS = tuple(f"/models/m{number:02d}/predict" for number in range(1, MODELS))
+"""Of the nineteen."""
 LIGHTGBM, CODE = 3, 2
 """Of the nineteen; the others are ONNX."""
 OTHERS_CONNECTIONS, OTHERS_PAUSE = 16, 0.02
@@ -41,6 +43,8 @@ class Told:
 
     calm_p99_ms: list[float] = field(default_factory=list)
     busy_p99_ms: list[float] = field(default_factory=list)
+    apart_p99_ms: list[float] = field(default_factory=list)
+    """While the same crowd asks the same slow model in a gateway of its own: what the machine's cores alone make of it."""
     others: int = 0
     failed_others: int = 0
     first_failure: str = ""
@@ -55,37 +59,52 @@ def measure(scale: Scale) -> dict[str, Told]:
 def bars(seen: dict[str, Told]) -> list[Bar]:
     said: list[Bar] = []
     for name, told in seen.items():
-        more = float(np.median(np.array(told.busy_p99_ms) / np.array(told.calm_p99_ms))) - 1
         shed = told.saturated.get(429, 0) + told.saturated.get(503, 0)
         words = f"one of {MODELS} saturated ({name}, {shed:,} refused)"
         said.append(Bar(f"{words}: failed requests of the others, of {told.others:,}", told.failed_others, 0, least=False))
         if name == PAIRED:
-            said.append(Bar("… their p99 above that without", more, 0.1, least=False))
+            said.append(Bar("… their p99 above that without", above(told.busy_p99_ms, told.calm_p99_ms), 0.1, least=False))
+            # Two gateways and two clients on few cores wait for each other: no data plane can be better than having nothing in common.
+            said.append(
+                Bar("… with the slow one in a gateway of its own", above(told.apart_p99_ms, told.calm_p99_ms), 0.1, least=False)
+            )
     return said
 
 
 def _measured(kind: str, scale: Scale) -> Told:
     told = Told()
-    with tempfile.TemporaryDirectory(prefix="bench-bulkhead-") as name, Stand(Path(name)) as stand:
+    with (
+        tempfile.TemporaryDirectory(prefix="bench-bulkhead-") as name,
+        Stand(Path(name) / "all") as stand,
+        Stand(Path(name) / "apart") as alone,
+    ):
         slow = code_unit(stand.directory, "slow", CodeModel(seconds_a_row=SLOW_SECONDS[kind]))
         units = [slow, *_others(stand.directory)]
         stand.publish(*(Route(model=f"m{number:02d}", champion=unit) for number, unit in enumerate(units)))
-        stand.start()
-        paths = tuple(f"/models/m{number:02d}/predict" for number in range(1, MODELS))
+        alone.publish(Route(model="m00", champion=slow))
+        for each in (stand, alone):
+            each.start()
         others = stand.plan(
-            paths=paths, connections=OTHERS_CONNECTIONS, pause_seconds=OTHERS_PAUSE, seconds=scale.seconds, prefix="o"
+            paths=PATHS, connections=OTHERS_CONNECTIONS, pause_seconds=OTHERS_PAUSE, seconds=scale.seconds, prefix="o"
         )
         ask(others)
         for _ in range(scale.rounds):
             _note(told, ask(others), told.calm_p99_ms)
-            connections, pause = SATURATING[kind]
-            slow_ones = stand.plan(paths=("/models/m00/predict",), connections=connections, prefix="s", pause_seconds=pause)
-            with Crowd(slow_ones) as crowd:
-                ask(stand.plan(paths=paths, connections=1, seconds=1.5, prefix="w"))  # until its queue is full
-                _note(told, ask(others), told.busy_p99_ms)
-            for status, count in crowd.outcome.counts().items():
+            for status, count in _beside(stand, stand, others, kind, told, told.busy_p99_ms).items():
                 told.saturated[status] = told.saturated.get(status, 0) + count
+            if kind == PAIRED:
+                _beside(alone, stand, others, kind, told, told.apart_p99_ms)
     return told
+
+
+def _beside(asked: Stand, stand: Stand, others: Plan, kind: str, told: Told, p99_ms: list[float]) -> dict[int, int]:
+    """The others, while a crowd asks the slow model at `asked`. Statuses that the crowd got."""
+    connections, pause = SATURATING[kind]
+    slow_ones = asked.plan(paths=("/models/m00/predict",), connections=connections, prefix="s", pause_seconds=pause)
+    with Crowd(slow_ones) as crowd:
+        ask(stand.plan(paths=PATHS, connections=1, seconds=1.5, prefix="w"))  # until its queue is full
+        _note(told, ask(others), p99_ms)
+    return crowd.outcome.counts()
 
 
 def _note(told: Told, outcome: Outcome, p99_ms: list[float]) -> None:

@@ -5,7 +5,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from bench.model import NAMES
-from bench.serving.bars import Bar
+from bench.serving.bars import Bar, above
 from bench.serving.survival.client import ask
 from bench.serving.survival.models import linear_unit
 from bench.serving.survival.stand import Stand
@@ -49,6 +49,8 @@ class Told:
     """Answers that do not hold a score a row."""
     calm_p99_ms: list[float] = field(default_factory=list)
     busy_p99_ms: list[float] = field(default_factory=list)
+    apart_p99_ms: list[float] = field(default_factory=list)
+    """While the same large ones go to a gateway of its own: what the machine's cores alone make of it."""
     longest_ms: list[float] = field(default_factory=list)
     """Of a single row beside large requests: as long as the event loop was away, and what the machine adds."""
     failed_others: int = 0
@@ -65,7 +67,6 @@ def measure(scale: Scale) -> dict[str, Told]:
 def bars(seen: dict[str, Told]) -> list[Bar]:
     said: list[Bar] = []
     for form, told in seen.items():
-        later = float(np.median(np.array(told.busy_p99_ms) / np.array(told.calm_p99_ms))) - 1
         bad = sum(status != 200 for status in told.statuses) + told.wrong + told.failed_others
         said += [
             Bar(
@@ -74,7 +75,8 @@ def bars(seen: dict[str, Told]) -> list[Bar]:
                 3,
                 least=False,
             ),
-            Bar("… single rows beside it: p99 above that without", later, 0.2, least=False),
+            Bar("… single rows beside it: p99 above that without", above(told.busy_p99_ms, told.calm_p99_ms), 0.2, least=False),
+            Bar("… with the large ones in a gateway of its own", above(told.apart_p99_ms, told.calm_p99_ms), 0.2, least=False),
             Bar("… the longest of them (event loop away)", max(told.longest_ms), 50, least=False, unit=" ms"),
             Bar("… failed or wrong, large and small", bad, 0, least=False),
         ]
@@ -83,9 +85,14 @@ def bars(seen: dict[str, Told]) -> list[Bar]:
 
 def _measured(form: str, scale: Scale) -> Told:
     told = Told()
-    with tempfile.TemporaryDirectory(prefix="bench-large-") as name, Stand(Path(name), "--max-body-mb", str(BODY_MB)) as stand:
-        stand.publish(Route(model="shop", champion=linear_unit(stand.directory, 0)))
-        gateway = stand.start()
+    with tempfile.TemporaryDirectory(prefix="bench-large-") as name, ExitStack() as stack:
+        stand, alone = (
+            stack.enter_context(Stand(Path(name) / each, "--max-body-mb", str(BODY_MB))) for each in ("both", "apart")
+        )
+        for each in (stand, alone):
+            each.publish(Route(model="shop", champion=linear_unit(each.directory, 0)))
+            each.start()
+        gateway = stand.newest
         body = _body(form, scale.rows)
         told.payload_mb = len(body) / 1024**2
         ask(stand.plan(**OTHERS, seconds=1.0))
@@ -96,10 +103,13 @@ def _measured(form: str, scale: Scale) -> Told:
             calm = ask(stand.plan(**OTHERS, seconds=scale.seconds))
             with _large_ones(stand, form, body, told, scale):
                 busy = ask(stand.plan(**OTHERS, seconds=scale.seconds))
+            with _large_ones(alone, form, body, told, scale):
+                apart = ask(stand.plan(**OTHERS, seconds=scale.seconds))
             told.longest_ms.append(float(busy.seconds.max()) * 1e3)
             told.calm_p99_ms.append(calm.quantile_ms(0.99))
             told.busy_p99_ms.append(busy.quantile_ms(0.99))
-            told.failed_others += calm.failures + busy.failures
+            told.apart_p99_ms.append(apart.quantile_ms(0.99))
+            told.failed_others += calm.failures + busy.failures + apart.failures
         _ask_too_much(stand, form, told)
     return told
 
