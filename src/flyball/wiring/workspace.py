@@ -6,7 +6,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,7 +35,7 @@ from flyball.control.reports import (
     VersionRow,
 )
 from flyball.control.world import World
-from flyball.errors import EngineBusy, FlyballError, TrainingError
+from flyball.errors import EngineBusy, FlyballError, StoreUnavailable, TrainingError
 from flyball.records.permissions import Role
 from flyball.spec.load import load_project
 from flyball.wiring import health
@@ -102,6 +102,7 @@ class Workspace:
             ready(self._up_report(found, already=True))
             return
         home.token()
+        self._refuse_another_model()
         if detach:
             command = (sys.executable, "-P", "-m", "flyball", "up", "--project", str(home.project_dir))
             ready(self._up_report(supervisor.start_detached(command, home.state_dir, home.project_dir), already=False))
@@ -193,6 +194,11 @@ class Workspace:
         return ordering.answer(self._world(say_nothing), decision_id, yes=False, actor=actor, reason=reason, digest=digest)
 
     # -- inside
+
+    def _refuse_another_model(self) -> None:
+        """Raises SpecError: its control process could not start. A ledger that does not hold keeps nobody from answering."""
+        with suppress(StoreUnavailable):
+            self._world(say_nothing)
 
     def _world(self, say: Say) -> World:
         return world_of(self._home, say)

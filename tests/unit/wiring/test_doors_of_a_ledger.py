@@ -1,7 +1,13 @@
-"""Doors of a project whose ledger is empty."""
+"""Doors of a project whose ledger is empty, or of another model than flyball.yaml."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
+
+from flyball.adapters.ledger import SqliteLedger
+from flyball.errors import SpecError
+from flyball.records.events import Draft, Put
 from flyball.wiring.workspace import open_workspace
 
 YAML = """
@@ -23,3 +29,25 @@ def test_where_nothing_was_run_yet_a_person_can_look_around(tmp_path: Path) -> N
     workspace = open_workspace(tmp_path)
     assert workspace.status().trouble == ""
     assert {check.name: check.words for check in workspace.doctor()}["versions"] == "no version is registered yet"
+
+
+def test_a_model_that_was_renamed_takes_nobodys_place(tmp_path: Path) -> None:
+    renamed(tmp_path, "returns")
+    open_workspace(tmp_path).status()
+    put = Put("version", "returns|000001", {"number": 1})
+    at = datetime(2026, 1, 9, tzinfo=UTC)
+    draft = Draft(at=at, kind="version.registered", subject="version:1", actor="control", payload={}, puts=(put,), key=None)
+    SqliteLedger(tmp_path / ".flyball").transact([draft])
+
+    renamed(tmp_path, "refunds")
+    workspace = open_workspace(tmp_path)
+    for asked in (
+        workspace.status,
+        lambda: workspace.run(lambda *_: None),
+        lambda: workspace.up(detach=True, say=lambda *_: None, ready=lambda _: None),
+    ):
+        with pytest.raises(SpecError, match="model: found 'refunds', expected 'returns', the model whose versions"):
+            asked()
+
+    renamed(tmp_path, "returns")
+    open_workspace(tmp_path).decisions(open_only=False)
