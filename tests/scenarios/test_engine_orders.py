@@ -186,8 +186,10 @@ def test_a_person_holds_a_release_and_lets_it_start_again(tmp_path: Path) -> Non
     project.live(20 * DAY, rows=10)
     assert project.release().phase is Phase.HELD, "until a person says otherwise"
     again = ordered(project, "hold", "")
-    assert (again.accepted, "cannot go from held to held" in again.words) == (False, True)
+    assert (again.accepted, "is held already" in again.words) == (False, True)
     assert ordered(project, "resume", "").accepted
+    twice = ordered(project, "resume", "")
+    assert (twice.accepted, "is not held: it is in " in twice.words) == (False, True)
     assert project.release().phase is Phase.SHADOW
     project.live(6 * DAY, rows=150, until=lambda: project.release().phase is Phase.SETTLED)
     assert project.answering() == challenger
