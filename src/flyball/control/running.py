@@ -55,8 +55,8 @@ def run_here(engine: Engine, actor: str, pause: Pause) -> RunReport:
     return report_of(world, finished)
 
 
-def run_there(world: World, actor: str, pause: Pause) -> RunReport:
-    """Another process controls the project: order the run and watch."""
+def run_there(world: World, actor: str, pause: Pause, is_attended: Callable[[], bool]) -> RunReport:
+    """Another process controls the project: order the run and watch. Raises Conflict when that process has ended and none is on its way."""
     command = commands.order(world, "run", actor, "")
     settled = await_command(world, command.id, pause)
     job_id = settled.subject.removeprefix("job:")
@@ -70,6 +70,11 @@ def run_there(world: World, actor: str, pause: Pause) -> RunReport:
             if job.status is JobStatus.FAILED:  # as the one who works on it says it
                 world.say("bad", f"job {job.id}: {job.error}")
             return report_of(world, job)
+        if not is_attended():
+            raise Conflict(
+                f"job {job_id} is {job.status}, and the process that worked on it has ended",
+                next_step="flyball run, which goes on with it",
+            )
         pause(LOOK_SECONDS)
 
 
