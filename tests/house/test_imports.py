@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 DRAWERS = {"utils", "util", "common", "core", "base", "helpers", "helper", "misc", "shared", "lib"}
 
@@ -55,7 +57,8 @@ def test_no_source_ships_a_stub() -> None:
         assert not any(mark in text for mark in ("TODO", "FIXME", "XXX")), path
 
 
-def test_a_supervisor_that_only_waits_imports_no_library_that_waiting_does_not_need() -> None:
+@pytest.mark.parametrize("module", ["gateway_supervisor", "detached_supervisor"])
+def test_a_supervisor_that_only_waits_imports_no_library_that_waiting_does_not_need(module: str) -> None:
     heavy = {"numpy", "pydantic", "yaml", "polars", "sqlalchemy", "httpx", "rich", "typer", "click", "asyncio"}
     code = f"import sys, flyball.cli.gateway_supervisor; print(sorted({heavy} & set(sys.modules)))"
     found = subprocess.run([sys.executable, "-c", code], cwd=ROOT / "src", capture_output=True, text=True, check=True)

@@ -38,7 +38,7 @@ from flyball.control.world import World
 from flyball.errors import EngineBusy, FlyballError, StoreUnavailable, TrainingError
 from flyball.records.permissions import Role
 from flyball.spec.load import load_project
-from flyball.wiring import health
+from flyball.wiring import detached_supervisor, health
 from flyball.wiring.autopilot import Autopilot
 from flyball.wiring.captured import Captured
 from flyball.wiring.findings import Findings
@@ -116,7 +116,7 @@ class Workspace:
         home.token()
         self._refuse_another_model()
         if detach:
-            command = (sys.executable, "-P", "-m", "flyball", "up", "--project", str(home.project_dir))
+            command = detached_supervisor.command_of(self._layout())
             ready(self._up_report(supervisor.start_detached(command, home.state_dir, home.project_dir), already=False))
             return
         threading.Thread(target=self._tell_when_live, args=(ready,), daemon=True).start()
