@@ -35,7 +35,7 @@ from flyball.control.reports import (
     VersionRow,
 )
 from flyball.control.world import World
-from flyball.errors import EngineBusy, FlyballError, StoreUnavailable, TrainingError
+from flyball.errors import EngineBusy, FlyballError, LedgerDamaged, StoreUnavailable, TrainingError
 from flyball.records.permissions import Role
 from flyball.spec.load import load_project
 from flyball.wiring import detached_supervisor, health
@@ -209,7 +209,7 @@ class Workspace:
 
     def _refuse_another_model(self) -> None:
         """Raises SpecError: its control process could not start. A ledger that does not hold keeps nobody from answering."""
-        with suppress(StoreUnavailable):
+        with suppress(LedgerDamaged, StoreUnavailable):
             self._world(say_nothing)
 
     def _world(self, say: Say) -> World:

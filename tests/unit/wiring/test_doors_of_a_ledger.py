@@ -1,12 +1,13 @@
 """Doors of a project whose ledger is empty, or of another model than flyball.yaml."""
 
+import socket
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from flyball.adapters.ledger import SqliteLedger
-from flyball.errors import SpecError
+from flyball.errors import LedgerDamaged, OperatorError, SpecError
 from flyball.records.events import Draft, Put
 from flyball.wiring.workspace import open_workspace
 
@@ -51,3 +52,17 @@ def test_a_model_that_was_renamed_takes_nobodys_place(tmp_path: Path) -> None:
 
     renamed(tmp_path, "returns")
     open_workspace(tmp_path).decisions(open_only=False)
+
+
+def test_a_ledger_that_is_no_database_keeps_nobody_from_coming_up(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        (tmp_path / "flyball.yaml").write_text(
+            YAML.replace("MODEL", "returns").replace("port: 0", f"port: {taken.getsockname()[1]}")
+        )
+        (tmp_path / ".flyball").mkdir()
+        (tmp_path / ".flyball" / "flyball.db").write_text("garbage")
+        workspace = open_workspace(tmp_path)
+        with pytest.raises(LedgerDamaged):
+            workspace.status()
+        with pytest.raises(OperatorError, match=r"port \d+ of 127.0.0.1 is taken"):  # and nothing before that keeps it
+            workspace.up(detach=False, say=lambda *_: None, ready=lambda _: None)
