@@ -184,6 +184,7 @@ def test_a_token_that_may_not_label_is_said_so_and_nothing_is_tried_twice(rig, t
         (b"\x00\xff\xfe garbage", {}, DataError, "is no text"),
         (b"PAR1 but not really", {}, DataError, "cannot be read"),
         (b'{"id": "a", "label": ', {}, DataError, "cannot be read"),
+        (b"id,label\na,yes,more\n", {}, DataError, "cannot be read"),
         (b"id,label\n", {}, DataError, "not one row"),
         (b"prediction_id,label\na,yes\n", {"id": "predicton_id"}, DataError, "did you mean --id prediction_id"),
         (b"id,lable\na,yes\n", {}, DataError, "did you mean --label lable"),
@@ -197,8 +198,9 @@ def test_what_cannot_be_read_is_said_so(tmp_path, content, columns, error, words
     path = tmp_path / "o"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(error, match=words):
+    with pytest.raises(error, match=words) as caught:
         file_labels(path, LabelImport(path, None, None, **columns))
+    assert "truncate_ragged_lines" not in caught.value.detail  # an option that nobody can set here
 
 
 def test_a_database_that_fails_is_told_without_its_password():
@@ -223,6 +225,26 @@ def test_numbers_and_truths_are_sent_as_what_they_are(tmp_path, values, wanted):
     assert [row.label["label"] for row in rows] == wanted
     assert [type(row.label["label"]) for row in rows] == [type(value) for value in wanted]
     assert [bool(row.wrong) for row in rows] == [value is None for value in wanted]
+
+
+@pytest.mark.parametrize(
+    ("labels", "numbers", "wanted", "refused"),
+    [
+        ("1.0,0.0,", False, ["1", "0", None], ["label: found nothing"]),
+        ("1.0,2.5,x", False, ["1.0", "2.5", "x"], []),
+        (" yes,007,no", False, [" yes", "007", "no"], []),
+        ("12.5,1e3, -7", True, [12.5, 1000.0, -7.0], []),
+        ("12.5,inf,much", True, [12.5, None, None], ["label: found 'inf', expected a finite", "label: found 'much', expected a finite"]),
+    ],
+)  # fmt: skip
+def test_labels_that_are_text_are_the_classes_or_the_numbers_that_they_spell(tmp_path, labels, numbers, wanted, refused):
+    lines = [f"{name},{label}" for name, label in zip("abc", labels.split(","), strict=True)]
+    (tmp_path / "o").write_text("\n".join(("id,label", *lines)))
+    rows = list(label_rows(file_labels(tmp_path / "o", LabelImport(tmp_path / "o", None, None), numbers=numbers)))
+    assert [row.label["label"] for row in rows] == wanted
+    wrong = [row.wrong for row in rows if row.wrong]
+    assert len(wrong) == len(refused)
+    assert all(words.startswith(expected) for words, expected in zip(wrong, refused, strict=True))
 
 
 def test_predictions_are_answered_as_ever(worker):

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import httpx
 import msgspec
+import polars as pl
 import psutil
 import pytest
 from gateway_rig import ROW, SIGNATURE, code_package, onnx_model, package
@@ -20,6 +21,7 @@ from gateway_rig import ROW, SIGNATURE, code_package, onnx_model, package
 from flyball.adapters.bench.load import load, request_bytes
 from flyball.adapters.supervisor import run_file
 from flyball.records.unit import Format
+from flyball.wiring.standalone_captured import captured_of
 
 FLYBALL = [sys.executable, "-m", "flyball"]
 
@@ -92,7 +94,7 @@ def flyball(*arguments: object, cwd: Path | None = None) -> subprocess.Completed
     return subprocess.run([*FLYBALL, *map(str, arguments)], cwd=cwd, capture_output=True, text=True, timeout=120, check=False)
 
 
-def test_it_serves_follows_its_file_and_a_wrong_one_changes_nothing(start, packages):
+def test_it_serves_follows_its_file_and_a_wrong_one_changes_nothing(start, packages, tmp_path):
     gateway = start("models: {shop: {champion: PACKAGES/shop-0}}")
     first = gateway.predict().json()["unit"]
     command = re.search(r"curl .*?\n.*?\n.*?\n", gateway.said())[0]
@@ -111,6 +113,11 @@ def test_it_serves_follows_its_file_and_a_wrong_one_changes_nothing(start, packa
     gateway.process.terminate()
     assert gateway.process.wait(timeout=60) == 0
     assert not list((gateway.state / "gateways").glob("*"))
+    exported = captured_of(gateway.state).export("parquet", tmp_path / "tables", None, None, lambda *_: None)
+    assert exported.rows["predictions"] == 4
+    rows = pl.read_parquet(tmp_path / "tables" / "predictions")
+    assert rows["unit"].n_unique() == 2
+    assert rows["label"].null_count() == 0  # of the unit that the file names no more, too
 
 
 def test_a_damaged_package_is_named_in_one_sentence(tmp_path):

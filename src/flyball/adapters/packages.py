@@ -60,8 +60,10 @@ def read_manifest(package: Path) -> Manifest:
     """Raises NotFound without one, ArtifactDamaged when it is not a manifest."""
     try:
         content = (package / MANIFEST).read_bytes()
-    except OSError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise NotFound(f"there is no package in {package}") from error
+    except OSError as error:  # no right to read it, mostly
+        raise NotFound(f"there is no package in {package} that can be read: {error.strerror}") from error
     try:
         return codec.decode(content, Manifest)
     except msgspec.MsgspecError as error:
@@ -74,7 +76,7 @@ def checked_bytes(package: Path, name: str) -> bytes:
     try:
         content = (package / name).read_bytes()
     except OSError as error:
-        raise ArtifactDamaged(f"{package / name} cannot be read") from error
+        raise ArtifactDamaged(f"{package / name} cannot be read: {error.strerror}") from error
     found = hashlib.sha256(content).hexdigest()
     if found != expected:
         raise ArtifactDamaged(

@@ -4,15 +4,18 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import polars as pl
 
 from flyball.adapters.user_code import kind_and_place, user_code, words_of
-from flyball.errors import DataError, FlyballError, SourceFailed
+from flyball.errors import DataError, FlyballError, NotInstalled, SourceFailed
 from flyball.spec import DataSpec
 from flyball.spec.data import SqlSpec
 from flyball.spec.fields import parse_duration
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
 
 Secret = Callable[[str], str]
 """Name of an environment variable → its value. Raises a FlyballError when it is not set."""
@@ -263,20 +266,44 @@ def _below(path: Path, project_dir: Path) -> Path:
 
 
 def read_sql(sql: SqlSpec, url: str) -> pl.DataFrame:
-    """The result of a query. Raises SourceFailed."""
+    """The result of a query. Raises SourceFailed, NotInstalled."""
     import sqlalchemy
 
+    engine = _engine(sql, url)
     try:
-        engine = sqlalchemy.create_engine(url)
         with engine.connect() as connection:
             return pl.read_database(sql.query, connection, infer_schema_length=None)
     except sqlalchemy.exc.SQLAlchemyError as error:
-        # Only the driver's own sentence, and only at the terminal: the URL holds a password, and a sentence may quote values.
-        said = getattr(error, "orig", None) or type(error)
+        # Only the driver's own sentence, and only at the terminal: a sentence may quote values.
         raise SourceFailed(
             f"the database behind {sql.url_env} failed: {type(error).__name__}",
             next_step="check the variable and the query",
-            detail=_first_line(said),
+            detail=_first_line(getattr(error, "orig", None) or ""),
+        ) from error
+    except Exception as error:
+        # What makes a table of a driver's answer has an error tree of its own, and none for an answer without rows.
+        raise SourceFailed(
+            f"what the database behind {sql.url_env} answered is no table: {type(error).__name__}",
+            expected="a query whose result has rows and columns",
+            detail=_first_line(error),
+        ) from error
+
+
+def _engine(sql: SqlSpec, url: str) -> "Engine":
+    """Nothing of the URL is told: it holds a password."""
+    import sqlalchemy
+
+    try:
+        return sqlalchemy.create_engine(url)
+    except ModuleNotFoundError as error:
+        raise NotInstalled(
+            f"the driver of the database behind {sql.url_env}, {error.name}, is not installed",
+            next_step="pip install it beside Flyball, or name another in the URL: postgresql+psycopg://…",
+        ) from error
+    except (sqlalchemy.exc.ArgumentError, ValueError) as error:
+        raise SourceFailed(
+            f"what {sql.url_env} holds is no URL of a database: {type(error).__name__}",
+            expected="as SQLAlchemy takes it: postgresql+psycopg://USER:PASSWORD@HOST/DATABASE",
         ) from error
 
 

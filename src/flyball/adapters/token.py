@@ -28,7 +28,7 @@ def owner_token(state_dir: Path, make: Callable[[], str]) -> str:
         token = path.read_text().strip()
     except OSError as error:
         raise StoreUnavailable(
-            f"{path}: {error.strerror or error}", next_step="give this user the right to write there"
+            f"{path}: {error.strerror or error}", next_step="give this account the right to write there, or mend the disk"
         ) from error
     if not token:
         raise OperatorError(f"{path} is empty", next_step="delete it and start again: a new token is made")

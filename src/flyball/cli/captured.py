@@ -25,6 +25,12 @@ AsForm = Annotated[Form, typer.Option("--format", help="Delta tables, or directo
 To = Annotated[Path | None, typer.Option("--to", metavar="DIR", help="Where the tables go; .flyball/tables/FORMAT if not given.")]
 Since = Annotated[datetime | None, typer.Option("--since", formats=_FORMATS, help="Only what was captured from here on (UTC).")]
 Until = Annotated[datetime | None, typer.Option("--until", formats=_FORMATS, help="Only what was captured before (UTC).")]
+StateDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--state-dir", metavar="DIR", help="Of a `flyball gateway`, in place of a project: .flyball-gateway beside its file."
+    ),
+]
 File = Annotated[
     Path | None, typer.Argument(metavar="FILE", help="CSV with a header, Parquet or JSON lines.", exists=False, dir_okay=False)
 ]
@@ -40,17 +46,23 @@ ObservedAt = Annotated[
 ]
 
 
-def export(
+def export(  # noqa: PLR0913, PLR0917 - a command's options
     context: typer.Context, form: AsForm = Form.DELTA, to: To = None, since: Since = None, until: Until = None,
-    project: Project = Path(), _json: Json = False,
+    state_dir: StateDir = None, project: Project = Path(), _json: Json = False,
 ) -> None:  # fmt: skip
     """Turn captured predictions, labels and failures into tables; run again, it adds what came since, each record once."""
     from flyball.cli import tell_captured
+    from flyball.wiring.privacy import private_process
+    from flyball.wiring.standalone_captured import captured_of
 
     session = session_of(context)
-    workspace = session.opener(project)
+    if state_dir is not None:
+        private_process()
+        take = captured_of(state_dir).export
+    else:
+        take = session.opener(project).captured.export
     with session.screen.working("Exporting") as say:
-        report = workspace.captured.export(form.value, to, _utc(since), _utc(until), say)
+        report = take(form.value, to, _utc(since), _utc(until), say)
     session.screen.answer(report, tell_captured.export_report)
 
 

@@ -81,7 +81,7 @@ class Gateway:
                 self._metrics.shed("", "in_flight")
                 raise Overloaded(503, f"{self._in_flight} requests are being answered already")
             headers = scope["headers"]
-            if scope["method"] != "GET":
+            if scope["method"] not in {"GET", "HEAD"}:
                 body = await self._read(headers, receive, binary=door.binary)
                 held = len(body) if isinstance(body, bytearray) else 0  # its reader may empty it
             response = await self._handlers[door_name](Request(model, body, headers, self._caller(headers, receive), version))

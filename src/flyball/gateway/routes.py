@@ -73,13 +73,17 @@ def _find(method: str, path: str, *, admin: bool) -> Place:
                 segments[at + 3] = _VERSION
             break
     pattern = tuple(segments)
-    door = DOORS.get((method, pattern))
+    # Load balancers and uptime monitors ask with HEAD: the same answer, whose body the server leaves out.
+    door = DOORS.get(("GET" if method == "HEAD" else method, pattern))
     if door is not None and (admin or not door.admin):
         return Place(door, model, version)
     allowed = [verb for (verb, known), each in DOORS.items() if known == pattern and (admin or not each.admin)]
     if allowed:
         raise HttpRefused(
-            405, f"{method[:20]} is not possible here", expected=" or ".join(allowed), headers=[("allow", ", ".join(allowed))]
+            405,
+            f"{method[:20]} is not possible here",
+            expected=" or ".join(allowed),
+            headers=[("allow", ", ".join(allowed).replace("GET", "GET, HEAD"))],
         )
     raise HttpRefused(404, f"There is nothing at {path[:100]}", next_step="GET /v2, POST /models/NAME/predict, POST /labels")
 

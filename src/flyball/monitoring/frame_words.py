@@ -1,6 +1,6 @@
 """Profiles and comparisons for the eye: plain text on a terminal, a table with bars in a notebook."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import NamedTuple
 
@@ -26,13 +26,13 @@ class ComparedColumn(NamedTuple):
     histogram: Histogram | None
 
 
-def profile_text(reference: Reference) -> str:
+def profile_text(reference: Reference, beside: Sequence[str]) -> str:
     rows = [("column", "kind", "missing", "what it holds")]
     rows += [(stream.name, stream.kind, _missing(stream), _holds(stream)) for stream in reference.streams]
-    return f"{reference.rows:,} rows\n" + _table(rows)
+    return "\n".join((f"{reference.rows:,} rows", _table(rows), *beside))
 
 
-def profile_html(reference: Reference) -> str:
+def profile_html(reference: Reference, beside: Sequence[str]) -> str:
     rows = (
         (
             escape(stream.name),
@@ -43,7 +43,7 @@ def profile_html(reference: Reference) -> str:
         )
         for stream in reference.streams
     )
-    return f"<p>{reference.rows:,} rows</p>" + _html(("column", "kind", "missing", "what it holds", ""), rows)
+    return f"<p>{reference.rows:,} rows</p>" + _html(("column", "kind", "missing", "what it holds", ""), rows) + _told(beside)
 
 
 def comparison_text(head: str, columns: Sequence[ComparedColumn], beside: Sequence[str]) -> str:
@@ -70,8 +70,15 @@ def comparison_html(head: str, columns: Sequence[ComparedColumn], beside: Sequen
         for column in columns
     )  # fmt: skip
     legend = '<span style="color:#8a94a3">■</span> reference <span style="color:#1f5fa8">■</span> frame'
-    told = "".join(f"<p>{escape(line)}</p>" for line in beside)
-    return f"<p>{escape(head)} {legend}</p>" + _html(("column", "", "how far", "what", ""), rows) + told
+    return f"<p>{escape(head)} {legend}</p>" + _html(("column", "", "how far", "what", ""), rows) + _told(beside)
+
+
+def not_looked_at(left_out: Mapping[str, str]) -> list[str]:
+    return [f"not looked at: {name} ({why})" for name, why in left_out.items()]
+
+
+def _told(beside: Sequence[str]) -> str:
+    return "".join(f"<p>{escape(line)}</p>" for line in beside)
 
 
 def _said(column: ComparedColumn) -> str:

@@ -9,6 +9,9 @@ from narwhals.typing import IntoDataFrame
 from flyball.errors import DataError
 from flyball.records.signature import Column, ColumnType, Signature
 
+TOLD = 5
+"""Columns that cannot be looked at whose names an error tells."""
+
 
 class Columns(NamedTuple):
     """A frame, column by column."""
@@ -33,6 +36,33 @@ def columns_of(frame: IntoDataFrame, types: Mapping[str, ColumnType] | None = No
     Times and nested values are left out, and said to be: a clock always drifts. Raises DataError for what is no frame or has no column to look at, and for
     a column that should be a number and is none.
     """
+    table = _table(frame)
+    values: dict[str, Any] = {}
+    kinds: dict[str, ColumnType] = {}
+    left_out: dict[str, str] = {}
+    for name in table.columns:
+        series = table[name]
+        kind = _kind(series) if types is None else types.get(name)
+        if kind is None and _kind(series) is None:
+            left_out[name] = _why_not(series)
+        elif kind is None:
+            left_out[name] = "not in the reference"
+        else:
+            _check(name, series, kind)
+            kinds[name], values[name] = kind, series.to_native()
+    if not kinds:
+        wanted = "a number or a category" if types is None else "one that the reference has"
+        each = "".join(f"\n  {name}: {why}" for name, why in list(left_out.items())[:TOLD])
+        raise DataError(f"a frame of {len(table.columns)} columns, none of them {wanted}", expected="at least one" + each)
+    return Columns(len(table), values, kinds, left_out)
+
+
+def rows_of(frame: IntoDataFrame) -> int:
+    """How many rows it has. Raises DataError for what is no frame."""
+    return len(_table(frame))
+
+
+def _table(frame: IntoDataFrame) -> "nw.DataFrame[Any]":
     try:
         table = nw.from_native(frame, eager_only=True)
     except TypeError:
@@ -41,23 +71,7 @@ def columns_of(frame: IntoDataFrame, types: Mapping[str, ColumnType] | None = No
         raise DataError("a frame with two columns of one name", expected="a name of its own for each") from None
     if unnamed := [name for name in table.columns if not isinstance(name, str)]:
         raise DataError(f"a column named {unnamed[0]!r}", expected="names that are text")
-    values: dict[str, Any] = {}
-    kinds: dict[str, ColumnType] = {}
-    left_out: dict[str, str] = {}
-    for name in table.columns:
-        series = table[name]
-        kind = _kind(series) if types is None else types.get(name)
-        if kind is None and _kind(series) is None:
-            left_out[name] = f"{series.dtype} is neither a number nor a category"
-        elif kind is None:
-            left_out[name] = "not in the reference"
-        else:
-            _check(name, series, kind)
-            kinds[name], values[name] = kind, series.to_native()
-    if not kinds:
-        wanted = "a number or a category" if types is None else "one that the reference has"
-        raise DataError(f"a frame of {len(table.columns)} columns, none of them {wanted}", expected="at least one")
-    return Columns(len(table), values, kinds, left_out)
+    return table
 
 
 def _kind(series: "nw.Series[Any]") -> ColumnType | None:
@@ -73,7 +87,30 @@ def _kind(series: "nw.Series[Any]") -> ColumnType | None:
     return None
 
 
+def _why_not(series: "nw.Series[Any]") -> str:
+    return f"{series.dtype} is neither a number nor a category" + _to_convert(series)
+
+
+def _to_convert(series: "nw.Series[Any]") -> str:
+    """pandas calls a column `object` that holds True and None, or Decimals: its values have no type in common."""
+    return ': astype("boolean"), "float" or "string" says what it is' if series.dtype == nw.Object else ""
+
+
 def _check(name: str, series: "nw.Series[Any]", kind: ColumnType) -> None:
-    """Text that was a number would count as missing, and say nothing."""
-    if kind is not ColumnType.CATEGORY and _kind(series) in (None, ColumnType.CATEGORY) and not series.is_null().all():
-        raise DataError(f"the column {name!r} holds {series.dtype}", expected="numbers, as in the reference")
+    """Text that was a number would count as missing, and say nothing; lists cannot be counted."""
+    found = f"the column {name!r} holds {series.dtype}{_to_convert(series)}"
+    if kind is ColumnType.CATEGORY:
+        if not _countable(series):
+            raise DataError(found, expected="a category, as in the reference")
+    elif _kind(series) in (None, ColumnType.CATEGORY) and not series.is_null().all():
+        raise DataError(found, expected="numbers, as in the reference")
+
+
+def _countable(series: "nw.Series[Any]") -> bool:
+    if series.dtype not in (nw.Object, nw.Unknown):
+        return not series.dtype.is_nested()
+    try:
+        set(series.to_list())
+    except TypeError:
+        return False
+    return True

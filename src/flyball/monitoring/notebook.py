@@ -10,13 +10,14 @@
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
+import msgspec
 import numpy as np
 
 from flyball.errors import DataError
 from flyball.monitoring import drift, effects, frame_words
 from flyball.monitoring.drift import DriftState
 from flyball.monitoring.frame_words import ComparedColumn
-from flyball.monitoring.frames import Columns, columns_of
+from flyball.monitoring.frames import Columns, columns_of, rows_of
 from flyball.monitoring.histogram import histogram_of
 from flyball.monitoring.policy import DRIFT_SHARE, MonitorPolicy
 from flyball.monitoring.profile import Profile, profile_of
@@ -49,13 +50,17 @@ class FrameProfile(NamedTuple):
 
     @classmethod
     def from_bytes(cls, kept: bytes) -> "FrameProfile":
-        return cls(codec.decode(kept, Reference), {})
+        """Raises DataError for other bytes."""
+        try:
+            return cls(codec.decode(kept, Reference), {})
+        except (msgspec.MsgspecError, TypeError) as error:
+            raise DataError(f"bytes that hold no profile: {error}", expected="what to_bytes() gave") from None
 
     def __str__(self) -> str:
-        return frame_words.profile_text(self.reference)
+        return frame_words.profile_text(self.reference, frame_words.not_looked_at(self.left_out))
 
     def _repr_html_(self) -> str:
-        return frame_words.profile_html(self.reference)
+        return frame_words.profile_html(self.reference, frame_words.not_looked_at(self.left_out))
 
 
 class Comparison(NamedTuple):
@@ -95,7 +100,7 @@ class Comparison(NamedTuple):
             lines.append(
                 "stretches of the reference differ from one another, so only what differs more is called moved: shuffle the rows if their order means nothing"
             )
-        return lines + [f"not looked at: {name} ({why})" for name, why in self.left_out.items()]
+        return lines + frame_words.not_looked_at(self.left_out)
 
 
 def profile(frame: "IntoDataFrame", *, window_rows: int | None = None) -> FrameProfile:
@@ -108,9 +113,9 @@ def profile(frame: "IntoDataFrame", *, window_rows: int | None = None) -> FrameP
     if columns.rows < FEWEST_ROWS:
         raise DataError(f"a frame of {columns.rows} rows", expected=f"at least {FEWEST_ROWS}")
     size = window_rows if window_rows is not None else max(columns.rows // 20, FEWEST_ROWS)
-    if not isinstance(size, int) or size < 1:
+    if not isinstance(size, int | np.integer) or size < 1:
         raise DataError(f"windows of {size!r} rows", expected="a whole number, at least one")
-    return FrameProfile(build(columns.signature, columns.values, None, None, size, None), columns.left_out)
+    return FrameProfile(build(columns.signature, columns.values, None, None, int(size), None), columns.left_out)
 
 
 def compare(reference: "FrameProfile | IntoDataFrame", frame: "IntoDataFrame", *, level: float = 0.01) -> Comparison:
@@ -118,10 +123,10 @@ def compare(reference: "FrameProfile | IntoDataFrame", frame: "IntoDataFrame", *
 
     Raises DataError as `profile` does, and where the two have no column in common.
     """
-    if not isinstance(level, int | float) or not 0.0 < level < 1.0:
+    if not isinstance(level, int | float | np.number) or not 0.0 < level < 1.0:
         raise DataError(f"a level of {level!r}", expected="a chance between 0 and 1, such as 0.01")
     # A single look has no slow drift to find: all of the budget is a window's own.
-    known = reference if isinstance(reference, FrameProfile) else profile(reference, window_rows=max(_rows(frame), FEWEST_ROWS))
+    known = reference if isinstance(reference, FrameProfile) else profile(reference, window_rows=max(rows_of(frame), FEWEST_ROWS))
     monitor = Monitor(known, 1.0 / level * drift.LOOKS[0])
     columns = monitor.columns(frame)
     counted = monitor.count(columns)
@@ -136,10 +141,6 @@ def compare(reference: "FrameProfile | IntoDataFrame", frame: "IntoDataFrame", *
     )
 
 
-def _rows(frame: "IntoDataFrame") -> int:
-    return columns_of(frame).rows
-
-
 def _compared(stream: Stream, counted: Profile, finding: Finding | None) -> ComparedColumn:
     counts = np.asarray(counted.counts[stream.name], dtype=np.float64)
     far = effects.of(stream, counts, np.asarray(stream.counts, dtype=np.float64))
@@ -151,7 +152,7 @@ class Monitor:
 
     def __init__(self, reference: "FrameProfile | IntoDataFrame", windows: float = 90.0, state: DriftState | None = None) -> None:
         """`state`: of an earlier monitor, to go on with. Raises DataError when the budget is none."""
-        if not isinstance(windows, int | float) or not windows >= 1.0:
+        if not isinstance(windows, int | float | np.number) or not windows >= 1.0:
             raise DataError(f"a budget of one false alarm in {windows!r} windows", expected="a number of windows, at least 1")
         self.reference = (reference if isinstance(reference, FrameProfile) else profile(reference)).reference
         self.state = state or DriftState()
@@ -162,8 +163,15 @@ class Monitor:
         )  # fmt: skip
 
     def look(self, frame: "IntoDataFrame") -> tuple[Finding, ...]:
-        """What has moved in the next window; mostly nothing. Raises DataError as `compare` does."""
-        return self.judge(self.count(self.columns(frame)))
+        """What has moved in the next window; mostly nothing. Raises DataError as `compare` does, and where a column of the reference is not there: nobody
+        would watch it."""
+        columns = self.columns(frame)
+        if absent := [name for name in self._types if name not in columns.values]:
+            raise DataError(
+                f"a frame without {', '.join(map(repr, absent[:5]))}", expected="every column of the reference",
+                next_step="mend it where it is made, or profile a reference without what is gone for good",
+            )  # fmt: skip
+        return self.judge(self.count(columns))
 
     def columns(self, frame: "IntoDataFrame") -> Columns:
         columns = columns_of(frame, self._types)

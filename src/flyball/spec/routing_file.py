@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
-from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 
 from flyball.errors import Fault, SpecError
 from flyball.spec import tree, words
@@ -20,6 +20,13 @@ class PackageSpec(Section):
     """Binary only; None: the model's."""
     version: int = Field(default=0, ge=0)
     """What clients are told as the model's version; 0: nobody numbered it."""
+
+    @field_validator("package")
+    @classmethod
+    def _can_be_a_path(cls, package: str) -> str:
+        if "\0" in package:
+            raise ValueError("a directory's name, which holds no NUL")
+        return package
 
 
 class WeighedSpec(PackageSpec):

@@ -45,7 +45,12 @@ class Captured:
             raise GatewayUnreachable(
                 "nothing runs that could take the labels", next_step="flyball up --detach, then the same again"
             )
-        frame = sql_labels(sql, secret_of, wanted) if sql is not None else file_labels(Path(str(wanted.file)), wanted)
+        numbers = self._home.spec.task == "regression"
+        frame = (
+            sql_labels(sql, secret_of, wanted, numbers=numbers)
+            if sql is not None
+            else file_labels(Path(str(wanted.file)), wanted, numbers=numbers)
+        )
         say("step", f"{frame.height:,} rows read")
         return send_labels(found.gateway_url, self._home.token(), self._home.spec.model, label_rows(frame), say)
 

@@ -14,6 +14,8 @@ def keep_private(state_dir: Path) -> None:
         state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         if stat.S_IMODE(state_dir.stat().st_mode) & PRIVATE_UMASK:
             state_dir.chmod(0o700)
+    except FileExistsError as error:
+        raise StoreUnavailable(f"{state_dir} is no directory", next_step="name another one, or move that file away") from error
     except OSError as error:
         raise StoreUnavailable(
             f"{state_dir}: {error.strerror or error}", next_step="let this account own that directory"

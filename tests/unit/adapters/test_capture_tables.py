@@ -16,7 +16,7 @@ from flyball.adapters.capture_tables.names import Names
 from flyball.capture.framing import MAGIC, frame
 from flyball.capture.keeping import Keeper
 from flyball.control.reports import ExportReport
-from flyball.errors import Conflict, StoreUnavailable
+from flyball.errors import Conflict, StoreUnavailable, UserError
 from flyball.gateway.capture_writer import CaptureWriter
 from flyball.records.captured import Captured, FailureBatch, LabelBatch, PredictionBatch
 from flyball.records.keeping import Keeping
@@ -206,6 +206,13 @@ def test_a_range_is_of_what_was_captured_in_it(tmp_path: Path) -> None:
     assert sorted(read(tmp_path, "predictions", "delta")["id"]) == ["p3", "p4", "p5", "p6"]
     with pytest.raises(Conflict, match="holds delta since"):
         exported(tmp_path, since=since)
+
+
+def test_a_range_that_can_hold_nothing_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
+    captured(tmp_path, [prediction(0)])
+    with pytest.raises(UserError, match="Expected: an until that is later"):
+        exported(tmp_path, since=datetime(2026, 12, 1, tzinfo=UTC), until=datetime(2026, 1, 1, tzinfo=UTC))
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_directory_of_something_else_is_left_alone(tmp_path: Path) -> None:

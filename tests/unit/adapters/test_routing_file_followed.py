@@ -8,12 +8,28 @@ import pytest
 
 from flyball.adapters.standalone import follow
 from flyball.adapters.standalone.follow import Follower
+from flyball.adapters.standalone.routing_file import RoutingFile
 from flyball.adapters.standalone.watched_file import WatchedFile
+from flyball.errors import SpecError, StoreUnavailable
+from flyball.wiring.privacy import keep_private
 
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(follow, "LOOK_SECONDS", 0.02)
+
+
+def test_links_that_go_round_and_files_in_the_place_of_directories_are_told(tmp_path: Path) -> None:
+    (tmp_path / "round").symlink_to("round")
+    with pytest.raises(StoreUnavailable, match=r"round cannot be read: Too many levels"):
+        RoutingFile(tmp_path / "round").routes()
+    routing = tmp_path / "routing.yaml"
+    for package in ("round", "routing.yaml", "n" * 300):
+        routing.write_text(f"models: {{shop: {{champion: {package}}}}}")
+        with pytest.raises(SpecError, match=r"models\.shop\.champion: found .*expected the directory of a package"):
+            RoutingFile(routing).routes()
+    with pytest.raises(StoreUnavailable, match=r"routing\.yaml is no directory"):
+        keep_private(routing)
 
 
 def said_of(code: str, directory: Path) -> str:

@@ -8,7 +8,7 @@ import sqlalchemy
 from projects import AS_OF, START, rows, spec
 
 from flyball.adapters.sources import LABEL_KNOWN, SourceHistory, history_of, known_at, load
-from flyball.errors import DataError, FlyballError, SourceFailed
+from flyball.errors import DataError, FlyballError, NotInstalled, SourceFailed
 from flyball.spec import DataSpec
 
 FRAME = rows(100)
@@ -101,6 +101,12 @@ def test_data_that_cannot_be_used_are_refused_in_words(tmp_path: Path, text: str
         read(tmp_path, source={"files": "rows.csv"})
 
 
+URLS = {
+    "U": "sqlite://", "NO_DRIVER": "oracle+cx_oracle://me:hidden@host/base", "NO_DIALECT": "postgre://me:hidden@host/base",
+    "NO_URL": "host hidden", "NO_PORT": "postgresql://me:a@b:hidden@host/base",
+}  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("source", "kind", "words"),
     [
@@ -114,6 +120,11 @@ def test_data_that_cannot_be_used_are_refused_in_words(tmp_path: Path, text: str
         ({"loader": "mine:brocken"}, FlyballError, "did you mean 'broken'"),
         ({"loader": "mien:broken"}, FlyballError, "did you mean mine:broken"),
         ({"sql": {"url_env": "U", "query": "select"}}, SourceFailed, "the database behind U failed"),
+        ({"sql": {"url_env": "U", "query": "create table t (a)"}}, SourceFailed, "U answered is no table.*whose result has rows"),
+        ({"sql": {"url_env": "NO_DRIVER", "query": "select 1"}}, NotInstalled, "NO_DRIVER, cx_Oracle, is not installed"),
+        ({"sql": {"url_env": "NO_DIALECT", "query": "select 1"}}, SourceFailed, "NO_DIALECT holds is no URL"),
+        ({"sql": {"url_env": "NO_URL", "query": "select 1"}}, SourceFailed, "NO_URL holds is no URL"),
+        ({"sql": {"url_env": "NO_PORT", "query": "select 1"}}, SourceFailed, "NO_PORT holds is no URL.*: ValueError"),
         ({"sql": {"url_env": "MISSING", "query": "select 1"}}, DataError, "no MISSING"),
     ],
 )
@@ -124,11 +135,9 @@ def test_a_source_that_fails_says_what_to_mend(tmp_path: Path, source: dict, kin
     (project / "link.csv").symlink_to(tmp_path / "outside.csv")
     (project / "mine.py").write_text("def broken(until):\n    1 / 0\ndef wrong(until):\n    return []\n")
 
-    def secret(name: str) -> str:
-        return "sqlite://" if name == "U" else no_secret(name)
-
-    with pytest.raises(kind, match=words):
-        load(declared(source=source), project, secret, AS_OF)
+    with pytest.raises(kind, match=words) as caught:
+        load(declared(source=source), project, lambda name: URLS.get(name) or no_secret(name), AS_OF)
+    assert "hidden" not in caught.value.message + caught.value.detail
 
 
 def test_only_what_was_known_then_is_used(tmp_path: Path) -> None:

@@ -46,6 +46,17 @@ def test_another_method_is_told_what_is_allowed(method):
     assert ("allow", "POST") in caught.value.headers
 
 
+def test_a_probe_may_ask_with_head_and_change_nothing():
+    read = [path for verb, path in DOORS if verb == "GET"]
+    assert read
+    for path in read:
+        spelled = "/" + "/".join(segment or "x" for segment in path)
+        assert find("HEAD", spelled, admin=True) == find("GET", spelled, admin=True)
+    with pytest.raises(HttpRefused) as caught:
+        find("POST", "/v2/health/ready", admin=False)
+    assert ("allow", "GET, HEAD") in caught.value.headers
+
+
 def test_a_model_may_be_called_models():
     assert find("POST", "/models/models/predict", admin=False)[1] == "models"
     assert find("GET", "/v2/models/v2", admin=False)[1] == "v2"

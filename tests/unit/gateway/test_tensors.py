@@ -335,6 +335,7 @@ def test_what_another_server_would_read_and_this_one_does_not_is_refused_where_i
     for parameters, path in (
         ({"key": "a"}, "parameters.key"),
         ({"sequence_id": 7}, "parameters.sequence_id"),
+        ({"explain": True}, "parameters.explain"),
         ({"binary_data_output": 1}, "parameters.binary_data_output"),
         ({"keys": "a"}, "parameters.keys"),
         ({"keys": ["a"]}, "parameters.keys"),

@@ -112,8 +112,20 @@ def test_a_reference_whose_order_means_something_says_so() -> None:
         (pd.DataFrame(np.ones((50, 2))), frame(100, 1)),
         (frame(100, 1), pl.DataFrame({"other": range(100)})),
         (frame(100, 1), pd.DataFrame([[1, 2]] * 50, columns=["age", "age"])),
+        (frame(100, 1), frame(100, 2).with_columns(town=pl.lit(["Oslo"]))),
+        (frame(100, 1), frame(100, 2).with_columns(town=pl.struct("age"))),
+        (frame(100, 1), pd.DataFrame({"town": [["Oslo"]] * 50})),
+        (frame(100, 1), pd.DataFrame({"member": [True, None] * 25})),
     ],
-    ids=["names that are no text", "nothing in common", "two of one name"],
+    ids=[
+        "names that are no text",
+        "nothing in common",
+        "two of one name",
+        "lists",
+        "structs",
+        "lists of pandas",
+        "no boolean of pandas",
+    ],
 )
 def test_frames_that_cannot_be_compared_are_told_in_words(frames: tuple[object, object]) -> None:
     with pytest.raises(DataError, match=r"column"):
@@ -126,6 +138,32 @@ def test_a_level_or_a_budget_that_is_no_number_is_told(wrong: object) -> None:
         compare(frame(200, 1), frame(100, 2), level=wrong)  # type: ignore[arg-type]
     with pytest.raises(DataError, match="budget"):
         Monitor(profile(frame(200, 1)), windows=wrong)  # type: ignore[arg-type]
+
+
+def test_what_is_not_watched_is_said_where_one_looks() -> None:
+    mixed = pd.DataFrame({"member": [True, None] * 50, "age": range(100)})
+    for known in (profile(mixed), compare(mixed, mixed)):
+        for shown in (str(known), known._repr_html_()):
+            assert "not looked at: member (Object is neither a number nor a category: astype(" in shown
+    with pytest.raises(
+        DataError, match=r"none of them a number or a category\. Expected: at least one\n  member: Object is neither"
+    ):
+        profile(mixed[["member"]])
+    with pytest.raises(DataError, match="a frame without 'town', 'member'"):
+        Monitor(frame(200, 1)).look(frame(100, 2)[["age"]])
+
+
+@pytest.mark.parametrize("kept", [b"", b"junk", b"{}", b"\xff", "{}", None])
+def test_bytes_that_are_no_profile_are_told_in_words(kept: object) -> None:
+    with pytest.raises(DataError, match="no profile"):
+        FrameProfile.from_bytes(kept)  # type: ignore[arg-type]
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    then, now = frame(400, 1), frame(100, 2)
+    assert profile(then, window_rows=np.int64(100)).to_bytes() == profile(then, window_rows=100).to_bytes()  # type: ignore[arg-type]
+    assert compare(then, now, level=np.float64(0.01)).moved == compare(then, now).moved == ()
+    Monitor(then, windows=np.int32(90))  # type: ignore[arg-type]
 
 
 def test_a_monitor_takes_a_frame_as_well_as_its_profile() -> None:

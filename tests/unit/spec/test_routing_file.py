@@ -61,6 +61,7 @@ def test_every_fault_is_told_with_its_line() -> None:
         ("models: {a: {champion: p, shadow: q}}", "models.a.shadow: found 'q'"),
         ("models: {a: {champion: p, canary: {package: q, weight: 101%}}}", "models.a.canary.weight: found '101%'"),
         ("models: {a: {champion: ''}}", "models.a.champion.package: found ''"),
+        ('models: {a: {champion: "p\\0"}}', "models.a.champion.package: found 'p\\x00'"),
         ("models: {a: !!python/object:os.system {}}", "models.a: found the tag"),
         ("a: [", "(whole file): found text that is not YAML"),
     ],

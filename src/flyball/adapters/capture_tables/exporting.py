@@ -17,7 +17,7 @@ from flyball.adapters.capture_tables.stores import FORMATS, Cursor, Table
 from flyball.adapters.durable import replace_file
 from flyball.control.ports import Say
 from flyball.control.reports import ExportReport
-from flyball.errors import Conflict, StoreUnavailable
+from flyball.errors import Conflict, StoreUnavailable, UserError
 from flyball.records import codec
 
 PORTION_BYTES = 1024 * 1024
@@ -41,8 +41,12 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 def export(state_dir: Path, target: Path, wanted: Wanted, units: Mapping[str, Served], say: Say) -> ExportReport:
     """Bring the tables in `target` up to what is captured now; run again, it adds what came since. `units`: all, oldest first.
 
-    Raises Conflict when `target` holds something else, StoreUnavailable.
+    Raises Conflict when `target` holds something else, UserError when `wanted` can hold nothing, StoreUnavailable.
     """
+    if wanted.since is not None and wanted.until is not None and wanted.since >= wanted.until:
+        raise UserError(
+            f"since {wanted.since:%Y-%m-%d %H:%M:%S} until {wanted.until:%Y-%m-%d %H:%M:%S}", expected="an until that is later"
+        )
     with _held(target, wanted):
         reader = CaptureFiles(state_dir, at_once=PORTION_BYTES)
         work = _Work(reader, {name: FORMATS[wanted.format](target / name) for name in TABLES}, Shape(units), wanted)

@@ -5,20 +5,40 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from flyball.adapters.durable import replace_file
 from flyball.adapters.gateways_http import HttpGateways, table_at
 from flyball.adapters.standalone.routing_file import RoutingFile
 from flyball.control.ports import Clock, Say
-from flyball.errors import FlyballError
-from flyball.records.routing import Route, RoutingTable
+from flyball.errors import FlyballError, StoreUnavailable
+from flyball.records import codec
+from flyball.records.routing import Route, RoutingTable, ServedUnit
 
 TAKEN_SECONDS = 60.0
 """Loading a large model on a cold disk takes tens of seconds; after that its workers' own logs say more."""
+
+
+UNITS = "units.json"
+"""Every unit that was ever routed: what its captured rows are, once the file names it no more."""
+
+
+def routed_units(state_dir: Path) -> dict[str, ServedUnit]:
+    """Unit id → the unit, of all that were ever routed. Raises StoreUnavailable."""
+    path = state_dir / UNITS
+    try:
+        return codec.decode(path.read_bytes(), dict[str, ServedUnit])
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise StoreUnavailable(
+            f"{path} cannot be read: {error}", next_step="delete that file: captured rows of earlier units then lose their types"
+        ) from error
 
 
 class Published:
     """What gateways serve, and how it becomes what the file says."""
 
     def __init__(self, state_dir: Path, gateways: HttpGateways, clock: Clock) -> None:
+        self._state_dir = state_dir
         self._table = state_dir / "routing.json"
         self._gateways = gateways
         self._clock = clock
@@ -29,6 +49,7 @@ class Published:
         table = RoutingTable(revision=present.revision + 1 if present else 1, written_at=self._clock.now(), routes=routes)
         if present is not None and present.digest == table.digest:
             return None
+        self._remember(routes)
         self._gateways.publish(table)
         return table.revision
 
@@ -43,6 +64,12 @@ class Published:
             say("good", f"{file.path.name} holds; what it says is served already.")
         else:
             self._tell_when_taken(revision, file.changed, say)
+
+    def _remember(self, routes: tuple[Route, ...]) -> None:
+        known = routed_units(self._state_dir)
+        routed = {served.unit.id: served for route in routes for served in route.units}
+        if not routed.keys() <= known.keys():
+            replace_file(self._state_dir / UNITS, codec.encode(known | routed))
 
     def _tell_when_taken(self, revision: int, changed: Callable[[], bool], say: Say) -> None:
         pause, deadline = threading.Event(), time.monotonic() + TAKEN_SECONDS

@@ -1,5 +1,6 @@
 """A hand-written routing file → the routes that gateways serve, every byte of every package checked."""
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -89,12 +90,14 @@ class _Compiler:
         return served
 
     def _served(self, given: PackageSpec, model: ModelRouting, place: Sequence[str | int]) -> ServedUnit | None:
-        package = (self._directory / given.package).resolve()
+        package = Path(os.path.realpath(self._directory / given.package))
         try:
             manifest = verify_package(package)
             signature = LocalPackages().signature(package)
-        except NotFound:
-            self._fault(place, str(package), "the directory of a package: manifest.json, signature.json and model/")
+        except NotFound as missing:
+            unreadable = isinstance(missing.__cause__, PermissionError)
+            found = f"{package}, which this account may not read" if unreadable else str(package)
+            self._fault(place, found, "the directory of a package: manifest.json, signature.json and model/")
             return None
         except (ArtifactDamaged, ValueError) as damaged:
             found, digest = (damaged.found, damaged.expected) if isinstance(damaged, ArtifactDamaged) else (str(damaged), "")

@@ -1,5 +1,6 @@
 """Whether the routing file has changed: asked twice a second, by a process that reads nothing else of it."""
 
+import os
 from pathlib import Path
 
 Stamp = tuple[int, int, int]
@@ -10,7 +11,7 @@ class WatchedFile:
     """`seen`: its stamp when its routes were read last; None: it was not there."""
 
     def __init__(self, path: Path, seen: Stamp | None = None) -> None:
-        self.path = path.resolve()
+        self.path = Path(os.path.realpath(path))  # Path.resolve raises for links that go round
         self.seen = seen
         self._looked: Stamp | None = None
 

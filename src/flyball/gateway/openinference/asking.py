@@ -54,6 +54,10 @@ def identity(parameters: Mapping[str, Any]) -> Identity:
         raise RequestError(
             [Fault("parameters.sequence_id", shown(parameters[_UNKNOWN_CLIENT_STATE]), "no sequence: rows are alone")]
         )
+    if parameters.get("explain"):
+        raise RequestError(
+            [Fault("parameters.explain", shown(parameters["explain"]), "nothing: POST /models/NAME/predict explains")]
+        )
     return Identity(_listed(parameters, "prediction_ids"), _listed(parameters, "keys"))
 
 
