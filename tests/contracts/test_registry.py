@@ -139,6 +139,13 @@ def test_what_is_not_there_is_not_found(registry: Registry, package: Callable) -
         registry.mark("shop", 2, "champion")
 
 
+def test_of_a_project_that_was_moved_it_is_said_that_it_was(package: Callable, state: Path) -> None:
+    register(MlflowRegistry(state), package())
+    moved = state.rename(state.with_name("moved"))
+    with pytest.raises(NotFound, match="the project was moved, renamed or copied"):
+        MlflowRegistry(moved).fetch("shop", 1)
+
+
 def test_an_alias_can_be_set_again(registry: Registry, package: Callable) -> None:
     register(registry, package("tree"))
     register(registry, package("other"), "l" * 64)

@@ -8,12 +8,12 @@ import pytest
 from engine_models import Model
 from engine_world import AT_ONCE, DAY, RELEASE, Project, spec_of
 
-from flyball.control import commands, ordering, queries
+from flyball.control import commands, ordering, queries, running
 from flyball.control.loop import Trouble, tick_once
 from flyball.control.reports import CommandReport
 from flyball.control.traffic import STUCK_LOOKS
-from flyball.errors import Outdated, TrackingFailed
-from flyball.records.jobs import Job
+from flyball.errors import Conflict, Outdated, TrackingFailed
+from flyball.records.jobs import Job, JobStatus
 from flyball.records.release import Phase
 from flyball.records.unit import Unit
 from flyball.spec import ProjectSpec
@@ -186,8 +186,10 @@ def test_a_person_holds_a_release_and_lets_it_start_again(tmp_path: Path) -> Non
     project.live(20 * DAY, rows=10)
     assert project.release().phase is Phase.HELD, "until a person says otherwise"
     again = ordered(project, "hold", "")
-    assert (again.accepted, "cannot go from held to held" in again.words) == (False, True)
+    assert (again.accepted, "is held already" in again.words) == (False, True)
     assert ordered(project, "resume", "").accepted
+    twice = ordered(project, "resume", "")
+    assert (twice.accepted, "is not held: it is in " in twice.words) == (False, True)
     assert project.release().phase is Phase.SHADOW
     project.live(6 * DAY, rows=150, until=lambda: project.release().phase is Phase.SETTLED)
     assert project.answering() == challenger
@@ -199,3 +201,15 @@ def test_without_a_release_there_is_nothing_to_hold(tmp_path: Path) -> None:
     project.first_champion()
     refused = ordered(project, "hold", "")
     assert (refused.accepted, "no release is under way" in refused.words) == (False, True)
+
+
+def test_who_watches_a_run_does_not_wait_for_a_process_that_has_ended(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+
+    def one_tick_and_then_dead(_seconds: float) -> None:
+        project.engine.tick()
+
+    with pytest.raises(Conflict, match="job j-0001 is requested, and the process that worked on it has ended"):
+        running.run_there(project.door, "user:me", one_tick_and_then_dead, lambda: False)
+    project.tick()
+    assert project.door.all("job", Job)[0].status is JobStatus.REGISTERED, "whoever comes next goes on with it"

@@ -5,10 +5,13 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from engine_models import Model
 from engine_world import AT_ONCE, DAY, HOUR, Project, spec_of
 
 from flyball.control import commands
+from flyball.control.running import report_of
 from flyball.errors import ArtifactDamaged
+from flyball.records.jobs import Job
 from flyball.records.release import Phase
 
 
@@ -44,6 +47,16 @@ def test_from_every_phase_the_unit_before_answers_again(project: Project, phase:
     assert second not in project.mentioned()
     assert len(project.releases()) == (3 if phase == "settled" else 2)
     assert project.roll_back().status == "refused"
+
+
+def test_a_run_that_made_again_what_was_taken_back_says_so_and_what_to_do(project: Project) -> None:
+    project.first_champion()
+    project.version(Model(run="d2"))
+    assert project.roll_back("too early").status == "done"
+    project.version(Model(run="d2"))
+    words = report_of(project.door, project.door.all("job", Job)[-1]).words
+    assert "version 2 already. r-0002 took it back (too early)" in words
+    assert "Next: " in words
 
 
 def test_when_there_is_nothing_to_go_back_to_it_is_refused_in_words(project: Project) -> None:

@@ -67,7 +67,8 @@ def _ledger(faults: Sequence[LedgerFault] | None) -> Check:
 
 def _versions(faults: Sequence[LedgerFault] | None, versions: Sequence[str], damaged: Sequence[str]) -> Check:
     if damaged:
-        return Check(name="versions", ok=False, words="; ".join(damaged[:MOST_TOLD]), next_step=RESTORE)
+        words = "; ".join(damaged[:MOST_TOLD])
+        return Check(name="versions", ok=False, words=words, next_step="" if "Next: " in words else RESTORE)
     if faults:
         return Check(name="versions", ok="skipped", words="not looked at: the ledger says which there are, and it does not hold")
     if not versions:

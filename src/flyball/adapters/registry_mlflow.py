@@ -192,6 +192,7 @@ class MlflowRegistry:
         run = self._client.get_run(version.lineage.mlflow_run)
         package, target = self._note_place(run, version.manifest_digest), self._place(version.manifest_digest)
         if package is not None:
+            self._refuse_moved(package)
             return package
         if target.is_dir():
             try:
@@ -201,6 +202,14 @@ class MlflowRegistry:
         if not target.is_dir():
             make_directory_durably(target, self._download(version))
         return target
+
+    def _refuse_moved(self, package: Path) -> None:
+        """MLflow's paths are absolute: after a move they lead to where the project was. Raises NotFound."""
+        if self._server_url is None and not package.is_relative_to(self._state_dir) and not package.exists():
+            raise NotFound(
+                f"there is no package in {package}, and {self._state_dir} is elsewhere: the project was moved, renamed or copied",
+                next_step="move it back to where it was trained",
+            )
 
     def _note_place(self, run: Any, manifest_digest: str) -> Path | None:
         """Where a run's package lies on this machine, found by its digest from then on: a controller that starts in mid-release does not wait for MLflow,

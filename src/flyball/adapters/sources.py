@@ -121,7 +121,7 @@ def _declared(data: DataSpec) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _refuse_missing(frame: pl.DataFrame, wanted: list[str]) -> None:
+def _refuse_missing(frame: pl.DataFrame, wanted: list[str], *, of: str = "the data lack") -> None:
     missing = [name for name in wanted if name not in frame.columns]
     if not missing:
         return
@@ -130,7 +130,7 @@ def _refuse_missing(frame: pl.DataFrame, wanted: list[str]) -> None:
         near = get_close_matches(name, frame.columns, n=1)
         words.append(f"{name!r}" + (f" (did you mean {near[0]!r}?)" if near else ""))
     have = ", ".join(frame.columns[:12]) + (", …" if len(frame.columns) > 12 else "")
-    raise DataError(f"the data lack the column{'s' if len(missing) > 1 else ''} {', '.join(words)}", expected=f"columns among: {have}",
+    raise DataError(f"{of} the column{'s' if len(missing) > 1 else ''} {', '.join(words)}", expected=f"columns among: {have}",
                     next_step="mend data in flyball.yaml, or the source")  # fmt: skip
 
 
@@ -217,10 +217,10 @@ def _read(data: DataSpec, project_dir: Path, secret: Secret, until: datetime) ->
         raise _unreadable(error) from error
 
 
-def _unreadable(error: Exception) -> SourceFailed:
+def _unreadable(error: Exception, what: str = "the source") -> SourceFailed:
     """Without its words: a reader quotes the values that it stumbles over."""
     why = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
-    return SourceFailed(f"the source could not be read: {why}", detail=words_of(error))
+    return SourceFailed(f"{what} could not be read: {why}", detail=words_of(error))
 
 
 def _read_files(pattern: str, project_dir: Path, wanted: list[str]) -> pl.DataFrame:
@@ -234,8 +234,12 @@ def _read_files(pattern: str, project_dir: Path, wanted: list[str]) -> pl.DataFr
         )
     frames = []
     for path in paths:
-        frame = _read_file(_below(path, project_dir))
-        _refuse_missing(frame, wanted)
+        name = path.relative_to(project_dir)
+        try:
+            frame = _read_file(_below(path, project_dir))
+        except (OSError, pl.exceptions.PolarsError) as error:
+            raise _unreadable(error, f"the file {name}") from error
+        _refuse_missing(frame, wanted, of=f"the file {name} lacks" if len(paths) > 1 else "the data lack")
         frames.append(frame.select(wanted))
     return pl.concat(frames, how="vertical_relaxed")
 

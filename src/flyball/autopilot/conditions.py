@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from flyball.spec.conditions import check_condition, compiled, nested
+from flyball.spec.conditions import UNTELLABLE, check_condition, compiled, nested
 
 
 class Condition(NamedTuple):
@@ -16,7 +16,7 @@ class Condition(NamedTuple):
         """Whether it is true of these signals; None: it cannot be told (a signal is missing, or an operation does not fit its values)."""
         try:
             answer = self.program.execute(nested(signals))
-        except (TypeError, ValueError, RuntimeError):
+        except UNTELLABLE:
             return None
         return answer if isinstance(answer, bool) else None
 

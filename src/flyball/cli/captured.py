@@ -13,7 +13,7 @@ from flyball.cli.session import session_of
 capture = typer.Typer(no_args_is_help=True, help="What gateways captured: turn it into tables.")
 labels = typer.Typer(no_args_is_help=True, help="What became of predictions: bring labels.")
 
-_FORMATS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]
+_FORMATS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ"]
 
 
 class Form(StrEnum):

@@ -10,7 +10,7 @@ from flyball.cli.doors import Json, Project
 from flyball.cli.session import session_of
 from flyball.errors import UserError
 
-_FORMATS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]
+_FORMATS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ"]
 
 Since = Annotated[datetime | None, typer.Option("--since", formats=_FORMATS, help="First day of the replay (UTC).")]
 Until = Annotated[datetime | None, typer.Option("--until", formats=_FORMATS, help="End of the replay (UTC), not included.")]

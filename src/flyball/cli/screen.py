@@ -18,8 +18,8 @@ T = TypeVar("T")
 INTERRUPTED = 130
 """128 + SIGINT, as shells have it."""
 
-_WIDE = 1000
-"""Columns in a pipe: a table is never cut there."""
+_WIDE = 1_000_000
+"""Columns of plain lines: longer than any row, since a table that does not fit loses the ends of its cells, ids among them."""
 _MARKS = {"step": "·", "decision": "◆", "finding": "▲", "good": "✓", "bad": "✗", "plain": " "}
 _COLOURS = {"step": "dim", "decision": "bold cyan", "finding": "yellow", "good": "green", "bad": "bold red", "plain": ""}
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -137,7 +137,7 @@ def _make_console(*, error: bool) -> "Console":
     stream = sys.stderr if error else sys.stdout
     _never_refused(stream)
     console = Console(file=stream, markup=False, highlight=False, emoji=False)
-    if not console.is_terminal:
+    if not console.is_terminal or console.no_color:
         console = Console(file=stream, markup=False, highlight=False, emoji=False, width=_WIDE, no_color=True)
     return console
 

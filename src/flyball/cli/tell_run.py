@@ -55,8 +55,10 @@ def _brief(value: str | float) -> str:
 
 
 def _next(report: RunReport) -> str:
+    if "Next: " in report.words:
+        return ""
     if report.job.status is JobStatus.FAILED:
-        return "" if "Next: " in report.words else "Next: mend that, then flyball run."
+        return "Next: mend that, then flyball run."
     if report.outcome is not Outcome.PASS:
         return "Next: look at what did not pass, change pipeline.py or flyball.yaml, and run again."
     if report.up:

@@ -161,6 +161,10 @@ class Releases:
         active = self.active()
         if active is None:
             raise Conflict("no release is under way", next_step="flyball release list")
+        if kind == "hold" and active.phase is Phase.HELD:
+            raise Conflict(f"{active.id} is held already", next_step="flyball release resume, or flyball rollback")
+        if kind == "enter" and active.phase is not Phase.HELD:
+            raise Conflict(f"{active.id} is not held: it is in {active.phase.value}", next_step="flyball release status")
         action = Action(kind=kind, subject=f"release:{active.id}", arguments=arguments)
         return self._apply(active, action, (), arguments["reason"], key)
 

@@ -10,6 +10,7 @@ from flyball.errors import Conflict
 from flyball.records.decisions import Decision
 from flyball.records.evidence import Outcome
 from flyball.records.jobs import FINISHED, Job, JobStatus, Progress
+from flyball.records.release import Phase, ReleaseState
 
 Pause = Callable[[float], None]
 LOOK_SECONDS = 0.2
@@ -54,8 +55,8 @@ def run_here(engine: Engine, actor: str, pause: Pause) -> RunReport:
     return report_of(world, finished)
 
 
-def run_there(world: World, actor: str, pause: Pause) -> RunReport:
-    """Another process controls the project: order the run and watch."""
+def run_there(world: World, actor: str, pause: Pause, is_attended: Callable[[], bool]) -> RunReport:
+    """Another process controls the project: order the run and watch. Raises Conflict when that process has ended and none is on its way."""
     command = commands.order(world, "run", actor, "")
     settled = await_command(world, command.id, pause)
     job_id = settled.subject.removeprefix("job:")
@@ -69,6 +70,11 @@ def run_there(world: World, actor: str, pause: Pause) -> RunReport:
             if job.status is JobStatus.FAILED:  # as the one who works on it says it
                 world.say("bad", f"job {job.id}: {job.error}")
             return report_of(world, job)
+        if not is_attended():
+            raise Conflict(
+                f"job {job_id} is {job.status}, and the process that worked on it has ended",
+                next_step="flyball run, which goes on with it",
+            )
         pause(LOOK_SECONDS)
 
 
@@ -101,7 +107,7 @@ def report_of(world: World, job: Job) -> RunReport:
         outcome=Outcome.ERROR if job.status is JobStatus.FAILED else outcome,
         version=job.version,
         new=new,
-        words=_words(job, new=new),
+        words=_words(world, job, new=new),
         detail=seen.detail,
     )
 
@@ -115,9 +121,16 @@ def _gate_of(world: World, job: Job) -> Decision | None:
     return found[-1] if found else None
 
 
-def _words(job: Job, *, new: bool) -> str:
-    if job.status is JobStatus.REGISTERED:
-        return (
-            f"Version {job.version} is registered." if new else f"Nothing has changed: this run is version {job.version} already."
-        )
-    return job.error or f"The run ended as {job.status}."
+def _words(world: World, job: Job, *, new: bool) -> str:
+    if job.status is not JobStatus.REGISTERED:
+        return job.error or f"The run ended as {job.status}."
+    if new:
+        return f"Version {job.version} is registered."
+    same = f"Nothing has changed: this run is version {job.version} already."
+    release = jobs.release_of(job, world.all("release", ReleaseState))
+    if release is None or release.phase not in (Phase.ROLLING_BACK, Phase.ROLLED_BACK):
+        return same
+    return (
+        f"{same} {release.id} took it back ({release.reason or 'no reason is kept'}), and what was taken back is not released"
+        " again by itself. Next: change what is trained or how it is released; another train.seed in flyball.yaml is enough."
+    )

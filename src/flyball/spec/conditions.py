@@ -15,6 +15,8 @@ _NAME = re.compile(r"(?<![\w.])[A-Za-z_]\w*(?:\s*\.\s*[A-Za-z_]\w*)*(?!\w)(\s*\(
 _WORDS = frozenset({"true", "false", "null", "in"})
 _PROBES = (0.0, 1.0, 1e6)
 """Numbers that a condition is tried on: with these most comparisons go both ways, so that few branches stay untried."""
+UNTELLABLE = (TypeError, ValueError, RuntimeError, ArithmeticError, LookupError)
+"""What an evaluation raises where CEL has no answer: types that do not fit, a division by zero, an overflow, an index or a key that is not there."""
 
 
 def check_condition(text: str) -> tuple[str, ...]:
@@ -86,7 +88,7 @@ def _situations(names: tuple[str, ...]) -> list[dict[str, Any]]:
 def _try(program: Any, text: str, values: dict[str, Any]) -> None:
     try:
         answer = program.execute(nested(values))
-    except (TypeError, ValueError, RuntimeError) as error:
+    except UNTELLABLE as error:
         raise ValueError(f"a condition that can be evaluated, found {text!r}: {short(error)}") from None
     if not isinstance(answer, bool):
         # not a TypeError: it is the text that is wrong, and pydantic collects only a ValueError

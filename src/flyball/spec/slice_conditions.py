@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from itertools import islice, product
 from typing import Any, NamedTuple
 
-from flyball.spec.conditions import compiled, names_in, short
+from flyball.spec.conditions import UNTELLABLE, compiled, names_in, short
 
 ALL = "features"
 """The map of all features by name."""
@@ -33,10 +33,10 @@ class SliceCondition(NamedTuple):
     program: Any
 
     def holds(self, row: Mapping[str, Any]) -> bool:
-        """Whether it is true of these values. One that it cannot be evaluated on (a comparison with a missing value) is not in the slice."""
+        """Whether it is true of these values. One that it cannot be evaluated on (a comparison with a missing value, a division by zero) is not in the slice."""
         try:
             return self.program.execute({**row, ALL: row}) is True
-        except (TypeError, ValueError, RuntimeError):
+        except UNTELLABLE:
             return False
 
 
@@ -79,7 +79,7 @@ def _try(condition: SliceCondition, types: Mapping[str, str | None]) -> None:
         row = dict(zip(condition.features, chosen, strict=True))
         try:
             answers.add(repr(condition.program.execute({**row, ALL: row})))
-        except (TypeError, ValueError, RuntimeError) as error:
+        except UNTELLABLE as error:
             trouble = trouble or short(error)
     good = answers & {"True", "False"}
     other = sorted(answers - good - {"None"})  # of a missing value `express` alone answers null

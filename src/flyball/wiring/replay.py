@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import polars as pl
+from pydantic import ValidationError
 
 from flyball import __version__
 from flyball.adapters.clock import SimulatedClock
@@ -39,7 +40,7 @@ FAR = datetime.fromisoformat("9999-01-01T00:00:00+00:00")
 
 
 def replay_of(home: Home, since: datetime | None, until: datetime | None) -> ReplaySpec:
-    """What flyball.yaml says, with the command line's own on top. Raises UserError when nothing says when to begin."""
+    """What flyball.yaml says, with the command line's own on top. Raises UserError when nothing says when to begin, or it would end before."""
     declared = home.spec.replay
     if declared is None and since is None:
         raise UserError(
@@ -49,7 +50,16 @@ def replay_of(home: Home, since: datetime | None, until: datetime | None) -> Rep
         )
     changes = {"since": since, "until": until} if declared is not None else {"train_until": since, "until": until}
     base = declared.model_dump() if declared is not None else {}
-    return ReplaySpec.model_validate({**base, **{name: value for name, value in changes.items() if value is not None}})
+    given = {name: value for name, value in changes.items() if value is not None}
+    try:
+        return ReplaySpec.model_validate({**base, **given})
+    except ValidationError as error:
+        expected, _, found = error.errors()[0]["msg"].removeprefix("Value error, ").partition(", found ")
+        raise UserError(
+            f"the replay's times do not fit: {found}",
+            expected=expected,
+            next_step="look at --since, --until and `replay:` in flyball.yaml",
+        ) from error
 
 
 def replay(home: Home, plan: ReplaySpec, say: Say, output: Path, *, fresh: bool) -> ReplayReport:

@@ -6,7 +6,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,7 +35,7 @@ from flyball.control.reports import (
     VersionRow,
 )
 from flyball.control.world import World
-from flyball.errors import EngineBusy, FlyballError, TrainingError
+from flyball.errors import EngineBusy, FlyballError, LedgerDamaged, StoreUnavailable, TrainingError
 from flyball.records.permissions import Role
 from flyball.spec.load import load_project
 from flyball.wiring import detached_supervisor, health
@@ -54,6 +54,8 @@ CONTROL = "flyball control"
 """Whom the supervisor starts: the one that takes over whatever else goes on."""
 LEASE_FRESH_SECONDS = 30.0
 """As the gateways' dead-man rule has it."""
+BUSY_SECONDS = 0.3
+"""Between two looks whether another command has ended."""
 READY_SECONDS = 20.0
 """Until a gateway lives: who waits longer is told by `flyball status`."""
 
@@ -68,9 +70,10 @@ def open_workspace(project_dir: Path, *, state_dir: Path | None = None) -> "Work
 def stop_all(state_dir: Path) -> bool:
     """End what `flyball up` started there; whether something was running. Asks no flyball.yaml: what runs can be ended whatever stands in it."""
     stopped = supervisor.stop(state_dir)
-    if stopped:
-        # A step child outlives a killed controller, not the word of a person: its job goes on from its last whole step at the next start.
-        ProcessExecutor(state_dir, SystemClock().now).cancel_all()
+    if stopped or not engine_is_held(state_dir):
+        # A step child outlives a killed controller and an interrupted `flyball run`, not the word of a person: its job goes on from its last
+        # whole step at the next start. What a `flyball run` elsewhere is working on is left to it.
+        stopped = ProcessExecutor(state_dir, SystemClock().now).cancel_all() or stopped
     return stopped
 
 
@@ -89,10 +92,19 @@ class Workspace:
 
     def run(self, say: Say) -> RunReport:
         """The pipeline; where a controller is up it does the work, and this only watches."""
-        with self._engine("flyball run", say) as engine:
-            if engine is not None:
-                return running.run_here(engine, "user:run", time.sleep)
-        return msgspec.structs.replace(running.run_there(self._world(say), "user:run", time.sleep), up=self._is_supervised())
+        told = False
+        while True:
+            with self._engine("flyball run", say) as engine:
+                if engine is not None:
+                    return running.run_here(engine, "user:run", time.sleep)
+            if self._has_control():
+                break
+            if not told:
+                say("plain", "Another command works on this project: this run begins when it has ended.")
+                told = True
+            time.sleep(BUSY_SECONDS)
+        watched = running.run_there(self._world(say), "user:run", time.sleep, self._is_attended)
+        return msgspec.structs.replace(watched, up=self._is_supervised())
 
     def up(self, detach: bool, say: Say, ready: Callable[[UpReport], None]) -> None:  # noqa: FBT001 - a command's own flag
         """Start the supervisor; `ready` is told when it serves. Not detached: goes on until it is told to end."""
@@ -102,6 +114,7 @@ class Workspace:
             ready(self._up_report(found, already=True))
             return
         home.token()
+        self._refuse_another_model()
         if detach:
             command = detached_supervisor.command_of(self._layout())
             ready(self._up_report(supervisor.start_detached(command, home.state_dir, home.project_dir), already=False))
@@ -194,6 +207,11 @@ class Workspace:
 
     # -- inside
 
+    def _refuse_another_model(self) -> None:
+        """Raises SpecError: its control process could not start. A ledger that does not hold keeps nobody from answering."""
+        with suppress(LedgerDamaged, StoreUnavailable):
+            self._world(say_nothing)
+
     def _world(self, say: Say) -> World:
         return world_of(self._home, say)
 
@@ -228,6 +246,15 @@ class Workspace:
             return False
         age = lease_age_seconds(self._home.state_dir)
         return not self._is_supervised() or (age is not None and age < LEASE_FRESH_SECONDS)
+
+    def _has_control(self) -> bool:
+        """Whether a control process takes orders, or is on its way: it alone renews the lease, other commands end with what they do."""
+        age = lease_age_seconds(self._home.state_dir)
+        return self._is_supervised() or (age is not None and age < LEASE_FRESH_SECONDS and engine_is_held(self._home.state_dir))
+
+    def _is_attended(self) -> bool:
+        """Whether a process controls the project, or a supervisor starts one again."""
+        return engine_is_held(self._home.state_dir) or self._is_supervised()
 
     def _is_supervised(self) -> bool:
         found = supervisor.running(self._home.state_dir)

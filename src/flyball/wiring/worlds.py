@@ -18,7 +18,7 @@ from flyball.adapters.token import owner_token
 from flyball.adapters.user_metrics import ChildMetrics
 from flyball.control.ports import Clock, Ledger, Say
 from flyball.control.world import Place, Ports, World
-from flyball.errors import DataError
+from flyball.errors import DataError, Fault, SpecError
 from flyball.spec import ProjectSpec
 from flyball.wiring.privacy import keep_private
 
@@ -87,10 +87,22 @@ def say_nothing(_style: str, _words: str) -> None:
 
 
 def world_of(home: Home, say: Say) -> World:
+    """Raises SpecError where the ledger is of another model than flyball.yaml."""
+    ledger = SqliteLedger(home.state_dir)
+    refuse_another_model(home.spec, ledger)
     gateways = HttpGateways(home.state_dir, home.token(), home.spec.serve.workers)
     registry = MlflowRegistry(home.state_dir, server_url=home.spec.tracking_url)
-    ports = _ports(home, home.clock, SqliteLedger(home.state_dir), gateways, registry)
+    ports = _ports(home, home.clock, ledger, gateways, registry)
     return World(home.spec, Place(home.project_dir, home.state_dir), ports, say)
+
+
+def refuse_another_model(spec: ProjectSpec, ledger: Ledger) -> None:
+    """Raises SpecError. Under another name the first version would answer at once, compared with nobody, in the place of the champion that there is."""
+    known = sorted({stored.key.partition("|")[0] for stored in ledger.states("version")})
+    if known and spec.model not in known:
+        hint = "Change it back; another model has a project of its own: flyball init NAME."
+        expected = f"{' or '.join(map(repr, known))}, the model whose versions .flyball/ holds"
+        raise SpecError((Fault("model", repr(spec.model), expected, hint),))
 
 
 def replayed_world(home: Home, say: Say, clock: Clock, shared_steps: Path) -> World:

@@ -1,3 +1,4 @@
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -57,6 +58,22 @@ def test_several_files_are_one_table(tmp_path: Path) -> None:
     FRAME.head(50).write_parquet(tmp_path / "a.parquet")
     FRAME.tail(50).with_columns(pl.col("hour").cast(pl.Int32)).write_parquet(tmp_path / "b.parquet")
     assert read(tmp_path, source={"files": "*.parquet"}).height == 100
+
+
+@pytest.mark.parametrize(
+    ("bad", "words"),
+    [
+        (b"id,at,late,hour,wind,carrier\na,2026-01-01,1,1,1,x,secret\n", "the file days/b.csv could not be read: ComputeError$"),
+        (b"id,at,late,hour,wind\na,2026-01-01,1,1,1\n", "the file days/b.csv lacks the column 'carrier'"),
+    ],
+)
+def test_of_several_files_the_bad_one_is_named(tmp_path: Path, bad: bytes, words: str) -> None:
+    (tmp_path / "days").mkdir()
+    (tmp_path / "days" / "a.csv").write_text(CSV + "a,2026-01-01,1,1,1,x\n")
+    (tmp_path / "days" / "b.csv").write_bytes(bad)
+    with pytest.raises(FlyballError) as told:
+        read(tmp_path, source={"files": "days/*.csv"})
+    assert re.search(words, told.value.found)
 
 
 @pytest.mark.parametrize(

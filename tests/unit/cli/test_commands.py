@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import msgspec
@@ -17,8 +18,9 @@ from paper_workspace import STORY, PaperWorkspace
 from rich.console import Console
 from typer.testing import CliRunner, Result
 
-from flyball.cli import tell_jobs
+from flyball.cli import draw, tell_jobs
 from flyball.cli.app import app
+from flyball.cli.screen import Screen
 from flyball.cli.session import Session
 from flyball.control.ports import Say
 from flyball.control.reports import CommandReport, RunReport
@@ -62,6 +64,19 @@ def test_every_command_answers_a_pipe_in_plain_lines(arguments: list[str]) -> No
     assert result.exit_code == 0, result.output
     assert result.stdout.strip()
     assert not any(mark in result.stdout for mark in ("╭", "│", "\x1b"))
+
+
+@pytest.mark.parametrize("variables", [{}, {"NO_COLOR": "1", "FORCE_COLOR": "1", "COLUMNS": "40"}], ids=["pipe", "terminal"])
+def test_plain_lines_lose_no_end_of_a_cell_however_long_others_are(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with redirect_stdout(io.StringIO()) as written:
+        screen = Screen()
+        assert screen.plain
+        screen.answer(None, lambda _, plain: draw.table(("decision", "why"), [("d-000012", "x" * 2000)], plain=plain))
+    assert written.getvalue().split()[-2:] == ["d-000012", "x" * 2000]
 
 
 def test_a_text_from_anywhere_neither_colours_nor_moves_the_terminal() -> None:

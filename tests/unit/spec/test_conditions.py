@@ -36,6 +36,10 @@ def test_a_good_condition_names_its_signals(text, names):
         ("drift.alarm > 1", "can be evaluated"),
         ("drift.alarm ? champion.age_days + 1 > 3 : false", "float \\+ int"),
         ("size(drift.features) > 1", "can be evaluated"),
+        ("1 / drift.features > 0", "division by zero"),
+        ("drift.features * 9223372036854775807 > 0", "overflow"),
+        ("[1, 2][drift.features + 5] == 1", "index out of bounds"),
+        ("{'a': 1}['b'] == drift.features", "can be evaluated"),
     ],
 )
 def test_a_bad_condition_is_answered_with_what_was_found_and_meant(text, said):

@@ -103,3 +103,8 @@ def test_every_fault_of_declared_slices_is_told_at_once_with_its_place():
     assert "email" in faults["monitor.slices[2].where"]
     assert "did you mean where" in faults["monitor.slices[3].were"]
     assert "monitor.slices[3].name" in faults
+
+
+def test_a_row_on_which_arithmetic_has_no_answer_is_not_in_the_slice():
+    condition = compile_slice("100 / minute_of_day > 10", TYPES)
+    assert [condition.holds({"minute_of_day": value}) for value in (5, 0, 50)] == [True, False, False]

@@ -1,7 +1,7 @@
 """A replay that begins: nothing of the one before acts in it, and it acts on nothing but its own directory."""
 
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psutil
@@ -12,9 +12,10 @@ from flyball.adapters.executor import ProcessExecutor
 from flyball.adapters.replay_files import Begun, ReplayFiles
 from flyball.control.ports import StepRequest
 from flyball.control.replay_position import Position
+from flyball.errors import UserError
 from flyball.records.jobs import Job, JobStatus
 from flyball.spec import ProjectSpec
-from flyball.wiring.replay import begin_anew
+from flyball.wiring.replay import begin_anew, replay_of
 from flyball.wiring.worlds import Home, replayed_world
 
 AT = datetime(2026, 1, 9, tzinfo=UTC)
@@ -61,3 +62,8 @@ def test_a_replay_asks_nothing_of_the_mlflow_server_that_the_project_uses(home: 
     assert (home.state_dir / "mlflow.db").exists()
     assert world.place.steps_dir == home.project_dir / "replays"
     world.ports.ledger.close()  # type: ignore[attr-defined]
+
+
+def test_an_end_before_the_beginning_is_told_in_words(home: Home) -> None:
+    with pytest.raises(UserError, match=r"times do not fit: 2026-01-08.*Expected: until after 2026-01-09.*Next: look at --since"):
+        replay_of(home, AT, AT - timedelta(days=1))

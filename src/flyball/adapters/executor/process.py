@@ -96,11 +96,12 @@ class ProcessExecutor:
             pause.wait(0.02)
         self._reap(job_id)
 
-    def cancel_all(self) -> None:
-        """End every child of every job; idempotent."""
-        for lock in sorted(self._jobs.glob("*/lock")):
-            if _held(lock):
-                self.cancel(lock.parent.name)
+    def cancel_all(self) -> bool:
+        """End every child of every job; idempotent. Whether there was one."""
+        found = [lock.parent.name for lock in sorted(self._jobs.glob("*/lock")) if _held(lock)]
+        for job_id in found:
+            self.cancel(job_id)
+        return bool(found)
 
     def _start(self, request: StepRequest, job: JobFiles, lock: int) -> None:
         with (job.path / "log").open("ab") as log:

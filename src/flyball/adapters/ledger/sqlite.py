@@ -139,7 +139,7 @@ class SqliteLedger:
         except LedgerDamaged as error:
             return (LedgerFault("head" if "head file" in error.found else "flipped", None, error.found),)
         faults = [] if words is None else [LedgerFault("restored", None, words)]
-        for entry, before in zip(rows, [None, *rows[:-1]], strict=True):
+        for entry, before in zip(rows, (None, *rows), strict=False):
             if hash_of(entry) != entry.hash or (before is not None and entry.prev != before.hash):
                 faults.append(LedgerFault("flipped", entry.seq, f"entry {entry.seq} is not what was written"))
         return tuple(faults)

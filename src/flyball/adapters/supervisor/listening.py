@@ -66,13 +66,23 @@ def _joined(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
+def _starter(process: psutil.Process) -> str:
+    """Of a child of `flyball up` its supervisor, which would start it again: where .flyball/ was deleted meanwhile, `flyball down` does not find it."""
+    command, parent = process.cmdline(), process.ppid()
+    if parent <= 1 or not {"flyball.gateway", "flyball.web"} & set(command):
+        return ""
+    return f", which process {parent} started and starts again: `flyball down` in its project ends both, or end process {parent}"
+
+
 def holder(port: int) -> str:
     """Who listens on a TCP port, as far as this user may see it."""
     try:
         for connection in psutil.net_connections(kind="tcp"):
             if connection.status == psutil.CONN_LISTEN and connection.laddr and connection.laddr.port == port and connection.pid:
                 process = psutil.Process(connection.pid)
-                return f"process {connection.pid} ({' '.join(process.cmdline())[:120].strip() or process.name()})"
+                return (
+                    f"process {connection.pid} ({' '.join(process.cmdline())[:120].strip() or process.name()}){_starter(process)}"
+                )
     except (psutil.Error, OSError):
         return "another process"
     return "another process"

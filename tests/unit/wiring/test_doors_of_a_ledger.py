@@ -1,0 +1,68 @@
+"""Doors of a project whose ledger is empty, or of another model than flyball.yaml."""
+
+import socket
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from flyball.adapters.ledger import SqliteLedger
+from flyball.errors import LedgerDamaged, OperatorError, SpecError
+from flyball.records.events import Draft, Put
+from flyball.wiring.workspace import open_workspace
+
+YAML = """
+project: shop
+model: MODEL
+task: binary
+data: {source: {files: rows.csv}, time: at, key: id, label: late, label_delay: 1h, features: {hour: number}}
+train: {entrypoint: "pipeline:train"}
+serve: {port: 0}
+"""
+
+
+def renamed(directory: Path, model: str) -> None:
+    (directory / "flyball.yaml").write_text(YAML.replace("MODEL", model))
+
+
+def test_where_nothing_was_run_yet_a_person_can_look_around(tmp_path: Path) -> None:
+    renamed(tmp_path, "returns")
+    workspace = open_workspace(tmp_path)
+    assert workspace.status().trouble == ""
+    assert {check.name: check.words for check in workspace.doctor()}["versions"] == "no version is registered yet"
+
+
+def test_a_model_that_was_renamed_takes_nobodys_place(tmp_path: Path) -> None:
+    renamed(tmp_path, "returns")
+    open_workspace(tmp_path).status()
+    put = Put("version", "returns|000001", {"number": 1})
+    at = datetime(2026, 1, 9, tzinfo=UTC)
+    draft = Draft(at=at, kind="version.registered", subject="version:1", actor="control", payload={}, puts=(put,), key=None)
+    SqliteLedger(tmp_path / ".flyball").transact([draft])
+
+    renamed(tmp_path, "refunds")
+    workspace = open_workspace(tmp_path)
+    for asked in (
+        workspace.status,
+        lambda: workspace.run(lambda *_: None),
+        lambda: workspace.up(detach=True, say=lambda *_: None, ready=lambda _: None),
+    ):
+        with pytest.raises(SpecError, match="model: found 'refunds', expected 'returns', the model whose versions"):
+            asked()
+
+    renamed(tmp_path, "returns")
+    open_workspace(tmp_path).decisions(open_only=False)
+
+
+def test_a_ledger_that_is_no_database_keeps_nobody_from_coming_up(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        (tmp_path / "flyball.yaml").write_text(
+            YAML.replace("MODEL", "returns").replace("port: 0", f"port: {taken.getsockname()[1]}")
+        )
+        (tmp_path / ".flyball").mkdir()
+        (tmp_path / ".flyball" / "flyball.db").write_text("garbage")
+        workspace = open_workspace(tmp_path)
+        with pytest.raises(LedgerDamaged):
+            workspace.status()
+        with pytest.raises(OperatorError, match=r"port \d+ of 127.0.0.1 is taken"):  # and nothing before that keeps it
+            workspace.up(detach=False, say=lambda *_: None, ready=lambda _: None)

@@ -1,0 +1,54 @@
+"""Doors of a project that another command works on, or was working on when it was interrupted."""
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from flyball.adapters.clock import SystemClock
+from flyball.adapters.engine_lock import EngineLock
+from flyball.adapters.executor import ProcessExecutor
+from flyball.control.ports import StepRequest
+from flyball.records.jobs import Job, JobStatus
+from flyball.spec.load import parse_project
+from flyball.wiring.workspace import open_workspace, stop_all
+
+YAML = """
+project: shop
+model: returns
+task: binary
+data: {source: {files: rows.csv}, time: at, key: id, label: late, label_delay: 1h, features: {hour: number}}
+train: {entrypoint: "pipeline:train"}
+"""
+AT = datetime(2026, 1, 9, tzinfo=UTC)
+
+
+class Waits(Exception):
+    pass
+
+
+def test_a_run_beside_another_command_says_that_it_waits_for_it(tmp_path: Path) -> None:
+    (tmp_path / "flyball.yaml").write_text(YAML)
+    (tmp_path / ".flyball").mkdir()
+
+    def say(_style: str, words: str) -> None:
+        raise Waits(words)
+
+    with EngineLock(tmp_path / ".flyball"), pytest.raises(Waits, match="this run begins when it has ended"):
+        open_workspace(tmp_path).run(say)
+
+
+def test_down_ends_what_an_interrupted_run_left_and_not_what_a_command_works_on(tmp_path: Path) -> None:
+    state_dir = tmp_path / ".flyball"
+    state_dir.mkdir()
+    job = Job(id="j-0001", model="returns", status=JobStatus.RUNNING, requested_at=AT, as_of=AT, cause="user:run")
+    sleeper = (sys.executable, "-c", "import time; time.sleep(600)")
+    executor = ProcessExecutor(state_dir, SystemClock().now, sleeper)
+    executor.launch(StepRequest(job, parse_project(YAML), tmp_path, state_dir, None))
+    with EngineLock(state_dir):
+        assert not stop_all(state_dir)
+        assert executor.observe("j-0001").state == "running"
+    assert stop_all(state_dir)
+    assert executor.observe("j-0001").state == "absent"
+    assert not stop_all(state_dir)
