@@ -45,7 +45,9 @@ SHORT = Scale(("raises", "hangs"), 3.0)
 class Case:
     behaviour: str
     decided_seconds: float = float("inf")
-    """From the switch to the decision; infinite: there was none."""
+    """From its first failure to the decision; infinite: there was none."""
+    unharmed_seconds: float = 0.0
+    """From the switch to its first failure: who leaks answers well until the memory is gone."""
     failures: int = 0
     """Rows of clients that it was asked for as canary, and failed."""
     left_alone: int = 0
@@ -97,30 +99,38 @@ def _await_decision(here: Shop, unit: str) -> None:
 
 
 def _count(here: Shop, unit: str, at_us: int, case: Case) -> None:
+    first_us = _count_failures(here, unit, at_us, case)
+    case.unharmed_seconds = (first_us - at_us) / 1e6
     release = here.release(unit)
     assert release is not None
     for event in here.entries("decision.made", "release.moved"):
         put = next((each["value"] for each in event["puts"] if each["kind"] == "release" and each["key"] == release["id"]), None)
         if put is not None and put["phase"] == "rolling_back":
-            case.decided_seconds = datetime.fromisoformat(event["at"]).timestamp() - at_us / 1e6
+            case.decided_seconds = datetime.fromisoformat(event["at"]).timestamp() - first_us / 1e6
             case.reason = put["reason"]
             break
+
+
+def _count_failures(here: Shop, unit: str, at_us: int, case: Case) -> int:
+    """When the first of them was, in µs; none: when it was switched."""
+    found: list[int] = []
     for record in captured(here.stack.state):
         if record["k"] == "f" and record["unit"] == unit and record["role"] == "canary" and record["at_us"] >= at_us:
             if NOT_ASKED in record["reason"]:
                 case.left_alone += record["n"]
             else:
                 case.failures += record["n"]
+                found.append(record["at_us"])
+    return min(found, default=at_us)
 
 
 def tables(seen: Seen) -> list[Table]:
-    table = Table(
-        "candidate", "decided after", "failures", "left alone", "failed requests", "slowest", "why", box=None, pad_edge=False
-    )
+    columns = ("candidate", "first failure", "decided after it", "failures", "left alone", "failed requests", "slowest", "why")
+    table = Table(*columns, box=None, pad_edge=False)
     for case in seen.cases:
         table.add_row(
-            case.behaviour, f"{case.decided_seconds:.1f} s", str(case.failures), str(case.left_alone), f"{case.failed} of {case.requests:,}",
-            f"{case.slowest_seconds:.2f} s", (case.first_failure or case.reason)[:120],
+            case.behaviour, f"{case.unharmed_seconds:.1f} s", f"{case.decided_seconds:.1f} s", str(case.failures), str(case.left_alone),
+            f"{case.failed} of {case.requests:,}", f"{case.slowest_seconds:.2f} s", (case.first_failure or case.reason)[:120],
         )  # fmt: skip
     return [table]
 
