@@ -112,16 +112,14 @@ def _count(here: Shop, unit: str, at_us: int, case: Case) -> None:
 
 
 def _count_failures(here: Shop, unit: str, at_us: int, case: Case) -> int:
-    """When the first of them was, in µs; none: when it was switched."""
-    found: list[int] = []
-    for record in captured(here.stack.state):
-        if record["k"] == "f" and record["unit"] == unit and record["role"] == "canary" and record["at_us"] >= at_us:
-            if NOT_ASKED in record["reason"]:
-                case.left_alone += record["n"]
-            else:
-                case.failures += record["n"]
-                found.append(record["at_us"])
-    return min(found, default=at_us)
+    """When the first was, in µs, of a client's row or of one that it answered beside the champion; none: when it was switched."""
+    mine = [each for each in captured(here.stack.state) if each["k"] == "f" and each["unit"] == unit and each["at_us"] >= at_us]
+    for record in mine:
+        if record["role"] == "canary" and NOT_ASKED in record["reason"]:
+            case.left_alone += record["n"]
+        elif record["role"] == "canary":
+            case.failures += record["n"]
+    return min((each["at_us"] for each in mine), default=at_us)
 
 
 def tables(seen: Seen) -> list[Table]:
