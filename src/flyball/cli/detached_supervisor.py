@@ -2,23 +2,16 @@
 
 import argparse
 import sys
+from functools import partial
 
-from flyball.cli.screen import INTERRUPTED, Screen, quiet_traceback
-from flyball.errors import FlyballError
+from flyball.cli.screen import Screen, quiet_traceback
 from flyball.wiring.detached_supervisor import supervise_detached
 
 
 def main(layout: str) -> int:
     screen = Screen()
     sys.excepthook = quiet_traceback
-    try:
-        supervise_detached(layout, screen.say)
-    except FlyballError as error:
-        screen.fail(error)
-        return error.exit_code
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    return 0
+    return screen.exit_code_of(partial(supervise_detached, layout, screen.say))
 
 
 if __name__ == "__main__":

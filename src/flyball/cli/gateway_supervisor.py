@@ -3,10 +3,10 @@ there is something to say."""
 
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
 
-from flyball.cli.screen import INTERRUPTED, Screen, quiet_traceback
-from flyball.errors import FlyballError
+from flyball.cli.screen import Screen, quiet_traceback
 from flyball.wiring.standalone_supervisor import ordered, supervise_standalone
 
 
@@ -16,14 +16,7 @@ def main(routing: Path, descriptor: int) -> int:
     screen.as_json = order.manner.as_json
     if not order.manner.debug:
         sys.excepthook = quiet_traceback
-    try:
-        supervise_standalone(routing, order, screen.say, screen.write)
-    except FlyballError as error:
-        screen.fail(error)
-        return error.exit_code
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    return 0
+    return screen.exit_code_of(partial(supervise_standalone, routing, order, screen.say, screen.write))
 
 
 if __name__ == "__main__":

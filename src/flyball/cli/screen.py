@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
+from flyball.errors import FlyballError
+
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.status import Status
-
-    from flyball.errors import FlyballError
 
 T = TypeVar("T")
 
@@ -100,7 +100,7 @@ class Screen:
         sys.stdout.write(text)
         sys.stdout.flush()
 
-    def fail(self, error: "FlyballError") -> None:
+    def fail(self, error: FlyballError) -> None:
         """What went wrong and what to do, on stderr; with --json also as the document."""
         from rich.text import Text
 
@@ -113,6 +113,17 @@ class Screen:
             ]
             body = {"kind": type(error).__name__, "message": error.message, "next_step": error.next_step, "faults": faults}
             self.document({"error": body})
+
+    def exit_code_of(self, work: Callable[[], None]) -> int:
+        """What a process without a command line ends with; what went wrong in it is told."""
+        try:
+            work()
+        except FlyballError as error:
+            self.fail(error)
+            return error.exit_code
+        except KeyboardInterrupt:
+            return INTERRUPTED
+        return 0
 
 
 def _document(value: Any) -> str:
