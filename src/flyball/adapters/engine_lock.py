@@ -40,8 +40,10 @@ def _lives(holder: bytes) -> bool:
 class EngineLock:
     """`with EngineLock(DIR):` raises EngineBusy naming the process that holds it. The file stays: deleting it would let two hold "the" lock."""
 
-    def __init__(self, state_dir: Path) -> None:
+    def __init__(self, state_dir: Path, *, replays: bool = False) -> None:
+        """`replays`: of a project's replays, which `flyball down` does not end."""
         self._path = state_dir / "engine.lock"
+        self._replays = replays
         self._descriptor: int | None = None
 
     def acquire(self) -> None:
@@ -55,12 +57,20 @@ class EngineLock:
         except BlockingIOError:
             holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip() or "unknown"
             os.close(descriptor)
-            raise EngineBusy(
-                f"process {holder} runs the ticks of this project already", next_step="use it, or end it with `flyball down`"
-            ) from None
+            raise self._busy(holder) from None
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         self._descriptor = descriptor
+
+    def _busy(self, holder: str) -> EngineBusy:
+        if self._replays:
+            return EngineBusy(
+                f"process {holder} replays this project already",
+                next_step=f"wait for it, or end process {holder}; the same command goes on where it was",
+            )
+        return EngineBusy(
+            f"process {holder} runs the ticks of this project already", next_step="use it, or end it with `flyball down`"
+        )
 
     def release(self) -> None:
         if self._descriptor is not None:

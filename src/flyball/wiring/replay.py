@@ -65,7 +65,7 @@ def replay_of(home: Home, since: datetime | None, until: datetime | None) -> Rep
 def replay(home: Home, plan: ReplaySpec, say: Say, output: Path, *, fresh: bool) -> ReplayReport:
     """Live it, or go on with one that was interrupted. Raises Conflict when that one was lived from something else; `fresh`: begin anew."""
     home.keep_private()
-    with EngineLock(replays_dir(home)):
+    with EngineLock(replays_dir(home), replays=True):
         report = lived_report(home._replace(state_dir=home.state_dir / "replay"), plan, say, replays_dir(home), fresh=fresh)
     for path in write_reports(report, output, project_mode(home.project_dir)):
         say("good", f"Written: {path}")

@@ -43,7 +43,7 @@ def replay_policies(home: Home, plan: ReplaySpec, wanted: Comparison, say: Say, 
     began = time.monotonic()
     found = alternatives(home.project_dir, wanted.names, Path.cwd())
     home.keep_private()
-    with EngineLock(replays_dir(home)):
+    with EngineLock(replays_dir(home), replays=True):
         places = {one.name: _ordered(home, plan, one, fresh=wanted.fresh) for one in found}
         ended = replay_children.run_children(places, max(1, min(wanted.jobs, len(places))), say)
         failed = {name: end for name, end in ended.items() if end.exit_code != 0}

@@ -52,6 +52,8 @@ def test_the_engine_lock_names_who_holds_it_and_is_freed_by_its_death(tmp_path: 
         holder.stdout.readline()
         with pytest.raises(EngineBusy, match=f"process {holder.pid} runs the ticks"):
             EngineLock(tmp_path).acquire()
+        with pytest.raises(EngineBusy, match=f"process {holder.pid} replays this project already.*end process {holder.pid}"):
+            EngineLock(tmp_path, replays=True).acquire()  # `flyball down` ends no replay
         assert engine_is_held(tmp_path)
         holder.kill()
     assert not engine_is_held(tmp_path)
