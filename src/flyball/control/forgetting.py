@@ -75,9 +75,8 @@ class Forgetting:
         unmeasured = {each.release for each in world.all("effect", Effect) if each.realised is None}
         releases = (each for each in world.all("release", ReleaseState) if each.phase not in TERMINAL or each.id in unmeasured)
         service = world.get("operations", world.model, OperationsState) or OperationsState()
-        judged = (
-            [(service.last_number + 1) * service.width_us] if service.last_number else []
-        )  # after a long pause it lags behind
+        # After a long pause the service is judged window by window, and lags behind.
+        judged = [(service.last_number + 1) * service.width_us] if service.last_number else []
         return [*judged, *(micros(each.opened_at) for each in releases)]
 
     def _move(self, until_us: int, keep: timedelta) -> None:

@@ -131,10 +131,9 @@ class CaptureWriter:
         except OSError as failed:
             self._failed(f"{path.name}: {failed.strerror}")
             return False
-        with contextlib.suppress(OSError):  # a file system without locks: then only segments that others follow are ever removed
-            fcntl.flock(
-                self._descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB
-            )  # who removes old segments sees that this one is written to
+        # Who removes old segments sees that this one is written to. Without locks, which some file systems lack, those that no other follows stay anyway.
+        with contextlib.suppress(OSError):
+            fcntl.flock(self._descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
         self._size = 0
         if self._write(MAGIC) != len(MAGIC):
             self._abandon()

@@ -32,7 +32,7 @@ from flyball.control.replay_result import Lived, report_of
 from flyball.errors import Conflict, UserError
 from flyball.records import codec
 from flyball.records.jobs import Job
-from flyball.spec import ProjectSpec, ReplaySpec
+from flyball.spec import ProjectSpec, ReplaySpec, words
 from flyball.wiring.worlds import Home, replayed_world, secret_of
 
 BEGINNING = datetime.fromisoformat("0001-01-01T00:00:00+00:00")
@@ -54,7 +54,7 @@ def replay_of(home: Home, since: datetime | None, until: datetime | None) -> Rep
     try:
         return ReplaySpec.model_validate({**base, **given})
     except ValidationError as error:
-        expected, _, found = error.errors()[0]["msg"].removeprefix("Value error, ").partition(", found ")
+        expected, _, found = words.expected(error.errors()[0]).partition(", found ")
         raise UserError(
             f"the replay's times do not fit: {found}",
             expected=expected,
