@@ -67,6 +67,7 @@ def measure(scale: Scale) -> dict[str, Told]:
 def bars(seen: dict[str, Told]) -> list[Bar]:
     said: list[Bar] = []
     for form, told in seen.items():
+        apart = above(told.apart_p99_ms, told.calm_p99_ms)
         bad = sum(status != 200 for status in told.statuses) + told.wrong + told.failed_others
         said += [
             Bar(
@@ -75,8 +76,12 @@ def bars(seen: dict[str, Told]) -> list[Bar]:
                 3,
                 least=False,
             ),
-            Bar("… single rows beside it: p99 above that without", above(told.busy_p99_ms, told.calm_p99_ms), 0.2, least=False),
-            Bar("… with the large ones in a gateway of its own", above(told.apart_p99_ms, told.calm_p99_ms), 0.2, least=False),
+            Bar(
+                f"… single rows beside it: p99 above that without (large ones at a gateway of its own: {apart:.2f})",
+                above(told.busy_p99_ms, told.calm_p99_ms),
+                0.2,
+                least=False,
+            ),
             Bar("… the longest of them (event loop away)", max(told.longest_ms), 50, least=False, unit=" ms"),
             Bar("… failed or wrong, large and small", bad, 0, least=False),
         ]

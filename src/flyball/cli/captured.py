@@ -1,19 +1,17 @@
 """Commands around what was captured: `capture export`, `labels import`."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from flyball.cli.doors import ANSWER_IS_NO, Json, Project
+from flyball.cli.doors import ANSWER_IS_NO, TIMES, Json, Project, utc
 from flyball.cli.session import session_of
 
 capture = typer.Typer(no_args_is_help=True, help="What gateways captured: turn it into tables.")
 labels = typer.Typer(no_args_is_help=True, help="What became of predictions: bring labels.")
-
-_FORMATS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ"]
 
 
 class Form(StrEnum):
@@ -23,8 +21,8 @@ class Form(StrEnum):
 
 AsForm = Annotated[Form, typer.Option("--format", help="Delta tables, or directories of Parquet files.")]
 To = Annotated[Path | None, typer.Option("--to", metavar="DIR", help="Where the tables go; .flyball/tables/FORMAT if not given.")]
-Since = Annotated[datetime | None, typer.Option("--since", formats=_FORMATS, help="Only what was captured from here on (UTC).")]
-Until = Annotated[datetime | None, typer.Option("--until", formats=_FORMATS, help="Only what was captured before (UTC).")]
+Since = Annotated[datetime | None, typer.Option("--since", formats=TIMES, help="Only what was captured from here on (UTC).")]
+Until = Annotated[datetime | None, typer.Option("--until", formats=TIMES, help="Only what was captured before (UTC).")]
 StateDir = Annotated[
     Path | None,
     typer.Option(
@@ -62,7 +60,7 @@ def export(  # noqa: PLR0913, PLR0917 - a command's options
     else:
         take = session.opener(project).captured.export
     with session.screen.working("Exporting") as say:
-        report = take(form.value, to, _utc(since), _utc(until), say)
+        report = take(form.value, to, utc(since), utc(until), say)
     session.screen.answer(report, tell_captured.export_report)
 
 
@@ -82,7 +80,3 @@ def import_labels(  # noqa: PLR0913, PLR0917 - a command's options
     session.screen.answer(report, tell_captured.import_report)
     if report.refused or report.trouble:
         raise typer.Exit(ANSWER_IS_NO)
-
-
-def _utc(moment: datetime | None) -> datetime | None:
-    return None if moment is None else moment.replace(tzinfo=UTC)

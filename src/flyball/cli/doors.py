@@ -1,5 +1,6 @@
 """The frame of all commands: options that every one has, and what becomes of an error."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +13,8 @@ from flyball.errors import FlyballError
 
 ANSWER_IS_NO = 1
 """The command did its work and the answer is no: a gate refused, something does not verify."""
+TIMES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ"]
+"""How a time is written on the command line: UTC, with or without its Z."""
 
 
 class Doors(TyperGroup):
@@ -52,3 +55,8 @@ def actor() -> str:
     except (OSError, KeyError):
         # A container may run as a number without an account.
         return "user:unknown"
+
+
+def utc(moment: datetime | None) -> datetime | None:
+    """A time of TIMES, which says no zone."""
+    return None if moment is None else moment.replace(tzinfo=UTC)

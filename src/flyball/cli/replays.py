@@ -1,19 +1,17 @@
 """Replays: one of the project as it is, or one of each of several policies."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from flyball.cli.doors import Json, Project
+from flyball.cli.doors import TIMES, Json, Project, utc
 from flyball.cli.session import session_of
 from flyball.errors import UserError
 
-_FORMATS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ"]
-
-Since = Annotated[datetime | None, typer.Option("--since", formats=_FORMATS, help="First day of the replay (UTC).")]
-Until = Annotated[datetime | None, typer.Option("--until", formats=_FORMATS, help="End of the replay (UTC), not included.")]
+Since = Annotated[datetime | None, typer.Option("--since", formats=TIMES, help="First day of the replay (UTC).")]
+Until = Annotated[datetime | None, typer.Option("--until", formats=TIMES, help="End of the replay (UTC), not included.")]
 Output = Annotated[
     Path | None, typer.Option("--output", metavar="DIR", help="Where reports go; the project's directory if not given.")
 ]
@@ -46,7 +44,7 @@ def replay(  # noqa: PLR0913, PLR0917 - a command's parameters are its options
     _refuse(names, named=bool(policy), jobs=jobs)
     session = session_of(context)
     replays = session.opener(project).replays
-    wanted = Wanted(_utc(since), _utc(until), output, fresh)
+    wanted = Wanted(utc(since), utc(until), output, fresh)
     if not names:
         with session.screen.working("Replaying") as say:
             lived = replays.live(wanted, say)
@@ -78,7 +76,3 @@ def _refuse(names: tuple[str, ...], *, named: bool, jobs: int | None) -> None:
         raise UserError(
             "--jobs without --policy", expected="policies to compare", next_step="flyball replay --policy never current"
         )
-
-
-def _utc(moment: datetime | None) -> datetime | None:
-    return None if moment is None else moment.replace(tzinfo=UTC)
