@@ -47,6 +47,7 @@ class Cell:
     failed: int
     """Statuses of 400 and more, broken sockets, timeouts."""
     server_cores: float
+    client_cores: float
     foreign_cores: float
     """Used by neither server, client nor this process, and what the hypervisor kept."""
 
@@ -97,6 +98,7 @@ def _measured(running: Running, load: Load, rows: Sequence[Row], seconds: float)
         p99_ms=told["p99"] / 1e3,
         failed=failed,
         server_cores=server / elapsed,
+        client_cores=client / elapsed,
         foreign_cores=max(0.0, (after - before - server - client) / elapsed),
     )
 

@@ -1,5 +1,6 @@
 """Requests a second, latencies, memory and start: floor, ceilings, servers written by hand, Flyball, and its peers."""
 
+import os
 import statistics
 from collections.abc import Callable, Iterable
 from fnmatch import fnmatch
@@ -113,7 +114,12 @@ def _two_workers(told: Told) -> list[Bar]:
 
     noisy = told.noisy(MANY.name, OURS, OURS_OF_TWO)
     possible = twice(CEILING_OF_TWO.name, CEILINGS[0].name)
-    words = f"two workers over one, 64 connections (the ceiling's own: {possible:.2f})"
+    # One worker takes one core: more than the cores that are left over cannot be had of two, however little they have in common.
+    asking = told.paired(OURS_OF_TWO, OURS, MANY.name, lambda cell: cell.client_cores, lambda two, _: two)
+    left = (os.cpu_count() or 1) - asking
+    words = (
+        f"two workers over one, 64 connections (the ceiling's own: {possible:.2f}; cores that the client leaves them: {left:.2f})"
+    )
     return [Bar(words, twice(OURS_OF_TWO, OURS), 1.7, least=True, noisy=noisy)]
 
 
