@@ -114,7 +114,7 @@ def wait_for_progress(executor: ProcessExecutor) -> JobReport:
 def test_a_job_is_absent_then_done_with_its_progress_and_results(
     executor: ProcessExecutor | MemoryExecutor, tmp_path: Path
 ) -> None:
-    assert executor.observe("j-0001") == JobReport("absent", (), (), "")
+    assert executor.observe("j-0001") == JobReport("new", (), (), "")
     executor.launch(request(tmp_path))
     report = wait_for(executor, {"done"})
     assert [result.step for result in report.results] == ["snapshot"]

@@ -16,7 +16,9 @@ from engine_world import AT_ONCE, DAY, HOUR, Model, Project, spec_of
 from tests.simulation.fuse import Fuse
 
 from flyball.control import commands, decisions, verification
+from flyball.control.ports import StepRequest
 from flyball.errors import Fenced
+from flyball.records.jobs import Job, JobStatus
 from flyball.records.release import Phase
 from flyball.records.tournaments import Tournament
 
@@ -193,3 +195,26 @@ def test_a_write_of_the_old_epoch_is_refused_whatever_it_is(tmp_path: Path) -> N
     assert project.ledger.head().seq == before.seq + 1  # the order itself
     project.tick()
     assert len(decisions.recorded(project.door)) == len({made.id for made in decisions.recorded(project.door)})
+
+
+@pytest.mark.parametrize(("death", "attempts"), [("before it was launched", 1), ("with its child", 2)])
+def test_an_attempt_counts_when_a_child_was_there(tmp_path: Path, death: str, attempts: int) -> None:
+    """Who died between the record and the launch has launched nothing: the ledger of a run that was killed there is that of one that was not."""
+    project = Project(tmp_path)
+    launch, died = project.executor.launch, []
+
+    def dying(request: StepRequest) -> None:
+        if died or death == "with its child":
+            if not died:
+                project.executor.lost_launches.add(request.job.id)
+            launch(request)
+        died.append(request.job.id)
+
+    project.executor.launch = dying
+    project.version()
+    project.restart()
+    project.tick()
+    (job,) = project.door.all("job", Job)
+    assert (job.status, job.attempt) == (JobStatus.REGISTERED, attempts)
+    assert [event.payload["attempt"] for event in project.ledger.events(kinds=("job.launched",))] == [*range(1, attempts + 1)]
+    project.holds()

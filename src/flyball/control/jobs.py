@@ -63,6 +63,10 @@ def _observe_or_launch(world: World, shelf: UnitShelf, job: Job) -> Job:
         return _finish(world, job, JobStatus.FAILED, "job.failed", error=report.error)
     if report.state == "running":
         return job
+    if report.state == "new" and job.status is JobStatus.RUNNING:
+        # Whoever recorded it died before the launch: this attempt is still to be made.
+        world.ports.executor.launch(step_request(world, shelf, job))
+        return job
     if job.attempt >= MAX_ATTEMPTS:
         words = f"{job.attempt} children died without a result; the log lies in .flyball/jobs/{job.id}/log"
         return _finish(world, job, JobStatus.FAILED, "job.failed", error=words)

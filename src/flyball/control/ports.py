@@ -104,7 +104,7 @@ class JobReport(NamedTuple):
     """What is seen of a job from outside."""
 
     state: str
-    """`absent` (never launched, or killed without a result), `running`, `done`, `failed`."""
+    """`new` (never launched), `absent` (killed without a result), `running`, `done`, `failed`."""
     results: tuple[StepResult, ...]
     """Of the steps done so far; complete when `done`."""
     progress: tuple[Progress, ...]

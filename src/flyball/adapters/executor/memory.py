@@ -26,6 +26,7 @@ class MemoryExecutor:
         self.launches += 1
         if job_id in self.lost_launches:
             self.lost_launches.discard(job_id)
+            self._reports[job_id] = JobReport("absent", (), (), "")
             return
         lines: list[Progress] = []
         self._reports[job_id] = JobReport("running", (), (), "")
@@ -37,7 +38,7 @@ class MemoryExecutor:
             self._reports[job_id] = JobReport("done", results, tuple(lines), "")
 
     def observe(self, job_id: str) -> JobReport:
-        return self._reports.get(job_id, JobReport("absent", (), (), ""))
+        return self._reports.get(job_id, JobReport("new", (), (), ""))
 
     def cancel(self, job_id: str) -> None:
         if self.observe(job_id).state == "running":

@@ -78,7 +78,7 @@ class ProcessExecutor:
             return JobReport("done", results, job.progress_so_far(), "")
         if error is None:
             error = job.error() or self._without_a_word(job_id, job)
-        state = "absent" if error is None else "failed"
+        state = "failed" if error is not None else "absent" if (job.path / "request.json").exists() else "new"
         return JobReport(state, job.results_so_far(), job.progress_so_far(), error or "", job.detail())
 
     def cancel(self, job_id: str) -> None:
