@@ -166,6 +166,20 @@ def test_every_silent_or_odd_worker_is_a_report_with_its_error(port: AdminPort, 
     gateways.close()
 
 
+@pytest.mark.parametrize("place", ["here", "elsewhere"])
+def test_a_copied_card_speaks_of_the_originals_worker_and_not_of_ours(
+    http: HttpGateways, port: AdminPort, tmp_path: Path, place: str
+) -> None:
+    card = tmp_path / "gateways" / "0.json"
+    inode = card.parent.stat().st_ino if place == "here" else tmp_path.stat().st_ino
+    card.write_text(json.dumps({**json.loads(card.read_text()), "place": inode}))
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "supervisor.json").write_text(json.dumps({"pid": os.getpid(), "place": 1}))
+    assert [report.worker for report in http.observe()] == (["0"] if place == "here" else [])
+    http.publish(table(1))
+    assert port.nudges == (place == "here")
+
+
 def eventually(holds: Callable[[], bool]) -> None:
     """A worker hears of a table after whoever told it has gone on."""
     until = time.monotonic() + 20

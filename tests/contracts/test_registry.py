@@ -12,7 +12,7 @@ from flyball.adapters.packages import MANIFEST, make_manifest
 from flyball.adapters.registry_memory import MemoryRegistry
 from flyball.adapters.registry_mlflow import MlflowRegistry
 from flyball.control.ports import Registry
-from flyball.errors import ArtifactDamaged, NotFound
+from flyball.errors import ArtifactDamaged, NotFound, StoreUnavailable
 from flyball.records import codec
 from flyball.records.unit import Lineage, Manifest, SnapshotRef, Version
 
@@ -139,11 +139,67 @@ def test_what_is_not_there_is_not_found(registry: Registry, package: Callable) -
         registry.mark("shop", 2, "champion")
 
 
-def test_of_a_project_that_was_moved_it_is_said_that_it_was(package: Callable, state: Path) -> None:
+@pytest.mark.parametrize("name", ["moved", "mit Ümlaut & blank", "state-2"])
+def test_a_project_that_was_moved_finds_what_it_registered(package: Callable, tmp_path: Path, name: str) -> None:
+    state = tmp_path / "state"
     register(MlflowRegistry(state), package())
-    moved = state.rename(state.with_name("moved"))
-    with pytest.raises(NotFound, match="the project was moved, renamed or copied"):
-        MlflowRegistry(moved).fetch("shop", 1)
+    moved = state.rename(tmp_path / name)
+    registry = MlflowRegistry(moved)
+    digest = registry.versions("shop")[0].manifest_digest
+    for fetched in (MlflowRegistry(moved).fetch("shop", 1), MlflowRegistry(moved).fetch("shop", 1, digest)):
+        assert fetched.is_relative_to(moved)
+    register(registry, package("other"), "l" * 64)
+    assert registry.fetch("shop", 2).is_relative_to(moved)
+    back = moved.rename(state)
+    assert [MlflowRegistry(back).fetch("shop", number).is_relative_to(back) for number in (1, 2)] == [True, True]
+
+
+def test_a_project_that_was_moved_asks_no_mlflow_for_what_it_knows_by_its_digest(package: Callable, tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    registry = MlflowRegistry(state)
+    register(registry, package())
+    digest = registry.versions("shop")[0].manifest_digest
+    moved = state.rename(tmp_path / "moved")
+    (moved / "mlflow.db").unlink()
+    assert MlflowRegistry(moved).fetch("shop", 1, digest).is_relative_to(moved)
+
+
+@pytest.mark.parametrize("links", ["as they are made", "absolute, of an earlier release"])
+def test_a_copy_of_a_project_has_nothing_in_common_with_it(package: Callable, tmp_path: Path, links: str) -> None:
+    state = tmp_path / "state"
+    original = MlflowRegistry(state)
+    register(original, package())
+    digest = original.versions("shop")[0].manifest_digest
+    if links != "as they are made":
+        link = state / "packages" / digest[:16]
+        target = link.resolve()
+        link.unlink()
+        link.symlink_to(target)
+    shutil.copytree(state, tmp_path / "copy", symlinks=True)
+    copy = MlflowRegistry(tmp_path / "copy")
+    assert copy.fetch("shop", 1, digest).is_relative_to(tmp_path / "copy")
+    register(copy, package("other"), "l" * 64)
+    assert copy.fetch("shop", 2).is_relative_to(tmp_path / "copy")
+    assert len(MlflowRegistry(state).versions("shop")) == 1
+    assert MlflowRegistry(state).fetch("shop", 1).is_relative_to(state)
+    shutil.rmtree(state)
+    assert MlflowRegistry(tmp_path / "copy").fetch("shop", 1, digest).is_relative_to(tmp_path / "copy")
+
+
+def test_what_lies_outside_a_project_stays_where_it_is_when_the_project_is_moved(package: Callable, tmp_path: Path) -> None:
+    state, elsewhere = tmp_path / "state", tmp_path / "state-of-others"
+    registry = MlflowRegistry(state)
+    registry.versions("shop")
+    registry._client.create_experiment("shop", artifact_location=elsewhere.as_uri())
+    register(registry, package())
+    moved = state.rename(tmp_path / "moved")
+    assert MlflowRegistry(moved).fetch("shop", 1).is_relative_to(elsewhere)
+
+
+def test_a_store_that_is_no_database_is_named(tmp_path: Path) -> None:
+    (tmp_path / "mlflow.db").write_bytes(b"not a database, but longer than the header of one" * 20)
+    with pytest.raises(StoreUnavailable, match="cannot be used"):
+        MlflowRegistry(tmp_path).versions("shop")
 
 
 def test_an_alias_can_be_set_again(registry: Registry, package: Callable) -> None:

@@ -279,3 +279,35 @@ def test_a_controller_that_starts_in_mid_release_needs_no_registry_to_roll_it_ba
         tick_once(project.engine)
     assert (project.release().phase, project.answering()) == (Phase.ROLLED_BACK, first)
     project.registry.fetch, project.registry.mark = fetch, mark
+
+
+@pytest.mark.parametrize("challenger", ["whole", "damaged"])
+def test_a_project_that_was_moved_in_mid_release_is_served_from_where_it_lies_now(
+    project: Project, tmp_path: Path, challenger: str
+) -> None:
+    project.first_champion()
+    project.version()
+    before = project.gateways.served["0"]
+    moved = (tmp_path / "registry").rename(tmp_path / "moved")
+    project.registry._root = moved
+    damaged = moved / "shop" / "2" / "signature.json"
+    if challenger == "damaged":
+        damaged.rename(damaged.with_suffix(".away"))
+    project.restart()
+    looks(project, 1)
+    project.restart()
+    looks(project, 1)
+    (found,) = project.ledger.events(kinds=("packages.found",))
+    after = project.gateways.served["0"]
+    assert after.revision == before.revision + 1
+    places = {served.unit.id: Path(served.package) for route in after.routes for served in route.units}
+    inside = {unit for unit, place in places.items() if place.is_relative_to(moved)}
+    assert inside == set(found.payload["places"])
+    assert len(places) == 2
+    assert len(inside) == (2 if challenger == "whole" else 1)
+    assert project.release().phase is Phase.SHADOW
+    if challenger == "damaged":
+        damaged.with_suffix(".away").rename(damaged)
+        project.restart()
+        looks(project, 1)
+        assert all(Path(served.package).is_relative_to(moved) for served in project.gateways.served["0"].routes[0].units)

@@ -30,6 +30,8 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     """From the file's name."""
     pid: int
     admin_port: int
+    place: int | None = None
+    """Inode of the directory in which it was written: in a copy of a project it speaks of the original's worker. None: an earlier release's."""
 
 
 class HttpGateways:
@@ -93,8 +95,9 @@ class HttpGateways:
     def _supervised(self) -> bool:
         """Whether a supervisor runs, whose workers are then missing rather than not wanted."""
         try:
-            run = codec.decode((self._state_dir / "run" / "supervisor.json").read_bytes(), dict[str, Any])
-            return _alive(int(run["pid"]))
+            directory = self._state_dir / "run"
+            run = codec.decode((directory / "supervisor.json").read_bytes(), dict[str, Any])
+            return _alive(int(run["pid"])) and run.get("place") in (None, directory.stat().st_ino)
         except (OSError, ValueError, KeyError, TypeError):
             return False
 
@@ -102,7 +105,9 @@ class HttpGateways:
         found = []
         for path in sorted((self._state_dir / "gateways").glob("*.json")):
             try:
-                found.append(msgspec.structs.replace(codec.decode(path.read_bytes(), Card), worker=path.stem))
+                card = codec.decode(path.read_bytes(), Card)
+                if card.place in (None, path.parent.stat().st_ino):
+                    found.append(msgspec.structs.replace(card, worker=path.stem))
             except (OSError, ValueError):
                 continue  # being replaced, or of a worker that died while writing: it is missing, and reported as such
         return found

@@ -1,5 +1,6 @@
 """Runs, models and versions in MLflow: embedded on SQLite, or a server by URL."""
 
+import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -12,6 +13,7 @@ from urllib.parse import unquote, urlparse
 import msgspec
 
 from flyball.adapters.durable_directories import make_directory_durably
+from flyball.adapters.mlflow_home import DEFAULT, lead_home
 from flyball.adapters.packages import verify_package
 from flyball.adapters.quiet_mlflow import quiet
 from flyball.errors import ArtifactDamaged, FlyballError, NotFound, StoreUnavailable, TrackingFailed
@@ -72,11 +74,9 @@ class MlflowRegistry:
             return tuple(sorted((_version_of(model, one) for one in self._search(model)), key=lambda version: version.number))
 
     def fetch(self, model: str, number: int, manifest_digest: str | None = None) -> Path:
-        if manifest_digest is not None:
-            known = self._place(manifest_digest)
-            with suppress(ArtifactDamaged, NotFound, OSError):
-                verify_package(known, manifest_digest)
-                return known.resolve()
+        known = self._known(manifest_digest) if manifest_digest is not None else None
+        if known is not None:
+            return known
         with self._translated():
             version = next((one for one in self.versions(model) if one.number == number), None)
             if version is None:
@@ -96,6 +96,7 @@ class MlflowRegistry:
         self._state_dir.mkdir(parents=True, exist_ok=True)
         if self._server_url is None:
             _make_database(self._state_dir / "mlflow.db")
+            lead_home(self._state_dir / "mlflow.db")
         uri = self._server_url or f"sqlite:///{self._state_dir / 'mlflow.db'}"
         return MlflowClient(tracking_uri=uri, registry_uri=uri)
 
@@ -192,7 +193,6 @@ class MlflowRegistry:
         run = self._client.get_run(version.lineage.mlflow_run)
         package, target = self._note_place(run, version.manifest_digest), self._place(version.manifest_digest)
         if package is not None:
-            self._refuse_moved(package)
             return package
         if target.is_dir():
             try:
@@ -203,14 +203,6 @@ class MlflowRegistry:
             make_directory_durably(target, self._download(version))
         return target
 
-    def _refuse_moved(self, package: Path) -> None:
-        """MLflow's paths are absolute: after a move they lead to where the project was. Raises NotFound."""
-        if self._server_url is None and not package.is_relative_to(self._state_dir) and not package.exists():
-            raise NotFound(
-                f"there is no package in {package}, and {self._state_dir} is elsewhere: the project was moved, renamed or copied",
-                next_step="move it back to where it was trained",
-            )
-
     def _note_place(self, run: Any, manifest_digest: str) -> Path | None:
         """Where a run's package lies on this machine, found by its digest from then on: a controller that starts in mid-release does not wait for MLflow,
         which takes a second to be imported. None: on a server."""
@@ -218,8 +210,20 @@ class MlflowRegistry:
         if place.scheme not in ("", "file"):
             return None
         package = Path(unquote(place.path)) / PACKAGE
-        _link(self._place(manifest_digest), package)
+        link = self._place(manifest_digest)
+        # Within a project by its own ways, so that they hold where it is moved to.
+        _link(link, package if self._server_url else Path(os.path.relpath(package, link.parent)))
         return package
+
+    def _known(self, manifest_digest: str) -> Path | None:
+        """The package, whole, by what was noted of it. An absolute link was made by an earlier release: in a copy of a project it leads to the original."""
+        place = self._place(manifest_digest)
+        if self._server_url is None and place.is_symlink() and place.readlink().is_absolute():
+            return None
+        with suppress(ArtifactDamaged, NotFound, OSError):
+            verify_package(place, manifest_digest)
+            return place.resolve()
+        return None
 
     def _place(self, manifest_digest: str) -> Path:
         return self._state_dir / "packages" / manifest_digest[:16]
@@ -280,7 +284,7 @@ def _make_database(path: Path) -> None:
     aside = path.with_name(f".{path.name}.new")
     for leftover in path.parent.glob(f"{aside.name}*"):
         leftover.unlink()
-    store = SqlAlchemyStore(f"sqlite:///{aside}", (path.parent / "mlruns").as_uri())
+    store = SqlAlchemyStore(f"sqlite:///{aside}", (path.parent / DEFAULT).as_uri())
     store.engine.dispose()
     aside.replace(path)
 

@@ -56,6 +56,7 @@ class Engine:
         """Take over; nothing is resumed from memory, the next tick reads what is there."""
         self.world.take_over(owner)
         note_spec(self.world)
+        traffic.find_packages(self.world, self.shelf)
         self.forgetting.move()
 
     def supervises(self) -> bool:

@@ -1,12 +1,14 @@
 """Traffic as state: the routing table follows from champion and release; gateways are told until they are seen to serve it."""
 
+from contextlib import suppress
+
 import msgspec
 
 import flyball.release.decide as release_room
 from flyball.control.keeping import keeping_of
 from flyball.control.units import UnitShelf
 from flyball.control.world import World, draft, put
-from flyball.errors import ArtifactDamaged, NotFound
+from flyball.errors import ArtifactDamaged, NotFound, StoreUnavailable, TrackingFailed
 from flyball.records import codec
 from flyball.records.bounds import Stop
 from flyball.records.events import Put
@@ -85,6 +87,21 @@ def declare(world: World) -> None:
     table = RoutingTable(revision=revision, written_at=now, routes=routes)
     payload = codec.plain(keeping or Keeping())
     world.record(draft(now, "capture.declared", f"model:{world.model}", payload, (put("routing", world.model, table),)))
+
+
+def find_packages(world: World, shelf: UnitShelf) -> None:
+    """Let the table say where packages lie, if that is elsewhere than it says: the project was moved or copied. Idempotent."""
+    standing = wanted(world)
+    places: dict[str, str] = {}
+    for served in units_of(standing) if standing is not None else ():
+        with suppress(ArtifactDamaged, NotFound, StoreUnavailable, TrackingFailed):  # told where it is wanted
+            places[served.unit.id] = shelf.served(served.unit.id).package
+    routes = tuple(each.placed(places) for each in standing.routes) if standing is not None else ()
+    if standing is None or routes == standing.routes:
+        return
+    now = world.now()
+    table = RoutingTable(revision=standing.revision + 1, written_at=now, routes=routes)
+    world.record(draft(now, "packages.found", f"model:{world.model}", {"places": places}, (put("routing", world.model, table),)))
 
 
 def not_monitored(world: World) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from flyball.control.world import World
-from flyball.errors import ArtifactDamaged, NotFound
+from flyball.errors import ArtifactDamaged, NotFound, StoreUnavailable, TrackingFailed
 from flyball.records.routing import RoutingTable, ServedUnit
 from flyball.records.unit import Unit, Version
 
@@ -41,14 +41,17 @@ class UnitShelf:
         return True
 
     def served(self, unit_id: str) -> ServedUnit:
-        """The unit with its package on this machine, its bytes checked. Raises ArtifactDamaged."""
+        """The unit with its package on this machine, its bytes checked. Raises ArtifactDamaged, and what a registry raises that does not answer."""
         if unit_id not in self._served:
             unit = self.unit(unit_id)
-            standing = self._standing(unit)
-            if standing is not None:
+            try:
+                package = self._world.ports.registry.fetch(unit.model, unit.version, unit.manifest_digest)
+            except (TrackingFailed, StoreUnavailable):
+                standing = self._standing(unit)
+                if standing is None:
+                    raise
                 self._served[unit_id] = standing
                 return standing
-            package = self._world.ports.registry.fetch(unit.model, unit.version, unit.manifest_digest)
             self._served[unit_id] = ServedUnit(
                 unit=unit,
                 package=str(package),
@@ -58,8 +61,7 @@ class UnitShelf:
         return self._served[unit_id]
 
     def _standing(self, unit: Unit) -> ServedUnit | None:
-        """As the standing routing table has it, its bytes checked: a controller that starts in mid-release must not wait for a registry to tell it where they
-        lie (MLflow takes seconds to be imported)."""
+        """As the standing routing table has it, its bytes checked: what is served needs no registry."""
         table = self._world.get("routing", unit.model, RoutingTable)
         named = [served for route in table.routes for served in route.units if served.unit == unit] if table is not None else []
         if named and self._world.ports.packages.is_whole(Path(named[0].package), unit.manifest_digest):

@@ -262,8 +262,14 @@ class Worker:
     def _announce(self, ports: dict[str, int]) -> Path:
         """Tell the supervisor and control where this worker is."""
         card = self._options.state_dir / "gateways" / f"{self._options.worker}.json"
-        facts = {"pid": os.getpid(), "port": self._public.getsockname()[1], **ports, "started": self._started_us}
         card.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        facts = {
+            "pid": os.getpid(),
+            "port": self._public.getsockname()[1],
+            **ports,
+            "started": self._started_us,
+            "place": card.parent.stat().st_ino,
+        }
         draft = card.with_name(f".{card.name}.{os.getpid()}")
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         with os.fdopen(descriptor, "wb") as file:

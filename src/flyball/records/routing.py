@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
 
@@ -55,6 +55,21 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
         """Every unit that it names, each once."""
         named = (self.champion, self.canary, *(arm.unit for arm in self.arms), *self.shadows, self.fallback)
         return tuple({served.unit.id: served for served in named if served is not None}.values())
+
+    def placed(self, places: Mapping[str, str]) -> "Route":
+        """The same, with the packages at `places`: unit id → path."""
+
+        def at(served: ServedUnit) -> ServedUnit:
+            return msgspec.structs.replace(served, package=places.get(served.unit.id, served.package))
+
+        return msgspec.structs.replace(
+            self,
+            champion=at(self.champion),
+            canary=None if self.canary is None else at(self.canary),
+            shadows=tuple(at(served) for served in self.shadows),
+            arms=tuple(msgspec.structs.replace(arm, unit=at(arm.unit)) for arm in self.arms),
+            fallback=None if self.fallback is None else at(self.fallback),
+        )
 
 
 class Arm(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -272,6 +273,29 @@ def test_the_run_file_of_another_life_is_not_believed(tmp_path: Path) -> None:
     assert running(tmp_path) is None
     assert not stop(tmp_path)  # would end this test otherwise
     assert subprocess.run(["true"], check=False).returncode == 0
+
+
+def test_a_copy_of_a_running_project_knows_nothing_of_its_processes_and_ends_none_of_them(tmp_path: Path) -> None:
+    """`cp -r shop trial && cd trial && flyball down`: what ran was the other one."""
+    original, copy = tmp_path / "shop", tmp_path / "trial"
+    original.mkdir()
+    owner_token(original, fresh_token)
+    process = subprocess.Popen(up(original))
+    wait_until(lambda: (now := running(original)) is not None and live(now.gateway_url))
+    known = running(original)
+    shutil.copytree(original, copy)
+    assert running(copy) is None
+    assert not stop(copy)
+    trial = subprocess.Popen(up(copy))  # which ends what an earlier supervisor of its own has left
+    wait_until(lambda: (now := running(copy)) is not None and live(now.gateway_url))
+    assert known is not None
+    assert all(child.lives for child in known.children.values())
+    moved = copy.rename(tmp_path / "renamed")
+    assert stop(moved)  # its own, wherever the directory has gone
+    assert trial.wait(timeout=20) == 0
+    assert running(original) == known
+    assert stop(original)
+    assert process.wait(timeout=20) == 0
 
 
 IN_A_TERMINAL = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"

@@ -52,6 +52,8 @@ class RunFile(msgspec.Struct, frozen=True, kw_only=True):
     children: dict[str, Member] = {}
     failing: tuple[str, ...] = ()
     """Children whose budget of restarts is spent."""
+    place: int | None = None
+    """Inode of the directory in which it was written: in a copy of a project it speaks of the original's processes. None: an earlier release's."""
 
     @property
     def lives(self) -> bool:
@@ -67,15 +69,24 @@ def member(pid: int) -> Member | None:
 
 
 def read(state_dir: Path) -> RunFile | None:
-    """What the last supervisor wrote, alive or not."""
+    """What the last supervisor of this very directory wrote, alive or not."""
+    path = _path(state_dir)
     try:
-        return codec.decode(_path(state_dir).read_bytes(), RunFile)
+        found = codec.decode(path.read_bytes(), RunFile)
+        return found if found.place in (None, path.parent.stat().st_ino) else None
     except (OSError, ValueError):
         return None
 
 
 def write(state_dir: Path, run: RunFile) -> None:
-    replace_file(_path(state_dir), codec.encode(run))
+    """Raises StoreUnavailable."""
+    path = _path(state_dir)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        place = path.parent.stat().st_ino
+    except OSError as error:
+        raise StoreUnavailable(f"{path}: {error.strerror or error}", next_step="mend the disk, then try again") from error
+    replace_file(path, codec.encode(msgspec.structs.replace(run, place=place)))
 
 
 def forget(state_dir: Path) -> None:

@@ -84,7 +84,9 @@ def held(layout: Layout, say: "Say") -> Iterator[Holding]:
     try:
         previous = run_file.read(layout.state_dir)
         patience = 0.0
-        if previous is not None and run_file.end_leftovers(previous):
+        if previous is None:
+            run_file.forget(layout.state_dir)  # nobody's, or those of the project that this one is a copy of
+        elif run_file.end_leftovers(previous):
             say("bad", "An earlier supervisor was killed; what it had left running was ended.")
             patience = run_file.LEFTOVER_SECONDS
         with (
