@@ -14,7 +14,9 @@ from flyball.errors import RequestError
 from flyball.gateway.columns import ColumnBuilder
 from flyball.gateway.openinference.forms import form_faults
 from flyball.gateway.openinference.rest import read_infer
+from flyball.gateway.tensors.columns import ColumnCheck
 from flyball.gateway.tensors.datatypes import LAYOUT
+from flyball.gateway.tensors.pieced import PiecedColumn
 from flyball.gateway.tensors.reader import TensorReader
 from flyball.gateway.validation import RowReader
 from flyball.records.signature import Column, ColumnType, Signature
@@ -218,6 +220,36 @@ def test_a_wrong_value_among_bytes_is_named_with_row_and_column(column, datatype
     wrong = fault_of(read_infer, live(), *body(*tensors))
     assert (wrong.path, wrong.found) == (f"rows[{beside}].{column}", found)
     assert wrong.expected
+
+
+@pytest.mark.parametrize(
+    ("datatype", "value", "taken"),
+    [
+        ("INT32", 1.5, False), ("INT8", 128, False), ("INT8", 127, True), ("INT8", -128, True), ("UINT8", -1, False), ("UINT16", 65536, False),
+        ("INT64", 2.0, True), ("INT32", None, True), ("INT64", 2**63, False), ("UINT64", 2**63, True), ("FP32", 1.5, True), ("INT64", 1e20, False),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("beside", [0, 3, 40])
+@pytest.mark.parametrize("pieces", [False, True])
+def test_a_number_of_json_is_held_against_the_type_that_its_tensor_declares(datatype, value, taken, beside, pieces):
+    """Bytes cannot say INT8 and hold 300; JSON can."""
+    data = [1] * beside + [value]
+    if pieces:  # as of a large body
+        faults, column = [], PiecedColumn(ColumnCheck(SIGNATURE.columns[1]), datatype, len(data))
+        column.take(data[: len(data) // 2])
+        column.take(data[len(data) // 2 :])
+        faults += column.faults
+    else:
+        inputs = [
+            {"name": k, "datatype": d, "shape": [len(v)], "data": v} for k, d, v in good(len(data), income=(datatype, data))
+        ]
+        try:
+            assert read_infer(live(), json.dumps({"inputs": inputs}).encode(), None).rows.n == len(data)
+            faults = []
+        except RequestError as refused:
+            faults = refused.faults
+    assert [fault.path for fault in faults] == ([] if taken else [f"rows[{beside}].income"])
+    assert taken or faults[0].expected.endswith(f"as {datatype} says")
 
 
 def test_a_limit_counts_in_the_datatype_of_the_value():

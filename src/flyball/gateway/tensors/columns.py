@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from flyball.errors import Fault
-from flyball.gateway.fields import MAX_FLOAT32, ValueCheck, Wrong
+from flyball.gateway.fields import MAX_FLOAT32, ValueCheck, Wrong, shown
+from flyball.gateway.tensors.datatypes import WHOLE
 from flyball.gateway.validation import MAX_FAULTS, as_array
 from flyball.records.signature import Column, ColumnType
 
@@ -47,6 +48,23 @@ class ColumnCheck:
 
     def listed(self, values: list[Any], datatype: str, faults: list[Fault], first: int = 0) -> Array:
         """Of JSON: None is missing. `first`: the row of the first of them."""
+        known = len(faults)
+        taken = self._listed(values, datatype, faults, first)
+        if datatype in WHOLE and len(faults) == known:
+            self._as_declared(values, datatype, faults, first)
+        return taken
+
+    def _as_declared(self, values: list[Any], datatype: str, faults: list[Fault], first: int) -> None:
+        """JSON's numbers as the tensor's own type has them: who says INT32 and sends 1.5 means something else than one of the two."""
+        least, most = WHOLE[datatype]
+        if set(map(type, values)) <= {int} and (not values or (least <= min(values) and max(values) <= most)):
+            return
+        numbers = ((at, value) for at, value in enumerate(values, first) if value is not None)
+        wrong = ((at, value) for at, value in numbers if not (least <= value <= most and value == math.floor(value)))
+        words = f"a whole number from {least} to {most}, as {datatype} says"
+        faults += [Wrong(shown(value), words).at(f"rows[{at}].{self.column.name}") for at, value in islice(wrong, MAX_FAULTS)]
+
+    def _listed(self, values: list[Any], datatype: str, faults: list[Fault], first: int) -> Array:
         if self.column.type is ColumnType.BOOLEAN and datatype != "BOOL":
             values = [bool(value) if type(value) in (int, float) and value in (0, 1) else value for value in values]
         if len(values) > FEW:

@@ -21,6 +21,11 @@ LAYOUT: dict[str, np.dtype[np.generic]] = {
 FLOATING = frozenset({"FP16", "BF16", "FP32", "FP64"})
 NUMERIC = frozenset(LAYOUT) - {"BOOL"}
 
+WHOLE = {f"INT{bits}": (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) for bits in (8, 16, 32, 64)} | {
+    f"UINT{bits}": (0, 2**bits - 1) for bits in (8, 16, 32, 64)
+}
+"""What each whole type can hold. Of bytes it says itself; of JSON's numbers it has to be asked."""
+
 ACCEPTED = {
     ColumnType.NUMBER: NUMERIC,
     ColumnType.INTEGER: NUMERIC,
