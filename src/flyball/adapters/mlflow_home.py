@@ -25,16 +25,16 @@ def lead_home(database: Path) -> None:
     now = database.parent.as_uri()
     try:
         with closing(sqlite3.connect(database, timeout=WAIT_SECONDS, isolation_level=None)) as connection:
-            made_at = _made_at(connection)
-            if made_at in ("", now):
+            if _made_at(connection) in ("", now):
                 return
+            connection.execute("BEGIN IMMEDIATE")
+            made_at = _made_at(connection)  # once more: another process may have been here first
 
             def led(place: str | None) -> str | None:
                 return f"{now}{place.removeprefix(made_at)}" if place is not None and place.startswith(f"{made_at}/") else place
 
             connection.create_function("led_home", 1, led, deterministic=True)
-            connection.execute("BEGIN IMMEDIATE")
-            for statement in _LED_HOME:
+            for statement in _LED_HOME if made_at != now else ():
                 connection.execute(statement)
             connection.execute("COMMIT")
     except sqlite3.Error as error:
