@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -81,6 +82,28 @@ def test_a_controller_is_told_while_it_runs_and_nobody_else_reads_the_state_and_
         ["flyball.yaml", "pipeline.py", "README.md", ".gitignore", "orders.csv", "schema.yaml"], "0644")  # fmt: skip
     assert project("down").returncode == 0
     assert not json.loads(project("status", "--json").stdout)["controller_alive"]
+
+
+@pytest.mark.slow
+def test_a_renamed_project_serves_on_and_its_copy_ends_nobody(project: Project) -> None:
+    assert project("run").returncode == 0
+    assert project("up", "--detach").returncode == 0
+    assert project("down").returncode == 0
+    project.directory = project.directory.rename(project.directory.with_name("renamed & moved"))
+    project.state = project.directory / ".flyball"
+    done = project("up", "--detach")
+    assert (done.returncode, "Running." in done.stdout) == (0, True), done.stdout
+    assert [worker["error"] for worker in json.loads(project("status", "--json").stdout)["gateways"]] == [""]
+    assert project("verify").returncode == 0
+
+    original = project.directory
+    project.directory = original.with_name("copy")
+    shutil.copytree(original, project.directory, symlinks=True)
+    assert json.loads(project("down", "--json").stdout) == {"stopped": False}
+    assert project("verify").returncode == 0
+    project.directory = original
+    assert json.loads(project("status", "--json").stdout)["controller_alive"]
+    assert json.loads(project("down", "--json").stdout) == {"stopped": True}
 
 
 @pytest.mark.slow
