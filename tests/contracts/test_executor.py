@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import sys
 import threading
@@ -190,6 +191,19 @@ def test_cancel_ends_the_child_and_its_descendants_and_is_idempotent(processes: 
     _, alive = psutil.wait_procs(family, timeout=5)
     assert [process for process in alive if process.status() != psutil.STATUS_ZOMBIE] == []
     assert processes.observe("j-0001").state == "absent"
+
+
+def test_the_child_of_a_project_is_not_ended_by_a_copy_of_it(processes: ProcessExecutor, tmp_path: Path) -> None:
+    processes.launch(request(tmp_path, wait=True))
+    wait_for_progress(processes)
+    shutil.copytree(tmp_path / ".flyball", tmp_path / "copy" / ".flyball")
+    copy = process_executor(tmp_path / "copy")
+    copy.cancel("j-0001")
+    assert not copy.cancel_all()
+    assert copy.observe("j-0001").state == "absent"
+    assert processes.observe("j-0001").state == "running"
+    (tmp_path / "go").touch()
+    assert wait_for(processes, {"done", "absent"}).state == "done"
 
 
 def test_what_a_dead_child_forked_is_ended_too(processes: ProcessExecutor, tmp_path: Path) -> None:

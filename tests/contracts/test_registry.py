@@ -2,7 +2,9 @@
 
 import json
 import shutil
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -184,6 +186,17 @@ def test_a_copy_of_a_project_has_nothing_in_common_with_it(package: Callable, tm
     assert MlflowRegistry(state).fetch("shop", 1).is_relative_to(state)
     shutil.rmtree(state)
     assert MlflowRegistry(tmp_path / "copy").fetch("shop", 1, digest).is_relative_to(tmp_path / "copy")
+
+
+def test_a_store_whose_first_experiment_mlflow_made_by_itself_is_led_home_too(package: Callable, tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    register(MlflowRegistry(state), package())
+    with closing(sqlite3.connect(state / "mlflow.db")) as connection:
+        connection.execute("UPDATE experiments SET artifact_location = '/somewhere/mlruns/0' WHERE experiment_id = 0")
+        connection.commit()
+    moved = state.rename(tmp_path / "moved")
+    for _ in range(2):
+        assert MlflowRegistry(moved).fetch("shop", 1).is_relative_to(moved)
 
 
 def test_what_lies_outside_a_project_stays_where_it_is_when_the_project_is_moved(package: Callable, tmp_path: Path) -> None:

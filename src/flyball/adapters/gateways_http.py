@@ -30,8 +30,8 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     """From the file's name."""
     pid: int
     admin_port: int
-    place: int | None = None
-    """Inode of the directory in which it was written: in a copy of a project it speaks of the original's worker. None: an earlier release's."""
+    place: tuple[int, int] | None = None
+    """Device and inode of the directory in which it was written: in a copy of a project it speaks of the original's worker. None: an earlier release's."""
 
 
 class HttpGateways:
@@ -97,7 +97,7 @@ class HttpGateways:
         try:
             directory = self._state_dir / "run"
             run = codec.decode((directory / "supervisor.json").read_bytes(), dict[str, Any])
-            return _alive(int(run["pid"])) and run.get("place") in (None, directory.stat().st_ino)
+            return _alive(int(run["pid"])) and run.get("place") in (None, [*_place(directory)])
         except (OSError, ValueError, KeyError, TypeError):
             return False
 
@@ -106,7 +106,7 @@ class HttpGateways:
         for path in sorted((self._state_dir / "gateways").glob("*.json")):
             try:
                 card = codec.decode(path.read_bytes(), Card)
-                if card.place in (None, path.parent.stat().st_ino):
+                if card.place in (None, _place(path.parent)):
                     found.append(msgspec.structs.replace(card, worker=path.stem))
             except (OSError, ValueError):
                 continue  # being replaced, or of a worker that died while writing: it is missing, and reported as such
@@ -142,6 +142,11 @@ class HttpGateways:
         if report.worker != worker.worker or report.pid != worker.pid:
             return _silent(worker.worker, worker.pid, f"worker {report.worker} (process {report.pid}) answers on its port")
         return report
+
+
+def _place(directory: Path) -> tuple[int, int]:
+    found = directory.stat()
+    return found.st_dev, found.st_ino
 
 
 def table_at(path: Path, next_step: str) -> RoutingTable | None:

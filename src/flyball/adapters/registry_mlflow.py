@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlparse
 import msgspec
 
 from flyball.adapters.durable_directories import make_directory_durably
-from flyball.adapters.mlflow_home import DEFAULT, lead_home
+from flyball.adapters.mlflow_home import ARTIFACTS, DEFAULT, lead_home
 from flyball.adapters.packages import verify_package
 from flyball.adapters.quiet_mlflow import quiet
 from flyball.errors import ArtifactDamaged, FlyballError, NotFound, StoreUnavailable, TrackingFailed
@@ -128,7 +128,7 @@ class MlflowRegistry:
         found = self._client.get_experiment_by_name(model)
         if found is not None:
             return str(found.experiment_id)
-        place = None if self._server_url else (self._state_dir / "mlartifacts").as_uri()
+        place = None if self._server_url else (self._state_dir / ARTIFACTS).as_uri()
         return str(self._client.create_experiment(model, artifact_location=place))
 
     def _run(self, model: str, lineage: Lineage, at: datetime) -> Any:

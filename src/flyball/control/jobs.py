@@ -96,7 +96,7 @@ def _gate(world: World, shelf: UnitShelf, job: Job, report: JobReport) -> Job:
     """Decide on the evidence; the decision and the job's new status are one transaction."""
     if tournaments.order_of(job) is not None and (concluded := tournaments.conclude(world, job, report)).status in FINISHED:
         return concluded
-    package = package_of(report)
+    package = package_of(world, report)
     lineage = world.ports.packages.lineage(package)
     champion = world.get("champion", job.model, Champion)
     situation = GateSituation(
@@ -120,7 +120,7 @@ def _gate(world: World, shelf: UnitShelf, job: Job, report: JobReport) -> Job:
 
 def _register(world: World, shelf: UnitShelf, job: Job, report: JobReport) -> Job:
     """Idempotent by the run key: after a crash the registry answers with the version that is there."""
-    package = package_of(report)
+    package = package_of(world, report)
     packages = world.ports.packages
     lineage, manifest, metrics = packages.lineage(package), packages.manifest(package), packages.metrics(package)
     now = world.now()
@@ -155,9 +155,10 @@ def release_of(job: Job, releases: Sequence[ReleaseState]) -> ReleaseState | Non
     return next(reversed([*mine]), None)
 
 
-def package_of(report: JobReport) -> Path:
+def package_of(world: World, report: JobReport) -> Path:
     """The package directory that the last step left."""
-    return Path(next(result.values["package"] for result in reversed(report.results) if result.step == "package"))
+    place = next(result.values["package"] for result in reversed(report.results) if result.step == "package")
+    return world.place.steps_dir / str(place)
 
 
 def supersede(world: World, job: Job) -> Job:

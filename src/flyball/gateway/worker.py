@@ -263,12 +263,13 @@ class Worker:
         """Tell the supervisor and control where this worker is."""
         card = self._options.state_dir / "gateways" / f"{self._options.worker}.json"
         card.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        here = card.parent.stat()
         facts = {
             "pid": os.getpid(),
             "port": self._public.getsockname()[1],
             **ports,
             "started": self._started_us,
-            "place": card.parent.stat().st_ino,
+            "place": (here.st_dev, here.st_ino),
         }
         draft = card.with_name(f".{card.name}.{os.getpid()}")
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)

@@ -1,5 +1,6 @@
 """Small projects of made-up data, for the tests of the steps."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import polars as pl
 from flyball.adapters.packages import LocalPackages
 from flyball.control.ports import StepRequest
 from flyball.records import codec
-from flyball.records.jobs import Job, JobStatus, Progress
+from flyball.records.jobs import Job, JobStatus, Progress, StepResult
 from flyball.records.routing import ServedUnit
 from flyball.records.unit import Unit
 from flyball.spec import ProjectSpec
@@ -133,6 +134,11 @@ def spec(**changes: Any) -> ProjectSpec:
         "project": "flights", "model": "flights", "task": "binary", "data": data, "train": {"entrypoint": "pipeline:train", "seed": 1}, **changes,
     }  # fmt: skip
     return ProjectSpec.model_validate(plain)
+
+
+def package_in(directory: Path, results: Sequence[StepResult]) -> Path:
+    """What a run in that project left."""
+    return directory / ".flyball" / results[-1].values["package"]
 
 
 def request(

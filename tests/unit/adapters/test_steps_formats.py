@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from projects import HISTOGRAM, LIGHTGBM, LOGISTIC, NATIVE, Told, project, request, rows, spec
+from projects import HISTOGRAM, LIGHTGBM, LOGISTIC, NATIVE, Told, package_in, project, request, rows, spec
 
 from flyball.adapters.packages import LocalPackages, verify_package
 from flyball.adapters.scorer_onnx import PackageScorer
@@ -45,7 +45,7 @@ def test_a_run_ends_in_a_package_whose_served_form_answers_like_the_trained_mode
 ) -> None:
     told = Told()
     results = run_steps(request(project(tmp_path / "p", code), spec(**changes)), told)
-    package = Path(results[-1].values["package"])
+    package = package_in(tmp_path / "p", results)
     assert told.statuses("done") == ["snapshot", "validate", "train", "evaluate", "package"]
     assert verify_package(package, results[-1].values["manifest_digest"]).format == form
     evidence = {item.name: item for item in LocalPackages().evaluation(package)}
@@ -61,7 +61,7 @@ def test_a_run_ends_in_a_package_whose_served_form_answers_like_the_trained_mode
 def test_lightgbm_without_a_pipeline_is_served_as_data(tmp_path: Path, function: str, forms: set[Format]) -> None:
     declared = spec(data={"features": {"hour": None, "wind": {"missing": True}}}, train={"entrypoint": f"pipeline:{function}"})
     results = run_steps(request(project(tmp_path / "p", BARE), declared), Told())
-    package = Path(results[-1].values["package"])
+    package = package_in(tmp_path / "p", results)
     assert LocalPackages().manifest(package).format in forms
     scores = PackageScorer().score(package, [{"hour": 20, "wind": 30.0}, {"hour": 5, "wind": None}])
     assert scores.shape == (2, 1)
@@ -69,7 +69,7 @@ def test_lightgbm_without_a_pipeline_is_served_as_data(tmp_path: Path, function:
 
 
 def test_no_server_process_runs_a_code_format(tmp_path: Path) -> None:
-    package = Path(run_steps(request(project(tmp_path / "p", HISTOGRAM)), Told())[-1].values["package"])
+    package = package_in(tmp_path / "p", run_steps(request(project(tmp_path / "p", HISTOGRAM)), Told()))
     with pytest.raises(Conflict, match="worker process"):
         PackageScorer().score(package, [{}])
     scores = PackageScorer(in_child=True).score(package, [{"hour": 20, "wind": 30.0, "carrier": "B6"}])
@@ -78,7 +78,7 @@ def test_no_server_process_runs_a_code_format(tmp_path: Path) -> None:
 
 def test_unseen_categories_and_missing_values_are_part_of_the_proof(tmp_path: Path) -> None:
     results = run_steps(request(project(tmp_path / "p", CLASSIFIER)), Told())
-    package = Path(results[-1].values["package"])
+    package = package_in(tmp_path / "p", results)
     compared = next(item for item in LocalPackages().evaluation(package) if item.name == "parity_max_difference")
     assert compared.n > results[3].values["rows"]
     signature = LocalPackages().signature(package)

@@ -3,7 +3,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from projects import HISTOGRAM, Told, project, request, spec
+from projects import HISTOGRAM, Told, package_in, project, request, spec
 
 from flyball.adapters.environment import code_digest, environment_digest, git_state
 from flyball.adapters.packages import LocalPackages
@@ -69,12 +69,12 @@ def test_a_model_that_does_not_convert_is_served_as_code_and_the_reason_is_told(
     results = run_steps(request(project(tmp_path / "p", HISTOGRAM), declared), Told())
     assert results[-1].values["format"] == "code"
     assert any(words.startswith("ONNX") for words in results[-1].values["words"])
-    package = Path(results[-1].values["package"])
+    package = package_in(tmp_path / "p", results)
     assert (package / "model" / "code" / "pipeline.py").read_text() == HISTOGRAM
 
 
 def test_mlflow_itself_loads_what_is_registered(tmp_path: Path) -> None:
-    package = Path(run_steps(request(project(tmp_path / "p")), Told())[-1].values["package"])
+    package = package_in(tmp_path / "p", run_steps(request(project(tmp_path / "p")), Told()))
     registry, packages = MlflowRegistry(tmp_path / "state"), LocalPackages()
     version = registry.register(
         "flights", package, packages.lineage(package), packages.manifest(package), packages.metrics(package),

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from projects import AILING, AS_OF, LOGISTIC, START, Told, project, request, served, spec
+from projects import AILING, AS_OF, LOGISTIC, START, Told, package_in, project, request, served, spec
 
 from flyball.adapters.packages import LocalPackages
 from flyball.adapters.steps import run_steps
@@ -59,7 +59,7 @@ class Town:
         world(1, 115, change).write_parquet(self.directory / "rows.parquet")
 
     def made(self, **overrides: object) -> Path:
-        return Path(run_steps(request(self.directory, self.spec, **overrides), Told())[-1].values["package"])
+        return package_in(self.directory, run_steps(request(self.directory, self.spec, **overrides), Told()))
 
     def held(self, *strategies: str, champion: ServedUnit | None = None, **order: object) -> tuple[StepResult, ...]:
         self.told = Told()
@@ -92,7 +92,7 @@ def test_where_the_concept_changed_the_rows_since_then_win_and_are_packaged(tmp_
     assert won.gain.value > 0.1
     assert found["recalibrate"].words.startswith("higher scores mean fewer")
     assert [result.step for result in results][-3:] == ["train", "evaluate", "package"]
-    package = Path(results[-1].values["package"])
+    package = package_in(tmp_path / "p", results)
     lineage = LocalPackages().lineage(package)
     assert lineage.strategy == won.name
     judged = standings_of(results)
@@ -208,7 +208,7 @@ def test_an_earlier_unit_that_cannot_answer_any_more_keeps_nobody_else_from_it(t
 def test_nobody_is_judged_by_rows_that_it_was_fitted_on(tmp_path: Path) -> None:
     """A unit that learned all but the newest days would win by heart."""
     town = Town(tmp_path / "p", "concept")
-    by_heart = served(Path(run_steps(request(town.directory, spec(evaluate={"holdout": "2d"})), Told())[-1].values["package"]))
+    by_heart = served(package_in(town.directory, run_steps(request(town.directory, spec(evaluate={"holdout": "2d"})), Told())))
     town.earlier = (by_heart,)
     (earlier,) = standings_of(town.held("earlier", earlier=(by_heart.unit.id,))).entrants
     assert earlier.gain.n < ROWS * 2.5 / DAYS
@@ -225,7 +225,7 @@ def test_a_champion_that_is_another_by_now_ends_it_in_words(tmp_path: Path) -> N
 
 def test_a_plain_run_is_what_it_was_and_says_until_when_it_was_fitted(tmp_path: Path) -> None:
     results = run_steps(request(project(tmp_path / "p")), Told())
-    lineage = LocalPackages().lineage(Path(results[-1].values["package"]))
+    lineage = LocalPackages().lineage(package_in(tmp_path / "p", results))
     assert [result.step for result in results] == ["snapshot", "validate", "train", "evaluate", "package"]
     assert lineage.strategy == ""
     assert START < lineage.fitted_until < lineage.snapshot.until < AS_OF
@@ -234,6 +234,6 @@ def test_a_plain_run_is_what_it_was_and_says_until_when_it_was_fitted(tmp_path: 
 def test_a_job_may_look_at_the_rows_since_a_moment_alone(tmp_path: Path) -> None:
     directory = project(tmp_path / "p")
     results = run_steps(request(directory, since=(START + timedelta(days=20)).isoformat()), Told())
-    assert LocalPackages().lineage(Path(results[-1].values["package"])).snapshot.since >= START + timedelta(days=20)
+    assert LocalPackages().lineage(package_in(tmp_path / "p", results)).snapshot.since >= START + timedelta(days=20)
     with pytest.raises(DataError, match="no row since"):
         run_steps(request(directory, since=AS_OF.isoformat()), Told())

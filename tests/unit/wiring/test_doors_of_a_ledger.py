@@ -9,7 +9,7 @@ import pytest
 from flyball.adapters.ledger import SqliteLedger
 from flyball.errors import LedgerDamaged, OperatorError, SpecError
 from flyball.records.events import Draft, Put
-from flyball.wiring.workspace import open_workspace
+from flyball.wiring.workspace import NO_PLACE, open_workspace
 
 YAML = """
 project: shop
@@ -30,6 +30,16 @@ def test_where_nothing_was_run_yet_a_person_can_look_around(tmp_path: Path) -> N
     workspace = open_workspace(tmp_path)
     assert workspace.status().trouble == ""
     assert {check.name: check.words for check in workspace.doctor()}["versions"] == "no version is registered yet"
+
+
+@pytest.mark.parametrize("letter", NO_PLACE)
+def test_a_place_that_no_database_can_be_named_in_is_refused_before_anything_is_written(tmp_path: Path, letter: str) -> None:
+    directory = tmp_path / f"is this it{letter}"
+    directory.mkdir()
+    renamed(directory, "returns")
+    with pytest.raises(OperatorError, match="rename it"):
+        open_workspace(directory)
+    assert [path.name for path in directory.iterdir()] == ["flyball.yaml"]
 
 
 def test_a_model_that_was_renamed_takes_nobodys_place(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """One run of the pipeline in this process: step after step, each from the cache where it is there."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -36,7 +37,8 @@ def run_steps(request: StepRequest, report: Callable[[Progress], None], secret: 
     """Do what is not done yet, in this process; answers with every step's result.
 
     Call it from a child process: it runs the user's code and unpickles what this project's children trained. Raises FlyballError whose
-    message is for the user; its `__cause__` holds the trace for the log. `values["package"]` of the last result is an absolute path.
+    message is for the user; its `__cause__` holds the trace for the log. `values["package"]` of the last result is its place
+    below the request's state directory: a project may be moved between two looks.
     """
     last = _Last(report)
     run = Run(request, last, secret, StepCache(request.state_dir / "cache", last), surroundings(request.project_dir))
@@ -72,7 +74,7 @@ def _made(run: Run, done: "_Done", schema: Schema, recipe: Recipe) -> tuple[Step
     fitted = refitted(run, validated, trained, recipe) if run.refits else trained
     packed = package(run, done.keys, done.results, PackageOrder(run_key, schema, fitted, recipe))
     place: Path = run.cache.directory("package", packed.key) / packed.values["package"]
-    done.keep(msgspec.structs.replace(packed, values={**packed.values, "package": str(place.resolve())}))
+    done.keep(msgspec.structs.replace(packed, values={**packed.values, "package": os.path.relpath(place, run.request.state_dir)}))
     return done.all
 
 

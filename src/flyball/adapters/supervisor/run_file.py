@@ -52,8 +52,8 @@ class RunFile(msgspec.Struct, frozen=True, kw_only=True):
     children: dict[str, Member] = {}
     failing: tuple[str, ...] = ()
     """Children whose budget of restarts is spent."""
-    place: int | None = None
-    """Inode of the directory in which it was written: in a copy of a project it speaks of the original's processes. None: an earlier release's."""
+    place: tuple[int, int] | None = None
+    """Device and inode of the directory in which it was written: in a copy of a project it speaks of the original's processes. None: an earlier release's."""
 
     @property
     def lives(self) -> bool:
@@ -73,7 +73,7 @@ def read(state_dir: Path) -> RunFile | None:
     path = _path(state_dir)
     try:
         found = codec.decode(path.read_bytes(), RunFile)
-        return found if found.place in (None, path.parent.stat().st_ino) else None
+        return found if found.place in (None, _place(path.parent)) else None
     except (OSError, ValueError):
         return None
 
@@ -83,7 +83,7 @@ def write(state_dir: Path, run: RunFile) -> None:
     path = _path(state_dir)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        place = path.parent.stat().st_ino
+        place = _place(path.parent)
     except OSError as error:
         raise StoreUnavailable(f"{path}: {error.strerror or error}", next_step="mend the disk, then try again") from error
     replace_file(path, codec.encode(msgspec.structs.replace(run, place=place)))
@@ -161,6 +161,11 @@ def _gone(run: RunFile, seconds: float) -> bool:
             return False
         pause.wait(0.05)
     return True
+
+
+def _place(directory: Path) -> tuple[int, int]:
+    found = directory.stat()
+    return found.st_dev, found.st_ino
 
 
 def _path(state_dir: Path) -> Path:

@@ -48,31 +48,26 @@ class ColumnCheck:
 
     def listed(self, values: list[Any], datatype: str, faults: list[Fault], first: int = 0) -> Array:
         """Of JSON: None is missing. `first`: the row of the first of them."""
+        if self.column.type is ColumnType.BOOLEAN and datatype != "BOOL":
+            values = [bool(value) if type(value) in (int, float) and value in (0, 1) else value for value in values]
+        if len(values) > FEW:
+            kinds = set(map(type, values))
+            taken = self._at_once(values, kinds, WHOLE.get(datatype)) if kinds <= self._plain else None
+            if taken is not None:
+                return taken
         known = len(faults)
-        taken = self._listed(values, datatype, faults, first)
+        taken = self._one_by_one(values, faults, first)
         if datatype in WHOLE and len(faults) == known:
             self._as_declared(values, datatype, faults, first)
         return taken
 
     def _as_declared(self, values: list[Any], datatype: str, faults: list[Fault], first: int) -> None:
-        """JSON's numbers as the tensor's own type has them: who says INT32 and sends 1.5 means something else than one of the two."""
+        """JSON's numbers as the tensor's own whole type has them: who says INT32 and sends 1.5 means something else than one of the two."""
         least, most = WHOLE[datatype]
-        if set(map(type, values)) <= {int} and (not values or (least <= min(values) and max(values) <= most)):
-            return
         numbers = ((at, value) for at, value in enumerate(values, first) if value is not None)
         wrong = ((at, value) for at, value in numbers if not (least <= value <= most and value == math.floor(value)))
         words = f"a whole number from {least} to {most}, as {datatype} says"
         faults += [Wrong(shown(value), words).at(f"rows[{at}].{self.column.name}") for at, value in islice(wrong, MAX_FAULTS)]
-
-    def _listed(self, values: list[Any], datatype: str, faults: list[Fault], first: int) -> Array:
-        if self.column.type is ColumnType.BOOLEAN and datatype != "BOOL":
-            values = [bool(value) if type(value) in (int, float) and value in (0, 1) else value for value in values]
-        if len(values) > FEW:
-            kinds = set(map(type, values))
-            taken = self._at_once(values, kinds) if kinds <= self._plain else None
-            if taken is not None:
-                return taken
-        return self._one_by_one(values, faults, first)
 
     def numbers(self, values: Array, faults: list[Fault]) -> Array:
         """Of any numeric datatype or of BOOL's bytes: NaN is missing."""
@@ -102,8 +97,8 @@ class ColumnCheck:
             return np.empty(0)
         return as_array(self.column, [None] * n, n)
 
-    def _at_once(self, values: list[Any], kinds: set[type]) -> Array | None:
-        """None: look at each."""
+    def _at_once(self, values: list[Any], kinds: set[type], declared: tuple[int, int] | None) -> Array | None:
+        """None: look at each. `declared`: what the tensor's type can hold, if it is a whole one."""
         if self.column.type is ColumnType.CATEGORY:
             fit = all(self._single.takes(text) for text in set(values) if text is not None)
             return as_array(self.column, values, len(values)) if fit else None
@@ -111,6 +106,8 @@ class ColumnCheck:
             # int64 is exact; None becomes NaN.
             array = np.array(values, dtype=np.int64 if kinds == {int} else np.float64)
         except OverflowError:
+            return None
+        if declared is not None and not _whole_within(array, *declared):
             return None
         if not self._fit(array) or (len(kinds) > 1 and int in kinds and (np.abs(array) >= _EXACT).any()):
             return None
@@ -157,6 +154,14 @@ class ColumnCheck:
 
     def _wrong_text(self, text: str | None) -> Wrong | None:
         return Wrong("bytes that are not UTF-8", self._single.expected) if text is None else self._single.present(text)[1]
+
+
+def _whole_within(values: Array, least: int, most: int) -> bool:
+    """NaN is missing, and of any type."""
+    if values.dtype.kind != "f":
+        return least <= int(values.min()) and int(values.max()) <= most
+    there = values[~np.isnan(values)]
+    return bool((there == np.floor(there)).all()) and (not there.size or bool(least <= there.min() and there.max() <= most))
 
 
 def _text(raw: bytes) -> str | None:
