@@ -32,6 +32,12 @@ def replace_file(path: Path, data: bytes, mode: int | None = None) -> None:
         raise StoreUnavailable(f"{path}: {error.strerror or error}", next_step="mend the disk, then try again") from error
 
 
+def place_of(directory: Path) -> tuple[int, int]:
+    """Device and inode: a directory that is moved keeps them, its copy has others. Raises OSError."""
+    found = directory.stat()
+    return found.st_dev, found.st_ino
+
+
 def project_mode(project_dir: Path) -> int | None:
     """The mode for a file that belongs to the project and not to its state: who may read flyball.yaml may read it, too. None: there is no flyball.yaml."""
     try:

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from flyball.adapters.durable import replace_file
+from flyball.adapters.durable import place_of, replace_file
 from flyball.adapters.heartbeat import LeaseFile
 from flyball.adapters.keep_alive import FAILURES, KeepAlive
 from flyball.errors import Conflict, StoreUnavailable
@@ -97,7 +97,7 @@ class HttpGateways:
         try:
             directory = self._state_dir / "run"
             run = codec.decode((directory / "supervisor.json").read_bytes(), dict[str, Any])
-            return _alive(int(run["pid"])) and run.get("place") in (None, [*_place(directory)])
+            return _alive(int(run["pid"])) and run.get("place") in (None, [*place_of(directory)])
         except (OSError, ValueError, KeyError, TypeError):
             return False
 
@@ -106,7 +106,7 @@ class HttpGateways:
         for path in sorted((self._state_dir / "gateways").glob("*.json")):
             try:
                 card = codec.decode(path.read_bytes(), Card)
-                if card.place in (None, _place(path.parent)):
+                if card.place in (None, place_of(path.parent)):
                     found.append(msgspec.structs.replace(card, worker=path.stem))
             except (OSError, ValueError):
                 continue  # being replaced, or of a worker that died while writing: it is missing, and reported as such
@@ -142,11 +142,6 @@ class HttpGateways:
         if report.worker != worker.worker or report.pid != worker.pid:
             return _silent(worker.worker, worker.pid, f"worker {report.worker} (process {report.pid}) answers on its port")
         return report
-
-
-def _place(directory: Path) -> tuple[int, int]:
-    found = directory.stat()
-    return found.st_dev, found.st_ino
 
 
 def table_at(path: Path, next_step: str) -> RoutingTable | None:

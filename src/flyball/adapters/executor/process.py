@@ -84,9 +84,8 @@ class ProcessExecutor:
     def cancel(self, job_id: str) -> None:
         job = self._directory(job_id)
         child = job.child()
-        if child is not None and _held(
-            job.path / "lock"
-        ):  # else it has ended, or it is the child of a project that this one is a copy of
+        # Who does not hold the lock has ended, or works for the project that this one is a copy of.
+        if child is not None and _held(job.path / "lock"):
             _end(child)
         pause, deadline = threading.Event(), time.monotonic() + END_SECONDS
         while _held(job.path / "lock"):

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 import psutil
 
-from flyball.adapters.durable import replace_file
+from flyball.adapters.durable import place_of, replace_file
 from flyball.adapters.supervisor.child import kill_family
 from flyball.errors import Conflict, OperatorError, StoreUnavailable
 from flyball.records import codec
@@ -73,7 +73,7 @@ def read(state_dir: Path) -> RunFile | None:
     path = _path(state_dir)
     try:
         found = codec.decode(path.read_bytes(), RunFile)
-        return found if found.place in (None, _place(path.parent)) else None
+        return found if found.place in (None, place_of(path.parent)) else None
     except (OSError, ValueError):
         return None
 
@@ -83,7 +83,7 @@ def write(state_dir: Path, run: RunFile) -> None:
     path = _path(state_dir)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        place = _place(path.parent)
+        place = place_of(path.parent)
     except OSError as error:
         raise StoreUnavailable(f"{path}: {error.strerror or error}", next_step="mend the disk, then try again") from error
     replace_file(path, codec.encode(msgspec.structs.replace(run, place=place)))
@@ -161,11 +161,6 @@ def _gone(run: RunFile, seconds: float) -> bool:
             return False
         pause.wait(0.05)
     return True
-
-
-def _place(directory: Path) -> tuple[int, int]:
-    found = directory.stat()
-    return found.st_dev, found.st_ino
 
 
 def _path(state_dir: Path) -> Path:
