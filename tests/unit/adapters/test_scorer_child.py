@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from projects import HISTOGRAM, LOGISTIC, Told, project, request, spec
+from projects import HISTOGRAM, LOGISTIC, Told, package_in, project, request, spec
 
 from flyball.adapters.scorer_child import ChildScorer
 from flyball.adapters.scorer_onnx import PackageScorer
@@ -15,7 +15,7 @@ ROWS = [{"hour": 20, "wind": 30.0, "carrier": "B6"}, {"hour": 5, "wind": None, "
 
 
 def package_of(directory: Path, code: str) -> Path:
-    return Path(run_steps(request(project(directory, code), spec()), Told())[-1].values["package"])
+    return package_in(directory, run_steps(request(project(directory, code), spec()), Told()))
 
 
 def test_a_data_format_answers_as_in_this_process_call_after_call(tmp_path: Path) -> None:

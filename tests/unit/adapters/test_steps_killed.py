@@ -69,7 +69,7 @@ def test_a_run_killed_again_and_again_ends_as_if_it_never_had_been(tmp_path: Pat
     assert DeltaTable(str(directory / ".flyball" / "snapshots" / "flights")).version() == 0
     results = json.loads((directory / "results.json").read_bytes())
     assert [result["step"] for result in results] == ["snapshot", "validate", "train", "evaluate", "package"]
-    verify_package(Path(results[-1]["values"]["package"]), results[-1]["values"]["manifest_digest"])
+    verify_package(directory / ".flyball" / results[-1]["values"]["package"], results[-1]["values"]["manifest_digest"])
     begun = (directory / "trained.txt").read_text().split()
     again = json.loads(codec.encode(run_steps(request(directory), Told())))
     assert again == results

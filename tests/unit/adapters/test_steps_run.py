@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from projects import AILING, LOGISTIC, Told, project, request, rows, spec
+from projects import AILING, LOGISTIC, Told, package_in, project, request, rows, spec
 
 from flyball.adapters.packages import LocalPackages, checked_bytes
 from flyball.adapters.scorer_onnx import PackageScorer
@@ -87,7 +87,7 @@ def test_what_a_person_edits_in_the_schema_is_what_requests_are_held_against(tmp
         ("type: category\n", "type: category\n    missing: true\n    unknown: refuse\n"),
         ("[AA, B6, UA]", "[AA, B6, UA, WN]"),
     )
-    package = Path(run_steps(request(directory), Told())[-1].values["package"])
+    package = package_in(directory, run_steps(request(directory), Told()))
     signature = LocalPackages().signature(package)
     hour, wind, carrier = signature.columns
     assert signature.extra == "ignore"
@@ -105,7 +105,7 @@ def test_what_a_person_edits_in_the_schema_is_what_requests_are_held_against(tmp
 
 def test_a_package_holds_what_its_predictions_are_explained_against(tmp_path: Path) -> None:
     results = run_steps(request(project(tmp_path / "p")), Told())
-    package = Path(results[-1].values["package"])
+    package = package_in(tmp_path / "p", results)
     manifest, signature = LocalPackages().manifest(package), LocalPackages().signature(package)
     background = codec.decode(checked_bytes(package, FILE), Background)
     assert {len(values) for values in background.columns.values()} == {MAX_ROWS - 10}  # every third of the holdout's 120 rows
@@ -134,7 +134,7 @@ def test_rules_that_only_requests_meet_make_another_package_of_the_same_trained_
     assert told.statuses("cached") == ["snapshot", "validate", "train", "evaluate"]
     assert told.statuses("done") == ["package"]
     assert before[-1].values["run_key"] != after[-1].values["run_key"]
-    assert LocalPackages().signature(Path(after[-1].values["package"])).columns[2].unknown is Unknown.REFUSE
+    assert LocalPackages().signature(package_in(directory, after)).columns[2].unknown is Unknown.REFUSE
 
 
 def test_a_jobs_parameters_and_history_are_part_of_its_keys(tmp_path: Path) -> None:
@@ -150,10 +150,10 @@ def test_a_jobs_parameters_and_history_are_part_of_its_keys(tmp_path: Path) -> N
 def test_whom_it_is_compared_with_does_not_make_it_another_run(tmp_path: Path) -> None:
     directory = project(tmp_path / "p")
     alone = run_steps(request(directory), Told())
-    package = Path(alone[-1].values["package"])
+    package = package_in(directory, alone)
     beside = run_steps(request(directory, champion=package), Told())
     assert beside[-1].values["run_key"] == alone[-1].values["run_key"]
-    evidence = {item.name: item for item in LocalPackages().evaluation(Path(beside[-1].values["package"]))}
+    evidence = {item.name: item for item in LocalPackages().evaluation(package_in(directory, beside))}
     assert evidence["log_loss_difference"].value == pytest.approx(0.0, abs=1e-6)
     assert evidence["log_loss_difference"].alpha == 0.05
     assert statuses(directory, champion=package) == dict.fromkeys(
@@ -163,10 +163,10 @@ def test_whom_it_is_compared_with_does_not_make_it_another_run(tmp_path: Path) -
 
 def test_a_champion_that_cannot_answer_is_told_and_not_a_pass(tmp_path: Path) -> None:
     directory = project(tmp_path / "p")
-    champion = Path(run_steps(request(directory), Told())[-1].values["package"])
+    champion = package_in(directory, run_steps(request(directory), Told()))
     fewer = spec(data={"features": ["hour", "carrier"]})
     results = run_steps(request(directory, fewer, champion=champion), Told())
-    evidence = {item.name: item for item in LocalPackages().evaluation(Path(results[-1].values["package"]))}
+    evidence = {item.name: item for item in LocalPackages().evaluation(package_in(directory, results))}
     assert evidence["log_loss_difference"].value is None
     assert "needs the features wind" in evidence["log_loss_difference"].note
 
@@ -186,11 +186,11 @@ def test_a_champion_that_knows_a_feature_as_another_kind_is_told_and_not_asked(
 ) -> None:
     directory = project(tmp_path / "p")
     of = {"wind": "number", "carrier": "category"}
-    champion = Path(run_steps(request(directory, spec(data={"features": {"hour": before, **of}})), Told())[-1].values["package"])
+    champion = package_in(directory, run_steps(request(directory, spec(data={"features": {"hour": before, **of}})), Told()))
     (directory / "schema.yaml").unlink()
     rows().with_columns(change.alias("hour")).write_parquet(directory / "rows.parquet")
     results = run_steps(request(directory, spec(data={"features": {"hour": now, **of}}), champion=champion), Told())
-    evidence = {item.name: item for item in LocalPackages().evaluation(Path(results[-1].values["package"]))}
+    evidence = {item.name: item for item in LocalPackages().evaluation(package_in(directory, results))}
     assert evidence["log_loss_difference"].value is None
     assert words in evidence["log_loss_difference"].note
 
@@ -198,9 +198,9 @@ def test_a_champion_that_knows_a_feature_as_another_kind_is_told_and_not_asked(
 def test_a_champion_whose_model_raises_is_told_and_not_a_pass(tmp_path: Path) -> None:
     directory = project(tmp_path / "p", AILING.replace("AILMENT", "len(frame) == 120"))
     never = spec(evaluate={"holdout": 0.5})
-    champion = Path(run_steps(request(directory, never), Told())[-1].values["package"])
+    champion = package_in(directory, run_steps(request(directory, never), Told()))
     results = run_steps(request(project(directory), champion=champion), Told())
-    evidence = {item.name: item for item in LocalPackages().evaluation(Path(results[-1].values["package"]))}
+    evidence = {item.name: item for item in LocalPackages().evaluation(package_in(directory, results))}
     assert evidence["log_loss_difference"].value is None
     assert "could not be compared with: the model of u" in evidence["log_loss_difference"].note
     assert "hunter2" not in evidence["log_loss_difference"].note
@@ -235,7 +235,7 @@ def test_what_was_judged_is_fitted_once_more_on_all_rows_where_it_is_asked_for(t
     assert [each.step for each in again] == [each.step for each in once]
     assert again[:-1] == once[:-1], "whoever is judged is the same model, by the same rows"
     assert pl.read_parquet(directory / f"pipeline.py.{all_rows}").height == all_rows > trained
-    packages = [Path(results[-1].values["package"]) for results in (once, again)]
+    packages = [package_in(directory, results) for results in (once, again)]
     lineages = [LocalPackages().lineage(package) for package in packages]
     assert lineages[0].run_key != lineages[1].run_key
     assert lineages[0].parameters == lineages[1].parameters
@@ -265,7 +265,7 @@ def test_tuning_finds_the_same_parameters_each_time(tmp_path: Path) -> None:
 def test_a_package_knows_where_it_came_from(tmp_path: Path) -> None:
     directory = project(tmp_path / "p")
     results = run_steps(request(directory), Told())
-    package = Path(results[-1].values["package"])
+    package = package_in(directory, results)
     lineage = LocalPackages().lineage(package)
     assert lineage.run_key == results[-1].values["run_key"]
     assert codec.plain(lineage.snapshot) == results[0].values["snapshot"]
