@@ -173,7 +173,7 @@ def test_a_copied_card_speaks_of_the_originals_worker_and_not_of_ours(
     card = tmp_path / "gateways" / "0.json"
     here = card.parent.stat()
     copied = {"here": here.st_ino, "elsewhere": tmp_path.stat().st_ino}[place]
-    card.write_text(json.dumps({**json.loads(card.read_text()), "place": [here.st_dev, copied]}))
+    card.write_text(json.dumps({**json.loads(card.read_text()), "device": here.st_dev, "inode": copied}))
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "supervisor.json").write_text(json.dumps({"pid": os.getpid(), "place": [1, 1]}))
     assert [report.worker for report in http.observe()] == (["0"] if place == "here" else [])

@@ -322,6 +322,6 @@ def test_metrics_count_what_happened_and_stay_small(worker):
 
 def test_the_card_tells_where_the_worker_is_to_its_owner_only(rig, worker):
     card = rig.directory / "gateways" / "w0.json"
-    assert set(worker.card) == {"pid", "port", "admin_port", "started", "place"}
+    assert set(worker.card) == {"pid", "port", "admin_port", "started", "device", "inode"}
     assert worker.card["pid"] == worker.process.pid
     assert stat.S_IMODE(os.stat(card).st_mode) == 0o600

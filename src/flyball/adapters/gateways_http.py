@@ -30,8 +30,9 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     """From the file's name."""
     pid: int
     admin_port: int
-    place: tuple[int, int] | None = None
-    """Device and inode of the directory in which it was written: in a copy of a project it speaks of the original's worker. None: an earlier release's."""
+    device: int | None = None
+    inode: int | None = None
+    """Of the directory in which it was written: in a copy of a project it speaks of the original's worker. None: an earlier release's."""
 
 
 class HttpGateways:
@@ -106,7 +107,7 @@ class HttpGateways:
         for path in sorted((self._state_dir / "gateways").glob("*.json")):
             try:
                 card = codec.decode(path.read_bytes(), Card)
-                if card.place in (None, place_of(path.parent)):
+                if (card.device, card.inode) in ((None, None), place_of(path.parent)):
                     found.append(msgspec.structs.replace(card, worker=path.stem))
             except (OSError, ValueError):
                 continue  # being replaced, or of a worker that died while writing: it is missing, and reported as such

@@ -269,7 +269,8 @@ class Worker:
             "port": self._public.getsockname()[1],
             **ports,
             "started": self._started_us,
-            "place": (here.st_dev, here.st_ino),
+            "device": here.st_dev,
+            "inode": here.st_ino,
         }
         draft = card.with_name(f".{card.name}.{os.getpid()}")
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
