@@ -175,7 +175,7 @@ def test_a_copied_card_speaks_of_the_originals_worker_and_not_of_ours(
     copied = {"here": here.st_ino, "elsewhere": tmp_path.stat().st_ino}[place]
     card.write_text(json.dumps({**json.loads(card.read_text()), "device": here.st_dev, "inode": copied}))
     (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "supervisor.json").write_text(json.dumps({"pid": os.getpid(), "place": [1, 1]}))
+    (tmp_path / "run" / "supervisor.json").write_text(json.dumps({"pid": os.getpid(), "device": 1, "inode": 1}))
     assert [report.worker for report in http.observe()] == (["0"] if place == "here" else [])
     http.publish(table(1))
     assert port.nudges == (place == "here")

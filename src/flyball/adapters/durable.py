@@ -38,6 +38,12 @@ def place_of(directory: Path) -> tuple[int, int]:
     return found.st_dev, found.st_ino
 
 
+def was_written_in(directory: Path, device: int | None, inode: int | None) -> bool:
+    """Whether what says so of itself was written in this very directory, and not in one that it is a copy of. None: an earlier release's, which says
+    nothing and is believed. Raises OSError."""
+    return (device, inode) in ((None, None), place_of(directory))
+
+
 def project_mode(project_dir: Path) -> int | None:
     """The mode for a file that belongs to the project and not to its state: who may read flyball.yaml may read it, too. None: there is no flyball.yaml."""
     try:

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from flyball.adapters.durable import place_of, replace_file
+from flyball.adapters.durable import replace_file, was_written_in
 from flyball.adapters.heartbeat import LeaseFile
 from flyball.adapters.keep_alive import FAILURES, KeepAlive
 from flyball.errors import Conflict, StoreUnavailable
@@ -98,7 +98,7 @@ class HttpGateways:
         try:
             directory = self._state_dir / "run"
             run = codec.decode((directory / "supervisor.json").read_bytes(), dict[str, Any])
-            return _alive(int(run["pid"])) and run.get("place") in (None, [*place_of(directory)])
+            return _alive(int(run["pid"])) and was_written_in(directory, run.get("device"), run.get("inode"))
         except (OSError, ValueError, KeyError, TypeError):
             return False
 
@@ -107,7 +107,7 @@ class HttpGateways:
         for path in sorted((self._state_dir / "gateways").glob("*.json")):
             try:
                 card = codec.decode(path.read_bytes(), Card)
-                if (card.device, card.inode) in ((None, None), place_of(path.parent)):
+                if was_written_in(path.parent, card.device, card.inode):
                     found.append(msgspec.structs.replace(card, worker=path.stem))
             except (OSError, ValueError):
                 continue  # being replaced, or of a worker that died while writing: it is missing, and reported as such

@@ -92,12 +92,14 @@ def declare(world: World) -> None:
 def find_packages(world: World, shelf: UnitShelf) -> None:
     """Let the table say where packages lie, if that is elsewhere than it says: the project was moved or copied. Idempotent."""
     standing = wanted(world)
+    if standing is None:
+        return
     places: dict[str, str] = {}
-    for served in units_of(standing) if standing is not None else ():
+    for served in units_of(standing):
         with suppress(ArtifactDamaged, NotFound, StoreUnavailable, TrackingFailed):  # told where it is wanted
             places[served.unit.id] = shelf.served(served.unit.id).package
-    routes = tuple(each.placed(places) for each in standing.routes) if standing is not None else ()
-    if standing is None or routes == standing.routes:
+    routes = tuple(each.placed(places) for each in standing.routes)
+    if routes == standing.routes:
         return
     now = world.now()
     table = RoutingTable(revision=standing.revision + 1, written_at=now, routes=routes)

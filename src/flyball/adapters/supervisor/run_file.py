@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 import psutil
 
-from flyball.adapters.durable import place_of, replace_file
+from flyball.adapters.durable import place_of, replace_file, was_written_in
 from flyball.adapters.supervisor.child import kill_family
 from flyball.errors import Conflict, OperatorError, StoreUnavailable
 from flyball.records import codec
@@ -52,8 +52,9 @@ class RunFile(msgspec.Struct, frozen=True, kw_only=True):
     children: dict[str, Member] = {}
     failing: tuple[str, ...] = ()
     """Children whose budget of restarts is spent."""
-    place: tuple[int, int] | None = None
-    """Device and inode of the directory in which it was written: in a copy of a project it speaks of the original's processes. None: an earlier release's."""
+    device: int | None = None
+    inode: int | None = None
+    """Of the directory in which it was written: in a copy of a project it speaks of the original's processes. None: an earlier release's."""
 
     @property
     def lives(self) -> bool:
@@ -73,7 +74,7 @@ def read(state_dir: Path) -> RunFile | None:
     path = _path(state_dir)
     try:
         found = codec.decode(path.read_bytes(), RunFile)
-        return found if found.place in (None, place_of(path.parent)) else None
+        return found if was_written_in(path.parent, found.device, found.inode) else None
     except (OSError, ValueError):
         return None
 
@@ -83,10 +84,10 @@ def write(state_dir: Path, run: RunFile) -> None:
     path = _path(state_dir)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        place = place_of(path.parent)
+        device, inode = place_of(path.parent)
     except OSError as error:
         raise StoreUnavailable(f"{path}: {error.strerror or error}", next_step="mend the disk, then try again") from error
-    replace_file(path, codec.encode(msgspec.structs.replace(run, place=place)))
+    replace_file(path, codec.encode(msgspec.structs.replace(run, device=device, inode=inode)))
 
 
 def forget(state_dir: Path) -> None:
