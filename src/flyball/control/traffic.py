@@ -14,7 +14,7 @@ from flyball.records.bounds import Stop
 from flyball.records.events import Put
 from flyball.records.keeping import Keeping
 from flyball.records.release import Champion, ReleaseState
-from flyball.records.routing import GatewayReport, RoutingTable, ServedUnit
+from flyball.records.routing import GatewayReport, Route, RoutingTable, ServedUnit
 from flyball.release.route import OLD_ALONE, rehearsal, route, stopped
 
 
@@ -70,8 +70,7 @@ def routing_put(
         return ()
     if standing is not None and standing.digest == codec.digest(routes):
         return ()
-    revision = (standing.revision if standing else 0) + 1
-    return (put("routing", world.model, RoutingTable(revision=revision, written_at=world.now(), routes=routes)),)
+    return (_next(world, standing, routes),)
 
 
 def declare(world: World) -> None:
@@ -83,10 +82,8 @@ def declare(world: World) -> None:
     if keeping == _kept(standing):
         return
     routes = tuple(msgspec.structs.replace(each, keeping=keeping) for each in standing.routes)
-    now, revision = world.now(), standing.revision + 1
-    table = RoutingTable(revision=revision, written_at=now, routes=routes)
     payload = codec.plain(keeping or Keeping())
-    world.record(draft(now, "capture.declared", f"model:{world.model}", payload, (put("routing", world.model, table),)))
+    world.record(draft(world.now(), "capture.declared", f"model:{world.model}", payload, (_next(world, standing, routes),)))
 
 
 def find_packages(world: World, shelf: UnitShelf) -> None:
@@ -101,9 +98,8 @@ def find_packages(world: World, shelf: UnitShelf) -> None:
     routes = tuple(each.placed(places) for each in standing.routes)
     if routes == standing.routes:
         return
-    now = world.now()
-    table = RoutingTable(revision=standing.revision + 1, written_at=now, routes=routes)
-    world.record(draft(now, "packages.found", f"model:{world.model}", {"places": places}, (put("routing", world.model, table),)))
+    payload = {"places": places}
+    world.record(draft(world.now(), "packages.found", f"model:{world.model}", payload, (_next(world, standing, routes),)))
 
 
 def not_monitored(world: World) -> tuple[str, ...]:
@@ -112,6 +108,12 @@ def not_monitored(world: World) -> tuple[str, ...]:
     hidden = (_kept(table) or Keeping()).unmonitored
     columns = table.routes[0].champion.signature.columns if table is not None and table.routes else ()
     return tuple(f"{column.name} ({hidden[column.name]})" for column in columns if column.name in hidden)
+
+
+def _next(world: World, standing: RoutingTable | None, routes: tuple[Route, ...]) -> Put:
+    """The table after the standing one."""
+    revision = (standing.revision if standing is not None else 0) + 1
+    return put("routing", world.model, RoutingTable(revision=revision, written_at=world.now(), routes=routes))
 
 
 def _kept(table: RoutingTable | None) -> Keeping | None:
