@@ -239,6 +239,27 @@ def test_a_run_beyond_its_time_limit_is_ended_and_failed_with_both_numbers(tmp_p
     assert executor.observe("j-0001") == report
 
 
+@pytest.mark.parametrize("serving", [0, 1, 64])
+def test_a_child_leaves_cores_to_those_who_serve_and_gives_way_to_them(serving: int, tmp_path: Path) -> None:
+    executor = ProcessExecutor(
+        tmp_path / ".flyball", lambda: datetime.now(UTC), (sys.executable, "-c", CHILD), serving=lambda: serving
+    )
+    executor.launch(request(tmp_path, wait=True, family=True))
+    wait_for_progress(executor)
+    told = JobFiles(tmp_path / ".flyball/jobs/j-0001").child()
+    assert told is not None
+    me, child = psutil.Process(), psutil.Process(told.pid)
+    deadline = time.monotonic() + 10
+    while not child.children() and time.monotonic() < deadline:
+        threading.Event().wait(0.01)
+    for process in (child, *child.children()):
+        assert process.nice() == min(me.nice() + (10 if serving else 0), 19)
+        if hasattr(me, "cpu_affinity"):
+            cores = me.cpu_affinity()
+            assert process.cpu_affinity() == cores[min(serving, len(cores) // 2) :]
+    executor.cancel("j-0001")
+
+
 def test_a_child_that_ends_by_itself_without_a_word_has_failed_and_its_log_says_why(tmp_path: Path) -> None:
     executor = process_executor(tmp_path, (sys.executable, "-c", "import os; os.write(1, b'the last words'); os._exit(3)"))
     executor.launch(request(tmp_path))

@@ -2,7 +2,9 @@
 
 import json
 import os
+import shutil
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -131,6 +133,18 @@ def test_a_table_never_goes_back_and_a_revision_never_changes_its_meaning(gatewa
     assert gateways.observe()[0].revision == 3
     gateways.publish(table(4, "u2"))
     assert gateways.observe()[0].digest == table(4, "u2").digest
+
+
+def test_who_serves_is_counted_and_nobody_asked(http: HttpGateways, tmp_path: Path) -> None:
+    cards = tmp_path / "gateways"
+    cards.mkdir()
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        ended.wait()
+    for name, pid in (("0", os.getpid()), ("1", ended.pid), ("2", os.getppid())):
+        (cards / f"{name}.json").write_text(json.dumps({"pid": pid, "admin_port": 1}))
+    assert http.alive() == 2
+    shutil.rmtree(cards)
+    assert http.alive() == 0
 
 
 def test_nothing_runs_and_nothing_is_claimed(http: HttpGateways, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import sys
 
 from bench.subjects import play
 
-SUBJECTS = ("swap", "restarts", "kills", "sink", "overload", "bulkhead", "breaker", "large", "shadow", "connections")
+SUBJECTS = ("swap", "restarts", "kills", "sink", "overload", "bulkhead", "breaker", "large", "shadow", "training", "connections")
 
 if __name__ == "__main__":
-    sys.exit(play("bench.serving.survival", SUBJECTS, "four minutes instead of twenty"))
+    sys.exit(play("bench.serving.survival", SUBJECTS, "four and a half minutes instead of twenty-three"))

@@ -86,6 +86,10 @@ class HttpGateways:
         # A worker that is not expected any more (fewer are run than before) matters only while it lives.
         return tuple(report for name, report in sorted(reports.items()) if name in expected or not report.error)
 
+    def alive(self) -> int:
+        """How many workers run, as their cards tell: nobody is asked."""
+        return sum(_alive(worker.pid) for worker in self._listed())
+
     def renew_lease(self) -> None:
         self._lease.renew_lease()
 

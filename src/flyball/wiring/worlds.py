@@ -92,7 +92,8 @@ def world_of(home: Home, say: Say) -> World:
     refuse_another_model(home.spec, ledger)
     gateways = HttpGateways(home.state_dir, home.token(), home.spec.serve.workers)
     registry = MlflowRegistry(home.state_dir, server_url=home.spec.tracking_url)
-    ports = _ports(home, home.clock, ledger, gateways, registry)
+    executor = ProcessExecutor(home.state_dir, home.clock.now, serving=gateways.alive)
+    ports = _ports(home, home.clock, executor, ledger, gateways, registry)
     return World(home.spec, Place(home.project_dir, home.state_dir), ports, say)
 
 
@@ -111,16 +112,20 @@ def replayed_world(home: Home, say: Say, clock: Clock, shared_steps: Path) -> Wo
     gateways = HttpGateways(home.state_dir, home.token(), home.spec.serve.workers, nudge_seconds=LOADING_SECONDS)
     # Embedded whatever `tracking_url` says: versions and aliases of a life that was never lived are nothing to those who use the server.
     registry = MlflowRegistry(home.state_dir)
-    ports = _ports(home, clock, ledger, gateways, registry)
+    # Its gateway waits while a model is trained: the training may have all cores.
+    executor = ProcessExecutor(home.state_dir, home.clock.now)
+    ports = _ports(home, clock, executor, ledger, gateways, registry)
     return World(home.spec, Place(home.project_dir, home.state_dir, shared_steps), ports, say)
 
 
-def _ports(home: Home, time: Clock, ledger: Ledger, gateways: HttpGateways, registry: MlflowRegistry) -> Ports:
+def _ports(
+    home: Home, time: Clock, executor: ProcessExecutor, ledger: Ledger, gateways: HttpGateways, registry: MlflowRegistry
+) -> Ports:
     state_dir = home.state_dir
     return Ports(
         clock=time,
         ledger=ledger,
-        executor=ProcessExecutor(state_dir, home.clock.now),
+        executor=executor,
         registry=registry,
         gateways=gateways,
         capture=CaptureFiles(state_dir, lambda: gateways.seen),

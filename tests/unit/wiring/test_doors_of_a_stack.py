@@ -85,6 +85,19 @@ def test_a_controller_is_told_while_it_runs_and_nobody_else_reads_the_state_and_
 
 
 @pytest.mark.slow
+def test_a_training_gives_way_to_a_gateway_that_serves_and_to_nobody_else(project: Project) -> None:
+    pipeline = project.directory / "pipeline.py"
+    pipeline.write_text(pipeline.read_text() + "\nimport os\n\nprint('niceness', os.nice(0))\n")
+    logs = project.state / "jobs"
+    assert project("run").returncode == 0
+    assert f"niceness {os.nice(0)}\n" in (logs / "j-0001" / "log").read_text()
+    assert project("up", "--detach").returncode == 0
+    pipeline.write_text(pipeline.read_text() + "# other code is trained anew\n")
+    assert project("run").returncode == 0
+    assert f"niceness {min(os.nice(0) + 10, 19)}\n" in (logs / "j-0002" / "log").read_text()
+
+
+@pytest.mark.slow
 def test_a_renamed_project_serves_on_and_its_copy_ends_nobody(project: Project) -> None:
     assert project("run").returncode == 0
     assert project("up", "--detach").returncode == 0

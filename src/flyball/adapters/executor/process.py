@@ -17,6 +17,7 @@ import psutil
 from flyball.adapters.durable import PRIVATE_UMASK
 from flyball.adapters.executor.directory import JobDirectory
 from flyball.adapters.executor.files import Child, JobFiles
+from flyball.adapters.giving_way import give_way
 from flyball.control.ports import JobReport, StepRequest
 from flyball.errors import NotFound, StoreUnavailable
 from flyball.spec.fields import format_duration
@@ -28,12 +29,26 @@ SAME_START_SECONDS = 2.0
 STEP_CHILD = (sys.executable, "-P", "-m", "flyball", "step-child")
 
 
-class ProcessExecutor:
-    """`command` and the job's directory are the child's arguments. `now` is real time: a time limit is for real work."""
+def nobody() -> int:
+    return 0
 
-    def __init__(self, state_dir: Path, now: Callable[[], datetime], command: Sequence[str] = STEP_CHILD) -> None:
+
+class ProcessExecutor:
+    """`command` and the job's directory are the child's arguments. `now` is real time: a time limit is for real work.
+
+    `serving`: how many processes answer requests on this machine when a child is started, which leaves them their cores.
+    """
+
+    def __init__(
+        self,
+        state_dir: Path,
+        now: Callable[[], datetime],
+        command: Sequence[str] = STEP_CHILD,
+        serving: Callable[[], int] = nobody,
+    ) -> None:
         self._jobs = state_dir / "jobs"
         self._now = now
+        self._serving = serving
         self._command = tuple(command)
         self._children: dict[str, int] = {}
         """Process ids of children of this very process: only their parent can reap them."""
@@ -119,7 +134,9 @@ class ProcessExecutor:
         process.returncode = 0  # detached: it may outlive this object, and `_reap` waits for it
         self._children[request.job.id] = process.pid
         with suppress(psutil.Error):  # it has ended already; what it left says how
-            job.write_child(psutil.Process(process.pid))
+            child = psutil.Process(process.pid)
+            give_way(child, self._serving())  # at once: its threads inherit what they may use
+            job.write_child(child)
 
     def _beyond_limit(self, job_id: str, job: JobFiles) -> str | None:
         """Ends a child that has run for too long; what to tell the user, None: it may go on."""
