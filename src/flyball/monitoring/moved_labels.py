@@ -141,7 +141,7 @@ def label_fault(reference: EstimationReference, features: tuple[Binned, ...], no
         tests = len(looked_at) * (np.unique(blocks).size if late else 1)
         inside = each.inside & (blocks >= since)
         of = scores[inside], labels[inside]
-        if how := (not late and _same(*of, tests)) or _turned(*of, tests, by_level=not late):
+        if how := (not late and _same(*of, tests)) or _turned(*of, blocks[inside], tests, by_level=not late):
             found.append((_gain(*of), each.words, inside, ~each.inside & (blocks >= since), how))
     for _, where, inside, outside, how in sorted(found, key=lambda item: -item[0])[:1]:
         elsewhere, here = (_departure(scores[side], labels[side]) for side in (outside, inside))
@@ -188,22 +188,32 @@ def _same(scores: Floats, labels: Floats, looked_at: int) -> str:
     return "are all the same" if np.log(p).sum() < np.log(IMPOSSIBLE / looked_at) else ""
 
 
-def _turned(scores: Floats, labels: Floats, looked_at: int, *, by_level: bool) -> str:
+def _turned(scores: Floats, labels: Floats, blocks: Ints, looked_at: int, *, by_level: bool) -> str:
     """Labels fall where answers rise, or (`by_level`) have gone from few to most; and answers turned round tell them nearly as well as any line through log
     odds."""
     gain = _gain(scores, labels)
     if gain < -np.log(IMPOSSIBLE / looked_at):
         return ""
-    columns = np.column_stack((np.ones(scores.size), logistic.logit(scores)))
-    line = logistic.fit(columns, labels, np.ones(labels.size), [0.0, 0.0], 1e-3)
-    p = logistic.expit(columns @ line)
-    error = np.sqrt(np.linalg.inv((columns * (p * (1.0 - p))[:, None]).T @ columns + 1e-3 * np.eye(2))[1, 1])
-    falls = line[1] + TURNED * error < 0.0
+    falls = _falls(scores, labels, blocks)
     told_by_level = by_level and abs(float(scores.mean()) - 0.5) >= FAR
-    if not (falls or told_by_level) or gain < NEARLY * (_likelihood(p, labels) - _likelihood(scores, labels)):
+    columns = np.column_stack((np.ones(scores.size), logistic.logit(scores)))
+    line = logistic.expit(columns @ logistic.fit(columns, labels, np.ones(labels.size), [0.0, 0.0], 1e-3))
+    if not (falls or told_by_level) or gain < NEARLY * (_likelihood(line, labels) - _likelihood(scores, labels)):
         return ""
     more = ", and the fewer the more were" if falls else ""
     return f"are turned round: {100 * labels.mean():.0f} % are positive where {100 * scores.mean():.0f} % were answered{more}"
+
+
+def _falls(scores: Floats, labels: Floats, blocks: Ints) -> bool:
+    """Surely, within windows: each has a level of its own, since a day that went better than was answered and one that went worse are weather, and make
+    labels of both together fall where answers rise."""
+    number = np.unique(blocks, return_inverse=True)[1]
+    columns = np.column_stack((np.eye(number.max() + 1)[number], logistic.logit(scores)))
+    k = columns.shape[1]
+    line = logistic.fit(columns, labels, np.ones(labels.size), np.zeros(k), 1e-3)
+    p = logistic.expit(columns @ line)
+    error = np.sqrt(np.linalg.inv((columns * (p * (1.0 - p))[:, None]).T @ columns + 1e-3 * np.eye(k))[-1, -1])
+    return bool(line[-1] + TURNED * error < 0.0)
 
 
 def _departure(scores: Floats, labels: Floats) -> float:

@@ -186,3 +186,19 @@ def test_a_stormy_day_is_weather_and_a_fault_of_every_day_is_a_pipe(days: int) -
         y = np.where((columns["town"] == "Oslo") & (blocks < days), 1.0 - y, y)
         told += moved_labels.label_fault(known, features, Sides(columns, p[:, None], y, blocks)) is not None
     assert told == 0 if days == 1 else told >= 38
+
+
+def test_days_that_went_unlike_their_answers_in_both_directions_are_weather() -> None:
+    """Where many were to be late few were, and the next day many where few were to be: within each day labels rise with the answers."""
+    told = 0
+    for seed in range(40):
+        draw = np.random.default_rng(seed)
+        known, features = reference(draw)
+        columns, p, y = rows(draw, 3000)
+        storm, blocks = columns["town"] == "Oslo", np.arange(3000) // 300
+        level = np.where(blocks % 2 == 0, 1.6, -1.6)
+        odds = 0.5 * draw.normal(size=3000)
+        p = np.where(storm, 1.0 / (1.0 + np.exp(-level - odds)), p)
+        y = np.where(storm, draw.random(3000) < 1.0 / (1.0 + np.exp(level - odds)), y).astype(float)
+        told += moved_labels.label_fault(known, features, Sides(columns, p[:, None], y, blocks)) is not None
+    assert told == 0
