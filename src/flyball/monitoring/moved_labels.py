@@ -17,6 +17,7 @@ from flyball.monitoring import calibration, slices
 from flyball.monitoring.estimates import EstimationReference
 from flyball.monitoring.slices import Binned
 from flyball.stats import logistic
+from flyball.stats.intraclass import intraclass
 from flyball.stats.table_shift import TableShift, table_shift
 
 Floats = NDArray[np.float64]
@@ -43,6 +44,11 @@ number, while a pipe that turns labels turns them every day."""
 LASTS_LATE, EACH = 3, 3.0
 """The same where rows before it were labelled well: so many windows up to the newest, in each of which labels are turned with odds of 20 to 1 (as a logarithm).
 Days of storms follow one another: that most are late then, or none are after them, is weather, and only labels that fall where answers rise tell of a pipe."""
+TOGETHER = 0.05
+"""Intraclass correlation of lying in the slice, between rows of one window of the holdout. What is above it comes and goes with days (weather, a season): its
+rows share what happened then, so that most of their labels are on the other side is a storm's doing, too, and only their order tells of a pipe."""
+SURELY = 0.01
+"""Chance that rows in any order seem as much alike."""
 ELSEWHERE = 0.25
 """Of the slice's own: so much may labels of the other rows have left their answers, at most."""
 
@@ -117,6 +123,8 @@ class _Slice(NamedTuple):
     words: str
     inside: Bools
     """Of rows now."""
+    before: Bools
+    """Of the holdout's."""
 
 
 def label_fault(reference: EstimationReference, features: tuple[Binned, ...], now: Sides) -> LabelFault | None:
@@ -131,7 +139,8 @@ def label_fault(reference: EstimationReference, features: tuple[Binned, ...], no
         return None
     scores, labels, blocks = now.scores[has, 0], now.labels[has], now.blocks[has]
     codes = slices.codes_of(features, {name: np.asarray(values)[has] for name, values in now.columns.items() if name in names})
-    looked_at = [each for each in _slices(features, codes) if FEWEST_IN_SLICE <= each.inside.sum() <= 0.5 * labels.size]
+    known = slices.codes_of(features, {name: np.asarray(reference.columns[name]) for name in names})
+    looked_at = [each for each in _slices(features, codes, known) if FEWEST_IN_SLICE <= each.inside.sum() <= 0.5 * labels.size]
     found = []
     for each in looked_at:
         since = _turned_since(scores[each.inside], labels[each.inside], blocks[each.inside])
@@ -141,7 +150,8 @@ def label_fault(reference: EstimationReference, features: tuple[Binned, ...], no
         tests = len(looked_at) * (np.unique(blocks).size if late else 1)
         inside = each.inside & (blocks >= since)
         of = scores[inside], labels[inside]
-        if how := (not late and _same(*of, tests)) or _turned(*of, blocks[inside], tests, by_level=not late):
+        by_level = not (late or _together(each, np.asarray(reference.blocks)))
+        if how := (by_level and _same(*of, tests)) or _turned(*of, blocks[inside], tests, by_level=by_level):
             found.append((_gain(*of), each.words, inside, ~each.inside & (blocks >= since), how))
     for _, where, inside, outside, how in sorted(found, key=lambda item: -item[0])[:1]:
         elsewhere, here = (_departure(scores[side], labels[side]) for side in (outside, inside))
@@ -151,10 +161,17 @@ def label_fault(reference: EstimationReference, features: tuple[Binned, ...], no
     return None
 
 
-def _slices(features: tuple[Binned, ...], codes: Any) -> Iterator[_Slice]:
+def _slices(features: tuple[Binned, ...], codes: Any, known: Any) -> Iterator[_Slice]:
     for place, feature in enumerate(features):
         for condition in slices.conditions_of(feature, place):
-            yield _Slice(slices.words_of(features, (condition,)), slices.chosen((condition,), codes))
+            of = (condition,)
+            yield _Slice(slices.words_of(features, of), slices.chosen(of, codes), slices.chosen(of, known))
+
+
+def _together(of: _Slice, blocks: Ints) -> bool:
+    """Surely: where rows of the holdout are few, it is not told, and they are taken to come in any order."""
+    alike = intraclass(of.before, blocks)
+    return alike.correlation > TOGETHER and alike.p < SURELY
 
 
 def _gain(scores: Floats, labels: Floats) -> float:
