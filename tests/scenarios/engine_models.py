@@ -173,6 +173,9 @@ class Workshop:
             )
             for each in judged.standings
         ]  # fmt: skip
+        if not model.trains:
+            crashed = [name for name in ("all", "since") if name in order.strategies]
+            measured += [Entrant(name=name, fitted=True, words="the label has a single class", crashed=True) for name in crashed]
         if "rethreshold" in order.strategies:
             gain = Evidence(name="cost_gain", value=0.1, lower=0.05, upper=0.15, alpha=0.05, n=2000)
             measured.append(Entrant(name="rethreshold", fitted=False, gain=gain, windows=10, threshold=0.42))

@@ -17,6 +17,8 @@ EXCLUSIVE = frozenset({"retrain", *TOURNAMENTS, "roll_back", "stop"})
 """They change who answers: one at a time, and none while a job or a release is under way."""
 AT_ANY_TIME = frozenset({"stop"})
 """Of those: what does not wait for a job or a release to end, for it ends harm."""
+AT_ONCE = ("stop", "roll_back")
+"""What goes before everything else, in this order, for the same reason."""
 
 
 _SEEN = {"growth": "improvement.growth", "excess": "improvement.excess", "rows_since": "improvement.rows_since"}

@@ -1,12 +1,12 @@
 """Findings, policies and history → what to do now. Pure: the same inputs give the same plan, byte for byte."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
 
 from flyball.autopilot import actions
-from flyball.autopilot.actions import AT_ANY_TIME, EXCLUSIVE, TOURNAMENTS
+from flyball.autopilot.actions import AT_ANY_TIME, AT_ONCE, EXCLUSIVE, TOURNAMENTS
 from flyball.autopilot.autonomy import ACT, OBSERVE, PROPOSE, below, level_of
 from flyball.autopilot.breaker import Trip, trip
 from flyball.autopilot.conditions import compile_condition
@@ -28,33 +28,54 @@ __all__ = [
     "policy_of",
 ]
 
+NEVER = datetime.min.replace(tzinfo=UTC)
+
 
 def decide(situation: AutopilotSituation, policy: AutopilotPolicy, now: datetime) -> Plan:
     """Every policy in the order of the file. A condition that holds and does not lead to an act gives the action `nothing`, and the reason in words."""
     if situation.champion is None or not situation.signals_by_window:
         return Plan(actions=(), rule="", rationale="")
-    situation = msgspec.structs.replace(situation, past=_counted(situation, policy))
+    situation = msgspec.structs.replace(situation, past=_counted(situation, policy, now))
     tripped = _trip(situation, policy, now)
     planned: list[Action] = [_opening(tripped, situation, policy)] if tripped else []
     said: list[str] = [f"breaker: {planned[0].arguments['message']}"] if tripped else []
     carried: list[str] = ["breaker"] if tripped else []
-    barred, taken = _barred(situation, tripped), ""
-    for rule in policy.rules:
-        held, seen = _held(rule, situation.signals_by_window)
-        if held is not None and held < rule.for_windows:
-            continue
-        obstacle = "the condition cannot be evaluated on these signals" if held is None else ""
-        obstacle = obstacle or (barred if rule.action in EXCLUSIVE else "") or _obstacle(rule, situation, now, taken)
-        action = actions.nothing(rule, policy, obstacle) if obstacle else _act(rule, situation, policy)
-        if actions.effect(action) in EXCLUSIVE:
-            taken = rule.name
+    barred = _barred(situation, tripped)
+    holding = [(rule, _held(rule, situation.signals_by_window)) for rule in policy.rules]
+    holding = [(rule, seen) for rule, seen in holding if seen[0] is None or seen[0] >= rule.for_windows]
+    found = [(rule, _alone(rule, seen[0], situation, policy, barred, now)) for rule, seen in holding]
+    first = _first([rule for rule, (action, _) in found if actions.effect(action) in EXCLUSIVE], situation)
+    for (rule, seen), (_, (alone, why)) in zip(holding, found, strict=True):
+        waits = first is not None and rule is not first and actions.effect(alone) in EXCLUSIVE
+        obstacle = f"{first.name} goes first, and who answers is changed by one policy at a time" if first and waits else why
+        action = actions.nothing(rule, policy, obstacle) if waits else alone
         planned.append(action)
         carried.append(rule.name)
         said.append(
-            _sentence(rule, (held, seen), situation, now)
-            + (f"Nothing is done: {obstacle}." if obstacle else actions.consequence(action))
+            _sentence(rule, seen, situation, now) + (f"Nothing is done: {obstacle}." if obstacle else actions.consequence(action))
         )
     return Plan(actions=tuple(planned), rule=", ".join(carried), rationale="\n".join(said))
+
+
+def _alone(
+    rule: Rule, held: int | None, situation: AutopilotSituation, policy: AutopilotPolicy, barred: str, now: datetime
+) -> tuple[Action, str]:
+    """What the policy would do were it the only one, and why nothing; empty: it may act."""
+    obstacle = "the condition cannot be evaluated on these signals" if held is None else ""
+    obstacle = obstacle or (barred if rule.action in EXCLUSIVE else "") or _obstacle(rule, situation, now)
+    return (actions.nothing(rule, policy, obstacle) if obstacle else _act(rule, situation, policy)), obstacle
+
+
+def _first(able: list[Rule], situation: AutopilotSituation) -> Rule | None:
+    """Who changes who answers, of those that may: what ends harm at once, else in the order of the file. One without a cooldown could act at every window:
+    it lets those go first that have not acted since it did, or it would keep them from acting for ever."""
+    last = {rule.name: max((act.at for act in situation.past if act.policy == rule.name), default=NEVER) for rule in able}
+    ranked = sorted(able, key=lambda rule: (*AT_ONCE, rule.action).index(rule.action))
+    for rule in ranked:
+        yields = rule.action not in AT_ONCE and not rule.cooldown and min(last.values()) < last[rule.name]
+        if not yields:
+            return rule
+    return None
 
 
 def _trip(situation: AutopilotSituation, policy: AutopilotPolicy, now: datetime) -> Trip | None:
@@ -83,10 +104,11 @@ def _level(action: str, situation: AutopilotSituation, policy: AutopilotPolicy) 
     return level_of(action, policy.autonomy, situation.most) if action in EXCLUSIVE else ACT
 
 
-def _counted(situation: AutopilotSituation, policy: AutopilotPolicy) -> tuple[PastAction, ...]:
-    """Of what is past, what budgets and cooldowns count: that it was only noted does not keep a policy from acting, once it may."""
+def _counted(situation: AutopilotSituation, policy: AutopilotPolicy, now: datetime) -> tuple[PastAction, ...]:
+    """Of what is past, what budgets and cooldowns count: that it was only noted does not keep a policy from acting, once it may; nor does what is dated later
+    than now, by a clock that went wrong."""
     notes = {rule.name for rule in policy.rules if _level(rule.action, situation, policy) == OBSERVE}
-    return tuple(act for act in situation.past if act.action != OBSERVE or act.policy in notes)
+    return tuple(act for act in situation.past if act.at <= now and (act.action != OBSERVE or act.policy in notes))
 
 
 def _opening(tripped: Trip, situation: AutopilotSituation, policy: AutopilotPolicy) -> Action:
@@ -114,7 +136,7 @@ def _held(rule: Rule, windows: tuple[dict[str, Any], ...]) -> tuple[int | None, 
     return count, plain_signals({name: newest[name] for name in condition.names if name in newest})
 
 
-def _obstacle(rule: Rule, situation: AutopilotSituation, now: datetime, taken: str) -> str:
+def _obstacle(rule: Rule, situation: AutopilotSituation, now: datetime) -> str:
     """Why the policy may not act now; empty: it may."""
     mine = [action.at for action in situation.past if action.policy == rule.name]
     if mine and now < max(mine) + rule.cooldown:
@@ -128,8 +150,6 @@ def _obstacle(rule: Rule, situation: AutopilotSituation, now: datetime, taken: s
         return "its question has no answer yet"
     if rule.action in EXCLUSIVE - AT_ANY_TIME and situation.busy:
         return f"{situation.busy} is under way"
-    if rule.action in EXCLUSIVE and taken:
-        return f"{taken} goes first, and who answers is changed by one policy at a time"
     return actions.lacking(rule, situation, _incidents(rule, situation))
 
 

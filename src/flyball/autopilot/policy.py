@@ -38,7 +38,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
 class AutopilotPolicy(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     rules: tuple[Rule, ...]
-    """In the order of the file: the first one that may act goes first."""
+    """In the order of the file (who goes first: decide.py)."""
     breaker: BreakerPolicy = BreakerPolicy()
     autonomy: dict[str, str] = {}
     """Kind of action → level; what is not named acts."""

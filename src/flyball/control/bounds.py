@@ -63,16 +63,28 @@ def closed_since(world: World) -> datetime | None:
 
 
 def ended_acts(world: World, acts: Acts) -> tuple[EndedAct, ...]:
-    """Challengers that policies had made, oldest first, and what became of them. A tournament that nobody won has changed nothing."""
+    """Challengers that policies had made, oldest first, and what became of them. A tournament that nobody won has changed nothing, unless nobody could: where
+    all that was trained for it came to an error, it has failed."""
     since = closed_since(world)
     jobs = [
         job for job in world.all("job", Job)
         if job.cause in acts and job.status in FINISHED and (since is None or job.requested_at > since)
     ]  # fmt: skip
     releases = world.all("release", ReleaseState)
-    nobody = {each.job for each in world.all("tournament", Tournament) if each.winner is None}
-    ended = (_ended(job, acts[job.cause], releases) for job in jobs if job.id not in nobody)
+    held = {each.job: each for each in world.all("tournament", Tournament) if each.winner is None}
+    ended = (
+        _ended(job, acts[job.cause], releases) if job.id not in held else _crashed(job, acts[job.cause], held[job.id])
+        for job in jobs
+    )
     return tuple(act for act in ended if act is not None)[-ACTS_LOOKED_AT:]
+
+
+def _crashed(job: Job, action: str, held: Tournament) -> EndedAct | None:
+    trained = [each for each in held.standings.entrants if each.fitted]
+    errors = [each.words for each in trained if each.crashed]
+    if not errors or any(each.gain is not None for each in trained):
+        return None
+    return EndedAct(action=action, at=job.requested_at, failed=True, words=f"{job.id} came to no model ({errors[0]})")
 
 
 def _ended(job: Job, action: str, releases: Sequence[ReleaseState]) -> EndedAct | None:

@@ -30,7 +30,9 @@ def assess(
         return None
     snapshot, held = version.lineage.snapshot, tournaments.remembered(world)
     later = [window for window in windows if snapshot.until is None or window.start >= snapshot.until]
-    trained = max((job.as_of for job in world.all("job", Job) if _has_trained(job)), default=version.created_at)
+    in_vain = {each.job for each in world.all("tournament", Tournament) if not _trained(each)}
+    jobs = (job for job in world.all("job", Job) if job.id not in in_vain and job.as_of <= world.now())
+    trained = max((job.as_of for job in jobs if _has_trained(job)), default=version.created_at)
     said, change = world.spec.cost, _change(version.lineage.strategy)
     # What a model learned from the rows since a change alone could learn from twice as many is counted from there.
     known, counted = (snapshot.rows, later) if change is None else (0, [window for window in windows if window.start >= change])
@@ -53,7 +55,7 @@ def _change(strategy: str) -> datetime | None:
 
 
 def _has_trained(job: Job) -> bool:
-    """It has come to a model, whatever became of that."""
+    """It has come to a model, whatever became of that: no tournament, or one in which somebody was fitted."""
     return job.status in (JobStatus.REGISTERED, JobStatus.REFUSED) and tournaments.trains(job)
 
 

@@ -120,6 +120,11 @@ class Releases:
         self._unserved.forget()
         return True
 
+    def earlier(self, champion: Champion | None) -> tuple[str, ...]:
+        """Verified units that it could be gone back to, newest last: what is not whole on this machine answers nobody."""
+        verified = champion.verified if champion is not None else ()
+        return tuple(unit for unit in verified if champion is not None and unit != champion.unit and self._shelf.holds(unit))
+
     def roll_back(self, reason: str, cause: str, *, key: str | None = None) -> ReleaseState | None:
         """Roll the open release back, or, when all is settled, open one that goes back to the last verified unit. None: there is none to go to."""
         if key is not None and (done := self.moved_by(key)) is not None:
@@ -133,7 +138,7 @@ class Releases:
             )
         if champion is None:
             return None
-        earlier = [unit for unit in champion.verified if unit != champion.unit and self._shelf.holds(unit)]
+        earlier = self.earlier(champion)
         if not earlier:
             return None
         number, counter = self._world.number("release")

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 import flyball.autopilot.decide as autopilot
+from flyball.autopilot.past import kept
 from flyball.control import bounds, decisions, diagnosing, jobs, tournaments
 from flyball.control.releases import Releases
 from flyball.control.standing import standing
@@ -19,10 +20,6 @@ from flyball.records.decisions import Action, Approval, Decision
 from flyball.records.events import Put
 from flyball.records.findings import Finding, FindingKind
 from flyball.records.release import Champion
-
-ACTS_KEPT = 400
-"""Past acts that budgets and cooldowns look back on: more than a year of one act a day."""
-
 
 FINDINGS_TOLD, LONGEST_TOLD = 3, 200
 """In a notification: how many of the standing findings, and characters of each."""
@@ -82,7 +79,8 @@ class Remedies:
             )
             for action in done if action.kind != "open_breaker"
         )  # fmt: skip
-        moved = Acts(past=(*acts.past, *past)[-ACTS_KEPT:], last_nothing="" if done else nothing)
+        opened = {each.number for each in situation.incidents}
+        moved = Acts(past=kept((*acts.past, *past), self._policy.rules, opened, now), last_nothing="" if done else nothing)
         inputs = (situation, self._policy, now)
         made = decisions.prepare(self._world, "autopilot", inputs, plan, (put("acts", self._world.model, moved),))
         puts: list[Put] = []
@@ -166,7 +164,8 @@ class Remedies:
         if action.kind in autopilot.EXCLUSIVE and not todo.asked and bounds.open_breaker(self._world) is not None:
             return "it was not done: the breaker is open"
         if action.kind in autopilot.TOURNAMENTS or action.kind == "retrain":
-            return self._ask_for_a_job(todo)
+            # A person's yes may come while another one runs: one at a time.
+            return "" if todo.asked and jobs.active(self._world) else self._ask_for_a_job(todo)
         if action.kind == "roll_back":
             return self._go_back(todo)
         if action.kind == "stop":
@@ -211,9 +210,23 @@ class Remedies:
                 return f"{judged} is champion no more: nothing was to be done"
             if active is not None and active.challenger != judged:
                 return ""
+            if active is None and (lacking := self._cannot_go_back(todo, champion)):
+                self._world.ports.notifier.notify(todo.action.subject, lacking)
+                return lacking
             reason = str(todo.action.arguments.get("message") or f"decided by {todo.decision}")
             moved = self._releases.roll_back(reason, todo.decision, key=key)
         return f"release {moved.id} goes back" if moved else "there was no unit to go back to"
+
+    def _cannot_go_back(self, todo: Todo, champion: Champion) -> str:
+        """What a person has to be told instead; empty: it can be done. Whether a unit is whole is only asked now: its bytes are read for it."""
+        whole, wanted = self._releases.earlier(champion), str(todo.action.arguments.get("to", ""))
+        if not whole:
+            told = f"{todo.decision} says to go back from {champion.unit} to {wanted}"
+            return f"{told}, and no earlier unit is whole on this machine: a person must look"
+        if todo.asked and whole[-1] != wanted:
+            told = f"{wanted}, to which {todo.decision} was allowed to go back, is not whole on this machine any more"
+            return f"{told}: nothing was done; flyball rollback goes to {whole[-1]}"
+        return ""
 
 
 def _newest(findings: Sequence[Finding]) -> list[Finding]:

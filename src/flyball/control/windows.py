@@ -20,7 +20,7 @@ from flyball.control.releases import Releases
 from flyball.control.standing import puts_of, standing
 from flyball.control.telling import Seen, told
 from flyball.control.tournaments import trains
-from flyball.control.world import World, draft, moment, put
+from flyball.control.world import World, draft, micros, moment, put
 from flyball.errors import ArtifactDamaged
 from flyball.monitoring import drift
 from flyball.monitoring.drift import DriftState
@@ -86,7 +86,8 @@ class Windows:
         """(unit, window) whose signals are known to be recorded."""
 
     def close(self) -> Signalled | None:
-        """Close what is over, mature what is ripe. The signals of the champion's newest window, until they are recorded, so that policies look once."""
+        """Close what is over, mature what is ripe. The signals at the end of the newest window since the champion took over, until they are recorded, so that
+        policies look once: also at one in which nobody was answered, which is when they are wanted most."""
         champion = self._releases.champion()
         # Not by the clock: a tick that registers a version takes seconds, and what was captured in them is not counted yet.
         for key in self._observation.open_windows(self._observation.seen_until_us):
@@ -99,11 +100,32 @@ class Windows:
         self._operating.look(champion)
         self._maturing.look(champion)
         self._diagnosing.look(champion)
-        newest = self._newest.get(champion.unit) if champion is not None else None
-        # One that ended before it took over was judged as another's, or not at all.
-        if champion is None or newest is None or newest.end <= champion.since:
+        if champion is None:
             return None
-        return self._signals(newest, champion)
+        newest, silent = self._newest.get(champion.unit), self._newest_over(champion.unit)
+        if newest is not None and newest.start >= silent.start:
+            # One that ended before it took over was judged as another's, or not at all.
+            return self._signals(newest.start, champion, newest) if newest.end > champion.since else None
+        if silent.end <= champion.since:
+            return None
+        self._tell_failures(silent)
+        return self._signals(silent.start, champion, None)
+
+    def _newest_over(self, unit: str) -> Window:
+        """The newest stretch that is over, whatever was answered in it."""
+        width_us = micros_of(self._policy.window)
+        end_us = self._observation.seen_until_us // width_us * width_us
+        return Window(model=self._world.model, unit=unit, start=moment(end_us - width_us), end=moment(end_us))
+
+    def _tell_failures(self, window: Window) -> None:
+        """Of a window that was never closed, for no row of it was answered."""
+        findings = self._failures(window, micros(window.start), micros(window.end))
+        if findings and self._world.get("finding", findings[0].id, Finding) is None:
+            puts = puts_of(self._world, findings)
+            self._world.record(
+                draft(self._world.now(), "finding.raised", f"finding:{findings[0].id}", {}, puts, key=findings[0].id)
+            )
+            tell(self._world, findings)
 
     def _before(self, unit: str) -> tuple[Finding, ...]:
         """All that was told of the unit, in that order."""
@@ -180,28 +202,29 @@ class Windows:
             Finding(
                 id=drift.finding_id(FindingKind.SERVING, window, "failures"), kind=FindingKind.SERVING, model=window.model,
                 unit=window.unit, subject="failures", window_start=window.start, window_end=window.end, effect=failed / n,
-                effect_unit="share of rows", evidence=evidence, share_of_budget=None, words=f"{failed} of {n} rows could not be answered",
+                effect_unit="share of rows", evidence=evidence, share_of_budget=None, words=f"{window.unit} could not answer {failed} of {n} rows",
             ),
         )  # fmt: skip
 
-    def _signals(self, window: WindowSummary, champion: Champion) -> Signalled | None:
-        """None: they are recorded already."""
-        place = (champion.unit, window.start.isoformat())
+    def _signals(self, start: datetime, champion: Champion, window: WindowSummary | None) -> Signalled | None:
+        """At the end of the window that began at `start`. None: they are recorded already."""
+        place, model = (champion.unit, start.isoformat()), self._world.model
         if place == self._signalled:
             return None
-        history = self._world.get("signals", window.model, SignalHistory) or SignalHistory()
+        history = self._world.get("signals", model, SignalHistory) or SignalHistory()
         if any((entry.unit, entry.window) == place for entry in history.recent):
             self._signalled = place
             return None
         now = self._world.now()
         unit = self._world.get("unit", champion.unit, Unit)
-        version = self._world.get("version", f"{window.model}|{unit.version:06d}", Version) if unit else None
+        version = self._world.get("version", f"{model}|{unit.version:06d}", Version) if unit else None
         state = self._world.get("performance", champion.unit, PerformanceState)
         risen, found, worth = 0.0, standing(self._world, champion), None
         with suppress(ArtifactDamaged):  # one that cannot be monitored has no baseline
             baseline = self._observation.files.reference(champion.unit).baseline
             risen = round(state.loss_sum / state.n - baseline.mean, 6) if state and state.n else 0.0
-            worth = improving.assess(self._world, champion, baseline, self._maturing.judged(), {each.kind for each in found})
+            paging = {each.kind for each in found if each.pages}
+            worth = improving.assess(self._world, champion, baseline, self._maturing.judged(), paging)
         inputs = SignalInputs(
             findings=found,
             worth=worth,
@@ -219,7 +242,7 @@ class Windows:
         latest = SignalsAt(unit=champion.unit, window=place[1], signals=gather(inputs, now))
         kept = msgspec.structs.replace(history, recent=(*history.recent, latest)[-self._signals_kept :])
         made = draft(
-            now, "signals.gathered", f"model:{window.model}", codec.plain(latest), (put("signals", window.model, kept),),
+            now, "signals.gathered", f"model:{model}", codec.plain(latest), (put("signals", model, kept),),
             key=f"signals:{champion.unit}:{latest.window}",
         )  # fmt: skip
         return Signalled(kept, made)

@@ -27,6 +27,8 @@ from flyball.spec import ProjectSpec
 T = TypeVar("T", bound=msgspec.Struct)
 
 MICROSECOND = timedelta(microseconds=1)
+NUMBERED = frozenset({"job", "release", "drill"})
+"""Kinds whose keys are a letter and a number of at least so many digits: `j-0007`."""
 EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
 
@@ -94,8 +96,10 @@ class World:
         return None if stored is None else self._record(stored, record)
 
     def all(self, kind: str, record: type[T]) -> tuple[T, ...]:
-        """All states of a kind, by key."""
-        return tuple(self._record(stored, record) for stored in self.ports.ledger.states(kind))
+        """All states of a kind, by key; of what is numbered, by number, also where that has outgrown its digits."""
+        found = self.ports.ledger.states(kind)
+        ordered = sorted(found, key=lambda stored: (len(stored.key), stored.key)) if kind in NUMBERED else found
+        return tuple(self._record(stored, record) for stored in ordered)
 
     def _record(self, stored: Stored, record: type[T]) -> T:
         held = self._revived.get((stored.kind, stored.key))

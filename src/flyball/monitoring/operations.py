@@ -43,7 +43,7 @@ MICROSECOND = timedelta(microseconds=1)
 
 
 class Measures(msgspec.Struct, frozen=True, kw_only=True):
-    """What was counted in one window. None: not known (no gateway was up, capture lost records), which is not 0."""
+    """What was counted in one window. None: not known (maybe no gateway was up), which is not 0."""
 
     requests: int | None
     """Rows asked for: answered or failed."""

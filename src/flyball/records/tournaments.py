@@ -51,6 +51,8 @@ class Entrant(msgspec.Struct, frozen=True, kw_only=True):
     minutes: float = 0.0
     """Of wall time, fitting and answering."""
     words: str = ""
+    crashed: bool = False
+    """Its training ended in an error of the user's code: `words`."""
     calibration: AnswerMap | None = None
     threshold: float | None = None
     """Both: of the unit that it would be, where they are other than the champion's."""

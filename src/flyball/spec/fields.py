@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, StringConstraints
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+LONGEST = timedelta(days=36_525)
 _DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([smhdw])\s*")
 
 
@@ -24,9 +25,12 @@ def parse_duration(value: Any) -> Any:
     if not match:
         raise ValueError("a duration such as 30m, 12h, 1d or 2w")
     try:
-        return timedelta(**{_UNITS[match[2]]: float(match[1])})
+        found = timedelta(**{_UNITS[match[2]]: float(match[1])})
     except OverflowError:
-        raise ValueError("a duration of less than a million years") from None
+        found = timedelta.max
+    if found > LONGEST:  # what lies so long before or after now has no date
+        raise ValueError("a duration of at most a hundred years (36525d)")
+    return found
 
 
 def format_duration(value: timedelta) -> str:

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from flyball.autopilot import past
 from flyball.autopilot.decide import AutopilotPolicy, AutopilotSituation, PastAction, Rule, decide
 from flyball.records import codec
 from flyball.records.decisions import Plan
@@ -72,8 +73,23 @@ def acted(days_ago, name="retrain-on-harm", action="retrain"):
         ((rule(approval=True),), {}, ["ask"], "A person is asked before: Retrain"),
         ((rule(approval=True),), {"open_approvals": ("retrain-on-harm",)}, ["nothing"], "no answer yet"),
         ((rule(action="ask", message="What now?"),), {}, ["ask"], "asked what to do: What now?"),
-        ((rule(), rule(name="back", action="roll_back")), {}, ["retrain", "nothing"], "retrain-on-harm goes first"),
-        ((rule(approval=True), rule(name="back", action="roll_back")), {}, ["ask", "nothing"], "goes first"),
+        ((rule(), rule(name="better", action="improve")), {}, ["retrain", "nothing"], "retrain-on-harm goes first"),
+        ((rule(approval=True), rule(name="better", action="improve")), {}, ["ask", "nothing"], "goes first"),
+        ((rule(), rule(name="back", action="roll_back")), {}, ["nothing", "roll_back"], "back goes first"),
+        (
+            (rule(), rule(name="back", action="roll_back"), rule(name="off", action="stop")),
+            {},
+            ["nothing", "nothing", "stop"],
+            "off goes first",
+        ),
+        (
+            (rule(), rule(name="back", action="roll_back")),
+            {"previous_champion": None},
+            ["retrain", "notify"],
+            "a person must look",
+        ),
+        ((rule(cooldown=7 * DAYS),), {"past": (acted(-3650),)}, ["retrain"], "it never acted before"),
+        ((rule(budget_times=1, budget_per=36_525 * DAYS),), {}, ["retrain"], "0 of 1 per"),
         ((rule(), rule(name="tell", action="notify", message="Look")), {}, ["retrain", "notify"], "A person is told: Look"),
         (
             (rule(cooldown=9 * DAYS), rule(name="back", action="roll_back")),
@@ -157,6 +173,38 @@ def test_a_flapping_signal_makes_no_storm():
             if action.kind == "retrain":
                 past = (*past, PastAction(policy="retrain-on-harm", action="retrain", at=NOW + number * DAYS))
     assert len(past) <= 12
+
+
+def test_a_policy_that_could_act_at_every_window_lets_others_have_their_turn():
+    """Documented together: a recalibration is over by the next window's end, so the first of them would take every look."""
+    rules = (
+        rule(name="cheaper", when="true", action="recalibrate"),
+        rule(name="back", when="true", action="reactivate"),
+        rule(name="monthly", when="true", cooldown=30 * DAYS),
+    )
+    policy, before, done = AutopilotPolicy(model="m", rules=rules), (), []
+    for day in range(60):
+        plan = decide(situation(past=before, earlier=("u1",)), policy, NOW + day * DAYS)
+        (act,) = [action for action in plan.actions if action.kind != "nothing"]
+        before = (*before, PastAction(policy=act.arguments["policy"], action=act.kind, at=NOW + day * DAYS))
+        done.append(act.arguments["policy"])
+    assert done.count("monthly") == 2
+    assert abs(done.count("cheaper") - done.count("back")) <= 1
+
+
+def test_what_a_policy_did_is_known_as_long_as_it_is_asked_for():
+    """Whatever others did in the meantime: an hourly note forgets nobody's yearly budget."""
+    often = [PastAction(policy="often", action="observe", at=NOW - hours * DAYS / 24) for hours in range(5000, 0, -1)]
+    rare = [acted(days, "rare", "improve") for days in (300, 200, 100, 50)]
+    about = [PastAction(policy="once", action="ask", at=NOW - 150 * DAYS, incidents=(1, 2))]
+    rules = (rule(name="often"), rule(name="rare", budget_times=3, budget_per=365 * DAYS), rule(name="once"), rule(name="new"))
+    every = sorted([*rare, *about, *often], key=lambda act: act.at)
+    found = past.kept(every, rules, {2}, NOW)
+    assert [act for act in found if act.policy == "rare"] == rare[1:]
+    assert [act for act in found if act.policy == "once"] == about
+    assert [act for act in found if act.policy == "often"] == often[-past.NEWEST :]
+    assert list(found) == sorted(found, key=lambda act: act.at)
+    assert past.kept(found, rules, {2}, NOW) == found
 
 
 def test_the_situation_is_not_changed():

@@ -167,7 +167,7 @@ def test_a_condition_that_is_no_condition_is_told_beside_other_faults() -> None:
         ("monitor: {margin: 0.1}", "monitor.margin", "did you mean"),
         ("serve: {port: 99999}", "serve.port", "at most 65535"),
         ("serve: {port: true}", "serve.port", "found true (line 14), expected a whole number"),
-        ("release: {watch: 99999999999999999999d}", "release.watch", "million years"),
+        ("release: {watch: 99999999999999999999d}", "release.watch", "a hundred years"),
         ("tracking_url: ftp://me:secret@host", "tracking_url", "found 'ftp://…@host'"),
         ("serve: []", "serve", "found an empty list (line 14), expected a section"),
         ("model: other", "model", "the key twice (lines 3 and 14)"),

@@ -25,7 +25,7 @@ from flyball.autopilot.contest import COST_GAIN, LOSS_GAIN, past_of
 from flyball.autopilot.entrants import History, Strategy
 from flyball.autopilot.tournament import Standing
 from flyball.control.world import micros, moment
-from flyball.errors import DataError, FlyballError
+from flyball.errors import DataError, FlyballError, TrainingError
 from flyball.pipelines.evaluation import label_scale
 from flyball.records import codec
 from flyball.records.evidence import Evidence
@@ -209,7 +209,7 @@ def _compete(
                 raise DataError(f"half of train.time_limit has gone ({spent:.0f} s)")
             one = _fitted(ground, keys, validated, name) if fitted else _found(ground, name)
         except FlyballError as error:
-            out.append(Entrant(name=name, fitted=fitted, words=error.message))
+            out.append(Entrant(name=name, fitted=fitted, words=error.message, crashed=isinstance(error, TrainingError)))
             continue
         minutes = round((time.perf_counter() - started) / 60.0, 4)
         asked.append(one._replace(entrant=msgspec.structs.replace(one.entrant, minutes=minutes)))

@@ -1,0 +1,28 @@
+"""Which past acts are still to be known: what cooldowns, budgets and open incidents will ask for."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+
+from flyball.autopilot.autonomy import OBSERVE
+from flyball.autopilot.policy import Rule
+from flyball.autopilot.situation import PastAction
+
+NEWEST = 400
+"""Acts kept in any case: enough for a policy that is written anew to go on with."""
+
+
+def kept(past: Sequence[PastAction], rules: Sequence[Rule], incidents: Collection[int], now: datetime) -> tuple[PastAction, ...]:
+    """In their order: the newest of all, and those of each policy by themselves, so that one that acts at every window makes nobody forget.
+
+    `past` oldest first; `incidents`: numbers of those that are open.
+    """
+    wanted = {id(act) for act in past[-NEWEST:]}
+    for rule in rules:
+        for notes in (True, False):  # what was only noted counts apart from what was done
+            mine = [act for act in past if act.policy == rule.name and (act.action == OBSERVE) is notes]
+            wanted |= {id(act) for act in mine[-1:]}
+            if rule.budget_times is not None and rule.budget_per is not None:
+                since = now - rule.budget_per
+                wanted |= {id(act) for act in [act for act in mine if act.at > since][-rule.budget_times :]}
+            wanted |= set({number: id(act) for act in mine for number in act.incidents if number in incidents}.values())
+    return tuple(act for act in past if id(act) in wanted)
