@@ -11,7 +11,9 @@ Ints = NDArray[np.int64]
 FEWEST_WINDOWS = 8
 """With fewer windows of time their spread cannot be told: consecutive blocks stand in for them."""
 MOST_WINDOWS = 200
-"""Consecutive ones beyond it are joined: the spread of 200 is known well enough, and the reference is built in seconds."""
+"""Beyond it one of every so many consecutive ones stands for them: the spread of 200 is known well enough, and the reference is built in seconds. Joined they
+would show the spread of longer windows than those that will be judged, which is smaller."""
+GOLDEN = 0.6180339887498949
 MOST_BLOCKS, FEWEST_BLOCKS = 42, 20
 FEWEST_ROWS = 20
 """A window with fewer rows is no measure of windows: its rows are counted, its spread is not."""
@@ -39,8 +41,8 @@ class Cut(NamedTuple):
     """False: consecutive blocks of equal size, not windows as they will be judged."""
 
 
-def cut(n: int, event_us: ArrayLike | None, window: timedelta | int) -> Cut:
-    """Windows of time or of so many rows, in order; or blocks, where there are fewer than FEWEST_WINDOWS windows."""
+def cut(n: int, event_us: ArrayLike | None, window: timedelta | int, most: int = MOST_WINDOWS) -> Cut:
+    """Windows of time or of so many rows, in order, `most` of them; or blocks, where there are fewer than FEWEST_WINDOWS windows."""
     if event_us is not None and isinstance(window, timedelta):
         times = np.asarray(event_us, dtype=np.int64)
         order = np.argsort(times, kind="stable")
@@ -50,7 +52,7 @@ def cut(n: int, event_us: ArrayLike | None, window: timedelta | int) -> Cut:
         numbers = np.arange(n) // max(window, 1) if isinstance(window, int) else np.zeros(n, dtype=np.int64)
     found = tuple(part for part in np.split(order, np.flatnonzero(np.diff(numbers)) + 1) if part.size >= FEWEST_ROWS)
     if len(found) >= FEWEST_WINDOWS:
-        return Cut(_joined(found), in_time=True)
+        return Cut(_thinned(found, most), in_time=True)
     blocks = min(MOST_BLOCKS, max(FEWEST_BLOCKS, n // FEWEST_ROWS), max(n // 2, 1))
     return Cut(tuple(np.array_split(order, blocks)), in_time=False)
 
@@ -68,6 +70,8 @@ def numbered(event_us: ArrayLike | None, window: timedelta | int) -> Numbered | 
     return Numbered(tuple(np.split(order, starts[1:])), of_row[starts])
 
 
-def _joined(windows: tuple[Ints, ...]) -> tuple[Ints, ...]:
-    together = -(-len(windows) // MOST_WINDOWS)
-    return tuple(np.concatenate(windows[start : start + together]) for start in range(0, len(windows), together))
+def _thinned(windows: tuple[Ints, ...], most: int) -> tuple[Ints, ...]:
+    """One of each stretch, at places in it that repeat no hour and no weekday (the golden section's)."""
+    stretch = -(-len(windows) // most)
+    places = (start + int(i * GOLDEN % 1.0 * stretch) for i, start in enumerate(range(0, len(windows), stretch)))
+    return tuple(windows[min(place, len(windows) - 1)] for place in places)

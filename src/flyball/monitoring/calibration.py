@@ -150,7 +150,7 @@ def build(signature: Signature, holdout: HoldoutScores, labels: ArrayLike, windo
 
 def _cut(n: int, times: Ints | None, window: timedelta) -> blocks.Cut:
     """Windows of time from FEWEST_WINDOWS on, where their spread could not be told yet: ranks do with few, and say so by betting little."""
-    found = blocks.cut(n, times, window)
+    found = blocks.cut(n, times, window, blocks.MOST_NUMBERED)  # all of them: neighbours tell what one has to do with the next
     if found.in_time or times is None:
         return found
     order = np.argsort(times, kind="stable")

@@ -105,7 +105,8 @@ def build(
         held_cut = _Cuts(blocks.cut(len(held), holdout.event_us, window), blocks.numbered(holdout.event_us, window))
         answered = prediction_columns(signature.task, signature.classes, signature_names(signature), held)
         made += [_stream(name, "prediction", values, held_cut, kind == "category") for name, (kind, values) in answered.items()]
-        baseline = _baseline(np.asarray(holdout.losses, dtype=np.float64), held_cut.windows)
+        every = blocks.cut(len(held), holdout.event_us, window, blocks.MOST_NUMBERED)
+        baseline = _baseline(np.asarray(holdout.losses, dtype=np.float64), every)
         told += _notes(held_cut.windows, "predictions and the loss")
     slotted = seasons.find([(each.stream, each.in_time) for each in made], window)
     found = exchangeable.examine(made, slotted)

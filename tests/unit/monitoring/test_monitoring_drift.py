@@ -1,5 +1,7 @@
 """Simulations with fixed seeds. Budget: one false alarm in 90 windows, half of it for drift: mean run length 180 windows or more."""
 
+from datetime import timedelta
+
 import msgspec
 import numpy as np
 import pytest
@@ -7,8 +9,10 @@ from monitored_world import POLICY, day, rows, watched
 
 from flyball.monitoring.drift import DriftState, accept, begin_anew, judge, weights_of
 from flyball.monitoring.profile import profile_of
+from flyball.monitoring.reference import build
 from flyball.records import codec
 from flyball.records.findings import FindingKind
+from flyball.records.signature import Column, ColumnType, Signature
 
 
 def any_size(rng):
@@ -204,3 +208,19 @@ def test_a_stream_is_remembered_in_a_kilobyte_or_two():
     reference = watched(rng, n=400)
     _, state = live(reference, (rows(rng, 3000)[:2] for _ in range(30)))
     assert len(codec.encode(state)) < 1500 * len(reference.streams)
+
+
+def test_a_reference_of_thousands_of_windows_tells_how_single_ones_differ():
+    """Hours of half a year, each with a luck of its own: joined by 25 they differ a fifth as much, and single ones alarmed four times the budget."""
+    windows, rows_each, judged, alarms = 5000, 60, 300, 0
+    signature = Signature(task="binary", columns=(Column(name="x", type=ColumnType.NUMBER),), classes=("no", "yes"))
+    for seed in (31, 32):
+        rng = np.random.default_rng(seed)
+        number = np.repeat(np.arange(windows + judged), rows_each)
+        x = rng.normal(size=number.size) + rng.normal(0.0, 0.3, windows + judged)[number]
+        then = number < windows
+        reference = build(signature, {"x": x[then]}, number[then] * 3_600_000_000, None, timedelta(hours=1), None)
+        lived = ((({"x": x[number == windows + one]}), None) for one in range(judged))
+        found, _ = live(reference, lived)
+        alarms += sum(bool(findings) for findings in found)
+    assert alarms / (2 * judged) <= 1 / POLICY.drift_run_length + 2 * np.sqrt(1 / POLICY.drift_run_length / (2 * judged))
