@@ -108,7 +108,8 @@ class Windows:
             return self._signals(newest.start, champion, newest) if newest.end > champion.since else None
         if silent.end <= champion.since:
             return None
-        self._tell_failures(silent)
+        if self._signalled != (champion.unit, silent.start.isoformat()):  # not at every tick: failures may be many
+            self._tell_failures(silent)
         return self._signals(silent.start, champion, None)
 
     def _newest_over(self, unit: str) -> Window:
