@@ -36,7 +36,7 @@ def test_labels_of_one_class_alone_are_named_and_never_judged(tmp_path: Path) ->
     assert len(mature) >= 2
     for window in mature:
         assert all(evidence.value is None for evidence in window.metrics.values())
-        assert "yes" in window.labels_note or "class" in window.labels_note
+        assert f"all {window.labels} labels are of class yes" in window.labels_note
     assert FindingKind.PERFORMANCE not in {finding.kind for finding in project.findings()}
     project.holds()
 

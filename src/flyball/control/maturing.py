@@ -218,7 +218,7 @@ class Maturing:
     def _judged(self, window: WindowSummary, read: Read) -> Judged:
         asked, rows, judged = read.asked, read.rows, window_of(window)
         reference, task = self._observation.files.reference(window.unit), self._world.spec.task
-        selection, weighting = selective.selection(task, asked)
+        selection, weighting = selective.selection(task, asked, classes=reference.classes)
         if selection.kind == "refused":
             return Judged(refused(reference, judged, len(rows.labels), selection.words), rows, selection.words)
         own = own_metrics(self._world, rows, judged, window.metrics)
