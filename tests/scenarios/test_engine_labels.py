@@ -1,13 +1,19 @@
 """Labels that are late, or only for some: windows wait, are completed or marked, and are never judged by what is no sample of them."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
 from engine_world import AT_ONCE, DAY, HOUR, Project, spec_of
 
 from flyball.adapters.registry_memory import MemoryRegistry
+from flyball.control.loop import tick_once
 from flyball.control.world import Ports, micros
+from flyball.errors import StoreUnavailable, TrackingFailed
+from flyball.monitoring.reference import Reference
 from flyball.records.captured import LabelBatch
+from flyball.records.events import Draft, Event
 from flyball.records.findings import FindingKind
 
 MONITOR = {"min_rows": 20, "mature_share": 0.9, "false_alarms": "1 per 10 windows"}
@@ -103,6 +109,54 @@ def test_labels_that_come_after_a_window_was_judged_revise_its_loss_with_its_met
     assert now.labels == now.predictions
     assert (now.loss.n, now.metrics["brier"].n) == (now.labels, now.labels)
     assert once.loss.n < now.loss.n
+    project.holds()
+
+
+def failing_writes(project: Project) -> Callable[[], None]:
+    """The ledger takes no revision until the answer is called."""
+    written = project.ledger.transact
+
+    def transact(drafts: Sequence[Draft], *, epoch: int | None = None) -> tuple[Event, ...]:
+        if any(draft.kind == "window.revised" for draft in drafts):
+            raise StoreUnavailable("the disk is full")
+        return written(drafts, epoch=epoch)
+
+    project.ledger.transact = transact  # type: ignore[method-assign]
+    return lambda: setattr(project.ledger, "transact", written)
+
+
+def failing_reads(project: Project) -> Callable[[], None]:
+    """What windows are judged by cannot be read until the answer is called."""
+    files = project.engine.observation.files
+    read = files.reference
+
+    def reference(unit: str) -> Reference:
+        raise TrackingFailed(f"the registry with {unit} does not answer")
+
+    files.reference = reference  # type: ignore[method-assign]
+    return lambda: setattr(files, "reference", read)
+
+
+@pytest.mark.parametrize("failing", [failing_writes, failing_reads])
+def test_a_revision_that_cannot_be_read_or_written_is_made_when_it_can(
+    tmp_path: Path, failing: Callable[[Project], Callable[[], None]]
+) -> None:
+    project = Project(tmp_path, spec_of(AT_ONCE, monitor={**MONITOR, "mature_share": 0.5}))
+    project.version()
+    project.send(60)
+    late, project.late = project.late, []
+    project.live(2 * DAY)
+    first = project.windows()[0]
+    assert (first.mature, first.labels) == (True, 240)
+    project.capture.hand_over([batch for _, batch in late])
+    mended = failing(project)
+    project.clock.sleep(6 * HOUR)
+    assert tick_once(project.engine)
+    project.clock.sleep(6 * HOUR)
+    assert tick_once(project.engine)
+    mended()
+    assert not tick_once(project.engine)
+    assert project.windows()[0].labels == project.windows()[0].predictions == 300
     project.holds()
 
 

@@ -83,6 +83,8 @@ class Maturing:
         self._revised = self._part(micros(world.now()))
         """Part of a window's length in which revisions were last looked for: the present one, so that a controller which is started again looks when the one
         before would have."""
+        self._changed = np.zeros(0, dtype=np.int64)
+        """Event times of rows whose labels came or changed and which no revision has seen yet, ascending."""
 
     def take(self, key: WindowKey, summary: WindowSummary) -> None:
         """A window has closed."""
@@ -231,28 +233,30 @@ class Maturing:
 
     def _revise(self) -> None:
         """Labels that came after a window was judged change its metrics, whatever order they came in; what was bet on it then stays."""
-        join = self._observation.join
-        if join is None:
+        join, part = self._observation.join, self._part(self._observation.seen_until_us)
+        if join is None or part == self._revised:
             return
-        part = self._part(self._observation.seen_until_us)
-        if part == self._revised:
-            return
-        self._revised = part
-        touched = {int(at) - int(at) % self._width for at in join.changed()}
+        # They stay until what they change is recorded: a registry or a ledger that is away loses none.
+        self._changed = np.union1d(self._changed, join.changed())
         moved: list[tuple[WindowKey, WindowSummary]] = []
-        held = {
-            key: window for key, window in self._mature.items() if key[1] in touched and key[1] >= self._observation.horizon_us
-        }
-        for key, window in sorted(held.items()):
+        for key, window in self._touched():
             with suppress(ArtifactDamaged):
                 revised = self._revised_anew(window, join)
                 if revised != window:
                     moved.append((key, revised))
-        if not moved:
-            return
-        # One transaction: labels that come late are of several windows.
-        self._world.record(*(self._revision(self._mature[key], revised) for key, revised in moved))
-        self._mature.update(moved)
+        if moved:  # one transaction: labels that come late are of several windows
+            self._world.record(*(self._revision(self._mature[key], revised) for key, revised in moved))
+            self._mature.update(moved)
+        self._changed, self._revised = np.zeros(0, dtype=np.int64), part
+
+    def _touched(self) -> list[tuple[WindowKey, WindowSummary]]:
+        """Mature windows in which labels have changed, as far as their rows are held."""
+        within = (
+            (key, window, np.searchsorted(self._changed, (key[1], micros(window.end))))
+            for key, window in sorted(self._mature.items())
+            if key[1] >= self._observation.horizon_us
+        )
+        return [(key, window) for key, window, (low, high) in within if low < high]
 
     def _revised_anew(self, window: WindowSummary, join: LabelJoin) -> WindowSummary:
         """To a controller that was started again every label is new: what was judged by the same ones is not read from a registry to say so again."""
