@@ -198,7 +198,7 @@ class Maturing:
         state = self._world.get("performance", window.unit, PerformanceState) or PerformanceState()
         reading = performance.judge(reference, state, outcomes(found.rows, self._world.spec.task), judged, self._policy)
         estimates = self._estimating.mature(judged, window, lost.mean)
-        labelled = Labelled(found.rows.scores, found.rows.labels, sampled(self._world, self._observation, (key,), join))
+        labelled = Labelled(found.rows.scores, found.rows.labels, sampled(self._observation, (key,), join))
         told = self._concepts.judge(judged, labelled)
         findings = self._concepts.explained(
             (*reading.findings, *told.findings), judged, lambda since: self._since(since, key, join)
@@ -210,7 +210,7 @@ class Maturing:
     def _since(self, since: datetime, key: WindowKey, join: LabelJoin) -> Sampled:
         """Rows of the window and of those before it since then, as far as they are kept."""
         earlier = self._observation.recent(key[0], micros(since), key[1])
-        return sampled(self._world, self._observation, (*earlier, key), join)
+        return sampled(self._observation, (*earlier, key), join)
 
     def _read(self, window: WindowSummary, join: LabelJoin) -> Read:
         start_us, end_us, now_us = micros(window.start), micros(window.end), micros(self._world.now())

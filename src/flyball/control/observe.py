@@ -17,6 +17,7 @@ from flyball.control.traffic import wanted
 from flyball.control.units import UnitShelf
 from flyball.control.watched_files import WatchedFiles
 from flyball.control.window_columns import columns_of
+from flyball.control.window_grid import WindowGrid
 from flyball.control.world import World, micros
 from flyball.errors import ArtifactDamaged, FlyballError
 from flyball.monitoring import delays
@@ -67,6 +68,7 @@ class Observation:
         self._samples: dict[WindowKey, WindowSample] = {}
         windows = world.all("window", WindowSummary)
         self._closed = {(w.unit, micros(w.start)) for w in windows}
+        self.grid = WindowGrid(world.spec.monitor.window, windows, world.now())
         self.label_delay = LabelDelay(world.spec, len(self._closed))
         mature = sorted(((w.unit, micros(w.start)) for w in windows if w.mature), key=_in_time)
         self._recent = mature[-RECENT:]
@@ -197,7 +199,10 @@ class Observation:
 
     def _place(self, batch: PredictionBatch, champion: str) -> None:
         """A canary's rows are the same traffic: their features count for the champion's window, their scores do not."""
-        key = (champion, batch.at_us - batch.at_us % self._width)
+        start_us = self.grid.start_of(champion, batch.at_us)
+        if start_us is None:
+            return
+        key = (champion, start_us)
         if batch.unit == champion and key not in self._judged:
             self._samples.setdefault(key, WindowSample()).add(batch)
             while len(self._samples) > SAMPLES_KEPT:
