@@ -112,6 +112,43 @@ def test_labels_that_come_after_a_window_was_judged_revise_its_loss_with_its_met
     project.holds()
 
 
+def test_labels_that_take_longer_than_ninety_windows_of_an_hour_are_waited_for(tmp_path: Path) -> None:
+    project = Project(tmp_path, spec_of(AT_ONCE, monitor={**MONITOR, "window": "1h"}, data=LEARNED))
+    project.version()
+    project.label_delay = 10 * DAY
+    project.live(13 * DAY)
+    assert sum(window.mature for window in project.windows()) >= 8
+    project.holds()
+
+
+def test_a_window_whose_labels_stay_away_is_given_up_once_and_said_to_be(tmp_path: Path) -> None:
+    project = Project(tmp_path, spec_of(AT_ONCE, monitor=MONITOR, data=LEARNED))
+    project.version()
+    project.send(60)
+    (_, batch), project.late, project.unlabelled = project.late[0], [], True
+    project.live(10 * DAY, step=DAY, rows=30)
+    project.clock.sleep(80 * DAY)
+    project.tick()
+    assert not project.ledger.events(kinds=("window.given_up",))
+    project.clock.sleep(6 * DAY)
+    project.restart()
+    project.tick()
+    given_up = [window for window in project.windows() if window.given_up]
+    assert len(given_up) == 6
+    assert given_up[0].labels_note == (
+        "given up: within 95 days of its end 0 of 90 predictions got a label; where labels take longer, data.label_delay says so"
+    )
+    assert len(project.ledger.events(kinds=("window.given_up",))) == 6
+    project.restart()
+    project.tick()
+    assert len(project.ledger.events(kinds=("window.given_up",))) == 6
+    project.capture.hand_over([batch])
+    project.clock.sleep(HOUR)
+    project.tick()
+    assert not any(window.mature for window in project.windows())
+    project.holds()
+
+
 def failing_writes(project: Project) -> Callable[[], None]:
     """The ledger takes no revision until the answer is called."""
     written = project.ledger.transact

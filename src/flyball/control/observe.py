@@ -72,8 +72,8 @@ class Observation:
         self.label_delay = LabelDelay(world.spec, len(self._closed))
         mature = sorted(((w.unit, micros(w.start)) for w in windows if w.mature), key=_in_time)
         self._recent = mature[-RECENT:]
-        self._judged = set(mature[:-RECENT])
-        """Of them no rows are kept."""
+        self._judged = {*mature[:-RECENT], *((w.unit, micros(w.start)) for w in windows if w.given_up)}
+        """Judged or given up: of them no rows are kept."""
 
     @property
     def cursor(self) -> dict[str, int]:
