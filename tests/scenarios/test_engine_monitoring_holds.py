@@ -174,12 +174,15 @@ def test_metrics_of_the_users_own_are_measured_once_on_the_same_rows(tmp_path: P
     assert len(measured) == sum(window.mature for window in project.windows())
 
 
-def test_rows_of_windows_whose_labels_never_come_are_not_kept_for_ever(tmp_path: Path) -> None:
+def test_rows_of_windows_whose_labels_do_not_come_are_bounded_and_gone_when_they_are_given_up(tmp_path: Path) -> None:
     project = Project(tmp_path, spec_of(AT_ONCE, monitor=MONITOR))
     project.version()
     project.unlabelled = True
-    assert days(project, 60, step=DAY, rows=5) == []
-    assert len(project.engine.observation._samples) <= 40
+    assert days(project, 100, step=DAY, rows=5) == []
+    assert len(project.engine.observation._samples) == 91
+    project.restart()
+    assert days(project, 1, step=DAY, rows=5) == []
+    assert len(project.engine.observation._samples) == 91
 
 
 def test_a_finding_of_long_ago_shows_the_windows_around_it(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from flyball.control.counted import Counted, count, merge
 from flyball.control.label_delay import LabelDelay
 from flyball.control.recent_rows import RecentRows
 from flyball.control.release_tally import ReleaseTally
-from flyball.control.samples import SampledRows, WindowSample
+from flyball.control.samples import SAMPLE_ROWS, SampledRows, WindowSample
 from flyball.control.slice_members import SliceMembers
 from flyball.control.tallies import Tallies
 from flyball.control.traffic import wanted
@@ -25,8 +25,12 @@ from flyball.records.captured import Captured, PredictionBatch
 from flyball.records.findings import WindowSummary
 from flyball.stats.label_strata import LabelStrata
 
-SAMPLES_KEPT = 40
-"""Windows that wait for labels and keep their rows: beyond it the oldest are judged without features."""
+WHOLE = 4
+"""Newest windows that keep their whole sample: what is estimated without labels rests on it. Two units may answer in a window, and one that is to be closed
+has another after it."""
+ROWS_KEPT = 36 * SAMPLE_ROWS
+"""Of all the others, those that wait for labels or were judged lately: 160 MB with forty features. Where they are many, each keeps fewer: forgotten by age,
+rows would be gone just before their labels come."""
 RECENT = 8
 """Judged windows whose rows are kept: a worse loss is put down to causes in all windows since it began."""
 FLUSH_ROWS = 2_000
@@ -204,13 +208,19 @@ class Observation:
             return
         key = (champion, start_us)
         if batch.unit == champion and key not in self._judged:
-            self._samples.setdefault(key, WindowSample()).add(batch)
-            while len(self._samples) > SAMPLES_KEPT:
-                self._samples.pop(min(self._samples, key=_in_time))
+            if key not in self._samples:
+                self._samples[key] = WindowSample()
+                self._thin_out()
+            self._samples[key].add(batch)
         if key in self._closed:
             return
         self._pending.setdefault(key, []).append(batch)
         self._pending_rows[key] = self._pending_rows.get(key, 0) + len(batch.ids)
+
+    def _thin_out(self) -> None:
+        older = sorted(self._samples, key=_in_time)[:-WHOLE]
+        for key in older:
+            self._samples[key].keep_at_most(max(ROWS_KEPT // len(older), 1))
 
     def _count_full_ones(self) -> None:
         for key in [key for key, rows in self._pending_rows.items() if rows >= FLUSH_ROWS]:
