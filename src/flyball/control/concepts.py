@@ -83,7 +83,9 @@ class Concepts:
             seen = slice_watch.judge(known, watched, rows, window, allowance_of(self._policy, "concept", part))
             findings += seen.findings
             puts.append(put("slices", window.unit, seen.state))
-            notes += [f"slices are not searched: {seen.note}"] if seen.note else []
+            hidden = [each.name for each in known.features if each.name not in found.sampled.rows.columns]
+            why = f"capture has not every value of {', '.join(hidden)}" if hidden else seen.note
+            notes += [f"slices are not searched: {why}"] if why else []
         told, more = self._declared.judge(
             found.sampled.rows, self._losses(found.sampled, window), window, allowance_of(self._policy, "concept", QUARTER)
         )
