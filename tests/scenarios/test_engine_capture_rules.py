@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from engine_models import Model
 from engine_world import AT_ONCE, DAY, HOUR, Project, spec_of
 
 from flyball.capture.keeping import Keeper
@@ -100,3 +101,15 @@ def test_a_changed_rule_is_published_once_as_a_new_table_and_the_release_stays_a
     project.version()  # a new release's tables keep the rules
     assert project.gateways.served["0"].routes[0].keeping == Keeping(drop=("x",), keys="hash")
     project.holds()
+
+
+def test_slices_that_cannot_be_told_any_more_are_said_not_to_be_searched(tmp_path: Path) -> None:
+    project = Obedient(tmp_path, spec_of(AT_ONCE, monitor=MONITOR))
+    project.version(Model(estimates=True))
+    project.live(2 * DAY)
+    project.spec = project.door.spec = spec_of(AT_ONCE, monitor=MONITOR, capture={"fields": {"x": "drop"}})
+    project.restart()
+    project.live(2 * DAY)
+    matured = [event.payload["note"] for event in project.ledger.events(kinds=("window.matured",))]
+    assert matured[0] == ""
+    assert matured[-1] == "slices are not searched: capture has not every value of x"

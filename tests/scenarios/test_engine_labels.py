@@ -1,13 +1,19 @@
 """Labels that are late, or only for some: windows wait, are completed or marked, and are never judged by what is no sample of them."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
 from engine_world import AT_ONCE, DAY, HOUR, Project, spec_of
 
 from flyball.adapters.registry_memory import MemoryRegistry
+from flyball.control.loop import tick_once
 from flyball.control.world import Ports, micros
+from flyball.errors import StoreUnavailable, TrackingFailed
+from flyball.monitoring.reference import Reference
 from flyball.records.captured import LabelBatch
+from flyball.records.events import Draft, Event
 from flyball.records.findings import FindingKind
 
 MONITOR = {"min_rows": 20, "mature_share": 0.9, "false_alarms": "1 per 10 windows"}
@@ -36,7 +42,7 @@ def test_labels_of_one_class_alone_are_named_and_never_judged(tmp_path: Path) ->
     assert len(mature) >= 2
     for window in mature:
         assert all(evidence.value is None for evidence in window.metrics.values())
-        assert "yes" in window.labels_note or "class" in window.labels_note
+        assert f"all {window.labels} labels are of class yes" in window.labels_note
     assert FindingKind.PERFORMANCE not in {finding.kind for finding in project.findings()}
     project.holds()
 
@@ -103,6 +109,91 @@ def test_labels_that_come_after_a_window_was_judged_revise_its_loss_with_its_met
     assert now.labels == now.predictions
     assert (now.loss.n, now.metrics["brier"].n) == (now.labels, now.labels)
     assert once.loss.n < now.loss.n
+    project.holds()
+
+
+def test_labels_that_take_longer_than_ninety_windows_of_an_hour_are_waited_for(tmp_path: Path) -> None:
+    project = Project(tmp_path, spec_of(AT_ONCE, monitor={**MONITOR, "window": "1h"}, data=LEARNED))
+    project.version()
+    project.label_delay = 10 * DAY
+    project.live(13 * DAY)
+    assert sum(window.mature for window in project.windows()) >= 8
+    project.holds()
+
+
+def test_a_window_whose_labels_stay_away_is_given_up_once_and_said_to_be(tmp_path: Path) -> None:
+    project = Project(tmp_path, spec_of(AT_ONCE, monitor=MONITOR, data=LEARNED))
+    project.version()
+    project.send(60)
+    (_, batch), project.late, project.unlabelled = project.late[0], [], True
+    project.live(10 * DAY, step=DAY, rows=30)
+    project.clock.sleep(80 * DAY)
+    project.tick()
+    assert not project.ledger.events(kinds=("window.given_up",))
+    project.clock.sleep(6 * DAY)
+    project.restart()
+    project.tick()
+    given_up = [window for window in project.windows() if window.given_up]
+    assert len(given_up) == 6
+    assert given_up[0].labels_note == (
+        "given up: within 95 days of its end 0 of 90 predictions got a label; where labels take longer, data.label_delay says so"
+    )
+    assert len(project.ledger.events(kinds=("window.given_up",))) == 6
+    project.restart()
+    project.tick()
+    assert len(project.ledger.events(kinds=("window.given_up",))) == 6
+    project.capture.hand_over([batch])
+    project.clock.sleep(HOUR)
+    project.tick()
+    assert not any(window.mature for window in project.windows())
+    project.holds()
+
+
+def failing_writes(project: Project) -> Callable[[], None]:
+    """The ledger takes no revision until the answer is called."""
+    written = project.ledger.transact
+
+    def transact(drafts: Sequence[Draft], *, epoch: int | None = None) -> tuple[Event, ...]:
+        if any(draft.kind == "window.revised" for draft in drafts):
+            raise StoreUnavailable("the disk is full")
+        return written(drafts, epoch=epoch)
+
+    project.ledger.transact = transact  # type: ignore[method-assign]
+    return lambda: setattr(project.ledger, "transact", written)
+
+
+def failing_reads(project: Project) -> Callable[[], None]:
+    """What windows are judged by cannot be read until the answer is called."""
+    files = project.engine.observation.files
+    read = files.reference
+
+    def reference(unit: str) -> Reference:
+        raise TrackingFailed(f"the registry with {unit} does not answer")
+
+    files.reference = reference  # type: ignore[method-assign]
+    return lambda: setattr(files, "reference", read)
+
+
+@pytest.mark.parametrize("failing", [failing_writes, failing_reads])
+def test_a_revision_that_cannot_be_read_or_written_is_made_when_it_can(
+    tmp_path: Path, failing: Callable[[Project], Callable[[], None]]
+) -> None:
+    project = Project(tmp_path, spec_of(AT_ONCE, monitor={**MONITOR, "mature_share": 0.5}))
+    project.version()
+    project.send(60)
+    late, project.late = project.late, []
+    project.live(2 * DAY)
+    first = project.windows()[0]
+    assert (first.mature, first.labels) == (True, 240)
+    project.capture.hand_over([batch for _, batch in late])
+    mended = failing(project)
+    project.clock.sleep(6 * HOUR)
+    assert tick_once(project.engine)
+    project.clock.sleep(6 * HOUR)
+    assert tick_once(project.engine)
+    mended()
+    assert not tick_once(project.engine)
+    assert project.windows()[0].labels == project.windows()[0].predictions == 300
     project.holds()
 
 

@@ -6,7 +6,8 @@ import pytest
 from engine_models import Model
 from engine_world import AT_ONCE, DAY, Project, spec_of
 
-from flyball.control import findings, queries
+from flyball.control import findings, observe, queries
+from flyball.records.captured import LabelBatch
 from flyball.records.findings import FindingKind
 
 MONITOR = {"min_rows": 20, "mature_share": 0.99, "false_alarms": "1 per 10 windows"}
@@ -91,3 +92,52 @@ def test_where_all_rows_are_worse_the_declared_slices_are_beside_the_causes(tmp_
     project.live(8 * DAY, until=lambda: any(each.subject == "loss" for each in project.findings()))
     found = next(each for each in project.findings() if each.subject == "loss" and each.kind is FindingKind.PERFORMANCE)
     assert any(cause.subject == "far" and "on the holdout" in cause.words for cause in found.causes)
+
+
+def last_of(batch: LabelBatch, n: int) -> LabelBatch:
+    return LabelBatch(
+        at_us=batch.at_us, model=batch.model, ids=batch.ids[-n:], values=batch.values[-n:], observed_us=batch.observed_us[-n:]
+    )  # fmt: skip
+
+
+LATE = {"source": {"files": "*.csv"}, "features": {"x": {"type": "number"}}, "time": "at", "key": "id", "label": "y", "label_delay": "50d"}  # fmt: skip
+
+
+@pytest.mark.parametrize("rows_kept", [None, 300])
+def test_slices_are_judged_by_labels_that_come_after_more_than_forty_windows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows_kept: int | None
+) -> None:
+    if rows_kept is not None:
+        monkeypatch.setattr(observe, "ROWS_KEPT", rows_kept)
+    project = Project(tmp_path, spec_of(AT_ONCE, monitor=MONITOR | {"slices": SLICES[1:2]}, data=LATE))
+    project.version(Model(estimates=True))
+    project.label_delay = 50 * DAY
+    project.live(56 * DAY, step=DAY, rows=40)
+    kept = [len(sample) for sample in project.engine.observation._samples.values()]
+    assert sum(kept) <= (rows_kept or 80_000) + observe.WHOLE * 40
+    judged = [window for window in project.windows() if window.mature]
+    assert len(judged) >= 5
+    assert all(window.slices["near"].n >= (28 if rows_kept is None else 2) for window in judged)
+    estimated = project.windows()[-1].estimates["bounded_loss"]
+    assert estimated.n == 40  # the newest are whole
+    project.holds()
+
+
+def test_a_slice_without_a_labelled_row_says_that_it_is_not_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(observe, "ROWS_KEPT", 1)
+    project = Project(tmp_path, spec_of(AT_ONCE, monitor=MONITOR | {"slices": SLICES[1:2]}, data=LATE | {"label_delay": "5d"}))
+    project.version(Model(estimates=True))
+    project.send(1_000)
+    project.late, project.unlabelled = [(at, last_of(batch, 100)) for at, batch in project.late], True
+    project.live(6 * DAY, rows=4)
+    assert project.windows()[0].mature
+    note = queries.status(project.door, controller_alive=True).slices[0].note
+    assert note == "not judged: none of the rows that are kept of the newest mature window has a label"
+    assert note in project.ledger.events(kinds=("window.matured",))[-1].payload["note"]
+
+
+def test_a_window_of_too_few_labels_to_search_says_so(tmp_path: Path) -> None:
+    project = project_of(tmp_path)
+    project.live(2 * DAY, rows=4)
+    notes = {event.payload["note"] for event in project.ledger.events(kinds=("window.matured",))}
+    assert any("slices are not searched: 16 labels are fewer than min_rows 20: not tested" in note for note in notes)

@@ -84,7 +84,7 @@ def _windows(report: StatusReport, *, plain: bool) -> "RenderableType":
     for window in report.windows:
         drift = max(window.drift.items(), key=lambda item: item[1], default=None)
         rows.append((
-            draw.when(window.end), str(window.predictions), str(window.labels) if window.mature else f"{window.labels} (waiting)",
+            draw.when(window.end), str(window.predictions), _labels(window),
             *(_metric(window, name) for name in names),
             "" if drift is None else f"{drift[0]} {drift[1]:.3f}",
         ))  # fmt: skip
@@ -92,6 +92,12 @@ def _windows(report: StatusReport, *, plain: bool) -> "RenderableType":
     told = draw.table(columns, rows, plain=plain, title="Last windows of the champion", right=("predictions", "labels"))
     void = next((window.void for window in reversed(report.windows) if window.void), "")
     return draw.page([told, draw.text((f"No estimate without labels: {void}", "yellow"))]) if void else told
+
+
+def _labels(window: WindowSummary) -> str:
+    if window.mature:
+        return str(window.labels)
+    return f"{window.labels} ({'given up' if window.given_up else 'waiting'})"
 
 
 def _slices(report: StatusReport, *, plain: bool) -> "RenderableType":

@@ -67,6 +67,7 @@ class Concepts:
         """The champion's."""
         findings: list[Finding] = []
         puts: list[Put] = []
+        notes: list[str] = []
         expected = self._observation.files.calibration(window.unit)
         if expected is not None:
             state = self._world.get("concept", window.unit, ConceptState) or ConceptState()
@@ -82,10 +83,13 @@ class Concepts:
             seen = slice_watch.judge(known, watched, rows, window, allowance_of(self._policy, "concept", part))
             findings += seen.findings
             puts.append(put("slices", window.unit, seen.state))
+            hidden = [each.name for each in known.features if each.name not in found.sampled.rows.columns]
+            why = f"capture has not every value of {', '.join(hidden)}" if hidden else seen.note
+            notes += [f"slices are not searched: {why}"] if why else []
         told, more = self._declared.judge(
             found.sampled.rows, self._losses(found.sampled, window), window, allowance_of(self._policy, "concept", QUARTER)
         )
-        notes = (f"{name} is {why}" for name, why in sorted(told.state.notes.items()))
+        notes += [f"{name} is {why}" for name, why in sorted(told.state.notes.items())]
         return Concepted((*findings, *told.findings), (*puts, *more), told.seen, "; ".join(notes))
 
     def explained(

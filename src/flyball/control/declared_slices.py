@@ -19,6 +19,8 @@ from flyball.records.events import Put
 from flyball.spec.slice_conditions import SliceCondition, compile_slice
 from flyball.stats.losses import bounded_loss
 
+NONE_LABELLED = "not judged: none of the rows that are kept of the newest mature window has a label"
+
 
 class Known(NamedTuple):
     """One slice on the holdout of a unit."""
@@ -53,7 +55,8 @@ class DeclaredSlices:
         placed = self.placed(window.unit, sample)
         labelled = {name: each._replace(inside=each.inside[has]) for name, each in placed.chosen.items()}
         reading = declared.judge(labelled, losses[has], before, window, allowance)
-        state = msgspec.structs.replace(reading.state, notes=placed.notes | reading.state.notes)
+        notes = {} if has.any() else dict.fromkeys(placed.chosen, NONE_LABELLED)
+        state = msgspec.structs.replace(reading.state, notes=placed.notes | notes | reading.state.notes)
         return msgspec.structs.replace(reading, state=state), (put("declared", window.unit, state),)
 
     def placed(self, unit: str, sample: SampledRows) -> Placed:

@@ -139,7 +139,7 @@ class Diagnosing:
         keys = self._observation.recent(unit, micros(since), micros(self._world.now()))
         if join is None or reference is None or not keys:
             return _Labelled(None, 0, None)
-        rows = sampled(self._world, self._observation, keys, join)
+        rows = sampled(self._observation, keys, join)
         sides = Sides(rows.rows.columns, rows.rows.scores, rows.labels, _window_of(keys, rows.rows.at_us))
         known = self._observation.files.slices(unit)
         before = msgspec.structs.replace(reference, columns=columns_of(reference, reference.columns))

@@ -85,7 +85,7 @@ class Forgetting:
         gone = [each for each in world.all("window", WindowSummary) if before_us <= micros(each.start) < until_us]
         if not gone:
             return
-        waiting = [each for each in gone if not each.mature]
+        waiting = [each for each in gone if not each.mature and not each.given_up]
         predictions, until = sum(each.predictions for each in gone), moment(until_us)
         payload = {
             "until": until.isoformat(), "keep": format_duration(keep), "windows": len(gone), "predictions": predictions, "waiting": len(waiting)

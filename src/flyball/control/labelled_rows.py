@@ -6,9 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from flyball.capture.join import LabelJoin
-from flyball.control.observe import Observation, WindowKey, micros_of
+from flyball.control.observe import Observation, WindowKey
 from flyball.control.samples import SampledRows, together
-from flyball.control.world import World
 
 
 class Sampled(NamedTuple):
@@ -19,14 +18,13 @@ class Sampled(NamedTuple):
     """(n_rows,) NaN: none."""
 
 
-def sampled(world: World, observation: Observation, keys: Sequence[WindowKey], join: LabelJoin) -> Sampled:
+def sampled(observation: Observation, keys: Sequence[WindowKey], join: LabelJoin) -> Sampled:
     """Of windows in order of time, at least one."""
-    width = micros_of(world.spec.monitor.window)
-    parts = [_of_window(observation, key, width, join) for key in keys]
+    parts = [_of_window(observation, key, join) for key in keys]
     return Sampled(together([part.rows for part in parts]), np.concatenate([part.labels for part in parts]))
 
 
-def _of_window(observation: Observation, key: WindowKey, width: int, join: LabelJoin) -> Sampled:
-    outcomes, sample = join.outcomes(key[0], key[1], key[1] + width), observation.rows(key)
+def _of_window(observation: Observation, key: WindowKey, join: LabelJoin) -> Sampled:
+    outcomes, sample = join.outcomes(*key, observation.grid.end_of(*key)), observation.rows(key)
     of = dict(zip(outcomes.ids, outcomes.labels.tolist(), strict=True))
     return Sampled(sample, np.array([of.get(name, np.nan) for name in sample.ids], dtype=np.float64))

@@ -1,15 +1,17 @@
 """Windows whose labels come: shown as far as they have, judged once when they have, and corrected when more come after that."""
 
 import hashlib
+from collections.abc import Mapping
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
 
 from flyball.capture.join import LabelJoin
-from flyball.capture.joined import LabelledRows, Span
+from flyball.capture.joined import Ints, LabelledRows, Span
+from flyball.control import patience
 from flyball.control.concepts import Concepted, Concepts, Labelled
 from flyball.control.estimating import Estimating
 from flyball.control.labelled_rows import Sampled, sampled
@@ -35,8 +37,8 @@ from flyball.records.release import Champion
 from flyball.stats.label_strata import LabelStrata
 from flyball.stats.losses import bounded_loss
 
-PATIENCE_WINDOWS = 90
-"""Windows that one is waited for beyond the declared label delay, if there is one."""
+MOST_A_TICK = 100
+"""Windows that are given up: after a long pause they are many, each an entry of some kB in the ledger."""
 REVISED_EVERY = 4
 """Times in a window's length that metrics of mature windows follow labels that came after all: a label alone moves none by much, and each revision is
 an entry of some kB in the ledger."""
@@ -78,15 +80,21 @@ class Maturing:
         self._concepts = Concepts(world, observation, policy)
         self._width = micros_of(policy.window)
         closed = sorted(world.all("window", WindowSummary), key=lambda window: window.start)
-        self._immature = {key_of(window): window for window in closed if not window.mature}
+        self._immature = {key_of(window): window for window in closed if not window.mature and not window.given_up}
+        self._labelled: set[WindowKey] = set()
+        """Of them those that labels came for: the others, which may be thousands, are not looked at."""
         self._mature = {key_of(window): window for window in closed if window.mature}
         self._revised = self._part(micros(world.now()))
         """Part of a window's length in which revisions were last looked for: the present one, so that a controller which is started again looks when the one
         before would have."""
+        self._changed: list[Ints] = []
+        """Event times of rows whose labels came or changed and which no revision has seen yet."""
 
     def take(self, key: WindowKey, summary: WindowSummary) -> None:
         """A window has closed."""
         self._immature[key] = summary
+        if summary.labels:
+            self._labelled.add(key)
 
     def judged(self) -> tuple[WindowSummary, ...]:
         """Mature windows of champions whose labels could be judged by, in order of time."""
@@ -94,31 +102,59 @@ class Maturing:
         return tuple(sorted(told, key=lambda window: (window.start, window.unit)))
 
     def look(self, champion: Champion | None) -> None:
-        """Judge what is mature, tell what has changed."""
+        """Judge what is mature, give up what is waited for too long, tell what has changed."""
         trouble: list[FlyballError] = []
-        for key, window in sorted(self._immature.items(), key=lambda item: item[1].start):
+        self._notice()
+        for key in sorted(self._labelled, key=lambda key: (key[1], key[0])):
             try:
-                if self._may_mature(window):
-                    self._look(key, window, champion)
-                else:
-                    self._observation.forget_rows(key)
+                self._look(key, self._immature[key], champion)
             except (Fenced, StoreUnavailable):
                 raise
             except ArtifactDamaged:  # a unit that cannot be monitored: said once, where its windows close
-                del self._immature[key]
-                self._observation.forget_rows(key)
+                self._forget(key)
             except FlyballError as error:  # one window that cannot be judged keeps no other waiting
                 trouble.append(error)
+        self._give_up()
         self._revise()
         if trouble:
             raise trouble[0]
 
-    def _may_mature(self, window: WindowSummary) -> bool:
-        """Not looked at for ever: without a declared delay a window whose labels stay away is given up at some time."""
-        if micros(window.start) < self._observation.horizon_us:
-            return False  # its rows are forgotten, or some of them
-        delay = self._policy.label_delay or timedelta()
-        return self._world.now() < window.end + delay + PATIENCE_WINDOWS * self._policy.window
+    def _notice(self) -> None:
+        """Labels that came or changed since the last look, and windows whose rows were forgotten."""
+        for key in [key for key in self._immature if key[1] < self._observation.horizon_us]:
+            self._forget(key)  # `capture.forgotten` has told of it
+        join = self._observation.join
+        changed = np.unique(join.changed()) if join is not None else np.zeros(0, dtype=np.int64)
+        if changed.size:
+            self._changed.append(changed)
+            self._labelled |= {*_touched(self._immature, changed)}
+
+    def _give_up(self) -> None:
+        """Each once, and said."""
+        now, join = self._world.now(), self._observation.join
+        late = [window for window in self._immature.values() if now >= window.end + patience.least(self._policy)]
+        if not late or join is None:
+            return
+        waited = patience.patience(self._policy, self._delays(join) if self._policy.label_delay is None else None)
+        late = [window for window in late if now >= window.end + waited][:MOST_A_TICK]
+        moved = [
+            patience.given_up(window, join.labelled(micros(window.start), micros(window.end)), now - window.end)
+            for window in late
+        ]
+        if moved:
+            self._world.record(*(self._given_up(window) for window in moved))
+        for window in moved:
+            self._forget(key_of(window))
+
+    def _given_up(self, window: WindowSummary) -> Draft:
+        payload, subject = {"labels": window.labels, "note": window.labels_note}, window_of(window).id
+        return draft(self._world.now(), "window.given_up", f"window:{subject}", payload, (put("window", subject, window),))
+
+    def _forget(self, key: WindowKey) -> None:
+        """It will not be judged."""
+        del self._immature[key]
+        self._labelled.discard(key)
+        self._observation.forget_rows(key)
 
     def _look(self, key: WindowKey, window: WindowSummary, champion: Champion | None) -> None:
         join, now = self._observation.join, self._world.now()
@@ -186,6 +222,7 @@ class Maturing:
         payload = {"labels": labels, "note": note}
         self._world.record(draft(now, "window.matured", f"window:{judged.id}", payload, puts, key=f"matured:{judged.id}"))
         del self._immature[key]
+        self._labelled.discard(key)
         self._observation.retire(key)
         self._mature[key] = summary
 
@@ -196,7 +233,7 @@ class Maturing:
         state = self._world.get("performance", window.unit, PerformanceState) or PerformanceState()
         reading = performance.judge(reference, state, outcomes(found.rows, self._world.spec.task), judged, self._policy)
         estimates = self._estimating.mature(judged, window, lost.mean)
-        labelled = Labelled(found.rows.scores, found.rows.labels, sampled(self._world, self._observation, (key,), join))
+        labelled = Labelled(found.rows.scores, found.rows.labels, sampled(self._observation, (key,), join))
         told = self._concepts.judge(judged, labelled)
         findings = self._concepts.explained(
             (*reading.findings, *told.findings), judged, lambda since: self._since(since, key, join)
@@ -208,7 +245,7 @@ class Maturing:
     def _since(self, since: datetime, key: WindowKey, join: LabelJoin) -> Sampled:
         """Rows of the window and of those before it since then, as far as they are kept."""
         earlier = self._observation.recent(key[0], micros(since), key[1])
-        return sampled(self._world, self._observation, (*earlier, key), join)
+        return sampled(self._observation, (*earlier, key), join)
 
     def _read(self, window: WindowSummary, join: LabelJoin) -> Read:
         start_us, end_us, now_us = micros(window.start), micros(window.end), micros(self._world.now())
@@ -218,7 +255,7 @@ class Maturing:
     def _judged(self, window: WindowSummary, read: Read) -> Judged:
         asked, rows, judged = read.asked, read.rows, window_of(window)
         reference, task = self._observation.files.reference(window.unit), self._world.spec.task
-        selection, weighting = selective.selection(task, asked)
+        selection, weighting = selective.selection(task, asked, classes=reference.classes)
         if selection.kind == "refused":
             return Judged(refused(reference, judged, len(rows.labels), selection.words), rows, selection.words)
         own = own_metrics(self._world, rows, judged, window.metrics)
@@ -231,28 +268,23 @@ class Maturing:
 
     def _revise(self) -> None:
         """Labels that came after a window was judged change its metrics, whatever order they came in; what was bet on it then stays."""
-        join = self._observation.join
-        if join is None:
+        join, part = self._observation.join, self._part(self._observation.seen_until_us)
+        if join is None or part == self._revised:
             return
-        part = self._part(self._observation.seen_until_us)
-        if part == self._revised:
-            return
-        self._revised = part
-        touched = {int(at) - int(at) % self._width for at in join.changed()}
+        # They stay until what they change is recorded: a registry or a ledger that is away loses none.
+        changed = np.unique(np.concatenate(self._changed)) if self._changed else np.zeros(0, dtype=np.int64)
         moved: list[tuple[WindowKey, WindowSummary]] = []
-        held = {
-            key: window for key, window in self._mature.items() if key[1] in touched and key[1] >= self._observation.horizon_us
-        }
-        for key, window in sorted(held.items()):
+        for key in sorted(_touched(self._mature, changed)):
+            if key[1] < self._observation.horizon_us:
+                continue
             with suppress(ArtifactDamaged):
-                revised = self._revised_anew(window, join)
-                if revised != window:
+                revised = self._revised_anew(self._mature[key], join)
+                if revised != self._mature[key]:
                     moved.append((key, revised))
-        if not moved:
-            return
-        # One transaction: labels that come late are of several windows.
-        self._world.record(*(self._revision(self._mature[key], revised) for key, revised in moved))
-        self._mature.update(moved)
+        if moved:  # one transaction: labels that come late are of several windows
+            self._world.record(*(self._revision(self._mature[key], revised) for key, revised in moved))
+            self._mature.update(moved)
+        self._changed, self._revised = [], part
 
     def _revised_anew(self, window: WindowSummary, join: LabelJoin) -> WindowSummary:
         """To a controller that was started again every label is new: what was judged by the same ones is not read from a registry to say so again."""
@@ -275,6 +307,13 @@ class Maturing:
 def _corrected(reference: Reference, asked: WindowRows, judged: Window, weighting: Weighting | None) -> dict[str, Evidence]:
     has = np.isfinite(asked.labels)
     return realised(reference, asked.scores[has], asked.labels[has], judged, weighting)
+
+
+def _touched(windows: Mapping[WindowKey, WindowSummary], times: Ints) -> list[WindowKey]:
+    """Those that some of the times lie in. `times`: ascending."""
+    first = np.searchsorted(times, [start for _, start in windows])
+    ends = zip(windows.items(), first.tolist(), strict=True)
+    return [key for (key, window), place in ends if place < times.size and times[place] < micros(window.end)]
 
 
 def window_of(summary: WindowSummary) -> Window:

@@ -10,13 +10,14 @@ from flyball.control.counted import Counted, count, merge
 from flyball.control.label_delay import LabelDelay
 from flyball.control.recent_rows import RecentRows
 from flyball.control.release_tally import ReleaseTally
-from flyball.control.samples import SampledRows, WindowSample
+from flyball.control.samples import SAMPLE_ROWS, SampledRows, WindowSample
 from flyball.control.slice_members import SliceMembers
 from flyball.control.tallies import Tallies
 from flyball.control.traffic import wanted
 from flyball.control.units import UnitShelf
 from flyball.control.watched_files import WatchedFiles
 from flyball.control.window_columns import columns_of
+from flyball.control.window_grid import WindowGrid
 from flyball.control.world import World, micros
 from flyball.errors import ArtifactDamaged, FlyballError
 from flyball.monitoring import delays
@@ -24,8 +25,12 @@ from flyball.records.captured import Captured, PredictionBatch
 from flyball.records.findings import WindowSummary
 from flyball.stats.label_strata import LabelStrata
 
-SAMPLES_KEPT = 40
-"""Windows that wait for labels and keep their rows: beyond it the oldest are judged without features."""
+WHOLE = 4
+"""Newest windows that keep their whole sample: what is estimated without labels rests on it. Two units may answer in a window, and one that is to be closed
+has another after it."""
+ROWS_KEPT = 36 * SAMPLE_ROWS
+"""Of all the others, those that wait for labels or were judged lately: 160 MB with forty features. Where they are many, each keeps fewer: forgotten by age,
+rows would be gone just before their labels come."""
 RECENT = 8
 """Judged windows whose rows are kept: a worse loss is put down to causes in all windows since it began."""
 FLUSH_ROWS = 2_000
@@ -67,11 +72,12 @@ class Observation:
         self._samples: dict[WindowKey, WindowSample] = {}
         windows = world.all("window", WindowSummary)
         self._closed = {(w.unit, micros(w.start)) for w in windows}
+        self.grid = WindowGrid(world.spec.monitor.window, windows, world.now())
         self.label_delay = LabelDelay(world.spec, len(self._closed))
         mature = sorted(((w.unit, micros(w.start)) for w in windows if w.mature), key=_in_time)
         self._recent = mature[-RECENT:]
-        self._judged = set(mature[:-RECENT])
-        """Of them no rows are kept."""
+        self._judged = {*mature[:-RECENT], *((w.unit, micros(w.start)) for w in windows if w.given_up)}
+        """Judged or given up: of them no rows are kept."""
 
     @property
     def cursor(self) -> dict[str, int]:
@@ -197,15 +203,24 @@ class Observation:
 
     def _place(self, batch: PredictionBatch, champion: str) -> None:
         """A canary's rows are the same traffic: their features count for the champion's window, their scores do not."""
-        key = (champion, batch.at_us - batch.at_us % self._width)
+        start_us = self.grid.start_of(champion, batch.at_us)
+        if start_us is None:
+            return
+        key = (champion, start_us)
         if batch.unit == champion and key not in self._judged:
-            self._samples.setdefault(key, WindowSample()).add(batch)
-            while len(self._samples) > SAMPLES_KEPT:
-                self._samples.pop(min(self._samples, key=_in_time))
+            if key not in self._samples:
+                self._samples[key] = WindowSample()
+                self._thin_out()
+            self._samples[key].add(batch)
         if key in self._closed:
             return
         self._pending.setdefault(key, []).append(batch)
         self._pending_rows[key] = self._pending_rows.get(key, 0) + len(batch.ids)
+
+    def _thin_out(self) -> None:
+        older = sorted(self._samples, key=_in_time)[:-WHOLE]
+        for key in older:
+            self._samples[key].keep_at_most(max(ROWS_KEPT // len(older), 1))
 
     def _count_full_ones(self) -> None:
         for key in [key for key, rows in self._pending_rows.items() if rows >= FLUSH_ROWS]:

@@ -108,7 +108,7 @@ def build(kinds: Mapping[str, str], columns: Mapping[str, Any], windows: Sequenc
 
     `kinds`: column → `number` or `category`; `columns` as for `reference.build`; `windows`: indices of the reference's rows, a window each.
     Only `to_fit` of each window is looked at: the reference's counts are to be of the others, which are as new to the directions as every later row is.
-    No column depends on another, or there is one column only: no directions.
+    No column depends on another, or there are fewer than two: no directions.
     Raises DataError when a column is absent, or when there are no rows.
     """
     absent = [name for name in kinds if name not in columns]
@@ -117,6 +117,8 @@ def build(kinds: Mapping[str, str], columns: Mapping[str, Any], windows: Sequenc
         found = f"directions without {', '.join(absent)}" if absent else "directions of no rows"
         raise DataError(found, expected="every column that is named, and rows of the reference")
     rows = rows[:: -(-rows.size // MOST_ROWS)]
+    if not kinds:
+        return Directions(rows=rows.size, columns=())
     values = {name: _values(kind, columns[name], rows) for name, kind in kinds.items()}
     codings = tuple(coding_of(name, kind, values[name]) for name, kind in kinds.items())
     coded = [codes_of(coding, values[coding.name]) for coding in codings]

@@ -89,9 +89,10 @@ def build(
     `columns` are the model's inputs, column by column: numpy, Polars, Arrow, pandas or lists; missing is None, NaN or, for a category, ''.
     `event_us` are their event times, None where rows just follow one another; `window` is a duration or a number of rows; `holdout` None: features
     alone are watched; `scale` is the regression's (None elsewhere). Columns that are not in the signature and end up in `columns` are not looked at.
-    Raises DataError when there are no rows, columns of different length or none at all.
+    A signature without columns (capture keeps none of them): the reference is of the answers alone.
+    Raises DataError when there are no rows, columns of different length, or neither columns nor answers.
     """
-    n = _length(signature, columns)
+    n = _length(signature, columns, holdout)
     if n == 0 or (holdout is not None and len(holdout.scores) == 0):
         raise DataError("a reference of no rows", expected="rows of training data and of the holdout")
     cut = _Cuts(blocks.cut(n, event_us, window), blocks.numbered(event_us, window))
@@ -99,7 +100,8 @@ def build(
         _stream(column.name, "feature", columns[column.name], cut, column.type is ColumnType.CATEGORY)
         for column in signature.columns
     ]
-    told, baseline = _notes(cut.windows, "features"), Baseline(mean=0.0, n=0, window_means=(), in_time=False)
+    told = _notes(cut.windows, "features") if made else ()
+    baseline = Baseline(mean=0.0, n=0, window_means=(), in_time=False)
     if holdout is not None:
         held = streams.score_table(holdout.scores)
         held_cut = _Cuts(blocks.cut(len(held), holdout.event_us, window), blocks.numbered(holdout.event_us, window))
@@ -145,11 +147,13 @@ def prediction_columns(
     return {name: ("category", labels), f"{name}.confidence": ("number", scores.max(axis=1))}
 
 
-def _length(signature: Signature, columns: Mapping[str, Any]) -> int:
+def _length(signature: Signature, columns: Mapping[str, Any], holdout: HoldoutScores | None) -> int:
     absent = [column.name for column in signature.columns if column.name not in columns]
     if absent:
         raise DataError(f"a reference without {', '.join(absent)}", expected="every column of the signature")
     sizes = {column.name: len(columns[column.name]) for column in signature.columns}
+    if not sizes and holdout is not None:
+        return len(holdout.scores)
     if len(set(sizes.values())) != 1:
         raise DataError(f"columns of different length: {sizes}", expected="one value per row in each")
     return next(iter(sizes.values()))

@@ -7,7 +7,7 @@ Refused: a stratum (nearly) without labels; labels of one class where the scores
 where a changed world and labels chosen by their outcome look the same. Not seen: labels chosen by an outcome that the model knows nothing of.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import msgspec
@@ -53,10 +53,16 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def selection(
-    task: Task, rows: WindowRows, features: Mapping[str, npt.ArrayLike] | None = None, *, probabilities: bool = True
+    task: Task,
+    rows: WindowRows,
+    features: Mapping[str, npt.ArrayLike] | None = None,
+    *,
+    classes: Sequence[str] = (),
+    probabilities: bool = True,
 ) -> tuple[Selection, Weighting | None]:
     """Of a mature window's rows; the weighting is of its labelled rows, in their order. `features`: name → (n_rows,) numbers or texts.
 
+    `classes`: what to call those that labels are indices of; without them, their index.
     `probabilities`: the scores are meant as chances, so labels can contradict them; False where the model is known to be uncalibrated.
     """
     has = np.isfinite(rows.labels)
@@ -64,7 +70,7 @@ def selection(
     share = labelled / n if n else 0.0
     if labelled == 0 or share >= COMPLETE:
         return Selection(kind="none", share=_short(share)), None
-    why = _one_class(task, rows, has) if task != "regression" else ""
+    why = _one_class(task, rows, has, classes) if task != "regression" else ""
     if why:
         return Selection(
             kind="refused", subject="class", share=_short(share), p=ONE_CLASS, words=f"{why}. {_bounds(share)}"
@@ -166,7 +172,7 @@ def _tested(groups: Ints, strata: Ints, has: npt.NDArray[np.bool_]) -> tuple[flo
     return homogeneity_p(labelled, rows), float(np.ptp(share)) if share.size else 0.0
 
 
-def _one_class(task: Task, rows: WindowRows, has: npt.NDArray[np.bool_]) -> str:
+def _one_class(task: Task, rows: WindowRows, has: npt.NDArray[np.bool_], classes: Sequence[str]) -> str:
     labels = rows.labels[has].astype(np.int64)
     if np.any(labels != labels[0]):
         return ""
@@ -174,7 +180,8 @@ def _one_class(task: Task, rows: WindowRows, has: npt.NDArray[np.bool_]) -> str:
     chance = table[:, labels[0]] if task == "multiclass" else np.where(labels == 1, table[:, 0], 1.0 - table[:, 0])
     if float(np.log(np.clip(chance, 1e-12, 1.0)).sum()) > np.log(ONE_CLASS):
         return ""
-    return f"all {labels.size} labels are of class {labels[0]}, where the scores promise {float((1.0 - chance).sum()):.0f} of others: only one outcome is told"
+    name = classes[labels[0]] if classes else labels[0]
+    return f"all {labels.size} labels are of class {name}, where the scores promise {float((1.0 - chance).sum()):.0f} of others: only one outcome is told"
 
 
 def _contradicts(task: Task, rows: WindowRows, has: npt.NDArray[np.bool_], strata: Ints) -> str:

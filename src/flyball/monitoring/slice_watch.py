@@ -100,9 +100,10 @@ def judge(reference: SliceReference, state: SliceState, rows: SliceRows, window:
         return SliceReading(findings=(), state=state, note=note)
     holdout = rows_of(reference)
     bet_on = _best(state)
-    moved_on = state if bet_on is None else _bet(reference, state, (holdout, rows), bet_on)
-    moved_on = msgspec.structs.replace(moved_on, last_window=window.id, nominees=_nominees(reference, state, holdout, rows))
-    if bet_on is None or edetector.level(moved_on.detectors) < allowance.run_length:
+    bet = None if bet_on is None else _bet(reference, state, (holdout, rows), bet_on)
+    moved_on = msgspec.structs.replace(bet or state, last_window=window.id, nominees=_nominees(reference, state, holdout, rows))
+    # Without a bet nothing is told, though a run length that is shorter now may lie below the level: there are no rows to tell it of.
+    if bet_on is None or bet is None or edetector.level(moved_on.detectors) < allowance.run_length:
         return SliceReading(findings=(), state=moved_on)
     finding = _finding(reference, moved_on, bet_on, window, allowance)
     fresh = msgspec.structs.replace(begin_anew(state), alarms=state.alarms + 1, last_window=window.id)
@@ -114,11 +115,12 @@ def _best(state: SliceState) -> Nominee | None:
     return best if best is not None and best.worth > 0.0 else None
 
 
-def _bet(reference: SliceReference, state: SliceState, both: tuple[SliceRows, SliceRows], nominee: Nominee) -> SliceState:
+def _bet(reference: SliceReference, state: SliceState, both: tuple[SliceRows, SliceRows], nominee: Nominee) -> SliceState | None:
+    """None: too few rows of it, here or in the holdout."""
     holdout, rows = both
     normal, observed = _scores(holdout, rows, nominee.conditions)
     if observed is None or len(normal) < LEAST_NORMAL:
-        return state
+        return None
     detectors = edetector.advance(state.detectors, rank_bets(ranks_of(normal), observed))
     words = words_of(reference.features, nominee.conditions)
     inside = chosen(nominee.conditions, rows.codes)

@@ -170,6 +170,8 @@ class WindowSummary(msgspec.Struct, frozen=True, kw_only=True):
     labels: int
     mature: bool
     """Enough of the labels that will come have come (see monitoring)."""
+    given_up: bool = False
+    """They did not, and are waited for no longer."""
     metrics: dict[str, Evidence] = {}
     """Realised, on labels: roc_auc, log_loss, brier, …; empty while immature."""
     drift: dict[str, float] = {}

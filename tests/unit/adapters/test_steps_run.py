@@ -2,11 +2,14 @@
 
 import json
 import os
+from datetime import timedelta
 from pathlib import Path
 
+import msgspec
+import numpy as np
 import polars as pl
 import pytest
-from projects import AILING, LOGISTIC, Told, package_in, project, request, rows, spec
+from projects import AILING, AS_OF, LOGISTIC, Told, package_in, project, request, rows, spec
 
 from flyball.adapters.packages import LocalPackages, checked_bytes
 from flyball.adapters.scorer_onnx import PackageScorer
@@ -16,6 +19,10 @@ from flyball.gateway.columns import ColumnBuilder
 from flyball.gateway.explaining import Explainer
 from flyball.gateway.runtimes.contract import CodeLimits
 from flyball.gateway.validation import RowReader
+from flyball.monitoring import drift, estimates, joint, profile
+from flyball.monitoring import reference as references
+from flyball.monitoring.policy import policy_of
+from flyball.monitoring.window import Window
 from flyball.records import codec
 from flyball.records.background import FILE, MAX_ROWS, Background
 from flyball.records.routing import ServedUnit
@@ -123,6 +130,35 @@ def test_a_package_holds_what_its_predictions_are_explained_against(tmp_path: Pa
     assert [one.base + sum(one.fields.values()) for one in told] == pytest.approx(scores.tolist(), abs=1e-6)
     assert told[0].base == told[1].base
     assert told[0].fields["hour"] > 0 > told[1].fields["hour"]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"hour": "drop", "wind": "hash", "carrier": "drop"},
+        {"hour": {"sample": 0.1}, "wind": {"sample": 0.1}, "carrier": {"sample": 0.5}},
+        {"hour": "drop", "wind": "drop"},
+    ],
+)
+def test_a_version_of_which_capture_keeps_hardly_a_column_is_made_and_its_windows_are_judged(
+    tmp_path: Path, fields: dict
+) -> None:
+    declared = spec(capture={"fields": fields})
+    package = package_in(tmp_path / "p", run_steps(request(project(tmp_path / "p"), declared), Told()))
+    reference = codec.decode(checked_bytes(package, references.FILE), references.Reference)
+    hidden = {name for name, rule in fields.items() if rule in ("drop", "hash")}
+    assert set(reference.names) == {"hour", "wind", "carrier", "prediction"} - hidden
+    assert codec.decode(checked_bytes(package, joint.FILE), joint.Directions).names == ()
+    scores = np.full((300, 1), 0.9)
+    seen = profile.profile_of(reference, {}, scores, 300)
+    window = Window(model="flights", unit="u1", start=AS_OF, end=AS_OF + timedelta(days=1))
+    state = drift.DriftState()
+    for _ in range(3):
+        reading = drift.judge(reference, state, seen, window, policy_of(declared))
+        state, window = reading.state, msgspec.structs.replace(window, start=window.end, end=window.end + timedelta(days=1))
+    assert reading.distances["prediction"] > 0.3
+    learned = codec.decode(checked_bytes(package, estimates.FILE), estimates.EstimationReference)
+    assert set(learned.columns) == {"hour", "wind", "carrier"} - set(fields)
 
 
 def test_rules_that_only_requests_meet_make_another_package_of_the_same_trained_model(tmp_path: Path) -> None:

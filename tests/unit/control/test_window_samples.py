@@ -45,6 +45,17 @@ def test_the_same_rows_are_kept_in_whatever_order_and_however_often_they_come() 
     np.testing.assert_array_equal(one.scores, other.scores)
 
 
+def test_what_is_thinned_out_is_what_a_smaller_sample_would_have_kept() -> None:
+    batches = [batch(first, 10) for first in range(0, 600, 10)]
+    thinned = kept(batches[:40])
+    thinned.rows(SIGNATURE)
+    thinned.keep_at_most(12)
+    thinned.keep_at_most(40)
+    for each in (*batches[40:], *batches[:10]):
+        thinned.add(each)
+    assert thinned.rows(SIGNATURE).ids == kept(batches, most=12).rows(SIGNATURE).ids
+
+
 def test_rows_stand_with_their_own_values_in_order_of_time() -> None:
     rows = kept([batch(first, 10) for first in range(0, 200, 10)]).rows(SIGNATURE)
     numbers = [int(name[1:]) for name in rows.ids]

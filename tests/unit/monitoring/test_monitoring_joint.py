@@ -139,6 +139,12 @@ def test_a_column_that_nothing_depends_on_is_in_no_direction():
     assert {name for stream in directions.names for name in joint.columns_of(directions, stream)} == {"a", "b", "c"}
 
 
+def test_no_columns_have_no_directions():
+    directions = joint.build({}, {"a": [1.0, 2.0]}, [np.arange(2)])
+    assert directions.names == ()
+    assert joint_rows.project(directions, {"a": [1.0]}) == {}
+
+
 def test_projections_are_the_same_row_by_row_and_counts_merge_to_the_same():
     rng = np.random.default_rng(5)
     directions = joint.build(SMALL, small(rng, 2000), [np.arange(2000)])

@@ -141,6 +141,23 @@ def test_features_alone_and_windows_counted_in_rows_are_enough():
     assert built.baseline.n == 0
 
 
+def test_answers_alone_are_enough_and_nothing_is_not():
+    columns, scores, _ = rows(np.random.default_rng(0), 3000)
+    bare = msgspec.structs.replace(SIGNATURE, columns=())
+    built = build(
+        bare,
+        columns,
+        np.arange(3000) * DAY_US // 100,
+        HoldoutScores(scores[2000:], scores[2000:, 0], None),
+        timedelta(days=1),
+        None,
+    )
+    assert (built.names, built.rows, built.baseline.n) == (("prediction",), 1000, 1000)
+    assert not any("features" in note for note in built.notes)
+    with pytest.raises(DataError, match="different length"):
+        build(bare, columns, None, None, 100, None)
+
+
 def test_a_reference_of_an_older_release_is_refused_with_the_way_out(reference):
     old = msgspec.to_builtins(reference) | {"format": 1}
     with pytest.raises(msgspec.ValidationError, match=r"format 1, expected 2.*train it again"):

@@ -81,9 +81,19 @@ def test_scores_that_get_no_label_are_refused_with_the_worst_case():
 def test_labels_for_positives_only_are_refused():
     rng = np.random.default_rng(6)
     scores, labels = window(rng)
-    told, weighting = selection("binary", seen(scores, labels, labels == 1))
+    told, weighting = selection("binary", seen(scores, labels, labels == 1), classes=("healthy", "sick"))
     assert (told.kind, told.subject, weighting) == ("refused", "class", None)
+    assert told.words.startswith(f"all {int(labels.sum())} labels are of class sick, where")
     assert "only one outcome is told" in told.words
+
+
+def test_the_one_class_of_many_that_is_told_has_its_name():
+    rng = np.random.default_rng(14)
+    scores = rng.dirichlet((1.0, 1.0, 1.0), 600)
+    labels = np.array([rng.choice(3, p=row) for row in scores], dtype=float)
+    has = labels == 2
+    rows = WindowRows(np.zeros(600, dtype=np.int64), np.where(has, 1, -1), scores, np.where(has, labels, np.nan))
+    assert "of class blue, where" in selection("multiclass", rows, classes=("red", "green", "blue"))[0].words
 
 
 def test_one_class_that_the_scores_promise_is_no_fault():

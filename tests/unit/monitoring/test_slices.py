@@ -210,3 +210,19 @@ def test_a_window_of_few_labels_is_not_tested():
     reading = slice_watch.judge(ref, slice_watch.start(), rows(ref, rng, windows=1, n=20), day(0), ALLOWANCE)
     assert "20 labels are fewer than min_rows 50" in reading.note
     assert reading.state == slice_watch.start()
+
+
+def test_a_budget_that_is_lowered_alarms_in_the_next_window_that_can_be_bet_on():
+    """The level of before may lie above the run length of now, in a window that has hardly a row of the best nominee."""
+    rng = np.random.default_rng(16)
+    ref = reference(rng)
+    oslo = Condition(feature=2, low=town(ref, "Oslo"), high=town(ref, "Oslo"))
+    nominee = slice_watch.Nominee(conditions=(oslo,), rows=100.0, excess=20.0, squares=8.0)
+    state = slice_watch.SliceState(nominees=(nominee,), detectors=(400.0,) * len(slice_watch.SHIFTS))
+    many = rows(ref, rng, windows=1, n=400, flip=0.5)
+    few = SliceRows(*(part[~leaf_of(ref, many.codes)] for part in many))
+    reading = slice_watch.judge(ref, state, few, day(0), ALLOWANCE)
+    assert (reading.findings, reading.state.last_window) == ((), day(0).id)
+    told = slice_watch.judge(ref, reading.state, many, day(1), ALLOWANCE).findings
+    assert [each.subject for each in told] == [words_of(ref.features, (oslo,))]
+    assert told[0].evidence.n == int(leaf_of(ref, many.codes).sum())
