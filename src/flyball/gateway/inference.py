@@ -9,7 +9,7 @@ import functools
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from flyball.errors import DeadlinePassed, FlyballError, HttpRefused, NotFound
 from flyball.gateway.answering import Answered, Answering
@@ -57,6 +57,8 @@ class Parts(NamedTuple):
     metrics: Metrics
     lanes: Lanes
 
+
+T = TypeVar("T")
 
 NOBODY = Caller()
 PATIENT_TURNS = 8
@@ -152,7 +154,7 @@ class Inference:
                 loop.call_soon(self._flush, table, live)
             if caller is NOBODY or live.inline_rows >= rows.n:
                 return await job.answer
-            return await _patiently(job, caller)
+            return await patiently(job.answer, caller)
         finally:
             self._tables.release(table)
 
@@ -329,25 +331,21 @@ class Inference:
         return Batch(jobs, self._clocks.now_us() if at_us is None else at_us, ids, live.builder)
 
 
-async def _patiently(job: Job, caller: Caller) -> Answer:
-    """Wait no longer than the caller does."""
-    loop = asyncio.get_running_loop()
+async def patiently(answer: asyncio.Future[T], caller: Caller, what: str = "the model answered") -> T:
+    """Wait no longer than the caller does; then it is cancelled. Raises DeadlinePassed, CallerGone."""
     gone = asyncio.ensure_future(caller.gone()) if caller.gone is not None else None
-    seconds = None if caller.until is None else max(caller.until - loop.time(), 0.0)
+    seconds = None if caller.until is None else max(caller.until - asyncio.get_running_loop().time(), 0.0)
+    waited: list[asyncio.Future[Any]] = [answer] if gone is None else [answer, gone]
     try:
-        await asyncio.wait(
-            [each for each in (job.answer, gone) if each is not None], timeout=seconds, return_when=asyncio.FIRST_COMPLETED
-        )
+        await asyncio.wait(waited, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        if answer.done():
+            return answer.result()
+        if gone is not None and gone.done():
+            raise CallerGone
+        raise DeadlinePassed(f"The request's deadline passed before {what}")
     finally:
-        if gone is not None:
-            gone.cancel()
-        if not job.answer.done():
-            job.answer.cancel()
-    if not job.answer.cancelled():
-        return job.answer.result()
-    if gone is not None and gone.done() and not gone.cancelled():
-        raise CallerGone
-    raise DeadlinePassed("The request's deadline passed before the model answered")
+        for each in waited:
+            each.cancel()
 
 
 def _job(rows: Rows) -> Job:
