@@ -8,7 +8,7 @@ import asyncio
 import functools
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from typing import Any, NamedTuple, TypeVar
 
 from flyball.errors import DeadlinePassed, FlyballError, HttpRefused, NotFound
@@ -175,13 +175,15 @@ class Inference:
         self, table: LiveTable, live: LiveRoute, source: Sliced, at_us: int | None = None, caller: Caller = NOBODY
     ) -> AsyncIterator[Answer]:
         """The answers of its slices, in order, each handed over before it is given. One large request of a model at a time; nothing of it is
-        handed over or given before every row was scored. Raises as `answer` does, and RequestError."""
+        handed over or given before every row was scored, and nothing is begun once its caller has gone. Raises as `answer` does, and RequestError."""
         self._tables.hold(table)
         self._large_ones += 1
         try:
-            async with live.turns.taken(caller.until):
-                size = SLICE_ROWS if live.inline_rows >= SLICE_ROWS else SLICE_ROWS_BESIDE
-                scored = deque([await self._scored(live, source, span, at_us, caller) for span in slices(source.n, size)])
+            async with AsyncExitStack() as turn:
+                async with _while_there(caller):
+                    await turn.enter_async_context(live.turns.taken(caller.until))
+                    size = SLICE_ROWS if live.inline_rows >= SLICE_ROWS else SLICE_ROWS_BESIDE
+                    scored = deque([await self._scored(live, source, span, at_us, caller) for span in slices(source.n, size)])
                 while scored:
                     each = scored.popleft()  # and freed with its answer: all at the end would take milliseconds
                     batch = self._slice(live, source, each)
@@ -346,6 +348,31 @@ async def patiently(answer: asyncio.Future[T], caller: Caller, what: str = "the 
     finally:
         for each in waited:
             each.cancel()
+
+
+@asynccontextmanager
+async def _while_there(caller: Caller) -> AsyncIterator[None]:
+    """What is awaited inside is cancelled when the caller goes. Raises CallerGone."""
+    if caller.gone is None:
+        yield
+        return
+    gone = asyncio.ensure_future(caller.gone())
+    try:
+        async with asyncio.timeout(None) as limit:
+
+            def end(_: asyncio.Future[object]) -> None:
+                with suppress(RuntimeError):  # it went in the moment in which all was done
+                    limit.reschedule(0.0)
+
+            gone.add_done_callback(end)
+            try:
+                yield
+            finally:
+                gone.remove_done_callback(end)
+    except TimeoutError:
+        raise CallerGone from None
+    finally:
+        gone.cancel()
 
 
 def _job(rows: Rows) -> Job:
