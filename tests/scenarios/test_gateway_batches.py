@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import numpy as np
@@ -181,6 +182,25 @@ def test_more_than_a_model_can_answer_in_time_is_refused_at_once(rig, tmp_path):
     assert max(answer.elapsed.total_seconds() for answer in refused) < 0.5
     exposed = worker.admin.get("/flyball/metrics").text
     assert f'flyball_shed_requests_total{{model="shop",reason="queue"}} {len(refused)}.0' in exposed
+
+
+def test_how_slow_a_model_is_and_who_has_its_large_turn_outlive_a_routing_table(rig, tmp_path):
+    slow = code_package(tmp_path / "slow", "slow")
+    rig.publish(table(1, slow))
+    worker = rig.start()
+    assert worker.predict({**ROW, "age": 13}).status_code == 200
+    rig.publish(table(2, slow))
+    assert worker.reload().status_code == 200
+    answers = ask(worker, [{"rows": [{**ROW, "age": 13}]} for _ in range(20)])
+    assert {answer.status_code for answer in answers} == {200, 429}
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(worker.http.post, "/models/shop/predict", json=large(3000))
+        time.sleep(0.5)
+        rig.publish(table(3, slow))
+        assert worker.reload().status_code == 200
+        second = worker.http.post("/models/shop/predict", json=large(2000), headers={"x-flyball-timeout-ms": "1000"})
+        assert (second.status_code, "waited for other large ones" in second.json()["detail"]) == (504, True)
+        assert first.result().status_code == 200
 
 
 def large(n, **last):
