@@ -98,11 +98,20 @@ class CodeModel:
         self.behaviour = behaviour
         self.calls = 0
 
+    def __setstate__(self, state):
+        import time
+
+        self.__dict__ |= state
+        if self.behaviour == "slow to load":
+            time.sleep(2)
+
     def meet(self, rows):
-        """Only an explainer asks for so many rows at once."""
+        """Only an explainer asks for more than 300 rows at once."""
         import os
         import time
 
+        if self.calls == 1 and self.behaviour == "slow at first":
+            time.sleep(1.5)
         if rows > 300 and self.behaviour == "crash of many":
             os._exit(7)
         if rows > 300 and self.behaviour == "slow of many":

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import numpy as np
@@ -183,6 +184,25 @@ def test_more_than_a_model_can_answer_in_time_is_refused_at_once(rig, tmp_path):
     assert f'flyball_shed_requests_total{{model="shop",reason="queue"}} {len(refused)}.0' in exposed
 
 
+def test_how_slow_a_model_is_and_who_has_its_large_turn_outlive_a_routing_table(rig, tmp_path):
+    slow = code_package(tmp_path / "slow", "slow")
+    rig.publish(table(1, slow))
+    worker = rig.start()
+    assert worker.predict({**ROW, "age": 13}).status_code == 200
+    rig.publish(table(2, slow))
+    assert worker.reload().status_code == 200
+    answers = ask(worker, [{"rows": [{**ROW, "age": 13}]} for _ in range(20)])
+    assert {answer.status_code for answer in answers} == {200, 429}
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(worker.http.post, "/models/shop/predict", json=large(3000))
+        time.sleep(0.5)
+        rig.publish(table(3, slow))
+        assert worker.reload().status_code == 200
+        second = worker.http.post("/models/shop/predict", json=large(2000), headers={"x-flyball-timeout-ms": "1000"})
+        assert (second.status_code, "waited for other large ones" in second.json()["detail"]) == (504, True)
+        assert first.result().status_code == 200
+
+
 def large(n, **last):
     rows = [{**ROW, "age": number % 100} for number in range(n)]
     rows[-1] = {**rows[-1], **last}
@@ -216,6 +236,36 @@ def test_a_fault_in_the_last_row_of_a_large_request_refuses_all_of_it(rig, units
     unknown = worker.http.post("/models/shop/predict", json={**large(3000), "keyz": []})
     assert (unknown.status_code, unknown.json()["faults"][0]["path"]) == (422, "keyz")
     assert rig.captured() == []
+
+
+def rows_scored(worker):
+    exposed = worker.admin.get("/flyball/metrics").text
+    return sum(float(line.split()[-1]) for line in exposed.splitlines() if line.startswith("flyball_rows_total{"))
+
+
+def test_a_large_request_is_not_worked_for_once_its_caller_has_gone_whether_it_is_scored_or_waits(rig, tmp_path):
+    """A call of the model takes a second, and each of them takes 1,024 rows."""
+    rig.publish(table(1, code_package(tmp_path / "slow", "slow")))
+    worker = rig.start()
+    slow = {"rows": [{**ROW, "age": 13}] * 5000}
+
+    async def run():
+        url, headers = f"http://127.0.0.1:{worker.card['port']}", {"authorization": f"Bearer {CLIENT}"}
+        async with httpx.AsyncClient(base_url=url, headers=headers, timeout=30) as client:
+            asked = []
+            for body, seconds in ((slow, 1.5), (slow, 0.7), (large(3000), 30)):
+                asked.append(asyncio.create_task(client.post("/models/shop/predict", json=body, timeout=seconds)))
+                await asyncio.sleep(0.3)
+            return await asyncio.gather(*asked, return_exceptions=True)
+
+    begin = time.monotonic()
+    *left, stays = asyncio.run(run())
+    assert [type(each) for each in left] == [httpx.ReadTimeout] * 2
+    assert stays.status_code == 200, stays.text
+    assert time.monotonic() - begin < 6.5  # two calls for the first, and three of its own
+    assert rows_scored(worker) == 1024 + 3000
+    shown = [each for record in rig.captured() for each in record.ids]
+    assert sorted(shown) == sorted(f"i{number}" for number in range(3000))
 
 
 def test_a_large_request_that_its_model_cannot_answer_hands_over_no_prediction(rig, tmp_path):

@@ -3,6 +3,7 @@
 import threading
 import time
 
+import msgspec
 import psutil
 from bench.release import misbehaving
 from bench.release.candidates import TRIGGER, onnx
@@ -90,7 +91,18 @@ def test_a_worker_tells_which_unit_fails_again_and_again_and_not_what_it_said_of
     for count in range(5):
         assert worker.report().tripped == {}, count
         assert worker.predict({**ROW, "age": 13}).json()["unit"] == champion.unit.id
-    assert worker.report().tripped == {canary.unit.id: "the model raised ValueError"}
+    tripped = {canary.unit.id: "the model raised ValueError"}
+    assert worker.report().tripped == tripped
+    rig.publish(table(2, champion, canary=canary, canary_weight=0.9, salt="s"))
+    assert worker.reload().status_code == 200
+    assert worker.report().tripped == tripped
+    young = msgspec.structs.replace(SIGNATURE.columns[0], maximum=50)
+    narrow = msgspec.structs.replace(SIGNATURE, columns=(young, *SIGNATURE.columns[1:]))
+    champion, canary = (msgspec.structs.replace(each, signature=narrow) for each in (champion, canary))
+    rig.publish(table(3, champion, canary=canary, canary_weight=0.9, salt="s"))
+    assert worker.reload().status_code == 200
+    assert worker.report().tripped == {}, "another signature, and so another model"
+    assert worker.predict({**ROW, "age": 60}).status_code == 422
 
 
 def keys_of(*, canary):

@@ -6,6 +6,7 @@ import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import httpx
 import numpy as np
 import psutil
 import pytest
@@ -219,3 +220,17 @@ def test_more_than_can_wait_are_refused_and_ordinary_requests_are_answered_meanw
     assert all(each.headers["retry-after"] == "1" for each in refused)
     assert {each.status_code for each in answers} <= {200, 429}
     assert sum(each.status_code == 200 for each in answers) >= MAX_IN_HAND
+
+
+def test_a_deadline_holds_while_a_prediction_is_explained_and_who_has_gone_holds_no_place(rig, packages):
+    worker = started(rig, packages["slow"])
+    body = {"rows": [ROW], "explain": True}
+    begin = time.monotonic()
+    late = worker.http.post("/models/shop/predict", json=body, headers={"x-flyball-timeout-ms": "250"})
+    assert (late.status_code, "explained" in late.json()["detail"]) == (504, True)
+    assert time.monotonic() - begin < 1
+    with ThreadPoolExecutor(MAX_IN_HAND) as pool:
+        asked = [pool.submit(worker.http.post, "/models/shop/predict", json=body, timeout=0.3) for _ in range(MAX_IN_HAND)]
+        assert all(isinstance(each.exception(), httpx.ReadTimeout) for each in asked)
+    answer = worker.predict(ROW, explain=True)
+    assert (answer.status_code, adds_up(answer.json()["predictions"][0])) == (200, True)

@@ -157,6 +157,36 @@ def test_a_code_model_that_dies_hangs_or_hoards_harms_nobody_and_comes_back(rig,
     assert found == canary.unit.id
 
 
+@pytest.mark.parametrize("behaviour", ["slow at first", "slow to load"])
+def test_a_killed_worker_that_takes_longer_than_the_deadline_to_begin_comes_back_among_its_callers(rig, tmp_path, behaviour):
+    rig.publish(table(1, code_package(tmp_path / "slow", behaviour)))
+    worker = rig.start("w0", "--deadline-seconds", "1")
+    assert worker.predict(ROW).status_code == 200
+    (child,) = psutil.Process(worker.process.pid).children()
+    child.kill()
+    until = time.monotonic() + 12
+    while (answer := worker.predict(ROW)).status_code != 200 and time.monotonic() < until:
+        assert (answer.status_code, answer.elapsed.total_seconds() < 2) == (503, True)
+    assert answer.status_code == 200, answer.text
+    assert len([each for each in rig.captured() if isinstance(each, FailureBatch) and "died" in each.reason]) == 1
+
+
+def test_a_model_that_is_withdrawn_while_its_worker_starts_again_leaves_no_process_behind(rig, tmp_path, units):
+    rig.publish(table(1, code_package(tmp_path / "slow", "slow to load")))
+    worker = rig.start()
+    (first,) = psutil.Process(worker.process.pid).children()
+    first.kill()
+    worker.http.headers["x-flyball-timeout-ms"] = "50"
+    assert worker.predict(ROW).status_code >= 503
+    del worker.http.headers["x-flyball-timeout-ms"]
+    until = time.monotonic() + 5
+    while not (again := [each for each in psutil.Process(worker.process.pid).children() if each.pid != first.pid]):
+        assert time.monotonic() < until
+    rig.publish(table(2, units[0]))
+    assert worker.reload().status_code == 200
+    again[0].wait(timeout=1)
+
+
 def test_a_hanging_code_model_does_not_hold_up_the_other_models_requests(rig, tmp_path, units):
     hanging = code_package(tmp_path / "bad", "hang")
     rig.publish(table(1, units[0], shadows=(hanging,)))

@@ -1,5 +1,6 @@
 """What each door does with a request that was let in."""
 
+import asyncio
 import urllib.parse
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
@@ -9,7 +10,7 @@ from flyball.gateway import plain
 from flyball.gateway.batches import Answer
 from flyball.gateway.capture_writer import Sink
 from flyball.gateway.explaining import Explaining
-from flyball.gateway.inference import NOBODY, Caller, Inference
+from flyball.gateway.inference import NOBODY, Caller, Inference, patiently
 from flyball.gateway.large import LARGE_BYTES, ArrayRows, PlainBody
 from flyball.gateway.lease import Lease
 from flyball.gateway.metrics import Metrics
@@ -117,7 +118,8 @@ class Handlers:
         if rows.explain:
             with self._explaining.admitted(live, rows):
                 answer = await self._inference.answer(table, live, rows, at_us, request.caller)
-                told = await self._explaining.attributions(live, rows, answer)
+                explained = asyncio.ensure_future(self._explaining.attributions(live, rows, answer))
+                told = await patiently(explained, request.caller, "it was explained")
             return json_response(plain.predictions(live, rows, answer, told), headers=_headers_of(answer))
         answer = await self._inference.answer(table, live, rows, at_us, request.caller)
         return json_response(plain.predictions(live, rows, answer), headers=_headers_of(answer))

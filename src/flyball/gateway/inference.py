@@ -8,8 +8,8 @@ import asyncio
 import functools
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import NamedTuple
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from typing import Any, NamedTuple, TypeVar
 
 from flyball.errors import DeadlinePassed, FlyballError, HttpRefused, NotFound
 from flyball.gateway.answering import Answered, Answering
@@ -57,6 +57,8 @@ class Parts(NamedTuple):
     metrics: Metrics
     lanes: Lanes
 
+
+T = TypeVar("T")
 
 NOBODY = Caller()
 PATIENT_TURNS = 8
@@ -152,7 +154,7 @@ class Inference:
                 loop.call_soon(self._flush, table, live)
             if caller is NOBODY or live.inline_rows >= rows.n:
                 return await job.answer
-            return await _patiently(job, caller)
+            return await patiently(job.answer, caller)
         finally:
             self._tables.release(table)
 
@@ -173,13 +175,15 @@ class Inference:
         self, table: LiveTable, live: LiveRoute, source: Sliced, at_us: int | None = None, caller: Caller = NOBODY
     ) -> AsyncIterator[Answer]:
         """The answers of its slices, in order, each handed over before it is given. One large request of a model at a time; nothing of it is
-        handed over or given before every row was scored. Raises as `answer` does, and RequestError."""
+        handed over or given before every row was scored, and nothing is begun once its caller has gone. Raises as `answer` does, and RequestError."""
         self._tables.hold(table)
         self._large_ones += 1
         try:
-            async with live.turns.taken(caller.until):
-                size = SLICE_ROWS if live.inline_rows >= SLICE_ROWS else SLICE_ROWS_BESIDE
-                scored = deque([await self._scored(live, source, span, at_us, caller) for span in slices(source.n, size)])
+            async with AsyncExitStack() as turn:
+                async with _while_there(caller):
+                    await turn.enter_async_context(live.turns.taken(caller.until))
+                    size = SLICE_ROWS if live.inline_rows >= SLICE_ROWS else SLICE_ROWS_BESIDE
+                    scored = deque([await self._scored(live, source, span, at_us, caller) for span in slices(source.n, size)])
                 while scored:
                     each = scored.popleft()  # and freed with its answer: all at the end would take milliseconds
                     batch = self._slice(live, source, each)
@@ -329,25 +333,46 @@ class Inference:
         return Batch(jobs, self._clocks.now_us() if at_us is None else at_us, ids, live.builder)
 
 
-async def _patiently(job: Job, caller: Caller) -> Answer:
-    """Wait no longer than the caller does."""
-    loop = asyncio.get_running_loop()
+async def patiently(answer: asyncio.Future[T], caller: Caller, what: str = "the model answered") -> T:
+    """Wait no longer than the caller does; then it is cancelled. Raises DeadlinePassed, CallerGone."""
     gone = asyncio.ensure_future(caller.gone()) if caller.gone is not None else None
-    seconds = None if caller.until is None else max(caller.until - loop.time(), 0.0)
+    seconds = None if caller.until is None else max(caller.until - asyncio.get_running_loop().time(), 0.0)
+    waited: list[asyncio.Future[Any]] = [answer] if gone is None else [answer, gone]
     try:
-        await asyncio.wait(
-            [each for each in (job.answer, gone) if each is not None], timeout=seconds, return_when=asyncio.FIRST_COMPLETED
-        )
+        await asyncio.wait(waited, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        if answer.done():
+            return answer.result()
+        if gone is not None and gone.done():
+            raise CallerGone
+        raise DeadlinePassed(f"The request's deadline passed before {what}")
     finally:
-        if gone is not None:
-            gone.cancel()
-        if not job.answer.done():
-            job.answer.cancel()
-    if not job.answer.cancelled():
-        return job.answer.result()
-    if gone is not None and gone.done() and not gone.cancelled():
-        raise CallerGone
-    raise DeadlinePassed("The request's deadline passed before the model answered")
+        for each in waited:
+            each.cancel()
+
+
+@asynccontextmanager
+async def _while_there(caller: Caller) -> AsyncIterator[None]:
+    """What is awaited inside is cancelled when the caller goes. Raises CallerGone."""
+    if caller.gone is None:
+        yield
+        return
+    gone = asyncio.ensure_future(caller.gone())
+    try:
+        async with asyncio.timeout(None) as limit:
+
+            def end(_: asyncio.Future[object]) -> None:
+                with suppress(RuntimeError):  # it went in the moment in which all was done
+                    limit.reschedule(0.0)
+
+            gone.add_done_callback(end)
+            try:
+                yield
+            finally:
+                gone.remove_done_callback(end)
+    except TimeoutError:
+        raise CallerGone from None
+    finally:
+        gone.cancel()
 
 
 def _job(rows: Rows) -> Job:

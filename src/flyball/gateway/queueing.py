@@ -24,7 +24,7 @@ _LEARNED = 0.2
 
 
 class Queue:
-    """Of one route, used on the event loop only."""
+    """Of one route, used on the event loop only. Each table has its own, since those who wait are answered by the units of the table in which they came."""
 
     def __init__(self, model: str) -> None:
         self._model = model
@@ -35,13 +35,23 @@ class Queue:
         """In the call that is being made beside the loop."""
         self.due = False
         """Its next batch is scheduled on the loop."""
-        self._row_seconds = 0.0
+        self.row_seconds = 0.0
+        """As was learned so far."""
+        self._before: Queue | None = None
+        """Of the routing table before, while something waits in it."""
+
+    def go_on_from(self, before: "Queue") -> None:
+        """Of the same models: how long their rows take is known, and what waits there goes before what comes."""
+        self.row_seconds = before.row_seconds
+        self._before = before if before.rows + before.busy_rows + before.ahead() else None
 
     def check_room(self, patience: float = MAX_WAIT_SECONDS, n_rows: int = 0) -> None:
         """Raises Overloaded, with when to try again, if a request would wait for longer than `patience` seconds. Costs nothing, so it is
         asked before a body is read: a refusal must be cheaper than an answer."""
         waiting = self.rows + self.busy_rows
-        wait = waiting * self._row_seconds
+        if self._before is not None:
+            waiting += self.ahead()
+        wait = waiting * self.row_seconds
         crowded = self.busy_rows > 0 and len(self._jobs) >= MAX_WAITING_REQUESTS
         if waiting and (wait > patience or crowded or self.rows + n_rows > MAX_QUEUED_ROWS):
             raise Overloaded(
@@ -73,11 +83,21 @@ class Queue:
 
     def learn(self, n_rows: int, seconds: float) -> None:
         """How long so many rows took."""
-        self._row_seconds += _LEARNED * (seconds / n_rows - self._row_seconds) if self._row_seconds else seconds / n_rows
+        self.row_seconds += _LEARNED * (seconds / n_rows - self.row_seconds) if self.row_seconds else seconds / n_rows
+
+    def ahead(self) -> int:
+        """Rows that wait in the queues before."""
+        before = self._before
+        if before is None:
+            return 0
+        ahead = before.rows + before.busy_rows + before.ahead()
+        if not ahead:
+            self._before = None
+        return ahead
 
 
 class Turns:
-    """Of the large requests of one route: one at a time, used on the event loop only."""
+    """Of the large requests of one model: one at a time, used on the event loop only."""
 
     def __init__(self, model: str) -> None:
         self._model = model

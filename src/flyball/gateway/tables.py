@@ -3,7 +3,7 @@
 import asyncio
 import copy
 import logging
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
 from itertools import accumulate, pairwise
@@ -18,6 +18,7 @@ from flyball.gateway.columns import ColumnBuilder
 from flyball.gateway.keepers import Keepers
 from flyball.gateway.queueing import Queue, Turns
 from flyball.gateway.runtimes.contract import Columns, Scores
+from flyball.gateway.servable import accepted, remaining
 from flyball.gateway.tensors.reader import TensorReader
 from flyball.gateway.units import LoadedModel, Shelf
 from flyball.gateway.validation import RowReader
@@ -117,6 +118,28 @@ class LiveRoute:
         sure.queue = Queue(self.model)
         return sure
 
+    def go_on_from(self, before: "LiveRoute") -> None:
+        """Take over what outlives a table: whose turn it is, the circuits of units that are still there, and how slow models are that answer as
+        before. On the event loop, before anything is answered."""
+        self.turns = before.turns
+        known = {unit.id: unit for unit in before.units}
+        for unit in self.units:
+            was = known.get(unit.id, unit)
+            if was.model is unit.model:
+                unit.breaker = was.breaker
+        for lane, then in zip(self.lanes, before.lanes, strict=True):
+            if lane.answering == then.answering:
+                lane.queue.go_on_from(then.queue)
+
+    @property
+    def lanes(self) -> tuple["LiveRoute", ...]:
+        return self, self.sure, self.champion_only
+
+    @property
+    def answering(self) -> list[LoadedModel]:
+        """Where none fails."""
+        return [unit.model for unit in (self.champion, self.canary, *self.arms) if unit is not None]
+
     def chosen(self, keys: Sequence[str], *, canaries: bool) -> list[tuple[LiveUnit, str, list[int]]]:
         """(who answers, in which role, which of the keys); `canaries`: whether they may."""
         rest: Sequence[int] = range(len(keys))
@@ -157,6 +180,11 @@ class LiveTable:
         self.retired = False
         self.given_back = False
         """Its models: once, whoever may still hold it by mistake; they may be another table's, too."""
+
+    def go_on_from(self, before: "LiveTable") -> None:
+        for model, route in self.routes.items():
+            if model in before.routes:
+                route.go_on_from(before.routes[model])
 
     def tripped(self) -> dict[str, str]:
         """Unit → the kind of its latest failure, of those whose circuit is open. What foreign code said beyond that may quote a row."""
@@ -236,6 +264,8 @@ class Tables:
                 self._loader.submit(self._give_back, passed_over).add_done_callback(_tell)
         if live is None:
             return
+        if old is not None:
+            live.go_on_from(old)
         self.live = live
         self._on_swap(live)
         if old is not None:
@@ -338,41 +368,3 @@ def _tell(done: Future[None]) -> None:
     failed = done.exception()
     if failed is not None:
         log.error("a model could not be freed", exc_info=failed)
-
-
-def remaining(route: Route, loaded: Collection[str]) -> Route | None:
-    """The route without the units that are not loaded; None: nobody is left who may answer for all."""
-    fallback = route.fallback if route.fallback is not None and route.fallback.unit.id in loaded else None
-    champion = route.champion if route.champion.unit.id in loaded else fallback
-    if champion is None:
-        return None
-    there = route.canary is not None and route.canary.unit.id in loaded
-    return msgspec.structs.replace(
-        route,
-        champion=champion,
-        canary=route.canary if there else None,
-        canary_weight=route.canary_weight if there else 0.0,
-        shadows=tuple(each for each in route.shadows if each.unit.id in loaded),
-        # An arm that is away keeps its share of the keys: the others' customers must not change hands.
-        arms=tuple(arm if arm.unit.unit.id in loaded else msgspec.structs.replace(arm, unit=champion) for arm in route.arms),
-        fallback=fallback if champion is not fallback else None,
-    )
-
-
-def accepted(route: Route) -> Signature:
-    """What a request may bring: the champion's columns as it wants them, and optionally those that only other units of the route know.
-    Raises ArtifactDamaged when the units of one route cannot understand the same request."""
-    champion = route.champion.signature
-    columns = {column.name: column for column in champion.columns}
-    for served in route.units[1:]:
-        if served.signature.task != champion.task or served.signature.classes != champion.classes:
-            raise ArtifactDamaged(
-                f"{served.unit.id} answers another question than its champion", expected="the same task and classes"
-            )
-        for column in served.signature.columns:
-            known = columns.setdefault(column.name, msgspec.structs.replace(column, missing=True))
-            if known.type is not column.type:
-                raise ArtifactDamaged(
-                    f"{served.unit.id} takes {column.name!r} as {column.type}", expected=f"{known.type}, as its champion"
-                )
-    return msgspec.structs.replace(champion, columns=tuple(columns.values()))

@@ -51,3 +51,18 @@ def test_rows_that_wait_are_bounded_whatever_the_estimate_says():
     queue.admit(job(MAX_QUEUED_ROWS), 0.0)
     with pytest.raises(Overloaded):
         queue.admit(job(1), 0.0)
+
+
+def test_a_queue_that_goes_on_from_another_knows_how_slow_its_rows_are_and_counts_those_that_wait_there():
+    first, second, third = Queue("shop"), Queue("shop"), Queue("shop")
+    first.learn(1, 0.3)
+    for _ in range(4):
+        first.admit(job(), 0.0)
+    second.go_on_from(first)
+    third.go_on_from(second)
+    with pytest.raises(Overloaded, match="4 rows wait for shop"):
+        third.check_room()
+    assert third.take(10) == []
+    first.take(10)
+    third.admit(job(), 0.0)
+    assert (third.rows, third.ahead()) == (1, 0)

@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 
 from flyball.errors import ArtifactDamaged, ModelFailed
-from flyball.gateway.runtimes.contract import CodeLimits, Columns, as_scores, packed
+from flyball.gateway.runtimes.contract import CodeLimits, Columns, as_scores, packed, sample
 from flyball.gateway.runtimes.worker_process import Program, WorkerProcess
 from flyball.records.signature import Signature
 
@@ -21,8 +21,9 @@ class CodeRuntime:
         """Starts the worker and waits until it has loaded the model; `digest` is the file's SHA-256, checked again by the worker."""
         self._signature = signature
         order = {"model": str(model), "digest": digest, "signature": msgspec.to_builtins(signature)}
+        program = Program("flyball.gateway.code_worker", "the model's worker", order, packed(sample(signature, 1), signature, 1))
         try:
-            self._worker = WorkerProcess(Program("flyball.gateway.code_worker", "the model's worker", order), limits)
+            self._worker = WorkerProcess(program, limits)
         except ModelFailed as failed:
             raise ArtifactDamaged(f"the worker of {model.parent.parent.name} does not load its model: {failed.found}") from failed
 

@@ -1,8 +1,10 @@
 """A worker process from the gateway's side: a deadline, a memory limit, a restart budget.
 
-One that hangs, dies or answers nonsense is killed and started again with growing pauses, and until it stands its callers are told at once.
+One that hangs, dies or answers nonsense is killed and started again with growing pauses, and warmed up before anybody's request reaches it. Until it
+stands its callers are told at once, or, where it died once or twice only, wait for it within the deadline.
 """
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -23,7 +25,7 @@ FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 30.0
 """A worker that always dies costs a start every half minute, not a core."""
 WORTH_WAITING_SECONDS = 0.2
-"""A worker that died once or twice is waited for, within the deadline: whoever shared a batch with the request that killed it is innocent."""
+"""Of a pause: a worker that died once or twice is waited for, since whoever shared a batch with the request that killed it is innocent."""
 CALM_SECONDS = 60.0
 """A worker that lived this long has earned a fresh restart budget."""
 
@@ -36,6 +38,8 @@ class Program(NamedTuple):
     """In messages: `the model's worker`."""
     order: Mapping[str, Any]
     """The first message, as JSON; `memory_bytes` is added."""
+    sample: Mapping[str, Any] | None = None
+    """A request that warms it up: the first of all may import half a library, and nobody waits for it (reliability.md R29). None: it does so itself."""
 
 
 class WorkerProcess:
@@ -46,52 +50,51 @@ class WorkerProcess:
         self._program = program
         self._limits = limits
         self._lock = threading.Lock()
-        self._started = threading.Condition(self._lock)
+        """Held for a call, never for a start."""
+        self._tried = threading.Condition(self._lock)
         self._process: subprocess.Popen[bytes] | None = None
+        """None: it is being restarted."""
+        self._starting: subprocess.Popen[bytes] | None = None
         self._pause = FIRST_PAUSE_SECONDS
-        self._started_at = 0.0
+        """Before the start that comes next, or is being made."""
         self._closed = threading.Event()
-        self._warm = False
-        """The first call of all may import half a library: it warms up and nobody waits for it (reliability.md R29)."""
-        with self._lock:
-            self._start()
+        self._process = self._start()
+        self._started_at = monotonic()
 
     def call(self, request: Any, limit: int, read: Callable[[dict[str, Any]], T]) -> T:
         """What `read` makes of the answer to `request`; an answer above `limit` bytes is not read, and one that `read` raises at is nonsense.
-        Raises ModelFailed."""
-        until = monotonic() + (self._limits.deadline_seconds if self._warm else self._limits.start_seconds)
+        Raises ModelFailed. The deadline holds twice: for the wait, and then for the worker, which is not to die of its callers' waiting."""
+        until = monotonic() + self._limits.deadline_seconds
         if not self._lock.acquire(timeout=self._limits.deadline_seconds):
             raise ModelFailed(f"{self._program.name} was busy until the deadline")
         try:
-            while self._process is None and self._pause <= WORTH_WAITING_SECONDS and monotonic() < until:
-                self._started.wait(0.1)  # frees the lock meanwhile
+            while self._process is None and self._pause <= WORTH_WAITING_SECONDS and (left := until - monotonic()) > 0:
+                self._tried.wait(left)  # frees the lock meanwhile
             if self._process is None:
                 raise ModelFailed(f"{self._program.name} is being restarted", retry_after=1 + int(self._pause))
-            answer = self._call(msgspec.msgpack.encode(request), until, limit, read)
-            self._warm = True
-            return answer
+            return self._call(self._process, msgspec.msgpack.encode(request), limit, read)
         finally:
             self._lock.release()
 
     def close(self) -> None:
         self._closed.set()
         with self._lock:
-            self._kill()
+            if self._starting is not None:
+                self._starting.kill()  # whoever starts it sees its end
+            process, self._process = self._process, None
+        if process is not None:
+            _end(process)
 
-    def _call(self, request: bytes, until: float, limit: int, read: Callable[[dict[str, Any]], T]) -> T:
+    def _call(self, process: subprocess.Popen[bytes], request: bytes, limit: int, read: Callable[[dict[str, Any]], T]) -> T:
         """With the lock held."""
-        process = self._process
-        if process is None or process.stdin is None or process.stdout is None:
-            raise ModelFailed(f"{self._program.name} is not running")
         try:
-            pipe.send(process.stdin.fileno(), request, until)
-            answer = msgspec.msgpack.decode(pipe.receive(process.stdout.fileno(), until, limit))
+            answer = msgspec.msgpack.decode(_asked(process, request, monotonic() + self._limits.deadline_seconds, limit))
             if "error" in answer:
                 # The code raised, the worker lives: nothing to restart.
                 raise ModelFailed(f"the model raised {str(answer['error'])[:300]}")
             return read(answer)
         except (OSError, msgspec.DecodeError, KeyError, TypeError, ValueError) as broken:
-            status = self._kill()
+            self._process, status = None, _end(process)
             self._restart_later()
             late = isinstance(broken, TimeoutError)
             words = (
@@ -101,9 +104,28 @@ class WorkerProcess:
             )
             raise ModelFailed(words, died=True) from broken
 
-    def _start(self) -> None:
-        """With the lock held."""
+    def _start(self) -> subprocess.Popen[bytes]:
+        """One that has answered the sample, whatever it said: that would be its model's fault. Raises ModelFailed."""
         order = msgspec.json.encode({**self._program.order, "memory_bytes": self._limits.memory_bytes})
+        until = monotonic() + self._limits.start_seconds
+        process = self._launched()
+        failing = "did not start"
+        try:
+            ready = msgspec.msgpack.decode(_asked(process, order, until))
+            if ready != {"ready": True}:
+                _end(process)
+                raise ModelFailed(str(ready.get("error", ready))[:300])
+            if self._program.sample is not None:
+                failing = "does not answer a sample"
+                _asked(process, msgspec.msgpack.encode(self._program.sample), until)
+        except (OSError, msgspec.DecodeError) as broken:
+            raise ModelFailed(f"{self._program.name} {failing} ({_end(process)}): {broken}") from broken
+        finally:
+            with self._lock:
+                self._starting = None
+        return process
+
+    def _launched(self) -> subprocess.Popen[bytes]:
         try:
             process = subprocess.Popen(
                 [sys.executable, "-P", "-m", self._program.module],
@@ -115,51 +137,51 @@ class WorkerProcess:
             )
         except OSError as refused:  # no memory, no descriptor: tried again like one that died
             raise ModelFailed(f"{self._program.name} did not start: {refused}") from refused
-        self._process = process
-        until = monotonic() + self._limits.start_seconds
-        try:
-            if process.stdin is None or process.stdout is None:
-                raise ConnectionError("no pipes")
-            os.set_blocking(process.stdin.fileno(), False)
-            os.set_blocking(process.stdout.fileno(), False)
-            pipe.send(process.stdin.fileno(), order, until)
-            ready = msgspec.msgpack.decode(pipe.receive(process.stdout.fileno(), until))
-        except (OSError, msgspec.DecodeError) as broken:
-            raise ModelFailed(f"{self._program.name} did not start ({self._kill()}): {broken}") from broken
-        if ready != {"ready": True}:
-            self._kill()
-            raise ModelFailed(str(ready.get("error", ready))[:300])
-        self._started_at = monotonic()
-        self._started.notify_all()
-
-    def _kill(self) -> str:
-        """With the lock held: the worker's end, in words."""
-        process, self._process = self._process, None
-        if process is None:
-            return "not running"
-        status = process.poll()
-        process.kill()
-        process.wait()
         for stream in (process.stdin, process.stdout):
             if stream is not None:
-                stream.close()
-        if status is None:
-            status = process.returncode
-        return f"signal {-status}" if status < 0 else f"exit {status}"
+                os.set_blocking(stream.fileno(), False)
+        with self._lock:
+            self._starting = process
+            if self._closed.is_set():
+                process.kill()
+        return process
 
     def _restart_later(self) -> None:
+        """With the lock held."""
         if monotonic() - self._started_at > CALM_SECONDS:
             self._pause = FIRST_PAUSE_SECONDS
         threading.Thread(target=self._restart, name="restart-worker", daemon=True).start()
 
     def _restart(self) -> None:
-        while not self._closed.wait(self._pause):
-            self._pause = min(self._pause * 2, LONGEST_PAUSE_SECONDS)
+        process: subprocess.Popen[bytes] | None = None
+        while process is None and not self._closed.wait(self._pause):
+            with contextlib.suppress(ModelFailed):
+                process = self._start()
             with self._lock:
-                if self._closed.is_set():
-                    return
-                try:
-                    self._start()
-                except ModelFailed:
-                    continue
-                return
+                self._pause = min(self._pause * 2, LONGEST_PAUSE_SECONDS)
+                if process is not None and self._closed.is_set():
+                    _end(process)
+                else:
+                    self._process, self._started_at = process, monotonic()
+                self._tried.notify_all()
+
+
+def _asked(process: subprocess.Popen[bytes], message: bytes, until: float, limit: int = pipe.MAX_MESSAGE_BYTES) -> bytes:
+    """What it answers. Raises OSError."""
+    if process.stdin is None or process.stdout is None:
+        raise ConnectionError("no pipes")
+    pipe.send(process.stdin.fileno(), message, until)
+    return pipe.receive(process.stdout.fileno(), until, limit)
+
+
+def _end(process: subprocess.Popen[bytes]) -> str:
+    """Its end, in words."""
+    status = process.poll()
+    process.kill()
+    process.wait()
+    for stream in (process.stdin, process.stdout):
+        if stream is not None:
+            stream.close()
+    if status is None:
+        status = process.returncode
+    return f"signal {-status}" if status < 0 else f"exit {status}"

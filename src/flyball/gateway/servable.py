@@ -1,0 +1,47 @@
+"""What of a route can be served: the units that are loaded, and the requests that all of its units understand."""
+
+from collections.abc import Collection
+
+import msgspec
+
+from flyball.errors import ArtifactDamaged
+from flyball.records.routing import Route
+from flyball.records.signature import Signature
+
+
+def remaining(route: Route, loaded: Collection[str]) -> Route | None:
+    """The route without the units that are not loaded; None: nobody is left who may answer for all."""
+    fallback = route.fallback if route.fallback is not None and route.fallback.unit.id in loaded else None
+    champion = route.champion if route.champion.unit.id in loaded else fallback
+    if champion is None:
+        return None
+    there = route.canary is not None and route.canary.unit.id in loaded
+    return msgspec.structs.replace(
+        route,
+        champion=champion,
+        canary=route.canary if there else None,
+        canary_weight=route.canary_weight if there else 0.0,
+        shadows=tuple(each for each in route.shadows if each.unit.id in loaded),
+        # An arm that is away keeps its share of the keys: the others' customers must not change hands.
+        arms=tuple(arm if arm.unit.unit.id in loaded else msgspec.structs.replace(arm, unit=champion) for arm in route.arms),
+        fallback=fallback if champion is not fallback else None,
+    )
+
+
+def accepted(route: Route) -> Signature:
+    """What a request may bring: the champion's columns as it wants them, and optionally those that only other units of the route know.
+    Raises ArtifactDamaged when the units of one route cannot understand the same request."""
+    champion = route.champion.signature
+    columns = {column.name: column for column in champion.columns}
+    for served in route.units[1:]:
+        if served.signature.task != champion.task or served.signature.classes != champion.classes:
+            raise ArtifactDamaged(
+                f"{served.unit.id} answers another question than its champion", expected="the same task and classes"
+            )
+        for column in served.signature.columns:
+            known = columns.setdefault(column.name, msgspec.structs.replace(column, missing=True))
+            if known.type is not column.type:
+                raise ArtifactDamaged(
+                    f"{served.unit.id} takes {column.name!r} as {column.type}", expected=f"{known.type}, as its champion"
+                )
+    return msgspec.structs.replace(champion, columns=tuple(columns.values()))
