@@ -3,7 +3,7 @@
 from typing import Any
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 MAX_HEAD_BYTES = 64 * 1024
 """Four times what common proxies let through. Nobody has shown a token yet: what is held for a stranger must be small."""
@@ -64,3 +64,9 @@ class BoundedHeads(HttpToolsProtocol):
         lines = [b"%s %s HTTP/%s" % (parser.get_method(), self.url, parser.get_http_version().encode())]
         lines += [b"%s: %s" % (name, value) for name, value in self.headers if name != b"upgrade"]
         return b"\r\n".join([*lines, b"", b""])
+
+
+def body_began(receive: Any) -> bool:
+    """Whether a byte of the body of `receive`, or its end, is there already; False: it is not, or nobody can tell."""
+    cycle = getattr(receive, "__self__", None)
+    return isinstance(cycle, RequestResponseCycle) and cycle.message_event.is_set()
