@@ -1,10 +1,12 @@
 """What comes on the wire, byte by byte, at a real gateway: each request is answered once, in its order, whatever else its head wishes for."""
 
+import contextlib
 import json
 import re
 import socket
 import time
 
+import psutil
 import pytest
 from gateway_rig import CLIENT, ROW, SIGNATURE, Rig, onnx_model, package, table
 
@@ -153,3 +155,87 @@ def test_an_offer_with_a_head_that_is_wrong_or_for_a_tunnel_is_refused(worker):
             wire.send(head + b"\r\n")
             assert wire.answer()[0] == 400
             assert wire.ended()
+
+
+PROBE = b"GET /v2/health/live HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
+def test_a_few_dozen_requests_at_once_are_answered_in_their_order(worker):
+    with Wire(worker) as wire:
+        for _ in range(3):
+            wire.send(b"".join([PROBE, b"".join(asked()), *[PROBE] * 30, b"".join(asked(token="no"))]))
+            assert [wire.answer()[0] for _ in range(33)] == [200] * 32 + [401]
+        assert wire.silent()
+
+
+@pytest.mark.parametrize("request_of", [PROBE, b"POST /labels HTTP/1.1\r\n\r\n", b"".join(asked()), b"".join(asked(UPGRADE))])
+def test_of_thousands_at_once_the_first_are_answered_and_the_connection_is_closed(worker, request_of):
+    with Wire(worker) as wire:
+        wire.send(request_of * 2000)
+        heads = [wire.answer()[1] for _ in range(65)]
+        assert [b"\r\nconnection: close" in head for head in heads] == [False] * 64 + [True]
+        assert wire.ended()
+    assert worker.predict(ROW).status_code == 200
+
+
+def test_what_cannot_be_read_behind_a_request_does_not_take_its_answer(worker):
+    with Wire(worker) as wire:
+        wire.send(b"".join(asked()) + b"nonsense\r\n\r\n")
+        status, head, _ = wire.answer()
+        assert (status, b"\r\nconnection: close" in head) == (200, True)
+        assert wire.ended()
+
+
+def memory(worker):
+    return psutil.Process(worker.process.pid).memory_info().rss
+
+
+def test_a_stranger_who_asks_faster_than_anybody_could_answer_takes_no_memory(worker):
+    before = memory(worker)
+    with Wire(worker) as wire:
+        wire.socket.setblocking(False)
+        until = time.monotonic() + 1.0
+        with contextlib.suppress(ConnectionError):
+            while time.monotonic() < until and memory(worker) - before < 30_000_000:
+                for use in (
+                    lambda: wire.socket.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n" * 2000),
+                    lambda: wire.socket.recv(1 << 20),
+                ):
+                    with contextlib.suppress(BlockingIOError):
+                        use()
+        assert memory(worker) - before < 10_000_000
+
+
+@pytest.mark.parametrize("token", [CLIENT, "no"])
+@pytest.mark.parametrize("piece", [b"a:b\r\n" * 1600, b"a" * 8000])
+def test_trailers_without_an_end_are_given_up_before_they_fill_the_memory(worker, piece, token):
+    with Wire(worker) as wire:
+        head, _ = asked("Transfer-Encoding: chunked\r\n", token=token)
+        wire.send(head + b"2\r\n{}\r\n0\r\na:")
+        if token != CLIENT:
+            assert wire.answer()[0] == 401
+        try:
+            for _ in range(20):
+                wire.send(piece)
+        except ConnectionError:
+            return
+        assert wire.ended()
+
+
+def test_trailers_are_no_headers(worker):
+    with Wire(worker) as wire:
+        for _ in range(2):
+            head, body = asked("Transfer-Encoding: chunked\r\nTrailer: x-flyball-timeout-ms\r\n", chunked(BODY))
+            wire.send(head, body[:-2] + b"x-flyball-timeout-ms: soon\r\n\r\n")
+            assert wire.answer()[0] == 200
+
+
+@pytest.mark.parametrize("size", [1, 70, 300_000])
+def test_a_large_body_is_read_whatever_its_chunks_and_though_its_answer_is_out(worker, size):
+    body = b" " * 300_000 + BODY
+    pieces = [body[at : at + size] for at in range(0, len(body), size)]
+    sent = b"".join(b"%x\r\n%s\r\n" % (len(each), each) for each in pieces) + b"0\r\n\r\n"
+    with Wire(worker) as wire:
+        for token, status in (("no", 401), (CLIENT, 200)):
+            wire.socket.sendall(b"".join(asked("Transfer-Encoding: chunked\r\n", sent, token=token)))
+            assert wire.answer()[0] == status
