@@ -51,7 +51,7 @@ class Gateway:
         self._metrics = metrics
         self._max_body_bytes = max_body_bytes
         self._in_flight = 0
-        metrics.in_flight.set_function(lambda: self._in_flight)
+        metrics.watch_in_flight(lambda: self._in_flight)
         self._held_bytes = 0
         self._incidents = 0
         self.draining = False
