@@ -79,6 +79,11 @@ def test_the_dashboard_shows_and_the_alerts_cover_what_an_operator_must_not_miss
     assert {name for name in samples() if name.startswith("flyball_") and not name.endswith(("_sum", "_count"))} - asked == set()
 
 
+def test_what_is_asked_of_predictions_is_asked_of_every_door_that_gives_some() -> None:
+    doors = {each for query in queries() for each in re.findall(r'door=~"([^"]+)"', query)}
+    assert doors == {"predict|infer|grpc_infer"}
+
+
 def test_names_follow_the_conventions_of_prometheus() -> None:
     for name, kind in FAMILIES.items():
         assert not name.endswith(("_total", "_ms", "_minutes", "_kb", "_mb")), (

@@ -133,12 +133,16 @@ BODIES = {
     "a lone surrogate": WHOLE.replace(b'"Oslo"', b'"\\ud800"'),
     "halves in the wrong order": WHOLE.replace(b'"Oslo"', b'"\\udd8a\\ud83e"'),
     "a surrogate as bytes": WHOLE.replace(b'"Oslo"', b'"\xed\xa0\x80"'),
+    "a surrogate as bytes for a known category": WHOLE.replace(b'"a"', b'"\xed\xa0\x80"'),
+    "a surrogate as bytes in a name": WHOLE.replace(b'"age"', b'"\xed\xa0\x80": 1, "age"'),
+    "a surrogate as bytes beside NaN": b'{"rows":[{"age":NaN,"\xed\xa0\x80":1}]}',
     "invalid UTF-8": WHOLE.replace(b'"Oslo"', b'"\xff"'),
     "a raw NUL": WHOLE.replace(b'"Oslo"', b'"\x00"'),
     "a raw newline": WHOLE.replace(b'"Oslo"', b'"\n"'),
     "a BOM in front": b"\xef\xbb\xbf" + WHOLE,
     "UTF-16": WHOLE.decode().encode("utf-16"),
     "UTF-16 without a BOM": WHOLE.decode().encode("utf-16-le"),
+    "UTF-16 with NaN": WHOLE.replace(b"41.5", b"NaN").decode().encode("utf-16"),
     "UTF-32": WHOLE.decode().encode("utf-32"),
     "Latin-1": WHOLE.replace(b"Oslo", b"S\xe3o"),
     "something after the end": WHOLE + b"{}",
@@ -158,6 +162,18 @@ def test_a_body_that_is_not_one_clear_text_is_refused(worker, name):
     path = {"a field twice": "rows[0].age", "a field twice, once escaped": "rows[0].age", "rows twice": "rows"}.get(name, "body")
     assert answer.json()["faults"][0]["path"] == path
     assert worker.predict(GOOD).status_code == 200
+
+
+def test_a_surrogate_as_bytes_is_refused_in_tensors_of_any_size(worker):
+    """A large request is read in pieces, and where one has no such number its values are looked at more closely."""
+    for rows in (1, 30_000):
+        body = json.dumps(inputs([GOOD] * rows)).encode()
+        for odd in (
+            body.replace(b'"age"', b'"\xed\xa0\x80"').replace(b"41.5", b"NaN"),
+            body.replace(b'"a"', b'"\xed\xa0\x80"', 1),
+        ):
+            answer = worker.http.post("/v2/models/shop/infer", content=odd, headers={"content-type": "application/json"})
+            assert (answer.status_code, answer.json()["faults"][0]["path"]) == (422, "body")
 
 
 def test_unknown_categories_are_refused_and_flagged_at_both_doors(worker):

@@ -1,6 +1,7 @@
 """A real gateway process over gRPC: every refusal has its status, nonsense never gets one of ours, and a drain finishes what was accepted."""
 
 import json
+import re
 import subprocess
 import sys
 import threading
@@ -163,6 +164,29 @@ def test_what_is_too_much_or_not_there_has_its_status(client):
     assert client.infer(request(ROW)).model_version == "1"
 
 
+def counted(worker, name):
+    """{(door, kind): how many} of a counter, or the value of a gauge under ''."""
+    text = worker.admin.get("/flyball/metrics").text
+    found = re.findall(rf'^{name}(?:{{door="(\w+)",kind="(\w+)"}})? (\S+)$', text, re.MULTILINE)
+    return {(door, kind) if door else "": float(value) for door, kind, value in found}
+
+
+def test_errors_are_counted_by_their_class_as_over_rest(setting):
+    _, worker, client = setting
+    before = counted(worker, "flyball_errors_total")
+    client.infer(request(ROW), token="x")
+    client.infer(OF["ModelInferRequest"](model_name="nobody"))
+    for _ in range(2):
+        client.infer(typed("age", fp32_contents=[1000.0]))
+    client.infer(request(ROW))
+    after = counted(worker, "flyball_errors_total")
+    assert {key: after[key] - before.get(key, 0.0) for key in after if after[key] != before.get(key)} == {
+        ("grpc_infer", "HttpRefused"): 1.0,
+        ("grpc_infer", "NotFound"): 1.0,
+        ("grpc_infer", "RequestError"): 2.0,
+    }
+
+
 def test_1000_broken_messages_are_read_or_refused_and_the_next_one_is_answered(client):
     draw = np.random.default_rng(11)
     whole = request(ROW, ROW).SerializeToString()
@@ -205,6 +229,7 @@ def test_deadlines_are_kept_and_a_drain_finishes_what_was_accepted(tmp_path):
         asking = threading.Thread(target=lambda: answers.append(client.infer(request({**ROW, "age": 13.0}))))
         asking.start()
         threading.Event().wait(0.3)
+        assert counted(worker, "flyball_requests_in_flight") == {"": 2.0}  # who asks for the metrics is the other one
         assert worker.stop() == 0
         asking.join()
         assert answers[0].model_name == "shop"

@@ -10,6 +10,7 @@ from flyball.errors import FlyballError, HttpRefused, Overloaded
 from flyball.gateway import routes, tracing
 from flyball.gateway.access import Neighbours, Tokens
 from flyball.gateway.handlers import Request
+from flyball.gateway.heads import body_began
 from flyball.gateway.inference import Caller, CallerGone
 from flyball.gateway.large import LARGE_BYTES
 from flyball.gateway.metrics import Metrics
@@ -50,7 +51,7 @@ class Gateway:
         self._metrics = metrics
         self._max_body_bytes = max_body_bytes
         self._in_flight = 0
-        metrics.in_flight.set_function(lambda: self._in_flight)
+        metrics.watch_in_flight(lambda: self._in_flight)
         self._held_bytes = 0
         self._incidents = 0
         self.draining = False
@@ -150,18 +151,21 @@ class Gateway:
                 raise HttpRefused(415, f"Content-Encoding {value[:80].decode('latin-1')!r}", expected="an uncompressed body")
             if name == b"content-length" and int(value) > self._max_body_bytes:
                 self._too_large(int(value))
-        message = await receive()
-        if message["type"] != "http.request":
-            raise CallerGone
-        body: Body = message["body"]
-        if message.get("more_body"):
+        body: Body = b""
+        more = True
+        if body_began(receive):  # nearly always: no timer is needed
+            message = await receive()
+            if message["type"] != "http.request":
+                raise CallerGone
+            body, more = message["body"], message.get("more_body", False)
+        if more:
             body = await self._read_on(bytearray(body), receive)
         if len(body) > self._max_body_bytes:
             self._too_large(len(body))
         return body
 
     async def _read_on(self, body: bytearray, receive: Receive) -> Body:
-        """All of a body that comes in pieces. A large one counts as held from now on."""
+        """All of a body that comes in pieces, or late. A large one counts as held from now on."""
         counted, kept = 0, False
         try:
             async with asyncio.timeout(BODY_SECONDS):

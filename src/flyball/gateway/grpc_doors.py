@@ -95,6 +95,8 @@ class GrpcDoors:
         self._messages = messages(OPEN_INFERENCE)
         self._health = messages(HEALTH)
         self._server: Any = None
+        self._in_flight = 0
+        metrics.watch_in_flight(lambda: self._in_flight)
         self.draining = False
 
     async def start(self) -> int:
@@ -149,6 +151,7 @@ class GrpcDoors:
             self._tokens.permit(door, _first(called.invocation_metadata, "authorization"))
         except FlyballError as refused:
             self._metrics.request(door.name, refused.http_status, 0.0)
+            self._metrics.errors.labels(door.name, type(refused).__name__).inc()
             return refused
         return None
 
@@ -159,13 +162,18 @@ class GrpcDoors:
         async def handle(body: bytes, context: Any) -> bytes:
             begin, status = perf_counter(), 200
             refused: FlyballError | None = None
+            self._in_flight += 1
             try:
                 answer: bytes = (await method(_parsed(request, body), context)).SerializeToString()
             except FlyballError as error:
                 refused, status = error, error.http_status
+                self._metrics.errors.labels(door.name, type(error).__name__).inc()
             except Exception:
                 log.exception("incident at the door %s", door.name)
                 status = 500
+                self._metrics.errors.labels(door.name, "Unforeseen").inc()
+            finally:
+                self._in_flight -= 1
             self._metrics.request(door.name, status, perf_counter() - begin)
             if status == 200:
                 return answer

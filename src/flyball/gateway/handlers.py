@@ -12,6 +12,7 @@ from flyball.gateway.capture_writer import Sink
 from flyball.gateway.explaining import Explaining
 from flyball.gateway.inference import NOBODY, Caller, Inference, patiently
 from flyball.gateway.large import LARGE_BYTES, ArrayRows, PlainBody
+from flyball.gateway.large_labels import LargeLabels
 from flyball.gateway.lease import Lease
 from flyball.gateway.metrics import Metrics
 from flyball.gateway.openinference import metadata, rest, wording
@@ -165,9 +166,15 @@ class Handlers:
         return told.response(_headers(told.units, told.first_id))
 
     async def _labels(self, request: Request) -> Response:
-        form = plain.label_form(request.body, MAX_ROWS)
+        large = await LargeLabels.opened(request.body, MAX_ROWS) if len(request.body) >= LARGE_BYTES else None
+        form = large or plain.label_form(request.body, MAX_ROWS)
         _, live = self._inference.route(self._model_of_labels(request.model, form.model))
-        batch = plain.read_labels(live, form, self._at_us(request) or self._now_us())
+        at_us = self._at_us(request) or self._now_us()
+        if isinstance(form, LargeLabels):
+            with self._inference.reading(request.caller) as pause:
+                batch = await form.read(live, at_us, pause)
+        else:
+            batch = plain.read_labels(live, form, at_us)
         if not self._capture.hand_over([batch]):
             return problem(503, "The labels could not be stored now; send them again.", headers=[(b"retry-after", b"1")])
         self._metrics.labels.labels(live.model).inc(len(batch.ids))

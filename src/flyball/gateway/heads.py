@@ -1,27 +1,139 @@
-"""How long a request line with its headers may be. Neither httptools nor uvicorn asks."""
+"""The heads of requests: how long they may be, how many may wait, and what in them is not followed. Neither httptools nor uvicorn asks."""
 
+from collections import deque
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+import httptools
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 MAX_HEAD_BYTES = 64 * 1024
 """Four times what common proxies let through. Nobody has shown a token yet: what is held for a stranger must be small."""
+MAX_WAITING = 64
+"""Requests behind the one that is being answered, of one connection: four times what clients that pipeline send together."""
 
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+_INVALID = "Invalid HTTP request received."
 
 
 class BoundedHeads(HttpToolsProtocol):
     """One connection."""
 
     _head_bytes = 0
+    """Received since the last byte of a body, or the end of a request: of a head, of trailers, of what frames the chunks of a body."""
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self.pipeline = _Waiting(self.flow)
 
     def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        scope: Any = self.scope
-        if scope is None or "method" in scope:  # a whole head, or its body
-            self._head_bytes = 0
-            return
+        self._unset_keepalive_if_required()
         self._head_bytes += len(data)
-        if self._head_bytes > MAX_HEAD_BYTES:
+        try:
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as wished:
+                self._stay(memoryview(data)[wished.args[0] :])
+        except httptools.HttpParserError:
+            self._end()
+            return
+        scope: Any = self.scope
+        if scope is None or ("method" in scope and not self.cycle.more_body):  # a whole request
+            self._head_bytes = 0
+        elif self._head_bytes > MAX_HEAD_BYTES:
+            self._refuse()
+
+    def on_body(self, body: bytes) -> None:
+        self._head_bytes = 0
+        super().on_body(body)
+
+    def on_chunk_header(self) -> None:
+        self.headers = _NOWHERE
+
+    def _refuse(self) -> None:
+        """In words only where they cannot be taken for the answer of a request before this one, or follow its own."""
+        scope: Any = self.scope
+        if "method" not in scope and (self.cycle is None or self.cycle.response_complete):
             self.transport.write(_TOO_LARGE)
-            self.transport.close()
+        self.transport.close()
+
+    def _end(self) -> None:
+        """Nothing that follows can be read: what came before is answered, and the last answer closes the connection."""
+        last = self.pipeline[0][0] if self.pipeline else self.cycle
+        if last is None or last.response_complete or last.more_body:
+            self.logger.warning(_INVALID)
+            self.send_400_response(_INVALID)
+            return
+        self.cycle = last
+        last.keep_alive = False
+        self.parser = _Deaf()
+
+    def _should_upgrade(self) -> bool:
+        """Whether a head that was just read waits to be read again (`_stay`): asked only where httptools would go over to another protocol. A
+        CONNECT goes its way to a 400."""
+        return bool(self.parser.get_method() != b"CONNECT")
+
+    def _stay(self, rest: memoryview) -> None:
+        """Read on without the upgrade that a head wishes for: clients offer h2c with their first request (Java's and Spring's do), and who does not
+        take it answers as ever (RFC 9110, 7.8). httptools would pass over the body, and take what comes late for a request.
+
+        So the head is read again without that header, by a parser that has not seen the end of a message.
+        """
+        while True:
+            head = self._plain_head()
+            self.parser = httptools.HttpRequestParser(self)
+            self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
+            try:
+                self.parser.feed_data(head)
+                self.parser.feed_data(rest)
+                return
+            except httptools.HttpParserUpgrade as wished:  # of a request behind this one
+                rest = rest[wished.args[0] :]
+
+    def _plain_head(self) -> bytes:
+        parser = self.parser
+        lines = [b"%s %s HTTP/%s" % (parser.get_method(), self.url, parser.get_http_version().encode())]
+        lines += [b"%s: %s" % (name, value) for name, value in self.headers if name != b"upgrade"]
+        return b"\r\n".join([*lines, b"", b""])
+
+
+class _Waiting(deque[Any]):
+    """Requests of a connection that wait for the one that is being answered, the newest first."""
+
+    def __init__(self, flow: Any) -> None:
+        super().__init__()
+        self._flow = flow
+
+    def appendleft(self, waiting: Any) -> None:
+        if len(self) == MAX_WAITING:
+            raise OverflowError  # the parser stops at once, and _end follows
+        super().appendleft(waiting)
+
+    def pop(self) -> Any:  # type: ignore[override]
+        """uvicorn reads on after each answer: not before the last of these is begun."""
+        waiting = super().pop()
+        if self:
+            self._flow.pause_reading()
+        return waiting
+
+
+class _Deaf:
+    """In the place of the parser."""
+
+    def feed_data(self, data: bytes) -> None:
+        """What comes now is for nobody."""
+
+
+class _Nowhere(list[Any]):
+    """Where trailers go: no door takes them for headers, and a stranger may send any number."""
+
+    def append(self, _: Any) -> None:
+        """Nothing is kept."""
+
+
+_NOWHERE = _Nowhere()
+
+
+def body_began(receive: Any) -> bool:
+    """Whether a byte of the body of `receive`, or its end, is there already; False: it is not, or nobody can tell."""
+    cycle = getattr(receive, "__self__", None)
+    return isinstance(cycle, RequestResponseCycle) and cycle.message_event.is_set()

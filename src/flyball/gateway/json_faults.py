@@ -65,7 +65,7 @@ def refuse_repeats(body: Text, place: str = "") -> None:
         return twice
 
     try:
-        form = json.loads(body, object_pairs_hook=pairs, parse_int=_unread, parse_float=_unread)
+        form = json.loads(str(body, "utf-8"), object_pairs_hook=pairs, parse_int=_unread, parse_float=_unread)
     except RecursionError:
         raise RequestError([Fault("body", "JSON nested too deeply", "plain objects and lists")]) from None
     except ValueError as wrong:  # the standard library is stricter in some corner: its word counts
@@ -84,7 +84,8 @@ def with_no_numbers(body: Text) -> Any:
     if may_have_half_characters(body):
         return None  # nothing that holds them can be told in an answer
     try:
-        return json.loads(body, parse_constant=NoNumber, parse_float=_float, parse_int=_int)
+        # From bytes it would take other encodings, and halves of characters in this one.
+        return json.loads(str(body, "utf-8"), parse_constant=NoNumber, parse_float=_float, parse_int=_int)
     except (ValueError, RecursionError):
         return None
 

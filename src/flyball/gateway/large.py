@@ -7,7 +7,7 @@ first, and nothing was handed over. The second makes the rows anew, hands over a
 import asyncio
 import re
 from collections.abc import Iterator
-from typing import Any, NamedTuple, Protocol, Self
+from typing import Any, NamedTuple, Protocol, Self, TypeVar
 
 import msgspec
 import numpy as np
@@ -19,6 +19,7 @@ from flyball.gateway.validation import Body, RowReader, Rows, checked_ids, count
 from flyball.records.captured import FailureBatch
 
 Array = np.ndarray[Any, Any]
+E = TypeVar("E", bound="End")
 
 LARGE_BYTES = 128 * 1024
 """A body from this size on is read in slices: some thousand rows, and less than a millisecond where it is not worth it."""
@@ -55,10 +56,13 @@ class _Form(msgspec.Struct, forbid_unknown_fields=True):
     explain: bool = False
 
 
-class _End(msgspec.Struct, forbid_unknown_fields=True):
-    """What follows the last cut: under a name of its own, since a second `rows` would be another one's."""
+class End(msgspec.Struct, forbid_unknown_fields=True):
+    """What follows the last cut of a list: under a name of its own, since the list's own, a second time, would be another one's."""
 
     last: list[msgspec.Raw]
+
+
+class _End(End, forbid_unknown_fields=True):
     ids: list[str] | None = None
     keys: list[str] | None = None
     explain: bool = False
@@ -130,16 +134,24 @@ class ArrayRows:
 
 
 async def _in_pieces(body: bytearray) -> _Form | None:
-    """The rows of an ordinary body; None: look at the whole of it.
+    """The rows of an ordinary body; None: look at the whole of it."""
+    opening = _OPENING.match(body)
+    found = await objects_in_pieces(body, opening.end(), _end) if opening is not None else None
+    if found is None:
+        return None
+    rows, end = found
+    return _Form(rows, end.ids, end.keys, end.explain)
+
+
+async def objects_in_pieces(body: bytearray, start: int, end: msgspec.json.Decoder[E]) -> tuple[list[msgspec.Raw], E] | None:
+    """The objects of the list that begins at `start`, behind its bracket, and what follows them: `end` reads it with the last of them. None: look at
+    the whole of the body.
 
     A body is cut where one object seems to end and the next to begin. A cut within a string, or within an object, leaves a piece that is no list:
     so a list that can be read is cut rightly. The two bytes around a piece become its brackets for a moment, since a copy would double the body.
     """
-    opening = _OPENING.match(body)
-    if opening is None:
-        return None
     rows: list[msgspec.Raw] = []
-    whole, start = memoryview(body), opening.end()
+    whole = memoryview(body)
     try:
         while (cut := _BETWEEN.search(body, start + PIECE_BYTES)) is not None:
             stop = cut.start() + 1
@@ -151,11 +163,11 @@ async def _in_pieces(body: bytearray) -> _Form | None:
                 body[start - 1], body[stop] = around
             start = cut.end()
             await asyncio.sleep(0)
-        end = _end.decode(b'{"last":[' + body[start:])
+        following = end.decode(b'{"last":[' + body[start:])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-    rows += end.last
-    return _Form(rows, end.ids, end.keys, end.explain)
+    rows += following.last
+    return rows, following
 
 
 async def _may_hold_nul(body: Body) -> bool:

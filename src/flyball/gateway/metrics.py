@@ -44,12 +44,17 @@ class Metrics:
         self.labels = Counter("flyball_labels", "Labels accepted", ["model"], registry=own)
         self.table_refused = Counter("flyball_tables_refused", "Routing tables that did not load", registry=own)
         self.revision = Gauge("flyball_routing_revision", "Revision of the routing table that is served", registry=own)
-        self.in_flight = Gauge("flyball_requests_in_flight", "Requests being answered", registry=own)
+        self._in_flight: list[Callable[[], int]] = []
+        _read("flyball_requests_in_flight", "Requests being answered", lambda: sum(each() for each in self._in_flight), own)
         own.register(_CaptureCounters(capture))
         ProcessCollector(registry=own)
         self._statuses: dict[int, str] = {}
         self._seen: set[tuple[str, str, str]] = set()
         """(model, unit, role) that have series."""
+
+    def watch_in_flight(self, requests: Callable[[], int]) -> None:
+        """Show the requests that one server is answering, together with those of the others."""
+        self._in_flight.append(requests)
 
     def watch_suspension(self, suspended: Callable[[], bool]) -> None:
         """Show whether the dead-man rule holds canaries back."""

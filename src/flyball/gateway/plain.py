@@ -101,23 +101,44 @@ def label_form(body: Body, max_labels: int) -> LabelForm:
 def _refuse_two_meanings(body: Body, form: dict[str, Any]) -> None:
     """Raises RequestError for a name that comes twice: of two labels in one object the last would be taken, in silence."""
     listed = form.get("labels")
-    objects = [form, *(each for each in (listed if isinstance(listed, list) else ()) if isinstance(each, dict))]
-    texts = (value for each in objects for value in each.values() if isinstance(value, str))
-    if not no_name_twice(body, sum(map(len, objects)), texts):
+    if may_repeat_a_name(body, [form, *(listed if isinstance(listed, list) else ())]):
         refuse_repeats(body)
+
+
+def may_repeat_a_name(text: Body, labels: Iterable[Any]) -> bool:
+    """Whether one of the objects among these may have a name twice in the text that they were read from."""
+    objects = [each for each in labels if isinstance(each, dict)]
+    texts = (value for each in objects for value in each.values() if isinstance(value, str))
+    return not no_name_twice(text, sum(map(len, objects)), texts)
 
 
 def read_labels(live: LiveRoute, form: LabelForm, at_us: int) -> LabelBatch:
     """The labels against the signature; raises RequestError with every fault's place."""
-    faults: list[Fault] = []
-    batch = LabelBatch(at_us=at_us, model=live.model, ids=[], values=[], observed_us=[])
-    for place, given in form.labels:
-        _read_label(place, given, live.signature, batch, faults)
-        if len(faults) >= MAX_FAULTS:
-            break
-    if faults:
-        raise RequestError(faults[:MAX_FAULTS])
-    return batch
+    reading = LabelReading(live, at_us)
+    reading.add(form.labels)
+    return reading.batch()
+
+
+class LabelReading:
+    """Labels against the signature, some after others; nothing of them is a batch before all are read."""
+
+    def __init__(self, live: LiveRoute, at_us: int) -> None:
+        self._signature = live.signature
+        self._batch = LabelBatch(at_us=at_us, model=live.model, ids=[], values=[], observed_us=[])
+        self._faults: list[Fault] = []
+
+    def add(self, labels: Iterable[tuple[str, Any]]) -> None:
+        """Of each its place in the body, and what stands there. Raises RequestError once there are faults enough to tell."""
+        for place, given in labels:
+            _read_label(place, given, self._signature, self._batch, self._faults)
+            if len(self._faults) >= MAX_FAULTS:
+                raise RequestError(self._faults[:MAX_FAULTS])
+
+    def batch(self) -> LabelBatch:
+        """All of them; raises RequestError with every fault's place."""
+        if self._faults:
+            raise RequestError(self._faults)
+        return self._batch
 
 
 _LABEL_FORMS = 'an object {"id": …, "label": …} or {"labels": [{"id": …, "label": …}]}'
