@@ -6,7 +6,7 @@ first, and nothing was handed over. The second makes the rows anew, hands over a
 
 import asyncio
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, Protocol, Self, TypeVar
 
 import msgspec
@@ -14,6 +14,7 @@ import numpy as np
 
 from flyball.errors import Fault, RequestError
 from flyball.gateway.answering import Answered, Part, Scored, gathered
+from flyball.gateway.json_faults import count_colons, refuse_repeats
 from flyball.gateway.tables import LiveUnit
 from flyball.gateway.validation import Body, RowReader, Rows, checked_ids, counted
 from flyball.records.captured import FailureBatch
@@ -71,6 +72,7 @@ class _End(End, forbid_unknown_fields=True):
 _skeleton = msgspec.json.Decoder(_Form)
 _end = msgspec.json.Decoder(_End)
 _listed = msgspec.json.Decoder(list[msgspec.Raw])
+_members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _GONE = msgspec.Raw()
 
 _OPENING = re.compile(rb'\s*\{\s*"rows"\s*:\s*\[\s*(?=\{)')
@@ -84,11 +86,15 @@ class PlainBody:
     async def opened(cls, body: Body, reader: RowReader, max_rows: int) -> Self:
         """Found piece by piece, with turns of the event loop between. Raises RequestError."""
         form = await _in_pieces(body) if isinstance(body, bytearray) else None
-        if form is None:
+        if form is not None:
+            around = _behind(body, form.rows[-1])
+        else:
             try:
                 form = _skeleton.decode(body)
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 raise _refusal(body, reader) from None
+            around = _around(body, form.rows)
+        _refuse_two_lists(body, around)
         if form.explain:
             raise RequestError([Fault("body", f"{len(body)} bytes", f"less than {LARGE_BYTES} in a request with explain")])
         return cls(form, reader, max_rows, quick=not await _may_hold_nul(body))
@@ -168,6 +174,31 @@ async def objects_in_pieces(body: bytearray, start: int, end: msgspec.json.Decod
         return None
     rows += following.last
     return rows, following
+
+
+def _behind(body: Body, row: msgspec.Raw) -> bytes:
+    """What follows the last row, behind what stood before the first: all but the rows, of a body that was found in pieces."""
+    return b'{"rows":[' + body[body.rindex(row) + len(bytes(row)) :]
+
+
+def _around(body: Body, rows: Sequence[msgspec.Raw]) -> bytes:
+    """The same of any body: another list of rows, which was passed over, stays in it."""
+    begin = stop = body.find(rows[0]) if rows else 0
+    for row in rows:
+        stop = body.index(row, stop) + len(bytes(row))
+    return bytes(body[:begin] + body[stop:])
+
+
+def _refuse_two_lists(body: Body, around: bytes) -> None:
+    """Raises RequestError for a list that comes twice: the last would be taken, in silence. Rows are looked at with their slice. What is decoded has
+    a colon a name and those in its texts; there are more where a name, with what it names, was passed over."""
+    try:
+        named = _members.decode(around)
+    except (msgspec.DecodeError, UnicodeDecodeError):  # what looks like a row stands in an id: look at all of it
+        refuse_repeats(body)
+    else:
+        if count_colons(around) != len(named) + sum(bytes(value).count(b":") for value in named.values()):
+            refuse_repeats(around)
 
 
 async def _may_hold_nul(body: Body) -> bool:

@@ -55,6 +55,13 @@ BODIES = {
     "a nested row": json.dumps({"rows": [*rows(n=N - 1), {"a": [{"a": 1}, {"a": 2}], "t": "x"}]}),
     "no objects": json.dumps({"rows": [*rows(n=N - 1), 7]}),
     "rows twice": json.dumps({"rows": rows()})[:-1] + ',"rows":[{"a":1,"t":"x"}]}',
+    "the same rows twice": json.dumps({"rows": rows()})[:-1] + "," + json.dumps({"rows": rows()})[1:],
+    "rows twice, the first by another spelling": json.dumps({"rows": rows()})[:-1].replace("rows", "r\\u006fws")
+    + ',"rows":[{"a":1,"t":"x"}]}',
+    "ids twice": json.dumps({"rows": rows(), "ids": [f"i{n}" for n in range(N)]})[:-1]
+    + f',"ids":{json.dumps([f"j{n}" for n in range(N)])}}}',
+    "keys twice before": '{"keys":null,"keys":null,' + json.dumps({"rows": rows()})[1:],
+    "ids of colons": json.dumps({"rows": rows(":"), "ids": [f"a:{n}\\u003a" for n in range(N)]}),
     "an unknown field": json.dumps({"rows": rows(), "row": []}),
     "cut off": json.dumps({"rows": rows()})[:-2000],
     "followed by more": json.dumps({"rows": rows()}) + "{}",
@@ -76,7 +83,8 @@ def test_pieces_say_what_the_whole_says(name):
 
 REFUSED = {
     "a wrong row", "a nested row", "no objects", "an unknown field", "cut off", "followed by more", "a comma too many", "NaN", "too many",
-    "a NUL in one text", "asked for an explanation",
+    "a NUL in one text", "asked for an explanation", "rows twice", "the same rows twice", "rows twice, the first by another spelling", "ids twice",
+    "keys twice before",
 }  # fmt: skip
 
 
@@ -84,6 +92,20 @@ def test_an_ordinary_body_is_not_looked_at_as_a_whole(monkeypatch):
     monkeypatch.setattr(large, "_skeleton", None)
     for name in ("compact", "spaced", "indented", "with ids and keys"):
         assert read(BODIES[name].encode())[0] == N
+
+
+@pytest.mark.parametrize("kind", [bytes, bytearray])
+@pytest.mark.parametrize("more", ["", ',"keys":null'])
+def test_ids_that_look_like_rows_are_no_rows(kind, more):
+    """Rows without a value are as short as a part of an id."""
+    reader = RowReader(Signature(task="binary", columns=(), classes=("0", "1")), 100_000)
+    body = json.dumps({"keys": None, "rows": [{}] * N, "ids": [f"{{}}{n}" for n in range(N)]})
+    opened = PlainBody.opened(kind(f"{body[:-1]}{more}}}".encode()), reader, N)
+    if more:
+        with pytest.raises(RequestError, match="keys"):
+            asyncio.run(opened)
+    else:
+        assert asyncio.run(opened).n == N
 
 
 def test_bytes_that_are_no_text_are_refused_either_way():
