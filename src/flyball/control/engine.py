@@ -134,7 +134,9 @@ class Engine:
 
     def _propose_what_was_registered(self) -> None:
         registered = [job for job in self.world.all("job", Job) if job.status is JobStatus.REGISTERED]
-        registered.sort(key=lambda job: job.finished_at or job.requested_at)  # the last to come, though asked for before another
+        registered.sort(
+            key=lambda job: job.registered_at or job.requested_at
+        )  # the last to come, though asked for before another
         if traffic.stop_of(self.world) is not None:
             return  # without traffic there is nothing to judge it by
         unit: Unit | None = jobs.unit_of_job(self.world, registered[-1]) if registered else None

@@ -126,7 +126,7 @@ def _register(world: World, shelf: UnitShelf, job: Job, report: JobReport) -> Jo
     now = world.now()
     version = world.ports.registry.register(job.model, package, lineage, manifest, metrics, now)
     unit = unit_of(version, threshold_of(world), codec.digest(policy_plain(world)))
-    finished = _moved(job, status=JobStatus.REGISTERED, version=version.number, unit=unit.id, finished_at=now)
+    finished = _moved(job, status=JobStatus.REGISTERED, version=version.number, unit=unit.id, registered_at=now)
     world.record(
         draft(
             now, "version.registered", f"version:{version.number}", {"unit": unit.id, "job": job.id, "run_key": lineage.run_key},

@@ -44,8 +44,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     """Unit id that it made, of the version and the policies of its own time: a version has several when policies change."""
     run_key: str | None = None
     error: str = ""
-    finished_at: datetime | None = None
-    """None: it is not, or it was registered by a release of Flyball that did not say when."""
+    registered_at: datetime | None = None
+    """None: it came to nothing that could be, or a release of Flyball that did not say when has registered it."""
 
 
 class StepResult(msgspec.Struct, frozen=True, kw_only=True):
