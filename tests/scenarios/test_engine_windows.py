@@ -161,3 +161,25 @@ def test_metrics_of_the_users_own_stand_beside_the_others_and_one_that_raises_st
         assert (window.metrics["wrong"].value, window.metrics["wrong"].note) == (None, "it raised ZeroDivisionError")
         assert window.metrics["log_loss"].value is not None
     project.holds()
+
+
+def test_rows_of_a_champion_that_breaks_at_once_are_in_its_window_whoever_answered_them(tmp_path: Path) -> None:
+    """It never answers in the revision that made it champion, so no record of that revision says whose traffic it was."""
+    project = Project(tmp_path, spec_of(AT_ONCE, monitor=MONITOR))
+    old = project.version()
+    project.live(2 * DAY)
+    new = project.version()
+    while project.answering() != new:
+        project.clock.sleep(HOUR)
+        project.tick()
+    project.failing.add(new)
+    table = project.gateways.served[min(project.gateways.served)]
+    ids = [f"broken-{number}" for number in range(60)]
+    x = np.linspace(-2, 2, 60)
+    failed = project._batch(table, table.routes[0].champion, "champion", ids, x)
+    project.capture.hand_over([failed, project._batch(table, table.routes[0].fallback, "fallback", ids, x)])
+    project.tick()
+    project.live(2 * DAY)
+    assert project.answering() == old
+    assert [window.predictions for window in project.windows() if window.unit == new] == [60]
+    project.holds()

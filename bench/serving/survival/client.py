@@ -10,8 +10,9 @@ import sys
 import time
 from array import array
 from collections import deque
+from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import msgspec
 import numpy as np
@@ -68,6 +69,8 @@ class Outcome:
         self.ended = np.frombuffer(told["ended"], dtype=np.float64)
         self.late = np.frombuffer(told["late"], dtype=np.float64)
         """Seconds after it was due: what this client itself could not keep up with."""
+        self.connected = np.frombuffer(told["connected"], dtype=np.float64)
+        """When its connection began to be made."""
         self.status = np.frombuffer(told["status"], dtype=np.int16)
         self.unit = np.frombuffer(told["unit"], dtype=np.int16)
         """Index into `units`; -1: none was named."""
@@ -164,12 +167,20 @@ def ask(plan: Plan) -> Outcome:
     return crowd.outcome
 
 
+class Times(NamedTuple):
+    """Of a request until it is answered; see `Outcome`."""
+
+    connected: float
+    begun: float
+    late: float = 0.0
+
+
 class _Book:
     """What is noted of all requests."""
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self.begun, self.ended, self.late = array("d"), array("d"), array("d")
+        self.begun, self.ended, self.late, self.connected = array("d"), array("d"), array("d"), array("d")
         self.status, self.unit = array("h"), array("h")
         self.number, self.retry_after = array("q"), array("b")
         self.units: dict[bytes, int] = {}
@@ -198,11 +209,12 @@ class _Book:
         body = b'{"rows":[' + taken + b'],"ids":[' + ids + b"]}"
         return number, self._heads[number % len(self._heads)] + str(len(body)).encode() + b"\r\n\r\n" + body
 
-    def note(self, number: int, begun: float, late: float, status: int, *, unit: bytes = b"", retry_after: bool = False) -> None:
+    def note(self, number: int, times: Times, status: int, *, unit: bytes = b"", retry_after: bool = False) -> None:
         self.number.append(number)
-        self.begun.append(begun)
+        self.connected.append(times.connected)
+        self.begun.append(times.begun)
         self.ended.append(time.monotonic())
-        self.late.append(late)
+        self.late.append(times.late)
         self.status.append(status)
         self.unit.append(self.units.setdefault(unit, len(self.units)) if unit else -1)
         self.retry_after.append(retry_after)
@@ -224,7 +236,7 @@ class _Book:
         return status if same else WRONG, unit
 
     def told(self) -> bytes:
-        names = ("begun", "ended", "late", "status", "unit", "number", "retry_after")
+        names = ("connected", "begun", "ended", "late", "status", "unit", "number", "retry_after")
         arrays = {name: getattr(self, name).tobytes() for name in names}
         more = {
             "units": [unit.decode() for unit in self.units],
@@ -239,12 +251,14 @@ class _Book:
 class _Connection(asyncio.Protocol):
     """One at a time; `free` is called when it may ask again, `lost` when it has ended."""
 
-    def __init__(self, asking: "_Asking") -> None:
+    def __init__(self, asking: "_Asking", connected: float) -> None:
         self._asking = asking
         self._book = asking.book
         self._buffer = b""
         self._waits = False
-        self._number, self._begun, self._late, self._tries = 0, 0.0, 0.0, 0
+        self._number, self._tries = 0, 0
+        self._connected = connected
+        self._times = Times(connected, 0.0)
         self._request = b""
         self._closing = False
         self._lost = asking.loop.create_future()
@@ -258,8 +272,8 @@ class _Connection(asyncio.Protocol):
         self._send(due)
 
     def _send(self, due: float | None) -> None:
-        self._waits, self._begun = True, time.monotonic()
-        self._late = 0.0 if due is None else self._begun - due
+        self._waits, begun = True, time.monotonic()
+        self._times = Times(self._connected, begun, 0.0 if due is None else begun - due)
         self._transport.write(self._request)  # type: ignore[attr-defined]
 
     def data_received(self, data: bytes) -> None:
@@ -293,7 +307,7 @@ class _Connection(asyncio.Protocol):
         self._lost.set_result(None)
 
     def look(self, now: float) -> None:
-        if self._waits and now - self._begun > self._book.plan.timeout_seconds:
+        if self._waits and now - self._times.begun > self._book.plan.timeout_seconds:
             self._end(TIMED_OUT)
             self._transport.close()
 
@@ -306,7 +320,7 @@ class _Connection(asyncio.Protocol):
 
     def _end(self, status: int, unit: bytes = b"", *, retry_after: bool = False) -> None:
         self._waits = False
-        self._book.note(self._number, self._begun, self._late, status, unit=unit, retry_after=retry_after)
+        self._book.note(self._number, self._times, status, unit=unit, retry_after=retry_after)
 
 
 class _Asking:
@@ -368,8 +382,9 @@ class _Asking:
 
     async def _connect(self) -> None:
         while True:
+            now = time.monotonic()
             try:
-                _, made = await self.loop.create_connection(lambda: _Connection(self), "127.0.0.1", self.plan.port)
+                _, made = await self.loop.create_connection(partial(_Connection, self, now), "127.0.0.1", self.plan.port)
             except OSError:
                 self.book.refused_connections += 1
                 await asyncio.sleep(RECONNECT_SECONDS)
@@ -391,7 +406,7 @@ class _Asking:
                 if self._idle:
                     self._idle.pop().ask(begun + number / rate)
                 else:
-                    self.book.note(-1, time.monotonic(), 0.0, UNSENT)
+                    self.book.note(-1, Times(float("nan"), time.monotonic()), UNSENT)
             sent = due_by_now
             await asyncio.sleep(TICK_SECONDS)
 

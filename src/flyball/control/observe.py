@@ -191,15 +191,24 @@ class Observation:
             self._gather(record)
 
     def _gather(self, batch: PredictionBatch) -> None:
-        if batch.role == "champion" and batch.revision not in self._champions:
-            self._champions[batch.revision] = batch.unit
+        if batch.revision not in self._champions and (champion := self._champion_of(batch)) is not None:
+            self._champions[batch.revision] = champion
             for earlier in self._unplaced.pop(batch.revision, ()):
-                self._place(earlier, batch.unit)
+                self._place(earlier, champion)
         champion = self._champions.get(batch.revision)
         if champion is None:
             self._unplaced.setdefault(batch.revision, []).append(batch)
         else:
             self._place(batch, champion)
+
+    def _champion_of(self, batch: PredictionBatch) -> str | None:
+        """Of the batch's revision. One that breaks at once never answers in it, and the table that names it is the standing one then."""
+        if batch.role == "champion":
+            return batch.unit
+        if batch.revision in self._unplaced:
+            return None  # asked already: the table moves on, never back
+        table = wanted(self._world)
+        return table.routes[0].champion.unit.id if table and table.routes and table.revision == batch.revision else None
 
     def _place(self, batch: PredictionBatch, champion: str) -> None:
         """A canary's rows are the same traffic: their features count for the champion's window, their scores do not."""

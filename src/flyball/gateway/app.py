@@ -9,9 +9,9 @@ from typing import Any
 from flyball.errors import FlyballError, HttpRefused, Overloaded
 from flyball.gateway import routes, tracing
 from flyball.gateway.access import Neighbours, Tokens
+from flyball.gateway.callers import Caller, CallerGone
 from flyball.gateway.handlers import Request
 from flyball.gateway.heads import body_began
-from flyball.gateway.inference import Caller, CallerGone
 from flyball.gateway.large import LARGE_BYTES
 from flyball.gateway.metrics import Metrics
 from flyball.gateway.openinference.wording import BINARY

@@ -16,7 +16,8 @@ from google.protobuf.message import DecodeError
 from flyball.errors import Fault, FlyballError, HttpRefused, ModelFailed, NotFound, OperatorError, Overloaded, RequestError
 from flyball.gateway import plain
 from flyball.gateway.access import Tokens
-from flyball.gateway.inference import Caller, Inference
+from flyball.gateway.callers import Caller
+from flyball.gateway.inference import Inference
 from flyball.gateway.metrics import Metrics
 from flyball.gateway.openinference import metadata, rpc
 from flyball.gateway.openinference.asking import pinned

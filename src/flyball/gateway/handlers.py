@@ -8,9 +8,10 @@ from typing import NamedTuple
 from flyball.errors import Fault, FlyballError, RequestError
 from flyball.gateway import plain
 from flyball.gateway.batches import Answer
+from flyball.gateway.callers import NOBODY, Caller, patiently
 from flyball.gateway.capture_writer import Sink
 from flyball.gateway.explaining import Explaining
-from flyball.gateway.inference import NOBODY, Caller, Inference, patiently
+from flyball.gateway.inference import Inference
 from flyball.gateway.large import LARGE_BYTES, ArrayRows, PlainBody
 from flyball.gateway.large_labels import LargeLabels
 from flyball.gateway.lease import Lease

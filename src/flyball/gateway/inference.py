@@ -8,12 +8,13 @@ import asyncio
 import functools
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
-from typing import Any, NamedTuple, TypeVar
+from contextlib import AsyncExitStack, contextmanager
+from typing import NamedTuple
 
 from flyball.errors import DeadlinePassed, FlyballError, HttpRefused, NotFound
 from flyball.gateway.answering import Answered, Answering
 from flyball.gateway.batches import Answer, Batch, Job
+from flyball.gateway.callers import NOBODY, Caller, patiently, while_there
 from flyball.gateway.capture_writer import Sink
 from flyball.gateway.ids import FreshIds
 from flyball.gateway.lanes import Lanes
@@ -24,19 +25,6 @@ from flyball.gateway.shadows import ShadowJob, Shadows
 from flyball.gateway.tables import LiveRoute, LiveTable, Tables
 from flyball.gateway.validation import Rows
 from flyball.records.captured import Captured
-
-
-class Caller(NamedTuple):
-    """What is known of who asks."""
-
-    until: float | None = None
-    """When it gives up, on the loop's clock; None: it did not say."""
-    gone: Callable[[], Awaitable[object]] | None = None
-    """Ends when it has gone; None: cannot be told."""
-    alone: bool = False
-    """No other request is being answered: there is nobody to share a call with."""
-    pending: Callable[[], int] = lambda: 0
-    """How many are being answered, this one included."""
 
 
 class Clocks(NamedTuple):
@@ -58,9 +46,6 @@ class Parts(NamedTuple):
     lanes: Lanes
 
 
-T = TypeVar("T")
-
-NOBODY = Caller()
 PATIENT_TURNS = 8
 """More, and a slow model's callers would hold large requests of all others up."""
 TURN_JOBS = 16
@@ -69,10 +54,6 @@ milliseconds and more."""
 SLOW_SECONDS = 0.001
 """Of a call, for each of its requests: many answers of it are worded one a turn. Some sixty microseconds each, they are told long before the call that runs
 meanwhile ends; of a faster model the next batch would only become smaller."""
-
-
-class CallerGone(ConnectionError):
-    """Nobody is left to answer."""
 
 
 class Inference:
@@ -110,7 +91,7 @@ class Inference:
         """The route, if it has room for one more request. Raises as `route` does, Overloaded, and HttpRefused 503 while the model is stopped."""
         table, live = self.route(model)
         self.check_answers(live)
-        self._check_room(live)
+        self._check_room(table, live)
         return table, live
 
     def check_answers(self, live: LiveRoute) -> None:
@@ -120,12 +101,22 @@ class Inference:
                 503, live.route.stopped, next_step="Do without it, or ask whoever runs it", headers=[("retry-after", "60")]
             )
 
-    def _check_room(self, live: LiveRoute) -> None:
-        try:
-            live.sure.queue.check_room()
-        except FlyballError:
-            self._metrics.shed(live.model, "queue")
-            raise
+    def _check_room(self, table: LiveTable, live: LiveRoute) -> None:
+        now = self._clocks.loop()
+        # Where a challenger is asked beside the loop, nobody waits for it: there is always the other queue.
+        for lane in (live, live.sure) if live.inline_rows and live is not live.sure else (live.sure,):
+            try:
+                lane.queue.check_room(now)
+            except FlyballError:
+                self._metrics.shed(live.model, "queue")
+                self._work_on(table, lane)
+                raise
+
+    def _work_on(self, table: LiveTable, live: LiveRoute) -> None:
+        """Those who wait have most of the time, however many are refused: a turn of the loop refuses all who asked meanwhile, a thousand perhaps, and
+        answers one batch."""
+        if live.queue.due and self._clocks.loop() >= live.queue.next_turn:
+            self._flush(table, live)
 
     async def answer(
         self, table: LiveTable, live: LiveRoute, rows: Rows, at_us: int | None = None, caller: Caller = NOBODY
@@ -133,17 +124,18 @@ class Inference:
         """The answer, its records handed over. `at_us`: the event time of a simulated clock. Raises ModelFailed, Overloaded, DeadlinePassed,
         CallerGone."""
         loop = asyncio.get_running_loop()
-        patience = MAX_WAIT_SECONDS if caller.until is None else min(caller.until - loop.time(), MAX_WAIT_SECONDS)
+        now = loop.time()
+        patience = MAX_WAIT_SECONDS if caller.until is None else min(caller.until - now, MAX_WAIT_SECONDS)
         if patience <= 0:
             raise DeadlinePassed("The request's deadline had passed when it arrived")
         if not self._simulated:
-            live, rows = self._lanes.choose(live, rows, patience)
+            live, rows = self._lanes.choose(live, rows, now, patience)
         queue, job = live.queue, Job(rows, at_us, caller.until, loop.create_future())
         if caller.alone and rows.n <= live.inline_rows and not self._simulated and not queue.rows:
             self._answer_at_once(table, live, [job])
             return job.answer.result()
         try:
-            queue.admit(job, loop.time())
+            queue.admit(job, now)
         except FlyballError:
             self._metrics.shed(live.model, "queue")
             raise
@@ -180,7 +172,7 @@ class Inference:
         self._large_ones += 1
         try:
             async with AsyncExitStack() as turn:
-                async with _while_there(caller):
+                async with while_there(caller):
                     await turn.enter_async_context(live.turns.taken(caller.until))
                     size = SLICE_ROWS if live.inline_rows >= SLICE_ROWS else SLICE_ROWS_BESIDE
                     scored = deque([await self._scored(live, source, span, at_us, caller) for span in slices(source.n, size)])
@@ -268,6 +260,7 @@ class Inference:
             live.queue.learn(batch.n, self._clocks.loop() - began)
             self._keep(table, live, batch, answered)
             _tell_answers(batch, answered, range(len(jobs)))
+            live.queue.worked(began, self._clocks.loop())
         except Exception as broken:  # noqa: BLE001 - ours to mend: whoever waits must be told, the door logs it
             _tell(jobs, broken)
 
@@ -331,48 +324,6 @@ class Inference:
             ids += job.rows.ids if job.rows.ids is not None else self._ids.take(job.rows.n)
         at_us = jobs[0].at_us
         return Batch(jobs, self._clocks.now_us() if at_us is None else at_us, ids, live.builder)
-
-
-async def patiently(answer: asyncio.Future[T], caller: Caller, what: str = "the model answered") -> T:
-    """Wait no longer than the caller does; then it is cancelled. Raises DeadlinePassed, CallerGone."""
-    gone = asyncio.ensure_future(caller.gone()) if caller.gone is not None else None
-    seconds = None if caller.until is None else max(caller.until - asyncio.get_running_loop().time(), 0.0)
-    waited: list[asyncio.Future[Any]] = [answer] if gone is None else [answer, gone]
-    try:
-        await asyncio.wait(waited, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        if answer.done():
-            return answer.result()
-        if gone is not None and gone.done():
-            raise CallerGone
-        raise DeadlinePassed(f"The request's deadline passed before {what}")
-    finally:
-        for each in waited:
-            each.cancel()
-
-
-@asynccontextmanager
-async def _while_there(caller: Caller) -> AsyncIterator[None]:
-    """What is awaited inside is cancelled when the caller goes. Raises CallerGone."""
-    if caller.gone is None:
-        yield
-        return
-    gone = asyncio.ensure_future(caller.gone())
-    try:
-        async with asyncio.timeout(None) as limit:
-
-            def end(_: asyncio.Future[object]) -> None:
-                with suppress(RuntimeError):  # it went in the moment in which all was done
-                    limit.reschedule(0.0)
-
-            gone.add_done_callback(end)
-            try:
-                yield
-            finally:
-                gone.remove_done_callback(end)
-    except TimeoutError:
-        raise CallerGone from None
-    finally:
-        gone.cancel()
 
 
 def _job(rows: Rows) -> Job:

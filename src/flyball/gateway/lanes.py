@@ -21,9 +21,9 @@ class Lanes:
         self._canaries_allowed = canaries_allowed
         self._now_us = now_us
 
-    def choose(self, live: LiveRoute, rows: Rows, patience: float) -> tuple[LiveRoute, Rows]:
-        """The lane, and the rows with the ids by which it was chosen. `patience`: seconds that the request may wait in a queue. Never refuses: where
-        too many wait for a challenger, the champion answers, and the challenger is noted to have failed."""
+    def choose(self, live: LiveRoute, rows: Rows, now: float, patience: float) -> tuple[LiveRoute, Rows]:
+        """The lane, and the rows with the ids by which it was chosen. `now`: on the loop's clock; `patience`: seconds that the request may wait in a queue.
+        Never refuses: where too many wait for a challenger, the champion answers, and the challenger is noted to have failed."""
         if live.sure is live or rows.n <= live.inline_rows:
             return live, rows
         keys = rows.keys if rows.keys is not None else rows.ids
@@ -35,7 +35,7 @@ class Lanes:
         if not theirs:
             return live.sure, rows
         try:
-            live.queue.check_room(patience, rows.n)
+            live.queue.check_room(now, patience, rows.n)
         except Overloaded as full:
             for unit, role, chosen in theirs:
                 self._metrics.failed(live.model, unit.id, role, len(chosen))

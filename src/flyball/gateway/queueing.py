@@ -10,6 +10,9 @@ from flyball.gateway.batches import Job
 
 MAX_WAIT_SECONDS = 1.0
 """A request that would wait longer than this, or than its own deadline, is refused at once: whoever waited has often gone by then."""
+STANDING_SECONDS, STANDING_WAIT_SECONDS = 1.0, 0.15
+"""A queue of the event loop that has not been empty for so long is no burst but overload: then no more may wait than its calls take 0.15 s for,
+for reading, wording and refusals take as long again, and answers after a second are no good to most (Maurer, ACM Queue 13, 2015)."""
 MAX_QUEUED_ROWS = 50_000
 """Whatever the estimate says: some 50 MB of rows of forty columns."""
 MAX_WAITING_REQUESTS = 256
@@ -19,6 +22,9 @@ MAX_BATCH_ROWS = 256
 """In one call beside the event loop: beyond this a model is hardly faster a row, and the first request waits for the last."""
 MAX_LARGE_WAITING = 16
 """Requests of thousands of rows that wait for one model: each holds its body, up to 16 MB as a rule."""
+REFUSING = 0.2
+"""Of the time that a batch on the loop took, so much may be spent on refusals before the next: more of them than a worker can refuse leave it five sixths of
+what it does."""
 _LEARNED = 0.2
 """Weight of the newest call in the estimate of a row's time."""
 
@@ -37,6 +43,10 @@ class Queue:
         """Its next batch is scheduled on the loop."""
         self.row_seconds = 0.0
         """As was learned so far."""
+        self.next_turn = 0.0
+        """On the loop's clock: when those who wait are to be answered again, however many others are to be refused."""
+        self._empty_at = 0.0
+        """When nothing was seen to wait last."""
         self._before: Queue | None = None
         """Of the routing table before, while something waits in it."""
 
@@ -45,13 +55,20 @@ class Queue:
         self.row_seconds = before.row_seconds
         self._before = before if before.rows + before.busy_rows + before.ahead() else None
 
-    def check_room(self, patience: float = MAX_WAIT_SECONDS, n_rows: int = 0) -> None:
+    def check_room(self, now: float, patience: float = MAX_WAIT_SECONDS, n_rows: int | None = None) -> None:
         """Raises Overloaded, with when to try again, if a request would wait for longer than `patience` seconds. Costs nothing, so it is
-        asked before a body is read: a refusal must be cheaper than an answer."""
+        asked before a body is read: a refusal must be cheaper than an answer. `n_rows`: None: as many as those that wait have, for a full
+        queue lacks the last of a request's rows, and each would be read to be told so."""
+        if not self.rows:
+            self._empty_at = now
+        elif not self.busy_rows and now - self._empty_at > STANDING_SECONDS:
+            patience = min(patience, STANDING_WAIT_SECONDS)
         waiting = self.rows + self.busy_rows
         if self._before is not None:
             waiting += self.ahead()
         wait = waiting * self.row_seconds
+        if n_rows is None:
+            n_rows = self.rows // len(self._jobs) if self._jobs else 0
         crowded = self.busy_rows > 0 and len(self._jobs) >= MAX_WAITING_REQUESTS
         if waiting and (wait > patience or crowded or self.rows + n_rows > MAX_QUEUED_ROWS):
             raise Overloaded(
@@ -62,7 +79,7 @@ class Queue:
 
     def admit(self, job: Job, now: float) -> None:
         """Take it, or raise Overloaded."""
-        self.check_room(MAX_WAIT_SECONDS if job.until is None else min(job.until - now, MAX_WAIT_SECONDS), job.rows.n)
+        self.check_room(now, MAX_WAIT_SECONDS if job.until is None else min(job.until - now, MAX_WAIT_SECONDS), job.rows.n)
         self._jobs.append(job)
         self.rows += job.rows.n
 
@@ -84,6 +101,10 @@ class Queue:
     def learn(self, n_rows: int, seconds: float) -> None:
         """How long so many rows took."""
         self.row_seconds += _LEARNED * (seconds / n_rows - self.row_seconds) if self.row_seconds else seconds / n_rows
+
+    def worked(self, began: float, ended: float) -> None:
+        """A batch was answered on the loop."""
+        self.next_turn = ended + REFUSING * (ended - began)
 
     def ahead(self) -> int:
         """Rows that wait in the queues before."""

@@ -8,8 +8,8 @@ import pytest
 from flyball.errors import HttpRefused, Overloaded
 from flyball.gateway import app
 from flyball.gateway.access import Neighbours, Tokens
+from flyball.gateway.callers import CallerGone
 from flyball.gateway.capture_writer import NoCapture
-from flyball.gateway.inference import CallerGone
 from flyball.gateway.metrics import Metrics
 
 PIECE = b" " * 100_000

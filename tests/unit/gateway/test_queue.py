@@ -4,7 +4,7 @@ import pytest
 
 from flyball.errors import Overloaded
 from flyball.gateway.batches import Job
-from flyball.gateway.queueing import MAX_QUEUED_ROWS, Queue
+from flyball.gateway.queueing import MAX_QUEUED_ROWS, REFUSING, STANDING_SECONDS, Queue
 from flyball.gateway.validation import Rows
 
 
@@ -61,8 +61,50 @@ def test_a_queue_that_goes_on_from_another_knows_how_slow_its_rows_are_and_count
     second.go_on_from(first)
     third.go_on_from(second)
     with pytest.raises(Overloaded, match="4 rows wait for shop"):
-        third.check_room()
+        third.check_room(0.0)
     assert third.take(10) == []
     first.take(10)
     third.admit(job(), 0.0)
     assert (third.rows, third.ahead()) == (1, 0)
+
+
+def test_a_queue_that_lacks_the_last_rows_of_a_request_refuses_before_one_is_read():
+    queue = Queue("shop")
+    for _ in range(MAX_QUEUED_ROWS // 100 - 1):
+        queue.admit(job(100), 0.0)
+    queue.check_room(0.0)
+    queue.admit(job(60), 0.0)
+    with pytest.raises(Overloaded):
+        queue.check_room(0.0)
+    queue.admit(job(40), 0.0)
+
+
+def test_a_queue_that_stands_on_the_loop_holds_less_than_a_burst_may():
+    late = STANDING_SECONDS + 0.1
+    queue = Queue("shop")
+    queue.learn(1, 0.1)
+    for now in (0.0, 0.1, 0.2):
+        queue.admit(job(), now)
+    with pytest.raises(Overloaded):
+        queue.check_room(late)
+    queue.take(2)
+    queue.check_room(late)
+    queue.take(1)
+    queue.check_room(late)
+    for _ in range(5):
+        queue.admit(job(), late)
+
+
+def test_a_queue_beside_the_loop_may_stand():
+    """A few callers who ask again at once keep a slow model's queue from ever being empty."""
+    queue = Queue("shop")
+    queue.learn(1, 0.1)
+    queue.busy_rows = 1
+    for now in (0.0, 0.1, STANDING_SECONDS + 0.1):
+        queue.admit(job(), now)
+
+
+def test_refusals_have_a_share_of_the_time_that_a_batch_took():
+    queue = Queue("shop")
+    queue.worked(10.0, 10.5)
+    assert queue.next_turn == pytest.approx(10.5 + REFUSING * 0.5)
