@@ -1,5 +1,6 @@
 """How a stretch of reference rows is cut into windows like those that will be judged, or into blocks where it is too short for that."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import NamedTuple
 
@@ -7,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
 
 FEWEST_WINDOWS = 8
 """With fewer windows of time their spread cannot be told: consecutive blocks stand in for them."""
@@ -14,6 +16,7 @@ MOST_WINDOWS = 200
 """Beyond it one of every so many consecutive ones stands for them: the spread of 200 is known well enough, and the reference is built in seconds. Joined they
 would show the spread of longer windows than those that will be judged, which is smaller."""
 GOLDEN = 0.6180339887498949
+"""Its multiples modulo 1 fill any stretch evenly and follow no period: of rows at equal steps a panel (300 stores, a row each a day) has the same stores for ever."""
 MOST_BLOCKS, FEWEST_BLOCKS = 42, 20
 FEWEST_ROWS = 20
 """A window with fewer rows is no measure of windows: its rows are counted, its spread is not."""
@@ -72,6 +75,24 @@ def numbered(event_us: ArrayLike | None, window: timedelta | int) -> Numbered | 
 
 def _thinned(windows: tuple[Ints, ...], most: int) -> tuple[Ints, ...]:
     """One of each stretch, at places in it that repeat no hour and no weekday (the golden section's)."""
-    stretch = -(-len(windows) // most)
-    places = (start + int(i * GOLDEN % 1.0 * stretch) for i, start in enumerate(range(0, len(windows), stretch)))
-    return tuple(windows[min(place, len(windows) - 1)] for place in places)
+    return tuple(windows[place] for place in sampled(len(windows), -(-len(windows) // most)).tolist())
+
+
+def sampled(n: int, every: int) -> Ints:
+    """Of n rows in order one of each `every` neighbours, at places that follow no period."""
+    starts = np.arange(0, n, every)
+    return np.minimum(starts + (np.arange(starts.size) * GOLDEN % 1.0 * every).astype(np.int64), n - 1)
+
+
+def one_in(every: int, rows: int, number: int) -> Bools:
+    """Which rows of a window, the `number`-th of all, are one in `every`. Windows of a panel have the same rows in the same order: each is dealt anew, so that
+    every place in them has its turn."""
+    return np.asarray((number + np.arange(rows)) * GOLDEN % 1.0 < 1.0 / every)
+
+
+def dealt(every: int, rows: int, windows: Sequence[Ints]) -> Bools:
+    """The same of all rows; those in no window as if each were one."""
+    found = one_in(every, rows, 0)
+    for number, part in enumerate(windows):
+        found[part] = one_in(every, part.size, number)
+    return found

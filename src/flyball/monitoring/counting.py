@@ -53,13 +53,17 @@ def times_each(values: Any) -> dict[str, int]:
     return _merged(dict(zip(counted["value"].to_list(), counted["len"].to_list(), strict=True)))
 
 
+def texts(values: Any) -> list[str]:
+    """Each row's category as text; missing ones MISSING, however the library calls them."""
+    series = _polars(values)
+    return [_text(value) for value in (series.to_list() if series is not None else _listed(values))]
+
+
 def codes(values: Any) -> tuple[list[str], Ints]:
     """Distinct categories, and each row's index among them."""
-    series = _polars(values)
-    listed = series.to_list() if series is not None else _listed(values)
-    texts = [_text(value) for value in listed]
+    listed = texts(values)
     places: dict[str, int] = {}
-    found = np.fromiter((places.setdefault(text, len(places)) for text in texts), dtype=np.int64, count=len(texts))
+    found = np.fromiter((places.setdefault(text, len(places)) for text in listed), dtype=np.int64, count=len(listed))
     return list(places), found
 
 
@@ -74,11 +78,15 @@ def _merged(times: Any) -> dict[str, int]:
 def _text(value: Any) -> str:
     if isinstance(value, str):
         return value
-    missing = value is None or value != value  # noqa: PLR0124 - only NaN differs from itself
+    # pandas' NA answers no comparison; by name, since pandas is no dependency
+    missing = value is None or type(value).__name__ == "NAType" or value != value  # noqa: PLR0124 - only NaN differs from itself
     return MISSING if missing else str(value)
 
 
 def _listed(values: Any) -> list[Any]:
+    if _is_pandas(values) and getattr(values.dtype, "name", "") == "category":
+        # straight to an array, integers beside a missing one would become floats, and "1.0" a category that nobody knew
+        values = values.astype(object)
     if _is_pandas(values):
         values = values.to_numpy(dtype=object, na_value=None)
     return values.tolist() if isinstance(values, np.ndarray) else list(values)

@@ -91,6 +91,8 @@ class DriftState(msgspec.Struct, frozen=True, kw_only=True):
     """Judged so far."""
     last_window: str = ""
     """The same window judged again changes nothing."""
+    bins: str = ""
+    """Digest of the bins that the counts are of, where several references are about; empty: not told."""
 
 
 class DriftReading(msgspec.Struct, frozen=True, kw_only=True):
@@ -149,7 +151,7 @@ def judge(
         name = look.stream.name
         findings.append(_finding(look, window, spent, policy))
         states[name] = _ended(states[name], window, look.size)
-    moved_on = DriftState(streams=states, windows=state.windows + 1, last_window=window.id)
+    moved_on = msgspec.structs.replace(state, streams=states, windows=state.windows + 1, last_window=window.id)
     return DriftReading(findings=tuple(findings), state=moved_on, distances=far, note=_left_out(reference, profile, policy))
 
 
@@ -239,14 +241,19 @@ def _looks(stream: Stream, state: StreamState, counts: Floats) -> list[Look]:
         part = np.asarray(state.parts[index - 1], dtype=np.float64) if index and state.parts[index - 1] else np.zeros(counts.size)
         before = pool - part
         if before.sum() > 0:
-            sensed = senses.sensed(stream, part + counts, before)
-            p = sensed.p
-            if state.spreads:
-                fill = float(before.sum() / (part + counts).sum())
-                judged = spreads.p_values(state.spreads[index], sensed.squares, sensed.size, fill)
-                p = tuple(own if math.isnan(own) else max(own, spread) for own, spread in zip(p, judged, strict=True))
-            found.append(Look(stream, size, part + counts, before, sensed, senses.combined(stream, p)))
+            sensed, p = _sensed(stream, part + counts, before, state.spreads[index] if state.spreads else None)
+            found.append(Look(stream, size, part + counts, before, sensed, p))
     return found
+
+
+def _sensed(stream: Stream, counts: Floats, before: Floats, spread: Spread | None) -> tuple[Sensed, float]:
+    """All senses and the p-value of them together. `spread`: how windows differ anyway; None: by chance alone."""
+    sensed = senses.sensed(stream, counts, before)
+    p = sensed.p
+    if spread is not None:
+        judged = spreads.p_values(spread, sensed.squares, sensed.size, float(before.sum() / counts.sum()))
+        p = tuple(own if math.isnan(own) else max(own, of) for own, of in zip(p, judged, strict=True))
+    return sensed, senses.combined(stream, p)
 
 
 def _known(stream: Stream, state: StreamState) -> Floats:
@@ -272,14 +279,15 @@ def _step(stream: Stream, state: StreamState, counts: Floats, looks: list[Look])
 
 
 def _returned(stream: Stream, state: StreamState) -> StreamState:
-    """An outage that has passed, or a false alarm: the reference is what windows are compared with again. Asked at 1, 3, 9, … times the alarm's windows."""
+    """An outage that has passed, or a false alarm: the reference is what windows are compared with again. Asked at 1, 3, 9, … times the alarm's windows, as the
+    alarm was: where windows differ anyway, by how far blocks of about so many do."""
     times = state.windows / state.alarm_block
     if times not in (1, 3, 9, 27, 81):
         return state
     reference = np.asarray(stream.counts, dtype=np.float64)
-    sensed = senses.sensed(stream, np.asarray(state.pool, dtype=np.float64), reference)
-    like = senses.combined(stream, sensed.p) > LIKE_BEFORE
-    return msgspec.structs.replace(state, from_reference=True) if like else state
+    nearest = min(zip(BLOCKS, state.spreads, strict=False), key=lambda of: abs(of[0] - state.windows), default=(0, None))[1]
+    _, p = _sensed(stream, np.asarray(state.pool, dtype=np.float64), reference, nearest)
+    return msgspec.structs.replace(state, from_reference=True) if p > LIKE_BEFORE else state
 
 
 def _ended(state: StreamState, window: Window, size: int) -> StreamState:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flyball.errors import DataError
-from flyball.monitoring import counting
+from flyball.monitoring import blocks, counting
 from flyball.monitoring.pair_codes import Coding, codes_of, coding_of
 from flyball.stats import contingency, normal_scores
 
@@ -107,18 +107,19 @@ def build(kinds: Mapping[str, str], columns: Mapping[str, Any], windows: Sequenc
     """Directions from the reference's rows.
 
     `kinds`: column → `number` or `category`; `columns` as for `reference.build`; `windows`: indices of the reference's rows, a window each.
-    Only `to_fit` of each window is looked at: the reference's counts are to be of the others, which are as new to the directions as every later row is.
+    Only `to_fit` of the windows is looked at: the reference's counts are to be of the others, which are as new to the directions as every later row is.
     No column depends on another, or there are fewer than two: no directions.
     Raises DataError when a column is absent, or when there are no rows.
     """
     absent = [name for name in kinds if name not in columns]
-    rows = np.concatenate([to_fit(window) for window in windows]) if windows else np.arange(0)
+    rows = np.concatenate(to_fit(windows)) if windows else np.arange(0)
     if absent or rows.size == 0:
         found = f"directions without {', '.join(absent)}" if absent else "directions of no rows"
         raise DataError(found, expected="every column that is named, and rows of the reference")
-    rows = rows[:: -(-rows.size // MOST_ROWS)]
+    rows = rows[blocks.sampled(rows.size, -(-rows.size // MOST_ROWS))]
     if not kinds:
         return Directions(rows=rows.size, columns=())
+    columns = {name: _plain(kind, columns[name]) for name, kind in kinds.items()}
     values = {name: _values(kind, columns[name], rows) for name, kind in kinds.items()}
     codings = tuple(coding_of(name, kind, values[name]) for name, kind in kinds.items())
     coded = [codes_of(coding, values[coding.name]) for coding in codings]
@@ -135,14 +136,14 @@ def build(kinds: Mapping[str, str], columns: Mapping[str, Any], windows: Sequenc
     return Directions(rows=rows.size, columns=codings, pairs=pairs, surprises=surprises, scores=scores, components=components)
 
 
-def to_fit(window: Ints) -> Ints:
-    """Rows of a window that make the directions."""
-    return window[::FIT_EVERY]
+def to_fit(windows: Sequence[Ints]) -> list[Ints]:
+    """Rows of each window that make the directions."""
+    return [window[blocks.one_in(FIT_EVERY, window.size, number)] for number, window in enumerate(windows)]
 
 
-def to_count(window: Ints) -> Ints:
+def to_count(windows: Sequence[Ints]) -> list[Ints]:
     """The others. Rows that made the directions seldom surprise them: counted, they would make every later window look surprising."""
-    return np.delete(window, np.s_[::FIT_EVERY])
+    return [window[~blocks.one_in(FIT_EVERY, window.size, number)] for number, window in enumerate(windows)]
 
 
 def table_of(directions: Directions, pair: Pair) -> Floats:
@@ -163,6 +164,11 @@ def columns_of(directions: Directions, stream: str) -> tuple[str, ...]:
             heavy = [int(place) for place in np.argsort(-weights, kind="stable") if weights[place] >= weights.max() / 2.0]
             return tuple(directions.columns[directions.scores[place].column].name for place in heavy)
     return ()
+
+
+def _plain(kind: str, values: Any) -> Any:
+    """Categories as text, as every later row is read: what pandas makes of its own is not always that."""
+    return np.asarray(counting.texts(values), dtype=object) if kind == "category" else values
 
 
 def _values(kind: str, values: Any, rows: Ints) -> Any:

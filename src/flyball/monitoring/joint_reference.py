@@ -21,7 +21,7 @@ def with_joint(reference: Reference, directions: Directions, columns: Mapping[st
     `columns` and `windows` as for `joint.build`. From then on a window's profile is to be taken of `columns | joint_rows.project(directions, columns)`.
     """
     projected = project(directions, columns)
-    parts = [joint.to_count(window) for window in windows]
+    parts = joint.to_count(windows)
     counted = np.concatenate(parts) if parts else np.arange(0)
     if not projected or counted.size == 0:
         return reference

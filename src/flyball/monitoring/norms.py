@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from flyball.monitoring import counting, traits
+from flyball.monitoring import blocks, counting, traits
 from flyball.monitoring.streams import Stream
 from flyball.monitoring.traits import Traits
 
@@ -96,7 +96,7 @@ def collision(shares: Sequence[int]) -> float:
 
 def _number(values: NDArray[np.float64], windows: list[Traits]) -> Norm:
     present = values[~np.isnan(values)]
-    some = present[:: -(-max(present.size, 1) // MOST_ROWS)]
+    some = present[blocks.sampled(present.size, -(-max(present.size, 1) // MOST_ROWS))]
     levels = (np.arange(QUANTILES) + 0.5) / QUANTILES
     kept = np.quantile(some, levels, method="inverted_cdf") if some.size else np.zeros(0)
     _, times = np.unique(some, return_counts=True)

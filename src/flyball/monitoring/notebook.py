@@ -37,6 +37,14 @@ FEWEST_ROWS = 20
 """A frame of fewer rows is compared with nothing."""
 
 
+class _Kept(msgspec.Struct, frozen=True, kw_only=True):
+    """A profile as bytes."""
+
+    reference: Reference | None = None
+    """None: bytes of a release that kept the reference alone."""
+    left_out: dict[str, str] = {}
+
+
 class FrameProfile(NamedTuple):
     """What a frame is like: bins and counts, no rows. Kilobytes, whatever the frame."""
 
@@ -46,13 +54,14 @@ class FrameProfile(NamedTuple):
 
     def to_bytes(self) -> bytes:
         """To be kept; `from_bytes` gives it back."""
-        return codec.encode(self.reference)
+        return codec.encode(_Kept(reference=self.reference, left_out=self.left_out))
 
     @classmethod
     def from_bytes(cls, kept: bytes) -> "FrameProfile":
         """Raises DataError for other bytes."""
         try:
-            return cls(codec.decode(kept, Reference), {})
+            found = codec.decode(kept, _Kept)
+            return cls(found.reference or codec.decode(kept, Reference), found.left_out)
         except (msgspec.MsgspecError, TypeError) as error:
             raise DataError(f"bytes that hold no profile: {error}", expected="what to_bytes() gave") from None
 
@@ -74,9 +83,11 @@ class Comparison(NamedTuple):
     """Columns of the reference that are not in the frame."""
     left_out: dict[str, str]
     level: float
-    """Chance of a false alarm, all columns together."""
+    """Chance of a false alarm, all columns together: what was asked for, or drift.HIGHEST_LEVEL where that is less."""
     exchangeable: bool
     """False: stretches of the reference differ by more than chance (time, sorting), and what they do is no move."""
+    asked: float | None = None
+    """The level that was asked for, where the test has a smaller one."""
 
     @property
     def moved(self) -> tuple[str, ...]:
@@ -86,6 +97,8 @@ class Comparison(NamedTuple):
     def words(self) -> str:
         named = ", ".join(self.moved) or "nothing"
         chance = f"chance of a false alarm, all columns together: {self.level:g}"
+        if self.asked is not None:
+            chance += f", the most that one look may have; {self.asked:g} was asked for"
         return f"{self.rows:,} rows beside {self.reference_rows:,}: {named} moved ({chance})"
 
     def __str__(self) -> str:
@@ -119,15 +132,17 @@ def profile(frame: "IntoDataFrame", *, window_rows: int | None = None) -> FrameP
 
 
 def compare(reference: "FrameProfile | IntoDataFrame", frame: "IntoDataFrame", *, level: float = 0.01) -> Comparison:
-    """What has moved from `reference` to `frame`. `level`: chance that anything at all is said to have moved where nothing has.
+    """What has moved from `reference` to `frame`. `level`: chance that anything at all is said to have moved where nothing has;
+    more than 0.1 is taken as that, and the words say so: p-values of several senses are put together by a rule that is right for small levels only.
 
     Raises DataError as `profile` does, and where the two have no column in common.
     """
     if not isinstance(level, int | float | np.number) or not 0.0 < level < 1.0:
         raise DataError(f"a level of {level!r}", expected="a chance between 0 and 1, such as 0.01")
-    # A single look has no slow drift to find: all of the budget is a window's own.
+    tested = min(float(level), drift.HIGHEST_LEVEL)
     known = reference if isinstance(reference, FrameProfile) else profile(reference, window_rows=max(rows_of(frame), FEWEST_ROWS))
-    monitor = Monitor(known, 1.0 / level * drift.LOOKS[0])
+    # A single look has no slow drift to find: all of the budget is a window's own.
+    monitor = Monitor(known, drift.LOOKS[0] / tested)
     columns = monitor.columns(frame)
     counted = monitor.count(columns)
     found = {finding.subject: finding for finding in monitor.judge(counted)}
@@ -137,8 +152,9 @@ def compare(reference: "FrameProfile | IntoDataFrame", frame: "IntoDataFrame", *
     ranked = sorted(compared, key=lambda column: (column.finding is None, -column.effects["js"], column.name))
     absent = tuple(stream.name for stream in known.reference.streams if stream.name not in counted.counts)
     return Comparison(
-        known.reference.rows, counted.rows, tuple(ranked), absent, columns.left_out, level, known.reference.exchangeable
-    )
+        known.reference.rows, counted.rows, tuple(ranked), absent, columns.left_out, tested, known.reference.exchangeable,
+        float(level) if level > tested else None,
+    )  # fmt: skip
 
 
 def _compared(stream: Stream, counted: Profile, finding: Finding | None) -> ComparedColumn:
@@ -151,11 +167,17 @@ class Monitor:
     """Looks at one window after the other, for ever, under one false-alarm budget: at most one false alarm in `windows` windows, on average."""
 
     def __init__(self, reference: "FrameProfile | IntoDataFrame", windows: float = 90.0, state: DriftState | None = None) -> None:
-        """`state`: of an earlier monitor, to go on with. Raises DataError when the budget is none."""
+        """`state`: of an earlier monitor of this reference, to go on with. Raises DataError when the budget is none, or the state another reference's."""
         if not isinstance(windows, int | float | np.number) or not windows >= 1.0:
             raise DataError(f"a budget of one false alarm in {windows!r} windows", expected="a number of windows, at least 1")
         self.reference = (reference if isinstance(reference, FrameProfile) else profile(reference)).reference
-        self.state = state or DriftState()
+        bins = _bins_of(self.reference)
+        if state is not None and state.bins not in ("", bins):
+            raise DataError(
+                "a state of a monitor of another reference", expected="one whose counts are in the bins of this one",
+                next_step="go on with the reference that the state is of (FrameProfile.to_bytes keeps it), or begin without a state",
+            )  # fmt: skip
+        self.state = msgspec.structs.replace(state or DriftState(), bins=bins)
         """A frozen record, some kB: keep it with records.codec, and a new monitor goes on from it."""
         self._types = {stream.name: _type_of(stream) for stream in self.reference.streams}
         self._policy = MonitorPolicy(
@@ -191,6 +213,11 @@ class Monitor:
         )
         self.state = reading.state
         return reading.findings
+
+
+def _bins_of(reference: Reference) -> str:
+    """A digest. What lies in the bins is left out: counts of two profiles may be compared where their bins are the same."""
+    return codec.digest([(each.name, each.kind, each.edges, each.categories, each.others) for each in reference.streams])[:16]
 
 
 def _type_of(stream: Stream) -> ColumnType:

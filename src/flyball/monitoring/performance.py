@@ -7,12 +7,13 @@ that the user states; the mean of two Shiryaev–Roberts e-detectors is one, so 
 On the mean (stats/edetector.mean_bets): given the past, a window's expected loss is at most the baseline's plus the tolerance, whatever its distribution and its
 dependence. The baseline is a sample too: what is tested against is the upper end of its own interval (Student's t over the holdout's windows, error
 BASELINE_ALPHA over the draw of the holdout). Losses below `floor` count as `floor`, in the baseline and in new windows alike: a bet may then be larger, which
-finds harm sooner. The hypothesis is about the mean of these clipped losses.
+finds harm sooner. The hypothesis is about the mean of these clipped losses: what varies more than the holdout's windows is clipped more, and has a higher one.
 On the rank (stats/rank_bets.py): windows less the tolerance are exchangeable with the holdout's, or lower. The noise of the baseline is part of it, and one window
-that beats all others is worth more than any bet on a mean may win. A window with fewer rows than the holdout's varies more: its departure is shrunk to what one
-of theirs would vary.
+that beats all others is worth more than any bet on a mean may win.
+For both: a window with fewer rows than the holdout's varies more, so its departure is shrunk to what one of theirs would vary.
 On the window by itself (stats/next_value.py), where windows of the holdout differ by no more than their rows do: means of many rows are normal then, and one
-that lies far beyond all before it is alarmed at once. Such a look alarms with chance 1 / (2 · run length); with it the bets have half of the budget.
+that lies far beyond all before it is alarmed at once; not one of less than half their rows, whose tails are longer.
+Such a look alarms with chance 1 / (2 · run length); with it the bets have half of the budget.
 """
 
 import hashlib
@@ -45,6 +46,8 @@ LOOKED_AHEAD = 12
 """Windows in which an alarm is foretold."""
 BY_ITSELF = 0.5
 """Of the budget: for the look at a window by itself."""
+LIKE = 0.5
+"""Of the rows of a holdout's window, without which a window is not looked at by itself: shrinking makes it vary as theirs, but its tail stays that of few rows."""
 BETS = (
     "bets on the mean and on the rank of windows, Shiryaev–Roberts e-detector (arXiv 2203.03532; Podkopaev & Ramdas 2110.06177)"
 )
@@ -189,11 +192,11 @@ def advance(baseline: Baseline, state: PerformanceState, seen: WindowLoss, total
     baseline = state.accepted or baseline
     bound = bound_of(baseline)
     limit = max(bound.upper + tolerance, bound.floor + LEAST_WIDTH)
-    bets = edetector.mean_bets(max(seen.mean, bound.floor), limit, bound.floor)
-    detectors = tuple(float(f"{value:.8g}") for value in edetector.advance(state.detectors, bets))
     shrunk = _shrunk(baseline, seen)
     tolerated = msgspec.structs.replace(seen, mean=seen.mean - tolerance)
     earlier, harmed = _normal(baseline, state), _shrunk(baseline, tolerated)
+    bets = edetector.mean_bets(max(harmed + tolerance, bound.floor), limit, bound.floor)
+    detectors = tuple(float(f"{value:.8g}") for value in edetector.advance(state.detectors, bets))
     bets = rank_bets(ranks_of(earlier), harmed)
     ranked = tuple(float(f"{value:.8g}") for value in edetector.advance(state.ranked, bets))
     return msgspec.structs.replace(
@@ -202,7 +205,9 @@ def advance(baseline: Baseline, state: PerformanceState, seen: WindowLoss, total
         ranked=ranked,
         normal=(*state.normal, shrunk)[-REMEMBERED:],
         since_alarm=state.since_alarm + 1,
-        latest_p=float(f"{next_value.upper_tail(harmed, earlier):.3g}") if baseline.alike else 1.0,
+        latest_p=float(f"{next_value.upper_tail(harmed, earlier):.3g}")
+        if baseline.alike and seen.n >= LIKE * _rows(baseline)
+        else 1.0,
         past=(*state.past, seen)[-REMEMBERED:],
         windows=state.windows + 1,
         n=state.n + seen.n,
@@ -282,8 +287,12 @@ def _normal(baseline: Baseline, state: PerformanceState) -> tuple[float, ...]:
 
 def _shrunk(baseline: Baseline, seen: WindowLoss) -> float:
     """As far from the baseline as a window of the holdout's size would be, were all its variation that of rows: then never further than it should."""
-    rows = baseline.n / max(len(baseline.window_means), 1)
-    return float(f"{baseline.mean + (seen.mean - baseline.mean) * min(1.0, math.sqrt(seen.n / rows)):.8g}")
+    return float(f"{baseline.mean + (seen.mean - baseline.mean) * min(1.0, math.sqrt(seen.n / _rows(baseline))):.8g}")
+
+
+def _rows(baseline: Baseline) -> float:
+    """Of a window of the holdout."""
+    return baseline.n / max(len(baseline.window_means), 1)
 
 
 def _reading(

@@ -165,6 +165,11 @@ class _Cuts(NamedTuple):
     windows: blocks.Cut
     in_time: blocks.Numbered | None
 
+    @property
+    def parts(self) -> tuple[Ints, ...]:
+        """Windows of all rows, as far as there are any."""
+        return self.windows.windows if self.in_time is None else self.in_time.windows
+
 
 def _stream(name: str, role: str, values: Any, cut: _Cuts, category: bool) -> exchangeable.Counted:  # noqa: FBT001 - the kind of a column
     """Bins of all rows, and the counts of each window in them."""
@@ -183,7 +188,7 @@ def _category(name: str, role: str, values: Any, cut: _Cuts) -> exchangeable.Cou
     names, coded = counting.codes(values)
     counted = np.ones(coded.size, dtype=bool)
     if len(names) > streams.CATEGORIES:
-        counted[:: streams.RANKED_EVERY] = False
+        counted = ~blocks.dealt(streams.RANKED_EVERY, coded.size, cut.parts)
     ranked = np.bincount(coded if counted.all() else coded[~counted], minlength=len(names))
     times = {value: int(count) for value, count in zip(names, ranked, strict=True) if count}
     bins = streams.bins_for_categories(name, role, times)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flyball.errors import DataError
+from flyball.monitoring import blocks
 from flyball.monitoring.streams import Stream
 
 Floats = NDArray[np.float64]
@@ -78,7 +79,7 @@ def sensitivities(
 
 def some_rows(n: int) -> NDArray[np.int64]:
     """Which rows of a holdout of n are enough."""
-    return np.arange(n)[:: -(-max(n, 1) // MOST_ROWS)]
+    return blocks.sampled(n, -(-max(n, 1) // MOST_ROWS))
 
 
 def _answered(answer: Answer, columns: dict[str, Any], n: int) -> tuple[Floats, Floats]:

@@ -1,6 +1,6 @@
 """In which slices did the loss rise? Found on one half of the rows, confirmed on the other.
 
-Searching a thousand slices finds some that look bad in any data. So the windows are divided: every other one is searched, and the few slices that look worst
+Searching a thousand slices finds some that look bad in any data. So the windows are divided: one of each two is searched, and the few slices that look worst
 there are tested on the rest, which took no part in choosing them. Holm's procedure over these few keeps the chance to name any slice in which the loss did
 not rise, or not more than elsewhere, at `alpha` (Cox 1975 on data splitting; Holm 1979); where it rose everywhere alike nothing is named.
 The figures that are told come from the second half: those of the first are flattered by having been chosen. Units of noise are windows where the second half
@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flyball.errors import DataError
+from flyball.monitoring import blocks
 from flyball.monitoring.cause_words import percent
 from flyball.monitoring.slices import (
     Condition,
@@ -129,10 +130,10 @@ def told(found: Found) -> str:
 
 
 def _searched(rows: SliceRows) -> Bools:
-    """Every other window; rows by a digest of their place where there are fewer than four."""
+    """One of each two windows, by turns that follow no period: every other one of half days would be the nights. Rows by a digest where there are fewer than four."""
     numbers = np.unique(rows.blocks)
     if numbers.size >= 4:
-        return np.isin(rows.blocks, numbers[::2])
+        return np.isin(rows.blocks, numbers[blocks.sampled(numbers.size, 2)])
     seed = int.from_bytes(hashlib.sha256(rows.codes.tobytes() + rows.losses.tobytes()).digest()[:8], "big")
     return np.random.default_rng(seed).random(len(rows.losses)) < 0.5
 

@@ -2,7 +2,9 @@
 
 A window is judged by a bet on one slice that earlier windows nominated, and is searched for nominees afterwards. So no window is tested by what was found
 in it, and a thousand slices cost no correction over looks. The bet is on the rank (stats/rank_bets.py) of the slice's standardised excess over the rest of
-the rows, less what the holdout's mean may be wrong by, among the same of the holdout's own windows; a Shiryaev–Roberts e-detector adds them up.
+the rows, less what the holdout's mean may be wrong by, among the same of the holdout's own windows and of those in which it
+was bet on longer ago; a Shiryaev–Roberts e-detector adds them up. Where the slice's windows differ by more than their rows do, a day's luck is in the error of all of
+them, and in what the mean of a few days may be wrong by.
 
 What is promised: while windows are exchangeable with the holdout's, the mean run length is about `run_length` windows or more. The nominee is also the slice
 on whose holdout rows the model was luckiest, hence MARGIN and PRIOR_ROWS; that they are enough is measured, not proved.
@@ -10,6 +12,7 @@ on whose holdout rows the model was luckiest, hence MARGIN and PRIOR_ROWS; that 
 
 import hashlib
 import math
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -27,7 +30,7 @@ from flyball.stats import edetector
 from flyball.stats.rank_bets import SHIFTS, rank_bets, ranks_of
 
 MARGIN = 3.0
-"""Standard errors of the holdout's mean loss in a slice: about the largest among a thousand slices by luck alone."""
+"""Standard errors of the holdout's mean excess in a slice, by its rows or by its windows: about the largest among a thousand slices by luck alone."""
 PRIOR_ROWS = 40
 """Rows with the spread of all that are added to a slice's own: one on which the model was lucky also looks more certain than it is."""
 KEPT = 8
@@ -38,6 +41,10 @@ LEAST_IN_WINDOW = 8
 """Rows of a slice in a window without which it is not bet on."""
 LEAST_NORMAL = 6
 """Windows of the holdout that have the slice, without which its rank says nothing."""
+JUDGED = 60
+"""Windows in which it was bet on that are remembered of a nominee."""
+WAITS = 20
+"""The newest of them, which it is not ranked among yet: a harm would otherwise be ranked among its own windows before it is told."""
 
 
 class Nominee(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,6 +58,8 @@ class Nominee(msgspec.Struct, frozen=True, kw_only=True):
     squares: float = 0.0
     declared: bool = False
     """By the user: never dropped."""
+    judged: tuple[float, ...] = ()
+    """Its standardised excess in each window in which it was bet on."""
 
     @property
     def worth(self) -> float:
@@ -101,7 +110,9 @@ def judge(reference: SliceReference, state: SliceState, rows: SliceRows, window:
     holdout = rows_of(reference)
     bet_on = _best(state)
     bet = None if bet_on is None else _bet(reference, state, (holdout, rows), bet_on)
-    moved_on = msgspec.structs.replace(bet or state, last_window=window.id, nominees=_nominees(reference, state, holdout, rows))
+    moved_on = msgspec.structs.replace(
+        bet or state, last_window=window.id, nominees=_nominees(reference, bet or state, holdout, rows)
+    )
     # Without a bet nothing is told, though a run length that is shorter now may lie below the level: there are no rows to tell it of.
     if bet_on is None or bet is None or edetector.level(moved_on.detectors) < allowance.run_length:
         return SliceReading(findings=(), state=moved_on)
@@ -118,14 +129,17 @@ def _best(state: SliceState) -> Nominee | None:
 def _bet(reference: SliceReference, state: SliceState, both: tuple[SliceRows, SliceRows], nominee: Nominee) -> SliceState | None:
     """None: too few rows of it, here or in the holdout."""
     holdout, rows = both
-    normal, observed = _scores(holdout, rows, nominee.conditions)
-    if observed is None or len(normal) < LEAST_NORMAL:
+    scores = _scores(holdout, rows, nominee.conditions)
+    if scores.observed is None or len(scores.normal) < LEAST_NORMAL:
         return None
-    detectors = edetector.advance(state.detectors, rank_bets(ranks_of(normal), observed))
+    earlier = ranks_of((*scores.normal, *nominee.judged[:-WAITS]))
+    detectors = edetector.advance(state.detectors, rank_bets(earlier, scores.observed - scores.granted))
+    judged = msgspec.structs.replace(nominee, judged=(*nominee.judged, scores.observed)[-JUDGED:])
     words = words_of(reference.features, nominee.conditions)
     inside = chosen(nominee.conditions, rows.codes)
     return msgspec.structs.replace(
         state,
+        nominees=tuple(judged if each.conditions == nominee.conditions else each for each in state.nominees),
         detectors=tuple(float(f"{value:.8g}") for value in detectors),
         bet_rows=state.bet_rows | {words: state.bet_rows.get(words, 0) + int(inside.sum())},
         bet_losses=state.bet_losses | {words: _short(state.bet_losses.get(words, 0.0) + float(rows.losses[inside].sum()))},
@@ -133,30 +147,42 @@ def _bet(reference: SliceReference, state: SliceState, both: tuple[SliceRows, Sl
     )
 
 
-def _scores(holdout: SliceRows, rows: SliceRows, conditions: tuple[Condition, ...]) -> tuple[list[float], float | None]:
-    """Standardised excess of the slice over the rest: of each window of the holdout against all its others, and of this one."""
+class _Scores(NamedTuple):
+    """Standardised excess of a slice over the rest of the rows."""
+
+    normal: list[float]
+    """Of each window of the holdout against all its others."""
+    observed: float | None
+    """Of this one against the holdout. None: too few rows, here or there."""
+    granted: float
+    """What the holdout's mean may be wrong by, in the same units."""
+
+
+def _scores(holdout: SliceRows, rows: SliceRows, conditions: tuple[Condition, ...]) -> _Scores:
     inside, inside_before = chosen(conditions, rows.codes), chosen(conditions, holdout.codes)
     n, total = _per_block(holdout.blocks, inside_before, holdout.losses)
     rest, rest_total = _per_block(holdout.blocks, ~inside_before, holdout.losses)
     if n.sum() < LEAST_ROWS or rest.sum() < LEAST_ROWS:
-        return [], None
+        return _Scores([], None, 0.0)
     spread, spread_rest = (_spread(holdout.losses, mask) for mask in (inside_before, ~inside_before))
-    normal = []
-    for k in np.flatnonzero((n >= LEAST_IN_WINDOW) & (rest >= LEAST_IN_WINDOW)):
-        before = (
-            (total.sum() - total[k]) / max(n.sum() - n[k], 1.0),
-            (rest_total.sum() - rest_total[k]) / max(rest.sum() - rest[k], 1.0),
-        )
-        error = math.sqrt(spread**2 / n[k] + spread_rest**2 / rest[k])
-        normal.append(_short(((total[k] / n[k] - before[0]) - (rest_total[k] / rest[k] - before[1])) / error))
-    here, others = float(inside.sum()), float((~inside).sum())
-    if min(here, others) < LEAST_IN_WINDOW:
-        return normal, None
-    excess = float(rows.losses[inside].mean() - total.sum() / n.sum()) - float(
-        rows.losses[~inside].mean() - rest_total.sum() / rest.sum()
+    usable = (n >= LEAST_IN_WINDOW) & (rest >= LEAST_IN_WINDOW)
+    others = (
+        (total.sum() - total) / np.maximum(n.sum() - n, 1.0),
+        (rest_total.sum() - rest_total) / np.maximum(rest.sum() - rest, 1.0),
     )
-    granted = MARGIN * spread / math.sqrt(float(n.sum()))
-    return normal, _short((excess - granted) / math.sqrt(spread**2 / here + spread_rest**2 / others))
+    excess = (total / np.maximum(n, 1.0) - others[0] - rest_total / np.maximum(rest, 1.0) + others[1])[usable]
+    of_rows = (spread**2 / np.maximum(n, 1.0) + spread_rest**2 / np.maximum(rest, 1.0))[usable]
+    varies = float(excess.var(ddof=1)) if excess.size > 1 else 0.0
+    luck = max(varies - float(of_rows.mean()), 0.0) if excess.size else 0.0
+    normal = [_short(value) for value in (excess / np.sqrt(of_rows + luck)).tolist()]
+    here, elsewhere = float(inside.sum()), float((~inside).sum())
+    if min(here, elsewhere) < LEAST_IN_WINDOW:
+        return _Scores(normal, None, 0.0)
+    risen = float(rows.losses[inside].mean() - total.sum() / n.sum())
+    risen_elsewhere = float(rows.losses[~inside].mean() - rest_total.sum() / rest.sum())
+    error = math.sqrt(spread**2 / here + spread_rest**2 / elsewhere + luck)
+    granted = MARGIN * max(spread / math.sqrt(float(n.sum())), math.sqrt(varies / max(excess.size, 1)))
+    return _Scores(normal, _short((risen - risen_elsewhere) / error), _short(granted / error))
 
 
 def _spread(losses: NDArray[np.float64], mask: NDArray[np.bool_]) -> float:

@@ -100,15 +100,15 @@ def build(signature: Signature, columns: Mapping[str, Any], losses: ArrayLike, b
         else _of_number(column.name, columns[column.name])
         for column in signature.columns
     )
-    every = -(-loss.size // MOST_ROWS)
-    codes = codes_of(features, columns)[::every]
-    kept = np.where(np.isfinite(loss), loss, 0.0)[::every]
+    some = in_time.sampled(loss.size, -(-loss.size // MOST_ROWS))
+    codes = codes_of(features, columns)[some]
+    kept = np.where(np.isfinite(loss), loss, 0.0)[some]
     return SliceReference(
         features=features,
         rows=len(codes),
         codes=codes.tobytes(),
         losses=np.round(kept * 65_535).astype("<u2").tobytes(),
-        blocks=np.unique(block[::every], return_inverse=True)[1].astype("<u2").tobytes(),
+        blocks=np.unique(block[some], return_inverse=True)[1].astype("<u2").tobytes(),
     )
 
 
@@ -214,7 +214,7 @@ def _of_number(name: str, values: Any) -> Binned:
 
 
 def _of_category(name: str, values: Any) -> Binned:
-    ranked = sorted(Counter(str(value) for value in values if value).items(), key=lambda item: (-item[1], item[0]))
+    ranked = sorted(Counter(value for value in counting.texts(values) if value).items(), key=lambda item: (-item[1], item[0]))
     return Binned(name=name, categories=tuple(value for value, _ in ranked[:CATEGORIES]))
 
 
@@ -222,7 +222,7 @@ def _codes(feature: Binned, values: Any) -> Codes:
     if feature.categories is not None:
         places = {value: code for code, value in enumerate(feature.categories)}
         other = len(feature.categories)
-        codes = [feature.missing if not value else places.get(str(value), other) for value in values]
+        codes = [feature.missing if not value else places.get(value, other) for value in counting.texts(values)]
         return np.asarray(codes, dtype=np.uint8)
     numbers = counting.numbers(values)
     found = np.searchsorted(np.asarray(feature.edges), numbers, side="left")

@@ -24,7 +24,7 @@ CATEGORIES = 64
 OTHERS = 1_000
 """Rarer ones known by name; what is rarer still counts as unseen."""
 RANKED_EVERY = 3
-"""Of a column with more than CATEGORIES values every third row says which are frequent, the others are counted: on the same rows the frequent ones
+"""Of a column with more than CATEGORIES values one row in three says which are frequent (blocks.one_in), the others are counted: on the same rows the frequent ones
 would look too frequent, and everything else like drift."""
 
 MISSING_BIN, UNSEEN_BIN, OTHER_BIN = 0, 1, 2
@@ -109,7 +109,8 @@ def places_of(stream: Stream) -> dict[str, int]:
 def bins_for_numbers(name: str, role: str, values: Any) -> Stream:
     """Bins of a number from reference rows; no counts yet."""
     listed = counting.numbers(values)
-    present = listed[np.isfinite(listed)]
+    # the highest float32 counts as infinite: no edge can stand above it
+    present = listed[np.isfinite(listed) & (listed < np.finfo(np.float32).max)]
     distinct, times = np.unique(present, return_counts=True)
     heavy = distinct[times > HEAVY_SHARE * max(present.size, 1)]
     light = present[~np.isin(present, heavy)]

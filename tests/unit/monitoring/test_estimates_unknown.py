@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from flyball.monitoring.estimates import build, estimate
@@ -53,3 +54,23 @@ def test_a_unit_a_gap_or_a_category_that_is_new_makes_the_estimate_void_and_is_n
 @pytest.mark.parametrize("spoil", ["unit", "category"])
 def test_a_few_new_values_do_not(reference: object, spoil: str) -> None:
     assert told(reference, 0.02, spoil) == ""
+
+
+def test_a_missing_category_is_missing_however_the_library_calls_it() -> None:
+    """Every window was void: its `nan` was a town that no row of the reference has."""
+    columns, scores, labels = rows(2_000, 3)
+    gaps = np.arange(2_000) % 10 == 0
+    kept = [
+        build(SIGNATURE, columns | {"town": town}, None, (scores, labels), timedelta(days=1), None).columns["town"]
+        for missing in (None, np.nan, pd.NA, "")
+        for town in (np.where(gaps, missing, columns["town"]), pd.Series(np.where(gaps, missing, columns["town"])))
+    ]
+    assert set(kept[0]) == {"", "Oslo", "Rome"}
+    assert all(each == kept[0] for each in kept)
+    known = build(
+        SIGNATURE, columns | {"town": np.where(gaps, "", columns["town"])}, None, (scores, labels), timedelta(days=1), None
+    )
+    now = rows(500, 4)
+    for missing in (None, np.nan, pd.NA):
+        town = np.where(np.arange(500) % 10 == 0, missing, now[0]["town"])
+        assert estimate(known, now[0] | {"town": town}, now[1], WINDOW).void == ""

@@ -224,3 +224,34 @@ def test_a_reference_of_thousands_of_windows_tells_how_single_ones_differ():
         found, _ = live(reference, lived)
         alarms += sum(bool(findings) for findings in found)
     assert alarms / (2 * judged) <= 1 / POLICY.drift_run_length + 2 * np.sqrt(1 / POLICY.drift_run_length / (2 * judged))
+
+
+def restless(rng, days=60, rows_each=600):
+    """A reference of one number whose days differ by 0.3 standard deviations anyway; and a window that has moved by so much."""
+    number = np.repeat(np.arange(days), rows_each)
+    x = rng.normal(size=number.size) + rng.normal(0.0, 0.3, days)[number]
+    signature = Signature(task="binary", columns=(Column(name="x", type=ColumnType.NUMBER),), classes=("no", "yes"))
+    reference = build(signature, {"x": x}, number * 86_400_000_000, None, timedelta(days=1), None)
+    assert not reference.exchangeable
+    return reference, lambda shift: ({"x": rng.normal(shift + rng.normal(0.0, 0.3), 1.0, rows_each)}, None)
+
+
+def test_the_reference_comes_back_after_an_outage_also_where_its_windows_differ_anyway():
+    rng, returned = np.random.default_rng(44), []
+    for outage in (1, 1, 1, 2) * 4:
+        reference, window = restless(rng)
+        _, state = live(reference, [window(4.0) for _ in range(outage)] + [window(0.0) for _ in range(9)])
+        assert state.streams["x"].alarms >= 1
+        returned.append(state.streams["x"].from_reference)
+    assert np.mean(returned) >= 0.9
+
+
+def test_a_shift_that_lasts_is_told_once_also_where_windows_differ_anyway():
+    rng, alarms, returned = np.random.default_rng(45), [], 0
+    for _ in range(10):
+        reference, window = restless(rng)
+        _, state = live(reference, [window(3.0) for _ in range(30)])
+        alarms.append(state.streams["x"].alarms)
+        returned += state.streams["x"].from_reference
+    assert alarms == [1] * 10
+    assert returned == 0

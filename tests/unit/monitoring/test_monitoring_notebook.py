@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -10,6 +11,7 @@ import pytest
 from flyball.errors import DataError
 from flyball.monitoring.notebook import FrameProfile, Monitor, compare, profile
 from flyball.monitoring.profile import merge
+from flyball.records import codec
 
 ADULT = Path(__file__).parents[4] / "shared/data/adult_iid_pool/data.csv.gz"
 
@@ -168,3 +170,31 @@ def test_numbers_of_numpy_are_numbers() -> None:
 
 def test_a_monitor_takes_a_frame_as_well_as_its_profile() -> None:
     assert Monitor(frame(2_000, 1)).look(frame(200, 2, shift=9))
+
+
+@pytest.mark.parametrize(("level", "tested"), [(0.05, 0.05), (0.1, 0.1), (0.5, 0.1), (0.8, 0.1), (0.99, 0.1)])
+def test_a_level_that_no_look_has_is_tested_at_the_highest_and_the_words_say_so(level: float, tested: float) -> None:
+    found = compare(frame(400, 1), frame(100, 2), level=level)
+    assert (found.level, found.asked) == (tested, None if level == tested else level)
+    assert f"all columns together: {tested:g}" in found.words
+    assert (f"{level:g} was asked for" in found.words) is (level > tested)
+
+
+def test_a_profile_that_was_kept_still_says_what_is_not_looked_at() -> None:
+    known = profile(frame(400, 1).with_columns(when=pl.lit(1).cast(pl.Datetime)))
+    again = FrameProfile.from_bytes(known.to_bytes())
+    assert again == known
+    assert "when" in again.left_out
+    assert str(again) == str(known)
+    assert FrameProfile.from_bytes(codec.encode(known.reference)) == FrameProfile(known.reference, {})  # of a release before
+
+
+def test_a_state_of_another_reference_is_refused_in_words() -> None:
+    known = profile(frame(1_000, 1))
+    watch = Monitor(known)
+    watch.look(frame(200, 2))
+    with pytest.raises(DataError, match="another reference"):
+        Monitor(profile(frame(1_000, 3)), state=watch.state)
+    assert Monitor(FrameProfile.from_bytes(known.to_bytes()), state=watch.state).state == watch.state
+    earlier = msgspec.structs.replace(watch.state, bins="")  # of a release before
+    assert Monitor(known, state=earlier).state == watch.state

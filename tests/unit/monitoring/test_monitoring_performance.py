@@ -9,7 +9,17 @@ from monitored_world import DAY_US, POLICY, day, rows, watched
 
 from flyball.errors import DataError
 from flyball.monitoring import reference
-from flyball.monitoring.performance import PerformanceState, accept, begin_anew, bound_of, judge
+from flyball.monitoring.performance import (
+    PerformanceState,
+    accept,
+    advance,
+    begin_anew,
+    bound_of,
+    ended,
+    is_alarm,
+    judge,
+    seen_of,
+)
 from flyball.monitoring.reference import Baseline
 from flyball.records import codec
 from flyball.records.findings import FindingKind
@@ -246,3 +256,46 @@ def test_the_outlook_of_a_bad_window_is_what_comes_true_when_the_next_ones_are_l
     assert f": {number} more windows like it raise an alarm" in told
     assert reading.outlook == ""
     assert judge(ref, state, outcomes(rng, -0.1), day(0), POLICY).outlook == ""
+
+
+def certain(rng, n):
+    """A model that is nearly always right, and sure of it: most losses are 0, a few 0.94."""
+    return np.full((n, 1), 0.03), (rng.random(n) < 0.03).astype(float)
+
+
+def usual(rng, n):
+    p = rng.beta(1.0, 3.0, n)
+    return p[:, None], (rng.random(n) < p).astype(float)
+
+
+@pytest.mark.parametrize("made", [usual, certain])
+def test_windows_of_few_labels_beside_a_large_holdout_keep_to_the_run_length_without_a_tolerance(made):
+    """50 labels a day beside ten days of 500: their means were clipped from below more than the holdout's, and told after 200 windows for 450."""
+    strict, alarms, windows = msgspec.structs.replace(POLICY, tolerance=0.0), 0, 0
+    rng = np.random.default_rng(42)
+    for _ in range(40):
+        scores, labels = made(rng, 5_000)
+        times = np.repeat(np.arange(10), 500) * DAY_US
+        held = reference.HoldoutScores(scores, (scores[:, 0] - labels) ** 2, times)
+        baseline = reference.build(SIGNATURE, {"x": scores[:, 0]}, times, held, timedelta(days=1), None).baseline
+        state = PerformanceState()
+        for number in range(90):
+            scores, labels = made(rng, 50)
+            losses = (scores[:, 0] - labels) ** 2
+            state, windows = advance(baseline, state, seen_of(losses, day(number)), float(losses.sum()), 0.0), windows + 1
+            if is_alarm(baseline, state, strict):
+                state, alarms = ended(state), alarms + 1
+    expected = windows / strict.harm_run_length
+    assert alarms <= expected + 2.0 * np.sqrt(expected)
+
+
+def test_a_harm_in_windows_of_few_labels_is_still_found():
+    rng, strict = np.random.default_rng(43), msgspec.structs.replace(POLICY, tolerance=0.0)
+    ref, state = holdout(rng, 20, 0.0), PerformanceState()
+    for number in range(60):
+        scores, labels = outcomes(rng, 0.3)
+        reading = judge(ref, state, (scores[:100], labels[:100]), day(number), strict)
+        state = reading.state
+        if reading.findings:
+            break
+    assert number <= 12

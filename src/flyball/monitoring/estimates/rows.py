@@ -91,11 +91,7 @@ def _blocks(n: int, event_us: ArrayLike | None, window: timedelta) -> NDArray[np
 
 def _kept(values: Any, rows: NDArray[np.intp], *, category: bool) -> tuple[Any, ...]:
     if category:
-        return tuple(texts(np.asarray(values, dtype=object)[rows]))
+        listed = counting.texts(values)
+        return tuple(listed[row] for row in rows.tolist())
     numbers = np.nan_to_num(counting.numbers(values)[rows].astype(np.float64), nan=np.nan, posinf=LARGEST, neginf=-LARGEST)
     return tuple(None if value != value else value for value in numbers.tolist())  # noqa: PLR0124 - only NaN differs from itself
-
-
-def texts(values: Any) -> list[str]:
-    """Categories, MISSING for one that is."""
-    return [counting.MISSING if value is None else str(value) for value in values]

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from flyball.errors import DataError
 from flyball.monitoring import counting, streams
-from flyball.monitoring.estimates.rows import LARGEST, EstimationReference, texts
+from flyball.monitoring.estimates.rows import LARGEST, EstimationReference
 
 CATEGORIES = 60
 """With a code of their own, the most frequent ones; others share one. The trees take up to 255 codes, but rare ones teach them nothing."""
@@ -129,6 +129,6 @@ def _binned(values: Any, edges: Floats) -> Floats:
 
 def _read(values: Any, *, category: bool) -> Floats | list[str]:
     if category:
-        return texts(values)
+        return counting.texts(values)
     listed = np.array([np.nan if value is None else value for value in values], dtype=np.float64)
     return np.nan_to_num(counting.numbers(listed).astype(np.float64), nan=np.nan, posinf=LARGEST, neginf=-LARGEST)
