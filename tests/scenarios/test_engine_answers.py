@@ -18,7 +18,7 @@ from flyball.cli.app import app as terminal
 from flyball.cli.session import Session
 from flyball.control import explaining, ordering, queries
 from flyball.control.decision_reports import DecisionRow, Explanation
-from flyball.control.reports import CommandReport
+from flyball.control.reports import CommandReport, StatusReport
 from flyball.control.world import put
 from flyball.records import codec
 from flyball.records.decisions import Approval
@@ -34,7 +34,11 @@ class Desk:
     """The real use cases on a project in memory."""
 
     def __init__(self, project: Project) -> None:
+        self.clock = project.clock
         self._project = project
+
+    def status(self) -> StatusReport:
+        return queries.status(self._project.door, controller_alive=True)
 
     def decisions(self, open_only: bool) -> tuple[DecisionRow, ...]:
         return queries.decision_rows(self._project.door, open_only=open_only)
@@ -89,6 +93,27 @@ def test_what_waits_is_told_with_its_digest_since_when_and_what_happens_without_
     project.live(8 * DAY)
     assert len(project.door.all("job", Job)) == 1, "what is told is so: nobody answered, and nothing was done"
     assert len(project.approvals()) == 1
+
+
+def test_a_second_question_of_a_decision_is_asked_under_its_own_id(tmp_path: Path) -> None:
+    project, asked = asking(tmp_path)
+    second = msgspec.structs.replace(asked, id=f"{asked.decision}.1")
+    project.ledger.transact(
+        [Draft(at=project.clock.now(), kind="test", subject="x", actor="test", puts=(put("approval", second.id, second),))]
+    )
+    assert [each.approval for each in queries.status(project.door, controller_alive=True).questions] == [asked.id, second.id]
+    told = typed(project, "status").stdout
+    for each in (asked, second):
+        assert f"{each.id} waits for you since" in told
+        assert "retrain model:shop. If nobody answers, nothing is done" in told
+        assert f"flyball approve {each.id} --digest {asked.action_digest[:12]}" in told
+    assert f"then flyball approve {asked.id} or flyball refuse {asked.id}." in told
+    assert typed(project, "approve", asked.id).exit_code == 0
+    told = typed(project, "status").stdout
+    assert f"flyball explain {asked.decision}, then flyball approve {second.id} or flyball refuse {second.id}." in told
+    explained = typed(project, "explain", asked.decision).stdout
+    assert f"{second.id} waits for you since" in explained
+    assert f"flyball approve {second.id}" in explained
 
 
 @pytest.mark.parametrize("digest", ["0" * 64, "0" * 12, "abc", "of-that"])

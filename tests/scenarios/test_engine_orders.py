@@ -9,8 +9,8 @@ from engine_models import Model
 from engine_world import AT_ONCE, DAY, RELEASE, Project, spec_of
 
 from flyball.control import commands, ordering, queries, running
-from flyball.control.loop import Trouble, tick_once
-from flyball.control.reports import CommandReport
+from flyball.control.loop import Trouble, pause_seconds, tick_once
+from flyball.control.reports import CommandReport, RunReport
 from flyball.control.traffic import STUCK_LOOKS
 from flyball.errors import Conflict, Outdated, TrackingFailed
 from flyball.records.jobs import Job, JobStatus
@@ -213,3 +213,59 @@ def test_who_watches_a_run_does_not_wait_for_a_process_that_has_ended(tmp_path: 
         running.run_there(project.door, "user:me", one_tick_and_then_dead, lambda: False)
     project.tick()
     assert project.door.all("job", Job)[0].status is JobStatus.REGISTERED, "whoever comes next goes on with it"
+
+
+def failing(*_arguments: object, **_more: object) -> None:
+    raise TrackingFailed("the registry is away")
+
+
+def test_an_order_that_is_carried_out_is_not_answered_with_the_error_of_another_stage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = Project(tmp_path)
+    project.first_champion()
+    project.version()
+    project.live(2 * DAY, rows=150, until=lambda: project.release().phase is Phase.SHADOW)
+    monkeypatch.setattr(project.engine.windows, "close", failing)
+    held = ordered(project, "hold", "the sale begins")
+    assert (held.accepted, project.release().phase) == (True, Phase.HELD)
+    assert "is held: the champion answers alone (beside it, a look at the project failed: the registry is away)" in held.words
+    back = ordering.roll_back(project.door, project.engine, "user:me", "", lambda _seconds: None)
+    assert (back.accepted, "the registry is away" in back.words) == (True, True)
+
+
+def test_an_order_that_was_kept_from_being_carried_out_is_answered_with_what_kept_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = Project(tmp_path)
+    project.first_champion()
+    monkeypatch.setattr(commands, "open_commands", failing)
+    with pytest.raises(TrackingFailed, match="the registry is away"):
+        ordered(project, "hold", "")
+
+
+def test_a_run_that_is_over_is_reported_whatever_fails_after_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    project = Project(tmp_path)
+    monkeypatch.setattr(project.engine.windows, "close", failing)
+    done = running.run_here(project.engine, "user:me", lambda _seconds: None, lambda: False)
+    assert isinstance(done, RunReport)
+    assert done.version == 1
+    assert ("bad", "The run is over; the look at the project after it failed: the registry is away.") in project.said
+
+
+def test_a_run_leaves_its_job_to_a_controller_that_comes_while_it_trains(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    handed = running.run_here(project.engine, "user:me", lambda _seconds: None, lambda: True)
+    assert isinstance(handed, running.Elsewhere)
+    assert project.door.all("job", Job)[0].status is JobStatus.RUNNING
+    project.restart()  # the control process
+    project.tick()
+    done = running.watch(handed, lambda _seconds: None, lambda: True)
+    assert (done.version, done.job.id) == (1, handed.job_id)
+    assert project.executor.launches == 1
+    project.holds()
+
+
+def test_ticks_that_fail_for_days_come_no_slower_and_do_not_end() -> None:
+    assert [pause_seconds(1.0, failures) for failures in (0, 1, 2, 3, 4, 1_023, 1_024, 10**6)] == [1, 2, 4, 8, 10, 10, 10, 10]
+    assert pause_seconds(30.0, 0) == 30.0

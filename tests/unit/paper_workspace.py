@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from flyball.adapters.clock import SimulatedClock
 from flyball.control.decision_reports import DecisionRow, Explanation
 from flyball.control.finding_reports import FindingReport, FindingRow, IncidentRow, WindowPoint
 from flyball.control.job_story import JobStory
@@ -284,6 +285,7 @@ class PaperWorkspace:
     def __init__(self, *, outcome: Outcome = Outcome.PASS, fresh: bool = False, healthy: bool = True) -> None:
         self.outcome, self.fresh, self.healthy = outcome, fresh, healthy
         self.calls: list[tuple[str, ...]] = []
+        self.clock = SimulatedClock(NOW)
         self.captured = PaperCaptured(self)
         self.findings = PaperFindings(self)
         self.releases = PaperReleases(self)

@@ -144,7 +144,7 @@ def _ports(spec: ProjectSpec, *, up: bool) -> tuple[Check, ...]:
 
 
 def _port(name: str, host: str, port: int, key: str) -> Check:
-    with socket.socket() as probe:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))

@@ -10,12 +10,16 @@ from flyball.errors import EngineBusy, StoreUnavailable
 
 
 def engine_is_held(state_dir: Path) -> bool:
-    """Whether a process runs the ticks now. The lock is only touched when the process that took it last still lives: a look must not keep one out."""
+    """Whether a process runs the ticks now. The lock is only touched when the process that took it last still lives: a look must not keep one out.
+
+    Raises StoreUnavailable when nobody can tell."""
     path = state_dir / "engine.lock"
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
+    except OSError as error:
+        raise StoreUnavailable(f"{path}: {error.strerror or error}") from error
     try:
         if not _lives(os.pread(descriptor, 32, 0)):
             return False
@@ -47,6 +51,7 @@ class EngineLock:
         self._descriptor: int | None = None
 
     def acquire(self) -> None:
+        """Raises EngineBusy, StoreUnavailable."""
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -58,8 +63,14 @@ class EngineLock:
             holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip() or "unknown"
             os.close(descriptor)
             raise self._busy(holder) from None
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        try:
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        except OSError as error:
+            os.close(descriptor)
+            raise StoreUnavailable(
+                f"{self._path}: {error.strerror or error}", next_step="mend the disk, then try again"
+            ) from error
         self._descriptor = descriptor
 
     def _busy(self, holder: str) -> EngineBusy:

@@ -1,26 +1,55 @@
 """An ASGI application on a socket of this machine, until it is told to end."""
 
 import asyncio
+import contextlib
+import signal
 import socket
 import threading
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+import uvicorn
+
 if TYPE_CHECKING:
-    import uvicorn
     from starlette.types import ASGIApp
 
 LOOK_SECONDS = 0.2
+GRACE_SECONDS = 5
+"""For what is being answered when it is told to end: a connection that is never finished must not keep it for ever."""
 
 
 def serve(app: "ASGIApp", bound: socket.socket, end: threading.Event) -> None:
-    """Returns after SIGTERM, SIGINT or `end`."""
-    import uvicorn
+    """Returns after SIGTERM, SIGINT or `end`: whoever called has more to end."""
+    config = uvicorn.Config(
+        app,
+        http="h11",  # httptools passes over the body of a request that offers another protocol, and bounds no head
+        ws="none",
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,  # nobody asks who the client says it is
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )
+    asyncio.run(_serve(_Server(config), bound, end))
 
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, server_header=False))
-    asyncio.run(_serve(server, bound, end))
+
+class _Server(uvicorn.Server):
+    """uvicorn, which sends itself the signal once more when it has ended: that would kill this process in the midst of what it still has to end."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
-async def _serve(server: "uvicorn.Server", bound: socket.socket, end: threading.Event) -> None:
+async def _serve(server: uvicorn.Server, bound: socket.socket, end: threading.Event) -> None:
     async def watch() -> None:
         while not end.is_set() and not server.should_exit:
             await asyncio.sleep(LOOK_SECONDS)

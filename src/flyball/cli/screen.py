@@ -57,7 +57,12 @@ class Screen:
         if self._status is not None and style == "step":
             self._status.update(Text(harmless(sentence), style="dim"))
         line = Text(f"{_MARKS.get(style, ' ')} {harmless(sentence)}", style=_COLOURS.get(style, ""))
-        self.console(error=self.as_json).print(line, soft_wrap=True)
+        try:
+            self.console(error=self.as_json).print(line, soft_wrap=True)
+        except OSError:
+            # rich keeps what it could not write and says it again with all that follows: on a full disk that grows without end.
+            self._consoles.pop(self.as_json, None)
+            raise
 
     @contextmanager
     def working(self, words: str) -> Iterator[Callable[[str, str], None]]:

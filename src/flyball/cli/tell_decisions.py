@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from flyball.cli import draw
 from flyball.cli.tell_run import gate_table
-from flyball.control.decision_reports import DecisionRow, Explanation
+from flyball.control.decision_reports import DecisionRow, Explanation, Waiting
 from flyball.control.reports import CommandReport
 from flyball.records.evidence import Evidence
 
@@ -36,12 +36,14 @@ def _told(row: DecisionRow) -> "tuple[RenderableType, ...]":
 
 
 def _waits(row: DecisionRow) -> list[str]:
-    """What waits, since when, what happens if nobody answers, and how it is answered."""
-    found = []
-    for each in row.waiting:
-        how = f". Next: flyball approve {each.approval} --digest {each.digest[:12]}, or refuse" if each.approval else ""
-        found.append(f"waits for you since {draw.when(each.since)}: {each.action}. If nobody answers, {each.unanswered}{how}")
+    found = [question(each) for each in row.waiting]
     return found or (["waits for you"] if row.open else [])
+
+
+def question(each: Waiting) -> str:
+    """What waits, since when, what happens if nobody answers, and how it is answered."""
+    how = f". Next: flyball approve {each.approval} --digest {each.digest[:12]}, or refuse" if each.approval else ""
+    return f"waits for you since {draw.when(each.since)}: {each.action}. If nobody answers, {each.unanswered}{how}"
 
 
 def explanation(report: Explanation, plain: bool) -> "RenderableType":  # noqa: FBT001 - Screen.answer's shape
@@ -67,6 +69,9 @@ def explanation(report: Explanation, plain: bool) -> "RenderableType":  # noqa: 
         parts += [draw.heading("Evidence"), gate_table(report.verdicts, plain=plain, title="")]
     if report.approval is not None:
         parts += [draw.heading("Approval"), draw.text(_approval(report))]
+        parts += [
+            draw.text(f"{each.approval} {question(each)}") for each in report.questions if each.approval != report.approval.id
+        ]
     if report.afterwards:
         parts += [draw.heading("Afterwards"), *(draw.text(f"· {line}") for line in report.afterwards)]
     return draw.page(parts)
@@ -91,7 +96,7 @@ def _approval(report: Explanation) -> str:
     if approval is None:
         return ""
     if approval.answer is None:
-        return f"Waits for a person since {draw.when(approval.requested_at)}. Next: flyball approve {approval.decision} or flyball refuse {approval.decision}"
+        return f"Waits for a person since {draw.when(approval.requested_at)}. Next: flyball approve {approval.id} or flyball refuse {approval.id}"
     reason = f": {approval.reason}" if approval.reason else ""
     return f"{approval.answer} by {approval.answered_by} at {draw.when(approval.answered_at)}{reason}"
 

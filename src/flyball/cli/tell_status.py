@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from flyball.cli import draw
+from flyball.cli.tell_decisions import question
 from flyball.cli.tell_findings import sentence, told
 from flyball.control.reports import GatewayRow, StatusReport, VersionRow
 from flyball.records.findings import WindowSummary
@@ -25,9 +26,9 @@ def status_report(report: StatusReport, plain: bool) -> "RenderableType":  # noq
     parts += [draw.text((sentence(each), "bold")) for each in report.diagnoses]
     if report.findings:
         parts += _findings(report, plain=plain)
-    if report.approvals:
-        asked = [(a.decision, draw.when(a.requested_at), a.requested_by, draw.when(a.expires_at)) for a in report.approvals]
-        parts.append(draw.table(("waits for you", "since", "asked by", "until"), asked, plain=plain, title="Open approvals"))
+    if report.questions:
+        asked = [f"{each.approval} {question(each)}" for each in report.questions]
+        parts += [draw.heading("Open questions"), *(draw.text((each, "bold yellow")) for each in asked)]
     if report.jobs:
         jobs = [(j.id, j.status.value, draw.when(j.requested_at), j.cause, j.error) for j in report.jobs]
         parts.append(draw.table(("job", "status", "requested", "because of", "error"), jobs, plain=plain, title="Jobs"))
@@ -140,7 +141,8 @@ def _next(report: StatusReport) -> str:
     if report.breaker is not None:
         return f"Next: flyball explain {report.breaker.decision}, then flyball breaker close."
     if report.approvals:
-        return f"Next: flyball explain {report.approvals[0].decision}, then flyball approve or flyball refuse."
+        first = report.approvals[0]
+        return f"Next: flyball explain {first.decision}, then flyball approve {first.id} or flyball refuse {first.id}."
     if report.champion_unit is None and report.release is None:
         return "Next: flyball run (train a model and register it)."
     return "Next: flyball up (serve it)." if not report.gateways else "Next: flyball decisions (what was decided, and why)."

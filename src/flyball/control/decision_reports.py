@@ -61,6 +61,9 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     """The room's function applied again to policy, situation and time gives the same plan, byte for byte; None: could not be replayed (`replay_note`)."""
     replay_note: str = ""
     approval: Approval | None = None
+    """To its first question; None: it asked nothing."""
+    questions: tuple[Waiting, ...] = ()
+    """Without an answer."""
     seen: tuple[str, ...] = ()
     """What there was to be acted on, a sentence each; of the autopilot's decisions."""
     considered: tuple[Option, ...] = ()

@@ -8,6 +8,7 @@ from flyball.control import decisions
 from flyball.control.decision_reports import Explanation, Option
 from flyball.control.remedies import Todo
 from flyball.control.telling_events import event_words
+from flyball.control.waiting import waiting
 from flyball.control.world import World
 from flyball.errors import NotFound
 from flyball.records import codec
@@ -49,6 +50,7 @@ def explain(world: World, decision_id: str) -> Explanation:
         if equal or decision.made_by == decisions.MADE_BY
         else f"made by {decision.made_by}, replayed by {decisions.MADE_BY}",
         approval=world.get("approval", decision_id, Approval),
+        questions=tuple(each for each in waiting(world).get(decision_id, ()) if each.approval),
         seen=seen,
         considered=options,
         afterwards=_of_policies(world, decision) if decision.room == "autopilot" else _afterwards(world, decision),

@@ -31,8 +31,15 @@ def keep_ticking(engine: Engine, tick_seconds: float, wait: Callable[[float], bo
             engine.world.say("plain", f"{error.message} This process ends and is started again.")
             return
         failures = failures + 1 if words else 0
-        if wait(min(tick_seconds * 2**failures, SLOWEST_SECONDS) if failures else tick_seconds):
+        if wait(pause_seconds(tick_seconds, failures)):
             return
+
+
+def pause_seconds(tick_seconds: float, failures: int) -> float:
+    """Until the next tick, after so many failures in a row."""
+    if not failures:
+        return tick_seconds
+    return min(tick_seconds * 2.0 ** min(failures, 10), SLOWEST_SECONDS)  # 2.0**1024 is no number any more
 
 
 def tick_once(engine: Engine) -> str:

@@ -5,6 +5,7 @@ from flyball.control.engine import Engine
 from flyball.control.reports import CommandReport
 from flyball.control.running import LOOK_SECONDS, Pause, await_command
 from flyball.control.world import World
+from flyball.errors import FlyballError
 from flyball.records.release import TERMINAL, Drill, ReleaseState
 
 DRILL_SECONDS = 120.0
@@ -16,18 +17,18 @@ PROOF_SECONDS = 20.0
 def roll_back(world: World, engine: Engine | None, actor: str, reason: str, pause: Pause) -> CommandReport:
     """Order a rollback and wait for its proof. `engine`: this process controls the project, nobody else does."""
     command = commands.order(world, "roll_back", actor, reason)
-    settled = _settled(world, engine, command, pause)
+    settled, beside = _settled(world, engine, command, pause)
     if settled.status != "done":
         return CommandReport(accepted=False, subject=f"command:{command.id}", words=settled.words)
     waited = 0.0
     while waited < PROOF_SECONDS:
         release = world.get("release", settled.subject.removeprefix("release:"), ReleaseState)
         if release is None or release.phase in TERMINAL:
-            words = f"{settled.words}: every gateway is seen to serve it"
+            words = f"{settled.words}: every gateway is seen to serve it{beside}"
             return CommandReport(accepted=True, subject=settled.subject, words=words)
         if engine is not None:
             return CommandReport(
-                accepted=True, subject=settled.subject, words=f"{settled.words} as soon as a gateway is up",
+                accepted=True, subject=settled.subject, words=f"{settled.words} as soon as a gateway is up{beside}",
                 next_step="flyball up",
             )  # fmt: skip
         pause(LOOK_SECONDS)
@@ -39,24 +40,43 @@ def roll_back(world: World, engine: Engine | None, actor: str, reason: str, paus
 
 def carried_out(world: World, engine: Engine | None, command: commands.Command, pause: Pause) -> CommandReport:
     """Wait for an order of which nothing more is to be seen than that it was carried out."""
-    settled = _settled(world, engine, command, pause)
+    settled, beside = _settled(world, engine, command, pause)
     done = settled.status == "done"
     return CommandReport(
-        accepted=done, subject=settled.subject or f"command:{command.id}", words=settled.words, next_step="flyball status" if done else ""
+        accepted=done, subject=settled.subject or f"command:{command.id}", words=f"{settled.words}{beside}", next_step="flyball status" if done else ""
     )  # fmt: skip
 
 
-def _settled(world: World, engine: Engine | None, command: commands.Command, pause: Pause) -> commands.Command:
-    """`engine`: this process controls the project, nobody else does."""
-    if engine is not None:
+def _settled(world: World, engine: Engine | None, command: commands.Command, pause: Pause) -> tuple[commands.Command, str]:
+    """(the order, in words what else failed in the tick that carried it out). `engine`: this process controls the project, nobody else does.
+
+    Raises the tick's error when that kept the order from being carried out.
+    """
+    trouble = _tick(engine) if engine is not None else None
+    if trouble is not None:
+        found = world.get("command", command.id, commands.Command)
+        if found is None or found.status == "open":
+            raise trouble
+    return await_command(world, command.id, pause), _beside(trouble)
+
+
+def _tick(engine: Engine) -> FlyballError | None:
+    """What failed, in whichever stage: an order that is carried out must not be answered with another's error, or it is given once more."""
+    try:
         engine.tick()
-    return await_command(world, command.id, pause)
+    except FlyballError as error:
+        return error
+    return None
+
+
+def _beside(trouble: FlyballError | None) -> str:
+    return "" if trouble is None else f" (beside it, a look at the project failed: {trouble.message.rstrip('.')})"
 
 
 def drill(world: World, engine: Engine | None, actor: str, pause: Pause) -> CommandReport:
     """Order a drill and wait for what it shows. `engine`: this process controls the project, so no gateway is looked after by another."""
     command = commands.order(world, "drill", actor, "")
-    settled = _settled(world, engine, command, pause)
+    settled, beside = _settled(world, engine, command, pause)
     if settled.status != "done":
         return CommandReport(accepted=False, subject=f"command:{command.id}", words=settled.words)
     waited, ended = 0.0, None
@@ -68,9 +88,9 @@ def drill(world: World, engine: Engine | None, actor: str, pause: Pause) -> Comm
         pause(LOOK_SECONDS)
         waited += LOOK_SECONDS
         if engine is not None:
-            engine.tick()
+            beside = _beside(_tick(engine))
     if ended is None:
-        words = f"{settled.words}; it goes on"
+        words = f"{settled.words}; it goes on{beside}"
         return CommandReport(accepted=True, subject=settled.subject, words=words, next_step="flyball release status")
     return CommandReport(accepted=ended.outcome == "passed", subject=settled.subject, words=ended.words)
 

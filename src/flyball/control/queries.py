@@ -48,6 +48,7 @@ def status(world: World, *, controller_alive: bool) -> StatusReport:
         findings=standing(world, champion),
         diagnoses=_diagnoses(world, champion),
         approvals=tuple(approval for approval in world.all("approval", Approval) if approval.answer is None),
+        questions=tuple(each for questions in waiting(world).values() for each in questions if each.approval),
         jobs=(*finished[-1:], *jobs.active(world)),
         ledger_seq=head.seq,
         ledger_hash=head.hash,

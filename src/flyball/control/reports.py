@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from flyball.control.decision_reports import Waiting
 from flyball.records.bounds import Breaker, Stop
 from flyball.records.decisions import Approval
 from flyball.records.diagnosis import Diagnosis
@@ -133,6 +134,8 @@ class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
     """Of the open incidents."""
     approvals: tuple[Approval, ...]
     """Open: waiting for a person."""
+    questions: tuple[Waiting, ...] = ()
+    """What those are asked about, and how they are answered."""
     jobs: tuple[Job, ...]
     """Unfinished, and the last finished one."""
     ledger_seq: int

@@ -1,12 +1,13 @@
 """`flyball run`: one pipeline run, followed to its end wherever it is worked on: in this process, or by the controller that is up."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 from flyball.control import commands, decisions, jobs
 from flyball.control.engine import Engine
 from flyball.control.reports import RunReport
 from flyball.control.world import World
-from flyball.errors import Conflict
+from flyball.errors import Conflict, FlyballError
 from flyball.records.decisions import Decision
 from flyball.records.evidence import Outcome
 from flyball.records.jobs import FINISHED, Job, JobStatus, Progress
@@ -38,8 +39,23 @@ def progress_words(line: Progress) -> str:
     return f"{line.step}: {line.status}{share}" + (f" ({line.words})" if line.words and line.status != "failed" else "")
 
 
-def run_here(engine: Engine, actor: str, pause: Pause) -> RunReport:
-    """This process controls the project. An unfinished job of an earlier, killed call is gone on with, not started again."""
+class Elsewhere(NamedTuple):
+    """A job on which another controller works."""
+
+    world: World
+    job_id: str
+    follower: Follower
+
+
+class _HandedOver(Exception):
+    """Nothing of the run is lost: what trains is a process of its own."""
+
+
+def run_here(engine: Engine, actor: str, pause: Pause, is_awaited: Callable[[], bool]) -> RunReport | Elsewhere:
+    """This process controls the project. An unfinished job of an earlier, killed call is gone on with, not started again.
+
+    `is_awaited`: whether a control process wants its place; the job is left to that one as soon as it trains.
+    """
     world = engine.world
     unfinished = [job for job in jobs.active(world) if job.cause == actor]
     for job in [job for job in unfinished if job.spec_digest != world.spec_digest]:
@@ -49,9 +65,21 @@ def run_here(engine: Engine, actor: str, pause: Pause) -> RunReport:
     follower = Follower(world)
     if unfinished:
         world.say("plain", f"Going on with job {job.id} of {job.requested_at:%Y-%m-%d %H:%M:%S}")
-    finished = engine.run_job(job, pause, follower.look)
+
+    def each(standing: Job) -> None:
+        follower.look(standing)
+        if standing.status is JobStatus.RUNNING and is_awaited():
+            raise _HandedOver
+
+    try:
+        finished = engine.run_job(job, pause, each)
+    except _HandedOver:
+        return Elsewhere(world, job.id, follower)
     follower.look(finished)
-    engine.tick()
+    try:
+        engine.tick()
+    except FlyballError as error:  # of any stage: what came of the run stands, and is the answer
+        world.say("bad", f"The run is over; the look at the project after it failed: {error.message}")
     return report_of(world, finished)
 
 
@@ -60,11 +88,18 @@ def run_there(world: World, actor: str, pause: Pause, is_attended: Callable[[], 
     command = commands.order(world, "run", actor, "")
     settled = await_command(world, command.id, pause)
     job_id = settled.subject.removeprefix("job:")
-    follower = Follower(world)
+    if world.get("job", job_id, Job) is None:
+        raise Conflict(f"the run was {settled.status}: {settled.words}")
+    return watch(Elsewhere(world, job_id, Follower(world)), pause, is_attended)
+
+
+def watch(elsewhere: Elsewhere, pause: Pause, is_attended: Callable[[], bool]) -> RunReport:
+    """To the job's end. Raises Conflict when the process that works on it has ended and none is on its way."""
+    world, job_id, follower = elsewhere
     while True:
         job = world.get("job", job_id, Job)
         if job is None:
-            raise Conflict(f"the run was {settled.status}: {settled.words}")
+            raise Conflict(f"job {job_id} is not in the ledger any more", next_step="flyball verify")
         follower.look(job)
         if job.status in FINISHED:
             if job.status is JobStatus.FAILED:  # as the one who works on it says it

@@ -3,15 +3,19 @@
 import hashlib
 import hmac
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from starlette.requests import Request
 
+from flyball.control.ports import Clock
 from flyball.errors import Denied, HttpRefused
 from flyball.records.permissions import Role, may
 from flyball.web.routes import Door
 
-COOKIE = "flyball_session"
+SESSION = timedelta(hours=12)
+"""A day's work; then the token is asked for again."""
+
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 MAX_BODY = 64 * 1024
 """Bytes. An order is a reason in words."""
@@ -28,7 +32,8 @@ class Caller(NamedTuple):
 class Guard:
     """Checks a request before anything else reads it. Keeps one number: how often in a row a wrong token came."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
         self._wrong = 0
 
     def neighbour(self, request: Request) -> None:
@@ -54,10 +59,8 @@ class Guard:
         if scheme:
             known = {token.encode(): role for token, role in tokens.items()}
             role = self._match(given.strip(), known) if scheme.lower() == "bearer" else None
-        elif COOKIE in request.cookies:
-            role = self._match(request.cookies[COOKIE], {session_of(token).encode(): role for token, role in tokens.items()})
-            if role is None:  # an old session is nobody, so that the login can be shown
-                role = Role.ANONYMOUS
+        elif (session := request.cookies.get(cookie_of(request))) is not None:
+            role = self._of_session(session, tokens) or Role.ANONYMOUS  # an old session is nobody, so that the login can be shown
         else:
             role = Role.ANONYMOUS
         if role is None:
@@ -69,7 +72,16 @@ class Guard:
         token = given.strip()
         if self._match(token, {known.encode(): role for known, role in tokens.items()}) is None:
             raise self.wrong_token()
-        return session_of(token)
+        return session_of(token, self._clock.now() + SESSION)
+
+    def _of_session(self, session: str, tokens: Mapping[str, Role]) -> Role | None:
+        """None: its token is no more, or its time is over."""
+        ends = session.partition(".")[0]
+        if not ends.isascii() or not ends.isdigit() or len(ends) > _SECONDS_DIGITS:
+            return None
+        end = datetime.fromtimestamp(int(ends), UTC)
+        role = self._match(session, {session_of(token, end).encode(): role for token, role in tokens.items()})
+        return role if end > self._clock.now() else None
 
     def wrong_token(self) -> HttpRefused:
         self._wrong += 1
@@ -102,6 +114,17 @@ def permit(door: Door, caller: Caller) -> None:
     raise Denied(f"the role {caller.role} may not {door.permission}", expected="a token of another role")
 
 
-def session_of(token: str) -> str:
-    """What the cookie holds: proves that the token was known, and does not tell it. A new token ends all sessions."""
-    return hmac.new(token.encode(), b"flyball session 1", hashlib.sha256).hexdigest()
+_SECONDS_DIGITS = 11
+"""Of a time until the year 5138: more are no time that this server gave."""
+
+
+def cookie_of(request: Request) -> str:
+    """The session's cookie. Cookies know no ports: under one name for all, the projects of a machine would log each other out."""
+    server = request.scope.get("server")
+    return f"flyball_session_{server[1]}" if server is not None and server[1] is not None else "flyball_session"
+
+
+def session_of(token: str, end: datetime) -> str:
+    """What the cookie holds until `end`: proves that the token was known, and does not tell it. A new token ends all sessions."""
+    ends = int(end.timestamp())
+    return f"{ends}.{hmac.new(token.encode(), b'flyball session 2 %d' % ends, hashlib.sha256).hexdigest()}"

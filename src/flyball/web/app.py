@@ -1,5 +1,6 @@
 """The control API and its page as one ASGI application, built from the table of doors."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 from starlette.applications import Starlette
@@ -15,6 +16,9 @@ from flyball.web.desk import Desk
 from flyball.web.problems import problem_of
 from flyball.web.routes import DOORS, Door
 
+BODY_SECONDS = 10.0
+"""For 64 KiB at most, over the loopback: who takes longer does not end."""
+
 HEADERS = {
     "content-security-policy": "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'",
     "x-content-type-options": "nosniff",
@@ -28,7 +32,7 @@ HEADERS = {
 
 def app(desk: Desk) -> Starlette:
     """The application. It asks `desk` and knows nothing else."""
-    guard = access.Guard()
+    guard = access.Guard(desk.clock)
     by_path: dict[str, list[Door]] = {}
     for door in DOORS:
         by_path.setdefault(door.path, []).append(door)
@@ -62,7 +66,8 @@ def _handle(request: Request, door: Door, desk: Desk, guard: access.Guard, body:
     caller = access.Caller(Role.ANONYMOUS, "") if door.form else guard.caller(request, desk.tokens())
     try:
         access.permit(door, caller)
-        ask = handlers.Ask(desk, guard, caller, dict(request.path_params), dict(request.query_params), body)
+        cookie = access.cookie_of(request)
+        ask = handlers.Ask(desk, guard, caller, dict(request.path_params), dict(request.query_params), body, cookie)
         answered: Response = getattr(handlers, door.name)(ask)
     except HttpRefused as error:
         if door.page and error.http_status in (401, 429):
@@ -90,14 +95,23 @@ async def _body(request: Request, door: Door) -> bytes:
         raise HttpRefused(415, f"content of type {ascii(given[:60]) if given else 'nothing'}", expected=wanted)
     chunks, size = [], 0
     try:
-        async for chunk in request.stream():
-            size += len(chunk)
-            if size > access.MAX_BODY:
-                raise HttpRefused(413, f"more than {access.MAX_BODY} bytes", expected="a shorter body")
-            chunks.append(chunk)
+        async with asyncio.timeout(BODY_SECONDS):
+            async for chunk in request.stream():
+                size += len(chunk)
+                if size > access.MAX_BODY:
+                    raise HttpRefused(413, f"more than {access.MAX_BODY} bytes", expected="a shorter body", headers=_LAST)
+                chunks.append(chunk)
     except ClientDisconnect:
         raise HttpRefused(400, "the connection ended within the body", expected="a whole body") from None
+    except TimeoutError:
+        raise HttpRefused(
+            408, f"the body did not end within {BODY_SECONDS:g} s", expected="a whole body", headers=_LAST
+        ) from None
     return b"".join(chunks)
+
+
+_LAST = [("connection", "close")]
+"""What is left of such a body is not waited for."""
 
 
 def _outside(guard: access.Guard) -> Callable[[Request, Exception], Awaitable[Response]]:

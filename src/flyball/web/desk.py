@@ -6,6 +6,7 @@ from typing import Protocol
 from flyball.control.decision_reports import DecisionRow, Explanation
 from flyball.control.finding_reports import FindingReport, FindingRow, IncidentRow
 from flyball.control.job_story import JobStory
+from flyball.control.ports import Clock
 from flyball.control.reports import CommandReport, ReleaseReport, ReleaseRow, StatusReport, VersionRow
 from flyball.records.permissions import Role
 
@@ -48,6 +49,11 @@ class Autopilot(Protocol):
 
 class Desk(Protocol):
     """Safe to call from several threads."""
+
+    @property
+    def clock(self) -> Clock:
+        """Of this machine."""
+        ...
 
     @property
     def findings(self) -> Findings: ...

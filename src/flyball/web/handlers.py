@@ -6,7 +6,7 @@ from urllib.parse import parse_qs
 
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from flyball.errors import Fault, NotFound, RequestError
+from flyball.errors import Fault, HttpRefused, NotFound, RequestError
 from flyball.records import codec
 from flyball.web import access, orders, pages
 from flyball.web.desk import Desk
@@ -24,6 +24,8 @@ class Ask(NamedTuple):
     """Parameters of the path."""
     query: dict[str, str]
     body: bytes
+    cookie: str
+    """Name of this server's session cookie."""
 
 
 def _json(value: object) -> Response:
@@ -158,15 +160,22 @@ def overview(ask: Ask) -> Response:
 
 def login(ask: Ask) -> Response:
     """A form of a browser: the token, once, for a session cookie that scripts cannot read and other sites cannot send."""
-    fields = parse_qs(ask.body.decode("latin-1"), max_num_fields=4)
+    try:
+        fields = parse_qs(ask.body.decode("latin-1"), max_num_fields=_FIELDS)
+    except ValueError:
+        raise HttpRefused(400, f"a form of more than {_FIELDS} fields", expected="the field token") from None
     given = fields.get("token", [""])[0]
     session = ask.guard.login(given, ask.desk.tokens())
     answered = RedirectResponse("/", 303)
-    answered.set_cookie(access.COOKIE, session, httponly=True, samesite="strict", path="/")
+    lasts = int(access.SESSION.total_seconds())
+    answered.set_cookie(ask.cookie, session, max_age=lasts, httponly=True, samesite="strict", path="/")
     return answered
 
 
-def logout(ask: Ask) -> Response:  # noqa: ARG001 - every handler has this shape
+def logout(ask: Ask) -> Response:
     answered = RedirectResponse("/", 303)
-    answered.delete_cookie(access.COOKIE, path="/", httponly=True, samesite="strict")
+    answered.delete_cookie(ask.cookie, path="/", httponly=True, samesite="strict")
     return answered
+
+
+_FIELDS = 4

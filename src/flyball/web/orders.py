@@ -31,7 +31,9 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 def read(body: bytes, kind: type[T]) -> T:
-    """Raises HttpRefused 400 for what is no JSON, RequestError 422 for what does not fit."""
+    """Raises HttpRefused 400 for what is no JSON, or nothing where a reason could stand; RequestError 422 for what does not fit."""
+    if not body and kind.__annotations__:  # a body that was lost on its way must not become an order without its reason
+        raise HttpRefused(400, "the body is empty", expected="a JSON object, {} for an order without a reason")
     try:
         value: Any = msgspec.json.decode(body or b"{}")
         return msgspec.convert(value, kind)

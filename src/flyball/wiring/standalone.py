@@ -52,7 +52,7 @@ def serve_routing(options: StandaloneOptions, say: Say, drawn: Callable[[Standal
     """
     file = RoutingFile(options.routing)
     routes = file.routes()
-    state_dir = (options.state_dir or file.path.parent / STATE).resolve()
+    state_dir = (options.state_dir or file.real.parent / STATE).resolve()
     _refuse_other_owners(state_dir)
     keep_private(state_dir)
     gateways = HttpGateways(state_dir, owner_token(state_dir, fresh_token), options.workers)

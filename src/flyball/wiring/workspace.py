@@ -89,6 +89,7 @@ class Workspace:
 
     def __init__(self, home: Home) -> None:
         self._home = home
+        self.clock = home.clock
         self.captured = Captured(home)
         self.findings = Findings(home)
         self.releases = Releases(home, lambda owner: self._engine(owner, say_nothing))
@@ -100,10 +101,19 @@ class Workspace:
     def run(self, say: Say) -> RunReport:
         """The pipeline; where a controller is up it does the work, and this only watches."""
         told = False
+        elsewhere: running.Elsewhere | None = None
         while True:
             with self._engine("flyball run", say) as engine:
                 if engine is not None:
-                    return running.run_here(engine, "user:run", time.sleep)
+                    done = running.run_here(engine, "user:run", time.sleep, self._is_supervised)
+                    if isinstance(done, RunReport):
+                        return done
+                    elsewhere = done
+            if (
+                elsewhere is not None
+            ):  # `flyball up` came meanwhile: its control process looks after traffic, and goes on with the job
+                watched = running.watch(elsewhere, time.sleep, self._is_attended)
+                return msgspec.structs.replace(watched, up=self._is_supervised())
             if self._has_control():
                 break
             if not told:
@@ -138,17 +148,18 @@ class Workspace:
         from flyball.adapters.http_server import serve
 
         end = threading.Event()
-        with self._control_socket(descriptor) as bound, self._engine(CONTROL, say_to_log) as engine:
-            if engine is None:
-                raise EngineBusy("another process controls this project", next_step="flyball down")
-            with Heartbeat(engine.world.ports.gateways, lambda: engine.supervises() and not end.is_set()):
-                ticks = threading.Thread(target=self._tick_until, args=(engine, end), name="ticks")
-                ticks.start()
-                try:
-                    serve(app, bound, end)
-                finally:
-                    end.set()
-                    ticks.join()
+        with (
+            self._control_socket(descriptor) as bound,
+            self._engine_in_turn() as engine,
+            Heartbeat(engine.world.ports.gateways, lambda: engine.supervises() and not end.is_set()),
+        ):
+            ticks = threading.Thread(target=self._tick_until, args=(engine, end), name="ticks")
+            ticks.start()
+            try:
+                serve(app, bound, end)
+            finally:
+                end.set()
+                ticks.join()
 
     def step_child(self, job_dir: Path) -> int:
         """The steps of one job, in this process; its exit code."""
@@ -242,6 +253,20 @@ class Workspace:
         finally:
             lock.release()
 
+    @contextmanager
+    def _engine_in_turn(self) -> Iterator[Engine]:
+        """For the control process. A command that works on the project leaves it its place, or ends soon: to end instead would only be to start again."""
+        told = False
+        while True:
+            with self._engine(CONTROL, say_to_log) as engine:
+                if engine is not None:
+                    yield engine
+                    return
+            if not told:
+                say_to_log("plain", "Another command works on this project: this process takes over when it has ended.")
+                told = True
+            time.sleep(BUSY_SECONDS)
+
     def _control_socket(self, descriptor: int | None) -> socket.socket:
         if descriptor is not None:
             return socket.socket(fileno=descriptor)
@@ -328,5 +353,6 @@ def told_of(error: FlyballError, job_dir: Path) -> tuple[str, str]:
 
 def say_to_log(style: str, words: str) -> None:
     """The control process has no terminal: its supervisor keeps what it says in .flyball/logs/control.log."""
-    sys.stdout.write(f"{style}: {words}\n")
-    sys.stdout.flush()
+    with suppress(OSError, ValueError):  # a full disk takes words, and must not take the ticks
+        sys.stdout.write(f"{style}: {words}\n")
+        sys.stdout.flush()

@@ -75,3 +75,20 @@ def test_each_state_of_the_file_is_taken_once_and_an_end_waits_for_no_taking(tmp
         while not runs_are("xx"):
             pause.wait(0.01)
     assert runs_are("xx")
+
+
+def test_a_file_behind_a_link_is_followed_to_where_the_link_leads_now(tmp_path: Path) -> None:
+    """As `ln -sfn releases/2 current` does, and Kubernetes with a ConfigMap: the file itself is never changed."""
+    for release in ("1", "2"):
+        (tmp_path / release).mkdir()
+        (tmp_path / release / "routing.yaml").write_text("models: {shop: {champion: package}}")
+    (tmp_path / "current").symlink_to("1")
+    file = RoutingFile(tmp_path / "current" / "routing.yaml")
+    for release in ("1", "2"):
+        with pytest.raises(SpecError, match=f"{tmp_path}/{release}/package"):
+            file.routes()
+        assert not file.changed()
+        (tmp_path / "next").symlink_to("2")
+        (tmp_path / "next").replace(tmp_path / "current")
+        assert file.changed() is (release == "1")
+    assert file.path == tmp_path / "current" / "routing.yaml"

@@ -2,19 +2,32 @@
 
 import asyncio
 import json
+from datetime import timedelta
 from html.parser import HTMLParser
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
-from paper_workspace import NASTY, PaperWorkspace
+from paper_workspace import NASTY, NOW, PaperWorkspace
 from starlette.routing import Route
 
+from flyball.control.decision_reports import Waiting
+from flyball.control.reports import StatusReport
+from flyball.records.bounds import Stop
 from flyball.records.permissions import Role
-from flyball.web.access import COOKIE, session_of
+from flyball.web import app as web_app
+from flyball.web.access import SESSION, session_of
 from flyball.web.app import app
 
 BASE = "http://127.0.0.1:8401"
+COOKIE = "flyball_session_8401"
+
+
+def session(token: str) -> dict[str, str]:
+    return {"cookie": f"{COOKIE}={session_of(token, NOW + SESSION)}"}
+
+
 METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE", "TRACE", "FROBNICATE")
 TOKENS = {Role.ANONYMOUS: None, Role.CLIENT: "client-token", Role.VIEWER: "viewer-token", Role.OWNER: "owner-token"}
 
@@ -167,16 +180,15 @@ def test_two_hosts_are_refused() -> None:
 )  # fmt: skip
 def test_a_foreign_page_is_refused_with_every_method(headers: dict[str, str], method: str) -> None:
     workspace = PaperWorkspace()
-    session = {"cookie": f"{COOKIE}={session_of('owner-token')}"}
     for path in ("/api/rollback", "/api/status", "/nowhere"):
-        for credentials in (bearer(Role.OWNER), session):
+        for credentials in (bearer(Role.OWNER), session("owner-token")):
             assert ask(method, path, workspace, headers={**headers, **credentials}, json={}).status_code == 403
     assert not workspace.calls
 
 
 def test_our_own_page_may_order() -> None:
     workspace = PaperWorkspace()
-    headers = {"cookie": f"{COOKIE}={session_of('owner-token')}", "origin": BASE, "sec-fetch-site": "same-origin"}
+    headers = {**session("owner-token"), "origin": BASE, "sec-fetch-site": "same-origin"}
     answered = ask("POST", "/api/rollback", workspace, headers=headers, json={"reason": "worse"})
     assert answered.status_code == 200
     assert workspace.calls == [("rollback", "worse", "user:owner")]
@@ -197,9 +209,9 @@ def test_a_simple_request_of_a_foreign_form_has_no_effect(kind: str) -> None:
     ("content", "status"),
     [
         (b"{", 400), (b"[" * 60_000, 400), (b"\xff", 400), (b"[]", 422), (b'{"reason": 5}', 422), (b'{"reason": "x", "force": true}', 422),
-        (b'{"reason": "' + b"x" * 70_000 + b'"}', 413), (b'{"reason": ' + b"9" * 5000 + b"}", 422),
+        (b'{"reason": "' + b"x" * 70_000 + b'"}', 413), (b'{"reason": ' + b"9" * 5000 + b"}", 422), (b"", 400),
     ],
-    ids=["half", "deep", "no text", "a list", "a number", "an unknown field", "long", "a long number"],
+    ids=["half", "deep", "no text", "a list", "a number", "an unknown field", "long", "a long number", "nothing"],
 )  # fmt: skip
 def test_a_body_that_does_not_fit_is_refused_before_anything_is_done(content: bytes, status: int) -> None:
     workspace = PaperWorkspace()
@@ -286,9 +298,83 @@ def test_a_session_ends_with_its_token() -> None:
         def tokens(self) -> dict[str, Role]:
             return {"another": Role.OWNER}
 
-    headers = {"cookie": f"{COOKIE}={session_of('owner-token')}"}
+    headers = session("owner-token")
     assert ask("GET", "/api/status", headers=headers).status_code == 200
     assert ask("GET", "/api/status", Rotated(), headers=headers).status_code == 401
+
+
+def test_a_session_ends_after_its_time_and_its_time_cannot_be_changed() -> None:
+    workspace = PaperWorkspace()
+    cookie = ask("POST", "/login", workspace, data={"token": "owner-token"}).headers["set-cookie"]
+    assert "Max-Age=43200" in cookie
+    headers = {"cookie": cookie.partition(";")[0]}
+    workspace.clock.sleep(timedelta(hours=11, minutes=59))
+    assert ask("GET", "/", workspace, headers=headers).status_code == 200
+    workspace.clock.sleep(timedelta(minutes=2))
+    assert ask("GET", "/", workspace, headers=headers).status_code == 401
+    name, _, value = headers["cookie"].partition("=")
+    _, _, proof = value.partition(".")
+    for other in (f"99999999999.{proof}", f"{'9' * 400}.{proof}", f"-1.{proof}", proof, "", "."):
+        assert ask("GET", "/", workspace, headers={"cookie": f"{name}={other}"}).status_code == 401
+
+
+def test_sessions_of_two_projects_on_one_machine_do_not_end_one_another() -> None:
+    """Cookies know no ports: a browser sends those of all servers of a host to each of them."""
+    first, second = PaperWorkspace(), PaperWorkspace()
+    names = set()
+    for base, workspace in ((BASE, first), ("http://127.0.0.1:8501", second)):
+        cookie = ask("POST", f"{base}/login", workspace, data={"token": "owner-token"}).headers["set-cookie"]
+        names.add(cookie.partition("=")[0])
+    assert names == {"flyball_session_8401", "flyball_session_8501"}
+
+
+def test_a_form_of_many_fields_is_refused_and_not_a_fault_of_ours() -> None:
+    assert ask("POST", "/login", data={f"field{n}": "x" for n in range(9)}).status_code == 400
+
+
+def test_a_body_that_does_not_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(web_app, "BODY_SECONDS", 0.1)
+    workspace = PaperWorkspace()
+
+    async def receive() -> dict[str, Any]:
+        if not begun:
+            begun.append(True)
+            return {"type": "http.request", "body": b'{"reason": ', "more_body": True}
+        await asyncio.sleep(30)
+        raise AssertionError("it was waited for")
+
+    begun: list[bool] = []
+    sent: list[dict[str, Any]] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    headers = [(b"host", b"127.0.0.1:8401"), (b"authorization", b"Bearer owner-token"), (b"content-type", b"application/json")]
+    scope = {
+        "type": "http", "method": "POST", "path": "/api/rollback", "raw_path": b"/api/rollback", "query_string": b"", "root_path": "",
+        "headers": headers, "server": ("127.0.0.1", 8401), "scheme": "http", "http_version": "1.1",
+    }  # fmt: skip
+    asyncio.run(app(workspace)(scope, receive, send))
+    assert sent[0]["status"] == 408
+    assert (b"connection", b"close") in sent[0]["headers"]
+    assert not workspace.calls
+
+
+def test_the_page_says_that_the_model_is_stopped_and_what_each_question_is_about() -> None:
+    class Stopped(PaperWorkspace):
+        def status(self) -> StatusReport:
+            stop = Stop(stopped_at=NOW, key="k", cause="user:me", reason="harm", words="nobody answers", unit="u1", fallback=None)
+            asked = Waiting(
+                approval="d-000012.1", action="roll_back release:r-0002", digest="ab" * 32, since=NOW, asked_by="autopilot", unanswered="nothing is done"
+            )  # fmt: skip
+            return msgspec.structs.replace(super().status(), stop=stop, questions=(asked,))
+
+    page = ask("GET", "/", Stopped(), headers=bearer(Role.VIEWER)).text
+    assert "Stopped since 2026-03-01 12:00 UTC: nobody answers (not seen at every gateway yet)" in page
+    assert "flyball approve d-000012.1 --digest abababababab" in page
+    assert "roll_back release:r-0002" in page
+    assert "nothing is done" in page
+    assert "Stopped since" not in ask("GET", "/", headers=bearer(Role.VIEWER)).text
 
 
 class _Tags(HTMLParser):

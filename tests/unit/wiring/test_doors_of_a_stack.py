@@ -153,3 +153,26 @@ def test_damage_is_told_wherever_a_person_looks(project: Project) -> None:
         done = project(command)
         assert done.returncode == 1
         assert "version 1 is in MLflow and not in the ledger" in done.stdout
+
+
+@pytest.mark.slow
+def test_a_project_that_is_brought_up_while_it_trains_is_looked_after_at_once(project: Project) -> None:
+    pipeline = project.directory / "pipeline.py"
+    pipeline.write_text(pipeline.read_text() + "\nimport time\n\ntime.sleep(10)\n")
+    command = [sys.executable, "-m", "flyball", "run", "--json"]
+    with subprocess.Popen(command, cwd=project.directory, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+        deadline = time.monotonic() + 120
+        while not (project.state / "jobs" / "j-0001" / "child.json").exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert project("up", "--detach").returncode == 0
+        while not json.loads(project("status", "--json").stdout)["controller_alive"]:
+            assert time.monotonic() < deadline
+        assert run.poll() is None, "it still trains"
+        out, err = run.communicate(timeout=400)
+    report = json.loads(out)
+    assert (run.returncode, report["version"], report["up"], report["job"]["id"]) == (0, 1, True, "j-0001"), err
+    log = (project.state / "logs" / "control.log").read_text()
+    assert "another process controls" not in log
+    assert json.loads((project.state / "run" / "supervisor.json").read_text())["failing"] == []
+    assert len(list((project.state / "jobs").iterdir())) == 1

@@ -1,5 +1,6 @@
 """Whom the control API knows: the owner, and those for whom the owner has put a file."""
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -45,3 +46,12 @@ def test_a_copy_of_the_owners_token_takes_no_right_from_it(workspace: Workspace,
     (owner,) = workspace.tokens()
     put(tmp_path, "token.client", owner)
     assert workspace.tokens() == {owner: Role.OWNER}
+
+
+def test_ports_of_an_ipv6_address_are_looked_at_there(workspace: Workspace, tmp_path: Path) -> None:
+    if not socket.has_ipv6 or not Path("/proc/net/if_inet6").exists():
+        pytest.skip("this machine has no IPv6")
+    path = tmp_path / "shop" / "flyball.yaml"
+    path.write_text(path.read_text().replace("port: 8400, control_port: 8401", 'host: "::1", port: 0, control_port: 0'))
+    checks = project_checks(load_project(tmp_path / "shop"), tmp_path / "shop" / ".flyball", lambda: False)
+    assert [(check.ok, check.words) for check in checks if check.name == "gateway port"] == [(True, "::1:0 is free")]

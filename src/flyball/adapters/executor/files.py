@@ -2,7 +2,7 @@
 
 request.json     what to do (StepRequest); written before the launch
 lock             flock held by the child, and by whatever it forks, for life
-child.json       {"pid", "started"}: the process, and when it was started (seconds since 1970, as the kernel says)
+child.json       the process, and when it was started (KnownProcess)
 progress.jsonl   one Progress a line
 results.jsonl    one StepResult a line, as each step is done
 result.json      all StepResults, renamed into place: done
@@ -13,10 +13,10 @@ log              stdout and stderr of the child
 from pathlib import Path
 from typing import Any, TypeVar
 
-import msgspec
 import psutil
 
 from flyball.adapters.durable import replace_file
+from flyball.adapters.known_process import KnownProcess, known
 from flyball.control.ports import StepRequest
 from flyball.errors import StoreUnavailable
 from flyball.records import codec
@@ -28,11 +28,6 @@ from flyball.spec import ProjectSpec
 T = TypeVar("T")
 
 STATE = ".flyball"
-
-
-class Child(msgspec.Struct, frozen=True, kw_only=True):
-    pid: int
-    started: float
 
 
 class JobFiles:
@@ -72,10 +67,12 @@ class JobFiles:
             raise StoreUnavailable(f"{self.path / 'request.json'} cannot be read: {error}") from error
 
     def write_child(self, process: psutil.Process) -> None:
-        replace_file(self.path / "child.json", codec.encode(Child(pid=process.pid, started=process.create_time())))
+        found = known(process.pid)
+        if found is not None:  # else it has ended already
+            replace_file(self.path / "child.json", codec.encode(found))
 
-    def child(self) -> Child | None:
-        return self._read("child.json", Child)
+    def child(self) -> KnownProcess | None:
+        return self._read("child.json", KnownProcess)
 
     def results(self) -> tuple[StepResult, ...] | None:
         """None: not done."""

@@ -16,16 +16,15 @@ import psutil
 
 from flyball.adapters.durable import PRIVATE_UMASK
 from flyball.adapters.executor.directory import JobDirectory
-from flyball.adapters.executor.files import Child, JobFiles
+from flyball.adapters.executor.files import JobFiles
 from flyball.adapters.giving_way import give_way
+from flyball.adapters.known_process import KnownProcess
 from flyball.control.ports import JobReport, StepRequest
 from flyball.errors import NotFound, StoreUnavailable
 from flyball.spec.fields import format_duration
 
 END_SECONDS = 5.0
 """A killed process is gone within milliseconds; longer means that it hangs in the kernel, and its lock with it."""
-SAME_START_SECONDS = 2.0
-"""The kernel's start times are relative to a boot time that is corrected now and then; a number is not used again so soon."""
 STEP_CHILD = (sys.executable, "-P", "-m", "flyball", "step-child")
 
 
@@ -209,12 +208,12 @@ def _held(path: Path) -> bool:
         os.close(descriptor)
 
 
-def _end(child: Child) -> None:
+def _end(child: KnownProcess) -> None:
     """SIGKILL at once: the steps survive it by design, and a trainer inside native code hears nothing else."""
+    if not child.is_same and psutil.pid_exists(child.pid):
+        return  # the number went to another process
     try:
         process = psutil.Process(child.pid)
-        if abs(process.create_time() - child.started) > SAME_START_SECONDS:
-            return  # the number went to another process
         family = [process, *process.children(recursive=True)]
     except psutil.Error:
         # It is gone; what it forked may live on in its group, whose number nobody else gets before that is gone, too.

@@ -48,6 +48,8 @@ class SqliteLedger:
         """Not `durable`: what was written outlives a killed process, and not a power cut. For a replay, which can be lived again."""
         self._path = directory / "flyball.db"
         self._head_file = HeadFile(directory / "HEAD", durable=durable)
+        # Doors make a ledger for each request and close none: its descriptors end with it, not with the process.
+        weakref.finalize(self, self._head_file.close)
         head_path = directory / "HEAD"
         with translating(self._path):
             directory.mkdir(parents=True, exist_ok=True)

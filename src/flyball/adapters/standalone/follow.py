@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from flyball.adapters.saying import unfailing
 from flyball.adapters.standalone.watched_file import WatchedFile
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ class Follower:
     def __init__(self, file: WatchedFile, command: Sequence[str], say: "Say") -> None:
         self._file = file
         self._command = command
-        self._say = say
+        self._say = unfailing(say)
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="routing-file", daemon=True)
 

@@ -23,16 +23,17 @@ class RoutingFile(WatchedFile):
     def routes(self) -> tuple[Route, ...]:
         """Raises SpecError with every fault of the file and of the packages that it names; NotFound; StoreUnavailable."""
         self.see()
-        spec, lines = parse_routing(self._text(), name=self.path.name)
+        real = self.real  # once: a link that is changed meanwhile must not lead this text to the packages of another
+        spec, lines = parse_routing(self._text(real), name=self.path.name)
         faults: list[Fault] = []
-        routes = [_Compiler(name, self.path.parent, lines, faults).route(model) for name, model in spec.models.items()]
+        routes = [_Compiler(name, real.parent, lines, faults).route(model) for name, model in spec.models.items()]
         if faults:
             raise SpecError(faults, file=self.path.name)
         return tuple(route for route in routes if route is not None)
 
-    def _text(self) -> str:
+    def _text(self, real: Path) -> str:
         try:
-            data = self.path.read_bytes()
+            data = real.read_bytes()
         except FileNotFoundError:
             raise NotFound(
                 f"there is no {self.path}",

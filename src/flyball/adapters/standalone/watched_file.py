@@ -11,9 +11,15 @@ class WatchedFile:
     """`seen`: its stamp when its routes were read last; None: it was not there."""
 
     def __init__(self, path: Path, seen: Stamp | None = None) -> None:
-        self.path = Path(os.path.realpath(path))  # Path.resolve raises for links that go round
+        # Links in it are followed at each look: `current/routing.yaml` is another file once `current` leads elsewhere.
+        self.path = path.absolute()
         self.seen = seen
         self._looked: Stamp | None = None
+
+    @property
+    def real(self) -> Path:
+        """The file to which links lead now."""
+        return Path(os.path.realpath(self.path))  # Path.resolve raises for links that go round
 
     def see(self) -> None:
         """It is about to be read."""

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import psutil
 
 from flyball.adapters.durable import PRIVATE_UMASK
+from flyball.errors import OperatorError
 
 FIRST_WAIT_SECONDS = 0.1
 LONGEST_WAIT_SECONDS = 2.0
@@ -57,6 +58,24 @@ class Child:
         return len(self.deaths) > BUDGET
 
     def start(self, now: float) -> None:
+        """Raises OperatorError when it cannot be started: that counts as a death, and its next start is planned."""
+        self._started = now
+        try:
+            self._start()
+        except OSError as error:
+            self._plan(now)
+            where = f"{error.filename}: " if error.filename else ""
+            raise OperatorError(f"{self.recipe.name} cannot be started: {where}{error.strerror or error}") from error
+
+    def died(self, now: float) -> bool:
+        """Whether it has died since it was started; plans its next start then."""
+        if self.process is None or self.process.poll() is None:
+            return False
+        self.process = None
+        self._plan(now)
+        return True
+
+    def _start(self) -> None:
         self.recipe.log.parent.mkdir(parents=True, exist_ok=True)
         with self.recipe.log.open("ab") as log:
             self.process = subprocess.Popen(
@@ -69,19 +88,13 @@ class Child:
                 umask=PRIVATE_UMASK,
                 start_new_session=True,  # a Ctrl-C goes to the supervisor alone, which ends its children in order
             )
-        self._started = now
 
-    def died(self, now: float) -> bool:
-        """Whether it has died since it was started; plans its next start then."""
-        if self.process is None or self.process.poll() is None:
-            return False
-        self.process = None
+    def _plan(self, now: float) -> None:
         self.deaths = [at for at in self.deaths if now - at < BUDGET_SECONDS] + [now]
         self.quick_deaths = 0 if now - self._started >= HEALTHY_SECONDS else self.quick_deaths + 1
         apart = min(FIRST_WAIT_SECONDS * 2 ** min(max(self.quick_deaths - 1, 0), 10), LONGEST_WAIT_SECONDS)
         wait = max(self._started + apart - now, FIRST_WAIT_SECONDS)
         self.due = now + (SPENT_WAIT_SECONDS if self.burning else wait)
-        return True
 
     def ask_to_end(self) -> None:
         if self.pid is not None:

@@ -34,7 +34,7 @@ class Successor:
         """As the old one was."""
 
     def begin(self) -> None:
-        """Start the new one."""
+        """Start the new one. Raises OperatorError when it cannot be started."""
         self._before = self._read_card()
         self._must_be_ready = _ready(self._before)
         if not self._must_be_ready:

@@ -5,51 +5,37 @@ import os
 import signal
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
-import psutil
 
 from flyball.adapters.durable import place_of, replace_file, was_written_in
+from flyball.adapters.known_process import KnownProcess
 from flyball.adapters.supervisor.child import kill_family
 from flyball.errors import Conflict, OperatorError, StoreUnavailable
 from flyball.records import codec
 
 LEFTOVER_SECONDS = 5.0
 """The kernel ends a killed process within milliseconds; one that waits for a broken disk takes longer."""
-SAME_START_SECONDS = 2.0
-"""The kernel's start times are relative to a boot time that is corrected now and then; a number is not used again so soon."""
 END_SECONDS = 45.0
 """Longer than the gateways take to answer what they have accepted (30 s)."""
-
-
-class Member(msgspec.Struct, frozen=True, kw_only=True):
-    """A process, told apart from a later one with the same number."""
-
-    pid: int
-    started: float
-
-    @property
-    def lives(self) -> bool:
-        try:
-            process = psutil.Process(self.pid)
-            same = abs(process.create_time() - self.started) <= SAME_START_SECONDS
-            return same and process.status() != psutil.STATUS_ZOMBIE
-        except psutil.Error:
-            return False
 
 
 class RunFile(msgspec.Struct, frozen=True, kw_only=True):
     pid: int
     started: float
     """Seconds since 1970, as the kernel says."""
+    ticks: int | None = None
+    boot: str = ""
+    """As of a KnownProcess."""
     gateway_url: str
     control_url: str | None
     """None: no control process is supervised."""
     grpc_target: str | None = None
     """HOST:PORT; None: no gRPC."""
-    children: dict[str, Member] = {}
+    children: dict[str, KnownProcess] = {}
     failing: tuple[str, ...] = ()
     """Children whose budget of restarts is spent."""
     device: int | None = None
@@ -58,25 +44,21 @@ class RunFile(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def lives(self) -> bool:
-        return Member(pid=self.pid, started=self.started).lives
-
-
-def member(pid: int) -> Member | None:
-    """None: it has ended."""
-    try:
-        return Member(pid=pid, started=psutil.Process(pid).create_time())
-    except psutil.Error:
-        return None
+        return KnownProcess(pid=self.pid, started=self.started, ticks=self.ticks, boot=self.boot).lives
 
 
 def read(state_dir: Path) -> RunFile | None:
-    """What the last supervisor of this very directory wrote, alive or not."""
+    """What the last supervisor of this very directory wrote, alive or not. Raises StoreUnavailable when nobody can tell whether one did."""
     path = _path(state_dir)
     try:
         found = codec.decode(path.read_bytes(), RunFile)
         return found if was_written_in(path.parent, found.device, found.inode) else None
-    except (OSError, ValueError):
+    except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
+    except OSError as error:
+        raise StoreUnavailable(
+            f"{path}: {error.strerror or error}", next_step="try as the account that started the project, or mend the disk"
+        ) from error
 
 
 def write(state_dir: Path, run: RunFile) -> None:
@@ -99,34 +81,43 @@ def forget(state_dir: Path) -> None:
 
 
 def running(state_dir: Path) -> RunFile | None:
-    """The supervisor that runs now; None: none does."""
+    """The supervisor that runs now; None: none does. Raises StoreUnavailable."""
     found = read(state_dir)
     return found if found is not None and found.lives else None
 
 
 def stop(state_dir: Path) -> bool:
-    """End the supervisor and all that it runs, and leftovers of one that was killed. False: nothing ran. Raises StoreUnavailable."""
+    """End the supervisor and all that it runs, and leftovers of one that was killed. False: nothing ran.
+
+    Raises StoreUnavailable, also where a supervisor runs that cannot be told from what is written: what it runs is not forgotten then.
+    """
     found = read(state_dir)
-    if found is None:
-        return False
-    ended = found.lives
-    if ended:
-        with suppress(ProcessLookupError):
-            os.kill(found.pid, signal.SIGTERM)
+    ended = found is not None and found.lives
+    if found is not None and ended:
+        _signal(found.pid, signal.SIGTERM)
         if not _gone(found, END_SECONDS):
             raise StoreUnavailable(
                 f"the supervisor (process {found.pid}) does not end", next_step=f"kill -9 {found.pid}, then `flyball down`"
             )
+    holder = _holder(state_dir)
+    if holder is not None and not ended:
+        raise StoreUnavailable(
+            f"process {holder} holds {_lock(state_dir)}, and {_path(state_dir)} does not tell who it is",
+            next_step=f"`flyball down` again in a moment, when it has started; after that end process {holder} by hand",
+        )
+    if found is None or holder is not None:  # a holder now is one that has come meanwhile: what lies there is its own
+        return ended
     ended = end_leftovers(found) or ended
     forget(state_dir)
     return ended
 
 
 def end_leftovers(run: RunFile) -> bool:
-    """Children of a supervisor that was killed would hold the port and serve on unwatched. Whether there were any."""
+    """Children of a supervisor that was killed would hold the port and serve on unwatched. Whether there were any. Raises StoreUnavailable."""
     left = [child for child in run.children.values() if child.lives]
     for child in left:
-        kill_family(child.pid)
+        with _ours(child.pid):
+            kill_family(child.pid)
     # Killed is not gone: until then they hold the port that is bound next.
     pause, deadline = threading.Event(), time.monotonic() + LEFTOVER_SECONDS
     while any(child.lives for child in left) and time.monotonic() < deadline:
@@ -136,7 +127,7 @@ def end_leftovers(run: RunFile) -> bool:
 
 def hold(state_dir: Path) -> int:
     """The descriptor of the lock that only one supervisor of a project has. Raises Conflict when another one runs."""
-    path = state_dir / "run" / "supervisor.lock"
+    path = _lock(state_dir)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -152,7 +143,47 @@ def hold(state_dir: Path) -> int:
             f"{state_dir} has its supervisor already ({who})",
             next_step="end it: `flyball down` in a project, kill its process elsewhere",
         ) from None
+    with suppress(OSError):  # only words for who meets it: a full disk keeps nobody from serving
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
     return descriptor
+
+
+def _holder(state_dir: Path) -> str | None:
+    """The number of the process that supervises, as far as it is known; None: nobody does. Raises StoreUnavailable."""
+    path = _lock(state_dir)
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise StoreUnavailable(f"{path}: {error.strerror or error}") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        found = read(state_dir)
+        told = os.pread(descriptor, 32, 0).decode(errors="replace").strip()
+        return told or (str(found.pid) if found is not None else "?")
+    finally:
+        os.close(descriptor)
+    return None
+
+
+@contextmanager
+def _ours(pid: int) -> Iterator[None]:
+    """Around a signal to a process. Raises StoreUnavailable where it is another account's."""
+    try:
+        yield
+    except PermissionError as error:
+        raise StoreUnavailable(
+            f"process {pid} is another account's, and this one may not end it",
+            next_step="`flyball down` as the account that started it",
+        ) from error
+
+
+def _signal(pid: int, number: int) -> None:
+    with suppress(ProcessLookupError), _ours(pid):
+        os.kill(pid, number)
 
 
 def _gone(run: RunFile, seconds: float) -> bool:
@@ -166,3 +197,7 @@ def _gone(run: RunFile, seconds: float) -> bool:
 
 def _path(state_dir: Path) -> Path:
     return state_dir / "run" / "supervisor.json"
+
+
+def _lock(state_dir: Path) -> Path:
+    return state_dir / "run" / "supervisor.lock"

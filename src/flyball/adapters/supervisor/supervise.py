@@ -14,6 +14,8 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, NamedTuple
 
+from flyball.adapters.known_process import known
+from flyball.adapters.saying import unfailing
 from flyball.adapters.supervisor import run_file
 from flyball.adapters.supervisor.child import Child, Recipe, gateway_command
 from flyball.adapters.supervisor.listening import listen, reserve, target_of, url_of
@@ -87,7 +89,7 @@ def held(layout: Layout, say: "Say") -> Iterator[Holding]:
         if previous is None:
             run_file.forget(layout.state_dir)  # nobody's, or those of the project that this one is a copy of
         elif run_file.end_leftovers(previous):
-            say("bad", "An earlier supervisor was killed; what it had left running was ended.")
+            unfailing(say)("bad", "An earlier supervisor was killed; what it had left running was ended.")
             patience = run_file.LEFTOVER_SECONDS
         with (
             _patiently(partial(listen, layout.host, layout.port), patience) as gateway,
@@ -114,7 +116,7 @@ def _patiently(bind: Callable[[], socket.socket], seconds: float) -> socket.sock
 class _Supervisor:
     def __init__(self, layout: Layout, doors: Doors, say: "Say", end: threading.Event) -> None:
         self._layout = layout
-        self._say = say
+        self._say = unfailing(say)
         self._end = end
         self._url = url_of(doors.gateway)
         self._grpc_target = target_of(doors.grpc) if doors.grpc is not None else None
@@ -154,20 +156,27 @@ class _Supervisor:
                     "bad", f"{child.recipe.name} ended with {_exit_words(code)}; it is started again in {child.due - now:.1f} s."
                 )
             if child.process is None and now >= child.due:
-                child.start(now)
+                self._start_again(child, now)
                 changed = True
         if changed:
             self._tell()
+
+    def _start_again(self, child: Child, now: float) -> None:
+        """One that cannot be started (no memory, no room for its log) is one more death: it must not end the others."""
+        try:
+            child.start(now)
+        except OperatorError as error:
+            self._say("bad", f"{error.message} It is tried again in {child.due - now:.1f} s.")
 
     def _replace_gateways(self) -> None:
         """One after the other; the first that cannot be replaced ends it: what serves is worth more than what is new."""
         gateways = [child for child in self._children if child.recipe.name != CONTROL]
         for old in gateways:
             successor = Successor(old, self._layout.state_dir)
-            successor.begin()
-            self._coming = successor.new
-            self._tell()  # if this process is killed now, whoever comes next must know both
             try:
+                successor.begin()
+                self._coming = successor.new
+                self._tell()  # if this process is killed now, whoever comes next must know both
                 successor.take_over(self._meanwhile)
             except OperatorError as error:
                 self._say("bad", f"The rolling restart ends here; {old.recipe.name} serves as before. {error.message}")
@@ -196,14 +205,16 @@ class _Supervisor:
 
     def _write(self) -> None:
         """Raises StoreUnavailable."""
-        me = run_file.member(os.getpid())
-        members = {child.recipe.name: run_file.member(child.pid) for child in self._children if child.pid is not None}
+        me = known(os.getpid())
+        members = {child.recipe.name: known(child.pid) for child in self._children if child.pid is not None}
         for child, what in ((self._coming, "coming"), (self._leaving, "leaving")):
             if child is not None and child.pid is not None:
-                members[f"{child.recipe.name}-{what}"] = run_file.member(child.pid)
+                members[f"{child.recipe.name}-{what}"] = known(child.pid)
         run = run_file.RunFile(
             pid=os.getpid(),
             started=me.started if me else 0.0,
+            ticks=me.ticks if me else None,
+            boot=me.boot if me else "",
             gateway_url=self._url,
             control_url=self._control_url,
             grpc_target=self._grpc_target,
