@@ -98,9 +98,10 @@ def story(seed: int, labels: int = 100_000) -> Story:
     return Story(predictions, told, {label.id: label.value for label in sorted(told, key=_observed)})
 
 
-def _observed(label: Told) -> tuple[int, str]:
-    """Known when it was observed, or by when it was received: whichever is earlier."""
-    return label.received_us if label.observed_us is None else min(label.observed_us, label.received_us), label.value
+def _observed(label: Told) -> tuple[int, int, str]:
+    """Known when it was observed, or by when it was received: whichever is earlier; of equals, the one received last."""
+    known_us = label.received_us if label.observed_us is None else min(label.observed_us, label.received_us)
+    return known_us, label.received_us, label.value
 
 
 def batches(labels: list[Told]) -> list[LabelBatch]:

@@ -1,8 +1,11 @@
 """What the CaptureReader port promises, over real segments."""
 
+import errno
+import fcntl
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import BinaryIO, Self
 
 import msgspec
 import pytest
@@ -38,17 +41,17 @@ def numbers(records: tuple[Captured, ...]) -> list[int]:
 
 def test_all_segments_are_read_in_order_and_only_what_is_new_afterwards(tmp_path: Path) -> None:
     reader = CaptureFiles(tmp_path)
-    assert reader.read({}) == ((), {})
+    assert reader.read({})[:2] == ((), {})
     one = segment(tmp_path, "0-100-000001.seg", MAGIC + b"".join(framed(0, 3)))
     segment(tmp_path, "1-90-000001.seg", MAGIC + frame(msgspec.msgpack.encode(FailureBatch(
         at_us=70, model="m", unit="u", role="canary", n=1, reason="x", answered_by=None))))  # fmt: skip
-    found, cursor = reader.read({})
+    found, cursor, *_ = reader.read({})
     assert numbers(found) == [0, 1, 2, 70]
-    assert reader.read(cursor) == ((), cursor)
+    assert reader.read(cursor)[:2] == ((), cursor)
     with one.open("ab") as file:
         file.write(b"".join(framed(3, 2)))
     segment(tmp_path, "0-99-000002.seg", MAGIC + b"".join(framed(10, 1)))
-    found, cursor = CaptureFiles(tmp_path).read(cursor)
+    found, cursor, *_ = CaptureFiles(tmp_path).read(cursor)
     assert sorted(numbers(found)) == [3, 4, 10]
     assert numbers(CaptureFiles(tmp_path).read({})[0]) == [10, 0, 1, 2, 3, 4, 70]
 
@@ -58,11 +61,11 @@ def test_a_torn_tail_is_left_for_later_whatever_its_length(tmp_path: Path) -> No
     whole = MAGIC + b"".join(frames)
     for cut in range(len(whole)):
         path = segment(tmp_path, "0-1-000001.seg", whole[:cut])
-        found, cursor = CaptureFiles(tmp_path).read({})
+        found, cursor, *_ = CaptureFiles(tmp_path).read({})
         complete = sum(len(MAGIC) + sum(map(len, frames[: n + 1])) <= cut for n in range(3))
         assert numbers(found) == list(range(complete))
         path.write_bytes(whole)
-        rest, cursor = CaptureFiles(tmp_path).read(cursor)
+        rest, cursor, *_ = CaptureFiles(tmp_path).read(cursor)
         assert numbers(found + rest) == [0, 1, 2]
         assert cursor == {path.name: len(whole)}
 
@@ -76,12 +79,12 @@ def test_a_damaged_frame_costs_the_rest_of_its_segment_and_is_counted_exactly(tm
     segment(tmp_path, "0-1-000002.seg", MAGIC + b"".join(framed(9, 1)))
     told: list[CaptureDamage] = []
     reader = CaptureFiles(tmp_path, on_damage=told.append)
-    found, cursor = reader.read({})
+    found, cursor, *_ = reader.read({})
     assert numbers(found) == [0, 1, 9]
     assert cursor["0-1-000001.seg"] == len(data)
     assert told == [CaptureDamage(segment="0-1-000001.seg", offset=at, bytes=len(data) - at)]
     assert reader.damaged() == tuple(told)
-    assert reader.read(cursor) == ((), cursor)
+    assert reader.read(cursor)[:2] == ((), cursor)
     assert len(told) == 1
 
 
@@ -108,7 +111,7 @@ def test_reading_is_bounded_and_comes_to_the_same_end(tmp_path: Path, monkeypatc
         cursor: dict[str, int] = {}
         calls = 0
         while True:
-            more, cursor = CaptureFiles(tmp_path).read(cursor)
+            more, cursor, *_ = CaptureFiles(tmp_path).read(cursor)
             if not more:
                 break
             found, calls = found + more, calls + 1
@@ -136,38 +139,73 @@ def test_what_a_gateway_writes_is_what_is_read_segment_after_segment(tmp_path: P
     writer = CaptureWriter(tmp_path / "capture", "0", lambda: 1_000, segment_bytes=300)
     for n in range(30):
         assert writer.hand_over([record(2 * n), record(2 * n + 1)])
-    found, cursor = CaptureFiles(tmp_path).read({})
+    found, cursor, *_ = CaptureFiles(tmp_path).read({})
     assert numbers(found) == list(range(60))
     assert len(cursor) > 3
     writer.close()
 
 
-@pytest.fixture(params=["files", "memory", "memory, three at once"])
-def reader(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[CaptureReader, Callable[[str, list[Captured]], None]]:
-    """A reader, and how a gateway's worker appends to one of its segments."""
-    if request.param != "files":
-        memory = MemoryCapture(3 if "three" in request.param else None)
-        return memory, lambda name, records: memory.hand_over(records, name)
+class Workers:
+    """Of a gateway, as their segments lie on the disk: each holds the newest of its own locked."""
 
-    def append(name: str, records: list[Captured]) -> None:
-        (tmp_path / "capture").mkdir(exist_ok=True)
-        path = tmp_path / "capture" / f"{name}.seg"
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory / "capture"
+        self._held: dict[str, tuple[str, int]] = {}
+
+    def append(self, name: str, records: list[Captured]) -> None:
+        self._directory.mkdir(exist_ok=True)
+        path, worker = self._directory / f"{name}.seg", name.partition("-")[0]
         with path.open("ab") as file:
             file.write((b"" if path.stat().st_size else MAGIC) + b"".join(frame(msgspec.msgpack.encode(one)) for one in records))
         written = 1_000 * max(one.at_us for one in records)
         os.utime(path, ns=(written, written))
+        if name > self._held.get(worker, ("", 0))[0]:
+            self.end(worker)
+            self._held[worker] = name, os.open(path, os.O_RDONLY)
+            fcntl.flock(self._held[worker][1], fcntl.LOCK_SH)
 
-    return CaptureFiles(tmp_path), append
+    def end(self, worker: str) -> None:
+        if worker in self._held:
+            os.close(self._held.pop(worker)[1])
+
+
+class Remembered:
+    """The same, in memory."""
+
+    def __init__(self, capture: MemoryCapture) -> None:
+        self._capture = capture
+        self._newest: dict[str, str] = {}
+
+    def append(self, name: str, records: list[Captured]) -> None:
+        self._capture.hand_over(records, name)
+        worker = name.partition("-")[0]
+        self._newest[worker] = max(name, self._newest.get(worker, ""))
+
+    def end(self, worker: str) -> None:
+        self._capture.end(self._newest[worker])
+
+
+@pytest.fixture(params=["files", "files, a record at once", "memory", "memory, three at once"])
+def reader(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[CaptureReader, Workers | Remembered]]:
+    """A reader, and the workers that write what it reads."""
+    if "memory" in request.param:
+        memory = MemoryCapture(3 if "three" in request.param else None)
+        yield memory, Remembered(memory)
+        return
+    workers = Workers(tmp_path)
+    yield CaptureFiles(tmp_path, at_once=1 if "record" in request.param else None), workers
+    for worker in "01":
+        workers.end(worker)
 
 
 def test_every_reader_hands_out_each_record_once_and_again_from_an_empty_cursor(reader: tuple) -> None:
-    read, append = reader[0].read, reader[1]
-    assert read({}) == ((), {})
+    read, append = reader[0].read, reader[1].append
+    assert read({})[:2] == ((), {})
     append("0-1-000001", [record(n) for n in range(5)])
     append("1-1-000001", [record(n) for n in range(10, 12)])
     found, cursor = _drained(read, {})
     assert numbers(found) == [0, 1, 2, 3, 4, 10, 11]
-    assert read(cursor) == ((), cursor)
+    assert read(cursor)[:2] == ((), cursor)
     append("0-1-000001", [record(5)])
     more, cursor = _drained(read, cursor)
     assert numbers(more) == [5]
@@ -175,11 +213,26 @@ def test_every_reader_hands_out_each_record_once_and_again_from_an_empty_cursor(
     assert reader[0].lost() == 0
 
 
+def test_every_reader_that_says_that_there_is_no_more_has_read_all_that_there_was(reader: tuple) -> None:
+    capture, workers = reader
+    for number in range(12):
+        workers.append(f"{number % 2}-1-000001", [record(number)])
+    found: list[int] = []
+    cursor: dict[str, int] = {}
+    more = True
+    while more:
+        portion = capture.read(cursor)
+        assert not portion.more or portion.cursor != cursor
+        cursor, more = portion.cursor, portion.more
+        found += numbers(portion.records)
+    assert sorted(found) == list(range(12))
+
+
 MINUTE = 60_000_000
 
 
-def test_every_reader_removes_what_is_old_but_a_workers_newest_and_hands_out_what_stays(reader: tuple) -> None:
-    capture, append = reader
+def test_every_reader_removes_what_is_old_but_what_a_worker_writes_to_and_hands_out_what_stays(reader: tuple) -> None:
+    capture, append = reader[0], reader[1].append
     for worker in range(2):
         for minute in range(1, 5):
             append(f"{worker}-1-{minute:06d}", [record(minute * MINUTE + worker)])
@@ -190,19 +243,30 @@ def test_every_reader_removes_what_is_old_but_a_workers_newest_and_hands_out_wha
     assert capture.remove(3 * MINUTE - MINUTE // 2).names == ()
     left = [minute * MINUTE + worker for worker in range(2) for minute in (3, 4)]
     assert numbers(_drained(capture.read, {})[0]) == left
-    assert capture.read(cursor) == ((), cursor)
+    assert capture.read(cursor)[:2] == ((), cursor)
     assert len(capture.remove(9 * MINUTE).names) == 2
     append("0-1-000004", [record(10 * MINUTE)])
     append("1-1-000005", [record(10 * MINUTE)])
     assert numbers(_drained(capture.read, cursor)[0]) == [10 * MINUTE, 10 * MINUTE]
 
 
+def test_every_reader_removes_the_last_segment_of_a_worker_that_is_gone_once_it_is_old(reader: tuple) -> None:
+    capture, workers = reader
+    for worker in "01":
+        workers.append(f"{worker}-1-000001", [record(MINUTE)])
+    assert capture.remove(9 * MINUTE).names == ()
+    workers.end("1")
+    assert capture.remove(MINUTE // 2).names == ()
+    assert [name.removesuffix(".seg") for name in capture.remove(9 * MINUTE).names] == ["1-1-000001"]
+    assert numbers(_drained(capture.read, {})[0]) == [MINUTE]
+
+
 def test_every_reader_may_leave_out_what_is_older_than_is_asked_for_and_nothing_else(reader: tuple) -> None:
-    capture, append = reader
+    capture, append = reader[0], reader[1].append
     for minute in range(1, 5):
         append(f"0-1-{minute:06d}", [record(minute * MINUTE), record(minute * MINUTE + MINUTE // 2)])
     since = 3 * MINUTE + 7
-    found, cursor = _drained(lambda at: capture.read(at, since), {})
+    found, cursor, *_ = _drained(lambda at: capture.read(at, since), {})
     assert numbers(found) == [3 * MINUTE, 3 * MINUTE + MINUTE // 2, 4 * MINUTE, 4 * MINUTE + MINUTE // 2]
     append("0-1-000001", [record(5 * MINUTE)])  # what was old is written to again
     assert 5 * MINUTE in numbers(_drained(lambda at: capture.read(at, since), cursor)[0])
@@ -234,7 +298,7 @@ def test_torn_damaged_and_missing_segments_keep_nobody_from_reading_or_removing_
     for number in (1, 2):
         os.utime(tmp_path / "capture" / f"0-1-{number:06d}.seg", ns=(0, 0))
     reader = CaptureFiles(tmp_path)
-    found, cursor = reader.read({})
+    found, cursor, *_ = reader.read({})
     assert numbers(found) == [0, 1]
     assert [damage.segment for damage in reader.torn(cursor)] == ["0-1-000001.seg"]
     assert reader.remove(2_000_000).names == ("0-1-000001.seg", "0-1-000002.seg")
@@ -248,12 +312,72 @@ def test_very_many_old_segments_are_removed_in_portions(tmp_path: Path) -> None:
     reader = CaptureFiles(tmp_path)
     first = reader.remove(2_000_000)
     assert (len(first.names), first.more, first.bytes) == (capture_removal.AT_ONCE, True, capture_removal.AT_ONCE * len(MAGIC))
-    assert (len(reader.remove(2_000_000).names), reader.remove(2_000_000).more) == (2, False)
-    assert reader.segments() == (f"0-1-{capture_removal.AT_ONCE + 2:06d}.seg",)
+    assert (len(reader.remove(2_000_000).names), reader.remove(2_000_000).more) == (3, False)
+    assert reader.segments() == ()
+
+
+def test_a_segment_that_cannot_be_read_is_told_once_and_keeps_nobody_from_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad = segment(tmp_path, "0-1-000001.seg", MAGIC + b"".join(framed(0, 3)))
+    segment(tmp_path, "0-1-000002.seg", MAGIC + b"".join(framed(3, 1)))
+    opened, refused = Path.open, {bad}
+
+    def refusing(path: Path, *given: object, **more: object) -> object:
+        if path in refused:
+            raise OSError(errno.EIO, "Input/output error", str(path))
+        return opened(path, *given, **more)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(Path, "open", refusing)
+    told: list[CaptureDamage] = []
+    reader = CaptureFiles(tmp_path, on_damage=told.append)
+    found, cursor, more, unread = reader.read({})
+    assert (numbers(found), more, unread) == ([3], False, ((bad.name, "Input/output error"),))
+    assert reader.read(cursor)[1:] == (cursor, False, unread)
+    assert told == list(reader.damaged()) == [CaptureDamage(segment=bad.name, offset=0, bytes=bad.stat().st_size)]
+    refused.clear()
+    assert numbers(reader.read(cursor)[0]) == [0, 1, 2]
+    assert reader.damaged() == ()
+
+
+def test_what_can_be_read_before_a_bad_place_of_the_disk_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    frames = framed(0, 6)
+    bad = segment(tmp_path, "0-1-000001.seg", MAGIC + b"".join(frames))
+    behind = len(MAGIC) + sum(map(len, frames[:3]))
+    opened = Path.open
+
+    class Torn:
+        def __init__(self, file: BinaryIO) -> None:
+            self._file = file
+
+        def __enter__(self) -> Self:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            self._file.close()
+
+        def seek(self, *given: int) -> int:
+            return self._file.seek(*given)
+
+        def read(self, size: int) -> bytes:
+            if self._file.tell() + size > behind + 1:
+                raise OSError(errno.EIO, "Input/output error")
+            return self._file.read(size)
+
+    monkeypatch.setattr(capture_files, "CHUNK_BYTES", len(frames[0]) + len(MAGIC))
+    monkeypatch.setattr(Path, "open", lambda path, mode: Torn(opened(path, mode)))
+    reader = CaptureFiles(tmp_path)
+    first, second = reader.read({}), reader.read(reader.read({}).cursor)
+    assert numbers(first.records)[:1] == [0]
+    assert numbers(first.records) == list(range(len(first.records)))
+    assert second.records == ()
+    assert [name for name, _ in second.unread] == [bad.name]
 
 
 def _drained(read: Callable, cursor: dict[str, int]) -> tuple[tuple[Captured, ...], dict[str, int]]:
     found: tuple[Captured, ...] = ()
-    while (more := read(cursor))[0]:
-        found, cursor = found + more[0], more[1]
-    return found, cursor
+    while True:
+        portion = read(cursor)
+        found, cursor = found + portion.records, portion.cursor
+        if not portion.more:
+            return found, cursor

@@ -61,7 +61,7 @@ def test_torn_at_each_of_the_last_4096_positions_every_complete_record_is_read_a
         if cut < end:
             complete, end = by_hand(whole[:cut])
         reader = CaptureFiles(tmp_path)
-        found, cursor = reader.read({})
+        found, cursor, *_ = reader.read({})
         assert [one.at_us for one in found] == complete == list(range(len(complete)))
         assert cursor == {path.name: end}  # at most one record is dropped, and the cursor says where it begins
         assert reader.damaged() == ()  # a writer may still be at it
@@ -81,7 +81,7 @@ def test_a_tail_that_is_no_record_is_never_read_and_counted_to_the_byte(tmp_path
     for cut in {len(tail), max(len(tail) // 2, 1), 1}:
         path.write_bytes(good + tail[:cut])
         reader = CaptureFiles(tmp_path)
-        found, cursor = reader.read({})
+        found, cursor, *_ = reader.read({})
         assert [one.at_us for one in found] == [*range(50), 100]
         told = [*reader.damaged(), *reader.torn(cursor)]
         assert [(damage.segment, damage.offset, damage.bytes) for damage in told] == [(path.name, len(good), len(tail[:cut]))]
@@ -94,7 +94,7 @@ def test_a_torn_record_is_followed_by_the_next_segment_of_the_restarted_writer(t
     assert reader.torn(reader.read({})[1]) == ()  # it may still be written
     writer = CaptureWriter(tmp_path / "capture", "0", lambda: 2)
     assert writer.hand_over([record(100)])
-    found, cursor = reader.read({})
+    found, cursor, *_ = reader.read({})
     assert sorted(one.at_us for one in found) == [*range(19), 100]
     assert [damage.segment for damage in reader.torn(cursor)] == [path.name]
 
@@ -125,7 +125,7 @@ def test_two_writers_on_one_directory_lose_nothing_and_write_into_no_file_of_the
     cursor: dict[str, int] = {}
     reader = CaptureFiles(tmp_path)
     while any(process.is_alive() for process in both):
-        found, cursor = reader.read(cursor)  # while they write
+        found, cursor, *_ = reader.read(cursor)  # while they write
         seen += [one.at_us for one in found]
         time.sleep(0.005)
     assert [process.exitcode for process in both] == [0, 0]

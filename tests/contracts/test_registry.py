@@ -220,3 +220,16 @@ def test_an_alias_can_be_set_again(registry: Registry, package: Callable) -> Non
     register(registry, package("other"), "l" * 64)
     for number in (1, 1, 2):
         registry.mark("shop", number, "champion")
+
+
+def test_a_tag_that_somebody_edited_keeps_no_other_version_from_being_made_or_fetched(state: Path, package: Callable) -> None:
+    registry = MlflowRegistry(state)
+    register(registry, package("tree"))
+    made = package("other")
+    second = register(registry, made, "l" * 64)
+    registry._client.set_model_version_tag("shop", "1", "flyball.metrics", "about 0.8")
+    assert register(registry, made, "l" * 64) == second
+    assert register(registry, package("third"), "m" * 64).number == 3
+    assert registry.fetch("shop", 2) == registry.fetch("shop", 2, second.manifest_digest)
+    with pytest.raises(ArtifactDamaged, match="version 1 in MLflow were changed"):
+        registry.fetch("shop", 1)

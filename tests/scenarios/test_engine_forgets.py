@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -198,3 +199,33 @@ def test_a_horizon_that_a_wrong_clock_has_reckoned_keeps_nothing_from_being_capt
     project.restart()
     days(project, 1)
     assert {row[0] for row in held(project)} == {row[0] for row in before} | {f"p{number}" for number in range(240, 360)}
+
+
+def set_clock(project: Project, at: datetime) -> None:
+    """On a machine that is started again."""
+    project.clock = project.capture._clock = SimulatedClock(at)  # type: ignore[attr-defined]
+    project._ports = project._ports._replace(clock=project.clock)
+    project.door.ports = project._ports
+    project.restart()
+
+
+def test_a_clock_that_was_in_another_year_for_a_while_does_not_take_everything_with_it(tmp_path: Path) -> None:
+    project = project_on_disk(tmp_path)
+    project.version()
+    days(project, 6)
+    right, before = project.clock.now(), held(project)
+    until = horizon(project)
+    set_clock(project, START + 20_000 * DAY)
+    days(project, 1)
+    assert max(window.end for window in project.windows()) == START + 20_001 * DAY
+    set_clock(project, right)
+    days(project, 1)
+    young = micros(START + 4 * DAY)
+    assert horizon(project) <= young
+    assert until <= horizon(project)
+    assert {row for row in before if row[1] >= young} <= set(held(project))
+    assert {4, 5} <= set(project.capture.days())  # type: ignore[attr-defined]
+    assert max(window.end for window in project.windows() if window.end <= project.clock.now()) == right + DAY
+    signals = project.ledger.events(kinds=("signals.gathered",))[-1]
+    assert signals.payload["window"] == right.isoformat()
+    project.holds()

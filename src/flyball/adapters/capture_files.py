@@ -9,7 +9,7 @@ import msgspec
 
 from flyball.adapters.capture_removal import newest_us, remove_unwritten
 from flyball.capture.framing import MAGIC, unframe
-from flyball.control.ports import RemovedSegments
+from flyball.control.ports import Portion, RemovedSegments
 from flyball.errors import StoreUnavailable
 from flyball.records.captured import Captured
 from flyball.records.routing import GatewayReport
@@ -22,7 +22,7 @@ fourteen times their bytes while they are decoded; with 64 MiB a start took 800 
 
 
 class CaptureDamage(msgspec.Struct, frozen=True, kw_only=True):
-    """The rest of a segment that cannot be read: a frame whose checksum or length is wrong, and all behind it."""
+    """The rest of a segment that cannot be read: a frame whose checksum or length is wrong, or what the disk does not give, and all behind it."""
 
     segment: str
     offset: int
@@ -49,25 +49,32 @@ class CaptureFiles:
         self._on_damage = on_damage
         self._decoder = msgspec.msgpack.Decoder(Captured)
         self._damaged: dict[str, CaptureDamage] = {}
+        self._refused: dict[str, CaptureDamage] = {}
+        """Segments that could not be opened or read when they were tried last."""
         self._lost: dict[tuple[str, int], int] = {}
 
-    def read(self, cursor: Mapping[str, int], since_us: int = 0) -> tuple[tuple[Captured, ...], dict[str, int]]:
+    def read(self, cursor: Mapping[str, int], since_us: int = 0) -> Portion:
         found: list[Captured] = []
+        unread: list[tuple[str, str]] = []
         following, budget = dict(cursor), self._at_once or READ_BYTES
-        try:
-            for path in self._paths():
-                if budget <= 0:
-                    break
-                start = following.get(path.name, 0)
-                with suppress(FileNotFoundError):  # it was old, and removed since it was listed
-                    status = path.stat()
-                    if start < status.st_size and (start or newest_us(status) >= since_us):
-                        end = self._segment(path, start, min(status.st_size, start + budget), found)
-                        budget -= end - start
-                        following[path.name] = end
-        except OSError as error:
-            raise StoreUnavailable(f"captured records cannot be read: {error}", next_step="look at the disk") from error
-        return tuple(found), following
+        for path in self._listed():
+            if budget <= 0:
+                break
+            start = size = following.get(path.name, 0)
+            try:
+                status = path.stat()
+                size = status.st_size
+                if start < size and (start or newest_us(status) >= since_us):
+                    end = self._segment(path, start, min(size, start + budget), found)
+                    budget -= end - start
+                    following[path.name] = end
+                    self._refused.pop(path.name, None)
+            except FileNotFoundError:  # it was old, and removed since it was listed
+                self._refused.pop(path.name, None)
+            except OSError as error:
+                self._refuse(CaptureDamage(segment=path.name, offset=start, bytes=size - start))
+                unread.append((path.name, error.strerror or type(error).__name__))
+        return Portion(tuple(found), following, more=budget <= 0, unread=tuple(unread))
 
     def segments(self) -> tuple[str, ...]:
         """Names of the segments that are there, in the order in which they are read."""
@@ -75,7 +82,7 @@ class CaptureFiles:
 
     def remove(self, before_us: int) -> RemovedSegments:
         try:
-            return remove_unwritten(self._followed(), before_us)
+            return remove_unwritten(self._paths(), before_us)
         except OSError as error:
             raise StoreUnavailable(
                 f"old segments cannot be removed: {error.filename or self._directory}: {error.strerror or error}",
@@ -90,7 +97,9 @@ class CaptureFiles:
         return sum(self._lost.values())
 
     def damaged(self) -> tuple[CaptureDamage, ...]:
-        return tuple(self._damaged[name] for name in sorted(self._damaged))
+        """By name; those that may be read another time are among them."""
+        known = self._damaged | self._refused
+        return tuple(known[name] for name in sorted(known))
 
     def torn(self, cursor: Mapping[str, int]) -> tuple[CaptureDamage, ...]:
         """What lies behind `cursor` in segments whose worker has gone on to another: records that a killed writer began. Their answers never left."""
@@ -102,6 +111,12 @@ class CaptureFiles:
                     found.append(CaptureDamage(segment=path.name, offset=at, bytes=size - at))
         return tuple(found)
 
+    def _listed(self) -> list[Path]:
+        try:
+            return self._paths()
+        except OSError as error:
+            raise StoreUnavailable(f"captured records cannot be read: {error}", next_step="look at the disk") from error
+
     def _paths(self) -> list[Path]:
         return sorted(self._directory.glob("*.seg"), key=_order)
 
@@ -110,13 +125,18 @@ class CaptureFiles:
         return [path for path, following in pairwise(self._paths()) if _order(path)[0] == _order(following)[0]]
 
     def _segment(self, path: Path, start: int, until: int, found: list[Captured]) -> int:
-        """Read complete frames from `start`, at most to `until` or one frame beyond it; returns where to go on."""
+        """Read complete frames from `start`, at most to `until` or one frame beyond it; returns where to go on. Raises OSError where nothing could be read."""
         chunk = min(CHUNK_BYTES, self._at_once or CHUNK_BYTES)
         at, want = start, chunk
         with path.open("rb") as file:
             while at < until:
-                file.seek(at)
-                data = file.read(want)
+                try:
+                    file.seek(at)
+                    data = file.read(want)
+                except OSError:
+                    if at == start:
+                        raise
+                    break  # what was read counts; the next look comes to the same place
                 seen = unframe(data)
                 whole = self._decode(seen.payloads, found)
                 if seen.damaged or whole < len(seen.payloads) or _no_magic(at, data):
@@ -141,10 +161,17 @@ class CaptureFiles:
 
     def _skip(self, path: Path, offset: int, size: int) -> int:
         damage = CaptureDamage(segment=path.name, offset=offset, bytes=size - offset)
-        if path.name not in self._damaged and self._on_damage is not None:
-            self._on_damage(damage)
+        self._tell(damage)
         self._damaged[path.name] = damage
         return size
+
+    def _refuse(self, damage: CaptureDamage) -> None:
+        self._tell(damage)
+        self._refused[damage.segment] = damage
+
+    def _tell(self, damage: CaptureDamage) -> None:
+        if self._on_damage is not None and damage.segment not in self._damaged and damage.segment not in self._refused:
+            self._on_damage(damage)
 
 
 def _order(path: Path) -> tuple[str, int, str]:

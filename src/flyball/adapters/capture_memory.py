@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
 
-from flyball.control.ports import RemovedSegments
+from flyball.control.ports import Portion, RemovedSegments
 from flyball.records.captured import Captured
 
 
@@ -14,6 +14,7 @@ class MemoryCapture:
         """`at_once`: most records that one call hands out; None: all there are."""
         self._segments: dict[str, list[Captured]] = {}
         self._at_once = at_once
+        self._ended: set[str] = set()
         self.dropped = 0
         """What the gateways say they could not hand over."""
 
@@ -21,7 +22,11 @@ class MemoryCapture:
         """As a worker does before its answer leaves."""
         self._segments.setdefault(segment, []).extend(records)
 
-    def read(self, cursor: Mapping[str, int], since_us: int = 0) -> tuple[tuple[Captured, ...], dict[str, int]]:
+    def end(self, segment: str) -> None:
+        """As a worker does that goes on to another, or is gone."""
+        self._ended.add(segment)
+
+    def read(self, cursor: Mapping[str, int], since_us: int = 0) -> Portion:
         found: list[Captured] = []
         following = dict(cursor)
         for name, records in sorted(self._segments.items()):
@@ -32,12 +37,12 @@ class MemoryCapture:
             if start < end:
                 found += records[start:end]
                 following[name] = end
-        return tuple(found), following
+        return Portion(tuple(found), following, more=self._at_once is not None and len(found) >= self._at_once)
 
     def remove(self, before_us: int) -> RemovedSegments:
         names = sorted(self._segments)
-        followed = [name for name, following in pairwise(names) if _worker(name) == _worker(following)]
-        gone = tuple(name for name in followed if _newest_us(self._segments[name]) < before_us)
+        followed = {name for name, following in pairwise(names) if _worker(name) == _worker(following)}
+        gone = tuple(name for name in names if name in followed | self._ended and _newest_us(self._segments[name]) < before_us)
         for name in gone:
             del self._segments[name]
         return RemovedSegments(gone, 0, more=False)

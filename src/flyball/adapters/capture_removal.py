@@ -23,7 +23,7 @@ def newest_us(status: os.stat_result) -> int:
 
 
 def remove_unwritten(segments: Iterable[Path], before_us: int) -> RemovedSegments:
-    """Those that were written to last before then, and that nobody holds open to write."""
+    """Those that were written to last before then, and that nobody holds open to write: what a worker goes on with, or has gone away from, its lock says."""
     names: list[str] = []
     freed = 0
     for path in segments:

@@ -18,6 +18,8 @@ def _elapsed() -> float:
 class SystemClock:
     """The machine's clock as it is when the process starts; from then on time passes as it does, and a clock that somebody sets is only followed slowly."""
 
+    simulated = False
+
     def __init__(self, wall: Callable[[], datetime] = lambda: datetime.now(UTC), elapsed: Callable[[], float] = _elapsed) -> None:
         self._wall, self._elapsed = wall, elapsed
         self._last, self._at = wall(), elapsed()
@@ -37,6 +39,8 @@ class SystemClock:
 
 class SimulatedClock:
     """The time of a replay."""
+
+    simulated = True
 
     def __init__(self, start: datetime) -> None:
         """Raises ValueError for a time without zone."""

@@ -78,9 +78,11 @@ class MlflowRegistry:
         if known is not None:
             return known
         with self._translated():
-            version = next((one for one in self.versions(model) if one.number == number), None)
-            if version is None:
+            # Only the one that is asked for is read: of another somebody may have changed a tag.
+            found = next((one for one in self._search(model) if int(one.version) == number), None)
+            if found is None:
                 raise NotFound(f"the model {model!r} has no version {number}")
+            version = _version_of(model, found)
             package = self._local(version)
         verify_package(package, version.manifest_digest)
         return package
@@ -174,8 +176,8 @@ class MlflowRegistry:
                 raise
 
     def _by_run_key(self, model: str, run_key: str) -> Version | None:
-        found = [_version_of(model, one) for one in self._search(model)]
-        return next((version for version in found if version.lineage.run_key == run_key), None)
+        found = next((one for one in self._search(model) if one.tags.get(RUN_KEY) == run_key), None)
+        return None if found is None else _version_of(model, found)
 
     def _search(self, model: str) -> list[Any]:
         """Flyball's versions of a model; those that people registered by hand carry no lineage and are theirs."""

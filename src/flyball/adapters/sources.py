@@ -167,6 +167,8 @@ def parse_times(column: pl.Series) -> pl.Series:
         return column.cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
     if kind == pl.String:
         return _parse_texts(column)
+    if kind == pl.Null:  # not one was given, so no source could say of what type they are
+        return column.cast(UTC_TIME)
     raise DataError(
         f"the column {column.name!r} is of type {kind}", expected="a date or a date and time, such as 2026-01-31T12:00:00Z"
     )

@@ -12,7 +12,7 @@ Bools = npt.NDArray[np.bool_]
 LEAST = 1024
 """Rows that there is room for from the first on."""
 _EMPTY = {
-    "number": 0, "at": 0, "answered": -1, "arrival": -1, "observed": 0, "first_observed": 0, "latest": 0, "tie": 0,
+    "number": 0, "at": 0, "answered": -1, "arrival": -1, "observed": 0, "received": 0, "first_observed": 0, "latest": 0, "tie": 0,
     "labels": np.nan, "first_labels": np.nan,
 }  # fmt: skip
 
@@ -30,6 +30,8 @@ class Columns:
     labels: Floats
     observed: Ints
     """When the outcome became known that the label says."""
+    received: Ints
+    """When the label came that counts."""
     first_labels: Floats
     first_observed: Ints
     latest: Ints

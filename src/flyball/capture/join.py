@@ -27,6 +27,9 @@ from flyball.stats.label_strata import LabelStrata
 
 Ints = npt.NDArray[np.int64]
 
+SAME_ASK_US = 1_000_000
+"""Largest distance between an answer's time and its shadow's: a gateway tells what shadows scored within a tenth of a second as of one moment. A shadow of
+another time is that of another request with the same id."""
 TOUCHED = 50_000
 """Rows whose ages wait to be counted: nobody has to ask for ages for them to stay few."""
 
@@ -140,6 +143,9 @@ class LabelJoin(JoinedRows):
             if shown and rows.answered[row] >= 0:
                 self._duplicates += 1
                 continue
+            # Of an id that is asked for again the first answers count, of every unit: a champion's first beside a challenger's last compares two requests.
+            if not shown and (scores.holds(row) or (rows.answered[row] >= 0 and abs(batch.at_us - rows.at[row]) > SAME_ASK_US)):
+                continue
             scores.write(row, score)
             if shown:
                 rows.answered[row] = code
@@ -157,14 +163,14 @@ class LabelJoin(JoinedRows):
                 # Nobody knows an outcome after telling it. Believed, a wrong clock could not be corrected for years.
                 self._future += 1
                 known_us = batch.at_us
-            self._settle(prediction_id, Label(known_us, number), batch.at_us)
+            self._settle(prediction_id, Label(known_us, batch.at_us, number))
         for prediction_id, reward in zip(batch.ids, batch.rewards, strict=False):
             if reward is not None:
                 came = (batch.at_us, reward)
                 self.rewards[prediction_id] = min(self.rewards.get(prediction_id, came), came)
 
-    def _settle(self, prediction_id: str, label: Label, received_us: int) -> None:
-        number, came = self._index.get(prediction_id), Arrival(received_us, label)
+    def _settle(self, prediction_id: str, label: Label) -> None:
+        number, came = self._index.get(prediction_id), Arrival(label.received_us, label.observed_us, label.number)
         if number is not None:
             row = self._rows.place_of(number)
             if self._rows.arrival[row] >= 0:
@@ -186,12 +192,12 @@ class LabelJoin(JoinedRows):
         """It counts unless a later one does, and came first unless another did."""
         rows = self._rows
         new = rows.arrival[row] < 0
-        if new or label > (rows.observed[row], rows.labels[row]):
+        if new or label > (rows.observed[row], rows.received[row], rows.labels[row]):
             if rows.labels[row] != label.number:
                 self._changed.append(int(rows.at[row]))
-            rows.observed[row], rows.labels[row] = label
-        if new or came < (rows.arrival[row], (rows.first_observed[row], rows.first_labels[row])):
-            rows.arrival[row], (rows.first_observed[row], rows.first_labels[row]) = came
+            rows.observed[row], rows.received[row], rows.labels[row] = label
+        if new or came < (rows.arrival[row], rows.first_observed[row], rows.first_labels[row]):
+            rows.arrival[row], rows.first_observed[row], rows.first_labels[row] = came
         self._touched.append(row)
 
     def _count_ages(self) -> None:

@@ -4,17 +4,20 @@ from typing import NamedTuple
 
 
 class Label(NamedTuple):
-    """Larger is later: by when the outcome became known, then by value, so that the order of arrival never decides."""
+    """Larger is later: by when the outcome became known, then by when that was received (a correction of what was known at the same time), then by value:
+    nothing of it hangs on the order of reading."""
 
     observed_us: int
+    received_us: int
     number: float
 
 
 class Arrival(NamedTuple):
-    """A label as it came; smaller is earlier, and of two that came together the label decides."""
+    """A label as it came; smaller is earlier, and of two that came together what they say decides."""
 
     received_us: int
-    label: Label
+    observed_us: int
+    number: float
 
 
 class Held(NamedTuple):

@@ -1,5 +1,7 @@
 """What one unit answered, by place of the row: as long as the unit was asked, whatever came before and after it."""
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 from numpy.typing import ArrayLike
@@ -26,6 +28,11 @@ class Scores:
             self._reach(row)
             place = row - self._first
         self._values[place] = scores
+
+    def holds(self, row: int) -> bool:
+        """Whether it scored that row."""
+        place = row - self._first
+        return 0 <= place < len(self._values) and not math.isnan(self._values[place, 0])
 
     def of(self, rows: Ints) -> Floats:
         """(n, width), in the order of `rows`."""

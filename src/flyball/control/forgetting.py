@@ -2,8 +2,9 @@
 
 The horizon is the beginning of what is held. It is a state of the ledger, written before anything is forgotten by it, and never goes back: a controller that
 starts reads from there on, and holds what one that never stopped holds. It is reckoned from the end of the newest window that has closed, not by the clock: what
-no window has counted yet is not forgotten, however long control was down, and a clock that leaps into another year takes nothing with it. It moves in whole
-windows, and never past the opening of a release that is under way, or of one whose effect is not measured yet, or the first window whose service is not judged.
+no window has counted yet is not forgotten, however long control was down. A clock that leaps into another year closes windows there: each moves the reckoning by
+a part of `keep` alone, so that one takes not everything with it. It moves in whole windows, and never past the opening of a release that is under way, or of one
+whose effect is not measured yet, or the first window whose service is not judged.
 """
 
 from datetime import datetime, timedelta
@@ -21,6 +22,11 @@ from flyball.spec.fields import format_duration
 STEPS = 16
 """In which the horizon moves through one length of `keep`, where that has so many windows: at each the rows that stay are copied, so many times in their
 life at most."""
+
+
+PARTS = 4
+"""Of `keep`: so far at most one window moves what is reckoned from, and half a window more than its own length at least. After a time without traffic that was
+longer, as many windows later what is old is forgotten."""
 
 
 class Horizon(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,11 +68,15 @@ class Forgetting:
     def _due_us(self, keep: timedelta) -> int:
         """0: nothing."""
         world, window = self._world, micros_of(self._world.spec.monitor.window)
-        newest = max((each.end for each in world.all("window", WindowSummary) if each.end <= world.now()), default=None)
-        if newest is None:
+        ends = sorted({micros(each.end) for each in world.all("window", WindowSummary) if each.end <= world.now()})
+        if not ends:
             return 0
+        most = max(window * 3 // 2, micros_of(keep) // PARTS)
+        reached = ends[0]
+        for end in ends:
+            reached = min(end, reached + most)
         step = window * max(1, micros_of(keep) // (STEPS * window))
-        due = (micros(newest) - micros_of(keep)) // step * step
+        due = (reached - micros_of(keep)) // step * step
         return max(0, min([due, *self._held_us()]) // window * window)
 
     def _held_us(self) -> list[int]:

@@ -39,6 +39,9 @@ from flyball.stats.losses import bounded_loss
 
 MOST_A_TICK = 100
 """Windows that are given up: after a long pause they are many, each an entry of some kB in the ledger."""
+MOST_REVISED = 50
+"""Windows whose labels are read again in one tick: to a controller that was started all labels are new, and each of thousands of windows costs a look at
+every row, 20 ms of millions."""
 REVISED_EVERY = 4
 """Times in a window's length that metrics of mature windows follow labels that came after all: a label alone moves none by much, and each revision is
 an entry of some kB in the ledger."""
@@ -83,12 +86,16 @@ class Maturing:
         self._immature = {key_of(window): window for window in closed if not window.mature and not window.given_up}
         self._labelled: set[WindowKey] = set()
         """Of them those that labels came for: the others, which may be thousands, are not looked at."""
+        self._counts: dict[WindowKey, tuple[int, int]] = {}
+        """(labels, predictions) of those, until some come or change: to count them is to look at every row, and a tick comes every second."""
         self._mature = {key_of(window): window for window in closed if window.mature}
         self._revised = self._part(micros(world.now()))
         """Part of a window's length in which revisions were last looked for: the present one, so that a controller which is started again looks when the one
         before would have."""
         self._changed: list[Ints] = []
         """Event times of rows whose labels came or changed and which no revision has seen yet."""
+        self._stale: set[WindowKey] = set()
+        """Mature windows that a revision is to read again."""
 
     def take(self, key: WindowKey, summary: WindowSummary) -> None:
         """A window has closed."""
@@ -105,6 +112,7 @@ class Maturing:
         """Judge what is mature, give up what is waited for too long, tell what has changed."""
         trouble: list[FlyballError] = []
         self._notice()
+        self._count()
         for key in sorted(self._labelled, key=lambda key: (key[1], key[0])):
             try:
                 self._look(key, self._immature[key], champion)
@@ -125,9 +133,25 @@ class Maturing:
             self._forget(key)  # `capture.forgotten` has told of it
         join = self._observation.join
         changed = np.unique(join.changed()) if join is not None else np.zeros(0, dtype=np.int64)
+        touched = _touched(self._immature, changed)
         if changed.size:
             self._changed.append(changed)
-            self._labelled |= {*_touched(self._immature, changed)}
+            self._labelled |= {*touched}
+        for key in (*touched, *self._observation.late):
+            self._counts.pop(key, None)
+        self._observation.late.clear()
+
+    def _count(self) -> None:
+        """Windows whose numbers are not known, or may be others now: all of a unit in one pass."""
+        join, unknown = self._observation.join, sorted(self._labelled - self._counts.keys())
+        if join is None:
+            return
+        for unit in {unit for unit, _ in unknown}:
+            keys = [key for key in unknown if key[0] == unit]
+            ends = [micros(self._immature[key].end) for key in keys]
+            # Its own rows: where the champion changed within it, others' labels say nothing of it.
+            told = join.told_of(unit, np.array([start for _, start in keys]), np.array(ends))
+            self._counts.update(zip(keys, zip(*(each.tolist() for each in told), strict=True), strict=True))
 
     def _give_up(self) -> None:
         """Each once, and said."""
@@ -152,18 +176,18 @@ class Maturing:
 
     def _forget(self, key: WindowKey) -> None:
         """It will not be judged."""
+        self._drop(key)
+        self._observation.forget_rows(key)
+
+    def _drop(self, key: WindowKey) -> None:
         del self._immature[key]
         self._labelled.discard(key)
-        self._observation.forget_rows(key)
+        self._counts.pop(key, None)
 
     def _look(self, key: WindowKey, window: WindowSummary, champion: Champion | None) -> None:
         join, now = self._observation.join, self._world.now()
-        if join is None:
-            return
-        start_us, end_us = micros(window.start), micros(window.end)
-        # Its own rows: where the champion changed within it, others' labels say nothing of it.
-        labels, predictions = join.labelled(start_us, end_us, window.unit), join.answered(start_us, end_us, window.unit)
-        if labels == 0:
+        labels, predictions = self._counts.get(key, (0, 0))
+        if join is None or labels == 0:
             return
         # With a declared delay the learned one decides nothing, and is looked up for what is shown only.
         known = self._delays(join) if self._policy.label_delay is None else None
@@ -221,8 +245,7 @@ class Maturing:
             )
         payload = {"labels": labels, "note": note}
         self._world.record(draft(now, "window.matured", f"window:{judged.id}", payload, puts, key=f"matured:{judged.id}"))
-        del self._immature[key]
-        self._labelled.discard(key)
+        self._drop(key)
         self._observation.retire(key)
         self._mature[key] = summary
 
@@ -269,14 +292,16 @@ class Maturing:
     def _revise(self) -> None:
         """Labels that came after a window was judged change its metrics, whatever order they came in; what was bet on it then stays."""
         join, part = self._observation.join, self._part(self._observation.seen_until_us)
-        if join is None or part == self._revised:
+        if join is None:
             return
-        # They stay until what they change is recorded: a registry or a ledger that is away loses none.
-        changed = np.unique(np.concatenate(self._changed)) if self._changed else np.zeros(0, dtype=np.int64)
+        if part != self._revised:
+            changed = np.unique(np.concatenate(self._changed)) if self._changed else np.zeros(0, dtype=np.int64)
+            self._stale.update(_touched(self._mature, changed))
+            self._changed, self._revised = [], part
         moved: list[tuple[WindowKey, WindowSummary]] = []
-        for key in sorted(_touched(self._mature, changed)):
-            if key[1] < self._observation.horizon_us:
-                continue
+        self._stale = {key for key in self._stale if key[1] >= self._observation.horizon_us}
+        chosen = sorted(self._stale)[:MOST_REVISED]
+        for key in chosen:
             with suppress(ArtifactDamaged):
                 revised = self._revised_anew(self._mature[key], join)
                 if revised != self._mature[key]:
@@ -284,7 +309,8 @@ class Maturing:
         if moved:  # one transaction: labels that come late are of several windows
             self._world.record(*(self._revision(self._mature[key], revised) for key, revised in moved))
             self._mature.update(moved)
-        self._changed, self._revised = [], part
+        # Only now: a registry or a ledger that is away loses none.
+        self._stale.difference_update(chosen)
 
     def _revised_anew(self, window: WindowSummary, join: LabelJoin) -> WindowSummary:
         """To a controller that was started again every label is new: what was judged by the same ones is not read from a registry to say so again."""

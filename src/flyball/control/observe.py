@@ -33,6 +33,9 @@ ROWS_KEPT = 36 * SAMPLE_ROWS
 rows would be gone just before their labels come."""
 RECENT = 8
 """Judged windows whose rows are kept: a worse loss is put down to causes in all windows since it began."""
+GRACE, GRACE_PART = timedelta(minutes=1), 10
+"""A request counts for the moment at which its scoring began, and is captured when it is over: a window is taken for whole this much after its end, at most a
+tenth of its length. A hundred thousand rows of a slow model take half as long."""
 FLUSH_ROWS = 2_000
 """Rows gathered before they are counted into a profile: counting many at once costs a tenth of counting each request."""
 
@@ -62,13 +65,18 @@ class Observation:
         self._counted: dict[WindowKey, Counted] = {}
         self._pending: dict[WindowKey, list[PredictionBatch]] = {}
         self._pending_rows: dict[WindowKey, int] = {}
+        self.late: set[WindowKey] = set()
+        """Closed windows of which further rows came; whoever looks at them takes them out."""
         self._inbox: deque[Captured] = deque()
+        self._unread: set[str] = set()
+        """Segments that could not be read, which was said."""
         self._champions: dict[int, str] = {}
         """Revision of the routing table → who is champion in it, as the records say: segments are not read in the order in which they were written."""
         self._unplaced: dict[int, list[PredictionBatch]] = {}
         self.seen_until_us = 0
-        """What was captured by then is taken: a window that ended later may lack records, however much later it is closed."""
+        """What was answered by then is taken: a window that ended later may lack records, however much later it is closed."""
         self._width = micros_of(world.spec.monitor.window)
+        self._grace_us = 0 if world.ports.clock.simulated else min(micros_of(GRACE), self._width // GRACE_PART)
         self._samples: dict[WindowKey, WindowSample] = {}
         windows = world.all("window", WindowSummary)
         self._closed = {(w.unit, micros(w.start)) for w in windows}
@@ -92,22 +100,19 @@ class Observation:
         return LabelJoin(signature.task, signature.classes, signature.n_scores)
 
     def ingest(self) -> int:
-        """Take all that was captured since the last call; answers how many records. A reader hands them out in bounded portions."""
-        taken = 0
+        """Take all that was captured before this call; answers how many records. A reader hands them out in bounded portions, and what comes while it is read
+        may wait for the next call: a tick that went on until nothing came would not end under traffic."""
+        taken = self._empty_inbox()
         while True:
-            if not self._inbox:
-                looked_us = micros(self._world.now())
-                records, self._cursor = self._world.ports.capture.read(self._cursor, self.horizon_us)
-                self._inbox.extend(records)
-            if not self._inbox:
-                self.seen_until_us = looked_us
+            looked_us = micros(self._world.now())
+            found = self._world.ports.capture.read(self._cursor, self.horizon_us)
+            self._cursor = found.cursor
+            self._inbox.extend(found.records)
+            self._tell_unread(found.unread)
+            taken += self._empty_inbox()
+            if not found.more:
+                self.seen_until_us = looked_us - self._grace_us
                 return taken
-            while self._inbox:
-                # What may fail comes first: a record that waits for a registry is taken by the next call, once, and none is lost.
-                self._shape_for(self._inbox[0])
-                self._take(self._inbox.popleft())
-                taken += 1
-            self._count_full_ones()
 
     def open_windows(self, ended_by_us: int) -> tuple[WindowKey, ...]:
         """Windows with traffic that ended by then and were not closed, in order of time."""
@@ -161,6 +166,24 @@ class Observation:
         self._judged.add(key)
         self._samples.pop(key, None)
 
+    def _tell_unread(self, segments: Iterable[tuple[str, str]]) -> None:
+        """Once each: a look comes every second."""
+        for name, why in segments:
+            if name not in self._unread:
+                self._unread.add(name)
+                words = f"{name} in capture/ cannot be read ({why}): its records are in no window that closes now. The others are read, and it is tried again."
+                self._world.say("bad", words)
+
+    def _empty_inbox(self) -> int:
+        taken = 0
+        while self._inbox:
+            # What may fail comes first: a record that waits for a registry is taken by the next call, once, and none is lost.
+            self._shape_for(self._inbox[0])
+            self._take(self._inbox.popleft())
+            taken += 1
+        self._count_full_ones()
+        return taken
+
     def _shape_for(self, record: Captured) -> None:
         """The join begins with the first prediction; its shape is the model's, so the unit that answers now will do when the first one's package is gone."""
         if self.join is not None or not isinstance(record, PredictionBatch):
@@ -185,6 +208,9 @@ class Observation:
         self.tallies.add(record)
         self.join.add(record)
         if isinstance(record, PredictionBatch) and record.role != "shadow":
+            start_us = self.grid.start_of(record.unit, record.at_us)
+            if start_us is not None and (record.unit, start_us) in self._closed:
+                self.late.add((record.unit, start_us))
             self.release_tally.add(record)
             self.recent_rows.add(record)
             self.members.add(record)

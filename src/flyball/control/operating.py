@@ -30,6 +30,8 @@ class Operating:
         self._width = micros_of(policy.window)
         self._since_us = micros(up_since)
         """Windows that were over before and hold no record are not known to be empty: maybe nothing was up."""
+        self._anew_us: int | None = None
+        """Where judging begins anew, after a clock that was wrong; None: it was right."""
 
     def look(self, champion: Champion | None) -> None:
         """Judge every window that is over, in order, each once."""
@@ -39,7 +41,13 @@ class Operating:
         if state.width_us not in (0, self._width):  # monitor.window was changed
             state = OperationsState()
         until = self._observation.seen_until_us
-        begin = (state.last_number + 1) * self._width if state.last_number else self._observation.tallies.first_us
+        if state.last_number and state.last_number * self._width >= until:
+            # Judged by a clock that was ahead: until that time came no other would be. The present window is next: those before it may have been judged, once.
+            state, self._anew_us = OperationsState(), self._anew_us or until - until % self._width
+            self._observation.tallies.forget_until(self._anew_us)
+        begin = (
+            (state.last_number + 1) * self._width if state.last_number else self._anew_us or self._observation.tallies.first_us
+        )
         if begin is None:
             return
         begin = max(begin, until - until % self._width - micros_of(MOST_EMPTY))

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 class Clock(Protocol):
     """The time of the world that the project lives in."""
 
+    simulated: bool
+    """Time stands while something is done: what is answered at a moment is captured at that moment."""
+
     def now(self) -> datetime:
         """UTC. Never goes back within a process."""
         ...
@@ -175,16 +178,29 @@ class RemovedSegments(NamedTuple):
     """There are others: one call removes so many that it takes no long time."""
 
 
+class Portion(NamedTuple):
+    """What one look at the segments found."""
+
+    records: tuple[Captured, ...]
+    cursor: dict[str, int]
+    """Where the next look goes on."""
+    more: bool
+    """It stopped because it had read enough: there may be others. False: what was handed over before this look is read."""
+    unread: tuple[tuple[str, str], ...] = ()
+    """(segment, why) of those that could not be read: they are tried again by each look."""
+
+
 class CaptureReader(Protocol):
     """The segments that gateways wrote."""
 
-    def read(self, cursor: Mapping[str, int], since_us: int = 0) -> tuple[tuple[Captured, ...], dict[str, int]]:
+    def read(self, cursor: Mapping[str, int], since_us: int = 0) -> Portion:
         """Complete records after `cursor` (segment name → byte offset) in order per segment, and the new cursor. A torn tail is left for later.
-        An empty cursor reads from the beginning. Records that were made before `since_us` may be left out. A segment that is gone is passed over."""
+        An empty cursor reads from the beginning. Records that were made before `since_us` may be left out. A segment that is gone is passed over;
+        one that cannot be read keeps nobody from the others, and is tried again by the next call. Raises StoreUnavailable."""
         ...
 
     def remove(self, before_us: int) -> RemovedSegments:
-        """Take away segments of which every record was made before: none that a living worker writes to, and never a worker's newest. Nobody may want to
+        """Take away segments of which every record was made before: none that a living worker writes to, though it be silent for long. Nobody may want to
         read them any more. Idempotent; a kill leaves some of them. Raises StoreUnavailable."""
         ...
 

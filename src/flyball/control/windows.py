@@ -79,7 +79,10 @@ class Windows:
         self._operating = Operating(world, observation, self._policy, up_since)
         self._maturing = Maturing(world, observation, self._estimating, self._policy)
         self._diagnosing = Diagnosing(world, observation)
-        closed = sorted(world.all("window", WindowSummary), key=lambda window: window.start)
+        # One that ends in the future was closed by a wrong clock: policies would see nothing after it.
+        closed = sorted(
+            (each for each in world.all("window", WindowSummary) if each.end <= world.now()), key=lambda window: window.start
+        )
         self._newest = {window.unit: window for window in closed}
         """Unit → its last closed window."""
         self._signalled: tuple[str, str] | None = None

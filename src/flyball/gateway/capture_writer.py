@@ -1,7 +1,7 @@
 """Hands records to the kernel before their answer leaves.
 
 One `write` a request: what it took survives a `kill -9` of this process. It does not survive a power cut until the next fsync, which
-comes every second and when a segment is full. A failing disk never costs an answer: what was not taken is counted exactly.
+comes every second and when a segment is ended. A failing disk never costs an answer: what was not taken is counted exactly.
 """
 
 import contextlib
@@ -10,6 +10,7 @@ import functools
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from time import monotonic
 from typing import Protocol
 
 import msgspec
@@ -20,7 +21,15 @@ from flyball.records.captured import Captured, FailureBatch, PredictionBatch
 SEGMENT_BYTES = 64 * 1024 * 1024
 """Small enough to be read and archived in one piece, large enough that a busy worker starts one a minute, not one a second."""
 
-PAUSE_US = 250_000
+SEGMENT_SECONDS = 6 * 3600.0
+"""A segment that is not full is ended after this: where little is asked it would hold months, and could not be removed before the last of them is old. Four a
+day are few enough to be looked at every second."""
+
+DOUBTFUL_SECONDS = 60.0
+"""And after this where the disk did not take what was written: it says so once, and what follows would lie behind a hole. A disk that always fails gets a file a
+minute, not one a second."""
+
+PAUSE_SECONDS = 0.25
 """After a failure the next segment is tried this much later: a full disk must not be asked at every request."""
 
 TIMELESS_US = 1_000
@@ -32,6 +41,7 @@ class Sink(Protocol):
 
     lost_records: int
     lost_rows: int
+    failed_syncs: int
     records: int
     bytes: int
 
@@ -49,7 +59,7 @@ class Sink(Protocol):
 class NoCapture:
     """Keeps nothing and loses nothing: somebody chose that (`--no-capture`)."""
 
-    lost_records = lost_rows = records = bytes = 0
+    lost_records = lost_rows = failed_syncs = records = bytes = 0
 
     def hand_over(self, records: Sequence[Captured]) -> bool:  # noqa: ARG002
         return True
@@ -63,23 +73,37 @@ class NoCapture:
 class CaptureWriter:
     """The segments of one worker. Used from the event loop only."""
 
-    def __init__(self, directory: Path, worker: str, now_us: Callable[[], int], segment_bytes: int = SEGMENT_BYTES) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        worker: str,
+        now_us: Callable[[], int],
+        segment_bytes: int = SEGMENT_BYTES,
+        elapsed: Callable[[], float] = monotonic,
+    ) -> None:
+        """`now_us`: names segments. `elapsed`: seconds that no setting of a clock changes."""
         self._directory = directory
         self._worker = worker
-        self._now_us = now_us
+        self._elapsed = elapsed
         self._segment_bytes = segment_bytes
         self._started_us = now_us()
         self._number = 0
         self._descriptor: int | None = None
         self._size = 0
-        self._retry_us = 0
+        self._opened = 0.0
+        self._retry = 0.0
         self._dirty = False
         self._full: list[int] = []
         """Descriptors of ended segments that still wait for their fsync."""
+        self._refusals: list[str] = []
+        """What the disk said to fsyncs, which another thread asked it for, until it is noted."""
+        self._doubtful = False
+        """Whether that was said since the segment was opened."""
         self._encode = msgspec.msgpack.Encoder().encode
         self.records = 0
         self.lost_records = 0
         self.lost_rows = 0
+        self.failed_syncs = 0
         self.bytes = 0
         self.last_error = ""
 
@@ -103,12 +127,16 @@ class CaptureWriter:
         return False
 
     def pending_sync(self) -> Callable[[], None] | None:
+        self._note_refusals()
+        limit = DOUBTFUL_SECONDS if self._doubtful else SEGMENT_SECONDS
+        if self._descriptor is not None and self._elapsed() - self._opened >= limit:
+            self._end_segment()
         full, self._full = self._full, []
         if self._dirty and self._descriptor is not None:
             with contextlib.suppress(OSError):  # clients hold every descriptor there is: the next look tries again
                 full.append(os.dup(self._descriptor))  # a duplicate: this segment may be ended meanwhile
                 self._dirty = False
-        return functools.partial(_sync_and_close, full) if full else None
+        return functools.partial(_sync_and_close, full, self._refusals) if full else None
 
     def close(self) -> None:
         """Bring everything to the disk and end the segment."""
@@ -116,12 +144,19 @@ class CaptureWriter:
         sync = self.pending_sync()
         if sync:
             sync()
+        self._note_refusals()
+
+    def _note_refusals(self) -> None:
+        while self._refusals:
+            self.last_error = self._refusals.pop()
+            self.failed_syncs += 1
+            self._doubtful = True
 
     def _ready(self) -> bool:
         """Whether a segment is open, opening one if it is time."""
         if self._descriptor is not None:
             return True
-        if self._now_us() < self._retry_us:
+        if self._elapsed() < self._retry:
             return False
         self._number += 1
         path = self._directory / f"{self._worker}-{self._started_us}-{self._number:06d}.seg"
@@ -131,10 +166,10 @@ class CaptureWriter:
         except OSError as failed:
             self._failed(f"{path.name}: {failed.strerror}")
             return False
-        # Who removes old segments sees that this one is written to. Without locks, which some file systems lack, those that no other follows stay anyway.
+        # Who removes old segments sees that this one is written to, however long nothing comes.
         with contextlib.suppress(OSError):
             fcntl.flock(self._descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        self._size = 0
+        self._size, self._opened, self._doubtful = 0, self._elapsed(), False
         if self._write(MAGIC) != len(MAGIC):
             self._abandon()
             path.unlink(missing_ok=True)
@@ -167,7 +202,7 @@ class CaptureWriter:
 
     def _failed(self, words: str) -> None:
         self.last_error = words
-        self._retry_us = self._now_us() + PAUSE_US
+        self._retry = self._elapsed() + PAUSE_SECONDS
 
     def _lose(self, records: Sequence[Captured], words: str) -> None:
         self.last_error = words
@@ -199,8 +234,11 @@ def _complete(frames: Sequence[bytes], written: int) -> int:
     return count
 
 
-def _sync_and_close(descriptors: Sequence[int]) -> None:
+def _sync_and_close(descriptors: Sequence[int], refusals: list[str]) -> None:
+    """`refusals`: gets what the disk says. It says so once: asked again it would answer that all is well."""
     for descriptor in descriptors:
-        with contextlib.suppress(OSError):  # the records are with the kernel; a disk that fails now shows at the next write
-            os.fsync(descriptor)
-        os.close(descriptor)
+        for step in (os.fsync, os.close):
+            try:
+                step(descriptor)
+            except OSError as failed:
+                refusals.append(f"{step.__name__}: {failed.strerror}")

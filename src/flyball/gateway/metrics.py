@@ -117,6 +117,7 @@ class _CaptureCounters:
             ("flyball_capture_bytes", "Bytes handed to the kernel", sink.bytes),
             ("flyball_capture_lost_records", "Records that could not be handed over", sink.lost_records),
             ("flyball_capture_lost_rows", "Rows and labels in the lost records", sink.lost_rows),
+            ("flyball_capture_failed_syncs", "Times that the disk did not take what the kernel had", sink.failed_syncs),
         ):
             yield CounterMetricFamily(name, words, value=value)
 

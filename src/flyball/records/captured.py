@@ -47,7 +47,7 @@ class LabelBatch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
     values: list[Any]
     """Class as string, or a number for regression."""
     observed_us: list[int | None]
-    """When the outcome became known, if the sender says so; the later one of a prediction id wins, ties by order of arrival."""
+    """When the outcome became known, if the sender says so; of a prediction id the later one wins, and of those known at the same time the one received later."""
     rewards: list[float | None] = []
     """What each prediction earned, in the project's own unit; empty: no sender said."""
 

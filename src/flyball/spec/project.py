@@ -2,7 +2,7 @@
 
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from flyball.spec.capture import CaptureSpec
 from flyball.spec.cost import CostSpec
@@ -38,7 +38,18 @@ class ProjectSpec(Section):
     replay: ReplaySpec | None = None
     """None: `flyball replay` wants its times on the command line."""
     tracking_url: str | None = Field(default=None, pattern=r"^https?://")
-    """An MLflow server; None: embedded, on SQLite in .flyball/."""
+    """An MLflow server. Name and password stand in MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD where Flyball is started, not here. None: embedded, on
+    SQLite in .flyball/."""
+
+    @field_validator("tracking_url")
+    @classmethod
+    def no_password_in_the_url(cls, url: str | None) -> str | None:
+        # What is read here goes into the ledger, from which nothing can be taken out again.
+        if url is not None and "@" in url:
+            raise ValueError(
+                "a URL without name and password: they stand in MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+            )
+        return url
 
     @property
     def primary_metric(self) -> str:

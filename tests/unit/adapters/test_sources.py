@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy
 from projects import AS_OF, START, rows, spec
 
-from flyball.adapters.sources import LABEL_KNOWN, SourceHistory, history_of, known_at, load
+from flyball.adapters.sources import LABEL_KNOWN, SourceHistory, history_of, known_at, load, parse_times
 from flyball.errors import DataError, FlyballError, NotInstalled, SourceFailed
 from flyball.spec import DataSpec
 
@@ -198,3 +198,16 @@ def test_history_is_handed_to_a_replay_in_order(tmp_path: Path) -> None:
     assert part["at"].is_sorted()
     assert START + timedelta(days=5) <= part["at"].min() < part["at"].max() < START + timedelta(days=10)
     assert LABEL_KNOWN in part.columns
+
+
+def test_a_column_of_times_of_which_none_is_given_is_read_as_such() -> None:
+    """Parquet and NDJSON then say nothing of its type."""
+    nothing = parse_times(pl.Series("observed_at", [None, None]))
+    assert (nothing.dtype, nothing.to_list()) == (pl.Datetime("us", "UTC"), [None, None])
+
+
+def test_a_table_whose_label_time_is_never_known_has_no_label_yet(tmp_path: Path) -> None:
+    FRAME.with_columns(known=pl.lit(None)).write_parquet(tmp_path / "rows.parquet")
+    data = declared(label_time="known")
+    with pytest.raises(DataError, match="100 label unknown"):
+        known_at(load(data, tmp_path, no_secret, AS_OF), data, AS_OF, None)

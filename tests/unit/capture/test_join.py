@@ -1,5 +1,7 @@
 """Late, twice, revised, out of order: the join converges to the same bits."""
 
+from itertools import permutations
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -49,6 +51,18 @@ def test_a_revision_wins_by_when_it_was_observed_not_by_when_it_came() -> None:
         joined = binary(predictions(["a"]), *order)
         assert joined.rows_of("u1", Span(0, EVER, EVER >> 1)).labels.tolist() == [0.0]
         assert joined.counts().labels_revised == 1
+
+
+@pytest.mark.parametrize(("first", "second"), [("0", "1"), ("1", "0")])
+def test_of_labels_observed_at_the_same_time_the_one_received_last_counts(first: str, second: str) -> None:
+    """A correction, whichever class is the larger number, and in whatever order it is read."""
+    wrong, right = labels({"a": first}, at_us=21, observed_us=9), labels({"a": second}, at_us=30, observed_us=9)
+    asked, span = predictions(["a"]), Span(0, EVER, EVER >> 1)
+    for order in permutations((asked, wrong, right)):
+        joined = binary(*order)
+        assert joined.rows_of("u1", span).labels.tolist() == [float(second)]
+        joined.add(predictions(["a"], unit="u2", role="shadow"))
+        assert joined.pairs("u1", "u2", span).labels.tolist() == [float(first)]
 
 
 @pytest.mark.parametrize("value", ["2", 1, 1.0, True, None, ["1"]])
@@ -109,6 +123,39 @@ def test_a_repeated_prediction_keeps_its_first_answer() -> None:
     joined = binary(predictions(["a"], score=0.2), predictions(["a"], score=0.9))
     assert joined.counts().duplicate_predictions == 1
     assert joined.answers(0, EVER)[2].tolist() == [[0.2]]
+
+
+def test_of_an_id_that_is_asked_for_again_the_first_answers_of_both_units_are_compared() -> None:
+    """The champion's first beside the challenger's last would compare two requests."""
+    again = 90_000_000
+    asked = [predictions(["a"], score=0.2), predictions(["a"], unit="u2", role="shadow", score=0.3)]
+    asked_again = [
+        predictions(["a"], at_us=again, score=0.8),
+        predictions(["a"], at_us=again, unit="u2", role="shadow", score=0.9),
+        predictions(["a"], at_us=again, unit="u3", role="shadow", score=0.9),
+    ]
+    joined = binary(*asked, *asked_again, labels({"a": "1"}))
+    pairs = joined.pairs("u1", "u2", Span(0, EVER, EVER >> 1))
+    assert (pairs.first.tolist(), pairs.second.tolist()) == ([[0.2]], [[0.3]])
+    assert joined.scored("u3", 0, EVER) == 0
+    slow = binary(asked[0], *asked_again, labels({"a": "1"}))
+    assert slow.pairs("u1", "u2", Span(0, EVER, EVER >> 1)).rows.size == 0
+
+
+def test_many_spans_are_counted_at_once_as_they_are_one_by_one() -> None:
+    draw = np.random.default_rng(3)
+    joined = binary()
+    for number in range(400):
+        unit, at = ("u1", "u2")[number % 2], int(draw.integers(0, 1_000))
+        joined.add(predictions([f"r{number}"], at_us=at, unit=unit))
+        if draw.random() < 0.4:
+            joined.add(labels({f"r{number}": "1"}, at_us=at + 5))
+    spans = [(0, 100), (50, 700), (100, 101), (999, 1_000), (2_000, 3_000)]
+    starts, ends = (np.array(each) for each in zip(*spans, strict=True))
+    for unit in ("u1", "u2", "nobody"):
+        labelled, answered = joined.told_of(unit, starts, ends)
+        assert labelled.tolist() == [joined.labelled(*span, unit) for span in spans]
+        assert answered.tolist() == [joined.answered(*span, unit) for span in spans]
 
 
 def test_failures_are_counted_by_unit_and_time() -> None:

@@ -1,20 +1,36 @@
 """Claims about the hand-over: what the kernel took is readable, what it did not take is counted exactly."""
 
+import errno
+import fcntl
+import os
 import resource
 
 import msgspec
 import pytest
 
 from flyball.capture.framing import unframe
-from flyball.gateway.capture_writer import PAUSE_US, TIMELESS_US, CaptureWriter, TimelessWriter
+from flyball.gateway.capture_writer import (
+    DOUBTFUL_SECONDS,
+    PAUSE_SECONDS,
+    SEGMENT_SECONDS,
+    TIMELESS_US,
+    CaptureWriter,
+    TimelessWriter,
+)
 from flyball.records.captured import Captured, LabelBatch, PredictionBatch
 
 
 class Hands:
+    """Of a wall clock, and of seconds that pass whatever it says."""
+
     now = 1_000_000
+    seconds = 0.0
 
     def __call__(self) -> int:
         return self.now
+
+    def elapsed(self) -> float:
+        return self.seconds
 
 
 @pytest.fixture
@@ -53,7 +69,7 @@ def test_a_full_segment_is_followed_by_the_next(tmp_path, clock):
 @pytest.mark.parametrize("room", [0, 1, 7, 100, 150, 290, 400])
 def test_a_short_write_is_counted_exactly_and_the_next_segment_is_whole(tmp_path, clock, room):
     """A real short write: the kernel stops at the limit of the file's size, without an exception."""
-    writer = CaptureWriter(tmp_path, "w0", clock)
+    writer = CaptureWriter(tmp_path, "w0", clock, elapsed=clock.elapsed)
     assert writer.hand_over([label(0)])
     size = next(tmp_path.glob("*.seg")).stat().st_size
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -66,7 +82,7 @@ def test_a_short_write_is_counted_exactly_and_the_next_segment_is_whole(tmp_path
     kept = [each.at_us for each in read(tmp_path)]
     assert kept == list(range(5 - writer.lost_records))
     assert writer.lost_rows == 2 * writer.lost_records
-    clock.now += PAUSE_US
+    clock.seconds += PAUSE_SECONDS
     assert writer.hand_over([label(5)])
     assert [each.at_us for each in read(tmp_path)] == [*kept, 5]
     assert writer.records == len(kept) + 1
@@ -74,12 +90,13 @@ def test_a_short_write_is_counted_exactly_and_the_next_segment_is_whole(tmp_path
 
 def test_a_directory_that_cannot_be_written_loses_records_not_answers(tmp_path, clock):
     (tmp_path / "capture").write_text("in the way")
-    writer = CaptureWriter(tmp_path / "capture", "w0", clock)
+    writer = CaptureWriter(tmp_path / "capture", "w0", clock, elapsed=clock.elapsed)
     assert not writer.hand_over([label(1)])
     assert not writer.hand_over([label(2)])
     assert writer.lost_records == 2
     (tmp_path / "capture").unlink()
-    clock.now += PAUSE_US
+    clock.now -= 3_600_000_000  # somebody sets the clock: that prolongs no pause
+    clock.seconds += PAUSE_SECONDS
     assert writer.hand_over([label(3)])
     assert [each.at_us for each in read(tmp_path / "capture")] == [3]
 
@@ -93,6 +110,78 @@ def test_what_is_pending_is_brought_to_the_disk_once(tmp_path, clock):
     writer.close()
     sync()
     assert writer.pending_sync() is None
+
+
+def test_a_segment_that_is_old_is_ended_also_while_nothing_comes(tmp_path, clock):
+    writer = CaptureWriter(tmp_path, "w0", clock, elapsed=clock.elapsed)
+    assert writer.hand_over([label(1)])
+    writer.pending_sync()()
+    clock.seconds += SEGMENT_SECONDS - 1
+    assert writer.pending_sync() is None
+    assert lockable(tmp_path) == [False]
+    clock.seconds += 1
+    writer.pending_sync()()
+    assert lockable(tmp_path) == [True]
+    assert writer.pending_sync() is None
+    assert writer.hand_over([label(2)])
+    assert [each.at_us for each in read(tmp_path)] == [1, 2]
+    assert lockable(tmp_path) == [True, False]
+    writer.close()
+
+
+def lockable(directory):
+    """Of each segment, whether nobody says to be writing to it."""
+    found = []
+    for path in sorted(directory.glob("*.seg")):
+        with path.open("rb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                found.append(True)
+            except BlockingIOError:
+                found.append(False)
+    return found
+
+
+def test_a_disk_that_does_not_take_what_was_written_is_counted_and_gets_another_segment(tmp_path, clock, monkeypatch):
+    """The kernel says it once: asked again, it answers that all is well."""
+    writer = CaptureWriter(tmp_path, "w0", clock, elapsed=clock.elapsed)
+    told = [OSError(errno.EIO, "Input/output error")]
+
+    def fsync(descriptor):
+        if told:
+            raise told.pop()
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    assert writer.hand_over([label(1)])
+    writer.pending_sync()()
+    assert writer.pending_sync() is None
+    assert (writer.failed_syncs, writer.last_error) == (1, "fsync: Input/output error")
+    assert writer.lost_records == 0
+    assert writer.hand_over([label(2)])
+    assert len(lockable(tmp_path)) == 1
+    clock.seconds += DOUBTFUL_SECONDS
+    writer.pending_sync()()
+    assert writer.hand_over([label(3)])
+    assert lockable(tmp_path) == [True, False]
+    clock.seconds += DOUBTFUL_SECONDS
+    writer.pending_sync()()
+    assert lockable(tmp_path) == [True, False]
+    writer.close()
+    assert writer.failed_syncs == 1
+    assert [each.at_us for each in read(tmp_path)] == [1, 2, 3]
+
+
+def test_what_the_disk_says_at_the_end_is_counted_too(tmp_path, clock, monkeypatch):
+    writer = CaptureWriter(tmp_path, "w0", clock)
+
+    def fsync(descriptor):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    assert writer.hand_over([label(1)])
+    writer.close()
+    assert writer.failed_syncs == 1
+    assert lockable(tmp_path) == [True]
 
 
 def test_on_a_simulated_clock_no_time_passes_while_a_model_answers(tmp_path, clock):

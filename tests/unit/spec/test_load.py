@@ -169,6 +169,7 @@ def test_a_condition_that_is_no_condition_is_told_beside_other_faults() -> None:
         ("serve: {port: true}", "serve.port", "found true (line 14), expected a whole number"),
         ("release: {watch: 99999999999999999999d}", "release.watch", "a hundred years"),
         ("tracking_url: ftp://me:secret@host", "tracking_url", "found 'ftp://…@host'"),
+        ("tracking_url: https://me:secret@host", "tracking_url", "found 'https://…@host' (line 14), expected a URL without name and password: they stand in MLFLOW_"),
         ("serve: []", "serve", "found an empty list (line 14), expected a section"),
         ("model: other", "model", "the key twice (lines 3 and 14)"),
         ("policies: !!python/object/apply:os.system [ls]", "policies", "the tag tag:yaml.org,2002:python/object/apply:os.system"),

@@ -82,19 +82,18 @@ class _Work:
         return [(codec.decode(cursor, Cursor), tuple(names)) for cursor, names in together.items()]
 
     def advance(self, cursor: Cursor, names: Sequence[str], say: Say) -> None:
-        """Bring these tables from `cursor` to the end of what is there."""
+        """Bring these tables from `cursor` to the end of what is there; what is captured meanwhile is the next export's."""
         rows, waiting, at = Rows(self.shape, names), 0, cursor
         while True:
-            records, following = self._reader.read(at)
-            rows.add(record for record in records if self._is_wanted(record.at_us))
-            moved = _bytes(following) - _bytes(at)
-            waiting, at = waiting + moved, following
-            if waiting and (moved == 0 or waiting >= COMMIT_BYTES):
+            found = self._reader.read(at)
+            rows.add(record for record in found.records if self._is_wanted(record.at_us))
+            waiting, at = waiting + _bytes(found.cursor) - _bytes(at), found.cursor
+            if waiting and (not found.more or waiting >= COMMIT_BYTES):
                 self._write(rows, at)
                 say("step", f"{', '.join(f'{n:,} {name}' for name, n in self.rows.items())} written")
                 self.read_bytes += waiting
                 rows, waiting = Rows(self.shape, names), 0
-            if moved == 0:
+            if not found.more:
                 self.end = at
                 return
 

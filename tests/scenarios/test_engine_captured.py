@@ -1,0 +1,207 @@
+"""What is captured is taken: a tick ends whatever comes meanwhile, costs what is new, and trusts no clock that was wrong."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from engine_world import AT_ONCE, DAY, HOUR, START, Project, spec_of
+
+from flyball.adapters.capture_memory import MemoryCapture
+from flyball.adapters.clock import SimulatedClock
+from flyball.capture.joined import Ints
+from flyball.control import maturing
+from flyball.control.loop import tick_once
+from flyball.control.ports import Portion
+from flyball.control.world import draft, micros, put
+from flyball.monitoring.operations import OperationsState
+from flyball.records.captured import LabelBatch, PredictionBatch
+
+MONITOR = {"min_rows": 20, "mature_share": 0.9}
+DATA = {"source": {"files": "*.csv"}, "features": {"x": {"type": "number"}}, "time": "at", "key": "id", "label": "y"}
+SECOND = timedelta(seconds=1)
+
+
+def with_ports(project: Project, **ports: Any) -> None:
+    """Control is started again with others."""
+    project._ports = project._ports._replace(**ports)
+    project.door.ports = project._ports
+    project.restart()
+
+
+class Flowing(MemoryCapture):
+    """Something comes whenever it is read."""
+
+    def __init__(self, clock: SimulatedClock) -> None:
+        super().__init__()
+        self._clock = clock
+        self.flows, self.reads = False, 0
+
+    def read(self, cursor: Mapping[str, int], since_us: int = 0) -> Portion:
+        self.reads += self.flows
+        assert self.reads < 50, "it does not end"
+        if self.flows:
+            self._clock.sleep(SECOND)
+            at = micros(self._clock.now())
+            self.hand_over([LabelBatch(at_us=at, model="shop", ids=[f"x{self.reads}"], values=["yes"], observed_us=[None])])
+        return super().read(cursor, since_us)
+
+
+def test_a_look_ends_under_traffic_that_never_does(tmp_path: Path) -> None:
+    project = Project(tmp_path, spec_of(AT_ONCE, monitor=MONITOR))
+    project.capture = Flowing(project.clock)
+    with_ports(project, capture=project.capture)
+    project.version()
+    project.live(DAY)
+    project.capture.flows = True
+    for _ in range(3):
+        before = project.clock.now()
+        assert project.engine.observation.ingest() == 1
+        assert project.engine.observation.seen_until_us == micros(before)
+    assert project.capture.reads == 3
+
+
+class Refusing(MemoryCapture):
+    """One of its segments lies on a bad place of the disk."""
+
+    def read(self, cursor: Mapping[str, int], since_us: int = 0) -> Portion:
+        return super().read(cursor, since_us)._replace(unread=(("0-1-000001.seg", "Input/output error"),))
+
+
+def test_a_segment_that_cannot_be_read_is_said_once_and_windows_of_the_others_close(tmp_path: Path) -> None:
+    project = Project(tmp_path, spec_of(AT_ONCE, monitor=MONITOR))
+    project.capture = Refusing()
+    with_ports(project, capture=project.capture)
+    project.version()
+    project.live(2 * DAY)
+    told = [words for _, words in project.said if "0-1-000001.seg in capture/ cannot be read (Input/output error)" in words]
+    assert len(told) == 1
+    assert len(project.windows()) == 2
+
+
+def half_labelled(root: Path, days: int) -> tuple[Project, list[LabelBatch]]:
+    """Windows that wait: of each request half of the rows have a label. The other halves."""
+    project = Project(root, spec_of(AT_ONCE, monitor=MONITOR, data={**DATA, "label_delay": "10d"}))
+    project.version()
+    kept: list[LabelBatch] = []
+    for _ in range(days * 4):
+        project.send(60)
+        (at, batch), *_ = project.late
+        parts = [
+            msgspec.structs.replace(batch, ids=batch.ids[part], values=batch.values[part], observed_us=batch.observed_us[part])
+            for part in (slice(None, None, 2), slice(1, None, 2))
+        ]
+        project.late = [(at, parts[0])]
+        kept.append(parts[1])
+        project.clock.sleep(6 * HOUR)
+        project.deliver()
+        project.tick()
+    return project, kept
+
+
+def test_windows_that_wait_for_labels_are_counted_anew_only_where_something_came(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project, kept = half_labelled(tmp_path, 5)
+    join, counted = project.engine.observation.join, []
+    assert join is not None
+    told_of, table = join.told_of, project.gateways.served["0"]
+
+    def noted(unit: str, starts: Ints, ends: Ints) -> tuple[Ints, Ints]:
+        counted.append([(start - micros(START)) // micros_of(DAY) for start in starts.tolist()])
+        return told_of(unit, starts, ends)
+
+    def scanned(*_: object) -> int:
+        raise AssertionError("every row was looked at")
+
+    for name, instead in (("told_of", noted), ("labelled", scanned), ("answered", scanned)):
+        monkeypatch.setattr(join, name, instead)
+    for _ in range(3):
+        project.clock.sleep(HOUR)
+        project.engine.tick()
+    assert counted == []
+    project.capture.hand_over([kept[4]])
+    project.engine.tick()
+    assert counted == [[1]]
+    late = project._batch(table, table.routes[0].champion, "champion", ["late"], np.array([0.5]))
+    project.capture.hand_over([msgspec.structs.replace(late, at_us=micros(START + 2 * DAY + HOUR))])
+    project.engine.tick()
+    assert counted == [[1], [2]]
+    monkeypatch.undo()
+    assert not any(window.mature for window in project.windows())
+    project.clock.sleep(9 * DAY)
+    project.tick()
+    mature = [window for window in project.windows() if window.mature]
+    assert [window.labels for window in mature[:3]] == [120, 150, 120]
+
+
+def micros_of(duration: timedelta) -> int:
+    return duration // timedelta(microseconds=1)
+
+
+def test_late_labels_of_many_windows_correct_some_at_each_tick_until_all_are_right(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project, kept = half_labelled(tmp_path, 4)
+    project.clock.sleep(14 * DAY)
+    project.tick()
+    assert [(window.mature, window.labels) for window in project.windows()] == [(True, 120)] * 4
+    monkeypatch.setattr(maturing, "MOST_REVISED", 1)
+    project.capture.hand_over(kept)
+    project.clock.sleep(6 * HOUR)
+    for number in range(1, 6):
+        assert not tick_once(project.engine)
+        assert len(project.ledger.events(kinds=("window.revised",))) == min(number, 4)
+    assert [window.labels for window in project.windows()] == [240] * 4
+    project.holds()
+
+
+def test_a_service_that_a_wrong_clock_has_judged_until_another_year_is_judged_from_now_on(tmp_path: Path) -> None:
+    project = Project(tmp_path, spec_of(AT_ONCE, monitor=MONITOR))
+    project.version()
+    project.live(3 * DAY)
+    world = project.engine.world
+    judged = world.get("operations", "shop", OperationsState)
+    assert judged is not None
+    ahead = msgspec.structs.replace(judged, last_number=judged.last_number + 30_000)
+    world.record(draft(world.now(), "operations.judged", "model:shop", {}, (put("operations", "shop", ahead),)))
+    project.clock.sleep(HOUR)
+    project.restart()
+    project.live(3 * DAY, step=5 * HOUR)
+    now = world.get("operations", "shop", OperationsState)
+    assert now is not None
+    assert now.last_number == micros(project.clock.now()) // micros_of(DAY) - 1 == judged.last_number + 3
+    project.restart()
+    project.live(DAY)
+    moved = world.get("operations", "shop", OperationsState)
+    assert moved is not None
+    assert moved.last_number == judged.last_number + 4
+    project.holds()
+
+
+class Passing(SimulatedClock):
+    """Time that goes by while something is done, as on a machine."""
+
+    simulated = False
+
+
+def test_a_window_waits_for_requests_that_were_under_way_at_its_end(tmp_path: Path) -> None:
+    project = Project(tmp_path, spec_of(AT_ONCE, monitor=MONITOR))
+    project.clock = Passing(START)
+    with_ports(project, clock=project.clock)
+    project.version()
+    project.send(60)
+    midnight = START + DAY
+    project.clock.advance_to(midnight + 30 * SECOND)
+    project.tick()
+    assert project.windows() == ()
+    table = project.gateways.served["0"]
+    slow = project._batch(table, table.routes[0].champion, "champion", ["slow"], np.array([0.5]))
+    assert isinstance(slow, PredictionBatch)
+    project.capture.hand_over([msgspec.structs.replace(slow, at_us=micros(midnight) - 1)])
+    project.clock.advance_to(midnight + 61 * SECOND)
+    project.tick()
+    assert [window.predictions for window in project.windows()] == [61]
