@@ -83,7 +83,7 @@ def lived_report(home: Home, plan: ReplaySpec, say: Say, shared_steps: Path, *, 
     home = home._replace(spec=as_lived(home.spec))
     files = ReplayFiles(home.state_dir, lambda: time.monotonic() - began)
     say("step", "Reading the history")
-    frame = SourceHistory(home.spec.data, home.project_dir, secret_of).rows(BEGINNING, plan.until or FAR)
+    frame = SourceHistory(home.spec.data, home.project_dir, secret_of, home.spec.task).rows(BEGINNING, plan.until or FAR)
     begun = Begun(parts=parts_of(home, plan, frame))
     known = None if fresh else _standing(files, begun, say)
     if known is not None and (report := files.report()) is not None:
