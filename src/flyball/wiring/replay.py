@@ -111,7 +111,7 @@ def begin_anew(home: Home, files: ReplayFiles, begun: Begun, position: Position)
 def parts_of(home: Home, plan: ReplaySpec, frame: pl.DataFrame) -> dict[str, str]:
     """All that decides what a replay finds, part by part, by names that a person knows."""
     spec = home.spec.model_dump(mode="json", by_alias=True, exclude={"replay"})
-    around = surroundings(home.project_dir)
+    around = surroundings(home.project_dir, home.spec.data)
     sections = {f"{name}: of flyball.yaml": codec.digest(value) for name, value in spec.items()}
     return {
         **sections, "the span or the labels' untidiness of the replay": codec.digest(plan.model_dump(mode="json")), "the data": content_digest(frame),
