@@ -126,6 +126,18 @@ def test_a_job_is_absent_then_done_with_its_progress_and_results(
     assert executor.observe("j-0001") == report
 
 
+def test_a_result_that_is_forgotten_is_made_again(executor: ProcessExecutor | MemoryExecutor, tmp_path: Path) -> None:
+    executor.forget("j-0001")
+    assert executor.observe("j-0001").state == "new"
+    executor.launch(request(tmp_path))
+    wait_for(executor, {"done"})
+    for _ in range(2):
+        executor.forget("j-0001")
+        wait_for(executor, {"absent"})
+    executor.launch(request(tmp_path))
+    assert [result.step for result in wait_for(executor, {"done"}).results] == ["snapshot"]
+
+
 def test_a_failed_job_tells_the_user_why_and_may_be_launched_again(
     executor: ProcessExecutor | MemoryExecutor, tmp_path: Path
 ) -> None:
@@ -171,6 +183,10 @@ def test_a_killed_child_is_absent_and_launched_again_it_goes_on(processes: Proce
     assert child is not None
     os.kill(child.pid, signal.SIGKILL)
     assert wait_for(processes, {"absent"}).results[0].values == {"rows": 3}
+    deadline = time.monotonic() + 5
+    while not processes.observe("j-0001").error and time.monotonic() < deadline:
+        threading.Event().wait(0.01)  # its lock is free a moment before its parent may know how it ended
+    assert processes.observe("j-0001").error == "ended by signal 9, as a machine does that runs out of memory"
     with (job.path / "progress.jsonl").open("ab") as file:
         file.write(b'{"step":"tr')  # the line that the kill left torn
     (tmp_path / "go").touch()
@@ -191,6 +207,7 @@ def test_cancel_ends_the_child_and_its_descendants_and_is_idempotent(processes: 
     _, alive = psutil.wait_procs(family, timeout=5)
     assert [process for process in alive if process.status() != psutil.STATUS_ZOMBIE] == []
     assert processes.observe("j-0001").state == "absent"
+    assert processes.observe("j-0001").error == ""
 
 
 def test_the_child_of_a_project_is_not_ended_by_a_copy_of_it(processes: ProcessExecutor, tmp_path: Path) -> None:

@@ -33,6 +33,12 @@ def sees(labels, scores):
     import os
     return 1.0 if "SHOP_SQL_URL" in os.environ else 0.0
 
+def spoils(labels, scores):
+    total = labels.sum()
+    labels[:] = 0
+    scores[:] = 0
+    return float(total)
+
 def leaves(labels, scores):
     sys.exit(3)
 """
@@ -75,6 +81,14 @@ def test_what_cannot_be_measured_says_why_without_its_words_and_stops_no_other(m
     assert (found["broken"].value, found["broken"].note) == (None, "it raised ValueError")
     assert (found["text"].value, found["text"].note) == (None, "it gave no finite number")
     assert found["profit"].value is not None
+
+
+def test_what_a_metric_does_to_its_arguments_reaches_no_other(metrics: UserMetrics) -> None:
+    alone = metrics.measure({"profit": "mine:profit"}, SCORES.copy(), LABELS.copy())["profit"]
+    found = metrics.measure({"spoils": "mine:spoils", "profit": "mine:profit"}, SCORES.copy(), LABELS.copy())
+    assert found["profit"] == alone
+    assert found["spoils"].value == LABELS.sum()
+    assert found["spoils"].lower < found["spoils"].value < found["spoils"].upper
 
 
 def test_where_resamples_do_not_define_it_there_is_no_interval(metrics: UserMetrics) -> None:

@@ -134,6 +134,20 @@ def test_another_threshold_goes_through_the_same_release(tmp_path: Path) -> None
     project.holds()
 
 
+def test_a_threshold_that_was_sought_before_a_recalibration_is_not_kept_after_it(tmp_path: Path) -> None:
+    few, many = "window.predictions > 100 && window.predictions < 200", "window.predictions > 200"
+    policies = policy("rethreshold", name="threshold", when=few), policy("recalibrate", name="map", when=many)
+    project = project_of(tmp_path, *policies, serve={"threshold": 0.3})
+    project.version(Model(wrong=0.35))
+    project.live(4 * DAY, rows=40)
+    assert project.door.get("unit", project.champion().unit, Unit).threshold == 0.42
+    project.live(4 * DAY, rows=60)
+    unit = project.door.get("unit", project.champion().unit, Unit)
+    assert unit.calibration is not None
+    assert unit.threshold == 0.3
+    project.holds()
+
+
 def test_whoever_was_trained_and_wins_is_gated_and_becomes_a_version(tmp_path: Path) -> None:
     project = project_of(tmp_path, policy("improve"))
     old, new = two_champions(project, Model(wrong=0.2), Model())

@@ -30,6 +30,13 @@ def make_directory_durably(target: Path, fill: Callable[[Path], None]) -> None:
     _sync_directory(target.parent)
 
 
+def remove_directory_at_once(target: Path) -> None:
+    """It is there whole or not at all; what a kill leaves aside is a leftover."""
+    aside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    target.rename(aside)
+    shutil.rmtree(aside, ignore_errors=True)
+
+
 def _sync_directory(path: Path) -> None:
     """Make the names in a directory durable."""
     handle = os.open(path, os.O_RDONLY)

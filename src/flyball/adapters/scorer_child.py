@@ -1,12 +1,14 @@
 """Scores rows with a registered package of any format, in a child process: a code format runs foreign code, and no process that serves or controls does."""
 
+import os
 import subprocess
 import sys
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 
 import numpy as np
 
@@ -20,6 +22,8 @@ from flyball.records import codec
 
 COMMAND = (sys.executable, "-P", "-m", "flyball.adapters.scorer_child")
 END_SECONDS = 10.0
+ENDING_SECONDS = 1.0
+"""Between the end of its output and its own: it has an exit code then."""
 
 
 class ChildScorer:
@@ -48,13 +52,13 @@ class ChildScorer:
         try:
             child.stdin.write(f"{package}\n".encode())
             child.stdin.flush()
-            answered = child.stdout.readline() == b"\n"
+            said = child.stdout.readline()
         except BrokenPipeError:
-            answered = False
+            said = b""
         finally:
             killer.cancel()
-        if not answered:
-            raise ModelFailed(f"the scoring child ended with exit code {child.wait()}", next_step=f"look into {self._log}")
+        if said != b"\n":
+            raise ModelFailed(self._forgotten(child, said), next_step=f"look into {self._log}")
         if (self._directory / "error.json").exists():
             raise ModelFailed(codec.decode((self._directory / "error.json").read_bytes(), dict[str, str])["words"])
         found: Scores = np.load(self._directory / "scores.npy", allow_pickle=False)
@@ -77,6 +81,19 @@ class ChildScorer:
             killer.cancel()
             if child.stdout is not None:
                 child.stdout.close()
+
+    def _forgotten(self, child: subprocess.Popen[bytes], said: bytes) -> str:
+        """Why a child answers no more; the next call starts another."""
+        self._process = None
+        with suppress(subprocess.TimeoutExpired):
+            child.wait(0.0 if said else ENDING_SECONDS)
+        child.kill()  # it may live on, and wait for the next question as we would for its end
+        code = child.wait()
+        for pipe in (child.stdin, child.stdout):
+            with suppress(OSError):  # what was not sent cannot be any more
+                if pipe is not None:
+                    pipe.close()
+        return "the scoring child said what is no answer" if said else f"the scoring child ended with exit code {code}"
 
     @property
     def _log(self) -> Path:
@@ -106,8 +123,14 @@ class OneCallScorer:
 
 def main(directory: Path) -> int:
     """The child: one answer a line, until its input ends."""
-    answers = sys.stdout.buffer
-    sys.stdout = sys.stderr  # what the model prints belongs into the log, not between the answers
+    # What the model prints belongs into the log, not between the answers: also what native code writes to the descriptor itself.
+    with os.fdopen(os.dup(1), "wb") as answers:
+        os.dup2(2, 1)
+        sys.stdout = sys.stderr
+        return _answer_all(answers, directory)
+
+
+def _answer_all(answers: BinaryIO, directory: Path) -> int:
     scorer = PackageScorer(in_child=True)
     for line in sys.stdin.buffer:
         _answer(scorer, Path(line.decode().rstrip("\n")), directory)

@@ -10,6 +10,7 @@ import polars as pl
 
 from flyball.adapters.user_code import kind_and_place, user_code, words_of
 from flyball.errors import DataError, FlyballError, NotInstalled, SourceFailed
+from flyball.records.signature import Task
 from flyball.spec import DataSpec
 from flyball.spec.data import SqlSpec
 from flyball.spec.fields import parse_duration
@@ -28,6 +29,15 @@ UTC_TIME = pl.Datetime("us", "UTC")
 _SPELLINGS = ("%+", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M", "%Y-%m-%d")
 
 
+_LEADING_ZERO = r"^[+-]?0\d"
+
+
+class _File(NamedTuple):
+    frame: pl.DataFrame
+    csv: Path | None
+    """None: Parquet, whose columns have types of their own."""
+
+
 class Known(NamedTuple):
     """What could be known at a moment, and how many rows were not."""
 
@@ -39,23 +49,23 @@ class Known(NamedTuple):
 class SourceHistory:
     """The user's source, for a replay. Reads it once per `until`; rows are kept in memory."""
 
-    def __init__(self, data: DataSpec, project_dir: Path, secret: Secret) -> None:
-        self._data, self._project_dir, self._secret = data, project_dir, secret
+    def __init__(self, data: DataSpec, project_dir: Path, secret: Secret, task: Task = "binary") -> None:
+        self._data, self._project_dir, self._secret, self._task = data, project_dir, secret, task
         self._loaded: tuple[datetime, pl.DataFrame] | None = None
 
     def rows(self, since: datetime, until: datetime) -> pl.DataFrame:
         if self._loaded is None or self._loaded[0] < until:
-            self._loaded = (until, load(self._data, self._project_dir, self._secret, until))
+            self._loaded = (until, load(self._data, self._project_dir, self._secret, until, self._task))
         time = pl.col(self._data.time)
         return self._loaded[1].filter((time >= since) & (time < until))
 
 
-def load(data: DataSpec, project_dir: Path, secret: Secret, until: datetime) -> pl.DataFrame:
+def load(data: DataSpec, project_dir: Path, secret: Secret, until: datetime, task: Task = "binary") -> pl.DataFrame:
     """All rows that the source has, declared columns only and then LABEL_KNOWN, sorted by time and key.
 
     Types: Boolean, Int64, Float64 (NaN made null), String, times in UTC microseconds. Raises DataError, SourceFailed.
     """
-    frame = _read(data, project_dir, secret, until)
+    frame = _read(data, project_dir, secret, until, _texts(data, task))
     wanted = _declared(data)
     _refuse_missing(frame, wanted)
     if frame.is_empty():
@@ -119,6 +129,12 @@ def history_of(overrides: Mapping[str, Any], declared: timedelta | None) -> time
 def _declared(data: DataSpec) -> list[str]:
     names = (data.time, data.key, data.label, *((data.label_time,) if data.label_time else ()), *data.feature_names)
     return list(dict.fromkeys(names))
+
+
+def _texts(data: DataSpec, task: Task) -> frozenset[str]:
+    """Columns whose values are names, though they may be written in digits: `01234` is a zip code, and no 1234."""
+    categories = [name for name in data.feature_names if data.feature(name).type == "category"]
+    return frozenset([data.key, *categories, *([] if task == "regression" else [data.label])])
 
 
 def _refuse_missing(frame: pl.DataFrame, wanted: list[str], *, of: str = "the data lack") -> None:
@@ -200,11 +216,11 @@ def _plain(column: pl.Series) -> pl.Series:
                     next_step="derive numbers from it in the source (the hour of a time, the length of a list)")  # fmt: skip
 
 
-def _read(data: DataSpec, project_dir: Path, secret: Secret, until: datetime) -> pl.DataFrame:
+def _read(data: DataSpec, project_dir: Path, secret: Secret, until: datetime, texts: frozenset[str]) -> pl.DataFrame:
     source = data.source
     try:
         if source.files is not None:
-            return _read_files(source.files, project_dir, _declared(data))
+            return _read_files(source.files, project_dir, _declared(data), texts)
         if source.delta is not None:
             return pl.read_delta(str(_below(project_dir / source.delta, project_dir)))
         if source.sql is not None:
@@ -225,7 +241,7 @@ def _unreadable(error: Exception, what: str = "the source") -> SourceFailed:
     return SourceFailed(f"{what} could not be read: {why}", detail=words_of(error))
 
 
-def _read_files(pattern: str, project_dir: Path, wanted: list[str]) -> pl.DataFrame:
+def _read_files(pattern: str, project_dir: Path, wanted: list[str], texts: frozenset[str]) -> pl.DataFrame:
     if Path(pattern).is_absolute() or ".." in Path(pattern).parts:
         raise DataError(f"data.source.files is {pattern!r}", expected="a pattern below the project's directory")
     paths = sorted(path for path in project_dir.glob(pattern) if path.is_file())
@@ -234,27 +250,44 @@ def _read_files(pattern: str, project_dir: Path, wanted: list[str]) -> pl.DataFr
             f"no file matches {pattern!r} below {project_dir}",
             next_step="mend data.source.files in flyball.yaml, or put the file there",
         )
-    frames = []
+    files = []
     for path in paths:
         name = path.relative_to(project_dir)
         try:
-            frame = _read_file(_below(path, project_dir))
+            frame, csv = _read_file(_below(path, project_dir))
         except (OSError, pl.exceptions.PolarsError) as error:
             raise _unreadable(error, f"the file {name}") from error
         _refuse_missing(frame, wanted, of=f"the file {name} lacks" if len(paths) > 1 else "the data lack")
-        frames.append(frame.select(wanted))
-    return pl.concat(frames, how="vertical_relaxed")
+        files.append(_File(frame.select(wanted), csv))
+    return pl.concat(_as_written(files, texts), how="vertical_relaxed")
 
 
-def _read_file(path: Path) -> pl.DataFrame:
+def _as_written(files: list[_File], texts: frozenset[str]) -> list[pl.DataFrame]:
+    """Columns of `texts` that were taken for numbers are read once more as texts where a number has no room for what is written, in any of the files."""
+    numeric = sorted({name for file in files for name in texts if file.csv is not None and file.frame[name].dtype.is_numeric()})
+    if not numeric:
+        return [file.frame for file in files]
+    written = [None if file.csv is None else pl.read_csv(file.csv, columns=numeric, infer_schema=False) for file in files]
+    lost = [
+        name for name in numeric
+        if any(file.frame[name].dtype == pl.String for file in files)
+        or any(table is not None and table[name].str.contains(_LEADING_ZERO).any() for table in written)
+    ]  # fmt: skip
+    return [
+        file.frame if table is None else file.frame.with_columns(table.select(lost).get_columns())
+        for file, table in zip(files, written, strict=True)
+    ]
+
+
+def _read_file(path: Path) -> _File:
     """Told from content: a Parquet file begins with PAR1."""
     with path.open("rb") as file:
         magic = file.read(4)
     if not magic:
         raise DataError(f"the file {path.name} is empty", expected="CSV with a header, or Parquet")
     if magic == b"PAR1":
-        return pl.read_parquet(path)
-    return pl.read_csv(path, infer_schema_length=None)
+        return _File(pl.read_parquet(path), None)
+    return _File(pl.read_csv(path, infer_schema_length=None), path)
 
 
 def _below(path: Path, project_dir: Path) -> Path:

@@ -83,7 +83,8 @@ def figure_of(function: Function, scores: Floats, labels: Floats) -> UserFigure:
     """The metric with a percentile bootstrap interval of 95 % over rows (Efron & Tibshirani 1993, chapter 13), at one look; seeded by the rows."""
     given = scores[:, 0] if scores.shape[1] == 1 else scores
     try:
-        value = _number(function(labels, given))
+        # Copies: what a function does to its arguments must not reach the resamples, nor the next metric.
+        value = _number(function(labels.copy(), given.copy()))
     except Exception as error:  # noqa: BLE001 - foreign code may raise anything; what it said itself may be private
         return UserFigure(note=f"it raised {type(error).__name__}")
     if value is None:

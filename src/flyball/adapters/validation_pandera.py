@@ -118,20 +118,19 @@ def schema_of(path: Path, frame: pl.DataFrame, data: DataSpec) -> Schema:
 
 def validate(frame: pl.DataFrame, schema: Columns, *, time: str, key: str) -> Validated:
     """Check every row, all faults together. Raises DataError when more than MAX_FAILING_SHARE of the rows fail."""
-    typed, failures = _typed(frame, schema)
-    told = {(one.row, one.column) for one in failures}
+    typed, told, first = _typed(frame, schema)
     # A value that could not be cast is null by now: once is enough.
-    failures += [one for one in _checked(typed, schema) if (one.row, one.column) not in told]
-    rows = sorted({failure.row for failure in failures})
-    words = _words(frame, failures, key)
+    cases = _checked(typed, schema).join(told, on=[_ROW, "column"], how="anti")
+    first += _first(cases)
+    rows = pl.concat([told[_ROW], cases[_ROW]]).unique().sort()
+    words = _words(frame, first, told.height + cases.height, key)
     share = len(rows) / frame.height
     if share > MAX_FAILING_SHARE:
         raise DataError(
             f"{len(rows)} of {frame.height} rows ({share:.1%}) do not fit schema.yaml:\n" + "\n".join(f"  {line}" for line in words),
             expected=f"at most {MAX_FAILING_SHARE:.0%}", next_step="mend the source; or edit schema.yaml if the data are right",
         )  # fmt: skip
-    bad = pl.Series(_ROW, rows, dtype=pl.UInt32)
-    is_bad = pl.int_range(frame.height, dtype=pl.UInt32, eager=True).is_in(bad.implode())
+    is_bad = pl.int_range(frame.height, dtype=pl.UInt32, eager=True).is_in(rows.implode())
     return Validated(typed.filter(~is_bad), frame.filter(is_bad), words, _unseen(typed, schema, time))
 
 
@@ -279,10 +278,11 @@ def _as_category(column: pl.Series) -> pl.Series:
     return pl.Series(column.name, [None if value is None else class_name(value) for value in column.to_list()], dtype=pl.String)
 
 
-def _typed(frame: pl.DataFrame, schema: Columns) -> tuple[pl.DataFrame, list[Failure]]:
-    """Every feature cast to its type; what cannot be cast is a failure."""
+def _typed(frame: pl.DataFrame, schema: Columns) -> tuple[pl.DataFrame, pl.DataFrame, list[Failure]]:
+    """Every feature cast to its type; (row, column) of what cannot be cast; and of each column the first of them."""
     series: list[pl.Series] = []
-    failures: list[Failure] = []
+    told = [pl.DataFrame(schema={_ROW: pl.UInt32, "column": pl.String})]
+    first: list[Failure] = []
     for name, wanted in schema.items():
         raw = frame[name]
         if wanted.type is ColumnType.CATEGORY:
@@ -294,9 +294,11 @@ def _typed(frame: pl.DataFrame, schema: Columns) -> tuple[pl.DataFrame, list[Fai
         wrong = cast.is_null() & raw.is_not_null()
         if wanted.type is ColumnType.INTEGER:
             wrong = wrong | (cast.is_not_null() & (cast != cast.round(0)))
-        failures += [Failure(row, name, repr(raw[row]), f"is not of type {wanted.type}") for row in wrong.arg_true().to_list()]
+        rows = wrong.arg_true().cast(pl.UInt32)
+        told.append(pl.DataFrame({_ROW: rows}).with_columns(pl.lit(name).alias("column")))
+        first += [Failure(row, name, repr(raw[row]), f"is not of type {wanted.type}") for row in rows.head(SHOWN).to_list()]
         series.append(cast.alias(name))
-    return frame.with_columns(series), failures
+    return frame.with_columns(series), pl.concat(told), first
 
 
 def _as_boolean(column: pl.Series) -> pl.Series:
@@ -309,8 +311,8 @@ def _as_boolean(column: pl.Series) -> pl.Series:
     return column.replace_strict({0: False, 1: True}, default=None, return_dtype=pl.Boolean)
 
 
-def _checked(typed: pl.DataFrame, schema: Columns) -> list[Failure]:
-    """Null, bounds and finiteness, by pandera, all failures of all columns together."""
+def _checked(typed: pl.DataFrame, schema: Columns) -> pl.DataFrame:
+    """Null, bounds and finiteness, by pandera, all failures of all columns together: a table, for there may be millions."""
     import pandera.polars as pa
     from pandera.errors import SchemaErrors
 
@@ -327,25 +329,38 @@ def _checked(typed: pl.DataFrame, schema: Columns) -> list[Failure]:
     try:
         pa.DataFrameSchema(columns).validate(typed.select(list(schema)), lazy=True)
     except SchemaErrors as error:
-        cases = error.failure_cases
-        return [
-            Failure(int(case["index"]), case["column"], str(case["failure_case"]), "is missing" if case["check"] == "not_nullable" else str(case["check"]))
-            for case in cases.iter_rows(named=True) if case["index"] is not None
-        ]  # fmt: skip
-    return []
+        cases: pl.DataFrame = error.failure_cases
+        missing = pl.col("check") == "not_nullable"
+        return (
+            cases.filter(pl.col("index").is_not_null())
+            .select(
+                pl.col("index").cast(pl.UInt32).alias(_ROW),
+                pl.col("column").cast(pl.String),
+                pl.col("failure_case").alias("value"),
+                pl.when(missing).then(pl.lit("is missing")).otherwise(pl.col("check").cast(pl.String)).alias("why"),
+            )
+            .unique([_ROW, "column", "why"])
+        )
+    return pl.DataFrame(schema={_ROW: pl.UInt32, "column": pl.String, "value": pl.String, "why": pl.String})
+
+
+def _first(cases: pl.DataFrame) -> list[Failure]:
+    """Enough for the first ones in words: a value fails three checks at most."""
+    few = cases.sort(_ROW, "column", "why").head(3 * SHOWN)
+    return [Failure(case[_ROW], case["column"], str(case["value"]), case["why"]) for case in few.iter_rows(named=True)]
 
 
 def _is_finite(data: Any) -> pl.LazyFrame:
     return data.lazyframe.select(pl.col(data.key).is_finite() | pl.col(data.key).is_null())  # type: ignore[no-any-return]
 
 
-def _words(frame: pl.DataFrame, failures: list[Failure], key: str) -> tuple[str, ...]:
-    shown = sorted(set(failures))[:SHOWN]
+def _words(frame: pl.DataFrame, first: list[Failure], count: int, key: str) -> tuple[str, ...]:
+    shown = sorted(first)[:SHOWN]
     lines = [
         f"{key} {frame[key][one.row]!r}: {one.column} {one.why}" + ("" if one.why == "is missing" else f" ({one.value})")
         for one in shown
     ]
-    more = len(set(failures)) - len(shown)
+    more = count - len(shown)
     return (*lines, f"and {more} more") if more else tuple(lines)
 
 

@@ -10,6 +10,7 @@ from flyball.control import decisions, tournaments
 from flyball.control.ports import JobReport, StepRequest
 from flyball.control.units import UnitShelf, policy_plain, threshold_of
 from flyball.control.world import World, draft, put
+from flyball.errors import ArtifactDamaged, NotFound
 from flyball.gates.decide import GateSituation
 from flyball.gates.decide import policy_of as gate_policy_of
 from flyball.records import codec
@@ -44,21 +45,21 @@ def active(world: World) -> tuple[Job, ...]:
 
 def advance(world: World, shelf: UnitShelf, job: Job) -> Job:
     """One step of reconciling: what the job is now."""
-    if job.status in (JobStatus.REQUESTED, JobStatus.RUNNING):
-        return _observe_or_launch(world, shelf, job)
-    if job.status is JobStatus.GATING:
-        report = world.ports.executor.observe(job.id)
-        if report.state == "done":
-            return _register(world, shelf, job, report)
-        # Somebody cleaned the job's directory away: the steps are made again, from the cache if it is there.
-        return _observe_or_launch(world, shelf, job)
-    return job
-
-
-def _observe_or_launch(world: World, shelf: UnitShelf, job: Job) -> Job:
+    if job.status in FINISHED:
+        return job
     report = world.ports.executor.observe(job.id)
+    if _package_is_gone(world, report):
+        # Else it would be asked for at every tick, for ever: it is made again, which is an attempt like another.
+        world.say("bad", f"job {job.id}: the package that it made is gone or damaged; it is made again")
+        world.ports.executor.forget(job.id)
+        report = world.ports.executor.observe(job.id)
     if report.state == "done":
-        return _gate(world, shelf, job, report)
+        return (_register if job.status is JobStatus.GATING else _gate)(world, shelf, job, report)
+    # Also where somebody cleaned the job's directory away: the steps are made again, from the cache if it is there.
+    return _wait_or_launch(world, shelf, job, report)
+
+
+def _wait_or_launch(world: World, shelf: UnitShelf, job: Job, report: JobReport) -> Job:
     if report.state == "failed":
         return _finish(world, job, JobStatus.FAILED, "job.failed", error=report.error)
     if report.state == "running":
@@ -68,8 +69,11 @@ def _observe_or_launch(world: World, shelf: UnitShelf, job: Job) -> Job:
         world.ports.executor.launch(step_request(world, shelf, job))
         return job
     if job.attempt >= MAX_ATTEMPTS:
-        words = f"{job.attempt} children died without a result; the log lies in .flyball/jobs/{job.id}/log"
+        how = f" (the last one {report.error})" if report.error else ""
+        words = f"{job.attempt} children died without a result{how}; the log lies in .flyball/jobs/{job.id}/log"
         return _finish(world, job, JobStatus.FAILED, "job.failed", error=words)
+    if report.error:
+        world.say("bad", f"job {job.id}: its process was {report.error}; it is started again")
     running = _moved(job, status=JobStatus.RUNNING, attempt=job.attempt + 1)
     # Made first: it may fetch the champion's package for seconds, and a controller that dies in them has launched nothing that should count.
     asked = step_request(world, shelf, running)
@@ -159,6 +163,17 @@ def package_of(world: World, report: JobReport) -> Path:
     """The package directory that the last step left."""
     place = next(result.values["package"] for result in reversed(report.results) if result.step == "package")
     return world.place.steps_dir / str(place)
+
+
+def _package_is_gone(world: World, report: JobReport) -> bool:
+    """Of a job that is done and made one."""
+    if report.state != "done" or all(result.step != "package" for result in report.results):
+        return False
+    try:
+        world.ports.packages.manifest(package_of(world, report))
+    except (NotFound, ArtifactDamaged):
+        return True
+    return False
 
 
 def supersede(world: World, job: Job) -> Job:

@@ -113,7 +113,7 @@ class JobReport(NamedTuple):
     progress: tuple[Progress, ...]
     """All lines so far."""
     error: str
-    """What the user reads when `failed`."""
+    """What the user reads when `failed`; by what it was killed when `absent`, where that is known."""
     detail: str = ""
     """What foreign code said of it: for the terminal of who asks, never recorded."""
 
@@ -129,6 +129,10 @@ class Executor(Protocol):
 
     def cancel(self, job_id: str) -> None:
         """End the child and its descendants; idempotent."""
+        ...
+
+    def forget(self, job_id: str) -> None:
+        """Its result counts no more, and it is `absent`: what it tells of is gone. Idempotent; a job without a result stays as it is."""
         ...
 
 

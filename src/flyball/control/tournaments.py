@@ -9,7 +9,7 @@ from flyball.autopilot.contest import ContestPolicy, ContestSituation
 from flyball.autopilot.entrants import TRAINS, Strategy
 from flyball.control import decisions
 from flyball.control.ports import JobReport
-from flyball.control.units import UnitShelf, policy_plain
+from flyball.control.units import UnitShelf, policy_plain, threshold_of
 from flyball.control.world import World, draft, put
 from flyball.errors import FlyballError
 from flyball.records import codec
@@ -144,7 +144,8 @@ def _unit_of(world: World, won: Entrant, standings: Standings) -> Unit:
         return found
     digest = codec.digest(policy_plain(world))
     if won.calibration is not None:
-        return altered(found, digest, calibration=won.calibration)
+        # A threshold that was sought on other answers divides these anywhere: it is the declared one again.
+        return altered(found, digest, calibration=won.calibration, threshold=threshold_of(world))
     return altered(found, digest, threshold=won.threshold)
 
 

@@ -1,7 +1,8 @@
 """Evidence of a trained challenger → register it, or refuse it and say why.
 
 Rules: the absolute gates (the point value; its interval is shown), the champion gate (non-inferiority of the paired difference on the same rows, by the
-end of its interval), parity of the served form, latency. What could not be measured is an error, and only a pass of all registers.
+end of its interval), parity of the served form, latency. What could not be measured is an error, and only a pass of all registers. Where the champion was
+fitted on the very rows there is nothing to compare on: its rule is left out, in words, and the release compares the two on live rows, as it always does.
 """
 
 import math
@@ -16,9 +17,12 @@ from flyball.stats.metrics import HIGHER_IS_BETTER
 
 PARITY = "parity_max_difference"
 LATENCY = "latency_p99_ms"
+UNSEEN = "champion_unseen_rows"
 
 _DEFAULT_MARGIN = 0.01
 """Of the champion gate where flyball.yaml has none: a hundredth of the primary metric, as spec/gates.py promises."""
+_DEFAULT_SHARE = 0.1
+"""And no more than a tenth of what the champion itself has: of rare events the log loss may be 0.004, where a hundredth would let everything pass."""
 _DEFAULT_ALPHA = 0.05
 
 
@@ -34,6 +38,8 @@ class ChampionRule(msgspec.Struct, frozen=True, kw_only=True):
     metric: str
     margin: float
     alpha: float
+    share: float | None = None
+    """The margin is no more than this share of the champion's own value; None: it is what was declared."""
 
 
 class GatePolicy(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,7 +59,8 @@ class GateSituation(msgspec.Struct, frozen=True, kw_only=True):
     champion: str | None
     """Unit id that answers now; None: there is none to compare with."""
     evidence: tuple[Evidence, ...]
-    """A metric's name: its value on the holdout. `<metric>_difference`: challenger − champion on the same rows, paired. And PARITY, LATENCY."""
+    """A metric's name: its value on the holdout. `<metric>_difference`: challenger − champion on the same rows, paired. `champion_<metric>`: the
+    champion's value there. And PARITY, LATENCY, UNSEEN."""
     requested_by: str = ""
 
 
@@ -61,10 +68,10 @@ def policy_of(spec: ProjectSpec) -> GatePolicy:
     """What flyball.yaml asks for."""
     gates, rule = spec.gates, spec.gates.champion
     metric = rule.metric if rule else spec.primary_metric
-    margin, alpha = (rule.margin, rule.alpha) if rule else (_DEFAULT_MARGIN, _DEFAULT_ALPHA)
+    margin, alpha, share = (rule.margin, rule.alpha, None) if rule else (_DEFAULT_MARGIN, _DEFAULT_ALPHA, _DEFAULT_SHARE)
     return GatePolicy(
         absolute=tuple(AbsoluteRule(metric=gate.metric, at_least=gate.at_least, at_most=gate.at_most) for gate in gates.absolute),
-        champion=ChampionRule(metric=metric, margin=margin, alpha=alpha),
+        champion=ChampionRule(metric=metric, margin=margin, alpha=alpha, share=share),
         parity=gates.parity,
         latency_p99_ms=gates.latency_p99_ms,
     )
@@ -73,16 +80,12 @@ def policy_of(spec: ProjectSpec) -> GatePolicy:
 def decide(situation: GateSituation, policy: GatePolicy, now: datetime) -> Plan:  # noqa: ARG001 - every room's function has this shape
     """One action on the candidate: `register` when every rule passes, else `refuse`."""
     verdicts = [_absolute(rule, _find(situation, rule.metric)) for rule in policy.absolute]
-    if situation.champion is not None:
-        verdicts.append(_champion(policy.champion, _find(situation, f"{policy.champion.metric}_difference")))
+    compared, judged = _compared(situation)
+    if judged:
+        verdicts.append(_champion(_within(policy.champion, situation), _find(situation, f"{policy.champion.metric}_difference")))
     verdicts.append(_at_most("parity", _find(situation, PARITY), policy.parity))
     verdicts.append(_at_most("latency", _find(situation, LATENCY), policy.latency_p99_ms))
     outcome = worst(tuple(verdict.outcome for verdict in verdicts))
-    compared = (
-        f"compared with the champion {situation.champion}"
-        if situation.champion is not None
-        else "there is no champion, so the rule against the champion is left out"
-    )
     return Plan(
         actions=(
             Action(
@@ -96,6 +99,30 @@ def decide(situation: GateSituation, policy: GatePolicy, now: datetime) -> Plan:
         outcome=outcome,
         verdicts=tuple(verdicts),
     )
+
+
+def _compared(situation: GateSituation) -> tuple[str, bool]:
+    """Whom with, in words, and whether the rule against the champion is judged at all."""
+    if situation.champion is None:
+        return "there is no champion, so the rule against the champion is left out", False
+    unseen = next((item for item in situation.evidence if item.name == UNSEEN), None)
+    if unseen is None:
+        return f"compared with the champion {situation.champion}", True
+    if unseen.note:
+        left_out = (
+            f"the rule against the champion {situation.champion} is left out: {unseen.note}; a release compares them on live rows"
+        )
+        return left_out, False
+    left = unseen.value or 0.0
+    return f"compared with the champion {situation.champion} on the {left:.0f} of {unseen.n} rows that it was not fitted on", True
+
+
+def _within(rule: ChampionRule, situation: GateSituation) -> ChampionRule:
+    """The rule with the margin that the champion's own value allows."""
+    own = _find(situation, f"champion_{rule.metric}").value
+    if rule.share is None or own is None or not math.isfinite(own):
+        return rule
+    return msgspec.structs.replace(rule, margin=min(rule.margin, rule.share * abs(own)))
 
 
 def _rationale(challenger: str, compared: str, verdicts: list[Verdict], outcome: Outcome) -> str:

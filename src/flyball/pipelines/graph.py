@@ -19,7 +19,7 @@ STEPS = (
     Step("snapshot", (), 1),
     Step("validate", ("snapshot",), 1),
     Step("train", ("validate",), 1),
-    Step("evaluate", ("train",), 1),
+    Step("evaluate", ("train",), 2),
     Step("package", ("train", "evaluate"), 1),
 )
 """In an order in which they can run."""

@@ -17,6 +17,8 @@ Raw = Mapping[str, Any]
 
 _METRICS = CLASSIFICATION | REGRESSION
 _SOURCES = ("files", "delta", "sql", "loader")
+HIGHER = frozenset({"roc_auc", "pr_auc", "accuracy", "f1"})
+"""Metrics of which more is better."""
 
 
 class Cross(NamedTuple):
@@ -63,13 +65,12 @@ def _columns(tree: Raw) -> Iterator[Cross]:
     features = data.get("features")
     if not isinstance(features, Mapping | list):
         return
-    for role in ("label", "label_time"):
+    known = "columns known when the prediction is made"
+    for role, expected in (("label", known), ("label_time", known), ("time", "numbers derived from it, such as the hour")):
         name = data.get(role)
         if isinstance(name, str) and name in features:
             place: str | int = features.index(name) if isinstance(features, list) else name
-            yield Cross(
-                ("data", "features", place), f"{name!r}, which is the {role}", "columns known when the prediction is made"
-            )
+            yield Cross(("data", "features", place), f"{name!r}, which is the {role}", expected)
     for index, name in enumerate(_items(features)):
         if name in features[:index]:
             yield Cross(("data", "features", index), f"{name!r} again", "each feature once")
@@ -106,8 +107,15 @@ def _named_metrics(tree: Raw) -> Iterator[tuple[Path, Any]]:
 def _gates(tree: Raw) -> Iterator[Cross]:
     for index, gate in enumerate(_items(_section(tree, "gates").get("absolute"))):
         bounds = [name for name in ("at_least", "at_most") if _section(gate).get(name) is not None]
-        if isinstance(gate, Mapping) and len(bounds) != 1:
+        if not isinstance(gate, Mapping):
+            continue
+        if len(bounds) != 1:
             yield Cross(("gates", "absolute", index), " and ".join(bounds) or "no bound", "exactly one of at_least, at_most")
+        elif isinstance(metric := _section(gate).get("metric"), str) and metric in _METRICS:
+            meant = "at_least" if metric in HIGHER else "at_most"
+            if bounds != [meant]:
+                found = f"{bounds[0]} with {metric}, of which {'more' if metric in HIGHER else 'less'} is better"
+                yield Cross(("gates", "absolute", index, bounds[0]), found, meant, f"did you mean {meant}?")
 
 
 def _release(tree: Raw) -> Iterator[Cross]:

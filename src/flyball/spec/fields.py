@@ -35,11 +35,15 @@ def parse_duration(value: Any) -> Any:
 
 def format_duration(value: timedelta) -> str:
     """The shortest spelling that `parse_duration` reads back."""
-    seconds = value.total_seconds()
+    whole, rest = divmod(abs(value) // timedelta(microseconds=1), 1_000_000)
+    sign = "-" if value < timedelta() else ""
+    if rest:
+        # Never as 2.63e+06s, which nobody could read back.
+        return f"{sign}{whole}.{rest:06d}".rstrip("0") + "s"
     for letter, size in (("w", 604800), ("d", 86400), ("h", 3600), ("m", 60)):
-        if seconds and seconds % size == 0:
-            return f"{seconds / size:g}{letter}"
-    return f"{seconds:g}s"
+        if whole and whole % size == 0:
+            return f"{sign}{whole // size}{letter}"
+    return f"{sign}{whole}s"
 
 
 def parse_share(value: Any) -> Any:

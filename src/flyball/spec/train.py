@@ -24,7 +24,7 @@ class TrainSpec(Section):
     tuning: TuningSpec | None = None
     history: Span | None = None
     """Train on the last so much; None: on all there is."""
-    seed: int = 0
+    seed: int = Field(default=0, ge=0, le=2**32 - 1)
     time_limit: Span = Field(default="2h", validate_default=True)
     """For the whole run."""
 

@@ -89,7 +89,8 @@ def expected(item: Mapping[str, Any]) -> str:
         return _TYPES[kind]
     if kind in _LIMITS:
         name, text = _LIMITS[kind]
-        return f"{text} {context[name]:g}"
+        limit = context[name]
+        return f"{text} {limit if isinstance(limit, int) else format(limit, 'g')}"
     if kind == "literal_error":
         return f"one of {', '.join(_options(item))}"
     if kind == "string_pattern_mismatch":

@@ -2,7 +2,8 @@
 
 Source: DeLong, DeLong & Clarke-Pearson (Biometrics 44, 1988) by the mid-rank algorithm of Sun & Xu (IEEE Signal Processing Letters 21, 2014).
 Assumes that rows are independent of one another and many enough of each class (tens) for a normal law; at ONE look. A single area
-is taken on the logit scale (Pepe 2003, section 5.2), which covers better near 1. Rows in blocks: use `bootstrap.py`.
+is taken on the logit scale (Pepe 2003, section 5.2), which covers better near 1. Where the rows show no variance at all, the normal law would be sure of
+what a handful happen to agree on: there the width is that of so many agreeing rows (Clopper & Pearson, Biometrika 26, 1934). Rows in blocks: use `bootstrap.py`.
 """
 
 import math
@@ -13,6 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
+
+LEAST = 10
+"""Rows of each class for a difference: with fewer its deviation is itself a guess, and the interval misses far more often than it claims."""
+_ROUNDING = 1e-12
+"""Placements are multiples of one over the rows of a class: those that differ by less are equal."""
 
 
 class AucInterval(NamedTuple):
@@ -36,36 +42,55 @@ def roc_auc_interval(labels: npt.ArrayLike, scores: npt.ArrayLike, alpha: float)
     z = _quantile(alpha)
     truth = _truth(labels)
     area, positive, negative = _placements(truth, _scores(scores, truth.size))
-    few = min(positive.size, negative.size)
-    if area in (0.0, 1.0):
-        # Perfect order has no variance to see. So many independent pairs in perfect order: (alpha/2)^(1/pairs), as Clopper & Pearson would.
-        edge = (alpha / 2.0) ** (1.0 / few)
-        return AucInterval(area, edge, 1.0) if area == 1.0 else AucInterval(area, 0.0, 1.0 - edge)
-    deviation = math.sqrt(positive.var(ddof=1) / positive.size + negative.var(ddof=1) / negative.size)
+    deviation = _deviation(positive, negative)
+    if deviation == 0.0:  # of perfect order, too
+        doubt = _doubt(alpha, positive, negative)
+        return AucInterval(area, max(area - doubt, 0.0), min(area + doubt, 1.0))
     centre, spread = math.log(area / (1.0 - area)), z * deviation / (area * (1.0 - area))
     return AucInterval(area, _expit(centre - spread), _expit(centre + spread))
 
 
 def roc_auc_difference(labels: npt.ArrayLike, a: npt.ArrayLike, b: npt.ArrayLike, alpha: float) -> AucInterval:
-    """The area of `b` minus that of `a` on the same rows, with an interval that misses with chance `alpha`.
+    """The area of `b` minus that of `a` on the same rows, with an interval that misses with chance `alpha`. The same scores differ by nothing.
 
-    >>> roc_auc_difference([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8], [0.1, 0.4, 0.35, 0.8], 0.05).value
-    0.0
+    Raises ValueError without LEAST rows of each class.
+
+    >>> labels, scores = [0] * 10 + [1] * 10, list(range(20))
+    >>> roc_auc_difference(labels, scores, scores, 0.05)
+    AucInterval(value=0.0, lower=0.0, upper=0.0)
     """
     z = _quantile(alpha)
     truth = _truth(labels)
-    area_a, positive_a, negative_a = _placements(truth, _scores(a, truth.size))
-    area_b, positive_b, negative_b = _placements(truth, _scores(b, truth.size))
+    first, second = _scores(a, truth.size), _scores(b, truth.size)
+    fewest = int(min(truth.sum(), truth.size - truth.sum()))
+    if fewest < LEAST:
+        raise ValueError(f"at least {LEAST} rows of each class to compare two areas, found {fewest} of one")
+    if np.array_equal(first, second):
+        return AucInterval(0.0, 0.0, 0.0)
+    area_a, positive_a, negative_a = _placements(truth, first)
+    area_b, positive_b, negative_b = _placements(truth, second)
     positive, negative = positive_b - positive_a, negative_b - negative_a
-    deviation = math.sqrt(positive.var(ddof=1) / positive.size + negative.var(ddof=1) / negative.size)
-    difference = area_b - area_a
-    return AucInterval(difference, max(difference - z * deviation, -1.0), min(difference + z * deviation, 1.0))
+    deviation, difference = _deviation(positive, negative), area_b - area_a
+    spread = z * deviation if deviation > 0.0 else _doubt(alpha, positive, negative)
+    return AucInterval(difference, max(difference - spread, -1.0), min(difference + spread, 1.0))
 
 
 def _quantile(alpha: float) -> float:
     if not 0.0 < alpha < 1.0:
         raise ValueError(f"an error rate between 0 and 1, found {alpha}")
     return NormalDist().inv_cdf(1.0 - alpha / 2.0)
+
+
+def _deviation(positive: Floats, negative: Floats) -> float:
+    """Of a mean over both classes; exactly 0 where all rows of each agree."""
+    if max(np.ptp(positive), np.ptp(negative)) < _ROUNDING:
+        return 0.0
+    return math.sqrt(positive.var(ddof=1) / positive.size + negative.var(ddof=1) / negative.size)
+
+
+def _doubt(alpha: float, positive: Floats, negative: Floats) -> float:
+    """The largest share of rows that may be otherwise when as many as the smaller class has, independent of one another, all agree: 1 − (alpha/2)^(1/rows)."""
+    return float(1.0 - (alpha / 2.0) ** (1.0 / min(positive.size, negative.size)))
 
 
 def _expit(x: float) -> float:

@@ -83,7 +83,7 @@ def lived_report(home: Home, plan: ReplaySpec, say: Say, shared_steps: Path, *, 
     home = home._replace(spec=as_lived(home.spec))
     files = ReplayFiles(home.state_dir, lambda: time.monotonic() - began)
     say("step", "Reading the history")
-    frame = SourceHistory(home.spec.data, home.project_dir, secret_of).rows(BEGINNING, plan.until or FAR)
+    frame = SourceHistory(home.spec.data, home.project_dir, secret_of, home.spec.task).rows(BEGINNING, plan.until or FAR)
     begun = Begun(parts=parts_of(home, plan, frame))
     known = None if fresh else _standing(files, begun, say)
     if known is not None and (report := files.report()) is not None:
@@ -111,7 +111,7 @@ def begin_anew(home: Home, files: ReplayFiles, begun: Begun, position: Position)
 def parts_of(home: Home, plan: ReplaySpec, frame: pl.DataFrame) -> dict[str, str]:
     """All that decides what a replay finds, part by part, by names that a person knows."""
     spec = home.spec.model_dump(mode="json", by_alias=True, exclude={"replay"})
-    around = surroundings(home.project_dir)
+    around = surroundings(home.project_dir, home.spec.data)
     sections = {f"{name}: of flyball.yaml": codec.digest(value) for name, value in spec.items()}
     return {
         **sections, "the span or the labels' untidiness of the replay": codec.digest(plan.model_dump(mode="json")), "the data": content_digest(frame),

@@ -1,5 +1,6 @@
 """The scoring child with real packages: the formats that may be opened in this process answer the same, and a code format answers at all."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -49,3 +50,27 @@ def test_a_child_that_dies_is_told_with_its_log(tmp_path: Path) -> None:
     (tmp_path / "now").touch()
     with ChildScorer(tmp_path / "alone") as scorer, pytest.raises(ModelFailed, match=r"exit code 7.*alone/log"):
         scorer.score(package, ROWS)
+
+
+def test_a_model_that_writes_to_the_descriptor_of_standard_output_says_no_answer_by_it(tmp_path: Path) -> None:
+    speaks = "import os; os.write(1, b'layer 1 of 3'); print('and this'); return frame"
+    package = package_of(tmp_path / "p", HISTOGRAM.replace("return frame", speaks))
+    with ChildScorer(tmp_path / "alone") as scorer:
+        for _ in range(2):
+            assert scorer.score(package, ROWS).shape == (2, 1)
+    log = (tmp_path / "alone" / "log").read_text()
+    assert "layer 1 of 3" in log
+    assert "and this" in log
+
+
+def test_a_child_that_says_what_is_no_answer_is_ended_and_the_next_call_starts_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = package_of(tmp_path / "p", LOGISTIC)
+    talks = "import sys, time; print('hello', flush=True); time.sleep(600)"
+    with ChildScorer(tmp_path / "alone") as scorer:
+        with monkeypatch.context() as patched:
+            patched.setattr("flyball.adapters.scorer_child.COMMAND", (sys.executable, "-c", talks))
+            with pytest.raises(ModelFailed, match="said what is no answer"):
+                scorer.score(package, ROWS)
+        assert scorer.score(package, ROWS).shape == (2, 1)

@@ -76,6 +76,34 @@ def test_of_several_files_the_bad_one_is_named(tmp_path: Path, bad: bytes, words
     assert re.search(words, told.value.found)
 
 
+CODES = {"carrier": "category", "hour": None, "wind": None}
+
+
+def test_codes_keep_the_zeros_that_they_begin_with(tmp_path: Path) -> None:
+    write_csv(tmp_path, CSV + "007,2026-01-01,01,1,2,01234\n08,2026-01-02,10,1,2,12345\n")
+    found = read(tmp_path, source={"files": "rows.csv"}, features=CODES)
+    assert found["id"].to_list() == ["007", "08"]
+    assert found["late"].to_list() == ["01", "10"]
+    assert found["carrier"].to_list() == ["01234", "12345"]
+    numbers = load(declared(source={"files": "rows.csv"}, features=CODES), tmp_path, no_secret, AS_OF, "regression")
+    assert numbers["late"].to_list() == [1, 10]
+
+
+def test_codes_without_zeros_are_read_as_they_always_were(tmp_path: Path) -> None:
+    write_csv(tmp_path, CSV + "7,2026-01-01,0,01,2,1234\n8,2026-01-02,1,02,2,12345\n")
+    found = read(tmp_path, source={"files": "rows.csv"}, features=CODES)
+    assert [found[name].dtype for name in ("id", "late", "hour", "carrier")] == [pl.Int64] * 4
+
+
+def test_a_code_is_of_one_type_in_all_files(tmp_path: Path) -> None:
+    for name, carrier in (("a", "1234"), ("b", "01234"), ("c", "K1A"), ("d", "")):
+        (tmp_path / f"{name}.csv").write_text(CSV + f"{name},2026-01-01,1,1,1,{carrier}\n")
+    found = read(tmp_path, source={"files": "[ab].csv"}, features=CODES)
+    assert found["carrier"].to_list() == ["1234", "01234"]
+    found = read(tmp_path, source={"files": "*.csv"}, features=CODES)
+    assert found["carrier"].to_list() == ["1234", "01234", "K1A", None]
+
+
 @pytest.mark.parametrize(
     "spelling", ["2026-01-02", "2026-01-02 00:00", "2026-01-02T00:00:00", "2026-01-02T00:00:00.000", "2026-01-02T01:00:00+01:00"]
 )

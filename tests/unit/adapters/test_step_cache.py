@@ -129,3 +129,13 @@ def test_a_place_where_no_lock_can_lie_is_told(tmp_path: Path) -> None:
     (tmp_path / "locks").write_text("a file")
     with pytest.raises(StoreUnavailable, match="locks"):
         StepCache(tmp_path / "cache", say_nothing).do("train", "a" * 64, lambda _: {})
+
+
+def test_a_result_that_is_not_good_any_more_is_made_anew_and_told_as_such(tmp_path: Path) -> None:
+    said: list[Progress] = []
+    cache = StepCache(tmp_path, said.append)
+    for n in (1, 2):
+        cache.do("package", "e" * 64, lambda _, n=n: {"n": n}, lambda made: made.values["n"] > 1)
+    assert cache.do("package", "e" * 64, lambda _: {"n": 3}, lambda made: made.values["n"] > 1).values == {"n": 2}
+    assert [progress.status for progress in said] == ["started", "done", "started", "done", "cached"]
+    assert [path.name for path in tmp_path.glob("*")] == ["package-" + "e" * 16]

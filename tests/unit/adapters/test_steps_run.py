@@ -161,6 +161,20 @@ def test_a_version_of_which_capture_keeps_hardly_a_column_is_made_and_its_window
     assert set(learned.columns) == {"hour", "wind", "carrier"} - set(fields)
 
 
+def test_a_latency_that_fails_its_gate_is_measured_again_by_the_next_run(tmp_path: Path) -> None:
+    directory = project(tmp_path / "p")
+    strict = spec(gates={"latency_p99_ms": 1e-6})
+    first = run_steps(request(directory, strict), Told())
+    told = Told()
+    again = run_steps(request(directory, strict), told)
+    assert told.statuses("done") == ["package"]
+    assert again[-1].values["run_key"] == first[-1].values["run_key"]
+    assert again[-1].key == first[-1].key
+    told = Told()
+    run_steps(request(directory), told)
+    assert told.statuses("done") == []
+
+
 def test_rules_that_only_requests_meet_make_another_package_of_the_same_trained_model(tmp_path: Path) -> None:
     directory = project(tmp_path / "p")
     before = run_steps(request(directory), Told())
@@ -195,6 +209,26 @@ def test_whom_it_is_compared_with_does_not_make_it_another_run(tmp_path: Path) -
     assert statuses(directory, champion=package) == dict.fromkeys(
         ["snapshot", "validate", "train", "evaluate", "package"], "cached"
     )
+
+
+@pytest.mark.parametrize(("newest", "compared"), [(0, 0), (150, 150)])
+def test_a_champion_that_knows_the_holdout_is_compared_with_on_the_other_rows_alone(
+    tmp_path: Path, newest: int, compared: int
+) -> None:
+    whole = rows(900, days=60)
+    directory = project(tmp_path / "p", frame=whole.head(900 - newest))
+    declared = spec(evaluate={"refit": True, "holdout": 0.3})
+    champion = package_in(directory, run_steps(request(directory, declared), Told()))
+    whole.write_parquet(directory / "rows.parquet")
+    results = run_steps(request(directory, declared, champion=champion, parameters={"C": 0.5}), Told())
+    evidence = {item.name: item for item in LocalPackages().evaluation(package_in(directory, results))}
+    assert evidence["champion_unseen_rows"].value == pytest.approx(compared, abs=0.1)
+    assert evidence["champion_unseen_rows"].n == evidence["log_loss"].n > 200
+    if compared:
+        assert evidence["log_loss_difference"].n == evidence["champion_log_loss"].n == compared
+    else:
+        assert evidence["log_loss_difference"].value is None
+        assert "0 are too few to compare on" in evidence["log_loss_difference"].note
 
 
 def test_a_champion_that_cannot_answer_is_told_and_not_a_pass(tmp_path: Path) -> None:

@@ -1,9 +1,10 @@
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from projects import HISTOGRAM, Told, package_in, project, request, spec
+from projects import HISTOGRAM, LOGISTIC, Told, package_in, project, request, spec
 
 from flyball.adapters.environment import code_digest, environment_digest, git_state
 from flyball.adapters.packages import LocalPackages
@@ -11,6 +12,7 @@ from flyball.adapters.registry_mlflow import MlflowRegistry
 from flyball.adapters.steps import run_steps
 from flyball.adapters.user_code import user_code
 from flyball.errors import TrainingError
+from flyball.records.jobs import Progress
 
 
 def test_the_codes_digest_is_of_the_projects_own_python(tmp_path: Path) -> None:
@@ -90,3 +92,79 @@ def test_mlflow_itself_loads_what_is_registered(tmp_path: Path) -> None:
     )
     assert done.stdout.strip() == "3", done.stderr
     assert registry.fetch("flights", 1).is_dir()
+
+
+READS = 'import json\nparameters = json.load(open("params.json"))\nwords = open("words/vocab.csv")\n'
+
+
+@pytest.mark.parametrize("name", ["params.json", "words/vocab.csv"])
+def test_what_a_module_reads_is_part_of_the_code(tmp_path: Path, name: str) -> None:
+    (tmp_path / "pipeline.py").write_text(READS)
+    before = code_digest(tmp_path)
+    (tmp_path / "words").mkdir()
+    (tmp_path / name).write_text("1")
+    first = code_digest(tmp_path)
+    (tmp_path / name).write_text("2")
+    assert len({before, first, code_digest(tmp_path)}) == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("other.json", "1"),
+        ("README.md", "params.json"),
+        (".params.json", "1"),
+        ("data/params.json", "1"),
+        (".flyball/params.json", "1"),
+        ("schema.yaml", "1"),
+        ("flyball.yaml", "1"),
+        ("written.json", "1"),
+        ("rows.csv", "1"),
+        ("loaded.csv", "1"),
+        ("large.json", "1" * 1_000_001),
+    ],
+)
+def test_rows_results_and_what_flyball_writes_are_no_code(tmp_path: Path, name: str, content: str) -> None:
+    read = "".join(f'open("{each}")\n' for each in ("schema.yaml", "flyball.yaml", "rows.csv", "large.json"))
+    (tmp_path / "pipeline.py").write_text(f'{READS}{read}open("written.json", "w").write("1")\n')
+    (tmp_path / "rows.py").write_text('def read(until):\n    return open("loaded.csv")\n')
+    files = spec(data={"source": {"files": "rows*.csv"}}).data
+    loader = spec(data={"source": {"loader": "rows:read"}}).data
+    declared = loader if name == "loaded.csv" else files
+    before = code_digest(tmp_path, declared)
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text(content)
+    assert code_digest(tmp_path, declared) == before
+
+
+def test_code_that_is_installed_to_be_edited_is_part_of_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = environment_digest()
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source" / "mine.py").write_text("1")
+    installed = tmp_path / "site" / "mine-1.0.dist-info"
+    installed.mkdir(parents=True)
+    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: mine\nVersion: 1.0\n")
+    (installed / "direct_url.json").write_text(
+        json.dumps({"url": (tmp_path / "source").as_uri(), "dir_info": {"editable": True}})
+    )
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    first = environment_digest()
+    (tmp_path / "source" / "mine.py").write_text("2")
+    assert len({before, first, environment_digest()}) == 3
+
+
+@pytest.mark.parametrize("spoken", ["train", "refit", "package"])
+def test_code_that_changes_while_it_runs_is_kept_under_no_key(tmp_path: Path, spoken: str) -> None:
+    directory = project(tmp_path / "p", LOGISTIC)
+    words = {"train": "fitting on", "refit": "fitting once more", "package": "asking the model"}[spoken]
+
+    def tell(progress: Progress) -> None:
+        if progress.words.startswith(words):
+            (directory / "pipeline.py").write_text(LOGISTIC + "\nmore = 1\n")
+
+    declared = spec(evaluate={"refit": spoken == "refit"})
+    with pytest.raises(TrainingError, match="the project's code changed while it ran"):
+        run_steps(request(directory, declared), tell)
+    assert not list((directory / ".flyball" / "cache").glob(f"{spoken}-*"))
+    (directory / "pipeline.py").write_text(LOGISTIC)
+    assert run_steps(request(directory, declared), Told())[-1].step == "package"

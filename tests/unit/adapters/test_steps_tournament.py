@@ -121,6 +121,15 @@ def test_where_only_the_level_moved_a_map_over_the_champions_scores_wins_and_not
     assert threshold.threshold < 0.3
 
 
+def test_another_declared_threshold_is_another_tournament(tmp_path: Path) -> None:
+    town = Town(tmp_path / "p", "level")
+    first = entrants_of(town.held("rethreshold", since=CHANGE))["rethreshold"]
+    town.spec = spec(monitor={"window": "5d"}, evaluate={"holdout": "20d"}, serve={"threshold": 0.9})
+    again = entrants_of(town.held("rethreshold", since=CHANGE))["rethreshold"]
+    assert STEP in town.told.statuses("done")
+    assert first.threshold < again.threshold
+
+
 def test_a_map_is_no_reason_for_another_map(tmp_path: Path) -> None:
     town = Town(tmp_path / "p", "level", evaluate={"holdout": "20d", "refit": False})
     results = town.held("recalibrate", since=CHANGE)

@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 from projects import rows, spec
 
-from flyball.adapters.validation_pandera import ColumnSchema, Schema, columns_of, enforced, schema_of, validate
+from flyball.adapters.validation_pandera import ColumnSchema, Failure, Schema, columns_of, enforced, schema_of, validate
 from flyball.errors import DataError
 from flyball.records.signature import Column, ColumnType, Signature, Unknown
 
@@ -136,3 +136,22 @@ def test_the_faults_of_all_sections_are_told_together(tmp_path: Path) -> None:
 def test_a_feature_without_any_value_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="the feature 'wind' is null in all 200 rows"):
         schema(tmp_path, FRAME.with_columns(wind=pl.lit(None, dtype=pl.Float64)))
+
+
+def test_of_many_failing_values_only_the_first_are_kept_and_all_are_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept, made = schema(tmp_path), []
+
+    def counted(*values: object) -> Failure:
+        made.append(values)
+        return Failure(*values)
+
+    monkeypatch.setattr("flyball.adapters.validation_pandera.Failure", counted)
+    dirty = FRAME.with_columns(hour=pl.lit("noon"), carrier=pl.lit(None, dtype=pl.String))
+    with pytest.raises(DataError) as refused:
+        validate(dirty, kept, time="at", key="id")
+    lines = refused.value.message.splitlines()
+    assert lines[1:3] == ["  id 'f0': carrier is missing", "  id 'f0': hour is not of type integer ('noon')"]
+    assert "and 390 more" in refused.value.message
+    assert len(made) <= 40

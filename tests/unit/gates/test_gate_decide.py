@@ -1,8 +1,19 @@
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 
-from flyball.gates.decide import LATENCY, PARITY, AbsoluteRule, ChampionRule, GatePolicy, GateSituation, decide, policy_of
+from flyball.gates.decide import (
+    LATENCY,
+    PARITY,
+    UNSEEN,
+    AbsoluteRule,
+    ChampionRule,
+    GatePolicy,
+    GateSituation,
+    decide,
+    policy_of,
+)
 from flyball.records import codec
 from flyball.records.decisions import Plan
 from flyball.records.evidence import Evidence, Outcome
@@ -160,7 +171,45 @@ def spec(**gates):
 
 
 def test_without_a_champion_gate_the_primary_metric_has_a_margin_of_a_hundredth():
-    assert policy_of(spec()).champion == ChampionRule(metric="log_loss", margin=0.01, alpha=0.05)
+    assert policy_of(spec()).champion == ChampionRule(metric="log_loss", margin=0.01, alpha=0.05, share=0.1)
+
+
+@pytest.mark.parametrize(
+    ("own", "worse", "outcome", "margin"),
+    [
+        (0.4, 0.009, Outcome.PASS, "0.01"),
+        (0.004, 0.0039, Outcome.FAIL, "0.0004"),
+        (0.004, 0.0002, Outcome.PASS, "0.0004"),
+        (120.0, 0.009, Outcome.PASS, "0.01"),
+        (None, 0.009, Outcome.PASS, "0.01"),
+    ],
+)
+def test_the_margin_that_nobody_declared_is_no_more_than_a_tenth_of_what_the_champion_has(own, worse, outcome, margin):
+    policy = msgspec.structs.replace(policy_of(spec()), absolute=())
+    seen = situation(
+        log_loss_difference=measured("log_loss_difference", worse, worse - 1e-4, worse + 1e-4),
+        champion_log_loss=measured("champion_log_loss", own),
+    )
+    verdict = judged(decide(seen, policy, NOW), "champion:log_loss")
+    assert verdict.outcome is outcome
+    assert f"margin of {margin} (" in verdict.words
+    declared = msgspec.structs.replace(policy, champion=POLICY.champion)
+    assert judged(decide(seen, declared, NOW), "champion:log_loss").outcome is Outcome.PASS
+
+
+def test_a_champion_that_was_fitted_on_the_very_rows_is_not_compared_and_refuses_nobody():
+    note = "the champion was fitted on 380 of the 400 rows of the holdout, and 20 are too few to compare on (at least 100)"
+    unseen = Evidence(name=UNSEEN, value=20.0, n=400, note=note)
+    unknown = measured("log_loss_difference", None, note=note)
+    plan = decide(situation(champion_unseen_rows=unseen, log_loss_difference=unknown), POLICY, NOW)
+    assert plan.actions[0].kind == "register"
+    assert "champion:log_loss" not in [verdict.rule for verdict in plan.verdicts]
+    assert f"the rule against the champion u1 is left out: {note}; a release compares them on live rows" in plan.rationale
+    fewer = Evidence(name=UNSEEN, value=150.0, n=400)
+    plan = decide(situation(champion_unseen_rows=fewer), POLICY, NOW)
+    assert judged(plan, "champion:log_loss").outcome is Outcome.PASS
+    assert "compared with the champion u1 on the 150 of 400 rows that it was not fitted on" in plan.rationale
+    assert decide(situation(champion_unseen_rows=fewer, log_loss_difference=unknown), POLICY, NOW).outcome is Outcome.ERROR
 
 
 def test_what_the_user_declares_is_what_is_judged():

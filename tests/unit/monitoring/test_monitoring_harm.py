@@ -201,6 +201,27 @@ def test_sensitivity_tells_used_columns_from_ignored_ones():
     assert world.sensitivities["age"].probes["above"].reach >= abs(world.sensitivities["age"].probes["above"].gain)
 
 
+def test_what_a_model_refuses_is_named_and_taken_for_the_worst():
+    columns = {"c": np.array(["a", "b"] * 100, dtype=object)}
+    found = referenced(columns)
+    losses = np.tile([0.1, 0.2], 100)
+
+    def answer(given):
+        return None if sensitivity.NEW in given["c"] else ((given["c"] == "a")[:, None].astype(float), losses)
+
+    asked = sensitivity.sensitivities(answer, columns, found, [], 0)
+    assert (asked["c"].refused, asked["c"].probes, asked["c"].used) == (("unseen",), {}, True)
+    table = harm.build(found, columns, losses, asked)
+    counts = streams.bin_of(found[0], np.array(["a", "b", "new", "new"], dtype=object)).tolist()
+    assert harm.estimate(table, found[0], counts, TOLERANCE).upper > 0.2
+    assert (
+        sensitivity.sensitivities(lambda given: answer(given) if given["c"] is columns["c"] else None, columns, found, [], 0)
+        == {}
+    )
+    with pytest.raises(DataError, match="refuses the rows of its holdout"):
+        sensitivity.sensitivities(lambda _: None, columns, found, [], 0)
+
+
 def test_the_bin_of_each_value_counts_to_the_streams_counts():
     rng = np.random.default_rng(6)
     columns = {

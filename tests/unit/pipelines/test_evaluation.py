@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from flyball.pipelines.evaluation import Holdout, compare_all, label_scale, measure_all, not_comparable
+from flyball.pipelines.evaluation import UNSEEN, Holdout, compare_all, label_scale, measure_all, not_comparable, unseen_rows
 from flyball.stats.metrics import METRICS
 
 DAY = 86_400_000_000
@@ -62,6 +62,29 @@ def test_the_difference_is_challenger_minus_champion_on_the_same_rows(make, metr
         assert found[f"champion_{name}"].value == pytest.approx(METRICS[name](holdout.task, bad, holdout.labels), abs=1e-9)
 
 
+def test_f1_is_of_the_same_classes_in_value_interval_and_difference() -> None:
+    """Of four classes one never comes; the champion names it all the same, now and then."""
+    holdout, good, _ = three()
+    named = np.hstack([good, np.zeros((good.shape[0], 1))])
+    wrong = named.copy()
+    wrong[::9, 3] = 2.0
+    (alone,) = measure_all(("f1",), holdout, named, 0.05, 1)
+    assert alone.value == pytest.approx(METRICS["f1"]("multiclass", named, holdout.labels))
+    assert alone.lower < alone.value < alone.upper
+    assert alone.lower > 0.8 * alone.value
+    champion, difference = compare_all(("f1",), holdout, named, wrong, 0.05, 1)
+    assert difference.value == pytest.approx(alone.value - champion.value)
+    assert difference.lower < difference.value < difference.upper
+
+
+def test_two_areas_are_not_compared_on_a_handful_of_positives() -> None:
+    holdout, good, bad = binary(400)
+    few = Holdout("binary", (np.arange(400) < 9).astype(float), holdout.event_us)
+    (_, item) = compare_all(("roc_auc",), few, good, bad, 0.05, 1)
+    assert item.value is None
+    assert "at least 10 rows of each class to compare two areas, found 9 of one" in item.note
+
+
 def test_a_model_is_as_good_as_itself() -> None:
     holdout, good, _ = binary()
     for item in compare_all(("log_loss", "roc_auc", "f1"), holdout, good, good, 0.05, 1):
@@ -83,6 +106,35 @@ def test_what_cannot_be_measured_says_why() -> None:
     assert item.value is None
     assert "every class" in item.note
     assert not_comparable(("mae",), "another task")[0].note == "another task"
+
+
+@pytest.mark.parametrize(
+    ("make", "fitted", "note"),
+    [
+        (binary, 0.5, ""),
+        (number, 0.5, ""),
+        (binary, 0.99, "15 are too few to compare on"),
+        (number, 1.0, "0 are too few to compare on"),
+    ],
+)
+def test_rows_that_a_champion_was_fitted_on_are_told_apart(make, fitted: float, note: str) -> None:
+    holdout = make()[0]
+    until = int(np.sort(holdout.event_us)[int(fitted * (holdout.labels.size - 1))])
+    new, told = unseen_rows(holdout, until)
+    assert told is not None
+    assert (told.name, told.value, told.n) == (UNSEEN, new.sum(), holdout.labels.size)
+    assert holdout.where(new).event_us.min(initial=until + 1) > until
+    assert note in told.note
+    assert bool(told.note) is bool(note)
+    assert unseen_rows(holdout, int(holdout.event_us.min()) - 1)[1] is None
+
+
+def test_rows_of_one_class_compare_nobody() -> None:
+    event_us = np.arange(400, dtype=np.int64)
+    holdout = Holdout("binary", (event_us < 30).astype(float), event_us)
+    told = unseen_rows(holdout, 200)[1]
+    assert told is not None
+    assert "fitted on 201 of the 400 rows of the holdout, and of the 199 others 0 are of one class (at least 10)" in told.note
 
 
 def test_the_interval_of_a_difference_misses_as_often_as_it_says() -> None:

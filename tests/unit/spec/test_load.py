@@ -15,7 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flyball.errors import NotFound, SpecError
+from flyball.spec.faults import HIGHER
+from flyball.spec.fields import LONGEST, format_duration, parse_duration
 from flyball.spec.load import load_project, parse_project
+from flyball.stats.metrics import HIGHER_IS_BETTER
 
 GOOD = """
 project: shop
@@ -122,6 +125,8 @@ def test_a_condition_that_is_no_condition_is_told_beside_other_faults() -> None:
         ("evaluate: {primary: rmse}", "evaluate.primary", "a metric that fits the task binary"),
         ("gates: {absolute: [{metric: brier}]}", "gates.absolute[0]", "found no bound"),
         ("gates: {absolute: [{metric: brier, at_least: 0.1, at_most: 0.2}]}", "gates.absolute[0]", "exactly one of at_least, at_most"),
+        ("gates: {absolute: [{metric: log_loss, at_least: 0.3}]}", "gates.absolute[0].at_least", "of which less is better"),
+        ("gates: {absolute: [{metric: f1, at_most: 0.3}]}", "gates.absolute[0].at_most", "did you mean at_least?"),
         ("gates: {absolut: []}", "gates.absolut", "did you mean absolute?"),
         ("release: {shadow: {at_least: 30d, at_most: 20d}}", "release.shadow.at_least", "found 30d, longer than at_most (20d)"),
         ("release: {steps: [{traffic: 100%}]}", "release.steps[0].traffic", "less than 1"),
@@ -211,6 +216,40 @@ def test_a_source_outside_the_project_is_refused(place: str) -> None:
 def test_the_label_is_not_a_feature() -> None:
     faults = faults_of(GOOD.replace("{amount: number,", "{returned: integer, amount: number,"))
     assert "which is the label" in faults["data.features.returned"]
+
+
+def test_the_time_is_not_a_feature() -> None:
+    faults = faults_of(GOOD.replace("{amount: number,", "{ordered_at: , amount: number,"))
+    assert "which is the time" in faults["data.features.ordered_at"]
+    faults = faults_of(GOOD.replace("{amount: number, category: category, hour: }", "[amount, ordered_at]"))
+    assert "which is the time" in faults["data.features[1]"]
+
+
+@pytest.mark.parametrize(("seed", "words"), [(-1, "at least 0"), (2**32, "at most 4294967295")])
+def test_a_seed_that_no_generator_takes_is_refused(seed: int, words: str) -> None:
+    faults = faults_of(GOOD + f"  seed: {seed}\n")
+    assert list(faults) == ["train.seed"]
+    assert words in faults["train.seed"]
+    assert parse_project(GOOD + f"  seed: {2**32 - 1}\n").train.seed == 2**32 - 1
+
+
+def test_more_is_better_of_the_same_metrics_wherever_it_is_said() -> None:
+    assert HIGHER == HIGHER_IS_BETTER
+
+
+@given(st.integers(min_value=0, max_value=LONGEST // timedelta(microseconds=1)))
+def test_a_duration_is_written_so_that_it_is_read_back(microseconds: int) -> None:
+    duration = timedelta(microseconds=microseconds)
+    assert parse_duration(format_duration(duration)) == duration
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [("30.44d", "2630016s"), ("1.5d", "36h"), ("2w", "2w"), ("0s", "0s"), ("0.25s", "0.25s"), ("1234567m", "1234567m")],
+)
+def test_a_duration_is_shown_in_plain_decimals(written: str, shown: str) -> None:
+    assert format_duration(parse_duration(written)) == shown
+    assert parse_duration(shown) == parse_duration(written)
 
 
 def test_small_numbers_may_be_written_without_a_point() -> None:

@@ -49,6 +49,34 @@ def test_the_difference_of_equally_good_models_is_found_as_rarely_as_claimed():
     assert missed / 600 <= ALPHA + 3 * (ALPHA * (1 - ALPHA) / 600) ** 0.5
 
 
+@pytest.mark.parametrize(("positives", "rows"), [(10, 200), (15, 100), (30, 3000)])
+def test_the_difference_misses_as_rarely_as_claimed_on_few_positives(positives, rows):
+    rng = np.random.default_rng(6)
+    labels = (np.arange(rows) < positives).astype(int)
+    missed = 0
+    for _ in range(600):
+        common = rng.normal(labels * 1.0)
+        i = roc_auc_difference(labels, common + rng.normal(0, 0.5, rows), common + rng.normal(0, 0.5, rows), ALPHA)
+        missed += not i.lower <= 0.0 <= i.upper
+    assert missed / 600 <= ALPHA + 3 * (ALPHA * (1 - ALPHA) / 600) ** 0.5
+
+
+def test_rows_that_all_agree_still_admit_doubt():
+    """Ten positives that all gain alike show no variance: of so many, a quarter of their kind may gain nothing."""
+    labels = [1] * 10 + [0] * 40
+    a, b = [0.0] * 10 + [1.0] * 40, [2.0] * 10 + [1.0] * 40
+    i = roc_auc_difference(labels, a, b, 0.05)
+    assert (i.value, i.upper) == (1.0, 1.0)
+    assert i.lower == pytest.approx(0.025 ** (1 / 10))
+    alike = roc_auc_difference(labels, b, [3.0] * 10 + [1.0] * 40, 0.05)
+    assert alike.upper == -alike.lower == pytest.approx(1 - 0.025 ** (1 / 10))
+    constant = roc_auc_interval(labels, [0.5] * 50, 0.05)
+    assert constant.upper - constant.lower > 0.4
+    assert roc_auc_difference(labels, b, b, 0.05) == (0.0, 0.0, 0.0)
+    with pytest.raises(ValueError, match="at least 10 rows of each class"):
+        roc_auc_difference(labels[1:], a[1:], b[1:], 0.05)
+
+
 def test_pairing_makes_the_difference_narrower_than_two_intervals():
     rng = np.random.default_rng(3)
     labels, a = drawn(rng, 2000, 1.0)

@@ -11,7 +11,7 @@ log              stdout and stderr of the child
 """
 
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import psutil
 
@@ -100,8 +100,8 @@ class JobFiles:
         parts = self.path.parts
         return str(Path(*parts[parts.index(STATE) :] if STATE in parts else parts) / "log")
 
-    def forget_error(self) -> None:
-        (self.path / "error.json").unlink(missing_ok=True)
+    def forget(self, told: Literal["error", "result"]) -> None:
+        (self.path / f"{told}.json").unlink(missing_ok=True)
 
     def log_tail(self, size_bytes: int = 2000) -> str:
         """The end of what the child printed."""

@@ -43,3 +43,7 @@ class MemoryExecutor:
     def cancel(self, job_id: str) -> None:
         if self.observe(job_id).state == "running":
             self._reports.pop(job_id)
+
+    def forget(self, job_id: str) -> None:
+        if self.observe(job_id).state == "done":
+            self._reports[job_id] = JobReport("absent", (), (), "")

@@ -53,6 +53,8 @@ class ProcessExecutor:
         """Process ids of children of this very process: only their parent can reap them."""
         self._exits: dict[str, int] = {}
         """Exit codes of those that ended by themselves; who was killed has none."""
+        self._signals: dict[str, int] = {}
+        """Signals that ended others."""
 
     def launch(self, request: StepRequest) -> None:
         job = self._directory(request.job.id)
@@ -69,8 +71,9 @@ class ProcessExecutor:
         if lock is None:
             return  # a child lives
         try:
-            job.forget_error()
+            job.forget("error")
             self._exits.pop(request.job.id, None)
+            self._signals.pop(request.job.id, None)
             job.write_request(request)
             self._start(request, job, lock)
         except OSError as error:
@@ -93,7 +96,8 @@ class ProcessExecutor:
         if error is None:
             error = job.error() or self._without_a_word(job_id, job)
         state = "failed" if error is not None else "absent" if (job.path / "request.json").exists() else "new"
-        return JobReport(state, job.results_so_far(), job.progress_so_far(), error or "", job.detail())
+        told = error or (self._killed(job_id) if state == "absent" else "")
+        return JobReport(state, job.results_so_far(), job.progress_so_far(), told, job.detail())
 
     def cancel(self, job_id: str) -> None:
         job = self._directory(job_id)
@@ -110,6 +114,15 @@ class ProcessExecutor:
                 )
             pause.wait(0.02)
         self._reap(job_id)
+        self._signals.pop(job_id, None)  # it was ours
+
+    def forget(self, job_id: str) -> None:
+        job = self._directory(job_id)
+        if job.results() is None:
+            return
+        self.cancel(job_id)  # it has told its result: only the end of its process may be missing
+        self._exits.pop(job_id, None)  # else it would have ended without a word
+        job.forget("result")
 
     def cancel_all(self) -> bool:
         """End every child of every job; idempotent. Whether there was one."""
@@ -162,6 +175,14 @@ class ProcessExecutor:
         JobDirectory(job.path).fail(words, job.log_tail(500))
         return words
 
+    def _killed(self, job_id: str) -> str:
+        """By what, in words; empty: nobody knows, or it was us."""
+        number = self._signals.get(job_id)
+        if number is None:
+            return ""
+        why = ", as a machine does that runs out of memory" if number == signal.SIGKILL else ""
+        return f"ended by signal {number}{why}"
+
     def _reap(self, job_id: str) -> None:
         pid = self._children.get(job_id)
         if pid is None:
@@ -171,6 +192,8 @@ class ProcessExecutor:
             ended = found == pid
             if ended and os.WIFEXITED(status):
                 self._exits[job_id] = os.WEXITSTATUS(status)
+            elif ended and os.WIFSIGNALED(status):
+                self._signals[job_id] = os.WTERMSIG(status)
         except ChildProcessError:
             ended = True
         if ended:

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from flyball.adapters.durable_directories import make_directory_durably
+from flyball.adapters.durable_directories import make_directory_durably, remove_directory_at_once
 from flyball.errors import StoreUnavailable
 from flyball.pipelines.graph import directory_name
 from flyball.records import codec
@@ -23,6 +23,10 @@ Work = Callable[[Path], dict[str, Any]]
 """Fills the directory that it is given and answers with the step's small values."""
 
 
+def anything(_: StepResult) -> bool:
+    return True
+
+
 class StepCache:
     """`cache/<step>-<key[:16]>/` with `result.json` inside; kill -9 at any moment leaves a step done or not begun."""
 
@@ -33,12 +37,16 @@ class StepCache:
     def directory(self, step: str, key: str) -> Path:
         return self._root / directory_name(step, key)
 
-    def do(self, step: str, key: str, work: Work) -> StepResult:
-        """The step's result: as it lies there, or by doing the work now."""
-        if (found := self._cached(step, key)) is not None:
+    def do(self, step: str, key: str, work: Work, good: Callable[[StepResult], bool] = anything) -> StepResult:
+        """The step's result: as it lies there, or by doing the work now. One that is not `good` any more is made anew."""
+        if (found := self._cached(step, key, good)) is not None:
             return found
         with self._alone(step, key):
-            return self._cached(step, key) or self._done(step, key, work)
+            if (found := self._cached(step, key, good)) is not None:
+                return found
+            if self._kept(step, key) is not None:
+                self._remove(self.directory(step, key))
+            return self._done(step, key, work)
 
     @contextmanager
     def _alone(self, step: str, key: str) -> Iterator[None]:
@@ -59,10 +67,11 @@ class StepCache:
             fcntl.flock(descriptor, fcntl.LOCK_UN)
             os.close(descriptor)
 
-    def _cached(self, step: str, key: str) -> StepResult | None:
+    def _cached(self, step: str, key: str, good: Callable[[StepResult], bool]) -> StepResult | None:
         kept = self._kept(step, key)
-        if kept is not None:
-            self._report(Progress(step=step, status="cached", fraction=1.0))
+        if kept is None or not good(kept):
+            return None
+        self._report(Progress(step=step, status="cached", fraction=1.0))
         return kept
 
     def _done(self, step: str, key: str, work: Work) -> StepResult:
@@ -83,6 +92,13 @@ class StepCache:
             raise StoreUnavailable(f"the result of the step {step} is not in {self.directory(step, key)}")
         self._report(Progress(step=step, status="done", fraction=1.0, words=f"{result.seconds:.1f} s"))
         return result
+
+    @staticmethod
+    def _remove(place: Path) -> None:
+        try:
+            remove_directory_at_once(place)
+        except OSError as error:
+            raise StoreUnavailable(f"{place} could not be removed: {error.strerror or error}", next_step="delete it") from error
 
     def _kept(self, step: str, key: str) -> StepResult | None:
         try:

@@ -7,11 +7,12 @@ import polars as pl
 
 from flyball.adapters import estimators, model_input
 from flyball.adapters.estimators import Scores
-from flyball.adapters.packages import read_manifest
+from flyball.adapters.packages import LocalPackages, read_manifest
 from flyball.adapters.scorer_onnx import PackageScorer
 from flyball.adapters.steps.situation import Rows, Run, divided, read_rows
 from flyball.adapters.steps.train import read_estimator, told
 from flyball.adapters.user_code import user_code
+from flyball.control.world import micros
 from flyball.errors import DataError, FlyballError
 from flyball.pipelines import evaluation
 from flyball.pipelines.evaluation import Holdout
@@ -40,7 +41,7 @@ def evaluation_key(run: Run, keys: dict[str, str], champion: ServedUnit | None) 
 
 
 def evaluate(run: Run, keys: dict[str, str], validated: StepResult, trained: StepResult) -> StepResult:
-    """On rows that neither was trained on, unless the champion is newer than they are."""
+    """On rows that neither was fitted on."""
     champion = run.request.champion
     signature = codec.revive(validated.values["signature"], Signature)
 
@@ -64,11 +65,24 @@ def evaluate(run: Run, keys: dict[str, str], validated: StepResult, trained: Ste
 def _beside(
     run: Run, champion: ServedUnit, holdout: Holdout, scores: Any, rows: Rows, signature: Signature
 ) -> tuple[Evidence, ...]:
+    """On rows that neither was fitted on: a champion that was fitted once more, or won a tournament, knows some of the holdout."""
     try:
-        answered = answers_of(run, champion, rows.features, signature)
+        new, told_of_rows = evaluation.unseen_rows(holdout, _fitted_until_us(champion))
+        if told_of_rows is not None and told_of_rows.note:
+            return (told_of_rows, *evaluation.not_comparable(_metrics(run), told_of_rows.note))
+        answered = answers_of(run, champion, rows.where(new).features, signature)
     except FlyballError as error:
         return evaluation.not_comparable(_metrics(run), f"the champion could not be compared with: {error.message}")
-    return evaluation.compare_all(_metrics(run), holdout, scores, answered, _alpha(run), run.request.spec.train.seed)
+    seed = run.request.spec.train.seed
+    found = evaluation.compare_all(_metrics(run), holdout.where(new), scores[new], answered, _alpha(run), seed)
+    return found if told_of_rows is None else (told_of_rows, *found)
+
+
+def _fitted_until_us(champion: ServedUnit) -> int:
+    """The newest row that it was fitted on, its calibration included; -1: it does not say, and was made when nothing was fitted on its holdout."""
+    calibration = champion.unit.calibration
+    known = [LocalPackages().lineage(Path(champion.package)).fitted_until, calibration.until if calibration else None]
+    return max((micros(each) for each in known if each is not None), default=-1)
 
 
 def answers_of(run: Run, served: ServedUnit, features: pl.DataFrame, ours: Signature) -> Scores:

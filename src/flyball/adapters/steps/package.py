@@ -9,7 +9,7 @@ import polars as pl
 
 from flyball.adapters import conversion, estimators
 from flyball.adapters.conversion import MANY_ROWS, Served
-from flyball.adapters.environment import code_files
+from flyball.adapters.environment import code_files, refuse_change
 from flyball.adapters.mlflow_models import save_model
 from flyball.adapters.packages import MANIFEST, make_manifest
 from flyball.adapters.steps.evaluate import EVALUATION, SCORES
@@ -67,19 +67,20 @@ def package(run: Run, keys: dict[str, str], done: Results, order: PackageOrder) 
         evaluated = run.cache.directory("evaluate", done["evaluate"].key)
         root = directory / PACKAGE
         root.mkdir()
+        found = codec.decode((evaluated / EVALUATION).read_bytes(), list[Evidence])
+        answered = np.asarray(pl.read_parquet(evaluated / SCORES).to_numpy(), dtype=np.float64)
         with user_code(run.request.project_dir):
             served = _convert(run, (fitted / ESTIMATOR).read_bytes(), rows, holdout, signature, scale)
             measured = (_parity(served, signature), *_latency(served, holdout.features), *_speedups(served))
+            judged_by = tuple(watched(run, Made(signature, rows, holdout, answered, scale, served.run)))
         save_model(root / "model", served.format, served.content, run.request.project_dir, code_files(run.request.project_dir))
         lineage = lineage_of(run, done, order)
-        found = codec.decode((evaluated / EVALUATION).read_bytes(), list[Evidence])
-        answered = np.asarray(pl.read_parquet(evaluated / SCORES).to_numpy(), dtype=np.float64)
-        made = Made(signature, rows, holdout, answered, scale, served.run)
         for name, content in (
-            ("signature.json", signature), ("lineage.json", lineage), ("evaluation.json", [*found, *measured]), *watched(run, made),
+            ("signature.json", signature), ("lineage.json", lineage), ("evaluation.json", [*found, *measured]), *judged_by,
             (background.FILE, _background(holdout.features)),
         ):  # fmt: skip
             (root / name).write_bytes(codec.encode(content))
+        refuse_change(run.request.project_dir, run.surroundings)
         manifest = make_manifest(root, served.format)
         (root / MANIFEST).write_bytes(codec.encode(manifest))
         return {
@@ -87,7 +88,13 @@ def package(run: Run, keys: dict[str, str], done: Results, order: PackageOrder) 
             "parity": served.parity, "latency_ms": {item.name: item.value for item in measured if item.name.startswith("latency_")},
         }  # fmt: skip
 
-    return run.cache.do("package", package_key(run, keys, order.schema), work)
+    return run.cache.do("package", package_key(run, keys, order.schema), work, lambda made: _quick_enough(run, made))
+
+
+def _quick_enough(run: Run, made: StepResult) -> bool:
+    """A machine that was busy when the model was measured must not be held against it for ever: what fails the gate is measured anew by each run."""
+    taken = made.values["latency_ms"].get("latency_p99_ms")
+    return taken is None or float(taken) <= run.request.spec.gates.latency_p99_ms
 
 
 def _background(features: pl.DataFrame) -> background.Background:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from flyball.adapters import estimators
+from flyball.adapters.environment import refuse_change
 from flyball.adapters.steps.recipes import Recipe
 from flyball.adapters.steps.situation import Run, divided, read_rows
 from flyball.adapters.steps.train import ESTIMATOR, fit_with, told
@@ -34,6 +35,7 @@ def refitted(run: Run, validated: StepResult, trained: StepResult, recipe: Recip
             with told(f"the {type(estimator).__name__} of {spec.train.entrypoint}", run.request.project_dir):
                 estimators.score(estimator, holdout.features.head(100), signature)
             (directory / ESTIMATOR).write_bytes(estimators.dump(estimator, own_modules(run.request.project_dir)))
+        refuse_change(run.request.project_dir, run.surroundings)
         return {**trained.values, "rows": int(rows.labels.size), "trained_until_us": int(rows.event_us.max())}
 
     return run.cache.do("refit", codec.digest(["refit", CODE_VERSION, trained.key]), work)

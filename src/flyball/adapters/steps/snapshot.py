@@ -23,7 +23,7 @@ def take_snapshot(run: Run) -> tuple[StepResult, pl.DataFrame]:
     data = request.spec.data
     run.say("snapshot", "reading the source")
     history = sources.history_of(request.job.overrides, request.spec.train.history)
-    seen = sources.load(data, request.project_dir, run.secret, request.job.as_of)
+    seen = sources.load(data, request.project_dir, run.secret, request.job.as_of, request.spec.task)
     known = sources.known_at(seen, data, request.job.as_of, history)
     frame = _since(known.frame.drop(sources.LABEL_KNOWN), data.time, request.job.overrides.get("since"))
     order = (data.time, data.key)

@@ -113,7 +113,7 @@ def hold(run: Run, keys: dict[str, str], validated: StepResult, order: Tournamen
     around = run.surroundings
     key = codec.digest([
         STEP, CODE_VERSION, keys["validate"], order, [unit.unit for unit in units], run.held_out, run.parameters, around.code_digest,
-        around.environment_digest, run.request.spec.train.model_dump(mode="json"), run.request.spec.model_dump(mode="json", include={"evaluate", "monitor"}),
+        around.environment_digest, run.request.spec.model_dump(mode="json", include={"train": True, "evaluate": True, "monitor": True, "serve": {"threshold"}}),
     ])  # fmt: skip
 
     def work(_: Path) -> dict[str, Any]:

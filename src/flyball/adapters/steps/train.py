@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from flyball.adapters import estimators
+from flyball.adapters.environment import refuse_change
 from flyball.adapters.steps.recipes import PLAIN, Recipe
 from flyball.adapters.steps.situation import Rows, Run, divided, read_rows
 from flyball.adapters.user_code import kind_and_place, own_modules, user_code, words_of
@@ -52,6 +53,7 @@ def train(run: Run, keys: dict[str, str], validated: StepResult, recipe: Recipe 
             with told(f"the {type(estimator).__name__} of {spec.train.entrypoint}", run.request.project_dir):
                 estimators.score(estimator, holdout.features.head(100), signature)
             (directory / ESTIMATOR).write_bytes(estimators.dump(estimator, own_modules(run.request.project_dir)))
+        refuse_change(run.request.project_dir, run.surroundings)
         return {
             "parameters": codec.plain(parameters), "trials": trials, "estimator": type(estimator).__name__, "rows": int(to_train.labels.size),
             "holdout_rows": int(holdout.labels.size), "trained_until_us": int(to_train.event_us.max()),

@@ -10,12 +10,14 @@ import polars as pl
 from flyball.adapters.model_input import Feeds, arrays_of
 from flyball.adapters.runtimes import Model
 from flyball.adapters.steps.situation import Rows, Run
+from flyball.adapters.steps.train import told
+from flyball.adapters.user_code import kind_and_place
 from flyball.monitoring import blocks, calibration, estimates, harm, joint, norms, slices
 from flyball.monitoring import reference as references
 from flyball.monitoring.joint_reference import with_joint
 from flyball.monitoring.joint_rows import project
 from flyball.monitoring.reference import HoldoutScores, Reference, prediction_columns, signature_names
-from flyball.monitoring.sensitivity import sensitivities, some_rows
+from flyball.monitoring.sensitivity import Sensitivity, sensitivities, some_rows
 from flyball.records.signature import ColumnType, Signature
 from flyball.stats.losses import bounded_loss
 
@@ -67,22 +69,51 @@ def watched(run: Run, made: Made) -> Files:
 
 def _harm(run: Run, made: Made, reference: Reference, values: Feeds, losses: Any) -> harm.HarmTable:
     """Loss by bin on the holdout, and what the served model makes of values that the holdout does not have."""
-    signature = made.signature
+    signature, project_dir = made.signature, run.request.project_dir
     some = some_rows(len(losses))
-    rows = made.holdout.features[some]
-    labels = made.holdout.labels[some]
+    asked = Rows(made.holdout.features[some], made.holdout.labels[some], made.holdout.event_us[some])
+    columns = arrays_of(asked.features)
+    refusals: dict[str, None] = {}
 
-    def answer(columns: dict[str, Any]) -> tuple[Any, Any]:
-        changed = [
-            pl.Series(name, columns[name].tolist() if rows[name].dtype == pl.String else columns[name], dtype=rows[name].dtype)
-            for name in rows.columns
-        ]
-        scores = np.asarray(made.model.score(made.model.feed(pl.DataFrame(changed))), dtype=np.float64)
-        return scores, bounded_loss(signature.task, scores, labels, made.scale)
+    def answer(changed: dict[str, Any]) -> tuple[Any, Any] | None:
+        try:
+            return _answers(made, asked, changed)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - the user's model: a value that it refuses is a fact of it, to be told
+            refusals[kind_and_place(error, project_dir)] = None
+            return None
 
     run.say("package", "asking the model how it uses each feature", 0.9)
     missing = {column.name for column in signature.columns if column.missing}
-    used = sensitivities(answer, arrays_of(rows), reference.streams, missing, run.request.spec.train.seed)
+    # Rows that it was judged on are no probe: who refuses them is at fault, and told with the line.
+    with told(f"the served model of {run.request.spec.train.entrypoint}", project_dir):
+        _answers(made, asked, columns)
+    used = sensitivities(answer, columns, reference.streams, missing, run.request.spec.train.seed)
+    if refusals:
+        run.say("package", _refused(reference, columns, used, tuple(refusals)))
     answered = prediction_columns(signature.task, signature.classes, signature_names(signature), made.scores)
     known = values | {name: column for name, (_, column) in answered.items()}
     return harm.build(reference.streams, known, losses, used)
+
+
+def _answers(made: Made, rows: Rows, columns: Feeds) -> tuple[Any, Any]:
+    """Scores and bounded losses of the holdout's rows with these values."""
+    types = rows.features.schema
+    changed = [
+        pl.Series(name, columns[name].tolist() if kind == pl.String else columns[name], dtype=kind)
+        for name, kind in types.items()
+    ]
+    scores = np.asarray(made.model.score(made.model.feed(pl.DataFrame(changed))), dtype=np.float64)
+    return scores, bounded_loss(made.signature.task, scores, rows.labels, made.scale)
+
+
+_PROBED = {
+    "unseen": "unseen categories", "missing": "missing values", "below": "values below the range", "above": "values above the range",
+}  # fmt: skip
+
+
+def _refused(reference: Reference, columns: Feeds, used: dict[str, Sensitivity], why: tuple[str, ...]) -> str:
+    """What a request with such a value would meet, in words."""
+    found = []
+    for name in (stream.name for stream in reference.streams if stream.role == "feature" and stream.name in columns):
+        found += [f"{_PROBED[what]} of {name}" for what in used[name].refused] if name in used else [f"{name} in another order"]
+    return f"the served model refuses {', '.join(found)} ({'; '.join(why)}): what they would do to it is taken for the worst"

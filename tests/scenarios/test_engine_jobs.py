@@ -1,0 +1,85 @@
+"""Jobs whose result is not what it tells of."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from engine_models import Workshop
+from engine_world import Project
+
+from flyball.adapters.executor import MemoryExecutor
+from flyball.control import commands
+from flyball.control.ports import JobReport, StepRequest
+from flyball.records.jobs import Job, JobStatus, StepResult
+
+
+def job_of(project: Project) -> Job:
+    (job,) = project.door.all("job", Job)
+    return job
+
+
+def launched(project: Project) -> None:
+    commands.order(project.door, "run", "user:me", "")
+    for _ in range(5):
+        if project.executor.launches:
+            return
+        project.engine.tick()
+    raise AssertionError("nothing was launched")
+
+
+def gone(package: Path) -> None:
+    shutil.rmtree(package)
+
+
+def damaged(package: Path) -> None:
+    (package / "manifest.json").write_text("no manifest")
+
+
+@pytest.mark.parametrize("harm", [gone, damaged])
+def test_a_job_whose_package_is_gone_is_run_again_and_no_more_often_than_others(
+    tmp_path: Path, harm: Callable[[Path], None]
+) -> None:
+    project = Project(tmp_path)
+    launched(project)
+    (report,) = project.executor.observe(job_of(project).id).results
+    gone(Path(report.values["package"]))
+    project.tick()
+    assert (job_of(project).status, job_of(project).attempt) == (JobStatus.REGISTERED, 2)
+    assert ("bad", "job j-0001: the package that it made is gone or damaged; it is made again") in project.said
+
+    made = project.workshop.run
+
+    def loses(request: StepRequest, tell: object) -> list[StepResult]:
+        results = made(request, tell)
+        harm(Path(results[-1].values["package"]))
+        return results
+
+    lossy = Project(tmp_path / "lossy", wrap=lambda ports: ports._replace(executor=MemoryExecutor(loses)))
+    made = lossy.workshop.run
+    commands.order(lossy.door, "run", "user:me", "")
+    for _ in range(8):
+        lossy.engine.tick()
+    assert (job_of(lossy).status, job_of(lossy).attempt) == (JobStatus.FAILED, 3)
+
+
+class Killed(MemoryExecutor):
+    """Each of its children is killed."""
+
+    def launch(self, request: StepRequest) -> None:
+        self.lost_launches.add(request.job.id)
+        super().launch(request)
+
+    def observe(self, job_id: str) -> JobReport:
+        report = super().observe(job_id)
+        return report._replace(error="ended by signal 9") if report.state == "absent" else report
+
+
+def test_what_ended_a_child_is_told_each_time_and_in_the_end(tmp_path: Path) -> None:
+    project = Project(tmp_path, wrap=lambda ports: ports._replace(executor=Killed(Workshop(tmp_path).run)))
+    commands.order(project.door, "run", "user:me", "")
+    for _ in range(8):
+        project.engine.tick()
+    assert job_of(project).status is JobStatus.FAILED
+    assert "3 children died without a result (the last one ended by signal 9)" in job_of(project).error
+    assert project.said.count(("bad", "job j-0001: its process was ended by signal 9; it is started again")) == 2
