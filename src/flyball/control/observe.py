@@ -101,6 +101,7 @@ class Observation:
                 self._inbox.extend(records)
             if not self._inbox:
                 self.seen_until_us = looked_us
+                self.release_tally.settle(looked_us)
                 return taken
             while self._inbox:
                 # What may fail comes first: a record that waits for a registry is taken by the next call, once, and none is lost.
@@ -136,6 +137,7 @@ class Observation:
             self.forget_rows(key)
         self._unplaced = {revision: _since(batches, horizon_us) for revision, batches in self._unplaced.items()}
         self.recent_rows.forget_until(horizon_us)
+        self.release_tally.forget_until(horizon_us)
 
     def forget_segments(self, names: Iterable[str]) -> None:
         """They are gone: where their reading ended is of no use any more."""
