@@ -117,15 +117,18 @@ def test_who_does_not_look_after_traffic_says_so_and_lets_the_lease_go(tmp_path:
         raise TrackingFailed("no gateway can be asked")
 
     monkeypatch.setattr(project.engine.releases, "active", away)
+    renewed = project.gateways.leases
     for _ in range(4):
         project.clock.sleep(timedelta(minutes=1))
         assert tick_once(project.engine) == "no gateway can be asked."
     assert not project.engine.supervises()
+    assert project.gateways.leases == renewed
     assert len(project.ledger.events(kinds=("tick.failed",))) == 1
     assert queries.status(project.door, controller_alive=True).trouble == "no gateway can be asked."
     monkeypatch.undo()
     assert tick_once(project.engine) == ""
     assert project.engine.supervises()
+    assert project.gateways.leases > renewed
     assert project.door.get("trouble", "shop", Trouble) is None
 
 

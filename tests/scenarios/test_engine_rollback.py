@@ -142,3 +142,50 @@ def test_a_challenger_whose_package_is_damaged_can_still_be_taken_back(tmp_path:
     project.tick()
     assert project.release().phase is Phase.ROLLED_BACK
     project.holds()
+
+
+def settled(project: Project, versions: int) -> list[str]:
+    units = []
+    for _ in range(versions):
+        units.append(project.version())
+        project.live(9 * DAY, until=lambda: project.release().phase is Phase.SETTLED)
+    return units
+
+
+def carried_out(project: Project, order: commands.Command) -> commands.Command:
+    project.tick()
+    done = project.door.get("command", order.id, commands.Command)
+    assert done is not None
+    return done
+
+
+def test_an_order_that_comes_a_second_after_a_guard_takes_no_healthy_champion_away(project: Project) -> None:
+    settled(project, 2)
+    champion, _ = project.champion(), project.version()
+    order = commands.order(project.door, "roll_back", "user:me", "it looks odd")
+    assert order.arguments == {"release": "r-0003"}
+    project.engine.releases.roll_back("harm is shown: loss", "release")
+    project.engine._reconcile_traffic()
+    assert project.release().phase is Phase.ROLLED_BACK
+    refused = carried_out(project, order)
+    assert (refused.status, refused.words) == (
+        "refused",
+        f"r-0003 is taken back already (harm is shown: loss): {champion.unit} answers.",
+    )
+    assert (project.champion().unit, len(project.releases())) == (champion.unit, 3)
+
+
+def test_an_order_that_meant_the_champion_takes_no_later_one_away_and_no_release_in_its_place(project: Project) -> None:
+    first, second = settled(project, 2)
+    order = commands.order(project.door, "roll_back", "user:me", "")
+    assert order.arguments == {"unit": second}
+    stale = commands.order(project.door, "roll_back", "user:me", "", {"unit": first})
+    project.engine.releases.propose(first, "user:me")
+    assert [carried_out(project, each).status for each in (order, stale)] == ["refused", "refused"]
+    assert (project.champion().unit, project.release().challenger, project.release().phase) == (second, first, Phase.SHADOW)
+
+
+def test_an_order_of_an_earlier_flyball_says_nothing_of_what_was_seen_and_is_carried_out(project: Project) -> None:
+    first, _ = settled(project, 2)
+    assert carried_out(project, commands.order(project.door, "roll_back", "user:me", "", {"by": "0.1"})).status == "done"
+    assert project.champion().unit == first

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flyball.capture.ages import LabelAges, LabelledAges, Together
+from flyball.capture.failed import FailedRows
 from flyball.capture.joined import JoinCounts
 from flyball.capture.label_order import Arrival, Held, Label
 from flyball.capture.rows import JoinedRows
@@ -65,8 +66,7 @@ class LabelJoin(JoinedRows):
         self._duplicates = 0
         self._given_up = 0
         self._old = 0
-        self.failures: dict[tuple[str, int], int] = {}
-        """(unit, event time in µs) → rows that it could not answer."""
+        self.failures = FailedRows()
         self.rewards: dict[str, tuple[int, float]] = {}
         """Prediction id → (received, what it earned) as first told: a sequence that was looked at must not change afterwards. Another dict once some
         were forgotten."""
@@ -82,8 +82,7 @@ class LabelJoin(JoinedRows):
         elif isinstance(record, LabelBatch):
             self._add_labels(record)
         elif isinstance(record, FailureBatch):
-            place = (record.unit, record.at_us)
-            self.failures[place] = self.failures.get(place, 0) + record.n
+            self.failures.add(record.unit, record.at_us, record.n)
         if len(self._touched) > TOUCHED:
             self._count_ages()
 
@@ -100,7 +99,7 @@ class LabelJoin(JoinedRows):
         self._held = {name: held for name, held in self._held.items() if held.first.received_us >= until_us}
         self._given_up += waiting - len(self._held)
         self._changed = [at for at in self._changed if at >= until_us]
-        self.failures = {place: n for place, n in self.failures.items() if place[1] >= until_us}
+        self.failures.forget(until_us)
         young = {name: told for name, told in self.rewards.items() if told[0] >= until_us}
         if len(young) < len(self.rewards):
             self.rewards = young
@@ -257,7 +256,7 @@ class LabelJoin(JoinedRows):
 
 def failed_rows(joined: LabelJoin, unit: str, start_us: int, end_us: int) -> int:
     """Rows that `unit` should have answered and could not."""
-    return sum(n for (name, at), n in joined.failures.items() if name == unit and start_us <= at < end_us)
+    return joined.failures.between(unit, start_us, end_us)
 
 
 def join(records: Iterable[Captured], task: Task, classes: tuple[str, ...], n_scores: int) -> LabelJoin:

@@ -1,7 +1,5 @@
 """Predictions with their labels, as they are asked for: by unit and by event time."""
 
-from collections.abc import Collection
-
 import numpy as np
 import numpy.typing as npt
 
@@ -36,6 +34,17 @@ class JoinedRows:
         low = self._from(start_us)
         return int((self._span(start_us, end_us, low) & self._has(unit, low)).sum())
 
+    def scored_in_stretches(self, unit: str, start_us: int, end_us: int, width_us: int) -> Ints:
+        """As `scored`, of each stretch of that width from the start on; the last one may be shorter. (n_stretches,)"""
+        low = self._from(start_us)
+        at = self._rows.at[low : self._rows.n][self._span(start_us, end_us, low) & self._has(unit, low)]
+        found: Ints = np.bincount((at - start_us) // width_us, minlength=max(-(-(end_us - start_us) // width_us), 0))
+        return found
+
+    def ids(self, numbers: Ints) -> list[str]:
+        """Of rows that are held, by their numbers."""
+        return [self._ids[self._rows.place_of(number)] for number in numbers.tolist()]
+
     def labelled(self, start_us: int, end_us: int, unit: str | None = None) -> int:
         """Of the answered rows, those that have a label."""
         low = self._from(start_us)
@@ -65,11 +74,10 @@ class JoinedRows:
         span: Span,
         *,
         labelled: bool = True,
-        among: Collection[str] | None = None,
         taken: Taken | None = None,
     ) -> Pairs:
-        """Rows that both units scored: labelled mature ones, or all, in an order that their arrival does not decide; `among`: these ids alone;
-        `taken`: those that are not asked for again."""
+        """Rows that both units scored: labelled mature ones, or all, in an order that their arrival does not decide; `taken`: those that
+        are not asked for again."""
         low = self._from(span.start_us)
         both = self._has(first, low) & self._has(second, low)
         if taken is not None:
@@ -77,8 +85,6 @@ class JoinedRows:
         chosen = (
             self._usable(both, span, low) if labelled else self._ordered(both & self._span(span.start_us, span.end_us, low), low)
         )
-        if among is not None:
-            chosen = np.asarray([row for row in chosen.tolist() if self._ids[row] in among], dtype=np.int64)
         rows = self._rows
         return Pairs(
             rows.number[chosen],

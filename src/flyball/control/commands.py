@@ -17,6 +17,7 @@ from flyball.errors import Conflict, Denied, Fenced, FlyballError, NotFound, Sto
 from flyball.records import codec
 from flyball.records.decisions import Approval
 from flyball.records.events import Draft, Put, unseal
+from flyball.records.release import TERMINAL, Champion, Phase, ReleaseState
 
 LEAST_OF_DIGEST = 8
 """Hex digits: fewer name no action."""
@@ -41,12 +42,13 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def order(world: World, kind: str, actor: str, reason: str, arguments: dict[str, Any] | None = None) -> Command:
-    """Write the order down; whoever controls the project carries it out. Not fenced: a door is not a controller."""
+    """Write the order down; whoever controls the project carries it out. Not fenced: a door is not a controller. A rollback is bound to what is seen now."""
+    given = arguments or (_seen(world) if kind == "roll_back" else {})
     while True:
         now = world.now()
         number, counter = world.number("command")
         command = Command(
-            id=f"c-{number:04d}", kind=kind, actor=actor, reason=reason, ordered_at=now, spec_digest=world.spec_digest, arguments=arguments or {},
+            id=f"c-{number:04d}", kind=kind, actor=actor, reason=reason, ordered_at=now, spec_digest=world.spec_digest, arguments=given,
         )  # fmt: skip
         made = Draft(
             at=now, kind="command.ordered", subject=f"command:{command.id}", actor=actor, payload={"kind": kind, "reason": reason},
@@ -55,6 +57,15 @@ def order(world: World, kind: str, actor: str, reason: str, arguments: dict[str,
         # Two doors may take the same number at the same moment: the key lets one win, and the other tries the next.
         if unseal(world.ports.ledger.transact([made])[0]) == made:
             return command
+
+
+def _seen(world: World) -> dict[str, str]:
+    """What whoever orders a rollback has before his eyes: the release under way, or else who answers."""
+    releases = [release.id for release in world.all("release", ReleaseState) if release.phase not in TERMINAL]
+    if releases:
+        return {"release": releases[-1]}
+    champion = world.get("champion", world.model, Champion)
+    return {"unit": champion.unit} if champion is not None else {}
 
 
 def open_commands(world: World) -> tuple[Command, ...]:
@@ -104,11 +115,33 @@ def _reason(command: Command) -> str:
     return command.reason or f"ordered by {command.actor}"
 
 
-def _roll_back(_world: World, hands: Hands, command: Command) -> Done:
+def _roll_back(world: World, hands: Hands, command: Command) -> Done:
+    if hands.releases.moved_by(_key(command)) is None:  # done already, by a controller that died before it could say so
+        _refuse_what_is_over(world, hands, command)
     moved = hands.releases.roll_back(_reason(command), command.actor, key=_key(command))
     if moved is None:
         raise Conflict("there is no earlier verified unit to go back to")
     return Done(f"{moved.challenger} goes, {moved.champion or 'nobody'} answers again", f"release:{moved.id}")
+
+
+def _refuse_what_is_over(world: World, hands: Hands, command: Command) -> None:
+    """A second is enough for a guard to take the release back, and then the order would take the healthy champion away. Raises Conflict. An order that says
+    nothing of what was seen is of an earlier Flyball: it means whatever it finds."""
+    active, champion = hands.releases.active(), hands.releases.champion()
+    unit = str(command.arguments.get("unit", ""))
+    if (named := str(command.arguments.get("release", ""))) and (active is None or active.id != named):
+        meant = world.get("release", named, ReleaseState)
+        if meant is not None and meant.phase is Phase.ROLLED_BACK:
+            raise Conflict(f"{named} is taken back already ({meant.reason.rstrip('.')}): {meant.champion or 'nobody'} answers")
+        unit = meant.challenger if meant is not None else ""
+    if not unit:
+        return
+    if champion is None or champion.unit != unit:
+        now = f"{champion.unit} is" if champion is not None else "nobody is"
+        raise Conflict(f"{unit}, which was to go, is champion no more: {now}", next_step="flyball release status")
+    if active is not None and active.challenger != unit:
+        words = f"{active.id} has begun since this was ordered, and would be taken back in place of {unit}"
+        raise Conflict(words, next_step="flyball rollback, once more")
 
 
 def _hold(_world: World, hands: Hands, command: Command) -> Done:

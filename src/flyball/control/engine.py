@@ -76,6 +76,8 @@ class Engine:
         self._try(self._propose_what_was_registered, trouble)
         if self._try(self._reconcile_traffic, trouble):
             self._supervised = self.world.now()
+            # Only now: who can look and not decide (a full ledger, say) must not keep a canary its share.
+            self._try(self.world.ports.gateways.renew_lease, trouble)
         self._try(self.releases.tell_trouble, trouble)
         if whole:  # a window is closed once: never on the part of its records that could be read
             self._try(self._close_windows, trouble)

@@ -1,12 +1,21 @@
 """How long labels take: what is declared, or else what is learned of those that came."""
 
 from functools import partial
+from typing import NamedTuple
 
 from flyball.capture.join import LabelJoin
 from flyball.control.world import MICROSECOND
 from flyball.monitoring import delays
 from flyball.monitoring.delays import Delays
 from flyball.spec import ProjectSpec
+
+
+class Ripe(NamedTuple):
+    """From which age on rows count."""
+
+    age_us: int
+    unknown: str = ""
+    """Why it cannot be told yet; empty: it is declared, or learned."""
 
 
 class LabelDelay:
@@ -24,9 +33,20 @@ class LabelDelay:
             self._known = self.windows, delays.learn(counts, now_us)
         return self._known[1]
 
-    def ripe_us(self, join: LabelJoin, now_us: int) -> int:
-        """The age from which rows count: declared, or that at which nearly all labels have come. Labels that come sooner are of another kind (a flight that
-        never arrives is known last)."""
+    def ripe(self, join: LabelJoin, now_us: int) -> Ripe:
+        """Declared, or the age at which nearly all labels have come. Labels that come sooner are of another kind (a flight that never arrives is known last)."""
         if self._spec.data.label_delay is not None:
-            return self._spec.data.label_delay // MICROSECOND
-        return delays.usual_age(self.learned(join, now_us), self._spec.monitor.mature_share) or 0
+            return Ripe(self._spec.data.label_delay // MICROSECOND)
+        learned = self.learned(join, now_us)
+        age_us = delays.usual_age(learned, self._spec.monitor.mature_share)
+        return Ripe(0, learned.words) if age_us is None else Ripe(age_us)
+
+    def ripe_us(self, join: LabelJoin, now_us: int) -> int:
+        """0 while it is not known."""
+        return self.ripe(join, now_us).age_us
+
+    def has_nearly_all(self, join: LabelJoin, since_us: int, until_us: int) -> bool:
+        """Whether so many of the rows answered in between have a label that the others cannot be of a kind that matters: where labels come at once, nobody
+        has to wait until that is learned."""
+        answered = join.answered(since_us, until_us)
+        return answered > 0 and join.labelled(since_us, until_us) >= self._spec.monitor.mature_share * answered

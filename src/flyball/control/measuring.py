@@ -4,15 +4,17 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from flyball.capture.join import LabelJoin, failed_rows
+from flyball.capture.join import LabelJoin
 from flyball.capture.joined import Pairs, Span
 from flyball.control.comparing import Compared, compared
+from flyball.control.label_delay import Ripe
 from flyball.control.observe import Observation
-from flyball.control.pairing import PairLog
-from flyball.control.release_tally import Matched
+from flyball.control.pairing import PairLog, SliceLog
+from flyball.control.release_tally import PERIOD_US, Matched
 from flyball.control.rewards import RewardLog, Rewards
 from flyball.control.shapes import ShapeLog
 from flyball.control.units import UnitShelf
@@ -29,6 +31,9 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
+STRETCH_US = 60 * PERIOD_US
+"""Failures of the champion count over hours in which the challenger was asked as well."""
+
 
 class Measured(NamedTuple):
     """What there is to judge at one look."""
@@ -37,6 +42,8 @@ class Measured(NamedTuple):
     labels: int
     evidence: tuple[Evidence, ...]
     rewards: tuple[RewardSeen, ...] = ()
+    unripe: str = ""
+    """Why nothing that becomes known later can pass yet; empty: it can."""
 
 
 NOTHING = Measured(0, 0, ())
@@ -46,14 +53,17 @@ class _Logs:
     """What was looked at, in the order in which it was: later looks only append."""
 
     def __init__(self) -> None:
-        self.labelled: dict[str | None, PairLog] = defaultdict(PairLog)
-        """By slice; None: of all rows."""
+        self.labelled = PairLog()
+        self.sliced: dict[str, SliceLog] = defaultdict(SliceLog)
+        """By slice."""
         self.scored = PairLog()
         self.rewards = RewardLog()
         self.shapes: dict[str, ShapeLog] = defaultdict(ShapeLog)
         """By guard."""
-        self.ripe: tuple[str, int] = ("", 0)
-        """(release, age in µs from which its rows count)"""
+        self.ripe: tuple[str, Ripe] = ("", Ripe(0))
+        """(release, from which age on its rows count), once that is known."""
+        self.young = ""
+        """The release that was looked at before that was known."""
 
 
 LEAST_GROWTH, GROWS_FROM = 0.01, 10_000
@@ -67,18 +77,18 @@ class Measuring:
     def __init__(self, world: World, shelf: UnitShelf, observation: Observation) -> None:
         self._sources = _Sources(world, shelf, observation, _Logs())
         self._answered: dict[tuple[str, GuardRule, bool], tuple[int, Evidence]] = {}
-        """(release, guard, in blocks) → (rows, what was found of them)"""
+        """(release with the age from which rows count, guard, in blocks) → (rows, what was found of them)"""
         self._trouble: Exception | None = None
 
     def look(self, release: ReleaseState, policy: ReleasePolicy) -> Measured:
         """Everything that the policy's guards ask for, as far as it can be measured now."""
-        if release.verified_at is None or release.champion is None or release.phase not in JUDGED:
+        if release.champion is None or release.phase not in JUDGED:
             return NOTHING
         try:
             seen = _Seen(self._sources, release, release.champion, policy)
             evidence = tuple(self._answer(seen, rule) for rule in policy.guards)
-            rewards = _rewards_seen(seen.rewards()) if policy.bandit is not None else ()
-            return Measured(seen.requests_since(micros(release.verified_at)), len(seen.labelled().rows), evidence, rewards)
+            rewards = _rewards_seen(seen.rewards(), policy) if policy.bandit is not None else ()
+            return Measured(seen.requests_in_phase(), len(seen.labelled().rows), evidence, rewards, seen.ripe.unknown)
         except Exception as error:  # noqa: BLE001 - told at the tick's end; a release that cannot be measured must still be taken back
             self._trouble = error
             return NOTHING
@@ -91,8 +101,9 @@ class Measuring:
 
     def _answer(self, seen: "_Seen", rule: GuardRule) -> Evidence:
         """One guard that cannot be measured keeps no other from telling of harm."""
+        rule = seen.judged_by(rule)
         try:
-            return self._reckoned(seen, rule) if rule.metric in _OVER_PAIRS else _QUESTIONS[rule.metric](seen, rule)
+            return self._reckoned(seen, rule) if rule.metric in _BEHIND else _QUESTIONS[rule.metric](seen, rule)
         except Exception as error:  # noqa: BLE001 - as above
             self._trouble = error
             words = error.message if isinstance(error, FlyballError) else f"{type(error).__name__}: {error}"
@@ -100,12 +111,12 @@ class Measuring:
 
     def _reckoned(self, seen: "_Seen", rule: GuardRule) -> Evidence:
         """As it was found before while hardly a row was added."""
-        rows = len((seen.labelled(rule.slice) if rule.labels else seen.scored()).rows)
-        key = (seen.release.id, rule, seen.policy.blocks)
+        rows = _BEHIND[rule.metric](seen, rule)
+        key = (seen.key, rule, seen.policy.blocks)
         before, found = self._answered.get(key, (0, None))
         if found is None or rows < before or rows - before > (LEAST_GROWTH * before if before >= GROWS_FROM else 0):
             found = _QUESTIONS[rule.metric](seen, rule)
-            self._answered = {known: value for known, value in self._answered.items() if known[0] == seen.release.id}
+            self._answered = {known: value for known, value in self._answered.items() if known[0] == seen.key}
             self._answered[key] = (rows, found)
         return found
 
@@ -125,9 +136,13 @@ class _Seen:
         self.release, self.champion, self.policy = release, champion, policy
         self.join: LabelJoin = sources.observation.joined_for(champion)
         self.now_us, self.opened_us = micros(sources.world.now()), micros(release.opened_at)
-        self._labelled: dict[str | None, Pairs] = {}
+        self._labelled: Pairs | None = None
         self._scored: Pairs | None = None
         self._matched: Matched | None = None
+        self._rewards: Rewards | None = None
+        self.ripe = self._ripe()
+        self.key = f"{release.id} {self.ripe.age_us}"
+        """Of what was looked at. Where another age is learned meanwhile it begins anew: no row may count that was taken too young."""
 
     @property
     def compared(self) -> Compared:
@@ -135,23 +150,36 @@ class _Seen:
         units = (self.champion, self.release.challenger)
         return compared(self._sources.world, self._sources.shelf, self._sources.observation, units)
 
-    def requests_since(self, since_us: int) -> int:
-        """That the challenger scored; in the canary, that it answered."""
-        unit, until_us = self.release.challenger, self.now_us + 1
+    def judged_by(self, rule: GuardRule) -> GuardRule:
+        """A release that is looked at before it is known which rows count may be looked at twice: with half of the error rate each time."""
+        logs = self._sources.logs
+        began_anew = logs.young == self.release.id and (self.ripe.age_us > 0 or logs.ripe[0] != self.release.id)
+        return msgspec.structs.replace(rule, alpha=rule.alpha / 2.0) if rule.ripens and began_anew else rule
+
+    def requests_in_phase(self) -> int:
+        """That the challenger scored; in the canary, that it answered. None before every gateway was seen to serve the phase."""
+        if self.release.verified_at is None:
+            return 0
+        unit, since_us, until_us = self.release.challenger, micros(self.release.verified_at), self.now_us + 1
         if self.release.phase is Phase.SHADOW:
             return self.join.scored(unit, since_us, until_us)
         return self.join.answered(since_us, until_us, unit)
 
     def labelled(self, of: str | None = None) -> Pairs:
         """Of all rows, or of a slice's alone."""
-        if of not in self._labelled:
-            span = Span(self.opened_us, self.now_us + 1, self.now_us, self._ripe_us())
-            among = None if of is None else self._sources.observation.members.of(of)
-            log = self._sources.logs.labelled[of]
-            taken = log.taken(self.release.id)
-            pairs = self.join.pairs(self.champion, self.release.challenger, span, among=among, taken=taken)
-            self._labelled[of] = log.extend(self.release.id, pairs)
-        return self._labelled[of]
+        if self._labelled is None:
+            span = Span(self.opened_us, self.now_us + 1, self.now_us, self.ripe.age_us)
+            log = self._sources.logs.labelled
+            pairs = self.join.pairs(self.champion, self.release.challenger, span, taken=log.taken(self.key))
+            self._labelled = log.extend(self.key, pairs)
+        if of is None:
+            return self._labelled
+        members = self._sources.observation.members.of(of)
+
+        def inside(numbers: Ints) -> Bools:
+            return np.asarray([each in members for each in self.join.ids(numbers)], dtype=np.bool_)
+
+        return self._sources.logs.sliced[of].extend(self.key, self._labelled, inside)
 
     def scored(self) -> Pairs:
         if self._scored is None:
@@ -163,23 +191,48 @@ class _Seen:
 
     def matched(self) -> Matched:
         if self._matched is None:
-            tally = self._sources.observation.release_tally
-            tally.settle(self.now_us)
-            self._matched = tally.matched()
+            self._matched = self._sources.observation.release_tally.matched()
         return self._matched
 
     def rewards(self) -> Rewards:
-        return self._sources.logs.rewards.extend(self.release.id, self.matched(), self.join.rewards)
+        if self._rewards is None:
+            matched = self.matched()
+            # A minute counts once its last row is old enough.
+            old_us = self.now_us - PERIOD_US - self.ripe.age_us
+            mature = int(np.searchsorted(matched.periods, old_us, side="right"))
+            self._rewards = self._sources.logs.rewards.extend(self.key, matched, self.join.rewards, mature)
+        return self._rewards
 
     def shapes(self, guard: str) -> ShapeLog:
         return self._sources.logs.shapes[guard]
 
-    def _ripe_us(self) -> int:
-        """As far as it was learned when the release was looked at first: rows that were looked at stay."""
-        logs = self._sources.logs
-        if logs.ripe[0] != self.release.id:
-            logs.ripe = (self.release.id, self._sources.observation.label_delay.ripe_us(self.join, self.now_us))
-        return logs.ripe[1]
+    def asked(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        """(rows that it could not answer, rows that it was asked) of champion and challenger, over stretches in which both were asked."""
+        join, stretches = self.join, (self.opened_us, self.now_us + 1, STRETCH_US)
+        units = (self.champion, self.release.challenger)
+        failed = [join.failures.in_stretches(unit, *stretches) for unit in units]
+        asked = [lost + join.scored_in_stretches(unit, *stretches) for unit, lost in zip(units, failed, strict=True)]
+        return where_asked((failed[0], asked[0]), (failed[1], asked[1]))
+
+    def _ripe(self) -> Ripe:
+        """As far as it was learned when it was known first: rows that were looked at stay."""
+        logs, delay = self._sources.logs, self._sources.observation.label_delay
+        if logs.ripe[0] == self.release.id:
+            return logs.ripe[1]
+        found = delay.ripe(self.join, self._sources.observation.seen_until_us)
+        if not found.unknown:
+            logs.ripe = (self.release.id, found)
+            return found
+        logs.young = self.release.id
+        return Ripe(0) if delay.has_nearly_all(self.join, self.opened_us, self.now_us + 1) else found
+
+
+def where_asked(champion: tuple[Ints, Ints], challenger: tuple[Ints, Ints]) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Both (rows that failed, rows that were asked) by stretch of time: the sums over those in which the challenger was asked. What befell the champion while
+    the release was held is no baseline. Whether a stretch counts is a matter of the routing and not of what failed in it, so the sequence holds."""
+    both = challenger[1] > 0
+    old, new = ((int(failed[both].sum()), int(asked[both].sum())) for failed, asked in (champion, challenger))
+    return old, new
 
 
 def _loss(seen: _Seen, rule: GuardRule) -> Evidence:
@@ -187,11 +240,7 @@ def _loss(seen: _Seen, rule: GuardRule) -> Evidence:
 
 
 def _failure_rate(seen: _Seen, rule: GuardRule) -> Evidence:
-    counts = []
-    for unit in (seen.champion, seen.release.challenger):
-        failed = failed_rows(seen.join, unit, seen.opened_us, seen.now_us + 1)
-        counts.append((failed, failed + seen.join.scored(unit, seen.opened_us, seen.now_us + 1)))
-    return guards.failure_rate(counts[0], counts[1], rule)
+    return guards.failure_rate(*seen.asked(), rule)
 
 
 def _calibration(seen: _Seen, rule: GuardRule) -> Evidence:
@@ -231,8 +280,11 @@ def _shape(seen: _Seen, rule: GuardRule, values: Floats, challengers: Bools, per
     return guards.shape(found, values, challengers, rule)
 
 
-def _rewards_seen(known: Rewards) -> tuple[RewardSeen, ...]:
-    return tuple(map(_seen_of, (known.values[~known.challengers], known.values[known.challengers])))
+def _rewards_seen(known: Rewards, policy: ReleasePolicy) -> tuple[RewardSeen, ...]:
+    """Cut where the guard cuts them: a single absurd one must not divide the traffic, and the square of a large one is no number any more."""
+    low, high = next((rule.between for rule in policy.guards if rule.between is not None), (-np.inf, np.inf))
+    values = np.clip(known.values, low, high)
+    return tuple(map(_seen_of, (values[~known.challengers], values[known.challengers])))
 
 
 def _seen_of(rewards: Floats) -> RewardSeen:
@@ -254,5 +306,16 @@ _QUESTIONS: dict[str, Callable[[_Seen, GuardRule], Evidence]] = {
     "latency_shape": _latency_shape,
     "score_shape": _score_shape,
 }
-_OVER_PAIRS = frozenset({"loss", "calibration", "disagreement", "score_shift"})
-"""Reckoned over all rows that both scored."""
+_BEHIND: dict[str, Callable[[_Seen, GuardRule], int]] = {
+    "loss": lambda seen, rule: len(seen.labelled(rule.slice).rows),
+    "calibration": lambda seen, _: len(seen.labelled().rows),
+    "disagreement": lambda seen, _: len(seen.scored().rows),
+    "score_shift": lambda seen, _: len(seen.scored().rows),
+    "reward": lambda seen, _: seen.rewards().values.size,
+    "score_shape": lambda seen, _: len(seen.matched().ids),
+    "latency_p50_ms": lambda seen, _: seen.matched().calls.periods.size,
+    "latency_p95_ms": lambda seen, _: seen.matched().calls.periods.size,
+    "latency_p99_ms": lambda seen, _: seen.matched().calls.periods.size,
+    "latency_shape": lambda seen, _: seen.matched().calls.periods.size,
+}
+"""How many rows there are of what is reckoned over all of them."""

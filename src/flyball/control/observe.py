@@ -112,6 +112,7 @@ class Observation:
             taken += self._empty_inbox()
             if not found.more:
                 self.seen_until_us = looked_us - self._grace_us
+                self.release_tally.settle(self.seen_until_us)
                 return taken
 
     def open_windows(self, ended_by_us: int) -> tuple[WindowKey, ...]:
@@ -141,6 +142,7 @@ class Observation:
             self.forget_rows(key)
         self._unplaced = {revision: _since(batches, horizon_us) for revision, batches in self._unplaced.items()}
         self.recent_rows.forget_until(horizon_us)
+        self.release_tally.forget_until(horizon_us)
 
     def forget_segments(self, names: Iterable[str]) -> None:
         """They are gone: where their reading ended is of no use any more."""

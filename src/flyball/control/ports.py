@@ -171,7 +171,7 @@ class Gateways(Protocol):
         ...
 
     def renew_lease(self) -> None:
-        """The controller is alive (real time, not the world's clock)."""
+        """The controller looks after traffic (real time, not the world's clock): said once what there was to decide is decided."""
         ...
 
 

@@ -5,9 +5,13 @@ Champion and canary are compared on equal numbers of the same period: a share th
 
 Of a key only the first row of a release counts: a key stays on its side, so that a busy one is a single lottery ticket and not a hundred. Calls of the model are
 compared with calls of about as many rows, within a factor of two: a canary's share of a large request is a small one.
+
+What is kept is bounded, and never so that nothing more is: the first answers as they come, so that a plainly worse challenger is found within minutes, and then
+as many a minute as last until the steps have had their longest time, so that one that grows slow a week later is found as well.
 """
 
 import zlib
+from datetime import timedelta
 from typing import NamedTuple
 
 import numpy as np
@@ -25,8 +29,10 @@ SETTLED_AFTER_US = 2 * PERIOD_US
 """A period is matched when it is so long over: segments of several workers are not read in one order."""
 MOST_OF_PERIOD = 1_000
 """Rows of a unit that are kept of a period: those with the least checksums, a fair sample however many there were."""
-MOST = 200_000
-"""Rows of a unit that are kept of a release: more would move no verdict."""
+AT_FIRST = 100_000
+"""Rows of a unit that are kept as they come."""
+SPREAD = 100_000
+"""Rows of a unit that are spread evenly over the longest time of the steps."""
 
 
 class _Row(NamedTuple):
@@ -82,21 +88,40 @@ class ReleaseTally:
         """(period, 1 for the challenger, row), of periods that were matched since the last look."""
         self._matched = _matched([], [])
         self._done_until = 0
+        self._evenly = MOST_OF_PERIOD
+        """Rows of a unit that each period may keep at least."""
+        self._at_first = AT_FIRST
+        """Left of them."""
 
-    def follow(self, release: ReleaseState | None, opened_us: int) -> None:
-        """Before its first answer is seen: what was taken earlier is not looked at again."""
-        if release is None or release.id == self._release or release.champion is None:
-            return
-        self._release, self._since_us, self._units = release.id, opened_us, (release.champion, release.challenger)
+    def follow(self, release: ReleaseState | None, opened_us: int, longest: timedelta) -> None:
+        """Before its first answer is seen: what was taken earlier is not looked at again. None: nothing is compared, and nothing is held. `longest`: that
+        users may get answers of both."""
+        if release is None or release.champion is None:
+            if self._release:
+                self._begin("", 0, ())
+        elif release.id != self._release:
+            self._begin(release.id, opened_us, (release.champion, release.challenger))
+        periods = longest // timedelta(microseconds=PERIOD_US)
+        self._evenly = min(max(SPREAD // max(periods, 1), 1), MOST_OF_PERIOD)
+
+    def _begin(self, release: str, opened_us: int, units: tuple[str, ...]) -> None:
+        self._release, self._since_us, self._units = release, opened_us, units
         self._open, self._new, self._matched, self._done_until = {}, [], _matched([], []), 0
-        self._calls, self._new_calls, self._keys = {}, [], set()
+        self._calls, self._new_calls, self._keys, self._at_first = {}, [], set(), AT_FIRST
+
+    def forget_until(self, horizon_us: int) -> None:
+        """What was answered before is not wanted any more."""
+        self._since_us = max(self._since_us, horizon_us)
+        for start in [start for start in self._open if start + PERIOD_US <= horizon_us]:
+            self._open.pop(start)
+            self._calls.pop(start, None)
 
     def add(self, batch: PredictionBatch) -> None:
         """Only what champion and canary answered."""
         start = batch.at_us - batch.at_us % PERIOD_US
         if batch.role not in {"champion", "canary"} or batch.unit not in self._units or batch.at_us < self._since_us:
             return
-        if start < self._done_until or self._full:
+        if start < self._done_until:
             return
         arm = self._units.index(batch.unit)
         rows = self._open.setdefault(start, ([], []))[arm]
@@ -120,24 +145,34 @@ class ReleaseTally:
                 met.update(() if row.key is None else (row.key,))
         return found
 
-    def settle(self, now_us: int) -> None:
-        """Match the periods that are over."""
-        for start in sorted(start for start in self._open if start + SETTLED_AFTER_US <= now_us):
+    def settle(self, until_us: int) -> None:
+        """Match the periods that were over by then; all that was captured by then is here."""
+        for start in sorted(start for start in self._open if start + SETTLED_AFTER_US <= until_us):
             opened, calls = self._open.pop(start), self._calls.pop(start, ([], []))
-            if self._full:
-                continue
             both = [self._first_of_their_keys(rows) for rows in opened]
-            n = min(MOST_OF_PERIOD, *map(len, both))
+            room = min(MOST_OF_PERIOD, max(self._evenly, self._at_first))
+            n = min(room, *map(len, both))
             for arm, rows in enumerate(both):
                 chosen = sorted(rows[:n], key=lambda row: (row.at_us, row.tie))
                 self._new.extend((start, arm, row) for row in chosen)
                 self._keys.update(row.key for row in chosen if row.key is not None)
-            sizes = [{call.rows.bit_length() for call in mine} for mine in calls]
-            for size in sorted(sizes[0] & sizes[1]):
-                alike = [sorted(call for call in mine if call.rows.bit_length() == size) for mine in calls]
-                few = min(map(len, alike))
-                self._new_calls.extend((start, arm, call) for arm, mine in enumerate(alike) for call in mine[:few])
+            asked = self._match_calls(start, calls, room)
+            self._at_first = max(self._at_first - max(n, asked), 0)
             self._done_until = start + PERIOD_US
+
+    def _match_calls(self, start: int, calls: tuple[list[_Call], list[_Call]], room: int) -> int:
+        """How many of each unit: of every size as many of either, and no more than there is room for but one of each size."""
+        sizes = [{call.rows.bit_length() for call in mine} for mine in calls]
+        alike = [
+            [sorted(call for call in mine if call.rows.bit_length() == size) for mine in calls]
+            for size in sorted(sizes[0] & sizes[1])
+        ]
+        few = [min(map(len, both)) for both in alike]
+        if sum(few) > room:
+            few = [max(each * room // sum(few), 1) for each in few]
+        for both, count in zip(alike, few, strict=True):
+            self._new_calls.extend((start, arm, call) for arm, mine in enumerate(both) for call in mine[:count])
+        return sum(few)
 
     def matched(self) -> Matched:
         """All so far; later looks only append."""
@@ -155,10 +190,6 @@ class ReleaseTally:
                 ),
             )  # fmt: skip
         return self._matched
-
-    @property
-    def _full(self) -> bool:
-        return len(self._matched.ids) + len(self._new) >= 2 * MOST
 
 
 def _checksum(text: str) -> int:

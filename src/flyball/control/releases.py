@@ -14,7 +14,7 @@ from flyball.control.standing import puts_of
 from flyball.control.traffic import SwitchReading, Unserved, routing_put, stop_of, tripped, wanted
 from flyball.control.units import UnitShelf
 from flyball.control.world import World, draft, micros, put
-from flyball.errors import Conflict, Fenced
+from flyball.errors import ArtifactDamaged, Conflict, Fenced, NotFound
 from flyball.records import codec
 from flyball.records.decisions import Action, Approval
 from flyball.records.events import Put
@@ -22,6 +22,9 @@ from flyball.records.evidence import Evidence
 from flyball.records.findings import Finding, FindingKind
 from flyball.records.release import TERMINAL, Champion, Phase, ReleaseState, Replayed
 from flyball.release import state as states
+
+UPWARD = frozenset({"enter", "weigh", "settle"})
+"""Moves that need the challenger's package."""
 
 
 class Releases:
@@ -35,6 +38,8 @@ class Releases:
         self._measuring = Measuring(world, shelf, observation)
         self._replaying = Replaying(world, shelf, observation)
         self._trouble: Exception | None = None
+        self._subjects: dict[str, str] = {}
+        """Decision → what it was about, of those that asked somebody."""
         self.waiting_for = ""
         """Why the open release does not move, in words."""
 
@@ -66,9 +71,11 @@ class Releases:
 
     def follow(self) -> None:
         """Let what is captured from here on be counted for the release under way."""
-        active = self.active()
+        active, policy = self.active(), release_room.policy_of(self._world.spec)
         opened_us = micros(active.opened_at) if active else 0
-        self._observation.release_tally.follow(active, opened_us)
+        # Where no guard asks what users got of both, nothing is kept of it.
+        compared = active if any(rule.shown for rule in policy.guards) else None
+        self._observation.release_tally.follow(compared, opened_us, policy.both_answer)
         self._observation.members.follow(active, opened_us)
 
     def tell_trouble(self) -> None:
@@ -110,13 +117,38 @@ class Releases:
         if noted is not None:  # before the decision, in its transaction: what has passed must be known where it moves on
             release = codec.revive(noted.puts[-1].value, ReleaseState)
         action = plan.actions[0]
-        made = decisions.prepare(
-            self._world, "release", (situation, policy, now), plan, self._puts(release, action, plan.rationale)
-        )
+        try:
+            states_after = self._puts(release, action, plan.rationale)
+        except (ArtifactDamaged, NotFound):
+            gone = self._gone(release)
+            if action.kind not in UPWARD or not gone:
+                raise
+            if noted is not None:
+                self._world.record(noted)
+            return self._give_up(release, f"the package of {release.challenger} is not whole: {gone}")
+        made = decisions.prepare(self._world, "release", (situation, policy, now), plan, states_after)
         approval = self._asked(made.decision.id, action) if action.kind == "ask" else ()
         move = msgspec.structs.replace(made.draft, puts=(*made.draft.puts, *approval))
         self._world.record(*((noted, move) if noted is not None else (move,)))
         self._world.say("decision", f"{made.decision.id} release {release.id}: {plan.rationale}")
+        self._unserved.forget()
+        return True
+
+    def _gone(self, release: ReleaseState) -> str:
+        """Why the challenger cannot be served; empty: it can, or it is the first of its model, and there is nobody to go back to."""
+        if release.champion is None and self.champion() is not None:
+            return ""
+        try:
+            self._shelf.served(release.challenger)
+        except (ArtifactDamaged, NotFound) as error:
+            return error.message
+        return ""
+
+    def _give_up(self, release: ReleaseState, words: str) -> bool:
+        """It could never move on, and nothing newer would be released."""
+        action = Action(kind="roll_back", subject=f"release:{release.id}", arguments={"reason": words})
+        self._apply(release, action, (), words)
+        self._world.say("bad", f"{release.id} is rolled back: {words}")
         self._unserved.forget()
         return True
 
@@ -278,7 +310,8 @@ class Releases:
         replayed = self._replayed(release, policy)
         return release_room.ReleaseSituation(
             release=release, requests_in_phase=found.requests_in_phase, labels=found.labels, evidence=found.evidence,
-            switch=seen, approval=self._approval(release), rewards=found.rewards, replayed=replayed, tripped=tripped(switch, release),
+            switch=seen, approval=self._approval(release, policy), rewards=found.rewards, replayed=replayed, tripped=tripped(switch, release),
+            unripe=found.unripe,
         )  # fmt: skip
 
     def _replayed(self, release: ReleaseState, policy: release_room.ReleasePolicy) -> Replayed | None:
@@ -293,10 +326,18 @@ class Releases:
             self._trouble = error
             return None
 
-    def _approval(self, release: ReleaseState) -> Any:
-        """Of this release: an answer counts for the very action that was asked about."""
+    def _approval(self, release: ReleaseState, policy: release_room.ReleasePolicy) -> Any:
+        """Of this release, where a person is asked: an answer counts for the very action that was asked about."""
+        if not policy.approval:
+            return "none"
         for approval in reversed(self._world.all("approval", Approval)):
-            decision = decisions.find(self._world, approval.decision)
-            if decision and decision.room == "release" and decision.plan.actions[0].subject == f"release:{release.id}":
+            if approval.requested_by == "release" and self._asked_about(approval.decision) == f"release:{release.id}":
                 return approval.answer or "open"
         return "none"
+
+    def _asked_about(self, decision: str) -> str:
+        """The subject of a decision's first action: looked up once, a decision never changes."""
+        if decision not in self._subjects:
+            found = decisions.find(self._world, decision)
+            self._subjects[decision] = found.plan.actions[0].subject if found and found.room == "release" else ""
+        return self._subjects[decision]

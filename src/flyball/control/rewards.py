@@ -35,17 +35,21 @@ class RewardLog:
         self._all = _nothing()
         self._look = 0
 
-    def extend(self, release: str, matched: Matched, rewards: Mapping[str, tuple[int, float]]) -> Rewards:
-        """All so far, with what was not known before at the end. `rewards`: prediction id → (received, what it earned)."""
+    def extend(
+        self, release: str, matched: Matched, rewards: Mapping[str, tuple[int, float]], mature: int | None = None
+    ) -> Rewards:
+        """All so far, with what was not known before at the end. `rewards`: prediction id → (received, what it earned). `mature`: so many of the matched
+        rows, the first ones, are old enough to count: of those who buy at once alone two units look otherwise than of all. None: all."""
         if release != self._release:
             self._release, self._arms, self._known, self._all = release, {}, set(), _nothing()
             self._met, self._seen, self._look = 0, 0, 0
         if rewards is not self._rewards:  # some were forgotten, so that places in it mean nothing any more
             self._rewards, self._seen = rewards, 0
-        met = matched.ids[self._met :]
-        for each, challenger in zip(met, matched.challengers[self._met :].tolist(), strict=True):
+        until = max(len(matched.ids) if mature is None else mature, self._met)
+        met = matched.ids[self._met : until]
+        for each, challenger in zip(met, matched.challengers[self._met : until].tolist(), strict=True):
             self._arms.setdefault(each, challenger)  # an id that was asked twice was answered first
-        self._met = len(matched.ids)
+        self._met = until
         told = islice(rewards, self._seen, None)  # a reward that is told again keeps its place
         usable = {each for each in met if each in rewards} | {each for each in told if each in self._arms}
         self._seen = len(rewards)

@@ -27,8 +27,10 @@ class SliceMembers:
         """Unit → slice → its condition, compiled once."""
 
     def follow(self, release: ReleaseState | None, opened_us: int) -> None:
-        """Before its first answer is seen."""
-        if release is not None and release.id != self._release:
+        """Before its first answer is seen. None: there is none, and nothing is held."""
+        if release is None:
+            self._release, self._ids, self._known = "", {}, {}
+        elif release.id != self._release:
             self._release, self._since_us = release.id, opened_us
             self._ids = {name: set() for name in self._where}
 

@@ -195,7 +195,6 @@ def units_of(table: RoutingTable) -> tuple[ServedUnit, ...]:
 
 def reconcile(world: World) -> SwitchReading:
     """Look; where what is served is not what is wanted, publish and look once more. Idempotent."""
-    world.ports.gateways.renew_lease()
     table = wanted(world)
     if table is None:
         return SwitchReading("none", (), "nothing is released yet")

@@ -6,17 +6,16 @@ measured holds, and gives up at the phase's deadline. No data never promotes.
 
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
-from typing import Any, Literal, NamedTuple
-
-import msgspec
+from typing import Any, NamedTuple
 
 from flyball.records import codec
 from flyball.records.decisions import Action, Plan
-from flyball.records.evidence import Evidence, Outcome, Verdict, worst
-from flyball.records.release import Phase, ReleaseState, Replayed
-from flyball.release.bandit import RewardSeen, weight_of
+from flyball.records.evidence import Outcome, Verdict, worst
+from flyball.records.release import Phase, ReleaseState
+from flyball.release.bandit import weight_of
 from flyball.release.guards import judge
 from flyball.release.policy import GuardRule, ReleasePolicy, ReplayRule, policy_of
+from flyball.release.situation import ReleaseSituation
 from flyball.release.waiting import moment, place, span, waits_for_pass
 
 __all__ = [
@@ -33,28 +32,6 @@ __all__ = [
 
 JUDGED = frozenset({Phase.SHADOW, Phase.CANARY, Phase.FULL, Phase.WATCHING})
 """Phases in which the challenger scores traffic, so that it can do harm and be compared."""
-
-
-class ReleaseSituation(msgspec.Struct, frozen=True, kw_only=True):
-    """All that is judged."""
-
-    release: ReleaseState
-    requests_in_phase: int
-    """Rows that the challenger scored in this phase and step."""
-    labels: int
-    """Rows with a mature label and both scores, since the release opened."""
-    evidence: tuple[Evidence, ...]
-    """One of each guard that can be measured in this phase, whenever there is a champion to compare with."""
-    switch: Literal["verified", "pending", "failed"]
-    """Whether all gateways are seen to serve this phase; `failed`: it was tried long enough, or one says that it cannot."""
-    approval: Literal["none", "open", "approved", "refused"] = "none"
-    """Of this release's `ask`."""
-    replayed: Replayed | None = None
-    """What it said to captured requests; None: they were not asked yet, or are not to be."""
-    rewards: tuple[RewardSeen, ...] = ()
-    """Of champion and challenger, where a bandit divides the traffic."""
-    tripped: str = ""
-    """How it fails, while a gateway leaves the challenger alone because it fails again and again, and the unit before does not; empty: none does."""
 
 
 class _View(NamedTuple):
@@ -83,7 +60,7 @@ class _View(NamedTuple):
         """At this look or an earlier one."""
         verdict = self.verdict(rule.name)
         return rule.name in self.before or (
-            verdict is not None and verdict.outcome is Outcome.PASS and not _too_early(self, rule)
+            verdict is not None and verdict.outcome is Outcome.PASS and not _too_early(self, rule) and not _unripe(self, rule)
         )
 
 
@@ -107,7 +84,9 @@ def decide(situation: ReleaseSituation, policy: ReleasePolicy, now: datetime) ->
 
 
 def newly_passed(situation: ReleaseSituation, policy: ReleasePolicy, now: datetime) -> tuple[str, ...]:
-    """Guards that pass at this look and did not before."""
+    """Guards that pass at this look and did not before: of a phase that was seen at every gateway."""
+    if situation.release.verified_at is None:
+        return ()
     view = _view(situation, policy, now)
     return tuple(rule.name for rule in policy.guards if rule.name not in view.before and view.passed(rule))
 
@@ -156,6 +135,11 @@ def _too_early(view: _View, guard: GuardRule) -> bool:
     if view.release.phase is not Phase.SHADOW or rule is None or not guard.labels:
         return False
     return view.elapsed < rule.at_least or view.situation.labels < rule.min_labels
+
+
+def _unripe(view: _View, guard: GuardRule) -> str:
+    """Why it cannot pass yet: of labels that came first alone nobody knows what the others will say. Empty: it can."""
+    return view.situation.unripe if guard.ripens else ""
 
 
 def _proposed(view: _View) -> Plan:
@@ -269,7 +253,7 @@ def _unserved(view: _View) -> Plan:
         plan = _HANDLERS[release.phase](view)
         if any(action.kind == "roll_back" for action in plan.actions):
             return plan
-    elif release.phase in (Phase.SHADOW, Phase.CANARY):
+    elif release.phase in (Phase.SHADOW, Phase.CANARY) or _has_no_end(release):
         deadline, waited = _deadline(release, rules), view.now - release.entered_at
         if waited >= deadline:
             return _roll_back(
@@ -278,11 +262,17 @@ def _unserved(view: _View) -> Plan:
     return _hold(view, "switch", f"waits {waits}")
 
 
+def _has_no_end(release: ReleaseState) -> bool:
+    """All traffic that some gateways have taken and some have not, with a unit to go back to."""
+    return release.phase is Phase.FULL and release.verified_at is None and release.champion is not None
+
+
 def _deadline(release: ReleaseState, rules: ReleasePolicy) -> timedelta:
-    """Of a shadow or a canary step; where the policy was changed meanwhile, the longest that it knows."""
+    """Of a shadow or a canary step; of all traffic, and where the policy was changed meanwhile, the longest that it knows."""
     if release.phase is Phase.SHADOW:
         return rules.shadow.at_most if rules.shadow is not None else rules.longest
-    return rules.steps[release.step].at_most if release.step < len(rules.steps) else rules.longest
+    step = release.step if release.phase is Phase.CANARY else len(rules.steps)
+    return rules.steps[step].at_most if step < len(rules.steps) else rules.longest
 
 
 _HANDLERS: dict[Phase, Callable[[_View], Plan]] = {
@@ -368,6 +358,8 @@ def _waits_for_guards(view: _View, *, to_pass: bool) -> list[str]:
         if to_pass and rule.must == "pass" and not _comes_later(view, rule):
             if verdict.outcome is not Outcome.PASS:  # one that passes, too early, waits for what it is too early for
                 waits.append(waits_for_pass(rule, verdict, view.now - view.release.opened_at))
+            elif unripe := _unripe(view, rule):
+                waits.append(f"for {rule.name} until it is known how long labels take ({unripe})")
         elif verdict.outcome is Outcome.ERROR or (
             verdict.evidence.n == 0 and not (_comes_later(view, rule) if to_pass else rule.labels)
         ):

@@ -58,6 +58,11 @@ class GuardRule(msgspec.Struct, frozen=True, kw_only=True):
     slice: str | None = None
     """Judged on its rows alone."""
 
+    @property
+    def ripens(self) -> bool:
+        """Rests on what becomes known later: labels, and rewards, which come with them."""
+        return self.labels or self.metric == "reward"
+
 
 class ReplayRule(msgspec.Struct, frozen=True, kw_only=True):
     rows: int
@@ -96,6 +101,11 @@ class ReleasePolicy(msgspec.Struct, frozen=True, kw_only=True):
         """That any phase before all traffic may take: the deadline of what has none of its own."""
         phases = (*self.steps, *((self.shadow,) if self.shadow is not None else ()))
         return max((phase.at_most for phase in phases), default=self.watch_at_most)
+
+    @property
+    def both_answer(self) -> timedelta:
+        """The longest that users get answers of both units."""
+        return sum((step.at_most for step in self.steps), timedelta(0))
 
 
 def policy_of(spec: ProjectSpec) -> ReleasePolicy:

@@ -45,6 +45,9 @@ _NEWTON_STEPS = 40
 """Newton's method climbs monotonically to the root from below and needs fewer than ten steps; this only bounds the loop."""
 _POINTS, _ZOOMS = 33, 6
 """Each zoom narrows the search for the worst pair of means 16-fold: it ends within 1e-7 of the range, and the gap, flat there, within far less."""
+_BELOW, _BEYOND = -30.0, 50.0
+"""Of the logarithm that `least_rate` starts from: e^50 is beyond every rate, and left of 1 − e^-30 a row of one arm beside a million of the other would take the
+logarithm of 0. Without these bounds an arm with 200 times the rows of the other makes the answer NaN."""
 
 
 def check_alpha(alpha: float) -> None:
@@ -93,10 +96,13 @@ def log_above(counts: npt.ArrayLike, n: int, rates: npt.ArrayLike) -> Floats:
 
 
 def least_rate(count: int, n: int, log_capital: npt.ArrayLike) -> Floats:
-    """The smallest rate, for each logarithm of capital (m,), at which `log_above` is no more than that; may lie outside [0, 1]. Newton as in `least_sum`."""
+    """The smallest rate, for each logarithm of capital (m,), at which `log_above` is no more than that; may lie outside [0, 1]. Newton as in `least_sum`.
+    Infinite where every rate that there is is refuted by far."""
     target = np.atleast_1d(np.asarray(log_capital, dtype=np.float64))
     won = count * np.log1p(COUNTS.rates) + COUNTS.log_weights
-    rate: Floats = np.max(np.expm1((won - target[:, None]) / n) / COUNTS.rates, axis=1)
+    exponents = (won - target[:, None]) / n
+    refuted = exponents.max(axis=1) > _BEYOND
+    rate: Floats = np.max(np.expm1(np.clip(exponents, _BELOW, _BEYOND)) / COUNTS.rates, axis=1)
     for _ in range(_NEWTON_STEPS):
         inner = 1.0 + rate[:, None] * COUNTS.rates
         exponents = won - n * np.log(inner)
@@ -107,7 +113,8 @@ def least_rate(count: int, n: int, log_capital: npt.ArrayLike) -> Floats:
         rate = rate + np.maximum(step, 0.0)
         if np.all(step <= 1e-12 + 1e-9 * np.abs(rate)):
             break
-    return rate
+    found: Floats = np.where(refuted, np.inf, rate)
+    return found
 
 
 def least_gap(

@@ -164,6 +164,19 @@ def test_failures_are_counted_by_unit_and_time() -> None:
     assert failed_rows(joined, "u2", 6, 10) == 0
 
 
+def test_what_a_unit_scored_and_could_not_answer_adds_up_over_stretches_of_time() -> None:
+    joined = binary(
+        predictions(["a", "b"], at_us=3), predictions(["c"], at_us=12), predictions(["d"], at_us=25, unit="u2"), predictions(["e"], at_us=31),
+        FailureBatch(at_us=13, model="m", unit="u1", role="champion", n=4, reason="crash", answered_by=None),
+    )  # fmt: skip
+    assert joined.scored_in_stretches("u1", 2, 32, 10).tolist() == [2, 1, 1]
+    assert joined.scored_in_stretches("u1", 2, 3, 10).tolist() == [0]
+    assert joined.failures.in_stretches("u1", 2, 32, 10).tolist() == [0, 4, 0]
+    assert [
+        each.sum() for each in (joined.failures.in_stretches("u3", 2, 32, 10), joined.scored_in_stretches("u1", 32, 2, 10))
+    ] == [0, 0]
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.permutations(range(12)))
 def test_any_order_of_arrival_gives_the_same_bits(order: list[int]) -> None:

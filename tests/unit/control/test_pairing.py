@@ -3,7 +3,7 @@
 import numpy as np
 
 from flyball.capture.joined import Pairs
-from flyball.control.pairing import PairLog
+from flyball.control.pairing import PairLog, SliceLog
 
 
 def pairs(rows: list[int], labels: list[float]) -> Pairs:
@@ -31,3 +31,17 @@ def test_another_release_begins_anew() -> None:
     log = PairLog()
     log.extend("r-1", pairs([2, 4], [0.0, 1.0]))
     assert len(log.extend("r-2", pairs([4], [1.0])).rows) == 1
+
+
+def test_of_each_row_it_is_asked_once_whether_it_lies_in_a_slice() -> None:
+    log, asked = SliceLog(), []
+
+    def even(rows: np.ndarray) -> np.ndarray:
+        asked.extend(rows.tolist())
+        return rows % 2 == 0
+
+    assert log.extend("r-1", pairs([1, 2, 4], [0.0] * 3), even).rows.tolist() == [2, 4]
+    assert log.extend("r-1", pairs([1, 2, 4], [0.0] * 3), even).rows.tolist() == [2, 4]
+    assert log.extend("r-1", pairs([1, 2, 4, 3, 0], [0.0] * 5), even).rows.tolist() == [2, 4, 0]
+    assert asked == [1, 2, 4, 3, 0]
+    assert log.extend("r-2", pairs([6, 7], [0.0] * 2), even).rows.tolist() == [6]

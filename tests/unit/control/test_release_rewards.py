@@ -27,3 +27,11 @@ def test_rewards_and_answers_may_come_in_any_order_and_each_counts_once() -> Non
 def test_what_came_together_is_not_ordered_by_what_it_earned() -> None:
     rewards = {"a1": (5, 1.0), "a2": (5, 0.0), "a3": (5, 0.5)}
     assert RewardLog().extend("r-1", matched("a3", "a2", "a1"), rewards).values.tolist() == [1.0, 0.0, 0.5]
+
+
+def test_a_row_counts_once_it_is_old_enough_though_its_reward_came_at_once() -> None:
+    log, rows, rewards = RewardLog(), matched("a1", "b1", "a2"), {"b1": (5, 1.0), "a2": (6, 0.5)}
+    assert log.extend("r-1", rows, rewards, 1).values.tolist() == []
+    assert log.extend("r-1", rows, rewards, 2).values.tolist() == [1.0]
+    rewards["a1"] = (9, 0.25)
+    assert log.extend("r-1", rows, rewards, 3).values.tolist() == [1.0, 0.5, 0.25]

@@ -1,11 +1,15 @@
 """Champion and canary are compared on equal numbers of the same minutes, one row a key, calls with calls of as many rows."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
+import pytest
+
+from flyball.control import release_tally
 from flyball.control.release_tally import PERIOD_US, ReleaseTally
 from flyball.records.captured import PredictionBatch
 from flyball.records.release import Phase, ReleaseState
 
+DAY = timedelta(days=1)
 START = datetime(2026, 1, 5, tzinfo=UTC)
 RELEASE = ReleaseState(
     id="r-0002", model="shop", challenger="new", champion="old", phase=Phase.CANARY, opened_at=START, entered_at=START
@@ -21,7 +25,7 @@ def batch(unit: str, minute: int, ids: list[str], keys: list[str] | None = None,
 
 def tally(*batches: PredictionBatch, minutes: int = 9) -> ReleaseTally:
     made = ReleaseTally()
-    made.follow(RELEASE, 0)
+    made.follow(RELEASE, 0, DAY)
     for each in batches:
         made.add(each)
     made.settle(minutes * PERIOD_US)
@@ -69,3 +73,51 @@ def test_later_looks_only_append() -> None:
     made.add(batch("new", 20, ["b2"]))
     made.settle(40 * PERIOD_US)
     assert made.matched().ids == (*first.ids, "a2", "b2")
+
+
+def minute(made: ReleaseTally, number: int, rows: int) -> None:
+    for unit in ("old", "new"):
+        made.add(batch(unit, number, [f"{unit}{number}.{row}" for row in range(rows)]))
+
+
+def test_a_release_that_grows_slow_late_is_seen_however_much_came_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A day has 1,440 minutes: ten rows of each are kept at first, then one a minute."""
+    monkeypatch.setattr(release_tally, "AT_FIRST", 10)
+    monkeypatch.setattr(release_tally, "SPREAD", 1440)
+    made = tally()
+    for number in range(300):
+        minute(made, number, 4)
+    made.settle(400 * PERIOD_US)
+    seen = made.matched()
+    counts = [int((seen.periods == number * PERIOD_US).sum()) // 2 for number in range(300)]
+    assert counts == [4, 4, 2, *[1] * 297]
+    assert int((seen.calls.periods == 299 * PERIOD_US).sum()) == 2
+    assert len(seen.ids) == len(seen.periods) == 2 * sum(counts)
+
+
+def test_calls_of_all_sizes_share_the_room_that_a_minute_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(release_tally, "AT_FIRST", 0)
+    monkeypatch.setattr(release_tally, "SPREAD", 4 * 1440)
+    made = tally()
+    for unit in ("old", "new"):
+        for number in range(12):
+            made.add(batch(unit, 0, [f"{unit}{number}"]))
+        for number in range(4):
+            made.add(batch(unit, 0, [f"{unit}-{number}.{row}" for row in range(5)]))
+    made.settle(9 * PERIOD_US)
+    calls = made.matched().calls
+    assert (int((~calls.challengers).sum()), int(calls.challengers.sum())) == (4, 4)
+
+
+def test_when_the_release_has_ended_nothing_is_held_and_nothing_more_is_taken() -> None:
+    made = tally(batch("old", 0, ["a1"]), batch("new", 0, ["b1"]), batch("old", 20, ["a2"]))
+    made.follow(None, 0, DAY)
+    made.add(batch("old", 21, ["a3"]))
+    assert (made.matched().ids, made._open, made._calls, made._keys) == ((), {}, {}, set())
+
+
+def test_what_was_made_before_the_horizon_is_let_go() -> None:
+    made = tally(batch("old", 20, ["a1"]), batch("old", 30, ["a2"]))
+    made.forget_until(25 * PERIOD_US)
+    made.add(batch("old", 22, ["a3"]))
+    assert [start // PERIOD_US for start in made._open] == [30]

@@ -7,7 +7,7 @@ from release_cases import DAY, HOUR, POLICY, START, evidence, rule, situation
 
 from flyball.records import codec
 from flyball.records.evidence import Outcome
-from flyball.release.decide import ReleasePolicy, ReleaseSituation, decide, is_proven, policy_of, rules_of
+from flyball.release.decide import ReleasePolicy, ReleaseSituation, decide, is_proven, newly_passed, policy_of, rules_of
 from flyball.release.policy import ReplayRule
 from flyball.spec import ProjectSpec
 
@@ -131,6 +131,35 @@ def test_a_phase_that_never_came_to_serve_is_rolled_back_and_one_that_did_is_wai
     later = START + HOUR
     assert done(decide(situation(phase, switch="failed", verified=False), POLICY, later)) == "roll_back"
     assert done(decide(situation(phase, switch="failed"), POLICY, later)) == "nothing"
+
+
+@pytest.mark.parametrize("phase", ["canary", "full", "watching"])
+def test_harm_takes_back_what_only_some_gateways_serve_and_a_pass_counts_for_nothing_there(phase):
+    """With one of two workers hanging the challenger answers at the other."""
+    for quality, failures in (("fail", "pass"), ("pass", "fail")):
+        seen = situation(phase, quality, failures, verified=False, switch="pending")
+        assert done(decide(seen, POLICY, START)) == "roll_back"
+    good = situation(phase, verified=False, switch="pending")
+    assert newly_passed(good, POLICY, START) == ()
+    assert done(decide(good, POLICY, START + HOUR)) == "nothing"
+
+
+def test_all_traffic_that_some_gateways_never_took_is_given_up_like_a_canary_and_a_first_release_is_not():
+    away = {"switch": "pending", "verified": False}
+    plans = [decide(situation("full", **away), POLICY, START + days * DAY) for days in (1, 6.9, 7)]
+    assert [done(plan) for plan in plans] == ["nothing", "nothing", "roll_back"]
+    assert "gave up after 7 days" in plans[-1].rationale
+    assert done(decide(situation("full", champion=None, **away), POLICY, START + 99 * DAY)) == "nothing"
+
+
+def test_while_nobody_knows_how_long_labels_take_nothing_passes_by_them_and_harm_is_harm():
+    young = {"unripe": "3 labels are too few"}
+    plan = decide(situation("shadow", **young), POLICY, START + DAY)
+    assert done(plan) == "nothing"
+    assert "waits for loss until it is known how long labels take (3 labels are too few)" in plan.rationale
+    assert newly_passed(situation("shadow", **young), POLICY, START + DAY) == ("failure_rate",)
+    assert done(decide(situation("shadow", "fail", **young), POLICY, START + DAY)) == "roll_back"
+    assert done(decide(situation("shadow", passed=("loss",), **young), POLICY, START + DAY)) == "enter canary 0"
 
 
 @pytest.mark.parametrize("failures", ["pass", "fail", "inconclusive", "no data", "error", "absent"])

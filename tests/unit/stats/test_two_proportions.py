@@ -96,6 +96,34 @@ def test_a_canary_of_a_few_rows_says_next_to_nothing():
     assert interval.upper == 1.0
 
 
+@pytest.mark.parametrize(
+    ("ratio", "rate", "other"), [(1e3, 0.01, 0.03), (1e3, 0.3, 0.2), (1e6, 0.01, 0.03), (1e6, 0.0001, 0.0001)]
+)
+def test_an_arm_with_a_thousand_or_a_million_times_the_rows_of_the_other_is_judged_as_well(ratio, rate, other):
+    """A shadow that scores a small share of the keys. Harm is found, the truth is covered at all looks together, and every end is a number."""
+    rng, misses, found = np.random.default_rng(11), 0, []
+    looks = np.unique(np.geomspace(5, 3000, 9).astype(int))
+    for _ in range(PATHS // 2):
+        steps = np.diff(looks, prepend=0)
+        few = np.cumsum(rng.binomial(steps, other))
+        many = np.cumsum(rng.binomial((steps * ratio).astype(np.int64), rate))
+        intervals = [
+            rate_difference(int(a), int(n * ratio), int(b), int(n), ALPHA) for a, b, n in zip(many, few, looks, strict=True)
+        ]
+        assert np.isfinite([(each.mean, each.lower, each.upper) for each in intervals]).all()
+        misses += any(not each.lower <= other - rate <= each.upper for each in intervals)
+        found.append(intervals[-1])
+    assert misses / (PATHS // 2) <= ALPHA
+    width = np.median([each.upper - each.lower for each in found])
+    assert width < 12.0 * math.sqrt(other * (1.0 - other) / 3000) + 0.01, "it is as narrow as the smaller arm lets it be"
+
+
+def test_one_row_beside_a_million_failures_says_next_to_nothing():
+    interval = rate_difference(2_000_000, 4_000_000, 1, 1, 0.05)
+    assert (interval.lower, interval.upper) == pytest.approx((-0.5, 0.5), abs=0.05)
+    assert interval.lower < 0.0 <= interval.upper
+
+
 def test_turning_the_arms_turns_the_interval():
     there, back = rate_difference(5, 300, 20, 200, 0.05), rate_difference(20, 200, 5, 300, 0.05)
     assert (there.lower, there.upper) == pytest.approx((-back.upper, -back.lower), abs=1e-12)

@@ -1,0 +1,33 @@
+"""All of a release that is judged at one look."""
+
+from typing import Literal
+
+import msgspec
+
+from flyball.records.evidence import Evidence
+from flyball.records.release import ReleaseState, Replayed
+from flyball.release.bandit import RewardSeen
+
+
+class ReleaseSituation(msgspec.Struct, frozen=True, kw_only=True):
+    """What `decide` is told: nothing else is read."""
+
+    release: ReleaseState
+    requests_in_phase: int
+    """Rows that the challenger scored in this phase and step; 0 before every gateway was seen to serve it."""
+    labels: int
+    """Rows with a mature label and both scores, since the release opened."""
+    evidence: tuple[Evidence, ...]
+    """One of each guard that can be measured in this phase, whenever there is a champion to compare with: also before every gateway is seen to serve it."""
+    switch: Literal["verified", "pending", "failed"]
+    """Whether all gateways are seen to serve this phase; `failed`: it was tried long enough, or one says that it cannot."""
+    approval: Literal["none", "open", "approved", "refused"] = "none"
+    """Of this release's `ask`."""
+    replayed: Replayed | None = None
+    """What it said to captured requests; None: they were not asked yet, or are not to be."""
+    rewards: tuple[RewardSeen, ...] = ()
+    """Of champion and challenger, where a bandit divides the traffic."""
+    tripped: str = ""
+    """How it fails, while a gateway leaves the challenger alone because it fails again and again, and the unit before does not; empty: none does."""
+    unripe: str = ""
+    """Why it is not known yet from which age on rows count, so that no label or reward can make a guard pass; empty: it is."""
