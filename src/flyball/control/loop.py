@@ -35,14 +35,16 @@ def keep_ticking(engine: Engine, tick_seconds: float, wait: Callable[[float], bo
             return
 
 
-def tick_once(engine: Engine) -> str:
-    """One tick; empty, or what went wrong in words. Raises Fenced, Outdated."""
+def tick_once(engine: Engine, passing: tuple[type[FlyballError], ...] = ()) -> str:
+    """One tick; empty, or what went wrong in words. Raises Fenced, Outdated, and what is of `passing`."""
     try:
         engine.tick()
         words = ""
     except (Fenced, Outdated):
         raise
     except FlyballError as error:
+        if isinstance(error, passing):
+            raise
         words = error.message
     except Exception as error:  # noqa: BLE001 - the top of a tick: becomes a recorded event, and serving goes on
         words = f"{type(error).__name__}: {error}"
