@@ -13,7 +13,7 @@ from bench.loop.streams import FIRST, Floats
 from flyball.adapters.steps.mended import LEAST_ROWS
 from flyball.autopilot import tournament, worth
 from flyball.autopilot.entrants import Entrant, History, Strategy, entrant_of, possible
-from flyball.control.tournaments import MOST_EARLIER
+from flyball.control.tournaments import MOST_EARLIER, REMEMBERED
 from flyball.records.findings import IncidentKind
 
 START, DAY = datetime(2026, 1, 1, tzinfo=UTC), timedelta(days=1)
@@ -71,6 +71,11 @@ class Pilot:
             np.array(losses), tuple(self.made), len(self.past), self.changes, self.recalibrations, tuple(self.log), tuple(self.alarms)
         )  # fmt: skip
 
+    @property
+    def _remembered(self) -> tuple[tournament.PastTournament, ...]:
+        """As control/tournaments.py hands it on: all of `past` have trained."""
+        return tuple(self.past[-REMEMBERED:])
+
     def _rows(self, unit: Unit, first: int, last: int) -> Floats:
         """Losses of rows in these blocks."""
         block = self.answers.stream.block
@@ -87,7 +92,7 @@ class Pilot:
         change, held = self.champion.change if change is None else change, mature - HELD
         # a change that only the newest rows have seen leaves nothing to learn it from
         fits = tournament.MOST_FITS if found.act and (change is None or change < held) else 0
-        asked = tournament.order(self.past, kind, possible(self._history(held, change), kind), self.seed, fits)
+        asked = tournament.order(self._remembered, kind, possible(self._history(held, change), kind), self.seed, fits)
         units = {entrant.name: unit for entrant in asked for unit in self._unit(entrant, held, change)}
         trained = [each for each in asked if each.trains]
         self.made += [units[each.name].window for each in trained if units[each.name].window not in self.made]
@@ -146,7 +151,7 @@ class Pilot:
             windows=windows,
             rows=(mature - begin) * block,
             trained_rows=(self.trained_at - begin) * block,
-            past=tuple(self.past),
+            past=self._remembered,
             since_change=self.champion.change is not None,
         )
 

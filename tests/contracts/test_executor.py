@@ -52,6 +52,12 @@ plan = request.job.overrides
 job.progress(Progress(step="train", status="started", fraction=0.5))
 job.step_done(StepResult(step="snapshot", key="k", values={"rows": 3}, seconds=0.1))
 print("said on stdout", flush=True)
+if plan.get("waits"):
+    job.progress(Progress(step="train", status="waited", waited_seconds=3600.0))
+    job.progress(Progress(step="train", status="waiting"))
+    while not (request.project_dir / "free").exists():
+        time.sleep(0.01)
+    job.progress(Progress(step="train", status="waited", waited_seconds=3600.0))
 if plan.get("wait"):
     if plan.get("family") and os.fork() == 0:
         time.sleep(600)
@@ -254,6 +260,29 @@ def test_a_run_beyond_its_time_limit_is_ended_and_failed_with_both_numbers(tmp_p
     assert report.state == "failed"
     assert re.search(r"The run was ended after \S+: train\.time_limit is 30m\. Next: raise it in flyball\.yaml", report.error)
     assert executor.observe("j-0001") == report
+
+
+def test_waiting_for_another_run_that_does_the_same_counts_toward_no_limit(tmp_path: Path) -> None:
+    late = [timedelta(0)]
+    executor = ProcessExecutor(tmp_path / ".flyball", lambda: datetime.now(UTC) + late[0], (sys.executable, "-c", CHILD))
+    executor.launch(request(tmp_path, waits=True, wait=True))
+
+    def until(lines: int) -> JobReport:
+        deadline = time.monotonic() + 20
+        while len(executor.observe("j-0001").progress) < lines and time.monotonic() < deadline:
+            threading.Event().wait(0.01)
+        return executor.observe("j-0001")
+
+    until(3)
+    late[0] = timedelta(days=1)
+    assert executor.observe("j-0001").state == "running", "the other has a limit of its own"
+    late[0] = timedelta(0)
+    (tmp_path / "free").touch()
+    until(4)
+    late[0] = timedelta(hours=2, minutes=29)
+    assert executor.observe("j-0001").state == "running"
+    late[0] = timedelta(hours=2, minutes=31)
+    assert executor.observe("j-0001").state == "failed"
 
 
 @pytest.mark.parametrize("serving", [0, 1, 64])

@@ -9,7 +9,7 @@ from flyball.control.decision_reports import DecisionRow, Explanation
 from flyball.control.finding_reports import FindingReport, FindingRow, IncidentRow, WindowPoint
 from flyball.control.job_story import JobStory
 from flyball.control.label_import import LabelImport
-from flyball.control.replay_comparison import ComparisonReport, Prices, Side, compare
+from flyball.control.replay_comparison import ComparisonReport, FailedPolicy, Prices, Side, compare
 from flyball.control.replay_orders import Wanted
 from flyball.control.replay_report import AloneFigures, DecisionLine, GovernedFigures, Performance, ReplayReport, Span
 from flyball.control.reports import (
@@ -263,8 +263,28 @@ def replayed(area: float, retrainings: int) -> ReplayReport:
     )  # fmt: skip
 
 
+class PaperLived:
+    """A replay of it, which decided and found what it did itself."""
+
+    def __init__(self, workspace: "PaperWorkspace") -> None:
+        self._workspace = workspace
+
+    def explain(self, decision_id: str) -> Explanation:
+        return self._workspace.explain(decision_id)
+
+    def explain_finding(self, which: str) -> FindingReport:
+        return self._workspace.findings.explain(which)
+
+    def explain_job(self, job: str) -> JobStory:
+        return self._workspace.autopilot.explain_job(job)
+
+
 class PaperReplays:
     """The loop over its history."""
+
+    def lived(self, policy: str | None) -> PaperLived:
+        self._workspace.calls.append(("lived", str(policy)))
+        return PaperLived(self._workspace)
 
     def __init__(self, workspace: "PaperWorkspace") -> None:
         self._workspace = workspace
@@ -276,7 +296,8 @@ class PaperReplays:
     def compare(self, wanted: Wanted, names: tuple[str, ...], jobs: int | None, say: Say) -> ComparisonReport:
         self._workspace.calls.append(("compare", *map(str, wanted), *names, str(jobs)))
         sides = [Side(name, NASTY, replayed(0.70 + 0.01 * at, at)) for at, name in enumerate(names)]
-        return compare(sides, Prices(1.0, 0.05) if self._workspace.healthy else None, 12.0)
+        failed = () if self._workspace.healthy else (FailedPolicy(name="broken", words=NASTY),)
+        return compare(sides, Prices(1.0, 0.05) if self._workspace.healthy else None, 12.0, failed)
 
 
 class PaperWorkspace:

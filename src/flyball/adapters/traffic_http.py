@@ -1,5 +1,6 @@
 """A client of the gateway's own doors."""
 
+import re
 import threading
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -15,6 +16,8 @@ WAITS_SECONDS = (0.1, 0.5, 1.5)
 TIMEOUT_SECONDS = 60.0
 """A connection that failed is tried again because ids are ours: a row that was answered before is told apart by its id. An answer, or a server that
 is slow, is never asked twice: that would hide its failure."""
+REFUSED = 422
+_FAULTY = re.compile(r"labels\[(\d+)\]")
 
 
 class HttpTraffic:
@@ -45,25 +48,49 @@ class HttpTraffic:
             return True
         return self._failed(f"{answered} of {len(rows)} rows were answered")
 
-    def label(self, model: str, ids: Sequence[str], values: Sequence[Any], observed: Sequence[datetime], *, at: datetime) -> bool:
-        labels = [
+    def label(
+        self, model: str, ids: Sequence[str], values: Sequence[Any], observed: Sequence[datetime], *, at: datetime
+    ) -> int | None:
+        """The gateway takes all of a request or nothing, and names what it cannot take: the rest is sent again without it."""
+        path, refused = f"/models/{model}/labels", 0
+        left = [
             {"id": id_, "label": value, "observed_at": _text(seen)}
             for id_, value, seen in zip(ids, values, observed, strict=True)
         ]
-        return self._post(f"/models/{model}/labels", {"labels": labels}, at) is not None
+        while left:
+            answer = self._ask(path, {"labels": left}, at)
+            if answer is None:
+                return None
+            if answer.is_success:
+                break
+            faulty = _faulty(answer, len(left))
+            if not faulty:
+                self._refused(path, answer)
+                return None
+            refused += len(faulty)
+            left = [each for place, each in enumerate(left) if place not in faulty]
+        return refused
 
     def close(self) -> None:
         self._client.close()
 
     def _post(self, path: str, body: Any, at: datetime) -> Answer | None:
         """The answer of success; None: it failed, and is counted."""
+        answer = self._ask(path, body, at)
+        if answer is None or answer.is_success:
+            return answer
+        self._refused(path, answer)
+        return None
+
+    def _ask(self, path: str, body: Any, at: datetime) -> Answer | None:
+        """Any answer; None: there was none, which is counted."""
         with self._lock:
             self.requests += 1
         content = msgspec.json.encode(body)
         headers = {"x-flyball-event-time": _text(at)}
         for wait in (*WAITS_SECONDS, None):
             try:
-                answer = self._client.ask("POST", path, timeout=TIMEOUT_SECONDS, body=content, headers=headers)
+                return self._client.ask("POST", path, timeout=TIMEOUT_SECONDS, body=content, headers=headers)
             except FAILURES as error:
                 if wait is None or isinstance(error, TimeoutError):
                     self._failed(f"{path}: {str(error) or type(error).__name__}")
@@ -71,12 +98,10 @@ class HttpTraffic:
                 with self._lock:
                     self.retries += 1
                 self._pause.wait(wait)
-                continue
-            if answer.is_success:
-                return answer
-            self._failed(f"{path} answered {answer.status}: {answer.text[:300]}")
-            return None
         return None
+
+    def _refused(self, path: str, answer: Answer) -> None:
+        self._failed(f"{path} answered {answer.status}: {answer.text[:300]}")
 
     def _failed(self, words: str) -> bool:
         with self._lock:
@@ -92,6 +117,20 @@ def _predictions(answer: Answer) -> int:
         return -1
     found = body.get("predictions") if isinstance(body, dict) else None
     return len(found) if isinstance(found, list) else -1
+
+
+def _faulty(answer: Answer, sent: int) -> frozenset[int]:
+    """Places of the labels that a problem document names; empty: it is about something else."""
+    if answer.status != REFUSED:
+        return frozenset()
+    try:
+        body = msgspec.json.decode(answer.body)
+    except msgspec.DecodeError:
+        return frozenset()
+    faults = body.get("faults") if isinstance(body, dict) else None
+    paths = [str(each.get("path")) for each in faults or () if isinstance(each, dict)]
+    found = {int(at[1]) for path in paths if (at := _FAULTY.match(path))}
+    return frozenset(place for place in found if place < sent)
 
 
 def _text(at: datetime) -> str:

@@ -70,21 +70,28 @@ def explain(
     what: Annotated[
         list[str], typer.Argument(metavar="DECISION | finding N | job J", help="d-000012, or: finding 3, or: job j-0003.")
     ],
+    replayed: Annotated[bool, typer.Option("--replayed", help="Of the last `flyball replay` instead.")] = False,
+    policy: Annotated[
+        str | None, typer.Option("--policy", metavar="NAME", help="With --replayed: of that policy of `flyball replay --policy`.")
+    ] = None,
     project: Project = Path(),
     _json: Json = False,
 ) -> None:
     """Explain a decision (evidence, rule, replay, what came of it), a finding (how far, how sure, what it does to the model, why) or a job (who competed)."""
     from flyball.cli import tell_decisions, tell_findings, tell_jobs
 
-    session = session_of(context)
+    session, opened = session_of(context), session_of(context).opener(project)
+    lived = opened.replays.lived(policy) if replayed or policy is not None else None
     if (len(what) == 1 and what[0].startswith("j-")) or (len(what) == 2 and what[0] == "job"):
-        session.screen.answer(session.opener(project).autopilot.explain_job(what[-1]), tell_jobs.job_story)
+        job = (lived or opened.autopilot).explain_job(what[-1])
+        session.screen.answer(job, tell_jobs.job_story)
         return
     if len(what) == 1 and not (what[0].startswith(("f-", "#")) or what[0].isdecimal()):
-        session.screen.answer(session.opener(project).explain(what[0]), tell_decisions.explanation)
+        session.screen.answer((lived or opened).explain(what[0]), tell_decisions.explanation)
         return
     if len(what) > 2 or (len(what) == 2 and what[0] != "finding"):
         raise NotFound(
             f"nothing is called {' '.join(what)[:80]!r}", expected="a decision such as d-000012, or: finding 3, or: job j-0003"
         )
-    session.screen.answer(session.opener(project).findings.explain(what[-1]), tell_findings.finding_report)
+    found = opened.findings.explain(what[-1]) if lived is None else lived.explain_finding(what[-1])
+    session.screen.answer(found, tell_findings.finding_report)

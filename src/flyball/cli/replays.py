@@ -8,7 +8,7 @@ import typer
 
 from flyball.cli.doors import TIMES, Json, Project, utc
 from flyball.cli.session import session_of
-from flyball.errors import UserError
+from flyball.errors import OperatorError, UserError
 
 Since = Annotated[datetime | None, typer.Option("--since", formats=TIMES, help="First day of the replay (UTC).")]
 Until = Annotated[datetime | None, typer.Option("--until", formats=TIMES, help="End of the replay (UTC), not included.")]
@@ -53,6 +53,8 @@ def replay(  # noqa: PLR0913, PLR0917 - a command's parameters are its options
     with session.screen.working("Replaying") as say:
         compared = replays.compare(wanted, names, jobs, say)
     session.screen.answer(compared, tell_comparison.comparison_report)
+    if compared.failed:
+        raise typer.Exit(OperatorError.exit_code)
 
 
 def replay_child(directory: Annotated[Path, typer.Argument()]) -> None:

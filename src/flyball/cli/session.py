@@ -98,8 +98,22 @@ class Releases(Protocol):
     def drill(self, actor: str) -> "reports.CommandReport": ...
 
 
+class LivedReplay(Protocol):
+    """What a replay decided, found and tried."""
+
+    def explain(self, decision_id: str) -> "decision_reports.Explanation": ...
+
+    def explain_finding(self, which: str) -> "finding_reports.FindingReport": ...
+
+    def explain_job(self, job: str) -> "job_story.JobStory": ...
+
+
 class Replays(Protocol):
     """The loop over history."""
+
+    def lived(self, policy: str | None) -> LivedReplay:
+        """None: the last one without `--policy`."""
+        ...
 
     def live(self, wanted: "Wanted", say: "Say") -> "ReplayReport": ...
 

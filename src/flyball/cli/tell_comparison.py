@@ -63,6 +63,7 @@ def _figures(report: ComparisonReport) -> "RenderableType":
     return draw.facts((
         ("best", best),
         *((("not ranked", unranked),) if unranked else ()),
+        *(("failed", (f"{each.name}: {each.words} (the same command goes on)", "bold red")) for each in report.failed),
         ("failed requests", ("0", "green") if failed == 0 else (str(failed), "bold red")),
         ("decisions", f"{equal} of {made} replayed to the same bytes"),
         ("took", f"{report.wall_seconds:.0f} s"),

@@ -49,9 +49,9 @@ def _ranked(entrants: tuple[Entrant, ...]) -> list[Entrant]:
 
 
 def _row(entrant: Entrant, *, won: bool) -> tuple[draw.Cell, ...]:
-    gain = entrant.gain
+    gain, minutes = entrant.gain, draw.number(entrant.minutes) if entrant.fitted else ""
     if gain is None or gain.value is None:
-        return entrant.name, "", "", "", draw.number(entrant.minutes), entrant.words
+        return entrant.name, "", "", "", minutes, entrant.words
     said = ("wins", "bold green") if won else ("by its threshold alone" if gain.name == "cost_gain" else "")
     interval = f"{draw.number(gain.lower)} to {draw.number(gain.upper)}"
-    return entrant.name, draw.number(gain.value), interval, f"{gain.n:,}", draw.number(entrant.minutes), said
+    return entrant.name, draw.number(gain.value), interval, f"{gain.n:,}", minutes, said

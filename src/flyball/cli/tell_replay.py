@@ -83,11 +83,22 @@ def _figures(report: ReplayReport) -> "RenderableType":
         ("requests", f"{report.requests:,} with {report.predictions:,} rows"),
         ("failed requests", failed),
         ("labels", f"{report.labels_joined:,} joined, {report.labels_sent:,} sent (some twice, some late)"),
+        *(() if not report.labels_refused else (("labels refused", (f"{report.labels_refused:,}: they can be no label of the model", "bold red")),)),
         ("retrainings", f"{report.governed.retrainings}; {report.governed.promotions} promoted, {report.governed.rollbacks} given up or rolled back"),
         ("findings", findings),
         ("decisions", f"{report.decisions_replayed_equal} of {report.decisions} replayed to the same bytes"),
+        *_in_the_way(report),
         ("took", f"{report.wall_seconds:.0f} s"),
     ))  # fmt: skip
+
+
+def _in_the_way(report: ReplayReport) -> tuple[tuple[str, draw.Cell], ...]:
+    """What kept policies from acting, and what the loop survived."""
+    breaker = (("breaker", (f"open: {report.breaker}", "bold red")),) if report.breaker else ()
+    asked = "; ".join(report.questions)
+    questions = (("not answered", (asked, "bold red")),) if asked else ()
+    trouble = (("trouble", ("; ".join(report.failed_ticks), "bold red")),) if report.failed_ticks else ()
+    return (*breaker, *questions, *trouble)
 
 
 def _moment(text: str) -> datetime:

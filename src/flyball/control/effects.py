@@ -5,6 +5,8 @@ took effect, and against what would have been without it. That assumes that labe
 answers beside the champion: what that brings is foretold from the same rows' differences, and not measured.
 """
 
+from statistics import NormalDist
+
 import msgspec
 import numpy as np
 
@@ -32,8 +34,8 @@ WORSE = ALPHA / 2.0
 """On the bad side."""
 RUN_LENGTH = 100.0
 """Acts until the level of an action whose intervals keep their word falls, on average and at least: two misses in a row suffice, one never does."""
-NORMAL, MANY = 1.959964, 1000
-"""Of an error that is taken as known: the deviate of ALPHA, and degrees of freedom."""
+MANY = 1000
+"""Degrees of freedom of an error that is taken as known."""
 METHOD = "mean of paired differences of the bounded loss on rows that both units answered, error from stretches of time"
 GATE = "brier_difference"
 """The bounded loss of two classes, on the gate's holdout."""
@@ -121,7 +123,7 @@ class Effects:
             rows = "too few labelled rows that both units answered after it took effect"
             _record(self._world, "effect.measured", msgspec.structs.replace(effect, realised=_unknown(rows), words=rows), ())
             return
-        then = _as_mean(effect)
+        then = foretold_mean(effect)
         expected = None if then is None else foretold.expected(then, found, ALPHA)
         told = msgspec.structs.replace(
             effect, realised=_evidence(found, "after it took effect"), expected=None if expected is None else _shorts(expected)
@@ -203,11 +205,13 @@ def _evidence(found: BlockMean, when: str) -> Evidence:
     )
 
 
-def _as_mean(effect: Effect) -> BlockMean | None:
+def foretold_mean(effect: Effect) -> BlockMean | None:
+    """None: nothing was foretold, or without an interval. What a gate foretold is as sure as `gates.champion.alpha` says."""
     found = effect.predicted
     if found.value is None or found.lower is None or found.upper is None:
         return None
-    per_error = student.t_quantile(1.0 - ALPHA / 2.0, effect.degrees) if effect.degrees else NORMAL
+    side = 1.0 - (ALPHA if found.alpha is None else found.alpha) / 2.0
+    per_error = student.t_quantile(side, effect.degrees) if effect.degrees else NormalDist().inv_cdf(side)
     return BlockMean(found.value, (found.upper - found.lower) / 2.0 / per_error, effect.degrees or MANY, found.n)
 
 

@@ -30,7 +30,7 @@ def assess(
         return None
     snapshot, held = version.lineage.snapshot, tournaments.remembered(world)
     later = [window for window in windows if snapshot.until is None or window.start >= snapshot.until]
-    in_vain = {each.job for each in world.all("tournament", Tournament) if not _trained(each)}
+    in_vain = {each.job for each in world.all("tournament", Tournament) if not tournaments.trained(each)}
     jobs = (job for job in world.all("job", Job) if job.id not in in_vain and job.as_of <= world.now())
     trained = max((job.as_of for job in jobs if _has_trained(job)), default=version.created_at)
     said, change = world.spec.cost, _change(version.lineage.strategy)
@@ -41,7 +41,7 @@ def assess(
         rows=known + _rows(counted),
         trained_rows=known + _rows(window for window in counted if window.end <= trained),
         since_change=change is not None,
-        past=tuple(past_of(each) for each in held if _trained(each)),
+        past=tuple(map(past_of, held)),
         training_minutes=_minutes(held),
         fault=FindingKind.DATA_QUALITY in standing,
     )
@@ -57,10 +57,6 @@ def _change(strategy: str) -> datetime | None:
 def _has_trained(job: Job) -> bool:
     """It has come to a model, whatever became of that: no tournament, or one in which somebody was fitted."""
     return job.status in (JobStatus.REGISTERED, JobStatus.REFUSED) and tournaments.trains(job)
-
-
-def _trained(held: Tournament) -> bool:
-    return any(each.fitted and each.gain is not None for each in held.standings.entrants)
 
 
 def _holdout(baseline: Baseline, until: datetime) -> tuple[JudgedWindow, ...]:
@@ -83,6 +79,5 @@ def _rows(windows: Iterable[WindowSummary]) -> int:
 
 
 def _minutes(held: Sequence[Tournament]) -> float:
-    """Of training, in the last tournament that did; 0: none is known."""
-    spent = [sum(each.minutes for each in one.standings.entrants if each.fitted) for one in held if _trained(one)]
-    return spent[-1] if spent else 0.0
+    """Of training, in the last tournament; 0: none is known. `held`: those that trained."""
+    return sum(each.minutes for each in held[-1].standings.entrants if each.fitted) if held else 0.0

@@ -42,14 +42,16 @@ def pause_seconds(tick_seconds: float, failures: int) -> float:
     return min(tick_seconds * 2.0 ** min(failures, 10), SLOWEST_SECONDS)  # 2.0**1024 is no number any more
 
 
-def tick_once(engine: Engine) -> str:
-    """One tick; empty, or what went wrong in words. Raises Fenced, Outdated."""
+def tick_once(engine: Engine, passing: tuple[type[FlyballError], ...] = ()) -> str:
+    """One tick; empty, or what went wrong in words. Raises Fenced, Outdated, and what is of `passing`."""
     try:
         engine.tick()
         words = ""
     except (Fenced, Outdated):
         raise
     except FlyballError as error:
+        if isinstance(error, passing):
+            raise
         words = error.message
     except Exception as error:  # noqa: BLE001 - the top of a tick: becomes a recorded event, and serving goes on
         words = f"{type(error).__name__}: {error}"

@@ -235,7 +235,9 @@ class Traffic(Protocol):
 
     def label(
         self, model: str, ids: Sequence[str], values: Sequence[Any], observed: Sequence[datetime], *, at: datetime
-    ) -> bool: ...
+    ) -> int | None:
+        """How many of them can be no label of this model; the others are taken. None: it failed, and none is."""
+        ...
 
 
 class History(Protocol):

@@ -8,22 +8,26 @@ import msgspec
 import numpy as np
 import polars as pl
 
-from flyball.control import jobs
+from flyball.control import commands, jobs
 from flyball.control.engine import Engine
+from flyball.control.loop import tick_once
 from flyball.control.ports import Traffic
 from flyball.control.replay_position import Journal, Position, Sent, Stage
-from flyball.control.replay_schedule import LabelSchedule, Requests, schedule_labels, schedule_requests
+from flyball.control.replay_schedule import MOST_LABELS, LabelSchedule, Requests, schedule_labels, schedule_requests
 from flyball.control.traffic import stop_of
 from flyball.control.world import micros, moment
-from flyball.errors import DataError, GatewayUnreachable, TrainingError
+from flyball.errors import DataError, Fenced, GatewayUnreachable, Outdated, StoreUnavailable, TrainingError, UserError
 from flyball.pipelines.labels import class_name
+from flyball.records.decisions import Approval
 from flyball.records.jobs import Job, JobStatus
-from flyball.spec import ReplaySpec
+from flyball.spec import ProjectSpec, ReplaySpec
 
 TICK = timedelta(hours=1)
 """Of simulated time. Requests of one hour share a tick; shorter ones would only look more often at the same."""
 
 
+PERSON = "user:replay"
+"""Who asks for the first version, and answers what a person is asked."""
 HOPELESS = 20
 """Failed requests in a row after which a replay is not gone on with: its figures would be about nothing."""
 
@@ -64,6 +68,15 @@ Work = Callable[[Engine, Job], Job]
 """Works on a job until it is finished."""
 
 
+def refuse_unanswerable(spec: ProjectSpec, replay: ReplaySpec) -> None:
+    """Raises UserError for a replay that could not begin: nobody is there to agree to its first release."""
+    if spec.release.approval and not replay.approve:
+        raise UserError(
+            "release.approval wants a person's yes before the first version answers anybody, and replay.approve: false means that nobody gives it",
+            expected="replay.approve: true (what is asked is answered with yes), or release.approval: false", next_step="change either in flyball.yaml",
+        )  # fmt: skip
+
+
 def plan_history(frame: pl.DataFrame, columns: Columns, replay: ReplaySpec) -> History:
     """When what is sent. Raises DataError when there is nothing to replay."""
     if frame.is_empty():
@@ -72,15 +85,20 @@ def plan_history(frame: pl.DataFrame, columns: Columns, replay: ReplaySpec) -> H
             next_step="see `replay:` in flyball.yaml",
         )
     generator = np.random.default_rng(replay.seed)
-    return History(frame, schedule_requests(frame[columns.time]), schedule_labels(frame[columns.label_time], replay, generator))
+    # A row may have a time at which its outcome was to be known, and none: there is nothing to send of it, then or ever.
+    known = frame.select(pl.when(pl.col(columns.label).is_not_null()).then(pl.col(columns.label_time))).to_series()
+    return History(frame, schedule_requests(frame[columns.time]), schedule_labels(known, replay, generator))
 
 
 class Replay:
     """Lives through a history; the driver of the clock, never of the decisions."""
 
-    def __init__(self, engine: Engine, traffic: Traffic, columns: Columns, journal: Journal, position: Position) -> None:
-        """`position`: where to begin, or to go on; the engine's clock stands at its time."""
+    def __init__(
+        self, engine: Engine, traffic: Traffic, columns: Columns, journal: Journal, position: Position, *, approve: bool = True
+    ) -> None:
+        """`position`: where to begin, or to go on; the engine's clock stands at its time. `approve`: what a person is asked is answered with yes."""
         self._engine = engine
+        self._approve = approve
         self._world = engine.world
         self._traffic = traffic
         self._columns = columns
@@ -96,19 +114,22 @@ class Replay:
 
     def first_version(self, work: Work) -> None:
         """Train, gate, register and release the first version on what is known now. Raises TrainingError when the gates refuse it."""
-        job = jobs.request(self._world, "user:replay", key="replay:first")
+        job = jobs.request(self._world, PERSON, key="replay:first")
         finished = work(self._engine, job)
         if finished.status is not JobStatus.REGISTERED:
             raise TrainingError(
                 f"the first version was not registered: {finished.error}", next_step="run `flyball run` and mend what it says"
             )
         self._engine.tick()
+        if self._approve and self._engine.releases.champion() is None and self._answer():
+            self._engine.tick()
         if self._engine.releases.champion() is None:
             raise TrainingError(f"the first version is not served: {self._engine.switch.words}", next_step="see .flyball/logs")
         self._keep(Stage.SENDING, 0, 0)
 
     def live(self, history: History, work: Work, each_day: Callable[[datetime, Sent, Sent], None]) -> None:
-        """Every request at its time, every label at its time, a tick every hour; afterwards on until the last label has come.
+        """Every request at its time, every label at its time, a tick every hour. Once the last request is sent nothing is decided any more and no window is
+        judged: the silence after it is the history's end and no outage, and what was done about it could help nobody. Labels go on until the last has come.
 
         `each_day`: when a day is over, with what was sent before it and what by now.
         """
@@ -124,7 +145,10 @@ class Replay:
                 self._label(rows, labels, (self.position.label, label_stop), until)
                 self._world.ports.clock.sleep(TICK)
                 self._keep(Stage.TICKING, stop, label_stop)
-            self._tick(work)
+            if self.position.request < len(sends.at_us):
+                self._tick(work)
+            else:
+                self._engine.observation.ingest()
             now = self._world.now()
             over = micros(now) > last_us and self.position.label >= len(labels.send_us)
             if now.date() != (now - TICK).date():
@@ -141,11 +165,27 @@ class Replay:
         self._journal.keep(self.position)
 
     def _tick(self, work: Work) -> None:
-        """One turn of the loop; simulated time stands still while a training runs."""
-        self._engine.tick()
+        """One turn of the loop; simulated time stands still while a training runs. What production would survive is survived: it is noted by the tick that
+        meets it, and the next one looks anew."""
+        if self._approve:
+            self._answer()
+        self._turn()
         while active := jobs.active(self._world):
-            work(self._engine, active[0])
-            self._engine.tick()
+            worked = _worked(work, self._engine, active[0])
+            self._turn()
+            if not worked:
+                return
+
+    def _turn(self) -> None:
+        # A ledger or a disk that is away now is not to be lived through: a replay that ends here goes on from here.
+        tick_once(self._engine, passing=(StoreUnavailable,))
+
+    def _answer(self) -> int:
+        """Yes to all that a person is asked; how much that was."""
+        asked = [each for each in self._world.all("approval", Approval) if each.answer is None]
+        for each in asked:
+            commands.answer(self._world, each.id, yes=True, actor=PERSON, reason="replay.approve")
+        return len(asked)
 
     def _predict(self, rows: Rows, requests: Requests, number: int) -> None:
         start, stop = int(requests.start[number]), int(requests.stop[number])
@@ -167,20 +207,31 @@ class Replay:
         )
 
     def _label(self, rows: Rows, schedule: LabelSchedule, span: tuple[int, int], at: datetime) -> None:
-        start, stop = span
-        if start == stop:
-            return
-        which = schedule.row[start:stop].tolist()
-        good = self._traffic.label(
-            self._world.model,
-            [rows.keys[row] for row in which],
-            [rows.labels[row] for row in which],
-            [moment(us) for us in schedule.observed_us[start:stop].tolist()],
-            at=at,
-        )
-        self._sent = msgspec.structs.replace(
-            self._sent,
-            label_requests=self._sent.label_requests + 1,
-            labels=self._sent.labels + (stop - start if good else 0),
-            failed_label_requests=self._sent.failed_label_requests + (not good),
-        )
+        for start in range(span[0], span[1], MOST_LABELS):
+            stop = min(start + MOST_LABELS, span[1])
+            which = schedule.row[start:stop].tolist()
+            refused = self._traffic.label(
+                self._world.model,
+                [rows.keys[row] for row in which],
+                [rows.labels[row] for row in which],
+                [moment(us) for us in schedule.observed_us[start:stop].tolist()],
+                at=at,
+            )
+            self._sent = msgspec.structs.replace(
+                self._sent,
+                label_requests=self._sent.label_requests + 1,
+                labels=self._sent.labels + (stop - start - refused if refused is not None else 0),
+                failed_label_requests=self._sent.failed_label_requests + (refused is None),
+                refused_labels=self._sent.refused_labels + (refused or 0),
+            )
+
+
+def _worked(work: Work, engine: Engine, job: Job) -> bool:
+    """Whether it could be worked on to its end. What goes wrong goes wrong in the next tick as well, which notes it."""
+    try:
+        work(engine, job)
+    except (Fenced, Outdated, StoreUnavailable):
+        raise
+    except Exception:  # noqa: BLE001 - met again by the tick that follows, where it becomes a recorded event
+        return False
+    return True

@@ -69,6 +69,14 @@ class PolicyLine(msgspec.Struct, frozen=True, kw_only=True):
     months: tuple[PolicyMonth, ...]
 
 
+class FailedPolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """One whose replay did not come to its end, and is compared with nobody."""
+
+    name: str
+    words: str
+    """What went wrong."""
+
+
 class ComparisonReport(msgspec.Struct, frozen=True, kw_only=True):
     project: str
     model: str
@@ -82,7 +90,9 @@ class ComparisonReport(msgspec.Struct, frozen=True, kw_only=True):
     best: str
     """Of the ranked ones; empty: nothing is known of any."""
     policies: tuple[PolicyLine, ...]
-    """In the order asked for."""
+    """In the order asked for, of those whose replays are over."""
+    failed: tuple[FailedPolicy, ...] = ()
+    """The others."""
     wall_seconds: float
     """Of this command."""
 
@@ -95,7 +105,9 @@ class Side(NamedTuple):
     report: ReplayReport
 
 
-def compare(sides: Sequence[Side], prices: Prices | None, wall_seconds: float) -> ComparisonReport:
+def compare(
+    sides: Sequence[Side], prices: Prices | None, wall_seconds: float, failed: Sequence[FailedPolicy] = ()
+) -> ComparisonReport:
     """At least one side; all of one project and history."""
     first = sides[0].report
     by_side = [{month.start: month for month in side.report.months} for side in sides]
@@ -106,7 +118,7 @@ def compare(sides: Sequence[Side], prices: Prices | None, wall_seconds: float) -
     return ComparisonReport(
         project=first.project, model=first.model, task=first.task, metric=first.metric, since=first.since, until=first.until,
         timezone=first.timezone, priced=prices is not None, best=_winner(lines, priced=prices is not None), policies=lines,
-        wall_seconds=round(wall_seconds, 1),
+        failed=tuple(failed), wall_seconds=round(wall_seconds, 1),
     )  # fmt: skip
 
 

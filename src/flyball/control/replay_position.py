@@ -27,6 +27,8 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True):
     label_requests: int = 0
     labels: int = 0
     failed_label_requests: int = 0
+    refused_labels: int = 0
+    """That can be no label of the model; the others of their request were taken."""
 
 
 class Position(msgspec.Struct, frozen=True, kw_only=True):

@@ -117,9 +117,17 @@ class ReplayReport(msgspec.Struct, frozen=True, kw_only=True):
     """With those sent twice."""
     labels_joined: int
     """Predictions that have their outcome."""
+    labels_refused: int = 0
+    """That can be no label of the model, such as a class that it was not trained on; the others of their request were taken."""
     decisions: int
     decisions_replayed_equal: int
     """Made again from the ledger alone, with the same bytes."""
+    questions: tuple[str, ...] = ()
+    """That nobody had answered at its end: none ever with `replay.approve: false`, else those of the last hour."""
+    breaker: str = ""
+    """Why policies were not allowed to act any more at its end; empty: they were."""
+    failed_ticks: tuple[str, ...] = ()
+    """Looks of the loop in which something went wrong, in words with the time; what was wrong for several is told once."""
     wall_seconds: float = 0.0
     """Of a replay that was interrupted, with what it took before; 0: not over yet."""
     training_seconds: float = 0.0

@@ -1,12 +1,14 @@
 """What a replay found, read back from the ledger and from what the gateway captured: never from what the driver hoped for."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from flyball.control import decisions
+from flyball.control import decisions, tournaments
+from flyball.control.bounds import open_breaker
 from flyball.control.engine import Engine
 from flyball.control.ports import Scorer
 from flyball.control.replay import Columns, History
@@ -14,11 +16,10 @@ from flyball.control.replay_figures import Outcomes, alone_figures, drift_map, f
 from flyball.control.replay_position import Sent
 from flyball.control.replay_report import DecisionLine, FindingLine, ReleaseLine, ReplayReport
 from flyball.control.telling_events import action_words
-from flyball.control.tournaments import trains
 from flyball.control.world import World
-from flyball.records.decisions import Decision
+from flyball.records.decisions import Approval, Decision
 from flyball.records.findings import Finding, WindowSummary
-from flyball.records.jobs import Job
+from flyball.records.jobs import Job, StepResult
 from flyball.records.release import Phase, ReleaseState
 from flyball.records.unit import Unit
 from flyball.spec import ReplaySpec
@@ -62,7 +63,9 @@ def report_of(lived: Lived, replay: ReplaySpec, scorer: Scorer) -> ReplayReport:
             retrained_at=tuple(job.requested_at.isoformat() for job in retrainings),
             promotions=sum(line.promoted_at is not None for line in releases[1:]),
             rollbacks=sum(line.outcome == Phase.ROLLED_BACK for line in releases),
-            training_minutes=round(sum(step_seconds(world, job) for job in retrainings) / 60.0, 3),
+            training_minutes=round(
+                sum(step_seconds(world.ports.executor.observe(job.id).results) for job in retrainings) / 60.0, 3
+            ),
             alarms=sum(finding.pages for finding in world.all("finding", Finding)),
         ),
         requests=lived.sent.requests,
@@ -70,6 +73,10 @@ def report_of(lived: Lived, replay: ReplaySpec, scorer: Scorer) -> ReplayReport:
         failed_requests=lived.sent.failed_requests + lived.sent.failed_label_requests,
         labels_sent=lived.sent.labels,
         labels_joined=join.counts().labels_joined if join else 0,
+        labels_refused=lived.sent.refused_labels,
+        questions=open_questions(world),
+        breaker=breaker.words if (breaker := open_breaker(world)) else "",
+        failed_ticks=failed_ticks(world),
         decisions=len(made),
         decisions_replayed_equal=sum(decisions.replays_equal(decision) for decision in made),
         months=months,
@@ -84,13 +91,35 @@ def report_of(lived: Lived, replay: ReplaySpec, scorer: Scorer) -> ReplayReport:
 
 def retrainings_of(world: World) -> tuple[Job, ...]:
     """Jobs that the loop asked for in which a model may be trained: neither the first version's, nor a map over the scores of the one that is there."""
-    found = (job for job in world.all("job", Job) if job.cause.startswith("d-") and trains(job))
+    found = (job for job in world.all("job", Job) if job.cause.startswith("d-") and tournaments.trains(job))
     return tuple(sorted(found, key=lambda job: job.requested_at))
 
 
-def step_seconds(world: World, job: Job) -> float:
-    """What the steps of a job took when they were done: a step that another replay had done already cost as much."""
-    return sum(result.seconds for result in world.ports.executor.observe(job.id).results)
+def step_seconds(results: Sequence[StepResult]) -> float:
+    """What the steps of a job took when they were done: a step that another replay had done already cost as much. Of a tournament each training counts once, the
+    winner's among them, and what it waited for them does not."""
+    held = next((result.values for result in results if result.step == tournaments.STEP), {})
+    trained = {str(each["key"]): float(each["seconds"]) for each in held.get("trained", ())}
+    others = sum(result.seconds for result in results if result.key not in trained)
+    return others - float(held.get("waited_seconds", 0.0)) + sum(trained.values())
+
+
+def open_questions(world: World) -> tuple[str, ...]:
+    """That wait for a person, oldest first."""
+    waiting = [each for each in world.all("approval", Approval) if each.answer is None]
+    return tuple(_question(world, each) for each in sorted(waiting, key=lambda each: (each.requested_at, each.id)))
+
+
+def _question(world: World, asked: Approval) -> str:
+    decision = decisions.find(world, asked.decision)
+    action = decisions.asked_in(decision, asked) if decision is not None else None
+    return f"{asked.id} of {asked.requested_at:%Y-%m-%d %H:%M}: {action_words(action) if action is not None else 'an action that is not known'}"
+
+
+def failed_ticks(world: World) -> tuple[str, ...]:
+    return tuple(
+        f"{event.at:%Y-%m-%d %H:%M} {event.payload['words']}" for event in world.ports.ledger.events(kinds=("tick.failed",))
+    )
 
 
 def outcomes_of(lived: Lived, scorer: Scorer) -> Outcomes:

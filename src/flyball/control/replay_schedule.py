@@ -11,6 +11,9 @@ from flyball.spec import ReplaySpec
 
 Integers = npt.NDArray[np.int64]
 
+MOST_ROWS, MOST_LABELS = 1_000, 5_000
+"""Of one request: an hour may hold more than a gateway reads at once (`serve.max_body_mb`), and a thousand rows of four hundred features are some 8 MB."""
+
 
 class Requests(NamedTuple):
     """Rows start[i] to stop[i] (excluded) of the history go out together at at_us[i]."""
@@ -29,8 +32,9 @@ class LabelSchedule(NamedTuple):
     again: npt.NDArray[np.bool_]  # (n_sent,) True: sent before
 
 
-def schedule_requests(times: pl.Series, together: timedelta = timedelta(hours=1)) -> Requests:
-    """Rows whose event times fall into the same hour share a request, sent at the earliest of these times: no prediction comes after its outcome.
+def schedule_requests(times: pl.Series, together: timedelta = timedelta(hours=1), most: int = MOST_ROWS) -> Requests:
+    """Rows whose event times fall into the same hour go out together at the earliest of these times: no prediction comes after its outcome. `most` rows share a
+    request.
 
     `times`: event times, UTC. Raises ValueError when they are not in order.
     """
@@ -40,9 +44,11 @@ def schedule_requests(times: pl.Series, together: timedelta = timedelta(hours=1)
     if np.any(np.diff(at) < 0):
         raise ValueError("event times in rising order, found one before its predecessor")
     bucket = at // _whole_microseconds(together)
-    start = np.flatnonzero(np.diff(bucket, prepend=bucket[0] - 1)).astype(np.int64)
+    first = np.flatnonzero(np.diff(bucket, prepend=bucket[0] - 1)).astype(np.int64)
+    of_row = np.repeat(first, np.diff(np.append(first, at.size)))  # (n_rows,) first row of its hour
+    start = np.flatnonzero((np.arange(at.size) - of_row) % most == 0).astype(np.int64)
     stop = np.append(start[1:], at.size).astype(np.int64)
-    return Requests(start, stop, at[start])
+    return Requests(start, stop, at[of_row[start]])
 
 
 def schedule_labels(label_times: pl.Series, replay: ReplaySpec, generator: np.random.Generator) -> LabelSchedule:

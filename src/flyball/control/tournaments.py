@@ -28,7 +28,7 @@ STEP = "tournament"
 MOST_EARLIER = 8
 """Verified units that compete: the newest that answer otherwise than the champion."""
 REMEMBERED = 20
-"""Tournaments that say what helped before; older ones have aged to nothing (autopilot/tournament.py)."""
+"""Tournaments that trained and say what helped before; older ones have aged to nothing (autopilot/tournament.py)."""
 
 
 def overrides_of(action: Action) -> dict[str, Any]:
@@ -85,9 +85,16 @@ def competitors(shelf: UnitShelf, job: Job) -> tuple[ServedUnit, ...]:
     return tuple(found)
 
 
+def trained(held: Tournament) -> bool:
+    """Whether somebody was fitted for it, and judged."""
+    return any(each.fitted and each.gain is not None for each in held.standings.entrants)
+
+
 def remembered(world: World) -> tuple[Tournament, ...]:
-    """The newest that are over, oldest first, each with what its winner brought, where that was measured."""
-    newest = sorted(world.all("tournament", Tournament), key=lambda each: (each.at, each.job))[-REMEMBERED:]
+    """The newest that trained, oldest first, each with what its winner brought, where that was measured."""
+    # Those that trained nobody come at every window where a policy says so: they must neither push trainings out nor make them older than they are.
+    over = sorted(filter(trained, world.all("tournament", Tournament)), key=lambda each: (each.at, each.job))
+    newest = over[-REMEMBERED:]
     jobs = {release.id: release.job for release in world.all("release", ReleaseState) if release.job}
     brought = {
         jobs[effect.release]: effect.realised.value

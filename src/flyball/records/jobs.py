@@ -59,11 +59,17 @@ class StepResult(msgspec.Struct, frozen=True, kw_only=True):
     """Wall time it took when it was really done."""
 
 
+WAITING = "waiting"
+"""For another run that does the same step at this moment."""
+
+
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
     """One line of a running job's progress."""
 
     step: str
     status: str
-    """`started`, `cached`, `done`, `failed`, or free text of the step."""
+    """`started`, `cached`, `done`, `failed`, `waiting` and then `waited`, or free text of the step."""
     fraction: float | None = None
     words: str = ""
+    waited_seconds: float = 0.0
+    """Of `waited`."""

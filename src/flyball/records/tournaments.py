@@ -49,7 +49,7 @@ class Entrant(msgspec.Struct, frozen=True, kw_only=True):
     windows: int = 0
     """That its interval is of."""
     minutes: float = 0.0
-    """Of wall time, fitting and answering."""
+    """That its training took where it was really done, which may have been for another run; 0: it needed none."""
     words: str = ""
     crashed: bool = False
     """Its training ended in an error of the user's code: `words`."""

@@ -49,6 +49,8 @@ class ReplaySpec(Section):
     timezone: Annotated[str, AfterValidator(known_zone)] = "UTC"
     """Whose calendar months the report counts by."""
     seed: int = Field(default=0, ge=0)
+    approve: bool = True
+    """What a person is asked is answered with yes, at the next tick; false: it stays open."""
 
     @property
     def start(self) -> datetime:

@@ -24,7 +24,7 @@ from flyball.adapters.supervisor import GatewayProcess, end_leftover
 from flyball.adapters.traffic_http import HttpTraffic
 from flyball.control.engine import Engine
 from flyball.control.ports import Say
-from flyball.control.replay import TICK, Columns, History, Replay, Work, plan_history
+from flyball.control.replay import TICK, Columns, History, Replay, Work, plan_history, refuse_unanswerable
 from flyball.control.replay_diary import Diary
 from flyball.control.replay_position import Position, Stage
 from flyball.control.replay_report import ReplayReport
@@ -80,6 +80,7 @@ def replays_dir(home: Home) -> Path:
 def lived_report(home: Home, plan: ReplaySpec, say: Say, shared_steps: Path, *, fresh: bool) -> ReplayReport:
     """In `home`'s own state directory, which nobody else may use meanwhile."""
     began = time.monotonic()
+    refuse_unanswerable(home.spec, plan)
     home = home._replace(spec=as_lived(home.spec))
     files = ReplayFiles(home.state_dir, lambda: time.monotonic() - began)
     say("step", "Reading the history")
@@ -151,6 +152,11 @@ def columns_of(home: Home) -> Columns:
     return Columns(data.time, data.key, data.label, LABEL_KNOWN, data.feature_names)
 
 
+def gateway_of(home: Home) -> GatewayProcess:
+    """On a simulated clock; it reads as much at once as the project's own."""
+    return GatewayProcess(home.state_dir, arguments=("--clock", "request", "--max-body-mb", str(home.spec.serve.max_body_mb)))
+
+
 def _live(home: Home, plan: ReplaySpec, history: History, say: Say, files: ReplayFiles, shared_steps: Path) -> Lived:
     position = files.take_up()
     if position.stage is Stage.SENDING:
@@ -161,9 +167,9 @@ def _live(home: Home, plan: ReplaySpec, history: History, say: Say, files: Repla
     clock.advance_to(position.at)  # only now: the engine that was killed knew what this turn of the loop was to look at anew
     engine.start("flyball replay")
     # The lease first: a gateway that finds a stale one would answer its first requests without the canary.
-    with Heartbeat(world.ports.gateways, lambda: True), GatewayProcess(home.state_dir) as gateway:
+    with Heartbeat(world.ports.gateways, lambda: True), gateway_of(home) as gateway:
         traffic = HttpTraffic(gateway.url, home.token())
-        lived = Replay(engine, traffic, columns_of(home), files, position)
+        lived = Replay(engine, traffic, columns_of(home), files, position, approve=plan.approve)
         work = _timed(files)
         if position.stage is Stage.FIRST:
             say("step", f"Training the first version on what was known on {plan.train_until:%Y-%m-%d}")

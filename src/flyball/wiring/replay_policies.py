@@ -1,7 +1,7 @@
 """Several policies over one history: a replay each, in a process and a state directory of its own, and what they came to side by side."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -10,10 +10,11 @@ from flyball.adapters import replay_children
 from flyball.adapters.clock import SystemClock
 from flyball.adapters.durable import project_mode
 from flyball.adapters.engine_lock import EngineLock
+from flyball.adapters.replay_children import Ended
 from flyball.adapters.replay_files import ReplayFiles
 from flyball.adapters.report_page import write_comparison
 from flyball.control.ports import Say
-from flyball.control.replay_comparison import ComparisonReport, Prices, Side, compare
+from flyball.control.replay_comparison import ComparisonReport, FailedPolicy, Prices, Side, compare
 from flyball.control.replay_report import ReplayReport
 from flyball.errors import EngineBusy, FlyballError, OperatorError
 from flyball.spec import ProjectSpec, ReplaySpec
@@ -39,22 +40,29 @@ class Comparison(NamedTuple):
 
 
 def replay_policies(home: Home, plan: ReplaySpec, wanted: Comparison, say: Say, output: Path) -> ComparisonReport:
-    """Each goes on where it was interrupted, and is not lived again when it is over and nothing has changed. Raises OperatorError naming those that failed."""
+    """Each goes on where it was interrupted, and is not lived again when it is over and nothing has changed. One that fails is named, and the
+    others are compared. Raises OperatorError when all failed."""
     began = time.monotonic()
     found = alternatives(home.project_dir, wanted.names, Path.cwd())
     home.keep_private()
     with EngineLock(replays_dir(home), replays=True):
         places = {one.name: _ordered(home, plan, one, fresh=wanted.fresh) for one in found}
         ended = replay_children.run_children(places, max(1, min(wanted.jobs, len(places))), say)
-        failed = {name: end for name, end in ended.items() if end.exit_code != 0}
-        if failed:
-            told = "; ".join(f"{name}: {end.words or f'exit code {end.exit_code}'}" for name, end in failed.items())
-            raise OperatorError(f"{len(failed)} of {len(places)} replays failed: {told}", next_step="the same command goes on")
-        sides = [Side(one.name, one.words, _report(places[one.name])) for one in found]
-    report = compare(sides, prices_of(home.spec), time.monotonic() - began)
+        failed = failed_of(ended)
+        sides = [Side(one.name, one.words, _report(places[one.name])) for one in found if ended[one.name].exit_code == 0]
+    report = compare(sides, prices_of(home.spec), time.monotonic() - began, failed)
     for path in write_comparison(report, {side.name: side.report for side in sides}, output, project_mode(home.project_dir)):
         say("good", f"Written: {path}")
     return report
+
+
+def failed_of(ended: Mapping[str, Ended]) -> tuple[FailedPolicy, ...]:
+    """Raises OperatorError when there is nothing left to compare."""
+    found = [(name, end.words or f"exit code {end.exit_code}") for name, end in ended.items() if end.exit_code != 0]
+    if len(found) == len(ended):
+        told = "; ".join(f"{name}: {words}" for name, words in found)
+        raise OperatorError(f"{len(found)} of {len(ended)} replays failed: {told}", next_step="the same command goes on")
+    return tuple(FailedPolicy(name=name, words=words) for name, words in found)
 
 
 def prices_of(spec: ProjectSpec) -> Prices | None:
@@ -82,14 +90,23 @@ def _report(place: Path) -> ReplayReport:
     return found
 
 
+def lived_policies(home: Home) -> dict[str, Home]:
+    """Policy → where its replay was lived, under the flyball.yaml that it was lived with; as far as one was begun."""
+    places = (replays_dir(home) / POLICIES).glob(f"*/{STATE}")
+    return {place.parent.name: home._replace(spec=_spec(place.parent), state_dir=place) for place in places}
+
+
+def _spec(place: Path) -> ProjectSpec:
+    return ProjectSpec.model_validate(replay_children.read_order(place)["spec"])
+
+
 def live_child(place: Path) -> int:
     """One of them, in this process; its exit code."""
     replay_children.die_with_parent()
     say = replay_children.say_as_json
     try:
         order = replay_children.read_order(place)
-        spec = ProjectSpec.model_validate(order["spec"])
-        home = Home(spec, Path(str(order["project_dir"])), place / STATE, SystemClock())
+        home = Home(_spec(place), Path(str(order["project_dir"])), place / STATE, SystemClock())
         with _alone(place):
             lived_report(
                 home, ReplaySpec.model_validate(order["plan"]), say, Path(str(order["shared_steps"])), fresh=bool(order["fresh"])

@@ -3,11 +3,36 @@
 import os
 from pathlib import Path
 
+from flyball.control import explaining, findings, job_story
+from flyball.control.decision_reports import Explanation
+from flyball.control.finding_reports import FindingReport
+from flyball.control.job_story import JobStory
 from flyball.control.ports import Say
 from flyball.control.replay_comparison import ComparisonReport
 from flyball.control.replay_orders import Wanted
 from flyball.control.replay_report import ReplayReport
-from flyball.wiring.worlds import Home, quiet_libraries
+from flyball.control.world import World
+from flyball.errors import NotFound
+from flyball.wiring.worlds import Home, quiet_libraries, say_nothing, world_of
+
+
+class Lived:
+    """A replay that was lived, or is being lived, as its own ledger tells of it."""
+
+    def __init__(self, home: Home) -> None:
+        self._home = home
+
+    def explain(self, decision_id: str) -> Explanation:
+        return explaining.explain(self._world(), decision_id)
+
+    def explain_finding(self, which: str) -> FindingReport:
+        return findings.explain(self._world(), which)
+
+    def explain_job(self, job: str) -> JobStory:
+        return job_story.story(self._world(), job)
+
+    def _world(self) -> World:
+        return world_of(self._home, say_nothing)
 
 
 class Replays:
@@ -31,6 +56,26 @@ class Replays:
         plan = replay_of(self._home, wanted.since, wanted.until)
         asked = Comparison(names, jobs or _cores(), wanted.fresh)
         return replay_policies(self._home, plan, asked, say, wanted.output or self._home.project_dir)
+
+    def lived(self, policy: str | None) -> Lived:
+        """The last `flyball replay`, or that of a policy of a comparison. Raises NotFound."""
+        return Lived(lived_home(self._home, policy))
+
+
+def lived_home(home: Home, policy: str | None) -> Home:
+    """Where a replay was lived, and under which flyball.yaml. Raises NotFound."""
+    if policy is None:
+        there = home.state_dir / "replay"
+        if not there.is_dir():
+            raise NotFound("nothing was replayed here yet", next_step="flyball replay")
+        return home._replace(state_dir=there)
+    from flyball.wiring.replay_policies import lived_policies
+
+    there_are = lived_policies(home)
+    if policy not in there_are:
+        known = ", ".join(sorted(there_are)) or "none yet"
+        raise NotFound(f"no replay of a policy {policy[:80]!r} lies here", expected=known, next_step="flyball replay --policy …")
+    return there_are[policy]
 
 
 def live_child(directory: Path) -> int:

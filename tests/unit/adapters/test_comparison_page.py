@@ -14,7 +14,7 @@ from paper_workspace import NASTY
 
 from flyball.adapters.report_page import render_comparison, write_comparison
 from flyball.adapters.report_page.comparison import draw
-from flyball.control.replay_comparison import ComparisonReport, Prices, Side, compare
+from flyball.control.replay_comparison import ComparisonReport, FailedPolicy, Prices, Side, compare
 from flyball.records import codec
 
 
@@ -48,6 +48,12 @@ def test_a_higher_value_lies_higher(report: ComparisonReport) -> None:
     by_height = sorted((point.y, -float(point.words.rpartition(" ")[2])) for piece in curve.pieces for point in piece)
     assert by_height == sorted(by_height, key=lambda pair: pair[1])
     assert len(by_height) == sum(month.value is not None for month in line.months)
+
+
+def test_who_did_not_come_to_its_end_is_named(report: ComparisonReport) -> None:
+    page = render_comparison(msgspec.structs.replace(report, failed=(FailedPolicy(name="monthly", words=NASTY),)), {})
+    assert "<strong>monthly</strong> is not compared: its replay did not come to its end" in page
+    assert "<script" not in page
 
 
 def test_who_did_not_answer_all_rows_is_said_not_to_be_ranked(report: ComparisonReport) -> None:

@@ -15,6 +15,8 @@ from made_up import made_up
 
 from flyball.adapters.report_page import render
 from flyball.adapters.report_page.__main__ import main
+from flyball.adapters.report_page.page import HERE
+from flyball.control.decisions import ROOMS
 from flyball.control.replay_report import AloneFigures, DriftMap, GovernedFigures, ReplayReport
 from flyball.records import codec
 
@@ -115,6 +117,27 @@ def test_a_failure_is_shown_as_one(report: ReplayReport) -> None:
     assert "✗ 3 failed" in text
     assert "21 predictions without" in text
     assert "✗ 8 came out otherwise when replayed" in text
+
+
+def test_its_reader_is_sent_to_the_replays_own_ledger(report: ReplayReport) -> None:
+    assert "flyball explain --replayed ID" in Reader(render(report)).text
+    assert "flyball explain --replayed --policy monthly ID" in Reader(render(report, "monthly")).text
+
+
+def test_every_room_that_decides_is_in_the_picture() -> None:
+    shown = re.search(r"const ROOMS = \[(.*)\];", (HERE / "report.js").read_text())
+    assert shown is not None
+    assert set(re.findall(r'"(\w+)"', shown[1])) == set(ROOMS)
+
+
+def test_what_stood_in_the_way_is_told_and_nothing_of_it_where_nothing_did(report: ReplayReport, page: str) -> None:
+    assert "What stood in the way" not in page
+    told = msgspec.structs.replace(
+        report, breaker="<b>3</b> failures", questions=("ask retrain",), failed_ticks=("busy",), labels_refused=9
+    )
+    text = Reader(render(told)).text
+    for words in ("The breaker is open:", "<b>3</b> failures", "ask retrain", "busy", "9 refused"):
+        assert words in text
 
 
 def test_governing_that_did_not_help_is_not_dressed_up(report: ReplayReport) -> None:

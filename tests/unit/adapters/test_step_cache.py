@@ -27,7 +27,7 @@ def ask(root: Path, step: str, key: str, told: Any) -> None:
 
     lines: list[str] = []
     result = StepCache(root, lambda progress: lines.append(progress.status)).do(step, key, work)
-    told.put((result.values["by"], lines[0]))
+    told.put((result.values["by"], next(line for line in lines if line not in ("waiting", "waited"))))
 
 
 def test_a_step_that_several_ask_for_at_once_is_done_once(tmp_path: Path) -> None:
@@ -74,6 +74,32 @@ def test_a_step_that_is_done_is_found_while_its_lock_is_held(tmp_path: Path) -> 
         asking.start()
         asking.join(20)
         assert found == [made]
+
+
+def test_who_waits_for_another_says_so_and_how_long(tmp_path: Path) -> None:
+    said: list[Progress] = []
+    cache = StepCache(tmp_path / "cache", said.append)
+    inside, leave = threading.Event(), threading.Event()
+
+    def work(_: Path) -> dict[str, Any]:
+        inside.set()
+        return {"left": leave.wait(20.0)}
+
+    first = threading.Thread(target=lambda: StepCache(tmp_path / "cache", say_nothing).do("train", "a" * 64, work))
+    first.start()
+    assert inside.wait(20.0)
+    second = threading.Thread(target=lambda: cache.do("train", "a" * 64, work))
+    second.start()
+    deadline = time.monotonic() + 20.0
+    while not said and time.monotonic() < deadline:
+        time.sleep(0.01)
+    time.sleep(0.2)
+    assert [line.status for line in said] == ["waiting"]
+    leave.set()
+    for thread in (first, second):
+        thread.join()
+    assert [line.status for line in said] == ["waiting", "waited", "cached"]
+    assert said[1].waited_seconds >= 0.2
 
 
 @pytest.mark.parametrize(("step", "together"), [("train", True), ("snapshot", False)])

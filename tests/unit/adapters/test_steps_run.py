@@ -302,8 +302,8 @@ def test_what_was_judged_is_fitted_once_more_on_all_rows_where_it_is_asked_for(t
     assert not (directory / f"pipeline.py.{all_rows}").exists()
     refit = spec(train=TUNED, evaluate={"refit": True})
     again = run_steps(request(directory, refit), Told())
-    assert [each.step for each in again] == [each.step for each in once]
-    assert again[:-1] == once[:-1], "whoever is judged is the same model, by the same rows"
+    assert [each.step for each in again] == [*(each.step for each in once[:-1]), "refit", "package"], "what it took is told, too"
+    assert again[:-2] == once[:-1], "whoever is judged is the same model, by the same rows"
     assert pl.read_parquet(directory / f"pipeline.py.{all_rows}").height == all_rows > trained
     packages = [package_in(directory, results) for results in (once, again)]
     lineages = [LocalPackages().lineage(package) for package in packages]

@@ -5,6 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import polars as pl
 import pytest
@@ -91,7 +92,7 @@ def test_where_the_concept_changed_the_rows_since_then_win_and_are_packaged(tmp_
     assert won.name == f"since:{CHANGE.isoformat()}"
     assert won.gain.value > 0.1
     assert found["recalibrate"].words.startswith("higher scores mean fewer")
-    assert [result.step for result in results][-3:] == ["train", "evaluate", "package"]
+    assert [result.step for result in results][-4:] == ["train", "evaluate", "refit", "package"]
     package = package_in(tmp_path / "p", results)
     lineage = LocalPackages().lineage(package)
     assert lineage.strategy == won.name
@@ -212,6 +213,33 @@ def test_an_earlier_unit_that_cannot_answer_any_more_keeps_nobody_else_from_it(t
     assert "cannot be read" in found[f"earlier:{gone.unit.id}"].words
     assert f"the model of {failing.unit.id} failed: ValueError" in found[f"earlier:{failing.unit.id}"].words
     assert found["all"].gain is not None
+
+
+def test_what_trainings_took_is_what_they_took_where_they_were_done(tmp_path: Path) -> None:
+    """A tournament that finds them done comes to the same figures, and to the same limit."""
+    town = Town(tmp_path / "p", "concept", WEIGHED)
+    asked = ("all", "weighted", "recent")
+    first = {result.step: result for result in town.held(*asked)}
+    held = first[STEP]
+    assert [each["entrant"].partition(":")[0] for each in held.values["trained"]] == [*asked]
+    spent = {each["entrant"]: each["seconds"] for each in held.values["trained"]}
+    assert {each.name: each.minutes for each in standings_of((held,)).entrants} == {
+        name: round(seconds / 60.0, 4) for name, seconds in spent.items()
+    }
+    assert held.values["waited_seconds"] <= held.seconds
+    cache = town.directory / ".flyball" / "cache"
+    for directory in cache.glob(f"{STEP}-*"):
+        shutil.rmtree(directory)
+    for each in held.values["trained"]:
+        (result,) = [
+            path for path in cache.glob("train-*/result.json") if codec.decode(path.read_bytes(), StepResult).key == each["key"]
+        ]
+        result.write_bytes(codec.encode(msgspec.structs.replace(codec.decode(result.read_bytes(), StepResult), seconds=4200.0)))
+    again = standings_of(town.held(*asked)).entrants
+    assert [(each.minutes, each.words) for each in again] == [
+        (70.0, ""),
+        *[(0.0, "half of train.time_limit has gone (4200 s).")] * 2,
+    ], "though all were there at once"
 
 
 def test_nobody_is_judged_by_rows_that_it_was_fitted_on(tmp_path: Path) -> None:

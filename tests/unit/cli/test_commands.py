@@ -14,11 +14,11 @@ from pathlib import Path
 import msgspec
 import psutil
 import pytest
-from paper_workspace import STORY, PaperWorkspace
+from paper_workspace import STORY, PaperWorkspace, replayed
 from rich.console import Console
 from typer.testing import CliRunner, Result
 
-from flyball.cli import draw, tell_jobs
+from flyball.cli import draw, tell_jobs, tell_replay
 from flyball.cli.app import app
 from flyball.cli.screen import Screen
 from flyball.cli.session import Session
@@ -265,6 +265,38 @@ def test_a_comparison_names_the_best_and_what_each_cost() -> None:
     assert "never (the least cost)" in out, "both made as many errors, and one did not train"
     assert "2 of 2 replayed to the same bytes" in out
     assert "\x1b" not in out
+
+
+def test_of_policies_one_of_which_failed_the_others_are_told_and_the_command_fails() -> None:
+    result = call(["replay", "--policy", "never", "current"], PaperWorkspace(healthy=False))
+    assert result.exit_code == 3
+    assert "never (the fewest errors)" in result.stdout
+    assert "broken: " in result.stdout
+    assert "the same command goes on" in result.stdout
+
+
+@pytest.mark.parametrize(("arguments", "policy"), [(["--replayed"], "None"), (["--replayed", "--policy", "monthly"], "monthly")])
+@pytest.mark.parametrize("what", [["d-000012"], ["finding", "3"], ["job", "j-0003"]])
+def test_what_a_replay_did_is_explained_from_its_own_ledger(what: list[str], arguments: list[str], policy: str) -> None:
+    workspace = PaperWorkspace()
+    result = call(["explain", *what, *arguments], workspace)
+    assert (result.exit_code, workspace.calls) == (0, [("lived", policy)])
+    assert result.stdout == call(["explain", *what]).stdout
+
+
+def test_a_replay_tells_what_stood_in_its_way() -> None:
+    report = msgspec.structs.replace(
+        replayed(0.72, 2), labels_refused=7, questions=("d-000007 of 2013-03-09 00:00: ask retrain model:shop",), breaker="retrain failed 3 times",
+        failed_ticks=("2013-03-04 01:00 the registry is busy",),
+    )  # fmt: skip
+    lines = Console(file=io.StringIO(), width=200)
+    lines.print(tell_replay.replay_report(report, plain=True))
+    out = lines.file.getvalue()  # type: ignore[attr-defined]
+    for words in ("7: they can be no label", "open: retrain failed 3 times", "ask retrain model:shop", "the registry is busy"):
+        assert words in out
+    lines = Console(file=io.StringIO(), width=200)
+    lines.print(tell_replay.replay_report(replayed(0.72, 2), plain=True))
+    assert "breaker" not in lines.file.getvalue()  # type: ignore[attr-defined]
 
 
 def test_a_fault_in_flyball_yaml_keeps_nothing_running(tmp_path: Path) -> None:

@@ -1,8 +1,13 @@
 """When an action loses a level because it brings less than was foretold: at a stated rate by chance, and soon when it is so."""
 
-import numpy as np
+from datetime import UTC, datetime
 
-from flyball.control.effects import RUN_LENGTH, WORSE
+import numpy as np
+import pytest
+
+from flyball.control.effects import RUN_LENGTH, WORSE, foretold_mean
+from flyball.records.effects import Effect
+from flyball.records.evidence import Evidence
 from flyball.stats import edetector
 
 
@@ -19,6 +24,20 @@ def acts_until_it_falls(draw: np.random.Generator, chance: float, most: int) -> 
 def test_intervals_that_keep_their_word_cost_a_level_once_in_a_hundred_acts_at_most() -> None:
     draw = np.random.default_rng(17)
     assert np.mean([acts_until_it_falls(draw, WORSE, 2000) for _ in range(800)]) >= RUN_LENGTH
+
+
+@pytest.mark.parametrize(("alpha", "deviate"), [(0.05, 1.959964), (0.2, 1.281552), (0.01, 2.575829), (None, 1.959964)])
+def test_what_a_gate_foretold_is_as_sure_as_its_own_interval_says(alpha: float | None, deviate: float) -> None:
+    """Its alpha is gates.champion.alpha, whatever effects are judged at."""
+    half = 0.004 * deviate
+    foretold = Evidence(name="brier_difference", value=-0.02, lower=-0.02 - half, upper=-0.02 + half, alpha=alpha, n=900)
+    effect = Effect(
+        release="r-0002", decision="d-000001", action="retrain", new="u2", old="u1", at=datetime(2026, 1, 1, tzinfo=UTC), predicted=foretold,
+        degrees=0,
+    )  # fmt: skip
+    found = foretold_mean(effect)
+    assert found is not None
+    assert found.error == pytest.approx(0.004, rel=1e-6)
 
 
 def test_every_act_that_disappoints_costs_it_at_the_second_and_half_of_them_within_six() -> None:

@@ -6,7 +6,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from flyball.control.replay_schedule import schedule_labels, schedule_requests
+from flyball.control.replay import Columns, plan_history
+from flyball.control.replay_schedule import MOST_ROWS, schedule_labels, schedule_requests
 from flyball.spec import ReplaySpec
 
 START = datetime(2013, 3, 1, 5, tzinfo=UTC)
@@ -83,6 +84,24 @@ def test_rows_of_an_hour_share_a_request_sent_at_the_earliest_of_them() -> None:
     assert requests.stop.tolist() == [4, 6, 7]
     minute = (requests.at_us - int(START.timestamp() * 1e6)) / 60e6
     assert minute.tolist() == [5, 60, 180]
+
+
+def test_an_hour_of_many_rows_is_several_requests_of_one_event_time() -> None:
+    requests = schedule_requests(moments([5, 6, 7, 8, 9, 61, 62, 120]), most=2)
+    assert requests.start.tolist() == [0, 2, 4, 5, 7]
+    assert requests.stop.tolist() == [2, 4, 5, 7, 8]
+    minute = (requests.at_us - int(START.timestamp() * 1e6)) / 60e6
+    assert minute.tolist() == [5, 5, 5, 61, 120]
+    whole = schedule_requests(moments([5.0] * MOST_ROWS))
+    assert (whole.start.tolist(), whole.stop.tolist()) == ([0], [MOST_ROWS]), "what fits is what it was"
+    assert schedule_requests(moments([5.0] * (MOST_ROWS + 1))).stop.tolist() == [MOST_ROWS, MOST_ROWS + 1]
+
+
+def test_a_row_whose_outcome_is_null_sends_none_though_a_time_for_it_is_known() -> None:
+    frame = pl.DataFrame({"at": moments([0, 1, 2]), "known": moments([60, 61, 62]), "y": ["yes", None, "no"]})
+    history = plan_history(frame, Columns("at", "id", "y", "known", ()), replay(late_labels=0.0, duplicate_labels=0.0))
+    assert history.labels.row.tolist() == [0, 2]
+    assert history.requests.stop.tolist() == [3], "it is asked all the same"
 
 
 def test_rows_out_of_order_are_refused() -> None:

@@ -8,10 +8,10 @@ import pytest
 from flyball.adapters.clock import SimulatedClock
 from flyball.adapters.ledger import MemoryLedger
 from flyball.autopilot.entrants import Strategy
-from flyball.control.replay_result import first_unit, retrainings_of
+from flyball.control.replay_result import first_unit, retrainings_of, step_seconds
 from flyball.control.world import Place, Ports, World, draft, put
 from flyball.records import codec
-from flyball.records.jobs import Job, JobStatus
+from flyball.records.jobs import Job, JobStatus, StepResult
 from flyball.records.tournaments import TournamentOrder
 from flyball.records.unit import Unit
 from flyball.spec import ProjectSpec
@@ -48,6 +48,21 @@ def test_a_retraining_is_a_job_of_the_loop_in_which_a_model_may_be_trained(world
     job(world, 3, "d-000002", Strategy.RECALIBRATE, Strategy.EARLIER)
     contest = job(world, 4, "d-000003", Strategy.RECALIBRATE, Strategy.RECENT)
     assert [each.id for each in retrainings_of(world)] == [plain.id, contest.id]
+
+
+def result(step: str, key: str, seconds: float, **values: object) -> StepResult:
+    return StepResult(step=step, key=key, values=values, seconds=seconds)
+
+
+def test_each_training_of_a_tournament_counts_once_wherever_it_was_done() -> None:
+    trained = [{"entrant": "all", "key": "a", "seconds": 60.0}, {"entrant": "recent:9d", "key": "b", "seconds": 40.0}]
+    winner = [result("train", "a", 60.0), result("evaluate", "e", 5.0), result("refit", "r", 70.0), result("package", "p", 10.0)]
+    there = result("tournament", "t", 2.0, trained=trained, waited_seconds=0.5)
+    here = result("tournament", "t", 101.5, trained=trained, waited_seconds=100.0)
+    assert step_seconds([result("snapshot", "s", 1.0), there, *winner]) == pytest.approx(1.0 + 1.5 + 100.0 + 85.0)
+    assert step_seconds([result("snapshot", "s", 1.0), here, *winner]) == pytest.approx(1.0 + 1.5 + 100.0 + 85.0)
+    assert step_seconds([there]) == pytest.approx(101.5), "nobody won, and the trainings were paid for"
+    assert step_seconds(winner) == pytest.approx(145.0), "a plain run: no tournament"
 
 
 def test_the_first_version_is_that_of_this_ledger(world: World) -> None:

@@ -1,6 +1,7 @@
 """Runs a job's steps in a detached child that outlives this process."""
 
 import fcntl
+import math
 import os
 import signal
 import subprocess
@@ -21,6 +22,7 @@ from flyball.adapters.giving_way import give_way
 from flyball.adapters.known_process import KnownProcess
 from flyball.control.ports import JobReport, StepRequest
 from flyball.errors import NotFound, StoreUnavailable
+from flyball.records.jobs import WAITING, Progress
 from flyball.spec.fields import format_duration
 
 END_SECONDS = 5.0
@@ -156,7 +158,7 @@ class ProcessExecutor:
         if child is None:
             return None
         limit, seconds = job.request().spec.train.time_limit, self._now().timestamp() - child.started
-        if seconds <= limit.total_seconds():
+        if seconds <= limit.total_seconds() or seconds <= limit.total_seconds() + _waited_seconds(job.progress_so_far()):
             return None
         self.cancel(job_id)
         if job.results() is not None:
@@ -203,6 +205,13 @@ class ProcessExecutor:
         if not job_id or not all(letter.isalnum() or letter in "-_" for letter in job_id):
             raise NotFound(f"no job has the id {job_id!r}")
         return JobFiles(self._jobs / job_id)
+
+
+def _waited_seconds(progress: Sequence[Progress]) -> float:
+    """For other runs that did the same step; without end while it waits: they have limits of their own."""
+    if progress and progress[-1].status == WAITING:
+        return math.inf
+    return sum(line.waited_seconds for line in progress)
 
 
 def _take(path: Path) -> int | None:

@@ -28,7 +28,7 @@ def write_comparison(
     page, figures = directory / "report.html", directory / "report.json"
     names = {name: f"report-{name}.html" for name in reports}
     for name, each in reports.items():
-        replace_file(directory / names[name], render(each).encode("utf-8"), mode)
+        replace_file(directory / names[name], render(each, name).encode("utf-8"), mode)
     replace_file(figures, codec.encode(report), mode)
     replace_file(page, render_comparison(report, names).encode("utf-8"), mode)
     return page, figures

@@ -62,14 +62,15 @@ def environment_of(timezone: str) -> Any:
     return environment
 
 
-def render(report: ReplayReport) -> str:
-    """The whole page as text, UTF-8 when written."""
+def render(report: ReplayReport, policy: str = "") -> str:
+    """The whole page as text, UTF-8 when written. `policy`: of several that were compared, whose it is."""
     zone = ZoneInfo(report.timezone)
     environment = environment_of(report.timezone)
     environment.globals["gain"] = lambda span: gain(report.metric, span.alone, span.governed)
     page: str = environment.get_template("report.html.j2").render(
         report=report,
         page=_page(report, zone),
+        explain="flyball explain --replayed" + (f" --policy {policy}" if policy else ""),
         data=_inside_a_script(codec.encode(report).decode()),
         library=_inlined("vendor/echarts.min.js"),
         charts=_inlined("report.js"),
@@ -118,8 +119,9 @@ def _cards(report: ReplayReport) -> tuple[Card, ...]:
         Card(
             f"{report.labels_joined:,}",
             "outcomes joined",
-            f"from {report.labels_sent:,} labels sent · {unjoined:,} predictions without",
-            unjoined == 0,
+            f"from {report.labels_sent:,} labels sent · {unjoined:,} predictions without"
+            + (f" · {report.labels_refused:,} refused" if report.labels_refused else ""),
+            unjoined == 0 and report.labels_refused == 0,
         ),
         Card(
             f"{governed.retrainings}",

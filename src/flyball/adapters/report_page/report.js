@@ -2,7 +2,7 @@
 (() => {
   const report = JSON.parse(document.getElementById("report").textContent);
   const NAMES = { roc_auc: "ROC AUC", log_loss: "log loss", mae: "mean absolute error" };
-  const ROOMS = ["release", "gates", "autopilot"];
+  const ROOMS = ["release", "gates", "tournament", "autopilot"];
   const DAY = 86400000;
   const LENGTH = { months: 30 * DAY, weeks: 7 * DAY, days: DAY };
   const metric = report.metric;
@@ -68,8 +68,8 @@
   }
 
   function decisions(narrow) {
-    const shades = { autopilot: colour("governed"), gates: colour("good"), release: colour("alone") };
-    const shapes = { autopilot: "triangle", gates: "rect", release: "circle" };
+    const shades = { autopilot: colour("governed"), gates: colour("good"), tournament: colour("bad"), release: colour("alone") };
+    const shapes = { autopilot: "triangle", gates: "rect", tournament: "diamond", release: "circle" };
     return ROOMS.map((room) => ({
       name: room, type: "scatter", xAxisIndex: 1, yAxisIndex: 1, symbol: shapes[room], symbolSize: narrow ? 8 : 10, itemStyle: { color: shades[room], opacity: 0.8 },
       data: report.decision_log.filter((line) => line.room === room).map((line) => ({ value: [atMoment(line.at), room], line })),
@@ -104,7 +104,7 @@
   function timeline(element) {
     const chart = echarts.init(element, null, { renderer: "svg" });
     const narrow = element.clientWidth < 640;
-    const left = narrow ? 44 : 70, strip = 74;
+    const left = narrow ? 44 : 70, strip = 92;
     const span = [atMoment(report.since), atMoment(report.until)];
     const axis = { type: "time", min: span[0], max: span[1], axisLine: { lineStyle: { color: colour("line") } }, splitLine: { show: false } };
     const labels = { color: colour("quiet"), fontSize: narrow ? 11 : 12, hideOverlap: true, formatter: (time) => (new Date(time).getUTCDate() === 1 ? dated(time, { month: "short" }) : "") };

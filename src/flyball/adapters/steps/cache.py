@@ -14,7 +14,7 @@ from flyball.adapters.durable_directories import make_directory_durably, remove_
 from flyball.errors import StoreUnavailable
 from flyball.pipelines.graph import directory_name
 from flyball.records import codec
-from flyball.records.jobs import Progress, StepResult
+from flyball.records.jobs import WAITING, Progress, StepResult
 
 RESULT = "result.json"
 
@@ -60,12 +60,23 @@ class StepCache:
         except OSError as error:
             raise StoreUnavailable(f"{place}: {error.strerror or error}", next_step="mend the disk, then try again") from error
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            self._lock(step, descriptor)
             yield
         finally:
             # Not by closing alone: what the user's code has forked holds the descriptor, too.
             fcntl.flock(descriptor, fcntl.LOCK_UN)
             os.close(descriptor)
+
+    def _lock(self, step: str, descriptor: int) -> None:
+        """Waiting for another is told: it is no work of this run, and counts toward no limit of its own."""
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._report(Progress(step=step, status=WAITING, words="another run does the same"))
+            began = time.perf_counter()
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            waited = round(time.perf_counter() - began, 3)
+            self._report(Progress(step=step, status="waited", words=f"{waited:.1f} s", waited_seconds=waited))
 
     def _cached(self, step: str, key: str, good: Callable[[StepResult], bool]) -> StepResult | None:
         kept = self._kept(step, key)

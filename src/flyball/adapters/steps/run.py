@@ -73,7 +73,7 @@ def _made(run: Run, done: "_Done", schema: Schema, recipe: Recipe) -> tuple[Step
     alone = {**done.keys, "evaluate": evaluation_key(run, done.keys, None)}
     run_key = graph.run_key({**alone, "package": package_key(run, alone, schema)})
     done.keep(evaluate(run, done.keys, validated, trained))
-    fitted = refitted(run, validated, trained, recipe) if run.refits else trained
+    fitted = done.keep(refitted(run, validated, trained, recipe)) if run.refits else trained
     packed = package(run, done.keys, done.results, PackageOrder(run_key, schema, fitted, recipe))
     place: Path = run.cache.directory("package", packed.key) / packed.values["package"]
     done.keep(msgspec.structs.replace(packed, values={**packed.values, "package": os.path.relpath(place, run.request.state_dir)}))

@@ -5,6 +5,7 @@ compete is told with its reason and keeps no other from competing.
 """
 
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -37,7 +38,7 @@ from flyball.spec.fields import format_duration, parse_duration
 from flyball.stats.losses import bounded_loss
 
 STEP = "tournament"
-CODE_VERSION = 2
+CODE_VERSION = 3
 DAY = timedelta(days=1)
 LEAST_JUDGES = 100
 """Rows: a mean difference of Brier scores is then known to ±0.02 or so."""
@@ -52,6 +53,40 @@ class Asked(NamedTuple):
     costs: Floats
     of: str
     """`loss_gain` or `cost_gain`."""
+
+
+class Trainings:
+    """Of one tournament. What a training cost is what it took where it was really done: not what its result from the cache took, nor what was waited for another
+    run that did it. So the same tournament comes to the same limits and figures wherever its trainings were done first."""
+
+    def __init__(self) -> None:
+        self.done: dict[str, StepResult] = {}
+        """Entrant → its `train` step."""
+        self.waited_seconds = 0.0
+        """Of this run's own time: until they were there."""
+        self._failed_seconds = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """Those that failed are not kept by anybody, and count as they were here."""
+        return sum(step.seconds for step in self.done.values()) + self._failed_seconds
+
+    def hold(self, ground: "Ground", keys: dict[str, str], validated: StepResult, name: str) -> StepResult:
+        """Raises FlyballError."""
+        began = time.perf_counter()
+        try:
+            trained = train(ground.run, keys, validated, recipe_of(ground.run, name))
+        except FlyballError:
+            self._failed_seconds += time.perf_counter() - began
+            raise
+        self.waited_seconds += time.perf_counter() - began
+        self.done[name] = trained
+        return trained
+
+    def values(self) -> dict[str, Any]:
+        """For whoever counts what a run took (control/replay_result.py): its own time holds these trainings, or only a look at their results."""
+        trained = [{"entrant": name, "key": step.key, "seconds": step.seconds} for name, step in self.done.items()]
+        return {"trained": trained, "waited_seconds": round(self.waited_seconds, 3)}
 
 
 class Ground(NamedTuple):
@@ -117,9 +152,9 @@ def hold(run: Run, keys: dict[str, str], validated: StepResult, order: Tournamen
     ])  # fmt: skip
 
     def work(_: Path) -> dict[str, Any]:
-        ground = _ground(run, validated, order)
-        asked, out = _compete(ground, keys, validated, order)
-        return {"standings": codec.plain(standings(ground, asked, out, tournament.ALPHA))}
+        ground, trainings = _ground(run, validated, order), Trainings()
+        asked, out = _compete(ground, order, lambda name: trainings.hold(ground, keys, validated, name), trainings)
+        return {"standings": codec.plain(standings(ground, asked, out, tournament.ALPHA)), **trainings.values()}
 
     return run.cache.do(STEP, key, work)
 
@@ -190,7 +225,7 @@ def _ground(run: Run, validated: StepResult, order: TournamentOrder) -> Ground:
 
 
 def _compete(
-    ground: Ground, keys: dict[str, str], validated: StepResult, order: TournamentOrder
+    ground: Ground, order: TournamentOrder, fit: Callable[[str], StepResult], trainings: Trainings
 ) -> tuple[list[Asked], list[Entrant]]:
     """(those who competed, those who did not)"""
     there = {each.unit.id for each in ground.run.request.earlier}
@@ -198,21 +233,17 @@ def _compete(
         Entrant(name=f"earlier:{unit}", fitted=False, words="its package is not whole on this machine")
         for unit in order.earlier if Strategy.EARLIER in order.strategies and unit not in there
     ]  # fmt: skip
-    asked = []
-    began = time.perf_counter()
+    asked: list[Asked] = []
+    most = ground.run.request.spec.train.time_limit.total_seconds() / 2.0
     for name in _names(ground, order):
-        started = time.perf_counter()
         fitted = entrants.entrant_of(name).trains
         ground.run.say(STEP, f"{name} is tried")
         try:
-            if fitted and (spent := time.perf_counter() - began) > ground.run.request.spec.train.time_limit.total_seconds() / 2.0:
-                raise DataError(f"half of train.time_limit has gone ({spent:.0f} s)")
-            one = _fitted(ground, keys, validated, name) if fitted else _found(ground, name)
+            if fitted and trainings.seconds > most:
+                raise DataError(f"half of train.time_limit has gone ({trainings.seconds:.0f} s)")
+            asked.append(_fitted(ground, fit(name), name) if fitted else _found(ground, name))
         except FlyballError as error:
             out.append(Entrant(name=name, fitted=fitted, words=error.message, crashed=isinstance(error, TrainingError)))
-            continue
-        minutes = round((time.perf_counter() - started) / 60.0, 4)
-        asked.append(one._replace(entrant=msgspec.structs.replace(one.entrant, minutes=minutes)))
     return asked, out
 
 
@@ -239,11 +270,10 @@ def _names(ground: Ground, order: TournamentOrder) -> list[str]:
     return [*(each.name for each in possible), *(f"{each}:{details[each]}" if details.get(each) else each for each in more)]
 
 
-def _fitted(ground: Ground, keys: dict[str, str], validated: StepResult, name: str) -> Asked:
-    run = ground.run
-    trained = train(run, keys, validated, recipe_of(run, name))
-    answers = answers_of_trained(run, trained, ground.judges.features, ground.signature)
-    return Asked(Entrant(name=name, fitted=True), ground.losses(answers, int(trained.values["trained_until_us"])), LOSS_GAIN)
+def _fitted(ground: Ground, trained: StepResult, name: str) -> Asked:
+    answers = answers_of_trained(ground.run, trained, ground.judges.features, ground.signature)
+    entrant = Entrant(name=name, fitted=True, minutes=round(trained.seconds / 60.0, 4))
+    return Asked(entrant, ground.losses(answers, int(trained.values["trained_until_us"])), LOSS_GAIN)
 
 
 def _found(ground: Ground, name: str) -> Asked:
