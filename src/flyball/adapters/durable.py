@@ -32,6 +32,16 @@ def replace_file(path: Path, data: bytes, mode: int | None = None) -> None:
         raise StoreUnavailable(f"{path}: {error.strerror or error}", next_step="mend the disk, then try again") from error
 
 
+def opened_if_there(path: Path, flags: int) -> int | None:
+    """A descriptor of a file that others may have made; None: nobody has. Raises StoreUnavailable when nobody can tell."""
+    try:
+        return os.open(path, flags | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise StoreUnavailable(f"{path}: {error.strerror or error}") from error
+
+
 def place_of(directory: Path) -> tuple[int, int]:
     """Device and inode: a directory that is moved keeps them, its copy has others. Raises OSError."""
     found = directory.stat()

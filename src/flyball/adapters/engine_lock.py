@@ -6,6 +6,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from flyball.adapters.durable import opened_if_there
 from flyball.errors import EngineBusy, StoreUnavailable
 
 
@@ -13,13 +14,9 @@ def engine_is_held(state_dir: Path) -> bool:
     """Whether a process runs the ticks now. The lock is only touched when the process that took it last still lives: a look must not keep one out.
 
     Raises StoreUnavailable when nobody can tell."""
-    path = state_dir / "engine.lock"
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    except (FileNotFoundError, NotADirectoryError):
+    descriptor = opened_if_there(state_dir / "engine.lock", os.O_RDWR)
+    if descriptor is None:
         return False
-    except OSError as error:
-        raise StoreUnavailable(f"{path}: {error.strerror or error}") from error
     try:
         if not _lives(os.pread(descriptor, 32, 0)):
             return False

@@ -8,17 +8,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from small_project import YAML
 
 from flyball.errors import NotFound
 from flyball.wiring.workspace import Workspace, open_workspace
-
-YAML = """
-project: shop
-model: returns
-task: binary
-data: {source: {files: rows.csv}, time: at, key: id, label: late, label_delay: 1h, features: {hour: number}}
-train: {entrypoint: "pipeline:train"}
-"""
 
 
 def no_job(workspace: Workspace) -> None:

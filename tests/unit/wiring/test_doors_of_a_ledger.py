@@ -5,24 +5,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from small_project import YAML
 
 from flyball.adapters.ledger import SqliteLedger
 from flyball.errors import LedgerDamaged, OperatorError, SpecError
 from flyball.records.events import Draft, Put
 from flyball.wiring.workspace import NO_PLACE, open_workspace
 
-YAML = """
-project: shop
-model: MODEL
-task: binary
-data: {source: {files: rows.csv}, time: at, key: id, label: late, label_delay: 1h, features: {hour: number}}
-train: {entrypoint: "pipeline:train"}
-serve: {port: 0}
-"""
-
 
 def renamed(directory: Path, model: str) -> None:
-    (directory / "flyball.yaml").write_text(YAML.replace("MODEL", model))
+    (directory / "flyball.yaml").write_text(YAML.replace("model: returns", f"model: {model}") + "serve: {port: 0}\n")
 
 
 def test_where_nothing_was_run_yet_a_person_can_look_around(tmp_path: Path) -> None:
@@ -66,9 +58,7 @@ def test_a_model_that_was_renamed_takes_nobodys_place(tmp_path: Path) -> None:
 
 def test_a_ledger_that_is_no_database_keeps_nobody_from_coming_up(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        (tmp_path / "flyball.yaml").write_text(
-            YAML.replace("MODEL", "returns").replace("port: 0", f"port: {taken.getsockname()[1]}")
-        )
+        (tmp_path / "flyball.yaml").write_text(YAML + f"serve: {{port: {taken.getsockname()[1]}}}\n")
         (tmp_path / ".flyball").mkdir()
         (tmp_path / ".flyball" / "flyball.db").write_text("garbage")
         workspace = open_workspace(tmp_path)

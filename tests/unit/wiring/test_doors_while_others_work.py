@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from small_project import YAML
 
 from flyball.adapters.clock import SystemClock
 from flyball.adapters.engine_lock import EngineLock
@@ -14,13 +15,6 @@ from flyball.records.jobs import Job, JobStatus
 from flyball.spec.load import parse_project
 from flyball.wiring.workspace import open_workspace, stop_all
 
-YAML = """
-project: shop
-model: returns
-task: binary
-data: {source: {files: rows.csv}, time: at, key: id, label: late, label_delay: 1h, features: {hour: number}}
-train: {entrypoint: "pipeline:train"}
-"""
 AT = datetime(2026, 1, 9, tzinfo=UTC)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from flyball.adapters.durable import place_of, replace_file, was_written_in
+from flyball.adapters.durable import opened_if_there, place_of, replace_file, was_written_in
 from flyball.adapters.known_process import KnownProcess
 from flyball.adapters.supervisor.child import kill_family
 from flyball.errors import Conflict, OperatorError, StoreUnavailable
@@ -23,13 +23,9 @@ END_SECONDS = 45.0
 """Longer than the gateways take to answer what they have accepted (30 s)."""
 
 
-class RunFile(msgspec.Struct, frozen=True, kw_only=True):
-    pid: int
-    started: float
-    """Seconds since 1970, as the kernel says."""
-    ticks: int | None = None
-    boot: str = ""
-    """As of a KnownProcess."""
+class RunFile(KnownProcess, frozen=True, kw_only=True):
+    """The supervisor, and what it says of itself."""
+
     gateway_url: str
     control_url: str | None
     """None: no control process is supervised."""
@@ -41,10 +37,6 @@ class RunFile(msgspec.Struct, frozen=True, kw_only=True):
     device: int | None = None
     inode: int | None = None
     """Of the directory in which it was written: in a copy of a project it speaks of the original's processes. None: an earlier release's."""
-
-    @property
-    def lives(self) -> bool:
-        return KnownProcess(pid=self.pid, started=self.started, ticks=self.ticks, boot=self.boot).lives
 
 
 def read(state_dir: Path) -> RunFile | None:
@@ -151,13 +143,9 @@ def hold(state_dir: Path) -> int:
 
 def _holder(state_dir: Path) -> str | None:
     """The number of the process that supervises, as far as it is known; None: nobody does. Raises StoreUnavailable."""
-    path = _lock(state_dir)
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except (FileNotFoundError, NotADirectoryError):
+    descriptor = opened_if_there(_lock(state_dir), os.O_RDONLY)
+    if descriptor is None:
         return None
-    except OSError as error:
-        raise StoreUnavailable(f"{path}: {error.strerror or error}") from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
