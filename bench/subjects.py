@@ -7,7 +7,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -22,7 +22,9 @@ def play(package: str, subjects: Sequence[str], short: str) -> int:
     parser = argparse.ArgumentParser(
         prog=f"python -m {package}", description="Play, count, time, and say which promises are met."
     )
-    parser.add_argument("subjects", nargs="*", metavar="SUBJECT", choices=subjects, help=f"{', '.join(subjects)}; all if none")
+    parser.add_argument(
+        "subjects", nargs="*", metavar="SUBJECT", type=one_of(subjects), help=f"{', '.join(subjects)}; all if none"
+    )
     parser.add_argument("--short", action="store_true", help=short)
     parser.add_argument("--json", action="store_true", help="one document on stdout instead of the tables")
     given = parser.parse_args()
@@ -42,6 +44,17 @@ def play(package: str, subjects: Sequence[str], short: str) -> int:
     if given.json:
         print(json.dumps(document, indent=1, ensure_ascii=False))
     return 1 if missed else 0
+
+
+def one_of(names: Sequence[str]) -> Callable[[str], str]:
+    """A type of argparse's. Not its `choices`: of no value at all (`nargs="*"`) Python 3.11 says that it is none of them."""
+
+    def taken(given: str) -> str:
+        if given not in names:
+            raise argparse.ArgumentTypeError(f"there is no {given!r}, but {', '.join(names)}")
+        return given
+
+    return taken
 
 
 def _plain(seen: Any) -> Any:

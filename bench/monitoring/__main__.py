@@ -18,6 +18,7 @@ from bench.monitoring.nulls import Size
 from bench.serving import environments
 from bench.serving.bars import promises
 from bench.serving.rounds import tell
+from bench.subjects import one_of
 
 SUBJECTS = ("calibration", "power", "concepts", "changes", "unlabelled", "labels", "scale")
 
@@ -138,7 +139,7 @@ def _parser() -> argparse.ArgumentParser:
         "subjects",
         nargs="*",
         metavar="SUBJECT",
-        choices=[*SUBJECTS, "setup"],
+        type=one_of([*SUBJECTS, "setup"]),
         help=", ".join(SUBJECTS) + "; all if none. `setup` makes the peers' environments",
     )
     parser.add_argument("--root", type=Path, help="the bench root, where `setup` has put the peers; without it they are skipped")

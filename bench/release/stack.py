@@ -17,6 +17,8 @@ import httpx
 import msgspec
 import psutil
 
+from flyball.adapters.known_process import KnownProcess, known
+
 PATIENCE_SECONDS = 60.0
 """For a process that was killed to serve again; a machine shared with others takes a multiple of the usual two seconds."""
 
@@ -137,16 +139,15 @@ class Stack:
 
         wait_for(finds, f"no {part} to kill")
         before = self.epoch()
-        at, pid = _kill(found[part]), found[part]
+        pid = found[part]
+        process = known(pid)
+        at = _kill(pid)
         if part == "control":
             return Victim(Kill("control", part, at), lambda: self.epoch() > before and self._control_answers())
         if part == "child":
             job = next((job for job, child in self._last_children.items() if child == pid), "")
             self.child_kills[job] = self.child_kills.get(job, 0) + 1
-            return Victim(
-                Kill("child", part, at),
-                lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE,
-            )
+            return Victim(Kill("child", part, at), lambda: has_ended(process))
         return Victim(Kill("gateway", part, at), lambda: self._worker_serves(part, pid))
 
     def await_child(self, seconds: float) -> bool:
@@ -219,6 +220,11 @@ def wait_for(done, words: str, seconds: float = PATIENCE_SECONDS) -> None:
                 return
         assert time.monotonic() < deadline, f"{words} in {seconds:.0f} s"
         time.sleep(0.03)
+
+
+def has_ended(process: KnownProcess | None) -> bool:
+    """None: it had ended before it could be looked at."""
+    return process is None or not process.lives
 
 
 def _kill(pid: int) -> float:

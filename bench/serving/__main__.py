@@ -19,6 +19,7 @@ from bench.serving.peers import PEERS, REQUIREMENTS
 from bench.serving.processes import Place
 from bench.serving.rounds import Plan, Told, tell
 from bench.serving.servers import Server
+from bench.subjects import one_of
 
 SUBJECTS = ("throughput", "overhead", "inputs", "overload", "large")
 
@@ -128,7 +129,7 @@ def _parser() -> argparse.ArgumentParser:
         "subjects",
         nargs="*",
         metavar="SUBJECT",
-        choices=[*SUBJECTS, "setup"],
+        type=one_of([*SUBJECTS, "setup"]),
         help=", ".join(SUBJECTS) + "; all if none. `setup` makes the peers' environments",
     )
     parser.add_argument("--root", type=Path, help="the bench root, where `setup` has put the peers; without it they are skipped")

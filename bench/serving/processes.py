@@ -20,6 +20,7 @@ import psutil
 
 from bench.serving.pipeline import TOLERANCE, Row, Workspace
 from bench.serving.servers import APPS, Server, Stage
+from flyball.adapters.known_process import known
 
 STOP_SECONDS = 10.0
 LOOK_SECONDS = 0.02
@@ -91,7 +92,7 @@ class Running:
             with contextlib.suppress(psutil.Error):
                 if each.environ().get("BENCH_MARK") == self._mark:
                     found[each.pid] = each
-        return [each for each in found.values() if each.is_running() and each.status() != psutil.STATUS_ZOMBIE]
+        return [each for each in found.values() if (process := known(each.pid)) and process.lives]
 
     def memory_mb(self) -> float:
         """Of the tree as if it were alone: what each process has for itself, and once what they share. (The proportional set size of a file's pages

@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from flyball.adapters.executor import JobFiles, MemoryExecutor, ProcessExecutor
+from flyball.adapters.known_process import known
 from flyball.control.ports import JobReport, StepRequest
 from flyball.errors import NotFound, StoreUnavailable, TrainingError
 from flyball.records.jobs import Job, JobStatus, Progress, StepResult
@@ -211,7 +212,7 @@ def test_cancel_ends_the_child_and_its_descendants_and_is_idempotent(processes: 
     processes.cancel("j-0001")
     processes.cancel("j-0001")
     _, alive = psutil.wait_procs(family, timeout=5)
-    assert [process for process in alive if process.status() != psutil.STATUS_ZOMBIE] == []
+    assert [process for each in alive if (process := known(each.pid)) and process.lives] == []
     assert processes.observe("j-0001").state == "absent"
     assert processes.observe("j-0001").error == ""
 

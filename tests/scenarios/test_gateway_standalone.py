@@ -19,6 +19,7 @@ import pytest
 from gateway_rig import ROW, SIGNATURE, code_package, onnx_model, package
 
 from flyball.adapters.bench.load import load, request_bytes
+from flyball.adapters.known_process import known
 from flyball.adapters.supervisor import run_file
 from flyball.records.unit import Format
 from flyball.wiring.standalone_captured import captured_of
@@ -244,11 +245,11 @@ def test_a_supervisor_that_is_killed_while_it_replaces_a_worker_leaves_none_unkn
     while len(gateway.workers()) < 2:
         time.sleep(0.005)
     time.sleep(0.1)  # less than a worker takes to be ready
-    both = gateway.workers()
+    both = [process for each in gateway.workers() if (process := known(each.pid))]
     gateway.process.kill()
     gateway.process.wait()
     run_file.stop(gateway.state)
-    left = [each.pid for each in both if each.is_running() and each.status() != psutil.STATUS_ZOMBIE]
+    left = [each.pid for each in both if each.lives]
     for each in left:
         os.kill(each, signal.SIGKILL)
     assert not left

@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from flyball.adapters.entropy import fresh_token
+from flyball.adapters.known_process import known
 from flyball.adapters.supervisor import GatewayProcess, Layout, live, model_ready, running, start_detached, stop, supervise
 from flyball.adapters.supervisor.child import BUDGET, Child, Recipe
 from flyball.adapters.supervisor.listening import listen, reserve
@@ -332,7 +333,7 @@ def test_a_killed_replay_leaves_no_gateway_behind(tmp_path: Path) -> None:
     replay = subprocess.Popen([sys.executable, "-c", REPLAY, str(tmp_path)], stdout=subprocess.PIPE, text=True)
     assert replay.stdout is not None
     with replay, replay.stdout:
-        gateway = psutil.Process(int(replay.stdout.readline()))
-        assert gateway.is_running()
+        gateway = known(int(replay.stdout.readline()))
+        assert gateway is not None
         replay.kill()
-    wait_until(lambda: not gateway.is_running() or gateway.status() == psutil.STATUS_ZOMBIE)
+    wait_until(lambda: not gateway.lives)

@@ -14,7 +14,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
-import psutil
 import pytest
 
 from flyball.adapters.clock import SystemClock
@@ -206,7 +205,8 @@ def test_a_clock_that_was_set_hides_no_training(tmp_path: Path) -> None:
     moved_by_an_hour(told)
     executor.cancel("j-0001")
     assert executor.observe("j-0001").state == "absent"
-    assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    left = known(pid)
+    assert left is None or not left.lives
 
 
 HOLDS = "import pathlib, sys; from flyball.adapters.supervisor.run_file import hold\nhold(pathlib.Path(sys.argv[1])); print(1, flush=True); input()"
