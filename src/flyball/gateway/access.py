@@ -1,6 +1,7 @@
 """Who asks, and from where: bearer tokens, Host and Origin. The loopback is no trust boundary: any web page can reach it."""
 
 import hmac
+import logging
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -14,6 +15,8 @@ MAX_SEEN = 256
 """A client may write any port: what is remembered stays small."""
 
 Header = tuple[bytes, bytes]
+
+log = logging.getLogger("flyball.gateway")
 
 
 class Tokens:
@@ -41,9 +44,13 @@ class Tokens:
                 if self._stamps.get(role) != stamp:
                     self._known[role] = path.read_bytes().strip()
                     self._stamps[role] = stamp
-            except OSError:
+            except (FileNotFoundError, NotADirectoryError):
                 self._known.pop(role, None)
                 self._stamps.pop(role, None)
+            except OSError as unreadable:
+                # A disk that fails takes nobody's right away: what is served lies in memory, and so does this.
+                if self._stamps.pop(role, None) is not None:
+                    log.warning("%s cannot be read: %s. The token of before stays valid.", path, unreadable)
 
     def role(self, authorization: bytes) -> Role:
         """The role of an Authorization header; every comparison takes the same time whatever the token."""

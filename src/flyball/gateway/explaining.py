@@ -16,6 +16,7 @@ import numpy as np
 
 from flyball.errors import ArtifactDamaged, Conflict, Fault, ModelFailed, NotInstalled, Overloaded, RequestError
 from flyball.gateway.batches import Answer
+from flyball.gateway.metrics import Metrics
 from flyball.gateway.runtimes.contract import CodeLimits, Columns, packed
 from flyball.gateway.runtimes.worker_process import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, Program, WorkerProcess
 from flyball.gateway.tables import LiveRoute, LiveUnit
@@ -110,7 +111,8 @@ class Explainer:
 class Explaining:
     """All explainers of one worker. On the event loop only."""
 
-    def __init__(self, limits: CodeLimits) -> None:
+    def __init__(self, limits: CodeLimits, metrics: Metrics) -> None:
+        self._metrics = metrics
         # Compiling shap's loops takes 9 s at each start and saves 2 to 6 ms a row: interpreted, the first answer comes in 3 s.
         uncompiled = (*limits.environment, ("NUMBA_DISABLE_JIT", "1"))
         self._limits = limits._replace(deadline_seconds=DEADLINE_SECONDS, environment=uncompiled)
@@ -132,6 +134,7 @@ class Explaining:
                 raise Conflict(f"{unit.id} cannot be explained: its package has no {background.FILE}, an older Flyball made it",
                                next_step="flyball run, and release the new version")  # fmt: skip
         if self._in_hand[live.model] >= MAX_IN_HAND:
+            self._metrics.shed(live.model, "explanations")
             raise Overloaded(429, f"{MAX_IN_HAND} requests are being explained already")
         self._in_hand[live.model] += 1
         try:

@@ -97,8 +97,14 @@ class GrpcDoors:
         self._health = messages(HEALTH)
         self._server: Any = None
         self._in_flight = 0
-        metrics.watch_in_flight(lambda: self._in_flight)
+        metrics.watch_in_flight(self.in_flight)
+        self.pending: Callable[[], int] = self.in_flight
+        """Requests that are being answered, whatever door they came in by."""
         self.draining = False
+
+    def in_flight(self) -> int:
+        """Calls that are being answered."""
+        return self._in_flight
 
     async def start(self) -> int:
         """The port. Raises OperatorError when it is taken."""
@@ -218,7 +224,8 @@ class GrpcDoors:
         asked = rpc.read_infer(live, request)
         remaining = context.time_remaining()
         # Whoever hangs up has this call cancelled, so nothing else needs to tell.
-        caller = Caller(None if remaining is None else asyncio.get_running_loop().time() + remaining)
+        until = None if remaining is None else asyncio.get_running_loop().time() + remaining
+        caller = Caller(until, pending=self.pending)
         answer = await self._inference.answer_rows(table, live, asked.rows, at_us, caller)
         response = self._messages["ModelInferResponse"]()
         rpc.fill_response(response, live, asked, answer)

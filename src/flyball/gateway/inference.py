@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequen
 from contextlib import AsyncExitStack, contextmanager
 from typing import NamedTuple
 
-from flyball.errors import DeadlinePassed, FlyballError, HttpRefused, NotFound
+from flyball.errors import DeadlinePassed, FlyballError, HttpRefused, NotFound, Overloaded
 from flyball.gateway.answering import Answered, Answering
 from flyball.gateway.batches import Answer, Batch, Job
 from flyball.gateway.callers import NOBODY, Caller, patiently, while_there
@@ -114,8 +114,10 @@ class Inference:
 
     def _work_on(self, table: LiveTable, live: LiveRoute) -> None:
         """Those who wait have most of the time, however many are refused: a turn of the loop refuses all who asked meanwhile, a thousand perhaps, and
-        answers one batch."""
-        if live.queue.due and self._clocks.loop() >= live.queue.next_turn:
+        answers one batch. (Calls beside the loop need no turn of it.)"""
+        queue = live.queue
+        if queue.on_loop and queue.scheduled is not None and self._clocks.loop() >= queue.next_turn:
+            queue.scheduled.cancel()
             self._flush(table, live)
 
     async def answer(
@@ -141,9 +143,7 @@ class Inference:
             raise
         self._tables.hold(table)
         try:
-            if not queue.due and not queue.busy_rows:
-                queue.due = True
-                loop.call_soon(self._flush, table, live)
+            self._go_on(table, live)
             if caller is NOBODY or live.inline_rows >= rows.n:
                 return await job.answer
             return await patiently(job.answer, caller)
@@ -173,7 +173,7 @@ class Inference:
         try:
             async with AsyncExitStack() as turn:
                 async with while_there(caller):
-                    await turn.enter_async_context(live.turns.taken(caller.until))
+                    await self._enter(turn, live, caller)
                     size = SLICE_ROWS if live.inline_rows >= SLICE_ROWS else SLICE_ROWS_BESIDE
                     scored = deque([await self._scored(live, source, span, at_us, caller) for span in slices(source.n, size)])
                 while scored:
@@ -190,6 +190,13 @@ class Inference:
         finally:
             self._large_ones -= 1
             self._tables.release(table)
+
+    async def _enter(self, turn: AsyncExitStack, live: LiveRoute, caller: Caller) -> None:
+        try:
+            await turn.enter_async_context(live.turns.taken(caller.until))
+        except Overloaded:
+            self._metrics.shed(live.model, "large")
+            raise
 
     @contextmanager
     def reading(self, caller: Caller) -> Iterator[Callable[[], Awaitable[None]]]:
@@ -236,7 +243,7 @@ class Inference:
     def _flush(self, table: LiveTable, live: LiveRoute) -> None:
         """Answer what has come, or have it answered."""
         queue = live.queue
-        queue.due = False
+        queue.scheduled = None
         # On a simulated clock every request has a time of its own, so none shares a batch.
         jobs = self._living(queue.take(1 if self._simulated else live.inline_rows or MAX_BATCH_ROWS))
         if not jobs:
@@ -304,9 +311,10 @@ class Inference:
             self._shadows.offer(ShadowJob(table, live.whole, batch, answered))
 
     def _go_on(self, table: LiveTable, live: LiveRoute) -> None:
-        if live.queue.rows and not live.queue.due:
-            live.queue.due = True
-            asyncio.get_running_loop().call_soon(self._flush, table, live)
+        """The next batch, unless a call is being made: that one goes on when it ends."""
+        queue = live.queue
+        if queue.rows and queue.scheduled is None and not queue.busy_rows:
+            queue.scheduled = asyncio.get_running_loop().call_soon(self._flush, table, live)
 
     def _living(self, jobs: list[Job]) -> list[Job]:
         """Those whose callers still wait: no work begins for the others."""

@@ -136,7 +136,7 @@ class _Routes(Collector):
         )
         live = self._live()
         for route in live.routes.values() if live else ():
-            queues = {route.queue, route.sure.queue}
+            queues = {lane.queue for lane in route.lanes}
             queued.add_metric([route.model], sum(queue.rows + queue.busy_rows for queue in queues))
             for unit in route.units:
                 circuit.add_metric([route.model, unit.id], unit.breaker.open)

@@ -32,15 +32,17 @@ _LEARNED = 0.2
 class Queue:
     """Of one route, used on the event loop only. Each table has its own, since those who wait are answered by the units of the table in which they came."""
 
-    def __init__(self, model: str) -> None:
+    def __init__(self, model: str, *, on_loop: bool = True) -> None:
+        """`on_loop`: calls are short enough for the event loop, but for those of large requests."""
         self._model = model
+        self.on_loop = on_loop
         self._jobs: list[Job] = []
         self.rows = 0
         """That wait."""
         self.busy_rows = 0
         """In the call that is being made beside the loop."""
-        self.due = False
-        """Its next batch is scheduled on the loop."""
+        self.scheduled: asyncio.Handle | None = None
+        """Its next batch, on the loop: one at a time. A second one would begin a call while the first is being made, and go on for ever beside it."""
         self.row_seconds = 0.0
         """As was learned so far."""
         self.next_turn = 0.0
@@ -61,7 +63,7 @@ class Queue:
         queue lacks the last of a request's rows, and each would be read to be told so."""
         if not self.rows:
             self._empty_at = now
-        elif not self.busy_rows and now - self._empty_at > STANDING_SECONDS:
+        elif self.on_loop and not self.busy_rows and now - self._empty_at > STANDING_SECONDS:
             patience = min(patience, STANDING_WAIT_SECONDS)
         waiting = self.rows + self.busy_rows
         if self._before is not None:

@@ -92,7 +92,7 @@ class LiveRoute:
         answering = (self.champion, self.canary, self.fallback, *self.arms)
         self.inline_rows = min(unit.model.inline_rows for unit in answering if unit is not None)
         """Up to this many rows every unit of the route is fast enough for the event loop; 0: never."""
-        self.queue = Queue(route.model)
+        self.queue = Queue(route.model, on_loop=self.inline_rows > 0)
         self.turns = Turns(route.model)
         self.signature = signature
         self.reader = RowReader(self.signature, max_rows)
@@ -104,7 +104,7 @@ class LiveRoute:
         """Without whoever else may answer, and with a queue of its own: for clients that name a version."""
         alone = copy.copy(self)
         alone.canary, alone.arms, alone.arm_shares, alone.fallback, alone.last = None, (), [], None, self.champion
-        alone.queue, alone.sure = Queue(self.model), alone
+        alone.queue, alone.sure = Queue(self.model, on_loop=self.inline_rows > 0), alone
         return alone
 
     @cached_property
@@ -115,7 +115,7 @@ class LiveRoute:
         sure = copy.copy(self)
         sure.canary, sure.arms, sure.arm_shares = None, (), []
         sure.inline_rows = min(unit.model.inline_rows for unit in (self.champion, self.last))
-        sure.queue = Queue(self.model)
+        sure.queue = Queue(self.model, on_loop=sure.inline_rows > 0)
         return sure
 
     def go_on_from(self, before: "LiveRoute") -> None:

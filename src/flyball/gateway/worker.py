@@ -45,8 +45,8 @@ LOOK_SECONDS = 0.25
 """How often the table, the tokens and the lease are looked at: a lost reload call costs at most this."""
 RETRY_LOOKS = 20
 """A table that did not load is tried again after so many looks (5 s): the reason may have been a full disk."""
-SYNC_LOOKS = 4
-"""fsync of the capture once a second: what a power cut may take."""
+SYNC_SECONDS = 1.0
+"""Between two fsyncs of the capture: what a power cut may take."""
 LEAVE_SECONDS = 5.0
 """For a worker with a successor: as long its clients may take to come back for the answer that tells them to go elsewhere."""
 LEAVE_ALONE_SECONDS = 1.0
@@ -119,7 +119,7 @@ class Worker:
         self._shadows = Shadows(self._answering, self._capture, self._tables, self._metrics)
         inference_parts = InferenceParts(self._tables, self._answering, self._shadows, self._capture, ids, self._metrics, lanes)
         self._inference = Inference(inference_parts, Clocks(world.now_us, loop_time), simulated=options.request_clock)
-        self._explaining = Explaining(options.limits)
+        self._explaining = Explaining(options.limits, self._metrics)
         settings = Settings(options.worker, os.getpid(), options.request_clock)
         parts = Parts(self._tables, self._inference, self._capture, self._lease, self._metrics, self._explaining)
         self._handlers = Handlers(settings, parts, world.now_us)
@@ -153,10 +153,11 @@ class Worker:
         admin_socket = socket.create_server(("127.0.0.1", 0))
         public, admin = self._server(admin=False), self._server(admin=True)
         self._connections = Connections(public)
-        self._gateway.pending = public.server_state.tasks.__len__
+        self._tell_who_is_pending(public)
         serving = [asyncio.create_task(public.serve([self._public])), asyncio.create_task(admin.serve([admin_socket]))]
         chores = [
             asyncio.create_task(self._look()),
+            asyncio.create_task(self._sync()),
             asyncio.create_task(self._follow_table()),
             asyncio.create_task(self._shadows.run()),
         ]
@@ -232,12 +233,24 @@ class Worker:
                 self._ending.set()
             if count % CONNECTION_LOOKS == 0:
                 self._connections.look(asyncio.get_running_loop().time())
-            sync = self._capture.pending_sync() if count % SYNC_LOOKS == 0 else None
+
+    async def _sync(self) -> None:
+        """Apart from the other looks: a disk that hangs must not keep a token that was withdrawn, or a connection that nobody reads."""
+        while True:
+            await asyncio.sleep(SYNC_SECONDS)
+            sync = self._capture.pending_sync()
             if sync is not None:
                 await asyncio.to_thread(sync)
 
+    def _tell_who_is_pending(self, public: uvicorn.Server) -> None:
+        """Requests of both doors: what is large at one gives way to what is small at the other."""
+        tasks, doors = public.server_state.tasks, self._grpc
+        self._gateway.pending = tasks.__len__
+        if doors is not None:
+            self._gateway.pending = doors.pending = lambda: len(tasks) + doors.in_flight()
+
     async def _follow_table(self) -> None:
-        """Apart from the other looks: loading a model may take long, and the capture's fsync must not wait for it."""
+        """Apart from the other looks: loading a model may take long."""
         count = 0
         while True:
             await asyncio.sleep(LOOK_SECONDS)

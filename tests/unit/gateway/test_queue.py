@@ -104,6 +104,13 @@ def test_a_queue_beside_the_loop_may_stand():
         queue.admit(job(), now)
 
 
+def test_a_queue_beside_the_loop_may_stand_between_two_calls():
+    queue = Queue("shop", on_loop=False)
+    queue.learn(1, 0.1)
+    for now in (0.0, 0.1, STANDING_SECONDS + 0.1):
+        queue.admit(job(), now)
+
+
 def test_refusals_have_a_share_of_the_time_that_a_batch_took():
     queue = Queue("shop")
     queue.worked(10.0, 10.5)

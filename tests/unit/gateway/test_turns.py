@@ -1,0 +1,137 @@
+"""Claims about whose turn it is: a queue has one batch at a time, also while others are refused."""
+
+import asyncio
+import secrets
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from bench.model import NAMES, onnx, package
+
+from flyball.errors import Overloaded
+from flyball.gateway.answering import Answered, Answering
+from flyball.gateway.batches import Batch
+from flyball.gateway.capture_writer import CaptureWriter
+from flyball.gateway.handlers import MAX_ROWS
+from flyball.gateway.ids import FreshIds
+from flyball.gateway.inference import Clocks, Inference, Parts
+from flyball.gateway.keepers import Keepers
+from flyball.gateway.lanes import Lanes
+from flyball.gateway.metrics import Metrics
+from flyball.gateway.queueing import MAX_QUEUED_ROWS
+from flyball.gateway.runtimes.contract import CodeLimits
+from flyball.gateway.shadows import Shadows
+from flyball.gateway.tables import LiveRoute, LiveTable, Tables
+from flyball.gateway.units import Shelf
+from flyball.gateway.validation import Rows
+from flyball.records import codec
+from flyball.records.routing import Route, RoutingTable
+
+
+class Counted(Answering):
+    """The answering of a worker, and how many calls there were, and at once."""
+
+    calls = 0
+    under_way = 0
+    most = 0
+
+    async def beside(self, live: LiveRoute, batch: Batch, until: float | None) -> Answered:
+        self.calls += 1
+        self.under_way += 1
+        self.most = max(self.most, self.under_way)
+        try:
+            return await super().beside(live, batch, until)
+        finally:
+            self.under_way -= 1
+
+    def at_once(self, live: LiveRoute, batch: Batch) -> Answered:
+        self.calls += 1
+        return super().at_once(live, batch)
+
+
+@pytest.fixture(scope="module")
+def model() -> bytes:
+    return onnx()
+
+
+@asynccontextmanager
+async def served(
+    directory: Path, model: bytes, inline_rows: int
+) -> AsyncIterator[tuple[Inference, Counted, LiveTable, LiveRoute]]:
+    """What a worker answers with, without doors; its calls are made on the loop up to so many rows (0: beside it)."""
+    unit = package(directory / "package", model)
+    route = Route(model="shop", champion=unit)
+    table = RoutingTable(revision=1, written_at=datetime(2026, 1, 1, tzinfo=UTC), routes=(route,))
+    (directory / "routing.json").write_bytes(codec.encode(table))
+    capture = CaptureWriter(directory / "capture", "w0", lambda: time.time_ns() // 1000)
+    metrics = Metrics(capture)
+    now = asyncio.get_running_loop().time
+    answering = Counted(metrics, lambda: False, now)
+    keepers = Keepers(directory / "capture.key", secrets.token_bytes)
+    tables = Tables(directory / "routing.json", Shelf(CodeLimits()), MAX_ROWS, lambda _: None, keepers)
+    ids = FreshIds(secrets.token_bytes)
+    lanes = Lanes(capture, ids, metrics, lambda: False, lambda: 0)
+    parts = Parts(tables, answering, Shadows(answering, capture, tables, metrics), capture, ids, metrics, lanes)
+    try:
+        await tables.reload()
+        assert tables.live is not None
+        live = tables.live.routes["shop"]
+        live.inline_rows = inline_rows
+        live.queue.on_loop = inline_rows > 0
+        yield Inference(parts, Clocks(lambda: time.time_ns() // 1000, now), simulated=False), answering, tables.live, live
+    finally:
+        capture.close()
+        tables.close()
+
+
+def request(n: int) -> Rows:
+    return Rows(n, {}, None, None, [(0.5,) * len(NAMES)] * n)
+
+
+def test_a_model_beside_the_loop_gets_one_call_at_a_time_whoever_is_refused_meanwhile(tmp_path: Path, model: bytes) -> None:
+    async def played() -> None:
+        async with served(tmp_path, model, inline_rows=0) as (inference, answering, table, live):
+            waiting: set[asyncio.Task[object]] = set()
+            refused = 0
+            until = time.monotonic() + 20
+            while answering.calls < 60 and time.monotonic() < until:
+                try:
+                    inference.open_route("shop")
+                except Overloaded:
+                    refused += 1
+                else:
+                    waiting.add(asyncio.ensure_future(inference.answer(table, live, request(MAX_QUEUED_ROWS // 10))))
+                await asyncio.sleep(0)
+            assert (answering.calls >= 60, refused > 60) == (True, True)
+            assert answering.most == 1
+            answers = await asyncio.gather(*waiting, return_exceptions=True)
+            assert sum(isinstance(each, Overloaded) for each in answers) < len(answers) / 2
+            assert live.queue.rows == live.queue.busy_rows == 0
+
+    asyncio.run(played())
+
+
+def test_a_refusal_that_has_a_batch_answered_begins_no_second_chain_of_them(tmp_path: Path, model: bytes) -> None:
+    async def played() -> None:
+        async with served(tmp_path, model, inline_rows=4) as (inference, answering, table, live):
+            waiting = [asyncio.ensure_future(inference.answer(table, live, request(4))) for _ in range(200)]
+            await asyncio.sleep(0)
+            live.queue.learn(1, 1e9)
+            for _ in range(5):
+                with suppress(Overloaded):
+                    inference.open_route("shop")
+                    pytest.fail("it was not refused")
+                live.queue.next_turn = 0.0
+            turns = []
+            for _ in range(20):
+                before = answering.calls
+                await asyncio.sleep(0)
+                turns.append(answering.calls - before)
+            assert turns == [1] * 20
+            await asyncio.gather(*waiting)
+            assert answering.calls == 200
+
+    asyncio.run(played())
