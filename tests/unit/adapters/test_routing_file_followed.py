@@ -1,6 +1,7 @@
 """The process that takes a changed routing file, from the side of who starts it."""
 
 import os
+import signal
 import sys
 import threading
 from pathlib import Path
@@ -56,6 +57,12 @@ def test_a_process_that_is_killed_while_it_reads_the_routes_is_told(tmp_path: Pa
 
 def test_a_process_that_fails_on_the_routes_is_told(tmp_path: Path) -> None:
     assert "ended with 7." in said_of("raise SystemExit(7)", tmp_path)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGRTMIN"), reason="this system has no real-time signals")
+def test_a_process_that_is_ended_by_a_signal_without_a_name_is_told_with_its_number(tmp_path: Path) -> None:
+    number = signal.SIGRTMIN + 6
+    assert f"ended with signal {number}." in said_of(f"import os; os.kill(os.getpid(), {number})", tmp_path)
 
 
 def test_each_state_of_the_file_is_taken_once_and_an_end_waits_for_no_taking(tmp_path: Path) -> None:

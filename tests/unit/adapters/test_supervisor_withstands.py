@@ -255,6 +255,19 @@ def test_whoever_only_asks_keeps_no_supervisor_from_starting(tmp_path: Path) -> 
     os.close(held)
 
 
+@pytest.mark.skipif(not hasattr(signal, "SIGRTMIN"), reason="this system has no real-time signals")
+def test_a_child_that_a_signal_without_a_name_ended_ends_no_supervisor(tmp_path: Path) -> None:
+    number = signal.SIGRTMIN + 6
+    output = tmp_path / "output"
+    with output.open("w") as out, up(tmp_path, out) as process:
+        control = child_of(tmp_path, "control")
+        assert control is not None
+        os.kill(control, number)
+        wait_until(lambda: "is started again" in output.read_text() or process.poll() is not None)
+        assert process.poll() is None
+    assert f"control ended with signal {number}; it is started again" in output.read_text()
+
+
 def test_what_cannot_be_read_is_not_taken_for_nothing(tmp_path: Path) -> None:
     assert running(tmp_path) is None
     assert not stop(tmp_path / "nowhere")
