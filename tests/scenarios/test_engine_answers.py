@@ -114,6 +114,12 @@ def test_a_second_question_of_a_decision_is_asked_under_its_own_id(tmp_path: Pat
     explained = typed(project, "explain", asked.decision).stdout
     assert f"{second.id} waits for you since" in explained
     assert f"flyball approve {second.id}" in explained
+    wrong = typed(project, "approve", second.id, "--digest", "0" * 12)
+    assert wrong.output.split()[-1] == f"{asked.decision}."  # what explains it
+    answered = json.loads(typed(project, "approve", second.id, "--json").stdout)
+    assert answered["words"].startswith(f"{second.id} is approved by")
+    assert answered["subject"] == f"decision:{asked.decision}"
+    assert typed(project, *answered["next_step"].split()[1:]).exit_code == 0
 
 
 @pytest.mark.parametrize("digest", ["0" * 64, "0" * 12, "abc", "of-that"])

@@ -213,6 +213,19 @@ def test_a_projects_state_directory_is_not_taken_over(tmp_path, packages):
     assert "belongs to a project" in done.stderr
 
 
+def test_its_state_outlives_the_release_that_its_file_lies_in(tmp_path, packages):
+    release = tmp_path / "releases" / "1"
+    release.mkdir(parents=True)
+    (release / "routing.yaml").write_text(f"models: {{shop: {{champion: {packages}/shop-0}}}}")
+    (tmp_path / "current").symlink_to("releases/1")
+    for place in (tmp_path, release):  # both are refused, so that nothing is started
+        (place / ".flyball-gateway").mkdir()
+        (place / ".flyball-gateway" / "flyball.db").touch()
+    done = flyball("gateway", "--routing", "current/routing.yaml", cwd=tmp_path)
+    assert done.returncode == 2
+    assert f"{tmp_path}/.flyball-gateway belongs to a project" in done.stderr
+
+
 def test_a_taken_port_is_told_with_its_holder(tmp_path, packages):
     (tmp_path / "routing.yaml").write_text(f"models: {{shop: {{champion: {packages}/shop-0}}}}")
     with socket.create_server(("127.0.0.1", 0)) as taken:

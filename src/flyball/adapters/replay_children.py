@@ -21,6 +21,8 @@ COMMAND = (sys.executable, "-P", "-m", "flyball", "replay-child")
 PLAIN_SECONDS = 5.0
 """Of each replay, a line a day is told this often at most: several at once would tell a screen a second."""
 PARENT_SECONDS = 0.2
+ORDER = "order.json"
+AGAIN = "replay that policy again (`flyball replay --policy …`): its order is written anew"
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -119,15 +121,15 @@ def _named(say: Say, name: str) -> Say:
 
 
 def write_order(directory: Path, order: Mapping[str, object]) -> None:
-    replace_file(directory / "order.json", codec.encode(order))
+    replace_file(directory / ORDER, codec.encode(order))
 
 
 def read_order(directory: Path) -> dict[str, object]:
     """Raises StoreUnavailable."""
     try:
-        return codec.decode((directory / "order.json").read_bytes(), dict[str, object])
+        return codec.decode((directory / ORDER).read_bytes(), dict[str, object])
     except (OSError, ValueError) as error:
-        raise StoreUnavailable(f"{directory / 'order.json'} cannot be read: {error}") from error
+        raise StoreUnavailable(f"{directory / ORDER} cannot be read: {error}", next_step=AGAIN) from error
 
 
 def say_as_json(style: str, words: str) -> None:

@@ -235,7 +235,7 @@ def answer(world: World, decision_id: str, *, yes: bool, actor: str, reason: str
     if digest and (len(digest) < LEAST_OF_DIGEST or not asked.action_digest.startswith(digest)):
         raise Conflict(
             f"the action that waits in {decision_id} has the digest {asked.action_digest[:12]}, not {digest[:12]!r}",
-            expected=f"that digest, or its first {LEAST_OF_DIGEST} digits or more", next_step=f"flyball explain {decision_id}",
+            expected=f"that digest, or its first {LEAST_OF_DIGEST} digits or more", next_step=f"flyball explain {decision.id}",
         )  # fmt: skip
     if asked.requested_by == actor:
         raise Denied(f"{actor} asked for this", expected="an answer by somebody else")

@@ -100,5 +100,5 @@ def answer(world: World, decision_id: str, *, yes: bool, actor: str, reason: str
     approval = commands.answer(world, decision_id, yes=yes, actor=actor, reason=reason, digest=digest)
     words = f"{decision_id} is {approval.answer} by {actor}"
     return CommandReport(
-        accepted=True, subject=f"decision:{decision_id}", words=words, next_step=f"flyball explain {decision_id}"
+        accepted=True, subject=f"decision:{approval.decision}", words=words, next_step=f"flyball explain {approval.decision}"
     )

@@ -1,5 +1,6 @@
 """The dead-man rule: without a controller that watches it, no canary gets traffic."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,20 +10,35 @@ and then nobody would take a harmful canary back."""
 
 
 class Lease:
-    """The file that the controller touches; its age is in real time, also when the world's clock is simulated."""
+    """The file that the controller touches; its age is in real time, also when the world's clock is simulated.
 
-    def __init__(self, path: Path, seconds: float, now_us: Callable[[], int]) -> None:
+    Two clocks must find it young. The wall's alone could be set back, and a dead controller would look alive until it has come there again; since a
+    renewal was first seen no clock goes backwards, but a worker that has just started saw none.
+    """
+
+    def __init__(
+        self, path: Path, seconds: float, now_us: Callable[[], int], running_seconds: Callable[[], float] = time.monotonic
+    ) -> None:
         self._path = path
-        self._us = int(seconds * 1e6)
+        self._seconds = seconds
         self._now_us = now_us
+        self._running_seconds = running_seconds
+        self._there = False
         self._renewed_us: int | None = None
+        """The last renewal that was seen, also when the file is gone: what comes back with the same time is no new one."""
+        self._seen_at = 0.0
+        """When it was first seen, by a clock that nobody sets."""
 
     def look(self) -> None:
         """Read the file's time anew (called several times a second)."""
         try:
-            self._renewed_us = self._path.stat().st_mtime_ns // 1000
+            renewed_us = self._path.stat().st_mtime_ns // 1000
         except OSError:
-            self._renewed_us = None
+            self._there = False
+            return
+        self._there = True
+        if renewed_us != self._renewed_us:
+            self._renewed_us, self._seen_at = renewed_us, self._running_seconds()
 
     @property
     def held(self) -> bool:
@@ -32,4 +48,8 @@ class Lease:
         return self._fresh()
 
     def _fresh(self) -> bool:
-        return self._renewed_us is not None and self._now_us() - self._renewed_us <= self._us
+        if not self._there or self._renewed_us is None:
+            return False
+        return (
+            self._now_us() - self._renewed_us <= self._seconds * 1e6 and self._running_seconds() - self._seen_at <= self._seconds
+        )

@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from pydantic import ValidationError
+
 from flyball.adapters import replay_children
 from flyball.adapters.clock import SystemClock
 from flyball.adapters.durable import project_mode
@@ -90,14 +92,29 @@ def _report(place: Path) -> ReplayReport:
     return found
 
 
-def lived_policies(home: Home) -> dict[str, Home]:
-    """Policy → where its replay was lived, under the flyball.yaml that it was lived with; as far as one was begun."""
-    places = (replays_dir(home) / POLICIES).glob(f"*/{STATE}")
-    return {place.parent.name: home._replace(spec=_spec(place.parent), state_dir=place) for place in places}
+def lived_policies(home: Home) -> tuple[str, ...]:
+    """Those whose replay was begun, in order of their names."""
+    return tuple(sorted(place.parent.name for place in (replays_dir(home) / POLICIES).glob(f"*/{STATE}")))
+
+
+def lived_policy(home: Home, name: str) -> Home:
+    """Where the replay of one of them was lived, under the flyball.yaml that it was lived with. Raises OperatorError when that cannot be read."""
+    place = replays_dir(home) / POLICIES / name
+    return home._replace(spec=_spec(place), state_dir=place / STATE)
 
 
 def _spec(place: Path) -> ProjectSpec:
-    return ProjectSpec.model_validate(replay_children.read_order(place)["spec"])
+    """Raises OperatorError."""
+    order = replay_children.read_order(place)
+    try:
+        return ProjectSpec.model_validate(order["spec"])
+    except KeyError:
+        wrong = "it has no spec"
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        wrong = f"{'.'.join(map(str, ('spec', *first['loc'])))}: {first['msg']}"
+    file = place / replay_children.ORDER
+    raise OperatorError(f"{file} is none that this release of Flyball reads: {wrong}", next_step=replay_children.AGAIN)
 
 
 def live_child(place: Path) -> int:

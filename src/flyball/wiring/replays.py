@@ -63,19 +63,19 @@ class Replays:
 
 
 def lived_home(home: Home, policy: str | None) -> Home:
-    """Where a replay was lived, and under which flyball.yaml. Raises NotFound."""
+    """Where a replay was lived, and under which flyball.yaml. Raises NotFound, OperatorError."""
     if policy is None:
         there = home.state_dir / "replay"
         if not there.is_dir():
             raise NotFound("nothing was replayed here yet", next_step="flyball replay")
         return home._replace(state_dir=there)
-    from flyball.wiring.replay_policies import lived_policies
+    from flyball.wiring.replay_policies import lived_policies, lived_policy
 
     there_are = lived_policies(home)
     if policy not in there_are:
-        known = ", ".join(sorted(there_are)) or "none yet"
+        known = ", ".join(there_are) or "none yet"
         raise NotFound(f"no replay of a policy {policy[:80]!r} lies here", expected=known, next_step="flyball replay --policy …")
-    return there_are[policy]
+    return lived_policy(home, policy)
 
 
 def live_child(directory: Path) -> int:

@@ -11,6 +11,7 @@ from flyball.adapters.entropy import fresh_token
 from flyball.adapters.gateways_http import HttpGateways
 from flyball.adapters.standalone.routes import Published
 from flyball.adapters.standalone.routing_file import RoutingFile
+from flyball.adapters.standalone.watched_file import WatchedFile
 from flyball.adapters.token import owner_token
 from flyball.control.ports import Say
 from flyball.control.reports import RoutedModel, StandaloneReport
@@ -32,7 +33,7 @@ class StandaloneOptions(NamedTuple):
     port: int = 8400
     """0: any free one."""
     state_dir: Path | None = None
-    """None: `.flyball-gateway` beside the routing file."""
+    """None: as `state_dir_of` has it."""
     allowed_hosts: tuple[str, ...] = ()
     log_format: str = "text"
 
@@ -52,7 +53,7 @@ def serve_routing(options: StandaloneOptions, say: Say, drawn: Callable[[Standal
     """
     file = RoutingFile(options.routing)
     routes = file.routes()
-    state_dir = (options.state_dir or file.real.parent / STATE).resolve()
+    state_dir = (options.state_dir or state_dir_of(file, say)).resolve()
     _refuse_other_owners(state_dir)
     keep_private(state_dir)
     gateways = HttpGateways(state_dir, owner_token(state_dir, fresh_token), options.workers)
@@ -82,6 +83,38 @@ def take_routes(routing: Path, state_dir: Path, workers: int, say: Say) -> None:
     """Publish the file as it is now to the workers that run, and say what came of it."""
     gateways = HttpGateways(state_dir, owner_token(state_dir, fresh_token), workers)
     Published(state_dir, gateways, SystemClock()).take(RoutingFile(routing), say)
+
+
+def state_dir_of(file: WatchedFile, say: Say) -> Path:
+    """`.flyball-gateway` beside the routing file as it was named, outside of what a switched link leads to now: with a release that is removed the
+    token would go, and every client would have another one. One that is there already in the real place is used on, and that is said."""
+    stays, earlier = _unswitched(file.path) / STATE, file.real.parent / STATE
+    if _has_token(stays) or not _has_token(earlier):
+        return stays
+    say(
+        "plain",
+        f"Token, capture and logs stay in {earlier}, where they are: whoever removes {file.real.parent} takes them away. "
+        f"Keep them with `mv {earlier} {stays}` while this gateway does not run.",
+    )
+    return earlier
+
+
+def _unswitched(path: Path) -> Path:
+    """Where no link is on the way that leads below the directory in which it lies, as `current` does to `releases/7`. Other links lead to other disks
+    and do not change; nor do those of the system in `/`."""
+    for place in reversed(path.parents):
+        around = place.parent
+        if around != Path(path.anchor) and os.path.islink(place) and _real(place).is_relative_to(_real(around)):
+            return around
+    return path.parent
+
+
+def _real(path: Path) -> Path:
+    return Path(os.path.realpath(path))
+
+
+def _has_token(state_dir: Path) -> bool:
+    return os.path.exists(state_dir / "token")  # Path.exists raises where this account may not look
 
 
 def _refuse_other_owners(state_dir: Path) -> None:

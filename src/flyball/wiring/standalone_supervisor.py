@@ -18,7 +18,7 @@ import msgspec
 from flyball.adapters import supervisor
 from flyball.adapters.heartbeat import Heartbeat, LeaseFile
 from flyball.adapters.standalone.follow import Follower
-from flyball.adapters.standalone.watched_file import WatchedFile
+from flyball.adapters.standalone.watched_file import Stamp, WatchedFile
 
 if TYPE_CHECKING:
     from flyball.control.ports import Say
@@ -37,7 +37,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     """What it is handed over by the command that it was."""
 
     manner: Manner
-    seen: tuple[int, int, int] | None
+    seen: Stamp | None
     """Stamp of the routing file when it was read."""
     state_dir: str
     project_dir: str

@@ -1,5 +1,7 @@
 """The process that takes a changed routing file, from the side of who starts it."""
 
+import os
+import signal
 import sys
 import threading
 from pathlib import Path
@@ -57,6 +59,12 @@ def test_a_process_that_fails_on_the_routes_is_told(tmp_path: Path) -> None:
     assert "ended with 7." in said_of("raise SystemExit(7)", tmp_path)
 
 
+@pytest.mark.skipif(not hasattr(signal, "SIGRTMIN"), reason="this system has no real-time signals")
+def test_a_process_that_is_ended_by_a_signal_without_a_name_is_told_with_its_number(tmp_path: Path) -> None:
+    number = signal.SIGRTMIN + 6
+    assert f"ended with signal {number}." in said_of(f"import os; os.kill(os.getpid(), {number})", tmp_path)
+
+
 def test_each_state_of_the_file_is_taken_once_and_an_end_waits_for_no_taking(tmp_path: Path) -> None:
     file, runs = WatchedFile(tmp_path / "routing.yaml"), tmp_path / "runs"
     code = f"import time; open({str(runs)!r}, 'a').write('x'); time.sleep(0 if len(open({str(runs)!r}).read()) < 2 else 600)"
@@ -92,3 +100,28 @@ def test_a_file_behind_a_link_is_followed_to_where_the_link_leads_now(tmp_path: 
         (tmp_path / "next").replace(tmp_path / "current")
         assert file.changed() is (release == "1")
     assert file.path == tmp_path / "current" / "routing.yaml"
+
+
+@pytest.mark.parametrize("switched", ["a link", "a directory"])
+def test_releases_that_share_the_file_by_a_hard_link_are_told_apart(tmp_path: Path, switched: str) -> None:
+    """`cp -al` and `rsync --link-dest` make them so: one inode, one time, one length, and other packages beside it."""
+    for release in ("1", "2"):
+        (tmp_path / release).mkdir()
+    (tmp_path / "1" / "routing.yaml").write_text("models: {shop: {champion: package}}")
+    os.link(tmp_path / "1" / "routing.yaml", tmp_path / "2" / "routing.yaml")
+    current, coming = tmp_path / "current", tmp_path / "2"
+    if switched == "a link":
+        current.symlink_to("1")
+        coming = tmp_path / "next"
+        coming.symlink_to("2")
+    else:
+        (tmp_path / "1").rename(current)
+    file = WatchedFile(current / "routing.yaml")
+    file.see()
+    assert not file.changed()
+    if switched == "a directory":
+        current.rename(tmp_path / "1")
+    coming.rename(current)
+    assert file.changed()
+    file.see()
+    assert not file.changed()

@@ -1,5 +1,6 @@
 """What must not end a supervisor, or make it be taken for gone: a full disk, a pipe that nobody reads, a child that cannot be started, another clock."""
 
+import fcntl
 import io
 import json
 import os
@@ -23,10 +24,11 @@ from flyball.adapters.executor import ProcessExecutor
 from flyball.adapters.known_process import KnownProcess, known
 from flyball.adapters.supervisor import Layout, RunFile, running, stop, supervise
 from flyball.adapters.supervisor.child import BUDGET, Child, Recipe
+from flyball.adapters.supervisor.run_file import hold
 from flyball.adapters.token import owner_token
 from flyball.cli.screen import Screen
 from flyball.control.ports import StepRequest
-from flyball.errors import OperatorError, StoreUnavailable
+from flyball.errors import Conflict, OperatorError, StoreUnavailable
 from flyball.records.jobs import Job, JobStatus
 from flyball.spec.load import parse_project
 
@@ -237,6 +239,33 @@ def test_a_supervisor_that_cannot_be_told_is_not_forgotten(tmp_path: Path) -> No
         holder.kill()
     assert not stop(tmp_path)
     assert not card.exists()
+
+
+def test_whoever_only_asks_keeps_no_supervisor_from_starting(tmp_path: Path) -> None:
+    """As `flyball down` asks, for microseconds: with a shared lock, which keeps an exclusive one out."""
+    os.close(hold(tmp_path))
+    asking = os.open(tmp_path / "run" / "supervisor.lock", os.O_RDONLY)
+    fcntl.flock(asking, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    answered = threading.Timer(0.05, os.close, [asking])
+    answered.start()
+    held = hold(tmp_path)
+    answered.join()
+    with pytest.raises(Conflict, match="has its supervisor already"):
+        hold(tmp_path)
+    os.close(held)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGRTMIN"), reason="this system has no real-time signals")
+def test_a_child_that_a_signal_without_a_name_ended_ends_no_supervisor(tmp_path: Path) -> None:
+    number = signal.SIGRTMIN + 6
+    output = tmp_path / "output"
+    with output.open("w") as out, up(tmp_path, out) as process:
+        control = child_of(tmp_path, "control")
+        assert control is not None
+        os.kill(control, number)
+        wait_until(lambda: "is started again" in output.read_text() or process.poll() is not None)
+        assert process.poll() is None
+    assert f"control ended with signal {number}; it is started again" in output.read_text()
 
 
 def test_what_cannot_be_read_is_not_taken_for_nothing(tmp_path: Path) -> None:

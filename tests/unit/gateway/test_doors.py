@@ -166,6 +166,34 @@ def test_the_lease_is_held_only_while_it_is_fresh(tmp_path):
     assert lease.held
 
 
+def test_a_lease_that_nobody_renews_ends_also_when_the_clock_is_set_back(tmp_path):
+    now, running = 1_700_000_000_000_000, 1000.0
+    path = tmp_path / "lease"
+    path.touch()
+    os.utime(path, (0, now / 1e6))
+    lease = Lease(path, 30, lambda: now, lambda: running)
+    assert lease.held
+    now -= 3_600_000_000
+    running += 29
+    assert lease.held
+    running += 2
+    assert not lease.held
+    path.rename(tmp_path / "elsewhere")
+    assert not lease.held
+    (tmp_path / "elsewhere").rename(path)
+    assert not lease.held  # the same word as before, however often it is read
+    os.utime(path, (0, now / 1e6))
+    assert lease.held
+
+
+def test_a_worker_that_starts_beside_an_old_lease_holds_nothing(tmp_path):
+    now = 1_700_000_000_000_000
+    path = tmp_path / "lease"
+    path.touch()
+    os.utime(path, (0, now / 1e6 - 31))
+    assert not Lease(path, 30, lambda: now, lambda: 1000.0).held
+
+
 def test_fresh_ids_differ_and_come_from_the_source_alone():
     drawn = []
 

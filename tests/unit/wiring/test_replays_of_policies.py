@@ -53,6 +53,29 @@ def test_a_replay_is_found_where_it_was_lived_and_under_its_own_policies(home: H
         lived_home(home, "../x")
 
 
+@pytest.mark.parametrize(
+    ("order", "wrong"),
+    [
+        (b"{", "order.json cannot be read"),
+        (b"{}", "order.json is none that this release of Flyball reads: it has no spec"),
+        (
+            json.dumps({"spec": {**SPEC, "release": {"of_before": 1}}}).encode(),
+            r"order.json is none .* reads: spec\.release\.of_before: ",
+        ),
+    ],
+)
+def test_a_broken_order_of_one_policy_keeps_no_other_from_being_explained(home: Home, order: bytes, wrong: str) -> None:
+    for name in ("monthly", "old"):
+        (replays_dir(home) / POLICIES / name / STATE).mkdir(parents=True)
+    write_order(replays_dir(home) / POLICIES / "monthly", {"spec": SPEC})
+    (replays_dir(home) / POLICIES / "old" / "order.json").write_bytes(order)
+    assert lived_home(home, "monthly").spec == home.spec
+    with pytest.raises(NotFound, match=r"no replay of a policy 'weekly' lies here.*monthly, old"):
+        lived_home(home, "weekly")
+    with pytest.raises(OperatorError, match=f"{wrong}.*Next: replay that policy again"):
+        lived_home(home, "old")
+
+
 def test_a_replays_gateway_reads_as_much_at_once_as_the_projects_own(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[tuple[str, ...]] = []
 

@@ -1,6 +1,5 @@
 """Keeps what gateways serve equal to the routing file while they run."""
 
-import signal
 import subprocess
 import threading
 from collections.abc import Sequence
@@ -8,6 +7,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from flyball.adapters.saying import unfailing
+from flyball.adapters.signal_names import name_of
 from flyball.adapters.standalone.watched_file import WatchedFile
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Follower:
                     if self._end.is_set():
                         taking.kill()
         if code and not self._end.is_set():
-            self._not_taken(f"the process that reads them ended with {signal.Signals(-code).name if code < 0 else code}")
+            self._not_taken(f"the process that reads them ended with {name_of(-code) if code < 0 else code}")
 
     def _not_taken(self, why: str) -> None:
         self._say("bad", f"The routes were not taken: {why}. Those before go on being served.")

@@ -3,8 +3,11 @@
 import os
 from pathlib import Path
 
-Stamp = tuple[int, int, int]
-"""Of a file: when it was modified, which inode it is, how long."""
+Stamp = tuple[int, int, int, int, int]
+"""Of a file: when it was modified, which inode it is, how long; device and inode of the directory that it really lies in.
+
+The directory, since packages are named relative to it: releases that share their files by hard links (`cp -al`, `rsync --link-dest`) differ in nothing else.
+"""
 
 
 class WatchedFile:
@@ -35,8 +38,9 @@ class WatchedFile:
         return before == self._looked
 
     def _stamp(self) -> Stamp | None:
+        real = self.real  # once: file and directory must be of the same moment of a link
         try:
-            stat = self.path.stat()
+            stat, directory = real.stat(), real.parent.stat()
         except OSError:
             return None
-        return stat.st_mtime_ns, stat.st_ino, stat.st_size
+        return stat.st_mtime_ns, stat.st_ino, stat.st_size, directory.st_dev, directory.st_ino

@@ -23,6 +23,10 @@ END_SECONDS = 45.0
 """Longer than the gateways take to answer what they have accepted (30 s)."""
 
 
+HOLD_SECONDS = 0.2
+"""Whoever asks who supervises (`flyball down`) shares the lock for microseconds, which must not look like another supervisor; one that ends is awaited by nobody."""
+
+
 class RunFile(KnownProcess, frozen=True, kw_only=True):
     """The supervisor, and what it says of itself."""
 
@@ -125,20 +129,31 @@ def hold(state_dir: Path) -> int:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise OperatorError(f"{path}: {error.strerror or error}") from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    if not _locked(descriptor):
         os.close(descriptor)
         found = read(state_dir)
         who = f"process {found.pid}, {found.gateway_url}" if found else "it is just starting"
         raise Conflict(
             f"{state_dir} has its supervisor already ({who})",
             next_step="end it: `flyball down` in a project, kill its process elsewhere",
-        ) from None
+        )
     with suppress(OSError):  # only words for who meets it: a full disk keeps nobody from serving
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
     return descriptor
+
+
+def _locked(descriptor: int) -> bool:
+    pause, deadline = threading.Event(), time.monotonic() + HOLD_SECONDS
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                return False
+            pause.wait(0.01)
+        else:
+            return True
 
 
 def _holder(state_dir: Path) -> str | None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from flyball.adapters.known_process import known
 from flyball.adapters.saying import unfailing
+from flyball.adapters.signal_names import name_of
 from flyball.adapters.supervisor import run_file
 from flyball.adapters.supervisor.child import Child, Recipe, gateway_command
 from flyball.adapters.supervisor.listening import listen, reserve, target_of, url_of
@@ -294,5 +295,5 @@ def _recipes(layout: Layout, doors: Doors) -> Sequence[Recipe]:
 
 def _exit_words(code: int | None) -> str:
     if code is not None and code < 0:
-        return signal.Signals(-code).name
+        return name_of(-code)
     return f"exit code {code}"
