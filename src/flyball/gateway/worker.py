@@ -155,12 +155,7 @@ class Worker:
         self._connections = Connections(public)
         self._tell_who_is_pending(public)
         serving = [asyncio.create_task(public.serve([self._public])), asyncio.create_task(admin.serve([admin_socket]))]
-        chores = [
-            asyncio.create_task(self._look()),
-            asyncio.create_task(self._sync()),
-            asyncio.create_task(self._follow_table()),
-            asyncio.create_task(self._shadows.run()),
-        ]
+        chores = [asyncio.create_task(each) for each in (self._look(), self._sync(), self._follow_table(), self._shadows.run())]
         while not (public.started and admin.started):
             await asyncio.sleep(0.01)
         more = {"grpc_port": await self._grpc.start()} if self._grpc is not None else {}
