@@ -2,7 +2,8 @@
 
 Rules: the absolute gates (the point value; its interval is shown), the champion gate (non-inferiority of the paired difference on the same rows, by the
 end of its interval), parity of the served form, latency. What could not be measured is an error, and only a pass of all registers. Where the champion was
-fitted on the very rows there is nothing to compare on: its rule is left out, in words, and the release compares the two on live rows, as it always does.
+fitted on the very rows there is nothing to compare on: a rule that nobody declared is left out, in words, and the release compares the two on live rows, as
+it always does; one that flyball.yaml has is inconclusive.
 """
 
 import math
@@ -40,6 +41,8 @@ class ChampionRule(msgspec.Struct, frozen=True, kw_only=True):
     alpha: float
     share: float | None = None
     """The margin is no more than this share of the champion's own value; None: it is what was declared."""
+    declared: bool | None = None
+    """Whether flyball.yaml has it; None: a decision of an earlier release, which is made again as it was made."""
 
 
 class GatePolicy(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,9 +72,10 @@ def policy_of(spec: ProjectSpec) -> GatePolicy:
     gates, rule = spec.gates, spec.gates.champion
     metric = rule.metric if rule else spec.primary_metric
     margin, alpha, share = (rule.margin, rule.alpha, None) if rule else (_DEFAULT_MARGIN, _DEFAULT_ALPHA, _DEFAULT_SHARE)
+    judged_by = ChampionRule(metric=metric, margin=margin, alpha=alpha, share=share, declared=rule is not None)
     return GatePolicy(
         absolute=tuple(AbsoluteRule(metric=gate.metric, at_least=gate.at_least, at_most=gate.at_most) for gate in gates.absolute),
-        champion=ChampionRule(metric=metric, margin=margin, alpha=alpha, share=share),
+        champion=judged_by,
         parity=gates.parity,
         latency_p99_ms=gates.latency_p99_ms,
     )
@@ -80,9 +84,8 @@ def policy_of(spec: ProjectSpec) -> GatePolicy:
 def decide(situation: GateSituation, policy: GatePolicy, now: datetime) -> Plan:  # noqa: ARG001 - every room's function has this shape
     """One action on the candidate: `register` when every rule passes, else `refuse`."""
     verdicts = [_absolute(rule, _find(situation, rule.metric)) for rule in policy.absolute]
-    compared, judged = _compared(situation)
-    if judged:
-        verdicts.append(_champion(_within(policy.champion, situation), _find(situation, f"{policy.champion.metric}_difference")))
+    compared, judged = _beside_champion(policy.champion, situation)
+    verdicts += judged
     verdicts.append(_at_most("parity", _find(situation, PARITY), policy.parity))
     verdicts.append(_at_most("latency", _find(situation, LATENCY), policy.latency_p99_ms))
     outcome = worst(tuple(verdict.outcome for verdict in verdicts))
@@ -101,20 +104,30 @@ def decide(situation: GateSituation, policy: GatePolicy, now: datetime) -> Plan:
     )
 
 
-def _compared(situation: GateSituation) -> tuple[str, bool]:
-    """Whom with, in words, and whether the rule against the champion is judged at all."""
+def _beside_champion(declared: ChampionRule, situation: GateSituation) -> tuple[str, list[Verdict]]:
+    """Whom with, in words, and the verdict of the rule against the champion; none: it is left out."""
     if situation.champion is None:
-        return "there is no champion, so the rule against the champion is left out", False
+        return "there is no champion, so the rule against the champion is left out", []
     unseen = next((item for item in situation.evidence if item.name == UNSEEN), None)
+    rule, found = _within(declared, situation), _find(situation, f"{declared.metric}_difference")
     if unseen is None:
-        return f"compared with the champion {situation.champion}", True
+        return f"compared with the champion {situation.champion}", [_champion(rule, found)]
+    if unseen.note and rule.declared:
+        # Who asked for the comparison asked for it of every challenger: it is put off until there are rows for it.
+        verdict = Verdict(
+            rule=f"champion:{rule.metric}", outcome=Outcome.INCONCLUSIVE, evidence=found,
+            words=f"gates.champion asks for a comparison, and {unseen.note}: more rows would settle it",
+        )  # fmt: skip
+        return f"not compared with the champion {situation.champion}", [verdict]
     if unseen.note:
-        left_out = (
-            f"the rule against the champion {situation.champion} is left out: {unseen.note}; a release compares them on live rows"
-        )
-        return left_out, False
+        return _left_out(situation.champion, unseen.note), []
     left = unseen.value or 0.0
-    return f"compared with the champion {situation.champion} on the {left:.0f} of {unseen.n} rows that it was not fitted on", True
+    told = f"compared with the champion {situation.champion} on the {left:.0f} of {unseen.n} rows that it was not fitted on"
+    return told, [_champion(rule, found)]
+
+
+def _left_out(champion: str, why: str) -> str:
+    return f"the rule against the champion {champion} is left out: {why}; a release compares them on live rows"
 
 
 def _within(rule: ChampionRule, situation: GateSituation) -> ChampionRule:

@@ -171,7 +171,7 @@ def spec(**gates):
 
 
 def test_without_a_champion_gate_the_primary_metric_has_a_margin_of_a_hundredth():
-    assert policy_of(spec()).champion == ChampionRule(metric="log_loss", margin=0.01, alpha=0.05, share=0.1)
+    assert policy_of(spec()).champion == ChampionRule(metric="log_loss", margin=0.01, alpha=0.05, share=0.1, declared=False)
 
 
 @pytest.mark.parametrize(
@@ -201,8 +201,11 @@ def test_a_champion_that_was_fitted_on_the_very_rows_is_not_compared_and_refuses
     note = "the champion was fitted on 380 of the 400 rows of the holdout, and 20 are too few to compare on (at least 100)"
     unseen = Evidence(name=UNSEEN, value=20.0, n=400, note=note)
     unknown = measured("log_loss_difference", None, note=note)
-    plan = decide(situation(champion_unseen_rows=unseen, log_loss_difference=unknown), POLICY, NOW)
+    nobodys = msgspec.structs.replace(POLICY, champion=policy_of(spec()).champion)
+    plan = decide(situation(champion_unseen_rows=unseen, log_loss_difference=unknown), nobodys, NOW)
     assert plan.actions[0].kind == "register"
+    earlier = decide(situation(champion_unseen_rows=unseen, log_loss_difference=unknown), POLICY, NOW)
+    assert codec.encode(earlier) == codec.encode(plan), "a decision of an earlier release is made again as it was"
     assert "champion:log_loss" not in [verdict.rule for verdict in plan.verdicts]
     assert f"the rule against the champion u1 is left out: {note}; a release compares them on live rows" in plan.rationale
     fewer = Evidence(name=UNSEEN, value=150.0, n=400)
@@ -210,6 +213,18 @@ def test_a_champion_that_was_fitted_on_the_very_rows_is_not_compared_and_refuses
     assert judged(plan, "champion:log_loss").outcome is Outcome.PASS
     assert "compared with the champion u1 on the 150 of 400 rows that it was not fitted on" in plan.rationale
     assert decide(situation(champion_unseen_rows=fewer, log_loss_difference=unknown), POLICY, NOW).outcome is Outcome.ERROR
+
+
+def test_a_comparison_that_the_user_asked_for_is_put_off_and_never_dropped():
+    note = "the champion was fitted on 380 of the 400 rows of the holdout, and 20 are too few to compare on (at least 100)"
+    few = situation(
+        champion_unseen_rows=Evidence(name=UNSEEN, value=20.0, n=400, note=note),
+        log_loss_difference=measured("log_loss_difference", None, note=note),
+    )
+    policy = msgspec.structs.replace(POLICY, champion=policy_of(spec(champion={"metric": "log_loss"})).champion)
+    plan = decide(few, policy, NOW)
+    assert (plan.outcome, plan.actions[0].kind) == (Outcome.INCONCLUSIVE, "refuse")
+    assert note in judged(plan, "champion:log_loss").words
 
 
 def test_what_the_user_declares_is_what_is_judged():
@@ -223,7 +238,7 @@ def test_what_the_user_declares_is_what_is_judged():
     )
     assert policy == GatePolicy(
         absolute=(AbsoluteRule(metric="roc_auc", at_least=0.6), AbsoluteRule(metric="brier", at_most=0.2)),
-        champion=ChampionRule(metric="roc_auc", margin=0.02, alpha=0.1),
+        champion=ChampionRule(metric="roc_auc", margin=0.02, alpha=0.1, declared=True),
         parity=1e-3,
         latency_p99_ms=5.0,
     )

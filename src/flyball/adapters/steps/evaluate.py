@@ -28,15 +28,16 @@ SCORES = "scores.parquet"
 
 _ALPHA = 0.05
 """Where the gate on the champion does not say another."""
+_COMPARISON_VERSION = 2
+"""Raised when the comparison gives something else for the same rows and models."""
 
 
 def evaluation_key(run: Run, keys: dict[str, str], champion: ServedUnit | None) -> str:
     spec = run.request.spec
     compared: Any = None
     if champion is not None:
-        compared = codec.digest(read_manifest(Path(champion.package)))
-        if champion.unit.calibration is not None:
-            compared = [compared, champion.unit.calibration]
+        # In this part of the key alone: whom a model was compared with, and how, is no part of what makes it another model (`graph.run_key`).
+        compared = [_COMPARISON_VERSION, codec.digest(read_manifest(Path(champion.package))), champion.unit.calibration]
     return step_key("evaluate", keys, [list(_metrics(run)), spec.primary_metric, _alpha(run), compared])
 
 
