@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 
-from flyball.errors import TrainingError
+from flyball.errors import CodeChanged
 from flyball.records import codec
 from flyball.spec import DataSpec
 
@@ -64,9 +64,9 @@ def surroundings(project_dir: Path, data: DataSpec | None = None) -> Surrounding
 
 
 def refuse_change(project_dir: Path, around: Surroundings) -> None:
-    """Raises TrainingError where a module is another than when the run began: what was made may be of either, and would be kept under the key of the first."""
+    """Raises CodeChanged where a module is another than when the run began: what was made may be of either, and would be kept under the key of the first."""
     if _digest(project_dir, code_files(project_dir)) != around.modules_digest:
-        raise TrainingError(
+        raise CodeChanged(
             "the project's code changed while it ran", expected="the same *.py from beginning to end", next_step="run again"
         )
 
