@@ -117,7 +117,8 @@ def _gate(world: World, shelf: UnitShelf, job: Job, report: JobReport) -> Job:
     plan = decisions.decide("gates", situation, policy, now)
     passed = plan.outcome is Outcome.PASS
     status = JobStatus.GATING if passed else JobStatus.REFUSED
-    moved = _moved(job, status=status, run_key=lineage.run_key, error="" if passed else plan.rationale)
+    unsure = plan.outcome is Outcome.INCONCLUSIVE
+    moved = _moved(job, status=status, run_key=lineage.run_key, error="" if passed else plan.rationale, inconclusive=unsure)
     made = decisions.prepare(world, "gates", (situation, policy, now), plan, (put("job", job.id, moved),))
     world.record(made.draft)
     world.say("decision", f"{made.decision.id} gates: {plan.rationale}")
