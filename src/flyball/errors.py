@@ -7,6 +7,7 @@ FlyballError
 │   ├── RequestError         a prediction or label request that the signature refuses
 │   ├── HttpRefused          an HTTP request refused for its form: method, size, host, token
 │   ├── TrainingError        the user's own code failed or answered with the wrong thing
+│   │   └── CodeChanged      it was edited while it ran
 │   ├── NotFound             a name that does not exist
 │   ├── Conflict             not in this state (no champion to roll back to, decided already)
 │   └── Denied               not allowed: no token, no permission, own approval
@@ -111,6 +112,10 @@ class HttpRefused(UserError):
 
 class TrainingError(UserError):
     """The user's own code failed, or answered with something that is not a model."""
+
+
+class CodeChanged(TrainingError):
+    """The user's own code was edited while it ran: what was made may be of either, and is kept under no key."""
 
 
 class NotFound(UserError):

@@ -15,6 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from flyball.adapters.clock import elapsed_seconds
 from flyball.adapters.executor import JobFiles, MemoryExecutor, ProcessExecutor
 from flyball.adapters.known_process import known
 from flyball.control.ports import JobReport, StepRequest
@@ -251,9 +252,45 @@ def test_a_stranger_with_the_childs_number_is_let_live(processes: ProcessExecuto
     processes.cancel("j-0001")  # would end this test otherwise
 
 
+def later_by(late: list[timedelta], directory: Path, clock: timedelta = timedelta(0)) -> ProcessExecutor:
+    """`late`: how much more time is to have gone by; `clock`: by how much the wall clock was set since the child began."""
+
+    def now() -> datetime:
+        return datetime.now(UTC) + late[0] + clock
+
+    def elapsed() -> float:
+        return elapsed_seconds() + late[0].total_seconds()
+
+    return ProcessExecutor(directory / ".flyball", now, (sys.executable, "-c", CHILD), elapsed=elapsed)
+
+
+@pytest.mark.skipif(not hasattr(time, "CLOCK_BOOTTIME"), reason="only Linux tells of starts what no clock moves")
+@pytest.mark.parametrize("clock", [timedelta(days=-1), timedelta(days=1)])
+def test_a_clock_that_is_set_ends_no_run_and_frees_none_of_its_limit(tmp_path: Path, clock: timedelta) -> None:
+    late = [timedelta(0)]
+    executor = later_by(late, tmp_path, clock)
+    executor.launch(request(tmp_path, wait=True))
+    assert wait_for_progress(executor).state == "running"
+    late[0] = timedelta(minutes=29)
+    assert executor.observe("j-0001").state == "running"
+    late[0] = timedelta(minutes=31)
+    assert executor.observe("j-0001").state == "failed"
+
+
+def test_a_run_whose_start_is_known_by_the_wall_clock_alone_is_limited_by_that(tmp_path: Path) -> None:
+    late = [timedelta(0)]
+    executor = later_by(late, tmp_path, timedelta(minutes=31))
+    executor.launch(request(tmp_path, wait=True))
+    wait_for_progress(executor)
+    file = tmp_path / ".flyball/jobs/j-0001/child.json"
+    told = json.loads(file.read_text())
+    file.write_text(json.dumps({"pid": told["pid"], "started": told["started"]}))
+    assert executor.observe("j-0001").state == "failed"
+
+
 def test_a_run_beyond_its_time_limit_is_ended_and_failed_with_both_numbers(tmp_path: Path) -> None:
     late = [timedelta(0)]
-    executor = ProcessExecutor(tmp_path / ".flyball", lambda: datetime.now(UTC) + late[0], (sys.executable, "-c", CHILD))
+    executor = later_by(late, tmp_path)
     executor.launch(request(tmp_path, wait=True))
     assert wait_for_progress(executor).state == "running"
     late[0] = timedelta(minutes=31)
@@ -263,9 +300,9 @@ def test_a_run_beyond_its_time_limit_is_ended_and_failed_with_both_numbers(tmp_p
     assert executor.observe("j-0001") == report
 
 
-def test_waiting_for_another_run_that_does_the_same_counts_toward_no_limit(tmp_path: Path) -> None:
+def test_waiting_for_another_run_that_does_the_same_counts_toward_no_limit_but_ends(tmp_path: Path) -> None:
     late = [timedelta(0)]
-    executor = ProcessExecutor(tmp_path / ".flyball", lambda: datetime.now(UTC) + late[0], (sys.executable, "-c", CHILD))
+    executor = later_by(late, tmp_path)
     executor.launch(request(tmp_path, waits=True, wait=True))
 
     def until(lines: int) -> JobReport:
@@ -275,8 +312,8 @@ def test_waiting_for_another_run_that_does_the_same_counts_toward_no_limit(tmp_p
         return executor.observe("j-0001")
 
     until(3)
-    late[0] = timedelta(days=1)
-    assert executor.observe("j-0001").state == "running", "the other has a limit of its own"
+    late[0] = timedelta(hours=1, minutes=59)
+    assert executor.observe("j-0001").state == "running", "an hour of earlier waiting, its own limit, and that of the other"
     late[0] = timedelta(0)
     (tmp_path / "free").touch()
     until(4)
@@ -284,6 +321,20 @@ def test_waiting_for_another_run_that_does_the_same_counts_toward_no_limit(tmp_p
     assert executor.observe("j-0001").state == "running"
     late[0] = timedelta(hours=2, minutes=31)
     assert executor.observe("j-0001").state == "failed"
+
+
+def test_a_run_that_waits_for_one_that_never_ends_is_ended_at_twice_its_limit(tmp_path: Path) -> None:
+    late = [timedelta(0)]
+    executor = later_by(late, tmp_path)
+    executor.launch(request(tmp_path, waits=True, wait=True))
+    wait_for_progress(executor)
+    deadline = time.monotonic() + 20
+    while len(executor.observe("j-0001").progress) < 3 and time.monotonic() < deadline:
+        threading.Event().wait(0.01)
+    late[0] = timedelta(hours=2, minutes=1)
+    report = executor.observe("j-0001")
+    assert report.state == "failed"
+    assert "waited" in report.error
 
 
 @pytest.mark.parametrize("serving", [0, 1, 64])

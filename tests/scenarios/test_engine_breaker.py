@@ -73,6 +73,21 @@ def test_a_signal_that_flaps_for_500_windows_and_whose_retrainings_are_refused_o
     project.holds()
 
 
+def test_challengers_that_there_are_too_few_rows_to_judge_open_nothing(tmp_path: Path) -> None:
+    # A margin of 0 is one that an equal model never shows to be within.
+    gates = {"champion": {"metric": "log_loss", "margin": 0.0}}
+    project = Project(
+        tmp_path, spec_of(AT_ONCE, [FLAPPING], monitor=MONITOR, autopilot={"breaker": {"failures": 2}}, gates=gates)
+    )
+    project.version()
+    flap(project, 16)
+    jobs = asked_for(project)
+    assert len(jobs) > 3
+    assert {(job.status, job.inconclusive) for job in jobs} == {("refused", True)}
+    assert breaker_of(project.door) is None
+    project.holds()
+
+
 def test_a_signal_that_flaps_for_500_windows_between_two_policies_opens_it_after_two_flip_flops(tmp_path: Path) -> None:
     """Retrain when there is much traffic, go back when there is little: A → B → A, for ever."""
     project = project_of(tmp_path, FLAPPING, {**BACK, "cooldown": "1d"}, failures=16)

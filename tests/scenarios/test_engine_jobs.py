@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 from engine_models import Workshop
-from engine_world import Project
+from engine_world import AT_ONCE, Project, spec_of
 
 from flyball.adapters.executor import MemoryExecutor
-from flyball.control import commands
+from flyball.control import commands, decisions
 from flyball.control.ports import JobReport, StepRequest
 from flyball.records.jobs import Job, JobStatus, StepResult
 
@@ -83,3 +83,31 @@ def test_what_ended_a_child_is_told_each_time_and_in_the_end(tmp_path: Path) -> 
     assert job_of(project).status is JobStatus.FAILED
     assert "3 children died without a result (the last one ended by signal 9)" in job_of(project).error
     assert project.said.count(("bad", "job j-0001: its process was ended by signal 9; it is started again")) == 2
+
+
+def test_a_model_that_was_judged_beside_a_champion_of_the_past_is_judged_again_beside_the_present_one(tmp_path: Path) -> None:
+    beside: list[str | None] = []
+    first = ["u-earlier"]
+
+    def judged(request: StepRequest, tell: object) -> list[StepResult]:
+        champion = request.champion.unit.id if request.champion else None
+        beside.append(first.pop() if champion and first else champion)
+        told = StepResult(step="evaluate", key="k", values={"champion": beside[-1]}, seconds=0.0)
+        return [told, *project.workshop.run(request, tell)]
+
+    executor = MemoryExecutor(judged)
+    project = Project(tmp_path, spec_of(AT_ONCE), wrap=lambda ports: ports._replace(executor=executor))
+    project.first_champion()
+    present = project.champion()
+    assert present is not None
+    assert beside == [None]
+    commands.order(project.door, "run", "user:me", "")
+    for _ in range(8):
+        project.engine.tick()
+    job = project.door.all("job", Job)[-1]
+    assert beside == [None, "u-earlier", present.unit]
+    assert (job.status, job.attempt, executor.launches) == (JobStatus.REGISTERED, 1, 3)
+    assert ("plain", f"job {job.id}: the champion has changed since its model was judged; it is judged again") in project.said
+    gates = [made for made in decisions.recorded(project.door) if made.room == "gates"]
+    assert len(gates) == 2, "what was judged beside another was decided on by nobody"
+    project.holds()

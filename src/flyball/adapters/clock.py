@@ -10,8 +10,8 @@ SLEW = 0.05
 wherever a clock is set to; an hour is made up in 20."""
 
 
-def _elapsed() -> float:
-    """Seconds that no setting of a clock changes; on Linux those that the machine slept are among them."""
+def elapsed_seconds() -> float:
+    """Seconds that no setting of a clock changes; on Linux since the machine's start, those that it slept among them."""
     return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
 
 
@@ -20,7 +20,9 @@ class SystemClock:
 
     simulated = False
 
-    def __init__(self, wall: Callable[[], datetime] = lambda: datetime.now(UTC), elapsed: Callable[[], float] = _elapsed) -> None:
+    def __init__(
+        self, wall: Callable[[], datetime] = lambda: datetime.now(UTC), elapsed: Callable[[], float] = elapsed_seconds
+    ) -> None:
         self._wall, self._elapsed = wall, elapsed
         self._last, self._at = wall(), elapsed()
         self._lock = threading.Lock()

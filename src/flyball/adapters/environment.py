@@ -6,7 +6,6 @@ import platform
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from importlib.metadata import Distribution, distributions
 from pathlib import Path
 from typing import NamedTuple
@@ -14,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 
-from flyball.errors import TrainingError
+from flyball.errors import CodeChanged
 from flyball.records import codec
 from flyball.spec import DataSpec
 
@@ -22,16 +21,21 @@ _SKIPPED = frozenset(
     {".flyball", ".venv", "venv", ".git", "__pycache__", "node_modules", ".tox", ".nox", ".mypy_cache", ".ruff_cache"}
 )
 """Folders that hold results or other people's code."""
-_READ = frozenset(
-    {".cfg", ".csv", ".ini", ".j2", ".jinja", ".json", ".jsonl", ".sql", ".toml", ".tsv", ".txt", ".xml", ".yaml", ".yml"}
+_TABLES = frozenset(
+    {".arrow", ".csv", ".db", ".duckdb", ".feather", ".gz", ".jsonl", ".ndjson", ".parquet", ".sqlite", ".tsv", ".xlsx", ".zip"}
 )
-"""Texts that code reads beside its rows: parameters, vocabularies, queries."""
-_TABLES = frozenset({".csv", ".jsonl", ".tsv"})
-_LARGEST_BYTES = 1_000_000
-"""What is larger are rows, which the snapshot knows."""
+"""What a loader's rows lie in."""
 _OWN = frozenset({"flyball.yaml", "schema.yaml"})
 """Flyball's, each part of which is in the key of the step that goes by it."""
-_WRITES = re.compile(rb"write|dump|save|to_csv|to_json|[\"'][wax][bt]?\+?[\"']")
+_KINDS = rb"csv|excel|feather|file|hdf|html|json|netcdf|onnx|parquet|pickle|sql|stata|toml|xml|yaml|zarr"
+_WRITES = re.compile(
+    rb"(?<!\w)(?!load|read|get|parse)\w*(?:write|dump|save|sink|export)\w*\s*\(|\bto_(?:"
+    + _KINDS
+    + rb")\(|FileHandler\(|\b(?:mkdir|touch|unlink|remove|rmtree)\("
+    # The mode of an `open`, be it its first argument (of a path) or a later one: within its own brackets, else every "a" in a subscript would be one.
+    rb"|\bopen\(\s*(?:(?:[^()]|\([^()]*\))*?[,=]\s*)?[\"'][wax][bt]?\+?[\"']"
+)
+"""Calls that write, in a line without what it names."""
 
 
 class GitState(NamedTuple):
@@ -55,34 +59,44 @@ class Surroundings(NamedTuple):
 
 
 def surroundings(project_dir: Path, data: DataSpec | None = None) -> Surroundings:
+    files = _listed(project_dir)
+    code = _code_of(files)
     return Surroundings(
-        code_digest(project_dir, data),
+        _digest(project_dir, (*code, *_read_of(project_dir, files, data))),
         environment_digest(),
         git_state(project_dir),
-        _digest(project_dir, code_files(project_dir)),
+        _digest(project_dir, code),
     )
 
 
 def refuse_change(project_dir: Path, around: Surroundings) -> None:
-    """Raises TrainingError where a module is another than when the run began: what was made may be of either, and would be kept under the key of the first."""
+    """Raises CodeChanged where a module is another than when the run began: what was made may be of either, and would be kept under the key of the first."""
     if _digest(project_dir, code_files(project_dir)) != around.modules_digest:
-        raise TrainingError(
+        raise CodeChanged(
             "the project's code changed while it ran", expected="the same *.py from beginning to end", next_step="run again"
         )
 
 
 def code_files(project_dir: Path) -> tuple[Path, ...]:
     """Every *.py of the project, relative to its directory, sorted."""
-    return tuple(sorted(path for path in _files(project_dir) if path.suffix == ".py"))
+    return _code_of(_listed(project_dir, modules_alone=True))
 
 
 def read_files(project_dir: Path, data: DataSpec | None = None) -> tuple[Path, ...]:
-    """Small texts that a module names and does not only write, relative to the project's directory, sorted: what it reads decides what it gives.
+    """Files that a module names and does not only write, relative to the project's directory, sorted: what it reads decides what it gives.
 
-    None of them: what lies in `data/` or is hidden, and the rows of `data`: the snapshot says whether those changed. Of a loader they are taken to be the
-    tables that its module names.
+    None of them: what lies in `data/` or is hidden, logs, and the rows of `data`: the snapshot says whether those changed. Of a loader they are taken to be
+    the tables that its module names.
     """
-    modules = {path: (project_dir / path).read_bytes().splitlines() for path in code_files(project_dir)}
+    return _read_of(project_dir, _listed(project_dir), data)
+
+
+def _code_of(files: tuple[Path, ...]) -> tuple[Path, ...]:
+    return tuple(path for path in files if path.suffix == ".py")
+
+
+def _read_of(project_dir: Path, files: tuple[Path, ...], data: DataSpec | None) -> tuple[Path, ...]:
+    modules = {path: _lines(project_dir / path) for path in _code_of(files)}
     source = data.source if data is not None else None
     pattern = source.files if source is not None and source.files and not Path(source.files).is_absolute() else None
     rows = {path.relative_to(project_dir) for path in project_dir.glob(pattern)} if pattern else set()
@@ -90,19 +104,35 @@ def read_files(project_dir: Path, data: DataSpec | None = None) -> tuple[Path, .
         Path(*source.loader.partition(":")[0].split(".")).with_suffix(".py") if source is not None and source.loader else None
     )
     found = []
-    for path in _files(project_dir):
-        if path in rows or not _may_be_read(project_dir, path):
+    for path in files:
+        if path in rows or not _may_be_read(path):
             continue
         lines = (line for module, text in modules.items() if path.suffix not in _TABLES or module != loader for line in text)
-        name = path.name.encode()
-        if any(name in line and not _WRITES.search(line) for line in lines):
+        if any(_reads(line, path) for line in lines):
             found.append(path)
-    return tuple(sorted(found))
+    return tuple(found)
+
+
+def _lines(module: Path) -> list[bytes]:
+    """Without those that are comments."""
+    return [line for line in module.read_bytes().splitlines() if not line.lstrip().startswith(b"#")]
+
+
+def _reads(line: bytes, path: Path) -> bool:
+    """Whether it names the file, and not to write it."""
+    name = path.name.encode()
+    if name not in line:
+        return False
+    # A name without a suffix (`vocab`) stands in many a line that is about something else.
+    if not path.suffix and not re.search(rb"[\"'/]" + re.escape(name) + rb"[\"']", line):
+        return False
+    return _WRITES.search(line.replace(name, b"")) is None
 
 
 def code_digest(project_dir: Path, data: DataSpec | None = None) -> str:
     """Of every *.py of the project, and of what they read (`read_files`), by name and bytes."""
-    return _digest(project_dir, (*code_files(project_dir), *read_files(project_dir, data)))
+    files = _listed(project_dir)
+    return _digest(project_dir, (*_code_of(files), *_read_of(project_dir, files, data)))
 
 
 def environment_digest() -> str:
@@ -119,23 +149,31 @@ def environment_digest() -> str:
     ])  # fmt: skip
 
 
-def _files(root: Path) -> Iterator[Path]:
-    """Relative to it, without those in folders that are skipped."""
+def _listed(root: Path, *, modules_alone: bool = False) -> tuple[Path, ...]:
+    """Relative to it, sorted, without those in folders that are skipped. Of `data/` modules alone: rows may lie there in a million files."""
+    found = []
     for place, folders, names in os.walk(root):
         folders[:] = [name for name in folders if name not in _SKIPPED]
         here = Path(place).relative_to(root)
-        yield from (here / name for name in names if name not in _SKIPPED and (root / here / name).is_file())
+        modules = modules_alone or here.parts[:1] == ("data",)
+        wanted = (name for name in names if name not in _SKIPPED and (not modules or name.endswith(".py")))
+        # Asked of each, not of all that lies there: sockets, pipes and links to nothing cannot be read.
+        found += [here / name for name in wanted if (root / here / name).is_file()]
+    return tuple(sorted(found))
 
 
-def _may_be_read(project_dir: Path, path: Path) -> bool:
+def _may_be_read(path: Path) -> bool:
     hidden = any(part.startswith(".") for part in path.parts)
-    if hidden or path.suffix not in _READ or path.parts[0] == "data" or path.as_posix() in _OWN:
-        return False
-    return (project_dir / path).stat().st_size <= _LARGEST_BYTES
+    return not (hidden or path.suffix in {".py", ".log"} or path.parts[0] == "data" or path.as_posix() in _OWN)
 
 
 def _digest(root: Path, paths: tuple[Path, ...]) -> str:
-    return codec.digest({path.as_posix(): hashlib.sha256((root / path).read_bytes()).hexdigest() for path in paths})
+    return codec.digest({path.as_posix(): _digest_of(root / path) for path in paths})
+
+
+def _digest_of(path: Path) -> str:
+    with path.open("rb") as file:  # not at once: weights that a model begins with may be larger than memory
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _edited_in(installed: Distribution) -> Path | None:

@@ -1,5 +1,7 @@
 """Which process a number means: numbers are given out again, and clocks are set."""
 
+import os
+import time
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -30,6 +32,12 @@ class KnownProcess(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def lives(self) -> bool:
         return self._state() not in (None, psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
+
+    def age_seconds(self, wall: float, elapsed: float) -> float:
+        """`wall`: seconds since 1970; `elapsed`: since the machine's start, which tells where the kernel's ticks are known: no clock that is set moves either."""
+        if self.ticks is not None and self.boot and self.boot == boot_id() and hasattr(time, "CLOCK_BOOTTIME"):
+            return elapsed - self.ticks / os.sysconf("SC_CLK_TCK")
+        return wall - self.started
 
     def _state(self) -> str | None:
         """None: the process is gone."""

@@ -88,6 +88,8 @@ def _crashed(job: Job, action: str, held: Tournament) -> EndedAct | None:
 
 
 def _ended(job: Job, action: str, releases: Sequence[ReleaseState]) -> EndedAct | None:
+    if job.inconclusive:
+        return None  # nothing is known to be wrong with it: that there are few rows says nothing of what policies do
     if job.status is not JobStatus.REGISTERED:
         said = "was refused by its gate" if job.status is JobStatus.REFUSED else "failed"
         return EndedAct(action=action, at=job.requested_at, failed=True, words=f"{job.id} {said}")

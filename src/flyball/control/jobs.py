@@ -100,9 +100,11 @@ def _gate(world: World, shelf: UnitShelf, job: Job, report: JobReport) -> Job:
     """Decide on the evidence; the decision and the job's new status are one transaction."""
     if tournaments.order_of(job) is not None and (concluded := tournaments.conclude(world, job, report)).status in FINISHED:
         return concluded
+    champion = world.get("champion", job.model, Champion)
+    if _is_of_another(report, champion):
+        return _judged_again(world, shelf, job)
     package = package_of(world, report)
     lineage = world.ports.packages.lineage(package)
-    champion = world.get("champion", job.model, Champion)
     situation = GateSituation(
         candidate=lineage.run_key,
         challenger=f"run {lineage.run_key[:12]} of job {job.id}",
@@ -115,11 +117,26 @@ def _gate(world: World, shelf: UnitShelf, job: Job, report: JobReport) -> Job:
     plan = decisions.decide("gates", situation, policy, now)
     passed = plan.outcome is Outcome.PASS
     status = JobStatus.GATING if passed else JobStatus.REFUSED
-    moved = _moved(job, status=status, run_key=lineage.run_key, error="" if passed else plan.rationale)
+    unsure = plan.outcome is Outcome.INCONCLUSIVE
+    moved = _moved(job, status=status, run_key=lineage.run_key, error="" if passed else plan.rationale, inconclusive=unsure)
     made = decisions.prepare(world, "gates", (situation, policy, now), plan, (put("job", job.id, moved),))
     world.record(made.draft)
     world.say("decision", f"{made.decision.id} gates: {plan.rationale}")
     return _register(world, shelf, moved, report) if passed else moved
+
+
+def _is_of_another(report: JobReport, champion: Champion | None) -> bool:
+    """Whether it was judged beside a champion that is champion no more; a run of an earlier release does not say."""
+    values = next((result.values for result in reversed(report.results) if result.step == "evaluate"), {})
+    return "champion" in values and values["champion"] != (champion.unit if champion else None)
+
+
+def _judged_again(world: World, shelf: UnitShelf, job: Job) -> Job:
+    """Beside the present champion: a child is started once more, and finds in the cache what does not depend on it."""
+    world.say("plain", f"job {job.id}: the champion has changed since its model was judged; it is judged again")
+    world.ports.executor.forget(job.id)
+    # No child has died, so this is no further attempt.
+    return _wait_or_launch(world, shelf, _moved(job, attempt=max(job.attempt - 1, 0)), world.ports.executor.observe(job.id))
 
 
 def _register(world: World, shelf: UnitShelf, job: Job, report: JobReport) -> Job:

@@ -2,7 +2,8 @@
 
 Rules: the absolute gates (the point value; its interval is shown), the champion gate (non-inferiority of the paired difference on the same rows, by the
 end of its interval), parity of the served form, latency. What could not be measured is an error, and only a pass of all registers. Where the champion was
-fitted on the very rows there is nothing to compare on: its rule is left out, in words, and the release compares the two on live rows, as it always does.
+fitted on the very rows, or there are so few that two equal models would not pass, there is nothing to compare on: a rule that nobody declared is left out, in
+words, and the release compares the two on live rows, as it always does; one that flyball.yaml has is inconclusive.
 """
 
 import math
@@ -23,6 +24,11 @@ _DEFAULT_MARGIN = 0.01
 """Of the champion gate where flyball.yaml has none: a hundredth of the primary metric, as spec/gates.py promises."""
 _DEFAULT_SHARE = 0.1
 """And no more than a tenth of what the champion itself has: of rare events the log loss may be 0.004, where a hundredth would let everything pass."""
+_DEFAULT_LEAST = 0.001
+"""Where more is better, no more than a tenth of what the champion lacks, either: 0.99 is ten times as many mistakes as 0.999. But what lacks a hundredth or
+less keeps this much: less than a row in a thousand no holdout shows."""
+_DEFAULT_UNBOUNDED, _UNBOUNDED = 0.01, frozenset({"mae", "rmse", "mape"})
+"""What has the unit of the label, or no upper end, is judged by a hundredth of the champion's own value: 0.01 is nothing of 5,000 and all of 0.01."""
 _DEFAULT_ALPHA = 0.05
 
 
@@ -40,6 +46,12 @@ class ChampionRule(msgspec.Struct, frozen=True, kw_only=True):
     alpha: float
     share: float | None = None
     """The margin is no more than this share of the champion's own value; None: it is what was declared."""
+    share_of: str | None = None
+    """`own`: the margin is the share of the champion's own value, whatever its unit; `missing`: it is also no more than that of what the champion lacks to 1,
+    or `least`. None: of its value alone, as `share` says."""
+    least: float = 0.0
+    declared: bool | None = None
+    """Whether flyball.yaml has it; None: a decision of an earlier release, which is made again as it was made."""
 
 
 class GatePolicy(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,22 +79,30 @@ class GateSituation(msgspec.Struct, frozen=True, kw_only=True):
 def policy_of(spec: ProjectSpec) -> GatePolicy:
     """What flyball.yaml asks for."""
     gates, rule = spec.gates, spec.gates.champion
-    metric = rule.metric if rule else spec.primary_metric
-    margin, alpha, share = (rule.margin, rule.alpha, None) if rule else (_DEFAULT_MARGIN, _DEFAULT_ALPHA, _DEFAULT_SHARE)
+    judged_by = _undeclared(spec.primary_metric)
+    if rule is not None:
+        judged_by = ChampionRule(metric=rule.metric, margin=rule.margin, alpha=rule.alpha, declared=True)
     return GatePolicy(
         absolute=tuple(AbsoluteRule(metric=gate.metric, at_least=gate.at_least, at_most=gate.at_most) for gate in gates.absolute),
-        champion=ChampionRule(metric=metric, margin=margin, alpha=alpha, share=share),
+        champion=judged_by,
         parity=gates.parity,
         latency_p99_ms=gates.latency_p99_ms,
     )
 
 
+def _undeclared(metric: str) -> ChampionRule:
+    """The rule that holds where flyball.yaml has none."""
+    rule = ChampionRule(metric=metric, margin=_DEFAULT_MARGIN, alpha=_DEFAULT_ALPHA, share=_DEFAULT_SHARE, declared=False)
+    if metric in _UNBOUNDED:
+        return msgspec.structs.replace(rule, margin=0.0, share=_DEFAULT_UNBOUNDED, share_of="own")
+    return msgspec.structs.replace(rule, share_of="missing", least=_DEFAULT_LEAST) if metric in HIGHER_IS_BETTER else rule
+
+
 def decide(situation: GateSituation, policy: GatePolicy, now: datetime) -> Plan:  # noqa: ARG001 - every room's function has this shape
     """One action on the candidate: `register` when every rule passes, else `refuse`."""
     verdicts = [_absolute(rule, _find(situation, rule.metric)) for rule in policy.absolute]
-    compared, judged = _compared(situation)
-    if judged:
-        verdicts.append(_champion(_within(policy.champion, situation), _find(situation, f"{policy.champion.metric}_difference")))
+    compared, judged = _beside_champion(policy.champion, situation)
+    verdicts += judged
     verdicts.append(_at_most("parity", _find(situation, PARITY), policy.parity))
     verdicts.append(_at_most("latency", _find(situation, LATENCY), policy.latency_p99_ms))
     outcome = worst(tuple(verdict.outcome for verdict in verdicts))
@@ -101,20 +121,36 @@ def decide(situation: GateSituation, policy: GatePolicy, now: datetime) -> Plan:
     )
 
 
-def _compared(situation: GateSituation) -> tuple[str, bool]:
-    """Whom with, in words, and whether the rule against the champion is judged at all."""
+def _beside_champion(declared: ChampionRule, situation: GateSituation) -> tuple[str, list[Verdict]]:
+    """Whom with, in words, and the verdict of the rule against the champion; none: it is left out."""
     if situation.champion is None:
-        return "there is no champion, so the rule against the champion is left out", False
+        return "there is no champion, so the rule against the champion is left out", []
     unseen = next((item for item in situation.evidence if item.name == UNSEEN), None)
-    if unseen is None:
-        return f"compared with the champion {situation.champion}", True
-    if unseen.note:
-        left_out = (
-            f"the rule against the champion {situation.champion} is left out: {unseen.note}; a release compares them on live rows"
-        )
-        return left_out, False
-    left = unseen.value or 0.0
-    return f"compared with the champion {situation.champion} on the {left:.0f} of {unseen.n} rows that it was not fitted on", True
+    rule, found = _within(declared, situation), _find(situation, f"{declared.metric}_difference")
+    if unseen is not None and unseen.note and rule.declared:
+        # Who asked for the comparison asked for it of every challenger: it is put off until there are rows for it.
+        verdict = Verdict(
+            rule=f"champion:{rule.metric}", outcome=Outcome.INCONCLUSIVE, evidence=found,
+            words=f"gates.champion asks for a comparison, and {unseen.note}: more rows would settle it",
+        )  # fmt: skip
+        return f"not compared with the champion {situation.champion}", [verdict]
+    if unseen is not None and unseen.note:
+        return _left_out(situation.champion, unseen.note), []
+    where = f" on the {unseen.value or 0.0:.0f} of {unseen.n} rows that it was not fitted on" if unseen is not None else ""
+    verdict = _champion(rule, found)
+    if rule.declared is False and verdict.outcome is Outcome.INCONCLUSIVE and _half_width(found) > rule.margin:
+        # As with hardly any rows: refused for their lack would be every challenger, however good, for as long as there are no more.
+        why = f"{_shown(found)}{where}: so few rows would not show that two equal models are within the margin of {rule.margin:g}"
+        return _left_out(situation.champion, why), []
+    return f"compared with the champion {situation.champion}{where}", [verdict]
+
+
+def _half_width(evidence: Evidence) -> float:
+    return ((evidence.upper or 0.0) - (evidence.lower or 0.0)) / 2.0
+
+
+def _left_out(champion: str, why: str) -> str:
+    return f"the rule against the champion {champion} is left out: {why}; a release compares them on live rows"
 
 
 def _within(rule: ChampionRule, situation: GateSituation) -> ChampionRule:
@@ -122,7 +158,11 @@ def _within(rule: ChampionRule, situation: GateSituation) -> ChampionRule:
     own = _find(situation, f"champion_{rule.metric}").value
     if rule.share is None or own is None or not math.isfinite(own):
         return rule
-    return msgspec.structs.replace(rule, margin=min(rule.margin, rule.share * abs(own)))
+    share = rule.share * abs(own)
+    if rule.share_of == "own":
+        return msgspec.structs.replace(rule, margin=share)
+    lacks = max(rule.share * (1.0 - own), rule.least) if rule.share_of == "missing" else math.inf
+    return msgspec.structs.replace(rule, margin=min(rule.margin, share, lacks))
 
 
 def _rationale(challenger: str, compared: str, verdicts: list[Verdict], outcome: Outcome) -> str:

@@ -26,8 +26,8 @@ _RESAMPLES_OF_ROWS = 200
 """Where a resample must sort all rows again (average precision): a tail of 2.5 % then rests on five draws, which is coarse and said in `method`."""
 UNSEEN = "champion_unseen_rows"
 """Evidence: rows of the holdout that the champion was not fitted on, where it was fitted on others. A note says why they are too few to compare on."""
-LEAST_UNSEEN, LEAST_OF_A_CLASS = 100, 10
-"""Rows: a mean difference of Brier scores is then known to ±0.02 or so, as in tournaments; with fewer of a class who always answers the others wins."""
+LEAST_UNSEEN = 100
+"""Rows: a mean difference of Brier scores is then known to ±0.02 or so, as in tournaments."""
 _SMALLEST_PROBABILITY = float(np.finfo(np.float64).eps)
 """As scikit-learn's log loss: without it one sure mistake is infinite."""
 
@@ -84,14 +84,9 @@ def unseen_rows(holdout: Holdout, fitted_until_us: int) -> tuple[NDArray[np.bool
     n, left = int(new.size), int(new.sum())
     if left == n:
         return new, None
-    why = ""
-    if left < LEAST_UNSEEN:
-        why = f"{left} are too few to compare on (at least {LEAST_UNSEEN})"
-    elif holdout.task != "regression":
-        classes, counts = np.unique(holdout.labels, return_counts=True)
-        fewest = min((int((holdout.labels[new] == each).sum()) for each in classes[counts >= LEAST_OF_A_CLASS]), default=left)
-        why = f"of the {left} others {fewest} are of one class (at least {LEAST_OF_A_CLASS})" if fewest < LEAST_OF_A_CLASS else ""
-    note = f"the champion was fitted on {n - left} of the {n} rows of the holdout, and {why}" if why else ""
+    # Of classes nothing is asked: one rare class would leave the rule out for all others, and a metric that needs it says so itself.
+    few = f"the champion was fitted on {n - left} of the {n} rows of the holdout, and {left} are too few to compare on (at least {LEAST_UNSEEN})"
+    note = few if left < LEAST_UNSEEN else ""
     return new, Evidence(
         name=UNSEEN, value=float(left), n=n, since=_moment(holdout.event_us.min()), until=_moment(holdout.event_us.max()),
         method="rows of the holdout that are newer than all that the champion was fitted on", note=note,

@@ -44,6 +44,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     """Unit id that it made, of the version and the policies of its own time: a version has several when policies change."""
     run_key: str | None = None
     error: str = ""
+    inconclusive: bool = False
+    """Refused, and by nothing but rules that more rows would settle."""
     registered_at: datetime | None = None
     """None: it came to nothing that could be, or a release of Flyball that did not say when has registered it."""
 

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 import polars as pl
 import pytest
-from projects import AILING, AS_OF, LOGISTIC, Told, package_in, project, request, rows, spec
+from projects import AILING, AS_OF, LOGISTIC, Told, package_in, project, request, rows, served, spec
 
 from flyball.adapters.packages import LocalPackages, checked_bytes
 from flyball.adapters.scorer_onnx import PackageScorer
@@ -224,6 +224,7 @@ def test_a_champion_that_knows_the_holdout_is_compared_with_on_the_other_rows_al
     evidence = {item.name: item for item in LocalPackages().evaluation(package_in(directory, results))}
     assert evidence["champion_unseen_rows"].value == pytest.approx(compared, abs=0.1)
     assert evidence["champion_unseen_rows"].n == evidence["log_loss"].n > 200
+    assert {result.step: result.values for result in results}["evaluate"]["champion"] == served(champion).unit.id
     if compared:
         assert evidence["log_loss_difference"].n == evidence["champion_log_loss"].n == compared
     else:

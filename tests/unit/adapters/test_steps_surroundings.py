@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -6,7 +7,7 @@ from pathlib import Path
 import pytest
 from projects import HISTOGRAM, LOGISTIC, Told, package_in, project, request, spec
 
-from flyball.adapters.environment import code_digest, environment_digest, git_state
+from flyball.adapters.environment import code_digest, environment_digest, git_state, read_files, refuse_change, surroundings
 from flyball.adapters.packages import LocalPackages
 from flyball.adapters.registry_mlflow import MlflowRegistry
 from flyball.adapters.steps import run_steps
@@ -109,6 +110,67 @@ def test_what_a_module_reads_is_part_of_the_code(tmp_path: Path, name: str) -> N
 
 
 @pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("saved_vocab.json", 'json.load(open("saved_vocab.json"))'),
+        ("write_ahead.json", 'json.load(open("write_ahead.json"))'),
+        ("vocab.json", 'size = json.load(open("vocab.json"))["a"]'),
+        ("vocab.json", 'size = json.load(open("vocab.json")).get("w", "x")'),
+        ("vocab.json", 'load_saved("vocab.json")'),
+        ("embeddings.npy", 'np.load("embeddings.npy")'),
+        ("weights/start.pt", 'torch.load(Path("weights") / "start.pt")'),
+        ("vocab", 'open("vocab")'),
+        ("large.json", 'open("large.json")'),
+    ],
+)
+def test_whatever_file_a_module_reads_is_part_of_the_code(tmp_path: Path, name: str, line: str) -> None:
+    (tmp_path / "pipeline.py").write_text(f"{line}\n")
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    found = set()
+    for content in (b"\x93NUMPY\x001", b"\x93NUMPY\x002", b"3" * 2_000_000):
+        (tmp_path / name).write_bytes(content)
+        found.add(code_digest(tmp_path))
+    assert len(found) == 3
+    assert read_files(tmp_path) == (Path(name),)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'open("out.json", "w").write("1")',
+        'json.dump(found, open(os.path.join(place, "out.json"), mode="wb"))',
+        'Path("out.json").open("x")',
+        'Path("out.json").write_text("1")',
+        'frame.to_json("out.json")',
+        'plot.savefig("out.json")',
+        'np.save("out.json", found)',
+    ],
+)
+def test_what_a_module_only_writes_is_no_code(tmp_path: Path, line: str) -> None:
+    (tmp_path / "pipeline.py").write_text(f"{line}\n")
+    (tmp_path / "out.json").write_text("1")
+    assert read_files(tmp_path) == ()
+
+
+def test_a_look_at_the_code_lists_the_project_once_and_asks_about_no_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "data").mkdir()
+    for name in ("pipeline.py", "words.json", "data/module.py", "data/rows.csv"):
+        (tmp_path / name).write_text('open("words.json")\nopen("rows.csv")\n')
+    walk, is_file = os.walk, Path.is_file
+    walks, asked = [], []
+    monkeypatch.setattr("flyball.adapters.environment.os.walk", lambda root: walks.append(root) or walk(root))
+    monkeypatch.setattr(Path, "is_file", lambda self: asked.append(self.name) or is_file(self))
+    around = surroundings(tmp_path)
+    assert walks.count(tmp_path) == 1
+    assert {"pipeline.py", "words.json", "module.py"} <= set(asked)
+    assert "rows.csv" not in asked
+    walks.clear()
+    asked.clear()
+    refuse_change(tmp_path, around)
+    assert (walks, sorted(asked)) == ([tmp_path], ["module.py", "pipeline.py"])
+
+
+@pytest.mark.parametrize(
     ("name", "content"),
     [
         ("other.json", "1"),
@@ -121,12 +183,15 @@ def test_what_a_module_reads_is_part_of_the_code(tmp_path: Path, name: str) -> N
         ("written.json", "1"),
         ("rows.csv", "1"),
         ("loaded.csv", "1"),
-        ("large.json", "1" * 1_000_001),
+        ("saved_model.bin", "1"),
+        ("train.log", "1"),
+        ("vocab", "1"),
     ],
 )
 def test_rows_results_and_what_flyball_writes_are_no_code(tmp_path: Path, name: str, content: str) -> None:
-    read = "".join(f'open("{each}")\n' for each in ("schema.yaml", "flyball.yaml", "rows.csv", "large.json"))
-    (tmp_path / "pipeline.py").write_text(f'{READS}{read}open("written.json", "w").write("1")\n')
+    read = "".join(f'open("{each}")\n' for each in ("schema.yaml", "flyball.yaml", "rows.csv", "train.log"))
+    written = 'open("written.json", "w").write("1")\njoblib.dump(model, "saved_model.bin")\n# README.md\nvocab = None\n'
+    (tmp_path / "pipeline.py").write_text(f"{READS}{read}{written}")
     (tmp_path / "rows.py").write_text('def read(until):\n    return open("loaded.csv")\n')
     files = spec(data={"source": {"files": "rows*.csv"}}).data
     loader = spec(data={"source": {"loader": "rows:read"}}).data

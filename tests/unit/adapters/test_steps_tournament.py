@@ -15,9 +15,9 @@ from flyball.adapters.packages import LocalPackages
 from flyball.adapters.steps import run_steps
 from flyball.adapters.steps.tournament import STEP
 from flyball.autopilot import contest, tournament
-from flyball.errors import DataError
+from flyball.errors import CodeChanged, DataError, StoreUnavailable
 from flyball.records import codec
-from flyball.records.jobs import StepResult
+from flyball.records.jobs import Progress, StepResult
 from flyball.records.maps import ClassMap, ScoreMap, ValueMap
 from flyball.records.routing import ServedUnit
 from flyball.records.tournaments import Entrant, Standings, TournamentOrder
@@ -213,6 +213,32 @@ def test_an_earlier_unit_that_cannot_answer_any_more_keeps_nobody_else_from_it(t
     assert "cannot be read" in found[f"earlier:{gone.unit.id}"].words
     assert f"the model of {failing.unit.id} failed: ValueError" in found[f"earlier:{failing.unit.id}"].words
     assert found["all"].gain is not None
+
+
+@pytest.mark.parametrize("spoken", ["fitting on", "recalibrate is tried"])
+def test_code_that_is_saved_while_it_is_held_ends_it_and_is_nobodys_standing(tmp_path: Path, spoken: str) -> None:
+    town = Town(tmp_path / "p", "concept")
+
+    def save(line: Progress) -> None:
+        if line.words.startswith(spoken):
+            (town.directory / "pipeline.py").write_text(LOGISTIC + "\nmore = 1\n")
+
+    strategies = ("all",) if spoken == "fitting on" else ("recalibrate",)
+    asked = codec.plain(TournamentOrder(champion=town.champion.unit.id, strategies=strategies, chosen=True))
+    with pytest.raises(CodeChanged, match="the project's code changed while it ran"):
+        run_steps(request(town.directory, town.spec, tournament=asked)._replace(champion=town.champion), save)
+    assert not list((town.directory / ".flyball" / "cache").glob(f"{STEP}-*"))
+
+
+def test_a_disk_that_takes_nothing_is_no_entrants_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    town = Town(tmp_path / "p", "concept")
+
+    def full(*_: object) -> StepResult:
+        raise StoreUnavailable("the step train could not be written: No space left on device")
+
+    monkeypatch.setattr("flyball.adapters.steps.tournament.train", full)
+    with pytest.raises(StoreUnavailable):
+        town.held("all", "recalibrate")
 
 
 def test_what_trainings_took_is_what_they_took_where_they_were_done(tmp_path: Path) -> None:

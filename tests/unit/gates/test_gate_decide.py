@@ -11,6 +11,7 @@ from flyball.gates.decide import (
     ChampionRule,
     GatePolicy,
     GateSituation,
+    _undeclared,
     decide,
     policy_of,
 )
@@ -18,6 +19,7 @@ from flyball.records import codec
 from flyball.records.decisions import Plan
 from flyball.records.evidence import Evidence, Outcome
 from flyball.spec import ProjectSpec
+from flyball.stats.metrics import HIGHER_IS_BETTER
 
 NOW = datetime(2013, 3, 1, tzinfo=UTC)
 POLICY = GatePolicy(
@@ -171,7 +173,7 @@ def spec(**gates):
 
 
 def test_without_a_champion_gate_the_primary_metric_has_a_margin_of_a_hundredth():
-    assert policy_of(spec()).champion == ChampionRule(metric="log_loss", margin=0.01, alpha=0.05, share=0.1)
+    assert policy_of(spec()).champion == ChampionRule(metric="log_loss", margin=0.01, alpha=0.05, share=0.1, declared=False)
 
 
 @pytest.mark.parametrize(
@@ -201,8 +203,11 @@ def test_a_champion_that_was_fitted_on_the_very_rows_is_not_compared_and_refuses
     note = "the champion was fitted on 380 of the 400 rows of the holdout, and 20 are too few to compare on (at least 100)"
     unseen = Evidence(name=UNSEEN, value=20.0, n=400, note=note)
     unknown = measured("log_loss_difference", None, note=note)
-    plan = decide(situation(champion_unseen_rows=unseen, log_loss_difference=unknown), POLICY, NOW)
+    nobodys = msgspec.structs.replace(POLICY, champion=policy_of(spec()).champion)
+    plan = decide(situation(champion_unseen_rows=unseen, log_loss_difference=unknown), nobodys, NOW)
     assert plan.actions[0].kind == "register"
+    earlier = decide(situation(champion_unseen_rows=unseen, log_loss_difference=unknown), POLICY, NOW)
+    assert codec.encode(earlier) == codec.encode(plan), "a decision of an earlier release is made again as it was"
     assert "champion:log_loss" not in [verdict.rule for verdict in plan.verdicts]
     assert f"the rule against the champion u1 is left out: {note}; a release compares them on live rows" in plan.rationale
     fewer = Evidence(name=UNSEEN, value=150.0, n=400)
@@ -210,6 +215,80 @@ def test_a_champion_that_was_fitted_on_the_very_rows_is_not_compared_and_refuses
     assert judged(plan, "champion:log_loss").outcome is Outcome.PASS
     assert "compared with the champion u1 on the 150 of 400 rows that it was not fitted on" in plan.rationale
     assert decide(situation(champion_unseen_rows=fewer, log_loss_difference=unknown), POLICY, NOW).outcome is Outcome.ERROR
+
+
+@pytest.mark.parametrize("rows", [{"champion_unseen_rows": Evidence(name=UNSEEN, value=150.0, n=400)}, {}])
+@pytest.mark.parametrize(
+    ("lower", "upper", "outcome"),
+    [
+        (-0.02, 0.02, None),  # equal models on so few rows
+        (-0.004, 0.03, None),
+        (0.011, 0.06, Outcome.FAIL),  # as few, and clearly worse
+        (0.004, 0.012, Outcome.INCONCLUSIVE),  # rows enough for equal models
+        (-0.009, 0.009, Outcome.PASS),
+    ],
+)
+def test_rows_on_which_no_equal_model_would_pass_refuse_nobody_but_who_is_clearly_worse(rows, lower, upper, outcome):
+    seen = situation(log_loss_difference=measured("log_loss_difference", (lower + upper) / 2, lower, upper), **rows)
+    plan = decide(seen, msgspec.structs.replace(policy_of(spec()), absolute=()), NOW)
+    found = [verdict.outcome for verdict in plan.verdicts if verdict.rule == "champion:log_loss"]
+    assert found == ([] if outcome is None else [outcome])
+    assert (plan.actions[0].kind == "register") is (outcome in (None, Outcome.PASS))
+    if outcome is None:
+        assert "left out: log_loss_difference" in plan.rationale
+        assert "would not show that two equal models are within the margin of 0.01" in plan.rationale
+    declared = msgspec.structs.replace(
+        POLICY, absolute=(), champion=policy_of(spec(champion={"metric": "log_loss", "margin": 0.01})).champion
+    )
+    assert judged(decide(seen, declared, NOW), "champion:log_loss").outcome is (outcome or Outcome.INCONCLUSIVE)
+    # As releases before said, and what they decided replays.
+    earlier = msgspec.structs.replace(
+        POLICY, absolute=(), champion=ChampionRule(metric="log_loss", margin=0.01, alpha=0.05, share=0.1)
+    )
+    assert judged(decide(seen, earlier, NOW), "champion:log_loss").outcome is (outcome or Outcome.INCONCLUSIVE)
+
+
+@pytest.mark.parametrize(
+    ("metric", "own", "margin"),
+    [
+        ("mae", 5000.0, 50.0),
+        ("mae", 0.02, 0.0002),
+        ("rmse", 40.0, 0.4),
+        ("mape", 0.3, 0.003),
+        ("accuracy", 0.8, 0.01),
+        ("accuracy", 0.95, 0.005),
+        ("accuracy", 0.999, 0.001),
+        ("accuracy", 1.0, 0.001),
+        ("pr_auc", 0.02, 0.002),
+        ("log_loss", 0.4, 0.01),
+        ("log_loss", 3.0, 0.01),
+        ("brier", 0.004, 0.0004),
+    ],
+)
+def test_the_margin_that_nobody_declared_has_the_metrics_own_size(metric, own, margin):
+    policy = msgspec.structs.replace(policy_of(spec()), absolute=(), champion=_undeclared(metric))
+    name, sign = f"{metric}_difference", -1.0 if metric in HIGHER_IS_BETTER else 1.0
+    for worse, outcome in ((0.9, Outcome.PASS), (1.2, Outcome.FAIL)):
+        at = sign * worse * margin
+        seen = {
+            name: measured(name, at, at - 0.05 * margin, at + 0.05 * margin),
+            f"champion_{metric}": measured(f"champion_{metric}", own),
+        }
+        verdict = judged(decide(situation(**seen), policy, NOW), f"champion:{metric}")
+        assert verdict.outcome is outcome, verdict.words
+    assert codec.revive(codec.plain(policy), GatePolicy) == policy
+
+
+def test_a_comparison_that_the_user_asked_for_is_put_off_and_never_dropped():
+    note = "the champion was fitted on 380 of the 400 rows of the holdout, and 20 are too few to compare on (at least 100)"
+    few = situation(
+        champion_unseen_rows=Evidence(name=UNSEEN, value=20.0, n=400, note=note),
+        log_loss_difference=measured("log_loss_difference", None, note=note),
+    )
+    policy = msgspec.structs.replace(POLICY, champion=policy_of(spec(champion={"metric": "log_loss"})).champion)
+    plan = decide(few, policy, NOW)
+    assert (plan.outcome, plan.actions[0].kind) == (Outcome.INCONCLUSIVE, "refuse")
+    assert note in judged(plan, "champion:log_loss").words
 
 
 def test_what_the_user_declares_is_what_is_judged():
@@ -223,7 +302,7 @@ def test_what_the_user_declares_is_what_is_judged():
     )
     assert policy == GatePolicy(
         absolute=(AbsoluteRule(metric="roc_auc", at_least=0.6), AbsoluteRule(metric="brier", at_most=0.2)),
-        champion=ChampionRule(metric="roc_auc", margin=0.02, alpha=0.1),
+        champion=ChampionRule(metric="roc_auc", margin=0.02, alpha=0.1, declared=True),
         parity=1e-3,
         latency_p99_ms=5.0,
     )

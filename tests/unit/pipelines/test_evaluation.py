@@ -129,12 +129,20 @@ def test_rows_that_a_champion_was_fitted_on_are_told_apart(make, fitted: float, 
     assert unseen_rows(holdout, int(holdout.event_us.min()) - 1)[1] is None
 
 
-def test_rows_of_one_class_compare_nobody() -> None:
+def test_a_rare_class_leaves_no_comparison_out_and_a_metric_that_needs_it_says_so() -> None:
     event_us = np.arange(400, dtype=np.int64)
-    holdout = Holdout("binary", (event_us < 30).astype(float), event_us)
-    told = unseen_rows(holdout, 200)[1]
+    labels = (event_us % 40 == 0).astype(float)  # 10 of the rare class, 9 of them among the newest 399
+    holdout = Holdout("binary", labels, event_us)
+    new, told = unseen_rows(holdout, 0)
     assert told is not None
-    assert "fitted on 201 of the 400 rows of the holdout, and of the 199 others 0 are of one class (at least 10)" in told.note
+    assert (told.value, told.note, labels[new].sum()) == (399.0, "", 9)
+    of_one = Holdout("binary", np.zeros(200), event_us[:200])
+    found = {
+        item.name: item
+        for item in compare_all(("brier", "roc_auc"), of_one, np.full((200, 1), 0.3), np.full((200, 1), 0.2), 0.05, 1)
+    }
+    assert found["brier_difference"].lower is not None
+    assert "needs rows of every class" in found["roc_auc_difference"].note
 
 
 def test_the_interval_of_a_difference_misses_as_often_as_it_says() -> None:

@@ -1,7 +1,6 @@
 """Runs a job's steps in a detached child that outlives this process."""
 
 import fcntl
-import math
 import os
 import signal
 import subprocess
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import psutil
 
+from flyball.adapters.clock import elapsed_seconds
 from flyball.adapters.durable import PRIVATE_UMASK
 from flyball.adapters.executor.directory import JobDirectory
 from flyball.adapters.executor.files import JobFiles
@@ -35,7 +35,8 @@ def nobody() -> int:
 
 
 class ProcessExecutor:
-    """`command` and the job's directory are the child's arguments. `now` is real time: a time limit is for real work.
+    """`command` and the job's directory are the child's arguments. `now` and `elapsed` are real time: a time limit is for real work. By the first it is
+    measured where a child's own start is known by the wall clock alone.
 
     `serving`: how many processes answer requests on this machine when a child is started, which leaves them their cores.
     """
@@ -46,9 +47,10 @@ class ProcessExecutor:
         now: Callable[[], datetime],
         command: Sequence[str] = STEP_CHILD,
         serving: Callable[[], int] = nobody,
+        elapsed: Callable[[], float] = elapsed_seconds,
     ) -> None:
         self._jobs = state_dir / "jobs"
-        self._now = now
+        self._now, self._elapsed = now, elapsed
         self._serving = serving
         self._command = tuple(command)
         self._children: dict[str, int] = {}
@@ -157,14 +159,15 @@ class ProcessExecutor:
         child = job.child()
         if child is None:
             return None
-        limit, seconds = job.request().spec.train.time_limit, self._now().timestamp() - child.started
-        if seconds <= limit.total_seconds() or seconds <= limit.total_seconds() + _waited_seconds(job.progress_so_far()):
+        limit, seconds = job.request().spec.train.time_limit, child.age_seconds(self._now().timestamp(), self._elapsed())
+        if seconds <= limit.total_seconds() or seconds <= _allowed_seconds(limit, progress := job.progress_so_far()):
             return None
         self.cancel(job_id)
         if job.results() is not None:
             return None
         ran = format_duration(timedelta(seconds=round(seconds)))
-        words = f"The run was ended after {ran}: train.time_limit is {format_duration(limit)}. Next: raise it in flyball.yaml, or train on less."
+        waited = ", and it waited as long for another run that does the same" if _waits(progress) else ""
+        words = f"The run was ended after {ran}: train.time_limit is {format_duration(limit)}{waited}. Next: raise it in flyball.yaml, or train on less."
         JobDirectory(job.path).fail(words)
         return words
 
@@ -207,11 +210,15 @@ class ProcessExecutor:
         return JobFiles(self._jobs / job_id)
 
 
-def _waited_seconds(progress: Sequence[Progress]) -> float:
-    """For other runs that did the same step; without end while it waits: they have limits of their own."""
-    if progress and progress[-1].status == WAITING:
-        return math.inf
-    return sum(line.waited_seconds for line in progress)
+def _allowed_seconds(limit: timedelta, progress: Sequence[Progress]) -> float:
+    """Its own limit and what it has waited for other runs that did the same step. While it waits, once more its limit: the other has no more time than that,
+    unless it hangs where nobody looks at it any more."""
+    waited = sum(line.waited_seconds for line in progress)
+    return waited + limit.total_seconds() * (2 if _waits(progress) else 1)
+
+
+def _waits(progress: Sequence[Progress]) -> bool:
+    return bool(progress) and progress[-1].status == WAITING
 
 
 def _take(path: Path) -> int | None:

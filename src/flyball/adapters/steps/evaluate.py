@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import polars as pl
 
 from flyball.adapters import estimators, model_input
@@ -28,20 +29,21 @@ SCORES = "scores.parquet"
 
 _ALPHA = 0.05
 """Where the gate on the champion does not say another."""
+_COMPARISON_VERSION = 2
+"""Raised when the comparison gives something else for the same rows and models."""
 
 
 def evaluation_key(run: Run, keys: dict[str, str], champion: ServedUnit | None) -> str:
     spec = run.request.spec
     compared: Any = None
     if champion is not None:
-        compared = codec.digest(read_manifest(Path(champion.package)))
-        if champion.unit.calibration is not None:
-            compared = [compared, champion.unit.calibration]
+        # In this part of the key alone: whom a model was compared with, and how, is no part of what makes it another model (`graph.run_key`).
+        compared = [_COMPARISON_VERSION, codec.digest(read_manifest(Path(champion.package))), champion.unit.calibration]
     return step_key("evaluate", keys, [list(_metrics(run)), spec.primary_metric, _alpha(run), compared])
 
 
 def evaluate(run: Run, keys: dict[str, str], validated: StepResult, trained: StepResult) -> StepResult:
-    """On rows that neither was fitted on."""
+    """On rows that neither was fitted on. The values hold the `champion` beside whom it was judged."""
     champion = run.request.champion
     signature = codec.revive(validated.values["signature"], Signature)
 
@@ -59,7 +61,10 @@ def evaluate(run: Run, keys: dict[str, str], validated: StepResult, trained: Ste
         pl.DataFrame(scores, schema=[f"score_{i}" for i in range(scores.shape[1])]).write_parquet(directory / SCORES)
         return {"metrics": {item.name: item.value for item in found if item.value is not None}, "rows": int(rows.labels.size)}
 
-    return run.cache.do("evaluate", evaluation_key(run, keys, champion), work)
+    result = run.cache.do("evaluate", evaluation_key(run, keys, champion), work)
+    # Not in what is kept: that is of the champion's bytes, which other units may have, too.
+    beside = champion.unit.id if champion is not None else None
+    return msgspec.structs.replace(result, values={**result.values, "champion": beside})
 
 
 def _beside(

@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from flyball.adapters.environment import refuse_change
 from flyball.adapters.packages import LocalPackages
 from flyball.adapters.steps.evaluate import answers_of, answers_of_trained
 from flyball.adapters.steps.mended import LEAST_ROWS, mapped, thresholded, wrong_costs
@@ -26,7 +27,7 @@ from flyball.autopilot.contest import COST_GAIN, LOSS_GAIN, past_of
 from flyball.autopilot.entrants import History, Strategy
 from flyball.autopilot.tournament import Standing
 from flyball.control.world import micros, moment
-from flyball.errors import DataError, FlyballError, TrainingError
+from flyball.errors import CodeChanged, DataError, FlyballError, StoreUnavailable, TrainingError
 from flyball.pipelines.evaluation import label_scale
 from flyball.records import codec
 from flyball.records.evidence import Evidence
@@ -154,6 +155,7 @@ def hold(run: Run, keys: dict[str, str], validated: StepResult, order: Tournamen
     def work(_: Path) -> dict[str, Any]:
         ground, trainings = _ground(run, validated, order), Trainings()
         asked, out = _compete(ground, order, lambda name: trainings.hold(ground, keys, validated, name), trainings)
+        refuse_change(run.request.project_dir, around)
         return {"standings": codec.plain(standings(ground, asked, out, tournament.ALPHA)), **trainings.values()}
 
     return run.cache.do(STEP, key, work)
@@ -242,6 +244,8 @@ def _compete(
             if fitted and trainings.seconds > most:
                 raise DataError(f"half of train.time_limit has gone ({trainings.seconds:.0f} s)")
             asked.append(_fitted(ground, fit(name), name) if fitted else _found(ground, name))
+        except (CodeChanged, StoreUnavailable):
+            raise  # no entrant's own fault: kept as its standing, it would be told of code and a machine that are well again
         except FlyballError as error:
             out.append(Entrant(name=name, fitted=fitted, words=error.message, crashed=isinstance(error, TrainingError)))
     return asked, out
