@@ -59,7 +59,7 @@ def test_a_harm_in_one_of_them_is_found_all_the_same(luck, harm, within):
 
 
 def test_a_moderate_lasting_harm_is_told_before_it_is_ranked_among_itself():
-    """Half of a day's luck more than the luck, 20 days of holdout, the run length of a project's own budget: 2 of these 8 were never told."""
+    """One and a half standard deviations of a day, 20 days of holdout, the run length that a project has of it: 2 of these 8 were never told."""
     budget, hits = msgspec.structs.replace(ALLOWANCE, run_length=2_250.0), 0
     for seed in range(100, 108):
         rng = np.random.default_rng(seed)
