@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from flyball.monitoring import senses, spread
+from flyball.monitoring import blocks, senses, spread
 from flyball.monitoring.season import DAY
 from flyball.monitoring.seasons import InTime, Slotted
 from flyball.monitoring.spread import Spread
@@ -25,7 +25,7 @@ WORTH = 0.5
 """Squared move that is told in a slot, of the one told among all windows: seven tenths of the move itself. A season that gains less is left alone, since what the
 gain is judged by are the few windows of a slot, and a holiday is a stranger among Mondays only."""
 MOST_A_SLOT = 60
-"""Windows of a slot whose squares are taken, evenly spaced: eight slots are as quickly done as a reference without any."""
+"""Windows of a slot whose squares are taken, over all its time and of all weekdays: eight slots are as quickly done as a reference without any."""
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -120,7 +120,7 @@ def _squares(stream: Stream, per_window: Ints, most: int | None = None) -> _Squa
     """Each window's squares against all the others, or those of `most` of them."""
     total = per_window.sum(axis=0)
     found = _Squares([], [])
-    for row in per_window[:: -(-len(per_window) // most) if most else 1]:
+    for row in per_window if most is None else per_window[blocks.sampled(len(per_window), -(-len(per_window) // most))]:
         if 0 < row.sum() < total.sum():
             sensed = senses.sensed(stream, row.astype(np.float64), (total - row).astype(np.float64))
             found.squares.append(sensed.squares)
@@ -220,13 +220,13 @@ def _spreads(stream: Stream, per_window: Ints, single: _Squares, most: int | Non
     """By size of block, as far as there are enough of them."""
     found = []
     for size in BLOCKS:
-        blocks = len(per_window) // size
-        if blocks < spread.FEWEST and size > 1:
+        n_blocks = len(per_window) // size
+        if n_blocks < spread.FEWEST and size > 1:
             break
         if size == 1:
             measured = single
         else:
-            joined = per_window[: blocks * size].reshape(blocks, size, -1).sum(axis=1)
+            joined = per_window[: n_blocks * size].reshape(n_blocks, size, -1).sum(axis=1)
             measured = _squares(stream, joined, most)
         if len(measured.squares) < 2:
             break

@@ -264,7 +264,7 @@ def _pair(
     starts = np.cumsum([0, *(coding.n_codes for coding in codings)])
     table = tables[starts[pair[0]] : starts[pair[0] + 1], starts[pair[1]] : starts[pair[1] + 1]]
     columns, windows = rows
-    some = windows[:: -(-len(windows) // MOST_WINDOWS)]
+    some = [windows[place] for place in blocks.sampled(len(windows), max(-(-len(windows) // MOST_WINDOWS), 1)).tolist()]
     found = []
     for window in some:
         codes = [codes_of(coding, _values(coding.kind, columns[coding.name], window)) for coding in (first, second)]

@@ -10,10 +10,10 @@ BASELINE_ALPHA over the draw of the holdout). Losses below `floor` count as `flo
 finds harm sooner. The hypothesis is about the mean of these clipped losses: what varies more than the holdout's windows is clipped more, and has a higher one.
 On the rank (stats/rank_bets.py): windows less the tolerance are exchangeable with the holdout's, or lower. The noise of the baseline is part of it, and one window
 that beats all others is worth more than any bet on a mean may win.
-For both: a window with fewer rows than the holdout's varies more, so its departure is shrunk to what one of theirs would vary.
+For both: a window with fewer rows than the holdout's varies more, so its departure is shrunk to what one of theirs would vary, and the baseline's margin with it.
 On the window by itself (stats/next_value.py), where windows of the holdout differ by no more than their rows do: means of many rows are normal then, and one
 that lies far beyond all before it is alarmed at once; not one of less than half their rows, whose tails are longer.
-Such a look alarms with chance 1 / (2 · run length); with it the bets have half of the budget.
+Such a look alarms with chance 1 / (2 · run length); with it the bets have half of the budget, and all of it in windows that get no look.
 """
 
 import hashlib
@@ -190,24 +190,26 @@ def seen_of(observed: NDArray[np.float64], window: Window) -> WindowLoss:
 def advance(baseline: Baseline, state: PerformanceState, seen: WindowLoss, total: float, tolerance: float) -> PerformanceState:
     """Both halves bet on one window more. `total`: sum of its losses. Whether that is an alarm, `level` says."""
     baseline = state.accepted or baseline
-    bound = bound_of(baseline)
-    limit = max(bound.upper + tolerance, bound.floor + LEAST_WIDTH)
+    bound, like = bound_of(baseline), _like(baseline, seen.n)
+    # Shrunk as the departure is: all of the margin would hide the harm of small windows.
+    limit = max(bound.mean + like * (bound.upper - bound.mean) + tolerance, bound.floor + LEAST_WIDTH)
     shrunk = _shrunk(baseline, seen)
     tolerated = msgspec.structs.replace(seen, mean=seen.mean - tolerance)
     earlier, harmed = _normal(baseline, state), _shrunk(baseline, tolerated)
+    looked = baseline.alike and seen.n >= LIKE * _rows(baseline)
+    # The bets' threshold is that of half the budget; in a window without a look, which is known before its losses, they begin with the other half as well.
+    unit = 1.0 if looked else 1.0 / (1.0 - _part(baseline))
     bets = edetector.mean_bets(max(harmed + tolerance, bound.floor), limit, bound.floor)
-    detectors = tuple(float(f"{value:.8g}") for value in edetector.advance(state.detectors, bets))
+    detectors = tuple(float(f"{value:.8g}") for value in edetector.advance(state.detectors, bets, unit=unit))
     bets = rank_bets(ranks_of(earlier), harmed)
-    ranked = tuple(float(f"{value:.8g}") for value in edetector.advance(state.ranked, bets))
+    ranked = tuple(float(f"{value:.8g}") for value in edetector.advance(state.ranked, bets, unit=unit))
     return msgspec.structs.replace(
         state,
         detectors=detectors,
         ranked=ranked,
         normal=(*state.normal, shrunk)[-REMEMBERED:],
         since_alarm=state.since_alarm + 1,
-        latest_p=float(f"{next_value.upper_tail(harmed, earlier):.3g}")
-        if baseline.alike and seen.n >= LIKE * _rows(baseline)
-        else 1.0,
+        latest_p=float(f"{next_value.upper_tail(harmed, earlier):.3g}") if looked else 1.0,
         past=(*state.past, seen)[-REMEMBERED:],
         windows=state.windows + 1,
         n=state.n + seen.n,
@@ -287,7 +289,12 @@ def _normal(baseline: Baseline, state: PerformanceState) -> tuple[float, ...]:
 
 def _shrunk(baseline: Baseline, seen: WindowLoss) -> float:
     """As far from the baseline as a window of the holdout's size would be, were all its variation that of rows: then never further than it should."""
-    return float(f"{baseline.mean + (seen.mean - baseline.mean) * min(1.0, math.sqrt(seen.n / _rows(baseline))):.8g}")
+    return float(f"{baseline.mean + (seen.mean - baseline.mean) * _like(baseline, seen.n):.8g}")
+
+
+def _like(baseline: Baseline, n: int) -> float:
+    """What the spread of a window of the holdout is of the spread of one with n rows, at most 1."""
+    return min(1.0, math.sqrt(n / _rows(baseline)))
 
 
 def _rows(baseline: Baseline) -> float:

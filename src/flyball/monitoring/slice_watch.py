@@ -41,10 +41,13 @@ LEAST_IN_WINDOW = 8
 """Rows of a slice in a window without which it is not bet on."""
 LEAST_NORMAL = 6
 """Windows of the holdout that have the slice, without which its rank says nothing."""
-JUDGED = 60
+JUDGED = 120
 """Windows in which it was bet on that are remembered of a nominee."""
 WAITS = 20
 """The newest of them, which it is not ranked among yet: a harm would otherwise be ranked among its own windows before it is told."""
+WAITS_EACH = 2
+"""The same for each of the holdout's windows that have the slice, where that is more: the more there are the less its own add, and a moderate harm takes more than WAITS
+windows to tell. Eight windows with a luck of their own are a poor holdout: without its own soon beside them a slice is told too often."""
 
 
 class Nominee(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,7 +135,7 @@ def _bet(reference: SliceReference, state: SliceState, both: tuple[SliceRows, Sl
     scores = _scores(holdout, rows, nominee.conditions)
     if scores.observed is None or len(scores.normal) < LEAST_NORMAL:
         return None
-    earlier = ranks_of((*scores.normal, *nominee.judged[:-WAITS]))
+    earlier = ranks_of((*scores.normal, *nominee.judged[: -max(WAITS, WAITS_EACH * len(scores.normal))]))
     detectors = edetector.advance(state.detectors, rank_bets(earlier, scores.observed - scores.granted))
     judged = msgspec.structs.replace(nominee, judged=(*nominee.judged, scores.observed)[-JUDGED:])
     words = words_of(reference.features, nominee.conditions)

@@ -23,8 +23,10 @@ def start(n_bets: int) -> tuple[float, ...]:
     return (0.0,) * n_bets
 
 
-def advance(values: Sequence[float], e_values: Sequence[float], share: float = 0.0) -> tuple[float, ...]:
+def advance(values: Sequence[float], e_values: Sequence[float], share: float = 0.0, unit: float = 1.0) -> tuple[float, ...]:
     """Shiryaev–Roberts: R ← (1 + R) · e for each bet. Under H₀ E[R_τ] ≤ E[τ] for every stopping time τ, so that R ≥ c has a mean run length of at least c.
+
+    `unit` instead of 1, known before the value: E[R_τ] is at most the expected sum of the units.
 
     `share` of what the bets hold is first divided equally among them (Herbster & Warmuth 1998): the sum, and with it the bound, stays, and the
     mixture may follow whichever bet is best now.
@@ -33,7 +35,7 @@ def advance(values: Sequence[float], e_values: Sequence[float], share: float = 0
     (2.0, 2.0)
     """
     common = share * level(values)
-    return tuple(min((1.0 + common + (1.0 - share) * value) * e, CEILING) for value, e in zip(values, e_values, strict=True))
+    return tuple(min((unit + common + (1.0 - share) * value) * e, CEILING) for value, e in zip(values, e_values, strict=True))
 
 
 def level(values: Sequence[float]) -> float:

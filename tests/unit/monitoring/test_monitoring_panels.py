@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from monitored_world import DAY_US, POLICY, day
 
-from flyball.monitoring import blocks, joint, joint_rows, reference
+from flyball.monitoring import blocks, exchangeable, joint, joint_rows, reference, streams
 from flyball.monitoring.drift import DriftState, judge
 from flyball.monitoring.joint_reference import with_joint
 from flyball.monitoring.profile import profile_of
@@ -65,3 +65,29 @@ def test_a_sample_has_one_of_each_few_neighbours_and_of_every_place(n, every):
     if n > 300:
         stores = np.bincount(picked % 300, minlength=300) * every / (n / 300)
         assert stores.min() > 0.3
+
+
+@pytest.mark.parametrize("restless", range(7))
+def test_the_windows_of_a_slot_that_are_looked_at_are_of_all_weekdays(restless):
+    """Of 364 days every seventh was: one weekday stood for all. One of them is restless here, the others differ by chance."""
+    rng = np.random.default_rng(6)
+    warmer = np.where(np.arange(364) % 7 == restless, rng.normal(size=364), 0.0)
+    values = warmer[:, None] + rng.normal(size=(364, 100))
+    stream = streams.bins_for_numbers("x", "feature", values.ravel())
+    per_window = np.array([streams.bin_of(stream, each) for each in values])
+    everything, some = (exchangeable._squares(stream, per_window, most).squares for most in (None, exchangeable.MOST_A_SLOT))
+    assert len(some) <= exchangeable.MOST_A_SLOT
+    assert np.mean([row[0] for row in some]) == pytest.approx(np.mean([row[0] for row in everything]), rel=0.6)
+    short = per_window[: exchangeable.MOST_A_SLOT]
+    assert exchangeable._squares(stream, short, exchangeable.MOST_A_SLOT) == exchangeable._squares(stream, short)
+
+
+def test_a_pairs_spread_is_of_all_weekdays():
+    """The dependence of two columns breaks on Thursdays. Of 70 days ten Mondays stood for all."""
+    rng, n = np.random.default_rng(5), 300
+    first = rng.normal(size=70 * n)
+    thursday = np.arange(70).repeat(n) % 7 == 3
+    second = np.where(thursday, rng.normal(size=first.size), first + 0.3 * rng.normal(size=first.size))
+    windows = tuple(np.arange(70 * n).reshape(70, n))
+    directions = joint.build({"a": "number", "b": "number"}, {"a": first, "b": second}, windows)
+    assert directions.pairs[0].spread > 2.0

@@ -35,3 +35,18 @@ def test_a_detector_that_nobody_resets_stays_finite():
     for _ in range(2000):
         values = edetector.advance(values, (30.0,))
     assert values == (edetector.CEILING,)
+
+
+def test_units_that_are_known_before_the_value_count_as_so_many_windows():
+    """In every other window two units: E[R] at the alarm is at most the units that came, so they are at least the threshold."""
+    rng = np.random.default_rng(9)
+    threshold, spent = 20.0, []
+    for _ in range(300):
+        values, units, n = edetector.start(len(edetector.BET_FRACTIONS)), 0.0, 0
+        while edetector.level(values) < threshold:
+            unit = 1.0 + n % 2
+            bets = edetector.mean_bets(float(rng.random() < 0.3), 0.3, 0.0)
+            values, units, n = edetector.advance(values, bets, unit=unit), units + unit, n + 1
+        spent.append(units)
+    assert np.mean(spent) >= threshold
+    assert edetector.advance((3.0,), (2.0,), unit=2.0) == (10.0,)

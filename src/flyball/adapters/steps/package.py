@@ -20,6 +20,7 @@ from flyball.adapters.steps.watched import Made, watched
 from flyball.adapters.user_code import user_code
 from flyball.adapters.validation_pandera import Schema, enforced
 from flyball.control.world import moment
+from flyball.monitoring import blocks
 from flyball.pipelines.evaluation import label_scale
 from flyball.pipelines.graph import step_key
 from flyball.records import background, codec
@@ -98,8 +99,8 @@ def _quick_enough(run: Run, made: StepResult) -> bool:
 
 
 def _background(features: pl.DataFrame) -> background.Background:
-    """Rows of the holdout, evenly over its time."""
-    some = features.gather_every(-(-features.height // background.MAX_ROWS))
+    """Rows of the holdout, over all its time: at equal steps a panel (300 stores, a row each a day) would be one store."""
+    some = features[blocks.sampled(features.height, -(-features.height // background.MAX_ROWS))]
     return background.Background(
         columns={name: tuple(None if value != value else value for value in some[name].to_list()) for name in some.columns}  # noqa: PLR0124 - only NaN differs from itself
     )
