@@ -176,8 +176,9 @@ class MlflowRegistry:
                 raise
 
     def _by_run_key(self, model: str, run_key: str) -> Version | None:
-        found = next((one for one in self._search(model) if one.tags.get(RUN_KEY) == run_key), None)
-        return None if found is None else _version_of(model, found)
+        """The oldest of those that say so: whoever may write to MLflow may add another one later."""
+        found = [one for one in self._search(model) if one.tags.get(RUN_KEY) == run_key]
+        return _version_of(model, min(found, key=lambda one: int(one.version))) if found else None
 
     def _search(self, model: str) -> list[Any]:
         """Flyball's versions of a model; those that people registered by hand carry no lineage and are theirs."""
