@@ -83,6 +83,8 @@ class MlflowRegistry:
             if found is None:
                 raise NotFound(f"the model {model!r} has no version {number}")
             version = _version_of(model, found)
+            if manifest_digest is not None:  # the ledger's word goes before a tag's
+                version = msgspec.structs.replace(version, manifest_digest=manifest_digest)
             package = self._local(version)
         verify_package(package, version.manifest_digest)
         return package

@@ -133,7 +133,7 @@ def _register(world: World, shelf: UnitShelf, job: Job, report: JobReport) -> Jo
         answered, manifest_digest=codec.digest(manifest), format=manifest.format, metrics=metrics,
         lineage=msgspec.structs.replace(lineage, mlflow_run=answered.lineage.mlflow_run),
     )  # fmt: skip
-    version = _vouched(judged, answered, world.get("version", _version_key(answered), Version))
+    version = _vouched(judged, answered, world.get("version", version_key(job.model, answered.number), Version))
     unit = unit_of(version, threshold_of(world), codec.digest(policy_plain(world)))
     finished = _moved(job, status=JobStatus.REGISTERED, version=version.number, unit=unit.id, registered_at=now)
     world.record(
@@ -168,12 +168,12 @@ def _vouched(judged: Version, answered: Version, held: Version | None) -> Versio
     return held
 
 
-def _version_key(version: Version) -> str:
-    return f"{version.model}|{version.number:06d}"
+def version_key(model: str, number: int) -> str:
+    return f"{model}|{number:06d}"
 
 
 def version_puts(version: Version, unit: Unit) -> tuple[Any, ...]:
-    return put("version", _version_key(version), version), put("unit", unit.id, unit)
+    return put("version", version_key(version.model, version.number), version), put("unit", unit.id, unit)
 
 
 def unit_of_job(world: World, job: Job) -> Unit | None:
