@@ -233,3 +233,12 @@ def test_a_tag_that_somebody_edited_keeps_no_other_version_from_being_made_or_fe
     assert registry.fetch("shop", 2) == registry.fetch("shop", 2, second.manifest_digest)
     with pytest.raises(ArtifactDamaged, match="version 1 in MLflow were changed"):
         registry.fetch("shop", 1)
+
+
+def test_of_two_versions_that_say_they_are_of_a_run_the_first_one_is(state: Path, package: Callable) -> None:
+    registry = MlflowRegistry(state)
+    made = package("tree")
+    first = register(registry, made)
+    register(registry, package("other"), "l" * 64)
+    registry._client.set_model_version_tag("shop", "2", "flyball.run_key", "k" * 64)
+    assert register(registry, made) == first

@@ -1,5 +1,6 @@
 """What cannot be measured keeps no release from being taken back, and no record from being read."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -107,11 +108,46 @@ def test_captured_requests_that_do_not_fit_a_challenger_are_not_asked(tmp_path: 
     assert project.release().phase is Phase.SHADOW
     replayed = project.door.get("replayed", project.release().id, Replayed)
     assert replayed is not None
-    assert (replayed.rows, "do not fit its signature" in replayed.words) == (0, True)
+    assert replayed.rows == 0
+    assert replayed.words.endswith("they do not fit its signature (ValueError in the feature 'x')")
+    told_only_in_the_log(project)
 
 
 def _does_not_fit(package: Path, rows: Any) -> Any:
-    raise ValueError("could not convert string to float: 'blue'")
+    rows[0]["x"] = PRIVATE
+    return [float(row["x"]) for row in rows]
+
+
+PRIVATE = "Jane Doe, 3 Elm St"
+
+
+def told_only_in_the_log(project: Project) -> None:
+    assert PRIVATE not in repr(project.ledger.events())
+    assert any(PRIVATE in words for _, words in project.said)
+
+
+def test_what_nobody_foresaw_is_in_the_ledger_by_its_kind_and_place(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    project.engine.forgetting.look = lambda: float(PRIVATE)  # type: ignore[method-assign, assignment, return-value]
+    words = tick_once(project.engine)
+    assert re.fullmatch(r"ValueError in flyball\.control\.engine, line \d+", words)
+    assert tick_once(project.engine) == words
+    (event,) = project.ledger.events(kinds=("tick.failed",))
+    assert event.payload == {"words": words}
+    told_only_in_the_log(project)
+
+
+def test_a_guard_that_cannot_be_measured_quotes_nobody(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    in_phase(project, "canary 0")
+
+    def fails(unit: str) -> Any:
+        return float(PRIVATE)
+
+    project.engine.observation.files.reference = fails  # type: ignore[method-assign]
+    ticks(project, 3)
+    assert "it could not be measured: ValueError in flyball.control." in repr(project.ledger.events())
+    told_only_in_the_log(project)
 
 
 def test_a_challenger_that_can_never_be_asked_is_given_up(tmp_path: Path) -> None:

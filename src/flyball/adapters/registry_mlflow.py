@@ -83,6 +83,8 @@ class MlflowRegistry:
             if found is None:
                 raise NotFound(f"the model {model!r} has no version {number}")
             version = _version_of(model, found)
+            if manifest_digest is not None:  # the ledger's word goes before a tag's
+                version = msgspec.structs.replace(version, manifest_digest=manifest_digest)
             package = self._local(version)
         verify_package(package, version.manifest_digest)
         return package
@@ -176,8 +178,9 @@ class MlflowRegistry:
                 raise
 
     def _by_run_key(self, model: str, run_key: str) -> Version | None:
-        found = next((one for one in self._search(model) if one.tags.get(RUN_KEY) == run_key), None)
-        return None if found is None else _version_of(model, found)
+        """The oldest of those that say so: whoever may write to MLflow may add another one later."""
+        found = [one for one in self._search(model) if one.tags.get(RUN_KEY) == run_key]
+        return _version_of(model, min(found, key=lambda one: int(one.version))) if found else None
 
     def _search(self, model: str) -> list[Any]:
         """Flyball's versions of a model; those that people registered by hand carry no lineage and are theirs."""

@@ -145,7 +145,12 @@ def _register(world: World, shelf: UnitShelf, job: Job, report: JobReport) -> Jo
     packages = world.ports.packages
     lineage, manifest, metrics = packages.lineage(package), packages.manifest(package), packages.metrics(package)
     now = world.now()
-    version = world.ports.registry.register(job.model, package, lineage, manifest, metrics, now)
+    answered = world.ports.registry.register(job.model, package, lineage, manifest, metrics, now)
+    judged = msgspec.structs.replace(
+        answered, manifest_digest=codec.digest(manifest), format=manifest.format, metrics=metrics,
+        lineage=msgspec.structs.replace(lineage, mlflow_run=answered.lineage.mlflow_run),
+    )  # fmt: skip
+    version = _vouched(judged, answered, world.get("version", version_key(job.model, answered.number), Version))
     unit = unit_of(version, threshold_of(world), codec.digest(policy_plain(world)))
     finished = _moved(job, status=JobStatus.REGISTERED, version=version.number, unit=unit.id, registered_at=now)
     world.record(
@@ -159,8 +164,33 @@ def _register(world: World, shelf: UnitShelf, job: Job, report: JobReport) -> Jo
     return finished
 
 
+def _vouched(judged: Version, answered: Version, held: Version | None) -> Version:
+    """What a registry answers with is what its tags say, and whoever may write to it may change those. A version is what was judged just now, or what the
+    ledger holds of the same run: trained again its bytes differ, and those of then were judged then. Raises ArtifactDamaged."""
+    name = f"version {answered.number} of {answered.model}"
+    advice = "flyball verify, and look into MLflow who changed its versions"
+    if held is None and answered.manifest_digest == judged.manifest_digest:
+        return judged
+    if held is None:
+        found = f"the registry answers with {name}, of the digest {answered.manifest_digest[:12]}…, that neither was judged nor is in the ledger"
+        raise ArtifactDamaged(found, expected=f"{judged.manifest_digest[:12]}…", next_step=advice)
+    if held.manifest_digest != answered.manifest_digest:
+        found = f"{name} has the digest {answered.manifest_digest[:12]}… in the registry"
+        raise ArtifactDamaged(found, expected=f"{held.manifest_digest[:12]}…, as the ledger has it", next_step=advice)
+    if held.lineage != answered.lineage:
+        raise ArtifactDamaged(f"{name} has another lineage in the registry than in the ledger", next_step=advice)
+    if held.lineage.run_key != judged.lineage.run_key:
+        found = f"the registry answers with {name}, which is of the run {held.lineage.run_key[:12]}…"
+        raise ArtifactDamaged(found, expected=f"{judged.lineage.run_key[:12]}…", next_step=advice)
+    return held
+
+
+def version_key(model: str, number: int) -> str:
+    return f"{model}|{number:06d}"
+
+
 def version_puts(version: Version, unit: Unit) -> tuple[Any, ...]:
-    return put("version", f"{version.model}|{version.number:06d}", version), put("unit", unit.id, unit)
+    return put("version", version_key(version.model, version.number), version), put("unit", unit.id, unit)
 
 
 def unit_of_job(world: World, job: Job) -> Unit | None:

@@ -6,6 +6,7 @@ from datetime import datetime
 import msgspec
 
 from flyball.control.engine import Engine
+from flyball.control.unforeseen import kind_and_place
 from flyball.control.world import draft, put
 from flyball.errors import Fenced, FlyballError, Outdated
 from flyball.records.events import Put
@@ -44,23 +45,25 @@ def pause_seconds(tick_seconds: float, failures: int) -> float:
 
 def tick_once(engine: Engine, passing: tuple[type[FlyballError], ...] = ()) -> str:
     """One tick; empty, or what went wrong in words. Raises Fenced, Outdated, and what is of `passing`."""
+    words = said = ""
     try:
         engine.tick()
-        words = ""
     except (Fenced, Outdated):
         raise
     except FlyballError as error:
         if isinstance(error, passing):
             raise
-        words = error.message
+        words = said = error.message
     except Exception as error:  # noqa: BLE001 - the top of a tick: becomes a recorded event, and serving goes on
-        words = f"{type(error).__name__}: {error}"
-    _note(engine, words)
+        words = kind_and_place(error)
+        said = f"{words}: {error}"
+    _note(engine, words, said)
     return words
 
 
-def _note(engine: Engine, words: str) -> None:
-    """Once for as long as it lasts: `flyball status` shows it, and the ledger does not fill with the same sentence."""
+def _note(engine: Engine, words: str, said: str) -> None:
+    """Once for as long as it lasts: `flyball status` shows it, and the ledger does not fill with the same sentence. `said` is for the log alone: an exception's
+    own words may quote a row, and the ledger forgets nothing."""
     world = engine.world
     try:
         standing = world.get("trouble", world.model, Trouble)
@@ -77,4 +80,4 @@ def _note(engine: Engine, words: str) -> None:
         raise
     except FlyballError as error:
         world.say("bad", f"A tick's trouble could not be recorded: {error.message}")
-    world.say("bad" if words else "good", f"A tick failed: {words}" if words else "Ticks are whole again.")
+    world.say("bad" if words else "good", f"A tick failed: {said}" if words else "Ticks are whole again.")

@@ -17,6 +17,7 @@ from flyball.control.pairing import PairLog, SliceLog
 from flyball.control.release_tally import PERIOD_US, Matched
 from flyball.control.rewards import RewardLog, Rewards
 from flyball.control.shapes import ShapeLog
+from flyball.control.unforeseen import kind_and_place
 from flyball.control.units import UnitShelf
 from flyball.control.world import World, micros
 from flyball.errors import FlyballError
@@ -106,7 +107,7 @@ class Measuring:
             return self._reckoned(seen, rule) if rule.metric in _BEHIND else _QUESTIONS[rule.metric](seen, rule)
         except Exception as error:  # noqa: BLE001 - as above
             self._trouble = error
-            words = error.message if isinstance(error, FlyballError) else f"{type(error).__name__}: {error}"
+            words = error.message if isinstance(error, FlyballError) else kind_and_place(error)
             return guards.unknown(rule, 1, "looks", f"it could not be measured: {words}")
 
     def _reckoned(self, seen: "_Seen", rule: GuardRule) -> Evidence:

@@ -142,7 +142,8 @@ class Registry(Protocol):
     def register(
         self, model: str, package: Path, lineage: Lineage, manifest: Manifest, metrics: Mapping[str, float], at: datetime
     ) -> Version:
-        """Log the run, upload the package, make the version. Idempotent by `lineage.run_key`: a second call answers with the first one's version."""
+        """Log the run, upload the package, make the version. Idempotent by `lineage.run_key`: a second call answers with the first one's version,
+        whatever its package: the caller compares."""
         ...
 
     def versions(self, model: str) -> tuple[Version, ...]:
@@ -150,8 +151,8 @@ class Registry(Protocol):
         ...
 
     def fetch(self, model: str, number: int, manifest_digest: str | None = None) -> Path:
-        """The package on this machine, every byte checked against its manifest. `manifest_digest`, where the ledger has it: a package that is whole by it is
-        answered without asking the store. Raises ArtifactDamaged, NotFound."""
+        """The package on this machine, every byte checked against its manifest. `manifest_digest`, where the ledger has it: only a package that is whole by it
+        is answered, without asking the store where it is here. Raises ArtifactDamaged, NotFound."""
         ...
 
     def mark(self, model: str, number: int, alias: str) -> None:

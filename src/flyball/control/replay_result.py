@@ -162,7 +162,8 @@ def _version_names(world: World) -> dict[str, str]:
 
 def _score_alone(lived: Lived, scorer: Scorer, rows: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     world = lived.engine.world
-    package = world.ports.registry.fetch(world.model, first_unit(world).version)
+    first = first_unit(world)
+    package = world.ports.registry.fetch(world.model, first.version, first.manifest_digest)
     features = lived.history.frame.select(lived.columns.features)
     parts = [
         np.asarray(scorer.score(package, features[rows[start : start + SCORE_ROWS].tolist()].to_dicts()), dtype=np.float64)

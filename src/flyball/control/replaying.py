@@ -18,6 +18,7 @@ from flyball.errors import ModelFailed
 from flyball.records import codec
 from flyball.records.evidence import Evidence
 from flyball.records.release import ReleaseState, Replayed
+from flyball.records.signature import ColumnType, Signature
 from flyball.release import guards
 from flyball.release.metrics import FAILURE_RATE, LOSS
 from flyball.release.policy import GuardRule, ReplayRule
@@ -56,7 +57,9 @@ class Replaying:
         except ModelFailed as error:
             scores, words = np.zeros((0, 0)), f"it could not answer captured requests: {error.message}"
         except (TypeError, ValueError) as error:  # a feature of the same name and another type
-            return self._told(msgspec.structs.replace(nobody, words=f"{nobody.words}: they do not fit its signature ({error})"))
+            self._world.say("bad", f"Release {release.id}: captured requests do not fit the challenger: {error}")
+            what = f"{type(error).__name__}{_misfit(rows, challenger.signature)}"
+            return self._told(msgspec.structs.replace(nobody, words=f"{nobody.words}: they do not fit its signature ({what})"))
         answers, calibration = np.asarray(scores, dtype=np.float64), challenger.unit.calibration
         if calibration is not None:
             answers = calibration.of(answers)
@@ -104,3 +107,14 @@ class Replaying:
         )
         self._world.say("plain", f"Release {replayed.release}: {replayed.words}.")
         return replayed
+
+
+def _misfit(rows: list[AnsweredRow], signature: Signature) -> str:
+    """In which feature, never what it holds: a value may be a person's name, and the ledger forgets nothing."""
+    for column in signature.columns:
+        if column.type is not ColumnType.CATEGORY:
+            try:
+                [float(row.values[column.name]) for row in rows if row.values[column.name] is not None]
+            except (TypeError, ValueError):
+                return f" in the feature {column.name!r}"
+    return ""

@@ -1,5 +1,7 @@
 """Does everything that was recorded still hold: the ledger, the versions' bytes, the decisions."""
 
+from collections.abc import Iterator
+
 from flyball.control import decisions
 from flyball.control.ports import LedgerAudit
 from flyball.control.reports import VerifyReport
@@ -17,7 +19,7 @@ def verify(world: World, audit: LedgerAudit) -> VerifyReport:
             decisions_replayed=0, decisions_equal=0, decisions_unequal=(), ok=False,
         )  # fmt: skip
     versions = world.all("version", Version)
-    damaged = tuple(words for version in versions if (words := _damage(world, version)))
+    damaged = (*(words for version in versions if (words := _damage(world, version))), *_retold(world, versions))
     made = decisions.recorded(world)
     unequal = tuple(decision.id for decision in made if not decisions.replays_equal(decision))
     return VerifyReport(
@@ -28,7 +30,24 @@ def verify(world: World, audit: LedgerAudit) -> VerifyReport:
 
 def _damage(world: World, version: Version) -> str:
     try:
-        world.ports.registry.fetch(version.model, version.number)
+        world.ports.registry.fetch(version.model, version.number, version.manifest_digest)
     except FlyballError as error:
         return f"version {version.number}: {error.message}"
     return ""
+
+
+def _retold(world: World, versions: tuple[Version, ...]) -> Iterator[str]:
+    """Where the registry tells another story of a version than the ledger: its tags are whoever's who may write to it."""
+    if not versions:
+        return
+    try:
+        told = {version.number: version for version in world.ports.registry.versions(world.model)}
+    except FlyballError as error:
+        yield error.message
+        return
+    for version in versions:
+        if version.number not in told:
+            yield f"version {version.number} is in the ledger and not in the registry"
+        elif told[version.number] != version:
+            others = (name for name in Version.__struct_fields__ if getattr(version, name) != getattr(told[version.number], name))
+            yield f"version {version.number} has another {', '.join(others)} in the registry than in the ledger: its tags were changed"

@@ -3,24 +3,41 @@
 from pathlib import Path
 
 from flyball.adapters.export import export_package
+from flyball.adapters.ledger import SqliteLedger
 from flyball.adapters.packages import read_manifest
 from flyball.adapters.registry_mlflow import MlflowRegistry
+from flyball.control.jobs import version_key
 from flyball.errors import NotFound
 from flyball.records import codec
+from flyball.records.unit import Version
 from flyball.spec.load import load_project
+from flyball.wiring.health import ledger_is_there
 from flyball.wiring.workspace import STATE
 from flyball.wiring.worlds import quiet_libraries
 
 
 def package_of(project_dir: Path, version: int) -> Path:
-    """Where a version's package lies, every byte checked. Raises NotFound, ArtifactDamaged, SpecError."""
+    """Where a version's package lies, every byte checked by what the ledger has of it. Raises NotFound, ArtifactDamaged, SpecError."""
     quiet_libraries()
     directory = project_dir.resolve()
     spec = load_project(directory)
     try:
-        return MlflowRegistry(directory / STATE, server_url=spec.tracking_url).fetch(spec.model, version)
+        digest = _recorded(directory / STATE, spec.model, version)
+        return MlflowRegistry(directory / STATE, server_url=spec.tracking_url).fetch(spec.model, version, digest)
     except NotFound as absent:
         raise NotFound(absent.found, next_step="flyball versions lists what is there") from absent
+
+
+def _recorded(state_dir: Path, model: str, number: int) -> str:
+    """The manifest's digest, as it was judged and registered. What only MLflow tells of a version is nobody's word. Raises NotFound."""
+    stored = None
+    if ledger_is_there(state_dir):
+        ledger = SqliteLedger(state_dir)
+        stored = ledger.state("version", version_key(model, number))
+        ledger.close()
+    if stored is None:
+        raise NotFound(f"the model {model!r} has no version {number}")
+    return codec.revive(stored.value, Version).manifest_digest
 
 
 def export_version(project_dir: Path, version: int, target: Path) -> str:

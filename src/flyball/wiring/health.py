@@ -33,9 +33,14 @@ SUSPICION_SECONDS = 3.0
 """A gateway that serves nothing for so long may lie before damaged bytes: they are looked at, once."""
 
 
+def ledger_is_there(state_dir: Path) -> bool:
+    """In whole or in part: to open one makes one."""
+    return (state_dir / "flyball.db").exists() or (state_dir / "HEAD").exists()
+
+
 def ledger_faults(state_dir: Path) -> tuple[LedgerFault, ...] | None:
     """None: there is no ledger yet. Looks at its end and its newest entries only."""
-    if not (state_dir / "flyball.db").exists() and not (state_dir / "HEAD").exists():
+    if not ledger_is_there(state_dir):
         return None
     try:
         ledger = SqliteLedger(state_dir)
@@ -134,7 +139,7 @@ def _damaged(registry: Registry, versions: tuple[Version, ...]) -> list[str]:
     found = []
     for version in versions:
         try:
-            registry.fetch(version.model, version.number)
+            registry.fetch(version.model, version.number, version.manifest_digest)
         except FlyballError as error:
             found.append(f"version {version.number}: {error.message.rstrip('.')}")
     return found
@@ -146,9 +151,13 @@ def _strangers(home: Home, registry: MlflowRegistry, known: tuple[Version, ...],
     numbers = {version.number for version in known}
     # Between MLflow's commit and the ledger's, a version is on its way: its job says so.
     coming = {job.run_key for job in jobs if job.status not in FINISHED}
+    try:
+        there = registry.versions(home.spec.model)
+    except FlyballError as error:  # a tag that somebody changed: told, with all the others
+        return (error.message.rstrip("."),)
     return tuple(
         f"version {found.number} is in MLflow and not in the ledger: was flyball.db replaced or deleted?"
-        for found in registry.versions(home.spec.model)
+        for found in there
         if found.number not in numbers and found.lineage.run_key not in coming
     )
 

@@ -199,7 +199,7 @@ class Workspace:
         world = self._world(say_nothing)
         report = verification.verify(world, SqliteLedger(self._home.state_dir))
         strange = () if report.ledger_faults else health.strangers(self._home, world)
-        faults = (*report.artifact_faults, *strange)
+        faults = tuple(dict.fromkeys((*report.artifact_faults, *strange)))
         return msgspec.structs.replace(report, artifact_faults=faults, ok=report.ok and not strange)
 
     def doctor(self) -> tuple[Check, ...]:
