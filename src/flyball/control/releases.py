@@ -38,8 +38,6 @@ class Releases:
         self._measuring = Measuring(world, shelf, observation)
         self._replaying = Replaying(world, shelf, observation)
         self._trouble: Exception | None = None
-        self._subjects: dict[str, str] = {}
-        """Decision → what it was about, of those that asked somebody."""
         self.waiting_for = ""
         """Why the open release does not move, in words."""
 
@@ -308,9 +306,10 @@ class Releases:
         policy = release_room.policy_of(self._world.spec)
         found = self._measuring.look(release, policy)
         replayed = self._replayed(release, policy)
+        rules = codec.digest(policy) if policy.approval else ""
         return release_room.ReleaseSituation(
             release=release, requests_in_phase=found.requests_in_phase, labels=found.labels, evidence=found.evidence,
-            switch=seen, approval=self._approval(release, policy), rewards=found.rewards, replayed=replayed, tripped=tripped(switch, release),
+            switch=seen, approval=self._approval(release, rules), rules=rules, rewards=found.rewards, replayed=replayed, tripped=tripped(switch, release),
             unripe=found.unripe,
         )  # fmt: skip
 
@@ -326,18 +325,10 @@ class Releases:
             self._trouble = error
             return None
 
-    def _approval(self, release: ReleaseState, policy: release_room.ReleasePolicy) -> Any:
-        """Of this release, where a person is asked: an answer counts for the very action that was asked about."""
-        if not policy.approval:
-            return "none"
+    def _approval(self, release: ReleaseState, rules: str) -> Any:
+        """Where a person is asked: an answer counts for the very action that was asked about, so for no other release, start or rules."""
+        wanted = codec.digest(release_room.question_of(release, rules)) if rules else ""
         for approval in reversed(self._world.all("approval", Approval)):
-            if approval.requested_by == "release" and self._asked_about(approval.decision) == f"release:{release.id}":
+            if wanted and approval.action_digest == wanted:
                 return approval.answer or "open"
         return "none"
-
-    def _asked_about(self, decision: str) -> str:
-        """The subject of a decision's first action: looked up once, a decision never changes."""
-        if decision not in self._subjects:
-            found = decisions.find(self._world, decision)
-            self._subjects[decision] = found.plan.actions[0].subject if found and found.room == "release" else ""
-        return self._subjects[decision]
