@@ -15,7 +15,7 @@ from flyball.control.traffic import stop_of
 from flyball.control.world import World, draft, put
 from flyball.errors import Conflict, Denied, Fenced, FlyballError, NotFound, StoreUnavailable
 from flyball.records import codec
-from flyball.records.decisions import Approval
+from flyball.records.decisions import VOID, Approval
 from flyball.records.events import Draft, Put, unseal
 from flyball.records.release import TERMINAL, Champion, Phase, ReleaseState
 
@@ -230,6 +230,8 @@ def answer(world: World, decision_id: str, *, yes: bool, actor: str, reason: str
         raise Conflict(
             f"decision {decision_id} does not wait for anybody", next_step="flyball decisions --open lists those that do"
         )
+    if asked.answer == VOID:
+        raise Conflict(f"the question of {decision_id} is closed: {asked.reason}", next_step="flyball release status")
     if asked.answer is not None:
         raise Conflict(f"decision {decision_id} was {asked.answer} by {asked.answered_by} already", expected="one answer")
     if digest and (len(digest) < LEAST_OF_DIGEST or not asked.action_digest.startswith(digest)):
@@ -254,6 +256,8 @@ def answer(world: World, decision_id: str, *, yes: bool, actor: str, reason: str
             )
         ]
     )  # fmt: skip
+    if events[0].kind == "approval.voided":
+        raise Conflict(f"the question of {decision_id} was closed at the same moment: {events[0].payload['words']}")
     if events[0].actor != actor or events[0].payload != payload:
         raise Conflict(f"decision {decision_id} was answered by {events[0].actor} at the same moment", expected="one answer")
     return answered
