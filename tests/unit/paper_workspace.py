@@ -316,7 +316,7 @@ class PaperWorkspace:
     def tokens(self) -> Mapping[str, Role]:
         return {"owner-token": Role.OWNER, "client-token": Role.CLIENT, "viewer-token": Role.VIEWER}
 
-    def run(self, say: Say) -> RunReport:
+    def run(self, say: Say, actor: str) -> RunReport:
         say("step", "train: 1,500 rows")
         registered = self.outcome is Outcome.PASS
         job = Job(
@@ -375,7 +375,8 @@ class PaperWorkspace:
         return StatusReport(
             project="shop", model="shop", at=NOW, controller_alive=True, champion_unit="u1", champion_version=1, champion_since=NOW,
             release=RELEASED, gateways=(GatewayRow(worker="0", pid=1, revision=3, units=("u1", "u2"), verified=True),),
-            windows=(window, waiting, void), diagnoses=(DIAGNOSIS,), findings=(FINDING,), approvals=(APPROVAL,), jobs=(self.run(lambda _style, _words: None).job,),
+            windows=(window, waiting, void), diagnoses=(DIAGNOSIS,), findings=(FINDING,), approvals=(APPROVAL,),
+            jobs=(self.run(lambda _style, _words: None, "user:me").job,),
             ledger_seq=42, ledger_hash="c" * 64, capture_lost=3,
             breaker=Breaker(opened_at=NOW, decision="d-000012", actions=("retrain",), words=NASTY),
             autonomy={"retrain": "propose", "roll_back": "act"},

@@ -52,12 +52,12 @@ class _HandedOver(Exception):
 
 
 def run_here(engine: Engine, actor: str, pause: Pause, is_awaited: Callable[[], bool]) -> RunReport | Elsewhere:
-    """This process controls the project. An unfinished job of an earlier, killed call is gone on with, not started again.
+    """This process controls the project. An unfinished job of an earlier, killed call is gone on with, whoever made it, and not started again.
 
     `is_awaited`: whether a control process wants its place; the job is left to that one as soon as it trains.
     """
     world = engine.world
-    unfinished = [job for job in jobs.active(world) if job.cause == actor]
+    unfinished = [job for job in jobs.active(world) if job.cause.startswith("user:")]
     for job in [job for job in unfinished if job.spec_digest != world.spec_digest]:
         unfinished.remove(job)
         jobs.supersede(world, job)

@@ -98,14 +98,14 @@ class Workspace:
 
     # -- what starts or ends the loop
 
-    def run(self, say: Say) -> RunReport:
+    def run(self, say: Say, actor: str) -> RunReport:
         """The pipeline; where a controller is up it does the work, and this only watches."""
         told = False
         elsewhere: running.Elsewhere | None = None
         while True:
             with self._engine("flyball run", say) as engine:
                 if engine is not None:
-                    done = running.run_here(engine, "user:run", time.sleep, self._is_supervised)
+                    done = running.run_here(engine, actor, time.sleep, self._is_supervised)
                     if isinstance(done, RunReport):
                         return done
                     elsewhere = done
@@ -120,7 +120,7 @@ class Workspace:
                 say("plain", "Another command works on this project: this run begins when it has ended.")
                 told = True
             time.sleep(BUSY_SECONDS)
-        watched = running.run_there(self._world(say), "user:run", time.sleep, self._is_attended)
+        watched = running.run_there(self._world(say), actor, time.sleep, self._is_attended)
         return msgspec.structs.replace(watched, up=self._is_supervised())
 
     def up(self, detach: bool, say: Say, ready: Callable[[UpReport], None]) -> None:  # noqa: FBT001 - a command's own flag
