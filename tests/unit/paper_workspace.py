@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from flyball.adapters.clock import SimulatedClock
+from flyball.adapters.ended_sessions import EndedSessions
 from flyball.control.decision_reports import DecisionRow, Explanation
 from flyball.control.finding_reports import FindingReport, FindingRow, IncidentRow, WindowPoint
 from flyball.control.job_story import JobStory
@@ -307,6 +308,7 @@ class PaperWorkspace:
         self.outcome, self.fresh, self.healthy = outcome, fresh, healthy
         self.calls: list[tuple[str, ...]] = []
         self.clock = SimulatedClock(NOW)
+        self.sessions = EndedSessions(None)
         self.captured = PaperCaptured(self)
         self.findings = PaperFindings(self)
         self.releases = PaperReleases(self)

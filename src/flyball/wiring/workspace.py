@@ -14,6 +14,7 @@ import msgspec
 
 from flyball.adapters import doctor, supervisor
 from flyball.adapters.clock import SystemClock
+from flyball.adapters.ended_sessions import EndedSessions
 from flyball.adapters.engine_lock import EngineLock, engine_is_held
 from flyball.adapters.executor import JobDirectory, JobFiles, ProcessExecutor
 from flyball.adapters.heartbeat import Heartbeat, lease_age_seconds
@@ -90,6 +91,7 @@ class Workspace:
     def __init__(self, home: Home) -> None:
         self._home = home
         self.clock = home.clock
+        self.sessions = EndedSessions(home.state_dir / "sessions.ended")
         self.captured = Captured(home)
         self.findings = Findings(home)
         self.releases = Releases(home, lambda owner: self._engine(owner, say_nothing))
