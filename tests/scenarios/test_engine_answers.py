@@ -13,6 +13,7 @@ from engine_world import AT_ONCE, DAY, Project, spec_of
 from rich.console import Console
 from typer.testing import CliRunner, Result
 
+from flyball.adapters.ended_sessions import EndedSessions
 from flyball.cli import doors, tell_decisions
 from flyball.cli.app import app as terminal
 from flyball.cli.session import Session
@@ -35,6 +36,7 @@ class Desk:
 
     def __init__(self, project: Project) -> None:
         self.clock = project.clock
+        self.sessions = EndedSessions(None)
         self._project = project
 
     def status(self) -> StatusReport:

@@ -36,8 +36,9 @@ def test_findings_have_numbers_without_a_gap_and_are_found_by_them(tmp_path: Pat
     for each in project.findings():
         for name in (str(each.number), f"#{each.number}", each.id):
             assert findings.explain(project.door, name).finding == each
-    with pytest.raises(NotFound, match="flyball findings"):
-        findings.explain(project.door, "999")
+    for name in ("999", "9" * 5000, "#" + "9" * 5000):
+        with pytest.raises(NotFound, match="flyball findings"):
+            findings.explain(project.door, name)
 
 
 def test_a_drifted_stream_is_explained_with_its_distances_and_its_histogram(tmp_path: Path) -> None:

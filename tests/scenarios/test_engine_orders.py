@@ -269,6 +269,17 @@ def test_a_run_leaves_its_job_to_a_controller_that_comes_while_it_trains(tmp_pat
     project.holds()
 
 
+def test_a_run_goes_on_with_what_another_person_began_and_the_job_says_who_that_was(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    running.run_here(project.engine, "user:ann", lambda _seconds: None, lambda: True)
+    project.restart()
+    done = running.run_here(project.engine, "user:bob", lambda _seconds: None, lambda: False)
+    assert isinstance(done, RunReport)
+    assert [job.cause for job in project.door.all("job", Job)] == ["user:ann"]
+    assert (done.version, project.release().cause) == (1, "user:ann")
+    project.holds()
+
+
 def test_ticks_that_fail_for_days_come_no_slower_and_do_not_end() -> None:
     assert [pause_seconds(1.0, failures) for failures in (0, 1, 2, 3, 4, 1_023, 1_024, 10**6)] == [1, 2, 4, 8, 10, 10, 10, 10]
     assert pause_seconds(30.0, 0) == 30.0

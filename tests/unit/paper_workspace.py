@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from flyball.adapters.clock import SimulatedClock
+from flyball.adapters.ended_sessions import EndedSessions
 from flyball.control.decision_reports import DecisionRow, Explanation
 from flyball.control.finding_reports import FindingReport, FindingRow, IncidentRow, WindowPoint
 from flyball.control.job_story import JobStory
@@ -307,6 +308,7 @@ class PaperWorkspace:
         self.outcome, self.fresh, self.healthy = outcome, fresh, healthy
         self.calls: list[tuple[str, ...]] = []
         self.clock = SimulatedClock(NOW)
+        self.sessions = EndedSessions(None)
         self.captured = PaperCaptured(self)
         self.findings = PaperFindings(self)
         self.releases = PaperReleases(self)
@@ -316,7 +318,7 @@ class PaperWorkspace:
     def tokens(self) -> Mapping[str, Role]:
         return {"owner-token": Role.OWNER, "client-token": Role.CLIENT, "viewer-token": Role.VIEWER}
 
-    def run(self, say: Say) -> RunReport:
+    def run(self, say: Say, actor: str) -> RunReport:
         say("step", "train: 1,500 rows")
         registered = self.outcome is Outcome.PASS
         job = Job(
@@ -375,7 +377,8 @@ class PaperWorkspace:
         return StatusReport(
             project="shop", model="shop", at=NOW, controller_alive=True, champion_unit="u1", champion_version=1, champion_since=NOW,
             release=RELEASED, gateways=(GatewayRow(worker="0", pid=1, revision=3, units=("u1", "u2"), verified=True),),
-            windows=(window, waiting, void), diagnoses=(DIAGNOSIS,), findings=(FINDING,), approvals=(APPROVAL,), jobs=(self.run(lambda _style, _words: None).job,),
+            windows=(window, waiting, void), diagnoses=(DIAGNOSIS,), findings=(FINDING,), approvals=(APPROVAL,),
+            jobs=(self.run(lambda _style, _words: None, "user:me").job,),
             ledger_seq=42, ledger_hash="c" * 64, capture_lost=3,
             breaker=Breaker(opened_at=NOW, decision="d-000012", actions=("retrain",), words=NASTY),
             autonomy={"retrain": "propose", "roll_back": "act"},

@@ -1,5 +1,6 @@
 """The frame of all commands: options that every one has, and what becomes of an error."""
 
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -47,14 +48,19 @@ Reason = Annotated[str, typer.Option("--reason", help="Why; kept with the order 
 
 
 def actor() -> str:
-    """Who gives an order from a terminal: the account's name."""
-    import getpass
-
+    """Who gives an order from a terminal: the account that this process runs as. What LOGNAME or USER say, anybody may set."""
     try:
+        import pwd
+    except ImportError:  # a system without accounts of that kind
+        import getpass
+
         return f"user:{getpass.getuser()}"
-    except (OSError, KeyError):
+    number = os.getuid()
+    try:
+        return f"user:{pwd.getpwuid(number).pw_name}"
+    except KeyError:
         # A container may run as a number without an account.
-        return "user:unknown"
+        return f"user:uid-{number}"
 
 
 def utc(moment: datetime | None) -> datetime | None:

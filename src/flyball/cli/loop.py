@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flyball.cli.doors import ANSWER_IS_NO, Json, Project
+from flyball.cli.doors import ANSWER_IS_NO, Json, Project, actor
 from flyball.cli.session import session_of
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ def run(context: typer.Context, project: Project = Path(), _json: Json = False) 
     session = session_of(context)
     workspace = session.opener(project)
     with session.screen.working("Running the pipeline") as say:
-        report = workspace.run(say)
+        report = workspace.run(say, actor())
     session.screen.answer(report, tell_run.run_report)
     if report.outcome is not Outcome.PASS:
         raise typer.Exit(ANSWER_IS_NO)

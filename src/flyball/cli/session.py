@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class Loop(Protocol):
     """What starts or ends the loop."""
 
-    def run(self, say: "Say") -> "reports.RunReport": ...
+    def run(self, say: "Say", actor: str) -> "reports.RunReport": ...
 
     def up(self, detach: bool, say: "Say", ready: "Callable[[reports.UpReport], None]") -> None:  # noqa: FBT001 - a command's own flag
         """`ready` is told when it serves; not detached, it goes on until it is told to end."""

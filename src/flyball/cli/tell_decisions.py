@@ -6,6 +6,7 @@ from flyball.cli import draw
 from flyball.cli.tell_run import gate_table
 from flyball.control.decision_reports import DecisionRow, Explanation, Waiting
 from flyball.control.reports import CommandReport
+from flyball.records.decisions import VOID
 from flyball.records.evidence import Evidence
 
 if TYPE_CHECKING:
@@ -98,6 +99,8 @@ def _approval(report: Explanation) -> str:
     if approval.answer is None:
         return f"Waits for a person since {draw.when(approval.requested_at)}. Next: flyball approve {approval.id} or flyball refuse {approval.id}"
     reason = f": {approval.reason}" if approval.reason else ""
+    if approval.answer == VOID:
+        return f"Closed at {draw.when(approval.answered_at)} without an answer{reason}"
     return f"{approval.answer} by {approval.answered_by} at {draw.when(approval.answered_at)}{reason}"
 
 

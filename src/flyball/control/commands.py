@@ -1,12 +1,12 @@
 """Orders from people: written to the ledger by any door, carried out once by the controller."""
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 import msgspec
 
-from flyball.control import bounds, decisions, jobs
+from flyball.control import binding, bounds, decisions, jobs
 from flyball.control.acknowledging import begun_anew
 from flyball.control.drills import Drills
 from flyball.control.releases import Releases
@@ -15,9 +15,10 @@ from flyball.control.traffic import stop_of
 from flyball.control.world import World, draft, put
 from flyball.errors import Conflict, Denied, Fenced, FlyballError, NotFound, StoreUnavailable
 from flyball.records import codec
-from flyball.records.decisions import Approval
+from flyball.records.bounds import Stop
+from flyball.records.decisions import VOID, Approval
 from flyball.records.events import Draft, Put, unseal
-from flyball.records.release import TERMINAL, Champion, Phase, ReleaseState
+from flyball.records.release import Phase, ReleaseState
 
 LEAST_OF_DIGEST = 8
 """Hex digits: fewer name no action."""
@@ -42,8 +43,8 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def order(world: World, kind: str, actor: str, reason: str, arguments: dict[str, Any] | None = None) -> Command:
-    """Write the order down; whoever controls the project carries it out. Not fenced: a door is not a controller. A rollback is bound to what is seen now."""
-    given = arguments or (_seen(world) if kind == "roll_back" else {})
+    """Write the order down; whoever controls the project carries it out. Not fenced: a door is not a controller. It is bound to what is seen now."""
+    given = binding.seen(world, kind, arguments or {})
     while True:
         now = world.now()
         number, counter = world.number("command")
@@ -57,15 +58,6 @@ def order(world: World, kind: str, actor: str, reason: str, arguments: dict[str,
         # Two doors may take the same number at the same moment: the key lets one win, and the other tries the next.
         if unseal(world.ports.ledger.transact([made])[0]) == made:
             return command
-
-
-def _seen(world: World) -> dict[str, str]:
-    """What whoever orders a rollback has before his eyes: the release under way, or else who answers."""
-    releases = [release.id for release in world.all("release", ReleaseState) if release.phase not in TERMINAL]
-    if releases:
-        return {"release": releases[-1]}
-    champion = world.get("champion", world.model, Champion)
-    return {"unit": champion.unit} if champion is not None else {}
 
 
 def open_commands(world: World) -> tuple[Command, ...]:
@@ -103,12 +95,34 @@ class Done(NamedTuple):
 def _carry_out(world: World, hands: Hands, command: Command) -> Command:
     if command.kind not in _ORDERS:
         return _settle(world, command, "refused", Done(f"nobody knows how to {command.kind}"))
+    if not _was_begun(world, hands, command):
+        _refuse_what_is_old(world, command)
+        binding.refuse_what_changed(world, command.kind, command.arguments)
     return _settle(world, command, "done", _ORDERS[command.kind](world, hands, command))
 
 
 def _key(command: Command) -> str:
     """Of what an order does: done once, however often a dying controller begins with it."""
     return f"command:{command.id}:done"
+
+
+def _was_begun(world: World, hands: Hands, command: Command) -> bool:
+    """By a controller that died before it could say so: what it did is not held against the order."""
+    if command.kind == "resume_serving":
+        last = world.get("stop", world.model, Stop)
+        return last is not None and last.resumed_key == _key(command)
+    return command.kind in {"hold", "resume"} and hands.releases.moved_by(_key(command)) is not None
+
+
+def _refuse_what_is_old(world: World, command: Command) -> None:
+    """Raises Conflict."""
+    waited = world.now() - command.ordered_at if command.ordered_at is not None else timedelta(0)
+    if command.kind in binding.FREEING and waited > binding.STANDS:
+        raise Conflict(
+            f"it was ordered {waited.total_seconds() / 3600:.1f} hours before a controller could carry it out",
+            expected=f"{binding.STANDS.total_seconds() / 3600:.0f} hour at most: people may have decided otherwise",
+            next_step="flyball status, then order it again",
+        )
 
 
 def _reason(command: Command) -> str:
@@ -230,6 +244,8 @@ def answer(world: World, decision_id: str, *, yes: bool, actor: str, reason: str
         raise Conflict(
             f"decision {decision_id} does not wait for anybody", next_step="flyball decisions --open lists those that do"
         )
+    if asked.answer == VOID:
+        raise Conflict(f"the question of {decision_id} is closed: {asked.reason}", next_step="flyball release status")
     if asked.answer is not None:
         raise Conflict(f"decision {decision_id} was {asked.answer} by {asked.answered_by} already", expected="one answer")
     if digest and (len(digest) < LEAST_OF_DIGEST or not asked.action_digest.startswith(digest)):
@@ -254,6 +270,8 @@ def answer(world: World, decision_id: str, *, yes: bool, actor: str, reason: str
             )
         ]
     )  # fmt: skip
+    if events[0].kind == "approval.voided":
+        raise Conflict(f"the question of {decision_id} was closed at the same moment: {events[0].payload['words']}")
     if events[0].actor != actor or events[0].payload != payload:
         raise Conflict(f"decision {decision_id} was answered by {events[0].actor} at the same moment", expected="one answer")
     return answered

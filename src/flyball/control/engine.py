@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
 
-from flyball.control import commands, jobs, traffic
+from flyball.control import commands, jobs, questions, traffic
 from flyball.control.aliases import Aliases
 from flyball.control.drills import Drills
 from flyball.control.effects import Effects
@@ -56,6 +56,7 @@ class Engine:
         """Take over; nothing is resumed from memory, the next tick reads what is there."""
         self.world.take_over(owner)
         note_spec(self.world)
+        questions.close_the_dead(self.world)
         traffic.find_packages(self.world, self.shelf)
         self.forgetting.move()
 

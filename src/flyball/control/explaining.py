@@ -28,6 +28,7 @@ _AFTER = (
     "job.failed",
     "tournament.ended",
     "approval.answered",
+    "approval.voided",
     "decision.made",
     "effect.measured",
 )

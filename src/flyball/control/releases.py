@@ -5,7 +5,7 @@ from typing import Any, Literal
 import msgspec
 
 import flyball.release.decide as release_room
-from flyball.control import decisions, looks
+from flyball.control import decisions, looks, questions
 from flyball.control.drills import standing_drill
 from flyball.control.measuring import Measuring
 from flyball.control.observe import Observation
@@ -16,8 +16,8 @@ from flyball.control.units import UnitShelf
 from flyball.control.world import World, draft, micros, put
 from flyball.errors import ArtifactDamaged, Conflict, Fenced, NotFound
 from flyball.records import codec
-from flyball.records.decisions import Action, Approval
-from flyball.records.events import Put
+from flyball.records.decisions import VOID, Action, Approval
+from flyball.records.events import Draft, Put
 from flyball.records.evidence import Evidence
 from flyball.records.findings import Finding, FindingKind
 from flyball.records.release import TERMINAL, Champion, Phase, ReleaseState, Replayed
@@ -38,8 +38,6 @@ class Releases:
         self._measuring = Measuring(world, shelf, observation)
         self._replaying = Replaying(world, shelf, observation)
         self._trouble: Exception | None = None
-        self._subjects: dict[str, str] = {}
-        """Decision → what it was about, of those that asked somebody."""
         self.waiting_for = ""
         """Why the open release does not move, in words."""
 
@@ -129,7 +127,7 @@ class Releases:
         made = decisions.prepare(self._world, "release", (situation, policy, now), plan, states_after)
         approval = self._asked(made.decision.id, action) if action.kind == "ask" else ()
         move = msgspec.structs.replace(made.draft, puts=(*made.draft.puts, *approval))
-        self._world.record(*((noted, move) if noted is not None else (move,)))
+        self._world.record(*((noted, move) if noted is not None else (move,)), *self._voided(release, action, plan.rationale))
         self._world.say("decision", f"{made.decision.id} release {release.id}: {plan.rationale}")
         self._unserved.forget()
         return True
@@ -219,9 +217,23 @@ class Releases:
         payload = {"action": codec.plain(action), "reason": reason}
         subject = f"release:{release.id}"
         self._world.record(
-            draft(self._world.now(), "release.moved", subject, payload, (*puts, *self._puts(release, action, reason)), key=key)
+            draft(self._world.now(), "release.moved", subject, payload, (*puts, *self._puts(release, action, reason)), key=key),
+            *self._voided(release, action, reason),
         )  # fmt: skip
         return self._world.get("release", release.id, ReleaseState) or release
+
+    def _voided(self, release: ReleaseState, action: Action, reason: str) -> tuple[Draft, ...]:
+        """What it has asked so far and nobody answered. Another share within a step (`weigh`) leaves the question as it is."""
+        if action.kind == "weigh":
+            return ()
+        told = {
+            "ask": "it is asked under other rules",
+            "hold": f"{release.id} is held",
+            "roll_back": f"{release.id} is rolled back",
+        }
+        return questions.voided(
+            self._world, release.id, f"{told.get(action.kind, f'{release.id} goes on')}: {reason}".rstrip(".")
+        )
 
     def _puts(self, release: ReleaseState, action: Action, reason: str) -> tuple[Put, ...]:
         """The states after an action, with the routing that follows from them: one transaction."""
@@ -308,9 +320,10 @@ class Releases:
         policy = release_room.policy_of(self._world.spec)
         found = self._measuring.look(release, policy)
         replayed = self._replayed(release, policy)
+        rules = codec.digest(policy) if policy.approval else ""
         return release_room.ReleaseSituation(
             release=release, requests_in_phase=found.requests_in_phase, labels=found.labels, evidence=found.evidence,
-            switch=seen, approval=self._approval(release, policy), rewards=found.rewards, replayed=replayed, tripped=tripped(switch, release),
+            switch=seen, approval=self._approval(release, rules), rules=rules, rewards=found.rewards, replayed=replayed, tripped=tripped(switch, release),
             unripe=found.unripe,
         )  # fmt: skip
 
@@ -326,18 +339,10 @@ class Releases:
             self._trouble = error
             return None
 
-    def _approval(self, release: ReleaseState, policy: release_room.ReleasePolicy) -> Any:
-        """Of this release, where a person is asked: an answer counts for the very action that was asked about."""
-        if not policy.approval:
-            return "none"
+    def _approval(self, release: ReleaseState, rules: str) -> Any:
+        """Where a person is asked: an answer counts for the very action that was asked about, so for no other release, start or rules."""
+        wanted = codec.digest(release_room.question_of(release, rules)) if rules else ""
         for approval in reversed(self._world.all("approval", Approval)):
-            if approval.requested_by == "release" and self._asked_about(approval.decision) == f"release:{release.id}":
+            if wanted and approval.action_digest == wanted and approval.answer != VOID:
                 return approval.answer or "open"
         return "none"
-
-    def _asked_about(self, decision: str) -> str:
-        """The subject of a decision's first action: looked up once, a decision never changes."""
-        if decision not in self._subjects:
-            found = decisions.find(self._world, decision)
-            self._subjects[decision] = found.plan.actions[0].subject if found and found.room == "release" else ""
-        return self._subjects[decision]

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from flyball.control import commands, decisions, jobs
+from flyball.control import binding, commands, decisions, jobs
 from flyball.control.engine import Engine
 from flyball.control.reports import RunReport
 from flyball.control.world import World
@@ -52,12 +52,12 @@ class _HandedOver(Exception):
 
 
 def run_here(engine: Engine, actor: str, pause: Pause, is_awaited: Callable[[], bool]) -> RunReport | Elsewhere:
-    """This process controls the project. An unfinished job of an earlier, killed call is gone on with, not started again.
+    """This process controls the project. An unfinished job of an earlier, killed call is gone on with, whoever made it, and not started again.
 
     `is_awaited`: whether a control process wants its place; the job is left to that one as soon as it trains.
     """
     world = engine.world
-    unfinished = [job for job in jobs.active(world) if job.cause == actor]
+    unfinished = [job for job in jobs.active(world) if job.cause.startswith("user:")]
     for job in [job for job in unfinished if job.spec_digest != world.spec_digest]:
         unfinished.remove(job)
         jobs.supersede(world, job)
@@ -114,7 +114,8 @@ def watch(elsewhere: Elsewhere, pause: Pause, is_attended: Callable[[], bool]) -
 
 
 def await_command(world: World, command_id: str, pause: Pause, patience_seconds: float = 30.0) -> commands.Command:
-    """Until the controller has answered. Raises Conflict when it does not: the order stands and is carried out when it comes back."""
+    """Until the controller has answered. Raises Conflict when it does not: the order stands and is carried out when it comes back; one that lets more
+    happen, when that is soon."""
     waited = 0.0
     while waited < patience_seconds:
         command = world.get("command", command_id, commands.Command)
@@ -122,8 +123,10 @@ def await_command(world: World, command_id: str, pause: Pause, patience_seconds:
             return command
         pause(LOOK_SECONDS)
         waited += LOOK_SECONDS
+    command = world.get("command", command_id, commands.Command)
+    stands = " for an hour" if command is not None and command.kind in binding.FREEING else ""
     raise Conflict(
-        f"the controller has not taken order {command_id} in {patience_seconds:.0f} s", next_step="flyball status; the order stands"
+        f"the controller has not taken order {command_id} in {patience_seconds:.0f} s", next_step=f"flyball status; the order stands{stands}"
     )  # fmt: skip
 
 

@@ -35,10 +35,14 @@ def standing(world: World, champion: Champion | None) -> tuple[Finding, ...]:
     )
 
 
+_LONGEST = 12
+"""Digits of a finding's number; thousands of them are no number that Python would read."""
+
+
 def find(world: World, which: str) -> Finding:
     """By number or id. Raises NotFound."""
     wanted = which.removeprefix("#")
     for finding in world.all("finding", Finding):
-        if wanted == finding.id or (wanted.isdecimal() and int(wanted) == finding.number):
+        if wanted == finding.id or (wanted.isdecimal() and len(wanted) <= _LONGEST and int(wanted) == finding.number):
             return finding
     raise NotFound(f"there is no finding {which[:60]!r}", next_step="flyball findings lists them")

@@ -49,6 +49,10 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """Release of Flyball whose rules made it: those give the same bytes again; a later one may say the same in other words."""
 
 
+VOID = "void"
+"""The answer to a question that nobody needs to answer any more."""
+
+
 class Approval(msgspec.Struct, frozen=True, kw_only=True):
     """A person's yes or no, bound to one action's digest, usable once."""
 
@@ -59,7 +63,7 @@ class Approval(msgspec.Struct, frozen=True, kw_only=True):
     requested_by: str
     expires_at: datetime | None
     answer: str | None = None
-    """`approved`, `refused`; None: still open."""
+    """`approved`, `refused`, `void`; None: still open."""
     answered_by: str | None = None
     answered_at: datetime | None = None
     reason: str = ""

@@ -53,6 +53,8 @@ class ReleaseState(msgspec.Struct, frozen=True, kw_only=True):
     weight: float | None = None
     """The challenger's share of the keys where it moves within a step (bandit); None: the step's own."""
     weighed_at: datetime | None = None
+    starts: int = 0
+    """How often a person let it start again: what was agreed to before does not count any more."""
 
 
 class ReleaseLook(msgspec.Struct, frozen=True, kw_only=True):

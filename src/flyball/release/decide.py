@@ -15,6 +15,7 @@ from flyball.records.release import Phase, ReleaseState
 from flyball.release.bandit import weight_of
 from flyball.release.guards import judge
 from flyball.release.policy import GuardRule, ReleasePolicy, ReplayRule, policy_of
+from flyball.release.question import question_of
 from flyball.release.situation import ReleaseSituation
 from flyball.release.waiting import moment, place, span, waits_for_pass
 
@@ -27,6 +28,7 @@ __all__ = [
     "newly_passed",
     "passes",
     "policy_of",
+    "question_of",
     "rules_of",
 ]
 
@@ -303,9 +305,7 @@ def _to_full(view: _View, rule: str, why: str) -> Plan:
         return _roll_back(view, "approval", "a person refused that it takes all traffic")
     if view.situation.approval == "open":
         return _hold(view, "approval", f"waits for a person to agree that it takes all traffic; {why}")
-    # No number in the arguments: an approval is bound to this action's digest, which must not change from look to look.
-    arguments = {"phase": Phase.FULL.value, "step": 0, "unit": view.release.challenger}
-    ask = Action(kind="ask", subject=view.subject, arguments=arguments)
+    ask = question_of(view.release, view.situation.rules)
     return _plan(view, (ask,), "approval", f"A person is asked whether {view.release.challenger} may take all traffic: {why}")
 
 

@@ -22,7 +22,9 @@ class ReleaseSituation(msgspec.Struct, frozen=True, kw_only=True):
     switch: Literal["verified", "pending", "failed"]
     """Whether all gateways are seen to serve this phase; `failed`: it was tried long enough, or one says that it cannot."""
     approval: Literal["none", "open", "approved", "refused"] = "none"
-    """Of this release's `ask`."""
+    """Of this release's `ask`, as it would be asked now."""
+    rules: str = ""
+    """Digest of the policy, to which a question is bound; empty: nobody is asked, or by a Flyball that did not bind it."""
     replayed: Replayed | None = None
     """What it said to captured requests; None: they were not asked yet, or are not to be."""
     rewards: tuple[RewardSeen, ...] = ()

@@ -96,7 +96,8 @@ def _enter(release: ReleaseState, action: Action, now: datetime) -> ReleaseState
             f"release {release.id} cannot go from {release.phase.value} to {phase.value}: there is no champion to compare with",
             expected="full, on the first release of a model",
         )
-    return _moved(release, action, phase, step, now)
+    started = msgspec.structs.replace(release, starts=release.starts + 1) if release.phase is Phase.HELD else release
+    return _moved(started, action, phase, step, now)
 
 
 def _weigh(release: ReleaseState, action: Action, now: datetime) -> ReleaseState:

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from flyball.control.ports import Clock
 from flyball.errors import Denied, HttpRefused
 from flyball.records.permissions import Role, may
+from flyball.web.desk import Sessions
 from flyball.web.routes import Door
 
 SESSION = timedelta(hours=12)
@@ -32,8 +33,9 @@ class Caller(NamedTuple):
 class Guard:
     """Checks a request before anything else reads it. Keeps one number: how often in a row a wrong token came."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, sessions: Sessions) -> None:
         self._clock = clock
+        self._sessions = sessions
         self._wrong = 0
 
     def neighbour(self, request: Request) -> None:
@@ -74,14 +76,19 @@ class Guard:
             raise self.wrong_token()
         return session_of(token, self._clock.now() + SESSION)
 
+    def logout(self, session: str, tokens: Mapping[str, Role]) -> None:
+        """End it, whoever holds a copy. One that is none is passed over: nothing is kept of what anybody may send."""
+        if self._of_session(session, tokens) is not None:
+            self._sessions.end(session, datetime.fromtimestamp(int(session.partition(".")[0]), UTC), self._clock.now())
+
     def _of_session(self, session: str, tokens: Mapping[str, Role]) -> Role | None:
-        """None: its token is no more, or its time is over."""
+        """None: its token is no more, its time is over, or it was logged out."""
         ends = session.partition(".")[0]
         if not ends.isascii() or not ends.isdigit() or len(ends) > _SECONDS_DIGITS:
             return None
         end = datetime.fromtimestamp(int(ends), UTC)
         role = self._match(session, {session_of(token, end).encode(): role for token, role in tokens.items()})
-        return role if end > self._clock.now() else None
+        return role if end > self._clock.now() and not self._sessions.has(session) else None
 
     def wrong_token(self) -> HttpRefused:
         self._wrong += 1

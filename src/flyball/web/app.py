@@ -32,7 +32,7 @@ HEADERS = {
 
 def app(desk: Desk) -> Starlette:
     """The application. It asks `desk` and knows nothing else."""
-    guard = access.Guard(desk.clock)
+    guard = access.Guard(desk.clock, desk.sessions)
     by_path: dict[str, list[Door]] = {}
     for door in DOORS:
         by_path.setdefault(door.path, []).append(door)
@@ -67,7 +67,8 @@ def _handle(request: Request, door: Door, desk: Desk, guard: access.Guard, body:
     try:
         access.permit(door, caller)
         cookie = access.cookie_of(request)
-        ask = handlers.Ask(desk, guard, caller, dict(request.path_params), dict(request.query_params), body, cookie)
+        session = request.cookies.get(cookie, "")
+        ask = handlers.Ask(desk, guard, caller, dict(request.path_params), dict(request.query_params), body, cookie, session)
         answered: Response = getattr(handlers, door.name)(ask)
     except HttpRefused as error:
         if door.page and error.http_status in (401, 429):

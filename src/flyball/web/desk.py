@@ -1,6 +1,7 @@
 """What the API and the pages ask of a project: `wiring.workspace.Workspace` answers."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Protocol
 
 from flyball.control.decision_reports import DecisionRow, Explanation
@@ -47,13 +48,26 @@ class Autopilot(Protocol):
     def resume_serving(self, actor: str, reason: str) -> CommandReport: ...
 
 
-class Desk(Protocol):
-    """Safe to call from several threads."""
+class Sessions(Protocol):
+    """Those that a person has ended. Safe to call from several threads."""
+
+    def end(self, session: str, until: datetime, now: datetime) -> None:
+        """Once or more often; `until`: when it ends by itself."""
+        ...
+
+    def has(self, session: str) -> bool: ...
+
+
+class Rooms(Protocol):
+    """Parts of a project, each with use cases of its own."""
 
     @property
     def clock(self) -> Clock:
         """Of this machine."""
         ...
+
+    @property
+    def sessions(self) -> Sessions: ...
 
     @property
     def findings(self) -> Findings: ...
@@ -63,6 +77,10 @@ class Desk(Protocol):
 
     @property
     def releases(self) -> Releases: ...
+
+
+class Desk(Rooms, Protocol):
+    """Safe to call from several threads."""
 
     def status(self) -> StatusReport: ...
 

@@ -26,6 +26,8 @@ class Ask(NamedTuple):
     body: bytes
     cookie: str
     """Name of this server's session cookie."""
+    session: str
+    """What it holds; empty: there is none."""
 
 
 def _json(value: object) -> Response:
@@ -173,6 +175,7 @@ def login(ask: Ask) -> Response:
 
 
 def logout(ask: Ask) -> Response:
+    ask.guard.logout(ask.session, ask.desk.tokens())
     answered = RedirectResponse("/", 303)
     answered.delete_cookie(ask.cookie, path="/", httponly=True, samesite="strict")
     return answered

@@ -14,6 +14,7 @@ import msgspec
 
 from flyball.adapters import doctor, supervisor
 from flyball.adapters.clock import SystemClock
+from flyball.adapters.ended_sessions import EndedSessions
 from flyball.adapters.engine_lock import EngineLock, engine_is_held
 from flyball.adapters.executor import JobDirectory, JobFiles, ProcessExecutor
 from flyball.adapters.heartbeat import Heartbeat, lease_age_seconds
@@ -90,6 +91,7 @@ class Workspace:
     def __init__(self, home: Home) -> None:
         self._home = home
         self.clock = home.clock
+        self.sessions = EndedSessions(home.state_dir / "sessions.ended")
         self.captured = Captured(home)
         self.findings = Findings(home)
         self.releases = Releases(home, lambda owner: self._engine(owner, say_nothing))
@@ -98,14 +100,14 @@ class Workspace:
 
     # -- what starts or ends the loop
 
-    def run(self, say: Say) -> RunReport:
+    def run(self, say: Say, actor: str) -> RunReport:
         """The pipeline; where a controller is up it does the work, and this only watches."""
         told = False
         elsewhere: running.Elsewhere | None = None
         while True:
             with self._engine("flyball run", say) as engine:
                 if engine is not None:
-                    done = running.run_here(engine, "user:run", time.sleep, self._is_supervised)
+                    done = running.run_here(engine, actor, time.sleep, self._is_supervised)
                     if isinstance(done, RunReport):
                         return done
                     elsewhere = done
@@ -120,7 +122,7 @@ class Workspace:
                 say("plain", "Another command works on this project: this run begins when it has ended.")
                 told = True
             time.sleep(BUSY_SECONDS)
-        watched = running.run_there(self._world(say), "user:run", time.sleep, self._is_attended)
+        watched = running.run_there(self._world(say), actor, time.sleep, self._is_attended)
         return msgspec.structs.replace(watched, up=self._is_supervised())
 
     def up(self, detach: bool, say: Say, ready: Callable[[UpReport], None]) -> None:  # noqa: FBT001 - a command's own flag

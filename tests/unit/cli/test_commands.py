@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import pwd
 import re
 import signal
 import subprocess
@@ -313,10 +314,32 @@ def test_a_fault_in_flyball_yaml_keeps_nothing_running(tmp_path: Path) -> None:
     assert started.wait(10) == -signal.SIGTERM
 
 
+def test_who_runs_and_who_answers_is_the_account_whatever_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.setenv(name, "bob")
+    said: list[str] = []
+
+    class Who(PaperWorkspace):
+        def run(self, say: Say, actor: str) -> RunReport:
+            said.append(actor)
+            return super().run(say, actor)
+
+        def approve(self, decision_id: str, actor: str, reason: str, digest: str = "") -> CommandReport:
+            said.append(actor)
+            return super().approve(decision_id, actor, reason, digest)
+
+    for typed in (["run"], ["approve", "d-000001"]):
+        call(typed, Who())
+    assert said == [f"user:{pwd.getpwuid(os.getuid()).pw_name}"] * 2
+    monkeypatch.setattr(os, "getuid", lambda: 4_000_000_001)
+    call(["run"], Who())
+    assert said[-1] == "user:uid-4000000001"
+
+
 def test_a_run_beside_a_running_project_does_not_ask_to_start_it() -> None:
     class Up(PaperWorkspace):
-        def run(self, say: Say) -> RunReport:
-            return msgspec.structs.replace(super().run(say), up=True)
+        def run(self, say: Say, actor: str) -> RunReport:
+            return msgspec.structs.replace(super().run(say, actor), up=True)
 
     words = call(["run"], Up()).stdout
     assert "flyball status" in words

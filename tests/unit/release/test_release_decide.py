@@ -206,6 +206,16 @@ def test_the_question_has_the_same_digest_at_every_look():
     assert len({codec.digest(plan.actions[0]) for plan in looks}) == 1
 
 
+def test_the_question_is_of_one_start_under_one_policy_and_a_recorded_one_of_before_that_is_made_again():
+    def asked(rules="a", starts=0):
+        seen = situation("canary", step=1, rules=rules)
+        begun = msgspec.structs.replace(seen, release=msgspec.structs.replace(seen.release, starts=starts))
+        return decide(begun, APPROVAL, START + 3 * HOUR).actions[0]
+
+    assert len({codec.digest(each) for each in (asked(), asked(rules="b"), asked(starts=1))}) == 3
+    assert asked(rules="").arguments == {"phase": "full", "step": 0, "unit": "u2"}
+
+
 def test_the_first_release_says_why_nobody_is_compared():
     assert "nobody to compare with" in decide(situation("proposed", champion=None), POLICY, START).rationale
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 from datetime import timedelta
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -12,6 +13,7 @@ import pytest
 from paper_workspace import NASTY, NOW, PaperWorkspace
 from starlette.routing import Route
 
+from flyball.adapters.ended_sessions import EndedSessions
 from flyball.control.decision_reports import Waiting
 from flyball.control.reports import StatusReport
 from flyball.records.bounds import Stop
@@ -316,6 +318,37 @@ def test_a_session_ends_after_its_time_and_its_time_cannot_be_changed() -> None:
     _, _, proof = value.partition(".")
     for other in (f"99999999999.{proof}", f"{'9' * 400}.{proof}", f"-1.{proof}", proof, "", "."):
         assert ask("GET", "/", workspace, headers={"cookie": f"{name}={other}"}).status_code == 401
+
+
+def test_a_session_that_was_logged_out_is_over_for_every_copy_of_its_cookie(tmp_path: Path) -> None:
+    def started() -> PaperWorkspace:
+        """A control process of the same project."""
+        made = PaperWorkspace()
+        made.sessions = EndedSessions(tmp_path / "sessions.ended")
+        return made
+
+    def cookie() -> dict[str, str]:
+        return {"cookie": ask("POST", "/login", workspace, data={"token": "owner-token"}).headers["set-cookie"].partition(";")[0]}
+
+    workspace = started()
+    copied = cookie()
+    workspace.clock.sleep(timedelta(seconds=1))
+    other = cookie()
+    assert ask("GET", "/api/status", workspace, headers=copied).status_code == 200
+    form = {"content-type": "application/x-www-form-urlencoded"}
+    for sent in ({}, {"cookie": f"{COOKIE}=nothing"}):
+        assert ask("POST", "/logout", workspace, headers=sent | form).status_code == 303
+    assert ask("POST", "/logout", workspace, headers=copied | form).status_code == 303
+    for begun in (workspace, started()):
+        assert ask("GET", "/api/status", begun, headers=copied).status_code == 401
+        assert ask("GET", "/api/status", begun, headers=other).status_code == 200
+    kept = (tmp_path / "sessions.ended").read_text()
+    assert (kept.count("\n"), copied["cookie"].partition("=")[2] in kept) == (1, False)
+    assert (tmp_path / "sessions.ended").stat().st_mode & 0o077 == 0
+    workspace.clock.sleep(SESSION)
+    last = cookie()
+    ask("POST", "/logout", workspace, headers=last | form)
+    assert (tmp_path / "sessions.ended").read_text().count("\n") == 1, "what ended by itself is not kept"
 
 
 def test_sessions_of_two_projects_on_one_machine_do_not_end_one_another() -> None:

@@ -46,7 +46,7 @@ def test_a_model_that_was_renamed_takes_nobodys_place(tmp_path: Path) -> None:
     workspace = open_workspace(tmp_path)
     for asked in (
         workspace.status,
-        lambda: workspace.run(lambda *_: None),
+        lambda: workspace.run(lambda *_: None, "user:me"),
         lambda: workspace.up(detach=True, say=lambda *_: None, ready=lambda _: None),
     ):
         with pytest.raises(SpecError, match="model: found 'refunds', expected 'returns', the model whose versions"):

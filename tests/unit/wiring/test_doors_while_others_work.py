@@ -30,7 +30,7 @@ def test_a_run_beside_another_command_says_that_it_waits_for_it(tmp_path: Path) 
         raise Waits(words)
 
     with EngineLock(tmp_path / ".flyball"), pytest.raises(Waits, match="this run begins when it has ended"):
-        open_workspace(tmp_path).run(say)
+        open_workspace(tmp_path).run(say, "user:me")
 
 
 def test_down_ends_what_an_interrupted_run_left_and_not_what_a_command_works_on(tmp_path: Path) -> None:

@@ -1,0 +1,48 @@
+"""Questions of releases that nobody needs to answer any more: closed with what made an answer mean nothing."""
+
+import msgspec
+
+from flyball.control import decisions
+from flyball.control.world import World, draft, put
+from flyball.records.decisions import VOID, Approval
+from flyball.records.events import Draft
+from flyball.records.release import Phase, ReleaseState
+
+ASKS = frozenset({Phase.PROPOSED, Phase.SHADOW, Phase.CANARY})
+"""Phases from which a release asks, and waits."""
+
+
+def voided(world: World, release: str, why: str) -> tuple[Draft, ...]:
+    """Close what this release has asked and nobody has answered: goes into the transaction of what ends the wait."""
+    return tuple(_voided(world, each, why) for each, about in _open(world) if about == f"release:{release}")
+
+
+def close_the_dead(world: World) -> None:
+    """Those that an earlier Flyball left open when it ended or held their release."""
+    left: list[Draft] = []
+    for approval, about in _open(world):
+        release = world.get("release", about.removeprefix("release:"), ReleaseState)
+        if release is None or release.phase not in ASKS:
+            left.append(_voided(world, approval, f"{about.removeprefix('release:')} does not wait any more"))
+    if left:
+        world.record(*left)
+
+
+def _open(world: World) -> list[tuple[Approval, str]]:
+    """With the subject of what was asked."""
+    found = []
+    for approval in world.all("approval", Approval):
+        if approval.answer is None and approval.requested_by == "release":
+            decision = decisions.find(world, approval.decision)
+            found.append((approval, decision.plan.actions[0].subject if decision is not None else ""))
+    return found
+
+
+def _voided(world: World, approval: Approval, why: str) -> Draft:
+    """With the key of an answer: of a person and this, whoever comes first counts."""
+    now = world.now()
+    closed = msgspec.structs.replace(approval, answer=VOID, answered_by="release", answered_at=now, reason=why)
+    return draft(
+        now, "approval.voided", f"decision:{approval.decision}", {"words": why}, (put("approval", approval.id, closed),),
+        key=f"approval:{approval.id}", actor="release",
+    )  # fmt: skip

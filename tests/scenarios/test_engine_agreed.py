@@ -1,0 +1,159 @@
+"""What a person agreed to: this start of this release under these rules, and nothing that came after."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import msgspec
+import pytest
+from engine_world import AT_ONCE, DAY, HOUR, Project, spec_of
+
+from flyball.cli import tell_decisions
+from flyball.control import commands, explaining, queries
+from flyball.control.world import World, put
+from flyball.errors import Conflict
+from flyball.records.decisions import Approval
+from flyball.records.events import Draft
+from flyball.records.release import TERMINAL, Phase
+
+ASKED = {**AT_ONCE, "steps": [{"traffic": "50%", "at_least": "6h", "at_most": "9d", "min_requests": 10}], "approval": True}
+LOOSER = {**ASKED, "margin": 0.3}
+WHY = {
+    "hold": "r-0002 is held",
+    "roll_back": "r-0002 is rolled back",
+    "harm": "r-0002 is rolled back",
+    "rules": "it is asked under other rules",
+}
+
+
+def asking(root: Path) -> Project:
+    """A second version that has passed its canary and waits for a person."""
+    project = Project(root, spec_of(ASKED))
+    project.version()
+    answered(project)
+    project.live(2 * DAY, until=lambda: project.release().phase is Phase.SETTLED)
+    project.version()
+    waits(project, 2)
+    return project
+
+
+def old_of(asked: Approval) -> Approval:
+    return msgspec.structs.replace(asked, id="old", answer=None, answered_by=None, answered_at=None)
+
+
+def waits(project: Project, questions: int) -> None:
+    project.live(4 * DAY, until=lambda: len(project.approvals()) == questions)
+    assert len(project.approvals()) == questions
+    assert project.release().phase is not Phase.FULL
+
+
+def answered(project: Project, which: int = -1, *, yes: bool = True) -> None:
+    commands.answer(project.door, project.approvals()[which].id, yes=yes, actor="user:ann", reason="seen")
+    project.tick()
+
+
+def ordered(project: Project, kind: str) -> commands.Command:
+    made = commands.order(project.door, kind, "user:ann", "as I say")
+    project.tick()
+    done = project.door.get("command", made.id, commands.Command)
+    assert done is not None
+    return done
+
+
+def under(project: Project, release: dict[str, object]) -> None:
+    """A controller that has read another flyball.yaml."""
+    project.spec = spec_of(release)
+    project.restart()
+    project.door = project.engine.world
+
+
+def test_an_agreement_does_not_outlive_a_hold(tmp_path: Path) -> None:
+    project = asking(tmp_path)
+    asked = project.approvals()[-1]
+    commands.order(project.door, "hold", "user:bob", "wait")
+    commands.answer(project.door, asked.id, yes=True, actor="user:ann", reason="")
+    project.tick()
+    assert project.release().phase is Phase.HELD
+    under(project, LOOSER)
+    assert ordered(project, "resume").status == "done"
+    waits(project, 3)
+    project.live(2 * DAY)
+    assert project.release().phase is Phase.CANARY
+    assert project.approvals()[-1].action_digest != asked.action_digest
+    answered(project)
+    assert project.release().phase in {Phase.FULL, Phase.WATCHING}
+    project.holds()
+
+
+@pytest.mark.parametrize("how", ["hold", "roll_back", "harm", "rules"])
+def test_a_question_ends_with_what_it_was_about(tmp_path: Path, how: str) -> None:
+    project = asking(tmp_path)
+    asked = project.approvals()[-1]
+    if how == "harm":
+        project.failing.add(project.release().challenger)
+        project.live(2 * DAY, until=lambda: project.release().phase in TERMINAL)
+    elif how == "rules":
+        under(project, LOOSER)
+        project.tick()
+    else:
+        ordered(project, how)
+    closed = project.door.get("approval", asked.id, Approval)
+    assert closed is not None
+    assert (closed.answer, closed.answered_by) == ("void", "release")
+    assert closed.reason.startswith(WHY[how])
+    waiting = [each.approval for row in queries.decision_rows(project.door, open_only=True) for each in row.waiting]
+    status = queries.status(project.door, controller_alive=True)
+    assert [each.id for each in status.approvals] == [each.approval for each in status.questions] == waiting
+    assert asked.id not in waiting
+    for yes in (True, False):
+        with pytest.raises(Conflict, match=f"the question of {asked.id} is closed: {WHY[how]}"):
+            commands.answer(project.door, asked.id, yes=yes, actor="user:ann", reason="")
+    assert "Closed at " in tell_decisions._approval(explaining.explain(project.door, asked.decision))
+    project.holds()
+
+
+def test_a_question_that_an_earlier_flyball_left_open_ends_at_the_start(tmp_path: Path) -> None:
+    project = asking(tmp_path)
+    asked = project.approvals()[-1]
+    ordered(project, "roll_back")
+    project.ledger.transact(
+        [Draft(at=project.clock.now(), kind="test", subject="x", actor="test", puts=(put("approval", "old", old_of(asked)),))]
+    )
+    project.restart()
+    left = project.door.get("approval", "old", Approval)
+    assert left is not None
+    assert left.answer == "void"
+    project.restart()
+    project.holds()
+
+
+def test_of_an_answer_and_the_end_of_its_question_whichever_comes_first_counts(tmp_path: Path) -> None:
+    project = asking(tmp_path)
+    asked = project.approvals()[-1]
+    stale = World(project.spec, project.door.place, project.door.ports, project.door.say)
+    held = stale.get("approval", asked.id, Approval)
+    ordered(project, "hold")
+    stale.get = lambda kind, key, record: held if kind == "approval" else World.get(stale, kind, key, record)  # type: ignore[method-assign]
+    with pytest.raises(Conflict, match="was closed at the same moment: r-0002 is held"):
+        commands.answer(stale, asked.id, yes=True, actor="user:ann", reason="")
+    assert project.approvals()[-1].answer == "void"
+
+
+def test_what_was_agreed_to_under_other_rules_is_asked_again(tmp_path: Path) -> None:
+    project = asking(tmp_path)
+    commands.answer(project.door, project.approvals()[-1].id, yes=True, actor="user:ann", reason="")
+    under(project, LOOSER)
+    project.tick()
+    assert (len(project.approvals()), project.release().phase) == (3, Phase.CANARY)
+    answered(project)
+    assert project.release().phase in {Phase.FULL, Phase.WATCHING}
+    project.holds()
+
+
+def test_an_agreement_stands_while_nothing_has_changed(tmp_path: Path) -> None:
+    project = asking(tmp_path)
+    project.restart()
+    project.live(2 * HOUR, step=timedelta(minutes=20))
+    assert len(project.approvals()) == 2
+    answered(project)
+    assert project.release().phase in {Phase.FULL, Phase.WATCHING}
+    project.holds()
