@@ -147,6 +147,42 @@ def test_before_it_is_known_how_long_labels_take_nothing_passes_by_those_that_ca
     project.holds()
 
 
+def slow_project(tmp_path: Path, at_most: str) -> tuple[Project, str]:
+    """Two days of traffic, and no delay is declared: `no` comes at once, `yes` after five days."""
+    release = {**RELEASE, "shadow": {"at_least": "10m", "at_most": at_most, "min_labels": 100}}
+    steps = [{**step, "at_most": at_most} for step in RELEASE["steps"]]
+    project = Project(tmp_path, spec_of({**release, "steps": steps, "watch": "1h"}, data=DATA))
+    project.slow_yes = 5 * DAY
+    project.version()
+    project.live(2 * DAY, rows=200, step=2 * HOUR)
+    assert project.release().phase is Phase.SETTLED
+    return project, project.version()
+
+
+def test_labels_that_come_first_are_not_taken_for_nearly_all_and_an_age_learned_of_them_does_not_stay(tmp_path: Path) -> None:
+    project, challenger = slow_project(tmp_path, "20d")
+    project.constant[challenger] = 0.15
+    project.live(2 * DAY, rows=200, step=2 * HOUR, until=lambda: project.release().phase is not Phase.SHADOW)
+    assert (project.release().phase, project.release().passed) == (Phase.SHADOW, ("failure_rate",))
+    assert "which may be those that come first" in project.engine.releases.waiting_for
+    project.live(16 * DAY, rows=200, step=6 * HOUR, until=lambda: project.release().phase is not Phase.SHADOW)
+    assert "harm is shown: loss" in project.release().reason
+    project.holds()
+
+
+def test_where_labels_come_for_a_part_of_the_rows_for_good_no_release_waits_for_the_others(tmp_path: Path) -> None:
+    """Ages are known as high as it waits: what comes later would come too late for it."""
+    project, _ = slow_project(tmp_path, "4d")
+    project.slow_yes = 400 * DAY
+    project.late = [(at, batch) for at, batch in project.late if at <= project.clock.now()]
+    project.live(DAY, rows=200, step=2 * HOUR)
+    assert "until it is known how long labels take" in project.engine.releases.waiting_for
+    project.live(3 * DAY, rows=200, step=2 * HOUR, until=lambda: project.release().phase is not Phase.SHADOW)
+    assert project.release().phase is Phase.CANARY, project.engine.releases.waiting_for
+    assert "loss" in project.release().passed
+    project.holds()
+
+
 def test_harm_is_shown_by_labels_before_it_is_known_how_long_they_take(tmp_path: Path) -> None:
     project, challenger = young_project(tmp_path)
     project.slow_yes, project.constant[challenger] = 5 * DAY, 0.99
