@@ -3,8 +3,8 @@
 The horizon is the beginning of what is held. It is a state of the ledger, written before anything is forgotten by it, and never goes back: a controller that
 starts reads from there on, and holds what one that never stopped holds. It is reckoned from the end of the newest window that has closed, not by the clock: what
 no window has counted yet is not forgotten, however long control was down. A clock that leaps into another year closes windows there: each moves the reckoning by
-a part of `keep` alone, or by the time that was lived through, so that one takes not everything with it. It moves in whole windows, and never past the opening of a release that is under way, or of one
-whose effect is not measured yet, or the first window whose service is not judged.
+a part of `keep` alone, or by the time that was lived through, so that one takes not everything with it. It moves in whole windows, and never past the opening of
+a release that is under way, or of one whose effect is not measured yet, or the first window whose service is not judged.
 """
 
 from datetime import datetime, timedelta
