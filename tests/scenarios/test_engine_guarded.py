@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from engine_world import AT_ONCE, DAY, HOUR, RELEASE, Model, Project, spec_of
+from engine_world import AT_ONCE, DAY, HOUR, RELEASE, START, Model, Project, spec_of
 
 from flyball.control import commands, decisions
-from flyball.control.world import draft, put
+from flyball.control.world import draft, micros, put
 from flyball.errors import FlyballError
 from flyball.records.captured import Captured
 from flyball.records.decisions import Approval
-from flyball.records.release import Phase
+from flyball.records.release import Phase, ReleaseLook
 from flyball.release import guards
 from flyball.release.decide import policy_of
 
@@ -167,6 +167,29 @@ def test_labels_that_come_first_are_not_taken_for_nearly_all_and_an_age_learned_
     assert "which may be those that come first" in project.engine.releases.waiting_for
     project.live(16 * DAY, rows=200, step=6 * HOUR, until=lambda: project.release().phase is not Phase.SHADOW)
     assert "harm is shown: loss" in project.release().reason
+    project.holds()
+
+
+def test_the_age_and_the_halved_error_rate_of_who_began_before_it_was_known_outlive_a_restart(tmp_path: Path) -> None:
+    project, _ = slow_project(tmp_path, "20d")
+    rule = next(each for each in policy_of(project.spec).guards if each.name == "loss")
+
+    def alpha() -> float | None:
+        look = project.door.get("release_look", project.release().id, ReleaseLook)
+        assert look is not None
+        return next(each.alpha for each in look.evidence if each.name == "loss" and each.n)
+
+    project.live(DAY, rows=200, step=2 * HOUR)
+    assert (project.release().began_young, project.release().ripe_us, alpha()) == (True, None, rule.alpha / 2.0)
+    project.live(9 * DAY, rows=200, step=6 * HOUR, until=lambda: project.release().ripe_us is not None)
+    known = project.release().ripe_us
+    assert known is not None
+    assert known > micros(START + 4 * DAY) - micros(START)
+    project.slow_yes = 0 * DAY
+    project.restart()
+    project.live(3 * DAY, rows=200, step=6 * HOUR)
+    assert project.release().phase is not Phase.SHADOW
+    assert (project.release().ripe_us, alpha()) == (known, rule.alpha / 2.0)
     project.holds()
 
 

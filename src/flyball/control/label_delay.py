@@ -24,6 +24,8 @@ class LabelDelay:
     def __init__(self, spec: ProjectSpec, windows: int) -> None:
         self._spec = spec
         self._longest_us = policy_of(spec).longest_for_labels // MICROSECOND
+        declared = spec.data.label_delay
+        self.declared_us = None if declared is None else declared // MICROSECOND
         self.windows = windows
         """That have closed."""
         self._known: tuple[int, Delays] | None = None
@@ -47,8 +49,8 @@ class LabelDelay:
         Of labels that came nobody can tell whether they were nearly all, or those that come first: that is known once nearly all rows have one, or ages are
         known as high as a release waits. What comes later than that comes too late for it, and where labels come for a part of the rows for good, that is all.
         """
-        if self._spec.data.label_delay is not None:
-            return Ripe(self._spec.data.label_delay // MICROSECOND)
+        if self.declared_us is not None:
+            return Ripe(self.declared_us)
         learned = self.learned(join, now_us)
         if not self._tells(learned) and now_us - learned.until_us >= COHORT_US:  # a window may be a month
             learned = self._learn(join, now_us)
@@ -68,8 +70,8 @@ class LabelDelay:
 
     def ripe_us(self, join: LabelJoin, now_us: int) -> int:
         """Declared, or by the labels that came so far; 0: there are too few."""
-        if self._spec.data.label_delay is not None:
-            return self._spec.data.label_delay // MICROSECOND
+        if self.declared_us is not None:
+            return self.declared_us
         return delays.usual_age(self.learned(join, now_us), self._spec.monitor.mature_share) or 0
 
     def has_nearly_all(self, join: LabelJoin, since_us: int, until_us: int) -> bool:

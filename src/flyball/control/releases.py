@@ -105,6 +105,7 @@ class Releases:
         if seen is not release:
             return True
         situation = self._situation(release, switch)
+        release = situation.release
         policy = release_room.policy_of(self._world.spec)
         now = self._world.now()
         plan = decisions.decide("release", situation, policy, now)
@@ -308,6 +309,8 @@ class Releases:
         policy = release_room.policy_of(self._world.spec)
         found = self._measuring.look(release, policy)
         replayed = self._replayed(release, policy)
+        if found.began_young or found.ripe_us is not None:
+            release = msgspec.structs.replace(release, ripe_us=found.ripe_us, began_young=found.began_young)
         return release_room.ReleaseSituation(
             release=release, requests_in_phase=found.requests_in_phase, labels=found.labels, evidence=found.evidence,
             switch=seen, approval=self._approval(release, policy), rewards=found.rewards, replayed=replayed, tripped=tripped(switch, release),

@@ -53,6 +53,10 @@ class ReleaseState(msgspec.Struct, frozen=True, kw_only=True):
     weight: float | None = None
     """The challenger's share of the keys where it moves within a step (bandit); None: the step's own."""
     weighed_at: datetime | None = None
+    ripe_us: int | None = None
+    """From which age on its rows count, as it was known first; None: it is not known yet."""
+    began_young: bool = False
+    """It was looked at before that was known, or by another age: what is looked at since is a sequence of its own."""
 
 
 class ReleaseLook(msgspec.Struct, frozen=True, kw_only=True):
