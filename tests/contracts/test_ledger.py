@@ -101,6 +101,8 @@ def test_states_are_the_last_put_in_order_of_key_and_none_removes(ledger: Ledger
     )
     ledger.transact([draft(puts=(Put("c", "q", {"v": 1}),)), draft(puts=(Put("c", "q", None),))])
     assert [(stored.key, stored.value, stored.seq) for stored in ledger.states("a")] == [("x", {"v": 5}, 2), ("y", {"v": 1}, 1)]
+    assert [(each.key, each.seq) for each in ledger.states("a", lambda key, seq: (key, seq) == ("x", 2))] == [("x", 2), ("y", 1)]
+    assert ledger.states("a", lambda key, seq: (key, seq) == ("x", 1)) == ledger.states("a")
     assert ledger.states("b") == ()
     assert ledger.state("b", "z") is None
     assert ledger.state("c", "q") is None

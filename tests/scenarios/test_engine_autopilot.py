@@ -2,10 +2,12 @@
 
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 from engine_world import AT_ONCE, DAY, HOUR, Project, spec_of
 
+from flyball.adapters.ledger import memory
 from flyball.control import commands, decisions, explaining, findings, incidents
 from flyball.control.remedies import Todo
 from flyball.errors import Conflict, Denied, NotFound
@@ -59,7 +61,7 @@ def test_a_person_is_told_once_for_each_decision(tmp_path: Path) -> None:
     project.holds()
 
 
-def test_what_a_person_agrees_to_is_done_once(tmp_path: Path) -> None:
+def test_what_a_person_agrees_to_is_done_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     project = project_of(tmp_path, {**OLD, "needs": "approval", "cooldown": "30d"})
     project.version()
     question = asked(project)
@@ -80,6 +82,30 @@ def test_what_a_person_agrees_to_is_done_once(tmp_path: Path) -> None:
     project.live(4 * DAY)
     assert len(project.door.all("job", Job)) == 2
     project.holds()
+    looked_up: list[str] = []
+    monkeypatch.setattr(decisions, "find", lambda _, decision: looked_up.append(decision))
+    project.engine.tick()
+    assert looked_up == []
+
+
+def test_what_was_read_before_is_not_decoded_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    project = project_of(tmp_path, {**OLD, "needs": "approval", "cooldown": "30d"})
+    project.version()
+    before, decoded = project.door.all("job", Job), []
+    value_of = memory.value_of
+
+    def counted(text: str) -> dict[str, Any]:
+        decoded.append(text)
+        return value_of(text)
+
+    monkeypatch.setattr(memory, "value_of", counted)
+    assert project.door.all("job", Job) == before
+    assert decoded == []
+    commands.order(project.door, "run", "user:me", "")
+    project.tick()
+    decoded.clear()
+    assert len(project.door.all("job", Job)) == len(before) + 1
+    assert len(decoded) == 1
 
 
 def test_what_a_person_refuses_is_not_done_and_nobody_answers_own_questions(tmp_path: Path) -> None:

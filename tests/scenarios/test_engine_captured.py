@@ -1,7 +1,7 @@
 """What is captured is taken: a tick ends whatever comes meanwhile, costs what is new, and trusts no clock that was wrong."""
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -179,6 +179,33 @@ def test_a_service_that_a_wrong_clock_has_judged_until_another_year_is_judged_fr
     moved = world.get("operations", "shop", OperationsState)
     assert moved is not None
     assert moved.last_number == judged.last_number + 4
+    project.holds()
+
+
+def test_windows_that_a_wrong_clock_has_judged_before_their_time_are_judged_when_they_have_come(tmp_path: Path) -> None:
+    project = Project(tmp_path, spec_of(AT_ONCE, monitor=MONITOR))
+    project.version()
+    project.live(3 * DAY)
+    right, world = project.clock.now(), project.door
+
+    def judged() -> OperationsState:
+        state = world.get("operations", "shop", OperationsState)
+        assert state is not None
+        return state
+
+    def set_clock(at: datetime) -> None:
+        project.clock = SimulatedClock(at)
+        with_ports(project, clock=project.clock)
+
+    set_clock(right + 5 * DAY)
+    project.live(3 * DAY)
+    ahead = judged().last_number
+    assert ahead == micros(right + 8 * DAY) // micros_of(DAY) - 1
+    set_clock(right)
+    for _ in range(9):
+        project.live(DAY)
+        assert judged().last_number == micros(project.clock.now()) // micros_of(DAY) - 1
+    assert judged().last_number == ahead + 1
     project.holds()
 
 

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from flyball.adapters.clock import SimulatedClock
 from flyball.capture.framing import MAGIC, frame
 from flyball.control import commands
 from flyball.control.forgetting import Horizon
-from flyball.control.world import draft, micros, put
+from flyball.control.world import draft, micros, moment, put
 from flyball.errors import StoreUnavailable
 from flyball.records.captured import Captured, LabelBatch
 
@@ -199,6 +199,53 @@ def test_a_horizon_that_a_wrong_clock_has_reckoned_keeps_nothing_from_being_capt
     project.restart()
     days(project, 1)
     assert {row[0] for row in held(project)} == {row[0] for row in before} | {f"p{number}" for number in range(240, 360)}
+
+
+@pytest.mark.parametrize(("every", "keep", "window"), [(30, "90d", "1d"), (7, "14d", "1d"), (15, "90d", "30d")])
+def test_where_traffic_is_sparse_what_is_old_goes_too_and_where_control_starts_again_some_windows_later(
+    tmp_path: Path, every: int, keep: str, window: str
+) -> None:
+    monitor = MONITOR | {"window": window}
+    project = Project(tmp_path, spec_of(AT_ONCE, monitor=monitor, capture={"keep": keep}))
+    project.version()
+    kept = 14 if keep == "14d" else 90
+
+    def behind(rounds: int, *, restarts: bool) -> int:
+        """Days from the horizon to the end of the newest window, beyond what is kept."""
+        for _ in range(rounds):
+            project.send(30)
+            for _ in range(every):
+                project.clock.sleep(DAY)
+                project.deliver()
+                project.engine.tick()
+            if restarts:
+                project.restart()
+        newest = max(each.end for each in project.windows())
+        return (newest - timedelta(days=kept) - moment(horizon(project))) // DAY
+
+    whole = behind(16, restarts=False)
+    whole_steps = max(kept / 16, 30 if window == "30d" else 1)
+    assert 0 <= whole <= whole_steps
+    assert 0 <= behind(6, restarts=True) <= whole + 2 * every
+    assert 0 <= behind(12, restarts=False) <= whole_steps
+
+
+def test_time_without_traffic_makes_no_way_for_a_leap_of_the_clock(tmp_path: Path) -> None:
+    project = project_on_disk(tmp_path, "16d")
+    project.version()
+    days(project, 18)
+    for _ in range(4):
+        project.clock.sleep(DAY)
+        project.tick()
+    project.clock.sleep(20_000 * DAY)
+    project.send(60)
+    for _ in range(2):
+        project.clock.sleep(DAY)
+        project.tick()
+    assert max(window.end for window in project.windows()) > START + 20_000 * DAY
+    lived, a_part = 22 + 3, 4
+    assert START + 2 * DAY < moment(horizon(project)) <= START + (lived + a_part - 16) * DAY
+    assert len(held(project)) >= 120 * (18 - (lived + a_part - 16))
 
 
 def set_clock(project: Project, at: datetime) -> None:

@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from engine_world import AT_ONCE, DAY, HOUR, RELEASE, Model, Project, spec_of
+from engine_world import AT_ONCE, DAY, HOUR, RELEASE, START, Model, Project, spec_of
 
 from flyball.control import commands, decisions
-from flyball.control.world import draft, put
+from flyball.control.world import draft, micros, put
 from flyball.errors import FlyballError
 from flyball.records.captured import Captured
 from flyball.records.decisions import Approval
-from flyball.records.release import Phase
+from flyball.records.release import Phase, ReleaseLook
 from flyball.release import guards
 from flyball.release.decide import policy_of
 
@@ -144,6 +144,65 @@ def test_before_it_is_known_how_long_labels_take_nothing_passes_by_those_that_ca
     assert project.release().phase is Phase.SHADOW
     assert "waits for loss until it is known how long labels take (" in project.engine.releases.waiting_for
     assert "too few, or too young" in project.engine.releases.waiting_for
+    project.holds()
+
+
+def slow_project(tmp_path: Path, at_most: str) -> tuple[Project, str]:
+    """Two days of traffic, and no delay is declared: `no` comes at once, `yes` after five days."""
+    release = {**RELEASE, "shadow": {"at_least": "10m", "at_most": at_most, "min_labels": 100}}
+    steps = [{**step, "at_most": at_most} for step in RELEASE["steps"]]
+    project = Project(tmp_path, spec_of({**release, "steps": steps, "watch": "1h"}, data=DATA))
+    project.slow_yes = 5 * DAY
+    project.version()
+    project.live(2 * DAY, rows=200, step=2 * HOUR)
+    assert project.release().phase is Phase.SETTLED
+    return project, project.version()
+
+
+def test_labels_that_come_first_are_not_taken_for_nearly_all_and_an_age_learned_of_them_does_not_stay(tmp_path: Path) -> None:
+    project, challenger = slow_project(tmp_path, "20d")
+    project.constant[challenger] = 0.15
+    project.live(2 * DAY, rows=200, step=2 * HOUR, until=lambda: project.release().phase is not Phase.SHADOW)
+    assert (project.release().phase, project.release().passed) == (Phase.SHADOW, ("failure_rate",))
+    assert "which may be those that come first" in project.engine.releases.waiting_for
+    project.live(16 * DAY, rows=200, step=6 * HOUR, until=lambda: project.release().phase is not Phase.SHADOW)
+    assert "harm is shown: loss" in project.release().reason
+    project.holds()
+
+
+def test_the_age_and_the_halved_error_rate_of_who_began_before_it_was_known_outlive_a_restart(tmp_path: Path) -> None:
+    project, _ = slow_project(tmp_path, "20d")
+    rule = next(each for each in policy_of(project.spec).guards if each.name == "loss")
+
+    def alpha() -> float | None:
+        look = project.door.get("release_look", project.release().id, ReleaseLook)
+        assert look is not None
+        return next(each.alpha for each in look.evidence if each.name == "loss" and each.n)
+
+    project.live(DAY, rows=200, step=2 * HOUR)
+    assert (project.release().began_young, project.release().ripe_us, alpha()) == (True, None, rule.alpha / 2.0)
+    project.live(9 * DAY, rows=200, step=6 * HOUR, until=lambda: project.release().ripe_us is not None)
+    known = project.release().ripe_us
+    assert known is not None
+    assert known > micros(START + 4 * DAY) - micros(START)
+    project.slow_yes = 0 * DAY
+    project.restart()
+    project.live(3 * DAY, rows=200, step=6 * HOUR)
+    assert project.release().phase is not Phase.SHADOW
+    assert (project.release().ripe_us, alpha()) == (known, rule.alpha / 2.0)
+    project.holds()
+
+
+def test_where_labels_come_for_a_part_of_the_rows_for_good_no_release_waits_for_the_others(tmp_path: Path) -> None:
+    """Ages are known as high as it waits: what comes later would come too late for it."""
+    project, _ = slow_project(tmp_path, "4d")
+    project.slow_yes = 400 * DAY
+    project.late = [(at, batch) for at, batch in project.late if at <= project.clock.now()]
+    project.live(DAY, rows=200, step=2 * HOUR)
+    assert "until it is known how long labels take" in project.engine.releases.waiting_for
+    project.live(3 * DAY, rows=200, step=2 * HOUR, until=lambda: project.release().phase is not Phase.SHADOW)
+    assert project.release().phase is Phase.CANARY, project.engine.releases.waiting_for
+    assert "loss" in project.release().passed
     project.holds()
 
 

@@ -36,7 +36,11 @@ def damaged(package: Path) -> None:
     (package / "manifest.json").write_text("no manifest")
 
 
-@pytest.mark.parametrize("harm", [gone, damaged])
+def unlike_its_manifest(package: Path) -> None:
+    (package / "evaluation.json").write_text("[]")
+
+
+@pytest.mark.parametrize("harm", [gone, damaged, unlike_its_manifest])
 def test_a_job_whose_package_is_gone_is_run_again_and_no_more_often_than_others(
     tmp_path: Path, harm: Callable[[Path], None]
 ) -> None:

@@ -56,9 +56,9 @@ class WatchedLedger:
         self._disk.read()
         return self._ledger.state(kind, key)
 
-    def states(self, kind: str) -> Any:
+    def states(self, kind: str, known: Any = None) -> Any:
         self._disk.read()
-        return self._ledger.states(kind)
+        return self._ledger.states(kind, known)
 
     def head(self) -> Any:
         self._disk.read()

@@ -3,8 +3,8 @@
 The horizon is the beginning of what is held. It is a state of the ledger, written before anything is forgotten by it, and never goes back: a controller that
 starts reads from there on, and holds what one that never stopped holds. It is reckoned from the end of the newest window that has closed, not by the clock: what
 no window has counted yet is not forgotten, however long control was down. A clock that leaps into another year closes windows there: each moves the reckoning by
-a part of `keep` alone, so that one takes not everything with it. It moves in whole windows, and never past the opening of a release that is under way, or of one
-whose effect is not measured yet, or the first window whose service is not judged.
+a part of `keep` alone, or by the time that was lived through, so that one takes not everything with it. It moves in whole windows, and never past the opening of
+a release that is under way, or of one whose effect is not measured yet, or the first window whose service is not judged.
 """
 
 from datetime import datetime, timedelta
@@ -25,8 +25,9 @@ life at most."""
 
 
 PARTS = 4
-"""Of `keep`: so far at most one window moves what is reckoned from, and half a window more than its own length at least. After a time without traffic that was
-longer, as many windows later what is old is forgotten."""
+"""Of `keep`: so far at most one window moves what is reckoned from, and half a window more than its own length at least; or as far as this process has lived
+through, and so large a part of that more, by which it catches up. After a longer leap as many windows later what is old is forgotten: were it the clock's, they
+would have moved through `keep`, too."""
 
 
 class Horizon(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,6 +43,10 @@ class Forgetting:
         self._observation = observation
         self._looked: int | None = None
         """Windows that had closed when it was last looked what may be forgotten."""
+        self._reached_us: int | None = None
+        """What was reckoned from when it was last looked; None: not yet."""
+        self._seen_us, self._lived_us = micros(world.now()), 0
+        """When the clock was last looked at, and the time since the last window: of each look a window's length at most, whatever the clock says."""
         self._left = world.spec.capture.keep is not None
         """Whether there may be segments that are to be removed."""
         standing = world.get("horizon", world.model, Horizon)
@@ -57,6 +62,7 @@ class Forgetting:
 
     def move(self) -> None:
         """Once for every window that has closed, and before the first reading: what is old already is not read."""
+        self._live()
         keep, closed = self._world.spec.capture.keep, self._observation.label_delay.windows
         if keep is None or closed == self._looked:
             return
@@ -65,19 +71,36 @@ class Forgetting:
             self._move(until_us, keep)
         self._looked = closed
 
+    def _live(self) -> None:
+        now_us = micros(self._world.now())
+        self._lived_us += min(max(now_us - self._seen_us, 0), micros_of(self._world.spec.monitor.window))
+        self._seen_us = now_us
+
     def _due_us(self, keep: timedelta) -> int:
         """0: nothing."""
         world, window = self._world, micros_of(self._world.spec.monitor.window)
         ends = sorted({micros(each.end) for each in world.all("window", WindowSummary) if each.end <= world.now()})
         if not ends:
             return 0
-        most = max(window * 3 // 2, micros_of(keep) // PARTS)
-        reached = ends[0]
-        for end in ends:
-            reached = min(end, reached + most)
+        reached = self._reach_us(ends, keep)
         step = window * max(1, micros_of(keep) // (STEPS * window))
         due = (reached - micros_of(keep)) // step * step
         return max(0, min([due, *self._held_us()]) // window * window)
+
+    def _reach_us(self, ends: list[int], keep: timedelta) -> int:
+        """The end from which `keep` is reckoned. Windows without traffic have no end here: where a month lies between two of them it is only the time lived
+        through that tells it from a leap."""
+        most = max(micros_of(self._world.spec.monitor.window) * 3 // 2, micros_of(keep) // PARTS)
+        reached, *later = ends[-PARTS - 1 :]
+        for end in later:
+            reached = min(end, reached + most)
+        before_us = self._observation.horizon_us
+        if before_us:  # also by a process before this one
+            reached = max(reached, min(ends[-1], before_us + micros_of(keep)))
+        if self._reached_us is not None:
+            reached = max(reached, min(ends[-1], self._reached_us + max(most, self._lived_us + self._lived_us // PARTS)))
+        self._reached_us, self._lived_us = reached, 0
+        return reached
 
     def _held_us(self) -> list[int]:
         """Since when rows are held whatever their age."""

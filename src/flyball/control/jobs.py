@@ -213,14 +213,16 @@ def package_of(world: World, report: JobReport) -> Path:
 
 
 def _package_is_gone(world: World, report: JobReport) -> bool:
-    """Of a job that is done and made one."""
-    if report.state != "done" or all(result.step != "package" for result in report.results):
+    """Or not whole any more, of a job that is done and made one."""
+    made = next((result for result in reversed(report.results) if result.step == "package"), None)
+    if report.state != "done" or made is None:
         return False
+    packages, place = world.ports.packages, package_of(world, report)
     try:
-        world.ports.packages.manifest(package_of(world, report))
+        digest = made.values.get("manifest_digest") or codec.digest(packages.manifest(place))
     except (NotFound, ArtifactDamaged):
         return True
-    return False
+    return not packages.is_whole(place, str(digest))
 
 
 def supersede(world: World, job: Job) -> Job:

@@ -9,7 +9,7 @@ from flyball.control.world import World, draft, put
 from flyball.records import codec
 from flyball.records.decisions import Plan
 from flyball.records.events import Draft
-from flyball.records.release import ReleaseLook
+from flyball.records.release import ReleaseLook, ReleaseState
 
 GROWN_BY = 1.25
 """A look is kept when some guard has so many times the rows of the last one kept: some thirty looks for a thousandfold."""
@@ -29,7 +29,8 @@ def noted(world: World, inputs: Inputs, plan: Plan) -> Draft | None:
         evidence=tuple(verdict.evidence for verdict in plan.verdicts),
         outcomes={verdict.rule: verdict.outcome for verdict in plan.verdicts}, words=plan.rationale,
     )  # fmt: skip
-    if not passed and not _is_news(world.get("release_look", release.id, ReleaseLook), look):
+    known = world.get("release", release.id, ReleaseState)
+    if known == release and not passed and not _is_news(world.get("release_look", release.id, ReleaseLook), look):
         return None
     before, rules = release_room.passes(release, policy), release_room.rules_of(policy)
     standing = msgspec.structs.replace(release, passed=(*before, *passed), rules=rules)

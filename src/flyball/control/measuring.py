@@ -45,6 +45,9 @@ class Measured(NamedTuple):
     rewards: tuple[RewardSeen, ...] = ()
     unripe: str = ""
     """Why nothing that becomes known later can pass yet; empty: it can."""
+    ripe_us: int | None = None
+    """As the release's state has it."""
+    began_young: bool = False
 
 
 NOTHING = Measured(0, 0, ())
@@ -61,10 +64,6 @@ class _Logs:
         self.rewards = RewardLog()
         self.shapes: dict[str, ShapeLog] = defaultdict(ShapeLog)
         """By guard."""
-        self.ripe: tuple[str, Ripe] = ("", Ripe(0))
-        """(release, from which age on its rows count), once that is known."""
-        self.young = ""
-        """The release that was looked at before that was known."""
 
 
 LEAST_GROWTH, GROWS_FROM = 0.01, 10_000
@@ -89,7 +88,8 @@ class Measuring:
             seen = _Seen(self._sources, release, release.champion, policy)
             evidence = tuple(self._answer(seen, rule) for rule in policy.guards)
             rewards = _rewards_seen(seen.rewards(), policy) if policy.bandit is not None else ()
-            return Measured(seen.requests_in_phase(), len(seen.labelled().rows), evidence, rewards, seen.ripe.unknown)
+            age = (seen.ripe.unknown, seen.known_us, seen.young)
+            return Measured(seen.requests_in_phase(), len(seen.labelled().rows), evidence, rewards, *age)
         except Exception as error:  # noqa: BLE001 - told at the tick's end; a release that cannot be measured must still be taken back
             self._trouble = error
             return NOTHING
@@ -141,7 +141,9 @@ class _Seen:
         self._scored: Pairs | None = None
         self._matched: Matched | None = None
         self._rewards: Rewards | None = None
-        self.ripe = self._ripe()
+        self.ripe, self.known_us = self._ripe()
+        # Also where a delay was declared meanwhile.
+        self.young = release.began_young or self.known_us is None or release.ripe_us not in (None, self.known_us)
         self.key = f"{release.id} {self.ripe.age_us}"
         """Of what was looked at. Where another age is learned meanwhile it begins anew: no row may count that was taken too young."""
 
@@ -153,8 +155,7 @@ class _Seen:
 
     def judged_by(self, rule: GuardRule) -> GuardRule:
         """A release that is looked at before it is known which rows count may be looked at twice: with half of the error rate each time."""
-        logs = self._sources.logs
-        began_anew = logs.young == self.release.id and (self.ripe.age_us > 0 or logs.ripe[0] != self.release.id)
+        began_anew = self.young and self.known_us != 0
         return msgspec.structs.replace(rule, alpha=rule.alpha / 2.0) if rule.ripens and began_anew else rule
 
     def requests_in_phase(self) -> int:
@@ -215,17 +216,16 @@ class _Seen:
         asked = [lost + join.scored_in_stretches(unit, *stretches) for unit, lost in zip(units, failed, strict=True)]
         return where_asked((failed[0], asked[0]), (failed[1], asked[1]))
 
-    def _ripe(self) -> Ripe:
-        """As far as it was learned when it was known first: rows that were looked at stay."""
-        logs, delay = self._sources.logs, self._sources.observation.label_delay
-        if logs.ripe[0] == self.release.id:
-            return logs.ripe[1]
+    def _ripe(self) -> tuple[Ripe, int | None]:
+        """(from which age on rows count, that age once it is known), as it was learned when it was known first: rows that were looked at stay, also where
+        another process looked at them."""
+        delay, before_us = self._sources.observation.label_delay, self.release.ripe_us
+        if before_us is not None and delay.declared_us is None:
+            return Ripe(before_us), before_us
         found = delay.ripe(self.join, self._sources.observation.seen_until_us)
         if not found.unknown:
-            logs.ripe = (self.release.id, found)
-            return found
-        logs.young = self.release.id
-        return Ripe(0) if delay.has_nearly_all(self.join, self.opened_us, self.now_us + 1) else found
+            return found, found.age_us
+        return (Ripe(0) if delay.has_nearly_all(self.join, self.opened_us, self.now_us + 1) else found), None
 
 
 def where_asked(champion: tuple[Ints, Ints], challenger: tuple[Ints, Ints]) -> tuple[tuple[int, int], tuple[int, int]]:

@@ -62,8 +62,8 @@ class Operating:
             "usual": {name: [each.value, each.lower, each.upper] for name, each in sorted(reading.usual.items())},
         }  # fmt: skip
         puts = (put("operations", self._world.model, reading.state), *puts_of(self._world, reading.findings))
-        key = f"operations:{self._world.model}:{window.start.isoformat()}:{window.end.isoformat()}"
-        self._world.record(draft(self._world.now(), "operations.judged", f"model:{self._world.model}", payload, puts, key=key))
+        # Without a key: the state is written with it, so that no window is next twice, but for those that a wrong clock has judged before their time.
+        self._world.record(draft(self._world.now(), "operations.judged", f"model:{self._world.model}", payload, puts))
         self._tell(reading.findings)
         self._observation.tallies.forget_until(start_us + self._width)
         return reading.state

@@ -58,8 +58,8 @@ class Ledger(Protocol):
 
     def state(self, kind: str, key: str) -> Stored | None: ...
 
-    def states(self, kind: str) -> tuple[Stored, ...]:
-        """In order of key."""
+    def states(self, kind: str, known: Callable[[str, int], bool] | None = None) -> tuple[Stored, ...]:
+        """In order of key. `known(key, seq)`: the caller has the value of that event; it need not be read again, and may be empty."""
         ...
 
     def head(self) -> Head: ...

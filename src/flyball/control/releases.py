@@ -103,6 +103,7 @@ class Releases:
         if seen is not release:
             return True
         situation = self._situation(release, switch)
+        release = situation.release
         policy = release_room.policy_of(self._world.spec)
         now = self._world.now()
         plan = decisions.decide("release", situation, policy, now)
@@ -321,6 +322,8 @@ class Releases:
         found = self._measuring.look(release, policy)
         replayed = self._replayed(release, policy)
         rules = codec.digest(policy) if policy.approval else ""
+        if found.began_young or found.ripe_us is not None:
+            release = msgspec.structs.replace(release, ripe_us=found.ripe_us, began_young=found.began_young)
         return release_room.ReleaseSituation(
             release=release, requests_in_phase=found.requests_in_phase, labels=found.labels, evidence=found.evidence,
             switch=seen, approval=self._approval(release, rules), rules=rules, rewards=found.rewards, replayed=replayed, tripped=tripped(switch, release),

@@ -132,12 +132,13 @@ class Remedies:
 
     def _take_answers(self) -> None:
         """An approved question becomes something to do, once."""
+        opened = {todo.id for todo in self._world.all("todo", Todo)}
         for approval in self._world.all("approval", Approval):
             if approval.answer != "approved" or approval.requested_by != "autopilot":
                 continue
             todo_id = f"{approval.id}.approved"
-            decision = decisions.find(self._world, approval.decision)
-            if decision is None or self._world.get("todo", todo_id, Todo) is not None:
+            # First: of all that was ever agreed to, only what is new is looked for among the events.
+            if todo_id in opened or (decision := decisions.find(self._world, approval.decision)) is None:
                 continue
             asked = decisions.asked_in(decision, approval)
             nested: Any = asked.arguments.get("action") if asked else None

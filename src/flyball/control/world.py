@@ -96,10 +96,20 @@ class World:
         return None if stored is None else self._record(stored, record)
 
     def all(self, kind: str, record: type[T]) -> tuple[T, ...]:
-        """All states of a kind, by key; of what is numbered, by number, also where that has outgrown its digits."""
-        found = self.ports.ledger.states(kind)
+        """All states of a kind, by key; of what is numbered, by number, also where that has outgrown its digits. What was read before is not decoded again: a
+        tick asks for kinds that grow with history."""
+        mine: dict[str, T] = {}
+
+        def known(key: str, seq: int) -> bool:
+            held = self._revived.get((kind, key))
+            if held is None or held[:2] != (seq, record):
+                return False
+            mine[key] = held[2]  # now: another thread may read a newer one meanwhile
+            return True
+
+        found = self.ports.ledger.states(kind, known)
         ordered = sorted(found, key=lambda stored: (len(stored.key), stored.key)) if kind in NUMBERED else found
-        return tuple(self._record(stored, record) for stored in ordered)
+        return tuple(mine[stored.key] if stored.key in mine else self._record(stored, record) for stored in ordered)
 
     def _record(self, stored: Stored, record: type[T]) -> T:
         held = self._revived.get((stored.kind, stored.key))

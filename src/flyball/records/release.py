@@ -55,6 +55,10 @@ class ReleaseState(msgspec.Struct, frozen=True, kw_only=True):
     weighed_at: datetime | None = None
     starts: int = 0
     """How often a person let it start again: what was agreed to before does not count any more."""
+    ripe_us: int | None = None
+    """From which age on its rows count, as it was known first; None: it is not known yet."""
+    began_young: bool = False
+    """It was looked at before that was known, or by another age: what is looked at since is a sequence of its own."""
 
 
 class ReleaseLook(msgspec.Struct, frozen=True, kw_only=True):

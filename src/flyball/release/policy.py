@@ -103,6 +103,11 @@ class ReleasePolicy(msgspec.Struct, frozen=True, kw_only=True):
         return max((phase.at_most for phase in phases), default=self.watch_at_most)
 
     @property
+    def longest_for_labels(self) -> timedelta:
+        """That any phase may take which waits for what becomes known later."""
+        return max(self.longest, self.watch_at_most) if self.labels == "while_watching" else self.longest
+
+    @property
     def both_answer(self) -> timedelta:
         """The longest that users get answers of both units."""
         return sum((step.at_most for step in self.steps), timedelta(0))

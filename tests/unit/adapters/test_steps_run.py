@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from datetime import timedelta
 from pathlib import Path
 
@@ -173,6 +174,22 @@ def test_a_latency_that_fails_its_gate_is_measured_again_by_the_next_run(tmp_pat
     told = Told()
     run_steps(request(directory), told)
     assert told.statuses("done") == []
+
+
+@pytest.mark.parametrize("file", ["lineage.json", ""], ids=["damaged", "gone"])
+def test_a_package_that_is_not_whole_any_more_is_made_again_by_the_next_run(tmp_path: Path, file: str) -> None:
+    directory = project(tmp_path / "p")
+    first = run_steps(request(directory), Told())
+    package = package_in(directory, first)
+    if file:
+        (package / file).write_text("{}")
+    else:
+        shutil.rmtree(package)
+    told = Told()
+    again = run_steps(request(directory), told)
+    assert told.statuses("done") == ["package"]
+    assert again[-1].key == first[-1].key
+    assert LocalPackages().is_whole(package_in(directory, again), again[-1].values["manifest_digest"])
 
 
 def test_rules_that_only_requests_meet_make_another_package_of_the_same_trained_model(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """A ledger's states in memory, for the one process that writes it."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from flyball.adapters.ledger.sqlite import SqliteLedger
@@ -49,7 +49,7 @@ class HeldLedger:
         with self._lock:
             return self._of(kind).get(key)
 
-    def states(self, kind: str) -> tuple[Stored, ...]:
+    def states(self, kind: str, known: Callable[[str, int], bool] | None = None) -> tuple[Stored, ...]:  # noqa: ARG002 - all is held
         with self._lock:
             if kind not in self._sorted:
                 held = self._of(kind)

@@ -1,7 +1,7 @@
 """The ledger in memory: for examples, simulations and tests, under the same contract."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from flyball.adapters.ledger.audit import Kept, audit
@@ -59,10 +59,12 @@ class MemoryLedger:
             found = self.projection.get((kind, key))
         return None if found is None else Stored(kind, key, value_of(found[0]), found[1])
 
-    def states(self, kind: str) -> tuple[Stored, ...]:
+    def states(self, kind: str, known: Callable[[str, int], bool] | None = None) -> tuple[Stored, ...]:
         with self._lock:
             found = sorted((key, value) for (its_kind, key), value in self.projection.items() if its_kind == kind)
-        return tuple(Stored(kind, key, value_of(text), seq) for key, (text, seq) in found)
+        return tuple(
+            Stored(kind, key, {} if known is not None and known(key, seq) else value_of(text), seq) for key, (text, seq) in found
+        )
 
     def head(self) -> Head:
         with self._lock:

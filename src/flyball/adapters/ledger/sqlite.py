@@ -2,7 +2,7 @@
 
 import sqlite3
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -99,8 +99,12 @@ class SqliteLedger:
         rows = self._read(sa.select(states).where(states.c.kind == kind, states.c.key == key))
         return _stored(rows[0]) if rows else None
 
-    def states(self, kind: str) -> tuple[Stored, ...]:
-        return tuple(map(_stored, self._read(sa.select(states).where(states.c.kind == kind).order_by(states.c.key))))
+    def states(self, kind: str, known: Callable[[str, int], bool] | None = None) -> tuple[Stored, ...]:
+        rows = self._read(sa.select(states).where(states.c.kind == kind).order_by(states.c.key))
+        return tuple(
+            Stored(row.kind, row.key, {}, row.seq) if known is not None and known(row.key, row.seq) else _stored(row)
+            for row in rows
+        )
 
     def head(self) -> Head:
         rows = self._read(_LAST_ENTRY)

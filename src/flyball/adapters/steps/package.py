@@ -11,7 +11,7 @@ from flyball.adapters import conversion, estimators
 from flyball.adapters.conversion import MANY_ROWS, Served
 from flyball.adapters.environment import code_files, refuse_change
 from flyball.adapters.mlflow_models import save_model
-from flyball.adapters.packages import MANIFEST, make_manifest
+from flyball.adapters.packages import MANIFEST, LocalPackages, make_manifest
 from flyball.adapters.steps.evaluate import EVALUATION, SCORES
 from flyball.adapters.steps.recipes import PLAIN, Recipe
 from flyball.adapters.steps.situation import Rows, Run, divided, read_rows
@@ -89,7 +89,15 @@ def package(run: Run, keys: dict[str, str], done: Results, order: PackageOrder) 
             "parity": served.parity, "latency_ms": {item.name: item.value for item in measured if item.name.startswith("latency_")},
         }  # fmt: skip
 
-    return run.cache.do("package", package_key(run, keys, order.schema), work, lambda made: _quick_enough(run, made))
+    return run.cache.do(
+        "package", package_key(run, keys, order.schema), work, lambda made: _is_whole(run, made) and _quick_enough(run, made)
+    )
+
+
+def _is_whole(run: Run, made: StepResult) -> bool:
+    """One that was damaged since would be refused by every run that finds it."""
+    place = run.cache.directory("package", made.key) / PACKAGE
+    return LocalPackages().is_whole(place, str(made.values["manifest_digest"]))
 
 
 def _quick_enough(run: Run, made: StepResult) -> bool:
