@@ -102,7 +102,7 @@ def test_fetched_bytes_are_those_that_were_registered(registry: Registry, packag
     assert fetched == registry.fetch("shop", 1) == registry.fetch("shop", 1, registry.versions("shop")[0].manifest_digest)
 
 
-@pytest.mark.parametrize("damage", ["flip", "remove", "add", "manifest"])
+@pytest.mark.parametrize("damage", ["flip", "remove", "add", "link", "manifest"])
 def test_damaged_bytes_are_never_fetched(registry: Registry, package: Callable, damage: str) -> None:
     register(registry, package("tree"))
     fetched = registry.fetch("shop", 1)
@@ -112,6 +112,8 @@ def test_damaged_bytes_are_never_fetched(registry: Registry, package: Callable, 
         (fetched / "signature.json").unlink()
     elif damage == "add":
         (fetched / "model" / "code.py").write_text("")
+    elif damage == "link":  # to a directory: what lies behind it would be importable in a library's place
+        (fetched / "model" / "polars").symlink_to(Path(__file__).parent, target_is_directory=True)
     else:
         manifest = json.loads((fetched / MANIFEST).read_bytes())
         del manifest["files"]["signature.json"]

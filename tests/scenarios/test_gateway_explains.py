@@ -12,7 +12,9 @@ import psutil
 import pytest
 from gateway_rig import NUMERIC, ROW, SIGNATURE, code_package, onnx_model, package, table
 
-from flyball.gateway.explaining import MAX_IN_HAND, MAX_ROWS
+from flyball.errors import ArtifactDamaged
+from flyball.gateway.explaining import MAX_IN_HAND, MAX_ROWS, Explainer
+from flyball.gateway.runtimes.contract import CodeLimits
 from flyball.records.background import Background
 from flyball.records.captured import PredictionBatch
 from flyball.records.signature import Column, ColumnType, Signature
@@ -234,3 +236,17 @@ def test_a_deadline_holds_while_a_prediction_is_explained_and_who_has_gone_holds
         assert all(isinstance(each.exception(), httpx.ReadTimeout) for each in asked)
     answer = worker.predict(ROW, explain=True)
     assert (answer.status_code, adds_up(answer.json()["predictions"][0])) == (200, True)
+
+
+@pytest.mark.parametrize("beside", ["link", "file"])
+def test_an_explainer_is_not_started_beside_code_that_the_manifest_does_not_name(tmp_path, beside):
+    served = code_package(tmp_path / "code", background=BACKGROUND)
+    code = tmp_path / "code" / "model" / "code"
+    code.mkdir(exist_ok=True)
+    assert Explainer(served, CodeLimits())._order()["format"] is Format.CODE
+    if beside == "link":
+        (code / "polars").symlink_to(tmp_path, target_is_directory=True)
+    else:
+        (code / "polars.py").write_text("")
+    with pytest.raises(ArtifactDamaged, match="polars"):
+        Explainer(served, CodeLimits())._order()

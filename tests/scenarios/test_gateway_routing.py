@@ -190,7 +190,7 @@ def test_a_lightgbm_model_is_served_as_it_predicts(rig, tmp_path):
     assert [each["score"] for each in answer["predictions"]] == pytest.approx(expected.tolist(), abs=1e-12)
 
 
-@pytest.mark.parametrize("damage", ["model", "manifest", "signature", "absent", "link", "other"])
+@pytest.mark.parametrize("damage", ["model", "manifest", "signature", "absent", "link", "linked code", "other"])
 def test_a_package_whose_bytes_do_not_match_is_never_served(rig, units, tmp_path, damage):
     good = units[0]
     bad = package(tmp_path / "bad", Format.ONNX, onnx_model(5)[0], SIGNATURE)
@@ -210,6 +210,9 @@ def test_a_package_whose_bytes_do_not_match_is_never_served(rig, units, tmp_path
     elif damage == "link":
         model.rename(tmp_path / "elsewhere")
         model.symlink_to(tmp_path / "elsewhere")
+    elif damage == "linked code":
+        (tmp_path / "bad" / "model" / "code").mkdir()
+        (tmp_path / "bad" / "model" / "code" / "polars").symlink_to(tmp_path, target_is_directory=True)
     elif damage == "other":
         bad = package(tmp_path / "bad", Format.ONNX, b"not a model", SIGNATURE)
     rig.publish(table(1, good))

@@ -87,7 +87,7 @@ def checked_bytes(package: Path, name: str) -> bytes:
 
 
 def verify_package(package: Path, manifest_digest: str | None = None) -> Manifest:
-    """Hold every byte against the manifest, and the manifest against `manifest_digest`. A file beside those of the manifest is damage too:
+    """Hold every byte against the manifest, and the manifest against `manifest_digest`. A file beside those of the manifest is damage too, and so is any link:
     code that nobody vouched for would be importable. Raises NotFound, ArtifactDamaged."""
     manifest = read_manifest(package)
     found = codec.digest(manifest)
@@ -95,7 +95,13 @@ def verify_package(package: Path, manifest_digest: str | None = None) -> Manifes
         raise ArtifactDamaged(f"{package / MANIFEST} has the digest {found[:12]}…", expected=f"{manifest_digest[:12]}…")
     for name in manifest.files:
         checked_bytes(package, name)
-    there = {path.relative_to(package).as_posix() for path in package.rglob("*") if path.is_file()}
+    below = {path.relative_to(package).as_posix(): path for path in package.rglob("*")}
+    linked = sorted(
+        name for name, path in below.items() if path.is_symlink()
+    )  # to a directory, too: what lies behind it is not looked through
+    if linked:
+        raise ArtifactDamaged(f"{package} holds the link {linked[0]!r}", expected="plain files and directories")
+    there = {name for name, path in below.items() if path.is_file()}
     added = there - set(manifest.files) - _LEFT_BY_MLFLOW - {MANIFEST}
     if added:
         raise ArtifactDamaged(f"{package} holds {sorted(added)[0]!r}, which its manifest does not name")

@@ -32,9 +32,11 @@ class ChildScorer:
     `DIR` holds `rows.parquet` (model input), `scores.npy` or `error.json`, and the child's `log`. A line with the package's path asks, an empty line answers.
     """
 
-    def __init__(self, directory: Path, most_seconds: float | None = None) -> None:
-        """`most_seconds`: of one call, loading included; a child that takes longer is ended, and has failed."""
+    def __init__(self, directory: Path, environment: Mapping[str, str], most_seconds: float | None = None) -> None:
+        """`environment`: all that the child sees of this process's; it runs a model's code. `most_seconds`: of one call, loading included; a child that takes
+        longer is ended, and has failed."""
         self._directory = directory
+        self._environment = environment
         self._most_seconds = most_seconds
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -103,21 +105,24 @@ class ChildScorer:
         self._directory.mkdir(parents=True, exist_ok=True)
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [*COMMAND, str(self._directory)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, umask=PRIVATE_UMASK
-            )
+                [*COMMAND, str(self._directory)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, umask=PRIVATE_UMASK,
+                env=dict(self._environment),
+            )  # fmt: skip
         return self._process
 
 
 class OneCallScorer:
     """One child a call: a challenger that is asked once has no business to stay."""
 
-    def __init__(self, directory: Path, most_seconds: float) -> None:
+    def __init__(self, directory: Path, environment: Mapping[str, str], most_seconds: float) -> None:
+        """As `ChildScorer`."""
         self._directory = directory
+        self._environment = environment
         self._most_seconds = most_seconds
 
     def score(self, package: Path, rows: Sequence[Mapping[str, Any]]) -> Scores:
         """As `ChildScorer.score`."""
-        with ChildScorer(self._directory, self._most_seconds) as scorer:
+        with ChildScorer(self._directory, self._environment, self._most_seconds) as scorer:
             return scorer.score(package, rows)
 
 

@@ -89,7 +89,9 @@ def _replay(report: Explanation) -> draw.Cell:
         return (f"not possible: {report.replay_note}", "yellow")
     if report.replayed_equal:
         return ("the same policy, situation and time give the same decision, byte for byte", "green")
-    return (f"gives ANOTHER decision: {report.replay_note}", "bold red")
+    if report.replay_note:
+        return (f"by today's rules it comes out otherwise, as an upgrade may make it: {report.replay_note}", "yellow")
+    return ("gives ANOTHER decision, though this Flyball made it", "bold red")
 
 
 def _approval(report: Explanation) -> str:

@@ -8,6 +8,9 @@ from flyball.control.reports import Check, VerifyReport
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+MOST_NAMED = 5
+"""Of thousands after an upgrade."""
+
 
 def verify_report(report: VerifyReport, plain: bool) -> "RenderableType":  # noqa: FBT001 - Screen.answer's shape
     rows: list[tuple[draw.Cell, ...]] = [
@@ -19,9 +22,17 @@ def verify_report(report: VerifyReport, plain: bool) -> "RenderableType":  # noq
             _faults(report.decisions_unequal),
         ),
     ]
+    if report.decisions_of_others:
+        told, more = report.decisions_of_others[:MOST_NAMED], len(report.decisions_of_others) - MOST_NAMED
+        names = ", ".join((*told, f"and {more} more") if more > 0 else told)
+        rows.append(
+            ("made by another Flyball", f"{len(report.decisions_of_others)} come out otherwise", (f"no fault: {names}", "yellow"))
+        )
     if report.ledger_faults:  # it says which versions and decisions there are: nothing is concluded from one that does not hold
         rows[1:] = [(name, "not looked at", ("the ledger does not hold", "dim")) for name in ("artifacts", "decisions")]
     bad = "Something does not hold. Next: keep the files as they are, and restore a backup beside them."
+    if not report.ledger_faults and not report.artifact_faults:
+        bad = "The ledger and the versions hold; decisions of this Flyball's do not come out again. Next: keep the files as they are, and report it with their ids."
     verdict: draw.Cell = ("All of it holds.", "green") if report.ok else (bad, "bold red")
     return draw.page([draw.table(("what", "checked", "faults"), rows, plain=plain), draw.text(verdict)])
 

@@ -19,6 +19,10 @@ from flyball.records.events import Draft, Put
 MADE_BY = f"flyball {__version__}"
 
 
+_UNREADABLE = (LookupError, AttributeError, TypeError, ValueError, ArithmeticError)
+"""What a record of other fields (or of no room that is left) raises, when it is converted (a ValidationError is a ValueError) or decided on."""
+
+
 class Room(NamedTuple):
     """A room that decides."""
 
@@ -69,9 +73,17 @@ def replay(decision: Decision) -> bytes:
     return codec.encode(room.decide(situation, policy, decision.now))
 
 
-def replays_equal(decision: Decision) -> bool:
-    """Whether the recorded plan comes out again, byte for byte."""
-    return replay(decision) == codec.encode(decision.plan)
+def replays_equal(decision: Decision) -> bool | None:
+    """Whether the recorded plan comes out again, byte for byte. None: the rules of today cannot read what it rests on, which another Flyball wrote."""
+    try:
+        return replay(decision) == codec.encode(decision.plan)
+    except _UNREADABLE:
+        return None
+
+
+def maker_of(decision: Decision) -> str:
+    """Of which Flyball its rules were."""
+    return decision.made_by or "an earlier Flyball"
 
 
 def recorded(world: World) -> tuple[Decision, ...]:
@@ -90,4 +102,4 @@ def find(world: World, decision_id: str) -> Decision | None:
     return codec.revive(events[0].payload, Decision) if events else None
 
 
-__all__ = ["ROOMS", "Recorded", "asked_in", "decide", "find", "prepare", "put", "recorded", "replay", "replays_equal"]
+__all__ = ["ROOMS", "Recorded", "asked_in", "decide", "find", "maker_of", "prepare", "put", "recorded", "replay", "replays_equal"]

@@ -41,21 +41,27 @@ def explain(world: World, decision_id: str) -> Explanation:
     if decision is None:
         raise NotFound(f"there is no decision {decision_id}", next_step="flyball decisions lists them")
     equal = decisions.replays_equal(decision)
-    seen, options = _considered(world, decision)
+    seen, options = _considered(world, decision) if equal is not None else ((), ())
     return Explanation(
         decision=decision,
         verdicts=decision.plan.verdicts,
         rationale=decision.plan.rationale,
         replayed_equal=equal,
-        replay_note=""
-        if equal or decision.made_by == decisions.MADE_BY
-        else f"made by {decision.made_by}, replayed by {decisions.MADE_BY}",
+        replay_note=_replay_note(decision, equal),
         approval=world.get("approval", decision_id, Approval),
         questions=tuple(each for each in waiting(world).get(decision_id, ()) if each.approval),
         seen=seen,
         considered=options,
         afterwards=_of_policies(world, decision) if decision.room == "autopilot" else _afterwards(world, decision),
     )
+
+
+def _replay_note(decision: Decision, equal: bool | None) -> str:  # noqa: FBT001 - `Explanation.replayed_equal`
+    if equal is None:
+        return f"made by {decisions.maker_of(decision)}; {decisions.MADE_BY} cannot read what it rests on"
+    if equal or decision.made_by == decisions.MADE_BY:
+        return ""
+    return f"made by {decisions.maker_of(decision)}, replayed by {decisions.MADE_BY}"
 
 
 # -- among what

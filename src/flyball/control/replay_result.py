@@ -78,7 +78,7 @@ def report_of(lived: Lived, replay: ReplaySpec, scorer: Scorer) -> ReplayReport:
         breaker=breaker.words if (breaker := open_breaker(world)) else "",
         failed_ticks=failed_ticks(world),
         decisions=len(made),
-        decisions_replayed_equal=sum(decisions.replays_equal(decision) for decision in made),
+        decisions_replayed_equal=sum(decisions.replays_equal(decision) is True for decision in made),
         months=months,
         weeks=figures_by("week", spec.task, outcomes, replay.timezone),
         days=figures_by("day", spec.task, outcomes, replay.timezone),

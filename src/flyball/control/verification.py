@@ -21,10 +21,13 @@ def verify(world: World, audit: LedgerAudit) -> VerifyReport:
     versions = world.all("version", Version)
     damaged = (*(words for version in versions if (words := _damage(world, version))), *_retold(world, versions))
     made = decisions.recorded(world)
-    unequal = tuple(decision.id for decision in made if not decisions.replays_equal(decision))
+    otherwise = [decision for decision in made if not decisions.replays_equal(decision)]
+    unequal = tuple(decision.id for decision in otherwise if decision.made_by == decisions.MADE_BY)
+    others = tuple(f"{each.id} ({decisions.maker_of(each)})" for each in otherwise if each.made_by != decisions.MADE_BY)
     return VerifyReport(
         events=world.ports.ledger.head().seq, ledger_faults=(), artifacts=len(versions), artifact_faults=damaged,
-        decisions_replayed=len(made), decisions_equal=len(made) - len(unequal), decisions_unequal=unequal, ok=not damaged and not unequal,
+        decisions_replayed=len(made), decisions_equal=len(made) - len(otherwise), decisions_unequal=unequal, decisions_of_others=others,
+        ok=not damaged and not unequal,
     )  # fmt: skip
 
 

@@ -45,10 +45,13 @@ def read_checked(path: Path, digest: str) -> bytes:
 
 
 def unpickled(path: Path, content: bytes) -> Any:
-    """The model in `content`, with the package's own code importable."""
+    """The model in `content`, with the package's own code importable. Raises ValueError at a link: a worker starts again long after its package was checked."""
     import cloudpickle
 
     code = path.parent / "code"
+    linked = next((each for each in (path.parent, code, *code.rglob("*")) if each.is_symlink()), None)
+    if linked is not None:
+        raise ValueError(f"{linked.name} in the package is a link")
     if code.is_dir():
         sys.path.insert(0, str(code))
     return cloudpickle.loads(content)

@@ -20,7 +20,7 @@ from flyball.gateway.metrics import Metrics
 from flyball.gateway.runtimes.contract import CodeLimits, Columns, packed
 from flyball.gateway.runtimes.worker_process import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, Program, WorkerProcess
 from flyball.gateway.tables import LiveRoute, LiveUnit
-from flyball.gateway.units import MODEL_FILES
+from flyball.gateway.units import MODEL_FILES, refuse_unlisted
 from flyball.gateway.validation import Rows
 from flyball.records import background, codec
 from flyball.records.routing import ServedUnit
@@ -96,6 +96,7 @@ class Explainer:
             raise ArtifactDamaged(f"the manifest of {unit.id} cannot be read: {unreadable}") from unreadable
         if codec.digest(manifest) != unit.manifest_digest:
             raise ArtifactDamaged(f"the manifest of {unit.id} has changed on disk", expected=f"{unit.manifest_digest[:12]}…")
+        refuse_unlisted(package, manifest)
         model = MODEL_FILES[self._served.format]
         return {
             "model": str(package / model),

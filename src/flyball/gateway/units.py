@@ -127,7 +127,7 @@ def verified(package: Path, served: ServedUnit) -> tuple[str, Manifest, bytes]:
         raise ArtifactDamaged(
             f"the package of {served.unit.id} is {manifest.format}", expected=f"{served.format} with {MODEL_FILES[served.format]}"
         )
-    _refuse_unlisted_code(package, manifest)
+    refuse_unlisted(package, manifest)
     fingerprint = codec.digest(Manifest(files=found, format=manifest.format))
     if fingerprint != served.unit.manifest_digest:
         raise ArtifactDamaged(
@@ -143,11 +143,13 @@ def _read(package: Path, name: str) -> bytes:
     return path.read_bytes()
 
 
-def _refuse_unlisted_code(package: Path, manifest: Manifest) -> None:
-    """A file beside the listed ones would be imported unchecked."""
-    for path in (package / "model" / "code").rglob("*"):
+def refuse_unlisted(package: Path, manifest: Manifest) -> None:
+    """A file of code beside the listed ones would be imported unchecked, and so would all that lies behind a link. Raises ArtifactDamaged."""
+    for path in package.rglob("*"):
         name = path.relative_to(package).as_posix()
-        if not path.is_dir() and name not in manifest.files:
+        if path.is_symlink():
+            raise ArtifactDamaged(f"{name} in the package is a link", expected="plain files and directories")
+        if name.startswith("model/code/") and not path.is_dir() and name not in manifest.files:
             raise ArtifactDamaged(f"{name} is not in the manifest", expected="only listed files below model/code")
 
 

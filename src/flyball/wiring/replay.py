@@ -33,7 +33,7 @@ from flyball.errors import Conflict, UserError
 from flyball.records import codec
 from flyball.records.jobs import Job
 from flyball.spec import ProjectSpec, ReplaySpec, words
-from flyball.wiring.worlds import Home, replayed_world, secret_of
+from flyball.wiring.worlds import Home, plain_environment, replayed_world, secret_of
 
 BEGINNING = datetime.fromisoformat("0001-01-01T00:00:00+00:00")
 FAR = datetime.fromisoformat("9999-01-01T00:00:00+00:00")
@@ -94,7 +94,7 @@ def lived_report(home: Home, plan: ReplaySpec, say: Say, shared_steps: Path, *, 
         begin_anew(home, files, begun, Position(at=plan.train_until))
     history = plan_history(frame.filter(pl.col(home.spec.data.time) >= plan.start), columns_of(home), plan)
     lived = _live(home, plan, history, say, files, shared_steps)
-    with ChildScorer(home.state_dir / "alone") as scorer:
+    with ChildScorer(home.state_dir / "alone", plain_environment()) as scorer:
         report = report_of(lived, plan, scorer)
     told = files.finish(report)
     files.close()

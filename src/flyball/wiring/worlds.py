@@ -69,16 +69,19 @@ PLAIN = (
     "LC_ALL",
     "TMPDIR",
     "PYTHONPATH",
+    "LD_LIBRARY_PATH",
     "VIRTUAL_ENV",
     "OMP_WAIT_POLICY",
     "OMP_NUM_THREADS",
     "OPENBLAS_CORETYPE",
     "ORT_DISABLE_TELEMETRY",
+    "MLFLOW_DISABLE_TELEMETRY",
+    "DO_NOT_TRACK",
 )
-"""What the code of a metric needs of the environment: no URL of a database, no token."""
+"""What the code of a metric, or of a model that is asked, needs of the environment: no URL of a database, no token."""
 
 
-def _plain_environment() -> dict[str, str]:
+def plain_environment() -> dict[str, str]:
     return {name: os.environ[name] for name in PLAIN if name in os.environ}
 
 
@@ -131,6 +134,6 @@ def _ports(
         capture=CaptureFiles(state_dir, lambda: gateways.seen),
         packages=LocalPackages(),
         notifier=LogNotifier(state_dir, time.now),
-        scorer=OneCallScorer(state_dir / "replayed", SCORER_SECONDS),
-        metrics=ChildMetrics(home.project_dir, state_dir / "metrics", _plain_environment()),
+        scorer=OneCallScorer(state_dir / "replayed", plain_environment(), SCORER_SECONDS),
+        metrics=ChildMetrics(home.project_dir, state_dir / "metrics", plain_environment()),
     )
