@@ -6,11 +6,14 @@ from pathlib import Path
 
 import pytest
 from engine_world import AT_ONCE, DAY, HOUR, Project, spec_of
+from rich.console import Console
 
+from flyball.cli import tell_releases
 from flyball.control import commands, ordering, release_report
 from flyball.control.commands import Command
 from flyball.errors import NotFound
 from flyball.records.release import Drill, Phase
+from flyball.web import pages
 
 
 @pytest.fixture
@@ -163,3 +166,30 @@ def test_a_report_tells_each_guard_its_looks_and_how_the_release_moved(tmp_path:
         release_report.report(project.door, "r-0009")
     with pytest.raises(NotFound, match="there is no release '9999"):
         release_report.report(project.door, "9" * 5000)
+
+
+def test_of_a_rollback_is_told_where_it_goes_and_of_a_release_that_is_taken_back_what_its_guards_saw(project: Project) -> None:
+    settled = release_report.report(project.door, "2")
+    assert "version 2 (" in pages.release(settled)
+    assert "instead of version 1" in pages.release(settled)
+    assert not settled.goes_back
+    project.roll_back()
+    back = release_report.report(project.door, None)
+    assert (back.release.id, back.goes_back, back.guards) == ("r-0003", True, ())
+    page = pages.release(back)
+    assert f"back from version 2 ({back.release.challenger}) to version 1 ({back.release.champion})" in page
+    assert "Error rate" not in page
+    console = Console(width=200)
+    with console.capture() as captured:
+        console.print(tell_releases.release_report(back, plain=True))
+    assert "back from version 2" in captured.get()
+    assert "back to" in captured.get()
+    project.spec = spec_of({**AT_ONCE, "watch": "9d"})
+    project.restart()
+    project.version()
+    project.roll_back()
+    taken = release_report.report(project.door, None)
+    assert (taken.release.id, taken.goes_back, bool(taken.guards)) == ("r-0004", False, True)
+    assert "taken back to version 1" in pages.release(taken)
+    assert "Error rate" in pages.release(taken)
+    project.holds()

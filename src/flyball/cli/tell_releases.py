@@ -29,9 +29,10 @@ def release_rows(rows: tuple[ReleaseRow, ...], plain: bool) -> "RenderableType":
 
 def release_report(report: ReleaseReport, plain: bool) -> "RenderableType":  # noqa: FBT001 - Screen.answer's shape
     release = report.release
+    towards = "back to" if report.goes_back else "instead of"
     facts: list[tuple[str, draw.Cell]] = [
-        ("release", f"{release.id}: version {_version(report.version)} ({release.challenger})"),
-        ("instead of", f"version {_version(report.champion_version)} ({release.champion})" if release.champion else "nobody: it is the first"),
+        ("release", f"{release.id}: {'back from ' if report.goes_back else ''}version {_version(report.version)} ({release.challenger})"),
+        (towards, f"version {_version(report.champion_version)} ({release.champion})" if release.champion else "nobody: it is the first"),
         ("phase", f"{report.place}, since {draw.when(release.entered_at)}"),
     ]  # fmt: skip
     if release.phase not in TERMINAL:

@@ -33,11 +33,13 @@ def report(world: World, which: str | None) -> ReleaseReport:
     policy = codec.revive(made[-1].policy, ReleasePolicy) if made else release_room.policy_of(world.spec)
     looks = _looks_of(world, release)
     drills = world.all("drill", Drill)
+    goes_back = not world.ports.ledger.events(kinds=("release.opened",), subject=f"release:{release.id}")
+    asked = release.champion is not None and not goes_back
     return ReleaseReport(
         release=release, version=_version(world, release.challenger), champion_version=_version(world, release.champion),
         place=_place(release, policy), words=_words(release, looks, made), alpha=policy.alpha,
-        guards=tuple(_guard(rule, release_room.passes(release, policy), looks) for rule in policy.guards) if release.champion else (),
-        history=_history(world, release), drill=drills[-1] if drills else None,
+        guards=tuple(_guard(rule, release_room.passes(release, policy), looks) for rule in policy.guards) if asked else (),
+        goes_back=goes_back, history=_history(world, release), drill=drills[-1] if drills else None,
     )  # fmt: skip
 
 

@@ -235,6 +235,8 @@ class ReleaseReport(msgspec.Struct, frozen=True, kw_only=True):
     """How it moved, a sentence each."""
     drill: Drill | None = None
     """The last rehearsal of a rollback."""
+    goes_back: bool = False
+    """It was never proposed: it takes a champion away, back to the one before, and no guard was asked."""
 
 
 class CommandReport(msgspec.Struct, frozen=True, kw_only=True):
