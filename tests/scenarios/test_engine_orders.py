@@ -222,6 +222,31 @@ def failing(*_arguments: object, **_more: object) -> None:
     raise TrackingFailed("the registry is away")
 
 
+def unforeseen(*_arguments: object, **_more: object) -> None:
+    raise ZeroDivisionError("a look of nothing")
+
+
+def test_what_nobody_foresaw_in_a_look_keeps_no_order_and_no_run_from_its_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = Project(tmp_path)
+    project.first_champion()
+    project.version()
+    project.live(2 * DAY, rows=150, until=lambda: project.release().phase is Phase.SHADOW)
+    monkeypatch.setattr(project.engine.windows, "close", unforeseen)
+    back = ordering.roll_back(project.door, project.engine, "user:me", "", lambda _seconds: None)
+    assert (back.accepted, "failed: ZeroDivisionError: a look of nothing)" in back.words) == (True, True)
+    done = running.run_here(project.engine, "user:me", lambda _seconds: None, lambda: False)
+    assert isinstance(done, RunReport)
+    assert (
+        "bad",
+        "The run is over; the look at the project after it failed: ZeroDivisionError: a look of nothing",
+    ) in project.said
+    monkeypatch.setattr(commands, "open_commands", unforeseen)
+    with pytest.raises(Conflict, match="is not carried out yet: ZeroDivisionError: a look of nothing"):
+        ordered(project, "hold", "")
+
+
 def test_an_order_that_is_carried_out_is_not_answered_with_the_error_of_another_stage(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

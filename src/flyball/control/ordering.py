@@ -3,9 +3,9 @@
 from flyball.control import commands
 from flyball.control.engine import Engine
 from flyball.control.reports import CommandReport
-from flyball.control.running import LOOK_SECONDS, Pause, await_command
+from flyball.control.running import LOOK_SECONDS, Pause, await_command, words_of
 from flyball.control.world import World
-from flyball.errors import FlyballError
+from flyball.errors import Conflict, FlyballError
 from flyball.records.release import TERMINAL, Drill, ReleaseState
 
 DRILL_SECONDS = 120.0
@@ -56,21 +56,29 @@ def _settled(world: World, engine: Engine | None, command: commands.Command, pau
     if trouble is not None:
         found = world.get("command", command.id, commands.Command)
         if found is None or found.status == "open":
-            raise trouble
+            raise trouble if isinstance(trouble, FlyballError) else _not_done(command, trouble) from trouble
     return await_command(world, command.id, pause), _beside(trouble)
 
 
-def _tick(engine: Engine) -> FlyballError | None:
-    """What failed, in whichever stage: an order that is carried out must not be answered with another's error, or it is given once more."""
+def _not_done(command: commands.Command, trouble: Exception) -> FlyballError:
+    """An error that nobody foresaw is told in words, too."""
+    return Conflict(
+        f"order {command.id} is not carried out yet: {words_of(trouble)}",
+        next_step="flyball doctor, then flyball up; the order stands",
+    )
+
+
+def _tick(engine: Engine) -> Exception | None:
+    """What failed, in whichever stage, foreseen or not: an order that is carried out must not be answered with another's error, or it is given once more."""
     try:
         engine.tick()
-    except FlyballError as error:
+    except Exception as error:  # noqa: BLE001 - told beside the answer, or raised
         return error
     return None
 
 
-def _beside(trouble: FlyballError | None) -> str:
-    return "" if trouble is None else f" (beside it, a look at the project failed: {trouble.message.rstrip('.')})"
+def _beside(trouble: Exception | None) -> str:
+    return "" if trouble is None else f" (beside it, a look at the project failed: {words_of(trouble).rstrip('.')})"
 
 
 def drill(world: World, engine: Engine | None, actor: str, pause: Pause) -> CommandReport:

@@ -78,9 +78,14 @@ def run_here(engine: Engine, actor: str, pause: Pause, is_awaited: Callable[[], 
     follower.look(finished)
     try:
         engine.tick()
-    except FlyballError as error:  # of any stage: what came of the run stands, and is the answer
-        world.say("bad", f"The run is over; the look at the project after it failed: {error.message}")
+    except Exception as error:  # noqa: BLE001 - of any stage, foreseen or not: what came of the run stands, and is the answer
+        world.say("bad", f"The run is over; the look at the project after it failed: {words_of(error)}")
     return report_of(world, finished)
+
+
+def words_of(error: Exception) -> str:
+    """What is told of a tick that failed."""
+    return error.message if isinstance(error, FlyballError) else f"{type(error).__name__}: {error}"
 
 
 def run_there(world: World, actor: str, pause: Pause, is_attended: Callable[[], bool]) -> RunReport:

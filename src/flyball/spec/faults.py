@@ -105,7 +105,11 @@ def _named_metrics(tree: Raw) -> Iterator[tuple[Path, Any]]:
 
 
 def _gates(tree: Raw) -> Iterator[Cross]:
-    for index, gate in enumerate(_items(_section(tree, "gates").get("absolute"))):
+    gates = _items(_section(tree, "gates").get("absolute"))
+    bounded = {
+        (str(_section(gate).get("metric")), name) for gate in gates for name, bound in _section(gate).items() if bound is not None
+    }
+    for index, gate in enumerate(gates):
         bounds = [name for name in ("at_least", "at_most") if _section(gate).get(name) is not None]
         if not isinstance(gate, Mapping):
             continue
@@ -113,7 +117,8 @@ def _gates(tree: Raw) -> Iterator[Cross]:
             yield Cross(("gates", "absolute", index), " and ".join(bounds) or "no bound", "exactly one of at_least, at_most")
         elif isinstance(metric := _section(gate).get("metric"), str) and metric in _METRICS:
             meant = "at_least" if metric in HIGHER else "at_most"
-            if bounds != [meant]:
+            # Beside the one that is meant the other is a check for what is too good to be true, such as a label among the features.
+            if bounds != [meant] and (metric, meant) not in bounded:
                 found = f"{bounds[0]} with {metric}, of which {'more' if metric in HIGHER else 'less'} is better"
                 yield Cross(("gates", "absolute", index, bounds[0]), found, meant, f"did you mean {meant}?")
 

@@ -1,5 +1,6 @@
 """The whole of flyball.yaml."""
 
+import re
 from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -18,6 +19,11 @@ from flyball.spec.train import EvaluateSpec, TrainSpec
 
 CLASSIFICATION = frozenset({"roc_auc", "pr_auc", "log_loss", "brier", "accuracy", "f1"})
 REGRESSION = frozenset({"mae", "rmse", "mape"})
+
+
+def _authority(url: str) -> str:
+    """Where a name and a password would stand: a path may hold an @ of its own."""
+    return re.split(r"[/?#]", url.partition("://")[2], maxsplit=1)[0]
 
 
 class ProjectSpec(Section):
@@ -45,7 +51,7 @@ class ProjectSpec(Section):
     @classmethod
     def no_password_in_the_url(cls, url: str | None) -> str | None:
         # What is read here goes into the ledger, from which nothing can be taken out again.
-        if url is not None and "@" in url:
+        if url is not None and "@" in _authority(url):
             raise ValueError(
                 "a URL without name and password: they stand in MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
             )

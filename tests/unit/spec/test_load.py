@@ -188,6 +188,19 @@ def test_a_fault_names_its_path_and_what_belongs_there(line: str, path: str, wor
 
 
 @pytest.mark.parametrize(
+    "line",
+    [
+        "gates: {absolute: [{metric: roc_auc, at_least: 0.7}, {metric: roc_auc, at_most: 0.999}]}",
+        "gates: {absolute: [{metric: log_loss, at_least: 0.01}, {metric: log_loss, at_most: 0.4}]}",
+        "tracking_url: https://host:5000/teams/a@b",
+        "tracking_url: https://host?team=a@b",
+    ],
+)
+def test_what_is_not_too_good_to_be_true_and_an_at_in_a_path_are_no_faults(line: str) -> None:
+    assert parse_project(with_line(line))
+
+
+@pytest.mark.parametrize(
     ("task", "line", "path", "words"),
     [
         ("regression", "policies: [{name: a, when: drift.alarm, do: rethreshold}]", "policies[0].do", "task: binary, whose one score"),
