@@ -30,6 +30,8 @@ class Tokens:
         }
         self._known: dict[Role, bytes] = {}
         self._stamps: dict[Role, tuple[int, int]] = {}
+        self._unreadable: set[Role] = set()
+        """Told once."""
         self._where = (
             str(state_dir / "token") if tell_path else "the file `token` of the state directory on the gateway's machine"
         )
@@ -42,15 +44,18 @@ class Tokens:
                 stat = path.stat()
                 stamp = (stat.st_mtime_ns, stat.st_ino)
                 if self._stamps.get(role) != stamp:
+                    self._known.pop(role, None)  # it was replaced, whether or not what came can be read
                     self._known[role] = path.read_bytes().strip()
                     self._stamps[role] = stamp
-            except (FileNotFoundError, NotADirectoryError):
+                self._unreadable.discard(role)
+            except (FileNotFoundError, NotADirectoryError, PermissionError):
                 self._known.pop(role, None)
                 self._stamps.pop(role, None)
             except OSError as unreadable:
                 # A disk that fails takes nobody's right away: what is served lies in memory, and so does this.
-                if self._stamps.pop(role, None) is not None:
-                    log.warning("%s cannot be read: %s. The token of before stays valid.", path, unreadable)
+                if role not in self._unreadable:
+                    log.warning("%s cannot be read: %s", path, unreadable)
+                self._unreadable.add(role)
 
     def role(self, authorization: bytes) -> Role:
         """The role of an Authorization header; every comparison takes the same time whatever the token."""

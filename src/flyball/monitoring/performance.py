@@ -19,6 +19,7 @@ Such a look alarms with chance 1 / (2 · run length); with it the bets have half
 import hashlib
 import math
 from datetime import datetime
+from statistics import fmean
 from typing import NamedTuple
 
 import msgspec
@@ -191,8 +192,11 @@ def advance(baseline: Baseline, state: PerformanceState, seen: WindowLoss, total
     """Both halves bet on one window more. `total`: sum of its losses. Whether that is an alarm, `level` says."""
     baseline = state.accepted or baseline
     bound, like = bound_of(baseline), _like(baseline, seen.n)
-    # Shrunk as the departure is: all of the margin would hide the harm of small windows.
-    limit = max(bound.mean + like * (bound.upper - bound.mean) + tolerance, bound.floor + LEAST_WIDTH)
+    # Shrunk as the departure is: all of the margin would hide the harm of small windows. What is shrunk goes towards the mean of rows, the bound is
+    # around that of windows: where large windows are the worse ones the former is higher, and every small window would be a step of harm.
+    apart = max(baseline.mean - fmean(baseline.window_means or (baseline.mean,)), 0.0)
+    margin = like * (bound.upper - bound.mean) + (1.0 - like) * apart
+    limit = max(bound.mean + margin + tolerance, bound.floor + LEAST_WIDTH)
     shrunk = _shrunk(baseline, seen)
     tolerated = msgspec.structs.replace(seen, mean=seen.mean - tolerance)
     earlier, harmed = _normal(baseline, state), _shrunk(baseline, tolerated)

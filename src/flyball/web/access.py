@@ -74,7 +74,10 @@ class Guard:
         token = given.strip()
         if self._match(token, {known.encode(): role for known, role in tokens.items()}) is None:
             raise self.wrong_token()
-        return session_of(token, self._clock.now() + SESSION)
+        end = self._clock.now() + SESSION
+        while self._sessions.has(session_of(token, end)):  # one that was begun in the same second and logged out
+            end += timedelta(seconds=1)
+        return session_of(token, end)
 
     def logout(self, session: str, tokens: Mapping[str, Role]) -> None:
         """End it, whoever holds a copy. One that is none is passed over: nothing is kept of what anybody may send."""

@@ -136,6 +136,21 @@ def test_a_disk_that_fails_takes_nobodys_right_away(tmp_path, caplog):
     assert tokens.role(b"Bearer owner") is Role.ANONYMOUS
 
 
+def test_a_token_that_was_replaced_is_valid_no_more_though_its_successor_cannot_be_read(tmp_path):
+    token = tmp_path / "token"
+    token.write_text("leaked")
+    tokens = Tokens(tmp_path, tell_path=True)
+    token.unlink()
+    token.mkdir()  # reading it is an OSError for root, too
+    for _ in range(3):
+        tokens.look()
+        assert tokens.role(b"Bearer leaked") is Role.ANONYMOUS
+    token.rmdir()
+    token.write_text("new")
+    tokens.look()
+    assert tokens.role(b"Bearer new") is Role.OWNER
+
+
 def test_an_empty_token_file_lets_nobody_in(tmp_path):
     (tmp_path / "token").write_text("\n")
     assert Tokens(tmp_path, tell_path=True).role(b"Bearer ") is Role.ANONYMOUS

@@ -339,6 +339,10 @@ def test_a_session_that_was_logged_out_is_over_for_every_copy_of_its_cookie(tmp_
     for sent in ({}, {"cookie": f"{COOKIE}=nothing"}):
         assert ask("POST", "/logout", workspace, headers=sent | form).status_code == 303
     assert ask("POST", "/logout", workspace, headers=copied | form).status_code == 303
+    workspace.clock.sleep(timedelta(seconds=-1))
+    again = cookie()  # in the second of the one that is over
+    assert (again != copied, ask("GET", "/api/status", workspace, headers=again).status_code) == (True, 200)
+    workspace.clock.sleep(timedelta(seconds=1))
     for begun in (workspace, started()):
         assert ask("GET", "/api/status", begun, headers=copied).status_code == 401
         assert ask("GET", "/api/status", begun, headers=other).status_code == 200
