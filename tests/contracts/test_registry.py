@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from flyball.adapters.packages import MANIFEST, make_manifest
+from flyball.adapters.packages import MANIFEST, make_manifest, verify_package
 from flyball.adapters.registry_memory import MemoryRegistry
 from flyball.adapters.registry_mlflow import MlflowRegistry
 from flyball.control.ports import Registry
@@ -81,12 +81,21 @@ def test_a_version_says_what_it_was_registered_with(registry: Registry, package:
     assert registry.versions("nothing") == ()
 
 
-def test_the_same_run_is_registered_once(registry: Registry, package: Callable) -> None:
+def test_the_same_bytes_of_a_run_are_registered_once(registry: Registry, package: Callable) -> None:
     made = package("tree")
     first = register(registry, made)
-    again = register(registry, package("other"), at=datetime(2027, 1, 1, tzinfo=UTC))
+    again = register(registry, made, at=datetime(2027, 1, 1, tzinfo=UTC))
     assert again == first
     assert len(registry.versions("shop")) == 1
+
+
+def test_other_bytes_of_a_run_are_a_version_of_their_own_and_leave_the_first_whole(registry: Registry, package: Callable) -> None:
+    theirs, ours = package("tree"), package("other")
+    first, second = register(registry, theirs), register(registry, ours)
+    assert (first.number, second.number) == (1, 2)
+    assert (register(registry, theirs), register(registry, ours)) == (first, second)
+    for version in (first, second):
+        verify_package(registry.fetch("shop", version.number), version.manifest_digest)
 
 
 def test_another_run_is_the_next_version(registry: Registry, package: Callable) -> None:

@@ -122,16 +122,28 @@ def test_an_order_that_lets_more_happen_waits_an_hour_for_a_controller_and_one_t
     with pytest.raises(Conflict, match="the order stands for an hour"):
         await_command(project.door, late.id, lambda _seconds: None)
     project.clock.sleep(HOUR + timedelta(minutes=6))
+    project.restart()
     ((status, words),) = done(project, late)
     assert status == "refused"
     assert "it was ordered 1.1 hours before a controller could carry it out" in words
     assert stop_of(project.door) is not None
     soon = order(project, "resume_serving")
     project.clock.sleep(HOUR / 2)
+    project.restart()
     assert done(project, soon)[0][0] == "done"
     stop = order(project, "stop_serving")
     project.clock.sleep(2 * HOUR)
+    project.restart()
     assert done(project, stop)[0][0] == "done"
+
+
+def test_an_order_that_came_while_the_controller_was_there_is_not_old_though_its_door_s_clock_is_another(tmp_path: Path) -> None:
+    """A controller follows a clock that was set at a twentieth of its pace: for hours it is ahead of whoever gives orders."""
+    project = canary(tmp_path)
+    done(project, order(project, "stop_serving"))
+    late = order(project, "resume_serving")
+    as_it_was(project, late, ordered_at=project.clock.now() - 3 * HOUR)
+    assert done(project, late)[0][0] == "done"
 
 
 def test_an_order_of_an_earlier_flyball_means_what_it_finds(tmp_path: Path) -> None:

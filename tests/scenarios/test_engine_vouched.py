@@ -41,26 +41,37 @@ def of_other_rows(project: Project) -> None:
     changed(project, 0, lineage=msgspec.structs.replace(lineage, fitted_until=project.clock.now()))
 
 
-@pytest.mark.parametrize(
-    ("edited", "words"),
-    [
-        (of_a_stranger, "version 2 of shop, of the digest eeeeeeeeeeee…, that neither was judged nor is in the ledger"),
-        (of_other_bytes, "version 1 of shop has the digest eeeeeeeeeeee… in the registry"),
-        (of_other_rows, "version 1 of shop has another lineage in the registry than in the ledger"),
-    ],
-)
-def test_an_answer_that_nobody_judged_becomes_no_unit(tmp_path: Path, edited: Callable[[Project], None], words: str) -> None:
+@pytest.mark.parametrize("edited", [of_a_stranger, of_other_bytes, of_other_rows])
+def test_what_the_ledger_has_of_a_run_goes_before_what_a_registry_says(tmp_path: Path, edited: Callable[[Project], None]) -> None:
     project = Project(tmp_path)
     unit = project.version(SAME)
     before = project.door.all("version", Version), project.door.all("unit", Unit)
     edited(project)
-    assert words in trouble_of_another_run(project, SAME)
+    assert trouble_of_another_run(project, SAME) == ""
     assert (project.door.all("version", Version), project.door.all("unit", Unit)) == before
     assert project.answering() == unit
-    assert project.door.all("job", Job)[-1].status is JobStatus.GATING
+    job = project.door.all("job", Job)[-1]
+    assert (job.status, job.version) == (JobStatus.REGISTERED, 1)
 
 
-def test_another_runs_version_is_not_what_was_judged(tmp_path: Path) -> None:
+def as_another_version(project: Project) -> Version:
+    return project.registry.versions("shop")[0]  # as its public tag says now
+
+
+def as_other_bytes(project: Project) -> Version:
+    return msgspec.structs.replace(project.registry.versions("shop")[-1], manifest_digest="e" * 64)
+
+
+@pytest.mark.parametrize(
+    ("told", "words"),
+    [
+        (as_another_version, "version 1 of shop, which is of the run"),
+        (as_other_bytes, "version 3 of shop, of the digest eeeeeeeeeeee…"),
+    ],
+)
+def test_an_answer_that_nobody_judged_becomes_no_unit_and_ends_its_job(
+    tmp_path: Path, told: Callable[[Project], Version], words: str
+) -> None:
     project = Project(tmp_path)
     project.version(SAME)
     project.version(Model(run="others"))
@@ -68,11 +79,29 @@ def test_another_runs_version_is_not_what_was_judged(tmp_path: Path) -> None:
 
     def register(*arguments: Any) -> Version:
         answer(*arguments)
-        return project.registry.versions("shop")[0]  # as its public tag says now
+        return told(project)
 
     project.registry.register = register  # type: ignore[method-assign]
-    assert "version 1 of shop, which is of the run" in trouble_of_another_run(project, Model(run="third"))
+    trouble_of_another_run(project, Model(run="third"))
+    job = project.door.all("job", Job)[-1]
+    assert job.status is JobStatus.FAILED
+    assert words in job.error
     assert {unit.version for unit in project.door.all("unit", Unit)} == {1, 2}
+    project.registry.register = answer  # type: ignore[method-assign]
+    project.version(Model(run="fourth"))
+    assert project.door.all("job", Job)[-1].status is JobStatus.REGISTERED, "it keeps nobody waiting"
+
+
+def test_a_new_ledger_beside_an_old_registry_registers_what_it_judged(tmp_path: Path) -> None:
+    """Another clone of the project, a new machine of a CI: the same run, and other bytes, for a package holds what was measured."""
+    theirs = Project(tmp_path / "theirs")
+    theirs.version(SAME)
+    project = Project(tmp_path / "ours")
+    (version,) = theirs.registry.versions("shop")
+    project.registry._versions["shop"] = [msgspec.structs.replace(version, manifest_digest="e" * 64)]
+    project.version(SAME)
+    job = project.door.all("job", Job)[-1]
+    assert (job.status, job.version) == (JobStatus.REGISTERED, 2)
 
 
 def test_who_trains_again_what_the_ledger_has_gets_the_version_of_then(tmp_path: Path) -> None:

@@ -25,6 +25,16 @@ _TABLES = frozenset(
     {".arrow", ".csv", ".db", ".duckdb", ".feather", ".gz", ".jsonl", ".ndjson", ".parquet", ".sqlite", ".tsv", ".xlsx", ".zip"}
 )
 """What a loader's rows lie in."""
+_TEXTS = frozenset(
+    {".cfg", ".csv", ".ini", ".j2", ".jinja", ".json", ".jsonl", ".sql", ".toml", ".tsv", ".txt", ".xml", ".yaml", ".yml"}
+)
+"""What a module names without a call that writes, it reads."""
+_MADE = frozenset({".db", ".duckdb", ".gif", ".html", ".jpeg", ".jpg", ".pdf", ".png", ".sqlite", ".svg"})
+"""Trackers, studies and plots: a run that wrote one would be another run each time."""
+_CALLS_TO_READ = re.compile(
+    rb"\bopen\(|(?:load|read|parse|fetch|restore|from_(?:file|pretrained|disk)|memmap|fromfile)\w*\s*\(", re.IGNORECASE
+)
+"""Weights, embeddings and what else is no text may as well be what a module makes: they count where they are read in the line that names them."""
 _OWN = frozenset({"flyball.yaml", "schema.yaml"})
 """Flyball's, each part of which is in the key of the step that goes by it."""
 _KINDS = rb"csv|excel|feather|file|hdf|html|json|netcdf|onnx|parquet|pickle|sql|stata|toml|xml|yaml|zarr"
@@ -103,9 +113,11 @@ def _read_of(project_dir: Path, files: tuple[Path, ...], data: DataSpec | None) 
     loader = (
         Path(*source.loader.partition(":")[0].split(".")).with_suffix(".py") if source is not None and source.loader else None
     )
+    # A folder of a hundred thousand pictures is not looked for line by line: most of their names stand nowhere.
+    whole = b"\n".join(line for text in modules.values() for line in text)
     found = []
     for path in files:
-        if path in rows or not _may_be_read(path):
+        if path in rows or not _may_be_read(path) or path.name.encode() not in whole:
             continue
         lines = (line for module, text in modules.items() if path.suffix not in _TABLES or module != loader for line in text)
         if any(_reads(line, path) for line in lines):
@@ -126,7 +138,8 @@ def _reads(line: bytes, path: Path) -> bool:
     # A name without a suffix (`vocab`) stands in many a line that is about something else.
     if not path.suffix and not re.search(rb"[\"'/]" + re.escape(name) + rb"[\"']", line):
         return False
-    return _WRITES.search(line.replace(name, b"")) is None
+    rest = line.replace(name, b"")
+    return _WRITES.search(rest) is None and (path.suffix in _TEXTS or _CALLS_TO_READ.search(rest) is not None)
 
 
 def code_digest(project_dir: Path, data: DataSpec | None = None) -> str:
@@ -164,7 +177,7 @@ def _listed(root: Path, *, modules_alone: bool = False) -> tuple[Path, ...]:
 
 def _may_be_read(path: Path) -> bool:
     hidden = any(part.startswith(".") for part in path.parts)
-    return not (hidden or path.suffix in {".py", ".log"} or path.parts[0] == "data" or path.as_posix() in _OWN)
+    return not (hidden or path.suffix in {".py", ".log", *_MADE} or path.parts[0] == "data" or path.as_posix() in _OWN)
 
 
 def _digest(root: Path, paths: tuple[Path, ...]) -> str:

@@ -30,7 +30,7 @@ class MemoryRegistry:
         with self._lock:
             known = self._versions.setdefault(model, [])
             for version in known:
-                if version.lineage.run_key == lineage.run_key:
+                if (version.lineage.run_key, version.manifest_digest) == (lineage.run_key, digest):
                     return version
             verify_package(package, digest)
             number = len(known) + 1

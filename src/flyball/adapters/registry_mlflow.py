@@ -36,7 +36,8 @@ _LONGEST_PARAM = 6000
 class MlflowRegistry:
     """The registry's contract on MLflow 3.17. Nothing is imported or opened before it is used (1.8 s; a new database 2.5 s once).
 
-    Every create is preceded by a search for what an earlier, killed call has made, by the tag `flyball.run_key`. Calls for the same
+    Every create is preceded by a search for what an earlier, killed call has made, by the tags `flyball.run_key` and
+    `flyball.manifest`. Calls for the same
     model must not run at the same time: the one engine process of a project holds that.
     """
 
@@ -50,11 +51,11 @@ class MlflowRegistry:
     ) -> Version:
         digest = codec.digest(manifest)
         with self._translated():
-            known = self._by_run_key(model, lineage.run_key)
+            known = self._made(model, lineage.run_key, digest)
             if known is not None:
                 return known
             verify_package(package, digest)
-            run = self._run(model, lineage, at)
+            run = self._run(model, lineage, digest, at)
             full = msgspec.structs.replace(lineage, mlflow_run=run.info.run_id)
             self._fill(run, package, full, metrics)
             self._note_place(run, digest)
@@ -135,14 +136,18 @@ class MlflowRegistry:
         place = None if self._server_url else (self._state_dir / ARTIFACTS).as_uri()
         return str(self._client.create_experiment(model, artifact_location=place))
 
-    def _run(self, model: str, lineage: Lineage, at: datetime) -> Any:
-        """The run of this key: made by an earlier call, or now."""
+    def _run(self, model: str, lineage: Lineage, digest: str, at: datetime) -> Any:
+        """The run of this key and of these bytes: made by an earlier call, or now."""
         experiment = self._experiment(model)
-        found = self._client.search_runs([experiment], filter_string=f"tags.`{RUN_KEY}` = '{lineage.run_key}'", max_results=1)
+        wanted = f"tags.`{RUN_KEY}` = '{lineage.run_key}' and tags.`{MANIFEST}` = '{digest}'"
+        found = self._client.search_runs([experiment], filter_string=wanted, max_results=1)
         if found:
             return found[0]
         return self._client.create_run(
-            experiment, start_time=_milliseconds(at), run_name=f"{model}-{lineage.run_key[:8]}", tags={RUN_KEY: lineage.run_key}
+            experiment,
+            start_time=_milliseconds(at),
+            run_name=f"{model}-{lineage.run_key[:8]}",
+            tags={RUN_KEY: lineage.run_key, MANIFEST: digest},
         )
 
     def _fill(self, run: Any, package: Path, lineage: Lineage, metrics: Mapping[str, float]) -> None:
@@ -177,9 +182,10 @@ class MlflowRegistry:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
 
-    def _by_run_key(self, model: str, run_key: str) -> Version | None:
-        """The oldest of those that say so: whoever may write to MLflow may add another one later."""
-        found = [one for one in self._search(model) if one.tags.get(RUN_KEY) == run_key]
+    def _made(self, model: str, run_key: str, digest: str) -> Version | None:
+        """Of this run and of these bytes: another project's ledger may have other bytes of the same run here. The oldest of those that say so: whoever
+        may write to MLflow may add another one later."""
+        found = [one for one in self._search(model) if (one.tags.get(RUN_KEY), one.tags.get(MANIFEST)) == (run_key, digest)]
         return _version_of(model, min(found, key=lambda one: int(one.version))) if found else None
 
     def _search(self, model: str) -> list[Any]:

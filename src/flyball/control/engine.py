@@ -50,6 +50,7 @@ class Engine:
         self._signalled: Signalled | None = None
         self._started = world.now()
         self._supervised = self._started
+        self._found: frozenset[str] = frozenset()
         self.switch = SwitchReading("none", (), "not looked yet")
 
     def start(self, owner: str) -> None:
@@ -59,6 +60,7 @@ class Engine:
         questions.close_the_dead(self.world)
         traffic.find_packages(self.world, self.shelf)
         self.forgetting.move()
+        self._found = frozenset(command.id for command in commands.open_commands(self.world))
 
     def supervises(self) -> bool:
         """Whether traffic was looked after lately; if not, the lease is not renewed and gateways take canaries to 0."""
@@ -113,7 +115,7 @@ class Engine:
             newer = command.ordered_at is not None and command.ordered_at > self._started
             if newer and command.spec_digest != self.world.spec_digest:
                 raise Outdated(f"{command.id} was ordered under another flyball.yaml than this process has read")
-            commands.carry_out(self.world, commands.Hands(self.releases, self.drills, self.stopping), command)
+            commands.carry_out(self.world, commands.Hands(self.releases, self.drills, self.stopping, self._found), command)
 
     def _close_windows(self) -> None:
         self._signalled = self.windows.close()

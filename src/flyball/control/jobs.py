@@ -100,6 +100,10 @@ def _gate(world: World, shelf: UnitShelf, job: Job, report: JobReport) -> Job:
     """Decide on the evidence; the decision and the job's new status are one transaction."""
     if tournaments.order_of(job) is not None and (concluded := tournaments.conclude(world, job, report)).status in FINISHED:
         return concluded
+    if all(
+        result.step != "package" for result in report.results
+    ):  # held anew beside another champion, a tournament may have fitted nobody
+        return _finish(world, job, JobStatus.FAILED, "job.failed", error="the champion changed after this tournament was decided")
     champion = world.get("champion", job.model, Champion)
     if _is_of_another(report, champion):
         return _judged_again(world, shelf, job)
@@ -140,17 +144,23 @@ def _judged_again(world: World, shelf: UnitShelf, job: Job) -> Job:
 
 
 def _register(world: World, shelf: UnitShelf, job: Job, report: JobReport) -> Job:
-    """Idempotent by the run key: after a crash the registry answers with the version that is there."""
+    """Idempotent by the run key: what the ledger holds of the same run is the version; trained again its bytes may differ, and those of then were judged then.
+    After a crash before the ledger had it the registry answers with what is there of the very bytes."""
     package = package_of(world, report)
     packages = world.ports.packages
     lineage, manifest, metrics = packages.lineage(package), packages.manifest(package), packages.metrics(package)
     now = world.now()
-    answered = world.ports.registry.register(job.model, package, lineage, manifest, metrics, now)
-    judged = msgspec.structs.replace(
-        answered, manifest_digest=codec.digest(manifest), format=manifest.format, metrics=metrics,
-        lineage=msgspec.structs.replace(lineage, mlflow_run=answered.lineage.mlflow_run),
-    )  # fmt: skip
-    version = _vouched(judged, answered, world.get("version", version_key(job.model, answered.number), Version))
+    version = _held(world, job.model, lineage.run_key)
+    if version is None:
+        answered = world.ports.registry.register(job.model, package, lineage, manifest, metrics, now)
+        try:
+            _refuse_another(world, answered, codec.digest(manifest))
+        except ArtifactDamaged as error:
+            return _finish(world, job, JobStatus.FAILED, "job.failed", error=error.message)
+        version = msgspec.structs.replace(
+            answered, manifest_digest=codec.digest(manifest), format=manifest.format, metrics=metrics,
+            lineage=msgspec.structs.replace(lineage, mlflow_run=answered.lineage.mlflow_run),
+        )  # fmt: skip
     unit = unit_of(version, threshold_of(world), codec.digest(policy_plain(world)))
     finished = _moved(job, status=JobStatus.REGISTERED, version=version.number, unit=unit.id, registered_at=now)
     world.record(
@@ -164,25 +174,24 @@ def _register(world: World, shelf: UnitShelf, job: Job, report: JobReport) -> Jo
     return finished
 
 
-def _vouched(judged: Version, answered: Version, held: Version | None) -> Version:
-    """What a registry answers with is what its tags say, and whoever may write to it may change those. A version is what was judged just now, or what the
-    ledger holds of the same run: trained again its bytes differ, and those of then were judged then. Raises ArtifactDamaged."""
-    name = f"version {answered.number} of {answered.model}"
-    advice = "flyball verify, and look into MLflow who changed its versions"
-    if held is None and answered.manifest_digest == judged.manifest_digest:
-        return judged
-    if held is None:
-        found = f"the registry answers with {name}, of the digest {answered.manifest_digest[:12]}…, that neither was judged nor is in the ledger"
-        raise ArtifactDamaged(found, expected=f"{judged.manifest_digest[:12]}…", next_step=advice)
-    if held.manifest_digest != answered.manifest_digest:
-        found = f"{name} has the digest {answered.manifest_digest[:12]}… in the registry"
-        raise ArtifactDamaged(found, expected=f"{held.manifest_digest[:12]}…, as the ledger has it", next_step=advice)
-    if held.lineage != answered.lineage:
-        raise ArtifactDamaged(f"{name} has another lineage in the registry than in the ledger", next_step=advice)
-    if held.lineage.run_key != judged.lineage.run_key:
-        found = f"the registry answers with {name}, which is of the run {held.lineage.run_key[:12]}…"
-        raise ArtifactDamaged(found, expected=f"{judged.lineage.run_key[:12]}…", next_step=advice)
-    return held
+def _held(world: World, model: str, run_key: str) -> Version | None:
+    """The version that the ledger has of a run: its word goes before a registry's, whose tags others may change."""
+    return next((each for each in world.all("version", Version) if each.model == model and each.lineage.run_key == run_key), None)
+
+
+def _refuse_another(world: World, answered: Version, judged: str) -> None:
+    """A registry answers with what its tags say. Raises ArtifactDamaged unless that is of the digest that was `judged` just now, and no version of the ledger's."""
+    name, advice = (
+        f"version {answered.number} of {answered.model}",
+        "flyball verify, and look into MLflow who changed its versions",
+    )
+    held = world.get("version", version_key(answered.model, answered.number), Version)
+    if held is not None:
+        found = f"the registry answers with {name}, which is of the run {held.lineage.run_key[:12]}… in the ledger"
+        raise ArtifactDamaged(found, expected="a version of the run that was judged", next_step=advice)
+    if answered.manifest_digest != judged:
+        found = f"the registry answers with {name}, of the digest {answered.manifest_digest[:12]}…"
+        raise ArtifactDamaged(found, expected=f"{judged[:12]}…, which was judged", next_step=advice)
 
 
 def version_key(model: str, number: int) -> str:

@@ -152,6 +152,21 @@ def test_what_a_module_only_writes_is_no_code(tmp_path: Path, line: str) -> None
     assert read_files(tmp_path) == ()
 
 
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("optuna.db", 'optuna.create_study(storage="sqlite:///optuna.db", load_if_exists=True)'),
+        ("mlflow.db", 'mlflow.set_tracking_uri("sqlite:///mlflow.db")'),
+        ("model.pkl", 'MODEL = Path("out") / "model.pkl"'),
+        ("roc.png", 'PLOT = "roc.png"'),
+    ],
+)
+def test_what_a_training_makes_makes_no_other_run_of_the_next(tmp_path: Path, name: str, line: str) -> None:
+    (tmp_path / "pipeline.py").write_text(f"{line}\n")
+    (tmp_path / name).write_text("1")
+    assert read_files(tmp_path) == ()
+
+
 def test_a_look_at_the_code_lists_the_project_once_and_asks_about_no_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "data").mkdir()
     for name in ("pipeline.py", "words.json", "data/module.py", "data/rows.csv"):
