@@ -251,5 +251,6 @@ def test_of_two_versions_that_say_they_are_of_a_run_the_first_one_is(state: Path
     made = package("tree")
     first = register(registry, made)
     register(registry, package("other"), "l" * 64)
-    registry._client.set_model_version_tag("shop", "2", "flyball.run_key", "k" * 64)
+    for tag, value in (("run_key", "k" * 64), ("manifest", first.manifest_digest)):
+        registry._client.set_model_version_tag("shop", "2", f"flyball.{tag}", value)
     assert register(registry, made) == first

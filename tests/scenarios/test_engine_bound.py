@@ -146,6 +146,16 @@ def test_an_order_that_came_while_the_controller_was_there_is_not_old_though_its
     assert done(project, late)[0][0] == "done"
 
 
+def test_an_order_that_waited_while_a_controller_did_not_look_is_old(tmp_path: Path) -> None:
+    """A run that trains in the controller's process, a machine that slept."""
+    project = canary(tmp_path)
+    done(project, order(project, "stop_serving"))
+    late = order(project, "resume_serving")
+    project.clock.sleep(HOUR + timedelta(minutes=6))
+    ((status, words),) = done(project, late)
+    assert (status, "hours before a controller could carry it out" in words) == ("refused", True)
+
+
 def test_an_order_of_an_earlier_flyball_means_what_it_finds(tmp_path: Path) -> None:
     project = canary(tmp_path)
     late = order(project, "hold")

@@ -10,6 +10,7 @@ from engine_world import Model, Project
 
 from flyball.control import commands
 from flyball.control.loop import tick_once
+from flyball.errors import ArtifactDamaged
 from flyball.records.jobs import Job, JobStatus
 from flyball.records.unit import Unit, Version
 
@@ -60,6 +61,10 @@ def as_another_version(project: Project) -> Version:
 
 def as_other_bytes(project: Project) -> Version:
     return msgspec.structs.replace(project.registry.versions("shop")[-1], manifest_digest="e" * 64)
+
+
+def as_nothing_that_can_be_read(_: Project) -> Version:
+    raise ArtifactDamaged("the tags of version 3 in MLflow were changed")
 
 
 @pytest.mark.parametrize(

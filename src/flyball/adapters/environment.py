@@ -1,11 +1,13 @@
 """What a run's code and surroundings are, as digests: the part of a cache key that nobody writes down."""
 
+import ast
 import hashlib
 import os
 import platform
 import re
 import subprocess
 import sys
+from contextlib import suppress
 from importlib.metadata import Distribution, distributions
 from pathlib import Path
 from typing import NamedTuple
@@ -32,9 +34,11 @@ _TEXTS = frozenset(
 _MADE = frozenset({".db", ".duckdb", ".gif", ".html", ".jpeg", ".jpg", ".pdf", ".png", ".sqlite", ".svg"})
 """Trackers, studies and plots: a run that wrote one would be another run each time."""
 _CALLS_TO_READ = re.compile(
-    rb"\bopen\(|(?:load|read|parse|fetch|restore|from_(?:file|pretrained|disk)|memmap|fromfile)\w*\s*\(", re.IGNORECASE
+    rb"\bopen\(|(?:load|read|parse|fetch|restore|from_(?:file|pretrained|disk)|memmap|fromfile|booster|inferencesession)\w*\s*\(",
+    re.IGNORECASE,
 )
-"""Weights, embeddings and what else is no text may as well be what a module makes: they count where they are read in the line that names them."""
+"""Weights, embeddings and what else is neither text nor table may as well be what a module makes: they count where the line or the statement that names
+them reads."""
 _OWN = frozenset({"flyball.yaml", "schema.yaml"})
 """Flyball's, each part of which is in the key of the step that goes by it."""
 _KINDS = rb"csv|excel|feather|file|hdf|html|json|netcdf|onnx|parquet|pickle|sql|stata|toml|xml|yaml|zarr"
@@ -106,7 +110,7 @@ def _code_of(files: tuple[Path, ...]) -> tuple[Path, ...]:
 
 
 def _read_of(project_dir: Path, files: tuple[Path, ...], data: DataSpec | None) -> tuple[Path, ...]:
-    modules = {path: _lines(project_dir / path) for path in _code_of(files)}
+    modules = {path: _chunks(project_dir / path) for path in _code_of(files)}
     source = data.source if data is not None else None
     pattern = source.files if source is not None and source.files and not Path(source.files).is_absolute() else None
     rows = {path.relative_to(project_dir) for path in project_dir.glob(pattern)} if pattern else set()
@@ -125,9 +129,18 @@ def _read_of(project_dir: Path, files: tuple[Path, ...], data: DataSpec | None) 
     return tuple(found)
 
 
-def _lines(module: Path) -> list[bytes]:
-    """Without those that are comments."""
-    return [line for line in module.read_bytes().splitlines() if not line.lstrip().startswith(b"#")]
+def _chunks(module: Path) -> list[bytes]:
+    """Its lines without those that are comments, and its statements of several lines: a formatter puts a name and the call that reads it apart."""
+    source = module.read_bytes()
+    lines = [b"" if line.lstrip().startswith(b"#") else line for line in source.splitlines()]
+    found = [line for line in lines if line]
+    with suppress(SyntaxError, ValueError, RecursionError):
+        found += [
+            b"\n".join(lines[node.lineno - 1 : node.end_lineno])
+            for node in ast.walk(ast.parse(source))
+            if isinstance(node, ast.stmt) and not hasattr(node, "body") and (node.end_lineno or 0) > node.lineno
+        ]
+    return found
 
 
 def _reads(line: bytes, path: Path) -> bool:
@@ -139,7 +152,7 @@ def _reads(line: bytes, path: Path) -> bool:
     if not path.suffix and not re.search(rb"[\"'/]" + re.escape(name) + rb"[\"']", line):
         return False
     rest = line.replace(name, b"")
-    return _WRITES.search(rest) is None and (path.suffix in _TEXTS or _CALLS_TO_READ.search(rest) is not None)
+    return _WRITES.search(rest) is None and (path.suffix in _TEXTS | _TABLES or _CALLS_TO_READ.search(rest) is not None)
 
 
 def code_digest(project_dir: Path, data: DataSpec | None = None) -> str:

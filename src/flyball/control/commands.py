@@ -71,8 +71,8 @@ class Hands(NamedTuple):
     drills: Drills
     stopping: Stopping
     found: frozenset[str] = frozenset()
-    """Orders that were open when this controller began. Of a later one no time has passed that counts: its door's clock and the controller's, which follows
-    one that was set slowly, may be hours apart."""
+    """Orders that may have waited for long: open when this controller began, or when it looked after a long time. Of another no time has passed that
+    counts: its door's clock and the controller's, which follows one that was set slowly, may be hours apart."""
 
 
 def carry_out(world: World, hands: Hands, command: Command) -> Command:

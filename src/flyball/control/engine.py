@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
 
-from flyball.control import commands, jobs, questions, traffic
+from flyball.control import binding, commands, jobs, questions, traffic
 from flyball.control.aliases import Aliases
 from flyball.control.drills import Drills
 from flyball.control.effects import Effects
@@ -51,6 +51,8 @@ class Engine:
         self._started = world.now()
         self._supervised = self._started
         self._found: frozenset[str] = frozenset()
+        self._looked = self._started
+        """For orders: while a run trains in this process, or a machine sleeps, nobody does."""
         self.switch = SwitchReading("none", (), "not looked yet")
 
     def start(self, owner: str) -> None:
@@ -111,7 +113,11 @@ class Engine:
             raise trouble[0]
 
     def _carry_out_orders(self) -> None:
-        for command in commands.open_commands(self.world):
+        orders, now = commands.open_commands(self.world), self.world.now()
+        if now - self._looked >= binding.STANDS:
+            self._found = frozenset(command.id for command in orders)
+        self._looked = now
+        for command in orders:
             newer = command.ordered_at is not None and command.ordered_at > self._started
             if newer and command.spec_digest != self.world.spec_digest:
                 raise Outdated(f"{command.id} was ordered under another flyball.yaml than this process has read")

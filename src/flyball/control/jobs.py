@@ -102,8 +102,14 @@ def _gate(world: World, shelf: UnitShelf, job: Job, report: JobReport) -> Job:
         return concluded
     if all(
         result.step != "package" for result in report.results
-    ):  # held anew beside another champion, a tournament may have fitted nobody
-        return _finish(world, job, JobStatus.FAILED, "job.failed", error="the champion changed after this tournament was decided")
+    ):  # recorded, then held anew, its package being gone: another one won
+        return _finish(
+            world,
+            job,
+            JobStatus.FAILED,
+            "job.failed",
+            error="the tournament was held again after it was decided, and nobody was fitted",
+        )
     champion = world.get("champion", job.model, Champion)
     if _is_of_another(report, champion):
         return _judged_again(world, shelf, job)
@@ -152,8 +158,8 @@ def _register(world: World, shelf: UnitShelf, job: Job, report: JobReport) -> Jo
     now = world.now()
     version = _held(world, job.model, lineage.run_key)
     if version is None:
-        answered = world.ports.registry.register(job.model, package, lineage, manifest, metrics, now)
         try:
+            answered = world.ports.registry.register(job.model, package, lineage, manifest, metrics, now)
             _refuse_another(world, answered, codec.digest(manifest))
         except ArtifactDamaged as error:
             return _finish(world, job, JobStatus.FAILED, "job.failed", error=error.message)

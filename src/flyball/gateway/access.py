@@ -48,11 +48,13 @@ class Tokens:
                     self._known[role] = path.read_bytes().strip()
                     self._stamps[role] = stamp
                 self._unreadable.discard(role)
-            except (FileNotFoundError, NotADirectoryError, PermissionError):
+            except (FileNotFoundError, NotADirectoryError):
                 self._known.pop(role, None)
                 self._stamps.pop(role, None)
             except OSError as unreadable:
                 # A disk that fails takes nobody's right away: what is served lies in memory, and so does this.
+                if isinstance(unreadable, PermissionError):
+                    self._known.pop(role, None)
                 if role not in self._unreadable:
                     log.warning("%s cannot be read: %s", path, unreadable)
                 self._unreadable.add(role)

@@ -151,6 +151,8 @@ def _strangers(home: Home, registry: MlflowRegistry, known: tuple[Version, ...],
     numbers = {version.number for version in known}
     # Between MLflow's commit and the ledger's, a version is on its way: its job says so.
     coming = {job.run_key for job in jobs if job.status not in FINISHED}
+    # One whose package was lost in between was packaged anew, and is a version of its own: the first one is nobody's.
+    coming |= {version.lineage.run_key for version in known}
     try:
         there = registry.versions(home.spec.model)
     except FlyballError as error:  # a tag that somebody changed: told, with all the others
