@@ -222,6 +222,14 @@ def failing(*_arguments: object, **_more: object) -> None:
     raise TrackingFailed("the registry is away")
 
 
+def in_shadow(root: Path) -> Project:
+    project = Project(root)
+    project.first_champion()
+    project.version()
+    project.live(2 * DAY, rows=150, until=lambda: project.release().phase is Phase.SHADOW)
+    return project
+
+
 def unforeseen(*_arguments: object, **_more: object) -> None:
     raise ZeroDivisionError("a look of nothing")
 
@@ -229,10 +237,7 @@ def unforeseen(*_arguments: object, **_more: object) -> None:
 def test_what_nobody_foresaw_in_a_look_keeps_no_order_and_no_run_from_its_answer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    project = Project(tmp_path)
-    project.first_champion()
-    project.version()
-    project.live(2 * DAY, rows=150, until=lambda: project.release().phase is Phase.SHADOW)
+    project = in_shadow(tmp_path)
     monkeypatch.setattr(project.engine.windows, "close", unforeseen)
     back = ordering.roll_back(project.door, project.engine, "user:me", "", lambda _seconds: None)
     assert (back.accepted, "failed: ZeroDivisionError: a look of nothing)" in back.words) == (True, True)
@@ -250,10 +255,7 @@ def test_what_nobody_foresaw_in_a_look_keeps_no_order_and_no_run_from_its_answer
 def test_an_order_that_is_carried_out_is_not_answered_with_the_error_of_another_stage(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    project = Project(tmp_path)
-    project.first_champion()
-    project.version()
-    project.live(2 * DAY, rows=150, until=lambda: project.release().phase is Phase.SHADOW)
+    project = in_shadow(tmp_path)
     monkeypatch.setattr(project.engine.windows, "close", failing)
     held = ordered(project, "hold", "the sale begins")
     assert (held.accepted, project.release().phase) == (True, Phase.HELD)

@@ -36,9 +36,8 @@ _LONGEST_PARAM = 6000
 class MlflowRegistry:
     """The registry's contract on MLflow 3.17. Nothing is imported or opened before it is used (1.8 s; a new database 2.5 s once).
 
-    Every create is preceded by a search for what an earlier, killed call has made, by the tags `flyball.run_key` and
-    `flyball.manifest`. Calls for the same
-    model must not run at the same time: the one engine process of a project holds that.
+    Every create is preceded by a search for what an earlier, killed call has made, by the tags `flyball.run_key` and `flyball.manifest`. Calls for the
+    same model must not run at the same time: the one engine process of a project holds that.
     """
 
     def __init__(self, state_dir: Path, *, server_url: str | None = None) -> None:
