@@ -8,9 +8,9 @@ import pytest
 from engine_world import AT_ONCE, DAY, HOUR, Project, spec_of
 
 from flyball.cli import tell_decisions
-from flyball.control import commands, explaining, queries
+from flyball.control import commands, explaining, queries, release_report
 from flyball.control.world import World, put
-from flyball.errors import Conflict
+from flyball.errors import Conflict, Denied
 from flyball.records.decisions import Approval
 from flyball.records.events import Draft
 from flyball.records.release import TERMINAL, Phase
@@ -64,6 +64,33 @@ def under(project: Project, release: dict[str, object]) -> None:
     project.spec = spec_of(release)
     project.restart()
     project.door = project.engine.world
+
+
+def test_where_another_person_is_wanted_whoever_started_the_run_or_shares_a_token_may_only_refuse(tmp_path: Path) -> None:
+    project = Project(tmp_path, spec_of({**ASKED, "approval": "another"}))
+    project.version()  # ordered by user:me
+    waits(project, 1)
+    asked = project.approvals()[-1]
+    for actor, why in (
+        ("user:me", "user:me started the run of r-0001"),
+        ("user:owner", "may be anybody"),
+        ("user:approver", "may be"),
+    ):
+        with pytest.raises(Denied, match=why):
+            commands.answer(project.door, asked.id, yes=True, actor=actor, reason="mine")
+    assert project.approvals()[-1].answer is None
+    assert "person other than user:me" in release_report.report(project.door, None).words
+    answered(project)  # user:ann's
+    project.live(DAY, until=lambda: project.release().phase is Phase.WATCHING)
+    assert project.release().phase is Phase.WATCHING
+
+
+def test_where_another_person_is_wanted_whoever_started_the_run_may_take_it_back(tmp_path: Path) -> None:
+    project = Project(tmp_path, spec_of({**ASKED, "approval": "another"}))
+    project.version()
+    waits(project, 1)
+    commands.answer(project.door, project.approvals()[-1].id, yes=False, actor="user:me", reason="not mine")
+    assert project.approvals()[-1].answer == "refused"
 
 
 def test_an_agreement_does_not_outlive_a_hold(tmp_path: Path) -> None:

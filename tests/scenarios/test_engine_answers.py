@@ -25,7 +25,7 @@ from flyball.records import codec
 from flyball.records.decisions import Approval
 from flyball.records.events import Draft
 from flyball.records.jobs import Job
-from flyball.records.permissions import Role
+from flyball.records.permissions import Holder, Role
 from flyball.web.app import app as pages
 
 OLD = {"name": "old", "when": "champion.age_days >= 1", "do": "retrain", "needs": "approval", "cooldown": "30d"}
@@ -54,8 +54,8 @@ class Desk:
     def refuse(self, decision_id: str, actor: str, reason: str, digest: str = "") -> CommandReport:
         return ordering.answer(self._project.door, decision_id, yes=False, actor=actor, reason=reason, digest=digest)
 
-    def tokens(self) -> Mapping[str, Role]:
-        return {"owner-token": Role.OWNER, "viewer-token": Role.VIEWER}
+    def tokens(self) -> Mapping[str, Holder]:
+        return {"owner-token": Holder(Role.OWNER), "viewer-token": Holder(Role.VIEWER)}
 
 
 def asking(root: Path) -> tuple[Project, Approval]:

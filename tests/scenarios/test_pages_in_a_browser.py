@@ -104,7 +104,7 @@ def log_in(page: Page, token: str) -> None:
 
 
 def test_a_person_logs_in_and_out_with_the_forms_of_the_pages(control: str, page: Page) -> None:
-    owner = next(token for token, role in PaperWorkspace().tokens().items() if role is Role.OWNER)
+    owner = next(token for token, holder in PaperWorkspace().tokens().items() if holder.role is Role.OWNER)
     page.open(control)
     log_in(page, "not it")
     page.until("document.body.innerText.includes('that token is not valid here')")

@@ -41,15 +41,16 @@ KINDS = (GOOD, GOOD, GOOD, GOOD, BAD, BAD, BROKEN, REFUSED, UNTRAINABLE)
 
 
 @cache
-def _shelf() -> Path:
-    return Path(tempfile.mkdtemp(prefix="flyball-simulation-"))
+def _shelf() -> tempfile.TemporaryDirectory[str]:
+    """Gone with the process: what a run of the tests leaves behind adds up."""
+    return tempfile.TemporaryDirectory(prefix="flyball-simulation-")
 
 
 @cache
 def package(job: str, kind: Kind) -> Path:
     """Made with the product's own functions."""
     model = kind.model._replace(run=f"{kind.model.run}{job}")
-    return make_package(_shelf(), job, model)
+    return make_package(Path(_shelf().name), job, model)
 
 
 class SharedPackages:

@@ -25,6 +25,7 @@ from flyball.control.reports import (
     ReleaseRow,
     RunReport,
     StatusReport,
+    TokenReport,
     UpReport,
     VerifyReport,
     VersionRow,
@@ -46,7 +47,7 @@ from flyball.records.findings import (
     WindowSummary,
 )
 from flyball.records.jobs import Job, JobStatus, StepResult
-from flyball.records.permissions import Role
+from flyball.records.permissions import Holder, Role
 from flyball.records.release import Drill, Phase, ReleaseState
 from flyball.records.tournaments import Entrant, Standings, Tournament
 
@@ -301,6 +302,26 @@ class PaperReplays:
         return compare(sides, Prices(1.0, 0.05) if self._workspace.healthy else None, 12.0, failed)
 
 
+class PaperPeople:
+    """Who has a token by name."""
+
+    def __init__(self, workspace: "PaperWorkspace") -> None:
+        self._workspace = workspace
+
+    def rows(self) -> tuple[TokenReport, ...]:
+        return (
+            (TokenReport(name="anna", role="approver", file=".flyball/token.approver.anna"),) if not self._workspace.fresh else ()
+        )
+
+    def add(self, name: str, role: str, actor: str) -> TokenReport:
+        self._workspace.calls.append(("token add", name, role, actor))
+        return TokenReport(name=name, role=role, file=f".flyball/token.{role}.{name}")
+
+    def remove(self, name: str, actor: str) -> TokenReport:
+        self._workspace.calls.append(("token remove", name, actor))
+        return TokenReport(name=name, role="approver", file="")
+
+
 class PaperWorkspace:
     """Answers like the real one. `calls` lists what was ordered; `outcome` is how a run ends; `fresh`: nothing is released yet."""
 
@@ -314,9 +335,11 @@ class PaperWorkspace:
         self.releases = PaperReleases(self)
         self.autopilot = PaperAutopilot(self)
         self.replays = PaperReplays(self)
+        self.people = PaperPeople(self)
 
-    def tokens(self) -> Mapping[str, Role]:
-        return {"owner-token": Role.OWNER, "client-token": Role.CLIENT, "viewer-token": Role.VIEWER}
+    def tokens(self) -> Mapping[str, Holder]:
+        roles = (Role.OWNER, Role.CLIENT, Role.VIEWER, Role.APPROVER)
+        return {**{f"{role}-token": Holder(role) for role in roles}, "annas-token": Holder(Role.APPROVER, "anna")}
 
     def run(self, say: Say, actor: str) -> RunReport:
         say("step", "train: 1,500 rows")

@@ -1,12 +1,13 @@
 """Tokens: the owner's, made at the first start, and those that the owner puts beside it; in files that only their owner reads."""
 
 import os
+import re
 import stat
 from collections.abc import Callable
 from pathlib import Path
 
-from flyball.errors import OperatorError, StoreUnavailable
-from flyball.records.permissions import Role
+from flyball.errors import Conflict, Fault, OperatorError, RequestError, StoreUnavailable
+from flyball.records.permissions import Holder, Role
 
 FILES = {Role.CLIENT: "token.client", Role.VIEWER: "token.viewer"}
 """Made by whoever wants them; without the file the role has no token."""
@@ -35,10 +36,17 @@ def owner_token(state_dir: Path, make: Callable[[], str]) -> str:
     return token
 
 
-def other_tokens(state_dir: Path) -> dict[str, Role]:
-    """Token → role, of the files that are there. One that others can read, or that is empty, counts for nothing: `flyball doctor` says so."""
-    found: dict[str, Role] = {}
-    for role, name in FILES.items():
+NAMED = (Role.APPROVER, Role.OWNER, Role.VIEWER)
+"""Roles of the control API and the pages whose token may be one person's."""
+_NAME = r"[a-z][a-z0-9_-]{0,31}"
+
+
+def other_tokens(state_dir: Path) -> dict[str, Holder]:
+    """Token → whose, of the files that are there: `token.client`, and `token.ROLE.NAME` of those that say a name. One that others can read, or that
+    is empty, counts for nothing: `flyball doctor` says so."""
+    files = {name: Holder(role) for role, name in FILES.items()} | {file_of(each): each for each in holders(state_dir)}
+    found: dict[str, Holder] = {}
+    for name, holder in files.items():
         try:
             with (state_dir / name).open(encoding="utf-8") as file:
                 if os.fstat(file.fileno()).st_mode & 0o077:
@@ -47,8 +55,54 @@ def other_tokens(state_dir: Path) -> dict[str, Role]:
         except (OSError, UnicodeDecodeError):
             continue
         if token:
-            found[token] = role
+            found[token] = holder
     return found
+
+
+def holders(state_dir: Path) -> tuple[Holder, ...]:
+    """Those who have a token by name, whether or not it counts. Raises StoreUnavailable."""
+    try:
+        names = sorted(os.listdir(state_dir))
+    except FileNotFoundError:
+        return ()
+    except OSError as error:
+        raise StoreUnavailable(f"{state_dir}: {error.strerror or error}") from error
+    found = (re.fullmatch(rf"token\.({'|'.join(NAMED)})\.({_NAME})", name) for name in names)
+    return tuple(Holder(Role(each[1]), each[2]) for each in found if each is not None and each[2] not in frozenset(Role))
+
+
+def refuse_name(state_dir: Path, holder: Holder) -> None:
+    """Raises RequestError for a name that cannot be one, Conflict where that person has a token."""
+    if re.fullmatch(_NAME, holder.name) is None or holder.name in frozenset(Role):
+        expected = "a person's name: lower-case letters, digits, - and _, beginning with a letter, at most 32 long; no role"
+        raise RequestError([Fault("NAME", repr(holder.name[:40]), expected)])
+    found = next((each for each in holders(state_dir) if each.name == holder.name), None)
+    if found is not None:
+        raise Conflict(f"{holder.name} has a token, as {found.role}", next_step=f"flyball token remove {holder.name}")
+
+
+def give_token(state_dir: Path, holder: Holder, make: Callable[[], str]) -> None:
+    """Write the file. Raises StoreUnavailable."""
+    path = state_dir / file_of(holder)
+    try:
+        state_dir.mkdir(parents=True, exist_ok=True)
+        _create(path, make)
+    except OSError as error:
+        raise StoreUnavailable(f"{path}: {error.strerror or error}") from error
+
+
+def take_token(state_dir: Path, holder: Holder) -> None:
+    """Remove the file; one that is gone already is. Raises StoreUnavailable."""
+    path = state_dir / file_of(holder)
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise StoreUnavailable(f"{path}: {error.strerror or error}") from error
+
+
+def file_of(holder: Holder) -> str:
+    """Its name in the state directory."""
+    return f"token.{holder.role}.{holder.name}"
 
 
 def _create(path: Path, make: Callable[[], str]) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from flyball import __version__
-from flyball.cli import bounds, captured, gateway, init, loop, orders, proofs, reading, releases, replays
+from flyball.cli import bounds, captured, gateway, init, loop, orders, proofs, reading, releases, replays, tokens
 from flyball.cli.doors import Doors
 from flyball.cli.screen import quiet_traceback
 from flyball.cli.session import session_of
@@ -39,6 +39,11 @@ releases.release.command("status", epilog=_example("flyball release status r-000
 releases.release.command("list", epilog=_example("flyball release list"))(releases.release_list)
 releases.release.command("hold", epilog=_example('flyball release hold --reason "the sale begins"'))(releases.hold)
 releases.release.command("resume", epilog=_example("flyball release resume"))(releases.resume)
+
+
+tokens.token.command("add", epilog=_example("flyball token add anna --role approver"))(tokens.add)
+tokens.token.command("list", epilog=_example("flyball token list"))(tokens.list_tokens)
+tokens.token.command("remove", epilog=_example("flyball token remove anna"))(tokens.remove)
 
 
 def _show_version(value: bool) -> None:  # noqa: FBT001 - typer's signature
@@ -85,6 +90,7 @@ app.add_typer(releases.release, name="release")
 app.add_typer(bounds.breaker, name="breaker")
 app.add_typer(bounds.autonomy, name="autonomy")
 app.add_typer(bounds.serving, name="serving")
+app.add_typer(tokens.token, name="token")
 app.add_typer(captured.capture, name="capture")
 app.add_typer(captured.labels, name="labels")
 app.command("routes-child", hidden=True, epilog=_example("flyball routes-child routing.yaml --state-dir .flyball-gateway"))(

@@ -120,6 +120,16 @@ class Replays(Protocol):
     def compare(self, wanted: "Wanted", names: tuple[str, ...], jobs: int | None, say: "Say") -> "ComparisonReport": ...
 
 
+class People(Protocol):
+    """Who has a token by name."""
+
+    def rows(self) -> "tuple[reports.TokenReport, ...]": ...
+
+    def add(self, name: str, role: str, actor: str) -> "reports.TokenReport": ...
+
+    def remove(self, name: str, actor: str) -> "reports.TokenReport": ...
+
+
 class Autopilot(Protocol):
     """Its bounds."""
 
@@ -151,6 +161,9 @@ class Workspace(Loop, Reading, Orders, Protocol):
 
     @property
     def captured(self) -> Captured: ...
+
+    @property
+    def people(self) -> People: ...
 
 
 def open_project(directory: Path) -> Workspace:

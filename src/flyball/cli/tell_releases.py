@@ -20,11 +20,17 @@ def release_rows(rows: tuple[ReleaseRow, ...], plain: bool) -> "RenderableType":
     if not rows:
         return draw.text("Nothing was released yet. Next: flyball run, then flyball up")
     cells = [
-        (row.release.id, _version(row.version), _version(row.champion_version) if row.release.champion else "nobody", row.release.phase.value,
+        (row.release.id, _version(row.version), _instead_of(row), row.release.phase.value,
          draw.when(row.release.opened_at), row.release.reason)
         for row in rows
     ]  # fmt: skip
     return draw.table(("release", "version", "instead of", "phase", "opened", "why"), cells, plain=plain)
+
+
+def _instead_of(row: ReleaseRow) -> str:
+    if row.release.champion is None:
+        return "nobody"
+    return f"{'back to ' if row.goes_back else ''}{_version(row.champion_version)}"
 
 
 def release_report(report: ReleaseReport, plain: bool) -> "RenderableType":  # noqa: FBT001 - Screen.answer's shape

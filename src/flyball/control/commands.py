@@ -6,14 +6,14 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from flyball.control import binding, bounds, decisions, jobs
+from flyball.control import binding, bounds, decisions, jobs, questions
 from flyball.control.acknowledging import begun_anew
 from flyball.control.drills import Drills
 from flyball.control.releases import Releases
 from flyball.control.stopping import Stopping
 from flyball.control.traffic import stop_of
 from flyball.control.world import World, draft, put
-from flyball.errors import Conflict, Denied, Fenced, FlyballError, NotFound, StoreUnavailable
+from flyball.errors import Conflict, Fenced, FlyballError, NotFound, StoreUnavailable
 from flyball.records import codec
 from flyball.records.bounds import Stop
 from flyball.records.decisions import VOID, Approval
@@ -233,7 +233,8 @@ def _settle(world: World, command: Command, status: str, done: Done) -> Command:
 
 
 def answer(world: World, decision_id: str, *, yes: bool, actor: str, reason: str, digest: str = "") -> Approval:
-    """A person's yes or no to the action of a decision: once, for that very action, by somebody other than who asked.
+    """A person's yes or no to the action of a decision: once, for that very action, by somebody other than who asked; where
+    `release.approval: another` stood in flyball.yaml, a yes is somebody's other than who started the run, too.
 
     `digest`: of the action that the person has seen, or its beginning; empty: the one that waits.
 
@@ -257,11 +258,10 @@ def answer(world: World, decision_id: str, *, yes: bool, actor: str, reason: str
             f"the action that waits in {decision_id} has the digest {asked.action_digest[:12]}, not {digest[:12]!r}",
             expected=f"that digest, or its first {LEAST_OF_DIGEST} digits or more", next_step=f"flyball explain {decision.id}",
         )  # fmt: skip
-    if asked.requested_by == actor:
-        raise Denied(f"{actor} asked for this", expected="an answer by somebody else")
     action = decisions.asked_in(decision, asked)
     if action is None:
         raise Conflict(f"the approval of {decision_id} is for another action", next_step="flyball verify")
+    questions.refuse_whoever_asked(world, asked, decision, actor, yes=yes)
     given = "approved" if yes else "refused"
     answered = msgspec.structs.replace(asked, answer=given, answered_by=actor, answered_at=world.now(), reason=reason)
     payload: dict[str, Any] = {"answer": given, "reason": reason, "action": codec.plain(action)}

@@ -1,15 +1,38 @@
-"""Questions of releases that nobody needs to answer any more: closed with what made an answer mean nothing."""
+"""Questions of releases: who may answer with yes, and those that nobody needs to answer any more, which are closed with what made an answer mean nothing."""
 
 import msgspec
 
 from flyball.control import decisions
 from flyball.control.world import World, draft, put
-from flyball.records.decisions import VOID, Approval
+from flyball.errors import Denied
+from flyball.records.decisions import VOID, Approval, Decision
 from flyball.records.events import Draft
+from flyball.records.permissions import SHARED_ACTORS
 from flyball.records.release import Phase, ReleaseState
+
+ANOTHER = "another"
+"""As `release.approval` says it."""
 
 ASKS = frozenset({Phase.PROPOSED, Phase.SHADOW, Phase.CANARY})
 """Phases from which a release asks, and waits."""
+
+
+def refuse_whoever_asked(world: World, asked: Approval, decision: Decision, actor: str, *, yes: bool) -> None:
+    """Raises Denied for who asked; where two people are wanted, of a yes, also for who started the run, and for a token that all of a role share."""
+    if asked.requested_by == actor:
+        raise Denied(f"{actor} asked for this", expected="an answer by somebody else")
+    action = decisions.asked_in(decision, asked)
+    if not yes or action is None or decision.room != "release" or decision.policy.get("approval") != ANOTHER:
+        return
+    release = world.get("release", action.subject.removeprefix("release:"), ReleaseState)
+    wanted = "a person's yes, by name, who did not start the run (release.approval: another)"
+    if release is not None and release.cause == actor:
+        raise Denied(
+            f"{actor} started the run of {release.id}", expected=wanted, next_step="flyball token add NAME --role approver"
+        )
+    if actor in SHARED_ACTORS:
+        found = f"{actor} may be anybody who has the shared token"
+        raise Denied(found, expected=wanted, next_step="flyball token add NAME --role approver")
 
 
 def voided(world: World, release: str, why: str) -> tuple[Draft, ...]:

@@ -17,13 +17,19 @@ from flyball.release.metrics import METRICS
 from flyball.release.policy import GuardRule, ReleasePolicy
 from flyball.release.waiting import place
 
+_PROPOSED = ("release.opened",)
+
 
 def rows(world: World) -> tuple[ReleaseRow, ...]:
     """Oldest first."""
+    proposed = {event.subject for event in world.ports.ledger.events(kinds=_PROPOSED)}
     return tuple(
-        ReleaseRow(release=each, version=_version(world, each.challenger), champion_version=_version(world, each.champion))
+        ReleaseRow(
+            release=each, version=_version(world, each.challenger), champion_version=_version(world, each.champion),
+            goes_back=f"release:{each.id}" not in proposed,
+        )
         for each in world.all("release", ReleaseState)
-    )
+    )  # fmt: skip
 
 
 def report(world: World, which: str | None) -> ReleaseReport:
@@ -33,7 +39,7 @@ def report(world: World, which: str | None) -> ReleaseReport:
     policy = codec.revive(made[-1].policy, ReleasePolicy) if made else release_room.policy_of(world.spec)
     looks = _looks_of(world, release)
     drills = world.all("drill", Drill)
-    goes_back = not world.ports.ledger.events(kinds=("release.opened",), subject=f"release:{release.id}")
+    goes_back = not world.ports.ledger.events(kinds=_PROPOSED, subject=f"release:{release.id}")
     asked = release.champion is not None and not goes_back
     return ReleaseReport(
         release=release, version=_version(world, release.challenger), champion_version=_version(world, release.champion),

@@ -27,7 +27,9 @@ TICK = timedelta(hours=1)
 
 
 PERSON = "user:replay"
-"""Who asks for the first version, and answers what a person is asked."""
+"""Who says yes to what a person is asked."""
+STARTER = "user:replay-start"
+"""Who asks for the first run: somebody else, so that `release.approval: another` can be lived through."""
 HOPELESS = 20
 """Failed requests in a row after which a replay is not gone on with: its figures would be about nothing."""
 
@@ -114,7 +116,7 @@ class Replay:
 
     def first_version(self, work: Work) -> None:
         """Train, gate, register and release the first version on what is known now. Raises TrainingError when the gates refuse it."""
-        job = jobs.request(self._world, PERSON, key="replay:first")
+        job = jobs.request(self._world, STARTER, key="replay:first")
         finished = work(self._engine, job)
         if finished.status is not JobStatus.REGISTERED:
             raise TrainingError(

@@ -188,6 +188,8 @@ class ReleaseRow(msgspec.Struct, frozen=True, kw_only=True):
     version: int | None
     """Of the challenger."""
     champion_version: int | None
+    goes_back: bool = False
+    """It was never proposed: `version` was champion, and is taken back to `champion_version`."""
 
 
 class GuardPoint(msgspec.Struct, frozen=True, kw_only=True):
@@ -248,6 +250,15 @@ class CommandReport(msgspec.Struct, frozen=True, kw_only=True):
     """`release:r-0007`, `decision:d-000012`."""
     words: str
     next_step: str = ""
+
+
+class TokenReport(msgspec.Struct, frozen=True, kw_only=True):
+    """A person's token."""
+
+    name: str
+    role: str
+    file: str
+    """Where it lies; empty: it was taken away."""
 
 
 class VerifyReport(msgspec.Struct, frozen=True, kw_only=True):

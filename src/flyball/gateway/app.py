@@ -16,7 +16,9 @@ from flyball.gateway.large import LARGE_BYTES
 from flyball.gateway.metrics import Metrics
 from flyball.gateway.openinference.wording import BINARY
 from flyball.gateway.problems import JSON, PROBLEM, Response, problem, problem_of
+from flyball.gateway.unread import Unread
 from flyball.gateway.validation import Body
+from flyball.records.permissions import Permission
 
 Scope = Mapping[str, Any]
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
@@ -57,6 +59,8 @@ class Gateway:
         self.draining = False
         self.pending: Callable[[], int] = lambda: self._in_flight
         """Requests that have come and are not answered, those that nobody looked at yet included (the server knows)."""
+        self.unread: Unread | None = None
+        """Who is told of models without room."""
 
     def port(self, *, admin: bool) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
         """The application of one port."""
@@ -86,6 +90,11 @@ class Gateway:
                 body = await self._read(headers, receive, binary=door.binary)
                 held = len(body) if isinstance(body, bytearray) else 0  # its reader may empty it
             response = await self._handlers[door_name](Request(model, body, headers, self._caller(headers, receive), version))
+        except Overloaded as full:
+            response = problem_of(full)
+            self._failed(door_name, type(full).__name__)
+            if self.unread is not None and model and door.permission is Permission.PREDICT:
+                self.unread.refused(scope, door, model)
         except FlyballError as refused:
             response = problem_of(refused)
             self._failed(door_name, type(refused).__name__)

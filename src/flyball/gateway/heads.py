@@ -1,10 +1,12 @@
-"""The heads of requests: how long they may be, how many may wait, and what in them is not followed. Neither httptools nor uvicorn asks."""
+"""The heads of requests: how long they may be, how many may wait, what in them is not followed, and what is refused by them. Neither httptools nor uvicorn asks."""
 
 from collections import deque
 from typing import Any
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from flyball.gateway.unread import Unread
 
 MAX_HEAD_BYTES = 64 * 1024
 """Four times what common proxies let through. Nobody has shown a token yet: what is held for a stranger must be small."""
@@ -20,6 +22,16 @@ class BoundedHeads(HttpToolsProtocol):
 
     _head_bytes = 0
     """Received since the last byte of a body, or the end of a request: of a head, of trailers, of what frames the chunks of a body."""
+
+    unread: Unread | None = None
+    """Of the port."""
+    _refusal: bytes | None = None
+    """To the request that is coming in: its body is passed over."""
+
+    @classmethod
+    def refusing(cls, unread: Unread) -> "type[BoundedHeads]":
+        """The same, of a port where requests may be refused by their heads."""
+        return type(cls.__name__, (cls,), {"unread": unread})
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
@@ -42,9 +54,37 @@ class BoundedHeads(HttpToolsProtocol):
         elif self._head_bytes > MAX_HEAD_BYTES:
             self._refuse()
 
+    def on_headers_complete(self) -> None:
+        if self.unread is not None and self.url in self.unread.crowded:
+            self._refusal = self._refused(self.unread)
+            if self._refusal is not None:
+                return
+        super().on_headers_complete()
+
     def on_body(self, body: bytes) -> None:
         self._head_bytes = 0
-        super().on_body(body)
+        if self._refusal is None:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        if self._refusal is None:
+            super().on_message_complete()
+            return
+        self._head_bytes = 0
+        refusal, self._refusal = self._refusal, None
+        self.transport.write(refusal)
+        self.on_response_complete()
+
+    def _refused(self, unread: Unread) -> bytes | None:
+        """What is written once its body has gone by. None: it is to be read, as all that is not as simple as can be: one behind another that is being
+        answered, of a client that reads no answers, with wishes of its own."""
+        parser = self.parser
+        busy = self.cycle is not None and not self.cycle.response_complete
+        if busy or self.flow.write_paused or self.expect_100_continue or parser.should_upgrade():
+            return None
+        if parser.get_method() != b"POST" or parser.get_http_version() != "1.1" or not parser.should_keep_alive():
+            return None
+        return unread.refusal(self.url, self.headers, self.server_state.default_headers)
 
     def on_chunk_header(self) -> None:
         self.headers = _NOWHERE

@@ -9,6 +9,7 @@ import functools
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
+from time import perf_counter
 from typing import NamedTuple
 
 from flyball.errors import DeadlinePassed, FlyballError, HttpRefused, NotFound, Overloaded
@@ -20,7 +21,7 @@ from flyball.gateway.ids import FreshIds
 from flyball.gateway.lanes import Lanes
 from flyball.gateway.large import LARGE_ROWS, SLICE_ROWS, SLICE_ROWS_BESIDE, ArrayRows, Kept, Sliced, kept, slices
 from flyball.gateway.metrics import Metrics
-from flyball.gateway.queueing import MAX_BATCH_ROWS, MAX_WAIT_SECONDS
+from flyball.gateway.queueing import MAX_BATCH_ROWS, MAX_WAIT_SECONDS, Queue
 from flyball.gateway.shadows import ShadowJob, Shadows
 from flyball.gateway.tables import LiveRoute, LiveTable, Tables
 from flyball.gateway.validation import Rows
@@ -91,8 +92,35 @@ class Inference:
         """The route, if it has room for one more request. Raises as `route` does, Overloaded, and HttpRefused 503 while the model is stopped."""
         table, live = self.route(model)
         self.check_answers(live)
-        self._check_room(table, live)
+        now = self._clocks.loop()
+        for lane in self._lanes_of(live):
+            wait = lane.queue.too_long(now)
+            if wait is not None:
+                self._metrics.shed(live.model, "queue")
+                self._work_on(table, lane)
+                raise lane.queue.refusal(wait)
         return table, live
+
+    def full(self, model: str, coming: int) -> tuple[Queue, float] | None:
+        """Where there is no room for one more beside so many requests that nobody has read yet, and for how long it would wait. Raises as `route` does, and
+        HttpRefused 503 while the model is stopped."""
+        live = self.route(model)[1]
+        self.check_answers(live)
+        now = self._clocks.loop()
+        for lane in self._lanes_of(live):
+            wait = lane.queue.too_long(now, coming=coming)
+            if wait is not None:
+                return lane.queue, wait
+        return None
+
+    def refused(self, model: str, seconds: float) -> None:
+        """A request was, unread, and it took so long. Those who wait have most of the time, however many are refused."""
+        self._metrics.shed(model, "queue")
+        table, live = self.route(model)
+        for lane in self._lanes_of(live):
+            lane.queue.allowance -= seconds
+            if lane.queue.allowance <= 0:
+                self._work_on(table, lane)
 
     def check_answers(self, live: LiveRoute) -> None:
         """Raises HttpRefused 503 while a person has to resume the model."""
@@ -101,23 +129,14 @@ class Inference:
                 503, live.route.stopped, next_step="Do without it, or ask whoever runs it", headers=[("retry-after", "60")]
             )
 
-    def _check_room(self, table: LiveTable, live: LiveRoute) -> None:
-        now = self._clocks.loop()
-        # Where a challenger is asked beside the loop, nobody waits for it: there is always the other queue.
-        for lane in (live, live.sure) if live.inline_rows and live is not live.sure else (live.sure,):
-            try:
-                lane.queue.check_room(now)
-            except FlyballError:
-                self._metrics.shed(live.model, "queue")
-                self._work_on(table, lane)
-                raise
+    def _lanes_of(self, live: LiveRoute) -> tuple[LiveRoute, ...]:
+        """Where a challenger is asked beside the loop, nobody waits for it: there is always the other queue."""
+        return (live, live.sure) if live.inline_rows and live is not live.sure else (live.sure,)
 
     def _work_on(self, table: LiveTable, live: LiveRoute) -> None:
-        """Those who wait have most of the time, however many are refused: a turn of the loop refuses all who asked meanwhile, a thousand perhaps, and
-        answers one batch. (Calls beside the loop need no turn of it.)"""
-        queue = live.queue
-        if queue.on_loop and queue.scheduled is not None and self._clocks.loop() >= queue.next_turn:
-            queue.scheduled.cancel()
+        """A turn of the loop refuses all who asked meanwhile, a thousand perhaps, and would answer one batch. (Calls beside the loop need no turn of it.)"""
+        if live.queue.on_loop and live.queue.scheduled is not None:
+            live.queue.scheduled.cancel()
             self._flush(table, live)
 
     async def answer(
@@ -262,12 +281,13 @@ class Inference:
 
     def _answer_at_once(self, table: LiveTable, live: LiveRoute, jobs: list[Job]) -> None:
         try:
-            batch, began = self._batch(live, jobs), self._clocks.loop()
+            # Not the loop's clock, which counts whole milliseconds: some batches take less.
+            batch, began = self._batch(live, jobs), perf_counter()
             answered = self._answering.at_once(live, batch)
-            live.queue.learn(batch.n, self._clocks.loop() - began)
+            live.queue.learn(batch.n, perf_counter() - began)
             self._keep(table, live, batch, answered)
             _tell_answers(batch, answered, range(len(jobs)))
-            live.queue.worked(began, self._clocks.loop())
+            live.queue.worked(perf_counter() - began)
         except Exception as broken:  # noqa: BLE001 - ours to mend: whoever waits must be told, the door logs it
             _tell(jobs, broken)
 

@@ -23,8 +23,8 @@ MAX_BATCH_ROWS = 256
 MAX_LARGE_WAITING = 16
 """Requests of thousands of rows that wait for one model: each holds its body, up to 16 MB as a rule."""
 REFUSING = 0.2
-"""Of the time that a batch on the loop took, so much may be spent on refusals before the next: more of them than a worker can refuse leave it five sixths of
-what it does."""
+"""Of the time that a batch on the loop took, refusals may take so much before the next: its rows took half as long again to be read, and their answers to be
+worded, so more refusals than a worker can give leave it five sixths of what it does."""
 _LEARNED = 0.2
 """Weight of the newest call in the estimate of a row's time."""
 
@@ -45,8 +45,8 @@ class Queue:
         """Its next batch, on the loop: one at a time. A second one would begin a call while the first is being made, and go on for ever beside it."""
         self.row_seconds = 0.0
         """As was learned so far."""
-        self.next_turn = 0.0
-        """On the loop's clock: when those who wait are to be answered again, however many others are to be refused."""
+        self.allowance = 0.0
+        """Seconds that refusals may still take before those who wait are answered again, however many others are to be refused."""
         self._empty_at = 0.0
         """When nothing was seen to wait last."""
         self._before: Queue | None = None
@@ -57,27 +57,42 @@ class Queue:
         self.row_seconds = before.row_seconds
         self._before = before if before.rows + before.busy_rows + before.ahead() else None
 
-    def check_room(self, now: float, patience: float = MAX_WAIT_SECONDS, n_rows: int | None = None) -> None:
-        """Raises Overloaded, with when to try again, if a request would wait for longer than `patience` seconds. Costs nothing, so it is
+    def too_long(
+        self, now: float, patience: float = MAX_WAIT_SECONDS, n_rows: int | None = None, coming: int = 0
+    ) -> float | None:
+        """Seconds of work before a request where that is more than `patience`, or where too much waits; None: there is room. Costs nothing, so it is
         asked before a body is read: a refusal must be cheaper than an answer. `n_rows`: None: as many as those that wait have, for a full
-        queue lacks the last of a request's rows, and each would be read to be told so."""
+        queue lacks the last of a request's rows, and each would be read to be told so. `coming`: requests before this one that nobody has read yet."""
         if not self.rows:
             self._empty_at = now
         elif self.on_loop and not self.busy_rows and now - self._empty_at > STANDING_SECONDS:
             patience = min(patience, STANDING_WAIT_SECONDS)
-        waiting = self.rows + self.busy_rows
-        if self._before is not None:
-            waiting += self.ahead()
-        wait = waiting * self.row_seconds
+        waiting = self._waiting()
+        usual = self.rows // len(self._jobs) if self._jobs else 0
+        wait = (waiting + coming * usual) * self.row_seconds
         if n_rows is None:
-            n_rows = self.rows // len(self._jobs) if self._jobs else 0
+            n_rows = usual
         crowded = self.busy_rows > 0 and len(self._jobs) >= MAX_WAITING_REQUESTS
-        if waiting and (wait > patience or crowded or self.rows + n_rows > MAX_QUEUED_ROWS):
-            raise Overloaded(
-                429,
-                f"{waiting} rows wait for {self._model} already, some {wait:.2g} s of work",
-                retry_after=min(max(math.ceil(wait), 1), 60),
-            )
+        return wait if waiting and (wait > patience or crowded or self.rows + n_rows > MAX_QUEUED_ROWS) else None
+
+    def refusal(self, wait: float) -> Overloaded:
+        """Of a request that would wait for so long."""
+        return Overloaded(
+            429,
+            f"{self._waiting()} rows wait for {self._model} already, some {wait:.2g} s of work",
+            retry_after=min(max(math.ceil(wait), 1), 60),
+        )
+
+    def check_room(self, now: float, patience: float = MAX_WAIT_SECONDS, n_rows: int | None = None) -> None:
+        """Raises Overloaded, with when to try again, where a request would wait for too long."""
+        wait = self.too_long(now, patience, n_rows)
+        if wait is not None:
+            raise self.refusal(wait)
+
+    def _waiting(self) -> int:
+        """Rows before a request that comes now."""
+        waiting = self.rows + self.busy_rows
+        return waiting if self._before is None else waiting + self.ahead()
 
     def admit(self, job: Job, now: float) -> None:
         """Take it, or raise Overloaded."""
@@ -104,9 +119,9 @@ class Queue:
         """How long so many rows took."""
         self.row_seconds += _LEARNED * (seconds / n_rows - self.row_seconds) if self.row_seconds else seconds / n_rows
 
-    def worked(self, began: float, ended: float) -> None:
+    def worked(self, seconds: float) -> None:
         """A batch was answered on the loop."""
-        self.next_turn = ended + REFUSING * (ended - began)
+        self.allowance = REFUSING * seconds
 
     def ahead(self) -> int:
         """Rows that wait in the queues before."""

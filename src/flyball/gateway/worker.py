@@ -37,6 +37,7 @@ from flyball.gateway.shadows import Shadows
 from flyball.gateway.tables import LiveTable, Tables
 from flyball.gateway.tracing import open_tracer
 from flyball.gateway.units import Shelf
+from flyball.gateway.unread import Unread
 
 if TYPE_CHECKING:
     from flyball.gateway.grpc_doors import GrpcDoors
@@ -129,6 +130,7 @@ class Worker:
         neighbours = Neighbours([bound, f"[{bound}]", options.host, *options.allowed_hosts])
         doors = self._handlers.doors() | Scraping(directory, options.worker, self._metrics).doors()
         self._gateway = Gateway(doors, self._tokens, neighbours, self._metrics, options.max_body_bytes)
+        self._unread = Unread(neighbours, self._tokens, self._metrics, self._inference)
         self._tracer = open_tracer(options.tracing, options.worker, world.now_us)
         self._grpc = self._grpc_doors(bound)
         self._started_us = world.now_us()
@@ -162,6 +164,7 @@ class Worker:
         card = self._announce({"admin_port": admin_socket.getsockname()[1], **more})
         await asyncio.wait([asyncio.create_task(self._ending.wait()), *serving, *chores], return_when=asyncio.FIRST_COMPLETED)
         self._handlers.draining = self._gateway.draining = True
+        self._unread.end()
         if self._grpc is not None:
             self._grpc.draining = True
         if not self._succeeded:
@@ -198,11 +201,15 @@ class Worker:
 
     def _server(self, *, admin: bool) -> uvicorn.Server:
         application = self._gateway.port(admin=admin)
+        heads = BoundedHeads
+        if self._tracer is None and not admin:  # where there are traces, refusals have theirs
+            self._gateway.unread = self._unread
+            heads = BoundedHeads.refusing(self._unread)
         return QuietServer(
             uvicorn.Config(
                 self._tracer.around(application) if self._tracer is not None and not admin else application,
                 loop="none",
-                http=BoundedHeads,
+                http=heads,
                 ws="none",
                 lifespan="off",
                 interface="asgi3",

@@ -1,6 +1,7 @@
 """Who may do what: one table for every door. What is not listed is refused."""
 
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class Role(StrEnum):
@@ -10,6 +11,8 @@ class Role(StrEnum):
     """Applications: predict and label."""
     VIEWER = "viewer"
     """Reads states, decisions and metrics."""
+    APPROVER = "approver"
+    """Reads, answers what waits for a person, and says that findings were seen."""
     OWNER = "owner"
     """Everything; the token of the first start."""
 
@@ -37,8 +40,26 @@ GRANTS: dict[Role, frozenset[Permission]] = {
     Role.ANONYMOUS: frozenset({Permission.PROBE}),
     Role.CLIENT: frozenset({Permission.PROBE, Permission.PREDICT, Permission.LABEL}),
     Role.VIEWER: frozenset({Permission.PROBE, Permission.READ, Permission.METRICS}),
+    Role.APPROVER: frozenset({Permission.PROBE, Permission.READ, Permission.METRICS, Permission.APPROVE, Permission.ACKNOWLEDGE}),
     Role.OWNER: frozenset(Permission),
 }
+
+
+class Holder(NamedTuple):
+    """Who has a token."""
+
+    role: Role
+    name: str = ""
+    """Of the person or program to whom it was given; empty: one that everybody of this role shares."""
+
+    @property
+    def actor(self) -> str:
+        """As the ledger names it."""
+        return f"user:{self.name or self.role}"
+
+
+SHARED_ACTORS = frozenset(Holder(role).actor for role in Role)
+"""Of those who came with a token that says no name: nobody can tell who they are."""
 
 
 def may(role: Role, permission: Permission) -> bool:

@@ -303,10 +303,11 @@ def _to_full(view: _View, rule: str, why: str) -> Plan:
         return _enter(view, rule, Phase.FULL, 0, why + agreed)
     if view.situation.approval == "refused":
         return _roll_back(view, "approval", "a person refused that it takes all traffic")
+    who = f"a person other than {view.release.cause}" if view.policy.approval == "another" else "a person"
     if view.situation.approval == "open":
-        return _hold(view, "approval", f"waits for a person to agree that it takes all traffic; {why}")
+        return _hold(view, "approval", f"waits for {who} to agree that it takes all traffic; {why}")
     ask = question_of(view.release, view.situation.rules)
-    return _plan(view, (ask,), "approval", f"A person is asked whether {view.release.challenger} may take all traffic: {why}")
+    return _plan(view, (ask,), "approval", f"A{who[1:]} is asked whether {view.release.challenger} may take all traffic: {why}")
 
 
 def _enter(view: _View, rule: str, phase: Phase, step: int, why: str) -> Plan:

@@ -78,7 +78,8 @@ class ReleasePolicy(msgspec.Struct, frozen=True, kw_only=True):
     alpha: float
     """Chance that any verdict of the release is wrong, at all looks together: the guards' add up to it."""
     guards: tuple[GuardRule, ...]
-    approval: bool
+    approval: bool | Literal["another"]
+    """Whether a person is asked; `another`: not whoever started the run."""
     labels: Literal["before_full", "while_watching", "never"] = "before_full"
     bandit: BanditRule | None = None
     replay: ReplayRule | None = None

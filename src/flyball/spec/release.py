@@ -136,8 +136,8 @@ class ReleaseSpec(Section):
     """Operational guard: rows that the challenger could not answer, minus the champion's."""
     guards: list[GuardSpec] = []
     """Beside those two."""
-    approval: bool = False
-    """A person must agree before the challenger takes all traffic."""
+    approval: bool | Literal["another"] = False
+    """A person must agree before the challenger takes all traffic; another: one who comes by name (`flyball token add`, or an account), and not who started the run."""
     drill: Duration | None = None
     """How often a rollback is rehearsed. Not given: on demand (`flyball drill`)."""
 

@@ -4,13 +4,12 @@ import hashlib
 import hmac
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
 
 from starlette.requests import Request
 
 from flyball.control.ports import Clock
 from flyball.errors import Denied, HttpRefused
-from flyball.records.permissions import Role, may
+from flyball.records.permissions import Holder, Role, may
 from flyball.web.desk import Sessions
 from flyball.web.routes import Door
 
@@ -24,10 +23,7 @@ _MANY = 20
 """Wrong tokens in a row after which each further one is answered with 429; a right one is always let in."""
 
 
-class Caller(NamedTuple):
-    role: Role
-    actor: str
-    """As the ledger names it."""
+NOBODY = Holder(Role.ANONYMOUS)
 
 
 class Guard:
@@ -55,43 +51,43 @@ class Guard:
         if request.headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
             raise HttpRefused(403, "the request comes from a foreign web page", expected="a request of this server's own pages")
 
-    def caller(self, request: Request, tokens: Mapping[str, Role]) -> Caller:
-        """By bearer token or session cookie. Raises HttpRefused 401 or 429 for one that is wrong; nobody at all is ANONYMOUS."""
+    def caller(self, request: Request, tokens: Mapping[str, Holder]) -> Holder:
+        """By bearer token or session cookie. Raises HttpRefused 401 or 429 for one that is wrong; nobody at all is NOBODY."""
         scheme, _, given = request.headers.get("authorization", "").partition(" ")
         if scheme:
-            known = {token.encode(): role for token, role in tokens.items()}
-            role = self._match(given.strip(), known) if scheme.lower() == "bearer" else None
+            known = {token.encode(): holder for token, holder in tokens.items()}
+            found = self._match(given.strip(), known) if scheme.lower() == "bearer" else None
         elif (session := request.cookies.get(cookie_of(request))) is not None:
-            role = self._of_session(session, tokens) or Role.ANONYMOUS  # an old session is nobody, so that the login can be shown
+            found = self._of_session(session, tokens) or NOBODY  # an old session is nobody, so that the login can be shown
         else:
-            role = Role.ANONYMOUS
-        if role is None:
+            found = NOBODY
+        if found is None:
             raise self.wrong_token()
-        return Caller(role, f"user:{role}")
+        return found
 
-    def login(self, given: str, tokens: Mapping[str, Role]) -> str:
+    def login(self, given: str, tokens: Mapping[str, Holder]) -> str:
         """The session for a token. Raises HttpRefused 401 or 429."""
         token = given.strip()
-        if self._match(token, {known.encode(): role for known, role in tokens.items()}) is None:
+        if self._match(token, {known.encode(): holder for known, holder in tokens.items()}) is None:
             raise self.wrong_token()
         end = self._clock.now() + SESSION
         while self._sessions.has(session_of(token, end)):  # one that was begun in the same second and logged out
             end += timedelta(seconds=1)
         return session_of(token, end)
 
-    def logout(self, session: str, tokens: Mapping[str, Role]) -> None:
+    def logout(self, session: str, tokens: Mapping[str, Holder]) -> None:
         """End it, whoever holds a copy. One that is none is passed over: nothing is kept of what anybody may send."""
         if self._of_session(session, tokens) is not None:
             self._sessions.end(session, datetime.fromtimestamp(int(session.partition(".")[0]), UTC), self._clock.now())
 
-    def _of_session(self, session: str, tokens: Mapping[str, Role]) -> Role | None:
+    def _of_session(self, session: str, tokens: Mapping[str, Holder]) -> Holder | None:
         """None: its token is no more, its time is over, or it was logged out."""
         ends = session.partition(".")[0]
         if not ends.isascii() or not ends.isdigit() or len(ends) > _SECONDS_DIGITS:
             return None
         end = datetime.fromtimestamp(int(ends), UTC)
-        role = self._match(session, {session_of(token, end).encode(): role for token, role in tokens.items()})
-        return role if end > self._clock.now() and not self._sessions.has(session) else None
+        found = self._match(session, {session_of(token, end).encode(): holder for token, holder in tokens.items()})
+        return found if end > self._clock.now() and not self._sessions.has(session) else None
 
     def wrong_token(self) -> HttpRefused:
         self._wrong += 1
@@ -102,18 +98,18 @@ class Guard:
         headers = [("www-authenticate", "Bearer")]
         return HttpRefused(401, "that token is not valid here", next_step="The right one is in .flyball/token", headers=headers)
 
-    def _match(self, given: str, known: Mapping[bytes, Role]) -> Role | None:
+    def _match(self, given: str, known: Mapping[bytes, Holder]) -> Holder | None:
         """Every known token is compared, each in the same time, so that the answer's time tells nothing."""
-        found: Role | None = None
-        for token, role in known.items():
+        found: Holder | None = None
+        for token, holder in known.items():
             if hmac.compare_digest(given.encode("utf-8", "surrogateescape"), token) and token:
-                found = role
+                found = holder
         if found is not None:
             self._wrong = 0
         return found
 
 
-def permit(door: Door, caller: Caller) -> None:
+def permit(door: Door, caller: Holder) -> None:
     """Raises HttpRefused 401 for nobody, Denied 403 for somebody who may not."""
     if may(caller.role, door.permission):
         return

@@ -10,7 +10,6 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from flyball.errors import FlyballError, HttpRefused
-from flyball.records.permissions import Role
 from flyball.web import access, handlers, pages
 from flyball.web.desk import Desk
 from flyball.web.problems import problem_of
@@ -63,7 +62,7 @@ async def _answer(request: Request, doors: list[Door], desk: Desk, guard: access
 
 def _handle(request: Request, door: Door, desk: Desk, guard: access.Guard, body: bytes) -> Response:
     """Who, may they, and then the door's function. Runs in a thread: use cases read files."""
-    caller = access.Caller(Role.ANONYMOUS, "") if door.form else guard.caller(request, desk.tokens())
+    caller = access.NOBODY if door.form else guard.caller(request, desk.tokens())
     try:
         access.permit(door, caller)
         cookie = access.cookie_of(request)

@@ -9,7 +9,7 @@ from flyball.control.finding_reports import FindingReport, FindingRow, IncidentR
 from flyball.control.job_story import JobStory
 from flyball.control.ports import Clock
 from flyball.control.reports import CommandReport, ReleaseReport, ReleaseRow, StatusReport, VersionRow
-from flyball.records.permissions import Role
+from flyball.records.permissions import Holder
 
 
 class Findings(Protocol):
@@ -97,6 +97,6 @@ class Desk(Rooms, Protocol):
 
     def refuse(self, decision_id: str, actor: str, reason: str, digest: str = "") -> CommandReport: ...
 
-    def tokens(self) -> Mapping[str, Role]:
-        """Token → role, read anew at every request: a replaced token is refused at once."""
+    def tokens(self) -> Mapping[str, Holder]:
+        """Token → whose it is, read anew at every request: a replaced token is refused at once."""
         ...

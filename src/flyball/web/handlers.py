@@ -8,6 +8,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from flyball.errors import Fault, HttpRefused, NotFound, RequestError
 from flyball.records import codec
+from flyball.records.permissions import Holder
 from flyball.web import access, orders, pages
 from flyball.web.desk import Desk
 
@@ -19,7 +20,7 @@ class Ask(NamedTuple):
 
     desk: Desk
     guard: access.Guard
-    caller: access.Caller
+    caller: Holder
     place: dict[str, str]
     """Parameters of the path."""
     query: dict[str, str]

@@ -37,12 +37,13 @@ from flyball.control.reports import (
 )
 from flyball.control.world import World
 from flyball.errors import EngineBusy, FlyballError, LedgerDamaged, OperatorError, StoreUnavailable, TrainingError
-from flyball.records.permissions import Role
+from flyball.records.permissions import Holder, Role
 from flyball.spec.load import load_project
 from flyball.wiring import detached_supervisor, health
 from flyball.wiring.autopilot import Autopilot
 from flyball.wiring.captured import Captured
 from flyball.wiring.findings import Findings
+from flyball.wiring.people import People
 from flyball.wiring.releases import Releases, ordering_world
 from flyball.wiring.replays import Replays
 from flyball.wiring.worlds import Home, quiet_libraries, say_nothing, secret_of, world_of
@@ -96,6 +97,7 @@ class Workspace:
         self.findings = Findings(home)
         self.releases = Releases(home, lambda owner: self._engine(owner, say_nothing))
         self.replays = Replays(home)
+        self.people = People(home)
         self.autopilot = Autopilot(home, lambda owner: self._engine(owner, say_nothing))
 
     # -- what starts or ends the loop
@@ -209,9 +211,9 @@ class Workspace:
         up = supervisor.running(home.state_dir) is not None
         return (*doctor.machine(home.state_dir), *doctor.project(home.spec, home.state_dir, lambda: up), *health.checks(home))
 
-    def tokens(self) -> Mapping[str, Role]:
-        """Token → role, read anew each time."""
-        return {**other_tokens(self._home.state_dir), self._home.token(): Role.OWNER}
+    def tokens(self) -> Mapping[str, Holder]:
+        """Token → whose it is, read anew each time."""
+        return {**other_tokens(self._home.state_dir), self._home.token(): Holder(Role.OWNER)}
 
     # -- what a person orders
 

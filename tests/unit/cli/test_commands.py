@@ -37,6 +37,7 @@ READS = [
     ["release", "list", "--replayed"], ["release", "hold", "--reason", "a sale"], ["release", "resume"], ["breaker", "close", "--reason", "seen"],
     ["incidents"], ["incidents", "--open"], ["autonomy", "raise", "retrain", "--reason", "seen"],
     ["serving", "stop", "--reason", "harm"], ["serving", "resume", "--reason", "mended"],
+    ["token", "add", "anna"], ["token", "add", "anna", "--role", "owner"], ["token", "list"], ["token", "remove", "anna"],
     ["drill"], ["capture", "export"], ["labels", "import", "outcomes.csv"],
 ]  # fmt: skip
 

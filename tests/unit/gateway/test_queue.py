@@ -113,5 +113,5 @@ def test_a_queue_beside_the_loop_may_stand_between_two_calls():
 
 def test_refusals_have_a_share_of_the_time_that_a_batch_took():
     queue = Queue("shop")
-    queue.worked(10.0, 10.5)
-    assert queue.next_turn == pytest.approx(10.5 + REFUSING * 0.5)
+    queue.worked(0.5)
+    assert queue.allowance == pytest.approx(REFUSING * 0.5)

@@ -124,7 +124,6 @@ def test_a_refusal_that_has_a_batch_answered_begins_no_second_chain_of_them(tmp_
                 with suppress(Overloaded):
                     inference.open_route("shop")
                     pytest.fail("it was not refused")
-                live.queue.next_turn = 0.0
             turns = []
             for _ in range(20):
                 before = answering.calls

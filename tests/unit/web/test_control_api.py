@@ -4,6 +4,7 @@ import asyncio
 import json
 from datetime import timedelta
 from html.parser import HTMLParser
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from flyball.adapters.ended_sessions import EndedSessions
 from flyball.control.decision_reports import Waiting
 from flyball.control.reports import StatusReport
 from flyball.records.bounds import Stop
-from flyball.records.permissions import Role
+from flyball.records.permissions import Holder, Role
 from flyball.web import app as web_app
 from flyball.web.access import SESSION, session_of
 from flyball.web.app import app
@@ -31,11 +32,12 @@ def session(token: str) -> dict[str, str]:
 
 
 METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE", "TRACE", "FROBNICATE")
-TOKENS = {Role.ANONYMOUS: None, Role.CLIENT: "client-token", Role.VIEWER: "viewer-token", Role.OWNER: "owner-token"}
+TOKENS = {role: None if role is Role.ANONYMOUS else f"{role}-token" for role in Role}
 
-EVERYBODY = {Role.ANONYMOUS: 200, Role.CLIENT: 200, Role.VIEWER: 200, Role.OWNER: 200}
-READERS = {Role.ANONYMOUS: 401, Role.CLIENT: 403, Role.VIEWER: 200, Role.OWNER: 200}
-OWNERS = {Role.ANONYMOUS: 401, Role.CLIENT: 403, Role.VIEWER: 403, Role.OWNER: 200}
+EVERYBODY = dict.fromkeys(Role, 200)
+READERS = {**EVERYBODY, Role.ANONYMOUS: 401, Role.CLIENT: 403}
+APPROVERS = {**READERS, Role.VIEWER: 403}
+OWNERS = {**APPROVERS, Role.APPROVER: 403}
 
 ALLOWED: dict[tuple[str, str], dict[Role, int]] = {
     ("GET", "/health"): EVERYBODY,
@@ -53,19 +55,19 @@ ALLOWED: dict[tuple[str, str], dict[Role, int]] = {
     ("GET", "/api/findings/{finding}"): READERS,
     ("GET", "/api/incidents"): READERS,
     ("GET", "/findings/{finding}"): READERS,
-    ("POST", "/api/findings/{finding}/acknowledge"): OWNERS,
+    ("POST", "/api/findings/{finding}/acknowledge"): APPROVERS,
     ("GET", "/api/releases"): READERS,
     ("GET", "/api/releases/{release}"): READERS,
     ("GET", "/releases/{release}"): READERS,
     ("POST", "/api/hold"): OWNERS,
     ("POST", "/api/resume"): OWNERS,
     ("POST", "/api/drill"): OWNERS,
-    ("POST", "/api/breaker/close"): OWNERS,
-    ("POST", "/api/autonomy/{action}/raise"): OWNERS,
+    ("POST", "/api/breaker/close"): APPROVERS,
+    ("POST", "/api/autonomy/{action}/raise"): APPROVERS,
     ("POST", "/api/serving/stop"): OWNERS,
     ("POST", "/api/serving/resume"): OWNERS,
     ("POST", "/api/rollback"): OWNERS,
-    ("POST", "/api/approvals/{decision}"): OWNERS,
+    ("POST", "/api/approvals/{decision}"): APPROVERS,
 }
 """The whole table: (method, path) → role → status. What is not here is 405 on a known path and 404 elsewhere."""
 
@@ -127,7 +129,7 @@ def test_each_role_gets_what_the_table_says(path: str, method: str, role: Role) 
     assert answered.status_code == (row[role] if row else 405)
     assert "default-src 'self'" in answered.headers["content-security-policy"]
     assert "unsafe" not in answered.headers["content-security-policy"]
-    ordered = method == "POST" and role is Role.OWNER and path in BODIES
+    ordered = method == "POST" and path in BODIES and row is not None and row[role] == HTTPStatus.OK
     assert bool(workspace.calls) == ordered
 
 
@@ -295,10 +297,19 @@ def test_a_login_gives_a_cookie_that_scripts_and_other_sites_cannot_use() -> Non
     assert page.status_code == 200
 
 
+@pytest.mark.parametrize("headers", [{"authorization": "Bearer annas-token"}, session("annas-token")], ids=["token", "session"])
+def test_what_a_person_answers_is_that_persons_and_what_comes_with_a_shared_token_is_a_roles(headers: dict[str, str]) -> None:
+    workspace, path = PaperWorkspace(), "/api/approvals/d-000012"
+    assert ask("POST", path, workspace, headers=headers, json=BODIES["/api/approvals/{decision}"]).status_code == HTTPStatus.OK
+    ask("POST", path, workspace, headers=bearer(Role.APPROVER), json=BODIES["/api/approvals/{decision}"])
+    assert ["user:anna" in call for call in workspace.calls] == [True, False]
+    assert ["user:approver" in call for call in workspace.calls] == [False, True]
+
+
 def test_a_session_ends_with_its_token() -> None:
     class Rotated(PaperWorkspace):
-        def tokens(self) -> dict[str, Role]:
-            return {"another": Role.OWNER}
+        def tokens(self) -> dict[str, Holder]:
+            return {"another": Holder(Role.OWNER)}
 
     headers = session("owner-token")
     assert ask("GET", "/api/status", headers=headers).status_code == 200

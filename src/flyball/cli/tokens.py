@@ -1,0 +1,45 @@
+"""Commands for people's tokens: `token add`, `list`, `remove`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flyball.cli.doors import Json, Project, actor
+from flyball.cli.session import session_of
+
+token = typer.Typer(no_args_is_help=True, help="Tokens of people, by name: for the pages and the control API.")
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="As the ledger will call this person.")]
+
+
+def add(
+    context: typer.Context,
+    name: Name,
+    role: Annotated[
+        str, typer.Option("--role", help="approver (reads and agrees), viewer (reads) or owner (everything).")
+    ] = "approver",
+    project: Project = Path(),
+    _json: Json = False,
+) -> None:
+    """Make a token for one person; what is ordered or answered with it is that person's in the ledger."""
+    from flyball.cli.tell_tokens import given
+
+    session = session_of(context)
+    session.screen.answer(session.opener(project).people.add(name, role, actor()), given)
+
+
+def list_tokens(context: typer.Context, project: Project = Path(), _json: Json = False) -> None:
+    """Who has a token by name."""
+    from flyball.cli.tell_tokens import listed
+
+    session = session_of(context)
+    session.screen.answer(session.opener(project).people.rows(), listed)
+
+
+def remove(context: typer.Context, name: Name, project: Project = Path(), _json: Json = False) -> None:
+    """Take a person's token away; it counts no more from the next request on, and its sessions have ended."""
+    from flyball.cli.tell_tokens import taken
+
+    session = session_of(context)
+    session.screen.answer(session.opener(project).people.remove(name, actor()), taken)

@@ -1,0 +1,119 @@
+"""Refusals that are given by the head of a request: under five times what a worker can do, four of five requests are for nothing, and each must cost next to nothing."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, Protocol
+
+from flyball.errors import FlyballError, Overloaded
+from flyball.gateway.access import Neighbours, Tokens
+from flyball.gateway.metrics import Metrics
+from flyball.gateway.problems import JSON, PROBLEM, Headers, Response, problem_of
+from flyball.gateway.queueing import Queue
+from flyball.gateway.routes import Door
+
+MAX_CROWDED = 256
+"""Paths: models, in all their doors."""
+CALM_SECONDS = 1.0
+"""Without a refusal: then a path is forgotten. While it is crowded a thousand requests may come in one turn of the loop, and room for three is no reason to
+read them all."""
+TOLD_SECONDS = 0.05
+"""How long the same words are given: how many rows wait changes from one request to the next, and nobody acts on that."""
+_READ_AND_WRITTEN = 3.0
+"""A refusal takes three times what it takes here: its request is read from the connection, and it is written there."""
+
+
+class Rooms(Protocol):
+    """Models, and how many requests they take."""
+
+    def full(self, model: str, coming: int) -> tuple[Queue, float] | None:
+        """What has no room beside so many that nobody has read yet, and for how long one more would wait. Raises FlyballError where it does not answer for
+        another reason."""
+        ...
+
+    def refused(self, model: str, seconds: float) -> None:
+        """Somebody was, and it took so long."""
+        ...
+
+
+class _Crowd:
+    """At a path."""
+
+    def __init__(self, door: Door, model: str, now: float, metrics: Metrics) -> None:
+        self.door = door
+        self.model = model
+        self.refused_at = now
+        self.coming = 0
+        """Let in within this turn of the loop: nobody has read them yet, so no queue knows of them."""
+        self.told = b""
+        self.told_at = 0.0
+        self.errors = metrics.errors.labels(door.name, Overloaded.__name__)
+
+    def let_in(self) -> None:
+        if not self.coming:
+            asyncio.get_running_loop().call_soon(self._turned)
+        self.coming += 1
+
+    def _turned(self) -> None:
+        self.coming = 0
+
+
+class Unread:
+    """Of the public port. Knows where a request was refused for want of room, and refuses those that follow, the body passed over, until there is some."""
+
+    def __init__(self, neighbours: Neighbours, tokens: Tokens, metrics: Metrics, rooms: Rooms) -> None:
+        self._neighbours = neighbours
+        self._tokens = tokens
+        self._metrics = metrics
+        self._rooms = rooms
+        self._ended = False
+        self.crowded: dict[bytes, _Crowd] = {}
+        """By the path of a POST, as it was written. Nearly always empty."""
+
+    def refused(self, scope: Mapping[str, Any], door: Door, model: str) -> None:
+        """A request was, for want of room, by who had read it."""
+        if not self._ended and len(self.crowded) < MAX_CROWDED:
+            self.crowded.setdefault(scope["raw_path"], _Crowd(door, model, time.perf_counter(), self._metrics))
+
+    def refusal(self, path: bytes, headers: Headers, more: Headers) -> bytes | None:
+        """What is written to a POST there; None: it is to be read. Whoever may not ask is told so by who reads it. `more`: headers of the server's own."""
+        began, crowd = time.perf_counter(), self.crowded[path]
+        try:
+            self._tokens.permit(crowd.door, self._neighbours.check(headers))
+        except FlyballError:
+            return None
+        try:
+            full = self._rooms.full(crowd.model, crowd.coming)
+        except FlyballError:  # it is told by who reads it
+            del self.crowded[path]
+            return None
+        if full is None:
+            if began - crowd.refused_at > CALM_SECONDS:
+                del self.crowded[path]
+            crowd.let_in()
+            return None
+        crowd.refused_at = began
+        if began - crowd.told_at > TOLD_SECONDS:
+            queue, wait = full
+            crowd.told, crowd.told_at = _written(problem_of(queue.refusal(wait)), path.startswith(b"/v2"), more), began
+        crowd.errors.inc()
+        took = time.perf_counter() - began
+        self._metrics.request(crowd.door.name, 429, took)
+        self._rooms.refused(crowd.model, took * _READ_AND_WRITTEN)
+        return crowd.told
+
+    def end(self) -> None:
+        """From now on answers close their connections."""
+        self._ended = True
+        self.crowded.clear()
+
+
+def _written(response: Response, v2: bool, more: Headers) -> bytes:  # noqa: FBT001 - of a path
+    """`v2`: official clients read `error` only of what calls itself JSON."""
+    body = response.body if isinstance(response.body, bytes) else b"".join(response.body)
+    kind = JSON if v2 and response.content_type is PROBLEM else response.content_type
+    head = [b"HTTP/1.1 %d %s" % (response.status, HTTPStatus(response.status).phrase.encode())]
+    listed = [*more, (b"content-type", kind), (b"content-length", b"%d" % len(body)), (b"x-content-type-options", b"nosniff")]
+    head += [b"%s: %s" % header for header in (*listed, *response.headers)]
+    return b"\r\n".join([*head, b"", body])
