@@ -7,6 +7,7 @@ from typing import Any
 import polars as pl
 
 from flyball.adapters import model_input, sources, validation_pandera
+from flyball.adapters.schema_file import Columns
 from flyball.adapters.snapshots_delta import DeltaSnapshots, content_digest, schema_digest
 from flyball.adapters.steps.situation import KEY, LABEL, TIME, Run, write_rows
 from flyball.errors import DataError
@@ -50,7 +51,7 @@ def _since(frame: pl.DataFrame, time: str, since: str | None) -> pl.DataFrame:
     return found
 
 
-def validate(run: Run, keys: dict[str, str], frame: pl.DataFrame, schema: validation_pandera.Columns) -> StepResult:
+def validate(run: Run, keys: dict[str, str], frame: pl.DataFrame, schema: Columns) -> StepResult:
     """Hold the rows against what schema.yaml says of them. It was read before the key is made: editing it is another step."""
     spec = run.request.spec
     data = spec.data
