@@ -33,7 +33,9 @@ LABEL_KNOWN = "__label_known"
 
 UTC_TIME = pl.Datetime("us", "UTC")
 
-_SPELLINGS = ("%+", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M", "%Y-%m-%d")
+_SPELLINGS = ("%+", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M", "%Y-%m-%d",
+    "%Y-%m-%d %H:%M:%S%.f%#z")  # fmt: skip
+"""The last is PostgreSQL's: +00 for +00:00."""
 
 
 class Known(NamedTuple):
@@ -233,7 +235,7 @@ def _plain(column: pl.Series, *, named: bool) -> pl.Series:
     if kind in (pl.Categorical, pl.Enum, pl.Null):
         return column.cast(pl.String)
     raise DataError(f"the column {column.name!r} is of type {kind}", expected="numbers, true/false or texts",
-                    next_step="derive numbers from it in the source (the hour of a time, the length of a list)")  # fmt: skip
+                    next_step="derive numbers from it in the source (the hour of a time, the length of a list), or make it a text there")  # fmt: skip
 
 
 def _read(data: DataSpec, project_dir: Path, secret: Secret, until: datetime, names: Names) -> pl.DataFrame:

@@ -24,6 +24,9 @@ SHOWN = 10
 
 _ROW = "__row"
 
+_TRUTHS = {"true": True, "false": False, "1": True, "0": False, "1.0": True, "0.0": False}
+"""In texts. Floats come of yes and no of which some are missing."""
+
 _NUMBERS = (ColumnType.NUMBER, ColumnType.INTEGER)
 
 
@@ -68,6 +71,8 @@ def schema_of(path: Path, frame: pl.DataFrame, data: DataSpec, say: Callable[[st
     added = {name: _infer(frame[name], data.feature(name).type) for name in data.feature_names if name not in kept}
     if added:
         add_features(path, added)
+    for words in filter(None, (_perhaps_a_number(frame[name]) for name in added if data.feature(name).type is None)):
+        say(words)
     if added and kept:
         seen = ", ".join(f"{name!r} ({column.type})" for name, column in added.items())
         say(f"{path.name} now has {seen}, as the rows look: it is yours to edit")
@@ -163,6 +168,18 @@ def _infer(column: pl.Series, declared: str | None) -> ColumnSchema:
     return ColumnSchema(type=kind, missing=column.null_count() > 0, categories=categories)
 
 
+def _perhaps_a_number(column: pl.Series) -> str:
+    """Words, where a few of a column's values make a category of it; empty: they do not."""
+    values = column.drop_nulls()
+    texts = values.filter(values.cast(pl.Float64, strict=False).is_null())
+    if not 0 < texts.len() <= MAX_FAILING_SHARE * values.len():
+        return ""
+    return (
+        f"{column.name} is taken for a category, since not all its values are numbers (not {texts.len()} of {values.len()}, such as {texts[0][:20]!r}): "
+        f"if it is a number, say so (type: number), and those rows are set aside"
+    )
+
+
 def _overridden(kept: ColumnSchema, data: DataSpec, name: str) -> ColumnSchema:
     said = data.feature(name)
     return msgspec.structs.replace(
@@ -221,6 +238,8 @@ def _typed(frame: pl.DataFrame, schema: Columns) -> tuple[pl.DataFrame, pl.DataF
         wrong = cast.is_null() & raw.is_not_null()
         if wanted.type is ColumnType.INTEGER:
             wrong = wrong | (cast.is_not_null() & (cast != cast.round(0)))
+        if wanted.type in _NUMBERS:
+            cast = cast.fill_nan(None)  # as where the source had numbers alone
         rows = wrong.arg_true().cast(pl.UInt32)
         told.append(pl.DataFrame({_ROW: rows}).with_columns(pl.lit(name).alias("column")))
         first += [Failure(row, name, repr(raw[row]), f"is not of type {wanted.type}") for row in rows.head(SHOWN).to_list()]
@@ -232,9 +251,7 @@ def _as_boolean(column: pl.Series) -> pl.Series:
     if column.dtype == pl.Boolean:
         return column
     if column.dtype == pl.String:
-        return column.str.to_lowercase().replace_strict(
-            {"true": True, "false": False, "1": True, "0": False}, default=None, return_dtype=pl.Boolean
-        )
+        return column.str.to_lowercase().replace_strict(_TRUTHS, default=None, return_dtype=pl.Boolean)
     return column.replace_strict({0: False, 1: True}, default=None, return_dtype=pl.Boolean)
 
 
