@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from flyball import errors
-from flyball.adapters.validation_pandera import ColumnSchema, Schema, read_schema
+from flyball.adapters.schema_file import ColumnSchema, Schema, read_schema
 from flyball.cli.app import app
 from flyball.gateway.routes import DOORS
 from flyball.records.signals import SIGNALS

@@ -19,7 +19,7 @@ from flyball.errors import CodeChanged
 from flyball.records import codec
 from flyball.spec import DataSpec
 
-_SKIPPED = frozenset(
+SKIPPED = frozenset(
     {".flyball", ".venv", "venv", ".git", "__pycache__", "node_modules", ".tox", ".nox", ".mypy_cache", ".ruff_cache"}
 )
 """Folders that hold results or other people's code."""
@@ -179,10 +179,10 @@ def _listed(root: Path, *, modules_alone: bool = False) -> tuple[Path, ...]:
     """Relative to it, sorted, without those in folders that are skipped. Of `data/` modules alone: rows may lie there in a million files."""
     found = []
     for place, folders, names in os.walk(root):
-        folders[:] = [name for name in folders if name not in _SKIPPED]
+        folders[:] = [name for name in folders if name not in SKIPPED]
         here = Path(place).relative_to(root)
         modules = modules_alone or here.parts[:1] == ("data",)
-        wanted = (name for name in names if name not in _SKIPPED and (not modules or name.endswith(".py")))
+        wanted = (name for name in names if name not in SKIPPED and (not modules or name.endswith(".py")))
         # Asked of each, not of all that lies there: sockets, pipes and links to nothing cannot be read.
         found += [here / name for name in wanted if (root / here / name).is_file()]
     return tuple(sorted(found))

@@ -8,9 +8,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import polars as pl
 
+from flyball.adapters.environment import SKIPPED
+from flyball.adapters.schema_file import types_in
+from flyball.adapters.source_files import EXACT, Names, joined, read_file, refuse_repeated_columns
 from flyball.adapters.user_code import kind_and_place, user_code, words_of
+from flyball.control.ports import SCHEMA
 from flyball.errors import DataError, FlyballError, NotInstalled, SourceFailed
-from flyball.records.signature import Task
+from flyball.records.signature import ColumnType, Task
 from flyball.spec import DataSpec
 from flyball.spec.data import SqlSpec
 from flyball.spec.fields import parse_duration
@@ -21,21 +25,17 @@ if TYPE_CHECKING:
 Secret = Callable[[str], str]
 """Name of an environment variable → its value. Raises a FlyballError when it is not set."""
 
+Types = Mapping[str, ColumnType]
+"""Feature → what it is."""
+
 LABEL_KNOWN = "__label_known"
 """When a row's label became known: `data.label_time`, else time + `data.label_delay`."""
 
 UTC_TIME = pl.Datetime("us", "UTC")
 
-_SPELLINGS = ("%+", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M", "%Y-%m-%d")
-
-
-_LEADING_ZERO = r"^[+-]?0\d"
-
-
-class _File(NamedTuple):
-    frame: pl.DataFrame
-    csv: Path | None
-    """None: Parquet, whose columns have types of their own."""
+_SPELLINGS = ("%+", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M", "%Y-%m-%d",
+    "%Y-%m-%d %H:%M:%S%.f%#z")  # fmt: skip
+"""The last is PostgreSQL's: +00 for +00:00."""
 
 
 class Known(NamedTuple):
@@ -55,25 +55,29 @@ class SourceHistory:
 
     def rows(self, since: datetime, until: datetime) -> pl.DataFrame:
         if self._loaded is None or self._loaded[0] < until:
-            self._loaded = (until, load(self._data, self._project_dir, self._secret, until, self._task))
+            types = types_in(self._project_dir / SCHEMA)
+            self._loaded = (until, load(self._data, self._project_dir, self._secret, until, self._task, types))
         time = pl.col(self._data.time)
         return self._loaded[1].filter((time >= since) & (time < until))
 
 
-def load(data: DataSpec, project_dir: Path, secret: Secret, until: datetime, task: Task = "binary") -> pl.DataFrame:
+def load(
+    data: DataSpec, project_dir: Path, secret: Secret, until: datetime, task: Task = "binary", types: Types | None = None
+) -> pl.DataFrame:
     """All rows that the source has, declared columns only and then LABEL_KNOWN, sorted by time and key.
 
-    Types: Boolean, Int64, Float64 (NaN made null), String, times in UTC microseconds. Raises DataError, SourceFailed.
+    `types`: what features are by schema.yaml, before which flyball.yaml comes.
+    Columns are Boolean, Int64, Float64 (NaN made null), String, times in UTC microseconds. Raises DataError, SourceFailed.
     """
-    frame = _read(data, project_dir, secret, until, _texts(data, task))
+    names = _names(data, task, types or {})
+    frame = _read(data, project_dir, secret, until, names)
     wanted = _declared(data)
     _refuse_missing(frame, wanted)
     if frame.is_empty():
         raise DataError("the data are empty", expected="at least one row", next_step="look at data.source in flyball.yaml")
-    frame = frame.select(wanted)
-    times = [name for name in (data.time, data.label_time) if name is not None]
-    frame = frame.with_columns(_utc(frame[name], may_be_null=name != data.time) for name in times)
-    frame = frame.with_columns(_plain(frame[name]) for name in wanted if name not in times)
+    times = _times(data)
+    frame = _in_utc(frame.select(wanted), data)
+    frame = frame.with_columns(_plain(frame[name], named=name in names.said) for name in wanted if name not in times)
     known = pl.col(data.label_time) if data.label_time else pl.col(data.time) + (data.label_delay or timedelta())
     return frame.with_columns(known.alias(LABEL_KNOWN)).sort(data.time, data.key)
 
@@ -131,10 +135,16 @@ def _declared(data: DataSpec) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _texts(data: DataSpec, task: Task) -> frozenset[str]:
-    """Columns whose values are names, though they may be written in digits: `01234` is a zip code, and no 1234."""
-    categories = [name for name in data.feature_names if data.feature(name).type == "category"]
-    return frozenset([data.key, *categories, *([] if task == "regression" else [data.label])])
+def _times(data: DataSpec) -> list[str]:
+    return [name for name in (data.time, data.label_time) if name is not None]
+
+
+def _names(data: DataSpec, task: Task, said: Types) -> Names:
+    """A class is a name, and a number that is to be predicted is none."""
+    types = {name: data.feature(name).type or said.get(name) for name in data.feature_names}
+    categories = [name for name, kind in types.items() if kind == ColumnType.CATEGORY]
+    unsaid = frozenset(name for name, kind in types.items() if kind is None)
+    return Names(frozenset([data.key, *categories, *([] if task == "regression" else [data.label])]), unsaid)
 
 
 def _refuse_missing(frame: pl.DataFrame, wanted: list[str], *, of: str = "the data lack") -> None:
@@ -159,6 +169,10 @@ def _refuse_repeated(frame: pl.DataFrame, key: str) -> None:
         first = ", ".join(repr(value) for value in repeated[key].unique(maintain_order=True).head(3).to_list())
         raise DataError(f"the key {key!r} repeats: {repeated[key].n_unique()} keys stand in {repeated.height} rows (first: {first})",
                         expected="a key that is unique per row", next_step="choose another data.key, or remove the duplicates")  # fmt: skip
+
+
+def _in_utc(frame: pl.DataFrame, data: DataSpec) -> pl.DataFrame:
+    return frame.with_columns(_utc(frame[name], may_be_null=name != data.time) for name in _times(data))
 
 
 def _utc(column: pl.Series, *, may_be_null: bool) -> pl.Series:
@@ -201,11 +215,19 @@ def _parse_texts(column: pl.Series) -> pl.Series:
     return parsed
 
 
-def _plain(column: pl.Series) -> pl.Series:
-    """One type for each kind of value, whatever the source's own: the same data give the same digest from CSV and Parquet."""
+def _plain(column: pl.Series, *, named: bool) -> pl.Series:
+    """One type for each kind of value, whatever the source's own: the same data give the same digest from CSV and Parquet.
+
+    `named`: the values are names, of which no digit may be lost.
+    """
     kind = column.dtype
     if kind.is_integer():
-        return column.cast(pl.Int64)
+        whole = column.cast(pl.Int64, strict=False)
+        if whole.null_count() == column.null_count():
+            return whole
+        return column.cast(pl.String if named else pl.Float64)
+    if kind.is_decimal() and named and (column.cast(pl.Float64).abs() >= EXACT).any():
+        return column.cast(pl.String)
     if kind.is_float() or kind.is_decimal():
         return column.cast(pl.Float64).fill_nan(None)
     if kind in (pl.Boolean, pl.String):
@@ -213,14 +235,14 @@ def _plain(column: pl.Series) -> pl.Series:
     if kind in (pl.Categorical, pl.Enum, pl.Null):
         return column.cast(pl.String)
     raise DataError(f"the column {column.name!r} is of type {kind}", expected="numbers, true/false or texts",
-                    next_step="derive numbers from it in the source (the hour of a time, the length of a list)")  # fmt: skip
+                    next_step="derive numbers from it in the source (the hour of a time, the length of a list), or make it a text there")  # fmt: skip
 
 
-def _read(data: DataSpec, project_dir: Path, secret: Secret, until: datetime, texts: frozenset[str]) -> pl.DataFrame:
+def _read(data: DataSpec, project_dir: Path, secret: Secret, until: datetime, names: Names) -> pl.DataFrame:
     source = data.source
     try:
         if source.files is not None:
-            return _read_files(source.files, project_dir, _declared(data), texts)
+            return _read_files(source.files, data, project_dir, names)
         if source.delta is not None:
             return pl.read_delta(str(_below(project_dir / source.delta, project_dir)))
         if source.sql is not None:
@@ -241,53 +263,29 @@ def _unreadable(error: Exception, what: str = "the source") -> SourceFailed:
     return SourceFailed(f"{what} could not be read: {why}", detail=words_of(error))
 
 
-def _read_files(pattern: str, project_dir: Path, wanted: list[str], texts: frozenset[str]) -> pl.DataFrame:
+def _read_files(pattern: str, data: DataSpec, project_dir: Path, names: Names) -> pl.DataFrame:
     if Path(pattern).is_absolute() or ".." in Path(pattern).parts:
         raise DataError(f"data.source.files is {pattern!r}", expected="a pattern below the project's directory")
-    paths = sorted(path for path in project_dir.glob(pattern) if path.is_file())
+    found = (path for path in project_dir.glob(pattern) if path.is_file())
+    # `**/*.parquet` must not find the snapshots of the rows that it found before.
+    paths = sorted(path for path in found if SKIPPED.isdisjoint(path.relative_to(project_dir).parts))
     if not paths:
         raise DataError(
             f"no file matches {pattern!r} below {project_dir}",
             next_step="mend data.source.files in flyball.yaml, or put the file there",
         )
-    files = []
+    files, wanted = [], _declared(data)
     for path in paths:
         name = path.relative_to(project_dir)
         try:
-            frame, csv = _read_file(_below(path, project_dir))
+            file = read_file(_below(path, project_dir))
         except (OSError, pl.exceptions.PolarsError) as error:
             raise _unreadable(error, f"the file {name}") from error
-        _refuse_missing(frame, wanted, of=f"the file {name} lacks" if len(paths) > 1 else "the data lack")
-        files.append(_File(frame.select(wanted), csv))
-    return pl.concat(_as_written(files, texts), how="vertical_relaxed")
-
-
-def _as_written(files: list[_File], texts: frozenset[str]) -> list[pl.DataFrame]:
-    """Columns of `texts` that were taken for numbers are read once more as texts where a number has no room for what is written, in any of the files."""
-    numeric = sorted({name for file in files for name in texts if file.csv is not None and file.frame[name].dtype.is_numeric()})
-    if not numeric:
-        return [file.frame for file in files]
-    written = [None if file.csv is None else pl.read_csv(file.csv, columns=numeric, infer_schema=False) for file in files]
-    lost = [
-        name for name in numeric
-        if any(file.frame[name].dtype == pl.String for file in files)
-        or any(table is not None and table[name].str.contains(_LEADING_ZERO).any() for table in written)
-    ]  # fmt: skip
-    return [
-        file.frame if table is None else file.frame.with_columns(table.select(lost).get_columns())
-        for file, table in zip(files, written, strict=True)
-    ]
-
-
-def _read_file(path: Path) -> _File:
-    """Told from content: a Parquet file begins with PAR1."""
-    with path.open("rb") as file:
-        magic = file.read(4)
-    if not magic:
-        raise DataError(f"the file {path.name} is empty", expected="CSV with a header, or Parquet")
-    if magic == b"PAR1":
-        return _File(pl.read_parquet(path), None)
-    return _File(pl.read_csv(path, infer_schema_length=None), path)
+        _refuse_missing(file.frame, wanted, of=f"the file {name} lacks" if len(paths) > 1 else "the data lack")
+        refuse_repeated_columns(file, wanted, name)
+        # Times file by file: as texts, dates and timestamps of any zone they have no type in common.
+        files.append(file._replace(frame=_in_utc(file.frame.select(wanted), data)))
+    return joined(files, names)
 
 
 def _below(path: Path, project_dir: Path) -> Path:

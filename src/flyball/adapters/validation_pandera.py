@@ -1,19 +1,18 @@
 """Validation of snapshots: a schema inferred once, kept in a file that people may edit, checked by pandera; failing rows are set aside and shown."""
 
-from difflib import get_close_matches
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import msgspec
 import polars as pl
 
-from flyball.adapters.durable import project_mode, replace_file
+from flyball.adapters.schema_file import Columns, ColumnSchema, Schema, add_features, read_schema
 from flyball.errors import DataError
 from flyball.pipelines.labels import class_name
-from flyball.records.signature import Column, ColumnType, Extra, Signature, Unknown
+from flyball.records.signature import MAX_FLOAT32, Column, ColumnType, Signature, Unknown
 from flyball.spec import DataSpec
-
-T = TypeVar("T", bound=msgspec.Struct)
+from flyball.spec.faults import did_you_mean
 
 MAX_FAILING_SHARE = 0.05
 """More failing rows than this fail the run: up to here they are dirt in the data, beyond it the data or the schema changed."""
@@ -25,47 +24,10 @@ SHOWN = 10
 
 _ROW = "__row"
 
-_HEADER = """\
-# What the features of this project look like. Inferred from the first snapshot; edit it as you like, it is read before every run.
-# type: number | integer | boolean | category. missing: may be null. minimum, maximum: rows outside are set aside, requests refused.
-# categories: seen at first; a new one is a warning, not a fault. A feature's own settings in flyball.yaml come first.
-# What requests may bring beyond that: `unknown: as_trained | refuse | flag` says, for a feature or here at the top for all, what becomes of
-# a category that is not known; `extra: refuse | ignore`, at the top, what becomes of a field that is no feature.
-"""
+_TRUTHS = {"true": True, "false": False, "1": True, "0": False, "1.0": True, "0.0": False}
+"""In texts. Floats come of yes and no of which some are missing."""
 
-
-class ColumnSchema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """One feature in schema.yaml."""
-
-    type: ColumnType
-    missing: bool = False
-    minimum: float | None = None
-    maximum: float | None = None
-    categories: tuple[str, ...] | None = None
-    unknown: Unknown | None = None
-    """None: as the file says for all."""
-
-
-Columns = dict[str, ColumnSchema]
-"""Feature → what it looks like, in the order of the signature."""
-
-
-class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """The whole of schema.yaml."""
-
-    features: Columns
-    unknown: Unknown = Unknown.AS_TRAINED
-    extra: Extra = "refuse"
-
-    @property
-    def of_data(self) -> Columns:
-        """What training depends on: without the rules that only requests meet."""
-        return {name: msgspec.structs.replace(column, unknown=None) for name, column in self.features.items()}
-
-    @property
-    def of_requests(self) -> list[Any]:
-        """What only requests meet: changing it makes another package of the same trained model."""
-        return [self.extra, self.unknown, {name: column.unknown for name, column in self.features.items() if column.unknown}]
+_NUMBERS = (ColumnType.NUMBER, ColumnType.INTEGER)
 
 
 class Failure(NamedTuple):
@@ -89,10 +51,15 @@ class Validated(NamedTuple):
     warnings: tuple[str, ...]
 
 
-def schema_of(path: Path, frame: pl.DataFrame, data: DataSpec) -> Schema:
-    """The schema in `path`; without the file it is inferred from `frame` and written. Settings of flyball.yaml come first.
+def _to_nobody(_: str) -> None:
+    """`say` where nobody listens."""
 
-    Raises DataError: an all-null feature, a schema.yaml that cannot be read or lacks a feature.
+
+def schema_of(path: Path, frame: pl.DataFrame, data: DataSpec, say: Callable[[str], None] = _to_nobody) -> Schema:
+    """The schema in `path`, to which features that it lacks are added as they look in `frame`: all of them, where there is no file yet.
+
+    `say` is told what was added to it, and what stands there and is no feature. Raises DataError: an all-null feature, a schema.yaml that cannot be
+    added to, or as `kept_schema` does.
     """
     for name in data.feature_names:
         if frame[name].null_count() == frame.height:
@@ -100,19 +67,33 @@ def schema_of(path: Path, frame: pl.DataFrame, data: DataSpec) -> Schema:
                 f"the feature {name!r} is null in all {frame.height} rows",
                 next_step="remove it from data.features, or mend the source",
             )
-    if not path.exists():
-        _write(path, Schema(features={name: _infer(frame[name], data.feature(name).type) for name in data.feature_names}))
+    kept = read_schema(path).features if path.exists() else {}
+    added = {name: _infer(frame[name], data.feature(name).type) for name in data.feature_names if name not in kept}
+    if added:
+        add_features(path, added)
+    for words in filter(None, (_perhaps_a_number(frame[name]) for name in added if data.feature(name).type is None)):
+        say(words)
+    if added and kept:
+        seen = ", ".join(f"{name!r} ({column.type})" for name, column in added.items())
+        say(f"{path.name} now has {seen}, as the rows look: it is yours to edit")
+    strangers = _strangers(kept, data)
+    if strangers:
+        say(f"{path.name}: not in data.features, and so without effect: {strangers}")
+    return kept_schema(path, frame, data)
+
+
+def kept_schema(path: Path, frame: pl.DataFrame, data: DataSpec) -> Schema:
+    """The schema in `path`; settings of flyball.yaml come first, and a feature that stands in neither is as `frame` has it.
+
+    Raises DataError: a schema.yaml that cannot be read, or whose rules cannot be kept.
+    """
     kept = read_schema(path)
     columns = {
         name: _overridden(kept.features.get(name) or _infer(frame[name], data.feature(name).type), data, name)
         for name in data.feature_names
     }
     for name, column in columns.items():
-        low, high = column.minimum, column.maximum
-        if low is not None and high is not None and low > high:
-            raise DataError(f"features.{name}: minimum {low:g} and maximum {high:g}", expected="minimum at most maximum")
-        if column.unknown is not None and column.type is not ColumnType.CATEGORY:
-            raise DataError(f"schema.yaml: features.{name}: unknown: {column.unknown} on a {column.type}", expected="a category")
+        _refuse_misfit(name, column)
     return msgspec.structs.replace(kept, features=columns)
 
 
@@ -187,6 +168,18 @@ def _infer(column: pl.Series, declared: str | None) -> ColumnSchema:
     return ColumnSchema(type=kind, missing=column.null_count() > 0, categories=categories)
 
 
+def _perhaps_a_number(column: pl.Series) -> str:
+    """Words, where a few of a column's values make a category of it; empty: they do not."""
+    values = column.drop_nulls()
+    texts = values.filter(values.cast(pl.Float64, strict=False).is_null())
+    if not 0 < texts.len() <= MAX_FAILING_SHARE * values.len():
+        return ""
+    return (
+        f"{column.name} is taken for a category, since not all its values are numbers (not {texts.len()} of {values.len()}, such as {texts[0][:20]!r}): "
+        f"if it is a number, say so (type: number), and those rows are set aside"
+    )
+
+
 def _overridden(kept: ColumnSchema, data: DataSpec, name: str) -> ColumnSchema:
     said = data.feature(name)
     return msgspec.structs.replace(
@@ -198,77 +191,28 @@ def _overridden(kept: ColumnSchema, data: DataSpec, name: str) -> ColumnSchema:
     )
 
 
-def read_schema(path: Path) -> Schema:
-    """Raises DataError with the first fault of each section."""
-    import yaml
-
-    unreadable = {
-        "expected": "features: with a type for each",
-        "next_step": f"mend it, or delete {path.name} and let it be inferred anew",
-    }
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        words = " ".join(str(error).split())[:200]
-        raise DataError(f"{path.name} cannot be read: {words}", **unreadable) from error
-    columns: Any = content.get("features") if isinstance(content, dict) else None
-    if not isinstance(columns, dict):
-        raise DataError(f"{path.name} cannot be read: it has no section features", **unreadable)
-    faults: list[DataError] = []
-    whole = _kept(faults, "", {**content, "features": {}}, Schema)
-    features = {str(name): _kept(faults, f"features.{name}: ", value, ColumnSchema) for name, value in columns.items()}
-    if whole is None or faults:
-        raise _together(path.name, faults)
-    return msgspec.structs.replace(whole, features=features)
+def _refuse_misfit(name: str, column: ColumnSchema) -> None:
+    low, high = column.minimum, column.maximum
+    for kind, bound in (("minimum", low), ("maximum", high)):
+        if bound is not None and column.type not in _NUMBERS:
+            raise DataError(f"features.{name}: {kind} {bound:g} on a {column.type}", expected="a number or an integer")
+        if bound is not None and not abs(bound) <= MAX_FLOAT32:
+            raise DataError(f"features.{name}: {kind} {bound:g}", expected=f"from {-MAX_FLOAT32:g} to {MAX_FLOAT32:g}, as float32 goes",
+                            next_step="leave it out where there is no bound")  # fmt: skip
+    if low is not None and high is not None and low > high:
+        raise DataError(f"features.{name}: minimum {low:g} and maximum {high:g}", expected="minimum at most maximum")
+    if column.unknown is not None and column.type is not ColumnType.CATEGORY:
+        raise DataError(f"schema.yaml: features.{name}: unknown: {column.unknown} on a {column.type}", expected="a category")
 
 
-def _together(name: str, faults: list[DataError]) -> DataError:
-    if len(faults) == 1:
-        return faults[0]
-    lines = (f"  {fault.message.removeprefix(f'{name}: ')}" for fault in faults)
-    return DataError(f"{name} has {len(faults)} faults:\n" + "\n".join(lines))
-
-
-def _kept(faults: list[DataError], place: str, value: Any, kind: type[T]) -> T | None:
-    """A section of the file; one that is none goes to `faults`."""
-    try:
-        return _part(place, value, kind)
-    except DataError as fault:
-        faults.append(fault)
-        return None
-
-
-def _part(place: str, value: Any, kind: type[T]) -> T:
-    """A section of the file; what is not one is named with its place. Raises DataError."""
-    try:
-        return msgspec.convert(value, type=kind, strict=False)
-    except msgspec.ValidationError as error:
-        known = [field.name for field in msgspec.structs.fields(kind)]
-        near = (
-            [hit for key in value for hit in get_close_matches(str(key), known, n=1) if hit != key]
-            if isinstance(value, dict)
-            else []
-        )
-        raise DataError(
-            f"schema.yaml: {place}{error}", expected=_choices(str(error)), next_step=f"did you mean {near[0]!r}?" if near else ""
-        ) from error
-
-
-def _choices(fault: str) -> str:
-    """The values that a key takes, where msgspec only says that it does not take this one."""
-    known = (("$.type", ColumnType), ("$.unknown", Unknown)) if fault.startswith("Invalid enum value") else ()
-    return next((", ".join(kind) for place, kind in known if place in fault), "")
-
-
-def _write(path: Path, schema: Schema) -> None:
-    import yaml
-
-    plain = {"unknown": str(schema.unknown), "extra": schema.extra, **msgspec.to_builtins(schema)}
-    replace_file(
-        path,
-        (_HEADER + yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, default_flow_style=None, width=160)).encode(),
-        project_mode(path.parent),
-    )
+def _strangers(kept: Columns, data: DataSpec) -> str:
+    """No fault: a feature may be taken out of flyball.yaml, and come back. But a rule that is misspelt must not be thought to hold."""
+    words = []
+    for name in kept:
+        if name not in data.feature_names:
+            near = did_you_mean(name, data.feature_names)
+            words.append(f"{name!r}" + (f" ({near})" if near else ""))
+    return ", ".join(words[:SHOWN]) + (f" and {len(words) - SHOWN} more" if len(words) > SHOWN else "")
 
 
 def _as_category(column: pl.Series) -> pl.Series:
@@ -294,6 +238,8 @@ def _typed(frame: pl.DataFrame, schema: Columns) -> tuple[pl.DataFrame, pl.DataF
         wrong = cast.is_null() & raw.is_not_null()
         if wanted.type is ColumnType.INTEGER:
             wrong = wrong | (cast.is_not_null() & (cast != cast.round(0)))
+        if wanted.type in _NUMBERS:
+            cast = cast.fill_nan(None)  # as where the source had numbers alone
         rows = wrong.arg_true().cast(pl.UInt32)
         told.append(pl.DataFrame({_ROW: rows}).with_columns(pl.lit(name).alias("column")))
         first += [Failure(row, name, repr(raw[row]), f"is not of type {wanted.type}") for row in rows.head(SHOWN).to_list()]
@@ -305,9 +251,7 @@ def _as_boolean(column: pl.Series) -> pl.Series:
     if column.dtype == pl.Boolean:
         return column
     if column.dtype == pl.String:
-        return column.str.to_lowercase().replace_strict(
-            {"true": True, "false": False, "1": True, "0": False}, default=None, return_dtype=pl.Boolean
-        )
+        return column.str.to_lowercase().replace_strict(_TRUTHS, default=None, return_dtype=pl.Boolean)
     return column.replace_strict({0: False, 1: True}, default=None, return_dtype=pl.Boolean)
 
 
@@ -323,8 +267,8 @@ def _checked(typed: pl.DataFrame, schema: Columns) -> pl.DataFrame:
             checks.append(pa.Check.ge(wanted.minimum, error=f"is below {wanted.minimum:g}"))
         if wanted.maximum is not None:
             checks.append(pa.Check.le(wanted.maximum, error=f"is above {wanted.maximum:g}"))
-        if wanted.type in (ColumnType.NUMBER, ColumnType.INTEGER):
-            checks.append(pa.Check(_is_finite, error="is not finite"))
+        if wanted.type in _NUMBERS:
+            checks.append(pa.Check(_is_finite_float32, error="is not a finite float32"))
         columns[name] = pa.Column(nullable=wanted.missing, checks=checks)
     try:
         pa.DataFrameSchema(columns).validate(typed.select(list(schema)), lazy=True)
@@ -350,8 +294,9 @@ def _first(cases: pl.DataFrame) -> list[Failure]:
     return [Failure(case[_ROW], case["column"], str(case["value"]), case["why"]) for case in few.iter_rows(named=True)]
 
 
-def _is_finite(data: Any) -> pl.LazyFrame:
-    return data.lazyframe.select(pl.col(data.key).is_finite() | pl.col(data.key).is_null())  # type: ignore[no-any-return]
+def _is_finite_float32(data: Any) -> pl.LazyFrame:
+    value = pl.col(data.key)
+    return data.lazyframe.select((value.abs() <= MAX_FLOAT32) | value.is_null())  # type: ignore[no-any-return]
 
 
 def _words(frame: pl.DataFrame, first: list[Failure], count: int, key: str) -> tuple[str, ...]:

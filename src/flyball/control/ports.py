@@ -87,6 +87,10 @@ class LedgerAudit(Protocol):
         ...
 
 
+SCHEMA = "schema.yaml"
+"""What is known of the features, in the project's directory."""
+
+
 class StepRequest(NamedTuple):
     """A pipeline run for a child: everything it may use is in here."""
 

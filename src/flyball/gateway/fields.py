@@ -8,10 +8,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from flyball.errors import Fault
-from flyball.records.signature import Column, ColumnType, Unknown
-
-MAX_FLOAT32 = 3.4028234663852886e38
-"""The model sees float32: beyond this it would be infinity."""
+from flyball.records.signature import MAX_FLOAT32, Column, ColumnType, Unknown
 
 MAX_TEXT_CHARACTERS = 65_536
 """Of one category: some pages of text pass; megabytes would be captured with every row."""

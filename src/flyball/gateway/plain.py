@@ -12,13 +12,13 @@ from flyball.errors import Fault, RequestError
 from flyball.gateway.answering import labels_of
 from flyball.gateway.batches import Answer
 from flyball.gateway.explaining import Attribution
-from flyball.gateway.fields import MAX_FLOAT32, shown
+from flyball.gateway.fields import shown
 from flyball.gateway.json_faults import no_name_twice, refuse_repeats
 from flyball.gateway.pieces import Pieces
 from flyball.gateway.tables import LiveRoute
 from flyball.gateway.validation import MAX_FAULTS, MAX_ID_CHARACTERS, Body, Rows, counted, parsed_json
 from flyball.records.captured import LabelBatch
-from flyball.records.signature import Signature
+from flyball.records.signature import MAX_FLOAT32, Signature
 
 _decoder = msgspec.json.Decoder()
 _encode = msgspec.json.Encoder().encode

@@ -16,7 +16,7 @@ import numpy as np
 from msgspec import UNSET, UnsetType
 
 from flyball.errors import Fault, RequestError
-from flyball.gateway.fields import MAX_FLOAT32, MAX_TEXT_CHARACTERS, ValueCheck, shown
+from flyball.gateway.fields import MAX_TEXT_CHARACTERS, ValueCheck, shown
 from flyball.gateway.json_faults import (
     Text,
     count_colons,
@@ -25,7 +25,7 @@ from flyball.gateway.json_faults import (
     refuse_repeats,
     with_no_numbers,
 )
-from flyball.records.signature import Column, ColumnType, Signature, Unknown
+from flyball.records.signature import MAX_FLOAT32, Column, ColumnType, Signature, Unknown
 
 Body = Text
 

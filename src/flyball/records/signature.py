@@ -5,6 +5,9 @@ from typing import Literal
 
 import msgspec
 
+MAX_FLOAT32 = 3.4028234663852886e38
+"""A model sees float32: beyond this a number would be infinity."""
+
 
 class ColumnType(StrEnum):
     NUMBER = "number"

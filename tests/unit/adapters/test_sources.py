@@ -105,7 +105,16 @@ def test_a_code_is_of_one_type_in_all_files(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "spelling", ["2026-01-02", "2026-01-02 00:00", "2026-01-02T00:00:00", "2026-01-02T00:00:00.000", "2026-01-02T01:00:00+01:00"]
+    "spelling",
+    [
+        "2026-01-02",
+        "2026-01-02 00:00",
+        "2026-01-02T00:00:00",
+        "2026-01-02T00:00:00.000",
+        "2026-01-02T01:00:00+01:00",
+        "2026-01-02 00:00:00+00:00",
+        "2026-01-01 19:00:00.000-05",
+    ],
 )
 def test_times_are_read_as_utc(tmp_path: Path, spelling: str) -> None:
     write_csv(tmp_path, CSV + f"a,{spelling},1,1,1.5,x\n")

@@ -5,7 +5,8 @@ import polars as pl
 import pytest
 from projects import rows, spec
 
-from flyball.adapters.validation_pandera import ColumnSchema, Failure, Schema, columns_of, enforced, schema_of, validate
+from flyball.adapters.schema_file import ColumnSchema, Schema
+from flyball.adapters.validation_pandera import Failure, columns_of, enforced, schema_of, validate
 from flyball.errors import DataError
 from flyball.records.signature import Column, ColumnType, Signature, Unknown
 
@@ -52,7 +53,7 @@ def test_failing_rows_are_set_aside_and_told(tmp_path: Path) -> None:
     assert checked.failures == (
         "id 'f3': hour is above 22 (99.0)",
         "id 'f5': carrier is missing",
-        "id 'f7': wind is not finite (inf)",
+        "id 'f7': wind is not a finite float32 (inf)",
     )
 
 
@@ -113,6 +114,13 @@ def test_what_cannot_be_listed_cannot_be_refused(tmp_path: Path) -> None:
         ("features: {hour: {type: number, unknown: refuse}}", "features.hour: unknown: refuse on a number. Expected: a category"),
         ("features: {carrier: {type: category, unknown: reject}}", "features.carrier.*'reject'"),
         ("features: {hour: {type: number, minimum: 3, maximum: 2}}", "minimum 3 and maximum 2"),
+        (
+            "features: {hour: {type: number, maximum: 1e+300}}",
+            "hour: maximum 1e\\+300. Expected: from -3.40282e\\+38 to 3.40282e\\+38",
+        ),
+        ("features: {hour: {type: number, minimum: -.inf}}", "hour: minimum -inf"),
+        ("features: {carrier: {type: category, minimum: 3}}", "carrier: minimum 3 on a category. Expected: a number"),
+        ("features: {hour: {type: number}, wind: {type: number}, hour: {type: integer}}", "features.hour stands there twice"),
         ("features: {}\nextras: ignore", "`extras`.*did you mean 'extra'"),
         ("features: {}\nextra: warn", "'warn'"),
         ("nothing", "cannot be read: it has no section features. Expected: features"),
@@ -155,3 +163,75 @@ def test_of_many_failing_values_only_the_first_are_kept_and_all_are_counted(
     assert lines[1:3] == ["  id 'f0': carrier is missing", "  id 'f0': hour is not of type integer ('noon')"]
     assert "and 390 more" in refused.value.message
     assert len(made) <= 40
+
+
+def test_a_feature_that_comes_later_is_inferred_once_and_then_the_files(tmp_path: Path) -> None:
+    """And not anew by each run, of which one with a single NA in it would have made a category of it."""
+    schema(tmp_path)
+    first = (tmp_path / "schema.yaml").read_text().replace("hour: {type: integer}", "hour: {type: integer}  # ours")
+    (tmp_path / "schema.yaml").write_text(first)
+    declared, told = spec(data={"features": [*FEATURES, "load"]}).data, []
+    schema_of(tmp_path / "schema.yaml", FRAME, declared, told.append)
+    assert told == ["schema.yaml now has 'load' (number), as the rows look: it is yours to edit"]
+    text = (tmp_path / "schema.yaml").read_text()
+    assert text == first + "  load: {type: number, missing: true}\n"
+
+    texts = pl.col("load").cast(pl.String)
+    dirty = FRAME.with_columns(load=pl.when(pl.int_range(pl.len()) == 3).then(pl.lit("NA")).otherwise(texts))
+    again = schema_of(tmp_path / "schema.yaml", dirty, declared, told.append)
+    assert again.features["load"].type is ColumnType.NUMBER
+    assert validate(dirty, again.features, time="at", key="id").quarantined["id"].to_list() == ["f3"]
+    assert len(told) == 1
+    assert (tmp_path / "schema.yaml").read_text() == text
+
+
+def test_what_is_no_feature_is_told_and_stays_for_whoever_puts_it_back(tmp_path: Path) -> None:
+    told: list[str] = []
+    text = "features: {hour: {type: integer, minimum: 3}, wnd: {type: number, minimum: 0}}\n"
+    (tmp_path / "schema.yaml").write_text(text)
+    schema_of(tmp_path / "schema.yaml", FRAME, spec(data={"features": ["wind"]}).data, told.append)
+    assert told[-1] == "schema.yaml: not in data.features, and so without effect: 'hour', 'wnd' (did you mean wind?)"
+    both = schema_of(tmp_path / "schema.yaml", FRAME, spec(data={"features": ["hour", "wind"]}).data)
+    assert both.features["hour"].minimum == 3
+    assert both.features["wind"].minimum is None
+
+
+def test_a_schema_that_is_a_link_stays_one(tmp_path: Path) -> None:
+    (tmp_path / "kept.yaml").write_text("extra: ignore\nfeatures: {}\n")
+    (tmp_path / "schema.yaml").symlink_to("kept.yaml")
+    assert set(schema(tmp_path)) == set(FEATURES)
+    assert (tmp_path / "schema.yaml").is_symlink()
+    assert "hour" in (tmp_path / "kept.yaml").read_text()
+
+
+def test_a_number_that_float32_cannot_hold_is_set_aside(tmp_path: Path) -> None:
+    kept = schema(tmp_path, features={"wind": {"missing": True}, "hour": None})
+    large = FRAME.with_columns(wind=pl.Series([1e300, -1.797e308, 3.4028234663852886e38, float("nan"), *FRAME["wind"][4:]]))
+    checked = validate(large, kept, time="at", key="id")
+    assert checked.quarantined["id"].to_list() == ["f0", "f1"]
+    assert checked.failures[0] == "id 'f0': wind is not a finite float32 (1e+300)"
+    assert checked.frame["wind"].cast(pl.Float32).is_infinite().sum() == 0
+
+
+def test_a_few_texts_that_make_a_category_of_a_number_are_told_once(tmp_path: Path) -> None:
+    dirty = pl.when(pl.int_range(pl.len()) == 3).then(pl.lit("NA")).otherwise(pl.col("load").cast(pl.String))
+    frame, told = FRAME.with_columns(load=dirty, hour=pl.col("hour").cast(pl.String)), []
+    declared = spec(data={"features": ["load", "carrier", "hour"]}).data
+    for _ in range(2):
+        schema_of(tmp_path / "schema.yaml", frame, declared, told.append)
+    words = "load is taken for a category, since not all its values are numbers (not 1 of 192, such as 'NA'): "
+    assert told == [words + "if it is a number, say so (type: number), and those rows are set aside"]
+
+
+def test_what_stands_in_texts_is_what_it_would_be_in_a_column_of_its_own_type(tmp_path: Path) -> None:
+    """One NA in a file makes texts of the whole column: missing values must not become faulty by it, nor truths that pandas wrote as floats."""
+    kept = schema(tmp_path, features={"wind": {"type": "number", "missing": True}, "busy": {"type": "boolean"}})
+    first = pl.int_range(pl.len())
+    texts = FRAME.select("id", "at").with_columns(
+        wind=pl.when(first == 3).then(pl.lit("NA")).otherwise(pl.lit("NaN")),
+        busy=pl.when(first < 100).then(pl.lit("1.0")).otherwise(pl.lit("0.0")),
+    )
+    checked = validate(texts, kept, time="at", key="id")
+    assert checked.failures == ("id 'f3': wind is not of type number ('NA')",)
+    assert checked.frame["wind"].null_count() == 199
+    assert checked.frame["busy"].sum() == 99

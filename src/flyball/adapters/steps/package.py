@@ -12,13 +12,14 @@ from flyball.adapters.conversion import MANY_ROWS, Served
 from flyball.adapters.environment import code_files, refuse_change
 from flyball.adapters.mlflow_models import save_model
 from flyball.adapters.packages import MANIFEST, LocalPackages, make_manifest
+from flyball.adapters.schema_file import Schema
 from flyball.adapters.steps.evaluate import EVALUATION, SCORES
 from flyball.adapters.steps.recipes import PLAIN, Recipe
 from flyball.adapters.steps.situation import Rows, Run, divided, read_rows
 from flyball.adapters.steps.train import ESTIMATOR
 from flyball.adapters.steps.watched import Made, watched
 from flyball.adapters.user_code import user_code
-from flyball.adapters.validation_pandera import Schema, enforced
+from flyball.adapters.validation_pandera import enforced
 from flyball.control.world import moment
 from flyball.monitoring import blocks
 from flyball.pipelines.evaluation import label_scale

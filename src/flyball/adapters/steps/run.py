@@ -2,11 +2,13 @@
 
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import msgspec
 
 from flyball.adapters.environment import surroundings
+from flyball.adapters.schema_file import Schema
 from flyball.adapters.sources import Secret
 from flyball.adapters.steps import tournament
 from flyball.adapters.steps.cache import StepCache
@@ -17,7 +19,7 @@ from flyball.adapters.steps.refit import refitted
 from flyball.adapters.steps.situation import Run
 from flyball.adapters.steps.snapshot import take_snapshot, validate
 from flyball.adapters.steps.train import train
-from flyball.adapters.validation_pandera import Schema, schema_of
+from flyball.adapters.validation_pandera import schema_of
 from flyball.autopilot import contest
 from flyball.control.ports import StepRequest
 from flyball.errors import DataError, FlyballError
@@ -55,7 +57,7 @@ def _all(run: Run) -> tuple[StepResult, ...]:
     done = _Done()
     snapshot, frame = take_snapshot(run)
     done.keep(snapshot)
-    schema = schema_of(run.schema_file, frame, run.request.spec.data)
+    schema = schema_of(run.schema_file, frame, run.request.spec.data, partial(run.say, "validate"))
     validated = done.keep(validate(run, done.keys, frame, schema.of_data))
     order = tournament.order_of(run)
     if order is None:

@@ -7,6 +7,7 @@ from typing import Any
 import polars as pl
 
 from flyball.adapters import model_input, sources, validation_pandera
+from flyball.adapters.schema_file import Columns, types_in
 from flyball.adapters.snapshots_delta import DeltaSnapshots, content_digest, schema_digest
 from flyball.adapters.steps.situation import KEY, LABEL, TIME, Run, write_rows
 from flyball.errors import DataError
@@ -23,7 +24,8 @@ def take_snapshot(run: Run) -> tuple[StepResult, pl.DataFrame]:
     data = request.spec.data
     run.say("snapshot", "reading the source")
     history = sources.history_of(request.job.overrides, request.spec.train.history)
-    seen = sources.load(data, request.project_dir, run.secret, request.job.as_of, request.spec.task)
+    types = types_in(run.schema_file)
+    seen = sources.load(data, request.project_dir, run.secret, request.job.as_of, request.spec.task, types)
     known = sources.known_at(seen, data, request.job.as_of, history)
     frame = _since(known.frame.drop(sources.LABEL_KNOWN), data.time, request.job.overrides.get("since"))
     order = (data.time, data.key)
@@ -50,7 +52,7 @@ def _since(frame: pl.DataFrame, time: str, since: str | None) -> pl.DataFrame:
     return found
 
 
-def validate(run: Run, keys: dict[str, str], frame: pl.DataFrame, schema: validation_pandera.Columns) -> StepResult:
+def validate(run: Run, keys: dict[str, str], frame: pl.DataFrame, schema: Columns) -> StepResult:
     """Hold the rows against what schema.yaml says of them. It was read before the key is made: editing it is another step."""
     spec = run.request.spec
     data = spec.data

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from flyball.errors import Fault
-from flyball.gateway.fields import MAX_FLOAT32, ValueCheck, Wrong, shown
+from flyball.gateway.fields import ValueCheck, Wrong, shown
 from flyball.gateway.tensors.datatypes import WHOLE
 from flyball.gateway.validation import MAX_FAULTS, as_array
-from flyball.records.signature import Column, ColumnType
+from flyball.records.signature import MAX_FLOAT32, Column, ColumnType
 
 Array = np.ndarray[Any, Any]
 

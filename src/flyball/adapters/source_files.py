@@ -1,0 +1,111 @@
+"""Files of rows as one table: CSV or Parquet, told from content; names written in digits stay as they are written."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import polars as pl
+
+from flyball.errors import DataError
+
+_WHOLE = r"^(?:0|-?[1-9]\d*)$"
+_WHOLE_AS_FLOAT = r"^(?:0|-?[1-9]\d*)(?:\.0)?$"
+_FRACTION = r"^-?(?:0\.0{0,3}[1-9](?:\d*[1-9])?|[1-9]\d*\.\d*[1-9])$"
+"""Python writes what is smaller with an exponent."""
+_FRACTION_CHARACTERS = 16
+"""15 digits and the point: as many as a float64 gives back whatever they are."""
+EXACT = 2**53
+"""From here on a float64 does not hold every whole number."""
+
+
+class File(NamedTuple):
+    frame: pl.DataFrame
+    csv: Path | None
+    """None: Parquet, whose columns have types of their own."""
+
+
+class Names(NamedTuple):
+    """Columns whose values are names, though they may be written in digits: `01234` is a zip code, and no 1234."""
+
+    said: frozenset[str]
+    unsaid: frozenset[str] = frozenset()
+    """Nobody has said yet what they are: names where one of the files holds texts."""
+
+
+def read_file(path: Path) -> File:
+    """Raises DataError, OSError, PolarsError."""
+    with path.open("rb") as file:
+        magic = file.read(4)
+    if not magic:
+        raise DataError(f"the file {path.name} is empty", expected="CSV with a header, or Parquet")
+    # A bracket in the name of a file is no pattern.
+    if magic == b"PAR1":
+        return File(pl.read_parquet(path, glob=False), None)
+    return File(pl.read_csv(path, infer_schema_length=None, glob=False), path)
+
+
+def refuse_repeated_columns(file: File, wanted: list[str], name: Path) -> None:
+    """Polars renames a column that a CSV file has twice, and would go by the first. Raises DataError."""
+    renamed = [column for column in wanted if f"{column}_duplicated_0" in file.frame.columns]
+    if file.csv is None or not renamed:
+        return
+    header = pl.read_csv(file.csv, has_header=False, n_rows=1, infer_schema=False, glob=False).row(0)
+    for column in renamed:
+        if header.count(column) > 1:
+            raise DataError(f"the file {name} has the column {column!r} {header.count(column)} times", expected="each column once",
+                            next_step="rename one of them in the source")  # fmt: skip
+
+
+def joined(files: list[File], names: Names) -> pl.DataFrame:
+    """One table of all, which have the same columns. Raises PolarsError where they have no type in common."""
+    if len(files) > 1:
+        files = [file._replace(frame=_without_types_of_nothing(file.frame)) for file in files]
+    return pl.concat(_as_written(files, names), how="vertical_relaxed")
+
+
+def _without_types_of_nothing(frame: pl.DataFrame) -> pl.DataFrame:
+    """A column without a value is text to a CSV reader. Beside files with numbers in it, it would make texts of them all."""
+    empty = [name for name in frame.columns if frame[name].dtype == pl.String and frame[name].null_count() == frame.height]
+    return frame.with_columns(pl.Series(name, [None] * frame.height, dtype=pl.Null) for name in empty)
+
+
+def _as_written(files: list[File], names: Names) -> list[pl.DataFrame]:
+    """Columns of `names` that were taken for numbers are read once more as texts where a number has no room for what is written, in any of the files."""
+    kinds = {name: [file.frame[name].dtype for file in files] for name in sorted(names.said | names.unsaid)}
+    mixed = [name for name, found in kinds.items() if pl.String in found and any(not _is_text(kind) for kind in found)]
+    numeric = [name for name in names.said.difference(mixed) if any(kind.is_numeric() for kind in kinds[name])]
+    again = sorted([*mixed, *numeric])
+    if not again:
+        return [file.frame for file in files]
+    written = [
+        None if file.csv is None else pl.read_csv(file.csv, columns=again, infer_schema=False, glob=False) for file in files
+    ]
+    lost = mixed + [name for name in numeric if not _told_by_numbers(name, files, written)]
+    return [
+        file.frame if table is None else file.frame.with_columns(table.select(lost).get_columns())
+        for file, table in zip(files, written, strict=True)
+    ]
+
+
+def _is_text(kind: pl.DataType) -> bool:
+    return kind in (pl.String, pl.Null)
+
+
+def _told_by_numbers(name: str, files: list[File], written: list[pl.DataFrame | None]) -> bool:
+    """Whether each number of a column, written by `class_name`, is what stood in its file. 1.0 may become 1: a source that had missing values writes so."""
+    tell = _told_by_floats if any(file.frame[name].dtype.is_float() for file in files) else _told_by_integers
+    return all(
+        tell(table[name], file.frame[name])
+        for file, table in zip(files, written, strict=True)
+        if table is not None and file.frame[name].dtype.is_numeric()
+    )
+
+
+def _told_by_integers(written: pl.Series, _: pl.Series) -> bool:
+    return bool(written.str.contains(_WHOLE).all())
+
+
+def _told_by_floats(written: pl.Series, number: pl.Series) -> bool:
+    value = number.cast(pl.Float64)
+    whole = written.str.contains(_WHOLE_AS_FLOAT) & (value.abs() < EXACT)
+    fraction = written.str.contains(_FRACTION) & (written.str.len_bytes() <= _FRACTION_CHARACTERS)
+    return bool((whole | fraction | value.is_nan()).all())
