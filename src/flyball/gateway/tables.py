@@ -214,10 +214,22 @@ class Tables:
         self._loader = ThreadPoolExecutor(1, thread_name_prefix="table-loader")
         self._busy = asyncio.Lock()
         self._seen: tuple[int, int, int] | None = None
+        self._counted: tuple[int, int, int] | None = None
         self.live: LiveTable | None = None
         self.error = NO_TABLE
         self.loading: int | None = None
         """The revision that is being taken; None: nothing is."""
+        self.refused = 0
+        """Tables that were not taken as they are: each once, however often it is tried."""
+
+    @property
+    def refusing(self) -> bool:
+        """Whether what the file says is not served as it is. That there is none yet is no refusal."""
+        return bool(self.error) and not self._none_yet
+
+    @property
+    def _none_yet(self) -> bool:
+        return self.error.startswith(NO_TABLE)  # what to do about it follows
 
     def changed(self) -> bool:
         """Whether the file is another one than at the last reload."""
@@ -233,6 +245,9 @@ class Tables:
                 await self._reload()
             except FlyballError as failed:
                 self.error = failed.message
+                if self.refusing and self._seen != self._counted:
+                    self._counted = self._seen
+                    self.refused += 1
                 raise
             self.error = ""
 
@@ -292,7 +307,7 @@ class Tables:
             if not old.without:
                 return None
         self.loading = table.revision
-        if self.error == NO_TABLE:
+        if self._none_yet:
             self.error = ""  # that there was none is no refusal of this one
         try:
             return await loop.run_in_executor(self._loader, self._build, table, old is None)
