@@ -67,9 +67,16 @@ class LiveRoute:
     """One model's route, ready to answer."""
 
     def __init__(
-        self, route: Route, units: dict[str, LiveUnit], max_rows: int, keeper: Keeper | None, signature: Signature
+        self,
+        route: Route,
+        units: dict[str, LiveUnit],
+        max_rows: int,
+        keeper: Keeper | None,
+        signature: Signature,
+        n_columns: int,
     ) -> None:
-        """`signature`: what a request may bring, also where not every unit that asks for it could be loaded."""
+        """`signature`: what a request may bring, also where not every unit that asks for it could be loaded. `n_columns`: so many of its columns, from the
+        first on, are the champion's, also where a fallback stands in for one that could not be loaded."""
         self.route = route
         self.keeper = keeper
         """None: capture keeps everything."""
@@ -95,8 +102,10 @@ class LiveRoute:
         self.queue = Queue(route.model, on_loop=self.inline_rows > 0)
         self.turns = Turns(route.model)
         self.signature = signature
+        self.columns = signature.columns[:n_columns]
+        """The champion's: those of a tensor that holds all of them."""
         self.reader = RowReader(self.signature, max_rows)
-        self.tensors = TensorReader(self.signature, len(route.champion.signature.columns), max_rows)
+        self.tensors = TensorReader(self.signature, n_columns, max_rows)
         self.builder = ColumnBuilder(self.signature)
 
     @cached_property
@@ -363,7 +372,8 @@ class Tables:
         if left is None:
             live.absent.add(route.model)
         else:
-            live.routes[route.model] = LiveRoute(left, units, self._max_rows, self._keepers.of(route.keeping), signature)
+            keeper, n_columns = self._keepers.of(route.keeping), len(route.champion.signature.columns)
+            live.routes[route.model] = LiveRoute(left, units, self._max_rows, keeper, signature, n_columns)
 
     def _give_back(self, taken: list[ServedUnit]) -> None:
         for served in taken:
