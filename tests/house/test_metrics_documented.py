@@ -10,8 +10,12 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from flyball.gateway.capture_writer import NoCapture
+from flyball.gateway.keepers import Keepers
 from flyball.gateway.metrics import Metrics
+from flyball.gateway.runtimes.contract import CodeLimits
 from flyball.gateway.scraping import exposition_of
+from flyball.gateway.tables import Tables
+from flyball.gateway.units import Shelf
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "docs" / "reference" / "metrics.md"
@@ -25,7 +29,8 @@ def exposed() -> dict[str, str]:
     metrics = Metrics(NoCapture())
     metrics.watch_suspension(lambda: False)
     metrics.watch_shadows(lambda: 0)
-    metrics.watch_routes(lambda: None)
+    nowhere = Path("nowhere")
+    metrics.watch_tables(Tables(nowhere, Shelf(CodeLimits()), 1, lambda _: None, Keepers(nowhere, bytes)))
     text = exposition_of({"0": metrics.exposition().decode()}).decode()
     return {family.name: family.type for family in text_string_to_metric_families(text)}
 

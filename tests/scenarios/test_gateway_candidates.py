@@ -7,10 +7,11 @@ import msgspec
 import psutil
 from bench.release import misbehaving
 from bench.release.candidates import TRIGGER, onnx
-from gateway_rig import ROW, SIGNATURE, code_package, onnx_model, package, table
+from gateway_rig import NUMERIC, ROW, SIGNATURE, code_package, onnx_model, package, table
 
 from flyball.records.captured import FailureBatch
 from flyball.records.routing import canary_answers
+from flyball.records.signature import Column, ColumnType
 from flyball.records.unit import Format
 
 BAD = {**ROW, "age": TRIGGER}
@@ -81,6 +82,34 @@ def test_a_worker_that_starts_beside_a_new_champion_that_does_not_load_serves_th
     assert worker.predict(ROW).json()["unit"] == before.unit.id
     alone = rig.start("w1")
     assert alone.predict(ROW).status_code == 503
+
+
+WIDE = msgspec.structs.replace(NUMERIC, columns=(*NUMERIC.columns, Column(name="c", type=ColumnType.NUMBER)))
+
+
+def matrix_of(worker):
+    """The names of the metadata, and what is answered to one tensor that has so many columns."""
+    metadata = worker.http.get("/v2/models/shop").json()
+    names = [each["name"] for each in metadata["inputs"]]
+    tensor = {"name": "input-0", "datatype": "FP64", "shape": [1, len(names)], "data": [1.0] * len(names)}
+    answer = worker.http.post("/v2/models/shop/infer", json={"inputs": [tensor]})
+    assert answer.status_code == 200, answer.text
+    return names, metadata["parameters"].get("other_inputs"), answer.json()["parameters"]["unit"]
+
+
+def test_all_columns_as_one_tensor_are_the_champions_where_its_fallback_stands_in(rig, tmp_path):
+    before = code_package(tmp_path / "before", signature=NUMERIC)
+    rig.publish(table(3, package(tmp_path / "broken", Format.CODE, b"not a pickle", WIDE), fallback=before))
+    assert matrix_of(rig.start()) == (["a", "b", "c"], None, before.unit.id)
+
+
+def test_all_columns_as_one_tensor_are_the_champions_during_a_release(rig, tmp_path):
+    champion, canary = code_package(tmp_path / "v1", signature=NUMERIC), code_package(tmp_path / "v2", signature=WIDE)
+    rig.publish(table(1, champion, canary=canary, canary_weight=1.0, salt="s"))
+    rig.renew_lease()
+    worker = rig.start()
+    assert matrix_of(worker) == (["a", "b"], ["c"], champion.unit.id)  # the canary cannot do without c
+    assert worker.predict({"a": 1, "b": 1, "c": 1}).json()["unit"] == canary.unit.id
 
 
 def test_a_worker_tells_which_unit_fails_again_and_again_and_not_what_it_said_of_a_row(rig, tmp_path):

@@ -144,6 +144,8 @@ def typed(column, **changes):
         (typed("age", shape=[-1]), "inputs[0].shape"),
         (typed("age", shape=[2**62, 2]), "inputs[0].shape"),
         (typed("town", bytes_contents=[b"\xff"]), "rows[0].town: found bytes that are not UTF-8"),
+        (typed("visits", datatype="INT8", int_contents=[300]), "rows[0].visits: found 300, expected a whole number from -128 to 127, as INT8 says"),
+        (typed("visits", datatype="UINT16", uint_contents=[65536]), "rows[0].visits: found 65536"),
         (typed("town", name="tovn"), "inputs[4].name: found \"tovn\""),
         (request(ROW, raw_input_contents=[b""]), "raw_input_contents: found 1 tensors"),
         (request(ROW, raw_input_contents=[b""] * 5), "contents beside raw_input_contents"),

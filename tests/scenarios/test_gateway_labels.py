@@ -1,8 +1,10 @@
 """Labels through every door of a real gateway: one or many, from files and databases, again and again."""
 
 import json
+import os
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from pathlib import Path
 
 import httpx
@@ -11,8 +13,10 @@ import pytest
 import sqlalchemy
 from gateway_rig import CLIENT, NUMERIC, ROW, SIGNATURE, Rig, code_package, onnx_model, package, table
 
-from flyball.adapters.label_rows import file_labels, label_rows, sql_labels
+from flyball.adapters.label_rows import file_labels, label_rows, sql_labels, undated
 from flyball.adapters.labels_http import send_labels
+from flyball.capture.join import join
+from flyball.capture.joined import Span
 from flyball.control.label_import import LabelImport
 from flyball.control.reports import ImportReport
 from flyball.errors import DataError, NotFound, SourceFailed
@@ -109,7 +113,9 @@ def test_where_several_models_are_served_the_label_says_whose_it_is(tmp_path):
 FRAME = pl.DataFrame(
     {"id": ["1", "007", "c"], "label": ["yes", "no", "yes"], "observed_at": ["2026-01-01", None, "2026-01-02 03:04"]}
 )
-WANTED = [("1", "yes", 1_767_225_600_000_000), ("007", "no", None), ("c", "yes", 1_767_323_040_000_000)]
+WRITTEN_US = 1_767_400_000_000_001
+"""When each file was last written: of the row that says no time, when its outcome became known."""
+WANTED = [("1", "yes", 1_767_225_600_000_000), ("007", "no", WRITTEN_US), ("c", "yes", 1_767_323_040_000_000)]
 
 
 def test_the_same_labels_from_csv_parquet_json_lines_and_sql(rig, tmp_path):
@@ -118,6 +124,7 @@ def test_the_same_labels_from_csv_parquet_json_lines_and_sql(rig, tmp_path):
     FRAME.write_ndjson(tmp_path / "c.txt")
     for name in ("a.txt", "b.txt", "c.txt"):
         before = len(stored(rig))
+        os.utime(tmp_path / name, ns=(0, WRITTEN_US * 1000))
         report = imported(rig, tmp_path / name)
         assert (report.rows, report.accepted, report.refused, report.trouble) == (3, 3, 0, "")
         assert stored(rig)[before:] == WANTED
@@ -129,6 +136,32 @@ def test_the_same_labels_from_csv_parquet_json_lines_and_sql(rig, tmp_path):
     wanted = LabelImport(None, "URL", "select * from t", id="number", label="outcome")
     frame = sql_labels(SqlSpec(url_env="URL", query="select * from t"), {"URL": url}.__getitem__, wanted)
     assert [row.label["id"] for row in label_rows(frame)] == ["1", "007", "c"]
+    assert ["observed_at" in row.label for row in label_rows(frame)] == [True, False, True]
+    assert undated(frame) == 1
+
+
+def test_the_same_file_again_takes_no_correction_back(rig, worker, tmp_path):
+    path = tmp_path / "outcomes.csv"
+    path.write_text("id,label\ncorrected,no\n")
+    unit = worker.predict(ROW, ids=["corrected"]).json()["unit"]
+    standing = []
+    for act in ("import", "correct", "import"):
+        if act == "import":
+            assert imported(rig, path).accepted == 1
+        else:
+            assert worker.http.post("/labels", json={"id": "corrected", "label": "yes"}).status_code == 200
+        joined = join([each for each in rig.captured() if "corrected" in getattr(each, "ids", ())], "binary", ("no", "yes"), 1)
+        standing += joined.rows_of(unit, Span(0, 2**62, 2**62)).labels.tolist()
+    assert standing == [0.0, 1.0, 1.0]
+
+
+def test_a_file_that_says_it_will_be_written_was_written_when_that_was_said(tmp_path):
+    (tmp_path / "o.csv").write_text("id,label\na,yes\n")
+    os.utime(tmp_path / "o.csv", (0, time.time() + 10**6))
+    frame = file_labels(tmp_path / "o.csv", LabelImport(tmp_path / "o.csv", None, None))
+    (row,) = label_rows(frame)
+    assert datetime.fromisoformat(row.label["observed_at"]).timestamp() == pytest.approx(time.time(), abs=60)
+    assert undated(frame) == 0
 
 
 def test_every_row_that_is_no_label_is_told_with_its_number_and_the_others_are_stored(rig, tmp_path):
@@ -152,6 +185,28 @@ def test_where_nearly_everything_is_refused_the_import_stops_and_says_what_was_n
     assert report.refused + report.unsent == report.rows == 5000
     assert "right columns" in report.trouble
     assert len(report.faults) == 20
+
+
+def test_outcomes_that_are_not_known_yet_are_counted_apart_and_keep_none_from_being_sent(rig, tmp_path):
+    labels = [None] * 2_500 + ["yes", "maybe", None, "no"]
+    frame = pl.DataFrame({"id": [f"n{n}" for n in range(len(labels))], "label": labels})
+    frame.write_csv(tmp_path / "o.csv")
+    frame.write_parquet(tmp_path / "o.parquet")
+    for name in ("o.csv", "o.parquet"):
+        before = len(stored(rig))
+        report = imported(rig, tmp_path / name)
+        assert (report.rows, report.accepted, report.not_known_yet, report.refused, report.unsent) == (2_504, 2, 2_501, 1, 0)
+        assert (report.trouble, [words.split(":")[0] for words in report.faults]) == ("", ["row 2502"])
+        assert [value for _, value, _ in stored(rig)[before:]] == ["yes", "no"]
+
+
+def test_the_wrong_column_is_told_among_outcomes_that_are_not_known_yet(rig, tmp_path):
+    labels = [None, "maybe"] * 2_500
+    pl.DataFrame({"id": [f"h{n}" for n in range(5000)], "label": labels}).write_csv(tmp_path / "o.csv")
+    report = imported(rig, tmp_path / "o.csv")
+    assert "right columns" in report.trouble
+    assert 200 <= report.refused < 300
+    assert report.accepted + report.refused + report.not_known_yet + report.unsent == report.rows == 5000
 
 
 def test_a_gateway_that_goes_away_leaves_what_it_took_and_the_rest_is_counted(tmp_path):
@@ -193,6 +248,7 @@ def test_a_token_that_may_not_label_is_said_so_and_nothing_is_tried_twice(rig, t
         (b"prediction_id,label\na,yes\n", {"id": "predicton_id"}, DataError, "did you mean --id prediction_id"),
         (b"id,lable\na,yes\n", {}, DataError, "did you mean --label lable"),
         (b"id,label\na,yes\n", {"observed_at": "when"}, DataError, "--observed-at"),
+        (b"id,label\na,yes\n", {"reward": "margin"}, DataError, "--reward"),
         (b'{"id": 1.5, "label": "yes"}\n', {}, DataError, "ids as text"),
         (b'{"id": "a", "label": ["yes"]}\n', {}, DataError, "classes or numbers"),
         (b'{"id": "a", "label": "yes", "observed_at": 7}\n', {}, DataError, "a date"),
@@ -228,15 +284,63 @@ def test_numbers_and_truths_are_sent_as_what_they_are(tmp_path, values, wanted):
     rows = list(label_rows(file_labels(tmp_path / "o", LabelImport(tmp_path / "o", None, None))))
     assert [row.label["label"] for row in rows] == wanted
     assert [type(row.label["label"]) for row in rows] == [type(value) for value in wanted]
-    assert [bool(row.wrong) for row in rows] == [value is None for value in wanted]
+    assert [row.not_known_yet for row in rows] == [value is None for value in wanted]
+    assert [row.wrong for row in rows] == [""] * len(values)
+
+
+@pytest.mark.parametrize(
+    ("values", "numbers", "wanted"),
+    [
+        ([12.5, float("inf"), 3.0], True, [12.5, None, 3.0]),
+        ([0.0, 1.0, float("-inf")], False, [0, 1, None]),
+        ([0.0, 1.0, float("nan")], False, [0, 1, None]),
+    ],
+)
+def test_a_label_that_is_no_finite_number_is_told_and_the_others_are_what_they_were(tmp_path, values, numbers, wanted):
+    pl.DataFrame({"id": ["a", "b", "c"], "label": values}).write_parquet(tmp_path / "o")
+    rows = list(label_rows(file_labels(tmp_path / "o", LabelImport(tmp_path / "o", None, None), numbers=numbers)))
+    assert [(row.label["label"], type(row.label["label"])) for row in rows] == [(value, type(value)) for value in wanted]
+    infinite = [f"label: found '{value}', expected a finite number" if abs(value) == float("inf") else "" for value in values]
+    assert [row.wrong for row in rows] == infinite  # NaN is how pandas writes a label that is not known yet
+
+
+@pytest.mark.parametrize(
+    ("values", "reward", "wanted", "refused"),
+    [
+        (["12.5", "", "-3"], None, [12.5, None, -3.0], []),
+        (["12.5", "gold", "-3"], None, [12.5, None, -3.0], ["row 2: reward: found 'gold'"]),
+        (["gold", "", "silver"], None, [None] * 3, []),  # of another meaning
+        (["gold", "", "silver"], "reward", [None] * 3, ["row 1: reward: found 'gold'", "row 3: reward: found 'silver'"]),
+        (["12.5", "", "-3"], "", [None] * 3, []),
+        (["12.5", "", "-3"], "earned", [1.0, 2.0, 3.0], []),
+    ],
+)
+def test_what_predictions_earned_is_in_the_column_that_is_named_or_in_one_of_that_name_with_numbers(
+    tmp_path, values, reward, wanted, refused
+):
+    frame = pl.DataFrame({"id": ["a", "b", "c"], "label": ["yes"] * 3, "reward": values, "earned": ["1", "2", "3"]})
+    frame.write_csv(tmp_path / "o")
+    rows = list(label_rows(file_labels(tmp_path / "o", LabelImport(tmp_path / "o", None, None, reward=reward))))
+    assert [row.label.get("reward") for row in rows] == wanted
+    told = [f"row {row.number}: {row.wrong}" for row in rows if row.wrong]
+    assert [words[: len(expected)] for words, expected in zip(told, refused, strict=True)] == refused
+
+
+def test_a_column_named_reward_that_holds_no_numbers_at_all_refuses_nothing_unless_it_is_named(tmp_path):
+    pl.DataFrame({"id": ["a"], "label": ["yes"], "reward": [["gold"]]}).write_parquet(tmp_path / "o")
+    (row,) = label_rows(file_labels(tmp_path / "o", LabelImport(tmp_path / "o", None, None)))
+    assert (row.label.keys(), row.wrong) == ({"id", "label", "observed_at"}, "")
+    with pytest.raises(DataError, match="List"):
+        file_labels(tmp_path / "o", LabelImport(tmp_path / "o", None, None, reward="reward"))
 
 
 @pytest.mark.parametrize(
     ("labels", "numbers", "wanted", "refused"),
     [
-        ("1.0,0.0,", False, ["1", "0", None], ["label: found nothing"]),
+        ("1.0,0.0,", False, ["1", "0", None], []),
         ("1.0,2.5,x", False, ["1.0", "2.5", "x"], []),
         (" yes,007,no", False, [" yes", "007", "no"], []),
+        ('"",  ,no', False, [None, None, "no"], []),  # as who quotes everything writes that nothing is known yet
         ("12.5,1e3, -7", True, [12.5, 1000.0, -7.0], []),
         ("12.5,inf,much", True, [12.5, None, None], ["label: found 'inf', expected a finite", "label: found 'much', expected a finite"]),
     ],

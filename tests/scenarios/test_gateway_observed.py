@@ -143,10 +143,16 @@ def test_one_scrape_tells_every_worker_and_who_does_not_answer(rig, served):
     assert first.predict(ROW).status_code == 403  # who reads metrics may not predict
     os.kill(second.process.pid, signal.SIGSTOP)  # hangs: its port takes the connection and says nothing
     try:
-        up = {sample.labels["worker"]: sample.value for sample in families(first)["flyball_worker_up"].samples}
+        assert up(first) == {"w0": 1.0, "w1": 0.0}
     finally:
         os.kill(second.process.pid, signal.SIGCONT)
-    assert up == {"w0": 1.0, "w1": 0.0}
+    second.process.kill()  # and nobody starts it again
+    second.process.wait()
+    assert up(first) == {"w0": 1.0, "w1": 0.0}
+
+
+def up(worker):
+    return {sample.labels["worker"]: sample.value for sample in families(worker)["flyball_worker_up"].samples}
 
 
 def test_onnxruntime_tells_its_maker_nothing(rig, served, monkeypatch):

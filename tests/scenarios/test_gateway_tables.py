@@ -3,9 +3,13 @@
 import asyncio
 import threading
 
+import pytest
 from gateway_rig import SIGNATURE, Rig, onnx_model, package, table
 
+from flyball.errors import FlyballError
+from flyball.gateway.capture_writer import NoCapture
 from flyball.gateway.keepers import Keepers
+from flyball.gateway.metrics import Metrics
 from flyball.gateway.runtimes.contract import CodeLimits
 from flyball.gateway.tables import NO_TABLE, Tables
 from flyball.gateway.units import Shelf
@@ -62,6 +66,8 @@ def test_a_table_that_is_being_loaded_is_told_of_as_that(tmp_path):
         shelf = SlowShelf()
         tables = Tables(tmp_path / "routing.json", shelf, 10, lambda _: None, Keepers(tmp_path / "capture.key", bytes))
         assert (tables.loading, tables.error) == (None, NO_TABLE)
+        with pytest.raises(FlyballError, match=NO_TABLE):
+            await tables.reload()
         rig.publish(table(7, unit))
         taking = asyncio.create_task(tables.reload())
         while tables.loading is None:
@@ -98,5 +104,45 @@ def test_a_challenger_that_is_taken_back_while_it_is_loaded_never_answers(tmp_pa
         assert swapped == [1, 3]
         tables.close()
         assert shelf.closed == [units[1].unit.id, units[0].unit.id]
+
+    asyncio.run(run())
+
+
+def test_a_refused_table_counts_once_however_often_it_is_tried_and_one_that_is_not_there_yet_never(tmp_path):
+    rig = Rig(tmp_path)
+    unit = package(tmp_path / "v1", Format.ONNX, onnx_model()[0], SIGNATURE)
+    broken = package(tmp_path / "v2", Format.CODE, b"not a pickle", SIGNATURE)
+
+    async def run():
+        keepers = Keepers(tmp_path / "capture.key", bytes)
+        tables = Tables(tmp_path / "routing.json", Shelf(CodeLimits()), 10, lambda _: None, keepers)
+        metrics = Metrics(NoCapture())
+        metrics.watch_tables(tables)
+
+        async def told_of(tries, *, taken):
+            for _ in range(tries):
+                if taken:
+                    await tables.reload()
+                else:
+                    with pytest.raises(FlyballError):
+                        await tables.reload()
+            lines = metrics.exposition().decode().splitlines()
+            said = dict(line.split() for line in lines if line.startswith(("flyball_tables_", "flyball_routing_refused")))
+            return float(said["flyball_tables_refused_total"]), float(said["flyball_routing_refused"])
+
+        assert await told_of(3, taken=False) == (0, 0)
+        (tmp_path / "routing.json").write_text("no table")
+        assert await told_of(3, taken=False) == (1, 1)
+        rig.publish(table(1, unit))
+        assert await told_of(2, taken=True) == (1, 0)
+        rig.publish(table(2, broken))
+        assert await told_of(3, taken=False) == (2, 1)
+        rig.publish(table(3, broken))
+        assert await told_of(3, taken=False) == (3, 1)
+        rig.publish(table(4, unit))
+        assert await told_of(1, taken=True) == (3, 0)
+        (tmp_path / "routing.json").unlink()
+        assert await told_of(2, taken=False) == (3, 0)
+        tables.close()
 
     asyncio.run(run())

@@ -247,7 +247,10 @@ class PaperCaptured:
         self._workspace.calls.append(("import", *map(str, wanted)))
         if self._workspace.healthy:
             return ImportReport(rows=3, accepted=3, refused=0, faults=(), unsent=0)
-        return ImportReport(rows=30, accepted=2, refused=22, faults=(f"row 1: {NASTY}",), unsent=6, trouble="the gateway is gone")
+        return ImportReport(
+            rows=35, accepted=2, refused=22, faults=(f"row 1: {NASTY}",), unsent=6, trouble="the gateway is gone",
+            not_known_yet=5,
+        )  # fmt: skip
 
 
 def replayed(area: float, retrainings: int) -> ReplayReport:

@@ -1,5 +1,6 @@
 """Labels from a file or a database: rows with their numbers, and what is wrong with those that can be no label."""
 
+import os
 from collections.abc import Callable, Iterator
 from difflib import get_close_matches
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
-from flyball.adapters.sources import Secret, parse_times, read_sql
+from flyball.adapters.sources import UTC_TIME, Secret, parse_times, read_sql
 from flyball.adapters.user_code import words_of
 from flyball.control.label_import import LabelImport
 from flyball.errors import DataError, NotFound, SourceFailed
@@ -23,18 +24,25 @@ class LabelRow(NamedTuple):
     label: dict[str, Any]
     """As the gateway's door takes it."""
     wrong: str = ""
-    """Why it is none; empty: it may be one."""
+    """Why it is none; empty: it may be one, or its outcome is not known yet."""
+
+    @property
+    def not_known_yet(self) -> bool:
+        """There is nothing to send: what became of the prediction will be known later."""
+        return not self.wrong and self.label["label"] is None
 
 
 def file_labels(path: Path, wanted: LabelImport, *, numbers: bool = False) -> pl.DataFrame:
-    """Of CSV, Parquet or JSON lines, told from content. `numbers`: of a regression. Raises NotFound, DataError, SourceFailed."""
+    """Of CSV, Parquet or JSON lines, told from content. Where it does not say when an outcome became known, that is when it was last written.
+    `numbers`: of a regression. Raises NotFound, DataError, SourceFailed."""
     try:
         with path.open("rb") as file:
             head = file.read(_HEAD_BYTES)
+            written_us = _last_written_us(os.fstat(file.fileno()))
         if not head or not (head.startswith(_PARQUET) or _is_text(head)):
             found = "no text" if head else "empty"
             raise DataError(f"{path} is {found}", expected="CSV with a header in UTF-8, Parquet, or JSON lines")
-        return _chosen(_reader(head)(path), wanted, numbers=numbers)
+        return _chosen(_reader(head)(path), wanted, numbers=numbers, known_us=written_us)
     except FileNotFoundError:
         raise NotFound(f"there is no file {path}") from None
     except OSError as error:
@@ -49,7 +57,12 @@ def file_labels(path: Path, wanted: LabelImport, *, numbers: bool = False) -> pl
 
 def sql_labels(sql: SqlSpec, secret: Secret, wanted: LabelImport, *, numbers: bool = False) -> pl.DataFrame:
     """Of a query's result. `numbers`: of a regression. Raises DataError, SourceFailed, NotInstalled."""
-    return _chosen(read_sql(sql, secret(sql.url_env)), wanted, numbers=numbers)
+    return _chosen(read_sql(sql, secret(sql.url_env)), wanted, numbers=numbers, known_us=None)
+
+
+def undated(frame: pl.DataFrame) -> int:
+    """Rows of `file_labels` or `sql_labels` of which nothing tells when their outcome became known."""
+    return frame.filter(pl.col("written").is_null() & pl.col("observed").is_null()).height
 
 
 def label_rows(frame: pl.DataFrame) -> Iterator[LabelRow]:
@@ -57,7 +70,7 @@ def label_rows(frame: pl.DataFrame) -> Iterator[LabelRow]:
     for number, (each, label, spelled, observed, written, reward, said) in enumerate(frame.iter_rows(), start=1):
         wrong = _wrong(each, label, spelled, observed, written)
         if not wrong and said is not None and reward is None:
-            wrong = f"reward: found {said!r}, expected a finite number"
+            wrong = f"reward: found {said!r}, expected a finite number, or --reward '' if that is no reward"
         optional = {"observed_at": observed, "reward": reward}
         told = {"id": each, "label": label, **{name: value for name, value in optional.items() if value is not None}}
         yield LabelRow(number, told, wrong)
@@ -69,7 +82,7 @@ def _wrong(each: Any, label: Any, spelled: Any, observed: Any, written: Any) -> 
     if label is None and spelled is not None:
         return f"label: found {spelled!r}, expected a finite number"
     if label is None:
-        return "label: found nothing, expected what became of the prediction"
+        return ""
     if written is not None and observed is None:
         return f"observed_at: found {written!r}, expected a time such as 2026-01-31T12:00:00Z"
     return ""
@@ -90,10 +103,18 @@ def _is_text(head: bytes) -> bool:
         return error.start > len(head) - 4  # a character that is cut where the head ends
 
 
-def _chosen(frame: pl.DataFrame, wanted: LabelImport, *, numbers: bool) -> pl.DataFrame:
-    """id, label (and its text), observed_at as text with its zone (and what was written); the column `reward`, if there is one, as a number and as written."""
+def _last_written_us(file: os.stat_result) -> int:
+    """Anybody may set the time of writing, also to one that is still to come; when that was done the kernel notes by itself."""
+    return min(file.st_mtime_ns, file.st_ctime_ns) // 1000
+
+
+def _chosen(frame: pl.DataFrame, wanted: LabelImport, *, numbers: bool, known_us: int | None) -> pl.DataFrame:
+    """id, label (and its text), observed_at as text with its zone (and what was written), reward as a number (and what was written).
+
+    `known_us`: when outcomes became known of which the rows do not say it; None: nobody knows."""
     observed = wanted.observed_at or ("observed_at" if "observed_at" in frame.columns else None)
-    for name, option in ((wanted.id, "--id"), (wanted.label, "--label"), (observed, "--observed-at")):
+    named = ((wanted.id, "--id"), (wanted.label, "--label"), (observed, "--observed-at"), (wanted.reward or None, "--reward"))
+    for name, option in named:
         if name is not None and name not in frame.columns:
             near = get_close_matches(name, frame.columns, n=1)
             hint = f"did you mean {option} {near[0]}?" if near else f"name the column with {option}"
@@ -105,17 +126,32 @@ def _chosen(frame: pl.DataFrame, wanted: LabelImport, *, numbers: bool) -> pl.Da
         [
             _id(frame[wanted.id]),
             *_labels(frame[wanted.label], numbers=numbers),
-            parse_times(written).dt.strftime("%Y-%m-%dT%H:%M:%S%.6fZ").alias("observed"),
+            _times(written, known_us),
             written.cast(pl.String).alias("written"),
-            *_rewards(frame),
+            *_rewards(frame, wanted.reward),
         ]
     )
 
 
-def _rewards(frame: pl.DataFrame) -> tuple[pl.Series, pl.Series]:
-    column = frame["reward"] if "reward" in frame.columns else pl.Series([None] * frame.height, dtype=pl.String)
-    said = column.cast(pl.String)
-    return _finite(said).alias("reward"), said.alias("said")
+def _times(written: pl.Series, known_us: int | None) -> pl.Series:
+    """Null where what is written is no time."""
+    told = parse_times(written).cast(UTC_TIME)
+    at = pl.when(written.is_null()).then(pl.lit(known_us, dtype=pl.Int64).cast(UTC_TIME)).otherwise(told)
+    return pl.select(at.dt.strftime("%Y-%m-%dT%H:%M:%S%.6fZ").alias("observed")).to_series()
+
+
+def _rewards(frame: pl.DataFrame, name: str | None) -> tuple[pl.Series, pl.Series]:
+    """`name` None: of a column `reward` that holds numbers; under that name may stand something else. Empty: there are none."""
+    none = pl.Series([None] * frame.height, dtype=pl.String)
+    column = frame[name or "reward"] if name or (name is None and "reward" in frame.columns) else none
+    if column.dtype not in (pl.String, pl.Null) and not column.dtype.is_numeric():
+        if name:
+            found = f"the column {name!r} is of type {column.dtype}"
+            raise DataError(found, expected="numbers: what each prediction earned", next_step="choose another --reward")
+        column = none
+    said = column.cast(pl.String).str.strip_chars().replace("", None)
+    earned = _finite(said)
+    return earned.alias("reward"), (said if name or earned.count() else none).alias("said")
 
 
 def _id(column: pl.Series) -> pl.Series:
@@ -127,15 +163,16 @@ def _id(column: pl.Series) -> pl.Series:
 
 
 def _labels(column: pl.Series, *, numbers: bool) -> tuple[pl.Series, pl.Series]:
-    """The labels, and the text of those that are text: of a regression the number that each spells, or none."""
+    """The labels, and the text of those that are text or no number: of a regression the number that each spells, or none."""
     if column.dtype != pl.String:
-        return _plain(column), pl.Series("spelled", [None] * column.len(), dtype=pl.String)
+        return _plain(column)
     spelled = column.str.strip_chars().replace("", None).alias("spelled")
     if numbers:
         return _finite(spelled).alias("label"), spelled
     # pandas writes classes 0 and 1 as 0.0 and 1.0 to CSV once a label is missing.
     whole = spelled.drop_nulls().str.contains(r"^-?\d+\.0$").all()
-    return (spelled.str.strip_suffix(".0") if whole else column).alias("label"), spelled
+    classes = spelled.str.strip_suffix(".0") if whole else column
+    return pl.select(pl.when(spelled.is_not_null()).then(classes).alias("label")).to_series(), spelled
 
 
 def _finite(texts: pl.Series) -> pl.Series:
@@ -143,20 +180,27 @@ def _finite(texts: pl.Series) -> pl.Series:
     return pl.select(pl.when(number.is_finite().fill_null(value=False)).then(number)).to_series()
 
 
-def _plain(column: pl.Series) -> pl.Series:
-    """A class or a number as JSON has it. Whole numbers that became floats because some are missing are whole again."""
+def _plain(column: pl.Series) -> tuple[pl.Series, pl.Series]:
+    """Classes or numbers as JSON has them, and the text of those that it does not have."""
     kind = column.dtype
-    if kind.is_decimal():
-        column = column.cast(pl.Float64)
-    if column.dtype.is_float():
-        column = column.fill_nan(None)
-        whole = column.drop_nulls()
-        if whole.is_finite().all() and (whole == whole.floor()).all() and (whole.abs() < 2**53).all():
-            column = column.cast(pl.Int64)
-    elif kind in (pl.Categorical, pl.Enum, pl.Null):
+    if kind.is_float() or kind.is_decimal():
+        return _floats(column.cast(pl.Float64))
+    if kind in (pl.Categorical, pl.Enum, pl.Null):
         column = column.cast(pl.String)
     elif not (kind.is_integer() or kind in (pl.String, pl.Boolean)):
         raise DataError(
             f"the column {column.name!r} is of type {kind}", expected="classes or numbers", next_step="choose another --label"
         )
-    return column.alias("label")
+    return column.alias("label"), pl.Series("spelled", [None] * column.len(), dtype=pl.String)
+
+
+def _floats(column: pl.Series) -> tuple[pl.Series, pl.Series]:
+    """NaN is what was missing; an infinity is something that was said. Whole numbers that became floats because some are missing are whole again."""
+    column = column.fill_nan(None)
+    finite = column.is_finite()
+    spelled = pl.select(pl.when(~finite).then(column.cast(pl.String)).alias("spelled")).to_series()
+    labels = pl.select(pl.when(finite).then(column).alias("label")).to_series()
+    there = labels.drop_nulls()
+    if (there == there.floor()).all() and (there.abs() < 2**53).all():
+        labels = labels.cast(pl.Int64)
+    return labels, spelled

@@ -48,17 +48,20 @@ class _Sending:
         self._faults: list[tuple[int, str]] = []
         self._refused = 0
         self._unsent = 0
+        self._not_known_yet = 0
         self.rows = 0
         self.accepted = 0
         self.trouble = ""
 
     def send(self, batch: Sequence[LabelRow]) -> None:
-        """All rows of a batch that are labels."""
+        """All rows of a batch that are labels. Those whose outcome is not known yet say nothing of whether the columns are the right ones."""
         self.rows += len(batch)
         for row in batch:
             if row.wrong:
                 self._refuse(row.number, row.wrong)
-        left = [row for row in batch if not row.wrong]
+        known = [row for row in batch if not row.not_known_yet]
+        self._not_known_yet += len(batch) - len(known)
+        left = [row for row in known if not row.wrong]
         while left and not self.trouble:
             left = self._try(left)
             if self._refused >= HOPELESS and self.accepted < self._refused:
@@ -68,7 +71,7 @@ class _Sending:
     def report(self, unsent: int) -> ImportReport:
         return ImportReport(
             rows=self.rows + unsent, accepted=self.accepted, refused=self._refused, faults=tuple(f"row {number}: {words}" for number, words in sorted(self._faults)),
-            unsent=self._unsent + unsent, trouble=self.trouble,
+            unsent=self._unsent + unsent, trouble=self.trouble, not_known_yet=self._not_known_yet,
         )  # fmt: skip
 
     def _try(self, rows: list[LabelRow]) -> list[LabelRow]:

@@ -40,7 +40,19 @@ Id = Annotated[str, typer.Option("--id", metavar="COLUMN", help="Column with the
 Label = Annotated[str, typer.Option("--label", metavar="COLUMN", help="Column with what became of them.")]
 ObservedAt = Annotated[
     str | None,
-    typer.Option("--observed-at", metavar="COLUMN", help="Column with when that became known; observed_at, if there is one."),
+    typer.Option(
+        "--observed-at",
+        metavar="COLUMN",
+        help="Column with when that became known; observed_at, if there is one, else when the file was last written.",
+    ),
+]
+Reward = Annotated[
+    str | None,
+    typer.Option(
+        "--reward",
+        metavar="COLUMN",
+        help="Column with what each prediction earned; reward, if there is one that holds numbers. '': none.",
+    ),
 ]
 
 
@@ -66,15 +78,17 @@ def export(  # noqa: PLR0913, PLR0917 - a command's options
 
 def import_labels(  # noqa: PLR0913, PLR0917 - a command's options
     context: typer.Context, file: File = None, sql: Sql = None, query: Query = None, id_column: Id = "id",
-    label_column: Label = "label", observed_column: ObservedAt = None, project: Project = Path(), _json: Json = False,
+    label_column: Label = "label", observed_column: ObservedAt = None, reward_column: Reward = None, project: Project = Path(),
+    _json: Json = False,
 ) -> None:  # fmt: skip
-    """Send labels from a file or a database to the running gateway. Running it again is harmless: a label counts once."""
+    """Send labels from a file or a database to the running gateway. The same file again is harmless: a label counts once, and what was corrected since
+    the file was written stays corrected. Of a query that takes a column that says when outcomes became known."""
     from flyball.cli import tell_captured
     from flyball.control.label_import import LabelImport
 
     session = session_of(context)
     workspace = session.opener(project)
-    wanted = LabelImport(file, sql, query, id_column, label_column, observed_column)
+    wanted = LabelImport(file, sql, query, id_column, label_column, observed_column, reward_column)
     with session.screen.working("Importing labels") as say:
         report = workspace.captured.import_labels(wanted, say)
     session.screen.answer(report, tell_captured.import_report)

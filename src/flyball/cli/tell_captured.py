@@ -30,6 +30,8 @@ def import_report(report: ImportReport, plain: bool) -> "RenderableType":  # noq
     pairs: list[tuple[str, draw.Cell]] = [
         ("rows", f"{report.rows:,}"), ("accepted", (f"{report.accepted:,}", "green" if report.accepted else "")), ("refused", bad),
     ]  # fmt: skip
+    if report.not_known_yet:
+        pairs.append(("not known yet", f"{report.not_known_yet:,}"))
     if report.unsent:
         pairs.append(("not sent", (f"{report.unsent:,}", "bold red")))
     parts: list[RenderableType] = [draw.facts(pairs)]
@@ -45,4 +47,6 @@ def _next(report: ImportReport) -> str:
         return f"Stopped: {report.trouble.rstrip('.')}. What was accepted is stored. Next: the same again, once that is mended."
     if report.refused:
         return "What was accepted is stored. Next: mend the refused rows and run the same again; labels count once."
-    return "All are stored. They count as soon as their predictions are found, whatever the order."
+    if not report.accepted:
+        return "No row says yet what became of its prediction. Next: the same again, once some do."
+    return "All labels are stored. They count as soon as their predictions are found, whatever the order."

@@ -14,4 +14,6 @@ class LabelImport(NamedTuple):
     id: str = "id"
     label: str = "label"
     observed_at: str | None = None
-    """None: the column `observed_at`, if there is one; otherwise an outcome counts as known when it is received."""
+    """None: the column `observed_at`, if there is one; otherwise an outcome counts as known when its file was last written, one of a query when it is received."""
+    reward: str | None = None
+    """None: the column `reward`, if there is one that holds numbers. Empty: none."""

@@ -321,3 +321,5 @@ class ImportReport(msgspec.Struct, frozen=True, kw_only=True):
     """Rows that were not looked at, because the gateway could not store any more."""
     trouble: str = ""
     """Why some were not sent; empty: all were."""
+    not_known_yet: int = 0
+    """Rows without a label: what became of these predictions will be known later."""

@@ -5,7 +5,7 @@ import urllib.parse
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
-from flyball.errors import Fault, FlyballError, RequestError
+from flyball.errors import Fault, RequestError
 from flyball.gateway import plain
 from flyball.gateway.batches import Answer
 from flyball.gateway.callers import NOBODY, Caller, patiently
@@ -197,11 +197,7 @@ class Handlers:
 
     async def _reload(self, _: Request) -> Response:
         self._lease.look()
-        try:
-            await self._tables.reload()
-        except FlyballError:
-            self._metrics.table_refused.inc()
-            raise
+        await self._tables.reload()
         return Response(200, codec.encode(self.report()), JSON)
 
     def report(self) -> GatewayReport:

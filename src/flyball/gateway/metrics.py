@@ -4,11 +4,11 @@ import contextlib
 from collections.abc import Callable, Iterable, Iterator
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from flyball.gateway.capture_writer import Sink
-from flyball.gateway.tables import LiveTable
+from flyball.gateway.tables import Tables
 from flyball.gateway.tallies import Counts, Distributions
 
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -42,7 +42,6 @@ class Metrics:
             "flyball_shed_requests", "Requests refused because too much is asked", ["model", "reason"], registry=own
         )
         self.labels = Counter("flyball_labels", "Labels accepted", ["model"], registry=own)
-        self.table_refused = Counter("flyball_tables_refused", "Routing tables that did not load", registry=own)
         self.revision = Gauge("flyball_routing_revision", "Revision of the routing table that is served", registry=own)
         self._in_flight: list[Callable[[], int]] = []
         _read("flyball_requests_in_flight", "Requests being answered", lambda: sum(each() for each in self._in_flight), own)
@@ -60,9 +59,9 @@ class Metrics:
         """Show whether the dead-man rule holds canaries back."""
         _read("flyball_canary_suspended", "1: the dead-man rule holds canaries at 0", suspended, self.registry)
 
-    def watch_routes(self, live: Callable[[], LiveTable | None]) -> None:
-        """Show each route's queue and each unit's circuit as they are when scraped."""
-        self.registry.register(_Routes(live))
+    def watch_tables(self, tables: Tables) -> None:
+        """Show each route's queue and each unit's circuit as they are when scraped, and what became of the tables that were given."""
+        self.registry.register(_Routing(tables))
 
     def watch_shadows(self, waiting_rows: Callable[[], int]) -> None:
         """Show what shadows are behind: with the scored and the dropped ones it makes all rows that were answered."""
@@ -122,11 +121,11 @@ class _CaptureCounters:
             yield CounterMetricFamily(name, words, value=value)
 
 
-class _Routes(Collector):
-    def __init__(self, live: Callable[[], LiveTable | None]) -> None:
-        self._live = live
+class _Routing(Collector):
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
 
-    def collect(self) -> Iterable[GaugeMetricFamily]:
+    def collect(self) -> Iterable[Metric]:
         queued = GaugeMetricFamily("flyball_queue_rows", "Rows that wait for a call of the model", labels=["model"])
         circuit = GaugeMetricFamily(
             "flyball_circuit_open", "1: the unit failed too often and is only probed", labels=["model", "unit"]
@@ -134,7 +133,11 @@ class _Routes(Collector):
         weight = GaugeMetricFamily(
             "flyball_canary_weight", "Share of keys that the canary is to answer", labels=["model", "unit"]
         )
-        live = self._live()
+        refused = CounterMetricFamily("flyball_tables_refused", "Routing tables that did not load", value=self._tables.refused)
+        refusing = GaugeMetricFamily(
+            "flyball_routing_refused", "1: the routing table is not served as it is", self._tables.refusing
+        )
+        live = self._tables.live
         for route in live.routes.values() if live else ():
             queues = {lane.queue for lane in route.lanes}
             queued.add_metric([route.model], sum(queue.rows + queue.busy_rows for queue in queues))
@@ -142,7 +145,7 @@ class _Routes(Collector):
                 circuit.add_metric([route.model, unit.id], unit.breaker.open)
             if route.canary is not None:
                 weight.add_metric([route.model, route.canary.id], route.route.canary_weight)
-        return queued, circuit, weight
+        return queued, circuit, weight, refused, refusing
 
 
 def _read(name: str, words: str, source: Callable[[], float], registry: CollectorRegistry) -> None:

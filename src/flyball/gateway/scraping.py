@@ -3,10 +3,10 @@
 import asyncio
 import http.client
 import os
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
@@ -16,6 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from flyball.gateway.handlers import Request
 from flyball.gateway.metrics import Metrics
 from flyball.gateway.problems import Response
+from flyball.records import codec
 
 SIBLING_SECONDS = 1.0
 """A tenth of Prometheus's default time limit: a worker that hangs is told as down, and must not take the others' figures with it."""
@@ -23,8 +24,30 @@ SIBLING_SECONDS = 1.0
 _TYPE = CONTENT_TYPE_LATEST.encode()
 
 
+class _Written(msgspec.Struct, frozen=True, kw_only=True):
+    """What a process writes of itself."""
+
+    pid: int
+    device: int | None = None
+    inode: int | None = None
+    """Of the directory in which it was written: a copy of it speaks of the original's processes. None: an earlier release's."""
+
+
+class _Card(_Written, frozen=True, kw_only=True):
+    admin_port: int
+
+
+class _Supervisor(_Written, frozen=True, kw_only=True):
+    workers: int = 0
+    """How many it is to keep running, named by number. 0: an earlier release's, which does not say."""
+
+
+Told = TypeVar("Told", bound=_Written)
+
+
 class Scraping:
-    """The kernel gives a scrape to whichever worker is idle; that one asks its siblings, whose cards lie beside its own."""
+    """The kernel gives a scrape to whichever worker is idle; that one asks its siblings, whose cards lie beside its own. Who has no card but should be
+    there is known from its supervisor."""
 
     def __init__(self, state_dir: Path, worker: str, metrics: Metrics) -> None:
         self._state_dir = state_dir
@@ -44,25 +67,34 @@ class Scraping:
 
     def _merged(self, own: str) -> bytes:
         texts: dict[str, str | None] = {self._worker: own}
-        siblings = dict(self._siblings())
-        if siblings:
-            with ThreadPoolExecutor(min(len(siblings), 16), thread_name_prefix="scrape") as pool:
-                texts |= dict(zip(siblings, pool.map(self._ask, siblings.values()), strict=True))
+        siblings = self._siblings()
+        texts |= dict.fromkeys(siblings)
+        ports = {worker: port for worker, port in siblings.items() if port is not None}
+        if ports:
+            with ThreadPoolExecutor(min(len(ports), 16), thread_name_prefix="scrape") as pool:
+                texts |= dict(zip(ports, pool.map(self._ask, ports.values()), strict=True))
         return exposition_of(texts)
 
-    def _siblings(self) -> Iterator[tuple[str, int]]:
-        """(worker, admin port) of those whose cards are here."""
+    def _siblings(self) -> dict[str, int | None]:
+        """Worker → admin port, of all that should be there or are; None: it does not run."""
+        found = dict[str, int | None]()
         for card in sorted((self._state_dir / "gateways").glob("*.json")):
-            if card.stem == self._worker:
-                continue
-            try:
-                facts = msgspec.json.decode(card.read_bytes())
-                os.kill(
-                    int(facts["pid"]), 0
-                )  # a killed worker's card stays: its port may be somebody else's by now, who must not get the token
-                yield card.stem, int(facts["admin_port"])
-            except (OSError, ValueError, KeyError, TypeError):
-                continue  # it is going, or its card is just being replaced
+            facts = _written_here(card, _Card)
+            if facts is not None:  # otherwise it is going
+                # A killed worker's card stays: its port may be somebody else's by now, who must not get the token.
+                found[card.stem] = facts.admin_port if _runs(facts.pid) else None
+        expected = self._expected()
+        if expected:
+            # A card without a process is that of a worker of before, when there were more of them.
+            found = {worker: port for worker, port in found.items() if port is not None or worker in expected}
+            found = dict.fromkeys(expected) | found
+        found.pop(self._worker, None)
+        return found
+
+    def _expected(self) -> tuple[str, ...]:
+        """Workers that a supervisor keeps running; none: nobody does, or an earlier release that does not say so."""
+        supervisor = _written_here(self._state_dir / "run" / "supervisor.json", _Supervisor)
+        return tuple(map(str, range(supervisor.workers))) if supervisor is not None and _runs(supervisor.pid) else ()
 
     def _ask(self, port: int) -> str | None:
         """None: it does not answer."""
@@ -77,6 +109,24 @@ class Scraping:
         finally:
             connection.close()
         return text if answer.status == 200 else None
+
+
+def _written_here(path: Path, kind: type[Told]) -> Told | None:
+    """None: there is no such file, it cannot be read, or it was written in another directory, of which this is a copy."""
+    try:
+        found, here = codec.decode(path.read_bytes(), kind), path.parent.stat()
+    except (OSError, ValueError):
+        return None
+    return found if (found.device, found.inode) in ((None, None), (here.st_dev, here.st_ino)) else None
+
+
+def _runs(pid: int) -> bool:
+    """Whether a process of this account has that number."""
+    try:
+        os.kill(pid, 0)
+    except OSError:
+        return False
+    return True
 
 
 class _Collected:

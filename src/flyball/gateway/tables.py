@@ -67,9 +67,16 @@ class LiveRoute:
     """One model's route, ready to answer."""
 
     def __init__(
-        self, route: Route, units: dict[str, LiveUnit], max_rows: int, keeper: Keeper | None, signature: Signature
+        self,
+        route: Route,
+        units: dict[str, LiveUnit],
+        max_rows: int,
+        keeper: Keeper | None,
+        signature: Signature,
+        n_columns: int,
     ) -> None:
-        """`signature`: what a request may bring, also where not every unit that asks for it could be loaded."""
+        """`signature`: what a request may bring, also where not every unit that asks for it could be loaded. `n_columns`: so many of its columns, from the
+        first on, are the champion's, also where a fallback stands in for one that could not be loaded."""
         self.route = route
         self.keeper = keeper
         """None: capture keeps everything."""
@@ -95,8 +102,10 @@ class LiveRoute:
         self.queue = Queue(route.model, on_loop=self.inline_rows > 0)
         self.turns = Turns(route.model)
         self.signature = signature
+        self.columns = signature.columns[:n_columns]
+        """The champion's: those of a tensor that holds all of them."""
         self.reader = RowReader(self.signature, max_rows)
-        self.tensors = TensorReader(self.signature, len(route.champion.signature.columns), max_rows)
+        self.tensors = TensorReader(self.signature, n_columns, max_rows)
         self.builder = ColumnBuilder(self.signature)
 
     @cached_property
@@ -214,10 +223,22 @@ class Tables:
         self._loader = ThreadPoolExecutor(1, thread_name_prefix="table-loader")
         self._busy = asyncio.Lock()
         self._seen: tuple[int, int, int] | None = None
+        self._counted: tuple[int, int, int] | None = None
         self.live: LiveTable | None = None
         self.error = NO_TABLE
         self.loading: int | None = None
         """The revision that is being taken; None: nothing is."""
+        self.refused = 0
+        """Tables that were not taken as they are: each once, however often it is tried."""
+
+    @property
+    def refusing(self) -> bool:
+        """Whether what the file says is not served as it is. That there is none yet is no refusal."""
+        return bool(self.error) and not self._none_yet
+
+    @property
+    def _none_yet(self) -> bool:
+        return self.error.startswith(NO_TABLE)  # what to do about it follows
 
     def changed(self) -> bool:
         """Whether the file is another one than at the last reload."""
@@ -233,6 +254,9 @@ class Tables:
                 await self._reload()
             except FlyballError as failed:
                 self.error = failed.message
+                if self.refusing and self._seen != self._counted:
+                    self._counted = self._seen
+                    self.refused += 1
                 raise
             self.error = ""
 
@@ -292,7 +316,7 @@ class Tables:
             if not old.without:
                 return None
         self.loading = table.revision
-        if self.error == NO_TABLE:
+        if self._none_yet:
             self.error = ""  # that there was none is no refusal of this one
         try:
             return await loop.run_in_executor(self._loader, self._build, table, old is None)
@@ -348,7 +372,8 @@ class Tables:
         if left is None:
             live.absent.add(route.model)
         else:
-            live.routes[route.model] = LiveRoute(left, units, self._max_rows, self._keepers.of(route.keeping), signature)
+            keeper, n_columns = self._keepers.of(route.keeping), len(route.champion.signature.columns)
+            live.routes[route.model] = LiveRoute(left, units, self._max_rows, keeper, signature, n_columns)
 
     def _give_back(self, taken: list[ServedUnit]) -> None:
         for served in taken:

@@ -126,7 +126,7 @@ class Worker:
         self._handlers = Handlers(settings, parts, world.now_us)
         self._metrics.watch_shadows(lambda: self._shadows.waiting_rows)
         self._metrics.watch_suspension(self._handlers.suspended)
-        self._metrics.watch_routes(lambda: self._tables.live)
+        self._metrics.watch_tables(self._tables)
         neighbours = Neighbours([bound, f"[{bound}]", options.host, *options.allowed_hosts])
         doors = self._handlers.doors() | Scraping(directory, options.worker, self._metrics).doors()
         self._gateway = Gateway(doors, self._tokens, neighbours, self._metrics, options.max_body_bytes)
@@ -265,7 +265,6 @@ class Worker:
         try:
             await self._tables.reload()
         except FlyballError as refused:
-            self._metrics.table_refused.inc()
             if refused.message != before:
                 log.warning("the routing table was not taken as it is: %s", refused.message)
 

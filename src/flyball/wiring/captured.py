@@ -36,7 +36,7 @@ class Captured:
 
     def import_labels(self, wanted: LabelImport, say: Say) -> ImportReport:
         """Send them through the running gateway. Raises GatewayUnreachable when none runs; nothing was sent then."""
-        from flyball.adapters.label_rows import file_labels, label_rows, sql_labels
+        from flyball.adapters.label_rows import file_labels, label_rows, sql_labels, undated
         from flyball.adapters.labels_http import send_labels
 
         sql = _sql_of(wanted)
@@ -51,7 +51,14 @@ class Captured:
             if sql is not None
             else file_labels(Path(str(wanted.file)), wanted, numbers=numbers)
         )
-        say("step", f"{frame.height:,} rows read")
+        rewarded = frame["reward"].count()
+        say("step", f"{frame.height:,} rows read" + (f", {rewarded:,} with a reward" if rewarded else ""))
+        if undated(frame):
+            say(
+                "bad",
+                f"{undated(frame):,} rows do not say when their outcome became known: it counts as known now, and wins over what was"
+                " corrected since. Next: a column observed_at in the query, or --observed-at",
+            )
         return send_labels(found.gateway_url, self._home.token(), self._home.spec.model, label_rows(frame), say)
 
     def _units(self) -> dict[str, Served]:

@@ -90,6 +90,7 @@ def test_grpc_keeps_its_port_while_its_workers_come_and_go(tmp_path: Path) -> No
         wait_until(lambda: len(told()) == 2)
         run = running(tmp_path)
         assert run is not None
+        assert run.workers == 2
         assert {f"127.0.0.1:{card['grpc_port']}" for card in told()} == {run.grpc_target}
         first = told()[0]
         os.kill(first["pid"], signal.SIGKILL)

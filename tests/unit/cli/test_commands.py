@@ -453,10 +453,11 @@ def test_an_export_names_its_tables_and_what_is_not_in_them() -> None:
 
 def test_an_import_that_refused_rows_says_which_and_ends_with_exit_code_1() -> None:
     paper = PaperWorkspace(healthy=False)
-    result = call(["labels", "import", "--sql", "ORDERS_URL", "--query", "select 1", "--label", "returned"], paper)
-    assert paper.calls == [("import", "None", "ORDERS_URL", "select 1", "id", "returned", "None")]
+    more = ["--label", "returned", "--observed-at", "known", "--reward", "margin"]
+    result = call(["labels", "import", "--sql", "ORDERS_URL", "--query", "select 1", *more], paper)
+    assert paper.calls == [("import", "None", "ORDERS_URL", "select 1", "id", "returned", "known", "margin")]
     assert result.exit_code == 1
-    for part in ("row 1: ", "and 21 more", "not sent", "the gateway is gone", "is stored"):
+    for part in ("row 1: ", "and 21 more", "not sent", "not known yet", "the gateway is gone", "is stored"):
         assert part in result.stdout
     assert "\x1b" not in result.stdout
 

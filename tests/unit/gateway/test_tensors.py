@@ -1,7 +1,9 @@
 """Claims about tensors: JSON, bytes and one matrix are three spellings of the same rows, and every fault has its place."""
 
 import json
+import math
 import struct
+from functools import partial
 from types import SimpleNamespace
 
 import msgspec
@@ -252,6 +254,23 @@ def test_a_number_of_json_is_held_against_the_type_that_its_tensor_declares(data
     assert taken or faults[0].expected.endswith(f"as {datatype} says")
 
 
+@pytest.mark.parametrize(
+    ("datatype", "value", "taken"),
+    [
+        ("INT8", 127, True), ("INT8", -128, True), ("INT8", 128, False), ("INT8", -129, False), ("INT16", 32767, True), ("INT16", 32768, False),
+        ("UINT8", 255, True), ("UINT8", 256, False), ("UINT16", 65535, True), ("UINT16", 65536, False), ("INT32", 2**31 - 1, True), ("UINT32", 2**32 - 1, True),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("beside", [0, 40])
+def test_typed_contents_are_held_against_the_type_that_their_tensor_declares(datatype, value, taken, beside):
+    """gRPC's fields are of 32 bits or more; what they hold may be declared as less."""
+    values = np.array([1] * beside + [value], dtype="<i4" if datatype.startswith("INT") else "<u4")
+    faults = []
+    ColumnCheck(SIGNATURE.columns[1]).numbers(values, datatype, faults)
+    assert [fault.path for fault in faults] == ([] if taken else [f"rows[{beside}].income"])
+    assert taken or (faults[0].found, faults[0].expected.endswith(f"as {datatype} says")) == (str(value), True)
+
+
 def test_a_limit_counts_in_the_datatype_of_the_value():
     assert read(*good(age=("FP32", [0.1] * 3))).rows.columns["age"][0, 0] == np.float32(0.1)
     whole = msgspec.structs.replace(NUMERIC, columns=(Column(name="a", type=ColumnType.INTEGER, maximum=2**53),))
@@ -259,6 +278,38 @@ def test_a_limit_counts_in_the_datatype_of_the_value():
         one = {"name": "a", "datatype": "INT64", "shape": [len(tensor["data"])], **tensor}
         assert fault_of(read_infer, live(whole), json.dumps({"inputs": [one]}).encode(), None).path == "rows[0].a"
     assert fault_of(read_infer, live(whole), *body(("a", "INT64", [2**53 + 1]))).path == "rows[0].a"
+
+
+def rounded(values):
+    """BF16 as most libraries make it of float32: to the nearest. (`packed` cuts, as tritonclient does.)"""
+    bits = np.array(values, "<f4").view("<u4").astype("<u8")
+    return ((bits + 0x7FFF + (bits >> 16 & 1)) >> 16).astype("<u2").tobytes()
+
+
+@pytest.mark.parametrize("limit", [0.1, 0.3, 1.7, 1e-3, 150.1, 65504.0, 1e6])
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("way", ["FP16", "BF16 cut", "BF16 rounded"])
+def test_a_limit_counts_in_half_types_too_and_nothing_beyond_it(limit, sign, way):
+    datatype = way[:4]
+    if datatype == "FP16" and limit > 65504:
+        pytest.skip("the type has no such number")
+
+    def ask(value, **limits):
+        raw = rounded([value]) if way == "BF16 rounded" else packed(datatype, [value])
+        signature = msgspec.structs.replace(SIGNATURE, columns=(Column(name="a", type=ColumnType.NUMBER, **limits),))
+        one = {"name": "a", "datatype": datatype, "shape": [1], "parameters": {"binary_data_size": len(raw)}}
+        head = json.dumps({"inputs": [one]}).encode()
+        return read_infer(live(signature), head + raw, str(len(head)).encode()).rows
+
+    value = sign * limit
+    assert ask(value, minimum=value).n == ask(value, maximum=value).n == 1
+    beyond = abs(value) * 2**-5  # some of the smallest steps of either type
+    for limits, other in (({"minimum": value}, value - beyond), ({"maximum": value}, value + beyond)):
+        if datatype == "FP16" and abs(other) > 65504:
+            other = math.copysign(float("inf"), other)  # noqa: PLW2901 - what it is then
+        assert fault_of(partial(ask, other, **limits)).path == "rows[0].a"
+    for infinity in (float("inf"), float("-inf")):
+        assert fault_of(partial(ask, infinity, minimum=-1e6, maximum=1e6)).found == "an infinity"
 
 
 def test_bytes_that_are_neither_true_nor_false_are_not_taken_as_true():

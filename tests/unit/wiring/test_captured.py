@@ -1,10 +1,18 @@
 """Exports and imports of a whole project: what is asked for wrongly is refused before anything is read or sent."""
 
+import json
+import os
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
+import msgspec
 import polars as pl
 import pytest
 
+from flyball.adapters.known_process import known
+from flyball.adapters.supervisor import run_file
 from flyball.cli.init import start_project
 from flyball.control.label_import import LabelImport
 from flyball.errors import GatewayUnreachable, UserError
@@ -22,6 +30,31 @@ def say(_style: str, _words: str) -> None:
 def captured(tmp_path: Path) -> Captured:
     start_project(tmp_path / "shop")
     return open_workspace(tmp_path / "shop").captured
+
+
+class Takes(BaseHTTPRequestHandler):
+    """A gateway that takes every label."""
+
+    def do_POST(self) -> None:
+        sent = json.loads(self.rfile.read(int(self.headers["content-length"])))["labels"]
+        answer = json.dumps({"accepted": len(sent)}).encode()
+        self.send_response(200)
+        self.send_header("content-length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's own name
+        """Nobody reads it."""
+
+
+@pytest.fixture
+def gateway(tmp_path: Path, captured: Captured) -> Iterator[None]:
+    with HTTPServer(("127.0.0.1", 0), Takes) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        me, url = msgspec.structs.asdict(known(os.getpid())), f"http://127.0.0.1:{server.server_port}"
+        run_file.write(tmp_path / "shop" / ".flyball", run_file.RunFile(**me, gateway_url=url, control_url=None))
+        yield
+        server.shutdown()
 
 
 @pytest.mark.parametrize(
@@ -44,6 +77,25 @@ def test_an_import_needs_a_file_or_a_named_database_and_repeats_no_secret(
 def test_without_a_gateway_nothing_is_imported_and_the_next_step_is_told(captured: Captured) -> None:
     with pytest.raises(GatewayUnreachable, match="flyball up --detach"):
         captured.import_labels(LabelImport(Path("o.csv"), None, None), say)
+
+
+@pytest.mark.usefixtures("gateway")
+@pytest.mark.parametrize(
+    ("columns", "warned"), [("'a' as id, '1' as label", True), ("'a' as id, '1' as label, '2026-01-01' as observed_at", False)]
+)
+def test_a_query_that_does_not_say_when_outcomes_became_known_is_told_what_that_means(
+    captured: Captured, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, columns: str, warned: bool
+) -> None:
+    monkeypatch.setenv("ORDERS_URL", f"sqlite:///{tmp_path / 'orders.db'}")
+    said: list[tuple[str, str]] = []
+    wanted = LabelImport(None, "ORDERS_URL", f"select {columns}")
+    report = captured.import_labels(wanted, lambda style, words: said.append((style, words)))
+    assert (report.accepted, report.trouble) == (1, "")
+    assert [style for style, words in said if "observed_at" in words] == (["bad"] if warned else [])
+    path = tmp_path / "outcomes.csv"
+    path.write_text("id,label\na,1\n")
+    captured.import_labels(LabelImport(path, None, None), lambda style, words: said.append((style, words)))
+    assert len([style for style, _ in said if style == "bad"]) == warned  # a file was written at some time
 
 
 def test_an_export_that_names_no_place_goes_below_the_state_for_this_account_alone(captured: Captured, tmp_path: Path) -> None:

@@ -38,6 +38,8 @@ class RunFile(KnownProcess, frozen=True, kw_only=True):
     children: dict[str, KnownProcess] = {}
     failing: tuple[str, ...] = ()
     """Children whose budget of restarts is spent."""
+    workers: int = 0
+    """Gateway workers that are to run, also while one of them is not there: a scrape tells it as down. 0: an earlier release's, which did not say."""
     device: int | None = None
     inode: int | None = None
     """Of the directory in which it was written: in a copy of a project it speaks of the original's processes. None: an earlier release's."""

@@ -221,6 +221,7 @@ class _Supervisor:
             grpc_target=self._grpc_target,
             children={name: found for name, found in members.items() if found is not None},
             failing=tuple(child.recipe.name for child in self._children if child.burning),
+            workers=self._layout.workers,
         )
         run_file.write(self._layout.state_dir, run)
 

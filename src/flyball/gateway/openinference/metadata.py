@@ -20,8 +20,10 @@ def server_metadata() -> dict[str, Any]:
 
 
 def model_metadata(live: LiveRoute) -> dict[str, Any]:
+    """Clients take every input that is named for one that must come, so that those are the champion's."""
     signature = live.signature
-    inputs = [{"name": column.name, "datatype": DECLARED[column.type], "shape": [-1, 1]} for column in signature.columns]
+    inputs = [{"name": column.name, "datatype": DECLARED[column.type], "shape": [-1, 1]} for column in live.columns]
+    others = [column.name for column in signature.columns[len(live.columns) :]]
     outputs = [{"name": "scores", "datatype": "FP64", "shape": [-1, signature.n_scores]}]
     if signature.task != "regression":
         outputs.append({"name": "label", "datatype": "BYTES", "shape": [-1, 1]})
@@ -31,7 +33,12 @@ def model_metadata(live: LiveRoute) -> dict[str, Any]:
         "platform": f"flyball_{live.champion.served.format}",
         "inputs": inputs,
         "outputs": outputs,
-        "parameters": {"task": signature.task, "classes": list(signature.classes), "unit": live.champion.id},
+        "parameters": {
+            "task": signature.task,
+            "classes": list(signature.classes),
+            "unit": live.champion.id,
+            **({"other_inputs": others} if others else {}),
+        },
     }
 
 

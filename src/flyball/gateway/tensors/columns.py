@@ -9,11 +9,13 @@ import numpy as np
 
 from flyball.errors import Fault
 from flyball.gateway.fields import ValueCheck, Wrong, shown
-from flyball.gateway.tensors.datatypes import WHOLE
+from flyball.gateway.tensors.datatypes import LAYOUT, NARROW, WHOLE
 from flyball.gateway.validation import MAX_FAULTS, as_array
 from flyball.records.signature import MAX_FLOAT32, Column, ColumnType
 
 Array = np.ndarray[Any, Any]
+Limits = tuple[float, float]
+"""The least and the most."""
 
 FEW = 4
 """Up to so many values a loop over them costs less than the array operations do to begin with."""
@@ -40,6 +42,8 @@ class ColumnCheck:
         low = 0.0 if boolean else -MAX_FLOAT32 if column.minimum is None else column.minimum
         high = 1.0 if boolean else MAX_FLOAT32 if column.maximum is None else column.maximum
         self._floats, self._integers = (low, high), (math.ceil(low), math.floor(high))
+        self._narrow = {datatype: as_written(low, high) for datatype, as_written in NARROW.items()}
+        """As those types have them that numpy compares as wider ones."""
         self._whole = column.type in (ColumnType.INTEGER, ColumnType.BOOLEAN)
         missing = column.missing
         # fmin and fmax pass over NaN; minimum and maximum let it through, and no comparison holds for it.
@@ -69,18 +73,23 @@ class ColumnCheck:
         words = f"a whole number from {least} to {most}, as {datatype} says"
         faults += [Wrong(shown(value), words).at(f"rows[{at}].{self.column.name}") for at, value in islice(wrong, MAX_FAULTS)]
 
-    def numbers(self, values: Array, faults: list[Fault]) -> Array:
-        """Of any numeric datatype or of BOOL's bytes: NaN is missing."""
-        if self._fit(values):
-            return values.astype(np.float32, copy=not values.flags.aligned).reshape(len(values), 1)
-        wrong = np.flatnonzero(~self._fitting(values))[:MAX_FAULTS].tolist()
-        faults += [self._wrong_number(values[at].item()).at(f"rows[{at}].{self.column.name}") for at in wrong]
-        return values
+    def numbers(self, values: Array, datatype: str, faults: list[Fault]) -> Array:
+        """Of any numeric datatype or of BOOL's bytes: NaN is missing. The array may be of a wider type than the datatype, whose values have to fit it."""
+        limits = self._narrow.get(datatype) or self._of_kind(values)
+        if not self._fit(values, limits):
+            wrong = np.flatnonzero(~self._fitting(values, limits))[:MAX_FAULTS].tolist()
+            faults += [self._wrong_number(values[at].item()).at(f"rows[{at}].{self.column.name}") for at in wrong]
+            return values
+        if datatype in WHOLE and values.dtype != LAYOUT[datatype] and not _whole_within(values, *WHOLE[datatype]):
+            self._as_declared(values.tolist(), datatype, faults, 0)
+            return values
+        return values.astype(np.float32, copy=not values.flags.aligned).reshape(len(values), 1)
 
     def texts(self, values: Sequence[bytes], faults: list[Fault]) -> Array:
-        """Of BYTES: UTF-8. Distinct ones are decoded once: categories come again and again."""
+        """Of BYTES: UTF-8. Empty is missing, which bytes have no other word for; JSON has, and there it is a category like any other. Distinct ones are
+        decoded once: categories come again and again."""
         known = {raw: _text(raw) for raw in set(values)}
-        if all(text is not None and self._single.takes(text) for text in known.values()):
+        if all(text is not None and self._takes(text) for text in known.values()):
             array = np.empty(len(values), dtype=object)
             array[:] = [known[raw] for raw in values]
             return array.reshape(len(values), 1)
@@ -109,7 +118,7 @@ class ColumnCheck:
             return None
         if declared is not None and not _whole_within(array, *declared):
             return None
-        if not self._fit(array) or (len(kinds) > 1 and int in kinds and (np.abs(array) >= _EXACT).any()):
+        if not self._fit(array, self._of_kind(array)) or (len(kinds) > 1 and int in kinds and (np.abs(array) >= _EXACT).any()):
             return None
         return array.astype(np.float32).reshape(len(values), 1)
 
@@ -125,17 +134,20 @@ class ColumnCheck:
                     break
         return as_array(self.column, used, len(values)) if not faults else np.empty(0)
 
-    def _fit(self, values: Array) -> bool:
+    def _of_kind(self, values: Array) -> Limits:
+        return self._floats if values.dtype.kind == "f" else self._integers
+
+    def _fit(self, values: Array, limits: Limits) -> bool:
         """Whether all fit, in the fewest operations."""
-        low, high = self._floats if values.dtype.kind == "f" else self._integers
+        low, high = limits
         if not (low <= self._least(values) and self._most(values) <= high):
-            return bool(self._fitting(values).all())  # all of them may be missing
+            return bool(self._fitting(values, limits).all())  # all of them may be missing
         return not self._whole or values.dtype.kind != "f" or bool(self._are_whole(values).all())
 
-    def _fitting(self, values: Array) -> Array:
-        """Which of them fit. Limits are rounded to the values' own type: 0.1 as FP32 is not more than a maximum of 0.1."""
+    def _fitting(self, values: Array, limits: Limits) -> Array:
+        """Which of them fit. Limits are rounded to the array's own type: 0.1 as FP32 is not more than a maximum of 0.1."""
         floating = values.dtype.kind == "f"
-        low, high = self._floats if floating else self._integers
+        low, high = limits
         fits: Array = (values >= low) & (values <= high)
         if floating and self._whole:
             fits &= np.floor(values) == values
@@ -152,8 +164,14 @@ class ColumnCheck:
             return Wrong(f"{value!r}", "0 or 1" + (" or NaN" if self.column.missing else ""))
         return Wrong(f"{value!r}", self._single.expected)
 
+    def _takes(self, text: str) -> bool:
+        """Of bytes."""
+        return self._single.takes(text) or (not text and self.column.missing)
+
     def _wrong_text(self, text: str | None) -> Wrong | None:
-        return Wrong("bytes that are not UTF-8", self._single.expected) if text is None else self._single.present(text)[1]
+        if text is None:
+            return Wrong("bytes that are not UTF-8", self._single.expected)
+        return None if self._takes(text) else self._single.present(text)[1]
 
 
 def _whole_within(values: Array, least: int, most: int) -> bool:

@@ -164,7 +164,7 @@ def _column(check: ColumnCheck, datatype: str, values: Values | PiecedColumn, fa
         faults += values.faults
         return values.array
     if not isinstance(values, list):
-        return check.numbers(values, faults)
+        return check.numbers(values, datatype, faults)
     if values and isinstance(values[0], bytes):
         return check.texts(values, faults)
     return check.listed(values, datatype, faults)
