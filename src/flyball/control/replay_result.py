@@ -10,7 +10,7 @@ import polars as pl
 from flyball.control import decisions, tournaments
 from flyball.control.bounds import open_breaker
 from flyball.control.engine import Engine
-from flyball.control.ports import Scorer
+from flyball.control.ports import JobReport, Scorer
 from flyball.control.replay import Columns, History
 from flyball.control.replay_figures import Outcomes, alone_figures, drift_map, figures_by, governed_figures
 from flyball.control.replay_position import Sent
@@ -63,9 +63,7 @@ def report_of(lived: Lived, replay: ReplaySpec, scorer: Scorer) -> ReplayReport:
             retrained_at=tuple(job.requested_at.isoformat() for job in retrainings),
             promotions=sum(line.promoted_at is not None for line in releases[1:]),
             rollbacks=sum(line.outcome == Phase.ROLLED_BACK for line in releases),
-            training_minutes=round(
-                sum(step_seconds(world.ports.executor.observe(job.id).results) for job in retrainings) / 60.0, 3
-            ),
+            training_minutes=round(sum(job_seconds(world.ports.executor.observe(job.id)) for job in retrainings) / 60.0, 3),
             alarms=sum(finding.pages for finding in world.all("finding", Finding)),
         ),
         requests=lived.sent.requests,
@@ -93,6 +91,11 @@ def retrainings_of(world: World) -> tuple[Job, ...]:
     """Jobs that the loop asked for in which a model may be trained: neither the first version's, nor a map over the scores of the one that is there."""
     found = (job for job in world.all("job", Job) if job.cause.startswith("d-") and tournaments.trains(job))
     return tuple(sorted(found, key=lambda job: job.requested_at))
+
+
+def job_seconds(report: JobReport) -> float:
+    """What a job took: its steps, or all that it did until it failed."""
+    return step_seconds(report.results) + sum(line.seconds for line in report.progress)
 
 
 def step_seconds(results: Sequence[StepResult]) -> float:
