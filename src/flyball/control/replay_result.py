@@ -68,6 +68,7 @@ def report_of(lived: Lived, replay: ReplaySpec, scorer: Scorer) -> ReplayReport:
         ),
         requests=lived.sent.requests,
         predictions=lived.sent.predictions,
+        rows_refused=lived.sent.refused_rows,
         failed_requests=lived.sent.failed_requests + lived.sent.failed_label_requests,
         labels_sent=lived.sent.labels,
         labels_joined=join.counts().labels_joined if join else 0,
@@ -126,10 +127,10 @@ def failed_ticks(world: World) -> tuple[str, ...]:
 
 
 def outcomes_of(lived: Lived, scorer: Scorer) -> Outcomes:
-    """Every answered row with its label, and what the first version would have answered to it."""
+    """Every answered row with its label, and what the first version would have answered to it. Its time is its own: rows of an hour are asked together."""
     join = lived.engine.observation.join
     empty = np.zeros(0)
-    ids, at, shown, labels, units = join.answers(0, FOREVER_US) if join else ([], empty, empty, empty, [])
+    ids, _, shown, labels, units = join.answers(0, FOREVER_US) if join else ([], empty, empty, empty, [])
     answered = pl.DataFrame({"key": ids, "unit": units}, schema={"key": pl.String, "unit": pl.String}).with_row_index("place")
     keys = lived.history.frame[lived.columns.key].cast(pl.String)
     rows = pl.DataFrame({"key": keys}).with_row_index("row").join(answered, on="key", how="inner")
@@ -138,7 +139,7 @@ def outcomes_of(lived: Lived, scorer: Scorer) -> Outcomes:
     place, row = place[known], row[known]
     names = _version_names(lived.engine.world)
     return Outcomes(
-        times=pl.Series("time", at[place]).cast(pl.Datetime("us", "UTC")),
+        times=lived.history.frame[lived.columns.time].gather(row),
         labels=labels[place] if lived.engine.world.spec.task == "regression" else labels[place].astype(np.int64),
         alone=_score_alone(lived, scorer, row),
         governed=shown[place],
