@@ -91,7 +91,7 @@ def known_at(frame: pl.DataFrame, data: DataSpec, as_of: datetime, history: time
             f"the label {data.label!r} is null in all {frame.height} rows", next_step="check data.label in flyball.yaml"
         )
     for reason, keep in (
-        ("after_as_of", pl.col(data.time) <= as_of),
+        ("after_as_of", pl.col(data.time) < as_of),
         ("label_unknown", pl.col(LABEL_KNOWN).is_null().not_() & (pl.col(LABEL_KNOWN) <= as_of)),
         ("label_null", label.is_not_null()),
     ):
