@@ -90,10 +90,7 @@ class Validated(NamedTuple):
 
 
 def schema_of(path: Path, frame: pl.DataFrame, data: DataSpec) -> Schema:
-    """The schema in `path`; without the file it is inferred from `frame` and written. Settings of flyball.yaml come first.
-
-    Raises DataError: an all-null feature, a schema.yaml that cannot be read or lacks a feature.
-    """
+    """The schema in `path`; without the file it is inferred from `frame` and written. Raises DataError: an all-null feature, or as `kept_schema` does."""
     for name in data.feature_names:
         if frame[name].null_count() == frame.height:
             raise DataError(
@@ -102,6 +99,14 @@ def schema_of(path: Path, frame: pl.DataFrame, data: DataSpec) -> Schema:
             )
     if not path.exists():
         _write(path, Schema(features={name: _infer(frame[name], data.feature(name).type) for name in data.feature_names}))
+    return kept_schema(path, frame, data)
+
+
+def kept_schema(path: Path, frame: pl.DataFrame, data: DataSpec) -> Schema:
+    """The schema in `path`; settings of flyball.yaml come first, and a feature that stands in neither is as `frame` has it.
+
+    Raises DataError: a schema.yaml that cannot be read, or whose rules cannot be kept.
+    """
     kept = read_schema(path)
     columns = {
         name: _overridden(kept.features.get(name) or _infer(frame[name], data.feature(name).type), data, name)
@@ -132,6 +137,13 @@ def validate(frame: pl.DataFrame, schema: Columns, *, time: str, key: str) -> Va
         )  # fmt: skip
     is_bad = pl.int_range(frame.height, dtype=pl.UInt32, eager=True).is_in(rows.implode())
     return Validated(typed.filter(~is_bad), frame.filter(is_bad), words, _unseen(typed, schema, time))
+
+
+def as_trained(frame: pl.DataFrame, schema: Columns) -> pl.DataFrame:
+    """Every feature cast to its type, as the rows that a model is trained on are; what cannot be cast is null. Integers that all are whole are such."""
+    typed = _typed(frame, schema)[0]
+    whole = [typed[name].cast(pl.Int64, strict=False) for name, wanted in schema.items() if wanted.type is ColumnType.INTEGER]
+    return typed.with_columns(column for column in whole if column.cast(pl.Float64).equals(typed[column.name]))
 
 
 def columns_of(schema: Columns, frame: pl.DataFrame) -> tuple[Column, ...]:

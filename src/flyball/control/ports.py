@@ -87,6 +87,10 @@ class LedgerAudit(Protocol):
         ...
 
 
+SCHEMA = "schema.yaml"
+"""What is known of the features, in the project's directory."""
+
+
 class StepRequest(NamedTuple):
     """A pipeline run for a child: everything it may use is in here."""
 
@@ -101,6 +105,8 @@ class StepRequest(NamedTuple):
     """Verified units that compete in the job's tournament."""
     tried: tuple[Tournament, ...] = ()
     """Tournaments before it, oldest first: what helped is tried first."""
+    schema_file: Path | None = None
+    """In place of the project's own; None: that one."""
 
 
 class JobReport(NamedTuple):
