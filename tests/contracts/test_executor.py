@@ -297,6 +297,7 @@ def test_a_run_beyond_its_time_limit_is_ended_and_failed_with_both_numbers(tmp_p
     report = executor.observe("j-0001")
     assert report.state == "failed"
     assert re.search(r"The run was ended after \S+: train\.time_limit is 30m\. Next: raise it in flyball\.yaml", report.error)
+    assert (report.progress[-1].status, report.progress[-1].seconds // 60) == ("failed", 31), "what it cost is known"
     assert executor.observe("j-0001") == report
 
 

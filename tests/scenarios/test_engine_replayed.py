@@ -1,118 +1,22 @@
 """A history lived through by the whole engine in memory: what a replay adds to it, when it ends, and what it survives."""
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
-from engine_models import START, truth
-from engine_world import AT_ONCE, DAY, Project, spec_of
+from engine_models import START
+from engine_world import AT_ONCE, DAY
+from replayed_life import AGED, Lived, work
 
 from flyball.control import replay_result
 from flyball.control.engine import Engine
 from flyball.control.loop import Trouble
-from flyball.control.replay import PERSON, Columns, History, Replay, plan_history, refuse_unanswerable
-from flyball.control.replay_position import Position, Sent, Stage
-from flyball.control.world import micros
+from flyball.control.replay import PERSON
+from flyball.control.replay_position import Stage
 from flyball.errors import ModelFailed, StoreUnavailable, UserError
-from flyball.records.captured import LabelBatch
-from flyball.records.decisions import Approval
 from flyball.records.jobs import Job
-from flyball.spec import ReplaySpec
-
-COLUMNS = Columns("at", "id", "y", "known", ("x",))
-AGED = {"name": "aged", "when": "champion.age_days >= 1", "do": "retrain", "cooldown": "1d"}
-
-
-class InMemory:
-    """Traffic that goes where the table in memory says."""
-
-    last_error = ""
-
-    def __init__(self, project: Project) -> None:
-        self.project = project
-        self.asked: list[datetime] = []
-        self.largest_labels = 0
-
-    def predict(
-        self, model: str, rows: Sequence[Mapping[str, Any]], *, ids: Sequence[str], keys: Sequence[str], at: datetime
-    ) -> bool:
-        table = self.project.gateways.served[min(self.project.gateways.served)]
-        assert table is not None
-        self.asked.append(self.project.clock.now())
-        self.project.capture.hand_over(self.project._answers(table, list(ids), np.array([row["x"] for row in rows])))
-        return True
-
-    def label(
-        self, model: str, ids: Sequence[str], values: Sequence[Any], observed: Sequence[datetime], *, at: datetime
-    ) -> int | None:
-        self.largest_labels = max(self.largest_labels, len(ids))
-        good = [place for place, value in enumerate(values) if value in ("yes", "no")]
-        batch = LabelBatch(
-            at_us=micros(at), model=model, ids=[ids[place] for place in good], values=[values[place] for place in good],
-            observed_us=[micros(observed[place]) for place in good],
-        )  # fmt: skip
-        self.project.capture.hand_over([batch])
-        return len(ids) - len(good)
-
-
-class Kept:
-    """A journal in memory."""
-
-    def __init__(self) -> None:
-        self.positions: list[Position] = []
-
-    def keep(self, position: Position) -> None:
-        self.positions.append(position)
-
-
-class Lived:
-    """One replay over rows every half hour."""
-
-    def __init__(
-        self, root: Path, *, days: int = 4, approve: bool = True, label_after: timedelta = timedelta(hours=1), **more: Any
-    ) -> None:
-        self.project = Project(root, spec_of(**{"release": AT_ONCE, **more}))
-        self.plan = ReplaySpec.model_validate({"train_until": START, "approve": approve})
-        self.history = history_of(days, label_after)
-        self.traffic, self.journal = InMemory(self.project), Kept()
-        self.replay = Replay(
-            self.project.engine, self.traffic, COLUMNS, self.journal, Position(at=START), approve=self.plan.approve
-        )  # fmt: skip
-
-    def live(self) -> "Lived":
-        refuse_unanswerable(self.project.spec, self.plan)
-        self.replay.first_version(work)
-        self.replay.live(self.history, work, self.day)
-        return self
-
-    def day(self, now: datetime, before: Sent, sent: Sent) -> None:
-        """Nobody listens."""
-
-    def retrainings(self) -> list[Job]:
-        return list(replay_result.retrainings_of(self.project.door))
-
-    def approvals(self) -> list[Approval]:
-        return list(self.project.approvals())
-
-
-def work(engine: Engine, job: Job) -> Job:
-    return engine.run_job(job, lambda _seconds: None)
-
-
-def history_of(days: int, label_after: timedelta) -> History:
-    draw, n = np.random.default_rng(5), days * 48
-    x = draw.uniform(-2, 2, n)
-    at = [START + timedelta(minutes=30 * place + 5) for place in range(n)]
-    y = ["yes" if each else "no" for each in draw.uniform(size=n) < truth(x)]
-    frame = pl.DataFrame(
-        {"at": at, "id": [f"r{place}" for place in range(n)], "x": x, "y": y, "known": [each + label_after for each in at]}
-    )
-    plan = ReplaySpec.model_validate({"train_until": START})
-    return plan_history(frame.with_columns(pl.col("at", "known").cast(pl.Datetime("us", "UTC"))), COLUMNS, plan)
 
 
 def test_what_a_person_is_asked_is_answered_an_hour_later_and_recorded(tmp_path: Path) -> None:
@@ -157,10 +61,7 @@ def test_after_the_last_request_only_labels_come(tmp_path: Path) -> None:
 
 def test_labels_that_can_be_none_are_counted_and_take_no_other_with_them(tmp_path: Path) -> None:
     lived = Lived(tmp_path, days=1)
-    frame = lived.history.frame.with_columns(
-        y=pl.when(pl.int_range(pl.len()) % 8 == 0).then(pl.lit("maybe")).otherwise(pl.col("y"))
-    )
-    lived.history = lived.history._replace(frame=frame)
+    lived.change(y=pl.when(pl.int_range(pl.len()) % 8 == 0).then(pl.lit("maybe")).otherwise(pl.col("y")))
     lived.live()
     assert (lived.replay.sent.refused_labels, lived.replay.sent.labels, lived.replay.sent.failed_label_requests) == (6, 42, 0)
 

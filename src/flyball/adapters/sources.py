@@ -14,6 +14,7 @@ from flyball.adapters.source_files import EXACT, Names, joined, read_file, refus
 from flyball.adapters.user_code import kind_and_place, user_code, words_of
 from flyball.control.ports import SCHEMA
 from flyball.errors import DataError, FlyballError, NotInstalled, SourceFailed
+from flyball.pipelines.keys import refuse_repeated
 from flyball.records.signature import ColumnType, Task
 from flyball.spec import DataSpec
 from flyball.spec.data import SqlSpec
@@ -94,7 +95,7 @@ def known_at(frame: pl.DataFrame, data: DataSpec, as_of: datetime, history: time
             f"the label {data.label!r} is null in all {frame.height} rows", next_step="check data.label in flyball.yaml"
         )
     for reason, keep in (
-        ("after_as_of", pl.col(data.time) <= as_of),
+        ("after_as_of", pl.col(data.time) < as_of),
         ("label_unknown", pl.col(LABEL_KNOWN).is_null().not_() & (pl.col(LABEL_KNOWN) <= as_of)),
         ("label_null", label.is_not_null()),
     ):
@@ -112,7 +113,7 @@ def known_at(frame: pl.DataFrame, data: DataSpec, as_of: datetime, history: time
         before = frame.height
         frame = frame.filter(pl.col(data.time) > pl.lit(newest) - history)
         dropped["before_history"] = before - frame.height
-    _refuse_repeated(frame, data.key)
+    refuse_repeated(frame, data.key)
     return Known(frame, dropped)
 
 
@@ -158,17 +159,6 @@ def _refuse_missing(frame: pl.DataFrame, wanted: list[str], *, of: str = "the da
     have = ", ".join(frame.columns[:12]) + (", …" if len(frame.columns) > 12 else "")
     raise DataError(f"{of} the column{'s' if len(missing) > 1 else ''} {', '.join(words)}", expected=f"columns among: {have}",
                     next_step="mend data in flyball.yaml, or the source")  # fmt: skip
-
-
-def _refuse_repeated(frame: pl.DataFrame, key: str) -> None:
-    missing = frame[key].null_count()
-    if missing:
-        raise DataError(f"the key {key!r} is null in {missing} rows", expected="one key per row")
-    repeated = frame.filter(pl.col(key).is_duplicated())
-    if not repeated.is_empty():
-        first = ", ".join(repr(value) for value in repeated[key].unique(maintain_order=True).head(3).to_list())
-        raise DataError(f"the key {key!r} repeats: {repeated[key].n_unique()} keys stand in {repeated.height} rows (first: {first})",
-                        expected="a key that is unique per row", next_step="choose another data.key, or remove the duplicates")  # fmt: skip
 
 
 def _in_utc(frame: pl.DataFrame, data: DataSpec) -> pl.DataFrame:

@@ -115,6 +115,13 @@ def validate(frame: pl.DataFrame, schema: Columns, *, time: str, key: str) -> Va
     return Validated(typed.filter(~is_bad), frame.filter(is_bad), words, _unseen(typed, schema, time))
 
 
+def as_trained(frame: pl.DataFrame, schema: Columns) -> pl.DataFrame:
+    """Every feature cast to its type, as the rows that a model is trained on are; what cannot be cast is null. Integers that all are whole are such."""
+    typed = _typed(frame, schema)[0]
+    whole = [typed[name].cast(pl.Int64, strict=False) for name, wanted in schema.items() if wanted.type is ColumnType.INTEGER]
+    return typed.with_columns(column for column in whole if column.cast(pl.Float64).equals(typed[column.name]))
+
+
 def columns_of(schema: Columns, frame: pl.DataFrame) -> tuple[Column, ...]:
     """The signature's columns: types and bounds by the schema, categories as seen in `frame` (the validated rows) and as the schema lists them."""
     columns = []

@@ -82,6 +82,7 @@ def _figures(report: ReplayReport) -> "RenderableType":
     return draw.facts((
         ("requests", f"{report.requests:,} with {report.predictions:,} rows"),
         ("failed requests", failed),
+        *(() if not report.rows_refused else (("rows refused", (f"{report.rows_refused:,}: the model does not take them", "bold red")),)),
         ("labels", f"{report.labels_joined:,} joined, {report.labels_sent:,} sent (some twice, some late)"),
         *(() if not report.labels_refused else (("labels refused", (f"{report.labels_refused:,}: they can be no label of the model", "bold red")),)),
         ("retrainings", f"{report.governed.retrainings}; {report.governed.promotions} promoted, {report.governed.rollbacks} given up or rolled back"),

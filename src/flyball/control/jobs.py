@@ -88,9 +88,8 @@ def _wait_or_launch(world: World, shelf: UnitShelf, job: Job, report: JobReport)
 def step_request(world: World, shelf: UnitShelf, job: Job) -> StepRequest:
     """What the child may use."""
     champion = world.get("champion", job.model, Champion)
-    request = StepRequest(
-        job, world.spec, world.place.project_dir, world.place.steps_dir, shelf.served(champion.unit) if champion else None
-    )
+    place, served = world.place, shelf.served(champion.unit) if champion else None
+    request = StepRequest(job, world.spec, place.project_dir, place.steps_dir, served, schema_file=place.own_schema)
     if tournaments.order_of(job) is None:
         return request
     return request._replace(earlier=tournaments.competitors(shelf, job), tried=tournaments.remembered(world))

@@ -105,6 +105,8 @@ class StepRequest(NamedTuple):
     """Verified units that compete in the job's tournament."""
     tried: tuple[Tournament, ...] = ()
     """Tournaments before it, oldest first: what helped is tried first."""
+    schema_file: Path | None = None
+    """In place of the project's own; None: that one."""
 
 
 class JobReport(NamedTuple):
@@ -230,18 +232,20 @@ class Traffic(Protocol):
     """A client of the gateway's own doors: what a replay sends its history through."""
 
     last_error: str
-    """Of the last call that answered False, in words."""
+    """Of the last call that failed, or of what was refused in it, in words."""
 
     def predict(
         self, model: str, rows: Sequence[Mapping[str, Any]], *, ids: Sequence[str], keys: Sequence[str], at: datetime
-    ) -> bool:
-        """True: answered for every row. `at` is the event time, honoured only by a gateway on a simulated clock."""
+    ) -> int | None:
+        """How many of them this model does not take; the others are answered. None: it failed. `at` is the event time, honoured only by a gateway on a
+        simulated clock. Raises GatewayUnreachable when nobody answers."""
         ...
 
     def label(
         self, model: str, ids: Sequence[str], values: Sequence[Any], observed: Sequence[datetime], *, at: datetime
     ) -> int | None:
-        """How many of them can be no label of this model; the others are taken. None: it failed, and none is."""
+        """How many of them can be no label of this model; the others are taken. None: it failed, and none is. Raises StoreUnavailable when they could not
+        be kept, GatewayUnreachable when nobody answers."""
         ...
 
 

@@ -11,12 +11,14 @@ import polars as pl
 from flyball.control import commands, jobs
 from flyball.control.engine import Engine
 from flyball.control.loop import tick_once
+from flyball.control.observe import micros_of
 from flyball.control.ports import Traffic
-from flyball.control.replay_position import Journal, Position, Sent, Stage
+from flyball.control.replay_position import GOES_ON, Journal, Position, Sent, Stage
 from flyball.control.replay_schedule import MOST_LABELS, LabelSchedule, Requests, schedule_labels, schedule_requests
 from flyball.control.traffic import stop_of
 from flyball.control.world import micros, moment
 from flyball.errors import DataError, Fenced, GatewayUnreachable, Outdated, StoreUnavailable, TrainingError, UserError
+from flyball.pipelines.keys import refuse_repeated
 from flyball.pipelines.labels import class_name
 from flyball.records.decisions import Approval
 from flyball.records.jobs import Job, JobStatus
@@ -31,7 +33,9 @@ PERSON = "user:replay"
 STARTER = "user:replay-start"
 """Who asks for the first run: somebody else, so that `release.approval: another` can be lived through."""
 HOPELESS = 20
-"""Failed requests in a row after which a replay is not gone on with: its figures would be about nothing."""
+"""Failed requests in a row after which a replay is not gone on with: its figures would be about nothing. Rows that the model does not take are no failure."""
+LONGEST = timedelta(days=36_525)
+"""After the last row: a label that is said to come later (9999-12-31, say) is one that never comes."""
 
 
 class History(NamedTuple):
@@ -40,6 +44,8 @@ class History(NamedTuple):
     frame: pl.DataFrame
     requests: Requests
     labels: LabelSchedule
+    never: int = 0
+    """Labels that are left out, since they are said to be known a century after the last row."""
 
 
 class Columns(NamedTuple):
@@ -68,6 +74,8 @@ class Rows(NamedTuple):
 
 Work = Callable[[Engine, Job], Job]
 """Works on a job until it is finished."""
+EachDay = Callable[[datetime, Sent, Sent], None]
+"""Told when a day is over, with what was sent before it and what by now."""
 
 
 def refuse_unanswerable(spec: ProjectSpec, replay: ReplaySpec) -> None:
@@ -80,16 +88,20 @@ def refuse_unanswerable(spec: ProjectSpec, replay: ReplaySpec) -> None:
 
 
 def plan_history(frame: pl.DataFrame, columns: Columns, replay: ReplaySpec) -> History:
-    """When what is sent. Raises DataError when there is nothing to replay."""
+    """When what is sent. Raises DataError when there is nothing to replay, or keys repeat: a prediction is told by the key of its row."""
     if frame.is_empty():
         raise DataError(
             f"no rows between {replay.start.isoformat()} and {replay.until.isoformat() if replay.until else 'the end of the data'}",
             next_step="see `replay:` in flyball.yaml",
         )
+    refuse_repeated(frame, columns.key)
     generator = np.random.default_rng(replay.seed)
     # A row may have a time at which its outcome was to be known, and none: there is nothing to send of it, then or ever.
-    known = frame.select(pl.when(pl.col(columns.label).is_not_null()).then(pl.col(columns.label_time))).to_series()
-    return History(frame, schedule_requests(frame[columns.time]), schedule_labels(known, replay, generator))
+    said = pl.when(pl.col(columns.label).is_not_null()).then(pl.col(columns.label_time))
+    known = frame.select(pl.when(said <= frame[columns.time][-1] + LONGEST).then(said)).to_series()
+    labels = schedule_labels(known, replay, generator)
+    never = known.null_count() - frame.select(said).to_series().null_count()
+    return History(frame, schedule_requests(frame[columns.time]), labels, never)
 
 
 class Replay:
@@ -129,24 +141,20 @@ class Replay:
             raise TrainingError(f"the first version is not served: {self._engine.switch.words}", next_step="see .flyball/logs")
         self._keep(Stage.SENDING, 0, 0)
 
-    def live(self, history: History, work: Work, each_day: Callable[[datetime, Sent, Sent], None]) -> None:
+    def live(self, history: History, work: Work, each_day: EachDay) -> None:
         """Every request at its time, every label at its time, a tick every hour. Once the last request is sent nothing is decided any more and no window is
         judged: the silence after it is the history's end and no outage, and what was done about it could help nobody. Labels go on until the last has come.
 
-        `each_day`: when a day is over, with what was sent before it and what by now.
+        Raises StoreUnavailable and GatewayUnreachable before an hour of which something would be missing is noted as sent: it is sent again.
         """
         rows, sends, labels = Rows.of(history, self._columns, self._world.spec.task), history.requests, history.labels
         last_us = int(max(sends.at_us[-1], labels.send_us[-1])) if len(labels.send_us) else int(sends.at_us[-1])
+        lost = self._lost()
         while self.position.stage is not Stage.LIVED:
             if self.position.stage is Stage.SENDING:
-                until = self._world.now() + TICK
-                stop = int(np.searchsorted(sends.at_us, micros(until), side="left"))
-                label_stop = int(np.searchsorted(labels.send_us, micros(until), side="left"))
-                for number in range(self.position.request, stop):
-                    self._predict(rows, sends, number)
-                self._label(rows, labels, (self.position.label, label_stop), until)
-                self._world.ports.clock.sleep(TICK)
-                self._keep(Stage.TICKING, stop, label_stop)
+                if self.position.request == len(sends.at_us):
+                    self._pass_silence(labels, each_day)
+                self._send_hour(rows, history, lost)
             if self.position.request < len(sends.at_us):
                 self._tick(work)
             else:
@@ -154,10 +162,50 @@ class Replay:
             now = self._world.now()
             over = micros(now) > last_us and self.position.label >= len(labels.send_us)
             if now.date() != (now - TICK).date():
-                # Before it is noted: told twice after a kill, rather than not at all.
-                each_day(now, self._sent_before_today, self._sent)
-                self._sent_before_today = self._sent
+                self._end_day(now, each_day)
             self._keep(Stage.LIVED if over else Stage.SENDING, self.position.request, self.position.label)
+        # A process that takes up one that was lived already has looked at nothing of it.
+        self._engine.observation.ingest()
+
+    def _send_hour(self, rows: Rows, history: History, lost: int) -> None:
+        sends, labels, until = history.requests, history.labels, self._world.now() + TICK
+        stop = int(np.searchsorted(sends.at_us, micros(until), side="left"))
+        label_stop = int(np.searchsorted(labels.send_us, micros(until), side="left"))
+        for number in range(self.position.request, stop):
+            self._predict(rows, sends, number)
+        self._label(rows, labels, (self.position.label, label_stop), until)
+        if (stop, label_stop) != (self.position.request, self.position.label) and (more := self._lost() - lost):
+            raise StoreUnavailable(
+                f"the gateway could not keep {more} records of what it answered or was told", next_step=GOES_ON
+            )
+        self._world.ports.clock.sleep(TICK)
+        self._keep(Stage.TICKING, stop, label_stop)
+
+    def _lost(self) -> int:
+        """Records that were answered and not captured, since the gateway was started."""
+        self._world.ports.gateways.observe()
+        return self._world.ports.capture.lost()
+
+    def _pass_silence(self, labels: LabelSchedule, each_day: EachDay) -> None:
+        """After the last request, on to the hour of the next label, which may be years off. The end of a day in which something was sent is told before."""
+        if self.position.label == len(labels.send_us):
+            return
+        now, spoke = self._world.now(), self._sent != self._sent_before_today
+        hours = (int(labels.send_us[self.position.label]) - micros(now)) // micros_of(TICK)
+        if spoke:
+            midnight = datetime.combine(now.date() + timedelta(days=1), datetime.min.time(), now.tzinfo)
+            hours = min(hours, -((now - midnight) // TICK))
+        if hours < 1:
+            return
+        self._world.ports.clock.sleep(hours * TICK)
+        if spoke and self._world.now().date() != now.date():
+            self._end_day(self._world.now(), each_day)
+        self._keep(Stage.SENDING, self.position.request, self.position.label)
+
+    def _end_day(self, now: datetime, each_day: EachDay) -> None:
+        # Before it is noted: told twice after a kill, rather than not at all.
+        each_day(now, self._sent_before_today, self._sent)
+        self._sent_before_today = self._sent
 
     def _keep(self, stage: Stage, request: int, label: int) -> None:
         self.position = Position(
@@ -193,18 +241,19 @@ class Replay:
         start, stop = int(requests.start[number]), int(requests.stop[number])
         keys = rows.keys[start:stop]
         features = rows.features.slice(start, stop - start).to_dicts()
-        good = self._traffic.predict(self._world.model, features, ids=keys, keys=keys, at=moment(int(requests.at_us[number])))
+        refused = self._traffic.predict(self._world.model, features, ids=keys, keys=keys, at=moment(int(requests.at_us[number])))
+        good = refused is not None
         # A model that a policy has stopped refuses: that is what is to be seen, and no fault of the gateway.
         self._failures_in_a_row = 0 if good or stop_of(self._world) is not None else self._failures_in_a_row + 1
         if self._failures_in_a_row >= HOPELESS:
-            raise GatewayUnreachable(
-                f"{HOPELESS} requests in a row failed: {self._traffic.last_error}",
-                next_step="look into the replay's logs/, then `flyball replay` goes on",
-            )
+            raise GatewayUnreachable(f"{HOPELESS} requests in a row failed: {self._traffic.last_error}", next_step=GOES_ON)
+        if refused and not self._sent.refused_rows:
+            self._world.say("bad", f"The first rows that the model does not take: {self._traffic.last_error}")
         self._sent = msgspec.structs.replace(
             self._sent,
             requests=self._sent.requests + 1,
-            predictions=self._sent.predictions + (len(keys) if good else 0),
+            predictions=self._sent.predictions + (len(keys) - refused if refused is not None else 0),
+            refused_rows=self._sent.refused_rows + (refused or 0),
             failed_requests=self._sent.failed_requests + (not good),
         )
 

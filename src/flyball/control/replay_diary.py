@@ -30,6 +30,8 @@ class Diary:
         ]
         if new:
             parts.append(f"{new} finding" + "s" * (new > 1))
+        if sent.refused_rows:
+            parts.append(f"{sent.refused_rows} rows REFUSED")
         if sent.failed_requests:
             parts.append(f"{sent.failed_requests} FAILED")
         self._engine.world.say("plain", "  ".join(parts))

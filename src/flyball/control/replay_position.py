@@ -6,6 +6,9 @@ from typing import Protocol
 
 import msgspec
 
+GOES_ON = "look into the replay's logs/ and at the disk, then `flyball replay` goes on"
+"""What is to be done about one that ended before its end."""
+
 
 class Stage(StrEnum):
     FIRST = "first"
@@ -23,6 +26,8 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True):
 
     requests: int = 0
     predictions: int = 0
+    refused_rows: int = 0
+    """That the model does not take; the others of their request were answered."""
     failed_requests: int = 0
     label_requests: int = 0
     labels: int = 0

@@ -112,6 +112,8 @@ class ReplayReport(msgspec.Struct, frozen=True, kw_only=True):
     governed: GovernedFigures
     requests: int
     predictions: int
+    rows_refused: int = 0
+    """That the model which was to answer does not take (a null where it knows none, a value out of bounds); the others of their request were answered."""
     failed_requests: int
     labels_sent: int
     """With those sent twice."""

@@ -10,7 +10,7 @@ import polars as pl
 from flyball.control import decisions, tournaments
 from flyball.control.bounds import open_breaker
 from flyball.control.engine import Engine
-from flyball.control.ports import Scorer
+from flyball.control.ports import JobReport, Scorer
 from flyball.control.replay import Columns, History
 from flyball.control.replay_figures import Outcomes, alone_figures, drift_map, figures_by, governed_figures
 from flyball.control.replay_position import Sent
@@ -63,13 +63,12 @@ def report_of(lived: Lived, replay: ReplaySpec, scorer: Scorer) -> ReplayReport:
             retrained_at=tuple(job.requested_at.isoformat() for job in retrainings),
             promotions=sum(line.promoted_at is not None for line in releases[1:]),
             rollbacks=sum(line.outcome == Phase.ROLLED_BACK for line in releases),
-            training_minutes=round(
-                sum(step_seconds(world.ports.executor.observe(job.id).results) for job in retrainings) / 60.0, 3
-            ),
+            training_minutes=round(sum(job_seconds(world.ports.executor.observe(job.id)) for job in retrainings) / 60.0, 3),
             alarms=sum(finding.pages for finding in world.all("finding", Finding)),
         ),
         requests=lived.sent.requests,
         predictions=lived.sent.predictions,
+        rows_refused=lived.sent.refused_rows,
         failed_requests=lived.sent.failed_requests + lived.sent.failed_label_requests,
         labels_sent=lived.sent.labels,
         labels_joined=join.counts().labels_joined if join else 0,
@@ -93,6 +92,11 @@ def retrainings_of(world: World) -> tuple[Job, ...]:
     """Jobs that the loop asked for in which a model may be trained: neither the first version's, nor a map over the scores of the one that is there."""
     found = (job for job in world.all("job", Job) if job.cause.startswith("d-") and tournaments.trains(job))
     return tuple(sorted(found, key=lambda job: job.requested_at))
+
+
+def job_seconds(report: JobReport) -> float:
+    """What a job took: its steps, or all that it did until it failed."""
+    return step_seconds(report.results) + sum(line.seconds for line in report.progress)
 
 
 def step_seconds(results: Sequence[StepResult]) -> float:
@@ -123,10 +127,10 @@ def failed_ticks(world: World) -> tuple[str, ...]:
 
 
 def outcomes_of(lived: Lived, scorer: Scorer) -> Outcomes:
-    """Every answered row with its label, and what the first version would have answered to it."""
+    """Every answered row with its label, and what the first version would have answered to it. Its time is its own: rows of an hour are asked together."""
     join = lived.engine.observation.join
     empty = np.zeros(0)
-    ids, at, shown, labels, units = join.answers(0, FOREVER_US) if join else ([], empty, empty, empty, [])
+    ids, _, shown, labels, units = join.answers(0, FOREVER_US) if join else ([], empty, empty, empty, [])
     answered = pl.DataFrame({"key": ids, "unit": units}, schema={"key": pl.String, "unit": pl.String}).with_row_index("place")
     keys = lived.history.frame[lived.columns.key].cast(pl.String)
     rows = pl.DataFrame({"key": keys}).with_row_index("row").join(answered, on="key", how="inner")
@@ -135,7 +139,7 @@ def outcomes_of(lived: Lived, scorer: Scorer) -> Outcomes:
     place, row = place[known], row[known]
     names = _version_names(lived.engine.world)
     return Outcomes(
-        times=pl.Series("time", at[place]).cast(pl.Datetime("us", "UTC")),
+        times=lived.history.frame[lived.columns.time].gather(row),
         labels=labels[place] if lived.engine.world.spec.task == "regression" else labels[place].astype(np.int64),
         alone=_score_alone(lived, scorer, row),
         governed=shown[place],

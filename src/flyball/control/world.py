@@ -54,6 +54,8 @@ class Place(NamedTuple):
     state_dir: Path
     shared_steps: Path | None = None
     """Where results of steps and snapshots lie; None: in `state_dir`. Replays share them: the same training is done once."""
+    own_schema: Path | None = None
+    """In place of the project's schema.yaml. A replay has one: what it infers of a past is nothing to the project."""
 
     @property
     def steps_dir(self) -> Path:

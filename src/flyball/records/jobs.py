@@ -75,3 +75,5 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     words: str = ""
     waited_seconds: float = 0.0
     """Of `waited`."""
+    seconds: float = 0.0
+    """Of `failed`: how long the run had worked by then, without what it waited."""

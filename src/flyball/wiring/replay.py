@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from flyball import __version__
 from flyball.adapters.clock import SimulatedClock
-from flyball.adapters.durable import project_mode
+from flyball.adapters.durable import project_mode, replace_file
 from flyball.adapters.engine_lock import EngineLock
 from flyball.adapters.environment import surroundings
 from flyball.adapters.executor import ProcessExecutor
@@ -19,17 +19,18 @@ from flyball.adapters.replay_files import Begun, ReplayFiles, rewind
 from flyball.adapters.report_page import write_reports
 from flyball.adapters.scorer_child import ChildScorer
 from flyball.adapters.snapshots_delta import content_digest
-from flyball.adapters.sources import LABEL_KNOWN, SourceHistory
+from flyball.adapters.sources import LABEL_KNOWN, SourceHistory, known_at
 from flyball.adapters.supervisor import GatewayProcess, end_leftover
 from flyball.adapters.traffic_http import HttpTraffic
+from flyball.adapters.validation_pandera import as_trained, kept_schema
 from flyball.control.engine import Engine
-from flyball.control.ports import Say
+from flyball.control.ports import SCHEMA, Say
 from flyball.control.replay import TICK, Columns, History, Replay, Work, plan_history, refuse_unanswerable
 from flyball.control.replay_diary import Diary
 from flyball.control.replay_position import Position, Stage
 from flyball.control.replay_report import ReplayReport
 from flyball.control.replay_result import Lived, report_of
-from flyball.errors import Conflict, UserError
+from flyball.errors import Conflict, DataError, UserError
 from flyball.records import codec
 from flyball.records.jobs import Job
 from flyball.spec import ProjectSpec, ReplaySpec, words
@@ -85,6 +86,8 @@ def lived_report(home: Home, plan: ReplaySpec, say: Say, shared_steps: Path, *, 
     files = ReplayFiles(home.state_dir, lambda: time.monotonic() - began)
     say("step", "Reading the history")
     frame = SourceHistory(home.spec.data, home.project_dir, secret_of, home.spec.task).rows(BEGINNING, plan.until or FAR)
+    # What cannot be lived is refused before the replay that was lived is taken away.
+    history = planned(home, plan, frame)
     begun = Begun(parts=parts_of(home, plan, frame))
     known = None if fresh else _standing(files, begun, say)
     if known is not None and (report := files.report()) is not None:
@@ -92,7 +95,11 @@ def lived_report(home: Home, plan: ReplaySpec, say: Say, shared_steps: Path, *, 
     end_leftover(home.state_dir)
     if known is None:
         begin_anew(home, files, begun, Position(at=plan.train_until))
-    history = plan_history(frame.filter(pl.col(home.spec.data.time) >= plan.start), columns_of(home), plan)
+    if history.never:
+        say(
+            "plain",
+            f"{history.never:,} labels are said to come a century after the last row, or later: they are taken for labels that never come.",
+        )
     lived = _live(home, plan, history, say, files, shared_steps)
     with ChildScorer(home.state_dir / "alone", plain_environment()) as scorer:
         report = report_of(lived, plan, scorer)
@@ -101,12 +108,31 @@ def lived_report(home: Home, plan: ReplaySpec, say: Say, shared_steps: Path, *, 
     return told
 
 
+def planned(home: Home, plan: ReplaySpec, frame: pl.DataFrame) -> History:
+    """When what is sent. Raises DataError when there is nothing to send, or nothing to train the first version on."""
+    data = home.spec.data
+    known_at(frame, data, plan.train_until, home.spec.train.history)
+    return plan_history(frame.filter(pl.col(data.time) >= plan.start), columns_of(home), plan)
+
+
 def begin_anew(home: Home, files: ReplayFiles, begun: Begun, position: Position) -> None:
     """In an empty directory. Raises StoreUnavailable when what was there does not go away."""
     # A child outlives the command that was killed, by design: it would write its result into the directory of this replay's job of the same number.
     ProcessExecutor(home.state_dir, home.clock.now).cancel_all()
     files.clear()
+    if schema := schema_text(home):
+        replace_file(home.state_dir / SCHEMA, schema.encode())
     files.begin(begun, position)
+
+
+def schema_text(home: Home) -> str:
+    """The project's schema.yaml, which a replay has a copy of. Empty: there is none, and the first training infers one for the replay alone."""
+    try:
+        return (home.project_dir / SCHEMA).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return ""
+    except (OSError, ValueError) as error:
+        raise DataError(f"{SCHEMA} cannot be read: {error}") from error
 
 
 def parts_of(home: Home, plan: ReplaySpec, frame: pl.DataFrame) -> dict[str, str]:
@@ -116,7 +142,7 @@ def parts_of(home: Home, plan: ReplaySpec, frame: pl.DataFrame) -> dict[str, str
     sections = {f"{name}: of flyball.yaml": codec.digest(value) for name, value in spec.items()}
     return {
         **sections, "the span or the labels' untidiness of the replay": codec.digest(plan.model_dump(mode="json")), "the data": content_digest(frame),
-        "the project's code": around.code_digest, "the installed packages": around.environment_digest, "Flyball": __version__,
+        SCHEMA: codec.digest(schema_text(home)), "the project's code": around.code_digest, "the installed packages": around.environment_digest, "Flyball": __version__,
     }  # fmt: skip
 
 
@@ -177,6 +203,9 @@ def _live(home: Home, plan: ReplaySpec, history: History, say: Say, files: Repla
             say("step", f"{history.frame.height:,} rows in {len(history.requests.at_us):,} requests to {gateway.url}")
         else:
             say("step", f"Going on at {position.at:%Y-%m-%d %H:%M}, where it was interrupted")
+        # As the gateway's signature and the first version have them: a source's 0 and 1 are no true and false to anybody who is asked.
+        schema = kept_schema(home.state_dir / SCHEMA, history.frame, home.spec.data)
+        history = history._replace(frame=as_trained(history.frame, schema.of_data))
         # What was imported by now lives as long as the process: three quarters of all that the garbage collector would look through again and again.
         gc.freeze()
         lived.live(history, work, Diary(engine).day)

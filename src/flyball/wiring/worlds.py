@@ -16,7 +16,7 @@ from flyball.adapters.registry_mlflow import MlflowRegistry
 from flyball.adapters.scorer_child import OneCallScorer
 from flyball.adapters.token import owner_token
 from flyball.adapters.user_metrics import ChildMetrics
-from flyball.control.ports import Clock, Ledger, Say
+from flyball.control.ports import SCHEMA, Clock, Ledger, Say
 from flyball.control.world import Place, Ports, World
 from flyball.errors import DataError, Fault, SpecError
 from flyball.spec import ProjectSpec
@@ -118,7 +118,7 @@ def replayed_world(home: Home, say: Say, clock: Clock, shared_steps: Path) -> Wo
     # Its gateway waits while a model is trained: the training may have all cores.
     executor = ProcessExecutor(home.state_dir, home.clock.now)
     ports = _ports(home, clock, executor, ledger, gateways, registry)
-    return World(home.spec, Place(home.project_dir, home.state_dir, shared_steps), ports, say)
+    return World(home.spec, Place(home.project_dir, home.state_dir, shared_steps, home.state_dir / SCHEMA), ports, say)
 
 
 def _ports(

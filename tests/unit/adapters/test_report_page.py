@@ -133,10 +133,10 @@ def test_every_room_that_decides_is_in_the_picture() -> None:
 def test_what_stood_in_the_way_is_told_and_nothing_of_it_where_nothing_did(report: ReplayReport, page: str) -> None:
     assert "What stood in the way" not in page
     told = msgspec.structs.replace(
-        report, breaker="<b>3</b> failures", questions=("ask retrain",), failed_ticks=("busy",), labels_refused=9
+        report, breaker="<b>3</b> failures", questions=("ask retrain",), failed_ticks=("busy",), labels_refused=9, rows_refused=11
     )
     text = Reader(render(told)).text
-    for words in ("The breaker is open:", "<b>3</b> failures", "ask retrain", "busy", "9 refused"):
+    for words in ("The breaker is open:", "<b>3</b> failures", "ask retrain", "busy", "9 refused", "11 rows refused"):
         assert words in text
 
 

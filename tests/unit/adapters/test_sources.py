@@ -188,6 +188,17 @@ def test_only_what_was_known_then_is_used(tmp_path: Path) -> None:
     assert sum(known.dropped.values()) + known.frame.height == 100
 
 
+def test_a_row_of_that_very_moment_is_asked_then_and_not_learnt(tmp_path: Path) -> None:
+    """Where its label is known at once."""
+    FRAME.write_parquet(tmp_path / "rows.parquet")
+    data = declared(label_delay=None)
+    loaded = load(data, tmp_path, no_secret, AS_OF)
+    as_of = loaded["at"][50]
+    known = known_at(loaded, data, as_of, None)
+    assert known.frame["at"].max() < as_of
+    assert known.dropped["after_as_of"] == loaded.filter(pl.col("at") >= as_of).height
+
+
 def test_label_time_comes_before_label_delay(tmp_path: Path) -> None:
     frame = FRAME.with_columns(known=pl.col("at") + timedelta(days=30))
     frame.write_parquet(tmp_path / "rows.parquet")

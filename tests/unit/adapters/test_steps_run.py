@@ -387,6 +387,7 @@ def test_a_users_mistake_in_training_is_told_in_words(tmp_path: Path, code: str,
     with pytest.raises(TrainingError, match=words):
         run_steps(request(project(tmp_path / "p", code)), told)
     assert told[-1].status == "failed"
+    assert told[-1].seconds > 0, "what it cost is known"
     assert told[-1].step == "train"
 
 

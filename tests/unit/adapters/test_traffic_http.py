@@ -12,6 +12,7 @@ import pytest
 
 from flyball.adapters import traffic_http
 from flyball.adapters.traffic_http import HttpTraffic
+from flyball.errors import GatewayUnreachable, StoreUnavailable
 
 AT = datetime(2013, 3, 1, 6, tzinfo=UTC)
 
@@ -22,6 +23,8 @@ class Gateway:
         self.status, self.short, self.drop = 200, 0, 0
         self.known: set[object] | None = None
         """Labels that it can take; None: any."""
+        self.whole = False
+        """Whether a row without x is one that it cannot take."""
         self.told = 20
         """Faults that it names at most, as the real one does."""
         gateway = self
@@ -62,7 +65,10 @@ class Gateway:
     def faults(self, body: dict[str, Any]) -> list[dict[str, Any]]:
         given = [each["label"] for each in body.get("labels", [])]
         bad = [at for at, label in enumerate(given) if self.known is not None and label not in self.known]
-        return [{"path": f"labels[{at}].label", "row": None, "found": "", "expected": ""} for at in bad[: self.told]]
+        paths = [f"labels[{at}].label" for at in bad]
+        if self.whole:
+            paths += [f"rows[{at}].x" for at, row in enumerate(body.get("rows", [])) if row["x"] is None]
+        return [{"path": path, "row": None, "found": "", "expected": ""} for path in paths[: self.told]]
 
 
 @pytest.fixture
@@ -82,12 +88,12 @@ def traffic(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> Iterator[HttpT
     made.close()
 
 
-def ask(traffic: HttpTraffic) -> bool:
+def ask(traffic: HttpTraffic) -> int | None:
     return traffic.predict("m", [{"x": 1.5, "c": None}, {"x": float("nan"), "c": "é"}], ids=["a", "b"], keys=["k", "k"], at=AT)
 
 
 def test_rows_go_with_ids_keys_token_and_event_time(gateway: Gateway, traffic: HttpTraffic) -> None:
-    assert ask(traffic)
+    assert ask(traffic) == 0
     assert traffic.label("m", ["a"], [1], [AT], at=AT) == 0
     (path, headers, body), (label_path, _, label_body) = gateway.seen
     assert (path, label_path) == ("/models/m/predict", "/models/m/labels")
@@ -99,17 +105,22 @@ def test_rows_go_with_ids_keys_token_and_event_time(gateway: Gateway, traffic: H
 
 def test_a_broken_connection_is_tried_three_times_more(gateway: Gateway, traffic: HttpTraffic) -> None:
     gateway.drop = 3
-    assert ask(traffic)
+    assert ask(traffic) == 0
     assert (traffic.requests, traffic.failed, traffic.retries) == (1, 0, 3)
     gateway.drop = 4
-    assert not ask(traffic)
+    with pytest.raises(GatewayUnreachable, match=r"does not answer: /models/m/predict.*then `flyball replay` goes on"):
+        ask(traffic)
     assert (traffic.requests, traffic.failed, traffic.retries) == (2, 1, 6)
+    gateway.drop = 4
+    with pytest.raises(GatewayUnreachable):
+        traffic.label("m", ["a"], [1], [AT], at=AT)
 
 
 def test_an_answer_is_never_asked_twice(gateway: Gateway, traffic: HttpTraffic) -> None:
     gateway.status = 503
-    assert not ask(traffic)
-    assert traffic.label("m", ["a"], [1], [AT], at=AT) is None
+    assert ask(traffic) is None
+    with pytest.raises(StoreUnavailable, match=r"labels could not be handed over: .* answered 503"):
+        traffic.label("m", ["a"], [1], [AT], at=AT)
     assert (len(gateway.seen), traffic.failed, traffic.retries) == (2, 2, 0)
     assert "answered 503" in traffic.last_error
 
@@ -124,13 +135,27 @@ def test_labels_that_are_none_are_left_out_and_the_others_are_sent_again(gateway
     assert traffic.label("m", ["a", "b"], ["never", "never"], [AT, AT], at=AT) == 2, "nothing is left to send"
 
 
+def test_rows_that_the_model_does_not_take_are_left_out_and_the_others_are_sent_again(
+    gateway: Gateway, traffic: HttpTraffic
+) -> None:
+    gateway.whole, gateway.told = True, 2
+    rows = [{"x": None if at % 8 == 0 else 1.0} for at in range(24)]
+    names = [f"p{at}" for at in range(24)]
+    assert traffic.predict("m", rows, ids=names, keys=names, at=AT) == 3
+    assert gateway.seen[-1][2]["ids"] == gateway.seen[-1][2]["keys"] == [name for at, name in enumerate(names) if at % 8]
+    assert (len(gateway.seen), traffic.failed) == (3, 0)
+    assert "answered 422" in traffic.last_error
+    assert traffic.predict("m", rows[:1], ids=names[:1], keys=names[:1], at=AT) == 1, "nothing is left to send"
+
+
 def test_a_refusal_that_names_no_label_is_a_failure(gateway: Gateway, traffic: HttpTraffic) -> None:
     gateway.status = 422
     assert traffic.label("m", ["a"], ["yes"], [AT], at=AT) is None
-    assert traffic.failed == 1
+    assert ask(traffic) is None
+    assert traffic.failed == 2
 
 
 def test_a_row_without_an_answer_is_a_failed_request(gateway: Gateway, traffic: HttpTraffic) -> None:
     gateway.short = 1
-    assert not ask(traffic)
+    assert ask(traffic) is None
     assert "1 of 2 rows" in traffic.last_error

@@ -6,7 +6,7 @@ import pytest
 from projects import rows, spec
 
 from flyball.adapters.schema_file import ColumnSchema, Schema
-from flyball.adapters.validation_pandera import Failure, columns_of, enforced, schema_of, validate
+from flyball.adapters.validation_pandera import Failure, as_trained, columns_of, enforced, schema_of, validate
 from flyball.errors import DataError
 from flyball.records.signature import Column, ColumnType, Signature, Unknown
 
@@ -38,6 +38,25 @@ def test_flyball_yaml_comes_before_the_file(tmp_path: Path) -> None:
     said = schema(tmp_path, features={"hour": {"type": "category", "missing": True}, "wind": {"minimum": 0.0, "maximum": 100.0}})
     assert (said["hour"].type, said["hour"].missing) == ("category", True)
     assert (said["wind"].minimum, said["wind"].maximum) == (0.0, 100.0)
+
+
+def test_rows_that_are_asked_are_of_the_types_of_those_that_were_trained_on(tmp_path: Path) -> None:
+    features = {
+        "hour": {"type": "integer"},
+        "wind": {"type": "number"},
+        "carrier": {"type": "category"},
+        "busy": {"type": "boolean"},
+    }
+    kept = schema(tmp_path, features=features)
+    held = pl.DataFrame({"hour": ["7", None], "wind": ["1.5", "calm"], "carrier": [3, 4], "busy": [0, 1]})
+    assert as_trained(held, kept).to_dicts() == [
+        {"hour": 7, "wind": 1.5, "carrier": "3", "busy": False},
+        {"hour": None, "wind": None, "carrier": "4", "busy": True},
+    ]
+    assert as_trained(held, kept)["hour"].dtype == pl.Int64
+    assert as_trained(held.with_columns(hour=pl.Series([7.5, 8.0])), kept)["hour"].to_list() == [7.5, 8.0], (
+        "to be refused, not cut"
+    )
 
 
 def test_failing_rows_are_set_aside_and_told(tmp_path: Path) -> None:

@@ -288,13 +288,19 @@ def test_what_a_replay_did_is_explained_from_its_own_ledger(what: list[str], arg
 
 def test_a_replay_tells_what_stood_in_its_way() -> None:
     report = msgspec.structs.replace(
-        replayed(0.72, 2), labels_refused=7, questions=("d-000007 of 2013-03-09 00:00: ask retrain model:shop",), breaker="retrain failed 3 times",
+        replayed(0.72, 2), labels_refused=7, rows_refused=11, questions=("d-000007 of 2013-03-09 00:00: ask retrain model:shop",), breaker="retrain failed 3 times",
         failed_ticks=("2013-03-04 01:00 the registry is busy",),
     )  # fmt: skip
     lines = Console(file=io.StringIO(), width=200)
     lines.print(tell_replay.replay_report(report, plain=True))
     out = lines.file.getvalue()  # type: ignore[attr-defined]
-    for words in ("7: they can be no label", "open: retrain failed 3 times", "ask retrain model:shop", "the registry is busy"):
+    for words in (
+        "7: they can be no label",
+        "11: the model does not take them",
+        "open: retrain failed 3 times",
+        "ask retrain model:shop",
+        "the registry is busy",
+    ):
         assert words in out
     lines = Console(file=io.StringIO(), width=200)
     lines.print(tell_replay.replay_report(replayed(0.72, 2), plain=True))

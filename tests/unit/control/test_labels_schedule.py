@@ -6,8 +6,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from flyball.control.replay import Columns, plan_history
+from flyball.control.replay import Columns, History, plan_history
 from flyball.control.replay_schedule import MOST_ROWS, schedule_labels, schedule_requests
+from flyball.errors import DataError
 from flyball.spec import ReplaySpec
 
 START = datetime(2013, 3, 1, 5, tzinfo=UTC)
@@ -98,10 +99,31 @@ def test_an_hour_of_many_rows_is_several_requests_of_one_event_time() -> None:
 
 
 def test_a_row_whose_outcome_is_null_sends_none_though_a_time_for_it_is_known() -> None:
-    frame = pl.DataFrame({"at": moments([0, 1, 2]), "known": moments([60, 61, 62]), "y": ["yes", None, "no"]})
-    history = plan_history(frame, Columns("at", "id", "y", "known", ()), replay(late_labels=0.0, duplicate_labels=0.0))
+    history = planned(y=["yes", None, "no"])
     assert history.labels.row.tolist() == [0, 2]
-    assert history.requests.stop.tolist() == [3], "it is asked all the same"
+    assert (history.requests.stop.tolist(), history.never) == ([3], 0), "it is asked all the same"
+
+
+def test_a_label_that_is_said_to_come_at_the_end_of_time_never_comes() -> None:
+    known = [START + timedelta(hours=1), datetime(9999, 12, 31, tzinfo=UTC), START + timedelta(days=36_000)]
+    history = planned(known=pl.Series(known, dtype=pl.Datetime("us", "UTC")))
+    assert (history.labels.row.tolist(), history.never) == ([0, 2], 1)
+
+
+@pytest.mark.parametrize(
+    ("keys", "words"), [(["a", "b", "a"], "the key 'id' repeats: 1 keys stand in 2 rows"), (["a", None, "b"], "the key 'id' is null in 1 rows")]
+)  # fmt: skip
+def test_rows_that_cannot_be_told_apart_are_refused_as_a_training_refuses_them(keys: list[str | None], words: str) -> None:
+    with pytest.raises(DataError, match=words):
+        planned(id=keys)
+
+
+def planned(**columns: object) -> History:
+    """Three rows, some columns of which are others."""
+    frame = pl.DataFrame(
+        {"at": moments([0, 1, 2]), "id": ["a", "b", "c"], "known": moments([60, 61, 62]), "y": ["yes", "no", "no"], **columns}
+    )
+    return plan_history(frame, Columns("at", "id", "y", "known", ()), replay(late_labels=0.0, duplicate_labels=0.0))
 
 
 def test_rows_out_of_order_are_refused() -> None:

@@ -35,6 +35,17 @@ def test_months_are_those_of_the_zone_asked_for() -> None:
     assert spans_of(times, "week", ZONE).to_list() == ["2013-03-25", "2013-04-01"]
 
 
+@pytest.mark.parametrize(
+    ("zone", "noon", "monday"),
+    [("America/Santiago", datetime(2022, 9, 11, 15, tzinfo=UTC), "2022-09-05"), ("Africa/Cairo", datetime(2023, 4, 28, 9, tzinfo=UTC), "2023-04-24")],
+)  # fmt: skip
+def test_a_day_that_has_no_midnight_is_a_day(zone: str, noon: datetime, monday: str) -> None:
+    """Summer time begins with it."""
+    times = pl.Series("t", [noon], dtype=pl.Datetime("us", "UTC"))
+    found = {calendar: spans_of(times, calendar, zone).item() for calendar in ("day", "week", "month")}
+    assert found == {"day": f"{noon:%Y-%m-%d}", "week": monday, "month": f"{noon:%Y-%m}"}
+
+
 def test_every_row_falls_into_one_month_and_the_area_is_that_of_its_rows(outcomes: Outcomes) -> None:
     months = figures_by("month", "binary", outcomes, ZONE)
     assert [month.start for month in months] == ["2013-03", "2013-04", "2013-05"]

@@ -8,10 +8,11 @@ import pytest
 from flyball.adapters.clock import SimulatedClock
 from flyball.adapters.ledger import MemoryLedger
 from flyball.autopilot.entrants import Strategy
-from flyball.control.replay_result import first_unit, retrainings_of, step_seconds
+from flyball.control.ports import JobReport
+from flyball.control.replay_result import first_unit, job_seconds, retrainings_of, step_seconds
 from flyball.control.world import Place, Ports, World, draft, put
 from flyball.records import codec
-from flyball.records.jobs import Job, JobStatus, StepResult
+from flyball.records.jobs import Job, JobStatus, Progress, StepResult
 from flyball.records.tournaments import TournamentOrder
 from flyball.records.unit import Unit
 from flyball.spec import ProjectSpec
@@ -63,6 +64,12 @@ def test_each_training_of_a_tournament_counts_once_wherever_it_was_done() -> Non
     assert step_seconds([result("snapshot", "s", 1.0), here, *winner]) == pytest.approx(1.0 + 1.5 + 100.0 + 85.0)
     assert step_seconds([there]) == pytest.approx(101.5), "nobody won, and the trainings were paid for"
     assert step_seconds(winner) == pytest.approx(145.0), "a plain run: no tournament"
+
+
+def test_a_run_that_failed_cost_what_it_had_worked_by_then() -> None:
+    told = (Progress(step="train", status="started"), Progress(step="train", status="failed", seconds=90.0))
+    assert job_seconds(JobReport("failed", (), told, "no")) == pytest.approx(90.0)
+    assert job_seconds(JobReport("done", (result("train", "a", 60.0),), told[:1], "")) == pytest.approx(60.0)
 
 
 def test_the_first_version_is_that_of_this_ledger(world: World) -> None:

@@ -4,19 +4,23 @@ import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import polars as pl
 import psutil
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+from late_rows import write_rows
 
 from flyball.adapters.clock import SystemClock
 from flyball.adapters.executor import ProcessExecutor
 from flyball.adapters.replay_files import Begun, ReplayFiles
 from flyball.control.ports import StepRequest
 from flyball.control.replay_position import Position
-from flyball.errors import UserError
+from flyball.errors import DataError, UserError
 from flyball.records.jobs import Job, JobStatus
-from flyball.spec import ProjectSpec
-from flyball.wiring.replay import begin_anew, replay_of
-from flyball.wiring.worlds import Home, replayed_world
+from flyball.spec import ProjectSpec, ReplaySpec
+from flyball.wiring.replay import begin_anew, lived_report, parts_of, replay_of
+from flyball.wiring.worlds import Home, replayed_world, say_nothing
 
 AT = datetime(2026, 1, 9, tzinfo=UTC)
 SPEC = {
@@ -62,6 +66,37 @@ def test_a_replay_asks_nothing_of_the_mlflow_server_that_the_project_uses(home: 
     assert (home.state_dir / "mlflow.db").exists()
     assert world.place.steps_dir == home.project_dir / "replays"
     world.ports.ledger.close()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(("year", "words"), [(2031, "no rows between"), (1999, "no row with a known label at 1999-01-01")])
+def test_a_time_that_no_row_fits_takes_nothing_away(home: Home, year: int, words: str) -> None:
+    write_rows(home.project_dir / "rows.parquet", 96)
+    before, files = Begun(parts={"the data": "a"}), ReplayFiles(home.state_dir, lambda: 0.0)
+    begin_anew(home, files, before, Position(at=AT))
+    with pytest.raises(DataError, match=words):
+        lived_report(home, plan_of(year), say_nothing, home.project_dir / "replays", fresh=True)
+    assert files.begun() == before
+
+
+def test_a_replay_is_begun_from_a_copy_of_the_schema_which_is_a_part_of_it(home: Home) -> None:
+    write_rows(home.project_dir / "rows.parquet", 96)
+    frame, files, schema = (
+        pl.read_parquet(home.project_dir / "rows.parquet"),
+        ReplayFiles(home.state_dir, lambda: 0.0),
+        "features: {hour: {type: number}}",
+    )
+    none = Begun(parts=parts_of(home, plan_of(2026), frame))
+    (home.project_dir / "schema.yaml").write_text(schema)
+    begun = Begun(parts=parts_of(home, plan_of(2026), frame))
+    assert none.changed(begun.parts) == ("schema.yaml",)
+    begin_anew(home, files, begun, Position(at=AT))
+    (home.project_dir / "schema.yaml").write_text(schema.replace("number", "category"))
+    assert begun.changed(parts_of(home, plan_of(2026), frame)) == ("schema.yaml",)
+    assert (home.state_dir / "schema.yaml").read_text() == schema
+
+
+def plan_of(year: int) -> ReplaySpec:
+    return ReplaySpec.model_validate({"train_until": f"{year}-01-01T00:00:00Z"})
 
 
 def test_an_end_before_the_beginning_is_told_in_words(home: Home) -> None:

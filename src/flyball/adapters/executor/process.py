@@ -168,7 +168,11 @@ class ProcessExecutor:
         ran = format_duration(timedelta(seconds=round(seconds)))
         waited = ", and it waited as long for another run that does the same" if _waits(progress) else ""
         words = f"The run was ended after {ran}: train.time_limit is {format_duration(limit)}{waited}. Next: raise it in flyball.yaml, or train on less."
-        JobDirectory(job.path).fail(words)
+        told = JobDirectory(job.path)
+        if progress:
+            worked = round(max(seconds - _waited_seconds(progress), 0.0), 3)
+            told.progress(Progress(step=progress[-1].step, status="failed", words=words, seconds=worked))
+        told.fail(words)
         return words
 
     def _without_a_word(self, job_id: str, job: JobFiles) -> str | None:
@@ -213,8 +217,11 @@ class ProcessExecutor:
 def _allowed_seconds(limit: timedelta, progress: Sequence[Progress]) -> float:
     """Its own limit and what it has waited for other runs that did the same step. While it waits, once more its limit: the other has no more time than that,
     unless it hangs where nobody looks at it any more."""
-    waited = sum(line.waited_seconds for line in progress)
-    return waited + limit.total_seconds() * (2 if _waits(progress) else 1)
+    return _waited_seconds(progress) + limit.total_seconds() * (2 if _waits(progress) else 1)
+
+
+def _waited_seconds(progress: Sequence[Progress]) -> float:
+    return sum(line.waited_seconds for line in progress)
 
 
 def _waits(progress: Sequence[Progress]) -> bool:

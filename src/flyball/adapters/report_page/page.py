@@ -113,8 +113,9 @@ def _cards(report: ReplayReport) -> tuple[Card, ...]:
         Card(
             f"{report.requests:,}",
             _plural(report.requests, "request"),
-            f"{report.failed_requests:,} failed · {report.predictions:,} predictions",
-            report.failed_requests == 0,
+            f"{report.failed_requests:,} failed · {report.predictions:,} predictions"
+            + (f" · {report.rows_refused:,} rows refused" if report.rows_refused else ""),
+            report.failed_requests == 0 and report.rows_refused == 0,
         ),
         Card(
             f"{report.labels_joined:,}",

@@ -1,6 +1,7 @@
 """One run of the pipeline in this process: step after step, each from the cache where it is there."""
 
 import os
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -49,7 +50,7 @@ def run_steps(request: StepRequest, report: Callable[[Progress], None], secret: 
     try:
         return _all(run)
     except FlyballError as error:
-        last(Progress(step=last.step, status="failed", words=error.message))
+        last(Progress(step=last.step, status="failed", words=error.message, seconds=last.worked_seconds()))
         raise
 
 
@@ -99,12 +100,17 @@ class _Done:
 
 
 class _Last:
-    """Hands reports on, and remembers the step, for the report of a failure."""
+    """Hands reports on, and remembers the step and the time, for the report of a failure."""
 
     def __init__(self, report: Callable[[Progress], None]) -> None:
         self._report = report
+        self._began, self._waited_seconds = time.perf_counter(), 0.0
         self.step = graph.NAMES[0]
 
     def __call__(self, progress: Progress) -> None:
         self.step = progress.step
+        self._waited_seconds += progress.waited_seconds
         self._report(progress)
+
+    def worked_seconds(self) -> float:
+        return round(time.perf_counter() - self._began - self._waited_seconds, 3)

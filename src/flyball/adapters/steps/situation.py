@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from flyball.adapters.environment import Surroundings
 from flyball.adapters.sources import Secret
 from flyball.adapters.steps.cache import StepCache
-from flyball.control.ports import StepRequest
+from flyball.control.ports import SCHEMA, StepRequest
 from flyball.pipelines import split
 from flyball.records.jobs import Progress
 from flyball.records.signature import Signature
@@ -52,7 +52,7 @@ class Run(NamedTuple):
 
     @property
     def schema_file(self) -> Path:
-        return self.request.project_dir / "schema.yaml"
+        return self.request.schema_file or self.request.project_dir / SCHEMA
 
     def say(self, step: str, words: str, fraction: float | None = None) -> None:
         self.report(Progress(step=step, status="working", fraction=fraction, words=words))
