@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from flyball.adapters.some_classes import SomeClasses
 from flyball.adapters.torch_network import TorchNetwork
 from flyball.errors import ModelFailed, TrainingError
 from flyball.records.scores import NUMBERS, Scores, as_scores, checked
@@ -17,10 +18,11 @@ from flyball.records.signature import ColumnType, Signature
 
 
 def adopted(fitted: Any, signature: Signature) -> Any:
-    """What the user's function gave, as an estimator: a PyTorch module gets its `predict`. Raises TrainingError."""
+    """What the user's function gave, as an estimator: a PyTorch module gets its `predict`, a classifier that met some classes alone the columns of the others.
+    Raises TrainingError."""
     torch = sys.modules.get("torch")
     if torch is None or not isinstance(fitted, torch.nn.Module):
-        return fitted
+        return _of_all_classes(fitted, signature)
     texts = [column.name for column in signature.columns if column.type is ColumnType.CATEGORY]
     if texts:
         raise TrainingError(
@@ -28,6 +30,14 @@ def adopted(fitted: Any, signature: Signature) -> Any:
             next_step="leave it out of data.features, or return an object whose predict encodes it (it is then served as code)",
         )  # fmt: skip
     return TorchNetwork(fitted)
+
+
+def _of_all_classes(fitted: Any, signature: Signature) -> Any:
+    if signature.task != "multiclass" or not callable(getattr(fitted, "predict_proba", None)):
+        return fitted
+    known, everything = _known_classes(fitted), range(len(signature.classes))
+    some = 0 < len(known) < len(everything) and known == [at for at in everything if at in known]
+    return SomeClasses(fitted, known, len(everything)) if some else fitted
 
 
 def score(estimator: Any, features: pl.DataFrame, signature: Signature) -> Scores:
@@ -85,7 +95,7 @@ def dump(estimator: Any, own: Sequence[ModuleType]) -> bytes:
     """cloudpickle; classes and functions of the project's modules by value, so that no other process needs the project. Raises TrainingError."""
     import cloudpickle
 
-    by_value = [*own, sys.modules[TorchNetwork.__module__]]
+    by_value = [*own, *(sys.modules[each.__module__] for each in (TorchNetwork, SomeClasses))]
     for module in by_value:
         cloudpickle.register_pickle_by_value(module)
     try:
@@ -109,14 +119,22 @@ def read(content: bytes) -> Any:
     return cloudpickle.loads(content)
 
 
+def unmet(estimator: Any, signature: Signature) -> tuple[str, ...]:
+    """Classes of which it had no row to fit on."""
+    known = estimator.known if isinstance(estimator, SomeClasses) else range(len(signature.classes))
+    return tuple(name for at, name in enumerate(signature.classes) if at not in known)
+
+
+def _known_classes(estimator: Any) -> list[int]:
+    """Indices, as given in `label`; empty: it does not say, or knows something else."""
+    try:
+        return [int(value) for value in getattr(estimator, "classes_", ())]
+    except (TypeError, ValueError):
+        return []
+
+
 def _check_classes(estimator: Any, signature: Signature) -> None:
     classes = getattr(estimator, "classes_", None)
-    if classes is None:
-        return
-    try:
-        found = [int(value) for value in classes]
-    except (TypeError, ValueError):
-        found = []
-    if found != list(range(len(signature.classes))):
+    if classes is not None and _known_classes(estimator) != list(range(len(signature.classes))):
         raise TrainingError(f"the estimator knows the classes {list(classes)[:6]}", expected=f"the indices 0 to {len(signature.classes) - 1}, as given in `label`",
                             next_step="fit it on the label as it is handed over")  # fmt: skip
