@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ from flyball.adapters.packages import MANIFEST, make_manifest, verify_package
 from flyball.adapters.registry_memory import MemoryRegistry
 from flyball.adapters.registry_mlflow import MlflowRegistry
 from flyball.control.ports import Registry
-from flyball.errors import ArtifactDamaged, NotFound, StoreUnavailable
+from flyball.errors import ArtifactDamaged, DataError, NotFound, StoreUnavailable
 from flyball.records import codec
 from flyball.records.unit import Lineage, Manifest, SnapshotRef, Version
 
@@ -57,10 +58,10 @@ def package(tmp_path: Path) -> Callable[[str], tuple[Path, Manifest]]:
     return make
 
 
-def lineage(run_key: str = "k" * 64) -> Lineage:
+def lineage(run_key: str = "k" * 64, parameters: dict[str, Any] | None = None) -> Lineage:
     return Lineage(
         run_key=run_key, mlflow_run="", git_commit=None, git_dirty=False, code_digest="a" * 64, environment_digest="b" * 64,
-        snapshot=SNAPSHOT, parameters={"depth": 3, "sampling": {"rows": 0.5}}, seed=1,
+        snapshot=SNAPSHOT, parameters=parameters or {"depth": 3, "sampling": {"rows": 0.5}}, seed=1,
     )  # fmt: skip
 
 
@@ -79,6 +80,40 @@ def test_a_version_says_what_it_was_registered_with(registry: Registry, package:
     assert version.lineage.parameters == {"depth": 3, "sampling": {"rows": 0.5}}
     assert registry.versions("shop") == (version,)
     assert registry.versions("nothing") == ()
+
+
+ODD_NAMES: dict[str, Any] = {
+    "class_weight": {"<=50K": 1, ">50K": 2, "€": 3},
+    "a": {"b": 1, "": 2}, "a.b": 3, "a//b": 4, "/a": 5, "../a": 6, ".": 7, "a/": 8, "": 9, "Größe": 10,
+    "x" * 400: 11, "x" * 401: 12, "long": "y" * 7000, "nothing": None, "list": [1, {"a": 2}],
+}  # fmt: skip
+
+
+def test_parameters_of_any_name_are_registered_and_kept_as_they_are(registry: Registry, package: Callable) -> None:
+    root, manifest = package("tree")
+    version = registry.register("shop", root, lineage(parameters=ODD_NAMES), manifest, {}, AT)
+    assert version.lineage.parameters == ODD_NAMES
+    assert registry.versions("shop") == (version,)
+
+
+def test_mlflow_shows_each_parameter_under_a_name_of_its_own(state: Path, package: Callable) -> None:
+    root, manifest = package("tree")
+    registry = MlflowRegistry(state)
+    version = registry.register("shop", root, lineage(parameters=ODD_NAMES), manifest, {}, AT)
+    shown = registry._client.get_run(version.lineage.mlflow_run).data.params
+    assert len(shown) == 18
+    assert (shown["class_weight.__50K"], shown["class_weight._50K"], shown["Größe"]) == ("1", "2", "10")
+    assert (shown["a.b"], shown["a.b_2"], shown["a."]) == ("1", "3", "2")
+    assert {shown["x" * 249], shown["x" * 242 + "_2"]} == {"11", "12"}
+
+
+def test_a_version_that_mlflow_does_not_take_is_told_as_such_and_not_as_a_store_that_is_away(
+    state: Path, package: Callable
+) -> None:
+    root, manifest = package("tree")
+    whole = lineage(parameters={"vocabulary": "y" * 200_000})
+    with pytest.raises(DataError, match=r"MLflow does not take the version: .* Next: look at train\.parameters"):
+        MlflowRegistry(state).register("shop", root, whole, manifest, {}, AT)
 
 
 def test_the_same_bytes_of_a_run_are_registered_once(registry: Registry, package: Callable) -> None:

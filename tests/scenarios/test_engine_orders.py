@@ -283,6 +283,26 @@ def test_a_run_that_is_over_is_reported_whatever_fails_after_it(tmp_path: Path, 
     assert ("bad", "The run is over; the look at the project after it failed: the registry is away.") in project.said
 
 
+def test_who_watches_a_run_is_told_what_keeps_the_controller_from_going_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = Project(tmp_path)
+    looks: list[float] = []
+
+    def look(seconds: float) -> None:
+        looks.append(seconds)
+        if len(looks) > 5:
+            monkeypatch.undo()
+        tick_once(project.engine)
+
+    monkeypatch.setattr(project.registry, "register", failing)
+    done = running.run_there(project.door, "user:me", look, lambda: True)
+    assert done.version == 1
+    assert [words for kind, words in project.said if kind == "bad" and words.startswith("The controller's ticks fail since")] == [
+        f"The controller's ticks fail since {project.clock.now():%Y-%m-%d %H:%M:%S}: the registry is away."
+    ]
+
+
 def test_a_run_leaves_its_job_to_a_controller_that_comes_while_it_trains(tmp_path: Path) -> None:
     project = Project(tmp_path)
     handed = running.run_here(project.engine, "user:me", lambda _seconds: None, lambda: True)

@@ -10,7 +10,7 @@ from engine_world import Model, Project
 
 from flyball.control import commands
 from flyball.control.loop import tick_once
-from flyball.errors import ArtifactDamaged
+from flyball.errors import ArtifactDamaged, DataError
 from flyball.records.jobs import Job, JobStatus
 from flyball.records.unit import Unit, Version
 
@@ -63,6 +63,10 @@ def as_other_bytes(project: Project) -> Version:
     return msgspec.structs.replace(project.registry.versions("shop")[-1], manifest_digest="e" * 64)
 
 
+def as_nothing_it_takes(_: Project) -> Version:
+    raise DataError("MLflow does not take the version: Invalid value for parameter 'params[0].key'")
+
+
 def as_nothing_that_can_be_read(_: Project) -> Version:
     raise ArtifactDamaged("the tags of version 3 in MLflow were changed")
 
@@ -72,6 +76,7 @@ def as_nothing_that_can_be_read(_: Project) -> Version:
     [
         (as_another_version, "version 1 of shop, which is of the run"),
         (as_other_bytes, "version 3 of shop, of the digest eeeeeeeeeeee…"),
+        (as_nothing_it_takes, "MLflow does not take the version"),
     ],
 )
 def test_an_answer_that_nobody_judged_becomes_no_unit_and_ends_its_job(

@@ -88,6 +88,20 @@ def test_a_client_with_short_deadlines_does_not_cut_a_unit_off_from_all_others(r
     assert worker.predict(ROW).json()["unit"] == slow.unit.id
 
 
+def test_a_slow_canary_is_not_cut_off_for_the_half_of_a_deadline_that_is_kept_for_its_champion(rig, tmp_path, quick):
+    slow = code_package(tmp_path / "slow", "always slow")
+    rig.publish(table(1, quick, canary=slow, canary_weight=1.0, salt="s"))
+    rig.renew_lease()
+    worker = rig.start()
+    for _ in range(6):
+        hasty = worker.http.post("/models/shop/predict", json={"rows": [ROW]}, headers={"x-flyball-timeout-ms": "2200"})
+        assert (hasty.status_code, hasty.json()["unit"]) == (200, quick.unit.id)
+        assert worker.report().tripped == {}
+    time.sleep(1.5)
+    rig.renew_lease()
+    assert worker.predict(ROW).json()["unit"] == slow.unit.id
+
+
 def test_more_idle_connections_than_there_are_descriptors_do_not_end_a_worker(rig, quick):
     rig.publish(table(1, quick))
     worker = rig.start()

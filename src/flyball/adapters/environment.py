@@ -7,7 +7,8 @@ import platform
 import re
 import subprocess
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from importlib.metadata import Distribution, distributions
 from pathlib import Path
 from typing import NamedTuple
@@ -15,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 
-from flyball.errors import CodeChanged
+from flyball.errors import CodeChanged, StoreUnavailable
 from flyball.records import codec
 from flyball.spec import DataSpec
 
@@ -58,8 +59,9 @@ class GitState(NamedTuple):
     commit: str | None
     """None: no git, or not in a repository."""
     dirty: bool
+    """Also where git could not tell: nobody is to take the commit for what ran."""
     diff_digest: str | None
-    """SHA-256 of what differs from the commit below the project's directory; None: clean, or no git."""
+    """SHA-256 of what differs from the commit below the project's directory; None: clean, no git, or git could not tell."""
 
 
 class Surroundings(NamedTuple):
@@ -72,20 +74,34 @@ class Surroundings(NamedTuple):
     """Of the modules alone."""
 
 
+@contextmanager
+def _readable() -> Iterator[None]:
+    """A module that this account may not read, a folder that goes away meanwhile. Raises StoreUnavailable."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreUnavailable(f"{error.filename or 'a file of the project'} cannot be read: {error.strerror}") from error
+
+
 def surroundings(project_dir: Path, data: DataSpec | None = None) -> Surroundings:
-    files = _listed(project_dir)
-    code = _code_of(files)
-    return Surroundings(
-        _digest(project_dir, (*code, *_read_of(project_dir, files, data))),
-        environment_digest(),
-        git_state(project_dir),
-        _digest(project_dir, code),
-    )
+    """Raises StoreUnavailable."""
+    with _readable():
+        files = _listed(project_dir)
+        code = _code_of(files)
+        return Surroundings(
+            _digest(project_dir, (*code, *_read_of(project_dir, files, data))),
+            environment_digest(),
+            git_state(project_dir),
+            _digest(project_dir, code),
+        )
 
 
 def refuse_change(project_dir: Path, around: Surroundings) -> None:
-    """Raises CodeChanged where a module is another than when the run began: what was made may be of either, and would be kept under the key of the first."""
-    if _digest(project_dir, code_files(project_dir)) != around.modules_digest:
+    """Raises CodeChanged where a module is another than when the run began: what was made may be of either, and would be kept under the key of the first.
+    StoreUnavailable where one cannot be read."""
+    with _readable():
+        now = _digest(project_dir, code_files(project_dir))
+    if now != around.modules_digest:
         raise CodeChanged(
             "the project's code changed while it ran", expected="the same *.py from beginning to end", next_step="run again"
         )
@@ -219,11 +235,12 @@ def git_state(project_dir: Path) -> GitState:
     commit = _git(project_dir, "rev-parse", "HEAD")
     if commit is None:
         return GitState(None, dirty=False, diff_digest=None)
-    status = _git(project_dir, "status", "--porcelain", "--untracked-files=all", "--", ".") or b""
-    if not status.strip():
+    status = _git(project_dir, "status", "--porcelain", "--untracked-files=all", "--", ".")
+    if status is not None and not status.strip():
         return GitState(commit.decode().strip(), dirty=False, diff_digest=None)
-    diff = _git(project_dir, "diff", "--no-ext-diff", "--binary", "HEAD", "--", ".") or b""
-    return GitState(commit.decode().strip(), dirty=True, diff_digest=hashlib.sha256(status + b"\0" + diff).hexdigest())
+    diff = _git(project_dir, "diff", "--no-ext-diff", "--binary", "HEAD", "--", ".")
+    told = None if status is None or diff is None else hashlib.sha256(status + b"\0" + diff).hexdigest()
+    return GitState(commit.decode().strip(), dirty=True, diff_digest=told)
 
 
 def _git(project_dir: Path, *arguments: str) -> bytes | None:

@@ -9,23 +9,20 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
+from flyball.adapters.some_classes import SomeClasses
 from flyball.adapters.torch_network import TorchNetwork
-from flyball.errors import TrainingError
+from flyball.errors import ModelFailed, TrainingError
+from flyball.records.scores import NUMBERS, Scores, as_scores, checked
 from flyball.records.signature import ColumnType, Signature
-
-Scores = NDArray[np.float64]
-
-_SLACK = 1e-6
-"""A float32 softmax may exceed 1 by its rounding; the gateway allows the same."""
 
 
 def adopted(fitted: Any, signature: Signature) -> Any:
-    """What the user's function gave, as an estimator: a PyTorch module gets its `predict`. Raises TrainingError."""
+    """What the user's function gave, as an estimator: a PyTorch module gets its `predict`, a classifier that met some classes alone the columns of the others.
+    Raises TrainingError."""
     torch = sys.modules.get("torch")
     if torch is None or not isinstance(fitted, torch.nn.Module):
-        return fitted
+        return _of_all_classes(fitted, signature)
     texts = [column.name for column in signature.columns if column.type is ColumnType.CATEGORY]
     if texts:
         raise TrainingError(
@@ -33,6 +30,14 @@ def adopted(fitted: Any, signature: Signature) -> Any:
             next_step="leave it out of data.features, or return an object whose predict encodes it (it is then served as code)",
         )  # fmt: skip
     return TorchNetwork(fitted)
+
+
+def _of_all_classes(fitted: Any, signature: Signature) -> Any:
+    if signature.task != "multiclass" or not callable(getattr(fitted, "predict_proba", None)):
+        return fitted
+    known, everything = _known_classes(fitted), range(len(signature.classes))
+    some = 0 < len(known) < len(everything) and known == [at for at in everything if at in known]
+    return SomeClasses(fitted, known, len(everything)) if some else fitted
 
 
 def score(estimator: Any, features: pl.DataFrame, signature: Signature) -> Scores:
@@ -50,14 +55,10 @@ def score(estimator: Any, features: pl.DataFrame, signature: Signature) -> Score
         # An estimator fitted on .to_numpy() warns at every call that a frame has names; the columns are in signature order either way.
         warnings.filterwarnings("ignore", message=".*feature names.*")
         asked = _as_taken(estimator, features)
-        raw = np.asarray(estimator.predict_proba(asked) if by_class else estimator.predict(asked), dtype=np.float64)
+        raw = np.asarray(estimator.predict_proba(asked) if by_class else estimator.predict(asked))
     if by_class:
         _check_classes(estimator, signature)
-    scores = shaped(raw, features.height, signature)
-    if classifies and not (scores.min() >= -_SLACK and scores.max() <= 1 + _SLACK):
-        raise TrainingError(f"the model gave scores from {scores.min():.4g} to {scores.max():.4g}", expected="probabilities in [0, 1]",
-                            next_step="end a network with a sigmoid or softmax; give a Booster an objective of classification")  # fmt: skip
-    return scores
+    return shaped(raw, features.height, signature)
 
 
 def _as_taken(estimator: Any, features: pl.DataFrame) -> Any:
@@ -65,28 +66,36 @@ def _as_taken(estimator: Any, features: pl.DataFrame) -> Any:
     return features.to_numpy() if type(estimator).__module__.partition(".")[0] == "xgboost" else features
 
 
-def shaped(raw: NDArray[Any], n_rows: int, signature: Signature) -> Scores:
-    """What a model gave, as (n_rows, n_scores) finite numbers. Binary: of two columns the second. Raises TrainingError."""
-    table = np.asarray(raw, dtype=np.float64)
-    if table.ndim == 1:
-        table = table[:, None]
-    if signature.task == "binary" and table.shape[1:] == (2,):
-        table = table[:, 1:]
-    if table.shape != (n_rows, signature.n_scores):
-        raise TrainingError(
-            f"the model gave scores of shape {table.shape} for {n_rows} rows", expected=f"({n_rows}, {signature.n_scores})"
-        )
-    if not np.all(np.isfinite(table)):
-        raise TrainingError(f"the model gave {int((~np.isfinite(table)).any(axis=1).sum())} of {n_rows} rows without a finite score",
-                            next_step="does it know missing values (NaN)? Put an imputer before it")  # fmt: skip
-    return table
+def shaped(raw: Any, n_rows: int, signature: Signature) -> Scores:
+    """What a model gave, as (n_rows, n_scores) scores that a gateway answers with. Binary: of two columns the second. Raises TrainingError."""
+    answers = np.asarray(raw)
+    if answers.dtype.kind not in NUMBERS:
+        raise TrainingError(f"the model gave answers of type {answers.dtype}", expected="numbers (int or float)",
+                            next_step="let predict end with .astype(float), and give probabilities in the place of yes and no or of names")  # fmt: skip
+    try:
+        table = as_scores(answers, signature)
+        if table.shape != (n_rows, signature.n_scores):
+            all_classes = (
+                f"it must know all classes of the label ({signature.question}), whether there are rows of them to fit on or not"
+            )
+            raise TrainingError(
+                f"the model gave scores of shape {table.shape} for {n_rows} rows", expected=f"({n_rows}, {signature.n_scores})",
+                next_step=all_classes if signature.n_scores > 1 else "",
+            )  # fmt: skip
+        if not np.all(np.isfinite(table)):
+            raise TrainingError(f"the model gave {int((~np.isfinite(table)).any(axis=1).sum())} of {n_rows} rows without a finite score",
+                                next_step="does it know missing values (NaN)? Put an imputer before it")  # fmt: skip
+        return checked(table, n_rows, signature) if n_rows else table.astype(np.float64)
+    except ModelFailed as odd:
+        raise TrainingError(f"the model gave {odd.found.removeprefix('invalid output: ')}", expected=odd.expected,
+                            next_step="end a network with a sigmoid or softmax; give a Booster an objective of classification") from None  # fmt: skip
 
 
 def dump(estimator: Any, own: Sequence[ModuleType]) -> bytes:
     """cloudpickle; classes and functions of the project's modules by value, so that no other process needs the project. Raises TrainingError."""
     import cloudpickle
 
-    by_value = [*own, sys.modules[TorchNetwork.__module__]]
+    by_value = [*own, *(sys.modules[each.__module__] for each in (TorchNetwork, SomeClasses))]
     for module in by_value:
         cloudpickle.register_pickle_by_value(module)
     try:
@@ -110,14 +119,22 @@ def read(content: bytes) -> Any:
     return cloudpickle.loads(content)
 
 
+def unmet(estimator: Any, signature: Signature) -> tuple[str, ...]:
+    """Classes of which it had no row to fit on."""
+    known = estimator.known if isinstance(estimator, SomeClasses) else range(len(signature.classes))
+    return tuple(name for at, name in enumerate(signature.classes) if at not in known)
+
+
+def _known_classes(estimator: Any) -> list[int]:
+    """Indices, as given in `label`; empty: it does not say, or knows something else."""
+    try:
+        return [int(value) for value in getattr(estimator, "classes_", ())]
+    except (TypeError, ValueError):
+        return []
+
+
 def _check_classes(estimator: Any, signature: Signature) -> None:
     classes = getattr(estimator, "classes_", None)
-    if classes is None:
-        return
-    try:
-        found = [int(value) for value in classes]
-    except (TypeError, ValueError):
-        found = []
-    if found != list(range(len(signature.classes))):
+    if classes is not None and _known_classes(estimator) != list(range(len(signature.classes))):
         raise TrainingError(f"the estimator knows the classes {list(classes)[:6]}", expected=f"the indices 0 to {len(signature.classes) - 1}, as given in `label`",
                             next_step="fit it on the label as it is handed over")  # fmt: skip

@@ -1,6 +1,8 @@
 """Runs, models and versions in MLflow: embedded on SQLite, or a server by URL."""
 
 import os
+import posixpath
+import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -16,7 +18,7 @@ from flyball.adapters.durable_directories import make_directory_durably
 from flyball.adapters.mlflow_home import ARTIFACTS, DEFAULT, lead_home
 from flyball.adapters.packages import verify_package
 from flyball.adapters.quiet_mlflow import quiet
-from flyball.errors import ArtifactDamaged, FlyballError, NotFound, StoreUnavailable, TrackingFailed
+from flyball.errors import ArtifactDamaged, DataError, FlyballError, NotFound, StoreUnavailable, TrackingFailed
 from flyball.records import codec
 from flyball.records.unit import Format, Lineage, Manifest, Version
 
@@ -29,8 +31,10 @@ UPLOADED = "flyball.uploaded"
 PACKAGE = "package"
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_LONGEST_PARAM = 6000
-"""Characters that MLflow stores of a parameter's value."""
+_LONGEST_PARAM, _LONGEST_NAME = 6000, 250
+"""Characters that MLflow stores of a parameter's value and of its name."""
+_REFUSED = re.compile(r"[^/\w.\- :]")
+"""In a name."""
 
 
 class MlflowRegistry:
@@ -64,9 +68,10 @@ class MlflowRegistry:
                 LINEAGE: codec.encode(full).decode(), METRICS: codec.encode(dict(metrics)).decode(),
             }  # fmt: skip
             # The tags are written in one transaction with the version: it is never there without them.
-            made = self._client.create_model_version(
-                model, source=f"{run.info.artifact_uri}/{PACKAGE}/model", run_id=run.info.run_id, tags=tags
-            )
+            with _accepted():
+                made = self._client.create_model_version(
+                    model, source=f"{run.info.artifact_uri}/{PACKAGE}/model", run_id=run.info.run_id, tags=tags
+                )
             return _version_of(model, made)
 
     def versions(self, model: str) -> tuple[Version, ...]:
@@ -162,12 +167,13 @@ class MlflowRegistry:
             "flyball.code": lineage.code_digest, "flyball.environment": lineage.environment_digest, "flyball.seed": str(lineage.seed),
             "flyball.snapshot": f"{lineage.snapshot.table}@{lineage.snapshot.version}", "flyball.content": lineage.snapshot.content_digest,
         }  # fmt: skip
-        self._client.log_batch(
-            run_id,
-            metrics=[Metric(name, value, at, 0) for name, value in metrics.items()],
-            params=[Param(name, value) for name, value in _flat(lineage.parameters)],
-            tags=[RunTag(name, value) for name, value in tags.items() if value],
-        )
+        with _accepted():
+            self._client.log_batch(
+                run_id,
+                metrics=[Metric(name, value, at, 0) for name, value in metrics.items()],
+                params=[Param(name, value) for name, value in _shown(lineage.parameters).items()],
+                tags=[RunTag(name, value) for name, value in tags.items() if value],
+            )
         self._client.log_artifacts(run_id, str(package), PACKAGE)
         self._client.set_terminated(run_id, "FINISHED", end_time=at)
         self._client.set_tag(run_id, UPLOADED, "yes")  # last: it says that nothing is left to do
@@ -248,6 +254,20 @@ class MlflowRegistry:
         return fill
 
 
+@contextmanager
+def _accepted() -> Iterator[None]:
+    """What MLflow refuses of a version it refuses whenever it is asked. Raises DataError."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except MlflowException as error:
+        if error.error_code != "INVALID_PARAMETER_VALUE":
+            raise
+        raise DataError(f"MLflow does not take the version: {_first_line(error)}",
+                        next_step="look at train.parameters: names, values, and how much it is in all") from error  # fmt: skip
+
+
 def _link(place: Path, package: Path) -> None:
     """Aside, and renamed into place. Without it MLflow is asked again."""
     if place.is_symlink() and place.readlink() == package:
@@ -272,13 +292,33 @@ def _version_of(model: str, one: Any) -> Version:
         raise ArtifactDamaged(f"the tags of {model} version {one.version} in MLflow were changed: {error}") from error
 
 
-def _flat(parameters: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """`{model: {depth: 3}}` → `model.depth`, as MLflow's table shows them."""
+def _shown(parameters: Mapping[str, Any]) -> dict[str, str]:
+    """As MLflow's table shows them, each under a name that it takes and that no other one has: whole they are in the lineage."""
+    shown: dict[str, str] = {}
+    for path, value in _flat(parameters):
+        name, number = _name(path), 1
+        while name in shown:
+            number += 1
+            name = f"{_name(path)[: _LONGEST_NAME - 8]}_{number}"
+        shown[name] = str(value)[:_LONGEST_PARAM]
+    return shown
+
+
+def _flat(parameters: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """`{model: {depth: 3}}` → `model.depth`."""
     for name, value in parameters.items():
         if isinstance(value, Mapping):
             yield from _flat(value, f"{prefix}{name}.")
         else:
-            yield f"{prefix}{name}", str(value)[:_LONGEST_PARAM]
+            yield f"{prefix}{name}", value
+
+
+def _name(path: str) -> str:
+    """`class_weight.<=50K` → `class_weight.__50K`. MLflow takes a name for the path of a file, too: it must be the same once it is made plain."""
+    name = _REFUSED.sub("_", path)[: _LONGEST_NAME - 1]
+    if posixpath.normpath(name) == name and name != "." and not name.startswith(("..", "/")):
+        return name
+    return "_" + name.replace("/", "_")
 
 
 def _milliseconds(at: datetime) -> int:

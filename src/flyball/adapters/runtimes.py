@@ -7,8 +7,8 @@ import numpy as np
 import polars as pl
 
 from flyball.adapters import estimators
-from flyball.adapters.estimators import Scores
 from flyball.adapters.model_input import Feeds, feeds_of
+from flyball.records.scores import Scores
 from flyball.records.signature import Signature
 from flyball.records.unit import Format
 

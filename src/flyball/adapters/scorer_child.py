@@ -13,12 +13,12 @@ from typing import Any, BinaryIO, Self
 import numpy as np
 
 from flyball.adapters.durable import PRIVATE_UMASK, replace_file
-from flyball.adapters.estimators import Scores
 from flyball.adapters.model_input import frame_of_mappings
 from flyball.adapters.packages import LocalPackages
 from flyball.adapters.scorer_onnx import PackageScorer
 from flyball.errors import FlyballError, ModelFailed
 from flyball.records import codec
+from flyball.records.scores import Scores
 
 COMMAND = (sys.executable, "-P", "-m", "flyball.adapters.scorer_child")
 END_SECONDS = 10.0

@@ -6,11 +6,11 @@ from typing import Any
 
 import polars as pl
 
-from flyball.adapters.estimators import Scores
 from flyball.adapters.model_input import frame_of_mappings
 from flyball.adapters.packages import LocalPackages, checked_bytes
 from flyball.adapters.runtimes import MODEL_FILES, Model, open_model
 from flyball.errors import Conflict
+from flyball.records.scores import Scores
 from flyball.records.signature import Signature
 from flyball.records.unit import Format
 

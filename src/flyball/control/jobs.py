@@ -10,7 +10,7 @@ from flyball.control import decisions, tournaments
 from flyball.control.ports import JobReport, StepRequest
 from flyball.control.units import UnitShelf, policy_plain, threshold_of
 from flyball.control.world import World, draft, put
-from flyball.errors import ArtifactDamaged, NotFound
+from flyball.errors import ArtifactDamaged, DataError, NotFound
 from flyball.gates.decide import GateSituation
 from flyball.gates.decide import policy_of as gate_policy_of
 from flyball.records import codec
@@ -160,7 +160,7 @@ def _register(world: World, shelf: UnitShelf, job: Job, report: JobReport) -> Jo
         try:
             answered = world.ports.registry.register(job.model, package, lineage, manifest, metrics, now)
             _refuse_another(world, answered, codec.digest(manifest))
-        except ArtifactDamaged as error:
+        except (ArtifactDamaged, DataError) as error:  # asked again, it would answer the same
             return _finish(world, job, JobStatus.FAILED, "job.failed", error=error.message)
         version = msgspec.structs.replace(
             answered, manifest_digest=codec.digest(manifest), format=manifest.format, metrics=metrics,

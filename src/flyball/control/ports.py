@@ -149,7 +149,8 @@ class Registry(Protocol):
         self, model: str, package: Path, lineage: Lineage, manifest: Manifest, metrics: Mapping[str, float], at: datetime
     ) -> Version:
         """Log the run, upload the package, make the version. Idempotent by `lineage.run_key` and the manifest: a second call answers with the
-        first one's version. Other bytes of the same run are a version of their own: another ledger may have registered them."""
+        first one's version. Other bytes of the same run are a version of their own: another ledger may have registered them.
+        Raises DataError where the store takes no such version, however often it is asked."""
         ...
 
     def versions(self, model: str) -> tuple[Version, ...]:

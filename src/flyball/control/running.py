@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from flyball.control import binding, commands, decisions, jobs
 from flyball.control.engine import Engine
+from flyball.control.loop import Trouble
 from flyball.control.reports import RunReport
 from flyball.control.world import World
 from flyball.errors import Conflict, FlyballError
@@ -101,11 +102,13 @@ def run_there(world: World, actor: str, pause: Pause, is_attended: Callable[[], 
 def watch(elsewhere: Elsewhere, pause: Pause, is_attended: Callable[[], bool]) -> RunReport:
     """To the job's end. Raises Conflict when the process that works on it has ended and none is on its way."""
     world, job_id, follower = elsewhere
+    trouble = ""
     while True:
         job = world.get("job", job_id, Job)
         if job is None:
             raise Conflict(f"job {job_id} is not in the ledger any more", next_step="flyball verify")
         follower.look(job)
+        trouble = _tell_trouble(world, trouble)
         if job.status in FINISHED:
             if job.status is JobStatus.FAILED:  # as the one who works on it says it
                 world.say("bad", f"job {job.id}: {job.error}")
@@ -116,6 +119,16 @@ def watch(elsewhere: Elsewhere, pause: Pause, is_attended: Callable[[], bool]) -
                 next_step="flyball run, which goes on with it",
             )
         pause(LOOK_SECONDS)
+
+
+def _tell_trouble(world: World, told: str) -> str:
+    """What keeps the other process's ticks from being whole, once for as long as it lasts: a job may wait for nothing else."""
+    standing = world.get("trouble", world.model, Trouble)
+    if standing is None:
+        return ""
+    if standing.words != told:
+        world.say("bad", f"The controller's ticks fail since {standing.since:%Y-%m-%d %H:%M:%S}: {standing.words}")
+    return standing.words
 
 
 def await_command(world: World, command_id: str, pause: Pause, patience_seconds: float = 30.0) -> commands.Command:

@@ -2,8 +2,8 @@
 
 Rules: the absolute gates (the point value; its interval is shown), the champion gate (non-inferiority of the paired difference on the same rows, by the
 end of its interval), parity of the served form, latency. What could not be measured is an error, and only a pass of all registers. Where the champion was
-fitted on the very rows, or there are so few that two equal models would not pass, there is nothing to compare on: a rule that nobody declared is left out, in
-words, and the release compares the two on live rows, as it always does; one that flyball.yaml has is inconclusive.
+fitted on the very rows or cannot be asked about them, or there are so few that two equal models would not pass, there is nothing to compare on: a rule that
+nobody declared is left out, in words, and the release compares the two on live rows, as it always does; one that flyball.yaml has is inconclusive.
 """
 
 import math
@@ -19,6 +19,7 @@ from flyball.stats.metrics import HIGHER_IS_BETTER
 PARITY = "parity_max_difference"
 LATENCY = "latency_p99_ms"
 UNSEEN = "champion_unseen_rows"
+UNASKED = "champion_unasked"
 
 _DEFAULT_MARGIN = 0.01
 """Of the champion gate where flyball.yaml has none: a hundredth of the primary metric, as spec/gates.py promises."""
@@ -72,7 +73,7 @@ class GateSituation(msgspec.Struct, frozen=True, kw_only=True):
     """Unit id that answers now; None: there is none to compare with."""
     evidence: tuple[Evidence, ...]
     """A metric's name: its value on the holdout. `<metric>_difference`: challenger − champion on the same rows, paired. `champion_<metric>`: the
-    champion's value there. And PARITY, LATENCY, UNSEEN."""
+    champion's value there. And PARITY, LATENCY; UNSEEN; and why there is no difference: UNASKED, `<metric>_too_few`."""
     requested_by: str = ""
 
 
@@ -125,17 +126,18 @@ def _beside_champion(declared: ChampionRule, situation: GateSituation) -> tuple[
     """Whom with, in words, and the verdict of the rule against the champion; none: it is left out."""
     if situation.champion is None:
         return "there is no champion, so the rule against the champion is left out", []
-    unseen = next((item for item in situation.evidence if item.name == UNSEEN), None)
     rule, found = _within(declared, situation), _find(situation, f"{declared.metric}_difference")
-    if unseen is not None and unseen.note and rule.declared:
-        # Who asked for the comparison asked for it of every challenger: it is put off until there are rows for it.
+    why, settled_by = _incomparable(rule.metric, situation)
+    if why and rule.declared:
+        # Who asked for the comparison asked for it of every challenger: it is put off until it can be made.
         verdict = Verdict(
             rule=f"champion:{rule.metric}", outcome=Outcome.INCONCLUSIVE, evidence=found,
-            words=f"gates.champion asks for a comparison, and {unseen.note}: more rows would settle it",
+            words=f"gates.champion asks for a comparison, and {why}: {settled_by}",
         )  # fmt: skip
         return f"not compared with the champion {situation.champion}", [verdict]
-    if unseen is not None and unseen.note:
-        return _left_out(situation.champion, unseen.note), []
+    if why:
+        return _left_out(situation.champion, why), []
+    unseen = _told(situation, UNSEEN)
     where = f" on the {unseen.value or 0.0:.0f} of {unseen.n} rows that it was not fitted on" if unseen is not None else ""
     verdict = _champion(rule, found)
     if rule.declared is False and verdict.outcome is Outcome.INCONCLUSIVE and _half_width(found) > rule.margin:
@@ -143,6 +145,22 @@ def _beside_champion(declared: ChampionRule, situation: GateSituation) -> tuple[
         why = f"{_shown(found)}{where}: so few rows would not show that two equal models are within the margin of {rule.margin:g}"
         return _left_out(situation.champion, why), []
     return f"compared with the champion {situation.champion}{where}", [verdict]
+
+
+def _incomparable(metric: str, situation: GateSituation) -> tuple[str, str]:
+    """Why there is nothing to compare on, and what would settle it, in words; empty: there is."""
+    more_rows = "more rows would settle it"
+    ways = (
+        (UNSEEN, more_rows),
+        (UNASKED, "without gates.champion in flyball.yaml the rule would be left out, and the release would compare the two on live rows"),
+        (f"{metric}_too_few", more_rows),
+    )  # fmt: skip
+    told = ((_told(situation, name), settled_by) for name, settled_by in ways)
+    return next(((item.note, settled_by) for item, settled_by in told if item is not None and item.note), ("", ""))
+
+
+def _told(situation: GateSituation, name: str) -> Evidence | None:
+    return next((item for item in situation.evidence if item.name == name), None)
 
 
 def _half_width(evidence: Evidence) -> float:

@@ -36,8 +36,9 @@ class Scored(NamedTuple):
     """What the unit took; None: make it again from the batch."""
 
 
-FAIR_SECONDS = 1.0
-"""A unit that was given less is judged by what becomes of its call: a caller's haste must not open its circuit for all others."""
+FAIR_SECONDS, FAIR_CALLS = 1.0, 2.0
+"""A unit that was given less, or less than so many times what its calls took when it was loaded, is judged by what becomes of its call: a caller's haste, and
+the half of a caller's time that is kept for whoever stands in, must not open its circuit for all others."""
 
 Outcome = Scored | ModelFailed
 Steps = Generator[list[Part], list[Outcome], "Answered"]
@@ -209,7 +210,7 @@ class Answering:
             return outcome
         runs = not call.cancel()  # one that has not begun never will: calls that nobody waits for must not pile up
         late = _late(part.unit)
-        if seconds is not None and seconds >= FAIR_SECONDS:
+        if seconds is not None and seconds >= max(FAIR_SECONDS, FAIR_CALLS * part.unit.model.call_seconds * _size(part, batch)):
             self._learn(part.unit, late)
         elif runs:
             begun.add_done_callback(lambda done: self._learn(part.unit, done.result()))

@@ -6,6 +6,7 @@ secrets, and dies with a closed pipe.
 
 import hashlib
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import msgspec
 
 from flyball.gateway.runtimes import worker_side
 from flyball.gateway.runtimes.contract import Columns, unpacked
+from flyball.records.scores import NUMBERS
 from flyball.records.signature import ColumnType, Signature
 
 
@@ -21,12 +23,14 @@ class Order(msgspec.Struct, frozen=True):
 
     model: str
     digest: str
+    code: dict[str, str]
+    """Files below `code/` beside the model → SHA-256."""
     signature: Signature
 
 
 def load(order: bytes) -> worker_side.Answer:
     what = msgspec.json.decode(order, type=Order)
-    model = unpickled(Path(what.model), read_checked(Path(what.model), what.digest))
+    model = unpickled(Path(what.model), read_checked(Path(what.model), what.digest), what.code)
 
     def answer(request: dict[str, Any]) -> dict[str, Any]:
         scores = scores_of(model, unpacked(request, what.signature), what.signature)
@@ -44,15 +48,22 @@ def read_checked(path: Path, digest: str) -> bytes:
     return content
 
 
-def unpickled(path: Path, content: bytes) -> Any:
-    """The model in `content`, with the package's own code importable. Raises ValueError at a link: a worker starts again long after its package was checked."""
+def unpickled(path: Path, content: bytes, listed: Mapping[str, str]) -> Any:
+    """The model in `content`, with the package's own code importable: a worker starts again long after its package was checked, so that is looked at once more.
+    Raises ValueError at a link, and at a file that is not `listed` or not what it was."""
     import cloudpickle
 
     code = path.parent / "code"
-    linked = next((each for each in (path.parent, code, *code.rglob("*")) if each.is_symlink()), None)
-    if linked is not None:
-        raise ValueError(f"{linked.name} in the package is a link")
+    for each in (path.parent, code, *code.rglob("*")):
+        if each.is_symlink():
+            raise ValueError(f"{each.name} in the package is a link")
+        if each.is_file():
+            name = each.relative_to(code).as_posix()
+            if name not in listed:
+                raise ValueError(f"{name} in the package is not in its manifest")
+            read_checked(each, listed[name])
     if code.is_dir():
+        sys.dont_write_bytecode = True  # what lies beside the listed files is refused by whoever comes next
         sys.path.insert(0, str(code))
     return cloudpickle.loads(content)
 
@@ -66,7 +77,7 @@ def scores_of(model: Any, columns: Columns, signature: Signature) -> Any:
         frame = frame.to_numpy()  # a polars frame it reads through pyarrow, which Flyball does without
     probabilities = getattr(model, "predict_proba", None) if signature.task != "regression" else None
     raw = np.asarray(probabilities(frame) if probabilities else model.predict(frame))
-    if raw.dtype.kind not in "fiu":
+    if raw.dtype.kind not in NUMBERS:
         raise TypeError(f"invalid output: scores of type {raw.dtype}, expected numbers")
     return np.ascontiguousarray(raw, dtype="<f8")
 

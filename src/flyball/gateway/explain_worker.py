@@ -15,12 +15,13 @@ import numpy.typing as npt
 
 from flyball.gateway.code_worker import read_checked, scores_of, unpickled
 from flyball.gateway.runtimes import worker_side
-from flyball.gateway.runtimes.contract import Columns, Scores, as_scores, checked, unpacked
+from flyball.gateway.runtimes.contract import Columns, arrays_of, unpacked
 from flyball.gateway.runtimes.lightgbm import LightgbmRuntime
 from flyball.gateway.runtimes.onnx import OnnxRuntime
 from flyball.records.background import Background
 from flyball.records.maps import AnswerMap
-from flyball.records.signature import ColumnType, Signature
+from flyball.records.scores import Scores, as_scores, checked
+from flyball.records.signature import Signature
 from flyball.records.unit import Format
 
 MOST_EXACT_COLUMNS = 8
@@ -39,6 +40,7 @@ class Order(msgspec.Struct, frozen=True):
 
     model: str
     model_digest: str
+    code: dict[str, str]
     background: str
     background_digest: str
     format: Format
@@ -73,7 +75,7 @@ class Explained:
     def __init__(self, signature: Signature, background: Background, score: Score) -> None:
         self._signature = signature
         self._score = score
-        self.background = _arrays(signature, background)
+        self.background = arrays_of(signature, background)
         n = len(next(iter(self.background.values())))
         m = len(signature.columns)
         self._rows = max(1, min(n, MAX_CELLS // ((2 * m + 1) * m)))
@@ -132,20 +134,10 @@ def _score(what: Order) -> Score:
     signature, path = what.signature, Path(what.model)
     content = read_checked(path, what.model_digest)
     if what.format is Format.CODE:
-        model = unpickled(path, content)
+        model = unpickled(path, content, what.code)
         return lambda columns, n: checked(as_scores(scores_of(model, columns, signature), signature), n, signature)
     runtime = (OnnxRuntime if what.format is Format.ONNX else LightgbmRuntime)(content, signature)
     return lambda columns, n: checked(runtime.score(columns, n), n, signature)
-
-
-def _arrays(signature: Signature, background: Background) -> dict[str, npt.NDArray[Any]]:
-    arrays: dict[str, npt.NDArray[Any]] = {}
-    for column in signature.columns:
-        kind = object if column.type is ColumnType.CATEGORY else np.float32
-        values = np.empty((len(background.columns[column.name]), 1), dtype=kind)
-        values[:, 0] = background.columns[column.name]
-        arrays[column.name] = values
-    return arrays
 
 
 def _hashable(value: Any) -> Any:

@@ -20,7 +20,7 @@ from flyball.gateway.metrics import Metrics
 from flyball.gateway.runtimes.contract import CodeLimits, Columns, packed
 from flyball.gateway.runtimes.worker_process import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, Program, WorkerProcess
 from flyball.gateway.tables import LiveRoute, LiveUnit
-from flyball.gateway.units import MODEL_FILES, refuse_unlisted
+from flyball.gateway.units import MODEL_FILES, code_digests, refuse_unlisted
 from flyball.gateway.validation import Rows
 from flyball.records import background, codec
 from flyball.records.routing import ServedUnit
@@ -101,6 +101,7 @@ class Explainer:
         return {
             "model": str(package / model),
             "model_digest": manifest.files[model],
+            "code": code_digests(manifest),
             "background": str(package / background.FILE),
             "background_digest": manifest.files.get(background.FILE, "no background in its manifest"),
             "format": self._served.format,

@@ -6,7 +6,7 @@ import msgspec
 
 from flyball.errors import ArtifactDamaged
 from flyball.records.routing import Route
-from flyball.records.signature import Signature
+from flyball.records.signature import Signature, clash
 
 
 def remaining(route: Route, loaded: Collection[str]) -> Route | None:
@@ -31,17 +31,14 @@ def remaining(route: Route, loaded: Collection[str]) -> Route | None:
 def accepted(route: Route) -> Signature:
     """What a request may bring: the champion's columns as it wants them, and optionally those that only other units of the route know.
     Raises ArtifactDamaged when the units of one route cannot understand the same request."""
-    champion = route.champion.signature
-    columns = {column.name: column for column in champion.columns}
+    asked = route.champion.signature
     for served in route.units[1:]:
-        if served.signature.task != champion.task or served.signature.classes != champion.classes:
+        found = clash(asked, served.signature)
+        if found is not None:
             raise ArtifactDamaged(
-                f"{served.unit.id} answers another question than its champion", expected="the same task and classes"
+                f"{served.unit.id}: {found.found}", expected=f"{found.expected}, as its champion", next_step=found.next_step
             )
-        for column in served.signature.columns:
-            known = columns.setdefault(column.name, msgspec.structs.replace(column, missing=True))
-            if known.type is not column.type:
-                raise ArtifactDamaged(
-                    f"{served.unit.id} takes {column.name!r} as {column.type}", expected=f"{known.type}, as its champion"
-                )
-    return msgspec.structs.replace(champion, columns=tuple(columns.values()))
+        known = {column.name for column in asked.columns}
+        more = tuple(msgspec.structs.replace(each, missing=True) for each in served.signature.columns if each.name not in known)
+        asked = msgspec.structs.replace(asked, columns=asked.columns + more)
+    return asked

@@ -17,13 +17,14 @@ from flyball.gateway.breaker import Breaker
 from flyball.gateway.columns import ColumnBuilder
 from flyball.gateway.keepers import Keepers
 from flyball.gateway.queueing import Queue, Turns
-from flyball.gateway.runtimes.contract import Columns, Scores
+from flyball.gateway.runtimes.contract import Columns
 from flyball.gateway.servable import accepted, remaining
 from flyball.gateway.tensors.reader import TensorReader
 from flyball.gateway.units import LoadedModel, Shelf
 from flyball.gateway.validation import RowReader
 from flyball.records import codec
 from flyball.records.routing import Places, Route, RoutingTable, ServedUnit, share
+from flyball.records.scores import Scores
 from flyball.records.signature import Signature
 
 STAND_IN_SECONDS, SLOWER = 2.0, 10.0

@@ -2,22 +2,22 @@
 
 import hashlib
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import NamedTuple
 
 import msgspec
-import numpy as np
 
 from flyball.errors import ArtifactDamaged, ModelFailed
 from flyball.gateway.runtimes.code import CodeRuntime
-from flyball.gateway.runtimes.contract import CodeLimits, Columns, Runtime, Scores, checked, sample
+from flyball.gateway.runtimes.contract import CodeLimits, Columns, Runtime, ordinary
 from flyball.gateway.runtimes.lightgbm import LightgbmRuntime
 from flyball.gateway.runtimes.onnx import OnnxRuntime
-from flyball.records import codec
+from flyball.records import background, codec
 from flyball.records.routing import ServedUnit
+from flyball.records.scores import Scores, checked
 from flyball.records.signature import Signature
 from flyball.records.unit import Format, Manifest
 
@@ -25,7 +25,11 @@ INLINE_SECONDS = 0.002
 """A model call up to this long runs on the event loop: handing it to a thread and back costs 0.1 ms and two context switches,
 and nobody else waits longer than this for it."""
 
+MANY_ROWS = 256
+"""By which is timed what one more row takes."""
+
 MODEL_FILES = {Format.ONNX: "model/model.onnx", Format.LIGHTGBM: "model/model.lgb", Format.CODE: "model/model.pkl"}
+_CODE = "model/code/"
 
 
 class LoadedModel:
@@ -84,33 +88,57 @@ class Shelf:
 def load(served: ServedUnit, limits: CodeLimits) -> LoadedModel:
     """Check, load, warm up. Raises ArtifactDamaged with what was found and expected."""
     package = Path(served.package)
-    fingerprint, manifest, content = verified(package, served)
-    name = MODEL_FILES[served.format]
+    found = verified(package, served)
+    known = _background(served, found.background)
+    warm = ordinary(served.signature, known, 1)
     runtime: Runtime
     if served.format is Format.ONNX:
-        runtime = OnnxRuntime(content, served.signature, limits.deadline_seconds)
+        runtime = OnnxRuntime(found.model, served.signature, limits.deadline_seconds)
     elif served.format is Format.LIGHTGBM:
-        runtime = LightgbmRuntime(content, served.signature)
+        runtime = LightgbmRuntime(found.model, served.signature)
     else:
-        runtime = CodeRuntime(package / name, manifest.files[name], served.signature, limits)
-    model = LoadedModel(fingerprint, served.signature, runtime, 0)
+        name = MODEL_FILES[served.format]
+        code = code_digests(found.manifest)
+        runtime = CodeRuntime(package / name, found.manifest.files[name], code, served.signature, warm, limits)
+    model = LoadedModel(found.fingerprint, served.signature, runtime, 0)
     try:
-        model.score(sample(model.signature, 1), 1)  # lazy allocations and imports happen now, not in a request
-        model.call_seconds = _seconds(model, sample(model.signature, 1), 1)
+        model.score(warm, 1)  # lazy allocations and imports happen now, not in a request
+        model.call_seconds = _seconds(model, warm, 1)
         if runtime.steady:
-            model.inline_rows = _timed(model)
+            model.inline_rows = _timed(model, warm, ordinary(served.signature, known, MANY_ROWS))
     except ModelFailed as failed:
         model.close()
         raise ArtifactDamaged(f"unit {served.unit.id} cannot score an ordinary row: {failed.found}") from failed
     return model
 
 
-def verified(package: Path, served: ServedUnit) -> tuple[str, Manifest, bytes]:
-    """The digest recomputed from the bytes on disk, the manifest, and the model file's content; raises ArtifactDamaged unless all match."""
+def _background(served: ServedUnit, content: bytes) -> background.Background | None:
+    """Rows that the package holds; None: an earlier Flyball made it. Raises ArtifactDamaged."""
+    if not content:
+        return None
+    try:
+        return codec.decode(content, background.Background)
+    except msgspec.MsgspecError as unreadable:
+        raise ArtifactDamaged(f"{background.FILE} of {served.unit.id} cannot be read: {unreadable}") from unreadable
+
+
+class Verified(NamedTuple):
+    """A package whose every byte is what its manifest says."""
+
+    fingerprint: str
+    """The manifest's digest, recomputed from the bytes on disk."""
+    manifest: Manifest
+    model: bytes
+    background: bytes
+    """Empty: there is none."""
+
+
+def verified(package: Path, served: ServedUnit) -> Verified:
+    """The package's bytes, read once; raises ArtifactDamaged unless all are as its manifest and the unit say."""
     try:
         manifest = codec.decode((package / "manifest.json").read_bytes(), Manifest)
         found: dict[str, str] = {}
-        kept = b""
+        kept: dict[str, bytes] = {}
         for name, wanted in manifest.files.items():
             content = _read(package, name)
             found[name] = hashlib.sha256(content).hexdigest()
@@ -119,8 +147,8 @@ def verified(package: Path, served: ServedUnit) -> tuple[str, Manifest, bytes]:
                     f"{name} of {served.unit.id} has the digest {found[name][:12]}…",
                     expected=f"{wanted[:12]}…, as its manifest says",
                 )
-            if name == MODEL_FILES[served.format]:
-                kept = content
+            if name in {MODEL_FILES[served.format], background.FILE}:
+                kept[name] = content
     except (OSError, msgspec.DecodeError) as unreadable:
         raise ArtifactDamaged(f"the package of {served.unit.id} at {package} cannot be read: {unreadable}") from unreadable
     if MODEL_FILES[served.format] not in found or manifest.format is not served.format:
@@ -133,7 +161,7 @@ def verified(package: Path, served: ServedUnit) -> tuple[str, Manifest, bytes]:
         raise ArtifactDamaged(
             f"{served.unit.id} has the manifest {fingerprint[:12]}…", expected=f"{served.unit.manifest_digest[:12]}…, as routed"
         )
-    return fingerprint, manifest, kept
+    return Verified(fingerprint, manifest, kept[MODEL_FILES[served.format]], kept.get(background.FILE, b""))
 
 
 def _read(package: Path, name: str) -> bytes:
@@ -143,30 +171,34 @@ def _read(package: Path, name: str) -> bytes:
     return path.read_bytes()
 
 
+def code_digests(manifest: Manifest) -> dict[str, str]:
+    """Of the package's own code, by place below `model/code`."""
+    return {name.removeprefix(_CODE): digest for name, digest in manifest.files.items() if name.startswith(_CODE)}
+
+
 def refuse_unlisted(package: Path, manifest: Manifest) -> None:
     """A file of code beside the listed ones would be imported unchecked, and so would all that lies behind a link. Raises ArtifactDamaged."""
     for path in package.rglob("*"):
         name = path.relative_to(package).as_posix()
         if path.is_symlink():
             raise ArtifactDamaged(f"{name} in the package is a link", expected="plain files and directories")
-        if name.startswith("model/code/") and not path.is_dir() and name not in manifest.files:
+        if name.startswith(_CODE) and not path.is_dir() and name not in manifest.files:
             raise ArtifactDamaged(f"{name} is not in the manifest", expected="only listed files below model/code")
 
 
-def _timed(model: LoadedModel) -> int:
-    """How many rows stay below INLINE_SECONDS, by timing 1 and 256. Only for a steady runtime. A code format never runs on the event loop: 256 rows of a
-    slow one would take longer than its deadline, and it could not be served at all."""
-    small, large = sample(model.signature, 1), sample(model.signature, 256)
-    model.score(large, 256)
-    one = min(_seconds(model, small, 1) for _ in range(5))
-    many = min(_seconds(model, large, 256) for _ in range(3))
+def _timed(model: LoadedModel, one_row: Columns, many_rows: Columns) -> int:
+    """How many rows stay below INLINE_SECONDS, by timing 1 and MANY_ROWS. Only for a steady runtime. A code format never runs on the event loop: so many
+    rows of a slow one would take longer than its deadline, and it could not be served at all."""
+    model.score(many_rows, MANY_ROWS)
+    one = min(_seconds(model, one_row, 1) for _ in range(5))
+    many = min(_seconds(model, many_rows, MANY_ROWS) for _ in range(3))
     if one > INLINE_SECONDS:
         return 0
-    slope = max((many - one) / 255, 1e-8)  # noise can make many rows look as fast as one: never infinite
+    slope = max((many - one) / (MANY_ROWS - 1), 1e-8)  # noise can make many rows look as fast as one: never infinite
     return min(1 + math.floor((INLINE_SECONDS - one) / slope), 4096)
 
 
-def _seconds(model: LoadedModel, columns: Mapping[str, np.ndarray[Any, Any]], n: int) -> float:
+def _seconds(model: LoadedModel, columns: Columns, n: int) -> float:
     begin = perf_counter()
     model.score(columns, n)
     return perf_counter() - begin

@@ -26,6 +26,8 @@ _RESAMPLES_OF_ROWS = 200
 """Where a resample must sort all rows again (average precision): a tail of 2.5 % then rests on five draws, which is coarse and said in `method`."""
 UNSEEN = "champion_unseen_rows"
 """Evidence: rows of the holdout that the champion was not fitted on, where it was fitted on others. A note says why they are too few to compare on."""
+UNASKED = "champion_unasked"
+"""Evidence without a value: the champion cannot be asked about the holdout. The note says why."""
 LEAST_UNSEEN = 100
 """Rows: a mean difference of Brier scores is then known to ±0.02 or so, as in tournaments."""
 _SMALLEST_PROBABILITY = float(np.finfo(np.float64).eps)
@@ -53,7 +55,8 @@ def measure_all(metrics: Sequence[str], holdout: Holdout, scores: Floats, alpha:
 def compare_all(
     metrics: Sequence[str], holdout: Holdout, challenger: Floats, champion: Floats, alpha: float, seed: int
 ) -> tuple[Evidence, ...]:
-    """Per metric `champion_<metric>` and the paired `<metric>_difference` = challenger − champion on the same rows."""
+    """Per metric `champion_<metric>` and the paired `<metric>_difference` = challenger − champion on the same rows; where they are too few for it
+    (of a class, mostly), `<metric>_too_few` says so."""
     found: list[Evidence] = []
     for name in metrics:
         value = measure(name, holdout.task, champion, holdout.labels)
@@ -66,12 +69,25 @@ def compare_all(
                 note="" if value is not None else undefined(name, holdout.task, champion, holdout.labels),
             )
         )
-        found.append(_difference(name, holdout, challenger, champion, alpha, seed))
+        difference = _difference(name, holdout, challenger, champion, alpha, seed)
+        found.append(difference)
+        if difference.value is None:  # the metric is one of the task, and every score is finite: what it lacks is rows
+            found.append(Evidence(name=too_few(name), value=None, n=difference.n, note=difference.note))
     return tuple(found)
 
 
+def too_few(metric: str) -> str:
+    """Evidence without a value: the rows are too few to compare by the metric. The note says of what."""
+    return f"{metric}_too_few"
+
+
+def unasked(metrics: Sequence[str], why: str) -> tuple[Evidence, ...]:
+    """Of a champion that cannot answer these rows, whatever challenger asks: a release asks it about live ones."""
+    return (Evidence(name=UNASKED, value=None, note=why), *not_comparable(metrics, why))
+
+
 def not_comparable(metrics: Sequence[str], why: str) -> tuple[Evidence, ...]:
-    """The differences when the champion could not answer these rows."""
+    """The differences of which nothing is known."""
     return tuple(Evidence(name=f"{name}_difference", value=None, note=why) for name in metrics)
 
 

@@ -1,12 +1,14 @@
 """What a model takes and gives: the border that requests are checked against."""
 
 from enum import StrEnum
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 
 MAX_FLOAT32 = 3.4028234663852886e38
 """A model sees float32: beyond this a number would be infinity."""
+_MOST_NAMED = 10
+"""Classes that a sentence names."""
 
 
 class ColumnType(StrEnum):
@@ -65,3 +67,43 @@ class Signature(msgspec.Struct, frozen=True, kw_only=True):
     def n_scores(self) -> int:
         """Width of a score row: classes for multiclass, 1 for binary (probability of the positive class) and regression (the value)."""
         return len(self.classes) if self.task == "multiclass" else 1
+
+    @property
+    def question(self) -> str:
+        """What it answers, in words: `binary (no, yes)`."""
+        if len(self.classes) > _MOST_NAMED:
+            return f"{self.task} ({len(self.classes)} classes)"
+        return f"{self.task} ({', '.join(self.classes)})" if self.classes else self.task
+
+
+class Clash(NamedTuple):
+    """Why two models cannot be asked the same requests, with what a person can do."""
+
+    found: str
+    expected: str
+    next_step: str
+
+
+def clash(known: Signature, other: Signature) -> Clash | None:
+    """What keeps a unit with the signature `other` out of a route whose requests are those of `known`; None: nothing does."""
+    if (other.task, other.classes) != (known.task, known.classes):
+        new, gone = (_only(ours, theirs) for ours, theirs in ((other, known), (known, other)))
+        told = "".join(f"; {what}: {names}" for what, names in (("new", new), ("gone", gone)) if names)
+        return Clash(
+            f"it answers {other.question}{told}", known.question,
+            "bring the label back to those; what answers another question is another model, in a project of its own (flyball init NAME)",
+        )  # fmt: skip
+    types = {column.name: column.type for column in known.columns}
+    for column in other.columns:
+        if types.get(column.name, column.type) is not column.type:
+            return Clash(
+                f"it takes {column.name!r} as {column.type}", str(types[column.name]),
+                "give the feature of the new type a name of its own: during a release both are asked the same requests",
+            )  # fmt: skip
+    return None
+
+
+def _only(ours: Signature, theirs: Signature) -> str:
+    """Classes that the second does not have."""
+    found = [name for name in ours.classes if name not in theirs.classes]
+    return ", ".join(found[:_MOST_NAMED]) + ("" if len(found) <= _MOST_NAMED else f" and {len(found) - _MOST_NAMED} more")

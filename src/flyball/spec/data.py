@@ -4,7 +4,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from flyball.spec.fields import Duration, EntryPoint, Section
+from flyball.spec.fields import Duration, EntryPoint, Files, Section
 
 
 class SqlSpec(Section):
@@ -16,7 +16,7 @@ class SqlSpec(Section):
 class SourceSpec(Section):
     """Exactly one of them."""
 
-    files: str | None = None
+    files: Files | None = None
     """Glob below the project's directory: CSV or Parquet, told from content."""
     delta: str | None = None
     """A Delta table's directory below the project's directory."""

@@ -67,6 +67,14 @@ def lasting(value: timedelta) -> timedelta:
     return value
 
 
+def parse_pattern(value: str) -> str:
+    """As `Path.glob` takes it, on every Python."""
+    parts = [part for part in value.split("/") if part not in ("", ".")]
+    if not parts or any("**" in part and part != "**" for part in parts):
+        raise ValueError("a pattern of files such as data/*.csv, or data/**/*.csv for those in folders below")
+    return value
+
+
 Duration = Annotated[timedelta, BeforeValidator(parse_duration), PlainSerializer(format_duration, when_used="json")]
 Span = Annotated[Duration, AfterValidator(lasting)]
 """Within which something is counted, learnt or allowed: one of no length would hold nothing, and bound nothing."""
@@ -74,5 +82,6 @@ Share = Annotated[float, BeforeValidator(parse_share), Field(ge=0.0, le=1.0)]
 ErrorRate = Annotated[float, BeforeValidator(parse_share), Field(gt=0.0, lt=1.0)]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
 """Lower case, digits, `-` and `_`: safe in paths, URLs and metric labels."""
+Files = Annotated[str, AfterValidator(parse_pattern)]
 EntryPoint = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
 """`module:function`, relative to the project's directory."""

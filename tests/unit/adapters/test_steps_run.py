@@ -249,51 +249,6 @@ def test_a_champion_that_knows_the_holdout_is_compared_with_on_the_other_rows_al
         assert "0 are too few to compare on" in evidence["log_loss_difference"].note
 
 
-def test_a_champion_that_cannot_answer_is_told_and_not_a_pass(tmp_path: Path) -> None:
-    directory = project(tmp_path / "p")
-    champion = package_in(directory, run_steps(request(directory), Told()))
-    fewer = spec(data={"features": ["hour", "carrier"]})
-    results = run_steps(request(directory, fewer, champion=champion), Told())
-    evidence = {item.name: item for item in LocalPackages().evaluation(package_in(directory, results))}
-    assert evidence["log_loss_difference"].value is None
-    assert "needs the features wind" in evidence["log_loss_difference"].note
-
-
-TEXT = pl.when(pl.col("hour") > 12).then(pl.lit("late")).otherwise(pl.lit("early"))
-
-
-@pytest.mark.parametrize(
-    ("before", "now", "change", "words"),
-    [
-        ("category", "number", pl.col("hour"), "knows the feature hour as a category, and it is a number now"),
-        ("number", "category", TEXT, "knows a feature as a number, whose values are texts now"),
-    ],
-)
-def test_a_champion_that_knows_a_feature_as_another_kind_is_told_and_not_asked(
-    tmp_path: Path, before: str, now: str, change: pl.Expr, words: str
-) -> None:
-    directory = project(tmp_path / "p")
-    of = {"wind": "number", "carrier": "category"}
-    champion = package_in(directory, run_steps(request(directory, spec(data={"features": {"hour": before, **of}})), Told()))
-    (directory / "schema.yaml").unlink()
-    rows().with_columns(change.alias("hour")).write_parquet(directory / "rows.parquet")
-    results = run_steps(request(directory, spec(data={"features": {"hour": now, **of}}), champion=champion), Told())
-    evidence = {item.name: item for item in LocalPackages().evaluation(package_in(directory, results))}
-    assert evidence["log_loss_difference"].value is None
-    assert words in evidence["log_loss_difference"].note
-
-
-def test_a_champion_whose_model_raises_is_told_and_not_a_pass(tmp_path: Path) -> None:
-    directory = project(tmp_path / "p", AILING.replace("AILMENT", "len(frame) == 120"))
-    never = spec(evaluate={"holdout": 0.5})
-    champion = package_in(directory, run_steps(request(directory, never), Told()))
-    results = run_steps(request(project(directory), champion=champion), Told())
-    evidence = {item.name: item for item in LocalPackages().evaluation(package_in(directory, results))}
-    assert evidence["log_loss_difference"].value is None
-    assert "could not be compared with: the model of u" in evidence["log_loss_difference"].note
-    assert "hunter2" not in evidence["log_loss_difference"].note
-
-
 def test_a_model_that_fails_on_rows_that_training_did_not_ask_is_told_in_words(tmp_path: Path) -> None:
     directory = project(tmp_path / "p", AILING.replace("AILMENT", "len(frame) > 100"))
     with pytest.raises(TrainingError, match="the Ailing of pipeline:train failed: ValueError"):

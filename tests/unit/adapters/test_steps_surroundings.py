@@ -12,7 +12,7 @@ from flyball.adapters.packages import LocalPackages
 from flyball.adapters.registry_mlflow import MlflowRegistry
 from flyball.adapters.steps import run_steps
 from flyball.adapters.user_code import user_code
-from flyball.errors import TrainingError
+from flyball.errors import StoreUnavailable, TrainingError
 from flyball.records.jobs import Progress
 
 
@@ -49,6 +49,25 @@ def test_git_tells_the_commit_and_what_differs_from_it(tmp_path: Path) -> None:
     dirty = git_state(tmp_path)
     assert (dirty.commit, dirty.dirty) == (clean.commit, True)
     assert len(str(dirty.diff_digest)) == 64
+
+
+@pytest.mark.parametrize("fails", ["status", "diff"])
+def test_a_commit_of_which_git_cannot_tell_what_differs_is_not_clean(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
+    git = tmp_path / "git"
+    git.write_text(f'#!/bin/sh\ncase "$1" in {fails}) exit 128;; rev-parse) echo abc;; *) echo " M a.py";; esac\n')
+    git.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    assert git_state(tmp_path) == ("abc", True, None)
+
+
+def test_a_module_that_cannot_be_read_is_told_in_words(tmp_path: Path) -> None:
+    directory, told = project(tmp_path / "p"), Told()
+    (directory / "more.py").symlink_to("/proc/self/mem")  # of root, too, the first byte cannot be read
+    with pytest.raises(StoreUnavailable, match="cannot be read: Input/output error"):
+        run_steps(request(directory), told)
+    assert told[-1].status == "failed"
 
 
 def test_two_projects_may_have_modules_of_one_name(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import pytest
 from flyball.gates.decide import (
     LATENCY,
     PARITY,
+    UNASKED,
     UNSEEN,
     AbsoluteRule,
     ChampionRule,
@@ -289,6 +290,41 @@ def test_a_comparison_that_the_user_asked_for_is_put_off_and_never_dropped():
     plan = decide(few, policy, NOW)
     assert (plan.outcome, plan.actions[0].kind) == (Outcome.INCONCLUSIVE, "refuse")
     assert note in judged(plan, "champion:log_loss").words
+
+
+UNASKED_NOTE = "the champion cannot be asked about the holdout: it needs the features wind, which are no longer declared"
+
+
+@pytest.mark.parametrize(
+    ("marker", "note", "next_step"),
+    [
+        (UNASKED, UNASKED_NOTE, "without gates.champion in flyball.yaml the rule would be left out"),
+        ("log_loss_too_few", "no interval: at least 10 rows of each class, found 9 of one", "more rows would settle it"),
+    ],
+)
+def test_a_champion_that_cannot_be_asked_and_rows_too_few_to_compare_refuse_nobody_for_ever(marker, note, next_step):
+    seen = situation(
+        log_loss_difference=measured("log_loss_difference", None, note=note), more=Evidence(name=marker, value=None, note=note)
+    )
+    plan = decide(seen, msgspec.structs.replace(policy_of(spec()), absolute=()), NOW)
+    assert plan.actions[0].kind == "register"
+    assert f"the rule against the champion u1 is left out: {note}; a release compares them on live rows" in plan.rationale
+    asked_for = msgspec.structs.replace(POLICY, champion=policy_of(spec(champion={"metric": "log_loss"})).champion)
+    plan = decide(seen, asked_for, NOW)
+    assert (plan.outcome, plan.actions[0].kind) == (Outcome.INCONCLUSIVE, "refuse")
+    assert f"{note}: {next_step}" in judged(plan, "champion:log_loss").words
+    # What is told of another metric is no reason.
+    other = situation(more=Evidence(name="roc_auc_too_few", value=None, note=note))
+    assert judged(decide(other, POLICY, NOW), "champion:log_loss").outcome is Outcome.PASS
+
+
+def test_what_could_not_be_measured_for_another_reason_refuses():
+    seen = situation(
+        log_loss_difference=measured("log_loss_difference", None, note="no release can bring it beside the champion")
+    )
+    plan = decide(seen, msgspec.structs.replace(policy_of(spec()), absolute=()), NOW)
+    assert (plan.outcome, plan.actions[0].kind) == (Outcome.ERROR, "refuse")
+    assert "no release can bring it beside the champion" in plan.rationale
 
 
 def test_what_the_user_declares_is_what_is_judged():

@@ -1,5 +1,6 @@
 """What a worker hands to the model, and what it hands back."""
 
+import hashlib
 from pathlib import Path
 
 import cloudpickle
@@ -25,7 +26,23 @@ def test_no_code_behind_a_link_is_imported(tmp_path: Path) -> None:
     (tmp_path / "elsewhere" / "polars").mkdir(parents=True)
     model = tmp_path / "model" / "model.pkl"
     (tmp_path / "model" / "code").mkdir(parents=True)
-    assert unpickled(model, cloudpickle.dumps(3)) == 3
+    assert unpickled(model, cloudpickle.dumps(3), {}) == 3
     (tmp_path / "model" / "code" / "polars").symlink_to(tmp_path / "elsewhere" / "polars", target_is_directory=True)
     with pytest.raises(ValueError, match="polars in the package is a link"):
-        unpickled(model, cloudpickle.dumps(3))
+        unpickled(model, cloudpickle.dumps(3), {})
+
+
+def test_a_worker_that_starts_again_imports_no_code_that_was_changed_since(tmp_path: Path) -> None:
+    code = tmp_path / "model" / "code" / "shop"
+    code.mkdir(parents=True)
+    (code / "prices.py").write_text("RATE = 1")
+    listed = {"shop/prices.py": hashlib.sha256(b"RATE = 1").hexdigest()}
+    model = tmp_path / "model" / "model.pkl"
+    assert unpickled(model, cloudpickle.dumps(3), listed) == 3
+    (code / "prices.py").write_text("RATE = 2")
+    with pytest.raises(ValueError, match=r"prices\.py has the digest"):
+        unpickled(model, cloudpickle.dumps(3), listed)
+    (code / "prices.py").write_text("RATE = 1")
+    (code / "more.py").write_text("")
+    with pytest.raises(ValueError, match=r"shop/more\.py in the package is not in its manifest"):
+        unpickled(model, cloudpickle.dumps(3), listed)

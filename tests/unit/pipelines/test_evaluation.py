@@ -1,7 +1,18 @@
 import numpy as np
 import pytest
 
-from flyball.pipelines.evaluation import UNSEEN, Holdout, compare_all, label_scale, measure_all, not_comparable, unseen_rows
+from flyball.pipelines.evaluation import (
+    UNASKED,
+    UNSEEN,
+    Holdout,
+    compare_all,
+    label_scale,
+    measure_all,
+    not_comparable,
+    too_few,
+    unasked,
+    unseen_rows,
+)
 from flyball.stats.metrics import METRICS
 
 DAY = 86_400_000_000
@@ -80,9 +91,15 @@ def test_f1_is_of_the_same_classes_in_value_interval_and_difference() -> None:
 def test_two_areas_are_not_compared_on_a_handful_of_positives() -> None:
     holdout, good, bad = binary(400)
     few = Holdout("binary", (np.arange(400) < 9).astype(float), holdout.event_us)
-    (_, item) = compare_all(("roc_auc",), few, good, bad, 0.05, 1)
+    (_, item, told) = compare_all(("roc_auc",), few, good, bad, 0.05, 1)
     assert item.value is None
     assert "at least 10 rows of each class to compare two areas, found 9 of one" in item.note
+    assert (told.name, told.value, told.note) == (too_few("roc_auc"), None, item.note)
+    # Average precision is resampled: a class that is drawn away leaves it undefined.
+    two = Holdout("binary", (np.arange(400) < 2).astype(float), holdout.event_us)
+    told = [each for each in compare_all(("pr_auc", "log_loss"), two, good, bad, 0.05, 1) if each.name.endswith("_too_few")]
+    assert [each.name for each in told] == ["pr_auc_too_few"]
+    assert "undefined on" in told[0].note
 
 
 def test_a_model_is_as_good_as_itself() -> None:
@@ -106,6 +123,7 @@ def test_what_cannot_be_measured_says_why() -> None:
     assert item.value is None
     assert "every class" in item.note
     assert not_comparable(("mae",), "another task")[0].note == "another task"
+    assert [each.name for each in unasked(("mae",), "it is gone")] == [UNASKED, "mae_difference"]
 
 
 @pytest.mark.parametrize(

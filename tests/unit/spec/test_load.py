@@ -226,6 +226,14 @@ def test_a_source_outside_the_project_is_refused(place: str) -> None:
     assert "below the project's directory" in faults["data.source.files"]
 
 
+@pytest.mark.parametrize("pattern", ["data/**.csv", "**.csv", "data/**x/*.csv", "", "."])
+def test_a_pattern_that_no_folder_can_be_looked_through_by_is_refused(pattern: str) -> None:
+    faults = faults_of(GOOD.replace("data/*.csv", pattern))
+    assert list(faults) == ["data.source.files"]
+    assert "expected a pattern of files such as data/*.csv, or data/**/*.csv" in faults["data.source.files"]
+    assert parse_project(GOOD.replace("data/*.csv", "data/**/*.csv")).data.source.files == "data/**/*.csv"
+
+
 def test_the_label_is_not_a_feature() -> None:
     faults = faults_of(GOOD.replace("{amount: number,", "{returned: integer, amount: number,"))
     assert "which is the label" in faults["data.features.returned"]

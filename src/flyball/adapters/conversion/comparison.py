@@ -7,6 +7,7 @@ import polars as pl
 
 from flyball.adapters import estimators
 from flyball.adapters.runtimes import Model
+from flyball.records.scores import Scores
 from flyball.records.signature import ColumnType, Signature
 
 UNSEEN = "flyball: an unseen category"
@@ -16,7 +17,7 @@ class Compared(NamedTuple):
     """Rows on which the served form must answer like the estimator, and the estimator's answers."""
 
     frame: pl.DataFrame
-    scores: estimators.Scores
+    scores: Scores
     refused: tuple[str, ...]
     """What the estimator itself cannot answer, in words; those rows are left out."""
 

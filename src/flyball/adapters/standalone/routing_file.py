@@ -113,7 +113,7 @@ class _Compiler:
     def _same_question(self, champion: ServedUnit, other: ServedUnit, place: Sequence[str | int]) -> None:
         ours, theirs = champion.signature, other.signature
         if (ours.task, ours.classes) != (theirs.task, theirs.classes):
-            self._fault(place, _question(theirs.task, theirs.classes), f"{_question(ours.task, ours.classes)}, as its champion")
+            self._fault(place, theirs.question, f"{ours.question}, as its champion")
         known = {column.name: column.type for column in ours.columns}
         for column in theirs.columns:
             if known.get(column.name, column.type) is not column.type:
@@ -123,7 +123,3 @@ class _Compiler:
         path: tree.Path = ("models", self._model, *place)
         line = self._lines.get(path)
         self._faults.append(Fault(tree.shown(path), found + (f" (line {line})" if line else ""), expected))
-
-
-def _question(task: str, classes: Sequence[str]) -> str:
-    return f"{task} ({', '.join(classes)})" if classes else task

@@ -7,7 +7,6 @@ import msgspec
 import polars as pl
 
 from flyball.adapters import estimators, model_input
-from flyball.adapters.estimators import Scores
 from flyball.adapters.packages import LocalPackages, read_manifest
 from flyball.adapters.scorer_onnx import PackageScorer
 from flyball.adapters.steps.situation import Rows, Run, divided, read_rows
@@ -22,14 +21,15 @@ from flyball.records import codec
 from flyball.records.evidence import Evidence
 from flyball.records.jobs import StepResult
 from flyball.records.routing import ServedUnit
-from flyball.records.signature import ColumnType, Signature
+from flyball.records.scores import Scores
+from flyball.records.signature import ColumnType, Signature, clash
 
 EVALUATION = "evaluation.json"
 SCORES = "scores.parquet"
 
 _ALPHA = 0.05
 """Where the gate on the champion does not say another."""
-_COMPARISON_VERSION = 2
+_COMPARISON_VERSION = 3
 """Raised when the comparison gives something else for the same rows and models."""
 
 
@@ -71,13 +71,19 @@ def _beside(
     run: Run, champion: ServedUnit, holdout: Holdout, scores: Any, rows: Rows, signature: Signature
 ) -> tuple[Evidence, ...]:
     """On rows that neither was fitted on: a champion that was fitted once more, or won a tournament, knows some of the holdout."""
+    apart = clash(champion.signature, signature)
+    if apart is not None:  # no route can hold the two, so there is no release that would compare them in the place of this one
+        why = DataError(
+            f"no release can bring it beside the champion: {apart.found}", expected=apart.expected, next_step=apart.next_step
+        )
+        return evaluation.not_comparable(_metrics(run), why.message)
     try:
         new, told_of_rows = evaluation.unseen_rows(holdout, _fitted_until_us(champion))
         if told_of_rows is not None and told_of_rows.note:
             return (told_of_rows, *evaluation.not_comparable(_metrics(run), told_of_rows.note))
         answered = answers_of(run, champion, rows.where(new).features, signature)
     except FlyballError as error:
-        return evaluation.not_comparable(_metrics(run), f"the champion could not be compared with: {error.message}")
+        return evaluation.unasked(_metrics(run), f"the champion cannot be asked about the holdout: {error.message.rstrip('.')}")
     seed = run.request.spec.train.seed
     found = evaluation.compare_all(_metrics(run), holdout.where(new), scores[new], answered, _alpha(run), seed)
     return found if told_of_rows is None else (told_of_rows, *found)

@@ -1,6 +1,7 @@
 """package: the served form, proven equal, with everything that a version is made of."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,7 +17,7 @@ from flyball.adapters.schema_file import Schema
 from flyball.adapters.steps.evaluate import EVALUATION, SCORES
 from flyball.adapters.steps.recipes import PLAIN, Recipe
 from flyball.adapters.steps.situation import Rows, Run, divided, read_rows
-from flyball.adapters.steps.train import ESTIMATOR
+from flyball.adapters.steps.train import ESTIMATOR, told
 from flyball.adapters.steps.watched import Made, watched
 from flyball.adapters.user_code import user_code
 from flyball.adapters.validation_pandera import enforced
@@ -51,7 +52,7 @@ class PackageOrder(NamedTuple):
 def package_key(run: Run, keys: dict[str, str], schema: Schema) -> str:
     spec = run.request.spec
     window = spec.model_dump(mode="json", include={"monitor": {"window"}, "capture": {"fields"}})
-    more = ["refit"] if run.refits else []
+    more = [*(["refit"] if run.refits else []), *(["hidden in the background"] if _hidden(run) else [])]
     return step_key("package", keys, [spec.gates.parity, window, run.surroundings.environment_digest, schema.of_requests, *more])
 
 
@@ -73,13 +74,16 @@ def package(run: Run, keys: dict[str, str], done: Results, order: PackageOrder) 
         answered = np.asarray(pl.read_parquet(evaluated / SCORES).to_numpy(), dtype=np.float64)
         with user_code(run.request.project_dir):
             served = _convert(run, (fitted / ESTIMATOR).read_bytes(), rows, holdout, signature, scale)
-            measured = (_parity(served, signature), *_latency(served, holdout.features), *_speedups(served))
+            held = _held(holdout.features, _hidden(run))
+            with told(f"the served model of {run.request.spec.train.entrypoint}", run.request.project_dir):
+                served.run(held.head(1))  # the row that each gateway asks first: what fails there is served by none
+                measured = (_parity(served, signature), *_latency(served, holdout.features), *_speedups(served))
             judged_by = tuple(watched(run, Made(signature, rows, holdout, answered, scale, served.run)))
         save_model(root / "model", served.format, served.content, run.request.project_dir, code_files(run.request.project_dir))
         lineage = lineage_of(run, done, order)
         for name, content in (
             ("signature.json", signature), ("lineage.json", lineage), ("evaluation.json", [*found, *measured]), *judged_by,
-            (background.FILE, _background(holdout.features)),
+            (background.FILE, _background(held)),
         ):  # fmt: skip
             (root / name).write_bytes(codec.encode(content))
         refuse_change(run.request.project_dir, run.surroundings)
@@ -107,11 +111,29 @@ def _quick_enough(run: Run, made: StepResult) -> bool:
     return taken is None or float(taken) <= run.request.spec.gates.latency_p99_ms
 
 
-def _background(features: pl.DataFrame) -> background.Background:
-    """Rows of the holdout, over all its time: at equal steps a panel (300 stores, a row each a day) would be one store."""
+def _hidden(run: Run) -> tuple[str, ...]:
+    """Features of which flyball.yaml says that no value is to be kept."""
+    return tuple(name for name, rule in run.request.spec.capture.fields.items() if rule in ("drop", "hash"))
+
+
+def _held(features: pl.DataFrame, hidden: Sequence[str]) -> pl.DataFrame:
+    """Rows of the holdout, over all its time: at equal steps a panel (300 stores, a row each a day) would be one store. What is `hidden` has one value in all of
+    them: an explanation says of it what it did beside that."""
     some = features[blocks.sampled(features.height, -(-features.height // background.MAX_ROWS))]
+    return some.with_columns(pl.lit(_typical(features[name]), dtype=features[name].dtype).alias(name) for name in hidden)
+
+
+def _typical(column: pl.Series) -> Any:
+    """The value of most rows; of numbers the middle one."""
+    if column.dtype == pl.String:
+        return column.mode().sort()[0]
+    known = column.drop_nans()
+    return float("nan") if known.is_empty() else known.quantile(0.5, "lower")
+
+
+def _background(held: pl.DataFrame) -> background.Background:
     return background.Background(
-        columns={name: tuple(None if value != value else value for value in some[name].to_list()) for name in some.columns}  # noqa: PLR0124 - only NaN differs from itself
+        columns={name: tuple(None if value != value else value for value in held[name]) for name in held.columns}  # noqa: PLR0124 - only NaN differs from itself
     )
 
 
@@ -131,8 +153,8 @@ def _convert(run: Run, pickled: bytes, rows: Rows, holdout: Rows, signature: Sig
     run.say("package", "converting to the served form", 0.1)
     compared = conversion.rows_to_compare(estimator, rows.features, holdout.features, signature)
     served = conversion.convert(estimator, pickled, signature, compared, run.request.spec.gates.parity, scale)
-    told = f"served as {served.format}; differs by {served.parity:.2g} at most on {served.rows:,} rows"
-    run.say("package", told + "".join(f"; {words}" for words in served.words), 0.6)
+    words = f"served as {served.format}; differs by {served.parity:.2g} at most on {served.rows:,} rows"
+    run.say("package", words + "".join(f"; {each}" for each in served.words), 0.6)
     return served
 
 

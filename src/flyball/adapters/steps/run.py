@@ -44,11 +44,9 @@ def run_steps(request: StepRequest, report: Callable[[Progress], None], secret: 
     below the request's state directory: a project may be moved between two looks.
     """
     last = _Last(report)
-    run = Run(
-        request, last, secret, StepCache(request.state_dir / "cache", last), surroundings(request.project_dir, request.spec.data)
-    )
     try:
-        return _all(run)
+        around = surroundings(request.project_dir, request.spec.data)
+        return _all(Run(request, last, secret, StepCache(request.state_dir / "cache", last), around))
     except FlyballError as error:
         last(Progress(step=last.step, status="failed", words=error.message, seconds=last.worked_seconds()))
         raise

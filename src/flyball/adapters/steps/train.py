@@ -1,10 +1,12 @@
 """train: the user's own function, with tuned parameters where they are asked for."""
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from flyball.adapters import estimators
 from flyball.adapters.environment import refuse_change
@@ -24,6 +26,8 @@ ESTIMATOR = "estimator.pkl"
 
 _TUNING_SHARE = 0.2
 """Of the training part, its newest rows: parameters are chosen on them, as the model will be judged on newer ones still."""
+_MOST_NAMED = 10
+"""Classes that a sentence names."""
 
 Fit = Callable[[Rows, dict[str, Any]], Any]
 
@@ -49,6 +53,8 @@ def train(run: Run, keys: dict[str, str], validated: StepResult, recipe: Recipe 
                     parameters, trials = _tuned(run, spec.train.tuning, fit, to_train, signature)
             run.say("train", f"fitting on {to_train.labels.size:,} rows")
             estimator = fit(to_train, parameters)
+            if without := estimators.unmet(estimator, signature):
+                run.say("train", f"no row to fit on has the class {_listed(without)}: the model gives it a probability of 0")
             # Asked here already: an estimator that cannot answer should fail the step that made it.
             with told(f"the {type(estimator).__name__} of {spec.train.entrypoint}", run.request.project_dir):
                 estimators.score(estimator, holdout.features.head(100), signature)
@@ -95,12 +101,23 @@ def fit_with(run: Run, function: Callable[..., Any], recipe: Recipe, signature: 
     def fit(rows: Rows, parameters: dict[str, Any]) -> Any:
         weights = recipe.weights(rows)
         more = {} if weights is None else {"weights": weights}
-        with told(train.entrypoint, project_dir):
+        with told(f"{train.entrypoint}{_absent(rows, signature)}", project_dir):
             # Copies: what the function does to its arguments must not reach the next trial.
             fitted = function(rows.features.clone(), rows.label_series(signature), dict(parameters), train.seed, **more)
         return _checked(estimators.adopted(fitted, signature), train.entrypoint)
 
     return fit
+
+
+def _absent(rows: Rows, signature: Signature) -> str:
+    """Why a function may fail that is sound: in words, empty where every class is there."""
+    there = set(np.unique(rows.labels).tolist())
+    names = [name for at, name in enumerate(signature.classes) if at not in there]
+    return f", without a row of the class {_listed(names)} to fit on," if names else ""
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:_MOST_NAMED]) + (f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else "")
 
 
 @contextmanager

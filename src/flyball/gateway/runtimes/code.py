@@ -1,5 +1,6 @@
 """Code formats, from the gateway's side. The gateway never unpickles: it hands rows over a pipe to a worker process and takes floats back."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -7,8 +8,9 @@ import msgspec
 import numpy as np
 
 from flyball.errors import ArtifactDamaged, ModelFailed
-from flyball.gateway.runtimes.contract import CodeLimits, Columns, as_scores, packed, sample
+from flyball.gateway.runtimes.contract import CodeLimits, Columns, packed
 from flyball.gateway.runtimes.worker_process import Program, WorkerProcess
+from flyball.records.scores import as_scores
 from flyball.records.signature import Signature
 
 
@@ -17,11 +19,14 @@ class CodeRuntime:
 
     steady = False
 
-    def __init__(self, model: Path, digest: str, signature: Signature, limits: CodeLimits) -> None:
-        """Starts the worker and waits until it has loaded the model; `digest` is the file's SHA-256, checked again by the worker."""
+    def __init__(
+        self, model: Path, digest: str, code: Mapping[str, str], signature: Signature, warm: Columns, limits: CodeLimits
+    ) -> None:
+        """Starts the worker and waits until it has loaded the model. `digest` is the file's SHA-256 and `code` that of each file of the package's own code: the
+        worker checks them again whenever it starts. `warm`: a row that it is asked before any request."""
         self._signature = signature
-        order = {"model": str(model), "digest": digest, "signature": msgspec.to_builtins(signature)}
-        program = Program("flyball.gateway.code_worker", "the model's worker", order, packed(sample(signature, 1), signature, 1))
+        order = {"model": str(model), "digest": digest, "code": code, "signature": msgspec.to_builtins(signature)}
+        program = Program("flyball.gateway.code_worker", "the model's worker", order, packed(warm, signature, 1))
         try:
             self._worker = WorkerProcess(program, limits)
         except ModelFailed as failed:

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from flyball.errors import ArtifactDamaged, ModelFailed
-from flyball.gateway.runtimes.contract import CodeLimits, Columns, as_scores
+from flyball.gateway.runtimes.contract import CodeLimits, Columns
+from flyball.records.scores import as_scores
 from flyball.records.signature import ColumnType, Signature
 
 _STRING = "tensor(string)"

@@ -1,0 +1,52 @@
+import msgspec
+import pytest
+
+from flyball.errors import ArtifactDamaged
+from flyball.gateway.servable import accepted
+from flyball.records.routing import Route, ServedUnit
+from flyball.records.signature import Column, ColumnType, Signature
+from flyball.records.unit import Format, Unit
+
+HOUR = Column(name="hour", type=ColumnType.NUMBER)
+CARRIER = Column(name="carrier", type=ColumnType.CATEGORY)
+OURS = Signature(task="multiclass", columns=(HOUR,), classes=("a", "b", "c"))
+
+
+def beside(*others: Signature) -> Route:
+    """A champion of `OURS`, and whoever stands beside it."""
+    units = [
+        ServedUnit(
+            unit=Unit(id=f"u{at}", model="m", version=at, manifest_digest=str(at), threshold=None, policy_digest=""),
+            package="/nowhere", format=Format.ONNX, signature=signature,
+        )
+        for at, signature in enumerate((OURS, *others))
+    ]  # fmt: skip
+    return Route(model="m", champion=units[0], shadows=tuple(units[1:]))
+
+
+def test_a_request_may_bring_what_only_a_challenger_knows() -> None:
+    more = msgspec.structs.replace(OURS, columns=(CARRIER, HOUR))
+    assert accepted(beside(more)).columns == (HOUR, msgspec.structs.replace(CARRIER, missing=True))
+
+
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [
+        (
+            msgspec.structs.replace(OURS, classes=("a", "b", "c", "d")),
+            "u1: it answers multiclass \\(a, b, c, d\\); new: d. Expected: multiclass \\(a, b, c\\), as its champion. Next: .*flyball init NAME",
+        ),
+        (Signature(task="regression", columns=(HOUR,)), "it answers regression; gone: a, b, c. Expected: multiclass"),
+        (
+            msgspec.structs.replace(OURS, classes=tuple(map(str, range(60)))),
+            "it answers multiclass \\(60 classes\\); new: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 50 more; gone: a, b, c",
+        ),
+        (
+            msgspec.structs.replace(OURS, columns=(Column(name="hour", type=ColumnType.INTEGER),)),
+            "it takes 'hour' as integer. Expected: number, as its champion. Next: give the feature",
+        ),
+    ],
+)
+def test_units_that_cannot_be_asked_the_same_are_refused_in_words(other: Signature, words: str) -> None:
+    with pytest.raises(ArtifactDamaged, match=words):
+        accepted(beside(other))
