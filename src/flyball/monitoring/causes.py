@@ -97,7 +97,7 @@ def _told(split: Split, sides: tuple[Rows, Rows]) -> Attribution:
     sure = known and abs(split.value) > reach
     note = (
         split.note
-        if labelled
+        if labelled or not known
         else "; ".join(filter(None, ("without labels only what moved features bring, and nothing of concept", split.note)))
     )
     left = sum(abs(part.value) for part in split.parts if part.subject in (TOGETHER, OUTSIDE, UNSPLIT))

@@ -166,7 +166,9 @@ def test_without_labels_nothing_is_claimed_of_rows_that_are_too_few(new):
     before = Rows({"kind": np.array(["old"] * 400, dtype=object)}, rng.uniform(0.05, 0.15, 400))
     found = attribute(before, of_a_new_kind(rng, 199, new)._replace(losses=None), seed="a")
     assert (found.total.value, found.total.lower, found.total.upper, found.explained) == (None, None, None, None)
-    assert "only 199 window rows are like any of the reference" in found.words
+    assert found.words == (
+        "what moved features change of the loss is not known: only 199 window rows are like any of the reference: their loss cannot be split"
+    )
     assert [cause.share for cause in found.causes] == [None] * (new > 1)
 
 
