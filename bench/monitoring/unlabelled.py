@@ -104,7 +104,8 @@ def _of_flyball(scenario: Scenario, *, labels: bool) -> list[Estimated]:
         state = reading.state
         said.append({name: _estimate(found.metrics[name], bool(reading.findings), found.void) for name in METRICS[frame.task]})
         if labels:
-            trust = estimates.learn(trust, window.id, found.metrics["bounded_loss"], float(losses_of(rows, scale).mean()))
+            realised = float(losses_of(rows, scale).mean())
+            trust = estimates.learn(trust, window.id, found.metrics["bounded_loss"], realised, found.loss_within)
     return said
 
 

@@ -306,10 +306,11 @@ def test_what_is_worth_trying_is_tried_and_what_helped_nobody_ever_less(tmp_path
     """The workshop's models of later jobs know nothing of the change: whatever is tried then, nobody is better."""
     project = project_of(tmp_path, {"name": "better", "when": "improvement.worthwhile", "do": "improve"}, release=RELEASE)
     project.version(Model(wrong=0.2))
-    project.live(6 * DAY, rows=60)
+    project.live(16 * DAY, rows=60, until=lambda: bool(tournaments(project)))
+    project.live(3 * DAY, rows=60)  # of its release
     first = tournaments(project)[0]
     assert (first.winner, first.kind, first.excess) == ("all", None, 0.0)
-    assert 0.4 < first.growth < 0.8
+    assert 0.9 < first.growth < 1.4, "in a still world the first comes after about 2.3 times the rows"
     project.turned = 1.0
     project.live(12 * DAY, rows=60)
     later = [held for held in tournaments(project) if held.excess > 0.0]

@@ -37,6 +37,8 @@ REPEATED = 0.3
 REASONS_TOLD = 3
 CONCEPT, MISSING = "concept", "missing"
 """A cause, and a signal of operations."""
+UNDIVIDED = ("outside the reference", "like the reference")
+"""Causes that are neither feature, concept nor slice: rows of which features and concept cannot be told apart."""
 OF_LOSS = (FindingKind.PERFORMANCE, FindingKind.CONCEPT_DRIFT)
 OF_ROWS = (FindingKind.FEATURE_DRIFT, FindingKind.JOINT_DRIFT)
 SHIFTS = (IncidentKind.COVARIATE_SHIFT, IncidentKind.LABEL_SHIFT, IncidentKind.CONCEPT_SHIFT)
@@ -296,7 +298,7 @@ def _slices(case: Case, mine: Sequence[Symptom]) -> tuple[str, ...]:
     ]
     named += [
         name for each in mine for name in each.shares
-        if not _is_feature(case, name) and name not in (CONCEPT, "outside the reference")
+        if not _is_feature(case, name) and name not in (CONCEPT, *UNDIVIDED)
     ]  # fmt: skip
     return tuple(dict.fromkeys(named))
 

@@ -60,8 +60,8 @@ class JudgedWindow(msgspec.Struct, frozen=True, kw_only=True):
     rows: int
     loss: float
     """Mean bounded loss."""
-    spread: float
-    """Standard deviation of the rows' losses."""
+    spread: float | None
+    """Standard deviation of the rows' losses; None: not known."""
 
 
 class CostPolicy(msgspec.Struct, frozen=True, kw_only=True):
@@ -172,26 +172,37 @@ def rise_of(windows: Sequence[JudgedWindow]) -> _Rise:
         level, raised = _mean(before), _mean(newest)
         error = math.hypot(_error(before, before), _error(newest, before))
         bound = t_quantile(1.0 - HARM_ALPHA / len(RUNS), max(len(before) - 1, 4)) * error
-        if level > 0.0 and raised - level > bound and (raised - level) / error > strongest:
-            strongest = (raised - level) / error
+        strength = (raised - level) / error if error > 0.0 else math.inf  # no row was ever different: any rise is one
+        if level > 0.0 and raised - level > bound and strength > strongest:
+            strongest = strength
             found = _Rise(raised / level - 1.0, newest[0].start, sum(each.rows for each in newest))
     return found
 
 
 def unexplained(windows: Sequence[JudgedWindow]) -> float:
-    """Share of the variance between windows that their rows do not explain, 0 to 1: one-way analysis of variance, 1 − 1/F; 0 for fewer than three windows."""
-    if len(windows) < 3:
+    """Share of the variance between windows that their rows do not explain, 0 to 1: one-way analysis of variance, 1 − 1/F.
+
+    0 where that is not known: for fewer than three windows, or where the spread of rows is known of none.
+    """
+    within = _within(windows)
+    if len(windows) < 3 or within is None:
         return 0.0
     mean = _mean(windows)
     between = sum(each.rows * (each.loss - mean) ** 2 for each in windows) / (len(windows) - 1)
-    within = sum(each.rows * each.spread**2 for each in windows) / sum(each.rows for each in windows)
     return max(0.0, 1.0 - within / between) if between > 0.0 else 0.0
+
+
+def _within(windows: Sequence[JudgedWindow]) -> float | None:
+    """Variance of rows around the mean of their window; None: known of no window."""
+    known = [(each.rows, each.spread) for each in windows if each.spread is not None]
+    rows = sum(n for n, _ in known)
+    return sum(n * spread**2 for n, spread in known) / rows if rows else None
 
 
 def _error(of: Sequence[JudgedWindow], normal: Sequence[JudgedWindow]) -> float:
     """Standard error of the mean of windows: the larger of what rows and what normal windows tell."""
     rows = sum(each.rows for each in of)
-    by_rows = math.sqrt(sum(each.rows * each.spread**2 for each in of) / max(rows, 1)) / math.sqrt(max(rows, 1))
+    by_rows = math.sqrt((_within(of) or 0.0) / max(rows, 1))
     if len(normal) < 3:
         return by_rows
     mean = sum(each.loss for each in normal) / len(normal)

@@ -112,7 +112,9 @@ class Diagnosing:
         """Mature windows that lasted beyond then, whose loss had been estimated; of them those whose labels said otherwise."""
         windows = [each for each in self._world.all("window", WindowSummary) if each.unit == unit and each.end > began]
         told = [
-            (each.loss, estimates.interval_of(each.estimates[LOSS])) for each in windows if each.loss and LOSS in each.estimates
+            (each.loss, estimates.interval_of(each.estimates[LOSS], each.loss_within))
+            for each in windows
+            if each.loss and LOSS in each.estimates
         ]
         judged = [not within[0] <= loss.mean <= within[1] for loss, within in told if loss is not None and within is not None]
         return len(judged), sum(judged)

@@ -61,9 +61,9 @@ class Estimating:
         if told is None:
             return ()
         state = self.state(window.unit)
-        learned = estimates.learn(state.trust, window.id, told, realised)
+        learned = estimates.learn(state.trust, window.id, told, realised, summary.loss_within)
         return () if learned == state.trust else (put("estimates", window.unit, msgspec.structs.replace(state, trust=learned)),)
 
 
 def _shown(summary: WindowSummary, found: Estimates) -> WindowSummary:
-    return msgspec.structs.replace(summary, estimates=found.metrics, void=found.void)
+    return msgspec.structs.replace(summary, estimates=found.metrics, loss_within=found.loss_within, void=found.void)

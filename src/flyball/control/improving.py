@@ -60,11 +60,11 @@ def _has_trained(job: Job) -> bool:
 
 
 def _holdout(baseline: Baseline, until: datetime) -> tuple[JudgedWindow, ...]:
-    """What the champion lost before it answered anybody, window by window; that rows of one differ as those of another is taken for granted."""
+    """What the champion lost before it answered anybody, window by window."""
     if not baseline.n or not baseline.window_means:
         return ()
     rows = max(baseline.n // len(baseline.window_means), 1)
-    return tuple(JudgedWindow(start=until, rows=rows, loss=mean, spread=0.0) for mean in baseline.window_means)
+    return tuple(JudgedWindow(start=until, rows=rows, loss=mean, spread=baseline.spread) for mean in baseline.window_means)
 
 
 def _own(unit: str, windows: Iterable[WindowSummary]) -> tuple[JudgedWindow, ...]:

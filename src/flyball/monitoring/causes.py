@@ -21,7 +21,7 @@ import numpy as np
 
 from flyball.errors import DataError
 from flyball.monitoring import coding, loss_parts
-from flyball.monitoring.loss_parts import BLOCKS, FEWEST_ROWS, OUTSIDE, TOGETHER, Part, Rows, Split
+from flyball.monitoring.loss_parts import BLOCKS, FEWEST_ROWS, OUTSIDE, TOGETHER, UNSPLIT, Part, Rows, Split
 from flyball.records.evidence import Evidence
 from flyball.records.findings import Cause, Finding
 from flyball.stats import student
@@ -37,9 +37,9 @@ LEAST_SHARE = 0.02
 
 class Attribution(msgspec.Struct, frozen=True, kw_only=True):
     total: Evidence
-    """Change of the mean loss; without labels, what moved features bring of it."""
+    """Change of the mean loss; without labels, what moved features bring of it. A value of None: not known."""
     parts: tuple[Part, ...]
-    """Sum to the total; largest first."""
+    """Sum to the total, where it is known; largest first."""
     explained: float | None
     """Share of the total that is put down to features and concept, in [0, 1]; None: the total may be 0."""
     causes: tuple[Cause, ...]
@@ -92,19 +92,21 @@ def _length(rows: Rows) -> int:
 
 
 def _told(split: Split, sides: tuple[Rows, Rows]) -> Attribution:
-    labelled, reach = sides[1].losses is not None, REACH * split.error
-    sure = abs(split.value) > reach
+    labelled, known = sides[1].losses is not None, split.error is not None
+    reach = REACH * (split.error or 0.0)
+    sure = known and abs(split.value) > reach
     note = (
         split.note
-        if labelled
+        if labelled or not known
         else "; ".join(filter(None, ("without labels only what moved features bring, and nothing of concept", split.note)))
     )
-    left = sum(abs(part.value) for part in split.parts if part.subject in (TOGETHER, OUTSIDE))
+    left = sum(abs(part.value) for part in split.parts if part.subject in (TOGETHER, OUTSIDE, UNSPLIT))
     explained = round(max(0.0, 1.0 - left / abs(split.value)), 3) if sure else None
     total = Evidence(
-        name="loss_change" if labelled else "loss_change_by_features", value=_short(split.value),
-        lower=_short(split.value - reach), upper=_short(split.value + reach), alpha=ALPHA, n=_length(sides[1]),
-        method="doubly robust transport, Shapley over features (arXiv 2210.10769), block jackknife", inputs=_digest(*sides), note=note,
+        name="loss_change" if labelled else "loss_change_by_features", value=_short(split.value) if known else None,
+        lower=_short(split.value - reach) if known else None, upper=_short(split.value + reach) if known else None,
+        alpha=ALPHA if known else None, n=_length(sides[1]), inputs=_digest(*sides), note=note,
+        method="doubly robust transport, Shapley over features (arXiv 2210.10769), block jackknife",
     )  # fmt: skip
     ranked = sorted(split.parts, key=lambda part: (-abs(part.value), part.subject))
     alone = _sure_alone(ranked)
@@ -130,6 +132,8 @@ def _cause(part: Part, total: float | None) -> Cause:
 
 
 def _summary(total: Evidence, causes: Sequence[Cause], explained: float | None) -> str:
+    if total.value is None:
+        return f"what moved features change of the loss is not known: {total.note}"
     what = "the loss moved by" if total.name == "loss_change" else "moved features change the loss by"
     change = f"{what} {total.value:+.4f} ({total.lower:+.4f} to {total.upper:+.4f})"
     note = f"; {total.note}" if total.note else ""
@@ -146,7 +150,7 @@ def _worth(part: Part, total: float) -> bool:
 
 def _sure_alone(parts: Sequence[Part]) -> set[str]:
     """Where the total may be 0: parts that are not, as when one feature's harm is lost in the noise of days. All of them together err with chance ALPHA."""
-    reach = student.t_quantile(1.0 - ALPHA / 2.0 / len(parts), BLOCKS - 1)
+    reach = student.t_quantile(1.0 - ALPHA / 2.0 / max(len(parts), 1), BLOCKS - 1)
     return {
         part.subject
         for part in parts

@@ -24,6 +24,8 @@ TREES, DEPTH = 50, 3
 MOST_SLOPE = 1.5
 """Trees are believed beyond what they say by half at most."""
 TOGETHER, CONCEPT, OUTSIDE = "features together", "concept", "outside the reference"
+UNSPLIT = "like the reference"
+"""Of window rows that the reference knows the like of, where they are too few to tell features from concept."""
 
 BROKEN = 0.2
 """Share of a feature's values: with so many outside the reference, those inside are there by chance (a unit change leaves small numbers in its range)."""
@@ -86,7 +88,8 @@ class Split(NamedTuple):
     parts: tuple[Part, ...]
     """Sum to `value`."""
     value: float
-    error: float
+    error: float | None
+    """None: nothing is known of `value`."""
     note: str
 
 
@@ -120,11 +123,11 @@ def _blocks(n: int) -> Ints:
     return np.arange(n, dtype=np.int64) * BLOCKS // max(n, 1)
 
 
-def _parts(sample: Sample, seed: str) -> tuple[list[Part], float, str]:
-    """The parts, the error of what the features' move brings, and what to know about them."""
+def _parts(sample: Sample, seed: str) -> tuple[list[Part], float | None, str]:
+    """The parts, the error of what the features' move brings (None: that is not known), and what to know about them."""
     outside, n = _outside(sample), len(sample.now.codes)
     if n < FEWEST_ROWS:
-        return outside, 0.0, f"only {n} window rows are like any of the reference: their loss cannot be split"
+        return _unsplit(sample) + outside, None, f"only {n} window rows are like any of the reference: their loss cannot be split"
     groups = association.blocks(association.maximal_correlation(sample.base.codes, _counts(sample)), CORRELATED)
     trees = _trees(sample)
     features = _features(sample, groups, trees, seed)
@@ -178,10 +181,23 @@ def _outside(sample: Sample) -> list[Part]:
     words = f"{cause_words.percent(share)} of rows have values that the reference does not know, most by {by}"
     if sample.unknown_losses is None:
         return [Part(subject=OUTSIDE, value=0.0, error=None, words=f"{words}: what they cost is not known without labels")]
-    losses = sample.unknown_losses
+    return [_whole(sample, OUTSIDE, sample.unknown_losses, words)]
+
+
+def _unsplit(sample: Sample) -> list[Part]:
+    losses = sample.now.losses
+    if losses is None or losses.size == 0:
+        return []
+    words = f"{losses.size} rows are like the reference's: too few to tell moved features from another loss of such rows"
+    return [_whole(sample, UNSPLIT, losses, words)]
+
+
+def _whole(sample: Sample, subject: str, losses: Floats, words: str) -> Part:
+    """What some window rows bring of the change, all in one: their share times how far their mean lies from the reference's."""
+    share = losses.size / sample.known.size
     spread = max(float(losses.std()), float(sample.losses.std()))  # one row alone has none
     error = share * math.hypot(spread / math.sqrt(losses.size), _error(sample.losses, sample.base.block))
-    return [Part(subject=OUTSIDE, value=share * (float(losses.mean()) - float(sample.losses.mean())), error=error, words=words)]
+    return Part(subject=subject, value=share * (float(losses.mean()) - float(sample.losses.mean())), error=error, words=words)
 
 
 class Trees(NamedTuple):

@@ -131,6 +131,8 @@ def judge(
         return _reading(
             reference, metrics, state, note=f"{labels.size} labels are fewer than min_rows {policy.min_rows}: shown, not tested"
         )
+    if not (state.accepted or reference.baseline).n:
+        return _reading(reference, metrics, state, note="there was no holdout to compare the loss with: shown, not tested")
     observed = losses.bounded_loss(reference.task, scores, labels, reference.scale)
     moved_on = advance(reference.baseline, state, seen_of(observed, window), float(observed.sum()), policy.tolerance)
     if not is_alarm(reference.baseline, moved_on, policy):

@@ -14,8 +14,8 @@ from flyball.monitoring.window import Window
 from flyball.records.evidence import Evidence
 from flyball.stats import auc, metrics, weighted_metrics
 from flyball.stats.metrics import Metric
-from flyball.stats.weighted_bootstrap import bootstrap_interval
-from flyball.stats.weighted_metrics import Rows
+from flyball.stats.weighted_bootstrap import bootstrap_interval, value_of
+from flyball.stats.weighted_metrics import Rows, effective_size
 
 ALPHA = 0.05
 OF_TASK: Mapping[str, tuple[str, ...]] = MappingProxyType({
@@ -29,6 +29,8 @@ METHODS: Mapping[str, str] = MappingProxyType({
 })  # fmt: skip
 """How the interval is made; of the others: MEAN."""
 MEAN = "mean of the rows, Student's t"
+LEAST_RESAMPLED = 20
+"""Rows, as their weights count: of fewer the percentiles of resamples lie far too close together, and those of one row at the row itself."""
 USERS_FAULTS = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError, FlyballError)
 """What a user's own metric may raise on rows that it did not expect: the window is judged without it, and says so."""
 
@@ -126,8 +128,12 @@ def _undefined(name: str, reference: Reference, rows: Rows) -> str:
 
 def _own(name: str, metric: Metric, reference: Reference, rows: Rows, common: dict[str, Any]) -> Evidence:
     seed = int(common["inputs"][:16], 16)
-    method = "the project's own, percentile bootstrap"
+    method, size = "the project's own, percentile bootstrap", effective_size(rows.weights)
     try:
+        if size < LEAST_RESAMPLED:
+            few = f"no interval: rows that count as {size:.0f}, a bootstrap needs {LEAST_RESAMPLED}"
+            note = "; ".join(filter(None, (common["note"], few)))
+            return Evidence(name=name, value=value_of(metric, reference.task, rows), method=method, **(common | {"note": note}))
         value, lower, upper = bootstrap_interval(metric, reference.task, rows, alpha=ALPHA, seed=seed)
     except USERS_FAULTS as fault:
         why = f"{name} raised {type(fault).__name__}: {fault}"[:300]

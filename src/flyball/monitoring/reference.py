@@ -1,5 +1,6 @@
 """What normal looks like: bins and counts of the data that a version was made of, how far its windows differ, and its loss on rows it had not seen."""
 
+import math
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any, NamedTuple
@@ -43,6 +44,8 @@ class Baseline(msgspec.Struct, frozen=True, kw_only=True):
     """False: `window_means` are of consecutive blocks."""
     alike: bool = False
     """Windows are not seen to differ by more than their rows do. False, too, of a release that did not ask."""
+    spread: float | None = None
+    """Standard deviation of the rows' losses around the mean of their window; None: of a release that did not ask, or of what was accepted as normal."""
 
 
 class Reference(msgspec.Struct, frozen=True, kw_only=True):
@@ -216,7 +219,11 @@ def _in_time(cut: _Cuts, count: Callable[[Ints], Ints]) -> seasons.InTime | None
 def _baseline(losses: Floats, cut: blocks.Cut) -> Baseline:
     means = tuple(float(f"{losses[part].mean():.6g}") for part in cut.windows)
     alike = cut.in_time and exchangeable.means_alike(losses, cut.windows)
-    return Baseline(mean=float(losses.mean()), n=int(losses.size), window_means=means, in_time=cut.in_time, alike=alike)
+    squares = sum(float(losses[part].var()) * part.size for part in cut.windows) / sum(part.size for part in cut.windows)
+    return Baseline(
+        mean=float(losses.mean()), n=int(losses.size), window_means=means, in_time=cut.in_time, alike=alike,
+        spread=float(f"{math.sqrt(squares):.6g}"),
+    )  # fmt: skip
 
 
 def _notes(cut: blocks.Cut, what: str) -> tuple[str, ...]:

@@ -178,6 +178,8 @@ class WindowSummary(msgspec.Struct, frozen=True, kw_only=True):
     """Feature (and `prediction`) → Jensen–Shannon distance to the reference, in [0, 1]."""
     estimates: dict[str, Evidence] = {}
     """Metrics as estimated without labels when the window closed; a value of None: void."""
+    loss_within: tuple[float, float] | None = None
+    """Ends between which the mean bounded loss of its labels lies but for a chance of 1 %, as estimated; None: void, or of a release that did not keep them."""
     void: str = ""
     """Why the estimates are not to be believed; empty: they are, or none was made."""
     live: dict[str, Evidence] = {}

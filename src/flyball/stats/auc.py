@@ -1,9 +1,11 @@
 """Intervals for the area under the ROC curve and for the difference of two on the same rows, in O(n log n).
 
 Source: DeLong, DeLong & Clarke-Pearson (Biometrics 44, 1988) by the mid-rank algorithm of Sun & Xu (IEEE Signal Processing Letters 21, 2014).
-Assumes that rows are independent of one another and many enough of each class (tens) for a normal law; at ONE look. A single area
-is taken on the logit scale (Pepe 2003, section 5.2), which covers better near 1. Where the rows show no variance at all, the normal law would be sure of
-what a handful happen to agree on: there the width is that of so many agreeing rows (Clopper & Pearson, Biometrika 26, 1934). Rows in blocks: use `bootstrap.py`.
+Assumes that rows are independent of one another; at ONE look. A single area is taken on the logit scale (Pepe 2003, section 5.2), which covers better near 1,
+with Student's t of as many rows as the rarer class has. The variance that a few of them show is too small more often than too large where most lie at one end: it
+counts beside `SHRUNK` rows of the variance that Hanley & McNeil (Radiology 143, 1982) expect at most. Where the rows show none at all, any law would be sure of
+what a handful happen to agree on: there the width is that of so many agreeing rows (Clopper & Pearson, Biometrika 26, 1934). A difference takes a normal
+law, and so many of each class (`LEAST`). Rows in blocks: use `bootstrap.py`.
 """
 
 import math
@@ -13,8 +15,12 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from flyball.stats.student import t_quantile
+
 Floats = npt.NDArray[np.float64]
 
+SHRUNK = 3.0
+"""Simulated with 2 to 20 rows of a class: without them up to 16 % of 95 % intervals miss an area of 0.9 and more, with them at most 6 %."""
 LEAST = 10
 """Rows of each class for a difference: with fewer its deviation is itself a guess, and the interval misses far more often than it claims."""
 _ROUNDING = 1e-12
@@ -39,15 +45,29 @@ def roc_auc_interval(labels: npt.ArrayLike, scores: npt.ArrayLike, alpha: float)
     >>> round(value, 3), lower < value < upper
     (0.778, True)
     """
-    z = _quantile(alpha)
+    _quantile(alpha)
     truth = _truth(labels)
     area, positive, negative = _placements(truth, _scores(scores, truth.size))
-    deviation = _deviation(positive, negative)
-    if deviation == 0.0:  # of perfect order, too
-        doubt = _doubt(alpha, positive, negative)
-        return AucInterval(area, max(area - doubt, 0.0), min(area + doubt, 1.0))
-    centre, spread = math.log(area / (1.0 - area)), z * deviation / (area * (1.0 - area))
-    return AucInterval(area, _expit(centre - spread), _expit(centre + spread))
+    few = min(positive.size, negative.size)
+    return AucInterval(area, *roc_ends(area, _deviation(positive, negative) ** 2, few, alpha))
+
+
+def roc_ends(area: float, variance: float, few: float, alpha: float) -> tuple[float, float]:
+    """Of the interval of an area under the ROC curve. `few`: rows of the rarest class, or as many as their weights are worth."""
+    if variance <= _ROUNDING**2:
+        return area_ends(area, 0.0, few, alpha)
+    expected = area * (1.0 - area) / (2.0 * few)
+    return area_ends(area, (few * variance + SHRUNK * expected) / (few + SHRUNK), few, alpha)
+
+
+def area_ends(area: float, variance: float, few: float, alpha: float) -> tuple[float, float]:
+    """The same for any area in [0, 1], with its variance as it is."""
+    if variance <= _ROUNDING**2 or not _ROUNDING < area < 1.0 - _ROUNDING:  # of perfect order, too
+        doubt = _doubt(alpha, few)
+        return max(area - doubt, 0.0), min(area + doubt, 1.0)
+    t = t_quantile(1.0 - alpha / 2.0, max(int(few) - 1, 1))
+    centre, spread = math.log(area / (1.0 - area)), t * math.sqrt(variance) / (area * (1.0 - area))
+    return _expit(centre - spread), _expit(centre + spread)
 
 
 def roc_auc_difference(labels: npt.ArrayLike, a: npt.ArrayLike, b: npt.ArrayLike, alpha: float) -> AucInterval:
@@ -71,7 +91,7 @@ def roc_auc_difference(labels: npt.ArrayLike, a: npt.ArrayLike, b: npt.ArrayLike
     area_b, positive_b, negative_b = _placements(truth, second)
     positive, negative = positive_b - positive_a, negative_b - negative_a
     deviation, difference = _deviation(positive, negative), area_b - area_a
-    spread = z * deviation if deviation > 0.0 else _doubt(alpha, positive, negative)
+    spread = z * deviation if deviation > 0.0 else _doubt(alpha, fewest)
     return AucInterval(difference, max(difference - spread, -1.0), min(difference + spread, 1.0))
 
 
@@ -88,13 +108,13 @@ def _deviation(positive: Floats, negative: Floats) -> float:
     return math.sqrt(positive.var(ddof=1) / positive.size + negative.var(ddof=1) / negative.size)
 
 
-def _doubt(alpha: float, positive: Floats, negative: Floats) -> float:
-    """The largest share of rows that may be otherwise when as many as the smaller class has, independent of one another, all agree: 1 − (alpha/2)^(1/rows)."""
-    return float(1.0 - (alpha / 2.0) ** (1.0 / min(positive.size, negative.size)))
+def _doubt(alpha: float, rows: float) -> float:
+    """The largest share of rows that may be otherwise when so many, independent of one another, all agree: 1 − (alpha/2)^(1/rows)."""
+    return float(1.0 - (alpha / 2.0) ** (1.0 / rows))
 
 
 def _expit(x: float) -> float:
-    return 1.0 / (1.0 + math.exp(-x)) if x >= 0 else math.exp(x) / (1.0 + math.exp(x))
+    return 0.5 * (1.0 + math.tanh(0.5 * x))  # of any number: a logit of few rows may lie hundreds away
 
 
 def _truth(labels: npt.ArrayLike) -> npt.NDArray[np.bool_]:

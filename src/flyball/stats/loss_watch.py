@@ -15,6 +15,7 @@ from collections.abc import Sequence
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from flyball.stats import edetector
 from flyball.stats.change_point import ChangePoint, change_point
@@ -26,7 +27,8 @@ LEAST_BLOCKS = 12
 LEAST_BASELINE = 30
 """Values. Fewer say nothing of their own dependence."""
 CAP_QUANTILE = 0.99
-"""Of the baseline; values above count as it. One loss of a heavy tail would otherwise hide in its block what all others say."""
+"""Of the baseline's values above the commonest one; what is larger counts as it. One loss of a heavy tail would otherwise hide in its block what all others say; of
+all values, where 99 of 100 are the same (costs, frauds), the quantile would be that one, and the watch would see nothing for ever."""
 REMEMBERED = 200
 """Newest blocks, in which the change is looked for."""
 CHANGE_ALPHA = 0.05
@@ -39,7 +41,7 @@ class LossWatch(msgspec.Struct, frozen=True, kw_only=True):
     """Values: the least mean number between false alarms."""
     block: int
     cap: float | None
-    """None: values are two at most, and count as they are."""
+    """None: values are two at most, or none lies above the commonest, and count as they are."""
     normal: Ranks
     recent: tuple[float, ...]
     """Block means, newest last."""
@@ -83,8 +85,7 @@ def start(baseline: Sequence[float], run_length: float, block: int | None = None
     size = block_length(values) if block is None else block
     if not 1 <= size <= run_length:
         raise ValueError(f"expected a run length of at least one block of {size}, found {run_length:g}")
-    # of two values the quantile would be one of them, and a rise in its share no rise
-    cap = float(np.quantile(values, CAP_QUANTILE)) if np.unique(values).size > 2 else None
+    cap = _cap(values)
     whole = (values if cap is None else np.minimum(values, cap))[values.size % size :].reshape(-1, size).mean(axis=1)
     means = tuple(_short(mean) for mean in whole.tolist())
     return LossWatch(run_length=run_length, block=size, cap=cap, normal=ranks_of(means), recent=means[-REMEMBERED:])
@@ -111,6 +112,12 @@ def advance_all(watch: LossWatch, values: Sequence[float]) -> LossWatch:
     for value in values:
         watch = advance(watch, value)
     return watch
+
+
+def _cap(values: npt.NDArray[np.float64]) -> float | None:
+    kinds, counts = np.unique(values, return_counts=True)
+    above = values[values > kinds[np.argmax(counts)]]
+    return float(np.quantile(above, CAP_QUANTILE)) if kinds.size > 2 and above.size else None
 
 
 def _alarmed(watch: LossWatch) -> LossWatch:

@@ -34,12 +34,7 @@ def bootstrap_interval(
     >>> bootstrap_interval(bias, "regression", rows, alpha=0.05, seed=1)
     Estimate(value=-1.0, lower=-1.0, upper=-1.0)
     """
-    share = rows.weights / rows.weights.sum()
-    equal = bool(np.all(rows.weights == rows.weights[0])) if share.size else True
-    chosen = np.arange(share.size) if equal else _in_proportion(share)
-    value = float(metric(task, rows.scores[chosen], rows.labels[chosen]))
-    if not np.isfinite(value):
-        raise ValueError(f"a finite number as metric, found {value}")
+    value, share = value_of(metric, task, rows), rows.weights / rows.weights.sum()
     generator = np.random.default_rng(seed)
     n = max(round(effective_size(rows.weights)), 1)
     values = np.empty(n_resamples)
@@ -53,6 +48,17 @@ def bootstrap_interval(
         )
     lower, upper = np.quantile(defined, (alpha / 2.0, 1.0 - alpha / 2.0))
     return Estimate(value, min(float(lower), value), max(float(upper), value))
+
+
+def value_of(metric: MetricOfRows, task: Task, rows: Rows) -> float:
+    """The metric of rows that count as their weights say. Raises ValueError when it is not a finite number; whatever the metric raises passes."""
+    share = rows.weights / rows.weights.sum()
+    equal = bool(np.all(rows.weights == rows.weights[0])) if share.size else True
+    chosen = np.arange(share.size) if equal else _in_proportion(share)
+    value = float(metric(task, rows.scores[chosen], rows.labels[chosen]))
+    if not np.isfinite(value):
+        raise ValueError(f"a finite number as metric, found {value}")
+    return value
 
 
 def _in_proportion(share: Floats) -> npt.NDArray[np.intp]:

@@ -4,7 +4,8 @@ A metric is a functional of the rows' distribution; a row's influence is how muc
 the variance is Σ w² ψ² / (Σ w)², whatever the metric: for ROC AUC it is DeLong's, for a mean the sandwich. Weights are inverse probabilities of being seen
 (Hájek 1971), known up to a common factor; where a factor common to a group of rows was estimated, `group_log_sd` adds what its error does. Values equal
 scikit-learn's with `sample_weight`. Intervals hold at ONE look, for rows independent of one another: shares (accuracy, F1 by way of the Jaccard index)
-by Wilson's with Korn & Graubard's effective size (Survey Methodology 24, 1998); areas on the logit scale; errors on their own with Student's t.
+by Wilson's with Korn & Graubard's effective size (Survey Methodology 24, 1998); areas and the macro F1 on the logit scale, with the variance and Student's t of the
+rows of each class (`auc.py`); errors on their own with Student's t.
 """
 
 import math
@@ -15,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flyball.records.signature import Task
+from flyball.stats.auc import area_ends, roc_ends
 from flyball.stats.losses import score_table
 from flyball.stats.metrics import undefined
 from flyball.stats.student import t_quantile
@@ -83,14 +85,31 @@ def effective_size(weights: Floats) -> float:
 
 def deviation(influence: Influence, rows: Rows) -> float:
     """Standard error: of the rows, and of the weights' estimated factors."""
-    weight = rows.weights / rows.weights.sum()
-    moved = weight * influence.rows
-    n = rows.weights.size
-    variance = float((moved**2).sum()) * n / max(n - 1, 1)
-    if rows.groups is not None and rows.group_log_sd is not None:
-        of_group = np.bincount(rows.groups, weights=moved, minlength=rows.group_log_sd.size)
-        variance += float(((of_group * rows.group_log_sd) ** 2).sum())
-    return math.sqrt(variance)
+    moved, n = _moved(influence, rows), rows.weights.size
+    return math.sqrt(float((moved**2).sum()) * n / max(n - 1, 1) + _of_factors(moved, rows))
+
+
+def _moved(influence: Influence, rows: Rows) -> Floats:
+    """(n_rows,) what each adds to the metric."""
+    return np.asarray(rows.weights / rows.weights.sum() * influence.rows, dtype=np.float64)
+
+
+def _of_factors(moved: Floats, rows: Rows) -> float:
+    """Variance that the weights' estimated factors bring."""
+    if rows.groups is None or rows.group_log_sd is None:
+        return 0.0
+    of_group = np.bincount(rows.groups, weights=moved, minlength=rows.group_log_sd.size)
+    return float(((of_group * rows.group_log_sd) ** 2).sum())
+
+
+def _by_class(influence: Influence, rows: Rows) -> tuple[float, float]:
+    """Variance, and as how many rows those of the rarest class count. A class's few rows lie around a mean of their own, not around that of all rows."""
+    moved = _moved(influence, rows)
+    _, of_class = np.unique(rows.labels, return_inverse=True)
+    sizes = np.array([effective_size(rows.weights[of_class == k]) for k in range(int(of_class.max()) + 1)])
+    # half a row at least: weights of which one has all count as one row, of which no variance is known
+    variance = float(np.bincount(of_class, weights=moved**2) @ (sizes / np.maximum(sizes - 1.0, 0.5)))
+    return variance + _of_factors(moved, rows), float(sizes.min())
 
 
 def _mean_of(values: Floats, rows: Rows) -> Influence:
@@ -239,28 +258,20 @@ def _wilson(influence: Influence, rows: Rows, alpha: float) -> Estimate:
     return Estimate(share, max(min(centre - half, share), 0.0), min(max(centre + half, share), 1.0))
 
 
-def _logit(influence: Influence, rows: Rows, alpha: float) -> Estimate:
-    """Perfect order has no variance to see: as many rows as the rarest class has, all in order, give Clopper & Pearson's end."""
-    area, error = influence.value, deviation(influence, rows)
-    _, of_class = np.unique(rows.labels, return_inverse=True)
-    few = min(effective_size(rows.weights[of_class == k]) for k in range(int(of_class.max()) + 1))
-    edge = (alpha / 2.0) ** (1.0 / few)
-    if area >= 1.0 - 1e-12 or area <= 1e-12:  # sums of weights leave 1 − 1e-16 where the order is perfect
-        return Estimate(area, edge, 1.0) if area > 0.5 else Estimate(area, 0.0, 1.0 - edge)
-    centre, spread = math.log(area / (1.0 - area)), _t(rows, alpha) * error / (area * (1.0 - area))
-    return Estimate(area, _expit(centre - spread), _expit(centre + spread))
+def _area(influence: Influence, rows: Rows, alpha: float) -> Estimate:
+    return Estimate(influence.value, *area_ends(influence.value, *_by_class(influence, rows), alpha))
+
+
+def _roc_area(influence: Influence, rows: Rows, alpha: float) -> Estimate:
+    return Estimate(influence.value, *roc_ends(influence.value, *_by_class(influence, rows), alpha))
 
 
 def _t(rows: Rows, alpha: float) -> float:
     return t_quantile(1.0 - alpha / 2.0, max(int(effective_size(rows.weights)) - 1, 1))
 
 
-def _expit(x: float) -> float:
-    return 1.0 / (1.0 + math.exp(-x)) if x >= 0 else math.exp(x) / (1.0 + math.exp(x))
-
-
 _INFLUENCE: dict[str, Callable[[Task, Rows], Influence]] = {
     "roc_auc": _roc_auc, "pr_auc": _pr_auc, "log_loss": _log_loss, "brier": _brier, "accuracy": _accuracy, "f1": _macro_f1,
     "mae": _mae, "rmse": _rmse, "mape": _mape,
 }  # fmt: skip
-_SCALE = {"roc_auc": _logit, "pr_auc": _logit, "f1": _logit, "accuracy": _wilson}
+_SCALE = {"roc_auc": _roc_area, "pr_auc": _area, "f1": _area, "accuracy": _wilson}

@@ -95,7 +95,8 @@ def test_evidence_is_told_for_and_against_and_the_rival_in_the_sentence() -> Non
 
 def test_features_slices_and_the_interval_come_from_the_findings_that_date_the_kind() -> None:
     fault = symptom(4, FindingKind.DATA_QUALITY, "temp", days=5)
-    worse = symptom(5, FindingKind.PERFORMANCE, shares={"temp": 0.7, "concept": 0.1, "town = 'Oslo'": 0.6}, days=3)
+    shares = {"temp": 0.7, "concept": 0.1, "town = 'Oslo'": 0.6, "outside the reference": 0.1, "like the reference": 0.1}
+    worse = symptom(5, FindingKind.PERFORMANCE, shares=shares, days=3)
     found = diagnose(case(worse, fault), NOW)
     assert (found.features, found.slices) == (("temp",), ("town = 'Oslo'",))
     assert found.between == (NOW - 5 * DAY, NOW - 4 * DAY)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from flyball.autopilot.entrants import Entrant, Strategy, entrant_of
-from flyball.autopilot.tournament import ALPHA, PastTournament, Standing, belief, judge, order
+from flyball.autopilot.tournament import ALPHA, SHARES, PastTournament, Standing, belief, judge, order
 from flyball.records.findings import IncidentKind
 
 DAY = datetime(2026, 3, 1, tzinfo=UTC)
@@ -30,14 +30,27 @@ def held(winner: str | None, gains: dict[str, float], kind: IncidentKind | None 
     return PastTournament(at=DAY + timedelta(days=day), kind=kind, growth=1.0, excess=0.0, standings=standings, winner=winner)
 
 
-@pytest.mark.parametrize(("windows", "entrants"), [(1, 1), (1, 8), (3, 4), (16, 4)])
-def test_where_nobody_is_better_a_winner_is_named_no_more_often_than_stated(windows, entrants):
-    draw, wrong, tournaments = np.random.default_rng([3, windows, entrants]), 0, 300
+FITTED, MAPPED = ("all", "weighted:15d", "recent:15d"), ("recalibrate", "rethreshold")
+EARLIER = tuple(f"earlier:u{k}" for k in range(8))
+
+
+@pytest.mark.parametrize("windows", [1, 3, 16])
+@pytest.mark.parametrize(
+    ("names", "share"),
+    [
+        (FITTED[:1], SHARES[0]), (FITTED, SHARES[0]), (MAPPED, SHARES[1]), (EARLIER[:1], SHARES[2]), (EARLIER, SHARES[2]),
+        ((*FITTED, *MAPPED, *EARLIER), 1.0),
+    ],
+    ids=["all", "fitted", "mapped", "one earlier", "earlier", "of every group"],
+)  # fmt: skip
+def test_where_nobody_is_better_a_winner_is_named_no_more_often_than_its_group_may(windows, names, share):
+    draw, wrong, tournaments, stated = np.random.default_rng([3, windows, len(names)]), 0, 400, ALPHA * share
     for _ in range(tournaments):
         champion = losses(draw, windows, 80)
-        others = {f"earlier:{k}": losses(draw, windows, 80) for k in range(entrants)}
+        others = {name: losses(draw, windows, 80) for name in names}
         wrong += judge(champion, others, placed(windows, 80)).winner is not None
-    assert wrong <= tournaments * ALPHA + 2.0 * np.sqrt(tournaments * ALPHA * (1 - ALPHA))
+    # three standard errors of 400 draws above the claim
+    assert wrong / tournaments <= stated + 3.0 * np.sqrt(stated * (1 - stated) / tournaments)
 
 
 def test_days_that_differ_as_wholes_name_a_winner_no_more_often_where_enough_of_them_were_seen():

@@ -153,5 +153,11 @@ def test_a_rise_by_half_is_seen_in_its_first_window():
     assert seen >= 65
 
 
+def test_a_rise_over_windows_that_never_differed_at_all_is_one():
+    found = rise_of(windows([0.25] * 6 + [0.5], spread=0.0))
+    assert found.since == DAY + timedelta(days=6)
+    assert rise_of(windows([0.25] * 7, spread=0.0)).since is None
+
+
 def test_a_fall_of_the_loss_is_no_rise():
     assert rise_of(windows([0.3] * 6 + [0.1])).since is None

@@ -1,4 +1,5 @@
-"""Simulations with fixed seeds. An interval for 95 % may miss more than 4 of 20 with chance 0.3 %: that is what is allowed."""
+"""Simulations with fixed seeds. An interval for 95 % may miss 3 of 20: three standard errors above the claim. So few draws let narrower intervals pass as often as
+not, and ones that hold everything always: their width is asked for, too, beside how far estimates were off."""
 
 import numpy as np
 import pytest
@@ -12,7 +13,10 @@ from flyball.records import codec
 from flyball.stats.losses import bounded_loss
 from flyball.stats.metrics import METRICS
 
-RUNS, MOST_MISSES = 20, 4
+RUNS, MOST_MISSES = 20, 3
+NARROWEST, WIDEST = 0.7, 1.5
+"""Half an interval over 1.96 times the root mean square of 20 errors, which is itself known to a sixth: two of those below one, and as much above as Student's t of
+few positives and the doubt about the weights bring."""
 
 
 def realised(name, task, scores, labels):
@@ -23,7 +27,7 @@ def realised(name, task, scores, labels):
 
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
 def test_intervals_cover_the_realised_metric_under_covariate_shift(task):
-    rng, errors, misses = np.random.default_rng(51), {}, {}
+    rng, errors, misses, halves = np.random.default_rng(51), {}, {}, {}
     for run in range(RUNS):
         ref = reference(task, KINDS[task](rng, 1500))
         columns, scores, labels = KINDS[task](rng, 600, 0.7)
@@ -33,9 +37,11 @@ def test_intervals_cover_the_realised_metric_under_covariate_shift(task):
             truth = realised(name, task, scores, labels)
             errors.setdefault(name, []).append(told.value - truth)
             misses[name] = misses.get(name, 0) + (not told.lower <= truth <= told.upper)
+            halves.setdefault(name, []).append((told.upper - told.lower) / 2)
     assert max(misses.values()) <= MOST_MISSES, misses
-    for values in errors.values():  # no bias beyond what 20 windows and the shift leave uncertain
-        assert abs(np.mean(values)) < 4 * np.std(values) / np.sqrt(RUNS)
+    for name, values in errors.items():  # no bias beyond what 20 windows and the shift leave uncertain
+        assert abs(np.mean(values)) < 3 * np.std(values) / np.sqrt(RUNS), name
+        assert NARROWEST <= np.mean(halves[name]) / (1.96 * np.sqrt(np.mean(np.square(values)))) <= WIDEST, name
 
 
 def test_luck_that_a_day_shares_is_part_of_the_interval():

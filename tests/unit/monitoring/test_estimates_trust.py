@@ -9,6 +9,9 @@ from flyball.errors import DataError
 from flyball.monitoring import estimates
 from flyball.monitoring.allowance import Allowance
 from flyball.monitoring.estimates import AlarmState, Estimates, Increase, Trust, estimate
+from flyball.monitoring.estimates.intervals import Sample, interval, moments
+from flyball.monitoring.estimates.parts import Part
+from flyball.monitoring.estimates.trust import MISS
 from flyball.records import codec
 from flyball.records.evidence import Evidence
 from flyball.records.findings import FindingKind
@@ -31,6 +34,41 @@ def test_estimates_that_keep_their_word_are_seldom_called_void():
     assert voids <= 10  # 4,000 windows; measured: 0
 
 
+def part(day, luck):
+    """The loss of rows in days that have luck of their own, known to vary and else unexplained."""
+    values = 0.2 + luck[day]
+    return Part(float(values.mean()), np.zeros(300), 0.0, values - values.mean(), 0.0, 300.0)
+
+
+@pytest.mark.parametrize("days", [3, 4, 8])
+def test_the_interval_that_voids_misses_as_rarely_as_it_says_though_few_days_show_how_they_differ(days):
+    """2,000 references of so many days, whose mean loss varies by 0.02, and a window of one more day each."""
+    rng, missed, by_the_normal_law, n = np.random.default_rng(79), 0, 0, 2000
+    day = np.repeat(np.arange(days), 30)
+    for _ in range(n):
+        found = moments(part(day, rng.normal(0.0, 0.02, days)), Sample(np.ones(day.size), day, 300, 300))
+        realised = float(np.clip(0.2 + rng.normal(0.0, 0.02), 0.0, 1.0))
+        (_, *ends), (value, lower, upper) = interval("bounded_loss", found, MISS), interval("bounded_loss", found)
+        estimated = Evidence(name="bounded_loss", value=value, lower=lower, upper=upper, alpha=0.05)
+        missed += estimates.learn(Trust(), "w", estimated, realised, tuple(ends)).misses
+        by_the_normal_law += estimates.learn(Trust(), "w", estimated, realised).misses
+    most = MISS + 3 * (MISS * (1 - MISS) / n) ** 0.5
+    assert missed / n <= most
+    if days < 8:
+        assert by_the_normal_law / n > most
+
+
+def test_a_window_keeps_the_ends_that_labels_are_held_against():
+    rng = np.random.default_rng(80)
+    ref = reference("binary", binary(rng, 1000, luck=np.repeat(rng.normal(0, 0.5, 4), 250)), days=4)
+    found = estimates.estimate(ref, *binary(rng, 400)[:2], day(0))
+    loss = found.metrics["bounded_loss"]
+    lower, upper = found.loss_within
+    assert lower < estimates.interval_of(loss)[0] < loss.lower < loss.value < loss.upper < estimates.interval_of(loss)[1] < upper
+    assert estimates.interval_of(loss, found.loss_within) == found.loss_within
+    assert codec.decode(codec.encode(found), Estimates) == found
+
+
 def test_a_concept_that_flips_is_void_after_two_labelled_windows():
     rng = np.random.default_rng(72)
     ref, trust = reference("binary", binary(rng, 2000)), Trust()
@@ -39,7 +77,7 @@ def test_a_concept_that_flips_is_void_after_two_labelled_windows():
         found = estimates.estimate(ref, columns, scores, day(number), trust)
         assert not found.void
         flipped = float(((scores[:, 0] - (1 - labels)) ** 2).mean())
-        trust = estimates.learn(trust, found.window, found.metrics["bounded_loss"], flipped)
+        trust = estimates.learn(trust, found.window, found.metrics["bounded_loss"], flipped, found.loss_within)
     assert "concept shift suspected: labels of 2 of 2 mature windows" in trust.void
     found = estimates.estimate(ref, columns, scores, day(2), trust)
     assert found.void == trust.void

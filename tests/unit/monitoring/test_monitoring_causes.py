@@ -137,6 +137,41 @@ def test_a_unit_change_is_outside_the_reference_and_neither_feature_nor_concept_
     assert found.explained == 0.0
 
 
+def of_a_new_kind(rng, known, new):
+    """Rows in any order, losses .5 where the reference has .1, and of a new category .1 as ever."""
+    kind = rng.permutation(np.array(["old"] * known + ["new"] * new, dtype=object))
+    return Rows({"kind": kind}, np.where(kind == "old", 0.5, 0.1) + rng.uniform(-0.05, 0.05, known + new))
+
+
+@pytest.mark.parametrize(("known", "new"), [(190, 200), (1, 399), (199, 1)])
+def test_too_few_known_rows_are_told_as_one_and_the_total_stays_what_it_is(known, new):
+    rng, inside = np.random.default_rng(24), 0
+    truth = 0.4 * known / (known + new)
+    for _ in range(100):
+        before = Rows({"kind": np.array(["old"] * 400, dtype=object)}, rng.uniform(0.05, 0.15, 400))
+        found = attribute(before, of_a_new_kind(rng, known, new), seed="a")
+        inside += found.total.lower <= truth <= found.total.upper
+    part = {part.subject: part for part in found.parts}
+    assert set(part) == {"like the reference", "outside the reference"}
+    assert sum(each.value for each in found.parts) == pytest.approx(found.total.value, abs=1e-6)
+    assert part["like the reference"].value == pytest.approx(truth, abs=4 * part["like the reference"].error)
+    assert f"only {known} window rows are like any of the reference" in found.words
+    assert found.explained in (0.0, None)
+    assert inside >= 95 - 3 * np.sqrt(100 * 0.05 * 0.95)
+
+
+@pytest.mark.parametrize("new", [1, 200])
+def test_without_labels_nothing_is_claimed_of_rows_that_are_too_few(new):
+    rng = np.random.default_rng(25)
+    before = Rows({"kind": np.array(["old"] * 400, dtype=object)}, rng.uniform(0.05, 0.15, 400))
+    found = attribute(before, of_a_new_kind(rng, 199, new)._replace(losses=None), seed="a")
+    assert (found.total.value, found.total.lower, found.total.upper, found.explained) == (None, None, None, None)
+    assert found.words == (
+        "what moved features change of the loss is not known: only 199 window rows are like any of the reference: their loss cannot be split"
+    )
+    assert [cause.share for cause in found.causes] == [None] * (new > 1)
+
+
 def test_a_unit_change_that_leaves_some_values_in_range_is_said_to_be_what_concept_may_come_from():
     rng = np.random.default_rng(23)
     before, now = rows(rng), rows(rng, concept=0.1)

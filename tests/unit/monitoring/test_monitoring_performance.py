@@ -53,6 +53,15 @@ def first_alarm(ref, rng, shift, spread, windows):
     return None, reading
 
 
+def test_without_a_holdout_the_loss_is_shown_and_never_called_too_high():
+    rng = np.random.default_rng(30)
+    bare = reference.build(SIGNATURE, {"x": rng.normal(size=300)}, None, None, timedelta(days=1), None)
+    reading = judge(bare, PerformanceState(), outcomes(rng, 0.5), day(0), POLICY)
+    assert (reading.findings, reading.state, reading.loss_increase) == ((), PerformanceState(), 0.0)
+    assert reading.metrics["brier"].value is not None
+    assert "no holdout" in reading.note
+
+
 def test_without_harm_there_is_no_alarm_though_days_have_luck_and_the_baseline_is_a_sample():
     rng = np.random.default_rng(31)
     alarms = [first_alarm(holdout(rng, 12, 0.05), rng, 0.0, 0.05, 100)[0] for _ in range(12)]

@@ -28,6 +28,7 @@ def stationary(kind, rng, n):
         "ar1": lambda: ar1(rng, n, 0.8),
         "ar1_heavy": lambda: np.exp(1.5 * ar1(rng, n, 0.8)),
         "ar1_errors": lambda: (ar1(rng, n, 0.8) > 1.28).astype(float),
+        "costs": lambda: np.where(rng.random(n) < 0.005, rng.lognormal(3.0, 1.0, n), 0.0),
     }[kind]()
 
 

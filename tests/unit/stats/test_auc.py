@@ -38,6 +38,18 @@ def test_the_interval_covers_as_often_as_it_claims(shift):
     assert missed / 600 <= ALPHA + 3 * (ALPHA * (1 - ALPHA) / 600) ** 0.5
 
 
+@pytest.mark.parametrize("shift", [0.7, 1.5, 2.5])
+@pytest.mark.parametrize(("positives", "rows"), [(2, 100), (5, 300), (10, 1_000), (20, 3_000)])
+def test_the_interval_misses_as_rarely_as_it_claims_on_few_positives(positives, rows, shift):
+    rng, alpha, draws = np.random.default_rng(7), 0.05, 600
+    labels = (np.arange(rows) < positives).astype(int)
+    missed = 0
+    for _ in range(draws):
+        i = roc_auc_interval(labels, rng.normal(labels * shift), alpha)
+        missed += not i.lower <= true_area(shift) <= i.upper
+    assert missed / draws <= alpha + 3 * (alpha * (1 - alpha) / draws) ** 0.5
+
+
 def test_the_difference_of_equally_good_models_is_found_as_rarely_as_claimed():
     rng = np.random.default_rng(2)
     missed = 0

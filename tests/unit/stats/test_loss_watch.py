@@ -22,7 +22,8 @@ def first_alarm(watch, values):
 
 
 @pytest.mark.parametrize(
-    ("kind", "runs"), [("errors", 10), ("normal", 3), ("heavy", 3), ("ar1", 24), ("ar1_heavy", 24), ("ar1_errors", 24)]
+    ("kind", "runs"),
+    [("errors", 10), ("normal", 3), ("heavy", 3), ("ar1", 24), ("ar1_heavy", 24), ("ar1_errors", 24), ("costs", 10)],
 )
 def test_stationary_values_alarm_no_more_often_than_stated(kind, runs):
     rng, alarms = np.random.default_rng(71), 0
@@ -33,7 +34,9 @@ def test_stationary_values_alarm_no_more_often_than_stated(kind, runs):
     assert alarms <= runs + 2.0 * np.sqrt(runs)
 
 
-@pytest.mark.parametrize(("kind", "within"), [("errors", 120), ("normal", 60), ("heavy", 60), ("ar1", 500), ("ar1_heavy", 600)])
+@pytest.mark.parametrize(
+    ("kind", "within"), [("errors", 120), ("normal", 60), ("heavy", 60), ("ar1", 500), ("ar1_heavy", 600), ("costs", 300)]
+)
 def test_a_rise_by_one_standard_deviation_is_soon_found(kind, within):
     rng, delays = np.random.default_rng(72), []
     for _ in range(8):
@@ -41,10 +44,28 @@ def test_a_rise_by_one_standard_deviation_is_soon_found(kind, within):
         rest = values[2000:] + np.std(np.minimum(values[:1000], np.quantile(values[:1000], 0.99)))
         if kind == "errors":
             rest = (rng.random(2_000) < 0.3).astype(float)
+        if kind == "costs":  # ten times as often
+            rest = np.where(rng.random(2_000) < 0.05, rng.lognormal(3.0, 1.0, 2_000), 0.0)
         found = first_alarm(advance_all(start(values[:1000], RUN_LENGTH), values[1000:2000].tolist()), rest)
         assert found is not None
         delays.append(found[0])
     assert np.median(delays) <= within
+
+
+def test_where_nearly_all_values_are_the_same_the_others_are_seen():
+    """Of 1,000 transactions five cost something: the 99 % quantile of all of them is 0."""
+    baseline = [0.0] * 1_000
+    for place, cost in zip(range(100, 1_000, 200), (1.0, 2.0, 3.0, 4.0, 5.0), strict=True):
+        baseline[place] = cost
+    watch = start(baseline, RUN_LENGTH)
+    count, alarmed = first_alarm(watch, [5.0] * 50)
+    assert count <= 5
+    assert alarmed.change.lower <= 0 <= alarmed.change.upper
+    assert not advance_all(watch, [0.0] * 2 * RUN_LENGTH).alarms
+
+
+def test_where_the_commonest_value_is_the_largest_none_is_cut():
+    assert start([0.5, 0.7, *[1.0] * 998], RUN_LENGTH).cap is None
 
 
 def test_the_interval_of_since_when_covers_at_alarms():

@@ -98,6 +98,40 @@ def test_intervals_cover_as_often_as_they_claim(task: Task, n):
     assert min(missed.values()) / 400 > 0.03, missed
 
 
+def of_few_positives(rng, positives, rows, shift):
+    labels = (np.arange(rows) < positives).astype(float)
+    return rng.normal(labels * shift)[:, None], labels
+
+
+def true_areas(positives, rows, shift):
+    """Of ever more such rows: the share of negatives below a positive, and the precision at a positive."""
+    rng, n = np.random.default_rng(9), 200_000
+    positive, negative = np.sort(rng.normal(shift, size=n)), np.sort(rng.normal(size=n))
+    found, wrong = 1.0 - np.arange(n) / n, 1.0 - np.searchsorted(negative, positive) / n
+    share = positives / rows
+    return {"roc_auc": float(1.0 - wrong.mean()), "pr_auc": float((share * found / (share * found + (1 - share) * wrong)).mean())}
+
+
+@pytest.mark.parametrize("shift", [0.7, 1.5, 2.5])
+@pytest.mark.parametrize(("positives", "n"), [(5, 300), (10, 1_000), (20, 3_000)])
+def test_intervals_of_areas_miss_as_rarely_as_they_claim_on_few_positives(positives, n, shift):
+    rng, alpha, draws = np.random.default_rng(10), 0.05, 500
+    truth = true_areas(positives, n, shift)
+    missed = dict.fromkeys(truth, 0)
+    for _ in range(draws):
+        rows = rows_of("binary", *of_few_positives(rng, positives, n, shift))
+        for name, value in truth.items():
+            _, lower, upper = estimate(name, "binary", rows, alpha)
+            missed[name] += not lower <= value <= upper
+    assert max(missed.values()) / draws <= alpha + 3 * (alpha * (1 - alpha) / draws) ** 0.5, missed
+
+
+def test_scores_that_are_all_the_same_still_admit_doubt():
+    labels = (np.arange(50) < 10).astype(float)
+    _, lower, upper = estimate("roc_auc", "binary", rows_of("binary", np.full((50, 1), 0.5), labels), 0.05)
+    assert upper - 0.5 == 0.5 - lower > 0.2
+
+
 def test_weighted_intervals_cover_what_was_sampled_unequally():
     """Rows are seen with a chance that depends on their label: unweighted the metrics are of other rows."""
     rng = np.random.default_rng(6)

@@ -20,7 +20,7 @@ from flyball.monitoring.estimates.parts import LOSS, Part
 from flyball.monitoring.estimates.prepared import Learned, Prepared
 from flyball.monitoring.estimates.rows import EstimationReference
 from flyball.monitoring.estimates.tables import Table
-from flyball.monitoring.estimates.trust import Trust
+from flyball.monitoring.estimates.trust import MISS, Trust
 from flyball.monitoring.window import Window
 from flyball.records.evidence import Evidence
 from flyball.stats.block_spread import block_spread, variance_of_mean
@@ -53,6 +53,8 @@ class Estimates(msgspec.Struct, frozen=True, kw_only=True):
     """By name; `bounded_loss` is among them. Void or not defined: value None, and the note says why."""
     increase: Increase | None
     """None: void."""
+    loss_within: tuple[float, float] | None = None
+    """Ends between which the `bounded_loss` of the window's labels lies but for a chance of `trust.MISS`. None: void."""
     void: str = ""
     """Why nothing is estimated; empty: it is."""
     rows: int = 0
@@ -143,6 +145,7 @@ def _estimated(asked: _Question, found: dict[str, Part | None], sample: Sample, 
     if loss is None:  # never: a mean is defined wherever there are rows
         raise AssertionError(LOSS)
     increase = _increase(asked.known.reference, asked.own, loss, sample)
+    _, lowest, highest = intervals.interval(LOSS, intervals.moments(loss, sample), MISS)
     needed = labels_needed(loss.label_variance, tolerance)
     told = metrics[LOSS]
     words = (
@@ -153,6 +156,7 @@ def _estimated(asked: _Question, found: dict[str, Part | None], sample: Sample, 
         window=asked.window.id,
         metrics=metrics,
         increase=increase,
+        loss_within=(_rounded(lowest), _rounded(highest)),
         rows=sample.rows,
         effective=_rounded(ratio.effective),
         outside=_rounded(ratio.outside),

@@ -72,11 +72,11 @@ def moments(part: Part, sample: Sample) -> Moments:
     return Moments(part.value + correction, variance, luck, spread, part.few)
 
 
-def interval(name: str, found: Moments) -> Interval:
+def interval(name: str, found: Moments, alpha: float = ALPHA) -> Interval:
     """The wider of two: symmetric, and on the scale of log odds (metrics in [0, 1]) or logarithms (the others). With few positives each is too
     narrow on one side. Ends stay where a metric can be."""
     variance = found.reference_variance + found.window_variance
-    margin = _quantile(variance, found) * math.sqrt(variance)
+    margin = _quantile(variance, found, alpha) * math.sqrt(variance)
     if name in UNIT_RANGE:
         value, highest = min(max(found.value, EDGE), 1.0 - EDGE), 1.0
         odds, reach = math.log(value / (1.0 - value)), margin / (value * (1.0 - value))
@@ -91,13 +91,13 @@ def interval(name: str, found: Moments) -> Interval:
     return Interval(*(math.sqrt(end) for end in ends)) if name == "rmse" else ends
 
 
-def _quantile(variance: float, found: Moments) -> float:
+def _quantile(variance: float, found: Moments, alpha: float) -> float:
     """Student's t: the spread between windows rests on few blocks, classification on the rows of the rarest class (Satterthwaite 1946)."""
     degrees, spread = found.few - 1.0, found.spread
     shared = spread.variance * (1.0 + 1.0 / max(spread.blocks, 1))
     if shared > 0.0:
         degrees = min(degrees, (variance / shared) ** 2 * (spread.blocks - 1))
-    return student.t_quantile(1.0 - ALPHA / 2.0, max(2, int(min(degrees, 1000.0))))
+    return student.t_quantile(1.0 - alpha / 2.0, max(2, int(min(degrees, 1000.0))))
 
 
 def _expit(x: float) -> float:

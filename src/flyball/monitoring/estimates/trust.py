@@ -1,7 +1,7 @@
 """Do the labels that come late agree with what was estimated? Where they do not, what features mean has changed, and estimates are void.
 
-Each mature window is a bet: its realised mean loss lies outside the estimate's interval, widened from 95 % to 99 %, with a chance of at most 1 % if
-estimates keep their word, whatever the windows' dependence. The bets make a Shiryaev–Roberts e-detector (Shin, Ramdas & Rinaldo 2203.03532) whose
+Each mature window is a bet: its realised mean loss lies outside the estimate's 99 % interval with a chance of at most 1 % if estimates keep their word,
+whatever the windows' dependence. The bets make a Shiryaev–Roberts e-detector (Shin, Ramdas & Rinaldo 2203.03532) whose
 mean run length is at least RUN_LENGTH mature windows. The windows share one reference: unless it was drawn unluckily (chance 1 %).
 Void lasts until the caller begins anew: with a new version, or when a person has seen it.
 """
@@ -18,7 +18,10 @@ RUN_LENGTH = 400.0
 """Mature windows until estimates that keep their word are called void, on average and at least. Two misses in a row suffice."""
 MISS = 0.01
 WIDER = 2.575829 / 1.959964
-"""From the 97.5 % to the 99.5 % point of the normal distribution."""
+"""From the 97.5 % to the 99.5 % point of the normal distribution: for windows that were estimated by a release that kept no 99 % interval."""
+
+
+Ends = tuple[float, float]
 
 
 class Trust(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,12 +40,13 @@ REMEMBERED = 8
 """Windows mature in order, give or take those of a delay that hangs on the label."""
 
 
-def learn(trust: Trust, window: str, estimated: Evidence, realised: float) -> Trust:
-    """The state after one more mature window, in order. `estimated`: its `bounded_loss`; `realised`: mean bounded loss of its labels.
+def learn(trust: Trust, window: str, estimated: Evidence, realised: float, loss_within: Ends | None = None) -> Trust:
+    """The state after one more mature window, in order. `estimated`: its `bounded_loss`; `realised`: mean bounded loss of its labels; `loss_within`: as
+    `Estimates` has it, None: it was not kept.
 
     A window that was void, or is known already, changes nothing.
     """
-    within = interval_of(estimated)
+    within = interval_of(estimated, loss_within)
     if within is None or window in trust.judged or trust.void:
         return trust
     if not (math.isfinite(realised) and 0.0 <= realised <= 1.0):
@@ -66,10 +70,10 @@ def learn(trust: Trust, window: str, estimated: Evidence, realised: float) -> Tr
     )
 
 
-def interval_of(estimated: Evidence) -> tuple[float, float] | None:
+def interval_of(estimated: Evidence, loss_within: Ends | None = None) -> Ends | None:
     """In which a realised mean loss is believed to lie; None: nothing was estimated."""
-    if estimated.value is None or estimated.lower is None or estimated.upper is None:
-        return None
+    if estimated.value is None or estimated.lower is None or estimated.upper is None or loss_within is not None:
+        return loss_within
     lower, upper = (
         min(max(estimated.value + WIDER * (end - estimated.value), 0.0), 1.0) for end in (estimated.lower, estimated.upper)
     )

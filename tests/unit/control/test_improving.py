@@ -1,0 +1,63 @@
+"""What a still world looks like to who asks whether a tournament is worth it: simulations with fixed seeds."""
+
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+import numpy as np
+import pytest
+
+from flyball.autopilot.worth import unexplained
+from flyball.control import improving
+from flyball.monitoring import reference
+from flyball.records.findings import RowLosses, WindowSummary
+from flyball.records.signature import Column, ColumnType, Signature
+
+SIGNATURE = Signature(task="binary", classes=("0", "1"), columns=(Column(name="x", type=ColumnType.NUMBER),))
+START, DAY = datetime(2026, 1, 1, tzinfo=UTC), timedelta(days=1)
+HELD, OWN = 12, 4
+"""Windows of the holdout, and of the champion since."""
+
+
+def losses(rng, sizes, luck):
+    """Brier-like, of days with so many rows; `luck`: that a day's rows share."""
+    return [np.clip(rng.beta(1.0, 4.0, n) + rng.normal(0.0, luck), 0.0, 1.0) for n in sizes]
+
+
+def baseline(rng, luck):
+    held = losses(rng, rng.integers(300, 900, HELD), luck)
+    of_row = np.concatenate(held)
+    times = np.repeat(np.arange(HELD), [part.size for part in held]) * 86_400_000_000
+    holdout = reference.HoldoutScores(np.zeros((of_row.size, 1)), of_row, times)
+    return reference.build(SIGNATURE, {"x": np.zeros(of_row.size)}, times, holdout, DAY, None).baseline
+
+
+def own(rng, luck):
+    return [
+        WindowSummary(
+            model="m", unit="u", start=START + k * DAY, end=START + (k + 1) * DAY, predictions=rows.size, labels=rows.size,
+            mature=True, loss=RowLosses(mean=float(rows.mean()), spread=float(rows.std()), n=rows.size),
+        )
+        for k, rows in enumerate(losses(rng, rng.integers(300, 900, OWN), luck))
+    ]  # fmt: skip
+
+
+def share(rng, luck, *, told=True, windows=OWN):
+    """`told`: the package says how rows of the holdout spread; of an earlier release it does not."""
+    known = baseline(rng, luck) if told else msgspec.structs.replace(baseline(rng, luck), spread=None)
+    return unexplained((*improving._holdout(known, START), *improving._own("u", own(rng, luck)[:windows])))
+
+
+@pytest.mark.parametrize(("told", "windows"), [(True, OWN), (True, 1), (True, 0), (False, OWN), (False, 1)])
+def test_windows_of_a_still_world_differ_by_their_rows_alone_those_of_the_holdout_too(told, windows):
+    rng = np.random.default_rng(31)
+    assert np.mean([share(rng, 0.0, told=told, windows=windows) for _ in range(60)]) < 0.2
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_days_that_differ_as_wholes_are_a_moving_world(told):
+    rng = np.random.default_rng(32)
+    assert np.mean([share(rng, 0.03, told=told) for _ in range(20)]) > 0.7
+
+
+def test_where_no_spread_of_rows_is_known_nothing_is_said():
+    assert share(np.random.default_rng(33), 0.03, told=False, windows=0) == 0.0
