@@ -93,7 +93,7 @@ class Gateway:
         except Overloaded as full:
             response = problem_of(full)
             self._failed(door_name, type(full).__name__)
-            if self.unread is not None and model and door.permission is Permission.PREDICT:
+            if self.unread is not None and model and not version and door.permission is Permission.PREDICT:
                 self.unread.refused(scope, door, model)
         except FlyballError as refused:
             response = problem_of(refused)

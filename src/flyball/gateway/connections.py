@@ -64,7 +64,9 @@ def _awaited(connection: Any) -> tuple[object, float]:
             "reader",
             unread,
         ), STALLED_SECONDS  # also of an answer that is written, or of a connection that is closed when it is read
-    if not transport.is_closing() and (cycle is None or cycle.response_complete) and connection.timeout_keep_alive_task is None:
+    if connection.is_passed_over:
+        return ("body", connection.refusals), STALLED_SECONDS
+    if not transport.is_closing() and connection.is_quiet and connection.timeout_keep_alive_task is None:
         return (
             "head",
             id(cycle),
@@ -75,9 +77,7 @@ def _awaited(connection: Any) -> tuple[object, float]:
 def _close_silent(server: uvicorn.Server) -> bool:
     """Close who has no request under way and none in the kernel; whether there are some with one in the kernel."""
     connections: list[Any] = [*server.server_state.connections]
-    idle = [
-        each for each in connections if (each.cycle is None or each.cycle.response_complete) and not each.transport.is_closing()
-    ]
+    idle = [each for each in connections if each.is_quiet and not each.transport.is_closing()]
     poller, found = select.poll(), {}
     for each in idle:
         descriptor = each.transport.get_extra_info("socket").fileno()

@@ -27,6 +27,10 @@ class BoundedHeads(HttpToolsProtocol):
     """Of the port."""
     _refusal: bytes | None = None
     """To the request that is coming in: its body is passed over."""
+    refusals = 0
+    """Given so."""
+    _leaves = False
+    """Once that is given."""
 
     @classmethod
     def refusing(cls, unread: Unread) -> "type[BoundedHeads]":
@@ -59,6 +63,8 @@ class BoundedHeads(HttpToolsProtocol):
             self._refusal = self._refused(self.unread)
             if self._refusal is not None:
                 return
+        if self.timeout_keep_alive_task is not None:  # of a refusal within the same packet
+            self._unset_keepalive_if_required()
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -71,9 +77,28 @@ class BoundedHeads(HttpToolsProtocol):
             super().on_message_complete()
             return
         self._head_bytes = 0
+        self.refusals += 1
         refusal, self._refusal = self._refusal, None
-        self.transport.write(refusal)
+        leaves = self._leaves or (self.unread is not None and self.unread.ended)
+        self.transport.write(refusal.replace(b"\r\n", b"\r\nconnection: close\r\n", 1) if leaves else refusal)
+        if leaves:
+            self.transport.close()
         self.on_response_complete()
+
+    @property
+    def is_quiet(self) -> bool:
+        """No request is being answered, and none comes in that is to be refused."""
+        return self._refusal is None and (self.cycle is None or self.cycle.response_complete)
+
+    @property
+    def is_passed_over(self) -> bool:
+        """A request comes in that is to be refused."""
+        return self._refusal is not None
+
+    def shutdown(self) -> None:
+        if self._refusal is None:
+            super().shutdown()
+        self._leaves = True
 
     def _refused(self, unread: Unread) -> bytes | None:
         """What is written once its body has gone by. None: it is to be read, as all that is not as simple as can be: one behind another that is being

@@ -21,7 +21,7 @@ from flyball.gateway.ids import FreshIds
 from flyball.gateway.lanes import Lanes
 from flyball.gateway.large import LARGE_ROWS, SLICE_ROWS, SLICE_ROWS_BESIDE, ArrayRows, Kept, Sliced, kept, slices
 from flyball.gateway.metrics import Metrics
-from flyball.gateway.queueing import MAX_BATCH_ROWS, MAX_WAIT_SECONDS, Queue
+from flyball.gateway.queueing import MAX_BATCH_ROWS, MAX_WAIT_SECONDS, REFUSAL_SECONDS, Queue
 from flyball.gateway.shadows import ShadowJob, Shadows
 from flyball.gateway.tables import LiveRoute, LiveTable, Tables
 from flyball.gateway.validation import Rows
@@ -97,7 +97,7 @@ class Inference:
             wait = lane.queue.too_long(now)
             if wait is not None:
                 self._metrics.shed(live.model, "queue")
-                self._work_on(table, lane)
+                self._charge(table, lane, REFUSAL_SECONDS)
                 raise lane.queue.refusal(wait)
         return table, live
 
@@ -118,9 +118,7 @@ class Inference:
         self._metrics.shed(model, "queue")
         table, live = self.route(model)
         for lane in self._lanes_of(live):
-            lane.queue.allowance -= seconds
-            if lane.queue.allowance <= 0:
-                self._work_on(table, lane)
+            self._charge(table, lane, seconds)
 
     def check_answers(self, live: LiveRoute) -> None:
         """Raises HttpRefused 503 while a person has to resume the model."""
@@ -133,10 +131,13 @@ class Inference:
         """Where a challenger is asked beside the loop, nobody waits for it: there is always the other queue."""
         return (live, live.sure) if live.inline_rows and live is not live.sure else (live.sure,)
 
-    def _work_on(self, table: LiveTable, live: LiveRoute) -> None:
-        """A turn of the loop refuses all who asked meanwhile, a thousand perhaps, and would answer one batch. (Calls beside the loop need no turn of it.)"""
-        if live.queue.on_loop and live.queue.scheduled is not None:
-            live.queue.scheduled.cancel()
+    def _charge(self, table: LiveTable, live: LiveRoute, seconds: float) -> None:
+        """A refusal took so long: where they have had their share, those who wait are answered now. A turn of the loop refuses all who asked meanwhile, a
+        thousand perhaps, and would answer one batch. (Calls beside the loop need no turn of it.)"""
+        queue = live.queue
+        queue.allowance -= seconds
+        if queue.on_loop and queue.scheduled is not None and queue.allowance <= 0:
+            queue.scheduled.cancel()
             self._flush(table, live)
 
     async def answer(

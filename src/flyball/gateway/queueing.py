@@ -23,8 +23,10 @@ MAX_BATCH_ROWS = 256
 MAX_LARGE_WAITING = 16
 """Requests of thousands of rows that wait for one model: each holds its body, up to 16 MB as a rule."""
 REFUSING = 0.2
-"""Of the time that a batch on the loop took, refusals may take so much before the next: its rows took half as long again to be read, and their answers to be
-worded, so more refusals than a worker can give leave it five sixths of what it does."""
+"""Of the time that a batch on the loop took, refusals may take so much before the next: more of them than a worker can give leave it five sixths of what it
+does, and somewhat less where rows take long to be read and answers to be worded."""
+REFUSAL_SECONDS = 1.5e-4
+"""Of one whose request was read."""
 _LEARNED = 0.2
 """Weight of the newest call in the estimate of a row's time."""
 
@@ -45,6 +47,8 @@ class Queue:
         """Its next batch, on the loop: one at a time. A second one would begin a call while the first is being made, and go on for ever beside it."""
         self.row_seconds = 0.0
         """As was learned so far."""
+        self._usual = 0
+        """Rows of a request, as those that waited last had."""
         self.allowance = 0.0
         """Seconds that refusals may still take before those who wait are answered again, however many others are to be refused."""
         self._empty_at = 0.0
@@ -67,13 +71,15 @@ class Queue:
             self._empty_at = now
         elif self.on_loop and not self.busy_rows and now - self._empty_at > STANDING_SECONDS:
             patience = min(patience, STANDING_WAIT_SECONDS)
-        waiting = self._waiting()
-        usual = self.rows // len(self._jobs) if self._jobs else 0
-        wait = (waiting + coming * usual) * self.row_seconds
+        if self._jobs:
+            self._usual = self.rows // len(self._jobs)
+        waiting, more = self._waiting(), coming * self._usual
+        wait = (waiting + more) * self.row_seconds
         if n_rows is None:
-            n_rows = usual
-        crowded = self.busy_rows > 0 and len(self._jobs) >= MAX_WAITING_REQUESTS
-        return wait if waiting and (wait > patience or crowded or self.rows + n_rows > MAX_QUEUED_ROWS) else None
+            n_rows = self._usual if self._jobs else 0
+        crowded = self.busy_rows > 0 and len(self._jobs) + coming >= MAX_WAITING_REQUESTS
+        full = wait > patience or crowded or self.rows + more + n_rows > MAX_QUEUED_ROWS
+        return wait if full and (waiting or coming) else None
 
     def refusal(self, wait: float) -> Overloaded:
         """Of a request that would wait for so long."""

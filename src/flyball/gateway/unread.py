@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Protocol
 
+from prometheus_client import Counter
+
 from flyball.errors import FlyballError, Overloaded
 from flyball.gateway.access import Neighbours, Tokens
 from flyball.gateway.metrics import Metrics
 from flyball.gateway.problems import JSON, PROBLEM, Headers, Response, problem_of
 from flyball.gateway.queueing import Queue
-from flyball.gateway.routes import Door
+from flyball.gateway.routes import MAX_REMEMBERED, Door
 
 MAX_CROWDED = 256
 """Paths: models, in all their doors."""
@@ -37,61 +39,72 @@ class Rooms(Protocol):
         ...
 
 
+class _Coming:
+    """Requests of a model that were let in within this turn of the loop: nobody has read them yet, so no queue knows of them."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def more(self) -> None:
+        if not self.count:
+            asyncio.get_running_loop().call_soon(self._turned)
+        self.count += 1
+
+    def _turned(self) -> None:
+        self.count = 0
+
+
 class _Crowd:
     """At a path."""
 
-    def __init__(self, door: Door, model: str, now: float, metrics: Metrics) -> None:
+    def __init__(self, door: Door, model: str, coming: _Coming, errors: Counter) -> None:
         self.door = door
         self.model = model
-        self.refused_at = now
-        self.coming = 0
-        """Let in within this turn of the loop: nobody has read them yet, so no queue knows of them."""
+        self.coming = coming
+        self.errors = errors
+        self.refused_at = time.perf_counter()
         self.told = b""
         self.told_at = 0.0
-        self.errors = metrics.errors.labels(door.name, Overloaded.__name__)
-
-    def let_in(self) -> None:
-        if not self.coming:
-            asyncio.get_running_loop().call_soon(self._turned)
-        self.coming += 1
-
-    def _turned(self) -> None:
-        self.coming = 0
 
 
 class Unread:
     """Of the public port. Knows where a request was refused for want of room, and refuses those that follow, the body passed over, until there is some."""
 
-    def __init__(self, neighbours: Neighbours, tokens: Tokens, metrics: Metrics, rooms: Rooms) -> None:
-        self._neighbours = neighbours
-        self._tokens = tokens
+    def __init__(self, access: tuple[Neighbours, Tokens], metrics: Metrics, rooms: Rooms, max_body_bytes: int) -> None:
+        self._neighbours, self._tokens = access
         self._metrics = metrics
         self._rooms = rooms
-        self._ended = False
+        self._max_body_bytes = max_body_bytes
+        self._coming: dict[str, _Coming] = {}
+        self.ended = False
         self.crowded: dict[bytes, _Crowd] = {}
         """By the path of a POST, as it was written. Nearly always empty."""
 
     def refused(self, scope: Mapping[str, Any], door: Door, model: str) -> None:
         """A request was, for want of room, by who had read it."""
-        if not self._ended and len(self.crowded) < MAX_CROWDED:
-            self.crowded.setdefault(scope["raw_path"], _Crowd(door, model, time.perf_counter(), self._metrics))
+        path: bytes = scope["raw_path"]
+        if self.ended or path in self.crowded or len(path) > MAX_REMEMBERED:
+            return
+        if len(self.crowded) >= MAX_CROWDED:  # the first of those where nobody was refused for longest
+            del self.crowded[min(self.crowded, key=lambda each: self.crowded[each].refused_at)]
+        errors = self._metrics.errors.labels(door.name, Overloaded.__name__)
+        self.crowded[path] = _Crowd(door, model, self._coming.setdefault(model, _Coming()), errors)
 
     def refusal(self, path: bytes, headers: Headers, more: Headers) -> bytes | None:
-        """What is written to a POST there; None: it is to be read. Whoever may not ask is told so by who reads it. `more`: headers of the server's own."""
+        """What is written to a POST there; None: it is to be read. Whoever may not ask, or asks for what cannot be answered, is told so by who reads it.
+        `more`: headers of the server's own."""
         began, crowd = time.perf_counter(), self.crowded[path]
-        try:
-            self._tokens.permit(crowd.door, self._neighbours.check(headers))
-        except FlyballError:
+        if not self._is_plain(headers):
             return None
         try:
-            full = self._rooms.full(crowd.model, crowd.coming)
-        except FlyballError:  # it is told by who reads it
-            del self.crowded[path]
+            self._tokens.permit(crowd.door, self._neighbours.check(headers))
+            full = self._rooms.full(crowd.model, crowd.coming.count)
+        except FlyballError:
             return None
         if full is None:
             if began - crowd.refused_at > CALM_SECONDS:
                 del self.crowded[path]
-            crowd.let_in()
+            crowd.coming.more()
             return None
         crowd.refused_at = began
         if began - crowd.told_at > TOLD_SECONDS:
@@ -103,9 +116,21 @@ class Unread:
         self._rooms.refused(crowd.model, took * _READ_AND_WRITTEN)
         return crowd.told
 
+    def _is_plain(self, headers: Headers) -> bool:
+        """Whether it would be read but for the crowd: a body of JSON, of a length that is said and not too much."""
+        length = kind = b""
+        for name, value in headers:
+            if name == b"content-length":
+                length = value
+            elif name == b"content-type":
+                kind = value
+            elif name in (b"transfer-encoding", b"content-encoding"):
+                return False
+        return kind in (b"", JSON) and length.isdigit() and int(length) <= self._max_body_bytes
+
     def end(self) -> None:
-        """From now on answers close their connections."""
-        self._ended = True
+        """From now on answers close their connections, those that are under way, too."""
+        self.ended = True
         self.crowded.clear()
 
 

@@ -130,7 +130,7 @@ class Worker:
         neighbours = Neighbours([bound, f"[{bound}]", options.host, *options.allowed_hosts])
         doors = self._handlers.doors() | Scraping(directory, options.worker, self._metrics).doors()
         self._gateway = Gateway(doors, self._tokens, neighbours, self._metrics, options.max_body_bytes)
-        self._unread = Unread(neighbours, self._tokens, self._metrics, self._inference)
+        self._unread = Unread((neighbours, self._tokens), self._metrics, self._inference, options.max_body_bytes)
         self._tracer = open_tracer(options.tracing, options.worker, world.now_us)
         self._grpc = self._grpc_doors(bound)
         self._started_us = world.now_us()

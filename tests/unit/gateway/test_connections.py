@@ -7,6 +7,7 @@ import socket
 import uvicorn
 
 from flyball.gateway.connections import HEAD_SECONDS, STALLED_SECONDS, Connections
+from flyball.gateway.heads import BoundedHeads
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: here\r\n\r\n"
 
@@ -22,7 +23,7 @@ def served(story):
 
     async def run():
         listening = socket.create_server(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(application, http="httptools", lifespan="off", log_config=None))
+        server = uvicorn.Server(uvicorn.Config(application, http=BoundedHeads, lifespan="off", log_config=None))
         serving = asyncio.create_task(server._serve([listening]))
         while not server.started:
             await asyncio.sleep(0.01)

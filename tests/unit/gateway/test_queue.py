@@ -4,7 +4,7 @@ import pytest
 
 from flyball.errors import Overloaded
 from flyball.gateway.batches import Job
-from flyball.gateway.queueing import MAX_QUEUED_ROWS, REFUSING, STANDING_SECONDS, Queue
+from flyball.gateway.queueing import MAX_QUEUED_ROWS, MAX_WAITING_REQUESTS, REFUSING, STANDING_SECONDS, Queue
 from flyball.gateway.validation import Rows
 
 
@@ -115,3 +115,22 @@ def test_refusals_have_a_share_of_the_time_that_a_batch_took():
     queue = Queue("shop")
     queue.worked(0.5)
     assert queue.allowance == pytest.approx(REFUSING * 0.5)
+
+
+def test_requests_that_nobody_has_read_yet_count_as_those_that_wait():
+    queue = Queue("shop")
+    queue.learn(1, 0.01)
+    queue.admit(job(10), 0.0)
+    assert queue.too_long(0.0, coming=8) is None
+    assert queue.too_long(0.0, coming=10) == pytest.approx(1.1)
+    queue.take(100)
+    assert queue.too_long(0.0, coming=8) is None
+    assert queue.too_long(0.0, coming=11) == pytest.approx(1.1)
+
+
+def test_while_a_call_is_made_no_more_are_let_in_than_may_wait():
+    queue = Queue("shop", on_loop=False)
+    queue.learn(1, 1e-6)
+    queue.busy_rows = 1
+    assert queue.too_long(0.0, coming=MAX_WAITING_REQUESTS - 1) is None
+    assert queue.too_long(0.0, coming=MAX_WAITING_REQUESTS) is not None

@@ -13,6 +13,7 @@ from flyball.errors import NotFound
 from flyball.gateway import app, unread
 from flyball.gateway.access import Neighbours, Tokens
 from flyball.gateway.capture_writer import NoCapture
+from flyball.gateway.connections import STALLED_SECONDS, Connections
 from flyball.gateway.heads import BoundedHeads
 from flyball.gateway.metrics import Metrics
 from flyball.gateway.problems import Response
@@ -37,16 +38,15 @@ class World:
         tokens, neighbours, self.metrics = Tokens(directory, tell_path=False), Neighbours([]), Metrics(NoCapture())
         handlers = {"predict": self._predict, "infer": self._predict, "labels": self._label}
         self.gateway = app.Gateway(handlers, tokens, neighbours, self.metrics, 900_000)
-        self.unread = self.gateway.unread = Unread(neighbours, tokens, self.metrics, self)
+        self.unread = self.gateway.unread = Unread((neighbours, tokens), self.metrics, self, 900_000)
 
     def full(self, model: str, coming: int = 0) -> tuple[Queue, float] | None:
         if not self.there:
             raise NotFound("there is no such model")
-        assert model == "m"
         return None if self.room > coming else (Queue(model), 3.0)
 
     def refused(self, model: str, seconds: float) -> None:
-        assert (model, 0 < seconds < 1) == ("m", True)
+        assert (model[0], 0 < seconds < 1) == ("m", True)
         self.spent += 1
 
     async def _predict(self, asked: app.Request) -> Response:
@@ -65,6 +65,7 @@ class World:
             listening = socket.create_server(("127.0.0.1", 0))
             http = heads or BoundedHeads.refusing(self.unread)
             server = uvicorn.Server(uvicorn.Config(self.gateway.port(admin=False), http=http, lifespan="off", log_config=None))
+            self.server = server
             serving = asyncio.create_task(server._serve([listening]))
             while not server.started:
                 await asyncio.sleep(0.01)
@@ -96,7 +97,7 @@ def without_time(told: tuple[int, dict[bytes, bytes], bytes]) -> tuple[int, dict
     return told[0], {name: value for name, value in told[1].items() if name != b"date"}, told[2]
 
 
-@pytest.mark.parametrize("path", [PATH, b"/v2/models/m/infer", b"/v2/models/m/versions/3/infer"])
+@pytest.mark.parametrize("path", [PATH, b"/v2/models/m/infer"])
 def test_the_second_refusal_is_the_same_and_nobody_has_read_the_request(world: World, path: bytes) -> None:
     async def story(reader, writer):
         told = []
@@ -163,10 +164,9 @@ def test_of_many_that_come_at_once_no_more_are_let_in_than_there_is_room_for(wor
     [
         (request()[:40], request()[40:]),
         (request()[:-4], request()[-4:]),
-        (request().replace(b"Content-Length: 12", b"Transfer-Encoding: chunked").replace(BODY, b"3\r\nabc\r\n"), b"0\r\n\r\n"),
         (request(body=b"x" * 300_000),),
     ],
-    ids=["head", "body", "chunked", "long"],
+    ids=["head", "body", "long"],
 )
 def test_a_body_is_passed_over_however_it_comes_and_what_follows_is_a_request_of_its_own(world: World, packets) -> None:
     async def story(reader, writer):
@@ -209,10 +209,13 @@ def test_several_at_once_are_answered_in_their_order(world: World) -> None:
         (request().replace(b"localhost", b"elsewhere"), 421),
         (request(more=b"Origin: http://elsewhere\r\n"), 403),
         (request().replace(b"POST", b"GET"), 405),
+        (request(more=b"Content-Type: text/csv\r\n"), 415),
+        (request(more=b"Content-Encoding: gzip\r\n"), 415),
+        (request().replace(b"Content-Length: 12", b"Content-Length: 50000000000"), 413),
     ],
-    ids=["token", "host", "origin", "method"],
+    ids=["token", "host", "origin", "method", "type", "encoding", "length"],
 )
-def test_who_may_not_ask_is_told_that_and_not_how_the_model_is(world: World, given: bytes, status: int) -> None:
+def test_who_may_not_ask_so_is_told_that_and_not_how_the_model_is(world: World, given: bytes, status: int) -> None:
     async def story(reader, writer):
         for _ in range(2):
             writer.write(request())
@@ -229,8 +232,10 @@ def test_who_may_not_ask_is_told_that_and_not_how_the_model_is(world: World, giv
     [
         request(more=b"Connection: close\r\n"),
         request().replace(b"HTTP/1.1", b"HTTP/1.0"),
+        request().replace(b"Content-Length: 12", b"Transfer-Encoding: chunked").replace(BODY, b"3\r\nabc\r\n0\r\n\r\n"),
+        request(b"/v2/models/m/versions/3/infer"),
     ],
-    ids=["close", "1.0"],
+    ids=["close", "1.0", "chunked", "version"],
 )
 def test_who_has_wishes_of_their_own_is_read_and_refused_as_ever(world: World, given: bytes) -> None:
     async def story(reader, writer):
@@ -306,12 +311,55 @@ def test_a_model_that_is_no_more_and_a_port_that_ends_are_told_by_who_reads(worl
     world.lives(story)
 
 
+@pytest.mark.parametrize("ends", ["port", "server"])
+def test_what_comes_in_when_a_port_ends_is_refused_to_its_end(world: World, ends: str) -> None:
+    async def story(reader, writer):
+        writer.write(request())
+        await answer(reader)
+        writer.write(request()[:-4])
+        await asyncio.sleep(0.05)
+        if ends == "port":
+            world.unread.end()
+            await Connections(world.server).leave(0.0)
+        else:
+            for each in list(world.server.server_state.connections):
+                each.shutdown()
+        writer.write(request()[-4:])
+        status, headers, _ = await answer(reader)
+        assert (status, headers[b"connection"]) == (429, b"close")
+        assert await reader.read() == b""
+
+    world.lives(story)
+
+
+def test_a_body_that_stalls_ends_its_connection_and_one_refused_after_another_does_not(world: World) -> None:
+    async def story(reader, writer):
+        writer.write(request())
+        await answer(reader)
+        looks = Connections(world.server)
+        for at in range(0, 200, 10):
+            writer.write(request()[:-4])
+            await asyncio.sleep(0.01)
+            looks.look(float(at))
+            writer.write(request()[-4:])
+            assert (await answer(reader))[0] == 429
+        writer.write(request()[:-4])
+        await asyncio.sleep(0.05)
+        looks.look(1000.0)
+        looks.look(1000.0 + STALLED_SECONDS + 1)
+        assert await reader.read() == b""
+
+    world.lives(story)
+
+
 def test_paths_that_a_client_makes_up_are_not_remembered_without_bound(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(unread, "MAX_CROWDED", 8)
 
     async def story(reader, writer):
         for number in range(12):
-            writer.write(request(b"/v2/models/m/versions/%d/infer" % number))
+            dropped = b"/models/m%d/predict" % (number - 8)
+            assert number < 8 or dropped in world.unread.crowded
+            writer.write(request(b"/models/m%d/predict" % number))
             assert (await answer(reader))[0] == 429
         assert len(world.unread.crowded) == 8
 
