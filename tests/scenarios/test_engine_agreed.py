@@ -14,6 +14,7 @@ from flyball.errors import Conflict, Denied
 from flyball.records.decisions import Approval
 from flyball.records.events import Draft
 from flyball.records.release import TERMINAL, Phase
+from flyball.wiring import health
 
 ASKED = {**AT_ONCE, "steps": [{"traffic": "50%", "at_least": "6h", "at_most": "9d", "min_requests": 10}], "approval": True}
 LOOSER = {**ASKED, "margin": 0.3}
@@ -64,6 +65,20 @@ def under(project: Project, release: dict[str, object]) -> None:
     project.spec = spec_of(release)
     project.restart()
     project.door = project.engine.world
+
+
+def test_a_first_version_that_waits_for_a_person_is_no_trouble_and_who_comes_up_is_told_what_to_answer(tmp_path: Path) -> None:
+    project = Project(tmp_path, spec_of(ASKED))
+    project.version()
+    waits(project, 1)
+    asked = project.approvals()[-1].decision
+    assert health.await_serving(project.door).startswith(f"Nothing is served yet: {asked} asks whether")
+    report = queries.status(project.door, controller_alive=True)
+    assert (report.release is not None, len(report.gateways) > 0) == (True, True)
+    assert health.status_trouble(report, tmp_path) == ""
+    answered(project)
+    project.live(DAY, until=lambda: project.release().phase is Phase.WATCHING)
+    assert queries.first_question(project.door) is None
 
 
 def test_where_another_person_is_wanted_whoever_started_the_run_or_shares_a_token_may_only_refuse(tmp_path: Path) -> None:

@@ -187,6 +187,14 @@ def decision_row(decision: Decision, waits: tuple[Waiting, ...] = ()) -> Decisio
     )  # fmt: skip
 
 
+def first_question(world: World) -> str | None:
+    """The decision that waits for a person before the first version answers anybody; None: no such one does."""
+    if not is_on_its_way(world):
+        return None
+    waits = (each for each in world.all("approval", Approval) if each.answer is None and each.requested_by == "release")
+    return next((each.decision for each in waits), None)
+
+
 def is_on_its_way(world: World) -> bool:
     """A first release is under way and not seen at the gateways yet: a moment more, and there is a champion."""
     if world.get("champion", world.model, Champion) is not None:

@@ -22,9 +22,9 @@ MAX_BATCH_ROWS = 256
 """In one call beside the event loop: beyond this a model is hardly faster a row, and the first request waits for the last."""
 MAX_LARGE_WAITING = 16
 """Requests of thousands of rows that wait for one model: each holds its body, up to 16 MB as a rule."""
-REFUSING = 0.2
-"""Of the time that a batch on the loop took, refusals may take so much before the next: more of them than a worker can give leave it five sixths of what it
-does, and somewhat less where rows take long to be read and answers to be worded."""
+REFUSING = 0.15
+"""Of the time that a batch on the loop took, refusals may take so much before the next: its rows take half as long again to be read, and their answers to be
+worded, so more refusals than a worker can give leave it some five sixths of what it does."""
 REFUSAL_SECONDS = 1.5e-4
 """Of one whose request was read."""
 _LEARNED = 0.2

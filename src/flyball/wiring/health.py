@@ -92,6 +92,9 @@ def await_serving(world: World) -> str:
         waited = time.monotonic() - began
         if not words:
             return _taken_back(world)
+        asked = queries.first_question(world)
+        if asked is not None:
+            return f"Nothing is served yet: {asked} asks whether the first version may answer. Next: flyball approve {asked}, or flyball refuse {asked}"
         if waited > SUSPICION_SECONDS and not suspected:
             suspected = True
             damaged = _damaged(world.ports.registry, world.all("version", Version))
@@ -105,7 +108,7 @@ def await_serving(world: World) -> str:
 def status_trouble(report: StatusReport, state_dir: Path) -> str:
     """What `flyball status` must not leave to be found out."""
     silent = [row for row in report.gateways if not row.units]
-    released = report.champion_unit is not None or report.release is not None
+    released = report.champion_unit is not None or (report.release is not None and not report.questions)
     nothing = ""
     if released and report.gateways and len(silent) == len(report.gateways):
         nothing = f"Nothing is served: {silent[0].error or 'no gateway has a model'}"
