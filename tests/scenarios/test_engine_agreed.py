@@ -88,8 +88,10 @@ def test_where_another_person_is_wanted_whoever_started_the_run_or_shares_a_toke
     asked = project.approvals()[-1]
     for actor, why in (
         ("user:me", "user:me started the run of r-0001"),
+        ("user:Me", "user:Me started the run of r-0001"),
         ("user:owner", "may be anybody"),
         ("user:approver", "may be"),
+        ("user:Owner", "may be"),
     ):
         with pytest.raises(Denied, match=why):
             commands.answer(project.door, asked.id, yes=True, actor=actor, reason="mine")
@@ -98,6 +100,32 @@ def test_where_another_person_is_wanted_whoever_started_the_run_or_shares_a_toke
     answered(project)  # user:ann's
     project.live(DAY, until=lambda: project.release().phase is Phase.WATCHING)
     assert project.release().phase is Phase.WATCHING
+
+
+@pytest.mark.parametrize("how", ["needs", "autonomy"])
+def test_where_another_person_is_wanted_one_yes_does_not_count_for_the_run_and_for_its_release(tmp_path: Path, how: str) -> None:
+    policy = {"name": "old", "when": "champion.age_days >= 1", "do": "retrain", "cooldown": "30d"}
+    more = {"autopilot": {"autonomy": {"retrain": "propose"}}} if how == "autonomy" else {}
+    policies = [{**policy, "needs": "approval"} if how == "needs" else policy]
+    project = Project(tmp_path, spec_of({**ASKED, "approval": "another"}, policies, **more))
+    project.version()
+    waits(project, 1)
+    answered(project)  # user:ann's
+    waits(project, 2)
+    asked = project.approvals()[-1]
+    assert asked.requested_by == "autopilot"
+    commands.answer(project.door, asked.id, yes=True, actor="user:anna", reason="train")
+    waits(project, 3)
+    release = project.approvals()[-1]
+    assert (release.requested_by, project.release().cause) == ("release", asked.decision)
+    assert f"person other than whoever agreed to {asked.decision}" in release_report.report(project.door, None).words
+    for actor in ("user:anna", "user:Anna"):
+        with pytest.raises(Denied, match=f"{actor} agreed to the run of {project.release().id}"):
+            commands.answer(project.door, release.id, yes=True, actor=actor, reason="mine")
+    commands.answer(project.door, release.id, yes=True, actor="user:ben", reason="seen")
+    project.live(DAY, until=lambda: project.release().phase is Phase.WATCHING)
+    assert project.release().phase is Phase.WATCHING
+    project.holds()
 
 
 def test_where_another_person_is_wanted_whoever_started_the_run_may_take_it_back(tmp_path: Path) -> None:

@@ -13,18 +13,20 @@ from replayed_life import AGED, Lived, work
 from flyball.control import replay_result
 from flyball.control.engine import Engine
 from flyball.control.loop import Trouble
-from flyball.control.replay import PERSON
+from flyball.control.replay import PERSON, STARTER
 from flyball.control.replay_position import Stage
 from flyball.errors import ModelFailed, StoreUnavailable, UserError
 from flyball.records.jobs import Job
 
 
-def test_what_a_person_is_asked_is_answered_an_hour_later_and_recorded(tmp_path: Path) -> None:
-    lived = Lived(tmp_path, release={**AT_ONCE, "approval": True}, policies=[{**AGED, "needs": "approval"}]).live()
+@pytest.mark.parametrize("approval", [True, "another"])
+def test_what_a_person_is_asked_is_answered_an_hour_later_and_recorded(tmp_path: Path, approval: bool | str) -> None:
+    lived = Lived(tmp_path, release={**AT_ONCE, "approval": approval}, policies=[{**AGED, "needs": "approval"}]).live()
     assert lived.project.champion() is not None
     assert lived.retrainings(), "the policy was agreed to"
     answered = lived.approvals()
-    assert {(each.answer, each.answered_by, each.reason) for each in answered} == {("approved", PERSON, "replay.approve")}
+    assert {(each.answer, each.reason) for each in answered} == {("approved", "replay.approve")}
+    assert {(each.requested_by, each.answered_by) for each in answered} == {("release", PERSON), ("autopilot", STARTER)}
     assert all(each.answered_at - each.requested_at == timedelta(hours=1) for each in answered[1:])
     assert len(lived.project.ledger.events(kinds=("approval.answered",))) == len(answered)
     assert replay_result.open_questions(lived.project.door) == ()

@@ -320,9 +320,9 @@ class PaperPeople:
         self._workspace.calls.append(("token add", name, role, actor))
         return TokenReport(name=name, role=role, file=f".flyball/token.{role}.{name}")
 
-    def remove(self, name: str, actor: str) -> TokenReport:
+    def remove(self, name: str, actor: str) -> tuple[TokenReport, ...]:
         self._workspace.calls.append(("token remove", name, actor))
-        return TokenReport(name=name, role="approver", file="")
+        return (TokenReport(name=name, role="approver", file=""), TokenReport(name=name, role="owner", file=""))
 
 
 class PaperWorkspace:

@@ -1,13 +1,15 @@
 """Tokens: the owner's, made at the first start, and those that the owner puts beside it; in files that only their owner reads."""
 
+import fcntl
 import os
 import re
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from flyball.errors import Conflict, Fault, OperatorError, RequestError, StoreUnavailable
-from flyball.records.permissions import Holder, Role
+from flyball.records.permissions import Holder, Role, same
 
 FILES = {Role.CLIENT: "token.client", Role.VIEWER: "token.viewer"}
 """Made by whoever wants them; without the file the role has no token."""
@@ -38,7 +40,8 @@ def owner_token(state_dir: Path, make: Callable[[], str]) -> str:
 
 NAMED = (Role.APPROVER, Role.OWNER, Role.VIEWER)
 """Roles of the control API and the pages whose token may be one person's."""
-_NAME = r"[a-z][a-z0-9_-]{0,31}"
+_NAME = r"[A-Za-z_][A-Za-z0-9._@-]{0,63}"
+"""What accounts are called: who has one may be called the same by token."""
 
 
 def other_tokens(state_dir: Path) -> dict[str, Holder]:
@@ -68,17 +71,41 @@ def holders(state_dir: Path) -> tuple[Holder, ...]:
     except OSError as error:
         raise StoreUnavailable(f"{state_dir}: {error.strerror or error}") from error
     found = (re.fullmatch(rf"token\.({'|'.join(NAMED)})\.({_NAME})", name) for name in names)
-    return tuple(Holder(Role(each[1]), each[2]) for each in found if each is not None and each[2] not in frozenset(Role))
+    return tuple(Holder(Role(each[1]), each[2]) for each in found if each is not None and _is_name(each[2]))
+
+
+def of_name(state_dir: Path, name: str) -> tuple[Holder, ...]:
+    """A person's tokens: one, or more where files were put there by hand. Raises StoreUnavailable."""
+    return tuple(each for each in holders(state_dir) if same(each.name, name))
+
+
+def _is_name(name: str) -> bool:
+    return re.fullmatch(_NAME, name) is not None and ".." not in name and name.casefold() not in frozenset(Role)
+
+
+@contextmanager
+def one_at_a_time(state_dir: Path) -> Iterator[None]:
+    """Of two who give a token to the same person at the same moment the second one sees the first one's. Raises StoreUnavailable."""
+    with ExitStack() as held:
+        try:
+            state_dir.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(state_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            held.callback(os.close, descriptor)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        except OSError as error:
+            raise StoreUnavailable(f"{state_dir}: {error.strerror or error}") from error
+        yield
 
 
 def refuse_name(state_dir: Path, holder: Holder) -> None:
     """Raises RequestError for a name that cannot be one, Conflict where that person has a token."""
-    if re.fullmatch(_NAME, holder.name) is None or holder.name in frozenset(Role):
-        expected = "a person's name: lower-case letters, digits, - and _, beginning with a letter, at most 32 long; no role"
-        raise RequestError([Fault("NAME", repr(holder.name[:40]), expected)])
-    found = next((each for each in holders(state_dir) if each.name == holder.name), None)
-    if found is not None:
-        raise Conflict(f"{holder.name} has a token, as {found.role}", next_step=f"flyball token remove {holder.name}")
+    if not _is_name(holder.name):
+        expected = (
+            "a person's name: letters, digits, and . _ - @, beginning with a letter or _, at most 64 long; no role, no `..`"
+        )
+        raise RequestError([Fault("NAME", repr(holder.name[:80]), expected)])
+    for found in of_name(state_dir, holder.name):
+        raise Conflict(f"{found.name} has a token, as {found.role}", next_step=f"flyball token remove {found.name}")
 
 
 def give_token(state_dir: Path, holder: Holder, make: Callable[[], str]) -> None:

@@ -20,5 +20,5 @@ def listed(rows: tuple[TokenReport, ...], plain: bool) -> "RenderableType":  # n
     return draw.table(("name", "role", "file"), [(row.name, row.role, row.file) for row in rows], plain=plain)
 
 
-def taken(report: TokenReport, _plain: bool) -> "RenderableType":  # noqa: FBT001 - Screen.answer's shape
-    return draw.text(f"{report.name} has no token any more (it was {report.role}).")
+def taken(rows: tuple[TokenReport, ...], _plain: bool) -> "RenderableType":  # noqa: FBT001 - Screen.answer's shape
+    return draw.text(f"{rows[0].name} has no token any more (was {' and '.join(row.role for row in rows)}).")

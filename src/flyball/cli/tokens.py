@@ -8,9 +8,13 @@ import typer
 from flyball.cli.doors import Json, Project, actor
 from flyball.cli.session import session_of
 
-token = typer.Typer(no_args_is_help=True, help="Tokens of people, by name: for the pages and the control API.")
+token = typer.Typer(
+    no_args_is_help=True, help="Tokens of people, by name: to read the pages, and to answer over the control API."
+)
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="As the ledger will call this person.")]
+Name = Annotated[
+    str, typer.Argument(metavar="NAME", help="As the ledger will call this person; of who has an account here, its name.")
+]
 
 
 def add(
@@ -22,7 +26,7 @@ def add(
     project: Project = Path(),
     _json: Json = False,
 ) -> None:
-    """Make a token for one person; what is ordered or answered with it is that person's in the ledger."""
+    """Make a token for one person; what is ordered or answered with it, over HTTP, is that person's in the ledger."""
     from flyball.cli.tell_tokens import given
 
     session = session_of(context)
@@ -38,7 +42,7 @@ def list_tokens(context: typer.Context, project: Project = Path(), _json: Json =
 
 
 def remove(context: typer.Context, name: Name, project: Project = Path(), _json: Json = False) -> None:
-    """Take a person's token away; it counts no more from the next request on, and its sessions have ended."""
+    """Take a person's tokens away, all that there are; they count no more from the next request on, and their sessions have ended."""
     from flyball.cli.tell_tokens import taken
 
     session = session_of(context)

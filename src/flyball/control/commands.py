@@ -234,7 +234,7 @@ def _settle(world: World, command: Command, status: str, done: Done) -> Command:
 
 def answer(world: World, decision_id: str, *, yes: bool, actor: str, reason: str, digest: str = "") -> Approval:
     """A person's yes or no to the action of a decision: once, for that very action, by somebody other than who asked; where
-    `release.approval: another` stood in flyball.yaml, a yes is somebody's other than who started the run, too.
+    `release.approval: another` stood in flyball.yaml, a yes is somebody's other than who started the run, or agreed to it, too.
 
     `digest`: of the action that the person has seen, or its beginning; empty: the one that waits.
 

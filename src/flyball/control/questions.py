@@ -7,7 +7,7 @@ from flyball.control.world import World, draft, put
 from flyball.errors import Denied
 from flyball.records.decisions import VOID, Approval, Decision
 from flyball.records.events import Draft
-from flyball.records.permissions import SHARED_ACTORS
+from flyball.records.permissions import SHARED_ACTORS, same
 from flyball.records.release import Phase, ReleaseState
 
 ANOTHER = "another"
@@ -18,21 +18,29 @@ ASKS = frozenset({Phase.PROPOSED, Phase.SHADOW, Phase.CANARY})
 
 
 def refuse_whoever_asked(world: World, asked: Approval, decision: Decision, actor: str, *, yes: bool) -> None:
-    """Raises Denied for who asked; where two people are wanted, of a yes, also for who started the run, and for a token that all of a role share."""
+    """Raises Denied for who asked; where two people are wanted, of a yes, also for who started the run or agreed that it starts, and for a token that
+    all of a role share."""
     if asked.requested_by == actor:
         raise Denied(f"{actor} asked for this", expected="an answer by somebody else")
     action = decisions.asked_in(decision, asked)
     if not yes or action is None or decision.room != "release" or decision.policy.get("approval") != ANOTHER:
         return
     release = world.get("release", action.subject.removeprefix("release:"), ReleaseState)
-    wanted = "a person's yes, by name, who did not start the run (release.approval: another)"
-    if release is not None and release.cause == actor:
-        raise Denied(
-            f"{actor} started the run of {release.id}", expected=wanted, next_step="flyball token add NAME --role approver"
-        )
-    if actor in SHARED_ACTORS:
-        found = f"{actor} may be anybody who has the shared token"
-        raise Denied(found, expected=wanted, next_step="flyball token add NAME --role approver")
+    found = _part(world, release, actor) if release is not None else ""
+    if not found and actor.casefold() in SHARED_ACTORS:
+        found = "may be anybody who has the shared token"
+    if found:
+        wanted = "a person's yes, by name, who did not start the run, nor agree that it starts (release.approval: another)"
+        raise Denied(f"{actor} {found}", expected=wanted, next_step="flyball token add NAME --role approver")
+
+
+def _part(world: World, release: ReleaseState, actor: str) -> str:
+    """What this person did for the run to start; empty: nothing."""
+    if same(release.cause, actor):
+        return f"started the run of {release.id}"
+    # A policy that asked first was let by a person: one yes is not to count twice.
+    asked = (each for each in world.all("approval", Approval) if each.decision == release.cause and each.answer == "approved")
+    return f"agreed to the run of {release.id}" if any(same(each.answered_by or "", actor) for each in asked) else ""
 
 
 def voided(world: World, release: str, why: str) -> tuple[Draft, ...]:

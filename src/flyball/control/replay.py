@@ -29,9 +29,9 @@ TICK = timedelta(hours=1)
 
 
 PERSON = "user:replay"
-"""Who says yes to what a person is asked."""
+"""Who says yes to what releases ask."""
 STARTER = "user:replay-start"
-"""Who asks for the first run: somebody else, so that `release.approval: another` can be lived through."""
+"""Who asks for the first run, and says yes to what policies ask: somebody else, so that `release.approval: another` can be lived through."""
 HOPELESS = 20
 """Failed requests in a row after which a replay is not gone on with: its figures would be about nothing. Rows that the model does not take are no failure."""
 LONGEST = timedelta(days=36_525)
@@ -234,7 +234,8 @@ class Replay:
         """Yes to all that a person is asked; how much that was."""
         asked = [each for each in self._world.all("approval", Approval) if each.answer is None]
         for each in asked:
-            commands.answer(self._world, each.id, yes=True, actor=PERSON, reason="replay.approve")
+            who = PERSON if each.requested_by == "release" else STARTER
+            commands.answer(self._world, each.id, yes=True, actor=who, reason="replay.approve")
         return len(asked)
 
     def _predict(self, rows: Rows, requests: Requests, number: int) -> None:

@@ -12,7 +12,7 @@ class Role(StrEnum):
     VIEWER = "viewer"
     """Reads states, decisions and metrics."""
     APPROVER = "approver"
-    """Reads, answers what waits for a person, and says that findings were seen."""
+    """Reads, answers what waits for a person, and says that findings were seen; no bounds move by it."""
     OWNER = "owner"
     """Everything; the token of the first start."""
 
@@ -29,7 +29,9 @@ class Permission(StrEnum):
     RELEASE = "release"
     """Roll back, hold, propose."""
     APPROVE = "approve"
-    """Answer what waits for a person; close the breaker, raise a level of autonomy."""
+    """Answer what waits for a person."""
+    BOUNDS = "widen bounds"
+    """Close the breaker, raise a level of autonomy: from then on more is done without anybody."""
     ACKNOWLEDGE = "acknowledge"
     """Say that a finding was seen."""
     RUN = "run"
@@ -60,6 +62,11 @@ class Holder(NamedTuple):
 
 SHARED_ACTORS = frozenset(Holder(role).actor for role in Role)
 """Of those who came with a token that says no name: nobody can tell who they are."""
+
+
+def same(name: str, other: str) -> bool:
+    """Whether two names, or two actors, are one person's. Whoever is `Anna` to the machine and `anna` by token is no second person."""
+    return name.casefold() == other.casefold()
 
 
 def may(role: Role, permission: Permission) -> bool:

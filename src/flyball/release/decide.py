@@ -17,7 +17,7 @@ from flyball.release.guards import judge
 from flyball.release.policy import GuardRule, ReleasePolicy, ReplayRule, policy_of
 from flyball.release.question import question_of
 from flyball.release.situation import ReleaseSituation
-from flyball.release.waiting import moment, place, span, waits_for_pass
+from flyball.release.waiting import moment, place, span, waits_for_pass, whoever_agrees
 
 __all__ = [
     "JUDGED",
@@ -303,7 +303,7 @@ def _to_full(view: _View, rule: str, why: str) -> Plan:
         return _enter(view, rule, Phase.FULL, 0, why + agreed)
     if view.situation.approval == "refused":
         return _roll_back(view, "approval", "a person refused that it takes all traffic")
-    who = f"a person other than {view.release.cause}" if view.policy.approval == "another" else "a person"
+    who = whoever_agrees(view.release, another=view.policy.approval == "another")
     if view.situation.approval == "open":
         return _hold(view, "approval", f"waits for {who} to agree that it takes all traffic; {why}")
     ask = question_of(view.release, view.situation.rules)

@@ -61,3 +61,11 @@ def span(duration: timedelta) -> str:
         if count:
             parts.append(f"{count} {name}" + ("s" if name == "day" and count > 1 else ""))
     return " ".join(parts[:2]) or "0 s"
+
+
+def whoever_agrees(release: ReleaseState, *, another: bool) -> str:
+    """Who is asked whether it takes all traffic; `another`: than who had it made, a person or a decision that one may have agreed to."""
+    if not another:
+        return "a person"
+    who = release.cause if release.cause.startswith("user:") else f"whoever agreed to {release.cause}"
+    return f"a person other than {who}"

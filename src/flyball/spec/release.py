@@ -137,7 +137,8 @@ class ReleaseSpec(Section):
     guards: list[GuardSpec] = []
     """Beside those two."""
     approval: bool | Literal["another"] = False
-    """A person must agree before the challenger takes all traffic; another: one who comes by name (`flyball token add`, or an account), and not who started the run."""
+    """A person must agree before the challenger takes all traffic; another: one who comes by name (`flyball token add`, or an account), and neither started the
+    run nor agreed to it."""
     drill: Duration | None = None
     """How often a rollback is rehearsed. Not given: on demand (`flyball drill`)."""
 

@@ -44,7 +44,7 @@ DOORS: tuple[Door, ...] = (
     Door("POST", "/api/rollback", "rollback", Permission.RELEASE),
     Door("POST", "/api/serving/stop", "stop_serving", Permission.RELEASE),
     Door("POST", "/api/serving/resume", "resume_serving", Permission.RELEASE),
-    Door("POST", "/api/breaker/close", "close_breaker", Permission.APPROVE),
-    Door("POST", "/api/autonomy/{action}/raise", "raise_autonomy", Permission.APPROVE),
+    Door("POST", "/api/breaker/close", "close_breaker", Permission.BOUNDS),
+    Door("POST", "/api/autonomy/{action}/raise", "raise_autonomy", Permission.BOUNDS),
     Door("POST", "/api/approvals/{decision}", "answer", Permission.APPROVE),
 )

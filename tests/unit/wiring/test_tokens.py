@@ -2,8 +2,10 @@
 
 import socket
 import stat
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from flyball.adapters.doctor import project as project_checks
@@ -11,6 +13,7 @@ from flyball.cli.init import start_project
 from flyball.errors import Conflict, NotFound, RequestError
 from flyball.records.permissions import Holder, Role
 from flyball.spec.load import load_project
+from flyball.wiring import people
 from flyball.wiring.workspace import Workspace, open_workspace
 from flyball.wiring.worlds import say_nothing
 
@@ -45,7 +48,7 @@ def test_a_person_has_a_token_of_a_name_which_the_ledger_knows_until_it_is_taken
     assert workspace.people.rows() == (made,)
     with pytest.raises(Conflict, match="anna has a token, as approver"):
         workspace.people.add("anna", "viewer", "user:ben")
-    workspace.people.remove("anna", "user:ben")
+    assert workspace.people.remove("anna", "user:ben") == (msgspec.structs.replace(made, file=""),)
     assert (workspace.tokens(), workspace.people.rows()) == ({owner: Holder(Role.OWNER)}, ())
     with pytest.raises(NotFound):
         workspace.people.remove("anna", "user:ben")
@@ -55,7 +58,52 @@ def test_a_person_has_a_token_of_a_name_which_the_ledger_knows_until_it_is_taken
     ]
 
 
-@pytest.mark.parametrize("name", ["owner", "client", "Anna", "../x", "a b", "", "a" * 33])
+def test_of_a_person_nothing_is_left_whatever_was_put_there_by_hand(workspace: Workspace, tmp_path: Path) -> None:
+    (owner,) = workspace.tokens()
+    workspace.people.add("anna", "approver", "user:ben")
+    put(tmp_path, "token.owner.anna", "o" * 40)
+    put(tmp_path, "token.viewer.Anna", "v" * 40)
+    put(tmp_path, "token.viewer.annabel", "b" * 40)
+    taken = workspace.people.remove("anna", "user:ben")
+    assert [(each.name, each.role) for each in taken] == [("anna", "approver"), ("anna", "owner"), ("Anna", "viewer")]
+    assert workspace.tokens() == {owner: Holder(Role.OWNER), "b" * 40: Holder(Role.VIEWER, "annabel")}
+    told = workspace._world(say_nothing).ports.ledger.events(kinds=("token.taken",))
+    assert [(each.subject, each.payload["role"]) for each in told] == [
+        ("person:anna", "approver"), ("person:anna", "owner"), ("person:Anna", "viewer"),
+    ]  # fmt: skip
+
+
+def test_of_two_who_give_a_person_a_token_at_the_same_moment_one_is_told_that_there_is_one(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuse, others = people.refuse_name, list[Future[object]]()
+    with ThreadPoolExecutor() as pool:
+
+        def looked_up(state_dir: Path, holder: Holder) -> None:
+            refuse(state_dir, holder)
+            if not others:  # the other one comes when this one has found that there is none
+                others.append(pool.submit(workspace.people.add, "anna", "owner", "user:ben"))
+                wait(others, timeout=0.5)
+
+        monkeypatch.setattr(people, "refuse_name", looked_up)
+        made = workspace.people.add("anna", "approver", "user:ben")
+    assert isinstance(others[0].exception(), Conflict)
+    assert workspace.people.rows() == (made,)
+
+
+def test_a_person_may_be_called_as_an_account_is_and_is_the_same_in_capitals(workspace: Workspace) -> None:
+    for name in ("anna.smith", "Ben@corp.example.com", "_svc-7", "a" * 64):
+        made = workspace.people.add(name, "viewer", "user:ben")
+        assert Path(made.file).parent == Path(workspace.people.rows()[0].file).parent
+        assert Holder(Role.VIEWER, name) in workspace.tokens().values()
+    with pytest.raises(Conflict, match=r"anna\.smith has a token"):
+        workspace.people.add("Anna.Smith", "owner", "user:ben")
+    assert [each.name for each in workspace.people.remove("ANNA.SMITH", "user:ben")] == ["anna.smith"]
+
+
+@pytest.mark.parametrize(
+    "name", ["owner", "client", "Owner", "../x", "a/b", "a\\b", "a..b", ".a", "-a", "7a", "a b", "a\n", "änna", "", "a" * 65]
+)
 def test_nobody_is_called_as_a_role_or_a_path_is(workspace: Workspace, tmp_path: Path, name: str) -> None:
     put_before = sorted((tmp_path / "shop").rglob("token*"))
     with pytest.raises(RequestError, match="a person's name"):
