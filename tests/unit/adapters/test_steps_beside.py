@@ -51,7 +51,7 @@ def test_a_champion_that_needs_a_feature_of_before_is_compared_with_by_the_relea
     assert "is left out: the champion cannot be asked about the holdout: it needs the features wind" in plan.rationale
     asked_for = spec(data={"features": ["hour", "carrier"]}, gates=DECLARED)
     plan = judged(directory, run_steps(request(directory, asked_for, champion=champion), Told()), asked_for)
-    assert (plan.outcome, plan.actions[0].kind) == (Outcome.INCONCLUSIVE, "refuse")
+    assert (plan.outcome, plan.actions[0].kind) == (Outcome.ERROR, "refuse")
     assert "without gates.champion in flyball.yaml" in plan.rationale
 
 
