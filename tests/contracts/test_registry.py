@@ -15,7 +15,7 @@ from flyball.adapters.packages import MANIFEST, make_manifest, verify_package
 from flyball.adapters.registry_memory import MemoryRegistry
 from flyball.adapters.registry_mlflow import MlflowRegistry
 from flyball.control.ports import Registry
-from flyball.errors import ArtifactDamaged, DataError, NotFound, StoreUnavailable
+from flyball.errors import ArtifactDamaged, DataError, NotFound, StoreUnavailable, TrackingFailed
 from flyball.records import codec
 from flyball.records.unit import Lineage, Manifest, SnapshotRef, Version
 
@@ -114,6 +114,25 @@ def test_a_version_that_mlflow_does_not_take_is_told_as_such_and_not_as_a_store_
     whole = lineage(parameters={"vocabulary": "y" * 200_000})
     with pytest.raises(DataError, match=r"MLflow does not take the version: .* Next: look at train\.parameters"):
         MlflowRegistry(state).register("shop", root, whole, manifest, {}, AT)
+
+
+def test_what_mlflow_refuses_for_the_state_that_it_is_in_is_tried_again(
+    state: Path, package: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, manifest = package("tree")
+    registry = MlflowRegistry(state)
+    client = registry._client
+    from mlflow.exceptions import MlflowException
+    from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise MlflowException("the source is not one that this server takes", error_code=INVALID_PARAMETER_VALUE)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(client, "create_model_version", refuse)
+        with pytest.raises(TrackingFailed, match="the source is not one"):
+            registry.register("shop", root, lineage(), manifest, {}, AT)
+    assert registry.register("shop", root, lineage(), manifest, {}, AT).number == 1
 
 
 def test_the_same_bytes_of_a_run_are_registered_once(registry: Registry, package: Callable) -> None:

@@ -41,6 +41,8 @@ class Model(NamedTuple):
     """Its package holds what estimates, concept and slices are judged by: a tenth of a second a window."""
     run: str = ""
     """Data, code and parameters that it is made of; empty: of its own."""
+    unasked: bool = False
+    """Its champion could not be asked about its holdout."""
 
 
 def truth(x: np.ndarray) -> np.ndarray:
@@ -95,6 +97,8 @@ def make_package(root: Path, name: str, model: Model) -> Path:
         Evidence(name="parity_max_difference", value=0.0 if model.passes else 0.5, n=n),
         Evidence(name="latency_p99_ms", value=0.5, n=300),
     ]
+    if model.unasked:
+        evaluation[1] = Evidence(name="champion_unasked", value=None, note="the champion cannot be asked about the holdout")
     files = {
         **(
             _watched(x, event_us, table, labels, [each for each in reference.streams if each.name == "x"])

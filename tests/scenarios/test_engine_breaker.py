@@ -88,6 +88,24 @@ def test_challengers_that_there_are_too_few_rows_to_judge_open_nothing(tmp_path:
     project.holds()
 
 
+def test_challengers_of_a_champion_that_can_never_be_asked_open_it(tmp_path: Path) -> None:
+    """No more rows would settle it: each of them would be trained for nothing, for ever."""
+    gates = {"champion": {"metric": "log_loss", "margin": 0.01}}
+    project = Project(
+        tmp_path, spec_of(AT_ONCE, [FLAPPING], monitor=MONITOR, autopilot={"breaker": {"failures": 2}}, gates=gates)
+    )
+    project.version()
+    fails(project, Model(unasked=True))
+    flap(project, 12)
+    jobs = asked_for(project)
+    assert [(job.status, job.inconclusive) for job in jobs] == [("refused", False)] * 2
+    assert "gates.champion asks for a comparison, and the champion cannot be asked about the holdout" in jobs[0].error
+    breaker = breaker_of(project.door)
+    assert breaker is not None
+    assert "was refused by its gate" in breaker.words
+    project.holds()
+
+
 def test_a_signal_that_flaps_for_500_windows_between_two_policies_opens_it_after_two_flip_flops(tmp_path: Path) -> None:
     """Retrain when there is much traffic, go back when there is little: A → B → A, for ever."""
     project = project_of(tmp_path, FLAPPING, {**BACK, "cooldown": "1d"}, failures=16)

@@ -17,12 +17,12 @@ from flyball.records.scores import NUMBERS, Scores, as_scores, checked
 from flyball.records.signature import ColumnType, Signature
 
 
-def adopted(fitted: Any, signature: Signature) -> Any:
+def adopted(fitted: Any, signature: Signature, met: Sequence[float] = ()) -> Any:
     """What the user's function gave, as an estimator: a PyTorch module gets its `predict`, a classifier that met some classes alone the columns of the others.
-    Raises TrainingError."""
+    `met`: the classes of the labels that were handed over, ascending; empty: all. Raises TrainingError."""
     torch = sys.modules.get("torch")
     if torch is None or not isinstance(fitted, torch.nn.Module):
-        return _of_all_classes(fitted, signature)
+        return _of_all_classes(fitted, signature, met)
     texts = [column.name for column in signature.columns if column.type is ColumnType.CATEGORY]
     if texts:
         raise TrainingError(
@@ -32,12 +32,13 @@ def adopted(fitted: Any, signature: Signature) -> Any:
     return TorchNetwork(fitted)
 
 
-def _of_all_classes(fitted: Any, signature: Signature) -> Any:
+def _of_all_classes(fitted: Any, signature: Signature, met: Sequence[float]) -> Any:
+    """Where it knows other classes than it met (a function that numbers them anew: 0 and 1 for 1 and 2), nobody can say which column is whose."""
     if signature.task != "multiclass" or not callable(getattr(fitted, "predict_proba", None)):
         return fitted
-    known, everything = _known_classes(fitted), range(len(signature.classes))
-    some = 0 < len(known) < len(everything) and known == [at for at in everything if at in known]
-    return SomeClasses(fitted, known, len(everything)) if some else fitted
+    known = _known_classes(fitted)
+    some = 0 < len(known) < len(signature.classes) and known == list(met)
+    return SomeClasses(fitted, known, len(signature.classes)) if some else fitted
 
 
 def score(estimator: Any, features: pl.DataFrame, signature: Signature) -> Scores:

@@ -33,6 +33,8 @@ PACKAGE = "package"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LONGEST_PARAM, _LONGEST_NAME = 6000, 250
 """Characters that MLflow stores of a parameter's value and of its name."""
+_ANY_TAG = 5000
+"""Characters of a version's tag that are never too many: MLflow takes 100,000, and a server of its own limit hardly fewer than these."""
 _REFUSED = re.compile(r"[^/\w.\- :]")
 """In a name."""
 
@@ -68,7 +70,7 @@ class MlflowRegistry:
                 LINEAGE: codec.encode(full).decode(), METRICS: codec.encode(dict(metrics)).decode(),
             }  # fmt: skip
             # The tags are written in one transaction with the version: it is never there without them.
-            with _accepted():
+            with _accepted(long=len(tags[LINEAGE]) > _ANY_TAG):
                 made = self._client.create_model_version(
                     model, source=f"{run.info.artifact_uri}/{PACKAGE}/model", run_id=run.info.run_id, tags=tags
                 )
@@ -167,7 +169,7 @@ class MlflowRegistry:
             "flyball.code": lineage.code_digest, "flyball.environment": lineage.environment_digest, "flyball.seed": str(lineage.seed),
             "flyball.snapshot": f"{lineage.snapshot.table}@{lineage.snapshot.version}", "flyball.content": lineage.snapshot.content_digest,
         }  # fmt: skip
-        with _accepted():
+        with _accepted(long=True):
             self._client.log_batch(
                 run_id,
                 metrics=[Metric(name, value, at, 0) for name, value in metrics.items()],
@@ -255,14 +257,15 @@ class MlflowRegistry:
 
 
 @contextmanager
-def _accepted() -> Iterator[None]:
-    """What MLflow refuses of a version it refuses whenever it is asked. Raises DataError."""
+def _accepted(*, long: bool) -> Iterator[None]:
+    """What MLflow refuses of the parameters it refuses whenever it is asked. `long`: they can be why; it has the same code for what is amiss in its store or
+    with its server, which may be mended. Raises DataError."""
     from mlflow.exceptions import MlflowException
 
     try:
         yield
     except MlflowException as error:
-        if error.error_code != "INVALID_PARAMETER_VALUE":
+        if error.error_code != "INVALID_PARAMETER_VALUE" or not long:
             raise
         raise DataError(f"MLflow does not take the version: {_first_line(error)}",
                         next_step="look at train.parameters: names, values, and how much it is in all") from error  # fmt: skip

@@ -3,11 +3,13 @@
 Rules: the absolute gates (the point value; its interval is shown), the champion gate (non-inferiority of the paired difference on the same rows, by the
 end of its interval), parity of the served form, latency. What could not be measured is an error, and only a pass of all registers. Where the champion was
 fitted on the very rows or cannot be asked about them, or there are so few that two equal models would not pass, there is nothing to compare on: a rule that
-nobody declared is left out, in words, and the release compares the two on live rows, as it always does; one that flyball.yaml has is inconclusive.
+nobody declared is left out, in words, where the release has to compare the two on live rows before it settles; otherwise, as one that flyball.yaml has, it
+is inconclusive where more rows would settle it, and an error where nothing would as long as that champion answers.
 """
 
 import math
 from datetime import datetime
+from typing import Literal
 
 import msgspec
 
@@ -31,6 +33,12 @@ less keeps this much: less than a row in a thousand no holdout shows."""
 _DEFAULT_UNBOUNDED, _UNBOUNDED = 0.01, frozenset({"mae", "rmse", "mape"})
 """What has the unit of the label, or no upper end, is judged by a hundredth of the champion's own value: 0.01 is nothing of 5,000 and all of 0.01."""
 _DEFAULT_ALPHA = 0.05
+_LIVE = {
+    None: "a release compares them on live rows",
+    "before_full": "the release compares them on live rows before it gives all traffic",
+    "while_watching": "the release compares them on live rows, with all traffic at the latest, and is taken back unless that passes",
+}
+"""What stands in for the rule where it is left out. Without labels nothing does."""
 
 
 class AbsoluteRule(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,6 +68,8 @@ class GatePolicy(msgspec.Struct, frozen=True, kw_only=True):
     champion: ChampionRule
     parity: float
     latency_p99_ms: float
+    compared_live: Literal["before_full", "while_watching", "never"] | None = None
+    """When the release has to compare the challenger with the champion by labels; None: a decision of an earlier release, which is made again as it was."""
 
 
 class GateSituation(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,6 +98,7 @@ def policy_of(spec: ProjectSpec) -> GatePolicy:
         champion=judged_by,
         parity=gates.parity,
         latency_p99_ms=gates.latency_p99_ms,
+        compared_live=spec.release.labels,
     )
 
 
@@ -102,7 +113,7 @@ def _undeclared(metric: str) -> ChampionRule:
 def decide(situation: GateSituation, policy: GatePolicy, now: datetime) -> Plan:  # noqa: ARG001 - every room's function has this shape
     """One action on the candidate: `register` when every rule passes, else `refuse`."""
     verdicts = [_absolute(rule, _find(situation, rule.metric)) for rule in policy.absolute]
-    compared, judged = _beside_champion(policy.champion, situation)
+    compared, judged = _beside_champion(policy, situation)
     verdicts += judged
     verdicts.append(_at_most("parity", _find(situation, PARITY), policy.parity))
     verdicts.append(_at_most("latency", _find(situation, LATENCY), policy.latency_p99_ms))
@@ -122,41 +133,53 @@ def decide(situation: GateSituation, policy: GatePolicy, now: datetime) -> Plan:
     )
 
 
-def _beside_champion(declared: ChampionRule, situation: GateSituation) -> tuple[str, list[Verdict]]:
+def _beside_champion(policy: GatePolicy, situation: GateSituation) -> tuple[str, list[Verdict]]:
     """Whom with, in words, and the verdict of the rule against the champion; none: it is left out."""
     if situation.champion is None:
         return "there is no champion, so the rule against the champion is left out", []
+    declared, live = policy.champion, _LIVE.get(policy.compared_live, "")
     rule, found = _within(declared, situation), _find(situation, f"{declared.metric}_difference")
-    why, settled_by = _incomparable(rule.metric, situation)
-    if why and rule.declared:
-        # Who asked for the comparison asked for it of every challenger: it is put off until it can be made.
-        verdict = Verdict(
-            rule=f"champion:{rule.metric}", outcome=Outcome.INCONCLUSIVE, evidence=found,
-            words=f"gates.champion asks for a comparison, and {why}: {settled_by}",
-        )  # fmt: skip
-        return f"not compared with the champion {situation.champion}", [verdict]
-    if why:
-        return _left_out(situation.champion, why), []
+    marker = _incomparable(rule.metric, situation)
+    if marker is not None and (rule.declared or not live):
+        # Who asked for the comparison asked for it of every challenger; and somebody has to make it.
+        return f"not compared with the champion {situation.champion}", [_uncompared(rule, found, marker, live)]
+    if marker is not None:
+        return f"the rule against the champion {situation.champion} is left out: {marker.note}; {live}", []
     unseen = _told(situation, UNSEEN)
     where = f" on the {unseen.value or 0.0:.0f} of {unseen.n} rows that it was not fitted on" if unseen is not None else ""
     verdict = _champion(rule, found)
-    if rule.declared is False and verdict.outcome is Outcome.INCONCLUSIVE and _half_width(found) > rule.margin:
+    if live and rule.declared is False and verdict.outcome is Outcome.INCONCLUSIVE and _half_width(found) > rule.margin:
         # As with hardly any rows: refused for their lack would be every challenger, however good, for as long as there are no more.
         why = f"{_shown(found)}{where}: so few rows would not show that two equal models are within the margin of {rule.margin:g}"
-        return _left_out(situation.champion, why), []
+        return f"the rule against the champion {situation.champion} is left out: {why}; {live}", []
     return f"compared with the champion {situation.champion}{where}", [verdict]
 
 
-def _incomparable(metric: str, situation: GateSituation) -> tuple[str, str]:
-    """Why there is nothing to compare on, and what would settle it, in words; empty: there is."""
-    more_rows = "more rows would settle it"
-    ways = (
-        (UNSEEN, more_rows),
-        (UNASKED, "without gates.champion in flyball.yaml the rule would be left out, and the release would compare the two on live rows"),
-        (f"{metric}_too_few", more_rows),
+def _incomparable(metric: str, situation: GateSituation) -> Evidence | None:
+    """Whose note says why there is nothing to compare on; None: there is."""
+    told = (_told(situation, name) for name in (UNSEEN, UNASKED, f"{metric}_too_few"))
+    return next((item for item in told if item is not None and item.note), None)
+
+
+def _uncompared(rule: ChampionRule, found: Evidence, marker: Evidence, live: str) -> Verdict:
+    """Put off until there are more rows; an error where no rows would settle it: all that is trained beside this champion ends so."""
+    missing = [
+        *(["without gates.champion"] if rule.declared else []),
+        *([] if live else ["with release.labels other than never"]),
+    ]
+    otherwise = (
+        f"{' and '.join(missing)} in flyball.yaml the rule would be left out, and the release would compare the two on live rows"
+    )
+    settled_by = otherwise if marker.name == UNASKED else "more rows would settle it"
+    why = (
+        f"gates.champion asks for a comparison, and {marker.note}"
+        if rule.declared
+        else f"{marker.note}, and with release.labels: never no release compares the two"
+    )
+    return Verdict(
+        rule=f"champion:{rule.metric}", outcome=Outcome.ERROR if marker.name == UNASKED else Outcome.INCONCLUSIVE, evidence=found,
+        words=f"{why}: {settled_by}",
     )  # fmt: skip
-    told = ((_told(situation, name), settled_by) for name, settled_by in ways)
-    return next(((item.note, settled_by) for item, settled_by in told if item is not None and item.note), ("", ""))
 
 
 def _told(situation: GateSituation, name: str) -> Evidence | None:
@@ -165,10 +188,6 @@ def _told(situation: GateSituation, name: str) -> Evidence | None:
 
 def _half_width(evidence: Evidence) -> float:
     return ((evidence.upper or 0.0) - (evidence.lower or 0.0)) / 2.0
-
-
-def _left_out(champion: str, why: str) -> str:
-    return f"the rule against the champion {champion} is left out: {why}; a release compares them on live rows"
 
 
 def _within(rule: ChampionRule, situation: GateSituation) -> ChampionRule:

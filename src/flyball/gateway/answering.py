@@ -14,6 +14,7 @@ import numpy as np
 
 from flyball.errors import DeadlinePassed, FlyballError, ModelFailed
 from flyball.gateway.batches import Answer, Batch, moments
+from flyball.gateway.breaker import fair_seconds
 from flyball.gateway.columns import Table
 from flyball.gateway.metrics import Metrics
 from flyball.gateway.tables import LiveRoute, LiveUnit
@@ -35,10 +36,6 @@ class Scored(NamedTuple):
     table: Table | None
     """What the unit took; None: make it again from the batch."""
 
-
-FAIR_SECONDS, FAIR_CALLS = 1.0, 2.0
-"""A unit that was given less, or less than so many times what its calls took when it was loaded, is judged by what becomes of its call: a caller's haste, and
-the half of a caller's time that is kept for whoever stands in, must not open its circuit for all others."""
 
 Outcome = Scored | ModelFailed
 Steps = Generator[list[Part], list[Outcome], "Answered"]
@@ -210,7 +207,7 @@ class Answering:
             return outcome
         runs = not call.cancel()  # one that has not begun never will: calls that nobody waits for must not pile up
         late = _late(part.unit)
-        if seconds is not None and seconds >= max(FAIR_SECONDS, FAIR_CALLS * part.unit.model.call_seconds * _size(part, batch)):
+        if seconds is not None and seconds >= fair_seconds(part.unit.model.call_seconds, _size(part, batch)):
             self._learn(part.unit, late)
         elif runs:
             begun.add_done_callback(lambda done: self._learn(part.unit, done.result()))

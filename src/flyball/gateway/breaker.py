@@ -17,6 +17,23 @@ CALM_SECONDS = 60.0
 """Closed for so long, a unit has earned the short pause again: one that flaps keeps the long one."""
 
 
+FAIR_SECONDS, FAIR_CALLS = 1.0, 2.0
+"""A unit that was given less, or less than so many times what its calls took when it was loaded, is judged by what becomes of its call: a caller's haste, and
+the half of a caller's time that is kept for whoever stands in, must not open its circuit for all others."""
+_FAIR_ROWS = 16
+"""Rows that are held to cost a call each. Of a call most is the same however many rows it has: were each of a thousand counted, one that hangs would never
+have been given enough."""
+
+
+def fair_seconds(call_seconds: float, n: int) -> float:
+    """From how much time on a unit that does not answer `n` rows in it has failed. `call_seconds`: what a call of one row took.
+
+    >>> fair_seconds(0.01, 1), fair_seconds(1.5, 1), fair_seconds(0.25, 10)
+    (1.0, 3.0, 5.0)
+    """
+    return max(FAIR_SECONDS, FAIR_CALLS * call_seconds * min(n, _FAIR_ROWS))
+
+
 class Breaker:
     """Pure: `now` is in seconds of one monotonic clock."""
 

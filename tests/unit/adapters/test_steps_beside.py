@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from shutil import copytree
 from typing import Any
 
 import polars as pl
@@ -16,7 +17,7 @@ from flyball.adapters.steps.cache import StepCache
 from flyball.adapters.steps.evaluate import answers_of
 from flyball.adapters.steps.run import no_secrets
 from flyball.adapters.steps.situation import Run
-from flyball.errors import DataError
+from flyball.errors import ArtifactDamaged, DataError, TrainingError
 from flyball.gates.decide import UNASKED, GateSituation, decide, policy_of
 from flyball.records.decisions import Plan
 from flyball.records.evidence import Evidence, Outcome
@@ -50,7 +51,7 @@ def test_a_champion_that_needs_a_feature_of_before_is_compared_with_by_the_relea
     assert "is left out: the champion cannot be asked about the holdout: it needs the features wind" in plan.rationale
     asked_for = spec(data={"features": ["hour", "carrier"]}, gates=DECLARED)
     plan = judged(directory, run_steps(request(directory, asked_for, champion=champion), Told()), asked_for)
-    assert (plan.outcome, plan.actions[0].kind) == (Outcome.INCONCLUSIVE, "refuse")
+    assert (plan.outcome, plan.actions[0].kind) == (Outcome.ERROR, "refuse")
     assert "without gates.champion in flyball.yaml" in plan.rationale
 
 
@@ -65,6 +66,32 @@ def test_a_champion_whose_model_raises_is_told_and_compared_with_by_the_release(
     assert "the champion cannot be asked about the holdout: the model of u" in found.note
     assert "hunter2" not in found.note
     assert judged(directory, results, declared).actions[0].kind == "register"
+
+
+@pytest.mark.parametrize("kind", ["MemoryError", "OSError", "ImportError"])
+@pytest.mark.parametrize("raised", ["raise {kind}('hunter2')", "raise ValueError('no') from {kind}('hunter2')"])
+def test_a_machine_in_trouble_lets_no_challenger_through_unjudged(tmp_path: Path, raised: str, kind: str) -> None:
+    ill = AILING.replace("AILMENT", "len(frame) == 120 and Path(__file__).with_name('ill').exists()")
+    ill = "from pathlib import Path\n" + ill.replace('raise ValueError("hunter2")', raised.format(kind=kind))
+    directory = project(tmp_path / "p", ill.replace("__file__", repr(str(tmp_path / "p" / "pipeline.py"))))
+    champion = package_in(directory, run_steps(request(directory, spec(evaluate={"holdout": 0.5})), Told()))
+    asked = request(project(directory), spec(gates=UNDECLARED), champion=champion)
+    (directory / "ill").touch()
+    with pytest.raises(TrainingError, match=r"the model of u.* failed"):
+        run_steps(asked, Told())
+    (directory / "ill").unlink()
+    assert difference(directory, run_steps(asked, Told())).value is not None, "nothing was kept of it"
+
+
+def test_a_champion_whose_bytes_are_damaged_lets_no_challenger_through_unjudged(tmp_path: Path) -> None:
+    directory = project(tmp_path / "p")
+    champion = tmp_path / "champion"
+    copytree(package_in(directory, run_steps(request(directory, spec(evaluate={"holdout": 0.5})), Told())), champion)
+    model = champion / "model" / "model.onnx"
+    model.chmod(0o600)
+    model.write_bytes(model.read_bytes()[:-1])
+    with pytest.raises(ArtifactDamaged):
+        run_steps(request(directory, spec(gates=UNDECLARED), champion=champion), Told())
 
 
 TEXT = pl.when(pl.col("hour") > 12).then(pl.lit("late")).otherwise(pl.lit("early"))

@@ -67,3 +67,49 @@ def test_a_function_that_cannot_do_without_a_class_is_told_which(tmp_path: Path)
     directory = project(tmp_path / "p", XGBOOST, with_a_new_class(500))
     with pytest.raises(TrainingError, match="pipeline:train, without a row of the class fast to fit on, failed: ValueError"):
         run_steps(request(directory, of_speed()), Told())
+
+
+ENCODED = (
+    LOGISTIC
+    + """
+well = train
+
+def train(features, label, parameters, seed):
+    import polars as pl
+    from sklearn.preprocessing import LabelEncoder
+
+    return well(features, pl.Series(LabelEncoder().fit_transform(label.to_numpy())), parameters, seed)
+"""
+)
+
+
+def test_of_a_function_that_numbers_the_classes_anew_no_column_is_guessed(tmp_path: Path) -> None:
+    """`slow` and `usual`, 1 and 2, are 0 and 1 to its model: its column 0 is not that of `fast`."""
+    directory = project(tmp_path / "p", ENCODED, with_a_new_class(500))
+    with pytest.raises(TrainingError, match=r"the estimator knows the classes \[.*0.*1.*\]\. Expected: the indices 0 to 2"):
+        run_steps(request(directory, of_speed()), Told())
+
+
+SECRETIVE = (
+    LOGISTIC
+    + """
+class Secretive:
+    def predict(self, frame):
+        return frame
+
+    predict_proba = predict
+
+    @property
+    def classes_(self):
+        raise RuntimeError("hunter2")
+
+def train(features, label, parameters, seed):
+    return Secretive()
+"""
+)
+
+
+def test_a_model_that_fails_when_it_is_asked_for_its_classes_is_told_as_such(tmp_path: Path) -> None:
+    directory = project(tmp_path / "p", SECRETIVE, with_a_new_class(500))
+    with pytest.raises(TrainingError, match=r"pipeline:train, .* failed: RuntimeError at pipeline\.py:"):
+        run_steps(request(directory, of_speed()), Told())

@@ -295,27 +295,77 @@ def test_a_comparison_that_the_user_asked_for_is_put_off_and_never_dropped():
 UNASKED_NOTE = "the champion cannot be asked about the holdout: it needs the features wind, which are no longer declared"
 
 
-@pytest.mark.parametrize(
-    ("marker", "note", "next_step"),
-    [
-        (UNASKED, UNASKED_NOTE, "without gates.champion in flyball.yaml the rule would be left out"),
-        ("log_loss_too_few", "no interval: at least 10 rows of each class, found 9 of one", "more rows would settle it"),
-    ],
-)
-def test_a_champion_that_cannot_be_asked_and_rows_too_few_to_compare_refuse_nobody_for_ever(marker, note, next_step):
-    seen = situation(
+TOO_FEW_NOTE = "no interval: at least 10 rows of each class, found 9 of one"
+LABELS = {
+    "before_full": "the release compares them on live rows before it gives all traffic",
+    "while_watching": "the release compares them on live rows, with all traffic at the latest, and is taken back unless that passes",
+    None: "a release compares them on live rows",
+}
+
+
+def uncompared(marker, note):
+    return situation(
         log_loss_difference=measured("log_loss_difference", None, note=note), more=Evidence(name=marker, value=None, note=note)
     )
-    plan = decide(seen, msgspec.structs.replace(policy_of(spec()), absolute=()), NOW)
+
+
+@pytest.mark.parametrize(("marker", "note"), [(UNASKED, UNASKED_NOTE), ("log_loss_too_few", TOO_FEW_NOTE)])
+@pytest.mark.parametrize(("labels", "live"), LABELS.items())
+def test_where_the_release_compares_nobody_is_refused_for_a_champion_that_cannot_be_asked_or_for_few_rows(
+    marker, note, labels, live
+):
+    policy = msgspec.structs.replace(policy_of(spec()), absolute=(), compared_live=labels)
+    plan = decide(uncompared(marker, note), policy, NOW)
     assert plan.actions[0].kind == "register"
-    assert f"the rule against the champion u1 is left out: {note}; a release compares them on live rows" in plan.rationale
-    asked_for = msgspec.structs.replace(POLICY, champion=policy_of(spec(champion={"metric": "log_loss"})).champion)
-    plan = decide(seen, asked_for, NOW)
-    assert (plan.outcome, plan.actions[0].kind) == (Outcome.INCONCLUSIVE, "refuse")
-    assert f"{note}: {next_step}" in judged(plan, "champion:log_loss").words
+    assert f"the rule against the champion u1 is left out: {note}; {live})" in plan.rationale
     # What is told of another metric is no reason.
     other = situation(more=Evidence(name="roc_auc_too_few", value=None, note=note))
     assert judged(decide(other, POLICY, NOW), "champion:log_loss").outcome is Outcome.PASS
+
+
+@pytest.mark.parametrize(
+    ("marker", "note", "outcome", "next_step"),
+    [
+        (UNASKED, UNASKED_NOTE, Outcome.ERROR, "with release.labels other than never in flyball.yaml the rule would be left out"),
+        ("log_loss_too_few", TOO_FEW_NOTE, Outcome.INCONCLUSIVE, "more rows would settle it"),
+        (UNSEEN, "20 are too few", Outcome.INCONCLUSIVE, "more rows would settle it"),
+    ],
+)
+def test_what_no_release_compares_either_is_registered_by_nobody(marker, note, outcome, next_step):
+    policy = msgspec.structs.replace(policy_of(spec()), absolute=(), compared_live="never")
+    plan = decide(uncompared(marker, note), policy, NOW)
+    assert (plan.outcome, plan.actions[0].kind) == (outcome, "refuse")
+    assert f"{note}, and with release.labels: never no release compares the two: {next_step}" in plan.rationale
+
+
+def test_without_live_labels_a_wide_interval_is_inconclusive():
+    wide = situation(
+        log_loss_difference=measured("log_loss_difference", 0.0, -0.05, 0.05),
+        champion_log_loss=measured("champion_log_loss", 0.3),
+    )
+    policy = msgspec.structs.replace(policy_of(spec()), absolute=())
+    assert decide(wide, policy, NOW).actions[0].kind == "register"
+    plan = decide(wide, msgspec.structs.replace(policy, compared_live="never"), NOW)
+    assert (plan.outcome, plan.actions[0].kind) == (Outcome.INCONCLUSIVE, "refuse")
+    assert "more rows would settle it" in plan.rationale
+
+
+@pytest.mark.parametrize(
+    ("marker", "note", "outcome", "next_step"),
+    [
+        (UNASKED, UNASKED_NOTE, Outcome.ERROR, "without gates.champion{} in flyball.yaml the rule would be left out"),
+        ("log_loss_too_few", TOO_FEW_NOTE, Outcome.INCONCLUSIVE, "more rows would settle it"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("labels", "too"), [("before_full", ""), (None, ""), ("never", " and with release.labels other than never")]
+)
+def test_a_declared_comparison_that_no_rows_would_settle_is_an_error(marker, note, outcome, next_step, labels, too):
+    champion = policy_of(spec(champion={"metric": "log_loss"})).champion
+    plan = decide(uncompared(marker, note), msgspec.structs.replace(POLICY, champion=champion, compared_live=labels), NOW)
+    assert (plan.outcome, plan.actions[0].kind) == (outcome, "refuse")
+    words = judged(plan, "champion:log_loss").words
+    assert f"gates.champion asks for a comparison, and {note}: {next_step.format(too)}" in words
 
 
 def test_what_could_not_be_measured_for_another_reason_refuses():
@@ -341,4 +391,5 @@ def test_what_the_user_declares_is_what_is_judged():
         champion=ChampionRule(metric="roc_auc", margin=0.02, alpha=0.1, declared=True),
         parity=1e-3,
         latency_p99_ms=5.0,
+        compared_live="before_full",
     )

@@ -3,8 +3,9 @@
 from itertools import pairwise
 
 import numpy as np
+import pytest
 
-from flyball.gateway.breaker import LONGEST_PAUSE_SECONDS, Breaker
+from flyball.gateway.breaker import LONGEST_PAUSE_SECONDS, Breaker, fair_seconds
 
 
 def play(fails, seconds, rate=100.0, start=0.0, breaker=None):
@@ -86,3 +87,9 @@ def test_three_calls_in_a_row_that_are_not_answered_in_time_open_it_and_two_do_n
     breaker.failed(0.0, "late", late=True)
     assert breaker.open
     assert breaker.words == "late"
+
+
+@pytest.mark.parametrize(("call_seconds", "n", "seconds"), [(0.001, 1, 1.0), (1.2, 1, 2.4), (0.05, 16, 1.6), (0.05, 1000, 1.6)])
+def test_what_is_fair_grows_with_the_call_and_not_without_end_with_its_rows(call_seconds, n, seconds):
+    """A code model of 50 ms a call, most of it the same for any number of rows, that hangs on 1,000 rows: not 100 s."""
+    assert fair_seconds(call_seconds, n) == pytest.approx(seconds)

@@ -1,5 +1,6 @@
 """evaluate: the trained estimator on the holdout, alone and beside the champion."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from flyball.adapters.steps.situation import Rows, Run, divided, read_rows
 from flyball.adapters.steps.train import read_estimator, told
 from flyball.adapters.user_code import user_code
 from flyball.control.world import micros
-from flyball.errors import DataError, FlyballError
+from flyball.errors import DataError, FlyballError, TrainingError
 from flyball.pipelines import evaluation
 from flyball.pipelines.evaluation import Holdout
 from flyball.pipelines.graph import step_key
@@ -23,6 +24,7 @@ from flyball.records.jobs import StepResult
 from flyball.records.routing import ServedUnit
 from flyball.records.scores import Scores
 from flyball.records.signature import ColumnType, Signature, clash
+from flyball.records.unit import Format
 
 EVALUATION = "evaluation.json"
 SCORES = "scores.parquet"
@@ -31,6 +33,9 @@ _ALPHA = 0.05
 """Where the gate on the champion does not say another."""
 _COMPARISON_VERSION = 3
 """Raised when the comparison gives something else for the same rows and models."""
+
+_OF_THE_MACHINE = (MemoryError, OSError, ImportError)
+"""Raised within a model's code they say nothing of the model."""
 
 
 def evaluation_key(run: Run, keys: dict[str, str], champion: ServedUnit | None) -> str:
@@ -77,12 +82,16 @@ def _beside(
             f"no release can bring it beside the champion: {apart.found}", expected=apart.expected, next_step=apart.next_step
         )
         return evaluation.not_comparable(_metrics(run), why.message)
+    new, told_of_rows = evaluation.unseen_rows(holdout, _fitted_until_us(champion))
+    if told_of_rows is not None and told_of_rows.note:
+        return (told_of_rows, *evaluation.not_comparable(_metrics(run), told_of_rows.note))
+    opened = _opened(run, champion)
     try:
-        new, told_of_rows = evaluation.unseen_rows(holdout, _fitted_until_us(champion))
-        if told_of_rows is not None and told_of_rows.note:
-            return (told_of_rows, *evaluation.not_comparable(_metrics(run), told_of_rows.note))
-        answered = answers_of(run, champion, rows.where(new).features, signature)
-    except FlyballError as error:
+        answered = _answered(run, champion, opened, rows.where(new).features, signature)
+    except (DataError, TrainingError) as error:
+        # Kept, and no challenger is held against this champion any more: so of what is so whenever it is asked, and of no machine in trouble.
+        if not _of_its_own(error, champion.format):
+            raise
         return evaluation.unasked(_metrics(run), f"the champion cannot be asked about the holdout: {error.message.rstrip('.')}")
     seed = run.request.spec.train.seed
     found = evaluation.compare_all(_metrics(run), holdout.where(new), scores[new], answered, _alpha(run), seed)
@@ -96,11 +105,35 @@ def _fitted_until_us(champion: ServedUnit) -> int:
     return max((micros(each) for each in known if each is not None), default=-1)
 
 
+def _of_its_own(error: FlyballError, kind: Format) -> bool:
+    """Whether the model's question, its answers or its own code are why; not what a runtime raises, nor a lack of memory, files or libraries."""
+    foreign = [each for each in _causes(error) if not isinstance(each, FlyballError)]
+    return not foreign or (kind is Format.CODE and not any(isinstance(each, _OF_THE_MACHINE) for each in foreign))
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    cause = error.__cause__
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__ or cause.__context__
+
+
 def answers_of(run: Run, served: ServedUnit, features: pl.DataFrame, ours: Signature) -> Scores:
     """(n_rows, n_scores): what a unit answers, through its calibration. Raises FlyballError, in words, where it cannot or answers another question."""
-    scorer, package = PackageScorer(in_child=True), Path(served.package)
+    return _answered(run, served, _opened(run, served), features, ours)
+
+
+def _opened(run: Run, served: ServedUnit) -> PackageScorer:
+    scorer = PackageScorer(in_child=True)
     with told(f"the model of {served.unit.id}", run.request.project_dir):
-        theirs, _ = scorer.opened(package)
+        scorer.opened(Path(served.package))
+    return scorer
+
+
+def _answered(run: Run, served: ServedUnit, scorer: PackageScorer, features: pl.DataFrame, ours: Signature) -> Scores:
+    """Raises DataError where it cannot be asked, TrainingError where its model raises."""
+    package = Path(served.package)
+    theirs, _ = scorer.opened(package)
     if theirs.task != ours.task or theirs.classes != ours.classes:
         raise DataError(f"it answers {theirs.task} {list(theirs.classes)}", expected=f"{ours.task} {list(ours.classes)}")
     absent = [column.name for column in theirs.columns if column.name not in {mine.name for mine in ours.columns}]
@@ -129,7 +162,7 @@ def _as_theirs(features: pl.DataFrame, theirs: Signature) -> pl.DataFrame:
     try:
         return model_input.frame_of(features.select(column.name for column in theirs.columns), theirs.columns)
     except pl.exceptions.InvalidOperationError as error:
-        raise DataError("it knows a feature as a number, whose values are texts now") from error
+        raise DataError("it knows a feature as a number, whose values are texts now", detail=str(error)) from None
 
 
 def _metrics(run: Run) -> tuple[str, ...]:

@@ -35,6 +35,10 @@ PACKAGE = "package"
 
 _LATENCY_CALLS = 300
 """The 99th percentile then rests on three calls; more cost seconds with code formats."""
+_LEAST_ALIKE = 20
+"""Rows that have a value which is nobody's own. Beside the rest of 50 rows a value of fewer might tell who is meant."""
+_NOBODYS = "(hidden)"
+"""A category that no row has."""
 
 Results = dict[str, StepResult]
 
@@ -52,7 +56,7 @@ class PackageOrder(NamedTuple):
 def package_key(run: Run, keys: dict[str, str], schema: Schema) -> str:
     spec = run.request.spec
     window = spec.model_dump(mode="json", include={"monitor": {"window"}, "capture": {"fields"}})
-    more = [*(["refit"] if run.refits else []), *(["hidden in the background"] if _hidden(run) else [])]
+    more = [*(["refit"] if run.refits else []), *(["nobody's values in the background"] if _hidden(run) else [])]
     return step_key("package", keys, [spec.gates.parity, window, run.surroundings.environment_digest, schema.of_requests, *more])
 
 
@@ -74,7 +78,7 @@ def package(run: Run, keys: dict[str, str], done: Results, order: PackageOrder) 
         answered = np.asarray(pl.read_parquet(evaluated / SCORES).to_numpy(), dtype=np.float64)
         with user_code(run.request.project_dir):
             served = _convert(run, (fitted / ESTIMATOR).read_bytes(), rows, holdout, signature, scale)
-            held = _held(holdout.features, _hidden(run))
+            held = _held(holdout.features, _hidden(run), rows.features)
             with told(f"the served model of {run.request.spec.train.entrypoint}", run.request.project_dir):
                 served.run(held.head(1))  # the row that each gateway asks first: what fails there is served by none
                 measured = (_parity(served, signature), *_latency(served, holdout.features), *_speedups(served))
@@ -116,19 +120,27 @@ def _hidden(run: Run) -> tuple[str, ...]:
     return tuple(name for name, rule in run.request.spec.capture.fields.items() if rule in ("drop", "hash"))
 
 
-def _held(features: pl.DataFrame, hidden: Sequence[str]) -> pl.DataFrame:
+def _held(features: pl.DataFrame, hidden: Sequence[str], everything: pl.DataFrame) -> pl.DataFrame:
     """Rows of the holdout, over all its time: at equal steps a panel (300 stores, a row each a day) would be one store. What is `hidden` has one value in all of
-    them: an explanation says of it what it did beside that."""
+    them, that is ordinary in `everything`: an explanation says of it what it did beside that."""
     some = features[blocks.sampled(features.height, -(-features.height // background.MAX_ROWS))]
-    return some.with_columns(pl.lit(_typical(features[name]), dtype=features[name].dtype).alias(name) for name in hidden)
+    return some.with_columns(pl.lit(_ordinary(everything[name]), dtype=features[name].dtype).alias(name) for name in hidden)
 
 
-def _typical(column: pl.Series) -> Any:
-    """The value of most rows; of numbers the middle one."""
+def _ordinary(column: pl.Series) -> Any:
+    """The value of most rows; of numbers the middle one. Of too few rows it may be a person's own: in its place stands what nobody has, or a round number."""
     if column.dtype == pl.String:
-        return column.mode().sort()[0]
+        value = column.mode().sort()[0]
+        return value if _is_common(column, value) else "" if (column == "").any() else _NOBODYS
     known = column.drop_nans()
-    return float("nan") if known.is_empty() else known.quantile(0.5, "lower")
+    if known.is_empty():
+        return float("nan")
+    value = known.quantile(0.5, "lower")
+    return value if value is None or _is_common(known, value) else float(f"{value:.0e}")
+
+
+def _is_common(column: pl.Series, value: Any) -> bool:
+    return int((column == value).sum()) >= _LEAST_ALIKE
 
 
 def _background(held: pl.DataFrame) -> background.Background:

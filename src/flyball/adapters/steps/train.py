@@ -104,14 +104,20 @@ def fit_with(run: Run, function: Callable[..., Any], recipe: Recipe, signature: 
         with told(f"{train.entrypoint}{_absent(rows, signature)}", project_dir):
             # Copies: what the function does to its arguments must not reach the next trial.
             fitted = function(rows.features.clone(), rows.label_series(signature), dict(parameters), train.seed, **more)
-        return _checked(estimators.adopted(fitted, signature), train.entrypoint)
+            estimator = estimators.adopted(fitted, signature, _met(rows))  # asks it for its classes: the user's code, too
+        return _checked(estimator, train.entrypoint)
 
     return fit
 
 
+def _met(rows: Rows) -> list[float]:
+    """The classes that there are rows of; for regression its labels."""
+    return list(np.unique(rows.labels).tolist())
+
+
 def _absent(rows: Rows, signature: Signature) -> str:
     """Why a function may fail that is sound: in words, empty where every class is there."""
-    there = set(np.unique(rows.labels).tolist())
+    there = set(_met(rows))
     names = [name for at, name in enumerate(signature.classes) if at not in there]
     return f", without a row of the class {_listed(names)} to fit on," if names else ""
 
