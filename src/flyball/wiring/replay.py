@@ -112,7 +112,8 @@ def lived_report(home: Home, plan: ReplaySpec, say: Say, shared_steps: Path, *, 
 def planned(home: Home, plan: ReplaySpec, frame: pl.DataFrame) -> History:
     """When what is sent. Raises DataError when there is nothing to send, or nothing to train the first version on."""
     data = home.spec.data
-    known_at(frame, data, plan.train_until, home.spec.train.history)
+    if not frame.is_empty():  # else there is nothing to send either, and that says why
+        known_at(frame, data, plan.train_until, home.spec.train.history)
     return plan_history(frame.filter(pl.col(data.time) >= plan.start), columns_of(home), plan)
 
 

@@ -78,6 +78,13 @@ def test_a_time_that_no_row_fits_takes_nothing_away(home: Home, year: int, words
     assert files.begun() == before
 
 
+def test_a_span_that_ends_before_the_first_row_is_told_as_such(home: Home) -> None:
+    write_rows(home.project_dir / "rows.parquet", 96)
+    times = {"train_until": "1999-01-01T00:00:00Z", "until": "1999-02-01T00:00:00Z"}
+    with pytest.raises(DataError, match="no rows between 1999-01-01"):
+        lived_report(home, ReplaySpec.model_validate(times), say_nothing, home.project_dir / "replays", fresh=True)
+
+
 def test_a_replay_is_begun_from_a_copy_of_the_schema_which_is_a_part_of_it(home: Home) -> None:
     write_rows(home.project_dir / "rows.parquet", 96)
     frame, files, schema = (
