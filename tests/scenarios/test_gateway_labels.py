@@ -138,6 +138,9 @@ def test_the_same_labels_from_csv_parquet_json_lines_and_sql(rig, tmp_path):
     assert [row.label["id"] for row in label_rows(frame)] == ["1", "007", "c"]
     assert ["observed_at" in row.label for row in label_rows(frame)] == [True, False, True]
     assert undated(frame) == 1
+    query = "select * from t union all select 'open', null, null"
+    frame = sql_labels(SqlSpec(url_env="URL", query=query), {"URL": url}.__getitem__, wanted)
+    assert (frame.height, undated(frame)) == (4, 1), "what is not known yet is not sent"
 
 
 def test_the_same_file_again_takes_no_correction_back(rig, worker, tmp_path):

@@ -2,6 +2,7 @@
 
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 from flyball.errors import StoreUnavailable
@@ -28,7 +29,8 @@ def replace_file(path: Path, data: bytes, mode: int | None = None) -> None:
         finally:
             os.close(directory)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # a read-only file system says so before it says that there is no such file
+            temporary.unlink(missing_ok=True)
         raise StoreUnavailable(f"{path}: {error.strerror or error}", next_step="mend the disk, then try again") from error
 
 

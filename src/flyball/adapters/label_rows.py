@@ -61,8 +61,8 @@ def sql_labels(sql: SqlSpec, secret: Secret, wanted: LabelImport, *, numbers: bo
 
 
 def undated(frame: pl.DataFrame) -> int:
-    """Rows of `file_labels` or `sql_labels` of which nothing tells when their outcome became known."""
-    return frame.filter(pl.col("written").is_null() & pl.col("observed").is_null()).height
+    """Rows of `file_labels` or `sql_labels` that have an outcome of which nothing tells when it became known."""
+    return frame.filter(pl.col("label").is_not_null() & pl.col("written").is_null() & pl.col("observed").is_null()).height
 
 
 def label_rows(frame: pl.DataFrame) -> Iterator[LabelRow]:

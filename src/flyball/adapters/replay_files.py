@@ -17,6 +17,7 @@ from typing import TypeVar
 import msgspec
 
 from flyball.adapters.two_slots import TwoSlots
+from flyball.control.ports import SCHEMA
 from flyball.control.replay_position import Position
 from flyball.control.replay_report import ReplayReport
 from flyball.errors import StoreUnavailable
@@ -35,8 +36,9 @@ class Begun(msgspec.Struct, frozen=True, kw_only=True):
     """What a person would call it → digest: sections of flyball.yaml, the code, the data, …"""
 
     def changed(self, parts: Mapping[str, str]) -> tuple[str, ...]:
-        """Names of parts that are others now."""
-        return tuple(name for name in {**self.parts, **parts} if self.parts.get(name) != parts.get(name))
+        """Names of parts that are others now. A schema.yaml that it was begun without is none: it has its own."""
+        names = (name for name in {**self.parts, **parts} if self.parts.get(name) != parts.get(name))
+        return tuple(name for name in names if name != SCHEMA or SCHEMA in self.parts)
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):

@@ -72,7 +72,7 @@ def _in_lines(text: str, section: yaml.MappingNode, added: Mapping[str, Any]) ->
     newline = "\r\n" if "\r\n" in text else "\n"
     if lines and not lines[-1].endswith(("\n", "\r")):
         lines.append(newline)
-    indent = " " * section.start_mark.column
+    indent = " " * section.value[0][0].start_mark.column  # the section's own mark is that of its anchor, where it has one
     new = [f"{indent}{line}{newline}" if line else newline for line in _dumped(added).splitlines()]
     return "".join([*lines, *new, *below]) + text[end:]
 

@@ -6,9 +6,11 @@ from typing import NamedTuple
 import polars as pl
 
 from flyball.errors import DataError
+from flyball.pipelines.labels import class_name
 
 _WHOLE = r"^(?:0|-?[1-9]\d*)$"
 _WHOLE_AS_FLOAT = r"^(?:0|-?[1-9]\d*)(?:\.0)?$"
+_NEEDLESS_ZERO = r"^(0|-?[1-9]\d*)\.0$"
 _FRACTION = r"^-?(?:0\.0{0,3}[1-9](?:\d*[1-9])?|[1-9]\d*\.\d*[1-9])$"
 """Python writes what is smaller with an exponent."""
 _FRACTION_CHARACTERS = 16
@@ -80,10 +82,29 @@ def _as_written(files: list[File], names: Names) -> list[pl.DataFrame]:
         None if file.csv is None else pl.read_csv(file.csv, columns=again, infer_schema=False, glob=False) for file in files
     ]
     lost = mixed + [name for name in numeric if not _told_by_numbers(name, files, written)]
+    floats = {name for name in lost if any(kind.is_float() for kind in kinds[name])}
     return [
-        file.frame if table is None else file.frame.with_columns(table.select(lost).get_columns())
+        file.frame.with_columns(
+            _named(file.frame[name], None if table is None else table[name], as_floats=name in floats) for name in lost
+        )
         for file, table in zip(files, written, strict=True)
     ]
+
+
+def _named(parsed: pl.Series, written: pl.Series | None, *, as_floats: bool) -> pl.Series:
+    """A file's column as texts. `as_floats`: what a column of floats would call otherwise, 1.0 and a missing NaN, is called as it would be there: one value
+    that is written in another way gives no other value a new name."""
+    if written is None:
+        if not parsed.dtype.is_float():
+            return parsed
+        return pl.Series(
+            parsed.name, [None if each is None else class_name(each) for each in parsed.fill_nan(None)], dtype=pl.String
+        )
+    if not as_floats:
+        return written
+    if parsed.dtype.is_float():
+        written = written.set(parsed.is_nan().fill_null(value=False), None)
+    return written.str.replace(_NEEDLESS_ZERO, "${1}")
 
 
 def _is_text(kind: pl.DataType) -> bool:

@@ -8,7 +8,7 @@ import msgspec
 import polars as pl
 
 from flyball.adapters.schema_file import Columns, ColumnSchema, Schema, add_features, read_schema
-from flyball.errors import DataError
+from flyball.errors import DataError, StoreUnavailable
 from flyball.pipelines.labels import class_name
 from flyball.records.signature import MAX_FLOAT32, Column, ColumnType, Signature, Unknown
 from flyball.spec import DataSpec
@@ -58,8 +58,8 @@ def _to_nobody(_: str) -> None:
 def schema_of(path: Path, frame: pl.DataFrame, data: DataSpec, say: Callable[[str], None] = _to_nobody) -> Schema:
     """The schema in `path`, to which features that it lacks are added as they look in `frame`: all of them, where there is no file yet.
 
-    `say` is told what was added to it, and what stands there and is no feature. Raises DataError: an all-null feature, a schema.yaml that cannot be
-    added to, or as `kept_schema` does.
+    `say` is told what was added to it or could not be, and what stands there and is no feature. Raises DataError: an all-null feature, or as
+    `kept_schema` does. Raises StoreUnavailable where no schema.yaml could be begun.
     """
     for name in data.feature_names:
         if frame[name].null_count() == frame.height:
@@ -69,17 +69,30 @@ def schema_of(path: Path, frame: pl.DataFrame, data: DataSpec, say: Callable[[st
             )
     kept = read_schema(path).features if path.exists() else {}
     added = {name: _infer(frame[name], data.feature(name).type) for name in data.feature_names if name not in kept}
-    if added:
-        add_features(path, added)
+    could_not = _not_added(path, added) if added else ""
     for words in filter(None, (_perhaps_a_number(frame[name]) for name in added if data.feature(name).type is None)):
         say(words)
-    if added and kept:
-        seen = ", ".join(f"{name!r} ({column.type})" for name, column in added.items())
+    seen = ", ".join(f"{name!r} ({column.type})" for name, column in added.items())
+    if could_not:
+        say(f"each run takes {seen} as its own rows look: {could_not}")
+    elif added and kept:
         say(f"{path.name} now has {seen}, as the rows look: it is yours to edit")
     strangers = _strangers(kept, data)
     if strangers:
         say(f"{path.name}: not in data.features, and so without effect: {strangers}")
     return kept_schema(path, frame, data)
+
+
+def _not_added(path: Path, added: Columns) -> str:
+    """Add to the schema; words, where one that is there could not be added to: its owner's rules hold, and the run need not end."""
+    begun = path.exists()
+    try:
+        add_features(path, added)
+    except (DataError, StoreUnavailable) as error:
+        if not begun:
+            raise
+        return error.message
+    return ""
 
 
 def kept_schema(path: Path, frame: pl.DataFrame, data: DataSpec) -> Schema:

@@ -17,6 +17,7 @@ from flyball.adapters.executor import ProcessExecutor
 from flyball.adapters.heartbeat import Heartbeat
 from flyball.adapters.replay_files import Begun, ReplayFiles, rewind
 from flyball.adapters.report_page import write_reports
+from flyball.adapters.schema_file import read_schema
 from flyball.adapters.scorer_child import ChildScorer
 from flyball.adapters.snapshots_delta import content_digest
 from flyball.adapters.sources import LABEL_KNOWN, SourceHistory, known_at
@@ -30,7 +31,7 @@ from flyball.control.replay_diary import Diary
 from flyball.control.replay_position import Position, Stage
 from flyball.control.replay_report import ReplayReport
 from flyball.control.replay_result import Lived, report_of
-from flyball.errors import Conflict, DataError, UserError
+from flyball.errors import Conflict, UserError
 from flyball.records import codec
 from flyball.records.jobs import Job
 from flyball.spec import ProjectSpec, ReplaySpec, words
@@ -89,7 +90,7 @@ def lived_report(home: Home, plan: ReplaySpec, say: Say, shared_steps: Path, *, 
     # What cannot be lived is refused before the replay that was lived is taken away.
     history = planned(home, plan, frame)
     begun = Begun(parts=parts_of(home, plan, frame))
-    known = None if fresh else _standing(files, begun, say)
+    known = None if fresh else standing(files, begun, say)
     if known is not None and (report := files.report()) is not None:
         return report
     end_leftover(home.state_dir)
@@ -111,7 +112,8 @@ def lived_report(home: Home, plan: ReplaySpec, say: Say, shared_steps: Path, *, 
 def planned(home: Home, plan: ReplaySpec, frame: pl.DataFrame) -> History:
     """When what is sent. Raises DataError when there is nothing to send, or nothing to train the first version on."""
     data = home.spec.data
-    known_at(frame, data, plan.train_until, home.spec.train.history)
+    if not frame.is_empty():  # else there is nothing to send either, and that says why
+        known_at(frame, data, plan.train_until, home.spec.train.history)
     return plan_history(frame.filter(pl.col(data.time) >= plan.start), columns_of(home), plan)
 
 
@@ -120,19 +122,9 @@ def begin_anew(home: Home, files: ReplayFiles, begun: Begun, position: Position)
     # A child outlives the command that was killed, by design: it would write its result into the directory of this replay's job of the same number.
     ProcessExecutor(home.state_dir, home.clock.now).cancel_all()
     files.clear()
-    if schema := schema_text(home):
-        replace_file(home.state_dir / SCHEMA, schema.encode())
+    if (schema := home.project_dir / SCHEMA).exists():
+        replace_file(home.state_dir / SCHEMA, schema.read_bytes())
     files.begin(begun, position)
-
-
-def schema_text(home: Home) -> str:
-    """The project's schema.yaml, which a replay has a copy of. Empty: there is none, and the first training infers one for the replay alone."""
-    try:
-        return (home.project_dir / SCHEMA).read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return ""
-    except (OSError, ValueError) as error:
-        raise DataError(f"{SCHEMA} cannot be read: {error}") from error
 
 
 def parts_of(home: Home, plan: ReplaySpec, frame: pl.DataFrame) -> dict[str, str]:
@@ -142,11 +134,21 @@ def parts_of(home: Home, plan: ReplaySpec, frame: pl.DataFrame) -> dict[str, str
     sections = {f"{name}: of flyball.yaml": codec.digest(value) for name, value in spec.items()}
     return {
         **sections, "the span or the labels' untidiness of the replay": codec.digest(plan.model_dump(mode="json")), "the data": content_digest(frame),
-        SCHEMA: codec.digest(schema_text(home)), "the project's code": around.code_digest, "the installed packages": around.environment_digest, "Flyball": __version__,
+        **schema_part(home.project_dir / SCHEMA), "the project's code": around.code_digest, "the installed packages": around.environment_digest, "Flyball": __version__,
     }  # fmt: skip
 
 
-def _standing(files: ReplayFiles, begun: Begun, say: Say) -> Begun | None:
+def schema_part(path: Path) -> dict[str, str]:
+    """What schema.yaml says: its comments and order are nobody's part. Empty where there is none: the first training infers one for the replay alone, and
+    what the project gets later is not lived from."""
+    if not path.exists():
+        return {}
+    schema = read_schema(path)
+    # As words, since .inf may stand there.
+    return {SCHEMA: codec.digest(repr((schema.unknown, schema.extra, sorted(schema.features.items()))))}
+
+
+def standing(files: ReplayFiles, begun: Begun, say: Say) -> Begun | None:
     """The replay that is there, if it is to be gone on with or told again. None: a new one begins. Raises Conflict."""
     before = files.begun()
     if before is None:
@@ -157,6 +159,7 @@ def _standing(files: ReplayFiles, begun: Begun, say: Say) -> Begun | None:
             say("plain", "Nothing has changed since this replay was lived to its end: its report again. --fresh lives it anew.")
         return before
     if over:
+        say("plain", f"Since this replay was lived to its end this changed: {', '.join(changed)}. It is lived anew.")
         return None
     position = files.take_up()
     first = position.stage is Stage.FIRST

@@ -35,6 +35,7 @@ extra: refuse
         "features: {hour: {type: integer}} # short\n",
         "features: {\n  hour: {type: integer}, # by the clock\n}\n",
         "---\nfeatures:\n  hour: &whole {type: integer}\n  day: *whole\n...\n",
+        "features: &base\n  hour: {type: integer}\nextra: ignore\n",
         begun({"unknown": "as_trained", "features": {"hour": {"type": "integer"}}}),
     ],
 )

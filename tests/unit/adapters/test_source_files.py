@@ -8,6 +8,7 @@ import pytest
 from projects import AS_OF, spec
 
 from flyball.adapters.sources import SourceHistory, load
+from flyball.adapters.validation_pandera import schema_of
 from flyball.errors import DataError
 from flyball.records.signature import ColumnType
 
@@ -58,6 +59,28 @@ def test_a_feature_of_which_nothing_is_said_is_as_written_where_one_file_holds_t
 )  # fmt: skip
 def test_a_category_that_would_be_written_otherwise_as_a_number_stays_text(tmp_path: Path, written: list[str]) -> None:
     assert read(tmp_path, {"a.csv": of_carriers(*written)}, types=CATEGORY)["carrier"].to_list() == written
+
+
+@pytest.mark.parametrize("other", ["1.10", "1e-05", "01", "0.1234567890123456789"])
+def test_a_value_that_is_written_otherwise_gives_no_other_value_a_new_name(tmp_path: Path, other: str) -> None:
+    first, second, numbers = ["1.0", "1.1", "NaN", "-2.0"], ["1.0", "1.1", "NaN", "-2.0", other], {"carrier": "category"}
+
+    def names(written: list[str]) -> list[str]:
+        found = read(tmp_path, {"a.csv": of_carriers(*written)}, features=numbers)
+        data = spec(data={"features": numbers}).data
+        (tmp_path / "schema.yaml").unlink(missing_ok=True)
+        return list(schema_of(tmp_path / "schema.yaml", found, data).features["carrier"].categories or ())
+
+    assert names(first) == ["-2", "1", "1.1"]
+    assert names(second) == sorted([*names(first), other])
+
+
+def test_classes_are_called_as_floats_would_be_in_files_of_both_kinds(tmp_path: Path) -> None:
+    rows = pl.DataFrame({"id": ["p"], "at": [AS_OF], "late": [1.0], "hour": [1], "wind": [1.0], "carrier": [2.0]})
+    rows.write_parquet(tmp_path / "z.parquet")
+    found = read(tmp_path, {"a.csv": CSV + "a,2026-01-01,1.0,1,2,2.0\nb,2026-01-02,1.10,1,2,K1A\n"}, "*.*")
+    assert found["late"].to_list() == ["1", "1.10", "1"]
+    assert found["carrier"].to_list() == ["2", "K1A", "2"]
 
 
 def test_keys_and_classes_stay_as_they_are_written(tmp_path: Path) -> None:

@@ -1,3 +1,4 @@
+import errno
 from pathlib import Path
 
 import msgspec
@@ -7,7 +8,7 @@ from projects import rows, spec
 
 from flyball.adapters.schema_file import ColumnSchema, Schema
 from flyball.adapters.validation_pandera import Failure, as_trained, columns_of, enforced, schema_of, validate
-from flyball.errors import DataError
+from flyball.errors import DataError, StoreUnavailable
 from flyball.records.signature import Column, ColumnType, Signature, Unknown
 
 FRAME = rows(200).with_columns(busy=pl.col("hour") > 12, load=pl.col("wind") * 2)
@@ -201,6 +202,33 @@ def test_a_feature_that_comes_later_is_inferred_once_and_then_the_files(tmp_path
     assert again.features["load"].type is ColumnType.NUMBER
     assert validate(dirty, again.features, time="at", key="id").quarantined["id"].to_list() == ["f3"]
     assert len(told) == 1
+    assert (tmp_path / "schema.yaml").read_text() == text
+
+
+def test_a_schema_that_cannot_be_written_to_ends_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> None:
+        raise OSError(errno.EBUSY, "Device or resource busy")
+
+    monkeypatch.setattr(Path, "replace", refused)
+    declared, told = spec(data={"features": ["hour", "wind"]}).data, []
+    with pytest.raises(StoreUnavailable, match="resource busy"):
+        schema_of(tmp_path / "schema.yaml", FRAME, declared, told.append)
+    (tmp_path / "schema.yaml").write_text("features: {hour: {type: integer, minimum: 3}}\n")
+    found = schema_of(tmp_path / "schema.yaml", FRAME, declared, told.append)
+    assert (found.features["hour"].minimum, found.features["wind"].type) == (3, "number")
+    (words,) = told
+    assert words.startswith("each run takes 'wind' (number) as its own rows look: ")
+    assert "schema.yaml: Device or resource busy" in words
+    assert [path.name for path in tmp_path.iterdir()] == ["schema.yaml"]
+
+
+def test_a_schema_that_has_no_place_for_a_feature_ends_no_run(tmp_path: Path) -> None:
+    text, told = "features:\n  ? hour\n  : {type: integer, minimum: 3}\n", []
+    (tmp_path / "schema.yaml").write_text(text)
+    found = schema_of(tmp_path / "schema.yaml", FRAME, spec(data={"features": ["hour", "wind"]}).data, told.append)
+    assert (found.features["hour"].minimum, found.features["wind"].type) == (3, "number")
+    words = "each run takes 'wind' (number) as its own rows look: schema.yaml lacks the features wind, and is written so that "
+    assert told[0].startswith(words)
     assert (tmp_path / "schema.yaml").read_text() == text
 
 

@@ -19,7 +19,7 @@ from flyball.control.replay_position import Position
 from flyball.errors import DataError, UserError
 from flyball.records.jobs import Job, JobStatus
 from flyball.spec import ProjectSpec, ReplaySpec
-from flyball.wiring.replay import begin_anew, lived_report, parts_of, replay_of
+from flyball.wiring.replay import begin_anew, lived_report, parts_of, replay_of, standing
 from flyball.wiring.worlds import Home, replayed_world, say_nothing
 
 AT = datetime(2026, 1, 9, tzinfo=UTC)
@@ -78,6 +78,13 @@ def test_a_time_that_no_row_fits_takes_nothing_away(home: Home, year: int, words
     assert files.begun() == before
 
 
+def test_a_span_that_ends_before_the_first_row_is_told_as_such(home: Home) -> None:
+    write_rows(home.project_dir / "rows.parquet", 96)
+    times = {"train_until": "1999-01-01T00:00:00Z", "until": "1999-02-01T00:00:00Z"}
+    with pytest.raises(DataError, match="no rows between 1999-01-01"):
+        lived_report(home, ReplaySpec.model_validate(times), say_nothing, home.project_dir / "replays", fresh=True)
+
+
 def test_a_replay_is_begun_from_a_copy_of_the_schema_which_is_a_part_of_it(home: Home) -> None:
     write_rows(home.project_dir / "rows.parquet", 96)
     frame, files, schema = (
@@ -88,11 +95,34 @@ def test_a_replay_is_begun_from_a_copy_of_the_schema_which_is_a_part_of_it(home:
     none = Begun(parts=parts_of(home, plan_of(2026), frame))
     (home.project_dir / "schema.yaml").write_text(schema)
     begun = Begun(parts=parts_of(home, plan_of(2026), frame))
-    assert none.changed(begun.parts) == ("schema.yaml",)
+    # Not a change: the first `flyball run` writes the file, and it would throw away a replay that took hours.
+    assert none.changed(begun.parts) == ()
+    assert begun.changed(none.parts) == ("schema.yaml",)
+    (home.project_dir / "schema.yaml").write_text(f"# Ours.\nextra: refuse\n{schema}\n")
+    assert begun.changed(parts_of(home, plan_of(2026), frame)) == (), "comments and what goes without saying"
+    (home.project_dir / "schema.yaml").write_text(schema)
     begin_anew(home, files, begun, Position(at=AT))
     (home.project_dir / "schema.yaml").write_text(schema.replace("number", "category"))
     assert begun.changed(parts_of(home, plan_of(2026), frame)) == ("schema.yaml",)
     assert (home.state_dir / "schema.yaml").read_text() == schema
+
+
+def test_a_replay_that_is_over_is_replaced_by_nothing_that_is_not_told(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_rows(home.project_dir / "rows.parquet", 96)
+    frame, plan, said = pl.read_parquet(home.project_dir / "rows.parquet"), plan_of(2026), []
+    files = ReplayFiles(home.state_dir, lambda: 0.0)
+    begun = Begun(parts=parts_of(home, plan, frame))
+    begin_anew(home, files, begun, Position(at=AT))
+    monkeypatch.setattr(files, "report", lambda: "a report")
+    (home.project_dir / "schema.yaml").write_text("features: {hour: {type: number}}")
+
+    def say(_style: str, words: str) -> None:
+        said.append(words)
+
+    assert standing(files, Begun(parts=parts_of(home, plan, frame)), say) == begun
+    (home.project_dir / "pipeline.py").write_text("def train(): ...")
+    assert standing(files, Begun(parts=parts_of(home, plan, frame)), say) is None
+    assert said[1] == "Since this replay was lived to its end this changed: the project's code. It is lived anew."
 
 
 def plan_of(year: int) -> ReplaySpec:
