@@ -56,3 +56,23 @@ def test_a_model_whose_hidden_category_has_a_value_of_its_own_in_each_row_is_pac
     declared = spec(capture={"fields": {"carrier": "drop"}}, gates={"latency_p99_ms": 10_000})
     package = package_in(tmp_path / "p", run_steps(request(project(tmp_path / "p", frame=frame), declared), Told()))
     assert set(json.loads((package / FILE).read_bytes())["columns"]["carrier"]) == {"(hidden)"}
+
+
+STRICT = """
+from sklearn.compose import ColumnTransformer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
+
+def train(features, label, parameters, seed):
+    prepare = ColumnTransformer([("known", OneHotEncoder(), ["carrier"]), ("numbers", "passthrough", ["hour", "wind"])])
+    return make_pipeline(prepare, LogisticRegression()).fit(features, label)
+"""
+
+
+def test_a_model_that_takes_no_value_that_nobody_has_is_packaged_with_the_commonest(tmp_path: Path) -> None:
+    frame = rows().with_columns(carrier=pl.format("b{}", pl.int_range(pl.len()) % 40), wind=pl.lit(1.0))
+    declared = spec(capture={"fields": {"carrier": "hash"}}, gates={"latency_p99_ms": 10_000})
+    package = package_in(tmp_path / "p", run_steps(request(project(tmp_path / "p", STRICT, frame=frame), declared), Told()))
+    (held,) = set(json.loads((package / FILE).read_bytes())["columns"]["carrier"])
+    assert held in frame["carrier"].to_list()

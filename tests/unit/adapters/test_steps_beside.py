@@ -22,6 +22,7 @@ from flyball.gates.decide import UNASKED, GateSituation, decide, policy_of
 from flyball.records.decisions import Plan
 from flyball.records.evidence import Evidence, Outcome
 from flyball.records.jobs import StepResult
+from flyball.records.unit import Format
 from flyball.spec import ProjectSpec
 
 UNDECLARED: dict[str, Any] = {"latency_p99_ms": 10_000}
@@ -81,6 +82,30 @@ def test_a_machine_in_trouble_lets_no_challenger_through_unjudged(tmp_path: Path
         run_steps(asked, Told())
     (directory / "ill").unlink()
     assert difference(directory, run_steps(asked, Told())).value is not None, "nothing was kept of it"
+
+
+KNOWN = """
+from sklearn.compose import ColumnTransformer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
+
+def train(features, label, parameters, seed):
+    prepare = ColumnTransformer([("known", OneHotEncoder(), ["carrier"])])
+    return make_pipeline(prepare, LogisticRegression()).fit(features, label)
+"""
+
+
+def test_a_compiled_champion_that_refuses_what_it_has_not_seen_keeps_nobody_from_following_it(tmp_path: Path) -> None:
+    only = {"features": ["carrier"]}
+    directory = project(tmp_path / "p", KNOWN)
+    champion = package_in(directory, run_steps(request(directory, spec(data=only, evaluate={"holdout": 0.5})), Told()))
+    assert served(champion).format is Format.ONNX
+    new = pl.when(pl.int_range(pl.len()) % 7 == 0).then(pl.lit("new")).otherwise("carrier").alias("carrier")
+    declared = spec(data=only, gates=UNDECLARED)
+    results = run_steps(request(project(directory, KNOWN, frame=rows().with_columns(new)), declared, champion=champion), Told())
+    assert "the champion cannot be asked about the holdout" in difference(directory, results).note
+    assert judged(directory, results, declared).actions[0].kind == "register"
 
 
 def test_a_champion_whose_bytes_are_damaged_lets_no_challenger_through_unjudged(tmp_path: Path) -> None:

@@ -24,7 +24,6 @@ from flyball.records.jobs import StepResult
 from flyball.records.routing import ServedUnit
 from flyball.records.scores import Scores
 from flyball.records.signature import ColumnType, Signature, clash
-from flyball.records.unit import Format
 
 EVALUATION = "evaluation.json"
 SCORES = "scores.parquet"
@@ -36,6 +35,8 @@ _COMPARISON_VERSION = 3
 
 _OF_THE_MACHINE = (MemoryError, OSError, ImportError)
 """Raised within a model's code they say nothing of the model."""
+_NO_MEMORY = "alloc"
+"""What onnxruntime says then is an error of its own: "Failed to allocate memory", "bad allocation"."""
 
 
 def evaluation_key(run: Run, keys: dict[str, str], champion: ServedUnit | None) -> str:
@@ -90,7 +91,7 @@ def _beside(
         answered = _answered(run, champion, opened, rows.where(new).features, signature)
     except (DataError, TrainingError) as error:
         # Kept, and no challenger is held against this champion any more: so of what is so whenever it is asked, and of no machine in trouble.
-        if not _of_its_own(error, champion.format):
+        if not _of_its_own(error):
             raise
         return evaluation.unasked(_metrics(run), f"the champion cannot be asked about the holdout: {error.message.rstrip('.')}")
     seed = run.request.spec.train.seed
@@ -105,10 +106,11 @@ def _fitted_until_us(champion: ServedUnit) -> int:
     return max((micros(each) for each in known if each is not None), default=-1)
 
 
-def _of_its_own(error: FlyballError, kind: Format) -> bool:
-    """Whether the model's question, its answers or its own code are why; not what a runtime raises, nor a lack of memory, files or libraries."""
+def _of_its_own(error: FlyballError) -> bool:
+    """Whether the model's question, its answers, its own code or rows that it does not take are why; not a lack of memory, files or libraries. (That its
+    bytes are whole and load was seen before.)"""
     foreign = [each for each in _causes(error) if not isinstance(each, FlyballError)]
-    return not foreign or (kind is Format.CODE and not any(isinstance(each, _OF_THE_MACHINE) for each in foreign))
+    return not any(isinstance(each, _OF_THE_MACHINE) or _NO_MEMORY in str(each).lower() for each in foreign)
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

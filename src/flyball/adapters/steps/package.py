@@ -78,9 +78,8 @@ def package(run: Run, keys: dict[str, str], done: Results, order: PackageOrder) 
         answered = np.asarray(pl.read_parquet(evaluated / SCORES).to_numpy(), dtype=np.float64)
         with user_code(run.request.project_dir):
             served = _convert(run, (fitted / ESTIMATOR).read_bytes(), rows, holdout, signature, scale)
-            held = _held(holdout.features, _hidden(run), rows.features)
             with told(f"the served model of {run.request.spec.train.entrypoint}", run.request.project_dir):
-                served.run(held.head(1))  # the row that each gateway asks first: what fails there is served by none
+                held = _answered(served, holdout.features, _hidden(run), rows.features)
                 measured = (_parity(served, signature), *_latency(served, holdout.features), *_speedups(served))
             judged_by = tuple(watched(run, Made(signature, rows, holdout, answered, scale, served.run)))
         save_model(root / "model", served.format, served.content, run.request.project_dir, code_files(run.request.project_dir))
@@ -120,27 +119,43 @@ def _hidden(run: Run) -> tuple[str, ...]:
     return tuple(name for name, rule in run.request.spec.capture.fields.items() if rule in ("drop", "hash"))
 
 
-def _held(features: pl.DataFrame, hidden: Sequence[str], everything: pl.DataFrame) -> pl.DataFrame:
+def _answered(served: Served, features: pl.DataFrame, hidden: Sequence[str], everything: pl.DataFrame) -> pl.DataFrame:
+    """What is held, of which `served` has answered the row that each gateway asks first: what fails there is served by none. A model that takes nothing that
+    no row has gets the commonest values of what is hidden."""
+    held = _held(features, hidden, everything)
+    try:
+        served.run(held.head(1))
+    except Exception:
+        if not hidden:
+            raise
+        held = _held(features, hidden, everything, 0)
+        served.run(held.head(1))
+    return held
+
+
+def _held(features: pl.DataFrame, hidden: Sequence[str], everything: pl.DataFrame, least: int = _LEAST_ALIKE) -> pl.DataFrame:
     """Rows of the holdout, over all its time: at equal steps a panel (300 stores, a row each a day) would be one store. What is `hidden` has one value in all of
     them, that is ordinary in `everything`: an explanation says of it what it did beside that."""
     some = features[blocks.sampled(features.height, -(-features.height // background.MAX_ROWS))]
-    return some.with_columns(pl.lit(_ordinary(everything[name]), dtype=features[name].dtype).alias(name) for name in hidden)
+    return some.with_columns(
+        pl.lit(_ordinary(everything[name], least), dtype=features[name].dtype).alias(name) for name in hidden
+    )
 
 
-def _ordinary(column: pl.Series) -> Any:
-    """The value of most rows; of numbers the middle one. Of too few rows it may be a person's own: in its place stands what nobody has, or a round number."""
+def _ordinary(column: pl.Series, least: int) -> Any:
+    """The value of most rows; of numbers the middle one. Of fewer rows than `least` it may be a person's own: in its place stands what nobody has, or a round number."""
     if column.dtype == pl.String:
         value = column.mode().sort()[0]
-        return value if _is_common(column, value) else "" if (column == "").any() else _NOBODYS
+        return value if _is_common(column, value, least) else "" if (column == "").any() else _NOBODYS
     known = column.drop_nans()
     if known.is_empty():
         return float("nan")
     value = known.quantile(0.5, "lower")
-    return value if value is None or _is_common(known, value) else float(f"{value:.0e}")
+    return value if value is None or _is_common(known, value, least) else float(f"{value:.0e}")
 
 
-def _is_common(column: pl.Series, value: Any) -> bool:
-    return int((column == value).sum()) >= _LEAST_ALIKE
+def _is_common(column: pl.Series, value: Any, least: int) -> bool:
+    return int((column == value).sum()) >= least
 
 
 def _background(held: pl.DataFrame) -> background.Background:
