@@ -11,6 +11,7 @@ from flyball.adapters.schema_file import Columns, ColumnSchema, Schema, add_feat
 from flyball.errors import DataError, StoreUnavailable
 from flyball.pipelines.labels import class_name
 from flyball.records.signature import MAX_FLOAT32, Column, ColumnType, Signature, Unknown
+from flyball.records.words import listed
 from flyball.spec import DataSpec
 from flyball.spec.faults import did_you_mean
 
@@ -232,7 +233,7 @@ def _strangers(kept: Columns, data: DataSpec) -> str:
         if name not in data.feature_names:
             near = did_you_mean(name, data.feature_names)
             words.append(f"{name!r}" + (f" ({near})" if near else ""))
-    return ", ".join(words[:SHOWN]) + (f" and {len(words) - SHOWN} more" if len(words) > SHOWN else "")
+    return listed(words, SHOWN)
 
 
 def _as_category(column: pl.Series) -> pl.Series:

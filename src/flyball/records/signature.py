@@ -5,10 +5,10 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
+from flyball.records.words import MOST_NAMED, listed
+
 MAX_FLOAT32 = 3.4028234663852886e38
 """A model sees float32: beyond this a number would be infinity."""
-_MOST_NAMED = 10
-"""Classes that a sentence names."""
 
 
 class ColumnType(StrEnum):
@@ -71,7 +71,7 @@ class Signature(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def question(self) -> str:
         """What it answers, in words: `binary (no, yes)`."""
-        if len(self.classes) > _MOST_NAMED:
+        if len(self.classes) > MOST_NAMED:
             return f"{self.task} ({len(self.classes)} classes)"
         return f"{self.task} ({', '.join(self.classes)})" if self.classes else self.task
 
@@ -105,5 +105,4 @@ def clash(known: Signature, other: Signature) -> Clash | None:
 
 def _only(ours: Signature, theirs: Signature) -> str:
     """Classes that the second does not have."""
-    found = [name for name in ours.classes if name not in theirs.classes]
-    return ", ".join(found[:_MOST_NAMED]) + ("" if len(found) <= _MOST_NAMED else f" and {len(found) - _MOST_NAMED} more")
+    return listed([name for name in ours.classes if name not in theirs.classes])

@@ -1,7 +1,7 @@
 """train: the user's own function, with tuned parameters where they are asked for."""
 
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from flyball.pipelines.graph import step_key
 from flyball.records import codec
 from flyball.records.jobs import StepResult
 from flyball.records.signature import Signature
+from flyball.records.words import listed
 from flyball.spec import TuningSpec
 from flyball.stats.metrics import HIGHER_IS_BETTER, measure
 
@@ -26,8 +27,6 @@ ESTIMATOR = "estimator.pkl"
 
 _TUNING_SHARE = 0.2
 """Of the training part, its newest rows: parameters are chosen on them, as the model will be judged on newer ones still."""
-_MOST_NAMED = 10
-"""Classes that a sentence names."""
 
 Fit = Callable[[Rows, dict[str, Any]], Any]
 
@@ -54,7 +53,7 @@ def train(run: Run, keys: dict[str, str], validated: StepResult, recipe: Recipe 
             run.say("train", f"fitting on {to_train.labels.size:,} rows")
             estimator = fit(to_train, parameters)
             if without := estimators.unmet(estimator, signature):
-                run.say("train", f"no row to fit on has the class {_listed(without)}: the model gives it a probability of 0")
+                run.say("train", f"no row to fit on has the class {listed(without)}: the model gives it a probability of 0")
             # Asked here already: an estimator that cannot answer should fail the step that made it.
             with told(f"the {type(estimator).__name__} of {spec.train.entrypoint}", run.request.project_dir):
                 estimators.score(estimator, holdout.features.head(100), signature)
@@ -119,11 +118,7 @@ def _absent(rows: Rows, signature: Signature) -> str:
     """Why a function may fail that is sound: in words, empty where every class is there."""
     there = set(_met(rows))
     names = [name for at, name in enumerate(signature.classes) if at not in there]
-    return f", without a row of the class {_listed(names)} to fit on," if names else ""
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:_MOST_NAMED]) + (f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else "")
+    return f", without a row of the class {listed(names)} to fit on," if names else ""
 
 
 @contextmanager
