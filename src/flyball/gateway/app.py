@@ -15,7 +15,7 @@ from flyball.gateway.heads import body_began
 from flyball.gateway.large import LARGE_BYTES
 from flyball.gateway.metrics import Metrics
 from flyball.gateway.openinference.wording import BINARY
-from flyball.gateway.problems import JSON, PROBLEM, Response, problem, problem_of
+from flyball.gateway.problems import Response, as_v2_reads, headers_of, problem, problem_of
 from flyball.gateway.unread import Unread
 from flyball.gateway.validation import Body
 from flyball.records.permissions import Permission
@@ -108,8 +108,8 @@ class Gateway:
         finally:
             self._in_flight -= 1
             self._held_bytes -= held
-        if response.content_type is PROBLEM and scope["path"].startswith("/v2"):
-            response = response._replace(content_type=JSON)  # official clients read `error` only of what calls itself JSON
+        if scope["path"].startswith("/v2"):
+            response = as_v2_reads(response)
         self._metrics.request(door_name, response.status, perf_counter() - begin)
         await self._send(send, response)
 
@@ -130,12 +130,7 @@ class Gateway:
         return Caller(until, receive, self.pending() <= 1, self.pending)
 
     async def _send(self, send: Send, response: Response) -> None:
-        headers = [
-            (b"content-type", response.content_type),
-            (b"content-length", str(_size(response.body)).encode()),
-            (b"x-content-type-options", b"nosniff"),
-            *response.headers,
-        ]
+        headers = headers_of(response, _size(response.body))
         if self.draining:
             headers.append((b"connection", b"close"))
         await send({"type": "http.response.start", "status": response.status, "headers": headers})

@@ -27,6 +27,17 @@ class Response(NamedTuple):
     headers: Headers = ()
 
 
+def as_v2_reads(response: Response) -> Response:
+    """Official clients of the Open Inference Protocol read `error` only of what calls itself JSON."""
+    return response._replace(content_type=JSON) if response.content_type is PROBLEM else response
+
+
+def headers_of(response: Response, size: int) -> list[tuple[bytes, bytes]]:
+    """All that are written; `size`: bytes of the body."""
+    kind, length = (b"content-type", response.content_type), (b"content-length", b"%d" % size)
+    return [kind, length, (b"x-content-type-options", b"nosniff"), *response.headers]
+
+
 def json_response(value: Any, status: int = 200, headers: Headers = ()) -> Response:
     return Response(status, _encode(value), JSON, headers)
 

@@ -11,7 +11,7 @@ from prometheus_client import Counter
 from flyball.errors import FlyballError, Overloaded
 from flyball.gateway.access import Neighbours, Tokens
 from flyball.gateway.metrics import Metrics
-from flyball.gateway.problems import JSON, PROBLEM, Headers, Response, problem_of
+from flyball.gateway.problems import JSON, Headers, Response, as_v2_reads, headers_of, problem_of
 from flyball.gateway.queueing import Queue
 from flyball.gateway.routes import MAX_REMEMBERED, Door
 
@@ -109,7 +109,8 @@ class Unread:
         crowd.refused_at = began
         if began - crowd.told_at > TOLD_SECONDS:
             queue, wait = full
-            crowd.told, crowd.told_at = _written(problem_of(queue.refusal(wait)), path.startswith(b"/v2"), more), began
+            response = problem_of(queue.refusal(wait))
+            crowd.told, crowd.told_at = _written(as_v2_reads(response) if path.startswith(b"/v2") else response, more), began
         crowd.errors.inc()
         took = time.perf_counter() - began
         self._metrics.request(crowd.door.name, 429, took)
@@ -134,11 +135,8 @@ class Unread:
         self.crowded.clear()
 
 
-def _written(response: Response, v2: bool, more: Headers) -> bytes:  # noqa: FBT001 - of a path
-    """`v2`: official clients read `error` only of what calls itself JSON."""
+def _written(response: Response, more: Headers) -> bytes:
     body = response.body if isinstance(response.body, bytes) else b"".join(response.body)
-    kind = JSON if v2 and response.content_type is PROBLEM else response.content_type
     head = [b"HTTP/1.1 %d %s" % (response.status, HTTPStatus(response.status).phrase.encode())]
-    listed = [*more, (b"content-type", kind), (b"content-length", b"%d" % len(body)), (b"x-content-type-options", b"nosniff")]
-    head += [b"%s: %s" % header for header in (*listed, *response.headers)]
+    head += [b"%s: %s" % header for header in (*more, *headers_of(response, len(body)))]
     return b"\r\n".join([*head, b"", body])

@@ -93,6 +93,12 @@ async def answer(reader: asyncio.StreamReader) -> tuple[int, dict[bytes, bytes],
     return int(lines[0].split()[1]), headers, await reader.readexactly(int(headers.get(b"content-length", b"0")))
 
 
+async def crowded(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """A request that is refused: the first one is read for it, and from then on the gateway knows."""
+    writer.write(request())
+    assert (await answer(reader))[0] == 429
+
+
 def without_time(told: tuple[int, dict[bytes, bytes], bytes]) -> tuple[int, dict[bytes, bytes], bytes]:
     return told[0], {name: value for name, value in told[1].items() if name != b"date"}, told[2]
 
@@ -116,8 +122,7 @@ def test_the_second_refusal_is_the_same_and_nobody_has_read_the_request(world: W
 def test_once_there_is_room_requests_are_read_again_on_the_same_connection(world: World) -> None:
     async def story(reader, writer):
         for _ in range(2):
-            writer.write(request())
-            assert (await answer(reader))[0] == 429
+            await crowded(reader, writer)
         world.room = 1
         for _ in range(2):
             writer.write(request())
@@ -129,8 +134,7 @@ def test_once_there_is_room_requests_are_read_again_on_the_same_connection(world
 
 def test_a_path_is_forgotten_once_nobody_was_refused_there_for_a_while(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     async def story(reader, writer):
-        writer.write(request())
-        await answer(reader)
+        await crowded(reader, writer)
         world.room = 1
         for calm, known in ((60.0, [PATH]), (0.0, [])):
             monkeypatch.setattr(unread, "CALM_SECONDS", calm)
@@ -143,8 +147,7 @@ def test_a_path_is_forgotten_once_nobody_was_refused_there_for_a_while(world: Wo
 
 def test_of_many_that_come_at_once_no_more_are_let_in_than_there_is_room_for(world: World) -> None:
     async def story(reader, writer):
-        writer.write(request())
-        await answer(reader)
+        await crowded(reader, writer)
         world.room, world.read = 3, 0
         port = writer.get_extra_info("peername")[1]
         more = [await asyncio.open_connection("127.0.0.1", port) for _ in range(20)]
@@ -170,8 +173,7 @@ def test_of_many_that_come_at_once_no_more_are_let_in_than_there_is_room_for(wor
 )
 def test_a_body_is_passed_over_however_it_comes_and_what_follows_is_a_request_of_its_own(world: World, packets) -> None:
     async def story(reader, writer):
-        writer.write(request())
-        assert (await answer(reader))[0] == 429
+        await crowded(reader, writer)
         for _ in range(2):
             for packet in packets:
                 writer.write(packet)
@@ -187,8 +189,7 @@ def test_a_body_is_passed_over_however_it_comes_and_what_follows_is_a_request_of
 
 def test_several_at_once_are_answered_in_their_order(world: World) -> None:
     async def story(reader, writer):
-        writer.write(request())
-        await answer(reader)
+        await crowded(reader, writer)
         writer.write(request() * 3 + request(b"/models/m/labels"))
         assert [(await answer(reader))[0] for _ in range(4)] == [429, 429, 429, 200]
         world.room, world.waits = 1, 0.1
@@ -218,8 +219,7 @@ def test_several_at_once_are_answered_in_their_order(world: World) -> None:
 def test_who_may_not_ask_so_is_told_that_and_not_how_the_model_is(world: World, given: bytes, status: int) -> None:
     async def story(reader, writer):
         for _ in range(2):
-            writer.write(request())
-            assert (await answer(reader))[0] == 429
+            await crowded(reader, writer)
         writer.write(given)
         told = await answer(reader)
         assert (told[0], b"wait for" in told[2]) == (status, False)
@@ -240,8 +240,7 @@ def test_who_may_not_ask_so_is_told_that_and_not_how_the_model_is(world: World, 
 def test_who_has_wishes_of_their_own_is_read_and_refused_as_ever(world: World, given: bytes) -> None:
     async def story(reader, writer):
         for _ in range(2):
-            writer.write(request())
-            await answer(reader)
+            await crowded(reader, writer)
         writer.write(given)
         assert (await answer(reader))[0] == 429
         assert world.read == 2
@@ -251,8 +250,7 @@ def test_who_has_wishes_of_their_own_is_read_and_refused_as_ever(world: World, g
 
 def test_who_wishes_for_http_2_is_refused_and_keeps_its_connection(world: World) -> None:
     async def story(reader, writer):
-        writer.write(request())
-        await answer(reader)
+        await crowded(reader, writer)
         writer.write(request(more=b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQ\r\n"))
         writer.write(request())
         assert [(await answer(reader))[0] for _ in range(2)] == [429, 429]
@@ -263,8 +261,7 @@ def test_who_wishes_for_http_2_is_refused_and_keeps_its_connection(world: World)
 
 def test_who_waits_for_leave_to_send_is_not_left_waiting(world: World) -> None:
     async def story(reader, writer):
-        writer.write(request())
-        await answer(reader)
+        await crowded(reader, writer)
         writer.write(request(more=b"Expect: 100-continue\r\n")[: -len(BODY)])
         assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 100 ")
         writer.write(BODY)
@@ -275,8 +272,7 @@ def test_who_waits_for_leave_to_send_is_not_left_waiting(world: World) -> None:
 
 def test_a_client_that_reads_no_answers_is_not_answered_for_ever(world: World) -> None:
     async def story(reader, writer):
-        writer.write(request())
-        await answer(reader)
+        await crowded(reader, writer)
         world.read = 0
         deaf = socket.socket()
         deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -293,8 +289,7 @@ def test_a_client_that_reads_no_answers_is_not_answered_for_ever(world: World) -
 
 def test_a_model_that_is_no_more_and_a_port_that_ends_are_told_by_who_reads(world: World) -> None:
     async def story(reader, writer):
-        writer.write(request())
-        await answer(reader)
+        await crowded(reader, writer)
         world.there = False
         writer.write(request())
         assert (await answer(reader))[0] == 404
@@ -304,8 +299,7 @@ def test_a_model_that_is_no_more_and_a_port_that_ends_are_told_by_who_reads(worl
         world.unread.end()
         read = world.read
         for _ in range(2):
-            writer.write(request())
-            assert (await answer(reader))[0] == 429
+            await crowded(reader, writer)
         assert world.read == read + 2
 
     world.lives(story)
@@ -314,8 +308,7 @@ def test_a_model_that_is_no_more_and_a_port_that_ends_are_told_by_who_reads(worl
 @pytest.mark.parametrize("ends", ["port", "server"])
 def test_what_comes_in_when_a_port_ends_is_refused_to_its_end(world: World, ends: str) -> None:
     async def story(reader, writer):
-        writer.write(request())
-        await answer(reader)
+        await crowded(reader, writer)
         writer.write(request()[:-4])
         await asyncio.sleep(0.05)
         if ends == "port":
@@ -334,8 +327,7 @@ def test_what_comes_in_when_a_port_ends_is_refused_to_its_end(world: World, ends
 
 def test_a_body_that_stalls_ends_its_connection_and_one_refused_after_another_does_not(world: World) -> None:
     async def story(reader, writer):
-        writer.write(request())
-        await answer(reader)
+        await crowded(reader, writer)
         looks = Connections(world.server)
         for at in range(0, 200, 10):
             writer.write(request()[:-4])
