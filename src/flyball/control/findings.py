@@ -1,7 +1,7 @@
 """What monitors found, as people look at it, and what they say of it."""
 
 from flyball.control import decisions, diagnosing, incidents
-from flyball.control.acknowledging import never_normal
+from flyball.control.acknowledging import refuse_as_normal
 from flyball.control.commands import Command
 from flyball.control.finding_reports import FindingReport, FindingRow, IncidentRow, WindowPoint
 from flyball.control.happenings import happenings
@@ -102,16 +102,12 @@ _OF_LOSS = (FindingKind.PERFORMANCE, FindingKind.CONCEPT_DRIFT, FindingKind.ESTI
 def acknowledge(world: World, which: str, actor: str, reason: str, *, as_normal: bool) -> CommandReport:
     """It stands no longer, and policies are told of it no more. Once; what was seen may still be taken as normal later. Raises NotFound, Conflict."""
     finding = find(world, which)
-    why_not = never_normal(finding) if as_normal else ""
-    if why_not:
-        raise Conflict(
-            f"finding {finding.number} cannot be taken as normal: {why_not}", expected="an acknowledgement",
-            next_step=f"flyball acknowledge {finding.number}, without --as-normal",
-        )  # fmt: skip
     said = Acknowledgement(finding=finding.id, by=actor, at=world.now(), reason=reason, as_normal=as_normal)
     before = world.get("acknowledgement", finding.id, Acknowledgement)
     if before is not None and (before.as_normal or not as_normal):
         raise _said_already(finding, before.by)
+    if as_normal:
+        refuse_as_normal(world, finding)
     order = Command(
         id=f"c-{finding.id}{'-normal' if as_normal else ''}", kind="acknowledge", actor=actor, reason=reason, ordered_at=said.at,
         arguments={"finding": finding.id, "as_normal": as_normal}, spec_digest=world.spec_digest,
