@@ -9,7 +9,7 @@ from flyball.control.estimating import EstimateState
 from flyball.control.standing import find
 from flyball.control.world import World, put
 from flyball.errors import Conflict
-from flyball.monitoring import concept, declared, drift, performance, slice_watch, track
+from flyball.monitoring import concept, declared, drift, performance, quality, slice_watch, track
 from flyball.monitoring.concept import ConceptState
 from flyball.monitoring.declared import DeclaredState
 from flyball.monitoring.drift import DriftState
@@ -28,8 +28,8 @@ def _never_normal(finding: Finding) -> str:
     """Why a finding cannot be taken as normal; empty: it can."""
     if finding.kind is FindingKind.CONCEPT_DRIFT and finding.subject != LABELS:
         return "a slice that was found is not kept apart from its neighbours; a version that is trained on it knows it"
-    if finding.kind is FindingKind.DATA_QUALITY and _is_counted(finding):
-        return f"{finding.subject} is counted, not compared; mend it, or train a version without it"
+    if finding.kind is FindingKind.DATA_QUALITY and (_is_counted(finding) or finding.fault in quality.COUNTED):
+        return f"{finding.subject} is gone, or cannot be read; mend it, or train a version without it"
     return _NEVER.get(finding.kind, "")
 
 

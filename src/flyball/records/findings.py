@@ -121,6 +121,8 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """It began between these two, with the confidence that `words` state; None: no interval is known."""
     causes: tuple[Cause, ...] = ()
     """Largest share first."""
+    fault: str = ""
+    """Of the pipe: `gone`, `unit`, `frozen`, …; empty: none, or of a release that did not keep it."""
     histogram: Histogram | None = None
     """None: nothing to be shown as one."""
 

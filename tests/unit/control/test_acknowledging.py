@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from flyball.adapters.clock import SimulatedClock
@@ -10,6 +11,8 @@ from flyball.adapters.ledger import MemoryLedger
 from flyball.control import acknowledging, findings
 from flyball.control.world import Place, Ports, World, draft, put
 from flyball.errors import Conflict
+from flyball.monitoring import quality
+from flyball.monitoring.quality import Fault
 from flyball.records.evidence import Evidence
 from flyball.records.findings import Finding, FindingKind
 from flyball.spec import ProjectSpec
@@ -70,4 +73,19 @@ def test_what_another_detector_told_later_keeps_nobody_from_it(world: World) -> 
     told(world, 3, FindingKind.FEATURE_DRIFT, "x", unit="u2")
     told(world, 4, FindingKind.OPERATIONS, "x")
     told(world, 5, FindingKind.DATA_QUALITY, "x", method="counted")
+    assert findings.acknowledge(world, "1", "user:me", "", as_normal=True).accepted
+
+
+@pytest.mark.parametrize("fault", quality.COUNTED)
+def test_a_column_that_is_gone_is_not_normal_whether_it_was_counted_or_drift_noticed_it_first(world: World, fault: Fault) -> None:
+    alarmed = told(world, 1, FindingKind.FEATURE_DRIFT, "x", method="two-sample permutation p-values")
+    lost = quality.Diagnosis(fault=fault, column="x", share=1.0, words="x has no value any more")
+    (retold,) = quality.retell([alarmed], [lost])
+    world.record(draft(AT, "finding.raised", "finding:f-1", {}, (put("finding", "f-1", retold),)))
+    told(world, 2, FindingKind.DATA_QUALITY, "z", method="counted")
+    for number in ("1", "2"):
+        with pytest.raises(Conflict, match="is gone, or cannot be read; mend it"):
+            findings.acknowledge(world, number, "user:me", "", as_normal=True)
+    (unit,) = quality.retell([alarmed], [msgspec.structs.replace(lost, fault=Fault.UNIT)])
+    world.record(draft(AT, "finding.raised", "finding:f-1", {}, (put("finding", "f-1", unit),)))
     assert findings.acknowledge(world, "1", "user:me", "", as_normal=True).accepted
