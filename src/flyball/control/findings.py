@@ -8,9 +8,11 @@ from flyball.control.happenings import happenings
 from flyball.control.queries import decision_row
 from flyball.control.reports import CommandReport
 from flyball.control.standing import find, standing
+from flyball.control.telling import OF_STREAMS
 from flyball.control.world import World, put
 from flyball.errors import Conflict
 from flyball.monitoring import declared, upstream
+from flyball.monitoring.estimates.parts import LOSS
 from flyball.records.events import Draft
 from flyball.records.findings import Acknowledgement, Finding, FindingKind, WindowSummary
 from flyball.records.release import Champion
@@ -76,7 +78,7 @@ def explain(world: World, which: str) -> FindingReport:
 
 
 def _series(world: World, finding: Finding) -> tuple[WindowPoint, ...]:
-    """The figure that the finding is about, window by window: the distance of its stream, or the loss."""
+    """The figure that the finding is about, window by window: the distance of its stream, the loss, or the loss as it was estimated."""
     mine = sorted((each for each in world.all("window", WindowSummary) if each.unit == finding.unit), key=lambda each: each.start)
     points = [WindowPoint(end=each.end, value=_figure(each, finding)) for each in mine]
     place = next((place for place, point in enumerate(points) if point.end >= finding.window_end), len(points))
@@ -85,18 +87,22 @@ def _series(world: World, finding: Finding) -> tuple[WindowPoint, ...]:
 
 
 def _figure(window: WindowSummary, finding: Finding) -> float | None:
+    """By the finding's kind first: a feature may be called `loss`."""
+    if finding.kind in OF_STREAMS:
+        return window.drift.get(finding.subject)
     named = finding.subject.removeprefix(declared.subject_of(""))
-    if named != finding.subject:
-        return window.slices[named].value if named in window.slices else None
-    if finding.subject in window.drift:
-        return window.drift[finding.subject]
-    for name in ("loss", "brier", "mae"):
-        if finding.kind in _OF_LOSS and name in window.metrics:
-            return window.metrics[name].value
-    return None
+    if finding.kind is FindingKind.PERFORMANCE and named != finding.subject:
+        measured = window.slices.get(named)
+    elif finding.kind is FindingKind.ESTIMATED_PERFORMANCE:
+        measured = window.estimates.get(LOSS)
+    elif finding.kind in _OF_LABELS:
+        measured = next((window.metrics[name] for name in ("loss", "brier", "mae") if name in window.metrics), None)
+    else:
+        return None
+    return None if measured is None else measured.value
 
 
-_OF_LOSS = (FindingKind.PERFORMANCE, FindingKind.CONCEPT_DRIFT, FindingKind.ESTIMATED_PERFORMANCE)
+_OF_LABELS = (FindingKind.PERFORMANCE, FindingKind.CONCEPT_DRIFT)
 
 
 def acknowledge(world: World, which: str, actor: str, reason: str, *, as_normal: bool) -> CommandReport:

@@ -1,4 +1,4 @@
-"""What may be taken as normal, of findings that stand in a ledger."""
+"""Findings that stand in a ledger: which of them may be taken as normal, and which figure is shown beside each."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,7 +14,7 @@ from flyball.errors import Conflict
 from flyball.monitoring import quality
 from flyball.monitoring.quality import Fault
 from flyball.records.evidence import Evidence
-from flyball.records.findings import Finding, FindingKind
+from flyball.records.findings import Finding, FindingKind, WindowSummary
 from flyball.spec import ProjectSpec
 
 AT = datetime(2026, 11, 27, tzinfo=UTC)
@@ -89,3 +89,28 @@ def test_a_column_that_is_gone_is_not_normal_whether_it_was_counted_or_drift_not
     (unit,) = quality.retell([alarmed], [msgspec.structs.replace(lost, fault=Fault.UNIT)])
     world.record(draft(AT, "finding.raised", "finding:f-1", {}, (put("finding", "f-1", unit),)))
     assert findings.acknowledge(world, "1", "user:me", "", as_normal=True).accepted
+
+
+@pytest.mark.parametrize(
+    ("kind", "subject", "figures"),
+    [
+        (FindingKind.PERFORMANCE, "loss", [0.3]),
+        (FindingKind.ESTIMATED_PERFORMANCE, "loss", [0.4]),
+        (FindingKind.CONCEPT_DRIFT, "labels", [0.3]),
+        (FindingKind.PERFORMANCE, "slice far", [0.5]),
+        (FindingKind.FEATURE_DRIFT, "slice far", [0.1]),
+        (FindingKind.DATA_QUALITY, "loss", [0.1]),
+        (FindingKind.OPERATIONS, "requests", []),
+    ],
+)
+def test_the_figure_beside_a_finding_is_its_kinds_own_whatever_features_are_called(
+    world: World, kind: FindingKind, subject: str, figures: list[float]
+) -> None:
+    found = told(world, 1, kind, subject)
+    window = WindowSummary(
+        model="shop", unit="u1", start=found.window_start, end=found.window_end, predictions=90, labels=90, mature=True,
+        metrics={"brier": Evidence(name="brier", value=0.3)}, estimates={"bounded_loss": Evidence(name="bounded_loss", value=0.4)},
+        slices={"far": Evidence(name="bounded_loss", value=0.5)}, drift=dict.fromkeys(("loss", "labels", "requests", "slice far"), 0.1),
+    )  # fmt: skip
+    world.record(draft(AT, "window.closed", "window:w", {}, (put("window", "w", window),)))
+    assert [point.value for point in findings.explain(world, "1").series] == figures
