@@ -19,6 +19,8 @@ from flyball.records.events import Put
 from flyball.spec.slice_conditions import SliceCondition, compile_slice
 from flyball.stats.losses import bounded_loss
 
+NO_ROWS = "not judged: the package of this version keeps no rows of its holdout"
+RECALIBRATED = "not judged: its answers are recalibrated, and nobody has seen how they go with labels; the next version is judged"
 NONE_LABELLED = "not judged: none of the rows that are kept of the newest mature window has a label"
 
 
@@ -63,9 +65,8 @@ class DeclaredSlices:
         """Which rows of a window each slice has."""
         reference, types = self._observation.files.estimation(unit), self._observation.files.types(unit)
         if reference is None:
-            return Placed(
-                {}, {name: "not judged: the package of this version keeps no rows of its holdout" for name, _ in self._slices}
-            )
+            why = RECALIBRATED if self._observation.files.is_recalibrated(unit) else NO_ROWS
+            return Placed({}, {name: why for name, _ in self._slices})
         chosen: dict[str, Chosen] = {}
         notes: dict[str, str] = {}
         for name, of in self._of(unit, reference).items():
