@@ -50,9 +50,10 @@ class DeclaredSlices:
         self, sample: SampledRows, losses: Any, window: Window, allowance: Allowance
     ) -> tuple[DeclaredReading, tuple[Put, ...]]:
         """`losses`: (n_sampled,) NaN where there is no label."""
-        if not self._slices:
-            return DeclaredReading(findings=(), state=DeclaredState()), ()
-        before = self._world.get("declared", window.unit, DeclaredState) or DeclaredState()
+        none = DeclaredState()
+        before = self._world.get("declared", window.unit, DeclaredState) or none
+        if not self._slices:  # one that is declared again begins anew, as where others were left
+            return DeclaredReading(findings=(), state=none), () if before == none else (put("declared", window.unit, none),)
         has = np.isfinite(losses)
         placed = self.placed(window.unit, sample)
         labelled = {name: each._replace(inside=each.inside[has]) for name, each in placed.chosen.items()}
