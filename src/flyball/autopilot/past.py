@@ -14,7 +14,7 @@ NEWEST = 400
 def kept(past: Sequence[PastAction], rules: Sequence[Rule], incidents: Collection[int], now: datetime) -> tuple[PastAction, ...]:
     """In their order: the newest of all, and those of each policy by themselves, so that one that acts at every window makes nobody forget.
 
-    `past` oldest first; `incidents`: numbers of those that are open.
+    `past` oldest first; `incidents`: numbers that those have, or had, that are open.
     """
     wanted = {id(act) for act in past[-NEWEST:]}
     for rule in rules:

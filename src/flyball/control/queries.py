@@ -77,7 +77,7 @@ def _effects(world: World) -> str:
 
 
 def _diagnoses(world: World, champion: Champion | None) -> tuple[Diagnosis, ...]:
-    found = (diagnosing.of(world, each.number) for each in incidents.open_now(world, champion))
+    found = (diagnosing.of(world, each) for each in incidents.open_now(world, champion))
     return tuple(each for each in found if each is not None)
 
 

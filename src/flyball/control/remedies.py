@@ -79,7 +79,7 @@ class Remedies:
             )
             for action in done if action.kind != "open_breaker"
         )  # fmt: skip
-        opened = {each.number for each in situation.incidents}
+        opened = {number for each in situation.incidents for number in each.numbers}
         moved = Acts(past=kept((*acts.past, *past), self._policy.rules, opened, now), last_nothing="" if done else nothing)
         inputs = (situation, self._policy, now)
         made = decisions.prepare(self._world, "autopilot", inputs, plan, (put("acts", self._world.model, moved),))
