@@ -8,10 +8,14 @@ import pytest
 
 from flyball.adapters.clock import SimulatedClock
 from flyball.adapters.ledger import MemoryLedger
-from flyball.control import diagnosing
+from flyball.autopilot.breaker import BreakerPolicy
+from flyball.control import bounds, diagnosing
 from flyball.control.world import Place, Ports, World, draft, put
+from flyball.records.bounds import Breaker
 from flyball.records.diagnosis import Diagnosis
 from flyball.records.findings import FindingKind, Incident, IncidentKind
+from flyball.records.jobs import Job, JobStatus
+from flyball.records.release import Phase, ReleaseState
 from flyball.spec import ProjectSpec
 
 NOW, DAY = datetime(2026, 6, 1, tzinfo=UTC), timedelta(days=1)
@@ -49,3 +53,70 @@ def test_what_an_incident_was_taken_for_is_known_when_it_has_grown_together_with
         write(world, "diagnosis", str(number), taken_for(number, kind, days))
     told = [diagnosing.of(world, incident(*numbers)) for numbers in ((2, 4), (1, 2, 4), (1, 3))]
     assert [each and each.kind for each in told] == [IncidentKind.DATA_FAULT, IncidentKind.CONCEPT_SHIFT, None]
+
+
+def job(world: World, number: int, *, days: float = 0, unit: str | None = None) -> Job:
+    """Of the decision d-1; without a unit its gate refused it."""
+    made = Job(
+        id=f"j-{number:04d}", model="m", status=JobStatus.REGISTERED if unit else JobStatus.REFUSED, requested_at=NOW + days * DAY,
+        as_of=NOW + days * DAY, cause="d-1", unit=unit,
+    )  # fmt: skip
+    write(world, "job", made.id, made, event="job.requested", subject=f"job:{made.id}")
+    return made
+
+
+def release(world: World, number: int, unit: str, phase: Phase, **more: str) -> None:
+    made = ReleaseState(
+        id=f"r-{number:04d}", model="m", challenger=unit, champion="u0", phase=phase, opened_at=NOW, entered_at=NOW, **more
+    )
+    write(world, "release", made.id, made)
+
+
+def ended(world: World) -> list[tuple[bool, str]]:
+    return [(act.failed, act.words) for act in bounds.ended_acts(world, {"d-1": "retrain"})]
+
+
+def test_a_retraining_that_came_to_a_version_that_was_there_counts_neither_way(world: World) -> None:
+    release(world, 1, "u1", Phase.SETTLED, job="j-0001", cause="user:me")
+    release(world, 2, "u2", Phase.ROLLED_BACK, job="j-0002", cause="d-1")
+    for number, unit in ((2, "u2"), (3, "u2"), (4, "u1"), (5, "u2")):
+        job(world, number, unit=unit)
+    assert ended(world) == [(True, "r-0002 was rolled back")]
+
+
+def test_what_took_back_a_settled_release_is_of_its_job_and_what_released_the_version_again_is_not(world: World) -> None:
+    # Of a Flyball that did not say whose result it releases.
+    release(world, 1, "u1", Phase.SETTLED, cause="d-1")
+    job(world, 1, unit="u1")
+    assert ended(world) == [(False, "r-0001 settled")]
+    release(world, 2, "u1", Phase.ROLLED_BACK, cause="user:me")
+    assert ended(world) == [(True, "r-0002 was rolled back")]
+    release(world, 3, "u1", Phase.SETTLED, job="j-0009", cause="user:me")
+    assert ended(world) == [(True, "r-0002 was rolled back")]
+
+
+def test_a_breaker_counts_anew_since_it_was_closed_whatever_the_clock_said_then(world: World) -> None:
+    breaker = Breaker(opened_at=NOW + 300 * DAY, decision="d-9", actions=("retrain",), words="")
+    job(world, 1, days=299)
+    write(world, "breaker", "m", breaker)
+    write(world, "breaker", "m", msgspec.structs.replace(breaker, closed_at=NOW + 300 * DAY))
+    assert ended(world) == []
+    job(world, 2)
+    assert ended(world) == [(True, "j-0002 was refused by its gate")]
+
+
+def test_moves_of_the_champion_are_counted_since_the_breaker_was_closed_whatever_the_clock_said_then(world: World) -> None:
+    def moved(number: int, days: int) -> None:
+        made = ReleaseState(
+            id=f"r-{number:04d}", model="m", challenger=f"u{number}", champion="u0", phase=Phase.SETTLED, opened_at=NOW,
+            entered_at=NOW + days * DAY, cause="d-1",
+        )  # fmt: skip
+        states = (put("release", made.id, made),)
+        world.record(draft(made.entered_at, "release.verified", f"release:{made.id}", {"phase": Phase.FULL.value}, states))
+
+    moved(1, 299)
+    shut = Breaker(opened_at=NOW, decision="d-9", actions=("retrain",), words="", closed_at=NOW + 300 * DAY)
+    write(world, "breaker", "m", shut)
+    moved(2, 0)
+    moves = bounds.champion_moves(world, {"d-1": "retrain"}, BreakerPolicy(), NOW + DAY)
+    assert [move.after for move in moves] == ["u2"]
