@@ -1,7 +1,7 @@
 """The autopilot's turn: look at the signals under the policies, decide, and see to it that what was decided is done once."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -23,6 +23,10 @@ from flyball.records.release import Champion
 
 FINDINGS_TOLD, LONGEST_TOLD = 3, 200
 """In a notification: how many of the standing findings, and characters of each."""
+
+
+REPLAY_LOOKS = timedelta(hours=1)
+"""How often the autopilot's turn comes in a replay."""
 
 
 class Todo(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,14 +100,14 @@ class Remedies:
         world = self._world
         champion = world.get("champion", world.model, Champion)
         longest = max((rule.for_windows for rule in self._policy.rules), default=1)
-        mine = [entry.signals for entry in history.recent if champion is not None and _of_this_term(world, entry, champion)]
+        mine = [entry for entry in history.recent if champion is not None and _of_this_term(world, entry, champion)]
         running, release = jobs.active(world), self._releases.active()
         acts = world.get("acts", world.model, Acts) or Acts()
         did = {todo.decision: todo.action.kind for todo in world.all("todo", Todo) if todo.action.kind in autopilot.EXCLUSIVE}
         earlier = [unit for unit in champion.verified if unit != champion.unit] if champion else []
         found, stop = [each for each in standing(world, champion) if each.pages], stop_of(world)
         return autopilot.AutopilotSituation(
-            signals_by_window=tuple(mine[-longest:]),
+            signals_by_window=tuple(entry.signals for entry in _in_a_row(world, mine)[-longest:]),
             busy=running[0].id if running else (release.id if release else None),
             past=acts.past,
             open_approvals=self._open_questions(),
@@ -247,6 +251,15 @@ def _puts_of(decision: Decision, number: int, action: Action, *, asked_before: b
         requested_by="autopilot", expires_at=None,
     )  # fmt: skip
     return (put("approval", approval_id, approval),)
+
+
+def _in_a_row(world: World, entries: list[SignalsAt]) -> list[SignalsAt]:
+    """Those up to the newest that follow one another: while control was down nobody looked, and what held then is not known."""
+    window, starts = world.spec.monitor.window, [datetime.fromisoformat(entry.window) for entry in entries]
+    # A replay looks once an hour, however short a window is.
+    step = max(window, REPLAY_LOOKS) if world.ports.clock.simulated else window
+    gaps = [place for place in range(1, len(starts)) if starts[place] - starts[place - 1] > step]
+    return entries[gaps[-1] if gaps else 0 :]
 
 
 def _of_this_term(world: World, entry: SignalsAt, champion: Champion) -> bool:

@@ -9,7 +9,8 @@ import pytest
 from flyball.adapters.clock import SimulatedClock
 from flyball.adapters.ledger import MemoryLedger
 from flyball.autopilot.breaker import BreakerPolicy
-from flyball.control import bounds, diagnosing
+from flyball.control import bounds, diagnosing, remedies
+from flyball.control.windows import SignalsAt
 from flyball.control.world import Place, Ports, World, draft, put
 from flyball.records.bounds import Breaker
 from flyball.records.diagnosis import Diagnosis
@@ -120,3 +121,14 @@ def test_moves_of_the_champion_are_counted_since_the_breaker_was_closed_whatever
     moved(2, 0)
     moves = bounds.champion_moves(world, {"d-1": "retrain"}, BreakerPolicy(), NOW + DAY)
     assert [move.after for move in moves] == ["u2"]
+
+
+def test_windows_before_a_pause_are_not_in_a_row_with_those_after_it(world: World) -> None:
+    def known(*days: int) -> list[SignalsAt]:
+        return [SignalsAt(unit="u", window=(NOW + day * DAY).isoformat(), signals={}) for day in days]
+
+    seen = known(0, 1, 7, 8, 9)
+    assert remedies._in_a_row(world, seen) == seen[2:]
+    assert remedies._in_a_row(world, seen[:2]) == seen[:2]
+    assert remedies._in_a_row(world, known(0, 7)) == known(7)
+    assert remedies._in_a_row(world, []) == []
