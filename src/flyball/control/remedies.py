@@ -54,6 +54,8 @@ class Remedies:
         self._releases = releases
         self._stopping = stopping
         self._policy = autopilot.policy_of(world.spec)
+        self._settled: set[str] = set()
+        """Approvals that nothing more follows from: of all that was ever agreed to, only what is new is looked for among the events."""
 
     def consider(self, signalled: Signalled | None) -> None:
         """Do what is still to be done; then, when a window of the champion closed, look anew."""
@@ -141,17 +143,18 @@ class Remedies:
             if approval.answer != "approved" or approval.requested_by != "autopilot":
                 continue
             todo_id = f"{approval.id}.approved"
-            # First: of all that was ever agreed to, only what is new is looked for among the events.
-            if todo_id in opened or (decision := decisions.find(self._world, approval.decision)) is None:
+            if todo_id in opened or approval.id in self._settled:
                 continue
-            asked = decisions.asked_in(decision, approval)
+            decision = decisions.find(self._world, approval.decision)
+            asked = decisions.asked_in(decision, approval) if decision is not None else None
             nested: Any = asked.arguments.get("action") if asked else None
             if nested is None:
+                self._settled.add(approval.id)
                 continue
-            todo = Todo(id=todo_id, decision=decision.id, action=codec.revive(nested, Action), asked=True)
-            payload = {"decision": decision.id, "by": approval.answered_by}
+            todo = Todo(id=todo_id, decision=approval.decision, action=codec.revive(nested, Action), asked=True)
+            payload = {"decision": approval.decision, "by": approval.answered_by}
             self._world.record(
-                draft(self._world.now(), "todo.opened", f"decision:{decision.id}", payload, (put("todo", todo_id, todo),), key=f"opened:{todo_id}")
+                draft(self._world.now(), "todo.opened", f"decision:{approval.decision}", payload, (put("todo", todo_id, todo),), key=f"opened:{todo_id}")
             )  # fmt: skip
 
     def _do_what_is_open(self) -> None:

@@ -9,10 +9,12 @@ import pytest
 from flyball.adapters.clock import SimulatedClock
 from flyball.adapters.ledger import MemoryLedger
 from flyball.autopilot.breaker import BreakerPolicy
-from flyball.control import bounds, diagnosing, remedies
+from flyball.control import bounds, decisions, diagnosing, remedies
 from flyball.control.windows import SignalsAt
 from flyball.control.world import Place, Ports, World, draft, put
+from flyball.records import codec
 from flyball.records.bounds import Breaker
+from flyball.records.decisions import Action, Approval, Decision, Plan
 from flyball.records.diagnosis import Diagnosis
 from flyball.records.findings import FindingKind, Incident, IncidentKind
 from flyball.records.jobs import Job, JobStatus
@@ -132,3 +134,25 @@ def test_windows_before_a_pause_are_not_in_a_row_with_those_after_it(world: Worl
     assert remedies._in_a_row(world, seen[:2]) == seen[:2]
     assert remedies._in_a_row(world, known(0, 7)) == known(7)
     assert remedies._in_a_row(world, []) == []
+
+
+def question(world: World, number: int, answer: str | None = None) -> None:
+    """`do: ask`, with nothing to be done after the answer."""
+    ask = Action(kind="ask", subject="model:m", arguments={"policy": "p", "message": "look"})
+    plan = Plan(actions=(ask,), rule="p", rationale="")
+    made = Decision(id=f"d-{number:06d}", room="autopilot", now=NOW, policy={}, situation={}, plan=plan)
+    asked = Approval(
+        id=made.id, decision=made.id, action_digest=codec.digest(ask), requested_at=NOW, requested_by="autopilot", expires_at=None,
+        answer=answer, answered_by="user:me",
+    )  # fmt: skip
+    payload = codec.plain(made)
+    world.record(draft(NOW, "decision.made", f"decision:{made.id}", payload, (put("approval", asked.id, asked),)))
+
+
+def test_an_answer_that_nothing_follows_from_is_looked_up_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    question(world, 1, "approved")
+    turn, found, looked_up = remedies.Remedies(world, None, None), decisions.find, []  # type: ignore[arg-type]
+    monkeypatch.setattr(decisions, "find", lambda of, which: looked_up.append(which) or found(of, which))
+    turn.consider(None)
+    turn.consider(None)
+    assert looked_up == ["d-000001"]
