@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 import flyball.autopilot.decide as autopilot
-from flyball.autopilot.past import kept
+from flyball.autopilot.past import kept, needed
 from flyball.control import bounds, decisions, diagnosing, jobs, tournaments
 from flyball.control.releases import Releases
 from flyball.control.standing import standing
@@ -85,8 +85,8 @@ class Remedies:
             )
             for action in done if action.kind != "open_breaker"
         )  # fmt: skip
-        opened = {number for each in situation.incidents for number in each.numbers}
-        moved = Acts(past=kept((*acts.past, *past), self._policy.rules, opened, now), last_nothing="" if done else nothing)
+        known = kept((*acts.past, *past), self._policy.rules, _numbers(situation.incidents), now)
+        moved = Acts(past=known, last_nothing="" if done else nothing)
         inputs = (situation, self._policy, now)
         made = decisions.prepare(self._world, "autopilot", inputs, plan, (put("acts", self._world.model, moved),))
         puts: list[Put] = []
@@ -107,17 +107,18 @@ class Remedies:
         acts = world.get("acts", world.model, Acts) or Acts()
         did = {todo.decision: todo.action.kind for todo in world.all("todo", Todo) if todo.action.kind in autopilot.EXCLUSIVE}
         earlier = [unit for unit in champion.verified if unit != champion.unit] if champion else []
+        incidents = diagnosing.open_incidents(world, champion)
         found, stop = [each for each in standing(world, champion) if each.pages], stop_of(world)
         return autopilot.AutopilotSituation(
             signals_by_window=tuple(entry.signals for entry in _in_a_row(world, mine)[-longest:]),
             busy=running[0].id if running else (release.id if release else None),
-            past=acts.past,
+            past=needed(acts.past, self._policy.rules, _numbers(incidents), world.now()),
             open_approvals=self._open_questions(),
             champion=champion.unit if champion else None,
             previous_champion=earlier[-1] if earlier else None,
             breaker=bounds.breaker_of(world),
             ended=bounds.ended_acts(world, did),
-            incidents=diagnosing.open_incidents(world, champion),
+            incidents=incidents,
             earlier=tournaments.earlier_units(world, champion),
             changed_since=next((each.changed_since for each in _newest(found) if each.changed_since is not None), None),
             data_faults=tuple(each.number for each in found if each.kind is FindingKind.DATA_QUALITY),
@@ -235,6 +236,11 @@ class Remedies:
             told = f"{wanted}, to which {todo.decision} was allowed to go back, is not whole on this machine any more"
             return f"{told}: nothing was done; flyball rollback goes to {whole[-1]}"
         return ""
+
+
+def _numbers(incidents: Sequence[autopilot.OpenIncident]) -> set[int]:
+    """That they have, or had."""
+    return {number for each in incidents for number in each.numbers}
 
 
 def _newest(findings: Sequence[Finding]) -> list[Finding]:

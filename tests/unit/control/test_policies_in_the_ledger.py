@@ -9,7 +9,7 @@ import pytest
 from flyball.adapters.clock import SimulatedClock
 from flyball.adapters.ledger import MemoryLedger
 from flyball.autopilot.breaker import BreakerPolicy
-from flyball.control import bounds, decisions, diagnosing, remedies
+from flyball.control import bounds, decisions, diagnosing, queries, remedies
 from flyball.control.windows import SignalsAt
 from flyball.control.world import Place, Ports, World, draft, put
 from flyball.records import codec
@@ -156,3 +156,10 @@ def test_an_answer_that_nothing_follows_from_is_looked_up_once(world: World, mon
     turn.consider(None)
     turn.consider(None)
     assert looked_up == ["d-000001"]
+
+
+def test_of_what_waits_nothing_else_is_read(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number, answer in ((3, None), (1, "approved"), (2, None)):
+        question(world, number, answer)
+    monkeypatch.delattr(decisions, "recorded")
+    assert [row.id for row in queries.decision_rows(world, open_only=True)] == ["d-000002", "d-000003"]
