@@ -28,9 +28,7 @@ def rows(world: World, *, open_only: bool) -> tuple[FindingRow, ...]:
     open_ids = {finding.id for finding in standing(world, champion)}
     seen = {each.finding: each for each in world.all("acknowledgement", Acknowledgement)}
     every = sorted(world.all("finding", Finding), key=lambda finding: finding.number)
-    of = {
-        number: diagnosing.of(world, each.number) for each in incidents.rows(world, open_only=False) for number in each.findings
-    }
+    of = {number: diagnosing.of(world, each) for each in incidents.rows(world, open_only=False) for number in each.findings}
     found = [
         FindingRow(finding=each, open=each.id in open_ids, acknowledgement=seen.get(each.id), diagnosis=of.get(each.number))
         for each in every
@@ -43,8 +41,7 @@ def rows(world: World, *, open_only: bool) -> tuple[FindingRow, ...]:
 def incident_rows(world: World, *, open_only: bool) -> tuple[IncidentRow, ...]:
     """Oldest first, each with what it is taken for."""
     return tuple(
-        IncidentRow(incident=each, diagnosis=diagnosing.of(world, each.number))
-        for each in incidents.rows(world, open_only=open_only)
+        IncidentRow(incident=each, diagnosis=diagnosing.of(world, each)) for each in incidents.rows(world, open_only=open_only)
     )
 
 
@@ -108,12 +105,14 @@ _OF_LABELS = (FindingKind.PERFORMANCE, FindingKind.CONCEPT_DRIFT)
 def acknowledge(world: World, which: str, actor: str, reason: str, *, as_normal: bool) -> CommandReport:
     """It stands no longer, and policies are told of it no more. Once; what was seen may still be taken as normal later. Raises NotFound, Conflict."""
     finding = find(world, which)
-    said = Acknowledgement(finding=finding.id, by=actor, at=world.now(), reason=reason, as_normal=as_normal)
     before = world.get("acknowledgement", finding.id, Acknowledgement)
     if before is not None and (before.as_normal or not as_normal):
         raise _said_already(finding, before.by)
     if as_normal:
         refuse_as_normal(world, finding)
+    # When it was seen first stays known: an incident that was over then does not take in what came since.
+    first = before.first if before is not None else None
+    said = Acknowledgement(finding=finding.id, by=actor, at=world.now(), reason=reason, as_normal=as_normal, before=first)
     order = Command(
         id=f"c-{finding.id}{'-normal' if as_normal else ''}", kind="acknowledge", actor=actor, reason=reason, ordered_at=said.at,
         arguments={"finding": finding.id, "as_normal": as_normal}, spec_digest=world.spec_digest,

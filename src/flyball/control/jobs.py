@@ -16,7 +16,7 @@ from flyball.gates.decide import policy_of as gate_policy_of
 from flyball.records import codec
 from flyball.records.evidence import Outcome
 from flyball.records.jobs import FINISHED, Job, JobStatus
-from flyball.records.release import Champion, ReleaseState
+from flyball.records.release import Champion, Phase, ReleaseState
 from flyball.records.unit import Unit, Version
 from flyball.registry.unit import unit_of
 
@@ -167,7 +167,8 @@ def _register(world: World, shelf: UnitShelf, job: Job, report: JobReport) -> Jo
             lineage=msgspec.structs.replace(lineage, mlflow_run=answered.lineage.mlflow_run),
         )  # fmt: skip
     unit = unit_of(version, threshold_of(world), codec.digest(policy_plain(world)))
-    finished = _moved(job, status=JobStatus.REGISTERED, version=version.number, unit=unit.id, registered_at=now)
+    anew = _was_replaced(world, job, unit)
+    finished = _moved(job, status=JobStatus.REGISTERED, version=version.number, unit=unit.id, registered_at=now, anew=anew)
     world.record(
         draft(
             now, "version.registered", f"version:{version.number}", {"unit": unit.id, "job": job.id, "run_key": lineage.run_key},
@@ -177,6 +178,17 @@ def _register(world: World, shelf: UnitShelf, job: Job, report: JobReport) -> Jo
     )  # fmt: skip
     shelf.served(unit.id)
     return finished
+
+
+TAKEN_BACK = (Phase.ROLLING_BACK, Phase.ROLLED_BACK)
+
+
+def _was_replaced(world: World, job: Job, unit: Unit) -> bool:
+    """Whether a person's run came to what had settled and answers no more: who goes back in the code wants that to serve. What a release took back is not meant."""
+    champion = world.get("champion", job.model, Champion)
+    before = [each for each in world.all("release", ReleaseState) if each.challenger == unit.id]
+    replaced = champion is not None and champion.unit != unit.id and before[-1:] and before[-1].phase is Phase.SETTLED
+    return job.cause.startswith("user:") and bool(replaced)
 
 
 def _held(world: World, model: str, run_key: str) -> Version | None:
@@ -214,9 +226,13 @@ def unit_of_job(world: World, job: Job) -> Unit | None:
 
 def release_of(job: Job, releases: Sequence[ReleaseState]) -> ReleaseState | None:
     """The release of a job's result. A version is released once, whichever job made it again; who won a tournament without a training is released
-    anew, though it was before."""
+    anew, though it was before, and so is what a person's run goes back to, unless it was taken back meanwhile."""
     anew = tournaments.order_of(job) is not None and job.run_key is None
-    mine = (each for each in releases if each.job == job.id or (not anew and each.challenger == job.unit))
+
+    def counts(each: ReleaseState) -> bool:
+        return not anew and each.challenger == job.unit and (not job.anew or each.phase in TAKEN_BACK)
+
+    mine = (each for each in releases if each.job == job.id or counts(each))
     return next(reversed([*mine]), None)
 
 

@@ -12,7 +12,7 @@ from flyball.errors import Conflict, FlyballError
 from flyball.records.decisions import Decision
 from flyball.records.evidence import Outcome
 from flyball.records.jobs import FINISHED, Job, JobStatus, Progress
-from flyball.records.release import Phase, ReleaseState
+from flyball.records.release import ReleaseState
 
 Pause = Callable[[float], None]
 LOOK_SECONDS = 0.2
@@ -184,8 +184,8 @@ def _words(world: World, job: Job, *, new: bool) -> str:
         return f"Version {job.version} is registered."
     same = f"Nothing has changed: this run is version {job.version} already."
     release = jobs.release_of(job, world.all("release", ReleaseState))
-    if release is None or release.phase not in (Phase.ROLLING_BACK, Phase.ROLLED_BACK):
-        return same
+    if release is None or release.phase not in jobs.TAKEN_BACK:
+        return f"This run is version {job.version} again, which another has replaced: it is released anew." if job.anew else same
     return (
         f"{same} {release.id} took it back ({release.reason or 'no reason is kept'}), and what was taken back is not released"
         " again by itself. Next: change what is trained or how it is released; another train.seed in flyball.yaml is enough."
