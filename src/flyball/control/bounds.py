@@ -119,24 +119,32 @@ def tenures(world: World) -> tuple[Tenure, ...]:
 
 
 def _moves_of(world: World, releases: Sequence[ReleaseState], acts: Acts) -> list[ChampionMove]:
+    """In the order of their events: a clock may have been ahead."""
     if not releases:
         return []
     told: dict[str, list[Event]] = {release.id: [] for release in releases}
     for event in world.ports.ledger.events(kinds=_MOVES):
         told.get(event.subject.removeprefix("release:"), []).append(event)
-    return sorted((move for each in releases for move in _moves(each, told[each.id], acts)), key=lambda move: move.at)
+    moves = sorted((move for each in releases for move in _moves(each, told[each.id], acts)), key=lambda move: move[0])
+    for event in world.ports.ledger.events(kinds=("champion.dated",)):
+        mine = [place for place, (seq, move) in enumerate(moves) if seq < event.seq and move.after == event.payload["unit"]]
+        for place in mine[-1:]:
+            seq, move = moves[place]
+            moves[place] = (seq, msgspec.structs.replace(move, at=event.at))
+    return [move for _, move in moves]
 
 
-def _moves(release: ReleaseState, told: list[Event], acts: Acts) -> list[ChampionMove]:
+def _moves(release: ReleaseState, told: list[Event], acts: Acts) -> list[tuple[int, ChampionMove]]:
+    """Each with the number of an event that tells of it."""
     before, unit = release.champion or "", release.challenger
     cause = acts.get(release.cause, PERSON)
-    taken = next((e.at for e in told if e.kind == "release.verified" and e.payload["phase"] == Phase.FULL.value), None)
-    moves = [ChampionMove(at=taken, before=before, after=unit, by=cause)] if taken is not None else []
+    taken = next((e for e in told if e.kind == "release.verified" and e.payload["phase"] == Phase.FULL.value), None)
+    moves = [(taken.seq, ChampionMove(at=taken.at, before=before, after=unit, by=cause))] if taken is not None else []
     # One that goes back from a settled champion was never opened: it begins with its rollback.
     went_back = not any(event.kind == "release.opened" for event in told)
     if release.phase is Phase.ROLLED_BACK and (moves or went_back):
         by = cause if went_back else _taken_back_by(told)
-        moves.append(ChampionMove(at=release.entered_at, before=unit, after=before, by=by))
+        moves.append((told[-1].seq, ChampionMove(at=release.entered_at, before=unit, after=before, by=by)))
     return moves
 
 
