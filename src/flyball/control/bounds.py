@@ -149,8 +149,9 @@ def _moves(release: ReleaseState, told: list[Event], acts: Acts) -> list[tuple[i
 
 
 def _taken_back_by(told: list[Event]) -> str:
-    """A policy's order carries the key of what it had to do; without an order the release's own guards did it."""
-    orders = [e for e in told if e.kind == "release.moved" and e.payload["action"]["kind"] == "roll_back"]
+    """A policy's order carries the key of what it had to do; without an order the release's own guards did it, also where they had to give up."""
+    moved = [e for e in told if e.kind == "release.moved" and not (e.key or "").startswith("given up:")]
+    orders = [e for e in moved if e.payload["action"]["kind"] == "roll_back"]
     if not orders:
         return GUARDS
     return "roll_back" if (orders[0].key or "").startswith("todo:") else PERSON
