@@ -133,12 +133,19 @@ def tenures(world: World) -> tuple[Tenure, ...]:
 
 
 def _moves_of(world: World, releases: Sequence[ReleaseState], acts: Acts) -> list[tuple[int, ChampionMove]]:
+    """In the order of their events: a clock may have been ahead."""
     if not releases:
         return []
     told: dict[str, list[Event]] = {release.id: [] for release in releases}
     for event in world.ports.ledger.events(kinds=_MOVES):
         told.get(event.subject.removeprefix("release:"), []).append(event)
-    return sorted((move for each in releases for move in _moves(each, told[each.id], acts)), key=lambda move: move[1].at)
+    moves = sorted((move for each in releases for move in _moves(each, told[each.id], acts)), key=lambda move: move[0])
+    for event in world.ports.ledger.events(kinds=("champion.dated",)):
+        mine = [place for place, (seq, move) in enumerate(moves) if seq < event.seq and move.after == event.payload["unit"]]
+        for place in mine[-1:]:
+            seq, move = moves[place]
+            moves[place] = (seq, msgspec.structs.replace(move, at=event.at))
+    return moves
 
 
 def _moves(release: ReleaseState, told: list[Event], acts: Acts) -> list[tuple[int, ChampionMove]]:
@@ -156,8 +163,9 @@ def _moves(release: ReleaseState, told: list[Event], acts: Acts) -> list[tuple[i
 
 
 def _taken_back_by(told: list[Event]) -> str:
-    """A policy's order carries the key of what it had to do; without an order the release's own guards did it."""
-    orders = [e for e in told if e.kind == "release.moved" and e.payload["action"]["kind"] == "roll_back"]
+    """A policy's order carries the key of what it had to do; without an order the release's own guards did it, also where they had to give up."""
+    moved = [e for e in told if e.kind == "release.moved" and not (e.key or "").startswith("given up:")]
+    orders = [e for e in moved if e.payload["action"]["kind"] == "roll_back"]
     if not orders:
         return GUARDS
     return "roll_back" if (orders[0].key or "").startswith("todo:") else PERSON

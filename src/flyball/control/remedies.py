@@ -15,6 +15,7 @@ from flyball.control.stopping import Stopping
 from flyball.control.traffic import stop_of
 from flyball.control.windows import SignalHistory, Signalled, SignalsAt
 from flyball.control.world import World, draft, put
+from flyball.errors import Conflict, Fenced
 from flyball.records import codec
 from flyball.records.decisions import Action, Approval, Decision
 from flyball.records.events import Put
@@ -60,10 +61,12 @@ class Remedies:
     def consider(self, signalled: Signalled | None) -> None:
         """Do what is still to be done; then, when a window of the champion closed, look anew."""
         self._take_answers()
-        self._do_what_is_open()
+        trouble = self._do_what_is_open()
         if signalled is not None:
             self._look(signalled)
-            self._do_what_is_open()
+            trouble = self._do_what_is_open()
+        if trouble:
+            raise trouble[0]
 
     def _look(self, signalled: Signalled) -> None:
         """The signals are recorded with what they led to: a crash leaves both or neither, so every window is looked at once."""
@@ -158,14 +161,24 @@ class Remedies:
                 draft(self._world.now(), "todo.opened", f"decision:{approval.decision}", payload, (put("todo", todo_id, todo),), key=f"opened:{todo_id}")
             )  # fmt: skip
 
-    def _do_what_is_open(self) -> None:
+    def _do_what_is_open(self) -> list[Exception]:
+        """What failed: it is tried again at the next tick, and keeps nothing else from its turn."""
+        trouble: list[Exception] = []
         for todo in self._world.all("todo", Todo):
-            if not todo.done and (words := self._do(todo)):
+            try:
+                words = "" if todo.done else self._do(todo)
+            except Fenced:
+                raise
+            except Exception as error:  # noqa: BLE001 - raised once all had their turn
+                trouble.append(error)
+                continue
+            if words:
                 finished = put("todo", todo.id, msgspec.structs.replace(todo, done=True))
                 payload = {"decision": todo.decision, "words": words}
                 self._world.record(
                     draft(self._world.now(), "todo.done", f"decision:{todo.decision}", payload, (finished,), key=f"done:{todo.id}")
                 )  # fmt: skip
+        return trouble
 
     def _do(self, todo: Todo) -> str:
         """Each with a key of its own: after a crash between the act and its mark, the act is found done. Empty: not now, look again later."""
@@ -223,7 +236,12 @@ class Remedies:
                 self._world.ports.notifier.notify(todo.action.subject, lacking)
                 return lacking
             reason = str(todo.action.arguments.get("message") or f"decided by {todo.decision}")
-            moved = self._releases.roll_back(reason, todo.decision, key=key)
+            agreed = str(todo.action.arguments.get("to", "")) if todo.asked else ""
+            try:
+                moved = self._releases.roll_back(reason, todo.decision, key=key, to=agreed)
+            except Conflict as lacking:
+                self._world.ports.notifier.notify(todo.action.subject, lacking.message)
+                return lacking.message
         return f"release {moved.id} goes back" if moved else "there was no unit to go back to"
 
     def _cannot_go_back(self, todo: Todo, champion: Champion) -> str:

@@ -8,12 +8,12 @@ import flyball.release.decide as release_room
 from flyball.control.keeping import keeping_of
 from flyball.control.units import UnitShelf
 from flyball.control.world import World, draft, put
-from flyball.errors import ArtifactDamaged, NotFound, StoreUnavailable, TrackingFailed
+from flyball.errors import ArtifactDamaged, FlyballError, NotFound, StoreUnavailable, TrackingFailed
 from flyball.records import codec
 from flyball.records.bounds import Stop
 from flyball.records.events import Put
 from flyball.records.keeping import Keeping
-from flyball.records.release import Champion, ReleaseState
+from flyball.records.release import Champion, Phase, ReleaseState
 from flyball.records.routing import GatewayReport, Route, RoutingTable, ServedUnit
 from flyball.release.route import OLD_ALONE, rehearsal, route, stopped
 
@@ -41,20 +41,22 @@ def routing_put(
     """The routing that these states ask for, as part of their transaction; nothing when it stays as it is. `rehearsed`: a unit to hold ready;
     `stop`: as this transaction leaves it; None: as it is."""
 
+    standing = wanted(world)
+
     def served(unit: str | None) -> ServedUnit | None:
         try:
             return shelf.served(unit) if unit else None
-        except (ArtifactDamaged, NotFound):
-            if release is not None and release.phase in OLD_ALONE and unit != release.champion:
-                return None  # a challenger whose package is damaged must be possible to take back
-            raise
+        except (ArtifactDamaged, NotFound) as error:
+            if release is None or unit is None:
+                raise
+            return _without_package(unit, champion, release, standing, error)
 
     made = route(
         world.model,
         release,
         served(champion.unit if champion else None),
         served(release.challenger if release else None),
-        served(release.champion if release else None),
+        served(release.champion if release and release.phase is not Phase.SETTLED else None),
         release_room.policy_of(world.spec),
     )
     if made is not None and rehearsed is not None:
@@ -63,7 +65,6 @@ def routing_put(
     if made is not None and stop is not None and stop.resumed_at is None:
         fallback = shelf.served(stop.fallback) if stop.fallback is not None else None
         made = stopped(made, fallback, stop.words)
-    standing = wanted(world)
     keeping = keeping_of(world.spec, _kept(standing))
     routes = () if made is None else (msgspec.structs.replace(made, keeping=keeping),)
     if standing is None and not routes:
@@ -71,6 +72,21 @@ def routing_put(
     if standing is not None and standing.digest == codec.digest(routes):
         return ()
     return (_next(world, standing, routes),)
+
+
+def _without_package(
+    unit: str, champion: Champion | None, release: ReleaseState, standing: RoutingTable | None, error: FlyballError
+) -> ServedUnit | None:
+    """What a table says of a unit whose package is gone or damaged; None: nothing, and it need not. Raises the error where it must."""
+    if release.phase in OLD_ALONE:
+        if unit != release.champion:
+            return None  # a challenger whose package is damaged must be possible to take back
+        for each in standing.routes if standing is not None else ():
+            if each.champion.unit.id == unit:
+                return each.champion  # it answers from memory, and goes on when the challenger is taken back
+    elif unit != release.challenger and champion is not None and champion.unit == release.challenger:
+        return None  # all traffic is another's already: without a fallback it can end, or be stopped
+    raise error
 
 
 def declare(world: World) -> None:
