@@ -61,6 +61,7 @@ class Engine:
         note_spec(self.world)
         questions.close_the_dead(self.world)
         traffic.find_packages(self.world, self.shelf)
+        traffic.outnumber(self.world)
         self.forgetting.move()
         self._found = frozenset(command.id for command in commands.open_commands(self.world))
 

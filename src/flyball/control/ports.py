@@ -182,6 +182,10 @@ class Gateways(Protocol):
         """Write the table durably where gateways read it and tell them. Idempotent; does not wait for them."""
         ...
 
+    def published(self) -> RoutingTable | None:
+        """What lies where gateways read it; None: nothing. Raises StoreUnavailable."""
+        ...
+
     def observe(self) -> tuple[GatewayReport, ...]:
         """What every worker that should be there serves. An unreachable one is a report with `error`. Empty: no gateway is running."""
         ...
