@@ -48,6 +48,16 @@ def advance(world: World, shelf: UnitShelf, job: Job) -> Job:
     if job.status in FINISHED:
         return job
     report = world.ports.executor.observe(job.id)
+    if not _is_of(report, job):
+        world.say(
+            "bad",
+            f"job {job.id}: another one's result lies in .flyball/jobs/{job.id}, of before a backup was restored; it is set aside",
+        )
+        world.ports.executor.set_aside(job.id)
+        report = world.ports.executor.observe(job.id)
+    if report.recalled:
+        # Not recorded by itself: the mark is gone with the next launch, so that a controller that dies before it gives nothing back twice.
+        job = _moved(job, attempt=max(job.attempt - 1, 0))
     if _package_is_gone(world, report):
         # Else it would be asked for at every tick, for ever: it is made again, which is an attempt like another.
         world.say("bad", f"job {job.id}: the package that it made is gone or damaged; it is made again")
@@ -57,6 +67,23 @@ def advance(world: World, shelf: UnitShelf, job: Job) -> Job:
         return (_register if job.status is JobStatus.GATING else _gate)(world, shelf, job, report)
     # Also where somebody cleaned the job's directory away: the steps are made again, from the cache if it is there.
     return _wait_or_launch(world, shelf, job, report)
+
+
+def observed(world: World, job: Job) -> JobReport:
+    """What is seen of this very job."""
+    report = world.ports.executor.observe(job.id)
+    return report if _is_of(report, job) else JobReport("new", (), (), "")
+
+
+def _is_of(report: JobReport, job: Job) -> bool:
+    """And not of another one with its number: a restored ledger counts from where the backup was, and what has been made since lies there still."""
+    other = report.job
+    return other is None or codec.digest(_asked_of(other)) == codec.digest(_asked_of(job))
+
+
+def _asked_of(job: Job) -> tuple[Any, ...]:
+    """What of a job never changes."""
+    return job.model, job.requested_at, job.as_of, job.cause, job.overrides, job.spec_digest
 
 
 def _wait_or_launch(world: World, shelf: UnitShelf, job: Job, report: JobReport) -> Job:
@@ -255,8 +282,15 @@ def _package_is_gone(world: World, report: JobReport) -> bool:
     return not packages.is_whole(place, str(digest))
 
 
-def supersede(world: World, job: Job) -> Job:
-    """End a job that was asked for under another flyball.yaml: its result would be of a file that is no more."""
+def supersede_outdated(world: World, but: str = "") -> None:
+    """End what people asked for under another flyball.yaml, except the job `but`: its result would be of a file that is no more, and a model that it makes
+    later would be released after the newer one."""
+    for job in active(world):
+        if job.id != but and job.cause.startswith("user:") and job.spec_digest != world.spec_digest:
+            _supersede(world, job)
+
+
+def _supersede(world: World, job: Job) -> Job:
     world.ports.executor.cancel(job.id)
     return _finish(world, job, JobStatus.FAILED, "job.failed", error="flyball.yaml has changed since: a new run takes its place")
 

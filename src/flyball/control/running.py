@@ -27,7 +27,7 @@ class Follower:
 
     def look(self, job: Job) -> None:
         """Say what is new."""
-        lines = self._world.ports.executor.observe(job.id).progress
+        lines = jobs.observed(self._world, job).progress
         for line in lines[self._told :]:
             self._world.say("step", progress_words(line))
         self._told = max(self._told, len(lines))
@@ -58,10 +58,8 @@ def run_here(engine: Engine, actor: str, pause: Pause, is_awaited: Callable[[], 
     `is_awaited`: whether a control process wants its place; the job is left to that one as soon as it trains.
     """
     world = engine.world
+    jobs.supersede_outdated(world)
     unfinished = [job for job in jobs.active(world) if job.cause.startswith("user:")]
-    for job in [job for job in unfinished if job.spec_digest != world.spec_digest]:
-        unfinished.remove(job)
-        jobs.supersede(world, job)
     job = unfinished[0] if unfinished else jobs.request(world, actor)
     follower = Follower(world)
     if unfinished:
@@ -150,7 +148,7 @@ def await_command(world: World, command_id: str, pause: Pause, patience_seconds:
 
 def report_of(world: World, job: Job) -> RunReport:
     """What came of a finished job."""
-    gate, seen = _gate_of(world, job), world.ports.executor.observe(job.id)
+    gate, seen = _gate_of(world, job), jobs.observed(world, job)
     registered = [
         event for event in world.ports.ledger.events(kinds=("version.registered",)) if job.version and event.subject == f"version:{job.version}"
     ]  # fmt: skip
