@@ -19,7 +19,7 @@ from flyball.control.observe import Observation, WindowKey, micros_of
 from flyball.control.own_metrics import own_metrics
 from flyball.control.standing import puts_of
 from flyball.control.world import World, draft, micros, put
-from flyball.errors import ArtifactDamaged, Fenced, FlyballError, StoreUnavailable
+from flyball.errors import ArtifactDamaged, Fenced, StoreUnavailable
 from flyball.monitoring import live, performance, selective, track_record
 from flyball.monitoring.delays import Delays
 from flyball.monitoring.live import WindowRows
@@ -110,7 +110,7 @@ class Maturing:
 
     def look(self, champion: Champion | None) -> None:
         """Judge what is mature, give up what is waited for too long, tell what has changed."""
-        trouble: list[FlyballError] = []
+        trouble: list[Exception] = []
         self._notice()
         self._count()
         for key in sorted(self._labelled, key=lambda key: (key[1], key[0])):
@@ -120,7 +120,7 @@ class Maturing:
                 raise
             except ArtifactDamaged:  # a unit that cannot be monitored: said once, where its windows close
                 self._forget(key)
-            except FlyballError as error:  # one window that cannot be judged keeps no other waiting
+            except Exception as error:  # noqa: BLE001 - raised below; one window that cannot be judged, for whatever reason, keeps no other waiting
                 trouble.append(error)
         self._give_up()
         self._revise()
