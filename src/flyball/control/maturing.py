@@ -232,11 +232,15 @@ class Maturing:
         puts: list[Put] = []
         note = found.selective
         if champion is not None and champion.unit == window.unit and not found.selective and len(found.rows.labels):
-            told, lost = self._judge_loss(key, window, found, join)
-            summary = msgspec.structs.replace(summary, slices=told.slices, outlook=told.outlook, loss=lost)
-            puts += [*told.puts, *puts_of(self._world, told.findings)]
-            note = told.note
-            tell(self._world, told.findings)
+            lost = found.losses(self._observation.files.reference(window.unit))
+            summary = msgspec.structs.replace(summary, loss=lost)
+            # As findings stand: what was before it became champion, once more maybe, is no part of what is watched.
+            if window.end > champion.since:
+                told = self._judge_loss(key, summary, found, join)
+                summary = msgspec.structs.replace(summary, slices=told.slices, outlook=told.outlook)
+                puts += [*told.puts, *puts_of(self._world, told.findings)]
+                note = told.note
+                tell(self._world, told.findings)
         puts.insert(0, put("window", judged.id, summary))
         if window.live_first:
             record = self._world.get("completions", window.unit, TrackRecord) or TrackRecord()
@@ -249,13 +253,12 @@ class Maturing:
         self._observation.retire(key)
         self._mature[key] = summary
 
-    def _judge_loss(self, key: WindowKey, window: WindowSummary, found: Judged, join: LabelJoin) -> tuple[Concepted, RowLosses]:
+    def _judge_loss(self, key: WindowKey, window: WindowSummary, found: Judged, join: LabelJoin) -> Concepted:
         """The champion's: has its loss risen, do labels follow the answers, do they agree with what was estimated without them, and why not?"""
         judged, reference = window_of(window), self._observation.files.reference(window.unit)
-        lost = found.losses(reference)
         state = self._world.get("performance", window.unit, PerformanceState) or PerformanceState()
         reading = performance.judge(reference, state, outcomes(found.rows, self._world.spec.task), judged, self._policy)
-        estimates = self._estimating.mature(judged, window, lost.mean)
+        estimates = self._estimating.mature(judged, window, window.loss.mean) if window.loss is not None else ()
         labelled = Labelled(found.rows.scores, found.rows.labels, sampled(self._observation, (key,), join))
         told = self._concepts.judge(judged, labelled)
         findings = self._concepts.explained(
@@ -263,7 +266,7 @@ class Maturing:
         )
         puts = (put("performance", window.unit, reading.state), *estimates, *told.puts)
         notes = "; ".join(filter(None, (reading.note, told.note)))
-        return Concepted(findings, puts, told.slices, notes, reading.outlook), lost
+        return Concepted(findings, puts, told.slices, notes, reading.outlook)
 
     def _since(self, since: datetime, key: WindowKey, join: LabelJoin) -> Sampled:
         """Rows of the window and of those before it since then, as far as they are kept."""
