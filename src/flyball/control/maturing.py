@@ -23,7 +23,7 @@ from flyball.errors import ArtifactDamaged, Fenced, StoreUnavailable
 from flyball.monitoring import live, performance, selective, track_record
 from flyball.monitoring.delays import Delays
 from flyball.monitoring.live import WindowRows
-from flyball.monitoring.maturity import maturity
+from flyball.monitoring.maturity import maturity, quiet_us
 from flyball.monitoring.performance import PerformanceState
 from flyball.monitoring.policy import MonitorPolicy
 from flyball.monitoring.realised import Weighting, realised, refused
@@ -88,6 +88,8 @@ class Maturing:
         """Of them those that labels came for: the others, which may be thousands, are not looked at."""
         self._counts: dict[WindowKey, tuple[int, int]] = {}
         """(labels, predictions) of those, until some come or change: to count them is to look at every row, and a tick comes every second."""
+        self._quiet: dict[WindowKey, int] = {}
+        """From when on no more come later than declared; known as long as the above."""
         self._mature = {key_of(window): window for window in closed if window.mature}
         self._revised = self._part(micros(world.now()))
         """Part of a window's length in which revisions were last looked for: the present one, so that a controller which is started again looks when the one
@@ -139,6 +141,7 @@ class Maturing:
             self._labelled |= {*touched}
         for key in (*touched, *self._observation.late):
             self._counts.pop(key, None)
+            self._quiet.pop(key, None)
         self._observation.late.clear()
 
     def _count(self) -> None:
@@ -183,6 +186,7 @@ class Maturing:
         del self._immature[key]
         self._labelled.discard(key)
         self._counts.pop(key, None)
+        self._quiet.pop(key, None)
 
     def _look(self, key: WindowKey, window: WindowSummary, champion: Champion | None) -> None:
         join, now = self._observation.join, self._world.now()
@@ -191,10 +195,24 @@ class Maturing:
             return
         # With a declared delay the learned one decides nothing, and is looked up for what is shown only.
         known = self._delays(join) if self._policy.label_delay is None else None
-        if maturity(predictions, labels, window.end, now, self._policy, known).mature:
+        told = maturity(predictions, labels, window.end, now, self._policy, known)
+        if told.mature and not (told.by == "delay" and self._waits(key, window, join)):
             self._judge(key, window, champion, join)
         elif labels >= MORE_LABELS * max(window.labels, 1):
             self._complete(key, window, join, labels)
+
+    def _waits(self, key: WindowKey, window: WindowSummary, join: LabelJoin) -> bool:
+        """Past its declared delay a window is judged once, by what is there: not while labels still come, as those of an import do for minutes, nor by fewer than are
+        tested, while more are waited for."""
+        now, (labels, predictions) = self._world.now(), self._counts[key]
+        if now >= window.end + patience.least(self._policy):
+            return False
+        if labels < self._policy.min_rows <= predictions:
+            return True
+        if key not in self._quiet:
+            found = join.outcomes(window.unit, micros(window.start), micros(window.end))
+            self._quiet[key] = quiet_us(found.at_us, found.received_us, self._policy)
+        return micros(now) < self._quiet[key]
 
     def _delays(self, join: LabelJoin) -> Delays:
         return self._observation.label_delay.learned(join, self._observation.seen_until_us)
