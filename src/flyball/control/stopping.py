@@ -6,7 +6,7 @@ from flyball.control.releases import Releases
 from flyball.control.traffic import SwitchReading, routing_put, stop_of
 from flyball.control.units import UnitShelf
 from flyball.control.world import World, draft, put
-from flyball.errors import Conflict
+from flyball.errors import Conflict, StoreUnavailable, TrackingFailed
 from flyball.records.bounds import Stop
 from flyball.records.events import Put
 from flyball.records.release import Phase
@@ -106,6 +106,10 @@ class Stopping:
         stopped = self._shelf.unit(champion)
         if stopped.version == wanted:
             return None, f"serve.fallback is version {wanted}, which is what is stopped"
-        if not self._shelf.holds(units[-1].id):
+        try:
+            whole = self._shelf.holds(units[-1].id)
+        except (StoreUnavailable, TrackingFailed):  # a brake waits for no registry
+            return None, f"serve.fallback is version {wanted}, of which the registry does not answer"
+        if not whole:
             return None, f"the package of serve.fallback, version {wanted}, is not whole"
         return units[-1].id, ""
