@@ -46,7 +46,8 @@ class _Failure(msgspec.Struct, frozen=True):
 class ChildScorer:
     """`with ChildScorer(DIR) as scorer:` one child for all calls, started at the first; its model stays loaded.
 
-    `DIR` holds `rows.parquet` (model input), `scores.npy` or `error.json`, and the child's `log`. A line with the package's path asks, an empty line answers.
+    `DIR` holds `rows.parquet` (model input), `scores.npy` or `error.json`, and the child's `log`, which alone stays: rows may be of persons, and nobody would
+    remember to delete them. A line with the package's path asks, an empty line answers.
     """
 
     def __init__(self, directory: Path, environment: Mapping[str, str]) -> None:
@@ -59,8 +60,7 @@ class ChildScorer:
         """(n_rows, n_scores). Raises ModelFailed with the child's own words when it cannot answer them all. `most_seconds`: loading included; a child that takes
         longer is ended, and is late."""
         child = self._process or self._start()
-        for name in ("scores.npy", "error.json"):
-            (self._directory / name).unlink(missing_ok=True)
+        self._remove("scores.npy", "error.json")
         frame_of_mappings(rows, LocalPackages().signature(package)).write_parquet(self._directory / "rows.parquet")
         said, late = _asked(child, package, most_seconds)
         if said != b"\n":
@@ -81,18 +81,15 @@ class ChildScorer:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         child, self._process = self._process, None
-        if child is None:
-            return
-        if child.stdin is not None:
-            child.stdin.close()  # the end of its input is the end of the child
-        killer = threading.Timer(END_SECONDS, child.kill)
-        killer.start()
         try:
-            child.wait()
+            if child is not None:
+                _end(child)
         finally:
-            killer.cancel()
-            if child.stdout is not None:
-                child.stdout.close()
+            self._remove("rows.parquet", "scores.npy", "error.json")
+
+    def _remove(self, *names: str) -> None:
+        for name in names:
+            (self._directory / name).unlink(missing_ok=True)
 
     def _forgotten(self, child: subprocess.Popen[bytes], said: bytes) -> str:
         """Why a child answers no more; the next call starts another."""
@@ -119,6 +116,19 @@ class ChildScorer:
                 env=dict(self._environment),
             )  # fmt: skip
         return self._process
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    if child.stdin is not None:
+        child.stdin.close()  # the end of its input is the end of the child
+    killer = threading.Timer(END_SECONDS, child.kill)
+    killer.start()
+    try:
+        child.wait()
+    finally:
+        killer.cancel()
+        if child.stdout is not None:
+            child.stdout.close()
 
 
 def _asked(child: subprocess.Popen[bytes], package: Path, most_seconds: float | None) -> tuple[bytes, bool]:

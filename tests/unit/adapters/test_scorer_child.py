@@ -99,6 +99,9 @@ def test_a_models_code_sees_no_secret_of_the_process_that_asks_it(tmp_path: Path
     assert "it sees" in log
     assert "MLFLOW_TRACKING_PASSWORD" not in log
     assert "ORDERS_URL" not in log
+    assert [file.name for file in (tmp_path / "alone").iterdir()] == ["log"], (
+        "rows that were captured do not outlive the question"
+    )
 
 
 class Halved:
