@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from flyball.spec.fields import Duration, ErrorRate, Name, Section, Share, parse_share
 
@@ -19,6 +19,16 @@ AT_LEAST = "1h"
 """How long a phase before all traffic takes at least where nothing is said."""
 Margin = Annotated[float, BeforeValidator(parse_share)]
 """A share such as 1 % or a number in the metric's own unit."""
+
+
+def seldom(value: timedelta) -> timedelta:
+    if value < timedelta(minutes=1):
+        raise ValueError("a duration of 1m or longer")
+    return value
+
+
+Seldom = Annotated[Duration, AfterValidator(seldom)]
+"""How often something is done that takes seconds: sooner again it would never end."""
 
 
 class ShadowSpec(Section):
@@ -141,7 +151,7 @@ class ReleaseSpec(Section):
     approval: bool | Literal["another"] = False
     """A person must agree before the challenger takes all traffic; another: one who comes by name (`flyball token add`, or an account), and neither started the
     run nor agreed to it."""
-    drill: Duration | None = None
+    drill: Seldom | None = None
     """How often a rollback is rehearsed. Not given: on demand (`flyball drill`)."""
 
     @model_validator(mode="before")

@@ -155,6 +155,7 @@ def test_phases_that_can_pass_in_their_time_are_no_fault(line: str) -> None:
         ("release: {shadow: null, strategy: blue_green}", "release.shadow", "labels: while_watching or never"),
         ("release: {watch_at_most: 3d}", "release.watch_at_most", "found 3d, shorter than watch"),
         ("release: {strategy: bandit, guards: [{metric: reward, between: [0, 1]}], bandit: {every: 0s}}", "release.bandit", "`every` longer than nothing"),
+        ("release: {drill: 0s}", "release.drill", "found '0s' (line 14), expected a duration of 1m or longer"),
         ("release: {alpha: 0%}", "release.alpha", "expected more than 0"),
         ("release: {guards: [{metric: reward}]}", "release.guards[0].between", "[least, most]"),
         ("release: {guards: [{metric: reward, between: [5, 1]}]}", "release.guards[0].between", "found [5, 1]"),
