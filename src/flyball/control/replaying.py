@@ -66,7 +66,8 @@ class Replaying:
         rows, found = rows[: len(scores)], len(rows)
         pairs, answered = self._pairs(champion, release.challenger, rows, _calibrated(challenger.unit, scores))
         both = compared(self._world, self._shelf, self._observation, (champion, release.challenger))
-        evidence = tuple(self._measured(both, pairs, (answered, len(rows)), guard) for guard in rule.guards)
+        failed = self._failed(champion, release.challenger, rows), (len(rows) - answered, len(rows))
+        evidence = tuple(_measured(both, pairs, failed, guard) for guard in rule.guards)
         words = words or _in_words(answered, len(rows), found)
         return self._told(Replayed(release=release.id, at=now, rows=len(rows), evidence=evidence, words=words))
 
@@ -86,14 +87,12 @@ class Replaying:
         shown = scores if fits else old
         return Pairs(answered, at_us[answered], old[answered], shown[answered], labels[answered]), len(answered)
 
-    def _measured(self, both: Compared, pairs: Pairs, counts: tuple[int, int], guard: GuardRule) -> Evidence:
-        answered, asked = counts
-        if guard.metric == FAILURE_RATE:
-            return guards.failure_rate((0, asked), (asked - answered, asked), guard)
-        if guard.metric == LOSS:
-            chosen = ~np.isnan(pairs.labels)
-            pairs = Pairs(*(part[chosen] for part in pairs))  # type: ignore[arg-type]
-        return _QUESTIONS[guard.metric](both, pairs, guard)
+    def _failed(self, champion: str, challenger: str, rows: list[AnsweredRow]) -> tuple[int, int]:
+        """(rows that the champion could not answer, rows that it was asked) while it answered these: what it failed by was captured as a number alone, and a
+        champion that never failed would be a baseline that nobody meets."""
+        join, span = self._observation.joined_for(challenger), (rows[0].at_us, rows[-1].at_us + 1)
+        failed = join.failures.between(champion, *span)
+        return failed, failed + join.answered(*span, champion)
 
     def _told(self, replayed: Replayed) -> Replayed:
         subject, state = f"release:{replayed.release}", put("replayed", replayed.release, replayed)
@@ -109,6 +108,16 @@ class Replaying:
         )
         self._world.say("plain", f"Release {replayed.release}: {replayed.words}.")
         return replayed
+
+
+def _measured(both: Compared, pairs: Pairs, failed: tuple[tuple[int, int], tuple[int, int]], guard: GuardRule) -> Evidence:
+    """`failed`: (rows that it could not answer, rows that it was asked) of champion and challenger."""
+    if guard.metric == FAILURE_RATE:
+        return guards.failure_rate(*failed, guard)
+    if guard.metric == LOSS:
+        chosen = ~np.isnan(pairs.labels)
+        pairs = Pairs(*(part[chosen] for part in pairs))  # type: ignore[arg-type]
+    return _QUESTIONS[guard.metric](both, pairs, guard)
 
 
 def _calibrated(unit: Unit, scores: Floats) -> Floats:
