@@ -79,12 +79,11 @@ def _without_package(
     error: FlyballError,
 ) -> ServedUnit | None:
     """What a table says of a unit whose package is gone or damaged, or cannot be looked for; None: nothing, and it need not. Raises the error where it must."""
+    # Gateways hold what the standing table names: a model must be possible to stop, and to resume, whatever has become of its files.
     if release is None or stop is not None:
         for served in units_of(standing) if standing is not None else ():
             if served.unit.id == unit:
-                return (
-                    served  # gateways hold it: a model must be possible to stop, and to resume, whatever has become of its files
-                )
+                return served
     if release is None:
         raise error
     if release.phase in OLD_ALONE:
