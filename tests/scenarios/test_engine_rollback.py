@@ -4,11 +4,13 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import msgspec
 import pytest
-from engine_models import Model
+from engine_models import START, Model
 from engine_world import AT_ONCE, DAY, HOUR, Project, spec_of
 
 from flyball.control import commands
+from flyball.control.jobs import release_of
 from flyball.control.loop import tick_once
 from flyball.control.remedies import Todo
 from flyball.control.running import report_of
@@ -16,8 +18,8 @@ from flyball.control.traffic import REFUSED_LOOKS
 from flyball.control.world import draft, put
 from flyball.errors import ArtifactDamaged, TrackingFailed
 from flyball.records.decisions import Action
-from flyball.records.jobs import Job
-from flyball.records.release import Phase
+from flyball.records.jobs import Job, JobStatus
+from flyball.records.release import Phase, ReleaseState
 
 
 @pytest.fixture
@@ -62,6 +64,34 @@ def test_a_run_that_made_again_what_was_taken_back_says_so_and_what_to_do(projec
     words = report_of(project.door, project.door.all("job", Job)[-1]).words
     assert "version 2 already. r-0002 took it back (too early)" in words
     assert "Next: " in words
+
+
+def test_a_run_of_code_that_was_replaced_is_released_anew_and_once(tmp_path: Path) -> None:
+    project = Project(tmp_path, spec_of(AT_ONCE))
+    units = [project.version(Model(run=run)) for run in ("a", "b", "a")]
+    words = report_of(project.door, project.door.all("job", Job)[-1]).words
+    assert words == "This run is version 1 again, which another has replaced: it is released anew."
+    project.restart()
+    project.tick()
+    assert [each.job for each in project.releases()] == ["j-0001", "j-0002", "j-0003"]
+    assert project.champion().unit == units[0] == units[2]
+    assert project.roll_back().status == "done"
+    # What was taken back is not released again by itself.
+    assert project.version(Model(run="a")) == units[0]
+    assert (len(project.releases()), project.champion().unit) == (3, units[1])
+    project.holds()
+
+
+def test_what_waits_to_be_released_anew_is_not_when_it_is_taken_back_meanwhile() -> None:
+    job = Job(
+        id="j-0003", model="shop", status=JobStatus.REGISTERED, requested_at=START, as_of=START, cause="user:me", unit="u1", anew=True
+    )  # fmt: skip
+    first = ReleaseState(
+        id="r-0001", model="shop", challenger="u1", champion=None, phase=Phase.SETTLED, opened_at=START, entered_at=START, job="j-0001"
+    )  # fmt: skip
+    back = msgspec.structs.replace(first, id="r-0003", phase=Phase.ROLLED_BACK, job="")
+    assert release_of(job, [first]) is None
+    assert release_of(job, [first, back]) is back
 
 
 def test_when_there_is_nothing_to_go_back_to_it_is_refused_in_words(project: Project) -> None:

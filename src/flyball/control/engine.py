@@ -62,6 +62,7 @@ class Engine:
         note_clock(self.world)
         questions.close_the_dead(self.world)
         traffic.find_packages(self.world, self.shelf)
+        traffic.outnumber(self.world)
         self.forgetting.move()
         self._found = frozenset(command.id for command in commands.open_commands(self.world))
 

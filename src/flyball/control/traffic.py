@@ -126,6 +126,30 @@ def find_packages(world: World, shelf: UnitShelf) -> None:
     world.record(draft(world.now(), "packages.found", f"model:{world.model}", payload, (_next(world, standing, routes),)))
 
 
+def outnumber(world: World) -> None:
+    """Let the table have a larger number than the one that gateways were told last, if that is another one: the ledger was restored, and counts from where the
+    backup was, while gateways go back to no smaller number. Idempotent."""
+    standing, found = wanted(world), _published(world)
+    if standing is None or found is None or found.revision < standing.revision:
+        return
+    if found.revision == standing.revision and found.digest == standing.digest:
+        return
+    table = RoutingTable(revision=found.revision + 1, written_at=world.now(), routes=standing.routes)
+    payload = {"revision": table.revision, "found": found.revision}
+    puts = (put("routing", world.model, table),)
+    world.record(draft(world.now(), "routing.renumbered", f"model:{world.model}", payload, puts))
+    world.say(
+        "bad",
+        f"Gateways were told a routing table that the ledger does not know (revision {found.revision}): they are told anew.",
+    )
+
+
+def _published(world: World) -> RoutingTable | None:
+    with suppress(StoreUnavailable):  # told where a table is to be published
+        return world.ports.gateways.published()
+    return None
+
+
 def not_monitored(world: World) -> tuple[str, ...]:
     """Features of the champion whose values capture hides: `email (dropped)`."""
     table = wanted(world)
@@ -136,7 +160,9 @@ def not_monitored(world: World) -> tuple[str, ...]:
 
 def _next(world: World, standing: RoutingTable | None, routes: tuple[Route, ...]) -> Put:
     """The table after the standing one."""
-    revision = (standing.revision if standing is not None else 0) + 1
+    # The first one: of a ledger that was restored to before it, gateways may know others.
+    before = standing or _published(world)
+    revision = (before.revision if before is not None else 0) + 1
     return put("routing", world.model, RoutingTable(revision=revision, written_at=world.now(), routes=routes))
 
 
