@@ -148,7 +148,7 @@ def _answer(scorer: PackageScorer, package: Path, directory: Path) -> None:
     import polars as pl
 
     try:
-        scores = scorer.score_frame(package, pl.read_parquet(directory / "rows.parquet"))
+        scores = scorer.score_frame(package, pl.read_parquet(directory / "rows.parquet", glob=False))
     except FlyballError as error:
         replace_file(directory / "error.json", codec.encode({"words": error.message}))
         return
