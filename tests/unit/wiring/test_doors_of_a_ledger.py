@@ -10,7 +10,9 @@ from small_project import YAML
 from flyball.adapters.ledger import SqliteLedger
 from flyball.errors import LedgerDamaged, OperatorError, SpecError
 from flyball.records.events import Draft, Put
-from flyball.wiring.workspace import NO_PLACE, open_workspace
+from flyball.wiring.exporting import package_of
+from flyball.wiring.place import NO_PLACE
+from flyball.wiring.workspace import open_workspace
 
 
 def renamed(directory: Path, model: str) -> None:
@@ -24,13 +26,15 @@ def test_where_nothing_was_run_yet_a_person_can_look_around(tmp_path: Path) -> N
     assert {check.name: check.words for check in workspace.doctor()}["versions"] == "no version is registered yet"
 
 
-@pytest.mark.parametrize("letter", NO_PLACE)
+@pytest.mark.parametrize("letter", [*NO_PLACE, "%41", "\udcff"])
 def test_a_place_that_no_database_can_be_named_in_is_refused_before_anything_is_written(tmp_path: Path, letter: str) -> None:
     directory = tmp_path / f"is this it{letter}"
     directory.mkdir()
     renamed(directory, "returns")
-    with pytest.raises(OperatorError, match="rename it"):
-        open_workspace(directory)
+    for asked in (open_workspace, lambda place: package_of(place, 1)):
+        with pytest.raises(OperatorError, match="rename it") as refused:
+            asked(directory)
+        refused.value.message.encode()
     assert [path.name for path in directory.iterdir()] == ["flyball.yaml"]
 
 
