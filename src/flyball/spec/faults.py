@@ -3,14 +3,16 @@
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from difflib import get_close_matches
-from typing import Any, NamedTuple
+from typing import Any
 
 from flyball.spec.conditions import check_condition
+from flyball.spec.cross import Cross
 from flyball.spec.fields import format_duration, parse_duration, parse_share
 from flyball.spec.policies import BINARY_ALONE, FITS
 from flyball.spec.project import CLASSIFICATION, REGRESSION
 from flyball.spec.release import PATIENCE
 from flyball.spec.slice_conditions import compile_slice
+from flyball.spec.train_faults import train_faults
 from flyball.spec.tree import Path
 
 Raw = Mapping[str, Any]
@@ -19,15 +21,6 @@ _METRICS = CLASSIFICATION | REGRESSION
 _SOURCES = ("files", "delta", "sql", "loader")
 HIGHER = frozenset({"roc_auc", "pr_auc", "accuracy", "f1"})
 """Metrics of which more is better."""
-
-
-class Cross(NamedTuple):
-    """A fault before it has its line."""
-
-    path: Path
-    found: str
-    expected: str
-    hint: str = ""
 
 
 def cross_faults(tree: Raw) -> tuple[Cross, ...]:
@@ -77,9 +70,8 @@ def _columns(tree: Raw) -> Iterator[Cross]:
 
 
 def _tuning(tree: Raw) -> Iterator[Cross]:
-    for name, choices in _section(tree, "train", "tuning", "space").items():
-        if isinstance(choices, list) and (not choices or len(choices) == 1):
-            yield Cross(("train", "tuning", "space", name), f"{len(choices)} values", "[low, high], or a list of choices")
+    train = _section(tree, "train")
+    return train_faults(_section(train, "parameters"), _section(train, "tuning", "space"))
 
 
 def _metrics(tree: Raw) -> Iterator[Cross]:

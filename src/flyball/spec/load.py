@@ -9,7 +9,8 @@ from pydantic import ValidationError
 
 from flyball.errors import Fault, NotFound, SpecError, StoreUnavailable
 from flyball.spec import schema, tree, words
-from flyball.spec.faults import Cross, cross_faults
+from flyball.spec.cross import Cross
+from flyball.spec.faults import cross_faults
 from flyball.spec.project import ProjectSpec
 
 FILE = "flyball.yaml"

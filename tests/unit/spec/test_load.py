@@ -234,6 +234,13 @@ def test_a_pattern_that_no_folder_can_be_looked_through_by_is_refused(pattern: s
     assert parse_project(GOOD.replace("data/*.csv", "data/**/*.csv")).data.source.files == "data/**/*.csv"
 
 
+def test_numbers_that_would_reach_the_function_as_none_are_refused_wherever_they_stand() -> None:
+    given = "  parameters: {a: .inf, b: [1, {c: -.inf}], d: .5}\n  tuning: {space: {e: [0.1, .nan], f: [0, 1e400]}}\n"
+    places = ["parameters.a", "parameters.b[1].c", "tuning.space.e[1]", "tuning.space.f[1]"]
+    assert list(found := faults_of(GOOD + given)) == [f"train.{place}" for place in places]
+    assert all("expected a finite number" in words for words in found.values())
+
+
 def test_the_label_is_not_a_feature() -> None:
     faults = faults_of(GOOD.replace("{amount: number,", "{returned: integer, amount: number,"))
     assert "which is the label" in faults["data.features.returned"]
