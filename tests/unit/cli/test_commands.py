@@ -321,6 +321,37 @@ def test_a_fault_in_flyball_yaml_keeps_nothing_running(tmp_path: Path) -> None:
     assert started.wait(10) == -signal.SIGTERM
 
 
+@pytest.mark.parametrize("fault", ["a directory", "a bad place"])
+def test_a_flyball_yaml_that_cannot_be_read_keeps_nothing_running(tmp_path: Path, fault: str) -> None:
+    project = tmp_path / ("shop" if fault == "a directory" else "shop%41")
+    (project / "flyball.yaml").mkdir(parents=True)
+    down = ["down", "--project", str(project)]
+    runner = CliRunner()
+    before = os.umask(0o077)
+    try:
+        assert runner.invoke(app, down).exit_code == 3
+        (project / ".flyball").mkdir()
+        ended = runner.invoke(app, down)
+    finally:
+        os.umask(before)
+    assert (ended.exit_code, ended.stdout.strip()) == (0, "Nothing was running.")
+
+
+def test_what_is_exported_is_for_this_account_alone(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        assert call(["export", "1", str(tmp_path / "package"), "--project", str(tmp_path)]).exit_code == 2
+    finally:
+        assert os.umask(before) == 0o077
+
+
+def test_a_gateway_is_not_told_to_listen_everywhere_by_saying_nothing(tmp_path: Path) -> None:
+    (tmp_path / "routing.yaml").write_text("models: {}")
+    result = call(["gateway", "--routing", str(tmp_path / "routing.yaml"), "--host", ""])
+    assert result.exit_code == 2
+    assert "found nothing, expected an address" in result.stderr
+
+
 def test_who_runs_and_who_answers_is_the_account_whatever_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
         monkeypatch.setenv(name, "bob")
