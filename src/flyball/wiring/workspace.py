@@ -19,6 +19,7 @@ from flyball.adapters.engine_lock import EngineLock, engine_is_held
 from flyball.adapters.executor import JobDirectory, JobFiles, ProcessExecutor
 from flyball.adapters.heartbeat import Heartbeat, lease_age_seconds
 from flyball.adapters.ledger import SqliteLedger
+from flyball.adapters.saying import UNSAID
 from flyball.adapters.token import other_tokens
 from flyball.control import explaining, ordering, queries, running, verification
 from flyball.control.decision_reports import DecisionRow, Explanation
@@ -311,13 +312,15 @@ class Workspace:
         )
 
     def _tell_when_live(self, ready: Callable[[UpReport], None]) -> None:
+        """What serves goes on, whether or not that can be told."""
         deadline = time.monotonic() + READY_SECONDS
-        while time.monotonic() < deadline:
-            found = supervisor.running(self._home.state_dir)
-            if found is not None and supervisor.live(found.gateway_url):
-                ready(self._up_report(found, already=False))
-                return
-            time.sleep(0.1)
+        with suppress(*UNSAID, FlyballError):
+            while time.monotonic() < deadline:
+                found = supervisor.running(self._home.state_dir)
+                if found is not None and supervisor.live(found.gateway_url):
+                    ready(self._up_report(found, already=False))
+                    return
+                time.sleep(0.1)
 
     def _up_report(self, found: supervisor.RunFile, *, already: bool) -> UpReport:
         home = self._home
