@@ -15,7 +15,7 @@ from flyball.control.forgetting import Horizon
 from flyball.control.ports import LedgerFault, Registry
 from flyball.control.reports import Check, StatusReport
 from flyball.control.world import World
-from flyball.errors import FlyballError
+from flyball.errors import FlyballError, StoreUnavailable
 from flyball.records import codec
 from flyball.records.findings import WindowSummary
 from flyball.records.jobs import FINISHED, Job
@@ -34,15 +34,26 @@ SUSPICION_SECONDS = 3.0
 
 
 def ledger_is_there(state_dir: Path) -> bool:
-    """In whole or in part: to open one makes one."""
-    return (state_dir / "flyball.db").exists() or (state_dir / "HEAD").exists()
+    """In whole or in part: to open one makes one. Raises StoreUnavailable when nobody can tell."""
+    try:
+        return any(_is_there(state_dir / name) for name in ("flyball.db", "HEAD"))
+    except OSError as error:
+        raise StoreUnavailable(f"{state_dir}: {error.strerror or error}", next_step="let this account look there") from error
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
 
 
 def ledger_faults(state_dir: Path) -> tuple[LedgerFault, ...] | None:
     """None: there is no ledger yet. Looks at its end and its newest entries only."""
-    if not ledger_is_there(state_dir):
-        return None
     try:
+        if not ledger_is_there(state_dir):
+            return None
         ledger = SqliteLedger(state_dir)
     except FlyballError as error:
         return (LedgerFault("head", None, error.found),)

@@ -1,6 +1,9 @@
 """Doors of a project whose ledger is empty, or of another model than flyball.yaml."""
 
+import io
+import os
 import socket
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -8,9 +11,13 @@ import pytest
 from small_project import YAML
 
 from flyball.adapters.ledger import SqliteLedger
-from flyball.errors import LedgerDamaged, OperatorError, SpecError
+from flyball.adapters.supervisor import Layout
+from flyball.cli.detached_supervisor import main
+from flyball.errors import LedgerDamaged, OperatorError, SpecError, StoreUnavailable
 from flyball.records.events import Draft, Put
+from flyball.wiring.detached_supervisor import command_of
 from flyball.wiring.exporting import package_of
+from flyball.wiring.health import ledger_faults, ledger_is_there
 from flyball.wiring.place import NO_PLACE
 from flyball.wiring.workspace import open_workspace
 
@@ -58,6 +65,39 @@ def test_a_model_that_was_renamed_takes_nobodys_place(tmp_path: Path) -> None:
 
     renamed(tmp_path, "returns")
     open_workspace(tmp_path).decisions(open_only=False)
+
+
+def test_a_file_in_the_place_of_the_state_is_told_as_that(tmp_path: Path) -> None:
+    renamed(tmp_path, "returns")
+    (tmp_path / ".flyball").touch()
+    workspace = open_workspace(tmp_path)
+    for asked in (workspace.status, workspace.versions, workspace.verify):
+        with pytest.raises(StoreUnavailable, match=r"\.flyball is no directory.*move that file away"):
+            asked()
+
+
+def test_a_ledger_that_nobody_can_look_at_is_neither_there_nor_absent(tmp_path: Path) -> None:
+    place = tmp_path / ("x" * 300)  # what a right that is missing is to other accounts
+    with pytest.raises(StoreUnavailable, match="let this account look there"):
+        ledger_is_there(place)
+    (fault,) = ledger_faults(place) or ()
+    assert "File name too long" in fault.words
+    assert ledger_faults(tmp_path) is None
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_why_it_does_not_come_up_in_the_background_is_found_in_its_log_in_every_locale(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoding: str
+) -> None:
+    log, before = io.BytesIO(), os.umask(0o077)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        layout = Layout(state_dir=tmp_path / ".flyball", project_dir=tmp_path, port=taken.getsockname()[1], workers=1)
+        monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+        for name in ("stdout", "stderr"):
+            monkeypatch.setattr(sys, name, io.TextIOWrapper(log, encoding=encoding))
+        assert main(command_of(layout)[-1]) == 3
+    os.umask(before)
+    assert log.getvalue().decode().startswith("✗ port")
 
 
 def test_a_ledger_that_is_no_database_keeps_nobody_from_coming_up(tmp_path: Path) -> None:
