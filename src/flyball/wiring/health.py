@@ -120,13 +120,13 @@ def status_trouble(report: StatusReport, state_dir: Path) -> str:
     """What `flyball status` must not leave to be found out."""
     silent = [row for row in report.gateways if not row.units]
     released = report.champion_unit is not None or (report.release is not None and not report.questions)
-    nothing = ""
+    nothing, ledger = "", ledger_trouble(state_dir)
     if released and report.gateways and len(silent) == len(report.gateways):
         nothing = f"Nothing is served: {silent[0].error or 'no gateway has a model'}"
-    elif report.given_up:
+    elif report.given_up and not ledger:  # what helps is a run, which writes
         nothing = f"Nothing is served: {report.given_up}"
     ticks = f"The controller's ticks fail: {report.trouble}" if report.trouble else ""
-    return "\n".join(words for words in (ledger_trouble(state_dir), nothing, ticks) if words)
+    return "\n".join(words for words in (ledger, nothing, ticks) if words)
 
 
 def _not_served(world: World) -> str:
