@@ -174,6 +174,10 @@ class ReleaseTally:
             self._new_calls.extend((start, arm, call) for arm, mine in enumerate(both) for call in mine[:count])
         return sum(few)
 
+    def matched_of(self, release: str) -> Matched:
+        """Of this release; nothing while another one is followed."""
+        return self.matched() if release == self._release else _matched([], [])
+
     def matched(self) -> Matched:
         """All so far; later looks only append."""
         if self._new or self._new_calls:
