@@ -58,6 +58,7 @@ class Engine:
     def start(self, owner: str) -> None:
         """Take over; nothing is resumed from memory, the next tick reads what is there."""
         self.world.take_over(owner)
+        self.releases.attending.begin()
         note_spec(self.world)
         questions.close_the_dead(self.world)
         traffic.find_packages(self.world, self.shelf)

@@ -115,7 +115,15 @@ def _guard(rule: GuardRule, passed: tuple[str, ...], looks: list[ReleaseLook]) -
     )  # fmt: skip
 
 
-_MOVES = ("release.opened", "release.moved", "release.replayed", "release.verified", "decision.made")
+_MOVES = (
+    "release.opened",
+    "release.moved",
+    "release.replayed",
+    "release.verified",
+    "release.paused",
+    "release.dated",
+    "decision.made",
+)
 
 
 def _history(world: World, release: ReleaseState) -> tuple[str, ...]:

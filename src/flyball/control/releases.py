@@ -6,6 +6,7 @@ import msgspec
 
 import flyball.release.decide as release_room
 from flyball.control import decisions, looks, questions
+from flyball.control.attending import Attending
 from flyball.control.drills import standing_drill
 from flyball.control.measuring import Measuring
 from flyball.control.observe import Observation
@@ -38,6 +39,7 @@ class Releases:
         self._measuring = Measuring(world, shelf, observation)
         self._replaying = Replaying(world, shelf, observation)
         self._trouble: Exception | None = None
+        self.attending = Attending(world)
         self.waiting_for = ""
         """Why the open release does not move, in words."""
 
@@ -91,6 +93,7 @@ class Releases:
 
     def advance(self, switch: SwitchReading) -> bool:
         """One look. True: something moved, so that another look at once may move more."""
+        self.attending.note(self.active(), switch)
         release = self.active()
         self._count_look(release, switch)
         if release is None:
@@ -100,6 +103,7 @@ class Releases:
                 f"{release.challenger} waits in {release.phase.value}: the model is stopped, so that nobody is seen to answer."
             )
             return False
+        switch = self.attending.seen(release, switch)
         seen = self._note_switch(release, switch)
         if seen is not release:
             return True

@@ -42,13 +42,18 @@ class _View(NamedTuple):
     now: datetime
     verdicts: tuple[Verdict, ...]
     elapsed: timedelta
-    """Since the gateways were seen to serve this phase."""
+    """Since the gateways were seen to serve this phase, as far as somebody looked after it: of its deadline."""
     before: tuple[str, ...]
     """Guards that passed at an earlier look, by these rules."""
 
     @property
     def release(self) -> ReleaseState:
         return self.situation.release
+
+    @property
+    def served(self) -> timedelta:
+        """Of it, the time in which the challenger was asked."""
+        return self.elapsed - self.release.withheld
 
     @property
     def subject(self) -> str:
@@ -115,7 +120,7 @@ def _view(situation: ReleaseSituation, policy: ReleasePolicy, now: datetime) -> 
     verdicts: tuple[Verdict, ...] = ()
     if release.phase in JUDGED and release.champion is not None:
         verdicts = tuple(judge(situation.evidence, rule) for rule in _asked(policy, release))
-    elapsed = now - release.verified_at if release.verified_at is not None else timedelta(0)
+    elapsed = now - release.verified_at - release.unwatched if release.verified_at is not None else timedelta(0)
     return _View(situation, policy, now, verdicts, elapsed, passes(release, policy))
 
 
@@ -136,7 +141,7 @@ def _too_early(view: _View, guard: GuardRule) -> bool:
     rule = view.policy.shadow
     if view.release.phase is not Phase.SHADOW or rule is None or not guard.labels:
         return False
-    return view.elapsed < rule.at_least or view.situation.labels < rule.min_labels
+    return view.served < rule.at_least or view.situation.labels < rule.min_labels
 
 
 def _unripe(view: _View, guard: GuardRule) -> str:
@@ -204,7 +209,7 @@ def _canary(view: _View) -> Plan:
     waits += _waits_for_guards(view, to_pass=step + 1 == len(view.policy.steps))
     if waits:
         return _weighed(view) or _wait_or_give_up(view, "canary", waits, rule.at_most)
-    words = f"the step at {rule.traffic:.0%} was held for {span(view.elapsed)} over {answered} requests: {_said(view)}"
+    words = f"the step at {rule.traffic:.0%} was held for {span(view.served)} over {answered} requests: {_said(view)}"
     if step + 1 < len(view.policy.steps):
         return _enter(view, "canary", Phase.CANARY, step + 1, words)
     return _to_full(view, "canary", words)
@@ -256,7 +261,7 @@ def _unserved(view: _View) -> Plan:
         if any(action.kind == "roll_back" for action in plan.actions):
             return plan
     elif release.phase in (Phase.SHADOW, Phase.CANARY) or _has_no_end(release):
-        deadline, waited = _deadline(release, rules), view.now - release.entered_at
+        deadline, waited = _deadline(release, rules), view.now - release.entered_at - release.unwatched
         if waited >= deadline:
             return _roll_back(
                 view, "switch", f"gave up after {span(waited)}, allowed are {span(deadline)}, still waiting {waits}"
@@ -341,7 +346,7 @@ def _plan(view: _View, actions: tuple[Action, ...], rule: str, rationale: str) -
 
 def _waits_for_time(view: _View, at_least: timedelta) -> list[str]:
     # A moment and not a span: the words are kept, and read later.
-    return [f"until {moment(view.now + at_least - view.elapsed)}"] if view.elapsed < at_least else []
+    return [f"until {moment(view.now + at_least - view.served)}"] if view.served < at_least else []
 
 
 def _which_count(view: _View) -> str:

@@ -333,3 +333,24 @@ def test_a_challenger_that_cannot_be_asked_captured_requests_is_given_up():
     asks = msgspec.structs.replace(POLICY, replay=ReplayRule(rows=100, guards=()))
     assert done(decide(situation("proposed"), asks, START + DAY)) == "nothing"
     assert done(decide(situation("proposed"), asks, START + 7 * DAY)) == "roll_back"
+
+
+def paused(phase, quality="pass", **lost):
+    seen = situation(phase, quality)
+    return msgspec.structs.replace(seen, release=msgspec.structs.replace(seen.release, **lost))
+
+
+def test_time_in_which_nobody_looked_is_neither_served_nor_waited():
+    assert done(decide(paused("canary", unwatched=DAY), POLICY, START + DAY + HOUR / 2)) == "nothing"
+    assert done(decide(paused("canary", unwatched=DAY), POLICY, START + DAY + HOUR)) == "enter canary 1"
+    assert done(decide(paused("watching", unwatched=7 * DAY), POLICY, START + 7 * DAY)) == "nothing"
+    assert done(decide(paused("shadow", "no data", unwatched=7 * DAY), POLICY, START + 8 * DAY)) == "nothing"
+    unseen = msgspec.structs.replace(paused("shadow", unwatched=7 * DAY).release, verified_at=None)
+    unseen = msgspec.structs.replace(paused("shadow"), release=unseen, switch="pending")
+    assert done(decide(unseen, POLICY, START + 8 * DAY)) == "nothing"
+    assert done(decide(unseen, POLICY, START + 14 * DAY)) == "roll_back"
+
+
+def test_a_canary_that_was_held_at_0_was_not_served_and_has_its_deadline_all_the_same():
+    assert done(decide(paused("canary", withheld=DAY), POLICY, START + DAY + HOUR / 2)) == "nothing"
+    assert done(decide(paused("canary", withheld=2 * DAY), POLICY, START + 2 * DAY)) == "roll_back"
