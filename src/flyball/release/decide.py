@@ -83,7 +83,7 @@ def decide(situation: ReleaseSituation, policy: ReleasePolicy, now: datetime) ->
         # a hundred thousand good rows would want a thousand more.
         return _roll_back(view, "circuit", f"it fails again and again, so that it is not asked any more: {situation.tripped}")
     if release.phase in JUDGED:
-        if situation.switch == "failed" and release.verified_at is None:
+        if situation.switch == "failed" and release.verified_at is None and not _was_alone(release):
             return _roll_back(view, "switch", f"the gateways could not be brought to serve {place(release)}")
         if situation.switch != "verified" or release.verified_at is None:
             return _unserved(view)
@@ -267,6 +267,11 @@ def _unserved(view: _View) -> Plan:
                 view, "switch", f"gave up after {span(waited)}, allowed are {span(deadline)}, still waiting {waits}"
             )
     return _hold(view, "switch", f"waits {waits}")
+
+
+def _was_alone(release: ReleaseState) -> bool:
+    """A first release that answered already, and is to again (its model was stopped meanwhile): taken back, nobody would, for good. A person must look."""
+    return release.phase is Phase.WATCHING and release.champion is None
 
 
 def _has_no_end(release: ReleaseState) -> bool:

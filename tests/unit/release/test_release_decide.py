@@ -133,6 +133,12 @@ def test_a_phase_that_never_came_to_serve_is_rolled_back_and_one_that_did_is_wai
     assert done(decide(situation(phase, switch="failed"), POLICY, later)) == "nothing"
 
 
+def test_a_first_release_that_does_not_come_back_from_a_stop_is_not_taken_back_to_nobody():
+    for phase, end in (("full", "roll_back"), ("watching", "nothing")):
+        seen = situation(phase, "absent", "absent", switch="failed", verified=False, champion=None)
+        assert done(decide(seen, POLICY, START + HOUR)) == end
+
+
 @pytest.mark.parametrize("phase", ["canary", "full", "watching"])
 def test_harm_takes_back_what_only_some_gateways_serve_and_a_pass_counts_for_nothing_there(phase):
     """With one of two workers hanging the challenger answers at the other."""
