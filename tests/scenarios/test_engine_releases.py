@@ -9,6 +9,7 @@ from engine_world import AT_ONCE, DAY, HOUR, Model, Project, spec_of
 
 from flyball.control import release_report
 from flyball.control.world import draft, put
+from flyball.errors import StoreUnavailable
 from flyball.records.release import Phase
 
 WORSE = Model(wrong=0.6)
@@ -191,3 +192,20 @@ def test_a_release_that_was_opened_by_a_clock_that_was_ahead_counts_from_now_on(
     project.tick()
     seen = project.release()
     assert (seen.opened_at, seen.entered_at, seen.verified_at) == (now, now, now)
+
+
+def test_a_look_that_cannot_read_what_was_captured_gives_nothing_up_for_an_hour(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = in_a_step_of_a_day(tmp_path)
+
+    def away(*_: object) -> None:
+        raise StoreUnavailable("capture/ cannot be read")
+
+    monkeypatch.setattr(project.capture, "read", away)
+    project.clock.sleep(5 * DAY)
+    for duration, phase in ((HOUR / 2, Phase.CANARY), (HOUR / 2, Phase.CANARY), (HOUR / 2, Phase.ROLLED_BACK)):
+        with pytest.raises(StoreUnavailable):
+            project.engine.tick()
+        assert project.release().phase is phase
+        project.clock.sleep(duration)

@@ -15,6 +15,8 @@ LEASE = timedelta(seconds=30)
 """As gateways have it: when the controller is silent for longer, no canary answers."""
 WITHHELD_NOTED = timedelta(minutes=10)
 """While a canary is held at 0 it is noted so often: a controller that dies meanwhile forgets no more."""
+BLIND = timedelta(hours=1)
+"""So long it is the machine's trouble that captured records cannot be read; after that they are data that are missing."""
 _TIMED = JUDGED | {Phase.PROPOSED}
 
 
@@ -84,6 +86,11 @@ class Attending:
         if self._looked is None:
             return self._silent
         return min(self._world.ports.gateways.lease_age(), now - self._looked)
+
+
+def blind(unread_since: datetime | None, now: datetime) -> bool:
+    """Whether something that was captured may lately not be here."""
+    return unread_since is not None and now - unread_since < BLIND
 
 
 def _record(world: World, kind: str, after: ReleaseState, words: str) -> None:

@@ -6,7 +6,7 @@ import msgspec
 
 import flyball.release.decide as release_room
 from flyball.control import decisions, looks, questions
-from flyball.control.attending import Attending
+from flyball.control.attending import Attending, blind
 from flyball.control.drills import standing_drill
 from flyball.control.measuring import Measuring
 from flyball.control.observe import Observation
@@ -332,7 +332,7 @@ class Releases:
         return release_room.ReleaseSituation(
             release=release, requests_in_phase=found.requests_in_phase, labels=found.labels, evidence=found.evidence,
             switch=seen, approval=self._approval(release, rules), rules=rules, rewards=found.rewards, replayed=replayed, tripped=tripped(switch, release),
-            unripe=found.unripe,
+            unripe=found.unripe, blind=blind(self._observation.unread_since, self._world.now()),
         )  # fmt: skip
 
     def _replayed(self, release: ReleaseState, policy: release_room.ReleasePolicy) -> Replayed | None:

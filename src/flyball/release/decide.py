@@ -13,6 +13,7 @@ from flyball.records.decisions import Action, Plan
 from flyball.records.evidence import Outcome, Verdict, worst
 from flyball.records.release import Phase, ReleaseState
 from flyball.release.bandit import weight_of
+from flyball.release.deadlines import deadline_of, has_no_end, spared_for, was_alone
 from flyball.release.guards import judge
 from flyball.release.policy import GuardRule, ReleasePolicy, ReplayRule, policy_of
 from flyball.release.question import question_of
@@ -83,7 +84,7 @@ def decide(situation: ReleaseSituation, policy: ReleasePolicy, now: datetime) ->
         # a hundred thousand good rows would want a thousand more.
         return _roll_back(view, "circuit", f"it fails again and again, so that it is not asked any more: {situation.tripped}")
     if release.phase in JUDGED:
-        if situation.switch == "failed" and release.verified_at is None and not _was_alone(release):
+        if situation.switch == "failed" and release.verified_at is None and not was_alone(release):
             return _roll_back(view, "switch", f"the gateways could not be brought to serve {place(release)}")
         if situation.switch != "verified" or release.verified_at is None:
             return _unserved(view)
@@ -222,7 +223,7 @@ def _full(view: _View) -> Plan:
 def _watching(view: _View) -> Plan:
     open_guards = _waits_for_guards(view, to_pass=True)
     waits, longest = _waits_for_time(view, view.policy.watch) + open_guards, view.policy.watch_at_most
-    if waits and view.elapsed < longest:
+    if waits and (view.elapsed < longest or view.situation.blind):
         end = f"; it is rolled back at {moment(view.now + longest - view.elapsed)}" if open_guards else ""
         return _hold(view, "watch", f"waits {', and '.join(waits)}{end}")
     if waits:
@@ -260,31 +261,13 @@ def _unserved(view: _View) -> Plan:
         plan = _HANDLERS[release.phase](view)
         if any(action.kind == "roll_back" for action in plan.actions):
             return plan
-    elif release.phase in (Phase.SHADOW, Phase.CANARY) or _has_no_end(release):
-        deadline, waited = _deadline(release, rules), view.now - release.entered_at - release.unwatched
+    elif release.phase in (Phase.SHADOW, Phase.CANARY) or has_no_end(release):
+        deadline, waited = deadline_of(release, rules), view.now - release.entered_at - release.unwatched
         if waited >= deadline:
             return _roll_back(
                 view, "switch", f"gave up after {span(waited)}, allowed are {span(deadline)}, still waiting {waits}"
             )
     return _hold(view, "switch", f"waits {waits}")
-
-
-def _was_alone(release: ReleaseState) -> bool:
-    """A first release that answered already, and is to again (its model was stopped meanwhile): taken back, nobody would, for good. A person must look."""
-    return release.phase is Phase.WATCHING and release.champion is None
-
-
-def _has_no_end(release: ReleaseState) -> bool:
-    """All traffic that some gateways have taken and some have not, with a unit to go back to."""
-    return release.phase is Phase.FULL and release.verified_at is None and release.champion is not None
-
-
-def _deadline(release: ReleaseState, rules: ReleasePolicy) -> timedelta:
-    """Of a shadow or a canary step; of all traffic, and where the policy was changed meanwhile, the longest that it knows."""
-    if release.phase is Phase.SHADOW:
-        return rules.shadow.at_most if rules.shadow is not None else rules.longest
-    step = release.step if release.phase is Phase.CANARY else len(rules.steps)
-    return rules.steps[step].at_most if step < len(rules.steps) else rules.longest
 
 
 _HANDLERS: dict[Phase, Callable[[_View], Plan]] = {
@@ -334,6 +317,9 @@ def _roll_back(view: _View, rule: str, why: str) -> Plan:
 
 
 def _wait_or_give_up(view: _View, rule: str, waits: list[str], deadline: timedelta) -> Plan:
+    spared = spared_for(view.situation)
+    if view.elapsed >= deadline and spared:
+        return _hold(view, rule, f"waits {', and '.join(waits)}; {spared}")
     if view.elapsed >= deadline:
         why = f"gave up after {span(view.elapsed)}, allowed are {span(deadline)}, still waiting {', and '.join(waits)}"
         return _roll_back(view, rule, why)

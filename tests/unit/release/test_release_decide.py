@@ -360,3 +360,19 @@ def test_time_in_which_nobody_looked_is_neither_served_nor_waited():
 def test_a_canary_that_was_held_at_0_was_not_served_and_has_its_deadline_all_the_same():
     assert done(decide(paused("canary", withheld=DAY), POLICY, START + DAY + HOUR / 2)) == "nothing"
     assert done(decide(paused("canary", withheld=2 * DAY), POLICY, START + 2 * DAY)) == "roll_back"
+
+
+@pytest.mark.parametrize(
+    ("facts", "end"), [({"approval": "open"}, "nothing"), ({"approval": "approved"}, "nothing"), ({}, "roll_back")]
+)
+def test_a_release_that_passed_and_is_asked_about_is_not_given_up_at_a_look_without_data(facts, end):
+    seen = situation("canary", "absent", "absent", step=1, requests_in_phase=0, **facts)
+    assert done(decide(seen, APPROVAL, START + 3 * DAY)) == end
+    harmed = situation("canary", "fail", "pass", step=1, **facts)
+    assert done(decide(harmed, APPROVAL, START + 3 * DAY)) == "roll_back"
+
+
+@pytest.mark.parametrize("phase", ["shadow", "canary", "watching"])
+def test_what_could_not_be_read_at_a_look_is_not_missing(phase):
+    looks = [decide(situation(phase, "absent", "absent", blind=blind), POLICY, START + 20 * DAY) for blind in (True, False)]
+    assert [done(look) for look in looks] == ["nothing", "roll_back"]
