@@ -209,7 +209,8 @@ def _canary(view: _View) -> Plan:
     # All traffic goes only to who has passed at some look of the release: in the shadow, or here where there was none. No label never promotes.
     waits += _waits_for_guards(view, to_pass=step + 1 == len(view.policy.steps))
     if waits:
-        return _weighed(view) or _wait_or_give_up(view, "canary", waits, rule.at_most)
+        plan = _wait_or_give_up(view, "canary", waits, rule.at_most)
+        return plan if plan.actions else _weighed(view) or plan
     words = f"the step at {rule.traffic:.0%} was held for {span(view.served)} over {answered} requests: {_said(view)}"
     if step + 1 < len(view.policy.steps):
         return _enter(view, "canary", Phase.CANARY, step + 1, words)

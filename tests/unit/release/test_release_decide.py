@@ -7,8 +7,9 @@ from release_cases import DAY, HOUR, POLICY, START, evidence, rule, situation
 
 from flyball.records import codec
 from flyball.records.evidence import Outcome
+from flyball.release.bandit import RewardSeen
 from flyball.release.decide import ReleasePolicy, ReleaseSituation, decide, is_proven, newly_passed, policy_of, rules_of
-from flyball.release.policy import ReplayRule
+from flyball.release.policy import BanditRule, ReplayRule
 from flyball.spec import ProjectSpec
 
 APPROVAL = msgspec.structs.replace(POLICY, approval=True)
@@ -376,3 +377,12 @@ def test_a_release_that_passed_and_is_asked_about_is_not_given_up_at_a_look_with
 def test_what_could_not_be_read_at_a_look_is_not_missing(phase):
     looks = [decide(situation(phase, "absent", "absent", blind=blind), POLICY, START + 20 * DAY) for blind in (True, False)]
     assert [done(look) for look in looks] == ["nothing", "roll_back"]
+
+
+def test_another_share_that_is_due_hides_no_deadline_while_a_gateway_is_away():
+    policy = msgspec.structs.replace(POLICY, bandit=BanditRule(least=0.05, most=0.95, every=HOUR))
+    rewards = (RewardSeen(n=500, mean=0.1, variance=0.09), RewardSeen(n=500, mean=0.2, variance=0.09))
+    for days, ends in ((1, {"verified": "weigh", "pending": "nothing"}), (3, {"verified": "roll_back", "pending": "roll_back"})):
+        for switch, end in ends.items():
+            seen = situation("canary", "absent", "absent", switch=switch, rewards=rewards)
+            assert done(decide(seen, policy, START + days * DAY)) == end
