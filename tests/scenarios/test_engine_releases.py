@@ -209,3 +209,17 @@ def test_a_look_that_cannot_read_what_was_captured_gives_nothing_up_for_an_hour(
             project.engine.tick()
         assert project.release().phase is phase
         project.clock.sleep(duration)
+
+
+def test_another_share_in_flyball_yaml_reaches_the_step_under_way_which_begins_anew(tmp_path: Path) -> None:
+    project = in_a_step_of_a_day(tmp_path)
+    project.clock.sleep(HOUR)
+    project.spec = spec_of({**AT_ONCE, "steps": [{"traffic": "1%", "at_least": "1d", "at_most": "4d", "min_requests": 0}]})
+    project.restart()
+    project.tick()
+    table, now = project.gateways.served["0"], project.clock.now()
+    assert (table.routes[0].canary_weight, project.release().entered_at, project.release().verified_at) == (0.01, now, now)
+    assert release_report.report(project.door, None).place == "canary step 1 of 1, 1% of the keys"
+    project.restart()
+    project.tick()
+    assert project.ledger.events()[-1].kind == "control.claimed"

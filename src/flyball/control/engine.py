@@ -158,6 +158,7 @@ class Engine:
 
     def _reconcile_traffic(self) -> None:
         traffic.declare(self.world)
+        traffic.divide(self.world, self.releases.active())
         for _ in range(MOVES_PER_TICK):
             self.switch = traffic.reconcile(self.world)
             self.stopping.note(self.switch)

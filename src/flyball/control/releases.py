@@ -1,6 +1,6 @@
 """Releases: open one, look at its evidence, move it on, and believe only what the gateways are seen to serve."""
 
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
@@ -17,7 +17,7 @@ from flyball.control.units import UnitShelf
 from flyball.control.world import World, draft, micros, put
 from flyball.errors import ArtifactDamaged, Conflict, Fenced, NotFound
 from flyball.records import codec
-from flyball.records.decisions import VOID, Action, Approval
+from flyball.records.decisions import Action, Approval
 from flyball.records.events import Draft, Put
 from flyball.records.evidence import Evidence
 from flyball.records.findings import Finding, FindingKind
@@ -331,8 +331,8 @@ class Releases:
             release = msgspec.structs.replace(release, ripe_us=found.ripe_us, began_young=found.began_young)
         return release_room.ReleaseSituation(
             release=release, requests_in_phase=found.requests_in_phase, labels=found.labels, evidence=found.evidence,
-            switch=seen, approval=self._approval(release, rules), rules=rules, rewards=found.rewards, replayed=replayed, tripped=tripped(switch, release),
-            unripe=found.unripe, blind=blind(self._observation.unread_since, self._world.now()),
+            switch=seen, approval=questions.answer_to(self._world, release, rules), rules=rules, rewards=found.rewards,
+            replayed=replayed, tripped=tripped(switch, release), unripe=found.unripe, blind=blind(self._observation.unread_since, self._world.now()),
         )  # fmt: skip
 
     def _replayed(self, release: ReleaseState, policy: release_room.ReleasePolicy) -> Replayed | None:
@@ -346,11 +346,3 @@ class Releases:
         except Exception as error:  # noqa: BLE001 - told at the tick's end, and asked again at the next one
             self._trouble = error
             return None
-
-    def _approval(self, release: ReleaseState, rules: str) -> Any:
-        """Where a person is asked: an answer counts for the very action that was asked about, so for no other release, start or rules."""
-        wanted = codec.digest(release_room.question_of(release, rules)) if rules else ""
-        for approval in reversed(self._world.all("approval", Approval)):
-            if wanted and approval.action_digest == wanted and approval.answer != VOID:
-                return approval.answer or "open"
-        return "none"

@@ -68,6 +68,11 @@ def unwatched(release: ReleaseState, duration: timedelta, now: datetime) -> Rele
     return msgspec.structs.replace(release, unwatched=release.unwatched + min(duration, most))
 
 
+def again(release: ReleaseState, now: datetime) -> ReleaseState:
+    """The step begins anew: at another share it was not served yet."""
+    return msgspec.structs.replace(release, entered_at=now, verified_at=None, **_NOTHING_LOST)
+
+
 def dated(release: ReleaseState, now: datetime) -> ReleaseState:
     """Where it was opened, or its phase entered, in the future, since a clock was ahead: now. Until then no row would count for it, and no deadline would come."""
     waited = timedelta(0) if release.verified_at is not None else release.unwatched
