@@ -199,6 +199,19 @@ def test_with_nothing_served_there_is_nothing_to_stop(tmp_path: Path) -> None:
         assert words in done.words
 
 
+def test_a_first_version_that_one_worker_has_taken_can_be_stopped(tmp_path: Path) -> None:
+    project = Project(tmp_path, spec_of(AT_ONCE), workers=2)
+    project.gateways.unreachable.add("1")
+    unit = project.version()
+    assert (project.champion(), project.answering()) == (None, unit)
+    assert ordered(project, "stop_serving", "harm").status == "done"
+    assert (stop_of(project).unit, project.answering()) == (unit, None)
+    project.gateways.restart("1")
+    ordered(project, "resume_serving")
+    assert project.champion().unit == project.answering() == unit
+    project.holds()
+
+
 def test_a_stop_that_gateways_do_not_serve_is_escalated(tmp_path: Path) -> None:
     project = project_of(tmp_path)
     project.version()

@@ -33,16 +33,19 @@ class Stopping:
                 f"{self._world.model} is stopped already, since {standing.stopped_at.isoformat()}",
                 next_step="flyball serving resume",
             )
-        if champion is None:
-            raise Conflict("nothing is served that could be stopped", next_step="flyball status")
         active = self._releases.active()
+        # A first version that some gateways have taken and others have not answers already, and is nobody's champion yet.
+        first = active.challenger if active is not None and active.phase is Phase.FULL else None
+        unit = champion.unit if champion is not None else first
+        if unit is None:
+            raise Conflict("nothing is served that could be stopped", next_step="flyball status")
         if active is not None and active.phase in HOLDS:
             self._releases.hold(f"{self._world.model} is stopped: {reason}", key=f"{key}:hold")
-        fallback, why_not = self._fallback(champion.unit)
+        fallback, why_not = self._fallback(unit)
         answers = f"{fallback} answers instead" if fallback else f"requests are refused{f' ({why_not})' if why_not else ''}"
         words = f"{self._world.model} is stopped: {reason}; {answers}"
         now = self._world.now()
-        stop = Stop(stopped_at=now, key=key, cause=cause, reason=reason, words=words, unit=champion.unit, fallback=fallback)
+        stop = Stop(stopped_at=now, key=key, cause=cause, reason=reason, words=words, unit=unit, fallback=fallback)
         payload = {"words": words, "cause": cause, "fallback": fallback}
         self._world.record(draft(now, "serving.stopped", f"model:{self._world.model}", payload, self._puts(stop), key=key))
         return self._told(stop)
