@@ -25,9 +25,9 @@ $(VENV)/clients/.installed: tests/clients/requirements.txt | setup
 demo: setup
 	cd examples/flights && ../../$(BIN)/flyball replay
 
-# Two at a time: scenarios wait for real processes, the others only reckon, one after the other. They give way, so that nobody's seconds grow long.
+# Three at a time: scenarios wait for real processes, and two of the others reckon meanwhile. They give way, so that nobody's seconds grow long.
 test: setup
-	$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-scenarios test-others test-worlds test-monitoring test-statistics
+	$(MAKE) --no-print-directory --jobs=3 --output-sync=target test-scenarios test-others test-worlds test-monitoring test-statistics
 
 test-scenarios:
 	$(BIN)/python -m pytest tests/scenarios

@@ -116,8 +116,9 @@ def gateways(request: pytest.FixtureRequest) -> Iterator[HttpGateways | MemoryGa
 
 def test_a_published_table_is_what_the_workers_report(gateways: HttpGateways | MemoryGateways) -> None:
     (before,) = gateways.observe()
-    assert (before.worker, before.revision) == ("0", None)
+    assert (before.worker, before.revision, gateways.published()) == ("0", None, None)
     gateways.publish(table(3))
+    assert gateways.published() == table(3)
     gateways.publish(table(3))
     (after,) = gateways.observe()
     assert (after.revision, after.digest, after.error) == (3, table(3).digest, "")

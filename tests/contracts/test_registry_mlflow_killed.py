@@ -1,5 +1,6 @@
 """A registration in MLflow that is cut off anywhere is completed by the next one, with nothing there twice."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -65,6 +66,22 @@ def test_a_half_uploaded_package_is_uploaded_anew(state: Path, package, monkeypa
     with pytest.raises(Killed):
         register(first, made)
     second = MlflowRegistry(state)
+    synced: list[Path] = []
+    sync, tag = os.fsync, second._client.set_tag
+
+    def noted(descriptor: int) -> None:
+        synced.append(Path(os.readlink(f"/proc/self/fd/{descriptor}")))
+        sync(descriptor)
+
+    def said(run_id: str, name: str, value: object) -> None:
+        # A power cut after the word that all is there must not find it gone.
+        run = state / "mlartifacts" / run_id
+        files = (run / "artifacts" / PACKAGE).rglob("*")
+        assert {*files, run / "artifacts" / PACKAGE, run / "artifacts", run, state / "mlartifacts", state} <= set(synced)
+        tag(run_id, name, value)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    monkeypatch.setattr(second._client, "set_tag", said)
     register(second, made)
     assert (second.fetch("shop", 1) / "signature.json").read_text() == "{}"
 

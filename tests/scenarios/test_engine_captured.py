@@ -13,12 +13,14 @@ from engine_world import AT_ONCE, DAY, HOUR, START, Project, spec_of
 from flyball.adapters.capture_memory import MemoryCapture
 from flyball.adapters.clock import SimulatedClock
 from flyball.capture.joined import Ints
-from flyball.control import maturing
+from flyball.control import incidents, maturing
 from flyball.control.loop import tick_once
 from flyball.control.ports import Portion
+from flyball.control.standing import standing
 from flyball.control.world import draft, micros, put
 from flyball.monitoring.operations import OperationsState
 from flyball.records.captured import LabelBatch, PredictionBatch
+from flyball.records.release import Drill
 
 MONITOR = {"min_rows": 20, "mature_share": 0.9}
 DATA = {"source": {"files": "*.csv"}, "features": {"x": {"type": "number"}}, "time": "at", "key": "id", "label": "y"}
@@ -206,6 +208,35 @@ def test_windows_that_a_wrong_clock_has_judged_before_their_time_are_judged_when
         project.live(DAY)
         assert judged().last_number == micros(project.clock.now()) // micros_of(DAY) - 1
     assert judged().last_number == ahead + 1
+    project.holds()
+
+
+def test_a_champion_that_a_wrong_clock_dated_into_another_year_is_monitored_and_newer_versions_are_released(
+    tmp_path: Path,
+) -> None:
+    project = Project(tmp_path, spec_of({**AT_ONCE, "drill": "7d"}, monitor=MONITOR))
+    project.version()
+    project.live(DAY)
+    right = project.clock.now()
+    project.clock.sleep(400 * DAY)
+    project.restart()
+    second = project.version()
+    project.live(8 * DAY, rows=20)
+    assert (project.champion().unit, len(project.door.all("drill", Drill))) == (second, 1)
+    with_ports(project, clock=SimulatedClock(right))
+    project.clock = project._ports.clock
+    assert (project.champion().unit, project.champion().since) == (second, right)
+    project.shift = 2.0
+    project.live(2 * DAY)
+    found = standing(project.door, project.champion())
+    assert {finding.unit for finding in found if finding.pages} == {second}
+    (incident,) = incidents.rows(project.door, open_only=True)
+    assert set(incident.findings) <= {finding.number for finding in found}
+    assert project.version() == project.champion().unit != second
+    (before,) = [each for each in incidents.rows(project.door, open_only=False) if each.unit == second]
+    assert before.ended == project.champion().since
+    project.live(8 * DAY, rows=20)
+    assert project.door.all("drill", Drill)[-1].opened_at < project.clock.now()
     project.holds()
 
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from flyball.autopilot import diagnosis
 from flyball.autopilot.case import Case
 from flyball.cli import tell_findings, tell_status
-from flyball.control import diagnosing, findings, queries
+from flyball.control import diagnosing, findings, incidents, queries
 from flyball.records import codec
 from flyball.records.diagnosis import Diagnosis
 from flyball.records.findings import IncidentKind
@@ -28,7 +28,7 @@ def project_of(root: Path, *policies: dict, **more: object) -> Project:
 def told(project: Project, *, days: int = 8) -> Diagnosis:
     """Of the incident that began since, after some windows of it."""
     project.live(days * DAY, rows=100)
-    found = [diagnosing.of(project.door, each.number) for each in diagnosing.open_incidents(project.door, project.champion())]
+    found = [diagnosing.of(project.door, each) for each in incidents.open_now(project.door, project.champion())]
     assert len(found) == 1, [each.words for each in project.findings()]
     assert found[0] is not None
     return found[0]

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 from engine_models import Workshop
-from engine_world import AT_ONCE, Project, spec_of
+from engine_world import AT_ONCE, HOUR, Project, spec_of
 
 from flyball.adapters.executor import MemoryExecutor
-from flyball.control import commands, decisions
+from flyball.control import commands, decisions, jobs
 from flyball.control.ports import JobReport, StepRequest
 from flyball.records.jobs import Job, JobStatus, StepResult
 
@@ -87,6 +87,56 @@ def test_what_ended_a_child_is_told_each_time_and_in_the_end(tmp_path: Path) -> 
     assert job_of(project).status is JobStatus.FAILED
     assert "3 children died without a result (the last one ended by signal 9)" in job_of(project).error
     assert project.said.count(("bad", "job j-0001: its process was ended by signal 9; it is started again")) == 2
+
+
+class Recalled(MemoryExecutor):
+    """Each of its first children is ended by `flyball down`."""
+
+    def launch(self, request: StepRequest) -> None:
+        if self.launches < 6:
+            self.lost_launches.add(request.job.id)
+        super().launch(request)
+
+    def observe(self, job_id: str) -> JobReport:
+        report = super().observe(job_id)
+        return report._replace(recalled=report.state == "absent")
+
+
+def test_a_child_that_a_person_ended_with_everything_else_has_not_died(tmp_path: Path) -> None:
+    project = Project(tmp_path, wrap=lambda ports: ports._replace(executor=Recalled(Workshop(tmp_path).run)))
+    commands.order(project.door, "run", "user:me", "")
+    for _ in range(9):
+        project.engine.tick()
+    assert (job_of(project).status, job_of(project).attempt) == (JobStatus.REGISTERED, 1)
+
+
+def test_the_result_of_a_job_that_a_restored_ledger_does_not_know_is_not_its_successors(tmp_path: Path) -> None:
+    later = Project(tmp_path / "later")
+    later.version()
+    left = later.executor
+    project = Project(tmp_path, wrap=lambda ports: ports._replace(executor=left))
+    project.clock.sleep(HOUR)
+    job = jobs.request(project.engine.world, "user:me")
+    assert (jobs.observed(project.door, job).state, left.observe(job.id).state) == ("new", "done")
+    project.tick()
+    assert (job_of(project).status, left.launches) == (JobStatus.REGISTERED, 2)
+    assert any(style == "bad" and "it is set aside" in words for style, words in project.said)
+    project.holds()
+
+
+def test_a_run_that_a_controller_takes_ends_what_was_asked_for_under_another_flyball_yaml(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    jobs.request(project.engine.world, "user:me")
+    own = jobs.request(project.engine.world, "d-000001")
+    project.spec = spec_of(AT_ONCE)
+    engine = project.new_engine()
+    order = commands.order(engine.world, "run", "user:me", "")
+    hands = commands.Hands(engine.releases, engine.drills, engine.stopping)
+    done, _again = (commands.carry_out(engine.world, hands, order) for _ in range(2))
+    found = {job.id: job for job in project.door.all("job", Job)}
+    assert [job.status for job in found.values()] == [JobStatus.FAILED, JobStatus.REQUESTED, JobStatus.REQUESTED]
+    assert "flyball.yaml has changed since" in found["j-0001"].error
+    assert (own.id, done.subject) == ("j-0002", "job:j-0003"), "what a policy asked for stays"
 
 
 def test_a_model_that_was_judged_beside_a_champion_of_the_past_is_judged_again_beside_the_present_one(tmp_path: Path) -> None:

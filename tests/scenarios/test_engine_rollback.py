@@ -4,15 +4,22 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import msgspec
 import pytest
-from engine_models import Model
+from engine_models import START, Model
 from engine_world import AT_ONCE, DAY, HOUR, Project, spec_of
 
 from flyball.control import commands
+from flyball.control.jobs import release_of
+from flyball.control.loop import tick_once
+from flyball.control.remedies import Todo
 from flyball.control.running import report_of
-from flyball.errors import ArtifactDamaged
-from flyball.records.jobs import Job
-from flyball.records.release import Phase
+from flyball.control.traffic import REFUSED_LOOKS
+from flyball.control.world import draft, put
+from flyball.errors import ArtifactDamaged, TrackingFailed
+from flyball.records.decisions import Action
+from flyball.records.jobs import Job, JobStatus
+from flyball.records.release import Phase, ReleaseState
 
 
 @pytest.fixture
@@ -57,6 +64,34 @@ def test_a_run_that_made_again_what_was_taken_back_says_so_and_what_to_do(projec
     words = report_of(project.door, project.door.all("job", Job)[-1]).words
     assert "version 2 already. r-0002 took it back (too early)" in words
     assert "Next: " in words
+
+
+def test_a_run_of_code_that_was_replaced_is_released_anew_and_once(tmp_path: Path) -> None:
+    project = Project(tmp_path, spec_of(AT_ONCE))
+    units = [project.version(Model(run=run)) for run in ("a", "b", "a")]
+    words = report_of(project.door, project.door.all("job", Job)[-1]).words
+    assert words == "This run is version 1 again, which another has replaced: it is released anew."
+    project.restart()
+    project.tick()
+    assert [each.job for each in project.releases()] == ["j-0001", "j-0002", "j-0003"]
+    assert project.champion().unit == units[0] == units[2]
+    assert project.roll_back().status == "done"
+    # What was taken back is not released again by itself.
+    assert project.version(Model(run="a")) == units[0]
+    assert (len(project.releases()), project.champion().unit) == (3, units[1])
+    project.holds()
+
+
+def test_what_waits_to_be_released_anew_is_not_when_it_is_taken_back_meanwhile() -> None:
+    job = Job(
+        id="j-0003", model="shop", status=JobStatus.REGISTERED, requested_at=START, as_of=START, cause="user:me", unit="u1", anew=True
+    )  # fmt: skip
+    first = ReleaseState(
+        id="r-0001", model="shop", challenger="u1", champion=None, phase=Phase.SETTLED, opened_at=START, entered_at=START, job="j-0001"
+    )  # fmt: skip
+    back = msgspec.structs.replace(first, id="r-0003", phase=Phase.ROLLED_BACK, job="")
+    assert release_of(job, [first]) is None
+    assert release_of(job, [first, back]) is back
 
 
 def test_when_there_is_nothing_to_go_back_to_it_is_refused_in_words(project: Project) -> None:
@@ -189,3 +224,138 @@ def test_an_order_of_an_earlier_flyball_says_nothing_of_what_was_seen_and_is_car
     first, _ = settled(project, 2)
     assert carried_out(project, commands.order(project.door, "roll_back", "user:me", "", {"by": "0.1"})).status == "done"
     assert project.champion().unit == first
+
+
+# -- the unit before has lost its package
+
+
+def to_watching(root: Path, versions: int) -> tuple[Project, list[str]]:
+    """The last one is watched, and a controller was started that remembers no package."""
+    project = Project(root, spec_of(AT_ONCE))
+    units = settled(project, versions - 1)
+    units.append(project.version())
+    assert project.release().phase is Phase.WATCHING
+    lose(project, units[-2])
+    project.restart()
+    return project, units
+
+
+def lose(project: Project, unit: str) -> None:
+    version = project.engine.shelf.unit(unit).version
+    (file,) = (project.registry._root / "shop" / str(version)).rglob("signature.json")
+    file.rename(file.with_suffix(".away"))
+
+
+def looks(project: Project, count: int = 8) -> None:
+    """That what is lost cannot be measured is told as trouble of the tick, once all else was done."""
+    for _ in range(count):
+        tick_once(project.engine)
+
+
+def answered(project: Project, kind: str) -> commands.Command:
+    order = commands.order(project.door, kind, "user:me", "")
+    looks(project)
+    done = project.door.get("command", order.id, commands.Command)
+    assert done is not None
+    return done
+
+
+def whole_again(project: Project) -> None:
+    for file in project.registry._root.rglob("*.away"):
+        file.rename(file.with_suffix(".json"))
+    project.holds()
+
+
+def test_a_watched_version_with_nobody_to_go_back_to_stays_in_words_and_newer_ones_are_released(tmp_path: Path) -> None:
+    project, (first, second) = to_watching(tmp_path, 2)
+    refused = answered(project, "roll_back")
+    assert refused.status == "refused"
+    assert refused.words.startswith(f"the package of {first}, to which r-0002 would go back, is not whole")
+    assert answered(project, "stop_serving").status == "done"
+    assert answered(project, "resume_serving").status == "done"
+    project.clock.sleep(2 * DAY)
+    looks(project)
+    assert (project.release().phase, project.champion().unit, project.answering()) == (Phase.SETTLED, second, second)
+    (finding,) = [each for each in project.findings() if each.subject == "rollback"]
+    assert finding.pages
+    assert project.told.heard[-1] == ("release r-0002", finding.words)
+    said = f"{second} should be rolled back and stays, since the package of {first} is not whole and no earlier verified unit is: 2 days of watch"
+    assert finding.words.startswith(said)
+    answered(project, "run")
+    assert project.release().challenger == project.champion().unit == project.unit_of(3)
+    whole_again(project)
+
+
+def test_all_traffic_that_not_all_gateways_have_taken_goes_on_where_nobody_is_there_to_go_back_to(tmp_path: Path) -> None:
+    project = Project(tmp_path, spec_of(AT_ONCE), workers=2)
+    (first,) = settled(project, 1)
+    project.gateways.deaf.add("1")
+    project.version()
+    lose(project, first)
+    project.restart()
+    assert (answered(project, "roll_back").status, project.release().phase) == ("refused", Phase.FULL)
+    project.gateways.deaf.clear()
+    looks(project)
+    assert (project.release().phase, project.champion().unit) == (Phase.WATCHING, project.release().challenger)
+
+
+@pytest.mark.parametrize("by", ["a person", "the deadline"])
+def test_a_rollback_goes_past_a_unit_that_has_lost_its_package(tmp_path: Path, by: str) -> None:
+    project, (first, second, _) = to_watching(tmp_path, 3)
+    if by == "a person":
+        assert answered(project, "roll_back").status == "done"
+    else:
+        project.clock.sleep(2 * DAY)
+        looks(project)
+    assert (project.release().phase, project.release().champion) == (Phase.ROLLED_BACK, first)
+    assert f"it goes to {first}: the package of {second} is not whole" in project.release().reason
+    assert (project.champion().unit, project.mentioned()) == (first, {first})
+    whole_again(project)
+
+
+def test_where_gateways_cannot_load_what_is_gone_back_to_and_it_is_lost_it_goes_to_one_that_is_whole(tmp_path: Path) -> None:
+    project = Project(tmp_path, spec_of(AT_ONCE))
+    first, second = settled(project, 2)
+    third = project.version()
+    project.gateways.refused[second] = "signature.json cannot be read"
+    project.roll_back()
+    for _ in range(REFUSED_LOOKS):
+        project.engine.tick()
+    assert (project.release().phase, project.answering()) == (Phase.ROLLING_BACK, third)
+    lose(project, second)
+    project.tick()
+    assert (project.release().phase, project.champion().unit, project.mentioned()) == (Phase.ROLLED_BACK, first, {first})
+    whole_again(project)
+
+
+def test_a_challenger_can_be_taken_back_from_beside_a_champion_that_has_lost_its_package(tmp_path: Path) -> None:
+    project = Project(tmp_path, spec_of({**AT_ONCE, "shadow": {"at_least": "6h", "at_most": "4d", "min_labels": 0}}))
+    (first,) = settled(project, 1)
+    project.version()
+    assert project.release().phase is Phase.SHADOW
+    lose(project, first)
+    project.restart()
+    assert answered(project, "roll_back").status == "done"
+    assert (project.release().phase, project.champion().unit, project.mentioned()) == (Phase.ROLLED_BACK, first, {first})
+    whole_again(project)
+
+
+def test_what_a_policy_cannot_do_is_told_and_keeps_nothing_else_from_its_turn(tmp_path: Path) -> None:
+    project, (first, second) = to_watching(tmp_path, 2)
+    back = Action(kind="roll_back", subject="model:shop", arguments={"from": second, "to": first})
+    tell = Action(kind="notify", subject="model:shop", arguments={"message": "look"})
+    todos = [Todo(id="d-1.0", decision="d-1", action=back), Todo(id="d-1.1", decision="d-1", action=tell)]
+    world = project.engine.world
+    world.record(draft(world.now(), "test.began", "x", {}, [put("todo", each.id, each) for each in todos]))
+    fetch, project.registry.fetch = project.registry.fetch, away
+    with pytest.raises(TrackingFailed):
+        project.engine.remedies.consider(None)
+    assert [todo.done for todo in world.all("todo", Todo)] == [False, True]
+    project.registry.fetch = fetch
+    project.engine.remedies.consider(None)
+    assert [todo.done for todo in world.all("todo", Todo)] == [True, True]
+    assert [words for _, words in project.told.heard if "r-0002 would go back" in words]
+
+
+def away(*_: object) -> Path:
+    raise TrackingFailed("the tracking server does not answer")

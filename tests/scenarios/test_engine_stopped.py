@@ -8,9 +8,11 @@ from engine_world import AT_ONCE, DAY, HOUR, RELEASE, Model, Project, spec_of
 
 from flyball.control import commands, queries
 from flyball.control.commands import Command
+from flyball.control.world import draft, put
 from flyball.records.bounds import Stop
 from flyball.records.release import Phase
 from flyball.records.unit import Unit
+from flyball.registry.unit import altered
 
 MONITOR = {"min_rows": 20, "mature_share": 0.99}
 STOP = {"name": "harm", "when": "window.predictions > 100", "do": {"action": "stop", "message": "the inputs are broken"}}
@@ -74,6 +76,22 @@ def test_the_version_that_flyball_yaml_names_answers_meanwhile(tmp_path: Path) -
     ordered(project, "resume_serving")
     assert project.answering() == second
     project.holds()
+
+
+def test_of_the_units_of_a_version_the_one_that_was_seen_to_serve_answers_else_the_newest(tmp_path: Path) -> None:
+    project = project_of(tmp_path, serve={"fallback": 1})
+    first = project.version()
+    project.live(DAY)
+    project.version()
+    world, champion = project.engine.world, project.champion()
+    assert champion.verified[0] == first
+    known = project.engine.shelf.unit(first)
+    others = [altered(known, known.policy_digest, threshold=number / 10) for number in range(2, 9)]
+    for each in others:
+        world.record(draft(world.now(), "test.made", "x", {}, (put("unit", each.id, each),)))
+    assert min(each.id for each in others) < first < max(each.id for each in others)
+    assert project.engine.stopping._fallback(champion.unit, champion.verified) == (first, "")
+    assert project.engine.stopping._fallback(champion.unit, champion.verified[1:]) == (others[-1].id, "")
 
 
 @pytest.mark.parametrize(

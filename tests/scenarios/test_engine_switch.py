@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from engine_world import DAY, HOUR, Project, spec_of
 
@@ -311,3 +312,31 @@ def test_a_project_that_was_moved_in_mid_release_is_served_from_where_it_lies_no
         project.restart()
         looks(project, 1)
         assert all(Path(served.package).is_relative_to(moved) for served in project.gateways.served["0"].routes[0].units)
+
+
+@pytest.mark.parametrize(("later", "others"), [(2, True), (2, False), (0, True)])
+def test_a_ledger_that_was_restored_is_served_though_gateways_know_later_tables(
+    project: Project, later: int, others: bool
+) -> None:
+    project.version()
+    routes = project.gateways.table.routes
+    project.gateways.table = RoutingTable(
+        revision=project.gateways.table.revision + later,
+        written_at=project.clock.now(),
+        routes=tuple(msgspec.structs.replace(each, salt="r-0002") for each in routes) if others else routes,
+    )
+    for worker in project.gateways.served:
+        project.gateways.restart(worker)
+    for _ in range(2):
+        project.restart()
+        looks(project, 1)
+    assert (project.engine.switch.state, project.gateways.table.routes) == ("verified", routes)
+    (event,) = project.ledger.events(kinds=("routing.renumbered",))
+    assert event.payload["revision"] == event.payload["found"] + 1 == project.gateways.table.revision
+
+
+def test_the_first_table_of_a_ledger_that_was_restored_to_before_it_is_taken(project: Project) -> None:
+    project.gateways.publish(RoutingTable(revision=4, written_at=project.clock.now(), routes=()))
+    project.restart()
+    first = project.version()
+    assert (project.engine.switch.state, project.gateways.table.revision, project.answering()) == ("verified", 5, first)

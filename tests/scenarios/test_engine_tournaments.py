@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from engine_world import AT_ONCE, DAY, Model, Project, spec_of
 
-from flyball.control import bounds, commands, decisions, explaining, findings, job_story
+from flyball.control import bounds, commands, decisions, explaining, findings, job_story, queries
 from flyball.control.standing import puts_of
 from flyball.control.world import draft, micros
 from flyball.errors import NotFound
@@ -31,7 +31,7 @@ def policy(do: Any, **more: Any) -> dict[str, Any]:
 
 
 def project_of(root: Path, *policies: dict[str, Any], release: dict[str, Any] = AT_ONCE, **more: Any) -> Project:
-    return Project(root, spec_of(release, list(policies), monitor=MONITOR, **more))
+    return Project(root, spec_of(release, list(policies), **{"monitor": MONITOR, **more}))
 
 
 def two_champions(project: Project, first: Model = Model(), second: Model = Model()) -> tuple[str, str]:  # noqa: B008 - frozen
@@ -90,7 +90,8 @@ def test_an_earlier_unit_that_fits_the_present_better_is_released_again_and_make
 
 
 def test_a_recalibrated_champion_is_another_unit_of_its_version_and_no_alarm_of_its_own_making(tmp_path: Path) -> None:
-    project = project_of(tmp_path, policy("recalibrate"), release=RELEASE)
+    declared = {"slices": [{"name": "far", "where": "x > 1.4"}]}
+    project = project_of(tmp_path, policy("recalibrate"), release=RELEASE, monitor=MONITOR | declared)
     first = project.version(Model(wrong=0.35))
     project.live(DAY, rows=5)
     project.live(20 * DAY, rows=40)
@@ -102,6 +103,11 @@ def test_a_recalibrated_champion_is_another_unit_of_its_version_and_no_alarm_of_
     assert project.release().phase is Phase.SETTLED
     assert [each.kind for each in project.findings() if each.unit == unit.id] == []
     assert len([each for each in project.windows() if each.unit == unit.id and each.mature]) > 8
+    (far,) = queries.status(project.door, controller_alive=True).slices
+    assert (
+        far.note
+        == "not judged: its answers are recalibrated, and nobody has seen how they go with labels; the next version is judged"
+    )
     back = project.roll_back()
     assert back.status == "done"
     project.live(DAY, rows=5)

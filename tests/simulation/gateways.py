@@ -125,6 +125,9 @@ class Fleet:
         if fault == "unacknowledged":
             raise StoreUnavailable("the routing table was written, and the answer was lost")
 
+    def published(self) -> RoutingTable | None:
+        return self.disk
+
     def observe(self) -> tuple[GatewayReport, ...]:
         return () if self.gone else tuple(worker.report() for worker in self.workers)
 

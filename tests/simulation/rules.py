@@ -103,7 +103,7 @@ class Rules:
                 self._release(told, key, before)
                 self._one_release()
             elif kind == "champion":
-                self._champion(told)
+                self._champion(told, before)
             elif kind == "routing":
                 self._routing(told, before)
 
@@ -166,8 +166,12 @@ class Rules:
         needed = max(enough, (self.terms.shadow_labels or 0) if release["phase"] == "full" else 0)
         hold(pairs >= needed, f"{key} is {release['phase']} after {pairs} labelled rows, needed are {needed}")
 
-    def _champion(self, told: Told) -> None:
+    def _champion(self, told: Told, before: State | None) -> None:
         ((_, now),) = [item for item in told.put.items() if item[0][0] == "champion"]
+        if told.kind == "champion.dated":  # by a clock that was ahead, and earlier now: nobody's hand
+            hold(before is not None and now == {**before, "since": now["since"]}, f"{told.kind} made {now} of {before}")
+            hold(before is not None and now["since"] < before["since"], f"{told.kind} dated {now} later")
+            return
         ((_, release),) = [item for item in told.put.items() if item[0][0] == "release"]
         assert now is not None
         assert release is not None

@@ -30,6 +30,13 @@ def make_directory_durably(target: Path, fill: Callable[[Path], None]) -> None:
     _sync_directory(target.parent)
 
 
+def sync_written(root: Path, above: int) -> None:
+    """Make durable what others have written below `root`, its name, and those of the directories `above` it, which may be new, too."""
+    _sync_tree(root)
+    for directory in root.parents[:above]:
+        _sync_directory(directory)
+
+
 def remove_directory_at_once(target: Path) -> None:
     """It is there whole or not at all; what a kill leaves aside is a leftover."""
     aside = target.with_name(f".{target.name}.{os.getpid()}.tmp")

@@ -54,7 +54,7 @@ class HttpGateways:
 
     def publish(self, table: RoutingTable) -> None:
         """Raises Conflict when a larger revision is there, or the same one with other routes; StoreUnavailable."""
-        present = table_at(self._table, "move it away: the control process writes it anew")
+        present = self.published()
         if present is not None and present.revision > table.revision:
             raise Conflict(f"the routing table has revision {present.revision}", expected=f"less than {table.revision}")
         if present is not None and present.revision == table.revision and present.digest != table.digest:
@@ -68,6 +68,9 @@ class HttpGateways:
         for worker in self._listed():
             if worker.worker not in takes_it:
                 self._nudge(worker, max(until - time.monotonic(), LAST_NUDGE_SECONDS))
+
+    def published(self) -> RoutingTable | None:
+        return table_at(self._table, "move it away: the control process writes it anew")
 
     def observe(self) -> tuple[GatewayReport, ...]:
         self.seen = self._look()

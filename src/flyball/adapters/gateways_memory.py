@@ -44,6 +44,9 @@ class MemoryGateways:
             self.on_publish(table)
         self.look()
 
+    def published(self) -> RoutingTable | None:
+        return self.table
+
     def look(self) -> None:
         """Every worker that hears and lives reads the table, as it does by itself from time to time."""
         for worker in self.served:

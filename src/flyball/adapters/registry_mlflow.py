@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlparse
 
 import msgspec
 
-from flyball.adapters.durable_directories import make_directory_durably
+from flyball.adapters.durable_directories import make_directory_durably, sync_written
 from flyball.adapters.mlflow_home import ARTIFACTS, DEFAULT, lead_home
 from flyball.adapters.packages import verify_package
 from flyball.adapters.quiet_mlflow import quiet
@@ -177,6 +177,10 @@ class MlflowRegistry:
                 tags=[RunTag(name, value) for name, value in tags.items() if value],
             )
         self._client.log_artifacts(run_id, str(package), PACKAGE)
+        if (stored := _stored(run)) is not None:
+            # A store of files leaves them to the kernel, and the ledger is synced: a power cut would leave a version without its bytes. In the project
+            # the directories above may be new, too; elsewhere they are somebody's own.
+            sync_written(stored, above=4 if stored.is_relative_to(self._state_dir) else 1)
         self._client.set_terminated(run_id, "FINISHED", end_time=at)
         self._client.set_tag(run_id, UPLOADED, "yes")  # last: it says that nothing is left to do
 
@@ -224,10 +228,9 @@ class MlflowRegistry:
     def _note_place(self, run: Any, manifest_digest: str) -> Path | None:
         """Where a run's package lies on this machine, found by its digest from then on: a controller that starts in mid-release does not wait for MLflow,
         which takes a second to be imported. None: on a server."""
-        place = urlparse(run.info.artifact_uri)
-        if place.scheme not in ("", "file"):
+        package = _stored(run)
+        if package is None:
             return None
-        package = Path(unquote(place.path)) / PACKAGE
         link = self._place(manifest_digest)
         # Within a project by its own ways, so that they hold where it is moved to.
         _link(link, package if self._server_url else Path(os.path.relpath(package, link.parent)))
@@ -254,6 +257,12 @@ class MlflowRegistry:
             got.rmdir()
 
         return fill
+
+
+def _stored(run: Any) -> Path | None:
+    """Where a run's package lies, if on this machine."""
+    place = urlparse(run.info.artifact_uri)
+    return Path(unquote(place.path)) / PACKAGE if place.scheme in ("", "file") else None
 
 
 @contextmanager

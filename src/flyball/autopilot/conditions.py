@@ -1,8 +1,9 @@
 """A policy's condition, ready to be asked."""
 
+from functools import lru_cache
 from typing import Any, NamedTuple
 
-from flyball.spec.conditions import UNTELLABLE, check_condition, compiled, nested
+from flyball.spec.conditions import KEPT, UNTELLABLE, check_condition, compiled, nested
 
 
 class Condition(NamedTuple):
@@ -21,6 +22,7 @@ class Condition(NamedTuple):
         return answer if isinstance(answer, bool) else None
 
 
+@lru_cache(maxsize=KEPT)
 def compile_condition(text: str) -> Condition:
     """Check syntax, names and type, and compile. Raises ValueError with what was expected and did you mean."""
     return Condition(text, check_condition(text), compiled(text))

@@ -177,7 +177,8 @@ def _handled(rule: Rule, situation: AutopilotSituation) -> str:
     """
     if rule.cooldown:
         return ""
-    done = {number for act in situation.past if act.policy == rule.name for number in act.incidents}
+    did = {number for act in situation.past if act.policy == rule.name for number in act.incidents}
+    done = {each.number for each in situation.incidents if did & each.numbers}
     mine = [number for number in _incidents(rule, situation) if number in done]
     new = {kind for each in situation.incidents if each.number not in done for kind in each.about}
     seen = situation.signals_by_window[-1]

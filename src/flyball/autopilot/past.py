@@ -14,12 +14,21 @@ NEWEST = 400
 def kept(past: Sequence[PastAction], rules: Sequence[Rule], incidents: Collection[int], now: datetime) -> tuple[PastAction, ...]:
     """In their order: the newest of all, and those of each policy by themselves, so that one that acts at every window makes nobody forget.
 
-    `past` oldest first; `incidents`: numbers of those that are open.
+    `past` oldest first; `incidents`: numbers that those have, or had, that are open.
     """
-    wanted = {id(act) for act in past[-NEWEST:]}
+    wanted = {id(act) for act in (*past[-NEWEST:], *needed(past, rules, incidents, now))}
+    return tuple(act for act in past if id(act) in wanted)
+
+
+def needed(
+    past: Sequence[PastAction], rules: Sequence[Rule], incidents: Collection[int], now: datetime
+) -> tuple[PastAction, ...]:
+    """Of the same, in their order, what a decision of these policies can rest on: it is recorded with each of them."""
+    wanted: set[int] = set()
     for rule in rules:
         for notes in (True, False):  # what was only noted counts apart from what was done
-            mine = [act for act in past if act.policy == rule.name and (act.action == OBSERVE) is notes]
+            mine = [act for act in past if act.policy == rule.name and (act.action == OBSERVE) is notes and act.at <= now]
+            mine.sort(key=lambda act: act.at)  # a clock may have been ahead
             wanted |= {id(act) for act in mine[-1:]}
             if rule.budget_times is not None and rule.budget_per is not None:
                 since = now - rule.budget_per

@@ -55,7 +55,8 @@ def gather(inputs: SignalInputs, now: datetime) -> dict[str, bool | int | float]
     of = {kind: {item.subject for item in inputs.findings if item.kind is kind and item.pages} for kind in FindingKind}
     benign = {item.subject for item in inputs.findings if item.kind is FindingKind.FEATURE_DRIFT and not item.pages}
     window, worth = inputs.window, inputs.worth
-    retrained = max(inputs.retrainings, default=None)
+    # One that is dated later was started by a clock that went wrong.
+    retrained = max((at for at in inputs.retrainings if at <= now), default=None)
     return {
         "performance.alarm": bool(of[FindingKind.PERFORMANCE]),
         "performance.loss_increase": float(inputs.loss_increase),

@@ -18,7 +18,7 @@ class PastAction(msgspec.Struct, frozen=True, kw_only=True):
     """`retrain`, `roll_back`, `notify`, `ask`, `observe`, …; never `nothing`."""
     at: datetime
     incidents: tuple[int, ...] = ()
-    """That it was done for."""
+    """That it was done for, by the numbers that they had then: of findings, which are in whatever the incidents have become since."""
 
 
 class OpenIncident(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,6 +27,13 @@ class OpenIncident(msgspec.Struct, frozen=True, kw_only=True):
     """Kinds of its findings that stand."""
     kind: IncidentKind = IncidentKind.UNKNOWN
     """What it is taken for."""
+    findings: tuple[int, ...] = ()
+    """Numbers of all of them; empty: a Flyball wrote it that did not say."""
+
+    @property
+    def numbers(self) -> frozenset[int]:
+        """That it has, or had before it grew together with another."""
+        return frozenset({self.number, *self.findings})
 
     @property
     def about(self) -> frozenset[str]:

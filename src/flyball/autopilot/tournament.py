@@ -5,7 +5,8 @@ change at once, long ones see small differences. Each run gives one lower bound 
 equally over those of a kind and their runs (Bonferroni), so of tournaments in which no entrant is better on average at most `alpha` name a winner. The error of a
 run's mean is the larger of two: rows taken as independent, and the spread of windows' means: of those before the run or, where they are fewer than four, of its
 own. Of an entrant that has answered fewer than four windows, then, what differs from day to day is not known; and the rate holds at one tournament, not at all of
-them together.
+them together. Where rare rows decide, as those of a rare class, t alone is too sure: the end to which they are skewed is further off, and no end is
+nearer than rows that cost 1 each might move it of which none came by chance.
 A run says nothing for an entrant that a shorter one shows to be worse: what was long ago excuses nothing.
 A winner is only nominated: what answers traffic, a release decides by sequences that hold at every look.
 
@@ -314,13 +315,30 @@ def _bounds(windows: Sequence[Floats], count: int, alpha: float) -> _Run:
     parts, before = windows[:count], windows[count:]
     rows = np.concatenate(parts)
     mean = float(rows.mean())
-    error = float(rows.std(ddof=1)) / math.sqrt(rows.size)
-    half = t_quantile(1.0 - alpha, rows.size - 1) * error
+    # rows that never differed know no mean exactly: one of another kind would move it by 1 / n
+    error = max(float(rows.std(ddof=1)) / math.sqrt(rows.size), 1.0 / rows.size)
+    below, above = _reach(rows, alpha)
     normal = before if len(before) >= LEAST_WINDOWS else parts
     if len(normal) >= LEAST_WINDOWS:
         between = float(np.std([part.mean() for part in normal], ddof=1)) / math.sqrt(count)
-        error, half = max(error, between), max(half, t_quantile(1.0 - alpha, len(normal) - 1) * between)
-    return _Run(mean, max(mean - half, -1.0), min(mean + half, 1.0), error, count, rows.size)
+        half = t_quantile(1.0 - alpha, len(normal) - 1) * between
+        error, below, above = max(error, between), max(below, half), max(above, half)
+    return _Run(mean, max(mean - below, -1.0), min(mean + above, 1.0), error, count, rows.size)
+
+
+def _reach(rows: Floats, alpha: float) -> tuple[float, float]:
+    """Of the interval of the mean of independent rows in [-1, 1], below and above it.
+
+    Student's t, with the correction for skew of Johnson (1978) on the side that it widens, and half a step of the mean, which moves by whole rows where a rare kind
+    of them decides. At least what rows of a kind that is not among these may cost: in n rows none comes with a chance of `alpha` if it is ln(1/alpha) / n of all.
+    """
+    size, apart = rows.size, rows - rows.mean()
+    squares = apart * apart
+    spread, t = math.sqrt(float(squares.sum()) / (size - 1)), t_quantile(1.0 - alpha, size - 1)
+    step = float((squares * apart).mean()) / (spread**2 * size) if spread > 1e-12 else 0.0
+    further = (0.5 + (1.0 + 2.0 * t * t) / 6.0) * step
+    half, unseen = t * spread / math.sqrt(size), -math.log(alpha) / size
+    return max(half + max(-further, 0.0), unseen), max(half + max(further, 0.0), unseen)
 
 
 def _words(ranked: Sequence[Standing], winner: str | None, entrants: int) -> str:

@@ -10,8 +10,9 @@
   it takes off more. The gain of a doubling starts between `DOUBLING` and `MOVING`, by how much of the windows' difference their rows do not explain, and then
   follows what tournaments measured, the later ones more. A tournament that nobody won puts the
   next one off, one that paid brings it forward.
-- *Harm*: the champion's newest windows are worse than those before and than its baseline, beyond what windows differ by (Student's t of the newest 1, 2 or 4
-  against all before them, error rate `HARM_ALPHA` a look, divided over the three). A stated share of the rise may be recovered; that share, too, is learned. After a
+- *Harm*: the champion's newest windows are worse than those before, beyond what windows differ by (Student's t of the newest 1, 2 or 4
+  against all before them, error rate `HARM_ALPHA` a look, divided over the three; fewer than `LEAST_NORMAL` before them do not say how much windows differ, and no
+  rise is seen over them). A stated share of the rise may be recovered; that share, too, is learned. After a
   tournament that did not lower the loss the rise counts as normal, until twice as many rows have come since the change.
 
 **Costs** are in the project's own unit. Nothing needs to be set: an error costs 1, and a change must then promise to avoid `RISK` of the errors, and
@@ -49,6 +50,10 @@ RISK, LEAST_RISK = 0.024, 1e-3
 hardly errs from being trained for ever."""
 HARM_ALPHA = 0.01
 RUNS = (1, 2, 4)
+LEAST_NORMAL = 3
+"""Windows over which a rise is seen: with two the t of one degree asks for 95 errors, and without any only rows tell."""
+ROWS_DEGREES = 4
+"""At least, where rows tell more of the error than windows: they are many."""
 NEAR, FAR = 1.2815515655446004, 0.8
 """Quantile of the normal for the interval of the gain, and its coverage."""
 
@@ -167,11 +172,11 @@ def rise_of(windows: Sequence[JudgedWindow]) -> _Rise:
     strongest = 0.0
     for count in RUNS:
         newest, before = windows[-count:], windows[:-count]
-        if len(before) < max(count, 1) or len(newest) < count:
+        if len(before) < max(count, LEAST_NORMAL):
             continue
         level, raised = _mean(before), _mean(newest)
-        error = math.hypot(_error(before, before), _error(newest, before))
-        bound = t_quantile(1.0 - HARM_ALPHA / len(RUNS), max(len(before) - 1, 4)) * error
+        error, degrees = _error(newest, before)
+        bound = t_quantile(1.0 - HARM_ALPHA / len(RUNS), degrees) * error
         strength = (raised - level) / error if error > 0.0 else math.inf  # no row was ever different: any rise is one
         if level > 0.0 and raised - level > bound and strength > strongest:
             strongest = strength
@@ -199,15 +204,20 @@ def _within(windows: Sequence[JudgedWindow]) -> float | None:
     return sum(n * spread**2 for n, spread in known) / rows if rows else None
 
 
-def _error(of: Sequence[JudgedWindow], normal: Sequence[JudgedWindow]) -> float:
-    """Standard error of the mean of windows: the larger of what rows and what normal windows tell."""
+def _error(newest: Sequence[JudgedWindow], before: Sequence[JudgedWindow]) -> tuple[float, int]:
+    """Standard error of the difference of their means, and its degrees of freedom: of each the larger of what rows and what the windows before tell."""
+    level = sum(each.loss for each in before) / len(before)
+    spread = math.sqrt(sum((each.loss - level) ** 2 for each in before) / (len(before) - 1))
+    sides = [(_error_by_rows(side), spread / math.sqrt(len(side))) for side in (before, newest)]
+    degrees = len(before) - 1
+    if all(by_rows >= between for by_rows, between in sides):
+        degrees = max(degrees, ROWS_DEGREES)
+    return math.hypot(*map(max, sides)), degrees
+
+
+def _error_by_rows(of: Sequence[JudgedWindow]) -> float:
     rows = sum(each.rows for each in of)
-    by_rows = math.sqrt((_within(of) or 0.0) / max(rows, 1))
-    if len(normal) < 3:
-        return by_rows
-    mean = sum(each.loss for each in normal) / len(normal)
-    spread = math.sqrt(sum((each.loss - mean) ** 2 for each in normal) / (len(normal) - 1))
-    return max(by_rows, spread / math.sqrt(len(of)))
+    return math.sqrt((_within(of) or 0.0) / max(rows, 1))
 
 
 def _growth(situation: WorthSituation) -> float:
@@ -228,9 +238,10 @@ def _learned(past: Sequence[PastTournament], prior: float, spread: float, per: s
     weight, total, gains = 1.0, prior, []
     for each in past:
         unit = each.growth if per == "growth" else each.excess / (1.0 + each.excess)
-        gains.append(max(_gain(each), 0.0) / max(unit, LEAST_GROWTH))
+        gain, measurements = _gain(each)
+        gains.append(max(gain, 0.0) / max(unit, LEAST_GROWTH))
         error = min((standing.error for standing in each.trained), default=0.0)
-        counts = (1.0 if each.realised is None else REALISED) / (1.0 + (error / MEASURED) ** 2)
+        counts = measurements / (1.0 + (error / MEASURED) ** 2)
         kept = 1.0 - (1.0 - FORGETS) * min(counts, 1.0)
         weight, total = kept * weight + counts, kept * total + counts * gains[-1]
     mean = total / weight
@@ -238,11 +249,13 @@ def _learned(past: Sequence[PastTournament], prior: float, spread: float, per: s
     return mean, math.sqrt(squares / (1 + len(gains)))
 
 
-def _gain(past: PastTournament) -> float:
-    """What it gave; nothing, where nobody that was trained for it won."""
-    if past.realised is not None:
-        return past.realised
-    return next((each.relative for each in past.trained if each.entrant == past.winner), 0.0)
+def _gain(past: PastTournament) -> tuple[float, float]:
+    """What training gave, and for how many measurements that counts; nothing, where nobody that was trained for it won: what a map brought, measured since or not,
+    is none of it."""
+    won = next((each.relative for each in past.trained if each.entrant == past.winner), None)
+    if won is None:
+        return 0.0, 1.0
+    return (won, 1.0) if past.realised is None else (past.realised, REALISED)
 
 
 def _mean(windows: Sequence[JudgedWindow]) -> float:

@@ -8,7 +8,8 @@ import msgspec
 from flyball.control.estimating import EstimateState
 from flyball.control.standing import find
 from flyball.control.world import World, put
-from flyball.monitoring import concept, declared, drift, performance, slice_watch, track
+from flyball.errors import Conflict
+from flyball.monitoring import concept, declared, drift, performance, quality, slice_watch, track
 from flyball.monitoring.concept import ConceptState
 from flyball.monitoring.declared import DeclaredState
 from flyball.monitoring.drift import DriftState
@@ -23,12 +24,12 @@ LABELS = "labels"
 """Subject of a concept that changed all over; others are slices that were found."""
 
 
-def never_normal(finding: Finding) -> str:
+def _never_normal(finding: Finding) -> str:
     """Why a finding cannot be taken as normal; empty: it can."""
     if finding.kind is FindingKind.CONCEPT_DRIFT and finding.subject != LABELS:
         return "a slice that was found is not kept apart from its neighbours; a version that is trained on it knows it"
-    if finding.kind is FindingKind.DATA_QUALITY and finding.evidence.method == "counted":
-        return f"{finding.subject} is counted, not compared; mend it, or train a version without it"
+    if finding.kind is FindingKind.DATA_QUALITY and (_is_counted(finding) or finding.fault in quality.COUNTED):
+        return f"{finding.subject} is gone, or cannot be read; mend it, or train a version without it"
     return _NEVER.get(finding.kind, "")
 
 
@@ -38,9 +39,42 @@ _NEVER: Mapping[FindingKind, str] = MappingProxyType({
 })  # fmt: skip
 
 
+def refuse_as_normal(world: World, finding: Finding) -> None:
+    """Raises Conflict where `finding` cannot be taken as normal: for what it is, or because its detector has told of a later change. What would be accepted is
+    the detector's latest state, whichever finding is named."""
+    why_not, next_step = _never_normal(finding), f"flyball acknowledge {finding.number}, without --as-normal"
+    later = None if why_not else _told_later(world, finding)
+    if later is not None:
+        why_not = f"finding {later.number} tells what {finding.subject} has become since"
+        next_step = f"flyball acknowledge {later.number} --as-normal, or {finding.number} without it"
+    if why_not:
+        raise Conflict(
+            f"finding {finding.number} cannot be taken as normal: {why_not}", expected="an acknowledgement", next_step=next_step
+        )
+
+
+def _told_later(world: World, finding: Finding) -> Finding | None:
+    """The newest that the same detector has told of the same subject since. What operations are is the model's, whoever is champion."""
+    detector, of_model = _ANEW.get(finding.kind), finding.kind is FindingKind.OPERATIONS
+    later = [
+        each for each in world.all("finding", Finding)
+        if each.number > finding.number and each.subject == finding.subject and (of_model or each.unit == finding.unit)
+        and _ANEW.get(each.kind) is detector and not _is_counted(each)
+    ]  # fmt: skip
+    return max(later, key=lambda each: each.number, default=None)
+
+
+def _is_counted(finding: Finding) -> bool:
+    """A fault that was told without an alarm of a detector."""
+    return finding.evidence.method == "counted"
+
+
 def begun_anew(world: World, finding_id: str, *, as_normal: bool) -> tuple[tuple[Put, ...], str]:
-    """The detectors' states after an acknowledgement, and that in words. From the next window that is judged on."""
+    """The detectors' states after an acknowledgement, and that in words. From the next window that is judged on. Raises Conflict as `refuse_as_normal` does:
+    a later finding may have come since the order."""
     finding = find(world, finding_id)
+    if as_normal:
+        refuse_as_normal(world, finding)
     puts = _ANEW[finding.kind](world, finding, as_normal) if finding.kind in _ANEW else ()
     if not puts:
         return (), f"nothing has to begin anew for finding {finding.number}"
@@ -112,4 +146,4 @@ def taken_as_normal(world: World) -> frozenset[str]:
     return frozenset(each.finding for each in world.all("acknowledgement", Acknowledgement) if each.as_normal)
 
 
-__all__ = ["begun_anew", "never_normal", "taken_as_normal"]
+__all__ = ["begun_anew", "refuse_as_normal", "taken_as_normal"]

@@ -7,7 +7,6 @@ import msgspec
 
 from flyball.autopilot.autonomy import ACT, OBSERVE, above, below, level_of
 from flyball.autopilot.breaker import GUARDS, PERSON, BreakerPolicy, ChampionMove, EndedAct
-from flyball.control.jobs import release_of
 from flyball.control.world import World, put
 from flyball.errors import Conflict
 from flyball.monitoring.incidents import Tenure
@@ -56,20 +55,19 @@ def opened(world: World, decision: Decision, action: Action) -> tuple[Put, ...]:
     return put("breaker", world.model, breaker), put("autonomy", world.model, most)
 
 
-def closed_since(world: World) -> datetime | None:
-    """From when on acts and moves count; None: all of them do."""
-    breaker = breaker_of(world)
-    return breaker.closed_at if breaker is not None else None
+def _closed_at(world: World) -> int:
+    """The number of the event since which acts and moves count; 0: all of them do. No moment: a clock may have been wrong when the breaker was closed."""
+    stored = world.ports.ledger.state("breaker", world.model)
+    return stored.seq if stored is not None and open_breaker(world) is None else 0
 
 
 def ended_acts(world: World, acts: Acts) -> tuple[EndedAct, ...]:
     """Challengers that policies had made, oldest first, and what became of them. A tournament that nobody won has changed nothing, unless nobody could: where
     all that was trained for it came to an error, it has failed."""
-    since = closed_since(world)
-    jobs = [
-        job for job in world.all("job", Job)
-        if job.cause in acts and job.status in FINISHED and (since is None or job.requested_at > since)
-    ]  # fmt: skip
+    jobs = [job for job in world.all("job", Job) if job.cause in acts and job.status in FINISHED]
+    if closed_at := _closed_at(world):
+        asked = {event.subject for event in world.ports.ledger.events(after=closed_at, kinds=("job.requested",))}
+        jobs = [job for job in jobs if f"job:{job.id}" in asked]
     releases = world.all("release", ReleaseState)
     held = {each.job: each for each in world.all("tournament", Tournament) if each.winner is None}
     ended = (
@@ -93,7 +91,7 @@ def _ended(job: Job, action: str, releases: Sequence[ReleaseState]) -> EndedAct 
     if job.status is not JobStatus.REGISTERED:
         said = "was refused by its gate" if job.status is JobStatus.REFUSED else "failed"
         return EndedAct(action=action, at=job.requested_at, failed=True, words=f"{job.id} {said}")
-    release = release_of(job, releases)
+    release = _release_of(job, releases)
     if release is not None and release.phase in (Phase.ROLLING_BACK, Phase.ROLLED_BACK):
         return EndedAct(action=action, at=job.requested_at, failed=True, words=f"{release.id} was rolled back")
     if release is not None and release.phase is Phase.SETTLED:
@@ -101,48 +99,73 @@ def _ended(job: Job, action: str, releases: Sequence[ReleaseState]) -> EndedAct 
     return None
 
 
+def _release_of(job: Job, releases: Sequence[ReleaseState]) -> ReleaseState | None:
+    """Its own, or what took back what that had settled: a job that came to a version that was there before has none, whatever becomes of that version."""
+    found: ReleaseState | None = None
+    for each in releases:
+        # One that does not say whose result it releases: a rollback, or what an earlier Flyball opened with the job's cause.
+        mine = each.job == job.id or (
+            not each.job and each.challenger == job.unit and (found is not None or each.cause == job.cause)
+        )
+        if mine:
+            found = each
+        elif found is not None and each.challenger == job.unit:
+            break  # of another job, which came to the same
+    return found
+
+
 _MOVES = ("release.opened", "release.verified", "release.moved")
 
 
 def champion_moves(world: World, acts: Acts, policy: BreakerPolicy, now: datetime) -> tuple[ChampionMove, ...]:
     """How the champion changed hands lately, oldest first; a release that never had all traffic moved nobody."""
-    after = max(filter(None, (now - 2 * policy.within, closed_since(world))))
+    after, closed_at = now - 2 * policy.within, _closed_at(world)
     recent = [each for each in world.all("release", ReleaseState) if each.entered_at > after]
-    return tuple(move for move in _moves_of(world, recent, acts) if move.at > after and move.before)
+    moves = _moves_of(world, recent, acts)
+    return tuple(move for seq, move in moves if seq > closed_at and move.at > after and move.before)
 
 
 def tenures(world: World) -> tuple[Tenure, ...]:
     """Who was champion when, oldest first."""
-    moves = _moves_of(world, world.all("release", ReleaseState), {})
+    moves = [move for _, move in _moves_of(world, world.all("release", ReleaseState), {})]
     ends = [*(move.at for move in moves[1:]), None]
     return tuple(Tenure(move.after, move.at, end) for move, end in zip(moves, ends, strict=True) if move.after) if moves else ()
 
 
-def _moves_of(world: World, releases: Sequence[ReleaseState], acts: Acts) -> list[ChampionMove]:
+def _moves_of(world: World, releases: Sequence[ReleaseState], acts: Acts) -> list[tuple[int, ChampionMove]]:
+    """In the order of their events: a clock may have been ahead."""
     if not releases:
         return []
     told: dict[str, list[Event]] = {release.id: [] for release in releases}
     for event in world.ports.ledger.events(kinds=_MOVES):
         told.get(event.subject.removeprefix("release:"), []).append(event)
-    return sorted((move for each in releases for move in _moves(each, told[each.id], acts)), key=lambda move: move.at)
+    moves = sorted((move for each in releases for move in _moves(each, told[each.id], acts)), key=lambda move: move[0])
+    for event in world.ports.ledger.events(kinds=("champion.dated",)):
+        mine = [place for place, (seq, move) in enumerate(moves) if seq < event.seq and move.after == event.payload["unit"]]
+        for place in mine[-1:]:
+            seq, move = moves[place]
+            moves[place] = (seq, msgspec.structs.replace(move, at=event.at))
+    return moves
 
 
-def _moves(release: ReleaseState, told: list[Event], acts: Acts) -> list[ChampionMove]:
+def _moves(release: ReleaseState, told: list[Event], acts: Acts) -> list[tuple[int, ChampionMove]]:
+    """Each with the number of an event that tells of it."""
     before, unit = release.champion or "", release.challenger
     cause = acts.get(release.cause, PERSON)
-    taken = next((e.at for e in told if e.kind == "release.verified" and e.payload["phase"] == Phase.FULL.value), None)
-    moves = [ChampionMove(at=taken, before=before, after=unit, by=cause)] if taken is not None else []
+    taken = next((e for e in told if e.kind == "release.verified" and e.payload["phase"] == Phase.FULL.value), None)
+    moves = [(taken.seq, ChampionMove(at=taken.at, before=before, after=unit, by=cause))] if taken is not None else []
     # One that goes back from a settled champion was never opened: it begins with its rollback.
     went_back = not any(event.kind == "release.opened" for event in told)
     if release.phase is Phase.ROLLED_BACK and (moves or went_back):
         by = cause if went_back else _taken_back_by(told)
-        moves.append(ChampionMove(at=release.entered_at, before=unit, after=before, by=by))
+        moves.append((told[-1].seq, ChampionMove(at=release.entered_at, before=unit, after=before, by=by)))
     return moves
 
 
 def _taken_back_by(told: list[Event]) -> str:
-    """A policy's order carries the key of what it had to do; without an order the release's own guards did it."""
-    orders = [e for e in told if e.kind == "release.moved" and e.payload["action"]["kind"] == "roll_back"]
+    """A policy's order carries the key of what it had to do; without an order the release's own guards did it, also where they had to give up."""
+    moved = [e for e in told if e.kind == "release.moved" and not (e.key or "").startswith("given up:")]
+    orders = [e for e in moved if e.payload["action"]["kind"] == "roll_back"]
     if not orders:
         return GUARDS
     return "roll_back" if (orders[0].key or "").startswith("todo:") else PERSON

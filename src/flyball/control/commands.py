@@ -179,6 +179,8 @@ def _resume(world: World, hands: Hands, command: Command) -> Done:
 
 def _run(world: World, _hands: Hands, command: Command) -> Done:
     job = jobs.request(world, command.actor, key=_key(command))
+    # Afterwards, and never its own: a controller that died in between may have been started again by another flyball.yaml.
+    jobs.supersede_outdated(world, but=job.id)
     return Done(f"job {job.id} was asked for", f"job:{job.id}")
 
 

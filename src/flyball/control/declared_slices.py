@@ -19,6 +19,8 @@ from flyball.records.events import Put
 from flyball.spec.slice_conditions import SliceCondition, compile_slice
 from flyball.stats.losses import bounded_loss
 
+NO_ROWS = "not judged: the package of this version keeps no rows of its holdout"
+RECALIBRATED = "not judged: its answers are recalibrated, and nobody has seen how they go with labels; the next version is judged"
 NONE_LABELLED = "not judged: none of the rows that are kept of the newest mature window has a label"
 
 
@@ -48,9 +50,10 @@ class DeclaredSlices:
         self, sample: SampledRows, losses: Any, window: Window, allowance: Allowance
     ) -> tuple[DeclaredReading, tuple[Put, ...]]:
         """`losses`: (n_sampled,) NaN where there is no label."""
-        if not self._slices:
-            return DeclaredReading(findings=(), state=DeclaredState()), ()
-        before = self._world.get("declared", window.unit, DeclaredState) or DeclaredState()
+        none = DeclaredState()
+        before = self._world.get("declared", window.unit, DeclaredState) or none
+        if not self._slices:  # one that is declared again begins anew, as where others were left
+            return DeclaredReading(findings=(), state=none), () if before == none else (put("declared", window.unit, none),)
         has = np.isfinite(losses)
         placed = self.placed(window.unit, sample)
         labelled = {name: each._replace(inside=each.inside[has]) for name, each in placed.chosen.items()}
@@ -63,9 +66,8 @@ class DeclaredSlices:
         """Which rows of a window each slice has."""
         reference, types = self._observation.files.estimation(unit), self._observation.files.types(unit)
         if reference is None:
-            return Placed(
-                {}, {name: "not judged: the package of this version keeps no rows of its holdout" for name, _ in self._slices}
-            )
+            why = RECALIBRATED if self._observation.files.is_recalibrated(unit) else NO_ROWS
+            return Placed({}, {name: why for name, _ in self._slices})
         chosen: dict[str, Chosen] = {}
         notes: dict[str, str] = {}
         for name, of in self._of(unit, reference).items():

@@ -32,19 +32,26 @@ SCORE_MOVED = 0.1
 """A diagnosis that says the same with a score that differs by less is not recorded again."""
 
 
-def of(world: World, incident: int) -> Diagnosis | None:
-    """None: nothing was told of it."""
-    return world.get("diagnosis", str(incident), Diagnosis)
+def of(world: World, incident: Incident) -> Diagnosis | None:
+    """Told under its number; else the newest under one that it, or what has grown into it, had before. None: nothing was told of it."""
+    known = _told_of(world, incident)
+    return next((each for each in known if each.incident == incident.number), max(known, key=lambda each: each.at, default=None))
+
+
+def _told_of(world: World, incident: Incident) -> list[Diagnosis]:
+    """Under any number that it had: a finding that reaches far back makes one incident of two."""
+    told = (world.get("diagnosis", str(number), Diagnosis) for number in incident.findings)
+    return [each for each in told if each is not None]
 
 
 def open_incidents(world: World, champion: Champion | None) -> tuple[OpenIncident, ...]:
     """As policies see them, each with what it is taken for."""
-    return tuple(_as_policies_see(each, of(world, each.number)) for each in incidents.open_now(world, champion))
+    return tuple(_as_policies_see(each, of(world, each)) for each in incidents.open_now(world, champion))
 
 
 def _as_policies_see(incident: Incident, found: Diagnosis | None) -> OpenIncident:
     kind = IncidentKind.UNKNOWN if found is None else found.kind
-    return OpenIncident(number=incident.number, standing=incident.standing, kind=kind)
+    return OpenIncident(number=incident.number, standing=incident.standing, kind=kind, findings=incident.findings)
 
 
 class _Labelled(NamedTuple):
@@ -76,10 +83,11 @@ class Diagnosing:
         self._seen = seen
 
     def _tell(self, incident: Incident, champion: Champion) -> None:
-        before, now = of(self._world, incident.number), self._world.now()
+        before, now = self._world.get("diagnosis", str(incident.number), Diagnosis), self._world.now()
         case = self._case(incident, champion)
-        if before is not None and before.wrong_labels[0] and not case.label_fault:
-            case = msgspec.structs.replace(case, label_fault_in=before.wrong_labels[0], label_fault=before.wrong_labels[1])
+        wrong = [each.wrong_labels for each in _told_of(self._world, incident) if each.wrong_labels[0]]
+        if wrong and not case.label_fault:
+            case = msgspec.structs.replace(case, label_fault_in=wrong[0][0], label_fault=wrong[0][1])
         found = diagnosis.diagnose(case, now)
         if before is not None and _says_the_same(before, found):
             return

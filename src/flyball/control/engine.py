@@ -9,7 +9,7 @@ from flyball.control.aliases import Aliases
 from flyball.control.drills import Drills
 from flyball.control.effects import Effects
 from flyball.control.forgetting import Forgetting
-from flyball.control.happenings import note_spec
+from flyball.control.happenings import note_clock, note_spec
 from flyball.control.observe import Observation
 from flyball.control.releases import Releases
 from flyball.control.remedies import Remedies
@@ -60,8 +60,10 @@ class Engine:
         self.world.take_over(owner)
         self.releases.attending.begin()
         note_spec(self.world)
+        note_clock(self.world)
         questions.close_the_dead(self.world)
         traffic.find_packages(self.world, self.shelf)
+        traffic.outnumber(self.world)
         self.forgetting.move()
         self._found = frozenset(command.id for command in commands.open_commands(self.world))
 
@@ -145,10 +147,8 @@ class Engine:
             pause(0.1)
 
     def _propose_what_was_registered(self) -> None:
-        registered = [job for job in self.world.all("job", Job) if job.status is JobStatus.REGISTERED]
-        registered.sort(
-            key=lambda job: job.registered_at or job.requested_at
-        )  # the last to come, though asked for before another
+        # The last to come, though asked for before another, and whatever the clock said then.
+        registered = [job for job in self.world.by_last_event("job", Job) if job.status is JobStatus.REGISTERED]
         if traffic.stop_of(self.world) is not None:
             return  # without traffic there is nothing to judge it by
         unit: Unit | None = jobs.unit_of_job(self.world, registered[-1]) if registered else None

@@ -1,16 +1,18 @@
 """What monitors found, as people look at it, and what they say of it."""
 
 from flyball.control import decisions, diagnosing, incidents
-from flyball.control.acknowledging import never_normal
+from flyball.control.acknowledging import refuse_as_normal
 from flyball.control.commands import Command
 from flyball.control.finding_reports import FindingReport, FindingRow, IncidentRow, WindowPoint
 from flyball.control.happenings import happenings
 from flyball.control.queries import decision_row
 from flyball.control.reports import CommandReport
 from flyball.control.standing import find, standing
+from flyball.control.telling import OF_STREAMS
 from flyball.control.world import World, put
 from flyball.errors import Conflict
 from flyball.monitoring import declared, upstream
+from flyball.monitoring.estimates.parts import LOSS
 from flyball.records.events import Draft
 from flyball.records.findings import Acknowledgement, Finding, FindingKind, WindowSummary
 from flyball.records.release import Champion
@@ -26,9 +28,7 @@ def rows(world: World, *, open_only: bool) -> tuple[FindingRow, ...]:
     open_ids = {finding.id for finding in standing(world, champion)}
     seen = {each.finding: each for each in world.all("acknowledgement", Acknowledgement)}
     every = sorted(world.all("finding", Finding), key=lambda finding: finding.number)
-    of = {
-        number: diagnosing.of(world, each.number) for each in incidents.rows(world, open_only=False) for number in each.findings
-    }
+    of = {number: diagnosing.of(world, each) for each in incidents.rows(world, open_only=False) for number in each.findings}
     found = [
         FindingRow(finding=each, open=each.id in open_ids, acknowledgement=seen.get(each.id), diagnosis=of.get(each.number))
         for each in every
@@ -41,8 +41,7 @@ def rows(world: World, *, open_only: bool) -> tuple[FindingRow, ...]:
 def incident_rows(world: World, *, open_only: bool) -> tuple[IncidentRow, ...]:
     """Oldest first, each with what it is taken for."""
     return tuple(
-        IncidentRow(incident=each, diagnosis=diagnosing.of(world, each.number))
-        for each in incidents.rows(world, open_only=open_only)
+        IncidentRow(incident=each, diagnosis=diagnosing.of(world, each)) for each in incidents.rows(world, open_only=open_only)
     )
 
 
@@ -76,7 +75,7 @@ def explain(world: World, which: str) -> FindingReport:
 
 
 def _series(world: World, finding: Finding) -> tuple[WindowPoint, ...]:
-    """The figure that the finding is about, window by window: the distance of its stream, or the loss."""
+    """The figure that the finding is about, window by window: the distance of its stream, the loss, or the loss as it was estimated."""
     mine = sorted((each for each in world.all("window", WindowSummary) if each.unit == finding.unit), key=lambda each: each.start)
     points = [WindowPoint(end=each.end, value=_figure(each, finding)) for each in mine]
     place = next((place for place, point in enumerate(points) if point.end >= finding.window_end), len(points))
@@ -85,33 +84,35 @@ def _series(world: World, finding: Finding) -> tuple[WindowPoint, ...]:
 
 
 def _figure(window: WindowSummary, finding: Finding) -> float | None:
+    """By the finding's kind first: a feature may be called `loss`."""
+    if finding.kind in OF_STREAMS:
+        return window.drift.get(finding.subject)
     named = finding.subject.removeprefix(declared.subject_of(""))
-    if named != finding.subject:
-        return window.slices[named].value if named in window.slices else None
-    if finding.subject in window.drift:
-        return window.drift[finding.subject]
-    for name in ("loss", "brier", "mae"):
-        if finding.kind in _OF_LOSS and name in window.metrics:
-            return window.metrics[name].value
-    return None
+    if finding.kind is FindingKind.PERFORMANCE and named != finding.subject:
+        measured = window.slices.get(named)
+    elif finding.kind is FindingKind.ESTIMATED_PERFORMANCE:
+        measured = window.estimates.get(LOSS)
+    elif finding.kind in _OF_LABELS:
+        measured = next((window.metrics[name] for name in ("loss", "brier", "mae") if name in window.metrics), None)
+    else:
+        return None
+    return None if measured is None else measured.value
 
 
-_OF_LOSS = (FindingKind.PERFORMANCE, FindingKind.CONCEPT_DRIFT, FindingKind.ESTIMATED_PERFORMANCE)
+_OF_LABELS = (FindingKind.PERFORMANCE, FindingKind.CONCEPT_DRIFT)
 
 
 def acknowledge(world: World, which: str, actor: str, reason: str, *, as_normal: bool) -> CommandReport:
     """It stands no longer, and policies are told of it no more. Once; what was seen may still be taken as normal later. Raises NotFound, Conflict."""
     finding = find(world, which)
-    why_not = never_normal(finding) if as_normal else ""
-    if why_not:
-        raise Conflict(
-            f"finding {finding.number} cannot be taken as normal: {why_not}", expected="an acknowledgement",
-            next_step=f"flyball acknowledge {finding.number}, without --as-normal",
-        )  # fmt: skip
-    said = Acknowledgement(finding=finding.id, by=actor, at=world.now(), reason=reason, as_normal=as_normal)
     before = world.get("acknowledgement", finding.id, Acknowledgement)
     if before is not None and (before.as_normal or not as_normal):
         raise _said_already(finding, before.by)
+    if as_normal:
+        refuse_as_normal(world, finding)
+    # When it was seen first stays known: an incident that was over then does not take in what came since.
+    first = before.first if before is not None else None
+    said = Acknowledgement(finding=finding.id, by=actor, at=world.now(), reason=reason, as_normal=as_normal, before=first)
     order = Command(
         id=f"c-{finding.id}{'-normal' if as_normal else ''}", kind="acknowledge", actor=actor, reason=reason, ordered_at=said.at,
         arguments={"finding": finding.id, "as_normal": as_normal}, spec_digest=world.spec_digest,

@@ -8,6 +8,7 @@ import msgspec
 from flyball.control.world import World, draft, put
 from flyball.monitoring import upstream
 from flyball.records.findings import Finding, Happening
+from flyball.records.release import Champion
 from flyball.records.unit import Unit, Version
 
 CHANGES_TOLD = 6
@@ -32,6 +33,16 @@ def note_spec(world: World) -> None:
     if before is None or changed:  # a key that a new release of Flyball brings is no change of the file
         state = put("spec", world.spec.project, SpecRead(digest=world.spec_digest, content=content))
         world.record(draft(world.now(), "spec.changed", f"project:{world.spec.project}", {"changed": list(changed)}, (state,)))
+
+
+def note_clock(world: World) -> None:
+    """Record that the champion took over now, where that lies ahead since a clock was wrong then: until then nothing that is found of it would stand. Idempotent."""
+    champion, now = world.get("champion", world.model, Champion), world.now()
+    if champion is None or champion.since <= now:
+        return
+    state = put("champion", world.model, msgspec.structs.replace(champion, since=now))
+    payload = {"unit": champion.unit, "before": champion.since.isoformat()}
+    world.record(draft(now, "champion.dated", f"model:{world.model}", payload, (state,)))
 
 
 def changes(before: dict[str, Any], now: dict[str, Any]) -> tuple[str, ...]:

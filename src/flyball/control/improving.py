@@ -1,7 +1,7 @@
 """Is a tournament worth it now? What autopilot/worth.py asks for, gathered from the ledger."""
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from flyball.autopilot import worth
 from flyball.autopilot.contest import past_of
@@ -21,31 +21,43 @@ WINDOWS = 256
 
 
 def assess(
-    world: World, champion: Champion, baseline: Baseline, windows: Sequence[WindowSummary], standing: Iterable[FindingKind]
+    world: World,
+    champion: Champion,
+    baseline: Baseline,
+    windows: Sequence[WindowSummary],
+    standing: Iterable[FindingKind],
+    delay: timedelta = timedelta(),
 ) -> Worth | None:
-    """`windows`: mature and judged, in order of time; `standing`: kinds of the findings that stand. None: nothing is known of how the champion was made."""
+    """`windows`: mature and judged, in order of time; `standing`: kinds of the findings that stand; `delay`: how long labels take. None: nothing is known of
+    how the champion was made."""
     unit = world.get("unit", champion.unit, Unit)
     version = world.get("version", f"{champion.model}|{unit.version:06d}", Version) if unit is not None else None
     if version is None:
         return None
     snapshot, held = version.lineage.snapshot, tournaments.remembered(world)
     later = [window for window in windows if snapshot.until is None or window.start >= snapshot.until]
-    in_vain = {each.job for each in world.all("tournament", Tournament) if not tournaments.trained(each)}
-    jobs = (job for job in world.all("job", Job) if job.id not in in_vain and job.as_of <= world.now())
-    trained = max((job.as_of for job in jobs if _has_trained(job)), default=version.created_at)
+    learned = _learned_until(world, version, delay)
     said, change = world.spec.cost, _change(version.lineage.strategy)
     # What a model learned from the rows since a change alone could learn from twice as many is counted from there.
     known, counted = (snapshot.rows, later) if change is None else (0, [window for window in windows if window.start >= change])
     situation = WorthSituation(
         windows=(*_holdout(baseline, snapshot.until or version.created_at), *_own(champion.unit, later[-WINDOWS:])),
         rows=known + _rows(counted),
-        trained_rows=known + _rows(window for window in counted if window.end <= trained),
+        trained_rows=known + _rows(window for window in counted if window.end <= learned),
         since_change=change is not None,
         past=tuple(map(past_of, held)),
         training_minutes=_minutes(held),
         fault=FindingKind.DATA_QUALITY in standing,
     )
     return worth.assess(situation, CostPolicy(error=said.error, training_minute=said.training_minute or 0.0))
+
+
+def _learned_until(world: World, version: Version, delay: timedelta) -> datetime:
+    """Up to when somebody has learned from what was answered: whoever is trained knows the labels of then alone, which are those of a delay before."""
+    in_vain = {each.job for each in world.all("tournament", Tournament) if not tournaments.trained(each)}
+    jobs = (job for job in world.all("job", Job) if job.id not in in_vain and job.as_of <= world.now())
+    own = version.lineage.snapshot.until or version.created_at - delay
+    return max((own, *(job.as_of - delay for job in jobs if _has_trained(job))))
 
 
 def _change(strategy: str) -> datetime | None:

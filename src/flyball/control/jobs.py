@@ -16,7 +16,7 @@ from flyball.gates.decide import policy_of as gate_policy_of
 from flyball.records import codec
 from flyball.records.evidence import Outcome
 from flyball.records.jobs import FINISHED, Job, JobStatus
-from flyball.records.release import Champion, ReleaseState
+from flyball.records.release import Champion, Phase, ReleaseState
 from flyball.records.unit import Unit, Version
 from flyball.registry.unit import unit_of
 
@@ -48,6 +48,16 @@ def advance(world: World, shelf: UnitShelf, job: Job) -> Job:
     if job.status in FINISHED:
         return job
     report = world.ports.executor.observe(job.id)
+    if not _is_of(report, job):
+        world.say(
+            "bad",
+            f"job {job.id}: another one's result lies in .flyball/jobs/{job.id}, of before a backup was restored; it is set aside",
+        )
+        world.ports.executor.set_aside(job.id)
+        report = world.ports.executor.observe(job.id)
+    if report.recalled:
+        # Not recorded by itself: the mark is gone with the next launch, so that a controller that dies before it gives nothing back twice.
+        job = _moved(job, attempt=max(job.attempt - 1, 0))
     if _package_is_gone(world, report):
         # Else it would be asked for at every tick, for ever: it is made again, which is an attempt like another.
         world.say("bad", f"job {job.id}: the package that it made is gone or damaged; it is made again")
@@ -57,6 +67,23 @@ def advance(world: World, shelf: UnitShelf, job: Job) -> Job:
         return (_register if job.status is JobStatus.GATING else _gate)(world, shelf, job, report)
     # Also where somebody cleaned the job's directory away: the steps are made again, from the cache if it is there.
     return _wait_or_launch(world, shelf, job, report)
+
+
+def observed(world: World, job: Job) -> JobReport:
+    """What is seen of this very job."""
+    report = world.ports.executor.observe(job.id)
+    return report if _is_of(report, job) else JobReport("new", (), (), "")
+
+
+def _is_of(report: JobReport, job: Job) -> bool:
+    """And not of another one with its number: a restored ledger counts from where the backup was, and what has been made since lies there still."""
+    other = report.job
+    return other is None or codec.digest(_asked_of(other)) == codec.digest(_asked_of(job))
+
+
+def _asked_of(job: Job) -> tuple[Any, ...]:
+    """What of a job never changes."""
+    return job.model, job.requested_at, job.as_of, job.cause, job.overrides, job.spec_digest
 
 
 def _wait_or_launch(world: World, shelf: UnitShelf, job: Job, report: JobReport) -> Job:
@@ -167,7 +194,8 @@ def _register(world: World, shelf: UnitShelf, job: Job, report: JobReport) -> Jo
             lineage=msgspec.structs.replace(lineage, mlflow_run=answered.lineage.mlflow_run),
         )  # fmt: skip
     unit = unit_of(version, threshold_of(world), codec.digest(policy_plain(world)))
-    finished = _moved(job, status=JobStatus.REGISTERED, version=version.number, unit=unit.id, registered_at=now)
+    anew = _was_replaced(world, job, unit)
+    finished = _moved(job, status=JobStatus.REGISTERED, version=version.number, unit=unit.id, registered_at=now, anew=anew)
     world.record(
         draft(
             now, "version.registered", f"version:{version.number}", {"unit": unit.id, "job": job.id, "run_key": lineage.run_key},
@@ -177,6 +205,17 @@ def _register(world: World, shelf: UnitShelf, job: Job, report: JobReport) -> Jo
     )  # fmt: skip
     shelf.served(unit.id)
     return finished
+
+
+TAKEN_BACK = (Phase.ROLLING_BACK, Phase.ROLLED_BACK)
+
+
+def _was_replaced(world: World, job: Job, unit: Unit) -> bool:
+    """Whether a person's run came to what had settled and answers no more: who goes back in the code wants that to serve. What a release took back is not meant."""
+    champion = world.get("champion", job.model, Champion)
+    before = [each for each in world.all("release", ReleaseState) if each.challenger == unit.id]
+    replaced = champion is not None and champion.unit != unit.id and before[-1:] and before[-1].phase is Phase.SETTLED
+    return job.cause.startswith("user:") and bool(replaced)
 
 
 def _held(world: World, model: str, run_key: str) -> Version | None:
@@ -214,9 +253,13 @@ def unit_of_job(world: World, job: Job) -> Unit | None:
 
 def release_of(job: Job, releases: Sequence[ReleaseState]) -> ReleaseState | None:
     """The release of a job's result. A version is released once, whichever job made it again; who won a tournament without a training is released
-    anew, though it was before."""
+    anew, though it was before, and so is what a person's run goes back to, unless it was taken back meanwhile."""
     anew = tournaments.order_of(job) is not None and job.run_key is None
-    mine = (each for each in releases if each.job == job.id or (not anew and each.challenger == job.unit))
+
+    def counts(each: ReleaseState) -> bool:
+        return not anew and each.challenger == job.unit and (not job.anew or each.phase in TAKEN_BACK)
+
+    mine = (each for each in releases if each.job == job.id or counts(each))
     return next(reversed([*mine]), None)
 
 
@@ -239,8 +282,15 @@ def _package_is_gone(world: World, report: JobReport) -> bool:
     return not packages.is_whole(place, str(digest))
 
 
-def supersede(world: World, job: Job) -> Job:
-    """End a job that was asked for under another flyball.yaml: its result would be of a file that is no more."""
+def supersede_outdated(world: World, but: str = "") -> None:
+    """End what people asked for under another flyball.yaml, except the job `but`: its result would be of a file that is no more, and a model that it makes
+    later would be released after the newer one."""
+    for job in active(world):
+        if job.id != but and job.cause.startswith("user:") and job.spec_digest != world.spec_digest:
+            _supersede(world, job)
+
+
+def _supersede(world: World, job: Job) -> Job:
     world.ports.executor.cancel(job.id)
     return _finish(world, job, JobStatus.FAILED, "job.failed", error="flyball.yaml has changed since: a new run takes its place")
 

@@ -122,6 +122,10 @@ class JobReport(NamedTuple):
     """What the user reads when `failed`; by what it was killed when `absent`, where that is known."""
     detail: str = ""
     """What foreign code said of it: for the terminal of who asks, never recorded."""
+    job: Job | None = None
+    """As it was launched last. Another one of the same id, where the ledger is older than what lies here."""
+    recalled: bool = False
+    """`absent`, since a person ended everything: no death of its own."""
 
 
 class Executor(Protocol):
@@ -139,6 +143,10 @@ class Executor(Protocol):
 
     def forget(self, job_id: str) -> None:
         """Its result counts no more, and it is `absent`: what it tells of is gone. Idempotent; a job without a result stays as it is."""
+        ...
+
+    def set_aside(self, job_id: str) -> None:
+        """What lies under this id is another job's: its child is ended, what it left is kept elsewhere, and the id is `new`. Idempotent."""
         ...
 
 
@@ -172,6 +180,10 @@ class Gateways(Protocol):
 
     def publish(self, table: RoutingTable) -> None:
         """Write the table durably where gateways read it and tell them. Idempotent; does not wait for them."""
+        ...
+
+    def published(self) -> RoutingTable | None:
+        """What lies where gateways read it; None: nothing. Raises StoreUnavailable."""
         ...
 
     def observe(self) -> tuple[GatewayReport, ...]:

@@ -77,7 +77,7 @@ def _effects(world: World) -> str:
 
 
 def _diagnoses(world: World, champion: Champion | None) -> tuple[Diagnosis, ...]:
-    found = (diagnosing.of(world, each.number) for each in incidents.open_now(world, champion))
+    found = (diagnosing.of(world, each) for each in incidents.open_now(world, champion))
     return tuple(each for each in found if each is not None)
 
 
@@ -175,8 +175,13 @@ def _version_row(version: Version, unit: Unit | None, role: str) -> VersionRow:
 def decision_rows(world: World, *, open_only: bool = False) -> tuple[DecisionRow, ...]:
     """Oldest first."""
     found = waiting(world)
-    rows = [decision_row(decision, found.get(decision.id, ())) for decision in decisions.recorded(world)]
-    return tuple(row for row in rows if row.open or not open_only)
+    # Of what waits only those: all that was ever decided may be thousands.
+    made = (
+        (decisions.find(world, each) for each in sorted(found, key=lambda each: (len(each), each)))
+        if open_only
+        else decisions.recorded(world)
+    )
+    return tuple(decision_row(decision, found.get(decision.id, ())) for decision in made if decision is not None)
 
 
 def decision_row(decision: Decision, waits: tuple[Waiting, ...] = ()) -> DecisionRow:

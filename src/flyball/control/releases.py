@@ -1,11 +1,13 @@
 """Releases: open one, look at its evidence, move it on, and believe only what the gateways are seen to serve."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 import msgspec
 
 import flyball.release.decide as release_room
-from flyball.control import decisions, looks, questions
+from flyball.control import decisions, looks, questions, way_back
 from flyball.control.attending import Attending, blind
 from flyball.control.drills import standing_drill
 from flyball.control.measuring import Measuring
@@ -105,7 +107,7 @@ class Releases:
             return False
         switch = self.attending.seen(release, switch)
         seen = self._note_switch(release, switch)
-        if seen is not release:
+        if seen is not release or self._turned_late(release):
             return True
         situation = self._situation(release, switch)
         release = situation.release
@@ -124,17 +126,55 @@ class Releases:
         try:
             states_after = self._puts(release, action, plan.rationale)
         except (ArtifactDamaged, NotFound):
-            gone = self._gone(release)
-            if action.kind not in UPWARD or not gone:
+            instead = self._instead(release, action)
+            if instead is None:
                 raise
             if noted is not None:
                 self._world.record(noted)
-            return self._give_up(release, f"the package of {release.challenger} is not whole: {gone}")
+            return instead()
         made = decisions.prepare(self._world, "release", (situation, policy, now), plan, states_after)
         approval = self._asked(made.decision.id, action) if action.kind == "ask" else ()
         move = msgspec.structs.replace(made.draft, puts=(*made.draft.puts, *approval))
         self._world.record(*((noted, move) if noted is not None else (move,)), *self._voided(release, action, plan.rationale))
         self._world.say("decision", f"{made.decision.id} release {release.id}: {plan.rationale}")
+        self._unserved.forget()
+        return True
+
+    def _instead(self, release: ReleaseState, action: Action) -> Callable[[], bool] | None:
+        """What to do where a package is lacking for a move. None: a person must look."""
+        gone = self._gone(release)
+        if action.kind in UPWARD and gone:
+            words = f"the package of {release.challenger} is not whole: {gone}"
+            return partial(self._give_up, release, way_back.order(release, words), words)
+        if action.kind != "roll_back" or release.phase not in way_back.ALL_TRAFFIC:
+            return None
+        why, turned = str(action.arguments["reason"]), way_back.turned(release, self.earlier(self.champion()))
+        if turned is not None:
+            words = way_back.turned_words(turned, release.champion, why)
+            return partial(self._give_up, turned, way_back.order(turned, words), words)
+        return None if gone else partial(self._stay, release, why)
+
+    def _turned_late(self, release: ReleaseState) -> bool:
+        """Where gateways cannot load what they are to go back to, and its package is seen to be lost: it would never end."""
+        champion, lost = self.champion(), release.champion
+        if release.phase is not Phase.ROLLING_BACK or not self._unserved.stuck or lost is None:
+            return False
+        if champion is None or champion.unit != release.challenger or not way_back.is_lost(self._shelf, lost):
+            return False
+        turned = way_back.turned(release, self.earlier(champion))
+        words = way_back.turned_words(turned or release, lost, release.reason)
+        return turned is not None and self._give_up(turned, way_back.order(turned, words), words)
+
+    def _stay(self, release: ReleaseState, why: str) -> bool:
+        """Nobody is there to go back to: it is told, and the release ends with its challenger, if that is seen to answer already."""
+        words, champion = way_back.stays(release, why), self.champion()
+        finding = way_back.finding(release, words, self._world.now())
+        if self._world.get("finding", finding.id, Finding) is None:
+            self._raise(finding, f"release {release.id}")
+        if champion is None or champion.unit != release.challenger:
+            self.waiting_for = words
+            return False
+        self._apply(release, way_back.end(release, words), (), words)
         self._unserved.forget()
         return True
 
@@ -148,10 +188,9 @@ class Releases:
             return error.message
         return ""
 
-    def _give_up(self, release: ReleaseState, words: str) -> bool:
+    def _give_up(self, release: ReleaseState, action: Action, words: str) -> bool:
         """It could never move on, and nothing newer would be released."""
-        action = Action(kind="roll_back", subject=f"release:{release.id}", arguments={"reason": words})
-        self._apply(release, action, (), words)
+        self._apply(release, action, (), words, f"given up:{release.id}:{release.champion}")
         self._world.say("bad", f"{release.id} is rolled back: {words}")
         self._unserved.forget()
         return True
@@ -161,17 +200,16 @@ class Releases:
         verified = champion.verified if champion is not None else ()
         return tuple(unit for unit in verified if champion is not None and unit != champion.unit and self._shelf.holds(unit))
 
-    def roll_back(self, reason: str, cause: str, *, key: str | None = None) -> ReleaseState | None:
-        """Roll the open release back, or, when all is settled, open one that goes back to the last verified unit. None: there is none to go to."""
+    def roll_back(self, reason: str, cause: str, *, key: str | None = None, to: str = "") -> ReleaseState | None:
+        """Roll the open release back, or, when all is settled, open one that goes back to the last verified unit. None: there is none to go to.
+
+        `to`: the only one that may be gone to in place of one that has lost its package; empty: any. Raises Conflict where that has, and none is whole."""
         if key is not None and (done := self.moved_by(key)) is not None:
             return done
         active, champion = self.active(), self.champion()
         # A first release that was never seen at the gateways goes back to nobody; once it is champion there must be an earlier one.
         if active is not None and (active.champion is not None or champion is None):
-            # Also where it goes back already: the order is noted, so that it is not taken for a new one once this release has ended.
-            return self._apply(
-                active, Action(kind="roll_back", subject=f"release:{active.id}", arguments={"reason": reason}), (), reason, key
-            )
+            return self._back(active, reason, key, to)
         if champion is None:
             return None
         earlier = self.earlier(champion)
@@ -180,13 +218,20 @@ class Releases:
         number, counter = self._world.number("release")
         now = self._world.now()
         opened = states.open_release(f"r-{number:04d}", self._world.model, champion.unit, earlier[-1], now, cause)
-        return self._apply(
-            opened,
-            Action(kind="roll_back", subject=f"release:{opened.id}", arguments={"reason": reason}),
-            (counter,),
-            reason,
-            key,
-        )
+        return self._apply(opened, way_back.order(opened, reason), (counter,), reason, key)
+
+    def _back(self, active: ReleaseState, reason: str, key: str | None, to: str) -> ReleaseState:
+        try:
+            # Also where it goes back already: the order is noted, so that it is not taken for a new one once this release has ended.
+            return self._apply(active, way_back.order(active, reason), (), reason, key)
+        except (ArtifactDamaged, NotFound):
+            if active.phase not in way_back.ALL_TRAFFIC:
+                raise
+            turned = way_back.turned(active, self.earlier(self.champion()))
+            if turned is None or to not in {"", turned.champion}:
+                raise way_back.refusal(active) from None
+            words = way_back.turned_words(turned, active.champion, reason)
+            return self._apply(turned, way_back.order(turned, words), (), words, key)
 
     def hold(self, reason: str, *, key: str) -> ReleaseState:
         """Stop the open release where it is: the champion answers alone. Raises Conflict when there is none, or it is too late to be held."""
@@ -305,10 +350,12 @@ class Releases:
             effect_unit="switches", evidence=Evidence(name="switch_verified", value=0.0, n=looks, unit="looks"),
             share_of_budget=None, words=f"the switch to {to} was not seen at the gateways in {looks} looks: {words}",
         )  # fmt: skip
-        self._world.record(
-            draft(now, "finding.raised", f"finding:{finding.id}", {}, puts_of(self._world, (finding,)), key=finding.id)
-        )
-        self._world.ports.notifier.notify(f"release {release.id}" if release else f"model {self._world.model}", finding.words)
+        self._raise(finding, f"release {release.id}" if release else f"model {self._world.model}")
+
+    def _raise(self, finding: Finding, subject: str) -> None:
+        puts = puts_of(self._world, (finding,))
+        self._world.record(draft(finding.window_end, "finding.raised", f"finding:{finding.id}", {}, puts, key=finding.id))
+        self._world.ports.notifier.notify(subject, finding.words)
         self._world.say("bad", finding.words)
 
     def _asked(self, decision: str, action: Action) -> tuple[Put, ...]:

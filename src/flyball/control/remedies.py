@@ -1,13 +1,13 @@
 """The autopilot's turn: look at the signals under the policies, decide, and see to it that what was decided is done once."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
 
 import flyball.autopilot.decide as autopilot
-from flyball.autopilot.past import kept
+from flyball.autopilot.past import kept, needed
 from flyball.control import bounds, decisions, diagnosing, jobs, tournaments
 from flyball.control.releases import Releases
 from flyball.control.standing import standing
@@ -15,6 +15,7 @@ from flyball.control.stopping import Stopping
 from flyball.control.traffic import stop_of
 from flyball.control.windows import SignalHistory, Signalled, SignalsAt
 from flyball.control.world import World, draft, put
+from flyball.errors import Conflict, Fenced
 from flyball.records import codec
 from flyball.records.decisions import Action, Approval, Decision
 from flyball.records.events import Put
@@ -23,6 +24,10 @@ from flyball.records.release import Champion
 
 FINDINGS_TOLD, LONGEST_TOLD = 3, 200
 """In a notification: how many of the standing findings, and characters of each."""
+
+
+REPLAY_LOOKS = timedelta(hours=1)
+"""How often the autopilot's turn comes in a replay."""
 
 
 class Todo(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,14 +55,18 @@ class Remedies:
         self._releases = releases
         self._stopping = stopping
         self._policy = autopilot.policy_of(world.spec)
+        self._settled: set[str] = set()
+        """Approvals that nothing more follows from: of all that was ever agreed to, only what is new is looked for among the events."""
 
     def consider(self, signalled: Signalled | None) -> None:
         """Do what is still to be done; then, when a window of the champion closed, look anew."""
         self._take_answers()
-        self._do_what_is_open()
+        trouble = self._do_what_is_open()
         if signalled is not None:
             self._look(signalled)
-            self._do_what_is_open()
+            trouble = self._do_what_is_open()
+        if trouble:
+            raise trouble[0]
 
     def _look(self, signalled: Signalled) -> None:
         """The signals are recorded with what they led to: a crash leaves both or neither, so every window is looked at once."""
@@ -79,8 +88,8 @@ class Remedies:
             )
             for action in done if action.kind != "open_breaker"
         )  # fmt: skip
-        opened = {each.number for each in situation.incidents}
-        moved = Acts(past=kept((*acts.past, *past), self._policy.rules, opened, now), last_nothing="" if done else nothing)
+        known = kept((*acts.past, *past), self._policy.rules, _numbers(situation.incidents), now)
+        moved = Acts(past=known, last_nothing="" if done else nothing)
         inputs = (situation, self._policy, now)
         made = decisions.prepare(self._world, "autopilot", inputs, plan, (put("acts", self._world.model, moved),))
         puts: list[Put] = []
@@ -96,22 +105,23 @@ class Remedies:
         world = self._world
         champion = world.get("champion", world.model, Champion)
         longest = max((rule.for_windows for rule in self._policy.rules), default=1)
-        mine = [entry.signals for entry in history.recent if champion is not None and _of_this_term(world, entry, champion)]
+        mine = [entry for entry in history.recent if champion is not None and _of_this_term(world, entry, champion)]
         running, release = jobs.active(world), self._releases.active()
         acts = world.get("acts", world.model, Acts) or Acts()
         did = {todo.decision: todo.action.kind for todo in world.all("todo", Todo) if todo.action.kind in autopilot.EXCLUSIVE}
         earlier = [unit for unit in champion.verified if unit != champion.unit] if champion else []
+        incidents = diagnosing.open_incidents(world, champion)
         found, stop = [each for each in standing(world, champion) if each.pages], stop_of(world)
         return autopilot.AutopilotSituation(
-            signals_by_window=tuple(mine[-longest:]),
+            signals_by_window=tuple(entry.signals for entry in _in_a_row(world, mine)[-longest:]),
             busy=running[0].id if running else (release.id if release else None),
-            past=acts.past,
+            past=needed(acts.past, self._policy.rules, _numbers(incidents), world.now()),
             open_approvals=self._open_questions(),
             champion=champion.unit if champion else None,
             previous_champion=earlier[-1] if earlier else None,
             breaker=bounds.breaker_of(world),
             ended=bounds.ended_acts(world, did),
-            incidents=diagnosing.open_incidents(world, champion),
+            incidents=incidents,
             earlier=tournaments.earlier_units(world, champion),
             changed_since=next((each.changed_since for each in _newest(found) if each.changed_since is not None), None),
             data_faults=tuple(each.number for each in found if each.kind is FindingKind.DATA_QUALITY),
@@ -137,27 +147,38 @@ class Remedies:
             if approval.answer != "approved" or approval.requested_by != "autopilot":
                 continue
             todo_id = f"{approval.id}.approved"
-            # First: of all that was ever agreed to, only what is new is looked for among the events.
-            if todo_id in opened or (decision := decisions.find(self._world, approval.decision)) is None:
+            if todo_id in opened or approval.id in self._settled:
                 continue
-            asked = decisions.asked_in(decision, approval)
+            decision = decisions.find(self._world, approval.decision)
+            asked = decisions.asked_in(decision, approval) if decision is not None else None
             nested: Any = asked.arguments.get("action") if asked else None
             if nested is None:
+                self._settled.add(approval.id)
                 continue
-            todo = Todo(id=todo_id, decision=decision.id, action=codec.revive(nested, Action), asked=True)
-            payload = {"decision": decision.id, "by": approval.answered_by}
+            todo = Todo(id=todo_id, decision=approval.decision, action=codec.revive(nested, Action), asked=True)
+            payload = {"decision": approval.decision, "by": approval.answered_by}
             self._world.record(
-                draft(self._world.now(), "todo.opened", f"decision:{decision.id}", payload, (put("todo", todo_id, todo),), key=f"opened:{todo_id}")
+                draft(self._world.now(), "todo.opened", f"decision:{approval.decision}", payload, (put("todo", todo_id, todo),), key=f"opened:{todo_id}")
             )  # fmt: skip
 
-    def _do_what_is_open(self) -> None:
+    def _do_what_is_open(self) -> list[Exception]:
+        """What failed: it is tried again at the next tick, and keeps nothing else from its turn."""
+        trouble: list[Exception] = []
         for todo in self._world.all("todo", Todo):
-            if not todo.done and (words := self._do(todo)):
+            try:
+                words = "" if todo.done else self._do(todo)
+            except Fenced:
+                raise
+            except Exception as error:  # noqa: BLE001 - raised once all had their turn
+                trouble.append(error)
+                continue
+            if words:
                 finished = put("todo", todo.id, msgspec.structs.replace(todo, done=True))
                 payload = {"decision": todo.decision, "words": words}
                 self._world.record(
                     draft(self._world.now(), "todo.done", f"decision:{todo.decision}", payload, (finished,), key=f"done:{todo.id}")
                 )  # fmt: skip
+        return trouble
 
     def _do(self, todo: Todo) -> str:
         """Each with a key of its own: after a crash between the act and its mark, the act is found done. Empty: not now, look again later."""
@@ -215,7 +236,12 @@ class Remedies:
                 self._world.ports.notifier.notify(todo.action.subject, lacking)
                 return lacking
             reason = str(todo.action.arguments.get("message") or f"decided by {todo.decision}")
-            moved = self._releases.roll_back(reason, todo.decision, key=key)
+            agreed = str(todo.action.arguments.get("to", "")) if todo.asked else ""
+            try:
+                moved = self._releases.roll_back(reason, todo.decision, key=key, to=agreed)
+            except Conflict as lacking:
+                self._world.ports.notifier.notify(todo.action.subject, lacking.message)
+                return lacking.message
         return f"release {moved.id} goes back" if moved else "there was no unit to go back to"
 
     def _cannot_go_back(self, todo: Todo, champion: Champion) -> str:
@@ -228,6 +254,11 @@ class Remedies:
             told = f"{wanted}, to which {todo.decision} was allowed to go back, is not whole on this machine any more"
             return f"{told}: nothing was done; flyball rollback goes to {whole[-1]}"
         return ""
+
+
+def _numbers(incidents: Sequence[autopilot.OpenIncident]) -> set[int]:
+    """That they have, or had."""
+    return {number for each in incidents for number in each.numbers}
 
 
 def _newest(findings: Sequence[Finding]) -> list[Finding]:
@@ -247,6 +278,15 @@ def _puts_of(decision: Decision, number: int, action: Action, *, asked_before: b
         requested_by="autopilot", expires_at=None,
     )  # fmt: skip
     return (put("approval", approval_id, approval),)
+
+
+def _in_a_row(world: World, entries: list[SignalsAt]) -> list[SignalsAt]:
+    """Those up to the newest that follow one another: while control was down nobody looked, and what held then is not known."""
+    window, starts = world.spec.monitor.window, [datetime.fromisoformat(entry.window) for entry in entries]
+    # A replay looks once an hour, however short a window is.
+    step = max(window, REPLAY_LOOKS) if world.ports.clock.simulated else window
+    gaps = [place for place in range(1, len(starts)) if starts[place] - starts[place - 1] > step]
+    return entries[gaps[-1] if gaps else 0 :]
 
 
 def _of_this_term(world: World, entry: SignalsAt, champion: Champion) -> bool:

@@ -12,7 +12,7 @@ from flyball.errors import Conflict, FlyballError
 from flyball.records.decisions import Decision
 from flyball.records.evidence import Outcome
 from flyball.records.jobs import FINISHED, Job, JobStatus, Progress
-from flyball.records.release import Phase, ReleaseState
+from flyball.records.release import ReleaseState
 
 Pause = Callable[[float], None]
 LOOK_SECONDS = 0.2
@@ -27,7 +27,7 @@ class Follower:
 
     def look(self, job: Job) -> None:
         """Say what is new."""
-        lines = self._world.ports.executor.observe(job.id).progress
+        lines = jobs.observed(self._world, job).progress
         for line in lines[self._told :]:
             self._world.say("step", progress_words(line))
         self._told = max(self._told, len(lines))
@@ -58,10 +58,8 @@ def run_here(engine: Engine, actor: str, pause: Pause, is_awaited: Callable[[], 
     `is_awaited`: whether a control process wants its place; the job is left to that one as soon as it trains.
     """
     world = engine.world
+    jobs.supersede_outdated(world)
     unfinished = [job for job in jobs.active(world) if job.cause.startswith("user:")]
-    for job in [job for job in unfinished if job.spec_digest != world.spec_digest]:
-        unfinished.remove(job)
-        jobs.supersede(world, job)
     job = unfinished[0] if unfinished else jobs.request(world, actor)
     follower = Follower(world)
     if unfinished:
@@ -150,7 +148,7 @@ def await_command(world: World, command_id: str, pause: Pause, patience_seconds:
 
 def report_of(world: World, job: Job) -> RunReport:
     """What came of a finished job."""
-    gate, seen = _gate_of(world, job), world.ports.executor.observe(job.id)
+    gate, seen = _gate_of(world, job), jobs.observed(world, job)
     registered = [
         event for event in world.ports.ledger.events(kinds=("version.registered",)) if job.version and event.subject == f"version:{job.version}"
     ]  # fmt: skip
@@ -184,8 +182,8 @@ def _words(world: World, job: Job, *, new: bool) -> str:
         return f"Version {job.version} is registered."
     same = f"Nothing has changed: this run is version {job.version} already."
     release = jobs.release_of(job, world.all("release", ReleaseState))
-    if release is None or release.phase not in (Phase.ROLLING_BACK, Phase.ROLLED_BACK):
-        return same
+    if release is None or release.phase not in jobs.TAKEN_BACK:
+        return f"This run is version {job.version} again, which another has replaced: it is released anew." if job.anew else same
     return (
         f"{same} {release.id} took it back ({release.reason or 'no reason is kept'}), and what was taken back is not released"
         " again by itself. Next: change what is trained or how it is released; another train.seed in flyball.yaml is enough."

@@ -41,7 +41,7 @@ class Stopping:
             raise Conflict("nothing is served that could be stopped", next_step="flyball status")
         if active is not None and active.phase in HOLDS:
             self._releases.hold(f"{self._world.model} is stopped: {reason}", key=f"{key}:hold")
-        fallback, why_not = self._fallback(unit)
+        fallback, why_not = self._fallback(unit, champion.verified if champion is not None else ())
         answers = f"{fallback} answers instead" if fallback else f"requests are refused{f' ({why_not})' if why_not else ''}"
         words = f"{self._world.model} is stopped: {reason}; {answers}"
         now = self._world.now()
@@ -98,17 +98,19 @@ class Stopping:
         routing = routing_put(self._world, self._shelf, self._releases.champion(), self._releases.active(), stop=stop)
         return (put("stop", self._world.model, stop), *routing)
 
-    def _fallback(self, champion: str) -> tuple[str | None, str]:
-        """(unit of the version that `serve.fallback` names, or why it is not that)"""
+    def _fallback(self, stopped: str, verified: tuple[str, ...]) -> tuple[str | None, str]:
+        """(unit of the version that `serve.fallback` names, or why it is not that). Of several the one that was last seen to serve as champion: another
+        threshold may have been refused, or taken back. If none was, the newest."""
         wanted = self._world.spec.serve.fallback
         if wanted is None:
             return None, ""
-        units = [unit for unit in self._world.all("unit", Unit) if unit.version == wanted and unit.calibration is None]
-        if not units:
+        units = self._world.by_last_event("unit", Unit)
+        mine = [unit.id for unit in units if unit.version == wanted and unit.calibration is None]
+        if not mine:
             return None, f"serve.fallback is version {wanted}, which is not registered"
-        stopped = self._shelf.unit(champion)
-        if stopped.version == wanted:
+        if self._shelf.unit(stopped).version == wanted:
             return None, f"serve.fallback is version {wanted}, which is what is stopped"
-        if not self._shelf.holds(units[-1].id):
+        best = [unit for unit in verified if unit in mine] or mine
+        if not self._shelf.holds(best[-1]):
             return None, f"the package of serve.fallback, version {wanted}, is not whole"
-        return units[-1].id, ""
+        return best[-1], ""

@@ -9,13 +9,11 @@ from flyball.control.counted import Counted
 from flyball.control.watched_files import WatchedFiles
 from flyball.monitoring import drift, harm, joint_words, quality
 from flyball.monitoring.policy import MonitorPolicy
-from flyball.monitoring.quality import Diagnosis, Fault, Watched
+from flyball.monitoring.quality import Diagnosis, Watched
 from flyball.monitoring.window import Window
 from flyball.records.evidence import Evidence
 from flyball.records.findings import Finding, FindingKind
 
-COUNTED = (Fault.GONE, Fault.UNREADABLE)
-"""Told without an alarm of drift: they are counts, not tests."""
 OF_STREAMS = (FindingKind.FEATURE_DRIFT, FindingKind.DATA_QUALITY, FindingKind.PREDICTION_DRIFT, FindingKind.JOINT_DRIFT)
 NEARER = 0.5
 """Of the distance that was told: what is left of it then is the smaller part."""
@@ -68,7 +66,9 @@ def told(files: WatchedFiles, seen: Seen, expected: frozenset[str], policy: Moni
         )
         findings = quality.retell(findings, diagnoses)
         known = {finding.subject for finding in findings} | seen.faulty
-        findings += tuple(_counted(each, seen) for each in diagnoses if each.fault in COUNTED and each.column not in known)
+        findings += tuple(
+            _counted(each, seen) for each in diagnoses if each.fault in quality.COUNTED and each.column not in known
+        )
     if table is not None:
         findings = harm.weigh(findings, table, drift.streams_of(reference, seen.window), profile.counts, policy.tolerance)
     return findings + tuple(
@@ -85,4 +85,5 @@ def _counted(diagnosis: Diagnosis, seen: Seen) -> Finding:
         id=drift.finding_id(FindingKind.DATA_QUALITY, window, diagnosis.column), kind=FindingKind.DATA_QUALITY, model=window.model,
         unit=window.unit, subject=diagnosis.column, window_start=window.start, window_end=window.end, effect=diagnosis.share,
         effect_unit="share of rows", evidence=evidence, share_of_budget=None, words=diagnosis.words,
+        fault=diagnosis.fault.value,
     )  # fmt: skip

@@ -8,12 +8,12 @@ import flyball.release.decide as release_room
 from flyball.control.keeping import keeping_of
 from flyball.control.units import UnitShelf
 from flyball.control.world import World, draft, put
-from flyball.errors import ArtifactDamaged, NotFound, StoreUnavailable, TrackingFailed
+from flyball.errors import ArtifactDamaged, FlyballError, NotFound, StoreUnavailable, TrackingFailed
 from flyball.records import codec
 from flyball.records.bounds import Stop
 from flyball.records.events import Put
 from flyball.records.keeping import Keeping
-from flyball.records.release import Champion, ReleaseState
+from flyball.records.release import Champion, Phase, ReleaseState
 from flyball.records.routing import GatewayReport, Route, RoutingTable, ServedUnit
 from flyball.release import state as states
 from flyball.release.route import OLD_ALONE, divided, rehearsal, route, stopped
@@ -42,20 +42,22 @@ def routing_put(
     """The routing that these states ask for, as part of their transaction; nothing when it stays as it is. `rehearsed`: a unit to hold ready;
     `stop`: as this transaction leaves it; None: as it is."""
 
+    standing = wanted(world)
+
     def served(unit: str | None) -> ServedUnit | None:
         try:
             return shelf.served(unit) if unit else None
-        except (ArtifactDamaged, NotFound):
-            if release is not None and release.phase in OLD_ALONE and unit != release.champion:
-                return None  # a challenger whose package is damaged must be possible to take back
-            raise
+        except (ArtifactDamaged, NotFound) as error:
+            if release is None or unit is None:
+                raise
+            return _without_package(unit, champion, release, standing, error)
 
     made = route(
         world.model,
         release,
         served(champion.unit if champion else None),
         served(release.challenger if release else None),
-        served(release.champion if release else None),
+        served(release.champion if release and release.phase is not Phase.SETTLED else None),
         release_room.policy_of(world.spec),
     )
     if made is not None and rehearsed is not None:
@@ -64,7 +66,6 @@ def routing_put(
     if made is not None and stop is not None and stop.resumed_at is None:
         fallback = shelf.served(stop.fallback) if stop.fallback is not None else None
         made = stopped(made, fallback, stop.words)
-    standing = wanted(world)
     keeping = keeping_of(world.spec, _kept(standing))
     routes = () if made is None else (msgspec.structs.replace(made, keeping=keeping),)
     if standing is None and not routes:
@@ -72,6 +73,21 @@ def routing_put(
     if standing is not None and standing.digest == codec.digest(routes):
         return ()
     return (_next(world, standing, routes),)
+
+
+def _without_package(
+    unit: str, champion: Champion | None, release: ReleaseState, standing: RoutingTable | None, error: FlyballError
+) -> ServedUnit | None:
+    """What a table says of a unit whose package is gone or damaged; None: nothing, and it need not. Raises the error where it must."""
+    if release.phase in OLD_ALONE:
+        if unit != release.champion:
+            return None  # a challenger whose package is damaged must be possible to take back
+        for each in standing.routes if standing is not None else ():
+            if each.champion.unit.id == unit:
+                return each.champion  # it answers from memory, and goes on when the challenger is taken back
+    elif unit != release.challenger and champion is not None and champion.unit == release.challenger:
+        return None  # all traffic is another's already: without a fallback it can end, or be stopped
+    raise error
 
 
 def declare(world: World) -> None:
@@ -122,6 +138,30 @@ def find_packages(world: World, shelf: UnitShelf) -> None:
     world.record(draft(world.now(), "packages.found", f"model:{world.model}", payload, (_next(world, standing, routes),)))
 
 
+def outnumber(world: World) -> None:
+    """Let the table have a larger number than the one that gateways were told last, if that is another one: the ledger was restored, and counts from where the
+    backup was, while gateways go back to no smaller number. Idempotent."""
+    standing, found = wanted(world), _published(world)
+    if standing is None or found is None or found.revision < standing.revision:
+        return
+    if found.revision == standing.revision and found.digest == standing.digest:
+        return
+    table = RoutingTable(revision=found.revision + 1, written_at=world.now(), routes=standing.routes)
+    payload = {"revision": table.revision, "found": found.revision}
+    puts = (put("routing", world.model, table),)
+    world.record(draft(world.now(), "routing.renumbered", f"model:{world.model}", payload, puts))
+    world.say(
+        "bad",
+        f"Gateways were told a routing table that the ledger does not know (revision {found.revision}): they are told anew.",
+    )
+
+
+def _published(world: World) -> RoutingTable | None:
+    with suppress(StoreUnavailable):  # told where a table is to be published
+        return world.ports.gateways.published()
+    return None
+
+
 def not_monitored(world: World) -> tuple[str, ...]:
     """Features of the champion whose values capture hides: `email (dropped)`."""
     table = wanted(world)
@@ -132,7 +172,9 @@ def not_monitored(world: World) -> tuple[str, ...]:
 
 def _next(world: World, standing: RoutingTable | None, routes: tuple[Route, ...]) -> Put:
     """The table after the standing one."""
-    revision = (standing.revision if standing is not None else 0) + 1
+    # The first one: of a ledger that was restored to before it, gateways may know others.
+    before = standing or _published(world)
+    revision = (before.revision if before is not None else 0) + 1
     return put("routing", world.model, RoutingTable(revision=revision, written_at=world.now(), routes=routes))
 
 

@@ -94,9 +94,13 @@ class WatchedFiles:
         """The loss by bin, and how the model uses each feature."""
         return self._file(unit, harm.FILE, HarmTable)
 
+    def is_recalibrated(self, unit: str) -> bool:
+        """It answers its version's scores through a map."""
+        return self._calibration_of(unit) is not None
+
     def _of_the_version(self, unit: str, file: str, record: type[T]) -> T | None:
         """What rests on how the version's own scores went with labels; None of a unit that answers them through a map: nobody has seen how its do."""
-        return self._file(unit, file, record) if self._calibration_of(unit) is None else None
+        return self._file(unit, file, record) if not self.is_recalibrated(unit) else None
 
     def _calibration_of(self, unit: str) -> AnswerMap | None:
         return self._shelf.served(unit).unit.calibration

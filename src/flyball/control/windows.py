@@ -1,7 +1,7 @@
 """Windows: closed when their time is over, judged for harm when their labels are mature, and told to the autopilot as signals."""
 
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 import msgspec
@@ -20,7 +20,7 @@ from flyball.control.releases import Releases
 from flyball.control.standing import puts_of, standing
 from flyball.control.telling import Seen, told
 from flyball.control.tournaments import trains
-from flyball.control.world import World, draft, micros, moment, put
+from flyball.control.world import MICROSECOND, World, draft, micros, moment, put
 from flyball.errors import ArtifactDamaged
 from flyball.monitoring import drift
 from flyball.monitoring.drift import DriftState
@@ -210,6 +210,11 @@ class Windows:
             ),
         )  # fmt: skip
 
+    def _label_delay(self) -> timedelta:
+        """Declared or learned; 0: nothing is known."""
+        seen = self._observation
+        return seen.label_delay.ripe_us(seen.join, seen.seen_until_us) * MICROSECOND if seen.join is not None else timedelta()
+
     def _signals(self, start: datetime, champion: Champion, window: WindowSummary | None) -> Signalled | None:
         """At the end of the window that began at `start`. None: they are recorded already."""
         place, model = (champion.unit, start.isoformat()), self._world.model
@@ -228,7 +233,7 @@ class Windows:
             baseline = self._observation.files.reference(champion.unit).baseline
             risen = round(state.loss_sum / state.n - baseline.mean, 6) if state and state.n else 0.0
             paging = {each.kind for each in found if each.pages}
-            worth = improving.assess(self._world, champion, baseline, self._maturing.judged(), paging)
+            worth = improving.assess(self._world, champion, baseline, self._maturing.judged(), paging, self._label_delay())
         inputs = SignalInputs(
             findings=found,
             worth=worth,

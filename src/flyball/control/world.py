@@ -100,6 +100,15 @@ class World:
     def all(self, kind: str, record: type[T]) -> tuple[T, ...]:
         """All states of a kind, by key; of what is numbered, by number, also where that has outgrown its digits. What was read before is not decoded again: a
         tick asks for kinds that grow with history."""
+        found = self._found(kind, record)
+        ordered = sorted(found, key=lambda each: (len(each[0].key), each[0].key)) if kind in NUMBERED else found
+        return tuple(state for _, state in ordered)
+
+    def by_last_event(self, kind: str, record: type[T]) -> tuple[T, ...]:
+        """The same in the order of the events that wrote them last: one that no clock moves."""
+        return tuple(state for _, state in sorted(self._found(kind, record), key=lambda each: each[0].seq))
+
+    def _found(self, kind: str, record: type[T]) -> list[tuple[Stored, T]]:
         mine: dict[str, T] = {}
 
         def known(key: str, seq: int) -> bool:
@@ -110,8 +119,7 @@ class World:
             return True
 
         found = self.ports.ledger.states(kind, known)
-        ordered = sorted(found, key=lambda stored: (len(stored.key), stored.key)) if kind in NUMBERED else found
-        return tuple(mine[stored.key] if stored.key in mine else self._record(stored, record) for stored in ordered)
+        return [(stored, mine[stored.key] if stored.key in mine else self._record(stored, record)) for stored in found]
 
     def _record(self, stored: Stored, record: type[T]) -> T:
         held = self._revived.get((stored.kind, stored.key))

@@ -39,6 +39,8 @@ BY_ITSELF = 0.5
 """Of the budget: for the look at a window by itself. Detectors that have half of it left are later by a window at most."""
 LEAST_SPREAD = 0.5
 """Of scores, which rows alone make vary by 1. Where labels never varied at all, rounding is no spread."""
+NEARER = 0.5
+"""Of a departure that was told: what is left of it after a move back, at most."""
 LOSS_WEIGHT = LEVEL_WEIGHT = 0.3
 """Of the budget. The rest is divided among the bins of the score and the classes: there are more of them, and they say less of harm."""
 
@@ -241,7 +243,8 @@ def _finding(reference: Calibration, state: ConceptState, alarm: _Alarm, window:
     loss, expected = (sum(getattr(seen, at) * seen.n for seen in recent) / rows for at in ("loss", "expected"))
     effects = {name: _mean(state.streams[name].past[first:]) for name in named}
     harm = round(loss - expected, 6)
-    words = told(reference, effects, (loss, expected))
+    back = harm <= allowance.tolerance and _is_back(state, named, first)
+    words = told(reference, effects, (loss, expected), back=back)
     level = max(_level(name, state.streams[name]) for name in named)
     evidence = Evidence(
         name="concept_detector" if alarm.p is None else "concept_window_p_value",
@@ -261,6 +264,12 @@ def _finding(reference: Calibration, state: ConceptState, alarm: _Alarm, window:
         share_of_budget=allowance.share, words=words if since is None else f"{words}; {since.words}", effects=effects, harm=harm,
         pages=harm > allowance.tolerance, changed_since=None if since is None else since.at, changed_between=None if since is None else since.between,
     )  # fmt: skip
+
+
+def _is_back(state: ConceptState, named: tuple[str, ...], first: int) -> bool:
+    """The end of what was told before: each stream is nearer to the holdout by half than it was from that alarm until this change, block `first`."""
+    both = [(_mean(of.past[:first]), _mean(of.past[first:])) for of in (state.streams[name] for name in named)]
+    return state.alarms > 0 and all(abs(now) < NEARER * abs(before) for before, now in both)
 
 
 def _mean(past: tuple[tuple[float, float] | None, ...]) -> float:

@@ -3,8 +3,9 @@
 from flyball.monitoring.calibration import Calibration
 
 
-def told(reference: Calibration, effects: dict[str, float], losses: tuple[float, float]) -> str:
-    """`effects`: stream → mean departure since the change, strongest first. `losses`: mean loss since then, and what such answers brought on the holdout."""
+def told(reference: Calibration, effects: dict[str, float], losses: tuple[float, float], *, back: bool = False) -> str:
+    """`effects`: stream → mean departure since the change, strongest first. `losses`: mean loss since then, and what such answers brought on the holdout.
+    `back`: the change is the end of an earlier one."""
     found, expected = losses
     said = [
         f"mean loss {found:.3f} where such answers brought {expected:.3f} on the holdout"
@@ -14,7 +15,12 @@ def told(reference: Calibration, effects: dict[str, float], losses: tuple[float,
     ]
     if "loss" not in effects:
         said.append(f"mean loss {found:.3f}, on the holdout {expected:.3f}")
-    return "labels do not follow the answers as they did: " + "; ".join(said)
+    begin = (
+        "labels follow the answers again as on the holdout, or nearly so"
+        if back
+        else "labels do not follow the answers as they did"
+    )
+    return f"{begin}: " + "; ".join(said)
 
 
 def _departed(reference: Calibration, name: str, effect: float) -> str:

@@ -59,7 +59,7 @@ class _Group(NamedTuple):
 
     def _standing_at(self, later: Finding) -> tuple[Finding, ...]:
         said = self.acknowledgements
-        return tuple(each for each in self.findings if each.id not in said or said[each.id].at >= later.window_end)
+        return tuple(each for each in self.findings if each.id not in said or said[each.id].first[1] >= later.window_end)
 
     def began(self) -> datetime:
         return min(map(began, self.findings))
@@ -69,18 +69,18 @@ class _Group(NamedTuple):
 
     def acknowledged(self) -> datetime | None:
         """When the last finding was; None: one stands."""
-        return None if self.standing() else max(self.acknowledgements[each.id].at for each in self.findings)
+        return None if self.standing() else max(self.acknowledgements[each.id].first[1] for each in self.findings)
 
     def incident(self) -> Incident:
         said = sorted(
-            (self.acknowledgements[each.id] for each in self.findings if each.id in self.acknowledgements),
-            key=lambda each: each.at,
+            (self.acknowledgements[each.id].first for each in self.findings if each.id in self.acknowledgements),
+            key=lambda first: first[1],
         )
         ends = [end for end in (self.acknowledged(), self.tenure.until) if end is not None]
         worst = max(self.findings, key=lambda each: (each.harm is not None, each.harm or 0.0, -each.number))
         return Incident(
             number=min(each.number for each in self.findings), model=worst.model, unit=self.tenure.unit, began=self.began(),
-            ended=min(ends, default=None), owner=said[0].by if said else "", findings=tuple(sorted(each.number for each in self.findings)),
+            ended=min(ends, default=None), owner=said[0][0] if said else "", findings=tuple(sorted(each.number for each in self.findings)),
             standing=() if ends else tuple(sorted({each.kind for each in self.standing()})),
             subjects=tuple(dict.fromkeys(each.subject for each in self.findings)), harm=worst.harm, words=worst.words,
         )  # fmt: skip

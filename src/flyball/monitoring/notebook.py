@@ -120,7 +120,7 @@ def profile(frame: "IntoDataFrame", *, window_rows: int | None = None) -> FrameP
     """What a Polars or pandas frame or an Arrow table is like, to compare others with.
 
     Rows are taken in the order in which they stand. `window_rows`: how many rows the frames will have that are compared with it (None: a twentieth):
-    how far stretches of so many rows differ from one another is learned. Raises DataError for what is no frame, or too short.
+    how far stretches of so many rows differ from one another is learned. Raises DataError for what is no frame, or too short, and for text that could not be kept.
     """
     columns = columns_of(frame)
     if columns.rows < FEWEST_ROWS:
@@ -128,7 +128,22 @@ def profile(frame: "IntoDataFrame", *, window_rows: int | None = None) -> FrameP
     size = window_rows if window_rows is not None else max(columns.rows // 20, FEWEST_ROWS)
     if not isinstance(size, int | np.integer) or size < 1:
         raise DataError(f"windows of {size!r} rows", expected="a whole number, at least one")
-    return FrameProfile(build(columns.signature, columns.values, None, None, int(size), None), columns.left_out)
+    found = FrameProfile(build(columns.signature, columns.values, None, None, int(size), None), columns.left_out)
+    _refuse_half_characters(found)
+    return found
+
+
+def _refuse_half_characters(found: FrameProfile) -> None:
+    """Half of a surrogate pair: text that was decoded wrongly, and that no bytes can hold. A profile is kept as bytes."""
+    held = {stream.name: (*stream.categories, *stream.others) for stream in found.reference.streams}
+    for name, texts in (found.left_out | held).items():
+        try:
+            codec.encode((name, texts))
+        except UnicodeEncodeError:
+            raise DataError(
+                f"the column {name!r} holds half a character, or is named so", expected="text that UTF-8 can hold",
+                next_step='decode it otherwise where it is read, or with errors="replace"',
+            ) from None  # fmt: skip
 
 
 def compare(reference: "FrameProfile | IntoDataFrame", frame: "IntoDataFrame", *, level: float = 0.01) -> Comparison:

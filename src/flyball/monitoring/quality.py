@@ -36,6 +36,10 @@ class Fault(StrEnum):
     DUPLICATES = "duplicates"
 
 
+COUNTED = (Fault.GONE, Fault.UNREADABLE)
+"""Told without an alarm of drift: they are counts, not tests."""
+
+
 class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
     fault: Fault
     column: str
@@ -98,7 +102,9 @@ def retell(findings: Iterable[Finding], diagnoses: Sequence[Diagnosis]) -> tuple
     for finding in findings:
         found = of.get(finding.subject) if finding.subject else None
         if found is not None and finding.kind is FindingKind.FEATURE_DRIFT:
-            finding = msgspec.structs.replace(finding, kind=FindingKind.DATA_QUALITY, words=found.words)  # noqa: PLW2901
+            finding = msgspec.structs.replace(  # noqa: PLW2901
+                finding, kind=FindingKind.DATA_QUALITY, words=found.words, fault=found.fault.value
+            )
         told.append(msgspec.structs.replace(finding, causes=finding.causes + beside) if beside else finding)
     return tuple(told)
 

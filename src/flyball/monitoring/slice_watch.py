@@ -77,7 +77,7 @@ class SliceState(msgspec.Struct, frozen=True, kw_only=True):
     nominees: tuple[Nominee, ...] = ()
     detectors: tuple[float, ...] = edetector.start(len(SHIFTS))
     bet_rows: dict[str, int] = {}
-    """Slice in words → rows on which it was bet since the last alarm: after it was nominated, so not flattered by that."""
+    """Nominee in words → rows on which it was bet since the last alarm: after it was nominated, so not flattered by that."""
     bet_losses: dict[str, float] = {}
     """The same: sum of losses."""
     all_rows: dict[str, int] = {}
@@ -118,7 +118,7 @@ def judge(reference: SliceReference, state: SliceState, rows: SliceRows, window:
     )
     # Without a bet nothing is told, though a run length that is shorter now may lie below the level: there are no rows to tell it of.
     if bet_on is None or bet is None or edetector.level(moved_on.detectors) < allowance.run_length:
-        return SliceReading(findings=(), state=moved_on)
+        return SliceReading(findings=(), state=_of_nominees(reference, moved_on))
     finding = _finding(reference, moved_on, bet_on, window, allowance)
     fresh = msgspec.structs.replace(begin_anew(state), alarms=state.alarms + 1, last_window=window.id)
     return SliceReading(findings=(finding,), state=fresh)
@@ -147,6 +147,17 @@ def _bet(reference: SliceReference, state: SliceState, both: tuple[SliceRows, Sl
         bet_rows=state.bet_rows | {words: state.bet_rows.get(words, 0) + int(inside.sum())},
         bet_losses=state.bet_losses | {words: _short(state.bet_losses.get(words, 0.0) + float(rows.losses[inside].sum()))},
         all_rows=state.all_rows | {words: state.all_rows.get(words, 0) + len(rows.losses)},
+    )
+
+
+def _of_nominees(reference: SliceReference, state: SliceState) -> SliceState:
+    """Without the figures of slices that others have pushed out: all of it is put into the ledger at each window. One that comes back begins anew."""
+    there = {words_of(reference.features, nominee.conditions) for nominee in state.nominees}
+    return msgspec.structs.replace(
+        state,
+        bet_rows={words: n for words, n in state.bet_rows.items() if words in there},
+        bet_losses={words: total for words, total in state.bet_losses.items() if words in there},
+        all_rows={words: n for words, n in state.all_rows.items() if words in there},
     )
 
 

@@ -88,6 +88,13 @@ class Acknowledgement(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     as_normal: bool = False
     """What was found is the new normal."""
+    before: tuple[str, datetime] | None = None
+    """Who had seen it before it was taken as normal, and when; None: nobody, or a Flyball wrote it that did not say."""
+
+    @property
+    def first(self) -> tuple[str, datetime]:
+        """By whom and when it was seen first."""
+        return self.before or (self.by, self.at)
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
@@ -121,6 +128,8 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """It began between these two, with the confidence that `words` state; None: no interval is known."""
     causes: tuple[Cause, ...] = ()
     """Largest share first."""
+    fault: str = ""
+    """Of the pipe: `gone`, `unit`, `frozen`, …; empty: none, or of a release that did not keep it."""
     histogram: Histogram | None = None
     """None: nothing to be shown as one."""
 

@@ -29,17 +29,18 @@ def route(
     if release is None:
         return Route(model=model, champion=champion) if champion is not None else None
     known = {served.unit.id: served for served in (champion, challenger, previous) if served is not None}
-    old = _of(known, release.champion, release) if release.champion is not None else None
     if release.phase in OLD_ALONE:
-        return Route(model=model, champion=old) if old is not None else None
+        return Route(model=model, champion=_of(known, release.champion, release)) if release.champion is not None else None
     new = _of(known, release.challenger, release)
     if release.phase is Phase.SETTLED:
         return Route(model=model, champion=new)
     share = policy.shadow.share if policy.shadow is not None else 1.0
     if release.phase in _NEW_ANSWERS:
-        # The old unit is warm anyway, as a shadow: where the new one breaks, it answers until the release is taken back.
-        warm = (old,) if old is not None else ()
-        return Route(model=model, champion=new, shadows=warm, fallback=old, shadow_share=share, salt=release.id)
+        # The old unit is warm anyway, as a shadow: where the new one breaks, it answers until the release is taken back. Without its package it does neither.
+        spare = known.get(release.champion) if release.champion is not None else None
+        warm = (spare,) if spare is not None else ()
+        return Route(model=model, champion=new, shadows=warm, fallback=spare, shadow_share=share, salt=release.id)
+    old = _of(known, release.champion, release) if release.champion is not None else None
     if old is None:
         raise Conflict(f"release {release.id} is in {release.phase.value} and has no champion to stand beside")
     if release.phase is Phase.SHADOW:

@@ -4,8 +4,10 @@ The language is CEL, evaluated by `common-expression-language` (cel-rust). Its p
 """
 
 import re
+from collections.abc import Iterator
 from difflib import get_close_matches
-from itertools import product
+from functools import lru_cache
+from itertools import combinations, product
 from typing import Any
 
 from flyball.records.signals import SIGNALS
@@ -15,10 +17,15 @@ _NAME = re.compile(r"(?<![\w.])[A-Za-z_]\w*(?:\s*\.\s*[A-Za-z_]\w*)*(?!\w)(\s*\(
 _WORDS = frozenset({"true", "false", "null", "in"})
 _PROBES = (0.0, 1.0, 1e6)
 """Numbers that a condition is tried on: with these most comparisons go both ways, so that few branches stay untried."""
+_MOST_FLAGS = 8
+"""Of which every combination is tried, in a few milliseconds; each further one doubles that."""
+KEPT = 256
+"""Conditions of which what was found is remembered: each is asked for several times at every look of the autopilot."""
 UNTELLABLE = (TypeError, ValueError, RuntimeError, ArithmeticError, LookupError)
 """What an evaluation raises where CEL has no answer: types that do not fit, a division by zero, an overflow, an index or a key that is not there."""
 
 
+@lru_cache(maxsize=KEPT)
 def check_condition(text: str) -> tuple[str, ...]:
     """The signals that a condition uses, sorted. Raises ValueError saying what was found, what was expected, and did you mean."""
     program = compiled(text)
@@ -75,14 +82,27 @@ def _unknown(unknown: list[str]) -> str:
 
 
 def _situations(names: tuple[str, ...]) -> list[dict[str, Any]]:
-    """Every combination of yes and no with numbers that are small, middling and large, all numbers alike."""
+    """Combinations of yes and no with numbers that are small, middling and large, all numbers alike."""
     flags = [name for name in names if SIGNALS[name].type is bool]
     numbers = [name for name in names if SIGNALS[name].type is not bool]
     return [
         dict(zip(flags, chosen, strict=True)) | dict.fromkeys(numbers, probe)
-        for chosen in product((False, True), repeat=len(flags))
+        for chosen in _yes_and_no(len(flags))
         for probe in _PROBES
     ]
+
+
+def _yes_and_no(flags: int) -> Iterator[tuple[bool, ...]]:
+    """All combinations; of many flags those in which at most two say yes, and those in which at most one says no."""
+    if flags <= _MOST_FLAGS:
+        yield from product((False, True), repeat=flags)
+        return
+    for size in range(3):
+        for yes in combinations(range(flags), size):
+            yield tuple(place in yes for place in range(flags))
+    yield (True,) * flags
+    for no in range(flags):
+        yield tuple(place != no for place in range(flags))
 
 
 def _try(program: Any, text: str, values: dict[str, Any]) -> None:

@@ -11,16 +11,19 @@ import polars as pl
 import pytest
 from projects import AILING, AS_OF, LOGISTIC, START, Told, package_in, project, request, served, spec
 
+from flyball.adapters.environment import GitState, Surroundings
 from flyball.adapters.packages import LocalPackages
 from flyball.adapters.steps import run_steps
-from flyball.adapters.steps.tournament import STEP
+from flyball.adapters.steps.cache import StepCache
+from flyball.adapters.steps.situation import Run
+from flyball.adapters.steps.tournament import STEP, key_of
 from flyball.autopilot import contest, tournament
 from flyball.errors import CodeChanged, DataError, StoreUnavailable
 from flyball.records import codec
 from flyball.records.jobs import Progress, StepResult
 from flyball.records.maps import ClassMap, ScoreMap, ValueMap
 from flyball.records.routing import ServedUnit
-from flyball.records.tournaments import Entrant, Standings, TournamentOrder
+from flyball.records.tournaments import Entrant, Standings, Tournament, TournamentOrder
 from flyball.stats.logistic import expit
 
 DAYS, ROWS = 120, 6000
@@ -129,6 +132,17 @@ def test_another_declared_threshold_is_another_tournament(tmp_path: Path) -> Non
     again = entrants_of(town.held("rethreshold", since=CHANGE))["rethreshold"]
     assert STEP in town.told.statuses("done")
     assert first.threshold < again.threshold
+
+
+def test_another_past_is_another_tournament_unless_who_competes_was_named(tmp_path: Path) -> None:
+    around = Surroundings("c", "e", GitState(None, dirty=False, diff_digest=None), "m")
+    run = Run(request(tmp_path, spec()), Told(), lambda name: name, StepCache(tmp_path, Told()), around)
+    standings = Standings(champion="u", champion_loss=0.2, rows=0, since=START, until=AS_OF, alpha=0.3, entrants=())
+    past = Tournament(job="j-1", decision="d", cause="me", model="flights", at=AS_OF, standings=standings, winner=None, words="")
+    later = run._replace(request=run.request._replace(tried=(past,)))
+    for chosen in (True, False):
+        order = TournamentOrder(champion="u", strategies=("all",), chosen=chosen)
+        assert (key_of(run, {"validate": "v"}, order) == key_of(later, {"validate": "v"}, order)) is chosen
 
 
 def test_a_map_is_no_reason_for_another_map(tmp_path: Path) -> None:

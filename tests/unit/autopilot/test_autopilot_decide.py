@@ -7,9 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flyball.autopilot import past
-from flyball.autopilot.decide import AutopilotPolicy, AutopilotSituation, PastAction, Rule, decide
+from flyball.autopilot.decide import AutopilotPolicy, AutopilotSituation, OpenIncident, PastAction, Rule, decide
 from flyball.records import codec
 from flyball.records.decisions import Plan
+from flyball.records.findings import FindingKind
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 DAYS = timedelta(days=1)
@@ -205,6 +206,31 @@ def test_what_a_policy_did_is_known_as_long_as_it_is_asked_for():
     assert [act for act in found if act.policy == "often"] == often[-past.NEWEST :]
     assert list(found) == sorted(found, key=lambda act: act.at)
     assert past.kept(found, rules, {2}, NOW) == found
+
+
+acts_drawn = st.builds(
+    lambda name, action, hours, numbers: PastAction(
+        policy=name, action=action, at=NOW - hours * DAYS / 24, incidents=tuple(numbers)
+    ),
+    st.sampled_from("abc"), st.sampled_from(["retrain", "observe"]), st.integers(-200, 1000), st.sets(st.integers(1, 4), max_size=2),
+)  # fmt: skip
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(acts_drawn, max_size=15), st.sampled_from(["act", "observe"]), st.booleans())
+def test_what_is_needed_of_the_past_decides_as_all_of_it(acts, level, in_order):
+    every = sorted(acts, key=lambda act: act.at) if in_order else acts
+    rules = (
+        rule(name="a", when="performance.alarm"),
+        rule(name="b", cooldown=7 * DAYS),
+        rule(name="c", budget_times=2, budget_per=9 * DAYS),
+    )
+    policy = AutopilotPolicy(model="m", rules=rules, autonomy={"retrain": level})
+    opened = (OpenIncident(number=2, standing=(FindingKind.PERFORMANCE,), findings=(2, 3)),)
+    few = past.needed(every, rules, {2, 3}, NOW)
+    plans = [decide(situation(past=tuple(found), incidents=opened), policy, NOW) for found in (every, few)]
+    assert plans[0].actions == plans[1].actions
+    assert len(few) <= 2 * (3 + 3 * 2 + 2)
 
 
 def test_the_situation_is_not_changed():

@@ -21,7 +21,7 @@ def _with_kinds(open_ones):
     return [(*each, IncidentKind.UNKNOWN if place else IncidentKind.CONCEPT_SHIFT) for place, each in enumerate(open_ones)]
 
 
-def planned(when, *open_ones, done=(), cooldown=0, approval=False):
+def planned(when, *open_ones, done=(), cooldown=0, approval=False, findings=()):
     rule = Rule(
         name="p", when=when, for_windows=1, action="retrain", history=None, message="", cooldown=cooldown * DAYS, budget_times=None,
         budget_per=None, approval=approval,
@@ -29,7 +29,9 @@ def planned(when, *open_ones, done=(), cooldown=0, approval=False):
     past = tuple(PastAction(policy="p", action="retrain", at=NOW - 9 * DAYS, incidents=(number,)) for number in done)
     seen = AutopilotSituation(
         signals_by_window=(SEEN,), busy=None, past=past, champion="u2", previous_champion="u1",
-        incidents=tuple(OpenIncident(number=number, standing=kinds, kind=of) for number, kinds, of in _with_kinds(open_ones)),
+        incidents=tuple(
+            OpenIncident(number=number, standing=kinds, kind=of, findings=findings) for number, kinds, of in _with_kinds(open_ones)
+        ),
     )  # fmt: skip
     return decide(seen, AutopilotPolicy(model="m", rules=(rule,)), NOW)
 
@@ -66,6 +68,11 @@ def test_a_policy_acts_once_for_what_its_condition_rests_on(when, open_ones, don
     plan = planned(when, *open_ones, done=done, cooldown=cooldown)
     assert [action.kind for action in plan.actions] == [kind]
     assert ("acted for incident" in plan.rationale) is (kind == "nothing")
+
+
+def test_what_was_acted_for_is_known_when_its_incident_has_grown_together_with_an_earlier_one():
+    assert planned("performance.alarm", (1, WORSE), done=(2,), findings=(1, 2, 3)).actions[0].kind == "nothing"
+    assert planned("performance.alarm", (1, WORSE), done=(2,), findings=(1, 3)).actions[0].kind == "retrain"
 
 
 def test_nothing_is_trained_while_an_incident_is_taken_for_a_data_fault():

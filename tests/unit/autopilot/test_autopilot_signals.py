@@ -46,3 +46,5 @@ def test_ages_are_in_days_and_never_is_far_away():
     assert found["history.days_since_retraining"] == NEVER_DAYS
     again = gather(inputs(retrainings=(NOW - timedelta(days=9), NOW - timedelta(days=4)), window=None), NOW)
     assert (again["history.retrainings"], again["history.days_since_retraining"], again["window.predictions"]) == (2, 4.0, 0)
+    ahead = gather(inputs(retrainings=(NOW - timedelta(days=9), NOW + timedelta(days=300))), NOW)
+    assert ahead["history.days_since_retraining"] == 9.0

@@ -65,6 +65,39 @@ def test_days_that_differ_as_wholes_name_a_winner_no_more_often_where_enough_of_
     assert by_rows > 2 * tournaments * alpha  # what the spread of windows is for
 
 
+@pytest.mark.parametrize(
+    ("share", "says", "knows", "windows", "rows"),
+    [(0.03, 0.0075, 0.03, 4, 25), (0.05, 0.0, 0.1, 3, 50), (0.005, 0.0, 0.01, 3, 500), (0.1, 0.0, 1.0, 1, 50), (0.03, 0.0, 1.0, 3, 300)],
+    ids=["a quarter", "never", "never in many rows", "never beside always", "never beside always in many rows"],
+)  # fmt: skip
+def test_who_never_foresees_a_rare_class_wins_no_more_often_because_it_did_not_come(share, says, knows, windows, rows):
+    draw, wrong, tournaments, stated = np.random.default_rng([6, windows, rows]), 0, 200, ALPHA * SHARES[0]
+    for _ in range(tournaments):
+        came = (draw.random(windows * rows) < share).astype(float)
+        if (
+            knows == 1.0
+        ):  # the most that rows can differ by: one loses the share of the class on every row, the other 1 on each that is of it
+            champion, other = np.full(came.size, share), came
+        else:
+            champion, other = (knows - came) ** 2, (says - came) ** 2
+        wrong += judge(champion, {"all": other}, placed(windows, rows)).winner is not None
+    assert wrong <= tournaments * stated
+
+
+def test_who_foresees_a_rare_class_wins_where_enough_of_it_came():
+    draw, found = np.random.default_rng(9), 0
+    for _ in range(100):
+        chance = 1.0 / (1.0 + np.exp(3.5 - 1.5 * draw.standard_normal(1_000)))
+        came = (draw.random(1_000) < chance).astype(float)
+        found += judge((chance.mean() - came) ** 2, {"all": (chance - came) ** 2}, placed(1, 1_000)).winner == "all"
+    assert found >= 95
+
+
+def test_what_never_differed_is_not_known_exactly():
+    champion = np.full(100, 0.3)
+    assert judge(champion, {"all": champion - 0.2}, placed(1, 100)).standings[0].error > 0.02
+
+
 def test_a_gain_of_a_tenth_is_seen_in_one_window_of_a_thousand_rows():
     draw, found = np.random.default_rng(7), 0
     for _ in range(100):
@@ -92,8 +125,8 @@ def test_what_was_better_long_ago_and_is_worse_now_does_not_win():
 
 
 def test_a_sure_gain_of_next_to_nothing_does_not_win():
-    champion = np.full(1_000, 0.2)
-    found = judge(champion, {"all": champion - 1e-4}, placed(1, 1_000))
+    champion = np.full(10_000, 0.2)
+    found = judge(champion, {"all": champion - 4e-4}, placed(1, 10_000))
     assert found.standings[0].lower > 0.0
     assert found.winner is None
 

@@ -70,6 +70,14 @@ def test_a_tournament_that_measured_badly_teaches_little():
     assert first(MOVING) <= first(MOVING, noisy) < first(MOVING, held(-0.1))
 
 
+@pytest.mark.parametrize("realised", [None, 0.3])
+def test_what_a_map_gave_is_no_gain_of_training(realised):
+    lost = held(-0.1)
+    mapped = msgspec.structs.replace(lost.standings[0], entrant="recalibrate", relative=0.3)
+    won = msgspec.structs.replace(lost, standings=(*lost.standings, mapped), winner="recalibrate", realised=realised)
+    assert first(MOVING, won) == first(MOVING, lost)
+
+
 def test_what_a_winner_really_gave_counts_rather_than_what_was_promised():
     promised = held(0.2)
     assert first(STILL, promised) < first(STILL, msgspec.structs.replace(promised, realised=0.0))
@@ -135,12 +143,13 @@ def test_without_a_mature_window_nothing_is_said():
     assert assess(WorthSituation(windows=(), rows=50_000, trained_rows=5_000), FREE).reason == "no_windows"
 
 
-@pytest.mark.parametrize("day", [0.0, 0.03])
-def test_windows_that_did_not_change_are_called_worse_no_more_often_than_stated(day):
-    draw, wrong, looks = np.random.default_rng([4, int(100 * day)]), 0, 600
+@pytest.mark.parametrize(("day", "rows"), [(0.0, 400), (0.03, 400), (0.03, 5_000)])
+@pytest.mark.parametrize("count", [2, 3, 4, 5, 8, 12])
+def test_windows_that_did_not_change_are_called_worse_no_more_often_than_stated(day, rows, count):
+    draw, wrong, looks = np.random.default_rng([4, int(100 * day), rows, count]), 0, 600
     for _ in range(looks):
-        losses = 0.2 + draw.normal(0.0, np.hypot(day, 0.2 / np.sqrt(400)), 12)
-        wrong += rise_of(windows(np.clip(losses, 0.01, 1.0).tolist())).excess > 0.0
+        losses = 0.2 + draw.normal(0.0, np.hypot(day, 0.2 / np.sqrt(rows)), count)
+        wrong += rise_of(windows(np.clip(losses, 0.01, 1.0).tolist(), rows)).excess > 0.0
     assert wrong <= looks * HARM_ALPHA + 2.0 * np.sqrt(looks * HARM_ALPHA)
 
 

@@ -1,16 +1,24 @@
 """What a still world looks like to who asks whether a tournament is worth it: simulations with fixed seeds."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import msgspec
 import numpy as np
 import pytest
 
+from flyball.adapters.clock import SimulatedClock
+from flyball.adapters.ledger import MemoryLedger
 from flyball.autopilot.worth import unexplained
 from flyball.control import improving
+from flyball.control.world import Place, Ports, World, draft, put
 from flyball.monitoring import reference
 from flyball.records.findings import RowLosses, WindowSummary
+from flyball.records.jobs import Job, JobStatus
+from flyball.records.release import Champion
 from flyball.records.signature import Column, ColumnType, Signature
+from flyball.records.unit import Format, Lineage, SnapshotRef, Unit, Version
+from flyball.spec import ProjectSpec
 
 SIGNATURE = Signature(task="binary", classes=("0", "1"), columns=(Column(name="x", type=ColumnType.NUMBER),))
 START, DAY = datetime(2026, 1, 1, tzinfo=UTC), timedelta(days=1)
@@ -61,3 +69,43 @@ def test_days_that_differ_as_wholes_are_a_moving_world(told):
 
 def test_where_no_spread_of_rows_is_known_nothing_is_said():
     assert share(np.random.default_rng(33), 0.03, told=False, windows=0) == 0.0
+
+
+SPEC = {
+    "project": "m", "model": "m", "task": "binary", "train": {"entrypoint": "pipeline:train"},
+    "data": {"source": {"files": "*.csv"}, "features": {"x": {"type": "number"}}, "time": "at", "key": "id", "label": "y"},
+}  # fmt: skip
+
+
+def trained_at(day):
+    """A champion of 4,600 rows before START, beside whom somebody was trained on that day."""
+    ports = Ports(SimulatedClock(START + 60 * DAY), MemoryLedger(), None, None, None, None, None, None)
+    world = World(ProjectSpec.model_validate(SPEC), Place(Path(), Path()), ports, lambda _style, _words: None)
+    snapshot = SnapshotRef(table="m", version=0, content_digest="c", schema_digest="d", rows=4600, since=None, until=START)
+    lineage = Lineage(
+        run_key="r", mlflow_run="", git_commit=None, git_dirty=False, code_digest="a", environment_digest="b", snapshot=snapshot,
+        parameters={}, seed=0,
+    )  # fmt: skip
+    version = Version(model="m", number=1, manifest_digest="d", format=Format.ONNX, created_at=START, lineage=lineage, metrics={})
+    unit = Unit(id="u", model="m", version=1, manifest_digest="d", threshold=0.5, policy_digest="p")
+    job = Job(id="j-0002", model="m", status=JobStatus.REFUSED, requested_at=START, as_of=START + day * DAY, cause="d-000001")
+    puts = (put("version", "m|000001", version), put("unit", "u", unit), put("job", job.id, job))
+    world.take_over("test")
+    world.record(draft(START, "test", "test", {}, puts))
+    return world, Champion(model="m", unit="u", since=START, release="r-0001")
+
+
+def test_rows_whose_labels_came_after_a_training_are_new_to_it():
+    """100 rows a day, labels after two weeks: on day 14 those of no day since START were known."""
+    world, champion = trained_at(14)
+    days = [
+        WindowSummary(
+            model="m", unit="u", start=START + k * DAY, end=START + (k + 1) * DAY, predictions=100, labels=100, mature=True,
+            loss=RowLosses(mean=0.1, spread=0.1, n=100),
+        )
+        for k in range(29)
+    ]  # fmt: skip
+    known = baseline(np.random.default_rng(34), 0.0)
+    grown = [improving.assess(world, champion, known, days, (), delay * DAY).growth for delay in (14, 4, 0)]
+    rows = [4600, 5600, 6000]
+    assert grown == [pytest.approx(np.log2(7500 / trained), abs=0.01) for trained in rows]

@@ -168,6 +168,20 @@ def test_an_easier_world_is_told_and_calls_nobody():
     assert "less often" in finding.words
 
 
+@pytest.mark.parametrize(("later", "back"), [(0.0, True), (-0.15, False), (0.4, False)])
+def test_a_change_that_passes_is_told_as_a_return_and_another_one_is_not(later, back):
+    rng, state, told = np.random.default_rng(94), ConceptState(), []
+    reference = holdout(rng, plain, 14)
+    for number in range(24):
+        now = 0.0 if number < 6 else 0.2 if number < 14 else later
+        reading = judge(reference, state, outcomes_of(*plain(rng, 600, shift=now)), day(number), ALLOWANCE)
+        state, told = reading.state, [*told, *reading.findings]
+    first, second = told
+    assert first.words.startswith("labels do not follow the answers as they did: ")
+    assert second.words.startswith("labels follow the answers again as on the holdout, or nearly so: ") is back
+    assert second.pages is (later > 0.2)
+
+
 def test_days_that_resemble_their_neighbours_are_judged_in_blocks():
     rng, luck, parts = np.random.default_rng(85), 0.0, []
     for _ in range(150):

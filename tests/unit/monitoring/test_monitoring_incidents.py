@@ -74,6 +74,14 @@ def test_what_comes_back_after_it_was_acknowledged_is_a_new_incident():
     assert grouped([finding(1, 2), finding(2, 3)], seen(1, 3)) == [(1, 2)]
 
 
+def test_what_is_taken_as_normal_later_was_over_when_it_was_seen():
+    said = seen(1, 3)["f-1"]
+    normal = Acknowledgement(finding="f-1", by="user:you", at=START + 9 * DAY, as_normal=True, before=said.first)
+    again = [finding(1, 2, subject="loss"), finding(2, 6, subject="loss")]
+    assert incidents(again, {"f-1": normal}, FIRST) == incidents(again, {"f-1": said}, FIRST)
+    assert grouped(again, {"f-1": normal}) == [(1,), (2,)]
+
+
 def test_a_new_champion_ends_it_and_a_unit_that_comes_back_begins_anew():
     terms = (
         Tenure("u1", START, START + 3 * DAY),

@@ -198,3 +198,12 @@ def test_a_state_of_another_reference_is_refused_in_words() -> None:
     assert Monitor(FrameProfile.from_bytes(known.to_bytes()), state=watch.state).state == watch.state
     earlier = msgspec.structs.replace(watch.state, bins="")  # of a release before
     assert Monitor(known, state=earlier).state == watch.state
+
+
+@pytest.mark.parametrize("odd", [{"a": ["x\ud800", "y"]}, {"a\ud800": ["x", "y"]}, {"a\ud800": pd.to_datetime(["2026", "2027"])}])
+def test_text_that_no_file_can_hold_is_told_with_its_column(odd: dict[str, object]) -> None:
+    then = pd.DataFrame(odd | {"b": [1.0, 2.0]}).loc[[0, 1] * 20]
+    with pytest.raises(DataError, match=r"the column 'a.* half a character"):
+        profile(then)
+    now = pd.DataFrame({"a": ["x\ud800", "y"] * 20})
+    assert "a" in str(compare(pd.DataFrame({"a": ["x", "y"] * 20}), now))

@@ -160,6 +160,19 @@ def test_a_declared_slice_stays_watched_and_a_window_is_judged_once():
     assert codec.decode(codec.encode(state), slice_watch.SliceState) == state
 
 
+def test_what_was_bet_on_slices_that_are_nominees_no_more_is_forgotten():
+    rng = np.random.default_rng(103)
+    ref = reference(rng)
+    oslo = Condition(feature=2, low=town(ref, "Oslo"), high=town(ref, "Oslo"))
+    words = words_of(ref.features, (oslo,))
+    nominee = slice_watch.Nominee(conditions=(oslo,), rows=100.0, excess=20.0, squares=8.0)
+    bet = {words: 40, "town = 'Narvik'": 60}  # of two slices, one of which others have pushed out
+    state = slice_watch.SliceState(nominees=(nominee,), bet_rows=bet, bet_losses=dict.fromkeys(bet, 9.0), all_rows=bet)
+    state = slice_watch.judge(ref, state, rows(ref, rng, windows=1), day(0), ALLOWANCE).state
+    assert [set(each) for each in (state.bet_rows, state.bet_losses, state.all_rows)] == [{words}] * 3
+    assert state.bet_rows[words] > 40
+
+
 def test_words_name_every_kind_of_condition():
     ref = reference(np.random.default_rng(99))
     age = ref.features[0]

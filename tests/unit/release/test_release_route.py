@@ -69,3 +69,9 @@ def test_a_unit_that_is_not_there_is_named():
         route("shop", state("canary"), OLD, None, None, POLICY)
     with pytest.raises(Conflict, match="no champion to stand beside"):
         route("shop", state("shadow", champion=None), None, NEW, None, POLICY)
+
+
+@pytest.mark.parametrize("phase", ["full", "watching", "settled"])
+def test_who_has_all_traffic_needs_no_unit_before_it(phase):
+    salt = "" if phase == "settled" else "r-0001"
+    assert route("shop", state(phase), NEW, NEW, None, POLICY) == Route(model="shop", champion=NEW, salt=salt)

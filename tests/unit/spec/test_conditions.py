@@ -1,3 +1,5 @@
+from time import process_time
+
 import pytest
 
 from flyball.records.signals import SIGNALS
@@ -50,6 +52,25 @@ def test_a_bad_condition_is_answered_with_what_was_found_and_meant(text, said):
 @pytest.mark.parametrize("name", SIGNALS)
 def test_every_signal_can_be_used(name):
     assert check_condition(name if SIGNALS[name].type is bool else f"{name} > 1") == (name,)
+
+
+FLAGS = [name for name in SIGNALS if SIGNALS[name].type is bool]
+
+
+def test_many_flags_are_checked_by_few_of_their_combinations():
+    assert len(FLAGS) > 12
+    began = process_time()
+    assert check_condition(" || ".join(FLAGS)) == tuple(sorted(FLAGS))
+    assert process_time() - began < 1.0  # every combination took half a minute for 18
+
+
+@pytest.mark.parametrize(
+    "guard",
+    [" && ".join(FLAGS), " && ".join(FLAGS[:-1]) + f" && !{FLAGS[-1]}", f"!({' || '.join(FLAGS)})", f"{FLAGS[0]} && {FLAGS[5]} && !({' || '.join(FLAGS[6:])})"],
+)  # fmt: skip
+def test_what_does_not_fit_is_found_behind_all_flags_one_of_them_two_or_none(guard):
+    with pytest.raises(ValueError, match="float \\+ int"):
+        check_condition(f"({guard}) ? champion.age_days + 1 > 3 : false")
 
 
 def test_values_are_nested_and_given_the_type_that_the_table_says():

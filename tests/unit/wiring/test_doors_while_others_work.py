@@ -44,5 +44,11 @@ def test_down_ends_what_an_interrupted_run_left_and_not_what_a_command_works_on(
         assert not stop_all(state_dir)
         assert executor.observe("j-0001").state == "running"
     assert stop_all(state_dir)
-    assert executor.observe("j-0001").state == "absent"
+    ended = executor.observe("j-0001")
+    assert (ended.state, ended.recalled, ended.job) == ("absent", True, job), (
+        "its end was a person's word, and counts as no death"
+    )
     assert not stop_all(state_dir)
+    executor.launch(StepRequest(job, parse_project(YAML), tmp_path, state_dir, None))
+    executor.cancel("j-0001")
+    assert not executor.observe("j-0001").recalled, "told once"

@@ -7,12 +7,14 @@ progress.jsonl   one Progress a line
 results.jsonl    one StepResult a line, as each step is done
 result.json      all StepResults, renamed into place: done
 error.json       {"words", "detail"}: failed; the detail is what foreign code said, and stays here
+recalled.json    empty: a person ended everything, this child with it
 log              stdout and stderr of the child
 """
 
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+import msgspec
 import psutil
 
 from flyball.adapters.durable import replace_file
@@ -28,6 +30,19 @@ from flyball.spec import ProjectSpec
 T = TypeVar("T")
 
 STATE = ".flyball"
+RECALLED = "recalled.json"
+
+
+class _Asked(msgspec.Struct):
+    """Of a request."""
+
+    job: Job
+
+
+def asked_in(path: Path) -> Job | None:
+    """The job whose directory it is, as it was launched last; None: none was."""
+    found = _read(path / "request.json", _Asked)
+    return None if found is None else found.job
 
 
 class JobFiles:
@@ -103,7 +118,7 @@ class JobFiles:
         parts = self.path.parts
         return str(Path(*parts[parts.index(STATE) :] if STATE in parts else parts) / "log")
 
-    def forget(self, told: Literal["error", "result"]) -> None:
+    def forget(self, told: Literal["error", "result", "recalled"]) -> None:
         (self.path / f"{told}.json").unlink(missing_ok=True)
 
     def log_tail(self, size_bytes: int = 2000) -> str:
@@ -114,12 +129,7 @@ class JobFiles:
             return ""
 
     def _read(self, name: str, kind: type[T]) -> T | None:
-        try:
-            return codec.decode((self.path / name).read_bytes(), kind)
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError) as error:
-            raise StoreUnavailable(f"{self.path / name} cannot be read: {error}") from error
+        return _read(self.path / name, kind)
 
     def _lines(self, name: str, kind: type[T]) -> list[T]:
         try:
@@ -133,3 +143,12 @@ class JobFiles:
             except ValueError:
                 continue  # torn by a kill, still being written, or blank
         return found
+
+
+def _read(path: Path, kind: type[T]) -> T | None:
+    try:
+        return codec.decode(path.read_bytes(), kind)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise StoreUnavailable(f"{path} cannot be read: {error}") from error

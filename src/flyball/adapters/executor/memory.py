@@ -26,16 +26,16 @@ class MemoryExecutor:
         self.launches += 1
         if job_id in self.lost_launches:
             self.lost_launches.discard(job_id)
-            self._reports[job_id] = JobReport("absent", (), (), "")
+            self._reports[job_id] = JobReport("absent", (), (), "", job=request.job)
             return
         lines: list[Progress] = []
-        self._reports[job_id] = JobReport("running", (), (), "")
+        self._reports[job_id] = JobReport("running", (), (), "", job=request.job)
         try:
             results = tuple(self._run(request, lines.append))
         except FlyballError as error:
-            self._reports[job_id] = JobReport("failed", (), tuple(lines), error.message, error.detail)
+            self._reports[job_id] = JobReport("failed", (), tuple(lines), error.message, error.detail, request.job)
         else:
-            self._reports[job_id] = JobReport("done", results, tuple(lines), "")
+            self._reports[job_id] = JobReport("done", results, tuple(lines), "", job=request.job)
 
     def observe(self, job_id: str) -> JobReport:
         return self._reports.get(job_id, JobReport("new", (), (), ""))
@@ -45,5 +45,8 @@ class MemoryExecutor:
             self._reports.pop(job_id)
 
     def forget(self, job_id: str) -> None:
-        if self.observe(job_id).state == "done":
-            self._reports[job_id] = JobReport("absent", (), (), "")
+        if (report := self.observe(job_id)).state == "done":
+            self._reports[job_id] = JobReport("absent", (), (), "", job=report.job)
+
+    def set_aside(self, job_id: str) -> None:
+        self._reports.pop(job_id, None)

@@ -10,18 +10,20 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
+from itertools import count
 from pathlib import Path
 
 import psutil
 
 from flyball.adapters.clock import elapsed_seconds
-from flyball.adapters.durable import PRIVATE_UMASK
+from flyball.adapters.durable import PRIVATE_UMASK, replace_file
 from flyball.adapters.executor.directory import JobDirectory
-from flyball.adapters.executor.files import JobFiles
+from flyball.adapters.executor.files import RECALLED, JobFiles, asked_in
 from flyball.adapters.giving_way import give_way
 from flyball.adapters.known_process import KnownProcess
 from flyball.control.ports import JobReport, StepRequest
 from flyball.errors import NotFound, StoreUnavailable
+from flyball.records import codec
 from flyball.records.jobs import WAITING, Progress
 from flyball.spec.fields import format_duration
 
@@ -76,6 +78,7 @@ class ProcessExecutor:
             return  # a child lives
         try:
             job.forget("error")
+            job.forget("recalled")
             self._exits.pop(request.job.id, None)
             self._signals.pop(request.job.id, None)
             job.write_request(request)
@@ -87,6 +90,10 @@ class ProcessExecutor:
 
     def observe(self, job_id: str) -> JobReport:
         job = self._directory(job_id)
+        report = self._look(job_id, job)
+        return report._replace(job=asked_in(job.path), recalled=report.state == "absent" and (job.path / RECALLED).exists())
+
+    def _look(self, job_id: str, job: JobFiles) -> JobReport:
         self._reap(job_id)
         results, error = job.results(), job.error()
         if results is not None:
@@ -128,10 +135,24 @@ class ProcessExecutor:
         self._exits.pop(job_id, None)  # else it would have ended without a word
         job.forget("result")
 
+    def set_aside(self, job_id: str) -> None:
+        job = self._directory(job_id)
+        if not job.path.exists():
+            return
+        self.cancel(job_id)
+        self._exits.pop(job_id, None)
+        places = (self._jobs / f"{job_id}-aside-{number}" for number in count(1))
+        try:
+            job.path.rename(next(place for place in places if not place.exists()))
+        except OSError as error:
+            raise StoreUnavailable(f"{job.path}: {error.strerror or error}") from error
+
     def cancel_all(self) -> bool:
         """End every child of every job; idempotent. Whether there was one."""
         found = [lock.parent.name for lock in sorted(self._jobs.glob("*/lock")) if _held(lock)]
         for job_id in found:
+            with suppress(StoreUnavailable):  # on a full disk it counts as a death, and is ended all the same
+                replace_file(self._directory(job_id).path / RECALLED, codec.encode({}))
             self.cancel(job_id)
         return bool(found)
 

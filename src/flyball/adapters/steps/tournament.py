@@ -25,7 +25,7 @@ from flyball.adapters.steps.train import takes_weights, train
 from flyball.autopilot import entrants, tournament
 from flyball.autopilot.contest import COST_GAIN, LOSS_GAIN, past_of
 from flyball.autopilot.entrants import History, Strategy
-from flyball.autopilot.tournament import Standing
+from flyball.autopilot.tournament import PastTournament, Standing
 from flyball.control.world import micros, moment
 from flyball.errors import CodeChanged, DataError, FlyballError, StoreUnavailable, TrainingError
 from flyball.pipelines.evaluation import label_scale
@@ -39,7 +39,7 @@ from flyball.spec.fields import format_duration, parse_duration
 from flyball.stats.losses import bounded_loss
 
 STEP = "tournament"
-CODE_VERSION = 3
+CODE_VERSION = 4
 DAY = timedelta(days=1)
 LEAST_JUDGES = 100
 """Rows: a mean difference of Brier scores is then known to ±0.02 or so."""
@@ -145,20 +145,25 @@ def rows_apart(run: Run, order: TournamentOrder, validated: StepResult) -> Run:
 
 def hold(run: Run, keys: dict[str, str], validated: StepResult, order: TournamentOrder) -> StepResult:
     """Its values hold the `standings`."""
-    units = [unit for unit in (run.request.champion, *run.request.earlier) if unit is not None]
-    around = run.surroundings
-    key = codec.digest([
-        STEP, CODE_VERSION, keys["validate"], order, [unit.unit for unit in units], run.held_out, run.parameters, around.code_digest,
-        around.environment_digest, run.request.spec.model_dump(mode="json", include={"train": True, "evaluate": True, "monitor": True, "serve": {"threshold"}}),
-    ])  # fmt: skip
 
     def work(_: Path) -> dict[str, Any]:
         ground, trainings = _ground(run, validated, order), Trainings()
         asked, out = _compete(ground, order, lambda name: trainings.hold(ground, keys, validated, name), trainings)
-        refuse_change(run.request.project_dir, around)
+        refuse_change(run.request.project_dir, run.surroundings)
         return {"standings": codec.plain(standings(ground, asked, out, tournament.ALPHA)), **trainings.values()}
 
-    return run.cache.do(STEP, key, work)
+    return run.cache.do(STEP, key_of(run, keys, order), work)
+
+
+def key_of(run: Run, keys: dict[str, str], order: TournamentOrder) -> str:
+    """Two with the same are one tournament."""
+    units = [unit for unit in (run.request.champion, *run.request.earlier) if unit is not None]
+    around = run.surroundings
+    past = None if order.chosen else _past(run)  # who is tried is drawn by it
+    return codec.digest([
+        STEP, CODE_VERSION, keys["validate"], order, past, [unit.unit for unit in units], run.held_out, run.parameters, around.code_digest,
+        around.environment_digest, run.request.spec.model_dump(mode="json", include={"train": True, "evaluate": True, "monitor": True, "serve": {"threshold"}}),
+    ])  # fmt: skip
 
 
 def recipe_of(run: Run, name: str) -> Recipe:
@@ -264,14 +269,19 @@ def _names(ground: Ground, order: TournamentOrder) -> list[str]:
     if not order.chosen:
         if not takes_weights(ground.run):  # a place among the few that are trained is not given to one that cannot be
             possible = [each for each in possible if each.strategy is not Strategy.WEIGHTED]
-        past = tuple(map(past_of, ground.run.request.tried))
-        return [each.name for each in tournament.order(past, order.kind, possible, ground.run.request.spec.train.seed)]
+        return [
+            each.name for each in tournament.order(_past(ground.run), order.kind, possible, ground.run.request.spec.train.seed)
+        ]
     found = {each.strategy for each in possible}
     # What somebody asked for by name is tried in any case, and says itself what it lacks.
     span = format_duration(max(round((until - begin) / entrants.FORGET / DAY), 1) * DAY)
     details = {"recent": span, "weighted": span, "since": order.since.isoformat() if order.since else ""}
     more = [each for each in order.strategies if each not in found and each != Strategy.EARLIER]
     return [*(each.name for each in possible), *(f"{each}:{details[each]}" if details.get(each) else each for each in more)]
+
+
+def _past(run: Run) -> tuple[PastTournament, ...]:
+    return tuple(map(past_of, run.request.tried))
 
 
 def _fitted(ground: Ground, trained: StepResult, name: str) -> Asked:

@@ -1,0 +1,72 @@
+"""The way back of a release that has all traffic, where the unit before it has lost its package."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import msgspec
+
+from flyball.control.units import UnitShelf
+from flyball.errors import Conflict, StoreUnavailable, TrackingFailed
+from flyball.records.decisions import Action
+from flyball.records.evidence import Evidence
+from flyball.records.findings import Finding, FindingKind
+from flyball.records.release import Phase, ReleaseState
+
+ALL_TRAFFIC = frozenset({Phase.FULL, Phase.WATCHING})
+
+
+def is_lost(shelf: UnitShelf, unit: str) -> bool:
+    """It is known that its bytes are not whole: of a registry that does not answer nothing is."""
+    try:
+        return not shelf.holds(unit)
+    except (StoreUnavailable, TrackingFailed):
+        return False
+
+
+def turned(release: ReleaseState, whole: Sequence[str]) -> ReleaseState | None:
+    """The release with another unit to go back to: the newest of those that are `whole`. None: there is none."""
+    others = [unit for unit in whole if unit not in {release.challenger, release.champion}]
+    return msgspec.structs.replace(release, champion=others[-1], verified_at=None) if others else None
+
+
+def turned_words(turned: ReleaseState, lost: str | None, why: str) -> str:
+    """Why it goes back, and why elsewhere."""
+    return f"{why.rstrip('.')}; it goes to {turned.champion}: the package of {lost} is not whole"
+
+
+def order(release: ReleaseState, words: str) -> Action:
+    """To go back."""
+    return Action(kind="roll_back", subject=f"release:{release.id}", arguments={"reason": words})
+
+
+def end(release: ReleaseState, words: str) -> Action:
+    """What a release that cannot go back does instead, so that a newer version can be released: each phase its own step to the end."""
+    if release.phase is Phase.WATCHING:
+        return Action(kind="settle", subject=f"release:{release.id}", arguments={"reason": words})
+    arguments = {"phase": Phase.WATCHING.value, "step": 0, "reason": words}
+    return Action(kind="enter", subject=f"release:{release.id}", arguments=arguments)
+
+
+def stays(release: ReleaseState, why: str) -> str:
+    """In words."""
+    return (
+        f"{release.challenger} should be rolled back and stays, since the package of {release.champion} is not whole and no earlier verified unit "
+        f"is: {why}"
+    )
+
+
+def finding(release: ReleaseState, words: str, now: datetime) -> Finding:
+    """That nobody is there to go back to."""
+    return Finding(
+        id=f"f-way-back-{release.id}", kind=FindingKind.SERVING, model=release.model, unit=release.challenger, subject="rollback",
+        window_start=release.entered_at, window_end=now, effect=1.0, effect_unit="units", share_of_budget=None, words=words,
+        evidence=Evidence(name="unit_to_go_back_to", value=0.0, n=1, unit="units"),
+    )  # fmt: skip
+
+
+def refusal(release: ReleaseState) -> Conflict:
+    """Of an order to roll back."""
+    return Conflict(
+        f"the package of {release.champion}, to which {release.id} would go back, is not whole on this machine, and no earlier verified unit is",
+        next_step="restore it from a backup (flyball verify names what is damaged), or flyball serving stop",
+    )

@@ -1,0 +1,116 @@
+"""Findings that stand in a ledger: which of them may be taken as normal, and which figure is shown beside each."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from flyball.adapters.clock import SimulatedClock
+from flyball.adapters.ledger import MemoryLedger
+from flyball.control import acknowledging, findings
+from flyball.control.world import Place, Ports, World, draft, put
+from flyball.errors import Conflict
+from flyball.monitoring import quality
+from flyball.monitoring.quality import Fault
+from flyball.records.evidence import Evidence
+from flyball.records.findings import Finding, FindingKind, WindowSummary
+from flyball.spec import ProjectSpec
+
+AT = datetime(2026, 11, 27, tzinfo=UTC)
+SPEC = {
+    "project": "shop", "model": "shop", "task": "binary", "train": {"entrypoint": "pipeline:train"},
+    "data": {"source": {"files": "*.csv"}, "features": {"x": {"type": "number"}}, "time": "at", "key": "id", "label": "y"},
+}  # fmt: skip
+
+
+@pytest.fixture
+def world() -> World:
+    ports = Ports(SimulatedClock(AT), MemoryLedger(), None, None, None, None, None, None)  # type: ignore[arg-type]
+    made = World(ProjectSpec.model_validate(SPEC), Place(Path(), Path()), ports, lambda _style, _words: None)
+    made.take_over("test")
+    return made
+
+
+def told(world: World, number: int, kind: FindingKind, subject: str, unit: str = "u1", method: str = "") -> Finding:
+    start = AT + timedelta(days=number)
+    made = Finding(
+        id=f"f-{number}", number=number, kind=kind, model="shop", unit=unit, subject=subject, window_start=start,
+        window_end=start + timedelta(days=1), effect=0.1, effect_unit="", evidence=Evidence(name="e", value=1.0, method=method),
+        share_of_budget=0.1, words="",
+    )  # fmt: skip
+    world.record(draft(AT, "finding.raised", f"finding:{made.id}", {}, (put("finding", made.id, made),)))
+    return made
+
+
+@pytest.mark.parametrize(
+    ("kind", "later", "subject", "unit"),
+    [
+        (FindingKind.PERFORMANCE, FindingKind.PERFORMANCE, "loss", "u1"),
+        (FindingKind.PERFORMANCE, FindingKind.PERFORMANCE, "slice far", "u1"),
+        (FindingKind.FEATURE_DRIFT, FindingKind.DATA_QUALITY, "x", "u1"),
+        (FindingKind.OPERATIONS, FindingKind.OPERATIONS, "requests", "u2"),
+    ],
+)
+def test_what_was_told_again_is_taken_as_normal_by_its_newest_finding_only(
+    world: World, kind: FindingKind, later: FindingKind, subject: str, unit: str
+) -> None:
+    first = told(world, 1, kind, subject)
+    told(world, 2, later, subject, unit)
+    head = world.ports.ledger.head()
+    with pytest.raises(Conflict, match=f"finding 1 cannot be taken as normal: finding 2 tells what {subject} has become since"):
+        findings.acknowledge(world, "1", "user:me", "", as_normal=True)
+    with pytest.raises(Conflict, match="finding 2 tells"):
+        acknowledging.begun_anew(world, first.id, as_normal=True)
+    assert world.ports.ledger.head() == head
+    findings.acknowledge(world, "1", "user:me", "", as_normal=False)
+    findings.acknowledge(world, "2", "user:me", "", as_normal=True)
+
+
+def test_what_another_detector_told_later_keeps_nobody_from_it(world: World) -> None:
+    told(world, 1, FindingKind.FEATURE_DRIFT, "x")
+    told(world, 2, FindingKind.FEATURE_DRIFT, "z")
+    told(world, 3, FindingKind.FEATURE_DRIFT, "x", unit="u2")
+    told(world, 4, FindingKind.OPERATIONS, "x")
+    told(world, 5, FindingKind.DATA_QUALITY, "x", method="counted")
+    assert findings.acknowledge(world, "1", "user:me", "", as_normal=True).accepted
+
+
+@pytest.mark.parametrize("fault", quality.COUNTED)
+def test_a_column_that_is_gone_is_not_normal_whether_it_was_counted_or_drift_noticed_it_first(world: World, fault: Fault) -> None:
+    alarmed = told(world, 1, FindingKind.FEATURE_DRIFT, "x", method="two-sample permutation p-values")
+    lost = quality.Diagnosis(fault=fault, column="x", share=1.0, words="x has no value any more")
+    (retold,) = quality.retell([alarmed], [lost])
+    world.record(draft(AT, "finding.raised", "finding:f-1", {}, (put("finding", "f-1", retold),)))
+    told(world, 2, FindingKind.DATA_QUALITY, "z", method="counted")
+    for number in ("1", "2"):
+        with pytest.raises(Conflict, match="is gone, or cannot be read; mend it"):
+            findings.acknowledge(world, number, "user:me", "", as_normal=True)
+    (unit,) = quality.retell([alarmed], [msgspec.structs.replace(lost, fault=Fault.UNIT)])
+    world.record(draft(AT, "finding.raised", "finding:f-1", {}, (put("finding", "f-1", unit),)))
+    assert findings.acknowledge(world, "1", "user:me", "", as_normal=True).accepted
+
+
+@pytest.mark.parametrize(
+    ("kind", "subject", "figures"),
+    [
+        (FindingKind.PERFORMANCE, "loss", [0.3]),
+        (FindingKind.ESTIMATED_PERFORMANCE, "loss", [0.4]),
+        (FindingKind.CONCEPT_DRIFT, "labels", [0.3]),
+        (FindingKind.PERFORMANCE, "slice far", [0.5]),
+        (FindingKind.FEATURE_DRIFT, "slice far", [0.1]),
+        (FindingKind.DATA_QUALITY, "loss", [0.1]),
+        (FindingKind.OPERATIONS, "requests", []),
+    ],
+)
+def test_the_figure_beside_a_finding_is_its_kinds_own_whatever_features_are_called(
+    world: World, kind: FindingKind, subject: str, figures: list[float]
+) -> None:
+    found = told(world, 1, kind, subject)
+    window = WindowSummary(
+        model="shop", unit="u1", start=found.window_start, end=found.window_end, predictions=90, labels=90, mature=True,
+        metrics={"brier": Evidence(name="brier", value=0.3)}, estimates={"bounded_loss": Evidence(name="bounded_loss", value=0.4)},
+        slices={"far": Evidence(name="bounded_loss", value=0.5)}, drift=dict.fromkeys(("loss", "labels", "requests", "slice far"), 0.1),
+    )  # fmt: skip
+    world.record(draft(AT, "window.closed", "window:w", {}, (put("window", "w", window),)))
+    assert [point.value for point in findings.explain(world, "1").series] == figures

@@ -1,0 +1,165 @@
+"""What the ledger says of incidents, and of what policies did, whatever their numbers have become and whatever a clock said then."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from flyball.adapters.clock import SimulatedClock
+from flyball.adapters.ledger import MemoryLedger
+from flyball.autopilot.breaker import BreakerPolicy
+from flyball.control import bounds, decisions, diagnosing, queries, remedies
+from flyball.control.windows import SignalsAt
+from flyball.control.world import Place, Ports, World, draft, put
+from flyball.records import codec
+from flyball.records.bounds import Breaker
+from flyball.records.decisions import Action, Approval, Decision, Plan
+from flyball.records.diagnosis import Diagnosis
+from flyball.records.findings import FindingKind, Incident, IncidentKind
+from flyball.records.jobs import Job, JobStatus
+from flyball.records.release import Phase, ReleaseState
+from flyball.spec import ProjectSpec
+
+NOW, DAY = datetime(2026, 6, 1, tzinfo=UTC), timedelta(days=1)
+SPEC = {
+    "project": "m", "model": "m", "task": "binary", "train": {"entrypoint": "pipeline:train"},
+    "data": {"source": {"files": "*.csv"}, "features": {"x": {"type": "number"}}, "time": "at", "key": "id", "label": "y"},
+}  # fmt: skip
+
+
+@pytest.fixture
+def world() -> World:
+    ports = Ports(SimulatedClock(NOW), MemoryLedger(), None, None, None, None, None, None)  # type: ignore[arg-type]
+    made = World(ProjectSpec.model_validate(SPEC), Place(Path(), Path()), ports, lambda _style, _words: None)
+    made.take_over("test")
+    return made
+
+
+def write(world: World, kind: str, key: str, value: msgspec.Struct, *, event: str = "test", subject: str = "test") -> None:
+    world.record(draft(world.now(), event, subject, {}, (put(kind, key, value),)))
+
+
+def taken_for(number: int, kind: IncidentKind, days: int) -> Diagnosis:
+    return Diagnosis(incident=number, model="m", unit="u", at=NOW + days * DAY, kind=kind, score=1.0, hypotheses=(), words="")
+
+
+def incident(*findings: int) -> Incident:
+    return Incident(
+        number=findings[0], model="m", unit="u", began=NOW, ended=None, owner="", findings=findings,
+        standing=(FindingKind.PERFORMANCE,), subjects=(), harm=None, words="",
+    )  # fmt: skip
+
+
+def test_what_an_incident_was_taken_for_is_known_when_it_has_grown_together_with_an_earlier_one(world: World) -> None:
+    for number, kind, days in ((2, IncidentKind.DATA_FAULT, 0), (4, IncidentKind.CONCEPT_SHIFT, 1)):
+        write(world, "diagnosis", str(number), taken_for(number, kind, days))
+    told = [diagnosing.of(world, incident(*numbers)) for numbers in ((2, 4), (1, 2, 4), (1, 3))]
+    assert [each and each.kind for each in told] == [IncidentKind.DATA_FAULT, IncidentKind.CONCEPT_SHIFT, None]
+
+
+def job(world: World, number: int, *, days: float = 0, unit: str | None = None) -> Job:
+    """Of the decision d-1; without a unit its gate refused it."""
+    made = Job(
+        id=f"j-{number:04d}", model="m", status=JobStatus.REGISTERED if unit else JobStatus.REFUSED, requested_at=NOW + days * DAY,
+        as_of=NOW + days * DAY, cause="d-1", unit=unit,
+    )  # fmt: skip
+    write(world, "job", made.id, made, event="job.requested", subject=f"job:{made.id}")
+    return made
+
+
+def release(world: World, number: int, unit: str, phase: Phase, **more: str) -> None:
+    made = ReleaseState(
+        id=f"r-{number:04d}", model="m", challenger=unit, champion="u0", phase=phase, opened_at=NOW, entered_at=NOW, **more
+    )
+    write(world, "release", made.id, made)
+
+
+def ended(world: World) -> list[tuple[bool, str]]:
+    return [(act.failed, act.words) for act in bounds.ended_acts(world, {"d-1": "retrain"})]
+
+
+def test_a_retraining_that_came_to_a_version_that_was_there_counts_neither_way(world: World) -> None:
+    release(world, 1, "u1", Phase.SETTLED, job="j-0001", cause="user:me")
+    release(world, 2, "u2", Phase.ROLLED_BACK, job="j-0002", cause="d-1")
+    for number, unit in ((2, "u2"), (3, "u2"), (4, "u1"), (5, "u2")):
+        job(world, number, unit=unit)
+    assert ended(world) == [(True, "r-0002 was rolled back")]
+
+
+def test_what_took_back_a_settled_release_is_of_its_job_and_what_released_the_version_again_is_not(world: World) -> None:
+    # Of a Flyball that did not say whose result it releases.
+    release(world, 1, "u1", Phase.SETTLED, cause="d-1")
+    job(world, 1, unit="u1")
+    assert ended(world) == [(False, "r-0001 settled")]
+    release(world, 2, "u1", Phase.ROLLED_BACK, cause="user:me")
+    assert ended(world) == [(True, "r-0002 was rolled back")]
+    release(world, 3, "u1", Phase.SETTLED, job="j-0009", cause="user:me")
+    assert ended(world) == [(True, "r-0002 was rolled back")]
+
+
+def test_a_breaker_counts_anew_since_it_was_closed_whatever_the_clock_said_then(world: World) -> None:
+    breaker = Breaker(opened_at=NOW + 300 * DAY, decision="d-9", actions=("retrain",), words="")
+    job(world, 1, days=299)
+    write(world, "breaker", "m", breaker)
+    write(world, "breaker", "m", msgspec.structs.replace(breaker, closed_at=NOW + 300 * DAY))
+    assert ended(world) == []
+    job(world, 2)
+    assert ended(world) == [(True, "j-0002 was refused by its gate")]
+
+
+def test_moves_of_the_champion_are_counted_since_the_breaker_was_closed_whatever_the_clock_said_then(world: World) -> None:
+    def moved(number: int, days: int) -> None:
+        made = ReleaseState(
+            id=f"r-{number:04d}", model="m", challenger=f"u{number}", champion="u0", phase=Phase.SETTLED, opened_at=NOW,
+            entered_at=NOW + days * DAY, cause="d-1",
+        )  # fmt: skip
+        states = (put("release", made.id, made),)
+        world.record(draft(made.entered_at, "release.verified", f"release:{made.id}", {"phase": Phase.FULL.value}, states))
+
+    moved(1, 299)
+    shut = Breaker(opened_at=NOW, decision="d-9", actions=("retrain",), words="", closed_at=NOW + 300 * DAY)
+    write(world, "breaker", "m", shut)
+    moved(2, 0)
+    moves = bounds.champion_moves(world, {"d-1": "retrain"}, BreakerPolicy(), NOW + DAY)
+    assert [move.after for move in moves] == ["u2"]
+
+
+def test_windows_before_a_pause_are_not_in_a_row_with_those_after_it(world: World) -> None:
+    def known(*days: int) -> list[SignalsAt]:
+        return [SignalsAt(unit="u", window=(NOW + day * DAY).isoformat(), signals={}) for day in days]
+
+    seen = known(0, 1, 7, 8, 9)
+    assert remedies._in_a_row(world, seen) == seen[2:]
+    assert remedies._in_a_row(world, seen[:2]) == seen[:2]
+    assert remedies._in_a_row(world, known(0, 7)) == known(7)
+    assert remedies._in_a_row(world, []) == []
+
+
+def question(world: World, number: int, answer: str | None = None) -> None:
+    """`do: ask`, with nothing to be done after the answer."""
+    ask = Action(kind="ask", subject="model:m", arguments={"policy": "p", "message": "look"})
+    plan = Plan(actions=(ask,), rule="p", rationale="")
+    made = Decision(id=f"d-{number:06d}", room="autopilot", now=NOW, policy={}, situation={}, plan=plan)
+    asked = Approval(
+        id=made.id, decision=made.id, action_digest=codec.digest(ask), requested_at=NOW, requested_by="autopilot", expires_at=None,
+        answer=answer, answered_by="user:me",
+    )  # fmt: skip
+    payload = codec.plain(made)
+    world.record(draft(NOW, "decision.made", f"decision:{made.id}", payload, (put("approval", asked.id, asked),)))
+
+
+def test_an_answer_that_nothing_follows_from_is_looked_up_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    question(world, 1, "approved")
+    turn, found, looked_up = remedies.Remedies(world, None, None), decisions.find, []  # type: ignore[arg-type]
+    monkeypatch.setattr(decisions, "find", lambda of, which: looked_up.append(which) or found(of, which))
+    turn.consider(None)
+    turn.consider(None)
+    assert looked_up == ["d-000001"]
+
+
+def test_of_what_waits_nothing_else_is_read(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number, answer in ((3, None), (1, "approved"), (2, None)):
+        question(world, number, answer)
+    monkeypatch.delattr(decisions, "recorded")
+    assert [row.id for row in queries.decision_rows(world, open_only=True)] == ["d-000002", "d-000003"]
