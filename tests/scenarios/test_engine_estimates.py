@@ -8,6 +8,8 @@ from engine_world import AT_ONCE, DAY, Project, spec_of
 
 from flyball.control.estimating import EstimateState
 from flyball.control.windows import SignalHistory
+from flyball.monitoring import causes
+from flyball.monitoring.estimates import void
 from flyball.records.findings import Finding, FindingKind
 
 MONITOR = {"min_rows": 20, "mature_share": 0.99, "false_alarms": "1 per 10 windows"}
@@ -49,6 +51,21 @@ def test_a_restart_between_close_and_labels_changes_no_estimate(tmp_path: Path) 
         return [(window.estimates, window.metrics) for window in project.windows()]
 
     assert lived(tmp_path / "one", restarts=True) == lived(tmp_path / "other", restarts=False)
+
+
+def test_what_nobody_foresaw_in_an_estimate_or_its_causes_is_said_and_keeps_no_window_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = project_of(tmp_path)
+    monkeypatch.setattr(void, "LEAST_REFERENCE", None)  # compared with a number of rows
+    monkeypatch.setattr(causes, "FEWEST_ROWS", None)
+    project.turned = 0.8
+    project.live(6 * DAY)
+    assert {window.void for window in project.windows()} == {project.windows()[0].void}
+    assert "it could not be estimated: TypeError in flyball.monitoring.estimates" in project.windows()[0].void
+    found = next(finding for finding in project.findings() if finding.kind is FindingKind.PERFORMANCE)
+    assert "; no causes: TypeError in flyball.monitoring.causes, line" in found.words
+    project.holds()
 
 
 def test_labels_that_disagree_make_estimates_void_and_say_why(tmp_path: Path) -> None:

@@ -3,11 +3,13 @@
 from pathlib import Path
 
 import pytest
+from engine_models import Model
 from engine_world import AT_ONCE, DAY, Project, spec_of
 
 from flyball.control import findings
 from flyball.control.windows import SignalHistory
 from flyball.errors import Conflict, NotFound
+from flyball.monitoring.performance import PerformanceState
 from flyball.records.findings import FindingKind
 
 MONITOR = {"min_rows": 20, "mature_share": 0.99, "false_alarms": "1 per 10 windows"}
@@ -89,4 +91,26 @@ def test_a_shift_that_ends_is_told_as_a_move_back_and_calls_nobody(tmp_path: Pat
     for each in back:
         assert each.words.startswith("back towards the reference: x: ")
         assert not each.pages
+    project.holds()
+
+
+def test_a_unit_that_answers_again_is_watched_anew_and_what_still_holds_is_told_again(tmp_path: Path) -> None:
+    project = moved(tmp_path)
+    unit, before = project.champion().unit, len(project.findings())
+    project.version(Model(run="b"))
+    project.live(2 * DAY)
+    assert project.champion().unit != unit
+    project.roll_back()
+    assert project.champion().unit == unit
+    watched = ("drift", "performance", "concept", "slices", "declared", "estimates")
+    assert [kind for kind in watched if project.ledger.state(kind, unit)] == []
+    project.live(3 * DAY)
+    later = sorted(
+        (each for each in project.findings() if each.number > before and each.unit == unit), key=lambda each: each.number
+    )
+    again = [each for each in later if each.kind is FindingKind.FEATURE_DRIFT]
+    assert [(each.pages, each.words.startswith("back")) for each in again] == [(True, False)]
+    state = project.door.get("performance", unit, PerformanceState)
+    assert state is not None
+    assert 0 < state.n <= sum(each.labels for each in project.windows() if each.end > project.champion().since)
     project.holds()

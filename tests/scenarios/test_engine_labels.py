@@ -16,6 +16,7 @@ from flyball.records.captured import LabelBatch
 from flyball.records.events import Draft, Event
 from flyball.records.findings import FindingKind
 
+MINUTE = HOUR / 60
 MONITOR = {"min_rows": 20, "mature_share": 0.9, "false_alarms": "1 per 10 windows"}
 LEARNED = {"source": {"files": "*.csv"}, "features": {"x": {"type": "number"}}, "time": "at", "key": "id", "label": "y"}
 
@@ -109,6 +110,45 @@ def test_labels_that_come_after_a_window_was_judged_revise_its_loss_with_its_met
     assert now.labels == now.predictions
     assert (now.loss.n, now.metrics["brier"].n) == (now.labels, now.labels)
     assert once.loss.n < now.loss.n
+    project.holds()
+
+
+def test_past_its_delay_a_window_waits_for_labels_enough_and_until_an_import_has_ended(tmp_path: Path) -> None:
+    project = Project(tmp_path, spec_of(AT_ONCE, monitor=MONITOR))
+    project.version()
+    project.unlabelled = True
+    project.live(DAY)
+    project.unlabelled = False
+    for _ in range(4):
+        project.send(60)
+        project.clock.sleep(6 * HOUR)
+    (_, first), *others = project.late
+    project.late, project.unlabelled = [], True
+    project.live(2 * DAY)
+
+    def imported(batch: LabelBatch, n: int) -> tuple[bool, int]:
+        """Some rows more are sent; whether the window is mature, and by how many labels."""
+        now = micros(project.clock.now())
+        project.capture.hand_over([
+            LabelBatch(at_us=now, model="shop", ids=batch.ids[:n], values=batch.values[:n], observed_us=[None] * n)
+        ])  # fmt: skip
+        project.clock.sleep(MINUTE)
+        project.tick()
+        return told()
+
+    def told() -> tuple[bool, int]:
+        (window,) = [each for each in project.windows() if each.labels]
+        return window.mature, window.labels
+
+    assert imported(first, 10) == (False, 10)
+    project.live(DAY)
+    assert told() == (False, 10)  # fewer than min_rows
+    project.restart()
+    assert imported(others[0][1], 60) == (False, 70)
+    project.restart()
+    assert imported(others[1][1], 60) == (False, 130)
+    project.live(DAY)
+    assert told() == (True, 130)
     project.holds()
 
 

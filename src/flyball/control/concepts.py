@@ -10,7 +10,9 @@ import numpy as np
 from flyball.control.declared_slices import DeclaredSlices, columns_of, losses_of
 from flyball.control.labelled_rows import Sampled
 from flyball.control.observe import Observation
+from flyball.control.unforeseen import words_of
 from flyball.control.world import MICROSECOND, World, micros, put
+from flyball.errors import OperatorError
 from flyball.monitoring import calibration, causes, concept, declared, slice_search, slice_watch, slices
 from flyball.monitoring.allowance import allowance_of
 from flyball.monitoring.concept import ConceptState
@@ -100,11 +102,19 @@ class Concepts:
         if reference is None:
             return findings
         return tuple(
-            self._explained(finding, reference, since(finding.changed_since or window.start), window)
+            self._tried(finding, reference, since(finding.changed_since or window.start), window)
             if finding.kind in EXPLAINED
             else finding
             for finding in findings
         )
+
+    def _tried(self, finding: Finding, reference: EstimationReference, found: Sampled, window: Window) -> Finding:
+        try:
+            return self._explained(finding, reference, found, window)
+        except OperatorError:
+            raise
+        except Exception as error:  # noqa: BLE001 - said of the finding: harm that cannot be explained is told all the same, and keeps no window
+            return msgspec.structs.replace(finding, words=f"{finding.words}; no causes: {words_of(error)}")
 
     def _explained(self, finding: Finding, reference: EstimationReference, found: Sampled, window: Window) -> Finding:
         columns = {name: found.rows.columns[name] for name in reference.columns if name in found.rows.columns}

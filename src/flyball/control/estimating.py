@@ -5,6 +5,7 @@ from typing import NamedTuple
 import msgspec
 
 from flyball.control.observe import Observation, WindowKey
+from flyball.control.unforeseen import words_of
 from flyball.control.world import World, put
 from flyball.monitoring import estimates
 from flyball.monitoring.allowance import allowance_of
@@ -48,7 +49,13 @@ class Estimating:
         if reference is None or summary.predictions < self._policy.min_rows:
             return Estimated(summary, (), ())
         rows, state = self._observation.rows(key), self.state(window.unit)
-        found = estimates.estimate(reference, rows.columns, rows.scores, window, state.trust, max(self._policy.tolerance, 0.01))
+        try:
+            found = estimates.estimate(
+                reference, rows.columns, rows.scores, window, state.trust, max(self._policy.tolerance, 0.01)
+            )
+        except Exception as error:  # noqa: BLE001 - said of the window, which closes: rows that stay as they are would keep it, and all after it, for ever
+            unknown = msgspec.structs.replace(summary, void=f"it could not be estimated: {words_of(error)}")
+            return Estimated(unknown, (), (put("estimates", window.unit, msgspec.structs.replace(state, increase=0.0)),))
         allowance = allowance_of(self._policy, "estimates", 1.0)
         reading = estimates.judge(state.alarm, found, window, allowance)
         increase = found.increase.value if found.increase is not None else 0.0

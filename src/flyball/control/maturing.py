@@ -19,11 +19,11 @@ from flyball.control.observe import Observation, WindowKey, micros_of
 from flyball.control.own_metrics import own_metrics
 from flyball.control.standing import puts_of
 from flyball.control.world import World, draft, micros, put
-from flyball.errors import ArtifactDamaged, Fenced, FlyballError, StoreUnavailable
+from flyball.errors import ArtifactDamaged, Fenced, StoreUnavailable
 from flyball.monitoring import live, performance, selective, track_record
 from flyball.monitoring.delays import Delays
 from flyball.monitoring.live import WindowRows
-from flyball.monitoring.maturity import maturity
+from flyball.monitoring.maturity import maturity, quiet_us
 from flyball.monitoring.performance import PerformanceState
 from flyball.monitoring.policy import MonitorPolicy
 from flyball.monitoring.realised import Weighting, realised, refused
@@ -88,6 +88,8 @@ class Maturing:
         """Of them those that labels came for: the others, which may be thousands, are not looked at."""
         self._counts: dict[WindowKey, tuple[int, int]] = {}
         """(labels, predictions) of those, until some come or change: to count them is to look at every row, and a tick comes every second."""
+        self._quiet: dict[WindowKey, int] = {}
+        """From when on no more come later than declared; known as long as the above."""
         self._mature = {key_of(window): window for window in closed if window.mature}
         self._revised = self._part(micros(world.now()))
         """Part of a window's length in which revisions were last looked for: the present one, so that a controller which is started again looks when the one
@@ -110,7 +112,7 @@ class Maturing:
 
     def look(self, champion: Champion | None) -> None:
         """Judge what is mature, give up what is waited for too long, tell what has changed."""
-        trouble: list[FlyballError] = []
+        trouble: list[Exception] = []
         self._notice()
         self._count()
         for key in sorted(self._labelled, key=lambda key: (key[1], key[0])):
@@ -120,7 +122,7 @@ class Maturing:
                 raise
             except ArtifactDamaged:  # a unit that cannot be monitored: said once, where its windows close
                 self._forget(key)
-            except FlyballError as error:  # one window that cannot be judged keeps no other waiting
+            except Exception as error:  # noqa: BLE001 - raised below; one window that cannot be judged, for whatever reason, keeps no other waiting
                 trouble.append(error)
         self._give_up()
         self._revise()
@@ -139,6 +141,7 @@ class Maturing:
             self._labelled |= {*touched}
         for key in (*touched, *self._observation.late):
             self._counts.pop(key, None)
+            self._quiet.pop(key, None)
         self._observation.late.clear()
 
     def _count(self) -> None:
@@ -183,6 +186,7 @@ class Maturing:
         del self._immature[key]
         self._labelled.discard(key)
         self._counts.pop(key, None)
+        self._quiet.pop(key, None)
 
     def _look(self, key: WindowKey, window: WindowSummary, champion: Champion | None) -> None:
         join, now = self._observation.join, self._world.now()
@@ -191,10 +195,24 @@ class Maturing:
             return
         # With a declared delay the learned one decides nothing, and is looked up for what is shown only.
         known = self._delays(join) if self._policy.label_delay is None else None
-        if maturity(predictions, labels, window.end, now, self._policy, known).mature:
+        told = maturity(predictions, labels, window.end, now, self._policy, known)
+        if told.mature and not (told.by == "delay" and self._waits(key, window, join)):
             self._judge(key, window, champion, join)
         elif labels >= MORE_LABELS * max(window.labels, 1):
             self._complete(key, window, join, labels)
+
+    def _waits(self, key: WindowKey, window: WindowSummary, join: LabelJoin) -> bool:
+        """Past its declared delay a window is judged once, by what is there: not while labels still come, as those of an import do for minutes, nor by fewer than are
+        tested, while more are waited for."""
+        now, (labels, predictions) = self._world.now(), self._counts[key]
+        if now >= window.end + patience.least(self._policy):
+            return False
+        if labels < self._policy.min_rows <= predictions:
+            return True
+        if key not in self._quiet:
+            found = join.outcomes(window.unit, micros(window.start), micros(window.end))
+            self._quiet[key] = quiet_us(found.at_us, found.received_us, self._policy)
+        return micros(now) < self._quiet[key]
 
     def _delays(self, join: LabelJoin) -> Delays:
         return self._observation.label_delay.learned(join, self._observation.seen_until_us)
@@ -232,11 +250,15 @@ class Maturing:
         puts: list[Put] = []
         note = found.selective
         if champion is not None and champion.unit == window.unit and not found.selective and len(found.rows.labels):
-            told, lost = self._judge_loss(key, window, found, join)
-            summary = msgspec.structs.replace(summary, slices=told.slices, outlook=told.outlook, loss=lost)
-            puts += [*told.puts, *puts_of(self._world, told.findings)]
-            note = told.note
-            tell(self._world, told.findings)
+            lost = found.losses(self._observation.files.reference(window.unit))
+            summary = msgspec.structs.replace(summary, loss=lost)
+            # As findings stand: what was before it became champion, once more maybe, is no part of what is watched.
+            if window.end > champion.since:
+                told = self._judge_loss(key, summary, found, join)
+                summary = msgspec.structs.replace(summary, slices=told.slices, outlook=told.outlook)
+                puts += [*told.puts, *puts_of(self._world, told.findings)]
+                note = told.note
+                tell(self._world, told.findings)
         puts.insert(0, put("window", judged.id, summary))
         if window.live_first:
             record = self._world.get("completions", window.unit, TrackRecord) or TrackRecord()
@@ -249,13 +271,12 @@ class Maturing:
         self._observation.retire(key)
         self._mature[key] = summary
 
-    def _judge_loss(self, key: WindowKey, window: WindowSummary, found: Judged, join: LabelJoin) -> tuple[Concepted, RowLosses]:
+    def _judge_loss(self, key: WindowKey, window: WindowSummary, found: Judged, join: LabelJoin) -> Concepted:
         """The champion's: has its loss risen, do labels follow the answers, do they agree with what was estimated without them, and why not?"""
         judged, reference = window_of(window), self._observation.files.reference(window.unit)
-        lost = found.losses(reference)
         state = self._world.get("performance", window.unit, PerformanceState) or PerformanceState()
         reading = performance.judge(reference, state, outcomes(found.rows, self._world.spec.task), judged, self._policy)
-        estimates = self._estimating.mature(judged, window, lost.mean)
+        estimates = self._estimating.mature(judged, window, window.loss.mean) if window.loss is not None else ()
         labelled = Labelled(found.rows.scores, found.rows.labels, sampled(self._observation, (key,), join))
         told = self._concepts.judge(judged, labelled)
         findings = self._concepts.explained(
@@ -263,7 +284,7 @@ class Maturing:
         )
         puts = (put("performance", window.unit, reading.state), *estimates, *told.puts)
         notes = "; ".join(filter(None, (reading.note, told.note)))
-        return Concepted(findings, puts, told.slices, notes, reading.outlook), lost
+        return Concepted(findings, puts, told.slices, notes, reading.outlook)
 
     def _since(self, since: datetime, key: WindowKey, join: LabelJoin) -> Sampled:
         """Rows of the window and of those before it since then, as far as they are kept."""

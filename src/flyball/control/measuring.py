@@ -17,10 +17,9 @@ from flyball.control.pairing import PairLog, SliceLog
 from flyball.control.release_tally import PERIOD_US, Matched
 from flyball.control.rewards import RewardLog, Rewards
 from flyball.control.shapes import ShapeLog
-from flyball.control.unforeseen import kind_and_place
+from flyball.control.unforeseen import words_of
 from flyball.control.units import UnitShelf
 from flyball.control.world import World, micros
-from flyball.errors import FlyballError
 from flyball.records.evidence import Evidence
 from flyball.records.release import Phase, ReleaseState
 from flyball.release import guards
@@ -107,8 +106,7 @@ class Measuring:
             return self._reckoned(seen, rule) if rule.metric in _BEHIND else _QUESTIONS[rule.metric](seen, rule)
         except Exception as error:  # noqa: BLE001 - as above
             self._trouble = error
-            words = error.message if isinstance(error, FlyballError) else kind_and_place(error)
-            return guards.unknown(rule, 1, "looks", f"it could not be measured: {words}")
+            return guards.unknown(rule, 1, "looks", f"it could not be measured: {words_of(error)}")
 
     def _reckoned(self, seen: "_Seen", rule: GuardRule) -> Evidence:
         """As it was found before while hardly a row was added."""

@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 
 import flyball.release.decide as release_room
-from flyball.control import decisions, looks, questions, way_back
+from flyball.control import decisions, looks, questions, tenure, way_back
 from flyball.control.attending import Attending, blind
 from flyball.control.drills import standing_drill
 from flyball.control.measuring import Measuring
@@ -298,7 +298,7 @@ class Releases:
         puts: list[Put] = [put("release", moved.id, moved)]
         if moved.phase is Phase.ROLLED_BACK and moved.champion is not None:
             champion = self._gone_back(champion, moved)
-            puts.append(put("champion", self._world.model, champion))
+            puts += tenure.puts_of(self._world, champion)
         return (*puts, *routing_put(self._world, self._shelf, champion, moved))
 
     def _gone_back(self, champion: Champion | None, release: ReleaseState) -> Champion:
@@ -321,7 +321,7 @@ class Releases:
             taken = Champion(
                 model=self._world.model, unit=seen.challenger, since=now, release=seen.id, verified=(*verified, seen.challenger)
             )  # fmt: skip
-            puts.append(put("champion", self._world.model, taken))
+            puts += tenure.puts_of(self._world, taken)
         self._world.record(
             draft(now, "release.verified", f"release:{seen.id}", {"phase": seen.phase.value, "words": switch.words}, puts)
         )

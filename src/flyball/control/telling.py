@@ -30,7 +30,7 @@ class Seen(NamedTuple):
     standing: tuple[Finding, ...]
     """Of earlier windows."""
     before: tuple[Finding, ...]
-    """All of the unit's, seen by somebody or not, in the order in which they were told."""
+    """All of the unit's since it became champion, seen by somebody or not, in the order in which they were told."""
     distances: Mapping[str, float]
     """Stream → distance of this window to the reference."""
     normal: frozenset[str] = frozenset()

@@ -1,6 +1,13 @@
 """What the ledger, which forgets nothing and which viewers read, is told of an exception that nobody foresaw."""
 
+from flyball.errors import FlyballError
+
 OURS = "flyball."
+
+
+def words_of(error: Exception) -> str:
+    """Of one that was foreseen, what it says."""
+    return error.message if isinstance(error, FlyballError) else kind_and_place(error)
 
 
 def kind_and_place(error: BaseException) -> str:

@@ -131,9 +131,13 @@ class Windows:
             )
             tell(self._world, findings)
 
-    def _before(self, unit: str) -> tuple[Finding, ...]:
-        """All that was told of the unit, in that order."""
-        mine = (each for each in self._world.all("finding", Finding) if each.unit == unit)
+    def _before(self, champion: Champion) -> tuple[Finding, ...]:
+        """All that was told of it since it became champion, in that order."""
+        mine = (
+            each
+            for each in self._world.all("finding", Finding)
+            if each.unit == champion.unit and each.window_end > champion.since
+        )
         return tuple(sorted(mine, key=lambda each: each.number))
 
     def _give_up(self, key: WindowKey, why: ArtifactDamaged) -> None:
@@ -172,7 +176,7 @@ class Windows:
                 counted,
                 reading.findings,
                 standing(self._world, champion),
-                self._before(unit),
+                self._before(champion),
                 reading.distances,
                 taken_as_normal(self._world),
             )

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from flyball.monitoring import cause_words, coding
 from flyball.stats import additive, association, shapley, transport
+from flyball.stats.empty_columns import filled
 from flyball.stats.one_thread import one_thread
 
 BLOCKS = 10
@@ -221,7 +222,7 @@ def _trees(sample: Sample) -> Trees:
         rest = base.block != block
         fitted = _steps(sample, base.codes, rest)
         model = HistGradientBoostingRegressor(max_iter=TREES, max_depth=DEPTH, min_samples_leaf=40, early_stopping=False)
-        models.append(model.fit(base.table[rest][:, columns], sample.losses[rest] - fitted[rest]))
+        models.append(model.fit(filled(base.table[rest][:, columns]), sample.losses[rest] - fitted[rest]))
         steps[~rest] = fitted[~rest]
         left_out[~rest] = model.predict(base.table[~rest][:, columns])
     variance = float(np.var(left_out))

@@ -41,9 +41,11 @@ def learned(squares: Sequence[Sequence[float]], sizes: Sequence[float]) -> Sprea
     return spread
 
 
-def with_window(spread: Spread, squares: Sequence[float], size: float) -> Spread:
-    """One more window."""
+def with_window(spread: Spread, squares: Sequence[float], size: float, most: float = math.inf) -> Spread:
+    """One more window. `most`: it counts as no further off than so many times the furthest so far."""
     excess = [(y - 1.0) / size for y in squares]
+    if most < math.inf:
+        excess = [min(own, most * far) for own, far in zip(excess, _least(spread)[1], strict=True)]
     w = [(size / (1.0 + size * tau)) ** 2 for tau in spread.taus]
     return Spread(
         weighted=_rounded(a + b * c for a, b, c in zip(spread.weighted, w, excess, strict=True)),

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flyball.stats import logistic
+from flyball.stats.empty_columns import filled
 from flyball.stats.one_thread import one_thread
 
 Floats = npt.NDArray[np.float64]
@@ -62,7 +63,7 @@ def density_ratio(reference: Floats, window: Floats, categorical: npt.NDArray[np
     odds = np.empty(n + m)
     with one_thread():
         for k in range(FOLDS):
-            trees = _classifier(categorical).fit(rows[fold != k], now[fold != k])
+            trees = _classifier(categorical).fit(filled(rows[fold != k]), now[fold != k])
             odds[fold == k] = trees.decision_function(rows[fold == k]) - np.log(m / n)
     columns = np.column_stack((np.ones(n + m), odds))
     found = logistic.fit(columns, now, balance, [0.0, 0.0])

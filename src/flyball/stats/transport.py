@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from flyball.stats.empty_columns import filled
 from flyball.stats.one_thread import one_thread
 
 Floats = npt.NDArray[np.float64]
@@ -52,7 +53,7 @@ def density_ratio(base: Floats, changed: Floats, base_fold: npt.NDArray[np.int64
             max_iter=TREES, max_depth=DEPTH, min_samples_leaf=max(20, len(x) // 100), early_stopping=False
         )
         with one_thread():
-            p = model.fit(x, is_changed).predict_proba(base[base_fold == fold])[:, 1]
+            p = model.fit(filled(x), is_changed).predict_proba(base[base_fold == fold])[:, 1]
         ratio[base_fold == fold] = (
             p / np.maximum(1.0 - p, 1e-9) * (np.count_nonzero(is_changed == 0) / np.count_nonzero(is_changed))
         )

@@ -144,6 +144,16 @@ def test_columns_that_the_window_lacks_are_named():
     assert not estimates.estimate(ref, {}, scores, day(0)).void
 
 
+def test_a_feature_that_nobody_fills_in_changes_no_estimate():
+    rng = np.random.default_rng(12)
+    (columns, scores, labels), (now, now_scores, _) = binary(rng, 600), binary(rng, 300)
+    told = [reference("binary", (each, scores, labels)) for each in (columns, columns | {"a": np.full(600, np.nan)})]
+    without = {name: values for name, values in now.items() if name != "a"}
+    found = estimates.estimate(told[1], now | {"a": np.full(300, np.nan)}, now_scores, day(0))
+    assert found.void == ""
+    assert found.increase == estimates.estimate(told[0], without, now_scores, day(0)).increase
+
+
 def test_rows_that_do_not_belong_together_are_refused():
     rng = np.random.default_rng(61)
     columns, scores, labels = binary(rng, 300)

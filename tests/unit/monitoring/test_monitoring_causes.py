@@ -204,6 +204,17 @@ def test_the_same_rows_give_the_same_bytes():
     assert codec.encode(attribute(before, now, seed="f-1")) == codec.encode(attribute(before, now, seed="f-1"))
 
 
+def test_a_feature_that_no_row_has_is_no_cause_and_keeps_none_from_being_found():
+    rng = np.random.default_rng(12)
+    nothing = {"number": np.full(300, np.nan), "category": np.array([""] * 300, dtype=object)}
+    base, now = (
+        Rows(each.columns | nothing, each.losses) for each in (rows(rng, n=300), rows(rng, n=300, shift=(2, 0, 0, 0, 0)))
+    )
+    told = attribute(base, now, seed="f-1")
+    assert [part.value for part in told.parts if part.subject in nothing] == [0.0, 0.0]
+    assert told.total.value == pytest.approx(float(now.losses.mean() - base.losses.mean()), abs=1e-5)
+
+
 def test_bad_input_is_refused_and_too_few_rows_are_no_cause():
     rng = np.random.default_rng(20)
     before, now = rows(rng, n=400), rows(rng, n=400)

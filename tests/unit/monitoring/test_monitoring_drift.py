@@ -246,6 +246,27 @@ def test_the_reference_comes_back_after_an_outage_also_where_its_windows_differ_
     assert np.mean(returned) >= 0.9
 
 
+@pytest.mark.parametrize("broken", [1, 4], ids=["one window", "a while"])
+def test_windows_that_were_broken_and_mended_hide_no_shift_that_comes_after(broken):
+    rng = np.random.default_rng(46)
+    reference, window = restless(rng)
+    _, state = live(reference, [window(0.0)] * 3 + [window(400.0)] * broken + [window(0.0) for _ in range(9)])
+    assert state.streams["x"].from_reference
+    columns, scores = window(4.0)
+    reading = judge(reference, state, profile_of(reference, columns, scores), day(99), POLICY)
+    assert [finding.subject for finding in reading.findings] == ["x"]
+
+
+def test_an_alarm_teaches_how_far_days_may_be_off_up_to_twice_the_furthest_before():
+    """Nothing, and days that are seldom far off would be told each time: 0.9 alarms in 100 windows of storms or heavy tails, where 0.55 are allowed; so 0.35 to 0.55."""
+    reference, window = restless(np.random.default_rng(47))
+    _, before = live(reference, [window(0.0)] * 3)
+    _, after = live(reference, [window(400.0)], state=msgspec.structs.replace(before, last_window=""))
+    (was, *_), (now, *_) = before.streams["x"].spreads, after.streams["x"].spreads
+    assert now.windows == was.windows + 1
+    assert now.furthest[0] == pytest.approx(2.0 * was.furthest[0])
+
+
 def test_a_shift_that_lasts_is_told_once_also_where_windows_differ_anyway():
     rng, alarms, returned = np.random.default_rng(45), [], 0
     for _ in range(10):

@@ -7,7 +7,7 @@ from labelled_late import DAY, lived, moment
 from monitored_world import POLICY, START
 
 from flyball.monitoring.delays import learn
-from flyball.monitoring.maturity import is_mature, maturity
+from flyball.monitoring.maturity import is_mature, maturity, quiet_us
 
 END = START + timedelta(days=1)
 UNDECLARED = msgspec.structs.replace(POLICY, label_delay=None)
@@ -94,3 +94,19 @@ def test_a_declared_delay_decides_whatever_was_learned():
         told = judged(late, 40, age, POLICY)
         assert (told.mature, told.by) == (mature, "delay")
         assert told.ripe_at == moment(44 * DAY)
+
+
+@pytest.mark.parametrize(
+    ("ages", "quiet"),
+    [
+        ([], None),
+        ([3.0, 3.2, 3.25, -9.0], None),  # when they were declared to come
+        ([3.0] * 39 + [5.0], None),  # fewer than `mature_share` leaves out
+        ([3.0] * 30 + [5.0, 9.0], 5.25),
+        ([9.0] * 10, 9.25),
+    ],
+)
+def test_labels_that_come_later_than_declared_are_awaited_until_none_has_come_for_a_quarter_of_a_window(ages, quiet):
+    """`ages` in days, of rows of the same moment; the declared delay is 3 days and 1 in 20 may be missing."""
+    received = np.array([int(age * DAY) if age >= 0 else -1 for age in ages], dtype=np.int64)
+    assert quiet_us(np.zeros(received.size, dtype=np.int64), received, POLICY) == (0 if quiet is None else int(quiet * DAY))

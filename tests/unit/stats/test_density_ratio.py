@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from flyball.stats import density_ratio as module
+from flyball.stats import empty_columns
 from flyball.stats.density_ratio import density_ratio
 
 
@@ -44,6 +45,16 @@ def test_categories_are_codes_and_missing_values_are_values():
     assert ratio.reference[likely].mean() > 5 * ratio.reference[~likely].mean()
 
 
+def test_a_column_without_a_value_where_trees_are_fitted_is_no_trouble():
+    """A feature that nobody fills in, and one of which a single fold has values."""
+    rng = np.random.default_rng(7)
+    (reference, window), nothing = samples(rng, 0.7, 600, 300), np.full((900, 2), np.nan)
+    nothing[5, 1] = 1.0
+    beside = (np.column_stack((reference, nothing[:600])), np.column_stack((window, nothing[600:])))
+    without = density_ratio(reference, window, np.zeros(5, bool))
+    assert density_ratio(*beside, np.zeros(7, bool)).window == pytest.approx(without.window)
+
+
 def test_rows_that_share_their_hour_are_not_taken_for_a_shift():
     """Each hour has a value of its own, drawn from one law: trees that see an hour's rows on both sides of a fold would know the window by heart."""
     rng = np.random.default_rng(5)
@@ -59,4 +70,4 @@ def test_the_same_rows_give_the_same_bytes():
 
 
 def test_the_examples_in_the_docstrings_run():
-    assert doctest.testmod(module)[0] == 0
+    assert doctest.testmod(module)[0] == doctest.testmod(empty_columns)[0] == 0

@@ -41,5 +41,13 @@ def test_a_population_apart_leaves_few_effective_rows():
     assert transport.effective_rows(ratio) < 400
 
 
+def test_a_column_without_a_value_weighs_nothing():
+    rng = np.random.default_rng(3)
+    base, moved = rng.normal(size=(300, 1)), rng.normal(0.5, 1.0, size=(300, 1))
+    beside = [np.column_stack((rows, np.full(300, np.nan))) for rows in (base, moved)]
+    expected = transport.density_ratio(base, moved, folds(300), folds(300))
+    assert transport.density_ratio(*beside, folds(300), folds(300)) == pytest.approx(expected)
+
+
 def test_the_example_runs():
     assert doctest.testmod(transport)[0] == 0

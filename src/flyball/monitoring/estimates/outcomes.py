@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from flyball.monitoring.estimates.tables import Table
 from flyball.stats import logistic
+from flyball.stats.empty_columns import filled
 from flyball.stats.expected_metrics import class_scores
 from flyball.stats.one_thread import one_thread
 
@@ -146,7 +147,7 @@ def _beyond(own: Table, residuals: Floats, folds: NDArray[np.intp]) -> Beyond:
         unseen = folds == k
         if 0 < np.count_nonzero(unseen) < folds.size:
             with one_thread():
-                trees = _trees(own.categorical).fit(own.values[~unseen], residuals[~unseen])
+                trees = _trees(own.categorical).fit(filled(own.values[~unseen]), residuals[~unseen])
                 said[unseen] = trees.predict(own.values[unseen])
             fitted.append(trees)
     promised = float(said @ said)
