@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import groupby
 from typing import NamedTuple
 
 import msgspec
@@ -20,6 +21,8 @@ START, DAY = datetime(2026, 1, 1, tzinfo=UTC), timedelta(days=1)
 """A block of the stream is a day."""
 HELD = 1
 """Newest mature blocks that no entrant learns from."""
+HOLDOUT = 2
+"""Of the blocks that the first model learned on: a fifth, as `train.holdout` has it without being told. It says what the model lost before it answered anybody."""
 LOOKED_BACK = 8
 """Blocks after a tournament that tell what its winner really gave."""
 
@@ -48,7 +51,7 @@ class Pilot:
         self.champion = Unit(Window(0, FIRST))
         self.pool = [self.champion]
         """Verified: each of them has been champion, who was so last at the end."""
-        self.judged: dict[Window, Window] = {}
+        self.judged = {self.champion.window: Window(0, FIRST - HOLDOUT)}
         """What was refitted on all rows → what was judged."""
         self.past: list[tournament.PastTournament] = []
         self.took_over: list[tuple[Unit, Unit] | None] = []
@@ -58,11 +61,14 @@ class Pilot:
         self.changes, self.recalibrations = 0, 0
         self.log: list[str] = []
         self.alarms: list[int] = []
+        self.answered: list[tuple[Unit, float]] = []
+        """Of each block, who was champion in it, and its loss."""
 
     def fly(self) -> Answered:
         blocks, losses = self.answers.stream.blocks, []
         for t in range(FIRST, blocks):
             losses.append(float(self._rows(self.champion, t, t + 1).mean()))
+            self.answered.append((self.champion, losses[-1]))
             mature = t + 1 - self.delay
             if t + 1 < blocks and mature > FIRST:
                 self._decide(mature)
@@ -153,7 +159,14 @@ class Pilot:
             trained_rows=(self.trained_at - begin) * block,
             past=self._remembered,
             since_change=self.champion.change is not None,
+            before=worth.differing(list(self._tenures(mature))),
         )
+
+    def _tenures(self, mature: int) -> Iterator[list[float]]:
+        """Losses of champions before, in the blocks that they answered."""
+        for unit, own in groupby(self.answered[: mature - FIRST], key=lambda each: each[0]):
+            if unit != self.champion:
+                yield [loss for _, loss in own]
 
     def _as_known(self, block: int) -> Unit:
         """The champion as it was before it had learned from this block: without its map, or as it was judged."""

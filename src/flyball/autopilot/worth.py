@@ -11,8 +11,8 @@
   follows what tournaments measured, the later ones more. A tournament that nobody won puts the
   next one off, one that paid brings it forward.
 - *Harm*: the champion's newest windows are worse than those before, beyond what windows differ by (Student's t of the newest 1, 2 or 4
-  against all before them, error rate `HARM_ALPHA` a look, divided over the three; fewer than `LEAST_NORMAL` before them do not say how much windows differ, and no
-  rise is seen over them). A stated share of the rise may be recovered; that share, too, is learned. After a
+  against all before them, error rate `HARM_ALPHA` a look, divided over the three). How much windows differ, few of its own do not say: those of champions before
+  tell it with them (`differing`), and where neither do no rise is seen. A stated share of the rise may be recovered; that share, too, is learned. After a
   tournament that did not lower the loss the rise counts as normal, until twice as many rows have come since the change.
 
 **Costs** are in the project's own unit. Nothing needs to be set: an error costs 1, and a change must then promise to avoid `RISK` of the errors, and
@@ -22,6 +22,8 @@
 import math
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import pairwise
+from statistics import median
 from typing import NamedTuple
 
 import msgspec
@@ -50,10 +52,13 @@ RISK, LEAST_RISK = 0.024, 1e-3
 hardly errs from being trained for ever."""
 HARM_ALPHA = 0.01
 RUNS = (1, 2, 4)
-LEAST_NORMAL = 3
-"""Windows over which a rise is seen: with two the t of one degree asks for 95 errors, and without any only rows tell."""
-ROWS_DEGREES = 4
-"""At least, where rows tell more of the error than windows: they are many."""
+LEAST_DEGREES = 1
+"""Of freedom, of what is known of how windows differ: with one the t asks for 95 errors, which a change of everything is; with none only rows would tell."""
+ENOUGH = 8
+"""Own windows from which on how they differ is learned from them alone."""
+STEPS_A_DEGREE, MEDIAN_STEP = 2, 0.9539
+"""The median of steps between neighbouring windows says as much of a standard deviation as half of so many independent windows (simulated), and is this many
+of them: √2 times the upper quartile of the normal."""
 NEAR, FAR = 1.2815515655446004, 0.8
 """Quantile of the normal for the interval of the gain, and its coverage."""
 
@@ -67,6 +72,18 @@ class JudgedWindow(msgspec.Struct, frozen=True, kw_only=True):
     """Mean bounded loss."""
     spread: float | None
     """Standard deviation of the rows' losses; None: not known."""
+
+
+class Differing(msgspec.Struct, frozen=True, kw_only=True):
+    """How windows differ where nothing has changed."""
+
+    spread: float = 0.0
+    """Standard deviation."""
+    degrees: int = 0
+    """Of freedom; 0: nothing is known."""
+
+
+UNKNOWN = Differing()
 
 
 class CostPolicy(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,6 +107,8 @@ class WorthSituation(msgspec.Struct, frozen=True, kw_only=True):
     """Those that trained, oldest first."""
     training_minutes: float = 0.0
     """That a tournament is expected to take."""
+    before: Differing = UNKNOWN
+    """Of windows of champions before."""
     fault: bool = False
     """A data fault stands: nothing may be learned from its rows."""
 
@@ -141,7 +160,7 @@ def assess(situation: WorthSituation, cost: CostPolicy) -> Worth:
         return _not(growth, "fault", "a data fault stands: nothing may be learned from its rows")
     if not situation.windows:
         return _not(growth, "no_windows", "no mature window that the champion was not trained on")
-    rise = _not_yet_tried(rise_of(situation.windows), situation.past)
+    rise = _not_yet_tried(rise_of(situation.windows, situation.before), situation.past)
     prior = DOUBLING + (MOVING - DOUBLING) * unexplained(situation.windows)
     doubling, doubling_spread = _learned(
         [each for each in situation.past if each.excess <= 0.0], prior, DOUBLING_SPREAD, "growth"
@@ -166,17 +185,33 @@ def assess(situation: WorthSituation, cost: CostPolicy) -> Worth:
     )  # fmt: skip
 
 
-def rise_of(windows: Sequence[JudgedWindow]) -> _Rise:
-    """Of the newest windows over all before them, where it is beyond what windows differ by."""
+def differing(tenures: Sequence[Sequence[float]]) -> Differing:
+    """From the losses of each champion's windows in order of time: the median step from one to the next, in which few changes of the world do not count.
+
+    >>> differing([[0.2, 0.21, 0.2, 0.19], [0.3, 0.31, 0.9, 0.91]]).degrees
+    3
+    """
+    steps = sorted(abs(after - before) for losses in tenures for before, after in pairwise(losses))
+    if not steps:
+        return UNKNOWN
+    return Differing(spread=median(steps) / MEDIAN_STEP, degrees=len(steps) // STEPS_A_DEGREE)
+
+
+def rise_of(windows: Sequence[JudgedWindow], before: Differing = UNKNOWN) -> _Rise:
+    """Of the newest windows over all before them, where it is beyond what windows differ by. `before`: how those of champions before did."""
     found = NO_RISE
     strongest = 0.0
     for count in RUNS:
-        newest, before = windows[-count:], windows[:-count]
-        if len(before) < max(count, LEAST_NORMAL):
+        newest, normal = windows[-count:], windows[:-count]
+        if len(normal) < count:
             continue
-        level, raised = _mean(before), _mean(newest)
-        error, degrees = _error(newest, before)
-        bound = t_quantile(1.0 - HARM_ALPHA / len(RUNS), degrees) * error
+        differ = _differ(normal, before)
+        if differ.degrees < LEAST_DEGREES:
+            continue
+        level, raised = _mean(normal), _mean(newest)
+        error = _error(newest, normal, differ.spread)
+        # Two windows may be alike by chance, and rows then say too little: the degrees are those of the windows, whichever error is the larger.
+        bound = t_quantile(1.0 - HARM_ALPHA / len(RUNS), differ.degrees) * error
         strength = (raised - level) / error if error > 0.0 else math.inf  # no row was ever different: any rise is one
         if level > 0.0 and raised - level > bound and strength > strongest:
             strongest = strength
@@ -204,15 +239,20 @@ def _within(windows: Sequence[JudgedWindow]) -> float | None:
     return sum(n * spread**2 for n, spread in known) / rows if rows else None
 
 
-def _error(newest: Sequence[JudgedWindow], before: Sequence[JudgedWindow]) -> tuple[float, int]:
-    """Standard error of the difference of their means, and its degrees of freedom: of each the larger of what rows and what the windows before tell."""
-    level = sum(each.loss for each in before) / len(before)
-    spread = math.sqrt(sum((each.loss - level) ** 2 for each in before) / (len(before) - 1))
-    sides = [(_error_by_rows(side), spread / math.sqrt(len(side))) for side in (before, newest)]
-    degrees = len(before) - 1
-    if all(by_rows >= between for by_rows, between in sides):
-        degrees = max(degrees, ROWS_DEGREES)
-    return math.hypot(*map(max, sides)), degrees
+def _differ(normal: Sequence[JudgedWindow], before: Differing) -> Differing:
+    """Both kinds of variance, weighted by their degrees."""
+    own = len(normal) - 1
+    level = sum(each.loss for each in normal) / len(normal)
+    squares = sum((each.loss - level) ** 2 for each in normal)
+    borrowed = before.degrees if len(normal) < ENOUGH else 0
+    if own + borrowed == 0:
+        return UNKNOWN
+    return Differing(spread=math.sqrt((squares + borrowed * before.spread**2) / (own + borrowed)), degrees=own + borrowed)
+
+
+def _error(newest: Sequence[JudgedWindow], normal: Sequence[JudgedWindow], spread: float) -> float:
+    """Standard error of the difference of their means: of each the larger of what rows and what other windows tell."""
+    return math.hypot(*(max(_error_by_rows(side), spread / math.sqrt(len(side))) for side in (normal, newest)))
 
 
 def _error_by_rows(of: Sequence[JudgedWindow]) -> float:

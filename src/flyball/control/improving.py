@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from itertools import groupby
 
 from flyball.autopilot import worth
 from flyball.autopilot.contest import past_of
@@ -47,6 +48,7 @@ def assess(
         since_change=change is not None,
         past=tuple(map(past_of, held)),
         training_minutes=_minutes(held),
+        before=worth.differing(_tenures(window for window in windows[-WINDOWS:] if window.unit != champion.unit)),
         fault=FindingKind.DATA_QUALITY in standing,
     )
     return worth.assess(situation, CostPolicy(error=said.error, training_minute=said.training_minute or 0.0))
@@ -84,6 +86,12 @@ def _own(unit: str, windows: Iterable[WindowSummary]) -> tuple[JudgedWindow, ...
         JudgedWindow(start=window.start, rows=window.loss.n, loss=window.loss.mean, spread=window.loss.spread)
         for window in windows if window.unit == unit and window.loss is not None
     )  # fmt: skip
+
+
+def _tenures(windows: Iterable[WindowSummary]) -> list[list[float]]:
+    """Losses of each champion's windows, in order of time."""
+    judged = ((window.unit, window.loss.mean) for window in windows if window.loss is not None)
+    return [[loss for _, loss in own] for _, own in groupby(judged, key=lambda each: each[0])]
 
 
 def _rows(windows: Iterable[WindowSummary]) -> int:

@@ -5,7 +5,17 @@ import numpy as np
 import pytest
 
 from flyball.autopilot.tournament import PastTournament, Standing
-from flyball.autopilot.worth import HARM_ALPHA, CostPolicy, JudgedWindow, Worth, WorthSituation, assess, rise_of, unexplained
+from flyball.autopilot.worth import (
+    HARM_ALPHA,
+    CostPolicy,
+    JudgedWindow,
+    Worth,
+    WorthSituation,
+    assess,
+    differing,
+    rise_of,
+    unexplained,
+)
 
 DAY = datetime(2026, 1, 1, tzinfo=UTC)
 FREE = CostPolicy()
@@ -151,6 +161,22 @@ def test_windows_that_did_not_change_are_called_worse_no_more_often_than_stated(
         losses = 0.2 + draw.normal(0.0, np.hypot(day, 0.2 / np.sqrt(rows)), count)
         wrong += rise_of(windows(np.clip(losses, 0.01, 1.0).tolist(), rows)).excess > 0.0
     assert wrong <= looks * HARM_ALPHA + 2.0 * np.sqrt(looks * HARM_ALPHA)
+
+
+@pytest.mark.parametrize(("tenures", "length"), [(2, 4), (6, 2), (4, 6)])
+@pytest.mark.parametrize("count", [2, 3, 5])
+def test_how_windows_of_champions_before_differed_keeps_the_stated_rate(tenures, length, count):
+    draw, wrong, looks = np.random.default_rng([8, tenures, count]), 0, 600
+    for _ in range(looks):
+        past = differing((0.2 + draw.normal(0.0, 0.03, (tenures, length))).tolist())
+        wrong += rise_of(windows(np.clip(0.2 + draw.normal(0.0, 0.03, count), 0.01, 1.0).tolist(), 5_000), past).excess > 0.0
+    assert wrong <= looks * HARM_ALPHA + 2.0 * np.sqrt(looks * HARM_ALPHA)
+
+
+def test_harm_that_comes_right_after_a_training_is_seen_by_what_champions_before_tell():
+    past = differing([[0.2, 0.22, 0.19, 0.21, 0.2, 0.21, 0.6, 0.58]])
+    soon = windows([0.2, 0.21, 0.6], 5_000)
+    assert (rise_of(soon).excess, rise_of(soon, past).since) == (0.0, DAY + timedelta(days=2))
 
 
 def test_a_rise_by_half_is_seen_in_its_first_window():
