@@ -143,10 +143,10 @@ class Releases:
             return partial(self._give_up, release, way_back.order(release, words), words)
         if action.kind != "roll_back" or release.phase not in way_back.ALL_TRAFFIC:
             return None
-        why, turned = str(action.arguments["reason"]), way_back.turned(release, self.earlier(self.champion()))
+        why = str(action.arguments["reason"])
+        turned = way_back.turned(release, self.earlier(self.champion()), why)
         if turned is not None:
-            words = way_back.turned_words(turned, release.champion, why)
-            return partial(self._give_up, turned, way_back.order(turned, words), words)
+            return partial(self._give_up, turned, way_back.order(turned, turned.reason, release.champion), turned.reason)
         return None if gone else partial(self._stay, release, why)
 
     def _turned_late(self, release: ReleaseState) -> bool:
@@ -154,11 +154,12 @@ class Releases:
         champion, lost = self.champion(), release.champion
         if release.phase is not Phase.ROLLING_BACK or not self._unserved.stuck or lost is None:
             return False
-        if champion is None or champion.unit != release.challenger or not way_back.is_lost(self._shelf, lost):
+        if champion is None or not way_back.is_lost(self._shelf, lost):
             return False
-        turned = way_back.turned(release, self.earlier(champion))
-        words = way_back.turned_words(turned or release, lost, release.reason)
-        return turned is not None and self._give_up(turned, way_back.order(turned, words), words)
+        turned = way_back.turned(release, self.earlier(champion), release.reason)
+        if turned is None:  # a challenger that not all gateways had taken was never champion, and becomes none like this
+            return champion.unit == release.challenger and not self._gone(release) and self._stay(release, release.reason)
+        return self._give_up(turned, way_back.order(turned, turned.reason, lost), turned.reason)
 
     def _stay(self, release: ReleaseState, why: str) -> bool:
         """Nobody is there to go back to: it is told, and the release ends with its challenger, if that is seen to answer already."""
@@ -169,7 +170,7 @@ class Releases:
         if champion is None or champion.unit != release.challenger:
             self.waiting_for = words
             return False
-        self._apply(release, way_back.end(release, words), (), words)
+        self._apply(msgspec.structs.replace(release, reason=words), way_back.end(release, words), (), words)
         self._unserved.forget()
         return True
 
@@ -222,11 +223,10 @@ class Releases:
         except (ArtifactDamaged, NotFound):
             if active.phase not in way_back.ALL_TRAFFIC:
                 raise
-            turned = way_back.turned(active, self.earlier(self.champion()))
+            turned = way_back.turned(active, self.earlier(self.champion()), reason)
             if turned is None or to not in {"", turned.champion}:
-                raise way_back.refusal(active) from None
-            words = way_back.turned_words(turned, active.champion, reason)
-            return self._apply(turned, way_back.order(turned, words), (), words, key)
+                raise way_back.refusal(active, turned) from None
+            return self._apply(turned, way_back.order(turned, turned.reason, active.champion), (), turned.reason, key)
 
     def hold(self, reason: str, *, key: str) -> ReleaseState:
         """Stop the open release where it is: the champion answers alone. Raises Conflict when there is none, or it is too late to be held."""

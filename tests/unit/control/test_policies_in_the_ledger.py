@@ -9,7 +9,7 @@ import pytest
 from flyball.adapters.clock import SimulatedClock
 from flyball.adapters.ledger import MemoryLedger
 from flyball.autopilot.breaker import BreakerPolicy
-from flyball.control import bounds, decisions, diagnosing, queries, remedies
+from flyball.control import bounds, decisions, diagnosing, queries, remedies, way_back
 from flyball.control.windows import SignalsAt
 from flyball.control.world import Place, Ports, World, draft, put
 from flyball.records import codec
@@ -123,6 +123,24 @@ def test_moves_of_the_champion_are_counted_since_the_breaker_was_closed_whatever
     moved(2, 0)
     moves = bounds.champion_moves(world, {"d-1": "retrain"}, BreakerPolicy(), NOW + DAY)
     assert [move.after for move in moves] == ["u2"]
+
+
+@pytest.mark.parametrize(("full", "moves"), [(True, ["u1 u2", "u2 u0"]), (False, ["u1 u0"])])
+def test_a_rollback_that_goes_past_a_lost_unit_says_who_was_champion(world: World, full: bool, moves: list[str]) -> None:
+    made = ReleaseState(
+        id="r-0001", model="m", challenger="u2", champion="u1", phase=Phase.FULL, opened_at=NOW, entered_at=NOW, cause="user:me"
+    )  # fmt: skip
+    back = way_back.turned(made, ("u0", "u1"), "worse")
+    assert back is not None
+    told = codec.plain(way_back.order(back, back.reason, "u1"))
+    ended = msgspec.structs.replace(back, phase=Phase.ROLLED_BACK)
+    subject = f"release:{made.id}"
+    world.record(draft(NOW, "release.opened", subject, {}, (put("release", made.id, made),)))
+    if full:
+        world.record(draft(NOW, "release.verified", subject, {"phase": Phase.FULL.value}, ()))
+    world.record(draft(NOW, "release.moved", subject, {"action": told}, (put("release", made.id, ended),)))
+    assert [f"{move.before} {move.after}" for move in bounds.champion_moves(world, {}, BreakerPolicy(), NOW)] == moves
+    assert [tenure.unit for tenure in bounds.tenures(world)] == [move.split()[1] for move in moves]
 
 
 def test_windows_before_a_pause_are_not_in_a_row_with_those_after_it(world: World) -> None:
