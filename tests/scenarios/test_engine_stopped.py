@@ -121,6 +121,23 @@ def test_a_fallback_whose_bytes_are_damaged_is_not_gone_to(tmp_path: Path) -> No
     assert project.answering() is None
 
 
+@pytest.mark.parametrize("phase", [Phase.SETTLED, Phase.WATCHING])
+def test_a_model_whose_package_is_damaged_can_be_stopped_and_resumed_by_a_controller_that_came_later(
+    tmp_path: Path, phase: Phase
+) -> None:
+    project = project_of(tmp_path)
+    champion = project.version()
+    project.live(DAY, until=lambda: project.release().phase is phase)
+    assert project.release().phase is phase
+    package = project.registry.fetch("shop", project.door.get("unit", champion, Unit).version)
+    (package / "model" / "model.lgb").write_text("another model")
+    project.restart()
+    assert ordered(project, "stop_serving", "harm").status == "done"
+    assert project.answering() is None
+    assert ordered(project, "resume_serving").status == "done"
+    assert project.answering() == champion, "from memory, as before"
+
+
 def test_an_open_release_is_held_and_goes_on_when_a_person_says_so(tmp_path: Path) -> None:
     project = project_of(tmp_path, release=RELEASE)
     first = project.first_champion()

@@ -4,11 +4,13 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from engine_world import DAY, HOUR, RELEASE, SIGNATURE, Project, spec_of
 
 from flyball.control import commands
 from flyball.control.loop import tick_once
+from flyball.errors import ModelFailed
 from flyball.records.captured import PredictionBatch
 from flyball.records.release import Phase, Replayed
 
@@ -100,17 +102,68 @@ def test_a_slice_over_a_feature_that_a_unit_lacks_keeps_no_record_from_being_rea
 REPLAYED: dict[str, Any] = {**RELEASE, "replay": {"rows": 400}}
 
 
+def replayed_of(project: Project) -> Replayed:
+    found = project.door.get("replayed", project.release().id, Replayed)
+    assert found is not None
+    return found
+
+
 def test_captured_requests_that_do_not_fit_a_challenger_are_not_asked(tmp_path: Path) -> None:
     project = Project(tmp_path, spec_of(REPLAYED))
     project.first_champion()
     project.scorer.score = _does_not_fit  # type: ignore[method-assign]
     project.version()
     assert project.release().phase is Phase.SHADOW
-    replayed = project.door.get("replayed", project.release().id, Replayed)
-    assert replayed is not None
+    replayed = replayed_of(project)
     assert replayed.rows == 0
     assert replayed.words.endswith("they do not fit its signature (ValueError in the feature 'x')")
     told_only_in_the_log(project)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "asked", "words"),
+    [
+        (["died"], 0, "no captured request could be asked: the scoring child ended with exit code -9"),
+        ([0.5] * 396 + [None] * 4, 400, "it answered 396 of 400 captured requests"),
+        ([0.5] * 200, 200, "it answered 200 captured requests, and for 200 more there was no time"),
+    ],
+)
+def test_a_challenger_answers_for_those_captured_requests_alone_that_it_failed_by(
+    tmp_path: Path, outcome: list[Any], asked: int, words: str
+) -> None:
+    project = Project(tmp_path, spec_of({**REPLAYED, "margin": 1.0}))
+    project.first_champion()
+    project.live(DAY, rows=200)
+
+    def score(package: Path, rows: Any) -> Any:
+        if outcome == ["died"]:
+            raise ModelFailed("the scoring child ended with exit code -9", died=True)
+        return np.array(outcome, dtype=np.float64)[:, None]
+
+    project.scorer.score = score  # type: ignore[method-assign]
+    project.version()
+    replayed = replayed_of(project)
+    assert (replayed.rows, replayed.words) == (asked, words)
+    assert project.release().phase is Phase.SHADOW, project.release().reason
+
+
+@pytest.mark.parametrize(("failing", "phase"), [(False, Phase.ROLLED_BACK), (True, Phase.SHADOW)])
+def test_what_a_challenger_fails_by_is_held_against_what_the_champion_failed_by_meanwhile(
+    tmp_path: Path, failing: bool, phase: Phase
+) -> None:
+    project = Project(tmp_path, spec_of({**REPLAYED, "margin": 1.0}))
+    champion = project.first_champion()
+    for fails in (False, failing, False):
+        project.failing = {champion} if fails else set()
+        project.send(20 if fails else 200)
+        project.clock.sleep(HOUR)
+    project.failing = set()
+    project.deliver()
+    project.scorer.score = lambda *_: np.array([0.5] * 380 + [np.nan] * 20)[:, None]  # type: ignore[method-assign]
+    project.version()
+    assert project.release().phase is phase, project.release().reason
+    (found,) = (each for each in replayed_of(project).evidence if each.name == "replay:failure_rate")
+    assert found.note == f"champion {'20 of 420' if failing else '0 of 400'}, challenger 20 of 400"
 
 
 def _does_not_fit(package: Path, rows: Any) -> Any:

@@ -4,12 +4,16 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+import time
+import traceback
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
 
+import msgspec
 import numpy as np
 
 from flyball.adapters.durable import PRIVATE_UMASK, replace_file
@@ -24,45 +28,51 @@ COMMAND = (sys.executable, "-P", "-m", "flyball.adapters.scorer_child")
 END_SECONDS = 10.0
 ENDING_SECONDS = 1.0
 """Between the end of its output and its own: it has an exit code then."""
+PART = 200
+"""Rows of a call where what is answered in time counts: a slow model has answered some of them, a quick one loses nothing."""
+
+
+class Unopened(ModelFailed):
+    """The package itself cannot be opened: it answers no row, whichever it is asked."""
+
+
+class _Failure(msgspec.Struct, frozen=True):
+    """As the child tells it."""
+
+    words: str
+    opened: bool
 
 
 class ChildScorer:
     """`with ChildScorer(DIR) as scorer:` one child for all calls, started at the first; its model stays loaded.
 
-    `DIR` holds `rows.parquet` (model input), `scores.npy` or `error.json`, and the child's `log`. A line with the package's path asks, an empty line answers.
+    `DIR` holds `rows.parquet` (model input), `scores.npy` or `error.json`, and the child's `log`, which alone stays: rows may be of persons, and nobody would
+    remember to delete them. A line with the package's path asks, an empty line answers.
     """
 
-    def __init__(self, directory: Path, environment: Mapping[str, str], most_seconds: float | None = None) -> None:
-        """`environment`: all that the child sees of this process's; it runs a model's code. `most_seconds`: of one call, loading included; a child that takes
-        longer is ended, and has failed."""
+    def __init__(self, directory: Path, environment: Mapping[str, str]) -> None:
+        """`environment`: all that the child sees of this process's; it runs a model's code."""
         self._directory = directory
         self._environment = environment
-        self._most_seconds = most_seconds
         self._process: subprocess.Popen[bytes] | None = None
 
-    def score(self, package: Path, rows: Sequence[Mapping[str, Any]]) -> Scores:
-        """(n_rows, n_scores). Raises ModelFailed with the child's own words when it cannot answer."""
+    def score(self, package: Path, rows: Sequence[Mapping[str, Any]], most_seconds: float | None = None) -> Scores:
+        """(n_rows, n_scores). Raises ModelFailed with the child's own words when it cannot answer them all. `most_seconds`: loading included; a child that takes
+        longer is ended, and is late."""
         child = self._process or self._start()
-        for name in ("scores.npy", "error.json"):
-            (self._directory / name).unlink(missing_ok=True)
+        self._remove("scores.npy", "error.json")
         frame_of_mappings(rows, LocalPackages().signature(package)).write_parquet(self._directory / "rows.parquet")
-        if child.stdin is None or child.stdout is None:
-            raise ModelFailed("the scoring child has no pipes")
-        killer = threading.Timer(self._most_seconds or 0.0, child.kill)
-        if self._most_seconds is not None:
-            killer.start()
-        try:
-            child.stdin.write(f"{package}\n".encode())
-            child.stdin.flush()
-            said = child.stdout.readline()
-        except BrokenPipeError:
-            said = b""
-        finally:
-            killer.cancel()
+        said, late = _asked(child, package, most_seconds)
         if said != b"\n":
-            raise ModelFailed(self._forgotten(child, said), next_step=f"look into {self._log}")
+            words = self._forgotten(child, said)
+            if late:
+                words = f"it did not answer within the {most_seconds:.0f} s that were left"
+            failed = ModelFailed(words, next_step=f"look into {self._log}", died=True)
+            failed.late = late
+            raise failed
         if (self._directory / "error.json").exists():
-            raise ModelFailed(codec.decode((self._directory / "error.json").read_bytes(), dict[str, str])["words"])
+            told = codec.decode((self._directory / "error.json").read_bytes(), _Failure)
+            raise (ModelFailed if told.opened else Unopened)(told.words)
         found: Scores = np.load(self._directory / "scores.npy", allow_pickle=False)
         return found
 
@@ -71,18 +81,15 @@ class ChildScorer:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         child, self._process = self._process, None
-        if child is None:
-            return
-        if child.stdin is not None:
-            child.stdin.close()  # the end of its input is the end of the child
-        killer = threading.Timer(END_SECONDS, child.kill)
-        killer.start()
         try:
-            child.wait()
+            if child is not None:
+                _end(child)
         finally:
-            killer.cancel()
-            if child.stdout is not None:
-                child.stdout.close()
+            self._remove("rows.parquet", "scores.npy", "error.json")
+
+    def _remove(self, *names: str) -> None:
+        for name in names:
+            (self._directory / name).unlink(missing_ok=True)
 
     def _forgotten(self, child: subprocess.Popen[bytes], said: bytes) -> str:
         """Why a child answers no more; the next call starts another."""
@@ -111,19 +118,90 @@ class ChildScorer:
         return self._process
 
 
+def _end(child: subprocess.Popen[bytes]) -> None:
+    if child.stdin is not None:
+        child.stdin.close()  # the end of its input is the end of the child
+    killer = threading.Timer(END_SECONDS, child.kill)
+    killer.start()
+    try:
+        child.wait()
+    finally:
+        killer.cancel()
+        if child.stdout is not None:
+            child.stdout.close()
+
+
+def _asked(child: subprocess.Popen[bytes], package: Path, most_seconds: float | None) -> tuple[bytes, bool]:
+    """(what it said, whether it was ended for its lateness)"""
+    if child.stdin is None or child.stdout is None:
+        raise ModelFailed("the scoring child has no pipes")
+    late = threading.Event()
+
+    def end() -> None:
+        late.set()
+        child.kill()
+
+    killer = threading.Timer(most_seconds or 0.0, end)
+    if most_seconds is not None:
+        killer.start()
+    try:
+        child.stdin.write(f"{package}\n".encode())
+        child.stdin.flush()
+        return child.stdout.readline(), late.is_set()
+    except BrokenPipeError:
+        return b"", late.is_set()
+    finally:
+        killer.cancel()
+
+
 class OneCallScorer:
     """One child a call: a challenger that is asked once has no business to stay."""
 
     def __init__(self, directory: Path, environment: Mapping[str, str], most_seconds: float) -> None:
-        """As `ChildScorer`."""
+        """`environment`: as of `ChildScorer`. `most_seconds`: of a whole call, loading included."""
         self._directory = directory
         self._environment = environment
         self._most_seconds = most_seconds
 
     def score(self, package: Path, rows: Sequence[Mapping[str, Any]]) -> Scores:
-        """As `ChildScorer.score`."""
-        with ChildScorer(self._directory, self._environment, self._most_seconds) as scorer:
-            return scorer.score(package, rows)
+        """(n_asked, n_scores) of as many of the first rows as there was time for; NaN: it could not answer that one. Raises ModelFailed: it answered none."""
+        until = time.monotonic() + self._most_seconds
+        n_scores = LocalPackages().signature(package).n_scores
+        with ChildScorer(self._directory, self._environment) as scorer:
+            return in_parts(partial(scorer.score, package), rows, n_scores, lambda: until - time.monotonic())
+
+
+def in_parts(
+    score: Callable[[Sequence[Mapping[str, Any]], float], Scores],
+    rows: Sequence[Mapping[str, Any]],
+    n_scores: int,
+    left: Callable[[], float],
+) -> Scores:
+    """As `OneCallScorer.score`: a part that fails is halved until the rows are found that it fails by. In their order, so that those that were asked when the
+    time (`left`, in seconds) ended are all of a span of time, and not those that are answered quickly."""
+    waiting = [rows[at : at + PART] for at in range(0, len(rows), PART)][::-1]
+    found: list[Scores] = []
+    first: ModelFailed | None = None
+    answered = False
+    while waiting and (not found or left() > 0.0):
+        part = waiting.pop()
+        try:
+            found.append(score(part, max(left(), 0.0)))
+            answered = True
+        except ModelFailed as failed:
+            if failed.late and found:
+                break
+            if failed.late or failed.died or isinstance(failed, Unopened):
+                raise
+            first, half = first or failed, len(part) // 2
+            if half:
+                waiting += [part[half:], part[:half]]
+            else:
+                found.append(np.full((1, n_scores), np.nan))
+    table: Scores = np.concatenate(found) if found else np.zeros((0, n_scores))
+    if first is not None and not answered and len(table) == len(rows):
+        raise first
+    return table
 
 
 def main(directory: Path) -> int:
@@ -136,23 +214,32 @@ def main(directory: Path) -> int:
 
 
 def _answer_all(answers: BinaryIO, directory: Path) -> int:
-    scorer = PackageScorer(in_child=True)
+    scorer, raised = PackageScorer(in_child=True), set[str]()
     for line in sys.stdin.buffer:
-        _answer(scorer, Path(line.decode().rstrip("\n")), directory)
+        _answer(scorer, Path(line.decode().rstrip("\n")), directory, raised)
         answers.write(b"\n")
         answers.flush()
     return 0
 
 
-def _answer(scorer: PackageScorer, package: Path, directory: Path) -> None:
+def _answer(scorer: PackageScorer, package: Path, directory: Path, raised: set[str]) -> None:
+    """`raised`: kinds of errors that are in the log already: whoever looks for the rows of one raises it at each of them."""
     import polars as pl
 
+    frame, opened = pl.read_parquet(directory / "rows.parquet"), False
     try:
-        scores = scorer.score_frame(package, pl.read_parquet(directory / "rows.parquet"))
+        scorer.opened(package)
+        opened = True
+        np.save(directory / "scores.npy", scorer.score_frame(package, frame), allow_pickle=False)
+    except (MemoryError, OSError):  # of the machine, and no fault of the model: this child ends
+        raise
     except FlyballError as error:
-        replace_file(directory / "error.json", codec.encode({"words": error.message}))
-        return
-    np.save(directory / "scores.npy", scores, allow_pickle=False)
+        replace_file(directory / "error.json", codec.encode(_Failure(error.message, opened)))
+    except Exception as error:  # noqa: BLE001 - foreign code: its words may quote a row, so they stay in the log
+        if (kind := type(error).__name__) not in raised:
+            raised.add(kind)
+            traceback.print_exc()
+        replace_file(directory / "error.json", codec.encode(_Failure(f"the model raised {kind}", opened)))
 
 
 if __name__ == "__main__":

@@ -237,7 +237,8 @@ class Scorer(Protocol):
     """Scores rows with a registered package, outside the gateway: in a process of its own where the package may be code."""
 
     def score(self, package: Path, rows: Sequence[Mapping[str, Any]]) -> "NDArray[np.float64]":
-        """(n_rows, n_scores). Raises ModelFailed with the reason, also when it takes longer than the scorer was made to wait."""
+        """(n_asked, n_scores): of all rows, or of as many of the first as there was time for where time is limited; a row of NaN could not be answered.
+        Raises ModelFailed with the reason when none was: `late` or `died` where that may be no fault of the package."""
         ...
 
 

@@ -19,6 +19,7 @@ from flyball.records import codec
 from flyball.records.evidence import Evidence
 from flyball.records.release import ReleaseState, Replayed
 from flyball.records.signature import ColumnType, Signature
+from flyball.records.unit import Unit
 from flyball.release import guards
 from flyball.release.metrics import FAILURE_RATE, LOSS
 from flyball.release.policy import GuardRule, ReplayRule
@@ -52,21 +53,23 @@ class Replaying:
         if scorer is None or not rows:
             return self._told(nobody)
         try:
-            package = Path(challenger.package)
-            scores, words = scorer.score(package, [row.values for row in rows]), f"it answered {len(rows)} captured requests"
+            scores = np.asarray(scorer.score(Path(challenger.package), [row.values for row in rows]), dtype=np.float64)
+            words = ""
         except ModelFailed as error:
-            scores, words = np.zeros((0, 0)), f"it could not answer captured requests: {error.message}"
+            if error.late or error.died:  # the machine's trouble as likely as its own, which the shadow will show
+                return self._told(msgspec.structs.replace(nobody, words=f"{nobody.words}: {error.message.rstrip('.')}"))
+            scores, words = np.full((len(rows), 1), np.nan), f"it could not answer captured requests: {error.message.rstrip('.')}"
         except (TypeError, ValueError) as error:  # a feature of the same name and another type
             self._world.say("bad", f"Release {release.id}: captured requests do not fit the challenger: {error}")
             what = f"{type(error).__name__}{_misfit(rows, challenger.signature)}"
             return self._told(msgspec.structs.replace(nobody, words=f"{nobody.words}: they do not fit its signature ({what})"))
-        answers, calibration = np.asarray(scores, dtype=np.float64), challenger.unit.calibration
-        if calibration is not None:
-            answers = calibration.of(answers)
-        pairs, answered = self._pairs(champion, release.challenger, rows, answers)
+        rows, found = rows[: len(scores)], len(rows)
+        pairs, answered = self._pairs(champion, release.challenger, rows, _calibrated(challenger.unit, scores))
         both = compared(self._world, self._shelf, self._observation, (champion, release.challenger))
-        found = [self._measured(both, pairs, (answered, len(rows)), guard) for guard in rule.guards]
-        return self._told(Replayed(release=release.id, at=now, rows=len(rows), evidence=tuple(found), words=words))
+        failed = self._failed(champion, release.challenger, rows), (len(rows) - answered, len(rows))
+        evidence = tuple(_measured(both, pairs, failed, guard) for guard in rule.guards)
+        words = words or _in_words(answered, len(rows), found)
+        return self._told(Replayed(release=release.id, at=now, rows=len(rows), evidence=evidence, words=words))
 
     def _pairs(self, champion: str, challenger: str, rows: list[AnsweredRow], scores: Floats) -> tuple[Pairs, int]:
         """The rows that it answered with numbers, with the mature labels that it cannot have learnt; how many those are."""
@@ -84,14 +87,12 @@ class Replaying:
         shown = scores if fits else old
         return Pairs(answered, at_us[answered], old[answered], shown[answered], labels[answered]), len(answered)
 
-    def _measured(self, both: Compared, pairs: Pairs, counts: tuple[int, int], guard: GuardRule) -> Evidence:
-        answered, asked = counts
-        if guard.metric == FAILURE_RATE:
-            return guards.failure_rate((0, asked), (asked - answered, asked), guard)
-        if guard.metric == LOSS:
-            chosen = ~np.isnan(pairs.labels)
-            pairs = Pairs(*(part[chosen] for part in pairs))  # type: ignore[arg-type]
-        return _QUESTIONS[guard.metric](both, pairs, guard)
+    def _failed(self, champion: str, challenger: str, rows: list[AnsweredRow]) -> tuple[int, int]:
+        """(rows that the champion could not answer, rows that it was asked) while it answered these: what it failed by was captured as a number alone, and a
+        champion that never failed would be a baseline that nobody meets."""
+        join, span = self._observation.joined_for(challenger), (rows[0].at_us, rows[-1].at_us + 1)
+        failed = join.failures.between(champion, *span)
+        return failed, failed + join.answered(*span, champion)
 
     def _told(self, replayed: Replayed) -> Replayed:
         subject, state = f"release:{replayed.release}", put("replayed", replayed.release, replayed)
@@ -107,6 +108,31 @@ class Replaying:
         )
         self._world.say("plain", f"Release {replayed.release}: {replayed.words}.")
         return replayed
+
+
+def _measured(both: Compared, pairs: Pairs, failed: tuple[tuple[int, int], tuple[int, int]], guard: GuardRule) -> Evidence:
+    """`failed`: (rows that it could not answer, rows that it was asked) of champion and challenger."""
+    if guard.metric == FAILURE_RATE:
+        return guards.failure_rate(*failed, guard)
+    if guard.metric == LOSS:
+        chosen = ~np.isnan(pairs.labels)
+        pairs = Pairs(*(part[chosen] for part in pairs))  # type: ignore[arg-type]
+    return _QUESTIONS[guard.metric](both, pairs, guard)
+
+
+def _calibrated(unit: Unit, scores: Floats) -> Floats:
+    """As it would be answered; rows that it could not answer stay so."""
+    whole = np.isfinite(scores).all(axis=1)
+    if unit.calibration is None or not whole.any():
+        return scores
+    answers = np.full(scores.shape, np.nan)
+    answers[whole] = unit.calibration.of(scores[whole])
+    return answers
+
+
+def _in_words(answered: int, asked: int, captured: int) -> str:
+    of = f" of {asked}" if answered < asked else ""
+    return f"it answered {answered}{of} captured requests{f', and for {captured - asked} more there was no time' if asked < captured else ''}"
 
 
 def _misfit(rows: list[AnsweredRow], signature: Signature) -> str:

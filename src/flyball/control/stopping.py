@@ -6,7 +6,7 @@ from flyball.control.releases import Releases
 from flyball.control.traffic import SwitchReading, routing_put, stop_of
 from flyball.control.units import UnitShelf
 from flyball.control.world import World, draft, put
-from flyball.errors import Conflict
+from flyball.errors import Conflict, StoreUnavailable, TrackingFailed
 from flyball.records.bounds import Stop
 from flyball.records.events import Put
 from flyball.records.release import Champion, Phase
@@ -108,6 +108,10 @@ class Stopping:
         if self._shelf.unit(champion.unit).version == wanted:
             return None, f"serve.fallback is version {wanted}, which is what is stopped"
         best = [unit for unit in champion.verified if unit in mine] or mine
-        if not self._shelf.holds(best[-1]):
+        try:
+            whole = self._shelf.holds(best[-1])
+        except (StoreUnavailable, TrackingFailed):  # a brake waits for no registry
+            return None, f"serve.fallback is version {wanted}, of which the registry does not answer"
+        if not whole:
             return None, f"the package of serve.fallback, version {wanted}, is not whole"
         return best[-1], ""

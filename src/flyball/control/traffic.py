@@ -41,15 +41,13 @@ def routing_put(
     """The routing that these states ask for, as part of their transaction; nothing when it stays as it is. `rehearsed`: a unit to hold ready;
     `stop`: as this transaction leaves it; None: as it is."""
 
-    standing = wanted(world)
+    standing, stop = wanted(world), stop_of(world) if stop is None else stop
 
     def served(unit: str | None) -> ServedUnit | None:
         try:
             return shelf.served(unit) if unit else None
-        except (ArtifactDamaged, NotFound) as error:
-            if release is None or unit is None:
-                raise
-            return _without_package(unit, champion, release, standing, error)
+        except (ArtifactDamaged, NotFound, StoreUnavailable, TrackingFailed) as error:
+            return _without_package(unit or "", champion, release, standing, stop, error)
 
     made = route(
         world.model,
@@ -61,10 +59,8 @@ def routing_put(
     )
     if made is not None and rehearsed is not None:
         made = rehearsal(world.model, made.champion, shelf.served(rehearsed))
-    stop = stop_of(world) if stop is None else stop
     if made is not None and stop is not None and stop.resumed_at is None:
-        fallback = shelf.served(stop.fallback) if stop.fallback is not None else None
-        made = stopped(made, fallback, stop.words)
+        made = stopped(made, served(stop.fallback), stop.words)
     keeping = keeping_of(world.spec, _kept(standing))
     routes = () if made is None else (msgspec.structs.replace(made, keeping=keeping),)
     if standing is None and not routes:
@@ -75,16 +71,28 @@ def routing_put(
 
 
 def _without_package(
-    unit: str, champion: Champion | None, release: ReleaseState, standing: RoutingTable | None, error: FlyballError
+    unit: str,
+    champion: Champion | None,
+    release: ReleaseState | None,
+    standing: RoutingTable | None,
+    stop: Stop | None,
+    error: FlyballError,
 ) -> ServedUnit | None:
-    """What a table says of a unit whose package is gone or damaged; None: nothing, and it need not. Raises the error where it must."""
+    """What a table says of a unit whose package is gone or damaged, or cannot be looked for; None: nothing, and it need not. Raises the error where it must."""
+    # Gateways hold what the standing table names: a model must be possible to stop, and to resume, whatever has become of its files.
+    if release is None or stop is not None:
+        for served in units_of(standing) if standing is not None else ():
+            if served.unit.id == unit:
+                return served
+    if release is None:
+        raise error
     if release.phase in OLD_ALONE:
         if unit != release.champion:
             return None  # a challenger whose package is damaged must be possible to take back
         for each in standing.routes if standing is not None else ():
             if each.champion.unit.id == unit:
                 return each.champion  # it answers from memory, and goes on when the challenger is taken back
-    elif unit != release.challenger and champion is not None and champion.unit == release.challenger:
+    elif isinstance(error, ArtifactDamaged | NotFound) and champion is not None and unit != release.challenger == champion.unit:
         return None  # all traffic is another's already: without a fallback it can end, or be stopped
     raise error
 

@@ -3,17 +3,16 @@
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from difflib import get_close_matches
-from typing import Any, NamedTuple
+from typing import Any
 
 from flyball.spec.conditions import check_condition
-from flyball.spec.fields import format_duration, parse_duration, parse_share
+from flyball.spec.fields import format_duration
+from flyball.spec.phases import phase_faults
 from flyball.spec.policies import BINARY_ALONE, FITS
 from flyball.spec.project import CLASSIFICATION, REGRESSION
-from flyball.spec.release import PATIENCE
+from flyball.spec.raw import Cross, Raw, duration_of, items_of, section_of, share_of
 from flyball.spec.slice_conditions import compile_slice
 from flyball.spec.tree import Path
-
-Raw = Mapping[str, Any]
 
 _METRICS = CLASSIFICATION | REGRESSION
 _SOURCES = ("files", "delta", "sql", "loader")
@@ -21,38 +20,19 @@ HIGHER = frozenset({"roc_auc", "pr_auc", "accuracy", "f1"})
 """Metrics of which more is better."""
 
 
-class Cross(NamedTuple):
-    """A fault before it has its line."""
-
-    path: Path
-    found: str
-    expected: str
-    hint: str = ""
-
-
 def cross_faults(tree: Raw) -> tuple[Cross, ...]:
     """All of them, in the order of the file's sections."""
     checks = (
-        _source, _columns, _tuning, _metrics, _gates, _release, _strategy, _guards, _labels_in_time, _slices, _capture, _keep, _policies,
+        _source, _columns, _tuning, _metrics, _gates, _release, _strategy, _guards, phase_faults, _slices, _capture, _keep, _policies,
         _threshold,
     )  # fmt: skip
     return tuple(fault for check in checks for fault in check(tree))
 
 
-def _section(value: Any, *path: str) -> Raw:
-    for part in path:
-        value = value.get(part) if isinstance(value, Mapping) else None
-    return value if isinstance(value, Mapping) else {}
-
-
-def _items(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
-
-
 def _source(tree: Raw) -> Iterator[Cross]:
-    source, path = _section(tree, "data", "source"), ("data", "source")
+    source, path = section_of(tree, "data", "source"), ("data", "source")
     given = [name for name in _SOURCES if source.get(name) is not None]
-    if isinstance(_section(tree, "data").get("source"), Mapping) and len(given) != 1:
+    if isinstance(section_of(tree, "data").get("source"), Mapping) and len(given) != 1:
         yield Cross(path, " and ".join(given) or "none of them", f"exactly one of {', '.join(_SOURCES)}")
     for name in ("files", "delta"):
         place = source.get(name)
@@ -61,7 +41,7 @@ def _source(tree: Raw) -> Iterator[Cross]:
 
 
 def _columns(tree: Raw) -> Iterator[Cross]:
-    data = _section(tree, "data")
+    data = section_of(tree, "data")
     features = data.get("features")
     if not isinstance(features, Mapping | list):
         return
@@ -71,13 +51,13 @@ def _columns(tree: Raw) -> Iterator[Cross]:
         if isinstance(name, str) and name in features:
             place: str | int = features.index(name) if isinstance(features, list) else name
             yield Cross(("data", "features", place), f"{name!r}, which is the {role}", expected)
-    for index, name in enumerate(_items(features)):
+    for index, name in enumerate(items_of(features)):
         if name in features[:index]:
             yield Cross(("data", "features", index), f"{name!r} again", "each feature once")
 
 
 def _tuning(tree: Raw) -> Iterator[Cross]:
-    for name, choices in _section(tree, "train", "tuning", "space").items():
+    for name, choices in section_of(tree, "train", "tuning", "space").items():
         if isinstance(choices, list) and (not choices or len(choices) == 1):
             yield Cross(("train", "tuning", "space", name), f"{len(choices)} values", "[low, high], or a list of choices")
 
@@ -94,28 +74,31 @@ def _metrics(tree: Raw) -> Iterator[Cross]:
 
 
 def _named_metrics(tree: Raw) -> Iterator[tuple[Path, Any]]:
-    evaluate, gates = _section(tree, "evaluate"), _section(tree, "gates")
-    yield ("train", "tuning", "metric"), _section(tree, "train", "tuning").get("metric")
+    evaluate, gates = section_of(tree, "evaluate"), section_of(tree, "gates")
+    yield ("train", "tuning", "metric"), section_of(tree, "train", "tuning").get("metric")
     yield ("evaluate", "primary"), evaluate.get("primary")
-    for index, metric in enumerate(_items(evaluate.get("metrics"))):
+    for index, metric in enumerate(items_of(evaluate.get("metrics"))):
         yield ("evaluate", "metrics", index), metric
-    for index, gate in enumerate(_items(gates.get("absolute"))):
-        yield ("gates", "absolute", index, "metric"), _section(gate).get("metric")
-    yield ("gates", "champion", "metric"), _section(gates, "champion").get("metric")
+    for index, gate in enumerate(items_of(gates.get("absolute"))):
+        yield ("gates", "absolute", index, "metric"), section_of(gate).get("metric")
+    yield ("gates", "champion", "metric"), section_of(gates, "champion").get("metric")
 
 
 def _gates(tree: Raw) -> Iterator[Cross]:
-    gates = _items(_section(tree, "gates").get("absolute"))
+    gates = items_of(section_of(tree, "gates").get("absolute"))
     bounded = {
-        (str(_section(gate).get("metric")), name) for gate in gates for name, bound in _section(gate).items() if bound is not None
+        (str(section_of(gate).get("metric")), name)
+        for gate in gates
+        for name, bound in section_of(gate).items()
+        if bound is not None
     }
     for index, gate in enumerate(gates):
-        bounds = [name for name in ("at_least", "at_most") if _section(gate).get(name) is not None]
+        bounds = [name for name in ("at_least", "at_most") if section_of(gate).get(name) is not None]
         if not isinstance(gate, Mapping):
             continue
         if len(bounds) != 1:
             yield Cross(("gates", "absolute", index), " and ".join(bounds) or "no bound", "exactly one of at_least, at_most")
-        elif isinstance(metric := _section(gate).get("metric"), str) and metric in _METRICS:
+        elif isinstance(metric := section_of(gate).get("metric"), str) and metric in _METRICS:
             meant = "at_least" if metric in HIGHER else "at_most"
             # Beside the one that is meant the other is a check for what is too good to be true, such as a label among the features.
             if bounds != [meant] and (metric, meant) not in bounded:
@@ -124,14 +107,11 @@ def _gates(tree: Raw) -> Iterator[Cross]:
 
 
 def _release(tree: Raw) -> Iterator[Cross]:
-    release = _section(tree, "release")
-    patience = PATIENCE + (_duration(_section(tree, "data").get("label_delay")) or timedelta())
-    yield from _order(release.get("shadow"), ("release", "shadow"), patience)
+    release = section_of(tree, "release")
     before = 0.0
-    for index, step in enumerate(_items(release.get("steps"))):
+    for index, step in enumerate(items_of(release.get("steps"))):
         path: Path = ("release", "steps", index)
-        yield from _order(step, path, patience)
-        share = _share(_section(step).get("traffic"))
+        share = share_of(section_of(step).get("traffic"))
         if share is None:
             continue
         if not before < share < 1.0:
@@ -142,15 +122,15 @@ def _release(tree: Raw) -> Iterator[Cross]:
 
 def _strategy(tree: Raw) -> Iterator[Cross]:
     """What a strategy asks of the rest of its section."""
-    release = _section(tree, "release")
+    release = section_of(tree, "release")
     strategy, steps, guards = (release.get(key) for key in ("strategy", "steps", "guards"))
-    count = len(_items(steps))
+    count = len(items_of(steps))
     if strategy == "blue_green" and count:
         yield Cross(("release", "steps"), f"{count} with strategy blue_green", "no steps", "All traffic moves at once.")
     if strategy in ("ab", "bandit"):
         if steps is not None and count != 1:
             yield Cross(("release", "steps"), f"{count} with strategy {strategy}", "one step")
-        if not any(_section(each).get("metric") == "reward" for each in _items(guards)):
+        if not any(section_of(each).get("metric") == "reward" for each in items_of(guards)):
             hint = "Add to release.guards: {metric: reward, between: [0, 25]}, with what one prediction can earn."
             yield Cross(
                 ("release", "strategy"), f"{strategy!r} without a guard of the metric reward", "a reward to decide by", hint
@@ -166,7 +146,7 @@ def _strategy(tree: Raw) -> Iterator[Cross]:
     if "shadow" in release and release["shadow"] is None and no_step and release.get("labels", "before_full") == "before_full":
         expected = "a shadow or a step, or labels: while_watching or never"
         yield Cross(("release", "shadow"), "none, and no step", expected, "Otherwise nothing is judged before all traffic.")
-    watch, longest = (_duration(release.get(key)) for key in ("watch", "watch_at_most"))
+    watch, longest = (duration_of(release.get(key)) for key in ("watch", "watch_at_most"))
     watch = watch or timedelta(days=7)
     if longest is not None and longest < watch:
         found = f"{format_duration(longest)}, shorter than watch ({format_duration(watch)})"
@@ -175,11 +155,11 @@ def _strategy(tree: Raw) -> Iterator[Cross]:
 
 def _guards(tree: Raw) -> Iterator[Cross]:
     """A guard whose parts do not fit its metric, that is declared twice, or whose slice nobody declares, so that it would wait for ever."""
-    declared = [_section(each).get("name") for each in _items(_section(tree, "monitor").get("slices"))]
+    declared = [section_of(each).get("name") for each in items_of(section_of(tree, "monitor").get("slices"))]
     seen: list[tuple[Any, Any]] = []
-    for index, guard in enumerate(_items(_section(tree, "release").get("guards"))):
+    for index, guard in enumerate(items_of(section_of(tree, "release").get("guards"))):
         path: Path = ("release", "guards", index)
-        metric, name, margin = (_section(guard).get(key) for key in ("metric", "slice", "margin"))
+        metric, name, margin = (section_of(guard).get(key) for key in ("metric", "slice", "margin"))
         always = {"loss": "release.margin", "failure_rate": "release.max_error_rate_increase"}.get(str(metric))
         if always and name is None:
             yield Cross(
@@ -191,12 +171,12 @@ def _guards(tree: Raw) -> Iterator[Cross]:
         elif metric is not None and (metric, name) in seen:
             yield Cross((*path, "metric"), f"{metric!r} again", "each guard once")
         seen.append((metric, name))
-        yield from _between(_section(guard), path)
-        if _section(guard).get("must") == "pass" and str(metric).endswith("_shape"):
+        yield from _between(section_of(guard), path)
+        if section_of(guard).get("must") == "pass" and str(metric).endswith("_shape"):
             yield Cross(
                 (*path, "must"), f"'pass' with {metric}", "not_fail", "That two distributions are the same cannot be shown."
             )
-        share = _share(margin)
+        share = share_of(margin)
         if share is not None and share < 0.0:
             yield Cross((*path, "margin"), repr(margin), "0 or more")
         if isinstance(name, str) and metric not in ("loss", None):
@@ -221,45 +201,13 @@ def _between(guard: Raw, path: Path) -> Iterator[Cross]:
             yield Cross(place, repr(between), expected)
 
 
-def _labels_in_time(tree: Raw) -> Iterator[Cross]:
-    """A phase that must end before the first label counts could only be given up."""
-    release, delay = _section(tree, "release"), _duration(_section(tree, "data").get("label_delay"))
-    if not delay or release.get("labels", "before_full") != "before_full":
-        return
-    steps = [_duration(_section(step).get("at_most")) for step in _items(release.get("steps"))]
-    if "shadow" not in release or release["shadow"] is not None:
-        allowed = _duration(_section(release, "shadow").get("at_most"))
-        path: Path = ("release", "shadow", "at_most")
-    else:
-        given = [each for each in steps if each is not None]
-        allowed = sum(given, timedelta()) if given and len(given) == len(steps) else None
-        path = ("release", "steps", len(steps) - 1, "at_most")
-    if allowed is not None and allowed <= delay:
-        found = f"{format_duration(allowed)}, when no label counts before data.label_delay ({format_duration(delay)})"
-        yield Cross(
-            path,
-            found,
-            "longer than data.label_delay",
-            "Or release.labels: while_watching, and labels are waited for in the watch.",
-        )
-
-
-def _order(section: Any, path: Path, patience: timedelta) -> Iterator[Cross]:
-    """`at_least` is not longer than `at_most` (with the default, `patience`, for what is not said)."""
-    shortest, longest = (_duration(_section(section).get(name)) for name in ("at_least", "at_most"))
-    longest = longest or patience
-    if shortest is not None and shortest > longest:
-        found = f"{format_duration(shortest)}, longer than at_most ({format_duration(longest)})"
-        yield Cross((*path, "at_least"), found, "at_least ≤ at_most")
-
-
 def _slices(tree: Raw) -> Iterator[Cross]:
     """A condition over columns that do not exist, or that capture keeps out, would choose nothing for ever."""
-    features, rules = _section(tree, "data").get("features"), _section(tree, "capture", "fields")
+    features, rules = section_of(tree, "data").get("features"), section_of(tree, "capture", "fields")
     seen: dict[Any, int] = {}
-    for index, each in enumerate(_items(_section(tree, "monitor").get("slices"))):
+    for index, each in enumerate(items_of(section_of(tree, "monitor").get("slices"))):
         path: Path = ("monitor", "slices", index)
-        name, where = (_section(each).get(key) for key in ("name", "where"))
+        name, where = (section_of(each).get(key) for key in ("name", "where"))
         if isinstance(name, str) and name in seen:
             yield Cross((*path, "name"), f"{name!r}, as monitor.slices[{seen[name]}]", "slices with different names")
         elif isinstance(name, str):
@@ -290,22 +238,22 @@ def _types(features: Any) -> dict[str, str | None]:
 
 def _capture(tree: Raw) -> Iterator[Cross]:
     """A rule for a column that does not exist would keep what it was meant to keep out."""
-    features = _section(tree, "data").get("features")
+    features = section_of(tree, "data").get("features")
     if not isinstance(features, Mapping | list):
         return
     known = [str(name) for name in features]
-    for name in _section(tree, "capture", "fields"):
+    for name in section_of(tree, "capture", "fields"):
         if name not in known:
             path: Path = ("capture", "fields", str(name))
-            is_key = name == _section(tree, "data").get("key")
+            is_key = name == section_of(tree, "data").get("key")
             hint = "What is kept of keys is said by capture.keys." if is_key else _did_you_mean_column(name, known)
             yield Cross(path, f"{name!r}, which is no feature", f"one of {', '.join(known)}", hint)
 
 
 def _keep(tree: Raw) -> Iterator[Cross]:
     """A window must be held until it is judged: what is forgotten before could only be given up, and its labels join nothing."""
-    keep, delay = _duration(_section(tree, "capture").get("keep")), _duration(_section(tree, "data").get("label_delay"))
-    window = _duration(_section(tree, "monitor").get("window")) or timedelta(days=1)
+    keep, delay = duration_of(section_of(tree, "capture").get("keep")), duration_of(section_of(tree, "data").get("label_delay"))
+    window = duration_of(section_of(tree, "monitor").get("window")) or timedelta(days=1)
     least = (delay or timedelta()) + 2 * window
     if keep is None or not keep or keep >= least:
         return
@@ -322,9 +270,9 @@ def _did_you_mean_column(word: Any, known: list[str]) -> str:
 
 def _policies(tree: Raw) -> Iterator[Cross]:
     seen: dict[Any, int] = {}
-    for index, policy in enumerate(_items(tree.get("policies"))):
+    for index, policy in enumerate(items_of(tree.get("policies"))):
         path: Path = ("policies", index)
-        name, when, do = (_section(policy).get(key) for key in ("name", "when", "do"))
+        name, when, do = (section_of(policy).get(key) for key in ("name", "when", "do"))
         if isinstance(name, str) and name in seen:
             yield Cross((*path, "name"), f"{name!r}, as policies[{seen[name]}]", "policies with different names")
         elif isinstance(name, str):
@@ -352,17 +300,17 @@ def _action(tree: Raw, do: Raw, path: Path) -> Iterator[Cross]:
         yield Cross(
             (*path, "on_faults"), f"on_faults with action {action}", f"one that fits something: {', '.join(sorted(FITS))}"
         )
-    task, asked = tree.get("task"), [action, *(each for each in _items(entrants) if isinstance(each, str))]
+    task, asked = tree.get("task"), [action, *(each for each in items_of(entrants) if isinstance(each, str))]
     wrong = [name for name in asked if name in BINARY_ALONE]
     if task in ("multiclass", "regression") and wrong:
         yield Cross(path, f"{wrong[0]} with task {task}", "task: binary, whose one score has a threshold to be mended",
                     "Such as do: retrain.")  # fmt: skip
-    if "retune" in asked and not _section(tree, "train").get("tuning"):
+    if "retune" in asked and not section_of(tree, "train").get("tuning"):
         yield Cross(path, "retune without train.tuning", "train.tuning, which says what is sought")
 
 
 def _threshold(tree: Raw) -> Iterator[Cross]:
-    threshold, task = _section(tree, "serve").get("threshold"), tree.get("task")
+    threshold, task = section_of(tree, "serve").get("threshold"), tree.get("task")
     if threshold is not None and task in ("multiclass", "regression"):
         yield Cross(
             ("serve", "threshold"), f"{threshold!r} with task {task}", "no threshold: it divides the score of task: binary"
@@ -380,19 +328,3 @@ def did_you_mean(word: Any, known: Any) -> str:
     """`did you mean …` for the closest of `known`; empty when nothing is near."""
     close = get_close_matches(str(word).strip().lower(), [str(item) for item in known], n=1, cutoff=0.6)
     return f"did you mean {close[0]}?" if close else ""
-
-
-def _share(value: Any) -> float | None:
-    try:
-        share = parse_share(value)
-    except ValueError:
-        return None
-    return share if isinstance(share, float) else None
-
-
-def _duration(value: Any) -> timedelta | None:
-    try:
-        duration: timedelta = parse_duration(value)
-    except (ValueError, OverflowError):
-        return None
-    return duration

@@ -9,8 +9,9 @@ from pydantic import ValidationError
 
 from flyball.errors import Fault, NotFound, SpecError, StoreUnavailable
 from flyball.spec import schema, tree, words
-from flyball.spec.faults import Cross, cross_faults
+from flyball.spec.faults import cross_faults
 from flyball.spec.project import ProjectSpec
+from flyball.spec.raw import Cross
 
 FILE = "flyball.yaml"
 _MODEL_LEVEL = ("value_error", "assertion_error")

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from flyball.spec.fields import Duration, ErrorRate, Name, Section, Share, parse_share
 
@@ -15,12 +15,24 @@ SHOWN = frozenset({"latency_p50_ms", "latency_p95_ms", "latency_p99_ms", "latenc
 """Metrics that compare answers which users got of both: only while a canary shares the traffic."""
 PATIENCE = timedelta(days=7)
 """How long a phase waits for a pass where nothing is said, once labels can be there."""
+AT_LEAST = "1h"
+"""How long a phase before all traffic takes at least where nothing is said."""
 Margin = Annotated[float, BeforeValidator(parse_share)]
 """A share such as 1 % or a number in the metric's own unit."""
 
 
+def seldom(value: timedelta) -> timedelta:
+    if value < timedelta(minutes=1):
+        raise ValueError("a duration of 1m or longer")
+    return value
+
+
+Seldom = Annotated[Duration, AfterValidator(seldom)]
+"""How often something is done that takes seconds: sooner again it would never end."""
+
+
 class ShadowSpec(Section):
-    at_least: Duration = Field(default="1h", validate_default=True)
+    at_least: Duration = Field(default=AT_LEAST, validate_default=True)
     at_most: Duration | None = None
     """Without a pass by then the release is given up and the champion stays. Not given: 7d, and `data.label_delay` longer."""
     min_labels: int = Field(default=200, ge=0)
@@ -35,7 +47,7 @@ class ReplaySpec(Section):
 
 class CanaryStep(Section):
     traffic: Share
-    at_least: Duration = Field(default="1h", validate_default=True)
+    at_least: Duration = Field(default=AT_LEAST, validate_default=True)
     at_most: Duration | None = None
     """Without a pass by then it is rolled back. Not given: 7d, and `data.label_delay` longer."""
     min_requests: int = Field(default=50, ge=0)
@@ -101,7 +113,7 @@ class GuardSpec(Section):
         return f"{self.metric}:{self.slice}" if self.slice else self.metric
 
 
-_STEPS: dict[str, list[dict[str, Any]]] = {
+STEPS: dict[str, list[dict[str, Any]]] = {
     "canary": [{"traffic": 0.1}, {"traffic": 0.5}],
     "ab": [{"traffic": 0.5, "min_requests": 1000}],
     "blue_green": [],
@@ -139,7 +151,7 @@ class ReleaseSpec(Section):
     approval: bool | Literal["another"] = False
     """A person must agree before the challenger takes all traffic; another: one who comes by name (`flyball token add`, or an account), and neither started the
     run nor agreed to it."""
-    drill: Duration | None = None
+    drill: Seldom | None = None
     """How often a rollback is rehearsed. Not given: on demand (`flyball drill`)."""
 
     @model_validator(mode="before")
@@ -147,7 +159,7 @@ class ReleaseSpec(Section):
     def steps_of_the_strategy(cls, given: Any) -> Any:
         if not isinstance(given, dict) or given.get("steps") is not None:
             return given
-        return {**given, "steps": _STEPS.get(str(given.get("strategy", "canary")), [])}
+        return {**given, "steps": STEPS.get(str(given.get("strategy", "canary")), [])}
 
     @model_validator(mode="after")
     def steps_grow(self) -> Self:

@@ -23,7 +23,8 @@ from flyball.spec import ProjectSpec
 from flyball.wiring.privacy import keep_private
 
 SCORER_SECONDS = 60.0
-"""Loading a model and a thousand rows take a few; ticks wait as long, while the challenger of a proposed release sees no traffic yet."""
+"""Loading a model and a thousand rows take a few; ticks wait as long, while the challenger of a proposed release sees no traffic yet. What is answered by
+then counts."""
 
 LOADING_SECONDS = 60.0
 """A replay's gateway is waited for: while it loads a model simulated time stands still, or a busy machine would let another unit answer an hour."""

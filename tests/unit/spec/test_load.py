@@ -119,6 +119,22 @@ def test_a_condition_that_is_no_condition_is_told_beside_other_faults() -> None:
     assert set(fault) == {"colour", "policies[0].when"}
 
 
+REWARD = "guards: [{metric: reward, between: [0, 1]}]"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "release: {shadow: {at_least: 7d}, labels: while_watching, watch_at_most: 8d}",
+        "release: {shadow: {at_least: 10m, at_most: 30m}, labels: never, watch_at_most: 8d}",
+        f"release: {{strategy: ab, labels: never, {REWARD}}}",
+        f"release: {{steps: [{{traffic: 10%, at_most: 15d}}, {{traffic: 50%, at_most: 2d}}], {REWARD}}}",
+    ],
+)
+def test_phases_that_can_pass_in_their_time_are_no_fault(line: str) -> None:
+    parse_project(with_line(line))
+
+
 @pytest.mark.parametrize(
     ("line", "path", "words"),
     [
@@ -139,6 +155,7 @@ def test_a_condition_that_is_no_condition_is_told_beside_other_faults() -> None:
         ("release: {shadow: null, strategy: blue_green}", "release.shadow", "labels: while_watching or never"),
         ("release: {watch_at_most: 3d}", "release.watch_at_most", "found 3d, shorter than watch"),
         ("release: {strategy: bandit, guards: [{metric: reward, between: [0, 1]}], bandit: {every: 0s}}", "release.bandit", "`every` longer than nothing"),
+        ("release: {drill: 0s}", "release.drill", "found '0s' (line 14), expected a duration of 1m or longer"),
         ("release: {alpha: 0%}", "release.alpha", "expected more than 0"),
         ("release: {guards: [{metric: reward}]}", "release.guards[0].between", "[least, most]"),
         ("release: {guards: [{metric: reward, between: [5, 1]}]}", "release.guards[0].between", "found [5, 1]"),
@@ -152,6 +169,10 @@ def test_a_condition_that_is_no_condition_is_told_beside_other_faults() -> None:
         ("release: {guards: [{metric: calibration}, {metric: calibration}]}", "release.guards[1].metric", "again"),
         ("release: {shadow: {at_most: 7d}}", "release.shadow.at_most", "no label counts before data.label_delay (2w)"),
         ("release: {shadow: null, steps: [{traffic: 10%, at_most: 7d}]}", "release.steps[0].at_most", "longer than data.label_delay"),
+        ("release: {shadow: {at_most: 30m}, labels: never}", "release.shadow.at_most", "found 30m, shorter than at_least (1h where nothing is said)"),
+        ("release: {steps: [{traffic: 10%, at_most: 30m}]}", "release.steps[0].at_most", "at_least ≤ at_most"),
+        ("release: {labels: while_watching, watch_at_most: 8d}", "release.watch_at_most", "no label counts before data.label_delay (2w)"),
+        (f"release: {{labels: never, steps: [{{traffic: 10%, at_most: 2d}}], {REWARD}}}", "release.steps[0].at_most", "no reward counts before data.label_delay (2w)"),
         ("release: {strategy: blue_green, guards: [{metric: latency_shape}]}", "release", "a step where latency_shape can be measured"),
         ("policies: [{name: a, when: drift.alarm, do: notify}, {name: a, when: drift.alarm, do: ask}]", "policies[1].name", "policies[0]"),
         ("policies: [{name: a, when: drift.alarm, do: {action: retrain, entrants: [all]}}]", "policies[0].do.entrants", "only with action: improve"),
