@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -123,6 +123,7 @@ def test_a_published_table_is_what_the_workers_report(gateways: HttpGateways | M
     (after,) = gateways.observe()
     assert (after.revision, after.digest, after.error) == (3, table(3).digest, "")
     gateways.renew_lease()
+    assert gateways.lease_age() < timedelta(seconds=30)
 
 
 def test_a_table_never_goes_back_and_a_revision_never_changes_its_meaning(gateways: HttpGateways | MemoryGateways) -> None:
@@ -151,6 +152,7 @@ def test_who_serves_is_counted_and_nobody_asked(http: HttpGateways, tmp_path: Pa
 def test_nothing_runs_and_nothing_is_claimed(http: HttpGateways, tmp_path: Path) -> None:
     http.publish(table(1))
     assert http.observe() == ()
+    assert http.lease_age() == timedelta.max
     http.renew_lease()
     assert http.observe() == ()  # as in `flyball run` beside nothing
     (tmp_path / "run").mkdir()

@@ -11,7 +11,7 @@ from engine_world import AT_ONCE, DAY, HOUR, RELEASE, START, Model, Project, spe
 from flyball.control import commands, decisions
 from flyball.control.world import draft, micros, put
 from flyball.errors import FlyballError
-from flyball.records.captured import Captured
+from flyball.records.captured import Captured, PredictionBatch
 from flyball.records.decisions import Approval
 from flyball.records.release import Phase, ReleaseLook
 from flyball.release import guards
@@ -301,3 +301,29 @@ def test_what_is_compared_is_held_while_a_guard_asks_for_it_and_no_longer(tmp_pa
     challenged(plain)
     plain.live(HOUR, rows=60, step=10 * MINUTE)
     assert plain.engine.observation.release_tally._open == {}
+
+
+def test_a_release_is_not_judged_by_what_was_counted_for_the_one_before(tmp_path: Path) -> None:
+    step = {"traffic": "50%", "at_least": "1h", "at_most": "4d", "min_requests": 10}
+    project = Project(tmp_path, spec_of({**AT_ONCE, "steps": [step], "guards": [{"metric": "latency_p95_ms", "margin": 1.0}]}))
+    units = project.version(), project.version()
+    counted = [
+        PredictionBatch(
+            at_us=micros(project.clock.now()), model="shop", unit=unit, role=role, revision=1, ids=[f"{unit}-{place}"], keys=[""],
+            columns={"x": [0.5]}, scores=[[0.5]], latency_us=100,
+        )
+        for unit, role in zip(units, ("champion", "canary"), strict=True) for place in range(50)
+    ]  # fmt: skip
+    project.capture.hand_over(counted)
+    project.clock.sleep(HOUR)
+    project.tick()
+    assert looks_of(project, "r-0002")[-1]["latency_p95_ms"] == 50
+    assert project.release().phase is Phase.WATCHING, project.engine.releases.waiting_for
+    project.version()
+    assert {each["latency_p95_ms"] for each in looks_of(project, "r-0003")} == {0}
+
+
+def looks_of(project: Project, release: str) -> list[dict[str, int]]:
+    """Of each look that was kept: guard → rows."""
+    looks = [event.payload for event in project.ledger.events(kinds=("release.looked",), subject=f"release:{release}")]
+    return [{each["name"]: each["n"] for each in look["evidence"]} for look in looks]

@@ -330,3 +330,4 @@ def test_a_run_goes_on_with_what_another_person_began_and_the_job_says_who_that_
 def test_ticks_that_fail_for_days_come_no_slower_and_do_not_end() -> None:
     assert [pause_seconds(1.0, failures) for failures in (0, 1, 2, 3, 4, 1_023, 1_024, 10**6)] == [1, 2, 4, 8, 10, 10, 10, 10]
     assert pause_seconds(30.0, 0) == 30.0
+    assert [pause_seconds(0.0, failures) for failures in (1, 2, 6)] == [1, 2, 10]

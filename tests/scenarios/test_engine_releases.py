@@ -3,9 +3,13 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from engine_world import AT_ONCE, DAY, HOUR, Model, Project, spec_of
 
+from flyball.control import release_report
+from flyball.control.world import draft, put
+from flyball.errors import StoreUnavailable
 from flyball.records.release import Phase
 
 WORSE = Model(wrong=0.6)
@@ -135,3 +139,87 @@ def test_identical_challengers_settle(tmp_path: Path) -> None:
         assert project.release().phase is Phase.SETTLED, project.release().reason
         assert project.champion().unit == project.unit_of(number + 2)
     project.holds()
+
+
+def in_a_step_of_a_day(root: Path) -> Project:
+    """With a clock that goes on while nobody looks."""
+    project = Project(
+        root, spec_of({**AT_ONCE, "steps": [{"traffic": "50%", "at_least": "1d", "at_most": "4d", "min_requests": 0}]})
+    )
+    project.clock.simulated = False
+    project.version()
+    project.version()
+    assert project.release().phase is Phase.CANARY
+    return project
+
+
+def test_a_step_is_not_served_while_no_controller_lives(tmp_path: Path) -> None:
+    project = in_a_step_of_a_day(tmp_path)
+    project.clock.sleep(HOUR)
+    project.tick()
+    project.clock.sleep(30 * HOUR)
+    project.gateways.silent = 30 * HOUR
+    project.restart()
+    project.gateways.renew_lease()  # as its heartbeat does, before it looks
+    project.tick()
+    assert (project.release().phase, project.release().unwatched) == (Phase.CANARY, 30 * HOUR)
+    project.clock.sleep(5 * DAY)
+    project.gateways.silent = 5 * DAY  # the machine slept
+    project.tick()
+    assert (project.release().phase, project.release().unwatched) == (Phase.CANARY, 30 * HOUR + 5 * DAY)
+    assert "nobody looked after it for" in release_report.report(project.door, None).history[-1]
+    project.holds()
+
+
+def test_a_canary_that_gateways_hold_at_0_goes_nowhere_and_was_not_served(tmp_path: Path) -> None:
+    project = in_a_step_of_a_day(tmp_path)
+    project.gateways.suspended = True
+    for _ in range(3):
+        project.clock.sleep(HOUR)
+        project.tick()
+    assert "waits until every gateway is seen to serve canary step 1" in project.engine.releases.waiting_for
+    project.gateways.suspended = False
+    project.tick()
+    assert (project.release().withheld, project.release().unwatched) == (3 * HOUR, 0 * HOUR)
+
+
+def test_a_release_that_was_opened_by_a_clock_that_was_ahead_counts_from_now_on(tmp_path: Path) -> None:
+    project = in_a_step_of_a_day(tmp_path)
+    now, release = project.clock.now(), project.release()
+    ahead = msgspec.structs.replace(release, opened_at=now + 30 * DAY, entered_at=now + 30 * DAY, verified_at=now + 30 * DAY)
+    project.engine.world.record(draft(now, "test.ahead", "release", {}, (put("release", release.id, ahead),)))
+    project.restart()
+    project.tick()
+    seen = project.release()
+    assert (seen.opened_at, seen.entered_at, seen.verified_at) == (now, now, now)
+
+
+def test_a_look_that_cannot_read_what_was_captured_gives_nothing_up_for_an_hour(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = in_a_step_of_a_day(tmp_path)
+
+    def away(*_: object) -> None:
+        raise StoreUnavailable("capture/ cannot be read")
+
+    monkeypatch.setattr(project.capture, "read", away)
+    project.clock.sleep(5 * DAY)
+    for duration, phase in ((HOUR / 2, Phase.CANARY), (HOUR / 2, Phase.CANARY), (HOUR / 2, Phase.ROLLED_BACK)):
+        with pytest.raises(StoreUnavailable):
+            project.engine.tick()
+        assert project.release().phase is phase
+        project.clock.sleep(duration)
+
+
+def test_another_share_in_flyball_yaml_reaches_the_step_under_way_which_begins_anew(tmp_path: Path) -> None:
+    project = in_a_step_of_a_day(tmp_path)
+    project.clock.sleep(HOUR)
+    project.spec = spec_of({**AT_ONCE, "steps": [{"traffic": "1%", "at_least": "1d", "at_most": "4d", "min_requests": 0}]})
+    project.restart()
+    project.tick()
+    table, now = project.gateways.served["0"], project.clock.now()
+    assert (table.routes[0].canary_weight, project.release().entered_at, project.release().verified_at) == (0.01, now, now)
+    assert release_report.report(project.door, None).place == "canary step 1 of 1, 1% of the keys"
+    project.restart()
+    project.tick()
+    assert project.ledger.events()[-1].kind == "control.claimed"

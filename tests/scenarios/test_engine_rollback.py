@@ -9,7 +9,7 @@ import pytest
 from engine_models import START, Model
 from engine_world import AT_ONCE, DAY, HOUR, Project, spec_of
 
-from flyball.control import bounds, commands
+from flyball.control import bounds, commands, queries
 from flyball.control.jobs import release_of
 from flyball.control.loop import tick_once
 from flyball.control.remedies import Todo
@@ -139,6 +139,9 @@ def test_a_first_version_that_a_person_refuses_does_not_block_the_next(tmp_path:
     commands.answer(project.door, asked.id, yes=False, actor="user:me", reason="not this one")
     project.tick()
     assert project.release().phase is Phase.ROLLED_BACK
+    told = queries.status(project.door, controller_alive=True).given_up
+    assert "), and what was taken back is not released again by itself" in told
+    assert told.endswith("then flyball run")
     second = project.version()
     commands.answer(project.door, project.approvals()[-1].id, yes=True, actor="user:me", reason="")
     project.clock.sleep(HOUR)

@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 from engine_world import AT_ONCE, DAY, HOUR, RELEASE, Model, Project, spec_of
 
@@ -91,9 +90,8 @@ def test_of_the_units_of_a_version_the_one_that_was_seen_to_serve_answers_else_t
     for each in others:
         world.record(draft(world.now(), "test.made", "x", {}, (put("unit", each.id, each),)))
     assert min(each.id for each in others) < first < max(each.id for each in others)
-    assert project.engine.stopping._fallback(champion) == (first, "")
-    newest = msgspec.structs.replace(champion, verified=champion.verified[1:])
-    assert project.engine.stopping._fallback(newest) == (others[-1].id, "")
+    assert project.engine.stopping._fallback(champion.unit, champion.verified) == (first, "")
+    assert project.engine.stopping._fallback(champion.unit, champion.verified[1:]) == (others[-1].id, "")
 
 
 @pytest.mark.parametrize(
@@ -234,6 +232,19 @@ def test_with_nothing_served_there_is_nothing_to_stop(tmp_path: Path) -> None:
         done = ordered(project, kind)
         assert done.status == "refused"
         assert words in done.words
+
+
+def test_a_first_version_that_one_worker_has_taken_can_be_stopped(tmp_path: Path) -> None:
+    project = Project(tmp_path, spec_of(AT_ONCE), workers=2)
+    project.gateways.unreachable.add("1")
+    unit = project.version()
+    assert (project.champion(), project.answering()) == (None, unit)
+    assert ordered(project, "stop_serving", "harm").status == "done"
+    assert (stop_of(project).unit, project.answering()) == (unit, None)
+    project.gateways.restart("1")
+    ordered(project, "resume_serving")
+    assert project.champion().unit == project.answering() == unit
+    project.holds()
 
 
 def test_a_stop_that_gateways_do_not_serve_is_escalated(tmp_path: Path) -> None:

@@ -329,6 +329,18 @@ def test_what_predictions_earned_is_in_the_column_that_is_named_or_in_one_of_tha
     assert [words[: len(expected)] for words, expected in zip(told, refused, strict=True)] == refused
 
 
+def test_a_name_with_brackets_is_no_pattern_that_finds_another_file(tmp_path):
+    for name, label in (("out[1]", "yes"), ("out1", "no")):
+        frame = pl.DataFrame({"id": ["a"], "label": [label]})
+        frame.write_csv(tmp_path / f"{name}.csv")
+        frame.write_parquet(tmp_path / f"{name}.parquet")
+        frame.write_ndjson(tmp_path / f"{name}.jsonl")
+    for kind in ("csv", "parquet", "jsonl"):
+        path = tmp_path / f"out[1].{kind}"
+        (row,) = label_rows(file_labels(path, LabelImport(path, None, None)))
+        assert row.label["label"] == "yes", kind
+
+
 def test_a_column_named_reward_that_holds_no_numbers_at_all_refuses_nothing_unless_it_is_named(tmp_path):
     pl.DataFrame({"id": ["a"], "label": ["yes"], "reward": [["gold"]]}).write_parquet(tmp_path / "o")
     (row,) = label_rows(file_labels(tmp_path / "o", LabelImport(tmp_path / "o", None, None)))

@@ -86,7 +86,7 @@ class _Watching:
 
     def __init__(self, fleet: Fleet, ledger: WatchedLedger, published: Callable[[Any], None]) -> None:
         self._fleet, self._ledger, self._published = fleet, ledger, published
-        self.renew_lease, self.published = fleet.renew_lease, fleet.published
+        self.renew_lease, self.lease_age, self.published = fleet.renew_lease, fleet.lease_age, fleet.published
 
     def observe(self) -> Any:
         self._ledger.seen = self._fleet.truth()

@@ -113,22 +113,42 @@ def _writable(state_dir: Path) -> Check:
 
 def _token(state_dir: Path) -> Check:
     path = state_dir / "token"
-    if not path.exists():
+    try:
+        wrong, next_step = _wrong_with(path)
+    except FileNotFoundError:
         return Check(name="token", ok="skipped", words="no token yet: the first `flyball up` makes one")
-    mode = stat.S_IMODE(path.stat().st_mode)
-    good = not mode & MODE_OTHERS
-    return Check(name="token", ok=good, words=f"{path} has mode {mode:04o}", next_step="" if good else f"chmod 600 {path}")
+    helps = next_step or "delete it and start again: a new token is made"
+    words = f"{path} {wrong or 'is for this account alone'}"
+    return Check(name="token", ok=not wrong, words=words, next_step=helps if wrong else "")
 
 
 def _other_tokens(state_dir: Path) -> tuple[Check, ...]:
     """Only what keeps one from counting is told."""
     found = []
     for path in sorted(state_dir.glob("token.*")):
+        with suppress(FileNotFoundError):  # taken away this moment
+            wrong, next_step = _wrong_with(path)
+            if wrong:
+                words = f"{path} {wrong}: the control process does not take it"
+                found.append(
+                    Check(name=path.name, ok=False, words=words, next_step=f"replace it{next_step and f', then {next_step}'}")
+                )
+    return tuple(found)
+
+
+def _wrong_with(path: Path) -> tuple[str, str]:
+    """(what keeps a token from counting, what helps); empty: nothing. Raises FileNotFoundError."""
+    try:
         mode = stat.S_IMODE(path.stat().st_mode)
         if mode & MODE_OTHERS:
-            words = f"{path} has mode {mode:04o}: the control process does not take a token that others can read"
-            found.append(Check(name=path.name, ok=False, words=words, next_step=f"replace it, then chmod 600 {path}"))
-    return tuple(found)
+            return f"can be read by others (mode {mode:04o})", f"chmod 600 {path}"
+        return ("", "") if path.read_text(encoding="utf-8").strip() else ("is empty", "")
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        return f"cannot be read: {error.strerror}", "let this account read it"
+    except UnicodeDecodeError:
+        return "is no text", ""
 
 
 def _ports(spec: ProjectSpec, *, up: bool) -> tuple[Check, ...]:

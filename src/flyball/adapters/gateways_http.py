@@ -3,13 +3,14 @@
 import os
 import time
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from flyball.adapters.durable import replace_file, was_written_in
-from flyball.adapters.heartbeat import LeaseFile
+from flyball.adapters.heartbeat import LeaseFile, lease_age_seconds
 from flyball.adapters.keep_alive import FAILURES, KeepAlive
 from flyball.errors import Conflict, StoreUnavailable
 from flyball.records import codec
@@ -95,6 +96,10 @@ class HttpGateways:
 
     def renew_lease(self) -> None:
         self._lease.renew_lease()
+
+    def lease_age(self) -> timedelta:
+        age = lease_age_seconds(self._state_dir)
+        return timedelta.max if age is None else timedelta(seconds=age)
 
     def close(self) -> None:
         for _, client in self._clients.values():

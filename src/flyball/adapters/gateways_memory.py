@@ -1,6 +1,7 @@
 """Gateways in memory, with the faults that a simulation switches on."""
 
 from collections.abc import Callable
+from datetime import timedelta
 
 from flyball.errors import Conflict
 from flyball.records.routing import GatewayReport, RoutingTable
@@ -26,6 +27,8 @@ class MemoryGateways:
         """Units that every worker leaves alone, with the kind of failure."""
         self.suspended = False
         self.leases = 0
+        self.silent = timedelta(0)
+        """How long the lease was not renewed."""
         self.on_publish: Callable[[RoutingTable], None] | None = None
 
     def publish(self, table: RoutingTable) -> None:
@@ -64,6 +67,10 @@ class MemoryGateways:
 
     def renew_lease(self) -> None:
         self.leases += 1
+        self.silent = timedelta(0)
+
+    def lease_age(self) -> timedelta:
+        return self.silent
 
     def _report(self, worker: str, table: RoutingTable | None) -> GatewayReport:
         if worker in self.unreachable:

@@ -89,11 +89,17 @@ def _wrong(each: Any, label: Any, spelled: Any, observed: Any, written: Any) -> 
 
 
 def _reader(head: bytes) -> Callable[[Path], pl.DataFrame]:
+    # `glob`: `out[1].csv` is a name, and not that of out1.csv.
     if head.startswith(_PARQUET):
-        return pl.read_parquet
+        return lambda path: pl.read_parquet(path, glob=False)
     if head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"{":
-        return lambda path: pl.read_ndjson(path, infer_schema_length=None)
-    return lambda path: pl.read_csv(path, infer_schema=False)  # "007" is an id, and no number
+        return _json_lines
+    return lambda path: pl.read_csv(path, infer_schema=False, glob=False)  # "007" is an id, and no number
+
+
+def _json_lines(path: Path) -> pl.DataFrame:
+    with path.open("rb") as file:  # of a path it would make a pattern
+        return pl.read_ndjson(file, infer_schema_length=None)
 
 
 def _is_text(head: bytes) -> bool:

@@ -29,6 +29,8 @@ def owner_token(state_dir: Path, make: Callable[[], str]) -> str:
                 next_step=f"chmod 600 {path}, and replace the token if others use this machine (delete the file, start again)",
             )
         token = path.read_text().strip()
+    except UnicodeDecodeError:
+        raise OperatorError(f"{path} is no text", next_step="delete it and start again: a new token is made") from None
     except OSError as error:
         raise StoreUnavailable(
             f"{path}: {error.strerror or error}", next_step="give this account the right to write there, or mend the disk"

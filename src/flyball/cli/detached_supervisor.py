@@ -9,6 +9,8 @@ from flyball.wiring.detached_supervisor import supervise_detached
 
 
 def main(layout: str) -> int:
+    for stream in (sys.stdout, sys.stderr):  # its log, in which `up` looks for the sentence of a failure, in whatever locale
+        stream.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
     screen = Screen()
     sys.excepthook = quiet_traceback
     return screen.exit_code_of(partial(supervise_detached, layout, screen.say))

@@ -7,13 +7,16 @@ from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
+from typer.exceptions import TyperException
 
-from flyball.cli.screen import INTERRUPTED
+from flyball.cli.screen import INTERRUPTED, Screen
 from flyball.cli.session import session_of
 from flyball.errors import FlyballError
 
 ANSWER_IS_NO = 1
 """The command did its work and the answer is no: a gate refused, something does not verify."""
+AS_JSON = "flyball.as_json"
+"""In a context's `meta`: whether --json was given, also beside something that cannot be read."""
 TIMES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ"]
 """How a time is written on the command line: UTC, with or without its Z."""
 
@@ -21,15 +24,37 @@ TIMES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ"]
 class Doors(TyperGroup):
     """Turns what is raised into a sentence and an exit code. Nobody meets a stack trace who did not ask for one."""
 
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        # What is mistyped is found before any option is read.
+        as_json = "--json" in args
+        try:
+            made = super().make_context(info_name, args, parent, **extra)
+        except TyperException as error:
+            if as_json:
+                _mistyped(Screen(), error)
+            raise
+        made.meta[AS_JSON] = as_json
+        return made
+
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
+        except TyperException as error:
+            if ctx.meta.get(AS_JSON):
+                _mistyped(session_of(ctx).screen, error)
+            raise  # for typer, which tells it on stderr
         except FlyballError as error:
             session_of(ctx).screen.fail(error)
             raise typer.Exit(error.exit_code) from None
         except KeyboardInterrupt:
-            session_of(ctx).screen.say("bad", "Interrupted. Nothing is lost: the same command goes on where it was.")
+            session_of(ctx).screen.aside("Interrupted. Nothing is lost: the same command goes on where it was.")
             raise typer.Exit(INTERRUPTED) from None
+
+
+def _mistyped(screen: Screen, error: TyperException) -> None:
+    """The document that one of our own errors has."""
+    path = getattr(getattr(error, "ctx", None), "command_path", "flyball")
+    screen.failure("UsageError", error.format_message(), f"{path} --help")
 
 
 def _remember_json(ctx: typer.Context, value: bool) -> bool:  # noqa: FBT001 - typer's signature

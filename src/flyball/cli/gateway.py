@@ -34,6 +34,8 @@ def gateway(  # noqa: PLR0913, PLR0917 - a command's parameters are its options
 
     if log_format not in ("text", "json"):
         raise typer.BadParameter(f"found {log_format!r}, expected text or json", param_hint="--log-format")
+    if not host.strip():
+        raise typer.BadParameter("found nothing, expected an address; 0.0.0.0 is every interface", param_hint="--host")
     screen = session_of(context).screen
     if check:
         screen.answer(standalone.check_routing(routing), tell_gateway.standalone_report)
@@ -68,7 +70,9 @@ def export(
 ) -> None:
     """Copy a version's package, every byte checked, for `flyball gateway` here or elsewhere."""
     from flyball.wiring.exporting import export_version
+    from flyball.wiring.privacy import private_process
 
+    private_process()
     session = session_of(context)
     manifest_digest = export_version(project, version, directory)
     if session.screen.as_json:

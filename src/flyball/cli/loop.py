@@ -1,5 +1,6 @@
 """Commands that start and end things: run, up, down, and the one that Flyball calls itself."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -51,18 +52,21 @@ def up(
 
 def down(context: typer.Context, project: Project = Path(), _json: Json = False) -> None:
     """Stop the processes that `flyball up` started for this project."""
-    from flyball.errors import NotFound, SpecError
+    from flyball.errors import NotFound, OperatorError, SpecError
 
     session = session_of(context)
     try:
-        stopped = session.opener(project).down()
-    except (NotFound, SpecError):
+        stop = session.opener(project).down
+    except (NotFound, SpecError, OperatorError):
         from flyball.wiring.workspace import STATE, stop_all
 
         state_dir = project.resolve() / STATE
         if not state_dir.is_dir():
             raise
-        stopped = stop_all(state_dir)  # a fault in flyball.yaml keeps nothing running
+        stop = partial(
+            stop_all, state_dir
+        )  # neither a fault in flyball.yaml nor a disk that does not give it keeps anything running
+    stopped = stop()
     if session.screen.as_json:
         session.screen.document({"stopped": stopped})
     else:

@@ -1,13 +1,15 @@
 """Where answers go: rich on a terminal, plain lines in a pipe, one JSON document with --json."""
 
+import errno
+import os
 import re
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
-from flyball.errors import FlyballError
+from flyball.errors import FlyballError, StoreUnavailable
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -57,12 +59,18 @@ class Screen:
         if self._status is not None and style == "step":
             self._status.update(Text(harmless(sentence), style="dim"))
         line = Text(f"{_MARKS.get(style, ' ')} {harmless(sentence)}", style=_COLOURS.get(style, ""))
+        with self._printing(error=self.as_json) as console:
+            console.print(line, soft_wrap=True)
+
+    @contextmanager
+    def _printing(self, *, error: bool = False) -> "Iterator[Console]":
+        """Raises StoreUnavailable where it cannot be written."""
         try:
-            self.console(error=self.as_json).print(line, soft_wrap=True)
-        except OSError:
+            yield self.console(error=error)
+        except OSError as refused:
             # rich keeps what it could not write and says it again with all that follows: on a full disk that grows without end.
-            self._consoles.pop(self.as_json, None)
-            raise
+            self._consoles.pop(error, None)
+            raise _unwritten(refused) from refused
 
     @contextmanager
     def working(self, words: str) -> Iterator[Callable[[str, str], None]]:
@@ -85,8 +93,7 @@ class Screen:
         """What `answer` writes, for whoever writes it later."""
         if self.as_json:
             return _document(report)
-        console = self.console()
-        with console.capture() as drawn:
+        with self._printing() as console, console.capture() as drawn:
             if self.plain:
                 console.print(render(report, True), soft_wrap=True)
             else:
@@ -100,24 +107,43 @@ class Screen:
         self.write(_document(value))
 
     def write(self, text: str) -> None:
-        """To stdout, as it is."""
-        _never_refused(sys.stdout)
-        sys.stdout.write(text)
-        sys.stdout.flush()
+        """To stdout, as it is. Raises StoreUnavailable where that is full or closed."""
+        try:
+            if sys.stdout is None:
+                raise OSError(errno.EBADF, os.strerror(errno.EBADF))  # it was closed before this process began
+            _never_refused(sys.stdout)
+            sys.stdout.write(text)
+            sys.stdout.flush()
+        except (OSError, ValueError) as refused:
+            raise _unwritten(refused) from refused
+
+    def aside(self, sentence: str) -> None:
+        """On stderr, whatever stdout is for."""
+        from rich.text import Text
+
+        with suppress(StoreUnavailable), self._printing(error=True) as console:
+            console.print(Text("✗ " + harmless(sentence), style="red"), soft_wrap=True)
 
     def fail(self, error: FlyballError) -> None:
         """What went wrong and what to do, on stderr; with --json also as the document."""
         from rich.text import Text
 
-        self.console(error=True).print(Text("✗ " + _lines(error.message), style="red"), soft_wrap=True)
-        if error.detail:
-            self.console(error=True).print(Text(_lines(error.detail), style="red"), soft_wrap=True)
+        with suppress(StoreUnavailable), self._printing(error=True) as console:  # the exit code tells it, too
+            console.print(Text("✗ " + _lines(error.message), style="red"), soft_wrap=True)
+            if error.detail:
+                console.print(Text(_lines(error.detail), style="red"), soft_wrap=True)
         if self.as_json:
             faults = [
                 dict(zip(("path", "found", "expected", "hint"), fault, strict=True)) for fault in getattr(error, "faults", ())
             ]
-            body = {"kind": type(error).__name__, "message": error.message, "next_step": error.next_step, "faults": faults}
-            self.document({"error": body})
+            self.failure(type(error).__name__, error.message, error.next_step, faults)
+        for stream in (sys.stdout, sys.stderr):
+            _give_up(stream)
+
+    def failure(self, kind: str, message: str, next_step: str, faults: Sequence[Mapping[str, str]] = ()) -> None:
+        """The document of what went wrong. Where stdout takes none it stands on stderr alone, and the exit code is its own."""
+        with suppress(StoreUnavailable):
+            self.document({"error": {"kind": kind, "message": message, "next_step": next_step, "faults": faults}})
 
     def exit_code_of(self, work: Callable[[], None]) -> int:
         """What a process without a command line ends with; what went wrong in it is told."""
@@ -135,6 +161,26 @@ def _document(value: Any) -> str:
     from flyball.records import codec
 
     return codec.encode(value).decode() + "\n"
+
+
+def _unwritten(refused: OSError | ValueError) -> Exception:
+    if isinstance(refused, BrokenPipeError):
+        return refused  # who read it has seen enough
+    words = (refused.strerror if isinstance(refused, OSError) else None) or refused
+    return StoreUnavailable(f"what is said here cannot be written: {words}", next_step="make room there, or send it elsewhere")
+
+
+def _give_up(stream: TextIO | None) -> None:
+    """What it could not write it would write again when this process ends, whose exit code would then be Python's own."""
+    with suppress(OSError, ValueError, AttributeError):
+        try:
+            stream.flush()  # type: ignore[union-attr]
+            return
+        except OSError:
+            pass
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())  # type: ignore[union-attr]
+        os.close(nowhere)
 
 
 def _lines(message: str) -> str:

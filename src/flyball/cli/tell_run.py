@@ -90,8 +90,9 @@ def up_report(report: UpReport, plain: bool) -> "RenderableType":  # noqa: ARG00
         )
     if report.trouble:
         parts.append(draw.text((report.trouble, "bold red")))
-    look = "flyball doctor (what is wrong, and what to do)" if report.trouble else "flyball status (what answers, how well)"
-    parts.append(draw.text(f"\nNext: {look}, flyball down (stop)."))
+    if "Next: " not in report.trouble:  # it says itself what helps
+        look = "flyball doctor (what is wrong, and what to do)" if report.trouble else "flyball status (what answers, how well)"
+        parts.append(draw.text(f"\nNext: {look}, flyball down (stop)."))
     return draw.page(parts)
 
 

@@ -32,7 +32,8 @@ def status_report(report: StatusReport, plain: bool) -> "RenderableType":  # noq
     if report.jobs:
         jobs = [(j.id, j.status.value, draw.when(j.requested_at), j.cause, j.error) for j in report.jobs]
         parts.append(draw.table(("job", "status", "requested", "because of", "error"), jobs, plain=plain, title="Jobs"))
-    parts.append(draw.text(_next(report)))
+    if words := _next(report):
+        parts.append(draw.text(words))
     return draw.page(parts)
 
 
@@ -134,8 +135,8 @@ def _metric(window: WindowSummary, name: str) -> str:
 
 
 def _next(report: StatusReport) -> str:
-    if report.trouble:
-        return "Next: flyball doctor (what is wrong, and what to do)."
+    if report.trouble:  # some says itself what helps
+        return "" if "Next: " in report.trouble else "Next: flyball doctor (what is wrong, and what to do)."
     if report.stop is not None:
         return "Next: flyball serving resume, once what it was stopped for is mended."
     if report.breaker is not None:

@@ -58,6 +58,7 @@ class Engine:
     def start(self, owner: str) -> None:
         """Take over; nothing is resumed from memory, the next tick reads what is there."""
         self.world.take_over(owner)
+        self.releases.attending.begin()
         note_spec(self.world)
         note_clock(self.world)
         questions.close_the_dead(self.world)
@@ -157,6 +158,7 @@ class Engine:
 
     def _reconcile_traffic(self) -> None:
         traffic.declare(self.world)
+        traffic.divide(self.world, self.releases.active())
         for _ in range(MOVES_PER_TICK):
             self.switch = traffic.reconcile(self.world)
             self.stopping.note(self.switch)

@@ -11,6 +11,8 @@ from flyball.control.world import draft, put
 from flyball.errors import Fenced, FlyballError, Outdated
 from flyball.records.events import Put
 
+LEAST_SECONDS = 0.5
+"""What the pause after a failure grows from, however short a tick is: of next to nothing it would stay next to nothing."""
 SLOWEST_SECONDS = 10.0
 """After failures in a row ticks come slower, up to this: a broken disk is not mended by asking it often, but a canary must not wait either."""
 
@@ -40,7 +42,7 @@ def pause_seconds(tick_seconds: float, failures: int) -> float:
     """Until the next tick, after so many failures in a row."""
     if not failures:
         return tick_seconds
-    return min(tick_seconds * 2.0 ** min(failures, 10), SLOWEST_SECONDS)  # 2.0**1024 is no number any more
+    return min(max(tick_seconds, LEAST_SECONDS) * 2.0 ** min(failures, 10), SLOWEST_SECONDS)  # 2.0**1024 is no number any more
 
 
 def tick_once(engine: Engine, passing: tuple[type[FlyballError], ...] = ()) -> str:

@@ -191,7 +191,7 @@ class _Seen:
 
     def matched(self) -> Matched:
         if self._matched is None:
-            self._matched = self._sources.observation.release_tally.matched()
+            self._matched = self._sources.observation.release_tally.matched_of(self.release.id)
         return self._matched
 
     def rewards(self) -> Rewards:

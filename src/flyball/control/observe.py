@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Iterable
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from flyball.capture.join import LabelJoin
 from flyball.control.counted import Counted, count, merge
@@ -75,6 +75,8 @@ class Observation:
         self._unplaced: dict[int, list[PredictionBatch]] = {}
         self.seen_until_us = 0
         """What was answered by then is taken: a window that ended later may lack records, however much later it is closed."""
+        self.unread_since: datetime | None = None
+        """When the first of the last calls of `ingest` began that could not be ended; None: the last one was."""
         self._width = micros_of(world.spec.monitor.window)
         self._grace_us = 0 if world.ports.clock.simulated else min(micros_of(GRACE), self._width // GRACE_PART)
         self._samples: dict[WindowKey, WindowSample] = {}
@@ -102,6 +104,7 @@ class Observation:
     def ingest(self) -> int:
         """Take all that was captured before this call; answers how many records. A reader hands them out in bounded portions, and what comes while it is read
         may wait for the next call: a tick that went on until nothing came would not end under traffic."""
+        self.unread_since = self.unread_since or self._world.now()
         taken = self._empty_inbox()
         while True:
             looked_us = micros(self._world.now())
@@ -113,6 +116,7 @@ class Observation:
             if not found.more:
                 self.seen_until_us = looked_us - self._grace_us
                 self.release_tally.settle(self.seen_until_us)
+                self.unread_since = None
                 return taken
 
     def open_windows(self, ended_by_us: int) -> tuple[WindowKey, ...]:

@@ -194,6 +194,10 @@ class Gateways(Protocol):
         """The controller looks after traffic (real time, not the world's clock): said once what there was to decide is decided."""
         ...
 
+    def lease_age(self) -> timedelta:
+        """How long ago some controller said so last, in real time; the longest that there is when none ever did."""
+        ...
+
 
 class RemovedSegments(NamedTuple):
     names: tuple[str, ...]

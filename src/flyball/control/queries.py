@@ -21,6 +21,10 @@ from flyball.records.unit import Unit, Version
 from flyball.spec.monitor import SliceSpec
 
 WINDOWS_SHOWN = 7
+STAYS_BACK = (
+    "what was taken back is not released again by itself."
+    " Next: change what is trained or how it is released (another train.seed in flyball.yaml is enough), then flyball run"
+)
 
 
 def status(world: World, *, controller_alive: bool) -> StatusReport:
@@ -82,9 +86,9 @@ def _diagnoses(world: World, champion: Champion | None) -> tuple[Diagnosis, ...]
 
 
 def given_up(world: World) -> str:
-    """Where nobody is champion: how the last release ended; empty: there was none."""
+    """Where nobody is champion: how the last release ended, and what comes of that; empty: there was none."""
     over = world.all("release", ReleaseState)
-    return f"{over[-1].id} was taken back: {over[-1].reason}" if over else ""
+    return f"{over[-1].id} was taken back ({over[-1].reason or 'no reason is kept'}), and {STAYS_BACK}" if over else ""
 
 
 def _windows(world: World, champion: Champion | None) -> tuple[WindowSummary, ...]:

@@ -1,14 +1,18 @@
 """Questions of releases: who may answer with yes, and those that nobody needs to answer any more, which are closed with what made an answer mean nothing."""
 
+from typing import Any
+
 import msgspec
 
 from flyball.control import decisions
 from flyball.control.world import World, draft, put
 from flyball.errors import Denied
+from flyball.records import codec
 from flyball.records.decisions import VOID, Approval, Decision
 from flyball.records.events import Draft
 from flyball.records.permissions import SHARED_ACTORS, same
 from flyball.records.release import Phase, ReleaseState
+from flyball.release.question import question_of
 
 ANOTHER = "another"
 """As `release.approval` says it."""
@@ -57,6 +61,15 @@ def close_the_dead(world: World) -> None:
             left.append(_voided(world, approval, f"{about.removeprefix('release:')} does not wait any more"))
     if left:
         world.record(*left)
+
+
+def answer_to(world: World, release: ReleaseState, rules: str) -> Any:
+    """Where a person is asked: an answer counts for the very action that was asked about, so for no other release, start or rules."""
+    wanted = codec.digest(question_of(release, rules)) if rules else ""
+    for approval in reversed(world.all("approval", Approval)):
+        if wanted and approval.action_digest == wanted and approval.answer != VOID:
+            return approval.answer or "open"
+    return "none"
 
 
 def _open(world: World) -> list[tuple[Approval, str]]:

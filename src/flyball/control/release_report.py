@@ -1,7 +1,7 @@
 """What a person asks of releases: which were there, how far the open one is, what each guard has seen. Reads only."""
 
 import flyball.release.decide as release_room
-from flyball.control import decisions
+from flyball.control import decisions, traffic
 from flyball.control.reports import GuardPoint, GuardRow, ReleaseReport, ReleaseRow
 from flyball.control.telling_events import event_words
 from flyball.control.world import World
@@ -43,7 +43,7 @@ def report(world: World, which: str | None) -> ReleaseReport:
     asked = release.champion is not None and not goes_back
     return ReleaseReport(
         release=release, version=_version(world, release.challenger), champion_version=_version(world, release.champion),
-        place=_place(release, policy), words=_words(release, looks, made), alpha=policy.alpha,
+        place=_place(world, release, policy), words=_words(release, looks, made), alpha=policy.alpha,
         guards=tuple(_guard(rule, release_room.passes(release, policy), looks) for rule in policy.guards) if asked else (),
         goes_back=goes_back, history=_history(world, release), drill=drills[-1] if drills else None,
     )  # fmt: skip
@@ -85,11 +85,12 @@ def _looks_of(world: World, release: ReleaseState) -> list[ReleaseLook]:
     return [codec.revive(event.payload, ReleaseLook) for event in events]
 
 
-def _place(release: ReleaseState, policy: ReleasePolicy) -> str:
+def _place(world: World, release: ReleaseState, policy: ReleasePolicy) -> str:
+    """With the share that gateways are told: flyball.yaml may say another one since the last decision."""
     if release.phase is not Phase.CANARY:
         return place(release)
-    declared = policy.steps[release.step].traffic if release.step < len(policy.steps) else 0.0
-    weight = declared if release.weight is None else release.weight
+    table = traffic.wanted(world)
+    weight = table.routes[0].canary_weight if table is not None and table.routes else 0.0
     return f"canary step {release.step + 1} of {len(policy.steps)}, {weight:.0%} of the keys"
 
 
@@ -115,7 +116,16 @@ def _guard(rule: GuardRule, passed: tuple[str, ...], looks: list[ReleaseLook]) -
     )  # fmt: skip
 
 
-_MOVES = ("release.opened", "release.moved", "release.replayed", "release.verified", "decision.made")
+_MOVES = (
+    "release.opened",
+    "release.moved",
+    "release.replayed",
+    "release.verified",
+    "release.paused",
+    "release.dated",
+    "release.divided",
+    "decision.made",
+)
 
 
 def _history(world: World, release: ReleaseState) -> tuple[str, ...]:

@@ -77,6 +77,7 @@ class ReleaseTally:
 
     def __init__(self) -> None:
         self._release = ""
+        self._opened_us = 0
         self._since_us = 0
         self._units: tuple[str, ...] = ()
         self._open: dict[int, tuple[list[_Row], list[_Row]]] = {}
@@ -99,13 +100,13 @@ class ReleaseTally:
         if release is None or release.champion is None:
             if self._release:
                 self._begin("", 0, ())
-        elif release.id != self._release:
+        elif (release.id, opened_us) != (self._release, self._opened_us):
             self._begin(release.id, opened_us, (release.champion, release.challenger))
         periods = longest // timedelta(microseconds=PERIOD_US)
         self._evenly = min(max(SPREAD // max(periods, 1), 1), MOST_OF_PERIOD)
 
     def _begin(self, release: str, opened_us: int, units: tuple[str, ...]) -> None:
-        self._release, self._since_us, self._units = release, opened_us, units
+        self._release, self._opened_us, self._since_us, self._units = release, opened_us, opened_us, units
         self._open, self._new, self._matched, self._done_until = {}, [], _matched([], []), 0
         self._calls, self._new_calls, self._keys, self._at_first = {}, [], set(), AT_FIRST
 
@@ -173,6 +174,10 @@ class ReleaseTally:
         for both, count in zip(alike, few, strict=True):
             self._new_calls.extend((start, arm, call) for arm, mine in enumerate(both) for call in mine[:count])
         return sum(few)
+
+    def matched_of(self, release: str) -> Matched:
+        """Of this release; nothing while another one is followed."""
+        return self.matched() if release == self._release else _matched([], [])
 
     def matched(self) -> Matched:
         """All so far; later looks only append."""

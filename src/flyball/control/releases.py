@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
 import flyball.release.decide as release_room
 from flyball.control import decisions, looks, questions, tenure, way_back
+from flyball.control.attending import Attending, blind
 from flyball.control.drills import standing_drill
 from flyball.control.measuring import Measuring
 from flyball.control.observe import Observation
@@ -18,7 +19,7 @@ from flyball.control.units import UnitShelf
 from flyball.control.world import World, draft, micros, put
 from flyball.errors import ArtifactDamaged, Conflict, Fenced, NotFound
 from flyball.records import codec
-from flyball.records.decisions import VOID, Action, Approval
+from flyball.records.decisions import Action, Approval
 from flyball.records.events import Draft, Put
 from flyball.records.evidence import Evidence
 from flyball.records.findings import Finding, FindingKind
@@ -40,6 +41,7 @@ class Releases:
         self._measuring = Measuring(world, shelf, observation)
         self._replaying = Replaying(world, shelf, observation)
         self._trouble: Exception | None = None
+        self.attending = Attending(world)
         self.waiting_for = ""
         """Why the open release does not move, in words."""
 
@@ -67,6 +69,7 @@ class Releases:
         self._world.record(
             draft(now, "release.opened", f"release:{opened.id}", codec.plain(opened), (counter, put("release", opened.id, opened)))
         )  # fmt: skip
+        self.follow()  # it is looked at in this very tick, and not by what was counted for the one before
         return opened
 
     def follow(self) -> None:
@@ -92,6 +95,7 @@ class Releases:
 
     def advance(self, switch: SwitchReading) -> bool:
         """One look. True: something moved, so that another look at once may move more."""
+        self.attending.note(self.active(), switch)
         release = self.active()
         self._count_look(release, switch)
         if release is None:
@@ -101,6 +105,7 @@ class Releases:
                 f"{release.challenger} waits in {release.phase.value}: the model is stopped, so that nobody is seen to answer."
             )
             return False
+        switch = self.attending.seen(release, switch)
         seen = self._note_switch(release, switch)
         if seen is not release or self._turned_late(release):
             return True
@@ -373,8 +378,8 @@ class Releases:
             release = msgspec.structs.replace(release, ripe_us=found.ripe_us, began_young=found.began_young)
         return release_room.ReleaseSituation(
             release=release, requests_in_phase=found.requests_in_phase, labels=found.labels, evidence=found.evidence,
-            switch=seen, approval=self._approval(release, rules), rules=rules, rewards=found.rewards, replayed=replayed, tripped=tripped(switch, release),
-            unripe=found.unripe,
+            switch=seen, approval=questions.answer_to(self._world, release, rules), rules=rules, rewards=found.rewards,
+            replayed=replayed, tripped=tripped(switch, release), unripe=found.unripe, blind=blind(self._observation.unread_since, self._world.now()),
         )  # fmt: skip
 
     def _replayed(self, release: ReleaseState, policy: release_room.ReleasePolicy) -> Replayed | None:
@@ -388,11 +393,3 @@ class Releases:
         except Exception as error:  # noqa: BLE001 - told at the tick's end, and asked again at the next one
             self._trouble = error
             return None
-
-    def _approval(self, release: ReleaseState, rules: str) -> Any:
-        """Where a person is asked: an answer counts for the very action that was asked about, so for no other release, start or rules."""
-        wanted = codec.digest(release_room.question_of(release, rules)) if rules else ""
-        for approval in reversed(self._world.all("approval", Approval)):
-            if wanted and approval.action_digest == wanted and approval.answer != VOID:
-                return approval.answer or "open"
-        return "none"

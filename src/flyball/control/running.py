@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from flyball.control import binding, commands, decisions, jobs
+from flyball.control import binding, commands, decisions, jobs, queries
 from flyball.control.engine import Engine
 from flyball.control.loop import Trouble
 from flyball.control.reports import RunReport
@@ -184,7 +184,4 @@ def _words(world: World, job: Job, *, new: bool) -> str:
     release = jobs.release_of(job, world.all("release", ReleaseState))
     if release is None or release.phase not in jobs.TAKEN_BACK:
         return f"This run is version {job.version} again, which another has replaced: it is released anew." if job.anew else same
-    return (
-        f"{same} {release.id} took it back ({release.reason or 'no reason is kept'}), and what was taken back is not released"
-        " again by itself. Next: change what is trained or how it is released; another train.seed in flyball.yaml is enough."
-    )
+    return f"{same} {release.id} took it back ({release.reason or 'no reason is kept'}), and {queries.STAYS_BACK}."

@@ -30,7 +30,7 @@ class SliceMembers:
         """Before its first answer is seen. None: there is none, and nothing is held."""
         if release is None:
             self._release, self._ids, self._known = "", {}, {}
-        elif release.id != self._release:
+        elif (release.id, opened_us) != (self._release, self._since_us):
             self._release, self._since_us = release.id, opened_us
             self._ids = {name: set() for name in self._where}
 

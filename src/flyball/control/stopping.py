@@ -9,7 +9,7 @@ from flyball.control.world import World, draft, put
 from flyball.errors import Conflict, StoreUnavailable, TrackingFailed
 from flyball.records.bounds import Stop
 from flyball.records.events import Put
-from flyball.records.release import Champion, Phase
+from flyball.records.release import Phase
 from flyball.records.unit import Unit
 
 HOLDS = frozenset({Phase.PROPOSED, Phase.SHADOW, Phase.CANARY})
@@ -33,16 +33,19 @@ class Stopping:
                 f"{self._world.model} is stopped already, since {standing.stopped_at.isoformat()}",
                 next_step="flyball serving resume",
             )
-        if champion is None:
-            raise Conflict("nothing is served that could be stopped", next_step="flyball status")
         active = self._releases.active()
+        # A first version that some gateways have taken and others have not answers already, and is nobody's champion yet.
+        first = active.challenger if active is not None and active.phase is Phase.FULL else None
+        unit = champion.unit if champion is not None else first
+        if unit is None:
+            raise Conflict("nothing is served that could be stopped", next_step="flyball status")
         if active is not None and active.phase in HOLDS:
             self._releases.hold(f"{self._world.model} is stopped: {reason}", key=f"{key}:hold")
-        fallback, why_not = self._fallback(champion)
+        fallback, why_not = self._fallback(unit, champion.verified if champion is not None else ())
         answers = f"{fallback} answers instead" if fallback else f"requests are refused{f' ({why_not})' if why_not else ''}"
         words = f"{self._world.model} is stopped: {reason}; {answers}"
         now = self._world.now()
-        stop = Stop(stopped_at=now, key=key, cause=cause, reason=reason, words=words, unit=champion.unit, fallback=fallback)
+        stop = Stop(stopped_at=now, key=key, cause=cause, reason=reason, words=words, unit=unit, fallback=fallback)
         payload = {"words": words, "cause": cause, "fallback": fallback}
         self._world.record(draft(now, "serving.stopped", f"model:{self._world.model}", payload, self._puts(stop), key=key))
         return self._told(stop)
@@ -95,7 +98,7 @@ class Stopping:
         routing = routing_put(self._world, self._shelf, self._releases.champion(), self._releases.active(), stop=stop)
         return (put("stop", self._world.model, stop), *routing)
 
-    def _fallback(self, champion: Champion) -> tuple[str | None, str]:
+    def _fallback(self, stopped: str, verified: tuple[str, ...]) -> tuple[str | None, str]:
         """(unit of the version that `serve.fallback` names, or why it is not that). Of several the one that was last seen to serve as champion: another
         threshold may have been refused, or taken back. If none was, the newest."""
         wanted = self._world.spec.serve.fallback
@@ -105,9 +108,9 @@ class Stopping:
         mine = [unit.id for unit in units if unit.version == wanted and unit.calibration is None]
         if not mine:
             return None, f"serve.fallback is version {wanted}, which is not registered"
-        if self._shelf.unit(champion.unit).version == wanted:
+        if self._shelf.unit(stopped).version == wanted:
             return None, f"serve.fallback is version {wanted}, which is what is stopped"
-        best = [unit for unit in champion.verified if unit in mine] or mine
+        best = [unit for unit in verified if unit in mine] or mine
         try:
             whole = self._shelf.holds(best[-1])
         except (StoreUnavailable, TrackingFailed):  # a brake waits for no registry

@@ -15,7 +15,8 @@ from flyball.records.events import Put
 from flyball.records.keeping import Keeping
 from flyball.records.release import Champion, Phase, ReleaseState
 from flyball.records.routing import GatewayReport, Route, RoutingTable, ServedUnit
-from flyball.release.route import OLD_ALONE, rehearsal, route, stopped
+from flyball.release import state as states
+from flyball.release.route import OLD_ALONE, divided, rehearsal, route, stopped
 
 
 def wanted(world: World) -> RoutingTable | None:
@@ -108,6 +109,25 @@ def declare(world: World) -> None:
     routes = tuple(msgspec.structs.replace(each, keeping=keeping) for each in standing.routes)
     payload = codec.plain(keeping or Keeping())
     world.record(draft(world.now(), "capture.declared", f"model:{world.model}", payload, (_next(world, standing, routes),)))
+
+
+def divide(world: World, release: ReleaseState | None) -> None:
+    """Let the table say what flyball.yaml says of the shares of the release under way, once it says something else. Idempotent."""
+    standing = wanted(world)
+    if release is None or standing is None or not standing.routes:
+        return
+    policy = release_room.policy_of(world.spec)
+    routes = tuple(divided(each, release, policy) for each in standing.routes)
+    if routes == standing.routes:
+        return
+    before, after, now = standing.routes[0], routes[0], world.now()
+    puts = [_next(world, standing, routes)]
+    words = f"{after.shadow_share:.0%} of the keys are scored by both units"
+    if before.canary_weight != after.canary_weight:
+        puts.append(put("release", release.id, states.again(release, now)))
+        words = f"the step goes from {before.canary_weight:.0%} to {after.canary_weight:.0%} of the keys and begins anew"
+    words = f"flyball.yaml was changed: {words}"
+    world.record(draft(now, "release.divided", f"release:{release.id}", {"words": words}, puts))
 
 
 def find_packages(world: World, shelf: UnitShelf) -> None:

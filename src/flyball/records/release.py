@@ -1,6 +1,6 @@
 """The state of a release: the progressive change of champion."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 import msgspec
@@ -59,6 +59,10 @@ class ReleaseState(msgspec.Struct, frozen=True, kw_only=True):
     """From which age on its rows count, as it was known first; None: it is not known yet."""
     began_young: bool = False
     """It was looked at before that was known, or by another age: what is looked at since is a sequence of its own."""
+    unwatched: timedelta = timedelta(0)
+    """Of this phase so far, in which no controller looked after it: it counts neither as served nor as waited."""
+    withheld: timedelta = timedelta(0)
+    """Of this step so far, in which it was looked after and gateways held the canary at 0: it does not count as served."""
 
 
 class ReleaseLook(msgspec.Struct, frozen=True, kw_only=True):

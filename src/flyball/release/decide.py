@@ -13,6 +13,7 @@ from flyball.records.decisions import Action, Plan
 from flyball.records.evidence import Outcome, Verdict, worst
 from flyball.records.release import Phase, ReleaseState
 from flyball.release.bandit import weight_of
+from flyball.release.deadlines import deadline_of, has_no_end, spared_for, was_alone
 from flyball.release.guards import judge
 from flyball.release.policy import GuardRule, ReleasePolicy, ReplayRule, policy_of
 from flyball.release.question import question_of
@@ -42,13 +43,18 @@ class _View(NamedTuple):
     now: datetime
     verdicts: tuple[Verdict, ...]
     elapsed: timedelta
-    """Since the gateways were seen to serve this phase."""
+    """Since the gateways were seen to serve this phase, as far as somebody looked after it: of its deadline."""
     before: tuple[str, ...]
     """Guards that passed at an earlier look, by these rules."""
 
     @property
     def release(self) -> ReleaseState:
         return self.situation.release
+
+    @property
+    def served(self) -> timedelta:
+        """Of it, the time in which the challenger was asked."""
+        return self.elapsed - self.release.withheld
 
     @property
     def subject(self) -> str:
@@ -78,7 +84,7 @@ def decide(situation: ReleaseSituation, policy: ReleasePolicy, now: datetime) ->
         # a hundred thousand good rows would want a thousand more.
         return _roll_back(view, "circuit", f"it fails again and again, so that it is not asked any more: {situation.tripped}")
     if release.phase in JUDGED:
-        if situation.switch == "failed" and release.verified_at is None:
+        if situation.switch == "failed" and release.verified_at is None and not was_alone(release):
             return _roll_back(view, "switch", f"the gateways could not be brought to serve {place(release)}")
         if situation.switch != "verified" or release.verified_at is None:
             return _unserved(view)
@@ -115,7 +121,7 @@ def _view(situation: ReleaseSituation, policy: ReleasePolicy, now: datetime) -> 
     verdicts: tuple[Verdict, ...] = ()
     if release.phase in JUDGED and release.champion is not None:
         verdicts = tuple(judge(situation.evidence, rule) for rule in _asked(policy, release))
-    elapsed = now - release.verified_at if release.verified_at is not None else timedelta(0)
+    elapsed = now - release.verified_at - release.unwatched if release.verified_at is not None else timedelta(0)
     return _View(situation, policy, now, verdicts, elapsed, passes(release, policy))
 
 
@@ -136,7 +142,7 @@ def _too_early(view: _View, guard: GuardRule) -> bool:
     rule = view.policy.shadow
     if view.release.phase is not Phase.SHADOW or rule is None or not guard.labels:
         return False
-    return view.elapsed < rule.at_least or view.situation.labels < rule.min_labels
+    return view.served < rule.at_least or view.situation.labels < rule.min_labels
 
 
 def _unripe(view: _View, guard: GuardRule) -> str:
@@ -203,8 +209,9 @@ def _canary(view: _View) -> Plan:
     # All traffic goes only to who has passed at some look of the release: in the shadow, or here where there was none. No label never promotes.
     waits += _waits_for_guards(view, to_pass=step + 1 == len(view.policy.steps))
     if waits:
-        return _weighed(view) or _wait_or_give_up(view, "canary", waits, rule.at_most)
-    words = f"the step at {rule.traffic:.0%} was held for {span(view.elapsed)} over {answered} requests: {_said(view)}"
+        plan = _wait_or_give_up(view, "canary", waits, rule.at_most)
+        return plan if plan.actions else _weighed(view) or plan
+    words = f"the step at {rule.traffic:.0%} was held for {span(view.served)} over {answered} requests: {_said(view)}"
     if step + 1 < len(view.policy.steps):
         return _enter(view, "canary", Phase.CANARY, step + 1, words)
     return _to_full(view, "canary", words)
@@ -217,7 +224,7 @@ def _full(view: _View) -> Plan:
 def _watching(view: _View) -> Plan:
     open_guards = _waits_for_guards(view, to_pass=True)
     waits, longest = _waits_for_time(view, view.policy.watch) + open_guards, view.policy.watch_at_most
-    if waits and view.elapsed < longest:
+    if waits and (view.elapsed < longest or view.situation.blind):
         end = f"; it is rolled back at {moment(view.now + longest - view.elapsed)}" if open_guards else ""
         return _hold(view, "watch", f"waits {', and '.join(waits)}{end}")
     if waits:
@@ -255,26 +262,13 @@ def _unserved(view: _View) -> Plan:
         plan = _HANDLERS[release.phase](view)
         if any(action.kind == "roll_back" for action in plan.actions):
             return plan
-    elif release.phase in (Phase.SHADOW, Phase.CANARY) or _has_no_end(release):
-        deadline, waited = _deadline(release, rules), view.now - release.entered_at
+    elif release.phase in (Phase.SHADOW, Phase.CANARY) or has_no_end(release):
+        deadline, waited = deadline_of(release, rules), view.now - release.entered_at - release.unwatched
         if waited >= deadline:
             return _roll_back(
                 view, "switch", f"gave up after {span(waited)}, allowed are {span(deadline)}, still waiting {waits}"
             )
     return _hold(view, "switch", f"waits {waits}")
-
-
-def _has_no_end(release: ReleaseState) -> bool:
-    """All traffic that some gateways have taken and some have not, with a unit to go back to."""
-    return release.phase is Phase.FULL and release.verified_at is None and release.champion is not None
-
-
-def _deadline(release: ReleaseState, rules: ReleasePolicy) -> timedelta:
-    """Of a shadow or a canary step; of all traffic, and where the policy was changed meanwhile, the longest that it knows."""
-    if release.phase is Phase.SHADOW:
-        return rules.shadow.at_most if rules.shadow is not None else rules.longest
-    step = release.step if release.phase is Phase.CANARY else len(rules.steps)
-    return rules.steps[step].at_most if step < len(rules.steps) else rules.longest
 
 
 _HANDLERS: dict[Phase, Callable[[_View], Plan]] = {
@@ -324,6 +318,9 @@ def _roll_back(view: _View, rule: str, why: str) -> Plan:
 
 
 def _wait_or_give_up(view: _View, rule: str, waits: list[str], deadline: timedelta) -> Plan:
+    spared = spared_for(view.situation)
+    if view.elapsed >= deadline and spared:
+        return _hold(view, rule, f"waits {', and '.join(waits)}; {spared}")
     if view.elapsed >= deadline:
         why = f"gave up after {span(view.elapsed)}, allowed are {span(deadline)}, still waiting {', and '.join(waits)}"
         return _roll_back(view, rule, why)
@@ -341,7 +338,7 @@ def _plan(view: _View, actions: tuple[Action, ...], rule: str, rationale: str) -
 
 def _waits_for_time(view: _View, at_least: timedelta) -> list[str]:
     # A moment and not a span: the words are kept, and read later.
-    return [f"until {moment(view.now + at_least - view.elapsed)}"] if view.elapsed < at_least else []
+    return [f"until {moment(view.now + at_least - view.served)}"] if view.served < at_least else []
 
 
 def _which_count(view: _View) -> str:

@@ -1,5 +1,7 @@
 """Who answers a model's traffic in each phase of a release."""
 
+import msgspec
+
 from flyball.errors import Conflict
 from flyball.records.release import Phase, ReleaseState
 from flyball.records.routing import Route, ServedUnit
@@ -49,6 +51,17 @@ def route(
     return Route(
         model=model, champion=old, canary=new, canary_weight=weight, shadows=(old, new), shadow_share=share, salt=release.id
     )
+
+
+def divided(standing: Route, release: ReleaseState, policy: ReleasePolicy) -> Route:
+    """The same units with the shares that the policy asks for by now. A step that it does not know any more keeps its own."""
+    if standing.salt != release.id:  # nobody stands beside the one that answers, or a drill is held
+        return standing
+    weight = standing.canary_weight
+    if standing.canary is not None and release.weight is None and release.step < len(policy.steps):
+        weight = policy.steps[release.step].traffic
+    share = policy.shadow.share if policy.shadow is not None else 1.0
+    return msgspec.structs.replace(standing, canary_weight=weight, shadow_share=share)
 
 
 def rehearsal(model: str, champion: ServedUnit, earlier: ServedUnit) -> Route:

@@ -33,3 +33,5 @@ class ReleaseSituation(msgspec.Struct, frozen=True, kw_only=True):
     """How it fails, while a gateway leaves the challenger alone because it fails again and again, and the unit before does not; empty: none does."""
     unripe: str = ""
     """Why it is not known yet from which age on rows count, so that no label or reward can make a guard pass; empty: it is."""
+    blind: bool = False
+    """What gateways captured could not be read whole at this look, and could lately: that something is missing says nothing."""

@@ -1,6 +1,6 @@
 """How a release moves: the legal moves, and nothing else. Each answers with a new state; the clock of a phase starts when gateways are seen to serve it."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 
@@ -28,6 +28,7 @@ _FROM: dict[Phase, frozenset[Phase]] = {
     Phase.ROLLED_BACK: frozenset({Phase.ROLLING_BACK}),
 }
 _COMPARES = frozenset({Phase.SHADOW, Phase.CANARY})
+_NOTHING_LOST = {"unwatched": timedelta(0), "withheld": timedelta(0)}
 
 
 def open_release(
@@ -55,11 +56,29 @@ def open_release(
 
 def verified(release: ReleaseState, now: datetime) -> ReleaseState:
     """All gateways were seen to serve this phase: its clock starts, once; and anew where it would start in the future, since a clock was set back."""
-    return (
-        release
-        if release.verified_at is not None and release.verified_at <= now
-        else msgspec.structs.replace(release, verified_at=now)
-    )
+    if release.verified_at is not None and release.verified_at + release.unwatched + release.withheld <= now:
+        return release
+    return msgspec.structs.replace(release, verified_at=now, **_NOTHING_LOST)
+
+
+def unwatched(release: ReleaseState, duration: timedelta, now: datetime) -> ReleaseState:
+    """Nobody looked after it for so long: the phase's clock goes on where it stood."""
+    began = release.verified_at or release.entered_at
+    most = max(now - began - release.unwatched - release.withheld, timedelta(0))
+    return msgspec.structs.replace(release, unwatched=release.unwatched + min(duration, most))
+
+
+def again(release: ReleaseState, now: datetime) -> ReleaseState:
+    """The step begins anew: at another share it was not served yet."""
+    return msgspec.structs.replace(release, entered_at=now, verified_at=None, **_NOTHING_LOST)
+
+
+def dated(release: ReleaseState, now: datetime) -> ReleaseState:
+    """Where it was opened, or its phase entered, in the future, since a clock was ahead: now. Until then no row would count for it, and no deadline would come."""
+    waited = timedelta(0) if release.verified_at is not None else release.unwatched
+    if release.entered_at + waited > now:
+        release = msgspec.structs.replace(release, entered_at=now, **_NOTHING_LOST)
+    return release if release.opened_at <= now else msgspec.structs.replace(release, opened_at=now)
 
 
 def advance(release: ReleaseState, action: Action, now: datetime) -> ReleaseState:
@@ -111,8 +130,8 @@ def _weigh(release: ReleaseState, action: Action, now: datetime) -> ReleaseState
 def _moved(release: ReleaseState, action: Action, phase: Phase, step: int, now: datetime) -> ReleaseState:
     reason = str(action.arguments.get("reason", ""))
     return msgspec.structs.replace(
-        release, phase=phase, step=step, entered_at=now, verified_at=None, reason=reason, weight=None, weighed_at=None
-    )
+        release, phase=phase, step=step, entered_at=now, verified_at=None, reason=reason, weight=None, weighed_at=None, **_NOTHING_LOST
+    )  # fmt: skip
 
 
 def _illegal(release: ReleaseState, wanted: str) -> Conflict:

@@ -12,6 +12,7 @@ from flyball.spec.policies import BINARY_ALONE, FITS
 from flyball.spec.project import CLASSIFICATION, REGRESSION
 from flyball.spec.raw import Cross, Raw, duration_of, items_of, section_of, share_of
 from flyball.spec.slice_conditions import compile_slice
+from flyball.spec.train_faults import train_faults
 from flyball.spec.tree import Path
 
 _METRICS = CLASSIFICATION | REGRESSION
@@ -57,9 +58,8 @@ def _columns(tree: Raw) -> Iterator[Cross]:
 
 
 def _tuning(tree: Raw) -> Iterator[Cross]:
-    for name, choices in section_of(tree, "train", "tuning", "space").items():
-        if isinstance(choices, list) and (not choices or len(choices) == 1):
-            yield Cross(("train", "tuning", "space", name), f"{len(choices)} values", "[low, high], or a list of choices")
+    train = section_of(tree, "train")
+    return train_faults(section_of(train, "parameters"), section_of(train, "tuning", "space"))
 
 
 def _metrics(tree: Raw) -> Iterator[Cross]:

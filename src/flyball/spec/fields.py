@@ -82,6 +82,8 @@ Share = Annotated[float, BeforeValidator(parse_share), Field(ge=0.0, le=1.0)]
 ErrorRate = Annotated[float, BeforeValidator(parse_share), Field(gt=0.0, lt=1.0)]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
 """Lower case, digits, `-` and `_`: safe in paths, URLs and metric labels."""
+Host = Annotated[str, StringConstraints(pattern=r"^[^\s\x00]+$")]
+"""Where to listen. One that is empty would be every interface."""
 Files = Annotated[str, AfterValidator(parse_pattern)]
 EntryPoint = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
 """`module:function`, relative to the project's directory."""

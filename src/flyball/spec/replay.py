@@ -18,7 +18,10 @@ def parse_moment(value: Any) -> Any:
             raise ValueError("a time such as 2013-03-01T05:00:00Z") from None
     if not isinstance(value, datetime) or value.tzinfo is None:
         raise ValueError("a time with its zone, such as 2013-03-01T05:00:00Z")
-    return value.astimezone(UTC)
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:  # the last evening of 9999, somewhere west
+        raise ValueError("a time such as 2013-03-01T05:00:00Z, in the years 1 to 9999 in UTC") from None
 
 
 def known_zone(value: str) -> str:

@@ -46,6 +46,7 @@ _PATTERNS = {
     "^[a-z][a-z0-9_-]{0,62}$": "a name of lower-case letters, digits, - and _, beginning with a letter, at most 63 long",
     r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$": "module:function, such as pipeline:train",
     "^[A-Z][A-Z0-9_]*$": "the name of an environment variable in capitals, such as ORDERS_URL",
+    r"^[^\s\x00]+$": "an address such as 127.0.0.1, or 0.0.0.0 for every interface",
     "^https?://": "a URL that begins with http:// or https://",
 }
 _LIMITS = {

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -69,11 +70,19 @@ def _handle(request: Request, door: Door, desk: Desk, guard: access.Guard, body:
         session = request.cookies.get(cookie, "")
         ask = handlers.Ask(desk, guard, caller, dict(request.path_params), dict(request.query_params), body, cookie, session)
         answered: Response = getattr(handlers, door.name)(ask)
-    except HttpRefused as error:
-        if door.page and error.http_status in (401, 429):
-            return HTMLResponse(pages.login(error.found if body else ""), error.http_status, headers=dict(error.headers))
-        raise
+    except FlyballError as error:
+        if not door.page:
+            raise
+        return _told(error, entered=bool(body))
     return answered
+
+
+def _told(error: FlyballError, *, entered: bool) -> Response:
+    """To a person's browser: the login where one is missing, else what went wrong. `entered`: something was typed into that."""
+    headers = dict(error.headers) if isinstance(error, HttpRefused) else {}
+    if isinstance(error, HttpRefused) and error.http_status in (401, 429):
+        return HTMLResponse(pages.login(error.found if entered else ""), error.http_status, headers=headers)
+    return HTMLResponse(pages.fault(HTTPStatus(error.http_status).phrase, error.message), error.http_status, headers=headers)
 
 
 def _door(request: Request, doors: list[Door]) -> Door:

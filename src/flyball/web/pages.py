@@ -93,6 +93,11 @@ def _line(report: FindingReport) -> Line | None:
     return Line(points, low, high, begin, seen[-1][0])
 
 
+def fault(title: str, words: str) -> str:
+    """What went wrong with a page that was asked for."""
+    return _template("fault.html").render(title=title, words=words)
+
+
 def login(words: str = "") -> str:
     return _template("login.html").render(words=words)
 

@@ -16,7 +16,7 @@ class Door(NamedTuple):
     form: bool = False
     """Takes a browser's form instead of JSON (the login alone)."""
     page: bool = False
-    """Answers a person's browser: a missing permission shows the login instead of a problem document."""
+    """Answers a person's browser: what goes wrong is a page, and a missing permission the login, instead of a problem document."""
 
 
 DOORS: tuple[Door, ...] = (

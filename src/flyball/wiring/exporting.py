@@ -12,14 +12,15 @@ from flyball.records import codec
 from flyball.records.unit import Version
 from flyball.spec.load import load_project
 from flyball.wiring.health import ledger_is_there
+from flyball.wiring.place import place_of
 from flyball.wiring.workspace import STATE
 from flyball.wiring.worlds import quiet_libraries
 
 
 def package_of(project_dir: Path, version: int) -> Path:
-    """Where a version's package lies, every byte checked by what the ledger has of it. Raises NotFound, ArtifactDamaged, SpecError."""
+    """Where a version's package lies, every byte checked by what the ledger has of it. Raises NotFound, ArtifactDamaged, SpecError, OperatorError."""
     quiet_libraries()
-    directory = project_dir.resolve()
+    directory = place_of(project_dir)
     spec = load_project(directory)
     try:
         digest = _recorded(directory / STATE, spec.model, version)

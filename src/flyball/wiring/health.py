@@ -15,7 +15,7 @@ from flyball.control.forgetting import Horizon
 from flyball.control.ports import LedgerFault, Registry
 from flyball.control.reports import Check, StatusReport
 from flyball.control.world import World
-from flyball.errors import FlyballError
+from flyball.errors import FlyballError, StoreUnavailable
 from flyball.records import codec
 from flyball.records.findings import WindowSummary
 from flyball.records.jobs import FINISHED, Job
@@ -34,15 +34,26 @@ SUSPICION_SECONDS = 3.0
 
 
 def ledger_is_there(state_dir: Path) -> bool:
-    """In whole or in part: to open one makes one."""
-    return (state_dir / "flyball.db").exists() or (state_dir / "HEAD").exists()
+    """In whole or in part: to open one makes one. Raises StoreUnavailable when nobody can tell."""
+    try:
+        return any(_is_there(state_dir / name) for name in ("flyball.db", "HEAD"))
+    except OSError as error:
+        raise StoreUnavailable(f"{state_dir}: {error.strerror or error}", next_step="let this account look there") from error
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
 
 
 def ledger_faults(state_dir: Path) -> tuple[LedgerFault, ...] | None:
     """None: there is no ledger yet. Looks at its end and its newest entries only."""
-    if not ledger_is_there(state_dir):
-        return None
     try:
+        if not ledger_is_there(state_dir):
+            return None
         ledger = SqliteLedger(state_dir)
     except FlyballError as error:
         return (LedgerFault("head", None, error.found),)
@@ -109,13 +120,13 @@ def status_trouble(report: StatusReport, state_dir: Path) -> str:
     """What `flyball status` must not leave to be found out."""
     silent = [row for row in report.gateways if not row.units]
     released = report.champion_unit is not None or (report.release is not None and not report.questions)
-    nothing = ""
+    nothing, ledger = "", ledger_trouble(state_dir)
     if released and report.gateways and len(silent) == len(report.gateways):
         nothing = f"Nothing is served: {silent[0].error or 'no gateway has a model'}"
-    elif report.given_up:
+    elif report.given_up and not ledger:  # what helps is a run, which writes
         nothing = f"Nothing is served: {report.given_up}"
     ticks = f"The controller's ticks fail: {report.trouble}" if report.trouble else ""
-    return "\n".join(words for words in (ledger_trouble(state_dir), nothing, ticks) if words)
+    return "\n".join(words for words in (ledger, nothing, ticks) if words)
 
 
 def _not_served(world: World) -> str:

@@ -10,6 +10,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -17,6 +18,7 @@ import msgspec
 
 from flyball.adapters import supervisor
 from flyball.adapters.heartbeat import Heartbeat, LeaseFile
+from flyball.adapters.saying import UNSAID
 from flyball.adapters.standalone.follow import Follower
 from flyball.adapters.standalone.watched_file import Stamp, WatchedFile
 
@@ -109,6 +111,7 @@ def _tell_when_ready(url: str, tell: Callable[[], None]) -> None:
     deadline = time.monotonic() + READY_SECONDS
     while time.monotonic() < deadline:
         if supervisor.model_ready(url):
-            tell()
+            with suppress(*UNSAID):  # what serves goes on, whether or not that can be told
+                tell()
             return
         time.sleep(0.05)

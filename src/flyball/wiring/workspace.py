@@ -19,6 +19,7 @@ from flyball.adapters.engine_lock import EngineLock, engine_is_held
 from flyball.adapters.executor import JobDirectory, JobFiles, ProcessExecutor
 from flyball.adapters.heartbeat import Heartbeat, lease_age_seconds
 from flyball.adapters.ledger import SqliteLedger
+from flyball.adapters.saying import UNSAID
 from flyball.adapters.token import other_tokens
 from flyball.control import explaining, ordering, queries, running, verification
 from flyball.control.decision_reports import DecisionRow, Explanation
@@ -36,7 +37,7 @@ from flyball.control.reports import (
     VersionRow,
 )
 from flyball.control.world import World
-from flyball.errors import EngineBusy, FlyballError, LedgerDamaged, OperatorError, StoreUnavailable, TrainingError
+from flyball.errors import EngineBusy, FlyballError, LedgerDamaged, StoreUnavailable, TrainingError
 from flyball.records.permissions import Holder, Role
 from flyball.spec.load import load_project
 from flyball.wiring import detached_supervisor, health
@@ -44,6 +45,7 @@ from flyball.wiring.autopilot import Autopilot
 from flyball.wiring.captured import Captured
 from flyball.wiring.findings import Findings
 from flyball.wiring.people import People
+from flyball.wiring.place import place_of
 from flyball.wiring.releases import Releases, ordering_world
 from flyball.wiring.replays import Replays
 from flyball.wiring.worlds import Home, quiet_libraries, say_nothing, secret_of, world_of
@@ -61,18 +63,11 @@ BUSY_SECONDS = 0.3
 READY_SECONDS = 20.0
 """Until a gateway lives: who waits longer is told by `flyball status`."""
 
-NO_PLACE = "?#"
-"""Not in the path of a project: MLflow's SQLite would make and read another file."""
-
 
 def open_workspace(project_dir: Path, *, state_dir: Path | None = None) -> "Workspace":
     """The project in `project_dir`. Raises SpecError with every fault of its flyball.yaml, OperatorError where it cannot lie."""
     quiet_libraries()
-    directory = project_dir.resolve()
-    if any(letter in str(directory) for letter in NO_PLACE):
-        raise OperatorError(
-            f"{directory} holds one of {' '.join(NO_PLACE)}", next_step="rename it: databases are named by URLs, which end there"
-        )
+    directory = place_of(project_dir)
     return Workspace(Home(load_project(directory), directory, state_dir or directory / STATE, SystemClock()))
 
 
@@ -317,13 +312,15 @@ class Workspace:
         )
 
     def _tell_when_live(self, ready: Callable[[UpReport], None]) -> None:
+        """What serves goes on, whether or not that can be told."""
         deadline = time.monotonic() + READY_SECONDS
-        while time.monotonic() < deadline:
-            found = supervisor.running(self._home.state_dir)
-            if found is not None and supervisor.live(found.gateway_url):
-                ready(self._up_report(found, already=False))
-                return
-            time.sleep(0.1)
+        with suppress(*UNSAID, FlyballError):
+            while time.monotonic() < deadline:
+                found = supervisor.running(self._home.state_dir)
+                if found is not None and supervisor.live(found.gateway_url):
+                    ready(self._up_report(found, already=False))
+                    return
+                time.sleep(0.1)
 
     def _up_report(self, found: supervisor.RunFile, *, already: bool) -> UpReport:
         home = self._home

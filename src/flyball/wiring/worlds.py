@@ -92,6 +92,7 @@ def say_nothing(_style: str, _words: str) -> None:
 
 def world_of(home: Home, say: Say) -> World:
     """Raises SpecError where the ledger is of another model than flyball.yaml."""
+    home.keep_private()  # before the ledger: a place that is no directory is told as that
     ledger = SqliteLedger(home.state_dir)
     refuse_another_model(home.spec, ledger)
     gateways = HttpGateways(home.state_dir, home.token(), home.spec.serve.workers)

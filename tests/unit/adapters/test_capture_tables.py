@@ -215,6 +215,15 @@ def test_a_range_that_can_hold_nothing_is_refused_and_leaves_nothing(tmp_path: P
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("name", ["a%41", "a[1]", "a|b"])
+def test_a_place_that_no_delta_table_can_lie_in_is_refused_before_anything_is_there(tmp_path: Path, name: str) -> None:
+    captured(tmp_path / name, [label(0)])
+    with pytest.raises(UserError, match=r"in its path.*Next: name another place with --to"):
+        exported(tmp_path / name)
+    assert [path.name for path in (tmp_path / name).iterdir()] == ["capture"]
+    assert exported(tmp_path / name, "parquet").rows["labels"] == 1
+
+
 def test_a_directory_of_something_else_is_left_alone(tmp_path: Path) -> None:
     captured(tmp_path, [prediction(0)])
     (tmp_path / "out").mkdir()

@@ -141,6 +141,17 @@ FOREIGN = {
 }
 
 
+def test_what_is_verified_is_this_ledger_also_where_a_url_means_another(tmp_path: Path) -> None:
+    for name in ("a%41", "aA"):
+        (ledger := SqliteLedger(tmp_path / name)).transact([Draft(at=AT, kind="k", subject="s", actor="me")])
+        ledger.close()
+    with sqlite3.connect(tmp_path / "a%41" / "flyball.db") as connection:
+        connection.execute("UPDATE events SET subject = 'another'")
+    connection.close()
+    assert SqliteLedger(tmp_path / "a%41").verify() != ()
+    assert SqliteLedger(tmp_path / "aA").verify() == ()
+
+
 @pytest.mark.parametrize(("code", "kind"), FOREIGN.items())
 def test_every_foreign_error_is_told_in_our_words(code: int, kind: type[OperatorError]) -> None:
     error = sqlite3.OperationalError("what SQLite says")

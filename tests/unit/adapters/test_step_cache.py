@@ -7,12 +7,15 @@ import subprocess
 import sys
 import threading
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
 from flyball.adapters.steps.cache import StepCache
+from flyball.adapters.steps.situation import LABEL, TIME, read_rows, write_rows
 from flyball.errors import StoreUnavailable
 from flyball.records.jobs import Progress
 
@@ -165,3 +168,12 @@ def test_a_result_that_is_not_good_any_more_is_made_anew_and_told_as_such(tmp_pa
     assert cache.do("package", "e" * 64, lambda _: {"n": 3}, lambda made: made.values["n"] > 1).values == {"n": 2}
     assert [progress.status for progress in said] == ["started", "done", "started", "done", "cached"]
     assert [path.name for path in tmp_path.glob("*")] == ["package-" + "e" * 16]
+
+
+def test_rows_of_a_project_with_a_star_in_its_path_are_not_those_of_its_neighbour(tmp_path: Path) -> None:
+    for name, value in (("shop*", 1.0), ("shop2", 2.0)):
+        (tmp_path / name).mkdir()
+        rows = pl.DataFrame({LABEL: [value], TIME: [datetime(2026, 1, 1, tzinfo=UTC)], "key": ["k"]})
+        write_rows(tmp_path / name, pl.DataFrame({"price": [value]}), rows)
+    assert read_rows(tmp_path / "shop*").labels.tolist() == [1.0]
+    assert read_rows(tmp_path / "shop*").features["price"].to_list() == [1.0]

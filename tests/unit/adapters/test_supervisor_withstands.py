@@ -104,7 +104,7 @@ def test_what_could_not_be_written_is_not_kept_to_be_written_with_all_that_follo
     with monkeypatch.context() as while_full, io.TextIOWrapper(io.FileIO("/dev/full", "w"), write_through=True) as full:  # type: ignore[arg-type]
         while_full.setattr(sys, "stdout", full)
         for _ in range(3):
-            with pytest.raises(OSError, match="No space left"):
+            with pytest.raises(StoreUnavailable, match="No space left"):
                 screen.say("plain", "lost")
     screen.say("plain", "kept")
     assert capsys.readouterr().out.split() == ["kept"]

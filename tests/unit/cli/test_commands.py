@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import redirect_stdout
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import psutil
 import pytest
 from paper_workspace import STORY, PaperWorkspace, replayed
 from rich.console import Console
+from typer.main import get_command
 from typer.testing import CliRunner, Result
 
 from flyball.cli import draw, tell_jobs, tell_replay
@@ -24,7 +26,7 @@ from flyball.cli.app import app
 from flyball.cli.screen import Screen
 from flyball.cli.session import Session
 from flyball.control.ports import Say
-from flyball.control.reports import CommandReport, RunReport
+from flyball.control.reports import CommandReport, RunReport, StatusReport, UpReport
 from flyball.records.evidence import Outcome
 from flyball.records.jobs import JobStatus
 
@@ -207,6 +209,24 @@ def test_nothing_released_is_told_with_the_next_step() -> None:
     assert "flyball run" in call(["up"], PaperWorkspace(fresh=True)).stdout
 
 
+def test_a_trouble_that_says_what_helps_is_not_sent_to_the_doctor() -> None:
+    class Troubled(PaperWorkspace):
+        words = "Nothing is served: r-0001 was taken back. Next: change what is trained, then flyball run"
+
+        def status(self) -> StatusReport:
+            return msgspec.structs.replace(super().status(), trouble=self.words)
+
+        def up(self, detach: bool, say: Say, ready: Callable[[UpReport], None]) -> None:
+            super().up(detach, say, lambda report: ready(msgspec.structs.replace(report, trouble=self.words)))
+
+    for typed in (["status"], ["up"]):
+        words = call(typed, Troubled(fresh=True)).stdout
+        assert "then flyball run" in words
+        assert words.count("Next: ") == 1
+    Troubled.words = "The controller's ticks fail: the disk is full"
+    assert "Next: flyball doctor" in call(["status"], Troubled()).stdout
+
+
 def test_what_does_not_hold_ends_with_exit_code_1() -> None:
     for command in ("verify", "doctor"):
         result = call([command], PaperWorkspace(healthy=False))
@@ -225,6 +245,35 @@ def test_an_error_with_json_is_still_one_document() -> None:
     result = call(["rollback", "--json"], PaperWorkspace(fresh=True))
     assert result.exit_code == 2
     assert json.loads(result.stdout)["error"]["kind"] == "Conflict"
+
+
+@pytest.mark.parametrize(
+    ("typed", "words"),
+    [
+        (["status", "--bogus"], "flyball status --help"), (["--bogus", "status"], "flyball --help"), (["statsu"], "Did you mean 'status'"),
+        (["export"], "Missing argument"), (["release", "list", "x"], "flyball release list --help"),
+    ],
+)  # fmt: skip
+def test_what_is_mistyped_is_still_one_document_with_json(typed: list[str], words: str) -> None:
+    result = CliRunner().invoke(app, [*typed, "--json"], obj=Session(), prog_name="flyball")
+    assert result.exit_code == 2
+    error = json.loads(result.stdout)["error"]
+    assert error["kind"] == "UsageError"
+    assert words in error["message"] + error["next_step"]
+    assert "Usage: flyball" in result.stderr
+    assert CliRunner().invoke(app, typed, obj=Session()).stdout == ""
+
+
+@pytest.mark.parametrize("typed", [["versions"], ["versions", "--json"], ["down"], ["rollback", "--json"]])
+def test_an_answer_that_cannot_be_written_is_no_fault_of_ours(typed: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    context = get_command(app)
+    with monkeypatch.context() as while_full, open("/dev/full", "w") as full:
+        while_full.setattr(sys, "stdout", full)
+        with pytest.raises(SystemExit) as ended:
+            context.main(
+                typed, prog_name="flyball", obj=Session(opener=lambda _directory: PaperWorkspace(fresh=typed[0] == "rollback"))
+            )
+    assert ended.value.code == (2 if typed[0] == "rollback" else 3)
 
 
 def test_orders_carry_who_and_why() -> None:
@@ -321,6 +370,37 @@ def test_a_fault_in_flyball_yaml_keeps_nothing_running(tmp_path: Path) -> None:
     assert started.wait(10) == -signal.SIGTERM
 
 
+@pytest.mark.parametrize("fault", ["a directory", "a bad place"])
+def test_a_flyball_yaml_that_cannot_be_read_keeps_nothing_running(tmp_path: Path, fault: str) -> None:
+    project = tmp_path / ("shop" if fault == "a directory" else "shop%41")
+    (project / "flyball.yaml").mkdir(parents=True)
+    down = ["down", "--project", str(project)]
+    runner = CliRunner()
+    before = os.umask(0o077)
+    try:
+        assert runner.invoke(app, down).exit_code == 3
+        (project / ".flyball").mkdir()
+        ended = runner.invoke(app, down)
+    finally:
+        os.umask(before)
+    assert (ended.exit_code, ended.stdout.strip()) == (0, "Nothing was running.")
+
+
+def test_what_is_exported_is_for_this_account_alone(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        assert call(["export", "1", str(tmp_path / "package"), "--project", str(tmp_path)]).exit_code == 2
+    finally:
+        assert os.umask(before) == 0o077
+
+
+def test_a_gateway_is_not_told_to_listen_everywhere_by_saying_nothing(tmp_path: Path) -> None:
+    (tmp_path / "routing.yaml").write_text("models: {}")
+    result = call(["gateway", "--routing", str(tmp_path / "routing.yaml"), "--host", ""])
+    assert result.exit_code == 2
+    assert "found nothing, expected an address" in result.stderr
+
+
 def test_who_runs_and_who_answers_is_the_account_whatever_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
         monkeypatch.setenv(name, "bob")
@@ -360,7 +440,8 @@ def test_ctrl_c_is_a_sentence_and_130() -> None:
 
     result = call(["status"], Interrupted())
     assert result.exit_code == 130
-    assert "Nothing is lost" in result.output
+    assert "Nothing is lost" in result.stderr
+    assert result.stdout == ""
 
 
 def test_the_child_of_a_job_ends_with_its_own_code() -> None:

@@ -121,3 +121,14 @@ def test_what_was_made_before_the_horizon_is_let_go() -> None:
     made.forget_until(25 * PERIOD_US)
     made.add(batch("old", 22, ["a3"]))
     assert [start // PERIOD_US for start in made._open] == [30]
+
+
+def test_a_release_that_is_dated_back_from_the_future_is_counted_from_then_on() -> None:
+    made = ReleaseTally()
+    made.follow(RELEASE, 99 * PERIOD_US, DAY)
+    made.follow(RELEASE, PERIOD_US, DAY)
+    for each in (batch("old", 1, ["a1"]), batch("new", 1, ["b1"])):
+        made.add(each)
+    made.settle(9 * PERIOD_US)
+    assert set(made.matched_of(RELEASE.id).ids) == {"a1", "b1"}
+    assert made.matched_of("r-0003").ids == ()

@@ -7,8 +7,9 @@ from release_cases import DAY, HOUR, POLICY, START, evidence, rule, situation
 
 from flyball.records import codec
 from flyball.records.evidence import Outcome
+from flyball.release.bandit import RewardSeen
 from flyball.release.decide import ReleasePolicy, ReleaseSituation, decide, is_proven, newly_passed, policy_of, rules_of
-from flyball.release.policy import ReplayRule
+from flyball.release.policy import BanditRule, ReplayRule
 from flyball.spec import ProjectSpec
 
 APPROVAL = msgspec.structs.replace(POLICY, approval=True)
@@ -131,6 +132,12 @@ def test_a_phase_that_never_came_to_serve_is_rolled_back_and_one_that_did_is_wai
     later = START + HOUR
     assert done(decide(situation(phase, switch="failed", verified=False), POLICY, later)) == "roll_back"
     assert done(decide(situation(phase, switch="failed"), POLICY, later)) == "nothing"
+
+
+def test_a_first_release_that_does_not_come_back_from_a_stop_is_not_taken_back_to_nobody():
+    for phase, end in (("full", "roll_back"), ("watching", "nothing")):
+        seen = situation(phase, "absent", "absent", switch="failed", verified=False, champion=None)
+        assert done(decide(seen, POLICY, START + HOUR)) == end
 
 
 @pytest.mark.parametrize("phase", ["canary", "full", "watching"])
@@ -333,3 +340,49 @@ def test_a_challenger_that_cannot_be_asked_captured_requests_is_given_up():
     asks = msgspec.structs.replace(POLICY, replay=ReplayRule(rows=100, guards=()))
     assert done(decide(situation("proposed"), asks, START + DAY)) == "nothing"
     assert done(decide(situation("proposed"), asks, START + 7 * DAY)) == "roll_back"
+
+
+def paused(phase, quality="pass", **lost):
+    seen = situation(phase, quality)
+    return msgspec.structs.replace(seen, release=msgspec.structs.replace(seen.release, **lost))
+
+
+def test_time_in_which_nobody_looked_is_neither_served_nor_waited():
+    assert done(decide(paused("canary", unwatched=DAY), POLICY, START + DAY + HOUR / 2)) == "nothing"
+    assert done(decide(paused("canary", unwatched=DAY), POLICY, START + DAY + HOUR)) == "enter canary 1"
+    assert done(decide(paused("watching", unwatched=7 * DAY), POLICY, START + 7 * DAY)) == "nothing"
+    assert done(decide(paused("shadow", "no data", unwatched=7 * DAY), POLICY, START + 8 * DAY)) == "nothing"
+    unseen = msgspec.structs.replace(paused("shadow", unwatched=7 * DAY).release, verified_at=None)
+    unseen = msgspec.structs.replace(paused("shadow"), release=unseen, switch="pending")
+    assert done(decide(unseen, POLICY, START + 8 * DAY)) == "nothing"
+    assert done(decide(unseen, POLICY, START + 14 * DAY)) == "roll_back"
+
+
+def test_a_canary_that_was_held_at_0_was_not_served_and_has_its_deadline_all_the_same():
+    assert done(decide(paused("canary", withheld=DAY), POLICY, START + DAY + HOUR / 2)) == "nothing"
+    assert done(decide(paused("canary", withheld=2 * DAY), POLICY, START + 2 * DAY)) == "roll_back"
+
+
+@pytest.mark.parametrize(
+    ("facts", "end"), [({"approval": "open"}, "nothing"), ({"approval": "approved"}, "nothing"), ({}, "roll_back")]
+)
+def test_a_release_that_passed_and_is_asked_about_is_not_given_up_at_a_look_without_data(facts, end):
+    seen = situation("canary", "absent", "absent", step=1, requests_in_phase=0, **facts)
+    assert done(decide(seen, APPROVAL, START + 3 * DAY)) == end
+    harmed = situation("canary", "fail", "pass", step=1, **facts)
+    assert done(decide(harmed, APPROVAL, START + 3 * DAY)) == "roll_back"
+
+
+@pytest.mark.parametrize("phase", ["shadow", "canary", "watching"])
+def test_what_could_not_be_read_at_a_look_is_not_missing(phase):
+    looks = [decide(situation(phase, "absent", "absent", blind=blind), POLICY, START + 20 * DAY) for blind in (True, False)]
+    assert [done(look) for look in looks] == ["nothing", "roll_back"]
+
+
+def test_another_share_that_is_due_hides_no_deadline_while_a_gateway_is_away():
+    policy = msgspec.structs.replace(POLICY, bandit=BanditRule(least=0.05, most=0.95, every=HOUR))
+    rewards = (RewardSeen(n=500, mean=0.1, variance=0.09), RewardSeen(n=500, mean=0.2, variance=0.09))
+    for days, ends in ((1, {"verified": "weigh", "pending": "nothing"}), (3, {"verified": "roll_back", "pending": "roll_back"})):
+        for switch, end in ends.items():
+            seen = situation("canary", "absent", "absent", switch=switch, rewards=rewards)
+            assert done(decide(seen, policy, START + days * DAY)) == end

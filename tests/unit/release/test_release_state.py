@@ -3,14 +3,14 @@ from datetime import timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from release_cases import POLICY, START, evidence, state
+from release_cases import DAY, POLICY, START, evidence, state
 
 from flyball.errors import Conflict
 from flyball.records.decisions import Action
 from flyball.records.release import TERMINAL, Phase
 from flyball.release.decide import ReleaseSituation, decide
 from flyball.release.metrics import FAILURE_RATE, LOSS
-from flyball.release.state import advance, open_release, verified
+from flyball.release.state import advance, dated, open_release, unwatched, verified
 
 LATER = START + timedelta(hours=1)
 
@@ -38,6 +38,20 @@ def test_the_clock_of_a_phase_that_would_start_in_the_future_starts_anew():
     """It was seen by a controller whose machine was ten years ahead; the phase may neither be over at once nor wait ten years."""
     release = verified(state("shadow", verified=False), START + timedelta(days=3653))
     assert verified(release, LATER).verified_at == LATER
+
+
+def test_what_was_lost_to_nobody_is_never_more_than_the_phase_has_lasted_and_ends_with_it():
+    release = unwatched(state("canary"), timedelta.max, LATER)
+    assert (release.unwatched, unwatched(release, DAY, LATER)) == (LATER - START, release)
+    assert verified(release, LATER) is release
+    assert verified(release, START).unwatched == timedelta(0)  # a clock was set back: the phase begins anew
+    assert advance(release, act("enter", phase="canary", step=1), LATER).unwatched == timedelta(0)
+
+
+def test_a_release_that_a_clock_has_opened_in_the_future_counts_from_now_on():
+    release = open_release("r-0001", "shop", "u2", "u1", LATER, "user:ada")
+    assert (dated(release, START).opened_at, dated(release, START).entered_at) == (START, START)
+    assert dated(release, LATER) is release
 
 
 def test_entering_a_phase_stops_its_clock_until_the_gateways_are_seen():

@@ -191,6 +191,11 @@ def test_phases_that_can_pass_in_their_time_are_no_fault(line: str) -> None:
         ("policies: [{name: a, when: drift.alarm, do: {action: notify, history: 3d}}]", "policies[0].do.history", "only with action: retrain"),
         ("monitor: {false_alarms: often}", "monitor.false_alarms", "1 per 90 windows"),
         ("monitor: {margin: 0.1}", "monitor.margin", "did you mean"),
+        ("serve: {tick: 0s}", "serve.tick", "longer than nothing"),
+        ('serve: {host: ""}', "serve.host", "an address such as 127.0.0.1, or 0.0.0.0 for every interface"),
+        ('serve: {host: "a\\0b"}', "serve.host", "an address such as 127.0.0.1"),
+        ("replay: {train_until: '9999-12-31T23:59:59-05:00'}", "replay.train_until", "in the years 1 to 9999 in UTC"),
+        ("replay: {train_until: 0001-01-01T00:00:00+05:00}", "replay.train_until", "in the years 1 to 9999 in UTC"),
         ("serve: {port: 99999}", "serve.port", "at most 65535"),
         ("serve: {port: true}", "serve.port", "found true (line 14), expected a whole number"),
         ("release: {watch: 99999999999999999999d}", "release.watch", "a hundred years"),
@@ -253,6 +258,13 @@ def test_a_pattern_that_no_folder_can_be_looked_through_by_is_refused(pattern: s
     assert list(faults) == ["data.source.files"]
     assert "expected a pattern of files such as data/*.csv, or data/**/*.csv" in faults["data.source.files"]
     assert parse_project(GOOD.replace("data/*.csv", "data/**/*.csv")).data.source.files == "data/**/*.csv"
+
+
+def test_numbers_that_would_reach_the_function_as_none_are_refused_wherever_they_stand() -> None:
+    given = "  parameters: {a: .inf, b: [1, {c: -.inf}], d: .5}\n  tuning: {space: {e: [0.1, .nan], f: [0, 1e400]}}\n"
+    places = ["parameters.a", "parameters.b[1].c", "tuning.space.e[1]", "tuning.space.f[1]"]
+    assert list(found := faults_of(GOOD + given)) == [f"train.{place}" for place in places]
+    assert all("expected a finite number" in words for words in found.values())
 
 
 def test_the_label_is_not_a_feature() -> None:

@@ -248,6 +248,15 @@ def test_errors_of_use_cases_are_problem_documents() -> None:
     assert conflict.status_code == 409
 
 
+@pytest.mark.parametrize("path", ["/findings/99", "/releases/r-9999"])
+def test_a_page_that_does_not_exist_is_told_to_a_browser_as_a_page(path: str) -> None:
+    answered = ask("GET", path, headers=session("viewer-token"))
+    assert (answered.status_code, answered.headers["content-type"]) == (404, "text/html; charset=utf-8")
+    assert "<h1>Not Found</h1>" in answered.text
+    assert "there is no" in answered.text
+    assert ask("GET", f"/api{path}", headers=session("viewer-token")).headers["content-type"] == "application/problem+json"
+
+
 def test_decisions_take_one_parameter_and_no_other() -> None:
     viewer = bearer(Role.VIEWER)
     assert len(ask("GET", "/api/decisions", headers=viewer).json()) == 2

@@ -15,7 +15,8 @@ from flyball.adapters.known_process import known
 from flyball.adapters.supervisor import run_file
 from flyball.cli.init import start_project
 from flyball.control.label_import import LabelImport
-from flyball.errors import GatewayUnreachable, UserError
+from flyball.control.reports import UpReport
+from flyball.errors import GatewayUnreachable, StoreUnavailable, UserError
 from flyball.gateway.capture_writer import CaptureWriter
 from flyball.records.captured import LabelBatch
 from flyball.wiring.captured import Captured
@@ -42,6 +43,11 @@ class Takes(BaseHTTPRequestHandler):
         self.send_header("content-length", str(len(answer)))
         self.end_headers()
         self.wfile.write(answer)
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("content-length", "0")
+        self.end_headers()
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's own name
         """Nobody reads it."""
@@ -72,6 +78,19 @@ def test_an_import_needs_a_file_or_a_named_database_and_repeats_no_secret(
     with pytest.raises(UserError, match=words) as caught:
         captured.import_labels(wanted, say)
     assert "secret" not in caught.value.message
+
+
+@pytest.mark.usefixtures("gateway")
+@pytest.mark.parametrize("refused", [BrokenPipeError(), SystemExit(1), StoreUnavailable("stdout is full")])
+def test_that_it_serves_is_told_to_nobody_where_nobody_reads_any_more(tmp_path: Path, refused: BaseException) -> None:
+    told: list[str] = []
+
+    def ready(report: UpReport) -> None:
+        told.append(report.model)
+        raise refused
+
+    open_workspace(tmp_path / "shop")._tell_when_live(ready)  # in a thread of `flyball up`, whose trace would be all that it says
+    assert told == ["shop"]
 
 
 def test_without_a_gateway_nothing_is_imported_and_the_next_step_is_told(captured: Captured) -> None:

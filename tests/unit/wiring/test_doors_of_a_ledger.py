@@ -1,6 +1,9 @@
 """Doors of a project whose ledger is empty, or of another model than flyball.yaml."""
 
+import io
+import os
 import socket
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -8,9 +11,15 @@ import pytest
 from small_project import YAML
 
 from flyball.adapters.ledger import SqliteLedger
-from flyball.errors import LedgerDamaged, OperatorError, SpecError
+from flyball.adapters.supervisor import Layout
+from flyball.cli.detached_supervisor import main
+from flyball.errors import LedgerDamaged, OperatorError, SpecError, StoreUnavailable
 from flyball.records.events import Draft, Put
-from flyball.wiring.workspace import NO_PLACE, open_workspace
+from flyball.wiring.detached_supervisor import command_of
+from flyball.wiring.exporting import package_of
+from flyball.wiring.health import ledger_faults, ledger_is_there
+from flyball.wiring.place import NO_PLACE
+from flyball.wiring.workspace import open_workspace
 
 
 def renamed(directory: Path, model: str) -> None:
@@ -24,13 +33,15 @@ def test_where_nothing_was_run_yet_a_person_can_look_around(tmp_path: Path) -> N
     assert {check.name: check.words for check in workspace.doctor()}["versions"] == "no version is registered yet"
 
 
-@pytest.mark.parametrize("letter", NO_PLACE)
+@pytest.mark.parametrize("letter", [*NO_PLACE, "%41", "\udcff"])
 def test_a_place_that_no_database_can_be_named_in_is_refused_before_anything_is_written(tmp_path: Path, letter: str) -> None:
     directory = tmp_path / f"is this it{letter}"
     directory.mkdir()
     renamed(directory, "returns")
-    with pytest.raises(OperatorError, match="rename it"):
-        open_workspace(directory)
+    for asked in (open_workspace, lambda place: package_of(place, 1)):
+        with pytest.raises(OperatorError, match="rename it") as refused:
+            asked(directory)
+        refused.value.message.encode()
     assert [path.name for path in directory.iterdir()] == ["flyball.yaml"]
 
 
@@ -54,6 +65,39 @@ def test_a_model_that_was_renamed_takes_nobodys_place(tmp_path: Path) -> None:
 
     renamed(tmp_path, "returns")
     open_workspace(tmp_path).decisions(open_only=False)
+
+
+def test_a_file_in_the_place_of_the_state_is_told_as_that(tmp_path: Path) -> None:
+    renamed(tmp_path, "returns")
+    (tmp_path / ".flyball").touch()
+    workspace = open_workspace(tmp_path)
+    for asked in (workspace.status, workspace.versions, workspace.verify):
+        with pytest.raises(StoreUnavailable, match=r"\.flyball is no directory.*move that file away"):
+            asked()
+
+
+def test_a_ledger_that_nobody_can_look_at_is_neither_there_nor_absent(tmp_path: Path) -> None:
+    place = tmp_path / ("x" * 300)  # what a right that is missing is to other accounts
+    with pytest.raises(StoreUnavailable, match="let this account look there"):
+        ledger_is_there(place)
+    (fault,) = ledger_faults(place) or ()
+    assert "File name too long" in fault.words
+    assert ledger_faults(tmp_path) is None
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_why_it_does_not_come_up_in_the_background_is_found_in_its_log_in_every_locale(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoding: str
+) -> None:
+    log, before = io.BytesIO(), os.umask(0o077)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        layout = Layout(state_dir=tmp_path / ".flyball", project_dir=tmp_path, port=taken.getsockname()[1], workers=1)
+        monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+        for name in ("stdout", "stderr"):
+            monkeypatch.setattr(sys, name, io.TextIOWrapper(log, encoding=encoding))
+        assert main(command_of(layout)[-1]) == 3
+    os.umask(before)
+    assert log.getvalue().decode().startswith("✗ port")
 
 
 def test_a_ledger_that_is_no_database_keeps_nobody_from_coming_up(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from flyball.adapters.doctor import project as project_checks
 from flyball.cli.init import start_project
-from flyball.errors import Conflict, NotFound, RequestError
+from flyball.errors import Conflict, NotFound, OperatorError, RequestError
 from flyball.records.permissions import Holder, Role
 from flyball.spec.load import load_project
 from flyball.wiring import people
@@ -123,7 +123,20 @@ def test_a_token_that_others_can_read_counts_for_nothing_and_doctor_names_it(wor
     put(tmp_path, "token.viewer", "")
     assert workspace.tokens() == {owner: Holder(Role.OWNER)}
     checks = project_checks(load_project(tmp_path / "shop"), tmp_path / "shop" / ".flyball", lambda: True)
-    assert [check.name for check in checks if check.ok is False] == ["token.client"]
+    assert [check.name for check in checks if check.ok is False] == ["token.client", "token.viewer"]
+
+
+@pytest.mark.parametrize(("written", "wrong"), [(b" \n", "is empty"), (b"\xff\xfe", "is no text")])
+def test_an_owners_token_that_keeps_flyball_from_starting_is_not_well(
+    workspace: Workspace, tmp_path: Path, written: bytes, wrong: str
+) -> None:
+    workspace.tokens()
+    (tmp_path / "shop" / ".flyball" / "token").write_bytes(written)
+    with pytest.raises(OperatorError, match=wrong):
+        workspace.tokens()
+    token = project_checks(load_project(tmp_path / "shop"), tmp_path / "shop" / ".flyball", lambda: True)[0]
+    assert (token.name, token.ok, wrong in token.words) == ("token", False, True)
+    assert "delete it and start again" in token.next_step
 
 
 def test_a_copy_of_the_owners_token_takes_no_right_from_it(workspace: Workspace, tmp_path: Path) -> None:

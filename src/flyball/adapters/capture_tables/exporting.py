@@ -15,6 +15,7 @@ from flyball.adapters.capture_files import CaptureFiles
 from flyball.adapters.capture_tables.frames import TABLES, Rows, Served, Shape
 from flyball.adapters.capture_tables.stores import FORMATS, Cursor, Table
 from flyball.adapters.durable import replace_file
+from flyball.adapters.places import TABLE, letters_in
 from flyball.control.ports import Say
 from flyball.control.reports import ExportReport
 from flyball.errors import Conflict, StoreUnavailable, UserError
@@ -41,8 +42,13 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 def export(state_dir: Path, target: Path, wanted: Wanted, units: Mapping[str, Served], say: Say) -> ExportReport:
     """Bring the tables in `target` up to what is captured now; run again, it adds what came since. `units`: all, oldest first.
 
-    Raises Conflict when `target` holds something else, UserError when `wanted` can hold nothing, StoreUnavailable.
+    Raises Conflict when `target` holds something else, UserError when `wanted` can hold nothing or no Delta table can lie there, StoreUnavailable.
     """
+    if wanted.format == "delta" and (found := letters_in(target, TABLE)):
+        raise UserError(
+            f"{target} has {found} in its path, and Delta tables are named by URLs, where that means something else",
+            next_step="name another place with --to, or take --format parquet",
+        )
     if wanted.since is not None and wanted.until is not None and wanted.since >= wanted.until:
         raise UserError(
             f"since {wanted.since:%Y-%m-%d %H:%M:%S} until {wanted.until:%Y-%m-%d %H:%M:%S}", expected="an until that is later"

@@ -117,9 +117,8 @@ class SqliteLedger:
         except LedgerDamaged:
             outer = None
         try:
-            connection = sqlite3.connect(
-                f"file:{self._path}?mode=rw", uri=True, timeout=BUSY_MILLISECONDS / 1000, isolation_level=None
-            )
+            name = f"{self._path.absolute().as_uri()}?mode=rw"
+            connection = sqlite3.connect(name, uri=True, timeout=BUSY_MILLISECONDS / 1000, isolation_level=None)
         except sqlite3.Error as error:
             raise translate(error, self._path) from error
         try:

@@ -75,7 +75,7 @@ def package(run: Run, keys: dict[str, str], done: Results, order: PackageOrder) 
         root = directory / PACKAGE
         root.mkdir()
         found = codec.decode((evaluated / EVALUATION).read_bytes(), list[Evidence])
-        answered = np.asarray(pl.read_parquet(evaluated / SCORES).to_numpy(), dtype=np.float64)
+        answered = np.asarray(pl.read_parquet(evaluated / SCORES, glob=False).to_numpy(), dtype=np.float64)
         with user_code(run.request.project_dir):
             served = _convert(run, (fitted / ESTIMATOR).read_bytes(), rows, holdout, signature, scale)
             with told(f"the served model of {run.request.spec.train.entrypoint}", run.request.project_dir):

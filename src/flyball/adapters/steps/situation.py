@@ -90,9 +90,9 @@ def write_rows(directory: Path, features: pl.DataFrame, rows: pl.DataFrame) -> N
 
 
 def read_rows(directory: Path) -> Rows:
-    rows = pl.read_parquet(directory / "rows.parquet")
+    rows = pl.read_parquet(directory / "rows.parquet", glob=False)  # in a project's path may stand a `*`
     return Rows(
-        pl.read_parquet(directory / "features.parquet"),
+        pl.read_parquet(directory / "features.parquet", glob=False),
         rows[LABEL].cast(pl.Float64).to_numpy(),
         rows[TIME].to_physical().cast(pl.Int64).to_numpy(),
     )

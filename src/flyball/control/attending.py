@@ -1,0 +1,97 @@
+"""What counts for no phase of a release: time in which nobody looked after it, or gateways held its canary at 0."""
+
+from datetime import datetime, timedelta
+
+import msgspec
+
+from flyball.control.traffic import SwitchReading
+from flyball.control.world import World, draft, put
+from flyball.records.release import Phase, ReleaseState
+from flyball.release import state as states
+from flyball.release.decide import JUDGED
+from flyball.release.waiting import moment, span
+
+LEASE = timedelta(seconds=30)
+"""As gateways have it: when the controller is silent for longer, no canary answers."""
+WITHHELD_NOTED = timedelta(minutes=10)
+"""While a canary is held at 0 it is noted so often: a controller that dies meanwhile forgets no more."""
+BLIND = timedelta(hours=1)
+"""So long it is the machine's trouble that captured records cannot be read; after that they are data that are missing."""
+_TIMED = JUDGED | {Phase.PROPOSED}
+
+
+class Attending:
+    """Of one controller."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._silent = timedelta(0)
+        """How long nobody had looked when it started."""
+        self._looked: datetime | None = None
+        self._withheld = timedelta(0)
+        """Not noted yet."""
+
+    def begin(self) -> None:
+        """Before it says itself that it lives: from then on nobody can tell how long there was silence."""
+        self._silent = self._world.ports.gateways.lease_age()
+
+    def seen(self, release: ReleaseState, switch: SwitchReading) -> SwitchReading:
+        """A canary that is held at 0 is not seen to be served."""
+        if not self._withholds(release, switch):
+            return switch
+        return msgspec.structs.replace(switch, state="pending", words="a gateway holds the canary at 0")
+
+    def note(self, release: ReleaseState | None, switch: SwitchReading) -> None:
+        """Once for every look, before anything is made of it."""
+        if release is not None and release.phase in _TIMED:
+            self._count(release, switch)
+        if release is None or release.phase is not Phase.CANARY:
+            self._withheld = timedelta(0)
+        self._looked = self._world.now()  # only now: what could not be recorded is asked for again
+
+    def _count(self, release: ReleaseState, switch: SwitchReading) -> None:
+        now = self._world.now()
+        dated = states.dated(release, now)
+        if dated is not release:
+            words = f"it was opened or moved by a clock that was ahead, at {moment(max(release.opened_at, release.entered_at))}"
+            _record(self._world, "release.dated", dated, words)
+            return
+        silent, withheld = self._silence(now), self._withholds(release, switch)
+        if silent > LEASE:
+            after = states.unwatched(release, silent, now)
+            if after != release:
+                _record(
+                    self._world,
+                    "release.paused",
+                    after,
+                    f"nobody looked after it for {span(after.unwatched - release.unwatched)}",
+                )
+            return
+        if withheld and self._looked is not None:
+            self._withheld += now - self._looked
+        if self._withheld >= (WITHHELD_NOTED if withheld else LEASE):
+            after = msgspec.structs.replace(release, withheld=release.withheld + self._withheld)
+            _record(self._world, "release.paused", after, f"gateways held its canary at 0 for {span(self._withheld)}")
+            self._withheld = timedelta(0)
+
+    def _withholds(self, release: ReleaseState, switch: SwitchReading) -> bool:
+        """Where time is simulated a lease that is stale says nothing: a training takes time of the machine and none of the world."""
+        suspended = any(report.canary_suspended for report in switch.reports)
+        return suspended and release.phase is Phase.CANARY and not self._world.ports.clock.simulated
+
+    def _silence(self, now: datetime) -> timedelta:
+        """For how long nobody had looked. A clock that is set while a controller works is no silence."""
+        if self._world.ports.clock.simulated:
+            return timedelta(0)
+        if self._looked is None:
+            return self._silent
+        return min(self._world.ports.gateways.lease_age(), now - self._looked)
+
+
+def blind(unread_since: datetime | None, now: datetime) -> bool:
+    """Whether something that was captured may lately not be here."""
+    return unread_since is not None and now - unread_since < BLIND
+
+
+def _record(world: World, kind: str, after: ReleaseState, words: str) -> None:
+    world.record(draft(world.now(), kind, f"release:{after.id}", {"words": words}, (put("release", after.id, after),)))

@@ -1,0 +1,35 @@
+"""When a release is given up, and when it is not."""
+
+from datetime import timedelta
+
+from flyball.records.release import Phase, ReleaseState
+from flyball.release.policy import ReleasePolicy
+from flyball.release.situation import ReleaseSituation
+
+
+def deadline_of(release: ReleaseState, rules: ReleasePolicy) -> timedelta:
+    """Of a shadow or a canary step; of all traffic, and where the policy was changed meanwhile, the longest that it knows."""
+    if release.phase is Phase.SHADOW:
+        return rules.shadow.at_most if rules.shadow is not None else rules.longest
+    step = release.step if release.phase is Phase.CANARY else len(rules.steps)
+    return rules.steps[step].at_most if step < len(rules.steps) else rules.longest
+
+
+def has_no_end(release: ReleaseState) -> bool:
+    """All traffic that some gateways have taken and some have not, with a unit to go back to."""
+    return release.phase is Phase.FULL and release.verified_at is None and release.champion is not None
+
+
+def was_alone(release: ReleaseState) -> bool:
+    """A first release that answered already, and is to again (its model was stopped meanwhile): taken back, nobody would, for good. A person must look."""
+    return release.phase is Phase.WATCHING and release.champion is None
+
+
+def spared_for(situation: ReleaseSituation) -> str:
+    """Why it is not given up at this look, whatever is missing at it; empty: it is."""
+    if situation.blind:
+        return "it is not given up while what gateways captured cannot be read"
+    if situation.approval in {"open", "approved"}:
+        # It was asked about since nothing was waited for: what is not there now was there then.
+        return "it is not given up once a person was asked"
+    return ""
