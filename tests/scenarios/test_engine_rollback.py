@@ -331,6 +331,40 @@ def test_where_gateways_cannot_load_what_is_gone_back_to_and_it_is_lost_it_goes_
     whole_again(project)
 
 
+def test_where_nobody_is_left_whom_gateways_could_load_the_release_ends_with_its_challenger(tmp_path: Path) -> None:
+    project = Project(tmp_path, spec_of(AT_ONCE))
+    (first,) = settled(project, 1)
+    second = project.version()
+    project.gateways.refused[first] = "signature.json cannot be read"
+    project.roll_back()
+    lose(project, first)
+    looks(project)
+    assert (project.release().phase, project.champion().unit, project.answering()) == (Phase.SETTLED, second, second)
+    (finding,) = [each for each in project.findings() if each.subject == "rollback"]
+    assert project.release().reason == finding.words
+    assert "a person says so" in finding.words
+    assert answered(project, "roll_back").words == "there is no earlier verified unit to go back to."
+    answered(project, "run")
+    assert project.release().challenger == project.champion().unit == project.unit_of(3)
+    whole_again(project)
+
+
+def test_all_traffic_that_not_all_gateways_have_taken_goes_back_past_a_unit_that_is_lost_later(tmp_path: Path) -> None:
+    project = Project(tmp_path, spec_of(AT_ONCE), workers=2)
+    first, second = settled(project, 2)
+    project.gateways.deaf.add("1")
+    project.version()
+    project.gateways.refused[second] = "signature.json cannot be read"
+    project.roll_back()
+    lose(project, second)
+    looks(project)
+    project.gateways.deaf.clear()
+    looks(project)
+    assert (project.release().phase, project.champion().unit, project.mentioned()) == (Phase.ROLLED_BACK, first, {first})
+    assert f"it goes to {first}: the package of {second} is not whole" in project.release().reason
+    whole_again(project)
+
+
 def test_a_challenger_can_be_taken_back_from_beside_a_champion_that_has_lost_its_package(tmp_path: Path) -> None:
     project = Project(tmp_path, spec_of({**AT_ONCE, "shadow": {"at_least": "6h", "at_most": "4d", "min_labels": 0}}))
     (first,) = settled(project, 1)

@@ -156,14 +156,14 @@ class Releases:
 
     def _turned_late(self, release: ReleaseState) -> bool:
         """Where gateways cannot load what they are to go back to, and its package is seen to be lost: it would never end."""
-        champion, lost = self.champion(), release.champion
-        if release.phase is not Phase.ROLLING_BACK or not self._unserved.stuck or lost is None:
+        stuck = release.phase is Phase.ROLLING_BACK and self._unserved.stuck
+        if not stuck or not way_back.is_out_of_reach(self._world, self._shelf, release):
             return False
-        if champion is None or champion.unit != release.challenger or not way_back.is_lost(self._shelf, lost):
-            return False
-        turned = way_back.turned(release, self.earlier(champion))
-        words = way_back.turned_words(turned or release, lost, release.reason)
-        return turned is not None and self._give_up(turned, way_back.order(turned, words), words)
+        turned = way_back.turned(release, self.earlier(self.champion()))
+        if turned is None:
+            return self._stay(msgspec.structs.replace(release, reason=""), release.reason)
+        words = way_back.turned_words(turned, release.champion, release.reason)
+        return self._give_up(msgspec.structs.replace(turned, reason=words), way_back.order(turned, words), words)
 
     def _stay(self, release: ReleaseState, why: str) -> bool:
         """Nobody is there to go back to: it is told, and the release ends with its challenger, if that is seen to answer already."""
