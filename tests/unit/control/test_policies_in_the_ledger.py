@@ -134,6 +134,18 @@ def test_windows_before_a_pause_are_not_in_a_row_with_those_after_it(world: Worl
     assert remedies._in_a_row(world, seen[:2]) == seen[:2]
     assert remedies._in_a_row(world, known(0, 7)) == known(7)
     assert remedies._in_a_row(world, []) == []
+    assert remedies._in_a_row(world, known(400, 401, 1)) == known(1)  # a clock was ahead
+    assert remedies._in_a_row(world, known(1, 1)) == known(1)
+
+
+@pytest.mark.parametrize("minutes", [25, 35, 40, 60, 90])
+def test_windows_of_a_replay_that_looks_once_an_hour_are_in_a_row_however_long_they_are(world: World, minutes: int) -> None:
+    world.spec = ProjectSpec.model_validate({**SPEC, "monitor": {"window": f"{minutes}m"}})
+    window, looks = timedelta(minutes=minutes), [NOW + hour * timedelta(hours=1) for hour in range(1, 25)]
+    starts = sorted({look - (look - NOW) % window - window for look in looks} - {NOW - window})
+    seen = [SignalsAt(unit="u", window=start.isoformat(), signals={}) for start in starts]
+    assert remedies._in_a_row(world, seen) == seen
+    assert remedies._in_a_row(world, [*seen[:3], *seen[8:]]) == seen[8:]
 
 
 def question(world: World, number: int, answer: str | None = None) -> None:
