@@ -9,7 +9,7 @@ import pytest
 from flyball.adapters.clock import SimulatedClock
 from flyball.adapters.ledger import MemoryLedger
 from flyball.autopilot.breaker import BreakerPolicy
-from flyball.control import bounds, decisions, diagnosing, queries, remedies
+from flyball.control import bounds, decisions, diagnosing, happenings, queries, remedies
 from flyball.control.windows import SignalsAt
 from flyball.control.world import Place, Ports, World, draft, put
 from flyball.records import codec
@@ -18,7 +18,7 @@ from flyball.records.decisions import Action, Approval, Decision, Plan
 from flyball.records.diagnosis import Diagnosis
 from flyball.records.findings import FindingKind, Incident, IncidentKind
 from flyball.records.jobs import Job, JobStatus
-from flyball.records.release import Phase, ReleaseState
+from flyball.records.release import Champion, Phase, ReleaseState
 from flyball.spec import ProjectSpec
 
 NOW, DAY = datetime(2026, 6, 1, tzinfo=UTC), timedelta(days=1)
@@ -175,3 +175,31 @@ def test_of_what_waits_nothing_else_is_read(world: World, monkeypatch: pytest.Mo
         question(world, number, answer)
     monkeypatch.delattr(decisions, "recorded")
     assert [row.id for row in queries.decision_rows(world, open_only=True)] == ["d-000002", "d-000003"]
+
+
+DAYS_OF_A_CHAMPION = [  # days on which the ledger was written, in its order; the take-over; the present clock; what it makes of the take-over
+    ((0, 1, 400, 401), 401, 2, 2),
+    ((0, 1, 400, 401, 402), 402, 10, 10),  # the champion before it is of the same clock
+    ((0, 1, 400, 2, 3, 500, 501), 501, 4, 4),  # for the second time
+    ((0, 1, 2, 3), 3, -362, 3),  # it is the present clock that is behind
+    ((0, 1, 2, -362, 3, 4), 4, -361, 4),  # for the second time
+    ((0, *range(1, 500)), 499, 134.5, 499),
+    ((400, 401), 401, 1, 401),  # nobody can tell
+]
+
+
+@pytest.mark.parametrize(("written", "since", "clock", "dated"), DAYS_OF_A_CHAMPION)
+def test_a_champion_is_dated_anew_where_a_clock_was_ahead_and_not_where_the_present_one_is_behind(
+    written: tuple[int, ...], since: int, clock: float, dated: int
+) -> None:
+    def at(day: float) -> World:
+        ports = Ports(SimulatedClock(NOW + day * DAY), ledger, None, None, None, None, None, None)  # type: ignore[arg-type]
+        made = World(ProjectSpec.model_validate(SPEC), Place(Path(), Path()), ports, lambda _style, _words: None)
+        made.take_over("test")
+        return made
+
+    ledger, champion = MemoryLedger(), Champion(model="m", unit="u2", since=NOW + since * DAY, release="r-0002")
+    for day in written:
+        write(at(day), "champion", "m", champion)
+    happenings.note_clock(at(clock))
+    assert at(since).get("champion", "m", Champion) == msgspec.structs.replace(champion, since=NOW + dated * DAY)
