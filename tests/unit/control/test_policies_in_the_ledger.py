@@ -9,7 +9,7 @@ import pytest
 from flyball.adapters.clock import SimulatedClock
 from flyball.adapters.ledger import MemoryLedger
 from flyball.autopilot.breaker import BreakerPolicy
-from flyball.control import bounds, decisions, diagnosing, happenings, queries, remedies
+from flyball.control import bounds, decisions, diagnosing, happenings, jobs, queries, remedies, running
 from flyball.control.windows import SignalsAt
 from flyball.control.world import Place, Ports, World, draft, put
 from flyball.records import codec
@@ -203,3 +203,40 @@ def test_a_champion_is_dated_anew_where_a_clock_was_ahead_and_not_where_the_pres
         write(at(day), "champion", "m", champion)
     happenings.note_clock(at(clock))
     assert at(since).get("champion", "m", Champion) == msgspec.structs.replace(champion, since=NOW + dated * DAY)
+
+
+def released(number: int, unit: str, cause: str, phase: Phase = Phase.SETTLED) -> ReleaseState:
+    return ReleaseState(
+        id=f"r-{number:04d}", model="m", challenger=unit, champion=None, phase=phase, opened_at=NOW, entered_at=NOW, cause=cause
+    )  # fmt: skip
+
+
+ANEW, STAYS, GOES_ON = (
+    "it is released anew",
+    "Its unit u1 does not serve: u2 took its place, by d-3, and stays.",
+    "r-0002 goes on with u2",
+)
+SAME_RUN = [
+    ("u2", (released(1, "u1", "user:me"), released(2, "u2", "user:me")), ANEW),
+    ("u2", (released(1, "u1", "user:me"), released(2, "u2", "d-3")), STAYS),  # recalibrated, another threshold, retrained
+    ("u2", (released(1, "u2", "user:me"), released(2, "u1", "user:me"), released(3, "u2", "d-3")), STAYS),  # reactivated
+    ("u1", (released(1, "u1", "user:me"), released(2, "u2", "user:me", Phase.SHADOW)), GOES_ON),
+    ("u1", (released(1, "u1", "user:me"),), "already."),
+    ("u3", (released(1, "u1", "user:me", Phase.CANARY),), "already."),
+]
+
+
+@pytest.mark.parametrize(("serves", "releases", "said"), SAME_RUN)
+def test_a_run_that_came_to_what_was_there_is_released_anew_only_in_place_of_what_a_person_released(
+    world: World, serves: str, releases: tuple[ReleaseState, ...], said: str
+) -> None:
+    write(world, "champion", "m", Champion(model="m", unit=serves, since=NOW, release="r-0001"))
+    for each in releases:
+        write(world, "release", each.id, each)
+    job = Job(
+        id="j-0009", model="m", status=JobStatus.REGISTERED, requested_at=NOW, as_of=NOW, cause="user:me", unit="u1", version=1
+    )
+    anew = jobs.was_replaced(world, job, "u1")
+    words = running.outcome_words(world, msgspec.structs.replace(job, anew=anew), new=False)
+    assert anew == (said == ANEW)
+    assert (words.endswith if said == "already." else words.__contains__)(said)
