@@ -156,28 +156,31 @@ class Releases:
 
     def _turned_late(self, release: ReleaseState) -> bool:
         """Where gateways cannot load what they are to go back to, and its package is seen to be lost: it would never end."""
-        champion, lost = self.champion(), release.champion
-        if release.phase is not Phase.ROLLING_BACK or not self._unserved.stuck or lost is None:
+        stuck = release.phase is Phase.ROLLING_BACK and self._unserved.stuck
+        if not stuck or not way_back.is_out_of_reach(self._world, self._shelf, release):
             return False
-        if champion is None or not way_back.is_lost(self._shelf, lost):
-            return False
-        turned = way_back.turned(release, self.earlier(champion), release.reason)
-        if turned is None:  # a challenger that not all gateways had taken was never champion, and becomes none like this
-            return champion.unit == release.challenger and not self._gone(release) and self._stay(release, release.reason)
-        return self._give_up(turned, way_back.order(turned, turned.reason, lost), turned.reason)
+        turned = way_back.turned(release, self.earlier(self.champion()), release.reason)
+        if turned is not None:
+            return self._give_up(turned, way_back.order(turned, turned.reason, release.champion), turned.reason)
+        # A challenger that not all gateways had taken was never champion, and becomes none like this.
+        return self._answers(release) and not self._gone(release) and self._stay(release, release.reason)
 
     def _stay(self, release: ReleaseState, why: str) -> bool:
         """Nobody is there to go back to: it is told, and the release ends with its challenger, if that is seen to answer already."""
-        words, champion = way_back.stays(release, why), self.champion()
+        words = way_back.stays(release, why)
         finding = way_back.finding(release, words, self._world.now())
         if self._world.get("finding", finding.id, Finding) is None:
             self._raise(finding, f"release {release.id}")
-        if champion is None or champion.unit != release.challenger:
+        if not self._answers(release):
             self.waiting_for = words
             return False
         self._apply(msgspec.structs.replace(release, reason=words), way_back.end(release, words), (), words)
         self._unserved.forget()
         return True
+
+    def _answers(self, release: ReleaseState) -> bool:
+        champion = self.champion()
+        return champion is not None and champion.unit == release.challenger
 
     def _gone(self, release: ReleaseState) -> str:
         """Why the challenger cannot be served; empty: it can, or it is the first of its model, and there is nobody to go back to."""

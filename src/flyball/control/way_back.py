@@ -6,11 +6,12 @@ from datetime import datetime
 import msgspec
 
 from flyball.control.units import UnitShelf
+from flyball.control.world import World
 from flyball.errors import Conflict, StoreUnavailable, TrackingFailed
 from flyball.records.decisions import Action
 from flyball.records.evidence import Evidence
 from flyball.records.findings import Finding, FindingKind
-from flyball.records.release import Phase, ReleaseState
+from flyball.records.release import Champion, Phase, ReleaseState
 
 ALL_TRAFFIC = frozenset({Phase.FULL, Phase.WATCHING})
 
@@ -30,6 +31,23 @@ def turned(release: ReleaseState, whole: Sequence[str], why: str) -> ReleaseStat
         return None
     words = f"{why.rstrip('.')}; it goes to {others[-1]}: the package of {release.champion} is not whole"
     return msgspec.structs.replace(release, champion=others[-1], verified_at=None, reason=words)
+
+
+def is_out_of_reach(world: World, shelf: UnitShelf, release: ReleaseState) -> bool:
+    """What a release that had all traffic goes back to, since its package is lost. Elsewhere its champion answers on from the gateways' memory."""
+    champion = world.get("champion", world.model, Champion)
+    if champion is None or release.champion is None or not is_lost(shelf, release.champion):
+        return False
+    return champion.unit == release.challenger or _had_all_traffic(world, release)
+
+
+def _had_all_traffic(world: World, release: ReleaseState) -> bool:
+    """Though not all gateways were seen to have taken it."""
+    events = world.ports.ledger.events
+    opened = events(kinds=("release.opened",), subject=f"release:{release.id}")
+    decided = events(after=opened[0].seq, kinds=("decision.made",)) if opened else ()
+    mine = (each.value for event in decided for each in event.puts if (each.kind, each.key) == ("release", release.id))
+    return any(value is not None and value["phase"] == Phase.FULL for value in mine)
 
 
 def order(release: ReleaseState, words: str, instead_of: str | None = None) -> Action:
