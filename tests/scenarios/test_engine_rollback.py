@@ -9,7 +9,7 @@ import pytest
 from engine_models import START, Model
 from engine_world import AT_ONCE, DAY, HOUR, Project, spec_of
 
-from flyball.control import commands, queries
+from flyball.control import bounds, commands, queries
 from flyball.control.jobs import release_of
 from flyball.control.loop import tick_once
 from flyball.control.remedies import Todo
@@ -328,7 +328,53 @@ def test_where_gateways_cannot_load_what_is_gone_back_to_and_it_is_lost_it_goes_
     lose(project, second)
     project.tick()
     assert (project.release().phase, project.champion().unit, project.mentioned()) == (Phase.ROLLED_BACK, first, {first})
+    assert project.release().reason == f"a person says so; it goes to {first}: the package of {second} is not whole"
     whole_again(project)
+
+
+def test_where_gateways_cannot_load_what_is_gone_back_to_and_nobody_else_is_whole_the_challenger_stays(tmp_path: Path) -> None:
+    project = Project(tmp_path, spec_of(AT_ONCE))
+    (first,) = settled(project, 1)
+    second = project.version()
+    project.gateways.refused[first] = "signature.json cannot be read"
+    project.roll_back()
+    lose(project, first)
+    looks(project, REFUSED_LOOKS)
+    assert (project.release().phase, project.champion().unit, project.answering()) == (Phase.SETTLED, second, second)
+    finding = project.findings()[-1]
+    assert (finding.subject, finding.words) == ("rollback", project.release().reason)
+    assert finding.words.startswith(f"{second} should be rolled back and stays, since the package of {first} is not whole")
+    assert answered(project, "roll_back").words == "there is no earlier verified unit to go back to."
+    answered(project, "run")
+    assert project.champion().unit == project.unit_of(3)
+    whole_again(project)
+
+
+def test_a_rollback_of_what_not_all_gateways_had_taken_goes_past_a_unit_that_is_lost_meanwhile(tmp_path: Path) -> None:
+    project = Project(tmp_path, spec_of(AT_ONCE), workers=2)
+    first, second = settled(project, 2)
+    project.gateways.deaf.add("1")
+    project.version()
+    assert (project.release().phase, project.champion().unit) == (Phase.FULL, second)
+    project.gateways.deaf.clear()
+    project.gateways.refused[second] = "signature.json cannot be read"
+    project.roll_back()
+    lose(project, second)
+    looks(project, REFUSED_LOOKS)
+    assert (project.release().phase, project.champion().unit, project.mentioned()) == (Phase.ROLLED_BACK, first, {first})
+    assert [each.unit for each in bounds.tenures(project.door)] == [first, second, first]
+    whole_again(project)
+
+
+def test_who_agreed_to_a_rollback_to_a_unit_that_is_lost_is_told_where_one_would_go(tmp_path: Path) -> None:
+    project, (first, second, third) = to_watching(tmp_path, 3)
+    back = Action(kind="roll_back", subject="model:shop", arguments={"from": third, "to": second})
+    todo, world = Todo(id="d-1.0.approved", decision="d-1", action=back, asked=True), project.engine.world
+    world.record(draft(world.now(), "test.began", "x", {}, [put("todo", todo.id, todo)]))
+    project.engine.remedies.consider(None)
+    said = f"is not whole on this machine any more: nothing was done. Next: flyball rollback, which goes to {first}."
+    assert project.told.heard[-1][1] == f"the package of {second}, to which r-0003 would go back, {said}"
+    assert project.release().phase is Phase.WATCHING
 
 
 def test_a_challenger_can_be_taken_back_from_beside_a_champion_that_has_lost_its_package(tmp_path: Path) -> None:

@@ -46,7 +46,8 @@ def refuse_as_normal(world: World, finding: Finding) -> None:
     later = None if why_not else _told_later(world, finding)
     if later is not None:
         why_not = f"finding {later.number} tells what {finding.subject} has become since"
-        next_step = f"flyball acknowledge {later.number} --as-normal, or {finding.number} without it"
+        if not _never_normal(later):
+            next_step = f"flyball acknowledge {later.number} --as-normal, or {finding.number} without it"
     if why_not:
         raise Conflict(
             f"finding {finding.number} cannot be taken as normal: {why_not}", expected="an acknowledgement", next_step=next_step
@@ -81,6 +82,12 @@ def begun_anew(world: World, finding_id: str, *, as_normal: bool) -> tuple[tuple
     if as_normal:
         return puts, f"what {finding.subject} is since finding {finding.number} is normal from here on"
     return puts, f"the detector of {finding.subject} begins anew with its full budget"
+
+
+def not_normal(world: World, finding_id: str) -> tuple[Put, ...]:
+    """The acknowledgement of what the controller could not take as normal: it is seen, and may be taken as normal later."""
+    said = world.get("acknowledgement", finding_id, Acknowledgement)
+    return (put("acknowledgement", finding_id, msgspec.structs.replace(said, as_normal=False)),) if said is not None else ()
 
 
 def _drift(world: World, finding: Finding, as_normal: bool) -> tuple[Put, ...]:  # noqa: FBT001 - all of one shape
@@ -146,4 +153,4 @@ def taken_as_normal(world: World) -> frozenset[str]:
     return frozenset(each.finding for each in world.all("acknowledgement", Acknowledgement) if each.as_normal)
 
 
-__all__ = ["begun_anew", "refuse_as_normal", "taken_as_normal"]
+__all__ = ["begun_anew", "not_normal", "refuse_as_normal", "taken_as_normal"]

@@ -150,16 +150,26 @@ def _moves_of(world: World, releases: Sequence[ReleaseState], acts: Acts) -> lis
 
 def _moves(release: ReleaseState, told: list[Event], acts: Acts) -> list[tuple[int, ChampionMove]]:
     """Each with the number of an event that tells of it."""
-    before, unit = release.champion or "", release.challenger
+    before, unit, back = _at_first(release, told), release.challenger, release.champion or ""
     cause = acts.get(release.cause, PERSON)
     taken = next((e for e in told if e.kind == "release.verified" and e.payload["phase"] == Phase.FULL.value), None)
     moves = [(taken.seq, ChampionMove(at=taken.at, before=before, after=unit, by=cause))] if taken is not None else []
     # One that goes back from a settled champion was never opened: it begins with its rollback.
     went_back = not any(event.kind == "release.opened" for event in told)
-    if release.phase is Phase.ROLLED_BACK and (moves or went_back):
+    # Where not all gateways had taken the challenger, the champion moves only if it has lost its package, and another answers.
+    had = unit if moves or went_back else before
+    if release.phase is Phase.ROLLED_BACK and (had == unit or had != back):
         by = cause if went_back else _taken_back_by(told)
-        moves.append((told[-1].seq, ChampionMove(at=release.entered_at, before=unit, after=before, by=by)))
+        moves.append((told[-1].seq, ChampionMove(at=release.entered_at, before=had, after=back, by=by)))
     return moves
+
+
+def _at_first(release: ReleaseState, told: list[Event]) -> str:
+    """The champion when it was opened: it goes back to another one where that has lost its package."""
+    actions = (event.payload["action"] for event in told if event.kind == "release.moved")
+    return next(
+        (str(each["arguments"]["instead_of"]) for each in actions if "instead_of" in each["arguments"]), release.champion or ""
+    )
 
 
 def _taken_back_by(told: list[Event]) -> str:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from flyball.control import binding, bounds, decisions, jobs, questions
-from flyball.control.acknowledging import begun_anew
+from flyball.control.acknowledging import begun_anew, not_normal
 from flyball.control.drills import Drills
 from flyball.control.releases import Releases
 from flyball.control.stopping import Stopping
@@ -83,7 +83,9 @@ def carry_out(world: World, hands: Hands, command: Command) -> Command:
     except (Fenced, StoreUnavailable):
         raise  # not the order's fault: it is tried again
     except FlyballError as error:
-        return _settle(world, command, "refused", Done(error.message))
+        accepted = command.kind == "acknowledge" and command.arguments["as_normal"]
+        taken_back = not_normal(world, str(command.arguments["finding"])) if accepted else ()
+        return _settle(world, command, "refused", Done(error.message, puts=taken_back))
 
 
 class Done(NamedTuple):

@@ -1,5 +1,6 @@
 """What happened to a project, as far as it may have moved its model: findings of the pipe, champions, flyball.yaml, the schema of the data."""
 
+from datetime import datetime
 from itertools import pairwise
 from typing import Any
 
@@ -38,11 +39,23 @@ def note_spec(world: World) -> None:
 def note_clock(world: World) -> None:
     """Record that the champion took over now, where that lies ahead since a clock was wrong then: until then nothing that is found of it would stand. Idempotent."""
     champion, now = world.get("champion", world.model, Champion), world.now()
-    if champion is None or champion.since <= now:
+    if champion is None or champion.since <= now or not _was_ahead(world, champion.since, now):
         return
     state = put("champion", world.model, msgspec.structs.replace(champion, since=now))
     payload = {"unit": champion.unit, "before": champion.since.isoformat()}
     world.record(draft(now, "champion.dated", f"model:{world.model}", payload, (state,)))
+
+
+def _was_ahead(world: World, since: datetime, now: datetime) -> bool:
+    """Whether the clock was ahead by then, and it is not the present one that is behind. A clock that was put ahead leaves a gap, in which `now` lies, longer
+    than what the ledger tells from there on to the take-over; to one that is behind `now` lies among events that follow one another, or before them all."""
+    before: datetime | None = None
+    for event in world.ports.ledger.events():
+        if now < event.at <= since:
+            return before is not None and event.at - before > since - event.at
+        if event.at <= now:
+            before = event.at if before is None else max(before, event.at)
+    return False
 
 
 def changes(before: dict[str, Any], now: dict[str, Any]) -> tuple[str, ...]:

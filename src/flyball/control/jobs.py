@@ -194,7 +194,7 @@ def _register(world: World, shelf: UnitShelf, job: Job, report: JobReport) -> Jo
             lineage=msgspec.structs.replace(lineage, mlflow_run=answered.lineage.mlflow_run),
         )  # fmt: skip
     unit = unit_of(version, threshold_of(world), codec.digest(policy_plain(world)))
-    anew = _was_replaced(world, job, unit)
+    anew = was_replaced(world, job, unit.id)
     finished = _moved(job, status=JobStatus.REGISTERED, version=version.number, unit=unit.id, registered_at=now, anew=anew)
     world.record(
         draft(
@@ -207,15 +207,24 @@ def _register(world: World, shelf: UnitShelf, job: Job, report: JobReport) -> Jo
     return finished
 
 
+PERSONS = "user:"
+"""How the cause begins of what a person asked for."""
 TAKEN_BACK = (Phase.ROLLING_BACK, Phase.ROLLED_BACK)
 
 
-def _was_replaced(world: World, job: Job, unit: Unit) -> bool:
-    """Whether a person's run came to what had settled and answers no more: who goes back in the code wants that to serve. What a release took back is not meant."""
-    champion = world.get("champion", job.model, Champion)
-    before = [each for each in world.all("release", ReleaseState) if each.challenger == unit.id]
-    replaced = champion is not None and champion.unit != unit.id and before[-1:] and before[-1].phase is Phase.SETTLED
-    return job.cause.startswith("user:") and bool(replaced)
+def was_replaced(world: World, job: Job, unit: str) -> bool:
+    """Whether a person's run came to what had settled and a person's run has replaced: who goes back in the code wants that to serve. What a release took
+    back is not meant, nor what a policy has replaced: who changes nothing does not undo that."""
+    champion, releases = world.get("champion", job.model, Champion), world.all("release", ReleaseState)
+    before = [each for each in releases if each.challenger == unit]
+    if champion is None or champion.unit == unit or not before or before[-1].phase is not Phase.SETTLED:
+        return False
+    return all(cause.startswith(PERSONS) for cause in (job.cause, who_released(champion.unit, releases)))
+
+
+def who_released(unit: str, releases: Sequence[ReleaseState]) -> str:
+    """The cause of its last release that was not taken back; empty: there was none."""
+    return next((each.cause for each in reversed(releases) if each.challenger == unit and each.phase not in TAKEN_BACK), "")
 
 
 def _held(world: World, model: str, run_key: str) -> Version | None:

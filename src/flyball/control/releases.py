@@ -148,35 +148,39 @@ class Releases:
             return partial(self._give_up, release, way_back.order(release, words), words)
         if action.kind != "roll_back" or release.phase not in way_back.ALL_TRAFFIC:
             return None
-        why, turned = str(action.arguments["reason"]), way_back.turned(release, self.earlier(self.champion()))
+        why = str(action.arguments["reason"])
+        turned = way_back.turned(release, self.earlier(self.champion()), why)
         if turned is not None:
-            words = way_back.turned_words(turned, release.champion, why)
-            return partial(self._give_up, turned, way_back.order(turned, words), words)
+            return partial(self._give_up, turned, way_back.order(turned, turned.reason, release.champion), turned.reason)
         return None if gone else partial(self._stay, release, why)
 
     def _turned_late(self, release: ReleaseState) -> bool:
         """Where gateways cannot load what they are to go back to, and its package is seen to be lost: it would never end."""
-        champion, lost = self.champion(), release.champion
-        if release.phase is not Phase.ROLLING_BACK or not self._unserved.stuck or lost is None:
+        stuck = release.phase is Phase.ROLLING_BACK and self._unserved.stuck
+        if not stuck or not way_back.is_out_of_reach(self._world, self._shelf, release):
             return False
-        if champion is None or champion.unit != release.challenger or not way_back.is_lost(self._shelf, lost):
-            return False
-        turned = way_back.turned(release, self.earlier(champion))
-        words = way_back.turned_words(turned or release, lost, release.reason)
-        return turned is not None and self._give_up(turned, way_back.order(turned, words), words)
+        turned = way_back.turned(release, self.earlier(self.champion()), release.reason)
+        if turned is not None:
+            return self._give_up(turned, way_back.order(turned, turned.reason, release.champion), turned.reason)
+        # A challenger that not all gateways had taken was never champion, and becomes none like this.
+        return self._answers(release) and not self._gone(release) and self._stay(release, release.reason)
 
     def _stay(self, release: ReleaseState, why: str) -> bool:
         """Nobody is there to go back to: it is told, and the release ends with its challenger, if that is seen to answer already."""
-        words, champion = way_back.stays(release, why), self.champion()
+        words = way_back.stays(release, why)
         finding = way_back.finding(release, words, self._world.now())
         if self._world.get("finding", finding.id, Finding) is None:
             self._raise(finding, f"release {release.id}")
-        if champion is None or champion.unit != release.challenger:
+        if not self._answers(release):
             self.waiting_for = words
             return False
-        self._apply(release, way_back.end(release, words), (), words)
+        self._apply(msgspec.structs.replace(release, reason=words), way_back.end(release, words), (), words)
         self._unserved.forget()
         return True
+
+    def _answers(self, release: ReleaseState) -> bool:
+        champion = self.champion()
+        return champion is not None and champion.unit == release.challenger
 
     def _gone(self, release: ReleaseState) -> str:
         """Why the challenger cannot be served; empty: it can, or it is the first of its model, and there is nobody to go back to."""
@@ -227,11 +231,10 @@ class Releases:
         except (ArtifactDamaged, NotFound):
             if active.phase not in way_back.ALL_TRAFFIC:
                 raise
-            turned = way_back.turned(active, self.earlier(self.champion()))
+            turned = way_back.turned(active, self.earlier(self.champion()), reason)
             if turned is None or to not in {"", turned.champion}:
-                raise way_back.refusal(active) from None
-            words = way_back.turned_words(turned, active.champion, reason)
-            return self._apply(turned, way_back.order(turned, words), (), words, key)
+                raise way_back.refusal(active, turned) from None
+            return self._apply(turned, way_back.order(turned, turned.reason, active.champion), (), turned.reason, key)
 
     def hold(self, reason: str, *, key: str) -> ReleaseState:
         """Stop the open release where it is: the champion answers alone. Raises Conflict when there is none, or it is too late to be held."""

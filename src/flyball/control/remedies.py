@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -283,9 +284,10 @@ def _puts_of(decision: Decision, number: int, action: Action, *, asked_before: b
 def _in_a_row(world: World, entries: list[SignalsAt]) -> list[SignalsAt]:
     """Those up to the newest that follow one another: while control was down nobody looked, and what held then is not known."""
     window, starts = world.spec.monitor.window, [datetime.fromisoformat(entry.window) for entry in entries]
-    # A replay looks once an hour, however short a window is.
-    step = max(window, REPLAY_LOOKS) if world.ports.clock.simulated else window
-    gaps = [place for place in range(1, len(starts)) if starts[place] - starts[place - 1] > step]
+    # A replay looks once an hour, however short a window is: at the newest of as many as begin in that time.
+    step = -(-REPLAY_LOOKS // window) * window if world.ports.clock.simulated else window
+    # One that begins before the one before it is of a clock that was ahead then.
+    gaps = [place for place, (one, next_one) in enumerate(pairwise(starts), 1) if not timedelta(0) < next_one - one <= step]
     return entries[gaps[-1] if gaps else 0 :]
 
 

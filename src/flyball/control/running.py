@@ -1,6 +1,6 @@
 """`flyball run`: one pipeline run, followed to its end wherever it is worked on: in this process, or by the controller that is up."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from flyball.control import binding, commands, decisions, jobs, queries
@@ -12,7 +12,8 @@ from flyball.errors import Conflict, FlyballError
 from flyball.records.decisions import Decision
 from flyball.records.evidence import Outcome
 from flyball.records.jobs import FINISHED, Job, JobStatus, Progress
-from flyball.records.release import ReleaseState
+from flyball.records.release import TERMINAL, Champion, Phase, ReleaseState
+from flyball.records.unit import Unit
 
 Pause = Callable[[float], None]
 LOOK_SECONDS = 0.2
@@ -161,7 +162,7 @@ def report_of(world: World, job: Job) -> RunReport:
         outcome=Outcome.ERROR if job.status is JobStatus.FAILED else outcome,
         version=job.version,
         new=new,
-        words=_words(world, job, new=new),
+        words=outcome_words(world, job, new=new),
         detail=seen.detail,
     )
 
@@ -175,13 +176,42 @@ def _gate_of(world: World, job: Job) -> Decision | None:
     return found[-1] if found else None
 
 
-def _words(world: World, job: Job, *, new: bool) -> str:
+def outcome_words(world: World, job: Job, *, new: bool) -> str:
+    """What came of it in a sentence, or two."""
     if job.status is not JobStatus.REGISTERED:
         return job.error or f"The run ended as {job.status}."
     if new:
         return f"Version {job.version} is registered."
     same = f"Nothing has changed: this run is version {job.version} already."
-    release = jobs.release_of(job, world.all("release", ReleaseState))
+    releases = world.all("release", ReleaseState)
+    release = jobs.release_of(job, releases)
     if release is None or release.phase not in jobs.TAKEN_BACK:
-        return f"This run is version {job.version} again, which another has replaced: it is released anew." if job.anew else same
+        anew = f"This run is version {job.version} again, which another has replaced: it is released anew."
+        # One without a release has its turn still to come.
+        return anew if job.anew else same + (_who_serves(world, job, releases) if release is not None else "")
     return f"{same} {release.id} took it back ({release.reason or 'no reason is kept'}), and {queries.STAYS_BACK}."
+
+
+def _who_serves(world: World, job: Job, releases: Sequence[ReleaseState]) -> str:
+    """Where that is not what the run came to, or will not be for long, and what to do; empty: it is."""
+    champion = world.get("champion", job.model, Champion)
+    active = next((each for each in reversed(releases) if each.phase not in TERMINAL), None)
+    if champion is None or (active is not None and (active.challenger == job.unit or active.phase is Phase.ROLLING_BACK)):
+        return ""
+    if active is not None:
+        goes_on = (
+            f" {active.id} goes on with {_named(world, active.challenger)} all the same. Next: flyball rollback takes that back."
+        )
+        return goes_on if champion.unit == job.unit else f" Its unit {job.unit} does not serve.{goes_on}"
+    if champion.unit == job.unit:
+        return ""
+    by = jobs.who_released(champion.unit, releases) or "a rollback"
+    return (
+        f" Its unit {job.unit} does not serve: {_named(world, champion.unit)} took its place, by {by}, and stays. Next: flyball rollback goes back to"
+        " who served before that."
+    )
+
+
+def _named(world: World, unit: str) -> str:
+    known = world.get("unit", unit, Unit)
+    return f"version {known.version} ({unit})" if known is not None else unit

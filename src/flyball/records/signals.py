@@ -37,7 +37,9 @@ SIGNALS: dict[str, Signal] = {
     "operations.alarm": Signal(
         bool, "traffic, latency, failures, missing values or label delay are not what they are at this time"
     ),
-    "serving.alarm": Signal(bool, "a gateway does not serve what it should, or rows could not be answered"),
+    "serving.alarm": Signal(
+        bool, "a gateway does not serve what it should, rows could not be answered, or a release has nobody to go back to"
+    ),
     "incident.data_fault": Signal(
         bool, "an open incident is taken for a fault upstream: a column, its unit, its categories, or labels that no world makes"
     ),

@@ -22,7 +22,7 @@ _TARGETS = {
     "finish_rollback": Phase.ROLLED_BACK,
 }
 _FROM: dict[Phase, frozenset[Phase]] = {
-    Phase.SETTLED: frozenset({Phase.WATCHING}),
+    Phase.SETTLED: frozenset({Phase.WATCHING, Phase.ROLLING_BACK}),  # from the latter where nobody is left to go back to
     Phase.HELD: frozenset({Phase.PROPOSED, Phase.SHADOW, Phase.CANARY}),  # from `full` on, stopping is a rollback
     Phase.ROLLING_BACK: frozenset(Phase) - TERMINAL,
     Phase.ROLLED_BACK: frozenset({Phase.ROLLING_BACK}),

@@ -8,13 +8,13 @@ import pytest
 
 from flyball.adapters.clock import SimulatedClock
 from flyball.adapters.ledger import MemoryLedger
-from flyball.control import acknowledging, findings
+from flyball.control import acknowledging, commands, findings
 from flyball.control.world import Place, Ports, World, draft, put
 from flyball.errors import Conflict
 from flyball.monitoring import quality
 from flyball.monitoring.quality import Fault
 from flyball.records.evidence import Evidence
-from flyball.records.findings import Finding, FindingKind, WindowSummary
+from flyball.records.findings import Acknowledgement, Finding, FindingKind, WindowSummary
 from flyball.spec import ProjectSpec
 
 AT = datetime(2026, 11, 27, tzinfo=UTC)
@@ -22,6 +22,9 @@ SPEC = {
     "project": "shop", "model": "shop", "task": "binary", "train": {"entrypoint": "pipeline:train"},
     "data": {"source": {"files": "*.csv"}, "features": {"x": {"type": "number"}}, "time": "at", "key": "id", "label": "y"},
 }  # fmt: skip
+
+NOBODY = commands.Hands(None, None, None)  # type: ignore[arg-type]
+"""An acknowledgement needs none."""
 
 
 @pytest.fixture
@@ -65,6 +68,27 @@ def test_what_was_told_again_is_taken_as_normal_by_its_newest_finding_only(
     assert world.ports.ledger.head() == head
     findings.acknowledge(world, "1", "user:me", "", as_normal=False)
     findings.acknowledge(world, "2", "user:me", "", as_normal=True)
+
+
+def test_a_refusal_names_no_step_that_is_refused_as_well(world: World) -> None:
+    told(world, 1, FindingKind.CONCEPT_DRIFT, "x")
+    told(world, 2, FindingKind.FEATURE_DRIFT, "x")
+    gone = told(world, 3, FindingKind.DATA_QUALITY, "x", method="two-sample permutation p-values")
+    world.record(draft(AT, "test", "f", {}, (put("finding", gone.id, msgspec.structs.replace(gone, fault=quality.COUNTED[0])),)))
+    with pytest.raises(Conflict, match=r"finding 3 tells what .* Next: flyball acknowledge 2, without --as-normal"):
+        findings.acknowledge(world, "2", "user:me", "", as_normal=True)
+
+
+def test_what_the_controller_cannot_take_as_normal_is_seen_and_not_taken_so(world: World) -> None:
+    first = told(world, 1, FindingKind.FEATURE_DRIFT, "x")
+    findings.acknowledge(world, "1", "user:me", "a sale", as_normal=True)
+    assert acknowledging.taken_as_normal(world) == {first.id}
+    told(world, 2, FindingKind.FEATURE_DRIFT, "x")
+    (order,) = commands.open_commands(world)
+    assert commands.carry_out(world, NOBODY, order).status == "refused"
+    (said,) = world.all("acknowledgement", Acknowledgement)
+    assert (said.by, said.reason, acknowledging.taken_as_normal(world)) == ("user:me", "a sale", frozenset())
+    assert not commands.open_commands(world)
 
 
 def test_what_another_detector_told_later_keeps_nobody_from_it(world: World) -> None:

@@ -9,7 +9,7 @@ import pytest
 from flyball.adapters.clock import SimulatedClock
 from flyball.adapters.ledger import MemoryLedger
 from flyball.autopilot.breaker import BreakerPolicy
-from flyball.control import bounds, decisions, diagnosing, queries, remedies
+from flyball.control import bounds, decisions, diagnosing, happenings, jobs, queries, remedies, running, way_back
 from flyball.control.windows import SignalsAt
 from flyball.control.world import Place, Ports, World, draft, put
 from flyball.records import codec
@@ -18,7 +18,7 @@ from flyball.records.decisions import Action, Approval, Decision, Plan
 from flyball.records.diagnosis import Diagnosis
 from flyball.records.findings import FindingKind, Incident, IncidentKind
 from flyball.records.jobs import Job, JobStatus
-from flyball.records.release import Phase, ReleaseState
+from flyball.records.release import Champion, Phase, ReleaseState
 from flyball.spec import ProjectSpec
 
 NOW, DAY = datetime(2026, 6, 1, tzinfo=UTC), timedelta(days=1)
@@ -125,6 +125,24 @@ def test_moves_of_the_champion_are_counted_since_the_breaker_was_closed_whatever
     assert [move.after for move in moves] == ["u2"]
 
 
+@pytest.mark.parametrize(("full", "moves"), [(True, ["u1 u2", "u2 u0"]), (False, ["u1 u0"])])
+def test_a_rollback_that_goes_past_a_lost_unit_says_who_was_champion(world: World, full: bool, moves: list[str]) -> None:
+    made = ReleaseState(
+        id="r-0001", model="m", challenger="u2", champion="u1", phase=Phase.FULL, opened_at=NOW, entered_at=NOW, cause="user:me"
+    )  # fmt: skip
+    back = way_back.turned(made, ("u0", "u1"), "worse")
+    assert back is not None
+    told = codec.plain(way_back.order(back, back.reason, "u1"))
+    ended = msgspec.structs.replace(back, phase=Phase.ROLLED_BACK)
+    subject = f"release:{made.id}"
+    world.record(draft(NOW, "release.opened", subject, {}, (put("release", made.id, made),)))
+    if full:
+        world.record(draft(NOW, "release.verified", subject, {"phase": Phase.FULL.value}, ()))
+    world.record(draft(NOW, "release.moved", subject, {"action": told}, (put("release", made.id, ended),)))
+    assert [f"{move.before} {move.after}" for move in bounds.champion_moves(world, {}, BreakerPolicy(), NOW)] == moves
+    assert [tenure.unit for tenure in bounds.tenures(world)] == [move.split()[1] for move in moves]
+
+
 def test_windows_before_a_pause_are_not_in_a_row_with_those_after_it(world: World) -> None:
     def known(*days: int) -> list[SignalsAt]:
         return [SignalsAt(unit="u", window=(NOW + day * DAY).isoformat(), signals={}) for day in days]
@@ -134,6 +152,18 @@ def test_windows_before_a_pause_are_not_in_a_row_with_those_after_it(world: Worl
     assert remedies._in_a_row(world, seen[:2]) == seen[:2]
     assert remedies._in_a_row(world, known(0, 7)) == known(7)
     assert remedies._in_a_row(world, []) == []
+    assert remedies._in_a_row(world, known(400, 401, 1)) == known(1)  # a clock was ahead
+    assert remedies._in_a_row(world, known(1, 1)) == known(1)
+
+
+@pytest.mark.parametrize("minutes", [25, 35, 40, 60, 90])
+def test_windows_of_a_replay_that_looks_once_an_hour_are_in_a_row_however_long_they_are(world: World, minutes: int) -> None:
+    world.spec = ProjectSpec.model_validate({**SPEC, "monitor": {"window": f"{minutes}m"}})
+    window, looks = timedelta(minutes=minutes), [NOW + hour * timedelta(hours=1) for hour in range(1, 25)]
+    starts = sorted({look - (look - NOW) % window - window for look in looks} - {NOW - window})
+    seen = [SignalsAt(unit="u", window=start.isoformat(), signals={}) for start in starts]
+    assert remedies._in_a_row(world, seen) == seen
+    assert remedies._in_a_row(world, [*seen[:3], *seen[8:]]) == seen[8:]
 
 
 def question(world: World, number: int, answer: str | None = None) -> None:
@@ -163,3 +193,68 @@ def test_of_what_waits_nothing_else_is_read(world: World, monkeypatch: pytest.Mo
         question(world, number, answer)
     monkeypatch.delattr(decisions, "recorded")
     assert [row.id for row in queries.decision_rows(world, open_only=True)] == ["d-000002", "d-000003"]
+
+
+DAYS_OF_A_CHAMPION = [  # days on which the ledger was written, in its order; the take-over; the present clock; what it makes of the take-over
+    ((0, 1, 400, 401), 401, 2, 2),
+    ((0, 1, 400, 401, 402), 402, 10, 10),  # the champion before it is of the same clock
+    ((0, 1, 400, 2, 3, 500, 501), 501, 4, 4),  # for the second time
+    ((0, 1, 2, 3), 3, -362, 3),  # it is the present clock that is behind
+    ((0, 1, 2, -362, 3, 4), 4, -361, 4),  # for the second time
+    ((0, *range(1, 500)), 499, 134.5, 499),
+    ((400, 401), 401, 1, 401),  # nobody can tell
+]
+
+
+@pytest.mark.parametrize(("written", "since", "clock", "dated"), DAYS_OF_A_CHAMPION)
+def test_a_champion_is_dated_anew_where_a_clock_was_ahead_and_not_where_the_present_one_is_behind(
+    written: tuple[int, ...], since: int, clock: float, dated: int
+) -> None:
+    def at(day: float) -> World:
+        ports = Ports(SimulatedClock(NOW + day * DAY), ledger, None, None, None, None, None, None)  # type: ignore[arg-type]
+        made = World(ProjectSpec.model_validate(SPEC), Place(Path(), Path()), ports, lambda _style, _words: None)
+        made.take_over("test")
+        return made
+
+    ledger, champion = MemoryLedger(), Champion(model="m", unit="u2", since=NOW + since * DAY, release="r-0002")
+    for day in written:
+        write(at(day), "champion", "m", champion)
+    happenings.note_clock(at(clock))
+    assert at(since).get("champion", "m", Champion) == msgspec.structs.replace(champion, since=NOW + dated * DAY)
+
+
+def released(number: int, unit: str, cause: str, phase: Phase = Phase.SETTLED) -> ReleaseState:
+    return ReleaseState(
+        id=f"r-{number:04d}", model="m", challenger=unit, champion=None, phase=phase, opened_at=NOW, entered_at=NOW, cause=cause
+    )  # fmt: skip
+
+
+ANEW, STAYS, GOES_ON = (
+    "it is released anew",
+    "Its unit u1 does not serve: u2 took its place, by d-3, and stays.",
+    "r-0002 goes on with u2",
+)
+SAME_RUN = [
+    ("u2", (released(1, "u1", "user:me"), released(2, "u2", "user:me")), ANEW),
+    ("u2", (released(1, "u1", "user:me"), released(2, "u2", "d-3")), STAYS),  # recalibrated, another threshold, retrained
+    ("u2", (released(1, "u2", "user:me"), released(2, "u1", "user:me"), released(3, "u2", "d-3")), STAYS),  # reactivated
+    ("u1", (released(1, "u1", "user:me"), released(2, "u2", "user:me", Phase.SHADOW)), GOES_ON),
+    ("u1", (released(1, "u1", "user:me"),), "already."),
+    ("u3", (released(1, "u1", "user:me", Phase.CANARY),), "already."),
+]
+
+
+@pytest.mark.parametrize(("serves", "releases", "said"), SAME_RUN)
+def test_a_run_that_came_to_what_was_there_is_released_anew_only_in_place_of_what_a_person_released(
+    world: World, serves: str, releases: tuple[ReleaseState, ...], said: str
+) -> None:
+    write(world, "champion", "m", Champion(model="m", unit=serves, since=NOW, release="r-0001"))
+    for each in releases:
+        write(world, "release", each.id, each)
+    job = Job(
+        id="j-0009", model="m", status=JobStatus.REGISTERED, requested_at=NOW, as_of=NOW, cause="user:me", unit="u1", version=1
+    )
+    anew = jobs.was_replaced(world, job, "u1")
+    words = running.outcome_words(world, msgspec.structs.replace(job, anew=anew), new=False)
+    assert anew == (said == ANEW)
+    assert (words.endswith if said == "already." else words.__contains__)(said)

@@ -67,7 +67,7 @@ LEGAL = {
     ("full", "enter watching 0"),
     ("watching", "settle"),
     ("held", "enter proposed 0"),
-    ("rolling_back", "finish_rollback"), ("rolling_back", "roll_back"),
+    ("rolling_back", "finish_rollback"), ("rolling_back", "roll_back"), ("rolling_back", "settle"),
     *((phase.value, "roll_back") for phase in Phase if phase not in TERMINAL),
 }  # fmt: skip
 MOVES = [
