@@ -22,7 +22,6 @@
 import math
 from collections.abc import Sequence
 from datetime import datetime
-from itertools import pairwise
 from statistics import median
 from typing import NamedTuple
 
@@ -56,9 +55,8 @@ LEAST_DEGREES = 1
 """Of freedom, of what is known of how windows differ: with one the t asks for 95 errors, which a change of everything is; with none only rows would tell."""
 ENOUGH = 8
 """Own windows from which on how they differ is learned from them alone."""
-STEPS_A_DEGREE, MEDIAN_STEP = 2, 0.9539
-"""The median of steps between neighbouring windows says as much of a standard deviation as half of so many independent windows (simulated), and is this many
-of them: √2 times the upper quartile of the normal."""
+FOUR_FIFTHS, REACH, WINDOWS_A_DEGREE = 0.8, 1.2816, 2
+"""That share of a normal's values lies within so many standard deviations; told from so few windows, it is worth half of their degrees (simulated)."""
 NEAR, FAR = 1.2815515655446004, 0.8
 """Quantile of the normal for the interval of the gain, and its coverage."""
 
@@ -186,15 +184,20 @@ def assess(situation: WorthSituation, cost: CostPolicy) -> Worth:
 
 
 def differing(tenures: Sequence[Sequence[float]]) -> Differing:
-    """From the losses of each champion's windows in order of time: the median step from one to the next, in which few changes of the world do not count.
+    """From the losses of each champion's windows: how far four fifths of them lie from their champion's median. So much of a week is no weekend, and so few
+    windows of a change do not count.
 
-    >>> differing([[0.2, 0.21, 0.2, 0.19], [0.3, 0.31, 0.9, 0.91]]).degrees
+    >>> differing([[0.2, 0.21, 0.2, 0.19], [0.3, 0.31, 0.3, 0.9]]).degrees
     3
     """
-    steps = sorted(abs(after - before) for losses in tenures for before, after in pairwise(losses))
-    if not steps:
+    apart, known = [], 0
+    for losses in tenures:
+        if len(losses) > 1:
+            level, known = median(losses), known + len(losses) - 1
+            apart += [abs(loss - level) * math.sqrt(len(losses) / (len(losses) - 1)) for loss in losses]
+    if not apart:
         return UNKNOWN
-    return Differing(spread=median(steps) / MEDIAN_STEP, degrees=len(steps) // STEPS_A_DEGREE)
+    return Differing(spread=sorted(apart)[math.ceil(FOUR_FIFTHS * len(apart)) - 1] / REACH, degrees=known // WINDOWS_A_DEGREE)
 
 
 def rise_of(windows: Sequence[JudgedWindow], before: Differing = UNKNOWN) -> _Rise:

@@ -115,8 +115,10 @@ def learn(counts: AgeCounts, now_us: int) -> Delays:
         return _unknown(now_us, rows, labels, words)
     lived = _Lived(lived.start, *(part[..., :reach] for part in lived[1:]))
     changed, recent = _changed(lived)
-    if changed:
-        lived = _spliced(lived, recent)
+    spliced = _spliced(lived, recent) if changed else lived
+    # Where hardly a label of recent predictions has come (whoever sends them has stopped), what came of earlier ones is all that there is to learn from.
+    dried_up = int(spliced.events.sum()) < LEAST_LABELS
+    lived = lived if dried_up else spliced
     survival = kaplan_meier.kaplan_meier(lived.events.sum(axis=(1, 2)), lived.at_risk.sum(axis=1))
     parts = _parts(lived)
     whole = parts[0].curve
@@ -132,7 +134,7 @@ def learn(counts: AgeCounts, now_us: int) -> Delays:
         correlation=_correlation(survival, lived),
         changed=changed,
     )
-    return msgspec.structs.replace(told, words=_words(told))
+    return msgspec.structs.replace(told, words=_words(told, dried_up=dried_up))
 
 
 def strata_of(reference: Reference) -> LabelStrata:
@@ -295,7 +297,7 @@ def _correlation(survival: kaplan_meier.Survival, lived: _Lived) -> float:
     return _short(min(max((effect - 1.0) / (size - 1.0), 0.0), 1.0))
 
 
-def _words(delays: Delays) -> str:
+def _words(delays: Delays, *, dried_up: bool) -> str:
     whole = delays.parts[0].curve
     known = EDGES_US[delays.reach]
     half = EDGES_US[int(np.flatnonzero(np.asarray(whole.share) >= 0.5)[0])]
@@ -303,7 +305,9 @@ def _words(delays: Delays) -> str:
     most = "95 % not surely within what is known" if ripe is None else f"95 % of each kind after {duration(ripe)}"
     told = f"of the labels that come within {duration(known)} half are there after {duration(half)}, {most}"
     told += f"; {1.0 - delays.ever:.1%} of the predictions have none by then"
-    if delays.changed:
+    if dried_up:
+        told += "; of recent predictions hardly a label has come"
+    elif delays.changed:
         told += "; labels of recent predictions come otherwise than those of earlier ones: learned from the recent ones as far as they are old enough"
     return told
 

@@ -173,8 +173,18 @@ def test_how_windows_of_champions_before_differed_keeps_the_stated_rate(tenures,
     assert wrong <= looks * HARM_ALPHA + 2.0 * np.sqrt(looks * HARM_ALPHA)
 
 
+def test_a_weekend_is_no_rise_where_champions_before_have_seen_some():
+    def weeks(days: int, first: int) -> list[float]:
+        return [0.36 if (first + day) % 7 >= 5 else 0.3 for day in range(days)]
+
+    saturday = windows((np.asarray(weeks(7, 6)) + [0.0, 0.004, -0.003, 0.002, -0.004, 0.001, 0.0]).tolist(), 5_000)
+    friday = windows((np.asarray(weeks(6, 0)) + [0.004, -0.003, 0.002, -0.004, 0.001, 0.0]).tolist(), 5_000)
+    before = differing([weeks(20, first) for first in range(7)])
+    assert (rise_of(saturday, before).excess, rise_of(friday, before).excess) == (0.0, 0.0)
+
+
 def test_harm_that_comes_right_after_a_training_is_seen_by_what_champions_before_tell():
-    past = differing([[0.2, 0.22, 0.19, 0.21, 0.2, 0.21, 0.6, 0.58]])
+    past = differing([[0.2, 0.22, 0.19, 0.21, 0.2, 0.21, 0.22, 0.2, 0.6, 0.58]])
     soon = windows([0.2, 0.21, 0.6], 5_000)
     assert (rise_of(soon).excess, rise_of(soon, past).since) == (0.0, DAY + timedelta(days=2))
 

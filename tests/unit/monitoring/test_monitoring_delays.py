@@ -95,6 +95,14 @@ def test_a_changed_delay_is_learned_from_the_recent_as_far_as_they_are_old_enoug
     assert delays.come.share[place] == pytest.approx(exponential(4.0, place), abs=0.06)  # 0.83 before
 
 
+def test_where_labels_stop_what_came_before_is_what_is_known():
+    late = lived(np.random.default_rng(9), days=60, a_day=300, mean_days=lambda _, __, t: np.where(t > 35 * DAY, 1e6, 1.0))
+    delays = learned(late)
+    assert delays.changed
+    assert "of recent predictions hardly a label has come" in delays.words
+    assert of(delays, -1).share[-1] == 1.0
+
+
 def test_labels_that_come_in_batches_make_rows_alike_and_intervals_wider():
     rng = np.random.default_rng(8)
 
