@@ -6,6 +6,8 @@ DATABASE = "?#%"
 """MLflow's SQLite would make and read another file."""
 TABLE = "%\\^|[]"
 """Delta Lake would write elsewhere (`%41` is an A to it), or panics."""
+TABLE_READ = "%\\"
+"""It would read elsewhere; with the others it reads what lies there."""
 
 
 def letters_in(path: Path, letters: str) -> str:

@@ -55,11 +55,13 @@ class DeltaSnapshots:
         from deltalake import DeltaTable
         from deltalake.exceptions import DeltaError, TableNotFoundError
 
+        from flyball.adapters import delta_files
+
         path = self._root / ref.table
         try:
             table = DeltaTable(str(path), version=ref.version)
             order = next((str(entry[_ORDER]).split("\n") for entry in table.history(1) if _ORDER in entry), [])
-            frame = pl.read_delta(str(path), version=ref.version)
+            frame = delta_files.read(path, ref.version)
         except TableNotFoundError as error:
             raise NotFound(f"there is no snapshot table {ref.table!r}") from error
         except (DeltaError, OSError, pl.exceptions.PolarsError) as error:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import polars as pl
 
 from flyball.adapters.environment import SKIPPED
+from flyball.adapters.places import TABLE_READ, letters_in
 from flyball.adapters.schema_file import types_in
 from flyball.adapters.source_files import EXACT, Names, joined, read_file, refuse_repeated_columns
 from flyball.adapters.user_code import kind_and_place, user_code, words_of
@@ -234,7 +235,7 @@ def _read(data: DataSpec, project_dir: Path, secret: Secret, until: datetime, na
         if source.files is not None:
             return _read_files(source.files, data, project_dir, names)
         if source.delta is not None:
-            return pl.read_delta(str(_below(project_dir / source.delta, project_dir)))
+            return _read_delta(_below(project_dir / source.delta, project_dir))
         if source.sql is not None:
             return read_sql(source.sql, secret(source.sql.url_env))
         return _call_loader(str(source.loader), project_dir, until)
@@ -251,6 +252,17 @@ def _unreadable(error: Exception, what: str = "the source") -> SourceFailed:
     """Without its words: a reader quotes the values that it stumbles over."""
     why = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
     return SourceFailed(f"{what} could not be read: {why}", detail=words_of(error))
+
+
+def _read_delta(path: Path) -> pl.DataFrame:
+    from flyball.adapters import delta_files
+
+    if found := letters_in(path, TABLE_READ):
+        raise DataError(
+            f"the Delta table {path} has {found} in its path, and Delta tables are named by URLs, where that means something else",
+            next_step="rename it, and data.source.delta in flyball.yaml",
+        )
+    return delta_files.read(path)
 
 
 def _read_files(pattern: str, data: DataSpec, project_dir: Path, names: Names) -> pl.DataFrame:

@@ -8,7 +8,7 @@ import typer
 from flyball import __version__
 from flyball.cli import bounds, captured, gateway, init, loop, orders, proofs, reading, releases, replays, tokens
 from flyball.cli.doors import Doors
-from flyball.cli.screen import quiet_traceback
+from flyball.cli.screen import Screen, quiet_traceback
 from flyball.cli.session import session_of
 
 app = typer.Typer(
@@ -48,7 +48,7 @@ tokens.token.command("remove", epilog=_example("flyball token remove anna"))(tok
 
 def _show_version(value: bool) -> None:  # noqa: FBT001 - typer's signature
     if value:
-        typer.echo(f"flyball {__version__}")
+        Screen().write(f"flyball {__version__}\n")
         raise typer.Exit
 
 

@@ -1,6 +1,7 @@
 """The frame of all commands: options that every one has, and what becomes of an error."""
 
 import os
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,7 +10,7 @@ import typer
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
-from flyball.cli.screen import INTERRUPTED, Screen
+from flyball.cli.screen import INTERRUPTED, Screen, beside
 from flyball.cli.session import session_of
 from flyball.errors import FlyballError
 
@@ -17,6 +18,8 @@ ANSWER_IS_NO = 1
 """The command did its work and the answer is no: a gate refused, something does not verify."""
 AS_JSON = "flyball.as_json"
 """In a context's `meta`: whether --json was given, also beside something that cannot be read."""
+AS_HELP = "flyball.as_help"
+"""In a context's `meta`: whether help is asked for, which typer writes by itself, and no command does anything."""
 TIMES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ"]
 """How a time is written on the command line: UTC, with or without its Z."""
 
@@ -26,29 +29,40 @@ class Doors(TyperGroup):
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
         # What is mistyped is found before any option is read.
-        as_json = "--json" in args
+        as_json, as_help = "--json" in args, self._asks_for_help(args)
         try:
-            made = super().make_context(info_name, args, parent, **extra)
+            with beside() if as_help else nullcontext():
+                made = super().make_context(info_name, args, parent, **extra)
         except TyperException as error:
             if as_json:
                 _mistyped(Screen(), error)
             raise
-        made.meta[AS_JSON] = as_json
+        except FlyballError as error:
+            Screen().fail(error)
+            raise typer.Exit(error.exit_code) from None
+        made.meta[AS_JSON], made.meta[AS_HELP] = as_json, as_help
         return made
 
     def invoke(self, ctx: Any) -> Any:
+        screen = session_of(ctx).screen
         try:
-            return super().invoke(ctx)
+            with beside() if ctx.meta.get(AS_HELP) else nullcontext():
+                return super().invoke(ctx)
         except TyperException as error:
             if ctx.meta.get(AS_JSON):
-                _mistyped(session_of(ctx).screen, error)
+                _mistyped(screen, error)
             raise  # for typer, which tells it on stderr
         except FlyballError as error:
-            session_of(ctx).screen.fail(error)
+            screen.fail(error)
             raise typer.Exit(error.exit_code) from None
         except KeyboardInterrupt:
-            session_of(ctx).screen.aside("Interrupted. Nothing is lost: the same command goes on where it was.")
+            screen.aside("Interrupted. Nothing is lost: the same command goes on where it was.")
             raise typer.Exit(INTERRUPTED) from None
+
+    def _asks_for_help(self, args: list[str]) -> bool:
+        """Also who names nothing, or a group of commands and nothing else."""
+        words = [each for each in args if not each.startswith("-")]
+        return "--help" in args or not words or (len(words) == 1 and isinstance(self.commands.get(words[0]), TyperGroup))
 
 
 def _mistyped(screen: Screen, error: TyperException) -> None:

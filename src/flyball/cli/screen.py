@@ -157,6 +157,16 @@ class Screen:
         return 0
 
 
+@contextmanager
+def beside() -> Iterator[None]:
+    """Around what others write to stdout past a screen. Raises StoreUnavailable where that is full or closed."""
+    Screen().write("")  # to what is closed they write nothing, and do not say so
+    try:
+        yield
+    except OSError as refused:
+        raise _unwritten(refused) from refused
+
+
 def _document(value: Any) -> str:
     from flyball.records import codec
 

@@ -119,7 +119,7 @@ def step_request(world: World, shelf: UnitShelf, job: Job) -> StepRequest:
     request = StepRequest(job, world.spec, place.project_dir, place.steps_dir, served, schema_file=place.own_schema)
     if tournaments.order_of(job) is None:
         return request
-    return request._replace(earlier=tournaments.competitors(shelf, job), tried=tournaments.remembered(world))
+    return request._replace(earlier=tournaments.competitors(shelf, job), tried=tournaments.remembered(world, job))
 
 
 def _gate(world: World, shelf: UnitShelf, job: Job, report: JobReport) -> Job:

@@ -104,7 +104,7 @@ class StepRequest(NamedTuple):
     earlier: tuple[ServedUnit, ...] = ()
     """Verified units that compete in the job's tournament."""
     tried: tuple[Tournament, ...] = ()
-    """Tournaments before it, oldest first: what helped is tried first."""
+    """Tournaments before it, oldest first, as they were known when the job was asked for: what helped is tried first."""
     schema_file: Path | None = None
     """In place of the project's own; None: that one."""
 

@@ -90,16 +90,18 @@ def trained(held: Tournament) -> bool:
     return any(each.fitted and each.gain is not None for each in held.standings.entrants)
 
 
-def remembered(world: World) -> tuple[Tournament, ...]:
-    """The newest that trained, oldest first, each with what its winner brought, where that was measured."""
+def remembered(world: World, job: Job | None = None) -> tuple[Tournament, ...]:
+    """The newest that trained, oldest first, each with what its winner brought, where that was measured. `job`: as it was when this one was asked for."""
+    later = frozenset() if job is None else _since(world, job)
     # Those that trained nobody come at every window where a policy says so: they must neither push trainings out nor make them older than they are.
-    over = sorted(filter(trained, world.all("tournament", Tournament)), key=lambda each: (each.at, each.job))
-    newest = over[-REMEMBERED:]
+    known = (each for each in world.all("tournament", Tournament) if trained(each) and f"job:{each.job}" not in later)
+    newest = sorted(known, key=lambda each: (each.at, each.job))[-REMEMBERED:]
     jobs = {release.id: release.job for release in world.all("release", ReleaseState) if release.job}
     brought = {
         jobs[effect.release]: effect.realised.value
         for effect in world.all("effect", Effect)
-        if effect.release in jobs and effect.realised is not None and effect.realised.value is not None
+        if effect.release in jobs and f"release:{effect.release}" not in later
+        if effect.realised is not None and effect.realised.value is not None
     }
     return tuple(
         msgspec.structs.replace(each, realised=-brought[each.job] / each.standings.champion_loss)
@@ -107,6 +109,15 @@ def remembered(world: World) -> tuple[Tournament, ...]:
         else each
         for each in newest
     )
+
+
+def _since(world: World, job: Job) -> frozenset[str]:
+    """Subjects of what was learned after `job` was asked for, its own tournament too: launched again it holds the same one. By the order of events: a clock may
+    have been ahead."""
+    ledger = world.ports.ledger
+    asked = ledger.events(kinds=("job.requested",), subject=f"job:{job.id}")
+    later = ledger.events(after=asked[-1].seq, kinds=("tournament.ended", "effect.measured")) if asked else ()
+    return frozenset(event.subject for event in later)
 
 
 def conclude(world: World, job: Job, report: JobReport) -> Job:

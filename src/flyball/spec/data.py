@@ -19,7 +19,7 @@ class SourceSpec(Section):
     files: Files | None = None
     """Glob below the project's directory: CSV or Parquet, told from content."""
     delta: str | None = None
-    """A Delta table's directory below the project's directory."""
+    """A Delta table's directory below the project's directory; neither a `%` nor a backslash in its path."""
     sql: SqlSpec | None = None
     loader: EntryPoint | None = None
     """`module:function`; called as `function(until: datetime) -> polars.DataFrame`."""

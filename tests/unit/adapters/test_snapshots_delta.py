@@ -36,6 +36,11 @@ def test_every_version_can_be_read_again(tmp_path: Path) -> None:
         assert store.read(ref).equals(frame.sort(ORDER))
 
 
+def test_a_directory_may_have_a_name_that_is_none_in_a_url(tmp_path: Path) -> None:
+    store = DeltaSnapshots(tmp_path / "My Shop é")
+    assert store.read(write(store, FRAME)).equals(FRAME.sort(ORDER))
+
+
 def test_a_snapshot_that_is_not_what_was_written_is_refused(tmp_path: Path) -> None:
     store = DeltaSnapshots(tmp_path)
     ref = write(store, FRAME)

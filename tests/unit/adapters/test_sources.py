@@ -36,7 +36,7 @@ CSV = "id,at,late,hour,wind,carrier\n"
 def test_the_same_rows_from_csv_parquet_delta_sql_and_a_loader_are_equal(tmp_path: Path) -> None:
     FRAME.write_parquet(tmp_path / "rows.parquet")
     FRAME.with_columns(pl.col("at").dt.strftime("%Y-%m-%dT%H:%M:%S%.6fZ")).write_csv(tmp_path / "rows.csv")
-    FRAME.write_delta(str(tmp_path / "table"))
+    FRAME.write_delta(str(tmp_path / "my tables é"))
     url = f"sqlite:///{tmp_path / 'rows.db'}"
     with sqlalchemy.create_engine(url).begin() as connection:
         connection.execute(sqlalchemy.text("create table f (id text, at text, hour int, wind real, carrier text, late int)"))
@@ -48,7 +48,7 @@ def test_the_same_rows_from_csv_parquet_delta_sql_and_a_loader_are_equal(tmp_pat
     first = read(tmp_path)
     assert first.columns == ["at", "id", "late", "hour", "wind", "carrier", LABEL_KNOWN]
     assert first["at"].dtype == pl.Datetime("us", "UTC")
-    for source in ({"files": "*.csv"}, {"delta": "table"}, {"loader": "mine:rows"}):
+    for source in ({"files": "*.csv"}, {"delta": "my tables é"}, {"loader": "mine:rows"}):
         assert read(tmp_path, source=source).equals(first)
     sql = declared(source={"sql": {"url_env": "FLIGHTS_URL", "query": "select * from f"}})
     assert load(sql, tmp_path, {"FLIGHTS_URL": url}.__getitem__, AS_OF).equals(first)
@@ -152,6 +152,7 @@ URLS = {
         ({"files": "link.csv"}, DataError, "leads out of the project"),
         ({"delta": "nowhere"}, DataError, "does not exist"),
         ({"delta": "../other"}, DataError, "leads out of the project"),
+        ({"delta": "50%"}, DataError, "has % in its path.*rename it"),
         ({"loader": "mine:broken"}, SourceFailed, "mine:broken failed: ZeroDivisionError"),
         ({"loader": "mine:wrong"}, DataError, "answered with list"),
         ({"loader": "mine:brocken"}, FlyballError, "did you mean 'broken'"),
@@ -170,6 +171,7 @@ def test_a_source_that_fails_says_what_to_mend(tmp_path: Path, source: dict, kin
     project.mkdir()
     (tmp_path / "outside.csv").write_text(CSV)
     (project / "link.csv").symlink_to(tmp_path / "outside.csv")
+    (project / "50%").mkdir()
     (project / "mine.py").write_text("def broken(until):\n    1 / 0\ndef wrong(until):\n    return []\n")
 
     with pytest.raises(kind, match=words) as caught:

@@ -264,7 +264,19 @@ def test_what_is_mistyped_is_still_one_document_with_json(typed: list[str], word
     assert CliRunner().invoke(app, typed, obj=Session()).stdout == ""
 
 
-@pytest.mark.parametrize("typed", [["versions"], ["versions", "--json"], ["down"], ["rollback", "--json"]])
+HELPS = [["--version"], ["--help"], ["status", "--help"], ["release"], ["release", "list", "--help"]]
+
+
+@pytest.mark.parametrize("typed", HELPS)
+def test_help_for_a_stdout_that_is_closed_is_not_called_written(typed: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as while_closed:
+        while_closed.setattr(sys, "stdout", None)
+        with pytest.raises(SystemExit) as ended:
+            get_command(app).main(typed, prog_name="flyball", obj=Session())
+    assert ended.value.code == 3
+
+
+@pytest.mark.parametrize("typed", [["versions"], ["versions", "--json"], ["down"], ["rollback", "--json"], *HELPS])
 def test_an_answer_that_cannot_be_written_is_no_fault_of_ours(typed: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     context = get_command(app)
     with monkeypatch.context() as while_full, open("/dev/full", "w") as full:
