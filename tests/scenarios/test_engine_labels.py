@@ -166,6 +166,39 @@ def test_labels_that_are_few_for_good_judge_their_window_some_days_later(tmp_pat
     project.holds()
 
 
+def test_a_window_that_cannot_be_judged_keeps_no_other_from_being_closed_and_no_policy_from_its_look(tmp_path: Path) -> None:
+    project = Project(tmp_path, spec_of(AT_ONCE, monitor=MONITOR))
+    old = project.version()
+    project.send(60)
+    late, project.late = project.late, []
+    project.live(DAY)
+    new = project.version()
+    project.live(DAY)
+    project.capture.hand_over([batch for _, batch in late])
+    files = project.engine.observation.files
+    read = files.reference
+
+    def reference(unit: str) -> Reference:
+        if unit == old:
+            raise TrackingFailed(f"the registry with {unit} does not answer")
+        return read(unit)
+
+    files.reference = reference  # type: ignore[method-assign]
+    words = []
+    for _ in range(4):
+        project.send(60)
+        project.clock.sleep(6 * HOUR)
+        project.deliver()
+        words.append(tick_once(project.engine))
+    assert any(words)
+    newest = max(window.start for window in project.windows())
+    told = [event.payload for event in project.ledger.events(kinds=("signals.gathered",))][-1]
+    assert (told["unit"], told["window"]) == (new, newest.isoformat())
+    files.reference = read  # type: ignore[method-assign]
+    project.tick()
+    project.holds()
+
+
 def test_labels_that_take_longer_than_ninety_windows_of_an_hour_are_waited_for(tmp_path: Path) -> None:
     project = Project(tmp_path, spec_of(AT_ONCE, monitor={**MONITOR, "window": "1h"}, data=LEARNED))
     project.version()
