@@ -190,8 +190,8 @@ class Windows:
             labels=join.labelled(start_us, end_us) if join else 0, mature=False, drift=reading.distances,
         )  # fmt: skip
         puts: list[Put] = []
-        # A unit that is champion no more is shown; what moves it is nobody's alarm.
-        if champion is not None and champion.unit == unit:
+        # A unit that is champion no more is shown; what moves it is nobody's alarm. As findings stand: nor is what was before it became champion, once more maybe.
+        if champion is not None and champion.unit == unit and window.end > champion.since:
             seen = Seen(
                 window,
                 counted,
