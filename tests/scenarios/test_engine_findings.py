@@ -114,3 +114,23 @@ def test_a_unit_that_answers_again_is_watched_anew_and_what_still_holds_is_told_
     assert state is not None
     assert 0 < state.n <= sum(each.labels for each in project.windows() if each.end > project.champion().since)
     project.holds()
+
+
+def test_a_window_that_ended_before_its_unit_answered_again_is_shown_and_moves_no_detector(tmp_path: Path) -> None:
+    project = Project(tmp_path, spec_of(AT_ONCE, monitor=MONITOR))
+    unit = project.version()
+    project.live(3 * DAY)
+    project.shift = 1.5
+    project.live(DAY / 2)
+    project.version(Model(run="b"))
+    project.live(DAY / 4)
+    assert project.champion().unit != unit
+    before = len(project.findings())
+    project.clock.sleep(DAY / 2)  # over midnight, and the order comes before the window is closed
+    project.roll_back()
+    assert project.champion().unit == unit
+    shown = max((window for window in project.windows() if window.unit == unit), key=lambda window: window.start)
+    assert (shown.predictions, shown.end <= project.champion().since, shown.drift["x"] > 0.1) == (120, True, True)
+    assert [each for each in project.findings() if each.number > before and each.unit == unit] == []
+    assert project.ledger.state("drift", unit) is None
+    project.holds()

@@ -141,14 +141,61 @@ def test_past_its_delay_a_window_waits_for_labels_enough_and_until_an_import_has
         return window.mature, window.labels
 
     assert imported(first, 10) == (False, 10)
-    project.live(DAY)
-    assert told() == (False, 10)  # fewer than min_rows
+    project.clock.sleep(5 * HOUR)
     project.restart()
     assert imported(others[0][1], 60) == (False, 70)
     project.restart()
     assert imported(others[1][1], 60) == (False, 130)
     project.live(DAY)
     assert told() == (True, 130)
+    project.holds()
+
+
+def test_labels_that_are_few_for_good_judge_their_window_some_days_later(tmp_path: Path) -> None:
+    project = Project(tmp_path, spec_of(AT_ONCE, monitor=MONITOR))
+    project.version()
+    project.send(60)
+    at, whole = project.late[0]
+    few = LabelBatch(at_us=whole.at_us, model="shop", ids=whole.ids[:10], values=whole.values[:10], observed_us=[None] * 10)
+    project.late, project.unlabelled = [(at, few)], True
+    project.live(2 * DAY)
+    assert not project.windows()[0].mature
+    project.live(DAY + 6 * HOUR)
+    first = project.windows()[0]
+    assert (first.mature, first.labels, first.loss is not None) == (True, 10, True)
+    project.holds()
+
+
+def test_a_window_that_cannot_be_judged_keeps_no_other_from_being_closed_and_no_policy_from_its_look(tmp_path: Path) -> None:
+    project = Project(tmp_path, spec_of(AT_ONCE, monitor=MONITOR))
+    old = project.version()
+    project.send(60)
+    late, project.late = project.late, []
+    project.live(DAY)
+    new = project.version()
+    project.live(DAY)
+    project.capture.hand_over([batch for _, batch in late])
+    files = project.engine.observation.files
+    read = files.reference
+
+    def reference(unit: str) -> Reference:
+        if unit == old:
+            raise TrackingFailed(f"the registry with {unit} does not answer")
+        return read(unit)
+
+    files.reference = reference  # type: ignore[method-assign]
+    words = []
+    for _ in range(4):
+        project.send(60)
+        project.clock.sleep(6 * HOUR)
+        project.deliver()
+        words.append(tick_once(project.engine))
+    assert any(words)
+    newest = max(window.start for window in project.windows())
+    told = [event.payload for event in project.ledger.events(kinds=("signals.gathered",))][-1]
+    assert (told["unit"], told["window"]) == (new, newest.isoformat())
+    files.reference = read  # type: ignore[method-assign]
+    project.tick()
     project.holds()
 
 

@@ -19,6 +19,7 @@ from flyball.monitoring.performance import PerformanceState
 from flyball.monitoring.slice_watch import SliceState
 from flyball.records.events import Put
 from flyball.records.findings import Acknowledgement, Finding, FindingKind
+from flyball.records.release import Champion
 
 LABELS = "labels"
 """Subject of a concept that changed all over; others are slices that were found."""
@@ -39,19 +40,35 @@ _NEVER: Mapping[FindingKind, str] = MappingProxyType({
 })  # fmt: skip
 
 
+def _is_of_the_past(world: World, finding: Finding) -> bool:
+    """Told of its unit before that became champion again: what is known of it now begins there. What operations are is the model's, whoever is champion."""
+    champion = world.get("champion", world.model, Champion)
+    if champion is None or champion.unit != finding.unit or finding.kind is FindingKind.OPERATIONS:
+        return False
+    return finding.window_end <= champion.since
+
+
 def refuse_as_normal(world: World, finding: Finding) -> None:
-    """Raises Conflict where `finding` cannot be taken as normal: for what it is, or because its detector has told of a later change. What would be accepted is
-    the detector's latest state, whichever finding is named."""
-    why_not, next_step = _never_normal(finding), f"flyball acknowledge {finding.number}, without --as-normal"
-    later = None if why_not else _told_later(world, finding)
-    if later is not None:
+    """Raises Conflict where `finding` cannot be taken as normal: for what it is, because it is of the past, or because its detector has told of a later change.
+    What would be accepted is the detector's latest state, whichever finding is named."""
+    why_not, later = _never_normal(finding), None
+    if not why_not and _is_of_the_past(world, finding):
+        why_not = f"it was found before {finding.unit} became champion again, and what was watched then is begun anew"
+    elif not why_not and (later := _told_later(world, finding)) is not None:
         why_not = f"finding {later.number} tells what {finding.subject} has become since"
-        if not _never_normal(later):
-            next_step = f"flyball acknowledge {later.number} --as-normal, or {finding.number} without it"
     if why_not:
-        raise Conflict(
-            f"finding {finding.number} cannot be taken as normal: {why_not}", expected="an acknowledgement", next_step=next_step
-        )
+        found = f"finding {finding.number} cannot be taken as normal: {why_not}"
+        raise Conflict(found, expected="an acknowledgement", next_step=_possible_steps(world, finding, later))
+
+
+def _possible_steps(world: World, finding: Finding, later: Finding | None) -> str:
+    """None that would be refused as well."""
+    steps = []
+    if later is not None and not _never_normal(later) and later.id not in taken_as_normal(world):
+        steps.append(f"flyball acknowledge {later.number} --as-normal")
+    if world.get("acknowledgement", finding.id, Acknowledgement) is None:
+        steps.append(f"{finding.number} without it" if steps else f"flyball acknowledge {finding.number}, without --as-normal")
+    return ", or ".join(steps)
 
 
 def _told_later(world: World, finding: Finding) -> Finding | None:
@@ -72,11 +89,12 @@ def _is_counted(finding: Finding) -> bool:
 
 def begun_anew(world: World, finding_id: str, *, as_normal: bool) -> tuple[tuple[Put, ...], str]:
     """The detectors' states after an acknowledgement, and that in words. From the next window that is judged on. Raises Conflict as `refuse_as_normal` does:
-    a later finding may have come since the order."""
+    a later finding, or another take-over, may have come since the order."""
     finding = find(world, finding_id)
     if as_normal:
         refuse_as_normal(world, finding)
-    puts = _ANEW[finding.kind](world, finding, as_normal) if finding.kind in _ANEW else ()
+    moves = finding.kind in _ANEW and not _is_of_the_past(world, finding)
+    puts = _ANEW[finding.kind](world, finding, as_normal) if moves else ()
     if not puts:
         return (), f"nothing has to begin anew for finding {finding.number}"
     if as_normal:

@@ -127,7 +127,10 @@ class Engine:
             commands.carry_out(self.world, commands.Hands(self.releases, self.drills, self.stopping, self._found), command)
 
     def _close_windows(self) -> None:
-        self._signalled = self.windows.close()
+        trouble: list[Exception] = []
+        self._signalled = self.windows.close(trouble)
+        if trouble:
+            raise trouble[0]
 
     def _apply_remedies(self) -> None:
         signalled, self._signalled = self._signalled, None

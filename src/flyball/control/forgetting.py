@@ -35,6 +35,11 @@ class Horizon(msgspec.Struct, frozen=True, kw_only=True):
     """Not included: what was made before is forgotten."""
 
 
+def step_us(window_us: int, keep_us: int) -> int:
+    """By which the horizon moves."""
+    return window_us * max(1, keep_us // (STEPS * window_us))
+
+
 class Forgetting:
     """Of one model."""
 
@@ -83,7 +88,7 @@ class Forgetting:
         if not ends:
             return 0
         reached = self._reach_us(ends, keep)
-        step = window * max(1, micros_of(keep) // (STEPS * window))
+        step = step_us(window, micros_of(keep))
         due = (reached - micros_of(keep)) // step * step
         return max(0, min([due, *self._held_us()]) // window * window)
 

@@ -202,12 +202,12 @@ class Maturing:
             self._complete(key, window, join, labels)
 
     def _waits(self, key: WindowKey, window: WindowSummary, join: LabelJoin) -> bool:
-        """Past its declared delay a window is judged once, by what is there: not while labels still come, as those of an import do for minutes, nor by fewer than are
-        tested, while more are waited for."""
+        """Past its declared delay a window is judged once, by what is there: not while labels still come, as those of an import do for minutes, nor at once by fewer
+        than are tested."""
         now, (labels, predictions) = self._world.now(), self._counts[key]
-        if now >= window.end + patience.least(self._policy):
+        if now >= patience.last_call(window, self._policy, self._world.spec.capture.keep):
             return False
-        if labels < self._policy.min_rows <= predictions:
+        if labels < self._policy.min_rows <= predictions and now < window.end + patience.for_few(self._policy):
             return True
         if key not in self._quiet:
             found = join.outcomes(window.unit, micros(window.start), micros(window.end))

@@ -1,7 +1,9 @@
 """Windows: closed when their time is over, judged for harm when their labels are mature, and told to the autopilot as signals."""
 
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, NamedTuple
 
 import msgspec
@@ -21,7 +23,7 @@ from flyball.control.standing import puts_of, standing
 from flyball.control.telling import Seen, told
 from flyball.control.tournaments import trains
 from flyball.control.world import MICROSECOND, World, draft, micros, moment, put
-from flyball.errors import ArtifactDamaged
+from flyball.errors import ArtifactDamaged, Fenced, StoreUnavailable, UpstreamError
 from flyball.monitoring import drift
 from flyball.monitoring.drift import DriftState
 from flyball.monitoring.histogram import histogram_of
@@ -88,20 +90,16 @@ class Windows:
         self._signalled: tuple[str, str] | None = None
         """(unit, window) whose signals are known to be recorded."""
 
-    def close(self) -> Signalled | None:
+    def close(self, trouble: list[Exception]) -> Signalled | None:
         """Close what is over, mature what is ripe. The signals at the end of the newest window since the champion took over, until they are recorded, so that
-        policies look once: also at one in which nobody was answered, which is when they are wanted most."""
+        policies look once: also at one in which nobody was answered, which is when they are wanted most.
+
+        What goes wrong with one window keeps neither the others nor policies from theirs: it is added to `trouble`. Raises Fenced, StoreUnavailable.
+        """
         champion = self._releases.champion()
-        # Not by the clock: a tick that registers a version takes seconds, and what was captured in them is not counted yet.
-        for key in self._observation.open_windows(self._observation.seen_until_us):
-            try:
-                self._observation.files.reference(key[0])
-            except ArtifactDamaged as unreadable:
-                self._give_up(key, unreadable)
-                continue
-            self._close(key, champion)
-        self._operating.look(champion)
-        self._maturing.look(champion)
+        unclosed = self._close_what_is_over(champion, trouble)
+        _try(partial(self._operating.look, champion), trouble)
+        _try(partial(self._maturing.look, champion), trouble)
         self._diagnosing.look(champion)
         if champion is None:
             return None
@@ -109,11 +107,34 @@ class Windows:
         if newest is not None and newest.start >= silent.start:
             # One that ended before it took over was judged as another's, or not at all.
             return self._signals(newest.start, champion, newest) if newest.end > champion.since else None
-        if silent.end <= champion.since:
+        if silent.end <= champion.since or (champion.unit, micros(silent.start)) in unclosed:
             return None
         if self._signalled != (champion.unit, silent.start.isoformat()):  # not at every tick: failures may be many
             self._tell_failures(silent)
         return self._signals(silent.start, champion, None)
+
+    def _close_what_is_over(self, champion: Champion | None, trouble: list[Exception]) -> set[WindowKey]:
+        """Those that could not be closed: each is tried again at the next look."""
+        unclosed: set[WindowKey] = set()
+        away: set[str] = set()
+        # Not by the clock: a tick that registers a version takes seconds, and what was captured in them is not counted yet.
+        for key in self._observation.open_windows(self._observation.seen_until_us):
+            if key[0] in away:
+                unclosed.add(key)
+            elif not _try(partial(self._close_or_give_up, key, champion), trouble):
+                unclosed.add(key)
+                # A system that is away may be there at the next look: until then the unit's later windows wait, for they are to be judged in order.
+                if isinstance(trouble[-1], UpstreamError):
+                    away.add(key[0])
+        return unclosed
+
+    def _close_or_give_up(self, key: WindowKey, champion: Champion | None) -> None:
+        try:
+            self._observation.files.reference(key[0])
+        except ArtifactDamaged as unreadable:
+            self._give_up(key, unreadable)
+            return
+        self._close(key, champion)
 
     def _newest_over(self, unit: str) -> Window:
         """The newest stretch that is over, whatever was answered in it."""
@@ -169,8 +190,8 @@ class Windows:
             labels=join.labelled(start_us, end_us) if join else 0, mature=False, drift=reading.distances,
         )  # fmt: skip
         puts: list[Put] = []
-        # A unit that is champion no more is shown; what moves it is nobody's alarm.
-        if champion is not None and champion.unit == unit:
+        # A unit that is champion no more is shown; what moves it is nobody's alarm. As findings stand: nor is what was before it became champion, once more maybe.
+        if champion is not None and champion.unit == unit and window.end > champion.since:
             seen = Seen(
                 window,
                 counted,
@@ -259,6 +280,18 @@ class Windows:
             key=f"signals:{champion.unit}:{latest.window}",
         )  # fmt: skip
         return Signalled(kept, made)
+
+
+def _try(look: Callable[[], None], trouble: list[Exception]) -> bool:
+    """What fails, foreseen or not, keeps nothing else from its turn; but for a ledger that takes nothing."""
+    try:
+        look()
+    except (Fenced, StoreUnavailable):
+        raise
+    except Exception as error:  # noqa: BLE001 - raised by the engine, when all have had their turn
+        trouble.append(error)
+        return False
+    return True
 
 
 def _pictured(findings: tuple[Finding, ...], known: tuple[Stream, ...], profile: Profile) -> tuple[Finding, ...]:

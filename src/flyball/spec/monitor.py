@@ -40,8 +40,8 @@ class MonitorSpec(Section):
     min_rows: int = Field(default=50, ge=1)
     """A window with fewer predictions is shown and not tested."""
     mature_share: Share = 0.95
-    """Without `data.label_delay`: a window is mature when this share of its predictions has labels. With it: when all have, or it has passed since the end,
-    no import goes on, and labels are not fewer than `min_rows`, of which it would be judged untested."""
+    """Without `data.label_delay`: a window is mature when this share of its predictions has labels. With it: when all have, or it has passed since the end
+    and no import goes on; fewer labels than `min_rows`, of which it would be judged untested, wait some days for others."""
     metrics: dict[Name, EntryPoint] = {}
     """Name → `module:function`, called as `function(labels, scores)` → a number, on each window's labels in a process of its own; shown, never alarmed."""
     tolerance: float = Field(default=0.01, ge=0.0)

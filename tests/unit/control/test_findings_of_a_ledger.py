@@ -12,9 +12,11 @@ from flyball.control import acknowledging, commands, findings
 from flyball.control.world import Place, Ports, World, draft, put
 from flyball.errors import Conflict
 from flyball.monitoring import quality
+from flyball.monitoring.drift import DriftState, StreamState
 from flyball.monitoring.quality import Fault
 from flyball.records.evidence import Evidence
 from flyball.records.findings import Acknowledgement, Finding, FindingKind, WindowSummary
+from flyball.records.release import Champion
 from flyball.spec import ProjectSpec
 
 AT = datetime(2026, 11, 27, tzinfo=UTC)
@@ -77,6 +79,34 @@ def test_a_refusal_names_no_step_that_is_refused_as_well(world: World) -> None:
     world.record(draft(AT, "test", "f", {}, (put("finding", gone.id, msgspec.structs.replace(gone, fault=quality.COUNTED[0])),)))
     with pytest.raises(Conflict, match=r"finding 3 tells what .* Next: flyball acknowledge 2, without --as-normal"):
         findings.acknowledge(world, "2", "user:me", "", as_normal=True)
+    told(world, 4, FindingKind.FEATURE_DRIFT, "z")
+    told(world, 5, FindingKind.FEATURE_DRIFT, "z")
+
+    def steps() -> str:
+        with pytest.raises(Conflict, match="finding 5 tells") as refused:
+            findings.acknowledge(world, "4", "user:me", "", as_normal=True)
+        return refused.value.next_step
+
+    assert steps() == "flyball acknowledge 5 --as-normal, or 4 without it"
+    findings.acknowledge(world, "5", "user:me", "", as_normal=True)
+    assert steps() == "flyball acknowledge 4, without --as-normal"
+    findings.acknowledge(world, "4", "user:me", "", as_normal=False)
+    assert steps() == ""
+
+
+def test_what_was_found_before_its_unit_became_champion_again_moves_no_detector_of_now(world: World) -> None:
+    before, now = told(world, 1, FindingKind.FEATURE_DRIFT, "x"), told(world, 3, FindingKind.FEATURE_DRIFT, "z")
+    service = told(world, 2, FindingKind.OPERATIONS, "requests")
+    champion = Champion(model="shop", unit="u1", since=before.window_end, release="r")
+    seen = StreamState(pool=(9, 9), parts=((9, 9), (), ()), windows=1)
+    state = DriftState(streams={"x": seen, "z": seen}, windows=1)
+    world.record(draft(AT, "t", "m", {}, (put("champion", "shop", champion), put("drift", "u1", state))))
+    with pytest.raises(Conflict, match="finding 1 cannot be taken as normal: it was found before u1 became champion again"):
+        findings.acknowledge(world, "1", "user:me", "", as_normal=True)
+    assert acknowledging.begun_anew(world, before.id, as_normal=False) == ((), "nothing has to begin anew for finding 1")
+    assert acknowledging.begun_anew(world, now.id, as_normal=False)[0]
+    for each in (now, service):
+        assert findings.acknowledge(world, each.id, "user:me", "", as_normal=True).accepted
 
 
 def test_what_the_controller_cannot_take_as_normal_is_seen_and_not_taken_so(world: World) -> None:

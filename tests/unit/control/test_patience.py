@@ -1,13 +1,17 @@
 """How long labels are waited for: by what is declared, or by what is known."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
 
-from flyball.control.patience import patience
+from flyball.control import forgetting
+from flyball.control.observe import micros_of
+from flyball.control.patience import for_few, last_call, least, patience
+from flyball.control.world import micros
 from flyball.monitoring.delays import Curve, Delays
 from flyball.monitoring.policy import MonitorPolicy
+from flyball.records.findings import WindowSummary
 from flyball.stats.age_grid import EDGES_US
 
 DAY = timedelta(days=1)
@@ -31,3 +35,27 @@ def test_it_grows_with_the_ages_at_which_labels_are_known_to_come() -> None:
     waited = [patience(POLICY, msgspec.structs.replace(NOTHING, reach=reach)) for reach in range(len(EDGES_US))]
     assert all(wait == max(90 * DAY, min(2 * age, ages[-1])) for wait, age in zip(waited, ages, strict=True))
     assert waited[-1] > 360 * DAY
+
+
+@pytest.mark.parametrize(("window", "declared", "days"), [(1, 7, 9), (1 / 24, 7, 9), (7, 30, 37)])
+def test_few_labels_are_not_waited_for_until_they_would_be_given_up(window: float, declared: int, days: int) -> None:
+    assert for_few(msgspec.structs.replace(POLICY, window=window * DAY, label_delay=declared * DAY)) == days * DAY
+
+
+@pytest.mark.parametrize(("window", "keep"), [(1, 30), (1, 3), (1 / 24, 30), (7, 365), (1, 80)])
+def test_the_last_call_of_labels_comes_before_the_rows_are_forgotten(window: float, keep: int) -> None:
+    """As the horizon is reckoned, from the end of the newest window."""
+    policy = msgspec.structs.replace(POLICY, window=window * DAY, label_delay=DAY)
+    width_us, keep_us = micros_of(window * DAY), micros_of(keep * DAY)
+    step = forgetting.step_us(width_us, keep_us)
+    for place in range(40):
+        start = datetime(2026, 11, 27, tzinfo=UTC) + place * window * DAY
+        judged = WindowSummary(
+            model="shop", unit="u1", start=start, end=start + window * DAY, predictions=9, labels=9, mature=False
+        )
+        assert last_call(judged, policy, None) == judged.end + least(policy)
+        called = micros(last_call(judged, policy, keep * DAY))
+        forgotten = next(
+            at for at in range(micros(judged.end), 1 << 62, width_us) if (at - keep_us) // step * step > micros(start)
+        )
+        assert called <= forgotten - step
