@@ -221,5 +221,11 @@ def test_another_share_in_flyball_yaml_reaches_the_step_under_way_which_begins_a
     assert (table.routes[0].canary_weight, project.release().entered_at, project.release().verified_at) == (0.01, now, now)
     assert release_report.report(project.door, None).place == "canary step 1 of 1, 1% of the keys"
     project.restart()
+    moved = msgspec.structs.replace(project.release(), weight=0.7, weighed_at=now)  # by a bandit that is asked for no more
+    project.engine.world.record(draft(now, "test.weighed", "release", {}, (put("release", moved.id, moved),)))
+    project.spec = spec_of({**AT_ONCE, "steps": [{"traffic": "2%", "at_least": "1d", "at_most": "4d", "min_requests": 0}]})
+    project.restart()
+    project.tick()
+    assert (project.gateways.served["0"].routes[0].canary_weight, project.release().weight) == (0.02, None)
     project.tick()
     assert project.ledger.events()[-1].kind == "control.claimed"

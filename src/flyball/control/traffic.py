@@ -125,7 +125,9 @@ def divide(world: World, release: ReleaseState | None) -> None:
     puts, dead = [_next(world, standing, routes)], tuple[Draft, ...]()
     words = f"{after.shadow_share:.0%} of the keys are scored by both units"
     if before.canary_weight != after.canary_weight:
-        puts.append(put("release", release.id, states.again(release, now)))
+        # A share that a bandit found is none of this step's any more.
+        anew = msgspec.structs.replace(states.again(release, now), weight=None, weighed_at=None)
+        puts.append(put("release", release.id, anew))
         words = f"the step goes from {before.canary_weight:.0%} to {after.canary_weight:.0%} of the keys and begins anew"
         dead = questions.voided(world, release.id, f"flyball.yaml was changed: {words}")
     payload = {"words": f"flyball.yaml was changed: {words}"}

@@ -211,7 +211,8 @@ def _canary(view: _View) -> Plan:
     if waits:
         plan = _wait_or_give_up(view, "canary", waits, rule.at_most)
         return plan if plan.actions else _weighed(view) or plan
-    words = f"the step at {rule.traffic:.0%} was held for {span(view.served)} over {answered} requests: {_said(view)}"
+    share = rule.traffic if view.release.weight is None else view.release.weight
+    words = f"the step at {share:.0%} was held for {span(view.served)} over {answered} requests: {_said(view)}"
     if step + 1 < len(view.policy.steps):
         return _enter(view, "canary", Phase.CANARY, step + 1, words)
     return _to_full(view, "canary", words)

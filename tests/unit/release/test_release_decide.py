@@ -386,3 +386,10 @@ def test_another_share_that_is_due_hides_no_deadline_while_a_gateway_is_away():
         for switch, end in ends.items():
             seen = situation("canary", "absent", "absent", switch=switch, rewards=rewards)
             assert done(decide(seen, policy, START + days * DAY)) == end
+
+
+def test_the_share_that_it_is_said_to_have_had_is_the_one_that_it_had():
+    seen = situation("canary", step=1)
+    for weight, words in ((None, "the step at 50% was held"), (0.95, "the step at 95% was held")):
+        release = msgspec.structs.replace(seen.release, weight=weight)
+        assert words in decide(msgspec.structs.replace(seen, release=release), POLICY, START + DAY).rationale
