@@ -292,6 +292,11 @@ def test_no_phase_gives_up_before_the_first_label_can_count():
     assert {step.at_most for step in policy.steps} == {21 * DAY}
     assert policy.watch_at_most == 14 * DAY
     assert declared(labels="while_watching").watch_at_most == 28 * DAY
+    at_once = declared(
+        shadow={"at_least": "0s", "at_most": "0s"}, steps=[{"traffic": "10%", "at_least": "0s", "at_most": "0s"}], labels="never"
+    )
+    assert at_once.shadow is not None
+    assert (at_once.shadow.at_most, at_once.steps[0].at_most) == (0 * DAY, 0 * DAY), "what is said is not what is not said"
 
 
 def test_a_release_that_waits_for_labels_says_when_one_counts():
