@@ -258,7 +258,8 @@ def _unserved(view: _View) -> Plan:
     """A gateway that restarts under a phase that it did serve is no fault of the challenger; one that stays away does not prolong the phase. So it is given
     up when it would be with that gateway there, and where it was never seen to be served, when it has had its time."""
     release, rules = view.release, view.policy
-    waits = f"until every gateway is seen to serve {place(release)}"
+    held = ": a gateway holds the canary at 0" if view.situation.withheld else ""
+    waits = f"until every gateway is seen to serve {place(release)}{held}"
     if release.phase in (Phase.SHADOW, Phase.CANARY) and release.verified_at is not None:
         plan = _HANDLERS[release.phase](view)
         if any(action.kind == "roll_back" for action in plan.actions):
