@@ -23,6 +23,7 @@ WHY = {
     "roll_back": "r-0002 is rolled back",
     "harm": "r-0002 is rolled back",
     "rules": "it is asked under other rules",
+    "share": "flyball.yaml was changed: the step goes from 50% to 20% of the keys",
 }
 
 
@@ -154,7 +155,7 @@ def test_an_agreement_does_not_outlive_a_hold(tmp_path: Path) -> None:
     project.holds()
 
 
-@pytest.mark.parametrize("how", ["hold", "roll_back", "harm", "rules"])
+@pytest.mark.parametrize("how", ["hold", "roll_back", "harm", "rules", "share"])
 def test_a_question_ends_with_what_it_was_about(tmp_path: Path, how: str) -> None:
     project = asking(tmp_path)
     asked = project.approvals()[-1]
@@ -163,6 +164,9 @@ def test_a_question_ends_with_what_it_was_about(tmp_path: Path, how: str) -> Non
         project.live(2 * DAY, until=lambda: project.release().phase in TERMINAL)
     elif how == "rules":
         under(project, LOOSER)
+        project.tick()
+    elif how == "share":
+        under(project, {**ASKED, "steps": [{**ASKED["steps"][0], "traffic": "20%"}]})
         project.tick()
     else:
         ordered(project, how)

@@ -69,19 +69,26 @@ def test_a_look_ends_under_traffic_that_never_does(tmp_path: Path) -> None:
 class Refusing(MemoryCapture):
     """One of its segments lies on a bad place of the disk."""
 
+    bad: tuple[tuple[str, str], ...] = (("0-1-000001.seg", "Input/output error"),)
+
     def read(self, cursor: Mapping[str, int], since_us: int = 0) -> Portion:
-        return super().read(cursor, since_us)._replace(unread=(("0-1-000001.seg", "Input/output error"),))
+        return super().read(cursor, since_us)._replace(unread=self.bad)
 
 
 def test_a_segment_that_cannot_be_read_is_said_once_and_windows_of_the_others_close(tmp_path: Path) -> None:
     project = Project(tmp_path, spec_of(AT_ONCE, monitor=MONITOR))
     project.capture = Refusing()
     with_ports(project, capture=project.capture)
+    began = project.clock.now()
     project.version()
     project.live(2 * DAY)
     told = [words for _, words in project.said if "0-1-000001.seg in capture/ cannot be read (Input/output error)" in words]
     assert len(told) == 1
     assert len(project.windows()) == 2
+    assert project.engine.observation.unread_since == began, "what is missing says nothing for an hour from then on"
+    project.capture.bad = ()
+    project.tick()
+    assert project.engine.observation.unread_since is None
 
 
 def half_labelled(root: Path, days: int) -> tuple[Project, list[LabelBatch]]:

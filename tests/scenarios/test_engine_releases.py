@@ -177,7 +177,8 @@ def test_a_canary_that_gateways_hold_at_0_goes_nowhere_and_was_not_served(tmp_pa
     for _ in range(3):
         project.clock.sleep(HOUR)
         project.tick()
-    assert "waits until every gateway is seen to serve canary step 1" in project.engine.releases.waiting_for
+    waits = "waits until every gateway is seen to serve canary step 1: a gateway holds the canary at 0"
+    assert waits in project.engine.releases.waiting_for
     project.gateways.suspended = False
     project.tick()
     assert (project.release().withheld, project.release().unwatched) == (3 * HOUR, 0 * HOUR)
@@ -220,6 +221,12 @@ def test_another_share_in_flyball_yaml_reaches_the_step_under_way_which_begins_a
     table, now = project.gateways.served["0"], project.clock.now()
     assert (table.routes[0].canary_weight, project.release().entered_at, project.release().verified_at) == (0.01, now, now)
     assert release_report.report(project.door, None).place == "canary step 1 of 1, 1% of the keys"
+    moved = msgspec.structs.replace(project.release(), weight=0.7, weighed_at=now)  # by a bandit that is asked for no more
+    project.engine.world.record(draft(now, "test.weighed", "release", {}, (put("release", moved.id, moved),)))
+    project.spec = spec_of({**AT_ONCE, "steps": [{"traffic": "2%", "at_least": "1d", "at_most": "4d", "min_requests": 0}]})
+    project.restart()
+    project.tick()
+    assert (project.gateways.served["0"].routes[0].canary_weight, project.release().weight) == (0.02, None)
     project.restart()
     project.tick()
     assert project.ledger.events()[-1].kind == "control.claimed"

@@ -65,9 +65,11 @@ class CaptureFiles:
                 status = path.stat()
                 size = status.st_size
                 if start < size and (start or newest_us(status) >= since_us):
-                    end = self._segment(path, start, min(size, start + budget), found)
+                    end, trouble = self._segment(path, start, min(size, start + budget), found)
                     budget -= end - start
-                    following[path.name] = end
+                    start = following[path.name] = end
+                    if trouble is not None:
+                        raise trouble
                     self._refused.pop(path.name, None)
             except FileNotFoundError:  # it was old, and removed since it was listed
                 self._refused.pop(path.name, None)
@@ -124,8 +126,9 @@ class CaptureFiles:
         """Segments whose worker has gone on to another."""
         return [path for path, following in pairwise(self._paths()) if _order(path)[0] == _order(following)[0]]
 
-    def _segment(self, path: Path, start: int, until: int, found: list[Captured]) -> int:
-        """Read complete frames from `start`, at most to `until` or one frame beyond it; returns where to go on. Raises OSError where nothing could be read."""
+    def _segment(self, path: Path, start: int, until: int, found: list[Captured]) -> tuple[int, OSError | None]:
+        """Read complete frames from `start`, at most to `until` or one frame beyond it; returns where to go on, and what kept it from reading so far. Raises
+        OSError where it cannot be opened."""
         chunk = min(CHUNK_BYTES, self._at_once or CHUNK_BYTES)
         at, want = start, chunk
         with path.open("rb") as file:
@@ -133,14 +136,12 @@ class CaptureFiles:
                 try:
                     file.seek(at)
                     data = file.read(want)
-                except OSError:
-                    if at == start:
-                        raise
-                    break  # what was read counts; the next look comes to the same place
+                except OSError as error:
+                    return at, error  # what was read counts; the next look comes to the same place
                 seen = unframe(data)
                 whole = self._decode(seen.payloads, found)
                 if seen.damaged or whole < len(seen.payloads) or _no_magic(at, data):
-                    return self._skip(path, at + _length(seen.payloads[:whole], data, at), file.seek(0, 2))
+                    return self._skip(path, at + _length(seen.payloads[:whole], data, at), file.seek(0, 2)), None
                 at += seen.consumed
                 if seen.consumed:
                     want = chunk
@@ -148,7 +149,7 @@ class CaptureFiles:
                     break  # a torn tail: left for later
                 else:
                     want *= 4  # one frame is longer than the chunk
-        return at
+        return at, None
 
     def _decode(self, payloads: list[bytes], found: list[Captured]) -> int:
         """How many could be read, from the first on."""

@@ -30,6 +30,8 @@ ENDING_SECONDS = 1.0
 """Between the end of its output and its own: it has an exit code then."""
 PART = 200
 """Rows of a call where what is answered in time counts: a slow model has answered some of them, a quick one loses nothing."""
+FILES = ("rows.parquet", "scores.npy", "error.json")
+"""What goes between a scorer and its child."""
 
 
 class Unopened(ModelFailed):
@@ -41,6 +43,13 @@ class _Failure(msgspec.Struct, frozen=True):
 
     words: str
     opened: bool
+
+
+def remove_left(directory: Path) -> None:
+    """What a process that was killed while it asked could not delete any more. For who is alone with `directory`: another may be asking."""
+    for name in FILES:
+        with suppress(OSError):  # they keep nobody from work
+            (directory / name).unlink(missing_ok=True)
 
 
 class ChildScorer:
@@ -85,7 +94,7 @@ class ChildScorer:
             if child is not None:
                 _end(child)
         finally:
-            self._remove("rows.parquet", "scores.npy", "error.json")
+            self._remove(*FILES)
 
     def _remove(self, *names: str) -> None:
         for name in names:

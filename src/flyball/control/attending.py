@@ -37,7 +37,7 @@ class Attending:
 
     def seen(self, release: ReleaseState, switch: SwitchReading) -> SwitchReading:
         """A canary that is held at 0 is not seen to be served."""
-        if not self._withholds(release, switch):
+        if not self.withholds(release, switch):
             return switch
         return msgspec.structs.replace(switch, state="pending", words="a gateway holds the canary at 0")
 
@@ -56,7 +56,7 @@ class Attending:
             words = f"it was opened or moved by a clock that was ahead, at {moment(max(release.opened_at, release.entered_at))}"
             _record(self._world, "release.dated", dated, words)
             return
-        silent, withheld = self._silence(now), self._withholds(release, switch)
+        silent, withheld = self._silence(now), self.withholds(release, switch)
         if silent > LEASE:
             after = states.unwatched(release, silent, now)
             if after != release:
@@ -74,8 +74,9 @@ class Attending:
             _record(self._world, "release.paused", after, f"gateways held its canary at 0 for {span(self._withheld)}")
             self._withheld = timedelta(0)
 
-    def _withholds(self, release: ReleaseState, switch: SwitchReading) -> bool:
-        """Where time is simulated a lease that is stale says nothing: a training takes time of the machine and none of the world."""
+    def withholds(self, release: ReleaseState, switch: SwitchReading) -> bool:
+        """Whether a gateway holds its canary at 0. Where time is simulated a stale lease says nothing: a training takes time of the machine and none of the
+        world."""
         suspended = any(report.canary_suspended for report in switch.reports)
         return suspended and release.phase is Phase.CANARY and not self._world.ports.clock.simulated
 

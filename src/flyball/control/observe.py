@@ -76,7 +76,7 @@ class Observation:
         self.seen_until_us = 0
         """What was answered by then is taken: a window that ended later may lack records, however much later it is closed."""
         self.unread_since: datetime | None = None
-        """When the first of the last calls of `ingest` began that could not be ended; None: the last one was."""
+        """When the first of the last calls of `ingest` began that could not be ended, or not read every segment; None: the last one was whole."""
         self._width = micros_of(world.spec.monitor.window)
         self._grace_us = 0 if world.ports.clock.simulated else min(micros_of(GRACE), self._width // GRACE_PART)
         self._samples: dict[WindowKey, WindowSample] = {}
@@ -116,7 +116,8 @@ class Observation:
             if not found.more:
                 self.seen_until_us = looked_us - self._grace_us
                 self.release_tally.settle(self.seen_until_us)
-                self.unread_since = None
+                if not found.unread:  # the last portion has tried them all again
+                    self.unread_since = None
                 return taken
 
     def open_windows(self, ended_by_us: int) -> tuple[WindowKey, ...]:

@@ -380,7 +380,7 @@ class Releases:
         if found.began_young or found.ripe_us is not None:
             release = msgspec.structs.replace(release, ripe_us=found.ripe_us, began_young=found.began_young)
         return release_room.ReleaseSituation(
-            release=release, requests_in_phase=found.requests_in_phase, labels=found.labels, evidence=found.evidence,
+            release=release, requests_in_phase=found.requests_in_phase, labels=found.labels, evidence=found.evidence, withheld=self.attending.withholds(release, switch),
             switch=seen, approval=questions.answer_to(self._world, release, rules), rules=rules, rewards=found.rewards,
             replayed=replayed, tripped=tripped(switch, release), unripe=found.unripe, blind=blind(self._observation.unread_since, self._world.now()),
         )  # fmt: skip

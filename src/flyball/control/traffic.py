@@ -5,13 +5,14 @@ from contextlib import suppress
 import msgspec
 
 import flyball.release.decide as release_room
+from flyball.control import questions
 from flyball.control.keeping import keeping_of
 from flyball.control.units import UnitShelf
 from flyball.control.world import World, draft, put
 from flyball.errors import ArtifactDamaged, FlyballError, NotFound, StoreUnavailable, TrackingFailed
 from flyball.records import codec
 from flyball.records.bounds import Stop
-from flyball.records.events import Put
+from flyball.records.events import Draft, Put
 from flyball.records.keeping import Keeping
 from flyball.records.release import Champion, Phase, ReleaseState
 from flyball.records.routing import GatewayReport, Route, RoutingTable, ServedUnit
@@ -121,13 +122,16 @@ def divide(world: World, release: ReleaseState | None) -> None:
     if routes == standing.routes:
         return
     before, after, now = standing.routes[0], routes[0], world.now()
-    puts = [_next(world, standing, routes)]
+    puts, dead = [_next(world, standing, routes)], tuple[Draft, ...]()
     words = f"{after.shadow_share:.0%} of the keys are scored by both units"
     if before.canary_weight != after.canary_weight:
-        puts.append(put("release", release.id, states.again(release, now)))
+        # A share that a bandit found is none of this step's any more.
+        anew = msgspec.structs.replace(states.again(release, now), weight=None, weighed_at=None)
+        puts.append(put("release", release.id, anew))
         words = f"the step goes from {before.canary_weight:.0%} to {after.canary_weight:.0%} of the keys and begins anew"
-    words = f"flyball.yaml was changed: {words}"
-    world.record(draft(now, "release.divided", f"release:{release.id}", {"words": words}, puts))
+        dead = questions.voided(world, release.id, f"flyball.yaml was changed: {words}")
+    payload = {"words": f"flyball.yaml was changed: {words}"}
+    world.record(draft(now, "release.divided", f"release:{release.id}", payload, puts), *dead)
 
 
 def find_packages(world: World, shelf: UnitShelf) -> None:

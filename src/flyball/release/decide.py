@@ -211,7 +211,8 @@ def _canary(view: _View) -> Plan:
     if waits:
         plan = _wait_or_give_up(view, "canary", waits, rule.at_most)
         return plan if plan.actions else _weighed(view) or plan
-    words = f"the step at {rule.traffic:.0%} was held for {span(view.served)} over {answered} requests: {_said(view)}"
+    share = rule.traffic if view.release.weight is None else view.release.weight
+    words = f"the step at {share:.0%} was held for {span(view.served)} over {answered} requests: {_said(view)}"
     if step + 1 < len(view.policy.steps):
         return _enter(view, "canary", Phase.CANARY, step + 1, words)
     return _to_full(view, "canary", words)
@@ -257,7 +258,8 @@ def _unserved(view: _View) -> Plan:
     """A gateway that restarts under a phase that it did serve is no fault of the challenger; one that stays away does not prolong the phase. So it is given
     up when it would be with that gateway there, and where it was never seen to be served, when it has had its time."""
     release, rules = view.release, view.policy
-    waits = f"until every gateway is seen to serve {place(release)}"
+    held = ": a gateway holds the canary at 0" if view.situation.withheld else ""
+    waits = f"until every gateway is seen to serve {place(release)}{held}"
     if release.phase in (Phase.SHADOW, Phase.CANARY) and release.verified_at is not None:
         plan = _HANDLERS[release.phase](view)
         if any(action.kind == "roll_back" for action in plan.actions):

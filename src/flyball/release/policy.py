@@ -126,7 +126,7 @@ def policy_of(spec: ProjectSpec) -> ReleasePolicy:
         if declared is None
         else ShadowRule(
             at_least=declared.at_least,
-            at_most=declared.at_most or PATIENCE + delay,
+            at_most=PATIENCE + delay if declared.at_most is None else declared.at_most,
             min_labels=declared.min_labels,
             share=declared.share,
         ),
@@ -134,13 +134,13 @@ def policy_of(spec: ProjectSpec) -> ReleasePolicy:
             StepRule(
                 traffic=step.traffic,
                 at_least=step.at_least,
-                at_most=step.at_most or PATIENCE + delay,
+                at_most=PATIENCE + delay if step.at_most is None else step.at_most,
                 min_requests=step.min_requests,
             )
             for step in release.steps
         ),
         watch=release.watch,
-        watch_at_most=release.watch_at_most or WATCHES * release.watch + late,
+        watch_at_most=WATCHES * release.watch + late if release.watch_at_most is None else release.watch_at_most,
         label_delay=delay,
         alpha=release.alpha,
         guards=_guards(spec),

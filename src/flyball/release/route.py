@@ -54,11 +54,13 @@ def route(
 
 
 def divided(standing: Route, release: ReleaseState, policy: ReleasePolicy) -> Route:
-    """The same units with the shares that the policy asks for by now. A step that it does not know any more keeps its own."""
+    """The same units with the shares that the policy asks for by now. A step that it does not know any more keeps its own, and so does one whose share a
+    bandit has moved, as long as there is one."""
     if standing.salt != release.id:  # nobody stands beside the one that answers, or a drill is held
         return standing
     weight = standing.canary_weight
-    if standing.canary is not None and release.weight is None and release.step < len(policy.steps):
+    moved = release.weight is not None and policy.bandit is not None
+    if standing.canary is not None and not moved and release.step < len(policy.steps):
         weight = policy.steps[release.step].traffic
     share = policy.shadow.share if policy.shadow is not None else 1.0
     return msgspec.structs.replace(standing, canary_weight=weight, shadow_share=share)

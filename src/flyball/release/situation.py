@@ -35,3 +35,5 @@ class ReleaseSituation(msgspec.Struct, frozen=True, kw_only=True):
     """Why it is not known yet from which age on rows count, so that no label or reward can make a guard pass; empty: it is."""
     blind: bool = False
     """What gateways captured could not be read whole at this look, and could lately: that something is missing says nothing."""
+    withheld: bool = False
+    """A gateway holds the canary at 0, so that its step is not seen to be served."""

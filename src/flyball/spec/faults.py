@@ -147,7 +147,7 @@ def _strategy(tree: Raw) -> Iterator[Cross]:
         expected = "a shadow or a step, or labels: while_watching or never"
         yield Cross(("release", "shadow"), "none, and no step", expected, "Otherwise nothing is judged before all traffic.")
     watch, longest = (duration_of(release.get(key)) for key in ("watch", "watch_at_most"))
-    watch = watch or timedelta(days=7)
+    watch = timedelta(days=7) if watch is None else watch
     if longest is not None and longest < watch:
         found = f"{format_duration(longest)}, shorter than watch ({format_duration(watch)})"
         yield Cross(("release", "watch_at_most"), found, "watch ≤ watch_at_most")

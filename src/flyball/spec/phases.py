@@ -25,7 +25,7 @@ def phase_faults(tree: Raw) -> Iterator[Cross]:
 def _order(section: Any, path: Path, patience: timedelta) -> Iterator[Cross]:
     """`at_least` is not longer than `at_most` (each with its default where it is not said)."""
     said, longest = (duration_of(section_of(section).get(name)) for name in ("at_least", "at_most"))
-    longest = longest or patience
+    longest = patience if longest is None else longest
     if said is not None and said > longest:
         found = f"{format_duration(said)}, longer than at_most ({format_duration(longest)})"
         yield Cross((*path, "at_least"), found, "at_least ≤ at_most")
@@ -69,7 +69,7 @@ def _reward_in_time(release: Raw, delay: timedelta) -> Iterator[Cross]:
     steps = items_of(release.get("steps"))
     allowed = duration_of(section_of(steps[0]).get("at_most")) if steps else None
     judged = any(section_of(guard).get("metric") == "reward" for guard in items_of(release.get("guards")))
-    if judged and allowed and allowed <= delay:
+    if judged and allowed is not None and allowed <= delay:
         yield Cross(("release", "steps", 0, "at_most"), _too_early(allowed, "reward", delay), _LATER)
 
 

@@ -48,7 +48,7 @@ from flyball.wiring.people import People
 from flyball.wiring.place import place_of
 from flyball.wiring.releases import Releases, ordering_world
 from flyball.wiring.replays import Replays
-from flyball.wiring.worlds import Home, quiet_libraries, say_nothing, secret_of, world_of
+from flyball.wiring.worlds import Home, quiet_libraries, remove_left_rows, say_nothing, secret_of, world_of
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -246,6 +246,7 @@ class Workspace:
             yield None
             return
         try:
+            remove_left_rows(self._home)
             engine = Engine(self._world(say))
             engine.start(owner)
             yield engine

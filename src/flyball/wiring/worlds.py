@@ -13,7 +13,7 @@ from flyball.adapters.notifier import LogNotifier
 from flyball.adapters.packages import LocalPackages
 from flyball.adapters.quiet_mlflow import ENVIRONMENT as QUIET_MLFLOW
 from flyball.adapters.registry_mlflow import MlflowRegistry
-from flyball.adapters.scorer_child import OneCallScorer
+from flyball.adapters.scorer_child import OneCallScorer, remove_left
 from flyball.adapters.token import owner_token
 from flyball.adapters.user_metrics import ChildMetrics
 from flyball.control.ports import SCHEMA, Clock, Ledger, Say
@@ -102,6 +102,16 @@ def world_of(home: Home, say: Say) -> World:
     return World(home.spec, Place(home.project_dir, home.state_dir), ports, say)
 
 
+def remove_left_rows(home: Home) -> None:
+    """Captured requests that a controller was killed over. For who controls the project, alone."""
+    remove_left(_replayed(home.state_dir))
+
+
+def _replayed(state_dir: Path) -> Path:
+    """Where a challenger is asked captured requests."""
+    return state_dir / "replayed"
+
+
 def refuse_another_model(spec: ProjectSpec, ledger: Ledger) -> None:
     """Raises SpecError. Under another name the first version would answer at once, compared with nobody, in the place of the champion that there is."""
     known = sorted({stored.key.partition("|")[0] for stored in ledger.states("version")})
@@ -136,6 +146,6 @@ def _ports(
         capture=CaptureFiles(state_dir, lambda: gateways.seen),
         packages=LocalPackages(),
         notifier=LogNotifier(state_dir, time.now),
-        scorer=OneCallScorer(state_dir / "replayed", plain_environment(), SCORER_SECONDS),
+        scorer=OneCallScorer(_replayed(state_dir), plain_environment(), SCORER_SECONDS),
         metrics=ChildMetrics(home.project_dir, state_dir / "metrics", plain_environment()),
     )

@@ -292,6 +292,11 @@ def test_no_phase_gives_up_before_the_first_label_can_count():
     assert {step.at_most for step in policy.steps} == {21 * DAY}
     assert policy.watch_at_most == 14 * DAY
     assert declared(labels="while_watching").watch_at_most == 28 * DAY
+    at_once = declared(
+        shadow={"at_least": "0s", "at_most": "0s"}, steps=[{"traffic": "10%", "at_least": "0s", "at_most": "0s"}], labels="never"
+    )
+    assert at_once.shadow is not None
+    assert (at_once.shadow.at_most, at_once.steps[0].at_most) == (0 * DAY, 0 * DAY), "what is said is not what is not said"
 
 
 def test_a_release_that_waits_for_labels_says_when_one_counts():
@@ -386,3 +391,10 @@ def test_another_share_that_is_due_hides_no_deadline_while_a_gateway_is_away():
         for switch, end in ends.items():
             seen = situation("canary", "absent", "absent", switch=switch, rewards=rewards)
             assert done(decide(seen, policy, START + days * DAY)) == end
+
+
+def test_the_share_that_it_is_said_to_have_had_is_the_one_that_it_had():
+    seen = situation("canary", step=1)
+    for weight, words in ((None, "the step at 50% was held"), (0.95, "the step at 95% was held")):
+        release = msgspec.structs.replace(seen.release, weight=weight)
+        assert words in decide(msgspec.structs.replace(seen, release=release), POLICY, START + DAY).rationale

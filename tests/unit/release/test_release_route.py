@@ -1,11 +1,13 @@
+import msgspec
 import pytest
-from release_cases import POLICY, state
+from release_cases import HOUR, POLICY, state
 
 from flyball.errors import Conflict
 from flyball.records.routing import Route, ServedUnit
 from flyball.records.signature import Signature
 from flyball.records.unit import Format, Unit
-from flyball.release.route import route
+from flyball.release.policy import BanditRule
+from flyball.release.route import divided, route
 
 
 def served(unit):
@@ -75,3 +77,11 @@ def test_a_unit_that_is_not_there_is_named():
 def test_who_has_all_traffic_needs_no_unit_before_it(phase):
     salt = "" if phase == "settled" else "r-0001"
     assert route("shop", state(phase), NEW, NEW, None, POLICY) == Route(model="shop", champion=NEW, salt=salt)
+
+
+def test_a_share_that_a_bandit_moved_stands_as_long_as_there_is_one():
+    release = msgspec.structs.replace(state("canary", step=1), weight=0.95)
+    standing = route("shop", release, OLD, NEW, None, POLICY)
+    bandit = msgspec.structs.replace(POLICY, bandit=BanditRule(least=0.05, most=0.95, every=HOUR))
+    assert divided(standing, release, bandit) == standing
+    assert divided(standing, release, POLICY) == route("shop", state("canary", step=1), OLD, NEW, None, POLICY)

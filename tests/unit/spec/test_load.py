@@ -127,6 +127,7 @@ REWARD = "guards: [{metric: reward, between: [0, 1]}]"
     [
         "release: {shadow: {at_least: 7d}, labels: while_watching, watch_at_most: 8d}",
         "release: {shadow: {at_least: 10m, at_most: 30m}, labels: never, watch_at_most: 8d}",
+        "release: {watch: 0s, watch_at_most: 1d}",
         f"release: {{strategy: ab, labels: never, {REWARD}}}",
         f"release: {{steps: [{{traffic: 10%, at_most: 15d}}, {{traffic: 50%, at_most: 2d}}], {REWARD}}}",
     ],
@@ -171,6 +172,8 @@ def test_phases_that_can_pass_in_their_time_are_no_fault(line: str) -> None:
         ("release: {shadow: null, steps: [{traffic: 10%, at_most: 7d}]}", "release.steps[0].at_most", "longer than data.label_delay"),
         ("release: {shadow: {at_most: 30m}, labels: never}", "release.shadow.at_most", "found 30m, shorter than at_least (1h where nothing is said)"),
         ("release: {steps: [{traffic: 10%, at_most: 30m}]}", "release.steps[0].at_most", "at_least ≤ at_most"),
+        ("release: {steps: [{traffic: 10%, at_most: 0s}]}", "release.steps[0].at_most", "found 0s, shorter than at_least (1h where nothing is said)"),
+        (f"release: {{labels: never, steps: [{{traffic: 10%, at_least: 0s, at_most: 0s}}], {REWARD}}}", "release.steps[0].at_most", "no reward counts before"),
         ("release: {labels: while_watching, watch_at_most: 8d}", "release.watch_at_most", "no label counts before data.label_delay (2w)"),
         (f"release: {{labels: never, steps: [{{traffic: 10%, at_most: 2d}}], {REWARD}}}", "release.steps[0].at_most", "no reward counts before data.label_delay (2w)"),
         ("release: {strategy: blue_green, guards: [{metric: latency_shape}]}", "release", "a step where latency_shape can be measured"),

@@ -52,3 +52,16 @@ def test_down_ends_what_an_interrupted_run_left_and_not_what_a_command_works_on(
     executor.launch(StepRequest(job, parse_project(YAML), tmp_path, state_dir, None))
     executor.cancel("j-0001")
     assert not executor.observe("j-0001").recalled, "told once"
+
+
+def test_who_takes_over_removes_captured_requests_that_a_killed_controller_was_asking(tmp_path: Path) -> None:
+    (tmp_path / "flyball.yaml").write_text(YAML)
+    replayed = tmp_path / ".flyball" / "replayed"
+    replayed.mkdir(parents=True)
+    for name in ("rows.parquet", "scores.npy", "log"):
+        (replayed / name).touch()
+    workspace = open_workspace(tmp_path)
+    workspace.status()
+    assert (replayed / "rows.parquet").exists(), "who only looks is not alone here"
+    workspace.rollback("there is nobody to go back to", "user:me")
+    assert [path.name for path in replayed.iterdir()] == ["log"]
