@@ -13,7 +13,7 @@ from flyball.records.decisions import Action, Plan
 from flyball.records.evidence import Outcome, Verdict, worst
 from flyball.records.release import Phase, ReleaseState
 from flyball.release.bandit import weight_of
-from flyball.release.deadlines import deadline_of, has_no_end, spared_for, was_alone
+from flyball.release.deadlines import deadline_of, has_no_end, spared_for
 from flyball.release.guards import judge
 from flyball.release.policy import GuardRule, ReleasePolicy, ReplayRule, policy_of
 from flyball.release.question import question_of
@@ -84,7 +84,8 @@ def decide(situation: ReleaseSituation, policy: ReleasePolicy, now: datetime) ->
         # a hundred thousand good rows would want a thousand more.
         return _roll_back(view, "circuit", f"it fails again and again, so that it is not asked any more: {situation.tripped}")
     if release.phase in JUDGED:
-        if situation.switch == "failed" and release.verified_at is None and not was_alone(release):
+        # What is watched was seen to be served by all of them: where it was stopped and does not come back, a person must look.
+        if situation.switch == "failed" and release.verified_at is None and release.phase is not Phase.WATCHING:
             return _roll_back(view, "switch", f"the gateways could not be brought to serve {place(release)}")
         if situation.switch != "verified" or release.verified_at is None:
             return _unserved(view)

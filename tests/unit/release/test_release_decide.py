@@ -127,17 +127,18 @@ def test_a_gateway_that_restarts_takes_nothing_back_that_waits_for_nothing_else(
         assert done(decide(situation(phase, switch="pending", **facts), policy, START + days * DAY)) == "nothing"
 
 
-@pytest.mark.parametrize("phase", ["shadow", "canary", "full", "watching"])
+@pytest.mark.parametrize("phase", ["shadow", "canary", "full"])
 def test_a_phase_that_never_came_to_serve_is_rolled_back_and_one_that_did_is_waited_for(phase):
     later = START + HOUR
     assert done(decide(situation(phase, switch="failed", verified=False), POLICY, later)) == "roll_back"
     assert done(decide(situation(phase, switch="failed"), POLICY, later)) == "nothing"
 
 
-def test_a_first_release_that_does_not_come_back_from_a_stop_is_not_taken_back_to_nobody():
-    for phase, end in (("full", "roll_back"), ("watching", "nothing")):
-        seen = situation(phase, "absent", "absent", switch="failed", verified=False, champion=None)
-        assert done(decide(seen, POLICY, START + HOUR)) == end
+def test_who_was_served_already_and_does_not_come_back_from_a_stop_is_not_taken_back_for_that():
+    for champion in ("u1", None):
+        for phase, end in (("full", "roll_back"), ("watching", "nothing")):
+            seen = situation(phase, "absent", "absent", switch="failed", verified=False, champion=champion)
+            assert done(decide(seen, POLICY, START + HOUR)) == end
 
 
 @pytest.mark.parametrize("phase", ["canary", "full", "watching"])
