@@ -225,9 +225,11 @@ def _full(view: _View) -> Plan:
 def _watching(view: _View) -> Plan:
     open_guards = _waits_for_guards(view, to_pass=True)
     waits, longest = _waits_for_time(view, view.policy.watch) + open_guards, view.policy.watch_at_most
-    if waits and (view.elapsed < longest or view.situation.blind):
+    if waits and view.elapsed < longest:
         end = f"; it is rolled back at {moment(view.now + longest - view.elapsed)}" if open_guards else ""
         return _hold(view, "watch", f"waits {', and '.join(waits)}{end}")
+    if waits and view.situation.blind:
+        return _hold(view, "watch", f"waits {', and '.join(waits)}; {spared_for(view.situation)}")
     if waits:
         return _roll_back(view, "watch", f"{span(view.elapsed)} of watch were not enough: waits {', and '.join(waits)}")
     action = Action(kind="settle", subject=view.subject, arguments={"reason": "the watch passed"})

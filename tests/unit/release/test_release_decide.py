@@ -8,6 +8,7 @@ from release_cases import DAY, HOUR, POLICY, START, evidence, rule, situation
 from flyball.records import codec
 from flyball.records.evidence import Outcome
 from flyball.release.bandit import RewardSeen
+from flyball.release.deadlines import spared_for
 from flyball.release.decide import ReleasePolicy, ReleaseSituation, decide, is_proven, newly_passed, policy_of, rules_of
 from flyball.release.policy import BanditRule, ReplayRule
 from flyball.spec import ProjectSpec
@@ -341,6 +342,13 @@ def test_a_challenger_that_cannot_be_asked_captured_requests_is_given_up():
     asks = msgspec.structs.replace(POLICY, replay=ReplayRule(rows=100, guards=()))
     assert done(decide(situation("proposed"), asks, START + DAY)) == "nothing"
     assert done(decide(situation("proposed"), asks, START + 7 * DAY)) == "roll_back"
+
+
+def test_a_watch_that_has_had_its_time_says_why_it_is_not_given_up():
+    seen = situation("watching", "absent", "absent", blind=True)
+    assert "it is rolled back at 2013-03-15" in decide(seen, POLICY, START + DAY).rationale
+    late = decide(seen, POLICY, START + 20 * DAY)
+    assert (done(late), late.rationale.rpartition("; ")[2]) == ("nothing", f"{spared_for(seen)}.")
 
 
 def paused(phase, quality="pass", **lost):
