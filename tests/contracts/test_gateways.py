@@ -126,6 +126,21 @@ def test_a_published_table_is_what_the_workers_report(gateways: HttpGateways | M
     assert gateways.lease_age() < timedelta(seconds=30)
 
 
+def test_a_lease_is_as_old_as_a_clock_that_was_set_since_makes_it(tmp_path: Path) -> None:
+    soon, day, right = timedelta(seconds=30), timedelta(days=1), datetime.now(UTC)
+
+    def at(clock: datetime) -> HttpGateways:
+        return HttpGateways(tmp_path, "secret", 1, now=lambda: clock)
+
+    at(right - day).renew_lease()
+    assert day <= at(right).lease_age() < day + soon
+    at(right).renew_lease()
+    assert at(right).lease_age() < soon
+    assert at(right - day).lease_age() < soon
+    (tmp_path / "lease").write_bytes(b"")  # an earlier release's
+    assert at(right + day).lease_age() < soon
+
+
 def test_a_table_never_goes_back_and_a_revision_never_changes_its_meaning(gateways: HttpGateways | MemoryGateways) -> None:
     gateways.publish(table(3))
     with pytest.raises(Conflict, match="has revision 3"):

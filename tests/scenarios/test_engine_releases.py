@@ -13,6 +13,7 @@ from flyball.errors import StoreUnavailable
 from flyball.records.release import Phase
 
 WORSE = Model(wrong=0.6)
+SECOND = HOUR / 3600
 
 
 @pytest.fixture
@@ -169,6 +170,31 @@ def test_a_step_is_not_served_while_no_controller_lives(tmp_path: Path) -> None:
     assert (project.release().phase, project.release().unwatched) == (Phase.CANARY, 30 * HOUR + 5 * DAY)
     assert "nobody looked after it for" in release_report.report(project.door, None).history[-1]
     project.holds()
+
+
+def test_time_in_which_nobody_looked_is_noted_once_wherever_its_controllers_die(tmp_path: Path) -> None:
+    project = in_a_step_of_a_day(tmp_path)
+    project.clock.sleep(HOUR)
+    project.tick()
+    for away, renewed in ((30 * HOUR, False), (30 * HOUR + SECOND, True), (SECOND, True)):  # no death leaves time for a look
+        project.clock.sleep(30 * HOUR if away == 30 * HOUR else SECOND)
+        project.gateways.silent = away
+        project.restart()
+        if renewed:
+            project.gateways.renew_lease()
+    project.tick()
+    assert (project.release().phase, project.release().unwatched) == (Phase.CANARY, 30 * HOUR)
+
+
+def test_time_before_the_first_look_is_watched_by_nobody(tmp_path: Path) -> None:
+    """`flyball run` trains before its only tick, or a first look fails for hours."""
+    project = in_a_step_of_a_day(tmp_path)
+    project.gateways.silent = SECOND
+    project.restart()
+    project.clock.sleep(30 * HOUR)
+    project.gateways.silent = 30 * HOUR
+    project.tick()
+    assert (project.release().phase, project.release().unwatched) == (Phase.CANARY, 30 * HOUR)
 
 
 def test_a_canary_that_gateways_hold_at_0_goes_nowhere_and_was_not_served(tmp_path: Path) -> None:

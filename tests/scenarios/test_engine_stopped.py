@@ -201,6 +201,20 @@ def test_nothing_that_gateways_were_not_seen_to_serve_is_called_done_by_a_stop(t
     project.holds()
 
 
+def test_all_traffic_that_one_worker_has_not_taken_does_not_wait_while_it_is_stopped(tmp_path: Path) -> None:
+    project = Project(tmp_path, spec_of(AT_ONCE), workers=2)
+    project.first_champion()
+    project.gateways.unreachable.add("1")
+    project.version()
+    ordered(project, "stop_serving", "harm")
+    project.clock.sleep(40 * DAY)
+    ordered(project, "resume_serving")
+    assert (project.release().phase, project.release().entered_at) == (Phase.FULL, project.clock.now())
+    project.clock.sleep(40 * DAY)
+    project.tick()
+    assert project.release().phase is Phase.ROLLING_BACK
+
+
 def test_no_drill_is_held_while_it_is_stopped(tmp_path: Path) -> None:
     project = project_of(tmp_path)
     project.version()

@@ -2,15 +2,15 @@
 
 import os
 import time
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from flyball.adapters.durable import replace_file, was_written_in
-from flyball.adapters.heartbeat import LeaseFile, lease_age_seconds
+from flyball.adapters.heartbeat import LeaseFile
 from flyball.adapters.keep_alive import FAILURES, KeepAlive
 from flyball.errors import Conflict, StoreUnavailable
 from flyball.records import codec
@@ -39,12 +39,19 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
 class HttpGateways:
     """`workers`: how many should be there; one that is missing is reported as an error, not left out."""
 
-    def __init__(self, state_dir: Path, token: str, workers: int, nudge_seconds: float = NUDGE_SECONDS) -> None:
-        """`nudge_seconds`: how long all of them together are waited for that take a new table, models and all."""
+    def __init__(
+        self,
+        state_dir: Path,
+        token: str,
+        workers: int,
+        nudge_seconds: float = NUDGE_SECONDS,
+        now: Callable[[], datetime] | None = None,
+    ) -> None:
+        """`nudge_seconds`: how long all of them together are waited for that take a new table, models and all. `now`: of the controller."""
         self._state_dir = state_dir
         self._nudge_seconds = nudge_seconds
         self._table = state_dir / "routing.json"
-        self._lease = LeaseFile(state_dir)
+        self._lease = LeaseFile(state_dir, now)
         self._workers = workers
         self.seen: tuple[GatewayReport, ...] = ()
         """The last observation, for whoever sums up what the reports say."""
@@ -98,8 +105,7 @@ class HttpGateways:
         self._lease.renew_lease()
 
     def lease_age(self) -> timedelta:
-        age = lease_age_seconds(self._state_dir)
-        return timedelta.max if age is None else timedelta(seconds=age)
+        return self._lease.age()
 
     def close(self) -> None:
         for _, client in self._clients.values():

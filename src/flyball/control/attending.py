@@ -17,6 +17,8 @@ WITHHELD_NOTED = timedelta(minutes=10)
 """While a canary is held at 0 it is noted so often: a controller that dies meanwhile forgets no more."""
 BLIND = timedelta(hours=1)
 """So long it is the machine's trouble that captured records cannot be read; after that they are data that are missing."""
+_LOOKED_AFTER = ("release.paused", "release.dated", "release.verified", "release.moved")
+"""Events of a release that only a controller writes that looks after it."""
 _TIMED = JUDGED | {Phase.PROPOSED}
 
 
@@ -25,15 +27,16 @@ class Attending:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._silent = timedelta(0)
-        """How long nobody had looked when it started."""
-        self._looked: datetime | None = None
+        self._looked = world.now()
         self._withheld = timedelta(0)
         """Not noted yet."""
 
-    def begin(self) -> None:
-        """Before it says itself that it lives: from then on nobody can tell how long there was silence."""
-        self._silent = self._world.ports.gateways.lease_age()
+    def begin(self, release: ReleaseState | None) -> None:
+        """Before it says itself that it lives: from then on nobody can tell how long there was silence. Noted at once: it may die before it looks."""
+        now = self._world.now()
+        if release is not None and release.phase in _TIMED:
+            self._pause(self._dated(release, now), self._silence_before(release, now), now)
+        self._looked = now  # until a look succeeds nobody looks, however long that takes
 
     def seen(self, release: ReleaseState, switch: SwitchReading) -> SwitchReading:
         """A canary that is held at 0 is not seen to be served."""
@@ -51,28 +54,31 @@ class Attending:
 
     def _count(self, release: ReleaseState, switch: SwitchReading) -> None:
         now = self._world.now()
-        dated = states.dated(release, now)
-        if dated is not release:
-            words = f"it was opened or moved by a clock that was ahead, at {moment(max(release.opened_at, release.entered_at))}"
-            _record(self._world, "release.dated", dated, words)
-            return
         silent, withheld = self._silence(now), self.withholds(release, switch)
         if silent > LEASE:
-            after = states.unwatched(release, silent, now)
-            if after != release:
-                _record(
-                    self._world,
-                    "release.paused",
-                    after,
-                    f"nobody looked after it for {span(after.unwatched - release.unwatched)}",
-                )
+            self._pause(release, silent, now)
             return
-        if withheld and self._looked is not None:
+        if withheld:
             self._withheld += now - self._looked
         if self._withheld >= (WITHHELD_NOTED if withheld else LEASE):
             after = msgspec.structs.replace(release, withheld=release.withheld + self._withheld)
             _record(self._world, "release.paused", after, f"gateways held its canary at 0 for {span(self._withheld)}")
             self._withheld = timedelta(0)
+
+    def _dated(self, release: ReleaseState, now: datetime) -> ReleaseState:
+        """As it is where it began in the past. Only at a start: a clock that is set while a controller works does not take its time back."""
+        dated = states.dated(release, now)
+        if dated is not release:
+            at = moment(max(release.opened_at, release.entered_at))
+            words = f"it was opened or moved by a clock that was ahead, at {at}, or the present one is behind"
+            _record(self._world, "release.dated", dated, words)
+        return dated
+
+    def _pause(self, release: ReleaseState, silent: timedelta, now: datetime) -> None:
+        after = states.unwatched(release, silent, now) if silent > LEASE else release
+        if after != release:
+            lost = span(after.unwatched - release.unwatched)
+            _record(self._world, "release.paused", after, f"nobody looked after it for {lost}")
 
     def withholds(self, release: ReleaseState, switch: SwitchReading) -> bool:
         """Whether a gateway holds its canary at 0. Where time is simulated a stale lease says nothing: a training takes time of the machine and none of the
@@ -84,9 +90,15 @@ class Attending:
         """For how long nobody had looked. A clock that is set while a controller works is no silence."""
         if self._world.ports.clock.simulated:
             return timedelta(0)
-        if self._looked is None:
-            return self._silent
         return min(self._world.ports.gateways.lease_age(), now - self._looked)
+
+    def _silence_before(self, release: ReleaseState, now: datetime) -> timedelta:
+        """The same at a start. One before may have noted its part and died before it said that it lives."""
+        if self._world.ports.clock.simulated:
+            return timedelta(0)
+        silent = self._world.ports.gateways.lease_age()
+        noted = self._world.ports.ledger.events(kinds=_LOOKED_AFTER, subject=f"release:{release.id}")
+        return min(silent, now - noted[-1].at) if noted and noted[-1].at <= now else silent
 
 
 def blind(unread_since: datetime | None, now: datetime) -> bool:

@@ -58,7 +58,7 @@ class Engine:
     def start(self, owner: str) -> None:
         """Take over; nothing is resumed from memory, the next tick reads what is there."""
         self.world.take_over(owner)
-        self.releases.attending.begin()
+        self.releases.attending.begin(self.releases.active())
         note_spec(self.world)
         note_clock(self.world)
         questions.close_the_dead(self.world)

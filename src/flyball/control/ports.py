@@ -195,7 +195,7 @@ class Gateways(Protocol):
         ...
 
     def lease_age(self) -> timedelta:
-        """How long ago some controller said so last, in real time; the longest that there is when none ever did."""
+        """How long ago some controller said so last, in real time or by the world's clock, whichever is longer; the longest that there is when none ever did."""
         ...
 
 

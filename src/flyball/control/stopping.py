@@ -1,5 +1,7 @@
 """Stopping a model: its requests are refused, or a version that flyball.yaml names answers, until a person resumes it."""
 
+from datetime import datetime
+
 import msgspec
 
 from flyball.control.releases import Releases
@@ -11,6 +13,7 @@ from flyball.records.bounds import Stop
 from flyball.records.events import Put
 from flyball.records.release import Phase
 from flyball.records.unit import Unit
+from flyball.release import state as states
 
 HOLDS = frozenset({Phase.PROPOSED, Phase.SHADOW, Phase.CANARY})
 """Phases from which a release is held. A later one waits where it is until the model answers again."""
@@ -68,16 +71,19 @@ class Stopping:
             last, resumed_at=self._world.now(), resumed_by=actor, resumed_reason=reason, resumed_key=key, verified_at=None
         )
         now, payload = self._world.now(), {"by": actor, "reason": reason}
-        puts = (*self._puts(resumed), *self._watched_anew())
+        puts = (*self._puts(resumed), *self._waits_anew(now))
         self._world.record(draft(now, "serving.resumed", f"model:{self._world.model}", payload, puts, key=key))
         return f"{self._world.model} answers again"
 
-    def _watched_anew(self) -> tuple[Put, ...]:
-        """A watch over a model that answered nobody saw nothing: it begins again when the model is seen to answer."""
+    def _waits_anew(self, now: datetime) -> tuple[Put, ...]:
+        """A watch over a model that answered nobody saw nothing: it begins again when the model is seen to answer. All traffic that some gateways had not
+        taken could not be taken meanwhile."""
         active = self._releases.active()
-        if active is None or active.phase is not Phase.WATCHING:
-            return ()
-        return (put("release", active.id, msgspec.structs.replace(active, verified_at=None)),)
+        if active is not None and active.phase is Phase.WATCHING:
+            return (put("release", active.id, msgspec.structs.replace(active, verified_at=None)),)
+        if active is not None and active.phase is Phase.FULL and active.verified_at is None:
+            return (put("release", active.id, states.again(active, now)),)
+        return ()
 
     def note(self, switch: SwitchReading) -> None:
         """Record once that every gateway was seen to serve it so."""

@@ -20,11 +20,6 @@ def has_no_end(release: ReleaseState) -> bool:
     return release.phase is Phase.FULL and release.verified_at is None and release.champion is not None
 
 
-def was_alone(release: ReleaseState) -> bool:
-    """A first release that answered already, and is to again (its model was stopped meanwhile): taken back, nobody would, for good. A person must look."""
-    return release.phase is Phase.WATCHING and release.champion is None
-
-
 def spared_for(situation: ReleaseSituation) -> str:
     """Why it is not given up at this look, whatever is missing at it; empty: it is."""
     if situation.blind:

@@ -13,7 +13,7 @@ from flyball.records.decisions import Action, Plan
 from flyball.records.evidence import Outcome, Verdict, worst
 from flyball.records.release import Phase, ReleaseState
 from flyball.release.bandit import weight_of
-from flyball.release.deadlines import deadline_of, has_no_end, spared_for, was_alone
+from flyball.release.deadlines import deadline_of, has_no_end, spared_for
 from flyball.release.guards import judge
 from flyball.release.policy import GuardRule, ReleasePolicy, ReplayRule, policy_of
 from flyball.release.question import question_of
@@ -84,7 +84,8 @@ def decide(situation: ReleaseSituation, policy: ReleasePolicy, now: datetime) ->
         # a hundred thousand good rows would want a thousand more.
         return _roll_back(view, "circuit", f"it fails again and again, so that it is not asked any more: {situation.tripped}")
     if release.phase in JUDGED:
-        if situation.switch == "failed" and release.verified_at is None and not was_alone(release):
+        # What is watched was seen to be served by all of them: where it was stopped and does not come back, a person must look.
+        if situation.switch == "failed" and release.verified_at is None and release.phase is not Phase.WATCHING:
             return _roll_back(view, "switch", f"the gateways could not be brought to serve {place(release)}")
         if situation.switch != "verified" or release.verified_at is None:
             return _unserved(view)
@@ -225,9 +226,11 @@ def _full(view: _View) -> Plan:
 def _watching(view: _View) -> Plan:
     open_guards = _waits_for_guards(view, to_pass=True)
     waits, longest = _waits_for_time(view, view.policy.watch) + open_guards, view.policy.watch_at_most
-    if waits and (view.elapsed < longest or view.situation.blind):
+    if waits and view.elapsed < longest:
         end = f"; it is rolled back at {moment(view.now + longest - view.elapsed)}" if open_guards else ""
         return _hold(view, "watch", f"waits {', and '.join(waits)}{end}")
+    if waits and view.situation.blind:
+        return _hold(view, "watch", f"waits {', and '.join(waits)}; {spared_for(view.situation)}")
     if waits:
         return _roll_back(view, "watch", f"{span(view.elapsed)} of watch were not enough: waits {', and '.join(waits)}")
     action = Action(kind="settle", subject=view.subject, arguments={"reason": "the watch passed"})

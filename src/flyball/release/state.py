@@ -74,7 +74,8 @@ def again(release: ReleaseState, now: datetime) -> ReleaseState:
 
 
 def dated(release: ReleaseState, now: datetime) -> ReleaseState:
-    """Where it was opened, or its phase entered, in the future, since a clock was ahead: now. Until then no row would count for it, and no deadline would come."""
+    """Where it was opened, or its phase entered, in the future, since a clock was ahead or is behind: now. Until then no row would count for it, so that no
+    harm was seen, and no deadline would come. Rows of before it are the champion's."""
     waited = timedelta(0) if release.verified_at is not None else release.unwatched
     if release.entered_at + waited > now:
         release = msgspec.structs.replace(release, entered_at=now, **_NOTHING_LOST)

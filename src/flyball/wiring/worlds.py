@@ -95,7 +95,7 @@ def world_of(home: Home, say: Say) -> World:
     home.keep_private()  # before the ledger: a place that is no directory is told as that
     ledger = SqliteLedger(home.state_dir)
     refuse_another_model(home.spec, ledger)
-    gateways = HttpGateways(home.state_dir, home.token(), home.spec.serve.workers)
+    gateways = HttpGateways(home.state_dir, home.token(), home.spec.serve.workers, now=home.clock.now)
     registry = MlflowRegistry(home.state_dir, server_url=home.spec.tracking_url)
     executor = ProcessExecutor(home.state_dir, home.clock.now, serving=gateways.alive)
     ports = _ports(home, home.clock, executor, ledger, gateways, registry)

@@ -8,6 +8,7 @@ from release_cases import DAY, HOUR, POLICY, START, evidence, rule, situation
 from flyball.records import codec
 from flyball.records.evidence import Outcome
 from flyball.release.bandit import RewardSeen
+from flyball.release.deadlines import spared_for
 from flyball.release.decide import ReleasePolicy, ReleaseSituation, decide, is_proven, newly_passed, policy_of, rules_of
 from flyball.release.policy import BanditRule, ReplayRule
 from flyball.spec import ProjectSpec
@@ -127,17 +128,18 @@ def test_a_gateway_that_restarts_takes_nothing_back_that_waits_for_nothing_else(
         assert done(decide(situation(phase, switch="pending", **facts), policy, START + days * DAY)) == "nothing"
 
 
-@pytest.mark.parametrize("phase", ["shadow", "canary", "full", "watching"])
+@pytest.mark.parametrize("phase", ["shadow", "canary", "full"])
 def test_a_phase_that_never_came_to_serve_is_rolled_back_and_one_that_did_is_waited_for(phase):
     later = START + HOUR
     assert done(decide(situation(phase, switch="failed", verified=False), POLICY, later)) == "roll_back"
     assert done(decide(situation(phase, switch="failed"), POLICY, later)) == "nothing"
 
 
-def test_a_first_release_that_does_not_come_back_from_a_stop_is_not_taken_back_to_nobody():
-    for phase, end in (("full", "roll_back"), ("watching", "nothing")):
-        seen = situation(phase, "absent", "absent", switch="failed", verified=False, champion=None)
-        assert done(decide(seen, POLICY, START + HOUR)) == end
+def test_who_was_served_already_and_does_not_come_back_from_a_stop_is_not_taken_back_for_that():
+    for champion in ("u1", None):
+        for phase, end in (("full", "roll_back"), ("watching", "nothing")):
+            seen = situation(phase, "absent", "absent", switch="failed", verified=False, champion=champion)
+            assert done(decide(seen, POLICY, START + HOUR)) == end
 
 
 @pytest.mark.parametrize("phase", ["canary", "full", "watching"])
@@ -345,6 +347,13 @@ def test_a_challenger_that_cannot_be_asked_captured_requests_is_given_up():
     asks = msgspec.structs.replace(POLICY, replay=ReplayRule(rows=100, guards=()))
     assert done(decide(situation("proposed"), asks, START + DAY)) == "nothing"
     assert done(decide(situation("proposed"), asks, START + 7 * DAY)) == "roll_back"
+
+
+def test_a_watch_that_has_had_its_time_says_why_it_is_not_given_up():
+    seen = situation("watching", "absent", "absent", blind=True)
+    assert "it is rolled back at 2013-03-15" in decide(seen, POLICY, START + DAY).rationale
+    late = decide(seen, POLICY, START + 20 * DAY)
+    assert (done(late), late.rationale.rpartition("; ")[2]) == ("nothing", f"{spared_for(seen)}.")
 
 
 def paused(phase, quality="pass", **lost):
