@@ -86,6 +86,9 @@ def test_a_segment_that_cannot_be_read_is_said_once_and_windows_of_the_others_cl
     assert len(told) == 1
     assert len(project.windows()) == 2
     assert project.engine.observation.unread_since == began, "what is missing says nothing for an hour from then on"
+    project.capture.bad = (*project.capture.bad, ("0-1-000002.seg", "Input/output error"))
+    project.tick()
+    assert project.engine.observation.unread_since == project.clock.now(), "another trouble has an hour of its own"
     project.capture.bad = ()
     project.tick()
     assert project.engine.observation.unread_since is None

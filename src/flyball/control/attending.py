@@ -34,8 +34,10 @@ class Attending:
     def begin(self, release: ReleaseState | None) -> None:
         """Before it says itself that it lives: from then on nobody can tell how long there was silence. Noted at once: it may die before it looks."""
         now = self._world.now()
-        if release is not None and release.phase in _TIMED:
-            self._pause(self._dated(release, now), self._silence_before(release, now), now)
+        if release is not None and release.phase in _TIMED | {Phase.HELD}:
+            dated = self._dated(release, now)
+            if release.phase in _TIMED:
+                self._pause(dated, self._silence_before(release, now), now)
         self._looked = now  # until a look succeeds nobody looks, however long that takes
 
     def seen(self, release: ReleaseState, switch: SwitchReading) -> SwitchReading:

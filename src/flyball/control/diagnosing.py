@@ -119,10 +119,11 @@ class Diagnosing:
     def _estimates(self, unit: str, began: datetime) -> tuple[int, int]:
         """Mature windows that lasted beyond then, whose loss had been estimated; of them those whose labels said otherwise."""
         windows = [each for each in self._world.all("window", WindowSummary) if each.unit == unit and each.end > began]
+        least = self._world.spec.monitor.min_rows  # a few labels lie beside an estimate of all rows by chance
         told = [
             (each.loss, estimates.interval_of(each.estimates[LOSS], each.loss_within))
             for each in windows
-            if each.loss and LOSS in each.estimates
+            if each.loss and each.loss.n >= least and LOSS in each.estimates
         ]
         judged = [not within[0] <= loss.mean <= within[1] for loss, within in told if loss is not None and within is not None]
         return len(judged), sum(judged)

@@ -76,7 +76,12 @@ class Observation:
         self.seen_until_us = 0
         """What was answered by then is taken: a window that ended later may lack records, however much later it is closed."""
         self.unread_since: datetime | None = None
-        """When the first of the last calls of `ingest` began that could not be ended, or not read every segment; None: the last one was whole."""
+        """The later of the two below; None: all was read."""
+        self._unended_since: datetime | None = None
+        """When the first of the last calls of `ingest` began that could not be ended; None: the last one was."""
+        self._unread_since: datetime | None = None
+        """When the newest of the segments that cannot be read was found; None: all were read."""
+        self._unread_now: frozenset[str] = frozenset()
         self._width = micros_of(world.spec.monitor.window)
         self._grace_us = 0 if world.ports.clock.simulated else min(micros_of(GRACE), self._width // GRACE_PART)
         self._samples: dict[WindowKey, WindowSample] = {}
@@ -104,7 +109,8 @@ class Observation:
     def ingest(self) -> int:
         """Take all that was captured before this call; answers how many records. A reader hands them out in bounded portions, and what comes while it is read
         may wait for the next call: a tick that went on until nothing came would not end under traffic."""
-        self.unread_since = self.unread_since or self._world.now()
+        self._unended_since = self._unended_since or self._world.now()
+        self._note_since()
         taken = self._empty_inbox()
         while True:
             looked_us = micros(self._world.now())
@@ -116,9 +122,21 @@ class Observation:
             if not found.more:
                 self.seen_until_us = looked_us - self._grace_us
                 self.release_tally.settle(self.seen_until_us)
-                if not found.unread:  # the last portion has tried them all again
-                    self.unread_since = None
+                self._unended_since = None
+                self._note_unread(found.unread)  # the last portion has tried them all again
                 return taken
+
+    def _note_since(self) -> None:
+        self.unread_since = max(filter(None, (self._unended_since, self._unread_since)), default=None)
+
+    def _note_unread(self, segments: Iterable[tuple[str, str]]) -> None:
+        names = frozenset(name for name, _ in segments)
+        if not names:
+            self._unread_since = None
+        elif names - self._unread_now:
+            self._unread_since = self._world.now()
+        self._unread_now = names
+        self._note_since()
 
     def open_windows(self, ended_by_us: int) -> tuple[WindowKey, ...]:
         """Windows with traffic that ended by then and were not closed, in order of time."""

@@ -100,7 +100,7 @@ class Windows:
         unclosed = self._close_what_is_over(champion, trouble)
         _try(partial(self._operating.look, champion), trouble)
         _try(partial(self._maturing.look, champion), trouble)
-        self._diagnosing.look(champion)
+        _try(partial(self._diagnosing.look, champion), trouble)
         if champion is None:
             return None
         newest, silent = self._newest.get(champion.unit), self._newest_over(champion.unit)
