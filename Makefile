@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-others test-scenarios test-stacks test-statistics test-monitoring test-worlds worlds check lint types docs bench bench-effects bench-faults bench-release bench-replay bench-serving bench-survival bench-monitoring clean setup clients
+.PHONY: demo test test-others test-adapters test-scenarios test-stacks test-statistics test-monitoring test-worlds worlds check lint types docs bench bench-effects bench-faults bench-release bench-replay bench-serving bench-survival bench-monitoring clean setup clients
 
 setup: $(STAMP)
 
@@ -27,7 +27,7 @@ demo: setup
 
 # Three at a time: scenarios wait for real processes, and two of the others reckon meanwhile. They give way, so that nobody's seconds grow long.
 test: setup
-	$(MAKE) --no-print-directory --jobs=3 --output-sync=target test-scenarios test-stacks test-worlds test-others test-monitoring test-statistics
+	$(MAKE) --no-print-directory --jobs=3 --output-sync=target test-scenarios test-stacks test-worlds test-adapters test-others test-monitoring test-statistics
 
 test-scenarios:
 	$(BIN)/python -m pytest tests/scenarios
@@ -36,7 +36,7 @@ test-worlds:
 	nice -n 10 $(BIN)/python -m pytest tests/simulation
 
 # One thread: a second one of a process that gives way waits for its core at every turn of a loop of scikit-learn's, and fifteen times as long in all.
-test-others test-stacks test-statistics test-monitoring: export OMP_NUM_THREADS := 1
+test-others test-stacks test-adapters test-statistics test-monitoring: export OMP_NUM_THREADS := 1
 
 test-statistics:
 	nice -n 10 $(BIN)/python -m pytest tests/unit/stats
@@ -44,9 +44,12 @@ test-statistics:
 test-monitoring:
 	nice -n 10 $(BIN)/python -m pytest tests/unit/monitoring
 
-# What starts whole projects and trains.
+# What starts whole projects.
 test-stacks:
-	nice -n 10 $(BIN)/python -m pytest tests/unit/wiring tests/unit/adapters
+	nice -n 10 $(BIN)/python -m pytest tests/unit/wiring
+
+test-adapters:
+	nice -n 10 $(BIN)/python -m pytest tests/unit/adapters
 
 test-others:
 	nice -n 10 $(BIN)/python -m pytest --ignore=tests/simulation --ignore=tests/scenarios --ignore=tests/unit/stats --ignore=tests/unit/monitoring --ignore=tests/unit/wiring --ignore=tests/unit/adapters
