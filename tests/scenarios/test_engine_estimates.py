@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 from engine_models import Model
 from engine_world import AT_ONCE, DAY, Project, spec_of
@@ -10,6 +11,7 @@ from flyball.control.estimating import EstimateState
 from flyball.control.windows import SignalHistory
 from flyball.monitoring import causes
 from flyball.monitoring.estimates import void
+from flyball.records.captured import LabelBatch
 from flyball.records.findings import Finding, FindingKind
 
 MONITOR = {"min_rows": 20, "mature_share": 0.99, "false_alarms": "1 per 10 windows"}
@@ -135,3 +137,20 @@ def test_inputs_that_the_reference_does_not_know_are_not_guessed_about(tmp_path:
     history = project.door.get("signals", "shop", SignalHistory)
     assert history is not None
     assert history.recent[-1].signals["performance.estimated_increase"] == pytest.approx(0.0)
+
+
+def test_a_few_labels_of_a_window_say_nothing_of_its_estimate(tmp_path: Path) -> None:
+    project = project_of(tmp_path)
+    project.label_delay, project.turned = 2 * DAY, 0.8
+    for _ in range(10):
+        project.live(DAY)
+        today = [(at, batch) for at, batch in project.late if at >= project.clock.now() + DAY]
+        project.late = [each for each in project.late if each not in today] + [(at, _of_ten(batch)) for at, batch in today[-1:]]
+    told = [window.loss.n for window in project.windows() if window.loss is not None]
+    assert (len(told) > 3, set(told)) == (True, {10})
+    state = project.door.get("estimates", project.champion().unit, EstimateState)
+    assert state is None or not state.trust.void
+
+
+def _of_ten(batch: LabelBatch) -> LabelBatch:
+    return msgspec.structs.replace(batch, ids=batch.ids[:10], values=batch.values[:10], observed_us=batch.observed_us[:10])

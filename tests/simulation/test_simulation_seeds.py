@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.simulation.seeds import play_all
-from tests.simulation.world import Simulation
+from tests.simulation.world import PREFIX, Simulation
 
 FEW, SOME, MANY = 150, 900, 10_000
 
@@ -48,4 +48,4 @@ def test_a_world_leaves_nothing_on_the_disk() -> None:
 
 
 def _left() -> set[str]:
-    return {path.name for path in (*Path("/dev/shm").glob("flyball-seed-*"), *Path("/tmp").glob("flyball-seed-*"))}
+    return {path.name for path in (*Path("/dev/shm").glob(f"{PREFIX}*"), *Path("/tmp").glob(f"{PREFIX}*"))}

@@ -1,5 +1,6 @@
 """One seed, one world: the real engine on the real ledger, everything else simulated, one thread."""
 
+import os
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -79,6 +80,10 @@ def plan_of(draw: Random, *, watched: bool) -> Plan:
     return ProjectSpec.model_validate(described), terms
 
 
+PREFIX = f"flyball-seed-{os.getpid()}-"
+"""Of directories of worlds on real files: others may play some on this machine."""
+
+
 class Simulation:
     """One world. `run` plays it to its end."""
 
@@ -88,7 +93,7 @@ class Simulation:
         self._draw = Random(seed)
         spec, terms = plan or plan_of(self._draw, watched=seed % 10 == 0)
         self.machine, self.fleet = Machine(START), Fleet(self._draw.choice((1, 2, 2, 3)))
-        self._directory = Path(tempfile.mkdtemp(prefix="flyball-seed-", dir=_fast())) if on_disk else None
+        self._directory = Path(tempfile.mkdtemp(prefix=PREFIX, dir=_fast())) if on_disk else None
         self.ledger: Any = SqliteLedger(self._directory) if self._directory else MemoryLedger()
         self._opened: list[SqliteLedger] = []
         self.workshop = workshop = Workshop(Random(f"{seed} workshop"))
