@@ -1,19 +1,16 @@
 """What people see in the registry follows the champion, whatever changed it and whoever died in between."""
 
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
+from ledger_world import world_at
 
-from flyball.adapters.clock import SimulatedClock
-from flyball.adapters.ledger import MemoryLedger
 from flyball.control.aliases import AGAIN, Aliases
-from flyball.control.world import Place, Ports, World, draft, put
+from flyball.control.world import World, draft, put
 from flyball.errors import TrackingFailed
 from flyball.records.jobs import Job, JobStatus
 from flyball.records.release import Champion
 from flyball.records.unit import Unit
-from flyball.spec import ProjectSpec
 
 AT = datetime(2026, 11, 22, tzinfo=UTC)
 SPEC = {
@@ -42,9 +39,7 @@ def marks() -> Marks:
 
 @pytest.fixture
 def world(marks: Marks) -> World:
-    ports = Ports(SimulatedClock(AT), MemoryLedger(), None, marks, None, None, None, None)  # type: ignore[arg-type]
-    made = World(ProjectSpec.model_validate(SPEC), Place(Path(), Path()), ports, lambda _style, _words: None)
-    made.take_over("test")
+    made = world_at(AT, SPEC, registry=marks)
     for version in (1, 2):
         unit = Unit(id=f"u{version}", model="shop", version=version, manifest_digest="d", threshold=0.5, policy_digest="p")
         job = Job(

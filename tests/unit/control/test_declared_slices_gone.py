@@ -1,31 +1,22 @@
 """Slices that flyball.yaml declares no more."""
 
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import numpy as np
+from ledger_world import world_at
 
-from flyball.adapters.clock import SimulatedClock
-from flyball.adapters.ledger import MemoryLedger
 from flyball.control.declared_slices import DeclaredSlices
 from flyball.control.samples import SampledRows
-from flyball.control.world import Place, Ports, World, draft, put
+from flyball.control.world import draft, put
 from flyball.monitoring.allowance import Allowance
 from flyball.monitoring.declared import DeclaredState, SliceTrack
 from flyball.monitoring.window import Window
-from flyball.spec import ProjectSpec
 
 AT = datetime(2026, 11, 27, tzinfo=UTC)
-SPEC = {
-    "project": "shop", "model": "shop", "task": "binary", "train": {"entrypoint": "pipeline:train"},
-    "data": {"source": {"files": "*.csv"}, "features": {"x": {"type": "number"}}, "time": "at", "key": "id", "label": "y"},
-}  # fmt: skip
 
 
 def test_where_all_of_them_are_taken_away_what_was_known_is_forgotten_once() -> None:
-    ports = Ports(SimulatedClock(AT), MemoryLedger(), None, None, None, None, None, None)  # type: ignore[arg-type]
-    world = World(ProjectSpec.model_validate(SPEC), Place(Path(), Path()), ports, lambda _style, _words: None)
-    world.take_over("test")
+    world = world_at(AT)
     state = DeclaredState(slices={"far": SliceTrack(where="x > 1.4", open_rows=7)}, last_window="w")
     world.record(draft(AT, "window.matured", "window:w", {}, (put("declared", "u1", state),)))
     judging = DeclaredSlices(world, None, ())  # type: ignore[arg-type]

@@ -1,15 +1,13 @@
 """Findings that stand in a ledger: which of them may be taken as normal, and which figure is shown beside each."""
 
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import msgspec
 import pytest
+from ledger_world import world_at
 
-from flyball.adapters.clock import SimulatedClock
-from flyball.adapters.ledger import MemoryLedger
 from flyball.control import acknowledging, commands, findings
-from flyball.control.world import Place, Ports, World, draft, put
+from flyball.control.world import World, draft, put
 from flyball.errors import Conflict
 from flyball.monitoring import quality
 from flyball.monitoring.drift import DriftState, StreamState
@@ -17,24 +15,15 @@ from flyball.monitoring.quality import Fault
 from flyball.records.evidence import Evidence
 from flyball.records.findings import Acknowledgement, Finding, FindingKind, WindowSummary
 from flyball.records.release import Champion
-from flyball.spec import ProjectSpec
 
 AT = datetime(2026, 11, 27, tzinfo=UTC)
-SPEC = {
-    "project": "shop", "model": "shop", "task": "binary", "train": {"entrypoint": "pipeline:train"},
-    "data": {"source": {"files": "*.csv"}, "features": {"x": {"type": "number"}}, "time": "at", "key": "id", "label": "y"},
-}  # fmt: skip
-
 NOBODY = commands.Hands(None, None, None)  # type: ignore[arg-type]
 """An acknowledgement needs none."""
 
 
 @pytest.fixture
 def world() -> World:
-    ports = Ports(SimulatedClock(AT), MemoryLedger(), None, None, None, None, None, None)  # type: ignore[arg-type]
-    made = World(ProjectSpec.model_validate(SPEC), Place(Path(), Path()), ports, lambda _style, _words: None)
-    made.take_over("test")
-    return made
+    return world_at(AT)
 
 
 def told(world: World, number: int, kind: FindingKind, subject: str, unit: str = "u1", method: str = "") -> Finding:

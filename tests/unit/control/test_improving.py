@@ -1,24 +1,21 @@
 """What a still world looks like to who asks whether a tournament is worth it: simulations with fixed seeds."""
 
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
+import ledger_world
 import msgspec
 import numpy as np
 import pytest
 
-from flyball.adapters.clock import SimulatedClock
-from flyball.adapters.ledger import MemoryLedger
 from flyball.autopilot.worth import unexplained
 from flyball.control import improving
-from flyball.control.world import Place, Ports, World, draft, put
+from flyball.control.world import draft, put
 from flyball.monitoring import reference
 from flyball.records.findings import RowLosses, WindowSummary
 from flyball.records.jobs import Job, JobStatus
 from flyball.records.release import Champion
 from flyball.records.signature import Column, ColumnType, Signature
 from flyball.records.unit import Format, Lineage, SnapshotRef, Unit, Version
-from flyball.spec import ProjectSpec
 
 SIGNATURE = Signature(task="binary", classes=("0", "1"), columns=(Column(name="x", type=ColumnType.NUMBER),))
 START, DAY = datetime(2026, 1, 1, tzinfo=UTC), timedelta(days=1)
@@ -71,16 +68,12 @@ def test_where_no_spread_of_rows_is_known_nothing_is_said():
     assert share(np.random.default_rng(33), 0.03, told=False, windows=0) == 0.0
 
 
-SPEC = {
-    "project": "m", "model": "m", "task": "binary", "train": {"entrypoint": "pipeline:train"},
-    "data": {"source": {"files": "*.csv"}, "features": {"x": {"type": "number"}}, "time": "at", "key": "id", "label": "y"},
-}  # fmt: skip
+SPEC = {**ledger_world.SPEC, "project": "m", "model": "m"}
 
 
 def trained_at(day):
     """A champion of 4,600 rows before START, beside whom somebody was trained on that day."""
-    ports = Ports(SimulatedClock(START + 60 * DAY), MemoryLedger(), None, None, None, None, None, None)
-    world = World(ProjectSpec.model_validate(SPEC), Place(Path(), Path()), ports, lambda _style, _words: None)
+    world = ledger_world.world_at(START + 60 * DAY, SPEC)
     snapshot = SnapshotRef(table="m", version=0, content_digest="c", schema_digest="d", rows=4600, since=None, until=START)
     lineage = Lineage(
         run_key="r", mlflow_run="", git_commit=None, git_dirty=False, code_digest="a", environment_digest="b", snapshot=snapshot,

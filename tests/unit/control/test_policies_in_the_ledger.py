@@ -1,17 +1,16 @@
 """What the ledger says of incidents, and of what policies did, whatever their numbers have become and whatever a clock said then."""
 
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
+import ledger_world
 import msgspec
 import pytest
 
-from flyball.adapters.clock import SimulatedClock
 from flyball.adapters.ledger import MemoryLedger
 from flyball.autopilot.breaker import BreakerPolicy
 from flyball.control import bounds, decisions, diagnosing, happenings, jobs, queries, remedies, running, way_back
 from flyball.control.windows import SignalsAt
-from flyball.control.world import Place, Ports, World, draft, put
+from flyball.control.world import World, draft, put
 from flyball.records import codec
 from flyball.records.bounds import Breaker
 from flyball.records.decisions import Action, Approval, Decision, Plan
@@ -22,18 +21,12 @@ from flyball.records.release import Champion, Phase, ReleaseState
 from flyball.spec import ProjectSpec
 
 NOW, DAY = datetime(2026, 6, 1, tzinfo=UTC), timedelta(days=1)
-SPEC = {
-    "project": "m", "model": "m", "task": "binary", "train": {"entrypoint": "pipeline:train"},
-    "data": {"source": {"files": "*.csv"}, "features": {"x": {"type": "number"}}, "time": "at", "key": "id", "label": "y"},
-}  # fmt: skip
+SPEC = {**ledger_world.SPEC, "project": "m", "model": "m"}
 
 
 @pytest.fixture
 def world() -> World:
-    ports = Ports(SimulatedClock(NOW), MemoryLedger(), None, None, None, None, None, None)  # type: ignore[arg-type]
-    made = World(ProjectSpec.model_validate(SPEC), Place(Path(), Path()), ports, lambda _style, _words: None)
-    made.take_over("test")
-    return made
+    return ledger_world.world_at(NOW, SPEC)
 
 
 def write(world: World, kind: str, key: str, value: msgspec.Struct, *, event: str = "test", subject: str = "test") -> None:
@@ -211,10 +204,7 @@ def test_a_champion_is_dated_anew_where_a_clock_was_ahead_and_not_where_the_pres
     written: tuple[int, ...], since: int, clock: float, dated: int
 ) -> None:
     def at(day: float) -> World:
-        ports = Ports(SimulatedClock(NOW + day * DAY), ledger, None, None, None, None, None, None)  # type: ignore[arg-type]
-        made = World(ProjectSpec.model_validate(SPEC), Place(Path(), Path()), ports, lambda _style, _words: None)
-        made.take_over("test")
-        return made
+        return ledger_world.world_at(NOW + day * DAY, SPEC, ledger=ledger)
 
     ledger, champion = MemoryLedger(), Champion(model="m", unit="u2", since=NOW + since * DAY, release="r-0002")
     for day in written:

@@ -1,21 +1,18 @@
 """What a replay's report counts, from its own ledger."""
 
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
+from ledger_world import world_at
 
-from flyball.adapters.clock import SimulatedClock
-from flyball.adapters.ledger import MemoryLedger
 from flyball.autopilot.entrants import Strategy
 from flyball.control.ports import JobReport
 from flyball.control.replay_result import first_unit, job_seconds, retrainings_of, step_seconds
-from flyball.control.world import Place, Ports, World, draft, put
+from flyball.control.world import World, draft, put
 from flyball.records import codec
 from flyball.records.jobs import Job, JobStatus, Progress, StepResult
 from flyball.records.tournaments import TournamentOrder
 from flyball.records.unit import Unit
-from flyball.spec import ProjectSpec
 
 AT = datetime(2026, 1, 9, tzinfo=UTC)
 SPEC = {
@@ -27,10 +24,7 @@ SPEC = {
 
 @pytest.fixture
 def world() -> World:
-    ports = Ports(SimulatedClock(AT), MemoryLedger(), None, None, None, None, None, None)  # type: ignore[arg-type]
-    made = World(ProjectSpec.model_validate(SPEC), Place(Path(), Path()), ports, lambda _style, _words: None)
-    made.take_over("test")
-    return made
+    return world_at(AT, SPEC)
 
 
 def job(world: World, number: int, cause: str, *strategies: Strategy) -> Job:

@@ -1,23 +1,17 @@
 """What a tournament's job is told of those before it, in a ledger."""
 
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
-from flyball.adapters.clock import SimulatedClock
-from flyball.adapters.ledger import MemoryLedger
+from ledger_world import world_at
+
 from flyball.control import jobs, tournaments
-from flyball.control.world import Place, Ports, World, draft, put
+from flyball.control.world import World, draft, put
 from flyball.records.effects import Effect
 from flyball.records.evidence import Evidence
 from flyball.records.release import Phase, ReleaseState
 from flyball.records.tournaments import Entrant, Standings, Tournament
-from flyball.spec import ProjectSpec
 
 AT = datetime(2026, 11, 27, tzinfo=UTC)
-SPEC = {
-    "project": "shop", "model": "shop", "task": "binary", "train": {"entrypoint": "pipeline:train"},
-    "data": {"source": {"files": "*.csv"}, "features": {"x": {"type": "number"}}, "time": "at", "key": "id", "label": "y"},
-}  # fmt: skip
 GAIN = Evidence(name="loss_gain", value=0.02, lower=0.01, upper=0.03, alpha=0.1, n=900)
 
 
@@ -42,9 +36,7 @@ def measured(world: World, release: str, job: str) -> None:
 
 def test_a_job_that_is_launched_again_knows_what_it_knew_when_it_was_asked_for() -> None:
     """Else another one is tried, and a run that was killed begins anew."""
-    ports = Ports(SimulatedClock(AT + timedelta(days=9)), MemoryLedger(), None, None, None, None, None, None)  # type: ignore[arg-type]
-    world = World(ProjectSpec.model_validate(SPEC), Place(Path(), Path()), ports, lambda _style, _words: None)
-    world.take_over("test")
+    world = world_at(AT + timedelta(days=9))
     first, second = (jobs.request(world, "d-000001").id for _ in range(2))
     ended(world, first)
     ended(world, second)
