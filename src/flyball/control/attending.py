@@ -44,7 +44,7 @@ class Attending:
         """A canary that is held at 0 is not seen to be served."""
         if not self.withholds(release, switch):
             return switch
-        return msgspec.structs.replace(switch, state="pending", words="a gateway holds the canary at 0")
+        return msgspec.structs.replace(switch, state="pending")
 
     def note(self, release: ReleaseState | None, switch: SwitchReading) -> None:
         """Once for every look, before anything is made of it."""

@@ -10,7 +10,7 @@ import numpy as np
 from flyball.control.declared_slices import DeclaredSlices, columns_of, losses_of
 from flyball.control.labelled_rows import Sampled
 from flyball.control.observe import Observation
-from flyball.control.unforeseen import words_of
+from flyball.control.unforeseen import for_the_ledger
 from flyball.control.world import MICROSECOND, World, micros, put
 from flyball.errors import OperatorError
 from flyball.monitoring import calibration, causes, concept, declared, slice_search, slice_watch, slices
@@ -114,7 +114,7 @@ class Concepts:
         except OperatorError:
             raise
         except Exception as error:  # noqa: BLE001 - said of the finding: harm that cannot be explained is told all the same, and keeps no window
-            return msgspec.structs.replace(finding, words=f"{finding.words}; no causes: {words_of(error)}")
+            return msgspec.structs.replace(finding, words=f"{finding.words}; no causes: {for_the_ledger(error)}")
 
     def _explained(self, finding: Finding, reference: EstimationReference, found: Sampled, window: Window) -> Finding:
         columns = {name: found.rows.columns[name] for name in reference.columns if name in found.rows.columns}

@@ -40,8 +40,8 @@ def of(world: World, incident: Incident) -> Diagnosis | None:
 
 def _told_of(world: World, incident: Incident) -> list[Diagnosis]:
     """Under any number that it had: a finding that reaches far back makes one incident of two."""
-    told = (world.get("diagnosis", str(number), Diagnosis) for number in incident.findings)
-    return [each for each in told if each is not None]
+    told = {each.incident: each for each in world.all("diagnosis", Diagnosis)}
+    return [told[number] for number in incident.findings if number in told]
 
 
 def open_incidents(world: World, champion: Champion | None) -> tuple[OpenIncident, ...]:

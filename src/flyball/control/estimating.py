@@ -5,7 +5,7 @@ from typing import NamedTuple
 import msgspec
 
 from flyball.control.observe import Observation, WindowKey
-from flyball.control.unforeseen import words_of
+from flyball.control.unforeseen import for_the_ledger
 from flyball.control.world import World, put
 from flyball.monitoring import estimates
 from flyball.monitoring.allowance import allowance_of
@@ -54,7 +54,7 @@ class Estimating:
                 reference, rows.columns, rows.scores, window, state.trust, max(self._policy.tolerance, 0.01)
             )
         except Exception as error:  # noqa: BLE001 - said of the window, which closes: rows that stay as they are would keep it, and all after it, for ever
-            unknown = msgspec.structs.replace(summary, void=f"it could not be estimated: {words_of(error)}")
+            unknown = msgspec.structs.replace(summary, void=f"it could not be estimated: {for_the_ledger(error)}")
             return Estimated(unknown, (), (put("estimates", window.unit, msgspec.structs.replace(state, increase=0.0)),))
         allowance = allowance_of(self._policy, "estimates", 1.0)
         reading = estimates.judge(state.alarm, found, window, allowance)

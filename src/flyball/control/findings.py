@@ -28,7 +28,8 @@ def rows(world: World, *, open_only: bool) -> tuple[FindingRow, ...]:
     open_ids = {finding.id for finding in standing(world, champion)}
     seen = {each.finding: each for each in world.all("acknowledgement", Acknowledgement)}
     every = sorted(world.all("finding", Finding), key=lambda finding: finding.number)
-    of = {number: diagnosing.of(world, each) for each in incidents.rows(world, open_only=False) for number in each.findings}
+    told = [(each.findings, diagnosing.of(world, each)) for each in incidents.rows(world, open_only=False)]
+    of = {number: diagnosis for numbers, diagnosis in told for number in numbers}
     found = [
         FindingRow(finding=each, open=each.id in open_ids, acknowledgement=seen.get(each.id), diagnosis=of.get(each.number))
         for each in every

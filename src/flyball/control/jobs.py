@@ -195,7 +195,7 @@ def _register(world: World, shelf: UnitShelf, job: Job, report: JobReport) -> Jo
         )  # fmt: skip
     unit = unit_of(version, threshold_of(world), codec.digest(policy_plain(world)))
     anew = was_replaced(world, job, unit.id)
-    finished = _moved(job, status=JobStatus.REGISTERED, version=version.number, unit=unit.id, registered_at=now, anew=anew)
+    finished = _moved(job, status=JobStatus.REGISTERED, version=version.number, unit=unit.id, anew=anew)
     world.record(
         draft(
             now, "version.registered", f"version:{version.number}", {"unit": unit.id, "job": job.id, "run_key": lineage.run_key},

@@ -17,7 +17,7 @@ from flyball.control.pairing import PairLog, SliceLog
 from flyball.control.release_tally import PERIOD_US, Matched
 from flyball.control.rewards import RewardLog, Rewards
 from flyball.control.shapes import ShapeLog
-from flyball.control.unforeseen import words_of
+from flyball.control.unforeseen import for_the_ledger
 from flyball.control.units import UnitShelf
 from flyball.control.world import World, micros
 from flyball.records.evidence import Evidence
@@ -106,7 +106,7 @@ class Measuring:
             return self._reckoned(seen, rule) if rule.metric in _BEHIND else _QUESTIONS[rule.metric](seen, rule)
         except Exception as error:  # noqa: BLE001 - as above
             self._trouble = error
-            return guards.unknown(rule, 1, "looks", f"it could not be measured: {words_of(error)}")
+            return guards.unknown(rule, 1, "looks", f"it could not be measured: {for_the_ledger(error)}")
 
     def _reckoned(self, seen: "_Seen", rule: GuardRule) -> Evidence:
         """As it was found before while hardly a row was added."""

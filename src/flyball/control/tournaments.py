@@ -138,7 +138,7 @@ def conclude(world: World, job: Job, report: JobReport) -> Job:
     if action.kind == "refuse":
         moved = msgspec.structs.replace(job, status=JobStatus.REFUSED, error=plan.rationale)
     if unit is not None:
-        moved = msgspec.structs.replace(job, status=JobStatus.REGISTERED, version=unit.version, unit=unit.id, registered_at=now)
+        moved = msgspec.structs.replace(job, status=JobStatus.REGISTERED, version=unit.version, unit=unit.id)
     puts = (put("unit", unit.id, unit),) if unit is not None else ()
     made = decisions.prepare(world, "tournament", inputs, plan, (put("job", job.id, moved), *puts))
     order = order_of(job)

@@ -5,7 +5,7 @@ from flyball.errors import FlyballError
 OURS = "flyball."
 
 
-def words_of(error: Exception) -> str:
+def for_the_ledger(error: Exception) -> str:
     """Of one that was foreseen, what it says."""
     return error.message if isinstance(error, FlyballError) else kind_and_place(error)
 

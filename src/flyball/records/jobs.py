@@ -46,8 +46,6 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     error: str = ""
     inconclusive: bool = False
     """Refused, and by nothing but rules that more rows would settle."""
-    registered_at: datetime | None = None
-    """None: it came to nothing that could be, or a release of Flyball that did not say when has registered it."""
     anew: bool = False
     """A person's run came to a version that had answered and was replaced since: it is released once more."""
 
