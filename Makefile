@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-others test-adapters test-scenarios test-stacks test-statistics test-monitoring test-worlds worlds check lint types docs bench bench-effects bench-faults bench-release bench-replay bench-serving bench-survival bench-monitoring clean setup clients
+.PHONY: demo test test-others test-adapters test-scenarios test-wiring test-statistics test-monitoring test-worlds worlds check lint types docs bench bench-effects bench-faults bench-release bench-replay bench-serving bench-survival bench-monitoring clean setup clients
 
 setup: $(STAMP)
 
@@ -27,7 +27,7 @@ demo: setup
 
 # Three at a time: scenarios wait for real processes, and two of the others reckon meanwhile. They give way, so that nobody's seconds grow long.
 test: setup
-	$(MAKE) --no-print-directory --jobs=3 --output-sync=target test-scenarios test-stacks test-worlds test-adapters test-others test-monitoring test-statistics
+	$(MAKE) --no-print-directory --jobs=3 --output-sync=target test-scenarios test-wiring test-worlds test-adapters test-others test-monitoring test-statistics
 
 test-scenarios:
 	$(BIN)/python -m pytest tests/scenarios
@@ -36,7 +36,7 @@ test-worlds:
 	nice -n 10 $(BIN)/python -m pytest tests/simulation
 
 # One thread: a second one of a process that gives way waits for its core at every turn of a loop of scikit-learn's, and fifteen times as long in all.
-test-others test-stacks test-adapters test-statistics test-monitoring: export OMP_NUM_THREADS := 1
+test-others test-wiring test-adapters test-statistics test-monitoring: export OMP_NUM_THREADS := 1
 
 test-statistics:
 	nice -n 10 $(BIN)/python -m pytest tests/unit/stats
@@ -44,15 +44,16 @@ test-statistics:
 test-monitoring:
 	nice -n 10 $(BIN)/python -m pytest tests/unit/monitoring
 
-# What starts whole projects.
-test-stacks:
+test-wiring:
 	nice -n 10 $(BIN)/python -m pytest tests/unit/wiring
 
 test-adapters:
 	nice -n 10 $(BIN)/python -m pytest tests/unit/adapters
 
+APART := tests/simulation tests/scenarios tests/unit/stats tests/unit/monitoring tests/unit/wiring tests/unit/adapters
+
 test-others:
-	nice -n 10 $(BIN)/python -m pytest --ignore=tests/simulation --ignore=tests/scenarios --ignore=tests/unit/stats --ignore=tests/unit/monitoring --ignore=tests/unit/wiring --ignore=tests/unit/adapters
+	nice -n 10 $(BIN)/python -m pytest $(APART:%=--ignore=%)
 
 # All ten thousand worlds, every crash point and five hundred pairs of them, and what else takes too long for a change: a quarter of an hour of two cores.
 worlds: setup

@@ -2,10 +2,10 @@
 
     value = expected gain a row × rows until the next opportunity × cost of an error − minutes of training × cost of one − risk of a change
 
-**Rows until the next opportunity** are taken to be as many as came since the champion's data ended: what has lasted so long may be expected to last as long again.
+**Rows until the next opportunity** are taken to be as many as came since the last training: what has lasted so long may be expected to last as long again.
 **Expected gain** has two parts, both relative to the champion's loss, and both learned from this project's own tournaments:
 
-- *Growth*: labelled rows that the champion has not seen, in doublings, x = log₂(rows now / rows when it was last trained). A doubling of the rows takes a few per cent
+- *Growth*: labelled rows that came since the last training, in doublings, x = log₂(rows now / rows when it was last trained). A doubling of the rows takes a few per cent
   off the loss of most models where nothing changes (learning curves fall as a power of the rows: Hestness et al. 2017, arXiv 1712.00409), and where the world drifts
   it takes off more. The gain of a doubling starts between `DOUBLING` and `MOVING`, by how much of the windows' difference their rows do not explain, and then
   follows what tournaments measured, the later ones more. A tournament that nobody won puts the
@@ -57,8 +57,8 @@ ENOUGH = 8
 """Own windows from which on how they differ is learned from them alone."""
 FOUR_FIFTHS, REACH, WINDOWS_A_DEGREE = 0.8, 1.2816, 2
 """That share of a normal's values lies within so many standard deviations; told from so few windows, it is worth half of their degrees (simulated)."""
-NEAR, FAR = 1.2815515655446004, 0.8
-"""Quantile of the normal for the interval of the gain, and its coverage."""
+NEAR = 1.2815515655446004
+"""Quantile of the normal for the interval of the gain, whose coverage is 0.8."""
 
 
 class JudgedWindow(msgspec.Struct, frozen=True, kw_only=True):
@@ -184,8 +184,8 @@ def assess(situation: WorthSituation, cost: CostPolicy) -> Worth:
 
 
 def differing(tenures: Sequence[Sequence[float]]) -> Differing:
-    """From the losses of each champion's windows: how far four fifths of them lie from their champion's median. So much of a week is no weekend, and so few
-    windows of a change do not count.
+    """From the losses of each champion's windows: how far four fifths of them lie from their champion's median. Four fifths of a week reach into its weekend,
+    so weekends count; the few windows of a change do not.
 
     >>> differing([[0.2, 0.21, 0.2, 0.19], [0.3, 0.31, 0.3, 0.9]]).degrees
     3
