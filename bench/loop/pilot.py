@@ -159,14 +159,15 @@ class Pilot:
             trained_rows=(self.trained_at - begin) * block,
             past=self._remembered,
             since_change=self.champion.change is not None,
-            before=worth.differing(list(self._tenures(mature))),
+            before=worth.differing(list(self._tenures())),
         )
 
-    def _tenures(self, mature: int) -> Iterator[list[float]]:
-        """Losses of champions before, in the blocks that they answered."""
-        for unit, own in groupby(self.answered[: mature - FIRST], key=lambda each: each[0]):
+    def _tenures(self) -> Iterator[list[float]]:
+        """Losses of champions before, in the blocks that they answered and that had their labels when somebody else was chosen."""
+        for unit, own in groupby(self.answered, key=lambda each: each[0]):
             if unit != self.champion:
-                yield [loss for _, loss in own]
+                losses = [loss for _, loss in own]
+                yield losses[: max(len(losses) - self.delay, 0)]
 
     def _as_known(self, block: int) -> Unit:
         """The champion as it was before it had learned from this block: without its map, or as it was judged."""

@@ -13,7 +13,7 @@ from flyball.control.world import World
 from flyball.monitoring.reference import Baseline
 from flyball.records.findings import FindingKind, WindowSummary
 from flyball.records.jobs import Job, JobStatus
-from flyball.records.release import Champion
+from flyball.records.release import Champion, ReleaseState
 from flyball.records.tournaments import Tournament
 from flyball.records.unit import Unit, Version
 
@@ -48,7 +48,7 @@ def assess(
         since_change=change is not None,
         past=tuple(map(past_of, held)),
         training_minutes=_minutes(held),
-        before=worth.differing(_tenures(window for window in windows[-WINDOWS:] if window.unit != champion.unit)),
+        before=worth.differing(_tenures(world, champion, windows[-WINDOWS:], delay)),
         fault=FindingKind.DATA_QUALITY in standing,
     )
     return worth.assess(situation, CostPolicy(error=said.error, training_minute=said.training_minute or 0.0))
@@ -88,10 +88,27 @@ def _own(unit: str, windows: Iterable[WindowSummary]) -> tuple[JudgedWindow, ...
     )  # fmt: skip
 
 
-def _tenures(windows: Iterable[WindowSummary]) -> list[list[float]]:
-    """Losses of each champion's windows, in order of time."""
-    judged = ((window.unit, window.loss.mean) for window in windows if window.loss is not None)
-    return [[loss for _, loss in own] for _, own in groupby(judged, key=lambda each: each[0])]
+def _tenures(world: World, champion: Champion, windows: Sequence[WindowSummary], delay: timedelta) -> list[list[float]]:
+    """Losses of each earlier champion's windows that were known when who came after it was chosen: a change that it had to go on answering through, while
+    labels came late and a release went its way, is not how windows differ where nothing has changed."""
+    judged = (window for window in windows if window.loss is not None)
+    groups = [(unit, list(own)) for unit, own in groupby(judged, key=lambda window: window.unit)]
+    followed = [*((after, own[0].start) for after, own in groups[1:]), (champion.unit, champion.since)]
+    return [
+        [window.loss.mean for window in own if window.loss is not None and window.end + delay <= chosen]
+        for (unit, own), after in zip(groups, followed, strict=False) if unit != champion.unit
+        for chosen in [_chosen(world, *after)]
+    ]  # fmt: skip
+
+
+def _chosen(world: World, unit: str, answering: datetime) -> datetime:
+    """When the unit that was `answering` then was decided on: as what was known when it won, or was rolled back to, had it."""
+    began = [each for each in world.all("release", ReleaseState) if each.challenger == unit and each.opened_at <= answering]
+    if not began:
+        return answering
+    release = max(began, key=lambda each: each.opened_at)
+    job = world.get("job", release.job, Job) if release.job else None
+    return release.opened_at if job is None else min(job.as_of, release.opened_at)
 
 
 def _rows(windows: Iterable[WindowSummary]) -> int:

@@ -7,13 +7,14 @@ import msgspec
 import numpy as np
 import pytest
 
+from flyball.autopilot import worth
 from flyball.autopilot.worth import unexplained
 from flyball.control import improving
 from flyball.control.world import draft, put
 from flyball.monitoring import reference
 from flyball.records.findings import RowLosses, WindowSummary
 from flyball.records.jobs import Job, JobStatus
-from flyball.records.release import Champion
+from flyball.records.release import Champion, Phase, ReleaseState
 from flyball.records.signature import Column, ColumnType, Signature
 from flyball.records.unit import Format, Lineage, SnapshotRef, Unit, Version
 
@@ -102,3 +103,37 @@ def test_rows_whose_labels_came_after_a_training_are_new_to_it():
     grown = [improving.assess(world, champion, known, days, (), delay * DAY).growth for delay in (14, 4, 0)]
     rows = [4600, 5600, 6000]
     assert grown == [pytest.approx(np.log2(7500 / trained), abs=0.01) for trained in rows]
+
+
+def days(unit, losses, first):
+    return [
+        WindowSummary(
+            model="m", unit=unit, start=START + k * DAY, end=START + (k + 1) * DAY, predictions=100, labels=100, mature=True,
+            loss=RowLosses(mean=loss, spread=0.1, n=100),
+        )
+        for k, loss in enumerate(losses, first)
+    ]  # fmt: skip
+
+
+def test_a_change_that_the_champion_before_had_to_answer_through_is_not_how_its_windows_differ():
+    """It changed on day 6, was seen when that day's labels came, two days later, and the release took three days more."""
+    world, champion = trained_at(8)
+    opened = START + 9 * DAY
+    release = ReleaseState(
+        id="r-0001",
+        model="m",
+        challenger="u",
+        champion="w",
+        phase=Phase.SETTLED,
+        opened_at=opened,
+        entered_at=opened,
+        job="j-0002",
+    )
+    windows = [*days("w", [0.2, 0.21, 0.2, 0.19, 0.2, 0.21, *[0.6] * 6], 0), *days("u", [0.2], 12)]
+    moved = msgspec.structs.replace(champion, since=START + 12 * DAY)
+    assert improving._tenures(world, moved, [], 2 * DAY) == []
+    assert len(improving._tenures(world, moved, windows, 2 * DAY)[0]) == 12 - 2
+    world.record(draft(opened, "test", "test", {}, (put("release", release.id, release),)))
+    assert improving._tenures(world, moved, windows, 2 * DAY) == [[0.2, 0.21, 0.2, 0.19, 0.2, 0.21]]
+    assert worth.differing(improving._tenures(world, moved, windows, 2 * DAY)).spread < 0.05
+    assert worth.differing([[each.loss.mean for each in windows[:12]]]).spread > 0.1
