@@ -276,9 +276,9 @@ class Maturing:
         judged, reference = window_of(window), self._observation.files.reference(window.unit)
         state = self._world.get("performance", window.unit, PerformanceState) or PerformanceState()
         reading = performance.judge(reference, state, outcomes(found.rows, self._world.spec.task), judged, self._policy)
-        # The estimate's interval is that of all rows' mean: a few labels lie beside it by chance.
+        # Fewer say nothing of how much their mean may lie beside that of all rows.
         loss = window.loss if window.loss is not None and window.loss.n >= self._policy.min_rows else None
-        estimates = self._estimating.mature(judged, window, loss.mean) if loss is not None else ()
+        estimates = self._estimating.mature(judged, window, loss) if loss is not None else ()
         labelled = Labelled(found.rows.scores, found.rows.labels, sampled(self._observation, (key,), join))
         told = self._concepts.judge(judged, labelled)
         findings = self._concepts.explained(
