@@ -9,6 +9,7 @@ from engine_world import AT_ONCE, DAY, HOUR, Project, spec_of
 
 from flyball.adapters.registry_memory import MemoryRegistry
 from flyball.control.loop import tick_once
+from flyball.control.maturing import window_of
 from flyball.control.world import Ports, micros
 from flyball.errors import StoreUnavailable, TrackingFailed
 from flyball.monitoring.reference import Reference
@@ -148,6 +149,47 @@ def test_past_its_delay_a_window_waits_for_labels_enough_and_until_an_import_has
     assert imported(others[1][1], 60) == (False, 130)
     project.live(DAY)
     assert told() == (True, 130)
+    project.holds()
+
+
+def sent(batch: LabelBatch, part: slice, now: int) -> LabelBatch:
+    ids = batch.ids[part]
+    return LabelBatch(at_us=now, model=batch.model, ids=ids, values=batch.values[part], observed_us=[None] * len(ids))
+
+
+@pytest.mark.parametrize(("away", "fewest"), [(5, 60), (4, 30)])
+def test_without_a_declared_delay_no_window_is_judged_by_the_first_portion_of_an_import(
+    tmp_path: Path, away: int, fewest: int
+) -> None:
+    """Of each 60 rows `fewest` have a label, on every second day all; after days without any 12 of each are brought, and a minute later the others."""
+    project = Project(tmp_path, spec_of(AT_ONCE, monitor=MONITOR, data=LEARNED))
+    project.version()
+    project.label_delay = DAY
+    for day in range(12 + away):
+        for _ in range(4):
+            project.send(60)
+            if day % 2:
+                at, batch = project.late[-1]
+                project.late[-1] = (at, sent(batch, slice(fewest), batch.at_us))
+            project.clock.sleep(6 * HOUR)
+            if day < 12:
+                project.deliver()
+            project.tick()
+    judged = len(project.ledger.events(kinds=("window.matured",)))
+    assert judged >= 9
+    brought = [batch for at, batch in project.late if at <= project.clock.now()]
+    project.late = []
+    for part in (slice(12), slice(12, None)):
+        now = micros(project.clock.now())
+        project.capture.hand_over([sent(batch, part, now) for batch in brought])
+        project.clock.sleep(MINUTE)
+        project.tick()
+    project.live(DAY)
+    anew = {event.subject: event.payload["labels"] for event in project.ledger.events(kinds=("window.matured",))[judged:]}
+    in_the_end = {f"window:{window_of(window).id}": window.labels for window in project.windows()}
+    assert len(anew) >= away - 1
+    assert anew == {subject: in_the_end[subject] for subject in anew}
+    assert 240 in anew.values()
     project.holds()
 
 

@@ -18,6 +18,7 @@ from flyball.control.observe import Observation, WindowKey
 from flyball.control.world import World, draft, micros, put
 from flyball.errors import ArtifactDamaged
 from flyball.monitoring import estimates, moved_labels, upstream
+from flyball.monitoring.estimates import Labelled
 from flyball.monitoring.estimates.parts import LOSS
 from flyball.monitoring.moved_labels import LabelFault, Sides
 from flyball.records import codec
@@ -119,9 +120,9 @@ class Diagnosing:
     def _estimates(self, unit: str, began: datetime) -> tuple[int, int]:
         """Mature windows that lasted beyond then, whose loss had been estimated; of them those whose labels said otherwise."""
         windows = [each for each in self._world.all("window", WindowSummary) if each.unit == unit and each.end > began]
-        least = self._world.spec.monitor.min_rows  # a few labels lie beside an estimate of all rows by chance
+        least = self._world.spec.monitor.min_rows  # fewer say nothing of how much their mean may lie beside that of all rows
         told = [
-            (each.loss, estimates.interval_of(each.estimates[LOSS], each.loss_within))
+            (each.loss, estimates.interval_of(each.estimates[LOSS], each.loss_within, Labelled(each.loss, each.predictions)))
             for each in windows
             if each.loss and each.loss.n >= least and LOSS in each.estimates
         ]

@@ -9,12 +9,12 @@ from flyball.control.unforeseen import for_the_ledger
 from flyball.control.world import World, put
 from flyball.monitoring import estimates
 from flyball.monitoring.allowance import allowance_of
-from flyball.monitoring.estimates import AlarmState, Estimates, Trust
+from flyball.monitoring.estimates import AlarmState, Estimates, Labelled, Trust
 from flyball.monitoring.estimates.parts import LOSS
 from flyball.monitoring.policy import MonitorPolicy
 from flyball.monitoring.window import Window
 from flyball.records.events import Put
-from flyball.records.findings import Finding, WindowSummary
+from flyball.records.findings import Finding, RowLosses, WindowSummary
 
 
 class EstimateState(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,13 +62,14 @@ class Estimating:
         moved = msgspec.structs.replace(state, alarm=reading.state, increase=float(f"{increase:.6g}"))
         return Estimated(_shown(summary, found), reading.findings, (put("estimates", window.unit, moved),))
 
-    def mature(self, window: Window, summary: WindowSummary, realised: float) -> tuple[Put, ...]:
-        """Its labels have come: `realised` is their mean bounded loss."""
+    def mature(self, window: Window, summary: WindowSummary, realised: RowLosses) -> tuple[Put, ...]:
+        """Its labels have come."""
         told = summary.estimates.get(LOSS)
         if told is None:
             return ()
         state = self.state(window.unit)
-        learned = estimates.learn(state.trust, window.id, told, realised, summary.loss_within)
+        labelled = Labelled(realised, summary.predictions)
+        learned = estimates.learn(state.trust, window.id, told, realised.mean, summary.loss_within, labelled)
         return () if learned == state.trust else (put("estimates", window.unit, msgspec.structs.replace(state, trust=learned)),)
 
 

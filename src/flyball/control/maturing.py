@@ -88,8 +88,8 @@ class Maturing:
         """Of them those that labels came for: the others, which may be thousands, are not looked at."""
         self._counts: dict[WindowKey, tuple[int, int]] = {}
         """(labels, predictions) of those, until some come or change: to count them is to look at every row, and a tick comes every second."""
-        self._quiet: dict[WindowKey, int] = {}
-        """From when on no more come later than declared; known as long as the above."""
+        self._quiet: dict[WindowKey, tuple[Delays | None, int]] = {}
+        """From when on no more come later than declared, or than was learned; known as long as the above."""
         self._mature = {key_of(window): window for window in closed if window.mature}
         self._revised = self._part(micros(world.now()))
         """Part of a window's length in which revisions were last looked for: the present one, so that a controller which is started again looks when the one
@@ -196,23 +196,23 @@ class Maturing:
         # With a declared delay the learned one decides nothing, and is looked up for what is shown only.
         known = self._delays(join) if self._policy.label_delay is None else None
         told = maturity(predictions, labels, window.end, now, self._policy, known)
-        if told.mature and not (told.by == "delay" and self._waits(key, window, join)):
+        if told.mature and not (told.by in {"delay", "learned"} and self._waits(key, window, join, known)):
             self._judge(key, window, champion, join)
         elif labels >= MORE_LABELS * max(window.labels, 1):
             self._complete(key, window, join, labels)
 
-    def _waits(self, key: WindowKey, window: WindowSummary, join: LabelJoin) -> bool:
-        """Past its declared delay a window is judged once, by what is there: not while labels still come, as those of an import do for minutes, nor at once by fewer
+    def _waits(self, key: WindowKey, window: WindowSummary, join: LabelJoin, known: Delays | None) -> bool:
+        """Past its delay a window is judged once, by what is there: not while labels still come, as those of an import do for minutes, nor at once by fewer
         than are tested."""
         now, (labels, predictions) = self._world.now(), self._counts[key]
-        if now >= patience.last_call(window, self._policy, self._world.spec.capture.keep):
+        if now >= patience.last_call(window, self._policy, self._world.spec.capture.keep, known):
             return False
-        if labels < self._policy.min_rows <= predictions and now < window.end + patience.for_few(self._policy):
+        if labels < self._policy.min_rows <= predictions and now < window.end + patience.for_few(self._policy, known):
             return True
-        if key not in self._quiet:
+        if key not in self._quiet or self._quiet[key][0] is not known:
             found = join.outcomes(window.unit, micros(window.start), micros(window.end))
-            self._quiet[key] = quiet_us(found.at_us, found.received_us, self._policy)
-        return micros(now) < self._quiet[key]
+            self._quiet[key] = known, quiet_us(found.at_us, found.received_us, self._policy, known)
+        return micros(now) < self._quiet[key][1]
 
     def _delays(self, join: LabelJoin) -> Delays:
         return self._observation.label_delay.learned(join, self._observation.seen_until_us)
@@ -276,9 +276,9 @@ class Maturing:
         judged, reference = window_of(window), self._observation.files.reference(window.unit)
         state = self._world.get("performance", window.unit, PerformanceState) or PerformanceState()
         reading = performance.judge(reference, state, outcomes(found.rows, self._world.spec.task), judged, self._policy)
-        # The estimate's interval is that of all rows' mean: a few labels lie beside it by chance.
+        # Fewer say nothing of how much their mean may lie beside that of all rows.
         loss = window.loss if window.loss is not None and window.loss.n >= self._policy.min_rows else None
-        estimates = self._estimating.mature(judged, window, loss.mean) if loss is not None else ()
+        estimates = self._estimating.mature(judged, window, loss) if loss is not None else ()
         labelled = Labelled(found.rows.scores, found.rows.labels, sampled(self._observation, (key,), join))
         told = self._concepts.judge(judged, labelled)
         findings = self._concepts.explained(

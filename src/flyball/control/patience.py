@@ -8,6 +8,7 @@ from flyball.control.forgetting import step_us
 from flyball.control.observe import micros_of
 from flyball.control.world import MICROSECOND
 from flyball.monitoring.delays import Delays
+from flyball.monitoring.maturity import delay_of
 from flyball.monitoring.policy import MonitorPolicy
 from flyball.records.findings import WindowSummary
 from flyball.stats.age_grid import EDGES_US
@@ -19,8 +20,8 @@ of a day."""
 TIMES_KNOWN = 2
 """The largest age at which labels are known to come: where they take long, there is more to wait for."""
 FEW = timedelta(days=2)
-"""Beyond a declared delay, or a window's length where that is more: so long a window of fewer labels than are tested waits for others, whether some come or not.
-Where so few are labelled for good none would ever be judged otherwise."""
+"""Beyond the delay, declared or learned, or a window's length where that is more: so long a window of fewer labels than are tested waits for others, whether some
+come or not. Where so few are labelled for good none would ever be judged otherwise."""
 MOST = EDGES_US[-1] * MICROSECOND
 """Of what is learned: nothing is known of labels that are older."""
 
@@ -36,15 +37,15 @@ def patience(policy: MonitorPolicy, known: Delays | None) -> timedelta:
     return max(least(policy), min(TIMES_KNOWN * learned, MOST))
 
 
-def for_few(policy: MonitorPolicy) -> timedelta:
+def for_few(policy: MonitorPolicy, known: Delays | None = None) -> timedelta:
     """From a window's end on: fewer labels than are tested have to do then, unless more are just coming."""
-    return (policy.label_delay or timedelta()) + max(policy.window, FEW)
+    return delay_of(policy, known) + max(policy.window, FEW)
 
 
-def last_call(window: WindowSummary, policy: MonitorPolicy, keep: timedelta | None) -> datetime:
+def last_call(window: WindowSummary, policy: MonitorPolicy, keep: timedelta | None, known: Delays | None = None) -> datetime:
     """From when on what is here has to do, though labels still come: the window would be given up, or with `capture.keep` its rows be forgotten. Those one step
     of the horizon earlier: so that there is a look before."""
-    given_up = window.end + least(policy)
+    given_up = window.end + patience(policy, known)
     if keep is None:
         return given_up
     step = step_us(micros_of(policy.window), micros_of(keep)) * MICROSECOND

@@ -6,8 +6,8 @@ it is mature. The class of an unlabelled row is unknown, so Kaplan–Meier canno
 
 Assumed: what is not known of the young is as it was with the old (a prediction's delay does not depend on when it was made), within a stratum of label and
 score. Tested where it can be: recent predictions against earlier ones. Where they differ, each age is learned from the recent ones as far as they are old
-enough, and from the earlier ones beyond; `changed` says so. Nothing is known beyond `reach`: there it is assumed that what comes at twice an age is no
-more than what came between half of it and the age (`tail`).
+enough, and from the earlier ones beyond; `changed` says so. A time in which hardly a label came at all belongs to no delay (label_gaps.py).
+Nothing is known beyond `reach`: there it is assumed that what comes at twice an age is no more than what came between half of it and the age (`tail`).
 """
 
 from typing import NamedTuple
@@ -16,6 +16,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from flyball.monitoring import label_gaps
+from flyball.monitoring.label_gaps import Cohorts, Gap
 from flyball.monitoring.reference import Reference
 from flyball.stats import kaplan_meier, right_truncation
 from flyball.stats.age_grid import COHORT_US, EDGES_US, AgeCounts, completed_bins
@@ -108,17 +110,16 @@ class _Lived(NamedTuple):
 def learn(counts: AgeCounts, now_us: int) -> Delays:
     """The delay as it is known at `now_us`, when all that was received by then is counted. Cohorts that come added up by `together` give the same."""
     rows, labels = int(counts.rows.sum()), int(counts.labels.sum())
-    lived = _lived(counts, now_us)
+    lived, gaps = _lived(counts, now_us)
     reach = int(np.flatnonzero(lived.by_then.sum(axis=(0, 1, 2)) >= LEAST_LABELS).max(initial=-1)) + 1
     if reach == 0:
         words = f"{labels} labels are too few, or too young, to learn their delay from: {LEAST_LABELS} are wanted"
         return _unknown(now_us, rows, labels, words)
     lived = _Lived(lived.start, *(part[..., :reach] for part in lived[1:]))
     changed, recent = _changed(lived)
-    spliced = _spliced(lived, recent) if changed else lived
-    # Where hardly a label of recent predictions has come (whoever sends them has stopped), what came of earlier ones is all that there is to learn from.
-    dried_up = int(spliced.events.sum()) < LEAST_LABELS
-    lived = lived if dried_up else spliced
+    # Where hardly a label of recent predictions has come, what came of earlier ones is all that there is to learn from: spliced, nothing would come at their ages.
+    dried_up = changed and int(lived.events[recent].sum()) < LEAST_LABELS
+    lived = _spliced(lived, recent) if changed and not dried_up else lived
     survival = kaplan_meier.kaplan_meier(lived.events.sum(axis=(1, 2)), lived.at_risk.sum(axis=1))
     parts = _parts(lived)
     whole = parts[0].curve
@@ -132,9 +133,9 @@ def learn(counts: AgeCounts, now_us: int) -> Delays:
         parts=parts,
         tail=_short(1.0 - whole.lower[max(reach - OCTAVE, 0)]),
         correlation=_correlation(survival, lived),
-        changed=changed,
+        changed=changed or bool(gaps and gaps[-1].until_us >= now_us),
     )
-    return msgspec.structs.replace(told, words=_words(told, dried_up=dried_up))
+    return msgspec.structs.replace(told, words=_words(told, gaps, dried_up=dried_up))
 
 
 def strata_of(reference: Reference) -> LabelStrata:
@@ -198,21 +199,32 @@ def together(start_us: Ints, now_us: int) -> Ints:
 
 def _clusters(start_us: Ints, now_us: int) -> tuple[Ints, Ints]:
     """The cluster of each cohort, and the bins that all of it has lived through."""
+    return start_us // COHORT_US // _width(start_us), completed_bins(now_us - start_us - COHORT_US)
+
+
+def _width(start_us: Ints) -> int:
+    """Cohorts to a cluster."""
     cohort = start_us // COHORT_US
     wide = [width for width in CLUSTERS if np.unique(cohort // width).size >= ENOUGH]
-    return cohort // (wide[-1] if wide else 1), completed_bins(now_us - start_us - COHORT_US)
+    return wide[-1] if wide else 1
 
 
-def _lived(counts: AgeCounts, now_us: int) -> _Lived:
+def _lived(counts: AgeCounts, now_us: int) -> tuple[_Lived, tuple[Gap, ...]]:
+    """As long as labels came as usual, and when they did not."""
     groups, of = np.unique(np.stack(_clusters(counts.start_us, now_us)), axis=1, return_inverse=True)
     n = groups.shape[1]
     rows = np.zeros((n, counts.rows.shape[1]), dtype=np.int64)
     labels = np.zeros((n, *counts.labels.shape[1:]), dtype=np.int64)
     np.add.at(rows, of, counts.rows)
     np.add.at(labels, of, counts.labels)
-    seen = np.arange(labels.shape[-1]) < groups[1][:, None]
     by_then = np.cumsum(labels, axis=-1)
     before = (by_then - labels).sum(axis=1)
+    at_risk = rows[..., None] - before
+    width_us = _width(counts.start_us) * COHORT_US
+    made = _made(groups, width_us, now_us)
+    cohorts = Cohorts(*made, groups[1], labels.sum(axis=(1, 2)), at_risk.sum(axis=1))
+    gaps = label_gaps.gaps(cohorts, width_us, now_us)
+    seen = np.arange(labels.shape[-1]) < label_gaps.lived_before(cohorts, gaps)[:, None]
     start, member = np.unique(groups[0], return_inverse=True)
 
     def by_cluster(values: Ints) -> Ints:
@@ -220,13 +232,24 @@ def _lived(counts: AgeCounts, now_us: int) -> _Lived:
         np.add.at(added, member, values)
         return added
 
-    return _Lived(
+    lived = _Lived(
         start,
         by_cluster(labels * seen[:, None, None, :]),
-        by_cluster((rows[..., None] - before) * seen[:, None, :]),
+        by_cluster(at_risk * seen[:, None, :]),
         by_cluster(by_then * seen[:, None, None, :]),
         by_cluster(rows.sum(axis=1)[:, None] * seen),
     )
+    return lived, gaps
+
+
+def _made(groups: Ints, width_us: int, now_us: int) -> tuple[Ints, Ints]:
+    """Between when the rows of each group were made, by its cluster and by what they have lived through."""
+    cluster, lived = groups
+    edges = np.asarray(EDGES_US, dtype=np.int64)
+    since, until = cluster * width_us, (cluster + 1) * width_us
+    older = now_us - COHORT_US - edges[np.minimum(lived + 1, edges.size - 1)]
+    since = np.where(lived + 1 < edges.size, np.maximum(since, older), since)
+    return since, np.maximum(np.minimum(until, now_us - edges[lived]), since + 1)
 
 
 def _changed(lived: _Lived) -> tuple[bool, npt.NDArray[np.bool_]]:
@@ -251,14 +274,24 @@ def _spliced(lived: _Lived, recent: npt.NDArray[np.bool_]) -> _Lived:
 
 def _come(survival: kaplan_meier.Survival, rows: int) -> Curve:
     lower, upper = kaplan_meier.interval(survival, ALPHA)
-    return Curve(n=rows, share=_shorts(1.0 - survival.share), lower=_shorts(1.0 - upper), upper=_shorts(1.0 - lower))
+    left, least, most = (_continued(curve, curve) for curve in (survival.share, lower, upper))
+    return Curve(n=rows, share=_shorts(1.0 - left), lower=_shorts(1.0 - most), upper=_shorts(1.0 - least))
 
 
 def _by_score(lived: _Lived) -> tuple[tuple[float, ...], ...]:
     whole = kaplan_meier.kaplan_meier(lived.events.sum(axis=(1, 2)), lived.at_risk.sum(axis=1)).share
+    whole = _continued(whole, whole)
     events = lived.events.sum(axis=1)
     each = (kaplan_meier.kaplan_meier(events[:, s], lived.at_risk[:, s]).share for s in range(events.shape[1]))
-    return tuple(_shorts(1.0 - np.where(np.isfinite(share), share, whole)) for share in each)
+    return tuple(_shorts(1.0 - _continued(share, whole)) for share in each)
+
+
+def _continued(curve: Floats, like: Floats) -> Floats:
+    """Beyond the age at which nobody is left to tell (labels have stopped, and all that are older have one) it goes on as the other does; that has no more to
+    tell itself: what was known last holds on."""
+    last = int(np.flatnonzero(np.isfinite(curve))[-1])  # the first edge is always known
+    beyond = like[last + 1 :] / like[last] if like[last] > 0.0 else np.ones(like.size - last - 1)
+    return np.concatenate([curve[: last + 1], curve[last] * np.where(np.isfinite(beyond), beyond, 1.0)])
 
 
 def _parts(lived: _Lived) -> tuple[Part, ...]:
@@ -297,7 +330,7 @@ def _correlation(survival: kaplan_meier.Survival, lived: _Lived) -> float:
     return _short(min(max((effect - 1.0) / (size - 1.0), 0.0), 1.0))
 
 
-def _words(delays: Delays, *, dried_up: bool) -> str:
+def _words(delays: Delays, gaps: tuple[Gap, ...], *, dried_up: bool) -> str:
     whole = delays.parts[0].curve
     known = EDGES_US[delays.reach]
     half = EDGES_US[int(np.flatnonzero(np.asarray(whole.share) >= 0.5)[0])]
@@ -305,7 +338,10 @@ def _words(delays: Delays, *, dried_up: bool) -> str:
     most = "95 % not surely within what is known" if ripe is None else f"95 % of each kind after {duration(ripe)}"
     told = f"of the labels that come within {duration(known)} half are there after {duration(half)}, {most}"
     told += f"; {1.0 - delays.ever:.1%} of the predictions have none by then"
-    if dried_up:
+    stopped = bool(gaps) and gaps[-1].until_us >= delays.until_us
+    if len(gaps) > stopped:
+        told += f"; learned without the predictions of {sum(gap.days for gap in gaps[: len(gaps) - stopped]):.3g} days in which hardly a label came"
+    if dried_up or stopped:
         told += "; of recent predictions hardly a label has come"
     elif delays.changed:
         told += "; labels of recent predictions come otherwise than those of earlier ones: learned from the recent ones as far as they are old enough"

@@ -8,14 +8,14 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from flyball.monitoring.delays import Delays, age_at, place_of
+from flyball.monitoring.delays import Delays, age_at, place_of, usual_age
 from flyball.monitoring.policy import MonitorPolicy
 
 LATE = 4.0
 """Standard deviations of fewer or more labels than learned from which a window's labels are said to come otherwise: one window in 16,000 by chance."""
 PAUSE = 0.25
-"""Of a window's length: labels that came later than declared by more than that are an import, or a delay that was declared too short; when none has come for so
-long, they count as all that come."""
+"""Of a window's length: labels that came later than declared, or than learned, by more than that are an import, or a delay that is longer than known; when none
+has come for so long, they count as all that come."""
 MICROSECOND = timedelta(microseconds=1)
 Ints = npt.NDArray[np.int64]
 
@@ -71,14 +71,22 @@ def maturity(
     return Maturity(mature=enough, by="share", words=words)
 
 
-def quiet_us(at_us: Ints, received_us: Ints, policy: MonitorPolicy) -> int:
-    """From when on a window's labels have ceased to come later than declared, but for as many as `mature_share` leaves out; 0: none do. It takes no clock, so that
-    a restart finds the same.
+def delay_of(policy: MonitorPolicy, delays: Delays | None) -> timedelta:
+    """Declared, or learned: the age at which nearly all labels have come. Nothing where neither is known."""
+    if policy.label_delay is not None:
+        return policy.label_delay
+    learned_us = None if delays is None else usual_age(delays, policy.mature_share)
+    return (learned_us or 0) * MICROSECOND
+
+
+def quiet_us(at_us: Ints, received_us: Ints, policy: MonitorPolicy, delays: Delays | None = None) -> int:
+    """From when on a window's labels have ceased to come later than declared or learned, but for as many as `mature_share` leaves out; 0: none do. It takes no
+    clock, so that a restart finds the same.
 
     `at_us`, `received_us`: of its rows, (n,), when each was answered and when its label came; -1: none has.
     """
     pause = PAUSE * policy.window
-    late = np.sort(received_us[received_us - at_us > ((policy.label_delay or timedelta()) + pause) // MICROSECOND])
+    late = np.sort(received_us[received_us - at_us > (delay_of(policy, delays) + pause) // MICROSECOND])
     few = int((1.0 - policy.mature_share) * np.count_nonzero(received_us >= 0))
     return 0 if late.size <= few else int(late[-1 - few]) + pause // MICROSECOND
 

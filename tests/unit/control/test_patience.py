@@ -9,7 +9,7 @@ from flyball.control import forgetting
 from flyball.control.observe import micros_of
 from flyball.control.patience import for_few, last_call, least, patience
 from flyball.control.world import micros
-from flyball.monitoring.delays import Curve, Delays
+from flyball.monitoring.delays import Curve, Delays, Part
 from flyball.monitoring.policy import MonitorPolicy
 from flyball.records.findings import WindowSummary
 from flyball.stats.age_grid import EDGES_US
@@ -40,6 +40,17 @@ def test_it_grows_with_the_ages_at_which_labels_are_known_to_come() -> None:
 @pytest.mark.parametrize(("window", "declared", "days"), [(1, 7, 9), (1 / 24, 7, 9), (7, 30, 37)])
 def test_few_labels_are_not_waited_for_until_they_would_be_given_up(window: float, declared: int, days: int) -> None:
     assert for_few(msgspec.structs.replace(POLICY, window=window * DAY, label_delay=declared * DAY)) == days * DAY
+
+
+def test_where_a_delay_is_learned_few_labels_and_late_ones_are_waited_for_beyond_it() -> None:
+    curve = Curve(n=100, share=(0.0,) * 50 + (1.0,), lower=(0.0,) * 50 + (1.0,), upper=(1.0,) * 51)
+    known = msgspec.structs.replace(NOTHING, reach=50, parts=(Part(label=-1, score=-1, curve=curve),))
+    age = timedelta(microseconds=EDGES_US[50])
+    assert for_few(POLICY, known) == age + 2 * DAY
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    judged = WindowSummary(model="shop", unit="u1", start=start, end=start + DAY, predictions=9, labels=9, mature=False)
+    assert last_call(judged, POLICY, None, known) == judged.end + patience(POLICY, known)
+    assert patience(POLICY, known) > least(POLICY)
 
 
 @pytest.mark.parametrize(("window", "keep"), [(1, 30), (1, 3), (1 / 24, 30), (7, 365), (1, 80)])

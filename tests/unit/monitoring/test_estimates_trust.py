@@ -8,13 +8,13 @@ from monitored_world import day
 from flyball.errors import DataError
 from flyball.monitoring import estimates
 from flyball.monitoring.allowance import Allowance
-from flyball.monitoring.estimates import AlarmState, Estimates, Increase, Trust, estimate
+from flyball.monitoring.estimates import AlarmState, Estimates, Increase, Labelled, Trust, estimate
 from flyball.monitoring.estimates.intervals import Sample, interval, moments
 from flyball.monitoring.estimates.parts import Part
 from flyball.monitoring.estimates.trust import MISS
 from flyball.records import codec
 from flyball.records.evidence import Evidence
-from flyball.records.findings import FindingKind
+from flyball.records.findings import FindingKind, RowLosses
 
 TIGHT = Allowance(run_length=90.0, share=1.0, min_rows=20, tolerance=0.0)
 
@@ -162,3 +162,55 @@ def test_the_examples_in_the_docstrings_run():
     from importlib import import_module
 
     assert doctest.testmod(import_module(estimate.__module__))[0] == 0
+
+
+def losses_of(losses, n):
+    return Labelled(RowLosses(mean=float(losses[:n].mean()), spread=float(losses[:n].std()), n=n), losses.size)
+
+
+@pytest.mark.parametrize("n", [60, 150, 2500])
+@pytest.mark.parametrize("kind", ["brier", "rare", "often", "flat"])
+def test_labels_of_some_rows_miss_the_interval_of_all_as_rarely_as_it_says(kind, n):
+    """Draws from 5,000 rows, of whose mean the estimate is sure to the fourth place."""
+    rng, missed, draws = np.random.default_rng(81), 0, 2000 if n < 1000 else 600
+    flips = {"brier": 0.0, "rare": 0.01, "often": 0.9, "flat": 0.0}[kind]
+    losses = (
+        (rng.random(5000) < flips).astype(float)
+        if flips
+        else (rng.beta(0.5, 2.5, 5000) if kind == "brier" else rng.normal(0.3, 0.01, 5000))
+    )
+    mean = float(losses.mean())
+    for _ in range(draws):
+        drawn = losses[rng.integers(0, 5000, n)] if n < 1000 else rng.permutation(losses)[:n]
+        some = RowLosses(mean=float(drawn.mean()), spread=float(drawn.std()), n=n)
+        lower, upper = estimates.interval_of(told(mean, 0.0001), None, Labelled(some, 5000))
+        missed += not lower <= some.mean <= upper
+    assert missed / draws <= MISS + 3 * (MISS * (1 - MISS) / draws) ** 0.5
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_few_labels_drawn_at_random_make_no_estimate_void(seed):
+    rng, trust = np.random.default_rng(seed), Trust()
+    for window in range(14):
+        _, scores, labels = binary(rng, 5000)
+        losses = (scores[:, 0] - labels) ** 2
+        labelled = losses_of(losses, 60)
+        trust = estimates.learn(trust, str(window), told(0.183, 0.01), labelled.losses.mean, None, labelled)
+    assert trust.windows == 14
+    assert not trust.void
+
+
+@pytest.mark.parametrize("n", [300, 5000])
+def test_a_concept_that_flips_is_void_by_labels_of_a_part_of_the_rows_too(n):
+    rng, trust = np.random.default_rng(82), Trust()
+    for window in range(2):
+        _, scores, labels = binary(rng, 5000)
+        labelled = losses_of((scores[:, 0] - (1 - labels)) ** 2, n)
+        trust = estimates.learn(trust, str(window), told(0.183, 0.01), labelled.losses.mean, None, labelled)
+    assert trust.void
+
+
+def test_where_all_rows_have_a_label_the_interval_is_as_it_was():
+    labelled = Labelled(RowLosses(mean=0.2, spread=0.3, n=400), 400)
+    assert estimates.interval_of(told(), None, labelled) == pytest.approx(estimates.interval_of(told()), abs=1e-12)
+    assert estimates.interval_of(told(), (0.05, 0.2), labelled) == pytest.approx((0.05, 0.2), abs=1e-12)

@@ -7,7 +7,7 @@ from labelled_late import DAY, lived, moment
 from monitored_world import POLICY, START
 
 from flyball.monitoring.delays import learn
-from flyball.monitoring.maturity import is_mature, maturity, quiet_us
+from flyball.monitoring.maturity import delay_of, is_mature, maturity, quiet_us
 
 END = START + timedelta(days=1)
 UNDECLARED = msgspec.structs.replace(POLICY, label_delay=None)
@@ -110,3 +110,17 @@ def test_labels_that_come_later_than_declared_are_awaited_until_none_has_come_fo
     """`ages` in days, of rows of the same moment; the declared delay is 3 days and 1 in 20 may be missing."""
     received = np.array([int(age * DAY) if age >= 0 else -1 for age in ages], dtype=np.int64)
     assert quiet_us(np.zeros(received.size, dtype=np.int64), received, POLICY) == (0 if quiet is None else int(quiet * DAY))
+
+
+def test_without_a_declared_delay_late_is_what_comes_after_nearly_all_have_as_learned():
+    late = lived(np.random.default_rng(7), mean_days=1.0)
+    delays = learn(late.counts(60 * DAY), 60 * DAY)
+    learned = delay_of(UNDECLARED, delays)
+    assert timedelta(days=2.8) <= learned <= timedelta(days=4)
+    assert delay_of(UNDECLARED, None) == timedelta()
+    assert delay_of(POLICY, delays) == POLICY.label_delay
+    at = np.zeros(40, dtype=np.int64)
+    usual = np.linspace(0.1, 1.0, 40) * (learned + timedelta(days=0.25)) / timedelta(microseconds=1)
+    assert quiet_us(at, usual.astype(np.int64), UNDECLARED, delays) == 0
+    brought = np.where(np.arange(40) < 30, usual, 9 * DAY).astype(np.int64)
+    assert quiet_us(at, brought, UNDECLARED, delays) == 9.25 * DAY

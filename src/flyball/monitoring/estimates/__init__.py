@@ -4,7 +4,7 @@ from flyball.monitoring.estimates.alarm import AlarmReading, AlarmState, begin_a
 from flyball.monitoring.estimates.estimate import Estimates, Increase, estimate, labels_needed
 from flyball.monitoring.estimates.prepared import Prepared
 from flyball.monitoring.estimates.rows import FILE, EstimationReference, build
-from flyball.monitoring.estimates.trust import Trust, interval_of, learn
+from flyball.monitoring.estimates.trust import Labelled, Trust, interval_of, learn
 
 __all__ = [
     "FILE",
@@ -13,6 +13,7 @@ __all__ = [
     "Estimates",
     "EstimationReference",
     "Increase",
+    "Labelled",
     "Prepared",
     "Trust",
     "begin_anew",

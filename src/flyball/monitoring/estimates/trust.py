@@ -7,21 +7,36 @@ Void lasts until the caller begins anew: with a new version, or when a person ha
 """
 
 import math
+from typing import NamedTuple
 
 import msgspec
 
 from flyball.errors import DataError
 from flyball.records.evidence import Evidence
+from flyball.records.findings import RowLosses
 from flyball.stats import edetector
 
 RUN_LENGTH = 400.0
 """Mature windows until estimates that keep their word are called void, on average and at least. Two misses in a row suffice."""
 MISS = 0.01
-WIDER = 2.575829 / 1.959964
+Z_MISS = 2.575829
+WIDER = Z_MISS / 1.959964
 """From the 97.5 % to the 99.5 % point of the normal distribution: for windows that were estimated by a release that kept no 99 % interval."""
 
 
 Ends = tuple[float, float]
+
+
+class Labelled(NamedTuple):
+    """The labels that speak for a window's rows."""
+
+    losses: RowLosses
+    rows: int
+    """Of the window: the interval is that of the mean of all of them."""
+
+    def deviation(self, spread: float) -> float:
+        """Of the labels' mean around that of all rows: drawn without putting back."""
+        return spread * math.sqrt(max(1.0 / max(self.losses.n, 1) - 1.0 / max(self.rows, 1), 0.0))
 
 
 class Trust(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,13 +55,20 @@ REMEMBERED = 8
 """Windows mature in order, give or take those of a delay that hangs on the label."""
 
 
-def learn(trust: Trust, window: str, estimated: Evidence, realised: float, loss_within: Ends | None = None) -> Trust:
+def learn(
+    trust: Trust,
+    window: str,
+    estimated: Evidence,
+    realised: float,
+    loss_within: Ends | None = None,
+    labelled: Labelled | None = None,
+) -> Trust:
     """The state after one more mature window, in order. `estimated`: its `bounded_loss`; `realised`: mean bounded loss of its labels; `loss_within`: as
-    `Estimates` has it, None: it was not kept.
+    `Estimates` has it, None: it was not kept; `labelled`: of whose labels it is the mean, None: all rows have one.
 
     A window that was void, or is known already, changes nothing.
     """
-    within = interval_of(estimated, loss_within)
+    within = interval_of(estimated, loss_within, labelled)
     if within is None or window in trust.judged or trust.void:
         return trust
     if not (math.isfinite(realised) and 0.0 <= realised <= 1.0):
@@ -70,11 +92,24 @@ def learn(trust: Trust, window: str, estimated: Evidence, realised: float, loss_
     )
 
 
-def interval_of(estimated: Evidence, loss_within: Ends | None = None) -> Ends | None:
-    """In which a realised mean loss is believed to lie; None: nothing was estimated."""
-    if estimated.value is None or estimated.lower is None or estimated.upper is None or loss_within is not None:
+def interval_of(estimated: Evidence, loss_within: Ends | None = None, labelled: Labelled | None = None) -> Ends | None:
+    """In which a realised mean loss is believed to lie; None: nothing was estimated. It is wider where labels are a part of the rows only."""
+    if loss_within is None and not (estimated.value is None or estimated.lower is None or estimated.upper is None):
+        lower, upper = (
+            min(max(estimated.value + WIDER * (end - estimated.value), 0.0), 1.0) for end in (estimated.lower, estimated.upper)
+        )
+        loss_within = lower, upper
+    if loss_within is None or labelled is None:
         return loss_within
-    lower, upper = (
-        min(max(estimated.value + WIDER * (end - estimated.value), 0.0), 1.0) for end in (estimated.lower, estimated.upper)
-    )
-    return lower, upper
+    return _widened(loss_within, sum(loss_within) / 2.0 if estimated.value is None else estimated.value, labelled)
+
+
+def _widened(within: Ends, value: float, labelled: Labelled) -> Ends:
+    """By the luck of which rows have a label. Towards the nearer end of [0, 1] losses seem to differ least when the mean is off most (none of the rare large ones was
+    drawn): there the largest spread stands that rows of such a mean can have."""
+    n, most = labelled.losses.n, math.sqrt(max(value * (1.0 - value), 0.0))
+    seen = labelled.losses.spread * math.sqrt(n / (n - 1.0)) if n > 1 else most
+    below, above = (most, seen) if value <= 0.5 else (seen, most)
+    lower = value - math.hypot(value - within[0], Z_MISS * labelled.deviation(below))
+    upper = value + math.hypot(within[1] - value, Z_MISS * labelled.deviation(above))
+    return max(min(lower, within[0]), 0.0), min(max(upper, within[1]), 1.0)
