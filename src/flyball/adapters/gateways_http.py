@@ -11,8 +11,8 @@ import msgspec
 
 from flyball.adapters.durable import replace_file, was_written_in
 from flyball.adapters.heartbeat import LeaseFile
-from flyball.adapters.keep_alive import FAILURES, KeepAlive
-from flyball.errors import Conflict, StoreUnavailable
+from flyball.adapters.keep_alive import FAILURES, Answer, KeepAlive
+from flyball.errors import Conflict, FlyballError, StoreUnavailable
 from flyball.records import codec
 from flyball.records.routing import GatewayReport, RoutingTable
 
@@ -20,6 +20,7 @@ NUDGE_SECONDS = 0.25
 """A table without new models is taken within it, so that the look that follows sees the switch; a tick must not wait for models to be loaded."""
 LAST_NUDGE_SECONDS = 0.01
 """For a worker whose turn comes when the others have taken all of that: it is told all the same."""
+REFUSED = 401
 OBSERVE_SECONDS = 5.0
 """A worker that loads a model answers from its event loop all the same; who is silent for longer cannot prove what it serves."""
 
@@ -42,12 +43,13 @@ class HttpGateways:
     def __init__(
         self,
         state_dir: Path,
-        token: str,
+        token: Callable[[], str],
         workers: int,
         nudge_seconds: float = NUDGE_SECONDS,
         now: Callable[[], datetime] | None = None,
     ) -> None:
-        """`nudge_seconds`: how long all of them together are waited for that take a new table, models and all. `now`: of the controller."""
+        """`token`: the owner's as it is now; asked again when a worker refuses the last one. `nudge_seconds`: how long all of them together are waited
+        for that take a new table, models and all. `now`: of the controller. Raises what `token` raises."""
         self._state_dir = state_dir
         self._nudge_seconds = nudge_seconds
         self._table = state_dir / "routing.json"
@@ -55,7 +57,8 @@ class HttpGateways:
         self._workers = workers
         self.seen: tuple[GatewayReport, ...] = ()
         """The last observation, for whoever sums up what the reports say."""
-        self._headers = {"authorization": f"Bearer {token}"}
+        self._token = token
+        self._known = token()
         self._clients: dict[str, tuple[int, KeepAlive]] = {}
         """Worker → its admin port, and the client that talks to it."""
 
@@ -135,27 +138,40 @@ class HttpGateways:
         # Level-triggered: the worker reads the file by itself, and one that was not waited for goes on; a nudge only makes it sooner.
         if _alive(worker.pid):
             try:
-                self._to(worker).ask("POST", "/flyball/reload", timeout=seconds)
-            except FAILURES:
+                self._answer(worker, "POST", "/flyball/reload", seconds)
+            except (*FAILURES, FlyballError, ValueError):  # a token that is no header is a ValueError
                 return
+
+    def _answer(self, worker: Card, method: str, path: str, seconds: float) -> Answer:
+        """Raises one of FAILURES, and a FlyballError where the owner's token is refused and another one cannot be read."""
+        answer = self._to(worker).ask(method, path, timeout=seconds, headers=_bearer(self._known))
+        if answer.status != REFUSED:
+            return answer
+        # Workers read it within a second when the owner replaces it, and this process may live for months.
+        before, self._known = self._known, self._token()
+        if self._known == before:
+            return answer
+        return self._to(worker).ask(method, path, timeout=seconds, headers=_bearer(self._known))
 
     def _to(self, worker: Card) -> KeepAlive:
         port, client = self._clients.get(worker.worker, (0, None))
         if client is None or port != worker.admin_port:
             if client is not None:
                 client.close()  # of the process before
-            client = KeepAlive("127.0.0.1", worker.admin_port, self._headers)
+            client = KeepAlive("127.0.0.1", worker.admin_port, {})
             self._clients[worker.worker] = (worker.admin_port, client)
         return client
 
     def _ask(self, worker: Card) -> GatewayReport:
         try:
-            answer = self._to(worker).ask("GET", "/flyball/served", timeout=OBSERVE_SECONDS)
+            answer = self._answer(worker, "GET", "/flyball/served", OBSERVE_SECONDS)
             if answer.status != 200:
                 return _silent(worker.worker, worker.pid, f"it answered {answer.status}: {answer.text[:200]}")
             report = codec.decode(answer.body, GatewayReport)
         except FAILURES as error:
             return _silent(worker.worker, worker.pid, f"it does not answer: {str(error) or type(error).__name__}")
+        except FlyballError as error:
+            return _silent(worker.worker, worker.pid, f"it refuses the owner's token that is known here, and {error.message}")
         except ValueError as error:
             return _silent(worker.worker, worker.pid, f"its report cannot be read: {error}")
         if report.worker != worker.worker or report.pid != worker.pid:
@@ -171,6 +187,10 @@ def table_at(path: Path, next_step: str) -> RoutingTable | None:
         return None
     except (OSError, ValueError) as error:
         raise StoreUnavailable(f"{path} cannot be read: {error}", next_step=next_step) from error
+
+
+def _bearer(token: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {token}"}
 
 
 def _silent(worker: str, pid: int, words: str) -> GatewayReport:

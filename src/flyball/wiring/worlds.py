@@ -95,7 +95,7 @@ def world_of(home: Home, say: Say) -> World:
     home.keep_private()  # before the ledger: a place that is no directory is told as that
     ledger = SqliteLedger(home.state_dir)
     refuse_another_model(home.spec, ledger)
-    gateways = HttpGateways(home.state_dir, home.token(), home.spec.serve.workers, now=home.clock.now)
+    gateways = HttpGateways(home.state_dir, home.token, home.spec.serve.workers, now=home.clock.now)
     registry = MlflowRegistry(home.state_dir, server_url=home.spec.tracking_url)
     executor = ProcessExecutor(home.state_dir, home.clock.now, serving=gateways.alive)
     ports = _ports(home, home.clock, executor, ledger, gateways, registry)
@@ -124,7 +124,7 @@ def refuse_another_model(spec: ProjectSpec, ledger: Ledger) -> None:
 def replayed_world(home: Home, say: Say, clock: Clock, shared_steps: Path) -> World:
     """Of a replay: another time, a state directory that one process alone writes and that can be made again, and no server but its own."""
     ledger = HeldLedger(SqliteLedger(home.state_dir, durable=False))
-    gateways = HttpGateways(home.state_dir, home.token(), home.spec.serve.workers, nudge_seconds=LOADING_SECONDS)
+    gateways = HttpGateways(home.state_dir, home.token, home.spec.serve.workers, nudge_seconds=LOADING_SECONDS)
     # Embedded whatever `tracking_url` says: versions and aliases of a life that was never lived are nothing to those who use the server.
     registry = MlflowRegistry(home.state_dir)
     # Its gateway waits while a model is trained: the training may have all cores.
