@@ -22,6 +22,7 @@ from flyball.adapters.gateways_memory import MemoryGateways
 from flyball.adapters.supervisor import GatewayProcess
 from flyball.adapters.token import owner_token
 from flyball.errors import Conflict, StoreUnavailable
+from flyball.gateway.birth import birth_of
 from flyball.records import codec
 from flyball.records.routing import GatewayReport, Route, RoutingTable, ServedUnit
 from flyball.records.signature import Column, ColumnType, Signature
@@ -91,10 +92,10 @@ class AdminPort:
         self.thread.start()
         self.card(os.getpid())
 
-    def card(self, pid: int) -> None:
+    def card(self, pid: int, **more: int) -> None:
         path = self.state_dir / "gateways" / f"{self.name}.json"
         path.parent.mkdir(exist_ok=True)
-        path.write_text(json.dumps({"pid": pid, "port": 1, "admin_port": self.server.server_port, "started": 5}))
+        path.write_text(json.dumps({"pid": pid, "port": 1, "admin_port": self.server.server_port, "started": 5, **more}))
 
     def close(self) -> None:
         self.loaded.set()
@@ -233,6 +234,32 @@ def test_who_replaces_the_owners_token_is_followed_by_who_asks_workers(port: Adm
         assert gateways.observe()[0].answers
 
 
+@pytest.mark.parametrize(
+    ("pid", "ticks", "boot"),
+    [(os.getpid(), 1, 0), (os.getpid(), 0, 1), (os.getppid(), 0, 0), (1, None, None)],
+    ids=["began at another time", "before this start of the machine", "another process", "of another account"],
+)
+def test_who_has_a_dead_workers_port_and_its_number_gets_no_token(
+    http: HttpGateways, port: AdminPort, pid: int, ticks: int | None, boot: int | None
+) -> None:
+    born = birth_of(os.getpid())
+    if ticks is None and os.getuid() == 0:
+        pytest.skip("no process is another account's to root")
+    if ticks is not None and (born.ticks is None or born.boot is None):
+        pytest.skip("this system does not tell when a process was started")
+    if born.ticks is not None and born.boot is not None:
+        port.card(os.getpid(), ticks=born.ticks, boot=born.boot)
+        assert (http.observe()[0].answers, http.alive()) == (True, 1)
+    port.tokens.clear()
+    if ticks is None or boot is None:
+        port.card(pid)
+    else:
+        port.card(pid, ticks=(born.ticks or 0) + ticks, boot=(born.boot or 0) + boot)
+    assert "has ended" in http.observe()[0].error
+    http.publish(table(1))
+    assert (port.tokens, port.nudges, http.alive()) == (set(), 0, 0)
+
+
 @pytest.mark.parametrize("place", ["here", "elsewhere"])
 def test_a_copied_card_speaks_of_the_originals_worker_and_not_of_ours(
     http: HttpGateways, port: AdminPort, tmp_path: Path, place: str
@@ -315,6 +342,9 @@ def test_a_real_worker_is_observed_and_takes_what_is_published(tmp_path: Path) -
     ):
         (before,) = gateways.observe()
         assert (before.pid, before.revision) == (worker.pid, None)
+        born, card = birth_of(before.pid), json.loads((tmp_path / "gateways" / "0.json").read_text())
+        assert (card.get("ticks"), card.get("boot")) == (born.ticks, born.boot)
+        assert all(isinstance(fact, int) for fact in card.values()), "supervisors of earlier releases read numbers alone"
         assert "no routing table yet" in before.error
         empty = RoutingTable(revision=1, written_at=NOW, routes=())
         gateways.publish(empty)

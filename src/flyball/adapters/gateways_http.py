@@ -12,6 +12,7 @@ import msgspec
 from flyball.adapters.durable import replace_file, was_written_in
 from flyball.adapters.heartbeat import LeaseFile
 from flyball.adapters.keep_alive import FAILURES, Answer, KeepAlive
+from flyball.adapters.known_process import KnownProcess, boot_id
 from flyball.errors import Conflict, FlyballError, StoreUnavailable
 from flyball.records import codec
 from flyball.records.routing import GatewayReport, RoutingTable
@@ -24,6 +25,8 @@ REFUSED = 401
 OBSERVE_SECONDS = 5.0
 """A worker that loads a model answers from its event loop all the same; who is silent for longer cannot prove what it serves."""
 
+BOOT_DIGITS = 12
+
 
 class Card(msgspec.Struct, frozen=True, kw_only=True):
     """`DIR/gateways/<worker>.json`, written by each worker when it listens. Other fields are its own business."""
@@ -35,6 +38,20 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     device: int | None = None
     inode: int | None = None
     """Of the directory in which it was written: in a copy of a project it speaks of the original's worker. None: an earlier release's."""
+    ticks: int | None = None
+    """Its process's, as KnownProcess has them. None: this system does not tell, or an earlier release wrote the card."""
+    boot: int | None = None
+    """The first hexadecimal digits of KnownProcess's, as a number."""
+
+    @property
+    def lives(self) -> bool:
+        """A killed worker's card stays. Its port may be somebody else's by now, who must not get the token, and its number another process's."""
+        if self.ticks is None:
+            return _alive(self.pid)
+        boot = boot_id()
+        if not boot or self.boot != int(boot.replace("-", "")[:BOOT_DIGITS], 16):
+            return False
+        return _alive(self.pid) and KnownProcess(pid=self.pid, started=0, ticks=self.ticks, boot=boot).lives
 
 
 class HttpGateways:
@@ -88,7 +105,7 @@ class HttpGateways:
 
     def _look(self) -> tuple[GatewayReport, ...]:
         listed = self._listed()
-        reports = {worker.worker: self._ask(worker) for worker in listed if _alive(worker.pid)}
+        reports = {worker.worker: self._ask(worker) for worker in listed if worker.lives}
         for worker in listed:
             reports.setdefault(worker.worker, _silent(worker.worker, worker.pid, f"process {worker.pid} has ended"))
         if not reports and not self._supervised():
@@ -102,7 +119,7 @@ class HttpGateways:
 
     def alive(self) -> int:
         """How many workers run, as their cards tell: nobody is asked."""
-        return sum(_alive(worker.pid) for worker in self._listed())
+        return sum(worker.lives for worker in self._listed())
 
     def renew_lease(self) -> None:
         self._lease.renew_lease()
@@ -136,7 +153,7 @@ class HttpGateways:
 
     def _nudge(self, worker: Card, seconds: float) -> None:
         # Level-triggered: the worker reads the file by itself, and one that was not waited for goes on; a nudge only makes it sooner.
-        if _alive(worker.pid):
+        if worker.lives:
             try:
                 self._answer(worker, "POST", "/flyball/reload", seconds)
             except (*FAILURES, FlyballError, ValueError):  # a token that is no header is a ValueError
@@ -198,10 +215,9 @@ def _silent(worker: str, pid: int, words: str) -> GatewayReport:
 
 
 def _alive(pid: int) -> bool:
+    """Whether a process of this account has that number: workers and supervisors are of no other."""
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+    except OSError:
         return False
-    except PermissionError:
-        return True
     return True
