@@ -10,24 +10,34 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
+from flyball.adapters.http_connections import BoundedProtocol, Patience, bounded
+
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
 LOOK_SECONDS = 0.2
+ACCEPTED_AT_ONCE = 16
+"""Each is a file of this process before it can be refused."""
 GRACE_SECONDS = 5
 """For what is being answered when it is told to end: a connection that is never finished must not keep it for ever."""
 
 
-def serve(app: "ASGIApp", bound: socket.socket, end: threading.Event) -> None:
+USUAL = Patience()
+
+
+def serve(app: "ASGIApp", bound: socket.socket, end: threading.Event, patience: Patience = USUAL) -> None:
     """Returns after SIGTERM, SIGINT or `end`: whoever called has more to end."""
     config = uvicorn.Config(
         app,
-        http="h11",  # httptools passes over the body of a request that offers another protocol, and bounds no head
+        http=bounded(
+            patience
+        ),  # h11: httptools passes over the body of a request that offers another protocol, and bounds no head
         ws="none",
         log_level="warning",
         access_log=False,
         server_header=False,
         proxy_headers=False,  # nobody asks who the client says it is
+        backlog=ACCEPTED_AT_ONCE,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
     asyncio.run(_serve(_Server(config), bound, end))
@@ -53,6 +63,9 @@ async def _serve(server: uvicorn.Server, bound: socket.socket, end: threading.Ev
     async def watch() -> None:
         while not end.is_set() and not server.should_exit:
             await asyncio.sleep(LOOK_SECONDS)
+            for each in [*server.server_state.connections]:
+                if isinstance(each, BoundedProtocol):
+                    each.look()
         server.should_exit = True
 
     watching = asyncio.create_task(watch())
