@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 LOOK_SECONDS = 0.2
 ACCEPTED_AT_ONCE = 16
 """Each is a file of this process before it can be refused."""
+WAITING = 1024
+"""Connections that the kernel keeps for us, as the supervisor asked it to: where it keeps few, each further one is tried again after a second."""
 GRACE_SECONDS = 5
 """For what is being answered when it is told to end: a connection that is never finished must not keep it for ever."""
 
@@ -45,6 +47,11 @@ def serve(app: "ASGIApp", bound: socket.socket, end: threading.Event, patience: 
 
 class _Server(uvicorn.Server):
     """uvicorn, which sends itself the signal once more when it has ended: that would kill this process in the midst of what it still has to end."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        for each in sockets or ():
+            each.listen(WAITING)  # asyncio has one number for both: it asked the kernel to keep no more than are accepted at once
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
