@@ -16,6 +16,7 @@ from flyball.adapters.registry_mlflow import MlflowRegistry
 from flyball.adapters.scorer_child import OneCallScorer, remove_left
 from flyball.adapters.token import owner_token
 from flyball.adapters.user_metrics import ChildMetrics
+from flyball.adapters.user_metrics import remove_left as remove_measured
 from flyball.control.ports import SCHEMA, Clock, Ledger, Say
 from flyball.control.world import Place, Ports, World
 from flyball.errors import DataError, Fault, SpecError
@@ -103,13 +104,19 @@ def world_of(home: Home, say: Say) -> World:
 
 
 def remove_left_rows(home: Home) -> None:
-    """Captured requests that a controller was killed over. For who controls the project, alone."""
+    """Captured requests, and rows of a window that is judged, that a controller was killed over. For who controls the project, alone."""
     remove_left(_replayed(home.state_dir))
+    remove_measured(_measured(home.state_dir))
 
 
 def _replayed(state_dir: Path) -> Path:
     """Where a challenger is asked captured requests."""
     return state_dir / "replayed"
+
+
+def _measured(state_dir: Path) -> Path:
+    """Where the user's own metrics are given scores and labels."""
+    return state_dir / "metrics"
 
 
 def refuse_another_model(spec: ProjectSpec, ledger: Ledger) -> None:
@@ -147,5 +154,5 @@ def _ports(
         packages=LocalPackages(),
         notifier=LogNotifier(state_dir, time.now),
         scorer=OneCallScorer(_replayed(state_dir), plain_environment(), SCORER_SECONDS),
-        metrics=ChildMetrics(home.project_dir, state_dir / "metrics", plain_environment()),
+        metrics=ChildMetrics(home.project_dir, _measured(state_dir), plain_environment()),
     )
