@@ -236,7 +236,7 @@ def test_who_replaces_the_owners_token_is_followed_by_who_asks_workers(port: Adm
 
 @pytest.mark.parametrize(
     ("pid", "ticks", "boot"),
-    [(os.getpid(), 1, 0), (os.getpid(), 0, 1), (os.getppid(), 0, 0), (1, None, None)],
+    [(os.getpid(), 1, 0), (os.getpid(), 0, 1), (os.getppid(), 9, 0), (1, None, None)],
     ids=["began at another time", "before this start of the machine", "another process", "of another account"],
 )
 def test_who_has_a_dead_workers_port_and_its_number_gets_no_token(
