@@ -22,6 +22,7 @@ from flyball.adapters.gateways_memory import MemoryGateways
 from flyball.adapters.supervisor import GatewayProcess
 from flyball.adapters.token import owner_token
 from flyball.errors import Conflict, StoreUnavailable
+from flyball.gateway.birth import birth_of
 from flyball.records import codec
 from flyball.records.routing import GatewayReport, Route, RoutingTable, ServedUnit
 from flyball.records.signature import Column, ColumnType, Signature
@@ -47,6 +48,8 @@ class AdminPort:
         """Unset: it takes a table only after this."""
         self.loaded.set()
         self.answer: tuple[int, bytes] | None = None
+        self.knows: str | None = None
+        """The token without which it refuses; None: it takes any."""
         self.report = GatewayReport(worker=name, pid=os.getpid(), revision=None, digest=None)
         port = self
 
@@ -55,15 +58,25 @@ class AdminPort:
 
             def do_GET(self) -> None:
                 port.tokens.add(self.headers["authorization"])
+                if self.refused():
+                    return
                 self.say(*(port.answer or (200, codec.encode(port.report))))
 
             def do_POST(self) -> None:
+                if self.refused():
+                    return
                 port.nudges += 1
                 found = codec.decode((state_dir / "routing.json").read_bytes(), RoutingTable)
                 port.report = msgspec.structs.replace(port.report, loading=found.revision)
                 port.loaded.wait(30)
                 port.report = GatewayReport(worker=name, pid=os.getpid(), revision=found.revision, digest=found.digest)
                 self.say(200, b"{}")
+
+            def refused(self) -> bool:
+                wrong = port.knows is not None and self.headers["authorization"] != f"Bearer {port.knows}"
+                if wrong:
+                    self.say(401, b"no")
+                return wrong
 
             def say(self, status: int, body: bytes) -> None:
                 self.send_response(status)
@@ -79,10 +92,10 @@ class AdminPort:
         self.thread.start()
         self.card(os.getpid())
 
-    def card(self, pid: int) -> None:
+    def card(self, pid: int, **more: int) -> None:
         path = self.state_dir / "gateways" / f"{self.name}.json"
         path.parent.mkdir(exist_ok=True)
-        path.write_text(json.dumps({"pid": pid, "port": 1, "admin_port": self.server.server_port, "started": 5}))
+        path.write_text(json.dumps({"pid": pid, "port": 1, "admin_port": self.server.server_port, "started": 5, **more}))
 
     def close(self) -> None:
         self.loaded.set()
@@ -100,7 +113,7 @@ def port(tmp_path: Path) -> Iterator[AdminPort]:
 
 @pytest.fixture
 def http(tmp_path: Path) -> Iterator[HttpGateways]:
-    made = HttpGateways(tmp_path, "secret", 1)
+    made = HttpGateways(tmp_path, lambda: "secret", 1)
     yield made
     made.close()
 
@@ -130,7 +143,7 @@ def test_a_lease_is_as_old_as_a_clock_that_was_set_since_makes_it(tmp_path: Path
     soon, day, right = timedelta(seconds=30), timedelta(days=1), datetime.now(UTC)
 
     def at(clock: datetime) -> HttpGateways:
-        return HttpGateways(tmp_path, "secret", 1, now=lambda: clock)
+        return HttpGateways(tmp_path, lambda: "secret", 1, now=lambda: clock)
 
     at(right - day).renew_lease()
     assert day <= at(right).lease_age() < day + soon
@@ -177,7 +190,7 @@ def test_nothing_runs_and_nothing_is_claimed(http: HttpGateways, tmp_path: Path)
 
 
 def test_every_silent_or_odd_worker_is_a_report_with_its_error(port: AdminPort, tmp_path: Path) -> None:
-    gateways = HttpGateways(tmp_path, "secret", 2)
+    gateways = HttpGateways(tmp_path, lambda: "secret", 2)
     gateways.publish(table(1))
     first, second = gateways.observe()
     assert (first.revision, second.error) == (1, "no such worker has started")
@@ -196,6 +209,55 @@ def test_every_silent_or_odd_worker_is_a_report_with_its_error(port: AdminPort, 
     gateways.publish(table(2))  # nobody hears it: not an error
     assert port.nudges == 1
     gateways.close()
+
+
+def test_who_replaces_the_owners_token_is_followed_by_who_asks_workers(port: AdminPort, tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    port.knows = owner_token(tmp_path, fresh_token)
+    with closing(HttpGateways(tmp_path, lambda: owner_token(tmp_path, fresh_token), 1)) as gateways:
+        assert gateways.observe()[0].answers
+        file.unlink()
+        port.knows = owner_token(tmp_path, fresh_token)
+        assert gateways.observe()[0].answers
+        file.write_text("of my own")
+        port.knows = "of my own"
+        gateways.publish(table(1))
+        assert (port.nudges, gateways.observe()[0].revision) == (1, 1)
+        file.write_text("another one")
+        file.chmod(0o644)
+        port.knows = "another one"
+        gateways.publish(table(2))
+        (report,) = gateways.observe()
+        assert (port.nudges, report.answers) == (1, False)
+        assert "can be read by others" in report.error
+        file.chmod(0o600)
+        assert gateways.observe()[0].answers
+
+
+@pytest.mark.parametrize(
+    ("pid", "ticks", "boot"),
+    [(os.getpid(), 1, 0), (os.getpid(), 0, 1), (os.getppid(), 9, 0), (1, None, None)],
+    ids=["began at another time", "before this start of the machine", "another process", "of another account"],
+)
+def test_who_has_a_dead_workers_port_and_its_number_gets_no_token(
+    http: HttpGateways, port: AdminPort, pid: int, ticks: int | None, boot: int | None
+) -> None:
+    born = birth_of(os.getpid())
+    if ticks is None and os.getuid() == 0:
+        pytest.skip("no process is another account's to root")
+    if ticks is not None and (born.ticks is None or born.boot is None):
+        pytest.skip("this system does not tell when a process was started")
+    if born.ticks is not None and born.boot is not None:
+        port.card(os.getpid(), ticks=born.ticks, boot=born.boot)
+        assert (http.observe()[0].answers, http.alive()) == (True, 1)
+    port.tokens.clear()
+    if ticks is None or boot is None:
+        port.card(pid)
+    else:
+        port.card(pid, ticks=(born.ticks or 0) + ticks, boot=(born.boot or 0) + boot)
+    assert "has ended" in http.observe()[0].error
+    http.publish(table(1))
+    assert (port.tokens, port.nudges, http.alive()) == (set(), 0, 0)
 
 
 @pytest.mark.parametrize("place", ["here", "elsewhere"])
@@ -222,7 +284,7 @@ def eventually(holds: Callable[[], bool]) -> None:
 
 
 def test_nobody_waits_for_a_worker_that_loads_and_it_is_not_told_again(tmp_path: Path) -> None:
-    with closing(HttpGateways(tmp_path, "secret", 3, nudge_seconds=0.2)) as gateways:
+    with closing(HttpGateways(tmp_path, lambda: "secret", 3, nudge_seconds=0.2)) as gateways:
         ports = [AdminPort(tmp_path, name) for name in "012"]
         try:
             for port in ports[:2]:
@@ -272,14 +334,17 @@ def test_the_faults_of_the_gateways_in_memory_are_those_of_real_ones() -> None:
 
 
 def test_a_real_worker_is_observed_and_takes_what_is_published(tmp_path: Path) -> None:
-    token = owner_token(tmp_path, fresh_token)
+    owner_token(tmp_path, fresh_token)
     with (
         GatewayProcess(tmp_path) as worker,
-        closing(HttpGateways(tmp_path, token, 1)) as gateways,
-        closing(HttpGateways(tmp_path, "wrong", 1)) as strangers,
+        closing(HttpGateways(tmp_path, lambda: owner_token(tmp_path, fresh_token), 1)) as gateways,
+        closing(HttpGateways(tmp_path, lambda: "wrong", 1)) as strangers,
     ):
         (before,) = gateways.observe()
         assert (before.pid, before.revision) == (worker.pid, None)
+        born, card = birth_of(before.pid), json.loads((tmp_path / "gateways" / "0.json").read_text())
+        assert (card.get("ticks"), card.get("boot")) == (born.ticks, born.boot)
+        assert all(isinstance(fact, int) for fact in card.values()), "supervisors of earlier releases read numbers alone"
         assert "no routing table yet" in before.error
         empty = RoutingTable(revision=1, written_at=NOW, routes=())
         gateways.publish(empty)

@@ -117,6 +117,34 @@ def test_events_are_found_by_place_kind_and_subject(ledger: Ledger) -> None:
     assert ledger.events(kinds=["unknown"]) == ()
 
 
+def test_the_newest_events_are_read_alone_and_in_order(ledger: Ledger) -> None:
+    ledger.transact([draft(n, kind=f"kind.{n % 2}", subject=f"thing:{n % 3}") for n in range(10)])
+    assert [event.seq for event in ledger.events(limit=3, newest=True)] == [8, 9, 10]
+    assert [event.seq for event in ledger.events(kinds=["kind.1"], limit=2, newest=True)] == [8, 10]
+    assert [event.seq for event in ledger.events(kinds=["kind.1"], subject="thing:1", after=2, limit=5, newest=True)] == [8]
+    assert ledger.events(limit=0, newest=True) == ()
+    assert ledger.events(limit=99, newest=True) == ledger.events(newest=True) == ledger.events()
+
+
+@pytest.mark.parametrize("count", [3, 700])
+def test_states_that_are_known_are_told_by_key_and_event(ledger: Ledger, count: int) -> None:
+    ledger.transact([draft(n, puts=(Put("a", f"k{n:03d}", {"n": n}),)) for n in range(count)])
+    ledger.transact([draft(puts=(Put("b", "k001", {"n": -1}),))])
+    before = {stored.key: stored.seq for stored in ledger.states("a")}
+    asked = list[str]()
+
+    def known(key: str, seq: int) -> bool:
+        asked.append(key)
+        return before[key] == seq and key != "k001"
+
+    found = ledger.states("a", known)
+    assert [(stored.key, stored.seq) for stored in found] == [*before.items()]
+    assert found[1].value == {"n": 1}
+    assert all(stored.value in ({}, {"n": int(stored.key[1:])}) for stored in found)
+    assert asked in ([], [*before])  # one adapter holds all
+    assert ledger.states("a", lambda _key, _seq: False) == ledger.states("a")
+
+
 def test_a_newer_controller_fences_the_older_one(ledger: Ledger) -> None:
     old = ledger.claim("one", AT)
     ledger.transact([draft(1)], epoch=old)

@@ -108,6 +108,29 @@ def test_what_ends_its_process_hangs_or_is_not_there_is_told(tmp_path: Path, mon
     assert metrics.measure({"hangs": "mine:hangs"}, SCORES, LABELS)["hangs"].note == "not done after 2 s"
 
 
+@pytest.mark.parametrize("name", ["profit", "broken", "leaves"])
+def test_rows_do_not_outlive_their_measuring(tmp_path: Path, name: str) -> None:
+    (tmp_path / "mine.py").write_text(MODULE)
+    (tmp_path / "metrics").mkdir()
+    (tmp_path / "metrics" / "scores.npy").write_text("of one that was killed")
+    note = child(tmp_path).measure({name: f"mine:{name}"}, SCORES, LABELS)[name].note
+    assert [path.name for path in (tmp_path / "metrics").iterdir()] == (["log"] if note else [])
+
+
+def test_a_place_that_takes_no_rows_and_an_answer_that_is_none_are_told(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        MODULE + "\ndef overwrites(labels, scores):\n    import atexit, pathlib\n"
+        "    atexit.register(lambda: pathlib.Path('"
+        + str(tmp_path)
+        + "/metrics/figures.json').write_text('{'))\n    return 1.0\n"
+    )
+    found = child(tmp_path).measure({"overwrites": "mine:overwrites"}, SCORES, LABELS)["overwrites"]
+    assert (found.value, found.note.partition(";")[0]) == (None, "its answer cannot be read")
+    (tmp_path / "file").write_text("no directory")
+    metrics = ChildMetrics(tmp_path, tmp_path / "file" / "metrics", {})
+    assert "Not a directory" in metrics.measure({"profit": "mine:profit"}, SCORES, LABELS)["profit"].note
+
+
 def test_the_child_sees_no_secret_of_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "mine.py").write_text(MODULE)
     monkeypatch.setenv("SHOP_SQL_URL", "postgres://user:secret@host/db")

@@ -419,7 +419,8 @@ class PaperWorkspace:
         )  # fmt: skip
         return (row,)
 
-    def decisions(self, open_only: bool) -> tuple[DecisionRow, ...]:
+    def decisions(self, open_only: bool, newest: int | None = None) -> tuple[DecisionRow, ...]:
+        assert newest is None or newest >= 2
         rows = (
             DecisionRow(id="d-000011", at=NOW, room="gates", rule="gates", actions=("register model:shop",), rationale="passed", outcome="pass", open=False),
             DecisionRow(id="d-000012", at=NOW, room="autopilot", rule="retrain-when-worse", actions=("ask model:shop",), rationale=NASTY, outcome="", open=True),

@@ -5,6 +5,7 @@ import socket
 import sqlite3
 import stat
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import timedelta
@@ -102,10 +103,10 @@ def _disk(state_dir: Path) -> Check:
 
 def _writable(state_dir: Path) -> Check:
     place = _existing(state_dir)
-    probe = place / ".flyball-doctor"
     try:
-        probe.write_bytes(b"")
-        probe.unlink()
+        # Under no name of ours: a project that comes from elsewhere may hold a link of that name, and what it leads to would be emptied.
+        with tempfile.TemporaryFile(dir=place):
+            pass
     except OSError as error:
         return Check(name="writable", ok=False, words=f"{place}: {error.strerror}", next_step="let this account write there")
     return Check(name="writable", ok=True, words=f"{place} can be written")

@@ -11,8 +11,9 @@ import msgspec
 
 from flyball.adapters.durable import replace_file, was_written_in
 from flyball.adapters.heartbeat import LeaseFile
-from flyball.adapters.keep_alive import FAILURES, KeepAlive
-from flyball.errors import Conflict, StoreUnavailable
+from flyball.adapters.keep_alive import FAILURES, Answer, KeepAlive
+from flyball.adapters.known_process import KnownProcess, boot_id
+from flyball.errors import Conflict, FlyballError, StoreUnavailable
 from flyball.records import codec
 from flyball.records.routing import GatewayReport, RoutingTable
 
@@ -20,8 +21,11 @@ NUDGE_SECONDS = 0.25
 """A table without new models is taken within it, so that the look that follows sees the switch; a tick must not wait for models to be loaded."""
 LAST_NUDGE_SECONDS = 0.01
 """For a worker whose turn comes when the others have taken all of that: it is told all the same."""
+REFUSED = 401
 OBSERVE_SECONDS = 5.0
 """A worker that loads a model answers from its event loop all the same; who is silent for longer cannot prove what it serves."""
+
+BOOT_DIGITS = 12
 
 
 class Card(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,6 +38,20 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     device: int | None = None
     inode: int | None = None
     """Of the directory in which it was written: in a copy of a project it speaks of the original's worker. None: an earlier release's."""
+    ticks: int | None = None
+    """Its process's, as KnownProcess has them. None: this system does not tell, or an earlier release wrote the card."""
+    boot: int | None = None
+    """The first hexadecimal digits of KnownProcess's, as a number."""
+
+    @property
+    def lives(self) -> bool:
+        """A killed worker's card stays. Its port may be somebody else's by now, who must not get the token, and its number another process's."""
+        if self.ticks is None:
+            return _alive(self.pid)
+        boot = boot_id()
+        if not boot or self.boot != int(boot.replace("-", "")[:BOOT_DIGITS], 16):
+            return False
+        return _alive(self.pid) and KnownProcess(pid=self.pid, started=0, ticks=self.ticks, boot=boot).lives
 
 
 class HttpGateways:
@@ -42,12 +60,13 @@ class HttpGateways:
     def __init__(
         self,
         state_dir: Path,
-        token: str,
+        token: Callable[[], str],
         workers: int,
         nudge_seconds: float = NUDGE_SECONDS,
         now: Callable[[], datetime] | None = None,
     ) -> None:
-        """`nudge_seconds`: how long all of them together are waited for that take a new table, models and all. `now`: of the controller."""
+        """`token`: the owner's as it is now; asked again when a worker refuses the last one. `nudge_seconds`: how long all of them together are waited
+        for that take a new table, models and all. `now`: of the controller. Raises what `token` raises."""
         self._state_dir = state_dir
         self._nudge_seconds = nudge_seconds
         self._table = state_dir / "routing.json"
@@ -55,7 +74,8 @@ class HttpGateways:
         self._workers = workers
         self.seen: tuple[GatewayReport, ...] = ()
         """The last observation, for whoever sums up what the reports say."""
-        self._headers = {"authorization": f"Bearer {token}"}
+        self._token = token
+        self._known = token()
         self._clients: dict[str, tuple[int, KeepAlive]] = {}
         """Worker → its admin port, and the client that talks to it."""
 
@@ -85,7 +105,7 @@ class HttpGateways:
 
     def _look(self) -> tuple[GatewayReport, ...]:
         listed = self._listed()
-        reports = {worker.worker: self._ask(worker) for worker in listed if _alive(worker.pid)}
+        reports = {worker.worker: self._ask(worker) for worker in listed if worker.lives}
         for worker in listed:
             reports.setdefault(worker.worker, _silent(worker.worker, worker.pid, f"process {worker.pid} has ended"))
         if not reports and not self._supervised():
@@ -99,7 +119,7 @@ class HttpGateways:
 
     def alive(self) -> int:
         """How many workers run, as their cards tell: nobody is asked."""
-        return sum(_alive(worker.pid) for worker in self._listed())
+        return sum(worker.lives for worker in self._listed())
 
     def renew_lease(self) -> None:
         self._lease.renew_lease()
@@ -133,29 +153,42 @@ class HttpGateways:
 
     def _nudge(self, worker: Card, seconds: float) -> None:
         # Level-triggered: the worker reads the file by itself, and one that was not waited for goes on; a nudge only makes it sooner.
-        if _alive(worker.pid):
+        if worker.lives:
             try:
-                self._to(worker).ask("POST", "/flyball/reload", timeout=seconds)
-            except FAILURES:
+                self._answer(worker, "POST", "/flyball/reload", seconds)
+            except (*FAILURES, FlyballError, ValueError):  # a token that is no header is a ValueError
                 return
+
+    def _answer(self, worker: Card, method: str, path: str, seconds: float) -> Answer:
+        """Raises one of FAILURES, and a FlyballError where the owner's token is refused and another one cannot be read."""
+        answer = self._to(worker).ask(method, path, timeout=seconds, headers=_bearer(self._known))
+        if answer.status != REFUSED:
+            return answer
+        # Workers read it within a second when the owner replaces it, and this process may live for months.
+        before, self._known = self._known, self._token()
+        if self._known == before:
+            return answer
+        return self._to(worker).ask(method, path, timeout=seconds, headers=_bearer(self._known))
 
     def _to(self, worker: Card) -> KeepAlive:
         port, client = self._clients.get(worker.worker, (0, None))
         if client is None or port != worker.admin_port:
             if client is not None:
                 client.close()  # of the process before
-            client = KeepAlive("127.0.0.1", worker.admin_port, self._headers)
+            client = KeepAlive("127.0.0.1", worker.admin_port, {})
             self._clients[worker.worker] = (worker.admin_port, client)
         return client
 
     def _ask(self, worker: Card) -> GatewayReport:
         try:
-            answer = self._to(worker).ask("GET", "/flyball/served", timeout=OBSERVE_SECONDS)
+            answer = self._answer(worker, "GET", "/flyball/served", OBSERVE_SECONDS)
             if answer.status != 200:
                 return _silent(worker.worker, worker.pid, f"it answered {answer.status}: {answer.text[:200]}")
             report = codec.decode(answer.body, GatewayReport)
         except FAILURES as error:
             return _silent(worker.worker, worker.pid, f"it does not answer: {str(error) or type(error).__name__}")
+        except FlyballError as error:
+            return _silent(worker.worker, worker.pid, f"it refuses the owner's token that is known here, and {error.message}")
         except ValueError as error:
             return _silent(worker.worker, worker.pid, f"its report cannot be read: {error}")
         if report.worker != worker.worker or report.pid != worker.pid:
@@ -173,15 +206,18 @@ def table_at(path: Path, next_step: str) -> RoutingTable | None:
         raise StoreUnavailable(f"{path} cannot be read: {error}", next_step=next_step) from error
 
 
+def _bearer(token: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {token}"}
+
+
 def _silent(worker: str, pid: int, words: str) -> GatewayReport:
     return GatewayReport(worker=worker, pid=pid, revision=None, digest=None, error=words, answers=False)
 
 
 def _alive(pid: int) -> bool:
+    """Whether a process of this account has that number: workers and supervisors are of no other."""
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+    except OSError:
         return False
-    except PermissionError:
-        return True
     return True

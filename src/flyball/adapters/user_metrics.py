@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ Function = Callable[[Floats, Floats], Any]
 COMMAND = (sys.executable, "-P", "-m", "flyball.adapters.user_metrics")
 TIME_LIMIT_SECONDS = 60.0
 """For all metrics of a window together: control waits for it."""
+FILES = ("scores.npy", "labels.npy", "order.json", "figures.json")
 RESAMPLES = 200
 """Bootstrap: the ends of a 95 % interval then rest on five resamples each."""
 MOST_UNDEFINED = 0.1
@@ -50,17 +52,32 @@ class ChildMetrics:
         self._directory = directory
 
     def measure(self, entrypoints: Mapping[str, str], scores: Floats, labels: Floats) -> dict[str, UserFigure]:
-        """Raises nothing: what cannot be measured says why."""
+        """Raises nothing: what cannot be measured says why. Rows are deleted at the end: nobody would remember them, and `capture.keep` bounds what
+        is kept of persons. So is the log, where there is nothing to look for in it."""
+        log = self._directory / "log"
+        remove_left(self._directory)
+        try:
+            figures = self._measured(entrypoints, scores, labels, log)
+        except (OSError, ValueError) as error:  # a full disk, or an answer that is none
+            reason = error.strerror if isinstance(error, OSError) else "its answer cannot be read"
+            return _unmeasured(entrypoints, f"{reason or type(error).__name__}; see {log}")
+        finally:
+            remove_left(self._directory)
+        if not any(figure.note for figure in figures.values()):
+            with suppress(OSError):
+                log.unlink(missing_ok=True)
+        return figures
+
+    def _measured(self, entrypoints: Mapping[str, str], scores: Floats, labels: Floats, log: Path) -> dict[str, UserFigure]:
+        """Raises OSError, ValueError."""
         self._directory.mkdir(parents=True, exist_ok=True)
-        for name in ("scores.npy", "labels.npy", "figures.json"):
-            (self._directory / name).unlink(missing_ok=True)
         np.save(self._directory / "scores.npy", scores, allow_pickle=False)
         np.save(self._directory / "labels.npy", labels, allow_pickle=False)
         (self._directory / "order.json").write_bytes(codec.encode(dict(entrypoints)))
         command = [*COMMAND, str(self._project_dir), str(self._directory)]
-        with (self._directory / "log").open("wb") as log:
+        with log.open("wb") as written:
             child = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, umask=PRIVATE_UMASK, env=dict(self._environment),
+                command, stdin=subprocess.DEVNULL, stdout=written, stderr=written, umask=PRIVATE_UMASK, env=dict(self._environment),
                 start_new_session=True,
             )  # fmt: skip
         try:
@@ -71,8 +88,16 @@ class ChildMetrics:
             return _unmeasured(entrypoints, f"not done after {TIME_LIMIT_SECONDS:g} s")
         answered = self._directory / "figures.json"
         if status != 0 or not answered.exists():
-            return _unmeasured(entrypoints, f"its process ended with exit code {status}; see {self._directory / 'log'}")
-        return codec.decode(answered.read_bytes(), dict[str, UserFigure])
+            return _unmeasured(entrypoints, f"its process ended with exit code {status}; see {log}")
+        figures = codec.decode(answered.read_bytes(), dict[str, UserFigure])
+        return {name: figures.get(name, UserFigure(note=f"its process did not say; see {log}")) for name in entrypoints}
+
+
+def remove_left(directory: Path) -> None:
+    """Rows that were measured, or that a process which was killed meanwhile could not delete any more. For who is alone with `directory`."""
+    for name in FILES:
+        with suppress(OSError):  # they keep nobody from work
+            (directory / name).unlink(missing_ok=True)
 
 
 def _unmeasured(entrypoints: Mapping[str, str], why: str) -> dict[str, UserFigure]:

@@ -86,9 +86,10 @@ def maker_of(decision: Decision) -> str:
     return decision.made_by or "an earlier Flyball"
 
 
-def recorded(world: World) -> tuple[Decision, ...]:
-    """All decisions, oldest first."""
-    return tuple(codec.revive(event.payload, Decision) for event in world.ports.ledger.events(kinds=("decision.made",)))
+def recorded(world: World, newest: int | None = None) -> tuple[Decision, ...]:
+    """All decisions, oldest first. `newest`: no more than so many of the last; each rests on kilobytes, and there may be thousands."""
+    made = world.ports.ledger.events(kinds=("decision.made",), limit=newest, newest=newest is not None)
+    return tuple(codec.revive(event.payload, Decision) for event in made)
 
 
 def asked_in(decision: Decision, approval: Approval) -> Action | None:

@@ -51,9 +51,15 @@ class Ledger(Protocol):
         ...
 
     def events(
-        self, *, after: int = 0, kinds: Sequence[str] = (), subject: str | None = None, limit: int | None = None
+        self,
+        *,
+        after: int = 0,
+        kinds: Sequence[str] = (),
+        subject: str | None = None,
+        limit: int | None = None,
+        newest: bool = False,
     ) -> tuple[Event, ...]:
-        """In order of seq; `kinds` empty means all."""
+        """In order of seq; `kinds` empty means all. `limit`: no more than so many of the first, or of the last (`newest`); the others are not read."""
         ...
 
     def state(self, kind: str, key: str) -> Stored | None: ...

@@ -10,6 +10,7 @@ from flyball.control.waiting import waiting
 from flyball.control.world import World
 from flyball.monitoring.declared import DeclaredState
 from flyball.monitoring.operations import OperationsState
+from flyball.monitoring.window import of_unit
 from flyball.records.decisions import Approval, Decision
 from flyball.records.diagnosis import Diagnosis
 from flyball.records.effects import EffectTrack
@@ -94,8 +95,7 @@ def given_up(world: World) -> str:
 def _windows(world: World, champion: Champion | None) -> tuple[WindowSummary, ...]:
     if champion is None:
         return ()
-    mine = [window for window in world.all("window", WindowSummary) if window.unit == champion.unit]
-    return tuple(sorted(mine, key=lambda window: window.start)[-WINDOWS_SHOWN:])
+    return world.last("window", of_unit(world.model, champion.unit), WindowSummary, WINDOWS_SHOWN)
 
 
 def _learning(world: World) -> str:
@@ -176,14 +176,14 @@ def _version_row(version: Version, unit: Unit | None, role: str) -> VersionRow:
     )  # fmt: skip
 
 
-def decision_rows(world: World, *, open_only: bool = False) -> tuple[DecisionRow, ...]:
-    """Oldest first."""
+def decision_rows(world: World, *, open_only: bool = False, newest: int | None = None) -> tuple[DecisionRow, ...]:
+    """Oldest first. `newest`: of all that were made no more than so many of the last."""
     found = waiting(world)
     # Of what waits only those: all that was ever decided may be thousands.
     made = (
         (decisions.find(world, each) for each in sorted(found, key=lambda each: (len(each), each)))
         if open_only
-        else decisions.recorded(world)
+        else decisions.recorded(world, newest)
     )
     return tuple(decision_row(decision, found.get(decision.id, ())) for decision in made if decision is not None)
 

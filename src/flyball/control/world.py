@@ -104,6 +104,13 @@ class World:
         ordered = sorted(found, key=lambda each: (len(each[0].key), each[0].key)) if kind in NUMBERED else found
         return tuple(state for _, state in ordered)
 
+    def last(self, kind: str, begins: str, record: type[T], count: int) -> tuple[T, ...]:
+        """So many of a kind whose keys begin so, the last ones by key, in that order: no other is decoded."""
+        found = self.ports.ledger.states(kind, lambda _key, _seq: True)
+        keys = [stored.key for stored in found if stored.key.startswith(begins)][-count:]
+        states = (self.get(kind, key, record) for key in keys)
+        return tuple(state for state in states if state is not None)
+
     def by_last_event(self, kind: str, record: type[T]) -> tuple[T, ...]:
         """The same in the order of the events that wrote them last: one that no clock moves."""
         return tuple(state for _, state in sorted(self._found(kind, record), key=lambda each: each[0].seq))

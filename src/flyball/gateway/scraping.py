@@ -2,7 +2,6 @@
 
 import asyncio
 import http.client
-import os
 from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,6 +12,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.parser import text_string_to_metric_families
 
+from flyball.gateway.birth import Birth, runs
 from flyball.gateway.handlers import Request
 from flyball.gateway.metrics import Metrics
 from flyball.gateway.problems import Response
@@ -35,6 +35,9 @@ class _Written(msgspec.Struct, frozen=True, kw_only=True):
 
 class _Card(_Written, frozen=True, kw_only=True):
     admin_port: int
+    ticks: int | None = None
+    boot: int | None = None
+    """As Birth has them."""
 
 
 class _Supervisor(_Written, frozen=True, kw_only=True):
@@ -81,8 +84,8 @@ class Scraping:
         for card in sorted((self._state_dir / "gateways").glob("*.json")):
             facts = _written_here(card, _Card)
             if facts is not None:  # otherwise it is going
-                # A killed worker's card stays: its port may be somebody else's by now, who must not get the token.
-                found[card.stem] = facts.admin_port if _runs(facts.pid) else None
+                # A killed worker's card stays: its port may be somebody else's by now, who must not get the token, whoever has its number.
+                found[card.stem] = facts.admin_port if runs(facts.pid, Birth(ticks=facts.ticks, boot=facts.boot)) else None
         expected = self._expected()
         if expected:
             # A card without a process is that of a worker of before, when there were more of them.
@@ -94,7 +97,7 @@ class Scraping:
     def _expected(self) -> tuple[str, ...]:
         """Workers that a supervisor keeps running; none: nobody does, or an earlier release that does not say so."""
         supervisor = _written_here(self._state_dir / "run" / "supervisor.json", _Supervisor)
-        return tuple(map(str, range(supervisor.workers))) if supervisor is not None and _runs(supervisor.pid) else ()
+        return tuple(map(str, range(supervisor.workers))) if supervisor is not None and runs(supervisor.pid, Birth()) else ()
 
     def _ask(self, port: int) -> str | None:
         """None: it does not answer."""
@@ -118,15 +121,6 @@ def _written_here(path: Path, kind: type[Told]) -> Told | None:
     except (OSError, ValueError):
         return None
     return found if (found.device, found.inode) in ((None, None), (here.st_dev, here.st_ino)) else None
-
-
-def _runs(pid: int) -> bool:
-    """Whether a process of this account has that number."""
-    try:
-        os.kill(pid, 0)
-    except OSError:
-        return False
-    return True
 
 
 class _Collected:

@@ -18,6 +18,7 @@ from flyball.errors import FlyballError, StoreUnavailable
 from flyball.gateway.access import Neighbours, Tokens
 from flyball.gateway.answering import Answering
 from flyball.gateway.app import Gateway
+from flyball.gateway.birth import birth_of
 from flyball.gateway.capture_writer import CaptureWriter, NoCapture, Sink, TimelessWriter
 from flyball.gateway.connections import Connections
 from flyball.gateway.explaining import Explaining
@@ -278,6 +279,7 @@ class Worker:
         card = self._options.state_dir / "gateways" / f"{self._options.worker}.json"
         card.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         here = card.parent.stat()
+        birth = birth_of(os.getpid())
         facts = {
             "pid": os.getpid(),
             "port": self._public.getsockname()[1],
@@ -285,6 +287,7 @@ class Worker:
             "started": self._started_us,
             "device": here.st_dev,
             "inode": here.st_ino,
+            **({"ticks": birth.ticks, "boot": birth.boot} if birth.ticks is not None else {}),
         }
         draft = card.with_name(f".{card.name}.{os.getpid()}")
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)

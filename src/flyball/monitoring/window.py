@@ -21,4 +21,9 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def id(self) -> str:
         """The same window is the same text, in every replay."""
-        return f"{self.model}/{self.unit}/{self.start.isoformat()}/{self.end.isoformat()}"
+        return f"{of_unit(self.model, self.unit)}{self.start.isoformat()}/{self.end.isoformat()}"
+
+
+def of_unit(model: str, unit: str) -> str:
+    """With what the ids of a unit's windows begin; by what follows they are in order of time."""
+    return f"{model}/{unit}/"

@@ -14,6 +14,11 @@ _LIMIT_DEPTH = 32
 _LIMIT_NODES = 20_000
 """After aliases are followed: what a bomb of aliases would exceed."""
 
+LEAST_INTEGER, LARGEST_INTEGER = -(1 << 63), (1 << 64) - 1
+"""What MessagePack, JSON's readers and columns hold; Python itself refuses to write one of more than 4,300 digits in decimals."""
+_LONGEST = 60
+"""Characters of a value that are shown back."""
+
 _PLAIN = frozenset({"str", "int", "float", "bool", "null", "map", "seq"})
 
 Path = tuple[str | int, ...]
@@ -90,15 +95,24 @@ class _Builder:
             raise _TooMuch
         self.lines.setdefault(path, node.start_mark.line + 1)
         if node.tag.removeprefix("tag:yaml.org,2002:") not in _PLAIN:
-            return self._refuse(path, f"the tag {node.tag}", "a plain value without a tag")
+            return self._refuse(path, f"the tag {_brief(node.tag)}", "a plain value without a tag")
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, path)
         if isinstance(node, yaml.SequenceNode):
             return [self.build(item, (*path, index)) for index, item in enumerate(node.value)]
+        kind = node.tag.rpartition(":")[2]
+        if kind in ("int", "float") and ":" in node.value:
+            # Before it is reckoned: that takes seconds for a long one.
+            hint = "Numbers of base 60 are not read: in quotes it is text."
+            return self._refuse(path, _brief(node.value), "a number without colons, or text", hint=hint)
         try:
-            return self._loader.construct_object(node)
-        except (ValueError, yaml.YAMLError):
-            return self._refuse(path, repr(node.value), f"a value of the type {node.tag.rpartition(':')[2]}")
+            value = self._loader.construct_object(node)
+        except (ValueError, OverflowError, yaml.YAMLError):
+            return self._refuse(path, _brief(repr(node.value)), f"a value of the type {kind}")
+        if isinstance(value, int) and not LEAST_INTEGER <= value <= LARGEST_INTEGER:
+            hint = "In quotes it is text."
+            return self._refuse(path, _brief(node.value), "a whole number of at most 64 bits", hint=hint)
+        return value
 
     def _mapping(self, node: yaml.MappingNode, path: Path) -> dict[str, Any]:
         result: dict[str, Any] = {}
@@ -116,9 +130,13 @@ class _Builder:
             result[name] = self.build(value, below)
         return result
 
-    def _refuse(self, path: Path, found: str, expected: str, *, line: int | None = None) -> None:
+    def _refuse(self, path: Path, found: str, expected: str, *, line: int | None = None, hint: str = "") -> None:
         where = line if line is not None else self.lines[path]
-        self.faults.append(Fault(shown(path), f"{found} (line {where})", expected))
+        self.faults.append(Fault(shown(path), f"{found} (line {where})", expected, hint))
+
+
+def _brief(text: str) -> str:
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
 
 def _unreadable(text: str) -> Fault | None:

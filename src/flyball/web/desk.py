@@ -86,7 +86,8 @@ class Desk(Rooms, Protocol):
 
     def versions(self) -> tuple[VersionRow, ...]: ...
 
-    def decisions(self, open_only: bool) -> tuple[DecisionRow, ...]:  # noqa: FBT001 - the command's own flag
+    def decisions(self, open_only: bool, newest: int | None = None) -> tuple[DecisionRow, ...]:  # noqa: FBT001 - the command's own flag
+        """Oldest first. `newest`: of all that were made no more than so many of the last."""
         ...
 
     def explain(self, decision_id: str) -> Explanation: ...

@@ -158,7 +158,7 @@ def answer(ask: Ask) -> Response:
 
 
 def overview(ask: Ask) -> Response:
-    return HTMLResponse(pages.overview(ask.desk.status(), ask.desk.versions(), ask.desk.decisions(False)))
+    return HTMLResponse(pages.overview(ask.desk.status(), ask.desk.versions(), ask.desk.decisions(False, pages.SHOWN_DECISIONS)))
 
 
 def login(ask: Ask) -> Response:

@@ -16,7 +16,7 @@ from flyball.records.evidence import Evidence
 from flyball.stats.metrics import METRICS
 from flyball.web.release_page import picture
 
-_SHOWN_DECISIONS = 20
+SHOWN_DECISIONS = 20
 _LEADING = ("roc_auc", "log_loss", "mae", "rmse", "brier", "pr_auc", "accuracy", "f1", "mape")
 _DIGEST = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{52}\b")
 
@@ -26,7 +26,7 @@ def overview(status: StatusReport, versions: tuple[VersionRow, ...], decisions: 
     named = {name for window in status.windows for name in (*window.metrics, *window.estimates)} - {"bounded_loss"}
     own = sorted(name for name in named if name not in METRICS)
     metrics = [*[name for name in _LEADING if name in named][:3], *own]
-    latest = tuple(reversed(decisions))[:_SHOWN_DECISIONS]
+    latest = tuple(reversed(decisions))[:SHOWN_DECISIONS]
     return _template("overview.html").render(status=status, versions=versions, decisions=latest, metrics=metrics)
 
 

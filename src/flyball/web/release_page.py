@@ -1,5 +1,6 @@
 """The picture of a guard: its interval, look by look, beside the margin."""
 
+from datetime import datetime
 from typing import NamedTuple
 
 from flyball.control.reports import GuardPoint, GuardRow
@@ -14,6 +15,7 @@ class Look(NamedTuple):
     low: float
     at: float
     high: float
+    when: datetime
     words: str
 
 
@@ -40,7 +42,7 @@ def picture(guard: GuardRow) -> Picture | None:
     looks = tuple(
         Look(
             round(LEFT + wide * (place / (len(seen) - 1) if len(seen) > 1 else 0.5), 1), height(point.lower), height(point.value),
-            height(point.upper), _words(point),
+            height(point.upper), point.at, _words(point),
         )
         for place, point in enumerate(seen)
     )  # fmt: skip
@@ -54,4 +56,4 @@ def _end(value: float | None) -> float:
 
 
 def _words(point: GuardPoint) -> str:
-    return f"{_end(point.value):+.4g} [{_end(point.lower):+.4g}, {_end(point.upper):+.4g}] over {point.n} at {point.at:%Y-%m-%d %H:%M}"
+    return f"{_end(point.value):+.4g} [{_end(point.lower):+.4g}, {_end(point.upper):+.4g}] over {point.n}"

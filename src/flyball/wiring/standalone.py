@@ -56,7 +56,7 @@ def serve_routing(options: StandaloneOptions, say: Say, drawn: Callable[[Standal
     state_dir = (options.state_dir or state_dir_of(file, say)).resolve()
     _refuse_other_owners(state_dir)
     keep_private(state_dir)
-    gateways = HttpGateways(state_dir, owner_token(state_dir, fresh_token), options.workers)
+    gateways = HttpGateways(state_dir, lambda: owner_token(state_dir, fresh_token), options.workers)
     more = [argument for name in options.allowed_hosts for argument in ("--allow-host", name)]
     layout = supervisor.Layout(
         state_dir=state_dir,
@@ -81,7 +81,7 @@ def serve_routing(options: StandaloneOptions, say: Say, drawn: Callable[[Standal
 
 def take_routes(routing: Path, state_dir: Path, workers: int, say: Say) -> None:
     """Publish the file as it is now to the workers that run, and say what came of it."""
-    gateways = HttpGateways(state_dir, owner_token(state_dir, fresh_token), workers)
+    gateways = HttpGateways(state_dir, lambda: owner_token(state_dir, fresh_token), workers)
     Published(state_dir, gateways, SystemClock()).take(RoutingFile(routing), say)
 
 

@@ -188,8 +188,8 @@ class Workspace:
     def versions(self) -> tuple[VersionRow, ...]:
         return queries.versions(self._world(say_nothing))
 
-    def decisions(self, open_only: bool) -> tuple[DecisionRow, ...]:  # noqa: FBT001 - a command's own flag
-        return queries.decision_rows(self._world(say_nothing), open_only=open_only)
+    def decisions(self, open_only: bool, newest: int | None = None) -> tuple[DecisionRow, ...]:  # noqa: FBT001 - a command's own flag
+        return queries.decision_rows(self._world(say_nothing), open_only=open_only, newest=newest)
 
     def explain(self, decision_id: str) -> Explanation:
         return explaining.explain(self._world(say_nothing), decision_id)

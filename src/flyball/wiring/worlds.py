@@ -16,6 +16,7 @@ from flyball.adapters.registry_mlflow import MlflowRegistry
 from flyball.adapters.scorer_child import OneCallScorer, remove_left
 from flyball.adapters.token import owner_token
 from flyball.adapters.user_metrics import ChildMetrics
+from flyball.adapters.user_metrics import remove_left as remove_measured
 from flyball.control.ports import SCHEMA, Clock, Ledger, Say
 from flyball.control.world import Place, Ports, World
 from flyball.errors import DataError, Fault, SpecError
@@ -95,7 +96,7 @@ def world_of(home: Home, say: Say) -> World:
     home.keep_private()  # before the ledger: a place that is no directory is told as that
     ledger = SqliteLedger(home.state_dir)
     refuse_another_model(home.spec, ledger)
-    gateways = HttpGateways(home.state_dir, home.token(), home.spec.serve.workers, now=home.clock.now)
+    gateways = HttpGateways(home.state_dir, home.token, home.spec.serve.workers, now=home.clock.now)
     registry = MlflowRegistry(home.state_dir, server_url=home.spec.tracking_url)
     executor = ProcessExecutor(home.state_dir, home.clock.now, serving=gateways.alive)
     ports = _ports(home, home.clock, executor, ledger, gateways, registry)
@@ -103,13 +104,19 @@ def world_of(home: Home, say: Say) -> World:
 
 
 def remove_left_rows(home: Home) -> None:
-    """Captured requests that a controller was killed over. For who controls the project, alone."""
+    """Captured requests, and rows of a window that is judged, that a controller was killed over. For who controls the project, alone."""
     remove_left(_replayed(home.state_dir))
+    remove_measured(_measured(home.state_dir))
 
 
 def _replayed(state_dir: Path) -> Path:
     """Where a challenger is asked captured requests."""
     return state_dir / "replayed"
+
+
+def _measured(state_dir: Path) -> Path:
+    """Where the user's own metrics are given scores and labels."""
+    return state_dir / "metrics"
 
 
 def refuse_another_model(spec: ProjectSpec, ledger: Ledger) -> None:
@@ -124,7 +131,7 @@ def refuse_another_model(spec: ProjectSpec, ledger: Ledger) -> None:
 def replayed_world(home: Home, say: Say, clock: Clock, shared_steps: Path) -> World:
     """Of a replay: another time, a state directory that one process alone writes and that can be made again, and no server but its own."""
     ledger = HeldLedger(SqliteLedger(home.state_dir, durable=False))
-    gateways = HttpGateways(home.state_dir, home.token(), home.spec.serve.workers, nudge_seconds=LOADING_SECONDS)
+    gateways = HttpGateways(home.state_dir, home.token, home.spec.serve.workers, nudge_seconds=LOADING_SECONDS)
     # Embedded whatever `tracking_url` says: versions and aliases of a life that was never lived are nothing to those who use the server.
     registry = MlflowRegistry(home.state_dir)
     # Its gateway waits while a model is trained: the training may have all cores.
@@ -147,5 +154,5 @@ def _ports(
         packages=LocalPackages(),
         notifier=LogNotifier(state_dir, time.now),
         scorer=OneCallScorer(_replayed(state_dir), plain_environment(), SCORER_SECONDS),
-        metrics=ChildMetrics(home.project_dir, state_dir / "metrics", plain_environment()),
+        metrics=ChildMetrics(home.project_dir, _measured(state_dir), plain_environment()),
     )

@@ -7,23 +7,26 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from typing import Any
 
 import pytest
 from paper_workspace import PaperWorkspace
 
-from flyball.adapters.http_server import serve
+from flyball.adapters.http_connections import Patience
+from flyball.adapters.http_server import USUAL, serve
 from flyball.web.app import app
 
 
 class Served:
     """The control application on a port of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, patience: Patience = USUAL, application: Any = None) -> None:
         self.workspace = PaperWorkspace()
         self.end = threading.Event()
         self._bound = socket.create_server(("127.0.0.1", 0))
         self.port = self._bound.getsockname()[1]
-        self.thread = threading.Thread(target=serve, args=(app(self.workspace), self._bound, self.end))
+        self.thread = threading.Thread(target=serve, args=(application or app(self.workspace), self._bound, self.end, patience))
         self.thread.start()
 
     def connect(self) -> socket.socket:
@@ -37,12 +40,30 @@ class Served:
         return "\r\n".join(lines).encode()
 
 
+@contextmanager
+def serving(patience: Patience, application: Any = None) -> Iterator[Served]:
+    made = Served(patience, application)
+    try:
+        yield made
+    finally:
+        made.end.set()
+        made.thread.join(30)
+
+
 @pytest.fixture
 def served() -> Iterator[Served]:
-    made = Served()
-    yield made
-    made.end.set()
-    made.thread.join(30)
+    with serving(USUAL) as made:
+        yield made
+
+
+ASKS = b"GET / HTTP/1.1\r\nHost: elsewhere\r\n\r\n"
+"""Refused, and the connection stays."""
+LARGE_BYTES = 30_000_000
+
+
+async def large(_scope: Any, _receive: Any, send: Any) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % LARGE_BYTES)]})
+    await send({"type": "http.response.body", "body": b"x" * LARGE_BYTES})
 
 
 BODY = b'{"reason": "worse since noon"}'
@@ -79,6 +100,76 @@ def test_a_connection_that_is_never_finished_keeps_no_server_from_ending(served:
         assert not served.thread.is_alive()
         assert time.monotonic() - began < 9
     assert not served.workspace.calls
+
+
+def answer(client: socket.socket) -> bytes:
+    """Of the application, in JSON."""
+    read = b""
+    while not read.endswith(b"}"):
+        more = client.recv(65536)
+        assert more, "closed"
+        read += more
+    return read
+
+
+def is_closed(client: socket.socket) -> bool:
+    """By the server, within ten seconds."""
+    with suppress(ConnectionResetError):
+        return client.recv(65536) == b""
+    return True
+
+
+def test_who_sends_no_whole_head_is_closed_and_who_asks_now_and_then_is_not() -> None:
+    with (
+        serving(Patience(head_seconds=0.6)) as served,
+        served.connect() as silent,
+        served.connect() as half,
+        served.connect() as asks,
+    ):
+        half.sendall(ASKS[:20])
+        for _ in range(4):
+            asks.sendall(ASKS)
+            assert answer(asks).startswith(b"HTTP/1.1 4")
+            time.sleep(0.2)
+        half.settimeout(10)
+        assert is_closed(silent)
+        assert is_closed(half)
+
+
+def test_an_answer_that_nobody_takes_does_not_stay() -> None:
+    with serving(Patience(stalled_seconds=0.3), large) as served, served.connect() as client:
+        client.sendall(ASKS)
+        time.sleep(1.0)
+        taken = 0
+        with suppress(ConnectionResetError):
+            while more := client.recv(1 << 20):
+                taken += len(more)
+        assert taken < LARGE_BYTES
+
+
+def test_beyond_the_bound_who_has_been_silent_for_longest_makes_room() -> None:
+    with serving(Patience(most=3)) as served, ExitStack() as held:
+        clients = []
+        for _ in range(5):
+            clients.append(held.enter_context(served.connect()))
+            time.sleep(0.02)
+        clients[4].sendall(ASKS)
+        assert answer(clients[4]).startswith(b"HTTP/1.1 4")
+        assert is_closed(clients[0])
+        assert is_closed(clients[1])
+        clients[2].sendall(ASKS)
+        assert answer(clients[2]).startswith(b"HTTP/1.1 4")
+
+
+def test_where_all_are_being_answered_one_more_is_refused() -> None:
+    with serving(Patience(most=2)) as served, served.connect() as first, served.connect() as second:
+        for each in (first, second):
+            each.sendall(served.head(len(BODY)))
+        time.sleep(0.1)
+        with served.connect() as third:
+            assert is_closed(third)
+        first.sendall(BODY)
+        assert first.recv(65536).startswith(b"HTTP/1.1 200")
 
 
 SERVES = """

@@ -14,6 +14,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from flyball.errors import ModelFailed
+from flyball.gateway.birth import birth_of
 from flyball.gateway.capture_writer import NoCapture
 from flyball.gateway.handlers import Request
 from flyball.gateway.metrics import Metrics
@@ -96,6 +97,17 @@ def test_a_worker_that_died_is_down_and_who_has_its_port_now_gets_no_token(
 ) -> None:
     (tmp_path / "token").write_text("secret")
     written(tmp_path / "gateways" / "1.json", pid=dead, admin_port=port.getsockname()[1])
+    assert up(tmp_path) == {"0": 1.0, "1": 0.0}
+
+
+def test_whoever_has_a_dead_workers_number_is_not_that_worker(tmp_path: Path, port: socket.socket) -> None:
+    born = birth_of(os.getpid())
+    if born.ticks is None or born.boot is None:
+        pytest.skip("this system does not tell when a process was started")
+    (tmp_path / "token").write_text("secret")
+    written(
+        tmp_path / "gateways" / "1.json", pid=os.getpid(), admin_port=port.getsockname()[1], ticks=born.ticks - 1, boot=born.boot
+    )
     assert up(tmp_path) == {"0": 1.0, "1": 0.0}
 
 

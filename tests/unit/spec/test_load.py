@@ -328,6 +328,27 @@ def test_a_bottomless_file_is_refused(text: str) -> None:
     assert "(whole file)" in faults_of(text)
 
 
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        ("0x" + "f" * 5000, "expected a whole number of at most 64 bits. In quotes it is text."),
+        ("0b" + "1" * 65, "expected a whole number of at most 64 bits"),
+        ("-9223372036854775809", "found -9223372036854775809 (line 3), expected a whole number of at most 64 bits"),
+        ("9" * 5000, "expected a value of the type int"),
+        ("12:30", "found 12:30 (line 3), expected a number without colons, or text"),
+        ("1" + ":1" * 50_000, "(line 3), expected a number without colons"),
+        ("1" + ":1" * 50_000 + ".5", "(line 3), expected a number without colons"),
+    ],
+    ids=["hexadecimal", "binary", "below", "decimal", "base 60", "long in base 60", "long fraction in base 60"],
+)
+def test_a_number_that_no_field_holds_is_a_fault_of_its_line(number: str, words: str) -> None:
+    began = time.process_time()
+    fault = faults_of(GOOD.replace("model: returns", f"model: {number}"))["model"]
+    assert words in fault
+    assert len(fault) < 200
+    assert time.process_time() - began < 1.0
+
+
 def test_a_file_that_is_no_yaml_is_told_with_line_and_column() -> None:
     assert "(line 2, column" in faults_of("a: 1\n  b: [2\n")["(whole file)"]
 

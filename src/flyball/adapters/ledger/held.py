@@ -41,9 +41,15 @@ class HeldLedger:
             return epoch
 
     def events(
-        self, *, after: int = 0, kinds: Sequence[str] = (), subject: str | None = None, limit: int | None = None
+        self,
+        *,
+        after: int = 0,
+        kinds: Sequence[str] = (),
+        subject: str | None = None,
+        limit: int | None = None,
+        newest: bool = False,
     ) -> tuple[Event, ...]:
-        return self._ledger.events(after=after, kinds=kinds, subject=subject, limit=limit)
+        return self._ledger.events(after=after, kinds=kinds, subject=subject, limit=limit, newest=newest)
 
     def state(self, kind: str, key: str) -> Stored | None:
         with self._lock:

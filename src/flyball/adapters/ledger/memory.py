@@ -42,7 +42,13 @@ class MemoryLedger:
             return epoch
 
     def events(
-        self, *, after: int = 0, kinds: Sequence[str] = (), subject: str | None = None, limit: int | None = None
+        self,
+        *,
+        after: int = 0,
+        kinds: Sequence[str] = (),
+        subject: str | None = None,
+        limit: int | None = None,
+        newest: bool = False,
     ) -> tuple[Event, ...]:
         with self._lock:
             # Whole as long as it is not damaged: entry n stands at n - 1, so a reader of the tail does not pay for the whole.
@@ -52,7 +58,8 @@ class MemoryLedger:
                 for entry in self.entries[start:]
                 if entry.seq > after and (not kinds or entry.kind in kinds) and subject in (None, entry.subject)
             ]
-        return tuple(event_of(entry) for entry in found[:limit])
+        chosen = found[max(len(found) - limit, 0) :] if newest and limit is not None else found[:limit]
+        return tuple(event_of(entry) for entry in chosen)
 
     def state(self, kind: str, key: str) -> Stored | None:
         with self._lock:

@@ -2,7 +2,7 @@
 
 import sqlite3
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -31,8 +31,15 @@ _END = sa.select(control.c.epoch, control.c.seq, control.c.hash)
 _MOVE_END = control.update().values(seq=sa.bindparam("to_seq"), hash=sa.bindparam("to_hash"))
 _HASH_OF = sa.select(events.c.hash).where(events.c.seq == sa.bindparam("at_seq"))
 _REMOVE_STATE = states.delete().where(states.c.kind == sa.bindparam("gone_kind"), states.c.key == sa.bindparam("gone_key"))
+_STATES = sa.select(states).where(states.c.kind == sa.bindparam("of_kind")).order_by(states.c.key)
+_SEQS = sa.select(states.c.key, states.c.seq).where(states.c.kind == sa.bindparam("of_kind")).order_by(states.c.key)
+_STATES_BY_KEYS = sa.select(states).where(
+    states.c.kind == sa.bindparam("of_kind"), states.c.key.in_(sa.bindparam("keys", expanding=True))
+)
 _LAST_ENTRY = sa.select(events.c.seq, events.c.hash).order_by(events.c.seq.desc()).limit(1)
 
+ASKED_BY_KEY = 500
+"""SQLite's bound parameters are limited."""
 LOOKED_AT = 1000
 """Entries that `look` reads: a few hours of a busy project, in some ten milliseconds."""
 
@@ -86,25 +93,35 @@ class SqliteLedger:
         return epoch
 
     def events(
-        self, *, after: int = 0, kinds: Sequence[str] = (), subject: str | None = None, limit: int | None = None
+        self,
+        *,
+        after: int = 0,
+        kinds: Sequence[str] = (),
+        subject: str | None = None,
+        limit: int | None = None,
+        newest: bool = False,
     ) -> tuple[Event, ...]:
-        query = sa.select(events).where(events.c.seq > after).order_by(events.c.seq).limit(limit)
+        order = events.c.seq.desc() if newest else events.c.seq
+        query = sa.select(events).where(events.c.seq > after).order_by(order).limit(limit)
         if kinds:
             query = query.where(events.c.kind.in_(kinds))
         if subject is not None:
             query = query.where(events.c.subject == subject)
-        return tuple(event_of(Entry._make(row)) for row in self._read(query))
+        rows = self._read(query)
+        return tuple(event_of(Entry._make(row)) for row in (reversed(rows) if newest else rows))
 
     def state(self, kind: str, key: str) -> Stored | None:
         rows = self._read(sa.select(states).where(states.c.kind == kind, states.c.key == key))
         return _stored(rows[0]) if rows else None
 
     def states(self, kind: str, known: Callable[[str, int], bool] | None = None) -> tuple[Stored, ...]:
-        rows = self._read(sa.select(states).where(states.c.kind == kind).order_by(states.c.key))
-        return tuple(
-            Stored(row.kind, row.key, {}, row.seq) if known is not None and known(row.key, row.seq) else _stored(row)
-            for row in rows
-        )
+        if known is None:
+            return tuple(_stored(row) for row in self._read(_STATES, {"of_kind": kind}))
+        with translating(self._path), self._engine.begin() as connection:  # both questions of one moment
+            rows = connection.execute(_SEQS, {"of_kind": kind}).all()
+            fresh = [row.key for row in rows if not known(row.key, row.seq)]
+            values = {row.key: row for row in self._values(connection, kind, fresh)}
+        return tuple(_stored(values[row.key]) if row.key in values else Stored(kind, row.key, {}, row.seq) for row in rows)
 
     def head(self) -> Head:
         rows = self._read(_LAST_ENTRY)
@@ -227,14 +244,22 @@ class SqliteLedger:
     def _known(self, connection: sa.Connection, keys: list[str]) -> dict[str, Entry]:
         """Entries that have one of the keys already."""
         found: dict[str, Entry] = {}
-        for start in range(0, len(keys), 500):  # SQLite's bound parameters are limited
-            rows = connection.execute(_BY_KEYS, {"keys": keys[start : start + 500]})
+        for start in range(0, len(keys), ASKED_BY_KEY):
+            rows = connection.execute(_BY_KEYS, {"keys": keys[start : start + ASKED_BY_KEY]})
             found.update({row.key: Entry._make(row) for row in rows})
         return found
 
-    def _read(self, query: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
+    def _values(self, connection: sa.Connection, kind: str, keys: list[str]) -> Sequence[sa.Row[Any]]:
+        """At least of those keys: who knows next to nothing asks for all at once."""
+        if not keys:
+            return ()
+        if len(keys) > ASKED_BY_KEY:
+            return connection.execute(_STATES, {"of_kind": kind}).all()
+        return connection.execute(_STATES_BY_KEYS, {"of_kind": kind, "keys": keys}).all()
+
+    def _read(self, query: sa.Select[Any], given: Mapping[str, str] | None = None) -> Sequence[sa.Row[Any]]:
         with translating(self._path), self._engine.connect() as connection:
-            return connection.execute(query).all()
+            return connection.execute(query, given).all()
 
     def _audit(self, connection: sqlite3.Connection, outer: Head | None) -> tuple[LedgerFault, ...]:
         connection.text_factory = _text_or_bytes

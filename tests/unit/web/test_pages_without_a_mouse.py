@@ -1,0 +1,58 @@
+"""What a page says stands in its text: attributes and titles, and what is inside a picture, reach nobody without a mouse."""
+
+from html.parser import HTMLParser
+
+from paper_workspace import FINDING, NASTY, PaperWorkspace
+
+from flyball.web import pages
+
+WORKSPACE = PaperWorkspace()
+
+
+class Text(HTMLParser):
+    """Outside of pictures."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self._pictures = 0
+        self.said: list[str] = []
+        self.titles = 0
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self._pictures += tag == "svg"
+        self.titles += "title" in dict(attrs) or (tag == "title" and self._pictures > 0)
+
+    def handle_endtag(self, tag: str) -> None:
+        self._pictures -= tag == "svg"
+
+    def handle_data(self, data: str) -> None:
+        if not self._pictures and data.strip():
+            self.said.append(data.strip())
+
+
+def test_why_estimates_are_void_is_said() -> None:
+    text = Text(pages.overview(WORKSPACE.status(), (), ()))
+    assert [said for said in text.said if said.endswith(f"are void: {NASTY}")]
+    assert not text.titles
+
+
+def test_each_look_of_a_guard_is_in_a_table() -> None:
+    report = WORKSPACE.releases.report(None)
+    text = Text(pages.release(report))
+    points = [point for guard in report.guards for point in guard.points if point.value is not None]
+    assert points
+    for point in points:
+        assert f"{point.value:+.4g} [{point.lower:+.4g}, {point.upper:+.4g}] over {point.n}" in text.said
+    assert not text.titles
+
+
+def test_the_shares_of_a_histogram_and_the_figures_of_a_line_are_in_tables() -> None:
+    report = WORKSPACE.findings.explain(str(FINDING.number))
+    text = Text(pages.finding(report))
+    assert report.finding.histogram is not None
+    assert {f"{share:.1%}" for share in (*report.finding.histogram.reference, *report.finding.histogram.window)} <= {*text.said}
+    values = [point.value for point in report.series if point.value is not None]
+    assert values
+    assert {f"{value:.4g}" for value in values} <= {*text.said}
+    assert not text.titles
