@@ -38,6 +38,8 @@ GRACE, GRACE_PART = timedelta(minutes=1), 10
 tenth of its length. A hundred thousand rows of a slow model take half as long."""
 FLUSH_ROWS = 2_000
 """Rows gathered before they are counted into a profile: counting many at once costs a tenth of counting each request."""
+ANOTHER_TROUBLE = timedelta(hours=2)
+"""Without a further segment that cannot be read, after which the next one is another trouble: the hour that one has (control/attending.py), and another."""
 
 WindowKey = tuple[str, int]
 """(unit whose reference the bins come from, start in µs)"""
@@ -76,11 +78,13 @@ class Observation:
         self.seen_until_us = 0
         """What was answered by then is taken: a window that ended later may lack records, however much later it is closed."""
         self.unread_since: datetime | None = None
-        """The later of the two below; None: all was read."""
+        """The later of the two below, of the second while it lasts; None: all was read."""
         self._unended_since: datetime | None = None
         """When the first of the last calls of `ingest` began that could not be ended; None: the last one was."""
         self._unread_since: datetime | None = None
-        """When the newest of the segments that cannot be read was found; None: all were read."""
+        """When the trouble with the segments that cannot be read began; None: there was none yet."""
+        self._unread_at: datetime | None = None
+        """When the newest of them was found."""
         self._unread_now: frozenset[str] = frozenset()
         self._width = micros_of(world.spec.monitor.window)
         self._grace_us = 0 if world.ports.clock.simulated else min(micros_of(GRACE), self._width // GRACE_PART)
@@ -127,14 +131,16 @@ class Observation:
                 return taken
 
     def _note_since(self) -> None:
-        self.unread_since = max(filter(None, (self._unended_since, self._unread_since)), default=None)
+        began = self._unread_since if self._unread_now else None
+        self.unread_since = max(filter(None, (self._unended_since, began)), default=None)
 
     def _note_unread(self, segments: Iterable[tuple[str, str]]) -> None:
-        names = frozenset(name for name, _ in segments)
-        if not names:
-            self._unread_since = None
-        elif names - self._unread_now:
-            self._unread_since = self._world.now()
+        names, now = frozenset(name for name, _ in segments), self._world.now()
+        if names - self._unread_now:
+            # Of a worker none of whose segments may be read each new one is the same trouble: an hour for each would be for ever.
+            if self._unread_at is None or now - self._unread_at >= ANOTHER_TROUBLE:
+                self._unread_since = now
+            self._unread_at = now
         self._unread_now = names
         self._note_since()
 
