@@ -28,7 +28,8 @@ def project_of(root: Path, *policies: dict, **more: object) -> Project:
 def told(project: Project, *, days: int = 8) -> Diagnosis:
     """Of the incident that began since, after some windows of it."""
     project.live(days * DAY, rows=100)
-    found = [diagnosing.of(project.door, each) for each in incidents.open_now(project.door, project.champion())]
+    known = diagnosing.known(project.door)
+    found = [diagnosing.of(known, each) for each in incidents.open_now(project.door, project.champion())]
     assert len(found) == 1, [each.words for each in project.findings()]
     assert found[0] is not None
     return found[0]

@@ -1,5 +1,6 @@
 """Diagnoses of open incidents: gathered anew when a finding was raised or labels came, recorded when they say something else."""
 
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
 from typing import NamedTuple
@@ -32,21 +33,29 @@ SCORE_MOVED = 0.1
 """A diagnosis that says the same with a score that differs by less is not recorded again."""
 
 
-def of(world: World, incident: Incident) -> Diagnosis | None:
+Known = Mapping[int, Diagnosis]
+"""By the incident's number."""
+
+
+def known(world: World) -> Known:
+    """All that were told, once for a whole list of incidents: there may be thousands of either."""
+    return {each.incident: each for each in world.all("diagnosis", Diagnosis)}
+
+
+def of(told: Known, incident: Incident) -> Diagnosis | None:
     """Told under its number; else the newest under one that it, or what has grown into it, had before. None: nothing was told of it."""
-    known = _told_of(world, incident)
-    return next((each for each in known if each.incident == incident.number), max(known, key=lambda each: each.at, default=None))
+    return told.get(incident.number) or max(_told_of(told, incident), key=lambda each: each.at, default=None)
 
 
-def _told_of(world: World, incident: Incident) -> list[Diagnosis]:
+def _told_of(told: Known, incident: Incident) -> list[Diagnosis]:
     """Under any number that it had: a finding that reaches far back makes one incident of two."""
-    told = {each.incident: each for each in world.all("diagnosis", Diagnosis)}
     return [told[number] for number in incident.findings if number in told]
 
 
 def open_incidents(world: World, champion: Champion | None) -> tuple[OpenIncident, ...]:
     """As policies see them, each with what it is taken for."""
-    return tuple(_as_policies_see(each, of(world, each)) for each in incidents.open_now(world, champion))
+    told = known(world)
+    return tuple(_as_policies_see(each, of(told, each)) for each in incidents.open_now(world, champion))
 
 
 def _as_policies_see(incident: Incident, found: Diagnosis | None) -> OpenIncident:
@@ -78,14 +87,15 @@ class Diagnosing:
         seen = (champion.unit, champion.since, counter.value["last"], judged[-1:])
         if seen == self._seen:
             return
+        told = known(self._world)
         for incident in incidents.open_now(self._world, champion):
-            self._tell(incident, champion)
+            self._tell(incident, champion, told)
         self._seen = seen
 
-    def _tell(self, incident: Incident, champion: Champion) -> None:
-        before, now = self._world.get("diagnosis", str(incident.number), Diagnosis), self._world.now()
+    def _tell(self, incident: Incident, champion: Champion, told: Known) -> None:
+        before, now = told.get(incident.number), self._world.now()
         case = self._case(incident, champion)
-        wrong = [each.wrong_labels for each in _told_of(self._world, incident) if each.wrong_labels[0]]
+        wrong = [each.wrong_labels for each in _told_of(told, incident) if each.wrong_labels[0]]
         if wrong and not case.label_fault:
             case = msgspec.structs.replace(case, label_fault_in=wrong[0][0], label_fault=wrong[0][1])
         found = diagnosis.diagnose(case, now)
