@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
+from functools import partial
 from typing import Any, NamedTuple
 
 import msgspec
@@ -18,8 +19,9 @@ from flyball.control.labelled_rows import Sampled, sampled
 from flyball.control.observe import Observation, WindowKey, micros_of
 from flyball.control.own_metrics import own_metrics
 from flyball.control.standing import puts_of
+from flyball.control.unforeseen import tell_first, tried
 from flyball.control.world import World, draft, micros, put
-from flyball.errors import ArtifactDamaged, Fenced, StoreUnavailable
+from flyball.errors import ArtifactDamaged
 from flyball.monitoring import live, performance, selective, track_record
 from flyball.monitoring.delays import Delays
 from flyball.monitoring.live import WindowRows
@@ -116,18 +118,16 @@ class Maturing:
         self._notice()
         self._count()
         for key in sorted(self._labelled, key=lambda key: (key[1], key[0])):
-            try:
-                self._look(key, self._immature[key], champion)
-            except (Fenced, StoreUnavailable):
-                raise
-            except ArtifactDamaged:  # a unit that cannot be monitored: said once, where its windows close
-                self._forget(key)
-            except Exception as error:  # noqa: BLE001 - raised below; one window that cannot be judged, for whatever reason, keeps no other waiting
-                trouble.append(error)
+            tried(partial(self._look_or_forget, key, champion), trouble)
         self._give_up()
         self._revise()
-        if trouble:
-            raise trouble[0]
+        tell_first(trouble)
+
+    def _look_or_forget(self, key: WindowKey, champion: Champion | None) -> None:
+        try:
+            self._look(key, self._immature[key], champion)
+        except ArtifactDamaged:  # a unit that cannot be monitored: said once, where its windows close
+            self._forget(key)
 
     def _notice(self) -> None:
         """Labels that came or changed since the last look, and windows whose rows were forgotten."""

@@ -1,6 +1,5 @@
 """Windows: closed when their time is over, judged for harm when their labels are mature, and told to the autopilot as signals."""
 
-from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
@@ -22,8 +21,9 @@ from flyball.control.releases import Releases
 from flyball.control.standing import puts_of, standing
 from flyball.control.telling import Seen, told
 from flyball.control.tournaments import trains
+from flyball.control.unforeseen import tried
 from flyball.control.world import MICROSECOND, World, draft, micros, moment, put
-from flyball.errors import ArtifactDamaged, Fenced, StoreUnavailable, UpstreamError
+from flyball.errors import ArtifactDamaged, UpstreamError
 from flyball.monitoring import drift
 from flyball.monitoring.drift import DriftState
 from flyball.monitoring.histogram import histogram_of
@@ -98,9 +98,9 @@ class Windows:
         """
         champion = self._releases.champion()
         unclosed = self._close_what_is_over(champion, trouble)
-        _try(partial(self._operating.look, champion), trouble)
-        _try(partial(self._maturing.look, champion), trouble)
-        _try(partial(self._diagnosing.look, champion), trouble)
+        tried(partial(self._operating.look, champion), trouble)
+        tried(partial(self._maturing.look, champion), trouble)
+        tried(partial(self._diagnosing.look, champion), trouble)
         if champion is None:
             return None
         newest, silent = self._newest.get(champion.unit), self._newest_over(champion.unit)
@@ -121,7 +121,7 @@ class Windows:
         for key in self._observation.open_windows(self._observation.seen_until_us):
             if key[0] in away:
                 unclosed.add(key)
-            elif not _try(partial(self._close_or_give_up, key, champion), trouble):
+            elif not tried(partial(self._close_or_give_up, key, champion), trouble):
                 unclosed.add(key)
                 # A system that is away may be there at the next look: until then the unit's later windows wait, for they are to be judged in order.
                 if isinstance(trouble[-1], UpstreamError):
@@ -280,18 +280,6 @@ class Windows:
             key=f"signals:{champion.unit}:{latest.window}",
         )  # fmt: skip
         return Signalled(kept, made)
-
-
-def _try(look: Callable[[], None], trouble: list[Exception]) -> bool:
-    """What fails, foreseen or not, keeps nothing else from its turn; but for a ledger that takes nothing."""
-    try:
-        look()
-    except (Fenced, StoreUnavailable):
-        raise
-    except Exception as error:  # noqa: BLE001 - raised by the engine, when all have had their turn
-        trouble.append(error)
-        return False
-    return True
 
 
 def _pictured(findings: tuple[Finding, ...], known: tuple[Stream, ...], profile: Profile) -> tuple[Finding, ...]:
