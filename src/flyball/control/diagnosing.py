@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
+from functools import partial
 from typing import NamedTuple
 
 import msgspec
@@ -16,6 +17,8 @@ from flyball.control.declared_slices import columns_of
 from flyball.control.happenings import happenings
 from flyball.control.labelled_rows import sampled
 from flyball.control.observe import Observation, WindowKey
+from flyball.control.retrying import Retries
+from flyball.control.unforeseen import tell_first
 from flyball.control.world import World, draft, micros, put
 from flyball.errors import ArtifactDamaged
 from flyball.monitoring import estimates, moved_labels, upstream
@@ -77,20 +80,28 @@ class Diagnosing:
         self._observation = observation
         self._seen: tuple[object, ...] | None = None
         """What there was at the last look: nothing is gathered while it is the same."""
+        self._left: tuple[Incident, ...] = ()
+        """Those of that look that are not diagnosed yet, since it failed."""
+        self._retries: Retries[int] = Retries(world)
 
     def look(self, champion: Champion | None) -> None:
-        """Every open incident, when something new came. Once more after a restart, which changes nothing."""
+        """Every open incident, when something new came. Once more after a restart, which changes nothing. One that cannot be diagnosed keeps no other waiting."""
         counter = self._world.ports.ledger.state("counter", "finding")
         if champion is None or counter is None:
             return
         judged = self._observation.recent(champion.unit, micros(champion.since), micros(self._world.now()))
-        seen = (champion.unit, champion.since, counter.value["last"], judged[-1:])
-        if seen == self._seen:
-            return
-        told = known(self._world)
-        for incident in incidents.open_now(self._world, champion):
-            self._tell(incident, champion, told)
-        self._seen = seen
+        seen, trouble = (champion.unit, champion.since, counter.value["last"], judged[-1:]), list[Exception]()
+        if seen != self._seen:
+            self._left = incidents.open_now(self._world, champion)
+            self._retries.keep({each.number for each in self._left})
+            self._seen = seen
+        told = known(self._world) if self._left else {}
+        self._left = tuple(
+            each
+            for each in self._left
+            if not self._retries.tried(each.number, partial(self._tell, each, champion, told), trouble)
+        )
+        tell_first(trouble)
 
     def _tell(self, incident: Incident, champion: Champion, told: Known) -> None:
         before, now = told.get(incident.number), self._world.now()

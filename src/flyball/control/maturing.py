@@ -18,8 +18,9 @@ from flyball.control.estimating import Estimating
 from flyball.control.labelled_rows import Sampled, sampled
 from flyball.control.observe import Observation, WindowKey, micros_of
 from flyball.control.own_metrics import own_metrics
+from flyball.control.retrying import Retries
 from flyball.control.standing import puts_of
-from flyball.control.unforeseen import tell_first, tried
+from flyball.control.unforeseen import tell_first
 from flyball.control.world import World, draft, micros, put
 from flyball.errors import ArtifactDamaged
 from flyball.monitoring import live, performance, selective, track_record
@@ -86,6 +87,7 @@ class Maturing:
         self._width = micros_of(policy.window)
         closed = sorted(world.all("window", WindowSummary), key=lambda window: window.start)
         self._immature = {key_of(window): window for window in closed if not window.mature and not window.given_up}
+        self._retries: Retries[WindowKey] = Retries(world)
         self._labelled: set[WindowKey] = set()
         """Of them those that labels came for: the others, which may be thousands, are not looked at."""
         self._counts: dict[WindowKey, tuple[int, int]] = {}
@@ -118,7 +120,8 @@ class Maturing:
         self._notice()
         self._count()
         for key in sorted(self._labelled, key=lambda key: (key[1], key[0])):
-            tried(partial(self._look_or_forget, key, champion), trouble)
+            self._retries.tried(key, partial(self._look_or_forget, key, champion), trouble)
+        self._retries.keep(self._labelled)
         self._give_up()
         self._revise()
         tell_first(trouble)

@@ -144,10 +144,12 @@ class Observation:
         self._unread_now = names
         self._note_since()
 
-    def open_windows(self, ended_by_us: int) -> tuple[WindowKey, ...]:
-        """Windows with traffic that ended by then and were not closed, in order of time."""
-        keys = {*self._counted, *self._pending}
-        return tuple(sorted((key for key in keys if key[1] + self._width <= ended_by_us), key=_in_time))
+    def open_windows(self, ended_by_us: int) -> dict[WindowKey, int]:
+        """Windows with traffic that ended by then and were not closed, in order of time, each with its rows so far."""
+        rows = dict(self._pending_rows)
+        for key, counted in self._counted.items():
+            rows[key] = rows.get(key, 0) + counted.profile.rows
+        return {key: rows[key] for key in sorted(rows, key=_in_time) if key[1] + self._width <= ended_by_us}
 
     def counted(self, key: WindowKey) -> Counted:
         """All rows of a window so far."""
