@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 from engine_world import AT_ONCE, DAY, HOUR, RELEASE, SIGNATURE, Project, spec_of
 
-from flyball.control import commands, remedies
+from flyball.control import commands, maturing, remedies
 from flyball.control.loop import tick_once
 from flyball.control.observe import WindowKey
 from flyball.control.windows import SignalHistory, SignalsAt
 from flyball.control.world import micros
 from flyball.errors import ModelFailed, TrackingFailed
 from flyball.records.captured import PredictionBatch
+from flyball.records.findings import WindowSummary
 from flyball.records.release import Phase, Replayed
 
 
@@ -301,6 +302,55 @@ def test_while_a_registry_is_away_policies_look_at_what_is_known_and_windows_are
     assert closed == sorted(closed)
     assert len(looks_since(project, began)) == 4
     project.holds()
+
+
+def test_rows_that_cannot_be_counted_keep_no_record_from_being_read(tmp_path: Path) -> None:
+    project = Project(tmp_path, spec_of(AT_ONCE, monitor={"min_rows": 20}))
+    project.version()
+    project.send(60)
+    project.tick()
+    Unreadable(project)
+    for rows in (2_100, 60):
+        project.send(rows)
+        project.tick()
+    joined = project.engine.observation.join
+    assert joined is not None
+    assert joined.counts().predictions == project.sent == 2_220
+
+
+def test_a_window_that_cannot_be_revised_keeps_no_other_from_it(tmp_path: Path) -> None:
+    project = Project(tmp_path, spec_of(AT_ONCE, monitor={"min_rows": 20, "mature_share": 0.5}))
+    project.version()
+    late = []
+    for _ in range(2):
+        project.live(DAY - HOUR, step=HOUR, rows=10)
+        project.send(10)
+        late += [batch for _, batch in project.late[-1:]]
+        project.late = []
+        project.clock.sleep(HOUR)
+        project.tick()
+    project.live(DAY)
+    first, second = [window for window in project.windows() if window.mature][:2]
+    hands = project.engine.windows._maturing
+    judged = hands._judged
+
+    def fails(window: WindowSummary, read: Any) -> Any:
+        if window.start == first.start:
+            raise KeyError("x")
+        return judged(window, read)
+
+    hands._judged = fails  # type: ignore[method-assign]
+    project.capture.hand_over(late)
+    assert any("KeyError" in each for each in ticks(project, 1))
+    assert [(window.start, window.labels) for window in revised(project)] == [(second.start, second.labels + 10)]
+    hands._judged = judged  # type: ignore[method-assign]
+    project.live(DAY)
+    assert (first.start, first.labels + 10) in [(window.start, window.labels) for window in revised(project)]
+
+
+def revised(project: Project) -> list[WindowSummary]:
+    changed = {event.subject.removeprefix("window:") for event in project.ledger.events(kinds=("window.revised",))}
+    return [window for window in project.windows() if maturing.window_of(window).id in changed]
 
 
 def looks_since(project: Project, began: datetime) -> list[dict[str, Any]]:

@@ -102,6 +102,9 @@ class Maturing:
         """Event times of rows whose labels came or changed and which no revision has seen yet."""
         self._stale: set[WindowKey] = set()
         """Mature windows that a revision is to read again."""
+        self._unrevised: set[WindowKey] = set()
+        """Of them those of which it failed."""
+        self._revising: Retries[WindowKey] = Retries(world)
 
     def take(self, key: WindowKey, summary: WindowSummary) -> None:
         """A window has closed."""
@@ -123,7 +126,7 @@ class Maturing:
             self._retries.tried(key, partial(self._look_or_forget, key, champion), trouble)
         self._retries.keep(self._labelled)
         self._give_up()
-        self._revise()
+        self._revise(trouble)
         tell_first(trouble)
 
     def _look_or_forget(self, key: WindowKey, champion: Champion | None) -> None:
@@ -315,7 +318,7 @@ class Maturing:
     def _part(self, at_us: int) -> int:
         return at_us // max(self._width // REVISED_EVERY, 1)
 
-    def _revise(self) -> None:
+    def _revise(self, trouble: list[Exception]) -> None:
         """Labels that came after a window was judged change its metrics, whatever order they came in; what was bet on it then stays."""
         join, part = self._observation.join, self._part(self._observation.seen_until_us)
         if join is None:
@@ -326,17 +329,22 @@ class Maturing:
             self._changed, self._revised = [], part
         moved: list[tuple[WindowKey, WindowSummary]] = []
         self._stale = {key for key in self._stale if key[1] >= self._observation.horizon_us}
-        chosen = sorted(self._stale)[:MOST_REVISED]
-        for key in chosen:
-            with suppress(ArtifactDamaged):
-                revised = self._revised_anew(self._mature[key], join)
-                if revised != self._mature[key]:
-                    moved.append((key, revised))
+        # Those that failed come last: they keep no other from its turn, however many they are.
+        chosen = sorted(self._stale, key=lambda key: (key in self._unrevised, key))[:MOST_REVISED]
+        failed = {key for key in chosen if not self._revising.tried(key, partial(self._revise_one, key, join, moved), trouble)}
         if moved:  # one transaction: labels that come late are of several windows
             self._world.record(*(self._revision(self._mature[key], revised) for key, revised in moved))
             self._mature.update(moved)
         # Only now: a registry or a ledger that is away loses none.
-        self._stale.difference_update(chosen)
+        self._stale.difference_update({*chosen} - failed)
+        self._unrevised = (self._unrevised | failed) & self._stale
+        self._revising.keep(self._stale)
+
+    def _revise_one(self, key: WindowKey, join: LabelJoin, moved: list[tuple[WindowKey, WindowSummary]]) -> None:
+        with suppress(ArtifactDamaged):
+            revised = self._revised_anew(self._mature[key], join)
+            if revised != self._mature[key]:
+                moved.append((key, revised))
 
     def _revised_anew(self, window: WindowSummary, join: LabelJoin) -> WindowSummary:
         """To a controller that was started again every label is new: what was judged by the same ones is not read from a registry to say so again."""

@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime, timedelta
+from functools import partial
 
 from flyball.capture.join import LabelJoin
 from flyball.control.counted import Counted, count, merge
@@ -14,12 +15,13 @@ from flyball.control.samples import SAMPLE_ROWS, SampledRows, WindowSample
 from flyball.control.slice_members import SliceMembers
 from flyball.control.tallies import Tallies
 from flyball.control.traffic import wanted
+from flyball.control.unforeseen import tried
 from flyball.control.units import UnitShelf
 from flyball.control.watched_files import WatchedFiles
 from flyball.control.window_columns import columns_of
 from flyball.control.window_grid import WindowGrid
 from flyball.control.world import World, micros
-from flyball.errors import ArtifactDamaged, FlyballError
+from flyball.errors import ArtifactDamaged
 from flyball.monitoring import delays
 from flyball.records.captured import Captured, PredictionBatch
 from flyball.records.findings import WindowSummary
@@ -292,9 +294,8 @@ class Observation:
 
     def _count_full_ones(self) -> None:
         for key in [key for key, rows in self._pending_rows.items() if rows >= FLUSH_ROWS]:
-            # A package that cannot be read now is asked for again when the window closes, and then said to be missing.
-            with suppress(FlyballError):
-                self._flush(key)
+            # They are counted when the window closes, and what keeps them from it, foreseen or not, is told then: it keeps no record from being read.
+            tried(partial(self._flush, key), [], passing=())
 
     def _flush(self, key: WindowKey) -> None:
         signature = self._shelf.served(key[0]).signature

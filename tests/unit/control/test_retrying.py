@@ -62,13 +62,15 @@ def test_an_error_that_is_told_again_and_again_grows_nowhere_and_holds_no_data(w
 
     retries, act = Retries[str](world), Act()
     depths = []
+    looks(world, retries, act, 7)
     for _ in range(5):
+        world.ports.clock.sleep(SECOND)
         trouble: list[Exception] = []
         retries.tried("u", act, trouble)
         with pytest.raises(KeyError) as raised:
             raise trouble[0]
         depths.append(depth(raised.value))
-    assert (act.tries, set(depths)) == (1, {depths[0]})
+    assert (act.tries, set(depths)) == (4, {depths[0]})
 
 
 def test_what_a_newer_controller_refuses_is_not_tried_again(world: World) -> None:
