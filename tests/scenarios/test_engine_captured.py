@@ -14,6 +14,7 @@ from flyball.adapters.capture_memory import MemoryCapture
 from flyball.adapters.clock import SimulatedClock
 from flyball.capture.joined import Ints
 from flyball.control import incidents, maturing
+from flyball.control.attending import blind
 from flyball.control.loop import tick_once
 from flyball.control.ports import Portion
 from flyball.control.standing import standing
@@ -92,6 +93,25 @@ def test_a_segment_that_cannot_be_read_is_said_once_and_windows_of_the_others_cl
     project.capture.bad = ()
     project.tick()
     assert project.engine.observation.unread_since is None
+
+
+@pytest.mark.parametrize(("minutes", "clears", "looks"), [(5, False, 12), (50, False, 2), (50, True, 1), (130, False, 11)])
+def test_segments_that_turn_out_bad_one_after_the_other_are_one_trouble_with_one_hour(
+    tmp_path: Path, minutes: int, clears: bool, looks: int
+) -> None:
+    """As of a worker none of whose segments control may read: a busy one begins one an hour. Bad places of a disk turn up seldom."""
+    project = Project(tmp_path, spec_of(AT_ONCE, monitor=MONITOR))
+    project.capture = Refusing()
+    with_ports(project, capture=project.capture)
+    seen = project.engine.observation
+    blind_looks = 0
+    for number in range(DAY // timedelta(minutes=minutes)):
+        bad = tuple((f"0-1-{each:06d}.seg", "Permission denied") for each in range(number + 1))
+        project.capture.bad = () if clears and number % 2 else bad
+        seen.ingest()
+        blind_looks += blind(seen.unread_since, project.clock.now())
+        project.clock.sleep(timedelta(minutes=minutes))
+    assert blind_looks == looks
 
 
 def half_labelled(root: Path, days: int) -> tuple[Project, list[LabelBatch]]:

@@ -1,7 +1,10 @@
 """Which kind of incident it is, as the engine tells it: recorded once for what it says, seen by policies, and made again from its record."""
 
+from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 
+import pytest
 from engine_models import Model
 from engine_world import AT_ONCE, DAY, Project, spec_of
 from rich.console import Console
@@ -10,9 +13,12 @@ from flyball.autopilot import diagnosis
 from flyball.autopilot.case import Case
 from flyball.cli import tell_findings, tell_status
 from flyball.control import diagnosing, findings, incidents, queries
+from flyball.control.standing import puts_of
+from flyball.control.world import draft
 from flyball.records import codec
 from flyball.records.diagnosis import Diagnosis
-from flyball.records.findings import IncidentKind
+from flyball.records.evidence import Evidence
+from flyball.records.findings import Finding, FindingKind, IncidentKind
 from flyball.web import pages
 
 MONITOR = {"min_rows": 20, "mature_share": 0.99, "false_alarms": "1 per 10 windows"}
@@ -28,7 +34,8 @@ def project_of(root: Path, *policies: dict, **more: object) -> Project:
 def told(project: Project, *, days: int = 8) -> Diagnosis:
     """Of the incident that began since, after some windows of it."""
     project.live(days * DAY, rows=100)
-    found = [diagnosing.of(project.door, each) for each in incidents.open_now(project.door, project.champion())]
+    known = diagnosing.known(project.door)
+    found = [diagnosing.of(known, each) for each in incidents.open_now(project.door, project.champion())]
     assert len(found) == 1, [each.words for each in project.findings()]
     assert found[0] is not None
     return found[0]
@@ -104,3 +111,39 @@ def test_a_unit_that_changed_is_a_data_fault_whatever_labels_say(tmp_path: Path)
     assert found.features == ("x",)
     assert "finding" in found.words
     project.holds()
+
+
+def test_an_incident_that_cannot_be_diagnosed_keeps_no_later_one_from_it_and_is_tried_ever_more_seldom(tmp_path: Path) -> None:
+    project = Project(tmp_path, spec_of(AT_ONCE, monitor=MONITOR))
+    unit, world, looks = project.version(), project.engine.world, project.engine.windows._diagnosing
+    now = project.clock.now()
+    found = [
+        Finding(
+            id=f"f-{days}", kind=FindingKind.FEATURE_DRIFT, model="shop", unit=unit, subject=f"x{days}", window_start=now + days * DAY,
+            window_end=now + (days + 1) * DAY, effect=0.1, effect_unit="", evidence=Evidence(name="e", value=1.0), share_of_budget=0.1,
+            words="",
+        )
+        for days in (1, 10, 20)
+    ]  # fmt: skip
+    world.record(draft(now, "finding.raised", "finding:f", {}, puts_of(world, found)))
+    project.clock.sleep(30 * DAY)
+    files = project.engine.observation.files
+    read, asked = files.types, list[str]()
+
+    def types(of: str) -> Mapping[str, str]:
+        asked.append(of)
+        if len(asked) == 1 or len(asked) > 3:
+            raise KeyError("x")
+        return read(of)
+
+    files.types = types  # type: ignore[method-assign]
+    for _ in range(60):
+        with pytest.raises(KeyError):
+            looks.look(project.champion())
+        project.clock.sleep(timedelta(seconds=1))
+    assert sorted(diagnosing.known(project.door)) == [2, 3]
+    assert len(asked) == 3 + 5, "the others are gathered once"
+    files.types = read  # type: ignore[method-assign]
+    project.clock.sleep(timedelta(minutes=1))
+    looks.look(project.champion())
+    assert sorted(diagnosing.known(project.door)) == [1, 2, 3]

@@ -1,17 +1,22 @@
 """What cannot be measured keeps no release from being taken back, and no record from being read."""
 
 import re
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from engine_world import DAY, HOUR, RELEASE, SIGNATURE, Project, spec_of
+from engine_world import AT_ONCE, DAY, HOUR, RELEASE, SIGNATURE, Project, spec_of
 
-from flyball.control import commands
+from flyball.control import commands, maturing, remedies
 from flyball.control.loop import tick_once
-from flyball.errors import ModelFailed
+from flyball.control.observe import WindowKey
+from flyball.control.windows import SignalHistory, SignalsAt
+from flyball.control.world import micros
+from flyball.errors import ModelFailed, TrackingFailed
 from flyball.records.captured import PredictionBatch
+from flyball.records.findings import WindowSummary
 from flyball.records.release import Phase, Replayed
 
 
@@ -228,3 +233,132 @@ def test_captured_answers_of_an_earlier_champion_are_not_taken_for_this_ones(tmp
     kept = project.engine.observation.recent_rows
     assert asked == len(kept.whole(project.release().champion or "", SIGNATURE)) > 0
     assert kept.whole(first, SIGNATURE)
+
+
+def test_windows_that_cannot_be_closed_are_closed_unjudged_and_policies_look_at_the_end_of_each(tmp_path: Path) -> None:
+    project = Project(tmp_path, spec_of(AT_ONCE, monitor={"min_rows": 20}))
+    unit = project.version()
+    project.live(2 * DAY)
+    read, began = project.engine.observation.files.reference, project.clock.now()
+    Unreadable(project)
+    words = ticks(project, 1)
+    assert all("KeyError" in each for each in words[3:])
+    assert len(looks_since(project, began)) == 0, "it may be mended at the next look"
+    words = ticks(project, 3)
+    mine = [window for window in project.windows() if window.end > began]
+    assert len(mine) == 4
+    assert all(window.void.startswith("it could not be judged: KeyError in flyball.") for window in mine)
+    assert all((window.predictions, window.drift) == (240, {}) for window in mine)
+    assert [look["signals"]["window.predictions"] for look in looks_since(project, began)] == [240] * 4
+    project.engine.observation.files.reference = read  # type: ignore[method-assign]
+    project.live(2 * DAY)
+    closed = [event.subject for event in project.ledger.events(kinds=("window.closed",))]
+    assert closed == sorted(closed), "in order of time"
+    assert len(remedies._in_a_row(project.door, seen_by_policies(project))) == 8
+    last = project.windows()[-1]
+    assert (last.unit, last.void, bool(last.drift)) == (unit, "", True)
+    project.holds()
+
+
+def test_one_window_that_cannot_be_closed_costs_policies_no_look(tmp_path: Path) -> None:
+    project = Project(tmp_path, spec_of(AT_ONCE, monitor={"min_rows": 20}))
+    project.version()
+    project.live(2 * DAY)
+    counted, bad = project.engine.observation.counted, micros(project.clock.now())
+    asked: list[int] = []
+
+    def fails(key: WindowKey) -> Any:
+        asked.append(key[1])
+        if key[1] == bad:
+            raise KeyError(PRIVATE)
+        return counted(key)
+
+    project.engine.observation.counted = fails  # type: ignore[method-assign]
+    ticks(project, 4)
+    assert [bool(window.void) for window in project.windows()] == [False, False, True, False, False, False]
+    assert asked == sorted(asked)
+    assert len(remedies._in_a_row(project.door, seen_by_policies(project))) == 6
+    told_only_in_the_log(project)
+
+
+def test_while_a_registry_is_away_policies_look_at_what_is_known_and_windows_are_judged_in_order_later(tmp_path: Path) -> None:
+    project = Project(tmp_path, spec_of(AT_ONCE, monitor={"min_rows": 20}))
+    project.version()
+    project.live(2 * DAY)
+    files, began = project.engine.observation.files, project.clock.now()
+    read = files.reference
+
+    def away(unit: str) -> Any:
+        raise TrackingFailed("the registry does not answer")
+
+    files.reference = away  # type: ignore[method-assign]
+    ticks(project, 3)
+    assert len(project.windows()) == 2
+    assert [look["signals"]["window.predictions"] for look in looks_since(project, began)] == [240] * 3
+    files.reference = read  # type: ignore[method-assign]
+    project.live(DAY)
+    assert [(window.predictions, window.void) for window in project.windows()] == [(240, "")] * 6
+    closed = [event.subject for event in project.ledger.events(kinds=("window.closed",))]
+    assert closed == sorted(closed)
+    assert len(looks_since(project, began)) == 4
+    project.holds()
+
+
+def test_rows_that_cannot_be_counted_keep_no_record_from_being_read(tmp_path: Path) -> None:
+    project = Project(tmp_path, spec_of(AT_ONCE, monitor={"min_rows": 20}))
+    project.version()
+    project.send(60)
+    project.tick()
+    Unreadable(project)
+    for rows in (2_100, 60):
+        project.send(rows)
+        project.tick()
+    joined = project.engine.observation.join
+    assert joined is not None
+    assert joined.counts().predictions == project.sent == 2_220
+
+
+def test_a_window_that_cannot_be_revised_keeps_no_other_from_it(tmp_path: Path) -> None:
+    project = Project(tmp_path, spec_of(AT_ONCE, monitor={"min_rows": 20, "mature_share": 0.5}))
+    project.version()
+    late = []
+    for _ in range(2):
+        project.live(DAY - HOUR, step=HOUR, rows=10)
+        project.send(10)
+        late += [batch for _, batch in project.late[-1:]]
+        project.late = []
+        project.clock.sleep(HOUR)
+        project.tick()
+    project.live(DAY)
+    first, second = [window for window in project.windows() if window.mature][:2]
+    hands = project.engine.windows._maturing
+    judged = hands._judged
+
+    def fails(window: WindowSummary, read: Any) -> Any:
+        if window.start == first.start:
+            raise KeyError("x")
+        return judged(window, read)
+
+    hands._judged = fails  # type: ignore[method-assign]
+    project.capture.hand_over(late)
+    assert any("KeyError" in each for each in ticks(project, 1))
+    assert [(window.start, window.labels) for window in revised(project)] == [(second.start, second.labels + 10)]
+    hands._judged = judged  # type: ignore[method-assign]
+    project.live(DAY)
+    assert (first.start, first.labels + 10) in [(window.start, window.labels) for window in revised(project)]
+
+
+def revised(project: Project) -> list[WindowSummary]:
+    changed = {event.subject.removeprefix("window:") for event in project.ledger.events(kinds=("window.revised",))}
+    return [window for window in project.windows() if maturing.window_of(window).id in changed]
+
+
+def looks_since(project: Project, began: datetime) -> list[dict[str, Any]]:
+    told = [event.payload for event in project.ledger.events(kinds=("signals.gathered",))]
+    return [look for look in told if datetime.fromisoformat(look["window"]) >= began]
+
+
+def seen_by_policies(project: Project) -> list[SignalsAt]:
+    history = project.door.get("signals", "shop", SignalHistory)
+    assert history is not None
+    return list(history.recent)

@@ -33,7 +33,7 @@ class SignalInputs(msgspec.Struct, frozen=True, kw_only=True):
     findings: tuple[Finding, ...]
     """On the champion since it took over, unacknowledged; this window's included."""
     window: WindowSummary | None
-    """The champion's window that ends now; None: it had no traffic."""
+    """The champion's window that ends now, judged or not; None: it had no traffic."""
     loss_increase: float
     """`PerformanceReading.loss_increase` of the champion; 0 while nothing is mature."""
     estimated_increase: float = 0.0

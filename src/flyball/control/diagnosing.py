@@ -1,7 +1,9 @@
 """Diagnoses of open incidents: gathered anew when a finding was raised or labels came, recorded when they say something else."""
 
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
+from functools import partial
 from typing import NamedTuple
 
 import msgspec
@@ -15,6 +17,8 @@ from flyball.control.declared_slices import columns_of
 from flyball.control.happenings import happenings
 from flyball.control.labelled_rows import sampled
 from flyball.control.observe import Observation, WindowKey
+from flyball.control.retrying import Retries
+from flyball.control.unforeseen import tell_first
 from flyball.control.world import World, draft, micros, put
 from flyball.errors import ArtifactDamaged
 from flyball.monitoring import estimates, moved_labels, upstream
@@ -33,21 +37,29 @@ SCORE_MOVED = 0.1
 """A diagnosis that says the same with a score that differs by less is not recorded again."""
 
 
-def of(world: World, incident: Incident) -> Diagnosis | None:
+Known = Mapping[int, Diagnosis]
+"""By the incident's number."""
+
+
+def known(world: World) -> Known:
+    """All that were told, once for a whole list of incidents: there may be thousands of either."""
+    return {each.incident: each for each in world.all("diagnosis", Diagnosis)}
+
+
+def of(told: Known, incident: Incident) -> Diagnosis | None:
     """Told under its number; else the newest under one that it, or what has grown into it, had before. None: nothing was told of it."""
-    known = _told_of(world, incident)
-    return next((each for each in known if each.incident == incident.number), max(known, key=lambda each: each.at, default=None))
+    return told.get(incident.number) or max(_told_of(told, incident), key=lambda each: each.at, default=None)
 
 
-def _told_of(world: World, incident: Incident) -> list[Diagnosis]:
+def _told_of(told: Known, incident: Incident) -> list[Diagnosis]:
     """Under any number that it had: a finding that reaches far back makes one incident of two."""
-    told = {each.incident: each for each in world.all("diagnosis", Diagnosis)}
     return [told[number] for number in incident.findings if number in told]
 
 
 def open_incidents(world: World, champion: Champion | None) -> tuple[OpenIncident, ...]:
     """As policies see them, each with what it is taken for."""
-    return tuple(_as_policies_see(each, of(world, each)) for each in incidents.open_now(world, champion))
+    told = known(world)
+    return tuple(_as_policies_see(each, of(told, each)) for each in incidents.open_now(world, champion))
 
 
 def _as_policies_see(incident: Incident, found: Diagnosis | None) -> OpenIncident:
@@ -69,24 +81,33 @@ class Diagnosing:
         self._observation = observation
         self._seen: tuple[object, ...] | None = None
         """What there was at the last look: nothing is gathered while it is the same."""
+        self._left: tuple[Incident, ...] = ()
+        """Those of that look that are not diagnosed yet, since it failed."""
+        self._retries: Retries[int] = Retries(world)
 
     def look(self, champion: Champion | None) -> None:
-        """Every open incident, when something new came. Once more after a restart, which changes nothing."""
+        """Every open incident, when something new came. Once more after a restart, which changes nothing. One that cannot be diagnosed keeps no other waiting."""
         counter = self._world.ports.ledger.state("counter", "finding")
         if champion is None or counter is None:
             return
         judged = self._observation.recent(champion.unit, micros(champion.since), micros(self._world.now()))
-        seen = (champion.unit, champion.since, counter.value["last"], judged[-1:])
-        if seen == self._seen:
-            return
-        for incident in incidents.open_now(self._world, champion):
-            self._tell(incident, champion)
-        self._seen = seen
+        seen, trouble = (champion.unit, champion.since, counter.value["last"], judged[-1:]), list[Exception]()
+        if seen != self._seen:
+            self._left = incidents.open_now(self._world, champion)
+            self._retries.keep({each.number for each in self._left})
+            self._seen = seen
+        told = known(self._world) if self._left else {}
+        self._left = tuple(
+            each
+            for each in self._left
+            if not self._retries.tried(each.number, partial(self._tell, each, champion, told), trouble)
+        )
+        tell_first(trouble)
 
-    def _tell(self, incident: Incident, champion: Champion) -> None:
-        before, now = self._world.get("diagnosis", str(incident.number), Diagnosis), self._world.now()
+    def _tell(self, incident: Incident, champion: Champion, told: Known) -> None:
+        before, now = told.get(incident.number), self._world.now()
         case = self._case(incident, champion)
-        wrong = [each.wrong_labels for each in _told_of(self._world, incident) if each.wrong_labels[0]]
+        wrong = [each.wrong_labels for each in _told_of(told, incident) if each.wrong_labels[0]]
         if wrong and not case.label_fault:
             case = msgspec.structs.replace(case, label_fault_in=wrong[0][0], label_fault=wrong[0][1])
         found = diagnosis.diagnose(case, now)

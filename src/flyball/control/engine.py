@@ -15,6 +15,7 @@ from flyball.control.releases import Releases
 from flyball.control.remedies import Remedies
 from flyball.control.stopping import Stopping
 from flyball.control.traffic import SwitchReading
+from flyball.control.unforeseen import tell_first, tried
 from flyball.control.units import UnitShelf
 from flyball.control.windows import Signalled, Windows
 from flyball.control.world import World
@@ -29,6 +30,10 @@ MOVES_PER_TICK = 6
 
 UNATTENDED = timedelta(minutes=2)
 """Longest stretch without a look at the traffic: registering a version or a slow disk takes seconds; beyond this nobody watches a canary."""
+
+
+_try = partial(tried, passing=(Fenced, Outdated))
+"""One stage of a tick: what fails in it keeps no other stage from its work."""
 
 
 class Engine:
@@ -77,43 +82,30 @@ class Engine:
         Raises Fenced at once when a newer controller has taken over, and at the end the error of the first stage that failed.
         """
         trouble: list[Exception] = []
-        self._try(self.releases.follow, trouble)
-        whole = self._try(self.observation.ingest, trouble)
-        self._try(self._work_on_jobs, trouble)
-        self._try(self._carry_out_orders, trouble)
-        self._try(self._propose_what_was_registered, trouble)
-        if self._try(self._reconcile_traffic, trouble):
+        _try(self.releases.follow, trouble)
+        whole = _try(self.observation.ingest, trouble)
+        _try(self._work_on_jobs, trouble)
+        _try(self._carry_out_orders, trouble)
+        _try(self._propose_what_was_registered, trouble)
+        if _try(self._reconcile_traffic, trouble):
             self._supervised = self.world.now()
             # Only now: who can look and not decide (a full ledger, say) must not keep a canary its share.
-            self._try(self.world.ports.gateways.renew_lease, trouble)
-        self._try(self.releases.tell_trouble, trouble)
+            _try(self.world.ports.gateways.renew_lease, trouble)
+        _try(self.releases.tell_trouble, trouble)
         if whole:  # a window is closed once: never on the part of its records that could be read
-            self._try(self._close_windows, trouble)
-            self._try(self.effects.look, trouble)
-            self._try(self.forgetting.look, trouble)
+            _try(self._close_windows, trouble)
+            _try(self.effects.look, trouble)
+            _try(self.forgetting.look, trouble)
         judged = self._signalled is not None
-        self._try(self._apply_remedies, trouble)
-        self._try(partial(self.aliases.reconcile, busy=judged), trouble)
-        if trouble:
-            raise trouble[0]
-
-    def _try(self, stage: Callable[[], object], trouble: list[Exception]) -> bool:
-        """One stage of a tick: what fails in it, foreseen or not, keeps no other stage from its work."""
-        try:
-            stage()
-        except (Fenced, Outdated):
-            raise
-        except Exception as error:  # noqa: BLE001 - raised again at the tick's end, where it becomes a recorded event
-            trouble.append(error)
-            return False
-        return True
+        _try(self._apply_remedies, trouble)
+        _try(partial(self.aliases.reconcile, busy=judged), trouble)
+        tell_first(trouble)
 
     def _work_on_jobs(self) -> None:
         trouble: list[Exception] = []
         for job in jobs.active(self.world):
-            self._try(partial(jobs.advance, self.world, self.shelf, job), trouble)
-        if trouble:
-            raise trouble[0]
+            _try(partial(jobs.advance, self.world, self.shelf, job), trouble)
+        tell_first(trouble)
 
     def _carry_out_orders(self) -> None:
         orders, now = commands.open_commands(self.world), self.world.now()
@@ -129,8 +121,7 @@ class Engine:
     def _close_windows(self) -> None:
         trouble: list[Exception] = []
         self._signalled = self.windows.close(trouble)
-        if trouble:
-            raise trouble[0]
+        tell_first(trouble)
 
     def _apply_remedies(self) -> None:
         signalled, self._signalled = self._signalled, None

@@ -43,6 +43,10 @@ class Estimating:
     def state(self, unit: str) -> EstimateState:
         return self._world.get("estimates", unit, EstimateState) or EstimateState()
 
+    def unknown(self, unit: str) -> Put:
+        """Of its newest window nothing is."""
+        return put("estimates", unit, msgspec.structs.replace(self.state(unit), increase=0.0))
+
     def close(self, key: WindowKey, window: Window, summary: WindowSummary) -> Estimated:
         """The champion's window is over."""
         reference = self._observation.files.prepared(window.unit)
@@ -55,7 +59,7 @@ class Estimating:
             )
         except Exception as error:  # noqa: BLE001 - said of the window, which closes: rows that stay as they are would keep it, and all after it, for ever
             unknown = msgspec.structs.replace(summary, void=f"it could not be estimated: {for_the_ledger(error)}")
-            return Estimated(unknown, (), (put("estimates", window.unit, msgspec.structs.replace(state, increase=0.0)),))
+            return Estimated(unknown, (), (self.unknown(window.unit),))
         allowance = allowance_of(self._policy, "estimates", 1.0)
         reading = estimates.judge(state.alarm, found, window, allowance)
         increase = found.increase.value if found.increase is not None else 0.0

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
+from functools import partial
 from typing import Any, NamedTuple
 
 import msgspec
@@ -17,9 +18,11 @@ from flyball.control.estimating import Estimating
 from flyball.control.labelled_rows import Sampled, sampled
 from flyball.control.observe import Observation, WindowKey, micros_of
 from flyball.control.own_metrics import own_metrics
+from flyball.control.retrying import Retries
 from flyball.control.standing import puts_of
+from flyball.control.unforeseen import tell_first
 from flyball.control.world import World, draft, micros, put
-from flyball.errors import ArtifactDamaged, Fenced, StoreUnavailable
+from flyball.errors import ArtifactDamaged
 from flyball.monitoring import live, performance, selective, track_record
 from flyball.monitoring.delays import Delays
 from flyball.monitoring.live import WindowRows
@@ -84,6 +87,7 @@ class Maturing:
         self._width = micros_of(policy.window)
         closed = sorted(world.all("window", WindowSummary), key=lambda window: window.start)
         self._immature = {key_of(window): window for window in closed if not window.mature and not window.given_up}
+        self._retries: Retries[WindowKey] = Retries(world)
         self._labelled: set[WindowKey] = set()
         """Of them those that labels came for: the others, which may be thousands, are not looked at."""
         self._counts: dict[WindowKey, tuple[int, int]] = {}
@@ -98,6 +102,9 @@ class Maturing:
         """Event times of rows whose labels came or changed and which no revision has seen yet."""
         self._stale: set[WindowKey] = set()
         """Mature windows that a revision is to read again."""
+        self._unrevised: set[WindowKey] = set()
+        """Of them those of which it failed."""
+        self._revising: Retries[WindowKey] = Retries(world)
 
     def take(self, key: WindowKey, summary: WindowSummary) -> None:
         """A window has closed."""
@@ -116,18 +123,17 @@ class Maturing:
         self._notice()
         self._count()
         for key in sorted(self._labelled, key=lambda key: (key[1], key[0])):
-            try:
-                self._look(key, self._immature[key], champion)
-            except (Fenced, StoreUnavailable):
-                raise
-            except ArtifactDamaged:  # a unit that cannot be monitored: said once, where its windows close
-                self._forget(key)
-            except Exception as error:  # noqa: BLE001 - raised below; one window that cannot be judged, for whatever reason, keeps no other waiting
-                trouble.append(error)
+            self._retries.tried(key, partial(self._look_or_forget, key, champion), trouble)
+        self._retries.keep(self._labelled)
         self._give_up()
-        self._revise()
-        if trouble:
-            raise trouble[0]
+        self._revise(trouble)
+        tell_first(trouble)
+
+    def _look_or_forget(self, key: WindowKey, champion: Champion | None) -> None:
+        try:
+            self._look(key, self._immature[key], champion)
+        except ArtifactDamaged:  # a unit that cannot be monitored: said once, where its windows close
+            self._forget(key)
 
     def _notice(self) -> None:
         """Labels that came or changed since the last look, and windows whose rows were forgotten."""
@@ -312,7 +318,7 @@ class Maturing:
     def _part(self, at_us: int) -> int:
         return at_us // max(self._width // REVISED_EVERY, 1)
 
-    def _revise(self) -> None:
+    def _revise(self, trouble: list[Exception]) -> None:
         """Labels that came after a window was judged change its metrics, whatever order they came in; what was bet on it then stays."""
         join, part = self._observation.join, self._part(self._observation.seen_until_us)
         if join is None:
@@ -323,17 +329,22 @@ class Maturing:
             self._changed, self._revised = [], part
         moved: list[tuple[WindowKey, WindowSummary]] = []
         self._stale = {key for key in self._stale if key[1] >= self._observation.horizon_us}
-        chosen = sorted(self._stale)[:MOST_REVISED]
-        for key in chosen:
-            with suppress(ArtifactDamaged):
-                revised = self._revised_anew(self._mature[key], join)
-                if revised != self._mature[key]:
-                    moved.append((key, revised))
+        # Those that failed come last: they keep no other from its turn, however many they are.
+        chosen = sorted(self._stale, key=lambda key: (key in self._unrevised, key))[:MOST_REVISED]
+        failed = {key for key in chosen if not self._revising.tried(key, partial(self._revise_one, key, join, moved), trouble)}
         if moved:  # one transaction: labels that come late are of several windows
             self._world.record(*(self._revision(self._mature[key], revised) for key, revised in moved))
             self._mature.update(moved)
         # Only now: a registry or a ledger that is away loses none.
-        self._stale.difference_update(chosen)
+        self._stale.difference_update({*chosen} - failed)
+        self._unrevised = (self._unrevised | failed) & self._stale
+        self._revising.keep(self._stale)
+
+    def _revise_one(self, key: WindowKey, join: LabelJoin, moved: list[tuple[WindowKey, WindowSummary]]) -> None:
+        with suppress(ArtifactDamaged):
+            revised = self._revised_anew(self._mature[key], join)
+            if revised != self._mature[key]:
+                moved.append((key, revised))
 
     def _revised_anew(self, window: WindowSummary, join: LabelJoin) -> WindowSummary:
         """To a controller that was started again every label is new: what was judged by the same ones is not read from a registry to say so again."""

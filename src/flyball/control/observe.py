@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime, timedelta
+from functools import partial
 
 from flyball.capture.join import LabelJoin
 from flyball.control.counted import Counted, count, merge
@@ -14,12 +15,13 @@ from flyball.control.samples import SAMPLE_ROWS, SampledRows, WindowSample
 from flyball.control.slice_members import SliceMembers
 from flyball.control.tallies import Tallies
 from flyball.control.traffic import wanted
+from flyball.control.unforeseen import tried
 from flyball.control.units import UnitShelf
 from flyball.control.watched_files import WatchedFiles
 from flyball.control.window_columns import columns_of
 from flyball.control.window_grid import WindowGrid
 from flyball.control.world import World, micros
-from flyball.errors import ArtifactDamaged, FlyballError
+from flyball.errors import ArtifactDamaged
 from flyball.monitoring import delays
 from flyball.records.captured import Captured, PredictionBatch
 from flyball.records.findings import WindowSummary
@@ -38,6 +40,8 @@ GRACE, GRACE_PART = timedelta(minutes=1), 10
 tenth of its length. A hundred thousand rows of a slow model take half as long."""
 FLUSH_ROWS = 2_000
 """Rows gathered before they are counted into a profile: counting many at once costs a tenth of counting each request."""
+ANOTHER_TROUBLE = timedelta(hours=2)
+"""Without a further segment that cannot be read, after which the next one is another trouble: the hour that one has (control/attending.py), and another."""
 
 WindowKey = tuple[str, int]
 """(unit whose reference the bins come from, start in µs)"""
@@ -76,11 +80,13 @@ class Observation:
         self.seen_until_us = 0
         """What was answered by then is taken: a window that ended later may lack records, however much later it is closed."""
         self.unread_since: datetime | None = None
-        """The later of the two below; None: all was read."""
+        """The later of the two below, of the second while it lasts; None: all was read."""
         self._unended_since: datetime | None = None
         """When the first of the last calls of `ingest` began that could not be ended; None: the last one was."""
         self._unread_since: datetime | None = None
-        """When the newest of the segments that cannot be read was found; None: all were read."""
+        """When the trouble with the segments that cannot be read began; None: there was none yet."""
+        self._unread_at: datetime | None = None
+        """When the newest of them was found."""
         self._unread_now: frozenset[str] = frozenset()
         self._width = micros_of(world.spec.monitor.window)
         self._grace_us = 0 if world.ports.clock.simulated else min(micros_of(GRACE), self._width // GRACE_PART)
@@ -127,21 +133,25 @@ class Observation:
                 return taken
 
     def _note_since(self) -> None:
-        self.unread_since = max(filter(None, (self._unended_since, self._unread_since)), default=None)
+        began = self._unread_since if self._unread_now else None
+        self.unread_since = max(filter(None, (self._unended_since, began)), default=None)
 
     def _note_unread(self, segments: Iterable[tuple[str, str]]) -> None:
-        names = frozenset(name for name, _ in segments)
-        if not names:
-            self._unread_since = None
-        elif names - self._unread_now:
-            self._unread_since = self._world.now()
+        names, now = frozenset(name for name, _ in segments), self._world.now()
+        if names - self._unread_now:
+            # Of a worker none of whose segments may be read each new one is the same trouble: an hour for each would be for ever.
+            if self._unread_at is None or now - self._unread_at >= ANOTHER_TROUBLE:
+                self._unread_since = now
+            self._unread_at = now
         self._unread_now = names
         self._note_since()
 
-    def open_windows(self, ended_by_us: int) -> tuple[WindowKey, ...]:
-        """Windows with traffic that ended by then and were not closed, in order of time."""
-        keys = {*self._counted, *self._pending}
-        return tuple(sorted((key for key in keys if key[1] + self._width <= ended_by_us), key=_in_time))
+    def open_windows(self, ended_by_us: int) -> dict[WindowKey, int]:
+        """Windows with traffic that ended by then and were not closed, in order of time, each with its rows so far."""
+        rows = dict(self._pending_rows)
+        for key, counted in self._counted.items():
+            rows[key] = rows.get(key, 0) + counted.profile.rows
+        return {key: rows[key] for key in sorted(rows, key=_in_time) if key[1] + self._width <= ended_by_us}
 
     def counted(self, key: WindowKey) -> Counted:
         """All rows of a window so far."""
@@ -284,9 +294,8 @@ class Observation:
 
     def _count_full_ones(self) -> None:
         for key in [key for key, rows in self._pending_rows.items() if rows >= FLUSH_ROWS]:
-            # A package that cannot be read now is asked for again when the window closes, and then said to be missing.
-            with suppress(FlyballError):
-                self._flush(key)
+            # They are counted when the window closes, and what keeps them from it, foreseen or not, is told then: it keeps no record from being read.
+            tried(partial(self._flush, key), [], passing=())
 
     def _flush(self, key: WindowKey) -> None:
         signature = self._shelf.served(key[0]).signature

@@ -82,7 +82,8 @@ def _effects(world: World) -> str:
 
 
 def _diagnoses(world: World, champion: Champion | None) -> tuple[Diagnosis, ...]:
-    found = (diagnosing.of(world, each) for each in incidents.open_now(world, champion))
+    told = diagnosing.known(world)
+    found = (diagnosing.of(told, each) for each in incidents.open_now(world, champion))
     return tuple(each for each in found if each is not None)
 
 

@@ -14,6 +14,7 @@ from flyball.control.releases import Releases
 from flyball.control.standing import standing
 from flyball.control.stopping import Stopping
 from flyball.control.traffic import stop_of
+from flyball.control.unforeseen import tell_first
 from flyball.control.windows import SignalHistory, Signalled, SignalsAt
 from flyball.control.world import World, draft, put
 from flyball.errors import Conflict, Fenced
@@ -66,8 +67,7 @@ class Remedies:
         if signalled is not None:
             self._look(signalled)
             trouble = self._do_what_is_open()
-        if trouble:
-            raise trouble[0]
+        tell_first(trouble)
 
     def _look(self, signalled: Signalled) -> None:
         """The signals are recorded with what they led to: a crash leaves both or neither, so every window is looked at once."""

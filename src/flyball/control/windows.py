@@ -1,6 +1,5 @@
 """Windows: closed when their time is over, judged for harm when their labels are mature, and told to the autopilot as signals."""
 
-from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
@@ -9,6 +8,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from flyball.autopilot.signals import SignalInputs, gather
+from flyball.autopilot.worth import Worth
 from flyball.capture.join import failed_rows
 from flyball.control import improving
 from flyball.control.acknowledging import taken_as_normal
@@ -19,11 +19,13 @@ from flyball.control.maturing import Maturing, tell
 from flyball.control.observe import Observation, WindowKey, micros_of
 from flyball.control.operating import Operating
 from flyball.control.releases import Releases
+from flyball.control.retrying import Retries
 from flyball.control.standing import puts_of, standing
 from flyball.control.telling import Seen, told
 from flyball.control.tournaments import trains
+from flyball.control.unforeseen import for_the_ledger, tried
 from flyball.control.world import MICROSECOND, World, draft, micros, moment, put
-from flyball.errors import ArtifactDamaged, Fenced, StoreUnavailable, UpstreamError
+from flyball.errors import ArtifactDamaged, UpstreamError
 from flyball.monitoring import drift
 from flyball.monitoring.drift import DriftState
 from flyball.monitoring.histogram import histogram_of
@@ -44,6 +46,9 @@ SIGNALS_KEPT = 8
 """Window ends remembered at least for conditions that must hold `for` so many in a row: as many as the longest of them, and these for one that is
 written later. They are put into the ledger whole at every window end, half a kilobyte each."""
 
+UNJUDGED_AFTER = 4
+"""Part of a window's length for which a window that cannot be closed is tried, while policies wait for it: they still have their look before the next one ends."""
+
 
 class SignalsAt(msgspec.Struct, frozen=True, kw_only=True):
     """The signals at one window's end, of the unit that was champion then."""
@@ -63,6 +68,14 @@ class Signalled(NamedTuple):
 
     history: SignalHistory
     draft: Draft
+
+
+class _Judged(NamedTuple):
+    """The champion by its labels so far."""
+
+    risen: float
+    """Of the mean loss, beside its baseline."""
+    worth: Worth | None
 
 
 class Windows:
@@ -87,6 +100,9 @@ class Windows:
         )
         self._newest = {window.unit: window for window in closed}
         """Unit → its last closed window."""
+        self._retries: Retries[str] = Retries(world)
+        """By unit: of its windows that are over the first one is tried."""
+        self._patience = self._policy.window / UNJUDGED_AFTER
         self._signalled: tuple[str, str] | None = None
         """(unit, window) whose signals are known to be recorded."""
 
@@ -97,36 +113,47 @@ class Windows:
         What goes wrong with one window keeps neither the others nor policies from theirs: it is added to `trouble`. Raises Fenced, StoreUnavailable.
         """
         champion = self._releases.champion()
-        unclosed = self._close_what_is_over(champion, trouble)
-        _try(partial(self._operating.look, champion), trouble)
-        _try(partial(self._maturing.look, champion), trouble)
-        _try(partial(self._diagnosing.look, champion), trouble)
+        waiting = self._close_what_is_over(champion, trouble)
+        tried(partial(self._operating.look, champion), trouble)
+        tried(partial(self._maturing.look, champion), trouble)
+        tried(partial(self._diagnosing.look, champion), trouble)
         if champion is None:
             return None
         newest, silent = self._newest.get(champion.unit), self._newest_over(champion.unit)
         if newest is not None and newest.start >= silent.start:
             # One that ended before it took over was judged as another's, or not at all.
-            return self._signals(newest.start, champion, newest) if newest.end > champion.since else None
-        if silent.end <= champion.since or (champion.unit, micros(silent.start)) in unclosed:
+            return self._signals(newest.start, champion, newest, trouble) if newest.end > champion.since else None
+        key = (champion.unit, micros(silent.start))
+        if silent.end <= champion.since or (key in waiting and not self._retries.for_long(champion.unit, self._patience)):
             return None
         if self._signalled != (champion.unit, silent.start.isoformat()):  # not at every tick: failures may be many
             self._tell_failures(silent)
-        return self._signals(silent.start, champion, None)
+        figures = self._summary(silent, waiting[key]) if key in waiting else None
+        return self._signals(silent.start, champion, figures, trouble)
 
-    def _close_what_is_over(self, champion: Champion | None, trouble: list[Exception]) -> set[WindowKey]:
-        """Those that could not be closed: each is tried again at the next look."""
-        unclosed: set[WindowKey] = set()
-        away: set[str] = set()
+    def _close_what_is_over(self, champion: Champion | None, trouble: list[Exception]) -> dict[WindowKey, int]:
+        """Those that wait, each with its rows. A unit's later windows wait for its earlier ones: they are to be judged in order."""
+        waiting: dict[WindowKey, int] = {}
+        units: set[str] = set()
         # Not by the clock: a tick that registers a version takes seconds, and what was captured in them is not counted yet.
-        for key in self._observation.open_windows(self._observation.seen_until_us):
-            if key[0] in away:
-                unclosed.add(key)
-            elif not _try(partial(self._close_or_give_up, key, champion), trouble):
-                unclosed.add(key)
-                # A system that is away may be there at the next look: until then the unit's later windows wait, for they are to be judged in order.
-                if isinstance(trouble[-1], UpstreamError):
-                    away.add(key[0])
-        return unclosed
+        for key, rows in self._observation.open_windows(self._observation.seen_until_us).items():
+            if key[0] in units or not self._is_closed(key, rows, champion, trouble):
+                units.add(key[0])
+                waiting[key] = rows
+        return waiting
+
+    def _is_closed(self, key: WindowKey, rows: int, champion: Champion | None, trouble: list[Exception]) -> bool:
+        """Whether it is now, judged or not."""
+        unit = key[0]
+        if self._retries.tried(unit, partial(self._close_or_give_up, key, champion), trouble):
+            return True
+        # A system that is away comes back, and the window is judged then.
+        if isinstance(trouble[-1], UpstreamError) or not self._retries.for_long(unit, self._patience):
+            return False
+        closed = tried(partial(self._close_unjudged, key, rows, champion, trouble[-1]), trouble)
+        if closed:
+            self._retries.try_at_once(unit)
+        return closed
 
     def _close_or_give_up(self, key: WindowKey, champion: Champion | None) -> None:
         try:
@@ -143,9 +170,8 @@ class Windows:
         return Window(model=self._world.model, unit=unit, start=moment(end_us - width_us), end=moment(end_us))
 
     def _tell_failures(self, window: Window) -> None:
-        """Of a window that was never closed, for no row of it was answered."""
-        findings = self._failures(window, micros(window.start), micros(window.end))
-        if findings and self._world.get("finding", findings[0].id, Finding) is None:
+        """Of a window that is not closed: no row of it was answered, or it cannot be yet."""
+        if findings := self._failures(window):
             puts = puts_of(self._world, findings)
             self._world.record(
                 draft(self._world.now(), "finding.raised", f"finding:{findings[0].id}", {}, puts, key=findings[0].id)
@@ -177,21 +203,15 @@ class Windows:
         self._observation.forget_rows(key)
 
     def _close(self, key: WindowKey, champion: Champion | None) -> None:
-        unit, start_us = key
-        end_us = start_us + micros_of(self._policy.window)
-        window = Window(model=self._world.model, unit=unit, start=moment(start_us), end=moment(end_us))
+        unit, window = key[0], self._window_of(key)
         reference, counted = self._observation.files.reference(unit), self._observation.counted(key)
         profile = counted.profile
         state = self._world.get("drift", unit, DriftState) or DriftState()
         reading = drift.judge(reference, state, profile, window, self._policy)
-        join = self._observation.join
-        summary = WindowSummary(
-            model=window.model, unit=unit, start=window.start, end=window.end, predictions=profile.rows,
-            labels=join.labelled(start_us, end_us) if join else 0, mature=False, drift=reading.distances,
-        )  # fmt: skip
+        summary = self._summary(window, profile.rows, reading.distances)
         puts: list[Put] = []
         # A unit that is champion no more is shown; what moves it is nobody's alarm. As findings stand: nor is what was before it became champion, once more maybe.
-        if champion is not None and champion.unit == unit and window.end > champion.since:
+        if champion is not None and _is_of(champion, window):
             seen = Seen(
                 window,
                 counted,
@@ -205,31 +225,57 @@ class Windows:
             estimated = self._estimating.close(key, window, summary)
             summary = estimated.summary
             findings = (
-                *_pictured(drifted, drift.streams_of(reference, window), profile), *estimated.findings, *self._failures(window, start_us, end_us)
+                *_pictured(drifted, drift.streams_of(reference, window), profile), *estimated.findings, *self._failures(window)
             )  # fmt: skip
             puts += [put("drift", unit, reading.state), *estimated.puts, *puts_of(self._world, findings)]
             tell(self._world, findings)
-        puts.append(put("window", window.id, summary))
-        payload = {"predictions": profile.rows, "note": reading.note}
-        self._world.record(
-            draft(self._world.now(), "window.closed", f"window:{window.id}", payload, puts, key=f"closed:{window.id}")
-        )
+        self._record_closed(key, summary, puts, reading.note)
+
+    def _close_unjudged(self, key: WindowKey, rows: int, champion: Champion | None, why: Exception) -> None:
+        """No detector is told of it. It was tried for long, and whoever waits for it, the unit's next window and policies, is kept no longer."""
+        window, puts = self._window_of(key), list[Put]()
+        note = f"it could not be judged: {for_the_ledger(why)}"
+        summary = msgspec.structs.replace(self._summary(window, rows), void=note)
+        if champion is not None and _is_of(champion, window):
+            findings = self._failures(window)
+            puts = [self._estimating.unknown(window.unit), *puts_of(self._world, findings)]
+            tell(self._world, findings)
+        self._record_closed(key, summary, puts, note)
+        self._world.say("bad", f"The window of {window.unit} until {window.end:%Y-%m-%d %H:%M} UTC is closed: {note}")
+
+    def _record_closed(self, key: WindowKey, summary: WindowSummary, puts: list[Put], note: str) -> None:
+        window, payload = self._window_of(key).id, {"predictions": summary.predictions, "note": note}
+        puts = [*puts, put("window", window, summary)]
+        self._world.record(draft(self._world.now(), "window.closed", f"window:{window}", payload, puts, key=f"closed:{window}"))
         self._observation.forget(key)
         self._maturing.take(key, summary)
-        if unit not in self._newest or self._newest[unit].start < summary.start:
-            self._newest[unit] = summary
+        if key[0] not in self._newest or self._newest[key[0]].start < summary.start:
+            self._newest[key[0]] = summary
 
-    def _failures(self, window: Window, start_us: int, end_us: int) -> tuple[Finding, ...]:
-        """Rows that the champion should have answered and could not."""
+    def _window_of(self, key: WindowKey) -> Window:
+        end_us = key[1] + micros_of(self._policy.window)
+        return Window(model=self._world.model, unit=key[0], start=moment(key[1]), end=moment(end_us))
+
+    def _summary(self, window: Window, rows: int, distances: dict[str, float] | None = None) -> WindowSummary:
+        """As it is when it closes. `distances`: None where no drift was judged."""
         join = self._observation.join
+        return WindowSummary(
+            model=window.model, unit=window.unit, start=window.start, end=window.end, predictions=rows,
+            labels=join.labelled(micros(window.start), micros(window.end)) if join else 0, mature=False, drift=distances or {},
+        )  # fmt: skip
+
+    def _failures(self, window: Window) -> tuple[Finding, ...]:
+        """Rows that the champion should have answered and could not; none once they were told."""
+        join, start_us, end_us = self._observation.join, micros(window.start), micros(window.end)
         failed = failed_rows(join, window.unit, start_us, end_us) if join else 0
-        if failed == 0 or join is None:
+        name = drift.finding_id(FindingKind.SERVING, window, "failures")
+        if failed == 0 or join is None or self._world.get("finding", name, Finding) is not None:
             return ()
         n = failed + join.answered(start_us, end_us, window.unit)
         evidence = Evidence(name="failure_rate", value=failed / n, n=n, since=window.start, until=window.end, method="counted")
         return (
             Finding(
-                id=drift.finding_id(FindingKind.SERVING, window, "failures"), kind=FindingKind.SERVING, model=window.model,
+                id=name, kind=FindingKind.SERVING, model=window.model,
                 unit=window.unit, subject="failures", window_start=window.start, window_end=window.end, effect=failed / n,
                 effect_unit="share of rows", evidence=evidence, share_of_budget=None, words=f"{window.unit} could not answer {failed} of {n} rows",
             ),
@@ -240,7 +286,19 @@ class Windows:
         seen = self._observation
         return seen.label_delay.ripe_us(seen.join, seen.seen_until_us) * MICROSECOND if seen.join is not None else timedelta()
 
-    def _signals(self, start: datetime, champion: Champion, window: WindowSummary | None) -> Signalled | None:
+    def _by_labels(self, champion: Champion, found: tuple[Finding, ...]) -> _Judged:
+        state = self._world.get("performance", champion.unit, PerformanceState)
+        with suppress(ArtifactDamaged):  # one that cannot be monitored has no baseline
+            baseline = self._observation.files.reference(champion.unit).baseline
+            risen = round(state.loss_sum / state.n - baseline.mean, 6) if state and state.n else 0.0
+            paging = {each.kind for each in found if each.pages}
+            delay = self._label_delay()
+            return _Judged(risen, improving.assess(self._world, champion, baseline, self._maturing.judged(), paging, delay))
+        return _Judged(0.0, None)
+
+    def _signals(
+        self, start: datetime, champion: Champion, window: WindowSummary | None, trouble: list[Exception]
+    ) -> Signalled | None:
         """At the end of the window that began at `start`. None: they are recorded already."""
         place, model = (champion.unit, start.isoformat()), self._world.model
         if place == self._signalled:
@@ -252,13 +310,10 @@ class Windows:
         now = self._world.now()
         unit = self._world.get("unit", champion.unit, Unit)
         version = self._world.get("version", f"{model}|{unit.version:06d}", Version) if unit else None
-        state = self._world.get("performance", champion.unit, PerformanceState)
-        risen, found, worth = 0.0, standing(self._world, champion), None
-        with suppress(ArtifactDamaged):  # one that cannot be monitored has no baseline
-            baseline = self._observation.files.reference(champion.unit).baseline
-            risen = round(state.loss_sum / state.n - baseline.mean, 6) if state and state.n else 0.0
-            paging = {each.kind for each in found if each.pages}
-            worth = improving.assess(self._world, champion, baseline, self._maturing.judged(), paging, self._label_delay())
+        found, judged = standing(self._world, champion), list[_Judged]()
+        # Its reference may be what cannot be read: alarms and ages are told of all the same.
+        tried(lambda: judged.append(self._by_labels(champion, found)), trouble)
+        risen, worth = judged[0] if judged else _Judged(0.0, None)
         inputs = SignalInputs(
             findings=found,
             worth=worth,
@@ -282,16 +337,9 @@ class Windows:
         return Signalled(kept, made)
 
 
-def _try(look: Callable[[], None], trouble: list[Exception]) -> bool:
-    """What fails, foreseen or not, keeps nothing else from its turn; but for a ledger that takes nothing."""
-    try:
-        look()
-    except (Fenced, StoreUnavailable):
-        raise
-    except Exception as error:  # noqa: BLE001 - raised by the engine, when all have had their turn
-        trouble.append(error)
-        return False
-    return True
+def _is_of(champion: Champion, window: Window) -> bool:
+    """Whether it is monitored in it."""
+    return champion.unit == window.unit and window.end > champion.since
 
 
 def _pictured(findings: tuple[Finding, ...], known: tuple[Stream, ...], profile: Profile) -> tuple[Finding, ...]:

@@ -190,7 +190,7 @@ class WindowSummary(msgspec.Struct, frozen=True, kw_only=True):
     loss_within: tuple[float, float] | None = None
     """Ends between which the mean bounded loss of its labels lies but for a chance of 1 %, as estimated; None: void, or of a release that did not keep them."""
     void: str = ""
-    """Why the estimates are not to be believed; empty: they are, or none was made."""
+    """Why the estimates are not to be believed, or the window could not be judged; empty: they are, or none was made."""
     live: dict[str, Evidence] = {}
     """While immature: metrics of the labels that are here, completed by the learned delay."""
     live_first: dict[str, Evidence] = {}

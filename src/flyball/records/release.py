@@ -62,7 +62,7 @@ class ReleaseState(msgspec.Struct, frozen=True, kw_only=True):
     unwatched: timedelta = timedelta(0)
     """Of this phase so far, in which no controller looked after it: it counts neither as served nor as waited."""
     withheld: timedelta = timedelta(0)
-    """Of this step so far, in which it was looked after and gateways held the canary at 0: it does not count as served."""
+    """Of this step so far, in which it was looked after and gateways held the canary at 0: it counts neither as served nor, up to `at_most`, as waited."""
 
 
 class ReleaseLook(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,6 +15,11 @@ def deadline_of(release: ReleaseState, rules: ReleasePolicy) -> timedelta:
     return rules.steps[step].at_most if step < len(rules.steps) else rules.longest
 
 
+def waited(elapsed: timedelta, release: ReleaseState, deadline: timedelta) -> timedelta:
+    """Of its deadline. Time in which gateways held its canary at 0 is none of it, but no more than the deadline is long: one that stays at 0 ends, too."""
+    return elapsed - min(release.withheld, deadline)
+
+
 def has_no_end(release: ReleaseState) -> bool:
     """All traffic that some gateways have taken and some have not, with a unit to go back to."""
     return release.phase is Phase.FULL and release.verified_at is None and release.champion is not None

@@ -13,7 +13,7 @@ from flyball.records.decisions import Action, Plan
 from flyball.records.evidence import Outcome, Verdict, worst
 from flyball.records.release import Phase, ReleaseState
 from flyball.release.bandit import weight_of
-from flyball.release.deadlines import deadline_of, has_no_end, spared_for
+from flyball.release.deadlines import deadline_of, has_no_end, spared_for, waited
 from flyball.release.guards import judge
 from flyball.release.policy import GuardRule, ReleasePolicy, ReplayRule, policy_of
 from flyball.release.question import question_of
@@ -43,7 +43,7 @@ class _View(NamedTuple):
     now: datetime
     verdicts: tuple[Verdict, ...]
     elapsed: timedelta
-    """Since the gateways were seen to serve this phase, as far as somebody looked after it: of its deadline."""
+    """Since the gateways were seen to serve this phase, as far as somebody looked after it."""
     before: tuple[str, ...]
     """Guards that passed at an earlier look, by these rules."""
 
@@ -268,11 +268,9 @@ def _unserved(view: _View) -> Plan:
         if any(action.kind == "roll_back" for action in plan.actions):
             return plan
     elif release.phase in (Phase.SHADOW, Phase.CANARY) or has_no_end(release):
-        deadline, waited = deadline_of(release, rules), view.now - release.entered_at - release.unwatched
-        if waited >= deadline:
-            return _roll_back(
-                view, "switch", f"gave up after {span(waited)}, allowed are {span(deadline)}, still waiting {waits}"
-            )
+        deadline, elapsed = deadline_of(release, rules), view.now - release.entered_at - release.unwatched
+        if waited(elapsed, release, deadline) >= deadline:
+            return _roll_back(view, "switch", f"{_gave_up(view, elapsed, deadline)}, still waiting {waits}")
     return _hold(view, "switch", f"waits {waits}")
 
 
@@ -323,13 +321,18 @@ def _roll_back(view: _View, rule: str, why: str) -> Plan:
 
 
 def _wait_or_give_up(view: _View, rule: str, waits: list[str], deadline: timedelta) -> Plan:
-    spared = spared_for(view.situation)
-    if view.elapsed >= deadline and spared:
+    spared, left = spared_for(view.situation), deadline - waited(view.elapsed, view.release, deadline)
+    if left > timedelta(0):
+        return _hold(view, rule, f"waits {', and '.join(waits)}; it gives up at {moment(view.now + left)}")
+    if spared:
         return _hold(view, rule, f"waits {', and '.join(waits)}; {spared}")
-    if view.elapsed >= deadline:
-        why = f"gave up after {span(view.elapsed)}, allowed are {span(deadline)}, still waiting {', and '.join(waits)}"
-        return _roll_back(view, rule, why)
-    return _hold(view, rule, f"waits {', and '.join(waits)}; it gives up at {moment(view.now + deadline - view.elapsed)}")
+    return _roll_back(view, rule, f"{_gave_up(view, view.elapsed, deadline)}, still waiting {', and '.join(waits)}")
+
+
+def _gave_up(view: _View, elapsed: timedelta, deadline: timedelta) -> str:
+    withheld = view.release.withheld
+    held = f" (gateways held the canary at 0 for {span(withheld)} of them)" if withheld else ""
+    return f"gave up after {span(elapsed)}{held}, allowed are {span(deadline)}"
 
 
 def _hold(view: _View, rule: str, words: str) -> Plan:

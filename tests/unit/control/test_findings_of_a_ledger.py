@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from ledger_world import world_at
 
-from flyball.control import acknowledging, commands, findings
+from flyball.control import acknowledging, commands, diagnosing, findings
 from flyball.control.world import World, draft, put
 from flyball.errors import Conflict
 from flyball.monitoring import quality
@@ -14,7 +14,7 @@ from flyball.monitoring.drift import DriftState, StreamState
 from flyball.monitoring.quality import Fault
 from flyball.records.evidence import Evidence
 from flyball.records.findings import Acknowledgement, Finding, FindingKind, WindowSummary
-from flyball.records.release import Champion
+from flyball.records.release import Champion, Phase, ReleaseState
 
 AT = datetime(2026, 11, 27, tzinfo=UTC)
 NOBODY = commands.Hands(None, None, None)  # type: ignore[arg-type]
@@ -157,3 +157,24 @@ def test_the_figure_beside_a_finding_is_its_kinds_own_whatever_features_are_call
     )  # fmt: skip
     world.record(draft(AT, "window.closed", "window:w", {}, (put("window", "w", window),)))
     assert [point.value for point in findings.explain(world, "1").series] == figures
+
+
+def test_what_incidents_are_taken_for_is_read_once_however_many_they_are(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    champion = Champion(model="shop", unit="u1", since=AT, release="r-0001", verified=("u1",))
+    first = ReleaseState(
+        id="r-0001", model="shop", challenger="u1", champion=None, phase=Phase.SETTLED, opened_at=AT, entered_at=AT, cause="user:me"
+    )  # fmt: skip
+    states = (put("champion", "shop", champion), put("release", first.id, first))
+    world.record(draft(AT, "release.verified", f"release:{first.id}", {"phase": Phase.FULL.value}, states))
+    for number in (1, 10, 20):
+        told(world, number, FindingKind.FEATURE_DRIFT, f"x{number}")
+    asked, every = [], world.all
+    monkeypatch.setattr(world, "all", lambda kind, record: asked.append(kind) or every(kind, record))
+    for look in (
+        lambda: findings.rows(world, open_only=False),
+        lambda: findings.incident_rows(world, open_only=False),
+        lambda: diagnosing.open_incidents(world, champion),
+    ):
+        asked.clear()
+        assert len(look()) == 3
+        assert asked.count("diagnosis") == 1

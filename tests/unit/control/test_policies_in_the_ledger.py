@@ -47,7 +47,8 @@ def incident(*findings: int) -> Incident:
 def test_what_an_incident_was_taken_for_is_known_when_it_has_grown_together_with_an_earlier_one(world: World) -> None:
     for number, kind, days in ((2, IncidentKind.DATA_FAULT, 0), (4, IncidentKind.CONCEPT_SHIFT, 1)):
         write(world, "diagnosis", str(number), taken_for(number, kind, days))
-    told = [diagnosing.of(world, incident(*numbers)) for numbers in ((2, 4), (1, 2, 4), (1, 3))]
+    known = diagnosing.known(world)
+    told = [diagnosing.of(known, incident(*numbers)) for numbers in ((2, 4), (1, 2, 4), (1, 3))]
     assert [each and each.kind for each in told] == [IncidentKind.DATA_FAULT, IncidentKind.CONCEPT_SHIFT, None]
 
 

@@ -372,9 +372,21 @@ def test_time_in_which_nobody_looked_is_neither_served_nor_waited():
     assert done(decide(unseen, POLICY, START + 14 * DAY)) == "roll_back"
 
 
-def test_a_canary_that_was_held_at_0_was_not_served_and_has_its_deadline_all_the_same():
+def test_a_canary_that_was_held_at_0_was_neither_served_nor_waited_for_and_has_an_end_all_the_same():
     assert done(decide(paused("canary", withheld=DAY), POLICY, START + DAY + HOUR / 2)) == "nothing"
-    assert done(decide(paused("canary", withheld=2 * DAY), POLICY, START + 2 * DAY)) == "roll_back"
+    short = msgspec.structs.replace(paused("canary", withheld=DAY), requests_in_phase=49)
+    looks = [decide(short, POLICY, START + hours * HOUR) for hours in (24, 71, 72)]
+    assert [done(look) for look in looks] == ["nothing", "nothing", "roll_back"]
+    assert f"it gives up at {START + 3 * DAY:%Y-%m-%d}" in looks[0].rationale
+    assert "gave up after 3 days (gateways held the canary at 0 for 1 day of them), allowed are 2 days" in looks[2].rationale
+
+
+@pytest.mark.parametrize("verified", [True, False])
+def test_a_canary_that_stays_at_0_is_given_up_after_twice_its_time(verified):
+    for days, end in ((3, "nothing"), (4, "roll_back")):
+        seen = paused("canary", withheld=days * DAY, **({} if verified else {"verified_at": None}))
+        seen = msgspec.structs.replace(seen, switch="pending", withheld=True, requests_in_phase=0)
+        assert done(decide(seen, POLICY, START + days * DAY)) == end
 
 
 @pytest.mark.parametrize(
