@@ -110,8 +110,11 @@ class Engine:
 
     def _work_on_jobs(self) -> None:
         trouble: list[Exception] = []
-        for job in jobs.active(self.world):
+        found = jobs.active(self.world)
+        for job in found:
             self._try(partial(jobs.advance, self.world, self.shelf, job), trouble)
+        if found and not jobs.active(self.world):
+            self._try(self.world.ports.executor.tidy, trouble)
         if trouble:
             raise trouble[0]
 
