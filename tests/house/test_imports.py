@@ -76,3 +76,28 @@ def test_no_process_imports_what_lies_where_it_is_started() -> None:
                     commands += 1
                     assert words[words.index("-m") - 1] == "-P", f"{path}:{node.lineno} starts Python without -P"
     assert commands >= 10
+
+
+READS_THE_DECLARED_TASK = (
+    "adapters/steps/",
+    "control/replay.py",
+    "control/replay_result.py",
+    "wiring/replay.py",
+    "wiring/captured.py",
+)
+"""Whoever trains under a flyball.yaml, or lives through a history under one; and who imports labels while nothing is served."""
+
+
+def test_what_was_made_is_judged_by_its_own_task_and_not_by_that_of_todays_flyball_yaml() -> None:
+    """A run that is refused makes control read the new file, and what is served was made under an earlier one."""
+    source = ROOT / "src" / "flyball"
+    for path in source.rglob("*.py"):
+        if not path.relative_to(source).as_posix().startswith(READS_THE_DECLARED_TASK):
+            found = [node.lineno for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if _is_declared_task(node)]
+            assert not found, f"{path}:{found}: read the task of the unit's reference or signature"
+
+
+def _is_declared_task(node: ast.AST) -> bool:
+    if not isinstance(node, ast.Attribute) or node.attr != "task":
+        return False
+    return "spec" in (getattr(node.value, "id", ""), getattr(node.value, "attr", ""))

@@ -110,6 +110,30 @@ def test_a_child_that_a_person_ended_with_everything_else_has_not_died(tmp_path:
     assert (job_of(project).status, job_of(project).attempt) == (JobStatus.REGISTERED, 1)
 
 
+class Tidied(MemoryExecutor):
+    """Counts how often it was tidied up."""
+
+    times = 0
+
+    def tidy(self) -> None:
+        self.times += 1
+
+
+def test_what_jobs_left_is_tidied_up_once_the_last_of_them_is_over(tmp_path: Path) -> None:
+    executor = Tidied(Workshop(tmp_path).run)
+    project = Project(tmp_path, wrap=lambda ports: ports._replace(executor=executor))
+    first, second = (jobs.request(project.engine.world, "user:me", key=key) for key in "ab")
+    executor.lost_launches.add(second.id)
+    times: list[int] = []
+    while jobs.active(project.door):
+        project.engine.tick()
+        times.append(executor.times)
+    assert first.id != second.id
+    assert times[-2:] == [0, 1], "not while the second one is under way"
+    project.tick()
+    assert executor.times == 1
+
+
 def test_the_result_of_a_job_that_a_restored_ledger_does_not_know_is_not_its_successors(tmp_path: Path) -> None:
     later = Project(tmp_path / "later")
     later.version()

@@ -31,7 +31,7 @@ MODE_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 def machine(state_dir: Path) -> tuple[Check, ...]:
     """Questions about the machine."""
-    return (_python(), _sqlite(), _disk(state_dir), _writable(state_dir))
+    return (_python(), _sqlite(), _disk(state_dir), stored(state_dir), _writable(state_dir))
 
 
 def project(spec: ProjectSpec, state_dir: Path, running: Callable[[], bool]) -> tuple[Check, ...]:
@@ -55,6 +55,21 @@ def captured(predictions: int, state_dir: Path, keep: timedelta | None) -> Check
         bound = "capture.keep in flyball.yaml would bound it" if keep is None else f"capture.keep is {format_duration(keep)}"
         words += f". Control takes about {predictions * BYTES_EACH / 1e9:.1f} GB for them, and {predictions * SECONDS_EACH:.0f} s to start: {bound}"
     return Check(name="capture", ok=True, words=words)
+
+
+def stored(state_dir: Path) -> Check:
+    """What trainings leave. Both are no fault: snapshots are what versions are made again from."""
+    snapshots, cache = (_bytes_below(state_dir / name) / 1e9 for name in ("snapshots", "cache"))
+    words = f"snapshots {snapshots:.1f} GB, which grow with each training on new data and are kept; cache {cache:.1f} GB, of which old results go"
+    return Check(name="stored", ok=True, words=words)
+
+
+def _bytes_below(root: Path) -> int:
+    total = 0
+    for path in root.rglob("*"):
+        with suppress(OSError):  # taken away this moment
+            total += path.stat().st_size if path.is_file() else 0
+    return total
 
 
 def _ledger(faults: Sequence[LedgerFault] | None) -> Check:

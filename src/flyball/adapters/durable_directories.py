@@ -44,6 +44,12 @@ def remove_directory_at_once(target: Path) -> None:
     shutil.rmtree(aside, ignore_errors=True)
 
 
+def remove_left_aside(root: Path) -> None:
+    """What kills have left of directories below `root`. Only for who knows that nobody makes or removes one there."""
+    for path in root.glob(".*.tmp"):
+        shutil.rmtree(path, ignore_errors=True)
+
+
 def _sync_directory(path: Path) -> None:
     """Make the names in a directory durable."""
     handle = os.open(path, os.O_RDONLY)

@@ -8,6 +8,8 @@ TABLE = "%\\^|[]"
 """Delta Lake would write elsewhere (`%41` is an A to it), or panics."""
 TABLE_READ = "%\\"
 """It would read elsewhere; with the others it reads what lies there."""
+NAMED_BY_URLS = "tables are named by URLs, where that means something else"
+"""Why, for a person."""
 
 
 def letters_in(path: Path, letters: str) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import polars as pl
 
 from flyball.adapters.environment import SKIPPED
-from flyball.adapters.places import TABLE_READ, letters_in
+from flyball.adapters.places import NAMED_BY_URLS, TABLE_READ, letters_in
 from flyball.adapters.schema_file import types_in
 from flyball.adapters.source_files import EXACT, Names, joined, read_file, refuse_repeated_columns
 from flyball.adapters.user_code import kind_and_place, user_code, words_of
@@ -259,7 +259,7 @@ def _read_delta(path: Path) -> pl.DataFrame:
 
     if found := letters_in(path, TABLE_READ):
         raise DataError(
-            f"the Delta table {path} has {found} in its path, and Delta tables are named by URLs, where that means something else",
+            f"the Delta table {path} has {found} in its path, and Delta {NAMED_BY_URLS}",
             next_step="rename it, and data.source.delta in flyball.yaml",
         )
     return delta_files.read(path)

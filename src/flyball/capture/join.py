@@ -46,7 +46,9 @@ class LabelJoin(JoinedRows):
         super().__init__(n_scores)
         self._task = task
         self._model = model
-        self._ages = LabelAges(strata or LabelStrata(task, len(classes)))
+        self.strata = strata or LabelStrata(task, len(classes))
+        """By which the ages of labels are counted."""
+        self._ages = LabelAges(self.strata)
         self._classes = {name: float(index) for index, name in enumerate(classes)}
         self._index: dict[str, int] = {}
         """Prediction id → number of the row."""

@@ -8,7 +8,6 @@ import numpy.typing as npt
 from flyball.capture.joined import Pairs
 from flyball.control.observe import Observation
 from flyball.control.units import UnitShelf
-from flyball.control.world import World
 from flyball.records.evidence import Evidence
 from flyball.records.signature import Task
 from flyball.release import guards
@@ -63,8 +62,9 @@ class Compared(NamedTuple):
         return scores[:, 0] if self.task == "binary" else scores.max(axis=1)
 
 
-def compared(world: World, shelf: UnitShelf, observation: Observation, units: tuple[str, str]) -> Compared:
-    """Of champion and challenger."""
+def compared(shelf: UnitShelf, observation: Observation, units: tuple[str, str]) -> Compared:
+    """Of champion and challenger, which answer the same question: what flyball.yaml says by now may be another one."""
     thresholds = [shelf.unit(unit).threshold for unit in units]
     old, new = (0.5 if threshold is None else threshold for threshold in thresholds)
-    return Compared(world.spec.task, observation.files.reference(units[0]).scale, (old, new))
+    reference = observation.files.reference(units[0])
+    return Compared(reference.task, reference.scale, (old, new))

@@ -71,6 +71,8 @@ class _Labelled(NamedTuple):
     moved: TableShift | None
     rows: int
     fault: LabelFault | None
+    classes: bool = True
+    """Of the unit's labels."""
 
 
 class Diagnosing:
@@ -133,7 +135,7 @@ class Diagnosing:
             incident=incident.number, model=incident.model, unit=unit, began=incident.began, window=world.spec.monitor.window,
             symptoms=tuple(map(_symptom, findings)), upstream=near, champion_since=champion.since,
             earlier_champion=any(each != champion.unit for each in champion.verified), columns=columns, columns_watched=watched,
-            labels=_labels_of(labelled, classes=world.spec.task != "regression"),
+            labels=_labels_of(labelled),
             label_fault=labelled.fault.words if labelled.fault else "", label_fault_in=labelled.fault.where if labelled.fault else "",
             estimates_judged=judged, estimates_missed=missed,
         )  # fmt: skip
@@ -177,7 +179,8 @@ class Diagnosing:
         known = self._observation.files.slices(unit)
         before = msgspec.structs.replace(reference, columns=columns_of(reference, reference.columns))
         fault = moved_labels.label_fault(before, known.features, sides) if known is not None else None
-        return _Labelled(moved_labels.moved(reference, sides), int(np.isfinite(rows.labels).sum()), fault)
+        told = int(np.isfinite(rows.labels).sum())
+        return _Labelled(moved_labels.moved(reference, sides), told, fault, classes=reference.task != "regression")
 
 
 def _window_of(keys: tuple[WindowKey, ...], at_us: "np.typing.NDArray[np.int64]") -> "np.typing.NDArray[np.int64]":
@@ -200,7 +203,7 @@ def _symptom(finding: Finding) -> Symptom:
     )  # fmt: skip
 
 
-def _labels_of(found: _Labelled, *, classes: bool) -> Labels | None:
+def _labels_of(found: _Labelled) -> Labels | None:
     moved = found.moved
     if moved is None:
         return None
@@ -211,7 +214,7 @@ def _labels_of(found: _Labelled, *, classes: bool) -> Labels | None:
         "answers_given_labels": moved.a_given_b.p,
     }
     return Labels(
-        rows=found.rows, share_of_answers=_short(moved.share_of_a), share_of_labels=_short(moved.share_of_b), classes=classes,
+        rows=found.rows, share_of_answers=_short(moved.share_of_a), share_of_labels=_short(moved.share_of_b), classes=found.classes,
         **{name: float(f"{value:.3g}") for name, value in p.items()},
     )  # fmt: skip
 

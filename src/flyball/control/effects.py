@@ -96,12 +96,18 @@ class Effects:
         """Of two classes: the gate compared both units on rows that neither was trained on."""
         keys = {job.run_key for job in self._world.all("job", Job) if job.unit == unit}
         for made in reversed(decisions.recorded(self._world)):
-            if made.room == "gates" and made.situation.get("candidate") in keys and self._world.spec.task == "binary":
+            if made.room == "gates" and made.situation.get("candidate") in keys and self._answers_two_classes(unit):
                 found = (codec.revive(each, Evidence) for each in made.situation["evidence"])
                 return next(
                     (each for each in found if each.name == GATE and each.value is not None and each.lower is not None), None
                 )
         return None
+
+    def _answers_two_classes(self, unit: str) -> bool:
+        try:
+            return self._observation.files.reference(unit).task == "binary"
+        except ArtifactDamaged:
+            return False
 
     def _taken_back(self, unit: str) -> tuple[Evidence, int]:
         """What the unit that is gone had brought, the other way round."""
@@ -169,14 +175,14 @@ class Effects:
         if join is None or old is None or end_us <= start_us:
             return None
         try:
-            scale = self._observation.files.reference(old).scale
+            reference = self._observation.files.reference(old)
         except ArtifactDamaged:
             return None
         span = Span(start_us, end_us, micros(self._world.now()), self._ripe_us())
         pairs = join.pairs(old, release.challenger, span)
-        order, task = np.argsort(pairs.at_us, kind="stable"), self._world.spec.task
+        order, task = np.argsort(pairs.at_us, kind="stable"), reference.task
         labels = pairs.labels if task == "regression" else pairs.labels.astype(np.int64)
-        before, after = (bounded_loss(task, scores, labels, scale) for scores in (pairs.first, pairs.second))
+        before, after = (bounded_loss(task, scores, labels, reference.scale) for scores in (pairs.first, pairs.second))
         return foretold.block_mean((after - before)[order])
 
 

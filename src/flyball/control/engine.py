@@ -103,8 +103,11 @@ class Engine:
 
     def _work_on_jobs(self) -> None:
         trouble: list[Exception] = []
-        for job in jobs.active(self.world):
+        found = jobs.active(self.world)
+        for job in found:
             _try(partial(jobs.advance, self.world, self.shelf, job), trouble)
+        if found and not jobs.active(self.world):
+            _try(self.world.ports.executor.tidy, trouble)
         tell_first(trouble)
 
     def _carry_out_orders(self) -> None:

@@ -193,7 +193,9 @@ def _register(world: World, shelf: UnitShelf, job: Job, report: JobReport) -> Jo
             answered, manifest_digest=codec.digest(manifest), format=manifest.format, metrics=metrics,
             lineage=msgspec.structs.replace(lineage, mlflow_run=answered.lineage.mlflow_run),
         )  # fmt: skip
-    unit = unit_of(version, threshold_of(world), codec.digest(policy_plain(world)))
+    unit = unit_of(
+        version, threshold_of(world, binary=packages.signature(package).task == "binary"), codec.digest(policy_plain(world))
+    )
     anew = was_replaced(world, job, unit.id)
     finished = _moved(job, status=JobStatus.REGISTERED, version=version.number, unit=unit.id, anew=anew)
     world.record(

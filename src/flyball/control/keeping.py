@@ -1,6 +1,7 @@
 """What flyball.yaml says of capture, as a record of the route."""
 
 from flyball.records.keeping import Keeping
+from flyball.records.routing import RoutingTable
 from flyball.spec import ProjectSpec, SampleSpec
 
 
@@ -20,3 +21,9 @@ def keeping_of(spec: ProjectSpec, standing: Keeping | None) -> Keeping | None:
         drop=tuple(sorted(drop)), hash=tuple(sorted(hashed)), sample=dict(sorted(sample.items())), keys=spec.capture.keys
     )
     return None if keeping == Keeping() else keeping
+
+
+def kept_in_part(table: RoutingTable | None) -> frozenset[str]:
+    """Columns of which some values at most are captured as they came. It goes by what gateways are told: also of those that are features no more."""
+    keeping = table.routes[0].keeping if table is not None and table.routes else None
+    return frozenset() if keeping is None else frozenset((*keeping.drop, *keeping.hash, *keeping.sample))

@@ -37,7 +37,6 @@ from flyball.records.events import Draft, Put
 from flyball.records.evidence import Evidence
 from flyball.records.findings import Finding, RowLosses, WindowSummary
 from flyball.records.release import Champion
-from flyball.stats.label_strata import LabelStrata
 from flyball.stats.losses import bounded_loss
 
 MOST_A_TICK = 100
@@ -223,14 +222,11 @@ class Maturing:
     def _delays(self, join: LabelJoin) -> Delays:
         return self._observation.label_delay.learned(join, self._observation.seen_until_us)
 
-    def _strata(self) -> LabelStrata:
-        return self._observation.strata or LabelStrata(self._world.spec.task)
-
     def _complete(self, key: WindowKey, window: WindowSummary, join: LabelJoin, labels: int) -> None:
         """What the labels that are here say of all that will come."""
         start_us, end_us, now = micros(window.start), micros(window.end), self._world.now()
         found = join.outcomes(window.unit, start_us, end_us)
-        completion = live.completed(WindowRows(*found[:4]), self._delays(join), self._strata(), micros(now))
+        completion = live.completed(WindowRows(*found[:4]), self._delays(join), join.strata, micros(now))
         shown: dict[str, Evidence] = {}
         if completion.weighting is not None:
             chosen, reference = completion.chosen, self._observation.files.reference(window.unit)
@@ -281,7 +277,7 @@ class Maturing:
         """The champion's: has its loss risen, do labels follow the answers, do they agree with what was estimated without them, and why not?"""
         judged, reference = window_of(window), self._observation.files.reference(window.unit)
         state = self._world.get("performance", window.unit, PerformanceState) or PerformanceState()
-        reading = performance.judge(reference, state, outcomes(found.rows, self._world.spec.task), judged, self._policy)
+        reading = performance.judge(reference, state, outcomes(found.rows, reference.task), judged, self._policy)
         # Fewer say nothing of how much their mean may lie beside that of all rows.
         loss = window.loss if window.loss is not None and window.loss.n >= self._policy.min_rows else None
         estimates = self._estimating.mature(judged, window, loss) if loss is not None else ()
@@ -306,14 +302,14 @@ class Maturing:
 
     def _judged(self, window: WindowSummary, read: Read) -> Judged:
         asked, rows, judged = read.asked, read.rows, window_of(window)
-        reference, task = self._observation.files.reference(window.unit), self._world.spec.task
-        selection, weighting = selective.selection(task, asked, classes=reference.classes)
+        reference = self._observation.files.reference(window.unit)
+        selection, weighting = selective.selection(reference.task, asked, classes=reference.classes)
         if selection.kind == "refused":
             return Judged(refused(reference, judged, len(rows.labels), selection.words), rows, selection.words)
         own = own_metrics(self._world, rows, judged, window.metrics)
         if selection.kind == "corrected":
             return Judged(_corrected(reference, asked, judged, weighting) | own, rows, selection.words)
-        return Judged(realised(reference, *outcomes(rows, task), judged) | own, rows, "")
+        return Judged(realised(reference, *outcomes(rows, reference.task), judged) | own, rows, "")
 
     def _part(self, at_us: int) -> int:
         return at_us // max(self._width // REVISED_EVERY, 1)

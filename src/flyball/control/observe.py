@@ -25,7 +25,6 @@ from flyball.errors import ArtifactDamaged
 from flyball.monitoring import delays
 from flyball.records.captured import Captured, PredictionBatch
 from flyball.records.findings import WindowSummary
-from flyball.stats.label_strata import LabelStrata
 
 WHOLE = 4
 """Newest windows that keep their whole sample: what is estimated without labels rests on it. Two units may answer in a window, and one that is to be closed
@@ -58,8 +57,6 @@ class Observation:
         """Nothing that was made before is held or taken (control/forgetting.py)."""
         self.join: LabelJoin | None = None
         """None: nothing was captured yet."""
-        self.strata: LabelStrata | None = None
-        """By which the ages of labels are counted, once something was captured."""
         self._waiting: list[Captured] = []
         self.files = WatchedFiles(world, shelf)
         self.release_tally = ReleaseTally()
@@ -226,9 +223,10 @@ class Observation:
         table = wanted(self._world)
         unit = table.routes[0].champion.unit.id if table and table.routes else record.unit
         signature = table.routes[0].champion.signature if table and table.routes else self._shelf.served(unit).signature
+        strata = None
         with suppress(ArtifactDamaged):  # labels are joined whatever has become of the reference
-            self.strata = delays.strata_of(self.files.reference(unit))
-        self.join = LabelJoin(signature.task, signature.classes, signature.n_scores, model=self._world.model, strata=self.strata)
+            strata = delays.strata_of(self.files.reference(unit))
+        self.join = LabelJoin(signature.task, signature.classes, signature.n_scores, model=self._world.model, strata=strata)
         self.join.forget(self.horizon_us)
         waiting, self._waiting = self._waiting, []
         for earlier in waiting:

@@ -155,6 +155,10 @@ class Executor(Protocol):
         """What lies under this id is another job's: its child is ended, what it left is kept elsewhere, and the id is `new`. Idempotent."""
         ...
 
+    def tidy(self) -> None:
+        """No job is under way: remove of what they left what is large and old. What a later one misses it makes again. What cannot be removed now stays."""
+        ...
+
 
 class Registry(Protocol):
     """Runs, metrics, models and versions (MLflow)."""

@@ -47,8 +47,8 @@ class Seen(NamedTuple):
         return last is not None and last.id not in self.normal and self.distances.get(finding.subject, 1.0) < NEARER * last.effect
 
 
-def told(files: WatchedFiles, seen: Seen, expected: frozenset[str], policy: MonitorPolicy) -> tuple[Finding, ...]:
-    """The window's findings in the words of what happened, with harm, what harms most first. `expected`: features that are captured in full."""
+def told(files: WatchedFiles, seen: Seen, partly: frozenset[str], policy: MonitorPolicy) -> tuple[Finding, ...]:
+    """The window's findings in the words of what happened, with harm, what harms most first. `partly`: columns that are not captured in full."""
     unit, profile = seen.window.unit, seen.counted.profile
     directions, norms, table, reference = files.directions(unit), files.norms(unit), files.harm(unit), files.reference(unit)
     back = tuple(finding for finding in seen.findings if seen.returns(finding))
@@ -61,9 +61,7 @@ def told(files: WatchedFiles, seen: Seen, expected: frozenset[str], policy: Moni
     if norms is not None and seen.counted.traits is not None:
         features = {stream.name: stream for stream in reference.streams if stream.name in norms.columns}
         watched = Watched(norms=norms, streams=features, counts=profile.counts, traits=seen.counted.traits)
-        diagnoses = quality.diagnose(
-            watched, alarmed, expected & norms.columns.keys() if profile.rows >= policy.min_rows else None
-        )
+        diagnoses = quality.diagnose(watched, alarmed, norms.columns.keys() - partly if profile.rows >= policy.min_rows else None)
         findings = quality.retell(findings, diagnoses)
         known = {finding.subject for finding in findings} | seen.faulty
         findings += tuple(

@@ -163,7 +163,9 @@ def _unit_of(world: World, won: Entrant, standings: Standings) -> Unit:
     digest = codec.digest(policy_plain(world))
     if won.calibration is not None:
         # A threshold that was sought on other answers divides these anywhere: it is the declared one again.
-        return altered(found, digest, calibration=won.calibration, threshold=threshold_of(world))
+        return altered(
+            found, digest, calibration=won.calibration, threshold=threshold_of(world, binary=found.threshold is not None)
+        )
     return altered(found, digest, threshold=won.threshold)
 
 

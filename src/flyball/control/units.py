@@ -69,9 +69,9 @@ class UnitShelf:
         return None
 
 
-def threshold_of(world: World) -> float | None:
-    """Of the unit: declared, or one half; only for two classes."""
-    if world.spec.task != "binary":
+def threshold_of(world: World, *, binary: bool) -> float | None:
+    """Of a unit, `binary` as its version answers and not as flyball.yaml has it by now: declared, or one half; None with other than two classes."""
+    if not binary:
         return None
     return 0.5 if world.spec.serve.threshold is None else world.spec.serve.threshold
 

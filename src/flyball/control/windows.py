@@ -15,6 +15,7 @@ from flyball.control.acknowledging import taken_as_normal
 from flyball.control.bounds import open_breaker
 from flyball.control.diagnosing import Diagnosing, open_incidents
 from flyball.control.estimating import Estimating
+from flyball.control.keeping import kept_in_part
 from flyball.control.maturing import Maturing, tell
 from flyball.control.observe import Observation, WindowKey, micros_of
 from flyball.control.operating import Operating
@@ -23,6 +24,7 @@ from flyball.control.retrying import Retries
 from flyball.control.standing import puts_of, standing
 from flyball.control.telling import Seen, told
 from flyball.control.tournaments import trains
+from flyball.control.traffic import wanted
 from flyball.control.unforeseen import for_the_ledger, tried
 from flyball.control.world import MICROSECOND, World, draft, micros, moment, put
 from flyball.errors import ArtifactDamaged, UpstreamError
@@ -89,8 +91,6 @@ class Windows:
         self._policy = policy_of(world.spec)
         self._signals_kept = max(SIGNALS_KEPT, *(each.for_windows for each in world.spec.policies), 0)
         self._estimating = Estimating(world, observation, self._policy)
-        rules = world.spec.capture.fields
-        self._captured = frozenset(name for name in world.spec.data.features if rules.get(name, "keep") == "keep")
         self._operating = Operating(world, observation, self._policy, up_since)
         self._maturing = Maturing(world, observation, self._estimating, self._policy)
         self._diagnosing = Diagnosing(world, observation)
@@ -221,7 +221,7 @@ class Windows:
                 reading.distances,
                 taken_as_normal(self._world),
             )
-            drifted = told(self._observation.files, seen, self._captured, self._policy)
+            drifted = told(self._observation.files, seen, kept_in_part(wanted(self._world)), self._policy)
             estimated = self._estimating.close(key, window, summary)
             summary = estimated.summary
             findings = (

@@ -1,5 +1,6 @@
 """What was captured, and what is told of it later: tables for other programs, labels from files and databases."""
 
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
@@ -9,8 +10,10 @@ from flyball.adapters.capture_tables import Served, Wanted, export
 from flyball.control.label_import import LabelImport
 from flyball.control.ports import Say
 from flyball.control.reports import ExportReport, ImportReport
+from flyball.control.traffic import wanted
 from flyball.control.units import UnitShelf
 from flyball.errors import FlyballError, GatewayUnreachable, UserError
+from flyball.records.signature import Task
 from flyball.records.unit import Unit
 from flyball.spec.data import SqlSpec
 from flyball.wiring.worlds import Home, say_nothing, secret_of, world_of
@@ -45,7 +48,7 @@ class Captured:
             raise GatewayUnreachable(
                 "nothing runs that could take the labels", next_step="flyball up --detach, then the same again"
             )
-        numbers = self._home.spec.task == "regression"
+        numbers = self._task() == "regression"
         frame = (
             sql_labels(sql, secret_of, wanted, numbers=numbers)
             if sql is not None
@@ -60,6 +63,14 @@ class Captured:
                 " corrected since. Next: a column observed_at in the query, or --observed-at",
             )
         return send_labels(found.gateway_url, self._home.token(), self._home.spec.model, label_rows(frame), say)
+
+    def _task(self) -> Task:
+        """What the model that is served answers, whatever flyball.yaml says by now; as that says where none is, or nobody can tell."""
+        with suppress(FlyballError):  # labels need a gateway alone: a ledger that cannot be read keeps none back
+            table = wanted(world_of(self._home, say_nothing))
+            if table is not None and table.routes:
+                return table.routes[0].champion.signature.task
+        return self._home.spec.task
 
     def _units(self) -> dict[str, Served]:
         """All that were ever registered, oldest first; one whose package is gone is left out: its values then tell what they are."""

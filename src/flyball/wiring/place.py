@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from flyball.adapters.places import DATABASE, TABLE, letters_in
+from flyball.adapters.places import DATABASE, NAMED_BY_URLS, TABLE, letters_in
 from flyball.errors import OperatorError
 
 NO_PLACE = "".join(dict.fromkeys(DATABASE + TABLE))
@@ -15,9 +15,7 @@ def place_of(project_dir: Path) -> Path:
     directory = project_dir.resolve()
     found = letters_in(directory, NO_PLACE)
     if found:
-        raise OperatorError(
-            f"{directory} has {found} in its path", next_step="rename it: databases and tables are named by URLs, where that means something else"
-        )  # fmt: skip
+        raise OperatorError(f"{directory} has {found} in its path", next_step=f"rename it: databases and {NAMED_BY_URLS}")
     try:
         str(directory).encode()
     except UnicodeEncodeError:

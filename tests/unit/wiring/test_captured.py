@@ -6,19 +6,25 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import msgspec
 import polars as pl
 import pytest
 
 from flyball.adapters.known_process import known
+from flyball.adapters.ledger import SqliteLedger
 from flyball.adapters.supervisor import run_file
 from flyball.cli.init import start_project
 from flyball.control.label_import import LabelImport
 from flyball.control.reports import UpReport
+from flyball.control.world import EPOCH, draft, put
 from flyball.errors import GatewayUnreachable, StoreUnavailable, UserError
 from flyball.gateway.capture_writer import CaptureWriter
 from flyball.records.captured import LabelBatch
+from flyball.records.routing import Route, RoutingTable, ServedUnit
+from flyball.records.signature import Signature
+from flyball.records.unit import Format, Unit
 from flyball.wiring.captured import Captured
 from flyball.wiring.workspace import open_workspace
 
@@ -36,8 +42,11 @@ def captured(tmp_path: Path) -> Captured:
 class Takes(BaseHTTPRequestHandler):
     """A gateway that takes every label."""
 
+    labels: ClassVar[list[object]] = []
+
     def do_POST(self) -> None:
         sent = json.loads(self.rfile.read(int(self.headers["content-length"])))["labels"]
+        self.labels.extend(each["label"] for each in sent)
         answer = json.dumps({"accepted": len(sent)}).encode()
         self.send_response(200)
         self.send_header("content-length", str(len(answer)))
@@ -115,6 +124,22 @@ def test_a_query_that_does_not_say_when_outcomes_became_known_is_told_what_that_
     path.write_text("id,label\na,1\n")
     captured.import_labels(LabelImport(path, None, None), lambda style, words: said.append((style, words)))
     assert len([style for style, _ in said if style == "bad"]) == warned  # a file was written at some time
+
+
+@pytest.mark.usefixtures("gateway")
+def test_labels_are_read_as_the_served_model_answers_whatever_flyball_yaml_says_by_now(
+    captured: Captured, tmp_path: Path
+) -> None:
+    unit = Unit(id="u1", model="shop", version=1, manifest_digest="d", threshold=None, policy_digest="p")
+    served = ServedUnit(unit=unit, package="/nowhere", format=Format.ONNX, signature=Signature(task="regression", columns=()))
+    table = RoutingTable(revision=1, written_at=EPOCH, routes=(Route(model="shop", champion=served),))
+    ledger = SqliteLedger(tmp_path / "shop" / ".flyball")
+    ledger.transact([draft(EPOCH, "routing.published", "model:shop", {}, (put("routing", "shop", table),))], epoch=None)
+    path = tmp_path / "outcomes.csv"
+    path.write_text("id,label\na,1.5\nb,n/a\n")
+    Takes.labels.clear()
+    captured.import_labels(LabelImport(path, None, None), say)
+    assert Takes.labels == [1.5]
 
 
 def test_an_export_that_names_no_place_goes_below_the_state_for_this_account_alone(captured: Captured, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from flyball.adapters.capture_files import CaptureFiles
 from flyball.adapters.capture_tables.frames import TABLES, Rows, Served, Shape
 from flyball.adapters.capture_tables.stores import FORMATS, Cursor, Table
 from flyball.adapters.durable import replace_file
-from flyball.adapters.places import TABLE, letters_in
+from flyball.adapters.places import NAMED_BY_URLS, TABLE, letters_in
 from flyball.control.ports import Say
 from flyball.control.reports import ExportReport
 from flyball.errors import Conflict, StoreUnavailable, UserError
@@ -46,7 +46,7 @@ def export(state_dir: Path, target: Path, wanted: Wanted, units: Mapping[str, Se
     """
     if wanted.format == "delta" and (found := letters_in(target, TABLE)):
         raise UserError(
-            f"{target} has {found} in its path, and Delta tables are named by URLs, where that means something else",
+            f"{target} has {found} in its path, and Delta {NAMED_BY_URLS}",
             next_step="name another place with --to, or take --format parquet",
         )
     if wanted.since is not None and wanted.until is not None and wanted.since >= wanted.until:

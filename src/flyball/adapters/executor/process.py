@@ -20,6 +20,7 @@ from flyball.adapters.durable import PRIVATE_UMASK, replace_file
 from flyball.adapters.executor.directory import JobDirectory
 from flyball.adapters.executor.files import RECALLED, JobFiles, asked_in
 from flyball.adapters.giving_way import give_way
+from flyball.adapters.kept_results import remove_old, shorten_logs
 from flyball.adapters.known_process import KnownProcess
 from flyball.control.ports import JobReport, StepRequest
 from flyball.errors import NotFound, StoreUnavailable
@@ -146,6 +147,11 @@ class ProcessExecutor:
             job.path.rename(next(place for place in places if not place.exists()))
         except OSError as error:
             raise StoreUnavailable(f"{job.path}: {error.strerror or error}") from error
+
+    def tidy(self) -> None:
+        with suppress(OSError, StoreUnavailable):  # the next one comes after the next job
+            if remove_old(self._jobs.with_name("cache"), self._now().timestamp()):
+                shorten_logs(self._jobs)
 
     def cancel_all(self) -> bool:
         """End every child of every job; idempotent. Whether there was one."""

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from flyball.adapters.durable_directories import make_directory_durably, remove_directory_at_once
+from flyball.adapters.kept_results import mark_used
 from flyball.errors import StoreUnavailable
 from flyball.pipelines.graph import directory_name
 from flyball.records import codec
@@ -82,6 +83,7 @@ class StepCache:
         kept = self._kept(step, key)
         if kept is None or not good(kept):
             return None
+        mark_used(self.directory(step, key))
         self._report(Progress(step=step, status="cached", fraction=1.0))
         return kept
 

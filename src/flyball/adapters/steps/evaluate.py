@@ -11,7 +11,7 @@ from flyball.adapters import estimators, model_input
 from flyball.adapters.packages import LocalPackages, read_manifest
 from flyball.adapters.scorer_onnx import PackageScorer
 from flyball.adapters.steps.situation import Rows, Run, divided, read_rows
-from flyball.adapters.steps.train import read_estimator, told
+from flyball.adapters.steps.train import estimator_digest, of_estimator, read_estimator, told
 from flyball.adapters.user_code import user_code
 from flyball.control.world import micros
 from flyball.errors import DataError, FlyballError, TrainingError
@@ -65,9 +65,10 @@ def evaluate(run: Run, keys: dict[str, str], validated: StepResult, trained: Ste
             found += _beside(run, champion, holdout, scores, rows, signature)
         (directory / EVALUATION).write_bytes(codec.encode(found))
         pl.DataFrame(scores, schema=[f"score_{i}" for i in range(scores.shape[1])]).write_parquet(directory / SCORES)
-        return {"metrics": {item.name: item.value for item in found if item.value is not None}, "rows": int(rows.labels.size)}
+        metrics = {item.name: item.value for item in found if item.value is not None}
+        return {"metrics": metrics, "rows": int(rows.labels.size), "estimator_digest": estimator_digest(run, trained)}
 
-    result = run.cache.do("evaluate", evaluation_key(run, keys, champion), work)
+    result = run.cache.do("evaluate", evaluation_key(run, keys, champion), work, of_estimator(run, trained))
     # Not in what is kept: that is of the champion's bytes, which other units may have, too.
     beside = champion.unit.id if champion is not None else None
     return msgspec.structs.replace(result, values={**result.values, "champion": beside})

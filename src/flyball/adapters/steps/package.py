@@ -17,7 +17,7 @@ from flyball.adapters.schema_file import Schema
 from flyball.adapters.steps.evaluate import EVALUATION, SCORES
 from flyball.adapters.steps.recipes import PLAIN, Recipe
 from flyball.adapters.steps.situation import Rows, Run, divided, read_rows
-from flyball.adapters.steps.train import ESTIMATOR, told
+from flyball.adapters.steps.train import ESTIMATOR, estimator_digest, of_estimator, told
 from flyball.adapters.steps.watched import Made, watched
 from flyball.adapters.user_code import user_code
 from flyball.adapters.validation_pandera import enforced
@@ -94,11 +94,16 @@ def package(run: Run, keys: dict[str, str], done: Results, order: PackageOrder) 
         (root / MANIFEST).write_bytes(codec.encode(manifest))
         return {
             "package": PACKAGE, "format": served.format, "manifest_digest": codec.digest(manifest), "run_key": order.run_key, "words": list(served.words),
-            "parity": served.parity, "latency_ms": {item.name: item.value for item in measured if item.name.startswith("latency_")},
+            "estimator_digest": estimator_digest(run, order.fitted), "parity": served.parity,
+            "latency_ms": {item.name: item.value for item in measured if item.name.startswith("latency_")},
         }  # fmt: skip
 
+    its = of_estimator(run, order.fitted)
     return run.cache.do(
-        "package", package_key(run, keys, order.schema), work, lambda made: _is_whole(run, made) and _quick_enough(run, made)
+        "package",
+        package_key(run, keys, order.schema),
+        work,
+        lambda made: its(made) and _is_whole(run, made) and _quick_enough(run, made),
     )
 
 

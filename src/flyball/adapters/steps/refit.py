@@ -11,7 +11,7 @@ from flyball.adapters import estimators
 from flyball.adapters.environment import refuse_change
 from flyball.adapters.steps.recipes import Recipe
 from flyball.adapters.steps.situation import Run, divided, read_rows
-from flyball.adapters.steps.train import ESTIMATOR, fit_with, told
+from flyball.adapters.steps.train import ESTIMATOR, estimator_digest, fit_with, of_estimator, told
 from flyball.adapters.user_code import own_modules, user_code
 from flyball.records import codec
 from flyball.records.jobs import StepResult
@@ -36,6 +36,7 @@ def refitted(run: Run, validated: StepResult, trained: StepResult, recipe: Recip
                 estimators.score(estimator, holdout.features.head(100), signature)
             (directory / ESTIMATOR).write_bytes(estimators.dump(estimator, own_modules(run.request.project_dir)))
         refuse_change(run.request.project_dir, run.surroundings)
-        return {**trained.values, "rows": int(rows.labels.size), "trained_until_us": int(rows.event_us.max())}
+        until_us, judged = int(rows.event_us.max()), estimator_digest(run, trained)
+        return {**trained.values, "rows": int(rows.labels.size), "trained_until_us": until_us, "estimator_digest": judged}
 
-    return run.cache.do("refit", codec.digest(["refit", CODE_VERSION, trained.key]), work)
+    return run.cache.do("refit", codec.digest(["refit", CODE_VERSION, trained.key]), work, of_estimator(run, trained))

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from flyball.adapters.environment import surroundings
+from flyball.adapters.kept_results import in_use
 from flyball.adapters.schema_file import Schema
 from flyball.adapters.sources import Secret
 from flyball.adapters.steps import tournament
@@ -46,7 +47,9 @@ def run_steps(request: StepRequest, report: Callable[[Progress], None], secret: 
     last = _Last(report)
     try:
         around = surroundings(request.project_dir, request.spec.data)
-        return _all(Run(request, last, secret, StepCache(request.state_dir / "cache", last), around))
+        cache = request.state_dir / "cache"
+        with in_use(cache):
+            return _all(Run(request, last, secret, StepCache(cache, last), around))
     except FlyballError as error:
         last(Progress(step=last.step, status="failed", words=error.message, seconds=last.worked_seconds()))
         raise

@@ -1,5 +1,6 @@
 """train: the user's own function, with tuned parameters where they are asked for."""
 
+import hashlib
 import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -185,6 +186,17 @@ def _suggest(trial: Any, name: str, values: list[Any]) -> Any:
         return trial.suggest_int(name, low, high)
     # Three powers of ten or more are searched by powers: learning rates, penalties.
     return trial.suggest_float(name, float(low), float(high), log=low > 0 and high / low >= 1000)
+
+
+def of_estimator(run: Run, fitted: StepResult) -> Callable[[StepResult], bool]:
+    """Whether a later step's result is of the very estimator that lies there: fitted anew, its result being gone, it may have come out as another one."""
+    digest = estimator_digest(run, fitted)
+    return lambda made: made.values.get("estimator_digest", digest) == digest  # a result of an earlier release does not say
+
+
+def estimator_digest(run: Run, fitted: StepResult) -> str:
+    """Of a step `train` or `refit`."""
+    return hashlib.sha256((run.cache.directory(fitted.step, fitted.key) / ESTIMATOR).read_bytes()).hexdigest()
 
 
 def read_estimator(run: Run, trained: StepResult) -> Any:
