@@ -237,7 +237,7 @@ def test_a_number_of_json_is_held_against_the_type_that_its_tensor_declares(data
     """Bytes cannot say INT8 and hold 300; JSON can."""
     data = [1] * beside + [value]
     if pieces:  # as of a large body
-        faults, column = [], PiecedColumn(ColumnCheck(SIGNATURE.columns[1]), datatype, len(data))
+        faults, column = [], PiecedColumn(ColumnCheck(SIGNATURE.columns[1]), datatype, len(data), len(data))
         column.take(data[: len(data) // 2])
         column.take(data[len(data) // 2 :])
         faults += column.faults

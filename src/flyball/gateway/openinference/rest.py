@@ -8,9 +8,8 @@ import msgspec
 from flyball.errors import Fault, RequestError
 from flyball.gateway.fields import shown
 from flyball.gateway.json_faults import with_no_numbers
-from flyball.gateway.openinference.asking import InferRequest, identity, refuse_elsewhere, wanted
+from flyball.gateway.openinference.asking import InferRequest, identity, refuse_elsewhere, refuse_many, wanted
 from flyball.gateway.openinference.forms import form_faults
-from flyball.gateway.openinference.metadata import MAX_INPUTS
 from flyball.gateway.openinference.reading import Pause, in_pieces
 from flyball.gateway.tables import LiveRoute
 from flyball.gateway.tensors.reader import Tensor
@@ -56,8 +55,7 @@ async def read_large(live: LiveRoute, body: Body, json_length: bytes | None, pau
 
 
 def _asked(live: LiveRoute, form: Form, tail: memoryview) -> InferRequest:
-    if len(form.inputs) > MAX_INPUTS:
-        raise RequestError([Fault("inputs", f"{len(form.inputs)} inputs", f"at most {MAX_INPUTS}")])
+    refuse_many(len(form.inputs))
     if form.model_name is not None and form.model_name != live.model:
         raise RequestError([Fault("model_name", shown(form.model_name), f"{shown(live.model)}, as the path says, or nothing")])
     parameters = form.parameters or {}
