@@ -152,7 +152,7 @@ class TensorReader:
         columns: dict[str, Array] = {}
         for name, check in self._checks.items():
             if name not in given:
-                columns[name] = check.absent(given, n, faults)
+                columns[name] = check.absent(n, faults)
             else:
                 columns[name] = _column(check, *given[name], faults)
             if len(faults) >= MAX_FAULTS:
