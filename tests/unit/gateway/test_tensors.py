@@ -20,7 +20,7 @@ from flyball.gateway.tensors.columns import ColumnCheck
 from flyball.gateway.tensors.datatypes import LAYOUT
 from flyball.gateway.tensors.pieced import PiecedColumn
 from flyball.gateway.tensors.reader import TensorReader
-from flyball.gateway.validation import RowReader
+from flyball.gateway.validation import RowReader, as_array
 from flyball.records.signature import Column, ColumnType, Signature
 
 SIGNATURE = Signature(
@@ -159,6 +159,20 @@ def test_one_matrix_is_the_columns_in_the_order_of_the_signature(drawn):
     for data in (nested, [value for row in nested for value in row]):
         as_json = read_infer(live(NUMERIC), json.dumps({"inputs": [{**tensor, "data": data}]}).encode(), None)
         same(as_json.rows.columns, by_column.rows.columns)
+
+
+@pytest.mark.parametrize("n", [1, 7])
+def test_columns_that_are_left_out_are_missing_in_every_row_and_take_memory_once(n):
+    columns = [Column(name=f"{kind}{at}", type=kind, missing=True) for at in range(3) for kind in ColumnType]
+    signature = msgspec.structs.replace(SIGNATURE, columns=(SIGNATURE.columns[0], *columns))
+    found = read(("age", "FP32", [1.0] * n), signature=signature).rows.columns
+    for column in columns:
+        expected = as_array(column, [None] * n, n)
+        values = found[column.name]
+        assert (values.dtype, values.shape) == (expected.dtype, expected.shape)
+        assert [repr(each) for each in values[:, 0].tolist()] == [repr(each) for each in expected[:, 0].tolist()]
+        assert not values.flags.writeable
+    assert len({id(found[column.name]) for column in columns}) == 2
 
 
 def test_a_matrix_is_refused_where_its_meaning_would_be_a_guess():

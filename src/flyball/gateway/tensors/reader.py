@@ -150,9 +150,10 @@ class TensorReader:
     def _checked(self, given: Given, n: int) -> dict[str, Array]:
         faults: list[Fault] = []
         columns: dict[str, Array] = {}
+        absent: dict[bool, Array] = {}
         for name, check in self._checks.items():
             if name not in given:
-                columns[name] = check.absent(n, faults)
+                columns[name] = check.absent(n, faults, absent)
             else:
                 columns[name] = _column(check, *given[name], faults)
             if len(faults) >= MAX_FAULTS:
