@@ -33,7 +33,9 @@ PIECE_BYTES = 32 * 1024
 SLICE_ROWS = 64
 """Worked on between two turns of the event loop, a fifth of a millisecond: what another client waits longer at most."""
 SLICE_ROWS_BESIDE = 1024
-"""Of a model that is asked beside the loop: each call costs a thread's turn, or a message to another process."""
+"""At most, of a model that is asked beside the loop: each call costs a thread's turn, or a message to another process."""
+SLICE_SHARE = 0.3
+"""Of a model's deadline, that the rows of such a call should take: all others who ask the model wait for it, and one that is late costs its process."""
 
 
 class Sliced(Protocol):
@@ -245,6 +247,11 @@ class Kept(NamedTuple):
     parts: tuple[_KeptPart, ...]
     tried: frozenset[tuple[str, int]]
     failures: tuple[FailureBatch, ...]
+
+    @property
+    def seconds(self) -> float:
+        """In models."""
+        return sum(part.seconds for part in self.parts)
 
     def again(self) -> Answered:
         """For the second pass."""
