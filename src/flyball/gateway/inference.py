@@ -324,7 +324,8 @@ class Inference:
         try:
             try:
                 answered = await self._answering.beside(live, batch, until)
-                shadowed = await self._answering.shadow(live, [(batch, answered)], table.revision) if self._simulated else []
+                shadows = self._shadows.calls.records(table, live, [(batch, answered)], at_once=True) if self._simulated else None
+                shadowed = [] if shadows is None else await shadows
                 took = self._clocks.loop() - began
                 live.queue.learn(batch.n, took)
                 self._keep(table, live, batch, answered, shadowed)
