@@ -64,6 +64,9 @@ class Rows(NamedTuple):
     """Attributions are asked for."""
 
 
+_syntax = msgspec.json.Decoder(msgspec.Raw)
+"""Makes nothing of what it reads: of ten megabytes that end in the middle it says so in some ten milliseconds."""
+
 _FORM = ("rows", "ids", "keys", "explain")
 
 
@@ -133,6 +136,7 @@ class RowReader:
     def parsed(self, body: Body) -> Any:
         """What the JSON says, as the careful way takes it. Raises RequestError, with row and field where a number is at fault."""
         try:
+            parsed_json(body, _syntax)
             form = parsed_json(body, self._careful)
         except RequestError:
             form = with_no_numbers(body)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 import tracemalloc
 from types import SimpleNamespace
 
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from flyball.errors import RequestError
 from flyball.gateway.batches import Answer
-from flyball.gateway.openinference import asking, reading
+from flyball.gateway.openinference import asking, reading, rest
 from flyball.gateway.openinference.asking import InferRequest
 from flyball.gateway.openinference.rest import read_infer, read_large
 from flyball.gateway.openinference.wording import Wording, infer_response
@@ -204,6 +205,20 @@ def test_a_fault_is_told_from_pieces_as_from_the_whole(name):
 def test_what_is_unusual_means_the_same_either_way(name):
     body = ODD[name].encode()
     assert in_pieces(body)[0] == of_whole(body)
+
+
+@pytest.mark.parametrize("name", ["cut off", "an unknown field", "inputs twice"])
+def test_what_is_unusual_is_read_beside_the_loop(name, monkeypatch):
+    threads = []
+
+    def whole(*arguments):
+        threads.append(threading.current_thread())
+        return read_infer(*arguments)
+
+    monkeypatch.setattr(rest, "read_infer", whole)
+    in_pieces(ODD[name].encode())
+    assert threads
+    assert threading.current_thread() not in threads
 
 
 @pytest.mark.parametrize("text", ["NaN", "-Infinity", "1e400"])

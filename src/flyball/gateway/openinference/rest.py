@@ -6,8 +6,10 @@ from typing import Any
 import msgspec
 
 from flyball.errors import Fault, RequestError
+from flyball.gateway.careful import carefully
 from flyball.gateway.fields import shown
 from flyball.gateway.json_faults import with_no_numbers
+from flyball.gateway.large import LARGE_BYTES
 from flyball.gateway.openinference.asking import InferRequest, identity, refuse_elsewhere, refuse_many, wanted
 from flyball.gateway.openinference.forms import form_faults
 from flyball.gateway.openinference.reading import Pause, in_pieces
@@ -47,8 +49,10 @@ def read_infer(live: LiveRoute, body: Body, json_length: bytes | None) -> InferR
 async def read_large(live: LiveRoute, body: Body, json_length: bytes | None, pause: Pause) -> InferRequest:
     """The same, with turns of the event loop between. Where it could be read in pieces, the body is empty then: its values are taken."""
     found = await in_pieces(body, live.tensors, pause) if json_length is None and isinstance(body, bytearray) else None
-    if found is None:
+    if found is None and json_length is not None and json_length.isdigit() and int(json_length[:12]) < LARGE_BYTES:
         return read_infer(live, body, json_length)
+    if found is None:
+        return await carefully(read_infer, live, body, json_length)
     body.clear()  # type: ignore[union-attr]  # only a bytearray is read in pieces
     beside, tensors = found
     return _asked(live, Form(tensors, **beside), memoryview(b""))
