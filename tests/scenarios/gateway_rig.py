@@ -112,6 +112,8 @@ class CodeModel:
 
         if self.calls == 1 and self.behaviour == "slow at first":
             time.sleep(1.5)
+        if self.behaviour in ("slow a row", "slower a row"):
+            time.sleep((0.002 if self.behaviour == "slow a row" else 0.006) * rows)
         if self.behaviour == "always slow":
             time.sleep(1.2)
         if rows > 300 and self.behaviour == "crash of many":

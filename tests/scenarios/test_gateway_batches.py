@@ -1,6 +1,7 @@
 """Given many requests at once, when they share calls of a model, then each gets its own answer, and none another one's fate."""
 
 import asyncio
+import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -317,3 +318,16 @@ def test_shadows_score_what_came_together_in_one_call_and_a_row_that_fails_fails
         time.sleep(0.05)
     assert scored == {f"a{age}": pytest.approx(score_of(age), abs=1e-6) for age in ages if age != 13}
     assert failed == [1]
+
+
+@pytest.mark.parametrize("form", ["below", "above"])
+def test_a_request_whose_rows_take_longer_than_the_deadline_is_answered_in_calls_that_do_not(rig, tmp_path, form):
+    """Two milliseconds a row, a deadline of a second: a call of all 800 rows would end the model's process, and did."""
+    rig.publish(table(1, code_package(tmp_path / "slow", "slow a row")))
+    worker = rig.start("w0", "--deadline-seconds", "1")
+    blanks = " " * (130 * 1024 if form == "above" else 0)  # which way a body is read depends on its bytes
+    body = json.dumps({"rows": [ROW] * 800}) + blanks
+    answer = worker.http.post("/models/shop/predict", content=body, headers={"content-type": "application/json"})
+    assert answer.status_code == 200, answer.text
+    assert len(answer.json()["predictions"]) == 800
+    assert not [record for record in rig.captured() if isinstance(record, FailureBatch)]

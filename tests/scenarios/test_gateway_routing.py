@@ -138,6 +138,24 @@ def test_shadows_of_many_small_requests_are_captured_together_and_within_a_tenth
     assert f'flyball_rows_total{{model="shop",role="shadow",unit="{units[1].unit.id}"}} 60.0' in expected
 
 
+def test_shadows_of_models_that_answer_others_as_well_hold_up_none_of_them(rig, tmp_path):
+    """A row takes the canary 6 ms, and clients ask without a pause: ten rows waited for a shadow of ninety in the same process and were late, and the model
+    looked broken to whoever judges its release."""
+    champion, canary = (code_package(tmp_path / name, name) for name in ("slow a row", "slower a row"))
+    rig.publish(table(1, champion, canary=canary, canary_weight=0.1, salt="s", shadows=(champion, canary)))
+    rig.renew_lease()
+    worker = rig.start("w0", "--lease-seconds", "60")
+    for number in range(12):
+        body = {"rows": [ROW] * 100, "keys": [f"k{number}-{at}" for at in range(100)]}
+        answer = worker.http.post("/models/shop/predict", json=body, headers={"x-flyball-timeout-ms": "800"})
+        assert answer.status_code == 200, answer.text
+    assert not [record for record in rig.captured() if isinstance(record, FailureBatch)]
+    until = time.monotonic() + 10
+    while sum(len(record.ids) for record in rig.captured() if record.role == "shadow") < 100:
+        assert time.monotonic() < until, "nobody asks any more, and the shadows do not score"
+        time.sleep(0.05)
+
+
 def test_on_a_simulated_clock_event_time_is_the_requests_and_shadows_come_before_the_answer(rig, units):
     champion, shadow = units[:2]
     rig.publish(table(1, champion, shadows=(shadow,)))

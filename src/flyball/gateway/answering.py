@@ -6,14 +6,13 @@ loop for models that answer in microseconds, beside it for all others.
 
 import asyncio
 from collections.abc import Callable, Generator, Sequence
-from itertools import accumulate
 from time import perf_counter
 from typing import NamedTuple
 
 import numpy as np
 
 from flyball.errors import DeadlinePassed, FlyballError, ModelFailed
-from flyball.gateway.batches import Answer, Batch, moments
+from flyball.gateway.batches import Answer, Batch
 from flyball.gateway.breaker import fair_seconds
 from flyball.gateway.columns import Table
 from flyball.gateway.metrics import Metrics
@@ -57,7 +56,7 @@ class Answered(NamedTuple):
 
     def records(self, live: LiveRoute, batch: Batch, revision: int) -> list[Captured]:
         """What is to be captured of it before it is shown."""
-        return [*self.failures, *(_prediction(live, part, scored, batch, revision) for part, scored in self.parts)]
+        return [*self.failures, *(prediction_of(live, part, scored, batch, revision) for part, scored in self.parts)]
 
     def of(self, batch: Batch, number: int) -> Answer | FlyballError:
         """What request `number` is told: all of its rows, or why not."""
@@ -92,49 +91,11 @@ class Answering:
         steps = self._steps(live, batch)
         asked = next(steps)
         while True:
-            outcomes = await asyncio.gather(*(self._score_beside(live, part, batch, until) for part in asked))
+            outcomes = await asyncio.gather(*(self.score_beside(live, part, batch, until) for part in asked))
             try:
                 asked = steps.send(list(outcomes))
             except StopIteration as done:
                 return done.value  # type: ignore[no-any-return]
-
-    async def shadow(self, live: LiveRoute, answers: Sequence[tuple[Batch, Answered]], revision: int) -> list[Captured]:
-        """The records of the route's shadows for the rows that they did not answer: one call a unit for all of the batches. Raises nothing: a
-        shadow is nobody's problem."""
-        records: list[Captured] = []
-        wanted = {batch: live.shadowed(batch.keys) for batch, _ in answers}
-        for unit in live.shadows:
-            due = [(batch, Part(unit, "shadow", _due(unit, batch, answered, wanted[batch]))) for batch, answered in answers]
-            due = [(batch, part) for batch, part in due if _size(part, batch)]
-            for batch, part, outcome in await self._shadowed(live, due):
-                if isinstance(outcome, ModelFailed):
-                    records.append(_failure(live, part, batch, outcome, live.champion.id))
-                    self._metrics.failed(live.model, unit.id, "shadow", _size(part, batch))
-                else:
-                    self._metrics.scored(live.model, unit.id, "shadow", _size(part, batch), outcome.seconds)
-                    records.append(_prediction(live, part, outcome, batch, revision))
-        return records
-
-    async def _shadowed(self, live: LiveRoute, due: Sequence[tuple[Batch, Part]]) -> list[tuple[Batch, Part, Outcome]]:
-        """What became of them: of all in one call, and where that fails, of one after the other. Those of one moment are told as one batch: a
-        record a request, eighty at a time, kept the loop for longer than the call."""
-        if len(due) > 1:
-            whole, part = _joined(live, due)
-            await asyncio.sleep(0)  # work on many small batches stands before and behind the call: others may come between
-            outcome = await self._score_beside(live, part, whole, None)
-            if isinstance(outcome, Scored):
-                groups = [due[span] for span in moments([batch.at_us for batch, _ in due])]
-                if len(groups) == 1:
-                    return [(whole, part, outcome)]
-                told: list[tuple[Batch, Part, Outcome]] = []
-                first = 0
-                for group in groups:
-                    whole, part = _joined(live, group)
-                    last = first + _size(part, whole)
-                    told.append((whole, part, Scored(outcome.scores[first:last], outcome.seconds, None)))
-                    first = last
-                return told
-        return [(batch, part, await self._score_beside(live, part, batch, None)) for batch, part in due]
 
     def _steps(self, live: LiveRoute, batch: Batch) -> Steps:
         """Each round: score the parts; halve what failed between requests; give what still fails to the next unit."""
@@ -145,14 +106,14 @@ class Answering:
             following: list[Part] = []
             for part, outcome in zip(parts, outcomes, strict=True):
                 if isinstance(outcome, Scored):
-                    self._metrics.scored(live.model, part.unit.id, part.role, _size(part, batch), outcome.seconds)
+                    self._metrics.scored(live.model, part.unit.id, part.role, size_of(part, batch), outcome.seconds)
                     taken.keep(part, outcome)
                     continue
                 apart = self._apart(live, part, batch, outcome)
                 if apart:
                     following += apart
                     continue
-                self._metrics.failed(live.model, part.unit.id, part.role, _size(part, batch))
+                self._metrics.failed(live.model, part.unit.id, part.role, size_of(part, batch))
                 following += taken.give_up(part, outcome)
             parts = following
         return taken.answered()
@@ -183,7 +144,7 @@ class Answering:
         self._learn(part.unit, outcome)
         return outcome
 
-    async def _score_beside(self, live: LiveRoute, part: Part, batch: Batch, until: float | None) -> Outcome:
+    async def score_beside(self, live: LiveRoute, part: Part, batch: Batch, until: float | None) -> Outcome:
         """A unit that another one can stand in for gets half of the time that is left: where it hangs, the other still answers in time."""
         refused = self._refused(live, part, batch)
         if refused is not None:
@@ -191,7 +152,7 @@ class Answering:
         loop = asyncio.get_running_loop()
         seconds = None if until is None else max(until - loop.time(), 0.0)
         if part.role != "shadow" and part.unit is not live.last:
-            seconds = part.unit.patience(_size(part, batch)) if seconds is None else seconds / 2
+            seconds = part.unit.patience(size_of(part, batch)) if seconds is None else seconds / 2
         if seconds == 0.0:
             return _late(part.unit)
         call = part.unit.model.pool.submit(_scored, part, batch)
@@ -207,7 +168,7 @@ class Answering:
             return outcome
         runs = not call.cancel()  # one that has not begun never will: calls that nobody waits for must not pile up
         late = _late(part.unit)
-        if seconds is not None and seconds >= fair_seconds(part.unit.model.call_seconds, _size(part, batch)):
+        if seconds is not None and seconds >= fair_seconds(part.unit.model.call_seconds, size_of(part, batch)):
             self._learn(part.unit, late)
         elif runs:
             begun.add_done_callback(lambda done: self._learn(part.unit, done.result()))
@@ -248,7 +209,7 @@ class _Taken:
 
     def give_up(self, part: Part, failed: ModelFailed) -> list[Part]:
         """What the next unit is asked for instead; empty: there is none, and the rows stay without an answer."""
-        rows = _rows_of(part, self._batch)
+        rows = rows_of(part, self._batch)
         self._tried.update((part.unit.id, at) for at in rows)
         champion, fallback = self._live.champion, self._live.fallback
         following: Part | None = None
@@ -256,7 +217,7 @@ class _Taken:
             following = Part(champion, "champion", part.rows)
         elif part.unit is champion and fallback is not None:
             following = Part(fallback, "fallback", part.rows)
-        self._failures.append(_failure(self._live, part, self._batch, failed, following.unit.id if following else None))
+        self._failures.append(failure_of(self._live, part, self._batch, failed, following.unit.id if following else None))
         if following is None:
             # The last unit had all of the time that any of the requests had: whether the request's own clock or this call ends first is chance.
             told = DeadlinePassed("The request's deadline passed before the model answered") if failed.late else failed
@@ -277,7 +238,7 @@ class _Taken:
         lost = self._batch.lost(self._failed)
         kept: list[tuple[Part, Scored]] = []
         for part, scored in self._parts:
-            rows = _rows_of(part, self._batch)
+            rows = rows_of(part, self._batch)
             places = [place for place, at in enumerate(rows) if at not in lost]
             if places:
                 table = scored.table.rows(places) if scored.table is not None else None
@@ -319,7 +280,7 @@ def _scored(part: Part, batch: Batch) -> Outcome:
     try:
         table = batch.taken(part.rows)
         begin = perf_counter()
-        scores = part.unit.score(table.columns, _size(part, batch))
+        scores = part.unit.score(table.columns, size_of(part, batch))
     except ModelFailed as failed:
         return failed
     return Scored(scores.tolist(), perf_counter() - begin, table)
@@ -331,56 +292,28 @@ def _late(unit: LiveUnit) -> ModelFailed:
     return failed
 
 
-def _due(unit: LiveUnit, batch: Batch, answered: Answered, wanted: list[int] | None) -> list[int] | None:
-    """Of the `wanted` rows (None: all), those that somebody else answered and that it did not fail on before; None: all there are."""
-    rows = _unanswered(unit, batch, answered)
-    if wanted is None or rows == []:
-        return rows
-    return wanted if rows is None else sorted({*rows}.intersection(wanted))
-
-
-def _unanswered(unit: LiveUnit, batch: Batch, answered: Answered) -> list[int] | None:
-    if len(answered.parts) == 1 and answered.parts[0][0].rows is None and not answered.tried:
-        return [] if answered.parts[0][0].unit.id == unit.id else None
-    rows = [
-        at for at, by in enumerate(answered.units) if by is not None and by.id != unit.id and (unit.id, at) not in answered.tried
-    ]
-    return None if len(rows) == batch.n else rows
-
-
-def _joined(live: LiveRoute, parts: Sequence[tuple[Batch, Part]]) -> tuple[Batch, Part]:
-    """Batches behind one another, and the rows of all parts in them."""
-    jobs = [job for batch, _ in parts for job in batch.jobs]
-    whole = Batch(jobs, parts[0][0].at_us, [each for batch, _ in parts for each in batch.ids], live.builder)
-    rows: list[int] | None = None
-    if any(part.rows is not None for _, part in parts):
-        starts = accumulate((batch.n for batch, _ in parts), initial=0)
-        rows = [start + at for start, (batch, part) in zip(starts, parts, strict=False) for at in _rows_of(part, batch)]
-    return whole, Part(parts[0][1].unit, parts[0][1].role, rows)
-
-
-def _rows_of(part: Part, batch: Batch) -> Sequence[int]:
+def rows_of(part: Part, batch: Batch) -> Sequence[int]:
     return range(batch.n) if part.rows is None else part.rows
 
 
-def _size(part: Part, batch: Batch) -> int:
+def size_of(part: Part, batch: Batch) -> int:
     return batch.n if part.rows is None else len(part.rows)
 
 
-def _failure(live: LiveRoute, part: Part, batch: Batch, failed: ModelFailed, answered_by: str | None) -> FailureBatch:
+def failure_of(live: LiveRoute, part: Part, batch: Batch, failed: ModelFailed, answered_by: str | None) -> FailureBatch:
     failure = FailureBatch(
         at_us=batch.at_us,
         model=live.model,
         unit=part.unit.id,
         role=part.role,
-        n=_size(part, batch),
+        n=size_of(part, batch),
         reason=failed.message,
         answered_by=answered_by,
     )
     return failure if live.keeper is None else live.keeper.failure(failure)
 
 
-def _prediction(live: LiveRoute, part: Part, scored: Scored, batch: Batch, revision: int) -> PredictionBatch:
+def prediction_of(live: LiveRoute, part: Part, scored: Scored, batch: Batch, revision: int) -> PredictionBatch:
     rows, keys = part.rows, batch.keys
     prediction = PredictionBatch(
         at_us=batch.at_us,

@@ -132,3 +132,10 @@ def moments(times: Sequence[int]) -> Iterator[slice]:
             yield slice(first, at)
             first = at
     yield slice(first, len(times))
+
+
+def tell(jobs: Sequence[Job], broken: Exception) -> None:
+    """Those who still wait: all of them alike."""
+    for job in jobs:
+        if not job.answer.done():
+            job.answer.set_exception(broken)

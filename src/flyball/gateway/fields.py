@@ -1,8 +1,9 @@
 """One value against one column: what it becomes, or what is wrong with it."""
 
 import difflib
+import heapq
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import msgspec
@@ -12,6 +13,11 @@ from flyball.records.signature import MAX_FLOAT32, Column, ColumnType, Unknown
 
 MAX_TEXT_CHARACTERS = 65_536
 """Of one category: some pages of text pass; megabytes would be captured with every row."""
+
+MAX_HINTS = 3
+"""In one request: who sees what was meant by the first ones knows the others, and each hint is looked for on the event loop."""
+_COMPARED, _COMPARED_CHARACTERS = 16, 50
+"""For one hint: to compare two names of fifty characters takes up to half a millisecond, a thousand pairs half a second."""
 
 _SHOWN_CHARACTERS = 80
 _SHOWN_CATEGORIES = 20
@@ -28,10 +34,9 @@ class Wrong(NamedTuple):
 
     found: str
     expected: str
-    hint: str = ""
 
-    def at(self, path: str) -> Fault:
-        return Fault(path, self.found, self.expected, self.hint)
+    def at(self, path: str, hint: str = "") -> Fault:
+        return Fault(path, self.found, self.expected, hint)
 
 
 class ValueCheck:
@@ -44,12 +49,13 @@ class ValueCheck:
         self._known = frozenset(column.categories or ()) if column.unknown is Unknown.REFUSE else None
         self.expected = self._words()
 
-    def absent(self, row: Mapping[str, Any]) -> tuple[Any, Wrong | None]:
+    def absent(self) -> tuple[Any, Wrong | None]:
         """A row without this column."""
-        if self.column.missing:
-            return None, None
-        near = difflib.get_close_matches(self.column.name, [name for name in row if len(name) < 100][:200], n=1)
-        return None, Wrong("nothing", self.expected, f"did you mean {near[0]!r}?" if near else "")
+        return None, None if self.column.missing else Wrong("nothing", self.expected)
+
+    def hint(self, value: Any) -> str:
+        """Which category was perhaps meant by a wrong value; '': none. For the first MAX_HINTS faults of a request only."""
+        return hint(value, self.column.categories or ()) if isinstance(value, str) and self._known is not None else ""
 
     def present(self, value: Any) -> tuple[Any, Wrong | None]:
         """(value as used, None) or (None, what is wrong)."""
@@ -71,12 +77,7 @@ class ValueCheck:
         return "\0" not in text and len(text) <= MAX_TEXT_CHARACTERS and (self._known is None or text in self._known)
 
     def _category(self, value: Any) -> tuple[Any, Wrong | None]:
-        if isinstance(value, str) and self.takes(value):
-            return value, None
-        if isinstance(value, str) and self._known is not None:
-            near = difflib.get_close_matches(value[:100], self.column.categories or (), n=1)
-            return None, Wrong(shown(value), self.expected, f"did you mean {near[0]!r}?" if near else "")
-        return None, Wrong(shown(value), self.expected)
+        return (value, None) if isinstance(value, str) and self.takes(value) else (None, Wrong(shown(value), self.expected))
 
     def _in_range(self, value: float) -> bool:
         return self._low <= value <= self._high
@@ -106,6 +107,19 @@ def _listed(categories: tuple[str, ...]) -> str:
     first = ", ".join(map(shown, categories[:_SHOWN_CATEGORIES]))
     more = len(categories) - _SHOWN_CATEGORIES
     return (f"one of {first}" if first else "no category at all") + (f" or {more} more" if more > 0 else "")
+
+
+def hint(word: str, known: Iterable[str]) -> str:
+    """Which one was perhaps meant: the same in other letters, or what is like it among those that begin alike and are about as long; '': none."""
+    if len(word) > _COMPARED_CHARACTERS:
+        return ""
+    folded, first = word.casefold(), word[:1].casefold()
+    short = [each for each in known if len(each) <= _COMPARED_CHARACTERS]
+    near = [each for each in short if each.casefold() == folded]
+    if not near:
+        likely = heapq.nsmallest(_COMPARED, short, key=lambda each: (each[:1].casefold() != first, abs(len(each) - len(word))))
+        near = difflib.get_close_matches(word, likely, n=1)
+    return f"did you mean {near[0]!r}?" if near else ""
 
 
 def shown(value: Any) -> str:

@@ -10,9 +10,10 @@ from flyball.gateway import plain
 from flyball.gateway.batches import Answer
 from flyball.gateway.callers import NOBODY, Caller, patiently
 from flyball.gateway.capture_writer import Sink
+from flyball.gateway.careful import carefully
 from flyball.gateway.explaining import Explaining
 from flyball.gateway.inference import Inference
-from flyball.gateway.large import LARGE_BYTES, ArrayRows, PlainBody
+from flyball.gateway.large import LARGE_BYTES, LARGE_ROWS, ArrayRows, PlainBody
 from flyball.gateway.large_labels import LargeLabels
 from flyball.gateway.lease import Lease
 from flyball.gateway.metrics import Metrics
@@ -167,19 +168,26 @@ class Handlers:
         return told.response(_headers(told.units, told.first_id))
 
     async def _labels(self, request: Request) -> Response:
-        large = await LargeLabels.opened(request.body, MAX_ROWS) if len(request.body) >= LARGE_BYTES else None
-        form = large or plain.label_form(request.body, MAX_ROWS)
+        form = await self._label_form(request.body)
         _, live = self._inference.route(self._model_of_labels(request.model, form.model))
         at_us = self._at_us(request) or self._now_us()
         if isinstance(form, LargeLabels):
             with self._inference.reading(request.caller) as pause:
                 batch = await form.read(live, at_us, pause)
+        elif len(form.labels) >= LARGE_ROWS:
+            batch = await carefully(plain.read_labels, live, form, at_us)
         else:
             batch = plain.read_labels(live, form, at_us)
         if not self._capture.hand_over([batch]):
             return problem(503, "The labels could not be stored now; send them again.", headers=[(b"retry-after", b"1")])
         self._metrics.labels.labels(live.model).inc(len(batch.ids))
         return json_response({"accepted": len(batch.ids)})
+
+    async def _label_form(self, body: Body) -> LargeLabels | plain.LabelForm:
+        if len(body) < LARGE_BYTES:
+            return plain.label_form(body, MAX_ROWS)
+        large = await LargeLabels.opened(body, MAX_ROWS)
+        return large if large is not None else await carefully(plain.label_form, body, MAX_ROWS)
 
     def _model_of_labels(self, door: str, named: str | None) -> str:
         """By the path, by the body, or the only one that is served."""

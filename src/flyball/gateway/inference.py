@@ -12,20 +12,21 @@ from contextlib import AsyncExitStack, contextmanager
 from time import perf_counter
 from typing import NamedTuple
 
-from flyball.errors import DeadlinePassed, FlyballError, HttpRefused, NotFound, Overloaded
+from flyball.errors import DeadlinePassed, FlyballError, HttpRefused, ModelFailed, NotFound, Overloaded
 from flyball.gateway.answering import Answered, Answering
-from flyball.gateway.batches import Answer, Batch, Job
+from flyball.gateway.batches import Answer, Batch, Job, tell
 from flyball.gateway.callers import NOBODY, Caller, patiently, while_there
 from flyball.gateway.capture_writer import Sink
 from flyball.gateway.ids import FreshIds
-from flyball.gateway.lanes import Lanes
-from flyball.gateway.large import LARGE_ROWS, SLICE_ROWS, SLICE_ROWS_BESIDE, ArrayRows, Kept, Sliced, kept, slices
+from flyball.gateway.lanes import Lanes, is_long, row_seconds
+from flyball.gateway.large import LARGE_ROWS, SLICE_ROWS, SLICE_ROWS_BESIDE, SLICE_SHARE, ArrayRows, Kept, Sliced, kept
 from flyball.gateway.metrics import Metrics
+from flyball.gateway.pacing import Pace
 from flyball.gateway.queueing import MAX_BATCH_ROWS, MAX_WAIT_SECONDS, REFUSAL_SECONDS, Queue
 from flyball.gateway.shadows import ShadowJob, Shadows
 from flyball.gateway.tables import LiveRoute, LiveTable, Tables
 from flyball.gateway.validation import Rows
-from flyball.records.captured import Captured
+from flyball.records.captured import Captured, FailureBatch
 
 
 class Clocks(NamedTuple):
@@ -60,11 +61,12 @@ meanwhile ends; of a faster model the next batch would only become smaller."""
 class Inference:
     """What the doors of REST and gRPC share."""
 
-    def __init__(self, parts: Parts, clocks: Clocks, *, simulated: bool) -> None:
-        """`simulated`: event times come with the requests, and shadows are scored before an answer leaves."""
+    def __init__(self, parts: Parts, clocks: Clocks, *, simulated: bool, deadline_seconds: float) -> None:
+        """`simulated`: event times come with the requests, and shadows are scored before an answer leaves. `deadline_seconds`: of a code model's call."""
         self._tables, self._answering, self._shadows, self._capture, self._ids, self._metrics, self._lanes = parts
         self._clocks = clocks
         self._simulated = simulated
+        self._slice_seconds = SLICE_SHARE * deadline_seconds
         self._large_ones = 0
         """That are being answered, or wait for the one before."""
         self._running: set[asyncio.Task[None]] = set()
@@ -156,6 +158,8 @@ class Inference:
         if caller.alone and rows.n <= live.inline_rows and not self._simulated and not queue.rows:
             self._answer_at_once(table, live, [job])
             return job.answer.result()
+        if rows.n > live.inline_rows and is_long(live, rows.n, self._slice_seconds) and not self._simulated:
+            return await self._in_slices(table, live, rows, caller)
         try:
             queue.admit(job, now)
         except FlyballError:
@@ -176,8 +180,11 @@ class Inference:
         """As `answer`; rows that were checked as whole columns are answered slice by slice where they are many."""
         if rows.n < LARGE_ROWS or self._simulated:  # shadows of slices come after the answer, where nobody waits for them
             return await self.answer(table, live, rows, at_us, caller)
+        return await self._in_slices(table, live, rows, caller)
+
+    async def _in_slices(self, table: LiveTable, live: LiveRoute, rows: Rows, caller: Caller) -> Answer:
         ids, scores, units = [], [], []
-        async for part in self.answer_large(table, live, ArrayRows(rows), at_us, caller):
+        async for part in self.answer_large(table, live, ArrayRows(rows), None, caller):
             ids += part.ids
             scores += part.scores
             units += part.units
@@ -194,8 +201,7 @@ class Inference:
             async with AsyncExitStack() as turn:
                 async with while_there(caller):
                     await self._enter(turn, live, caller)
-                    size = SLICE_ROWS if live.inline_rows >= SLICE_ROWS else SLICE_ROWS_BESIDE
-                    scored = deque([await self._scored(live, source, span, at_us, caller) for span in slices(source.n, size)])
+                    scored = await self._first_pass(live, source, at_us, caller)
                 while scored:
                     each = scored.popleft()  # and freed with its answer: all at the end would take milliseconds
                     batch = self._slice(live, source, each)
@@ -235,8 +241,30 @@ class Inference:
             if caller.pending() <= self._large_ones:
                 return
 
-    async def _scored(self, live: LiveRoute, source: Sliced, span: tuple[int, int], at_us: int | None, caller: Caller) -> Kept:
-        """One slice of the first pass."""
+    async def _first_pass(self, live: LiveRoute, source: Sliced, at_us: int | None, caller: Caller) -> deque[Kept]:
+        """Beside the loop slices are as long as their rows take, for a call that is late costs everybody the model's process."""
+        scored: deque[Kept] = deque()
+        inline, fresh = live.inline_rows >= SLICE_ROWS, Pace(self._slice_seconds, row_seconds(live), SLICE_ROWS_BESIDE)
+        pace = live.turns.pace([model.fingerprint for model in live.answering], fresh)
+        while (start := scored[-1].stop if scored else 0) < source.n:
+            span = start, min(start + (SLICE_ROWS if inline else pace.rows), source.n)
+            n, began = span[1] - start, self._clocks.loop()
+            each = await self._scored(live, source, span, at_us, caller)
+            if isinstance(each, Kept):
+                scored.append(each)
+                if not inline:
+                    pace.took(n, each.seconds)
+                    live.queue.learn(n, each.seconds)
+                continue
+            if not (isinstance(each[0], ModelFailed) and each[0].died and pace.halved(n, self._clocks.loop() - began)):
+                self._capture.hand_over(each[1])
+                raise each[0]
+        return scored
+
+    async def _scored(
+        self, live: LiveRoute, source: Sliced, span: tuple[int, int], at_us: int | None, caller: Caller
+    ) -> Kept | tuple[FlyballError, list[FailureBatch]]:
+        """One slice of the first pass, or why nobody could answer it."""
         await self._others_first(caller)
         if caller.until is not None and caller.until <= self._clocks.loop():
             raise DeadlinePassed(f"The request's deadline passed at row {span[0]} of {source.n}")
@@ -246,10 +274,7 @@ class Inference:
         inline = rows.n <= live.inline_rows
         answered = self._answering.at_once(live, batch) if inline else await self._answering.beside(live, batch, caller.until)
         outcome = answered.of(batch, 0)
-        if isinstance(outcome, FlyballError):
-            self._capture.hand_over(answered.failures)
-            raise outcome
-        return kept(span, fresh, batch.at_us, answered)
+        return (outcome, answered.failures) if isinstance(outcome, FlyballError) else kept(span, fresh, batch.at_us, answered)
 
     def _slice(self, live: LiveRoute, source: Sliced, each: Kept) -> Batch:
         rows = source.rows(each.start, each.stop)
@@ -290,7 +315,7 @@ class Inference:
             _tell_answers(batch, answered, range(len(jobs)))
             live.queue.worked(perf_counter() - began)
         except Exception as broken:  # noqa: BLE001 - ours to mend: whoever waits must be told, the door logs it
-            _tell(jobs, broken)
+            tell(jobs, broken)
 
     async def _answer_beside(self, table: LiveTable, live: LiveRoute, batch: Batch) -> None:
         began = self._clocks.loop()
@@ -299,7 +324,8 @@ class Inference:
         try:
             try:
                 answered = await self._answering.beside(live, batch, until)
-                shadowed = await self._answering.shadow(live, [(batch, answered)], table.revision) if self._simulated else []
+                shadows = self._shadows.calls.records(table, live, [(batch, answered)], at_once=True) if self._simulated else None
+                shadowed = [] if shadows is None else await shadows
                 took = self._clocks.loop() - began
                 live.queue.learn(batch.n, took)
                 self._keep(table, live, batch, answered, shadowed)
@@ -312,7 +338,7 @@ class Inference:
                 _tell_answers(batch, answered, range(start, min(start + together, len(batch.jobs))))
                 await asyncio.sleep(0)
         except Exception as broken:  # noqa: BLE001 - ours to mend: whoever waits must be told, the door logs it
-            _tell(batch.jobs, broken)
+            tell(batch.jobs, broken)
         finally:
             self._tables.release(table)
 
@@ -369,9 +395,3 @@ def _tell_answers(batch: Batch, answered: Answered, numbers: range) -> None:
                 job.answer.set_exception(outcome)
             else:
                 job.answer.set_result(outcome)
-
-
-def _tell(jobs: Sequence[Job], broken: Exception) -> None:
-    for job in jobs:
-        if not job.answer.done():
-            job.answer.set_exception(broken)

@@ -11,6 +11,16 @@ from flyball.gateway.validation import Rows
 from flyball.records.captured import FailureBatch
 
 
+def row_seconds(live: LiveRoute) -> float:
+    """What a row takes beside the loop: as was learned, or as long as a call of one took when its model was loaded."""
+    return live.queue.row_seconds or live.champion.model.call_seconds
+
+
+def is_long(live: LiveRoute, n: int, seconds: float) -> bool:
+    """Whether so many rows of one request take longer than a call beside the loop should: then they wait in no queue but for their turns."""
+    return n > 1 and n * row_seconds(live) > seconds
+
+
 class Lanes:
     """Calls beside the event loop are made one batch after the other: a canary that hangs in one of them would hold up all of its route."""
 

@@ -5,6 +5,7 @@ first, and nothing was handed over. The second makes the rows anew, hands over a
 """
 
 import asyncio
+import contextlib
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, Protocol, Self, TypeVar
@@ -14,6 +15,7 @@ import numpy as np
 
 from flyball.errors import Fault, RequestError
 from flyball.gateway.answering import Answered, Part, Scored, gathered
+from flyball.gateway.careful import carefully
 from flyball.gateway.json_faults import count_colons, refuse_repeats
 from flyball.gateway.tables import LiveUnit
 from flyball.gateway.validation import Body, RowReader, Rows, checked_ids, counted
@@ -33,7 +35,9 @@ PIECE_BYTES = 32 * 1024
 SLICE_ROWS = 64
 """Worked on between two turns of the event loop, a fifth of a millisecond: what another client waits longer at most."""
 SLICE_ROWS_BESIDE = 1024
-"""Of a model that is asked beside the loop: each call costs a thread's turn, or a message to another process."""
+"""At most, of a model that is asked beside the loop: each call costs a thread's turn, or a message to another process."""
+SLICE_SHARE = 0.3
+"""Of a model's deadline, that the rows of such a call should take: all others who ask the model wait for it, and one that is late costs its process."""
 
 
 class Sliced(Protocol):
@@ -85,16 +89,12 @@ class PlainBody:
     @classmethod
     async def opened(cls, body: Body, reader: RowReader, max_rows: int) -> Self:
         """Found piece by piece, with turns of the event loop between. Raises RequestError."""
-        form = await _in_pieces(body) if isinstance(body, bytearray) else None
-        if form is not None:
-            around = _behind(body, form.rows[-1])
+        found = await _in_pieces(body) if isinstance(body, bytearray) else None
+        if found is not None:
+            form, around = found, _behind(body, found.rows[-1])
         else:
-            try:
-                form = _skeleton.decode(body)
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-                raise _refusal(body, reader) from None
-            around = _around(body, form.rows)
-        _refuse_two_lists(body, around)
+            form, around = await carefully(_of_whole, body, reader)
+        await _refuse_two_lists(body, around)
         if form.explain:
             raise RequestError([Fault("body", f"{len(body)} bytes", f"less than {LARGE_BYTES} in a request with explain")])
         return cls(form, reader, max_rows, quick=not await _may_hold_nul(body))
@@ -176,6 +176,15 @@ async def objects_in_pieces(body: bytearray, start: int, end: msgspec.json.Decod
     return rows, following
 
 
+def _of_whole(body: Body, reader: RowReader) -> tuple[_Form, bytes]:
+    """The rows of any body, and all that stands around them. Raises RequestError."""
+    try:
+        form = _skeleton.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise _refusal(body, reader) from None
+    return form, _around(body, form.rows)
+
+
 def _behind(body: Body, row: msgspec.Raw) -> bytes:
     """What follows the last row, behind what stood before the first: all but the rows, of a body that was found in pieces."""
     return b'{"rows":[' + body[body.rindex(row) + len(bytes(row)) :]
@@ -189,16 +198,16 @@ def _around(body: Body, rows: Sequence[msgspec.Raw]) -> bytes:
     return bytes(body[:begin] + body[stop:])
 
 
-def _refuse_two_lists(body: Body, around: bytes) -> None:
+async def _refuse_two_lists(body: Body, around: bytes) -> None:
     """Raises RequestError for a list that comes twice: the last would be taken, in silence. Rows are looked at with their slice. What is decoded has
     a colon a name and those in its texts; there are more where a name, with what it names, was passed over."""
     try:
         named = _members.decode(around)
     except (msgspec.DecodeError, UnicodeDecodeError):  # what looks like a row stands in an id: look at all of it
-        refuse_repeats(body)
+        await carefully(refuse_repeats, body)
     else:
         if count_colons(around) != len(named) + sum(bytes(value).count(b":") for value in named.values()):
-            refuse_repeats(around)
+            await carefully(refuse_repeats, around)
 
 
 async def _may_hold_nul(body: Body) -> bool:
@@ -214,6 +223,10 @@ async def _may_hold_nul(body: Body) -> bool:
 def _refusal(body: Body, reader: RowReader) -> RequestError:
     """What is wrong with a body whose frame cannot be read, in the careful way's words."""
     try:
+        with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            unknown = [name for name in _members.decode(body) if name not in _Form.__struct_fields__]
+            if unknown:  # to say so nothing of the rows is needed
+                reader.read_carefully(dict.fromkeys(unknown))
         reader.read_carefully(reader.parsed(body))
     except RequestError as wrong:
         return wrong
@@ -245,6 +258,11 @@ class Kept(NamedTuple):
     parts: tuple[_KeptPart, ...]
     tried: frozenset[tuple[str, int]]
     failures: tuple[FailureBatch, ...]
+
+    @property
+    def seconds(self) -> float:
+        """In models."""
+        return sum(part.seconds for part in self.parts)
 
     def again(self) -> Answered:
         """For the second pass."""

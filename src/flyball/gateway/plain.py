@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from itertools import repeat
+from itertools import islice, repeat
 from typing import Any, NamedTuple
 
 import msgspec
@@ -150,8 +150,7 @@ def _read_label(place: str, given: Any, signature: Signature, batch: LabelBatch,
         return
     faults.extend(
         Fault(f"{place}{name[:100]}", "an unknown field", "id, label, observed_at, reward")
-        for name in given
-        if name not in _LABEL_FIELDS
+        for name in islice((name for name in given if name not in _LABEL_FIELDS), MAX_FAULTS)
     )
     each = given.get("id")
     if not isinstance(each, str) or not 0 < len(each) <= MAX_ID_CHARACTERS or not each.isprintable():

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 from flyball.errors import DeadlinePassed, Overloaded
 from flyball.gateway.batches import Job
+from flyball.gateway.pacing import Pace
 
 MAX_WAIT_SECONDS = 1.0
 """A request that would wait longer than this, or than its own deadline, is refused at once: whoever waited has often gone by then."""
@@ -147,6 +148,18 @@ class Turns:
         self._model = model
         self._lock = asyncio.Lock()
         self._waiting = 0
+        self._pace: tuple[list[str], Pace] | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether one is being answered."""
+        return self._lock.locked()
+
+    def pace(self, fingerprints: list[str], fresh: Pace) -> Pace:
+        """Of calls of these models: as the request before left it, or a `fresh` one."""
+        if self._pace is None or self._pace[0] != fingerprints:
+            self._pace = fingerprints, fresh
+        return self._pace[1]
 
     @asynccontextmanager
     async def taken(self, until: float | None) -> AsyncIterator[None]:

@@ -9,12 +9,11 @@ from flyball.gateway.answering import Answered, Answering
 from flyball.gateway.batches import Batch
 from flyball.gateway.capture_writer import Sink
 from flyball.gateway.metrics import Metrics
+from flyball.gateway.shadow_calls import SOON_ROWS, ShadowCalls
 from flyball.gateway.tables import LiveRoute, LiveTable, Tables
 
 MAX_QUEUED_ROWS = 20_000
 """Some 20 MB of rows of ten columns: a slow shadow may lag behind, it may not eat the memory (KServe 6167)."""
-SOON_ROWS = 256
-"""Behind more than these a job waits long enough for what can be made again to be worth dropping: five times the row's own size."""
 GATHER_SECONDS = 0.1
 """A shadow waits for company, since nobody waits for it: ten calls a second instead of one a request. Each keeps the interpreter for some tenths of a
 millisecond: fifty a second were more than one request in a hundred that met one."""
@@ -44,7 +43,7 @@ class Shadows:
     """The queue of one worker."""
 
     def __init__(self, answering: Answering, capture: Sink, tables: Tables, metrics: Metrics) -> None:
-        self._answering = answering
+        self.calls = ShadowCalls(answering, metrics, lambda: tables.live.routes.values() if tables.live is not None else ())
         self._capture = capture
         self._tables = tables
         self._metrics = metrics
@@ -101,7 +100,7 @@ class Shadows:
     async def _score(self, jobs: list[ShadowJob]) -> None:
         first = jobs[0]
         try:
-            records = await self._answering.shadow(first.live, [(job.batch, job.answered) for job in jobs], first.table.revision)
+            records = await self.calls.records(first.table, first.live, [(job.batch, job.answered) for job in jobs])
             if records:
                 self._capture.hand_over(records)
         except Exception:  # ours to mend; production does not end with a shadow

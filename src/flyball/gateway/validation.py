@@ -8,7 +8,7 @@ import contextlib
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain
+from itertools import chain, islice
 from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
@@ -16,7 +16,7 @@ import numpy as np
 from msgspec import UNSET, UnsetType
 
 from flyball.errors import Fault, RequestError
-from flyball.gateway.fields import MAX_TEXT_CHARACTERS, ValueCheck, shown
+from flyball.gateway.fields import MAX_HINTS, MAX_TEXT_CHARACTERS, ValueCheck, hint, shown
 from flyball.gateway.json_faults import (
     Text,
     count_colons,
@@ -31,6 +31,9 @@ Body = Text
 
 MAX_FAULTS = 20
 """A client that got a column wrong has it wrong in every row: twenty examples say it all."""
+
+MAX_MEANT = 1000
+"""Names of a row that are no columns, and perhaps are misspelt ones."""
 
 MAX_ID_CHARACTERS = 200
 """Ids are stored with every prediction and label; a UUID has 36."""
@@ -60,6 +63,9 @@ class Rows(NamedTuple):
     explain: bool = False
     """Attributions are asked for."""
 
+
+_syntax = msgspec.json.Decoder(msgspec.Raw)
+"""Makes nothing of what it reads: of ten megabytes that end in the middle it says so in some ten milliseconds."""
 
 _FORM = ("rows", "ids", "keys", "explain")
 
@@ -130,6 +136,7 @@ class RowReader:
     def parsed(self, body: Body) -> Any:
         """What the JSON says, as the careful way takes it. Raises RequestError, with row and field where a number is at fault."""
         try:
+            parsed_json(body, _syntax)
             form = parsed_json(body, self._careful)
         except RequestError:
             form = with_no_numbers(body)
@@ -218,16 +225,26 @@ class RowReader:
             return
         for taken, column in zip(values, self._columns, strict=True):
             check = self.checks[column.name]
-            value, wrong = check.present(row[column.name]) if column.name in row else check.absent(row)
+            value, wrong = check.present(row[column.name]) if column.name in row else check.absent()
             taken.append(value)
             if wrong is not None:
-                faults.append(wrong.at(f"rows[{at}].{column.name}"))
+                meant = self._hint(check, row) if len(faults) < MAX_HINTS else ""
+                faults.append(wrong.at(f"rows[{at}].{column.name}", meant))
+                if len(faults) >= MAX_FAULTS:
+                    return
         if not self._ignore_extra:
             faults.extend(
                 Fault(f"rows[{at}].{name[:100]}", "an unknown field", "only the model's columns")
-                for name in row
-                if name not in self.checks
+                for name in islice(self._unknown(row), MAX_FAULTS)
             )
+
+    def _hint(self, check: ValueCheck, row: dict[str, Any]) -> str:
+        """What was perhaps meant, by a value or by a name that is no column."""
+        name = check.column.name
+        return check.hint(row[name]) if name in row else hint(name, islice(self._unknown(row), MAX_MEANT))
+
+    def _unknown(self, row: dict[str, Any]) -> Iterator[str]:
+        return (name for name in row if name not in self.checks)
 
 
 def _needs_care(body: Body) -> bool:

@@ -120,7 +120,8 @@ class Worker:
         lanes = Lanes(self._capture, ids, self._metrics, lambda: self._lease.held, world.now_us)
         self._shadows = Shadows(self._answering, self._capture, self._tables, self._metrics)
         inference_parts = InferenceParts(self._tables, self._answering, self._shadows, self._capture, ids, self._metrics, lanes)
-        self._inference = Inference(inference_parts, Clocks(world.now_us, loop_time), simulated=options.request_clock)
+        clocks, deadline = Clocks(world.now_us, loop_time), options.limits.deadline_seconds
+        self._inference = Inference(inference_parts, clocks, simulated=options.request_clock, deadline_seconds=deadline)
         self._explaining = Explaining(options.limits, self._metrics)
         settings = Settings(options.worker, os.getpid(), options.request_clock)
         parts = Parts(self._tables, self._inference, self._capture, self._lease, self._metrics, self._explaining)

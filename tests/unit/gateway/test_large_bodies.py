@@ -2,11 +2,13 @@
 
 import asyncio
 import json
+import threading
 
 import pytest
 
 from flyball.errors import RequestError
 from flyball.gateway import large
+from flyball.gateway.json_faults import refuse_repeats
 from flyball.gateway.large import PlainBody
 from flyball.gateway.validation import RowReader
 from flyball.records.signature import Column, ColumnType, Signature
@@ -106,6 +108,50 @@ def test_ids_that_look_like_rows_are_no_rows(kind, more):
             asyncio.run(opened)
     else:
         assert asyncio.run(opened).n == N
+
+
+class Watched(RowReader):
+    """Knows in which threads it was asked to look at the whole of a body."""
+
+    def __init__(self):
+        super().__init__(SIGNATURE, 100_000)
+        self.threads = set()
+
+    def parsed(self, body):
+        self.threads.add(threading.current_thread())
+        return super().parsed(body)
+
+
+@pytest.mark.parametrize("name", ["cut off", "followed by more", "a comma too many", "NaN"])
+def test_what_is_wrong_with_a_large_body_is_looked_for_beside_the_loop(name):
+    """Of ten megabytes it takes a second, in which nobody else would be answered."""
+    reader = Watched()
+    with pytest.raises(RequestError):
+        asyncio.run(PlainBody.opened(bytearray(BODIES[name].encode()), reader, N)).rows(0, N)
+    assert threading.current_thread() not in reader.threads
+    assert reader.threads or name == "NaN", "rows are looked at with their slice"
+
+
+def test_an_unknown_field_is_told_without_a_look_at_the_rows():
+    reader = Watched()
+    with pytest.raises(RequestError, match="an unknown field"):
+        asyncio.run(PlainBody.opened(bytearray(BODIES["an unknown field"].encode()), reader, N))
+    assert not reader.threads
+
+
+@pytest.mark.parametrize("name", ["rows twice", "ids twice", "keys twice before"])
+def test_names_that_come_twice_are_looked_for_beside_the_loop(name, monkeypatch):
+    threads = []
+
+    def looked(body, place=""):
+        threads.append(threading.current_thread())
+        refuse_repeats(body, place)
+
+    monkeypatch.setattr(large, "refuse_repeats", looked)
+    with pytest.raises(RequestError, match="twice"):
+        asyncio.run(PlainBody.opened(bytearray(BODIES[name].encode()), READER, N))
+    assert threads
+    assert threading.current_thread() not in threads
 
 
 def test_bytes_that_are_no_text_are_refused_either_way():

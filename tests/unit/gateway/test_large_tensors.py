@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import threading
+import tracemalloc
 from types import SimpleNamespace
 
 import msgspec
@@ -12,7 +14,7 @@ from hypothesis import strategies as st
 
 from flyball.errors import RequestError
 from flyball.gateway.batches import Answer
-from flyball.gateway.openinference import reading
+from flyball.gateway.openinference import asking, reading, rest
 from flyball.gateway.openinference.asking import InferRequest
 from flyball.gateway.openinference.rest import read_infer, read_large
 from flyball.gateway.openinference.wording import Wording, infer_response
@@ -205,6 +207,20 @@ def test_what_is_unusual_means_the_same_either_way(name):
     assert in_pieces(body)[0] == of_whole(body)
 
 
+@pytest.mark.parametrize("name", ["cut off", "an unknown field", "inputs twice"])
+def test_what_is_unusual_is_read_beside_the_loop(name, monkeypatch):
+    threads = []
+
+    def whole(*arguments):
+        threads.append(threading.current_thread())
+        return read_infer(*arguments)
+
+    monkeypatch.setattr(rest, "read_infer", whole)
+    in_pieces(ODD[name].encode())
+    assert threads
+    assert threading.current_thread() not in threads
+
+
 @pytest.mark.parametrize("text", ["NaN", "-Infinity", "1e400"])
 def test_a_number_that_json_does_not_have_is_told_with_its_row(text):
     body = json.dumps({"inputs": inputs(age=at(500, 12345.5, AGES))}).replace("12345.5", text).encode()
@@ -270,6 +286,43 @@ def test_an_answer_worded_slice_by_slice_is_that_of_the_whole_byte_for_byte(samp
     assert told._replace(body=b"".join(told.body)) == infer_response(live(), request, answer, [(b"a", b"b")])
     assert wording.units == list(dict.fromkeys(unit.id for unit in answer.units))
     assert wording.first_id == KEYS[0]
+
+
+EMPTY = '{"name":"town","datatype":"BYTES","shape":[1000],"data":[]}'
+WIDE = '{"name":"x","datatype":"FP32","shape":[1000,3],"data":[]}'
+SAID_TO_BE_MUCH = {
+    "one column again and again": (SIGNATURE, [EMPTY] * 400),
+    "one tensor of all columns again and again": (NUMERIC, [WIDE] * 400),
+    "each column once": (
+        msgspec.structs.replace(SIGNATURE, columns=tuple(Column(name=f"c{n}", type=ColumnType.CATEGORY) for n in range(400))),
+        [EMPTY.replace("town", f"c{n}") for n in range(400)],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SAID_TO_BE_MUCH)
+def test_memory_is_for_the_values_that_come_and_not_for_those_that_a_shape_promises(name):
+    """A thousand rows in each of four hundred tensors would be 3.2 MB."""
+    signature, listed = SAID_TO_BE_MUCH[name]
+    body, turns, route = bytearray(f'{{"inputs":[{",".join(listed)}]}}'.encode()), Turns(), live(signature)
+    tracemalloc.start()
+    try:
+        with pytest.raises(RequestError):
+            asyncio.run(read_large(route, body, None, turns))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 1_500_000
+    assert turns.count >= len(listed), "others had a turn after each of them"
+
+
+def test_more_inputs_than_there_may_be_are_refused_before_the_last_of_them_is_read(monkeypatch):
+    monkeypatch.setattr(asking, "MAX_INPUTS", 5)
+    body = json.dumps({"inputs": [tensor(f"c{number}", "FP32", []) for number in range(50)]}).encode()
+    turns = Turns()
+    told = said(lambda: asyncio.run(read_large(live(), bytearray(body), None, turns)))
+    assert told == of_whole(body) == [("inputs", "more than 5 inputs", "at most 5")]
+    assert turns.count < 10
 
 
 SHORT = [

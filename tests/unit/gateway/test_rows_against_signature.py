@@ -1,5 +1,6 @@
 """Claims about validation: the quick way and the careful way are one truth, and every fault has its place."""
 
+import difflib
 import json
 import math
 
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from flyball.errors import RequestError
 from flyball.gateway.columns import ColumnBuilder
+from flyball.gateway.tensors.columns import ColumnCheck
 from flyball.gateway.validation import RowReader
 from flyball.records.signature import Column, ColumnType, Signature, Unknown
 
@@ -222,6 +224,71 @@ def test_a_refused_category_is_told_with_what_is_known_and_what_was_perhaps_mean
     assert wrong.expected.startswith('one of "town 0", "town 1", ')
     assert wrong.expected.endswith(' "town 19" or 10 more')
     assert wrong.hint.startswith("did you mean 'town ")
+
+
+@pytest.fixture
+def compared(monkeypatch):
+    """Lengths of what was compared, a pair each."""
+    pairs = []
+    look = difflib.get_close_matches
+
+    def looked(word, known, n):
+        pairs.extend((len(word), len(each)) for each in known)
+        return look(word, known, n)
+
+    monkeypatch.setattr(difflib, "get_close_matches", looked)
+    return pairs
+
+
+CATEGORIES = tuple(f"category_{at}" for at in range(1000))
+MISSPELT = {
+    "names": (
+        tuple(Column(name=f"feature_{at}", type=ColumnType.NUMBER) for at in range(200)),
+        [{f"feature-{at}": 1.0 for at in range(200)}] * 20,
+    ),
+    "categories": (
+        (Column(name="c", type=ColumnType.CATEGORY, categories=CATEGORIES, unknown=Unknown.REFUSE),),
+        [{"c": f"catgory_{at}"} for at in range(20)],
+    ),
+    "long names": (
+        tuple(Column(name=f"{'x' * 60}{at}", type=ColumnType.NUMBER) for at in range(20)),
+        [{f"{'x' * 5000}{at}": 1.0 for at in range(20)}],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MISSPELT)
+def test_whatever_is_misspelt_little_is_compared_to_tell_what_was_meant(name, compared):
+    columns, rows = MISSPELT[name]
+    reader = RowReader(Signature(task="regression", columns=columns), 100)
+    with pytest.raises(RequestError) as caught:
+        reader.read(json.dumps({"rows": rows}).encode())
+    assert len(caught.value.faults) == 20
+    assert len(compared) <= 48
+    assert max(map(max, compared), default=0) <= 50
+
+
+@pytest.mark.parametrize("pieces", [False, True])
+def test_little_is_compared_for_tensors_too(pieces, compared):
+    column = MISSPELT["categories"][0][0]
+    faults = []
+    if pieces:
+        ColumnCheck(column).listed([f"catgory_{at}" for at in range(900)], "BYTES", faults)
+    else:
+        ColumnCheck(column).texts([f"catgory_{at}".encode() for at in range(900)], faults)
+    assert len(faults) == 20
+    assert faults[0].hint == "did you mean 'category_0'?"
+    assert 0 < len(compared) <= 48
+
+
+def test_a_column_that_came_is_not_taken_for_a_misspelt_one():
+    columns = tuple(Column(name=name, type=ColumnType.NUMBER) for name in ("age_1", "age_2"))
+    with pytest.raises(RequestError) as caught:
+        RowReader(Signature(task="regression", columns=columns), 10).read(b'{"rows": [{"age_1": 1}, {"age_1": 1, "AGE_2": 1}]}')
+    assert [(fault.path, fault.hint) for fault in caught.value.faults][:2] == [
+        ("rows[0].age_2", ""),
+        ("rows[1].age_2", "did you mean 'AGE_2'?"),
+    ]
 
 
 def test_a_policy_without_a_list_to_hold_it_by_is_no_signature():

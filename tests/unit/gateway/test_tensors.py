@@ -20,7 +20,7 @@ from flyball.gateway.tensors.columns import ColumnCheck
 from flyball.gateway.tensors.datatypes import LAYOUT
 from flyball.gateway.tensors.pieced import PiecedColumn
 from flyball.gateway.tensors.reader import TensorReader
-from flyball.gateway.validation import RowReader
+from flyball.gateway.validation import RowReader, as_array
 from flyball.records.signature import Column, ColumnType, Signature
 
 SIGNATURE = Signature(
@@ -161,6 +161,20 @@ def test_one_matrix_is_the_columns_in_the_order_of_the_signature(drawn):
         same(as_json.rows.columns, by_column.rows.columns)
 
 
+@pytest.mark.parametrize("n", [1, 7])
+def test_columns_that_are_left_out_are_missing_in_every_row_and_take_memory_once(n):
+    columns = [Column(name=f"{kind}{at}", type=kind, missing=True) for at in range(3) for kind in ColumnType]
+    signature = msgspec.structs.replace(SIGNATURE, columns=(SIGNATURE.columns[0], *columns))
+    found = read(("age", "FP32", [1.0] * n), signature=signature).rows.columns
+    for column in columns:
+        expected = as_array(column, [None] * n, n)
+        values = found[column.name]
+        assert (values.dtype, values.shape) == (expected.dtype, expected.shape)
+        assert [repr(each) for each in values[:, 0].tolist()] == [repr(each) for each in expected[:, 0].tolist()]
+        assert not values.flags.writeable
+    assert len({id(found[column.name]) for column in columns}) == 2
+
+
 def test_a_matrix_is_refused_where_its_meaning_would_be_a_guess():
     def matrix(signature, width, data, name="x", own=None, datatype="FP64"):
         tensor = {"name": name, "datatype": datatype, "shape": [1, width], "data": data}
@@ -237,7 +251,7 @@ def test_a_number_of_json_is_held_against_the_type_that_its_tensor_declares(data
     """Bytes cannot say INT8 and hold 300; JSON can."""
     data = [1] * beside + [value]
     if pieces:  # as of a large body
-        faults, column = [], PiecedColumn(ColumnCheck(SIGNATURE.columns[1]), datatype, len(data))
+        faults, column = [], PiecedColumn(ColumnCheck(SIGNATURE.columns[1]), datatype, len(data), len(data))
         column.take(data[: len(data) // 2])
         column.take(data[len(data) // 2 :])
         faults += column.faults

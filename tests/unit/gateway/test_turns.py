@@ -81,7 +81,8 @@ async def served(
         live = tables.live.routes["shop"]
         live.inline_rows = inline_rows
         live.queue.on_loop = inline_rows > 0
-        yield Inference(parts, Clocks(lambda: time.time_ns() // 1000, now), simulated=False), answering, tables.live, live
+        clocks = Clocks(lambda: time.time_ns() // 1000, now)
+        yield Inference(parts, clocks, simulated=False, deadline_seconds=5.0), answering, tables.live, live
     finally:
         capture.close()
         tables.close()

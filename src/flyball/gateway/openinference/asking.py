@@ -12,6 +12,9 @@ from flyball.gateway.tensors.reader import Identity
 from flyball.gateway.validation import Rows
 from flyball.records.signature import Signature
 
+MAX_INPUTS = 10_000
+"""No model has so many columns."""
+
 _ELSEWHERE = "shared_memory_region"
 _UNKNOWN_CLIENT_STATE = "sequence_id"
 _MEANT = {"key": "keys", "prediction_id": "prediction_ids", "ids": "prediction_ids"}
@@ -43,6 +46,12 @@ def pinned(live: LiveRoute, version: str) -> LiveRoute:
             next_step="The champion answers, and during a release its challenger answers a share of the keys",
         )
     return live.champion_only
+
+
+def refuse_many(n_inputs: int) -> None:
+    """Raises RequestError for more inputs than there may be."""
+    if n_inputs > MAX_INPUTS:
+        raise RequestError([Fault("inputs", f"more than {MAX_INPUTS} inputs", f"at most {MAX_INPUTS}")])
 
 
 def identity(parameters: Mapping[str, Any]) -> Identity:

@@ -8,9 +8,6 @@ from flyball.gateway.tables import LiveRoute, LiveTable
 from flyball.gateway.tensors.datatypes import DECLARED
 
 NAME = "flyball"
-MAX_INPUTS = 10_000
-"""No model has so many columns."""
-
 EXTENSIONS = ("binary_tensor_data",)
 """Those of the protocol's extensions that are whole here."""
 

@@ -14,6 +14,8 @@ from msgspec import UNSET, UnsetType
 
 from flyball.gateway.fields import NoNumber
 from flyball.gateway.json_faults import with_no_numbers
+from flyball.gateway.openinference.asking import refuse_many
+from flyball.gateway.tensors.pieced import PiecedColumn, PiecedMatrix
 from flyball.gateway.tensors.reader import Tensor, TensorReader
 
 PIECE_BYTES = 16 * 1024
@@ -70,19 +72,27 @@ _KINDS = {
 
 async def in_pieces(body: bytearray, reader: TensorReader, pause: Pause) -> tuple[dict[str, Any], list[Tensor]] | None:
     """What an ordinary body says beside its inputs, and these with their values taken; None: look at the whole of it. `pause` gives the others
-    their turn."""
+    their turn. Raises RequestError for more inputs than there may be."""
     opening = _INPUTS.match(body, max(body.find(b'"inputs"'), 0))
     if opening is None:
         return None
     tensors: list[Tensor] = []
+    names: set[str] = set()
     at = opening.end()
     try:
         before = _around.decode(body[: opening.start()] + b'"here":[]}')
-        while (found := await _next(body, at, reader, pause)) is not None:
-            tensors.append(found[0])
-            following = _NEXT.match(body, found[1])
+        while (listed := await _next(body, at, pause)) is not None:
+            tensor = listed.tensor
+            tensor.data = reader.pieced(tensor, names, listed.most_values)
+            if not await _taken(body, listed, tensor.data, pause):
+                return None
+            tensors.append(tensor)
+            names.add(tensor.name)
+            refuse_many(len(tensors))
+            await pause()  # tensors without values are read as well
+            following = _NEXT.match(body, listed.behind)
             if following is None:
-                last = _LAST.match(body, found[1])
+                last = _LAST.match(body, listed.behind)
                 behind = _around.decode(b'{"here":[]' + body[last.end() :]) if last is not None else None
                 beside = before.and_behind(behind) if behind is not None else None
                 return None if beside is None else (beside, tensors)
@@ -92,8 +102,25 @@ async def in_pieces(body: bytearray, reader: TensorReader, pause: Pause) -> tupl
     return None
 
 
-async def _next(body: bytearray, start: int, reader: TensorReader, pause: Pause) -> tuple[Tensor, int] | None:
-    """The tensor that begins there, and where it ends."""
+class _Listed(NamedTuple):
+    """A tensor whose values were found, not read."""
+
+    tensor: Tensor
+    start: int
+    """Of its values."""
+    end: int
+    kind: _Kind
+    behind: int
+    """Where the tensor itself ends."""
+
+    @property
+    def most_values(self) -> int:
+        """No more can come, whatever its shape says: each takes a byte, and a comma."""
+        return (self.end - self.start + 1) // 2
+
+
+async def _next(body: bytearray, start: int, pause: Pause) -> _Listed | None:
+    """The tensor that begins there."""
     data = _DATA.search(body, start, start + HEAD_BYTES)
     first = _FIRST.match(body, data.end()) if data is not None else None
     if data is None or first is None:
@@ -101,20 +128,21 @@ async def _next(body: bytearray, start: int, reader: TensorReader, pause: Pause)
     kind = _KINDS[first[1]]
     end = await _end(body, data.end(), kind, pause)
     found = _without_values(body, start, data.end(), end) if end is not None else None
-    if end is None or found is None:
-        return None
-    tensor, behind = found
-    tensor.data = taking = reader.pieced(tensor)
-    begin = data.end()
+    return None if end is None or found is None else _Listed(found[0], data.end(), end, kind, found[1])
+
+
+async def _taken(body: bytearray, listed: _Listed, taking: PiecedColumn | PiecedMatrix, pause: Pause) -> bool:
+    """Whether its values could be read in pieces; then they were."""
+    begin, end = listed.start, listed.end
     while begin < end:
-        cut = kind.cut.search(body, begin + PIECE_BYTES, end)
+        cut = listed.kind.cut.search(body, begin + PIECE_BYTES, end)
         values = _values(b"[" + body[begin : end if cut is None else cut.start(1)] + b"]")
         # A list of nothing is the whole of it, or there are two commas one after another, or one at the end.
-        if values is None or not (values or (cut is None and begin == data.end())) or not taking.add(values):
-            return None
+        if values is None or not (values or (cut is None and begin == listed.start)) or not taking.add(values):
+            return False
         begin = end if cut is None else cut.end(1)
         await pause()
-    return tensor, behind
+    return True
 
 
 def _values(piece: bytes) -> list[Any] | None:

@@ -6,11 +6,12 @@ from typing import Any
 import msgspec
 
 from flyball.errors import Fault, RequestError
+from flyball.gateway.careful import carefully
 from flyball.gateway.fields import shown
 from flyball.gateway.json_faults import with_no_numbers
-from flyball.gateway.openinference.asking import InferRequest, identity, refuse_elsewhere, wanted
+from flyball.gateway.large import LARGE_BYTES
+from flyball.gateway.openinference.asking import InferRequest, identity, refuse_elsewhere, refuse_many, wanted
 from flyball.gateway.openinference.forms import form_faults
-from flyball.gateway.openinference.metadata import MAX_INPUTS
 from flyball.gateway.openinference.reading import Pause, in_pieces
 from flyball.gateway.tables import LiveRoute
 from flyball.gateway.tensors.reader import Tensor
@@ -48,16 +49,17 @@ def read_infer(live: LiveRoute, body: Body, json_length: bytes | None) -> InferR
 async def read_large(live: LiveRoute, body: Body, json_length: bytes | None, pause: Pause) -> InferRequest:
     """The same, with turns of the event loop between. Where it could be read in pieces, the body is empty then: its values are taken."""
     found = await in_pieces(body, live.tensors, pause) if json_length is None and isinstance(body, bytearray) else None
-    if found is None:
+    if found is None and json_length is not None and json_length.isdigit() and int(json_length[:12]) < LARGE_BYTES:
         return read_infer(live, body, json_length)
+    if found is None:
+        return await carefully(read_infer, live, body, json_length)
     body.clear()  # type: ignore[union-attr]  # only a bytearray is read in pieces
     beside, tensors = found
     return _asked(live, Form(tensors, **beside), memoryview(b""))
 
 
 def _asked(live: LiveRoute, form: Form, tail: memoryview) -> InferRequest:
-    if len(form.inputs) > MAX_INPUTS:
-        raise RequestError([Fault("inputs", f"{len(form.inputs)} inputs", f"at most {MAX_INPUTS}")])
+    refuse_many(len(form.inputs))
     if form.model_name is not None and form.model_name != live.model:
         raise RequestError([Fault("model_name", shown(form.model_name), f"{shown(live.model)}, as the path says, or nothing")])
     parameters = form.parameters or {}

@@ -9,8 +9,7 @@ import numpy as np
 from flyball.errors import Fault, RequestError
 from flyball.gateway.batches import Answer
 from flyball.gateway.openinference import answers
-from flyball.gateway.openinference.asking import InferRequest, identity, refuse_elsewhere, wanted
-from flyball.gateway.openinference.metadata import MAX_INPUTS
+from flyball.gateway.openinference.asking import InferRequest, identity, refuse_elsewhere, refuse_many, wanted
 from flyball.gateway.tables import LiveRoute
 from flyball.gateway.tensors.datatypes import LAYOUT
 from flyball.gateway.tensors.reader import Tensor
@@ -31,8 +30,7 @@ def read_infer(live: LiveRoute, message: Any) -> InferRequest:
     raw, inputs = message.raw_input_contents, message.inputs
     if raw and len(raw) != len(inputs):
         raise RequestError([Fault("raw_input_contents", f"{len(raw)} tensors", f"{len(inputs)}, one an input, or none")])
-    if len(inputs) > MAX_INPUTS:
-        raise RequestError([Fault("inputs", f"{len(inputs)} inputs", f"at most {MAX_INPUTS}")])
+    refuse_many(len(inputs))
     tensors: list[Tensor] = []
     for at, each in enumerate(inputs):
         if each.parameters:

@@ -20,8 +20,9 @@ FEW_TEXTS = 4096
 class PiecedColumn:
     """The values of one column."""
 
-    def __init__(self, check: ColumnCheck | None, datatype: str, n: int) -> None:
-        """`n`: as many as its shape says. `check` None: they are counted only, since the tensor is refused or passed over whatever they are."""
+    def __init__(self, check: ColumnCheck | None, datatype: str, n: int, most: int) -> None:
+        """`n`: as many as its shape says; `most`: as many as can come. `check` None: they are counted only, since the tensor is refused or passed over
+        whatever they are."""
         self._check = check
         self._datatype = datatype
         self._n = n
@@ -30,7 +31,7 @@ class PiecedColumn:
         self._known: dict[str, str] = {}
         self.faults: list[Fault] = []
         category = check is not None and check.column.type is ColumnType.CATEGORY
-        self.array: Array = np.empty((n if check is not None else 0, 1), dtype=object if category else np.float32)
+        self.array: Array = np.empty((min(n, most) if check is not None else 0, 1), dtype=object if category else np.float32)
         """(n, 1); not to be used where there are faults."""
 
     def __len__(self) -> int:

@@ -1,6 +1,6 @@
 """Tensors against a signature: what fits becomes the model's input, what does not is refused with its place."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -63,18 +63,19 @@ class TensorReader:
         keys = checked_ids(identity.keys, "parameters.keys", n, unique=False)
         return Rows(n, self._checked(given, n), ids, keys)
 
-    def pieced(self, tensor: Tensor) -> PiecedColumn | PiecedMatrix:
-        """What takes the values of a tensor's list piece by piece, and is its `data` then."""
+    def pieced(self, tensor: Tensor, before: Collection[str], most_values: int) -> PiecedColumn | PiecedMatrix:
+        """What takes the values of a tensor's list piece by piece, and is its `data` then. `before`: names of those that came before it; `most_values`:
+        more cannot come, whatever its shape says: memory is for what comes."""
         n = tensor.shape[0] if tensor.shape else 0
         sound = 0 <= n <= self._max_rows
-        if self._is_matrix(tensor):
-            sound = sound and tensor.datatype in NUMERIC
+        if not before and self._is_matrix(tensor):
+            sound, most = sound and tensor.datatype in NUMERIC, most_values // len(self._matrix)
             return PiecedMatrix([
-                PiecedColumn(self._checks[name] if sound else None, tensor.datatype, n) for name in self._matrix
+                PiecedColumn(self._checks[name] if sound else None, tensor.datatype, n, most) for name in self._matrix
             ])  # fmt: skip
-        check = self._checks.get(tensor.name)
+        check = self._checks.get(tensor.name) if tensor.name not in before else None
         taken = sound and check is not None and tensor.datatype in ACCEPTED[check.column.type]
-        return PiecedColumn(check if taken else None, tensor.datatype, n)
+        return PiecedColumn(check if taken else None, tensor.datatype, n, most_values)
 
     def _is_matrix(self, tensor: Tensor) -> bool:
         return (
@@ -109,6 +110,8 @@ class TensorReader:
         given: Given = {}
         faults: list[Fault] = []
         for at, tensor in enumerate(tensors):
+            if len(faults) >= MAX_FAULTS:
+                break
             if tensor.name not in self._checks:
                 if self._refuse_extra:
                     faults.append(Fault(f"inputs[{at}].name", shown(tensor.name), "a column of the model"))
@@ -147,9 +150,10 @@ class TensorReader:
     def _checked(self, given: Given, n: int) -> dict[str, Array]:
         faults: list[Fault] = []
         columns: dict[str, Array] = {}
+        absent: dict[bool, Array] = {}
         for name, check in self._checks.items():
             if name not in given:
-                columns[name] = check.absent(given, n, faults)
+                columns[name] = check.absent(n, faults, absent)
             else:
                 columns[name] = _column(check, *given[name], faults)
             if len(faults) >= MAX_FAULTS:

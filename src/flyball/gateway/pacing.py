@@ -1,0 +1,53 @@
+"""How many rows a call beside the event loop takes, where it is for us to choose: a model's process makes one call at a time, and whoever comes meanwhile
+waits for the whole of it."""
+
+GROWTH = 4
+"""From one call to the next: that few rows were quick may have been luck."""
+_UNLIKE = 1.5
+"""Times as many rows tell what a row takes and what a call; of fewer the difference is noise."""
+MAX_HALVINGS = 2
+"""Of calls that were late, one after the other. Each costs a process and a deadline; one that is late beyond is so whatever it is given."""
+
+
+class Pace:
+    """Of one model's calls, one after the other. Pure."""
+
+    def __init__(self, aim_seconds: float, row_seconds: float, most_rows: int) -> None:
+        """`aim_seconds`: as long a call should take; `row_seconds`: what a row is thought to take, 0: nothing is known."""
+        self._aim_seconds = aim_seconds
+        self._most_rows = most_rows
+        self._halvings = 0
+        self._call_seconds = 0.0
+        """Of a call, whatever its rows: to give one fewer that is slow for it would make the whole slower and no call quicker."""
+        self._last = 0, 0.0
+        """Rows and seconds of a call to compare with."""
+        self.rows = most_rows
+        """Of the next call."""
+        if row_seconds:
+            self._set(aim_seconds / row_seconds)
+
+    def took(self, n_rows: int, seconds: float) -> None:
+        """A call of so many rows did, in the model. Waiting for others does not count: rows would become fewer and fewer the more others ask."""
+        self._halvings = 0
+        n_before, before = self._last
+        unlike = n_before and not 1 / _UNLIKE < n_rows / n_before < _UNLIKE
+        if unlike:
+            slope = (seconds - before) / (n_rows - n_before)
+            self._call_seconds = seconds - n_rows * min(max(slope, 0.0), seconds / n_rows)
+        if unlike or not n_before:
+            self._last = n_rows, seconds
+        for_rows = max(self._aim_seconds - self._call_seconds, self._call_seconds)
+        row_seconds = max(seconds - self._call_seconds, 1e-9) / n_rows
+        self._set(min(for_rows / row_seconds, GROWTH * n_rows))
+
+    def halved(self, n_rows: int, seconds: float) -> bool:
+        """Whether fewer rows are worth trying where a call of so many ended its model after so long; then the next one takes half of them. A model that
+        dies at once does not die of their number."""
+        if n_rows == 1 or seconds < 2 * self._aim_seconds or self._halvings >= MAX_HALVINGS:
+            return False
+        self._halvings += 1
+        self._set(n_rows / 2)
+        return True
+
+    def _set(self, rows: float) -> None:
+        self.rows = min(max(int(rows), 1), self._most_rows)

@@ -1,0 +1,54 @@
+"""Claims about how many rows a call beside the loop is given: as many as take the time that was meant for it, whatever was thought before."""
+
+import pytest
+
+from flyball.gateway.pacing import Pace
+
+
+def played(row_seconds, *, thought=0.0, call_seconds=0.0, n=3000, most=1024):
+    """Seconds of each call until `n` rows are done."""
+    pace, seconds, left = Pace(0.25, thought, most), [], n
+    while left:
+        rows = min(pace.rows, left)
+        seconds.append(call_seconds + rows * row_seconds)
+        pace.took(rows, seconds[-1])
+        left -= rows
+    return seconds
+
+
+@pytest.mark.parametrize("row_seconds", [0.0001, 0.006, 0.1, 0.3])
+@pytest.mark.parametrize("wrong_by", [1, 10])
+def test_calls_take_the_time_that_is_meant_for_them(row_seconds, wrong_by):
+    seconds = played(row_seconds, thought=row_seconds * wrong_by, n=200)
+    assert max(seconds) <= max(0.26, row_seconds)
+    assert len(seconds) <= 200 * max(row_seconds / 0.25, 1 / 200) * 2 + 3
+
+
+def test_rows_that_are_quick_are_given_as_many_as_may_be():
+    assert len(played(1e-6, thought=0.005, call_seconds=0.005, n=10_000)) <= 13
+
+
+@pytest.mark.parametrize("call_seconds", [0.2, 1.0])
+def test_a_model_that_is_slow_for_each_call_is_given_many_rows(call_seconds):
+    assert len(played(0.0, thought=0.005, call_seconds=call_seconds, n=5000)) <= 15
+    mixed = played(0.002, thought=0.005, call_seconds=call_seconds, n=5000)
+    assert max(mixed) <= 2.2 * call_seconds
+    assert sum(mixed) <= 2.5 * 5000 * 0.002 + 5 * call_seconds
+
+
+def test_one_call_that_was_quick_by_luck_is_followed_by_four_times_as_many_rows_at_most():
+    pace = Pace(0.25, 0.01, 1024)
+    assert pace.rows == 25
+    pace.took(25, 0.0)
+    assert pace.rows == 100
+
+
+def test_a_call_that_was_late_is_tried_with_half_of_its_rows_and_not_for_ever():
+    pace = Pace(0.25, 0.0, 1024)
+    assert not pace.halved(1024, 0.1), "what dies at once does not die of its rows"
+    assert pace.halved(1024, 5.0)
+    assert pace.rows == 512
+    assert pace.halved(512, 5.0)
+    assert pace.rows == 256
+    assert not pace.halved(256, 5.0)
+    assert not Pace(0.25, 0.0, 1024).halved(1, 5.0)
