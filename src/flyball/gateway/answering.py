@@ -155,6 +155,9 @@ class Answering:
                 self._metrics.failed(live.model, part.unit.id, part.role, _size(part, batch))
                 following += taken.give_up(part, outcome)
             parts = following
+        if live.tolerated:
+            for name, n in batch.table.brought(live.tolerated).items():
+                self._metrics.tolerated(live.model, name, n)
         return taken.answered()
 
     def _apart(self, live: LiveRoute, part: Part, batch: Batch, failed: ModelFailed) -> list[Part]:

@@ -29,7 +29,7 @@ def remaining(route: Route, loaded: Collection[str]) -> Route | None:
 
 
 def accepted(route: Route) -> Signature:
-    """What a request may bring: the champion's columns as it wants them, and optionally those that only other units of the route know.
+    """What a request may bring: the champion's columns as it wants them, and optionally those that only other units of the route know, or of a route before.
     Raises ArtifactDamaged when the units of one route cannot understand the same request."""
     asked = route.champion.signature
     for served in route.units[1:]:
@@ -41,4 +41,9 @@ def accepted(route: Route) -> Signature:
         known = {column.name for column in asked.columns}
         more = tuple(msgspec.structs.replace(each, missing=True) for each in served.signature.columns if each.name not in known)
         asked = msgspec.structs.replace(asked, columns=asked.columns + more)
-    return asked
+    if asked.extra == "ignore":
+        return asked
+    known = {column.name for column in asked.columns}
+    return msgspec.structs.replace(
+        asked, columns=asked.columns + tuple(each for each in route.tolerated if each.name not in known)
+    )

@@ -105,6 +105,9 @@ class LiveRoute:
         self.signature = signature
         self.columns = signature.columns[:n_columns]
         """The champion's: those of a tensor that holds all of them."""
+        late = {column.name for column in route.tolerated}
+        self.tolerated = tuple(column.name for column in signature.columns[n_columns:] if column.name in late)
+        """Columns that may come and are nobody's."""
         self.reader = RowReader(self.signature, max_rows)
         self.tensors = TensorReader(self.signature, n_columns, max_rows)
         self.builder = ColumnBuilder(self.signature)
