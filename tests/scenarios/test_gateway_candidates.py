@@ -112,6 +112,19 @@ def test_all_columns_as_one_tensor_are_the_champions_during_a_release(rig, tmp_p
     assert worker.predict({"a": 1, "b": 1, "c": 1}).json()["unit"] == canary.unit.id
 
 
+def test_a_request_of_before_that_a_new_champion_does_not_understand_is_answered_by_the_fallback_and_counts(rig, tmp_path):
+    champion, before = code_package(tmp_path / "v2", signature=WIDE), code_package(tmp_path / "v1", signature=NUMERIC)
+    rig.publish(table(1, champion, fallback=before, shadows=(before,)))
+    worker = rig.start()
+    assert worker.predict({"a": 1, "b": 1, "c": 1}).json()["unit"] == champion.unit.id
+    answer = worker.predict({"a": 1, "b": 1})
+    assert (answer.status_code, answer.json().get("unit")) == (200, before.unit.id)
+    assert worker.predict({"b": 1, "c": 1}).status_code == 422  # nobody understands that
+    failed = [record for record in rig.captured() if isinstance(record, FailureBatch)]
+    assert [(each.unit, each.role, each.answered_by) for each in failed] == [(champion.unit.id, "champion", before.unit.id)]
+    assert "needs the column 'c'" in failed[0].reason
+
+
 def test_a_column_that_no_unit_takes_any_more_is_counted_and_not_kept(rig, tmp_path):
     late = tuple(
         Column(name=name, type=kind, missing=True) for name, kind in (("c", ColumnType.NUMBER), ("d", ColumnType.CATEGORY))

@@ -224,7 +224,7 @@ class Answering:
             values = batch.taken(part.rows).columns[name]
             if (values == "").any() if values.dtype == object else np.isnan(values).any():
                 return ModelFailed(
-                    f"{part.unit.id} needs the column {name!r}, which the request left out (its champion does not need it)"
+                    f"{part.unit.id} needs the column {name!r}, which the request left out (another unit of its route does without it)"
                 )
         return None
 

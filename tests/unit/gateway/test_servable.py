@@ -30,6 +30,17 @@ def test_a_request_may_bring_what_only_a_challenger_knows() -> None:
     assert accepted(beside(more)).columns == (HOUR, msgspec.structs.replace(CARRIER, missing=True))
 
 
+def test_what_the_fallback_does_without_may_be_absent() -> None:
+    """Else nobody would ask it, and its release would never hear of those requests."""
+    strict = msgspec.structs.replace(OURS, columns=(HOUR, CARRIER))
+    loose = msgspec.structs.replace(OURS, columns=(msgspec.structs.replace(HOUR, missing=True),))
+    new, old, older = beside(strict, OURS, loose).units[1:]
+    optional = [msgspec.structs.replace(each, missing=True) for each in (HOUR, CARRIER)]
+    assert accepted(Route(model="m", champion=new, fallback=old)).columns == (HOUR, optional[1])
+    assert accepted(Route(model="m", champion=new, fallback=older)).columns == (*optional,)
+    assert accepted(Route(model="m", champion=new, shadows=(old,))).columns == (HOUR, CARRIER)
+
+
 def test_what_only_units_of_an_earlier_route_took_may_come_unless_anything_may() -> None:
     old = msgspec.structs.replace(CARRIER, missing=True)
     assert accepted(msgspec.structs.replace(beside(), tolerated=(old,))).columns == (HOUR, old)
