@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from engine_world import AT_ONCE, DAY, HOUR, SIGNATURE, Model, Project, spec_of
 
-from flyball.control import commands, queries
+from flyball.control import commands, queries, release_report
 from flyball.records.release import Phase
 from flyball.records.signature import Column, ColumnType
 
@@ -58,6 +58,14 @@ def test_a_version_that_waits_for_a_yes_gives_way_and_the_new_one_is_asked_about
     project.tick()
     assert project.champion().unit == last
     project.holds()
+
+
+def test_a_rollback_with_nothing_up_is_what_its_release_says(tmp_path: Path) -> None:
+    project = offline(tmp_path)
+    project.version()
+    project.roll_back("a bad idea")
+    report = release_report.report(project.door, None)
+    assert (report.release.phase, report.words) == (Phase.ROLLING_BACK, "a bad idea")
 
 
 @pytest.mark.parametrize("trouble", ["unheard", "taken by one"])
