@@ -59,9 +59,12 @@ class Releases:
         champion, active = self.champion(), self.active()
         if (champion is not None and champion.unit == unit) or openings.is_apart(self._world, self._shelf, champion, unit):
             return None
-        if active is not None and openings.gives_way(self._world, active, unit):
-            self._supersede(active, f"superseded by version {self._shelf.unit(unit).version}, before any gateway served it")
-        elif active is not None:
+        if active is not None:
+            if openings.gives_way(self._world, active, unit):
+                # The newer one follows when it is seen to be gone, as after any way back: a gateway may start from the table that names it.
+                words = f"superseded by version {self._shelf.unit(unit).version}, before any gateway served it"
+                self._apply(msgspec.structs.replace(active, superseded=True), way_back.order(active, words), (), words)
+                return None
             if active.phase is not Phase.WATCHING or active.challenger == unit or not self._is_proven(active):
                 return None
             self._apply(active, Action(kind="settle", subject=f"release:{active.id}"), (), "superseded by a newer release")
@@ -74,11 +77,6 @@ class Releases:
         )  # fmt: skip
         self.follow()  # it is looked at in this very tick, and not by what was counted for the one before
         return opened
-
-    def _supersede(self, release: ReleaseState, words: str) -> None:
-        """Nobody has seen it, so nothing has to be seen of its end."""
-        back = self._apply(msgspec.structs.replace(release, superseded=True), way_back.order(release, words), (), words)
-        self._apply(back, Action(kind="finish_rollback", subject=f"release:{back.id}", arguments={"reason": words}), (), words)
 
     def follow(self) -> None:
         """Let what is captured from here on be counted for the release under way."""
