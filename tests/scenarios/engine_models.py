@@ -67,7 +67,7 @@ def _watched(
     }
 
 
-def make_package(root: Path, name: str, model: Model) -> Path:
+def make_package(root: Path, name: str, model: Model, signature: Signature = SIGNATURE) -> Path:
     """Leaves the directory as the step `package` does."""
     place = root / f"{name}-{codec.digest(list(model))[:8]}"
     if place.exists():
@@ -105,7 +105,7 @@ def make_package(root: Path, name: str, model: Model) -> Path:
             if model.estimates
             else {}
         ),
-        "signature.json": SIGNATURE,
+        "signature.json": signature,
         "reference.json": reference,
         "lineage.json": lineage,
         "evaluation.json": evaluation,
@@ -122,6 +122,8 @@ class Workshop:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.plans: dict[str, Model] = {}
+        self.signatures: dict[str, Signature] = {}
+        """Job → what its version is asked, where that is not `x` alone."""
         self.turned: dict[str, float] = {}
         """Job → share of the world that has turned, as the rows that judge its tournament show it; not named: none has."""
         self.tried: dict[str, list[str]] = {}
@@ -142,7 +144,7 @@ class Workshop:
                 return results
         if not model.trains:
             raise TrainingError("the label has a single class")
-        package = make_package(self.root, request.job.id, model)
+        package = make_package(self.root, request.job.id, model, self.signatures.get(request.job.id, SIGNATURE))
         return [*results, StepResult(step="package", key=request.job.id, values={"package": str(package)}, seconds=0.0)]
 
     def held(self, request: StepRequest, order: TournamentOrder, model: Model) -> Standings:

@@ -2,13 +2,18 @@
 
 from pathlib import Path
 
+import msgspec
+import pytest
 from engine_models import Model
 from engine_world import AT_ONCE, DAY, Project, spec_of
 from rich.console import Console
 
 from flyball.cli import tell_findings
 from flyball.control import findings
-from flyball.control.happenings import changes
+from flyball.control.happenings import SpecRead, changes
+from flyball.control.world import draft
+from flyball.records import codec
+from flyball.records.events import Put
 from flyball.records.findings import Finding, FindingKind
 from flyball.web import pages
 
@@ -69,6 +74,24 @@ def test_flyball_yaml_is_recorded_when_it_changes_and_not_at_every_start(tmp_pat
     project.restart()
     (_, event) = project.ledger.events(kinds=("spec.changed",))
     assert event.payload["changed"] == ["monitor.min_rows 20 → 30"]
+
+
+@pytest.mark.parametrize("under", ["shop", "store"])
+def test_what_is_changed_together_with_the_projects_name_is_recorded(tmp_path: Path, under: str) -> None:
+    """`under`: the key that the last reading is kept by; earlier releases took the project's name."""
+    project = Project(tmp_path, spec_of(AT_ONCE))
+    read = project.door.get("spec", "shop", SpecRead)
+    assert read is not None
+    if under == "store":
+        state = Put(
+            "spec", "store", codec.plain(msgspec.structs.replace(read, content={**read.content, "project": "store"}, digest="0"))
+        )
+        project.engine.world.record(draft(project.clock.now(), "spec.changed", "project:store", {"changed": []}, (state,)))
+    project.spec = spec_of(AT_ONCE, project="bazaar", monitor={"min_rows": 30, "mature_share": 0.99})
+    project.restart()
+    project.restart()
+    event = list(project.ledger.events(kinds=("spec.changed",)))[-1]
+    assert event.payload["changed"] == ["monitor.min_rows 20 → 30", f"project {under} → bazaar"]
 
 
 def test_changes_are_told_by_key_and_of_lists_only_that_they_are() -> None:

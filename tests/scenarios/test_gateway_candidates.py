@@ -7,7 +7,7 @@ import msgspec
 import psutil
 from bench.release import misbehaving
 from bench.release.candidates import TRIGGER, onnx
-from gateway_rig import NUMERIC, ROW, SIGNATURE, code_package, onnx_model, package, table
+from gateway_rig import NUMERIC, OWNER, ROW, SIGNATURE, code_package, onnx_model, package, table
 
 from flyball.records.captured import FailureBatch
 from flyball.records.routing import canary_answers
@@ -110,6 +110,35 @@ def test_all_columns_as_one_tensor_are_the_champions_during_a_release(rig, tmp_p
     worker = rig.start()
     assert matrix_of(worker) == (["a", "b"], ["c"], champion.unit.id)  # the canary cannot do without c
     assert worker.predict({"a": 1, "b": 1, "c": 1}).json()["unit"] == canary.unit.id
+
+
+def test_a_request_of_before_that_a_new_champion_does_not_understand_is_answered_by_the_fallback_and_counts(rig, tmp_path):
+    champion, before = code_package(tmp_path / "v2", signature=WIDE), code_package(tmp_path / "v1", signature=NUMERIC)
+    rig.publish(table(1, champion, fallback=before, shadows=(before,)))
+    worker = rig.start()
+    assert worker.predict({"a": 1, "b": 1, "c": 1}).json()["unit"] == champion.unit.id
+    answer = worker.predict({"a": 1, "b": 1})
+    assert (answer.status_code, answer.json().get("unit")) == (200, before.unit.id)
+    assert worker.predict({"b": 1, "c": 1}).status_code == 422  # nobody understands that
+    failed = [record for record in rig.captured() if isinstance(record, FailureBatch)]
+    assert [(each.unit, each.role, each.answered_by) for each in failed] == [(champion.unit.id, "champion", before.unit.id)]
+    assert "needs the column 'c'" in failed[0].reason
+
+
+def test_a_column_that_no_unit_takes_any_more_is_counted_and_not_kept(rig, tmp_path):
+    late = tuple(
+        Column(name=name, type=kind, missing=True) for name, kind in (("c", ColumnType.NUMBER), ("d", ColumnType.CATEGORY))
+    )
+    rig.publish(table(1, code_package(tmp_path / "v2", signature=NUMERIC), tolerated=late))
+    worker = rig.start()
+    assert worker.predict({"a": 1, "b": 1, "c": 0}, {"a": 1, "b": 1, "c": None}).status_code == 200
+    tensors = [{"name": name, "datatype": "FP64", "shape": [1], "data": [1.0]} for name in "abc"]
+    assert worker.http.post("/v2/models/shop/infer", json={"inputs": tensors}).status_code == 200
+    assert worker.predict({"a": 1, "e": 1}).status_code == 422
+    assert {name for record in rig.captured() for name in record.columns} == {"a", "b"}
+    metrics = worker.http.get("/metrics", headers={"authorization": f"Bearer {OWNER}"}).text
+    counted = [line for line in metrics.splitlines() if line.startswith("flyball_tolerated_rows_total")]
+    assert [line.partition("}")[2].strip() for line in counted] == ["2.0"]
 
 
 def test_a_worker_tells_which_unit_fails_again_and_again_and_not_what_it_said_of_a_row(rig, tmp_path):

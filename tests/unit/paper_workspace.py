@@ -379,9 +379,6 @@ class PaperWorkspace:
     def down(self) -> bool:
         return self.healthy
 
-    def step_child(self, job_dir: Path) -> int:
-        return 7
-
     def status(self) -> StatusReport:
         if self.fresh:
             return StatusReport(

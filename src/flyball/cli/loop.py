@@ -76,7 +76,6 @@ def down(context: typer.Context, project: Project = Path(), _json: Json = False)
 def step_child(
     context: typer.Context,
     job_dir: Annotated[Path, typer.Argument(metavar="JOB_DIR", help="The job's directory.")],
-    project: Project = Path(),
 ) -> None:
     """The steps of one job (Flyball starts it itself)."""
-    raise typer.Exit(session_of(context).opener(project).step_child(job_dir))
+    raise typer.Exit(session_of(context).worker(job_dir))

@@ -30,8 +30,6 @@ class Loop(Protocol):
 
     def down(self) -> bool: ...
 
-    def step_child(self, job_dir: Path) -> int: ...
-
 
 class Reading(Protocol):
     """What only looks."""
@@ -175,11 +173,22 @@ def open_project(directory: Path) -> Workspace:
     return opened(directory)
 
 
+def work_on(job_dir: Path) -> int:
+    """A job's steps in this process; its exit code."""
+    from flyball.wiring.privacy import private_process
+    from flyball.wiring.steps import work_on as worked
+
+    private_process()
+    return worked(job_dir)
+
+
 @dataclass
 class Session:
     """One call of the command."""
 
     opener: Callable[[Path], Workspace] = open_project
+    worker: Callable[[Path], int] = work_on
+    """Does the steps of a job, whatever stands in flyball.yaml by now."""
     screen: Screen = field(default_factory=Screen)
 
 

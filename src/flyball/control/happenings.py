@@ -26,13 +26,15 @@ class SpecRead(msgspec.Struct, frozen=True, kw_only=True):
 
 def note_spec(world: World) -> None:
     """Record that flyball.yaml says something else than it did to the controller before; once, by whoever controls."""
-    before = world.get("spec", world.spec.project, SpecRead)
+    # The newest, whatever it is kept by: under the project's name, as by earlier releases, a new name would have hidden what else was changed with it.
+    read = world.by_last_event("spec", SpecRead)
+    before = read[-1] if read else None
     if before is not None and before.digest == world.spec_digest:
         return
     content = world.spec.model_dump(mode="json", by_alias=True)
     changed = changes(before.content, content) if before is not None else ()
     if before is None or changed:  # a key that a new release of Flyball brings is no change of the file
-        state = put("spec", world.spec.project, SpecRead(digest=world.spec_digest, content=content))
+        state = put("spec", world.model, SpecRead(digest=world.spec_digest, content=content))
         world.record(draft(world.now(), "spec.changed", f"project:{world.spec.project}", {"changed": list(changed)}, (state,)))
 
 

@@ -268,7 +268,7 @@ def release_of(job: Job, releases: Sequence[ReleaseState]) -> ReleaseState | Non
     anew = tournaments.order_of(job) is not None and job.run_key is None
 
     def counts(each: ReleaseState) -> bool:
-        return not anew and each.challenger == job.unit and (not job.anew or each.phase in TAKEN_BACK)
+        return not anew and not each.superseded and each.challenger == job.unit and (not job.anew or each.phase in TAKEN_BACK)
 
     mine = (each for each in releases if each.job == job.id or counts(each))
     return next(reversed([*mine]), None)

@@ -8,8 +8,8 @@ from flyball.control import decisions
 from flyball.control.world import World, draft, put
 from flyball.errors import Denied
 from flyball.records import codec
-from flyball.records.decisions import VOID, Approval, Decision
-from flyball.records.events import Draft
+from flyball.records.decisions import VOID, Action, Approval, Decision
+from flyball.records.events import Draft, Put
 from flyball.records.permissions import SHARED_ACTORS, same
 from flyball.records.release import Phase, ReleaseState
 from flyball.release.question import question_of
@@ -45,6 +45,14 @@ def _part(world: World, release: ReleaseState, actor: str) -> str:
     # A policy that asked first was let by a person: one yes is not to count twice.
     asked = (each for each in world.all("approval", Approval) if each.decision == release.cause and each.answer == "approved")
     return f"agreed to the run of {release.id}" if any(same(each.answered_by or "", actor) for each in asked) else ""
+
+
+def asked(world: World, decision: str, action: Action) -> tuple[Put, ...]:
+    """The question that a release's decision puts to a person."""
+    approval = Approval(
+        id=decision, decision=decision, action_digest=codec.digest(action), requested_at=world.now(), requested_by="release", expires_at=None
+    )  # fmt: skip
+    return (put("approval", decision, approval),)
 
 
 def voided(world: World, release: str, why: str) -> tuple[Draft, ...]:

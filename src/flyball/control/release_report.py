@@ -99,6 +99,8 @@ def _words(release: ReleaseState, looks: list[ReleaseLook], made: list[Decision]
         return release.reason
     if looks and looks[-1].at >= release.entered_at:
         return looks[-1].words
+    if release.phase is Phase.ROLLING_BACK:
+        return release.reason  # a person's order is no decision, and the last one was about going on
     return made[-1].plan.rationale if made else release.reason
 
 

@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 
 import flyball.release.decide as release_room
-from flyball.control import decisions, looks, questions, tenure, way_back
+from flyball.control import decisions, looks, openings, questions, tenure, way_back
 from flyball.control.attending import Attending, blind
 from flyball.control.drills import standing_drill
 from flyball.control.measuring import Measuring
@@ -19,7 +19,7 @@ from flyball.control.units import UnitShelf
 from flyball.control.world import World, draft, micros, put
 from flyball.errors import ArtifactDamaged, Conflict, Fenced, NotFound
 from flyball.records import codec
-from flyball.records.decisions import Action, Approval
+from flyball.records.decisions import Action
 from flyball.records.events import Draft, Put
 from flyball.records.evidence import Evidence
 from flyball.records.findings import Finding, FindingKind
@@ -54,11 +54,17 @@ class Releases:
         return self._world.get("champion", self._world.model, Champion)
 
     def propose(self, unit: str, cause: str, job: str = "") -> ReleaseState | None:
-        """Open a release of `unit`, the result of `job`. None: it answers already, or another release has not ended (one that only watches is settled for it)."""
+        """Open a release of `unit`, the result of `job`. None: it answers already, no route can hold it beside the champion, or another release has not ended
+        (one that only watches is settled for it, and a first one that no gateway serves gives way)."""
         champion, active = self.champion(), self.active()
-        if champion is not None and champion.unit == unit:
+        if (champion is not None and champion.unit == unit) or openings.is_apart(self._world, self._shelf, champion, unit):
             return None
         if active is not None:
+            if openings.gives_way(self._world, active, unit):
+                # The newer one follows when it is seen to be gone, as after any way back: a gateway may start from the table that names it.
+                words = f"superseded by version {self._shelf.unit(unit).version}, before any gateway served it"
+                self._apply(msgspec.structs.replace(active, superseded=True), way_back.order(active, words), (), words)
+                return None
             if active.phase is not Phase.WATCHING or active.challenger == unit or not self._is_proven(active):
                 return None
             self._apply(active, Action(kind="settle", subject=f"release:{active.id}"), (), "superseded by a newer release")
@@ -133,7 +139,7 @@ class Releases:
                 self._world.record(noted)
             return instead()
         made = decisions.prepare(self._world, "release", (situation, policy, now), plan, states_after)
-        approval = self._asked(made.decision.id, action) if action.kind == "ask" else ()
+        approval = questions.asked(self._world, made.decision.id, action) if action.kind == "ask" else ()
         move = msgspec.structs.replace(made.draft, puts=(*made.draft.puts, *approval))
         self._world.record(*((noted, move) if noted is not None else (move,)), *self._voided(release, action, plan.rationale))
         self._world.say("decision", f"{made.decision.id} release {release.id}: {plan.rationale}")
@@ -360,13 +366,6 @@ class Releases:
         self._world.record(draft(finding.window_end, "finding.raised", f"finding:{finding.id}", {}, puts, key=finding.id))
         self._world.ports.notifier.notify(subject, finding.words)
         self._world.say("bad", finding.words)
-
-    def _asked(self, decision: str, action: Action) -> tuple[Put, ...]:
-        approval = Approval(
-            id=decision, decision=decision, action_digest=codec.digest(action), requested_at=self._world.now(),
-            requested_by="release", expires_at=None,
-        )  # fmt: skip
-        return (put("approval", decision, approval),)
 
     def _situation(self, release: ReleaseState, switch: SwitchReading) -> release_room.ReleaseSituation:
         seen: Literal["verified", "pending", "failed"] = "failed" if self._unserved.stuck else "pending"

@@ -17,7 +17,7 @@ from flyball.records.keeping import Keeping
 from flyball.records.release import Champion, Phase, ReleaseState
 from flyball.records.routing import GatewayReport, Route, RoutingTable, ServedUnit
 from flyball.release import state as states
-from flyball.release.route import OLD_ALONE, divided, rehearsal, route, stopped
+from flyball.release.route import OLD_ALONE, divided, rehearsal, route, stopped, tolerant
 
 
 def wanted(world: World) -> RoutingTable | None:
@@ -63,6 +63,8 @@ def routing_put(
         made = rehearsal(world.model, made.champion, shelf.served(rehearsed))
     if made is not None and stop is not None and stop.resumed_at is None:
         made = stopped(made, served(stop.fallback), stop.words)
+    if made is not None and standing is not None and standing.routes:
+        made = tolerant(made, standing.routes[0])
     keeping = keeping_of(world.spec, _kept(standing))
     routes = () if made is None else (msgspec.structs.replace(made, keeping=keeping),)
     if standing is None and not routes:

@@ -116,6 +116,9 @@ class Answering:
                 self._metrics.failed(live.model, part.unit.id, part.role, size_of(part, batch))
                 following += taken.give_up(part, outcome)
             parts = following
+        if live.tolerated:
+            for name, n in batch.table.brought(live.tolerated).items():
+                self._metrics.tolerated(live.model, name, n)
         return taken.answered()
 
     def _apart(self, live: LiveRoute, part: Part, batch: Batch, failed: ModelFailed) -> list[Part]:
@@ -182,7 +185,7 @@ class Answering:
             values = batch.taken(part.rows).columns[name]
             if (values == "").any() if values.dtype == object else np.isnan(values).any():
                 return ModelFailed(
-                    f"{part.unit.id} needs the column {name!r}, which the request left out (its champion does not need it)"
+                    f"{part.unit.id} needs the column {name!r}, which the request left out (another unit of its route does without it)"
                 )
         return None
 

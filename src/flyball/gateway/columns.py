@@ -1,6 +1,6 @@
 """From validated rows to what a model takes and what is kept of it: one numpy call for all numbers of all requests of a batch."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,12 @@ class Table:
         of_numbers = self._numbers.listed()
         return {name: of_numbers[name] if name in of_numbers else self.columns[name][:, 0].tolist() for name in names}
 
+    def brought(self, names: Collection[str]) -> dict[str, int]:
+        """How many rows have a value, of those columns that any row has one of."""
+        counts = {} if self._numbers is None else self._numbers.counts()
+        found = {name: counts[name] if name in counts else _count(self.columns[name]) for name in names}
+        return {name: n for name, n in found.items() if n}
+
     def rows(self, index: Sequence[int]) -> "Table":
         return Table({name: values[index] for name, values in self.columns.items()})
 
@@ -41,6 +47,10 @@ class Numbers:
         self._names = names
         self._block = block
         self._may_miss = may_miss
+
+    def counts(self) -> dict[str, int]:
+        """Rows that have a value: one numpy call for all columns."""
+        return dict(zip(self._names, (~np.isnan(self._block)).sum(axis=1).tolist(), strict=True))
 
     def listed(self) -> dict[str, list[Any]]:
         lists: list[list[Any]] = self._block.tolist()
@@ -83,6 +93,10 @@ class ColumnBuilder:
         if len(parts) == 1:
             return Table(parts[0])
         return Table({column.name: np.concatenate([part[column.name] for part in parts]) for column in self._columns})
+
+
+def _count(values: np.ndarray[Any, Any]) -> int:
+    return int((values != "").sum() if values.dtype == object else values.size - np.isnan(values).sum())
 
 
 def _listed(values: np.ndarray[Any, Any]) -> list[Any]:

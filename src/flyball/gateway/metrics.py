@@ -41,6 +41,9 @@ class Metrics:
         self._shed = Counter(
             "flyball_shed_requests", "Requests refused because too much is asked", ["model", "reason"], registry=own
         )
+        self._tolerated = Counter(
+            "flyball_tolerated_rows", "Rows with a column that no unit takes any more", ["model", "column"], registry=own
+        )
         self.labels = Counter("flyball_labels", "Labels accepted", ["model"], registry=own)
         self.revision = Gauge("flyball_routing_revision", "Revision of the routing table that is served", registry=own)
         self._in_flight: list[Callable[[], int]] = []
@@ -83,6 +86,10 @@ class Metrics:
     def shed(self, model: str, reason: str) -> None:
         """`model`: "" for the gateway as a whole; `reason`: one of a few words of ours."""
         self._shed.labels(model, reason).inc()
+
+    def tolerated(self, model: str, column: str, n: int) -> None:
+        """`column`: one of the routing table."""
+        self._tolerated.labels(model, column).inc(n)
 
     def failed(self, model: str, unit: str, role: str, n: int) -> None:
         self._seen.add((model, unit, role))

@@ -29,9 +29,10 @@ def remaining(route: Route, loaded: Collection[str]) -> Route | None:
 
 
 def accepted(route: Route) -> Signature:
-    """What a request may bring: the champion's columns as it wants them, and optionally those that only other units of the route know.
+    """What a request may bring: the champion's columns, as it wants them unless its fallback does without them, and optionally those that only other units
+    of the route know, or of a route before.
     Raises ArtifactDamaged when the units of one route cannot understand the same request."""
-    asked = route.champion.signature
+    asked = _understood(route)
     for served in route.units[1:]:
         found = clash(asked, served.signature)
         if found is not None:
@@ -41,4 +42,22 @@ def accepted(route: Route) -> Signature:
         known = {column.name for column in asked.columns}
         more = tuple(msgspec.structs.replace(each, missing=True) for each in served.signature.columns if each.name not in known)
         asked = msgspec.structs.replace(asked, columns=asked.columns + more)
-    return asked
+    if asked.extra == "ignore":
+        return asked
+    known = {column.name for column in asked.columns}
+    return msgspec.structs.replace(
+        asked, columns=asked.columns + tuple(each for each in route.tolerated if each.name not in known)
+    )
+
+
+def _understood(route: Route) -> Signature:
+    """The champion's, or what its fallback understands as well: a request of before a release is to be answered, and to count against who fails at it."""
+    asked, fallback = route.champion.signature, route.fallback
+    if fallback is None:
+        return asked
+    needed = {column.name for column in fallback.signature.columns if not column.missing}
+    columns = (
+        column if column.missing or column.name in needed else msgspec.structs.replace(column, missing=True)
+        for column in asked.columns
+    )
+    return msgspec.structs.replace(asked, columns=tuple(columns))

@@ -39,17 +39,15 @@ log = logging.getLogger("flyball.gateway")
 class LiveUnit:
     """A routed unit with its loaded model."""
 
-    def __init__(self, served: ServedUnit, model: LoadedModel, champion: Signature) -> None:
+    def __init__(self, served: ServedUnit, model: LoadedModel, accepted: Signature) -> None:
         self.id = served.unit.id
         self.served = served
         self.model = model
         self.names = tuple(column.name for column in served.signature.columns)
         self.threshold = 0.5 if served.unit.threshold is None else served.unit.threshold
-        optional = {column.name for column in champion.columns if column.missing} | (
-            set(self.names) - {c.name for c in champion.columns}
-        )
+        optional = {column.name for column in accepted.columns if column.missing}
         self.needs = tuple(column.name for column in served.signature.columns if not column.missing and column.name in optional)
-        """Columns that a request need not bring but this unit cannot do without (its signature is stricter than the champion's)."""
+        """Columns that a request need not bring but this unit cannot do without (its signature is stricter than the route's)."""
         self.breaker = Breaker()
         given = served.unit.calibration
         self._answers = None if given is None else given.function()
@@ -105,6 +103,9 @@ class LiveRoute:
         self.signature = signature
         self.columns = signature.columns[:n_columns]
         """The champion's: those of a tensor that holds all of them."""
+        late = {column.name for column in route.tolerated}
+        self.tolerated = tuple(column.name for column in signature.columns[n_columns:] if column.name in late)
+        """Columns that may come and are nobody's."""
         self.reader = RowReader(self.signature, max_rows)
         self.tensors = TensorReader(self.signature, n_columns, max_rows)
         self.builder = ColumnBuilder(self.signature)
@@ -368,7 +369,7 @@ class Tables:
                 continue
             live.taken.append(served)
             live.fingerprints[served.unit.id] = model.fingerprint
-            units[served.unit.id] = LiveUnit(served, model, route.champion.signature)
+            units[served.unit.id] = LiveUnit(served, model, signature)
         left = remaining(route, units.keys())
         if left is None:
             live.absent.add(route.model)

@@ -57,6 +57,8 @@ class ReleaseState(msgspec.Struct, frozen=True, kw_only=True):
     """How often a person let it start again: what was agreed to before does not count any more."""
     ripe_us: int | None = None
     """From which age on its rows count, as it was known first; None: it is not known yet."""
+    superseded: bool = False
+    """A first release that gave way to a newer version before any gateway served it: nothing speaks against its unit."""
     began_young: bool = False
     """It was looked at before that was known, or by another age: what is looked at since is a sequence of its own."""
     unwatched: timedelta = timedelta(0)

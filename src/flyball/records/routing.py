@@ -10,7 +10,7 @@ import msgspec
 
 from flyball.records import codec
 from flyball.records.keeping import Keeping
-from flyball.records.signature import Signature
+from flyball.records.signature import Column, Signature
 from flyball.records.unit import Format, Unit
 
 
@@ -49,6 +49,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     """What capture may keep; None: everything, at no cost."""
     stopped: str = ""
     """Why requests are refused; empty: they are answered."""
+    tolerated: tuple[Column, ...] = ()
+    """What requests may bring, and no unit here takes: units of the routes before did. Clients of then must not be refused."""
 
     @property
     def units(self) -> tuple[ServedUnit, ...]:

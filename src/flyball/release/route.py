@@ -5,11 +5,14 @@ import msgspec
 from flyball.errors import Conflict
 from flyball.records.release import Phase, ReleaseState
 from flyball.records.routing import Route, ServedUnit
+from flyball.records.signature import Unknown
 from flyball.release.policy import ReleasePolicy
 
 OLD_ALONE = frozenset({Phase.PROPOSED, Phase.HELD, Phase.ROLLING_BACK, Phase.ROLLED_BACK})
 """Phases in which the challenger answers nobody, whatever has become of its bytes."""
 _NEW_ANSWERS = frozenset({Phase.FULL, Phase.WATCHING})
+MAX_TOLERATED = 500
+"""Columns; the wide models have as many. Each is looked at in every request, and some hundred releases must not fill the table with them."""
 
 
 def route(
@@ -69,6 +72,18 @@ def divided(standing: Route, release: ReleaseState, policy: ReleasePolicy) -> Ro
 def rehearsal(model: str, champion: ServedUnit, earlier: ServedUnit) -> Route:
     """The champion answers alone, and every gateway holds the earlier unit ready: it scores nothing."""
     return Route(model=model, champion=champion, shadows=(earlier,), shadow_share=0.0)
+
+
+def tolerant(made: Route, standing: Route) -> Route:
+    """The route after `standing`, for whose requests it stays good: what only units of before took may still come, and only its type is looked at."""
+    taken = {column.name for served in made.units for column in served.signature.columns}
+    before = (*(column for served in standing.units for column in served.signature.columns), *standing.tolerated)
+    left = {column.name: column for column in reversed(before) if column.name not in taken}  # of two, the newer one's
+    loose = [
+        msgspec.structs.replace(column, missing=True, categories=None, minimum=None, maximum=None, unknown=Unknown.AS_TRAINED)
+        for column in reversed(left.values())
+    ]
+    return msgspec.structs.replace(made, tolerated=tuple(loose[:MAX_TOLERATED]))
 
 
 def stopped(route: Route, fallback: ServedUnit | None, words: str) -> Route:

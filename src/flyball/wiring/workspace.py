@@ -4,7 +4,6 @@ import socket
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,7 +15,7 @@ from flyball.adapters import doctor, supervisor
 from flyball.adapters.clock import SystemClock
 from flyball.adapters.ended_sessions import EndedSessions
 from flyball.adapters.engine_lock import EngineLock, engine_is_held
-from flyball.adapters.executor import JobDirectory, JobFiles, ProcessExecutor
+from flyball.adapters.executor import ProcessExecutor
 from flyball.adapters.heartbeat import Heartbeat, lease_age_seconds
 from flyball.adapters.ledger import SqliteLedger
 from flyball.adapters.saying import UNSAID
@@ -37,7 +36,7 @@ from flyball.control.reports import (
     VersionRow,
 )
 from flyball.control.world import World
-from flyball.errors import EngineBusy, FlyballError, LedgerDamaged, StoreUnavailable, TrainingError
+from flyball.errors import EngineBusy, FlyballError, LedgerDamaged, StoreUnavailable
 from flyball.records.permissions import Holder, Role
 from flyball.spec.load import load_project
 from flyball.wiring import detached_supervisor, health
@@ -48,7 +47,7 @@ from flyball.wiring.people import People
 from flyball.wiring.place import place_of
 from flyball.wiring.releases import Releases, ordering_world
 from flyball.wiring.replays import Replays
-from flyball.wiring.worlds import Home, quiet_libraries, remove_left_rows, say_nothing, secret_of, world_of
+from flyball.wiring.worlds import Home, quiet_libraries, remove_left_rows, say_nothing, world_of
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -159,25 +158,6 @@ class Workspace:
             finally:
                 end.set()
                 ticks.join()
-
-    def step_child(self, job_dir: Path) -> int:
-        """The steps of one job, in this process; its exit code."""
-        from flyball.adapters.steps import run_steps
-
-        job = JobDirectory(job_dir)
-        request = job.begin()
-        try:
-            job.finish(run_steps(request, job.progress, secret_of))
-        except (FlyballError, SystemExit) as ended:
-            error = (
-                ended
-                if isinstance(ended, FlyballError)
-                else TrainingError("the project's code ended the process: SystemExit", detail=str(ended))
-            )
-            traceback.print_exception(ended)  # into the job's log
-            job.fail(*told_of(error, job_dir))
-            return error.exit_code
-        return 0
 
     # -- what only looks
 
@@ -344,13 +324,6 @@ class Workspace:
         except FlyballError as error:  # what is up stays up: gateways serve the last table whatever has become of the ledger
             return msgspec.structs.replace(report, trouble=report.trouble or error.message)
         return msgspec.structs.replace(report, trouble=trouble, example_row=row, example_label=label)
-
-
-def told_of(error: FlyballError, job_dir: Path) -> tuple[str, str]:
-    """(for the ledger, for the terminal): what foreign code said itself may be private, so the ledger only says where to read it."""
-    if not error.detail:
-        return error.message, ""
-    return f"{error.message.rstrip('.')}. What it said, and the trace: {JobFiles(job_dir).log_name}", error.detail
 
 
 def say_to_log(style: str, words: str) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import subprocess
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,6 +13,8 @@ import polars as pl
 import pytest
 from projects import AILING, AS_OF, LOGISTIC, Told, package_in, project, request, rows, served, spec
 
+from flyball.adapters.executor.files import JobFiles
+from flyball.adapters.executor.process import STEP_CHILD
 from flyball.adapters.packages import LocalPackages, checked_bytes
 from flyball.adapters.scorer_onnx import PackageScorer
 from flyball.adapters.steps import run_steps
@@ -50,6 +53,21 @@ def test_unchanged_data_are_not_trained_on_again(tmp_path: Path) -> None:
     assert run_steps(request(directory), told) == first
     assert told.statuses("cached") == ["snapshot", "validate", "train", "evaluate", "package"]
     assert (directory / "schema.yaml").exists()
+
+
+def test_a_fault_that_is_saved_in_flyball_yaml_fails_no_job_that_is_under_way(tmp_path: Path) -> None:
+    """The request has the one that the controller has read."""
+    directory = project(tmp_path / "p")
+    wanted = request(directory)
+    run_steps(wanted, Told())  # in the cache, so that the child has little to do
+    (directory / "flyball.yaml").write_text("train: [\n")
+    jobs = directory / ".flyball" / "jobs" / "j-0001"
+    jobs.mkdir(parents=True)
+    JobFiles(jobs).write_request(wanted)
+    done = subprocess.run([*STEP_CHILD, str(jobs)], cwd=directory, capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert JobFiles(jobs).results() is not None
+    assert JobFiles(jobs).error() is None
 
 
 @pytest.mark.parametrize(

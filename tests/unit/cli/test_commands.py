@@ -27,6 +27,7 @@ from flyball.cli.screen import Screen
 from flyball.cli.session import Session
 from flyball.control.ports import Say
 from flyball.control.reports import CommandReport, RunReport, StatusReport, UpReport
+from flyball.errors import Fault, SpecError
 from flyball.records.evidence import Outcome
 from flyball.records.jobs import JobStatus
 
@@ -456,8 +457,14 @@ def test_ctrl_c_is_a_sentence_and_130() -> None:
     assert result.stdout == ""
 
 
-def test_the_child_of_a_job_ends_with_its_own_code() -> None:
-    assert call(["step-child", "jobs/j-0001"]).exit_code == 7
+def test_the_child_of_a_job_ends_with_its_own_code_and_opens_no_project() -> None:
+    def refuse(directory: Path) -> PaperWorkspace:
+        raise SpecError([Fault("train", "nothing", "a section")], file=str(directory))
+
+    asked: list[Path] = []
+    session = Session(opener=refuse, worker=lambda job_dir: asked.append(job_dir) or 7)
+    assert CliRunner().invoke(app, ["step-child", "jobs/j-0001"], obj=session).exit_code == 7
+    assert asked == [Path("jobs/j-0001")]
 
 
 def test_what_nobody_foresaw_is_a_sentence_without_a_trace(tmp_path: Path) -> None:

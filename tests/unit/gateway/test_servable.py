@@ -3,6 +3,7 @@ import pytest
 
 from flyball.errors import ArtifactDamaged
 from flyball.gateway.servable import accepted
+from flyball.records import codec
 from flyball.records.routing import Route, ServedUnit
 from flyball.records.signature import Column, ColumnType, Signature
 from flyball.records.unit import Format, Unit
@@ -27,6 +28,30 @@ def beside(*others: Signature) -> Route:
 def test_a_request_may_bring_what_only_a_challenger_knows() -> None:
     more = msgspec.structs.replace(OURS, columns=(CARRIER, HOUR))
     assert accepted(beside(more)).columns == (HOUR, msgspec.structs.replace(CARRIER, missing=True))
+
+
+def test_what_the_fallback_does_without_may_be_absent() -> None:
+    """Else nobody would ask it, and its release would never hear of those requests."""
+    strict = msgspec.structs.replace(OURS, columns=(HOUR, CARRIER))
+    loose = msgspec.structs.replace(OURS, columns=(msgspec.structs.replace(HOUR, missing=True),))
+    new, old, older = beside(strict, OURS, loose).units[1:]
+    optional = [msgspec.structs.replace(each, missing=True) for each in (HOUR, CARRIER)]
+    assert accepted(Route(model="m", champion=new, fallback=old)).columns == (HOUR, optional[1])
+    assert accepted(Route(model="m", champion=new, fallback=older)).columns == (*optional,)
+    assert accepted(Route(model="m", champion=new, shadows=(old,))).columns == (HOUR, CARRIER)
+
+
+def test_what_only_units_of_an_earlier_route_took_may_come_unless_anything_may() -> None:
+    old = msgspec.structs.replace(CARRIER, missing=True)
+    assert accepted(msgspec.structs.replace(beside(), tolerated=(old,))).columns == (HOUR, old)
+    anything = msgspec.structs.replace(beside().champion, signature=msgspec.structs.replace(OURS, extra="ignore"))
+    assert accepted(Route(model="m", champion=anything, tolerated=(old,))).columns == (HOUR,)
+
+
+def test_a_table_that_was_written_before_columns_were_tolerated_is_read() -> None:
+    written = msgspec.json.decode(codec.encode(beside()))
+    del written["tolerated"]
+    assert codec.decode(codec.encode(written), Route) == beside()
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,10 @@ from release_cases import HOUR, POLICY, state
 
 from flyball.errors import Conflict
 from flyball.records.routing import Route, ServedUnit
-from flyball.records.signature import Signature
+from flyball.records.signature import Column, ColumnType, Signature
 from flyball.records.unit import Format, Unit
 from flyball.release.policy import BanditRule
-from flyball.release.route import divided, route
+from flyball.release.route import MAX_TOLERATED, divided, route, tolerant
 
 
 def served(unit):
@@ -77,6 +77,34 @@ def test_a_unit_that_is_not_there_is_named():
 def test_who_has_all_traffic_needs_no_unit_before_it(phase):
     salt = "" if phase == "settled" else "r-0001"
     assert route("shop", state(phase), NEW, NEW, None, POLICY) == Route(model="shop", champion=NEW, salt=salt)
+
+
+def taking(unit, *names, **limits):
+    columns = tuple(Column(name=name, type=ColumnType.NUMBER, **limits) for name in names)
+    return msgspec.structs.replace(unit, signature=msgspec.structs.replace(unit.signature, columns=columns))
+
+
+def test_columns_of_a_route_before_are_tolerated_until_a_unit_takes_them_again():
+    first = Route(
+        model="shop",
+        champion=taking(OLD, "a", "b", minimum=0),
+        tolerated=(Column(name="z", type=ColumnType.CATEGORY, missing=True),),
+    )
+    later = tolerant(Route(model="shop", champion=taking(NEW, "a")), first)
+    assert later.tolerated == (Column(name="b", type=ColumnType.NUMBER, missing=True), *first.tolerated)
+    assert tolerant(msgspec.structs.replace(later, tolerated=()), later) == later
+    assert [column.name for column in tolerant(first, later).tolerated] == ["z"]
+
+
+def test_of_columns_that_are_tolerated_the_newest_are_kept():
+    standing = Route(model="shop", champion=OLD)
+    for at in range(0, MAX_TOLERATED + 20, 10):
+        standing = tolerant(Route(model="shop", champion=taking(OLD, *(f"c{at + more}" for more in range(10)))), standing)
+    last = tolerant(ALONE, standing).tolerated
+    assert len(last) == MAX_TOLERATED
+    names = {column.name for column in last}
+    assert f"c{MAX_TOLERATED + 19}" in names
+    assert "c0" not in names
 
 
 def test_a_share_that_a_bandit_moved_stands_as_long_as_there_is_one():

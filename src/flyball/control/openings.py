@@ -1,0 +1,53 @@
+"""Whether a release may be opened: what gives way to a newer version, and what no route can hold beside the champion."""
+
+from contextlib import suppress
+
+from flyball.control.standing import puts_of
+from flyball.control.units import UnitShelf
+from flyball.control.world import World, draft
+from flyball.errors import ArtifactDamaged, NotFound, StoreUnavailable, TrackingFailed
+from flyball.records.evidence import Evidence
+from flyball.records.findings import Finding, FindingKind
+from flyball.records.release import Champion, Phase, ReleaseState
+from flyball.records.signature import Clash, clash
+
+_WAITS = frozenset({Phase.PROPOSED, Phase.FULL})
+"""Phases of a first release in which it may have met no gateway. One that a person holds is theirs."""
+
+
+def gives_way(world: World, active: ReleaseState, unit: str) -> bool:
+    """A first release that no gateway serves, to another unit: whoever registered that one before anything was up means it, and not the draft."""
+    first = active.champion is None and world.get("champion", world.model, Champion) is None
+    if not first or active.challenger == unit or active.phase not in _WAITS:
+        return False
+    if active.phase is Phase.PROPOSED:
+        return True
+    # One that is not heard may have taken it.
+    reports = world.ports.gateways.observe()
+    return active.verified_at is None and all(each.answers and active.challenger not in each.fingerprints for each in reports)
+
+
+def is_apart(world: World, shelf: UnitShelf, champion: Champion | None, unit: str) -> bool:
+    """Whether no route can hold the unit beside the champion: no gateway would take it, and no look could compare the two. Told once, as a finding."""
+    if champion is None:
+        return False
+    found: Clash | None = None
+    with suppress(ArtifactDamaged, NotFound, StoreUnavailable, TrackingFailed):  # the release tells of a package that is lacking
+        found = clash(shelf.served(champion.unit).signature, shelf.served(unit).signature)
+    if found is None:
+        return False
+    now, number = world.now(), shelf.unit(unit).version
+    words = (
+        f"version {number} ({unit}) is not released beside {champion.unit}: {found.found}, and the champion {found.expected}. "
+        f"Next: {found.next_step}"
+    )
+    finding = Finding(
+        id=f"f-apart-{unit}-{champion.unit}-{champion.release}", kind=FindingKind.SERVING, model=world.model, unit=unit, subject="release",
+        window_start=now, window_end=now, effect=1.0, effect_unit="units", share_of_budget=None, words=words,
+        evidence=Evidence(name="units_of_one_route", value=0.0, n=1, unit="units"),
+    )  # fmt: skip
+    if world.get("finding", finding.id, Finding) is None:
+        world.record(draft(now, "finding.raised", f"finding:{finding.id}", {}, puts_of(world, (finding,)), key=finding.id))
+        world.ports.notifier.notify(f"version {number}", words)
+        world.say("bad", words)
+    return True
