@@ -7,6 +7,7 @@ import pytest
 from engine_world import AT_ONCE, DAY, HOUR, SIGNATURE, Model, Project, spec_of
 
 from flyball.control import commands, queries, release_report
+from flyball.control.world import draft, put
 from flyball.records.release import Phase
 from flyball.records.signature import Column, ColumnType
 
@@ -34,6 +35,19 @@ def test_of_several_versions_before_the_first_gateway_the_last_is_served(tmp_pat
     assert project.champion().verified == (last,)
     assert project.phases("r-0002") == ["proposed", "full", "watching"]
     project.holds()
+
+
+def test_between_a_draft_and_the_version_that_is_released_instead_a_champion_is_on_its_way(tmp_path: Path) -> None:
+    project = offline(tmp_path)
+    project.version()
+    given_way = msgspec.structs.replace(project.release(), phase=Phase.ROLLED_BACK)
+    project.engine.world.record(draft(project.engine.world.now(), "test", "test", {}, (put("release", given_way.id, given_way),)))
+    assert not queries.is_on_its_way(project.engine.world)
+    assert "was taken back" in queries.given_up(project.engine.world)
+    given_way = msgspec.structs.replace(given_way, superseded=True)
+    project.engine.world.record(draft(project.engine.world.now(), "test", "test", {}, (put("release", given_way.id, given_way),)))
+    assert queries.is_on_its_way(project.engine.world)
+    assert queries.given_up(project.engine.world) == ""
 
 
 def test_who_goes_back_to_an_earlier_draft_gets_that_one(tmp_path: Path) -> None:

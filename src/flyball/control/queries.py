@@ -90,7 +90,9 @@ def _diagnoses(world: World, champion: Champion | None) -> tuple[Diagnosis, ...]
 def given_up(world: World) -> str:
     """Where nobody is champion: how the last release ended, and what comes of that; empty: there was none."""
     over = world.all("release", ReleaseState)
-    return f"{over[-1].id} was taken back ({over[-1].reason or 'no reason is kept'}), and {STAYS_BACK}" if over else ""
+    if not over or over[-1].superseded:  # by the next one, which is not opened yet
+        return ""
+    return f"{over[-1].id} was taken back ({over[-1].reason or 'no reason is kept'}), and {STAYS_BACK}"
 
 
 def _windows(world: World, champion: Champion | None) -> tuple[WindowSummary, ...]:
@@ -209,4 +211,5 @@ def is_on_its_way(world: World) -> bool:
     """A first release is under way and not seen at the gateways yet: a moment more, and there is a champion."""
     if world.get("champion", world.model, Champion) is not None:
         return False
-    return any(release.phase not in TERMINAL for release in world.all("release", ReleaseState))
+    releases = world.all("release", ReleaseState)
+    return any(release.phase not in TERMINAL for release in releases) or (bool(releases) and releases[-1].superseded)
