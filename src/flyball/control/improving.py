@@ -93,7 +93,10 @@ def _tenures(world: World, champion: Champion, windows: Sequence[WindowSummary],
     labels came late and a release went its way, is not how windows differ where nothing has changed."""
     judged = (window for window in windows if window.loss is not None)
     groups = [(unit, list(own)) for unit, own in groupby(judged, key=lambda window: window.unit)]
-    followed = [*((after, own[0].start) for after, own in groups[1:]), (champion.unit, champion.since)]
+    followed = [
+        *((after, own[0].start, own[0].end) for after, own in groups[1:]),
+        (champion.unit, champion.since, champion.since),
+    ]
     return [
         [window.loss.mean for window in own if window.loss is not None and window.end + delay <= chosen]
         for (unit, own), after in zip(groups, followed, strict=False) if unit != champion.unit
@@ -101,11 +104,12 @@ def _tenures(world: World, champion: Champion, windows: Sequence[WindowSummary],
     ]  # fmt: skip
 
 
-def _chosen(world: World, unit: str, answering: datetime) -> datetime:
-    """When the unit that was `answering` then was decided on: as what was known when it won, or was rolled back to, had it."""
-    began = [each for each in world.all("release", ReleaseState) if each.challenger == unit and each.opened_at <= answering]
+def _chosen(world: World, unit: str, since: datetime, until: datetime) -> datetime:
+    """When the unit that began to answer then, or within the window until then, was decided on: as what was known when it won, or was rolled back to, had it."""
+    # A release may open and be over within the window.
+    began = [each for each in world.all("release", ReleaseState) if each.challenger == unit and each.opened_at <= until]
     if not began:
-        return answering
+        return since
     release = max(began, key=lambda each: each.opened_at)
     job = world.get("job", release.job, Job) if release.job else None
     return release.opened_at if job is None else min(job.as_of, release.opened_at)

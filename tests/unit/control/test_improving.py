@@ -137,3 +137,17 @@ def test_a_change_that_the_champion_before_had_to_answer_through_is_not_how_its_
     assert improving._tenures(world, moved, windows, 2 * DAY) == [[0.2, 0.21, 0.2, 0.19, 0.2, 0.21]]
     assert worth.differing(improving._tenures(world, moved, windows, 2 * DAY)).spread < 0.05
     assert worth.differing([[each.loss.mean for each in windows[:12]]]).spread > 0.1
+
+
+def test_a_release_that_opens_and_ends_within_one_window_is_the_one_that_chose():
+    """v answered, then w for a month, then v again after a rollback of some hours: what w did is known up to that."""
+    world, champion = trained_at(8)
+    opened = {"r-0001": ("v", 0.0), "r-0002": ("w", 30.0), "r-0003": ("v", 60.125)}
+    for name, (unit, day) in opened.items():
+        at = START + day * DAY
+        release = ReleaseState(
+            id=name, model="m", challenger=unit, champion=None, phase=Phase.SETTLED, opened_at=at, entered_at=at
+        )  # fmt: skip
+        world.record(draft(at, "test", "test", {}, (put("release", name, release),)))
+    windows = [*days("v", [0.2] * 30, 0), *days("w", [0.2] * 30, 30), *days("v", [0.2], 60), *days("u", [0.2], 61)]
+    assert [len(each) for each in improving._tenures(world, champion, windows, 0 * DAY)] == [30, 30, 1]
