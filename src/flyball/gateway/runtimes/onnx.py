@@ -8,6 +8,7 @@ import numpy as np
 
 from flyball.errors import ArtifactDamaged, ModelFailed
 from flyball.gateway.runtimes.contract import CodeLimits, Columns
+from flyball.records.onnx_session import open_session
 from flyball.records.scores import as_scores
 from flyball.records.signature import ColumnType, Signature
 
@@ -24,15 +25,7 @@ class OnnxRuntime:
         """`deadline_seconds`: of one call of a graph with loops; one without ends by itself."""
         import onnxruntime
 
-        options = onnxruntime.SessionOptions()
-        # Rows are few and requests many: threads inside one call would only fight the other workers for the cores.
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 4
-        try:
-            self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        except Exception as refused:  # onnxruntime's errors share no class of their own
-            raise ArtifactDamaged(f"onnxruntime does not load the model: {str(refused)[:300]}") from refused
+        self._session = open_session(model)
         self.steady = not any(loop in model for loop in _LOOPS)
         """A loop may turn as often as a value in a row says: a few bytes of a request would stop the whole gateway."""
         self._deadline_seconds = deadline_seconds
