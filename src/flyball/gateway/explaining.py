@@ -17,6 +17,7 @@ import numpy as np
 from flyball.errors import ArtifactDamaged, Conflict, Fault, ModelFailed, NotInstalled, Overloaded, RequestError
 from flyball.gateway.batches import Answer
 from flyball.gateway.metrics import Metrics
+from flyball.gateway.package_files import whole
 from flyball.gateway.runtimes.contract import CodeLimits, Columns, packed
 from flyball.gateway.runtimes.worker_process import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, Program, WorkerProcess
 from flyball.gateway.tables import LiveRoute, LiveUnit
@@ -91,7 +92,7 @@ class Explainer:
         """Files and the digests that the unit's manifest gives them; the process checks the bytes that it reads."""
         package, unit = Path(self._served.package), self._served.unit
         try:
-            manifest = codec.decode((package / "manifest.json").read_bytes(), Manifest)
+            manifest = codec.decode(whole(package, "manifest.json"), Manifest)
         except (OSError, msgspec.MsgspecError) as unreadable:
             raise ArtifactDamaged(f"the manifest of {unit.id} cannot be read: {unreadable}") from unreadable
         if codec.digest(manifest) != unit.manifest_digest:
