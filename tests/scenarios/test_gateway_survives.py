@@ -1,6 +1,10 @@
 """Given a gateway under load, when workers are killed, models hang or champions change, then nobody gets a wrong answer or none."""
 
+import json
+import resource
 import signal
+import subprocess
+import sys
 import threading
 import time
 from typing import Self
@@ -85,6 +89,40 @@ def test_kill_9_loses_no_answered_prediction_and_no_acknowledged_label(rig, unit
     assert set(load.labelled) <= labelled
     assert load.failed == []
     assert load.broken <= 4 * kills  # only what was under way at a kill
+
+
+def test_a_worker_that_starts_again_beside_a_full_disk_answers_and_tells_where_it_is_once_it_can(rig, units):
+    rig.publish(table(1, units[0]))
+    public = rig.listen()
+    killed = rig.start(fd=public.fileno())
+    killed.process.kill()
+    killed.process.wait()
+    card = rig.directory / "gateways" / "w0.json"
+    program = [sys.executable, "-m", "flyball.gateway", "--state-dir", str(rig.directory), "--worker", "w0"]
+    full = ["sh", "-c", 'ulimit -S -f 0; exec "$@"', "sh", *program, "--fd", str(public.fileno())]
+    process = subprocess.Popen(full, pass_fds=[public.fileno()], stderr=subprocess.PIPE)
+    rig.processes.append(process)
+    assert killed.predict(ROW).status_code == 200  # it waits in the socket until somebody answers
+    assert json.loads(card.read_text())["pid"] == killed.process.pid
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    until = time.monotonic() + 20
+    while json.loads(card.read_text())["pid"] != process.pid and time.monotonic() < until:
+        time.sleep(0.02)
+    assert json.loads(card.read_text())["pid"] == process.pid
+    process.terminate()
+    said = process.communicate()[1].decode()
+    assert said.count("so nobody is told where this worker is") == 1
+
+
+def test_a_successor_that_can_tell_nobody_where_it_is_leaves_the_place_to_the_worker_before_it(rig, units):
+    rig.publish(table(1, units[0]))
+    public = rig.listen()
+    rig.start(fd=public.fileno())
+    program = [sys.executable, "-m", "flyball.gateway", "--state-dir", str(rig.directory), "--worker", "w0", "--must-serve"]
+    full = ["sh", "-c", 'ulimit -S -f 0; exec "$@"', "sh", *program, "--fd", str(public.fileno())]
+    ended = subprocess.run(full, pass_fds=[public.fileno()], capture_output=True, timeout=60, check=False)
+    assert ended.returncode == 3
+    assert b"nobody can be told where this worker is" in ended.stderr
 
 
 def test_a_champion_is_changed_under_load_without_a_failed_request(rig, units):
