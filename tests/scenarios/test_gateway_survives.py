@@ -102,7 +102,13 @@ def test_a_worker_that_starts_again_beside_a_full_disk_answers_and_tells_where_i
     full = ["sh", "-c", 'ulimit -S -f 0; exec "$@"', "sh", *program, "--fd", str(public.fileno())]
     process = subprocess.Popen(full, pass_fds=[public.fileno()], stderr=subprocess.PIPE)
     rig.processes.append(process)
-    assert killed.predict(ROW).status_code == 200  # it waits in the socket until somebody answers
+    said = ""
+    while "so nobody is told where this worker is" not in said:
+        line = process.stderr.readline().decode()
+        assert line, said
+        said += line
+    assert killed.predict(ROW).status_code == 200
+    time.sleep(1.2)  # it is tried again each second
     assert json.loads(card.read_text())["pid"] == killed.process.pid
     resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     until = time.monotonic() + 20
@@ -110,7 +116,7 @@ def test_a_worker_that_starts_again_beside_a_full_disk_answers_and_tells_where_i
         time.sleep(0.02)
     assert json.loads(card.read_text())["pid"] == process.pid
     process.terminate()
-    said = process.communicate()[1].decode()
+    said += process.communicate()[1].decode()
     assert said.count("so nobody is told where this worker is") == 1
 
 
