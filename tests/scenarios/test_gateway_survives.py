@@ -1,6 +1,8 @@
 """Given a gateway under load, when workers are killed, models hang or champions change, then nobody gets a wrong answer or none."""
 
+import contextlib
 import json
+import os
 import resource
 import signal
 import subprocess
@@ -257,6 +259,52 @@ def test_a_code_model_leaves_no_process_behind(rig, tmp_path, units):
     (child,) = psutil.Process(worker.process.pid).children()
     worker.process.kill()
     child.wait(timeout=10)
+
+
+def forked_by(process):
+    """What a model has started and still runs, also what its end has left to somebody else."""
+    found = []
+    for each in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, ProcessLookupError):
+            if os.getpgid(each.pid) == process.pid != each.pid and each.status() != psutil.STATUS_ZOMBIE:
+                found.append(each)
+    return found
+
+
+@pytest.mark.parametrize("behaviour", ["forks and hangs", "forks and crashes", "forks"])
+def test_what_a_code_model_has_forked_ends_with_it(rig, tmp_path, units, behaviour):
+    rig.publish(table(1, code_package(tmp_path / "code", behaviour)))
+    worker = rig.start("w0", "--deadline-seconds", "1")
+    (child,) = psutil.Process(worker.process.pid).children()
+    answer = worker.predict({**ROW, "age": 13})
+    if behaviour == "forks":
+        assert (answer.status_code, len(forked_by(child))) == (200, 1)
+        rig.publish(table(2, units[0]))
+        assert worker.reload().status_code == 200
+        child.wait(timeout=5)
+    else:
+        assert answer.status_code == 503
+    until = time.monotonic() + 3
+    while forked_by(child) and time.monotonic() < until:
+        time.sleep(0.02)
+    assert forked_by(child) == []
+
+
+@pytest.mark.parametrize("behaviour", ["forks and hangs", "forks"])
+def test_what_a_code_model_has_forked_does_not_outlive_a_killed_gateway(rig, tmp_path, behaviour):
+    rig.publish(table(1, code_package(tmp_path / "code", behaviour)))
+    worker = rig.start("w0", "--deadline-seconds", "60")
+    (child,) = psutil.Process(worker.process.pid).children()
+    worker.http.headers["x-flyball-timeout-ms"] = "1500"
+    assert worker.predict({**ROW, "age": 13}).status_code == (200 if behaviour == "forks" else 504)
+    left = forked_by(child)
+    worker.process.kill()
+    assert len(left) == 1
+    child.wait(timeout=10)
+    until = time.monotonic() + 3
+    while forked_by(child) and time.monotonic() < until:
+        time.sleep(0.02)
+    assert forked_by(child) == []
 
 
 def test_a_request_under_way_is_answered_by_the_units_that_were_routed_when_it_came(rig, tmp_path, units):
