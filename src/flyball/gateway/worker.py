@@ -23,7 +23,7 @@ from flyball.gateway.connections import Connections
 from flyball.gateway.explaining import Explaining
 from flyball.gateway.freed import give_back_freed
 from flyball.gateway.handlers import MAX_ROWS, Handlers, Parts, Settings
-from flyball.gateway.heads import BoundedHeads
+from flyball.gateway.heads import BoundedHeads, Invalid
 from flyball.gateway.ids import FreshIds
 from flyball.gateway.inference import Clocks, Inference
 from flyball.gateway.inference import Parts as InferenceParts
@@ -113,6 +113,7 @@ class Worker:
             directory / "routing.json", Shelf(options.limits), MAX_ROWS, self._swapped, keepers, frozenset(options.models)
         )
         self._metrics = Metrics(self._capture)
+        self._invalid = Invalid(self._metrics.errors.labels("", "NotHttp").inc)
         loop_time = asyncio.get_running_loop().time
         self._answering = Answering(self._metrics, lambda: self._lease.held, loop_time)
         ids = FreshIds(world.random_bytes)
@@ -201,10 +202,10 @@ class Worker:
 
     def _server(self, *, admin: bool) -> uvicorn.Server:
         application = self._gateway.port(admin=admin)
-        heads = BoundedHeads
+        heads = BoundedHeads.counting(self._invalid)
         if self._tracer is None and not admin:  # where there are traces, refusals have theirs
             self._gateway.unread = self._unread
-            heads = BoundedHeads.refusing(self._unread)
+            heads = heads.refusing(self._unread)
         return QuietServer(
             uvicorn.Config(
                 self._tracer.around(application) if self._tracer is not None and not admin else application,
