@@ -56,6 +56,46 @@ def test_a_model_with_weights_in_another_file_is_refused_also_where_that_file_li
         opened(made("x.bin"), SIGNATURE)
 
 
+NODE = helper.make_node
+ONE = numpy_helper.from_array(np.array([1], np.int64), "one")
+WEIGHT = numpy_helper.from_array(np.array([7], np.float32), "w")
+AS_LARGE_AS_A_VALUE = [NODE("Cast", ["a"], ["n"], to=TensorProto.INT64), NODE("Reshape", ["n", "one"], ["size"])]
+AS_LARGE_AS_THE_INPUT = [NODE("Shape", ["a"], ["shape"]), NODE("Gather", ["shape", "one"], ["size"])]
+SIZED = [
+    NODE("Expand", ["w", "size"], ["x"]),
+    NODE("Tile", ["w", "size"], ["x"]),
+    NODE("ConstantOfShape", ["size"], ["x"]),
+]
+SUM = [NODE("ReduceSum", ["x"], ["s"], keepdims=0), NODE("Add", ["a", "s"], ["y"])]
+
+
+def function_of(nodes):
+    own = helper.make_function("own", "Own", ["a", "one", "w"], ["y"], nodes, [helper.make_opsetid("", 17)])
+    return model([NODE("Own", ["a", "one", "w"], ["y"], domain="own")], [ONE, WEIGHT], [own])
+
+
+@pytest.mark.parametrize("sized", SIZED)
+def test_a_graph_that_makes_as_much_as_a_value_in_a_row_says_is_not_steady_and_one_of_shapes_is(sized):
+    """It ran on the event loop, and one number of one row took minutes and all memory."""
+    wild = model([*AS_LARGE_AS_A_VALUE, sized, *SUM], [ONE, WEIGHT])
+    assert not OnnxRuntime(wild, SIGNATURE).steady
+    assert not OnnxRuntime(function_of([*AS_LARGE_AS_A_VALUE, sized, *SUM]), SIGNATURE).steady
+    assert OnnxRuntime(model([*AS_LARGE_AS_THE_INPUT, sized, *SUM], [ONE, WEIGHT]), SIGNATURE).steady
+    fixed = numpy_helper.from_array(np.array([3], np.int64), "size")
+    assert OnnxRuntime(model([sized, *SUM], [fixed, WEIGHT]), SIGNATURE).steady
+
+
+def test_a_graph_that_does_so_in_a_branch_is_not_steady_and_a_name_makes_none_so():
+    branch = helper.make_graph([SIZED[0], *SUM[:1]], "b", [], [helper.make_tensor_value_info("s", TensorProto.FLOAT, None)])
+    yes = NODE("Cast", ["size"], ["yes"], to=TensorProto.BOOL)
+    either = NODE("If", ["yes"], ["t"], then_branch=branch, else_branch=branch)
+    end = NODE("Add", ["a", "t"], ["y"])
+    assert not OnnxRuntime(model([*AS_LARGE_AS_A_VALUE, yes, either, end], [ONE, WEIGHT]), SIGNATURE).steady
+    assert OnnxRuntime(model([*AS_LARGE_AS_THE_INPUT, yes, either, end], [ONE, WEIGHT]), SIGNATURE).steady
+    named = NODE("Add", ["a", "w"], ["y"], name="Loop, Scan, Expand")
+    assert OnnxRuntime(model([named], [WEIGHT]), SIGNATURE).steady
+
+
 @pytest.mark.parametrize("opened", OPENERS)
 def test_what_is_no_onnx_is_refused_in_words(opened):
     with pytest.raises(ArtifactDamaged, match="onnxruntime does not load the model"):
