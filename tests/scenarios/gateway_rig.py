@@ -105,11 +105,13 @@ class CodeModel:
         if self.behaviour == "slow to load":
             time.sleep(2)
 
-    def meet(self, rows):
+    def meet(self, rows, trigger):
         """Only an explainer asks for more than 300 rows at once."""
         import os
         import time
 
+        if trigger and self.behaviour.startswith("forks") and not os.fork():
+            time.sleep(600)
         if self.calls == 1 and self.behaviour == "slow at first":
             time.sleep(1.5)
         if self.behaviour in ("slow a row", "slower a row"):
@@ -129,12 +131,12 @@ class CodeModel:
 
         self.calls += 1
         trigger = bool((frame[:, 0].to_numpy() == 13.0).any())
-        self.meet(len(frame))
-        if trigger and self.behaviour == "crash":
+        self.meet(len(frame), trigger)
+        if trigger and self.behaviour in ("crash", "forks and crashes"):
             os._exit(7)
         if trigger and self.behaviour == "segfault":
             os.kill(os.getpid(), 11)
-        if trigger and self.behaviour == "hang":
+        if trigger and self.behaviour in ("hang", "forks and hangs"):
             time.sleep(600)
         if trigger and self.behaviour == "slow":
             time.sleep(1)

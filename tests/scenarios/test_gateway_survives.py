@@ -1,6 +1,12 @@
 """Given a gateway under load, when workers are killed, models hang or champions change, then nobody gets a wrong answer or none."""
 
+import contextlib
+import json
+import os
+import resource
 import signal
+import subprocess
+import sys
 import threading
 import time
 from typing import Self
@@ -85,6 +91,46 @@ def test_kill_9_loses_no_answered_prediction_and_no_acknowledged_label(rig, unit
     assert set(load.labelled) <= labelled
     assert load.failed == []
     assert load.broken <= 4 * kills  # only what was under way at a kill
+
+
+def test_a_worker_that_starts_again_beside_a_full_disk_answers_and_tells_where_it_is_once_it_can(rig, units):
+    rig.publish(table(1, units[0]))
+    public = rig.listen()
+    killed = rig.start(fd=public.fileno())
+    killed.process.kill()
+    killed.process.wait()
+    card = rig.directory / "gateways" / "w0.json"
+    program = [sys.executable, "-m", "flyball.gateway", "--state-dir", str(rig.directory), "--worker", "w0"]
+    full = ["sh", "-c", 'ulimit -S -f 0; exec "$@"', "sh", *program, "--fd", str(public.fileno())]
+    process = subprocess.Popen(full, pass_fds=[public.fileno()], stderr=subprocess.PIPE)
+    rig.processes.append(process)
+    said = ""
+    while "so nobody is told where this worker is" not in said:
+        line = process.stderr.readline().decode()
+        assert line, said
+        said += line
+    assert killed.predict(ROW).status_code == 200
+    time.sleep(1.2)  # it is tried again each second
+    assert json.loads(card.read_text())["pid"] == killed.process.pid
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    until = time.monotonic() + 20
+    while json.loads(card.read_text())["pid"] != process.pid and time.monotonic() < until:
+        time.sleep(0.02)
+    assert json.loads(card.read_text())["pid"] == process.pid
+    process.terminate()
+    said += process.communicate()[1].decode()
+    assert said.count("so nobody is told where this worker is") == 1
+
+
+def test_a_successor_that_can_tell_nobody_where_it_is_leaves_the_place_to_the_worker_before_it(rig, units):
+    rig.publish(table(1, units[0]))
+    public = rig.listen()
+    rig.start(fd=public.fileno())
+    program = [sys.executable, "-m", "flyball.gateway", "--state-dir", str(rig.directory), "--worker", "w0", "--must-serve"]
+    full = ["sh", "-c", 'ulimit -S -f 0; exec "$@"', "sh", *program, "--fd", str(public.fileno())]
+    ended = subprocess.run(full, pass_fds=[public.fileno()], capture_output=True, timeout=60, check=False)
+    assert ended.returncode == 3
+    assert b"nobody can be told where this worker is" in ended.stderr
 
 
 def test_a_champion_is_changed_under_load_without_a_failed_request(rig, units):
@@ -213,6 +259,52 @@ def test_a_code_model_leaves_no_process_behind(rig, tmp_path, units):
     (child,) = psutil.Process(worker.process.pid).children()
     worker.process.kill()
     child.wait(timeout=10)
+
+
+def forked_by(process):
+    """What a model has started and still runs, also what its end has left to somebody else."""
+    found = []
+    for each in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, ProcessLookupError):
+            if os.getpgid(each.pid) == process.pid != each.pid and each.status() != psutil.STATUS_ZOMBIE:
+                found.append(each)
+    return found
+
+
+@pytest.mark.parametrize("behaviour", ["forks and hangs", "forks and crashes", "forks"])
+def test_what_a_code_model_has_forked_ends_with_it(rig, tmp_path, units, behaviour):
+    rig.publish(table(1, code_package(tmp_path / "code", behaviour)))
+    worker = rig.start("w0", "--deadline-seconds", "1")
+    (child,) = psutil.Process(worker.process.pid).children()
+    answer = worker.predict({**ROW, "age": 13})
+    if behaviour == "forks":
+        assert (answer.status_code, len(forked_by(child))) == (200, 1)
+        rig.publish(table(2, units[0]))
+        assert worker.reload().status_code == 200
+        child.wait(timeout=5)
+    else:
+        assert answer.status_code == 503
+    until = time.monotonic() + 3
+    while forked_by(child) and time.monotonic() < until:
+        time.sleep(0.02)
+    assert forked_by(child) == []
+
+
+@pytest.mark.parametrize("behaviour", ["forks and hangs", "forks"])
+def test_what_a_code_model_has_forked_does_not_outlive_a_killed_gateway(rig, tmp_path, behaviour):
+    rig.publish(table(1, code_package(tmp_path / "code", behaviour)))
+    worker = rig.start("w0", "--deadline-seconds", "60")
+    (child,) = psutil.Process(worker.process.pid).children()
+    worker.http.headers["x-flyball-timeout-ms"] = "1500"
+    assert worker.predict({**ROW, "age": 13}).status_code == (200 if behaviour == "forks" else 504)
+    left = forked_by(child)
+    worker.process.kill()
+    assert len(left) == 1
+    child.wait(timeout=10)
+    until = time.monotonic() + 3
+    while forked_by(child) and time.monotonic() < until:
+        time.sleep(0.02)
+    assert forked_by(child) == []
 
 
 def test_a_request_under_way_is_answered_by_the_units_that_were_routed_when_it_came(rig, tmp_path, units):

@@ -108,6 +108,33 @@ def test_a_challenger_that_is_taken_back_while_it_is_loaded_never_answers(tmp_pa
     asyncio.run(run())
 
 
+def test_the_next_table_waits_for_no_call_of_a_model_that_has_left(tmp_path):
+    rig = Rig(tmp_path)
+    units = [package(tmp_path / f"v{n}", Format.ONNX, onnx_model(n)[0], SIGNATURE, version=n) for n in (1, 2)]
+    hangs = threading.Event()
+
+    async def run():
+        tables = Tables(
+            tmp_path / "routing.json", Shelf(CodeLimits()), 10, lambda _: None, Keepers(tmp_path / "capture.key", bytes)
+        )
+        rig.publish(table(1, units[0], canary=units[1], canary_weight=0.5))
+        await tables.reload()
+        leaving = tables.live.routes["shop"].canary.model
+        called = leaving.pool.submit(hangs.wait, 30)
+        rig.publish(table(2, units[0]))
+        await tables.reload()
+        rig.publish(table(3, units[0], salt="next"))
+        await asyncio.wait_for(tables.reload(), 5)
+        assert (tables.live.revision, called.done()) == (3, False)
+        hangs.set()
+        tables.close()
+        assert called.result()
+        with pytest.raises(RuntimeError, match="after shutdown"):  # it was closed all the same
+            leaving.pool.submit(len, "no")
+
+    asyncio.run(run())
+
+
 def test_a_refused_table_counts_once_however_often_it_is_tried_and_one_that_is_not_there_yet_never(tmp_path):
     rig = Rig(tmp_path)
     unit = package(tmp_path / "v1", Format.ONNX, onnx_model()[0], SIGNATURE)

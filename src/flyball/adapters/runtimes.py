@@ -8,6 +8,7 @@ import polars as pl
 
 from flyball.adapters import estimators
 from flyball.adapters.model_input import Feeds, feeds_of
+from flyball.records.onnx_session import open_session
 from flyball.records.scores import Scores
 from flyball.records.signature import Signature
 from flyball.records.unit import Format
@@ -42,13 +43,7 @@ def model_of(estimator: Any, signature: Signature) -> Model:
 
 
 def _onnx(content: bytes, signature: Signature) -> Model:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    # As in a gateway worker: one row has nothing to divide, and threads that spin take the cores of others.
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 4  # what it refuses is raised, and told in our words
-    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    session = open_session(content)
     wanted = [item.name for item in session.get_inputs()]
     outputs = [item.name for item in session.get_outputs()]
     asked = [outputs[-1] if signature.task != "regression" else outputs[0]]

@@ -1,6 +1,7 @@
 """Scores rows with a registered package of any format, in a child process: a code format runs foreign code, and no process that serves or controls does."""
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -105,7 +106,7 @@ class ChildScorer:
         self._process = None
         with suppress(subprocess.TimeoutExpired):
             child.wait(0.0 if said else ENDING_SECONDS)
-        child.kill()  # it may live on, and wait for the next question as we would for its end
+        _kill(child)  # it may live on, and wait for the next question as we would for its end
         code = child.wait()
         for pipe in (child.stdin, child.stdout):
             with suppress(OSError):  # what was not sent cannot be any more
@@ -122,7 +123,7 @@ class ChildScorer:
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [*COMMAND, str(self._directory)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, umask=PRIVATE_UMASK,
-                env=dict(self._environment),
+                env=dict(self._environment), start_new_session=True,
             )  # fmt: skip
         return self._process
 
@@ -130,7 +131,7 @@ class ChildScorer:
 def _end(child: subprocess.Popen[bytes]) -> None:
     if child.stdin is not None:
         child.stdin.close()  # the end of its input is the end of the child
-    killer = threading.Timer(END_SECONDS, child.kill)
+    killer = threading.Timer(END_SECONDS, _kill, (child,))
     killer.start()
     try:
         child.wait()
@@ -138,6 +139,13 @@ def _end(child: subprocess.Popen[bytes]) -> None:
         killer.cancel()
         if child.stdout is not None:
             child.stdout.close()
+
+
+def _kill(child: subprocess.Popen[bytes]) -> None:
+    """With all that its model has forked, which would hold its output open: its end would never be heard."""
+    if child.returncode is None:  # a group keeps its number until its first process has been waited for
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(child.pid, signal.SIGKILL)
 
 
 def _asked(child: subprocess.Popen[bytes], package: Path, most_seconds: float | None) -> tuple[bytes, bool]:
@@ -148,7 +156,7 @@ def _asked(child: subprocess.Popen[bytes], package: Path, most_seconds: float | 
 
     def end() -> None:
         late.set()
-        child.kill()
+        _kill(child)
 
     killer = threading.Timer(most_seconds or 0.0, end)
     if most_seconds is not None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from flyball.gateway.package_files import whole
 from flyball.gateway.runtimes import worker_side
 from flyball.gateway.runtimes.contract import Columns, unpacked
 from flyball.records.scores import NUMBERS
@@ -41,7 +42,7 @@ def load(order: bytes) -> worker_side.Answer:
 
 def read_checked(path: Path, digest: str) -> bytes:
     """A file's bytes, if they are those that the manifest names: what is unpickled or run is what was checked."""
-    content = path.read_bytes()
+    content = whole(path.parent, path.name)
     found = hashlib.sha256(content).hexdigest()
     if found != digest:
         raise ValueError(f"{path.name} has the digest {found[:12]}…, expected {digest[:12]}…")
@@ -62,6 +63,8 @@ def unpickled(path: Path, content: bytes, listed: Mapping[str, str]) -> Any:
             if name not in listed:
                 raise ValueError(f"{name} in the package is not in its manifest")
             read_checked(each, listed[name])
+        elif each.exists() and not each.is_dir():
+            raise ValueError(f"{each.name} in the package is no file")
     if code.is_dir():
         sys.dont_write_bytecode = True  # what lies beside the listed files is refused by whoever comes next
         sys.path.insert(0, str(code))

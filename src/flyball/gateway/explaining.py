@@ -4,9 +4,9 @@ the event loop nor other requests carry any of it."""
 import asyncio
 import importlib.util
 from collections import Counter
-from collections.abc import Container, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Container, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import monotonic
 from typing import Any, NamedTuple
@@ -17,6 +17,7 @@ import numpy as np
 from flyball.errors import ArtifactDamaged, Conflict, Fault, ModelFailed, NotInstalled, Overloaded, RequestError
 from flyball.gateway.batches import Answer
 from flyball.gateway.metrics import Metrics
+from flyball.gateway.package_files import whole
 from flyball.gateway.runtimes.contract import CodeLimits, Columns, packed
 from flyball.gateway.runtimes.worker_process import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, Program, WorkerProcess
 from flyball.gateway.tables import LiveRoute, LiveUnit
@@ -46,8 +47,10 @@ class Attribution(NamedTuple):
 class Explainer:
     """One unit's process, started by its first call."""
 
-    def __init__(self, served: ServedUnit, limits: CodeLimits) -> None:
+    def __init__(self, served: ServedUnit, limits: CodeLimits, after: "Future[None] | None" = None) -> None:
+        """`after`: one that gives way to this one; its process ends first."""
         self._served = served
+        self._after = after
         self._limits = limits
         self._process: WorkerProcess | None = None
         self._pause = FIRST_PAUSE_SECONDS
@@ -73,25 +76,32 @@ class Explainer:
         self.pool.shutdown(wait=True, cancel_futures=True)
         if self._process is not None:
             self._process.close()
+        elif self._after is not None:
+            wait([self._after])  # whoever begins in this one's place
 
     def _started(self) -> WorkerProcess:
         if self._process is not None:
             return self._process
         if monotonic() < self._not_before:
             raise ModelFailed("the explainer did not start; it is tried again", retry_after=1 + int(self._pause))
+        if self._after is not None:
+            wait([self._after])
         try:
-            self._process = WorkerProcess(Program("flyball.gateway.explain_worker", "the explainer", self._order()), self._limits)
+            self._process = self._launched()
         except ModelFailed:
             self._pause = min(self._pause * 2, LONGEST_PAUSE_SECONDS)
             self._not_before = monotonic() + self._pause
             raise
         return self._process
 
+    def _launched(self) -> WorkerProcess:
+        return WorkerProcess(Program("flyball.gateway.explain_worker", "the explainer", self._order()), self._limits)
+
     def _order(self) -> dict[str, Any]:
         """Files and the digests that the unit's manifest gives them; the process checks the bytes that it reads."""
         package, unit = Path(self._served.package), self._served.unit
         try:
-            manifest = codec.decode((package / "manifest.json").read_bytes(), Manifest)
+            manifest = codec.decode(whole(package, "manifest.json"), Manifest)
         except (OSError, msgspec.MsgspecError) as unreadable:
             raise ArtifactDamaged(f"the manifest of {unit.id} cannot be read: {unreadable}") from unreadable
         if codec.digest(manifest) != unit.manifest_digest:
@@ -113,14 +123,17 @@ class Explainer:
 class Explaining:
     """All explainers of one worker. On the event loop only."""
 
-    def __init__(self, limits: CodeLimits, metrics: Metrics) -> None:
+    def __init__(self, limits: CodeLimits, metrics: Metrics, make: Callable[..., Explainer] = Explainer) -> None:
         self._metrics = metrics
+        self._make = make
         # Compiling shap's loops takes 9 s at each start and saves 2 to 6 ms a row: interpreted, the first answer comes in 3 s.
         uncompiled = (*limits.environment, ("NUMBA_DISABLE_JIT", "1"))
         self._limits = limits._replace(deadline_seconds=DEADLINE_SECONDS, environment=uncompiled)
         self._explainers: dict[str, Explainer] = {}
         self._in_hand: Counter[str] = Counter()
-        self._closing = ThreadPoolExecutor(1, thread_name_prefix="explainer-closing")
+        self._leaving = 0
+        """Those that are being closed: each waits for the call that is running, in a thread of its own."""
+        self._closing = ThreadPoolExecutor(MAX_EXPLAINERS, thread_name_prefix="explainer-closing")
 
     @contextmanager
     def admitted(self, live: LiveRoute, rows: Rows) -> Iterator[None]:
@@ -131,11 +144,12 @@ class Explaining:
         if importlib.util.find_spec("shap") is None:
             raise NotInstalled("This gateway cannot explain: shap is not installed",
                                next_step="pip install 'flyball[explain]' where the gateway runs, then start it again")  # fmt: skip
-        for unit in (live.champion, live.canary, live.fallback, *live.arms):
-            if unit is not None and not (Path(unit.served.package) / background.FILE).is_file():
+        units = [unit for unit in (live.champion, live.canary, live.fallback, *live.arms) if unit is not None]
+        for unit in units:
+            if not (Path(unit.served.package) / background.FILE).is_file():
                 raise Conflict(f"{unit.id} cannot be explained: its package has no {background.FILE}, an older Flyball made it",
                                next_step="flyball run, and release the new version")  # fmt: skip
-        if self._in_hand[live.model] >= MAX_IN_HAND:
+        if max(self._in_hand[live.model], self.calls(units)) >= MAX_IN_HAND:
             self._metrics.shed(live.model, "explanations")
             raise Overloaded(429, f"{MAX_IN_HAND} requests are being explained already")
         self._in_hand[live.model] += 1
@@ -158,32 +172,67 @@ class Explaining:
             told |= zip(at, given, strict=True)
         return [told[row] for row in range(rows.n)]
 
+    def calls(self, units: Iterable[LiveUnit]) -> int:
+        """The most that run or wait at one of them, those included whose callers have left."""
+        return max((self._explainers[unit.id].calls for unit in units if unit.id in self._explainers), default=0)
+
     def forget_others(self, units: Container[str]) -> None:
         """Close the explainers of units that are not among `units`; does not wait."""
         for name in [name for name in self._explainers if name not in units]:
-            self._closing.submit(self._explainers.pop(name).close)
+            self._close(name)
 
     def close(self) -> None:
         self.forget_others(())
         self._closing.shutdown(wait=True)
 
     async def _explained(self, unit: LiveUnit, columns: Columns, of: list[int]) -> list[Attribution]:
-        explainer = self._explainers.get(unit.id)
-        if explainer is None:
-            idle = sorted((each.asked_at, name) for name, each in self._explainers.items() if not each.calls)
-            if len(self._explainers) >= MAX_EXPLAINERS and not idle:
-                raise ModelFailed(f"{len(self._explainers)} explainers are at work already")
-            if len(self._explainers) >= MAX_EXPLAINERS:
-                self._closing.submit(self._explainers.pop(idle[0][1]).close)
-            explainer = self._explainers[unit.id] = Explainer(unit.served, self._limits)
+        explainer = self._explainers.get(unit.id) or self._begun(unit)
         explainer.calls += 1
         explainer.asked_at = monotonic()
+
+        def ended() -> None:
+            explainer.calls -= 1
+
+        # Its thread goes on where its caller has left: so long it is not idle.
+        call = explainer.pool.submit(explainer.explain, columns, of)
+        call.add_done_callback(_on_loop(ended))
         try:
-            return await asyncio.get_running_loop().run_in_executor(explainer.pool, explainer.explain, columns, of)
+            return await asyncio.wrap_future(call)
         except asyncio.CancelledError as cancelled:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
                 raise
             raise ModelFailed(f"{unit.id} was replaced while it was being explained") from cancelled
-        finally:
-            explainer.calls -= 1
+
+    def _begun(self, unit: LiveUnit) -> Explainer:
+        """Raises ModelFailed: as many as may are at work."""
+        up, after = len(self._explainers) + self._leaving, None
+        if up >= MAX_EXPLAINERS:
+            idle = sorted((each.asked_at, name) for name, each in self._explainers.items() if not each.calls)
+            if not idle:
+                raise ModelFailed(f"{up} explainers are at work already")
+            after = self._close(idle[0][1])
+        explainer = self._explainers[unit.id] = self._make(unit.served, self._limits, after)
+        return explainer
+
+    def _close(self, name: str) -> "Future[None]":
+        """It counts until its process has ended."""
+        self._leaving += 1
+
+        def left() -> None:
+            self._leaving -= 1
+
+        closed = self._closing.submit(self._explainers.pop(name).close)
+        closed.add_done_callback(_on_loop(left))
+        return closed
+
+
+def _on_loop(tell: Callable[[], None]) -> "Callable[[Future[Any]], None]":
+    """What calls `tell` on the event loop that is running now."""
+    loop = asyncio.get_running_loop()
+
+    def told(_: "Future[Any]") -> None:
+        with suppress(RuntimeError):  # it has ended, and nobody counts any more
+            loop.call_soon_threadsafe(tell)
+
+    return told

@@ -1,6 +1,9 @@
 """The heads of requests: how long they may be, how many may wait, what in them is not followed, and what is refused by them. Neither httptools nor uvicorn asks."""
 
+import logging
 from collections import deque
+from collections.abc import Callable
+from time import monotonic
 from typing import Any
 
 import httptools
@@ -13,12 +16,39 @@ MAX_HEAD_BYTES = 64 * 1024
 MAX_WAITING = 64
 """Requests behind the one that is being answered, of one connection: four times what clients that pipeline send together."""
 
+TOLD_SECONDS = 60.0
+"""Between two lines about what is no request."""
+
+log = logging.getLogger("flyball.gateway")
+
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 _INVALID = "Invalid HTTP request received."
 
 
+class Invalid:
+    """What comes to a port and is no request: counted, and told once a minute at most. A stranger without a token sends thousands in a second, and each would
+    be a line of a log that nobody cuts."""
+
+    def __init__(self, count: Callable[[], None], elapsed: Callable[[], float] = monotonic) -> None:
+        self._count = count
+        self._elapsed = elapsed
+        self._untold = 0
+        self._told_at: float | None = None
+
+    def add(self) -> None:
+        self._count()
+        self._untold += 1
+        now = self._elapsed()
+        if self._told_at is None or now - self._told_at >= TOLD_SECONDS:
+            log.warning("invalid HTTP requests were received: %d since this was last said", self._untold)
+            self._untold, self._told_at = 0, now
+
+
 class BoundedHeads(HttpToolsProtocol):
     """One connection."""
+
+    invalid = Invalid(lambda: None)
+    """Of the process, unless a port counts its own."""
 
     _head_bytes = 0
     """Received since the last byte of a body, or the end of a request: of a head, of trailers, of what frames the chunks of a body."""
@@ -31,6 +61,11 @@ class BoundedHeads(HttpToolsProtocol):
     """Given so."""
     _leaves = False
     """Once that is given."""
+
+    @classmethod
+    def counting(cls, invalid: Invalid) -> "type[BoundedHeads]":
+        """The same, of a port that counts what is no request."""
+        return type(cls.__name__, (cls,), {"invalid": invalid})
 
     @classmethod
     def refusing(cls, unread: Unread) -> "type[BoundedHeads]":
@@ -125,7 +160,7 @@ class BoundedHeads(HttpToolsProtocol):
         """Nothing that follows can be read: what came before is answered, and the last answer closes the connection."""
         last = self.pipeline[0][0] if self.pipeline else self.cycle
         if last is None or last.response_complete or last.more_body:
-            self.logger.warning(_INVALID)
+            self.invalid.add()
             self.send_400_response(_INVALID)
             return
         self.cycle = last

@@ -204,7 +204,8 @@ class LiveTable:
 
 
 class Tables:
-    """Holds the live table. All loading and freeing happens in one thread, one at a time; the swap on the event loop."""
+    """Holds the live table. All loading and giving back happens in one thread, one at a time; the swap on the event loop; closing of models that nobody uses
+    any more in a thread of its own, since it waits for the call that is running, and the next table must not."""
 
     def __init__(
         self,
@@ -223,6 +224,7 @@ class Tables:
         self._max_rows = max_rows
         self._on_swap = on_swap
         self._loader = ThreadPoolExecutor(1, thread_name_prefix="table-loader")
+        self._closing = ThreadPoolExecutor(1, thread_name_prefix="model-closing")
         self._busy = asyncio.Lock()
         self._seen: tuple[int, int, int] | None = None
         self._counted: tuple[int, int, int] | None = None
@@ -277,6 +279,7 @@ class Tables:
             self._loader.submit(self._give_back, self.live.taken).add_done_callback(_tell)
             self.live = None
         self._loader.shutdown(wait=True)
+        self._closing.shutdown(wait=True)
 
     async def _reload(self) -> None:
         old, passed_over = self.live, list[ServedUnit]()
@@ -381,7 +384,7 @@ class Tables:
         for served in taken:
             close = self._shelf.give_back(served)
             if close is not None:
-                close()
+                self._closing.submit(close).add_done_callback(_tell)
 
     def _stamp(self) -> tuple[int, int, int] | None:
         try:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import msgspec
 
 from flyball.errors import ArtifactDamaged, ModelFailed
+from flyball.gateway.package_files import digest_of, refuse_odd, whole
 from flyball.gateway.runtimes.code import CodeRuntime
 from flyball.gateway.runtimes.contract import CodeLimits, Columns, Runtime, ordinary
 from flyball.gateway.runtimes.lightgbm import LightgbmRuntime
@@ -136,39 +137,34 @@ class Verified(NamedTuple):
 def verified(package: Path, served: ServedUnit) -> Verified:
     """The package's bytes, read once; raises ArtifactDamaged unless all are as its manifest and the unit say."""
     try:
-        manifest = codec.decode((package / "manifest.json").read_bytes(), Manifest)
+        manifest = codec.decode(whole(package, "manifest.json"), Manifest)
+        refuse_unlisted(package, manifest)
+        wanted_whole = {MODEL_FILES[served.format], background.FILE}
         found: dict[str, str] = {}
         kept: dict[str, bytes] = {}
         for name, wanted in manifest.files.items():
-            content = _read(package, name)
-            found[name] = hashlib.sha256(content).hexdigest()
+            if name in wanted_whole:
+                kept[name] = whole(package, name)
+                found[name] = hashlib.sha256(kept[name]).hexdigest()
+            else:
+                found[name] = digest_of(package, name)
             if found[name] != wanted:
                 raise ArtifactDamaged(
                     f"{name} of {served.unit.id} has the digest {found[name][:12]}…",
                     expected=f"{wanted[:12]}…, as its manifest says",
                 )
-            if name in {MODEL_FILES[served.format], background.FILE}:
-                kept[name] = content
     except (OSError, msgspec.DecodeError) as unreadable:
         raise ArtifactDamaged(f"the package of {served.unit.id} at {package} cannot be read: {unreadable}") from unreadable
     if MODEL_FILES[served.format] not in found or manifest.format is not served.format:
         raise ArtifactDamaged(
             f"the package of {served.unit.id} is {manifest.format}", expected=f"{served.format} with {MODEL_FILES[served.format]}"
         )
-    refuse_unlisted(package, manifest)
     fingerprint = codec.digest(Manifest(files=found, format=manifest.format))
     if fingerprint != served.unit.manifest_digest:
         raise ArtifactDamaged(
             f"{served.unit.id} has the manifest {fingerprint[:12]}…", expected=f"{served.unit.manifest_digest[:12]}…, as routed"
         )
     return Verified(fingerprint, manifest, kept[MODEL_FILES[served.format]], kept.get(background.FILE, b""))
-
-
-def _read(package: Path, name: str) -> bytes:
-    path = package / name
-    if path.is_symlink() or ".." in Path(name).parts or Path(name).is_absolute():
-        raise ArtifactDamaged(f"{name!r} in the manifest is a link or leaves the package", expected="a plain file inside it")
-    return path.read_bytes()
 
 
 def code_digests(manifest: Manifest) -> dict[str, str]:
@@ -178,11 +174,8 @@ def code_digests(manifest: Manifest) -> dict[str, str]:
 
 def refuse_unlisted(package: Path, manifest: Manifest) -> None:
     """A file of code beside the listed ones would be imported unchecked, and so would all that lies behind a link. Raises ArtifactDamaged."""
-    for path in package.rglob("*"):
-        name = path.relative_to(package).as_posix()
-        if path.is_symlink():
-            raise ArtifactDamaged(f"{name} in the package is a link", expected="plain files and directories")
-        if name.startswith(_CODE) and not path.is_dir() and name not in manifest.files:
+    for name in refuse_odd(package):
+        if name.startswith(_CODE) and name not in manifest.files:
             raise ArtifactDamaged(f"{name} is not in the manifest", expected="only listed files below model/code")
 
 

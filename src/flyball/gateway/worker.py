@@ -11,20 +11,19 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-import msgspec
 import uvicorn
 
 from flyball.errors import FlyballError, StoreUnavailable
 from flyball.gateway.access import Neighbours, Tokens
 from flyball.gateway.answering import Answering
 from flyball.gateway.app import Gateway
-from flyball.gateway.birth import birth_of
 from flyball.gateway.capture_writer import CaptureWriter, NoCapture, Sink, TimelessWriter
+from flyball.gateway.card import Card
 from flyball.gateway.connections import Connections
 from flyball.gateway.explaining import Explaining
 from flyball.gateway.freed import give_back_freed
 from flyball.gateway.handlers import MAX_ROWS, Handlers, Parts, Settings
-from flyball.gateway.heads import BoundedHeads
+from flyball.gateway.heads import BoundedHeads, Invalid
 from flyball.gateway.ids import FreshIds
 from flyball.gateway.inference import Clocks, Inference
 from flyball.gateway.inference import Parts as InferenceParts
@@ -114,6 +113,7 @@ class Worker:
             directory / "routing.json", Shelf(options.limits), MAX_ROWS, self._swapped, keepers, frozenset(options.models)
         )
         self._metrics = Metrics(self._capture)
+        self._invalid = Invalid(self._metrics.errors.labels("", "NotHttp").inc)
         loop_time = asyncio.get_running_loop().time
         self._answering = Answering(self._metrics, lambda: self._lease.held, loop_time)
         ids = FreshIds(world.random_bytes)
@@ -135,7 +135,7 @@ class Worker:
         self._unread = Unread((neighbours, self._tokens), self._metrics, self._inference, options.max_body_bytes)
         self._tracer = open_tracer(options.tracing, options.worker, world.now_us)
         self._grpc = self._grpc_doors(bound)
-        self._started_us = world.now_us()
+        self._card = Card(directory, options.worker, world.now_us())
         self._parent = os.getppid()
         self._ending = asyncio.Event()
         self._succeeded = False
@@ -163,7 +163,7 @@ class Worker:
         while not (public.started and admin.started):
             await asyncio.sleep(0.01)
         more = {"grpc_port": await self._grpc.start()} if self._grpc is not None else {}
-        card = self._announce({"admin_port": admin_socket.getsockname()[1], **more})
+        self._announce({"admin_port": admin_socket.getsockname()[1], **more})
         await asyncio.wait([asyncio.create_task(self._ending.wait()), *serving, *chores], return_when=asyncio.FIRST_COMPLETED)
         self._handlers.draining = self._gateway.draining = True
         self._unread.end()
@@ -184,7 +184,7 @@ class Worker:
         self._tables.close()
         if self._tracer is not None:
             self._tracer.close()
-        _withdraw(card)
+        self._card.withdraw()
         if failed:
             raise failed[0]
 
@@ -203,10 +203,10 @@ class Worker:
 
     def _server(self, *, admin: bool) -> uvicorn.Server:
         application = self._gateway.port(admin=admin)
-        heads = BoundedHeads
+        heads = BoundedHeads.counting(self._invalid)
         if self._tracer is None and not admin:  # where there are traces, refusals have theirs
             self._gateway.unread = self._unread
-            heads = BoundedHeads.refusing(self._unread)
+            heads = heads.refusing(self._unread)
         return QuietServer(
             uvicorn.Config(
                 self._tracer.around(application) if self._tracer is not None and not admin else application,
@@ -245,6 +245,8 @@ class Worker:
             sync = self._capture.pending_sync()
             if sync is not None:
                 await asyncio.to_thread(sync)
+            if self._card.untold:
+                await asyncio.to_thread(self._card.tell_again)
 
     def _tell_who_is_pending(self, public: uvicorn.Server) -> None:
         """Requests of both doors: what is large at one gives way to what is small at the other."""
@@ -275,36 +277,14 @@ class Worker:
         self._metrics.forget_others(live.fingerprints)
         self._explaining.forget_others(live.fingerprints)
 
-    def _announce(self, ports: dict[str, int]) -> Path:
-        """Tell the supervisor and control where this worker is."""
-        card = self._options.state_dir / "gateways" / f"{self._options.worker}.json"
-        card.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        here = card.parent.stat()
-        birth = birth_of(os.getpid())
-        facts = {
-            "pid": os.getpid(),
-            "port": self._public.getsockname()[1],
-            **ports,
-            "started": self._started_us,
-            "device": here.st_dev,
-            "inode": here.st_ino,
-            **({"ticks": birth.ticks, "boot": birth.boot} if birth.ticks is not None else {}),
-        }
-        draft = card.with_name(f".{card.name}.{os.getpid()}")
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(msgspec.json.encode(facts))
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(card)
-        return card
-
-
-def _withdraw(card: Path) -> None:
-    """Unless a successor has put its own in this place."""
-    with contextlib.suppress(OSError, msgspec.DecodeError):
-        if msgspec.json.decode(card.read_bytes())["pid"] == os.getpid():
-            card.unlink()
+    def _announce(self, ports: dict[str, int]) -> None:
+        """Tell the supervisor and control where this worker is. Raises StoreUnavailable where another one can go on in its place."""
+        try:
+            self._card.tell({"port": self._public.getsockname()[1], **ports})
+        except OSError as failed:
+            if self._options.must_serve:
+                raise StoreUnavailable(f"nobody can be told where this worker is: {failed}") from failed
+            self._card.tell_again()
 
 
 def _listen(options: Options) -> socket.socket:

@@ -1,6 +1,7 @@
 """The scoring child with real packages: the formats that may be opened in this process answer the same, and a code format answers at all."""
 
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,18 @@ def test_a_child_that_says_what_is_no_answer_is_ended_and_the_next_call_starts_a
             with pytest.raises(ModelFailed, match="said what is no answer"):
                 scorer.score(package, ROWS)
         assert scorer.score(package, ROWS).shape == (2, 1)
+
+
+def test_a_late_child_is_ended_with_all_that_it_forked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which holds its output open: who waited for the end of that would wait for ever."""
+    package = package_of(tmp_path / "p", LOGISTIC)
+    forks = "import os, time; os.fork(); time.sleep(60)"
+    monkeypatch.setattr("flyball.adapters.scorer_child.COMMAND", (sys.executable, "-c", forks))
+    with ChildScorer(tmp_path / "alone", plain_environment()) as scorer:
+        begun = time.monotonic()
+        with pytest.raises(ModelFailed, match="did not answer within"):
+            scorer.score(package, ROWS, 0.5)
+        assert time.monotonic() - begun < 20
 
 
 def test_a_models_code_sees_no_secret_of_the_process_that_asks_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

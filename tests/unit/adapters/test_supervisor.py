@@ -19,7 +19,7 @@ import pytest
 from flyball.adapters.entropy import fresh_token
 from flyball.adapters.known_process import known
 from flyball.adapters.supervisor import GatewayProcess, Layout, live, model_ready, running, start_detached, stop, supervise
-from flyball.adapters.supervisor.child import BUDGET, Child, Recipe
+from flyball.adapters.supervisor.child import BUDGET, LOG_BYTES, Child, Recipe
 from flyball.adapters.supervisor.listening import listen, reserve
 from flyball.adapters.token import owner_token
 from flyball.errors import Conflict, OperatorError, StoreUnavailable, UserError
@@ -251,6 +251,21 @@ def test_waits_grow_with_quick_deaths_and_a_burnt_budget_still_starts_again(tmp_
     assert child.died(100.3)
     assert child.burning
     assert child.due == pytest.approx(130.3)
+
+
+def test_a_log_that_has_grown_large_is_put_aside_at_a_start_and_two_are_kept(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    child = Child(Recipe("short", (sys.executable, "-S", "-c", "print('a line')"), log))
+    for size, kept in ((LOG_BYTES, None), (LOG_BYTES + 1, b"1"), (LOG_BYTES + 2, b"2")):
+        log.write_bytes((kept or b"0") + b"\0" * (size - 1))
+        child.start(0.0)
+        assert child.process is not None
+        child.process.wait()
+        aside = tmp_path / "log.1"
+        assert (aside.read_bytes()[:1] if aside.exists() else None) == kept
+        assert log.read_bytes().endswith(b"a line\n")
+    assert log.read_bytes() == b"a line\n"
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["log", "log.1"]
 
 
 def test_a_child_gets_the_signal_and_the_descriptor(tmp_path: Path) -> None:

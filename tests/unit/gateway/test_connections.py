@@ -7,7 +7,7 @@ import socket
 import uvicorn
 
 from flyball.gateway.connections import HEAD_SECONDS, STALLED_SECONDS, Connections
-from flyball.gateway.heads import BoundedHeads
+from flyball.gateway.heads import BoundedHeads, Invalid
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: here\r\n\r\n"
 
@@ -18,12 +18,12 @@ async def application(scope, receive, send):
     await send({"type": "http.response.body", "body": b"x" * size})
 
 
-def served(story):
+def served(story, heads=BoundedHeads):
     """`story(port, connections)` beside a running server."""
 
     async def run():
         listening = socket.create_server(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(application, http=BoundedHeads, lifespan="off", log_config=None))
+        server = uvicorn.Server(uvicorn.Config(application, http=heads, lifespan="off", log_config=None))
         serving = asyncio.create_task(server._serve([listening]))
         while not server.started:
             await asyncio.sleep(0.01)
@@ -68,6 +68,26 @@ def test_who_never_sends_a_whole_head_is_closed_in_the_end_and_nobody_else():
         kept[1].close()
 
     served(story)
+
+
+def test_what_is_no_request_is_counted_each_time_and_told_once_a_minute(caplog):
+    counted, times = [], iter([100.0] * 200 + [159.9, 160.0])
+    heads = BoundedHeads.counting(Invalid(lambda: counted.append(1), lambda: next(times)))
+
+    async def sent(port, count):
+        for _ in range(count):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"\x16\x03\x01 tls\r\n\r\n")
+            assert (await reader.read()).startswith(b"HTTP/1.1 400")
+            writer.close()
+
+    async def story(port, connections, server):
+        await sent(port, 202)
+
+    served(story, heads)
+    assert len(counted) == 202
+    said = [record.getMessage() for record in caplog.records if "invalid" in record.getMessage().lower()]
+    assert said == [f"invalid HTTP requests were received: {n} since this was last said" for n in (1, 201)]
 
 
 def test_the_time_of_a_head_begins_anew_with_each_request():

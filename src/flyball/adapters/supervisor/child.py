@@ -25,6 +25,10 @@ that is not started again is an outage for certain."""
 SPENT_WAIT_SECONDS = 30.0
 
 
+LOG_BYTES = 16 * 1024**2
+"""A log that has grown beyond this is put aside when its process is started again: months of a quiet gateway, and a minute of whoever wants to fill the disk."""
+
+
 class Recipe(NamedTuple):
     """How a child is started."""
 
@@ -77,6 +81,7 @@ class Child:
 
     def _start(self) -> None:
         self.recipe.log.parent.mkdir(parents=True, exist_ok=True)
+        _put_aside(self.recipe.log)
         with self.recipe.log.open("ab") as log:
             self.process = subprocess.Popen(
                 self.recipe.command,
@@ -107,6 +112,13 @@ class Child:
             kill_family(self.pid)
         if self.process is not None:
             self.process.wait()
+
+
+def _put_aside(log: Path) -> None:
+    """In the place of the one before it, so that two are kept. Who is still writing to it (a worker that is being succeeded) goes on there."""
+    with suppress(OSError):  # no room for a name keeps nothing from being started
+        if log.stat().st_size > LOG_BYTES:
+            log.replace(log.with_name(f"{log.name}.1"))
 
 
 def kill_family(pid: int) -> None:

@@ -8,33 +8,24 @@ import numpy as np
 
 from flyball.errors import ArtifactDamaged, ModelFailed
 from flyball.gateway.runtimes.contract import CodeLimits, Columns
+from flyball.gateway.runtimes.onnx_steady import is_steady
+from flyball.records.onnx_session import open_session
 from flyball.records.scores import as_scores
 from flyball.records.signature import ColumnType, Signature
 
 _STRING = "tensor(string)"
 _FLOAT = "tensor(float)"
-_LOOPS = (b'"\x04Loop', b'"\x04Scan')
-"""The `op_type` of a node as protobuf writes it (field 4, four bytes): to find it among megabytes of weights by chance costs a thread's hop."""
 
 
 class OnnxRuntime:
     """One input a column, named as the column, shape [None, 1]; scores are the last output (classification) or the first."""
 
     def __init__(self, model: bytes, signature: Signature, deadline_seconds: float = CodeLimits().deadline_seconds) -> None:
-        """`deadline_seconds`: of one call of a graph with loops; one without ends by itself."""
+        """`deadline_seconds`: of one call of a graph that is not steady; one that is ends by itself."""
         import onnxruntime
 
-        options = onnxruntime.SessionOptions()
-        # Rows are few and requests many: threads inside one call would only fight the other workers for the cores.
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 4
-        try:
-            self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        except Exception as refused:  # onnxruntime's errors share no class of their own
-            raise ArtifactDamaged(f"onnxruntime does not load the model: {str(refused)[:300]}") from refused
-        self.steady = not any(loop in model for loop in _LOOPS)
-        """A loop may turn as often as a value in a row says: a few bytes of a request would stop the whole gateway."""
+        self._session = open_session(model)
+        self.steady = is_steady(model)
         self._deadline_seconds = deadline_seconds
         self._options = onnxruntime.RunOptions
         self._signature = signature

@@ -6,6 +6,7 @@ stands its callers are told at once, or, where it died once or twice only, wait 
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -80,7 +81,7 @@ class WorkerProcess:
         self._closed.set()
         with self._lock:
             if self._starting is not None:
-                self._starting.kill()  # whoever starts it sees its end
+                _kill(self._starting)  # whoever starts it sees its end
             process, self._process = self._process, None
         if process is not None:
             _end(process)
@@ -134,6 +135,7 @@ class WorkerProcess:
                 env=dict(self._limits.environment),
                 bufsize=0,
                 close_fds=True,
+                start_new_session=True,  # a group of its own: what the model forks ends with it
             )
         except OSError as refused:  # no memory, no descriptor: tried again like one that died
             raise ModelFailed(f"{self._program.name} did not start: {refused}") from refused
@@ -143,7 +145,7 @@ class WorkerProcess:
         with self._lock:
             self._starting = process
             if self._closed.is_set():
-                process.kill()
+                _kill(process)
         return process
 
     def _restart_later(self) -> None:
@@ -174,14 +176,18 @@ def _asked(process: subprocess.Popen[bytes], message: bytes, until: float, limit
     return pipe.receive(process.stdout.fileno(), until, limit)
 
 
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """With all that its model has forked. A group keeps its number for as long as nobody has asked how its first process ended."""
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+
 def _end(process: subprocess.Popen[bytes]) -> str:
     """Its end, in words."""
-    status = process.poll()
-    process.kill()
-    process.wait()
+    _kill(process)
+    status = process.wait()
     for stream in (process.stdin, process.stdout):
         if stream is not None:
             stream.close()
-    if status is None:
-        status = process.returncode
     return f"signal {-status}" if status < 0 else f"exit {status}"

@@ -2,9 +2,10 @@
 
 import os
 import resource
+import signal
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 
@@ -36,7 +37,7 @@ def run(load: Callable[[bytes], Answer]) -> int:
         try:
             request = pipe.receive(incoming)
         except ConnectionError:
-            return 0
+            _leave()
         try:
             said = msgspec.msgpack.encode(answer(msgspec.msgpack.decode(request)))
         except Exception as failed:  # noqa: BLE001 - foreign code: the gateway is told and decides
@@ -53,6 +54,13 @@ def _end_with(gateway: int) -> None:
     never = threading.Event()
     while os.getppid() == gateway:
         never.wait(1.0)
+    _leave()
+
+
+def _leave() -> NoReturn:
+    """With all that the model has forked: nobody else is left to end it."""
+    if os.getpgrp() == os.getpid():  # as the gateway starts it; else the group is somebody else's
+        os.killpg(0, signal.SIGKILL)
     os._exit(0)
 
 
