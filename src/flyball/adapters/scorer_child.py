@@ -12,7 +12,7 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import Any, BinaryIO, NoReturn, Self
 
 import msgspec
 import numpy as np
@@ -221,22 +221,39 @@ def in_parts(
     return table
 
 
-def main(directory: Path) -> int:
-    """The child: one answer a line, until its input ends."""
+def main(directory: Path) -> NoReturn:
+    """The child: one answer a line, until its input ends, or whoever asks does."""
+    threading.Thread(target=_end_with, args=(os.getppid(),), name="watch-who-asks", daemon=True).start()
     # What the model prints belongs into the log, not between the answers: also what native code writes to the descriptor itself.
     with os.fdopen(os.dup(1), "wb") as answers:
         os.dup2(2, 1)
         sys.stdout = sys.stderr
-        return _answer_all(answers, directory)
+        _answer_all(answers, directory)
+    _leave()
 
 
-def _answer_all(answers: BinaryIO, directory: Path) -> int:
+def _end_with(parent: int) -> None:
+    """A model that hangs reads no input, and would outlive a command that was killed."""
+    never = threading.Event()
+    while os.getppid() == parent:
+        never.wait(1.0)
+    _leave()
+
+
+def _leave() -> NoReturn:
+    """With all that the model has forked: nobody else is left to end it."""
+    sys.stderr.flush()
+    if os.getpgrp() == os.getpid():  # as it is started; else the group is somebody else's
+        os.killpg(0, signal.SIGKILL)
+    os._exit(0)
+
+
+def _answer_all(answers: BinaryIO, directory: Path) -> None:
     scorer, raised = PackageScorer(in_child=True), set[str]()
     for line in sys.stdin.buffer:
         _answer(scorer, Path(line.decode().rstrip("\n")), directory, raised)
         answers.write(b"\n")
         answers.flush()
-    return 0
 
 
 def _answer(scorer: PackageScorer, package: Path, directory: Path, raised: set[str]) -> None:
@@ -260,4 +277,4 @@ def _answer(scorer: PackageScorer, package: Path, directory: Path, raised: set[s
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    main(Path(sys.argv[1]))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 from projects import HISTOGRAM, LOGISTIC, Told, package_in, project, request, spec
 
@@ -96,6 +97,33 @@ def test_a_late_child_is_ended_with_all_that_it_forked(tmp_path: Path, monkeypat
         with pytest.raises(ModelFailed, match="did not answer within"):
             scorer.score(package, ROWS, 0.5)
         assert time.monotonic() - begun < 20
+
+
+def test_a_child_that_is_done_leaves_nothing_that_its_model_started(tmp_path: Path) -> None:
+    now, told = tmp_path / "now", tmp_path / "told"
+    starts = f"""
+    from pathlib import Path
+    import subprocess
+    if Path({str(now)!r}).exists():
+        Path({str(told)!r}).write_text(str(subprocess.Popen(["sleep", "60"]).pid))
+    return frame"""
+    package = package_of(tmp_path / "p", HISTOGRAM.replace("    return frame", starts))
+    now.touch()
+    with ChildScorer(tmp_path / "alone", plain_environment()) as scorer:
+        scorer.score(package, ROWS)
+        pid = int(told.read_text())
+        assert runs(pid)
+    deadline = time.monotonic() + 20
+    while runs(pid) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not runs(pid)
+
+
+def runs(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def test_a_models_code_sees_no_secret_of_the_process_that_asks_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
