@@ -95,7 +95,7 @@ def test_a_segment_that_cannot_be_read_is_said_once_and_windows_of_the_others_cl
     assert project.engine.observation.unread_since is None
 
 
-@pytest.mark.parametrize(("minutes", "clears", "looks"), [(5, False, 12), (50, False, 2), (50, True, 1), (130, False, 11)])
+@pytest.mark.parametrize(("minutes", "clears", "looks"), [(5, False, 12), (50, False, 2), (50, True, 2), (130, False, 11)])
 def test_segments_that_turn_out_bad_one_after_the_other_are_one_trouble_with_one_hour(
     tmp_path: Path, minutes: int, clears: bool, looks: int
 ) -> None:
@@ -112,6 +112,20 @@ def test_segments_that_turn_out_bad_one_after_the_other_are_one_trouble_with_one
         blind_looks += blind(seen.unread_since, project.clock.now())
         project.clock.sleep(timedelta(minutes=minutes))
     assert blind_looks == looks
+
+
+def test_a_passing_trouble_with_a_segment_takes_nothing_of_the_hour_that_the_next_one_has(tmp_path: Path) -> None:
+    project = Project(tmp_path, spec_of(AT_ONCE, monitor=MONITOR))
+    project.capture = Refusing()
+    with_ports(project, capture=project.capture)
+    seen, bad, told = project.engine.observation, project.capture.bad, []
+    for minute in range(240):
+        project.capture.bad = bad if minute == 0 or minute >= 90 else ()
+        seen.ingest()
+        if blind(seen.unread_since, project.clock.now()):
+            told.append(minute)
+        project.clock.sleep(timedelta(minutes=1))
+    assert told == [0, *range(90, 149)], "an hour of those in which something was not read"
 
 
 def half_labelled(root: Path, days: int) -> tuple[Project, list[LabelBatch]]:

@@ -31,10 +31,10 @@ class Unreadable:
         raise KeyError(f"reference of {unit}")
 
 
-def ticks(project: Project, days: int) -> list[str]:
+def ticks(project: Project, days: float) -> list[str]:
     """What ticks complained of."""
     words = []
-    for _ in range(days * 4):
+    for _ in range(int(days * 4)):
         project.send(60)
         project.clock.sleep(6 * HOUR)
         project.deliver()
@@ -245,6 +245,8 @@ def test_windows_that_cannot_be_closed_are_closed_unjudged_and_policies_look_at_
     assert all("KeyError" in each for each in words[3:])
     assert len(looks_since(project, began)) == 0, "it may be mended at the next look"
     words = ticks(project, 3)
+    assert len(looks_since(project, began)) == 3, "each is tried for a quarter of its length"
+    words += ticks(project, 0.25)
     mine = [window for window in project.windows() if window.end > began]
     assert len(mine) == 4
     assert all(window.void.startswith("it could not be judged: KeyError in flyball.") for window in mine)

@@ -43,15 +43,16 @@ class Estimating:
     def state(self, unit: str) -> EstimateState:
         return self._world.get("estimates", unit, EstimateState) or EstimateState()
 
-    def unknown(self, unit: str) -> Put:
-        """Of its newest window nothing is."""
-        return put("estimates", unit, msgspec.structs.replace(self.state(unit), increase=0.0))
+    def unknown(self, unit: str) -> tuple[Put, ...]:
+        """Of its newest window nothing is; empty: that is what stands."""
+        state = self.state(unit)
+        return (put("estimates", unit, msgspec.structs.replace(state, increase=0.0)),) if state.increase else ()
 
     def close(self, key: WindowKey, window: Window, summary: WindowSummary) -> Estimated:
         """The champion's window is over."""
         reference = self._observation.files.prepared(window.unit)
         if reference is None or summary.predictions < self._policy.min_rows:
-            return Estimated(summary, (), ())
+            return Estimated(summary, (), self.unknown(window.unit))
         rows, state = self._observation.rows(key), self.state(window.unit)
         try:
             found = estimates.estimate(
@@ -59,7 +60,7 @@ class Estimating:
             )
         except Exception as error:  # noqa: BLE001 - said of the window, which closes: rows that stay as they are would keep it, and all after it, for ever
             unknown = msgspec.structs.replace(summary, void=f"it could not be estimated: {for_the_ledger(error)}")
-            return Estimated(unknown, (), (self.unknown(window.unit),))
+            return Estimated(unknown, (), self.unknown(window.unit))
         allowance = allowance_of(self._policy, "estimates", 1.0)
         reading = estimates.judge(state.alarm, found, window, allowance)
         increase = found.increase.value if found.increase is not None else 0.0

@@ -81,9 +81,11 @@ class Observation:
         self._unended_since: datetime | None = None
         """When the first of the last calls of `ingest` began that could not be ended; None: the last one was."""
         self._unread_since: datetime | None = None
-        """When the trouble with the segments that cannot be read began; None: there was none yet."""
+        """When the trouble with the segments that cannot be read began, and later by all the time since in which all were read; None: there was none yet."""
         self._unread_at: datetime | None = None
         """When the newest of them was found."""
+        self._read_at = world.now()
+        """When all segments were tried last."""
         self._unread_now: frozenset[str] = frozenset()
         self._width = micros_of(world.spec.monitor.window)
         self._grace_us = 0 if world.ports.clock.simulated else min(micros_of(GRACE), self._width // GRACE_PART)
@@ -135,6 +137,9 @@ class Observation:
 
     def _note_unread(self, segments: Iterable[tuple[str, str]]) -> None:
         names, now = frozenset(name for name, _ in segments), self._world.now()
+        if self._unread_since is not None and not self._unread_now:
+            self._unread_since += now - self._read_at
+        self._read_at = now
         if names - self._unread_now:
             # Of a worker none of whose segments may be read each new one is the same trouble: an hour for each would be for ever.
             if self._unread_at is None or now - self._unread_at >= ANOTHER_TROUBLE:

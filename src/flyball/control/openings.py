@@ -5,7 +5,7 @@ from contextlib import suppress
 from flyball.control.standing import puts_of
 from flyball.control.units import UnitShelf
 from flyball.control.world import World, draft
-from flyball.errors import ArtifactDamaged, NotFound, StoreUnavailable, TrackingFailed
+from flyball.errors import ArtifactDamaged, NotFound, TrackingFailed
 from flyball.records.evidence import Evidence
 from flyball.records.findings import Finding, FindingKind
 from flyball.records.release import Champion, Phase, ReleaseState
@@ -32,7 +32,7 @@ def is_apart(world: World, shelf: UnitShelf, champion: Champion | None, unit: st
     if champion is None:
         return False
     found: Clash | None = None
-    with suppress(ArtifactDamaged, NotFound, StoreUnavailable, TrackingFailed):  # the release tells of a package that is lacking
+    with suppress(ArtifactDamaged, NotFound, TrackingFailed):  # the release tells of a package that is lacking
         found = clash(shelf.served(champion.unit).signature, shelf.served(unit).signature)
     if found is None:
         return False

@@ -17,7 +17,16 @@ from flyball.control.replay_position import GOES_ON, Journal, Position, Sent, St
 from flyball.control.replay_schedule import MOST_LABELS, LabelSchedule, Requests, schedule_labels, schedule_requests
 from flyball.control.traffic import stop_of
 from flyball.control.world import micros, moment
-from flyball.errors import DataError, Fenced, GatewayUnreachable, Outdated, StoreUnavailable, TrainingError, UserError
+from flyball.errors import (
+    DataError,
+    Fenced,
+    GatewayUnreachable,
+    Outdated,
+    StoreUnavailable,
+    TrackingFailed,
+    TrainingError,
+    UserError,
+)
 from flyball.pipelines.keys import refuse_repeated
 from flyball.pipelines.labels import class_name
 from flyball.records.decisions import Approval
@@ -227,8 +236,8 @@ class Replay:
                 return
 
     def _turn(self) -> None:
-        # A ledger or a disk that is away now is not to be lived through: a replay that ends here goes on from here.
-        tick_once(self._engine, passing=(StoreUnavailable,))
+        # A ledger, a registry or a disk that is away now is not to be lived through: a replay that ends here goes on from here.
+        tick_once(self._engine, passing=(StoreUnavailable, TrackingFailed))
 
     def _answer(self) -> int:
         """Yes to all that a person is asked; how much that was."""
@@ -282,7 +291,7 @@ def _worked(work: Work, engine: Engine, job: Job) -> bool:
     """Whether it could be worked on to its end. What goes wrong goes wrong in the next tick as well, which notes it."""
     try:
         work(engine, job)
-    except (Fenced, Outdated, StoreUnavailable):
+    except (Fenced, Outdated, StoreUnavailable, TrackingFailed):
         raise
     except Exception:  # noqa: BLE001 - met again by the tick that follows, where it becomes a recorded event
         return False

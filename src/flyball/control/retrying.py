@@ -56,6 +56,11 @@ class Retries(Generic[Key]):
         if key in self._failed:
             self._failed[key] = self._failed[key]._replace(pause=SOONEST, again_at=self._failed[key].since)
 
+    def begin_anew(self, key: Key, at: datetime) -> None:
+        """What stands under this key came about at `at`: trouble that began before was another's, and it is given its own time."""
+        if key in self._failed and self._failed[key].since < at:
+            del self._failed[key]
+
     def keep(self, keys: Collection[Key]) -> None:
         """Of the others nothing is known any more."""
         self._failed = {key: failed for key, failed in self._failed.items() if key in keys}

@@ -8,7 +8,7 @@ from flyball.control.releases import Releases
 from flyball.control.traffic import SwitchReading, routing_put, stop_of
 from flyball.control.units import UnitShelf
 from flyball.control.world import World, draft, put
-from flyball.errors import Conflict, StoreUnavailable, TrackingFailed
+from flyball.errors import Conflict, TrackingFailed
 from flyball.records.bounds import Stop
 from flyball.records.events import Put
 from flyball.records.release import Phase
@@ -119,7 +119,7 @@ class Stopping:
         best = [unit for unit in verified if unit in mine] or mine
         try:
             whole = self._shelf.holds(best[-1])
-        except (StoreUnavailable, TrackingFailed):  # a brake waits for no registry
+        except TrackingFailed:  # a brake waits for no registry
             return None, f"serve.fallback is version {wanted}, of which the registry does not answer"
         if not whole:
             return None, f"the package of serve.fallback, version {wanted}, is not whole"

@@ -48,7 +48,7 @@ def routing_put(
     def served(unit: str | None) -> ServedUnit | None:
         try:
             return shelf.served(unit) if unit else None
-        except (ArtifactDamaged, NotFound, StoreUnavailable, TrackingFailed) as error:
+        except (ArtifactDamaged, NotFound, TrackingFailed) as error:
             return _without_package(unit or "", champion, release, standing, stop, error)
 
     made = route(
@@ -143,7 +143,7 @@ def find_packages(world: World, shelf: UnitShelf) -> None:
         return
     places: dict[str, str] = {}
     for served in units_of(standing):
-        with suppress(ArtifactDamaged, NotFound, StoreUnavailable, TrackingFailed):  # told where it is wanted
+        with suppress(ArtifactDamaged, NotFound, TrackingFailed):  # told where it is wanted
             places[served.unit.id] = shelf.served(served.unit.id).package
     routes = tuple(each.placed(places) for each in standing.routes)
     if routes == standing.routes:

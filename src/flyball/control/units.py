@@ -32,21 +32,21 @@ class UnitShelf:
         return version
 
     def holds(self, unit_id: str) -> bool:
-        """Whether its bytes are there and whole now, whatever was remembered: a rollback must not end at a unit that no gateway can load."""
+        """Whether its bytes are there and whole now, whatever was remembered: a rollback must not end at a unit that no gateway can load. Raises TrackingFailed."""
         try:
-            unit = self.unit(unit_id)
-            self._world.ports.registry.fetch(unit.model, unit.version, unit.manifest_digest)
+            self._fetched(self.unit(unit_id))
         except (ArtifactDamaged, NotFound):
             return False
         return True
 
     def served(self, unit_id: str) -> ServedUnit:
-        """The unit with its package on this machine, its bytes checked. Raises ArtifactDamaged, and what a registry raises that does not answer."""
+        """The unit with its package on this machine, its bytes checked. Raises ArtifactDamaged, NotFound, and TrackingFailed of a registry that does not
+        answer."""
         if unit_id not in self._served:
             unit = self.unit(unit_id)
             try:
-                package = self._world.ports.registry.fetch(unit.model, unit.version, unit.manifest_digest)
-            except (TrackingFailed, StoreUnavailable):
+                package = self._fetched(unit)
+            except TrackingFailed:
                 standing = self._standing(unit)
                 if standing is None:
                     raise
@@ -59,6 +59,12 @@ class UnitShelf:
                 signature=self._world.ports.packages.signature(package),
             )
         return self._served[unit_id]
+
+    def _fetched(self, unit: Unit) -> Path:
+        try:
+            return self._world.ports.registry.fetch(unit.model, unit.version, unit.manifest_digest)
+        except StoreUnavailable as error:  # its own store, no more than a server that is away: the ledger's alone ends a look
+            raise TrackingFailed(error.found, expected=error.expected, next_step=error.next_step) from error
 
     def _standing(self, unit: Unit) -> ServedUnit | None:
         """As the standing routing table has it, its bytes checked: what is served needs no registry."""

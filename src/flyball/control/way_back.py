@@ -7,7 +7,7 @@ import msgspec
 
 from flyball.control.units import UnitShelf
 from flyball.control.world import World
-from flyball.errors import Conflict, StoreUnavailable, TrackingFailed
+from flyball.errors import Conflict, TrackingFailed
 from flyball.records.decisions import Action
 from flyball.records.evidence import Evidence
 from flyball.records.findings import Finding, FindingKind
@@ -20,7 +20,7 @@ def is_lost(shelf: UnitShelf, unit: str) -> bool:
     """It is known that its bytes are not whole: of a registry that does not answer nothing is."""
     try:
         return not shelf.holds(unit)
-    except (StoreUnavailable, TrackingFailed):
+    except TrackingFailed:
         return False
 
 

@@ -145,6 +145,7 @@ class Windows:
     def _is_closed(self, key: WindowKey, rows: int, champion: Champion | None, trouble: list[Exception]) -> bool:
         """Whether it is now, judged or not."""
         unit = key[0]
+        self._retries.begin_anew(unit, self._window_of(key).end)
         if self._retries.tried(unit, partial(self._close_or_give_up, key, champion), trouble):
             return True
         # A system that is away comes back, and the window is judged then.
@@ -238,7 +239,7 @@ class Windows:
         summary = msgspec.structs.replace(self._summary(window, rows), void=note)
         if champion is not None and _is_of(champion, window):
             findings = self._failures(window)
-            puts = [self._estimating.unknown(window.unit), *puts_of(self._world, findings)]
+            puts = [*self._estimating.unknown(window.unit), *puts_of(self._world, findings)]
             tell(self._world, findings)
         self._record_closed(key, summary, puts, note)
         self._world.say("bad", f"The window of {window.unit} until {window.end:%Y-%m-%d %H:%M} UTC is closed: {note}")
@@ -286,6 +287,11 @@ class Windows:
         seen = self._observation
         return seen.label_delay.ripe_us(seen.join, seen.seen_until_us) * MICROSECOND if seen.join is not None else timedelta()
 
+    def _is_newest(self, unit: str, start: datetime) -> bool:
+        """Whether the window that began then is closed, and the newest that is: what was estimated of another one would count as measured once more."""
+        newest = self._newest.get(unit)
+        return newest is not None and newest.start == start
+
     def _by_labels(self, champion: Champion, found: tuple[Finding, ...]) -> _Judged:
         state = self._world.get("performance", champion.unit, PerformanceState)
         with suppress(ArtifactDamaged):  # one that cannot be monitored has no baseline
@@ -318,7 +324,7 @@ class Windows:
             findings=found,
             worth=worth,
             window=window,
-            estimated_increase=self._estimating.state(champion.unit).increase,
+            estimated_increase=self._estimating.state(champion.unit).increase if self._is_newest(champion.unit, start) else 0.0,
             loss_increase=risen,
             champion_since=champion.since,
             data_until=version.lineage.snapshot.until if version else None,

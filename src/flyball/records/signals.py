@@ -19,7 +19,9 @@ SIGNALS: dict[str, Signal] = {
         bool, "without labels: the estimate says that the champion became worse, and nobody has seen it yet"
     ),
     "performance.estimated_increase": Signal(
-        float, "mean bounded loss of the champion's newest window as estimated without labels, minus its baseline (0 when void)"
+        float,
+        "mean bounded loss of the champion's newest window as estimated without labels, minus its baseline (0 when void, without traffic, "
+        "of fewer than `monitor.min_rows` rows, or while that window cannot be judged)",
     ),
     "concept.alarm": Signal(
         bool, "labels no longer follow the answers as they did: a concept-drift finding stands unacknowledged"

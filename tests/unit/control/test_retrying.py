@@ -97,3 +97,13 @@ def test_another_thing_under_the_same_key_is_tried_at_once_and_a_clock_that_is_s
     assert act.tries == tries + 1
     retries.keep(())
     assert not retries.for_long("u", 0 * SECOND)
+
+
+def test_trouble_that_began_before_a_thing_came_about_is_none_of_its_own(world: World) -> None:
+    retries, act = Retries[str](world), Act()
+    looks(world, retries, act, 100)
+    for at, long in ((AT, True), (AT + SECOND, False)):
+        retries.begin_anew("u", at)
+        assert retries.for_long("u", 100 * SECOND) is long
+    looks(world, retries, act, 100)
+    assert retries.for_long("u", 100 * SECOND)
