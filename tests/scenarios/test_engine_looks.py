@@ -106,6 +106,9 @@ class Slow:
     def cancel(self, job_id: str) -> None:
         self._of.cancel(job_id)
 
+    def tidy(self) -> None:
+        self._of.tidy()
+
     def observe(self, job_id: str) -> JobReport:
         report = self._of.observe(job_id)
         return report._replace(state="running") if job_id in self.held and report.state == "done" else report
