@@ -11,6 +11,7 @@ from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
+from flyball.adapters.token import wrong_with
 from flyball.control.ports import LedgerFault
 from flyball.control.reports import Check
 from flyball.spec import ProjectSpec
@@ -158,7 +159,7 @@ def _wrong_with(path: Path) -> tuple[str, str]:
         mode = stat.S_IMODE(path.stat().st_mode)
         if mode & MODE_OTHERS:
             return f"can be read by others (mode {mode:04o})", f"chmod 600 {path}"
-        return ("", "") if path.read_text(encoding="utf-8").strip() else ("is empty", "")
+        return wrong_with(path.read_text(encoding="utf-8").strip()), ""
     except FileNotFoundError:
         raise
     except OSError as error:
