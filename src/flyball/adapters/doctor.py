@@ -59,9 +59,12 @@ def captured(predictions: int, state_dir: Path, keep: timedelta | None) -> Check
 
 
 def stored(state_dir: Path) -> Check:
-    """What trainings leave. Both are no fault: snapshots are what versions are made again from."""
-    snapshots, cache = (_bytes_below(state_dir / name) / 1e9 for name in ("snapshots", "cache"))
-    words = f"snapshots {snapshots:.1f} GB, which grow with each training on new data and are kept; cache {cache:.1f} GB, of which old results go"
+    """What trainings leave. None is a fault: snapshots are what versions are made again from, and replays what further ones find their trainings in."""
+    snapshots, cache, replays = (_bytes_below(state_dir / name) / 1e9 for name in ("snapshots", "cache", "replays"))
+    words = (
+        f"snapshots {snapshots:.1f} GB, which grow with each training on new data and are kept; cache {cache:.1f} GB, of which old results go; "
+        f"replays {replays:.1f} GB, which are kept until you delete them"
+    )
     return Check(name="stored", ok=True, words=words)
 
 
