@@ -234,6 +234,15 @@ def test_who_replaces_the_owners_token_is_followed_by_who_asks_workers(port: Adm
         assert gateways.observe()[0].answers
 
 
+@pytest.mark.parametrize("token", ["s3cret\nsecond line", "s3cret \u0142"])
+def test_a_token_that_can_stand_in_no_header_is_in_no_report(port: AdminPort, tmp_path: Path, token: str) -> None:
+    with closing(HttpGateways(tmp_path, lambda: token, 1)) as gateways:
+        (report,) = gateways.observe()
+        gateways.publish(table(1))
+    assert (report.answers, report.error) == (False, "the owner's token that is known here can stand in no header")
+    assert not port.tokens
+
+
 @pytest.mark.parametrize(
     ("pid", "ticks", "boot"),
     [(os.getpid(), 1, 0), (os.getpid(), 0, 1), (os.getppid(), 9, 0), (1, None, None)],

@@ -11,6 +11,7 @@ from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
+from flyball.adapters.token import wrong_with
 from flyball.control.ports import LedgerFault
 from flyball.control.reports import Check
 from flyball.spec import ProjectSpec
@@ -58,9 +59,12 @@ def captured(predictions: int, state_dir: Path, keep: timedelta | None) -> Check
 
 
 def stored(state_dir: Path) -> Check:
-    """What trainings leave. Both are no fault: snapshots are what versions are made again from."""
-    snapshots, cache = (_bytes_below(state_dir / name) / 1e9 for name in ("snapshots", "cache"))
-    words = f"snapshots {snapshots:.1f} GB, which grow with each training on new data and are kept; cache {cache:.1f} GB, of which old results go"
+    """What trainings leave. None is a fault: snapshots are what versions are made again from, and replays what further ones find their trainings in."""
+    snapshots, cache, replays = (_bytes_below(state_dir / name) / 1e9 for name in ("snapshots", "cache", "replays"))
+    words = (
+        f"snapshots {snapshots:.1f} GB, which grow with each training on new data and are kept; cache {cache:.1f} GB, of which old results go; "
+        f"replays {replays:.1f} GB, which are kept until you delete them"
+    )
     return Check(name="stored", ok=True, words=words)
 
 
@@ -158,7 +162,7 @@ def _wrong_with(path: Path) -> tuple[str, str]:
         mode = stat.S_IMODE(path.stat().st_mode)
         if mode & MODE_OTHERS:
             return f"can be read by others (mode {mode:04o})", f"chmod 600 {path}"
-        return ("", "") if path.read_text(encoding="utf-8").strip() else ("is empty", "")
+        return wrong_with(path.read_text(encoding="utf-8").strip()), ""
     except FileNotFoundError:
         raise
     except OSError as error:

@@ -182,13 +182,16 @@ class HttpGateways:
     def _ask(self, worker: Card) -> GatewayReport:
         try:
             answer = self._answer(worker, "GET", "/flyball/served", OBSERVE_SECONDS)
-            if answer.status != 200:
-                return _silent(worker.worker, worker.pid, f"it answered {answer.status}: {answer.text[:200]}")
-            report = codec.decode(answer.body, GatewayReport)
         except FAILURES as error:
             return _silent(worker.worker, worker.pid, f"it does not answer: {str(error) or type(error).__name__}")
         except FlyballError as error:
             return _silent(worker.worker, worker.pid, f"it refuses the owner's token that is known here, and {error.message}")
+        except ValueError:  # its words quote the token, and viewers read these
+            return _silent(worker.worker, worker.pid, "the owner's token that is known here can stand in no header")
+        if answer.status != 200:
+            return _silent(worker.worker, worker.pid, f"it answered {answer.status}: {answer.text[:200]}")
+        try:
+            report = codec.decode(answer.body, GatewayReport)
         except ValueError as error:
             return _silent(worker.worker, worker.pid, f"its report cannot be read: {error}")
         if report.worker != worker.worker or report.pid != worker.pid:

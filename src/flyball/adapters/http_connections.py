@@ -19,8 +19,8 @@ class Patience(NamedTuple):
 
 
 class BoundedProtocol(H11Protocol):
-    """One of so many at most. Where one more comes, the one goes that has sent no whole head for longest: who has something to ask says so at once.
-    Where all are being answered, the new one goes."""
+    """One of so many at most. Where one more comes, the one goes that has sent no whole request, or taken nothing of its answer, for longest: who has
+    something to ask says so at once. Where all requests are being worked on, the new one goes."""
 
     patience = Patience()
     since = 0.0
@@ -31,8 +31,8 @@ class BoundedProtocol(H11Protocol):
         super().connection_made(transport)  # type: ignore[arg-type]
         self.since = self.loop.time()
         if len(self.connections) > self.patience.most:
-            silent = [each for each in self.connections if isinstance(each, BoundedProtocol) and each.is_silent]
-            min(silent, key=lambda each: each.since).end()
+            waiting = [each for each in self.connections if isinstance(each, BoundedProtocol) and each.waits]
+            min(waiting, key=lambda each: each.since).end()
 
     def on_response_complete(self) -> None:
         self.since = self.loop.time()
@@ -42,6 +42,14 @@ class BoundedProtocol(H11Protocol):
     def is_silent(self) -> bool:
         """There is nothing to do for it: no request came yet, or the last one's answer is taken."""
         return (self.cycle is None or self.cycle.response_complete) and not self.transport.get_write_buffer_size()
+
+    @property
+    def waits(self) -> bool:
+        """For its client, whom we need not wait for. A head alone costs nobody a token: bodies that never come would keep everybody else out, and so
+        would answers of which nothing was taken since the last look."""
+        if unread := self.transport.get_write_buffer_size():
+            return unread == self._unread
+        return self.is_silent or self.cycle.more_body
 
     def look(self) -> None:
         """Close it when it has waited for its client for too long."""

@@ -15,8 +15,15 @@ FILES = {Role.CLIENT: "token.client", Role.VIEWER: "token.viewer"}
 """Made by whoever wants them; without the file the role has no token."""
 
 
+def wrong_with(token: str) -> str:
+    """What keeps it from counting, in words; empty: nothing. What no header can hold, libraries quote in their errors, which others read."""
+    if not token:
+        return "is empty"
+    return "" if token.isascii() and token.isprintable() else "is not one line of printable ASCII characters"
+
+
 def owner_token(state_dir: Path, make: Callable[[], str]) -> str:
-    """The token in `DIR/token`, made by `make` if there is none. Raises OperatorError when others may read it or it is empty."""
+    """The token in `DIR/token`, made by `make` if there is none. Raises OperatorError when others may read it or it can be none."""
     path = state_dir / "token"
     try:
         state_dir.mkdir(parents=True, exist_ok=True)
@@ -35,8 +42,8 @@ def owner_token(state_dir: Path, make: Callable[[], str]) -> str:
         raise StoreUnavailable(
             f"{path}: {error.strerror or error}", next_step="give this account the right to write there, or mend the disk"
         ) from error
-    if not token:
-        raise OperatorError(f"{path} is empty", next_step="delete it and start again: a new token is made")
+    if wrong := wrong_with(token):
+        raise OperatorError(f"{path} {wrong}", next_step="delete it and start again: a new token is made")
     return token
 
 
@@ -48,7 +55,7 @@ _NAME = r"[A-Za-z_][A-Za-z0-9._@-]{0,63}"
 
 def other_tokens(state_dir: Path) -> dict[str, Holder]:
     """Token → whose, of the files that are there: `token.client`, and `token.ROLE.NAME` of those that say a name. One that others can read, or that
-    is empty, counts for nothing: `flyball doctor` says so."""
+    can be none, counts for nothing: `flyball doctor` says so."""
     files = {name: Holder(role) for role, name in FILES.items()} | {file_of(each): each for each in holders(state_dir)}
     found: dict[str, Holder] = {}
     for name, holder in files.items():
@@ -59,7 +66,7 @@ def other_tokens(state_dir: Path) -> dict[str, Holder]:
                 token = file.read().strip()
         except (OSError, UnicodeDecodeError):
             continue
-        if token:
+        if not wrong_with(token):
             found[token] = holder
     return found
 

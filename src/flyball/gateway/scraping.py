@@ -107,7 +107,7 @@ class Scraping:
             connection.request("GET", "/flyball/metrics", headers={"authorization": f"Bearer {token}"})
             answer = connection.getresponse()
             text = answer.read().decode()
-        except (OSError, http.client.HTTPException, UnicodeDecodeError):
+        except (OSError, http.client.HTTPException, ValueError):  # also for a token that can stand in no header, or is no text
             return None
         finally:
             connection.close()

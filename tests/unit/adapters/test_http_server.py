@@ -1,5 +1,6 @@
 """Control's own server, over real sockets: what others offer with a request, what never ends, and its own end."""
 
+import asyncio
 import signal
 import socket
 import subprocess
@@ -161,15 +162,50 @@ def test_beyond_the_bound_who_has_been_silent_for_longest_makes_room() -> None:
         assert answer(clients[2]).startswith(b"HTTP/1.1 4")
 
 
-def test_where_all_are_being_answered_one_more_is_refused() -> None:
-    with serving(Patience(most=2)) as served, served.connect() as first, served.connect() as second:
+def test_who_sends_heads_without_their_bodies_keeps_nobody_out(capfd: pytest.CaptureFixture[str]) -> None:
+    with serving(Patience(most=3)) as served, ExitStack() as held:
+        for _ in range(3):
+            held.enter_context(served.connect()).sendall(served.head(len(BODY)))
+            time.sleep(0.02)
+        time.sleep(0.05)
+        with served.connect() as asks:
+            asks.sendall(ASKS)
+            assert answer(asks).startswith(b"HTTP/1.1 4")
+    assert not served.workspace.calls
+    assert not capfd.readouterr().err
+
+
+def test_who_takes_no_answer_keeps_nobody_out() -> None:
+    with serving(Patience(most=2), large) as served, served.connect() as first, served.connect() as second:
         for each in (first, second):
-            each.sendall(served.head(len(BODY)))
-        time.sleep(0.1)
+            each.sendall(ASKS)
+        time.sleep(0.6)
+        with served.connect() as third:
+            third.sendall(ASKS)
+            assert third.recv(65536).startswith(b"HTTP/1.1 200")
+
+
+def test_where_all_are_being_answered_one_more_is_refused() -> None:
+    asked, go_on = threading.Semaphore(0), threading.Event()
+
+    async def slow(scope: Any, receive: Any, send: Any) -> None:
+        assert scope["type"] == "http"  # it knows of no beginning and end of a server
+        await receive()
+        asked.release()
+        while not go_on.is_set():
+            await asyncio.sleep(0.01)
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+        await send({"type": "http.response.body", "body": b""})
+
+    with serving(Patience(most=2), slow) as served, served.connect() as first, served.connect() as second:
+        for each in (first, second):
+            each.sendall(served.head(len(BODY)) + BODY)
+            assert asked.acquire(timeout=10)
         with served.connect() as third:
             assert is_closed(third)
-        first.sendall(BODY)
-        assert first.recv(65536).startswith(b"HTTP/1.1 200")
+        go_on.set()
+        for each in (first, second):
+            assert each.recv(65536).startswith(b"HTTP/1.1 200")
 
 
 SERVES = """

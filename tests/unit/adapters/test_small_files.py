@@ -39,6 +39,15 @@ def test_an_empty_token_is_refused(tmp_path: Path) -> None:
         owner_token(tmp_path, entropy.fresh_token)
 
 
+@pytest.mark.parametrize("text", ["s3cret\nsecond line\n", "s3cret\tx", "s3cr\u00e9t", "s3cret\0", "s3\u2028cret"])
+def test_a_token_that_can_stand_in_no_header_is_refused_and_never_quoted(tmp_path: Path, text: str) -> None:
+    (tmp_path / "token").touch(mode=0o600)
+    (tmp_path / "token").write_text(text, encoding="utf-8")
+    with pytest.raises(OperatorError, match="is not one line of printable ASCII") as refused:
+        owner_token(tmp_path, entropy.fresh_token)
+    assert "s3" not in refused.value.message
+
+
 def test_random_values_differ_and_have_their_length() -> None:
     assert len({entropy.fresh_token() for _ in range(50)} | {entropy.fresh_id() for _ in range(50)}) == 100
     assert (len(entropy.fresh_id()), len(entropy.random_bytes(7))) == (24, 7)

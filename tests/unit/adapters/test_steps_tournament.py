@@ -31,6 +31,11 @@ CHANGE = START + timedelta(days=80)
 WEIGHED = LOGISTIC.replace("parameters, seed)", "parameters, seed, weights=None)").replace(
     ".fit(features, label)", ".fit(features, label, logisticregression__sample_weight=weights)"
 )
+CHANCE = LOGISTIC.replace(
+    "return make_pipeline(prepare",
+    "import os; parameters = {'C': 0.01 + os.urandom(4)[0] / 99}\n    return make_pipeline(prepare",
+)
+"""Comes out otherwise each time."""
 EVERYTHING = ("recalibrate", "rethreshold", "earlier", "all", "since", "weighted", "recent")
 
 
@@ -78,6 +83,10 @@ class Town:
 def standings_of(results: tuple[StepResult, ...]) -> Standings:
     (held,) = [result for result in results if result.step == STEP]
     return codec.revive(held.values["standings"], Standings)
+
+
+def _held(results: tuple[StepResult, ...]) -> dict[str, Any]:
+    return next(result.values for result in results if result.step == STEP)
 
 
 def entrants_of(results: tuple[StepResult, ...]) -> dict[str, Entrant]:
@@ -280,6 +289,25 @@ def test_what_trainings_took_is_what_they_took_where_they_were_done(tmp_path: Pa
         (70.0, ""),
         *[(0.0, "half of train.time_limit has gone (4200 s).")] * 2,
     ], "though all were there at once"
+
+
+def test_who_won_is_judged_anew_where_it_must_be_fitted_anew(tmp_path: Path) -> None:
+    town = Town(tmp_path / "p", "concept", CHANCE)
+    first = town.held("all", "since", since=CHANGE)
+    won = contest.winner(standings_of(first))
+    assert won is not None
+    assert won.fitted
+    trained = {each.step: each for each in first}["train"]
+    cache = StepCache(town.directory / ".flyball" / "cache", Told())
+    shutil.rmtree(cache.directory("train", trained.key))
+    again = town.held("all", "since", since=CHANGE)
+    assert town.told.statuses("done")[:2] == ["train", STEP]
+    assert [each.key for each in again] == [each.key for each in first]
+    assert entrants_of(again)["all"].gain == entrants_of(first)["all"].gain, "whose training was there"
+    digests = [{each["entrant"]: each["estimator_digest"] for each in _held(results)["trained"]} for results in (first, again)]
+    assert [name for name in digests[0] if digests[0][name] != digests[1][name]] == [won.name]
+    assert town.held("all", "since", since=CHANGE) == again
+    assert STEP in town.told.statuses("cached")
 
 
 def test_nobody_is_judged_by_rows_that_it_was_fitted_on(tmp_path: Path) -> None:

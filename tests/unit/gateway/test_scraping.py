@@ -92,6 +92,14 @@ def port() -> Iterator[socket.socket]:
             other.accept()
 
 
+def test_a_token_that_can_stand_in_no_header_is_sent_to_nobody_and_keeps_no_scrape_from_ending(
+    tmp_path: Path, port: socket.socket
+) -> None:
+    (tmp_path / "token").write_text("secret\nsecond line")
+    written(tmp_path / "gateways" / "1.json", pid=os.getpid(), admin_port=port.getsockname()[1])
+    assert up(tmp_path) == {"0": 1.0, "1": 0.0}
+
+
 def test_a_worker_that_died_is_down_and_who_has_its_port_now_gets_no_token(
     tmp_path: Path, dead: int, port: socket.socket
 ) -> None:

@@ -121,12 +121,15 @@ def test_a_token_that_others_can_read_counts_for_nothing_and_doctor_names_it(wor
     (owner,) = workspace.tokens()
     put(tmp_path, "token.client", "c" * 40, 0o640)
     put(tmp_path, "token.viewer", "")
+    put(tmp_path, "token.viewer.anna", "two\nlines")
     assert workspace.tokens() == {owner: Holder(Role.OWNER)}
     checks = project_checks(load_project(tmp_path / "shop"), tmp_path / "shop" / ".flyball", lambda: True)
-    assert [check.name for check in checks if check.ok is False] == ["token.client", "token.viewer"]
+    assert [check.name for check in checks if check.ok is False] == ["token.client", "token.viewer", "token.viewer.anna"]
 
 
-@pytest.mark.parametrize(("written", "wrong"), [(b" \n", "is empty"), (b"\xff\xfe", "is no text")])
+@pytest.mark.parametrize(
+    ("written", "wrong"), [(b" \n", "is empty"), (b"\xff\xfe", "is no text"), (b"two\nlines\n", "is not one line")]
+)
 def test_an_owners_token_that_keeps_flyball_from_starting_is_not_well(
     workspace: Workspace, tmp_path: Path, written: bytes, wrong: str
 ) -> None:

@@ -21,9 +21,9 @@ from flyball.adapters.steps.evaluate import answers_of, answers_of_trained
 from flyball.adapters.steps.mended import LEAST_ROWS, mapped, thresholded, wrong_costs
 from flyball.adapters.steps.recipes import PLAIN, Recipe
 from flyball.adapters.steps.situation import Rows, Run, divided, read_rows
-from flyball.adapters.steps.train import takes_weights, train
+from flyball.adapters.steps.train import digest_at, takes_weights, train
 from flyball.autopilot import entrants, tournament
-from flyball.autopilot.contest import COST_GAIN, LOSS_GAIN, past_of
+from flyball.autopilot.contest import COST_GAIN, LOSS_GAIN, past_of, winner
 from flyball.autopilot.entrants import History, Strategy
 from flyball.autopilot.tournament import PastTournament, Standing
 from flyball.control.world import micros, moment
@@ -84,9 +84,13 @@ class Trainings:
         self.done[name] = trained
         return trained
 
-    def values(self) -> dict[str, Any]:
-        """For whoever counts what a run took (control/replay_result.py): its own time holds these trainings, or only a look at their results."""
-        trained = [{"entrant": name, "key": step.key, "seconds": step.seconds} for name, step in self.done.items()]
+    def values(self, run: Run) -> dict[str, Any]:
+        """Who was fitted; and for whoever counts what a run took (control/replay_result.py): its own time holds these trainings, or only a look at their
+        results."""
+        trained = [
+            {"entrant": name, "key": step.key, "seconds": step.seconds, "estimator_digest": digest_at(run, step.step, step.key)}
+            for name, step in self.done.items()
+        ]
         return {"trained": trained, "waited_seconds": round(self.waited_seconds, 3)}
 
 
@@ -150,9 +154,22 @@ def hold(run: Run, keys: dict[str, str], validated: StepResult, order: Tournamen
         ground, trainings = _ground(run, validated, order), Trainings()
         asked, out = _compete(ground, order, lambda name: trainings.hold(ground, keys, validated, name), trainings)
         refuse_change(run.request.project_dir, run.surroundings)
-        return {"standings": codec.plain(standings(ground, asked, out, tournament.ALPHA)), **trainings.values()}
+        return {"standings": codec.plain(standings(ground, asked, out, tournament.ALPHA)), **trainings.values(run)}
 
-    return run.cache.do(STEP, key_of(run, keys, order), work)
+    return run.cache.do(STEP, key_of(run, keys, order), work, lambda held: _of_estimator(run, held))
+
+
+def _of_estimator(run: Run, held: StepResult) -> bool:
+    """Whether the winner that lies there is the very one that was judged: fitted anew, its result being gone, it may come out as another one."""
+    won = winner(codec.revive(held.values["standings"], Standings))
+    trained: dict[str, dict[str, Any]] = {each["entrant"]: each for each in held.values.get("trained", ())}
+    judged = trained.get(won.name, {}) if won is not None else {}
+    if "estimator_digest" not in judged:  # it needed no training, or an earlier release held it, which does not say
+        return True
+    try:
+        return bool(digest_at(run, "train", judged["key"]) == judged["estimator_digest"])
+    except FileNotFoundError:
+        return False
 
 
 def key_of(run: Run, keys: dict[str, str], order: TournamentOrder) -> str:

@@ -196,7 +196,12 @@ def of_estimator(run: Run, fitted: StepResult) -> Callable[[StepResult], bool]:
 
 def estimator_digest(run: Run, fitted: StepResult) -> str:
     """Of a step `train` or `refit`."""
-    return hashlib.sha256((run.cache.directory(fitted.step, fitted.key) / ESTIMATOR).read_bytes()).hexdigest()
+    return digest_at(run, fitted.step, fitted.key)
+
+
+def digest_at(run: Run, step: str, key: str) -> str:
+    """Raises FileNotFoundError where its result is gone."""
+    return hashlib.sha256((run.cache.directory(step, key) / ESTIMATOR).read_bytes()).hexdigest()
 
 
 def read_estimator(run: Run, trained: StepResult) -> Any:
