@@ -254,7 +254,7 @@ class Inference:
                 scored.append(each)
                 if not inline:
                     pace.took(n, each.seconds)
-                    live.queue.learn(n, each.seconds)
+                    live.queue.learn(n, each.seconds, each.seconds)
                 continue
             if not (isinstance(each[0], ModelFailed) and each[0].died and pace.halved(n, self._clocks.loop() - began)):
                 self._capture.hand_over(each[1])
@@ -327,7 +327,7 @@ class Inference:
                 shadows = self._shadows.calls.records(table, live, [(batch, answered)], at_once=True) if self._simulated else None
                 shadowed = [] if shadows is None else await shadows
                 took = self._clocks.loop() - began
-                live.queue.learn(batch.n, took)
+                live.queue.learn(batch.n, took, sum(scored.seconds for _, scored in answered.parts))
                 self._keep(table, live, batch, answered, shadowed)
             finally:
                 live.queue.busy_rows = 0

@@ -12,13 +12,17 @@ from flyball.records.captured import FailureBatch
 
 
 def row_seconds(live: LiveRoute) -> float:
-    """What a row takes beside the loop: as was learned, or as long as a call of one took when its model was loaded."""
-    return live.queue.row_seconds or live.champion.model.call_seconds
+    """What a row takes the models at most: as was learned beside the loop, or as long as a call of one took when its model was loaded."""
+    learned = live.queue.cost.row_seconds
+    return live.champion.model.call_seconds if learned is None else learned
 
 
 def is_long(live: LiveRoute, n: int, seconds: float) -> bool:
     """Whether so many rows of one request take longer than a call beside the loop should: then they wait in no queue but for their turns."""
-    return n > 1 and n * row_seconds(live) > seconds
+    if n == 1:
+        return False
+    learned = live.queue.cost.seconds(n)
+    return (n * live.champion.model.call_seconds if learned is None else learned) > seconds
 
 
 class Lanes:

@@ -22,13 +22,14 @@ from flyball.gateway.keepers import Keepers
 from flyball.gateway.lanes import Lanes
 from flyball.gateway.metrics import Metrics
 from flyball.gateway.queueing import MAX_QUEUED_ROWS
-from flyball.gateway.runtimes.contract import CodeLimits
+from flyball.gateway.runtimes.contract import CodeLimits, Columns, Runtime
 from flyball.gateway.shadows import Shadows
 from flyball.gateway.tables import LiveRoute, LiveTable, Tables
 from flyball.gateway.units import Shelf
 from flyball.gateway.validation import Rows
 from flyball.records import codec
 from flyball.records.routing import Route, RoutingTable
+from flyball.records.scores import Scores
 
 
 class Counted(Answering):
@@ -52,6 +53,25 @@ class Counted(Answering):
         return super().at_once(live, batch)
 
 
+class Slow:
+    """A runtime that takes so long for each row, and for each call."""
+
+    steady = False
+
+    def __init__(self, runtime: Runtime, row_seconds: float, call_seconds: float = 0.0) -> None:
+        self._runtime = runtime
+        self._row_seconds, self._call_seconds = row_seconds, call_seconds
+        self.calls: list[int] = []
+
+    def score(self, columns: Columns, n: int) -> Scores:
+        self.calls.append(n)
+        time.sleep(self._call_seconds + n * self._row_seconds)
+        return self._runtime.score(columns, n)
+
+    def close(self) -> None:
+        self._runtime.close()
+
+
 @pytest.fixture(scope="module")
 def model() -> bytes:
     return onnx()
@@ -59,7 +79,7 @@ def model() -> bytes:
 
 @asynccontextmanager
 async def served(
-    directory: Path, model: bytes, inline_rows: int
+    directory: Path, model: bytes, inline_rows: int, deadline_seconds: float = 5.0
 ) -> AsyncIterator[tuple[Inference, Counted, LiveTable, LiveRoute]]:
     """What a worker answers with, without doors; its calls are made on the loop up to so many rows (0: beside it)."""
     unit = package(directory / "package", model)
@@ -82,7 +102,7 @@ async def served(
         live.inline_rows = inline_rows
         live.queue.on_loop = inline_rows > 0
         clocks = Clocks(lambda: time.time_ns() // 1000, now)
-        yield Inference(parts, clocks, simulated=False, deadline_seconds=5.0), answering, tables.live, live
+        yield Inference(parts, clocks, simulated=False, deadline_seconds=deadline_seconds), answering, tables.live, live
     finally:
         capture.close()
         tables.close()
@@ -133,5 +153,36 @@ def test_a_refusal_that_has_a_batch_answered_begins_no_second_chain_of_them(tmp_
             assert turns == [1] * 20
             await asyncio.gather(*waiting)
             assert answering.calls == 200
+
+    asyncio.run(played())
+
+
+def test_a_few_rows_do_not_wait_for_the_whole_of_a_large_request(tmp_path: Path, model: bytes) -> None:
+    async def played() -> None:
+        async with served(tmp_path, model, inline_rows=0, deadline_seconds=0.2) as (inference, _, table, live):
+            live.champion.model.runtime = slow = Slow(live.champion.model.runtime, 0.001)
+            live.champion.model.call_seconds = 0.001
+            large = asyncio.ensure_future(inference.answer_rows(table, live, request(1200)))
+            while len(slow.calls) < 4:
+                await inference.answer(table, live, request(1))
+            begun = len(slow.calls)
+            assert 3 * live.queue.row_seconds > 0.06, "it waited behind slices"
+            await inference.answer(table, live, request(3))
+            assert len(slow.calls) - begun <= 4
+            large.cancel()
+            with suppress(asyncio.CancelledError):
+                await large
+
+    asyncio.run(played())
+
+
+def test_a_call_that_costs_much_makes_requests_of_few_rows_not_long(tmp_path: Path, model: bytes) -> None:
+    async def played() -> None:
+        async with served(tmp_path, model, inline_rows=0, deadline_seconds=0.1) as (inference, _, table, live):
+            live.champion.model.runtime = slow = Slow(live.champion.model.runtime, 0.0, 0.01)
+            live.champion.model.call_seconds = 0.01
+            for n in (8, 8, 8):
+                await inference.answer(table, live, request(n))
+            assert slow.calls[-1] == 8, "and not in slices"
 
     asyncio.run(played())
