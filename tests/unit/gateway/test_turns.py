@@ -79,11 +79,16 @@ def model() -> bytes:
 
 @asynccontextmanager
 async def served(
-    directory: Path, model: bytes, inline_rows: int, deadline_seconds: float = 5.0
+    directory: Path, model: bytes, inline_rows: int, deadline_seconds: float = 5.0, challenger: str = ""
 ) -> AsyncIterator[tuple[Inference, Counted, LiveTable, LiveRoute]]:
-    """What a worker answers with, without doors; its calls are made on the loop up to so many rows (0: beside it)."""
+    """What a worker answers with, without doors; its calls are made on the loop up to so many rows (0: beside it). A `challenger`
+    is its "shadow", or its "canary" and a shadow as well."""
     unit = package(directory / "package", model)
-    route = Route(model="shop", champion=unit)
+    other = package(directory / "challenger", model, unit_id="u00000000000c") if challenger else None
+    shadows = () if other is None else (other,)
+    route = Route(
+        model="shop", champion=unit, canary=other if challenger == "canary" else None, canary_weight=0.5, shadows=shadows
+    )
     table = RoutingTable(revision=1, written_at=datetime(2026, 1, 1, tzinfo=UTC), routes=(route,))
     (directory / "routing.json").write_bytes(codec.encode(table))
     capture = CaptureWriter(directory / "capture", "w0", lambda: time.time_ns() // 1000)
