@@ -18,7 +18,7 @@ from flyball.gateway.batches import Answer, Batch, Job, tell
 from flyball.gateway.callers import NOBODY, Caller, patiently, while_there
 from flyball.gateway.capture_writer import Sink
 from flyball.gateway.ids import FreshIds
-from flyball.gateway.lanes import Lanes, is_long, row_seconds
+from flyball.gateway.lanes import Lanes, failed_once, is_long, row_seconds
 from flyball.gateway.large import LARGE_ROWS, SLICE_ROWS, SLICE_ROWS_BESIDE, SLICE_SHARE, ArrayRows, Kept, Sliced, kept
 from flyball.gateway.metrics import Metrics
 from flyball.gateway.pacing import Pace
@@ -256,8 +256,9 @@ class Inference:
                     pace.took(n, each.seconds)
                     live.queue.learn(n, each.seconds, each.seconds)
                 continue
-            if not (isinstance(each[0], ModelFailed) and each[0].died and pace.halved(n, self._clocks.loop() - began)):
-                self._capture.hand_over(each[1])
+            again = isinstance(each[0], ModelFailed) and each[0].died and pace.halved(n, self._clocks.loop() - began)
+            self._capture.hand_over([failed_once(failure, live.last.id) for failure in each[1]] if again else each[1])
+            if not again:
                 raise each[0]
         return scored
 

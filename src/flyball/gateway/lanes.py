@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+import msgspec
+
 from flyball.errors import Overloaded
 from flyball.gateway.capture_writer import Sink
 from flyball.gateway.ids import FreshIds
@@ -23,6 +25,12 @@ def is_long(live: LiveRoute, n: int, seconds: float) -> bool:
         return False
     learned = live.queue.cost.seconds(n)
     return (n * live.champion.model.call_seconds if learned is None else learned) > seconds
+
+
+def failed_once(failure: FailureBatch, last: str) -> FailureBatch:
+    """Of a slice whose rows are asked again, fewer at a time, of the route's `last` unit: it failed on them, and nobody was told so. If it fails again, that
+    is captured too."""
+    return failure if failure.answered_by is not None else msgspec.structs.replace(failure, answered_by=last)
 
 
 class Lanes:

@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from bench.model import NAMES, onnx, package
 
-from flyball.errors import Overloaded
+from flyball.errors import ModelFailed, Overloaded
 from flyball.gateway.answering import Answered, Answering
 from flyball.gateway.batches import Batch
 from flyball.gateway.capture_writer import CaptureWriter
@@ -28,12 +28,27 @@ from flyball.gateway.tables import LiveRoute, LiveTable, Tables
 from flyball.gateway.units import Shelf
 from flyball.gateway.validation import Rows
 from flyball.records import codec
+from flyball.records.captured import Captured, FailureBatch
 from flyball.records.routing import Route, RoutingTable
 from flyball.records.scores import Scores
 
 
+class Noted(CaptureWriter):
+    """A worker's capture, and what it was given."""
+
+    def __init__(self, directory: Path, worker: str, now_us: Callable[[], int]) -> None:
+        super().__init__(directory, worker, now_us)
+        self.handed: list[Captured] = []
+
+    def hand_over(self, records: Sequence[Captured]) -> bool:
+        self.handed += records
+        return super().hand_over(records)
+
+
 class Counted(Answering):
-    """The answering of a worker, and how many calls there were, and at once."""
+    """The answering of a worker, how many calls there were, and at once; and what was captured of them."""
+
+    capture: Noted
 
     calls = 0
     under_way = 0
@@ -57,6 +72,8 @@ class Slow:
     """A runtime that takes so long for each row, and for each call."""
 
     steady = False
+    most, dying_seconds = 10**9, 0.0
+    """It dies of more rows, after so long."""
 
     def __init__(self, runtime: Runtime, row_seconds: float, call_seconds: float = 0.0) -> None:
         self._runtime = runtime
@@ -65,6 +82,9 @@ class Slow:
 
     def score(self, columns: Columns, n: int) -> Scores:
         self.calls.append(n)
+        if n > self.most:
+            time.sleep(self.dying_seconds)
+            raise ModelFailed("it was too late", died=True)
         time.sleep(self._call_seconds + n * self._row_seconds)
         return self._runtime.score(columns, n)
 
@@ -91,10 +111,11 @@ async def served(
     )
     table = RoutingTable(revision=1, written_at=datetime(2026, 1, 1, tzinfo=UTC), routes=(route,))
     (directory / "routing.json").write_bytes(codec.encode(table))
-    capture = CaptureWriter(directory / "capture", "w0", lambda: time.time_ns() // 1000)
+    capture = Noted(directory / "capture", "w0", lambda: time.time_ns() // 1000)
     metrics = Metrics(capture)
     now = asyncio.get_running_loop().time
     answering = Counted(metrics, lambda: False, now)
+    answering.capture = capture
     keepers = Keepers(directory / "capture.key", secrets.token_bytes)
     tables = Tables(directory / "routing.json", Shelf(CodeLimits()), MAX_ROWS, lambda _: None, keepers)
     ids = FreshIds(secrets.token_bytes)
@@ -189,5 +210,20 @@ def test_a_call_that_costs_much_makes_requests_of_few_rows_not_long(tmp_path: Pa
             for n in (8, 8, 8):
                 await inference.answer(table, live, request(n))
             assert slow.calls[-1] == 8, "and not in slices"
+
+    asyncio.run(played())
+
+
+def test_what_a_unit_failed_on_before_it_was_asked_for_less_is_captured_and_cost_nobody_an_answer(
+    tmp_path: Path, model: bytes
+) -> None:
+    async def played() -> None:
+        async with served(tmp_path, model, inline_rows=0, deadline_seconds=0.05) as (inference, answering, table, live):
+            live.champion.model.runtime = slow = Slow(live.champion.model.runtime, 0.0)
+            slow.most, slow.dying_seconds, live.champion.model.call_seconds = 512, 0.04, 1e-9
+            answer = await inference.answer_rows(table, live, request(1024))
+            failed = [each for each in answering.capture.handed if isinstance(each, FailureBatch)]
+            assert (len(answer.scores), slow.calls) == (1024, [1024, 512, 512])
+            assert [(each.n, each.unit, each.answered_by) for each in failed] == [(1024, live.champion.id, live.champion.id)]
 
     asyncio.run(played())
