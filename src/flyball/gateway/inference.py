@@ -18,7 +18,7 @@ from flyball.gateway.batches import Answer, Batch, Job, tell
 from flyball.gateway.callers import NOBODY, Caller, patiently, while_there
 from flyball.gateway.capture_writer import Sink
 from flyball.gateway.ids import FreshIds
-from flyball.gateway.lanes import Lanes, is_long, row_seconds
+from flyball.gateway.lanes import Lanes, failed_once, is_long, row_seconds
 from flyball.gateway.large import LARGE_ROWS, SLICE_ROWS, SLICE_ROWS_BESIDE, SLICE_SHARE, ArrayRows, Kept, Sliced, kept
 from flyball.gateway.metrics import Metrics
 from flyball.gateway.pacing import Pace
@@ -254,10 +254,11 @@ class Inference:
                 scored.append(each)
                 if not inline:
                     pace.took(n, each.seconds)
-                    live.queue.learn(n, each.seconds)
+                    live.queue.learn(n, each.seconds, each.seconds)
                 continue
-            if not (isinstance(each[0], ModelFailed) and each[0].died and pace.halved(n, self._clocks.loop() - began)):
-                self._capture.hand_over(each[1])
+            again = isinstance(each[0], ModelFailed) and each[0].died and pace.halved(n, self._clocks.loop() - began)
+            self._capture.hand_over([failed_once(failure, live.last.id) for failure in each[1]] if again else each[1])
+            if not again:
                 raise each[0]
         return scored
 
@@ -327,7 +328,7 @@ class Inference:
                 shadows = self._shadows.calls.records(table, live, [(batch, answered)], at_once=True) if self._simulated else None
                 shadowed = [] if shadows is None else await shadows
                 took = self._clocks.loop() - began
-                live.queue.learn(batch.n, took)
+                live.queue.learn(batch.n, took, sum(scored.seconds for _, scored in answered.parts))
                 self._keep(table, live, batch, answered, shadowed)
             finally:
                 live.queue.busy_rows = 0

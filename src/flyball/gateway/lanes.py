@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+import msgspec
+
 from flyball.errors import Overloaded
 from flyball.gateway.capture_writer import Sink
 from flyball.gateway.ids import FreshIds
@@ -12,13 +14,23 @@ from flyball.records.captured import FailureBatch
 
 
 def row_seconds(live: LiveRoute) -> float:
-    """What a row takes beside the loop: as was learned, or as long as a call of one took when its model was loaded."""
-    return live.queue.row_seconds or live.champion.model.call_seconds
+    """What a row takes the models at most: as was learned beside the loop, or as long as a call of one took when its model was loaded."""
+    learned = live.queue.cost.row_seconds
+    return live.champion.model.call_seconds if learned is None else learned
 
 
 def is_long(live: LiveRoute, n: int, seconds: float) -> bool:
     """Whether so many rows of one request take longer than a call beside the loop should: then they wait in no queue but for their turns."""
-    return n > 1 and n * row_seconds(live) > seconds
+    if n == 1:
+        return False
+    learned = live.queue.cost.seconds(n)
+    return (n * live.champion.model.call_seconds if learned is None else learned) > seconds
+
+
+def failed_once(failure: FailureBatch, last: str) -> FailureBatch:
+    """Of a slice whose rows are asked again, fewer at a time, of the route's `last` unit: it failed on them, and nobody was told so. If it fails again, that
+    is captured too."""
+    return failure if failure.answered_by is not None else msgspec.structs.replace(failure, answered_by=last)
 
 
 class Lanes:

@@ -35,7 +35,9 @@ class Metrics:
             "flyball_failed_rows", "Rows that a unit could not answer", ["model", "unit", "role"], registry=own
         )
         self.shadow_dropped = Counter(
-            "flyball_shadow_dropped_rows", "Rows that no shadow scored: the queue was full, or the model never idle", registry=own
+            "flyball_shadow_dropped_rows",
+            "Rows that no shadow scored: the queue was full, or the model too seldom idle",
+            registry=own,
         )
         self._batch_rows = Distributions(own, "flyball_batch_rows", "Rows that shared one answer of a route", ("model",), _ROWS)
         self._shed = Counter(

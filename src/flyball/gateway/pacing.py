@@ -3,10 +3,38 @@ waits for the whole of it."""
 
 GROWTH = 4
 """From one call to the next: that few rows were quick may have been luck."""
+_LEARNED = 0.2
+"""Weight of the newest call among those of its size."""
 _UNLIKE = 1.5
 """Times as many rows tell what a row takes and what a call; of fewer the difference is noise."""
 MAX_HALVINGS = 2
 """Of calls that were late, one after the other. Each costs a process and a deadline; one that is late beyond is so whatever it is given."""
+
+
+class Cost:
+    """What calls of one route's models take, by their rows, in the models: the time that they waited for others says nothing of it. Pure.
+
+    Nothing is taken on trust: a call takes no longer than one of more rows did, and of more rows no longer a row. So what a call costs whatever its
+    rows is told from what they take, as far as calls of both sizes were made.
+    """
+
+    def __init__(self) -> None:
+        self._seen: dict[int, tuple[float, float]] = {}
+        """Binary digits of the number of rows → (rows, seconds) of such calls, the newest counting most."""
+
+    def took(self, n_rows: int, seconds: float) -> None:
+        """A call of so many rows did."""
+        rows, before = self._seen.get(n_rows.bit_length(), (float(n_rows), seconds))
+        self._seen[n_rows.bit_length()] = rows + _LEARNED * (n_rows - rows), before + _LEARNED * (seconds - before)
+
+    def seconds(self, n_rows: int) -> float | None:
+        """Of a call of so many, at most; None: there was none yet."""
+        return min((took * max(n_rows / rows, 1.0) for rows, took in self._seen.values()), default=None)
+
+    @property
+    def row_seconds(self) -> float | None:
+        """Of a row in as large a call as there was; None: there was none."""
+        return min((took / rows for rows, took in self._seen.values()), default=None)
 
 
 class Pace:

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 from flyball.errors import DeadlinePassed, Overloaded
 from flyball.gateway.batches import Job
-from flyball.gateway.pacing import Pace
+from flyball.gateway.pacing import Cost, Pace
 
 MAX_WAIT_SECONDS = 1.0
 """A request that would wait longer than this, or than its own deadline, is refused at once: whoever waited has often gone by then."""
@@ -47,7 +47,9 @@ class Queue:
         self.scheduled: asyncio.Handle | None = None
         """Its next batch, on the loop: one at a time. A second one would begin a call while the first is being made, and go on for ever beside it."""
         self.row_seconds = 0.0
-        """As was learned so far."""
+        """As was learned so far, with what a call waited for others: as long as those wait who come now."""
+        self.cost = Cost()
+        """Of calls beside the loop."""
         self._usual = 0
         """Rows of a request, as those that waited last had."""
         self.allowance = 0.0
@@ -59,7 +61,7 @@ class Queue:
 
     def go_on_from(self, before: "Queue") -> None:
         """Of the same models: how long their rows take is known, and what waits there goes before what comes."""
-        self.row_seconds = before.row_seconds
+        self.row_seconds, self.cost = before.row_seconds, before.cost
         self._before = before if before.rows + before.busy_rows + before.ahead() else None
 
     def too_long(
@@ -122,8 +124,10 @@ class Queue:
         self._jobs, self.rows = jobs[count:], self.rows - taken
         return jobs[:count]
 
-    def learn(self, n_rows: int, seconds: float) -> None:
-        """How long so many rows took."""
+    def learn(self, n_rows: int, seconds: float, in_models: float = 0.0) -> None:
+        """How long so many rows took; `in_models`: seconds of it, of a call beside the loop."""
+        if in_models:
+            self.cost.took(n_rows, in_models)
         self.row_seconds += _LEARNED * (seconds / n_rows - self.row_seconds) if self.row_seconds else seconds / n_rows
 
     def worked(self, seconds: float) -> None:

@@ -11,6 +11,7 @@ from flyball.errors import ModelFailed
 from flyball.gateway import answering as by
 from flyball.gateway.answering import Answered, Answering, Outcome, Part, Scored, rows_of, size_of
 from flyball.gateway.batches import Batch, moments
+from flyball.gateway.large import SLICE_ROWS_BESIDE, SLICE_SHARE
 from flyball.gateway.metrics import Metrics
 from flyball.gateway.pacing import Pace
 from flyball.gateway.tables import LiveRoute, LiveTable, LiveUnit
@@ -24,13 +25,17 @@ MOMENT_SECONDS = 0.03
 LOOK_SECONDS = 0.005
 """Between two looks whether nobody asks it."""
 PATIENCE_SECONDS = 5.0
-"""For such a moment. A model that has none in so long has no time for a shadow, and other models' shadows wait behind it."""
+"""For such moments, of one job. A model that has so few has no time for a shadow, and other models' shadows wait behind it."""
 
 Score = Callable[[Part, Batch], Awaitable[Outcome]]
 
 
-class _NoMoment(Exception):
-    """None came in time, or nobody wants to know any more."""
+class _Patience:
+    """Of one job: what it may still wait for moments, all of them together. With so long for each of them, a model that is idle for a moment in a second
+    kept other models' shadows waiting for minutes."""
+
+    def __init__(self) -> None:
+        self.seconds = PATIENCE_SECONDS
 
 
 class ShadowCalls:
@@ -41,7 +46,7 @@ class ShadowCalls:
         self._answering = answering
         self._metrics = metrics
         self._routes = routes
-        self._paces: WeakKeyDictionary[LoadedModel, Pace] = WeakKeyDictionary()
+        self._paces: WeakKeyDictionary[LoadedModel, dict[bool, Pace]] = WeakKeyDictionary()
 
     async def records(
         self, table: LiveTable, live: LiveRoute, answers: Sequence[tuple[Batch, Answered]], *, at_once: bool = False
@@ -53,51 +58,58 @@ class ShadowCalls:
         for unit in live.shadows:
             due = [(batch, Part(unit, "shadow", _due(unit, batch, answered, wanted[batch]))) for batch, answered in answers]
             due = [(batch, part) for batch, part in due if size_of(part, batch)]
-            score = functools.partial(self._whole if at_once else self._in_moments, table, live)
-            try:
-                outcomes = await _shadowed(score, live, due)
-            except _NoMoment:
-                self._metrics.shadow_dropped.inc(sum(size_of(part, batch) for batch, part in due))
-                continue
-            for batch, part, outcome in outcomes:
+            whole = functools.partial(self._answering.score_beside, live, until=None)
+            score = whole if at_once else functools.partial(self._in_calls, table, live, _Patience())
+            dropped = sum(size_of(part, batch) for batch, part in due)
+            for batch, part, outcome in await _shadowed(score, live, due):
+                dropped -= size_of(part, batch)
                 if isinstance(outcome, ModelFailed):
                     records.append(by.failure_of(live, part, batch, outcome, live.champion.id))
                     self._metrics.failed(live.model, unit.id, "shadow", size_of(part, batch))
-                else:
+                elif outcome.scores:
                     self._metrics.scored(live.model, unit.id, "shadow", size_of(part, batch), outcome.seconds)
                     records.append(by.prediction_of(live, part, outcome, batch, table.revision))
+            self._metrics.shadow_dropped.inc(dropped)
         return records
 
-    async def _whole(self, _: LiveTable, live: LiveRoute, part: Part, batch: Batch) -> Outcome:
-        return await self._answering.score_beside(live, part, batch, None)
-
-    async def _in_moments(self, table: LiveTable, live: LiveRoute, part: Part, batch: Batch) -> Outcome:
-        """In one call where nobody else waits for its thread, and otherwise in as many as it takes. Raises _NoMoment."""
+    async def _in_calls(self, table: LiveTable, live: LiveRoute, patience: _Patience, part: Part, batch: Batch) -> Outcome:
+        """In as many as it takes: none as long as would end the model's process and, where others wait for its thread, each in a moment. The scores are
+        those of the first rows where no more moments came."""
         model = part.unit.model
-        if model.inline_rows >= SOON_ROWS or not self._lanes(live, part.unit):
-            return await self._whole(table, live, part, batch)
-        pace = self._paces.setdefault(model, Pace(MOMENT_SECONDS, model.call_seconds, SOON_ROWS))
+        if model.inline_rows >= SOON_ROWS:
+            return await self._answering.score_beside(live, part, batch, None)
+        shared = bool(self._lanes(live, part.unit))
+        pace, loop = self._pace(model, shared=shared), asyncio.get_running_loop()
         rows, scores, seconds = rows_of(part, batch), list[list[float]](), 0.0
-        while len(scores) < len(rows):
-            await self._moment(table, live, part.unit)
-            some = [*rows[len(scores) : len(scores) + pace.rows]]
-            outcome = await self._answering.score_beside(live, part._replace(rows=some), batch, None)
-            if isinstance(outcome, ModelFailed):
+        while len(scores) < len(rows) and await self._moment(table, live, part.unit, patience):
+            some, began = [*rows[len(scores) : len(scores) + pace.rows]], loop.time()
+            asked = part if len(some) == len(rows) else part._replace(rows=some)
+            outcome = await self._answering.score_beside(live, asked, batch, None)
+            if isinstance(outcome, Scored):
+                pace.took(len(some), outcome.seconds)
+                scores += outcome.scores
+                seconds += outcome.seconds
+            elif shared or not outcome.died or not pace.halved(len(some), loop.time() - began):
                 return outcome
-            pace.took(len(some), outcome.seconds)
-            scores += outcome.scores
-            seconds += outcome.seconds
         return Scored(scores, seconds, None)
 
-    async def _moment(self, table: LiveTable, live: LiveRoute, unit: LiveUnit) -> None:
-        """Wait until nobody waits for the model, and no call of it is being made."""
-        for _ in range(round(PATIENCE_SECONDS / LOOK_SECONDS)):
-            if table.retired:
-                break
+    def _pace(self, model: LoadedModel, *, shared: bool) -> Pace:
+        """Of its calls: `shared` with others who ask it, or not."""
+        aim, most = (MOMENT_SECONDS, SOON_ROWS) if shared else (SLICE_SHARE * model.deadline_seconds, SLICE_ROWS_BESIDE)
+        return self._paces.setdefault(model, {}).setdefault(shared, Pace(aim, model.call_seconds, most))
+
+    async def _moment(self, table: LiveTable, live: LiveRoute, unit: LiveUnit, patience: _Patience) -> bool:
+        """Wait until nobody waits for the model, and no call of it is being made: whether such a moment came, and somebody still wants to know."""
+        loop = asyncio.get_running_loop()
+        while not table.retired:
             if not any(lane.queue.rows or lane.queue.busy_rows or lane.turns.busy for lane in self._lanes(live, unit)):
-                return
+                return True
+            if patience.seconds <= 0:
+                break
+            began = loop.time()
             await asyncio.sleep(LOOK_SECONDS)
-        raise _NoMoment
+            patience.seconds -= loop.time() - began
+        return False
 
     def _lanes(self, live: LiveRoute, unit: LiveUnit) -> list[LiveRoute]:
         """All in which somebody may wait for the unit's model."""
@@ -116,16 +128,25 @@ async def _shadowed(score: Score, live: LiveRoute, due: Sequence[tuple[Batch, Pa
         if isinstance(outcome, Scored):
             groups = [due[span] for span in moments([batch.at_us for batch, _ in due])]
             if len(groups) == 1:
-                return [(whole, part, outcome)]
+                return [(whole, _first(part, whole, outcome), outcome)]
             told: list[tuple[Batch, Part, Outcome]] = []
             first = 0
             for group in groups:
                 whole, part = _joined(live, group)
                 last = first + size_of(part, whole)
-                told.append((whole, part, Scored(outcome.scores[first:last], outcome.seconds, None)))
+                scored = Scored(outcome.scores[first:last], outcome.seconds, None)
+                told.append((whole, _first(part, whole, scored), scored))
                 first = last
             return told
-    return [(batch, part, await score(part, batch)) for batch, part in due]
+    alone = [(batch, part, await score(part, batch)) for batch, part in due]
+    return [(batch, _first(part, batch, outcome), outcome) for batch, part, outcome in alone]
+
+
+def _first(part: Part, batch: Batch, outcome: Outcome) -> Part:
+    """So many of its rows as were scored; of a failure all of them."""
+    if isinstance(outcome, ModelFailed) or len(outcome.scores) == size_of(part, batch):
+        return part
+    return part._replace(rows=[*rows_of(part, batch)[: len(outcome.scores)]])
 
 
 def _due(unit: LiveUnit, batch: Batch, answered: Answered, wanted: list[int] | None) -> list[int] | None:

@@ -45,6 +45,8 @@ class LoadedModel:
         """Up to this many rows the call is fast enough for the event loop; 0: never."""
         self.call_seconds = 0.0
         """What one row took when it was loaded."""
+        self.deadline_seconds = CodeLimits().deadline_seconds
+        """Of one call, where it is a code model's: then its process is ended."""
         self.users = 0
         # A thread of its own (started with the first call that needs it): a slow model holds no other one up.
         self.pool = ThreadPoolExecutor(1, thread_name_prefix="model")
@@ -102,6 +104,7 @@ def load(served: ServedUnit, limits: CodeLimits) -> LoadedModel:
         code = code_digests(found.manifest)
         runtime = CodeRuntime(package / name, found.manifest.files[name], code, served.signature, warm, limits)
     model = LoadedModel(found.fingerprint, served.signature, runtime, 0)
+    model.deadline_seconds = limits.deadline_seconds
     try:
         model.score(warm, 1)  # lazy allocations and imports happen now, not in a request
         model.call_seconds = _seconds(model, warm, 1)

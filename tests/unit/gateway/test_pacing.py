@@ -2,7 +2,7 @@
 
 import pytest
 
-from flyball.gateway.pacing import Pace
+from flyball.gateway.pacing import Cost, Pace
 
 
 def played(row_seconds, *, thought=0.0, call_seconds=0.0, n=3000, most=1024):
@@ -52,3 +52,31 @@ def test_a_call_that_was_late_is_tried_with_half_of_its_rows_and_not_for_ever():
     assert pace.rows == 256
     assert not pace.halved(256, 5.0)
     assert not Pace(0.25, 0.0, 1024).halved(1, 5.0)
+
+
+def learned(*calls):
+    cost = Cost()
+    for n_rows, seconds in calls:
+        cost.took(n_rows, seconds)
+    return cost
+
+
+def test_of_no_call_nothing_is_known():
+    assert (learned().seconds(5), learned().row_seconds) == (None, None)
+
+
+def test_what_a_call_costs_whatever_its_rows_is_no_row_s():
+    dear = learned((1, 0.5), (100, 0.51))
+    assert dear.seconds(10) == pytest.approx(0.51)
+    assert dear.seconds(200) == pytest.approx(1.02)
+    assert dear.row_seconds == pytest.approx(0.0051)
+
+
+def test_a_large_call_makes_a_small_one_no_longer_than_its_rows():
+    assert learned((1, 0.004), (375, 1.5)).seconds(10) == pytest.approx(0.04)
+
+
+@pytest.mark.parametrize(("call_seconds", "row_seconds"), [(0.0, 0.01), (0.5, 0.0), (0.2, 0.01)])
+def test_a_call_is_never_thought_shorter_than_it_is(call_seconds, row_seconds):
+    cost = learned(*((n, call_seconds + n * row_seconds) for n in (1, 2, 7, 40, 300)))
+    assert all(cost.seconds(n) >= (call_seconds + n * row_seconds) * (1 - 1e-9) for n in range(1, 2000))

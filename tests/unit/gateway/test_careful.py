@@ -1,0 +1,50 @@
+"""Claims about large bodies that are looked at beside the event loop: one at a time, and none waits for ever behind others."""
+
+import asyncio
+import threading
+
+import pytest
+
+from flyball.errors import Overloaded
+from flyball.gateway import careful
+from flyball.gateway.careful import carefully
+
+
+def test_a_body_whose_turn_does_not_come_in_time_is_refused_and_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(careful, "WAIT_SECONDS", 0.02)
+    seen: list[int] = []
+
+    async def played() -> None:
+        held = threading.Event()
+        first = asyncio.ensure_future(carefully(held.wait, 5.0))
+        await asyncio.sleep(0)
+        try:
+            with pytest.raises(Overloaded, match="other large bodies") as caught:
+                await carefully(seen.append, 1)
+            assert caught.value.http_status == 503
+        finally:
+            held.set()
+        assert await first, "what was begun in time is not given up"
+        await carefully(seen.append, 2)
+
+    asyncio.run(played())
+    assert seen == [2]
+
+
+def test_a_body_whose_caller_has_gone_is_not_looked_at() -> None:
+    seen: list[int] = []
+
+    async def played() -> None:
+        held = threading.Event()
+        first = asyncio.ensure_future(carefully(held.wait, 5.0))
+        await asyncio.sleep(0)
+        gone = asyncio.ensure_future(carefully(seen.append, 1))
+        await asyncio.sleep(0)
+        gone.cancel()
+        await asyncio.gather(gone, return_exceptions=True)
+        held.set()
+        assert await first
+        await carefully(seen.append, 2)
+
+    asyncio.run(played())
+    assert seen == [2]
