@@ -116,9 +116,10 @@ class Answering:
                 self._metrics.failed(live.model, part.unit.id, part.role, size_of(part, batch))
                 following += taken.give_up(part, outcome)
             parts = following
-        if live.tolerated:
-            for name, n in batch.table.brought(live.tolerated).items():
-                self._metrics.tolerated(live.model, name, n)
+        if live.idle:
+            for job in batch.jobs:
+                for name, n in (job.rows.brought or {}).items():
+                    self._metrics.tolerated(live.model, name, n)
         return taken.answered()
 
     def _apart(self, live: LiveRoute, part: Part, batch: Batch, failed: ModelFailed) -> list[Part]:

@@ -6,7 +6,7 @@ import msgspec
 
 from flyball.errors import ArtifactDamaged
 from flyball.records.routing import Route
-from flyball.records.signature import Signature, clash
+from flyball.records.signature import Column, Signature, clash
 
 
 def remaining(route: Route, loaded: Collection[str]) -> Route | None:
@@ -42,12 +42,15 @@ def accepted(route: Route) -> Signature:
         known = {column.name for column in asked.columns}
         more = tuple(msgspec.structs.replace(each, missing=True) for each in served.signature.columns if each.name not in known)
         asked = msgspec.structs.replace(asked, columns=asked.columns + more)
-    if asked.extra == "ignore":
-        return asked
-    known = {column.name for column in asked.columns}
-    return msgspec.structs.replace(
-        asked, columns=asked.columns + tuple(each for each in route.tolerated if each.name not in known)
-    )
+    return msgspec.structs.replace(asked, columns=asked.columns + idle(route))
+
+
+def idle(route: Route) -> tuple[Column, ...]:
+    """Columns that a request may bring and that no unit of the route takes, where not anything may come: the last of those that are accepted."""
+    if route.champion.signature.extra == "ignore":
+        return ()
+    known = {column.name for served in route.units for column in served.signature.columns}
+    return tuple(column for column in route.tolerated if column.name not in known)
 
 
 def _understood(route: Route) -> Signature:

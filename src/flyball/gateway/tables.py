@@ -14,14 +14,12 @@ import msgspec
 from flyball.capture.keeping import Keeper
 from flyball.errors import ArtifactDamaged, Conflict, FlyballError, StoreUnavailable
 from flyball.gateway.breaker import Breaker
-from flyball.gateway.columns import ColumnBuilder
 from flyball.gateway.keepers import Keepers
 from flyball.gateway.queueing import Queue, Turns
+from flyball.gateway.readers import Readers
 from flyball.gateway.runtimes.contract import Columns
-from flyball.gateway.servable import accepted, remaining
-from flyball.gateway.tensors.reader import TensorReader
+from flyball.gateway.servable import remaining
 from flyball.gateway.units import LoadedModel, Shelf
-from flyball.gateway.validation import RowReader
 from flyball.records import codec
 from flyball.records.routing import Places, Route, RoutingTable, ServedUnit, share
 from flyball.records.scores import Scores
@@ -65,17 +63,7 @@ class LiveUnit:
 class LiveRoute:
     """One model's route, ready to answer."""
 
-    def __init__(
-        self,
-        route: Route,
-        units: dict[str, LiveUnit],
-        max_rows: int,
-        keeper: Keeper | None,
-        signature: Signature,
-        n_columns: int,
-    ) -> None:
-        """`signature`: what a request may bring, also where not every unit that asks for it could be loaded. `n_columns`: so many of its columns, from the
-        first on, are the champion's, also where a fallback stands in for one that could not be loaded."""
+    def __init__(self, route: Route, units: dict[str, LiveUnit], keeper: Keeper | None, readers: Readers) -> None:
         self.route = route
         self.keeper = keeper
         """None: capture keeps everything."""
@@ -100,15 +88,8 @@ class LiveRoute:
         """Up to this many rows every unit of the route is fast enough for the event loop; 0: never."""
         self.queue = Queue(route.model, on_loop=self.inline_rows > 0)
         self.turns = Turns(route.model)
-        self.signature = signature
-        self.columns = signature.columns[:n_columns]
-        """The champion's: those of a tensor that holds all of them."""
-        late = {column.name for column in route.tolerated}
-        self.tolerated = tuple(column.name for column in signature.columns[n_columns:] if column.name in late)
-        """Columns that may come and are nobody's."""
-        self.reader = RowReader(self.signature, max_rows)
-        self.tensors = TensorReader(self.signature, n_columns, max_rows)
-        self.builder = ColumnBuilder(self.signature)
+        self.signature, self.columns, self.idle = readers.signature, readers.own, readers.idle
+        self.reader, self.tensors, self.builder = readers.rows, readers.tensors, readers.builder
 
     @cached_property
     def champion_only(self) -> "LiveRoute":
@@ -357,7 +338,7 @@ class Tables:
         return live
 
     def _add(self, live: LiveTable, route: Route, *, starting: bool) -> None:
-        signature = accepted(route)
+        readers = Readers(route, self._max_rows)
         units: dict[str, LiveUnit] = {}
         for served in route.units:
             try:
@@ -369,13 +350,12 @@ class Tables:
                 continue
             live.taken.append(served)
             live.fingerprints[served.unit.id] = model.fingerprint
-            units[served.unit.id] = LiveUnit(served, model, signature)
+            units[served.unit.id] = LiveUnit(served, model, readers.signature)
         left = remaining(route, units.keys())
         if left is None:
             live.absent.add(route.model)
         else:
-            keeper, n_columns = self._keepers.of(route.keeping), len(route.champion.signature.columns)
-            live.routes[route.model] = LiveRoute(left, units, self._max_rows, keeper, signature, n_columns)
+            live.routes[route.model] = LiveRoute(left, units, self._keepers.of(route.keeping), readers)
 
     def _give_back(self, taken: list[ServedUnit]) -> None:
         for served in taken:
