@@ -18,12 +18,11 @@ from flyball.gateway.keepers import Keepers
 from flyball.gateway.queueing import Queue, Turns
 from flyball.gateway.readers import Readers
 from flyball.gateway.runtimes.contract import Columns
-from flyball.gateway.servable import remaining
+from flyball.gateway.servable import accepted, remaining
 from flyball.gateway.units import LoadedModel, Shelf
 from flyball.records import codec
 from flyball.records.routing import Places, Route, RoutingTable, ServedUnit, share
 from flyball.records.scores import Scores
-from flyball.records.signature import Signature
 
 STAND_IN_SECONDS, SLOWER = 2.0, 10.0
 """A client that names no deadline waits for a challenger no longer than this and ten times what its calls took when it was loaded: one that hangs would
@@ -37,15 +36,12 @@ log = logging.getLogger("flyball.gateway")
 class LiveUnit:
     """A routed unit with its loaded model."""
 
-    def __init__(self, served: ServedUnit, model: LoadedModel, accepted: Signature) -> None:
+    def __init__(self, served: ServedUnit, model: LoadedModel) -> None:
         self.id = served.unit.id
         self.served = served
         self.model = model
         self.names = tuple(column.name for column in served.signature.columns)
         self.threshold = 0.5 if served.unit.threshold is None else served.unit.threshold
-        optional = {column.name for column in accepted.columns if column.missing}
-        self.needs = tuple(column.name for column in served.signature.columns if not column.missing and column.name in optional)
-        """Columns that a request need not bring but this unit cannot do without (its signature is stricter than the route's)."""
         self.breaker = Breaker()
         given = served.unit.calibration
         self._answers = None if given is None else given.function()
@@ -63,7 +59,8 @@ class LiveUnit:
 class LiveRoute:
     """One model's route, ready to answer."""
 
-    def __init__(self, route: Route, units: dict[str, LiveUnit], keeper: Keeper | None, readers: Readers) -> None:
+    def __init__(self, route: Route, units: dict[str, LiveUnit], keeper: Keeper | None, declared: Route, max_rows: int) -> None:
+        """`declared`: as the table has it, with those that could not be loaded."""
         self.route = route
         self.keeper = keeper
         """None: capture keeps everything."""
@@ -88,8 +85,14 @@ class LiveRoute:
         """Up to this many rows every unit of the route is fast enough for the event loop; 0: never."""
         self.queue = Queue(route.model, on_loop=self.inline_rows > 0)
         self.turns = Turns(route.model)
+        readers = Readers(declared, self.last.served, max_rows)
+        self._alone = readers.where_last(self.champion.served)  # made here, beside the event loop
+        self.read_by(readers)
+
+    def read_by(self, readers: Readers) -> None:
         self.signature, self.columns, self.idle = readers.signature, readers.own, readers.idle
         self.reader, self.tensors, self.builder = readers.rows, readers.tensors, readers.builder
+        self.needs = {unit.id: readers.needs(unit.served) for unit in self.units}
 
     @cached_property
     def champion_only(self) -> "LiveRoute":
@@ -97,6 +100,7 @@ class LiveRoute:
         alone = copy.copy(self)
         alone.canary, alone.arms, alone.arm_shares, alone.fallback, alone.last = None, (), [], None, self.champion
         alone.queue, alone.sure = Queue(self.model, on_loop=self.inline_rows > 0), alone
+        alone.read_by(self._alone)
         return alone
 
     @cached_property
@@ -338,7 +342,7 @@ class Tables:
         return live
 
     def _add(self, live: LiveTable, route: Route, *, starting: bool) -> None:
-        readers = Readers(route, self._max_rows)
+        accepted(route)  # refused before anything is loaded
         units: dict[str, LiveUnit] = {}
         for served in route.units:
             try:
@@ -350,12 +354,12 @@ class Tables:
                 continue
             live.taken.append(served)
             live.fingerprints[served.unit.id] = model.fingerprint
-            units[served.unit.id] = LiveUnit(served, model, readers.signature)
+            units[served.unit.id] = LiveUnit(served, model)
         left = remaining(route, units.keys())
         if left is None:
             live.absent.add(route.model)
         else:
-            live.routes[route.model] = LiveRoute(left, units, self._keepers.of(route.keeping), readers)
+            live.routes[route.model] = LiveRoute(left, units, self._keepers.of(route.keeping), route, self._max_rows)
 
     def _give_back(self, taken: list[ServedUnit]) -> None:
         for served in taken:

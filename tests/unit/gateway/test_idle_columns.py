@@ -20,7 +20,7 @@ CHAMPION = ServedUnit(
     unit=Unit(id="u", model="m", version=1, manifest_digest="", threshold=None, policy_digest=""),
     package="/nowhere", format=Format.ONNX, signature=OURS,
 )  # fmt: skip
-READERS = Readers(Route(model="m", champion=CHAMPION, tolerated=IDLE), 100)
+READERS = Readers(Route(model="m", champion=CHAMPION, tolerated=IDLE), CHAMPION, 100)
 ROWS = [{"a": 1, "n:o": 2.5, "t": "x"}, {"a": 2, "t": ""}, {"a": 3, "n:o": None, "t": ""}]
 
 
