@@ -64,3 +64,19 @@ def test_a_column_that_comes_back_is_held_against_the_champion_again(tmp_path: P
         project.live(2 * DAY, until=lambda: project.release().phase is Phase.SETTLED)
     with pytest.raises(RequestError, match="discount: found nothing"):
         read(project, ALONE)
+
+
+def test_a_release_says_when_it_opens_what_will_be_refused(tmp_path: Path) -> None:
+    """Nobody else would: such requests are answered as long as the champion answers any, and no guard sees one that is refused."""
+    project = Project(tmp_path, spec_of(AT_ONCE))
+    narrow = msgspec.structs.replace(SIGNATURE.columns[0], maximum=100)
+    project.workshop.signatures["j-0003"] = msgspec.structs.replace(SIGNATURE, columns=(narrow, *SIGNATURE.columns[1:]))
+    project.first_champion()
+    project.version()
+    project.live(2 * DAY, until=lambda: project.release().phase is Phase.SETTLED)
+    assert [words for _, words in project.told.heard if "refuses what" in words] == []
+    project.version()
+    (told,) = [words for _, words in project.told.heard if "refuses what" in words]
+    assert f"refuses what {project.release().champion} takes: 'x' above 100. Such requests" in told
+    with pytest.raises(RequestError, match="x: found 120"):
+        read(project, b'{"rows": [{"x": 120}]}')

@@ -125,6 +125,21 @@ def test_a_request_of_before_that_a_new_champion_does_not_understand_is_answered
     assert "needs the column 'c'" in failed[0].reason
 
 
+def test_a_request_that_names_the_version_and_leaves_a_column_out_is_refused_and_counts_against_nobody(rig, tmp_path):
+    champion, before = code_package(tmp_path / "v2", signature=WIDE), code_package(tmp_path / "v1", signature=NUMERIC)
+    rig.publish(table(1, champion, fallback=before, shadows=(before,)))
+    http = rig.start().http
+    url, whole = f"/v2/models/shop/versions/{champion.unit.version}/infer", [
+        {"name": name, "datatype": "FP64", "shape": [1], "data": [1.0]} for name in "abc"
+    ]  # fmt: skip
+    refused = http.post(url, json={"inputs": whole[:2]})
+    assert (refused.status_code, "rows[0].c" in refused.text) == (422, True)
+    assert http.post(url, json={"inputs": whole}).json()["parameters"]["unit"] == champion.unit.id
+    assert http.post("/v2/models/shop/infer", json={"inputs": whole[:2]}).json()["parameters"]["unit"] == before.unit.id
+    failed = [record for record in rig.captured() if isinstance(record, FailureBatch)]
+    assert [each.answered_by for each in failed] == [before.unit.id]
+
+
 def test_a_column_that_no_unit_takes_any_more_is_counted_and_not_kept(rig, tmp_path):
     late = tuple(
         Column(name=name, type=kind, missing=True) for name, kind in (("c", ColumnType.NUMBER), ("d", ColumnType.CATEGORY))

@@ -1,4 +1,5 @@
-"""Whether a release may be opened: what gives way to a newer version, and what no route can hold beside the champion."""
+"""Whether a release may be opened, and what is told then: what gives way to a newer version, what no route can hold beside the champion, what is refused
+once it has all traffic."""
 
 from contextlib import suppress
 
@@ -9,7 +10,8 @@ from flyball.errors import ArtifactDamaged, NotFound, TrackingFailed
 from flyball.records.evidence import Evidence
 from flyball.records.findings import Finding, FindingKind
 from flyball.records.release import Champion, Phase, ReleaseState
-from flyball.records.signature import Clash, clash
+from flyball.records.signature import Clash, clash, narrower
+from flyball.records.words import listed
 
 _WAITS = frozenset({Phase.PROPOSED, Phase.FULL})
 """Phases of a first release in which it may have met no gateway. One that a person holds is theirs."""
@@ -51,3 +53,21 @@ def is_apart(world: World, shelf: UnitShelf, champion: Champion | None, unit: st
         world.ports.notifier.notify(f"version {number}", words)
         world.say("bad", words)
     return True
+
+
+def tell_narrower(world: World, shelf: UnitShelf, champion: Champion | None, unit: str) -> None:
+    """Of a release that has opened: which requests are refused when all traffic is the unit's. No guard sees those, so that nobody else would tell."""
+    if champion is None:
+        return
+    refused: tuple[str, ...] = ()
+    with suppress(ArtifactDamaged, NotFound, StoreUnavailable, TrackingFailed):  # the release tells of a package that is lacking
+        refused = narrower(shelf.served(champion.unit).signature, shelf.served(unit).signature)
+    if not refused:
+        return
+    number = shelf.unit(unit).version
+    words = (
+        f"version {number} ({unit}) refuses what {champion.unit} takes: {listed(refused)}. Such requests are answered until all traffic is its own, and are "
+        "422 from then on, which no guard sees. Next: where that is not meant, change schema.yaml, then flyball run"
+    )
+    world.ports.notifier.notify(f"version {number}", words)
+    world.say("bad", words)

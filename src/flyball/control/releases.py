@@ -75,6 +75,7 @@ class Releases:
         self._world.record(
             draft(now, "release.opened", f"release:{opened.id}", codec.plain(opened), (counter, put("release", opened.id, opened)))
         )  # fmt: skip
+        openings.tell_narrower(self._world, self._shelf, champion, unit)
         self.follow()  # it is looked at in this very tick, and not by what was counted for the one before
         return opened
 

@@ -9,8 +9,6 @@ from collections.abc import Callable, Generator, Sequence
 from time import perf_counter
 from typing import NamedTuple
 
-import numpy as np
-
 from flyball.errors import DeadlinePassed, FlyballError, ModelFailed
 from flyball.gateway.batches import Answer, Batch
 from flyball.gateway.breaker import fair_seconds
@@ -116,14 +114,16 @@ class Answering:
                 self._metrics.failed(live.model, part.unit.id, part.role, size_of(part, batch))
                 following += taken.give_up(part, outcome)
             parts = following
-        if live.tolerated:
-            for name, n in batch.table.brought(live.tolerated).items():
-                self._metrics.tolerated(live.model, name, n)
+        if live.idle:
+            for job in batch.jobs:
+                for name, n in (job.rows.brought or {}).items():
+                    self._metrics.tolerated(live.model, name, n)
         return taken.answered()
 
     def _apart(self, live: LiveRoute, part: Part, batch: Batch, failed: ModelFailed) -> list[Part]:
         """The failed part in smaller ones; empty: it is one request's, or the unit is broken whatever it is asked."""
-        if failed.late or (part.unit.breaker.open and part.unit is not live.last):
+        closed = failed.left_out or not part.unit.breaker.open or part.unit is live.last
+        if failed.late or not closed:
             return []
         # A request that kills its worker costs the others a restart: one by one they wait for two at most, by halves for one a halving.
         pieces = batch.singles(part.rows) if failed.died else batch.halves(part.rows)
@@ -178,15 +178,17 @@ class Answering:
         return late
 
     def _refused(self, live: LiveRoute, part: Part, batch: Batch) -> ModelFailed | None:
-        """Why the unit is not asked at all. The last unit of a route always is: nobody stands in for it."""
-        if part.unit is not live.last and not part.unit.breaker.allows(self._now()):
-            return ModelFailed(f"{part.unit.id} failed too often and is not asked for now")
-        for name in part.unit.needs:
-            values = batch.taken(part.rows).columns[name]
-            if (values == "").any() if values.dtype == object else np.isnan(values).any():
-                return ModelFailed(
+        """Why the unit is not asked at all. A circuit always lets the last unit of a route be asked: nobody stands in for it."""
+        for name in live.needs[part.unit.id]:
+            if batch.lacks(part.rows, name):
+                failed = ModelFailed(
                     f"{part.unit.id} needs the column {name!r}, which the request left out (another unit of its route does without it)"
                 )
+                failed.left_out = True
+                return failed
+        # Behind what it is not asked for anyway: an open circuit's probe is one that it answers.
+        if part.unit is not live.last and not part.unit.breaker.allows(self._now()):
+            return ModelFailed(f"{part.unit.id} failed too often and is not asked for now")
         return None
 
     def _learn(self, unit: LiveUnit, outcome: Outcome) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 
 from flyball.gateway import tracing
 from flyball.gateway.columns import ColumnBuilder, Table
-from flyball.gateway.validation import Rows
+from flyball.gateway.validation import Rows, left_out
 
 MOMENT_US = 100_000
 """Of event time: what a shadow scored in one call is captured as of one moment if it is no longer than this. (The rows that were shown have theirs.)"""
@@ -82,6 +82,15 @@ class Batch:
             return self.table
         tuples = self._all_tuples()
         return self._builder.of_tuples([tuples[at] for at in rows]) if tuples is not None else self.table.rows(rows)
+
+    def lacks(self, rows: Sequence[int] | None, name: str) -> bool:
+        """Whether any of some rows (None: all) has no value of a column. An empty category is one, but in arrays, which have no other word for none."""
+        tuples = self._all_tuples()
+        if tuples is not None:
+            at, some = self._builder.places[name], tuples if rows is None else (tuples[row] for row in rows)
+            return any(left_out(values[at]) for values in some)
+        column = self.taken(rows).columns[name]
+        return bool(((column == "") if column.dtype == object else np.isnan(column)).any())
 
     def _all_tuples(self) -> Sequence[tuple[Any, ...]] | None:
         """All rows' values; None where a request brought arrays."""

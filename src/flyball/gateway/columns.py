@@ -1,6 +1,6 @@
 """From validated rows to what a model takes and what is kept of it: one numpy call for all numbers of all requests of a batch."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -27,12 +27,6 @@ class Table:
         of_numbers = self._numbers.listed()
         return {name: of_numbers[name] if name in of_numbers else self.columns[name][:, 0].tolist() for name in names}
 
-    def brought(self, names: Collection[str]) -> dict[str, int]:
-        """How many rows have a value, of those columns that any row has one of."""
-        counts = {} if self._numbers is None else self._numbers.counts()
-        found = {name: counts[name] if name in counts else _count(self.columns[name]) for name in names}
-        return {name: n for name, n in found.items() if n}
-
     def rows(self, index: Sequence[int]) -> "Table":
         return Table({name: values[index] for name, values in self.columns.items()})
 
@@ -48,10 +42,6 @@ class Numbers:
         self._block = block
         self._may_miss = may_miss
 
-    def counts(self) -> dict[str, int]:
-        """Rows that have a value: one numpy call for all columns."""
-        return dict(zip(self._names, (~np.isnan(self._block)).sum(axis=1).tolist(), strict=True))
-
     def listed(self) -> dict[str, list[Any]]:
         lists: list[list[Any]] = self._block.tolist()
         if self._may_miss and np.isnan(self._block).any():
@@ -63,12 +53,13 @@ class ColumnBuilder:
     """Of one signature; rows are tuples in its order."""
 
     def __init__(self, signature: Signature) -> None:
-        self._columns = signature.columns
-        numeric = [(at, c) for at, c in enumerate(signature.columns) if c.type is not ColumnType.CATEGORY]
+        columns = self._columns = signature.columns
+        self.places = {column.name: at for at, column in enumerate(columns)}
+        numeric = [(at, c) for at, c in enumerate(columns) if c.type is not ColumnType.CATEGORY]
         self._numbers = [at for at, _ in numeric]
         self._names = [column.name for _, column in numeric]
         self._may_miss = any(column.missing for _, column in numeric)
-        self._texts = [(at, c) for at, c in enumerate(signature.columns) if c.type is ColumnType.CATEGORY]
+        self._texts = [(at, c) for at, c in enumerate(columns) if c.type is ColumnType.CATEGORY]
 
     def of_tuples(self, tuples: Sequence[tuple[Any, ...]]) -> Table:
         """`tuples` is not empty."""
@@ -93,10 +84,6 @@ class ColumnBuilder:
         if len(parts) == 1:
             return Table(parts[0])
         return Table({column.name: np.concatenate([part[column.name] for part in parts]) for column in self._columns})
-
-
-def _count(values: np.ndarray[Any, Any]) -> int:
-    return int((values != "").sum() if values.dtype == object else values.size - np.isnan(values).sum())
 
 
 def _listed(values: np.ndarray[Any, Any]) -> list[Any]:

@@ -109,10 +109,10 @@ class PlainBody:
         self._keys = checked_ids(form.keys, "keys", self.n, unique=False)
 
     def rows(self, start: int, stop: int) -> Rows:
-        tuples = self._reader.read_raw(self._raws[start:stop], start, quick=self._quick)
+        rows = self._reader.read_raw(self._raws[start:stop], start, quick=self._quick)
         ids = self._ids[start:stop] if self._ids is not None else None
         keys = self._keys[start:stop] if self._keys is not None else None
-        return Rows(len(tuples), {}, ids, keys, tuples)
+        return rows._replace(ids=ids, keys=keys)
 
     def release(self, start: int, stop: int) -> None:
         self._raws[start:stop] = [_GONE] * (stop - start)
@@ -133,6 +133,7 @@ class ArrayRows:
             whole.ids[part] if whole.ids is not None else None,
             whole.keys[part] if whole.keys is not None else None,
             whole.tuples[part] if whole.tuples is not None else None,
+            brought=whole.brought if start == 0 else None,
         )
 
     def release(self, start: int, stop: int) -> None:

@@ -5,8 +5,8 @@ from collections.abc import Collection
 import msgspec
 
 from flyball.errors import ArtifactDamaged
-from flyball.records.routing import Route
-from flyball.records.signature import Signature, clash
+from flyball.records.routing import Route, ServedUnit
+from flyball.records.signature import Column, Signature, clash
 
 
 def remaining(route: Route, loaded: Collection[str]) -> Route | None:
@@ -28,11 +28,11 @@ def remaining(route: Route, loaded: Collection[str]) -> Route | None:
     )
 
 
-def accepted(route: Route) -> Signature:
-    """What a request may bring: the champion's columns, as it wants them unless its fallback does without them, and optionally those that only other units
-    of the route know, or of a route before.
+def accepted(route: Route, last: ServedUnit | None = None) -> Signature:
+    """What a request may bring: the champion's columns, as it wants them unless the last unit that is asked does without them, and optionally those that
+    only other units of the route know, or of a route before. `last`: None is the route's fallback, or the champion where it has none.
     Raises ArtifactDamaged when the units of one route cannot understand the same request."""
-    asked = _understood(route)
+    asked = _understood(route.champion, last or route.fallback or route.champion)
     for served in route.units[1:]:
         found = clash(asked, served.signature)
         if found is not None:
@@ -42,20 +42,22 @@ def accepted(route: Route) -> Signature:
         known = {column.name for column in asked.columns}
         more = tuple(msgspec.structs.replace(each, missing=True) for each in served.signature.columns if each.name not in known)
         asked = msgspec.structs.replace(asked, columns=asked.columns + more)
-    if asked.extra == "ignore":
-        return asked
-    known = {column.name for column in asked.columns}
-    return msgspec.structs.replace(
-        asked, columns=asked.columns + tuple(each for each in route.tolerated if each.name not in known)
-    )
+    return msgspec.structs.replace(asked, columns=asked.columns + idle(route))
 
 
-def _understood(route: Route) -> Signature:
-    """The champion's, or what its fallback understands as well: a request of before a release is to be answered, and to count against who fails at it."""
-    asked, fallback = route.champion.signature, route.fallback
-    if fallback is None:
-        return asked
-    needed = {column.name for column in fallback.signature.columns if not column.missing}
+def idle(route: Route) -> tuple[Column, ...]:
+    """Columns that a request may bring and that no unit of the route takes, where not anything may come: the last of those that are accepted."""
+    if route.champion.signature.extra == "ignore":
+        return ()
+    known = {column.name for served in route.units for column in served.signature.columns}
+    return tuple(column for column in route.tolerated if column.name not in known)
+
+
+def _understood(champion: ServedUnit, last: ServedUnit) -> Signature:
+    """The champion's, or what its fallback understands as well: a request of before a release is to be answered, and to count against who fails at it.
+    Where nobody else is asked it is the client that is wrong."""
+    asked = champion.signature
+    needed = {column.name for column in last.signature.columns if not column.missing}
     columns = (
         column if column.missing or column.name in needed else msgspec.structs.replace(column, missing=True)
         for column in asked.columns

@@ -14,18 +14,15 @@ import msgspec
 from flyball.capture.keeping import Keeper
 from flyball.errors import ArtifactDamaged, Conflict, FlyballError, StoreUnavailable
 from flyball.gateway.breaker import Breaker
-from flyball.gateway.columns import ColumnBuilder
 from flyball.gateway.keepers import Keepers
 from flyball.gateway.queueing import Queue, Turns
+from flyball.gateway.readers import Readers
 from flyball.gateway.runtimes.contract import Columns
 from flyball.gateway.servable import accepted, remaining
-from flyball.gateway.tensors.reader import TensorReader
 from flyball.gateway.units import LoadedModel, Shelf
-from flyball.gateway.validation import RowReader
 from flyball.records import codec
 from flyball.records.routing import Places, Route, RoutingTable, ServedUnit, share
 from flyball.records.scores import Scores
-from flyball.records.signature import Signature
 
 STAND_IN_SECONDS, SLOWER = 2.0, 10.0
 """A client that names no deadline waits for a challenger no longer than this and ten times what its calls took when it was loaded: one that hangs would
@@ -39,15 +36,12 @@ log = logging.getLogger("flyball.gateway")
 class LiveUnit:
     """A routed unit with its loaded model."""
 
-    def __init__(self, served: ServedUnit, model: LoadedModel, accepted: Signature) -> None:
+    def __init__(self, served: ServedUnit, model: LoadedModel) -> None:
         self.id = served.unit.id
         self.served = served
         self.model = model
         self.names = tuple(column.name for column in served.signature.columns)
         self.threshold = 0.5 if served.unit.threshold is None else served.unit.threshold
-        optional = {column.name for column in accepted.columns if column.missing}
-        self.needs = tuple(column.name for column in served.signature.columns if not column.missing and column.name in optional)
-        """Columns that a request need not bring but this unit cannot do without (its signature is stricter than the route's)."""
         self.breaker = Breaker()
         given = served.unit.calibration
         self._answers = None if given is None else given.function()
@@ -65,17 +59,8 @@ class LiveUnit:
 class LiveRoute:
     """One model's route, ready to answer."""
 
-    def __init__(
-        self,
-        route: Route,
-        units: dict[str, LiveUnit],
-        max_rows: int,
-        keeper: Keeper | None,
-        signature: Signature,
-        n_columns: int,
-    ) -> None:
-        """`signature`: what a request may bring, also where not every unit that asks for it could be loaded. `n_columns`: so many of its columns, from the
-        first on, are the champion's, also where a fallback stands in for one that could not be loaded."""
+    def __init__(self, route: Route, units: dict[str, LiveUnit], keeper: Keeper | None, declared: Route, max_rows: int) -> None:
+        """`declared`: as the table has it, with those that could not be loaded."""
         self.route = route
         self.keeper = keeper
         """None: capture keeps everything."""
@@ -100,15 +85,14 @@ class LiveRoute:
         """Up to this many rows every unit of the route is fast enough for the event loop; 0: never."""
         self.queue = Queue(route.model, on_loop=self.inline_rows > 0)
         self.turns = Turns(route.model)
-        self.signature = signature
-        self.columns = signature.columns[:n_columns]
-        """The champion's: those of a tensor that holds all of them."""
-        late = {column.name for column in route.tolerated}
-        self.tolerated = tuple(column.name for column in signature.columns[n_columns:] if column.name in late)
-        """Columns that may come and are nobody's."""
-        self.reader = RowReader(self.signature, max_rows)
-        self.tensors = TensorReader(self.signature, n_columns, max_rows)
-        self.builder = ColumnBuilder(self.signature)
+        readers = Readers(declared, self.last.served, max_rows)
+        self._alone = readers.where_last(self.champion.served)  # made here, beside the event loop
+        self.read_by(readers)
+
+    def read_by(self, readers: Readers) -> None:
+        self.signature, self.columns, self.idle = readers.signature, readers.own, readers.idle
+        self.reader, self.tensors, self.builder = readers.rows, readers.tensors, readers.builder
+        self.needs = {unit.id: readers.needs(unit.served) for unit in self.units}
 
     @cached_property
     def champion_only(self) -> "LiveRoute":
@@ -116,6 +100,7 @@ class LiveRoute:
         alone = copy.copy(self)
         alone.canary, alone.arms, alone.arm_shares, alone.fallback, alone.last = None, (), [], None, self.champion
         alone.queue, alone.sure = Queue(self.model, on_loop=self.inline_rows > 0), alone
+        alone.read_by(self._alone)
         return alone
 
     @cached_property
@@ -360,7 +345,7 @@ class Tables:
         return live
 
     def _add(self, live: LiveTable, route: Route, *, starting: bool) -> None:
-        signature = accepted(route)
+        accepted(route)  # refused before anything is loaded
         units: dict[str, LiveUnit] = {}
         for served in route.units:
             try:
@@ -372,13 +357,12 @@ class Tables:
                 continue
             live.taken.append(served)
             live.fingerprints[served.unit.id] = model.fingerprint
-            units[served.unit.id] = LiveUnit(served, model, signature)
+            units[served.unit.id] = LiveUnit(served, model)
         left = remaining(route, units.keys())
         if left is None:
             live.absent.add(route.model)
         else:
-            keeper, n_columns = self._keepers.of(route.keeping), len(route.champion.signature.columns)
-            live.routes[route.model] = LiveRoute(left, units, self._max_rows, keeper, signature, n_columns)
+            live.routes[route.model] = LiveRoute(left, units, self._keepers.of(route.keeping), route, self._max_rows)
 
     def _give_back(self, taken: list[ServedUnit]) -> None:
         for served in taken:

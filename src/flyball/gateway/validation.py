@@ -62,6 +62,8 @@ class Rows(NamedTuple):
     """Arrays are made of them once for all requests that share a call of the model."""
     explain: bool = False
     """Attributions are asked for."""
+    brought: Mapping[str, int] | None = None
+    """Columns that may come and that nobody takes, and how many rows have a value; None: none did. They are neither in `columns` nor in `tuples`."""
 
 
 _syntax = msgspec.json.Decoder(msgspec.Raw)
@@ -73,28 +75,25 @@ _FORM = ("rows", "ids", "keys", "explain")
 class RowReader:
     """Reads `{"rows": […], "ids"?: […], "keys"?: […], "explain"?: true}` for one signature."""
 
-    def __init__(self, signature: Signature, max_rows: int) -> None:
+    def __init__(self, signature: Signature, max_rows: int, n_idle: int = 0) -> None:
+        """`n_idle`: so many of the columns, up to the last, may come and nobody takes them."""
         columns = self._columns = signature.columns
+        self._n_taken = len(columns) - n_idle
         self._ignore_extra = signature.extra == "ignore"
         self._max_rows = max_rows
         self.checks = {column.name: ValueCheck(column) for column in columns}
-        self._optional = tuple((at, _absent(column)) for at, column in enumerate(columns) if column.missing)
-        self._texts = tuple(at for at, column in enumerate(columns) if column.type is ColumnType.CATEGORY)
         self._flagged = tuple(
             (at, column.name, frozenset(column.categories or ()) | ({"", None, ABSENT_TEXT} if column.missing else set()))
-            for at, column in enumerate(columns)
+            for at, column in enumerate(columns[: self._n_taken])
             if column.unknown is Unknown.FLAG
         )
-        # A name's own colon would count as one more name.
-        self._countable = not any(":" in column.name for column in columns)
         self._careful = msgspec.json.Decoder()
-        self._quick: msgspec.json.Decoder[Any] | None = None
-        self._quick_row: msgspec.json.Decoder[Any] | None = None
-        with contextlib.suppress(
-            ValueError
-        ):  # a name with a quotation mark, a limit beyond 64 bits: only the careful way takes them
-            row = _row_type(signature)
-            self._quick_row, self._quick = msgspec.json.Decoder(row), msgspec.json.Decoder(_form_type(row))
+        # Requests without any of the idle columns pay nothing for them.
+        self._ways: list[_Way] = []
+        for n in dict.fromkeys((self._n_taken, len(columns))):
+            # A name with a quotation mark, a limit beyond 64 bits: only the careful way takes them.
+            with contextlib.suppress(ValueError):
+                self._ways.append(_Way(msgspec.structs.replace(signature, columns=columns[:n])))
 
     @property
     def flagging(self) -> bool:
@@ -103,35 +102,39 @@ class RowReader:
 
     def read(self, body: Body) -> Rows:
         """Raises RequestError."""
-        try:
-            form: Any = None if self._quick is None or _needs_care(body) else self._quick.decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            form = None
-        if form is None:
-            return self.read_carefully(self.parsed(body))
+        for way in () if _needs_care(body) else self._ways:
+            try:
+                form = way.form.decode(body)
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                continue
+            return self._of_form(body, form, way)
+        return self.read_carefully(self.parsed(body))
+
+    def _of_form(self, body: Body, form: Any, way: "_Way") -> Rows:
         n = counted(len(form.rows), self._max_rows)
         tuples = [*map(msgspec.structs.astuple, form.rows)]
-        names = 1 + (form.ids is not UNSET) + (form.keys is not UNSET) + (form.explain is not UNSET) + self._names(tuples)
-        if count_colons(body) != names or not self._countable:
-            texts = chain(self._strings(tuples), form.ids or (), form.keys or ())
-            if not (self._countable and no_name_twice(body, names, texts)):
+        names = 1 + (form.ids is not UNSET) + (form.keys is not UNSET) + (form.explain is not UNSET) + way.names(tuples)
+        if count_colons(body) != names or not way.countable:
+            texts = chain(way.strings(tuples), form.ids or (), form.keys or ())
+            if not (way.countable and no_name_twice(body, names, texts)):
                 refuse_repeats(body)
         ids = None if form.ids is UNSET else checked_ids(form.ids, "ids", n, unique=True)
         keys = None if form.keys is UNSET else checked_ids(form.keys, "keys", n, unique=False)
-        return Rows(n, {}, ids, keys, tuples, form.explain is True)
+        return self._rows(tuples, way.n)._replace(ids=ids, keys=keys, explain=form.explain is True)
 
-    def read_raw(self, raws: Sequence[msgspec.Raw], first: int, *, quick: bool) -> list[tuple[Any, ...]]:
-        """The values of some rows of a large request; `first` is the number of the first one; `quick`: there is no NUL in them. Raises
+    def read_raw(self, raws: Sequence[msgspec.Raw], first: int, *, quick: bool) -> Rows:
+        """Some rows of a large request, without their ids; `first` is the number of the first one; `quick`: there is no NUL in them. Raises
         RequestError."""
-        if quick and self._quick_row is not None:
-            decode = self._quick_row.decode
+        for way in self._ways if quick else ():
+            decode = way.row.decode
             try:
                 tuples = [msgspec.structs.astuple(decode(raw)) for raw in raws]
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-                return self._read_raw_carefully(raws, first)
-            if self._countable and no_name_twice(b"".join(raws), self._names(tuples), self._strings(tuples)):
-                return tuples
-        return self._read_raw_carefully(raws, first)
+                continue
+            if way.countable and no_name_twice(b"".join(raws), way.names(tuples), way.strings(tuples)):
+                return self._rows(tuples, way.n)
+            break
+        return self._rows(self._read_raw_carefully(raws, first), len(self._columns))
 
     def parsed(self, body: Body) -> Any:
         """What the JSON says, as the careful way takes it. Raises RequestError, with row and field where a number is at fault."""
@@ -156,15 +159,17 @@ class RowReader:
                     flags.setdefault(row, []).append({"field": name, "found": shown(value), "flag": "unknown category"})
         return flags
 
-    def _names(self, tuples: Tuples) -> int:
-        """How many names the rows were written with."""
-        names = len(tuples) * len(self._columns)
-        for at, absent in self._optional:
-            names -= len([1 for values in tuples if values[at] is absent])
-        return names
-
-    def _strings(self, tuples: Tuples) -> Iterator[str | None]:
-        return (values[at] for at in self._texts for values in tuples)
+    def _rows(self, tuples: Tuples, n: int) -> Rows:
+        """Of values of the first `n` columns."""
+        if n == self._n_taken:
+            return Rows(len(tuples), {}, None, None, tuples)
+        counts = (
+            (column.name, sum(not left_out(values[at]) and values[at] != "" for values in tuples))
+            for at, column in enumerate(self._columns[self._n_taken :], self._n_taken)
+        )
+        brought = {name: count for name, count in counts if count}
+        taken = [values[: self._n_taken] for values in tuples]
+        return Rows(len(taken), {}, None, None, taken, brought=brought or None)
 
     def _read_raw_carefully(self, raws: Sequence[msgspec.Raw], first: int) -> list[tuple[Any, ...]]:
         faults: list[Fault] = []
@@ -210,14 +215,9 @@ class RowReader:
                 break
         if faults:
             raise RequestError(faults[:MAX_FAULTS])
-        return Rows(
-            n,
-            {},
-            checked_ids(form.get("ids"), "ids", n, unique=True),
-            checked_ids(form.get("keys"), "keys", n, unique=False),
-            list(zip(*values, strict=True)),
-            explain,
-        )
+        ids = checked_ids(form.get("ids"), "ids", n, unique=True)
+        keys = checked_ids(form.get("keys"), "keys", n, unique=False)
+        return self._rows(list(zip(*values, strict=True)), len(values))._replace(n=n, ids=ids, keys=keys, explain=explain)
 
     def _read_row(self, at: int, row: Any, values: list[list[Any]], faults: list[Fault]) -> None:
         if not isinstance(row, dict):
@@ -245,6 +245,37 @@ class RowReader:
 
     def _unknown(self, row: dict[str, Any]) -> Iterator[str]:
         return (name for name in row if name not in self.checks)
+
+
+class _Way:
+    """The quick one, for rows of some columns."""
+
+    def __init__(self, signature: Signature) -> None:
+        """Raises ValueError for columns that only the careful way takes."""
+        columns = signature.columns
+        self.n = len(columns)
+        row = _row_type(signature)
+        self.row: msgspec.json.Decoder[Any] = msgspec.json.Decoder(row)
+        self.form: msgspec.json.Decoder[Any] = msgspec.json.Decoder(_form_type(row))
+        # A name's own colon would count as one more name.
+        self.countable = not any(":" in column.name for column in columns)
+        self._optional = tuple((at, _absent(column)) for at, column in enumerate(columns) if column.missing)
+        self._texts = tuple(at for at, column in enumerate(columns) if column.type is ColumnType.CATEGORY)
+
+    def names(self, tuples: Tuples) -> int:
+        """How many names the rows were written with."""
+        names = len(tuples) * self.n
+        for at, absent in self._optional:
+            names -= len([1 for values in tuples if values[at] is absent])
+        return names
+
+    def strings(self, tuples: Tuples) -> Iterator[str | None]:
+        return (values[at] for at in self._texts for values in tuples)
+
+
+def left_out(value: Any) -> bool:
+    """Whether a row's value stands for none: an empty category is one."""
+    return value is None or value is ABSENT_NUMBER or value is ABSENT_TEXT
 
 
 def _needs_care(body: Body) -> bool:

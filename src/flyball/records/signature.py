@@ -1,5 +1,6 @@
 """What a model takes and gives: the border that requests are checked against."""
 
+from collections.abc import Iterator
 from enum import StrEnum
 from typing import Literal, NamedTuple
 
@@ -101,6 +102,32 @@ def clash(known: Signature, other: Signature) -> Clash | None:
                 "give the feature of the new type a name of its own: during a release both are asked the same requests",
             )  # fmt: skip
     return None
+
+
+def narrower(known: Signature, other: Signature) -> tuple[str, ...]:
+    """What requests that are good for `known` may hold and `other` refuses, in words. A column that it cannot do without is none of it: requests that leave
+    it out count as its failures."""
+    before = {column.name: column for column in known.columns}
+    found = [words for column in other.columns if column.name in before for words in _less(before[column.name], column)]
+    if known.extra == "ignore" and other.extra == "refuse":
+        found.append("fields that are no columns")
+    return tuple(found)
+
+
+def _less(known: Column, other: Column) -> Iterator[str]:
+    """What the second does not take of what the first does; both are of one type."""
+    if other.minimum is not None and (known.minimum is None or known.minimum < other.minimum):
+        yield f"{other.name!r} below {other.minimum:g}"
+    if other.maximum is not None and (known.maximum is None or known.maximum > other.maximum):
+        yield f"{other.name!r} above {other.maximum:g}"
+    if other.unknown is not Unknown.REFUSE:
+        return
+    if known.unknown is not Unknown.REFUSE:
+        yield f"categories of {other.name!r} that are not in its list"
+        return
+    gone = [each for each in known.categories or () if each not in (other.categories or ())]
+    if gone:
+        yield f"{other.name!r} of {listed(gone)}"
 
 
 def _only(ours: Signature, theirs: Signature) -> str:

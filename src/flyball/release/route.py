@@ -11,8 +11,8 @@ from flyball.release.policy import ReleasePolicy
 OLD_ALONE = frozenset({Phase.PROPOSED, Phase.HELD, Phase.ROLLING_BACK, Phase.ROLLED_BACK})
 """Phases in which the challenger answers nobody, whatever has become of its bytes."""
 _NEW_ANSWERS = frozenset({Phase.FULL, Phase.WATCHING})
-MAX_TOLERATED = 500
-"""Columns; the wide models have as many. Each is looked at in every request, and some hundred releases must not fill the table with them."""
+MAX_TOLERATED = 50
+"""Columns, those of some ten releases: every gateway holds a second reader with them, and hundreds would fill the table."""
 
 
 def route(

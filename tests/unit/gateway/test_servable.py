@@ -5,7 +5,7 @@ from flyball.errors import ArtifactDamaged
 from flyball.gateway.servable import accepted
 from flyball.records import codec
 from flyball.records.routing import Route, ServedUnit
-from flyball.records.signature import Column, ColumnType, Signature
+from flyball.records.signature import Column, ColumnType, Signature, Unknown, narrower
 from flyball.records.unit import Format, Unit
 
 HOUR = Column(name="hour", type=ColumnType.NUMBER)
@@ -75,3 +75,31 @@ def test_a_table_that_was_written_before_columns_were_tolerated_is_read() -> Non
 def test_units_that_cannot_be_asked_the_same_are_refused_in_words(other: Signature, words: str) -> None:
     with pytest.raises(ArtifactDamaged, match=words):
         accepted(beside(other))
+
+
+LISTED = msgspec.structs.replace(CARRIER, categories=("AA", "DL"))
+
+
+def refusing(*categories: str) -> Column:
+    return msgspec.structs.replace(CARRIER, categories=categories, unknown=Unknown.REFUSE)
+
+
+@pytest.mark.parametrize(
+    ("known", "other", "words"),
+    [
+        (HOUR, msgspec.structs.replace(HOUR, minimum=0, maximum=24), ["'hour' below 0", "'hour' above 24"]),
+        (msgspec.structs.replace(HOUR, minimum=0, maximum=24), HOUR, []),
+        (msgspec.structs.replace(HOUR, minimum=0), msgspec.structs.replace(HOUR, minimum=0), []),
+        (LISTED, refusing("AA", "DL"), ["categories of 'carrier' that are not in its list"]),
+        (refusing("AA", "DL", "UA"), refusing("DL", "ZZ"), ["'carrier' of AA, UA"]),
+        (refusing("DL"), refusing("DL", "ZZ"), []),
+        (refusing("DL"), LISTED, []),
+        (msgspec.structs.replace(HOUR, missing=True), HOUR, []),
+        (CARRIER, msgspec.structs.replace(HOUR, maximum=24), []),
+    ],
+)
+def test_what_a_unit_refuses_and_the_one_before_takes_is_told_in_words(known: Column, other: Column, words: list[str]) -> None:
+    ours, theirs = (msgspec.structs.replace(OURS, columns=(column,)) for column in (known, other))
+    assert [*narrower(ours, theirs)] == words
+    ours = msgspec.structs.replace(ours, extra="ignore")
+    assert [*narrower(ours, theirs)] == [*words, "fields that are no columns"]

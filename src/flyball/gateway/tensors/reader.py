@@ -43,9 +43,11 @@ class Identity(NamedTuple):
 class TensorReader:
     """Reads one signature's columns, each as a tensor of shape [n] or [n, 1], or all of them as one tensor [n, k]."""
 
-    def __init__(self, signature: Signature, n_matrix: int, max_rows: int) -> None:
-        """`n_matrix`: so many of the columns, from the first on, are those of one tensor that holds them all."""
+    def __init__(self, signature: Signature, n_matrix: int, max_rows: int, n_idle: int = 0) -> None:
+        """`n_matrix`: so many of the columns, from the first on, are those of one tensor that holds them all. `n_idle`: so many, up to the last, may come
+        and nobody takes them."""
         self._checks = {column.name: ColumnCheck(column) for column in signature.columns}
+        self._idle = frozenset(column.name for column in signature.columns[len(signature.columns) - n_idle :])
         self._refuse_extra = signature.extra == "refuse"
         self._max_rows = max_rows
         own = signature.columns[:n_matrix]
@@ -61,7 +63,9 @@ class TensorReader:
             n, given = self._of_columns(tensors)
         ids = checked_ids(identity.ids, "parameters.prediction_ids", n, unique=True)
         keys = checked_ids(identity.keys, "parameters.keys", n, unique=False)
-        return Rows(n, self._checked(given, n), ids, keys)
+        columns = self._checked(given, n)
+        brought = {name: _count(columns.pop(name)) for name in self._idle.intersection(columns)} if self._idle else {}
+        return Rows(n, columns, ids, keys, brought={name: count for name, count in brought.items() if count} or None)
 
     def pieced(self, tensor: Tensor, before: Collection[str], most_values: int) -> PiecedColumn | PiecedMatrix:
         """What takes the values of a tensor's list piece by piece, and is its `data` then. `before`: names of those that came before it; `most_values`:
@@ -152,6 +156,8 @@ class TensorReader:
         columns: dict[str, Array] = {}
         absent: dict[bool, Array] = {}
         for name, check in self._checks.items():
+            if name not in given and name in self._idle:
+                continue
             if name not in given:
                 columns[name] = check.absent(n, faults, absent)
             else:
@@ -161,6 +167,11 @@ class TensorReader:
         if faults:
             raise RequestError(faults[:MAX_FAULTS])
         return columns
+
+
+def _count(values: Array) -> int:
+    """Those that are not missing."""
+    return int((values != "").sum() if values.dtype == object else values.size - np.isnan(values).sum())
 
 
 def _column(check: ColumnCheck, datatype: str, values: Values | PiecedColumn, faults: list[Fault]) -> Array:

@@ -1,0 +1,37 @@
+"""What a route's requests may bring, and what reads it."""
+
+import msgspec
+
+from flyball.gateway.columns import ColumnBuilder
+from flyball.gateway.servable import accepted, idle
+from flyball.gateway.tensors.reader import TensorReader
+from flyball.gateway.validation import RowReader
+from flyball.records.routing import Route, ServedUnit
+
+
+class Readers:
+    """Of one route, as its table has it: where not every unit could be loaded, requests may bring the same columns."""
+
+    def __init__(self, declared: Route, last: ServedUnit, max_rows: int) -> None:
+        """`last`: nobody is asked after it, so what it cannot do without must come. Raises ArtifactDamaged when the units cannot understand the same
+        request."""
+        self._declared, self._max_rows = declared, max_rows
+        self.signature = accepted(declared, last)
+        columns, n_own, n_idle = self.signature.columns, len(declared.champion.signature.columns), len(idle(declared))
+        self.own = columns[:n_own]
+        """The champion's: those of a tensor that holds all of them."""
+        self.idle = n_idle > 0
+        """Whether columns may come that nobody takes."""
+        self.rows = RowReader(self.signature, max_rows, n_idle)
+        self.tensors = TensorReader(self.signature, n_own, max_rows, n_idle)
+        self.builder = ColumnBuilder(msgspec.structs.replace(self.signature, columns=columns[: len(columns) - n_idle]))
+
+    def where_last(self, last: ServedUnit) -> "Readers":
+        """Of the same rows, for requests that are told to nobody after it."""
+        same = accepted(self._declared, last) == self.signature
+        return self if same else Readers(self._declared, last, self._max_rows)
+
+    def needs(self, served: ServedUnit) -> tuple[str, ...]:
+        """Columns that a request need not bring but this unit cannot do without (its signature is stricter than the route's)."""
+        optional = {column.name for column in self.signature.columns if column.missing}
+        return tuple(column.name for column in served.signature.columns if not column.missing and column.name in optional)
