@@ -60,7 +60,7 @@ def tell_narrower(world: World, shelf: UnitShelf, champion: Champion | None, uni
     if champion is None:
         return
     refused: tuple[str, ...] = ()
-    with suppress(ArtifactDamaged, NotFound, StoreUnavailable, TrackingFailed):  # the release tells of a package that is lacking
+    with suppress(ArtifactDamaged, NotFound, TrackingFailed):  # the release tells of a package that is lacking
         refused = narrower(shelf.served(champion.unit).signature, shelf.served(unit).signature)
     if not refused:
         return
