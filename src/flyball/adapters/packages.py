@@ -1,17 +1,12 @@
 """Packages on this machine: every byte that is read is held against the manifest first."""
 
 import hashlib
-import os
-import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
-from io import BufferedReader
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import msgspec
 
 from flyball.errors import ArtifactDamaged, NotFound
-from flyball.records import codec
+from flyball.records import codec, package_files
 from flyball.records.evidence import Evidence
 from flyball.records.signature import Signature
 from flyball.records.unit import Lineage, Manifest
@@ -64,8 +59,7 @@ def make_manifest(package: Path, kind: str) -> Manifest:
 def read_manifest(package: Path) -> Manifest:
     """Raises NotFound without one, ArtifactDamaged when it is not a manifest."""
     try:
-        with _opened(package, MANIFEST) as file:
-            content = file.read()
+        content = package_files.whole(package, MANIFEST)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise NotFound(f"there is no package in {package}") from error
     except OSError as error:  # no right to read it, mostly
@@ -80,8 +74,7 @@ def checked_bytes(package: Path, name: str) -> bytes:
     """One file of a package. Raises ArtifactDamaged when it is absent, changed or not in the manifest."""
     expected = read_manifest(package).files.get(name)
     try:
-        with _opened(package, name) as file:
-            content = file.read()
+        content = package_files.whole(package, name)
     except OSError as error:
         raise ArtifactDamaged(f"{package / name} cannot be read: {error.strerror}") from error
     _held_against(expected, hashlib.sha256(content).hexdigest(), package / name)
@@ -95,11 +88,10 @@ def verify_package(package: Path, manifest_digest: str | None = None) -> Manifes
     found = codec.digest(manifest)
     if manifest_digest is not None and found != manifest_digest:
         raise ArtifactDamaged(f"{package / MANIFEST} has the digest {found[:12]}…", expected=f"{manifest_digest[:12]}…")
-    there = _plain_files(package)
+    there = set(package_files.plain_files(package))
     for name, expected in manifest.files.items():
         try:
-            with _opened(package, name) as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            digest = package_files.digest_of(package, name)
         except OSError as error:
             raise ArtifactDamaged(f"{package / name} cannot be read: {error.strerror}") from error
         _held_against(expected, digest, package / name)
@@ -114,37 +106,3 @@ def _held_against(expected: str | None, found: str, path: Path) -> None:
         raise ArtifactDamaged(
             f"{path} has the digest {found[:12]}…", expected=f"{expected[:12]}…" if expected else "a file of the manifest"
         )
-
-
-def _plain_files(package: Path) -> set[str]:
-    """Names of all files below it. Raises ArtifactDamaged for what is neither a file nor a directory, and so before any of it is read: a pipe is waited for,
-    a device has no end, and what lies behind a link to a directory is not looked through."""
-    names = set()
-    for path in sorted(package.rglob("*")):
-        try:
-            kind, name = path.lstat().st_mode, path.relative_to(package).as_posix()
-        except OSError as error:
-            raise ArtifactDamaged(f"{path} cannot be read: {error.strerror}") from error
-        if stat.S_ISREG(kind):
-            names.add(name)
-        elif not stat.S_ISDIR(kind):
-            what = "link" if stat.S_ISLNK(kind) else "pipe, socket or device"
-            raise ArtifactDamaged(f"{package} holds the {what} {name!r}", expected="plain files and directories")
-    return names
-
-
-@contextmanager
-def _opened(package: Path, name: str) -> Iterator[BufferedReader]:
-    """A file of a package; nothing is waited for. Raises ArtifactDamaged for what is none, or lies outside; OSError."""
-    place = PurePosixPath(name)
-    try:
-        if place.is_absolute() or ".." in place.parts:
-            raise ValueError("it leads out of the package")
-        descriptor = os.open(package / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except ValueError as no_name:  # or one that no file can have
-        raise ArtifactDamaged(f"{name!r} is no name of a file in {package}: {no_name}") from no_name
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise ArtifactDamaged(f"{package / name} is no file", expected="plain files and directories")
-    with os.fdopen(descriptor, "rb") as file:
-        yield file

@@ -17,13 +17,13 @@ import numpy as np
 from flyball.errors import ArtifactDamaged, Conflict, Fault, ModelFailed, NotInstalled, Overloaded, RequestError
 from flyball.gateway.batches import Answer
 from flyball.gateway.metrics import Metrics
-from flyball.gateway.package_files import whole
 from flyball.gateway.runtimes.contract import CodeLimits, Columns, packed
 from flyball.gateway.runtimes.worker_process import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, Program, WorkerProcess
 from flyball.gateway.tables import LiveRoute, LiveUnit
 from flyball.gateway.units import MODEL_FILES, code_digests, refuse_unlisted
 from flyball.gateway.validation import Rows
 from flyball.records import background, codec
+from flyball.records.package_files import whole
 from flyball.records.routing import ServedUnit
 from flyball.records.unit import Manifest
 

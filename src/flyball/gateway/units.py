@@ -11,12 +11,12 @@ from typing import NamedTuple
 import msgspec
 
 from flyball.errors import ArtifactDamaged, ModelFailed
-from flyball.gateway.package_files import digest_of, refuse_odd, whole
 from flyball.gateway.runtimes.code import CodeRuntime
 from flyball.gateway.runtimes.contract import CodeLimits, Columns, Runtime, ordinary
 from flyball.gateway.runtimes.lightgbm import LightgbmRuntime
 from flyball.gateway.runtimes.onnx import OnnxRuntime
 from flyball.records import background, codec
+from flyball.records.package_files import digest_of, plain_files, whole
 from flyball.records.routing import ServedUnit
 from flyball.records.scores import Scores, checked
 from flyball.records.signature import Signature
@@ -177,7 +177,7 @@ def code_digests(manifest: Manifest) -> dict[str, str]:
 
 def refuse_unlisted(package: Path, manifest: Manifest) -> None:
     """A file of code beside the listed ones would be imported unchecked, and so would all that lies behind a link. Raises ArtifactDamaged."""
-    for name in refuse_odd(package):
+    for name in plain_files(package):
         if name.startswith(_CODE) and name not in manifest.files:
             raise ArtifactDamaged(f"{name} is not in the manifest", expected="only listed files below model/code")
 

@@ -11,10 +11,11 @@ from pathlib import Path, PurePosixPath
 from flyball.errors import ArtifactDamaged
 
 
-def refuse_odd(package: Path) -> list[str]:
-    """Names of all files below it. Raises ArtifactDamaged for what is neither a file nor a directory."""
+def plain_files(package: Path) -> tuple[str, ...]:
+    """Names of all files below it. Raises ArtifactDamaged for what is neither a file nor a directory, and so before any of it is read: what lies behind a link to
+    a directory is not looked through."""
     names = []
-    for path in package.rglob("*"):
+    for path in sorted(package.rglob("*")):
         try:
             kind, name = path.lstat().st_mode, path.relative_to(package).as_posix()
         except OSError as gone:
@@ -22,25 +23,25 @@ def refuse_odd(package: Path) -> list[str]:
         if stat.S_ISREG(kind):
             names.append(name)
         elif not stat.S_ISDIR(kind):
-            what = "link" if stat.S_ISLNK(kind) else "pipe, a socket or a device"
-            raise ArtifactDamaged(f"{name} in the package is a {what}", expected="plain files and directories")
-    return names
+            what = "link" if stat.S_ISLNK(kind) else "pipe, socket or device"
+            raise ArtifactDamaged(f"{package} holds the {what} {name!r}", expected="plain files and directories")
+    return tuple(names)
 
 
 def whole(package: Path, name: str) -> bytes:
     """Raises ArtifactDamaged, OSError."""
-    with _opened(package, name) as file:
+    with opened(package, name) as file:
         return file.read()
 
 
 def digest_of(package: Path, name: str) -> str:
     """Its SHA-256, with none of it kept. Raises ArtifactDamaged, OSError."""
-    with _opened(package, name) as file:
+    with opened(package, name) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager
-def _opened(package: Path, name: str) -> Iterator[BufferedReader]:
+def opened(package: Path, name: str) -> Iterator[BufferedReader]:
     """A file of a package; nothing is waited for. Raises ArtifactDamaged for what is none, or lies outside; OSError."""
     place = PurePosixPath(name)
     try:
@@ -48,9 +49,9 @@ def _opened(package: Path, name: str) -> Iterator[BufferedReader]:
             raise ValueError("it leads out of the package")
         descriptor = os.open(package / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except ValueError as no_name:  # or one that no file can have
-        raise ArtifactDamaged(f"{name!r} is no name of a file in a package: {no_name}") from no_name
+        raise ArtifactDamaged(f"{name!r} is no name of a file in {package}: {no_name}") from no_name
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise ArtifactDamaged(f"{name} in the package is no file", expected="plain files and directories")
+        raise ArtifactDamaged(f"{package / name} is no file", expected="plain files and directories")
     with os.fdopen(descriptor, "rb") as file:
         yield file
