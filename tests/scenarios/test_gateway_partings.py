@@ -121,10 +121,13 @@ def test_a_table_that_cannot_be_built_in_a_way_that_nobody_foresaw_leaves_the_on
     rig.publish(table(1, quick))
     worker = rig.start()
     other = msgspec.structs.replace(quick.unit, manifest_digest="0" * 64)
-    rig.publish(table(2, msgspec.structs.replace(quick, unit=other, package=quick.package + "\0")))
+    bottomless = rig.directory / "bottomless"
+    bottomless.mkdir()
+    (bottomless / "manifest.json").write_bytes(b'{"x":' + b"[" * 100_000)
+    rig.publish(table(2, msgspec.structs.replace(quick, unit=other, package=str(bottomless))))
     refused = worker.reload()
     assert refused.status_code == 503
-    assert "revision 2 cannot be built: ValueError" in refused.json()["detail"]
+    assert "revision 2 cannot be built: RecursionError" in refused.json()["detail"]
     time.sleep(0.6)
     assert worker.predict(ROW).status_code == 200
     assert worker.report().revision == 1
