@@ -117,7 +117,7 @@ class SqliteLedger:
     def states(self, kind: str, known: Callable[[str, int], bool] | None = None) -> tuple[Stored, ...]:
         if known is None:
             return tuple(_stored(row) for row in self._read(_STATES, {"of_kind": kind}))
-        with translating(self._path), self._engine.begin() as connection:  # both questions of one moment
+        with translating(self._path), self._engine.connect() as connection:  # both questions of one moment, and nothing to commit
             rows = connection.execute(_SEQS, {"of_kind": kind}).all()
             fresh = [row.key for row in rows if not known(row.key, row.seq)]
             values = {row.key: row for row in self._values(connection, kind, fresh)}
