@@ -22,7 +22,7 @@ from flyball.adapters.gateways_memory import MemoryGateways
 from flyball.adapters.supervisor import GatewayProcess
 from flyball.adapters.token import owner_token
 from flyball.errors import Conflict, StoreUnavailable
-from flyball.gateway.birth import birth_of
+from flyball.machine.birth import birth_of
 from flyball.records import codec
 from flyball.records.routing import GatewayReport, Route, RoutingTable, ServedUnit
 from flyball.records.signature import Column, ColumnType, Signature

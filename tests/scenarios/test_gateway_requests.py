@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 from gateway_rig import CLIENT, OWNER, ROW, SIGNATURE, Rig, onnx_model, package, table
 
-from flyball.gateway.birth import birth_of
 from flyball.gateway.routes import DOORS
+from flyball.machine.birth import birth_of
 from flyball.records.captured import LabelBatch, PredictionBatch
 from flyball.records.unit import Format
 

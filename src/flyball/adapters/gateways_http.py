@@ -1,6 +1,5 @@
 """The data plane over files that gateways read and the loopback port on which each worker tells what it serves."""
 
-import os
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
@@ -12,8 +11,8 @@ import msgspec
 from flyball.adapters.durable import replace_file, was_written_in
 from flyball.adapters.heartbeat import LeaseFile
 from flyball.adapters.keep_alive import FAILURES, Answer, KeepAlive
-from flyball.adapters.known_process import KnownProcess, boot_id
 from flyball.errors import Conflict, FlyballError, StoreUnavailable
+from flyball.machine.birth import Birth, runs
 from flyball.records import codec
 from flyball.records.routing import GatewayReport, RoutingTable
 
@@ -24,8 +23,6 @@ LAST_NUDGE_SECONDS = 0.01
 REFUSED = 401
 OBSERVE_SECONDS = 5.0
 """A worker that loads a model answers from its event loop all the same; who is silent for longer cannot prove what it serves."""
-
-BOOT_DIGITS = 12
 
 
 class Card(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,19 +36,13 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     inode: int | None = None
     """Of the directory in which it was written: in a copy of a project it speaks of the original's worker. None: an earlier release's."""
     ticks: int | None = None
-    """Its process's, as KnownProcess has them. None: this system does not tell, or an earlier release wrote the card."""
     boot: int | None = None
-    """The first hexadecimal digits of KnownProcess's, as a number."""
+    """Of its process, as Birth has them."""
 
     @property
     def lives(self) -> bool:
         """A killed worker's card stays. Its port may be somebody else's by now, who must not get the token, and its number another process's."""
-        if self.ticks is None:
-            return _alive(self.pid)
-        boot = boot_id()
-        if not boot or self.boot != int(boot.replace("-", "")[:BOOT_DIGITS], 16):
-            return False
-        return _alive(self.pid) and KnownProcess(pid=self.pid, started=0, ticks=self.ticks, boot=boot).lives
+        return runs(self.pid, Birth(ticks=self.ticks, boot=self.boot))
 
 
 class HttpGateways:
@@ -136,7 +127,7 @@ class HttpGateways:
         try:
             directory = self._state_dir / "run"
             run = codec.decode((directory / "supervisor.json").read_bytes(), dict[str, Any])
-            return _alive(int(run["pid"])) and was_written_in(directory, run.get("device"), run.get("inode"))
+            return runs(int(run["pid"]), Birth()) and was_written_in(directory, run.get("device"), run.get("inode"))
         except (OSError, ValueError, KeyError, TypeError):
             return False
 
@@ -215,12 +206,3 @@ def _bearer(token: str) -> dict[str, str]:
 
 def _silent(worker: str, pid: int, words: str) -> GatewayReport:
     return GatewayReport(worker=worker, pid=pid, revision=None, digest=None, error=words, answers=False)
-
-
-def _alive(pid: int) -> bool:
-    """Whether a process of this account has that number: workers and supervisors are of no other."""
-    try:
-        os.kill(pid, 0)
-    except OSError:
-        return False
-    return True

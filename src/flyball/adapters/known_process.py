@@ -2,12 +2,11 @@
 
 import os
 import time
-from functools import cache
-from pathlib import Path
-from typing import NamedTuple
 
 import msgspec
 import psutil
+
+from flyball.machine.birth import boot_id, stat_of
 
 SAME_START_SECONDS = 2.0
 """Where only the clock tells: start times are reckoned from a boot time that is corrected now and then; a number is not used again so soon."""
@@ -46,8 +45,8 @@ class KnownProcess(msgspec.Struct, frozen=True, kw_only=True):
             return self._state_by_clock()
         if boot != self.boot:
             return None
-        found = _stat(self.pid)
-        return found.state if found is not None and found.ticks == self.ticks else None
+        found = stat_of(self.pid)
+        return _STATES.get(found.state, found.state) if found is not None and found.ticks == self.ticks else None
 
     def _state_by_clock(self) -> str | None:
         try:
@@ -64,36 +63,10 @@ def known(pid: int) -> KnownProcess | None:
         started = psutil.Process(pid).create_time()
     except psutil.Error:
         return None
-    boot, found = boot_id(), _stat(pid)
+    boot, found = boot_id(), stat_of(pid)
     if not boot or found is None:
         return KnownProcess(pid=pid, started=started)
     return KnownProcess(pid=pid, started=started, ticks=found.ticks, boot=boot)
 
 
-@cache
-def boot_id() -> str:
-    """Another one after each start of the machine; empty: this system does not tell."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    except (OSError, ValueError):
-        return ""
-
-
-class _Stat(NamedTuple):
-    state: str
-    ticks: int
-
-
 _STATES = {"Z": psutil.STATUS_ZOMBIE, "X": psutil.STATUS_DEAD, "x": psutil.STATUS_DEAD}
-
-
-def _stat(pid: int) -> _Stat | None:
-    """None: there is no such process."""
-    try:
-        told = Path(f"/proc/{pid}/stat").read_bytes()
-    except OSError:
-        return None
-    # proc(5): the name in brackets may hold anything, brackets too; the state is the 3rd field, the start the 22nd.
-    fields = told[told.rfind(b")") + 2 :].split()
-    state = fields[0].decode("ascii", "replace")
-    return _Stat(_STATES.get(state, state), int(fields[19]))

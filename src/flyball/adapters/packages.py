@@ -6,7 +6,8 @@ from pathlib import Path
 import msgspec
 
 from flyball.errors import ArtifactDamaged, NotFound
-from flyball.records import codec, package_files
+from flyball.machine import package_files
+from flyball.records import codec
 from flyball.records.evidence import Evidence
 from flyball.records.signature import Signature
 from flyball.records.unit import Lineage, Manifest

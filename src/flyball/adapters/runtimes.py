@@ -8,7 +8,7 @@ import polars as pl
 
 from flyball.adapters import estimators
 from flyball.adapters.model_input import Feeds, feeds_of
-from flyball.records.onnx_session import open_session
+from flyball.machine.onnx_session import open_session
 from flyball.records.scores import Scores
 from flyball.records.signature import Signature
 from flyball.records.unit import Format

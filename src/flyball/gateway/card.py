@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from flyball.gateway.birth import birth_of
+from flyball.machine.birth import birth_of
 
 log = logging.getLogger("flyball.gateway")
 

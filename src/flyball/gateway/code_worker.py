@@ -14,7 +14,7 @@ import msgspec
 
 from flyball.gateway.runtimes import worker_side
 from flyball.gateway.runtimes.contract import Columns, unpacked
-from flyball.records.package_files import whole
+from flyball.machine.package_files import whole
 from flyball.records.scores import NUMBERS
 from flyball.records.signature import ColumnType, Signature
 

@@ -22,8 +22,8 @@ from flyball.gateway.runtimes.worker_process import FIRST_PAUSE_SECONDS, LONGEST
 from flyball.gateway.tables import LiveRoute, LiveUnit
 from flyball.gateway.units import MODEL_FILES, code_digests, refuse_unlisted
 from flyball.gateway.validation import Rows
+from flyball.machine.package_files import whole
 from flyball.records import background, codec
-from flyball.records.package_files import whole
 from flyball.records.routing import ServedUnit
 from flyball.records.unit import Manifest
 

@@ -12,10 +12,10 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from flyball.gateway.birth import Birth, runs
 from flyball.gateway.handlers import Request
 from flyball.gateway.metrics import Metrics
 from flyball.gateway.problems import Response
+from flyball.machine.birth import Birth, runs
 from flyball.records import codec
 
 SIBLING_SECONDS = 1.0

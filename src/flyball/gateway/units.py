@@ -15,8 +15,8 @@ from flyball.gateway.runtimes.code import CodeRuntime
 from flyball.gateway.runtimes.contract import CodeLimits, Columns, Runtime, ordinary
 from flyball.gateway.runtimes.lightgbm import LightgbmRuntime
 from flyball.gateway.runtimes.onnx import OnnxRuntime
+from flyball.machine.package_files import digest_of, plain_files, whole
 from flyball.records import background, codec
-from flyball.records.package_files import digest_of, plain_files, whole
 from flyball.records.routing import ServedUnit
 from flyball.records.scores import Scores, checked
 from flyball.records.signature import Signature

@@ -4,8 +4,8 @@ import os
 
 import msgspec
 
-from flyball.gateway.birth import Birth, birth_of, runs
 from flyball.gateway.card import Card
+from flyball.machine.birth import Birth, birth_of, runs
 
 
 def test_a_card_tells_which_process_wrote_it_and_not_only_its_number(tmp_path):

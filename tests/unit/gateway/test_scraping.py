@@ -14,11 +14,11 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from flyball.errors import ModelFailed
-from flyball.gateway.birth import birth_of
 from flyball.gateway.capture_writer import NoCapture
 from flyball.gateway.handlers import Request
 from flyball.gateway.metrics import Metrics
 from flyball.gateway.scraping import Scraping, exposition_of
+from flyball.machine.birth import birth_of
 
 
 def exposition(requests: int) -> str:

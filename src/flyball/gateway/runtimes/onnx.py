@@ -9,7 +9,7 @@ import numpy as np
 from flyball.errors import ArtifactDamaged, ModelFailed
 from flyball.gateway.runtimes.contract import CodeLimits, Columns
 from flyball.gateway.runtimes.onnx_steady import is_steady
-from flyball.records.onnx_session import open_session
+from flyball.machine.onnx_session import open_session
 from flyball.records.scores import as_scores
 from flyball.records.signature import ColumnType, Signature
 
