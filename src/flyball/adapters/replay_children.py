@@ -1,6 +1,5 @@
 """Replays in processes of their own, so many at a time; each tells its progress in lines of JSON."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -21,6 +20,7 @@ COMMAND = (sys.executable, "-P", "-m", "flyball", "replay-child")
 PLAIN_SECONDS = 5.0
 """Of each replay, a line a day is told this often at most: several at once would tell a screen a second."""
 PARENT_SECONDS = 0.2
+"""Between a child's looks for the one that started it: nobody would read on, and the next one wants its directory."""
 ORDER = "order.json"
 AGAIN = "replay that policy again (`flyball replay --policy …`): its order is written anew"
 
@@ -136,15 +136,3 @@ def say_as_json(style: str, words: str) -> None:
     """In a child: one line for whoever started it."""
     sys.stdout.write(codec.encode(Line(style, words)).decode() + "\n")
     sys.stdout.flush()
-
-
-def die_with_parent() -> None:
-    """Ends this process as `kill -9` would soon after the one that started it is gone: nobody would read on, and the next one wants its directory."""
-    parent, pause = os.getppid(), threading.Event()
-
-    def watch() -> None:
-        while not pause.wait(PARENT_SECONDS):
-            if os.getppid() != parent:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-    threading.Thread(target=watch, name="parent", daemon=True).start()

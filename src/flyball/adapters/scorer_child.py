@@ -22,6 +22,7 @@ from flyball.adapters.model_input import frame_of_mappings
 from flyball.adapters.packages import LocalPackages
 from flyball.adapters.scorer_onnx import PackageScorer
 from flyball.errors import FlyballError, ModelFailed
+from flyball.machine.parting import end_with_parent, leave
 from flyball.records import codec
 from flyball.records.scores import Scores
 
@@ -223,29 +224,13 @@ def in_parts(
 
 def main(directory: Path) -> NoReturn:
     """The child: one answer a line, until its input ends, or whoever asks does."""
-    threading.Thread(target=_end_with, args=(os.getppid(),), name="watch-who-asks", daemon=True).start()
+    end_with_parent()
     # What the model prints belongs into the log, not between the answers: also what native code writes to the descriptor itself.
     with os.fdopen(os.dup(1), "wb") as answers:
         os.dup2(2, 1)
         sys.stdout = sys.stderr
         _answer_all(answers, directory)
-    _leave()
-
-
-def _end_with(parent: int) -> None:
-    """A model that hangs reads no input, and would outlive a command that was killed."""
-    never = threading.Event()
-    while os.getppid() == parent:
-        never.wait(1.0)
-    _leave()
-
-
-def _leave() -> NoReturn:
-    """With all that the model has forked: nobody else is left to end it."""
-    sys.stderr.flush()
-    if os.getpgrp() == os.getpid():  # as it is started; else the group is somebody else's
-        os.killpg(0, signal.SIGKILL)
-    os._exit(0)
+    leave()
 
 
 def _answer_all(answers: BinaryIO, directory: Path) -> None:

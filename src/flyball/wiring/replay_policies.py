@@ -19,6 +19,7 @@ from flyball.control.ports import Say
 from flyball.control.replay_comparison import ComparisonReport, FailedPolicy, Prices, Side, compare
 from flyball.control.replay_report import ReplayReport
 from flyball.errors import EngineBusy, FlyballError, OperatorError
+from flyball.machine.parting import end_with_parent
 from flyball.spec import ProjectSpec, ReplaySpec
 from flyball.spec.alternatives import Alternative, alternatives
 from flyball.wiring.replay import lived_report, replays_dir
@@ -119,7 +120,7 @@ def _spec(place: Path) -> ProjectSpec:
 
 def live_child(place: Path) -> int:
     """One of them, in this process; its exit code."""
-    replay_children.die_with_parent()
+    end_with_parent(replay_children.PARENT_SECONDS)
     say = replay_children.say_as_json
     try:
         order = replay_children.read_order(place)

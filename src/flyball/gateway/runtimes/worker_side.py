@@ -2,14 +2,13 @@
 
 import os
 import resource
-import signal
-import threading
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any
 
 import msgspec
 
 from flyball.gateway.runtimes import pipe
+from flyball.machine.parting import end_with_parent, leave
 
 Answer = Callable[[dict[str, Any]], dict[str, Any]]
 
@@ -24,7 +23,7 @@ def run(load: Callable[[bytes], Answer]) -> int:
     incoming, outgoing = _own_the_pipes()
     order = pipe.receive(incoming)
     memory_bytes = msgspec.json.decode(order, type=_Limits).memory_bytes
-    threading.Thread(target=_end_with, args=(os.getppid(),), name="watch-the-gateway", daemon=True).start()
+    end_with_parent()
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     try:
@@ -37,7 +36,7 @@ def run(load: Callable[[bytes], Answer]) -> int:
         try:
             request = pipe.receive(incoming)
         except ConnectionError:
-            _leave()
+            leave()
         try:
             said = msgspec.msgpack.encode(answer(msgspec.msgpack.decode(request)))
         except Exception as failed:  # noqa: BLE001 - foreign code: the gateway is told and decides
@@ -47,21 +46,6 @@ def run(load: Callable[[bytes], Answer]) -> int:
 
 def _in_words(failed: BaseException) -> dict[str, str]:
     return {"error": f"{type(failed).__name__}: {str(failed)[:300]}"}
-
-
-def _end_with(gateway: int) -> None:
-    """A model that hangs reads no pipe and would outlive a gateway that was killed. (PR_SET_PDEATHSIG would follow the thread that started us.)"""
-    never = threading.Event()
-    while os.getppid() == gateway:
-        never.wait(1.0)
-    _leave()
-
-
-def _leave() -> NoReturn:
-    """With all that the model has forked: nobody else is left to end it."""
-    if os.getpgrp() == os.getpid():  # as the gateway starts it; else the group is somebody else's
-        os.killpg(0, signal.SIGKILL)
-    os._exit(0)
 
 
 def _own_the_pipes() -> tuple[int, int]:
