@@ -114,7 +114,7 @@ class Answering:
                 self._metrics.failed(live.model, part.unit.id, part.role, size_of(part, batch))
                 following += taken.give_up(part, outcome)
             parts = following
-        if live.idle:
+        if live.tolerated:
             for job in batch.jobs:
                 for name, n in (job.rows.brought or {}).items():
                     self._metrics.tolerated(live.model, name, n)

@@ -3,7 +3,7 @@
 import msgspec
 
 from flyball.gateway.columns import ColumnBuilder
-from flyball.gateway.servable import accepted, idle
+from flyball.gateway.servable import accepted, tolerated
 from flyball.gateway.tensors.reader import TensorReader
 from flyball.gateway.validation import RowReader
 from flyball.records.routing import Route, ServedUnit
@@ -17,14 +17,14 @@ class Readers:
         request."""
         self._declared, self._max_rows = declared, max_rows
         self.signature = accepted(declared, last)
-        columns, n_own, n_idle = self.signature.columns, len(declared.champion.signature.columns), len(idle(declared))
+        columns, n_own, n_tolerated = self.signature.columns, len(declared.champion.signature.columns), len(tolerated(declared))
         self.own = columns[:n_own]
         """The champion's: those of a tensor that holds all of them."""
-        self.idle = n_idle > 0
+        self.tolerated = n_tolerated > 0
         """Whether columns may come that nobody takes."""
-        self.rows = RowReader(self.signature, max_rows, n_idle)
-        self.tensors = TensorReader(self.signature, n_own, max_rows, n_idle)
-        self.builder = ColumnBuilder(msgspec.structs.replace(self.signature, columns=columns[: len(columns) - n_idle]))
+        self.rows = RowReader(self.signature, max_rows, n_tolerated)
+        self.tensors = TensorReader(self.signature, n_own, max_rows, n_tolerated)
+        self.builder = ColumnBuilder(msgspec.structs.replace(self.signature, columns=columns[: len(columns) - n_tolerated]))
 
     def where_last(self, last: ServedUnit) -> "Readers":
         """Of the same rows, for requests that are told to nobody after it."""

@@ -42,10 +42,10 @@ def accepted(route: Route, last: ServedUnit | None = None) -> Signature:
         known = {column.name for column in asked.columns}
         more = tuple(msgspec.structs.replace(each, missing=True) for each in served.signature.columns if each.name not in known)
         asked = msgspec.structs.replace(asked, columns=asked.columns + more)
-    return msgspec.structs.replace(asked, columns=asked.columns + idle(route))
+    return msgspec.structs.replace(asked, columns=asked.columns + tolerated(route))
 
 
-def idle(route: Route) -> tuple[Column, ...]:
+def tolerated(route: Route) -> tuple[Column, ...]:
     """Columns that a request may bring and that no unit of the route takes, where not anything may come: the last of those that are accepted."""
     if route.champion.signature.extra == "ignore":
         return ()

@@ -90,7 +90,7 @@ class LiveRoute:
         self.read_by(readers)
 
     def read_by(self, readers: Readers) -> None:
-        self.signature, self.columns, self.idle = readers.signature, readers.own, readers.idle
+        self.signature, self.columns, self.tolerated = readers.signature, readers.own, readers.tolerated
         self.reader, self.tensors, self.builder = readers.rows, readers.tensors, readers.builder
         self.needs = {unit.id: readers.needs(unit.served) for unit in self.units}
 

@@ -75,10 +75,10 @@ _FORM = ("rows", "ids", "keys", "explain")
 class RowReader:
     """Reads `{"rows": […], "ids"?: […], "keys"?: […], "explain"?: true}` for one signature."""
 
-    def __init__(self, signature: Signature, max_rows: int, n_idle: int = 0) -> None:
-        """`n_idle`: so many of the columns, up to the last, may come and nobody takes them."""
+    def __init__(self, signature: Signature, max_rows: int, n_tolerated: int = 0) -> None:
+        """`n_tolerated`: so many of the columns, up to the last, may come and nobody takes them."""
         columns = self._columns = signature.columns
-        self._n_taken = len(columns) - n_idle
+        self._n_taken = len(columns) - n_tolerated
         self._ignore_extra = signature.extra == "ignore"
         self._max_rows = max_rows
         self.checks = {column.name: ValueCheck(column) for column in columns}
@@ -88,7 +88,7 @@ class RowReader:
             if column.unknown is Unknown.FLAG
         )
         self._careful = msgspec.json.Decoder()
-        # Requests without any of the idle columns pay nothing for them.
+        # Requests without any of the tolerated columns pay nothing for them.
         self._ways: list[_Way] = []
         for n in dict.fromkeys((self._n_taken, len(columns))):
             # A name with a quotation mark, a limit beyond 64 bits: only the careful way takes them.

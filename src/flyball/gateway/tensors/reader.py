@@ -43,11 +43,11 @@ class Identity(NamedTuple):
 class TensorReader:
     """Reads one signature's columns, each as a tensor of shape [n] or [n, 1], or all of them as one tensor [n, k]."""
 
-    def __init__(self, signature: Signature, n_matrix: int, max_rows: int, n_idle: int = 0) -> None:
-        """`n_matrix`: so many of the columns, from the first on, are those of one tensor that holds them all. `n_idle`: so many, up to the last, may come
+    def __init__(self, signature: Signature, n_matrix: int, max_rows: int, n_tolerated: int = 0) -> None:
+        """`n_matrix`: so many of the columns, from the first on, are those of one tensor that holds them all. `n_tolerated`: so many, up to the last, may come
         and nobody takes them."""
         self._checks = {column.name: ColumnCheck(column) for column in signature.columns}
-        self._idle = frozenset(column.name for column in signature.columns[len(signature.columns) - n_idle :])
+        self._tolerated = frozenset(column.name for column in signature.columns[len(signature.columns) - n_tolerated :])
         self._refuse_extra = signature.extra == "refuse"
         self._max_rows = max_rows
         own = signature.columns[:n_matrix]
@@ -64,7 +64,7 @@ class TensorReader:
         ids = checked_ids(identity.ids, "parameters.prediction_ids", n, unique=True)
         keys = checked_ids(identity.keys, "parameters.keys", n, unique=False)
         columns = self._checked(given, n)
-        brought = {name: _count(columns.pop(name)) for name in self._idle.intersection(columns)} if self._idle else {}
+        brought = {name: _count(columns.pop(name)) for name in self._tolerated.intersection(columns)} if self._tolerated else {}
         return Rows(n, columns, ids, keys, brought={name: count for name, count in brought.items() if count} or None)
 
     def pieced(self, tensor: Tensor, before: Collection[str], most_values: int) -> PiecedColumn | PiecedMatrix:
@@ -156,7 +156,7 @@ class TensorReader:
         columns: dict[str, Array] = {}
         absent: dict[bool, Array] = {}
         for name, check in self._checks.items():
-            if name not in given and name in self._idle:
+            if name not in given and name in self._tolerated:
                 continue
             if name not in given:
                 columns[name] = check.absent(n, faults, absent)
