@@ -4,6 +4,9 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
+# Machines that forbid bytecode compile four hundred modules anew for every process that a test or the demo starts: a third of its start.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test test-others test-adapters test-scenarios test-wiring test-statistics test-monitoring test-worlds worlds check lint types docs bench bench-effects bench-faults bench-release bench-replay bench-serving bench-survival bench-monitoring clean setup clients
 
 setup: $(STAMP)
