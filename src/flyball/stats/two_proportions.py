@@ -16,6 +16,7 @@ come out wider: half widths for alpha 0.05 in units of the standard error of the
 """
 
 import math
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -48,6 +49,8 @@ def rate_difference(count: int, n: int, other_count: int, other_n: int, alpha: f
     return Interval(other_count / other_n - count / n, max(lower, -1.0), min(upper, 1.0), min(n, other_n))
 
 
+# A release that waits is looked at every few seconds, and its counts change once a minute.
+@lru_cache(256)
 def _least_difference(count: int, n: int, other_count: int, other_n: int, alpha: float) -> float:
     return least_gap(
         lambda rates: np.logaddexp(math.log(1.0 - _KEPT) + log_above(n - count, n, 1.0 - rates), math.log(_KEPT)),

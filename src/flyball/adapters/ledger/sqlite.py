@@ -31,6 +31,7 @@ _END = sa.select(control.c.epoch, control.c.seq, control.c.hash)
 _MOVE_END = control.update().values(seq=sa.bindparam("to_seq"), hash=sa.bindparam("to_hash"))
 _HASH_OF = sa.select(events.c.hash).where(events.c.seq == sa.bindparam("at_seq"))
 _REMOVE_STATE = states.delete().where(states.c.kind == sa.bindparam("gone_kind"), states.c.key == sa.bindparam("gone_key"))
+_STATE = sa.select(states).where(states.c.kind == sa.bindparam("of_kind"), states.c.key == sa.bindparam("of_key"))
 _STATES = sa.select(states).where(states.c.kind == sa.bindparam("of_kind")).order_by(states.c.key)
 _SEQS = sa.select(states.c.key, states.c.seq).where(states.c.kind == sa.bindparam("of_kind")).order_by(states.c.key)
 _STATES_BY_KEYS = sa.select(states).where(
@@ -69,6 +70,7 @@ class SqliteLedger:
                     next_step="restore the last good copy",
                 )
             self._engine = open_engine(self._path, durable=durable)
+            self._asked = self._engine.execution_options(single=True)
             # Who forgets to close leaves no connection to the garbage collector's mood: Python 3.13 warns of those.
             weakref.finalize(self, self._engine.dispose)
             self._open(head_path)
@@ -111,7 +113,7 @@ class SqliteLedger:
         return tuple(event_of(Entry._make(row)) for row in (reversed(rows) if newest else rows))
 
     def state(self, kind: str, key: str) -> Stored | None:
-        rows = self._read(sa.select(states).where(states.c.kind == kind, states.c.key == key))
+        rows = self._read(_STATE, {"of_kind": kind, "of_key": key})
         return _stored(rows[0]) if rows else None
 
     def states(self, kind: str, known: Callable[[str, int], bool] | None = None) -> tuple[Stored, ...]:
@@ -258,7 +260,7 @@ class SqliteLedger:
         return connection.execute(_STATES_BY_KEYS, {"of_kind": kind, "keys": keys}).all()
 
     def _read(self, query: sa.Select[Any], given: Mapping[str, str] | None = None) -> Sequence[sa.Row[Any]]:
-        with translating(self._path), self._engine.connect() as connection:
+        with translating(self._path), self._asked.connect() as connection:
             return connection.execute(query, given).all()
 
     def _audit(self, connection: sqlite3.Connection, outer: Head | None) -> tuple[LedgerFault, ...]:

@@ -50,7 +50,7 @@ meta = sa.Table("meta", metadata, sa.Column("name", sa.Text, primary_key=True), 
 
 def open_engine(path: Path, *, durable: bool = True) -> sa.Engine:
     """WAL, every commit fsynced (not `durable`: handed to the kernel, so that it outlives a killed process and not a power cut), `BEGIN IMMEDIATE` for
-    connections with the option `writes`."""
+    connections with the option `writes`, none for those with `single`: one question is of one moment anyway."""
     synchronous = "FULL" if durable else "NORMAL"
     engine = sa.create_engine(sa.URL.create("sqlite", database=str(path)), connect_args={"check_same_thread": False})
 
@@ -64,7 +64,9 @@ def open_engine(path: Path, *, durable: bool = True) -> sa.Engine:
 
     @sa.event.listens_for(engine, "begin")
     def _on_begin(connection: sa.Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get("writes") else "BEGIN")
+        options = connection.get_execution_options()
+        if not options.get("single"):
+            connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("writes") else "BEGIN")
 
     return engine
 
