@@ -28,7 +28,7 @@ FlyballError
     └── ModelFailed          a unit could not answer: crash, deadline, invalid output
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 
@@ -213,8 +213,8 @@ class ModelFailed(UpstreamError):
     http_status = 503
     late = False
     """It did not answer in the time there was: smaller parts would not, either."""
-    left_out = False
-    """It was not asked, for some of the rows lack what it needs: the others may be answered."""
+    beyond: Collection[int] = frozenset()
+    """Rows that it does not take, for which it was not asked: the others may be answered."""
 
     def __init__(self, found: str, *, expected: str = "", next_step: str = "", retry_after: int = 1, died: bool = False) -> None:
         super().__init__(found, expected=expected, next_step=next_step)

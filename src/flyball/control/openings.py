@@ -1,5 +1,5 @@
 """Whether a release may be opened, and what is told then: what gives way to a newer version, what no route can hold beside the champion, what is refused
-once it has all traffic."""
+once the release has settled."""
 
 from contextlib import suppress
 
@@ -56,18 +56,26 @@ def is_apart(world: World, shelf: UnitShelf, champion: Champion | None, unit: st
 
 
 def tell_narrower(world: World, shelf: UnitShelf, champion: Champion | None, unit: str) -> None:
-    """Of a release that has opened: which requests are refused when all traffic is the unit's. No guard sees those, so that nobody else would tell."""
+    """Of a release that has opened: what its unit refuses and the champion takes. Gateways hand values that it does not take to the champion, and tell of
+    them as its failures; of fields that are no columns nobody else would tell."""
     if champion is None:
         return
     refused: tuple[str, ...] = ()
+    fields = False
     with suppress(ArtifactDamaged, NotFound, TrackingFailed):  # the release tells of a package that is lacking
-        refused = narrower(shelf.served(champion.unit).signature, shelf.served(unit).signature)
-    if not refused:
+        known, other = shelf.served(champion.unit).signature, shelf.served(unit).signature
+        refused, fields = narrower(known, other), known.extra == "ignore" and other.extra == "refuse"
+    if not refused and not fields:
         return
-    number = shelf.unit(unit).version
-    words = (
-        f"version {number} ({unit}) refuses what {champion.unit} takes: {listed(refused)}. Such requests are answered until all traffic is its own, and are "
-        "422 from then on, which no guard sees. Next: where that is not meant, change schema.yaml, then flyball run"
-    )
+    number, told = shelf.unit(unit).version, []
+    if refused:
+        told.append(
+            f"takes less than {champion.unit}: not {listed(refused)}. Such requests count as its failures until its release has settled, and are 422 from then on"
+        )
+    if fields:
+        told.append(
+            "refuses fields that are no columns. Such requests are answered until all traffic is its own, and are 422 from then on, which no guard sees"
+        )
+    words = f"version {number} ({unit}) {'. It '.join(told)}. Next: where that is not meant, change schema.yaml, then flyball run"
     world.ports.notifier.notify(f"version {number}", words)
     world.say("bad", words)

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from flyball.errors import DeadlinePassed, FlyballError, ModelFailed
 from flyball.gateway.batches import Answer, Batch
+from flyball.gateway.borders import Border
 from flyball.gateway.breaker import fair_seconds
 from flyball.gateway.columns import Table
 from flyball.gateway.metrics import Metrics
@@ -122,7 +123,9 @@ class Answering:
 
     def _apart(self, live: LiveRoute, part: Part, batch: Batch, failed: ModelFailed) -> list[Part]:
         """The failed part in smaller ones; empty: it is one request's, or the unit is broken whatever it is asked."""
-        closed = failed.left_out or not part.unit.breaker.open or part.unit is live.last
+        if failed.beyond:
+            return [Part(part.unit, part.role, rows) for rows in batch.parted(part.rows, failed.beyond)]
+        closed = not part.unit.breaker.open or part.unit is live.last
         if failed.late or not closed:
             return []
         # A request that kills its worker costs the others a restart: one by one they wait for two at most, by halves for one a halving.
@@ -179,13 +182,10 @@ class Answering:
 
     def _refused(self, live: LiveRoute, part: Part, batch: Batch) -> ModelFailed | None:
         """Why the unit is not asked at all. A circuit always lets the last unit of a route be asked: nobody stands in for it."""
-        for name in live.needs[part.unit.id]:
-            if batch.lacks(part.rows, name):
-                failed = ModelFailed(
-                    f"{part.unit.id} needs the column {name!r}, which the request left out (another unit of its route does without it)"
-                )
-                failed.left_out = True
-                return failed
+        borders = live.borders[part.unit.id]
+        refused = refused_at(borders, part, batch) if borders else None
+        if refused is not None:
+            return refused
         # Behind what it is not asked for anyway: an open circuit's probe is one that it answers.
         if part.unit is not live.last and not part.unit.breaker.allows(self._now()):
             return ModelFailed(f"{part.unit.id} failed too often and is not asked for now")
@@ -289,6 +289,16 @@ def _scored(part: Part, batch: Batch) -> Outcome:
     except ModelFailed as failed:
         return failed
     return Scored(scores.tolist(), perf_counter() - begin, table)
+
+
+def refused_at(borders: Sequence[Border], part: Part, batch: Batch) -> ModelFailed | None:
+    """Why the unit is not asked for some of the rows."""
+    rows, words = batch.beyond(part.rows, borders)
+    if not rows:
+        return None
+    failed = ModelFailed(f"{part.unit.id} {words}")
+    failed.beyond = rows
+    return failed
 
 
 def _late(unit: LiveUnit) -> ModelFailed:

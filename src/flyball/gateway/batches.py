@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from flyball.gateway import tracing
+from flyball.gateway.borders import Border
 from flyball.gateway.columns import ColumnBuilder, Table
-from flyball.gateway.validation import Rows, left_out
+from flyball.gateway.validation import Rows
 
 MOMENT_US = 100_000
 """Of event time: what a shadow scored in one call is captured as of one moment if it is no longer than this. (The rows that were shown have theirs.)"""
@@ -83,14 +84,26 @@ class Batch:
         tuples = self._all_tuples()
         return self._builder.of_tuples([tuples[at] for at in rows]) if tuples is not None else self.table.rows(rows)
 
-    def lacks(self, rows: Sequence[int] | None, name: str) -> bool:
-        """Whether any of some rows (None: all) has no value of a column. An empty category is one, but in arrays, which have no other word for none."""
-        tuples = self._all_tuples()
-        if tuples is not None:
-            at, some = self._builder.places[name], tuples if rows is None else (tuples[row] for row in rows)
-            return any(left_out(values[at]) for values in some)
-        column = self.taken(rows).columns[name]
-        return bool(((column == "") if column.dtype == object else np.isnan(column)).any())
+    def beyond(self, rows: Sequence[int] | None, borders: Sequence[Border]) -> tuple[set[int], str]:
+        """Those of some rows (None: all) that are beyond a unit's borders, and why the first one is. Each request's as it came: tuples hold exact numbers."""
+        found: set[int] = set()
+        words = ""
+        for number, some in enumerate([None] * len(self.jobs)) if rows is None else self._within(rows).items():
+            of, start = self.jobs[number].rows, self.offsets[number]
+            for border in borders:
+                beyond = border.beyond(of, some)
+                if beyond:
+                    words = words or border.words(of, beyond[0])
+                    found.update(start + at for at in beyond)
+        return found, words
+
+    def _within(self, rows: Sequence[int]) -> dict[int, list[int]]:
+        """By request: their numbers in it."""
+        owners = np.searchsorted(self.offsets, np.asarray(rows), side="right") - 1
+        found: dict[int, list[int]] = {}
+        for at, owner in zip(rows, owners.tolist(), strict=True):
+            found.setdefault(owner, []).append(at - self.offsets[owner])
+        return found
 
     def _all_tuples(self) -> Sequence[tuple[Any, ...]] | None:
         """All rows' values; None where a request brought arrays."""
@@ -117,6 +130,12 @@ class Batch:
         singles = self.singles(rows)
         middle = len(singles) // 2
         return [[*chain(*half)] for half in (singles[:middle], singles[middle:])] if singles else []
+
+    def parted(self, rows: Sequence[int] | None, of: Container[int]) -> list[list[int]]:
+        """Some rows (None: all) in two parts: those of requests that have none of `of`, and the others; empty where all are of one kind."""
+        listed, lost = range(self.n) if rows is None else rows, self.lost(of)
+        parts = [[at for at in listed if at not in lost], [at for at in listed if at in lost]]
+        return parts if all(parts) else []
 
     def lost(self, rows: Container[int]) -> set[int]:
         """All rows of the requests that have one of `rows`."""

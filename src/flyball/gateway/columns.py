@@ -54,7 +54,6 @@ class ColumnBuilder:
 
     def __init__(self, signature: Signature) -> None:
         columns = self._columns = signature.columns
-        self.places = {column.name: at for at, column in enumerate(columns)}
         numeric = [(at, c) for at, c in enumerate(columns) if c.type is not ColumnType.CATEGORY]
         self._numbers = [at for at, _ in numeric]
         self._names = [column.name for _, column in numeric]

@@ -134,6 +134,7 @@ class ArrayRows:
             whole.keys[part] if whole.keys is not None else None,
             whole.tuples[part] if whole.tuples is not None else None,
             brought=whole.brought if start == 0 else None,
+            rounded=whole.rounded,
         )
 
     def release(self, start: int, stop: int) -> None:

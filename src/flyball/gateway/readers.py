@@ -2,6 +2,7 @@
 
 import msgspec
 
+from flyball.gateway.borders import Border, borders
 from flyball.gateway.columns import ColumnBuilder
 from flyball.gateway.servable import accepted, tolerated
 from flyball.gateway.tensors.reader import TensorReader
@@ -13,7 +14,7 @@ class Readers:
     """Of one route, as its table has it: where not every unit could be loaded, requests may bring the same columns."""
 
     def __init__(self, declared: Route, last: ServedUnit, max_rows: int) -> None:
-        """`last`: nobody is asked after it, so what it cannot do without must come. Raises ArtifactDamaged when the units cannot understand the same
+        """`last`: nobody is asked after it, so what it does not take is refused. Raises ArtifactDamaged when the units cannot understand the same
         request."""
         self._declared, self._max_rows = declared, max_rows
         self.signature = accepted(declared, last)
@@ -31,7 +32,6 @@ class Readers:
         same = accepted(self._declared, last) == self.signature
         return self if same else Readers(self._declared, last, self._max_rows)
 
-    def needs(self, served: ServedUnit) -> tuple[str, ...]:
-        """Columns that a request need not bring but this unit cannot do without (its signature is stricter than the route's)."""
-        optional = {column.name for column in self.signature.columns if column.missing}
-        return tuple(column.name for column in served.signature.columns if not column.missing and column.name in optional)
+    def borders(self, served: ServedUnit) -> tuple[Border, ...]:
+        """What a request may hold and this unit does not take."""
+        return borders(self.signature, served.signature)

@@ -6,7 +6,7 @@ import msgspec
 
 from flyball.errors import ArtifactDamaged
 from flyball.records.routing import Route, ServedUnit
-from flyball.records.signature import Column, Signature, clash
+from flyball.records.signature import Column, Signature, clash, loose, wider
 
 
 def remaining(route: Route, loaded: Collection[str]) -> Route | None:
@@ -29,8 +29,9 @@ def remaining(route: Route, loaded: Collection[str]) -> Route | None:
 
 
 def accepted(route: Route, last: ServedUnit | None = None) -> Signature:
-    """What a request may bring: the champion's columns, as it wants them unless the last unit that is asked does without them, and optionally those that
-    only other units of the route know, or of a route before. `last`: None is the route's fallback, or the champion where it has none.
+    """What a request may bring: the champion's columns, as it wants them unless the last unit that is asked takes more, and optionally those that only
+    other units of the route know, or of a route before: of these any value of their type. `last`: None is the route's fallback, or the champion where it
+    has none.
     Raises ArtifactDamaged when the units of one route cannot understand the same request."""
     asked = _understood(route.champion, last or route.fallback or route.champion)
     for served in route.units[1:]:
@@ -40,7 +41,7 @@ def accepted(route: Route, last: ServedUnit | None = None) -> Signature:
                 f"{served.unit.id}: {found.found}", expected=f"{found.expected}, as its champion", next_step=found.next_step
             )
         known = {column.name for column in asked.columns}
-        more = tuple(msgspec.structs.replace(each, missing=True) for each in served.signature.columns if each.name not in known)
+        more = tuple(loose(each) for each in served.signature.columns if each.name not in known)
         asked = msgspec.structs.replace(asked, columns=asked.columns + more)
     return msgspec.structs.replace(asked, columns=asked.columns + tolerated(route))
 
@@ -57,9 +58,6 @@ def _understood(champion: ServedUnit, last: ServedUnit) -> Signature:
     """The champion's, or what its fallback understands as well: a request of before a release is to be answered, and to count against who fails at it.
     Where nobody else is asked it is the client that is wrong."""
     asked = champion.signature
-    needed = {column.name for column in last.signature.columns if not column.missing}
-    columns = (
-        column if column.missing or column.name in needed else msgspec.structs.replace(column, missing=True)
-        for column in asked.columns
-    )
+    theirs = {column.name: column for column in last.signature.columns}
+    columns = (wider(each, theirs[each.name]) if each.name in theirs else loose(each) for each in asked.columns)
     return msgspec.structs.replace(asked, columns=tuple(columns))

@@ -11,6 +11,7 @@ from flyball.errors import ModelFailed
 from flyball.gateway import answering as by
 from flyball.gateway.answering import Answered, Answering, Outcome, Part, Scored, rows_of, size_of
 from flyball.gateway.batches import Batch, moments
+from flyball.gateway.borders import Border
 from flyball.gateway.large import SLICE_ROWS_BESIDE, SLICE_SHARE
 from flyball.gateway.metrics import Metrics
 from flyball.gateway.pacing import Pace
@@ -61,7 +62,8 @@ class ShadowCalls:
             whole = functools.partial(self._answering.score_beside, live, until=None)
             score = whole if at_once else functools.partial(self._in_calls, table, live, _Patience())
             dropped = sum(size_of(part, batch) for batch, part in due)
-            for batch, part, outcome in await _shadowed(score, live, due):
+            asked, told = _apart(live.borders[unit.id], due)
+            for batch, part, outcome in [*told, *await _shadowed(score, live, asked)]:
                 dropped -= size_of(part, batch)
                 if isinstance(outcome, ModelFailed):
                     records.append(by.failure_of(live, part, batch, outcome, live.champion.id))
@@ -140,6 +142,26 @@ async def _shadowed(score: Score, live: LiveRoute, due: Sequence[tuple[Batch, Pa
             return told
     alone = [(batch, part, await score(part, batch)) for batch, part in due]
     return [(batch, _first(part, batch, outcome), outcome) for batch, part, outcome in alone]
+
+
+def _apart(
+    borders: Sequence[Border], due: list[tuple[Batch, Part]]
+) -> tuple[list[tuple[Batch, Part]], list[tuple[Batch, Part, Outcome]]]:
+    """What the unit is asked for, and what it does not take: those who share a call with such a request lose no answer, and are no failures."""
+    if not borders:
+        return due, []
+    asked: list[tuple[Batch, Part]] = []
+    told: list[tuple[Batch, Part, Outcome]] = []
+    for batch, part in due:
+        refused = by.refused_at(borders, part, batch)
+        if refused is None:
+            asked.append((batch, part))
+            continue
+        parts = batch.parted(part.rows, refused.beyond)
+        if parts:
+            asked.append((batch, part._replace(rows=parts[0])))
+        told.append((batch, part._replace(rows=parts[1]) if parts else part, refused))
+    return asked, told
 
 
 def _first(part: Part, batch: Batch, outcome: Outcome) -> Part:

@@ -92,7 +92,7 @@ class LiveRoute:
     def read_by(self, readers: Readers) -> None:
         self.signature, self.columns, self.tolerated = readers.signature, readers.own, readers.tolerated
         self.reader, self.tensors, self.builder = readers.rows, readers.tensors, readers.builder
-        self.needs = {unit.id: readers.needs(unit.served) for unit in self.units}
+        self.borders = {unit.id: readers.borders(unit.served) for unit in self.units}
 
     @cached_property
     def champion_only(self) -> "LiveRoute":

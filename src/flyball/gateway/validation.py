@@ -64,6 +64,8 @@ class Rows(NamedTuple):
     """Attributions are asked for."""
     brought: Mapping[str, int] | None = None
     """Columns that may come and that nobody takes, and how many rows have a value; None: none did. They are neither in `columns` nor in `tuples`."""
+    rounded: Mapping[str, str] | None = None
+    """Columns that came in a type to which their limits are rounded, and that type; None: none did."""
 
 
 _syntax = msgspec.json.Decoder(msgspec.Raw)

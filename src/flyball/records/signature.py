@@ -105,17 +105,35 @@ def clash(known: Signature, other: Signature) -> Clash | None:
 
 
 def narrower(known: Signature, other: Signature) -> tuple[str, ...]:
-    """What requests that are good for `known` may hold and `other` refuses, in words. A column that it cannot do without is none of it: requests that leave
-    it out count as its failures."""
+    """What requests that are good for `known` may hold in the columns of both and `other` refuses, in words."""
     before = {column.name: column for column in known.columns}
-    found = [words for column in other.columns if column.name in before for words in _less(before[column.name], column)]
-    if known.extra == "ignore" and other.extra == "refuse":
-        found.append("fields that are no columns")
-    return tuple(found)
+    return tuple(words for column in other.columns if column.name in before for words in less(before[column.name], column))
 
 
-def _less(known: Column, other: Column) -> Iterator[str]:
-    """What the second does not take of what the first does; both are of one type."""
+def loose(column: Column) -> Column:
+    """As whoever does not take it holds it: it may be missing, and no value of its type is refused."""
+    unknown = Unknown.AS_TRAINED if column.unknown is Unknown.REFUSE else column.unknown
+    return msgspec.structs.replace(column, missing=True, minimum=None, maximum=None, unknown=unknown)
+
+
+def wider(ours: Column, theirs: Column) -> Column:
+    """Ours, with what the other takes as well; both are of one type."""
+    lows, highs, known = (ours.minimum, theirs.minimum), (ours.maximum, theirs.maximum), ours.categories
+    unknown = theirs.unknown if ours.unknown is Unknown.REFUSE else ours.unknown
+    if ours.unknown is Unknown.REFUSE and known is not None and theirs.categories is not None:
+        known = tuple(dict.fromkeys((*known, *theirs.categories)))
+    return msgspec.structs.replace(
+        ours,
+        missing=ours.missing or theirs.missing,
+        categories=known,
+        minimum=None if None in lows else min(lows),  # type: ignore[type-var]
+        maximum=None if None in highs else max(highs),  # type: ignore[type-var]
+        unknown=unknown,
+    )
+
+
+def less(known: Column, other: Column) -> Iterator[str]:
+    """What the second does not take of what the first does, in words; both are of one type. A missing value is none of it."""
     if other.minimum is not None and (known.minimum is None or known.minimum < other.minimum):
         yield f"{other.name!r} below {other.minimum:g}"
     if other.maximum is not None and (known.maximum is None or known.maximum > other.maximum):

@@ -5,7 +5,7 @@ import msgspec
 from flyball.errors import Conflict
 from flyball.records.release import Phase, ReleaseState
 from flyball.records.routing import Route, ServedUnit
-from flyball.records.signature import Unknown
+from flyball.records.signature import Unknown, loose
 from flyball.release.policy import ReleasePolicy
 
 OLD_ALONE = frozenset({Phase.PROPOSED, Phase.HELD, Phase.ROLLING_BACK, Phase.ROLLED_BACK})
@@ -79,11 +79,10 @@ def tolerant(made: Route, standing: Route) -> Route:
     taken = {column.name for served in made.units for column in served.signature.columns}
     before = (*(column for served in standing.units for column in served.signature.columns), *standing.tolerated)
     left = {column.name: column for column in reversed(before) if column.name not in taken}  # of two, the newer one's
-    loose = [
-        msgspec.structs.replace(column, missing=True, categories=None, minimum=None, maximum=None, unknown=Unknown.AS_TRAINED)
-        for column in reversed(left.values())
+    late = [
+        msgspec.structs.replace(loose(column), categories=None, unknown=Unknown.AS_TRAINED) for column in reversed(left.values())
     ]
-    return msgspec.structs.replace(made, tolerated=tuple(loose[:MAX_TOLERATED]))
+    return msgspec.structs.replace(made, tolerated=tuple(late[:MAX_TOLERATED]))
 
 
 def stopped(route: Route, fallback: ServedUnit | None, words: str) -> Route:

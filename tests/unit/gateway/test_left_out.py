@@ -52,27 +52,29 @@ WITH, WITHOUT = {"a": 1, "town": "Oslo"}, {"a": 1}
 class Played:
     """A route whose models are at hand, on a clock that stands until it is moved."""
 
-    def __init__(self, *loaded: ServedUnit) -> None:
+    def __init__(self, *loaded: ServedUnit, route: Route = ROUTE) -> None:
         self.runtimes = {each.unit.id: Constant() for each in loaded}
         units = {
             each.unit.id: LiveUnit(each, LoadedModel("", each.signature, self.runtimes[each.unit.id], 10)) for each in loaded
         }
-        left = remaining(ROUTE, units)
+        left = remaining(route, units)
         assert left is not None
-        self.live = LiveRoute(left, units, None, ROUTE, 100)
+        self.live = LiveRoute(left, units, None, route, 100)
         self.now = 0.0
-        self._answering = Answering(Metrics(NoCapture()), lambda: True, lambda: self.now)
+        self.answering = Answering(Metrics(NoCapture()), lambda: True, lambda: self.now)
 
     def read(self, *rows: dict[str, object]) -> Rows:
         return self.live.reader.read(json.dumps({"rows": rows}).encode())
 
-    def answered(self, *requests: Rows) -> Answered:
-        """Requests that share a batch."""
+    def batch(self, *requests: Rows) -> Batch:
+        """Requests that share one."""
         loop = asyncio.new_event_loop()
         jobs = [Job(rows, None, None, loop.create_future()) for rows in requests]
         loop.close()
-        ids = [f"{at}" for at in range(sum(rows.n for rows in requests))]
-        return self._answering.at_once(self.live, Batch(jobs, 0, ids, self.live.builder))
+        return Batch(jobs, 0, [f"{at}" for at in range(sum(rows.n for rows in requests))], self.live.builder)
+
+    def answered(self, *requests: Rows) -> Answered:
+        return self.answering.at_once(self.live, self.batch(*requests))
 
     def units(self, *requests: Rows) -> list[str]:
         return [unit.id for unit in self.answered(*requests).units if unit is not None]

@@ -1,3 +1,5 @@
+from typing import Any
+
 import msgspec
 import pytest
 
@@ -39,6 +41,54 @@ def test_what_the_fallback_does_without_may_be_absent() -> None:
     assert accepted(Route(model="m", champion=new, fallback=old)).columns == (HOUR, optional[1])
     assert accepted(Route(model="m", champion=new, fallback=older)).columns == (*optional,)
     assert accepted(Route(model="m", champion=new, shadows=(old,))).columns == (HOUR, CARRIER)
+
+
+@pytest.mark.parametrize(
+    ("new", "old", "taken"),
+    [
+        ({"minimum": 10, "maximum": 20}, {"minimum": 0, "maximum": 24}, {"minimum": 0, "maximum": 24}),
+        ({"minimum": 10, "maximum": 20}, {}, {}),
+        ({"minimum": 0}, {"minimum": 10, "maximum": 20}, {"minimum": 0}),
+    ],
+)
+def test_limits_are_the_wider_ones_of_those_who_are_asked(
+    new: dict[str, Any], old: dict[str, Any], taken: dict[str, Any]
+) -> None:
+    hours = [msgspec.structs.replace(HOUR, **each) for each in (new, old, taken)]
+    after, before = beside(*(msgspec.structs.replace(OURS, columns=(each,)) for each in hours[:2])).units[1:]
+    assert accepted(Route(model="m", champion=after, fallback=before)).columns == (hours[2],)
+    assert accepted(Route(model="m", champion=after, shadows=(before,))).columns == (hours[0],)
+    assert accepted(Route(model="m", champion=after, fallback=before), after).columns == (hours[0],)
+
+
+@pytest.mark.parametrize(
+    ("new", "old", "taken"),
+    [
+        ((("AA", "DL"), "refuse"), (("DL", "UA"), "refuse"), (("AA", "DL", "UA"), "refuse")),
+        ((("AA", "DL"), "refuse"), (("DL", "UA"), "flag"), (("AA", "DL", "UA"), "flag")),
+        ((("AA", "DL"), "refuse"), (None, "as_trained"), (("AA", "DL"), "as_trained")),
+        ((("AA", "DL"), "flag"), (("DL", "UA"), "refuse"), (("AA", "DL"), "flag")),
+        ((None, "as_trained"), (("DL", "UA"), "flag"), (None, "as_trained")),
+    ],
+)
+def test_categories_are_those_of_all_who_are_asked(new: Any, old: Any, taken: Any) -> None:
+    carriers = [
+        msgspec.structs.replace(CARRIER, categories=categories, unknown=Unknown(word)) for categories, word in (new, old, taken)
+    ]
+    after, before = beside(*(msgspec.structs.replace(OURS, columns=(each,)) for each in carriers[:2])).units[1:]
+    assert accepted(Route(model="m", champion=after, fallback=before)).columns == (carriers[2],)
+
+
+def test_of_a_column_that_the_last_one_does_not_take_the_type_is_held_against_it_alone() -> None:
+    full = msgspec.structs.replace(HOUR, minimum=0, maximum=24)
+    listed = Column(name="carrier", type=ColumnType.CATEGORY, categories=("AA",), unknown=Unknown.REFUSE)
+    new, old = beside(msgspec.structs.replace(OURS, columns=(HOUR, listed)), OURS).units[1:]
+    free = msgspec.structs.replace(listed, missing=True, unknown=Unknown.AS_TRAINED)
+    for route in (Route(model="m", champion=new, fallback=old), Route(model="m", champion=old, canary=new)):
+        assert accepted(route).columns == (HOUR, free)
+    limited, bare = beside(*(msgspec.structs.replace(OURS, columns=(each,)) for each in (full, CARRIER))).units[1:]
+    taken = accepted(Route(model="m", champion=bare, shadows=(limited,))).columns
+    assert taken == (CARRIER, msgspec.structs.replace(HOUR, missing=True))
 
 
 def test_what_only_units_of_an_earlier_route_took_may_come_unless_anything_may() -> None:
@@ -101,5 +151,3 @@ def refusing(*categories: str) -> Column:
 def test_what_a_unit_refuses_and_the_one_before_takes_is_told_in_words(known: Column, other: Column, words: list[str]) -> None:
     ours, theirs = (msgspec.structs.replace(OURS, columns=(column,)) for column in (known, other))
     assert [*narrower(ours, theirs)] == words
-    ours = msgspec.structs.replace(ours, extra="ignore")
-    assert [*narrower(ours, theirs)] == [*words, "fields that are no columns"]

@@ -11,7 +11,7 @@ from flyball.errors import Fault, RequestError
 from flyball.gateway.fields import shown
 from flyball.gateway.tensors.binary import decoded
 from flyball.gateway.tensors.columns import ColumnCheck
-from flyball.gateway.tensors.datatypes import ACCEPTED, NUMERIC
+from flyball.gateway.tensors.datatypes import ACCEPTED, NARROW, NUMERIC
 from flyball.gateway.tensors.pieced import PiecedColumn, PiecedMatrix
 from flyball.gateway.validation import MAX_FAULTS, Rows, checked_ids, counted
 from flyball.records.signature import ColumnType, Signature
@@ -65,7 +65,9 @@ class TensorReader:
         keys = checked_ids(identity.keys, "parameters.keys", n, unique=False)
         columns = self._checked(given, n)
         brought = {name: _count(columns.pop(name)) for name in self._tolerated.intersection(columns)} if self._tolerated else {}
-        return Rows(n, columns, ids, keys, brought={name: count for name, count in brought.items() if count} or None)
+        rounded = {name: kind for name, (kind, values) in given.items() if kind in NARROW and isinstance(values, np.ndarray)}
+        counts = {name: count for name, count in brought.items() if count}
+        return Rows(n, columns, ids, keys, brought=counts or None, rounded=rounded or None)
 
     def pieced(self, tensor: Tensor, before: Collection[str], most_values: int) -> PiecedColumn | PiecedMatrix:
         """What takes the values of a tensor's list piece by piece, and is its `data` then. `before`: names of those that came before it; `most_values`:
