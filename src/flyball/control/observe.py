@@ -229,9 +229,8 @@ class Observation:
         unit = table.routes[0].champion.unit.id if table and table.routes else record.unit
         signature = table.routes[0].champion.signature if table and table.routes else self._shelf.served(unit).signature
         strata = None
-        with suppress(
-            ArtifactDamaged, NotFound
-        ):  # labels are joined whatever has become of the reference; a registry that is away is waited for
+        # Labels are joined whatever has become of the reference; a registry that is away is waited for.
+        with suppress(ArtifactDamaged, NotFound):
             strata = delays.strata_of(self.files.reference(unit))
         self.join = LabelJoin(signature.task, signature.classes, signature.n_scores, model=self._world.model, strata=strata)
         self.join.forget(self.horizon_us)
