@@ -14,7 +14,7 @@ from flyball.control.loop import tick_once
 from flyball.control.observe import WindowKey
 from flyball.control.windows import SignalHistory, SignalsAt
 from flyball.control.world import micros
-from flyball.errors import ModelFailed, TrackingFailed
+from flyball.errors import ModelFailed, NotFound, TrackingFailed
 from flyball.records.captured import PredictionBatch
 from flyball.records.findings import WindowSummary
 from flyball.records.release import Phase, Replayed
@@ -318,6 +318,32 @@ def test_rows_that_cannot_be_counted_keep_no_record_from_being_read(tmp_path: Pa
     joined = project.engine.observation.join
     assert joined is not None
     assert joined.counts().predictions == project.sent == 2_220
+
+
+@pytest.mark.parametrize("lasts", [True, False])
+def test_labels_are_joined_where_the_champion_s_version_is_no_longer_registered_and_wait_for_a_registry_that_is_away(
+    tmp_path: Path, *, lasts: bool
+) -> None:
+    """One that was taken out comes back no more, and without it the shape of the join is told from the routing table. One that is away is waited for: strata
+    that a join began without would lack until the controller is started again."""
+    project = Project(tmp_path, spec_of(AT_ONCE, monitor={"min_rows": 20}))
+    project.version()
+    project.restart()
+    files = project.engine.observation.files
+    read = files.reference
+
+    def gone(unit: str) -> Any:
+        raise NotFound("version 1 of shop is not registered") if lasts else TrackingFailed("the registry does not answer")
+
+    files.reference = gone  # type: ignore[method-assign]
+    project.send(60)
+    assert bool(tick_once(project.engine)) != lasts
+    assert (project.engine.observation.join is not None) == lasts
+    files.reference = read  # type: ignore[method-assign]
+    project.tick()
+    joined = project.engine.observation.join
+    assert joined is not None
+    assert joined.counts().predictions == project.sent == 60
 
 
 def test_a_window_that_cannot_be_revised_keeps_no_other_from_it(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -13,6 +14,8 @@ from flyball.records.signature import Signature
 from flyball.records.unit import Lineage, Manifest
 from flyball.stats.metrics import METRICS
 
+T = TypeVar("T")
+
 MANIFEST = "manifest.json"
 _LEFT_BY_MLFLOW = frozenset({"model/registered_model_meta"})
 """MLflow writes it beside a model that a person loads by its registered name; nothing of ours reads it."""
@@ -22,7 +25,7 @@ class LocalPackages:
     """Reads packages; keeps nothing. Raises NotFound, and ArtifactDamaged for bytes that the manifest does not name."""
 
     def signature(self, package: Path) -> Signature:
-        return codec.decode(checked_bytes(package, "signature.json"), Signature)
+        return _record(package, "signature.json", Signature)
 
     def is_whole(self, package: Path, manifest_digest: str) -> bool:
         try:
@@ -35,13 +38,13 @@ class LocalPackages:
         return checked_bytes(package, file) if file in read_manifest(package).files else None
 
     def lineage(self, package: Path) -> Lineage:
-        return codec.decode(checked_bytes(package, "lineage.json"), Lineage)
+        return _record(package, "lineage.json", Lineage)
 
     def manifest(self, package: Path) -> Manifest:
         return read_manifest(package)
 
     def evaluation(self, package: Path) -> tuple[Evidence, ...]:
-        return codec.decode(checked_bytes(package, "evaluation.json"), tuple[Evidence, ...])
+        return _record(package, "evaluation.json", tuple[Evidence, ...])
 
     def metrics(self, package: Path) -> dict[str, float]:
         return {item.name: item.value for item in self.evaluation(package) if item.name in METRICS and item.value is not None}
@@ -80,6 +83,13 @@ def checked_bytes(package: Path, name: str) -> bytes:
         raise ArtifactDamaged(f"{package / name} cannot be read: {error.strerror}") from error
     _held_against(expected, hashlib.sha256(content).hexdigest(), package / name)
     return content
+
+
+def _record(package: Path, name: str, kind: type[T]) -> T:
+    try:
+        return codec.decode(checked_bytes(package, name), kind)
+    except msgspec.MsgspecError as error:
+        raise ArtifactDamaged(f"{package / name} cannot be read: {error}") from error
 
 
 def verify_package(package: Path, manifest_digest: str | None = None) -> Manifest:

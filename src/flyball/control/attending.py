@@ -7,12 +7,12 @@ import msgspec
 from flyball.control.traffic import SwitchReading
 from flyball.control.world import World, draft, put
 from flyball.records.release import Phase, ReleaseState
+from flyball.records.routing import LEASE_SECONDS
 from flyball.release import state as states
 from flyball.release.decide import JUDGED
 from flyball.release.waiting import moment, span
 
-LEASE = timedelta(seconds=30)
-"""As gateways have it: when the controller is silent for longer, no canary answers."""
+LEASE = timedelta(seconds=LEASE_SECONDS)
 WITHHELD_NOTED = timedelta(minutes=10)
 """While a canary is held at 0 it is noted so often: a controller that dies meanwhile forgets no more."""
 BLIND = timedelta(hours=1)

@@ -21,7 +21,7 @@ from flyball.control.watched_files import WatchedFiles
 from flyball.control.window_columns import columns_of
 from flyball.control.window_grid import WindowGrid
 from flyball.control.world import World, micros
-from flyball.errors import ArtifactDamaged
+from flyball.errors import ArtifactDamaged, NotFound
 from flyball.monitoring import delays
 from flyball.records.captured import Captured, PredictionBatch
 from flyball.records.findings import WindowSummary
@@ -229,7 +229,8 @@ class Observation:
         unit = table.routes[0].champion.unit.id if table and table.routes else record.unit
         signature = table.routes[0].champion.signature if table and table.routes else self._shelf.served(unit).signature
         strata = None
-        with suppress(ArtifactDamaged):  # labels are joined whatever has become of the reference
+        # Labels are joined whatever has become of the reference; a registry that is away is waited for.
+        with suppress(ArtifactDamaged, NotFound):
             strata = delays.strata_of(self.files.reference(unit))
         self.join = LabelJoin(signature.task, signature.classes, signature.n_scores, model=self._world.model, strata=strata)
         self.join.forget(self.horizon_us)

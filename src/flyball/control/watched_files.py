@@ -47,7 +47,7 @@ class WatchedFiles:
                 raise ArtifactDamaged(f"the package of {unit} has no {reference.FILE}", next_step="flyball verify")
             try:
                 found = codec.decode(data, Reference)
-            except msgspec.ValidationError as error:
+            except msgspec.DecodeError as error:
                 raise ArtifactDamaged(
                     f"{unit} cannot be monitored: {error}", next_step="flyball run makes a version that can"
                 ) from error
@@ -112,7 +112,7 @@ class WatchedFiles:
             data = self._read(unit, file)
             try:
                 self._files[unit, file] = None if data is None else codec.decode(data, record)
-            except msgspec.ValidationError:  # of another release: judged without it, as a package of before it existed
+            except msgspec.DecodeError:  # of another release: judged without it, as a package of before it existed
                 self._files[unit, file] = None
         return self._files[unit, file]  # type: ignore[return-value]
 

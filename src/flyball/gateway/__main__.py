@@ -16,9 +16,9 @@ import uvloop
 
 from flyball.errors import FlyballError
 from flyball.gateway import logs
-from flyball.gateway.lease import LEASE_SECONDS
 from flyball.gateway.runtimes.contract import CodeLimits
 from flyball.gateway.worker import Options, Worker, World
+from flyball.records.routing import LEASE_SECONDS
 
 _PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "PYTHONPATH")
 """All that a code worker sees of the environment: tokens and passwords live there too."""

@@ -254,7 +254,8 @@ class Inference:
                 scored.append(each)
                 if not inline:
                     pace.took(n, each.seconds)
-                    live.queue.learn(n, each.seconds, each.seconds)
+                    live.queue.learn(n, each.seconds)
+                    live.queue.cost.took(n, each.seconds)
                 continue
             again = isinstance(each[0], ModelFailed) and each[0].died and pace.halved(n, self._clocks.loop() - began)
             self._capture.hand_over([failed_once(failure, live.last.id) for failure in each[1]] if again else each[1])

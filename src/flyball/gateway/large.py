@@ -205,7 +205,7 @@ async def _refuse_two_lists(body: Body, around: bytes) -> None:
     a colon a name and those in its texts; there are more where a name, with what it names, was passed over."""
     try:
         named = _members.decode(around)
-    except (msgspec.DecodeError, UnicodeDecodeError):  # what looks like a row stands in an id: look at all of it
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):  # what looks like a row stands in an id: look at all of it
         await carefully(refuse_repeats, body)
     else:
         if count_colons(around) != len(named) + sum(bytes(value).count(b":") for value in named.values()):

@@ -4,10 +4,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-LEASE_SECONDS = 30.0
-"""Twice a long tick plus a pause of the machine (reliability.md, the reference answer): a controller that is silent for longer may be dead,
-and then nobody would take a harmful canary back."""
-
 
 class Lease:
     """The file that the controller touches; its age is in real time, also when the world's clock is simulated.

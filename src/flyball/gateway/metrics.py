@@ -36,7 +36,7 @@ class Metrics:
         )
         self.shadow_dropped = Counter(
             "flyball_shadow_dropped_rows",
-            "Rows that no shadow scored: the queue was full, or the model too seldom idle",
+            "Rows that no shadow scored: the queue was full, the model too seldom idle, or a call before them failed",
             registry=own,
         )
         self._batch_rows = Distributions(own, "flyball_batch_rows", "Rows that shared one answer of a route", ("model",), _ROWS)

@@ -47,7 +47,10 @@ class Queue:
         self.scheduled: asyncio.Handle | None = None
         """Its next batch, on the loop: one at a time. A second one would begin a call while the first is being made, and go on for ever beside it."""
         self.row_seconds = 0.0
-        """As was learned so far, with what a call waited for others: as long as those wait who come now."""
+        """As was learned so far."""
+        self.others_seconds = 0.0
+        """Of a call beside the loop, however many its rows: what it waited for others who ask the same models, slices of large requests say, or what it took
+        to fail. A call of one row waits as long for them as one of two hundred."""
         self.cost = Cost()
         """Of calls beside the loop."""
         self._usual = 0
@@ -61,7 +64,7 @@ class Queue:
 
     def go_on_from(self, before: "Queue") -> None:
         """Of the same models: how long their rows take is known, and what waits there goes before what comes."""
-        self.row_seconds, self.cost = before.row_seconds, before.cost
+        self.row_seconds, self.others_seconds, self.cost = before.row_seconds, before.others_seconds, before.cost
         self._before = before if before.rows + before.busy_rows + before.ahead() else None
 
     def too_long(
@@ -77,7 +80,7 @@ class Queue:
         if self._jobs:
             self._usual = self.rows // len(self._jobs)
         waiting, more = self._waiting(), coming * self._usual
-        wait = (waiting + more) * self.row_seconds
+        wait = (waiting + more) * self.row_seconds + self.calls(more) * self.others_seconds
         if n_rows is None:
             n_rows = self._usual if self._jobs else 0
         crowded = self.busy_rows > 0 and len(self._jobs) + coming >= MAX_WAITING_REQUESTS
@@ -103,6 +106,11 @@ class Queue:
         waiting = self.rows + self.busy_rows
         return waiting if self._before is None else waiting + self.ahead()
 
+    def calls(self, more: int = 0) -> int:
+        """Beside the loop, that the rows that wait take, and so many more."""
+        before = 0 if self._before is None else self._before.calls()
+        return before + (self.busy_rows > 0) + math.ceil((self.rows + more) / MAX_BATCH_ROWS)
+
     def admit(self, job: Job, now: float) -> None:
         """Take it, or raise Overloaded."""
         self.check_room(now, MAX_WAIT_SECONDS if job.until is None else min(job.until - now, MAX_WAIT_SECONDS), job.rows.n)
@@ -124,11 +132,15 @@ class Queue:
         self._jobs, self.rows = jobs[count:], self.rows - taken
         return jobs[:count]
 
-    def learn(self, n_rows: int, seconds: float, in_models: float = 0.0) -> None:
-        """How long so many rows took; `in_models`: seconds of it, of a call beside the loop."""
+    def learn(self, n_rows: int, seconds: float, in_models: float | None = None) -> None:
+        """How long so many rows took; `in_models`: seconds of it, of a call beside the loop (0: all of it failed)."""
+        if in_models is not None:
+            self.others_seconds = _smoothed(self.others_seconds, max(seconds - in_models, 0.0))
+            seconds = min(seconds, in_models)
         if in_models:
             self.cost.took(n_rows, in_models)
-        self.row_seconds += _LEARNED * (seconds / n_rows - self.row_seconds) if self.row_seconds else seconds / n_rows
+        if in_models != 0.0:
+            self.row_seconds = _smoothed(self.row_seconds, seconds / n_rows)
 
     def worked(self, seconds: float) -> None:
         """A batch was answered on the loop."""
@@ -143,6 +155,10 @@ class Queue:
         if not ahead:
             self._before = None
         return ahead
+
+
+def _smoothed(known: float, new: float) -> float:
+    return known + _LEARNED * (new - known) if known else new
 
 
 class Turns:

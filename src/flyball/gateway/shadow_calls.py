@@ -5,6 +5,7 @@ import asyncio
 import functools
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from itertools import accumulate
+from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
 from flyball.errors import ModelFailed
@@ -28,7 +29,18 @@ LOOK_SECONDS = 0.005
 PATIENCE_SECONDS = 5.0
 """For such moments, of one job. A model that has so few has no time for a shadow, and other models' shadows wait behind it."""
 
-Score = Callable[[Part, Batch], Awaitable[Outcome]]
+Due = Sequence[tuple[Batch, Part]]
+
+
+class _Asked(NamedTuple):
+    """Of the rows of a part, in their order: so many first ones scored, then those of the call that failed; the rest was not asked."""
+
+    scored: Scored
+    failed: ModelFailed | None = None
+    failed_rows: int = 0
+
+
+Score = Callable[[Part, Batch], Awaitable[_Asked]]
 
 
 class _Patience:
@@ -59,7 +71,7 @@ class ShadowCalls:
         for unit in live.shadows:
             due = [(batch, Part(unit, "shadow", _due(unit, batch, answered, wanted[batch]))) for batch, answered in answers]
             due = [(batch, part) for batch, part in due if size_of(part, batch)]
-            whole = functools.partial(self._answering.score_beside, live, until=None)
+            whole = functools.partial(self._in_one, live)
             score = whole if at_once else functools.partial(self._in_calls, table, live, _Patience())
             dropped = sum(size_of(part, batch) for batch, part in due)
             asked, told = _apart(live.borders[unit.id], due)
@@ -74,12 +86,16 @@ class ShadowCalls:
             self._metrics.shadow_dropped.inc(dropped)
         return records
 
-    async def _in_calls(self, table: LiveTable, live: LiveRoute, patience: _Patience, part: Part, batch: Batch) -> Outcome:
-        """In as many as it takes: none as long as would end the model's process and, where others wait for its thread, each in a moment. The scores are
-        those of the first rows where no more moments came."""
+    async def _in_one(self, live: LiveRoute, part: Part, batch: Batch) -> _Asked:
+        outcome = await self._answering.score_beside(live, part, batch, None)
+        return _Asked(outcome) if isinstance(outcome, Scored) else _Asked(Scored([], 0.0, None), outcome, size_of(part, batch))
+
+    async def _in_calls(self, table: LiveTable, live: LiveRoute, patience: _Patience, part: Part, batch: Batch) -> _Asked:
+        """In as many as it takes: none as long as would end the model's process and, where others wait for its thread, each in a moment. Until one fails,
+        or no more moments come."""
         model = part.unit.model
         if model.inline_rows >= SOON_ROWS:
-            return await self._answering.score_beside(live, part, batch, None)
+            return await self._in_one(live, part, batch)
         shared = bool(self._lanes(live, part.unit))
         pace, loop = self._pace(model, shared=shared), asyncio.get_running_loop()
         rows, scores, seconds = rows_of(part, batch), list[list[float]](), 0.0
@@ -92,8 +108,8 @@ class ShadowCalls:
                 scores += outcome.scores
                 seconds += outcome.seconds
             elif shared or not outcome.died or not pace.halved(len(some), loop.time() - began):
-                return outcome
-        return Scored(scores, seconds, None)
+                return _Asked(Scored(scores, seconds, None), outcome, len(some))
+        return _Asked(Scored(scores, seconds, None))
 
     def _pace(self, model: LoadedModel, *, shared: bool) -> Pace:
         """Of its calls: `shared` with others who ask it, or not."""
@@ -120,33 +136,25 @@ class ShadowCalls:
         return [lane for lane in lanes if unit.model in (*lane.answering, lane.last.model)]
 
 
-async def _shadowed(score: Score, live: LiveRoute, due: Sequence[tuple[Batch, Part]]) -> list[tuple[Batch, Part, Outcome]]:
-    """What became of them: of all in one call, and where that fails, of one after the other. Those of one moment are told as one batch: a
-    record a request, eighty at a time, kept the loop for longer than the call."""
+async def _shadowed(score: Score, live: LiveRoute, due: Due) -> list[tuple[Batch, Part, Outcome]]:
+    """What became of them: of all together, and what that failed at, and what was not asked then, of one after the other."""
+    told: list[tuple[Batch, Part, Outcome]] = []
     if len(due) > 1:
         whole, part = _joined(live, due)
-        await asyncio.sleep(0)  # work on many small batches stands before and behind the call: others may come between
-        outcome = await score(part, whole)
-        if isinstance(outcome, Scored):
-            groups = [due[span] for span in moments([batch.at_us for batch, _ in due])]
-            if len(groups) == 1:
-                return [(whole, _first(part, whole, outcome), outcome)]
-            told: list[tuple[Batch, Part, Outcome]] = []
-            first = 0
-            for group in groups:
-                whole, part = _joined(live, group)
-                last = first + size_of(part, whole)
-                scored = Scored(outcome.scores[first:last], outcome.seconds, None)
-                told.append((whole, _first(part, whole, scored), scored))
-                first = last
-            return told
-    alone = [(batch, part, await score(part, batch)) for batch, part in due]
-    return [(batch, _first(part, batch, outcome), outcome) for batch, part, outcome in alone]
+        await asyncio.sleep(0)  # work on many small batches stands before and behind the calls: others may come between
+        asked = await score(part, whole)
+        told = _by_moments(live, due, (whole, part), asked.scored)
+        due = [] if asked.failed is None else _behind(due, len(asked.scored.scores))
+    for batch, part in due:
+        asked = await score(part, batch)
+        first = len(asked.scored.scores)
+        told.append((batch, _rows(part, batch, 0, first), asked.scored))
+        if asked.failed is not None:
+            told.append((batch, _rows(part, batch, first, first + asked.failed_rows), asked.failed))
+    return told
 
 
-def _apart(
-    borders: Sequence[Border], due: list[tuple[Batch, Part]]
-) -> tuple[list[tuple[Batch, Part]], list[tuple[Batch, Part, Outcome]]]:
+def _apart(borders: Sequence[Border], due: Due) -> tuple[Due, list[tuple[Batch, Part, Outcome]]]:
     """What the unit is asked for, and what it does not take: those who share a call with such a request lose no answer, and are no failures."""
     if not borders:
         return due, []
@@ -164,11 +172,35 @@ def _apart(
     return asked, told
 
 
-def _first(part: Part, batch: Batch, outcome: Outcome) -> Part:
-    """So many of its rows as were scored; of a failure all of them."""
-    if isinstance(outcome, ModelFailed) or len(outcome.scores) == size_of(part, batch):
-        return part
-    return part._replace(rows=[*rows_of(part, batch)[: len(outcome.scores)]])
+def _by_moments(live: LiveRoute, due: Due, together: tuple[Batch, Part], scored: Scored) -> list[tuple[Batch, Part, Outcome]]:
+    """The first of the rows, as far as they were scored. Those of one moment are told as one batch: a record a request, eighty at a time, kept the
+    loop for longer than the call."""
+    spans = [*moments([batch.at_us for batch, _ in due])]
+    told: list[tuple[Batch, Part, Outcome]] = []
+    first = 0
+    for span in spans:
+        whole, part = together if len(spans) == 1 else _joined(live, due[span])
+        scores = scored.scores[first : first + size_of(part, whole)]
+        told.append((whole, _rows(part, whole, 0, len(scores)), Scored(scores, scored.seconds, None)))
+        first += len(scores)
+    return told
+
+
+def _behind(due: Due, n: int) -> list[tuple[Batch, Part]]:
+    """What follows the first `n` rows."""
+    left: list[tuple[Batch, Part]] = []
+    for batch, part in due:
+        size = size_of(part, batch)
+        if n < size:
+            left.append((batch, _rows(part, batch, n, size)))
+        n = max(n - size, 0)
+    return left
+
+
+def _rows(part: Part, batch: Batch, start: int, stop: int) -> Part:
+    """Some of its rows."""
+    whole = start == 0 and stop == size_of(part, batch)
+    return part if whole else part._replace(rows=[*rows_of(part, batch)[start:stop]])
 
 
 def _due(unit: LiveUnit, batch: Batch, answered: Answered, wanted: list[int] | None) -> list[int] | None:
@@ -188,7 +220,7 @@ def _unanswered(unit: LiveUnit, batch: Batch, answered: Answered) -> list[int] |
     return None if len(rows) == batch.n else rows
 
 
-def _joined(live: LiveRoute, parts: Sequence[tuple[Batch, Part]]) -> tuple[Batch, Part]:
+def _joined(live: LiveRoute, parts: Due) -> tuple[Batch, Part]:
     """Batches behind one another, and the rows of all parts in them."""
     jobs = [job for batch, _ in parts for job in batch.jobs]
     whole = Batch(jobs, parts[0][0].at_us, [each for batch, _ in parts for each in batch.ids], live.builder)

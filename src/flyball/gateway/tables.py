@@ -320,7 +320,7 @@ class Tables:
             raise StoreUnavailable(NO_TABLE, next_step=f"Publish one at {self._path}") from absent
         except OSError as unreadable:
             raise StoreUnavailable(f"{self._path} cannot be read: {unreadable.strerror}") from unreadable
-        except (msgspec.DecodeError, UnicodeDecodeError) as wrong:
+        except msgspec.DecodeError as wrong:
             raise ArtifactDamaged(f"{self._path.name} is not a routing table: {wrong}") from wrong
 
     def _build(self, table: RoutingTable, starting: bool) -> LiveTable:  # noqa: FBT001 - an executor passes by position

@@ -19,8 +19,12 @@ def encode(value: Any) -> bytes:
 
 
 def decode(data: bytes, kind: type[T]) -> T:
-    """The record that `data` holds. Raises msgspec.ValidationError naming the path of what does not fit."""
-    return msgspec.json.decode(data, type=kind)
+    """The record that `data` holds. Raises msgspec.ValidationError naming the path of what does not fit, DecodeError for what is no JSON, or nested deeper
+    than Python goes."""
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except (UnicodeDecodeError, RecursionError) as error:
+        raise msgspec.DecodeError(f"it cannot be read as JSON: {error}") from error
 
 
 def plain(value: Any) -> Any:

@@ -13,6 +13,10 @@ from flyball.records.keeping import Keeping
 from flyball.records.signature import Column, Signature
 from flyball.records.unit import Format, Unit
 
+LEASE_SECONDS = 30.0
+"""Twice a long tick plus a pause of the machine (reliability.md, the reference answer): a controller that is silent for longer may be dead,
+and then nobody would take a harmful canary back. Gateways let none answer then, and control counts that time for no phase of a release."""
+
 
 class ServedUnit(msgspec.Struct, frozen=True, kw_only=True):
     """A unit and where its bytes lie on this machine. Written by control only; clients never name a location."""

@@ -38,6 +38,7 @@ from flyball.control.reports import (
 from flyball.control.world import World
 from flyball.errors import EngineBusy, FlyballError, LedgerDamaged, StoreUnavailable
 from flyball.records.permissions import Holder, Role
+from flyball.records.routing import LEASE_SECONDS
 from flyball.spec.load import load_project
 from flyball.wiring import detached_supervisor, health
 from flyball.wiring.autopilot import Autopilot
@@ -55,8 +56,6 @@ if TYPE_CHECKING:
 STATE = ".flyball"
 CONTROL = "flyball control"
 """Whom the supervisor starts: the one that takes over whatever else goes on."""
-LEASE_FRESH_SECONDS = 30.0
-"""As the gateways' dead-man rule has it."""
 BUSY_SECONDS = 0.3
 """Between two looks whether another command has ended."""
 READY_SECONDS = 20.0
@@ -257,12 +256,12 @@ class Workspace:
         if not engine_is_held(self._home.state_dir):
             return False
         age = lease_age_seconds(self._home.state_dir)
-        return not self._is_supervised() or (age is not None and age < LEASE_FRESH_SECONDS)
+        return not self._is_supervised() or (age is not None and age < LEASE_SECONDS)
 
     def _has_control(self) -> bool:
         """Whether a control process takes orders, or is on its way: it alone renews the lease, other commands end with what they do."""
         age = lease_age_seconds(self._home.state_dir)
-        return self._is_supervised() or (age is not None and age < LEASE_FRESH_SECONDS and engine_is_held(self._home.state_dir))
+        return self._is_supervised() or (age is not None and age < LEASE_SECONDS and engine_is_held(self._home.state_dir))
 
     def _is_attended(self) -> bool:
         """Whether a process controls the project, or a supervisor starts one again."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from flyball.adapters.packages import MANIFEST, checked_bytes, read_manifest, verify_package
+from flyball.adapters.packages import MANIFEST, LocalPackages, checked_bytes, make_manifest, read_manifest, verify_package
 from flyball.errors import ArtifactDamaged
 from flyball.gateway.code_worker import unpickled
 from flyball.gateway.units import verified
@@ -77,3 +77,27 @@ def test_a_worker_that_starts_again_waits_for_no_pipe(tmp_path):
     os.mkfifo(tmp_path / "package" / "model" / "code" / "late.py")
     with pytest.raises(ValueError, match=r"late\.py in the package is no file"):
         unpickled(tmp_path / "package" / "model" / "model.pkl", b"", {"late.py": ""})
+
+
+UNREADABLE = [b"{", b"1", b'{"files":"\xff"}', b'{"a":' + b"[" * 2000 + b"]" * 2000 + b"}"]
+
+
+@pytest.mark.parametrize("content", UNREADABLE)
+def test_a_file_that_cannot_be_decoded_is_damage_whichever_it_is(content, tmp_path):
+    """Of a package from elsewhere the manifest may name such files, and be such a one."""
+    for named, read in (
+        ("signature.json", LocalPackages().signature),
+        ("lineage.json", LocalPackages().lineage),
+        ("evaluation.json", LocalPackages().metrics),
+    ):
+        package = tmp_path / named
+        package.mkdir()
+        (package / named).write_bytes(content)
+        (package / MANIFEST).write_bytes(codec.encode(make_manifest(package, Format.ONNX)))
+        with pytest.raises(ArtifactDamaged, match=named):
+            read(package)
+    served = package_of(tmp_path / "package")
+    (tmp_path / "package" / MANIFEST).write_bytes(content)
+    for reads in READERS:
+        with pytest.raises(ArtifactDamaged):
+            reads(tmp_path / "package", served)

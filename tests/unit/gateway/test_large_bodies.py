@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 import threading
 
 import pytest
@@ -158,3 +159,11 @@ def test_bytes_that_are_no_text_are_refused_either_way():
     body = BODIES["compact"].encode().replace(b"plain7", b"pla\xff7")
     assert read(body) == read(body, bytes)
     assert isinstance(read(body), list)
+
+
+def test_rows_twice_of_which_some_are_as_deep_as_python_goes_are_refused():
+    """The whole is read beside the loop, on another stack: what goes there may be too deep here."""
+    for depth in range(sys.getrecursionlimit() - 100, sys.getrecursionlimit()):
+        body = f'{{"rows":[{{"a":{"[" * depth}{"]" * depth}}}],"rows":[{{"a":1,"t":"x"}}]}}'
+        with pytest.raises(RequestError):
+            asyncio.run(PlainBody.opened(bytearray(body.encode()), READER, N))

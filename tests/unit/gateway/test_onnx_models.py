@@ -56,6 +56,37 @@ def test_a_model_with_weights_in_another_file_is_refused_also_where_that_file_li
         opened(made("x.bin"), SIGNATURE)
 
 
+IDENTITY = helper.make_node("Identity", ["a"], ["y"])
+
+
+def in_a_branch(file):
+    """Of an `If` in which nothing uses it."""
+    made = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [None, None]) for name in ("t", "e")]
+    then = helper.make_graph([helper.make_node("Identity", ["a"], ["t"])], "then", [], made[:1], [weight_in(file)])
+    other = helper.make_graph([helper.make_node("Identity", ["a"], ["e"])], "else", [], made[1:])
+    yes = helper.make_node("Constant", [], ["yes"], value=helper.make_tensor("", TensorProto.BOOL, [], [True]))
+    return model([yes, helper.make_node("If", ["yes"], ["y"], then_branch=then, else_branch=other)])
+
+
+@pytest.mark.parametrize("opened", OPENERS)
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda file: model([IDENTITY], [weight_in(file)]),
+        lambda file: model([helper.make_node("Constant", [], ["w"], value=weight_in(file)), IDENTITY]),
+        in_a_branch,
+    ],
+)
+def test_weights_in_another_file_are_refused_also_where_nothing_uses_them(made, opened):
+    with pytest.raises(ArtifactDamaged, match=r"the ONNX model keeps 'w' in another file|tensor name: w"):
+        opened(made("x.bin"), SIGNATURE)
+
+
+@pytest.mark.parametrize("opened", OPENERS)
+def test_a_model_that_speaks_of_a_location_is_opened(opened):
+    opened(model([helper.make_node("Identity", ["a"], ["y"], name="location")]), SIGNATURE)
+
+
 NODE = helper.make_node
 ONE = numpy_helper.from_array(np.array([1], np.int64), "one")
 WEIGHT = numpy_helper.from_array(np.array([7], np.float32), "w")

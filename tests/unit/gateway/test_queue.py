@@ -4,7 +4,7 @@ import pytest
 
 from flyball.errors import Overloaded
 from flyball.gateway.batches import Job
-from flyball.gateway.queueing import MAX_QUEUED_ROWS, MAX_WAITING_REQUESTS, REFUSING, STANDING_SECONDS, Queue
+from flyball.gateway.queueing import MAX_BATCH_ROWS, MAX_QUEUED_ROWS, MAX_WAITING_REQUESTS, REFUSING, STANDING_SECONDS, Queue
 from flyball.gateway.validation import Rows
 
 
@@ -134,3 +134,38 @@ def test_while_a_call_is_made_no_more_are_let_in_than_may_wait():
     queue.busy_rows = 1
     assert queue.too_long(0.0, coming=MAX_WAITING_REQUESTS - 1) is None
     assert queue.too_long(0.0, coming=MAX_WAITING_REQUESTS) is not None
+
+
+def test_what_a_call_waits_for_others_counts_once_a_call_and_not_once_a_row():
+    """Behind slices of a large request a call of one row takes 0.3 s for its millisecond; ten such rows that wait are one call."""
+    queue = Queue("shop", on_loop=False)
+    queue.learn(1, 0.301, 0.001)
+    for _ in range(10):
+        queue.admit(job(), 0.0)
+    assert queue.too_long(0.0) is None
+    assert queue.too_long(0.0, patience=0.3) == pytest.approx(0.31)
+    queue.take(10)
+    queue.busy_rows = 10
+    queue.admit(job(MAX_BATCH_ROWS), 0.0)
+    assert queue.too_long(0.0, patience=0.8) == pytest.approx(0.866), "behind the call that is made now"
+    assert queue.too_long(0.0, coming=1) == pytest.approx(1.422)
+    later = Queue("shop", on_loop=False)
+    later.go_on_from(queue)
+    assert later.too_long(0.0, patience=0.8) == pytest.approx(0.866)
+
+
+def test_rows_that_take_long_themselves_are_refused_as_before():
+    queue = Queue("shop", on_loop=False)
+    queue.learn(1, 0.3, 0.3)
+    for _ in range(4):
+        queue.admit(job(), 0.0)
+    assert queue.too_long(0.0) == pytest.approx(1.2)
+
+
+def test_a_call_that_fails_tells_what_a_call_costs():
+    queue = Queue("shop", on_loop=False)
+    queue.learn(20, 0.6, 0.0)
+    queue.admit(job(20), 0.0)
+    assert queue.too_long(0.0) is None
+    queue.admit(job(MAX_BATCH_ROWS), 0.0)
+    assert queue.too_long(0.0) == pytest.approx(1.2)

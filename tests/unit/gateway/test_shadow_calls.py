@@ -7,14 +7,16 @@ import pytest
 from bench.model import onnx
 from test_turns import Slow, request, served
 
+from flyball.errors import ModelFailed
 from flyball.gateway import shadow_calls
 from flyball.gateway.answering import Answering
 from flyball.gateway.batches import Batch, Job
 from flyball.gateway.capture_writer import NoCapture
 from flyball.gateway.metrics import Metrics
+from flyball.gateway.runtimes.contract import Columns, Scores
 from flyball.gateway.shadow_calls import ShadowCalls
 from flyball.gateway.tables import LiveRoute, LiveTable
-from flyball.records.captured import Captured, PredictionBatch
+from flyball.records.captured import Captured, FailureBatch, PredictionBatch
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +67,47 @@ def test_no_call_of_a_shadow_takes_more_than_its_share_of_the_model_s_deadline(t
             assert (sum(slow.calls), calls.dropped) == (200, 0)
             assert slow.calls[0] == 45
             assert max(slow.calls) * 0.001 < 0.15
+
+    asyncio.run(played())
+
+
+class Failing(Slow):
+    """At calls of these numbers."""
+
+    numbers: frozenset[int]
+
+    def score(self, columns: Columns, n: int) -> Scores:
+        if len(self.calls) in self.numbers:
+            self.calls.append(n)
+            raise ModelFailed("it raised")
+        return super().score(columns, n)
+
+
+@pytest.mark.parametrize("challenger", ["shadow", "canary"])
+@pytest.mark.parametrize(
+    ("sizes", "numbers"), [([120], {2}), ([120], {0}), ([30, 60, 30], {2}), ([30, 60, 30], {2, 3}), ([60, 60], {*range(2, 99)})]
+)
+def test_a_shadow_that_fails_midway_fails_at_the_rows_of_that_call_alone(
+    tmp_path: Path, model: bytes, challenger: str, sizes: list[int], numbers: set[int]
+) -> None:
+    """What it had scored are predictions, what it was not asked is dropped. Several requests' rows that it failed at together are asked once more."""
+
+    async def played() -> None:
+        async with served(tmp_path, model, inline_rows=4, challenger=challenger) as (_, answering, table, live):
+            loaded = live.shadows[0].model
+            loaded.runtime = failing = Failing(loaded.runtime, 0.0)
+            failing.numbers = frozenset(numbers)
+            loaded.call_seconds, loaded.inline_rows, loaded.deadline_seconds = 1.0, 0, 10.0
+            calls = Calls(answering, table)
+            records = await calls.of(table, live, sizes)
+            scored = [each for record in records if isinstance(record, PredictionBatch) for each in record.ids]
+            failed = sum(record.n for record in records if isinstance(record, FailureBatch))
+            lost = [n for number, n in enumerate(failing.calls) if number in numbers]
+            assert scored == list(dict.fromkeys(scored))
+            assert len(scored) == sum(failing.calls) - sum(lost)
+            assert failed == sum(lost[len(sizes) > 1 :])
+            assert len(sizes) > 1 or max(numbers) == len(failing.calls) - 1
+            assert len(scored) + failed + calls.dropped == sum(sizes)
 
     asyncio.run(played())
 

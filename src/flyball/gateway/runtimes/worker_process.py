@@ -89,7 +89,7 @@ class WorkerProcess:
     def _call(self, process: subprocess.Popen[bytes], request: bytes, limit: int, read: Callable[[dict[str, Any]], T]) -> T:
         """With the lock held."""
         try:
-            answer = msgspec.msgpack.decode(_asked(process, request, monotonic() + self._limits.deadline_seconds, limit))
+            answer = _read(_asked(process, request, monotonic() + self._limits.deadline_seconds, limit))
             if "error" in answer:
                 # The code raised, the worker lives: nothing to restart.
                 raise ModelFailed(f"the model raised {str(answer['error'])[:300]}")
@@ -112,7 +112,7 @@ class WorkerProcess:
         process = self._launched()
         failing = "did not start"
         try:
-            ready = msgspec.msgpack.decode(_asked(process, order, until))
+            ready = _read(_asked(process, order, until))
             if ready != {"ready": True}:
                 _end(process)
                 raise ModelFailed(str(ready.get("error", ready))[:300])
@@ -174,6 +174,14 @@ def _asked(process: subprocess.Popen[bytes], message: bytes, until: float, limit
         raise ConnectionError("no pipes")
     pipe.send(process.stdin.fileno(), message, until)
     return pipe.receive(process.stdout.fileno(), until, limit)
+
+
+def _read(said: bytes) -> dict[str, Any]:
+    """Its model's code may have written that. Raises msgspec.DecodeError for what no answer can be."""
+    try:
+        return msgspec.msgpack.decode(said, type=dict[str, Any])
+    except RecursionError as deep:
+        raise msgspec.DecodeError(f"it answered what cannot be read: {deep}") from deep
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
