@@ -97,3 +97,6 @@ class Tournament(msgspec.Struct, frozen=True, kw_only=True):
     words: str
     realised: float | None = None
     """Relative gain that was measured after the winner took over; None: not known (yet). Never stored: read from the effects."""
+    in_vain: bool = False
+    """The winner came to nothing: it failed, its gate refused it, no release was opened for it, or it was taken back. Never stored: read from its job and its
+    release."""
