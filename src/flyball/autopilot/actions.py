@@ -5,7 +5,7 @@ from typing import Any
 
 from flyball.autopilot.entrants import MENDED_ELSEWHERE, NOT_THE_WORLD, TRAINS, Strategy
 from flyball.autopilot.policy import AutopilotPolicy, Rule
-from flyball.autopilot.situation import AutopilotSituation
+from flyball.autopilot.situation import AutopilotSituation, OpenIncident
 from flyball.records import codec
 from flyball.records.decisions import Action
 from flyball.records.findings import IncidentKind
@@ -27,33 +27,41 @@ _SEEN = {"growth": "improvement.growth", "excess": "improvement.excess", "rows_s
 
 def lacking(rule: Rule, situation: AutopilotSituation, incidents: tuple[int, ...]) -> str:
     """What the action for these incidents cannot be done without; empty: it can be done."""
-    faulty = numbers_of(situation, IncidentKind.DATA_FAULT)
-    if rule.action in FITS and faulty and not rule.on_faults:
-        return f"{named(faulty)} is taken for a data fault, which is mended upstream and never trained into a model"
-    pipes = numbers_of(situation, IncidentKind.INFRASTRUCTURE)
+    if rule.action in FITS and not rule.on_faults and (fault := faulty(situation.incidents, situation.data_faults)):
+        return fault
+    pipes = numbers_of(situation.incidents, IncidentKind.INFRASTRUCTURE)
     if rule.action == "improve" and pipes and len(pipes) == len(situation.incidents):
         return f"{named(pipes)} is taken for infrastructure, which no model mends"
-    if rule.action in FITS and situation.data_faults and not rule.on_faults:
-        which = ", ".join(map(str, situation.data_faults))
-        said = (
-            f"finding{'s' if len(situation.data_faults) > 1 else ''} {which} say{'' if len(situation.data_faults) > 1 else 's'}"
-        )
-        return f"{said} that the data are faulty, and a fault of the data is mended where it came from, not learnt; acknowledge it once it is"
     since_alone = rule.history == "since_change" or rule.entrants == ("since",)
     if since_alone and situation.changed_since is None:
         return "no finding that stands says since when something has changed"
     if rule.entrants == ("earlier",) and not situation.earlier:
         return "there is no earlier verified unit that answers otherwise than the champion"
     if rule.action in TOURNAMENTS and not _able(rule, situation, _kind(situation, incidents)):
-        bad = numbers_of(situation, IncidentKind.BAD_RELEASE)
+        bad = numbers_of(situation.incidents, IncidentKind.BAD_RELEASE)
         why = f", for {named(bad)} is taken for a bad release: the world has nothing new to learn" if bad else ""
         return f"none of {', '.join(rule.entrants)} can compete{why}"
     return ""
 
 
-def numbers_of(situation: AutopilotSituation, kind: IncidentKind) -> tuple[int, ...]:
-    """Of the open incidents that are taken for this kind."""
-    return tuple(each.number for each in situation.incidents if each.kind is kind)
+def fits(action: Action) -> bool:
+    """Whether something is fitted for it, and its policy does not say that a fault may be learnt."""
+    return action.kind in FITS and not action.arguments.get("on_faults")
+
+
+def faulty(incidents: Sequence[OpenIncident], data_faults: Sequence[int]) -> str:
+    """Why nothing is fitted to these data; empty: nothing is known against them. `data_faults`: numbers of the findings that say so."""
+    if found := numbers_of(incidents, IncidentKind.DATA_FAULT):
+        return f"{named(found)} is taken for a data fault, which is mended upstream and never trained into a model"
+    if not data_faults:
+        return ""
+    said = f"finding{'s' if len(data_faults) > 1 else ''} {', '.join(map(str, data_faults))} say{'' if len(data_faults) > 1 else 's'}"
+    return f"{said} that the data are faulty, and a fault of the data is mended where it came from, not learnt; acknowledge it once it is"
+
+
+def numbers_of(incidents: Sequence[OpenIncident], kind: IncidentKind) -> tuple[int, ...]:
+    """Of those that are taken for this kind."""
+    return tuple(each.number for each in incidents if each.kind is kind)
 
 
 def named(numbers: Sequence[int]) -> str:
@@ -66,6 +74,8 @@ def act(rule: Rule, situation: AutopilotSituation, policy: AutopilotPolicy, inci
     if incidents:
         arguments["incidents"] = list(incidents)
     kind = rule.action
+    if rule.on_faults:
+        arguments["on_faults"] = True  # a fault may come between a question and its answer: who agrees then agrees to this, too
     if kind == "retrain":
         arguments |= _rows(rule, situation)
     if kind in TOURNAMENTS:

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 import flyball.autopilot.decide as autopilot
+from flyball.autopilot import actions
 from flyball.autopilot.past import kept, needed
 from flyball.control import bounds, decisions, diagnosing, jobs, tournaments
 from flyball.control.releases import Releases
@@ -112,7 +113,7 @@ class Remedies:
         did = {todo.decision: todo.action.kind for todo in world.all("todo", Todo) if todo.action.kind in autopilot.EXCLUSIVE}
         earlier = [unit for unit in champion.verified if unit != champion.unit] if champion else []
         incidents = diagnosing.open_incidents(world, champion)
-        found, stop = [each for each in standing(world, champion) if each.pages], stop_of(world)
+        found, stop = _told(world, champion), stop_of(world)
         return autopilot.AutopilotSituation(
             signals_by_window=tuple(entry.signals for entry in _in_a_row(world, mine)[-longest:]),
             busy=running[0].id if running else (release.id if release else None),
@@ -125,7 +126,7 @@ class Remedies:
             incidents=incidents,
             earlier=tournaments.earlier_units(world, champion),
             changed_since=next((each.changed_since for each in _newest(found) if each.changed_since is not None), None),
-            data_faults=tuple(each.number for each in found if each.kind is FindingKind.DATA_QUALITY),
+            data_faults=_data_faults(found),
             stopped_since=stop.stopped_at if stop is not None else None,
             most=bounds.autonomy_of(world).most,
             moves=bounds.champion_moves(world, did, self._policy.breaker, world.now()),
@@ -194,17 +195,15 @@ class Remedies:
         if action.kind == "stop":
             return self._stop(todo)
         said = str(action.arguments.get("message", "")) or f"decided by {todo.decision}"
-        standing_now = [
-            finding
-            for finding in standing(self._world, self._world.get("champion", self._world.model, Champion))
-            if finding.pages
-        ]
+        standing_now = _told(self._world, self._world.get("champion", self._world.model, Champion))
         found = "".join(f"; finding {each.number}: {each.words[:LONGEST_TOLD]}" for each in standing_now[-FINDINGS_TOLD:])
         self._world.ports.notifier.notify(action.subject, f"{said}{found}" + ("; see flyball findings --open" if found else ""))
         return "a person was told"
 
     def _ask_for_a_job(self, todo: Todo) -> str:
-        said, champion = todo.action.arguments, self._releases.champion()
+        said, champion, key = todo.action.arguments, self._releases.champion(), f"todo:{todo.id}"
+        if faulty := self._may_not_fit(todo.action, champion, key):
+            return f"{faulty}: nothing was done"
         if todo.action.kind == "retrain":
             overrides: dict[str, Any] = {name: said[name] for name in ("history", "since") if name in said}
         elif champion is None or champion.unit != said["champion"]:
@@ -212,8 +211,16 @@ class Remedies:
             return f"{said['champion']} is champion no more: nothing was to be done"
         else:
             overrides = tournaments.overrides_of(todo.action)
-        job = jobs.request(self._world, todo.decision, overrides=overrides, key=f"todo:{todo.id}")
+        job = jobs.request(self._world, todo.decision, overrides=overrides, key=key)
         return f"job {job.id} was asked for"
+
+    def _may_not_fit(self, action: Action, champion: Champion | None, key: str) -> str:
+        """Of an answer that comes when a fault is known that was not when it was asked for; empty: it may, or its job was asked for before a controller died."""
+        if not actions.fits(action):
+            return ""
+        found = actions.faulty(diagnosing.open_incidents(self._world, champion), _data_faults(_told(self._world, champion)))
+        known = self._world.ports.ledger.events(kinds=("job.requested",)) if found else ()
+        return "" if any(event.key == key for event in known) else found
 
     def _stop(self, todo: Todo) -> str:
         said, champion, key = todo.action.arguments, self._releases.champion(), f"todo:{todo.id}"
@@ -260,6 +267,15 @@ class Remedies:
 def _numbers(incidents: Sequence[autopilot.OpenIncident]) -> set[int]:
     """That they have, or had."""
     return {number for each in incidents for number in each.numbers}
+
+
+def _told(world: World, champion: Champion | None) -> list[Finding]:
+    """Findings that stand and of which people are told."""
+    return [each for each in standing(world, champion) if each.pages]
+
+
+def _data_faults(told: Sequence[Finding]) -> tuple[int, ...]:
+    return tuple(each.number for each in told if each.kind is FindingKind.DATA_QUALITY)
 
 
 def _newest(findings: Sequence[Finding]) -> list[Finding]:

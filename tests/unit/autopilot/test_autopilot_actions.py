@@ -68,6 +68,13 @@ def test_a_policy_may_fit_in_spite_of_a_fault_and_only_if_it_says_so(action: str
     ]
 
 
+def test_who_is_asked_agrees_to_fitting_in_spite_of_a_fault_where_the_policy_says_so() -> None:
+    """Part of the action's digest: without it a yes holds for sound data."""
+    for on_faults in (True, False):
+        _, plan = kinds(rule(action="improve", entrants=EVERYTHING, on_faults=on_faults, approval=True))
+        assert ("on_faults" in plan.actions[0].arguments["action"]["arguments"]) is on_faults
+
+
 @pytest.mark.parametrize("kind", [IncidentKind.DATA_FAULT, IncidentKind.INFRASTRUCTURE])
 def test_a_tournament_is_not_held_for_what_no_model_mends_where_something_else_is_there_to_be_mended(kind: IncidentKind) -> None:
     others = (incident(3, IncidentKind.CONCEPT_SHIFT), incident(4, kind))
