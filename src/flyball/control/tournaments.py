@@ -187,7 +187,7 @@ def conclude(world: World, job: Job, report: JobReport) -> Job:
     over = Tournament(
         job=job.id, decision=made.decision.id, cause=job.cause, model=job.model, at=now, standings=standings, kind=order.kind if order else None,
         growth=order.growth if order else 0.0, excess=order.excess if order else 0.0, rows_since=order.rows_since if order else 0, winner=won.name if won else None,
-        unit=unit.id if unit is not None else None, words=plan.rationale,
+        unit=unit.id if unit is not None else None, words=plan.rationale, void=situation.champion != standings.champion,
     )  # fmt: skip
     world.record(made.draft, _ended(world, over), *_finished(world, moved))
     world.say("decision", f"{made.decision.id} tournament of {job.id}: {plan.rationale}")
