@@ -266,7 +266,7 @@ def test_a_tournament_that_a_person_agrees_to_when_the_champion_is_another_is_no
     project.live(DAY, rows=40)
     (asked,) = [each for each in project.approvals() if each.answer is None]
     assert "Try recalibrate, earlier:" in decisions.find(project.door, asked.decision).plan.rationale
-    project.roll_back()
+    commands.order(project.door, "roll_back", "user:me", "at the same moment")
     commands.answer(project.door, asked.id, yes=True, actor="user:me", reason="")
     project.tick()
     assert made_by_policies(project) == []

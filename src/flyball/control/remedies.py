@@ -10,7 +10,7 @@ import msgspec
 import flyball.autopilot.decide as autopilot
 from flyball.autopilot import actions
 from flyball.autopilot.past import kept, needed
-from flyball.control import bounds, decisions, diagnosing, jobs, tournaments
+from flyball.control import bounds, decisions, diagnosing, jobs, questions, tournaments
 from flyball.control.releases import Releases
 from flyball.control.standing import standing
 from flyball.control.stopping import Stopping
@@ -63,6 +63,7 @@ class Remedies:
 
     def consider(self, signalled: Signalled | None) -> None:
         """Do what is still to be done; then, when a window of the champion closed, look anew."""
+        self._close_what_is_pointless()
         self._take_answers()
         trouble = self._do_what_is_open()
         if signalled is not None:
@@ -134,13 +135,18 @@ class Remedies:
 
     def _open_questions(self) -> tuple[str, ...]:
         """Policies whose question has no answer."""
-        asked: list[str] = []
-        for approval in self._world.all("approval", Approval):
-            if approval.answer is None and approval.requested_by == "autopilot":
-                decision = decisions.find(self._world, approval.decision)
-                action = decisions.asked_in(decision, approval) if decision else None
-                asked += [str(action.arguments.get("policy", ""))] if action else []
-        return tuple(asked)
+        return tuple(str(action.arguments.get("policy", "")) for _, action in questions.of_policies(self._world))
+
+    def _close_what_is_pointless(self) -> None:
+        """Else its policy would wait for an answer for ever. It may ask anew at once, of whoever answers now: nothing was done."""
+        world, policies = self._world, {rule.name for rule in self._policy.rules}
+        for approval, action in questions.of_policies(world):
+            champion = world.get("champion", world.model, Champion)
+            why = questions.pointless(action, policies, champion.unit if champion else None)
+            if why:
+                acts = world.get("acts", world.model, Acts) or Acts()
+                moved = msgspec.structs.replace(acts, past=tuple(act for act in acts.past if not _is_of(act, approval, action)))
+                world.record(questions.closed(world, approval, why, (put("acts", world.model, moved),)))
 
     def _take_answers(self) -> None:
         """An approved question becomes something to do, once."""
@@ -154,14 +160,27 @@ class Remedies:
             decision = decisions.find(self._world, approval.decision)
             asked = decisions.asked_in(decision, approval) if decision is not None else None
             nested: Any = asked.arguments.get("action") if asked else None
-            if nested is None:
+            if asked is None or nested is None:
                 self._settled.add(approval.id)
                 continue
             todo = Todo(id=todo_id, decision=approval.decision, action=codec.revive(nested, Action), asked=True)
             payload = {"decision": approval.decision, "by": approval.answered_by}
+            puts = (put("todo", todo_id, todo), put("acts", self._world.model, self._acted(approval, asked)))
             self._world.record(
-                draft(self._world.now(), "todo.opened", f"decision:{approval.decision}", payload, (put("todo", todo_id, todo),), key=f"opened:{todo_id}")
+                draft(self._world.now(), "todo.opened", f"decision:{approval.decision}", payload, puts, key=f"opened:{todo_id}")
             )  # fmt: skip
+
+    def _acted(self, approval: Approval, asked: Action) -> Acts:
+        """The policy acts now, and not when it asked: people may take longer than a cooldown."""
+        acts, said = self._world.get("acts", self._world.model, Acts) or Acts(), asked.arguments
+        others = tuple(act for act in acts.past if not _is_of(act, approval, asked))
+        now = autopilot.PastAction(
+            policy=str(said.get("policy", "")),
+            action=asked.kind,
+            at=self._world.now(),
+            incidents=tuple(said.get("incidents", ())),
+        )
+        return msgspec.structs.replace(acts, past=(*others, now))
 
     def _do_what_is_open(self) -> list[Exception]:
         """What failed: it is tried again at the next tick, and keeps nothing else from its turn."""
@@ -262,6 +281,11 @@ class Remedies:
             told = f"{wanted}, to which {todo.decision} was allowed to go back, is not whole on this machine any more"
             return f"{told}: nothing was done; flyball rollback goes to {whole[-1]}"
         return ""
+
+
+def _is_of(act: autopilot.PastAction, approval: Approval, asked: Action) -> bool:
+    """Whether it is the entry of that question."""
+    return (act.policy, act.action, act.at) == (asked.arguments.get("policy"), asked.kind, approval.requested_at)
 
 
 def _numbers(incidents: Sequence[autopilot.OpenIncident]) -> set[int]:
