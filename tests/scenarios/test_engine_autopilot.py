@@ -175,14 +175,51 @@ def test_a_rollback_that_was_agreed_to_goes_back(tmp_path: Path) -> None:
 def test_an_answer_that_comes_too_late_takes_back_no_other_unit(tmp_path: Path) -> None:
     project = going_back(tmp_path)
     first, _ = project.champion().verified
-    project.roll_back("sooner than the answer")
-    assert project.champion().unit == first
-    third = project.version()
-    project.live(DAY, until=lambda: project.release().phase is Phase.SETTLED)
+    commands.order(project.door, "roll_back", "user:me", "at the same moment")
     commands.answer(project.door, project.approvals()[-1].id, yes=True, actor="user:me", reason="late")
     project.tick()
+    assert project.champion().unit == first == project.answering()
+    third = project.version()
+    project.live(DAY, until=lambda: project.release().phase is Phase.SETTLED)
     assert project.champion().unit == third == project.answering()
     assert [todo.done for todo in project.door.all("todo", Todo)] == [True]
+    project.holds()
+
+
+def test_a_question_about_who_is_champion_no_more_is_closed_and_asked_anew_of_who_is(tmp_path: Path) -> None:
+    """Though its cooldown, from the question on, is not over: nothing was done."""
+    project = going_back(tmp_path)
+    first, second = project.champion().verified
+    about_second = project.approvals()[-1]
+    project.roll_back("sooner than the answer")
+    with pytest.raises(Conflict, match=f"{second} is champion no more"):
+        commands.answer(project.door, about_second.id, yes=True, actor="user:me", reason="late")
+    assert any(f"{second} is champion no more" in line for line in explaining.explain(project.door, about_second.id).afterwards)
+    third = project.version()
+    project.live(2 * DAY, until=lambda: project.champion().unit == third)
+    newest = asked(project, days=20)
+    anew = next(each for each in project.approvals() if each.id == newest)
+    assert f"Roll back from {third} to {first}" in decisions.find(project.door, anew.decision).plan.rationale
+    assert anew.requested_at - about_second.requested_at < 30 * DAY
+    assert next(each for each in project.approvals() if each.id == about_second.id).answer == "void"
+    project.holds()
+
+
+def test_a_cooldown_begins_when_a_person_has_agreed(tmp_path: Path) -> None:
+    project = project_of(tmp_path, {**OLD, "needs": "approval", "cooldown": "10d"})
+    project.version()
+    question = asked(project)
+    project.live(9 * DAY)
+    agreed = project.clock.now()
+    commands.answer(project.door, question, yes=True, actor="user:me", reason="after long thought")
+    project.tick()
+    asked(project, days=30)
+    later = project.approvals()[-1].requested_at
+    assert 10 * DAY <= later - agreed <= 12 * DAY
+    assert f"it last acted {(later - agreed) / DAY:.1f} days ago" in decisions.recorded(project.door)[-1].plan.rationale
+    commands.answer(project.door, project.approvals()[-1].id, yes=False, actor="user:me", reason="no")
+    asked(project, days=30)
+    assert 10 * DAY <= project.approvals()[-1].requested_at - later <= 12 * DAY
     project.holds()
 
 

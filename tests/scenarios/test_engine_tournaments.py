@@ -211,6 +211,24 @@ def test_while_a_fault_of_the_data_stands_nothing_is_fitted_unless_the_policy_sa
     assert len(made_by_policies(learnt)) == 1
 
 
+@pytest.mark.parametrize("do", ["improve", "retrain"])
+@pytest.mark.parametrize("on_faults", [False, True])
+def test_a_yes_that_comes_when_the_data_are_faulty_fits_nothing_unless_the_policy_says_so(
+    tmp_path: Path, do: str, on_faults: bool
+) -> None:
+    project = project_of(tmp_path, policy({"action": do, "on_faults": on_faults}, needs="approval"))
+    two_champions(project, Model(wrong=0.3), Model())
+    project.live(DAY, rows=40)
+    (asked,) = [each for each in project.approvals() if each.answer is None]
+    fault(project)
+    commands.answer(project.door, asked.id, yes=True, actor="user:me", reason="")
+    project.tick()
+    words = project.ledger.events(kinds=("todo.done",))[-1].payload["words"]
+    assert len(made_by_policies(project)) == on_faults
+    assert ("is taken for a data fault" in words) is not on_faults
+    project.holds()
+
+
 def test_an_earlier_unit_may_come_back_while_the_data_are_faulty_for_nothing_is_fitted(tmp_path: Path) -> None:
     project = project_of(tmp_path, policy("reactivate"))
     old, _ = two_champions(project, Model(wrong=1.0), Model())
@@ -248,7 +266,7 @@ def test_a_tournament_that_a_person_agrees_to_when_the_champion_is_another_is_no
     project.live(DAY, rows=40)
     (asked,) = [each for each in project.approvals() if each.answer is None]
     assert "Try recalibrate, earlier:" in decisions.find(project.door, asked.decision).plan.rationale
-    project.roll_back()
+    commands.order(project.door, "roll_back", "user:me", "at the same moment")
     commands.answer(project.door, asked.id, yes=True, actor="user:me", reason="")
     project.tick()
     assert made_by_policies(project) == []

@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from typing import Any
 
+from flyball.autopilot.conditions import compile_condition
 from flyball.autopilot.entrants import MENDED_ELSEWHERE, NOT_THE_WORLD, TRAINS, Strategy
 from flyball.autopilot.policy import AutopilotPolicy, Rule
-from flyball.autopilot.situation import AutopilotSituation
+from flyball.autopilot.situation import AutopilotSituation, OpenIncident
 from flyball.records import codec
 from flyball.records.decisions import Action
-from flyball.records.findings import IncidentKind
+from flyball.records.findings import FindingKind, IncidentKind
 from flyball.spec.policies import FITS
 
 TOURNAMENTS = frozenset({"improve", "recalibrate", "rethreshold", "reactivate"})
@@ -25,35 +26,49 @@ _SEEN = {"growth": "improvement.growth", "excess": "improvement.excess", "rows_s
 """What a tournament was held for, as experience remembers it."""
 
 
+_OF_A_LOSS = ("performance.loss_increase", "performance.estimated_increase")
+"""Signals of a loss that is up, whatever finding tells of it (autopilot/signals.py)."""
+_TELL_OF_A_LOSS = frozenset({FindingKind.PERFORMANCE, FindingKind.ESTIMATED_PERFORMANCE, FindingKind.CONCEPT_DRIFT})
+
+
 def lacking(rule: Rule, situation: AutopilotSituation, incidents: tuple[int, ...]) -> str:
     """What the action for these incidents cannot be done without; empty: it can be done."""
-    faulty = numbers_of(situation, IncidentKind.DATA_FAULT)
-    if rule.action in FITS and faulty and not rule.on_faults:
-        return f"{named(faulty)} is taken for a data fault, which is mended upstream and never trained into a model"
-    pipes = numbers_of(situation, IncidentKind.INFRASTRUCTURE)
-    if rule.action == "improve" and pipes and len(pipes) == len(situation.incidents):
+    if rule.action in FITS and not rule.on_faults and (fault := faulty(situation.incidents, situation.data_faults)):
+        return fault
+    mine = _to_be_mended(rule, situation, incidents)
+    pipes = numbers_of(mine, IncidentKind.INFRASTRUCTURE)
+    if rule.action == "improve" and pipes and len(pipes) == len(mine):
         return f"{named(pipes)} is taken for infrastructure, which no model mends"
-    if rule.action in FITS and situation.data_faults and not rule.on_faults:
-        which = ", ".join(map(str, situation.data_faults))
-        said = (
-            f"finding{'s' if len(situation.data_faults) > 1 else ''} {which} say{'' if len(situation.data_faults) > 1 else 's'}"
-        )
-        return f"{said} that the data are faulty, and a fault of the data is mended where it came from, not learnt; acknowledge it once it is"
     since_alone = rule.history == "since_change" or rule.entrants == ("since",)
     if since_alone and situation.changed_since is None:
         return "no finding that stands says since when something has changed"
     if rule.entrants == ("earlier",) and not situation.earlier:
         return "there is no earlier verified unit that answers otherwise than the champion"
-    if rule.action in TOURNAMENTS and not _able(rule, situation, _kind(situation, incidents)):
-        bad = numbers_of(situation, IncidentKind.BAD_RELEASE)
+    if rule.action in TOURNAMENTS and not _able(rule, situation, _kind(rule, situation, incidents)):
+        bad = numbers_of(mine, IncidentKind.BAD_RELEASE)
         why = f", for {named(bad)} is taken for a bad release: the world has nothing new to learn" if bad else ""
         return f"none of {', '.join(rule.entrants)} can compete{why}"
     return ""
 
 
-def numbers_of(situation: AutopilotSituation, kind: IncidentKind) -> tuple[int, ...]:
-    """Of the open incidents that are taken for this kind."""
-    return tuple(each.number for each in situation.incidents if each.kind is kind)
+def fits(action: Action) -> bool:
+    """Whether something is fitted for it, and its policy does not say that a fault may be learnt."""
+    return action.kind in FITS and not action.arguments.get("on_faults")
+
+
+def faulty(incidents: Sequence[OpenIncident], data_faults: Sequence[int]) -> str:
+    """Why nothing is fitted to these data; empty: nothing is known against them. `data_faults`: numbers of the findings that say so."""
+    if found := numbers_of(incidents, IncidentKind.DATA_FAULT):
+        return f"{named(found)} is taken for a data fault, which is mended upstream and never trained into a model"
+    if not data_faults:
+        return ""
+    said = f"finding{'s' if len(data_faults) > 1 else ''} {', '.join(map(str, data_faults))} say{'' if len(data_faults) > 1 else 's'}"
+    return f"{said} that the data are faulty, and a fault of the data is mended where it came from, not learnt; acknowledge it once it is"
+
+
+def numbers_of(incidents: Sequence[OpenIncident], kind: IncidentKind) -> tuple[int, ...]:
+    """Of those that are taken for this kind."""
+    return tuple(each.number for each in incidents if each.kind is kind)
 
 
 def named(numbers: Sequence[int]) -> str:
@@ -66,6 +81,8 @@ def act(rule: Rule, situation: AutopilotSituation, policy: AutopilotPolicy, inci
     if incidents:
         arguments["incidents"] = list(incidents)
     kind = rule.action
+    if rule.on_faults:
+        arguments["on_faults"] = True  # a fault may come between a question and its answer: who agrees then agrees to this, too
     if kind == "retrain":
         arguments |= _rows(rule, situation)
     if kind in TOURNAMENTS:
@@ -91,7 +108,7 @@ def _rows(rule: Rule, situation: AutopilotSituation) -> dict[str, Any]:
 
 def _entrants(rule: Rule, situation: AutopilotSituation, incidents: tuple[int, ...]) -> dict[str, Any]:
     """Those that could compete now; a strategy that lacks something is left out where it is one of several."""
-    kind = _kind(situation, incidents)
+    kind = _kind(rule, situation, incidents)
     asked = _able(rule, situation, kind)
     found: dict[str, Any] = {"champion": situation.champion, "strategies": asked, "chosen": rule.chosen}
     seen = situation.signals_by_window[-1]
@@ -105,10 +122,20 @@ def _entrants(rule: Rule, situation: AutopilotSituation, incidents: tuple[int, .
     return found
 
 
-def _kind(situation: AutopilotSituation, incidents: tuple[int, ...]) -> IncidentKind | None:
-    """What the tournament is to mend: the newest of these incidents, or of all, that a model can mend."""
-    known = [each.kind for each in situation.incidents if not incidents or each.number in incidents]
-    return next((kind for kind in reversed(known) if kind not in MENDED_ELSEWHERE), None)
+def _to_be_mended(rule: Rule, situation: AutopilotSituation, incidents: tuple[int, ...]) -> tuple[OpenIncident, ...]:
+    """Open incidents that the policy acts for: `incidents`, which its condition is about; where it is about none but of a loss that is up, those of the loss.
+    One that stands beside them, unacknowledged, is no reason to act or not to."""
+    names, seen = compile_condition(rule.when).names, situation.signals_by_window[-1]
+    rise = bool(seen.get(_SEEN["excess"])) and any(name.startswith("improvement.") for name in names)
+    worse = not incidents and (rise or any(name in _OF_A_LOSS for name in names))
+    return tuple(each for each in situation.incidents if each.number in incidents or (worse and _TELL_OF_A_LOSS & each.about))
+
+
+def _kind(rule: Rule, situation: AutopilotSituation, incidents: tuple[int, ...]) -> IncidentKind | None:
+    """What the tournament is to mend: the newest of its incidents that a model can mend; where it acts for none, what others tell of the world."""
+    mine = [each.kind for each in _to_be_mended(rule, situation, incidents) if each.kind not in MENDED_ELSEWHERE]
+    others = [each.kind for each in situation.incidents if not incidents and each.kind not in NOT_THE_WORLD]
+    return next(reversed(mine or others), None)
 
 
 def _able(rule: Rule, situation: AutopilotSituation, kind: IncidentKind | None) -> list[str]:

@@ -51,6 +51,7 @@ def past_of(held: Tournament) -> PastTournament:
         winner=held.winner,
         rows_since_change=held.rows_since,
         realised=held.realised,
+        in_vain=held.in_vain,
     )
 
 

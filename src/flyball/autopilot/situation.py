@@ -17,6 +17,7 @@ class PastAction(msgspec.Struct, frozen=True, kw_only=True):
     action: str
     """`retrain`, `roll_back`, `notify`, `ask`, `observe`, …; never `nothing`."""
     at: datetime
+    """Of a question: when it was asked, and once a person has agreed, when that was seen."""
     incidents: tuple[int, ...] = ()
     """That it was done for, by the numbers that they had then: of findings, which are in whatever the incidents have become since."""
 

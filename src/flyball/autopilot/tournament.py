@@ -107,6 +107,13 @@ class PastTournament(msgspec.Struct, frozen=True, kw_only=True):
     rows_since_change: int = 0
     realised: float | None = None
     """Of a winner that answered since: the relative gain that later windows showed; None: not known (yet)."""
+    in_vain: bool = False
+    """The winner came to nothing, or was taken back: it lowered nothing."""
+
+    @property
+    def lowered_nothing(self) -> bool:
+        """Nobody won, or what won brought nothing. A winner whose gates or release go on, or that was not measured yet, may still."""
+        return self.winner is None or self.in_vain or (self.realised is not None and self.realised <= 0.0)
 
     @property
     def trained(self) -> tuple[Standing, ...]:
@@ -195,7 +202,10 @@ def belief(past: Sequence[PastTournament], kind: IncidentKind | None, strategies
 
 
 def _gain(tournament: PastTournament, standing: Standing) -> float:
-    realised = tournament.realised if standing.entrant == tournament.winner else None
+    won = standing.entrant == tournament.winner
+    realised = tournament.realised if won else None
+    if won and tournament.in_vain:
+        realised = min(realised or 0.0, 0.0)
     return min(max(standing.relative if realised is None else realised, -1.0), 1.0)
 
 

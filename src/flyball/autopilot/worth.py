@@ -272,7 +272,7 @@ def _not_yet_tried(rise: _Rise, past: Sequence[PastTournament]) -> _Rise:
     if rise.since is None or not past:
         return rise
     last = past[-1]
-    tried = last.excess > 0.0 and last.at >= rise.since and last.winner is None
+    tried = last.excess > 0.0 and last.at >= rise.since and last.lowered_nothing
     return NO_RISE if tried and rise.rows < 2 * last.rows_since_change else rise
 
 
@@ -293,10 +293,10 @@ def _learned(past: Sequence[PastTournament], prior: float, spread: float, per: s
 
 
 def _gain(past: PastTournament) -> tuple[float, float]:
-    """What training gave, and for how many measurements that counts; nothing, where nobody that was trained for it won: what a map brought, measured since or not,
-    is none of it."""
+    """What training gave, and for how many measurements that counts; nothing, where nobody that was trained for it won, or who won came to nothing: what a map
+    brought, measured since or not, is none of it."""
     won = next((each.relative for each in past.trained if each.entrant == past.winner), None)
-    if won is None:
+    if won is None or past.in_vain:
         return 0.0, 1.0
     return (won, 1.0) if past.realised is None else (past.realised, REALISED)
 

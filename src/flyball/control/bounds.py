@@ -91,7 +91,7 @@ def _ended(job: Job, action: str, releases: Sequence[ReleaseState]) -> EndedAct 
     if job.status is not JobStatus.REGISTERED:
         said = "was refused by its gate" if job.status is JobStatus.REFUSED else "failed"
         return EndedAct(action=action, at=job.requested_at, failed=True, words=f"{job.id} {said}")
-    release = _came_to(job, releases)
+    release = came_to(job, releases)
     if release is not None and release.phase in (Phase.ROLLING_BACK, Phase.ROLLED_BACK):
         return EndedAct(action=action, at=job.requested_at, failed=True, words=f"{release.id} was rolled back")
     if release is not None and release.phase is Phase.SETTLED:
@@ -99,7 +99,7 @@ def _ended(job: Job, action: str, releases: Sequence[ReleaseState]) -> EndedAct 
     return None
 
 
-def _came_to(job: Job, releases: Sequence[ReleaseState]) -> ReleaseState | None:
+def came_to(job: Job, releases: Sequence[ReleaseState]) -> ReleaseState | None:
     """Its own, or what took back what that had settled: a job that came to a version that was there before has none, whatever becomes of that version."""
     found: ReleaseState | None = None
     for each in releases:

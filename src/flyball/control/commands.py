@@ -254,7 +254,7 @@ def answer(world: World, decision_id: str, *, yes: bool, actor: str, reason: str
             f"decision {decision_id} does not wait for anybody", next_step="flyball decisions --open lists those that do"
         )
     if asked.answer == VOID:
-        raise Conflict(f"the question of {decision_id} is closed: {asked.reason}", next_step="flyball release status")
+        raise Conflict(f"the question of {decision_id} is closed: {asked.reason}", next_step="flyball status")
     if asked.answer is not None:
         raise Conflict(f"decision {decision_id} was {asked.answer} by {asked.answered_by} already", expected="one answer")
     if digest and (len(digest) < LEAST_OF_DIGEST or not asked.action_digest.startswith(digest)):

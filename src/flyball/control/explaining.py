@@ -87,7 +87,7 @@ def _of_policies(world: World, decision: Decision) -> tuple[str, ...]:
     """Answers, orders, jobs with their gates, releases and effects of this decision, in order of time."""
     told = [
         (event.at, event_words(event))
-        for event in world.ports.ledger.events(kinds=("approval.answered",), subject=f"decision:{decision.id}")
+        for event in world.ports.ledger.events(kinds=("approval.answered", "approval.voided"), subject=f"decision:{decision.id}")
     ]
     told += [(event.at, f"{event.at:%Y-%m-%d %H:%M} {event.payload['words']}") for event in _done(world, decision)]
     jobs = [job for job in world.all("job", Job) if job.cause == decision.id]

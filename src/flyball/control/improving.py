@@ -46,7 +46,7 @@ def assess(
         rows=known + _rows(counted),
         trained_rows=known + _rows(window for window in counted if window.end <= learned),
         since_change=change is not None,
-        past=tuple(map(past_of, held)),
+        past=tuple(past_of(each) for each in held if not each.void),
         training_minutes=_minutes(held),
         before=worth.differing(_tenures(world, champion, windows[-WINDOWS:], delay)),
         fault=FindingKind.DATA_QUALITY in standing,
@@ -56,7 +56,8 @@ def assess(
 
 def _learned_until(world: World, version: Version, delay: timedelta) -> datetime:
     """Up to when somebody has learned from what was answered: whoever is trained knows the labels of then alone, which are those of a delay before."""
-    in_vain = {each.job for each in world.all("tournament", Tournament) if not tournaments.trained(each)}
+    # Nor has anybody where what was trained could not win, since another was champion by then.
+    in_vain = {each.job for each in world.all("tournament", Tournament) if each.void or not tournaments.trained(each)}
     jobs = (job for job in world.all("job", Job) if job.id not in in_vain and job.as_of <= world.now())
     own = version.lineage.snapshot.until or version.created_at - delay
     return max((own, *(job.as_of - delay for job in jobs if _has_trained(job))))

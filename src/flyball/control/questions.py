@@ -1,5 +1,7 @@
-"""Questions of releases: who may answer with yes, and those that nobody needs to answer any more, which are closed with what made an answer mean nothing."""
+"""Questions of releases and of policies: who may answer with yes, and those that nobody needs to answer any more, which are closed with what made an answer mean
+nothing."""
 
+from collections.abc import Collection
 from typing import Any
 
 import msgspec
@@ -57,7 +59,7 @@ def asked(world: World, decision: str, action: Action) -> tuple[Put, ...]:
 
 def voided(world: World, release: str, why: str) -> tuple[Draft, ...]:
     """Close what this release has asked and nobody has answered: goes into the transaction of what ends the wait."""
-    return tuple(_voided(world, each, why) for each, about in _open(world) if about == f"release:{release}")
+    return tuple(closed(world, each, why) for each, about in _open(world) if about == f"release:{release}")
 
 
 def close_the_dead(world: World) -> None:
@@ -66,7 +68,7 @@ def close_the_dead(world: World) -> None:
     for approval, about in _open(world):
         release = world.get("release", about.removeprefix("release:"), ReleaseState)
         if release is None or release.phase not in ASKS:
-            left.append(_voided(world, approval, f"{about.removeprefix('release:')} does not wait any more"))
+            left.append(closed(world, approval, f"{about.removeprefix('release:')} does not wait any more"))
     if left:
         world.record(*left)
 
@@ -90,11 +92,30 @@ def _open(world: World) -> list[tuple[Approval, str]]:
     return found
 
 
-def _voided(world: World, approval: Approval, why: str) -> Draft:
-    """With the key of an answer: of a person and this, whoever comes first counts."""
-    now = world.now()
-    closed = msgspec.structs.replace(approval, answer=VOID, answered_by="release", answered_at=now, reason=why)
+def closed(world: World, approval: Approval, why: str, puts: tuple[Put, ...] = ()) -> Draft:
+    """With the key of an answer: of a person and this, whoever comes first counts. `puts`: states that change with it."""
+    now, by = world.now(), approval.requested_by
+    void = msgspec.structs.replace(approval, answer=VOID, answered_by=by, answered_at=now, reason=why)
     return draft(
-        now, "approval.voided", f"decision:{approval.decision}", {"words": why}, (put("approval", approval.id, closed),),
-        key=f"approval:{approval.id}", actor="release",
+        now, "approval.voided", f"decision:{approval.decision}", {"words": why}, (put("approval", approval.id, void), *puts),
+        key=f"approval:{approval.id}", actor=by,
     )  # fmt: skip
+
+
+def of_policies(world: World) -> list[tuple[Approval, Action]]:
+    """Open ones of the autopilot, with what was asked about."""
+    waiting = (each for each in world.all("approval", Approval) if each.answer is None and each.requested_by == "autopilot")
+    found = ((each, decisions.find(world, each.decision)) for each in waiting)
+    asked = ((each, decisions.asked_in(decision, each)) for each, decision in found if decision is not None)
+    return [(each, action) for each, action in asked if action is not None]
+
+
+def pointless(action: Action, policies: Collection[str], champion: str | None) -> str:
+    """Why nothing would follow from a yes to a policy's question; empty: something may."""
+    policy = str(action.arguments.get("policy", ""))
+    if policy not in policies:
+        return f"flyball.yaml has no policy {policy!r} any more"
+    asked: dict[str, Any] = action.arguments.get("action") or {}
+    said = asked.get("arguments", {})
+    judged = said.get("champion") or said.get("from")
+    return f"{judged} is champion no more" if judged is not None and judged != champion else ""

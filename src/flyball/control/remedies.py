@@ -8,8 +8,9 @@ from typing import Any
 import msgspec
 
 import flyball.autopilot.decide as autopilot
+from flyball.autopilot import actions
 from flyball.autopilot.past import kept, needed
-from flyball.control import bounds, decisions, diagnosing, jobs, tournaments
+from flyball.control import bounds, decisions, diagnosing, jobs, questions, tournaments
 from flyball.control.releases import Releases
 from flyball.control.standing import standing
 from flyball.control.stopping import Stopping
@@ -62,6 +63,7 @@ class Remedies:
 
     def consider(self, signalled: Signalled | None) -> None:
         """Do what is still to be done; then, when a window of the champion closed, look anew."""
+        self._close_what_is_pointless()
         self._take_answers()
         trouble = self._do_what_is_open()
         if signalled is not None:
@@ -112,7 +114,7 @@ class Remedies:
         did = {todo.decision: todo.action.kind for todo in world.all("todo", Todo) if todo.action.kind in autopilot.EXCLUSIVE}
         earlier = [unit for unit in champion.verified if unit != champion.unit] if champion else []
         incidents = diagnosing.open_incidents(world, champion)
-        found, stop = [each for each in standing(world, champion) if each.pages], stop_of(world)
+        found, stop = _told(world, champion), stop_of(world)
         return autopilot.AutopilotSituation(
             signals_by_window=tuple(entry.signals for entry in _in_a_row(world, mine)[-longest:]),
             busy=running[0].id if running else (release.id if release else None),
@@ -125,7 +127,7 @@ class Remedies:
             incidents=incidents,
             earlier=tournaments.earlier_units(world, champion),
             changed_since=next((each.changed_since for each in _newest(found) if each.changed_since is not None), None),
-            data_faults=tuple(each.number for each in found if each.kind is FindingKind.DATA_QUALITY),
+            data_faults=_data_faults(found),
             stopped_since=stop.stopped_at if stop is not None else None,
             most=bounds.autonomy_of(world).most,
             moves=bounds.champion_moves(world, did, self._policy.breaker, world.now()),
@@ -133,13 +135,18 @@ class Remedies:
 
     def _open_questions(self) -> tuple[str, ...]:
         """Policies whose question has no answer."""
-        asked: list[str] = []
-        for approval in self._world.all("approval", Approval):
-            if approval.answer is None and approval.requested_by == "autopilot":
-                decision = decisions.find(self._world, approval.decision)
-                action = decisions.asked_in(decision, approval) if decision else None
-                asked += [str(action.arguments.get("policy", ""))] if action else []
-        return tuple(asked)
+        return tuple(str(action.arguments.get("policy", "")) for _, action in questions.of_policies(self._world))
+
+    def _close_what_is_pointless(self) -> None:
+        """Else its policy would wait for an answer for ever. It may ask anew at once, of whoever answers now: nothing was done."""
+        world, policies = self._world, {rule.name for rule in self._policy.rules}
+        for approval, action in questions.of_policies(world):
+            champion = world.get("champion", world.model, Champion)
+            why = questions.pointless(action, policies, champion.unit if champion else None)
+            if why:
+                acts = world.get("acts", world.model, Acts) or Acts()
+                moved = msgspec.structs.replace(acts, past=tuple(act for act in acts.past if not _is_of(act, approval, action)))
+                world.record(questions.closed(world, approval, why, (put("acts", world.model, moved),)))
 
     def _take_answers(self) -> None:
         """An approved question becomes something to do, once."""
@@ -153,14 +160,27 @@ class Remedies:
             decision = decisions.find(self._world, approval.decision)
             asked = decisions.asked_in(decision, approval) if decision is not None else None
             nested: Any = asked.arguments.get("action") if asked else None
-            if nested is None:
+            if asked is None or nested is None:
                 self._settled.add(approval.id)
                 continue
             todo = Todo(id=todo_id, decision=approval.decision, action=codec.revive(nested, Action), asked=True)
             payload = {"decision": approval.decision, "by": approval.answered_by}
+            puts = (put("todo", todo_id, todo), put("acts", self._world.model, self._acted(approval, asked)))
             self._world.record(
-                draft(self._world.now(), "todo.opened", f"decision:{approval.decision}", payload, (put("todo", todo_id, todo),), key=f"opened:{todo_id}")
+                draft(self._world.now(), "todo.opened", f"decision:{approval.decision}", payload, puts, key=f"opened:{todo_id}")
             )  # fmt: skip
+
+    def _acted(self, approval: Approval, asked: Action) -> Acts:
+        """The policy acts now, and not when it asked: people may take longer than a cooldown."""
+        acts, said = self._world.get("acts", self._world.model, Acts) or Acts(), asked.arguments
+        others = tuple(act for act in acts.past if not _is_of(act, approval, asked))
+        now = autopilot.PastAction(
+            policy=str(said.get("policy", "")),
+            action=asked.kind,
+            at=self._world.now(),
+            incidents=tuple(said.get("incidents", ())),
+        )
+        return msgspec.structs.replace(acts, past=(*others, now))
 
     def _do_what_is_open(self) -> list[Exception]:
         """What failed: it is tried again at the next tick, and keeps nothing else from its turn."""
@@ -194,17 +214,15 @@ class Remedies:
         if action.kind == "stop":
             return self._stop(todo)
         said = str(action.arguments.get("message", "")) or f"decided by {todo.decision}"
-        standing_now = [
-            finding
-            for finding in standing(self._world, self._world.get("champion", self._world.model, Champion))
-            if finding.pages
-        ]
+        standing_now = _told(self._world, self._world.get("champion", self._world.model, Champion))
         found = "".join(f"; finding {each.number}: {each.words[:LONGEST_TOLD]}" for each in standing_now[-FINDINGS_TOLD:])
         self._world.ports.notifier.notify(action.subject, f"{said}{found}" + ("; see flyball findings --open" if found else ""))
         return "a person was told"
 
     def _ask_for_a_job(self, todo: Todo) -> str:
-        said, champion = todo.action.arguments, self._releases.champion()
+        said, champion, key = todo.action.arguments, self._releases.champion(), f"todo:{todo.id}"
+        if faulty := self._may_not_fit(todo.action, champion, key):
+            return f"{faulty}: nothing was done"
         if todo.action.kind == "retrain":
             overrides: dict[str, Any] = {name: said[name] for name in ("history", "since") if name in said}
         elif champion is None or champion.unit != said["champion"]:
@@ -212,8 +230,16 @@ class Remedies:
             return f"{said['champion']} is champion no more: nothing was to be done"
         else:
             overrides = tournaments.overrides_of(todo.action)
-        job = jobs.request(self._world, todo.decision, overrides=overrides, key=f"todo:{todo.id}")
+        job = jobs.request(self._world, todo.decision, overrides=overrides, key=key)
         return f"job {job.id} was asked for"
+
+    def _may_not_fit(self, action: Action, champion: Champion | None, key: str) -> str:
+        """Of an answer that comes when a fault is known that was not when it was asked for; empty: it may, or its job was asked for before a controller died."""
+        if not actions.fits(action):
+            return ""
+        found = actions.faulty(diagnosing.open_incidents(self._world, champion), _data_faults(_told(self._world, champion)))
+        known = self._world.ports.ledger.events(kinds=("job.requested",)) if found else ()
+        return "" if any(event.key == key for event in known) else found
 
     def _stop(self, todo: Todo) -> str:
         said, champion, key = todo.action.arguments, self._releases.champion(), f"todo:{todo.id}"
@@ -257,9 +283,23 @@ class Remedies:
         return ""
 
 
+def _is_of(act: autopilot.PastAction, approval: Approval, asked: Action) -> bool:
+    """Whether it is the entry of that question."""
+    return (act.policy, act.action, act.at) == (asked.arguments.get("policy"), asked.kind, approval.requested_at)
+
+
 def _numbers(incidents: Sequence[autopilot.OpenIncident]) -> set[int]:
     """That they have, or had."""
     return {number for each in incidents for number in each.numbers}
+
+
+def _told(world: World, champion: Champion | None) -> list[Finding]:
+    """Findings that stand and of which people are told."""
+    return [each for each in standing(world, champion) if each.pages]
+
+
+def _data_faults(told: Sequence[Finding]) -> tuple[int, ...]:
+    return tuple(each.number for each in told if each.kind is FindingKind.DATA_QUALITY)
 
 
 def _newest(findings: Sequence[Finding]) -> list[Finding]:

@@ -1,5 +1,6 @@
 """Tournaments as jobs: what one is asked, what is handed to it, and what follows from its standings."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -7,7 +8,7 @@ import msgspec
 
 from flyball.autopilot.contest import ContestPolicy, ContestSituation
 from flyball.autopilot.entrants import TRAINS, Strategy
-from flyball.control import decisions
+from flyball.control import bounds, decisions
 from flyball.control.ports import JobReport
 from flyball.control.units import UnitShelf, policy_plain, threshold_of
 from flyball.control.world import World, draft, put
@@ -17,8 +18,8 @@ from flyball.records.decisions import Action
 from flyball.records.effects import Effect
 from flyball.records.events import Draft
 from flyball.records.findings import IncidentKind
-from flyball.records.jobs import Job, JobStatus
-from flyball.records.release import Champion, ReleaseState
+from flyball.records.jobs import FINISHED, Job, JobStatus
+from flyball.records.release import Champion, Phase, ReleaseState
 from flyball.records.routing import ServedUnit
 from flyball.records.tournaments import Entrant, Standings, Tournament, TournamentOrder
 from flyball.records.unit import Unit
@@ -91,8 +92,10 @@ def trained(held: Tournament) -> bool:
 
 
 def remembered(world: World, job: Job | None = None) -> tuple[Tournament, ...]:
-    """The newest that trained, oldest first, each with what its winner brought, where that was measured. `job`: as it was when this one was asked for."""
-    later = frozenset() if job is None else _since(world, job)
+    """The newest that trained, oldest first, each with what its winner brought, where that was measured, and whether it came to nothing. `job`: as it was when
+    this one was asked for."""
+    asked = None if job is None else _asked(world, job)
+    later = frozenset() if asked is None else _since(world, asked)
     # Those that trained nobody come at every window where a policy says so: they must neither push trainings out nor make them older than they are.
     known = (each for each in world.all("tournament", Tournament) if trained(each) and f"job:{each.job}" not in later)
     newest = sorted(known, key=lambda each: (each.at, each.job))[-REMEMBERED:]
@@ -103,21 +106,60 @@ def remembered(world: World, job: Job | None = None) -> tuple[Tournament, ...]:
         if effect.release in jobs and f"release:{effect.release}" not in later
         if effect.realised is not None and effect.realised.value is not None
     }
-    return tuple(
+    releases = _releases(world, asked)
+    measured = (
         msgspec.structs.replace(each, realised=-brought[each.job] / each.standings.champion_loss)
         if each.job in brought and each.standings.champion_loss > 0.0
         else each
         for each in newest
     )
+    return tuple(msgspec.structs.replace(each, in_vain=_in_vain(world, each, releases, asked)) for each in measured)
 
 
-def _since(world: World, job: Job) -> frozenset[str]:
-    """Subjects of what was learned after `job` was asked for, its own tournament too: launched again it holds the same one. By the order of events: a clock may
-    have been ahead."""
-    ledger = world.ports.ledger
-    asked = ledger.events(kinds=("job.requested",), subject=f"job:{job.id}")
-    later = ledger.events(after=asked[-1].seq, kinds=("tournament.ended", "effect.measured")) if asked else ()
+def _asked(world: World, job: Job) -> int | None:
+    """The number of the event that asked for it: what is of a later one was not known then, whatever a clock says."""
+    asked = world.ports.ledger.events(kinds=("job.requested",), subject=f"job:{job.id}")
+    return asked[-1].seq if asked else None
+
+
+def _since(world: World, asked: int) -> frozenset[str]:
+    """Subjects of what was learned after a job was asked for, its own tournament too: launched again it holds the same one."""
+    later = world.ports.ledger.events(after=asked, kinds=("tournament.ended", "effect.measured"))
     return frozenset(event.subject for event in later)
+
+
+def _releases(world: World, asked: int | None) -> tuple[ReleaseState, ...]:
+    """All; `asked`: those that had been opened by then, one that has moved since as one that is under way."""
+    found = world.all("release", ReleaseState)
+    if asked is None:
+        return found
+    moved = [each for each in found if _written(world, "release", each.id) > asked]
+    opened = (
+        {event.subject for event in world.ports.ledger.events(kinds=("release.opened",)) if event.seq <= asked} if moved else ()
+    )
+    then = {each.id: msgspec.structs.replace(each, phase=Phase.PROPOSED) for each in moved}
+    return tuple(then.get(each.id, each) for each in found if each.id not in then or f"release:{each.id}" in opened)
+
+
+def _written(world: World, kind: str, key: str) -> int:
+    """The number of the event that wrote a state last."""
+    stored = world.ports.ledger.state(kind, key)
+    return stored.seq if stored is not None else 0
+
+
+def _in_vain(world: World, held: Tournament, releases: Sequence[ReleaseState], asked: int | None) -> bool:
+    """Whether its winner has come to nothing. One whose gates or release go on has not."""
+    job = world.get("job", held.job, Job)
+    if held.winner is None or job is None or job.status not in FINISHED:
+        return False
+    if asked is not None and _written(world, "job", job.id) > asked:
+        return False
+    # A release opens in the tick in which its job is registered: without one nobody answers, as long as there is none.
+    release = bounds.came_to(job, releases) if job.status is JobStatus.REGISTERED else None
+    if release is None:
+        return True
+    # One that settled, and was gone back from later, brought what was measured of it.
+    return release.phase is Phase.ROLLED_BACK and (release.job == job.id or held.realised is None)
 
 
 def conclude(world: World, job: Job, report: JobReport) -> Job:
@@ -145,7 +187,7 @@ def conclude(world: World, job: Job, report: JobReport) -> Job:
     over = Tournament(
         job=job.id, decision=made.decision.id, cause=job.cause, model=job.model, at=now, standings=standings, kind=order.kind if order else None,
         growth=order.growth if order else 0.0, excess=order.excess if order else 0.0, rows_since=order.rows_since if order else 0, winner=won.name if won else None,
-        unit=unit.id if unit is not None else None, words=plan.rationale,
+        unit=unit.id if unit is not None else None, words=plan.rationale, void=situation.champion != standings.champion,
     )  # fmt: skip
     world.record(made.draft, _ended(world, over), *_finished(world, moved))
     world.say("decision", f"{made.decision.id} tournament of {job.id}: {plan.rationale}")

@@ -95,5 +95,10 @@ class Tournament(msgspec.Struct, frozen=True, kw_only=True):
     unit: str | None = None
     """Unit that goes to release; None where a version must pass its gates first, or nobody won."""
     words: str
+    void: bool = False
+    """Who was judged beside everybody was champion no more when it was over: nobody could win."""
     realised: float | None = None
     """Relative gain that was measured after the winner took over; None: not known (yet). Never stored: read from the effects."""
+    in_vain: bool = False
+    """The winner came to nothing: it failed, its gate refused it, no release was opened for it, or it was taken back. Never stored: read from its job and its
+    release."""

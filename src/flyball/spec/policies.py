@@ -69,7 +69,7 @@ class PolicySpec(Section):
     """It must hold at so many window ends in a row."""
     do: Annotated[DoSpec, BeforeValidator(parse_do)]
     cooldown: Duration = Field(default="0s", validate_default=True)
-    """Since this policy last acted."""
+    """Since this policy last acted; where a person is asked, since the question, and once they agreed, since then."""
     budget: Annotated[BudgetSpec, BeforeValidator(parse_budget)] | None = None
     needs: Literal["nobody", "approval"] = "nobody"
 

@@ -68,6 +68,13 @@ def test_a_policy_may_fit_in_spite_of_a_fault_and_only_if_it_says_so(action: str
     ]
 
 
+def test_who_is_asked_agrees_to_fitting_in_spite_of_a_fault_where_the_policy_says_so() -> None:
+    """Part of the action's digest: without it a yes holds for sound data."""
+    for on_faults in (True, False):
+        _, plan = kinds(rule(action="improve", entrants=EVERYTHING, on_faults=on_faults, approval=True))
+        assert ("on_faults" in plan.actions[0].arguments["action"]["arguments"]) is on_faults
+
+
 @pytest.mark.parametrize("kind", [IncidentKind.DATA_FAULT, IncidentKind.INFRASTRUCTURE])
 def test_a_tournament_is_not_held_for_what_no_model_mends_where_something_else_is_there_to_be_mended(kind: IncidentKind) -> None:
     others = (incident(3, IncidentKind.CONCEPT_SHIFT), incident(4, kind))
@@ -87,6 +94,36 @@ def test_after_a_bad_release_earlier_units_alone_compete_unless_others_were_name
     assert plan.actions[0].arguments["strategies"] == ["earlier"]
     _, plan = kinds(rule(action="improve", entrants=("earlier", "all"), chosen=True), **bad)
     assert plan.actions[0].arguments["strategies"] == ["earlier", "all"]
+
+
+WORTHWHILE = rule(action="improve", when="improvement.worthwhile", entrants=EVERYTHING)
+TRAINED = ["recalibrate", "earlier", "all", "weighted", "recent"]
+
+
+def competing(kind: IncidentKind, tells: FindingKind, excess: float = 0.0) -> list[str]:
+    """Beside a champion of which an incident is open that the condition is not about."""
+    beside = OpenIncident(number=3, standing=(tells,), kind=kind)
+    said = {**HARM, "improvement.worthwhile": True, "improvement.excess": excess}
+    _, plan = kinds(WORTHWHILE, signals_by_window=(said,), incidents=(beside,), earlier=("u0",))
+    return plan.actions[0].arguments.get("strategies", [plan.rationale])
+
+
+@pytest.mark.parametrize("tells", [FindingKind.SERVING, FindingKind.PERFORMANCE])
+@pytest.mark.parametrize("kind", [IncidentKind.INFRASTRUCTURE, IncidentKind.BAD_RELEASE])
+def test_an_incident_beside_it_keeps_nobody_from_learning_the_rows_that_came(kind: IncidentKind, tells: FindingKind) -> None:
+    assert competing(kind, tells) == TRAINED
+
+
+def test_a_loss_that_is_up_is_the_harm_of_the_open_incident_that_tells_of_it() -> None:
+    assert competing(IncidentKind.BAD_RELEASE, FindingKind.PERFORMANCE, excess=0.5) == ["earlier"]
+    assert "which no model mends" in competing(IncidentKind.INFRASTRUCTURE, FindingKind.PERFORMANCE, excess=0.5)[0]
+    assert competing(IncidentKind.INFRASTRUCTURE, FindingKind.SERVING, excess=0.5) == TRAINED
+
+
+def test_what_is_taken_for_infrastructure_is_not_mended_by_a_model_because_something_else_is_open() -> None:
+    pipes, beside = incident(3, IncidentKind.INFRASTRUCTURE), OpenIncident(number=4, standing=(FindingKind.OPERATIONS,))
+    alarmed = rule(action="improve", when="performance.alarm", entrants=EVERYTHING)
+    assert "incident 3 is taken for infrastructure" in kinds(alarmed, incidents=(pipes, beside))[1].rationale
 
 
 @pytest.mark.parametrize(("action", "entrants"), [("reactivate", ("earlier",)), ("roll_back", ()), ("stop", ())])

@@ -1,5 +1,6 @@
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -222,7 +223,9 @@ def test_what_a_winner_really_gave_counts_rather_than_what_was_promised():
     kept = PastTournament(
         at=promised.at, kind=None, growth=1.0, excess=0.0, standings=promised.standings, winner="all", realised=-0.1
     )
-    assert belief((kept,), None, [Strategy.ALL]).mean[0] < belief((promised,), None, [Strategy.ALL]).mean[0]
+    nothing, in_vain = (msgspec.structs.replace(promised, **became) for became in ({"realised": 0.0}, {"in_vain": True}))
+    gains = [belief((each,), None, [Strategy.ALL]).mean[0] for each in (kept, nothing, in_vain, promised)]
+    assert gains[0] < gains[1] == gains[2] < gains[3]
 
 
 def test_a_concept_shift_is_first_answered_by_what_forgets():

@@ -144,6 +144,22 @@ def test_a_rise_that_a_tournament_could_not_lower_is_normal_until_there_are_twic
     assert assess(longer, FREE).reason == "harm"
 
 
+@pytest.mark.parametrize(
+    ("became", "normal"), [({}, False), ({"in_vain": True}, True), ({"realised": -0.01}, True), ({"realised": 0.2}, False)]
+)
+def test_a_winner_that_came_to_nothing_has_lowered_nothing(became: dict, normal: bool):
+    """One whose release goes on, or was not measured yet, may still."""
+    losses = [0.2, 0.205, 0.195, 0.2, 0.21, 0.19, 0.2, 0.2, 0.3, 0.3]
+    won = msgspec.structs.replace(held(0.16, growth=0.1, excess=0.5, day=9, rows_since_change=800), **became)
+    found = assess(WorthSituation(windows=windows(losses), rows=9_000, trained_rows=9_000, past=(won,)), FREE)
+    assert (found.act, found.reason) == ((False, "too_soon") if normal else (True, "harm"))
+
+
+def test_what_a_winner_promised_that_came_to_nothing_is_no_gain_of_training():
+    in_vain = msgspec.structs.replace(held(0.2), in_vain=True)
+    assert first(MOVING, in_vain) == first(MOVING, held(-0.1))
+
+
 def test_nothing_is_learned_while_a_data_fault_stands():
     situation = WorthSituation(windows=windows([0.2] * 5 + [0.5]), rows=50_000, trained_rows=5_000, fault=True)
     assert (assess(situation, FREE).act, assess(situation, FREE).reason) == (False, "fault")

@@ -9,13 +9,17 @@ import pytest
 
 from flyball.autopilot import worth
 from flyball.autopilot.worth import unexplained
-from flyball.control import improving
+from flyball.control import improving, jobs, tournaments
+from flyball.control.ports import JobReport
 from flyball.control.world import draft, put
 from flyball.monitoring import reference
+from flyball.records import codec
+from flyball.records.evidence import Evidence
 from flyball.records.findings import RowLosses, WindowSummary
-from flyball.records.jobs import Job, JobStatus
+from flyball.records.jobs import Job, JobStatus, StepResult
 from flyball.records.release import Champion, Phase, ReleaseState
 from flyball.records.signature import Column, ColumnType, Signature
+from flyball.records.tournaments import Entrant, Standings, TournamentOrder
 from flyball.records.unit import Format, Lineage, SnapshotRef, Unit, Version
 
 SIGNATURE = Signature(task="binary", classes=("0", "1"), columns=(Column(name="x", type=ColumnType.NUMBER),))
@@ -103,6 +107,32 @@ def test_rows_whose_labels_came_after_a_training_are_new_to_it():
     grown = [improving.assess(world, champion, known, days, (), delay * DAY).growth for delay in (14, 4, 0)]
     rows = [4600, 5600, 6000]
     assert grown == [pytest.approx(np.log2(7500 / trained), abs=0.01) for trained in rows]
+
+
+@pytest.mark.parametrize("void", [False, True])
+def test_a_tournament_whose_champion_went_meanwhile_teaches_nothing_of_what_training_gives(void):
+    """Somebody would have won it, and nobody could: neither does it say that training is in vain, nor has anybody learned the rows up to then."""
+    world, champion = trained_at(14)
+    gain = Evidence(name="loss_gain", value=0.05, lower=0.02, upper=0.08, alpha=0.1, n=500)
+    entrant = Entrant(name="all", fitted=True, gain=gain, relative=0.25, error=0.02, windows=1, minutes=3.0)
+    at, before = START + 14 * DAY, "u" if not void else "v"
+    standings = Standings(champion=before, champion_loss=0.2, rows=500, since=START, until=at, alpha=0.3, entrants=(entrant,))
+    order = TournamentOrder(champion=before, strategies=("all",), growth=1.0)
+    asked = jobs.request(world, "d-000001", overrides={tournaments.STEP: codec.plain(order)})
+    held = StepResult(step=tournaments.STEP, key="k", values={"standings": codec.plain(standings)}, seconds=1.0)
+    world.record(draft(at, "test", "test", {}, (put("champion", "m", champion),)))
+    concluded = tournaments.conclude(world, asked, JobReport("done", (held,), (), ""))
+    refused = msgspec.structs.replace(concluded, status=JobStatus.REFUSED, as_of=at)
+    forgotten = msgspec.structs.replace(world.get("job", "j-0002", Job), status=JobStatus.FAILED)
+    world.record(draft(at, "test", "test", {}, (put("job", refused.id, refused), put("job", forgotten.id, forgotten))))
+    assert [(each.void, each.winner) for each in tournaments.remembered(world)] == [(void, None if void else "all")]
+    found = improving.assess(world, champion, baseline(np.random.default_rng(34), 0.0), days("u", [0.2] * 29, 0), ())
+    rows = 7500 / (4600 if void else 6000)
+    assert found.growth == pytest.approx(np.log2(rows), abs=0.01)
+    none, _ = trained_at(14)
+    none.record(draft(at, "test", "test", {}, (put("job", forgotten.id, forgotten),)))
+    alike = improving.assess(none, champion, baseline(np.random.default_rng(34), 0.0), days("u", [0.2] * 29, 0), ())
+    assert (found.gain == alike.gain) is void
 
 
 def days(unit, losses, first):

@@ -182,6 +182,18 @@ def test_an_answer_that_nothing_follows_from_is_looked_up_once(world: World, mon
     assert looked_up == ["d-000001"]
 
 
+def test_a_question_of_a_policy_that_is_gone_is_closed_and_none_that_an_answer_still_means_something_to(world: World) -> None:
+    question(world, 1)
+    spec = {**SPEC, "policies": [{"name": "p", "when": "drift.alarm", "do": "ask"}]}
+    there = ledger_world.world_at(NOW, spec, ledger=world.ports.ledger)
+    remedies.Remedies(there, None, None).consider(None)  # type: ignore[arg-type]
+    assert there.get("approval", "d-000001", Approval).answer is None
+    world.take_over("without the policy")
+    remedies.Remedies(world, None, None).consider(None)  # type: ignore[arg-type]
+    closed = world.get("approval", "d-000001", Approval)
+    assert (closed.answer, closed.answered_by, closed.reason) == ("void", "autopilot", "flyball.yaml has no policy 'p' any more")
+
+
 def test_of_what_waits_nothing_else_is_read(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     for number, answer in ((3, None), (1, "approved"), (2, None)):
         question(world, number, answer)

@@ -2,12 +2,15 @@
 
 from datetime import UTC, datetime, timedelta
 
+import msgspec
+import pytest
 from ledger_world import world_at
 
 from flyball.control import jobs, tournaments
 from flyball.control.world import World, draft, put
 from flyball.records.effects import Effect
 from flyball.records.evidence import Evidence
+from flyball.records.jobs import Job, JobStatus
 from flyball.records.release import Phase, ReleaseState
 from flyball.records.tournaments import Entrant, Standings, Tournament
 
@@ -49,3 +52,68 @@ def test_a_job_that_is_launched_again_knows_what_it_knew_when_it_was_asked_for()
     assert tournaments.remembered(world, job) == known
     assert [each.realised for each in tournaments.remembered(world)] == [0.25, 0.25, None]
     assert tournaments.remembered(world, jobs.request(world, "d-000003")) == tournaments.remembered(world)
+
+
+def moved(world: World, release: str, job: str, phase: Phase, event: str = "release.opened") -> None:
+    state = ReleaseState(
+        id=release, model="shop", challenger="u2", champion="u1", phase=phase, opened_at=AT, entered_at=AT, cause="d-1", job=job
+    )  # fmt: skip
+    world.record(draft(AT, event, f"release:{release}", {}, (put("release", release, state),)))
+
+
+def over(world: World, status: JobStatus) -> Job:
+    """A tournament that `all` won, and what its job came to."""
+    asked = jobs.request(world, "d-000001")
+    ended(world, asked.id)
+    job = msgspec.structs.replace(asked, status=status, unit="u2" if status is JobStatus.REGISTERED else None, run_key="k")
+    world.record(draft(AT, "test", f"job:{job.id}", {}, (put("job", job.id, job),)))
+    return job
+
+
+@pytest.mark.parametrize(
+    ("status", "phase", "in_vain"),
+    [
+        (JobStatus.GATING, None, False),
+        (JobStatus.REFUSED, None, True),
+        (JobStatus.FAILED, None, True),
+        (JobStatus.REGISTERED, None, True),  # no route holds it beside the champion
+        (JobStatus.REGISTERED, Phase.CANARY, False),
+        (JobStatus.REGISTERED, Phase.HELD, False),
+        (JobStatus.REGISTERED, Phase.ROLLING_BACK, False),
+        (JobStatus.REGISTERED, Phase.ROLLED_BACK, True),
+        (JobStatus.REGISTERED, Phase.SETTLED, False),
+    ],
+)
+def test_what_became_of_a_winner_is_known(status: JobStatus, phase: Phase | None, in_vain: bool) -> None:
+    world = world_at(AT + timedelta(days=9))
+    job = over(world, status)
+    if phase is not None:
+        moved(world, "r-0001", job.id, phase)
+    assert [each.in_vain for each in tournaments.remembered(world)] == [in_vain]
+
+
+def test_a_winner_that_was_taken_back_after_it_settled_brought_what_was_measured_of_it() -> None:
+    world = world_at(AT + timedelta(days=9))
+    first, second = over(world, JobStatus.REGISTERED), over(world, JobStatus.REGISTERED)
+    moved(world, "r-0001", first.id, Phase.SETTLED)
+    measured(world, "r-0002", second.id)
+    moved(world, "r-0003", "", Phase.ROLLED_BACK, "release.moved")
+    assert [(each.in_vain, each.realised) for each in tournaments.remembered(world)] == [(False, None), (False, 0.25)]
+    world = world_at(AT + timedelta(days=9))
+    moved(world, "r-0001", over(world, JobStatus.REGISTERED).id, Phase.SETTLED)
+    moved(world, "r-0002", "", Phase.ROLLED_BACK, "release.moved")
+    assert [each.in_vain for each in tournaments.remembered(world)] == [True]
+
+
+def test_a_job_that_is_launched_again_knows_no_more_of_what_became_of_winners() -> None:
+    world = world_at(AT + timedelta(days=9))
+    first, second = over(world, JobStatus.REGISTERED), over(world, JobStatus.GATING)
+    moved(world, "r-0001", first.id, Phase.CANARY)
+    job = jobs.request(world, "d-000002")
+    known = tournaments.remembered(world, job)
+    assert [each.in_vain for each in known] == [False, False]
+    moved(world, "r-0001", first.id, Phase.ROLLED_BACK, "release.moved")
+    refused = msgspec.structs.replace(second, status=JobStatus.REFUSED)
+    world.record(draft(AT, "test", f"job:{second.id}", {}, (put("job", second.id, refused),)))
+    assert tournaments.remembered(world, job) == known
+    assert [each.in_vain for each in tournaments.remembered(world)] == [True, True]
