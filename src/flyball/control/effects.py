@@ -7,6 +7,7 @@ answers beside the champion: what that brings is foretold from the same rows' di
 
 from datetime import datetime
 from statistics import NormalDist
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -28,6 +29,7 @@ from flyball.records.events import Put
 from flyball.records.evidence import Evidence
 from flyball.records.jobs import Job
 from flyball.records.release import Champion, Phase, ReleaseState
+from flyball.records.unit import Unit
 from flyball.stats import edetector, foretold, student
 from flyball.stats.age_grid import COHORT_US
 from flyball.stats.foretold import BlockMean
@@ -45,6 +47,13 @@ METHOD = "mean of paired differences of the bounded loss on rows that both units
 GATE = "brier_difference"
 """The bounded loss of two classes, on the gate's holdout."""
 ANSWERS = frozenset({Phase.FULL, Phase.WATCHING})
+
+
+class _Compared(NamedTuple):
+    difference: BlockMean
+    """New minus old."""
+    old_loss: float
+    """The old one's mean, on the same rows."""
 
 
 class Effects:
@@ -79,12 +88,23 @@ class Effects:
         if back and champion.since < release.opened_at:
             return  # it was taken back before it answered alone: nothing changed
         new, old = (release.champion, release.challenger) if back else (release.challenger, release.champion)
-        predicted, degrees = self._taken_back(old) if back else self._predicted(release, champion)
+        same = self._answer_alike(new, old)
+        predicted, degrees = (
+            (_unknown(same), 0) if same else self._taken_back(old) if back else self._predicted(release, champion)
+        )
+        alone = "after a rollback nobody answers the same rows beside the champion" if back else ""
         effect = Effect(
             release=release.id, decision=release.cause, action=action.kind, new=new, old=old, at=champion.since, predicted=predicted,
-            degrees=degrees, realised=_unknown("after a rollback nobody answers the same rows beside the champion") if back else None,
+            degrees=degrees, realised=_unknown(same or alone) if same or back else None, words=same,
         )  # fmt: skip
         _record(self._world, "effect.foretold", effect, ())
+
+    def _answer_alike(self, new: str, old: str) -> str:
+        """Why the loss of both is the same whatever becomes of them; empty: it is not. Compared, they would bring what was foretold for ever."""
+        first, second = (self._world.get("unit", name, Unit) for name in (new, old))
+        if first is None or second is None or _answers(first) != _answers(second):
+            return ""
+        return "a threshold divides the same answers: it changes what they cost, and not the loss"
 
     def _action(self, cause: str) -> Action | None:
         """What a policy did that led to it; None: a person did."""
@@ -98,7 +118,7 @@ class Effects:
         # Labels of which it is not known whether they are nearly all are those that come first: what they foretell nothing later has to keep.
         found = None if ripe.unknown else self._difference(release, start_us, end_us, ripe.age_us)
         if found is not None:
-            return _evidence(found, "before it took effect"), found.degrees
+            return _evidence(found.difference, "before it took effect"), found.difference.degrees
         nothing = _unknown("no labelled rows that both units answered, and no gate that compared their losses")
         return self._of_gate(release.challenger) or nothing, 0
 
@@ -149,10 +169,11 @@ class Effects:
             _record(world, "effect.measured", msgspec.structs.replace(effect, realised=_unknown(why), words=why), ())
             return
         then = foretold_mean(effect)
-        expected = None if then is None else foretold.expected(then, found, ALPHA)
+        expected = None if then is None else foretold.expected(then, found.difference, ALPHA)
         told = msgspec.structs.replace(
-            effect, realised=_evidence(found, "after it took effect"), expected=None if expected is None else _shorts(expected)
-        )
+            effect, realised=_evidence(found.difference, "after it took effect"), old_loss=found.old_loss,
+            expected=None if expected is None else _shorts(expected),
+        )  # fmt: skip
         told = msgspec.structs.replace(told, words=words_of(told))
         _record(self._world, "effect.measured", told, () if told.missed is None else self._judged(told))
 
@@ -206,8 +227,8 @@ class Effects:
         given_up = release.entered_at + patience(policy_of(spec), known)
         return given_up if spec.capture.keep is None else min(given_up, release.opened_at + spec.capture.keep)
 
-    def _difference(self, release: ReleaseState, start_us: int, end_us: int, ripe_us: int) -> BlockMean | None:
-        """New minus old, of labelled rows that both answered; None: too few."""
+    def _difference(self, release: ReleaseState, start_us: int, end_us: int, ripe_us: int) -> _Compared | None:
+        """Of labelled rows that both answered; None: too few."""
         join, old = self._observation.join, release.champion
         if join is None or old is None or end_us <= start_us:
             return None
@@ -220,13 +241,19 @@ class Effects:
         order, task = np.argsort(pairs.at_us, kind="stable"), reference.task
         labels = pairs.labels if task == "regression" else pairs.labels.astype(np.int64)
         before, after = (bounded_loss(task, scores, labels, reference.scale) for scores in (pairs.first, pairs.second))
-        return foretold.block_mean((after - before)[order])
+        found = foretold.block_mean((after - before)[order])
+        return None if found is None else _Compared(found, *_shorts((float(before.mean()),)))
 
 
 def _record(world: World, kind: str, effect: Effect, puts: tuple[Put, ...]) -> None:
     states = (put("effect", effect.release, effect), *puts)
     subject, key = f"release:{effect.release}", f"{kind}:{effect.release}"
     world.record(draft(world.now(), kind, subject, codec.plain(effect), states, actor="autopilot", key=key))
+
+
+def _answers(unit: Unit) -> tuple[Any, ...]:
+    """What they hang on."""
+    return unit.manifest_digest, unit.calibration
 
 
 def words_of(effect: Effect) -> str:

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from ledger_world import SPEC, world_at
@@ -15,8 +16,9 @@ from flyball.control.remedies import Todo
 from flyball.control.world import World, draft, micros, put
 from flyball.records.captured import LabelBatch, PredictionBatch
 from flyball.records.decisions import Action
-from flyball.records.effects import Effect
+from flyball.records.effects import Effect, EffectTrack
 from flyball.records.release import Champion, Phase, ReleaseState
+from flyball.records.unit import Unit
 
 BEGIN, DAY = datetime(2026, 1, 1, tzinfo=UTC), timedelta(days=1)
 SINCE, SETTLED = BEGIN + 7 * DAY, BEGIN + 14 * DAY
@@ -73,8 +75,10 @@ class Life:
 
     def brought(self) -> float:
         """On all rows since u2 is champion."""
-        later = [float(value) for name, value in self.truth.items() if int(name.split("-")[0]) >= 7]
-        return float(np.mean([(0.3 - y) ** 2 - (0.4 - y) ** 2 for y in later]))
+        return float(np.mean([(0.3 - y) ** 2 - (0.4 - y) ** 2 for y in self.later()]))
+
+    def later(self) -> list[float]:
+        return [float(value) for name, value in self.truth.items() if int(name.split("-")[0]) >= 7]
 
 
 def test_labels_that_take_two_months_are_waited_for_where_nobody_has_said_so() -> None:
@@ -85,6 +89,7 @@ def test_labels_that_take_two_months_are_waited_for_where_nobody_has_said_so() -
     found = life.look(SETTLED + 61 * DAY)
     assert found.realised is not None
     assert found.realised.value == pytest.approx(life.brought())
+    assert found.old_loss == pytest.approx(np.mean([(0.4 - y) ** 2 for y in life.later()]))
 
 
 def test_nothing_is_foretold_from_labels_that_may_be_those_that_come_first() -> None:
@@ -127,3 +132,18 @@ def test_where_all_labels_are_there_and_too_few_nothing_is_waited_for() -> None:
     assert found.realised is not None
     assert found.realised.value is None
     assert found.words == "too few labelled rows that both units answered after it took effect"
+
+
+@pytest.mark.parametrize(("changed", "measured"), [({"threshold": 0.3}, False), ({"manifest_digest": "e", "version": 2}, True)])
+def test_a_threshold_brings_no_loss_and_is_not_judged_by_it(changed: dict[str, Any], measured: bool) -> None:
+    """Else every one came to what was foretold, nothing, and no bad one could ever cost autonomy."""
+    life = Life()
+    old = Unit(id="u1", model="shop", version=1, manifest_digest="d", threshold=0.5, policy_digest="p")
+    new = msgspec.structs.replace(old, id="u2", **changed)
+    life.world.record(draft(BEGIN, "test.began", "model:shop", {}, [put("unit", each.id, each) for each in (old, new)]))
+    life.tell(DAY / 8)
+    found = life.look(SETTLED + DAY)
+    assert found.realised is not None
+    assert (found.realised.value is not None) is measured
+    assert (found.words == found.realised.note == found.predicted.note) is not measured
+    assert (life.world.get("effects", "retrain", EffectTrack) is not None) is measured
