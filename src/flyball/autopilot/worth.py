@@ -1,8 +1,9 @@
 """Is it worth acting now? What a tournament may be expected to gain, what it costs, and why, in words.
 
-    value = expected gain a row × rows until the next opportunity × cost of an error − minutes of training × cost of one − risk of a change
+    value = expected gain an answer × answers until the next opportunity × cost of an error − minutes of training × cost of one − risk of a change
 
-**Rows until the next opportunity** are taken to be as many as came since the last training: what has lasted so long may be expected to last as long again.
+**Answers until the next opportunity** are taken to be as many as came since the last training: what has lasted so long may be expected to last as long again.
+Of those only rows with labels are counted, so each stands for as many answers as come to a label.
 **Expected gain** has two parts, both relative to the champion's loss, and both learned from this project's own tournaments:
 
 - *Growth*: labelled rows that came since the last training, in doublings, x = log₂(rows now / rows when it was last trained). A doubling of the rows takes a few per cent
@@ -88,7 +89,7 @@ class CostPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """`cost:` of flyball.yaml."""
 
     error: float = 1.0
-    """Of one row with a bounded loss of 1."""
+    """Of one answer with a bounded loss of 1."""
     training_minute: float = 0.0
 
 
@@ -109,6 +110,8 @@ class WorthSituation(msgspec.Struct, frozen=True, kw_only=True):
     """Of windows of champions before."""
     fault: bool = False
     """A data fault stands: nothing may be learned from its rows."""
+    answers_per_label: float = 1.0
+    """Answers that come to one labelled row: 50 where 2 % of them get a label. An error costs also where nobody is told of it."""
 
 
 class Worth(msgspec.Struct, frozen=True, kw_only=True):
@@ -169,7 +172,7 @@ def assess(situation: WorthSituation, cost: CostPolicy) -> Worth:
     gain = doubling * growth + recovered * rise.excess / (1.0 + rise.excess)
     half = NEAR * math.hypot(doubling_spread * growth, recovered_spread * rise.excess / (1.0 + rise.excess))
     loss = _mean(situation.windows[-4:])
-    ahead = max(situation.rows - situation.trained_rows, situation.windows[-1].rows)
+    ahead = max(situation.rows - situation.trained_rows, situation.windows[-1].rows) * situation.answers_per_label
     errors = loss * ahead * cost.error
     costs = max(RISK * loss, LEAST_RISK) * ahead * cost.error + situation.training_minutes * cost.training_minute
     value = gain * errors - costs
@@ -216,9 +219,9 @@ def rise_of(windows: Sequence[JudgedWindow], before: Differing = UNKNOWN) -> _Ri
         # Two windows may be alike by chance, and rows then say too little: the degrees are those of the windows, whichever error is the larger.
         bound = t_quantile(1.0 - HARM_ALPHA / len(RUNS), differ.degrees) * error
         strength = (raised - level) / error if error > 0.0 else math.inf  # no row was ever different: any rise is one
-        if level > 0.0 and raised - level > bound and strength > strongest:
-            strongest = strength
-            found = _Rise(raised / level - 1.0, newest[0].start, sum(each.rows for each in newest))
+        if raised - level > bound and strength > strongest:
+            strongest, unit = strength, max(level, LEAST_RISK)  # of a model that never erred any rise is endless times its loss
+            found = _Rise(raised / unit - level / unit, newest[0].start, sum(each.rows for each in newest))
     return found
 
 

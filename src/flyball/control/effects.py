@@ -5,7 +5,9 @@ took effect, and against what would have been without it. That assumes that labe
 answers beside the champion: what that brings is foretold from the same rows' differences, and not measured.
 """
 
+from datetime import datetime
 from statistics import NormalDist
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -13,10 +15,13 @@ import numpy as np
 from flyball.autopilot.decide import EXCLUSIVE
 from flyball.capture.joined import Span
 from flyball.control import bounds, decisions
+from flyball.control.label_delay import Ripe
 from flyball.control.observe import Observation
+from flyball.control.patience import patience
 from flyball.control.remedies import Todo
 from flyball.control.world import World, draft, micros, put
 from flyball.errors import ArtifactDamaged
+from flyball.monitoring.policy import policy_of
 from flyball.records import codec
 from flyball.records.decisions import Action
 from flyball.records.effects import Effect, EffectTrack
@@ -24,7 +29,9 @@ from flyball.records.events import Put
 from flyball.records.evidence import Evidence
 from flyball.records.jobs import Job
 from flyball.records.release import Champion, Phase, ReleaseState
+from flyball.records.unit import Unit
 from flyball.stats import edetector, foretold, student
+from flyball.stats.age_grid import COHORT_US
 from flyball.stats.foretold import BlockMean
 from flyball.stats.losses import bounded_loss
 
@@ -42,12 +49,21 @@ GATE = "brier_difference"
 ANSWERS = frozenset({Phase.FULL, Phase.WATCHING})
 
 
+class _Compared(NamedTuple):
+    difference: BlockMean
+    """New minus old."""
+    old_loss: float
+    """The old one's mean, on the same rows."""
+
+
 class Effects:
     """Of the champions that the autopilot made."""
 
     def __init__(self, world: World, observation: Observation) -> None:
         self._world = world
         self._observation = observation
+        self._looked_us: dict[str, int] = {}
+        """Release → when its labels were looked at: they may be waited for for months, and a look at them costs more than a tick has."""
 
     def look(self) -> None:
         """Foretell what a new champion is to bring, once; measure what it brought when it can be, once."""
@@ -72,12 +88,23 @@ class Effects:
         if back and champion.since < release.opened_at:
             return  # it was taken back before it answered alone: nothing changed
         new, old = (release.champion, release.challenger) if back else (release.challenger, release.champion)
-        predicted, degrees = self._taken_back(old) if back else self._predicted(release, champion)
+        same = self._answer_alike(new, old)
+        predicted, degrees = (
+            (_unknown(same), 0) if same else self._taken_back(old) if back else self._predicted(release, champion)
+        )
+        alone = "after a rollback nobody answers the same rows beside the champion" if back else ""
         effect = Effect(
             release=release.id, decision=release.cause, action=action.kind, new=new, old=old, at=champion.since, predicted=predicted,
-            degrees=degrees, realised=_unknown("after a rollback nobody answers the same rows beside the champion") if back else None,
+            degrees=degrees, realised=_unknown(same or alone) if same or back else None, words=same,
         )  # fmt: skip
         _record(self._world, "effect.foretold", effect, ())
+
+    def _answer_alike(self, new: str, old: str) -> str:
+        """Why the loss of both is the same whatever becomes of them; empty: it is not. Compared, they would bring what was foretold for ever."""
+        first, second = (self._world.get("unit", name, Unit) for name in (new, old))
+        if first is None or second is None or _answers(first) != _answers(second):
+            return ""
+        return "a threshold divides the same answers: it changes what they cost, and not the loss"
 
     def _action(self, cause: str) -> Action | None:
         """What a policy did that led to it; None: a person did."""
@@ -86,9 +113,12 @@ class Effects:
 
     def _predicted(self, release: ReleaseState, champion: Champion) -> tuple[Evidence, int]:
         """From rows of the release before it took over; where none had labels, from the gate's holdout."""
-        found = self._difference(release, micros(release.opened_at), micros(champion.since))
+        start_us, end_us = micros(release.opened_at), micros(champion.since)
+        ripe = self._ripe(start_us, end_us)
+        # Labels of which it is not known whether they are nearly all are those that come first: what they foretell nothing later has to keep.
+        found = None if ripe.unknown else self._difference(release, start_us, end_us, ripe.age_us)
         if found is not None:
-            return _evidence(found, "before it took effect"), found.degrees
+            return _evidence(found.difference, "before it took effect"), found.difference.degrees
         nothing = _unknown("no labelled rows that both units answered, and no gate that compared their losses")
         return self._of_gate(release.challenger) or nothing, 0
 
@@ -122,18 +152,28 @@ class Effects:
 
     def _measure(self, effect: Effect) -> None:
         world, release = self._world, self._world.get("release", effect.release, ReleaseState)
-        if release is None or release.phase in ANSWERS or micros(world.now()) < micros(release.entered_at) + self._ripe_us():
+        if release is None or release.phase in ANSWERS:
             return
-        found = self._difference(release, micros(effect.at), micros(release.entered_at))
+        now_us, start_us, end_us = micros(world.now()), micros(effect.at), micros(release.entered_at)
+        if 0 <= now_us - self._looked_us.get(release.id, now_us - COHORT_US) < COHORT_US:
+            return
+        self._looked_us[release.id] = now_us
+        ripe = self._ripe(start_us, end_us)
+        if not ripe.unknown and now_us < end_us + ripe.age_us:
+            return
+        found = None if ripe.unknown else self._difference(release, start_us, end_us, ripe.age_us)
         if found is None:
-            rows = "too few labelled rows that both units answered after it took effect"
-            _record(self._world, "effect.measured", msgspec.structs.replace(effect, realised=_unknown(rows), words=rows), ())
+            if self._may_come(start_us, end_us) and world.now() < self._last_call(release):
+                return
+            why = ripe.unknown or "too few labelled rows that both units answered after it took effect"
+            _record(world, "effect.measured", msgspec.structs.replace(effect, realised=_unknown(why), words=why), ())
             return
         then = foretold_mean(effect)
-        expected = None if then is None else foretold.expected(then, found, ALPHA)
+        expected = None if then is None else foretold.expected(then, found.difference, ALPHA)
         told = msgspec.structs.replace(
-            effect, realised=_evidence(found, "after it took effect"), expected=None if expected is None else _shorts(expected)
-        )
+            effect, realised=_evidence(found.difference, "after it took effect"), old_loss=found.old_loss,
+            expected=None if expected is None else _shorts(expected),
+        )  # fmt: skip
         told = msgspec.structs.replace(told, words=words_of(told))
         _record(self._world, "effect.measured", told, () if told.missed is None else self._judged(told))
 
@@ -165,12 +205,30 @@ class Effects:
 
     # -- both
 
-    def _ripe_us(self) -> int:
-        join = self._observation.join
-        return 0 if join is None else self._observation.label_delay.ripe_us(join, micros(self._world.now()))
+    def _ripe(self, start_us: int, end_us: int) -> Ripe:
+        """From which age on labels of the rows answered in between are a sample of all labels. Where nearly all have come, how late they come is no matter."""
+        join, delay = self._observation.join, self._observation.label_delay
+        if join is None:
+            return Ripe(0, "nothing was captured")
+        found = delay.ripe(join, micros(self._world.now()))
+        return Ripe(0) if delay.has_nearly_all(join, start_us, end_us) else found
 
-    def _difference(self, release: ReleaseState, start_us: int, end_us: int) -> BlockMean | None:
-        """New minus old, of labelled rows that both answered; None: too few."""
+    def _may_come(self, start_us: int, end_us: int) -> bool:
+        """Whether labels of the rows answered in between are awaited."""
+        join = self._observation.join
+        if join is None or not join.answered(start_us, end_us):
+            return False
+        return not self._observation.label_delay.has_nearly_all(join, start_us, end_us)
+
+    def _last_call(self, release: ReleaseState) -> datetime:
+        """From when on labels are waited for no longer: a window would be given up, or `capture.keep` has passed, which these rows hold up meanwhile."""
+        spec, join, delay = self._world.spec, self._observation.join, self._observation.label_delay
+        known = None if join is None or delay.declared_us is not None else delay.learned(join, micros(self._world.now()))
+        given_up = release.entered_at + patience(policy_of(spec), known)
+        return given_up if spec.capture.keep is None else min(given_up, release.opened_at + spec.capture.keep)
+
+    def _difference(self, release: ReleaseState, start_us: int, end_us: int, ripe_us: int) -> _Compared | None:
+        """Of labelled rows that both answered; None: too few."""
         join, old = self._observation.join, release.champion
         if join is None or old is None or end_us <= start_us:
             return None
@@ -178,18 +236,24 @@ class Effects:
             reference = self._observation.files.reference(old)
         except ArtifactDamaged:
             return None
-        span = Span(start_us, end_us, micros(self._world.now()), self._ripe_us())
+        span = Span(start_us, end_us, micros(self._world.now()), ripe_us)
         pairs = join.pairs(old, release.challenger, span)
         order, task = np.argsort(pairs.at_us, kind="stable"), reference.task
         labels = pairs.labels if task == "regression" else pairs.labels.astype(np.int64)
         before, after = (bounded_loss(task, scores, labels, reference.scale) for scores in (pairs.first, pairs.second))
-        return foretold.block_mean((after - before)[order])
+        found = foretold.block_mean((after - before)[order])
+        return None if found is None else _Compared(found, *_shorts((float(before.mean()),)))
 
 
 def _record(world: World, kind: str, effect: Effect, puts: tuple[Put, ...]) -> None:
     states = (put("effect", effect.release, effect), *puts)
     subject, key = f"release:{effect.release}", f"{kind}:{effect.release}"
     world.record(draft(world.now(), kind, subject, codec.plain(effect), states, actor="autopilot", key=key))
+
+
+def _answers(unit: Unit) -> tuple[Any, ...]:
+    """What they hang on."""
+    return unit.manifest_digest, unit.calibration
 
 
 def words_of(effect: Effect) -> str:

@@ -19,6 +19,8 @@ from flyball.records.unit import Unit, Version
 
 WINDOWS = 256
 """Newest windows that are looked at: what is normal is known as well by then as it will ever be."""
+LATELY = 7
+"""Newest windows that say how many of the answers get a label: days of a week differ."""
 
 
 def assess(
@@ -50,6 +52,7 @@ def assess(
         training_minutes=_minutes(held),
         before=worth.differing(_tenures(world, champion, windows[-WINDOWS:], delay)),
         fault=FindingKind.DATA_QUALITY in standing,
+        answers_per_label=_answers_per_label(windows),
     )
     return worth.assess(situation, CostPolicy(error=said.error, training_minute=said.training_minute or 0.0))
 
@@ -114,6 +117,13 @@ def _chosen(world: World, unit: str, since: datetime, until: datetime) -> dateti
     release = max(began, key=lambda each: each.opened_at)
     job = world.get("job", release.job, Job) if release.job else None
     return release.opened_at if job is None else min(job.as_of, release.opened_at)
+
+
+def _answers_per_label(windows: Sequence[WindowSummary]) -> float:
+    """Of whoever was champion: traffic does not hang on that."""
+    lately = [window for window in windows if window.loss is not None][-LATELY:]
+    labelled = _rows(lately)
+    return max(sum(window.predictions for window in lately) / labelled, 1.0) if labelled else 1.0
 
 
 def _rows(windows: Iterable[WindowSummary]) -> int:

@@ -34,7 +34,7 @@ REPLAY_LOOKS = timedelta(hours=1)
 
 
 class Todo(msgspec.Struct, frozen=True, kw_only=True):
-    """An action that was decided: the outbox. Written with its decision, taken away when it is done; doing it twice changes nothing."""
+    """An action that was decided: the outbox. Written with its decision, marked when it is done; doing it twice changes nothing."""
 
     id: str
     decision: str
@@ -150,12 +150,12 @@ class Remedies:
 
     def _take_answers(self) -> None:
         """An approved question becomes something to do, once."""
-        opened = {todo.id for todo in self._world.all("todo", Todo)}
         for approval in self._world.all("approval", Approval):
-            if approval.answer != "approved" or approval.requested_by != "autopilot":
+            if approval.answer != "approved" or approval.requested_by != "autopilot" or approval.id in self._settled:
                 continue
             todo_id = f"{approval.id}.approved"
-            if todo_id in opened or approval.id in self._settled:
+            if self._world.get("todo", todo_id, Todo) is not None:
+                self._settled.add(approval.id)
                 continue
             decision = decisions.find(self._world, approval.decision)
             asked = decisions.asked_in(decision, approval) if decision is not None else None

@@ -101,19 +101,21 @@ def remembered(world: World, job: Job | None = None) -> tuple[Tournament, ...]:
     newest = sorted(known, key=lambda each: (each.at, each.job))[-REMEMBERED:]
     jobs = {release.id: release.job for release in world.all("release", ReleaseState) if release.job}
     brought = {
-        jobs[effect.release]: effect.realised.value
+        jobs[effect.release]: (-effect.realised.value, effect.old_loss)
         for effect in world.all("effect", Effect)
         if effect.release in jobs and f"release:{effect.release}" not in later
         if effect.realised is not None and effect.realised.value is not None
     }
     releases = _releases(world, asked)
-    measured = (
-        msgspec.structs.replace(each, realised=-brought[each.job] / each.standings.champion_loss)
-        if each.job in brought and each.standings.champion_loss > 0.0
-        else each
-        for each in newest
-    )
+    measured = (_with_what_it_brought(each, *brought[each.job]) if each.job in brought else each for each in newest)
     return tuple(msgspec.structs.replace(each, in_vain=_in_vain(world, each, releases, asked)) for each in measured)
+
+
+def _with_what_it_brought(held: Tournament, gain: float, old_loss: float | None) -> Tournament:
+    """Relative to what the champion lost on the same rows: a number's losses are told in another unit in the standings (the spread of labels then), and the
+    world may have moved. `old_loss` None: an effect of an earlier Flyball, which does not say."""
+    loss = held.standings.champion_loss if old_loss is None else old_loss
+    return msgspec.structs.replace(held, realised=gain / loss) if loss > 0.0 else held
 
 
 def _asked(world: World, job: Job) -> int | None:

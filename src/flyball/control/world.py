@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
+from flyball.control.held_states import Asked, HeldStates, Row
 from flyball.control.ports import (
     CaptureReader,
     Clock,
@@ -74,6 +75,7 @@ class World:
         """Of flyball.yaml as this process has read it."""
         self.epoch: int | None = None
         """None: this process has not taken over and only reads."""
+        self._held = HeldStates()
         self._revived: dict[tuple[str, str], tuple[int, type[msgspec.Struct], Any]] = {}
         """Of each state the record that was made of it last: what one event wrote never changes, and records are frozen."""
 
@@ -90,7 +92,9 @@ class World:
 
     def record(self, *drafts: Draft) -> tuple[Event, ...]:
         """Append in one transaction, fenced by this controller's epoch."""
-        return self.ports.ledger.transact(drafts, epoch=self.epoch)
+        events = self.ports.ledger.transact(drafts, epoch=self.epoch)
+        self._held.written(events)
+        return events
 
     def get(self, kind: str, key: str, record: type[T]) -> T | None:
         """The state of that kind and key; None: there is none."""
@@ -98,11 +102,9 @@ class World:
         return None if stored is None else self._record(stored, record)
 
     def all(self, kind: str, record: type[T]) -> tuple[T, ...]:
-        """All states of a kind, by key; of what is numbered, by number, also where that has outgrown its digits. What was read before is not decoded again: a
-        tick asks for kinds that grow with history."""
-        found = self._found(kind, record)
-        ordered = sorted(found, key=lambda each: (len(each[0].key), each[0].key)) if kind in NUMBERED else found
-        return tuple(state for _, state in ordered)
+        """All states of a kind, by key; of what is numbered, by number, also where that has outgrown its digits. Only what was written since they were asked for
+        last is read: a tick asks for kinds that grow with history."""
+        return self._found(Asked(kind, record, _by_number if kind in NUMBERED else _by_key))
 
     def last(self, kind: str, begins: str, record: type[T], count: int) -> tuple[T, ...]:
         """So many of a kind whose keys begin so, the last ones by key, in that order: no other is decoded."""
@@ -113,20 +115,10 @@ class World:
 
     def by_last_event(self, kind: str, record: type[T]) -> tuple[T, ...]:
         """The same in the order of the events that wrote them last: one that no clock moves."""
-        return tuple(state for _, state in sorted(self._found(kind, record), key=lambda each: each[0].seq))
+        return self._found(Asked(kind, record, _by_event))
 
-    def _found(self, kind: str, record: type[T]) -> list[tuple[Stored, T]]:
-        mine: dict[str, T] = {}
-
-        def known(key: str, seq: int) -> bool:
-            held = self._revived.get((kind, key))
-            if held is None or held[:2] != (seq, record):
-                return False
-            mine[key] = held[2]  # now: another thread may read a newer one meanwhile
-            return True
-
-        found = self.ports.ledger.states(kind, known)
-        return [(stored, mine[stored.key] if stored.key in mine else self._record(stored, record)) for stored in found]
+    def _found(self, asked: Asked) -> tuple[Any, ...]:
+        return self._held.all(self.ports.ledger, asked, lambda stored: self._record(stored, asked.record))
 
     def _record(self, stored: Stored, record: type[T]) -> T:
         held = self._revived.get((stored.kind, stored.key))
@@ -140,6 +132,18 @@ class World:
         stored = self.ports.ledger.state("counter", counter)
         following = (stored.value["last"] if stored else 0) + 1
         return following, Put("counter", counter, {"last": following})
+
+
+def _by_key(row: Row) -> str:
+    return row.key
+
+
+def _by_number(row: Row) -> tuple[int, str]:
+    return len(row.key), row.key
+
+
+def _by_event(row: Row) -> tuple[int, str]:
+    return row.seq, row.key
 
 
 def put(kind: str, key: str, value: msgspec.Struct) -> Put:

@@ -25,6 +25,8 @@ class Effect(msgspec.Struct, frozen=True, kw_only=True):
     """Of freedom, of the prediction's error; 0: it is taken as known."""
     realised: Evidence | None = None
     """From rows after it took effect; None: not measured yet. A value of None: it cannot be."""
+    old_loss: float | None = None
+    """Mean bounded loss of the old champion on the rows that realised it: what is brought is relative to it. None: not measured, or by an earlier Flyball."""
     expected: tuple[float, float] | None = None
     """Where the realised mean was to lie, with the prediction's `alpha` of missing; None: it is not known yet, or nothing was foretold."""
     words: str = ""

@@ -7,6 +7,7 @@ import pytest
 from flyball.autopilot.tournament import PastTournament, Standing
 from flyball.autopilot.worth import (
     HARM_ALPHA,
+    LEAST_RISK,
     CostPolicy,
     JudgedWindow,
     Worth,
@@ -219,6 +220,41 @@ def test_a_rise_over_windows_that_never_differed_at_all_is_one():
     found = rise_of(windows([0.25] * 6 + [0.5], spread=0.0))
     assert found.since == DAY + timedelta(days=6)
     assert rise_of(windows([0.25] * 7, spread=0.0)).since is None
+
+
+def test_a_rise_of_a_model_that_never_erred_is_one_and_is_worth_what_it_costs():
+    found = rise_of(windows([0.0] * 6 + [0.2]))
+    assert found.since == DAY + timedelta(days=6)
+    assert assess(WorthSituation(windows=windows([0.0] * 6 + [0.2]), rows=5_800, trained_rows=5_000), FREE).reason == "harm"
+    one_error = (*windows([0.0] * 6, spread=0.0), JudgedWindow(start=DAY, rows=400, loss=1 / 400, spread=0.05))
+    assert rise_of(one_error).since is None
+    assert rise_of(windows([0.0] * 7, spread=0.0)).since is None
+
+
+@pytest.mark.parametrize("level", [LEAST_RISK, 0.003, 0.07, 0.2, 0.61])
+def test_a_rise_is_told_relative_to_the_loss_before_it(level):
+    draw = np.random.default_rng(8)
+    losses = [*(level * (1.0 + draw.normal(0.0, 0.01, 8))), 1.5 * level]
+    before = np.mean(losses[:-1])
+    found = rise_of(windows(losses, spread=level / 10.0))
+    assert found.excess == pytest.approx(losses[-1] / before - 1.0, rel=0.02)
+
+
+def test_a_gain_counts_for_answers_that_never_get_a_label_too():
+    """The same 100,000 answers a day and the same costs of training: all of them labelled, or one in fifty."""
+    price = CostPolicy(error=1.0, training_minute=20.0)
+
+    def at(rows: int, answers_per_label: float) -> Worth:
+        seen = windows([0.2, 0.201, 0.202] * 4 + [0.3, 0.3], rows=rows)
+        situation = WorthSituation(
+            windows=seen, rows=20 * rows, trained_rows=15 * rows, training_minutes=60.0, answers_per_label=answers_per_label
+        )
+        return assess(situation, price)
+
+    every, some = at(100_000, 1.0), at(2_000, 50.0)
+    assert (some.act, some.reason) == (every.act, every.reason) == (True, "harm")
+    assert some.value == pytest.approx(every.value, rel=0.01)
+    assert not at(2_000, 1.0).act
 
 
 def test_a_fall_of_the_loss_is_no_rise():

@@ -181,3 +181,22 @@ def test_a_release_that_opens_and_ends_within_one_window_is_the_one_that_chose()
         world.record(draft(at, "test", "test", {}, (put("release", name, release),)))
     windows = [*days("v", [0.2] * 30, 0), *days("w", [0.2] * 30, 30), *days("v", [0.2], 60), *days("u", [0.2], 61)]
     assert [len(each) for each in improving._tenures(world, champion, windows, 0 * DAY)] == [30, 30, 1]
+
+
+@pytest.mark.parametrize(("answered", "promised"), [(100, 1.0), (400, 4.0), (5000, 50.0)])
+def test_rows_without_labels_are_answers_that_a_tournament_is_worth_holding_for(answered, promised):
+    """100 labels a day, of so many answers: what is expected to be gained and what it costs is that many times as much."""
+    world, champion = trained_at(14)
+    known = baseline(np.random.default_rng(34), 0.0)
+    lived = [msgspec.structs.replace(day, predictions=answered) for day in days("u", [0.1] * 29, 0)]
+    found = improving.assess(world, champion, known, lived, ())
+    labelled = improving.assess(world, champion, known, days("u", [0.1] * 29, 0), ())
+    assert found.value == pytest.approx(promised * labelled.value)
+    assert (found.gain, found.growth) == (labelled.gain, labelled.growth)
+
+
+def test_how_many_answers_get_a_label_is_told_by_the_newest_windows():
+    old = [msgspec.structs.replace(day, predictions=5000) for day in days("u", [0.1] * 20, 0)]
+    assert improving._answers_per_label([*old, *days("u", [0.1] * 7, 20)]) == 1.0
+    assert improving._answers_per_label(old) == 50.0
+    assert improving._answers_per_label([]) == 1.0

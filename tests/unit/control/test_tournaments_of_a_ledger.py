@@ -25,13 +25,13 @@ def ended(world: World, job: str) -> None:
     world.record(draft(AT, "tournament.ended", f"job:{job}", {}, (put("tournament", job, over),)))
 
 
-def measured(world: World, release: str, job: str) -> None:
+def measured(world: World, release: str, job: str, old_loss: float | None = None) -> None:
     state = ReleaseState(
         id=release, model="shop", challenger="u2", champion="u1", phase=Phase.SETTLED, opened_at=AT, entered_at=AT, cause="d-1", job=job
     )  # fmt: skip
     effect = Effect(
         release=release, decision="d-1", action="improve", new="u2", old="u1", at=AT, predicted=GAIN,
-        realised=Evidence(name="loss", value=-0.05, lower=-0.1, upper=0.0, n=900),
+        realised=Evidence(name="loss", value=-0.05, lower=-0.1, upper=0.0, n=900), old_loss=old_loss,
     )  # fmt: skip
     puts = (put("release", release, state), put("effect", release, effect))
     world.record(draft(AT, "effect.measured", f"release:{release}", {}, puts))
@@ -117,3 +117,13 @@ def test_a_job_that_is_launched_again_knows_no_more_of_what_became_of_winners() 
     world.record(draft(AT, "test", f"job:{second.id}", {}, (put("job", second.id, refused),)))
     assert tournaments.remembered(world, job) == known
     assert [each.in_vain for each in tournaments.remembered(world)] == [True, True]
+
+
+def test_what_a_winner_brought_is_relative_to_what_the_old_champion_lost_on_the_same_rows() -> None:
+    """Of a number the standings count losses by the labels of then, effects by those that the old unit was trained on: 0.05 of 0.1 is a half."""
+    world = world_at(AT + timedelta(days=9))
+    first, second, third = (jobs.request(world, "d-000001").id for _ in range(3))
+    for job, release, loss in ((first, "r-0001", 0.1), (second, "r-0002", None), (third, "r-0003", 0.0)):
+        ended(world, job)
+        measured(world, release, job, loss)
+    assert [each.realised for each in tournaments.remembered(world)] == [0.5, 0.25, None]

@@ -10,8 +10,8 @@ from flyball.records.events import Draft, Event, Head, Stored
 
 
 class HeldLedger:
-    """Reads each kind of state once; from then on what it writes is what there is. Only where nobody else writes: a replay's ledger, whose directory is locked.
-    (In production people's orders come from other processes.) A write that fails leaves nothing remembered."""
+    """Reads each kind of state once, and the head; from then on what it writes is what there is. Only where nobody else writes: a replay's ledger, whose
+    directory is locked. (In production people's orders come from other processes.) A write that fails leaves nothing remembered."""
 
     def __init__(self, ledger: SqliteLedger) -> None:
         self._ledger = ledger
@@ -19,7 +19,7 @@ class HeldLedger:
         self._kinds: dict[str, dict[str, Stored]] = {}
         self._sorted: dict[str, tuple[Stored, ...]] = {}
         """By kind, in order of key, until one of them changes."""
-        self._seq = ledger.head().seq
+        self._head = ledger.head()
 
     def transact(self, drafts: Sequence[Draft], *, epoch: int | None = None) -> tuple[Event, ...]:
         with self._lock:
@@ -29,8 +29,8 @@ class HeldLedger:
                 self._forget()
                 raise
             for event in made:
-                if event.seq > self._seq:  # an older one answers a key that was there: its puts are not applied again
-                    self._seq = event.seq
+                if event.seq > self._head.seq:  # an older one answers a key that was there: its puts are not applied again
+                    self._head = Head(event.seq, event.hash)
                     self._apply(event)
             return made
 
@@ -63,7 +63,7 @@ class HeldLedger:
             return self._sorted[kind]
 
     def head(self) -> Head:
-        return self._ledger.head()
+        return self._head
 
     def verify(self) -> tuple[LedgerFault, ...]:
         """Of what lies on the disk."""
@@ -88,4 +88,4 @@ class HeldLedger:
     def _forget(self) -> None:
         self._kinds.clear()
         self._sorted.clear()
-        self._seq = self._ledger.head().seq
+        self._head = self._ledger.head()
