@@ -79,8 +79,12 @@ def _text(value: Any) -> str:
     if isinstance(value, str):
         return value
     # pandas' NA answers no comparison; by name, since pandas is no dependency
-    missing = value is None or type(value).__name__ == "NAType" or value != value  # noqa: PLR0124 - only NaN differs from itself
-    return MISSING if missing else str(value)
+    if value is None or type(value).__name__ == "NAType" or value != value:  # noqa: PLR0124 - only NaN differs from itself
+        return MISSING
+    if isinstance(value, float | np.floating) and value.is_integer():
+        # pandas makes floats of integers beside a missing one: the same categories, not others
+        return str(int(value))
+    return str(value)
 
 
 def _listed(values: Any) -> list[Any]:

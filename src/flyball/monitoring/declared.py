@@ -97,9 +97,13 @@ def _plain(values: Any, of: ColumnType) -> list[Any]:
 
 
 def baseline_of(losses: Floats, blocks: NDArray[np.int64], chosen: Bools) -> Baseline:
-    """Of the holdout's rows in the slice. `blocks`: number of each row's window, ascending; all the same where times are not known."""
+    """Of the holdout's rows in the slice. `blocks`: number of each row's window, ascending; all the same where times are not known.
+
+    Stretches are of whole windows. Of a holdout with fewer windows than LEAST_STRETCHES they are of rows: how windows differ cannot be told of it, of any slice.
+    """
     mine, numbers = losses[chosen], blocks[chosen]
-    ends = np.flatnonzero(np.diff(numbers)) + 1 if np.unique(blocks).size > 1 else np.arange(1, mine.size)
+    in_time = np.unique(blocks).size >= LEAST_STRETCHES
+    ends = np.flatnonzero(np.diff(numbers)) + 1 if in_time else np.arange(1, mine.size)
     means, first = [], 0
     for end in (*ends.tolist(), mine.size):
         last = mine.size - end < LEAST_ROWS  # what is left after it would be no stretch of its own
@@ -107,7 +111,7 @@ def baseline_of(losses: Floats, blocks: NDArray[np.int64], chosen: Bools) -> Bas
             means.append(float(f"{mine[first:end].mean():.6g}"))
             first = end
     whole = float(mine.mean()) if mine.size else 0.0
-    return Baseline(mean=whole, n=int(mine.size), window_means=tuple(means), in_time=np.unique(blocks).size > 1)
+    return Baseline(mean=whole, n=int(mine.size), window_means=tuple(means), in_time=in_time)
 
 
 def judge(
@@ -149,9 +153,15 @@ def _track(state: DeclaredState, name: str, of: Chosen) -> SliceTrack:
 
 
 def _unfit(baseline: Baseline) -> str:
-    if len(baseline.window_means) >= LEAST_STRETCHES:
+    found = len(baseline.window_means)
+    if found >= LEAST_STRETCHES:
         return ""
-    return f"not judged: {baseline.n} rows of the holdout's sample are in it, fewer than {LEAST_ROWS * LEAST_STRETCHES}"
+    if baseline.n < LEAST_ROWS * LEAST_STRETCHES:
+        return f"not judged: {baseline.n} rows of the holdout's sample are in it, fewer than {LEAST_ROWS * LEAST_STRETCHES}"
+    return (
+        f"not judged: its {baseline.n:,} rows of the holdout's sample lie in too few windows: they make {found} stretches of whole windows "
+        f"with at least {LEAST_ROWS} rows each, fewer than {LEAST_STRETCHES}"
+    )
 
 
 def _gathered(track: SliceTrack, of: Chosen, losses: Floats, window: Window) -> SliceTrack:

@@ -1,9 +1,11 @@
 """Columns of a data frame as monitors take them: Polars, pandas and Arrow in, nothing copied."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
 import narwhals as nw
+import numpy as np
 from narwhals.typing import IntoDataFrame
 
 from flyball.errors import DataError
@@ -30,11 +32,12 @@ class Columns(NamedTuple):
         return Signature(task="regression", columns=named)
 
 
-def columns_of(frame: IntoDataFrame, types: Mapping[str, ColumnType] | None = None) -> Columns:
+def columns_of(frame: IntoDataFrame, types: Mapping[str, ColumnType] | None = None, decimal: Collection[str] = ()) -> Columns:
     """The columns of a Polars or pandas frame or an Arrow table. `types`: what the reference says that they are; None: what the frame says.
+    `decimal`: categories which the reference writes `1.0` where a number is whole, not `1`.
 
     Times and nested values are left out, and said to be: a clock always drifts. Raises DataError for what is no frame or has no column to look at, and for
-    a column that should be a number and is none.
+    a column that should be a number and is none, or a category and is a time.
     """
     table = _table(frame)
     values: dict[str, Any] = {}
@@ -49,7 +52,7 @@ def columns_of(frame: IntoDataFrame, types: Mapping[str, ColumnType] | None = No
             left_out[name] = "not in the reference"
         else:
             _check(name, series, kind)
-            kinds[name], values[name] = kind, series.to_native()
+            kinds[name], values[name] = kind, _decimals(series) if name in decimal else series.to_native()
     if not kinds:
         wanted = "a number or a category" if types is None else "one that the reference has"
         each = "".join(f"\n  {name}: {why}" for name, why in list(left_out.items())[:TOLD])
@@ -97,13 +100,26 @@ def _to_convert(series: "nw.Series[Any]") -> str:
 
 
 def _check(name: str, series: "nw.Series[Any]", kind: ColumnType) -> None:
-    """Text that was a number would count as missing, and say nothing; lists cannot be counted."""
+    """Text that was a number would count as missing, and say nothing; lists cannot be counted; a time has another text in each library."""
     found = f"the column {name!r} holds {series.dtype}{_to_convert(series)}"
     if kind is ColumnType.CATEGORY:
+        if series.dtype in (nw.Datetime, nw.Duration, nw.Time) and not series.is_null().all():
+            raise DataError(
+                found, expected="a category, as in the reference",
+                next_step="make it the text that the reference was profiled with, such as dt.strftime gives, or profile a reference anew",
+            )  # fmt: skip
         if not _countable(series):
             raise DataError(found, expected="a category, as in the reference")
     elif _kind(series) in (None, ColumnType.CATEGORY) and not series.is_null().all():
         raise DataError(found, expected="numbers, as in the reference")
+
+
+def _decimals(series: "nw.Series[Any]") -> list[Any]:
+    """Numbers as text that is a float's."""
+    return [
+        str(float(value)) if isinstance(value, int | float | np.number) and not math.isnan(value) else value
+        for value in series.to_list()
+    ]
 
 
 def _countable(series: "nw.Series[Any]") -> bool:

@@ -195,6 +195,7 @@ class Monitor:
         self.state = msgspec.structs.replace(state or DriftState(), bins=bins)
         """A frozen record, some kB: keep it with records.codec, and a new monitor goes on from it."""
         self._types = {stream.name: _type_of(stream) for stream in self.reference.streams}
+        self._decimal = frozenset(stream.name for stream in self.reference.streams if _written_decimal(stream))
         self._policy = MonitorPolicy(
             window=DAY, budget_windows=windows * DRIFT_SHARE, min_rows=FEWEST_ROWS, mature_share=1.0, label_delay=None, tolerance=0.0
         )  # fmt: skip
@@ -211,7 +212,7 @@ class Monitor:
         return self.judge(self.count(columns))
 
     def columns(self, frame: "IntoDataFrame") -> Columns:
-        columns = columns_of(frame, self._types)
+        columns = columns_of(frame, self._types, self._decimal)
         if columns.rows < FEWEST_ROWS:
             raise DataError(f"a frame of {columns.rows} rows", expected=f"at least {FEWEST_ROWS}")
         return columns
@@ -233,6 +234,11 @@ class Monitor:
 def _bins_of(reference: Reference) -> str:
     """A digest. What lies in the bins is left out: counts of two profiles may be compared where their bins are the same."""
     return codec.digest([(each.name, each.kind, each.edges, each.categories, each.others) for each in reference.streams])[:16]
+
+
+def _written_decimal(stream: Stream) -> bool:
+    """Text of floats, as it was read, or as releases before this one counted them."""
+    return any(name.endswith(".0") and name.removeprefix("-")[:-2].isdecimal() for name in (*stream.categories, *stream.others))
 
 
 def _type_of(stream: Stream) -> ColumnType:

@@ -25,10 +25,10 @@ OF_TASK: Mapping[str, tuple[str, ...]] = MappingProxyType({
 })  # fmt: skip
 METHODS: Mapping[str, str] = MappingProxyType({
     "roc_auc": "DeLong 1988", "pr_auc": "influence function on the logit scale", "f1": "Wilson's interval of the Jaccard index",
-    "accuracy": "Wilson's interval", "rmse": "delta method",
+    "accuracy": "Wilson's interval", "rmse": "root of the mean square, Student's t made symmetric (Hall 1992)",
 })  # fmt: skip
 """How the interval is made; of the others: MEAN."""
-MEAN = "mean of the rows, Student's t"
+MEAN = "mean of the rows, Student's t made symmetric (Hall 1992)"
 LEAST_RESAMPLED = 20
 """Rows, as their weights count: of fewer the percentiles of resamples lie far too close together, and those of one row at the row itself."""
 USERS_FAULTS = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError, FlyballError)
@@ -108,7 +108,8 @@ def _metric(name: str, reference: Reference, rows: Rows, common: dict[str, Any])
     value, lower, upper = told
     if rows.labels.size < 2:
         return Evidence(name=name, value=value, method=method, **common)
-    return Evidence(name=name, value=value, lower=lower, upper=upper, alpha=ALPHA, method=method, **common)
+    note = "; ".join(filter(None, (common["note"], weighted_metrics.unsure(name, reference.task, rows))))
+    return Evidence(name=name, value=value, lower=lower, upper=upper, alpha=ALPHA, method=method, **(common | {"note": note}))
 
 
 def _undefined(name: str, reference: Reference, rows: Rows) -> str:

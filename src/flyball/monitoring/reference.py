@@ -142,7 +142,7 @@ def prediction_columns(
     A feature of the same name keeps it; the prediction then gets a `_`.
     """
     name = "prediction"
-    while name in features:
+    while name in features or (task == "multiclass" and f"{name}.confidence" in features):
         name += "_"
     if task != "multiclass":
         return {name: ("number", scores[:, 0])}

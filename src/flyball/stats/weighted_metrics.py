@@ -5,7 +5,7 @@ the variance is Σ w² ψ² / (Σ w)², whatever the metric: for ROC AUC it is D
 (Hájek 1971), known up to a common factor; where a factor common to a group of rows was estimated, `group_log_sd` adds what its error does. Values equal
 scikit-learn's with `sample_weight`. Intervals hold at ONE look, for rows independent of one another: shares (accuracy, F1 by way of the Jaccard index)
 by Wilson's with Korn & Graubard's effective size (Survey Methodology 24, 1998); areas and the macro F1 on the logit scale, with the variance and Student's t of the
-rows of each class (`auc.py`); errors on their own with Student's t.
+rows of each class (`auc.py`); mean errors and losses, and the root of one, by Hall's transformation of Student's t (`skewed_mean.py`).
 """
 
 import math
@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flyball.records.signature import Task
+from flyball.stats import skewed_mean
 from flyball.stats.auc import area_ends, roc_ends
 from flyball.stats.losses import score_table
 from flyball.stats.metrics import undefined
@@ -75,7 +76,25 @@ def estimate(name: str, task: Task, rows: Rows, alpha: float) -> Estimate | None
     if name == "f1" and task == "binary":
         return _f1(rows, alpha)
     influence = _INFLUENCE[name](task, rows)
-    return _SCALE.get(name, _plain)(influence, rows, alpha)
+    return _SCALE.get(name, _mean)(influence, rows, alpha)
+
+
+def unsure(name: str, task: Task, rows: Rows) -> str:
+    """Why the interval may miss more often than it claims; empty: nothing is known against it. Only of means: errors, losses."""
+    if name not in MEANS or undefined(name, task, rows.scores, rows.labels):
+        return ""
+    influence = _INFLUENCE[name](task, rows)
+    mean = _squared(influence) if name == "rmse" else influence
+    found = _moments(mean, rows)
+    if found.error == 0.0:
+        return f"{name} is the same on each of {rows.weights.size} rows: they say nothing of how far others lie from it"
+    if found.skewness < skewed_mean.CARRIED_BY_FEW:
+        return ""
+    parts = rows.weights * np.maximum(mean.value + mean.rows, 0.0)
+    return (
+        f"{name} hangs on few rows, as many as {effective_size(parts):.0f} of {rows.weights.size} that count alike: "
+        "its interval misses more often than it claims where large errors are rare"
+    )
 
 
 def effective_size(weights: Floats) -> float:
@@ -241,9 +260,25 @@ def _f1(rows: Rows, alpha: float) -> Estimate:
     return Estimate(*(2.0 * share / (1.0 + share) for share in jaccard))
 
 
-def _plain(influence: Influence, rows: Rows, alpha: float) -> Estimate:
-    half = _t(rows, alpha) * deviation(influence, rows)
-    return Estimate(influence.value, max(influence.value - half, 0.0), influence.value + half)
+def _mean(influence: Influence, rows: Rows, alpha: float) -> Estimate:
+    lower, upper = skewed_mean.ends(_moments(influence, rows), _t(rows, alpha))
+    return Estimate(influence.value, max(lower, 0.0), upper)
+
+
+def _root(influence: Influence, rows: Rows, alpha: float) -> Estimate:
+    """An interval of the mean square is one of its root: squares are skewed in a way that the mean's transformation knows of."""
+    square = _mean(_squared(influence), rows, alpha)
+    return Estimate(influence.value, math.sqrt(square.lower), math.sqrt(square.upper))
+
+
+def _squared(root: Influence) -> Influence:
+    """Of the mean square, whose root has the influence `root`."""
+    return Influence(root.value**2, root.rows * 2.0 * root.value)
+
+
+def _moments(influence: Influence, rows: Rows) -> skewed_mean.Moments:
+    error, third = deviation(influence, rows), float((_moved(influence, rows) ** 3).sum())
+    return skewed_mean.Moments(influence.value, error, third / error**3 if error > 0.0 else 0.0)
 
 
 def _wilson(influence: Influence, rows: Rows, alpha: float) -> Estimate:
@@ -274,4 +309,5 @@ _INFLUENCE: dict[str, Callable[[Task, Rows], Influence]] = {
     "roc_auc": _roc_auc, "pr_auc": _pr_auc, "log_loss": _log_loss, "brier": _brier, "accuracy": _accuracy, "f1": _macro_f1,
     "mae": _mae, "rmse": _rmse, "mape": _mape,
 }  # fmt: skip
-_SCALE = {"roc_auc": _roc_area, "pr_auc": _area, "f1": _area, "accuracy": _wilson}
+_SCALE = {"roc_auc": _roc_area, "pr_auc": _area, "f1": _area, "accuracy": _wilson, "rmse": _root}
+MEANS = frozenset({"log_loss", "brier", "mae", "rmse", "mape"})

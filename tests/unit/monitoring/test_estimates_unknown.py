@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from flyball.monitoring.estimates import build, estimate
+from flyball.monitoring.estimates import build, estimate, tables, unknown
 from flyball.monitoring.window import Window
 from flyball.records.signature import Column, ColumnType, Signature
 
@@ -54,6 +54,53 @@ def test_a_unit_a_gap_or_a_category_that_is_new_makes_the_estimate_void_and_is_n
 @pytest.mark.parametrize("spoil", ["unit", "category"])
 def test_a_few_new_values_do_not(reference: object, spoil: str) -> None:
     assert told(reference, 0.02, spoil) == ""
+
+
+def of_many_towns(n: int, towns: int, draw: np.random.Generator) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
+    columns, scores, labels = rows(n, 5)
+    return columns | {"town": draw.integers(0, towns, n).astype(str).astype(object)}, scores, labels
+
+
+def why_void(known: object, columns: dict[str, np.ndarray]) -> str:
+    kept = tables.columns_of(known)  # type: ignore[arg-type]
+    usual = unknown.usual(kept, np.asarray(known.blocks), known.rows)  # type: ignore[attr-defined]
+    return unknown.why_void(kept, usual, columns, len(columns["town"]))
+
+
+@pytest.mark.parametrize("hours", [0, 1])
+@pytest.mark.parametrize("towns", [300, 2_000, 5_000, 20_000])
+def test_categories_that_the_kept_rows_happen_to_lack_are_nothing_new(towns: int, hours: int) -> None:
+    """Of 5,000 towns in 12,000 rows the 4,000 that are kept lack two fifths: every window was void for good."""
+    draw = np.random.default_rng(6)
+    columns, scores, labels = of_many_towns(12_000, towns, draw)
+    times = np.arange(12_000) * hours * 3_600_000_000
+    known = build(SIGNATURE, columns, times, (scores, labels), timedelta(days=25), None)
+    assert len(known.labels) == 4_000
+    assert [why_void(known, of_many_towns(n, towns, draw)[0]) for n in (60, 500, 2_000)] == [""] * 3
+
+
+@pytest.mark.parametrize("towns", [300, 2_000, 5_000])
+def test_what_is_new_beside_them_makes_the_estimate_void_and_the_words_are_true(towns: int) -> None:
+    draw = np.random.default_rng(7)
+    columns, scores, labels = of_many_towns(12_000, towns, draw)
+    known = build(SIGNATURE, columns, None, (scores, labels), timedelta(days=1), None)
+    for share, spoiled in ((0.35, "town"), (0.2, "price")):
+        now, told, _ = of_many_towns(1_000, towns, draw)
+        broken = draw.random(1_000) < share
+        now[spoiled] = np.where(broken, "Bern" if spoiled == "town" else now["price"] * 100, now[spoiled])
+        why = estimate(known, now, told, WINDOW).void
+        assert "none of the 4,000 rows kept of the reference's 12,000 has" in why
+        assert f"by {spoiled}" in why or f"of {spoiled}" in why
+
+
+def test_a_value_of_one_window_that_fills_much_of_it_is_no_rare_one() -> None:
+    """It stands for nothing that is new later: half of a window of another new value is unknown."""
+    columns, scores, labels = rows(2_000, 8)
+    columns["town"][:125] = "Bern"
+    known = build(SIGNATURE, columns, np.arange(2_000) * 3_600_000_000, (scores, labels), timedelta(hours=125), None)
+    now = rows(500, 9)[0]
+    now["town"][:100] = "Nice"
+    assert "20% of the window's rows have values that no row of the reference has, most by town" in why_void(known, now)
 
 
 def test_a_missing_category_is_missing_however_the_library_calls_it() -> None:

@@ -22,11 +22,11 @@ def losses_of(rng, u, rise, named):
     return (rng.random(u.size) < p) * rng.uniform(0.2, 1.0, u.size)
 
 
-def run(rng, windows, rise=0.0, named="c", holdout_days=20, rows=400):
+def run(rng, windows, rise=0.0, named="c", holdout_days=20, rows=400, holdout_rows=200):
     """(window, slice) of each alarm."""
-    before = [(u := rng.random(200), losses_of(rng, u, 0.0, named)) for _ in range(holdout_days)]
+    before = [(u := rng.random(holdout_rows), losses_of(rng, u, 0.0, named)) for _ in range(holdout_days)]
     u0, l0 = np.concatenate([u for u, _ in before]), np.concatenate([losses for _, losses in before])
-    blocks = np.repeat(np.arange(holdout_days), 200)
+    blocks = np.repeat(np.arange(holdout_days), holdout_rows)
     baselines = {name: declared.baseline_of(l0, blocks, u0 < share) for name, share in SHARES.items()}
     state, alarms = DeclaredState(), []
     for number in range(windows):
@@ -43,6 +43,13 @@ def test_without_harm_all_declared_slices_together_keep_to_the_run_length():
     rng = np.random.default_rng(5)
     alarms = sum(len(run(rng, 60)) for _ in range(100))
     assert alarms <= 16  # 6,000 windows at one in 360; measured: 0
+
+
+def test_slices_keep_to_the_run_length_beside_a_holdout_of_two_windows_too():
+    """Stretches of rows do not show how days differ: two days of it never would."""
+    rng = np.random.default_rng(7)
+    alarms = sum(len(run(rng, 60, holdout_days=2, holdout_rows=2_000)) for _ in range(6))
+    assert alarms <= 3  # 360 windows at one in 360; measured: 0, and 6 in 6,000 beside two days of 500 rows
 
 
 @pytest.mark.parametrize(("named", "rise", "within"), [("a", 0.5, 25), ("c", 0.3, 15), ("e", 0.2, 15)])
@@ -87,6 +94,25 @@ def test_a_slice_that_the_holdout_hardly_has_is_not_judged_and_says_why():
     assert reading.state.notes == {"s": "not judged: 59 rows of the holdout's sample are in it, fewer than 60"}
     assert not reading.findings
     assert reading.seen["s"].value == 1.0
+
+
+@pytest.mark.parametrize("windows", [1, 2, 3, 20])
+def test_a_slice_with_rows_enough_is_judged_however_many_windows_the_holdout_has(windows):
+    """Two windows made two stretches at most, and no slice was ever judged."""
+    blocks = np.arange(1_000) * windows // 1_000
+    baseline = declared.baseline_of(np.full(1_000, 0.1), blocks, np.arange(1_000) % 2 == 0)
+    reading = declared.judge({"s": Chosen("x", baseline, np.arange(90) >= 0)}, np.ones(90), DeclaredState(), day(0), ALLOWANCE)
+    assert reading.state.notes == {}
+    assert reading.state.slices["s"].judged.windows == 1
+
+
+def test_a_slice_that_lies_in_two_of_many_windows_is_not_judged_and_its_rows_are_not_called_few():
+    blocks = np.arange(2_000) // 100
+    baseline = declared.baseline_of(np.full(2_000, 0.1), blocks, blocks < 2)
+    reading = declared.judge({"s": Chosen("x", baseline, np.arange(90) >= 0)}, np.ones(90), DeclaredState(), day(0), ALLOWANCE)
+    (note,) = reading.state.notes.values()
+    assert note.startswith("not judged: its 200 rows of the holdout's sample lie in too few windows: they make 2 stretches")
+    assert "fewer than 60" not in note
 
 
 def test_a_finding_says_which_rows_how_much_and_how_much_of_all_that_is():

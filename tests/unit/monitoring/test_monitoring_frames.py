@@ -43,6 +43,33 @@ def test_what_the_reference_calls_a_category_stays_one() -> None:
     assert columns.left_out == {"new": "not in the reference"}
 
 
+@pytest.mark.parametrize(
+    "values", [pd.Series([1.0, 2.0, np.nan]), pl.Series([1.0, 2.0, None]), pl.Series([1, 2, None]), pd.Series(pd.Categorical([1, 2, None]))]
+)  # fmt: skip
+def test_whole_numbers_are_the_same_categories_whatever_holds_them(values: object) -> None:
+    """pandas makes floats of integers beside a missing one: all of them were values never seen before."""
+    frame = pl.DataFrame({"grade": values}) if isinstance(values, pl.Series) else pd.DataFrame({"grade": values})
+    columns = columns_of(frame, {"grade": ColumnType.CATEGORY})
+    assert counting.times_each(columns.values["grade"]) == {"1": 1, "2": 1, "": 1}
+    assert counting.texts(columns.values["grade"]) == ["1", "2", ""]
+
+
+@pytest.mark.parametrize(
+    "values", [pd.Series([1.0, np.nan]), pl.Series([1, None]), pd.Series(pd.Categorical([1.0, None])), pl.Series(["1.0", None])]
+)
+def test_where_the_reference_writes_decimals_numbers_are_written_so(values: object) -> None:
+    frame = pl.DataFrame({"grade": values}) if isinstance(values, pl.Series) else pd.DataFrame({"grade": values})
+    columns = columns_of(frame, {"grade": ColumnType.CATEGORY}, {"grade"})
+    assert counting.texts(columns.values["grade"]) == ["1.0", ""]
+
+
+@pytest.mark.parametrize("dtype", [pl.Datetime, pl.Duration, pl.Time])
+def test_a_time_where_the_reference_has_a_category_is_told(dtype: type[pl.DataType]) -> None:
+    frame = pl.DataFrame({"day": pl.Series([1, 2], dtype=pl.Int64).cast(dtype)})
+    with pytest.raises(DataError, match=r"'day' holds .*Expected: a category.*Next: make it the text"):
+        columns_of(frame, {"day": ColumnType.CATEGORY})
+
+
 def test_text_where_the_reference_has_numbers_is_told() -> None:
     with pytest.raises(DataError, match="'price' holds String"):
         columns_of(pl.DataFrame({"price": ["cheap"]}), {"price": ColumnType.NUMBER})

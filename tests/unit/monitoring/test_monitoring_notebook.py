@@ -209,3 +209,13 @@ def test_text_that_no_file_can_hold_is_told_with_its_column(odd: dict[str, objec
     (compared,) = compare(pd.DataFrame({"a": ["x", "y"] * 20}), now).columns
     assert compared.finding is not None
     assert compared.finding.words.startswith("a: 50 % of rows have a value never seen before")
+
+
+@pytest.mark.parametrize(
+    "grades", [pd.Categorical([1, 2] * 200), ["1", "2"] * 200, ["1.0", "2.0"] * 200, pd.Categorical([1.0, 2.0] * 200)]
+)
+def test_the_same_grades_as_floats_have_not_moved(grades: object) -> None:
+    known = profile(pd.DataFrame({"grade": grades}))
+    now = [1.0, 2.0] * 50
+    assert compare(known, pd.DataFrame({"grade": [*now, np.nan]})).moved == ()
+    assert compare(known, pl.DataFrame({"grade": [value + 0.5 for value in now]})).moved == ("grade",)

@@ -10,6 +10,7 @@ from monitored_world import DAY_US, SIGNATURE, rows, watched
 
 from flyball.errors import DataError
 from flyball.monitoring import blocks, counting, streams
+from flyball.monitoring.profile import profile_of
 from flyball.monitoring.reference import HoldoutScores, Reference, build
 from flyball.records import codec
 from flyball.records.signature import Column, ColumnType, Signature
@@ -115,6 +116,25 @@ def test_several_classes_are_watched_by_class_and_confidence():
         signature, {"prediction": np.arange(1000)}, times, HoldoutScores(scores, np.zeros(1000), times), timedelta(days=1), None
     )
     assert built.names == ("prediction", "prediction_", "prediction_.confidence")
+
+
+def test_a_feature_named_as_the_confidence_keeps_its_name_and_its_counts():
+    signature = Signature(
+        task="multiclass",
+        classes=("a", "b", "c"),
+        columns=(
+            Column(name="prediction.confidence", type=ColumnType.NUMBER),
+            Column(name="prediction_", type=ColumnType.NUMBER),
+        ),
+    )
+    rng = np.random.default_rng(0)
+    columns = {"prediction.confidence": rng.integers(0, 5, 1000).astype(float), "prediction_": rng.random(1000)}
+    scores = rng.dirichlet([1, 1, 1], 1000)
+    built = build(signature, columns, None, HoldoutScores(scores, np.zeros(1000), None), 100, None)
+    assert built.names == ("prediction.confidence", "prediction_", "prediction__", "prediction__.confidence")
+    counted = profile_of(built, columns, scores)
+    assert tuple(counted.counts) == built.names
+    assert all(counted.counts[stream.name] == stream.counts for stream in built.streams)
 
 
 def test_ten_rows_are_enough_for_a_reference_and_none_are_not():

@@ -99,7 +99,9 @@ def estimate(
     known = reference if isinstance(reference, Prepared) else Prepared(reference)
     asked = _ask(known, columns, scores, window)
     why = void.too_few(len(asked.now.scores), MIN_ROWS, known.labels, classes=known.reference.task != "regression")
-    if why or (trust is not None and (why := trust.void)) or (why := _unknown(known, columns, scores)):
+    if why or (trust is not None and (why := trust.void)):
+        return _void(asked, why, None)
+    if why := unknown.why_void(asked.learned.own.columns, asked.learned.usual, columns, len(np.asarray(scores))):
         return _void(asked, why, None)
     ratio = density_ratio(asked.own.values, asked.now.values, asked.own.categorical)
     if why := void.unsupported(ratio):
@@ -114,12 +116,6 @@ def estimate(
     return _estimated(
         asked, found, Sample(ratio.reference, known.blocks, len(asked.now.scores), asked.all_rows), ratio, tolerance
     )
-
-
-def _unknown(known: Prepared, columns: Mapping[str, Any], scores: ArrayLike) -> str:
-    n = len(np.asarray(scores))
-    strange, worst = unknown.unknown_rows(known.columns, columns, n)
-    return unknown.told(float(strange.mean()) if n else 0.0, worst)
 
 
 def _ask(known: Prepared, columns: Mapping[str, Any], scores: ArrayLike, window: Window) -> _Question:

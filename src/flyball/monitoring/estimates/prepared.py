@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from flyball.monitoring.estimates import outcomes, parts, tables
+from flyball.monitoring.estimates import outcomes, parts, tables, unknown
 from flyball.monitoring.estimates.outcomes import OneClass, OneLoss
 from flyball.monitoring.estimates.rows import EstimationReference
 
@@ -48,6 +48,11 @@ class Learned:
     def __init__(self, reference: Prepared, names: tuple[str, ...]) -> None:
         self._reference = reference
         self.own = tables.coded(reference.columns.within(names))
+
+    @cached_property
+    def usual(self) -> unknown.Usual:
+        of = self._reference
+        return unknown.usual(self.own.columns, of.blocks, of.reference.rows)
 
     @cached_property
     def classes(self) -> tuple[OneClass, ...]:
