@@ -6,7 +6,8 @@ A stream is one number per row, with what it was on the holdout in each bin of t
   score k   label minus answer where the score lies in bin k: over- and under-confidence, a concept that turned
   class C   share of the class minus its mean probability (more than two classes)
 A window's score in a stream is the sum of its rows' departures from what the bins expect, over what that sum varies by: sampling noise, and as much as
-windows of the holdout differ among themselves. It does not move when only the mix of answers does.
+windows of the holdout differ among themselves. It does not move when only the mix of answers does. The bins' means are a sample's, too: what their error
+makes of a window is the same in all windows, and its size is kept beside the departure.
 """
 
 import math
@@ -91,6 +92,8 @@ class Departure(NamedTuple):
     variance: float
     """Of the total, by sampling alone."""
     n: int
+    error: float = 0.0
+    """Standard deviation of the total, by the holdout's own means alone. 0: of a state that did not keep it."""
 
     @property
     def mean(self) -> float:
@@ -197,13 +200,20 @@ def departures(calibration: Calibration, rows: Outcomes) -> dict[str, Departure]
         n = np.bincount(bins[chosen], minlength=len(stream.means))
         if n.sum() >= LEAST_IN_BIN:
             total = float(of_rows[chosen].sum() - n @ np.asarray(stream.means))
-            found[stream.name] = Departure(total, float(n @ np.asarray(stream.spreads) ** 2), int(n.sum()))
+            spreads = np.asarray(stream.spreads)
+            error = math.sqrt(float(((n * spreads) ** 2 / np.maximum(calibration.counts, 1)).sum()))
+            found[stream.name] = Departure(total, float(n @ spreads**2), int(n.sum()), error)
     return found
 
 
 def score(stream: Expected, departure: Departure) -> float:
     """About standard normal while labels follow the answers as on the holdout."""
     return _short(departure.total / math.sqrt(departure.variance + (departure.n * stream.between) ** 2))
+
+
+def usual_spread(stream: Expected, departure: Departure, windows: int) -> float:
+    """What the mean departure of a window of the holdout varies by, of such answers: the error of its means is the noise of all `windows` together."""
+    return _short(math.hypot(math.sqrt(windows) * departure.error / departure.n, stream.between))
 
 
 def _bin_number(name: str) -> int | None:

@@ -1,10 +1,12 @@
 """Do labels still follow the answers as they did on the holdout? Concept drift, from labels, under a share of the false-alarm budget.
 
-A window's score in each stream (monitoring/calibration.py) is ranked among those of the holdout's windows and all windows since; bets on its rank
+A window's departure in each stream (monitoring/calibration.py) is ranked among those of the holdout's windows and all windows since, each about the mean of all
+of them and over what it then varies by (stats/common_mean.py): windows of different sizes share the error of the holdout's means, and, after an alarm, the
+departure that was told; as standard scores alone, both would grow with the root of a window's rows, and more traffic would be a change. Bets on the rank
 (stats/rank_bets.py), upwards and downwards, make Shiryaev–Roberts e-detectors; weighted e-d-BH over streams names which ones departed. Units are windows, or
 blocks of them where the holdout's windows resemble their neighbours: what rows of one window have in common, and how their losses are tailed, is in both.
 
-Where windows of the holdout differ by no more than their rows do, a window is looked at by itself, too: its score against all before it, as normal values
+Where windows of the holdout differ by no more than their rows do, a window is looked at by itself, too: its departure against all before it, as normal values
 (stats/next_value.py), the streams together by the weighted step-up rule. Such a look alarms with chance 1 / (2 · run length), which bets on; so both
 halves together are one e-detector, and a jump need not wait for ranks to add up.
 
@@ -16,6 +18,7 @@ always been wrong about, breaks calibration as a new concept does. Slices (monit
 """
 
 import hashlib
+import math
 from datetime import datetime
 from typing import NamedTuple
 
@@ -31,6 +34,7 @@ from flyball.monitoring.window import Window
 from flyball.records.evidence import Evidence
 from flyball.records.findings import Finding, FindingKind
 from flyball.stats import edetector, multiple, next_value
+from flyball.stats.common_mean import Measured, standardised
 from flyball.stats.rank_bets import SHIFTS, rank_bets, ranks_of
 
 REMEMBERED = 120
@@ -39,6 +43,8 @@ BY_ITSELF = 0.5
 """Of the budget: for the look at a window by itself. Detectors that have half of it left are later by a window at most."""
 LEAST_SPREAD = 0.5
 """Of scores, which rows alone make vary by 1. Where labels never varied at all, rounding is no spread."""
+LEAST_NOISE = 1e-4
+"""Of a window's variance, by its rows. What is kept of it has six digits: where luck is nearly all, a difference would be rounding."""
 NEARER = 0.5
 """Of a departure that was told: what is left of it after a move back, at most."""
 LOSS_WEIGHT = LEVEL_WEIGHT = 0.3
@@ -55,6 +61,10 @@ class StreamState(msgspec.Struct, frozen=True, kw_only=True):
     down: tuple[float, ...] = edetector.start(len(SHIFTS))
     past: tuple[tuple[float, float] | None, ...] = ()
     """Score and mean departure of each block judged since the last alarm, oldest first; None: too few rows."""
+    usual: float = 0.0
+    """Standard deviation of the mean departure of a holdout's block, with the answers of the latest one; 0: not known, of a state that did not keep it."""
+    won: bool = False
+    """The bets on the latest block were."""
 
 
 class Judged(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,6 +85,8 @@ class ConceptState(msgspec.Struct, frozen=True, kw_only=True):
     """Since the last alarm, one per block; newest last."""
     open: dict[str, tuple[float, float, int]] = {}
     """Departures of the block that is being filled: total, variance, rows."""
+    open_errors: dict[str, float] = {}
+    """Of these totals, by the holdout's own means."""
     open_window: Judged | None = None
     """The rows of that block together."""
     open_count: int = 0
@@ -120,7 +132,7 @@ def begin_anew(state: ConceptState) -> ConceptState:
     """A person has seen an alarm: the detectors begin with the next window. What came since the alarm is normal already, and stays it."""
     fresh = StreamState()
     streams = {name: msgspec.structs.replace(of, up=fresh.up, down=fresh.down) for name, of in state.streams.items()}
-    return msgspec.structs.replace(state, streams=streams, open={}, open_window=None, open_count=0)
+    return msgspec.structs.replace(state, streams=streams, open={}, open_errors={}, open_window=None, open_count=0)
 
 
 def weights_of(reference: Calibration) -> dict[str, float]:
@@ -139,8 +151,10 @@ def _judged(reference: Calibration, found: dict[str, Departure], outcomes: Outco
 
 def _filled(state: ConceptState, found: dict[str, Departure], seen: Judged, window: Window) -> ConceptState:
     """The block that is open, and this window in it."""
-    together = dict(state.open)
+    together, errors = dict(state.open), dict(state.open_errors)
     for name, departure in found.items():
+        # not their squares: it is one error, in all windows
+        errors[name] = errors.get(name, 0.0) + departure.error
         total, variance, n = together.get(name, (0.0, 0.0, 0))
         together[name] = (total + departure.total, variance + departure.variance, n + departure.n)
     first = state.open_window
@@ -148,7 +162,9 @@ def _filled(state: ConceptState, found: dict[str, Departure], seen: Judged, wind
         n = first.n + seen.n
         loss, expected = ((getattr(first, at) * first.n + getattr(seen, at) * seen.n) / n for at in ("loss", "expected"))
         seen = Judged(start=first.start, n=n, loss=round(loss, 6), expected=round(expected, 6))
-    return msgspec.structs.replace(state, open=together, open_window=seen, open_count=state.open_count + 1, last_window=window.id)
+    return msgspec.structs.replace(
+        state, open=together, open_errors=errors, open_window=seen, open_count=state.open_count + 1, last_window=window.id
+    )
 
 
 def _closed(reference: Calibration, state: ConceptState) -> ConceptState:
@@ -158,20 +174,34 @@ def _closed(reference: Calibration, state: ConceptState) -> ConceptState:
         for stream in reference.streams
     }
     windows = (*state.windows, *(() if state.open_window is None else (state.open_window,)))[-REMEMBERED:]
-    return msgspec.structs.replace(state, streams=states, windows=windows, open={}, open_window=None, open_count=0)
+    return msgspec.structs.replace(
+        state, streams=states, windows=windows, open={}, open_errors={}, open_window=None, open_count=0
+    )
 
 
 def _step(reference: Calibration, stream: Expected, state: ConceptState, of: StreamState) -> StreamState:
     if stream.name not in state.open:
-        return msgspec.structs.replace(of, past=(*of.past, None)[-REMEMBERED:])
-    departure = Departure(*state.open[stream.name])
-    observed = followed.score(stream, departure)
-    earlier = _normal(reference, stream, state) + tuple(item[0] for item in of.past if item is not None)
-    up = edetector.advance(of.up, rank_bets(ranks_of(earlier), observed))
-    down = edetector.advance(of.down, rank_bets(ranks_of([-value for value in earlier]), -observed))
-    return StreamState(
-        up=_shorts(up), down=_shorts(down), past=(*of.past, (observed, float(f"{departure.mean:.6g}")))[-REMEMBERED:]
-    )
+        return msgspec.structs.replace(of, past=(*of.past, None)[-REMEMBERED:], won=False)
+    departure = Departure(*state.open[stream.name], state.open_errors.get(stream.name, 0.0))
+    latest = followed.score(stream, departure), float(f"{departure.mean:.6g}")
+    usual = followed.usual_spread(stream, departure, len(_normal(reference, stream, state)))
+    known = msgspec.structs.replace(of, past=(*of.past, latest)[-REMEMBERED:], usual=usual)
+    *earlier, observed = standardised(_measured(reference, stream, state, known))
+    above, below = rank_bets(ranks_of(earlier), observed), rank_bets(ranks_of([-value for value in earlier]), -observed)
+    won = edetector.gain(of.up, above) > 0.0 if stream.name == "loss" else edetector.gain(of.up + of.down, above + below) > 0.0
+    up, down = edetector.advance(of.up, above), edetector.advance(of.down, below)
+    return msgspec.structs.replace(known, up=_shorts(up), down=_shorts(down), won=won)
+
+
+def _measured(reference: Calibration, stream: Expected, state: ConceptState, of: StreamState) -> tuple[Measured, ...]:
+    """Mean departures of the holdout's blocks, as far as they are normal, and of those since."""
+    kept = [item for item in of.past if item is not None]
+    score, mean = kept[-1] if kept else (0.0, 0.0)
+    # A departure of exactly 0 tells no spread: taken for that of a holdout's block.
+    latest = mean / score if score else of.usual or 1.0
+    usual = of.usual or latest
+    holdout = [Measured(score * usual, usual) for score in _normal(reference, stream, state)]
+    return (*holdout, *(Measured(mean, mean / score if score else latest) for score, mean in kept))
 
 
 def _normal(reference: Calibration, stream: Expected, state: ConceptState) -> tuple[float, ...]:
@@ -208,7 +238,7 @@ def _alarm(reference: Calibration, state: ConceptState, allowance: Allowance) ->
         return _Alarm(named, p_values[named[0]])
     levels = {stream.name: _level(stream.name, state.streams[stream.name]) for stream in reference.streams}
     named = multiple.e_bh(levels, weights, allowance.run_length / (1.0 - part) / reference.block)
-    return _Alarm(named, None) if named else None
+    return _Alarm(named, None) if any(state.streams[name].won for name in named) else None
 
 
 def _by_itself(reference: Calibration, state: ConceptState) -> dict[str, float]:
@@ -218,18 +248,30 @@ def _by_itself(reference: Calibration, state: ConceptState) -> dict[str, float]:
         past = state.streams[stream.name].past
         if not stream.alike or not reference.in_time or reference.block > 1 or past[-1] is None:
             continue
-        earlier = _normal(reference, stream, state) + tuple(item[0] for item in past[:-1] if item is not None)
-        above = next_value.upper_tail(past[-1][0], earlier, LEAST_SPREAD)
-        below = next_value.upper_tail(-past[-1][0], [-value for value in earlier], LEAST_SPREAD)
+        measured = _measured(reference, stream, state, state.streams[stream.name])
+        above, below = _tail(stream, measured, 1.0), _tail(stream, measured, -1.0)
         found[stream.name] = above if stream.name == "loss" else min(2.0 * min(above, below), 1.0)
     return found
+
+
+def _tail(stream: Expected, measured: tuple[Measured, ...], sign: float) -> float:
+    """Of the latest window, whether all that windows vary by is their rows' noise or all of it is luck: too little of it was seen to tell, and it is the
+    same in windows of any size."""
+    rows = [math.sqrt(max(each.spread**2 - stream.between**2, LEAST_NOISE * each.spread**2)) for each in measured]
+    tails = []
+    for spreads in (rows, [measured[-1].spread] * len(measured)):
+        *earlier, latest = (Measured(sign * each.value, spread) for each, spread in zip(measured, spreads, strict=True))
+        tails.append(next_value.upper_tail_of_unequal(latest, earlier, LEAST_SPREAD))
+    return max(tails)
 
 
 def _since(reference: Calibration, state: ConceptState, name: str) -> Since | None:
     of = state.streams[name]
     stream = next(item for item in reference.streams if item.name == name)
-    kept = [(item[0], seen.start) for item, seen in zip(of.past, state.windows, strict=True) if item is not None]
-    return since_when(_normal(reference, stream, state), tuple(value for value, _ in kept), tuple(start for _, start in kept))
+    starts = tuple(seen.start for item, seen in zip(of.past, state.windows, strict=True) if item is not None)
+    values = standardised(_measured(reference, stream, state, of))
+    before = len(values) - len(starts)
+    return since_when(values[:before], values[before:], starts)
 
 
 def _finding(reference: Calibration, state: ConceptState, alarm: _Alarm, window: Window, allowance: Allowance) -> Finding:

@@ -87,6 +87,8 @@ class PerformanceState(msgspec.Struct, frozen=True, kw_only=True):
     """Alarms when that was."""
     latest_p: float = 1.0
     """Of the latest window by itself; 1: not looked at so."""
+    won: bool = True
+    """The bets on the latest window were, both halves together. Also of a state that did not keep it."""
 
 
 class PerformanceReading(msgspec.Struct, frozen=True, kw_only=True):
@@ -144,9 +146,10 @@ def judge(
 
 
 def is_alarm(baseline: Baseline, state: PerformanceState, policy: MonitorPolicy) -> bool:
-    """Whether the latest window, or all so far, say that the loss is worse."""
+    """Whether the latest window, or all so far, say that the loss is worse. A window that equals all others says nothing, though the level grows by it."""
     known = state.accepted or baseline
-    return level(state) >= policy.harm_run_length / (1.0 - _part(known)) or _alone(known, state, policy)
+    far = state.won and level(state) >= policy.harm_run_length / (1.0 - _part(known))
+    return far or _alone(known, state, policy)
 
 
 def _part(known: Baseline) -> float:
@@ -205,14 +208,15 @@ def advance(baseline: Baseline, state: PerformanceState, seen: WindowLoss, total
     looked = baseline.alike and seen.n >= LIKE * _rows(baseline)
     # The bets' threshold is that of half the budget; in a window without a look, which is known before its losses, they begin with the other half as well.
     unit = 1.0 if looked else 1.0 / (1.0 - _part(baseline))
-    bets = edetector.mean_bets(max(harmed + tolerance, bound.floor), limit, bound.floor)
-    detectors = tuple(float(f"{value:.8g}") for value in edetector.advance(state.detectors, bets, unit=unit))
-    bets = rank_bets(ranks_of(earlier), harmed)
-    ranked = tuple(float(f"{value:.8g}") for value in edetector.advance(state.ranked, bets, unit=unit))
+    on_mean = edetector.mean_bets(max(harmed + tolerance, bound.floor), limit, bound.floor)
+    on_rank = rank_bets(ranks_of(earlier), harmed)
+    detectors = tuple(float(f"{value:.8g}") for value in edetector.advance(state.detectors, on_mean, unit=unit))
+    ranked = tuple(float(f"{value:.8g}") for value in edetector.advance(state.ranked, on_rank, unit=unit))
     return msgspec.structs.replace(
         state,
         detectors=detectors,
         ranked=ranked,
+        won=edetector.gain(state.detectors, on_mean, unit) + edetector.gain(state.ranked, on_rank, unit) > 0.0,
         normal=(*state.normal, shrunk)[-REMEMBERED:],
         since_alarm=state.since_alarm + 1,
         latest_p=float(f"{next_value.upper_tail(harmed, earlier):.3g}") if looked else 1.0,

@@ -82,6 +82,8 @@ class SliceState(msgspec.Struct, frozen=True, kw_only=True):
     """The same: sum of losses."""
     all_rows: dict[str, int] = {}
     """The same: all rows of those windows."""
+    won: bool = True
+    """The latest bet was; a tie tells nothing, though the level grows by it. Also of a state that did not keep it."""
     alarms: int = 0
     last_window: str = ""
 
@@ -117,7 +119,7 @@ def judge(reference: SliceReference, state: SliceState, rows: SliceRows, window:
         bet or state, last_window=window.id, nominees=_nominees(reference, bet or state, holdout, rows)
     )
     # Without a bet nothing is told, though a run length that is shorter now may lie below the level: there are no rows to tell it of.
-    if bet_on is None or bet is None or edetector.level(moved_on.detectors) < allowance.run_length:
+    if bet_on is None or bet is None or not bet.won or edetector.level(moved_on.detectors) < allowance.run_length:
         return SliceReading(findings=(), state=_of_nominees(reference, moved_on))
     finding = _finding(reference, moved_on, bet_on, window, allowance)
     fresh = msgspec.structs.replace(begin_anew(state), alarms=state.alarms + 1, last_window=window.id)
@@ -136,7 +138,8 @@ def _bet(reference: SliceReference, state: SliceState, both: tuple[SliceRows, Sl
     if scores.observed is None or len(scores.normal) < LEAST_NORMAL:
         return None
     earlier = ranks_of((*scores.normal, *nominee.judged[: -max(WAITS, WAITS_EACH * len(scores.normal))]))
-    detectors = edetector.advance(state.detectors, rank_bets(earlier, scores.observed - scores.granted))
+    bets = rank_bets(earlier, scores.observed - scores.granted)
+    detectors = edetector.advance(state.detectors, bets)
     judged = msgspec.structs.replace(nominee, judged=(*nominee.judged, scores.observed)[-JUDGED:])
     words = words_of(reference.features, nominee.conditions)
     inside = chosen(nominee.conditions, rows.codes)
@@ -144,6 +147,7 @@ def _bet(reference: SliceReference, state: SliceState, both: tuple[SliceRows, Sl
         state,
         nominees=tuple(judged if each.conditions == nominee.conditions else each for each in state.nominees),
         detectors=tuple(float(f"{value:.8g}") for value in detectors),
+        won=edetector.gain(state.detectors, bets) > 0.0,
         bet_rows=state.bet_rows | {words: state.bet_rows.get(words, 0) + int(inside.sum())},
         bet_losses=state.bet_losses | {words: _short(state.bet_losses.get(words, 0.0) + float(rows.losses[inside].sum()))},
         all_rows=state.all_rows | {words: state.all_rows.get(words, 0) + len(rows.losses)},

@@ -38,6 +38,18 @@ def advance(values: Sequence[float], e_values: Sequence[float], share: float = 0
     return tuple(min((unit + common + (1.0 - share) * value) * e, CEILING) for value, e in zip(values, e_values, strict=True))
 
 
+def gain(values: Sequence[float], e_values: Sequence[float], unit: float = 1.0) -> float:
+    """What these bets add to the level beyond `unit`; above 0 where they were won.
+
+    Without a bet (ties: an e-value of exactly 1) the level still grows by 1 each time, and reaches any threshold by the clock. An alarm that waits for a bet
+    that is won is a later stopping time: the bound on the run length stays.
+
+    >>> gain((99.0,), (1.0,))
+    0.0
+    """
+    return sum((unit + value) * (e - 1.0) for value, e in zip(values, e_values, strict=True)) / len(values)
+
+
 def level(values: Sequence[float]) -> float:
     """The mixture of the bets: an average of e-detectors is an e-detector, under any dependence."""
     return sum(values) / len(values)

@@ -7,7 +7,8 @@ values' law is assumed, the noise of the baseline is part of the null, and what 
 What is promised: while block means are exchangeable, the mean run length is at least `run_length` values. For dependent values blocks are nearly exchangeable; the
 tests measure the run length on AR(1) and heavy-tailed series. A slow rise that goes on for as long as the stream has been watched is learned as normal:
 compare with a baseline that does not move (monitoring/performance.py) against that.
-An alarm is told once. What came since the change is the new normal; while that is short, the watch only learns.
+An alarm is told once. What came since the change is the new normal; while that is short, the watch only learns. Where the first LEAST_BASELINE values after it
+show that it lies above what the baseline's values were cut at, they are a baseline of their own: cut there, all that comes would be one value for ever.
 """
 
 import hashlib
@@ -41,7 +42,7 @@ class LossWatch(msgspec.Struct, frozen=True, kw_only=True):
     """Values: the least mean number between false alarms."""
     block: int
     cap: float | None
-    """None: values are two at most, or none lies above the commonest, and count as they are."""
+    """None: values are two at most, or none lies above the commonest, and count as they are. Made anew after an alarm."""
     normal: Ranks
     recent: tuple[float, ...]
     """Block means, newest last."""
@@ -52,6 +53,10 @@ class LossWatch(msgspec.Struct, frozen=True, kw_only=True):
     seen: int = 0
     """Values since the baseline."""
     alarms: int = 0
+    since_alarm: tuple[float, ...] = ()
+    """Values as they came since the last alarm, until there are LEAST_BASELINE of them."""
+    cap_alarms: int = 0
+    """Alarms after which `cap` was last seen to fit, or made anew."""
     change: ChangePoint | None = None
     """At the last alarm: when the rise began, counted in values since the baseline (negative: in the baseline)."""
 
@@ -86,8 +91,7 @@ def start(baseline: Sequence[float], run_length: float, block: int | None = None
     if not 1 <= size <= run_length:
         raise ValueError(f"expected a run length of at least one block of {size}, found {run_length:g}")
     cap = _cap(values)
-    whole = (values if cap is None else np.minimum(values, cap))[values.size % size :].reshape(-1, size).mean(axis=1)
-    means = tuple(_short(mean) for mean in whole.tolist())
+    means = _means((values if cap is None else np.minimum(values, cap))[values.size % size :], size)
     return LossWatch(run_length=run_length, block=size, cap=cap, normal=ranks_of(means), recent=means[-REMEMBERED:])
 
 
@@ -95,16 +99,46 @@ def advance(watch: LossWatch, value: float) -> LossWatch:
     """One value later. An alarm was raised by it if `alarms` has grown. Raises ValueError for a value that is not finite."""
     if not -float("inf") < value < float("inf"):
         raise ValueError(f"expected a finite loss, found {value}")
+    moved_on = _with_value(watch, value)
+    if moved_on.evidence >= 1.0 and _won(watch, moved_on):
+        return _alarmed(moved_on)
+    collects = watch.cap_alarms < watch.alarms and bool(watch.since_alarm or not watch.open_values)
+    return _with_cap_of(moved_on, (*watch.since_alarm, value)) if collects else moved_on
+
+
+def _with_value(watch: LossWatch, value: float) -> LossWatch:
     total, count = watch.open_sum + (value if watch.cap is None else min(value, watch.cap)), watch.open_values + 1
     if count < watch.block:
         return msgspec.structs.replace(watch, open_sum=total, open_values=count, seen=watch.seen + 1)
     mean = _short(total / count)
     detectors = watch.detectors if watch.learning else edetector.advance(watch.detectors, rank_bets(watch.normal, mean))
-    moved_on = msgspec.structs.replace(
+    return msgspec.structs.replace(
         watch, normal=with_value(watch.normal, mean), recent=(*watch.recent, mean)[-REMEMBERED:],
         detectors=detectors, open_sum=0.0, open_values=0, seen=watch.seen + 1,
     )  # fmt: skip
-    return _alarmed(moved_on) if moved_on.evidence >= 1.0 else moved_on
+
+
+def _won(before: LossWatch, watch: LossWatch) -> bool:
+    """The bets on the block that this value filled. A block that ties with all others is none, though the level grows by it."""
+    if watch.open_values or before.learning:
+        return False
+    return edetector.gain(before.detectors, rank_bets(before.normal, watch.recent[-1])) > 0.0
+
+
+def _with_cap_of(watch: LossWatch, values: tuple[float, ...]) -> LossWatch:
+    """`values`: since the alarm, from the beginning of a block."""
+    if len(values) < LEAST_BASELINE:
+        return msgspec.structs.replace(watch, since_alarm=values)
+    settled = msgspec.structs.replace(watch, since_alarm=(), cap_alarms=watch.alarms)
+    if watch.cap is None or max(values) <= watch.cap:
+        return settled
+    cap = _cap(np.asarray(values))
+    cut = np.asarray(values) if cap is None else np.minimum(values, cap)
+    whole = cut.size - cut.size % watch.block
+    means = _means(cut[:whole], watch.block)
+    return msgspec.structs.replace(
+        settled, cap=cap, normal=ranks_of(means), recent=means, open_sum=float(cut[whole:].sum()), open_values=cut.size - whole
+    )
 
 
 def advance_all(watch: LossWatch, values: Sequence[float]) -> LossWatch:
@@ -120,6 +154,10 @@ def _cap(values: npt.NDArray[np.float64]) -> float | None:
     return float(np.quantile(above, CAP_QUANTILE)) if kinds.size > 2 and above.size else None
 
 
+def _means(values: npt.NDArray[np.float64], block: int) -> tuple[float, ...]:
+    return tuple(_short(mean) for mean in values.reshape(-1, block).mean(axis=1).tolist())
+
+
 def _alarmed(watch: LossWatch) -> LossWatch:
     seed = int.from_bytes(hashlib.sha256(repr(watch.recent).encode()).digest()[:4], "big")
     found = change_point(watch.recent, CHANGE_ALPHA, seed, block=1)
@@ -133,7 +171,8 @@ def _alarmed(watch: LossWatch) -> LossWatch:
         watch.block,
     )
     return msgspec.structs.replace(
-        watch, normal=ranks_of(since), recent=since, detectors=edetector.start(len(SHIFTS)), alarms=watch.alarms + 1, change=change
+        watch, normal=ranks_of(since), recent=since, detectors=edetector.start(len(SHIFTS)), alarms=watch.alarms + 1,
+        since_alarm=(), change=change,
     )  # fmt: skip
 
 

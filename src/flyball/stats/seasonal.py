@@ -24,6 +24,8 @@ FEW = 30.0
 """Expected: with fewer, counts are too uneven for a root or a logarithm to even them."""
 PLACED = 6.0
 """Standard deviations beyond which a place in the distribution is 0 or 1 to the computer."""
+LEAST_FAILURE = 1e-300
+"""Probability. A mean so small that it is 0 to the computer has no logarithm."""
 OUTLIER = 4.0
 """A residual so far from what the last one made likely does not pull the next one, and hardly moves the baseline: an anomaly is not learned before it is told."""
 OUTLIER_STEP = 0.1
@@ -115,13 +117,14 @@ def _even(count: float, scale: float) -> float:
 
 def _place(count: int, mean: float, scale: float, uniform: float) -> float:
     """P(fewer) + uniform · P(as many) of a negative binomial with variance μ + s²μ²."""
-    extra = scale**2 * mean
-    probability = math.exp(-math.log1p(extra) / scale**2)
-    below = 0.0
-    for k in range(count):
-        below += probability
-        probability *= (1.0 / scale**2 + k) / (k + 1) * extra / (1.0 + extra)
-    return below + uniform * probability
+    from scipy.special import betainc, gammaln
+
+    size, extra = 1.0 / scale**2, scale**2 * mean
+    success = 1.0 / (1.0 + extra)
+    below = float(betainc(size, count, success)) if count else 0.0
+    combinations = float(gammaln(size + count) - gammaln(size) - gammaln(count + 1.0))
+    log_failures = count * math.log(max(extra * success, LEAST_FAILURE))
+    return below + uniform * math.exp(combinations - size * math.log1p(extra) + log_failures)
 
 
 def _uneven(even: float, scale: float) -> float:

@@ -9,7 +9,7 @@ from monitored_world import DAY_US, SIGNATURE, START, day
 from flyball.errors import DataError
 from flyball.monitoring.allowance import Allowance
 from flyball.monitoring.calibration import Calibration, build, outcomes_of
-from flyball.monitoring.concept import ConceptState, judge, weights_of
+from flyball.monitoring.concept import ConceptState, Judged, StreamState, judge, weights_of
 from flyball.monitoring.reference import HoldoutScores
 from flyball.records import codec
 from flyball.records.findings import FindingKind
@@ -47,6 +47,9 @@ SIGNATURES = {
     multiclass: Signature(task="multiclass", classes=("a", "b", "c"), columns=(Column(name="x", type=ColumnType.NUMBER),)),
 }
 SCALE = 8.0
+
+
+JUDGED = Judged(start=START, n=600, loss=0.0, expected=0.0)
 
 
 def size(rng):
@@ -112,6 +115,88 @@ def test_where_days_have_no_luck_a_jump_is_told_by_its_first_window():
     assert finding.evidence.name == "concept_window_p_value"
     assert finding.changed_since == day(9 + delay).start
     assert "by this window alone" in finding.words
+
+
+def growing(rng, reference, sizes, shifts):
+    """Numbers of the windows that were told."""
+    state, told = ConceptState(), []
+    for number, (n, shift) in enumerate(zip(sizes, shifts, strict=True)):
+        reading = judge(reference, state, outcomes_of(*plain(rng, n, shift=shift)), day(number), ALLOWANCE)
+        state, told = reading.state, told + [number] * len(reading.findings)
+    return told
+
+
+def even_holdout(rng, days, n):
+    scores, labels = plain(rng, days * n)
+    held = HoldoutScores(scores, (scores[:, 0] - labels) ** 2, np.repeat(np.arange(days), n) * DAY_US)
+    return build(SIGNATURE, held, labels, timedelta(days=1), None)
+
+
+def test_a_shift_that_was_told_and_stays_is_no_new_one_when_windows_grow():
+    """The departure is 0.1 a row throughout; as a standard score it is three times as large from window 40 on."""
+    rng, told = np.random.default_rng(95), []
+    for _ in range(3):
+        found = growing(rng, even_holdout(rng, 14, 300), [300] * 40 + [3_000] * 10, [0.1] * 50)
+        assert found[0] <= 5
+        told += [number for number in found if number >= 40]
+    assert not told
+
+
+def test_a_further_shift_is_told_after_windows_grew_and_when_they_grow_with_it():
+    rng = np.random.default_rng(96)
+    after = growing(rng, even_holdout(rng, 14, 300), [300] * 15 + [3_000] * 10, [0.1] * 20 + [0.2] * 5)
+    assert next(number for number in after if number >= 15) == 20
+    together = growing(rng, even_holdout(rng, 14, 300), [300] * 20 + [3_000] * 8, [0.1] * 20 + [0.3] * 8)
+    assert next(number for number in together if number >= 20) <= 23
+
+
+def test_windows_far_larger_than_the_holdout_s_do_not_take_the_error_of_its_means_for_a_new_concept():
+    rng, alarms = np.random.default_rng(97), 0
+    for _ in range(12):
+        alarms += len(growing(rng, even_holdout(rng, 14, 150), [15_000] * 8, [0.0] * 8))
+    assert alarms <= 2  # 96 windows of 360: 0.3 expected at most, 2 exceeded in 0.3 %; without that error 7
+
+
+def test_windows_that_shrink_after_an_alarm_are_not_surprising():
+    """Luck that was seen in the holdout and is none makes large windows look as if they varied less than they may."""
+    rng, told = np.random.default_rng(101), 0
+    for _ in range(8):
+        found = growing(rng, even_holdout(rng, 14, 300), [3_000] * 12 + [300] * 12, [0.1] * 24)
+        told += sum(number >= 12 for number in found)
+    assert told <= 2  # 96 windows of 360
+
+
+def test_a_shift_in_windows_far_larger_than_the_holdout_s_is_soon_told():
+    rng = np.random.default_rng(98)
+    found = growing(rng, even_holdout(rng, 14, 150), [15_000] * 5, [0.15] * 5)
+    assert found[0] <= 3
+
+
+def test_a_state_of_before_sizes_were_told_apart_goes_on():
+    rng = np.random.default_rng(99)
+    reference, state = holdout(rng, plain, 14), ConceptState()
+    for number in range(6):
+        state = judge(reference, state, outcomes_of(*plain(rng, 600)), day(number), ALLOWANCE).state
+    kept = codec.plain(state)
+    for stream in kept["streams"].values():
+        stream.pop("usual", None)
+        stream.pop("won", None)
+    old = codec.decode(codec.encode(kept), ConceptState)
+    assert old.streams["level"].usual == 0.0
+    new = judge(reference, old, outcomes_of(*plain(rng, 600, shift=0.3)), day(6), ALLOWANCE)
+    assert new.findings
+
+
+def test_windows_in_which_nothing_ever_varies_are_no_alarm_by_their_number():
+    """All tie: an e-detector of such bets counts windows, and reaches any threshold."""
+    outcomes = outcomes_of(np.tile([0.0, 1.0], 300)[:, None], np.tile([0.0, 1.0], 300))
+    certain = HoldoutScores(outcomes.scores, np.zeros(600), np.arange(600) * DAY_US // 50)
+    reference = build(SIGNATURE, certain, outcomes.labels, timedelta(days=1), None)
+    level = StreamState(up=(5_000.0,) * 5, down=(5_000.0,) * 5, past=((0.0, 0.0),) * 5)
+    counted = ConceptState(streams={stream.name: level for stream in reference.streams}, alarms=1, windows=(JUDGED,) * 5)
+    reading = judge(reference, counted, outcomes, day(5), ALLOWANCE)
+    assert not reading.findings
+    assert reading.state.streams["level"].up[0] == 5_001.0
 
 
 def test_days_with_luck_are_left_to_ranks():

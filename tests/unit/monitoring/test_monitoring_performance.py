@@ -317,6 +317,14 @@ def plain(rng, rows, windows=10):
     return Baseline(mean=float(means.mean()), n=rows * windows, window_means=known, in_time=True, alike=True)
 
 
+def test_losses_that_never_vary_are_no_alarm_by_their_number():
+    baseline = Baseline(mean=0.0, n=5_000, window_means=(0.0,) * 10, in_time=True, alike=True)
+    state = PerformanceState(ranked=(10_000.0,) * 5)
+    state = advance(baseline, state, seen_of(np.zeros(500), day(0)), 0.0, 0.0)
+    assert state.ranked[0] == 10_001.0
+    assert not is_alarm(baseline, state, POLICY)
+
+
 def windows_to_the_alarm(rng, labels, error):
     baseline, state = plain(rng, 500), PerformanceState()
     for number in range(80):

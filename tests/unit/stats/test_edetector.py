@@ -50,3 +50,11 @@ def test_units_that_are_known_before_the_value_count_as_so_many_windows():
         spent.append(units)
     assert np.mean(spent) >= threshold
     assert edetector.advance((3.0,), (2.0,), unit=2.0) == (10.0,)
+
+
+def test_bets_that_are_neither_won_nor_lost_gain_nothing():
+    assert edetector.gain((7.0, 3.0), (1.0, 1.0)) == 0.0
+    values, bets = (7.0, 3.0), (1.2, 0.9)
+    assert edetector.gain(values, bets, 0.5) == pytest.approx(
+        edetector.level(edetector.advance(values, bets, unit=0.5)) - edetector.level(values) - 0.5
+    )

@@ -89,6 +89,49 @@ def test_an_alarm_is_told_once_and_what_follows_becomes_normal():
     assert watch.change.lower <= 2_000 <= watch.change.upper
 
 
+@pytest.mark.parametrize("block", [1, 4])
+def test_what_follows_an_alarm_is_cut_where_it_is_large_itself(block):
+    """Cut where the first baseline's values were large, all of it is one value, and no rise of it is seen."""
+    rng = np.random.default_rng(77)
+    watch = advance_all(start(1.0 + 0.1 * rng.normal(size=300), RUN_LENGTH, block), (3.0 + 0.1 * rng.normal(size=200)).tolist())
+    assert watch.alarms == 1
+    assert 3.0 < watch.cap < 3.6
+    assert not watch.since_alarm
+    count, again = first_alarm(watch, 300.0 + rng.normal(size=200))
+    assert count <= 60
+    assert again.change.lower <= 200 <= again.change.upper
+    later = advance_all(again, (300.0 + rng.normal(size=150)).tolist())
+    assert later.cap > 300.0
+    assert advance_all(later, (300.0 + rng.normal(size=400)).tolist()).alarms == later.alarms
+    assert codec.decode(codec.encode(later), LossWatch) == later
+
+
+def test_a_watch_that_alarmed_before_values_were_kept_gets_a_cap_of_its_own_too():
+    rng = np.random.default_rng(78)
+    watch = advance_all(start(1.0 + 0.1 * rng.normal(size=300), RUN_LENGTH, 4), (3.0 + 0.1 * rng.normal(size=202)).tolist())
+    stored = codec.plain(watch)
+    old = {name: value for name, value in stored.items() if name not in ("since_alarm", "cap_alarms")} | {"cap": 1.2}
+    kept = advance_all(codec.revive(old, LossWatch), (3.0 + 0.1 * rng.normal(size=40)).tolist())
+    assert kept.cap > 3.0
+    assert (kept.seen - 204) % 4 == kept.open_values
+
+
+def test_a_rise_that_stays_below_the_cap_keeps_what_was_learned_of_it():
+    rng = np.random.default_rng(79)
+    baseline = np.where(rng.random(1_000) < 0.05, 9.0, 0.0) + rng.random(1_000)
+    watch = advance_all(start(baseline, RUN_LENGTH, 1), (1.0 + rng.random(200)).tolist())
+    assert (watch.alarms, watch.cap_alarms) == (1, 1)
+    assert watch.cap > 9.0
+    assert watch.normal.n > 190
+
+
+def test_losses_that_never_vary_are_no_alarm_by_their_number():
+    watch = advance_all(start([0.0] * 100, 1_000, block=1), [0.0] * 2_500)
+    assert watch.alarms == 0
+    assert watch.evidence >= 1.0
+    assert advance_all(watch, [0.1]).alarms == 1  # what it waited for; without them one value tells as much
+
+
 @pytest.mark.parametrize(
     ("name", "within"), [("mixed_0101_abrupto", 10), ("sine_0123_abrupto", 10), ("rt_2563789698568873_abrupto", 40)]
 )

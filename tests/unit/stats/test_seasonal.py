@@ -52,6 +52,25 @@ def test_residuals_of_few_are_normal_also_in_the_tail_that_counts():
             assert np.mean(u > z) == pytest.approx(chance, abs=4 * np.sqrt(chance / 20_000))
 
 
+@pytest.mark.parametrize("scale", [0.01, 0.3, 1.0, 8.0])
+@pytest.mark.parametrize("mean", [0.0, 1e-6, 0.5, 29.0])
+def test_the_place_of_a_count_is_that_of_the_sum_of_all_smaller_ones(scale, mean):
+    extra = scale**2 * mean
+    for count in (0, 1, 7, 300):
+        probability, below = math.exp(-math.log1p(extra) / scale**2), 0.0
+        for k in range(count):
+            below += probability
+            probability *= (1.0 / scale**2 + k) / (k + 1) * extra / (1.0 + extra)
+        for uniform in (0.0, 0.4, 1.0):
+            assert seasonal._place(count, mean, scale, uniform) == pytest.approx(below + uniform * probability, abs=1e-9)
+
+
+def test_a_count_of_a_thousand_million_is_placed_at_once():
+    """One by one, a million of them took half a second of a tick, and these would take minutes."""
+    lumpy = Seasonal(level=math.log(20.0), day=(0.0,), week=(0.0,), scale=8.0)
+    assert residual(lumpy, count_value(0, 10**9), given_previous=False) == pytest.approx(7.03, abs=0.01)
+
+
 def test_the_scale_follows_the_middle_and_not_the_tail():
     rng, at = np.random.default_rng(3), FLAT
     for _ in range(1500):
