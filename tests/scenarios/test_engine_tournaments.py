@@ -9,6 +9,7 @@ import pytest
 from engine_world import AT_ONCE, DAY, Model, Project, spec_of
 
 from flyball.control import bounds, commands, decisions, explaining, findings, job_story, queries
+from flyball.control.remedies import Acts
 from flyball.control.standing import puts_of
 from flyball.control.world import draft, micros
 from flyball.errors import NotFound
@@ -227,6 +228,11 @@ def test_a_yes_that_comes_when_the_data_are_faulty_fits_nothing_unless_the_polic
     assert len(made_by_policies(project)) == on_faults
     assert ("is taken for a data fault" in words) is not on_faults
     project.holds()
+    past = project.door.get("acts", project.door.model, Acts).past
+    assert [act.action for act in past] == (
+        ["ask"] if on_faults else []
+    )  # else its cooldown would begin, and its incident be dealt with
+    assert (words in [heard for _, heard in project.told.heard]) is not on_faults
 
 
 def test_an_earlier_unit_may_come_back_while_the_data_are_faulty_for_nothing_is_fitted(tmp_path: Path) -> None:

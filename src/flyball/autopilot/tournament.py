@@ -112,8 +112,11 @@ class PastTournament(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def lowered_nothing(self) -> bool:
-        """Nobody won, or what won brought nothing. A winner whose gates or release go on, or that was not measured yet, may still."""
-        return self.winner is None or self.in_vain or (self.realised is not None and self.realised <= 0.0)
+        """Nobody won, or what won brought nothing; another threshold changes no loss. A winner whose gates or release go on, or that was not measured yet,
+        may still."""
+        if self.winner is None or self.in_vain or entrant_of(self.winner).strategy is Strategy.RETHRESHOLD:
+            return True
+        return self.realised is not None and self.realised <= 0.0
 
     @property
     def trained(self) -> tuple[Standing, ...]:

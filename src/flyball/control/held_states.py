@@ -63,8 +63,10 @@ class _Kind:
 class HeldStates:
     """Of one ledger. Safe to use from several threads."""
 
-    def __init__(self) -> None:
+    def __init__(self, broken_off: Callable[[], None] = lambda: None) -> None:
+        """`broken_off`: called when what the ledger holds does not follow on what was seen."""
         self._lock = threading.RLock()
+        self._broken_off = broken_off
         self._seen = Head(0, "")
         """Up to where events are in what is held."""
         self._kinds: dict[str, dict[type[msgspec.Struct], _Kind]] = {}
@@ -93,6 +95,7 @@ class HeldStates:
         since = ledger.events(after=self._seen.seq) if self._kinds and 0 < head.seq - self._seen.seq <= MOST else ()
         if not since or since[0].prev != self._seen.hash:
             self._kinds.clear()
+            self._broken_off()
             self._seen = head
             return
         for event in since:

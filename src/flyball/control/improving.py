@@ -120,9 +120,9 @@ def _chosen(world: World, unit: str, since: datetime, until: datetime) -> dateti
 
 
 def _answers_per_label(windows: Sequence[WindowSummary]) -> float:
-    """Of whoever was champion: traffic does not hang on that."""
+    """Of whoever answered: a window's predictions are a canary's, too, and so are its labels, but not the rows of its loss."""
     lately = [window for window in windows if window.loss is not None][-LATELY:]
-    labelled = _rows(lately)
+    labelled = sum(max(window.labels, window.loss.n) for window in lately if window.loss is not None)
     return max(sum(window.predictions for window in lately) / labelled, 1.0) if labelled else 1.0
 
 

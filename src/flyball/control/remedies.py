@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -29,6 +29,8 @@ FINDINGS_TOLD, LONGEST_TOLD = 3, 200
 """In a notification: how many of the standing findings, and characters of each."""
 
 
+APPROVED = ".approved"
+"""Behind the question's id: what a person said yes to."""
 REPLAY_LOOKS = timedelta(hours=1)
 """How often the autopilot's turn comes in a replay."""
 
@@ -50,6 +52,15 @@ class Acts(msgspec.Struct, frozen=True, kw_only=True):
     past: tuple[autopilot.PastAction, ...] = ()
     last_nothing: str = ""
     """What the last recorded decision to do nothing was about: it is recorded when it changes, not at every window."""
+
+
+class _Came(NamedTuple):
+    """What something to do came to."""
+
+    words: str
+    acted: bool = True
+    tell: bool = False
+    """A person has to know of it."""
 
 
 class Remedies:
@@ -153,7 +164,7 @@ class Remedies:
         for approval in self._world.all("approval", Approval):
             if approval.answer != "approved" or approval.requested_by != "autopilot" or approval.id in self._settled:
                 continue
-            todo_id = f"{approval.id}.approved"
+            todo_id = f"{approval.id}{APPROVED}"
             if self._world.get("todo", todo_id, Todo) is not None:
                 self._settled.add(approval.id)
                 continue
@@ -182,33 +193,56 @@ class Remedies:
         )
         return msgspec.structs.replace(acts, past=(*others, now))
 
+    def _not_acted(self, todo: Todo) -> tuple[Put, ...]:
+        """Of a person's yes that led to nothing: its policy has not acted, as where a question is closed."""
+        approval, decision = (
+            self._world.get("approval", todo.id.removesuffix(APPROVED), Approval),
+            decisions.find(self._world, todo.decision),
+        )
+        asked = decisions.asked_in(decision, approval) if approval is not None and decision is not None else None
+        acts = self._world.get("acts", self._world.model, Acts) or Acts()
+        if asked is None:
+            return ()
+        mine = (asked.arguments.get("policy"), asked.kind, tuple(asked.arguments.get("incidents", ())))
+        last = max(
+            (at for at, act in enumerate(acts.past) if (act.policy, act.action, tuple(act.incidents)) == mine), default=None
+        )
+        past = tuple(act for at, act in enumerate(acts.past) if at != last)
+        return (put("acts", self._world.model, msgspec.structs.replace(acts, past=past)),)
+
     def _do_what_is_open(self) -> list[Exception]:
         """What failed: it is tried again at the next tick, and keeps nothing else from its turn."""
         trouble: list[Exception] = []
         for todo in self._world.all("todo", Todo):
             try:
-                words = "" if todo.done else self._do(todo)
+                came = None if todo.done else self._do(todo)
             except Fenced:
                 raise
             except Exception as error:  # noqa: BLE001 - raised once all had their turn
                 trouble.append(error)
                 continue
-            if words:
-                finished = put("todo", todo.id, msgspec.structs.replace(todo, done=True))
-                payload = {"decision": todo.decision, "words": words}
-                self._world.record(
-                    draft(self._world.now(), "todo.done", f"decision:{todo.decision}", payload, (finished,), key=f"done:{todo.id}")
-                )  # fmt: skip
+            if came is not None:
+                self._finish(todo, came)
         return trouble
 
-    def _do(self, todo: Todo) -> str:
-        """Each with a key of its own: after a crash between the act and its mark, the act is found done. Empty: not now, look again later."""
+    def _finish(self, todo: Todo, came: _Came) -> None:
+        in_vain = todo.asked and not came.acted
+        if in_vain or came.tell:
+            self._world.ports.notifier.notify(todo.action.subject, came.words)
+        finished = (put("todo", todo.id, msgspec.structs.replace(todo, done=True)), *(self._not_acted(todo) if in_vain else ()))
+        payload = {"decision": todo.decision, "words": came.words}
+        self._world.record(
+            draft(self._world.now(), "todo.done", f"decision:{todo.decision}", payload, finished, key=f"done:{todo.id}")
+        )  # fmt: skip
+
+    def _do(self, todo: Todo) -> _Came | None:
+        """Each with a key of its own: after a crash between the act and its mark, the act is found done. None: not now, look again later."""
         action = todo.action
         if action.kind in autopilot.EXCLUSIVE and not todo.asked and bounds.open_breaker(self._world) is not None:
-            return "it was not done: the breaker is open"
+            return _Came("it was not done: the breaker is open", acted=False)
         if action.kind in autopilot.TOURNAMENTS or action.kind == "retrain":
             # A person's yes may come while another one runs: one at a time.
-            return "" if todo.asked and jobs.active(self._world) else self._ask_for_a_job(todo)
+            return None if todo.asked and jobs.active(self._world) else self._ask_for_a_job(todo)
         if action.kind == "roll_back":
             return self._go_back(todo)
         if action.kind == "stop":
@@ -217,21 +251,21 @@ class Remedies:
         standing_now = _told(self._world, self._world.get("champion", self._world.model, Champion))
         found = "".join(f"; finding {each.number}: {each.words[:LONGEST_TOLD]}" for each in standing_now[-FINDINGS_TOLD:])
         self._world.ports.notifier.notify(action.subject, f"{said}{found}" + ("; see flyball findings --open" if found else ""))
-        return "a person was told"
+        return _Came("a person was told")
 
-    def _ask_for_a_job(self, todo: Todo) -> str:
+    def _ask_for_a_job(self, todo: Todo) -> _Came:
         said, champion, key = todo.action.arguments, self._releases.champion(), f"todo:{todo.id}"
         if faulty := self._may_not_fit(todo.action, champion, key):
-            return f"{faulty}: nothing was done"
+            return _Came(f"{faulty}: nothing was done", acted=False)
         if todo.action.kind == "retrain":
             overrides: dict[str, Any] = {name: said[name] for name in ("history", "since") if name in said}
         elif champion is None or champion.unit != said["champion"]:
             # An answer may come when that one is gone: it is judged beside whoever answers then, once the policy decides anew.
-            return f"{said['champion']} is champion no more: nothing was to be done"
+            return _Came(f"{said['champion']} is champion no more: nothing was to be done", acted=False)
         else:
             overrides = tournaments.overrides_of(todo.action)
         job = jobs.request(self._world, todo.decision, overrides=overrides, key=key)
-        return f"job {job.id} was asked for"
+        return _Came(f"job {job.id} was asked for")
 
     def _may_not_fit(self, action: Action, champion: Champion | None, key: str) -> str:
         """Of an answer that comes when a fault is known that was not when it was asked for; empty: it may, or its job was asked for before a controller died."""
@@ -241,35 +275,33 @@ class Remedies:
         known = self._world.ports.ledger.events(kinds=("job.requested",)) if found else ()
         return "" if any(event.key == key for event in known) else found
 
-    def _stop(self, todo: Todo) -> str:
+    def _stop(self, todo: Todo) -> _Came:
         said, champion, key = todo.action.arguments, self._releases.champion(), f"todo:{todo.id}"
         standing = stop_of(self._world)
         if champion is None or champion.unit != said["from"]:
-            return f"{said['from']} is champion no more: nothing was to be done"
+            return _Came(f"{said['from']} is champion no more: nothing was to be done", acted=False)
         if standing is not None and standing.key != key:
-            return f"it was stopped already, since {standing.stopped_at.isoformat()}"
-        return self._stopping.stop(str(said.get("message") or f"decided by {todo.decision}"), todo.decision, key=key)
+            return _Came(f"it was stopped already, since {standing.stopped_at.isoformat()}", acted=False)
+        return _Came(self._stopping.stop(str(said.get("message") or f"decided by {todo.decision}"), todo.decision, key=key))
 
-    def _go_back(self, todo: Todo) -> str:
+    def _go_back(self, todo: Todo) -> _Came | None:
         """From the unit that was judged and from no other: an answer may come when that one is gone, or while another is being released."""
         key, judged = f"todo:{todo.id}", str(todo.action.arguments.get("from", ""))
         moved, champion, active = self._releases.moved_by(key), self._releases.champion(), self._releases.active()
         if moved is None:
             if champion is None or champion.unit != judged:
-                return f"{judged} is champion no more: nothing was to be done"
+                return _Came(f"{judged} is champion no more: nothing was to be done", acted=False)
             if active is not None and active.challenger != judged:
-                return ""
+                return None
             if active is None and (lacking := self._cannot_go_back(todo, champion)):
-                self._world.ports.notifier.notify(todo.action.subject, lacking)
-                return lacking
+                return _Came(lacking, acted=False, tell=True)
             reason = str(todo.action.arguments.get("message") or f"decided by {todo.decision}")
             agreed = str(todo.action.arguments.get("to", "")) if todo.asked else ""
             try:
                 moved = self._releases.roll_back(reason, todo.decision, key=key, to=agreed)
-            except Conflict as lacking:
-                self._world.ports.notifier.notify(todo.action.subject, lacking.message)
-                return lacking.message
-        return f"release {moved.id} goes back" if moved else "there was no unit to go back to"
+            except Conflict as conflict:
+                return _Came(conflict.message, acted=False, tell=True)
+        return _Came(f"release {moved.id} goes back") if moved else _Came("there was no unit to go back to", acted=False)
 
     def _cannot_go_back(self, todo: Todo, champion: Champion) -> str:
         """What a person has to be told instead; empty: it can be done. Whether a unit is whole is only asked now: its bytes are read for it."""

@@ -8,6 +8,7 @@ import msgspec
 
 from flyball.autopilot.contest import ContestPolicy, ContestSituation
 from flyball.autopilot.entrants import TRAINS, Strategy
+from flyball.autopilot.worth import LEAST_RISK
 from flyball.control import bounds, decisions
 from flyball.control.ports import JobReport
 from flyball.control.units import UnitShelf, policy_plain, threshold_of
@@ -115,7 +116,7 @@ def _with_what_it_brought(held: Tournament, gain: float, old_loss: float | None)
     """Relative to what the champion lost on the same rows: a number's losses are told in another unit in the standings (the spread of labels then), and the
     world may have moved. `old_loss` None: an effect of an earlier Flyball, which does not say."""
     loss = held.standings.champion_loss if old_loss is None else old_loss
-    return msgspec.structs.replace(held, realised=gain / loss) if loss > 0.0 else held
+    return msgspec.structs.replace(held, realised=gain / max(loss, LEAST_RISK))
 
 
 def _asked(world: World, job: Job) -> int | None:

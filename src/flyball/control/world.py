@@ -75,9 +75,9 @@ class World:
         """Of flyball.yaml as this process has read it."""
         self.epoch: int | None = None
         """None: this process has not taken over and only reads."""
-        self._held = HeldStates()
         self._revived: dict[tuple[str, str], tuple[int, type[msgspec.Struct], Any]] = {}
         """Of each state the record that was made of it last: what one event wrote never changes, and records are frozen."""
+        self._held = HeldStates(broken_off=self._revived.clear)
 
     @property
     def model(self) -> str:

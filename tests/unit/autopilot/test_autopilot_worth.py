@@ -146,7 +146,14 @@ def test_a_rise_that_a_tournament_could_not_lower_is_normal_until_there_are_twic
 
 
 @pytest.mark.parametrize(
-    ("became", "normal"), [({}, False), ({"in_vain": True}, True), ({"realised": -0.01}, True), ({"realised": 0.2}, False)]
+    ("became", "normal"),
+    [
+        ({}, False),
+        ({"in_vain": True}, True),
+        ({"realised": -0.01}, True),
+        ({"realised": 0.2}, False),
+        ({"winner": "rethreshold"}, True),
+    ],
 )
 def test_a_winner_that_came_to_nothing_has_lowered_nothing(became: dict, normal: bool):
     """One whose release goes on, or was not measured yet, may still."""

@@ -200,3 +200,8 @@ def test_how_many_answers_get_a_label_is_told_by_the_newest_windows():
     assert improving._answers_per_label([*old, *days("u", [0.1] * 7, 20)]) == 1.0
     assert improving._answers_per_label(old) == 50.0
     assert improving._answers_per_label([]) == 1.0
+
+
+def test_labels_of_a_canarys_answers_count_as_its_answers_do():
+    half = [msgspec.structs.replace(day, loss=RowLosses(mean=0.1, spread=0.1, n=50)) for day in days("u", [0.1] * 7, 0)]
+    assert improving._answers_per_label(half) == 1.0

@@ -120,10 +120,11 @@ def test_a_job_that_is_launched_again_knows_no_more_of_what_became_of_winners() 
 
 
 def test_what_a_winner_brought_is_relative_to_what_the_old_champion_lost_on_the_same_rows() -> None:
-    """Of a number the standings count losses by the labels of then, effects by those that the old unit was trained on: 0.05 of 0.1 is a half."""
+    """Of a number the standings count losses by the labels of then, effects by those that the old unit was trained on: 0.05 of 0.1 is a half.
+    Of a champion that never erred it is told by the least loss that counts."""
     world = world_at(AT + timedelta(days=9))
     first, second, third = (jobs.request(world, "d-000001").id for _ in range(3))
     for job, release, loss in ((first, "r-0001", 0.1), (second, "r-0002", None), (third, "r-0003", 0.0)):
         ended(world, job)
         measured(world, release, job, loss)
-    assert [each.realised for each in tournaments.remembered(world)] == [0.5, 0.25, None]
+    assert [each.realised for each in tournaments.remembered(world)] == [0.5, 0.25, 50.0]
