@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator, Sequence
 from time import perf_counter
 from typing import NamedTuple
 
-from flyball.errors import DeadlinePassed, FlyballError, ModelFailed
+from flyball.errors import DeadlinePassed, Fault, FlyballError, ModelFailed, RequestError
 from flyball.gateway.batches import Answer, Batch
 from flyball.gateway.borders import Border
 from flyball.gateway.breaker import fair_seconds
@@ -207,7 +207,10 @@ class _Taken:
         self._parts: list[tuple[Part, Scored]] = []
         self._failed: dict[int, FlyballError] = {}
         self._tried: set[tuple[str, int]] = set()
-        self._failures: list[FailureBatch] = []
+        self._given_up: list[tuple[Part, ModelFailed, str | None]] = []
+        """With who is asked instead."""
+        self._refused: set[int] = set()
+        """Rows that no unit takes: no failure of anybody's."""
 
     def keep(self, part: Part, scored: Scored) -> None:
         self._parts.append((part, scored))
@@ -222,7 +225,13 @@ class _Taken:
             following = Part(champion, "champion", part.rows)
         elif part.unit is champion and fallback is not None:
             following = Part(fallback, "fallback", part.rows)
-        self._failures.append(failure_of(self._live, part, self._batch, failed, following.unit.id if following else None))
+        self._given_up.append((part, failed, following.unit.id if following else None))
+        if following is None and failed.beyond:
+            # Each unit takes less than the other in some column: as good as what neither takes.
+            fault = Fault("rows", failed.message, "rows of which one unit takes all", "Ask again once the release has settled")
+            self._refused.update(rows)
+            self._failed.update(dict.fromkeys(rows, RequestError((fault,))))
+            return []
         if following is None:
             # The last unit had all of the time that any of the requests had: whether the request's own clock or this call ends first is chance.
             told = DeadlinePassed("The request's deadline passed before the model answered") if failed.late else failed
@@ -234,7 +243,15 @@ class _Taken:
         if len(self._parts) != 1 or self._parts[0][0].rows is not None:
             self._leave_out_half_answered()
         scores, units = gathered(self._parts, self._batch.n)
-        return Answered(scores, units, self._failed, frozenset(self._tried), self._parts, self._failures)
+        return Answered(scores, units, self._failed, frozenset(self._tried), self._parts, self._failures())
+
+    def _failures(self) -> list[FailureBatch]:
+        told: list[FailureBatch] = []
+        for part, failed, instead in self._given_up:
+            rows = [at for at in rows_of(part, self._batch) if at not in self._refused] if self._refused else part.rows
+            if rows is None or rows:
+                told.append(failure_of(self._live, part._replace(rows=rows), self._batch, failed, instead))
+        return told
 
     def _leave_out_half_answered(self) -> None:
         """A request that has a row without an answer is refused as a whole: its other rows were shown to nobody, so they are no predictions."""

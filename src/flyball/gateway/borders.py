@@ -8,7 +8,7 @@ import numpy as np
 from flyball.gateway.fields import shown
 from flyball.gateway.tensors.datatypes import NARROW
 from flyball.gateway.validation import Rows, left_out
-from flyball.records.signature import MAX_FLOAT32, Column, ColumnType, Signature, Unknown, less
+from flyball.records.signature import MAX_FLOAT32, Column, ColumnType, Signature, Unknown, less, limit_words
 
 Array = np.ndarray[Any, Any]
 _NUMBERS = frozenset({ColumnType.NUMBER, ColumnType.INTEGER})
@@ -55,7 +55,7 @@ class Border:
             return f"needs the column {name!r}, which the request left out (another unit of its route does without it)"
         what = "other than its categories"
         if own.type in _NUMBERS:
-            what = f"below {self._low:g}" if value < self._low else f"above {self._high:g}"
+            what = f"below {limit_words(self._low)}" if value < self._low else f"above {limit_words(self._high)}"
         return f"does not take {name!r} {what} (another unit of its route does): found {shown(value)}"
 
     def _takes(self, value: Any) -> bool:

@@ -14,7 +14,7 @@ class Readers:
     """Of one route, as its table has it: where not every unit could be loaded, requests may bring the same columns."""
 
     def __init__(self, declared: Route, last: ServedUnit, max_rows: int) -> None:
-        """`last`: nobody is asked after it, so what it does not take is refused. Raises ArtifactDamaged when the units cannot understand the same
+        """`last`: nobody is asked after it, so what neither it nor the champion takes is refused. Raises ArtifactDamaged when the units cannot understand the same
         request."""
         self._declared, self._max_rows = declared, max_rows
         self.signature = accepted(declared, last)

@@ -132,12 +132,18 @@ def wider(ours: Column, theirs: Column) -> Column:
     )
 
 
+def limit_words(limit: float) -> str:
+    """Short where that is the same number: of an identifier or a time six digits name another one."""
+    short = f"{limit:g}"
+    return short if float(short) == limit else str(int(limit)) if limit == int(limit) else repr(limit)
+
+
 def less(known: Column, other: Column) -> Iterator[str]:
     """What the second does not take of what the first does, in words; both are of one type. A missing value is none of it."""
     if other.minimum is not None and (known.minimum is None or known.minimum < other.minimum):
-        yield f"{other.name!r} below {other.minimum:g}"
+        yield f"{other.name!r} below {limit_words(other.minimum)}"
     if other.maximum is not None and (known.maximum is None or known.maximum > other.maximum):
-        yield f"{other.name!r} above {other.maximum:g}"
+        yield f"{other.name!r} above {limit_words(other.maximum)}"
     if other.unknown is not Unknown.REFUSE:
         return
     if known.unknown is not Unknown.REFUSE:

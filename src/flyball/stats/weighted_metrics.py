@@ -90,9 +90,9 @@ def unsure(name: str, task: Task, rows: Rows) -> str:
         return f"{name} is the same on each of {rows.weights.size} rows: they say nothing of how far others lie from it"
     if found.skewness < skewed_mean.CARRIED_BY_FEW:
         return ""
-    parts = rows.weights * np.maximum(mean.value + mean.rows, 0.0)
+    of_variance = _moved(mean, rows) ** 2
     return (
-        f"{name} hangs on few rows, as many as {effective_size(parts):.0f} of {rows.weights.size} that count alike: "
+        f"{name} hangs on few rows, as many as {effective_size(of_variance):.0f} of {rows.weights.size} that count alike: "
         "its interval misses more often than it claims where large errors are rare"
     )
 
@@ -278,6 +278,8 @@ def _squared(root: Influence) -> Influence:
 
 def _moments(influence: Influence, rows: Rows) -> skewed_mean.Moments:
     error, third = deviation(influence, rows), float((_moved(influence, rows) ** 3).sum())
+    if error <= ROUNDING * abs(influence.value):
+        return skewed_mean.Moments(influence.value, 0.0, 0.0)
     return skewed_mean.Moments(influence.value, error, third / error**3 if error > 0.0 else 0.0)
 
 
@@ -310,4 +312,6 @@ _INFLUENCE: dict[str, Callable[[Task, Rows], Influence]] = {
     "mae": _mae, "rmse": _rmse, "mape": _mape,
 }  # fmt: skip
 _SCALE = {"roc_auc": _roc_area, "pr_auc": _area, "f1": _area, "accuracy": _wilson, "rmse": _root}
+ROUNDING = 1e-12
+"""Of a mean: rows that are the same differ from it by no more than rounding."""
 MEANS = frozenset({"log_loss", "brier", "mae", "rmse", "mape"})

@@ -18,7 +18,7 @@ from flyball.gateway.units import LoadedModel
 from flyball.gateway.validation import Rows
 from flyball.records.routing import Route, ServedUnit
 from flyball.records.scores import Scores
-from flyball.records.signature import Column, ColumnType, Signature
+from flyball.records.signature import Column, ColumnType, Signature, Unknown
 from flyball.records.unit import Format, Unit
 
 A, TOWN = Column(name="a", type=ColumnType.NUMBER), Column(name="town", type=ColumnType.CATEGORY)
@@ -121,3 +121,17 @@ def test_an_empty_category_is_not_left_out(played: Played, town: str) -> None:
     assert played.units(played.read(rows), careful) == ["m@2", "m@2"]
     assert played.answered(careful).failures == []
     assert played.units(played.read(WITHOUT), played.live.reader.read_carefully({"rows": [WITHOUT]})) == ["m@1", "m@1"]
+
+
+def test_what_no_unit_takes_is_the_clients_mistake_and_nobodys_failure() -> None:
+    """The new one takes fewer numbers and more towns: each takes less than the other."""
+    less = served(2, Column(name="a", type=ColumnType.NUMBER, maximum=10), TOWN)
+    towns = Column(name="town", type=ColumnType.CATEGORY, missing=True, categories=("Oslo",), unknown=Unknown.REFUSE)
+    more = served(1, Column(name="a", type=ColumnType.NUMBER, maximum=100), towns)
+    played = Played(less, more, route=Route(model="m", champion=less, fallback=more))
+    neither, old, good = ({"a": 50, "town": "Bergen"}, {"a": 50, "town": "Oslo"}, {"a": 1, "town": "Bergen"})
+    found = played.answered(played.read(neither), played.read(old), played.read(good))
+    assert [unit.id if unit else None for unit in found.units] == [None, "m@1", "m@2"]
+    assert [(at, type(told).__name__, told.http_status) for at, told in found.failed.items()] == [(0, "RequestError", 422)]
+    assert "'town'" in found.failed[0].message
+    assert [(each.unit, each.n, each.answered_by) for each in found.failures] == [("m@2", 1, "m@1")]

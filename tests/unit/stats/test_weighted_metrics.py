@@ -154,6 +154,11 @@ def test_an_interval_says_when_it_hangs_on_few_rows():
     two = np.where(np.arange(100) < 2, 5.0, 0.0)
     told = weighted_metrics.unsure("rmse", "regression", rows_of("regression", two[:, None], np.zeros(100)))
     assert told.startswith("rmse hangs on few rows, as many as 2 of 100")
+    rare = np.r_[np.ones(3), np.zeros(997)]
+    told = weighted_metrics.unsure("log_loss", "binary", rows_of("binary", np.full((1000, 1), 0.2), rare))
+    assert told.startswith("log_loss hangs on few rows, as many as 3 of 1000")
+    same = weighted_metrics.unsure("rmse", "regression", rows_of("regression", np.zeros((200, 1)), np.full(200, 0.1)))
+    assert same.startswith("rmse is the same on each of 200 rows")
     none = weighted_metrics.unsure("mae", "regression", rows_of("regression", np.zeros((100, 1)), np.zeros(100)))
     assert none.startswith("mae is the same on each of 100 rows")
     normal = rows_of("regression", rng.normal(size=(300, 1)), np.zeros(300))
