@@ -43,6 +43,8 @@ class Todo(msgspec.Struct, frozen=True, kw_only=True):
     action: Action
     asked: bool = False
     """A person said yes to it: the breaker does not bar what a person wants."""
+    agreed_at: datetime | None = None
+    """When the yes was seen, from which on its policy counts as having acted. None: nobody was asked, or an earlier Flyball wrote it."""
     done: bool = False
 
 
@@ -174,40 +176,30 @@ class Remedies:
             if asked is None or nested is None:
                 self._settled.add(approval.id)
                 continue
-            todo = Todo(id=todo_id, decision=approval.decision, action=codec.revive(nested, Action), asked=True)
+            now = self._world.now()
+            todo = Todo(id=todo_id, decision=approval.decision, action=codec.revive(nested, Action), asked=True, agreed_at=now)
             payload = {"decision": approval.decision, "by": approval.answered_by}
-            puts = (put("todo", todo_id, todo), put("acts", self._world.model, self._acted(approval, asked)))
+            puts = (put("todo", todo_id, todo), put("acts", self._world.model, self._acted(approval, asked, now)))
             self._world.record(
-                draft(self._world.now(), "todo.opened", f"decision:{approval.decision}", payload, puts, key=f"opened:{todo_id}")
+                draft(now, "todo.opened", f"decision:{approval.decision}", payload, puts, key=f"opened:{todo_id}")
             )  # fmt: skip
 
-    def _acted(self, approval: Approval, asked: Action) -> Acts:
+    def _acted(self, approval: Approval, asked: Action, now: datetime) -> Acts:
         """The policy acts now, and not when it asked: people may take longer than a cooldown."""
         acts, said = self._world.get("acts", self._world.model, Acts) or Acts(), asked.arguments
         others = tuple(act for act in acts.past if not _is_of(act, approval, asked))
-        now = autopilot.PastAction(
+        act = autopilot.PastAction(
             policy=str(said.get("policy", "")),
             action=asked.kind,
-            at=self._world.now(),
+            at=now,
             incidents=tuple(said.get("incidents", ())),
         )
-        return msgspec.structs.replace(acts, past=(*others, now))
+        return msgspec.structs.replace(acts, past=(*others, act))
 
     def _not_acted(self, todo: Todo) -> tuple[Put, ...]:
         """Of a person's yes that led to nothing: its policy has not acted, as where a question is closed."""
-        approval, decision = (
-            self._world.get("approval", todo.id.removesuffix(APPROVED), Approval),
-            decisions.find(self._world, todo.decision),
-        )
-        asked = decisions.asked_in(decision, approval) if approval is not None and decision is not None else None
-        acts = self._world.get("acts", self._world.model, Acts) or Acts()
-        if asked is None:
-            return ()
-        mine = (asked.arguments.get("policy"), asked.kind, tuple(asked.arguments.get("incidents", ())))
-        last = max(
-            (at for at, act in enumerate(acts.past) if (act.policy, act.action, tuple(act.incidents)) == mine), default=None
-        )
-        past = tuple(act for at, act in enumerate(acts.past) if at != last)
+        acts, policy = self._world.get("acts", self._world.model, Acts) or Acts(), todo.action.arguments.get("policy")
+        past = tuple(act for act in acts.past if (act.policy, act.action, act.at) != (policy, "ask", todo.agreed_at))
         return (put("acts", self._world.model, msgspec.structs.replace(acts, past=past)),)
 
     def _do_what_is_open(self) -> list[Exception]:

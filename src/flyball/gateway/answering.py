@@ -228,7 +228,7 @@ class _Taken:
         self._given_up.append((part, failed, following.unit.id if following else None))
         if following is None and failed.beyond:
             # Each unit takes less than the other in some column: as good as what neither takes.
-            fault = Fault("rows", failed.message, "rows of which one unit takes all", "Ask again once the release has settled")
+            fault = Fault("rows", failed.message, "values of which one unit takes all")
             self._refused.update(rows)
             self._failed.update(dict.fromkeys(rows, RequestError((fault,))))
             return []
