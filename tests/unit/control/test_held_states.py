@@ -1,14 +1,12 @@
 """What is asked of a ledger at each look does not grow with all that was ever done, and is what stands in it."""
 
-from collections.abc import Callable
 from datetime import UTC, datetime
 from types import SimpleNamespace
-from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
-from ledger_world import world_at
+from ledger_world import CountingLedger, world_at
 
 from flyball.adapters.ledger import MemoryLedger
 from flyball.control import held_states, jobs
@@ -16,30 +14,10 @@ from flyball.control.remedies import Remedies, Todo
 from flyball.control.world import World, draft, put
 from flyball.records import codec
 from flyball.records.decisions import Action, Approval
-from flyball.records.events import Event, Put, Stored
+from flyball.records.events import Put
 from flyball.records.jobs import Job, JobStatus
 
 AT = datetime(2026, 11, 27, tzinfo=UTC)
-
-
-class CountingLedger(MemoryLedger):
-    """Counts the states and events that its readers are given."""
-
-    given = 0
-
-    def events(self, **asked: Any) -> tuple[Event, ...]:
-        found = super().events(**asked)
-        self.given += len(found)
-        return found
-
-    def state(self, kind: str, key: str) -> Stored | None:
-        self.given += 1
-        return super().state(kind, key)
-
-    def states(self, kind: str, known: Callable[[str, int], bool] | None = None) -> tuple[Stored, ...]:
-        found = super().states(kind, known)
-        self.given += len(found)
-        return found
 
 
 def job(number: int, status: JobStatus = JobStatus.REFUSED) -> Put:

@@ -1,46 +1,22 @@
 """What the overview reads does not grow with all that was ever decided and judged."""
 
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
-from ledger_world import world_at
+from ledger_world import CountingLedger, world_at
 
 from flyball.adapters.capture_memory import MemoryCapture
 from flyball.adapters.gateways_memory import MemoryGateways
-from flyball.adapters.ledger import MemoryLedger
 from flyball.control import queries
 from flyball.control.maturing import window_of
 from flyball.control.world import draft, put
 from flyball.records import codec
 from flyball.records.decisions import Decision, Plan
-from flyball.records.events import Event, Stored
 from flyball.records.findings import WindowSummary
 from flyball.records.release import Champion
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 SHOWN = 20
-
-
-class CountingLedger(MemoryLedger):
-    """Counts what its readers have decoded."""
-
-    decoded = 0
-
-    def events(self, **asked: Any) -> tuple[Event, ...]:
-        found = super().events(**asked)
-        self.decoded += len(found)
-        return found
-
-    def state(self, kind: str, key: str) -> Stored | None:
-        self.decoded += 1
-        return super().state(kind, key)
-
-    def states(self, kind: str, known: Callable[[str, int], bool] | None = None) -> tuple[Stored, ...]:
-        found = super().states(kind, known)
-        self.decoded += sum(bool(stored.value) for stored in found)
-        return found
 
 
 def lived(hours: int) -> tuple[int, tuple[str, ...], tuple[datetime, ...]]:
