@@ -121,3 +121,16 @@ def test_a_missing_category_is_missing_however_the_library_calls_it() -> None:
     for missing in (None, np.nan, pd.NA):
         town = np.where(np.arange(500) % 10 == 0, missing, now[0]["town"])
         assert estimate(known, now[0] | {"town": town}, now[1], WINDOW).void == ""
+
+
+def test_a_column_of_identifiers_hides_nothing_that_is_new_in_the_others_together() -> None:
+    """Eight rows in a hundred in each of three columns, other rows each time: no column alone says so."""
+    rng = np.random.default_rng(20261128)
+    numbers = {name: rng.normal(size=4000) for name in ("x", "y", "z")}
+    known = tables.Columns(values={"id": [f"u{row}" for row in range(4000)], **numbers}, scores=np.zeros((4000, 1)))
+    now = {name: np.where(np.arange(500) // 40 == place, 99.0, 0.0) for place, name in enumerate(numbers)}
+    ids = np.array([f"n{row}" for row in range(500)], dtype=object)
+    told = unknown.why_void(known, unknown.usual(known, np.arange(4000) // 200, 4000), {"id": ids, **now}, 500)
+    assert told.startswith("out of support: 24% of the window's rows")
+    ordinary = {name: np.zeros(500) for name in numbers}
+    assert unknown.why_void(known, unknown.usual(known, np.arange(4000) // 200, 4000), {"id": ids, **ordinary}, 500) == ""

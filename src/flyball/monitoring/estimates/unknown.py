@@ -27,8 +27,8 @@ MOST_UNKNOWN = 0.1
 LUCK = 3.0
 """Standard errors of the share that is usual. Simulated without change (1,000 to 50,000 categories, flat and Zipf's law, windows of 60 to 5,000 rows): no window of
 1,920 is void where rows are independent, 3 in 100 where values come in bursts of ten rows."""
-EVERY = ""
-"""Stands for all columns together; no column is named so."""
+EVERY, WHOLE = "", " "
+"""Stand for all columns together, and for those of which the kept rows lack nothing; no column is named so."""
 
 
 class Usual(NamedTuple):
@@ -82,10 +82,12 @@ def why_void(reference: Columns, known: Usual, columns: Mapping[str, Any], n: in
     if not shares:
         return ""
     shares[EVERY] = float(np.any([*found.values()], axis=0).mean())
+    whole = [rows for name, rows in found.items() if not known.shares.get(name, 0.0)]
+    shares[WHOLE] = float(np.any(whole, axis=0).mean()) if whole else 0.0
     beyond = {name: share - known.shares.get(name, 0.0) for name, share in shares.items()}
     worst = max(found, key=lambda name: beyond[name])
-    # one column's own share is told apart from what is usual where that of all columns drowns in it
-    for told in (EVERY, worst):
+    # one column's own share, and that of columns without rare values, are told apart from what is usual where that of all columns drowns in it
+    for told in (EVERY, WHOLE, worst):
         if shares[told] > (most := known.most(told, n)):
             return _words(known, told, worst, shares[told], most)
     return ""
@@ -95,7 +97,7 @@ def _words(known: Usual, told: str, worst: str, share: float, most: float) -> st
     none = "no row of the reference has"
     if known.kept < known.rows:
         none = f"none of the {known.kept:,} rows kept of the reference's {known.rows:,} has"
-    of, by = ("", f", most by {worst}") if told == EVERY else (f" of {worst}", "")
+    of, by = ("", f", most by {worst}") if told in (EVERY, WHOLE) else (f" of {worst}", "")
     return f"out of support: {share:.0%} of the window's rows have values{of} that {none}{by}, at most {most:.0%} may"
 
 
