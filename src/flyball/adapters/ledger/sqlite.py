@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import sqlite as sqlite_dialect
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from flyball.adapters.ledger.audit import Kept, audit
@@ -31,13 +32,25 @@ _END = sa.select(control.c.epoch, control.c.seq, control.c.hash)
 _MOVE_END = control.update().values(seq=sa.bindparam("to_seq"), hash=sa.bindparam("to_hash"))
 _HASH_OF = sa.select(events.c.hash).where(events.c.seq == sa.bindparam("at_seq"))
 _REMOVE_STATE = states.delete().where(states.c.kind == sa.bindparam("gone_kind"), states.c.key == sa.bindparam("gone_key"))
-_STATE = sa.select(states).where(states.c.kind == sa.bindparam("of_kind"), states.c.key == sa.bindparam("of_key"))
 _STATES = sa.select(states).where(states.c.kind == sa.bindparam("of_kind")).order_by(states.c.key)
 _SEQS = sa.select(states.c.key, states.c.seq).where(states.c.kind == sa.bindparam("of_kind")).order_by(states.c.key)
 _STATES_BY_KEYS = sa.select(states).where(
     states.c.kind == sa.bindparam("of_kind"), states.c.key.in_(sa.bindparam("keys", expanding=True))
 )
 _LAST_ENTRY = sa.select(events.c.seq, events.c.hash).order_by(events.c.seq.desc()).limit(1)
+
+
+def _text_of(query: sa.Select[Any]) -> str:
+    return str(query.compile(dialect=sqlite_dialect.dialect(paramstyle="named")))
+
+
+# What a controller asks hundreds of times at each turn goes to the driver as it is: around the same text SQLAlchemy costs six times what the question does.
+_TEXT_OF_STATE = _text_of(
+    sa.select(states).where(states.c.kind == sa.bindparam("of_kind"), states.c.key == sa.bindparam("of_key"))
+)
+_TEXT_OF_STATES = _text_of(_STATES)
+_TEXT_OF_LAST_ENTRY = "SELECT seq, hash FROM events ORDER BY seq DESC LIMIT 1"
+_NOTHING: Mapping[str, str] = {}
 
 ASKED_BY_KEY = 500
 """SQLite's bound parameters are limited."""
@@ -109,24 +122,25 @@ class SqliteLedger:
             query = query.where(events.c.kind.in_(kinds))
         if subject is not None:
             query = query.where(events.c.subject == subject)
-        rows = self._read(query)
+        with translating(self._path), self._asked.connect() as connection:
+            rows = connection.execute(query).all()
         return tuple(event_of(Entry._make(row)) for row in (reversed(rows) if newest else rows))
 
     def state(self, kind: str, key: str) -> Stored | None:
-        rows = self._read(_STATE, {"of_kind": kind, "of_key": key})
-        return _stored(rows[0]) if rows else None
+        rows = self._ask(_TEXT_OF_STATE, {"of_kind": kind, "of_key": key})
+        return _stored(*rows[0]) if rows else None
 
     def states(self, kind: str, known: Callable[[str, int], bool] | None = None) -> tuple[Stored, ...]:
         if known is None:
-            return tuple(_stored(row) for row in self._read(_STATES, {"of_kind": kind}))
+            return tuple(_stored(*row) for row in self._ask(_TEXT_OF_STATES, {"of_kind": kind}))
         with translating(self._path), self._engine.connect() as connection:  # both questions of one moment, and nothing to commit
             rows = connection.execute(_SEQS, {"of_kind": kind}).all()
             fresh = [row.key for row in rows if not known(row.key, row.seq)]
-            values = {row.key: row for row in self._values(connection, kind, fresh)}
-        return tuple(_stored(values[row.key]) if row.key in values else Stored(kind, row.key, {}, row.seq) for row in rows)
+            values = {row.key: _stored(row.kind, row.key, row.value, row.seq) for row in self._values(connection, kind, fresh)}
+        return tuple(values.get(row.key) or Stored(kind, row.key, {}, row.seq) for row in rows)
 
     def head(self) -> Head:
-        rows = self._read(_LAST_ENTRY)
+        rows = self._ask(_TEXT_OF_LAST_ENTRY)
         return _head_of(rows[0] if rows else None)
 
     def verify(self) -> tuple[LedgerFault, ...]:
@@ -259,9 +273,14 @@ class SqliteLedger:
             return connection.execute(_STATES, {"of_kind": kind}).all()
         return connection.execute(_STATES_BY_KEYS, {"of_kind": kind, "keys": keys}).all()
 
-    def _read(self, query: sa.Select[Any], given: Mapping[str, str] | None = None) -> Sequence[sa.Row[Any]]:
-        with translating(self._path), self._asked.connect() as connection:
-            return connection.execute(query, given).all()
+    def _ask(self, text: str, given: Mapping[str, str] = _NOTHING) -> list[tuple[Any, ...]]:
+        """One question, which is of one moment without a transaction."""
+        with translating(self._path):
+            pooled = self._engine.raw_connection()
+            try:
+                return cast("sqlite3.Connection", pooled.driver_connection).execute(text, given).fetchall()
+            finally:
+                pooled.close()
 
     def _audit(self, connection: sqlite3.Connection, outer: Head | None) -> tuple[LedgerFault, ...]:
         connection.text_factory = _text_or_bytes
@@ -308,8 +327,8 @@ def _differs(head: Head, inner: Head) -> str | None:
     return None if head == inner else f"it ends at entry {head.seq}, its own head is {inner.seq}"
 
 
-def _stored(row: sa.Row[Any]) -> Stored:
-    return Stored(row.kind, row.key, value_of(row.value), row.seq)
+def _stored(kind: str, key: str, value: str, seq: int) -> Stored:
+    return Stored(kind, key, value_of(value), seq)
 
 
 def _text_or_bytes(data: bytes) -> str | bytes:
