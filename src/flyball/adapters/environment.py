@@ -179,12 +179,12 @@ def code_digest(project_dir: Path, data: DataSpec | None = None) -> str:
 
 def environment_digest() -> str:
     """Of the Python version, the platform and all installed distributions; of those that are installed to be edited, their code."""
-    found = [item for item in distributions() if item.name]
-    installed = sorted({f"{item.name.lower()}=={item.version}" for item in found})
+    # What one says of itself is read and parsed anew at each question.
+    said = [(item, item.metadata) for item in distributions()]
+    found = [(item, told["Name"].lower(), told["Version"]) for item, told in said if told["Name"]]
+    installed = sorted({f"{name}=={version}" for _, name, version in found})
     # Flyball's own steps say themselves when they give something else.
-    edited = {
-        item.name.lower(): place for item in found if item.name.lower() != "flyball" and (place := _edited_in(item)) is not None
-    }
+    edited = {name: place for item, name, _ in found if name != "flyball" and (place := _edited_in(item)) is not None}
     digests = [[name, _digest(place, code_files(place))] for name, place in sorted(edited.items())]
     return codec.digest([
         platform.python_version(), sys.implementation.name, platform.system(), platform.machine(), installed, *([digests] if digests else []),

@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 
 from flyball.records.evidence import Evidence
 from flyball.records.signature import Task
+from flyball.stats import ranked_areas
 from flyball.stats.auc import roc_auc_difference, roc_auc_interval
-from flyball.stats.bootstrap import paired_block_bootstrap
+from flyball.stats.bootstrap import Difference, block_bootstrap_of_counts, paired_block_bootstrap
 from flyball.stats.losses import bounded_loss
 from flyball.stats.metrics import measure, undefined
+from flyball.stats.ranked_areas import AREAS
 
 Floats = NDArray[np.float64]
 
@@ -22,8 +24,6 @@ _FEWEST_DAYS = 20
 """The percentile interval is too narrow with fewer blocks (stats/bootstrap.py); rows of less time are cut into blocks of neighbours instead."""
 _BLOCKS = 50
 _RESAMPLES = 1000
-_RESAMPLES_OF_ROWS = 200
-"""Where a resample must sort all rows again (average precision): a tail of 2.5 % then rests on five draws, which is coarse and said in `method`."""
 UNSEEN = "champion_unseen_rows"
 """Evidence: rows of the holdout that the champion was not fitted on, where it was fitted on others. A note says why they are too few to compare on."""
 UNASKED = "champion_unasked"
@@ -128,16 +128,10 @@ def _measured(name: str, holdout: Holdout, scores: Floats, alpha: float, seed: i
         if name == "roc_auc" and holdout.task == "binary":
             area = roc_auc_interval(holdout.labels, scores, alpha)
             return _evidence(name, holdout, scores, area.value, (area.lower, area.upper, alpha), "DeLong, logit scale")
-        summary = _summary(name, holdout, scores)
-        nothing = np.zeros_like(summary.parts)
-        metric = summary.metric
-        found = paired_block_bootstrap(
-            lambda weights, parts: metric(weights, parts) if parts.any() else 0.0,
-            summary.weights, nothing, summary.parts, summary.blocks, alpha, seed, summary.resamples,
-        )  # fmt: skip
+        found, method = _resampled(name, holdout, (scores,), alpha, seed)
     except ValueError as error:
         return _evidence(name, holdout, scores, value, note=f"no interval: {error}")
-    return _evidence(name, holdout, scores, value, (found.lower, found.upper, alpha), summary.method)
+    return _evidence(name, holdout, scores, value, (found.lower, found.upper, alpha), method)
 
 
 def _difference(name: str, holdout: Holdout, challenger: Floats, champion: Floats, alpha: float, seed: int) -> Evidence:
@@ -150,47 +144,36 @@ def _difference(name: str, holdout: Holdout, challenger: Floats, champion: Float
         if name == "roc_auc" and holdout.task == "binary":
             area = roc_auc_difference(holdout.labels, champion, challenger, alpha)
             return _evidence(label, holdout, both, area.value, (area.lower, area.upper, alpha), "DeLong, paired")
-        first, second = _summary(name, holdout, champion), _summary(name, holdout, challenger)
-        found = paired_block_bootstrap(
-            first.metric, first.weights, first.parts, second.parts, first.blocks, alpha, seed, first.resamples
-        )
+        found, method = _resampled(name, holdout, (champion, challenger), alpha, seed)
     except ValueError as error:
         return _evidence(label, holdout, both, None, note=f"no interval: {error}")
-    return _evidence(label, holdout, both, found.value, (found.lower, found.upper, alpha), f"paired {first.method}")
+    return _evidence(label, holdout, both, found.value, (found.lower, found.upper, alpha), f"paired {method}")
 
 
-class _Summary(NamedTuple):
-    """A metric in a form that is quick to resample: per block where it is a function of sums over rows, else per row."""
-
-    metric: Callable[[NDArray[np.float64], NDArray[np.float64]], float]
-    weights: NDArray[np.float64]
-    """(n_blocks,) rows per block, or (n_rows,) labels."""
-    parts: Floats
-    blocks: NDArray[np.int64]
-    resamples: int
-    method: str
-
-
-def _summary(name: str, holdout: Holdout, scores: Floats) -> _Summary:
+def _resampled(name: str, holdout: Holdout, models: tuple[Floats, ...], alpha: float, seed: int) -> tuple[Difference, str]:
+    """Of one model's metric, or of the second's minus the first's; and how. Raises ValueError."""
     blocks, unit = _blocks(holdout.event_us)
-    method = f"block bootstrap by {unit}"
-    per_row = _row_parts(name, holdout, scores)
-    if per_row is None:
-        task = holdout.task
-
-        def metric(labels: Floats, drawn: Floats) -> float:
-            value = measure(name, task, drawn, labels)
-            return float("nan") if value is None else value
-
-        return _Summary(
-            metric, holdout.labels.astype(np.float64), scores, blocks, _RESAMPLES_OF_ROWS, f"{method}, {_RESAMPLES_OF_ROWS} draws"
+    method = f"block bootstrap by {unit}, {_RESAMPLES} draws"
+    if name in AREAS:
+        *first, second = (ranked_areas.resampled(name, holdout.task, scores, holdout.labels) for scores in models)
+        areas = block_bootstrap_of_counts(
+            lambda drawn: second(drawn) - sum(each(drawn) for each in first), blocks, alpha, seed, _RESAMPLES
         )
+        return areas, method
     _, index = np.unique(blocks, return_inverse=True)
     count = np.bincount(index).astype(np.float64)
-    sums: Floats = np.stack([np.bincount(index, weights=per_row[:, i]) for i in range(per_row.shape[1])], axis=1)
-    return _Summary(
-        _of_sums(name), count, sums, np.arange(count.size, dtype=np.int64), _RESAMPLES, f"{method}, {_RESAMPLES} draws"
-    )
+    of_model = [_sums(_row_parts(name, holdout, scores), index) for scores in models]
+    metric, nothing = _of_sums(name), np.zeros_like(of_model[0])
+    of_sums = paired_block_bootstrap(
+        lambda rows, sums: metric(rows, sums) if sums.any() else 0.0,
+        count, of_model[0] if len(models) > 1 else nothing, of_model[-1], np.arange(count.size), alpha, seed, _RESAMPLES,
+    )  # fmt: skip
+    return of_sums, method
+
+
+def _sums(per_row: Floats, index: NDArray[np.intp]) -> Floats:
+    """(n_blocks, n_parts)"""
+    return np.stack([np.bincount(index, weights=per_row[:, i]) for i in range(per_row.shape[1])], axis=1)
 
 
 def _of_sums(name: str) -> Callable[[Floats, Floats], float]:
@@ -209,8 +192,8 @@ def _f1(_: Floats, sums: Floats) -> float:
     return float(np.divide(2.0 * hits, total, out=np.zeros_like(hits), where=total > 0).mean())
 
 
-def _row_parts(name: str, holdout: Holdout, scores: Floats) -> Floats | None:
-    """(n_rows, n_parts) whose sums give the metric; None: it is not a function of sums."""
+def _row_parts(name: str, holdout: Holdout, scores: Floats) -> Floats:
+    """(n_rows, n_parts) whose sums give the metric: of each but the areas."""
     task, labels = holdout.task, holdout.labels
     if name == "brier":
         return bounded_loss(task, scores, labels)[:, None]
@@ -220,9 +203,7 @@ def _row_parts(name: str, holdout: Holdout, scores: Floats) -> Floats | None:
         return (scores[:, :1] - labels[:, None]) ** 2
     if name == "mape":
         return np.abs(scores[:, :1] - labels[:, None]) / np.maximum(np.abs(labels[:, None]), _SMALLEST_PROBABILITY)
-    if name in ("log_loss", "accuracy", "f1"):
-        return _class_parts(name, task, labels.astype(np.int64), scores)
-    return None
+    return _class_parts(name, task, labels.astype(np.int64), scores)
 
 
 def _class_parts(name: str, task: Task, truth: NDArray[np.int64], scores: Floats) -> Floats:

@@ -62,13 +62,34 @@ def paired_block_bootstrap(  # noqa: PLR0913, PLR0917 - two models, their rows a
     for i in range(n_resamples):
         drawn = np.concatenate([rows[j] for j in generator.integers(0, len(rows), len(rows))])
         differences[i] = metric_fn(truth[drawn], second[drawn]) - metric_fn(truth[drawn], first[drawn])
+    return Difference(metric_fn(truth, second) - metric_fn(truth, first), *_percentiles(differences, alpha))
+
+
+def block_bootstrap_of_counts(
+    difference: Callable[[npt.NDArray[np.float64]], float], blocks: npt.ArrayLike, alpha: float, seed: int, n_resamples: int = 500
+) -> Difference:
+    """As `paired_block_bootstrap`, of what is quicker told from how often each row was drawn than from the drawn rows.
+
+    `difference`: of (n,) counts, NaN where they do not define it. Raises ValueError as above.
+    """
+    _, index = np.unique(np.asarray(blocks), return_inverse=True)
+    n_blocks = int(index.max(initial=-1)) + 1
+    if n_blocks < 2:
+        raise ValueError(f"at least two blocks, found {n_blocks}")
+    generator = np.random.default_rng(seed)
+    drawn = (np.bincount(generator.integers(0, n_blocks, n_blocks), minlength=n_blocks) for _ in range(n_resamples))
+    differences = np.array([difference(times[index].astype(np.float64)) for times in drawn])
+    return Difference(difference(np.ones(index.size)), *_percentiles(differences, alpha))
+
+
+def _percentiles(differences: npt.NDArray[np.float64], alpha: float) -> tuple[float, float]:
     defined = differences[np.isfinite(differences)]
-    if defined.size < (1.0 - _MOST_UNDEFINED) * n_resamples:
+    if defined.size < (1.0 - _MOST_UNDEFINED) * differences.size:
         raise ValueError(
-            f"the metric is undefined on {n_resamples - defined.size} of {n_resamples} resamples, expected at most a tenth"
+            f"the metric is undefined on {differences.size - defined.size} of {differences.size} resamples, expected at most a tenth"
         )
     lower, upper = np.quantile(defined, (alpha / 2.0, 1.0 - alpha / 2.0))
-    return Difference(metric_fn(truth, second) - metric_fn(truth, first), float(lower), float(upper))
+    return float(lower), float(upper)
 
 
 def _rows_by_block(names: npt.NDArray[Any]) -> list[npt.NDArray[np.intp]]:

@@ -18,7 +18,7 @@ MANY_ROWS_WORSE = 2.0
 FASTER = 0.8
 """A form must take at most this share of an earlier one's time to displace it: less is noise, and the same run should choose the same form."""
 
-_SECONDS = 1.0
+_SECONDS = 0.5
 """For all forms together, in rounds; one round is always made."""
 _ROUNDS = 40
 _CALLS = 8
