@@ -1,6 +1,7 @@
 """Ten thousand requests that break the signature, one way or several: each is a 422 that names every row and field, and the next good request is untouched."""
 
 import json
+from random import Random
 
 import pytest
 from hypothesis import given, settings
@@ -107,8 +108,53 @@ def test_every_violation_is_a_422_that_names_row_and_field_and_leaves_the_next_r
     check(request)
 
 
+def text_of(draw):
+    return "".join(draw.choice(["a", "Ω", "é", "7", " ", "\0", "\u2028", "😀", '"', "\\"]) for _ in range(draw.randrange(9)))
+
+
+def number_beyond(draw):
+    return draw.choice([3.5e38, -3.5e38, 1e308, -1e308, float("nan"), float("inf"), float("-inf"), 10 ** draw.randint(39, 60)])
+
+
+def container(draw):
+    return draw.choice([[], {}, [draw.randrange(9)], [1, 2], {"age": draw.random()}])
+
+
+def no_number(draw):
+    return draw.choice([text_of, lambda _: draw.random() < 0.5, container])(draw)
+
+
+QUICKLY_WRONG = {
+    "age": [no_number, number_beyond, lambda draw: draw.uniform(150.001, 1e30), lambda draw: -draw.uniform(1e-6, 1e30)],
+    "income": [no_number, number_beyond],
+    "visits": [no_number, number_beyond, lambda draw: draw.randrange(1000) + draw.uniform(0.001, 0.999), lambda draw: -draw.randint(1, 10**20)],
+    "member": [text_of, lambda draw: draw.randint(-9, 9), lambda draw: draw.uniform(-9, 9), container],
+    "town": [lambda draw: draw.randint(-9, 9), lambda draw: draw.random() < 0.5, container, text_of],
+    "note": [lambda draw: draw.randint(-9, 9), lambda draw: draw.random() < 0.5, container, lambda draw: text_of(draw) + "\0"],
+}  # fmt: skip
+
+
+def quickly_broken(draw):
+    """As `broken_requests`, in a sixtieth of the time: what fails here is not made smaller."""
+    rows, paths = [dict(ROW) for _ in range(draw.randint(1, 4))], set()
+    for at, name in {(draw.randrange(len(rows)), draw.choice(sorted(ROW))) for _ in range(draw.randint(1, 4))}:
+        named, value = {name}, rows[at].pop(name)
+        kind = draw.choice(["wrong", "wrong", "renamed", "nested", *([] if name in ALLOWED_MISSING else ["null", "absent"])])
+        if kind == "renamed":
+            other = draw.choice([name.upper(), name + " ", "_" + name])
+            rows[at][other] = value
+            named = {other} if name in ALLOWED_MISSING else {name, other}
+        elif kind != "absent":
+            rows[at][name] = {"nested": {name: value}, "null": None, "wrong": draw.choice(QUICKLY_WRONG[name])(draw)}[kind]
+        paths |= {f"rows[{at}].{field}" for field in named}
+    if draw.randrange(10) == 0:
+        rows[0]["more"] = no_number(draw)
+        paths.add("rows[0].more")
+    return rows, paths
+
+
 @pytest.mark.slow
-@given(broken_requests())
-@settings(max_examples=10_000, derandomize=True, database=None, deadline=None)
-def test_ten_thousand_violations_are_each_named(request):
-    check(request)
+def test_ten_thousand_violations_are_each_named():
+    draw = Random(20261128)
+    for _ in range(10_000):
+        check(quickly_broken(draw))
