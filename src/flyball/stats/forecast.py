@@ -11,11 +11,15 @@ rows that it took; the middle was rather too many (1.3 to 3 times), because an i
 """
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from flyball.stats.bets import COUNTS, Grid, check_alpha, least_sum
+
+Floats = npt.NDArray[np.float64]
 
 _SHARES = COUNTS.rates / (1.0 + COUNTS.rates)
 _GRID = Grid(_SHARES, COUNTS.log_weights)
@@ -60,13 +64,14 @@ def rows_needed(interval: tuple[float, float, float, int], margin: float, alpha:
     spread = _spread(half / scale, n, alpha) if reach is not None else None
     error = math.sqrt(spread / n) * scale if spread is not None else half / _ERRORS_TO_HALF
 
-    def more(gap: float) -> int | None:
-        if gap <= 0.0:
-            return None
-        wanted = n * (half / gap) ** 2 if spread is None else _rows_at(gap / scale, spread, alpha, n)
-        return max(math.ceil(wanted) - n, 1) if wanted <= MOST else None
+    gaps = np.array([gap, gap + error, gap - error])
+    with np.errstate(divide="ignore"):  # a gap of nothing needs more rows than there are
+        wanted = n * (half / gaps) ** 2 if spread is None else _rows_at(gaps / scale, spread, alpha, n)
+    return Rows(*(_more(rows, n) if each > 0.0 else None for each, rows in zip(gaps.tolist(), wanted.tolist(), strict=True)))
 
-    return Rows(more(gap), more(gap + error), more(gap - error))
+
+def _more(rows: float, n: int) -> int | None:
+    return max(math.ceil(rows) - n, 1) if rows <= MOST else None
 
 
 def hours_needed(rows: int | None, per_hour: float) -> float | None:
@@ -78,24 +83,34 @@ def hours_needed(rows: int | None, per_hour: float) -> float | None:
     return None if rows is None or (rows > 0 and not per_hour > 0.0) else rows / per_hour if rows else 0.0
 
 
-def _half(n: float, spread: float, alpha: float) -> float:
-    return float(-least_sum(-n * spread * _LOSS[None, :], _GRID, math.log(2.0 / alpha))[0] / n)
+def _half(n: Floats, spread: Floats, alpha: float) -> Floats:
+    """(k,) of so many rows of such a spread each."""
+    rows, spreads = np.broadcast_arrays(n, spread)
+    found: Floats = -least_sum(-(rows * spreads)[:, None] * _LOSS, _GRID, math.log(2.0 / alpha)) / rows
+    return found
 
 
 def _spread(half: float, n: int, alpha: float) -> float:
     """The spread of a row whose interval has this half width; 0 where even less would be wider."""
-    low, high = math.log(1e-12), math.log(1e3)
-    if _half(n, math.exp(low), alpha) >= half:
+    rows, low, high = np.array([float(n)]), np.log([1e-12]), np.log([1e3])
+    if _half(rows, np.exp(low), alpha)[0] >= half:
         return 0.0
-    for _ in range(_HALVINGS):
-        middle = (low + high) / 2.0
-        low, high = (middle, high) if _half(n, math.exp(middle), alpha) < half else (low, middle)
-    return math.exp(low)
+    low, _ = _narrowed(lambda spread: _half(rows, np.exp(spread), alpha) < half, low, high)
+    return math.exp(low[0])
 
 
-def _rows_at(half: float, spread: float, alpha: float, n: int) -> float:
-    low, high = math.log(n), math.log(2.0 * MOST)
+def _rows_at(halves: Floats, spread: float, alpha: float, n: int) -> Floats:
+    """(k,) at which the half widths (k,) are reached; more than MOST where they are not."""
+    low, high = np.full(halves.size, math.log(n)), np.full(halves.size, math.log(2.0 * MOST))
+    spreads = np.array([spread])
+    _, high = _narrowed(lambda rows: _half(np.exp(rows), spreads, alpha) > halves, low, high)
+    return np.asarray(np.exp(high), dtype=np.float64)
+
+
+def _narrowed(before: Callable[[Floats], npt.NDArray[np.bool_]], low: Floats, high: Floats) -> tuple[Floats, Floats]:
+    """Ends (k,) around where `before` begins to fail, searched for all k at once."""
     for _ in range(_HALVINGS):
         middle = (low + high) / 2.0
-        low, high = (middle, high) if _half(math.exp(middle), spread, alpha) > half else (low, middle)
-    return math.exp(high)
+        yes = before(middle)
+        low, high = np.where(yes, middle, low), np.where(yes, high, middle)
+    return low, high
