@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from flyball.control import explaining, findings, job_story
+from flyball.control import job_story
 from flyball.control.decision_reports import Explanation
 from flyball.control.finding_reports import FindingReport
 from flyball.control.job_story import JobStory
@@ -17,15 +17,19 @@ from flyball.wiring.worlds import Home, quiet_libraries, say_nothing, world_of
 
 
 class Lived:
-    """A replay that was lived, or is being lived, as its own ledger tells of it."""
+    """A replay that was lived, or is being lived, as its own ledger tells of it. What that needs is imported when it is asked for."""
 
     def __init__(self, home: Home) -> None:
         self._home = home
 
     def explain(self, decision_id: str) -> Explanation:
+        from flyball.control import explaining
+
         return explaining.explain(self._world(), decision_id)
 
     def explain_finding(self, which: str) -> FindingReport:
+        from flyball.control import findings
+
         return findings.explain(self._world(), which)
 
     def explain_job(self, job: str) -> JobStory:
