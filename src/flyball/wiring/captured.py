@@ -15,7 +15,8 @@ from flyball.errors import FlyballError, GatewayUnreachable, UserError
 from flyball.records.signature import Task
 from flyball.records.unit import Unit
 from flyball.spec.data import SqlSpec
-from flyball.wiring.worlds import Home, say_nothing, secret_of, world_of
+from flyball.wiring.environment import secret_of
+from flyball.wiring.worlds import Home, say_nothing, world_of
 
 if TYPE_CHECKING:
     from flyball.adapters.capture_tables import Served

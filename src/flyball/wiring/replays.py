@@ -13,7 +13,8 @@ from flyball.control.replay_orders import Wanted
 from flyball.control.replay_report import ReplayReport
 from flyball.control.world import World
 from flyball.errors import NotFound
-from flyball.wiring.worlds import Home, quiet_libraries, say_nothing, world_of
+from flyball.wiring.environment import quiet_libraries
+from flyball.wiring.worlds import Home, say_nothing, world_of
 
 
 class Lived:

@@ -40,12 +40,13 @@ from flyball.spec.load import load_project
 from flyball.wiring import detached_supervisor, health
 from flyball.wiring.autopilot import Autopilot
 from flyball.wiring.captured import Captured
+from flyball.wiring.environment import quiet_libraries
 from flyball.wiring.findings import Findings
 from flyball.wiring.people import People
 from flyball.wiring.place import place_of
 from flyball.wiring.releases import Releases, ordering_world
 from flyball.wiring.replays import Replays
-from flyball.wiring.worlds import Home, quiet_libraries, remove_left_rows, say_nothing, world_of
+from flyball.wiring.worlds import Home, remove_left_rows, say_nothing, world_of
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp

@@ -54,3 +54,10 @@ def test_who_only_looks_imports_no_library_that_looking_does_not_need(project: P
 def test_a_control_process_takes_what_it_needs_before_it_listens_and_no_more(project: Path) -> None:
     code = "import json, sys, flyball.web.__main__, flyball.control.engine; print(json.dumps(sorted(sys.modules)))"
     assert {each for each in HEAVY if each not in ("jinja2", "starlette")}.isdisjoint(imported(code, project))
+
+
+def test_a_jobs_process_opens_no_ledger(project: Path) -> None:
+    code = (
+        "import json, sys, flyball.cli.app, flyball.wiring.steps, flyball.adapters.steps; print(json.dumps(sorted(sys.modules)))"
+    )
+    assert not {"sqlalchemy", "flyball.wiring.worlds", "mlflow", "cel", *CONTROLLING[:2]} & imported(code, project)
