@@ -27,7 +27,8 @@ from flyball.records.jobs import Job, JobStatus
 from flyball.records.unit import Format
 from flyball.registry.unit import unit_of
 from flyball.spec.load import load_project
-from flyball.wiring.worlds import Home, quiet_libraries, say_nothing, world_of
+from flyball.wiring.environment import quiet_libraries
+from flyball.wiring.worlds import Home, say_nothing, world_of
 
 ENDS = ("settled", "rolled_back")
 

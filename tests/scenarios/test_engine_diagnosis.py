@@ -12,7 +12,7 @@ from rich.console import Console
 from flyball.autopilot import diagnosis
 from flyball.autopilot.case import Case
 from flyball.cli import tell_findings, tell_status
-from flyball.control import diagnosing, findings, incidents, queries
+from flyball.control import diagnoses, findings, incidents, queries
 from flyball.control.standing import puts_of
 from flyball.control.world import draft
 from flyball.records import codec
@@ -34,8 +34,8 @@ def project_of(root: Path, *policies: dict, **more: object) -> Project:
 def told(project: Project, *, days: int = 8) -> Diagnosis:
     """Of the incident that began since, after some windows of it."""
     project.live(days * DAY, rows=100)
-    known = diagnosing.known(project.door)
-    found = [diagnosing.of(known, each) for each in incidents.open_now(project.door, project.champion())]
+    known = diagnoses.known(project.door)
+    found = [diagnoses.of(known, each) for each in incidents.open_now(project.door, project.champion())]
     assert len(found) == 1, [each.words for each in project.findings()]
     assert found[0] is not None
     return found[0]
@@ -141,9 +141,9 @@ def test_an_incident_that_cannot_be_diagnosed_keeps_no_later_one_from_it_and_is_
         with pytest.raises(KeyError):
             looks.look(project.champion())
         project.clock.sleep(timedelta(seconds=1))
-    assert sorted(diagnosing.known(project.door)) == [2, 3]
+    assert sorted(diagnoses.known(project.door)) == [2, 3]
     assert len(asked) == 3 + 5, "the others are gathered once"
     files.types = read  # type: ignore[method-assign]
     project.clock.sleep(timedelta(minutes=1))
     looks.look(project.champion())
-    assert sorted(diagnosing.known(project.door)) == [1, 2, 3]
+    assert sorted(diagnoses.known(project.door)) == [1, 2, 3]

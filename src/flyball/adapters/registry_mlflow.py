@@ -4,7 +4,7 @@ import os
 import posixpath
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -16,6 +16,7 @@ import msgspec
 
 from flyball.adapters.durable_directories import make_directory_durably, sync_written
 from flyball.adapters.mlflow_home import ARTIFACTS, DEFAULT, lead_home
+from flyball.adapters.mlflow_tables import tagged_versions
 from flyball.adapters.packages import verify_package
 from flyball.adapters.quiet_mlflow import quiet
 from flyball.errors import ArtifactDamaged, DataError, FlyballError, NotFound, StoreUnavailable, TrackingFailed
@@ -77,8 +78,11 @@ class MlflowRegistry:
             return _version_of(model, made)
 
     def versions(self, model: str) -> tuple[Version, ...]:
+        known = tagged_versions(self._database, model) if self._server_url is None else None
+        if known is not None:
+            return _by_number(model, [one for one in known if LINEAGE in one.tags])
         with self._translated():
-            return tuple(sorted((_version_of(model, one) for one in self._search(model)), key=lambda version: version.number))
+            return _by_number(model, self._search(model))
 
     def fetch(self, model: str, number: int, manifest_digest: str | None = None) -> Path:
         known = self._known(manifest_digest) if manifest_digest is not None else None
@@ -106,9 +110,9 @@ class MlflowRegistry:
 
         self._state_dir.mkdir(parents=True, exist_ok=True)
         if self._server_url is None:
-            _make_database(self._state_dir / "mlflow.db")
-            lead_home(self._state_dir / "mlflow.db")
-        uri = self._server_url or f"sqlite:///{self._state_dir / 'mlflow.db'}"
+            _make_database(self._database)
+            lead_home(self._database)
+        uri = self._server_url or f"sqlite:///{self._database}"
         return MlflowClient(tracking_uri=uri, registry_uri=uri)
 
     @contextmanager
@@ -132,8 +136,13 @@ class MlflowRegistry:
                 raise StoreUnavailable(f"MLflow's store cannot be used: {_first_line(error)}", next_step=self._where) from error
 
     @property
+    def _database(self) -> Path:
+        """Of an embedded MLflow."""
+        return self._state_dir / "mlflow.db"
+
+    @property
     def _where(self) -> str:
-        return f"is the server at {self._server_url} up?" if self._server_url else f"look at {self._state_dir / 'mlflow.db'}"
+        return f"is the server at {self._server_url} up?" if self._server_url else f"look at {self._database}"
 
     def _experiment(self, model: str) -> str:
         found = self._client.get_experiment_by_name(model)
@@ -290,6 +299,10 @@ def _link(place: Path, package: Path) -> None:
         aside.unlink(missing_ok=True)
         aside.symlink_to(package, target_is_directory=True)
         aside.replace(place)
+
+
+def _by_number(model: str, found: Iterable[Any]) -> tuple[Version, ...]:
+    return tuple(sorted((_version_of(model, one) for one in found), key=lambda version: version.number))
 
 
 def _version_of(model: str, one: Any) -> Version:

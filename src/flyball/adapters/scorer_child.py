@@ -12,19 +12,20 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, NoReturn, Self
+from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn, Self
 
 import msgspec
 import numpy as np
 
 from flyball.adapters.durable import PRIVATE_UMASK, replace_file
-from flyball.adapters.model_input import frame_of_mappings
 from flyball.adapters.packages import LocalPackages
-from flyball.adapters.scorer_onnx import PackageScorer
 from flyball.errors import FlyballError, ModelFailed
 from flyball.machine.parting import end_with_parent, leave
 from flyball.records import codec
 from flyball.records.scores import Scores
+
+if TYPE_CHECKING:
+    from flyball.adapters.scorer_onnx import PackageScorer
 
 COMMAND = (sys.executable, "-P", "-m", "flyball.adapters.scorer_child")
 END_SECONDS = 10.0
@@ -71,6 +72,9 @@ class ChildScorer:
         """(n_rows, n_scores). Raises ModelFailed with the child's own words when it cannot answer them all. `most_seconds`: loading included; a child that takes
         longer is ended, and is late."""
         child = self._process or self._start()
+        # Brings Polars, while the child is starting: most who could ask, `flyball status` among them, never do.
+        from flyball.adapters.model_input import frame_of_mappings
+
         self._remove("scores.npy", "error.json")
         frame_of_mappings(rows, LocalPackages().signature(package)).write_parquet(self._directory / "rows.parquet")
         said, late = _asked(child, package, most_seconds)
@@ -234,6 +238,8 @@ def main(directory: Path) -> NoReturn:
 
 
 def _answer_all(answers: BinaryIO, directory: Path) -> None:
+    from flyball.adapters.scorer_onnx import PackageScorer
+
     scorer, raised = PackageScorer(in_child=True), set[str]()
     for line in sys.stdin.buffer:
         _answer(scorer, Path(line.decode().rstrip("\n")), directory, raised)
@@ -241,7 +247,7 @@ def _answer_all(answers: BinaryIO, directory: Path) -> None:
         answers.flush()
 
 
-def _answer(scorer: PackageScorer, package: Path, directory: Path, raised: set[str]) -> None:
+def _answer(scorer: "PackageScorer", package: Path, directory: Path, raised: set[str]) -> None:
     """`raised`: kinds of errors that are in the log already: whoever looks for the rows of one raises it at each of them."""
     import polars as pl
 

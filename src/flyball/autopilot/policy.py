@@ -5,9 +5,9 @@ from datetime import timedelta
 import msgspec
 
 from flyball.autopilot.breaker import BreakerPolicy
-from flyball.autopilot.conditions import compile_condition
 from flyball.errors import Fault, SpecError
 from flyball.spec import PolicySpec, ProjectSpec
+from flyball.spec.conditions import check_condition
 from flyball.spec.fields import format_duration
 
 
@@ -49,7 +49,8 @@ def policy_of(spec: ProjectSpec) -> AutopilotPolicy:
     faults = []
     for place, policy in enumerate(spec.policies):
         try:
-            compile_condition(policy.when)
+            # Compiled where it is judged: a control process starts without the compiler.
+            check_condition(policy.when)
         except ValueError as error:
             faults.append(Fault(f"policies[{place}].when", repr(policy.when), str(error)))
     if faults:

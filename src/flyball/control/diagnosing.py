@@ -1,6 +1,5 @@
 """Diagnoses of open incidents: gathered anew when a finding was raised or labels came, recorded when they say something else."""
 
-from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
@@ -11,9 +10,9 @@ import numpy as np
 
 from flyball.autopilot import diagnosis
 from flyball.autopilot.case import Case, Labels, Symptom
-from flyball.autopilot.decide import OpenIncident
 from flyball.control import incidents
 from flyball.control.declared_slices import columns_of
+from flyball.control.diagnoses import Known, known, told_of
 from flyball.control.happenings import happenings
 from flyball.control.labelled_rows import sampled
 from flyball.control.observe import Observation, WindowKey
@@ -27,7 +26,7 @@ from flyball.monitoring.estimates.parts import LOSS
 from flyball.monitoring.moved_labels import LabelFault, Sides
 from flyball.records import codec
 from flyball.records.diagnosis import Diagnosis
-from flyball.records.findings import Finding, FindingKind, Happening, Incident, IncidentKind, WindowSummary
+from flyball.records.findings import Finding, FindingKind, Happening, Incident, WindowSummary
 from flyball.records.release import Champion
 from flyball.stats.table_shift import TableShift
 
@@ -35,36 +34,6 @@ SHOWN = 160
 """Characters of a finding's words: its first clause as a rule."""
 SCORE_MOVED = 0.1
 """A diagnosis that says the same with a score that differs by less is not recorded again."""
-
-
-Known = Mapping[int, Diagnosis]
-"""By the incident's number."""
-
-
-def known(world: World) -> Known:
-    """All that were told, once for a whole list of incidents: there may be thousands of either."""
-    return {each.incident: each for each in world.all("diagnosis", Diagnosis)}
-
-
-def of(told: Known, incident: Incident) -> Diagnosis | None:
-    """Told under its number; else the newest under one that it, or what has grown into it, had before. None: nothing was told of it."""
-    return told.get(incident.number) or max(_told_of(told, incident), key=lambda each: each.at, default=None)
-
-
-def _told_of(told: Known, incident: Incident) -> list[Diagnosis]:
-    """Under any number that it had: a finding that reaches far back makes one incident of two."""
-    return [told[number] for number in incident.findings if number in told]
-
-
-def open_incidents(world: World, champion: Champion | None) -> tuple[OpenIncident, ...]:
-    """As policies see them, each with what it is taken for."""
-    told = known(world)
-    return tuple(_as_policies_see(each, of(told, each)) for each in incidents.open_now(world, champion))
-
-
-def _as_policies_see(incident: Incident, found: Diagnosis | None) -> OpenIncident:
-    kind = IncidentKind.UNKNOWN if found is None else found.kind
-    return OpenIncident(number=incident.number, standing=incident.standing, kind=kind, findings=incident.findings)
 
 
 class _Labelled(NamedTuple):
@@ -109,7 +78,7 @@ class Diagnosing:
     def _tell(self, incident: Incident, champion: Champion, told: Known) -> None:
         before, now = told.get(incident.number), self._world.now()
         case = self._case(incident, champion)
-        wrong = [each.wrong_labels for each in _told_of(told, incident) if each.wrong_labels[0]]
+        wrong = [each.wrong_labels for each in told_of(told, incident) if each.wrong_labels[0]]
         if wrong and not case.label_fault:
             case = msgspec.structs.replace(case, label_fault_in=wrong[0][0], label_fault=wrong[0][1])
         found = diagnosis.diagnose(case, now)

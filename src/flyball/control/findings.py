@@ -1,6 +1,6 @@
 """What monitors found, as people look at it, and what they say of it."""
 
-from flyball.control import decisions, diagnosing, incidents
+from flyball.control import decisions, diagnoses, incidents
 from flyball.control.acknowledging import refuse_as_normal
 from flyball.control.commands import Command
 from flyball.control.finding_reports import FindingReport, FindingRow, IncidentRow, WindowPoint
@@ -28,8 +28,8 @@ def rows(world: World, *, open_only: bool) -> tuple[FindingRow, ...]:
     open_ids = {finding.id for finding in standing(world, champion)}
     seen = {each.finding: each for each in world.all("acknowledgement", Acknowledgement)}
     every = sorted(world.all("finding", Finding), key=lambda finding: finding.number)
-    told = diagnosing.known(world)
-    of = {number: diagnosing.of(told, each) for each in incidents.rows(world, open_only=False) for number in each.findings}
+    told = diagnoses.known(world)
+    of = {number: diagnoses.of(told, each) for each in incidents.rows(world, open_only=False) for number in each.findings}
     found = [
         FindingRow(finding=each, open=each.id in open_ids, acknowledgement=seen.get(each.id), diagnosis=of.get(each.number))
         for each in every
@@ -41,8 +41,8 @@ def rows(world: World, *, open_only: bool) -> tuple[FindingRow, ...]:
 
 def incident_rows(world: World, *, open_only: bool) -> tuple[IncidentRow, ...]:
     """Oldest first, each with what it is taken for."""
-    told, found = diagnosing.known(world), incidents.rows(world, open_only=open_only)
-    return tuple(IncidentRow(incident=each, diagnosis=diagnosing.of(told, each)) for each in found)
+    told, found = diagnoses.known(world), incidents.rows(world, open_only=open_only)
+    return tuple(IncidentRow(incident=each, diagnosis=diagnoses.of(told, each)) for each in found)
 
 
 def _urgency(row: FindingRow) -> tuple[bool, float, int]:

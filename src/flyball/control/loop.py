@@ -1,11 +1,9 @@
 """Ticks without end: what goes wrong in one is recorded, and the next one looks at the world anew."""
 
 from collections.abc import Callable
-from datetime import datetime
-
-import msgspec
 
 from flyball.control.engine import Engine
+from flyball.control.trouble import Trouble
 from flyball.control.unforeseen import kind_and_place
 from flyball.control.world import draft, put
 from flyball.errors import Fenced, FlyballError, Outdated
@@ -15,13 +13,6 @@ LEAST_SECONDS = 0.5
 """What the pause after a failure grows from, however short a tick is: of next to nothing it would stay next to nothing."""
 SLOWEST_SECONDS = 10.0
 """After failures in a row ticks come slower, up to this: a broken disk is not mended by asking it often, but a canary must not wait either."""
-
-
-class Trouble(msgspec.Struct, frozen=True, kw_only=True):
-    """What keeps ticks from being whole, while it does."""
-
-    words: str
-    since: datetime
 
 
 def keep_ticking(engine: Engine, tick_seconds: float, wait: Callable[[float], bool]) -> None:

@@ -1,11 +1,11 @@
 """What a person asks: how is it now, which versions are there, what was decided and why. Reads only."""
 
-from flyball.control import bounds, decisions, diagnosing, incidents, jobs, traffic
+from flyball.control import bounds, decisions, diagnoses, incidents, jobs, traffic
 from flyball.control.decision_reports import DecisionRow, Waiting
-from flyball.control.loop import Trouble
 from flyball.control.reports import GatewayRow, SliceRow, StatusReport, VersionRow
 from flyball.control.standing import standing
 from flyball.control.telling_events import action_words
+from flyball.control.trouble import Trouble
 from flyball.control.waiting import waiting
 from flyball.control.world import World
 from flyball.monitoring.declared import DeclaredState
@@ -82,8 +82,8 @@ def _effects(world: World) -> str:
 
 
 def _diagnoses(world: World, champion: Champion | None) -> tuple[Diagnosis, ...]:
-    told = diagnosing.known(world)
-    found = (diagnosing.of(told, each) for each in incidents.open_now(world, champion))
+    told = diagnoses.known(world)
+    found = (diagnoses.of(told, each) for each in incidents.open_now(world, champion))
     return tuple(each for each in found if each is not None)
 
 

@@ -10,7 +10,7 @@ import msgspec
 import flyball.autopilot.decide as autopilot
 from flyball.autopilot import actions
 from flyball.autopilot.past import kept, needed
-from flyball.control import bounds, decisions, diagnosing, jobs, questions, tournaments
+from flyball.control import bounds, decisions, diagnoses, jobs, questions, tournaments
 from flyball.control.releases import Releases
 from flyball.control.standing import standing
 from flyball.control.stopping import Stopping
@@ -126,7 +126,7 @@ class Remedies:
         acts = world.get("acts", world.model, Acts) or Acts()
         did = {todo.decision: todo.action.kind for todo in world.all("todo", Todo) if todo.action.kind in autopilot.EXCLUSIVE}
         earlier = [unit for unit in champion.verified if unit != champion.unit] if champion else []
-        incidents = diagnosing.open_incidents(world, champion)
+        incidents = diagnoses.open_incidents(world, champion)
         found, stop = _told(world, champion), stop_of(world)
         return autopilot.AutopilotSituation(
             signals_by_window=tuple(entry.signals for entry in _in_a_row(world, mine)[-longest:]),
@@ -263,7 +263,7 @@ class Remedies:
         """Of an answer that comes when a fault is known that was not when it was asked for; empty: it may, or its job was asked for before a controller died."""
         if not actions.fits(action):
             return ""
-        found = actions.faulty(diagnosing.open_incidents(self._world, champion), _data_faults(_told(self._world, champion)))
+        found = actions.faulty(diagnoses.open_incidents(self._world, champion), _data_faults(_told(self._world, champion)))
         known = self._world.ports.ledger.events(kinds=("job.requested",)) if found else ()
         return "" if any(event.key == key for event in known) else found
 

@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 from flyball.control import binding, commands, decisions, jobs, queries
 from flyball.control.engine import Engine
-from flyball.control.loop import Trouble
 from flyball.control.reports import RunReport
+from flyball.control.trouble import Trouble
 from flyball.control.world import World
 from flyball.errors import Conflict, FlyballError
 from flyball.records.decisions import Decision

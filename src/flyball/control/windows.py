@@ -13,7 +13,8 @@ from flyball.capture.join import failed_rows
 from flyball.control import improving
 from flyball.control.acknowledging import taken_as_normal
 from flyball.control.bounds import open_breaker
-from flyball.control.diagnosing import Diagnosing, open_incidents
+from flyball.control.diagnoses import open_incidents
+from flyball.control.diagnosing import Diagnosing
 from flyball.control.estimating import Estimating
 from flyball.control.keeping import kept_in_part
 from flyball.control.maturing import Maturing, tell

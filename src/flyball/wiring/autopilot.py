@@ -3,7 +3,7 @@
 import time
 from typing import Any
 
-from flyball.control import commands, job_story, ordering
+from flyball.control import job_story
 from flyball.control.job_story import JobStory
 from flyball.control.reports import CommandReport
 from flyball.wiring.releases import Controlling, ordering_world
@@ -31,6 +31,8 @@ class Autopilot:
         return job_story.story(world_of(self._home, say_nothing), job)
 
     def _ordered(self, kind: str, actor: str, reason: str, arguments: dict[str, Any]) -> CommandReport:
+        from flyball.control import commands, ordering
+
         with self._controlling(f"flyball {kind}") as engine:
             world = ordering_world(self._home, engine)
             return ordering.carried_out(world, engine, commands.order(world, kind, actor, reason, arguments), time.sleep)

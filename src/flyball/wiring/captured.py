@@ -3,10 +3,9 @@
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from flyball.adapters import supervisor
-from flyball.adapters.capture_tables import Served, Wanted, export
 from flyball.control.label_import import LabelImport
 from flyball.control.ports import Say
 from flyball.control.reports import ExportReport, ImportReport
@@ -16,14 +15,18 @@ from flyball.errors import FlyballError, GatewayUnreachable, UserError
 from flyball.records.signature import Task
 from flyball.records.unit import Unit
 from flyball.spec.data import SqlSpec
-from flyball.wiring.worlds import Home, say_nothing, secret_of, world_of
+from flyball.wiring.environment import secret_of
+from flyball.wiring.worlds import Home, say_nothing, world_of
+
+if TYPE_CHECKING:
+    from flyball.adapters.capture_tables import Served
 
 TABLES = "tables"
 """Below the state directory: where an export goes that names no place."""
 
 
 class Captured:
-    """The use cases of one project."""
+    """The use cases of one project. What brings Polars is imported when one is asked for: the other commands start without it."""
 
     def __init__(self, home: Home) -> None:
         self._home = home
@@ -32,6 +35,8 @@ class Captured:
         self, kind: Literal["delta", "parquet"], to: Path | None, since: datetime | None, until: datetime | None, say: Say
     ) -> ExportReport:
         """Bring tables up to what is captured now."""
+        from flyball.adapters.capture_tables import Wanted, export
+
         home = self._home
         home.keep_private()
         target = (to or home.state_dir / TABLES / kind).resolve()
@@ -72,8 +77,10 @@ class Captured:
                 return table.routes[0].champion.signature.task
         return self._home.spec.task
 
-    def _units(self) -> dict[str, Served]:
+    def _units(self) -> "dict[str, Served]":
         """All that were ever registered, oldest first; one whose package is gone is left out: its values then tell what they are."""
+        from flyball.adapters.capture_tables import Served
+
         world = world_of(self._home, say_nothing)
         shelf = UnitShelf(world)
         found: dict[str, Served] = {}

@@ -11,10 +11,10 @@ from flyball.errors import NotFound
 from flyball.records import codec
 from flyball.records.unit import Version
 from flyball.spec.load import load_project
+from flyball.wiring.environment import quiet_libraries
 from flyball.wiring.health import ledger_is_there
 from flyball.wiring.place import place_of
 from flyball.wiring.workspace import STATE
-from flyball.wiring.worlds import quiet_libraries
 
 
 def package_of(project_dir: Path, version: int) -> Path:

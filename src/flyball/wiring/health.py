@@ -11,7 +11,6 @@ from flyball.adapters import doctor
 from flyball.adapters.ledger import SqliteLedger
 from flyball.adapters.registry_mlflow import MlflowRegistry
 from flyball.control import queries
-from flyball.control.forgetting import Horizon
 from flyball.control.ports import LedgerFault, Registry
 from flyball.control.reports import Check, StatusReport
 from flyball.control.world import World
@@ -73,6 +72,8 @@ def ledger_trouble(state_dir: Path) -> str:
 
 def checks(home: Home) -> tuple[Check, ...]:
     """Of the ledger and the versions, for `flyball doctor`."""
+    from flyball.control.forgetting import Horizon
+
     faults = ledger_faults(home.state_dir)
     if faults:
         return doctor.records(faults, (), ())

@@ -3,19 +3,24 @@
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
 
-from flyball.control import commands, ordering, release_report
-from flyball.control.engine import Engine
+from flyball.control import release_report
 from flyball.control.reports import CommandReport, ReleaseReport, ReleaseRow
 from flyball.control.world import World
 from flyball.errors import NotFound
 from flyball.wiring.worlds import Home, say_nothing, world_of
 
-Controlling = Callable[[str], AbstractContextManager[Engine | None]]
+if TYPE_CHECKING:
+    from flyball.control.engine import Engine
+
+Controlling = Callable[[str], AbstractContextManager["Engine | None"]]
 """The engine, when nobody else controls the project; else None."""
 
 
 class Releases:
+    """What orders need is imported when one is given: who only looks starts without it."""
+
     def __init__(self, home: Home, controlling: Controlling) -> None:
         self._home = home
         self._controlling = controlling
@@ -42,15 +47,19 @@ class Releases:
         return self._move("resume", actor, reason)
 
     def _move(self, kind: str, actor: str, reason: str) -> CommandReport:
+        from flyball.control import commands, ordering
+
         with self._controlling(f"flyball release {kind}") as engine:
             world = ordering_world(self._home, engine)
             return ordering.carried_out(world, engine, commands.order(world, kind, actor, reason), time.sleep)
 
     def drill(self, actor: str) -> CommandReport:
+        from flyball.control import ordering
+
         with self._controlling("flyball drill") as engine:
             return ordering.drill(ordering_world(self._home, engine), engine, actor, time.sleep)
 
 
-def ordering_world(home: Home, engine: Engine | None) -> World:
+def ordering_world(home: Home, engine: "Engine | None") -> World:
     """In which an order is given: the engine's own, or that of a door that only writes it down."""
     return engine.world if engine is not None else world_of(home, say_nothing)

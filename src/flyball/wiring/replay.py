@@ -35,7 +35,8 @@ from flyball.errors import Conflict, UserError
 from flyball.records import codec
 from flyball.records.jobs import Job
 from flyball.spec import ProjectSpec, ReplaySpec, words
-from flyball.wiring.worlds import Home, plain_environment, replayed_world, secret_of
+from flyball.wiring.environment import plain_environment, secret_of
+from flyball.wiring.worlds import Home, replayed_world
 
 BEGINNING = datetime.fromisoformat("0001-01-01T00:00:00+00:00")
 FAR = datetime.fromisoformat("9999-01-01T00:00:00+00:00")

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from flyball.control import explaining, findings, job_story
+from flyball.control import job_story
 from flyball.control.decision_reports import Explanation
 from flyball.control.finding_reports import FindingReport
 from flyball.control.job_story import JobStory
@@ -13,19 +13,24 @@ from flyball.control.replay_orders import Wanted
 from flyball.control.replay_report import ReplayReport
 from flyball.control.world import World
 from flyball.errors import NotFound
-from flyball.wiring.worlds import Home, quiet_libraries, say_nothing, world_of
+from flyball.wiring.environment import quiet_libraries
+from flyball.wiring.worlds import Home, say_nothing, world_of
 
 
 class Lived:
-    """A replay that was lived, or is being lived, as its own ledger tells of it."""
+    """A replay that was lived, or is being lived, as its own ledger tells of it. What that needs is imported when it is asked for."""
 
     def __init__(self, home: Home) -> None:
         self._home = home
 
     def explain(self, decision_id: str) -> Explanation:
+        from flyball.control import explaining
+
         return explaining.explain(self._world(), decision_id)
 
     def explain_finding(self, which: str) -> FindingReport:
+        from flyball.control import findings
+
         return findings.explain(self._world(), which)
 
     def explain_job(self, job: str) -> JobStory:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from flyball.adapters.executor import JobDirectory, JobFiles
 from flyball.errors import FlyballError, TrainingError
-from flyball.wiring.worlds import quiet_libraries, secret_of
+from flyball.wiring.environment import quiet_libraries, secret_of
 
 
 def work_on(job_dir: Path) -> int:

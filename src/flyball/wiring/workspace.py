@@ -20,11 +20,8 @@ from flyball.adapters.heartbeat import Heartbeat, lease_age_seconds
 from flyball.adapters.ledger import SqliteLedger
 from flyball.adapters.saying import UNSAID
 from flyball.adapters.token import other_tokens
-from flyball.control import explaining, ordering, queries, running, verification
+from flyball.control import queries, verification
 from flyball.control.decision_reports import DecisionRow, Explanation
-from flyball.control.engine import Engine
-from flyball.control.example import example_label, example_row
-from flyball.control.loop import keep_ticking
 from flyball.control.ports import Say
 from flyball.control.reports import (
     Check,
@@ -43,15 +40,19 @@ from flyball.spec.load import load_project
 from flyball.wiring import detached_supervisor, health
 from flyball.wiring.autopilot import Autopilot
 from flyball.wiring.captured import Captured
+from flyball.wiring.environment import quiet_libraries
 from flyball.wiring.findings import Findings
 from flyball.wiring.people import People
 from flyball.wiring.place import place_of
 from flyball.wiring.releases import Releases, ordering_world
 from flyball.wiring.replays import Replays
-from flyball.wiring.worlds import Home, quiet_libraries, remove_left_rows, say_nothing, world_of
+from flyball.wiring.worlds import Home, remove_left_rows, say_nothing, world_of
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
+
+    from flyball.control.engine import Engine
+    from flyball.control.running import Elsewhere
 
 STATE = ".flyball"
 CONTROL = "flyball control"
@@ -97,8 +98,10 @@ class Workspace:
 
     def run(self, say: Say, actor: str) -> RunReport:
         """The pipeline; where a controller is up it does the work, and this only watches."""
+        from flyball.control import running
+
         told = False
-        elsewhere: running.Elsewhere | None = None
+        elsewhere: Elsewhere | None = None
         while True:
             with self._engine("flyball run", say) as engine:
                 if engine is not None:
@@ -171,6 +174,8 @@ class Workspace:
         return queries.decision_rows(self._world(say_nothing), open_only=open_only, newest=newest)
 
     def explain(self, decision_id: str) -> Explanation:
+        from flyball.control import explaining
+
         return explaining.explain(self._world(say_nothing), decision_id)
 
     def verify(self) -> VerifyReport:
@@ -192,13 +197,19 @@ class Workspace:
     # -- what a person orders
 
     def rollback(self, reason: str, actor: str) -> CommandReport:
+        from flyball.control import ordering
+
         with self._engine("flyball rollback", say_nothing) as engine:
             return ordering.roll_back(ordering_world(self._home, engine), engine, actor, reason, time.sleep)
 
     def approve(self, decision_id: str, actor: str, reason: str, digest: str = "") -> CommandReport:
+        from flyball.control import ordering
+
         return ordering.answer(self._world(say_nothing), decision_id, yes=True, actor=actor, reason=reason, digest=digest)
 
     def refuse(self, decision_id: str, actor: str, reason: str, digest: str = "") -> CommandReport:
+        from flyball.control import ordering
+
         return ordering.answer(self._world(say_nothing), decision_id, yes=False, actor=actor, reason=reason, digest=digest)
 
     # -- inside
@@ -212,8 +223,10 @@ class Workspace:
         return world_of(self._home, say)
 
     @contextmanager
-    def _engine(self, owner: str, say: Say) -> Iterator[Engine | None]:
+    def _engine(self, owner: str, say: Say) -> "Iterator[Engine | None]":
         """The engine, when nobody else controls the project; else None."""
+        from flyball.control.engine import Engine  # and with it what monitors need: who only looks starts without it
+
         if owner != CONTROL and self._is_supervised():
             yield None  # a control process that was killed is on its way: taking its place would keep it out, and the ticks with it
             return
@@ -233,7 +246,7 @@ class Workspace:
             lock.release()
 
     @contextmanager
-    def _engine_in_turn(self) -> Iterator[Engine]:
+    def _engine_in_turn(self) -> "Iterator[Engine]":
         """For the control process. A command that works on the project leaves it its place, or ends soon: to end instead would only be to start again."""
         told = False
         while True:
@@ -271,7 +284,9 @@ class Workspace:
         found = supervisor.running(self._home.state_dir)
         return found is not None and found.control_url is not None
 
-    def _tick_until(self, engine: Engine, end: threading.Event) -> None:
+    def _tick_until(self, engine: "Engine", end: threading.Event) -> None:
+        from flyball.control.loop import keep_ticking
+
         try:
             keep_ticking(engine, self._home.spec.serve.tick.total_seconds(), end.wait)
         finally:
@@ -303,6 +318,8 @@ class Workspace:
                 time.sleep(0.1)
 
     def _up_report(self, found: supervisor.RunFile, *, already: bool) -> UpReport:
+        from flyball.control.example import example_label, example_row
+
         home = self._home
         shown = STATE if home.state_dir == home.project_dir / STATE else str(home.state_dir)
         report = UpReport(

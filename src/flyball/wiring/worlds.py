@@ -1,6 +1,5 @@
 """Worlds: a project's ports joined to this machine's adapters."""
 
-import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,7 +10,6 @@ from flyball.adapters.gateways_http import HttpGateways
 from flyball.adapters.ledger import HeldLedger, SqliteLedger
 from flyball.adapters.notifier import LogNotifier
 from flyball.adapters.packages import LocalPackages
-from flyball.adapters.quiet_mlflow import ENVIRONMENT as QUIET_MLFLOW
 from flyball.adapters.registry_mlflow import MlflowRegistry
 from flyball.adapters.scorer_child import OneCallScorer, remove_left
 from flyball.adapters.token import owner_token
@@ -19,8 +17,9 @@ from flyball.adapters.user_metrics import ChildMetrics
 from flyball.adapters.user_metrics import remove_left as remove_measured
 from flyball.control.ports import SCHEMA, Clock, Ledger, Say
 from flyball.control.world import Place, Ports, World
-from flyball.errors import DataError, Fault, SpecError
+from flyball.errors import Fault, SpecError
 from flyball.spec import ProjectSpec
+from flyball.wiring.environment import plain_environment
 from flyball.wiring.privacy import keep_private
 
 SCORER_SECONDS = 60.0
@@ -48,43 +47,6 @@ class Home(NamedTuple):
         """The owner's token, made at the first call."""
         self.keep_private()
         return owner_token(self.state_dir, fresh_token)
-
-
-def quiet_libraries() -> None:
-    """Before MLflow or onnxruntime is imported anywhere: no telemetry, no chatter."""
-    for name, value in QUIET_MLFLOW.items():
-        os.environ.setdefault(name, value)
-
-
-def secret_of(name: str) -> str:
-    """The value of an environment variable that flyball.yaml names. Raises DataError."""
-    value = os.environ.get(name)
-    if not value:
-        raise DataError(f"the environment variable {name} is not set", next_step=f"set {name} where flyball is started")
-    return value
-
-
-PLAIN = (
-    "PATH",
-    "HOME",
-    "LANG",
-    "LC_ALL",
-    "TMPDIR",
-    "PYTHONPATH",
-    "LD_LIBRARY_PATH",
-    "VIRTUAL_ENV",
-    "OMP_WAIT_POLICY",
-    "OMP_NUM_THREADS",
-    "OPENBLAS_CORETYPE",
-    "ORT_DISABLE_TELEMETRY",
-    "MLFLOW_DISABLE_TELEMETRY",
-    "DO_NOT_TRACK",
-)
-"""What the code of a metric, or of a model that is asked, needs of the environment: no URL of a database, no token."""
-
-
-def plain_environment() -> dict[str, str]:
-    return {name: os.environ[name] for name in PLAIN if name in os.environ}
 
 
 def say_nothing(_style: str, _words: str) -> None:

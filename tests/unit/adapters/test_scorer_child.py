@@ -15,7 +15,7 @@ from flyball.adapters.scorer_child import ChildScorer, OneCallScorer, Unopened, 
 from flyball.adapters.scorer_onnx import PackageScorer
 from flyball.adapters.steps import run_steps
 from flyball.errors import Conflict, ModelFailed
-from flyball.wiring.worlds import plain_environment
+from flyball.wiring.environment import plain_environment
 
 ROWS = [{"hour": 20, "wind": 30.0, "carrier": "B6"}, {"hour": 5, "wind": None, "carrier": "AA"}]
 

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from ledger_world import world_at
 
-from flyball.control import acknowledging, commands, diagnosing, findings
+from flyball.control import acknowledging, commands, diagnoses, findings
 from flyball.control.world import World, draft, put
 from flyball.errors import Conflict
 from flyball.monitoring import quality
@@ -173,7 +173,7 @@ def test_what_incidents_are_taken_for_is_read_once_however_many_they_are(world: 
     for look in (
         lambda: findings.rows(world, open_only=False),
         lambda: findings.incident_rows(world, open_only=False),
-        lambda: diagnosing.open_incidents(world, champion),
+        lambda: diagnoses.open_incidents(world, champion),
     ):
         asked.clear()
         assert len(look()) == 3

@@ -8,7 +8,7 @@ import pytest
 
 from flyball.adapters.ledger import MemoryLedger
 from flyball.autopilot.breaker import BreakerPolicy
-from flyball.control import bounds, decisions, diagnosing, happenings, jobs, queries, remedies, running, way_back
+from flyball.control import bounds, decisions, diagnoses, happenings, jobs, queries, remedies, running, way_back
 from flyball.control.windows import SignalsAt
 from flyball.control.world import World, draft, put
 from flyball.records import codec
@@ -47,8 +47,8 @@ def incident(*findings: int) -> Incident:
 def test_what_an_incident_was_taken_for_is_known_when_it_has_grown_together_with_an_earlier_one(world: World) -> None:
     for number, kind, days in ((2, IncidentKind.DATA_FAULT, 0), (4, IncidentKind.CONCEPT_SHIFT, 1)):
         write(world, "diagnosis", str(number), taken_for(number, kind, days))
-    known = diagnosing.known(world)
-    told = [diagnosing.of(known, incident(*numbers)) for numbers in ((2, 4), (1, 2, 4), (1, 3))]
+    known = diagnoses.known(world)
+    told = [diagnoses.of(known, incident(*numbers)) for numbers in ((2, 4), (1, 2, 4), (1, 3))]
     assert [each and each.kind for each in told] == [IncidentKind.DATA_FAULT, IncidentKind.CONCEPT_SHIFT, None]
 
 

@@ -1,8 +1,11 @@
+import re
+from itertools import product
 from time import process_time
 
 import pytest
 
 from flyball.records.signals import SIGNALS
+from flyball.spec import conditions
 from flyball.spec.conditions import check_condition, nested
 
 
@@ -78,3 +81,37 @@ def test_values_are_nested_and_given_the_type_that_the_table_says():
         "champion": {"age_days": 3.0},
         "drift": {"features": 2},
     }
+
+
+WHOLE, BROKEN = (next(name for name in SIGNALS if SIGNALS[name].type is wanted) for wanted in (int, float))
+LITERALS = ("0", "7", "-7", "007", "0.05", "-1.5", "9" * 15, f"{'9' * 15}.{'9' * 15}", f"-{'9' * 15}")
+TERMS = [
+    *(f"{name}{space}{sign}{space}{literal}" for name in (WHOLE, BROKEN) for sign in ("<", "<=", ">", ">=", "==", "!=")
+      for literal in LITERALS for space in ("", " ")),
+    *(f"{no}{name}" for no in ("", "!") for name in FLAGS),
+]  # fmt: skip
+PLAIN = [
+    *TERMS,
+    *(f"{one}{join}{other}" for one, other in zip(TERMS, TERMS[::-1], strict=True) for join in ("&&", " || ", "\n&&\t")),
+    *(" ".join((one, *(f"{join} {one}" for join in joins))) for one in (TERMS[0], TERMS[-1]) for joins in product(("&&", "||"), repeat=7)),
+    f"\r\n {FLAGS[0]}\t",
+]  # fmt: skip
+
+
+def test_what_needs_no_compiler_is_what_the_compiler_takes(monkeypatch):
+    """Each is known to be sound without CEL, and found to be the same by it."""
+    monkeypatch.setattr(conditions, "compiled", lambda _text: pytest.fail("compiled"))
+    unasked = {text: check_condition.__wrapped__(text) for text in PLAIN}
+    monkeypatch.undo()
+    monkeypatch.setattr(conditions, "_PLAIN", re.compile("$never"))
+    assert {text: check_condition.__wrapped__(text) for text in PLAIN} == unasked
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["drift.alarm2", "drift.alarm &&", "&& drift.alarm", "!!drift.alarm", "drift.alarm > 1", "!drift.features > 1", "drift.features > 1 > 0",
+     "drift.features", "drift.features > 9223372036854775808", "drift.features > 5.", "drift.features > .5", "drift.features > ٣",
+     "drift.alarm drift.alarm", "drift.alarm\v", "(drift.alarm)", "drift . alarm", "drift.alarm & drift.alarm", " && ".join(["drift.alarm"] * 9), ""],
+)  # fmt: skip
+def test_the_compiler_is_asked_about_everything_else(text):
+    assert conditions._PLAIN.fullmatch(text) is None
