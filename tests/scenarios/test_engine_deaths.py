@@ -8,11 +8,13 @@ commits too: tests/simulation.
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from engine_deaths import Mortal, end_of
 from engine_world import AT_ONCE, DAY, HOUR, Model, Project, spec_of
+from tests.simulation.forks import Forks
 from tests.simulation.fuse import Fuse
 
 from flyball.control import commands, decisions, verification
@@ -135,6 +137,21 @@ def lived(root: Path, packages: Path, story: str, fuse: Fuse, instead: Callable[
     return project
 
 
+def branched(forks: Forks, end: int, root: Path) -> bool:
+    """Whether this is the child that goes on to this end. What a child registers lies where the teller will register."""
+    before = set(root.glob("registry/*/*"))
+    if forks.branch(end):
+        return True
+    for made in set(root.glob("registry/*/*")) - before:
+        shutil.rmtree(made)
+    return False
+
+
+def told_of(found: dict[str, Any], expected: dict[str, Any]) -> str:
+    different = [part for part, value in expected.items() if found[part] != value]
+    return f"other {different}" if different else ""
+
+
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("story", list(STORIES))
 def test_a_controller_that_dies_around_any_write_leaves_the_end_as_it_was(
@@ -146,13 +163,19 @@ def test_a_controller_that_dies_around_any_write_leaves_the_end_as_it_was(
     assert len(points) > STORIES[story][2]
     print(f"{story}: K = {len(points)}")  # noqa: T201 - the figure of R2 and R3
     assert whole.deaths == 0
-    for place in points:
-        project = lived(tmp_path, packages, story, Fuse({place}, after=after))
-        assert project.deaths == 1
+    fuse, forks = Fuse(points, after=after), Forks()
+    fuse.asked = lambda: branched(forks, fuse.calls, tmp_path)
+
+    def told() -> str:
+        project = lived(tmp_path, packages, story, fuse)
         found = end_of(project)
-        for part, value in expected.items():
-            assert found[part] == value, (place, calls[place - 1], part)
-    assert verification.verify(project.door, project.ledger).ok
+        assert project.deaths == (1 if forks.is_child else 0)
+        assert verification.verify(project.door, project.ledger).ok
+        return told_of(found, expected)
+
+    assert forks.tell(told) == ""
+    wrong = {(place, calls[place - 1]): forks.told.get(place, "nobody died") for place in points}
+    assert {place: words for place, words in wrong.items() if words} == {}
 
 
 def test_a_second_death_during_recovery_changes_nothing_either(tmp_path: Path, packages: Path) -> None:
@@ -171,13 +194,24 @@ def test_a_controller_that_another_has_taken_over_from_cannot_write_any_more(sto
     """Taken over from at every fifth call of the story, it goes on ticking beside its successor to the end."""
     whole = lived(tmp_path, packages, story, Fuse())
     expected, calls = end_of(whole), whole.fuse.names
-    fenced = 0
-    for place in range(2, len(calls), 5):
-        fuse = Fuse({place})
-        project = lived(tmp_path, packages, story, fuse, lambda usurped: usurped.ledger.claim("another", usurped.clock.now()))
-        assert end_of(project) == expected, (place, calls[place - 1])
-        assert len(project.stale) <= 1
-        fenced += len(project.stale)
+    places = range(7, len(calls), 5)  # the first are those of its start
+    fuse, forks = Fuse(places), Forks()
+
+    def usurp(project: Mortal) -> None:
+        if branched(forks, fuse.calls, tmp_path):
+            project.ledger.claim("another", project.clock.now())
+
+    def told() -> str:
+        project = lived(tmp_path, packages, story, fuse, usurp)
+        found = end_of(project)
+        assert project.deaths == 0
+        assert len(project.stale) <= (1 if forks.is_child else 0)
+        return told_of(found, expected) or "fenced" * len(project.stale)
+
+    assert forks.tell(told) == ""
+    wrong = {(place, calls[place - 1]): forks.told.get(place, "nobody came") for place in places}
+    assert {place: words for place, words in wrong.items() if words not in ("", "fenced")} == {}
+    fenced = list(wrong.values()).count("fenced")
     assert fenced >= len(calls) // 5 - 2  # but for those after which nothing is left to write
 
 

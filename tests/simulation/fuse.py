@@ -27,18 +27,20 @@ class Fuse:
         self.names: list[str] = []
         self.instead: Callable[[], object] | None = None
         """What happens there instead of a death."""
-        self._deaths = deaths
-        self._after = after
+        self.asked: Callable[[], bool] = lambda: True
+        """At each of its deaths: whether it is one."""
+        self.deaths = deaths
+        self.after = after
 
     def around(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
         def made(*arguments: Any, **named: Any) -> Any:
             self.calls += 1
             self.names.append(name)
-            dies = self.calls in self._deaths
+            dies = self.calls in self.deaths and self.asked()
             if dies and self.instead is not None:
                 self.instead()
                 return call(*arguments, **named)
-            if dies and not self._after:
+            if dies and not self.after:
                 raise Killed
             answer = call(*arguments, **named)
             if dies:

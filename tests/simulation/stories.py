@@ -3,6 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -39,7 +40,8 @@ class Story(Simulation):
         self._fuses = list(fuses)
         self._tears = tears
         self.workshop.kinds = {"j-0001": GOOD, "j-0002": GOOD}
-        self.end: dict[str, Any] = {}
+        self.turns: list[int] = []
+        """Writing calls of the controller before each of its turns."""
 
     def tell(self) -> dict[str, Any]:
         """What it leaves behind. Raises Violated."""
@@ -72,6 +74,10 @@ class Story(Simulation):
             fuse.instead = tearing(process._ledger)
         self.processes.append(process)
 
+    def _turns(self) -> None:
+        self.turns.append(self.processes[0].fuse.calls)
+        super()._turns()
+
     def _left_behind(self) -> dict[str, Any]:
         """But for what a death may rightly leave: a claim, and a launch that was tried once more."""
         states = {place: {**state, "attempt": 1} if place[0] == "job" else state for place, state in self.chain.states.items()}
@@ -103,6 +109,21 @@ def tearing(ledger: SqliteLedger) -> Callable[[], None]:
         raise Killed
 
     return tear
+
+
+def moved(ledger: SqliteLedger, directory: Path) -> object:
+    """From now on on these files, with all deaths that were cut into it; what it had open it leaves as it is. That is given back: it may not be finalized."""
+    engine, head = ledger._engine, ledger._head_file
+    inherited = engine.pool
+    ledger._path, head._path = directory / "flyball.db", directory / "HEAD"
+    head._slots._path, head._slots._fd = head._path, -1
+
+    @sa.event.listens_for(engine, "do_connect")
+    def _there(_dialect: object, _record: object, arguments: list[str], _named: object) -> None:
+        arguments[0] = str(ledger._path)
+
+    engine.dispose(close=False)
+    return inherited
 
 
 def points(names: Sequence[str], only: str = "") -> list[int]:
