@@ -12,7 +12,7 @@ from bench.faults.model import Fitted
 from bench.faults.project import DAY, STEP, Project, Sent, spec_of
 from bench.faults.tables import Table
 from bench.faults.worlds import Rows, Source
-from flyball.control import diagnosing, findings, incidents
+from flyball.control import findings, incidents
 from flyball.control.decisions import recorded
 from flyball.records import codec
 from flyball.records.diagnosis import Diagnosis
@@ -288,4 +288,4 @@ def released(project: Project) -> int:
     return sum(each.phase is Phase.SETTLED for each in project.world.all("release", ReleaseState))
 
 
-__all__ = ["BY_ALARM", "FAULTS", "POLICIES", "STEP", "Fault", "Outcome", "Sent", "diagnosing", "live", "released"]
+__all__ = ["BY_ALARM", "FAULTS", "POLICIES", "STEP", "Fault", "Outcome", "Sent", "live", "released"]

@@ -154,14 +154,14 @@ def _resampled(name: str, holdout: Holdout, models: tuple[Floats, ...], alpha: f
     """Of one model's metric, or of the second's minus the first's; and how. Raises ValueError."""
     blocks, unit = _blocks(holdout.event_us)
     method = f"block bootstrap by {unit}, {_RESAMPLES} draws"
-    if name in AREAS:
-        *first, second = (ranked_areas.resampled(name, holdout.task, scores, holdout.labels) for scores in models)
-        areas = block_bootstrap_of_counts(
-            lambda drawn: second(drawn) - sum(each(drawn) for each in first), blocks, alpha, seed, _RESAMPLES
-        )
-        return areas, method
     _, index = np.unique(blocks, return_inverse=True)
     count = np.bincount(index).astype(np.float64)
+    if name in AREAS:
+        *first, second = (ranked_areas.resampled(name, holdout.task, scores, holdout.labels, index) for scores in models)
+        areas = block_bootstrap_of_counts(
+            lambda drawn: second(drawn) - sum(each(drawn) for each in first), count.size, alpha, seed, _RESAMPLES
+        )
+        return areas, method
     of_model = [_sums(_row_parts(name, holdout, scores), index) for scores in models]
     metric, nothing = _of_sums(name), np.zeros_like(of_model[0])
     of_sums = paired_block_bootstrap(

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -80,6 +81,10 @@ def stop_all(state_dir: Path) -> bool:
     return stopped
 
 
+ASKED_LATER = tuple(f"flyball.control.{name}" for name in ("engine", "explaining", "findings", "loop", "ordering"))
+"""What doors import where they use it. A control process has it before it listens, so that a Flyball which is replaced under it is not mixed with it."""
+
+
 class Workspace:
     """A project with its state."""
 
@@ -147,6 +152,8 @@ class Workspace:
         """The control process: ticks in a thread, the API in this one, until SIGTERM. `descriptor`: the supervisor's bound socket."""
         from flyball.adapters.http_server import serve
 
+        for name in ASKED_LATER:
+            import_module(name)
         end = threading.Event()
         with (
             self._control_socket(descriptor) as bound,

@@ -266,3 +266,11 @@ def test_a_head_that_cannot_be_moved_does_not_take_back_the_commit_but_stops_the
     assert ledger.transact([draft])[0].seq == 2
     assert HeadFile(tmp_path / "HEAD").read().seq == 2
     ledger.close()
+
+
+def test_a_mistake_of_our_own_is_not_put_down_to_the_disk(tmp_path: Path) -> None:
+    ledger = SqliteLedger(tmp_path)
+    for asked in (lambda: ledger.state("release", object()), lambda: ledger.states(object())):  # type: ignore[arg-type]
+        with pytest.raises(sqlite3.Error, match="not supported"):
+            asked()
+    assert ledger.state("release", "r-0001") is None

@@ -51,9 +51,24 @@ def test_who_only_looks_imports_no_library_that_looking_does_not_need(project: P
     assert arguments == ("doctor",) or not set(CONTROLLING) & found
 
 
-def test_a_control_process_takes_what_it_needs_before_it_listens_and_no_more(project: Path) -> None:
-    code = "import json, sys, flyball.web.__main__, flyball.control.engine; print(json.dumps(sorted(sys.modules)))"
+def test_what_a_control_process_takes_before_it_listens_brings_no_library_with_it(project: Path) -> None:
+    code = (
+        "import json, sys, importlib, flyball.web.__main__; from flyball.wiring.workspace import ASKED_LATER\n"
+        "for name in ASKED_LATER: importlib.import_module(name)\n"
+        "print(json.dumps(sorted(sys.modules)))"
+    )
     assert {each for each in HEAVY if each not in ("jinja2", "starlette")}.isdisjoint(imported(code, project))
+
+
+def test_the_versions_of_an_embedded_mlflow_are_listed_without_it(tmp_path: Path) -> None:
+    making = "from mlflow.tracking import MlflowClient\nMlflowClient('sqlite:///mlflow.db', 'sqlite:///mlflow.db').create_registered_model('shop')"
+    subprocess.run([sys.executable, "-P", "-c", making], cwd=tmp_path, check=True, capture_output=True, timeout=120)
+    listing = (
+        "import json, sys; from pathlib import Path; from flyball.adapters.registry_mlflow import MlflowRegistry\n"
+        "assert MlflowRegistry(Path.cwd()).versions('shop') == ()\n"
+        "print(json.dumps(sorted(sys.modules)))"
+    )
+    assert not {"mlflow", "alembic", "pandas"} & imported(listing, tmp_path)
 
 
 def test_a_jobs_process_opens_no_ledger(project: Path) -> None:

@@ -23,7 +23,7 @@ def rows_of(task, seed, n=60):
 def test_a_draw_has_the_area_of_its_rows(name, task):
     for seed in range(20):
         labels, table = rows_of(task, seed)
-        area = resampled(name, task, table, labels)
+        area = resampled(name, task, table, labels, np.arange(labels.size))
         drawn = np.random.default_rng(100 + seed).integers(0, labels.size, labels.size)
         counts = np.bincount(drawn, minlength=labels.size).astype(np.float64)
         assert area(counts) == pytest.approx(measure(name, task, table[drawn], labels[drawn]), abs=1e-12)
@@ -35,9 +35,10 @@ def test_a_draw_has_the_area_of_its_rows(name, task):
 def test_a_draw_without_a_class_defines_nothing(name, only):
     labels, table = rows_of("binary", 1)
     assert measure(name, "binary", table[labels == only], labels[labels == only]) is None
-    assert np.isnan(resampled(name, "binary", table, labels)((labels == only).astype(np.float64)))
+    each = np.arange(labels.size)
+    assert np.isnan(resampled(name, "binary", table, labels, each)((labels == only).astype(np.float64)))
     three, of_three = rows_of("multiclass", 2)
-    assert np.isnan(resampled(name, "multiclass", of_three, three)((three != 2).astype(np.float64)))
+    assert np.isnan(resampled(name, "multiclass", of_three, three, each)((three != 2).astype(np.float64)))
 
 
 @pytest.mark.parametrize("name", AREAS)
@@ -45,8 +46,8 @@ def test_its_interval_is_that_of_the_drawn_rows(name):
     labels, table = rows_of("binary", 3, 300)
     other = np.round(0.5 * table + 0.5 * np.random.default_rng(4).random((300, 1)), 1)
     blocks = np.arange(300) // 6
-    first, second = (resampled(name, "binary", each, labels) for each in (table, other))
-    found = block_bootstrap_of_counts(lambda drawn: second(drawn) - first(drawn), blocks, 0.05, 7, 200)
+    first, second = (resampled(name, "binary", each, labels, blocks) for each in (table, other))
+    found = block_bootstrap_of_counts(lambda drawn: second(drawn) - first(drawn), 50, 0.05, 7, 200)
     slow = paired_block_bootstrap(
         lambda truth, scores: measure(name, "binary", scores, truth), labels, table, other, blocks, 0.05, 7, 200
     )
@@ -55,6 +56,6 @@ def test_its_interval_is_that_of_the_drawn_rows(name):
 
 def test_what_cannot_be_resampled_is_refused():
     with pytest.raises(ValueError, match="at least two blocks, found 1"):
-        block_bootstrap_of_counts(np.mean, np.zeros(5), 0.05, 1)
+        block_bootstrap_of_counts(np.mean, 1, 0.05, 1)
     with pytest.raises(ValueError, match="undefined on 500 of 500"):
-        block_bootstrap_of_counts(lambda drawn: np.nan * drawn[0], np.arange(5), 0.05, 1)
+        block_bootstrap_of_counts(lambda drawn: np.nan * drawn[0], 5, 0.05, 1)

@@ -14,6 +14,9 @@ DAMAGED = frozenset(
 )
 """Primary result codes of a file that is not what was written. SQLITE_ERROR: a table or column is missing, a text is not UTF-8."""
 
+OUR_OWN = (sqlite3.IntegrityError, sqlite3.InterfaceError, sqlite3.ProgrammingError, sqlite3.DataError)
+"""Mistakes of our own, not the machine's: nobody is told to try again."""
+
 NEXT_STEP: dict[int, str] = {
     sqlite3.SQLITE_BUSY: "another process holds the database: end it, then try again",
     sqlite3.SQLITE_LOCKED: "another connection holds the table: try again",
@@ -42,13 +45,15 @@ def translating(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlalchemy.exc.DBAPIError as error:
-        if isinstance(error.orig, sqlite3.IntegrityError | sqlite3.InterfaceError | sqlite3.ProgrammingError | sqlite3.DataError):
-            raise  # our own mistake, not the machine's
+        if isinstance(error.orig, OUR_OWN):
+            raise
         if isinstance(error.orig, sqlite3.Error):
             raise translate(error.orig, path) from error
         raise
     except sqlalchemy.exc.TimeoutError as error:
         raise StoreUnavailable(f"{path}: no free connection", next_step="try again") from error
+    except OUR_OWN:
+        raise
     except sqlite3.Error as error:
         raise translate(error, path) from error
     except OSError as error:

@@ -30,7 +30,7 @@ SCORES = "scores.parquet"
 
 _ALPHA = 0.05
 """Where the gate on the champion does not say another."""
-_COMPARISON_VERSION = 3
+_COMPARISON_VERSION = 4
 """Raised when the comparison gives something else for the same rows and models."""
 
 _OF_THE_MACHINE = (MemoryError, OSError, ImportError)
