@@ -49,6 +49,7 @@ _TEXT_OF_STATE = _text_of(
     sa.select(states).where(states.c.kind == sa.bindparam("of_kind"), states.c.key == sa.bindparam("of_key"))
 )
 _TEXT_OF_STATES = _text_of(_STATES)
+# By hand: SQLAlchemy's wording of `_LAST_ENTRY` ends in a limit and an offset that would have to be bound at each question.
 _TEXT_OF_LAST_ENTRY = "SELECT seq, hash FROM events ORDER BY seq DESC LIMIT 1"
 _NOTHING: Mapping[str, str] = {}
 
