@@ -5,7 +5,7 @@ loop for models that answer in microseconds, beside it for all others.
 """
 
 import asyncio
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from time import perf_counter
 from typing import NamedTuple
 
@@ -17,6 +17,7 @@ from flyball.gateway.columns import Table
 from flyball.gateway.metrics import Metrics
 from flyball.gateway.tables import LiveRoute, LiveUnit
 from flyball.records.captured import Captured, FailureBatch, PredictionBatch
+from flyball.records.scores import Scores
 
 
 class Part(NamedTuple):
@@ -161,18 +162,17 @@ class Answering:
             seconds = part.unit.patience(size_of(part, batch)) if seconds is None else seconds / 2
         if seconds == 0.0:
             return _late(part.unit)
-        call = part.unit.model.pool.submit(_scored, part, batch)
-        begun = asyncio.wrap_future(call)
+        begun, cancel = _begun(part, batch)
         try:
             await asyncio.wait([begun], timeout=seconds)
         except asyncio.CancelledError:
-            call.cancel()
+            cancel()
             raise
         if begun.done():
             outcome = begun.result()
             self._learn(part.unit, outcome)
             return outcome
-        runs = not call.cancel()  # one that has not begun never will: calls that nobody waits for must not pile up
+        runs = not cancel()  # one that has not begun never will: calls that nobody waits for must not pile up
         late = _late(part.unit)
         if seconds is not None and seconds >= fair_seconds(part.unit.model.call_seconds, size_of(part, batch)):
             self._learn(part.unit, late)
@@ -295,6 +295,30 @@ def labels_of(live: LiveRoute, answer: Answer) -> list[str] | None:
     if live.signature.task == "binary":
         return [classes[scores[0] >= unit.threshold] for scores, unit in zip(answer.scores, answer.units, strict=True)]
     return [classes[max(range(len(scores)), key=scores.__getitem__)] for scores in answer.scores]
+
+
+def _begun(part: Part, batch: Batch) -> tuple["asyncio.Future[Outcome]", Callable[[], bool]]:
+    """One call of the unit's model beside the loop, and what takes it back: True where it had not begun."""
+    model, n = part.unit.model, size_of(part, batch)
+    if n <= model.begun_rows:
+        table, began = batch.taken(part.rows), perf_counter()
+        scores = part.unit.begin(table.columns, n)
+        if scores is not None:
+            return asyncio.ensure_future(_told(scores, table, began)), _is_begun
+    call = model.pool.submit(_scored, part, batch)
+    return asyncio.wrap_future(call), call.cancel
+
+
+def _is_begun() -> bool:
+    return False
+
+
+async def _told(scores: Awaitable[Scores], table: Table, began: float) -> Outcome:
+    try:
+        told = await scores
+    except ModelFailed as failed:
+        return failed
+    return Scored(told.tolist(), perf_counter() - began, table)
 
 
 def _scored(part: Part, batch: Batch) -> Outcome:

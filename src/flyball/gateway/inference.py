@@ -22,7 +22,7 @@ from flyball.gateway.lanes import Lanes, failed_once, is_long, row_seconds
 from flyball.gateway.large import LARGE_ROWS, SLICE_ROWS, SLICE_ROWS_BESIDE, SLICE_SHARE, ArrayRows, Kept, Sliced, kept
 from flyball.gateway.metrics import Metrics
 from flyball.gateway.pacing import Pace
-from flyball.gateway.queueing import MAX_BATCH_ROWS, MAX_WAIT_SECONDS, REFUSAL_SECONDS, Queue
+from flyball.gateway.queueing import MAX_WAIT_SECONDS, REFUSAL_SECONDS, Queue
 from flyball.gateway.shadows import ShadowJob, Shadows
 from flyball.gateway.tables import LiveRoute, LiveTable, Tables
 from flyball.gateway.validation import Rows
@@ -292,7 +292,7 @@ class Inference:
         queue = live.queue
         queue.scheduled = None
         # On a simulated clock every request has a time of its own, so none shares a batch.
-        jobs = self._living(queue.take(1 if self._simulated else live.inline_rows or MAX_BATCH_ROWS))
+        jobs = self._living(queue.take(1 if self._simulated else live.inline_rows or queue.call_rows))
         if not jobs:
             self._go_on(table, live)
             return

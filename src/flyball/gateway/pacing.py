@@ -7,6 +7,8 @@ _LEARNED = 0.2
 """Weight of the newest call among those of its size."""
 _UNLIKE = 1.5
 """Times as many rows tell what a row takes and what a call; of fewer the difference is noise."""
+AS_GOOD = 1.1
+"""Times what a row takes in the calls that make the most of each: calls of fewer rows that come so near are as good, and whoever waits is answered earlier."""
 MAX_HALVINGS = 2
 """Of calls that were late, one after the other. Each costs a process and a deadline; one that is late beyond is so whatever it is given."""
 
@@ -35,6 +37,16 @@ class Cost:
     def row_seconds(self) -> float | None:
         """Of a row in as large a call as there was; None: there was none."""
         return min((took / rows for rows, took in self._seen.values()), default=None)
+
+    def worth(self, aim_seconds: float, most_rows: int) -> int:
+        """Rows of a call that others wait for: no more than it takes to make the most of each (`AS_GOOD`), or to fill `aim_seconds`. More would answer the
+        first of them as late as the last, and all at once. Only what was seen counts, so a model that is slow for each call gets what it got before."""
+        seen = sorted(each for each in self._seen.values() if each[0] <= most_rows)
+        if not seen:
+            return most_rows
+        good = AS_GOOD * min(took / rows for rows, took in seen)
+        rows, took = next((rows, took) for rows, took in seen if took / rows <= good)
+        return min(max(round(rows), int(aim_seconds * rows / max(took, 1e-9))), most_rows)
 
 
 class Pace:

@@ -3,7 +3,7 @@
 import asyncio
 import copy
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
 from itertools import accumulate, pairwise
@@ -48,7 +48,17 @@ class LiveUnit:
 
     def score(self, columns: Columns, n: int) -> Scores:
         """What the unit answers, (n, n_scores): its model's scores, through its calibration if it has one. Raises ModelFailed."""
-        scores = self.model.score(columns, n)
+        return self._calibrated(self.model.score(columns, n))
+
+    def begin(self, columns: Columns, n: int) -> Awaitable[Scores] | None:
+        """As `score`, on the event loop; None: in a thread it is (`Runtime.begin`)."""
+        begun = self.model.begin(columns, n)
+        return None if begun is None else self._answered(begun)
+
+    async def _answered(self, begun: Awaitable[Scores]) -> Scores:
+        return self._calibrated(await begun)
+
+    def _calibrated(self, scores: Scores) -> Scores:
         return scores if self._answers is None else self._answers(scores)
 
     def patience(self, n: int) -> float:

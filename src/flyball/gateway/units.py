@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from time import perf_counter
@@ -43,6 +43,8 @@ class LoadedModel:
         self.runtime = runtime
         self.inline_rows = inline_rows
         """Up to this many rows the call is fast enough for the event loop; 0: never."""
+        self.begun_rows = 0
+        """Of so many at most `begin` may take a call."""
         self.call_seconds = 0.0
         """What one row took when it was loaded."""
         self.deadline_seconds = CodeLimits().deadline_seconds
@@ -59,6 +61,14 @@ class LoadedModel:
     def score(self, columns: Columns, n: int) -> Scores:
         """(n, n_scores), as the signature promises; raises ModelFailed for anything else."""
         return checked(self.runtime.score(columns, n), n, self.signature)
+
+    def begin(self, columns: Columns, n: int) -> Awaitable[Scores] | None:
+        """As `score`, on the event loop; None: in a thread it is (`Runtime.begin`)."""
+        begun = self.runtime.begin(columns, n)
+        return None if begun is None else self._checked(begun, n)
+
+    async def _checked(self, begun: Awaitable[Scores], n: int) -> Scores:
+        return checked(await begun, n, self.signature)
 
 
 class Shelf:
@@ -104,7 +114,7 @@ def load(served: ServedUnit, limits: CodeLimits) -> LoadedModel:
         code = code_digests(found.manifest)
         runtime = CodeRuntime(package / name, found.manifest.files[name], code, served.signature, warm, limits)
     model = LoadedModel(found.fingerprint, served.signature, runtime, 0)
-    model.deadline_seconds = limits.deadline_seconds
+    model.deadline_seconds, model.begun_rows = limits.deadline_seconds, runtime.begun_rows
     try:
         model.score(warm, 1)  # lazy allocations and imports happen now, not in a request
         model.call_seconds = _seconds(model, warm, 1)

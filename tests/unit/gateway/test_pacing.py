@@ -80,3 +80,23 @@ def test_a_large_call_makes_a_small_one_no_longer_than_its_rows():
 def test_a_call_is_never_thought_shorter_than_it_is(call_seconds, row_seconds):
     cost = learned(*((n, call_seconds + n * row_seconds) for n in (1, 2, 7, 40, 300)))
     assert all(cost.seconds(n) >= (call_seconds + n * row_seconds) * (1 - 1e-9) for n in range(1, 2000))
+
+
+def test_rows_that_no_call_makes_cheaper_are_given_a_few_at_a_time():
+    cost = learned(*((n, 0.007 * n) for n in (1, 5, 30, 140)))
+    assert cost.worth(0.05, 256) == 7
+
+
+@pytest.mark.parametrize("call_seconds", [0.002, 0.02, 0.2])
+def test_a_call_is_worth_as_many_rows_as_make_each_nearly_as_cheap_as_can_be(call_seconds):
+    row_seconds = 0.0005
+    cost = learned(*((n, call_seconds + n * row_seconds) for n in (1, 3, 9, 27, 81, 243)))
+    best = call_seconds / 243 + row_seconds
+    given = cost.worth(0.01, 256)
+    assert call_seconds / given + row_seconds <= 1.1 * best
+    assert given <= 243
+
+
+def test_of_calls_that_nobody_made_nothing_is_thought_and_of_those_that_take_too_many_neither():
+    assert learned().worth(0.05, 256) == 256
+    assert learned((5000, 0.1)).worth(0.05, 256) == 256

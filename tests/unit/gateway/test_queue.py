@@ -169,3 +169,16 @@ def test_a_call_that_fails_tells_what_a_call_costs():
     assert queue.too_long(0.0) is None
     queue.admit(job(MAX_BATCH_ROWS), 0.0)
     assert queue.too_long(0.0) == pytest.approx(1.2)
+
+
+def test_a_model_that_is_slow_for_each_row_is_called_often_and_one_that_waits_for_others_seldom():
+    queue = Queue("shop", on_loop=False)
+    for n in (1, 5, 30, 140):
+        queue.learn(n, n * 0.007 + 0.001, n * 0.007)
+    assert queue.call_rows == 7
+    later = Queue("shop", on_loop=False)
+    later.go_on_from(queue)
+    assert later.call_rows == 7
+    for _ in range(30):
+        queue.learn(7, 7 * 0.007 + 0.3, 7 * 0.007)
+    assert queue.call_rows == MAX_BATCH_ROWS, "each call waits 0.3 s for slices of large requests"

@@ -1,11 +1,13 @@
 """What a worker says is its model's code's to choose: nonsense of any kind ends the process, and is a failure of the model."""
 
+import asyncio
 import os
 
 import pytest
 
 from flyball.errors import ModelFailed
 from flyball.gateway.runtimes.contract import CodeLimits
+from flyball.gateway.runtimes.watched import AT_ONCE_BYTES
 from flyball.gateway.runtimes.worker_process import Program, WorkerProcess
 
 BABBLER = """
@@ -41,3 +43,142 @@ def test_nonsense_in_place_of_an_answer_ends_the_process(said, tmp_path):
         assert failed.value.died
     finally:
         process.close()
+
+
+SLEEPER = """
+import json, os, time
+from flyball.gateway.runtimes import pipe
+import msgspec
+pipe.receive(0)
+pipe.send(1, msgspec.msgpack.encode({"ready": True}))
+while True:
+    asked = msgspec.msgpack.decode(pipe.receive(0))
+    if asked.get("die"):
+        os._exit(3)
+    time.sleep(asked.get("sleep", 0))
+    said = {"error": asked["raise"]} if "raise" in asked else {"scores": asked["of"]}
+    pipe.send(1, msgspec.msgpack.encode(said) + b"x" * asked.get("behind", 0))
+"""
+
+
+def asleep(tmp_path, deadline_seconds=5.0):
+    (tmp_path / "sleeper.py").write_text(SLEEPER)
+    paths = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    limits = CodeLimits(deadline_seconds=deadline_seconds, environment=(("PYTHONPATH", paths),))
+    return WorkerProcess(Program("sleeper", "the sleeper", {}), limits)
+
+
+def scores(answer):
+    return answer["scores"]
+
+
+async def begun(process, **request):
+    answer = process.begin(request, 100_000, scores)
+    assert answer is not None
+    return await answer
+
+
+async def back(process):
+    """Until it answers again."""
+    for _ in range(2000):
+        answer = process.begin({"of": "again"}, 100_000, scores)
+        if answer is not None:
+            return await answer
+        await asyncio.sleep(0.005)
+    raise AssertionError("it did not come back")
+
+
+def test_calls_that_the_loop_watches_are_answered_one_after_the_other(tmp_path):
+    process = asleep(tmp_path)
+
+    async def play():
+        return [await begun(process, of=number) for number in range(50)]
+
+    try:
+        assert asyncio.run(play()) == list(range(50))
+        assert process.call({"of": "in a thread"}, 1000, scores) == "in a thread"
+    finally:
+        process.close()
+
+
+def test_what_the_model_raises_ends_nothing(tmp_path):
+    process = asleep(tmp_path)
+
+    async def play():
+        with pytest.raises(ModelFailed, match="the model raised no") as failed:
+            await begun(process, **{"raise": "no"})
+        assert not failed.value.died
+        return await begun(process, of=1)
+
+    try:
+        assert asyncio.run(play()) == 1
+    finally:
+        process.close()
+
+
+@pytest.mark.parametrize(
+    ("request_", "words"),
+    [
+        ({"die": 1}, "died"),
+        ({"of": 1, "behind": 3}, "died"),
+        ({"not": "of"}, "died"),
+        ({"of": 1, "sleep": 30}, "deadline of 0.5 s"),
+    ],
+)
+def test_a_process_that_dies_hangs_or_talks_nonsense_is_told_and_comes_back(request_, words, tmp_path):
+    process = asleep(tmp_path, deadline_seconds=0.5)
+
+    async def play():
+        with pytest.raises(ModelFailed, match=words) as failed:
+            await begun(process, **request_)
+        assert failed.value.died
+        return await back(process)
+
+    try:
+        assert asyncio.run(play()) == "again"
+    finally:
+        process.close()
+
+
+def test_nobody_is_begun_beside_another_call_nor_before_one_that_waits_nor_with_more_than_a_pipe_takes(tmp_path):
+    process = asleep(tmp_path)
+
+    async def play():
+        first = process.begin({"of": 1, "sleep": 0.2}, 1000, scores)
+        assert process.begin({"of": 2}, 1000, scores) is None
+        waiting = asyncio.create_task(asyncio.to_thread(process.call, {"of": 3, "sleep": 0.1}, 1000, scores))
+        assert await first == 1
+        assert process.begin({"of": 4}, 1000, scores) is None, "a thread waits, or calls"
+        assert await waiting == 3
+        assert process.begin({"of": "x" * AT_ONCE_BYTES}, 10_000, scores) is None
+        return await begun(process, of=5)
+
+    try:
+        assert asyncio.run(play()) == 5
+    finally:
+        process.close()
+
+
+def test_a_call_that_nobody_waits_for_any_more_frees_the_process_all_the_same(tmp_path):
+    process = asleep(tmp_path)
+
+    async def play():
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(begun(process, of=1, sleep=0.3), 0.05)
+        return await back(process)
+
+    try:
+        assert asyncio.run(play()) == "again"
+    finally:
+        process.close()
+
+
+def test_it_is_closed_though_its_loop_ended_in_the_middle_of_a_call(tmp_path):
+    process = asleep(tmp_path, deadline_seconds=0.5)
+
+    async def play():
+        assert process.begin({"of": 1, "sleep": 30}, 1000, scores) is not None
+
+    asyncio.run(play())
+    process.close()
+    assert process.begin({"of": 1}, 1000, scores) is None

@@ -1,6 +1,6 @@
 """What every runtime promises, and the rows that it is handed."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -26,6 +26,15 @@ class Runtime(Protocol):
 
     def score(self, columns: Columns, n: int) -> Scores:
         """Raises ModelFailed when the model crashed, hung or cannot take the rows."""
+        ...
+
+    @property
+    def begun_rows(self) -> int:
+        """Of so many at most `begin` may take a call; 0: the model is in this process."""
+        ...
+
+    def begin(self, columns: Columns, n: int) -> Awaitable[Scores] | None:
+        """As `score`, by a process that answers the running event loop. None: here, or now, it is `score` in a thread."""
         ...
 
     def close(self) -> None:

@@ -14,6 +14,7 @@ class LightgbmRuntime:
     """All columns are numeric and form one float matrix in the signature's order."""
 
     steady = True
+    begun_rows = 0
 
     def __init__(self, model: bytes, signature: Signature) -> None:
         import lightgbm
@@ -40,6 +41,9 @@ class LightgbmRuntime:
         except Exception as failed:  # whatever the library raises, the caller falls back
             raise ModelFailed(f"LightGBM: {type(failed).__name__}: {str(failed)[:300]}") from failed
         return as_scores(raw, self._signature)
+
+    def begin(self, columns: Columns, n: int) -> None:
+        """It is in this process."""
 
     def close(self) -> None:
         """The booster is freed with its last reference."""

@@ -20,6 +20,8 @@ _FLOAT = "tensor(float)"
 class OnnxRuntime:
     """One input a column, named as the column, shape [None, 1]; scores are the last output (classification) or the first."""
 
+    begun_rows = 0
+
     def __init__(self, model: bytes, signature: Signature, deadline_seconds: float = CodeLimits().deadline_seconds) -> None:
         """`deadline_seconds`: of one call of a graph that is not steady; one that is ends by itself."""
         import onnxruntime
@@ -66,6 +68,9 @@ class OnnxRuntime:
             raise
         finally:
             end.cancel()
+
+    def begin(self, columns: Columns, n: int) -> None:
+        """It is in this process."""
 
     def close(self) -> None:
         """The session is freed with its last reference."""

@@ -4,12 +4,14 @@ One that hangs, dies or answers nonsense is killed and started again with growin
 stands its callers are told at once, or, where it died once or twice only, wait for it within the deadline.
 """
 
+import asyncio
 import contextlib
 import os
 import signal
 import subprocess
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable, Mapping
 from time import monotonic
 from typing import Any, NamedTuple, TypeVar
@@ -19,6 +21,7 @@ import msgspec
 from flyball.errors import ModelFailed
 from flyball.gateway.runtimes import pipe
 from flyball.gateway.runtimes.contract import CodeLimits
+from flyball.gateway.runtimes.watched import AT_ONCE_BYTES, Call, Watched
 
 T = TypeVar("T")
 
@@ -52,6 +55,8 @@ class WorkerProcess:
         self._limits = limits
         self._lock = threading.Lock()
         """Held for a call, never for a start."""
+        self._in_line: deque[None] = deque()
+        """One for each thread that waits for the lock: it is not fair, and who asks on the loop would be there first for ever."""
         self._tried = threading.Condition(self._lock)
         self._process: subprocess.Popen[bytes] | None = None
         """None: it is being restarted."""
@@ -66,8 +71,12 @@ class WorkerProcess:
         """What `read` makes of the answer to `request`; an answer above `limit` bytes is not read, and one that `read` raises at is nonsense.
         Raises ModelFailed. The deadline holds twice: for the wait, and then for the worker, which is not to die of its callers' waiting."""
         until = monotonic() + self._limits.deadline_seconds
-        if not self._lock.acquire(timeout=self._limits.deadline_seconds):
-            raise ModelFailed(f"{self._program.name} was busy until the deadline")
+        self._in_line.append(None)
+        try:
+            if not self._lock.acquire(timeout=self._limits.deadline_seconds):
+                raise ModelFailed(f"{self._program.name} was busy until the deadline")
+        finally:
+            self._in_line.pop()
         try:
             while self._process is None and self._pause <= WORTH_WAITING_SECONDS and (left := until - monotonic()) > 0:
                 self._tried.wait(left)  # frees the lock meanwhile
@@ -77,33 +86,58 @@ class WorkerProcess:
         finally:
             self._lock.release()
 
+    def begin(self, request: Any, limit: int, read: Callable[[dict[str, Any]], T]) -> "asyncio.Future[T] | None":
+        """As `call`, on the running event loop and without a thread that waits. None: not now. Another call is made or waits, the process is being
+        restarted, or the request is larger than a pipe takes at once."""
+        encoded = msgspec.msgpack.encode(request)
+        if len(encoded) > AT_ONCE_BYTES or self._in_line or not self._lock.acquire(blocking=False):
+            return None
+        process = self._process
+        if process is None or process.stdin is None or process.stdout is None:
+            self._lock.release()
+            return None
+        pipes = process.stdin.fileno(), process.stdout.fileno()
+
+        def lost(broken: Exception) -> ModelFailed:
+            return self._lost(process, broken)
+
+        call = Call(pipes, limit, lambda said: _told(said, read), lost, self._lock.release)
+        return Watched(call, encoded, self._limits.deadline_seconds).answer
+
     def close(self) -> None:
         self._closed.set()
-        with self._lock:
-            if self._starting is not None:
-                _kill(self._starting)  # whoever starts it sees its end
-            process, self._process = self._process, None
+        # A call that an event loop watches which turns no more is held for ever.
+        held = self._lock.acquire(timeout=self._limits.deadline_seconds + 1)
+        if self._starting is not None:
+            _kill(self._starting)  # whoever starts it sees its end
+        process, self._process = self._process, None
+        if held:
+            self._lock.release()
         if process is not None:
             _end(process)
 
     def _call(self, process: subprocess.Popen[bytes], request: bytes, limit: int, read: Callable[[dict[str, Any]], T]) -> T:
         """With the lock held."""
         try:
-            answer = _read(_asked(process, request, monotonic() + self._limits.deadline_seconds, limit))
-            if "error" in answer:
-                # The code raised, the worker lives: nothing to restart.
-                raise ModelFailed(f"the model raised {str(answer['error'])[:300]}")
-            return read(answer)
-        except (OSError, msgspec.DecodeError, KeyError, TypeError, ValueError) as broken:
-            self._process, status = None, _end(process)
-            self._restart_later()
-            late = isinstance(broken, TimeoutError)
-            words = (
-                f"deadline of {self._limits.deadline_seconds:g} s passed"
-                if late
-                else f"{self._program.name} died ({status}): {broken}"
-            )
-            raise ModelFailed(words, died=True) from broken
+            return _told(_asked(process, request, monotonic() + self._limits.deadline_seconds, limit), read)
+        except ModelFailed:
+            raise
+        except Exception as broken:
+            raise self._lost(process, broken) from broken
+
+    def _lost(self, process: subprocess.Popen[bytes], broken: Exception) -> ModelFailed:
+        """With the lock held: it did not answer as it should. Raises what is no fault of a process."""
+        if not isinstance(broken, (OSError, msgspec.DecodeError, KeyError, TypeError, ValueError)):
+            raise broken
+        self._process, status = None, _end(process)
+        self._restart_later()
+        late = isinstance(broken, TimeoutError)
+        words = (
+            f"deadline of {self._limits.deadline_seconds:g} s passed"
+            if late
+            else f"{self._program.name} died ({status}): {broken}"
+        )
+        return ModelFailed(words, died=True)
 
     def _start(self) -> subprocess.Popen[bytes]:
         """One that has answered the sample, whatever it said: that would be its model's fault. Raises ModelFailed."""
@@ -182,6 +216,14 @@ def _read(said: bytes) -> dict[str, Any]:
         return msgspec.msgpack.decode(said, type=dict[str, Any])
     except RecursionError as deep:
         raise msgspec.DecodeError(f"it answered what cannot be read: {deep}") from deep
+
+
+def _told(said: bytes, read: Callable[[dict[str, Any]], T]) -> T:
+    """Raises ModelFailed where the code raised: the worker lives, and there is nothing to restart."""
+    answer = _read(said)
+    if "error" in answer:
+        raise ModelFailed(f"the model raised {str(answer['error'])[:300]}")
+    return read(answer)
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
