@@ -28,9 +28,10 @@ OTHERS_SHARE = 10
 """Times what a call waits for others, it should last itself."""
 MAX_LARGE_WAITING = 16
 """Requests of thousands of rows that wait for one model: each holds its body, up to 16 MB as a rule."""
-REFUSING = 0.15
+REFUSING = 0.35
 """Of the time that a batch on the loop took, refusals may take so much before the next: its rows take half as long again to be read, and their answers to be
-worded, so more refusals than a worker can give leave it some five sixths of what it does."""
+worded, so more refusals than a worker can give leave it some four fifths of what it does. At 0.15 refusals of large requests could not keep up with five times
+what a worker can answer: each waited a third of a second, and answers came after two."""
 REFUSAL_SECONDS = 1.5e-4
 """Of one whose request was read."""
 _LEARNED = 0.2
