@@ -5,7 +5,7 @@ loop for models that answer in microseconds, beside it for all others.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from time import perf_counter
 from typing import NamedTuple
 
@@ -16,8 +16,8 @@ from flyball.gateway.breaker import fair_seconds
 from flyball.gateway.columns import Table
 from flyball.gateway.metrics import Metrics
 from flyball.gateway.tables import LiveRoute, LiveUnit
+from flyball.gateway.units import LoadedModel
 from flyball.records.captured import Captured, FailureBatch, PredictionBatch
-from flyball.records.scores import Scores
 
 
 class Part(NamedTuple):
@@ -87,7 +87,7 @@ class Answering:
                 return done.value  # type: ignore[no-any-return]
 
     async def beside(self, live: LiveRoute, batch: Batch, until: float | None) -> Answered:
-        """For all others: each unit in a thread of its own. `until`: when the last of the requests gives up, on the loop's clock."""
+        """For all others, each unit for itself: in a thread, or in its model's own process. `until`: when the last of the requests gives up, on the loop's clock."""
         steps = self._steps(live, batch)
         asked = next(steps)
         while True:
@@ -162,17 +162,18 @@ class Answering:
             seconds = part.unit.patience(size_of(part, batch)) if seconds is None else seconds / 2
         if seconds == 0.0:
             return _late(part.unit)
-        begun, cancel = _begun(part, batch)
+        call = _Call(part, batch)
+        begun = call.outcome
         try:
             await asyncio.wait([begun], timeout=seconds)
         except asyncio.CancelledError:
-            cancel()
+            call.cancel()
             raise
         if begun.done():
             outcome = begun.result()
             self._learn(part.unit, outcome)
             return outcome
-        runs = not cancel()  # one that has not begun never will: calls that nobody waits for must not pile up
+        runs = not call.cancel()  # one that has not begun never will: calls that nobody waits for must not pile up
         late = _late(part.unit)
         if seconds is not None and seconds >= fair_seconds(part.unit.model.call_seconds, size_of(part, batch)):
             self._learn(part.unit, late)
@@ -297,28 +298,39 @@ def labels_of(live: LiveRoute, answer: Answer) -> list[str] | None:
     return [classes[max(range(len(scores)), key=scores.__getitem__)] for scores in answer.scores]
 
 
-def _begun(part: Part, batch: Batch) -> tuple["asyncio.Future[Outcome]", Callable[[], bool]]:
-    """One call of the unit's model beside the loop, and what takes it back: True where it had not begun."""
-    model, n = part.unit.model, size_of(part, batch)
-    if n <= model.begun_rows:
-        table, began = batch.taken(part.rows), perf_counter()
-        scores = part.unit.begin(table.columns, n)
-        if scores is not None:
-            return asyncio.ensure_future(_told(scores, table, began)), _is_begun
-    call = model.pool.submit(_scored, part, batch)
-    return asyncio.wrap_future(call), call.cancel
+class _Call:
+    """One call of the unit's model beside the loop. It goes on where nobody waits for it any more."""
 
+    def __init__(self, part: Part, batch: Batch) -> None:
+        self._part = part
+        self._batch = batch
+        self._begun = False
+        model = part.unit.model
+        if model.begun_rows:
+            self.outcome: asyncio.Future[Outcome] = asyncio.ensure_future(self._in_turn(model))
+            self.cancel: Callable[[], bool] = self._not_begun
+        else:
+            call = model.pool.submit(_scored, part, batch)
+            self.outcome, self.cancel = asyncio.wrap_future(call), call.cancel
 
-def _is_begun() -> bool:
-    return False
+    def _not_begun(self) -> bool:
+        """Whether it never will be."""
+        return not self._begun and self.outcome.cancel()
 
-
-async def _told(scores: Awaitable[Scores], table: Table, began: float) -> Outcome:
-    try:
-        told = await scores
-    except ModelFailed as failed:
-        return failed
-    return Scored(told.tolist(), perf_counter() - began, table)
+    async def _in_turn(self, model: LoadedModel) -> Outcome:
+        """Of a process, which makes one call at a time: who waits for it does so here, and not within what is measured."""
+        async with model.turn:
+            self._begun = True
+            if size_of(self._part, self._batch) <= model.begun_rows:
+                table, began = self._batch.taken(self._part.rows), perf_counter()
+                scores = self._part.unit.begin(table.columns, size_of(self._part, self._batch))
+                if scores is not None:
+                    try:
+                        told = await scores
+                    except ModelFailed as failed:
+                        return failed
+                    return Scored(told.tolist(), perf_counter() - began, table)
+            return await asyncio.wrap_future(model.pool.submit(_scored, self._part, self._batch))
 
 
 def _scored(part: Part, batch: Batch) -> Outcome:

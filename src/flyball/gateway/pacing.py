@@ -1,6 +1,8 @@
 """How many rows a call beside the event loop takes, where it is for us to choose: a model's process makes one call at a time, and whoever comes meanwhile
 waits for the whole of it."""
 
+import math
+
 GROWTH = 4
 """From one call to the next: that few rows were quick may have been luck."""
 _LEARNED = 0.2
@@ -40,13 +42,15 @@ class Cost:
 
     def worth(self, aim_seconds: float, most_rows: int) -> int:
         """Rows of a call that others wait for: no more than it takes to make the most of each (`AS_GOOD`), or to fill `aim_seconds`. More would answer the
-        first of them as late as the last, and all at once. Only what was seen counts, so a model that is slow for each call gets what it got before."""
+        first of them as late as the last, and all at once. That a larger call is no better is known of those that were made: where none was, the next is
+        `GROWTH` times as large."""
         seen = sorted(each for each in self._seen.values() if each[0] <= most_rows)
         if not seen:
             return most_rows
         good = AS_GOOD * min(took / rows for rows, took in seen)
         rows, took = next((rows, took) for rows, took in seen if took / rows <= good)
-        return min(max(round(rows), int(aim_seconds * rows / max(took, 1e-9))), most_rows)
+        enough = round(rows) if rows < seen[-1][0] else math.ceil(GROWTH * rows)
+        return min(max(enough, int(aim_seconds * rows / max(took, 1e-9))), most_rows)
 
 
 class Pace:

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 from flyball.errors import DeadlinePassed, Overloaded
 from flyball.gateway.batches import Job
-from flyball.gateway.pacing import Cost, Pace
+from flyball.gateway.pacing import GROWTH, Cost, Pace
 
 MAX_WAIT_SECONDS = 1.0
 """A request that would wait longer than this, or than its own deadline, is refused at once: whoever waited has often gone by then."""
@@ -17,13 +17,15 @@ for reading, wording and refusals take as long again, and answers after a second
 MAX_QUEUED_ROWS = 50_000
 """Whatever the estimate says: some 50 MB of rows of forty columns."""
 MAX_WAITING_REQUESTS = 256
-"""While a call beside the loop is made: as many as one call takes. A model that answers a thousand rows a second would otherwise let a thousand
+"""While a call beside the loop is made: as many as the largest call takes. A model that answers a thousand rows a second would otherwise let a thousand
 requests wait within MAX_WAIT_SECONDS, and the worker's limit of all requests would refuse those of other models."""
 MAX_BATCH_ROWS = 256
 """In one call beside the event loop: beyond this a model is hardly faster a row, and the first request waits for the last."""
 CALL_SECONDS = 0.05
 """A call beside the event loop lasts so long where that makes no row dearer (`Cost.worth`). A model of 7 ms a row was given all that had come within its last
 call, 140 rows in a second: their answers, worded one after the other, held up everybody else's for thirty milliseconds."""
+LOOK_AGAIN = 64
+"""One call in so many is a larger one: what such calls took may have been bad luck, or be long past."""
 OTHERS_SHARE = 10
 """Times what a call waits for others, it should last itself."""
 MAX_LARGE_WAITING = 16
@@ -61,6 +63,8 @@ class Queue:
         """Of calls beside the loop."""
         self.call_rows = MAX_BATCH_ROWS
         """Of the next one, at most."""
+        self._calls = 0
+        """Beside the loop."""
         self._usual = 0
         """Rows of a request, as those that waited last had."""
         self.allowance = 0.0
@@ -148,7 +152,9 @@ class Queue:
             seconds = min(seconds, in_models)
         if in_models:
             self.cost.took(n_rows, in_models)
-            self.call_rows = self.cost.worth(max(CALL_SECONDS, OTHERS_SHARE * self.others_seconds), MAX_BATCH_ROWS)
+            self._calls += 1
+            worth = self.cost.worth(max(CALL_SECONDS, OTHERS_SHARE * self.others_seconds), MAX_BATCH_ROWS)
+            self.call_rows = worth if self._calls % LOOK_AGAIN else min(GROWTH * worth, MAX_BATCH_ROWS)
         if in_models != 0.0:
             self.row_seconds = _smoothed(self.row_seconds, seconds / n_rows)
 

@@ -1,5 +1,6 @@
 """Units in memory: every byte checked against the manifest, the model loaded, warmed up and timed, shared and given back."""
 
+import asyncio
 import hashlib
 import math
 from collections.abc import Awaitable, Callable
@@ -44,7 +45,9 @@ class LoadedModel:
         self.inline_rows = inline_rows
         """Up to this many rows the call is fast enough for the event loop; 0: never."""
         self.begun_rows = 0
-        """Of so many at most `begin` may take a call."""
+        """Of so many at most `begin` may take a call; 0: there is no process to ask."""
+        self.turn = asyncio.Lock()
+        """Of calls of its process, in the order in which they came: used on the event loop only."""
         self.call_seconds = 0.0
         """What one row took when it was loaded."""
         self.deadline_seconds = CodeLimits().deadline_seconds

@@ -181,7 +181,7 @@ class Worker:
         failed = [each for each in await asyncio.gather(*chores, return_exceptions=True) if isinstance(each, Exception)]
         self._explaining.close()
         self._capture.close()
-        self._tables.close()
+        await asyncio.to_thread(self._tables.close)  # a model that still answers somebody is waited for, and answers by this loop
         if self._tracer is not None:
             self._tracer.close()
         self._card.withdraw()

@@ -182,3 +182,22 @@ def test_a_model_that_is_slow_for_each_row_is_called_often_and_one_that_waits_fo
     for _ in range(30):
         queue.learn(7, 7 * 0.007 + 0.3, 7 * 0.007)
     assert queue.call_rows == MAX_BATCH_ROWS, "each call waits 0.3 s for slices of large requests"
+
+
+def test_one_large_call_that_was_held_up_is_not_believed_for_ever():
+    """A restart that others waited for lies within what a call took; after it no call is so large again, unless one is made to see."""
+    queue = Queue("shop", on_loop=False)
+
+    def play(calls, held_up=0.0, rows=None):
+        for _ in range(calls):
+            taken = rows or queue.call_rows
+            queue.learn(taken, 0.0, 0.03 + 0.0001 * taken + held_up)
+
+    for rows in (1, 4, 16, 64):
+        play(1, rows=rows)
+    play(20)
+    assert queue.call_rows == MAX_BATCH_ROWS
+    play(1, held_up=30.0)
+    assert queue.call_rows < MAX_BATCH_ROWS
+    play(3000)
+    assert queue.call_rows == MAX_BATCH_ROWS

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 
 import pytest
 
@@ -140,21 +141,57 @@ def test_a_process_that_dies_hangs_or_talks_nonsense_is_told_and_comes_back(requ
         process.close()
 
 
-def test_nobody_is_begun_beside_another_call_nor_before_one_that_waits_nor_with_more_than_a_pipe_takes(tmp_path):
+def test_nobody_is_begun_beside_another_call_nor_with_more_than_a_pipe_takes(tmp_path):
     process = asleep(tmp_path)
 
     async def play():
         first = process.begin({"of": 1, "sleep": 0.2}, 1000, scores)
         assert process.begin({"of": 2}, 1000, scores) is None
-        waiting = asyncio.create_task(asyncio.to_thread(process.call, {"of": 3, "sleep": 0.1}, 1000, scores))
         assert await first == 1
-        assert process.begin({"of": 4}, 1000, scores) is None, "a thread waits, or calls"
-        assert await waiting == 3
+        calling = asyncio.create_task(asyncio.to_thread(process.call, {"of": 3, "sleep": 0.2}, 1000, scores))
+        await asyncio.sleep(0.1)
+        assert process.begin({"of": 4}, 1000, scores) is None
+        assert await calling == 3
         assert process.begin({"of": "x" * AT_ONCE_BYTES}, 10_000, scores) is None
         return await begun(process, of=5)
 
     try:
         assert asyncio.run(play()) == 5
+    finally:
+        process.close()
+
+
+def test_an_answer_that_came_while_the_loop_was_held_up_is_not_late(tmp_path):
+    process = asleep(tmp_path, deadline_seconds=0.3)
+
+    async def play():
+        answer = process.begin({"of": 1, "sleep": 0.1}, 1000, scores)
+        time.sleep(0.5)
+        return await answer
+
+    try:
+        assert asyncio.run(play()) == 1
+        assert process.call({"of": 2}, 1000, scores) == 2
+    finally:
+        process.close()
+
+
+def no_more_threads(*_, **__):
+    raise RuntimeError("can't start new thread")
+
+
+def test_a_process_dies_and_comes_back_where_no_thread_may_be_started_for_a_while(tmp_path, monkeypatch):
+    process = asleep(tmp_path)
+
+    async def play():
+        with monkeypatch.context() as full:
+            full.setattr("threading.Thread.start", no_more_threads)
+            with pytest.raises(ModelFailed, match="died"):
+                await begun(process, die=1)
+        return await asyncio.to_thread(process.call, {"of": 1}, 1000, scores)
+
+    try:
+        assert asyncio.run(play()) == 1
     finally:
         process.close()
 

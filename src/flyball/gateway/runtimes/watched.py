@@ -45,6 +45,7 @@ class Watched(Generic[T]):
         self._call = call
         self._loop = asyncio.get_running_loop()
         self._message = pipe.Message(call.limit)
+        self._open = True
         self._timer = self._loop.call_later(deadline_seconds, self._late)
         self.answer: asyncio.Future[T] = self._loop.create_future()
         self.answer.add_done_callback(_seen)
@@ -78,16 +79,22 @@ class Watched(Generic[T]):
                 self.answer.set_result(heard)
 
     def _late(self) -> None:
-        self._break(TimeoutError("no answer within the deadline"))
+        self._read()  # a loop that was held up sees the timer before the answer that came meanwhile
+        if self._open:
+            self._break(TimeoutError("no answer within the deadline"))
 
     def _leave(self) -> None:
+        self._open = False
         self._timer.cancel()
         self._loop.remove_reader(self._call.pipes[1])
 
     def _break(self, broken: Exception) -> None:
         self._leave()  # before its descriptors are closed, and are somebody else's
         # A killed process gives back its memory before it is gone: the loop waits for nobody.
-        threading.Thread(target=self._end, args=(broken,), name="end-worker", daemon=True).start()
+        try:
+            threading.Thread(target=self._end, args=(broken,), name="end-worker", daemon=True).start()
+        except RuntimeError:  # this user may have no more threads: all wait for one end rather than some for ever
+            self._end(broken)
 
     def _end(self, broken: Exception) -> None:
         try:

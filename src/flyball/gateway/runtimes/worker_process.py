@@ -11,7 +11,6 @@ import signal
 import subprocess
 import sys
 import threading
-from collections import deque
 from collections.abc import Callable, Mapping
 from time import monotonic
 from typing import Any, NamedTuple, TypeVar
@@ -55,14 +54,14 @@ class WorkerProcess:
         self._limits = limits
         self._lock = threading.Lock()
         """Held for a call, never for a start."""
-        self._in_line: deque[None] = deque()
-        """One for each thread that waits for the lock: it is not fair, and who asks on the loop would be there first for ever."""
         self._tried = threading.Condition(self._lock)
         self._process: subprocess.Popen[bytes] | None = None
         """None: it is being restarted."""
         self._starting: subprocess.Popen[bytes] | None = None
         self._pause = FIRST_PAUSE_SECONDS
         """Before the start that comes next, or is being made."""
+        self._unstarted = False
+        """Its restart could not be begun: the next call does."""
         self._closed = threading.Event()
         self._process = self._start()
         self._started_at = monotonic()
@@ -71,13 +70,11 @@ class WorkerProcess:
         """What `read` makes of the answer to `request`; an answer above `limit` bytes is not read, and one that `read` raises at is nonsense.
         Raises ModelFailed. The deadline holds twice: for the wait, and then for the worker, which is not to die of its callers' waiting."""
         until = monotonic() + self._limits.deadline_seconds
-        self._in_line.append(None)
+        if not self._lock.acquire(timeout=self._limits.deadline_seconds):
+            raise ModelFailed(f"{self._program.name} was busy until the deadline")
         try:
-            if not self._lock.acquire(timeout=self._limits.deadline_seconds):
-                raise ModelFailed(f"{self._program.name} was busy until the deadline")
-        finally:
-            self._in_line.pop()
-        try:
+            if self._unstarted:
+                self._restart_later()
             while self._process is None and self._pause <= WORTH_WAITING_SECONDS and (left := until - monotonic()) > 0:
                 self._tried.wait(left)  # frees the lock meanwhile
             if self._process is None:
@@ -87,10 +84,10 @@ class WorkerProcess:
             self._lock.release()
 
     def begin(self, request: Any, limit: int, read: Callable[[dict[str, Any]], T]) -> "asyncio.Future[T] | None":
-        """As `call`, on the running event loop and without a thread that waits. None: not now. Another call is made or waits, the process is being
+        """As `call`, on the running event loop and without a thread that waits. None: not now. Another call is being made, the process is being
         restarted, or the request is larger than a pipe takes at once."""
         encoded = msgspec.msgpack.encode(request)
-        if len(encoded) > AT_ONCE_BYTES or self._in_line or not self._lock.acquire(blocking=False):
+        if len(encoded) > AT_ONCE_BYTES or not self._lock.acquire(blocking=False):
             return None
         process = self._process
         if process is None or process.stdin is None or process.stdout is None:
@@ -186,7 +183,11 @@ class WorkerProcess:
         """With the lock held."""
         if monotonic() - self._started_at > CALM_SECONDS:
             self._pause = FIRST_PAUSE_SECONDS
-        threading.Thread(target=self._restart, name="restart-worker", daemon=True).start()
+        try:
+            threading.Thread(target=self._restart, name="restart-worker", daemon=True).start()
+            self._unstarted = False
+        except RuntimeError:  # this user may have no more threads for now
+            self._unstarted = True
 
     def _restart(self) -> None:
         process: subprocess.Popen[bytes] | None = None
