@@ -306,15 +306,15 @@ class _Call:
         self._batch = batch
         self._begun = False
         model = part.unit.model
-        if model.begun_rows:
-            self.outcome: asyncio.Future[Outcome] = asyncio.ensure_future(self._in_turn(model))
-            self.cancel: Callable[[], bool] = self._not_begun
-        else:
-            call = model.pool.submit(_scored, part, batch)
-            self.outcome, self.cancel = asyncio.wrap_future(call), call.cancel
+        self._threaded = None if model.begun_rows else model.pool.submit(_scored, part, batch)
+        self.outcome: asyncio.Future[Outcome] = (
+            asyncio.ensure_future(self._in_turn(model)) if self._threaded is None else asyncio.wrap_future(self._threaded)
+        )
 
-    def _not_begun(self) -> bool:
-        """Whether it never will be."""
+    def cancel(self) -> bool:
+        """Where it had not begun it never will."""
+        if self._threaded is not None:
+            return self._threaded.cancel()
         return not self._begun and self.outcome.cancel()
 
     async def _in_turn(self, model: LoadedModel) -> Outcome:

@@ -1,6 +1,8 @@
 """Calls of one model's process take turns on the event loop: none waits within what is measured, and none overtakes."""
 
 import asyncio
+import gc
+import weakref
 from types import SimpleNamespace
 
 import numpy as np
@@ -65,3 +67,19 @@ def test_one_that_waits_can_be_taken_back_and_one_that_is_made_cannot():
 
     asyncio.run(play())
     assert unit.said == ["begins 1", "ends 1", "begins 3", "ends 3"]
+
+
+def test_what_a_call_held_is_freed_with_its_last_reference():
+    """A ring would stay until the collector comes: the rows of each request, and a pause for all others."""
+    unit = Unit()
+
+    async def play():
+        made = [call(unit, n) for n in (1, 50)]
+        await asyncio.gather(*(each.outcome for each in made))
+        return [weakref.ref(each) for each in made]
+
+    gc.disable()
+    try:
+        assert [each() for each in asyncio.run(play())] == [None, None]
+    finally:
+        gc.enable()
