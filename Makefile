@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 # Machines that forbid bytecode compile four hundred modules anew for every process that a test or the demo starts: a third of its start.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-others test-adapters test-scenarios test-wiring test-statistics test-monitoring test-worlds worlds check lint types docs bench bench-effects bench-faults bench-release bench-replay bench-serving bench-survival bench-monitoring clean setup clients
+.PHONY: demo test test-others test-adapters test-scenarios test-wiring test-statistics test-monitoring test-judgements test-worlds worlds check lint types docs bench bench-effects bench-faults bench-release bench-replay bench-serving bench-survival bench-monitoring clean setup clients
 
 setup: $(STAMP)
 
@@ -31,7 +31,7 @@ demo: setup
 
 # Three at a time: scenarios wait for real processes, and two of the others reckon meanwhile. They give way, so that nobody's seconds grow long.
 test: setup
-	$(MAKE) --no-print-directory --jobs=3 --output-sync=target test-scenarios test-wiring test-worlds test-adapters test-others test-monitoring test-statistics
+	$(MAKE) --no-print-directory --jobs=3 --output-sync=target test-scenarios test-wiring test-worlds test-adapters test-others test-monitoring test-judgements test-statistics
 
 test-scenarios:
 	$(BIN)/python -m pytest tests/scenarios
@@ -40,13 +40,20 @@ test-worlds:
 	nice -n 10 $(BIN)/python -m pytest tests/simulation
 
 # One thread: a second one of a process that gives way waits for its core at every turn of a loop of scikit-learn's, and fifteen times as long in all.
-test-others test-wiring test-adapters test-statistics test-monitoring: export OMP_NUM_THREADS := 1
+test-others test-wiring test-adapters test-statistics test-monitoring test-judgements: export OMP_NUM_THREADS := 1
 
 test-statistics:
 	nice -n 10 $(BIN)/python -m pytest tests/unit/stats
 
+# What monitoring says beyond numbers, half of its time, apart: one long group at the end would leave a core idle.
+MONITORING := $(wildcard tests/unit/monitoring/test_*.py)
+JUDGEMENTS := $(filter $(patsubst %,tests/unit/monitoring/test_%,concept% estimates% slices% monitoring_causes% monitoring_quality%),$(MONITORING))
+
 test-monitoring:
-	nice -n 10 $(BIN)/python -m pytest tests/unit/monitoring
+	nice -n 10 $(BIN)/python -m pytest $(filter-out $(JUDGEMENTS),$(MONITORING))
+
+test-judgements:
+	nice -n 10 $(BIN)/python -m pytest $(JUDGEMENTS)
 
 test-wiring:
 	nice -n 10 $(BIN)/python -m pytest tests/unit/wiring
