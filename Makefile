@@ -76,7 +76,7 @@ lint: setup
 	$(BIN)/lint-imports
 
 types: setup
-	$(BIN)/mypy
+	nice -n 10 $(BIN)/mypy
 
 docs: setup
 	$(BIN)/python -m pytest tests/house/test_docs.py

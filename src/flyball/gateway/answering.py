@@ -53,6 +53,8 @@ class Answered(NamedTuple):
     parts: list[tuple[Part, Scored]]
     """Whose answers are shown."""
     failures: list[FailureBatch]
+    died: bool = False
+    """A model's process did, of some of the rows."""
 
     def records(self, live: LiveRoute, batch: Batch, revision: int) -> list[Captured]:
         """What is to be captured of it before it is shown."""
@@ -109,6 +111,7 @@ class Answering:
                     self._metrics.scored(live.model, part.unit.id, part.role, size_of(part, batch), outcome.seconds)
                     taken.keep(part, outcome)
                     continue
+                taken.died = taken.died or outcome.died
                 apart = self._apart(live, part, batch, outcome)
                 if apart:
                     following += apart
@@ -210,6 +213,7 @@ class _Taken:
         self._tried: set[tuple[str, int]] = set()
         self._given_up: list[tuple[Part, ModelFailed, str | None]] = []
         """With who is asked instead."""
+        self.died = False
         self._refused: set[int] = set()
         """Rows that no unit takes: no failure of anybody's."""
 
@@ -244,7 +248,7 @@ class _Taken:
         if len(self._parts) != 1 or self._parts[0][0].rows is not None:
             self._leave_out_half_answered()
         scores, units = gathered(self._parts, self._batch.n)
-        return Answered(scores, units, self._failed, frozenset(self._tried), self._parts, self._failures())
+        return Answered(scores, units, self._failed, frozenset(self._tried), self._parts, self._failures(), self.died)
 
     def _failures(self) -> list[FailureBatch]:
         told: list[FailureBatch] = []
@@ -302,9 +306,7 @@ class _Call:
     """One call of the unit's model beside the loop. It goes on where nobody waits for it any more."""
 
     def __init__(self, part: Part, batch: Batch) -> None:
-        self._part = part
-        self._batch = batch
-        self._begun = False
+        self._part, self._batch, self._begun = part, batch, False
         model = part.unit.model
         self._threaded = None if model.begun_rows else model.pool.submit(_scored, part, batch)
         self.outcome: asyncio.Future[Outcome] = (

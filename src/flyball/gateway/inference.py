@@ -330,6 +330,7 @@ class Inference:
                 shadowed = [] if shadows is None else await shadows
                 took = self._clocks.loop() - began
                 live.queue.learn(batch.n, took, sum(scored.seconds for _, scored in answered.parts))
+                live.queue.resize(batch.n, beside_large=live.turns.busy, died=answered.died and not answered.failed)
                 self._keep(table, live, batch, answered, shadowed)
             finally:
                 live.queue.busy_rows = 0

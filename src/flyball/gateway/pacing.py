@@ -27,9 +27,11 @@ class Cost:
         """Binary digits of the number of rows → (rows, seconds) of such calls, the newest counting most."""
 
     def took(self, n_rows: int, seconds: float) -> None:
-        """A call of so many rows did."""
+        """A call of so many rows did. One that took less than half of what was known shows that bad luck was."""
         rows, before = self._seen.get(n_rows.bit_length(), (float(n_rows), seconds))
-        self._seen[n_rows.bit_length()] = rows + _LEARNED * (n_rows - rows), before + _LEARNED * (seconds - before)
+        lucky = seconds / n_rows < before / rows / 2
+        known = seconds if lucky else before + _LEARNED * (seconds - before)
+        self._seen[n_rows.bit_length()] = (float(n_rows) if lucky else rows + _LEARNED * (n_rows - rows), known)
 
     def seconds(self, n_rows: int) -> float | None:
         """Of a call of so many, at most; None: there was none yet."""

@@ -24,10 +24,8 @@ MAX_BATCH_ROWS = 256
 CALL_SECONDS = 0.05
 """A call beside the event loop lasts so long where that makes no row dearer (`Cost.worth`). A model of 7 ms a row was given all that had come within its last
 call, 140 rows in a second: their answers, worded one after the other, held up everybody else's for thirty milliseconds."""
-LOOK_AGAIN = 64
-"""One call in so many is a larger one: what such calls took may have been bad luck, or be long past."""
-OTHERS_SHARE = 10
-"""Times what a call waits for others, it should last itself."""
+LOOK_AGAIN, LOOK_SELDOM = 64, 4096
+"""One call in so many is a larger one: what such calls took may have been bad luck, or be long past. Each look is followed by twice as many calls without."""
 MAX_LARGE_WAITING = 16
 """Requests of thousands of rows that wait for one model: each holds its body, up to 16 MB as a rule."""
 REFUSING = 0.35
@@ -63,8 +61,10 @@ class Queue:
         """Of calls beside the loop."""
         self.call_rows = MAX_BATCH_ROWS
         """Of the next one, at most."""
-        self._calls = 0
-        """Beside the loop."""
+        self._most = MAX_BATCH_ROWS
+        """Rows that no process has died of."""
+        self._calls, self._look_at = 0, LOOK_AGAIN
+        """Beside the loop, and when one is larger."""
         self._usual = 0
         """Rows of a request, as those that waited last had."""
         self.allowance = 0.0
@@ -77,7 +77,7 @@ class Queue:
     def go_on_from(self, before: "Queue") -> None:
         """Of the same models: how long their rows take is known, and what waits there goes before what comes."""
         self.row_seconds, self.others_seconds, self.cost = before.row_seconds, before.others_seconds, before.cost
-        self.call_rows = before.call_rows
+        self.call_rows, self._most = before.call_rows, before._most  # noqa: SLF001 - of its own kind
         self._before = before if before.rows + before.busy_rows + before.ahead() else None
 
     def too_long(
@@ -152,11 +152,21 @@ class Queue:
             seconds = min(seconds, in_models)
         if in_models:
             self.cost.took(n_rows, in_models)
-            self._calls += 1
-            worth = self.cost.worth(max(CALL_SECONDS, OTHERS_SHARE * self.others_seconds), MAX_BATCH_ROWS)
-            self.call_rows = worth if self._calls % LOOK_AGAIN else min(GROWTH * worth, MAX_BATCH_ROWS)
         if in_models != 0.0:
             self.row_seconds = _smoothed(self.row_seconds, seconds / n_rows)
+
+    def resize(self, n_rows: int, *, beside_large: bool = False, died: bool = False) -> None:
+        """Of the next call, after one of `n_rows`. `beside_large`: slices of large requests are between any two calls, so each is to take what there is.
+        `died`: a process did of so many rows, and answered each of their requests alone."""
+        self._calls += 1
+        rows = self.cost.worth(CALL_SECONDS, MAX_BATCH_ROWS)
+        if died:
+            self._most = max(n_rows // 2, 1)
+        elif self._calls >= self._look_at:
+            self._look_at += min(self._look_at, LOOK_SELDOM)
+            self._most = min(self._most * 2, MAX_BATCH_ROWS)
+            rows *= GROWTH
+        self.call_rows = min(MAX_BATCH_ROWS if beside_large else rows, self._most)
 
     def worked(self, seconds: float) -> None:
         """A batch was answered on the loop."""

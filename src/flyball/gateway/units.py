@@ -118,6 +118,8 @@ def load(served: ServedUnit, limits: CodeLimits) -> LoadedModel:
         runtime = CodeRuntime(package / name, found.manifest.files[name], code, served.signature, warm, limits)
     model = LoadedModel(found.fingerprint, served.signature, runtime, 0)
     model.deadline_seconds, model.begun_rows = limits.deadline_seconds, runtime.begun_rows
+    if model.begun_rows:
+        model.pool.submit(int).result()  # its thread stands before a call needs it, when there may be none to be had
     try:
         model.score(warm, 1)  # lazy allocations and imports happen now, not in a request
         model.call_seconds = _seconds(model, warm, 1)

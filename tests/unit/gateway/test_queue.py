@@ -1,5 +1,7 @@
 """Claims about the queue of one model: first come first served, bounded by the time that waits, not by a number."""
 
+from itertools import pairwise
+
 import pytest
 
 from flyball.errors import Overloaded
@@ -171,17 +173,31 @@ def test_a_call_that_fails_tells_what_a_call_costs():
     assert queue.too_long(0.0) == pytest.approx(1.2)
 
 
-def test_a_model_that_is_slow_for_each_row_is_called_often_and_one_that_waits_for_others_seldom():
+def called(queue, n, seconds, **more):
+    queue.learn(n, seconds, seconds)
+    queue.resize(n, **more)
+
+
+def test_a_model_that_is_slow_for_each_row_is_called_often_and_beside_slices_with_all_that_waits():
     queue = Queue("shop", on_loop=False)
     for n in (1, 5, 30, 140):
-        queue.learn(n, n * 0.007 + 0.001, n * 0.007)
+        called(queue, n, n * 0.007)
     assert queue.call_rows == 7
     later = Queue("shop", on_loop=False)
     later.go_on_from(queue)
     assert later.call_rows == 7
-    for _ in range(30):
-        queue.learn(7, 7 * 0.007 + 0.3, 7 * 0.007)
-    assert queue.call_rows == MAX_BATCH_ROWS, "each call waits 0.3 s for slices of large requests"
+    called(queue, 7, 0.049, beside_large=True)
+    assert queue.call_rows == MAX_BATCH_ROWS
+    called(queue, 7, 0.049)
+    assert queue.call_rows == 7
+
+
+def test_a_call_that_waited_for_another_queue_of_the_same_process_is_followed_by_no_larger_one():
+    queue = Queue("shop", on_loop=False)
+    for n in (1, 5, 30, 140, *[7] * 40):
+        queue.learn(n, n * 0.007 + 0.4, n * 0.007)
+        queue.resize(n)
+    assert queue.call_rows == 7
 
 
 def test_one_large_call_that_was_held_up_is_not_believed_for_ever():
@@ -191,7 +207,7 @@ def test_one_large_call_that_was_held_up_is_not_believed_for_ever():
     def play(calls, held_up=0.0, rows=None):
         for _ in range(calls):
             taken = rows or queue.call_rows
-            queue.learn(taken, 0.0, 0.03 + 0.0001 * taken + held_up)
+            called(queue, taken, 0.03 + 0.0001 * taken + held_up)
 
     for rows in (1, 4, 16, 64):
         play(1, rows=rows)
@@ -199,5 +215,20 @@ def test_one_large_call_that_was_held_up_is_not_believed_for_ever():
     assert queue.call_rows == MAX_BATCH_ROWS
     play(1, held_up=30.0)
     assert queue.call_rows < MAX_BATCH_ROWS
-    play(3000)
+    play(100)
     assert queue.call_rows == MAX_BATCH_ROWS
+
+
+def test_a_process_that_dies_of_many_rows_is_given_so_many_more_and_more_seldom():
+    """2 ms a row, and 80 rows are more memory than it has: it answers whose requests they are one by one, once it stands again."""
+    queue, deaths = Queue("shop", on_loop=False), []
+    for n in (1, 5, 20):
+        called(queue, n, 0.002 * n)
+    for at in range(20_000):
+        rows = queue.call_rows
+        died = rows > 80
+        deaths += [at] * died
+        queue.learn(rows, 3.3 if died else 0.002 * rows, 0.002 * rows)
+        queue.resize(rows, died=died)
+    assert 0 < len(deaths) <= 12
+    assert all(after >= 1.5 * before for before, after in pairwise(deaths) if before < 4000)

@@ -75,7 +75,12 @@ class WorkerProcess:
         try:
             if self._unstarted:
                 self._restart_later()
-            while self._process is None and self._pause <= WORTH_WAITING_SECONDS and (left := until - monotonic()) > 0:
+            while (
+                self._process is None
+                and not self._unstarted
+                and self._pause <= WORTH_WAITING_SECONDS
+                and (left := until - monotonic()) > 0
+            ):
                 self._tried.wait(left)  # frees the lock meanwhile
             if self._process is None:
                 raise ModelFailed(f"{self._program.name} is being restarted", retry_after=1 + int(self._pause))
