@@ -1,6 +1,7 @@
 """What a worker says is its model's code's to choose: nonsense of any kind ends the process, and is a failure of the model."""
 
 import asyncio
+import contextlib
 import os
 import time
 
@@ -62,11 +63,20 @@ while True:
 """
 
 
-def asleep(tmp_path, deadline_seconds=5.0):
+@pytest.fixture
+def asleep(tmp_path):
+    """Starts a sleeper."""
     (tmp_path / "sleeper.py").write_text(SLEEPER)
     paths = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
-    limits = CodeLimits(deadline_seconds=deadline_seconds, environment=(("PYTHONPATH", paths),))
-    return WorkerProcess(Program("sleeper", "the sleeper", {}), limits)
+    with contextlib.ExitStack() as ends:
+
+        def start(deadline_seconds=5.0):
+            limits = CodeLimits(deadline_seconds=deadline_seconds, environment=(("PYTHONPATH", paths),))
+            process = WorkerProcess(Program("sleeper", "the sleeper", {}), limits)
+            ends.callback(process.close)
+            return process
+
+        yield start
 
 
 def scores(answer):
@@ -89,21 +99,18 @@ async def back(process):
     raise AssertionError("it did not come back")
 
 
-def test_calls_that_the_loop_watches_are_answered_one_after_the_other(tmp_path):
-    process = asleep(tmp_path)
+def test_calls_that_the_loop_watches_are_answered_one_after_the_other(asleep):
+    process = asleep()
 
     async def play():
         return [await begun(process, of=number) for number in range(50)]
 
-    try:
-        assert asyncio.run(play()) == list(range(50))
-        assert process.call({"of": "in a thread"}, 1000, scores) == "in a thread"
-    finally:
-        process.close()
+    assert asyncio.run(play()) == list(range(50))
+    assert process.call({"of": "in a thread"}, 1000, scores) == "in a thread"
 
 
-def test_what_the_model_raises_ends_nothing(tmp_path):
-    process = asleep(tmp_path)
+def test_what_the_model_raises_ends_nothing(asleep):
+    process = asleep()
 
     async def play():
         with pytest.raises(ModelFailed, match="the model raised no") as failed:
@@ -111,10 +118,7 @@ def test_what_the_model_raises_ends_nothing(tmp_path):
         assert not failed.value.died
         return await begun(process, of=1)
 
-    try:
-        assert asyncio.run(play()) == 1
-    finally:
-        process.close()
+    assert asyncio.run(play()) == 1
 
 
 @pytest.mark.parametrize(
@@ -126,8 +130,8 @@ def test_what_the_model_raises_ends_nothing(tmp_path):
         ({"of": 1, "sleep": 30}, "deadline of 0.5 s"),
     ],
 )
-def test_a_process_that_dies_hangs_or_talks_nonsense_is_told_and_comes_back(request_, words, tmp_path):
-    process = asleep(tmp_path, deadline_seconds=0.5)
+def test_a_process_that_dies_hangs_or_talks_nonsense_is_told_and_comes_back(request_, words, asleep):
+    process = asleep(deadline_seconds=0.5)
 
     async def play():
         with pytest.raises(ModelFailed, match=words) as failed:
@@ -135,14 +139,11 @@ def test_a_process_that_dies_hangs_or_talks_nonsense_is_told_and_comes_back(requ
         assert failed.value.died
         return await back(process)
 
-    try:
-        assert asyncio.run(play()) == "again"
-    finally:
-        process.close()
+    assert asyncio.run(play()) == "again"
 
 
-def test_nobody_is_begun_beside_another_call_nor_with_more_than_a_pipe_takes(tmp_path):
-    process = asleep(tmp_path)
+def test_nobody_is_begun_beside_another_call_nor_with_more_than_a_pipe_takes(asleep):
+    process = asleep()
 
     async def play():
         first = process.begin({"of": 1, "sleep": 0.2}, 1000, scores)
@@ -155,33 +156,27 @@ def test_nobody_is_begun_beside_another_call_nor_with_more_than_a_pipe_takes(tmp
         assert process.begin({"of": "x" * AT_ONCE_BYTES}, 10_000, scores) is None
         return await begun(process, of=5)
 
-    try:
-        assert asyncio.run(play()) == 5
-    finally:
-        process.close()
+    assert asyncio.run(play()) == 5
 
 
-def test_an_answer_that_came_while_the_loop_was_held_up_is_not_late(tmp_path):
-    process = asleep(tmp_path, deadline_seconds=0.3)
+def test_an_answer_that_came_while_the_loop_was_held_up_is_not_late(asleep):
+    process = asleep(deadline_seconds=0.3)
 
     async def play():
         answer = process.begin({"of": 1, "sleep": 0.1}, 1000, scores)
         time.sleep(0.5)
         return await answer
 
-    try:
-        assert asyncio.run(play()) == 1
-        assert process.call({"of": 2}, 1000, scores) == 2
-    finally:
-        process.close()
+    assert asyncio.run(play()) == 1
+    assert process.call({"of": 2}, 1000, scores) == 2
 
 
 def no_more_threads(*_, **__):
     raise RuntimeError("can't start new thread")
 
 
-def test_a_process_dies_and_comes_back_where_no_thread_may_be_started_for_a_while(tmp_path, monkeypatch):
-    process = asleep(tmp_path)
+def test_a_process_dies_and_comes_back_where_no_thread_may_be_started_for_a_while(asleep, monkeypatch):
+    process = asleep()
 
     async def play():
         with monkeypatch.context() as full:
@@ -190,28 +185,22 @@ def test_a_process_dies_and_comes_back_where_no_thread_may_be_started_for_a_whil
                 await begun(process, die=1)
         return await asyncio.to_thread(process.call, {"of": 1}, 1000, scores)
 
-    try:
-        assert asyncio.run(play()) == 1
-    finally:
-        process.close()
+    assert asyncio.run(play()) == 1
 
 
-def test_a_call_that_nobody_waits_for_any_more_frees_the_process_all_the_same(tmp_path):
-    process = asleep(tmp_path)
+def test_a_call_that_nobody_waits_for_any_more_frees_the_process_all_the_same(asleep):
+    process = asleep()
 
     async def play():
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(begun(process, of=1, sleep=0.3), 0.05)
         return await back(process)
 
-    try:
-        assert asyncio.run(play()) == "again"
-    finally:
-        process.close()
+    assert asyncio.run(play()) == "again"
 
 
-def test_it_is_closed_though_its_loop_ended_in_the_middle_of_a_call(tmp_path):
-    process = asleep(tmp_path, deadline_seconds=0.5)
+def test_it_is_closed_though_its_loop_ended_in_the_middle_of_a_call(asleep):
+    process = asleep(deadline_seconds=0.5)
 
     async def play():
         assert process.begin({"of": 1, "sleep": 30}, 1000, scores) is not None

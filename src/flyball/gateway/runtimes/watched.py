@@ -13,11 +13,15 @@ from select import PIPE_BUF
 from time import monotonic
 from typing import Generic, NamedTuple, TypeVar
 
+import msgspec
+
 from flyball.errors import ModelFailed
 from flyball.gateway.runtimes import pipe
 
 T = TypeVar("T")
 
+BROKEN = (OSError, msgspec.DecodeError, KeyError, TypeError, ValueError)
+"""What is raised where a process is late, gone or says what cannot be read."""
 AT_ONCE_BYTES = PIPE_BUF - pipe.HEAD_BYTES
 """Of a request: an empty pipe takes so much whole, however few pages the kernel still lends this user."""
 
@@ -30,7 +34,7 @@ class Call(NamedTuple, Generic[T]):
     limit: int
     """Bytes of an answer."""
     heard: Callable[[bytes], T]
-    """What an answer says. Raises ModelFailed where the model raised, and what `lost` is for where it is nonsense."""
+    """What an answer says. Raises ModelFailed where the model raised, and BROKEN where it is nonsense."""
     lost: Callable[[Exception], ModelFailed]
     """End the process for that; it may take a moment."""
     free: Callable[[], None]
@@ -66,17 +70,19 @@ class Watched(Generic[T]):
             heard = self._call.heard(said)
         except BlockingIOError:
             return
-        except ModelFailed as failed:
-            self._leave()
-            self._call.free()
-            self._tell(failed)
-        except Exception as broken:  # noqa: BLE001 - `lost` knows what it is, and tells
+        except BROKEN as broken:
             self._break(broken)
+        except Exception as failed:  # noqa: BLE001 - the model raised, or we erred: the process has answered, and who waits must be told
+            self._free()
+            self._tell(failed)
         else:
-            self._leave()
-            self._call.free()
+            self._free()
             if not self.answer.done():
                 self.answer.set_result(heard)
+
+    def _free(self) -> None:
+        self._leave()
+        self._call.free()
 
     def _late(self) -> None:
         self._read()  # a loop that was held up sees the timer before the answer that came meanwhile

@@ -20,7 +20,7 @@ import msgspec
 from flyball.errors import ModelFailed
 from flyball.gateway.runtimes import pipe
 from flyball.gateway.runtimes.contract import CodeLimits
-from flyball.gateway.runtimes.watched import AT_ONCE_BYTES, Call, Watched
+from flyball.gateway.runtimes.watched import AT_ONCE_BYTES, BROKEN, Call, Watched
 
 T = TypeVar("T")
 
@@ -122,15 +122,11 @@ class WorkerProcess:
         """With the lock held."""
         try:
             return _told(_asked(process, request, monotonic() + self._limits.deadline_seconds, limit), read)
-        except ModelFailed:
-            raise
-        except Exception as broken:
+        except BROKEN as broken:
             raise self._lost(process, broken) from broken
 
     def _lost(self, process: subprocess.Popen[bytes], broken: Exception) -> ModelFailed:
-        """With the lock held: it did not answer as it should. Raises what is no fault of a process."""
-        if not isinstance(broken, (OSError, msgspec.DecodeError, KeyError, TypeError, ValueError)):
-            raise broken
+        """With the lock held: it did not answer as it should, and is ended."""
         self._process, status = None, _end(process)
         self._restart_later()
         late = isinstance(broken, TimeoutError)
