@@ -47,26 +47,20 @@ def test_a_model_whose_caller_left_during_a_swap_stays_loaded_for_the_table_that
 
 
 def together(worker, asked):
-    """(milliseconds or None, row) each, at once; the answers in their order."""
+    """(milliseconds or None, row) each, while the model is busy with a request before them; the answers in their order, the one before first. They come one
+    after the other: connections that are opened at once are taken in any order."""
 
     async def run():
         async with httpx.AsyncClient(
             base_url=f"http://127.0.0.1:{worker.card['port']}", headers={"authorization": f"Bearer {CLIENT}"}, timeout=30
         ) as client:
             await client.get("/v2/health/live")  # so that nothing is imported below
-            first = asyncio.create_task(client.post("/models/shop/predict", json={"rows": [{**ROW, "age": 13}]}))
-            await asyncio.sleep(0.2)  # the model is busy now: what comes shares the next call
-            rest = asyncio.gather(
-                *(
-                    client.post(
-                        "/models/shop/predict",
-                        json={"rows": [row]},
-                        headers={} if given is None else {"x-flyball-timeout-ms": str(given)},
-                    )
-                    for given, row in asked
-                )
-            )
-            return [await first, *await rest]
+            begun = []
+            for given, row in [(None, {**ROW, "age": 13}), *asked]:
+                headers = {} if given is None else {"x-flyball-timeout-ms": str(given)}
+                begun.append(asyncio.create_task(client.post("/models/shop/predict", json={"rows": [row]}, headers=headers)))
+                await asyncio.sleep(0.1)
+            return [await each for each in begun]
 
     return asyncio.run(run())
 
