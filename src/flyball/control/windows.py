@@ -34,9 +34,9 @@ from flyball.monitoring.drift import DriftState
 from flyball.monitoring.histogram import histogram_of
 from flyball.monitoring.performance import PerformanceState
 from flyball.monitoring.policy import policy_of
-from flyball.monitoring.profile import Profile
 from flyball.monitoring.streams import Stream
 from flyball.monitoring.window import Window
+from flyball.monitoring.window_counts import Profile
 from flyball.records import codec
 from flyball.records.events import Draft, Put
 from flyball.records.evidence import Evidence

@@ -33,12 +33,12 @@ from flyball.monitoring import spread as spreads
 from flyball.monitoring.drift_words import moved
 from flyball.monitoring.exchangeable import BLOCKS
 from flyball.monitoring.policy import DRIFT_SHARE, MonitorPolicy
-from flyball.monitoring.profile import Profile
 from flyball.monitoring.reference import Reference
 from flyball.monitoring.senses import Sensed
 from flyball.monitoring.spread import Spread
 from flyball.monitoring.streams import Stream
 from flyball.monitoring.window import Window
+from flyball.monitoring.window_counts import Profile
 from flyball.records.evidence import Evidence
 from flyball.records.findings import Finding, FindingKind
 from flyball.stats import distances, multiple

@@ -20,10 +20,10 @@ from flyball.monitoring.frame_words import ComparedColumn
 from flyball.monitoring.frames import Columns, columns_of, rows_of
 from flyball.monitoring.histogram import histogram_of
 from flyball.monitoring.policy import DRIFT_SHARE, MonitorPolicy
-from flyball.monitoring.profile import Profile, profile_of
 from flyball.monitoring.reference import Reference, build
 from flyball.monitoring.streams import Stream
 from flyball.monitoring.window import Window
+from flyball.monitoring.window_counts import Profile, profile_of
 from flyball.records import codec
 from flyball.records.findings import Finding
 from flyball.records.signature import ColumnType

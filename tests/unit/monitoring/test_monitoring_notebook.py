@@ -1,5 +1,7 @@
 """The monitors on frames in a notebook."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import msgspec
@@ -9,8 +11,9 @@ import polars as pl
 import pytest
 
 from flyball.errors import DataError
-from flyball.monitoring.notebook import FrameProfile, Monitor, compare, profile
-from flyball.monitoring.profile import merge
+from flyball.monitoring import Monitor, compare, profile
+from flyball.monitoring.notebook import FrameProfile
+from flyball.monitoring.window_counts import merge
 from flyball.records import codec
 
 ADULT = Path(__file__).parents[4] / "shared/data/adult_iid_pool/data.csv.gz"
@@ -219,3 +222,11 @@ def test_the_same_grades_as_floats_have_not_moved(grades: object) -> None:
     now = [1.0, 2.0] * 50
     assert compare(known, pd.DataFrame({"grade": [*now, np.nan]})).moved == ()
     assert compare(known, pl.DataFrame({"grade": [value + 0.5 for value in now]})).moved == ("grade",)
+
+
+def test_the_library_is_the_package_and_importing_the_package_imports_none_of_it() -> None:
+    code = "import sys, flyball.monitoring as m; print(sorted({'numpy', 'narwhals', 'polars'} & set(sys.modules)), callable(m.profile), m.compare, m.Monitor)"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert told.startswith("[] True <function compare")
+    with pytest.raises(ImportError):
+        from flyball.monitoring import nothing_such  # type: ignore[attr-defined]  # noqa: F401
