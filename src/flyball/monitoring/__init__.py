@@ -6,9 +6,9 @@ As a library: `profile` says what a frame is like, `compare` what moved in anoth
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from flyball.monitoring.notebook import Monitor, compare, profile
+    from flyball.monitoring.notebook import Monitor, compare, merge, profile
 
-__all__ = ["Monitor", "compare", "profile"]
+__all__ = ["Monitor", "compare", "merge", "profile"]
 
 
 def __getattr__(name: str) -> Any:
