@@ -21,7 +21,7 @@ from bench.monitoring.peers import Peer
 from bench.monitoring.subjects import Flyball, FlyballWatch, Subject
 from bench.serving.bars import Bar
 from bench.serving.rounds import tell
-from flyball.monitoring.profile import Profile, merge
+from flyball.monitoring.window_counts import Profile, merge
 
 FEATURES = 100
 CHUNK_ROWS = 20_000

@@ -15,10 +15,10 @@ from flyball.monitoring.joint import Directions
 from flyball.monitoring.joint_reference import with_joint
 from flyball.monitoring.joint_rows import PairCounts, observe, project
 from flyball.monitoring.policy import DRIFT_SHARE, MonitorPolicy
-from flyball.monitoring.profile import Profile, profile_of
 from flyball.monitoring.reference import HoldoutScores, Reference, build
 from flyball.monitoring.sensitivity import Sensitivity
 from flyball.monitoring.window import Window
+from flyball.monitoring.window_counts import Profile, profile_of
 from flyball.records.findings import Finding, FindingKind
 from flyball.records.signature import Column, ColumnType, Signature
 

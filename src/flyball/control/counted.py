@@ -5,11 +5,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from flyball.control.watched_files import WatchedFiles
-from flyball.monitoring import joint_rows, profile, traits
+from flyball.monitoring import joint_rows, traits, window_counts
 from flyball.monitoring.joint_rows import PairCounts
 from flyball.monitoring.norms import known_of
-from flyball.monitoring.profile import Profile
 from flyball.monitoring.traits import WindowTraits
+from flyball.monitoring.window_counts import Profile
 
 
 class Counted(NamedTuple):
@@ -28,7 +28,7 @@ def count(files: WatchedFiles, unit: str, columns: dict[str, Any], scores: Any, 
     known = {} if norms is None else {name: of for name, of in known_of(reference.streams).items() if name in norms.columns}
     table = None if scores is None else np.asarray(scores, dtype=np.float64)
     return Counted(
-        profile.profile_of(reference, seen, table, rows),
+        window_counts.profile_of(reference, seen, table, rows),
         None if observed is None else observed.pairs,
         None if norms is None else traits.traits_of(known, columns),
     )
@@ -37,7 +37,7 @@ def count(files: WatchedFiles, unit: str, columns: dict[str, Any], scores: Any, 
 def merge(a: Counted, b: Counted) -> Counted:
     """Of the rows of both."""
     return Counted(
-        profile.merge(a.profile, b.profile),
+        window_counts.merge(a.profile, b.profile),
         b.pairs if a.pairs is None else a.pairs if b.pairs is None else joint_rows.merge(a.pairs, b.pairs),
         b.traits if a.traits is None else a.traits if b.traits is None else traits.merge(a.traits, b.traits),
     )

@@ -31,11 +31,9 @@ from flyball.control.world import MICROSECOND, World, draft, micros, moment, put
 from flyball.errors import ArtifactDamaged, UpstreamError
 from flyball.monitoring import drift
 from flyball.monitoring.drift import DriftState
-from flyball.monitoring.histogram import histogram_of
+from flyball.monitoring.histogram import pictured
 from flyball.monitoring.performance import PerformanceState
 from flyball.monitoring.policy import policy_of
-from flyball.monitoring.profile import Profile
-from flyball.monitoring.streams import Stream
 from flyball.monitoring.window import Window
 from flyball.records import codec
 from flyball.records.events import Draft, Put
@@ -227,7 +225,7 @@ class Windows:
             estimated = self._estimating.close(key, window, summary)
             summary = estimated.summary
             findings = (
-                *_pictured(drifted, drift.streams_of(reference, window), profile), *estimated.findings, *self._failures(window)
+                *pictured(drifted, drift.streams_of(reference, window), profile.counts), *estimated.findings, *self._failures(window)
             )  # fmt: skip
             puts += [put("drift", unit, reading.state), *estimated.puts, *puts_of(self._world, findings)]
             tell(self._world, findings)
@@ -347,17 +345,6 @@ class Windows:
 def _is_of(champion: Champion, window: Window) -> bool:
     """Whether it is monitored in it."""
     return champion.unit == window.unit and window.end > champion.since
-
-
-def _pictured(findings: tuple[Finding, ...], known: tuple[Stream, ...], profile: Profile) -> tuple[Finding, ...]:
-    """With the reference beside the window, for whoever looks."""
-    streams = {stream.name: stream for stream in known}
-    return tuple(
-        msgspec.structs.replace(finding, histogram=histogram_of(streams[finding.subject], profile.counts[finding.subject]))
-        if finding.subject in streams and finding.subject in profile.counts
-        else finding
-        for finding in findings
-    )
 
 
 __all__ = ["SignalHistory", "Signalled", "SignalsAt", "Windows"]

@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flyball.monitoring.coding import Levels
+from flyball.monitoring.edge_words import of_values
 
 Ints = NDArray[np.int64]
 
@@ -17,8 +18,13 @@ def moved(levels: Levels, before: Ints, now: Ints) -> str:
         names = [*(f"are {name!r}" for name in levels.categories), "have a rare value"]
         found += list(zip(new[1:], then[1:], names, strict=True))
     else:
-        above = [(new[k + 2 :].sum(), then[k + 2 :].sum(), f"are at least {edge:.4g}") for k, edge in enumerate(levels.edges)]
-        below = [(new[1 : k + 2].sum(), then[1 : k + 2].sum(), f"are below {edge:.4g}") for k, edge in enumerate(levels.edges)]
+        written = of_values(levels.edges)
+        above = [
+            (new[k + 2 :].sum(), then[k + 2 :].sum(), f"are at least {written(edge)}") for k, edge in enumerate(levels.edges)
+        ]
+        below = [
+            (new[1 : k + 2].sum(), then[1 : k + 2].sum(), f"are below {written(edge)}") for k, edge in enumerate(levels.edges)
+        ]
         found += [up if up[0] >= up[1] else down for up, down in zip(above, below, strict=True)]
     share, was, what = max(found, key=lambda item: (abs(item[0] - item[1]), item[2]))
     return f"{percent(float(share))} of rows {what}, in the reference {percent(float(was))}"

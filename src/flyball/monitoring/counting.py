@@ -13,6 +13,7 @@ PIECE = 1 << 16
 
 Ints = NDArray[np.int64]
 Float32s = NDArray[np.float32]
+Float64s = NDArray[np.float64]
 
 
 def numbers(values: Any) -> Float32s:
@@ -27,6 +28,18 @@ def numbers(values: Any) -> Float32s:
     listed = values if isinstance(values, np.ndarray) and values.dtype != object else np.asarray(values, dtype=np.float64)
     with np.errstate(over="ignore"):  # 1e300 becomes inf, which falls above every edge
         return listed.astype(np.float32, copy=False)
+
+
+def doubles(values: Any) -> Float64s:
+    """Numbers as they are, missing as NaN: not as a model sees them, which is `numbers`."""
+    series = _polars(values)
+    if series is not None:
+        import polars as pl
+
+        values = series.cast(pl.Float64, strict=False).to_numpy()
+    elif _is_pandas(values):
+        values = values.to_numpy(dtype=np.float64, na_value=np.nan)
+    return np.asarray(values, dtype=np.float64)
 
 
 def in_bins(values: Float32s, edges: Float32s) -> Ints:

@@ -32,13 +32,13 @@ from flyball.monitoring import effects, senses
 from flyball.monitoring import spread as spreads
 from flyball.monitoring.drift_words import moved
 from flyball.monitoring.exchangeable import BLOCKS
-from flyball.monitoring.policy import DRIFT_SHARE, MonitorPolicy
-from flyball.monitoring.profile import Profile
+from flyball.monitoring.policy import MonitorPolicy
 from flyball.monitoring.reference import Reference
 from flyball.monitoring.senses import Sensed
 from flyball.monitoring.spread import Spread
 from flyball.monitoring.streams import Stream
 from flyball.monitoring.window import Window
+from flyball.monitoring.window_counts import Profile
 from flyball.records.evidence import Evidence
 from flyball.records.findings import Finding, FindingKind
 from flyball.stats import distances, multiple
@@ -354,6 +354,7 @@ def _finding(look: Look, window: Window, spent: float, policy: MonitorPolicy) ->
     found = effects.of(stream, look.counts, look.before)
     block = "one window" if look.size == 1 else f"{look.size} windows together"
     beside = f", compared with {look.beside}" if look.beside else ""
+    budget = "the drift budget" if policy.drift_share < 1.0 else "the budget"
     evidence = Evidence(
         name="drift_p_value",
         value=float(f"{look.p:.3g}"),
@@ -362,7 +363,7 @@ def _finding(look: Look, window: Window, spent: float, policy: MonitorPolicy) ->
         until=window.end,
         method="two-sample permutation p-values (rank, mean, scale, likelihood ratio, Fisher) against all rows before, Cauchy combination (Liu & Xie 2020)",
         inputs=hashlib.sha256(repr((stream.name, before, counts)).encode()).hexdigest(),
-        note=f"{block}{beside}: a look that spends {LOOKS[BLOCKS.index(look.size)]:.0%} of the drift budget, one false alarm in {policy.drift_run_length:g} windows",
+        note=f"{block}{beside}: a look that spends {LOOKS[BLOCKS.index(look.size)]:.0%} of {budget}, one false alarm in {policy.drift_run_length:g} windows",
     )
     return Finding(
         id=finding_id(kind, window, stream.name),
@@ -375,7 +376,7 @@ def _finding(look: Look, window: Window, spent: float, policy: MonitorPolicy) ->
         effect=found["js"],
         effect_unit="Jensen–Shannon distance",
         evidence=evidence,
-        share_of_budget=round(DRIFT_SHARE * spent, 6),
+        share_of_budget=round(policy.drift_share * spent, 6),
         words=f"{stream.name}: {moved(stream, counts, before)} (distance {found['js']:.3f}){beside}",
         effects=found,
     )

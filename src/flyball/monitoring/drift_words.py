@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from flyball.monitoring.edge_words import highest_of, of_stream
 from flyball.monitoring.streams import Stream
 
 Floats = NDArray[np.float64]
@@ -32,26 +33,27 @@ def _categories(stream: Stream, now: Floats, then: Floats) -> Iterable[Change]:
 
 
 def _numbers(stream: Stream, now: Floats, then: Floats) -> Iterable[Change]:
+    written = of_stream(stream)
     changes = [(float(now[0]), float(then[0]), "are missing")]
     changes += [
-        (float(now[place]), float(then[place]), f"are exactly {value:.4g}")
+        (float(now[place]), float(then[place]), f"are exactly {written(value)}")
         for place, value in zip(stream.heavy_bins, stream.heavy, strict=True)
     ]
     if not stream.edges:
         changes.append((float(now[1]), float(then[1]), "have a value never seen before"))
         return changes
-    lowest, highest = stream.edges[0], float(np.nextafter(np.float32(stream.edges[-1]), np.float32(-np.inf)))
-    changes.append((float(now[1]), float(then[1]), f"are below the lowest before, {lowest:.4g}"))
-    changes.append((float(now[-1]), float(then[-1]), f"are above the highest before, {highest:.4g}"))
+    lowest, highest = stream.edges[0], highest_of(stream)
+    changes.append((float(now[1]), float(then[1]), f"are below the lowest before, {written(lowest)}"))
+    changes.append((float(now[-1]), float(then[-1]), f"are above the highest before, {written(highest)}"))
     after_heavy = {stream.edges[place - 1]: value for place, value in zip(stream.heavy_bins, stream.heavy, strict=True)}
     for place, edge in enumerate(stream.edges[1:-1], start=2):
         new, old = float(now[place + 1 :].sum()), float(then[place + 1 :].sum())
         value, above = (after_heavy[edge], True) if edge in after_heavy else (edge, False)
         if new >= old:
-            changes.append((new, old, f"are {'above' if above else 'at least'} {value:.4g}"))
+            changes.append((new, old, f"are {'above' if above else 'at least'} {written(value)}"))
         else:
             under = float(now[1 : place + 1].sum()), float(then[1 : place + 1].sum())
-            changes.append((*under, f"are {'at most' if above else 'below'} {value:.4g}"))
+            changes.append((*under, f"are {'at most' if above else 'below'} {written(value)}"))
     return changes
 
 

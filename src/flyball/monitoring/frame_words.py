@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from flyball.monitoring.edge_words import highest_of, of_stream
 from flyball.monitoring.histogram import histogram_of
 from flyball.monitoring.reference import Reference
 from flyball.monitoring.streams import Stream
@@ -28,7 +29,9 @@ class ComparedColumn(NamedTuple):
 
 def profile_text(reference: Reference, beside: Sequence[str]) -> str:
     rows = [("column", "kind", "missing", "what it holds")]
-    rows += [(stream.name, stream.kind, _missing(stream), _holds(stream)) for stream in reference.streams]
+    rows += [
+        (stream.name, stream.kind, _missing(stream), _holds(stream)) for stream in reference.streams if stream.role == "feature"
+    ]
     return "\n".join((f"{reference.rows:,} rows", _table(rows), *beside))
 
 
@@ -42,18 +45,21 @@ def profile_html(reference: Reference, beside: Sequence[str]) -> str:
             _bars(histogram_of(stream, stream.counts), both=False),
         )
         for stream in reference.streams
+        if stream.role == "feature"
     )
     return f"<p>{reference.rows:,} rows</p>" + _html(("column", "kind", "missing", "what it holds", ""), rows) + _told(beside)
 
 
 def comparison_text(head: str, columns: Sequence[ComparedColumn], beside: Sequence[str]) -> str:
-    rows = [("column", "moved", "JS", "PSI", "what")]
+    rows = [("column", "moved", "JS", "PSI", "Wasserstein", "what")]
     rows += [
         (
             column.name,
             "yes" if column.finding else "",
             f"{column.effects['js']:.3f}",
             f"{column.effects['psi']:.3f}",
+            # in the column's own unit; a category has none
+            f"{column.effects['wasserstein']:.4g}" if "wasserstein" in column.effects else "",
             _said(column),
         )
         for column in columns
@@ -77,12 +83,22 @@ def not_looked_at(left_out: Mapping[str, str]) -> list[str]:
     return [f"not looked at: {name} ({why})" for name, why in left_out.items()]
 
 
+def infinite(times: Mapping[str, int], where: str = "") -> list[str]:
+    told = ", ".join(f"{name} ({count:,})" for name, count in times.items())
+    return [f"infinite values count as missing{f' in {where}' if where else ''}: {told}"] if told else []
+
+
+def coarse(names: Sequence[str]) -> list[str]:
+    why = "bins are in float32, which has one place for many of its values: give differences, or each cluster in a column of its own"
+    return [f"not looked at finely: {name} ({why})" for name in names]
+
+
 def _told(beside: Sequence[str]) -> str:
     return "".join(f"<p>{escape(line)}</p>" for line in beside)
 
 
 def _said(column: ComparedColumn) -> str:
-    return column.finding.words.partition(": ")[2].partition(" (distance")[0] if column.finding else ""
+    return column.finding.words.removeprefix(f"{column.name}: ").partition(" (distance")[0] if column.finding else ""
 
 
 def _missing(stream: Stream) -> str:
@@ -102,7 +118,8 @@ def _holds(stream: Stream) -> str:
     low, high = (
         (stream.edges[int(np.searchsorted(inner, share * inner[-1]))] for share in (0.25, 0.75)) if inner.size else (0.0, 0.0)
     )
-    return f"{stream.edges[0]:.4g} to {stream.edges[-1]:.4g}, half of it from {low:.4g} to {high:.4g}"
+    written = of_stream(stream)
+    return f"{written(stream.edges[0])} to {written(highest_of(stream))}, half of it from {written(low)} to {written(high)}"
 
 
 def _table(rows: Sequence[Sequence[str]]) -> str:

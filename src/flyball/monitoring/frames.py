@@ -11,6 +11,7 @@ from narwhals.typing import IntoDataFrame
 from flyball.errors import DataError
 from flyball.records.signature import Column, ColumnType, Signature
 
+OTHERWISE = "cast it where the frame is made, or profile a reference of what it holds now; compare() tells of the other columns"
 TOLD = 5
 """Columns that cannot be looked at whose names an error tells."""
 
@@ -24,6 +25,8 @@ class Columns(NamedTuple):
     types: dict[str, ColumnType]
     left_out: dict[str, str]
     """Column → why it is not looked at."""
+    changed: dict[str, str]
+    """Column → what it holds now, where that is no longer what the reference has."""
 
     @property
     def signature(self) -> Signature:
@@ -32,17 +35,20 @@ class Columns(NamedTuple):
         return Signature(task="regression", columns=named)
 
 
-def columns_of(frame: IntoDataFrame, types: Mapping[str, ColumnType] | None = None, decimal: Collection[str] = ()) -> Columns:
+def columns_of(
+    frame: IntoDataFrame, types: Mapping[str, ColumnType] | None = None, decimal: Collection[str] = (), *, strict: bool = True
+) -> Columns:
     """The columns of a Polars or pandas frame or an Arrow table. `types`: what the reference says that they are; None: what the frame says.
     `decimal`: categories which the reference writes `1.0` where a number is whole, not `1`.
 
     Times and nested values are left out, and said to be: a clock always drifts. Raises DataError for what is no frame or has no column to look at, and for
-    a column that should be a number and is none, or a category and is a time.
+    a column that should be a number and is none, or a category and is a time; without `strict` that is told in `changed`, and the others are taken.
     """
     table = _table(frame)
     values: dict[str, Any] = {}
     kinds: dict[str, ColumnType] = {}
     left_out: dict[str, str] = {}
+    changed: dict[str, str] = {}
     for name in table.columns:
         series = table[name]
         kind = _kind(series) if types is None else types.get(name)
@@ -50,14 +56,17 @@ def columns_of(frame: IntoDataFrame, types: Mapping[str, ColumnType] | None = No
             left_out[name] = _why_not(series)
         elif kind is None:
             left_out[name] = "not in the reference"
+        elif (other := _another(name, series, kind)) is not None:
+            if strict:
+                raise other
+            changed[name] = other.found
         else:
-            _check(name, series, kind)
             kinds[name], values[name] = kind, _decimals(series) if name in decimal else series.to_native()
     if not kinds:
         wanted = "a number or a category" if types is None else "one that the reference has"
-        each = "".join(f"\n  {name}: {why}" for name, why in list(left_out.items())[:TOLD])
+        each = "".join(f"\n  {name}: {why}" for name, why in list((left_out | changed).items())[:TOLD])
         raise DataError(f"a frame of {len(table.columns)} columns, none of them {wanted}", expected="at least one" + each)
-    return Columns(len(table), values, kinds, left_out)
+    return Columns(len(table), values, kinds, left_out, changed)
 
 
 def rows_of(frame: IntoDataFrame) -> int:
@@ -99,19 +108,16 @@ def _to_convert(series: "nw.Series[Any]") -> str:
     return ': astype("boolean"), "float" or "string" says what it is' if series.dtype == nw.Object else ""
 
 
-def _check(name: str, series: "nw.Series[Any]", kind: ColumnType) -> None:
+def _another(name: str, series: "nw.Series[Any]", kind: ColumnType) -> DataError | None:
     """Text that was a number would count as missing, and say nothing; lists cannot be counted; a time has another text in each library."""
     found = f"the column {name!r} holds {series.dtype}{_to_convert(series)}"
-    if kind is ColumnType.CATEGORY:
-        if series.dtype in (nw.Datetime, nw.Duration, nw.Time) and not series.is_null().all():
-            raise DataError(
-                found, expected="a category, as in the reference",
-                next_step="make it the text that the reference was profiled with, such as dt.strftime gives, or profile a reference anew",
-            )  # fmt: skip
-        if not _countable(series):
-            raise DataError(found, expected="a category, as in the reference")
-    elif _kind(series) in (None, ColumnType.CATEGORY) and not series.is_null().all():
-        raise DataError(found, expected="numbers, as in the reference")
+    if kind is not ColumnType.CATEGORY:
+        numeric = _kind(series) not in (None, ColumnType.CATEGORY) or series.is_null().all()
+        return None if numeric else DataError(found, expected="numbers, as in the reference", next_step=OTHERWISE)
+    if series.dtype in (nw.Datetime, nw.Duration, nw.Time) and not series.is_null().all():
+        text = "make it the text that the reference was profiled with, such as dt.strftime gives, or profile a reference anew"
+        return DataError(found, expected="a category, as in the reference", next_step=text)
+    return None if _countable(series) else DataError(found, expected="a category, as in the reference", next_step=OTHERWISE)
 
 
 def _decimals(series: "nw.Series[Any]") -> list[Any]:

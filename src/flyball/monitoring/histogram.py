@@ -1,12 +1,14 @@
 """A stream's bins as a person sees them: few bars, named."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from flyball.monitoring.edge_words import highest_of, of_stream
 from flyball.monitoring.streams import Stream
-from flyball.records.findings import Histogram
+from flyball.records.findings import Finding, Histogram
 
 MOST_BARS = 14
 """As many as one look takes in."""
@@ -31,6 +33,17 @@ def histogram_of(stream: Stream, counts: Sequence[int]) -> Histogram | None:
     )
 
 
+def pictured(findings: Iterable[Finding], known: Iterable[Stream], counts: Mapping[str, Sequence[int]]) -> tuple[Finding, ...]:
+    """With the reference beside the window, for whoever looks. `counts`: stream → the window's, per bin."""
+    streams = {stream.name: stream for stream in known}
+    return tuple(
+        msgspec.structs.replace(finding, histogram=histogram_of(streams[finding.subject], counts[finding.subject]))
+        if finding.subject in streams and finding.subject in counts
+        else finding
+        for finding in findings
+    )
+
+
 def _categories(stream: Stream, then: Floats, now: Floats) -> list[Named]:
     bars = [("missing", then[0], now[0]), ("never seen", then[1], now[1]), ("rare", then[2], now[2])]
     named = sorted(zip(stream.categories, then[3:], now[3:], strict=True), key=lambda bar: (-max(bar[1], bar[2]), bar[0]))
@@ -44,13 +57,15 @@ def _numbers(stream: Stream, then: Floats, now: Floats) -> list[Named]:
     missing = ("missing", then[0], now[0])
     if not stream.edges:
         return [("never seen", then[1], now[1]), missing]
-    bars: list[Named] = [(f"below {stream.edges[0]:.4g}", then[1], now[1])]
+    written = of_stream(stream)
+    bars: list[Named] = [(f"below {written(stream.edges[0])}", then[1], now[1])]
     for first, last in _joined(stream, then):
         edge = stream.edges[first - 2]
         heavy = last == first + 1 and first in stream.heavy_bins
-        label = f"= {edge:.4g}" if heavy else f"{edge:.4g} to {stream.edges[last - 2]:.4g}"
+        upper = highest_of(stream) if last == stream.n_bins - 1 else stream.edges[last - 2]
+        label = f"= {written(edge)}" if heavy else f"{written(edge)} to {written(upper)}"
         bars.append((label, then[first:last].sum(), now[first:last].sum()))
-    return [*bars, (f"above {stream.edges[-1]:.4g}", then[-1], now[-1]), missing]
+    return [*bars, (f"above {written(highest_of(stream))}", then[-1], now[-1]), missing]
 
 
 def _joined(stream: Stream, then: Floats) -> Iterator[tuple[int, int]]:

@@ -8,174 +8,97 @@
 """
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
 
 from flyball.errors import DataError
-from flyball.monitoring import drift, effects, frame_words
+from flyball.monitoring import drift, effects, frame_counts, frame_words, joint_words, quality
+from flyball.monitoring.comparison import Comparison, SchemaChange
 from flyball.monitoring.drift import DriftState
+from flyball.monitoring.frame_counts import FEWEST_ROWS, FrameCounts, Known, merge
+from flyball.monitoring.frame_profile import FrameProfile, profile
 from flyball.monitoring.frame_words import ComparedColumn
-from flyball.monitoring.frames import Columns, columns_of, rows_of
-from flyball.monitoring.histogram import histogram_of
-from flyball.monitoring.policy import DRIFT_SHARE, MonitorPolicy
-from flyball.monitoring.profile import Profile, profile_of
-from flyball.monitoring.reference import Reference, build
+from flyball.monitoring.frames import Columns, rows_of
+from flyball.monitoring.histogram import histogram_of, pictured
+from flyball.monitoring.policy import MonitorPolicy
+from flyball.monitoring.quality import Watched
+from flyball.monitoring.reference import Reference
 from flyball.monitoring.streams import Stream
 from flyball.monitoring.window import Window
-from flyball.records import codec
-from flyball.records.findings import Finding
-from flyball.records.signature import ColumnType
+from flyball.monitoring.window_counts import Profile
+from flyball.records.findings import Finding, FindingKind
 
 if TYPE_CHECKING:
     from narwhals.typing import IntoDataFrame
 
 DAY = timedelta(days=1)
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
-FEWEST_ROWS = 20
-"""A frame of fewer rows is compared with nothing."""
-
-
-class _Kept(msgspec.Struct, frozen=True, kw_only=True):
-    """A profile as bytes."""
-
-    reference: Reference | None = None
-    """None: bytes of a release that kept the reference alone."""
-    left_out: dict[str, str] = {}
-
-
-class FrameProfile(NamedTuple):
-    """What a frame is like: bins and counts, no rows. Kilobytes, whatever the frame."""
-
-    reference: Reference
-    left_out: dict[str, str]
-    """Column → why it is not looked at."""
-
-    def to_bytes(self) -> bytes:
-        """To be kept; `from_bytes` gives it back."""
-        return codec.encode(_Kept(reference=self.reference, left_out=self.left_out))
-
-    @classmethod
-    def from_bytes(cls, kept: bytes) -> "FrameProfile":
-        """Raises DataError for other bytes."""
-        try:
-            found = codec.decode(kept, _Kept)
-            return cls(found.reference or codec.decode(kept, Reference), found.left_out)
-        except (msgspec.MsgspecError, TypeError) as error:
-            raise DataError(f"bytes that hold no profile: {error}", expected="what to_bytes() gave") from None
-
-    def __str__(self) -> str:
-        return frame_words.profile_text(self.reference, frame_words.not_looked_at(self.left_out))
-
-    def _repr_html_(self) -> str:
-        return frame_words.profile_html(self.reference, frame_words.not_looked_at(self.left_out))
-
-
-class Comparison(NamedTuple):
-    """One frame beside another."""
-
-    reference_rows: int
-    rows: int
-    columns: tuple[ComparedColumn, ...]
-    """What moved first, then by distance."""
-    absent: tuple[str, ...]
-    """Columns of the reference that are not in the frame."""
-    left_out: dict[str, str]
-    level: float
-    """Chance of a false alarm, all columns together: what was asked for, or drift.HIGHEST_LEVEL where that is less."""
-    exchangeable: bool
-    """False: stretches of the reference differ by more than chance (time, sorting), and what they do is no move."""
-    asked: float | None = None
-    """The level that was asked for, where the test has a smaller one."""
-
-    @property
-    def moved(self) -> tuple[str, ...]:
-        return tuple(column.name for column in self.columns if column.finding is not None)
-
-    @property
-    def words(self) -> str:
-        named = ", ".join(self.moved) or "nothing"
-        chance = f"chance of a false alarm, all columns together: {self.level:g}"
-        if self.asked is not None:
-            chance += f", the most that one look may have; {self.asked:g} was asked for"
-        return f"{self.rows:,} rows beside {self.reference_rows:,}: {named} moved ({chance})"
-
-    def __str__(self) -> str:
-        return frame_words.comparison_text(self.words, self.columns, self._beside())
-
-    def _repr_html_(self) -> str:
-        return frame_words.comparison_html(self.words, self.columns, self._beside())
-
-    def _beside(self) -> list[str]:
-        lines = [f"not in the frame: {', '.join(self.absent)}"] if self.absent else []
-        if not self.exchangeable:
-            lines.append(
-                "stretches of the reference differ from one another, so only what differs more is called moved: shuffle the rows if their order means nothing"
-            )
-        return lines + frame_words.not_looked_at(self.left_out)
-
-
-def profile(frame: "IntoDataFrame", *, window_rows: int | None = None) -> FrameProfile:
-    """What a Polars or pandas frame or an Arrow table is like, to compare others with.
-
-    Rows are taken in the order in which they stand. `window_rows`: how many rows the frames will have that are compared with it (None: a twentieth):
-    how far stretches of so many rows differ from one another is learned. Raises DataError for what is no frame, or too short, and for text that could not be kept.
-    """
-    columns = columns_of(frame)
-    if columns.rows < FEWEST_ROWS:
-        raise DataError(f"a frame of {columns.rows} rows", expected=f"at least {FEWEST_ROWS}")
-    size = window_rows if window_rows is not None else max(columns.rows // 20, FEWEST_ROWS)
-    if not isinstance(size, int | np.integer) or size < 1:
-        raise DataError(f"windows of {size!r} rows", expected="a whole number, at least one")
-    found = FrameProfile(build(columns.signature, columns.values, None, None, int(size), None), columns.left_out)
-    _refuse_half_characters(found)
-    return found
-
-
-def _refuse_half_characters(found: FrameProfile) -> None:
-    """Half of a surrogate pair: text that was decoded wrongly, and that no bytes can hold. A profile is kept as bytes."""
-    held = {stream.name: (*stream.categories, *stream.others) for stream in found.reference.streams}
-    for name, texts in (found.left_out | held).items():
-        try:
-            codec.encode((name, texts))
-        except UnicodeEncodeError:
-            raise DataError(
-                f"the column {name!r} holds half a character, or is named so", expected="text that UTF-8 can hold",
-                next_step='decode it otherwise where it is read, or with errors="replace"',
-            ) from None  # fmt: skip
+SHORTER = 0.5
+"""Of the stretches by which the reference's spread was learned: windows of half as many rows keep to the budget (13 alarms in 320 windows, 16 allowed, where rows come
+in groups of 100 and stretches have 500), those of a fifth do not (37)."""
 
 
 def compare(reference: "FrameProfile | IntoDataFrame", frame: "IntoDataFrame", *, level: float = 0.01) -> Comparison:
     """What has moved from `reference` to `frame`. `level`: chance that anything at all is said to have moved where nothing has;
     more than 0.1 is taken as that, and the words say so: p-values of several senses are put together by a rule that is right for small levels only.
 
-    Raises DataError as `profile` does, and where the two have no column in common.
+    Raises DataError as `profile` does, where the two have no column in common, and where the frame has far fewer rows than the profile was made for.
     """
     if not isinstance(level, int | float | np.number) or not 0.0 < level < 1.0:
         raise DataError(f"a level of {level!r}", expected="a chance between 0 and 1, such as 0.01")
     tested = min(float(level), drift.HIGHEST_LEVEL)
     known = reference if isinstance(reference, FrameProfile) else profile(reference, window_rows=max(rows_of(frame), FEWEST_ROWS))
+    columns = frame_counts.columns_beside(known.reference, frame, strict=False)
+    seen = frame_counts.taken(columns, frame_counts.centres_of(known.reference))
+    counted = frame_counts.count(known.known, columns, seen)
     # A single look has no slow drift to find: all of the budget is a window's own.
-    monitor = Monitor(known, drift.LOOKS[0] / tested)
-    columns = monitor.columns(frame)
-    counted = monitor.count(columns)
-    found = {finding.subject: finding for finding in monitor.judge(counted)}
-    compared = [
-        _compared(stream, counted, found.get(stream.name)) for stream in known.reference.streams if stream.name in counted.counts
-    ]
-    ranked = sorted(compared, key=lambda column: (column.finding is None, -column.effects["js"], column.name))
-    absent = tuple(stream.name for stream in known.reference.streams if stream.name not in counted.counts)
+    findings, _ = _judged(known.known, DriftState(), counted, drift.LOOKS[0] / tested)
+    findings = tuple(_of_one_look(finding, tested) for finding in findings)
+    own = {stream.name: stream for stream in frame_counts.features_of(known.reference)}
+    found = {finding.subject: finding for finding in findings if finding.subject in own}
+    compared = [_compared(own[name], counted.profile, found.get(name)) for name in own if name in columns.values]
     return Comparison(
-        known.reference.rows, counted.rows, tuple(ranked), absent, columns.left_out, tested, known.reference.exchangeable,
-        float(level) if level > tested else None,
+        known.reference.rows, columns.rows,
+        tuple(sorted(compared, key=lambda column: (column.finding is None, -column.effects["js"], column.name))),
+        tuple(name for name in own if name not in columns.values and name not in columns.changed), columns.left_out, tested,
+        known.reference.exchangeable, float(level) if level > tested else None, _schema(known, columns, tuple(own)),
+        tuple(finding for finding in findings if finding.subject not in own), tuple(_beside(known, seen.infinite)),
     )  # fmt: skip
+
+
+def _schema(known: FrameProfile, columns: Columns, own: tuple[str, ...]) -> tuple[SchemaChange, ...]:
+    there = (*columns.values, *columns.left_out, *columns.changed)
+    gone = [SchemaChange(name, "gone", f"{name} is gone") for name in (*own, *known.left_out) if name not in there]
+    new = [SchemaChange(name, "new", f"{name} is new") for name in columns.left_out if name not in known.left_out]
+    return (*gone, *new, *(SchemaChange(name, "type", f"not compared: {why}") for name, why in columns.changed.items()))
+
+
+def _beside(known: FrameProfile, infinite: dict[str, int]) -> list[str]:
+    alone = list(frame_counts.centres_of(known.reference))
+    lines = frame_words.infinite(infinite, "the frame") + frame_words.infinite(known.infinite, "the reference")
+    lines += frame_words.coarse(known.coarse)
+    if alone:
+        lines.append(
+            f"looked at by itself only, since it lies far from 0 (not how it goes with other columns, nor which fault it has): {', '.join(alone)}"
+        )
+    if known.directions is None or known.norms is None:
+        lines.append(
+            "not looked at, since a release before made the profile: how columns go together, and which fault a column has"
+        )
+    return lines
 
 
 def _compared(stream: Stream, counted: Profile, finding: Finding | None) -> ComparedColumn:
     counts = np.asarray(counted.counts[stream.name], dtype=np.float64)
     far = effects.of(stream, counts, np.asarray(stream.counts, dtype=np.float64))
     return ComparedColumn(stream.name, far, finding, histogram_of(stream, counted.counts[stream.name]))
+
+
+def _of_one_look(finding: Finding, level: float) -> Finding:
+    note = f"one look at level {level:g}, all columns together"
+    return msgspec.structs.replace(finding, share_of_budget=None, evidence=msgspec.structs.replace(finding.evidence, note=note))
 
 
 class Monitor:
@@ -185,61 +108,99 @@ class Monitor:
         """`state`: of an earlier monitor of this reference, to go on with. Raises DataError when the budget is none, or the state another reference's."""
         if not isinstance(windows, int | float | np.number) or not windows >= 1.0:
             raise DataError(f"a budget of one false alarm in {windows!r} windows", expected="a number of windows, at least 1")
-        self.reference = (reference if isinstance(reference, FrameProfile) else profile(reference)).reference
-        bins = _bins_of(self.reference)
-        if state is not None and state.bins not in ("", bins):
+        self._known = (reference if isinstance(reference, FrameProfile) else profile(reference)).known
+        self.reference = self._known.reference
+        self._bins = frame_counts.bins_of(self.reference)
+        if state is not None and state.bins not in ("", self._bins):
             raise DataError(
                 "a state of a monitor of another reference", expected="one whose counts are in the bins of this one",
                 next_step="go on with the reference that the state is of (FrameProfile.to_bytes keeps it), or begin without a state",
             )  # fmt: skip
-        self.state = msgspec.structs.replace(state or DriftState(), bins=bins)
+        self.state = msgspec.structs.replace(state or DriftState(), bins=self._bins)
         """A frozen record, some kB: keep it with records.codec, and a new monitor goes on from it."""
-        self._types = {stream.name: _type_of(stream) for stream in self.reference.streams}
-        self._decimal = frozenset(stream.name for stream in self.reference.streams if _written_decimal(stream))
-        self._policy = MonitorPolicy(
-            window=DAY, budget_windows=windows * DRIFT_SHARE, min_rows=FEWEST_ROWS, mature_share=1.0, label_delay=None, tolerance=0.0
-        )  # fmt: skip
+        self._windows = float(windows)
 
     def look(self, frame: "IntoDataFrame") -> tuple[Finding, ...]:
-        """What has moved in the next window; mostly nothing. Raises DataError as `compare` does, and where a column of the reference is not there: nobody
-        would watch it."""
+        """What has moved in the next window; mostly nothing. Raises DataError as `compare` does, and where a column of the reference is not there or holds
+        something else: nobody would watch it."""
         columns = self.columns(frame)
-        if absent := [name for name in self._types if name not in columns.values]:
+        self._refuse_absent(
+            [stream.name for stream in frame_counts.features_of(self.reference) if stream.name not in columns.values]
+        )
+        return self.judge(self.count(columns))
+
+    def columns(self, frame: "IntoDataFrame") -> Columns:
+        return frame_counts.columns_beside(self.reference, frame, strict=True)
+
+    def count(self, columns: Columns) -> FrameCounts:
+        """The window in the reference's bins: to be merged with others' (`merge`) where a window is counted in several places."""
+        return frame_counts.count(self._known, columns, frame_counts.taken(columns, frame_counts.centres_of(self.reference)))
+
+    def judge(self, counted: FrameCounts) -> tuple[Finding, ...]:
+        """`look`, of a window that is counted already."""
+        if counted.bins != self._bins:
+            raise DataError(
+                "counts in the bins of another reference", expected="what count() of a monitor of this one gave",
+                next_step="count the window again, with the profile of this monitor",
+            )  # fmt: skip
+        self._refuse_absent(
+            [each.name for each in frame_counts.features_of(self.reference) if each.name not in counted.profile.counts]
+        )
+        findings, self.state = _judged(self._known, self.state, counted, self._windows)
+        return findings
+
+    def _refuse_absent(self, absent: list[str]) -> None:
+        if absent:
             raise DataError(
                 f"a frame without {', '.join(map(repr, absent[:5]))}", expected="every column of the reference",
                 next_step="mend it where it is made, or profile a reference without what is gone for good",
             )  # fmt: skip
-        return self.judge(self.count(columns))
-
-    def columns(self, frame: "IntoDataFrame") -> Columns:
-        columns = columns_of(frame, self._types, self._decimal)
-        if columns.rows < FEWEST_ROWS:
-            raise DataError(f"a frame of {columns.rows} rows", expected=f"at least {FEWEST_ROWS}")
-        return columns
-
-    def count(self, columns: Columns) -> Profile:
-        """The window in the reference's bins: to be merged with others' (`profile.merge`) where a window is counted in several places."""
-        return profile_of(self.reference, columns.values, None)
-
-    def judge(self, counted: Profile) -> tuple[Finding, ...]:
-        """`look`, of a window that is counted already."""
-        start = BEGINNING + self.state.windows * DAY
-        reading = drift.judge(
-            self.reference, self.state, counted, Window(model="", unit="", start=start, end=start + DAY), self._policy
-        )
-        self.state = reading.state
-        return reading.findings
 
 
-def _bins_of(reference: Reference) -> str:
-    """A digest. What lies in the bins is left out: counts of two profiles may be compared where their bins are the same."""
-    return codec.digest([(each.name, each.kind, each.edges, each.categories, each.others) for each in reference.streams])[:16]
+def _judged(known: Known, state: DriftState, counted: FrameCounts, windows: float) -> tuple[tuple[Finding, ...], DriftState]:
+    """One window's findings in the words of what happened, with pictures; and the state after it."""
+    _refuse_short(known.reference, counted.profile.rows)
+    start = BEGINNING + state.windows * DAY
+    policy = MonitorPolicy(
+        window=DAY, budget_windows=windows, min_rows=FEWEST_ROWS, mature_share=1.0, label_delay=None, tolerance=0.0, drift_share=1.0
+    )  # fmt: skip
+    reading = drift.judge(
+        known.reference, state, counted.profile, Window(model="", unit="", start=start, end=start + DAY), policy
+    )
+    findings = reading.findings
+    alarmed = {finding.subject for finding in findings if finding.kind is FindingKind.FEATURE_DRIFT}
+    if known.directions is not None and counted.pairs is not None:
+        still = {name for name, of in state.streams.items() if not of.from_reference}
+        findings = _each_once(joint_words.tell(known.directions, counted.pairs, findings, alarmed | still))
+    if known.norms is not None and counted.traits is not None:
+        streams = {stream.name: stream for stream in known.reference.streams if stream.name in known.norms.columns}
+        watched = Watched(norms=known.norms, streams=streams, counts=counted.profile.counts, traits=counted.traits)
+        findings = quality.retell(findings, quality.diagnose(watched, alarmed))
+    return pictured(findings, known.reference.streams, counted.profile.counts), reading.state
 
 
-def _written_decimal(stream: Stream) -> bool:
-    """Text of floats, as it was read, or as releases before this one counted them."""
-    return any(name.endswith(".0") and name.removeprefix("-")[:-2].isdecimal() for name in (*stream.categories, *stream.others))
+def _each_once(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
+    """A pair of columns is in several directions, and each of them tells it: the first one spends what they spend together."""
+    told: dict[str, Finding] = {}
+    for finding in findings:
+        first = told.setdefault(finding.words, finding)
+        if first is not finding:
+            spent = (first.share_of_budget or 0.0) + (finding.share_of_budget or 0.0)
+            told[finding.words] = msgspec.structs.replace(first, share_of_budget=round(spent, 6))
+    return tuple(told.values())
 
 
-def _type_of(stream: Stream) -> ColumnType:
-    return ColumnType.CATEGORY if stream.kind == "category" else ColumnType.NUMBER
+def _refuse_short(reference: Reference, rows: int) -> None:
+    """How far short stretches differ is not learned from long ones where rows come in groups: a wrong null would alarm."""
+    learned = max(
+        (stream.spreads[0].size / stream.spreads[0].windows for stream in reference.streams if stream.spreads), default=0.0
+    )
+    if rows < SHORTER * learned:
+        raise DataError(
+            f"a window of {rows:,} rows, and a reference whose stretches of some {learned:,.0f} rows differ by more than chance",
+            expected="windows of at least half as many: how far shorter ones differ anyway was not learned",
+            next_step=f"profile(frame, window_rows={rows}), to be given to Monitor or compare; or shuffle the frame's rows if their order means nothing",
+        )  # fmt: skip
+
+
+__all__ = ["Comparison", "FrameCounts", "FrameProfile", "Monitor", "compare", "merge", "profile"]

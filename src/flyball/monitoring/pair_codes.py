@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flyball.monitoring import counting
+from flyball.monitoring.edge_words import of_values
 
 CODES = 8
 """Per column. A table of two columns then has 64 cells: enough that 300 rows show a broken dependence, few enough that 1,000 reference rows fill them."""
@@ -37,11 +38,12 @@ class Coding(msgspec.Struct, frozen=True, kw_only=True):
             return "missing"
         if not self.edges:
             return "any number"
+        written = of_values(self.edges)
         if code == 0:
-            return f"below {self.edges[0]:.4g}"
+            return f"below {written(self.edges[0])}"
         if code == len(self.edges):
-            return f"at least {self.edges[-1]:.4g}"
-        return f"from {self.edges[code - 1]:.4g} to below {self.edges[code]:.4g}"
+            return f"at least {written(self.edges[-1])}"
+        return f"from {written(self.edges[code - 1])} to below {written(self.edges[code])}"
 
 
 def coding_of(name: str, kind: str, values: Any) -> Coding:

@@ -23,15 +23,17 @@ class MonitorPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """None: a window is mature by its share of labels alone."""
     tolerance: float
     """Increase of the mean bounded loss that is not worth an alarm."""
+    drift_share: float = DRIFT_SHARE
+    """Of the budget: what drift has; 1 where nothing else looks."""
     slices: tuple[tuple[str, str], ...] = ()
     """Declared ones: name, condition in CEL over features."""
 
     def share(self, monitors: str) -> float:
-        return SHARES[monitors]
+        return self.drift_share if monitors == "drift" else SHARES[monitors]
 
     def run_length(self, monitors: str) -> float:
         """Windows: the least average run length of these monitors together."""
-        return self.budget_windows / SHARES[monitors]
+        return self.budget_windows / self.share(monitors)
 
     @property
     def drift_run_length(self) -> float:

@@ -44,6 +44,9 @@ class Stream(msgspec.Struct, frozen=True, kw_only=True):
     edges: tuple[float, ...] = ()
     """Numbers, as float32: bin j holds edges[j − 1] ≤ x < edges[j]. The first edge is the lowest value of the reference, the last one the float32
     after its highest, and a heavy value stands between itself and the next float32."""
+    centre: float = 0.0
+    """Numbers: what was taken off each value before it became a float32 (centres.py); edges, heavy values and means are of what was left. 0 in a package:
+    a model sees float32."""
     heavy: tuple[float, ...] = ()
     """Numbers: values with a bin of their own, ascending."""
     means: tuple[float, ...] = ()

@@ -23,7 +23,7 @@ from flyball.gateway.columns import ColumnBuilder
 from flyball.gateway.explaining import Explainer
 from flyball.gateway.runtimes.contract import CodeLimits
 from flyball.gateway.validation import RowReader
-from flyball.monitoring import drift, estimates, joint, profile
+from flyball.monitoring import drift, estimates, joint, window_counts
 from flyball.monitoring import reference as references
 from flyball.monitoring.policy import policy_of
 from flyball.monitoring.window import Window
@@ -169,7 +169,7 @@ def test_a_version_of_which_capture_keeps_hardly_a_column_is_made_and_its_window
     assert set(reference.names) == {"hour", "wind", "carrier", "prediction"} - hidden
     assert codec.decode(checked_bytes(package, joint.FILE), joint.Directions).names == ()
     scores = np.full((300, 1), 0.9)
-    seen = profile.profile_of(reference, {}, scores, 300)
+    seen = window_counts.profile_of(reference, {}, scores, 300)
     window = Window(model="flights", unit="u1", start=AS_OF, end=AS_OF + timedelta(days=1))
     state = drift.DriftState()
     for _ in range(3):

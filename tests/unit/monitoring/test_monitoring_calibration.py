@@ -10,9 +10,9 @@ import pytest
 from flyball.monitoring import senses
 from flyball.monitoring.drift import DriftState, judge
 from flyball.monitoring.policy import DRIFT_SHARE, MonitorPolicy
-from flyball.monitoring.profile import profile_of
 from flyball.monitoring.reference import build
 from flyball.monitoring.window import Window
+from flyball.monitoring.window_counts import profile_of
 from flyball.records.signature import Column, ColumnType, Signature
 
 PLACES = [parent / "shared/data" for parent in Path(__file__).parents[4:6]]

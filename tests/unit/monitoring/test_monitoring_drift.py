@@ -8,8 +8,8 @@ import pytest
 from monitored_world import POLICY, day, rows, watched
 
 from flyball.monitoring.drift import DriftState, accept, begin_anew, judge, weights_of
-from flyball.monitoring.profile import profile_of
 from flyball.monitoring.reference import build
+from flyball.monitoring.window_counts import profile_of
 from flyball.records import codec
 from flyball.records.findings import FindingKind
 from flyball.records.signature import Column, ColumnType, Signature

@@ -13,7 +13,7 @@ from flyball.errors import DataError
 from flyball.monitoring import blocks, joint, joint_rows, joint_words, reference
 from flyball.monitoring.drift import DriftState, judge
 from flyball.monitoring.joint_reference import with_joint
-from flyball.monitoring.profile import profile_of
+from flyball.monitoring.window_counts import profile_of
 from flyball.records import codec
 from flyball.records.findings import FindingKind
 from flyball.records.signature import Column, ColumnType, Signature

@@ -1,5 +1,7 @@
 """The monitors on frames in a notebook."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import msgspec
@@ -9,8 +11,8 @@ import polars as pl
 import pytest
 
 from flyball.errors import DataError
-from flyball.monitoring.notebook import FrameProfile, Monitor, compare, profile
-from flyball.monitoring.profile import merge
+from flyball.monitoring import Monitor, compare, merge, profile
+from flyball.monitoring.notebook import FrameProfile
 from flyball.records import codec
 
 ADULT = Path(__file__).parents[4] / "shared/data/adult_iid_pool/data.csv.gz"
@@ -83,8 +85,8 @@ def test_columns_that_came_went_or_hold_something_else_are_told() -> None:
     found = compare(then, frame(200, 2).drop("town").with_columns(new=pl.lit(1)))
     assert (found.absent, found.left_out) == (("town",), {"new": "not in the reference"})
     assert "not in the frame: town" in str(found)
-    with pytest.raises(DataError, match="'age' holds String"):
-        compare(then, frame(200, 2).with_columns(age=pl.lit("old")))
+    with pytest.raises(DataError, match=r"'age' holds String.*Next: cast it"):
+        Monitor(then).look(frame(200, 2).with_columns(age=pl.lit("old")))
 
 
 @pytest.mark.parametrize(("n", "level"), [(5, 0.01), (200, 0.0), (200, 2.0)])
@@ -114,8 +116,8 @@ def test_a_reference_whose_order_means_something_says_so() -> None:
         (pd.DataFrame(np.ones((50, 2))), frame(100, 1)),
         (frame(100, 1), pl.DataFrame({"other": range(100)})),
         (frame(100, 1), pd.DataFrame([[1, 2]] * 50, columns=["age", "age"])),
-        (frame(100, 1), frame(100, 2).with_columns(town=pl.lit(["Oslo"]))),
-        (frame(100, 1), frame(100, 2).with_columns(town=pl.struct("age"))),
+        (frame(100, 1), frame(100, 2).with_columns(town=pl.lit(["Oslo"])).select("town")),
+        (frame(100, 1), frame(100, 2).select(town=pl.struct("age"))),
         (frame(100, 1), pd.DataFrame({"town": [["Oslo"]] * 50})),
         (frame(100, 1), pd.DataFrame({"member": [True, None] * 25})),
     ],
@@ -208,7 +210,9 @@ def test_text_that_no_file_can_hold_is_told_with_its_column(odd: dict[str, objec
     now = pd.DataFrame({"a": ["x\ud800", "y"] * 20})
     (compared,) = compare(pd.DataFrame({"a": ["x", "y"] * 20}), now).columns
     assert compared.finding is not None
-    assert compared.finding.words.startswith("a: 50 % of rows have a value never seen before")
+    assert compared.finding.words == "a: 50 % of rows have a known category spelt otherwise, such as 'x\\ud800' for 'x'"
+    assert compared.histogram is not None
+    assert compared.histogram.labels[-1] == "never seen"
 
 
 @pytest.mark.parametrize(
@@ -219,3 +223,11 @@ def test_the_same_grades_as_floats_have_not_moved(grades: object) -> None:
     now = [1.0, 2.0] * 50
     assert compare(known, pd.DataFrame({"grade": [*now, np.nan]})).moved == ()
     assert compare(known, pl.DataFrame({"grade": [value + 0.5 for value in now]})).moved == ("grade",)
+
+
+def test_the_library_is_the_package_and_importing_the_package_imports_none_of_it() -> None:
+    code = "import sys, flyball.monitoring as m; print(sorted({'numpy', 'narwhals', 'polars'} & set(sys.modules)), callable(m.profile), m.compare, m.Monitor)"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert told.startswith("[] True <function compare")
+    with pytest.raises(ImportError):
+        from flyball.monitoring import nothing_such  # type: ignore[attr-defined]  # noqa: F401

@@ -10,7 +10,7 @@ from monitored_world import DAY_US, POLICY, day
 from flyball.monitoring import blocks, exchangeable, joint, joint_rows, reference, streams
 from flyball.monitoring.drift import DriftState, judge
 from flyball.monitoring.joint_reference import with_joint
-from flyball.monitoring.profile import profile_of
+from flyball.monitoring.window_counts import profile_of
 from flyball.records.signature import Column, ColumnType, Signature
 
 SIGNATURE = Signature(

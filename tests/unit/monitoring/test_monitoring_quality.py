@@ -8,8 +8,8 @@ from real_rows import columns as real_columns
 from real_rows import divided, draw, kinds
 
 from flyball.monitoring import blocks, norms, quality, reference, traits
-from flyball.monitoring.profile import profile_of
 from flyball.monitoring.quality import Fault
+from flyball.monitoring.window_counts import profile_of
 from flyball.records import codec
 from flyball.records.evidence import Evidence
 from flyball.records.findings import Finding, FindingKind

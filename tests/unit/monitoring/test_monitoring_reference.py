@@ -10,8 +10,8 @@ from monitored_world import DAY_US, SIGNATURE, rows, watched
 
 from flyball.errors import DataError
 from flyball.monitoring import blocks, counting, streams
-from flyball.monitoring.profile import profile_of
 from flyball.monitoring.reference import HoldoutScores, Reference, build
+from flyball.monitoring.window_counts import profile_of
 from flyball.records import codec
 from flyball.records.signature import Column, ColumnType, Signature
 

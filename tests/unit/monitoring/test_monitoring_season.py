@@ -10,10 +10,10 @@ from real_rows import frame
 from flyball.monitoring import blocks, seasons, streams
 from flyball.monitoring.drift import DriftState, accept, begin_anew, judge, streams_of
 from flyball.monitoring.policy import DRIFT_SHARE, MonitorPolicy
-from flyball.monitoring.profile import profile_of
 from flyball.monitoring.reference import Reference, build
 from flyball.monitoring.seasons import InTime
 from flyball.monitoring.window import Window
+from flyball.monitoring.window_counts import profile_of
 from flyball.records import codec
 from flyball.records.signature import Column, ColumnType, Signature
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from monitored_world import rows, watched
 
 from flyball.errors import DataError
-from flyball.monitoring.profile import empty, merge, profile_of
+from flyball.monitoring.window_counts import empty, merge, profile_of
 from flyball.records import codec
 
 REFERENCE = watched(np.random.default_rng(2), days=10, n=200)

@@ -1,0 +1,173 @@
+"""Frames in the bins of a reference: what is counted of a window, in one place or in several."""
+
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+import numpy as np
+
+from flyball.errors import DataError
+from flyball.monitoring import joint_rows, traits, window_counts
+from flyball.monitoring.centres import centre_of, centred, is_coarse
+from flyball.monitoring.counting import doubles, texts
+from flyball.monitoring.frames import Columns, columns_of
+from flyball.monitoring.joint import PREFIX, Directions
+from flyball.monitoring.joint_rows import PairCounts
+from flyball.monitoring.norms import Norms, known_of
+from flyball.monitoring.reference import Reference
+from flyball.monitoring.streams import Stream
+from flyball.monitoring.traits import WindowTraits
+from flyball.monitoring.window_counts import Profile, profile_of
+from flyball.records import codec
+from flyball.records.signature import ColumnType
+
+if TYPE_CHECKING:
+    from narwhals.typing import IntoDataFrame
+
+FEWEST_ROWS = 20
+"""A frame of fewer rows is compared with nothing."""
+
+
+class Known(NamedTuple):
+    """What windows are counted in."""
+
+    reference: Reference
+    directions: Directions | None
+    norms: Norms | None
+
+
+class FrameCounts(msgspec.Struct, frozen=True, kw_only=True):
+    """A window, or a part of one: counts and no rows. Of parts, `merge` makes the whole."""
+
+    profile: Profile
+    bins: str
+    """Digest of the bins that it is counted in."""
+    pairs: PairCounts | None = None
+    traits: WindowTraits | None = None
+
+    def to_bytes(self) -> bytes:
+        """To be sent where parts are merged; `from_bytes` gives it back."""
+        return codec.encode(msgspec.to_builtins(self, str_keys=True))
+
+    @classmethod
+    def from_bytes(cls, kept: bytes) -> "FrameCounts":
+        """Raises DataError for other bytes."""
+        try:
+            return codec.decode(kept, cls)
+        except (msgspec.MsgspecError, TypeError) as error:
+            raise DataError(f"bytes that hold no counts: {error}", expected="what to_bytes() gave") from None
+
+
+class Taken(NamedTuple):
+    """Columns as they are counted."""
+
+    values: dict[str, Any]
+    centres: dict[str, float]
+    """Of the numbers that are not as they came: what was taken off them."""
+    infinite: dict[str, int]
+    """Number → how many of its values count as missing since they are infinite; columns without any are not in it."""
+    coarse: list[str]
+    """Numbers that fall together all the same; of the reference alone."""
+
+
+def taken(columns: Columns, centres: Mapping[str, float] | None) -> Taken:
+    """`centres`: the reference's; None: this is the reference."""
+    found = Taken({}, {}, {}, [])
+    for name, values in columns.values.items():
+        if columns.types[name] is ColumnType.CATEGORY:
+            found.values[name] = values
+            continue
+        numbers = doubles(values)
+        centre = centre_of(numbers) if centres is None else centres.get(name, 0.0)
+        found.values[name] = centred(numbers, centre)
+        if centres is None and is_coarse(numbers, centre):
+            found.coarse.append(name)
+        if centre:
+            found.centres[name] = centre
+        if infinite := int(np.isinf(numbers).sum()):
+            found.infinite[name] = infinite
+    return found
+
+
+def together(types: Mapping[str, ColumnType], values: Mapping[str, Any], centres: Collection[str]) -> dict[str, Any]:
+    """The columns whose dependence and faults are looked at. Not those of which a centre was taken off: their words would be of what was left."""
+    return {
+        name: np.asarray(texts(each), dtype=object) if types[name] is ColumnType.CATEGORY else each
+        for name, each in values.items()
+        if name not in centres
+    }
+
+
+def bins_of(reference: Reference) -> str:
+    """A digest. What lies in the bins is left out: counts of two profiles may be compared where their bins are the same."""
+    each = [(of.name, of.kind, of.edges, of.categories, of.others) for of in reference.streams]
+    centres = [(of.name, of.centre) for of in reference.streams if of.centre]
+    return codec.digest([*each, centres] if centres else each)[:16]
+
+
+def columns_beside(reference: Reference, frame: "IntoDataFrame", *, strict: bool) -> Columns:
+    """The frame's columns that the reference has, as what it has them."""
+    own = features_of(reference)
+    decimal = frozenset(stream.name for stream in own if _written_decimal(stream))
+    columns = columns_of(frame, {stream.name: _type_of(stream) for stream in own}, decimal, strict=strict)
+    if columns.rows < FEWEST_ROWS:
+        raise DataError(f"a frame of {columns.rows} rows", expected=f"at least {FEWEST_ROWS}")
+    return columns
+
+
+def features_of(reference: Reference) -> tuple[Stream, ...]:
+    """The streams that are columns."""
+    return tuple(stream for stream in reference.streams if stream.role == "feature")
+
+
+def count(known: Known, columns: Columns, seen: Taken) -> FrameCounts:
+    reference = known.reference
+    plain = together(columns.types, seen.values, seen.centres) if known.directions is not None or known.norms is not None else {}
+    observed = None if known.directions is None else joint_rows.observe(known.directions, plain)
+    values = seen.values if observed is None else seen.values | observed.values
+    asked = (
+        {}
+        if known.norms is None
+        else {name: of for name, of in known_of(reference.streams).items() if name in known.norms.columns}
+    )
+    return FrameCounts(
+        profile=profile_of(reference, values, None, columns.rows),
+        bins=bins_of(reference),
+        pairs=None if observed is None else observed.pairs,
+        traits=None if known.norms is None else traits.traits_of(asked, plain),
+    )
+
+
+def centres_of(reference: Reference) -> dict[str, float]:
+    return {stream.name: stream.centre for stream in reference.streams if stream.centre}
+
+
+def merge(a: FrameCounts, b: FrameCounts) -> FrameCounts:
+    """Of the rows of both. Raises DataError where they are counted in different bins, or one lacks a column that the other has."""
+    if a.bins != b.bins:
+        raise DataError(
+            "counts of two different references", expected="parts that are counted in the bins of one",
+            next_step="give each place the same profile (FrameProfile.to_bytes keeps it), and count the parts again",
+        )  # fmt: skip
+    # A direction is lacking only where a column of it is, which is told first.
+    differ = a.profile.counts.keys() ^ b.profile.counts.keys()
+    if lacking := sorted(differ, key=lambda name: (name.startswith(PREFIX), name)):
+        raise DataError(
+            f"parts of a window, one of them without {', '.join(map(repr, lacking[:5]))}", expected="the same columns in each",
+            next_step="mend the part where it is made, or leave it out",
+        )  # fmt: skip
+    return FrameCounts(
+        profile=window_counts.merge(a.profile, b.profile),
+        bins=a.bins,
+        pairs=None if a.pairs is None or b.pairs is None else joint_rows.merge(a.pairs, b.pairs),
+        traits=None if a.traits is None or b.traits is None else traits.merge(a.traits, b.traits),
+    )
+
+
+def _written_decimal(stream: Stream) -> bool:
+    """Text of floats, as it was read, or as releases before this one counted them."""
+    return any(name.endswith(".0") and name.removeprefix("-")[:-2].isdecimal() for name in (*stream.categories, *stream.others))
+
+
+def _type_of(stream: Stream) -> ColumnType:
+    return ColumnType.CATEGORY if stream.kind == "category" else ColumnType.NUMBER

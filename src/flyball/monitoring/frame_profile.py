@@ -1,0 +1,118 @@
+"""What a frame is like: what other frames are compared with."""
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+import numpy as np
+
+from flyball.errors import DataError
+from flyball.monitoring import blocks, frame_words, joint, norms
+from flyball.monitoring.frame_counts import FEWEST_ROWS, Known, Taken, taken, together
+from flyball.monitoring.frames import Columns, columns_of
+from flyball.monitoring.joint import Directions
+from flyball.monitoring.joint_reference import with_joint
+from flyball.monitoring.norms import Norms
+from flyball.monitoring.reference import Reference, build
+from flyball.records import codec
+
+if TYPE_CHECKING:
+    from narwhals.typing import IntoDataFrame
+
+
+class _Kept(msgspec.Struct, frozen=True, kw_only=True):
+    """A profile as bytes."""
+
+    reference: Reference | None = None
+    """None: bytes of a release that kept the reference alone."""
+    left_out: dict[str, str] = {}
+    infinite: dict[str, int] = {}
+    coarse: tuple[str, ...] = ()
+    directions: Directions | None = None
+    norms: Norms | None = None
+
+
+class FrameProfile(NamedTuple):
+    """What a frame is like: bins and counts, no rows. Kilobytes, whatever the frame."""
+
+    reference: Reference
+    left_out: dict[str, str]
+    """Column → why it is not looked at."""
+    infinite: dict[str, int] = {}
+    """Column → values that count as missing since they are infinite."""
+    coarse: tuple[str, ...] = ()
+    """Numbers of which many fall together as float32."""
+    directions: Directions | None = None
+    """How columns go together; None, as of a release before: that is not looked at."""
+    norms: Norms | None = None
+    """By what a fault of the data is told from a world that moved; None likewise."""
+
+    def to_bytes(self) -> bytes:
+        """To be kept; `from_bytes` gives it back."""
+        return codec.encode(_Kept(**self._asdict()))
+
+    @classmethod
+    def from_bytes(cls, kept: bytes) -> "FrameProfile":
+        """Raises DataError for other bytes."""
+        try:
+            found = codec.decode(kept, _Kept)
+            reference = found.reference or codec.decode(kept, Reference)
+        except (msgspec.MsgspecError, TypeError) as error:
+            raise DataError(f"bytes that hold no profile: {error}", expected="what to_bytes() gave") from None
+        return cls(reference, found.left_out, found.infinite, found.coarse, found.directions, found.norms)
+
+    @property
+    def known(self) -> Known:
+        return Known(self.reference, self.directions, self.norms)
+
+    def __str__(self) -> str:
+        return frame_words.profile_text(self.reference, self._beside())
+
+    def _repr_html_(self) -> str:
+        return frame_words.profile_html(self.reference, self._beside())
+
+    def _beside(self) -> list[str]:
+        return frame_words.infinite(self.infinite) + frame_words.coarse(self.coarse) + frame_words.not_looked_at(self.left_out)
+
+
+def profile(frame: "IntoDataFrame", *, window_rows: int | None = None) -> FrameProfile:
+    """What a Polars or pandas frame or an Arrow table is like, to compare others with.
+
+    Rows are taken in the order in which they stand. `window_rows`: how many rows the frames will have that are compared with it (None: a twentieth):
+    how far stretches of so many rows differ from one another is learned. Raises DataError for what is no frame, or too short, and for text that could not be kept.
+    """
+    columns = columns_of(frame)
+    if columns.rows < FEWEST_ROWS:
+        raise DataError(f"a frame of {columns.rows} rows", expected=f"at least {FEWEST_ROWS}")
+    size = window_rows if window_rows is not None else max(columns.rows // 20, FEWEST_ROWS)
+    if not isinstance(size, int | np.integer) or size < 1:
+        raise DataError(f"windows of {size!r} rows", expected="a whole number, at least one")
+    found = _built(columns, taken(columns, None), int(size))
+    _refuse_half_characters(found)
+    return found
+
+
+def _built(columns: Columns, seen: Taken, size: int) -> FrameProfile:
+    reference = build(columns.signature, seen.values, None, None, size, None)
+    streams = tuple(msgspec.structs.replace(each, centre=seen.centres.get(each.name, 0.0)) for each in reference.streams)
+    reference = msgspec.structs.replace(reference, streams=streams)
+    windows = blocks.cut(columns.rows, None, size).windows
+    plain = together(columns.types, seen.values, seen.centres)
+    own = [stream for stream in streams if stream.name in plain]
+    directions = joint.build({stream.name: stream.kind for stream in own}, plain, windows)
+    return FrameProfile(
+        with_joint(reference, directions, plain, windows), columns.left_out, seen.infinite, tuple(seen.coarse), directions,
+        norms.build(own, plain, windows),
+    )  # fmt: skip
+
+
+def _refuse_half_characters(found: FrameProfile) -> None:
+    """Half of a surrogate pair: text that was decoded wrongly, and that no bytes can hold. A profile is kept as bytes."""
+    held = {stream.name: (*stream.categories, *stream.others) for stream in found.reference.streams}
+    for name, told in (found.left_out | held).items():
+        try:
+            codec.encode((name, told))
+        except UnicodeEncodeError:
+            raise DataError(
+                f"the column {name!r} holds half a character, or is named so", expected="text that UTF-8 can hold",
+                next_step='decode it otherwise where it is read, or with errors="replace"',
+            ) from None  # fmt: skip
