@@ -210,6 +210,12 @@ def wait_until(holds: Callable[[], object], seconds: float = 60.0) -> None:
         time.sleep(0.01)
 
 
+def without_core(task: int | str = "thread-self") -> float:
+    """Seconds for which this thread, or a process's first one, could have run and had no core; 0 where the system does not say."""
+    told = Path(f"/proc/{task}/schedstat")
+    return int(told.read_text().split()[1]) / 1e9 if told.exists() else 0.0
+
+
 class Rig:
     """A state directory and the workers that run on it."""
 
