@@ -118,7 +118,7 @@ def test_no_work_begins_for_a_deadline_that_has_passed_or_a_client_that_has_gone
     journal = tmp_path / "journal"
     with Stand(tmp_path / "stand") as stand:
         stand.publish(
-            Route(model="shop", champion=code_unit(tmp_path, "slow", CodeModel(seconds_a_call=1.5, journal=str(journal))))
+            Route(model="shop", champion=code_unit(tmp_path, "slow", CodeModel(seconds_a_call=1.0, journal=str(journal))))
         )
         stand.start()
         row = json.loads(ONE_ROW)

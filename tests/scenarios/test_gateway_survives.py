@@ -172,7 +172,7 @@ def test_sigterm_of_one_of_two_workers_under_load_fails_no_request(rig, units):
 
 def test_readiness_fails_before_anything_is_closed(rig, units):
     rig.publish(table(1, units[0]))
-    worker = rig.start("w0", "--drain-seconds", "4")
+    worker = rig.start("w0", "--drain-seconds", "2.5")
     worker.process.terminate()
     wait_until(lambda: worker.http.get("/v2/health/ready").status_code == 503)
     answer = worker.predict(ROW)
