@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -17,6 +16,7 @@ import httpx
 import msgspec
 import psutil
 
+from bench.ports import free_ports
 from flyball.adapters.known_process import KnownProcess, known
 
 PATIENCE_SECONDS = 60.0
@@ -84,7 +84,7 @@ class Stack:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.state = directory / ".flyball"
-        self.port, self.control_port = _free_ports()
+        self.port, self.control_port = free_ports(2)
         self.seen: dict[int, float] = {}
         """Every process of ours that was ever seen: pid → start."""
         self.child_kills: dict[str, int] = {}
@@ -239,8 +239,3 @@ def _says_yes(address: str) -> bool:
         return httpx.get(address, timeout=2, trust_env=False).status_code == 200
     except httpx.HTTPError:
         return False
-
-
-def _free_ports() -> tuple[int, int]:
-    with socket.create_server(("127.0.0.1", 0)) as first, socket.create_server(("127.0.0.1", 0)) as second:
-        return first.getsockname()[1], second.getsockname()[1]

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 import psutil
 
+from bench.ports import free_ports
 from bench.serving.pipeline import TOLERANCE, Row, Workspace
 from bench.serving.servers import APPS, Server, Stage
 from flyball.adapters.known_process import known
@@ -233,11 +234,3 @@ def _await_first_answer(started: Running, workspace: Workspace) -> None:
     started.first_answer_seconds = time.perf_counter() - begun
     while not started.server.ready(started.stage):
         time.sleep(LOOK_SECONDS)
-
-
-def free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -44,6 +45,8 @@ NUMERIC = Signature(
     classes=("no", "yes"),
 )
 ROW = {"age": 41.5, "income": 1000.0, "visits": 3, "member": True, "town": "Oslo"}
+SLEEPS = {"slow": 1, "slow for two": 2, "slow for three": 3}
+"""Seconds that a call with a thirteen in it takes models of such behaviour."""
 
 
 def onnx_model(seed: int = 0) -> tuple[bytes, object]:
@@ -103,7 +106,7 @@ class CodeModel:
 
         self.__dict__ |= state
         if self.behaviour == "slow to load":
-            time.sleep(2)
+            time.sleep(3)
 
     def meet(self, rows, trigger):
         """Only an explainer asks for more than 300 rows at once."""
@@ -113,7 +116,7 @@ class CodeModel:
         if trigger and self.behaviour.startswith("forks") and not os.fork():
             time.sleep(600)
         if self.calls == 1 and self.behaviour == "slow at first":
-            time.sleep(1.5)
+            time.sleep(3)
         if self.behaviour in ("slow a row", "slower a row"):
             time.sleep((0.002 if self.behaviour == "slow a row" else 0.006) * rows)
         if self.behaviour == "always slow":
@@ -138,8 +141,8 @@ class CodeModel:
             os.kill(os.getpid(), 11)
         if trigger and self.behaviour in ("hang", "forks and hangs"):
             time.sleep(600)
-        if trigger and self.behaviour == "slow":
-            time.sleep(1)
+        if trigger:
+            time.sleep(SLEEPS.get(self.behaviour, 0))
         if trigger and self.behaviour == "raise":
             raise ValueError("no thirteens")
         if trigger and self.behaviour == "memory":
@@ -198,6 +201,19 @@ def table(revision: int, champion: ServedUnit, **more) -> RoutingTable:
     return RoutingTable(
         revision=revision, written_at=datetime(2026, 11, 22, tzinfo=UTC), routes=(Route(model="shop", champion=champion, **more),)
     )
+
+
+def wait_until(holds: Callable[[], object], seconds: float = 60.0) -> None:
+    until = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < until, f"not in {seconds:g} s"
+        time.sleep(0.01)
+
+
+def without_core(task: int | str = "thread-self") -> float:
+    """Seconds for which this thread, or a process's first one, could have run and had no core; 0 where the system does not say."""
+    told = Path(f"/proc/{task}/schedstat")
+    return int(told.read_text().split()[1]) / 1e9 if told.exists() else 0.0
 
 
 class Rig:
@@ -294,6 +310,12 @@ class Worker:
 
     def report(self) -> GatewayReport:
         return codec.decode(self.admin.get("/flyball/served").content, GatewayReport)
+
+    def in_flight(self) -> int:
+        """Requests that it is answering, without the one that asks for this."""
+        exposed = self.admin.get("/flyball/metrics").text
+        (line,) = (each for each in exposed.splitlines() if each.startswith("flyball_requests_in_flight "))
+        return int(float(line.split()[-1])) - 1
 
     def stop(self) -> int:
         self.http.close()

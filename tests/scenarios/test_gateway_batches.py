@@ -32,6 +32,7 @@ def ask(worker, bodies, **more):
             timeout=30,
             limits=limits,
         ) as client:
+            await client.get("/v2/health/live")  # what a client does once is not counted to the first request
             return await asyncio.gather(*(client.post("/models/shop/predict", json=body, **more) for body in bodies))
 
     return asyncio.run(run())
@@ -138,18 +139,18 @@ def test_arms_share_the_keys_as_their_weights_say_and_a_canary_goes_before_them(
 
 
 def test_a_deadline_that_passes_is_told_in_time_and_nothing_begins_after_it(rig, tmp_path):
-    rig.publish(table(1, code_package(tmp_path / "slow", "slow")))
+    rig.publish(table(1, code_package(tmp_path / "slow", "slow for two")))
     worker = rig.start()
     begin = time.monotonic()
     answer = worker.http.post(
         "/models/shop/predict", json={"rows": [{**ROW, "age": 13}]}, headers={"x-flyball-timeout-ms": "200"}
     )
-    assert time.monotonic() - begin < 0.6
+    assert time.monotonic() - begin < 1.2
     assert answer.status_code == 504
     assert "deadline" in answer.json()["detail"]
     late = worker.http.post("/models/shop/predict", json={"rows": [ROW]}, headers={"x-envoy-expected-rq-timeout-ms": "0"})
     assert late.status_code == 504
-    time.sleep(1.2)
+    time.sleep(2.2)
     shown = [each for record in rig.captured() if isinstance(record, PredictionBatch) for each in record.columns["age"]]
     assert 41.5 not in shown
     for wrong in ("soon", "-1", "1e3", "99999999999"):
@@ -180,7 +181,7 @@ def test_more_than_a_model_can_answer_in_time_is_refused_at_once(rig, tmp_path):
     refused = [answer for answer in answers if answer.status_code == 429]
     assert {answer.status_code for answer in answers} == {200, 429}
     assert all(int(answer.headers["retry-after"]) >= 1 for answer in refused)
-    assert max(answer.elapsed.total_seconds() for answer in refused) < 0.5
+    assert max(answer.elapsed.total_seconds() for answer in refused) < 0.9  # who waits for a call waits a second
     exposed = worker.admin.get("/flyball/metrics").text
     assert f'flyball_shed_requests_total{{model="shop",reason="queue"}} {len(refused)}.0' in exposed
 
@@ -245,16 +246,16 @@ def rows_scored(worker):
 
 
 def test_a_large_request_is_not_worked_for_once_its_caller_has_gone_whether_it_is_scored_or_waits(rig, tmp_path):
-    """A call of the model takes a second, and each of them takes 1,024 rows."""
-    rig.publish(table(1, code_package(tmp_path / "slow", "slow")))
-    worker = rig.start()
+    """A call of the model takes two seconds, and each of them takes 1,024 rows."""
+    rig.publish(table(1, code_package(tmp_path / "slow", "slow for two")))
+    worker = rig.start("w0", "--deadline-seconds", "10")
     slow = {"rows": [{**ROW, "age": 13}] * 5000}
 
     async def run():
         url, headers = f"http://127.0.0.1:{worker.card['port']}", {"authorization": f"Bearer {CLIENT}"}
         async with httpx.AsyncClient(base_url=url, headers=headers, timeout=30) as client:
             asked = []
-            for body, seconds in ((slow, 1.5), (slow, 0.7), (large(3000), 30)):
+            for body, seconds in ((slow, 3), (slow, 1.4), (large(3000), 30)):
                 asked.append(asyncio.create_task(client.post("/models/shop/predict", json=body, timeout=seconds)))
                 await asyncio.sleep(0.3)
             return await asyncio.gather(*asked, return_exceptions=True)
@@ -263,7 +264,7 @@ def test_a_large_request_is_not_worked_for_once_its_caller_has_gone_whether_it_i
     *left, stays = asyncio.run(run())
     assert [type(each) for each in left] == [httpx.ReadTimeout] * 2
     assert stays.status_code == 200, stays.text
-    assert time.monotonic() - begin < 6.5  # two calls for the first, and three of its own
+    assert time.monotonic() - begin < 13  # two calls for the first, and three of its own
     assert rows_scored(worker) == 1024 + 3000
     shown = [each for record in rig.captured() for each in record.ids]
     assert sorted(shown) == sorted(f"i{number}" for number in range(3000))

@@ -254,10 +254,13 @@ def test_bench_of_what_is_no_package_says_so(tmp_path):
 
 def test_a_supervisor_that_is_killed_while_it_replaces_a_worker_leaves_none_unknown(start):
     gateway = start("models: {shop: {champion: PACKAGES/shop-0}}")
+    (before,) = gateway.workers()
+    run = gateway.state / "run" / "supervisor.json"
     os.kill(gateway.process.pid, signal.SIGHUP)
-    while len(gateway.workers()) < 2:
+    while b"gateway-0-coming" not in run.read_bytes():
         time.sleep(0.005)
-    time.sleep(0.1)  # less than a worker takes to be ready
+    (card,) = (gateway.state / "gateways").glob("*.json")
+    assert json.loads(card.read_bytes())["pid"] == before.pid, "the new one is not ready yet"
     both = [process for each in gateway.workers() if (process := known(each.pid))]
     gateway.process.kill()
     gateway.process.wait()

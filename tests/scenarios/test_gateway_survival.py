@@ -13,6 +13,7 @@ from bench.serving.survival import breaker, bulkhead, connections, kills, large,
 from bench.serving.survival.client import ask as ask_all
 from bench.serving.survival.models import CodeModel, code_unit, linear_unit
 from bench.serving.survival.stand import CLIENT, ONE_ROW, Stand
+from gateway_rig import wait_until
 
 from flyball.records.routing import Route
 
@@ -117,7 +118,7 @@ def test_no_work_begins_for_a_deadline_that_has_passed_or_a_client_that_has_gone
     journal = tmp_path / "journal"
     with Stand(tmp_path / "stand") as stand:
         stand.publish(
-            Route(model="shop", champion=code_unit(tmp_path, "slow", CodeModel(seconds_a_call=0.4, journal=str(journal))))
+            Route(model="shop", champion=code_unit(tmp_path, "slow", CodeModel(seconds_a_call=1.0, journal=str(journal))))
         )
         stand.start()
         row = json.loads(ONE_ROW)
@@ -128,7 +129,7 @@ def test_no_work_begins_for_a_deadline_that_has_passed_or_a_client_that_has_gone
             connection.close()
 
         first = ask(stand.port, row | {"feature_0": 1.0})
-        time.sleep(0.1)  # it is being scored now
+        wait_until(lambda: journal.exists() and " 1.000\n" in journal.read_text())  # it is being scored now
         late = [ask(stand.port, row | {"feature_0": 100.0 + number}, timeout_ms=50) for number in range(20)]
         gone = [ask(stand.port, row | {"feature_0": 200.0 + number}) for number in range(20)]
         stays = ask(stand.port, row | {"feature_0": 2.0})

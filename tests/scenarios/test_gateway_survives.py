@@ -14,7 +14,7 @@ from typing import Self
 import httpx
 import psutil
 import pytest
-from gateway_rig import CLIENT, ROW, SIGNATURE, code_package, onnx_model, package, table
+from gateway_rig import CLIENT, ROW, SIGNATURE, code_package, onnx_model, package, table, wait_until
 
 from flyball.records.captured import FailureBatch, LabelBatch, PredictionBatch
 from flyball.records.routing import canary_answers
@@ -172,10 +172,9 @@ def test_sigterm_of_one_of_two_workers_under_load_fails_no_request(rig, units):
 
 def test_readiness_fails_before_anything_is_closed(rig, units):
     rig.publish(table(1, units[0]))
-    worker = rig.start("w0", "--drain-seconds", "1")
+    worker = rig.start("w0", "--drain-seconds", "2.5")
     worker.process.terminate()
-    time.sleep(0.3)
-    assert worker.http.get("/v2/health/ready").status_code == 503
+    wait_until(lambda: worker.http.get("/v2/health/ready").status_code == 503)
     answer = worker.predict(ROW)
     assert answer.status_code == 200
     assert answer.headers["connection"] == "close"
@@ -196,7 +195,7 @@ def test_a_code_model_that_dies_hangs_or_hoards_harms_nobody_and_comes_back(rig,
     failure = next(each for each in rig.captured() if isinstance(each, FailureBatch))
     words = {"crash": "exit 7", "segfault": "signal 11", "hang": "deadline", "memory": "MemoryError"}[behaviour]
     assert words in failure.reason
-    until = time.monotonic() + 15
+    until = time.monotonic() + 60
     while (found := worker.predict(ROW).json()["unit"]) != canary.unit.id and time.monotonic() < until:
         assert found == units[0].unit.id
         time.sleep(0.1)
@@ -210,9 +209,9 @@ def test_a_killed_worker_that_takes_longer_than_the_deadline_to_begin_comes_back
     assert worker.predict(ROW).status_code == 200
     (child,) = psutil.Process(worker.process.pid).children()
     child.kill()
-    until = time.monotonic() + 12
+    until = time.monotonic() + 60
     while (answer := worker.predict(ROW)).status_code != 200 and time.monotonic() < until:
-        assert (answer.status_code, answer.elapsed.total_seconds() < 2) == (503, True)
+        assert (answer.status_code, answer.elapsed.total_seconds() < 3) == (503, True)
     assert answer.status_code == 200, answer.text
     assert len([each for each in rig.captured() if isinstance(each, FailureBatch) and "died" in each.reason]) == 1
 
@@ -225,25 +224,25 @@ def test_a_model_that_is_withdrawn_while_its_worker_starts_again_leaves_no_proce
     worker.http.headers["x-flyball-timeout-ms"] = "50"
     assert worker.predict(ROW).status_code >= 503
     del worker.http.headers["x-flyball-timeout-ms"]
-    until = time.monotonic() + 5
+    until = time.monotonic() + 30
     while not (again := [each for each in psutil.Process(worker.process.pid).children() if each.pid != first.pid]):
         assert time.monotonic() < until
     rig.publish(table(2, units[0]))
     assert worker.reload().status_code == 200
-    again[0].wait(timeout=1)
+    again[0].wait(timeout=30)
 
 
 def test_a_hanging_code_model_does_not_hold_up_the_other_models_requests(rig, tmp_path, units):
     hanging = code_package(tmp_path / "bad", "hang")
     rig.publish(table(1, units[0], shadows=(hanging,)))
-    worker = rig.start("w0", "--deadline-seconds", "1.5")
+    worker = rig.start("w0", "--deadline-seconds", "6")
     worker.predict({**ROW, "age": 13})
     slowest = 0.0
     for _ in range(50):
         begin = time.monotonic()
         assert worker.predict(ROW).status_code == 200
         slowest = max(slowest, time.monotonic() - begin)
-    assert slowest < 0.5
+    assert slowest < 2
 
 
 def test_a_code_model_leaves_no_process_behind(rig, tmp_path, units):
@@ -309,16 +308,20 @@ def test_what_a_code_model_has_forked_does_not_outlive_a_killed_gateway(rig, tmp
 
 def test_a_request_under_way_is_answered_by_the_units_that_were_routed_when_it_came(rig, tmp_path, units):
     """The canary is still at it when the table changes; the champion's rows are scored after the change."""
-    slow, champion = code_package(tmp_path / "slow", "slow"), code_package(tmp_path / "champion")
-    rig.publish(table(1, champion, canary=slow, canary_weight=0.5, salt="s"))
+    slow, champion = code_package(tmp_path / "slow", "slow for three"), code_package(tmp_path / "champion")
+    # What an ONNX model needs is imported with the first of them, which may take longer than the canary.
+    rig.publish(table(1, units[0]))
     rig.renew_lease()
-    worker = rig.start()
+    worker = rig.start("w0", "--deadline-seconds", "20")
+    rig.publish(table(2, champion, canary=slow, canary_weight=0.5, salt="s"))
+    assert worker.reload().status_code == 200
+    worker.http.headers["x-flyball-timeout-ms"] = "20000"  # nobody stands in for the canary meanwhile
     keys = [next(str(k) for k in range(100) if canary_answers(str(k), "s", 0.5) is chosen) for chosen in (True, False)]
     answers = []
     client = threading.Thread(target=lambda: answers.append(worker.predict({**ROW, "age": 13}, ROW, keys=keys)))
     client.start()
-    time.sleep(0.3)
-    rig.publish(table(2, units[0]))
+    wait_until(lambda: worker.in_flight() == 1)
+    rig.publish(table(3, units[0]))
     assert worker.reload().status_code == 200
     assert worker.predict(ROW).json()["unit"] == units[0].unit.id
     assert answers == []

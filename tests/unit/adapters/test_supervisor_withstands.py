@@ -44,7 +44,7 @@ supervise(Layout(directory, directory, port=0, control_command=control), Screen(
 HOUR = 3600.0
 
 
-def wait_until(holds: Callable[[], object], seconds: float = 30.0) -> None:
+def wait_until(holds: Callable[[], object], seconds: float = 120.0) -> None:
     deadline = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < deadline

@@ -1,6 +1,7 @@
 """Claims about how many explainers run at once: only what a process does is a stand-in, since a real one takes seconds to begin."""
 
 import asyncio
+import threading
 import time
 
 import numpy as np
@@ -19,11 +20,17 @@ SIGNATURE = Signature(task="regression", columns=(Column(name="a", type=ColumnTy
 
 
 class Machine:
-    """Its processes."""
+    """Its processes; a call ends once `go_on` is set, as it was when the call began."""
 
-    def __init__(self, call_seconds):
-        self.call_seconds = call_seconds
+    def __init__(self):
+        self.go_on = threading.Event()
+        self.go_on.set()
         self.up, self.most, self.calls = 0, 0, 0
+
+    def hold(self):
+        """Until what is returned is set, for calls that begin from now on."""
+        self.go_on = threading.Event()
+        return self.go_on
 
     def started(self, served, limits, after=None):
         return SlowExplainer(self, served, limits, after)
@@ -37,8 +44,9 @@ class Process:
         time.sleep(0.01)
 
     def call(self, request, limit, read):
+        go_on = self.machine.go_on
         self.machine.calls += 1
-        time.sleep(self.machine.call_seconds)
+        assert go_on.wait(60)
         return []
 
     def close(self):
@@ -67,19 +75,27 @@ def explaining_on(machine):
     return Explaining(CodeLimits(), Metrics(NoCapture()), machine.started)
 
 
+async def holds(condition):
+    async with asyncio.timeout(60):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
 def test_no_more_run_at_once_than_may_also_where_callers_give_up():
-    machine = Machine(0.15)
+    machine = Machine()
+    held = machine.hold()
 
     async def story():
         explaining = explaining_on(machine)
         refused = 0
         for number in range(3 * MAX_EXPLAINERS):
             asking = asked(explaining, f"u{number}")
-            await asyncio.sleep(0.005)
+            await holds(lambda asking=asking, before=machine.calls: asking.done() or machine.calls > before)
             asking.cancel()
             (ended,) = await asyncio.gather(asking, return_exceptions=True)
             refused += isinstance(ended, ModelFailed)
         assert refused == 2 * MAX_EXPLAINERS
+        held.set()
         explaining.close()
 
     asyncio.run(story())
@@ -87,7 +103,7 @@ def test_no_more_run_at_once_than_may_also_where_callers_give_up():
 
 
 def test_an_idle_one_gives_way_and_the_next_begins_when_it_has_gone():
-    machine = Machine(0.0)
+    machine = Machine()
 
     async def story():
         explaining = explaining_on(machine)
@@ -100,19 +116,19 @@ def test_an_idle_one_gives_way_and_the_next_begins_when_it_has_gone():
 
 
 def test_those_of_units_that_have_left_count_until_they_have_ended_and_hold_up_nobody_who_is_idle():
-    machine = Machine(0.0)
+    machine = Machine()
 
     async def story():
         explaining = explaining_on(machine)
         assert await asked(explaining, "idle") == []
-        machine.call_seconds = 0.3
+        free, held = machine.go_on, machine.hold()
         busy = [asked(explaining, f"u{number}") for number in range(MAX_EXPLAINERS - 1)]
-        while machine.calls < MAX_EXPLAINERS:
-            await asyncio.sleep(0.005)
+        await holds(lambda: machine.calls == MAX_EXPLAINERS)
         explaining.forget_others({"idle"})
-        machine.call_seconds = 0.0
+        machine.go_on = free
         assert await asked(explaining, "next") == []
         assert not any(each.done() for each in busy)  # the idle one was gone at once, whoever else is waited for
+        held.set()
         assert await asyncio.gather(*busy) == [[]] * len(busy)
         explaining.close()
 
@@ -121,17 +137,18 @@ def test_those_of_units_that_have_left_count_until_they_have_ended_and_hold_up_n
 
 
 def test_a_call_whose_caller_has_left_holds_its_place_until_it_has_ended():
-    machine = Machine(0.1)
+    machine = Machine()
+    held = machine.hold()
 
     async def story():
         explaining = explaining_on(machine)
         asking = asked(explaining, "u")
-        await asyncio.sleep(0.02)
+        await holds(lambda: machine.calls == 1)
         asking.cancel()
         await asyncio.gather(asking, return_exceptions=True)
         assert explaining.calls([unit("u")]) == 1
-        await asyncio.sleep(0.2)
-        assert explaining.calls([unit("u"), unit("other")]) == 0
+        held.set()
+        await holds(lambda: explaining.calls([unit("u"), unit("other")]) == 0)
         explaining.close()
 
     asyncio.run(story())

@@ -218,9 +218,9 @@ def test_what_a_unit_failed_on_before_it_was_asked_for_less_is_captured_and_cost
     tmp_path: Path, model: bytes
 ) -> None:
     async def played() -> None:
-        async with served(tmp_path, model, inline_rows=0, deadline_seconds=0.05) as (inference, answering, table, live):
+        async with served(tmp_path, model, inline_rows=0, deadline_seconds=1.0) as (inference, answering, table, live):
             live.champion.model.runtime = slow = Slow(live.champion.model.runtime, 0.0)
-            slow.most, slow.dying_seconds, live.champion.model.call_seconds = 512, 0.04, 1e-9
+            slow.most, slow.dying_seconds, live.champion.model.call_seconds = 512, 0.7, 1e-9
             answer = await inference.answer_rows(table, live, request(1024))
             failed = [each for each in answering.capture.handed if isinstance(each, FailureBatch)]
             assert (len(answer.scores), slow.calls) == (1024, [1024, 512, 512])

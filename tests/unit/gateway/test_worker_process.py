@@ -149,8 +149,8 @@ def test_nobody_is_begun_beside_another_call_nor_with_more_than_a_pipe_takes(asl
         first = process.begin({"of": 1, "sleep": 0.2}, 1000, scores)
         assert process.begin({"of": 2}, 1000, scores) is None
         assert await first == 1
-        calling = asyncio.create_task(asyncio.to_thread(process.call, {"of": 3, "sleep": 0.2}, 1000, scores))
-        await asyncio.sleep(0.1)
+        calling = asyncio.create_task(asyncio.to_thread(process.call, {"of": 3, "sleep": 2}, 1000, scores))
+        await asyncio.sleep(0.5)
         assert process.begin({"of": 4}, 1000, scores) is None
         assert await calling == 3
         assert process.begin({"of": "x" * AT_ONCE_BYTES}, 10_000, scores) is None

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from bench.ports import free_ports
 
 Done = subprocess.CompletedProcess[str]
 
@@ -22,8 +23,7 @@ class Project:
         self.directory = parent / "shop"
         self.state = self.directory / ".flyball"
         subprocess.run([sys.executable, "-m", "flyball", "init", "shop"], cwd=parent, check=True, capture_output=True)
-        with socket.create_server(("127.0.0.1", 0)) as first, socket.create_server(("127.0.0.1", 0)) as second:
-            self.port, self.control_port = first.getsockname()[1], second.getsockname()[1]
+        self.port, self.control_port = free_ports(2)
         path = self.directory / "flyball.yaml"
         path.write_text(
             path.read_text().replace(
