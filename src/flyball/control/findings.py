@@ -86,7 +86,9 @@ def explain(world: World, which: str) -> FindingReport:
 def _series(world: World, finding: Finding) -> tuple[WindowPoint, ...]:
     """The figure that the finding is about, window by window: the distance of its stream, the loss, or the loss as it was estimated."""
     mine = sorted((each for each in world.all("window", WindowSummary) if each.unit == finding.unit), key=lambda each: each.start)
-    points = [WindowPoint(end=each.end, value=_figure(each, finding)) for each in mine]
+    # What it is held against is a mean bounded loss: no other metric of the window is shown beside that.
+    figure = _loss if finding.norm is not None and finding.subject in _OF_ALL_ROWS else _figure
+    points = [WindowPoint(end=each.end, value=figure(each, finding)) for each in mine]
     place = next((place for place, point in enumerate(points) if point.end >= finding.window_end), len(points))
     shown = points[max(place - SERIES_WINDOWS // 2, 0) :][:SERIES_WINDOWS]
     return tuple(shown) if any(point.value is not None for point in shown) else ()
@@ -108,6 +110,12 @@ def _figure(window: WindowSummary, finding: Finding) -> float | None:
     return None if measured is None else measured.value
 
 
+def _loss(window: WindowSummary, _finding: Finding) -> float | None:
+    return None if window.loss is None else window.loss.mean
+
+
+_OF_ALL_ROWS = ("loss", "labels")
+"""Subjects of findings of labels that are of no slice."""
 _OF_LABELS = (FindingKind.PERFORMANCE, FindingKind.CONCEPT_DRIFT)
 
 
