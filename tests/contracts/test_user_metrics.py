@@ -10,6 +10,7 @@ import pytest
 from flyball.adapters import user_metrics
 from flyball.adapters.user_metrics import ChildMetrics, MemoryMetrics
 from flyball.control.ports import UserMetrics
+from flyball.monitoring.realised import Weighting
 
 MODULE = """
 import sys
@@ -17,6 +18,9 @@ import numpy as np
 
 def profit(labels, scores):
     return float(np.sum(np.where(scores > 0.5, np.where(labels == 1, 10.0, -4.0), 0.0)))
+
+def share(labels, scores):
+    return float(np.mean(labels))
 
 def broken(labels, scores):
     raise ValueError("secret of a row")
@@ -96,6 +100,44 @@ def test_where_resamples_do_not_define_it_there_is_no_interval(metrics: UserMetr
     assert figure.value == 1.0
     assert figure.lower is None
     assert "no interval" in figure.note
+
+
+@pytest.mark.parametrize("n", [1, 3, 19])
+def test_a_few_rows_have_a_value_and_claim_no_interval(metrics: UserMetrics, n: int) -> None:
+    figure = metrics.measure({"share": "mine:share"}, SCORES[:n], LABELS[:n])["share"]
+    assert (figure.value, figure.lower, figure.upper) == (LABELS[:n].mean(), None, None)
+    assert figure.note == f"no interval: rows that count as {n}, a bootstrap needs 20"
+
+
+def test_where_many_resamples_do_not_define_it_there_is_no_interval(metrics: UserMetrics) -> None:
+    rare = (np.arange(400) == 7).astype(float)
+    figure = metrics.measure({"needs_both": "mine:needs_both"}, SCORES, rare)["needs_both"]
+    assert (figure.value, figure.lower) == (1.0, None)
+    assert "of 200 resamples" in figure.note
+
+
+def test_rows_that_stand_for_others_count_as_those(metrics: UserMetrics) -> None:
+    """Of 1,200 rows a third is positive; of those half had a label, of the others all."""
+    rng = np.random.default_rng(3)
+    labels = (np.arange(1_200) % 3 == 0).astype(float)
+    has = rng.random(1_200) < np.where(labels == 1, 0.5, 1.0)
+    weighting = Weighting(np.where(labels == 1, 2.0, 1.0)[has], labels[has].astype(np.int64), np.array([0.0, 0.05]), "why")
+    scores = np.linspace(0, 1, 1_200)[has, None]
+    wanted = {"share": "mine:share"}
+    plain = metrics.measure(wanted, scores, labels[has])["share"]
+    told = metrics.measure(wanted, scores, labels[has], weighting)["share"]
+    assert plain.upper < 0.25
+    assert told.value == pytest.approx(1 / 3, abs=0.03)
+    assert told.lower < 1 / 3 < told.upper
+    assert told == metrics.measure(wanted, scores, labels[has], weighting)["share"]
+    assert metrics.measure(wanted, scores, labels[has])["share"] == plain
+
+
+def test_many_rows_of_which_one_has_all_the_weight_count_as_few(metrics: UserMetrics) -> None:
+    weighting = Weighting(np.where(np.arange(400) == 3, 1e6, 1.0), np.zeros(400, dtype=np.int64), np.zeros(1), "why")
+    told = metrics.measure({"share": "mine:share"}, SCORES, LABELS, weighting)["share"]
+    assert (told.value, told.lower) == (1.0, None)
+    assert told.note == "no interval: rows that count as 1, a bootstrap needs 20"
 
 
 def test_what_ends_its_process_hangs_or_is_not_there_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

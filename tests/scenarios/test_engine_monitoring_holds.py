@@ -16,6 +16,7 @@ from flyball.control.ports import UserFigure
 from flyball.control.world import micros
 from flyball.errors import ArtifactDamaged
 from flyball.monitoring import reference
+from flyball.monitoring.realised import Weighting
 from flyball.records.findings import FindingKind, WindowSummary
 from flyball.records.jobs import FINISHED, Job
 
@@ -160,7 +161,9 @@ def test_metrics_of_the_users_own_are_measured_once_on_the_same_rows(tmp_path: P
     measured: list[int] = []
 
     class Counting:
-        def measure(self, entrypoints: dict[str, str], scores: np.ndarray, labels: np.ndarray) -> dict[str, UserFigure]:
+        def measure(
+            self, entrypoints: dict[str, str], scores: np.ndarray, labels: np.ndarray, weighting: Weighting | None
+        ) -> dict[str, UserFigure]:
             measured.append(len(labels))
             return {name: UserFigure(value=1.0) for name in entrypoints}
 

@@ -92,6 +92,14 @@ def test_where_all_rows_are_worse_the_declared_slices_are_beside_the_causes(tmp_
     project.live(8 * DAY, until=lambda: any(each.subject == "loss" for each in project.findings()))
     found = next(each for each in project.findings() if each.subject == "loss" and each.kind is FindingKind.PERFORMANCE)
     assert any(cause.subject == "far" and "on the holdout" in cause.words for cause in found.causes)
+    assert found.norm is not None
+    assert found.norm.mean < found.norm.tolerated - 0.009
+    shown = {point.end: point.value for point in findings.explain(project.door, str(found.number)).series}
+    lost = {window.end: window.loss.mean for window in project.windows() if window.loss is not None and window.unit == found.unit}
+    assert {end: value for end, value in shown.items() if value is not None} == lost
+    assert lost[found.window_end] > found.norm.tolerated
+    assert abs(found.norm.mean + found.effect - float(found.words.split()[2])) < 1e-4
+    assert any(cause.interval and cause.share and cause.interval[0] < cause.share < cause.interval[1] for cause in found.causes)
 
 
 def last_of(batch: LabelBatch, n: int) -> LabelBatch:

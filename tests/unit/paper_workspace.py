@@ -274,6 +274,15 @@ class PaperLived:
     def __init__(self, workspace: "PaperWorkspace") -> None:
         self._workspace = workspace
 
+    def decisions(self, open_only: bool) -> tuple[DecisionRow, ...]:
+        return self._workspace.decisions(open_only)
+
+    def findings(self, open_only: bool) -> tuple[FindingRow, ...]:
+        return self._workspace.findings.rows(open_only)
+
+    def incidents(self, open_only: bool) -> tuple[IncidentRow, ...]:
+        return self._workspace.findings.incidents(open_only)
+
     def explain(self, decision_id: str) -> Explanation:
         return self._workspace.explain(decision_id)
 

@@ -1,6 +1,7 @@
 """The user's own metrics of a window's labels, measured where foreign code may run: in a child process that ends with its answer."""
 
 import hashlib
+import math
 import os
 import signal
 import subprocess
@@ -17,7 +18,10 @@ from flyball.adapters.durable import PRIVATE_UMASK
 from flyball.adapters.user_code import kind_and_place, user_code
 from flyball.control.ports import UserFigure
 from flyball.errors import FlyballError
+from flyball.monitoring.realised import Weighting
 from flyball.records import codec
+from flyball.stats.weighted_bootstrap import LEAST_RESAMPLED, bootstrap_interval, value_of
+from flyball.stats.weighted_metrics import Rows, effective_size
 
 Floats = NDArray[np.float64]
 Function = Callable[[Floats, Floats], Any]
@@ -25,11 +29,10 @@ Function = Callable[[Floats, Floats], Any]
 COMMAND = (sys.executable, "-P", "-m", "flyball.adapters.user_metrics")
 TIME_LIMIT_SECONDS = 60.0
 """For all metrics of a window together: control waits for it."""
-FILES = ("scores.npy", "labels.npy", "order.json", "figures.json")
+FILES = ("scores.npy", "labels.npy", "weighting.npz", "order.json", "figures.json")
+ALPHA = 0.05
 RESAMPLES = 200
 """Bootstrap: the ends of a 95 % interval then rest on five resamples each."""
-MOST_UNDEFINED = 0.1
-"""Share of resamples that may leave the metric undefined: beyond it the interval would speak of other rows."""
 
 
 class MemoryMetrics:
@@ -38,8 +41,11 @@ class MemoryMetrics:
     def __init__(self, functions: Mapping[str, Function]) -> None:
         self._functions = functions
 
-    def measure(self, entrypoints: Mapping[str, str], scores: Floats, labels: Floats) -> dict[str, UserFigure]:
-        return {name: figure_of(self._functions[place], scores, labels) for name, place in entrypoints.items()}
+    def measure(
+        self, entrypoints: Mapping[str, str], scores: Floats, labels: Floats, weighting: Weighting | None = None
+    ) -> dict[str, UserFigure]:
+        rows = _rows(scores, labels, weighting)
+        return {name: figure_of(self._functions[place], rows) for name, place in entrypoints.items()}
 
 
 class ChildMetrics:
@@ -51,13 +57,15 @@ class ChildMetrics:
         self._environment = environment
         self._directory = directory
 
-    def measure(self, entrypoints: Mapping[str, str], scores: Floats, labels: Floats) -> dict[str, UserFigure]:
+    def measure(
+        self, entrypoints: Mapping[str, str], scores: Floats, labels: Floats, weighting: Weighting | None = None
+    ) -> dict[str, UserFigure]:
         """Raises nothing: what cannot be measured says why. Rows are deleted at the end: nobody would remember them, and `capture.keep` bounds what
         is kept of persons. So is the log, where there is nothing to look for in it."""
         log = self._directory / "log"
         remove_left(self._directory)
         try:
-            figures = self._measured(entrypoints, scores, labels, log)
+            figures = self._measured(entrypoints, _rows(scores, labels, weighting), log)
         except (OSError, ValueError) as error:  # a full disk, or an answer that is none
             reason = error.strerror if isinstance(error, OSError) else "its answer cannot be read"
             return _unmeasured(entrypoints, f"{reason or type(error).__name__}; see {log}")
@@ -68,11 +76,13 @@ class ChildMetrics:
                 log.unlink(missing_ok=True)
         return figures
 
-    def _measured(self, entrypoints: Mapping[str, str], scores: Floats, labels: Floats, log: Path) -> dict[str, UserFigure]:
+    def _measured(self, entrypoints: Mapping[str, str], rows: Rows, log: Path) -> dict[str, UserFigure]:
         """Raises OSError, ValueError."""
         self._directory.mkdir(parents=True, exist_ok=True)
-        np.save(self._directory / "scores.npy", scores, allow_pickle=False)
-        np.save(self._directory / "labels.npy", labels, allow_pickle=False)
+        np.save(self._directory / "scores.npy", rows.scores, allow_pickle=False)
+        np.save(self._directory / "labels.npy", rows.labels, allow_pickle=False)
+        if rows.groups is not None and rows.group_log_sd is not None:
+            np.savez(self._directory / "weighting.npz", weights=rows.weights, groups=rows.groups, group_log_sd=rows.group_log_sd)
         (self._directory / "order.json").write_bytes(codec.encode(dict(entrypoints)))
         command = [*COMMAND, str(self._project_dir), str(self._directory)]
         with log.open("wb") as written:
@@ -104,44 +114,65 @@ def _unmeasured(entrypoints: Mapping[str, str], why: str) -> dict[str, UserFigur
     return {name: UserFigure(note=why) for name in entrypoints}
 
 
-def figure_of(function: Function, scores: Floats, labels: Floats) -> UserFigure:
-    """The metric with a percentile bootstrap interval of 95 % over rows (Efron & Tibshirani 1993, chapter 13), at one look; seeded by the rows."""
-    given = scores[:, 0] if scores.shape[1] == 1 else scores
+def _rows(scores: Floats, labels: Floats, weighting: Weighting | None) -> Rows:
+    if weighting is None:
+        return Rows(scores, labels, np.ones(labels.size))
+    return Rows(scores, labels, weighting.weights, weighting.groups, weighting.group_log_sd)
+
+
+def figure_of(function: Function, rows: Rows) -> UserFigure:
+    """The metric of rows that count as their weights say, with an interval of 95 % at one look where there are rows enough; seeded by the rows."""
+    given = rows._replace(scores=rows.scores[:, 0] if rows.scores.shape[1] == 1 else rows.scores)
+
+    def value(scores: Floats, labels: Floats) -> float:
+        return _number(function(labels, scores))
+
+    def resampled(scores: Floats, labels: Floats) -> float:
+        try:
+            return value(scores, labels)
+        except Exception:  # noqa: BLE001 - a resample without some class may be no question to it
+            return math.nan
+
     try:
-        # Copies: what a function does to its arguments must not reach the resamples, nor the next metric.
-        value = _number(function(labels.copy(), given.copy()))
+        told = value_of(value, given)
+    except _NoNumber:
+        return UserFigure(note="it gave no finite number")
     except Exception as error:  # noqa: BLE001 - foreign code may raise anything; what it said itself may be private
         return UserFigure(note=f"it raised {type(error).__name__}")
-    if value is None:
-        return UserFigure(note="it gave no finite number")
-    draw = np.random.default_rng(int.from_bytes(hashlib.sha256(scores.tobytes() + labels.tobytes()).digest()[:8], "big"))
-    drawn = [_resampled(function, given, labels, draw.integers(0, labels.size, labels.size)) for _ in range(RESAMPLES)]
-    defined = [each for each in drawn if each is not None]
-    if len(defined) < (1.0 - MOST_UNDEFINED) * RESAMPLES:
-        return UserFigure(value=value, note=f"no interval: undefined on {RESAMPLES - len(defined)} of {RESAMPLES} resamples")
-    lower, upper = (float(end) for end in np.quantile(defined, (0.025, 0.975)))
-    return UserFigure(value=value, lower=lower, upper=upper)
-
-
-def _resampled(function: Function, scores: Floats, labels: Floats, rows: NDArray[np.int64]) -> float | None:
+    size = effective_size(rows.weights)
+    if size < LEAST_RESAMPLED:
+        return UserFigure(value=told, note=f"no interval: rows that count as {size:.0f}, a bootstrap needs {LEAST_RESAMPLED}")
+    seed = int.from_bytes(hashlib.sha256(b"".join(part.tobytes() for part in rows[:3])).digest()[:8], "big")
     try:
-        return _number(function(labels[rows], scores[rows]))
-    except Exception:  # noqa: BLE001 - a resample without some class may be no question to it
-        return None
+        _, lower, upper = bootstrap_interval(resampled, given, alpha=ALPHA, seed=seed, n_resamples=RESAMPLES)
+    except ValueError as why:
+        return UserFigure(value=told, note=f"no interval: {why}")
+    return UserFigure(value=told, lower=lower, upper=upper)
 
 
-def _number(found: Any) -> float | None:
+class _NoNumber(Exception):
+    """Not an error of the function's: it answered, with something else."""
+
+
+def _number(found: Any) -> float:
+    """Raises _NoNumber."""
     try:
         value = float(found)
     except (TypeError, ValueError):
-        return None
-    return value if np.isfinite(value) else None
+        raise _NoNumber from None
+    if not math.isfinite(value):
+        raise _NoNumber
+    return value
 
 
 def main(project_dir: Path, directory: Path) -> int:
     """The child."""
     order = codec.decode((directory / "order.json").read_bytes(), dict[str, str])
     scores, labels = (np.load(directory / f"{name}.npy", allow_pickle=False) for name in ("scores", "labels"))
+    rows = _rows(scores, labels, None)
+    if (directory / "weighting.npz").exists():
+        with np.load(directory / "weighting.npz", allow_pickle=False) as parts:
+            rows = rows._replace(**parts)
     figures: dict[str, UserFigure] = {}
     with user_code(project_dir) as load:
         for name, place in order.items():
@@ -152,7 +183,7 @@ def main(project_dir: Path, directory: Path) -> int:
             except BaseException as error:  # noqa: BLE001 - an import may end the process
                 figures[name] = UserFigure(note=kind_and_place(error, project_dir))
             else:
-                figures[name] = figure_of(function, scores, labels)
+                figures[name] = figure_of(function, rows)
     (directory / "figures.json").write_bytes(codec.encode(figures))
     return 0
 

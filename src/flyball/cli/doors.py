@@ -83,6 +83,7 @@ Json = Annotated[
     ),
 ]
 Project = Annotated[Path, typer.Option("--project", metavar="DIR", help="The project's directory.", file_okay=False)]
+Replayed = Annotated[bool, typer.Option("--replayed", help="Of the last `flyball replay` instead.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why; kept with the order in the ledger.")]
 
 

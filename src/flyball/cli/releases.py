@@ -5,15 +5,12 @@ from typing import Annotated
 
 import typer
 
-from flyball.cli.doors import ANSWER_IS_NO, Json, Project, Reason, actor
+from flyball.cli.doors import ANSWER_IS_NO, Json, Project, Reason, Replayed, actor
 from flyball.cli.session import Session, session_of
 
 release = typer.Typer(
     no_args_is_help=True, help="How a challenger becomes champion: where it is, what it waits for, what was before."
 )
-
-
-Replayed = Annotated[bool, typer.Option("--replayed", help="Of the last `flyball replay` instead.")]
 
 
 def release_status(

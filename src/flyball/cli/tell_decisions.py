@@ -13,41 +13,43 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 
-def decision_rows(rows: tuple[DecisionRow, ...], plain: bool) -> "RenderableType":  # noqa: FBT001 - Screen.answer's shape
+def decision_rows(rows: tuple[DecisionRow, ...], plain: bool, of: str = "") -> "RenderableType":  # noqa: FBT001 - Screen.answer's shape
+    """`of`: options of a replay that they are of, which nobody answers."""
     if not rows:
         return draw.text("Nothing was decided, or nothing waits.")
     if not plain:
-        return draw.page(part for row in rows for part in _told(row))
+        return draw.page(part for row in rows for part in _told(row, of))
     cells = [
-        ((row.id, "bold"), draw.when(row.at), row.room, row.rule, ", ".join(row.actions), ("; ".join(_waits(row)), "bold yellow") if row.open else "",
+        ((row.id, "bold"), draw.when(row.at), row.room, row.rule, ", ".join(row.actions), ("; ".join(_waits(row, of)), "bold yellow") if row.open else "",
          row.rationale)
         for row in rows
     ]  # fmt: skip
     return draw.table(("decision", "at", "room", "rule", "actions", "open", "why"), cells, plain=plain)
 
 
-def _told(row: DecisionRow) -> "tuple[RenderableType, ...]":
+def _told(row: DecisionRow, of: str) -> "tuple[RenderableType, ...]":
     """A head and its sentence: beside six other columns the sentence would be a word wide on a terminal of 80."""
     from rich.padding import Padding
 
     head = draw.text(f"{row.id}  {draw.when(row.at)}  {row.room}: {row.rule}  {', '.join(row.actions)}")
     head.stylize("bold", 0, len(row.id))
-    waits = tuple(draw.text((line, "bold yellow")) for line in _waits(row))
+    waits = tuple(draw.text((line, "bold yellow")) for line in _waits(row, of))
     return (head, *(Padding(part, (0, 0, 0, 2)) for part in (*waits, draw.text(row.rationale))))
 
 
-def _waits(row: DecisionRow) -> list[str]:
-    found = [question(each) for each in row.waiting]
+def _waits(row: DecisionRow, of: str) -> list[str]:
+    found = [question(each, of) for each in row.waiting]
     return found or (["waits for you"] if row.open else [])
 
 
-def question(each: Waiting) -> str:
-    """What waits, since when, what happens if nobody answers, and how it is answered."""
-    how = f". Next: flyball approve {each.approval} --digest {each.digest[:12]}, or refuse" if each.approval else ""
+def question(each: Waiting, of: str = "") -> str:
+    """What waits, since when, what happens if nobody answers, and how it is answered; a replay's is not: its numbers are the project's, too."""
+    how = f". Next: flyball approve {each.approval} --digest {each.digest[:12]}, or refuse" if each.approval and not of else ""
     return f"waits for you since {draw.when(each.since)}: {each.action}. If nobody answers, {each.unanswered}{how}"
 
 
-def explanation(report: Explanation, plain: bool) -> "RenderableType":  # noqa: FBT001 - Screen.answer's shape
+def explanation(report: Explanation, plain: bool, of: str = "") -> "RenderableType":  # noqa: FBT001 - Screen.answer's shape
+    """`of`: options of a replay that it is of, which nobody answers."""
     decision = report.decision
     actions = ", ".join(f"{action.kind} {action.subject}" for action in decision.plan.actions) or "nothing"
     parts: list[RenderableType] = [
@@ -69,9 +71,9 @@ def explanation(report: Explanation, plain: bool) -> "RenderableType":  # noqa: 
     if report.verdicts:
         parts += [draw.heading("Evidence"), gate_table(report.verdicts, plain=plain, title="")]
     if report.approval is not None:
-        parts += [draw.heading("Approval"), draw.text(_approval(report))]
+        parts += [draw.heading("Approval"), draw.text(_approval(report, of))]
         parts += [
-            draw.text(f"{each.approval} {question(each)}") for each in report.questions if each.approval != report.approval.id
+            draw.text(f"{each.approval} {question(each, of)}") for each in report.questions if each.approval != report.approval.id
         ]
     if report.afterwards:
         parts += [draw.heading("Afterwards"), *(draw.text(f"· {line}") for line in report.afterwards)]
@@ -94,12 +96,13 @@ def _replay(report: Explanation) -> draw.Cell:
     return ("gives ANOTHER decision, though this Flyball made it", "bold red")
 
 
-def _approval(report: Explanation) -> str:
+def _approval(report: Explanation, of: str) -> str:
     approval = report.approval
     if approval is None:
         return ""
     if approval.answer is None:
-        return f"Waits for a person since {draw.when(approval.requested_at)}. Next: flyball approve {approval.id} or flyball refuse {approval.id}"
+        following = "" if of else f". Next: flyball approve {approval.id} or flyball refuse {approval.id}"
+        return f"Waits for a person since {draw.when(approval.requested_at)}{following}"
     reason = f": {approval.reason}" if approval.reason else ""
     if approval.answer == VOID:
         return f"Closed at {draw.when(approval.answered_at)} without an answer{reason}"

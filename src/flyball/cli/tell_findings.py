@@ -16,7 +16,8 @@ BAR = 24
 _EIGHTHS = " ▁▂▃▄▅▆▇█"
 
 
-def finding_rows(rows: tuple[FindingRow, ...], plain: bool) -> "RenderableType":  # noqa: FBT001 - Screen.answer's shape
+def finding_rows(rows: tuple[FindingRow, ...], plain: bool, of: str = "") -> "RenderableType":  # noqa: FBT001 - Screen.answer's shape
+    """`of`: options of a replay that they are of."""
     if not rows:
         return draw.text("Nothing was found, or nothing stands.")
     if not plain:
@@ -24,7 +25,7 @@ def finding_rows(rows: tuple[FindingRow, ...], plain: bool) -> "RenderableType":
             [
                 *_diagnosed(rows),
                 *(part for row in rows for part in told(row.finding, _state(row))),
-                draw.text("Next: flyball explain finding N"),
+                draw.text(f"Next: flyball explain{of} finding N"),
             ]
         )
     cells = [
@@ -33,7 +34,9 @@ def finding_rows(rows: tuple[FindingRow, ...], plain: bool) -> "RenderableType":
         for row in rows
     ]  # fmt: skip
     columns = ("finding", "state", "kind", "of", "window until", "harm", "what it says")
-    return draw.page([*_diagnosed(rows), draw.table(columns, cells, plain=plain), draw.text("Next: flyball explain finding N")])
+    return draw.page(
+        [*_diagnosed(rows), draw.table(columns, cells, plain=plain), draw.text(f"Next: flyball explain{of} finding N")]
+    )
 
 
 def _diagnosed(rows: Sequence[FindingRow]) -> "list[RenderableType]":
@@ -47,7 +50,8 @@ def sentence(diagnosis: Diagnosis) -> str:
     return diagnosis.words[:1].upper() + diagnosis.words[1:] + "."
 
 
-def incident_rows(rows: tuple[IncidentRow, ...], plain: bool) -> "RenderableType":  # noqa: FBT001 - Screen.answer's shape
+def incident_rows(rows: tuple[IncidentRow, ...], plain: bool, of: str = "") -> "RenderableType":  # noqa: FBT001 - Screen.answer's shape
+    """`of`: options of a replay that they are of, whose findings nobody acknowledges."""
     if not rows:
         return draw.text("Nothing went wrong, or nothing is open.")
     cells = [
@@ -57,9 +61,8 @@ def incident_rows(rows: tuple[IncidentRow, ...], plain: bool) -> "RenderableType
     ]  # fmt: skip
     columns = ("incident", "state", "since", "owner", "taken for", "findings", "what it says" if plain else "of")
     told_of = [draw.text(sentence(row.diagnosis)) for row in rows if row.diagnosis is not None and row.incident.ended is None]
-    return draw.page(
-        [draw.table(columns, cells, plain=plain), *told_of, draw.text("Next: flyball explain finding N, flyball acknowledge N")]
-    )
+    following = f"Next: flyball explain{of} finding N" + ("" if of else ", flyball acknowledge N")
+    return draw.page([draw.table(columns, cells, plain=plain), *told_of, draw.text(following)])
 
 
 def _taken_for(diagnosis: Diagnosis | None) -> str:
@@ -91,9 +94,10 @@ def harm(finding: Finding) -> str:
     return "unknown" if finding.harm is None else f"{finding.harm:+.4f}"
 
 
-def finding_report(report: FindingReport, plain: bool) -> "RenderableType":  # noqa: FBT001 - Screen.answer's shape
+def finding_report(report: FindingReport, plain: bool, of: str = "") -> "RenderableType":  # noqa: FBT001 - Screen.answer's shape
+    """`of`: options of a replay that it is of, whose findings nobody acknowledges."""
     finding = report.finding
-    parts: list[RenderableType] = [draw.text((finding.words, "bold")), draw.facts(_facts(report))]
+    parts: list[RenderableType] = [draw.text((finding.words, "bold")), draw.facts(_facts(report, of))]
     if finding.histogram is not None:
         parts += [draw.heading("Reference (░) and this window (█)"), *_bars(finding.histogram)]
     if report.series:
@@ -153,7 +157,7 @@ def _reasons(of: Hypothesis) -> tuple[str, str]:
     return "; ".join(of.speaks_for), "; ".join(of.speaks_against)
 
 
-def _facts(report: FindingReport) -> list[tuple[str, draw.Cell]]:
+def _facts(report: FindingReport, of: str) -> list[tuple[str, draw.Cell]]:
     finding, evidence = report.finding, report.finding.evidence
     effects = ", ".join(
         [f"{finding.effect:.4g} {finding.effect_unit}", *(f"{name} {value:.4g}" for name, value in finding.effects.items())]
@@ -168,7 +172,7 @@ def _facts(report: FindingReport) -> list[tuple[str, draw.Cell]]:
         facts.append(("budget", f"{finding.share_of_budget:.1%} of the false-alarm budget is spent where this comes from"))
     if finding.changed_since is not None:
         facts.append(("since", f"about {draw.when(finding.changed_since)}"))
-    facts.append(("seen", _seen(report.acknowledgement, finding)))
+    facts.append(("seen", _seen(report.acknowledgement, finding, of)))
     return facts
 
 
@@ -179,9 +183,9 @@ def _harm(finding: Finding) -> draw.Cell:
     return (words, "bold red") if finding.pages else (f"{words}: benign, nobody is called", "green")
 
 
-def _seen(said: Acknowledgement | None, finding: Finding) -> draw.Cell:
+def _seen(said: Acknowledgement | None, finding: Finding, of: str) -> draw.Cell:
     if said is None:
-        return f"not acknowledged. Next: flyball acknowledge {finding.number}"
+        return "not acknowledged" + ("" if of else f". Next: flyball acknowledge {finding.number}")
     normal = ", as the new normal" if said.as_normal else ""
     return f"by {said.by} at {draw.when(said.at)}{normal}" + (f": {said.reason}" if said.reason else "")
 

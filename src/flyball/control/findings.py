@@ -23,7 +23,7 @@ DECISIONS_SHOWN = 3
 
 
 def rows(world: World, *, open_only: bool) -> tuple[FindingRow, ...]:
-    """Oldest first; of those that stand, what harms most comes first where harm is known."""
+    """Oldest first; of those that stand, what is most urgent."""
     champion = world.get("champion", world.model, Champion)
     open_ids = {finding.id for finding in standing(world, champion)}
     seen = {each.finding: each for each in world.all("acknowledgement", Acknowledgement)}
@@ -36,7 +36,8 @@ def rows(world: World, *, open_only: bool) -> tuple[FindingRow, ...]:
     ]
     if not open_only:
         return tuple(found)
-    return tuple(sorted((row for row in found if row.open), key=_urgency))
+    tolerance = world.spec.monitor.tolerance
+    return tuple(sorted((row for row in found if row.open), key=lambda row: _urgency(row.finding, tolerance)))
 
 
 def incident_rows(world: World, *, open_only: bool) -> tuple[IncidentRow, ...]:
@@ -45,9 +46,17 @@ def incident_rows(world: World, *, open_only: bool) -> tuple[IncidentRow, ...]:
     return tuple(IncidentRow(incident=each, diagnosis=diagnoses.of(told, each)) for each in found)
 
 
-def _urgency(row: FindingRow) -> tuple[bool, float, int]:
-    harm = row.finding.harm
-    return (not row.finding.pages, -(harm if harm is not None else 0.0), row.finding.number)
+def _urgency(finding: Finding, tolerance: float) -> tuple[int, float, int]:
+    """First what is known to harm by more than is tolerated, the most harmful first; then what nobody knows the harm of and pages all the same (a column that
+    is gone, a gateway that does not serve, traffic that stays away: any of it may be all of the harm); then what harms little; last what pages nobody."""
+    harm = finding.harm if finding.harm is not None else 0.0
+    if not finding.pages:
+        tier = 3
+    elif finding.harm is None:
+        tier = 1
+    else:
+        tier = 0 if harm > tolerance else 2
+    return (tier, -harm, finding.number)
 
 
 def explain(world: World, which: str) -> FindingReport:
@@ -77,7 +86,9 @@ def explain(world: World, which: str) -> FindingReport:
 def _series(world: World, finding: Finding) -> tuple[WindowPoint, ...]:
     """The figure that the finding is about, window by window: the distance of its stream, the loss, or the loss as it was estimated."""
     mine = sorted((each for each in world.all("window", WindowSummary) if each.unit == finding.unit), key=lambda each: each.start)
-    points = [WindowPoint(end=each.end, value=_figure(each, finding)) for each in mine]
+    # What it is held against is a mean bounded loss: no other metric of the window is shown beside that.
+    figure = _loss if finding.norm is not None and finding.subject in _OF_ALL_ROWS else _figure
+    points = [WindowPoint(end=each.end, value=figure(each, finding)) for each in mine]
     place = next((place for place, point in enumerate(points) if point.end >= finding.window_end), len(points))
     shown = points[max(place - SERIES_WINDOWS // 2, 0) :][:SERIES_WINDOWS]
     return tuple(shown) if any(point.value is not None for point in shown) else ()
@@ -99,6 +110,12 @@ def _figure(window: WindowSummary, finding: Finding) -> float | None:
     return None if measured is None else measured.value
 
 
+def _loss(window: WindowSummary, _finding: Finding) -> float | None:
+    return None if window.loss is None else window.loss.mean
+
+
+_OF_ALL_ROWS = ("loss", "labels")
+"""Subjects of findings of labels that are of no slice."""
 _OF_LABELS = (FindingKind.PERFORMANCE, FindingKind.CONCEPT_DRIFT)
 
 

@@ -17,7 +17,7 @@ from flyball.control.concepts import Concepted, Concepts, Labelled
 from flyball.control.estimating import Estimating
 from flyball.control.labelled_rows import Sampled, sampled
 from flyball.control.observe import Observation, WindowKey, micros_of
-from flyball.control.own_metrics import own_metrics
+from flyball.control.own_metrics import immature, names, own_metrics
 from flyball.control.retrying import Retries
 from flyball.control.standing import puts_of
 from flyball.control.unforeseen import tell_first
@@ -29,7 +29,7 @@ from flyball.monitoring.live import WindowRows
 from flyball.monitoring.maturity import maturity, quiet_us
 from flyball.monitoring.performance import PerformanceState
 from flyball.monitoring.policy import MonitorPolicy
-from flyball.monitoring.realised import Weighting, realised, refused
+from flyball.monitoring.realised import realised, refused
 from flyball.monitoring.reference import Reference
 from flyball.monitoring.track_record import TrackRecord
 from flyball.monitoring.window import Window
@@ -232,7 +232,7 @@ class Maturing:
             chosen, reference = completion.chosen, self._observation.files.reference(window.unit)
             told = realised(reference, found.scores[chosen], found.labels[chosen], window_of(window), completion.weighting)
             record = self._world.get("completions", window.unit, TrackRecord) or TrackRecord()
-            shown = track_record.kept(record, told)
+            shown = track_record.kept(record, told) | immature(self._world, window_of(window), int(chosen.size))
         moved = msgspec.structs.replace(
             window, labels=labels, live=shown, live_first=window.live_first or shown, labels_note=completion.words
         )  # fmt: skip
@@ -305,11 +305,16 @@ class Maturing:
         reference = self._observation.files.reference(window.unit)
         selection, weighting = selective.selection(reference.task, asked, classes=reference.classes)
         if selection.kind == "refused":
-            return Judged(refused(reference, judged, len(rows.labels), selection.words), rows, selection.words)
-        own = own_metrics(self._world, rows, judged, window.metrics)
+            own = names(self._world)
+            return Judged(refused(reference, judged, len(rows.labels), selection.words, own), rows, selection.words)
         if selection.kind == "corrected":
-            return Judged(_corrected(reference, asked, judged, weighting) | own, rows, selection.words)
-        return Judged(realised(reference, *outcomes(rows, reference.task), judged) | own, rows, "")
+            # What is weighted are the rows that the weights were found for, in their order.
+            has = np.isfinite(asked.labels)
+            labelled, words = (asked.scores[has], asked.labels[has]), selection.words
+        else:
+            labelled, words, weighting = outcomes(rows, reference.task), "", None
+        measured = own_metrics(self._world, labelled, judged, window.metrics, weighting)
+        return Judged(realised(reference, *labelled, judged, weighting) | measured, rows, words)
 
     def _part(self, at_us: int) -> int:
         return at_us // max(self._width // REVISED_EVERY, 1)
@@ -358,11 +363,6 @@ class Maturing:
     def _revision(self, before: WindowSummary, revised: WindowSummary) -> Draft:
         payload, window = {"labels": revised.labels, "before": before.labels}, window_of(revised).id
         return draft(self._world.now(), "window.revised", f"window:{window}", payload, (put("window", window, revised),))
-
-
-def _corrected(reference: Reference, asked: WindowRows, judged: Window, weighting: Weighting | None) -> dict[str, Evidence]:
-    has = np.isfinite(asked.labels)
-    return realised(reference, asked.scores[has], asked.labels[has], judged, weighting)
 
 
 def _touched(windows: Mapping[WindowKey, WindowSummary], times: Ints) -> list[WindowKey]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from flyball.monitoring.realised import Weighting
     from flyball.spec import ProjectSpec
 
 
@@ -324,9 +325,15 @@ class UserFigure(msgspec.Struct, frozen=True, kw_only=True):
 
 class UserMetrics(Protocol):
     def measure(
-        self, entrypoints: Mapping[str, str], scores: "NDArray[np.float64]", labels: "NDArray[np.float64]"
+        self,
+        entrypoints: Mapping[str, str],
+        scores: "NDArray[np.float64]",
+        labels: "NDArray[np.float64]",
+        weighting: "Weighting | None" = None,
     ) -> dict[str, UserFigure]:
-        """Name → `module:function` of the project, called with (labels, scores). Takes up to a minute; raises nothing."""
+        """Name → `module:function` of the project, called with (labels, scores). Takes up to a minute; raises nothing.
+
+        `weighting`: what each row stands for. A function takes no weights: it is called with rows repeated, and drawn, in proportion to them."""
         ...
 
 

@@ -128,7 +128,10 @@ def _cause(part: Part, total: float | None) -> Cause:
         return Cause(subject=part.subject, share=None, words=f"{part.words}; {part.value:+.4f} ± {part.error:.4f} of loss")
     change = "increase" if total > 0 else "decrease"
     told = f"{100 * part.value / total:.0f} ± {100 * part.error / abs(total):.0f} % of the {change} of the loss"
-    return Cause(subject=part.subject, share=round(part.value / total, 4), words=f"{part.words}; {told}")
+    share, reach = part.value / total, REACH * part.error / abs(total)
+    return Cause(
+        subject=part.subject, share=round(share, 4), words=f"{part.words}; {told}", interval=(round(share - reach, 4), round(share + reach, 4))
+    )  # fmt: skip
 
 
 def _summary(total: Evidence, causes: Sequence[Cause], explained: float | None) -> str:

@@ -32,7 +32,7 @@ from flyball.monitoring.drift import finding_id
 from flyball.monitoring.since import Since, by_itself, since_when
 from flyball.monitoring.window import Window
 from flyball.records.evidence import Evidence
-from flyball.records.findings import Finding, FindingKind
+from flyball.records.findings import Finding, FindingKind, Norm
 from flyball.stats import edetector, multiple, next_value
 from flyball.stats.common_mean import Measured, standardised
 from flyball.stats.rank_bets import SHIFTS, rank_bets, ranks_of
@@ -305,6 +305,7 @@ def _finding(reference: Calibration, state: ConceptState, alarm: _Alarm, window:
         effect_unit="mean bounded loss beyond what such answers brought on the holdout", evidence=evidence,
         share_of_budget=allowance.share, words=words if since is None else f"{words}; {since.words}", effects=effects, harm=harm,
         pages=harm > allowance.tolerance, changed_since=None if since is None else since.at, changed_between=None if since is None else since.between,
+        norm=Norm(mean=round(expected, 6), tolerated=round(expected + allowance.tolerance, 6), where="for such answers on the holdout"),
     )  # fmt: skip
 
 

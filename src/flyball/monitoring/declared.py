@@ -213,4 +213,5 @@ def _finding(name: str, track: SliceTrack, baseline: Baseline, window: Window, a
         effect=round(last - normal.mean, 6), effect_unit="increase of the mean bounded loss in the slice", evidence=evidence,
         share_of_budget=allowance.share, words=f"{words}; {since.words}" if since else words,
         harm=round((last - normal.mean) * share, 6), changed_since=None if since is None else since.at, changed_between=None if since is None else since.between,
+        norm=performance.norm_of(normal, allowance.tolerance, where),
     )  # fmt: skip

@@ -35,7 +35,7 @@ from flyball.monitoring.reference import Baseline, Reference
 from flyball.monitoring.since import Since, by_itself, since_when
 from flyball.monitoring.window import Window
 from flyball.records.evidence import Evidence
-from flyball.records.findings import Finding, FindingKind
+from flyball.records.findings import Finding, FindingKind, Norm
 from flyball.stats import edetector, losses, next_value, student
 from flyball.stats.rank_bets import SHIFTS, rank_bets, ranks_of
 
@@ -177,6 +177,12 @@ def bound_of(baseline: Baseline) -> Bound:
         return Bound(floor=floor, mean=centre, upper=min(centre + 1.0 / math.sqrt(max(baseline.n, 1)), 1.0))
     margin = student.t_quantile(1.0 - BASELINE_ALPHA, means.size - 1) * float(clipped.std(ddof=1)) / math.sqrt(means.size)
     return Bound(floor=floor, mean=centre, upper=min(centre + margin, 1.0))
+
+
+def norm_of(baseline: Baseline, tolerance: float, where: str) -> Norm:
+    """What windows' losses are shown beside."""
+    tolerated = max(bound_of(baseline).upper, baseline.mean) + tolerance
+    return Norm(mean=round(baseline.mean, 6), tolerated=round(tolerated, 6), where=where)
 
 
 def _checked(scores: ArrayLike, labels: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -357,6 +363,7 @@ def _finding(reference: Reference, state: PerformanceState, window: Window, poli
         harm=harm,
         changed_since=None if since is None else since.at,
         changed_between=None if since is None else since.between,
+        norm=norm_of(known, policy.tolerance, where),
         words=f"mean loss {last:.4f} over the last {len(recent)} mature windows, {holdout}"
         + (f"; {since.words}" if since else ""),
     )

@@ -1,21 +1,18 @@
 """A window's metrics on its labels, each with an interval for this one look."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from flyball.errors import FlyballError
 from flyball.monitoring.reference import Reference
 from flyball.monitoring.window import Window
 from flyball.records.evidence import Evidence
 from flyball.stats import auc, metrics, weighted_metrics
-from flyball.stats.metrics import Metric
-from flyball.stats.weighted_bootstrap import bootstrap_interval, value_of
-from flyball.stats.weighted_metrics import Rows, effective_size
+from flyball.stats.weighted_metrics import Rows
 
 ALPHA = 0.05
 OF_TASK: Mapping[str, tuple[str, ...]] = MappingProxyType({
@@ -29,10 +26,6 @@ METHODS: Mapping[str, str] = MappingProxyType({
 })  # fmt: skip
 """How the interval is made; of the others: MEAN."""
 MEAN = "mean of the rows, Student's t made symmetric (Hall 1992)"
-LEAST_RESAMPLED = 20
-"""Rows, as their weights count: of fewer the percentiles of resamples lie far too close together, and those of one row at the row itself."""
-USERS_FAULTS = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError, FlyballError)
-"""What a user's own metric may raise on rows that it did not expect: the window is judged without it, and says so."""
 
 Floats = NDArray[np.float64]
 
@@ -56,9 +49,8 @@ def realised(
     labels: ArrayLike,
     window: Window,
     weighting: Weighting | None = None,
-    own: Mapping[str, Metric] = MappingProxyType({}),
 ) -> dict[str, Evidence]:
-    """Metric → evidence, all that the task has and the user's own (name → callable of task, scores and labels). Intervals take rows as independent.
+    """Metric → evidence, all that the task has. Intervals take rows as independent.
 
     `scores` (n_rows, n_scores). Without rows: nothing. Where a metric is not defined its value is None and its note says why.
     """
@@ -69,15 +61,15 @@ def realised(
     if weighting is not None:
         rows = rows._replace(groups=weighting.groups, group_log_sd=weighting.group_log_sd)
     common = _common(rows, window, weighting)
-    found = {name: _metric(name, reference, rows, common) for name in OF_TASK[reference.task]}
-    return found | {name: _own(name, metric, reference, rows, common) for name, metric in own.items()}
+    return {name: _metric(name, reference, rows, common) for name in OF_TASK[reference.task]}
 
 
-def refused(
-    reference: Reference, window: Window, n: int, why: str, own: Mapping[str, Metric] = MappingProxyType({})
-) -> dict[str, Evidence]:
-    """Every metric without a value: what the labels show is not the model's performance, and never a pass."""
-    names = (*OF_TASK[reference.task], *own)
+def refused(reference: Reference, window: Window, n: int, why: str, own: Iterable[str] = ()) -> dict[str, Evidence]:
+    """Every metric, the user's own too (their names), without a value: what the labels show is not the model's performance, and never a pass."""
+    return without_value((*OF_TASK[reference.task], *own), window, n, why)
+
+
+def without_value(names: Iterable[str], window: Window, n: int, why: str) -> dict[str, Evidence]:
     return {name: Evidence(name=name, value=None, n=n, since=window.start, until=window.end, note=why) for name in names}
 
 
@@ -125,18 +117,3 @@ def _undefined(name: str, reference: Reference, rows: Rows) -> str:
     if name == "mape" and not np.all(rows.labels):
         return f"{n - np.count_nonzero(rows.labels)} of {n} labels are 0: a share of 0 is not defined"
     return metrics.undefined(name, reference.task, rows.scores, rows.labels)
-
-
-def _own(name: str, metric: Metric, reference: Reference, rows: Rows, common: dict[str, Any]) -> Evidence:
-    seed = int(common["inputs"][:16], 16)
-    method, size = "the project's own, percentile bootstrap", effective_size(rows.weights)
-    try:
-        if size < LEAST_RESAMPLED:
-            few = f"no interval: rows that count as {size:.0f}, a bootstrap needs {LEAST_RESAMPLED}"
-            note = "; ".join(filter(None, (common["note"], few)))
-            return Evidence(name=name, value=value_of(metric, reference.task, rows), method=method, **(common | {"note": note}))
-        value, lower, upper = bootstrap_interval(metric, reference.task, rows, alpha=ALPHA, seed=seed)
-    except USERS_FAULTS as fault:
-        why = f"{name} raised {type(fault).__name__}: {fault}"[:300]
-        return Evidence(name=name, value=None, method=method, **(common | {"note": why}))
-    return Evidence(name=name, value=value, lower=lower, upper=upper, alpha=ALPHA, method=method, **common)

@@ -54,6 +54,8 @@ class Cause(msgspec.Struct, frozen=True, kw_only=True):
     share: float | None
     """Of the effect, as far as it could be attributed; None: put beside it, not measured."""
     words: str
+    interval: tuple[float, float] | None = None
+    """Of the share, 95 %; None: it has none, or a release found it that kept none."""
 
 
 class Happening(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,6 +70,16 @@ class Happening(msgspec.Struct, frozen=True, kw_only=True):
     words: str
     near: str = ""
     """How near in time to what it is put beside; empty: beside nothing."""
+
+
+class Norm(msgspec.Struct, frozen=True, kw_only=True):
+    """What the figure of a finding was held against."""
+
+    mean: float
+    tolerated: float
+    """Up to which the figure is no news: how unsure the mean is, and what is tolerated beyond."""
+    where: str
+    """`on the holdout`, `in what was accepted as normal`."""
 
 
 class Histogram(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,6 +144,8 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """Of the pipe: `gone`, `unit`, `frozen`, …; empty: none, or of a release that did not keep it."""
     histogram: Histogram | None = None
     """None: nothing to be shown as one."""
+    norm: Norm | None = None
+    """Of what is shown of it window by window; None: none is known."""
 
 
 class Incident(msgspec.Struct, frozen=True, kw_only=True):

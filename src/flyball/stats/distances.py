@@ -1,4 +1,4 @@
-"""Distances between two histograms over the same bins."""
+"""Distances between two histograms over the same bins: each raises ValueError for what is no pair of such counts."""
 
 import math
 
@@ -13,7 +13,7 @@ def js_divergence(reference: ArrayLike, current: ArrayLike) -> float:
 
     Empty bins need no epsilon: the mixture is positive wherever either is. An empty histogram is at distance 0: nothing was seen.
     """
-    p, q = _shares(reference), _shares(current)
+    p, q = map(_shares, _counts(reference, current))
     if p is None or q is None:
         return 0.0
     mixture = 0.5 * (p + q)
@@ -37,15 +37,14 @@ def psi(reference: ArrayLike, current: ArrayLike) -> float:
 
     Its usual limits (0.1, 0.25) know nothing of the number of rows or bins (Yurdakul 2018); nothing here is decided by it.
     """
-    p = np.asarray(reference, dtype=np.float64) + 0.5
-    q = np.asarray(current, dtype=np.float64) + 0.5
+    p, q = (counts + 0.5 for counts in _counts(reference, current))
     p, q = p / p.sum(), q / q.sum()
     return float(np.sum((q - p) * np.log(q / p)))
 
 
 def total_variation(reference: ArrayLike, current: ArrayLike) -> float:
     """Share of rows that would have to change bins to make the histograms alike, in [0, 1]; 0 where one is empty."""
-    p, q = _shares(reference), _shares(current)
+    p, q = map(_shares, _counts(reference, current))
     return 0.0 if p is None or q is None else float(0.5 * np.abs(p - q).sum())
 
 
@@ -58,7 +57,7 @@ def wasserstein_of_bins(reference: ArrayLike, current: ArrayLike, edges: ArrayLi
     >>> wasserstein_of_bins([0, 10, 10, 0], [0, 0, 20, 0], [0.0, 1.0, 2.0])
     0.5
     """
-    p, q, x = _shares(reference), _shares(current), np.asarray(edges, dtype=np.float64)
+    (p, q), x = map(_shares, _counts(reference, current)), np.asarray(edges, dtype=np.float64)
     if p is None or q is None or x.size < 2:
         return 0.0
     gap = np.cumsum(q - p)[:-1]
@@ -70,10 +69,21 @@ def wasserstein_of_bins(reference: ArrayLike, current: ArrayLike, edges: ArrayLi
     return float(np.where(crossing, crossed, plain).sum())
 
 
-def _shares(counts: ArrayLike) -> Floats | None:
-    values = np.asarray(counts, dtype=np.float64)
-    total = values.sum()
-    return values / total if total > 0 else None
+def _counts(reference: ArrayLike, current: ArrayLike) -> tuple[Floats, Floats]:
+    p, q = np.asarray(reference, dtype=np.float64), np.asarray(current, dtype=np.float64)
+    if p.ndim != 1 or p.shape != q.shape:
+        raise ValueError(f"expected two vectors of counts of the same bins, found shapes {p.shape} and {q.shape}")
+    for values in (p, q):
+        # Of a NaN neither holds.
+        if values.size and not (values.min() >= 0.0 and values.max() < math.inf):
+            wrong = values[~((values >= 0.0) & (values < math.inf))][0]
+            raise ValueError(f"expected finite counts of 0 or more, found {wrong:g}")
+    return p, q
+
+
+def _shares(counts: Floats) -> Floats | None:
+    total = counts.sum()
+    return counts / total if total > 0 else None
 
 
 def _relative_entropy(p: Floats, q: Floats) -> float:

@@ -82,17 +82,29 @@ def start(baseline: Sequence[float], run_length: float, block: int | None = None
     >>> watch.alarms, watch.change.at
     (1, 0)
     """
-    values = np.asarray(baseline, dtype=np.float64)
-    if values.ndim != 1 or values.size < LEAST_BASELINE or not np.isfinite(values).all():
-        raise ValueError(
-            f"expected at least {LEAST_BASELINE} finite values as a baseline, found an array of shape {values.shape}"
-        )
+    values = _baseline(baseline)
     size = block_length(values) if block is None else block
     if not 1 <= size <= run_length:
         raise ValueError(f"expected a run length of at least one block of {size}, found {run_length:g}")
     cap = _cap(values)
     means = _means((values if cap is None else np.minimum(values, cap))[values.size % size :], size)
     return LossWatch(run_length=run_length, block=size, cap=cap, normal=ranks_of(means), recent=means[-REMEMBERED:])
+
+
+def _baseline(given: Sequence[float]) -> npt.NDArray[np.float64]:
+    expected = f"expected at least {LEAST_BASELINE} finite values as a baseline, found"
+    try:
+        values = np.asarray(given, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(f"{expected} some that are no numbers") from None
+    if values.ndim != 1:
+        raise ValueError(f"{expected} an array of shape {values.shape}")
+    other = int(values.size - np.isfinite(values).sum())
+    if other:
+        raise ValueError(f"{expected} {other} of {values.size} that are NaN or infinite")
+    if values.size < LEAST_BASELINE:
+        raise ValueError(f"{expected} {values.size}")
+    return values
 
 
 def advance(watch: LossWatch, value: float) -> LossWatch:

@@ -4,12 +4,15 @@ Bounded, because a sequence that holds at every look needs a range. Binary and m
 multiclass so that it ends at 1. Regression: the absolute error over a stated scale, cut at 1: errors beyond the scale count the same.
 """
 
+from typing import get_args
+
 import numpy as np
 import numpy.typing as npt
 
 from flyball.records.signature import Task
 
 Floats = npt.NDArray[np.float64]
+TASKS: tuple[str, ...] = get_args(Task)
 
 
 def bounded_loss(task: Task, scores: npt.ArrayLike, labels: npt.ArrayLike, scale: float | None = None) -> Floats:
@@ -44,7 +47,9 @@ def bounded_loss(task: Task, scores: npt.ArrayLike, labels: npt.ArrayLike, scale
 
 
 def score_table(task: Task, scores: npt.ArrayLike) -> Floats:
-    """`scores` as float64 of shape (n, k), k = 1 but for multiclass. Raises ValueError when they have another shape."""
+    """`scores` as float64 of shape (n, k), k = 1 but for multiclass. Raises ValueError when they have another shape, or the task is none."""
+    if task not in TASKS:
+        raise ValueError(f"one of the tasks {', '.join(TASKS)}, found {str(task)[:40]!r}")
     table = np.asarray(scores, dtype=np.float64)
     if table.ndim == 1 and task != "multiclass":
         table = table[:, None]

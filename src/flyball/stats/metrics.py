@@ -1,9 +1,10 @@
 """The metrics by name. scikit-learn's wherever it has one; ours only the half Brier score of several classes (the mean of `bounded_loss`).
 
-Each takes (task, scores, labels) as `bounded_loss` does, over whole rows: no NaN. Each raises DataError where it is not defined.
+Each takes (task, scores, labels) as `bounded_loss` does, over whole rows: no NaN. Each raises DataError where it is not defined, and all of this module where
+nobody can have meant what was given: a metric or task that does not exist, another number of labels than of rows, labels that are no class index.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from types import MappingProxyType
 
 import numpy as np
@@ -11,8 +12,9 @@ import numpy.typing as npt
 
 from flyball.errors import DataError
 from flyball.records.signature import Task
-from flyball.stats.losses import bounded_loss, score_table
+from flyball.stats.losses import TASKS, bounded_loss, score_table
 
+Floats = npt.NDArray[np.float64]
 Metric = Callable[[Task, npt.ArrayLike, npt.ArrayLike], float]
 
 HIGHER_IS_BETTER = frozenset({"roc_auc", "pr_auc", "accuracy", "f1"})
@@ -23,7 +25,7 @@ _NEEDS_EVERY_CLASS = frozenset({"roc_auc", "pr_auc"})
 
 
 def measure(name: str, task: Task, scores: npt.ArrayLike, labels: npt.ArrayLike) -> float | None:
-    """The metric, or None where these rows do not define it (`undefined` says why).
+    """The metric, or None where these rows do not define it (`undefined` says why). Raises DataError for what is no such question.
 
     >>> measure("accuracy", "binary", [[0.9], [0.2], [0.7]], [1, 0, 0])
     0.6666666666666666
@@ -34,19 +36,47 @@ def measure(name: str, task: Task, scores: npt.ArrayLike, labels: npt.ArrayLike)
 
 
 def undefined(name: str, task: Task, scores: npt.ArrayLike, labels: npt.ArrayLike) -> str:
-    """Why the metric is not defined on these rows, in words; empty when it is."""
-    table, truth = score_table(task, scores), np.asarray(labels, dtype=np.float64)
+    """Why the metric is not defined on these rows, in words; empty when it is. Raises DataError for what is no such question."""
+    _refuse(name, METRICS, "metric")
+    table, truth = _rows(task, scores, labels)
     if (name in _CLASSIFICATION) is (task == "regression"):
         return f"{name} is not a metric of the task {task}"
     if truth.size == 0:
         return f"{name} needs rows, found none"
     if not (np.all(np.isfinite(table)) and np.all(np.isfinite(truth))):
         return f"{name} needs finite scores and labels"
+    if task == "regression":
+        return ""
     expected = table.shape[1] if task == "multiclass" else 2
-    found = np.unique(truth).size
-    if name in _NEEDS_EVERY_CLASS and found < expected:
-        return f"{name} needs rows of every class, found {found} of {expected} classes"
+    # Of the classes that there are, not of the rows: windows are asked for six metrics each.
+    found = np.unique(truth)
+    if found[0] < 0 or found[-1] >= expected or np.any(found != np.floor(found)):
+        wrong = next(float(each) for each in found if not (0 <= each < expected and each == np.floor(each)))
+        raise DataError(f"a label {wrong:g} in a task of {expected} classes", expected=f"class indices from 0 to {expected - 1}")
+    if name in _NEEDS_EVERY_CLASS and found.size < expected:
+        return f"{name} needs rows of every class, found {found.size} of {expected} classes"
     return ""
+
+
+def _refuse(given: str, known: Collection[str], what: str) -> None:
+    if given not in known:
+        raise DataError(f"no {what} is called {str(given)[:40]!r}", expected=f"one of {', '.join(known)}")
+
+
+def _rows(task: Task, scores: npt.ArrayLike, labels: npt.ArrayLike) -> tuple[Floats, Floats]:
+    _refuse(task, TASKS, "task")
+    table, truth = score_table(task, _numbers(scores, "scores")), _numbers(labels, "labels")
+    if truth.shape != (len(table),):
+        raise DataError(f"{len(table)} rows of scores, labels of shape {truth.shape}", expected="one label for each row")
+    return table, truth
+
+
+def _numbers(values: npt.ArrayLike, what: str) -> Floats:
+    try:
+        return np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        wanted = "numbers" if what == "scores" else "class indices from 0 on, or numbers for regression"
+        raise DataError(f"{what} that are no numbers", expected=wanted) from None
 
 
 def roc_auc(task: Task, scores: npt.ArrayLike, labels: npt.ArrayLike) -> float:
@@ -133,12 +163,10 @@ METRICS: Mapping[str, Metric] = MappingProxyType({
 })  # fmt: skip
 
 
-def _defined(
-    name: str, task: Task, scores: npt.ArrayLike, labels: npt.ArrayLike
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def _defined(name: str, task: Task, scores: npt.ArrayLike, labels: npt.ArrayLike) -> tuple[Floats, Floats]:
     if why := undefined(name, task, scores, labels):
         raise DataError(why)
-    return score_table(task, scores), np.asarray(labels, dtype=np.float64)
+    return _rows(task, scores, labels)
 
 
 def _predicted(task: Task, table: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:

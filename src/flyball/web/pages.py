@@ -1,7 +1,7 @@
 """The pages, rendered on the server: no script, everything escaped."""
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import cache
 from importlib import resources
 from typing import NamedTuple
@@ -14,6 +14,7 @@ from flyball.control.reports import ReleaseReport, StatusReport, VersionRow
 from flyball.records.diagnosis import name_of
 from flyball.records.evidence import Evidence
 from flyball.stats.metrics import METRICS
+from flyball.web import finding_page
 from flyball.web.release_page import picture
 
 SHOWN_DECISIONS = 20
@@ -32,7 +33,10 @@ def overview(status: StatusReport, versions: tuple[VersionRow, ...], decisions: 
 
 def finding(report: FindingReport) -> str:
     """One finding: how far, how sure, what it means, why; the reference beside the window; window by window."""
-    return _template("finding.html").render(report=report, finding=report.finding, bars=_bars(report), line=_line(report))
+    causes = finding_page.bars(report.finding.causes)
+    return _template("finding.html").render(
+        report=report, finding=report.finding, bars=_bars(report), line=finding_page.line(report), causes=causes
+    )
 
 
 def release(report: ReleaseReport) -> str:
@@ -66,33 +70,6 @@ def _bars(report: FindingReport) -> list[Bar]:
     ]
 
 
-LINE_WIDTH, LINE_HEIGHT = 720.0, 120.0
-
-
-class Line(NamedTuple):
-    """The figure window by window."""
-
-    points: str
-    """SVG's own: `x,y x,y`."""
-    low: float
-    high: float
-    first: datetime
-    last: datetime
-
-
-def _line(report: FindingReport) -> Line | None:
-    seen = [(point.end, point.value) for point in report.series if point.value is not None]
-    if len(seen) < 2:
-        return None
-    low, high = min(value for _, value in seen), max(value for _, value in seen)
-    begin, whole = seen[0][0], (seen[-1][0] - seen[0][0]) / timedelta(seconds=1)
-    points = " ".join(
-        f"{LINE_WIDTH * ((end - begin) / timedelta(seconds=1)) / whole:.1f},{LINE_HEIGHT * (1 - (value - low) / ((high - low) or 1.0)):.1f}"
-        for end, value in seen
-    )
-    return Line(points, low, high, begin, seen[-1][0])
-
-
 def fault(title: str, words: str) -> str:
     """What went wrong with a page that was asked for."""
     return _template("fault.html").render(title=title, words=words)
@@ -108,7 +85,15 @@ def _environment() -> jinja2.Environment:
         loader=jinja2.FunctionLoader(lambda name: (resources.files("flyball.web") / "templates" / name).read_text(encoding="utf-8")),
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters.update(when=_when, measured=_measured, number=_number, brief=_brief, kind=name_of, sentence=_sentence)
+    environment.filters.update(
+        when=_when,
+        measured=_measured,
+        number=_number,
+        brief=_brief,
+        kind=name_of,
+        sentence=_sentence,
+        share=finding_page.share_of,
+    )
     return environment
 
 

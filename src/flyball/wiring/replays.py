@@ -4,8 +4,8 @@ import os
 from pathlib import Path
 
 from flyball.control import job_story
-from flyball.control.decision_reports import Explanation
-from flyball.control.finding_reports import FindingReport
+from flyball.control.decision_reports import DecisionRow, Explanation
+from flyball.control.finding_reports import FindingReport, FindingRow, IncidentRow
 from flyball.control.job_story import JobStory
 from flyball.control.ports import Say
 from flyball.control.replay_comparison import ComparisonReport
@@ -22,6 +22,21 @@ class Lived:
 
     def __init__(self, home: Home) -> None:
         self._home = home
+
+    def decisions(self, open_only: bool) -> tuple[DecisionRow, ...]:  # noqa: FBT001 - a command's own flag
+        from flyball.control import queries
+
+        return queries.decision_rows(self._world(), open_only=open_only)
+
+    def findings(self, open_only: bool) -> tuple[FindingRow, ...]:  # noqa: FBT001 - a command's own flag
+        from flyball.control import findings
+
+        return findings.rows(self._world(), open_only=open_only)
+
+    def incidents(self, open_only: bool) -> tuple[IncidentRow, ...]:  # noqa: FBT001 - a command's own flag
+        from flyball.control import findings
+
+        return findings.incident_rows(self._world(), open_only=open_only)
 
     def explain(self, decision_id: str) -> Explanation:
         from flyball.control import explaining

@@ -178,3 +178,18 @@ def test_what_incidents_are_taken_for_is_read_once_however_many_they_are(world: 
         asked.clear()
         assert len(look()) == 3
         assert asked.count("diagnosis") == 1
+
+
+def test_of_what_stands_an_unknown_harm_that_pages_comes_before_a_small_one_and_after_a_large_one(world: World) -> None:
+    champion = Champion(model="shop", unit="u1", since=AT, release="r-0001")
+    world.record(draft(AT, "test", "champion", {}, (put("champion", "shop", champion),)))
+    harms = [
+        (FindingKind.FEATURE_DRIFT, 0.0004, True), (FindingKind.OPERATIONS, None, True), (FindingKind.PERFORMANCE, 0.08, True),
+        (FindingKind.DATA_QUALITY, None, True), (FindingKind.FEATURE_DRIFT, 0.3, False), (FindingKind.OPERATIONS, None, False),
+        (FindingKind.CONCEPT_DRIFT, 0.2, True),
+    ]  # fmt: skip
+    for number, (kind, harm, pages) in enumerate(harms, start=1):
+        made = msgspec.structs.replace(told(world, number, kind, f"x{number}"), harm=harm, pages=pages)
+        world.record(draft(AT, "test", made.id, {}, (put("finding", made.id, made),)))
+    assert [row.finding.number for row in findings.rows(world, open_only=True)] == [7, 3, 2, 4, 1, 5, 6]
+    assert [row.finding.number for row in findings.rows(world, open_only=False)] == [1, 2, 3, 4, 5, 6, 7]

@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 from monitored_world import DAY_US, day, watched
 
-from flyball.errors import DataError
 from flyball.monitoring import reference as references
 from flyball.monitoring.realised import Weighting, realised
 from flyball.records import codec
@@ -69,46 +68,6 @@ def test_weights_are_told_of_and_change_what_was_measured(binary):
         assert unsure[name].value == sure[name].value
     assert sure["accuracy"].value != plain["accuracy"].value
     assert unsure["brier"].upper - unsure["brier"].lower > sure["brier"].upper - sure["brier"].lower
-
-
-def cost(task, scores, labels):
-    return float(np.where(scores[:, 0] >= 0.5, 1.0 - labels, 5.0 * labels).mean())
-
-
-def test_the_users_own_metric_has_an_interval_too_and_the_same_one_each_time(binary):
-    first, again = (realised(*binary, day(0), own={"cost": cost})["cost"] for _ in range(2))
-    assert first == again
-    assert first.value == pytest.approx(cost("binary", *binary[1:]))
-    assert first.lower < first.value < first.upper
-
-
-@pytest.mark.parametrize("n", [1, 2, 19])
-def test_the_users_own_metric_of_a_few_rows_has_a_value_and_claims_no_interval(binary, n):
-    reference, scores, labels = binary
-    few = realised(reference, scores[:n], labels[:n], day(0), own={"cost": cost})["cost"]
-    assert few.value == cost("binary", scores[:n], labels[:n])
-    assert (few.lower, few.upper, few.alpha) == (None, None, None)
-    assert f"rows that count as {n}, a bootstrap needs 20" in few.note
-
-
-def test_many_rows_of_which_one_has_all_the_weight_count_as_few(binary):
-    reference, scores, labels = binary
-    weighting = Weighting(np.where(np.arange(500) == 3, 1e6, 1.0), np.zeros(500, dtype=np.int64), np.zeros(1), "why")
-    told = realised(reference, scores, labels, day(0), weighting, own={"cost": cost})["cost"]
-    assert told.lower is None
-    assert told.note == "why; no interval: rows that count as 1, a bootstrap needs 20"
-
-
-@pytest.mark.parametrize("fault", [ValueError("no"), KeyError("profit"), ZeroDivisionError("by zero"), DataError("odd")])
-def test_a_users_metric_that_fails_costs_its_own_value_and_says_why(binary, fault):
-    def failing(task, scores, labels):
-        raise fault
-
-    found = realised(*binary, day(0), own={"mine": failing})
-    assert found["mine"].value is None
-    assert f"mine raised {type(fault).__name__}" in found["mine"].note
-    assert found["brier"].value is not None
-    codec.encode(found)
 
 
 @pytest.mark.parametrize("n", [1, 2, 3])

@@ -48,3 +48,19 @@ def test_histograms_that_cross_are_as_far_apart_as_both_sides_together():
 def test_total_variation_is_the_share_of_rows_that_would_have_to_change():
     assert total_variation([50, 50, 0], [50, 25, 25]) == 0.25
     assert total_variation([0, 0], [1, 1]) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("reference", "current", "words"),
+    [
+        ([5, -5, 1], [5, 5, 1], "counts of 0 or more, found -5"),
+        ([5, 5, 1], [5, float("nan"), 1], "counts of 0 or more, found nan"),
+        ([5, 5, 1], [5, float("inf"), 1], "counts of 0 or more, found inf"),
+        ([5], [5, 5, 1], r"found shapes \(1,\) and \(3,\)"),
+        ([[5, 5, 1]], [[5, 5, 1]], r"found shapes \(1, 3\) and \(1, 3\)"),
+    ],
+)
+def test_what_are_no_counts_of_the_same_bins_is_refused(reference, current, words):
+    for distance in (js_distance, psi, total_variation, lambda p, q: wasserstein_of_bins(p, q, [0.0, 1.0])):
+        with pytest.raises(ValueError, match=words):
+            distance(reference, current)

@@ -172,3 +172,18 @@ def test_a_baseline_that_says_nothing_is_refused(baseline, run_length):
 def test_a_loss_that_is_no_number_is_refused():
     with pytest.raises(ValueError, match="finite loss"):
         advance(start([0.0, 1.0] * 50, 1000), float("nan"))
+
+
+@pytest.mark.parametrize(
+    ("baseline", "words"),
+    [
+        ([float("nan")] * 100, "found 100 of 100 that are NaN or infinite"),
+        ([0.0] * 99 + [float("inf")], "found 1 of 100 that are NaN or infinite"),
+        ([0.0] * 29, "expected at least 30 finite values as a baseline, found 29"),
+        ([[0.0, 1.0]] * 50, r"found an array of shape \(50, 2\)"),
+        (["low", "high"] * 50, "found some that are no numbers"),
+    ],
+)
+def test_a_baseline_that_is_none_is_told_by_what_was_found(baseline, words):
+    with pytest.raises(ValueError, match=words):
+        start(baseline, 1000)

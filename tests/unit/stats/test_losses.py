@@ -59,3 +59,8 @@ def test_scores_of_one_column_may_come_flat():
 
 def test_the_examples_in_the_docstrings_run():
     assert doctest.testmod(losses)[0] == 0
+
+
+def test_a_task_that_is_none_is_refused():
+    with pytest.raises(ValueError, match="one of the tasks binary, multiclass, regression, found 'binery'"):
+        bounded_loss("binery", [0.5], [1])

@@ -69,3 +69,30 @@ def test_where_a_metric_is_not_defined_it_says_why(name, task, scores, labels, w
 
 def test_the_examples_in_the_docstrings_run():
     assert doctest.testmod(metrics)[0] == 0
+
+
+NO_QUESTIONS = [
+    ("roc_auc", "binery", [0.9, 0.1], [1, 0], r"no task is called 'binery'\. Expected: one of binary, multiclass, regression"),
+    ("auc", "binary", [0.9, 0.1], [1, 0], r"no metric is called 'auc'\. Expected: one of roc_auc, pr_auc, "),
+    ("brier", "binary", [0.9, 0.1], [1, 0, 1], r"2 rows of scores, labels of shape \(3,\)\. Expected: one label for each row"),
+    ("mae", "regression", [0.9, 0.1], [[1], [0]], r"labels of shape \(2, 1\)\. Expected: one label for each row"),
+    ("accuracy", "binary", [0.9, 0.1], [5, 0], r"a label 5 in a task of 2 classes\. Expected: class indices from 0 to 1"),
+    ("accuracy", "multiclass", np.eye(3), [0, 1, -1], r"a label -1 in a task of 3 classes\. Expected: class indices from 0 to 2"),
+    ("f1", "binary", [0.9, 0.1], [0.5, 0], r"a label 0.5 in a task of 2 classes"),
+    ("log_loss", "binary", [0.9, 0.1], ["yes", "no"], r"labels that are no numbers\. Expected: class indices from 0 on"),
+    ("rmse", "regression", ["much", "more"], [1, 2], r"scores that are no numbers\. Expected: numbers"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "task", "scores", "labels", "words"), NO_QUESTIONS)
+def test_what_nobody_can_have_meant_is_refused_with_what_was_expected(name, task, scores, labels, words):
+    for asked in (measure, undefined, lambda name, *rows: METRICS.get(name, METRICS["brier"])(*rows)):
+        if name == "auc" and asked not in (measure, undefined):
+            continue
+        with pytest.raises(DataError, match=words):
+            asked(name, task, scores, labels)
+
+
+def test_a_metric_of_another_task_is_not_defined_and_no_fault():
+    assert measure("mae", "binary", [0.9, 0.1], [1, 0]) is None
+    assert undefined("roc_auc", "regression", [0.9, 0.1], [1, 0]) == "roc_auc is not a metric of the task regression"
