@@ -144,6 +144,8 @@ class _Rise(NamedTuple):
     since: datetime | None
     rows: int
     """Since then."""
+    place: int = 0
+    """Of its first window: those of a holdout have no start of their own."""
 
 
 NO_RISE = _Rise(0.0, None, 0)
@@ -211,15 +213,15 @@ def rise_of(windows: Sequence[JudgedWindow], before: Differing = UNKNOWN) -> _Ri
     What was risen at one of the looks before is no more normal at this one, while what came since is risen by itself: beside itself a change of two windows
     would be none. O(`LOOKS` · windows).
     """
-    found, begin, told = NO_RISE, 0, 0
+    found, told = NO_RISE, 0
     for end in range(max(len(windows) - LOOKS, 1), len(windows) + 1):
-        since_told = [(end - count, begin) for count in RUNS if count <= end - told]
+        since_told = [(end - count, found.place) for count in RUNS if count <= end - told]
         lasting = _rise(windows[:end], before, since_told) if found.since is not None else NO_RISE
         found = (
             lasting if lasting.since is not None else _rise(windows[:end], before, [(end - count, end - count) for count in RUNS])
         )
         if found.since is not None and lasting.since is None:
-            begin, told = next(place for place in range(end) if windows[place].start == found.since), end
+            told = end
     return found
 
 
@@ -242,7 +244,7 @@ def _rise(windows: Sequence[JudgedWindow], before: Differing, runs: Sequence[tup
         if raised - level > bound and strength > strongest:
             strongest, unit = strength, max(level, LEAST_RISK)  # of a model that never erred any rise is endless times its loss
             since = windows[normal_ones:]
-            found = _Rise(raised / unit - level / unit, since[0].start, sum(each.rows for each in since))
+            found = _Rise(raised / unit - level / unit, since[0].start, sum(each.rows for each in since), normal_ones)
     return found
 
 

@@ -214,6 +214,11 @@ def test_harm_that_comes_right_after_a_training_is_seen_by_what_champions_before
     assert (rise_of(soon).excess, rise_of(soon, past).since) == (0.0, DAY + timedelta(days=2))
 
 
+def test_windows_that_all_begin_at_once_as_those_of_a_holdout_do_are_told_apart():
+    together = tuple(msgspec.structs.replace(each, start=DAY) for each in windows([0.2, 0.21, 0.19, 0.2, 0.21, 0.9, 0.9], 5_000))
+    assert rise_of(together).rows == 10_000
+
+
 @pytest.mark.parametrize("lasted", [1, 2, 3, 5])
 def test_a_rise_that_was_seen_is_no_more_normal_while_it_lasts(lasted):
     """Two windows of its own are normal; whoever cannot learn from the first risen one alone asks again at the second."""
