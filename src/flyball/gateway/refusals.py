@@ -4,7 +4,6 @@ Refusals are what a saturated gateway mostly does: of one that was not looked at
 tells which column it was and what type came. No value is kept, and no name that a client made up: either may say something of a person.
 """
 
-import re
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -34,7 +33,6 @@ _DATATYPES = {BYTES: TEXT, "BOOL": BOOLEAN} | dict.fromkeys(NUMERIC, NUMBER)
 _ABSENT = frozenset({"nothing", "null"})
 _NO_COLUMN = frozenset({"only the model's columns", "a column of the model"})
 """What is expected where a field's name is at fault."""
-_COLUMN = re.compile(r"rows\[\d+\]\.(.*)", re.DOTALL)
 
 
 class _Kind(NamedTuple):
@@ -49,7 +47,7 @@ class _Kind(NamedTuple):
 
 
 _FULL = _Kind(Overloaded.__name__, 429)
-_INVALID = _Kind(RequestError.__name__, RequestError.http_status)
+_UNKNOWN, _FORM = (_Kind(RequestError.__name__, RequestError.http_status, fault=fault) for fault in ("unknown", "form"))
 
 
 class Refusals:
@@ -114,7 +112,7 @@ class Refusals:
 def _kind_of(error: Exception, route: LiveRoute | None) -> _Kind | None:
     """None: it is counted elsewhere, or nobody asked the model."""
     if isinstance(error, RequestError):
-        return _of_fault(error.faults[0], route) if error.faults and route is not None else _INVALID._replace(fault="form")
+        return _of_fault(error.faults[0], route) if error.faults and route is not None else _FORM
     if not isinstance(error, FlyballError):
         return _Kind("Unforeseen", 500)
     if isinstance(error, ModelFailed) or (isinstance(error, DeadlinePassed) and error.asked):
@@ -127,20 +125,22 @@ def _kind_of(error: Exception, route: LiveRoute | None) -> _Kind | None:
 
 def _of_fault(fault: Fault, route: LiveRoute) -> _Kind:
     if fault.expected in _NO_COLUMN:
-        return _INVALID._replace(fault="unknown")
-    at = _COLUMN.fullmatch(fault.path)
-    check = route.reader.checks.get(fault.column or (at[1] if at is not None else ""))
+        return _UNKNOWN
+    path = fault.path
+    check = route.reader.checks.get(fault.column or (path.partition("].")[2] if path.startswith("rows[") else ""))
     if check is None:
-        return _INVALID._replace(fault="form")
+        return _FORM
     name, keeping = check.column.name, route.route.keeping
     if keeping is not None and (name in keeping.drop or name in keeping.hash):
-        return _INVALID._replace(field=name)  # what came there is kept of nobody's rows
+        return _invalid(name)  # what came there is kept of nobody's rows
     if fault.found in _ABSENT:
-        return _INVALID._replace(field=name, fault="missing")
+        return _invalid(name, "missing")
     found, expected = _type_of(fault), _TYPES[check.column.type]
-    if found == expected:
-        return _INVALID._replace(field=name, fault="value")
-    return _INVALID._replace(field=name, fault="type", found=found, expected=expected)
+    return _invalid(name, "value") if found == expected else _invalid(name, "type", found, expected)
+
+
+def _invalid(name: str, fault: str = "", found: str = "", expected: str = "") -> _Kind:
+    return _Kind(RequestError.__name__, RequestError.http_status, name, fault, found, expected)
 
 
 def _type_of(fault: Fault) -> str:
