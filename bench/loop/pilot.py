@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from itertools import groupby
+from itertools import groupby, takewhile
 from typing import NamedTuple
 
 import msgspec
@@ -146,11 +146,10 @@ class Pilot:
                 self.past[place] = msgspec.structs.replace(past, realised=1.0 - after / before if before > 0.0 else 0.0)
 
     def _situation(self, mature: int) -> worth.WorthSituation:
-        first = self.judged.get(self.champion.window, self.champion.window).last
         windows = tuple(
             worth.JudgedWindow(start=START + b * DAY, rows=rows.size, loss=float(rows.mean()), spread=float(rows.std()))
-            for b in range(first, mature)
-            for rows in [self._rows(self._as_known(b), b, b + 1)]
+            for unit, b in self._windows(mature)
+            for rows in [self._rows(unit, b, b + 1)]
         )
         block, begin = self.answers.stream.block, self.champion.change or 0
         return worth.WorthSituation(
@@ -162,12 +161,23 @@ class Pilot:
             before=worth.differing(list(self._tenures())),
         )
 
+    def _windows(self, mature: int) -> Iterator[tuple[Unit, int]]:
+        """The champion's: those that judged it before it answered, and those that its model has answered since another one did, under whatever map."""
+        model, begin = self.champion.window, FIRST + len(self.answered) - len(self._term)
+        yield from ((self._as_known(b), b) for b in range(self.judged.get(model, model).last, model.last))
+        yield from ((self.answered[b - FIRST][0], b) for b in range(begin, mature))
+
+    @property
+    def _term(self) -> list[tuple[Unit, float]]:
+        own = takewhile(lambda each: each[0].window == self.champion.window, reversed(self.answered))
+        return list(own)[::-1]
+
     def _tenures(self) -> Iterator[list[float]]:
         """Losses of champions before, in the blocks that they answered and that had their labels when somebody else was chosen."""
-        for unit, own in groupby(self.answered, key=lambda each: each[0]):
-            if unit != self.champion:
-                losses = [loss for _, loss in own]
-                yield losses[: max(len(losses) - self.delay, 0)]
+        before = self.answered[: len(self.answered) - len(self._term)]
+        for _, own in groupby(before, key=lambda each: each[0]):
+            losses = [loss for _, loss in own]
+            yield losses[: max(len(losses) - self.delay, 0)]
 
     def _as_known(self, block: int) -> Unit:
         """The champion as it was before it had learned from this block: without its map, or as it was judged."""

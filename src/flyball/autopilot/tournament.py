@@ -7,7 +7,8 @@ run's mean is the larger of two: rows taken as independent, and the spread of wi
 own. Of an entrant that has answered fewer than four windows, then, what differs from day to day is not known; and the rate holds at one tournament, not at all of
 them together. Where rare rows decide, as those of a rare class, t alone is too sure: the end to which they are skewed is further off, and no end is
 nearer than rows that cost 1 each might move it of which none came by chance.
-A run says nothing for an entrant that a shorter one shows to be worse: what was long ago excuses nothing.
+A run says nothing for an entrant that a shorter one shows to be worse: what was long ago excuses nothing. For earlier units and maps, which come back at every
+window, their rows alone show that: beside windows of another regime, which differ by all that it changed, nothing newer would ever be sure.
 A winner is only nominated: what answers traffic, a release decides by sequences that hold at every look.
 
 **Tried first** is what helped before. Gains of strategies, relative to the champion's loss, are jointly normal: they share a level, and a slope along how much a
@@ -295,7 +296,9 @@ def _standing(name: str, pairs: _Pairs, alpha: float, level_and_minutes: tuple[f
     level, minutes = level_and_minutes
     runs = [count for count in _runs(len(pairs.rows)) if sum(part.size for part in pairs.rows[:count]) >= LEAST_ROWS]
     found = [_bounds(pairs.rows, count, alpha / len(runs)) for count in runs] or [_unknown(pairs.rows)]
-    worse = next((place for place, run in enumerate(found) if run.upper < 0.0), len(found) - 1)
+    # Who is to be had at every window can wait for a better day; who was trained for this one cannot.
+    waits = not entrant_of(name).trains
+    worse = next((place for place, run in enumerate(found) if (run.upper_by_rows if waits else run.upper) < 0.0), len(found) - 1)
     best = max(found[: worse + 1], key=lambda each: each.lower)
     return Standing(
         entrant=name, estimate=_short(best.mean), lower=_short(best.lower), upper=_short(best.upper),
@@ -313,6 +316,8 @@ class _Run(NamedTuple):
     mean: float
     lower: float
     upper: float
+    upper_by_rows: float
+    """Whatever windows differ by: those of another regime among them differ by all that it changed."""
     error: float
     windows: int
     rows: int
@@ -320,7 +325,7 @@ class _Run(NamedTuple):
 
 def _unknown(parts: Sequence[Floats]) -> _Run:
     rows = np.concatenate(parts)
-    return _Run(float(rows.mean()), -1.0, 1.0, 1.0, len(parts), rows.size)
+    return _Run(float(rows.mean()), -1.0, 1.0, 1.0, 1.0, len(parts), rows.size)
 
 
 def _bounds(windows: Sequence[Floats], count: int, alpha: float) -> _Run:
@@ -331,12 +336,13 @@ def _bounds(windows: Sequence[Floats], count: int, alpha: float) -> _Run:
     # rows that never differed know no mean exactly: one of another kind would move it by 1 / n
     error = max(float(rows.std(ddof=1)) / math.sqrt(rows.size), 1.0 / rows.size)
     below, above = _reach(rows, alpha)
+    by_rows = min(mean + above, 1.0)
     normal = before if len(before) >= LEAST_WINDOWS else parts
     if len(normal) >= LEAST_WINDOWS:
         between = float(np.std([part.mean() for part in normal], ddof=1)) / math.sqrt(count)
         half = t_quantile(1.0 - alpha, len(normal) - 1) * between
         error, below, above = max(error, between), max(below, half), max(above, half)
-    return _Run(mean, max(mean - below, -1.0), min(mean + above, 1.0), error, count, rows.size)
+    return _Run(mean, max(mean - below, -1.0), min(mean + above, 1.0), by_rows, error, count, rows.size)
 
 
 def _reach(rows: Floats, alpha: float) -> tuple[float, float]:

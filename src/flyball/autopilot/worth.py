@@ -52,6 +52,8 @@ RISK, LEAST_RISK = 0.024, 1e-3
 hardly errs from being trained for ever."""
 HARM_ALPHA = 0.01
 RUNS = (1, 2, 4)
+LOOKS = 8
+"""For which a rise is remembered: by then it was tried, or it is gone."""
 LEAST_DEGREES = 1
 """Of freedom, of what is known of how windows differ: with one the t asks for 95 errors, which a change of everything is; with none only rows would tell."""
 ENOUGH = 8
@@ -204,12 +206,30 @@ def differing(tenures: Sequence[Sequence[float]]) -> Differing:
 
 
 def rise_of(windows: Sequence[JudgedWindow], before: Differing = UNKNOWN) -> _Rise:
-    """Of the newest windows over all before them, where it is beyond what windows differ by. `before`: how those of champions before did."""
-    found = NO_RISE
-    strongest = 0.0
-    for count in RUNS:
-        newest, normal = windows[-count:], windows[:-count]
-        if len(normal) < count:
+    """Of the newest windows over those before them, where it is beyond what windows differ by. `before`: how those of champions before did.
+
+    What was risen at one of the looks before is no more normal at this one, while what came since is risen by itself: beside itself a change of two windows
+    would be none. O(`LOOKS` · windows).
+    """
+    found, begin, told = NO_RISE, 0, 0
+    for end in range(max(len(windows) - LOOKS, 1), len(windows) + 1):
+        since_told = [(end - count, begin) for count in RUNS if count <= end - told]
+        lasting = _rise(windows[:end], before, since_told) if found.since is not None else NO_RISE
+        found = (
+            lasting if lasting.since is not None else _rise(windows[:end], before, [(end - count, end - count) for count in RUNS])
+        )
+        if found.since is not None and lasting.since is None:
+            begin, told = next(place for place in range(end) if windows[place].start == found.since), end
+    return found
+
+
+def _rise(windows: Sequence[JudgedWindow], before: Differing, runs: Sequence[tuple[int, int]]) -> _Rise:
+    """`runs`: (first of the newest windows, how many of the first ones are normal). The most significant one."""
+    found, strongest = NO_RISE, 0.0
+    for first, normal_ones in runs:
+        normal, newest = windows[:normal_ones], windows[first:]
+        # As few as the newest say too little of what is normal, unless they have said it before.
+        if first < normal_ones or (first == normal_ones and len(normal) < len(newest)):
             continue
         differ = _differ(normal, before)
         if differ.degrees < LEAST_DEGREES:
@@ -221,7 +241,8 @@ def rise_of(windows: Sequence[JudgedWindow], before: Differing = UNKNOWN) -> _Ri
         strength = (raised - level) / error if error > 0.0 else math.inf  # no row was ever different: any rise is one
         if raised - level > bound and strength > strongest:
             strongest, unit = strength, max(level, LEAST_RISK)  # of a model that never erred any rise is endless times its loss
-            found = _Rise(raised / unit - level / unit, newest[0].start, sum(each.rows for each in newest))
+            since = windows[normal_ones:]
+            found = _Rise(raised / unit - level / unit, since[0].start, sum(each.rows for each in since))
     return found
 
 

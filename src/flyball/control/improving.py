@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from itertools import groupby
+from itertools import groupby, takewhile
 
 from flyball.autopilot import worth
 from flyball.autopilot.contest import past_of
@@ -44,7 +44,7 @@ def assess(
     # What a model learned from the rows since a change alone could learn from twice as many is counted from there.
     known, counted = (snapshot.rows, later) if change is None else (0, [window for window in windows if window.start >= change])
     situation = WorthSituation(
-        windows=(*_holdout(baseline, snapshot.until or version.created_at), *_own(champion.unit, later[-WINDOWS:])),
+        windows=(*_holdout(baseline, snapshot.until or version.created_at), *_own(_term(world, champion, later)[-WINDOWS:])),
         rows=known + _rows(counted),
         trained_rows=known + _rows(window for window in counted if window.end <= learned),
         since_change=change is not None,
@@ -85,25 +85,52 @@ def _holdout(baseline: Baseline, until: datetime) -> tuple[JudgedWindow, ...]:
     return tuple(JudgedWindow(start=until, rows=rows, loss=mean, spread=baseline.spread) for mean in baseline.window_means)
 
 
-def _own(unit: str, windows: Iterable[WindowSummary]) -> tuple[JudgedWindow, ...]:
+def _own(windows: Iterable[WindowSummary]) -> tuple[JudgedWindow, ...]:
     return tuple(
         JudgedWindow(start=window.start, rows=window.loss.n, loss=window.loss.mean, spread=window.loss.spread)
-        for window in windows if window.unit == unit and window.loss is not None
+        for window in windows if window.loss is not None
     )  # fmt: skip
+
+
+_Group = tuple[str, list[WindowSummary]]
+"""A unit, and windows in a row that it answered."""
+
+
+def _groups(windows: Iterable[WindowSummary]) -> list[_Group]:
+    judged = (window for window in windows if window.loss is not None)
+    return [(unit, list(own)) for unit, own in groupby(judged, key=lambda window: window.unit)]
+
+
+def _of_the_term(world: World, champion: Champion, groups: Sequence[_Group]) -> int:
+    """How many of the last groups are of the champion's version, under whatever map."""
+    own = world.get("unit", champion.unit, Unit)
+
+    def alike(name: str) -> bool:
+        unit = world.get("unit", name, Unit)
+        return name == champion.unit or (unit is not None and own is not None and unit.version == own.version)
+
+    return sum(1 for _ in takewhile(lambda group: alike(group[0]), reversed(groups)))
+
+
+def _term(world: World, champion: Champion, windows: Sequence[WindowSummary]) -> list[WindowSummary]:
+    """Those that the champion's version has answered since another one did. What it answered before that, up to being replaced, is no measure of what is normal
+    now: an earlier unit that comes back, to a world that is a third one, would never be seen to do badly in it."""
+    groups = _groups(windows)
+    return [window for _, own in groups[len(groups) - _of_the_term(world, champion, groups) :] for window in own]
 
 
 def _tenures(world: World, champion: Champion, windows: Sequence[WindowSummary], delay: timedelta) -> list[list[float]]:
     """Losses of each earlier champion's windows that were known when who came after it was chosen: a change that it had to go on answering through, while
     labels came late and a release went its way, is not how windows differ where nothing has changed."""
-    judged = (window for window in windows if window.loss is not None)
-    groups = [(unit, list(own)) for unit, own in groupby(judged, key=lambda window: window.unit)]
+    groups = _groups(windows)
     followed = [
         *((after, own[0].start, own[0].end) for after, own in groups[1:]),
         (champion.unit, champion.since, champion.since),
     ]
+    before = groups[: len(groups) - _of_the_term(world, champion, groups)]
     return [
         [window.loss.mean for window in own if window.loss is not None and window.end + delay <= chosen]
-        for (unit, own), after in zip(groups, followed, strict=False) if unit != champion.unit
+        for (_, own), after in zip(before, followed, strict=False)
         for chosen in [_chosen(world, *after)]
     ]  # fmt: skip
 

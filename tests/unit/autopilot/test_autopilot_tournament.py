@@ -122,7 +122,16 @@ def test_what_was_better_long_ago_and_is_worse_now_does_not_win():
     other = np.where(placed(16, 100) < 14, 0.1, 0.5) + np.tile([0.0, 0.01], 800)
     found = judge(champion, {"earlier:u1": other}, placed(16, 100))
     assert found.winner is None
-    assert found.standings[0].upper < 0.0
+    assert found.standings[0].estimate < 0.0
+
+
+@pytest.mark.parametrize("name", ["earlier:u1", "recalibrate"])
+def test_whom_a_regime_has_left_is_not_brought_back_by_the_windows_of_that_regime(name):
+    """Fourteen windows of another regime differ by so much that nothing of the newest two is sure beside them, but by their rows."""
+    draw = np.random.default_rng(12)
+    champion = np.where(placed(16, 400) < 14, 0.6, 0.02) + draw.uniform(0.0, 0.02, 6_400)
+    other = np.where(placed(16, 400) < 14, 0.1 + placed(16, 400) / 40, 0.07) + draw.uniform(0.0, 0.02, 6_400)
+    assert judge(champion, {name: other}, placed(16, 400)).winner is None
 
 
 def test_a_sure_gain_of_next_to_nothing_does_not_win():

@@ -214,6 +214,15 @@ def test_harm_that_comes_right_after_a_training_is_seen_by_what_champions_before
     assert (rise_of(soon).excess, rise_of(soon, past).since) == (0.0, DAY + timedelta(days=2))
 
 
+@pytest.mark.parametrize("lasted", [1, 2, 3, 5])
+def test_a_rise_that_was_seen_is_no_more_normal_while_it_lasts(lasted):
+    """Two windows of its own are normal; whoever cannot learn from the first risen one alone asks again at the second."""
+    past = differing([[0.2, 0.21, 0.19, 0.2], [0.2, 0.19, 0.21, 0.2]])
+    found = rise_of(windows([0.2, 0.21, *[0.5] * lasted]), past)
+    assert (found.since, found.rows) == (DAY + timedelta(days=2), 400 * lasted)
+    assert rise_of(windows([0.2, 0.21, 0.5, *[0.2] * 4]), past).since is None
+
+
 def test_a_rise_by_half_is_seen_in_its_first_window():
     draw, seen = np.random.default_rng(6), 0
     for _ in range(100):

@@ -54,7 +54,7 @@ def own(rng, luck):
 def share(rng, luck, *, told=True, windows=OWN):
     """`told`: the package says how rows of the holdout spread; of an earlier release it does not."""
     known = baseline(rng, luck) if told else msgspec.structs.replace(baseline(rng, luck), spread=None)
-    return unexplained((*improving._holdout(known, START), *improving._own("u", own(rng, luck)[:windows])))
+    return unexplained((*improving._holdout(known, START), *improving._own(own(rng, luck)[:windows])))
 
 
 @pytest.mark.parametrize(("told", "windows"), [(True, OWN), (True, 1), (True, 0), (False, OWN), (False, 1)])
@@ -181,6 +181,31 @@ def test_a_release_that_opens_and_ends_within_one_window_is_the_one_that_chose()
         world.record(draft(at, "test", "test", {}, (put("release", name, release),)))
     windows = [*days("v", [0.2] * 30, 0), *days("w", [0.2] * 30, 30), *days("v", [0.2], 60), *days("u", [0.2], 61)]
     assert [len(each) for each in improving._tenures(world, champion, windows, 0 * DAY)] == [30, 30, 1]
+
+
+def test_an_earlier_unit_that_comes_back_is_measured_by_what_it_answers_since_and_the_one_between_by_how_its_windows_differ():
+    """u did well, then badly, w took over, the world changed once more, and u came back: badly, though not as badly as before it was replaced."""
+    world, champion = trained_at(8)
+    windows = [
+        *days("u", [*[0.2] * 4, *[0.7] * 6], 0),
+        *days("w", [0.2, 0.21, 0.2, 0.19, 0.2, 0.6], 10),
+        *days("u", [0.4] * 4, 16),
+    ]
+    back = msgspec.structs.replace(champion, since=START + 16 * DAY)
+    assert [window.start for window in improving._term(world, back, windows)] == [START + day * DAY for day in range(16, 20)]
+    assert [len(each) for each in improving._tenures(world, back, windows, 0 * DAY)] == [10, 6]
+    found = improving.assess(world, back, baseline(np.random.default_rng(35), 0.0), windows, ())
+    assert (found.reason, found.since) == ("harm", START + 16 * DAY)
+
+
+def test_another_map_over_the_same_model_does_not_begin_its_windows_anew():
+    world, champion = trained_at(8)
+    mapped = msgspec.structs.replace(world.get("unit", "u", Unit), id="u+1", policy_digest="q")
+    world.record(draft(START, "test", "test", {}, (put("unit", mapped.id, mapped),)))
+    windows = [*days("w", [0.2] * 3, 0), *days("u", [0.2] * 4, 3), *days("u+1", [0.2] * 2, 7)]
+    now = msgspec.structs.replace(champion, unit="u+1", since=START + 7 * DAY)
+    assert len(improving._term(world, now, windows)) == 6
+    assert [len(each) for each in improving._tenures(world, now, windows, 0 * DAY)] == [3]
 
 
 @pytest.mark.parametrize(("answered", "promised"), [(100, 1.0), (400, 4.0), (5000, 50.0)])
