@@ -39,6 +39,8 @@ class Fault(NamedTuple):
     found: str
     expected: str
     hint: str = ""
+    column: str = ""
+    """Of the model's, where the path does not name it."""
 
     def __str__(self) -> str:
         tail = f". {self.hint}" if self.hint else ""
@@ -94,8 +96,10 @@ class DataError(UserError):
 class RequestError(UserError):
     """A request that the model's signature refuses; names row, field, found and expected."""
 
-    def __init__(self, faults: Sequence[Fault]) -> None:
+    def __init__(self, faults: Sequence[Fault], *, rows: int = 1) -> None:
+        """`rows`: of the request, as far as they were counted."""
         self.faults = tuple(faults)
+        self.rows = rows
         super().__init__("; ".join(str(fault) for fault in self.faults))
 
 
@@ -205,6 +209,11 @@ class DeadlinePassed(UpstreamError):
     """The time that the caller gave a request is over; nothing more is done for it."""
 
     http_status = 504
+
+    def __init__(self, found: str, *, asked: bool = False) -> None:
+        """`asked`: a unit was, and did not answer, which is captured as its failure."""
+        super().__init__(found)
+        self.asked = asked
 
 
 class ModelFailed(UpstreamError):

@@ -16,7 +16,7 @@ from flyball.adapters.capture_memory import MemoryCapture
 from flyball.capture.framing import MAGIC, frame
 from flyball.control.ports import CaptureReader
 from flyball.gateway.capture_writer import CaptureWriter
-from flyball.records.captured import Captured, FailureBatch, LabelBatch
+from flyball.records.captured import Captured, FailureBatch, LabelBatch, RefusalBatch, Refused
 from flyball.records.routing import GatewayReport
 
 
@@ -33,6 +33,12 @@ def segment(directory: Path, name: str, data: bytes) -> Path:
     path = directory / "capture" / name
     path.write_bytes(data)
     return path
+
+
+REFUSALS = [
+    RefusalBatch(at_us=5, model="m", revision=1, refused=[Refused("RequestError", 422, 2, 20, "age", "type", "text", "a number")]),
+    RefusalBatch(at_us=6, model="m", revision=1, refused=[Refused("Overloaded", 429, 7, 7)]),
+]  # fmt: skip
 
 
 def numbers(records: tuple[Captured, ...]) -> list[int]:
@@ -54,6 +60,18 @@ def test_all_segments_are_read_in_order_and_only_what_is_new_afterwards(tmp_path
     found, cursor, *_ = CaptureFiles(tmp_path).read(cursor)
     assert sorted(numbers(found)) == [3, 4, 10]
     assert numbers(CaptureFiles(tmp_path).read({})[0]) == [10, 0, 1, 2, 3, 4, 70]
+
+
+def test_what_was_refused_is_read_as_it_was_written_among_all_others(tmp_path: Path) -> None:
+    writer = CaptureWriter(tmp_path / "capture", "0", lambda: 1)
+    handed = [record(1), *REFUSALS, record(9)]
+    assert all(writer.hand_over([each]) for each in handed)
+    writer.close()
+    memory = MemoryCapture()
+    memory.hand_over(handed)
+    readers: list[CaptureReader] = [CaptureFiles(tmp_path), memory]
+    for reader in readers:
+        assert list(reader.read({}).records) == handed
 
 
 def test_a_torn_tail_is_left_for_later_whatever_its_length(tmp_path: Path) -> None:

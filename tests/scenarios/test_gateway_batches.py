@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from gateway_rig import CLIENT, NUMERIC, ROW, SIGNATURE, code_package, onnx_model, package, table
 
-from flyball.records.captured import FailureBatch, PredictionBatch
+from flyball.records.captured import FailureBatch, PredictionBatch, RefusalBatch
 from flyball.records.routing import Arm, Places, share
 from flyball.records.unit import Format
 
@@ -184,6 +184,10 @@ def test_more_than_a_model_can_answer_in_time_is_refused_at_once(rig, tmp_path):
     assert max(answer.elapsed.total_seconds() for answer in refused) < 0.9  # who waits for a call waits a second
     exposed = worker.admin.get("/flyball/metrics").text
     assert f'flyball_shed_requests_total{{model="shop",reason="queue"}} {len(refused)}.0' in exposed
+    assert worker.stop() == 0
+    told = [each for record in rig.captured() if isinstance(record, RefusalBatch) for each in record.refused]
+    assert {(each.reason, each.status, each.field, each.fault) for each in told} == {("Overloaded", 429, "", "")}
+    assert sum(each.requests for each in told) == len(refused)
 
 
 def test_how_slow_a_model_is_and_who_has_its_large_turn_outlive_a_routing_table(rig, tmp_path):

@@ -12,7 +12,7 @@ import pytest
 from gateway_rig import CLIENT, OWNER, ROW, SIGNATURE, Rig, code_package, onnx_model, package, table, wait_until
 
 from flyball.gateway.openinference.messages import HEALTH, OPEN_INFERENCE, messages
-from flyball.records.captured import PredictionBatch
+from flyball.records.captured import PredictionBatch, RefusalBatch
 from flyball.records.unit import Format
 
 OF = messages(OPEN_INFERENCE)
@@ -66,6 +66,30 @@ def setting(tmp_path_factory):
 @pytest.fixture(scope="module")
 def client(setting):
     return setting[2]
+
+
+def test_what_is_refused_is_captured_by_its_column_and_types(tmp_path):
+    rig = Rig(tmp_path / "state")
+    rig.publish(table(1, package(tmp_path / "v1", Format.ONNX, onnx_model()[0], SIGNATURE)))
+    worker = rig.start("w0", "--grpc-port", "0")
+    client = Client(worker.card["grpc_port"])
+    message = request(ROW, ROW)
+    message.inputs[0].datatype = "BYTES"
+    message.inputs[0].contents.Clear()
+    message.inputs[0].contents.bytes_contents.extend([b"41"] * 2)
+    unknown = request(ROW)
+    unknown.model_name = "jo@example.org"
+    for each in (message, message, unknown):
+        assert client.infer(each)[0] in (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND)
+    client.channel.close()
+    assert worker.stop() == 0
+    found = [each for record in rig.captured() if isinstance(record, RefusalBatch) for each in record.refused]
+    rig.close()
+    assert sum(each.requests for each in found) == 2
+    assert {each.rows / each.requests for each in found} == {2.0}
+    assert {(each.status, each.field, each.fault, each.found, each.expected) for each in found} == {
+        (422, "age", "type", "text", "a number")
+    }
 
 
 def test_a_stranger_is_refused_before_the_message_is_received(client):

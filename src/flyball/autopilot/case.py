@@ -20,6 +20,8 @@ class Symptom(msgspec.Struct, frozen=True, kw_only=True):
     window: tuple[datetime, datetime]
     shares: dict[str, float] = {}
     """Cause → share of the worse loss; features, slices, `concept`."""
+    fault: str = ""
+    """Of the pipe, by its name; empty: none, or of a release that did not keep it."""
 
 
 class Labels(msgspec.Struct, frozen=True, kw_only=True):

@@ -35,8 +35,10 @@ MAINLY = 0.6
 REPEATED = 0.3
 """What another reason from the same labels still counts: none of them is independent of the others."""
 REASONS_TOLD = 3
-CONCEPT, MISSING = "concept", "missing"
-"""A cause, and a signal of operations."""
+CONCEPT, MISSING, REQUESTS = "concept", "missing", "requests"
+"""A cause, and two signals of operations."""
+SCHEMA = "schema"
+"""A fault for which requests are refused."""
 UNDIVIDED = ("outside the reference", "like the reference")
 """Causes that are neither feature, concept nor slice: rows of which features and concept cannot be told apart."""
 OF_LOSS = (FindingKind.PERFORMANCE, FindingKind.CONCEPT_DRIFT)
@@ -114,8 +116,12 @@ def _service(case: Case) -> Reasons:
     if not seen:
         yield Reason(IncidentKind.INFRASTRUCTURE, -SOME, "gateways answer, and requests and labels come as usual")
         return
-    first = seen[0]
+    refused = any(each.fault == SCHEMA for each in case.symptoms)
+    first = next((each for each in seen if not (refused and each.subject == REQUESTS)), seen[0])
     words = f"finding {first.number}: {first.words}"
+    if refused and first.subject == REQUESTS:
+        yield Reason(IncidentKind.DATA_FAULT, SLIGHT, f"{words}; those that are refused are not among them")
+        return
     if first.subject == MISSING:
         yield Reason(IncidentKind.DATA_FAULT, DECISIVE, words)
         return

@@ -29,6 +29,8 @@ def _never_normal(finding: Finding) -> str:
     """Why a finding cannot be taken as normal; empty: it can."""
     if finding.kind is FindingKind.CONCEPT_DRIFT and finding.subject != LABELS:
         return "a slice that was found is not kept apart from its neighbours; a version that is trained on it knows it"
+    if finding.fault == quality.Fault.SCHEMA:
+        return "what is refused is answered by nobody; mend what sends it, or train a version that takes it"
     if finding.kind is FindingKind.DATA_QUALITY and (_is_counted(finding) or finding.fault in quality.COUNTED):
         return f"{finding.subject} is gone, or cannot be read; mend it, or train a version without it"
     return _NEVER.get(finding.kind, "")
@@ -93,7 +95,7 @@ def begun_anew(world: World, finding_id: str, *, as_normal: bool) -> tuple[tuple
     finding = find(world, finding_id)
     if as_normal:
         refuse_as_normal(world, finding)
-    moves = finding.kind in _ANEW and not _is_of_the_past(world, finding)
+    moves = finding.kind in _ANEW and finding.fault != quality.Fault.SCHEMA and not _is_of_the_past(world, finding)
     puts = _ANEW[finding.kind](world, finding, as_normal) if moves else ()
     if not puts:
         return (), f"nothing has to begin anew for finding {finding.number}"

@@ -168,7 +168,7 @@ def _symptom(finding: Finding) -> Symptom:
     return Symptom(
         number=finding.number, kind=finding.kind, subject=finding.subject, words=words.partition("; ")[0], effect=finding.effect,
         between=finding.changed_between, window=(finding.window_start, finding.window_end),
-        shares={each.subject: each.share for each in finding.causes if each.share is not None},
+        fault=finding.fault, shares={each.subject: each.share for each in finding.causes if each.share is not None},
     )  # fmt: skip
 
 

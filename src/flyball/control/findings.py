@@ -8,7 +8,7 @@ from flyball.control.happenings import happenings
 from flyball.control.queries import decision_row
 from flyball.control.reports import CommandReport
 from flyball.control.standing import find, standing
-from flyball.control.telling import OF_STREAMS
+from flyball.control.telling import is_of_stream
 from flyball.control.world import World, put
 from flyball.errors import Conflict
 from flyball.monitoring import declared, upstream
@@ -96,7 +96,7 @@ def _series(world: World, finding: Finding) -> tuple[WindowPoint, ...]:
 
 def _figure(window: WindowSummary, finding: Finding) -> float | None:
     """By the finding's kind first: a feature may be called `loss`."""
-    if finding.kind in OF_STREAMS:
+    if is_of_stream(finding):
         return window.drift.get(finding.subject)
     named = finding.subject.removeprefix(declared.subject_of(""))
     if finding.kind is FindingKind.PERFORMANCE and named != finding.subject:

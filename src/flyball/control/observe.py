@@ -23,7 +23,7 @@ from flyball.control.window_grid import WindowGrid
 from flyball.control.world import World, micros
 from flyball.errors import ArtifactDamaged, NotFound
 from flyball.monitoring import delays
-from flyball.records.captured import Captured, PredictionBatch
+from flyball.records.captured import Captured, PredictionBatch, RefusalBatch
 from flyball.records.findings import WindowSummary
 
 WHOLE = 4
@@ -240,6 +240,9 @@ class Observation:
 
     def _take(self, record: Captured) -> None:
         if record.at_us < self.horizon_us:
+            return
+        if isinstance(record, RefusalBatch):  # nothing is joined to it: it is known, too, where nobody was ever answered
+            self.tallies.add(record)
             return
         if self.join is None:
             self._waiting.append(record)

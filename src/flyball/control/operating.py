@@ -1,4 +1,4 @@
-"""Is the service as it usually is? Each window of time, also one without a single request, whoever is champion."""
+"""Is the service as it usually is, and are requests taken? Each window of time, also one without a single request, whoever is champion."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -6,11 +6,13 @@ from typing import Any
 import numpy as np
 
 from flyball.control.observe import Observation, micros_of
-from flyball.control.standing import puts_of
+from flyball.control.standing import puts_of, standing
 from flyball.control.world import World, draft, micros, moment, put
-from flyball.monitoring import operations
+from flyball.monitoring import operations, refused
 from flyball.monitoring.operations import Measures, OperationsState
 from flyball.monitoring.policy import MonitorPolicy
+from flyball.monitoring.quality import Fault
+from flyball.monitoring.refused import Count, RefusedReading, RefusedState, Why
 from flyball.monitoring.window import Window
 from flyball.records.findings import Finding
 from flyball.records.release import Champion
@@ -61,10 +63,13 @@ class Operating:
             "window": window.start.isoformat(), "note": reading.note,
             "usual": {name: [each.value, each.lower, each.upper] for name, each in sorted(reading.usual.items())},
         }  # fmt: skip
-        puts = (put("operations", self._world.model, reading.state), *puts_of(self._world, reading.findings))
+        requests = self._requests(window, champion)
+        findings = (*reading.findings, *requests.findings)
+        states = put("operations", self._world.model, reading.state), put("refused", self._world.model, requests.state)
+        puts = (*states, *puts_of(self._world, findings))
         # Without a key: the state is written with it, so that no window is next twice, but for those that a wrong clock has judged before their time.
         self._world.record(draft(self._world.now(), "operations.judged", f"model:{self._world.model}", payload, puts))
-        self._tell(reading.findings)
+        self._tell(findings)
         self._observation.tallies.forget_until(start_us + self._width)
         return reading.state
 
@@ -77,9 +82,23 @@ class Operating:
         join = self._observation.join
         delays = join.label_delays(start_us, end_us) if join is not None else np.zeros(0, dtype=np.int64)
         return Measures(
-            requests=tally.answered + tally.failed, failures=tally.failed, latencies_us=tally.latencies_us(), missing=tally.missing,
-            values=tally.values, labels=tally.labels, label_delay_us=int(np.median(delays)) if delays.size else None,
+            requests=tally.answered + tally.failed + tally.turned_away, failures=tally.failed + tally.turned_away,
+            latencies_us=tally.latencies_us(), missing=tally.missing, values=tally.values, labels=tally.labels,
+            label_delay_us=int(np.median(delays)) if delays.size else None,
         )  # fmt: skip
+
+    def _requests(self, window: Window, champion: Champion) -> RefusedReading:
+        """Of those that came in it: which were refused for what stands in them."""
+        state = self._world.get("refused", self._world.model, RefusedState) or RefusedState()
+        tally = self._observation.tallies.of(micros(window.start))
+        if tally is None:
+            return RefusedReading(findings=(), state=state)
+        counts = {
+            Why(*reason): Count(requests=each.requests, rows=each.rows, since=moment(each.since_us))
+            for reason, each in tally.invalid.items()
+        }
+        known = {refused.said(each) for each in standing(self._world, champion) if each.fault == Fault.SCHEMA}
+        return refused.judge(state, tally.asked, counts, window, known)
 
     def _tell(self, findings: tuple[Finding, ...]) -> None:
         for finding in findings:

@@ -2,14 +2,28 @@
 
 import math
 from collections import Counter
+from typing import NamedTuple
 
-from flyball.records.captured import Captured, FailureBatch, LabelBatch, PredictionBatch
+from flyball.records.captured import Captured, FailureBatch, LabelBatch, PredictionBatch, RefusalBatch, Refused
 
 STEPS_PER_E = 20
 """Latencies are counted in steps of a twentieth of a natural logarithm, 5 %: finer than anybody watches, and a window of a million batches fits
 into some two hundred numbers, the same in whatever order they come."""
 MOST_LATENCIES = 2_000
 """Told of one window, evenly over what was counted: a 99th percentile then rests on twenty."""
+
+
+Reason = tuple[str, str, str, str]
+"""Field, fault, found, expected: as `Refused` has them."""
+
+
+class Invalid(NamedTuple):
+    """Requests that were refused for what stands in them."""
+
+    requests: int
+    rows: int
+    since_us: int
+    """When the first of them came."""
 
 
 class Tally:
@@ -25,6 +39,9 @@ class Tally:
         """Captured feature values, missing ones included."""
         self.labels = 0
         """Received in this window."""
+        self.turned_away = 0
+        """Rows of requests that gateways had no room or no time for, or that they refused for another reason of their own."""
+        self.invalid: dict[Reason, Invalid] = {}
         self._latencies: Counter[int] = Counter()
 
     def add(self, record: Captured) -> None:
@@ -37,6 +54,14 @@ class Tally:
                 self.failed += record.n
         elif isinstance(record, LabelBatch):
             self.labels += len(record.ids)
+        elif isinstance(record, RefusalBatch):
+            for each in record.refused:
+                self._refused(each, record.at_us)
+
+    @property
+    def asked(self) -> int:
+        """Rows, whatever became of them."""
+        return self.answered + self.failed + self.turned_away + sum(each.rows for each in self.invalid.values())
 
     def latencies_us(self) -> tuple[int, ...]:
         """Of batches, ascending, thinned out evenly where they are many."""
@@ -49,6 +74,14 @@ class Tally:
             found += [round(math.exp(step / STEPS_PER_E))] * int(owed + 1e-9)
             owed -= int(owed + 1e-9)
         return tuple(found)
+
+    def _refused(self, refused: Refused, at_us: int) -> None:
+        if refused.by_gateway:
+            self.turned_away += refused.rows
+            return
+        reason = (refused.field, refused.fault, refused.found, refused.expected)
+        requests, rows, since_us = self.invalid.get(reason, Invalid(0, 0, at_us))
+        self.invalid[reason] = Invalid(requests + refused.requests, rows + refused.rows, min(since_us, at_us))
 
     def _answered(self, batch: PredictionBatch) -> None:
         self.answered += len(batch.ids)

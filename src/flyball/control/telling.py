@@ -20,6 +20,11 @@ NEARER = 0.5
 OF_FEATURES = (FindingKind.FEATURE_DRIFT, FindingKind.DATA_QUALITY)
 
 
+def is_of_stream(finding: Finding) -> bool:
+    """Whether rows that were captured show it: a column for which requests are refused is another matter, under the same name."""
+    return finding.kind in OF_STREAMS and finding.fault != quality.Fault.SCHEMA
+
+
 class Seen(NamedTuple):
     """A window as far as it is judged."""
 
@@ -39,11 +44,11 @@ class Seen(NamedTuple):
     @property
     def faulty(self) -> frozenset[str]:
         """Columns of which a fault of the pipe was told before: one that is counted and not tested is told once."""
-        return frozenset(each.subject for each in self.before if each.kind is FindingKind.DATA_QUALITY)
+        return frozenset(each.subject for each in self.before if each.kind is FindingKind.DATA_QUALITY and is_of_stream(each))
 
     def returns(self, finding: Finding) -> bool:
         """Whether it is a move back: a shift was told of the stream before, and this window is nearer to the reference by half."""
-        last = next((each for each in reversed(self.before) if each.subject == finding.subject and each.kind in OF_STREAMS), None)
+        last = next((each for each in reversed(self.before) if each.subject == finding.subject and is_of_stream(each)), None)
         return last is not None and last.id not in self.normal and self.distances.get(finding.subject, 1.0) < NEARER * last.effect
 
 
@@ -54,7 +59,7 @@ def told(files: WatchedFiles, seen: Seen, partly: frozenset[str], policy: Monito
     back = tuple(finding for finding in seen.findings if seen.returns(finding))
     moved = tuple(finding for finding in seen.findings if finding not in back)
     alarmed = {finding.subject for finding in moved if finding.kind is FindingKind.FEATURE_DRIFT}
-    still = {finding.subject for finding in seen.standing if finding.kind in OF_FEATURES}
+    still = {finding.subject for finding in seen.standing if finding.kind in OF_FEATURES and is_of_stream(finding)}
     findings = moved
     if directions is not None and seen.counted.pairs is not None:
         findings = joint_words.tell(directions, seen.counted.pairs, findings, alarmed | still)

@@ -239,8 +239,8 @@ class _Taken:
             return []
         if following is None:
             # The last unit had all of the time that any of the requests had: whether the request's own clock or this call ends first is chance.
-            told = DeadlinePassed("The request's deadline passed before the model answered") if failed.late else failed
-            self._failed.update(dict.fromkeys(rows, told))
+            why = DeadlinePassed("The request's deadline passed before the model answered", asked=True) if failed.late else failed
+            self._failed.update(dict.fromkeys(rows, why))
             return []
         return [following]
 

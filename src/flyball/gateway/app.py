@@ -16,6 +16,7 @@ from flyball.gateway.large import LARGE_BYTES
 from flyball.gateway.metrics import Metrics
 from flyball.gateway.openinference.wording import BINARY
 from flyball.gateway.problems import Response, as_v2_reads, headers_of, problem, problem_of
+from flyball.gateway.refusals import ASKED, Refusals
 from flyball.gateway.unread import Unread
 from flyball.gateway.validation import Body
 from flyball.records.permissions import Permission
@@ -45,11 +46,15 @@ class Gateway:
     """One ASGI application; `admin` tells the loopback port from the public one."""
 
     def __init__(
-        self, handlers: Mapping[str, Handler], tokens: Tokens, neighbours: Neighbours, metrics: Metrics, max_body_bytes: int
+        self,
+        handlers: Mapping[str, Handler],
+        access: tuple[Neighbours, Tokens],
+        counters: tuple[Metrics, Refusals],
+        max_body_bytes: int,
     ) -> None:
         self._handlers = handlers
-        self._tokens = tokens
-        self._neighbours = neighbours
+        self._neighbours, self._tokens = access
+        metrics, self._refusals = counters
         self._metrics = metrics
         self._max_body_bytes = max_body_bytes
         self._in_flight = 0
@@ -73,7 +78,7 @@ class Gateway:
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send, *, admin: bool) -> None:
         begin = perf_counter()
-        door_name = "none"
+        door_name, model = "none", ""
         body: Body = b""
         held = 0
         self._in_flight += 1
@@ -92,18 +97,18 @@ class Gateway:
             response = await self._handlers[door_name](Request(model, body, headers, self._caller(headers, receive), version))
         except Overloaded as full:
             response = problem_of(full)
-            self._failed(door_name, type(full).__name__)
+            self._failed(door_name, model, full)
             if self.unread is not None and model and not version and door.permission is Permission.PREDICT:
                 self.unread.refused(scope, door, model)
         except FlyballError as refused:
             response = problem_of(refused)
-            self._failed(door_name, type(refused).__name__)
+            self._failed(door_name, model, refused)
         except CallerGone:
             return
-        except Exception:
+        except Exception as broken:
             self._incidents += 1
             log.exception("incident %d at the door %s", self._incidents, door_name, extra={"incident": self._incidents})
-            self._failed(door_name, "Unforeseen")
+            self._failed(door_name, model, broken)
             response = problem(500, "The gateway failed; its log says more.", incident=self._incidents)
         finally:
             self._in_flight -= 1
@@ -113,10 +118,13 @@ class Gateway:
         self._metrics.request(door_name, response.status, perf_counter() - begin)
         await self._send(send, response)
 
-    def _failed(self, door_name: str, kind: str) -> None:
+    def _failed(self, door_name: str, model: str, error: Exception) -> None:
         """Count and trace an error by its class: there are as many as errors.py has."""
+        kind = type(error).__name__ if isinstance(error, FlyballError) else "Unforeseen"
         self._metrics.errors.labels(door_name, kind).inc()
         tracing.failed(kind)
+        if door_name in ASKED:
+            self._refusals.count(model, error)
 
     def _caller(self, headers: Sequence[tuple[bytes, bytes]], receive: Receive) -> Caller:
         """What is known of who asks; raises HttpRefused for a deadline that cannot be read."""

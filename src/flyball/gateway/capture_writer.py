@@ -16,7 +16,7 @@ from typing import Protocol
 import msgspec
 
 from flyball.capture.framing import MAGIC, frame
-from flyball.records.captured import Captured, FailureBatch, PredictionBatch
+from flyball.records.captured import Captured, FailureBatch, PredictionBatch, RefusalBatch
 
 SEGMENT_BYTES = 64 * 1024 * 1024
 """Small enough to be read and archived in one piece, large enough that a busy worker starts one a minute, not one a second."""
@@ -207,7 +207,7 @@ class CaptureWriter:
     def _lose(self, records: Sequence[Captured], words: str) -> None:
         self.last_error = words
         self.lost_records += len(records)
-        self.lost_rows += sum(record.n if isinstance(record, FailureBatch) else len(record.ids) for record in records)
+        self.lost_rows += sum(map(_rows_of, records))
 
 
 class TimelessWriter(CaptureWriter):
@@ -221,6 +221,12 @@ class TimelessWriter(CaptureWriter):
                 for record in records
             ]
         )
+
+
+def _rows_of(record: Captured) -> int:
+    if isinstance(record, RefusalBatch):
+        return sum(each.rows for each in record.refused)
+    return record.n if isinstance(record, FailureBatch) else len(record.ids)
 
 
 def _complete(frames: Sequence[bytes], written: int) -> int:

@@ -22,6 +22,7 @@ from flyball.gateway.metrics import Metrics
 from flyball.gateway.openinference import metadata, rpc
 from flyball.gateway.openinference.asking import pinned
 from flyball.gateway.openinference.messages import HEALTH, OPEN_INFERENCE, messages
+from flyball.gateway.refusals import Refusals
 from flyball.gateway.routes import Door
 from flyball.records.permissions import Permission
 
@@ -88,10 +89,11 @@ class _Admission(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpcio ha
 class GrpcDoors:
     """One server: `inference.GRPCInferenceService` without its stream, and `grpc.health.v1.Health/Check`."""
 
-    def __init__(self, settings: Settings, inference: Inference, tokens: Tokens, metrics: Metrics) -> None:
+    def __init__(self, settings: Settings, inference: Inference, tokens: Tokens, counters: tuple[Metrics, Refusals]) -> None:
         self._settings = settings
         self._inference = inference
         self._tokens = tokens
+        metrics, self._refusals = counters
         self._metrics = metrics
         self._messages = messages(OPEN_INFERENCE)
         self._health = messages(HEALTH)
@@ -218,6 +220,13 @@ class GrpcDoors:
         return self._messages["ModelMetadataResponse"](**known)
 
     async def _infer(self, request: Any, context: Any) -> Any:
+        try:
+            return await self._answered(request, context)
+        except Exception as error:
+            self._refusals.count(request.model_name, error)
+            raise
+
+    async def _answered(self, request: Any, context: Any) -> Any:
         table, routed = self._inference.open_route(request.model_name)
         live = pinned(routed, request.model_version)
         at_us = plain.event_us(_metadata(context, "x-flyball-event-time")) if self._settings.request_clock else None

@@ -109,7 +109,11 @@ class PlainBody:
         self._keys = checked_ids(form.keys, "keys", self.n, unique=False)
 
     def rows(self, start: int, stop: int) -> Rows:
-        rows = self._reader.read_raw(self._raws[start:stop], start, quick=self._quick)
+        try:
+            rows = self._reader.read_raw(self._raws[start:stop], start, quick=self._quick)
+        except RequestError as wrong:
+            wrong.rows = self.n
+            raise
         ids = self._ids[start:stop] if self._ids is not None else None
         keys = self._keys[start:stop] if self._keys is not None else None
         return rows._replace(ids=ids, keys=keys)

@@ -13,6 +13,7 @@ from flyball.gateway.access import Neighbours, Tokens
 from flyball.gateway.metrics import Metrics
 from flyball.gateway.problems import JSON, Headers, Response, as_v2_reads, headers_of, problem_of
 from flyball.gateway.queueing import Queue
+from flyball.gateway.refusals import Refusals
 from flyball.gateway.routes import MAX_REMEMBERED, Door
 
 MAX_CROWDED = 256
@@ -70,9 +71,11 @@ class _Crowd:
 class Unread:
     """Of the public port. Knows where a request was refused for want of room, and refuses those that follow, the body passed over, until there is some."""
 
-    def __init__(self, access: tuple[Neighbours, Tokens], metrics: Metrics, rooms: Rooms, max_body_bytes: int) -> None:
+    def __init__(
+        self, access: tuple[Neighbours, Tokens], counters: tuple[Metrics, Refusals], rooms: Rooms, max_body_bytes: int
+    ) -> None:
         self._neighbours, self._tokens = access
-        self._metrics = metrics
+        self._metrics, self._refusals = counters
         self._rooms = rooms
         self._max_body_bytes = max_body_bytes
         self._coming: dict[str, _Coming] = {}
@@ -112,6 +115,7 @@ class Unread:
             response = problem_of(queue.refusal(wait))
             crowd.told, crowd.told_at = _written(as_v2_reads(response) if path.startswith(b"/v2") else response, more), began
         crowd.errors.inc()
+        self._refusals.unread(crowd.model)
         took = time.perf_counter() - began
         self._metrics.request(crowd.door.name, 429, took)
         self._rooms.refused(crowd.model, took * _READ_AND_WRITTEN)

@@ -216,7 +216,7 @@ class RowReader:
             if len(faults) >= MAX_FAULTS:
                 break
         if faults:
-            raise RequestError(faults[:MAX_FAULTS])
+            raise RequestError(faults[:MAX_FAULTS], rows=n)
         ids = checked_ids(form.get("ids"), "ids", n, unique=True)
         keys = checked_ids(form.get("keys"), "keys", n, unique=False)
         return self._rows(list(zip(*values, strict=True)), len(values))._replace(n=n, ids=ids, keys=keys, explain=explain)

@@ -31,6 +31,7 @@ from flyball.gateway.keepers import Keepers
 from flyball.gateway.lanes import Lanes
 from flyball.gateway.lease import Lease
 from flyball.gateway.metrics import Metrics
+from flyball.gateway.refusals import Refusals
 from flyball.gateway.runtimes.contract import CodeLimits
 from flyball.gateway.scraping import Scraping
 from flyball.gateway.shadows import Shadows
@@ -52,6 +53,8 @@ LEAVE_SECONDS = 5.0
 """For a worker with a successor: as long its clients may take to come back for the answer that tells them to go elsewhere."""
 LEAVE_ALONE_SECONDS = 1.0
 """For one without: somebody may be waiting for its end."""
+REFUSAL_LOOKS = 4
+"""What was refused is handed over every second: refusals are many where they are any, and one record holds them."""
 CONNECTION_LOOKS = 8
 """Half-open connections are looked for every two seconds: they are few, and some thousand cost a millisecond."""
 GRACE_SECONDS = 20.0
@@ -113,6 +116,10 @@ class Worker:
             directory / "routing.json", Shelf(options.limits), MAX_ROWS, self._swapped, keepers, frozenset(options.models)
         )
         self._metrics = Metrics(self._capture)
+        # A replay sends what is refused again without the rows at fault, and tells itself how many they were.
+        self._refusals = Refusals(
+            NoCapture() if options.request_clock else self._capture, lambda: self._tables.live, world.now_us
+        )
         self._invalid = Invalid(self._metrics.errors.labels("", "NotHttp").inc)
         loop_time = asyncio.get_running_loop().time
         self._answering = Answering(self._metrics, lambda: self._lease.held, loop_time)
@@ -131,8 +138,9 @@ class Worker:
         self._metrics.watch_tables(self._tables)
         neighbours = Neighbours([bound, f"[{bound}]", options.host, *options.allowed_hosts])
         doors = self._handlers.doors() | Scraping(directory, options.worker, self._metrics).doors()
-        self._gateway = Gateway(doors, self._tokens, neighbours, self._metrics, options.max_body_bytes)
-        self._unread = Unread((neighbours, self._tokens), self._metrics, self._inference, options.max_body_bytes)
+        access, counters = (neighbours, self._tokens), (self._metrics, self._refusals)
+        self._gateway = Gateway(doors, access, counters, options.max_body_bytes)
+        self._unread = Unread(access, counters, self._inference, options.max_body_bytes)
         self._tracer = open_tracer(options.tracing, options.worker, world.now_us)
         self._grpc = self._grpc_doors(bound)
         self._card = Card(directory, options.worker, world.now_us())
@@ -180,6 +188,7 @@ class Worker:
             chore.cancel()
         failed = [each for each in await asyncio.gather(*chores, return_exceptions=True) if isinstance(each, Exception)]
         self._explaining.close()
+        self._refusals.hand_over()
         self._capture.close()
         await asyncio.to_thread(self._tables.close)  # a model that still answers somebody is waited for, and answers by this loop
         if self._tracer is not None:
@@ -199,7 +208,7 @@ class Worker:
 
         options = self._options
         settings = grpc_doors.Settings(host, self._options.grpc_port, options.max_body_bytes, options.request_clock)
-        return grpc_doors.GrpcDoors(settings, self._inference, self._tokens, self._metrics)
+        return grpc_doors.GrpcDoors(settings, self._inference, self._tokens, (self._metrics, self._refusals))
 
     def _server(self, *, admin: bool) -> uvicorn.Server:
         application = self._gateway.port(admin=admin)
@@ -235,6 +244,8 @@ class Worker:
             if self._options.request_clock and os.getppid() != self._parent:
                 # A replay was killed: nobody else moves this clock, and nobody would ever end this worker. (Those of a supervisor outlive it.)
                 self._ending.set()
+            if count % REFUSAL_LOOKS == 0:
+                self._refusals.hand_over()
             if count % CONNECTION_LOOKS == 0:
                 self._connections.look(asyncio.get_running_loop().time())
 

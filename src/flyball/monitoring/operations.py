@@ -46,8 +46,9 @@ class Measures(msgspec.Struct, frozen=True, kw_only=True):
     """What was counted in one window. None: not known (maybe no gateway was up), which is not 0."""
 
     requests: int | None
-    """Rows asked for: answered or failed."""
+    """Rows asked for: answered, failed or turned away. Not those of requests that were refused for what stands in them: where all are, requests fall."""
     failures: int | None
+    """Rows that failed or were turned away, since there was no room or no time: whoever asked can mend neither."""
     latencies_us: tuple[int, ...] = ()
     """Model time of each batch, or of a sample of them."""
     missing: int | None = None

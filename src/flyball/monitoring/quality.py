@@ -34,6 +34,8 @@ class Fault(StrEnum):
     MISSING = "missing"
     NEW_CATEGORIES = "new_categories"
     DUPLICATES = "duplicates"
+    SCHEMA = "schema"
+    """Requests are refused for it (monitoring/refused.py): of no row that was captured, and no stream's."""
 
 
 COUNTED = (Fault.GONE, Fault.UNREADABLE)

@@ -65,4 +65,40 @@ class FailureBatch(msgspec.Struct, frozen=True, kw_only=True, tag="f", tag_field
     """The unit that answered instead; None: the client got an error."""
 
 
-Captured = PredictionBatch | LabelBatch | FailureBatch
+class Refused(msgspec.Struct, frozen=True, array_like=True):
+    """Requests that were refused alike: no value of theirs, and no name but the model's own."""
+
+    reason: str
+    """Class of the error, as `flyball_errors` counts it."""
+    status: int
+    """As over HTTP. 429, and 500 or more: the gateway's side."""
+    requests: int
+    rows: int
+    """Of a request whose rows nobody counted, one."""
+    field: str = ""
+    """The column of the request's first fault; empty: none of the model's."""
+    fault: str = ""
+    """`missing`, `type`, `value`, `unknown` (a field that is no column), `form` (of the request as a whole), `others` (beyond the bound); empty: a rule of
+    capture hides it, or the request was not looked at."""
+    found: str = ""
+    """The type of what came."""
+    expected: str = ""
+    """The type of what the model takes, where another one came."""
+
+    @property
+    def by_gateway(self) -> bool:
+        """False: whoever sent it has to mend it."""
+        return self.status == 429 or self.status >= 500
+
+
+class RefusalBatch(msgspec.Struct, frozen=True, kw_only=True, tag="r", tag_field="k"):
+    """What one worker refused of a model's requests within about a second, before any unit was asked. None: nothing was."""
+
+    at_us: int
+    """When it refused the first of them."""
+    model: str
+    revision: int
+    refused: list[Refused]
+
+
+Captured = PredictionBatch | LabelBatch | FailureBatch | RefusalBatch

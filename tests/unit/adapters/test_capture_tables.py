@@ -18,7 +18,7 @@ from flyball.capture.keeping import Keeper
 from flyball.control.reports import ExportReport
 from flyball.errors import Conflict, StoreUnavailable, UserError
 from flyball.gateway.capture_writer import CaptureWriter
-from flyball.records.captured import Captured, FailureBatch, LabelBatch, PredictionBatch
+from flyball.records.captured import Captured, FailureBatch, LabelBatch, PredictionBatch, RefusalBatch, Refused
 from flyball.records.keeping import Keeping
 from flyball.records.signature import Column, ColumnType, Signature
 
@@ -49,6 +49,11 @@ def label(number: int, value: Any = "yes") -> LabelBatch:
 
 
 FAILURE = FailureBatch(at_us=T0, model="shop", unit="u1", role="canary", n=4, reason="crash", answered_by=None)
+REFUSAL = RefusalBatch(
+    at_us=T0, model="shop", revision=7,
+    refused=[Refused("RequestError", 422, 3, 40, "price", "type", "text", "a number"), Refused("RequestError", 422, 1, 1, "", "form")],
+)  # fmt: skip
+REFUSAL_OF_ROOM = RefusalBatch(at_us=T0, model="shop", revision=8, refused=[Refused("Overloaded", 429, 9, 9)])
 
 
 def captured(directory: Path, records: list[Captured], *, worker: str = "0", segment_bytes: int = 1 << 20) -> CaptureWriter:
@@ -70,10 +75,10 @@ def read(directory: Path, table: str, kind: str) -> pl.DataFrame:
 def test_every_record_is_a_typed_row(tmp_path: Path, kind: str) -> None:
     captured(tmp_path, [
         prediction(0, 2, price=[0.1, None], visits=[3.0, None], member=[1.0, 0.0], town=["Oslo", ""]), prediction(0, 2, role="shadow"),
-        label(0), label(1, "no"), FAILURE,
+        label(0), label(1, "no"), FAILURE, REFUSAL, REFUSAL_OF_ROOM,
     ])  # fmt: skip
     report = exported(tmp_path, kind)
-    assert report.rows == {"predictions": 4, "labels": 2, "failures": 1}
+    assert report.rows == {"predictions": 4, "labels": 2, "failures": 1, "refusals": 3}
     rows = read(tmp_path, "predictions", kind).sort("role", "id")
     assert rows.schema == pl.Schema({
         "id": pl.String, "predicted_at": pl.Datetime("us", "UTC"), "model": pl.String, "unit": pl.String, "role": pl.String, "revision": pl.Int64,
@@ -90,6 +95,11 @@ def test_every_record_is_a_typed_row(tmp_path: Path, kind: str) -> None:
     assert labels.select("id", "label", "value").rows() == [("p0", "yes", None), ("p1", "no", None)]
     assert labels["observed_at"].to_list() == [at, None]
     assert read(tmp_path, "failures", kind).rows() == [(at, "shop", "u1", "canary", 4, "crash", None)]
+    assert sorted(read(tmp_path, "refusals", kind).rows(), key=lambda row: -row[6]) == [
+        (at, "shop", 7, "RequestError", 422, 3, 40, "price", "type", "text", "a number"),
+        (at, "shop", 8, "Overloaded", 429, 9, 9, None, None, None, None),
+        (at, "shop", 7, "RequestError", 422, 1, 1, None, "form", None, None),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", FORMATS)
@@ -125,10 +135,10 @@ def test_spark_needs_no_newer_reader_than_the_first(tmp_path: Path) -> None:
 def test_run_again_it_adds_what_came_since_and_nothing_twice(tmp_path: Path, kind: str) -> None:
     writer = captured(tmp_path, [prediction(0, 5)])
     assert exported(tmp_path, kind).rows["predictions"] == 5
-    assert exported(tmp_path, kind).rows == {"predictions": 0, "labels": 0, "failures": 0}
+    assert exported(tmp_path, kind).rows == {"predictions": 0, "labels": 0, "failures": 0, "refusals": 0}
     writer.hand_over([prediction(5, 2), label(1)])
     captured(tmp_path, [prediction(7, 3)], worker="1")
-    assert exported(tmp_path, kind).rows == {"predictions": 5, "labels": 1, "failures": 0}
+    assert exported(tmp_path, kind).rows == {"predictions": 5, "labels": 1, "failures": 0, "refusals": 0}
     assert sorted(read(tmp_path, "predictions", kind)["id"]) == [f"p{n}" for n in range(10)]
 
 
@@ -195,8 +205,18 @@ def test_a_table_that_was_deleted_is_made_again_and_the_others_stay_as_they_are(
     captured(tmp_path, [prediction(0, 3), label(0)])
     exported(tmp_path, kind)
     shutil.rmtree(tmp_path / "out" / "predictions")
-    assert exported(tmp_path, kind).rows == {"predictions": 3, "labels": 0, "failures": 0}
+    assert exported(tmp_path, kind).rows == {"predictions": 3, "labels": 0, "failures": 0, "refusals": 0}
     assert read(tmp_path, "labels", kind).height == 1
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_tables_of_a_release_that_knew_no_refusals_get_theirs_from_the_beginning(tmp_path: Path, kind: str) -> None:
+    import shutil
+
+    captured(tmp_path, [prediction(0, 3), REFUSAL])
+    exported(tmp_path, kind)
+    shutil.rmtree(tmp_path / "out" / "refusals")
+    assert exported(tmp_path, kind).rows == {"predictions": 0, "labels": 0, "failures": 0, "refusals": 2}
 
 
 def test_a_range_is_of_what_was_captured_in_it(tmp_path: Path) -> None:
@@ -250,7 +270,7 @@ def test_only_one_export_at_a_time_writes_to_a_directory(tmp_path: Path) -> None
 
 
 def test_without_a_segment_there_is_nothing_and_no_error(tmp_path: Path) -> None:
-    assert exported(tmp_path).rows == {"predictions": 0, "labels": 0, "failures": 0}
+    assert exported(tmp_path).rows == {"predictions": 0, "labels": 0, "failures": 0, "refusals": 0}
 
 
 def test_a_damaged_segment_costs_its_rest_and_is_said_so(tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ def symptom(
 
 WORSE = symptom(1, FindingKind.PERFORMANCE)
 MOVED = symptom(2, FindingKind.FEATURE_DRIFT, "temp")
+REFUSED = msgspec.structs.replace(symptom(1, FindingKind.DATA_QUALITY, "temp"), fault="schema")
 BROKEN = symptom(3, FindingKind.CONCEPT_DRIFT, "labels")
 
 
@@ -57,6 +58,10 @@ def fast_release(*symptoms: Symptom, **changes: object) -> Case:
         (case(symptom(1, FindingKind.DATA_QUALITY, "temp"), WORSE, MOVED, BROKEN, labels=TURNED), IncidentKind.DATA_FAULT),
         (case(WORSE, BROKEN, labels=TURNED, label_fault="labels of town = 'Oslo' are turned round"), IncidentKind.DATA_FAULT),
         (case(symptom(1, FindingKind.OPERATIONS, "missing")), IncidentKind.DATA_FAULT),
+        # what is refused for its type is missing among the requests: no gateway is to blame
+        (case(REFUSED, symptom(2, FindingKind.OPERATIONS, "requests")), IncidentKind.DATA_FAULT),
+        (case(symptom(2, FindingKind.OPERATIONS, "requests")), IncidentKind.INFRASTRUCTURE),
+        (case(REFUSED, symptom(2, FindingKind.OPERATIONS, "requests"), symptom(3, FindingKind.SERVING, "switch")), IncidentKind.UNKNOWN),
         (case(symptom(1, FindingKind.OPERATIONS, "label_delay")), IncidentKind.INFRASTRUCTURE),
         (case(symptom(1, FindingKind.SERVING, "switch")), IncidentKind.INFRASTRUCTURE),
         (case(symptom(1, FindingKind.SERVING, "failures")), IncidentKind.INFRASTRUCTURE),

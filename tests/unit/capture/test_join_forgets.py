@@ -9,7 +9,7 @@ from flyball.capture.columns import LEAST
 from flyball.capture.join import LabelJoin, failed_rows
 from flyball.capture.joined import Pairs, Span
 from flyball.capture.taken import Taken
-from flyball.records.captured import Captured, FailureBatch, LabelBatch, PredictionBatch
+from flyball.records.captured import Captured, FailureBatch, LabelBatch, PredictionBatch, RefusalBatch, Refused
 
 HOUR = COHORT_US
 EVER = Span(0, 1 << 62, 1 << 61)
@@ -73,6 +73,8 @@ def stories(draw: st.DrawFn) -> list[Captured]:
             at_us=draw(st.integers(0, 12 * HOUR)), model="m", unit="u1", role="champion", n=3, reason="x", answered_by=None
         )
     )
+    refused = [Refused("RequestError", 422, 2, 9, "x", "type", "text", "a number")]
+    records.append(RefusalBatch(at_us=draw(st.integers(0, 12 * HOUR)), model="m", revision=1, refused=refused))
     records.append(labels(["nobody's"], draw(st.integers(0, 20 * HOUR))))
     return draw(st.permutations(records))
 

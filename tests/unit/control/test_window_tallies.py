@@ -3,7 +3,7 @@
 import numpy as np
 
 from flyball.control.tallies import MOST_LATENCIES, Tallies, Tally
-from flyball.records.captured import Captured, FailureBatch, LabelBatch, PredictionBatch
+from flyball.records.captured import Captured, FailureBatch, LabelBatch, PredictionBatch, RefusalBatch, Refused
 
 
 def answers(n: int, role: str = "champion", latency_us: int = 100, at_us: int = 7) -> PredictionBatch:
@@ -37,6 +37,19 @@ def test_what_was_asked_answered_failed_missing_and_labelled_is_counted_and_shad
     assert [round(value, -1) for value in tally.latencies_us()] == [100, 200]
     backwards = tally_of(RECORDS[::-1])
     assert (backwards.answered, backwards.failed, backwards.latencies_us()) == (8, 2, tally.latencies_us())
+
+
+def test_what_was_refused_is_told_apart_by_who_has_to_mend_it() -> None:
+    text = ("age", "type", "text", "a number")
+    refusals: list[Captured] = [
+        RefusalBatch(at_us=at, model="shop", revision=1, refused=[Refused("RequestError", 422, 2, 20, *text), Refused("Overloaded", 429, 3, 3)])
+        for at in (9, 7, 8)
+    ]  # fmt: skip
+    refusals.append(RefusalBatch(at_us=5, model="shop", revision=1, refused=[Refused("RequestError", 422, 1, 1, "", "form")]))
+    tally = tally_of(RECORDS + refusals)
+    assert (tally.answered, tally.failed, tally.turned_away) == (8, 2, 9)
+    assert tally.invalid == {text: (6, 60, 7), ("", "form", "", ""): (1, 1, 5)}
+    assert tally.asked == 8 + 2 + 9 + 60 + 1
 
 
 def test_many_latencies_are_thinned_out_and_keep_their_quantiles() -> None:

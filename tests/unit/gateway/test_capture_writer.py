@@ -17,7 +17,7 @@ from flyball.gateway.capture_writer import (
     CaptureWriter,
     TimelessWriter,
 )
-from flyball.records.captured import Captured, LabelBatch, PredictionBatch
+from flyball.records.captured import Captured, LabelBatch, PredictionBatch, RefusalBatch, Refused
 
 
 class Hands:
@@ -64,6 +64,14 @@ def test_a_full_segment_is_followed_by_the_next(tmp_path, clock):
     writer.close()
     assert len(list(tmp_path.glob("*.seg"))) > 2
     assert [each.at_us for each in read(tmp_path)] == list(range(30))
+
+
+def test_what_was_refused_is_lost_by_its_rows(tmp_path, clock):
+    (tmp_path / "file").write_bytes(b"")
+    writer = CaptureWriter(tmp_path / "file", "w0", clock, elapsed=clock.elapsed)
+    refused = [Refused("RequestError", 422, 2, 20, "age", "type", "text", "a number"), Refused("Overloaded", 429, 3, 3)]
+    assert not writer.hand_over([RefusalBatch(at_us=1, model="m", revision=1, refused=refused)])
+    assert (writer.lost_records, writer.lost_rows) == (1, 23)
 
 
 @pytest.mark.parametrize("room", [0, 1, 7, 100, 150, 290, 400])

@@ -4,13 +4,12 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from silent_counters import counters
 
 from flyball.errors import HttpRefused, Overloaded
 from flyball.gateway import app
 from flyball.gateway.access import Neighbours, Tokens
 from flyball.gateway.callers import CallerGone
-from flyball.gateway.capture_writer import NoCapture
-from flyball.gateway.metrics import Metrics
 
 PIECE = b" " * 100_000
 
@@ -18,7 +17,7 @@ PIECE = b" " * 100_000
 @pytest.fixture
 def gateway(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> app.Gateway:
     monkeypatch.setattr(app, "MAX_HELD_BYTES", 1_000_000)
-    return app.Gateway({}, Tokens(tmp_path, tell_path=False), Neighbours([]), Metrics(NoCapture()), 900_000)
+    return app.Gateway({}, (Neighbours([]), Tokens(tmp_path, tell_path=False)), counters(), 900_000)
 
 
 def read(gateway: app.Gateway, pieces: int, *, ends: str = "http.request") -> object:

@@ -6,12 +6,11 @@ from pathlib import Path
 
 import pytest
 import uvicorn
+from silent_counters import counters
 
 from flyball.gateway import app
 from flyball.gateway.access import Neighbours, Tokens
-from flyball.gateway.capture_writer import NoCapture
 from flyball.gateway.heads import BoundedHeads
-from flyball.gateway.metrics import Metrics
 from flyball.gateway.problems import Response
 
 HEAD = b"POST /labels HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer t\r\nContent-Length: 4\r\n\r\n"
@@ -26,7 +25,7 @@ async def echo(request):
 def gateway(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> app.Gateway:
     monkeypatch.setattr(app, "BODY_SECONDS", SECONDS)
     (tmp_path / "token").write_text("t")
-    return app.Gateway({"labels": echo}, Tokens(tmp_path, tell_path=False), Neighbours([]), Metrics(NoCapture()), 900_000)
+    return app.Gateway({"labels": echo}, (Neighbours([]), Tokens(tmp_path, tell_path=False)), counters(), 900_000)
 
 
 def served(gateway, story):

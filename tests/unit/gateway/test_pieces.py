@@ -4,11 +4,10 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from silent_counters import counters
 
 from flyball.gateway import app
 from flyball.gateway.access import Neighbours, Tokens
-from flyball.gateway.capture_writer import NoCapture
-from flyball.gateway.metrics import Metrics
 from flyball.gateway.pieces import PIECE_BYTES, Pieces
 from flyball.gateway.problems import Response
 
@@ -35,7 +34,7 @@ def test_nothing_stands_before_the_first_part_and_an_empty_one_counts() -> None:
 
 
 def test_others_have_a_turn_between_the_pieces_of_a_large_answer(tmp_path: Path) -> None:
-    gateway = app.Gateway({}, Tokens(tmp_path, tell_path=False), Neighbours([]), Metrics(NoCapture()), 1)
+    gateway = app.Gateway({}, (Neighbours([]), Tokens(tmp_path, tell_path=False)), counters(), 1)
     told: list[bytes | str] = []
 
     async def send(message: app.Mapping[str, object]) -> None:

@@ -5,20 +5,23 @@ import json
 import socket
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import uvicorn
+from silent_counters import Kept
 
 from flyball.errors import NotFound
 from flyball.gateway import app, unread
 from flyball.gateway.access import Neighbours, Tokens
-from flyball.gateway.capture_writer import NoCapture
 from flyball.gateway.connections import STALLED_SECONDS, Connections
 from flyball.gateway.heads import BoundedHeads
 from flyball.gateway.metrics import Metrics
 from flyball.gateway.problems import Response
 from flyball.gateway.queueing import Queue
+from flyball.gateway.refusals import Refusals
 from flyball.gateway.unread import Unread
+from flyball.records.captured import Refused
 
 BODY = b'{"rows": []}'
 HEAD = b"POST %s HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer t\r\nContent-Length: %d\r\n\r\n"
@@ -35,10 +38,12 @@ class World:
     def __init__(self, directory: Path) -> None:
         (directory / "token").write_text("t")
         self.room, self.there, self.read, self.spent, self.waits = 0, True, 0, 0, 0.0
-        tokens, neighbours, self.metrics = Tokens(directory, tell_path=False), Neighbours([]), Metrics(NoCapture())
+        access, self.kept = (Neighbours([]), Tokens(directory, tell_path=False)), Kept()
+        table = SimpleNamespace(routes={}, absent={"m"}, revision=1)
+        self.metrics, self.refusals = counted = Metrics(self.kept), Refusals(self.kept, lambda: table, lambda: 7)  # type: ignore[arg-type, return-value]
         handlers = {"predict": self._predict, "infer": self._predict, "labels": self._label}
-        self.gateway = app.Gateway(handlers, tokens, neighbours, self.metrics, 900_000)
-        self.unread = self.gateway.unread = Unread((neighbours, tokens), self.metrics, self, 900_000)
+        self.gateway = app.Gateway(handlers, access, counted, 900_000)
+        self.unread = self.gateway.unread = Unread(access, counted, self, 900_000)
 
     def full(self, model: str, coming: int = 0) -> tuple[Queue, float] | None:
         if not self.there:
@@ -117,6 +122,8 @@ def test_the_second_refusal_is_the_same_and_nobody_has_read_the_request(world: W
 
     world.lives(story)
     assert b'status="429"} 3.0' in world.metrics.exposition()
+    world.refusals.hand_over()
+    assert [(each.at_us, each.model, each.refused) for each in world.kept.taken] == [(7, "m", [Refused("Overloaded", 429, 3, 3)])]
 
 
 def test_once_there_is_room_requests_are_read_again_on_the_same_connection(world: World) -> None:

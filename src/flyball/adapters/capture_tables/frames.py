@@ -1,15 +1,15 @@
-"""Captured records → rows of three tables."""
+"""Captured records → rows of four tables."""
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import polars as pl
 
-from flyball.adapters.capture_tables.names import FAILURES, FEATURE_TYPES, HASH, LABELS, PREDICTIONS, Names
-from flyball.records.captured import Captured, FailureBatch, LabelBatch, PredictionBatch, Sample
+from flyball.adapters.capture_tables.names import FAILURES, FEATURE_TYPES, HASH, LABELS, PREDICTIONS, REFUSALS, Names
+from flyball.records.captured import Captured, FailureBatch, LabelBatch, PredictionBatch, RefusalBatch, Refused, Sample
 from flyball.records.signature import ColumnType, Signature
 
-TABLES = ("predictions", "labels", "failures")
+TABLES = ("predictions", "labels", "failures", "refusals")
 
 
 class Served(NamedTuple):
@@ -101,7 +101,7 @@ class Rows:
     def frames(self) -> dict[str, pl.DataFrame]:
         """Table → its rows so far, perhaps none."""
         features = {name: FEATURE_TYPES[kind] for name, kind in self._shape.names.columns().items()}
-        schemas = {"predictions": {**PREDICTIONS, **features}, "labels": LABELS, "failures": FAILURES}
+        schemas = {"predictions": {**PREDICTIONS, **features}, "labels": LABELS, "failures": FAILURES, "refusals": REFUSALS}
         return {table: columns.frame(schemas[table]) for table, columns in self.waiting.items()}
 
 
@@ -165,6 +165,15 @@ def _failures(group: Sequence[FailureBatch], _: Shape) -> dict[str, Sequence[Any
     }  # fmt: skip
 
 
+def _refusals(group: Sequence[RefusalBatch], _: Shape) -> dict[str, Sequence[Any]]:
+    rows = [(batch, each) for batch in group for each in batch.refused]
+    return {
+        "refused_at": [batch.at_us for batch, _ in rows], "model": [batch.model for batch, _ in rows], "revision": [batch.revision for batch, _ in rows],
+        **{name: [getattr(each, name) or None for _, each in rows] for name in Refused.__struct_fields__},
+    }  # fmt: skip
+
+
 _PARTS: dict[type, tuple[str, Any]] = {
     PredictionBatch: ("predictions", _predictions), LabelBatch: ("labels", _labels), FailureBatch: ("failures", _failures),
+    RefusalBatch: ("refusals", _refusals),
 }  # fmt: skip

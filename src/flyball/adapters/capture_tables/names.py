@@ -26,6 +26,11 @@ FAILURES: dict[str, pl.DataType | type[pl.DataType]] = {
     "failed_at": UTC, "model": pl.String, "unit": pl.String, "role": pl.String, "n": pl.Int64, "reason": pl.String, "answered_by": pl.String,
 }  # fmt: skip
 
+REFUSALS: dict[str, pl.DataType | type[pl.DataType]] = {
+    "refused_at": UTC, "model": pl.String, "revision": pl.Int64, "reason": pl.String, "status": pl.Int64, "requests": pl.Int64, "rows": pl.Int64,
+    "field": pl.String, "fault": pl.String, "found": pl.String, "expected": pl.String,
+}  # fmt: skip
+
 FEATURE_TYPES: dict[str, type[pl.DataType]] = {
     ColumnType.NUMBER: pl.Float32, ColumnType.INTEGER: pl.Int64, ColumnType.BOOLEAN: pl.Boolean, ColumnType.CATEGORY: pl.String,
     HASH: pl.String,

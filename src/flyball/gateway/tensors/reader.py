@@ -136,13 +136,14 @@ class TensorReader:
             words = f"{lengths[few]} values of {few} and {lengths[many]} of {many}"
             faults.append(Fault("inputs", words, "one value a row in every column"))
         if faults:
-            raise RequestError(faults[:MAX_FAULTS])
+            said = max((tensor.shape[0] for tensor in tensors if tensor.shape), default=1)
+            raise RequestError(faults[:MAX_FAULTS], rows=min(max(said, 1), self._max_rows))
         return counted(next(iter(lengths.values()), 0), self._max_rows), given
 
     def _of_column(self, at: int, tensor: Tensor) -> Values | PiecedColumn | Fault:
         accepted = ACCEPTED[self._checks[tensor.name].column.type]
         if tensor.datatype not in accepted:
-            return Fault(f"inputs[{at}].datatype", shown(tensor.datatype), " or ".join(sorted(accepted)))
+            return Fault(f"inputs[{at}].datatype", shown(tensor.datatype), " or ".join(sorted(accepted)), column=tensor.name)
         shape = tensor.shape
         if len(shape) != 1 and not (len(shape) == 2 and shape[1] == 1):
             hint = f" as data has {len(tensor.data)} values" if isinstance(tensor.data, list | PiecedColumn) else ""
@@ -167,7 +168,7 @@ class TensorReader:
             if len(faults) >= MAX_FAULTS:
                 break
         if faults:
-            raise RequestError(faults[:MAX_FAULTS])
+            raise RequestError(faults[:MAX_FAULTS], rows=n)
         return columns
 
 
