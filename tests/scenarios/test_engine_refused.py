@@ -153,3 +153,37 @@ def test_a_service_that_has_answered_nobody_yet_says_why(tmp_path: Path) -> None
         project.clock.sleep(timedelta(hours=6))
         project.tick()
     assert len(schema_findings(project)) == 1
+
+
+def test_a_release_that_takes_what_is_sent_ends_it_and_is_not_blamed(tmp_path: Path) -> None:
+    project = project_of(tmp_path)
+    live(project, 2, TEXT)
+    [finding] = schema_findings(project)
+    before = project.champion()
+    assert before is not None
+    hand_over(project, TEXT)
+    project.live(6 * HOUR, rows=60)
+    project.version(Model(wrong=0.05, estimates=True))
+    project.live(18 * HOUR, rows=180)
+    after = project.champion()
+    assert after is not None
+    assert after.unit != before.unit
+    live(project, 3)
+    assert schema_findings(project) == [finding]
+    assert not [each for each in standing(project.door, project.champion()) if each.fault == "schema"]
+    project.holds()
+
+
+def test_a_release_that_does_not_take_what_is_sent_either_is_told_once_its_own_window_is_over(tmp_path: Path) -> None:
+    project = project_of(tmp_path)
+    live(project, 2, TEXT)
+    hand_over(project, TEXT)
+    project.live(6 * HOUR, rows=60)
+    project.version(Model(wrong=0.05, estimates=True))
+    live(project, 4, TEXT)
+    first, second = sorted(schema_findings(project), key=lambda each: each.number)
+    champion = project.champion()
+    assert champion is not None
+    assert (first.unit != second.unit, second.unit) == (True, champion.unit)
+    assert second.window_start >= champion.since
+    project.holds()
