@@ -11,8 +11,9 @@ from rich.console import Console
 
 from flyball.cli import tell_findings
 from flyball.control import decisions, diagnoses, findings, incidents, queries
-from flyball.control.standing import standing
-from flyball.control.world import micros
+from flyball.control.diagnosing import Diagnosing
+from flyball.control.standing import puts_of, standing
+from flyball.control.world import draft, micros
 from flyball.monitoring.operations import OperationsState
 from flyball.records.captured import PredictionBatch, RefusalBatch, Refused
 from flyball.records.findings import Finding, FindingKind, IncidentKind
@@ -187,3 +188,33 @@ def test_a_release_that_does_not_take_what_is_sent_either_is_told_once_its_own_w
     assert (first.unit != second.unit, second.unit) == (True, champion.unit)
     assert second.window_start >= champion.since
     project.holds()
+
+
+def test_beside_a_few_requests_that_are_refused_the_rows_that_are_answered_are_trained(tmp_path: Path) -> None:
+    project = project_of(tmp_path, {"name": "learn", "when": "quality.alarm", "do": "retrain"})
+    few = msgspec.structs.replace(TEXT, requests=6, rows=6)
+    jobs, champion = len(project.door.all("job", Job)), project.champion()
+    live(project, 1, few)
+    [finding] = schema_findings(project)
+    assert finding.effect < 0.1
+    assert len(project.door.all("job", Job)) == jobs + 1
+    told = diagnoses.known(project.door)[finding.number]
+    assert (told.kind, told.unit) == (IncidentKind.DATA_FAULT, champion.unit if champion else "")
+    project.holds()
+
+
+def test_acknowledged_requests_are_no_evidence_of_an_incident_beside_them(tmp_path: Path) -> None:
+    project = project_of(tmp_path)
+    live(project, 1, TEXT)
+    [refused] = schema_findings(project)
+    world = project.engine.world
+    other = msgspec.structs.replace(refused, id="f-x", kind=FindingKind.CONCEPT_DRIFT, subject="labels", fault="")
+    world.record(draft(world.now(), "finding.raised", "finding:f-x", {}, puts_of(world, (other,)), key="f-x"))
+    mine = max(each.number for each in project.findings())
+    [incident] = incidents.open_now(world, project.champion())
+    incident = msgspec.structs.replace(incident, number=mine, findings=(mine,))
+    diagnosing = Diagnosing(world, project.engine.observation)
+    assert [each.number for each in diagnosing._near(incident)[0]] == [refused.number, mine]
+    findings.acknowledge(project.door, str(refused.number), "user:me", "they know", as_normal=False)
+    project.tick()
+    assert [each.number for each in diagnosing._near(incident)[0]] == [mine]
