@@ -23,7 +23,7 @@ MOMENT_US = 100_000
 class Job:
     """One request that waits for its answer."""
 
-    __slots__ = ("answer", "at_us", "rows", "trace", "until")
+    __slots__ = ("answer", "at_us", "rows", "taken", "trace", "until")
 
     def __init__(self, rows: Rows, at_us: int | None, until: float | None, answer: "asyncio.Future[Answer]") -> None:
         self.rows = rows
@@ -32,6 +32,8 @@ class Job:
         self.until = until
         """On the loop's clock; None: as long as the model takes."""
         self.answer = answer
+        self.taken = False
+        """Into a batch: what becomes of it is captured, though nobody may wait for it any more."""
         self.trace = tracing.present()
         """None: this request is not traced."""
 
