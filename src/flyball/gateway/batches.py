@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from flyball.errors import FlyballError, RequestError
 from flyball.gateway import tracing
 from flyball.gateway.borders import Border
 from flyball.gateway.columns import ColumnBuilder, Table
@@ -162,6 +163,11 @@ def moments(times: Sequence[int]) -> Iterator[slice]:
             yield slice(first, at)
             first = at
     yield slice(first, len(times))
+
+
+def told(why: FlyballError, n: int) -> FlyballError:
+    """What a request of `n` rows is, of what its rows have in common with others'."""
+    return RequestError(why.faults, rows=n) if isinstance(why, RequestError) else why
 
 
 def tell(jobs: Sequence[Job], broken: Exception) -> None:
