@@ -11,8 +11,7 @@ from flyball.errors import FlyballError, HttpRefused
 def problem_of(error: FlyballError) -> Response:
     """The document that an error of the tree becomes."""
     status = error.http_status
-    told = ("path", "found", "expected", "hint")
-    faults = [{name: getattr(fault, name) for name in told} for fault in getattr(error, "faults", ())]
+    faults = [fault.told for fault in getattr(error, "faults", ())]
     body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": error.message}
     if faults:
         body["faults"] = faults
