@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from bench.loop import figures, streams, tell
+from bench.loop import figures, made_up, streams, tell
 from bench.loop.governors import DETECTORS
 from bench.loop.runs import Run, runs
 from bench.monitoring.data import DATA, Absent
@@ -17,9 +17,9 @@ ROOT = Path(tempfile.gettempdir()) / "flyball-loop"
 
 def main() -> int:
     given = _parser().parse_args()
-    unknown = sorted({*given.streams} - {*streams.names()})
+    unknown = sorted({*given.streams} - {*streams.names(), *made_up.names()})
     if unknown:
-        print(f"expected streams among {', '.join(streams.names())}, found {', '.join(unknown)}")
+        print(f"expected streams among {', '.join((*streams.names(), *made_up.names()))}, found {', '.join(unknown)}")
         return 2
     found, skipped = measured(given)
     rows = [figures.row(each) for each in found.values()]
@@ -64,7 +64,12 @@ def _plain(rows: list[figures.Row], found: dict[tuple[str, int], list[Run]]) -> 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench.loop", description=__doc__)
-    parser.add_argument("streams", nargs="*", metavar="STREAM", help=f"of {', '.join(streams.names())}; none: all")
+    parser.add_argument(
+        "streams",
+        nargs="*",
+        metavar="STREAM",
+        help=f"of {', '.join(streams.names())}; none: all of them. For development: {', '.join(made_up.names())}",
+    )
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--delays", type=int, nargs="+", default=[0, 1, 5], help="blocks that labels are late")
     parser.add_argument(

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from bench.loop import governors, oracle
+from bench.loop import governors, made_up, oracle
 from bench.loop.answers import Answers
 from bench.loop.fits import Fits
 from bench.loop.pilot import Answered, Pilot
@@ -51,7 +51,7 @@ Peers = tuple[Path | None, list[str]]
 def runs(name: str, seed: int, delays: tuple[int, ...], places: tuple[Path, Path], peers: Peers) -> Iterator[Run | str]:
     """`places`: where the data are, and where fits are kept. A text says what is missing. Raises Absent."""
     data, root = places
-    stream = load(data, name, seed)
+    stream = made_up.make(name, seed) if name in made_up.MADE else load(data, name, seed)
     answers = Answers(Fits(stream, seed, root))
     try:
         river = governors.River(*peers)

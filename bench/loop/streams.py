@@ -60,8 +60,8 @@ def names() -> tuple[str, ...]:
 
 
 def for_development(name: str) -> bool:
-    """Which half the method was developed on: by a digest of the name, so nobody chose."""
-    return hashlib.sha256(name.encode()).digest()[0] % 2 == 0
+    """Which half the method was developed on: by a digest of the name, so nobody chose; and all that is made up."""
+    return name not in LOADERS or hashlib.sha256(name.encode()).digest()[0] % 2 == 0
 
 
 def load(data: Path, name: str, seed: int) -> Stream:
