@@ -107,11 +107,15 @@ class Past(msgspec.Struct, frozen=True, array_like=True):
         return self.refused_rows.get(name, self.refused.get(name, 0)) / self.rows
 
 
+EARLIER, CHANGED = "?", ""
+"""In place of a unit: seen last in a window of champions before; in one in which it changed."""
+
+
 class Told(msgspec.Struct, frozen=True, array_like=True):
     """When a fault was told, or would have been."""
 
     unit: str
-    """The champion of which; empty: one before, and the present one is still to show whether it takes what is sent."""
+    """The champion of which; or `EARLIER`, `CHANGED`: the present one is still to show whether it takes what is sent."""
     requests: int
     rows: int
     """All of the window."""
@@ -149,6 +153,7 @@ def judge(
         return RefusedReading(findings=(), state=state)
     mixed = since is not None and window.start < since
     over = since is not None and window.end <= since
+    of = EARLIER if over else CHANGED if mixed else window.unit
     findings: list[Finding] = []
     told: dict[str, Told] = {}
     for why, count in sorted(refused.items()):
@@ -157,14 +162,15 @@ def judge(
         if not _is_often(count, now.share):
             continue
         if kept is not None and (mixed or kept.unit == window.unit):
-            new = not mixed and _is_worse(count, now, kept)
+            # Where releases follow one another in every window none is ever whole: then the second is told, whoever refused.
+            new = (kept.unit == CHANGED and not over) if mixed else _is_worse(count, now, kept)
             kept = kept if mixed else _settled(kept, now)
         elif _is_more(name, count, rows, state.past):
             new = not over and (not stood if mixed else now.share >= TWICE * stood)
             kept = _as_told(now, stood)
         else:
             continue
-        told[name] = now if new else msgspec.structs.replace(kept, unit="" if mixed else window.unit)
+        told[name] = now if new else msgspec.structs.replace(kept, unit=of)
         findings += [_finding(why, count, rows, window)] if new else []
     usual = {why: each for why, each in refused.items() if _name(why) not in told}
     past = (*state.past, _past(rows, usual, tuple(told)))[-REMEMBERED:]

@@ -143,6 +143,16 @@ def test_what_stood_and_comes_again_in_the_window_of_a_release_waits_for_the_nex
     assert service.window(1_000) == []
 
 
+def test_a_fault_that_outlasts_release_after_release_is_told_in_the_second_window_of_them() -> None:
+    service = Service()
+    assert service.window(50, requests=950)
+    told = []
+    for number in range(2, 8):
+        service.release(f"u{number}", 30)
+        told.append(len(service.window(50, requests=950)))
+    assert told == [0, 1, 0, 1, 0, 1]
+
+
 def test_a_window_before_the_champion_that_is_judged_late_gives_no_finding() -> None:
     service = Service()
     service.release("u2", 150)
