@@ -46,6 +46,11 @@ class Fault(NamedTuple):
         tail = f". {self.hint}" if self.hint else ""
         return f"{self.path}: found {self.found}, expected {self.expected}{tail}"
 
+    @property
+    def told(self) -> dict[str, str]:
+        """As documents tell it."""
+        return {"path": self.path, "found": self.found, "expected": self.expected, "hint": self.hint}
+
 
 class FlyballError(Exception):
     """What was found; `expected` and `next_step` complete the message for whoever must act."""

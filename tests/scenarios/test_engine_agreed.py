@@ -181,7 +181,7 @@ def test_a_question_ends_with_what_it_was_about(tmp_path: Path, how: str) -> Non
     for yes in (True, False):
         with pytest.raises(Conflict, match=f"the question of {asked.id} is closed: {WHY[how]}"):
             commands.answer(project.door, asked.id, yes=yes, actor="user:ann", reason="")
-    assert "Closed at " in tell_decisions._approval(explaining.explain(project.door, asked.decision))
+    assert "Closed at " in tell_decisions._approval(explaining.explain(project.door, asked.decision), "")
     project.holds()
 
 

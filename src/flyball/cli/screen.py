@@ -133,9 +133,7 @@ class Screen:
             if error.detail:
                 console.print(Text(_lines(error.detail), style="red"), soft_wrap=True)
         if self.as_json:
-            faults = [
-                dict(zip(("path", "found", "expected", "hint"), fault, strict=True)) for fault in getattr(error, "faults", ())
-            ]
+            faults = [fault.told for fault in getattr(error, "faults", ())]
             self.failure(type(error).__name__, error.message, error.next_step, faults)
         for stream in (sys.stdout, sys.stderr):
             _give_up(stream)

@@ -11,7 +11,7 @@ from flyball.errors import FlyballError, HttpRefused
 def problem_of(error: FlyballError) -> Response:
     """The document that an error of the tree becomes."""
     status = error.http_status
-    faults = [dict(zip(("path", "found", "expected", "hint"), fault, strict=True)) for fault in getattr(error, "faults", ())]
+    faults = [fault.told for fault in getattr(error, "faults", ())]
     body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": error.message}
     if faults:
         body["faults"] = faults
