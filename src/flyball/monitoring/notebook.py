@@ -1,7 +1,7 @@
 """The monitors as a library: what a frame is like, what has moved in another one, and a watch over many. No platform, no project.
 
 >>> import polars as pl
->>> then = pl.DataFrame({"age": [float(n % 50) for n in range(1000)], "town": ["Oslo", "Rome"] * 500})
+>>> then = pl.DataFrame({"age": [float(n % 50) for n in range(2000)], "town": ["Oslo", "Rome"] * 1000})
 >>> now = pl.DataFrame({"age": [float(n % 50) + 20 for n in range(300)], "town": ["Oslo", "Rome"] * 150})
 >>> compare(then, now).moved
 ('age',)
