@@ -5,6 +5,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flyball.monitoring import blocks
+from flyball.monitoring.edge_words import highest_of, middle_half_of
+from flyball.monitoring.streams import Stream
 
 FINENESS = 100.0
 """Steps of a float32 within the median distance from the centre: the narrowest of 32 bins of a normal variable still has a dozen."""
@@ -36,6 +38,15 @@ def is_coarse(values: Floats, centre: float) -> bool:
     present = values[np.isfinite(values)]
     some = present[blocks.sampled(present.size, -(-max(present.size, 1) // MOST_ROWS))]
     return bool(2 * np.unique(_float32(some - centre)).size < np.unique(some).size)
+
+
+def looks_far(stream: Stream) -> bool:
+    """Whether a column that was counted as it came lies so far from 0 that float32 leaves few places within half of it, as far as its bins tell."""
+    if stream.kind != "number" or not stream.edges:
+        return False
+    low, high = middle_half_of(stream)
+    apart = (high - low) or (highest_of(stream) - stream.edges[0])
+    return abs(high) >= WHOLE if apart == 0.0 else apart < FINENESS * float(np.spacing(np.float32(abs(high))))
 
 
 def centred(values: Floats, centre: float) -> Float32s:

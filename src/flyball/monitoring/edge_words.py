@@ -36,6 +36,15 @@ def highest_of(stream: Stream) -> float:
     return float(str(np.nextafter(np.float32(stream.edges[-1]), np.float32(-np.inf))))
 
 
+def middle_half_of(stream: Stream) -> tuple[float, float]:
+    """The edges below which a quarter and three quarters of the reference's numbers lie."""
+    inner = np.cumsum(stream.counts[2:-1])
+    if not inner.size:
+        return 0.0, 0.0
+    low, high = (stream.edges[int(np.searchsorted(inner, share * inner[-1]))] for share in (0.25, 0.75))
+    return low, high
+
+
 def _digits(values: Sequence[float], most: int) -> int:
     apart = [(a, b) for a, b in pairwise(values) if a != b]
     return next((n for n in range(FEWEST_DIGITS, most) if all(f"{a:.{n}g}" != f"{b:.{n}g}" for a, b in apart)), most)

@@ -34,6 +34,13 @@ class Known(NamedTuple):
     reference: Reference
     directions: Directions | None
     norms: Norms | None
+    centred: bool
+    """FrameProfile.centred."""
+
+    @property
+    def centres(self) -> dict[str, float]:
+        """Column → what is taken off it; the others are as they came."""
+        return {stream.name: stream.centre for stream in self.reference.streams if stream.centre}
 
 
 class FrameCounts(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,9 +77,14 @@ class Taken(NamedTuple):
     """Numbers that fall together all the same; of the reference alone."""
 
 
-def taken(columns: Columns, centres: Mapping[str, float] | None) -> Taken:
-    """`centres`: the reference's; None: this is the reference."""
+def taken(columns: Columns, known: Known | None) -> Taken:
+    """As the reference was; None: this is the reference."""
     found = Taken({}, {}, {}, [])
+    if known is not None and not known.centred:
+        # Its infinite values lie in the outermost bins: a window's must, too.
+        found.values.update(columns.values)
+        return found
+    centres = None if known is None else known.centres
     for name, values in columns.values.items():
         if columns.types[name] is ColumnType.CATEGORY:
             found.values[name] = values
@@ -138,12 +150,9 @@ def count(known: Known, columns: Columns, seen: Taken) -> FrameCounts:
     )
 
 
-def centres_of(reference: Reference) -> dict[str, float]:
-    return {stream.name: stream.centre for stream in reference.streams if stream.centre}
-
-
 def merge(a: FrameCounts, b: FrameCounts) -> FrameCounts:
     """Of the rows of both. Raises DataError where they are counted in different bins, or one lacks a column that the other has."""
+    refuse_other(a, b)
     if a.bins != b.bins:
         raise DataError(
             "counts of two different references", expected="parts that are counted in the bins of one",
@@ -162,6 +171,16 @@ def merge(a: FrameCounts, b: FrameCounts) -> FrameCounts:
         pairs=None if a.pairs is None or b.pairs is None else joint_rows.merge(a.pairs, b.pairs),
         traits=None if a.traits is None or b.traits is None else traits.merge(a.traits, b.traits),
     )
+
+
+def refuse_other(*counted: object) -> None:
+    """A release before gave counts without their bins: nobody could tell whose they are."""
+    for each in counted:
+        if not isinstance(each, FrameCounts):
+            raise DataError(
+                f"a {type(each).__name__}, as a release before gave or of something else", expected="what count() of a monitor gave",
+                next_step="count the window again, with this release",
+            )  # fmt: skip
 
 
 def _written_decimal(stream: Stream) -> bool:

@@ -29,6 +29,8 @@ class _Kept(msgspec.Struct, frozen=True, kw_only=True):
     coarse: tuple[str, ...] = ()
     directions: Directions | None = None
     norms: Norms | None = None
+    left_out_known: bool = True
+    centred: bool = False
 
 
 class FrameProfile(NamedTuple):
@@ -45,6 +47,10 @@ class FrameProfile(NamedTuple):
     """How columns go together; None, as of a release before: that is not looked at."""
     norms: Norms | None = None
     """By what a fault of the data is told from a world that moved; None likewise."""
+    left_out_known: bool = False
+    """False: bytes of a release that kept the reference alone, so that `left_out` is empty whatever was."""
+    centred: bool = False
+    """Numbers far from 0 are without their centre and infinite ones missing (centres.centred). False: a release before counted them as they came."""
 
     def to_bytes(self) -> bytes:
         """To be kept; `from_bytes` gives it back."""
@@ -55,14 +61,15 @@ class FrameProfile(NamedTuple):
         """Raises DataError for other bytes."""
         try:
             found = codec.decode(kept, _Kept)
-            reference = found.reference or codec.decode(kept, Reference)
+            if found.reference is None:
+                return cls(codec.decode(kept, Reference), {})
         except (msgspec.MsgspecError, TypeError) as error:
             raise DataError(f"bytes that hold no profile: {error}", expected="what to_bytes() gave") from None
-        return cls(reference, found.left_out, found.infinite, found.coarse, found.directions, found.norms)
+        return cls(**{name: getattr(found, name) for name in cls._fields})
 
     @property
     def known(self) -> Known:
-        return Known(self.reference, self.directions, self.norms)
+        return Known(self.reference, self.directions, self.norms, self.centred)
 
     def __str__(self) -> str:
         return frame_words.profile_text(self.reference, self._beside())
@@ -101,7 +108,7 @@ def _built(columns: Columns, seen: Taken, size: int) -> FrameProfile:
     directions = joint.build({stream.name: stream.kind for stream in own}, plain, windows)
     return FrameProfile(
         with_joint(reference, directions, plain, windows), columns.left_out, seen.infinite, tuple(seen.coarse), directions,
-        norms.build(own, plain, windows),
+        norms.build(own, plain, windows), left_out_known=True, centred=True,
     )  # fmt: skip
 
 

@@ -4,9 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import NamedTuple
 
-import numpy as np
-
-from flyball.monitoring.edge_words import highest_of, of_stream
+from flyball.monitoring.edge_words import highest_of, middle_half_of, of_stream
 from flyball.monitoring.histogram import histogram_of
 from flyball.monitoring.reference import Reference
 from flyball.monitoring.streams import Stream
@@ -93,6 +91,12 @@ def coarse(names: Sequence[str]) -> list[str]:
     return [f"not looked at finely: {name} ({why})" for name in names]
 
 
+def uncentred(far: Sequence[str]) -> str:
+    """Of a profile that a release before made."""
+    named = f", which {', '.join(far)} may be" if far else ""
+    return f"not seen to move, since a release before made the profile: numbers far from 0 beside how far they are apart{named}; profile the frame anew"
+
+
 def _told(beside: Sequence[str]) -> str:
     return "".join(f"<p>{escape(line)}</p>" for line in beside)
 
@@ -114,10 +118,7 @@ def _holds(stream: Stream) -> str:
         return ", ".join(named) + (f" and {more} more" if more > 0 else "")
     if not stream.edges:
         return "nothing"
-    inner = np.cumsum(stream.counts[2:-1])
-    low, high = (
-        (stream.edges[int(np.searchsorted(inner, share * inner[-1]))] for share in (0.25, 0.75)) if inner.size else (0.0, 0.0)
-    )
+    low, high = middle_half_of(stream)
     written = of_stream(stream)
     return f"{written(stream.edges[0])} to {written(highest_of(stream))}, half of it from {written(low)} to {written(high)}"
 

@@ -12,6 +12,9 @@ from flyball.errors import DataError
 from flyball.records.signature import Column, ColumnType, Signature
 
 OTHERWISE = "cast it where the frame is made, or profile a reference of what it holds now; compare() tells of the other columns"
+NOT_IN_REFERENCE = "not in the reference"
+LIKE = {"Date": "Datetime", "Array": "List"}
+VAGUE = frozenset({"Object", "Unknown"})
 TOLD = 5
 """Columns that cannot be looked at whose names an error tells."""
 
@@ -27,6 +30,8 @@ class Columns(NamedTuple):
     """Column → why it is not looked at."""
     changed: dict[str, str]
     """Column → what it holds now, where that is no longer what the reference has."""
+    beyond: dict[str, str]
+    """Column that the reference does not look at → its type; those of missing values alone, which have none, are not in it."""
 
     @property
     def signature(self) -> Signature:
@@ -49,13 +54,16 @@ def columns_of(
     kinds: dict[str, ColumnType] = {}
     left_out: dict[str, str] = {}
     changed: dict[str, str] = {}
+    beyond: dict[str, str] = {}
     for name in table.columns:
         series = table[name]
         kind = _kind(series) if types is None else types.get(name)
+        if kind is None and not series.is_null().all():
+            beyond[name] = str(series.dtype)
         if kind is None and _kind(series) is None:
             left_out[name] = _why_not(series)
         elif kind is None:
-            left_out[name] = "not in the reference"
+            left_out[name] = NOT_IN_REFERENCE
         elif (other := _another(name, series, kind)) is not None:
             if strict:
                 raise other
@@ -66,7 +74,24 @@ def columns_of(
         wanted = "a number or a category" if types is None else "one that the reference has"
         each = "".join(f"\n  {name}: {why}" for name, why in list((left_out | changed).items())[:TOLD])
         raise DataError(f"a frame of {len(table.columns)} columns, none of them {wanted}", expected="at least one" + each)
-    return Columns(len(table), values, kinds, left_out, changed)
+    return Columns(len(table), values, kinds, left_out, changed, beyond)
+
+
+def holds_otherwise(columns: Columns, name: str, why_left_out: str) -> bool:
+    """Whether a column that a reference left out has another type in the frame: it could be looked at now, or is a list and was a time. `Object` tells nothing
+    of what it holds, and libraries call the same days Date and Datetime."""
+    now = columns.beyond.get(name)
+    if now is None:
+        return False
+    if columns.left_out[name] == NOT_IN_REFERENCE:
+        return True
+    kinds = {LIKE.get(each, each) for each in (_base(now), _base(why_left_out))}
+    return len(kinds) > 1 and not kinds & VAGUE
+
+
+def _base(told: str) -> str:
+    """`Datetime`, of a type as text or of what _why_not says."""
+    return told.partition(" ")[0].partition("(")[0]
 
 
 def rows_of(frame: IntoDataFrame) -> int:

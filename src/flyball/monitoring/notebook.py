@@ -1,7 +1,7 @@
 """The monitors as a library: what a frame is like, what has moved in another one, and a watch over many. No platform, no project.
 
 >>> import polars as pl
->>> then = pl.DataFrame({"age": [float(n % 50) for n in range(1000)], "town": ["Oslo", "Rome"] * 500})
+>>> then = pl.DataFrame({"age": [float(n % 50) for n in range(2000)], "town": ["Oslo", "Rome"] * 1000})
 >>> now = pl.DataFrame({"age": [float(n % 50) + 20 for n in range(300)], "town": ["Oslo", "Rome"] * 150})
 >>> compare(then, now).moved
 ('age',)
@@ -15,12 +15,13 @@ import numpy as np
 
 from flyball.errors import DataError
 from flyball.monitoring import drift, effects, frame_counts, frame_words, joint_words, quality
+from flyball.monitoring.centres import looks_far
 from flyball.monitoring.comparison import Comparison, SchemaChange
 from flyball.monitoring.drift import DriftState
 from flyball.monitoring.frame_counts import FEWEST_ROWS, FrameCounts, Known, merge
 from flyball.monitoring.frame_profile import FrameProfile, profile
 from flyball.monitoring.frame_words import ComparedColumn
-from flyball.monitoring.frames import Columns, rows_of
+from flyball.monitoring.frames import Columns, holds_otherwise, rows_of
 from flyball.monitoring.histogram import histogram_of, pictured
 from flyball.monitoring.policy import MonitorPolicy
 from flyball.monitoring.quality import Watched
@@ -51,7 +52,7 @@ def compare(reference: "FrameProfile | IntoDataFrame", frame: "IntoDataFrame", *
     tested = min(float(level), drift.HIGHEST_LEVEL)
     known = reference if isinstance(reference, FrameProfile) else profile(reference, window_rows=max(rows_of(frame), FEWEST_ROWS))
     columns = frame_counts.columns_beside(known.reference, frame, strict=False)
-    seen = frame_counts.taken(columns, frame_counts.centres_of(known.reference))
+    seen = frame_counts.taken(columns, known.known)
     counted = frame_counts.count(known.known, columns, seen)
     # A single look has no slow drift to find: all of the budget is a window's own.
     findings, _ = _judged(known.known, DriftState(), counted, drift.LOOKS[0] / tested)
@@ -71,12 +72,18 @@ def compare(reference: "FrameProfile | IntoDataFrame", frame: "IntoDataFrame", *
 def _schema(known: FrameProfile, columns: Columns, own: tuple[str, ...]) -> tuple[SchemaChange, ...]:
     there = (*columns.values, *columns.left_out, *columns.changed)
     gone = [SchemaChange(name, "gone", f"{name} is gone") for name in (*own, *known.left_out) if name not in there]
-    new = [SchemaChange(name, "new", f"{name} is new") for name in columns.left_out if name not in known.left_out]
-    return (*gone, *new, *(SchemaChange(name, "type", f"not compared: {why}") for name, why in columns.changed.items()))
+    fresh = [name for name in columns.left_out if name not in known.left_out] if known.left_out_known else []
+    new = [SchemaChange(name, "new", f"{name} is new") for name in fresh]
+    changed = columns.changed | {
+        name: f"the column {name!r} holds {columns.beyond[name]}, and was left out: {why}"
+        for name, why in known.left_out.items()
+        if name in columns.left_out and holds_otherwise(columns, name, why)
+    }
+    return (*gone, *new, *(SchemaChange(name, "type", f"not compared: {why}") for name, why in changed.items()))
 
 
 def _beside(known: FrameProfile, infinite: dict[str, int]) -> list[str]:
-    alone = list(frame_counts.centres_of(known.reference))
+    alone = list(known.known.centres)
     lines = frame_words.infinite(infinite, "the frame") + frame_words.infinite(known.infinite, "the reference")
     lines += frame_words.coarse(known.coarse)
     if alone:
@@ -87,6 +94,8 @@ def _beside(known: FrameProfile, infinite: dict[str, int]) -> list[str]:
         lines.append(
             "not looked at, since a release before made the profile: how columns go together, and which fault a column has"
         )
+    if not known.centred:
+        lines.append(frame_words.uncentred([each.name for each in frame_counts.features_of(known.reference) if looks_far(each)]))
     return lines
 
 
@@ -134,10 +143,11 @@ class Monitor:
 
     def count(self, columns: Columns) -> FrameCounts:
         """The window in the reference's bins: to be merged with others' (`merge`) where a window is counted in several places."""
-        return frame_counts.count(self._known, columns, frame_counts.taken(columns, frame_counts.centres_of(self.reference)))
+        return frame_counts.count(self._known, columns, frame_counts.taken(columns, self._known))
 
     def judge(self, counted: FrameCounts) -> tuple[Finding, ...]:
         """`look`, of a window that is counted already."""
+        frame_counts.refuse_other(counted)
         if counted.bins != self._bins:
             raise DataError(
                 "counts in the bins of another reference", expected="what count() of a monitor of this one gave",

@@ -2,7 +2,7 @@
 
 Source: Efron & Tibshirani, An Introduction to the Bootstrap (1993), chapter 13: the percentile interval. Rows are drawn with a chance in proportion to their
 weights, as many as the weights are worth (Kish 1965); a metric that takes no weights gets rows repeated in proportion to them (systematic sampling). It is
-always given as many rows as there are, so that a sum keeps its scale: what was drawn is repeated up to that number, which makes intervals 5 % wider at most.
+always given as many rows as there are, so that a sum keeps its scale: what was drawn is repeated up to that number, which makes intervals 6 % wider at most.
 Assumes independent rows and a metric that is smooth in them (no maximum or minimum); at ONE look.
 """
 

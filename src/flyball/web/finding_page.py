@@ -1,7 +1,8 @@
 """The pictures of a finding: its figure window by window beside what it was held against, and how much each cause has of it."""
 
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import NamedTuple
 
 from flyball.control.finding_reports import FindingReport
@@ -76,6 +77,7 @@ def line(report: FindingReport) -> Line | None:
     held = () if norm is None else (norm.mean, norm.tolerated)
     low, high = min(*values, *held), max(*values, *held)
     first, last = seen[0][0], seen[-1][0]
+    start = first - _length(report)
 
     def height(value: float) -> float:
         return round(HEIGHT * (1.0 - (value - low) / ((high - low) or 1.0)), 1)
@@ -89,12 +91,18 @@ def line(report: FindingReport) -> Line | None:
         points=" ".join(f"{place(end)},{height(value)}" for end, value in seen),
         here=next(((place(end), height(value)) for end, value in seen if end == finding.window_end), None),
         band=band,
-        change=_change(finding, first, last, place),
+        change=_change(finding, start, last, place),
         marks=_apart(Mark(height(value), f"{value:.4g}") for value in (*held, reach[1], reach[0])),
         first=first,
         last=last,
-        words=(f"lowest {reach[0]:.4g}, highest {reach[1]:.4g}", *_held(finding), *_began(finding, first, last)),
+        words=(f"lowest {reach[0]:.4g}, highest {reach[1]:.4g}", *_held(finding), *_began(finding, start, last)),
     )
+
+
+def _length(report: FindingReport) -> timedelta:
+    """Of a window. A point stands at its window's end; some findings are of several windows, and some windows are not among the points."""
+    ends = [point.end for point in report.series]
+    return min(report.finding.window_end - report.finding.window_start, *(later - end for end, later in pairwise(ends)))
 
 
 def _apart(marks: Iterable[Mark]) -> tuple[Mark, ...]:
@@ -113,7 +121,7 @@ def _held(finding: Finding) -> tuple[str, ...]:
     return (f"held against {norm.mean:.4g} {norm.where} (dashed), up to {norm.tolerated:.4g} tolerated (band)",)
 
 
-def _began(finding: Finding, first: datetime, last: datetime) -> tuple[str, ...]:
+def _began(finding: Finding, start: datetime, last: datetime) -> tuple[str, ...]:
     if finding.changed_between is not None:
         since, until = finding.changed_between
         words = f"it began between {_when(since)} and {_when(until)}"
@@ -122,12 +130,12 @@ def _began(finding: Finding, first: datetime, last: datetime) -> tuple[str, ...]
         words = f"it began about {_when(since)}"
     else:
         return ()
-    return (f"{words} (shaded)" if until >= first and since <= last else f"{words}, beyond what is shown",)
+    return (f"{words} (shaded)" if until >= start and since <= last else f"{words}, beyond what is shown",)
 
 
-def _change(finding: Finding, first: datetime, last: datetime, place: Callable[[datetime], float]) -> Change | None:
+def _change(finding: Finding, start: datetime, last: datetime, place: Callable[[datetime], float]) -> Change | None:
     since, until = finding.changed_between or (finding.changed_since, finding.changed_since)
-    if since is None or until is None or until < first or since > last:
+    if since is None or until is None or until < start or since > last:
         return None
     return Change(place(since), round(max(place(until) - place(since), _NARROWEST), 1))
 

@@ -143,6 +143,31 @@ def test_a_column_of_another_type_in_another_library_hides_no_other() -> None:
     assert 'astype("boolean"), "float"' in str(found)
 
 
+AT = [dt.datetime(2026, 1, 1, tzinfo=dt.UTC)] * N
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "told"),
+    [
+        (AT, list(range(N)), "the column 'at' holds Int64, and was left out: Datetime("),
+        (AT, ["text"] * N, "holds String, and was left out: Datetime("),
+        ([[1, 2]] * N, [0.5] * N, "holds Float64, and was left out: List("),
+        (AT, [[1, 2]] * N, "holds List(Int64), and was left out: Datetime("),
+        (AT, [None] * N, ""),
+        (AT, pl.Series([None] * N, dtype=pl.Int64), ""),
+        (AT, [dt.date(2026, 1, 1)] * N, ""),
+        (AT, AT, ""),
+    ],
+)
+def test_a_column_that_was_left_out_and_holds_something_else_is_of_another_type(then: list, now: list, told: str) -> None:
+    found = compare(frame(x=normal(), at=then), frame(x=normal(), at=now))
+    assert [(each.column, each.kind) for each in found.schema] == ([("at", "type")] if told else [])
+    assert found.changed is bool(told)
+    assert told in str(found)
+    kept = compare(profile(frame(x=normal(), at=then)), pd.DataFrame({"x": normal(), "at": list(now)}))
+    assert [each.column for each in kept.schema] == (["at"] if told and not isinstance(now[0], list) else [])
+
+
 def test_infinite_values_count_as_missing_and_are_said_to() -> None:
     then = np.where(normal() > 1.0, np.inf, normal())
     for reference, window in ((then, normal()), (normal(), then), (normal(), -then)):

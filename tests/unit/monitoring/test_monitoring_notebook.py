@@ -1,5 +1,6 @@
 """The monitors on frames in a notebook."""
 
+import doctest
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ import polars as pl
 import pytest
 
 from flyball.errors import DataError
-from flyball.monitoring import Monitor, compare, merge, profile
+from flyball.monitoring import Monitor, compare, merge, notebook, profile
 from flyball.monitoring.notebook import FrameProfile
 from flyball.records import codec
 
@@ -231,3 +232,7 @@ def test_the_library_is_the_package_and_importing_the_package_imports_none_of_it
     assert told.startswith("[] True <function compare")
     with pytest.raises(ImportError):
         from flyball.monitoring import nothing_such  # type: ignore[attr-defined]  # noqa: F401
+
+
+def test_the_example_at_the_head_of_the_library_is_true() -> None:
+    assert doctest.testmod(notebook) == (0, 4)

@@ -58,6 +58,10 @@ def test_what_the_pictures_show_is_in_the_text_beside_them() -> None:
     [
         ({"changed_between": None}, True, "it began about 2026-02-25 12:00 UTC (shaded)"),
         ({"changed_between": (NOW - 90 * DAY, NOW - 50 * DAY)}, False, "UTC, beyond what is shown"),
+        # the first point stands at the end of its window
+        ({"changed_between": None, "changed_since": NOW - 9.5 * DAY}, True, "(shaded)"),
+        ({"changed_between": (NOW - 12 * DAY, NOW - 9.5 * DAY)}, True, "(shaded)"),
+        ({"changed_between": None, "changed_since": NOW - 10.5 * DAY}, False, "UTC, beyond what is shown"),
         ({"changed_between": None, "changed_since": None}, False, ""),
         ({"changed_between": (NOW - 90 * DAY, NOW + 50 * DAY)}, True, "(shaded)"),
     ],
