@@ -11,8 +11,9 @@ from rich.console import Console
 
 from flyball.cli import tell_findings
 from flyball.control import decisions, diagnoses, findings, incidents, queries
-from flyball.control.standing import standing
-from flyball.control.world import micros
+from flyball.control.diagnosing import Diagnosing
+from flyball.control.standing import puts_of, standing
+from flyball.control.world import draft, micros
 from flyball.monitoring.operations import OperationsState
 from flyball.records.captured import PredictionBatch, RefusalBatch, Refused
 from flyball.records.findings import Finding, FindingKind, IncidentKind
@@ -153,3 +154,67 @@ def test_a_service_that_has_answered_nobody_yet_says_why(tmp_path: Path) -> None
         project.clock.sleep(timedelta(hours=6))
         project.tick()
     assert len(schema_findings(project)) == 1
+
+
+def test_a_release_that_takes_what_is_sent_ends_it_and_is_not_blamed(tmp_path: Path) -> None:
+    project = project_of(tmp_path)
+    live(project, 2, TEXT)
+    [finding] = schema_findings(project)
+    before = project.champion()
+    assert before is not None
+    hand_over(project, TEXT)
+    project.live(6 * HOUR, rows=60)
+    project.version(Model(wrong=0.05, estimates=True))
+    project.live(18 * HOUR, rows=180)
+    after = project.champion()
+    assert after is not None
+    assert after.unit != before.unit
+    live(project, 3)
+    assert schema_findings(project) == [finding]
+    assert not [each for each in standing(project.door, project.champion()) if each.fault == "schema"]
+    project.holds()
+
+
+def test_a_release_that_does_not_take_what_is_sent_either_is_told_once_its_own_window_is_over(tmp_path: Path) -> None:
+    project = project_of(tmp_path)
+    live(project, 2, TEXT)
+    hand_over(project, TEXT)
+    project.live(6 * HOUR, rows=60)
+    project.version(Model(wrong=0.05, estimates=True))
+    live(project, 4, TEXT)
+    first, second = sorted(schema_findings(project), key=lambda each: each.number)
+    champion = project.champion()
+    assert champion is not None
+    assert (first.unit != second.unit, second.unit) == (True, champion.unit)
+    assert second.window_start >= champion.since
+    project.holds()
+
+
+def test_beside_a_few_requests_that_are_refused_the_rows_that_are_answered_are_trained(tmp_path: Path) -> None:
+    project = project_of(tmp_path, {"name": "learn", "when": "quality.alarm", "do": "retrain"})
+    few = msgspec.structs.replace(TEXT, requests=6, rows=6)
+    jobs, champion = len(project.door.all("job", Job)), project.champion()
+    live(project, 1, few)
+    [finding] = schema_findings(project)
+    assert finding.effect < 0.1
+    assert len(project.door.all("job", Job)) == jobs + 1
+    told = diagnoses.known(project.door)[finding.number]
+    assert (told.kind, told.unit) == (IncidentKind.DATA_FAULT, champion.unit if champion else "")
+    project.holds()
+
+
+def test_acknowledged_requests_are_no_evidence_of_an_incident_beside_them(tmp_path: Path) -> None:
+    project = project_of(tmp_path)
+    live(project, 1, TEXT)
+    [refused] = schema_findings(project)
+    world = project.engine.world
+    other = msgspec.structs.replace(refused, id="f-x", kind=FindingKind.CONCEPT_DRIFT, subject="labels", fault="")
+    world.record(draft(world.now(), "finding.raised", "finding:f-x", {}, puts_of(world, (other,)), key="f-x"))
+    mine = max(each.number for each in project.findings())
+    [incident] = incidents.open_now(world, project.champion())
+    incident = msgspec.structs.replace(incident, number=mine, findings=(mine,))
+    diagnosing = Diagnosing(world, project.engine.observation)
+    assert [each.number for each in diagnosing._near(incident)[0]] == [refused.number, mine]
+    findings.acknowledge(project.door, str(refused.number), "user:me", "they know", as_normal=False)
+    project.tick()
+    assert [each.number for each in diagnosing._near(incident)[0]] == [mine]

@@ -58,7 +58,7 @@ def fits(action: Action) -> bool:
 
 def faulty(incidents: Sequence[OpenIncident], data_faults: Sequence[int]) -> str:
     """Why nothing is fitted to these data; empty: nothing is known against them. `data_faults`: numbers of the findings that say so."""
-    if found := numbers_of(incidents, IncidentKind.DATA_FAULT):
+    if found := numbers_of([each for each in incidents if not each.of_few], IncidentKind.DATA_FAULT):
         return f"{named(found)} is taken for a data fault, which is mended upstream and never trained into a model"
     if not data_faults:
         return ""

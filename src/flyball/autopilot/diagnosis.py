@@ -39,6 +39,9 @@ CONCEPT, MISSING, REQUESTS = "concept", "missing", "requests"
 """A cause, and two signals of operations."""
 SCHEMA = "schema"
 """A fault for which requests are refused."""
+MANY_REFUSED = 0.3
+"""Share of a window's rows from which on those that are answered are a biased sample of what is sent: they tell less of the world, and nothing is fitted to
+them. Fewer leave rows that a fault of others says nothing against."""
 UNDIVIDED = ("outside the reference", "like the reference")
 """Causes that are neither feature, concept nor slice: rows of which features and concept cannot be told apart."""
 OF_LOSS = (FindingKind.PERFORMANCE, FindingKind.CONCEPT_DRIFT)
@@ -90,18 +93,34 @@ def _together(reasons: Sequence[Reason], kind: IncidentKind) -> float:
 
 
 def _columns(case: Case) -> Reasons:
-    faults = _of(case, FindingKind.DATA_QUALITY)
+    faults, refused = _faults(case), [each for each in case.symptoms if each.fault == SCHEMA]
     if faults:
         words = f"finding {faults[0].number}: {faults[0].words}"
         yield Reason(IncidentKind.DATA_FAULT, DECISIVE, words)
         for kind in SHIFTS:
             yield Reason(kind, -STRONG, f"a fault of {_and([each.subject for each in faults])} makes answers worse by itself")
         yield Reason(IncidentKind.BAD_RELEASE, -SOME, "a column has a fault, and no version mends it")
+    elif refused:
+        yield from _refused(case, refused)
     elif case.columns_watched and not case.label_fault and not any(each.subject == MISSING for each in case.symptoms):
         yield Reason(IncidentKind.DATA_FAULT, -SOME, "no column is gone, stuck, swapped, spelt otherwise or in another unit")
     for each in case.upstream:
         if each.subject.startswith("version"):
             yield Reason(IncidentKind.DATA_FAULT, SLIGHT, f"{each.near}: {each.words}")
+
+
+def _refused(case: Case, refused: Sequence[Symptom]) -> Reasons:
+    """Rows that are refused have no answers, so they make none worse: where answers are, it is of others."""
+    most = max(refused, key=lambda each: each.effect)
+    words = f"finding {most.number}: {most.words}"
+    if not _of(case, *OF_LOSS):
+        yield Reason(IncidentKind.DATA_FAULT, DECISIVE, words)
+        if not _with_the_champion(case, most):
+            yield Reason(IncidentKind.BAD_RELEASE, -SOME, "requests changed, and not the version")
+    elif most.effect >= MANY_REFUSED:
+        yield Reason(IncidentKind.DATA_FAULT, SOME, f"{words}; those that are answered are a biased sample")
+    else:
+        yield Reason(IncidentKind.DATA_FAULT, SLIGHT, words)
 
 
 def _wrong_labels(case: Case) -> Reasons:
@@ -163,7 +182,7 @@ def _rows_moved(case: Case) -> Reasons:
         words = f"answers moved and no feature did, since this champion answers (finding {answers[0].number})"
         yield Reason(IncidentKind.BAD_RELEASE, STRONG if case.earlier_champion else SOME, words)
         yield Reason(IncidentKind.COVARIATE_SHIFT, -SOME, words)
-    elif not answers and not _of(case, FindingKind.DATA_QUALITY):
+    elif not answers and not _faults(case):
         yield Reason(IncidentKind.COVARIATE_SHIFT, -STRONG, "no feature moved that matters to the model")
 
 
@@ -262,6 +281,11 @@ _OF_LABELS: tuple[Callable[[Case], Reasons], ...] = (_causes, _labels_say, _dete
 
 def _of(case: Case, *kinds: FindingKind) -> list[Symptom]:
     return [each for each in case.symptoms if each.kind in kinds]
+
+
+def _faults(case: Case) -> list[Symptom]:
+    """Of columns, in rows that were answered."""
+    return [each for each in _of(case, FindingKind.DATA_QUALITY) if each.fault != SCHEMA]
 
 
 def _begin(symptom: Symptom) -> datetime:

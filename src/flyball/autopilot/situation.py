@@ -30,6 +30,8 @@ class OpenIncident(msgspec.Struct, frozen=True, kw_only=True):
     """What it is taken for."""
     findings: tuple[int, ...] = ()
     """Numbers of all of them; empty: a Flyball wrote it that did not say."""
+    of_few: bool = False
+    """A fault of requests that are refused, and few: the rows that are answered may be learned."""
 
     @property
     def numbers(self) -> frozenset[int]:

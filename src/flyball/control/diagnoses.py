@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 
+from flyball.autopilot.diagnosis import MANY_REFUSED, REQUESTS
 from flyball.autopilot.situation import OpenIncident
 from flyball.control import incidents
 from flyball.control.world import World
+from flyball.monitoring.quality import Fault
 from flyball.records.diagnosis import Diagnosis
-from flyball.records.findings import Incident, IncidentKind
+from flyball.records.findings import Finding, FindingKind, Incident, IncidentKind
 from flyball.records.release import Champion
 
 Known = Mapping[int, Diagnosis]
@@ -31,9 +33,23 @@ def told_of(told: Known, incident: Incident) -> list[Diagnosis]:
 def open_incidents(world: World, champion: Champion | None) -> tuple[OpenIncident, ...]:
     """As policies see them, each with what it is taken for."""
     told = known(world)
-    return tuple(_as_policies_see(each, of(told, each)) for each in incidents.open_now(world, champion))
+    return tuple(_as_policies_see(world, each, of(told, each)) for each in incidents.open_now(world, champion))
 
 
-def _as_policies_see(incident: Incident, found: Diagnosis | None) -> OpenIncident:
+def is_of_few_requests(finding: Finding) -> bool:
+    """Whether it tells of requests that are refused, too few for the others to be a biased sample."""
+    return finding.fault == Fault.SCHEMA and finding.effect < MANY_REFUSED
+
+
+def _as_policies_see(world: World, incident: Incident, found: Diagnosis | None) -> OpenIncident:
     kind = IncidentKind.UNKNOWN if found is None else found.kind
-    return OpenIncident(number=incident.number, standing=incident.standing, kind=kind, findings=incident.findings)
+    of_few = kind is IncidentKind.DATA_FAULT and _is_of_few(world, incident)
+    return OpenIncident(number=incident.number, standing=incident.standing, kind=kind, findings=incident.findings, of_few=of_few)
+
+
+def _is_of_few(world: World, incident: Incident) -> bool:
+    """Whether nothing but requests that are refused, and are missing among those that are answered, makes it a fault of the data."""
+    mine = [each for each in world.all("finding", Finding) if each.number in incident.findings]
+    return any(map(is_of_few_requests, mine)) and all(
+        is_of_few_requests(each) or (each.kind is FindingKind.OPERATIONS and each.subject == REQUESTS) for each in mine
+    )

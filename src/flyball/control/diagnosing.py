@@ -17,6 +17,7 @@ from flyball.control.happenings import happenings
 from flyball.control.labelled_rows import sampled
 from flyball.control.observe import Observation, WindowKey
 from flyball.control.retrying import Retries
+from flyball.control.standing import unacknowledged
 from flyball.control.unforeseen import tell_first
 from flyball.control.world import World, draft, micros, put
 from flyball.errors import ArtifactDamaged
@@ -24,6 +25,7 @@ from flyball.monitoring import estimates, moved_labels, upstream
 from flyball.monitoring.estimates import Labelled
 from flyball.monitoring.estimates.parts import LOSS
 from flyball.monitoring.moved_labels import LabelFault, Sides
+from flyball.monitoring.quality import Fault
 from flyball.records import codec
 from flyball.records.diagnosis import Diagnosis
 from flyball.records.findings import Finding, FindingKind, Happening, Incident, WindowSummary
@@ -130,11 +132,16 @@ class Diagnosing:
         ]
         near = {(each.at, each.subject): each for finding in mine for each in upstream.near(finding, others, window)}
         beside = {int(each.subject.removeprefix("finding ")) for each in near.values() if each.subject.startswith("finding ")}
-        mine += [
+        faults = [
             every[number]
             for number in beside
             if every[number].kind is FindingKind.DATA_QUALITY and every[number].unit == incident.unit
         ]
+        if any(each.fault == Fault.SCHEMA for each in faults):
+            # Requests that are known to be refused are no evidence of rows that are answered.
+            unseen = {each.number for each in unacknowledged(self._world)}
+            faults = [each for each in faults if each.fault != Fault.SCHEMA or each.number in unseen]
+        mine += faults
         return sorted(mine, key=lambda each: each.number), tuple(near[place] for place in sorted(near))
 
     def _labelled(self, unit: str, since: datetime) -> _Labelled:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from flyball.control.observe import Observation, micros_of
-from flyball.control.standing import puts_of, standing
+from flyball.control.standing import puts_of, standing, unacknowledged
 from flyball.control.world import World, draft, micros, moment, put
 from flyball.monitoring import operations, refused
 from flyball.monitoring.operations import Measures, OperationsState
@@ -97,8 +97,16 @@ class Operating:
             Why(*reason): Count(requests=each.requests, rows=each.rows, since=moment(each.since_us))
             for reason, each in tally.invalid.items()
         }
-        known = {refused.said(each) for each in standing(self._world, champion) if each.fault == Fault.SCHEMA}
-        return refused.judge(state, tally.asked, counts, window, known)
+        return refused.judge(state, tally.asked, counts, window, self._known(window, champion), champion.since)
+
+    def _known(self, window: Window, champion: Champion) -> dict[tuple[str, str], float]:
+        """What is told of refused requests and not acknowledged, with the share of rows: of a window in which the champion changed, of whomever."""
+        found = unacknowledged(self._world) if window.start < champion.since else standing(self._world, champion)
+        known: dict[tuple[str, str], float] = {}
+        for each in found:
+            if each.fault == Fault.SCHEMA:
+                known[refused.said(each)] = max(known.get(refused.said(each), 0.0), each.effect)
+        return known
 
     def _tell(self, findings: tuple[Finding, ...]) -> None:
         for finding in findings:

@@ -323,7 +323,7 @@ def _told(world: World, champion: Champion | None) -> list[Finding]:
 
 
 def _data_faults(told: Sequence[Finding]) -> tuple[int, ...]:
-    return tuple(each.number for each in told if each.kind is FindingKind.DATA_QUALITY)
+    return tuple(each.number for each in told if each.kind is FindingKind.DATA_QUALITY and not diagnoses.is_of_few_requests(each))
 
 
 def _newest(findings: Sequence[Finding]) -> list[Finding]:

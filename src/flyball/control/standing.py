@@ -25,14 +25,17 @@ def standing(world: World, champion: Champion | None) -> tuple[Finding, ...]:
     """Raised since the champion took over and not acknowledged, on it or (a switch that was not seen) on everybody."""
     if champion is None:
         return ()
-    seen = {each.finding for each in world.all("acknowledgement", Acknowledgement)}
     return tuple(
         finding
-        for finding in world.all("finding", Finding)
-        if finding.window_end > champion.since
-        and finding.id not in seen
-        and (finding.unit == champion.unit or finding.kind is FindingKind.SERVING)
+        for finding in unacknowledged(world)
+        if finding.window_end > champion.since and (finding.unit == champion.unit or finding.kind is FindingKind.SERVING)
     )
+
+
+def unacknowledged(world: World) -> tuple[Finding, ...]:
+    """Of whatever champion."""
+    seen = {each.finding for each in world.all("acknowledgement", Acknowledgement)}
+    return tuple(finding for finding in world.all("finding", Finding) if finding.id not in seen)
 
 
 _LONGEST = 12

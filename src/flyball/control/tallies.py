@@ -4,6 +4,7 @@ import math
 from collections import Counter
 from typing import NamedTuple
 
+from flyball.errors import RequestError
 from flyball.records.captured import Captured, FailureBatch, LabelBatch, PredictionBatch, RefusalBatch, Refused
 
 STEPS_PER_E = 20
@@ -14,7 +15,9 @@ MOST_LATENCIES = 2_000
 
 
 Reason = tuple[str, str, str, str]
-"""Field, fault, found, expected: as `Refused` has them."""
+"""Field, fault, found, expected: as `Refused` has them; of a form found is the status, if it is not that of one that was read."""
+UNREADABLE = RequestError.http_status
+"""Of a request that was taken in, and is none that its door reads."""
 
 
 class Invalid(NamedTuple):
@@ -79,7 +82,9 @@ class Tally:
         if refused.by_gateway:
             self.turned_away += refused.rows
             return
-        reason = (refused.field, refused.fault, refused.found, refused.expected)
+        # Of a whole request its status tells more faults apart: what a scanner sends is not what a client's new wrapper makes.
+        found = str(refused.status) if refused.fault == "form" and refused.status != UNREADABLE else refused.found
+        reason = (refused.field, refused.fault, found, refused.expected)
         requests, rows, since_us = self.invalid.get(reason, Invalid(0, 0, at_us))
         self.invalid[reason] = Invalid(requests + refused.requests, rows + refused.rows, min(since_us, at_us))
 

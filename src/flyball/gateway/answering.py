@@ -10,7 +10,7 @@ from time import perf_counter
 from typing import NamedTuple
 
 from flyball.errors import DeadlinePassed, Fault, FlyballError, ModelFailed, RequestError
-from flyball.gateway.batches import Answer, Batch
+from flyball.gateway.batches import Answer, Batch, told
 from flyball.gateway.borders import Border
 from flyball.gateway.breaker import fair_seconds
 from flyball.gateway.columns import Table
@@ -66,7 +66,7 @@ class Answered(NamedTuple):
         if self.failed:
             for at in range(span.start, span.stop):
                 if at in self.failed:
-                    return self.failed[at]
+                    return told(self.failed[at], span.stop - span.start)
         return Answer(batch.ids[span], self.scores[span], self.units[span])
 
 

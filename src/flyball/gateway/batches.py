@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from flyball.errors import FlyballError, RequestError
 from flyball.gateway import tracing
 from flyball.gateway.borders import Border
 from flyball.gateway.columns import ColumnBuilder, Table
@@ -23,7 +24,7 @@ MOMENT_US = 100_000
 class Job:
     """One request that waits for its answer."""
 
-    __slots__ = ("answer", "at_us", "rows", "trace", "until")
+    __slots__ = ("answer", "at_us", "rows", "taken", "trace", "until")
 
     def __init__(self, rows: Rows, at_us: int | None, until: float | None, answer: "asyncio.Future[Answer]") -> None:
         self.rows = rows
@@ -32,6 +33,8 @@ class Job:
         self.until = until
         """On the loop's clock; None: as long as the model takes."""
         self.answer = answer
+        self.taken = False
+        """Into a batch: what becomes of it is captured, though nobody may wait for it any more."""
         self.trace = tracing.present()
         """None: this request is not traced."""
 
@@ -160,6 +163,11 @@ def moments(times: Sequence[int]) -> Iterator[slice]:
             yield slice(first, at)
             first = at
     yield slice(first, len(times))
+
+
+def told(why: FlyballError, n: int) -> FlyballError:
+    """What a request of `n` rows is, of what its rows have in common with others'."""
+    return RequestError(why.faults, rows=n) if isinstance(why, RequestError) else why
 
 
 def tell(jobs: Sequence[Job], broken: Exception) -> None:

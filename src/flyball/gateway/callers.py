@@ -30,8 +30,11 @@ class CallerGone(ConnectionError):
     """Nobody is left to answer."""
 
 
-async def patiently(answer: asyncio.Future[T], caller: Caller, what: str = "the model answered") -> T:
-    """Wait no longer than the caller does; then it is cancelled. Raises DeadlinePassed, CallerGone."""
+async def patiently(
+    answer: asyncio.Future[T], caller: Caller, what: str = "the model answered", asked: Callable[[], bool] = lambda: True
+) -> T:
+    """Wait no longer than the caller does; then it is cancelled. `asked`: whether a unit is by now, so that its answer or its failure is captured. Raises
+    DeadlinePassed, CallerGone."""
     gone = asyncio.ensure_future(caller.gone()) if caller.gone is not None else None
     seconds = None if caller.until is None else max(caller.until - asyncio.get_running_loop().time(), 0.0)
     waited: list[asyncio.Future[Any]] = [answer] if gone is None else [answer, gone]
@@ -41,7 +44,7 @@ async def patiently(answer: asyncio.Future[T], caller: Caller, what: str = "the 
             return answer.result()
         if gone is not None and gone.done():
             raise CallerGone
-        raise DeadlinePassed(f"The request's deadline passed before {what}")
+        raise DeadlinePassed(f"The request's deadline passed before {what}", asked=asked())
     finally:
         for each in waited:
             each.cancel()

@@ -145,8 +145,7 @@ class Inference:
     async def answer(
         self, table: LiveTable, live: LiveRoute, rows: Rows, at_us: int | None = None, caller: Caller = NOBODY
     ) -> Answer:
-        """The answer, its records handed over. `at_us`: the event time of a simulated clock. Raises ModelFailed, Overloaded, DeadlinePassed,
-        CallerGone."""
+        """The answer, its records handed over. `at_us`: the event time of a simulated clock. Raises ModelFailed, Overloaded, DeadlinePassed, CallerGone."""
         loop = asyncio.get_running_loop()
         now = loop.time()
         patience = MAX_WAIT_SECONDS if caller.until is None else min(caller.until - now, MAX_WAIT_SECONDS)
@@ -170,7 +169,7 @@ class Inference:
             self._go_on(table, live)
             if caller is NOBODY or live.inline_rows >= rows.n:
                 return await job.answer
-            return await patiently(job.answer, caller)
+            return await patiently(job.answer, caller, asked=lambda: job.taken)
         finally:
             self._tables.release(table)
 
@@ -379,6 +378,7 @@ class Inference:
     def _batch(self, live: LiveRoute, jobs: list[Job]) -> Batch:
         ids: list[str] = []
         for job in jobs:
+            job.taken = True
             ids += job.rows.ids if job.rows.ids is not None else self._ids.take(job.rows.n)
         at_us = jobs[0].at_us
         return Batch(jobs, self._clocks.now_us() if at_us is None else at_us, ids, live.builder)

@@ -19,7 +19,8 @@ _HALF = re.compile(rb"\\u[dD][89a-fA-F]")
 
 Text = bytes | bytearray
 
-_EXPECTED = "each name once"
+ONCE = "each name once"
+"""What is expected of an object in which a name comes twice."""
 
 
 class _Twice(dict[str, Any]):
@@ -101,12 +102,12 @@ def _int(text: str) -> Any:
 
 def _fault(form: Any, place: str) -> Fault:
     if isinstance(form, _Twice):
-        return Fault(f"{place}.{form.name[:100]}".removeprefix("."), "the name twice", _EXPECTED)
+        return Fault(f"{place}.{form.name[:100]}".removeprefix("."), "the name twice", ONCE)
     for name, listed in form.items() if isinstance(form, dict) else ():
         for at, row in enumerate(listed if isinstance(listed, list) else ()):
             if isinstance(row, _Twice):
-                return Fault(f"{name[:100]}[{at}].{row.name[:100]}", "the name twice", _EXPECTED)
-    return Fault(place or "body", "a name twice in an object inside it", _EXPECTED)
+                return Fault(f"{name[:100]}[{at}].{row.name[:100]}", "the name twice", ONCE)
+    return Fault(place or "body", "a name twice in an object inside it", ONCE)
 
 
 def _first_repeated(names: Iterable[str]) -> str:

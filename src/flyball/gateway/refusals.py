@@ -7,8 +7,9 @@ tells which column it was and what type came. No value is kept, and no name that
 from collections.abc import Callable
 from typing import NamedTuple
 
-from flyball.errors import DeadlinePassed, Fault, FlyballError, ModelFailed, Overloaded, RequestError
+from flyball.errors import DeadlinePassed, Fault, FlyballError, HttpRefused, ModelFailed, Overloaded, RequestError
 from flyball.gateway.capture_writer import Sink
+from flyball.gateway.json_faults import ONCE
 from flyball.gateway.tables import LiveRoute, LiveTable
 from flyball.gateway.tensors.datatypes import BYTES, NUMERIC
 from flyball.records.captured import RefusalBatch, Refused
@@ -28,7 +29,9 @@ _TYPES = {
     ColumnType.BOOLEAN: BOOLEAN,
     ColumnType.CATEGORY: TEXT,
 }
-_LITERALS = {"true": BOOLEAN, "false": BOOLEAN, "an object": "an object", "a list": "a list"}
+_LITERALS = {
+    "true": BOOLEAN, "false": BOOLEAN, "an object": "an object", "a list": "a list", "NaN": NUMBER, "Infinity": NUMBER,
+}  # fmt: skip
 _DATATYPES = {BYTES: TEXT, "BOOL": BOOLEAN} | dict.fromkeys(NUMERIC, NUMBER)
 _ABSENT = frozenset({"nothing", "null"})
 _NO_COLUMN = frozenset({"only the model's columns", "a column of the model"})
@@ -118,6 +121,8 @@ def _kind_of(error: Exception, route: LiveRoute | None) -> _Kind | None:
     if isinstance(error, ModelFailed) or (isinstance(error, DeadlinePassed) and error.asked):
         return None  # a unit was asked, and its failure is captured
     reason, status = type(error).__name__, error.http_status
+    if route is not None and route.route.stopped and isinstance(error, HttpRefused) and status == 503:
+        return None  # somebody ordered that nobody is answered: it is no failure that each of them is told so
     if status in OF_FORM:
         return _Kind(reason, status, fault="form")
     return _Kind(reason, status) if status == 429 or status >= 500 else None
@@ -126,6 +131,8 @@ def _kind_of(error: Exception, route: LiveRoute | None) -> _Kind | None:
 def _of_fault(fault: Fault, route: LiveRoute) -> _Kind:
     if fault.expected in _NO_COLUMN:
         return _UNKNOWN
+    if fault.expected == ONCE:
+        return _FORM
     path = fault.path
     check = route.reader.checks.get(fault.column or (path.partition("].")[2] if path.startswith("rows[") else ""))
     if check is None:

@@ -324,13 +324,13 @@ def checked_ids(ids: Any, name: str, n: int, *, unique: bool) -> list[str] | Non
         return None
     if not isinstance(ids, list) or len(ids) != n:
         found = f"{len(ids)} values" if isinstance(ids, list) else shown(ids)
-        raise RequestError([Fault(name, found, f"{n} strings, one a row")])
+        raise RequestError([Fault(name, found, f"{n} strings, one a row")], rows=n)
     for at, each in enumerate(ids):
         if not isinstance(each, str) or not 0 < len(each) <= MAX_ID_CHARACTERS or not each.isprintable():
-            raise RequestError([Fault(f"{name}[{at}]", shown(each), f"1 to {MAX_ID_CHARACTERS} printable characters")])
+            raise RequestError([Fault(f"{name}[{at}]", shown(each), f"1 to {MAX_ID_CHARACTERS} printable characters")], rows=n)
     if unique and len(set(ids)) != n:
         twice = max(ids, key=Counter(ids).__getitem__)
-        raise RequestError([Fault(name, f"{shown(twice)} twice", "each prediction id once")])
+        raise RequestError([Fault(name, f"{shown(twice)} twice", "each prediction id once")], rows=n)
     return ids
 
 

@@ -33,6 +33,9 @@ FEWEST = {"latency_median": 20, "latency_p99": 100, "label_delay": 20}
 """Rows behind a quantile: with fewer it is not one."""
 NOISE = {"latency_median": 1.0, "latency_p99": 4.0, "label_delay": 1.0}
 """Variance of the logarithm times rows: what few rows scatter by, of latencies as long-tailed as a log-normal with σ = 0.6 to 0.8."""
+DEFINITION, REDEFINED = 1, ("requests", "failures")
+"""Of what is counted, and signals that mean another thing than before: 1, what gateways turn away is asked for, and fails. A service that sheds load every day was
+normal without, and would page at once after an upgrade."""
 SHARE = "operations"
 """Of the false-alarm budget (policy.SHARES)."""
 SHOWN_Z = 1.645
@@ -72,6 +75,8 @@ class OperationsState(msgspec.Struct, frozen=True, kw_only=True):
     """Of its windows; 0: none was judged yet. What is usual in a window of another length is another thing."""
     learning: str = ""
     """What is still learned before anything is said of it; empty: nothing."""
+    definition: int = 0
+    """Of what was counted in its tracks."""
 
 
 class Usual(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,7 +102,8 @@ def judge(state: OperationsState, measures: Measures, window: Window, policy: Mo
     values = values_of(measures, clock)
     if window.place == state.last_window:
         return OperationsReading(findings=(), state=state, usual=shown(state, values), note="this window was judged before")
-    tracks = {name: state.tracks.get(name, Track()) for name in WEIGHTS}
+    same = state.tracks if state.definition == DEFINITION else {k: v for k, v in state.tracks.items() if k not in REDEFINED}
+    tracks = {name: same.get(name, Track()) for name in WEIGHTS}
     if clock.number != state.last_number + 1:
         tracks = {name: track.after_gap(each) for name, each in tracks.items()}
     steps = {name: _step(name, each, values.get(name), clock, window) for name, each in tracks.items()}
@@ -110,7 +116,7 @@ def judge(state: OperationsState, measures: Measures, window: Window, policy: Mo
     note = _learning(settled, values, clock)
     moved_on = OperationsState(
         tracks=settled, last_window=window.place, last_number=clock.number,
-        width_us=(window.end - window.start) // MICROSECOND, learning=note,
+        width_us=(window.end - window.start) // MICROSECOND, learning=note, definition=DEFINITION,
     )  # fmt: skip
     return OperationsReading(findings=findings, state=moved_on, usual=shown(state, values), note=note)
 

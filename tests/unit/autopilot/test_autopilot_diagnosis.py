@@ -60,6 +60,10 @@ def fast_release(*symptoms: Symptom, **changes: object) -> Case:
         (case(symptom(1, FindingKind.OPERATIONS, "missing")), IncidentKind.DATA_FAULT),
         # what is refused for its type is missing among the requests: no gateway is to blame
         (case(REFUSED, symptom(2, FindingKind.OPERATIONS, "requests")), IncidentKind.DATA_FAULT),
+        # rows that are refused have no answers: what is worse is of others, however many
+        (case(REFUSED, WORSE, BROKEN, labels=TURNED), IncidentKind.CONCEPT_SHIFT),
+        (case(msgspec.structs.replace(REFUSED, effect=0.5), WORSE, BROKEN, labels=TURNED), IncidentKind.CONCEPT_SHIFT),
+        (case(REFUSED, MOVED), IncidentKind.DATA_FAULT),
         (case(symptom(2, FindingKind.OPERATIONS, "requests")), IncidentKind.INFRASTRUCTURE),
         (case(REFUSED, symptom(2, FindingKind.OPERATIONS, "requests"), symptom(3, FindingKind.SERVING, "switch")), IncidentKind.UNKNOWN),
         (case(symptom(1, FindingKind.OPERATIONS, "label_delay")), IncidentKind.INFRASTRUCTURE),
@@ -106,6 +110,19 @@ def test_features_slices_and_the_interval_come_from_the_findings_that_date_the_k
     assert (found.features, found.slices) == (("temp",), ("town = 'Oslo'",))
     assert found.between == (NOW - 5 * DAY, NOW - 4 * DAY)
     assert found.since == NOW - 5 * DAY
+
+
+def test_refused_requests_are_a_hint_of_a_data_fault_where_answers_are_worse_and_speak_against_nothing() -> None:
+    loss = msgspec.structs.replace(WORSE, shares={"concept": 0.9})
+    scores = []
+    for share in (0.06, 0.5):
+        found = diagnose(case(msgspec.structs.replace(REFUSED, effect=share), loss, BROKEN, labels=TURNED), NOW)
+        assert found.kind is IncidentKind.CONCEPT_SHIFT
+        of = {each.kind: each for each in found.hypotheses}
+        assert not any("temp" in words for each in found.hypotheses for words in each.speaks_against)
+        assert any("temp says so" in words for words in of[IncidentKind.DATA_FAULT].speaks_for)
+        scores.append(of[IncidentKind.DATA_FAULT].score)
+    assert scores == sorted(scores)
 
 
 def test_a_fault_of_a_column_explains_labels_that_do_not_follow() -> None:

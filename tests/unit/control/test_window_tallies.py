@@ -52,6 +52,12 @@ def test_what_was_refused_is_told_apart_by_who_has_to_mend_it() -> None:
     assert tally.asked == 8 + 2 + 9 + 60 + 1
 
 
+def test_requests_that_are_at_fault_as_a_whole_are_told_apart_by_status() -> None:
+    told = [Refused("RequestError", 422, 2, 2, fault="form"), Refused("HttpRefused", 413, 3, 3, fault="form")]
+    tally = tally_of([RefusalBatch(at_us=5, model="shop", revision=1, refused=told)])
+    assert tally.invalid == {("", "form", "", ""): (2, 2, 5), ("", "form", "413", ""): (3, 3, 5)}
+
+
 def test_many_latencies_are_thinned_out_and_keep_their_quantiles() -> None:
     draw = np.random.default_rng(1)
     latencies = np.exp(draw.normal(7, 0.7, 30_000)).astype(int)

@@ -134,4 +134,7 @@ def test_what_no_unit_takes_is_the_clients_mistake_and_nobodys_failure() -> None
     assert [unit.id if unit else None for unit in found.units] == [None, "m@1", "m@2"]
     assert [(at, type(told).__name__, told.http_status) for at, told in found.failed.items()] == [(0, "RequestError", 422)]
     assert "'town'" in found.failed[0].message
+    batch = played.batch(played.read(neither), played.read(neither, good, neither))
+    told = [played.answering.at_once(played.live, batch).of(batch, number) for number in (0, 1)]
+    assert [each.rows for each in told if isinstance(each, RequestError)] == [1, 3], "all that it had"
     assert [(each.unit, each.n, each.answered_by) for each in found.failures] == [("m@2", 1, "m@1")]

@@ -29,10 +29,10 @@ GOOD = {"age": 4, "town": "Oslo"}
 
 
 class World:
-    def __init__(self, keeping: Keeping | None = None) -> None:
+    def __init__(self, keeping: Keeping | None = None, stopped: str = "") -> None:
         self.capture, self.now_us = Kept(), 7
         self.reader, self.tensors = RowReader(SIGNATURE, 100), TensorReader(SIGNATURE, 4, 100)
-        route = SimpleNamespace(reader=self.reader, route=SimpleNamespace(keeping=keeping))
+        route = SimpleNamespace(reader=self.reader, route=SimpleNamespace(keeping=keeping, stopped=stopped))
         table = SimpleNamespace(routes={"m": route}, absent={"gone"}, revision=3)
         self.refusals = Refusals(self.capture, lambda: table, lambda: self.now_us)  # type: ignore[arg-type, return-value]
 
@@ -86,6 +86,35 @@ def test_a_body_that_is_no_json_is_a_fault_of_form_and_one_row() -> None:
     world.read(b'{"rows": [{"age": jo@example.org')
     world.read(b'{"rows": []}')
     assert world.told() == [Refused("RequestError", 422, 2, 2, "", "form")]
+
+
+@pytest.mark.parametrize("value", [b"NaN", b"Infinity", b"-Infinity", b"1e999"])
+def test_a_number_that_json_does_not_have_is_a_value_of_its_column(value: bytes) -> None:
+    world = World()
+    world.read(b'{"rows": [{"town": "Oslo", "age": %s}]}' % value)
+    assert world.told() == [Refused("RequestError", 422, 1, 1, "age", "value")]
+
+
+def test_a_column_that_comes_twice_in_a_row_is_a_fault_of_form() -> None:
+    world = World()
+    world.read(b'{"rows": [{"age": 4, "town": "Oslo", "age": 5}]}')
+    assert world.told() == [Refused("RequestError", 422, 1, 1, "", "form")]
+
+
+@pytest.mark.parametrize("ids", [["a"], ["a", "a"], ["a", 7]])
+def test_rows_of_wrong_ids_are_counted(ids: list[Any]) -> None:
+    world = World()
+    world.read(msgspec.json.encode({"rows": [GOOD, GOOD], "ids": ids}))
+    assert world.told() == [Refused("RequestError", 422, 1, 2, "", "form")]
+
+
+def test_a_model_that_a_person_stopped_fails_nobody() -> None:
+    world = World(stopped="Stopped by jo: it is wrong")
+    world.refusals.count("m", HttpRefused(503, "Stopped by jo: it is wrong"))
+    assert world.refusals.hand_over() is None
+    assert world.capture.taken == []
+    world.refusals.count("m", Overloaded(503, "x"))
+    assert [each.status for each in world.told()] == [503]
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 from bench.model import NAMES, onnx, package
 
-from flyball.errors import ModelFailed, Overloaded
+from flyball.control.tallies import Tally
+from flyball.errors import DeadlinePassed, ModelFailed, Overloaded
 from flyball.gateway.answering import Answered, Answering
 from flyball.gateway.batches import Batch
+from flyball.gateway.callers import Caller, patiently
 from flyball.gateway.capture_writer import CaptureWriter
 from flyball.gateway.handlers import MAX_ROWS
 from flyball.gateway.ids import FreshIds
@@ -22,6 +24,7 @@ from flyball.gateway.keepers import Keepers
 from flyball.gateway.lanes import Lanes
 from flyball.gateway.metrics import Metrics
 from flyball.gateway.queueing import MAX_QUEUED_ROWS
+from flyball.gateway.refusals import Refusals
 from flyball.gateway.runtimes.contract import CodeLimits, Columns, Runtime
 from flyball.gateway.shadows import Shadows
 from flyball.gateway.tables import LiveRoute, LiveTable, Tables
@@ -225,5 +228,52 @@ def test_what_a_unit_failed_on_before_it_was_asked_for_less_is_captured_and_cost
             failed = [each for each in answering.capture.handed if isinstance(each, FailureBatch)]
             assert (len(answer.scores), slow.calls) == (1024, [1024, 512, 512])
             assert [(each.n, each.unit, each.answered_by) for each in failed] == [(1024, live.champion.id, live.champion.id)]
+
+    asyncio.run(played())
+
+
+def test_a_request_whose_time_is_over_is_counted_once_whether_its_model_was_asked_or_not(tmp_path: Path, model: bytes) -> None:
+    async def played() -> None:
+        async with served(tmp_path, model, inline_rows=0) as (inference, answering, table, live):
+            live.champion.model.runtime = Slow(live.champion.model.runtime, 0.0, 0.3)
+            refusals = Refusals(answering.capture, lambda: table, lambda: 5)
+            asked: list[bool] = []
+
+            async def send(seconds: float) -> None:
+                caller = Caller(asyncio.get_running_loop().time() + seconds, lambda: asyncio.sleep(9))
+                try:
+                    await inference.answer(table, live, request(1), None, caller)
+                except DeadlinePassed as passed:
+                    asked.append(passed.asked)
+                    refusals.count("shop", passed)
+
+            await asyncio.gather(send(5.0), send(5.0), send(0.1))
+            assert asked == [True], "its batch is answered for those that are more patient"
+            await send(0.1)
+            await inference.drain()
+            assert asked == [True, True], "its batch hands its failure over"
+            live.queue.row_seconds = live.queue.others_seconds = 0.0  # else it is refused at once
+            first = asyncio.create_task(send(5.0))
+            while not live.queue.busy_rows:
+                await asyncio.sleep(0)
+            await send(0.1)
+            assert asked == [True, True, False], "it waited for the call before its own"
+            await first
+            await inference.drain()
+            refusals.hand_over()
+            tally = Tally()
+            for record in answering.capture.handed:
+                tally.add(record)
+            assert (tally.answered, tally.failed, tally.turned_away) == (4, 1, 1)
+
+    asyncio.run(played())
+
+
+def test_a_request_that_was_answered_and_not_explained_in_time_is_no_refusal() -> None:
+    async def played() -> None:
+        loop = asyncio.get_running_loop()
+        with pytest.raises(DeadlinePassed) as caught:
+            await patiently(loop.create_future(), Caller(loop.time() + 0.01), "it was explained")
+        assert caught.value.asked
 
     asyncio.run(played())

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from monitored_world import POLICY
 
-from flyball.monitoring.operations import WEIGHTS, Measures, OperationsState, judge
+from flyball.monitoring.operations import DEFINITION, REDEFINED, WEIGHTS, Measures, OperationsState, judge
 from flyball.monitoring.window import Window
 from flyball.records import codec
 from flyball.records.findings import FindingKind
@@ -177,6 +177,23 @@ def test_a_service_that_never_failed_alarms_at_its_first_real_failures():
     _, state = live(service, range(WARM_HOURS + 50), failing=0.0)
     found, _ = live(service, range(WARM_HOURS + 50, WARM_HOURS + 52), state, failing=0.1)
     assert "failures" in {finding.subject for reading in found for finding in reading.findings}
+
+
+def test_what_another_definition_counted_is_learned_anew_and_nothing_else_is():
+    """A service that turned a tenth away every day, which was no failure then."""
+    service = Service(14)
+    _, state = live(service, range(WARM_HOURS + 50), failing=0.0)
+    assert "failures" in {
+        each.subject
+        for reading in live(service, range(WARM_HOURS + 50, WARM_HOURS + 53), state, failing=0.1)[0]
+        for each in reading.findings
+    }
+    older = codec.decode(codec.encode(msgspec.structs.replace(state, definition=0)), OperationsState)
+    found, after = live(service, range(WARM_HOURS + 50, WARM_HOURS + 60), older, failing=0.1)
+    assert not any(reading.findings for reading in found)
+    assert after.learning.startswith("still learning what is usual: requests (")
+    assert all((after.tracks[name].baseline is None) == (name in REDEFINED) for name in WEIGHTS)
+    assert after.definition == DEFINITION
 
 
 @pytest.mark.parametrize(
