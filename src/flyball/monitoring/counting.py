@@ -18,28 +18,25 @@ Float64s = NDArray[np.float64]
 
 def numbers(values: Any) -> Float32s:
     """Numbers as the model sees them: float32, missing as NaN. Otherwise 0.1 of a request would not equal 0.1 of the reference."""
-    series = _polars(values)
-    if series is not None:
-        import polars as pl
-
-        values = series.cast(pl.Float32, strict=False).to_numpy()
-    elif _is_pandas(values):
-        values = values.to_numpy(dtype=np.float64, na_value=np.nan)
-    listed = values if isinstance(values, np.ndarray) and values.dtype != object else np.asarray(values, dtype=np.float64)
+    listed = _numeric(values, "Float32")
+    listed = listed if isinstance(listed, np.ndarray) and listed.dtype != object else np.asarray(listed, dtype=np.float64)
     with np.errstate(over="ignore"):  # 1e300 becomes inf, which falls above every edge
         return listed.astype(np.float32, copy=False)
 
 
 def doubles(values: Any) -> Float64s:
     """Numbers as they are, missing as NaN: not as a model sees them, which is `numbers`."""
+    return np.asarray(_numeric(values, "Float64"), dtype=np.float64)
+
+
+def _numeric(values: Any, kind: str) -> Any:
+    """Of a Polars or Arrow column (cast to `kind`) or a pandas one an array; whatever else as it came."""
     series = _polars(values)
     if series is not None:
         import polars as pl
 
-        values = series.cast(pl.Float64, strict=False).to_numpy()
-    elif _is_pandas(values):
-        values = values.to_numpy(dtype=np.float64, na_value=np.nan)
-    return np.asarray(values, dtype=np.float64)
+        return series.cast(getattr(pl, kind), strict=False).to_numpy()
+    return values.to_numpy(dtype=np.float64, na_value=np.nan) if _is_pandas(values) else values
 
 
 def in_bins(values: Float32s, edges: Float32s) -> Ints:
