@@ -12,6 +12,8 @@ from flyball.gateway.capture_writer import Sink
 from flyball.gateway.json_faults import ONCE
 from flyball.gateway.tables import LiveRoute, LiveTable
 from flyball.gateway.tensors.datatypes import BYTES, NUMERIC
+from flyball.gateway.tensors.reader import A_COLUMN
+from flyball.gateway.validation import ONLY_COLUMNS
 from flyball.records.captured import RefusalBatch, Refused
 from flyball.records.signature import ColumnType
 
@@ -34,7 +36,7 @@ _LITERALS = {
 }  # fmt: skip
 _DATATYPES = {BYTES: TEXT, "BOOL": BOOLEAN} | dict.fromkeys(NUMERIC, NUMBER)
 _ABSENT = frozenset({"nothing", "null"})
-_NO_COLUMN = frozenset({"only the model's columns", "a column of the model"})
+_NO_COLUMN = frozenset({ONLY_COLUMNS, A_COLUMN})
 """What is expected where a field's name is at fault."""
 
 

@@ -29,6 +29,7 @@ from flyball.records.signature import MAX_FLOAT32, Column, ColumnType, Signature
 
 Body = Text
 
+ONLY_COLUMNS = "only the model's columns"
 MAX_FAULTS = 20
 """A client that got a column wrong has it wrong in every row: twenty examples say it all."""
 
@@ -236,7 +237,7 @@ class RowReader:
                     return
         if not self._ignore_extra:
             faults.extend(
-                Fault(f"rows[{at}].{name[:100]}", "an unknown field", "only the model's columns")
+                Fault(f"rows[{at}].{name[:100]}", "an unknown field", ONLY_COLUMNS)
                 for name in islice(self._unknown(row), MAX_FAULTS)
             )
 

@@ -22,6 +22,9 @@ Given = dict[str, tuple[str, Values | PiecedColumn]]
 """Column → datatype and values."""
 
 
+A_COLUMN = "a column of the model"
+
+
 class Tensor(msgspec.Struct, gc=False):
     """One input as it came. A fault names it by its place, `inputs[0]`."""
 
@@ -120,7 +123,7 @@ class TensorReader:
                 break
             if tensor.name not in self._checks:
                 if self._refuse_extra:
-                    faults.append(Fault(f"inputs[{at}].name", shown(tensor.name), "a column of the model"))
+                    faults.append(Fault(f"inputs[{at}].name", shown(tensor.name), A_COLUMN))
                 continue
             if tensor.name in given:
                 faults.append(Fault(f"inputs[{at}].name", f"{shown(tensor.name)} twice", "each column once"))
