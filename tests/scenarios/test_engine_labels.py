@@ -15,7 +15,7 @@ from flyball.errors import StoreUnavailable, TrackingFailed
 from flyball.monitoring.reference import Reference
 from flyball.records.captured import LabelBatch
 from flyball.records.events import Draft, Event
-from flyball.records.findings import FindingKind
+from flyball.records.findings import FindingKind, WindowSummary
 
 MINUTE = HOUR / 60
 MONITOR = {"min_rows": 20, "mature_share": 0.9, "false_alarms": "1 per 10 windows"}
@@ -31,9 +31,8 @@ def only(project: Project, value: str) -> None:
     ]  # fmt: skip
 
 
-def test_labels_of_one_class_alone_are_named_and_never_judged(tmp_path: Path) -> None:
-    project = Project(tmp_path, spec_of(AT_ONCE, monitor=MONITOR))
-    project.version()
+def lived_with_one_class(project: Project) -> list[WindowSummary]:
+    """Four days of which labels of one class alone come; the windows that are mature then."""
     for _ in range(16):
         project.send(60)
         only(project, "yes")
@@ -42,7 +41,13 @@ def test_labels_of_one_class_alone_are_named_and_never_judged(tmp_path: Path) ->
         project.tick()
     mature = [window for window in project.windows() if window.mature]
     assert len(mature) >= 2
-    for window in mature:
+    return mature
+
+
+def test_labels_of_one_class_alone_are_named_and_never_judged(tmp_path: Path) -> None:
+    project = Project(tmp_path, spec_of(AT_ONCE, monitor=MONITOR))
+    project.version()
+    for window in lived_with_one_class(project):
         assert all(evidence.value is None for evidence in window.metrics.values())
         assert f"all {window.labels} labels are of class yes" in window.labels_note
     assert FindingKind.PERFORMANCE not in {finding.kind for finding in project.findings()}

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from engine_world import AT_ONCE, HOUR, Project, _draw, spec_of
-from test_engine_labels import LEARNED, MONITOR, only, slow
+from test_engine_labels import LEARNED, MONITOR, lived_with_one_class, slow
 
 from flyball.adapters.user_metrics import MemoryMetrics
 from flyball.records.captured import LabelBatch
@@ -72,15 +72,7 @@ def test_where_labels_hang_on_the_score_it_is_corrected_as_the_others_are_and_sa
 
 def test_where_labels_are_refused_it_has_no_value_and_their_reason(tmp_path: Path) -> None:
     project = project_of(tmp_path)
-    for _ in range(16):
-        project.send(60)
-        only(project, "yes")
-        project.clock.sleep(6 * HOUR)
-        project.deliver()
-        project.tick()
-    mature = [window for window in project.windows() if window.mature]
-    assert len(mature) >= 2
-    for window in mature:
+    for window in lived_with_one_class(project):
         assert (window.metrics["error"].value, window.metrics["error"].note) == (None, window.labels_note)
         assert window.metrics["error"].note == window.metrics["brier"].note
     project.holds()
