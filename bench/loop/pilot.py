@@ -10,19 +10,20 @@ import numpy as np
 
 from bench.loop.answers import Answers, Unit
 from bench.loop.fits import Window
-from bench.loop.streams import FIRST, Floats
+from bench.loop.streams import FIRST, Floats, Stream
+from flyball.adapters.steps.apart import LEAST_JUDGES
 from flyball.adapters.steps.mended import LEAST_ROWS
 from flyball.autopilot import tournament, worth
 from flyball.autopilot.entrants import Entrant, History, Strategy, entrant_of, possible
+from flyball.autopilot.judges import judging
 from flyball.control.tournaments import MOST_EARLIER, REMEMBERED
 from flyball.records.findings import IncidentKind
 
 START, DAY = datetime(2026, 1, 1, tzinfo=UTC), timedelta(days=1)
 """A block of the stream is a day."""
-HELD = 1
-"""Newest mature blocks that no entrant learns from."""
-HOLDOUT = 2
-"""Of the blocks that the first model learned on: a fifth, as `train.holdout` has it without being told. It says what the model lost before it answered anybody."""
+SHARE = 0.2
+"""Of the blocks, as `evaluate.holdout` has it without being told: those at the end of what the first model learned on say what it lost before it answered anybody."""
+HOLDOUT = round(SHARE * FIRST)
 LOOKED_BACK = 8
 """Blocks after a tournament that tell what its winner really gave."""
 
@@ -63,6 +64,7 @@ class Pilot:
         self.alarms: list[int] = []
         self.answered: list[tuple[Unit, float]] = []
         """Of each block, who was champion in it, and its loss."""
+        self.uncommon = _uncommon(answers.stream)
 
     def fly(self) -> Answered:
         blocks, losses = self.answers.stream.blocks, []
@@ -95,7 +97,8 @@ class Pilot:
         kind = None if change is None else IncidentKind.CONCEPT_SHIFT
         if change is not None:
             self.alarms.append(mature)
-        change, held = self.champion.change if change is None else change, mature - HELD
+        change = self.champion.change if change is None else change
+        held = mature - self._judging(mature, change)
         # a change that only the newest rows have seen leaves nothing to learn it from
         fits = tournament.MOST_FITS if found.act and (change is None or change < held) else 0
         asked = tournament.order(self._remembered, kind, possible(self._history(held, change), kind), self.seed, fits)
@@ -108,6 +111,15 @@ class Pilot:
             self.log.append(f"{mature}: {found.words} | {', '.join(each.name for each in trained)} | {judged.words}")
         if judged.winner is not None:
             self._adopt(units[judged.winner], judged, mature)
+
+    def _judging(self, mature: int, change: int | None) -> int:
+        """Newest mature blocks that no entrant learns from, as steps/apart.py has it; a block is the least."""
+        block = self.answers.stream.block
+        most = SHARE * mature
+        if change is not None and (mature - change) * block // 2 >= LEAST_JUDGES:
+            most = min(most, (mature - change) / 2)
+        uncommon = None if self.uncommon is None else self.uncommon[mature - 1 :: -1]
+        return min(judging([block] * mature, uncommon), max(int(most), 1))
 
     def _adopt(self, winner: Unit, judged: tournament.Judgement, mature: int) -> None:
         assert judged.winner is not None
@@ -230,6 +242,15 @@ class Pilot:
         )  # fmt: skip
         self.took_over.append(None)
         self.trained_at = mature
+
+
+def _uncommon(stream: Stream) -> list[int] | None:
+    """Rows of each block that are not of the commonest class; None: there are no classes."""
+    if stream.task == "regression":
+        return None
+    labels, counts = np.unique(stream.labels, return_counts=True)
+    others = np.asarray(stream.labels != labels[np.argmax(counts)])
+    return [int(others[b * stream.block : (b + 1) * stream.block].sum()) for b in range(stream.blocks)]
 
 
 def _days(detail: str) -> int:

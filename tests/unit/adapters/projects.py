@@ -20,6 +20,12 @@ from flyball.spec import ProjectSpec
 START = datetime(2026, 1, 1, tzinfo=UTC)
 AS_OF = datetime(2026, 6, 1, tzinfo=UTC)
 
+TUNED = {
+    "entrypoint": "pipeline:train",
+    "seed": 1,
+    "tuning": {"trials": 4, "space": {"C": [0.001, 10.0], "fit_intercept": [True, False, True]}},
+}
+
 LOGISTIC = """
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline

@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 import polars as pl
 import pytest
-from projects import AILING, AS_OF, LOGISTIC, Told, package_in, project, request, rows, served, spec
+from projects import AILING, AS_OF, LOGISTIC, TUNED, Told, package_in, project, request, rows, served, spec
 
 from flyball.adapters.executor.files import JobFiles
 from flyball.adapters.executor.process import STEP_CHILD
@@ -32,12 +32,6 @@ from flyball.records.background import FILE, MAX_ROWS, Background
 from flyball.records.routing import ServedUnit
 from flyball.records.signature import Unknown
 from flyball.records.unit import Unit
-
-TUNED = {
-    "entrypoint": "pipeline:train",
-    "seed": 1,
-    "tuning": {"trials": 4, "space": {"C": [0.001, 10.0], "fit_intercept": [True, False, True]}},
-}
 
 
 def statuses(directory: Path, *arguments: object, **named: object) -> dict[str, str]:

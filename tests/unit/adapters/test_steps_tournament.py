@@ -9,15 +9,17 @@ import msgspec
 import numpy as np
 import polars as pl
 import pytest
-from projects import AILING, AS_OF, LOGISTIC, START, Told, package_in, project, request, served, spec
+from projects import AILING, AS_OF, LOGISTIC, START, TUNED, Told, package_in, project, request, served, spec
 
 from flyball.adapters.environment import GitState, Surroundings
 from flyball.adapters.packages import LocalPackages
 from flyball.adapters.steps import run_steps
+from flyball.adapters.steps.apart import Apart
 from flyball.adapters.steps.cache import StepCache
 from flyball.adapters.steps.situation import Run
 from flyball.adapters.steps.tournament import STEP, key_of
 from flyball.autopilot import contest, tournament
+from flyball.control.world import moment
 from flyball.errors import CodeChanged, DataError, StoreUnavailable
 from flyball.records import codec
 from flyball.records.jobs import Progress, StepResult
@@ -36,6 +38,9 @@ CHANCE = LOGISTIC.replace(
     "import os; parameters = {'C': 0.01 + os.urandom(4)[0] / 99}\n    return make_pipeline(prepare",
 )
 """Comes out otherwise each time."""
+WANTS_MUCH = LOGISTIC.replace(
+    "    numbers = [", "    if len(label) < 4_000:\n        raise ValueError('too few')\n    numbers = [", 1
+)
 EVERYTHING = ("recalibrate", "rethreshold", "earlier", "all", "since", "weighted", "recent")
 
 
@@ -104,21 +109,56 @@ def test_where_the_concept_changed_the_rows_since_then_win_and_are_packaged(tmp_
     assert won.name == f"since:{CHANGE.isoformat()}"
     assert won.gain.value > 0.1
     assert found["recalibrate"].words.startswith("higher scores mean fewer")
-    assert [result.step for result in results][-4:] == ["train", "evaluate", "refit", "package"]
+    assert [result.step for result in results][-5:] == ["train", "older", "evaluate", "refit", "package"]
     package = package_in(tmp_path / "p", results)
     lineage = LocalPackages().lineage(package)
     assert lineage.strategy == won.name
     judged = standings_of(results)
     # Judged, it was fitted once more on all rows since the change; its answers to those that judged it are those of the one that was judged.
     assert lineage.fitted_until == judged.until
-    # Half of the rows since the change judge, the others were learnt from, though evaluate.holdout says less than that would leave.
-    assert CHANGE + timedelta(days=16) < judged.since < CHANGE + timedelta(days=19)
+    # The newest window judges, and nobody learned from it; who needs no training is judged by those before it, too.
+    assert judged.since >= START + timedelta(days=110)
     assert judged.until > START + timedelta(days=113)
+    assert found["since"].gain.n == judged.rows < found["earlier"].gain.n
     gains = {name: each.gain for name, each in found.items() if each.gain is not None}
     assert sum(gain.alpha for gain in gains.values()) <= judged.alpha
     assert gains["since"].alpha > gains["earlier"].alpha > 0.0
     assert town.held(*EVERYTHING, since=CHANGE, earlier=(town.earlier[0].unit.id,)) == results
     assert set(town.told.statuses("cached")) == {"snapshot", "validate", STEP, "train", "evaluate", "refit", "package"}
+
+
+def test_a_winner_is_measured_on_the_whole_holdout_by_a_fit_that_has_not_seen_it(tmp_path: Path) -> None:
+    town = Town(tmp_path / "p", "")
+    town.champion = served(town.made(parameters={"C": 1e-5}))
+    town.spec = spec(train=TUNED, monitor={"window": "5d"}, evaluate={"holdout": "20d"})
+    found = {result.step: result for result in town.held("retune")}
+    judged = standings_of(tuple(found.values()))
+    begin, until = (moment(found[step].values["trained_until_us"]) for step in ("older", "train"))
+    assert begin + timedelta(days=14) < until < judged.since
+    assert found["evaluate"].values["rows"] == pytest.approx(20 * ROWS / DAYS, rel=0.1)
+    assert found["evaluate"].values["rows"] > 2 * judged.rows
+    assert len(found["train"].values["trials"]) == TUNED["tuning"]["trials"]
+    assert found["older"].values["parameters"] == found["train"].values["parameters"]
+    assert found["older"].values["trials"] == []  # sought once
+
+
+def test_who_cannot_be_fitted_without_the_holdout_is_measured_by_those_that_judged_it(tmp_path: Path) -> None:
+    town = Town(tmp_path / "p", "", evaluate={"holdout": "50d"})
+    town.champion = served(town.made(parameters={"C": 1e-5}))
+    (town.directory / "pipeline.py").write_text(WANTS_MUCH)
+    found = {result.step: result for result in town.held("all")}
+    judged = standings_of(tuple(found.values()))
+    assert contest.winner(judged) is not None
+    assert "older" not in found
+    assert found["evaluate"].values["rows"] == judged.rows
+
+
+def test_of_a_rare_class_some_must_have_come_to_judge(tmp_path: Path) -> None:
+    town = Town(tmp_path / "p", "")
+    rare = world(1, 115).with_columns(late=(pl.int_range(pl.len()) % 40 == 0).cast(pl.Int64))
+    rare.write_parquet(town.directory / "rows.parquet")
+    judged = standings_of(town.held("all"))
+    assert judged.rows > 400 - 40
 
 
 def test_where_only_the_level_moved_a_map_over_the_champions_scores_wins_and_nothing_is_trained(tmp_path: Path) -> None:
@@ -151,7 +191,8 @@ def test_another_past_is_another_tournament_unless_who_competes_was_named(tmp_pa
     later = run._replace(request=run.request._replace(tried=(past,)))
     for chosen in (True, False):
         order = TournamentOrder(champion="u", strategies=("all",), chosen=chosen)
-        assert (key_of(run, {"validate": "v"}, order) == key_of(later, {"validate": "v"}, order)) is chosen
+        keys = [key_of(Apart(each, each, 0), {"validate": "v"}, order) for each in (run, later)]
+        assert (keys[0] == keys[1]) is chosen
 
 
 def test_a_map_is_no_reason_for_another_map(tmp_path: Path) -> None:

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
+import numpy as np
 import polars as pl
 
 from flyball.adapters import estimators, model_input
@@ -39,23 +40,44 @@ _NO_MEMORY = "alloc"
 """What onnxruntime says then is an error of its own: "Failed to allocate memory", "bad allocation"."""
 
 
-def evaluation_key(run: Run, keys: dict[str, str], champion: ServedUnit | None) -> str:
+class Fits(NamedTuple):
+    """Of one recipe, results of steps `train`: by their answers to the holdout it is judged, each answering rows that it has not seen."""
+
+    newest: StepResult
+    older: StepResult | None = None
+    """Answers what the newest one was fitted on, as a tournament's winner was on all but a few windows (steps/apart.py). None: there are no such rows."""
+
+    def answers(self, run: Run, rows: Rows, signature: Signature) -> Scores:
+        """(n_rows, n_scores) to the holdout. Raises TrainingError, in words, where they cannot."""
+        if self.older is None:
+            return answers_of_trained(run, self.newest, rows.features, signature)
+        known = rows.event_us <= int(self.newest.values["trained_until_us"])
+        older = answers_of_trained(run, self.older, rows.where(known).features, signature)
+        newer = answers_of_trained(run, self.newest, rows.where(~known).features, signature)
+        return np.concatenate([older, newer])  # rows are in order of time
+
+
+def evaluation_key(run: Run, keys: dict[str, str], fits: Fits, champion: ServedUnit | None) -> str:
     spec = run.request.spec
     compared: Any = None
     if champion is not None:
         # In this part of the key alone: whom a model was compared with, and how, is no part of what makes it another model (`graph.run_key`).
         compared = [_COMPARISON_VERSION, codec.digest(read_manifest(Path(champion.package))), champion.unit.calibration]
-    return step_key("evaluate", keys, [list(_metrics(run)), spec.primary_metric, _alpha(run), compared])
+    return step_key(
+        "evaluate",
+        keys,
+        [list(_metrics(run)), spec.primary_metric, _alpha(run), compared, *([] if fits.older is None else [fits.older.key])],
+    )
 
 
-def evaluate(run: Run, keys: dict[str, str], validated: StepResult, trained: StepResult) -> StepResult:
+def evaluate(run: Run, keys: dict[str, str], validated: StepResult, fits: Fits) -> StepResult:
     """On rows that neither was fitted on. The values hold the `champion` beside whom it was judged."""
     champion = run.request.champion
     signature = codec.revive(validated.values["signature"], Signature)
 
     def work(directory: Path) -> dict[str, Any]:
         _, rows = divided(run, read_rows(run.cache.directory("validate", validated.key)))
-        scores = answers_of_trained(run, trained, rows.features, signature)
+        scores = fits.answers(run, rows, signature)
         holdout = Holdout(signature.task, rows.labels, rows.event_us)
         seed = run.request.spec.train.seed
         run.say("evaluate", f"{len(_metrics(run))} metrics on {rows.labels.size:,} rows of the holdout", 0.3)
@@ -66,9 +88,9 @@ def evaluate(run: Run, keys: dict[str, str], validated: StepResult, trained: Ste
         (directory / EVALUATION).write_bytes(codec.encode(found))
         pl.DataFrame(scores, schema=[f"score_{i}" for i in range(scores.shape[1])]).write_parquet(directory / SCORES)
         metrics = {item.name: item.value for item in found if item.value is not None}
-        return {"metrics": metrics, "rows": int(rows.labels.size), "estimator_digest": estimator_digest(run, trained)}
+        return {"metrics": metrics, "rows": int(rows.labels.size), "estimator_digest": estimator_digest(run, fits.newest)}
 
-    result = run.cache.do("evaluate", evaluation_key(run, keys, champion), work, of_estimator(run, trained))
+    result = run.cache.do("evaluate", evaluation_key(run, keys, fits, champion), work, of_estimator(run, fits.newest))
     # Not in what is kept: that is of the champion's bytes, which other units may have, too.
     beside = champion.unit.id if champion is not None else None
     return msgspec.structs.replace(result, values={**result.values, "champion": beside})

@@ -13,8 +13,9 @@ from flyball.adapters.kept_results import in_use
 from flyball.adapters.schema_file import Schema
 from flyball.adapters.sources import Secret
 from flyball.adapters.steps import tournament
+from flyball.adapters.steps.apart import Apart, rows_apart
 from flyball.adapters.steps.cache import StepCache
-from flyball.adapters.steps.evaluate import evaluate, evaluation_key
+from flyball.adapters.steps.evaluate import Fits, evaluate, evaluation_key
 from flyball.adapters.steps.package import PackageOrder, package, package_key
 from flyball.adapters.steps.recipes import PLAIN, Recipe
 from flyball.adapters.steps.refit import refitted
@@ -24,11 +25,14 @@ from flyball.adapters.steps.train import train
 from flyball.adapters.validation_pandera import schema_of
 from flyball.autopilot import contest
 from flyball.control.ports import StepRequest
-from flyball.errors import DataError, FlyballError
+from flyball.errors import CodeChanged, DataError, FlyballError, StoreUnavailable
 from flyball.pipelines import graph
 from flyball.records import codec
 from flyball.records.jobs import Progress, StepResult
 from flyball.records.tournaments import Standings
+
+OLDER = "older"
+"""The name under which is told that the older rows of a tournament's holdout were answered."""
 
 
 def no_secrets(name: str) -> str:
@@ -63,20 +67,41 @@ def _all(run: Run) -> tuple[StepResult, ...]:
     validated = done.keep(validate(run, done.keys, frame, schema.of_data))
     order = tournament.order_of(run)
     if order is None:
-        return _made(run, done, schema, PLAIN)
-    run = tournament.rows_apart(run, order, validated)
-    held = done.keep(tournament.hold(run, done.keys, validated, order))
+        return _made(run, done, schema, PLAIN, Fits(done.keep(train(run, done.keys, validated, PLAIN))))
+    apart = rows_apart(run, order, validated)
+    held = done.keep(tournament.hold(apart, done.keys, validated, order))
     won = contest.winner(codec.revive(held.values["standings"], Standings))
-    return _made(run, done, schema, tournament.recipe_of(run, won.name)) if won is not None and won.fitted else done.all
+    if won is None or not won.fitted:
+        return done.all
+    recipe = tournament.recipe_of(run, won.name)
+    judged = done.keep(train(apart.judging, done.keys, validated, recipe))
+    older = _of_older_rows(apart, done, judged, recipe)
+    return _made(apart.judging if older is None else apart.measured, done, schema, recipe, Fits(judged, older))
 
 
-def _made(run: Run, done: "_Done", schema: Schema, recipe: Recipe) -> tuple[StepResult, ...]:
-    """With a version's package, from what is validated."""
-    validated = done.results["validate"]
-    trained = done.keep(train(run, done.keys, validated, recipe))
-    alone = {**done.keys, "evaluate": evaluation_key(run, done.keys, None)}
+def _of_older_rows(apart: Apart, done: "_Done", judged: StepResult, recipe: Recipe) -> StepResult | None:
+    """The recipe without the holdout, of which a few windows judged. None: those are all of it, or nothing can be fitted without it."""
+    if apart.measured is apart.judging:
+        return None
+    run, validated = apart.measured, done.results["validate"]
+    if run.request.spec.train.tuning is not None:
+        recipe = recipe._replace(parameters=judged.values["parameters"])  # sought once
+    try:
+        older = train(run, done.keys, validated, recipe)
+    except (CodeChanged, StoreUnavailable):
+        raise
+    except FlyballError as error:
+        run.say("train", f"the newest rows alone say what it is worth: {error.message}")
+        return None
+    return done.keep(msgspec.structs.replace(older, step=OLDER))
+
+
+def _made(run: Run, done: "_Done", schema: Schema, recipe: Recipe, fits: Fits) -> tuple[StepResult, ...]:
+    """With a version's package, from what is trained."""
+    validated, trained = done.results["validate"], fits.newest
+    alone = {**done.keys, "evaluate": evaluation_key(run, done.keys, fits, None)}
     run_key = graph.run_key({**alone, "package": package_key(run, alone, schema)})
-    done.keep(evaluate(run, done.keys, validated, trained))
+    done.keep(evaluate(run, done.keys, validated, fits))
     fitted = done.keep(refitted(run, validated, trained, recipe)) if run.refits else trained
     packed = package(run, done.keys, done.results, PackageOrder(run_key, schema, fitted, recipe))
     place: Path = run.cache.directory("package", packed.key) / packed.values["package"]

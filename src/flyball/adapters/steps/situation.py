@@ -31,13 +31,13 @@ class Run(NamedTuple):
     secret: Secret
     cache: StepCache
     surroundings: Surroundings
-    held_out: float | None = None
-    """Share of the rows that a tournament's judges are; None: as `evaluate.holdout` says."""
+    held_out_from_us: int | None = None
+    """Where a tournament's holdout begins (steps/apart.py); None: where `evaluate.holdout` says."""
 
     @property
     def holdout(self) -> timedelta | float:
-        """The newest part: a duration, or a share of the rows."""
-        return self.request.spec.evaluate.holdout if self.held_out is None else self.held_out
+        """The newest part as flyball.yaml has it: a duration, or a share of the rows."""
+        return self.request.spec.evaluate.holdout
 
     @property
     def refits(self) -> bool:
@@ -100,6 +100,7 @@ def read_rows(directory: Path) -> Rows:
 
 def divided(run: Run, rows: Rows) -> tuple[Rows, Rows]:
     """(to train on, holdout). Raises DataError in words when nothing can be learnt or measured so."""
-    held_out = split.newest(rows.event_us, run.holdout)
+    begin_us = run.held_out_from_us
+    held_out = split.newest(rows.event_us, run.holdout) if begin_us is None else np.asarray(rows.event_us >= begin_us)
     split.check(held_out, rows.labels, classification=run.request.spec.task != "regression")
     return rows.where(~held_out), rows.where(held_out)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from flyball.adapters.environment import refuse_change
 from flyball.adapters.packages import LocalPackages
+from flyball.adapters.steps.apart import Apart
 from flyball.adapters.steps.evaluate import answers_of, answers_of_trained
 from flyball.adapters.steps.mended import LEAST_ROWS, mapped, thresholded, wrong_costs
 from flyball.adapters.steps.recipes import PLAIN, Recipe
@@ -39,10 +40,8 @@ from flyball.spec.fields import format_duration, parse_duration
 from flyball.stats.losses import bounded_loss
 
 STEP = "tournament"
-CODE_VERSION = 4
+CODE_VERSION = 5
 DAY = timedelta(days=1)
-LEAST_JUDGES = 100
-"""Rows: a mean difference of Brier scores is then known to ±0.02 or so."""
 
 Floats = NDArray[np.float64]
 
@@ -101,6 +100,8 @@ class Ground(NamedTuple):
     signature: Signature
     before: Rows
     judges: Rows
+    newest: NDArray[np.bool_]
+    """Which of the judges nobody learns from; the others are older, and judge who has not learned from them."""
     scale: float
     champion: ServedUnit
     answers: Floats
@@ -118,13 +119,13 @@ class Ground(NamedTuple):
         found: Floats = bounded_loss(self.signature.task, answers, self.judges.labels, self.scale)
         return np.where(self.judges.event_us > fitted_until_us, found, np.nan)
 
-    def wrong(self, threshold: float | None) -> Floats:
-        """What the champion's answers cost where this threshold divides them; None: one half."""
+    def wrong(self, threshold: float | None, chosen_until_us: int = -1) -> Floats:
+        """What the champion's answers cost where this threshold divides them; None: one half. `chosen_until_us`: the newest row that it was chosen by."""
         if self.signature.task != "binary":
             return np.full(self.judges.labels.size, np.nan)
         divided_at = 0.5 if threshold is None else threshold
         found = wrong_costs(self.answers[:, 0], self.judges.labels, divided_at, _yes_cost(self.run))
-        return np.where(self.judges.event_us > fitted_until_us(self.champion), found, np.nan)
+        return np.where(self.judges.event_us > max(fitted_until_us(self.champion), chosen_until_us), found, np.nan)
 
 
 def order_of(run: Run) -> TournamentOrder | None:
@@ -133,30 +134,17 @@ def order_of(run: Run) -> TournamentOrder | None:
     return None if given is None else codec.revive(given, TournamentOrder)
 
 
-def rows_apart(run: Run, order: TournamentOrder, validated: StepResult) -> Run:
-    """The run with the share of rows that judge: as `evaluate.holdout` says, and no more than half of those since the change, for the others are to be learnt."""
-    if order.since is None:
-        return run
-    event_us = read_rows(run.cache.directory("validate", validated.key)).event_us
-    ordered = np.sort(event_us)
-    as_said = run.request.spec.evaluate.holdout
-    said = as_said if isinstance(as_said, float) else float(np.mean(ordered > ordered[-1] - as_said // timedelta(microseconds=1)))
-    since = float(np.mean(ordered >= micros(order.since)))
-    share = round(since / 2.0, 4)
-    # So few that nobody could be judged are no reason to judge by fewer: what changed will have more rows.
-    return run._replace(held_out=share) if share < said and share * event_us.size >= LEAST_JUDGES else run
-
-
-def hold(run: Run, keys: dict[str, str], validated: StepResult, order: TournamentOrder) -> StepResult:
+def hold(apart: Apart, keys: dict[str, str], validated: StepResult, order: TournamentOrder) -> StepResult:
     """Its values hold the `standings`."""
+    run = apart.judging
 
     def work(_: Path) -> dict[str, Any]:
-        ground, trainings = _ground(run, validated, order), Trainings()
+        ground, trainings = _ground(apart, validated, order), Trainings()
         asked, out = _compete(ground, order, lambda name: trainings.hold(ground, keys, validated, name), trainings)
         refuse_change(run.request.project_dir, run.surroundings)
         return {"standings": codec.plain(standings(ground, asked, out, tournament.ALPHA)), **trainings.values(run)}
 
-    return run.cache.do(STEP, key_of(run, keys, order), work, lambda held: _of_estimator(run, held))
+    return run.cache.do(STEP, key_of(apart, keys, order), work, lambda held: _of_estimator(run, held))
 
 
 def _of_estimator(run: Run, held: StepResult) -> bool:
@@ -172,13 +160,14 @@ def _of_estimator(run: Run, held: StepResult) -> bool:
         return False
 
 
-def key_of(run: Run, keys: dict[str, str], order: TournamentOrder) -> str:
+def key_of(apart: Apart, keys: dict[str, str], order: TournamentOrder) -> str:
     """Two with the same are one tournament."""
+    run = apart.judging
     units = [unit for unit in (run.request.champion, *run.request.earlier) if unit is not None]
     around = run.surroundings
     past = None if order.chosen else _past(run)  # who is tried is drawn by it
     return codec.digest([
-        STEP, CODE_VERSION, keys["validate"], order, past, [unit.unit for unit in units], run.held_out, run.parameters, around.code_digest,
+        STEP, CODE_VERSION, keys["validate"], order, past, [unit.unit for unit in units], run.held_out_from_us, apart.judged_from_us, run.parameters, around.code_digest,
         around.environment_digest, run.request.spec.model_dump(mode="json", include={"train": True, "evaluate": True, "monitor": True, "serve": {"threshold"}}),
     ])  # fmt: skip
 
@@ -222,7 +211,7 @@ def standings(ground: Ground, asked: list[Asked], out: list[Entrant], alpha: flo
         told = {each.entrant: each for each in judged.standings}
         found += [_measured(each.entrant, told.get(name), what) for name, each in mine.items()]
     return Standings(
-        champion=ground.champion.unit.id, champion_loss=level, rows=int(ground.judges.labels.size), since=moment(int(ground.judges.event_us.min())),
+        champion=ground.champion.unit.id, champion_loss=level, rows=int(ground.newest.sum()), since=moment(int(ground.judges.event_us[ground.newest].min())),
         until=moment(int(ground.judges.event_us.max())), alpha=alpha, entrants=(*found, *out),
     )  # fmt: skip
 
@@ -237,15 +226,19 @@ def _measured(entrant: Entrant, standing: Standing | None, what: str) -> Entrant
     return msgspec.structs.replace(entrant, gain=gain, relative=standing.relative, error=standing.error, windows=standing.windows)
 
 
-def _ground(run: Run, validated: StepResult, order: TournamentOrder) -> Ground:
+def _ground(apart: Apart, validated: StepResult, order: TournamentOrder) -> Ground:
+    run = apart.judging
     champion = run.request.champion
     if champion is None or champion.unit.id != order.champion:
         raise DataError(f"{order.champion} is champion no more", next_step="the policy decides anew at the next window")
-    before, judges = divided(run, read_rows(run.cache.directory("validate", validated.key)))
+    rows = read_rows(run.cache.directory("validate", validated.key))
+    before, kept = divided(run, rows)
+    judges = rows.where(rows.event_us >= apart.judged_from_us)
     signature = codec.revive(validated.values["signature"], Signature)
     answers = answers_of(run, champion, judges.features, signature)
     since_us = None if order.since is None else micros(order.since)
-    return Ground(run, signature, before, judges, label_scale(signature.task, before.labels), champion, answers, since_us)
+    newest = judges.event_us >= kept.event_us.min()
+    return Ground(run, signature, before, judges, newest, label_scale(signature.task, before.labels), champion, answers, since_us)
 
 
 def _compete(
@@ -323,7 +316,8 @@ def _found(ground: Ground, name: str) -> Asked:
         answers_of(ground.run, ground.champion, fresh.features, ground.signature)[:, 0] if fresh.labels.size else np.zeros(0)
     )
     threshold = thresholded(answered, fresh.labels, _yes_cost(ground.run))
-    return Asked(Entrant(name=name, fitted=False, threshold=threshold), ground.wrong(threshold), COST_GAIN)
+    costs = ground.wrong(threshold, int(fresh.event_us.max(initial=-1)))
+    return Asked(Entrant(name=name, fitted=False, threshold=threshold), costs, COST_GAIN)
 
 
 def _recalibrated(ground: Ground, name: str) -> Asked:
@@ -333,13 +327,14 @@ def _recalibrated(ground: Ground, name: str) -> Asked:
     bare = msgspec.structs.replace(ground.champion, unit=msgspec.structs.replace(unit, calibration=None))
     scores = answers_of(run, bare, fresh.features, signature) if fresh.labels.size else np.zeros((0, ground.answers.shape[1]))
     judged = ground.answers if unit.calibration is None else answers_of(run, bare, ground.judges.features, signature)
-    found = mapped(signature.task, scores, fresh.labels, moment(int(fresh.event_us.max(initial=0))))
-    losses = ground.losses(found.of(judged), fitted_until_us(ground.champion))
+    learned_us = int(fresh.event_us.max(initial=0))
+    found = mapped(signature.task, scores, fresh.labels, moment(learned_us))
+    losses = ground.losses(found.of(judged), max(fitted_until_us(ground.champion), learned_us))
     if run.refits:
-        everything = fresh.followed_by(ground.judges)
+        everything = fresh.followed_by(ground.judges.where(ground.newest))
         until = moment(int(everything.event_us.max()))
         with suppress(DataError):  # where all of them together have no map, the one that was judged goes on
-            found = mapped(signature.task, np.concatenate([scores, judged]), everything.labels, until)
+            found = mapped(signature.task, np.concatenate([scores, judged[ground.newest]]), everything.labels, until)
     return Asked(Entrant(name=name, fitted=False, calibration=found), losses, LOSS_GAIN)
 
 

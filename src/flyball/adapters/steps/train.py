@@ -79,7 +79,7 @@ def _content(run: Run, recipe: Recipe) -> list[Any]:
         run.surroundings.code_digest,
         run.surroundings.environment_digest,
         *recipe.content,
-        *([] if run.held_out is None else [run.held_out]),
+        *([] if run.held_out_from_us is None else [run.held_out_from_us]),
     ]
 
 

@@ -1,0 +1,67 @@
+"""Of a tournament's rows, which are kept from whom.
+
+Two boundaries, both in time. Rows from `judging` on nobody learns from who is trained for the tournament: a few windows (autopilot/judges.py), so that entrants know
+the world nearly as it is. Rows from `measured` on are the holdout of the version that wins, as long as `evaluate.holdout` says: what its windows are held against
+needs more rows than a choice does. Those of them that are older than the judges are answered by a fit of the same recipe that has not seen them (evaluate.Fits).
+"""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import NamedTuple
+
+import numpy as np
+
+from flyball.adapters.steps.situation import Rows, Run, divided, read_rows
+from flyball.autopilot import judges
+from flyball.autopilot.tournament import MOST_WINDOWS
+from flyball.control.world import micros
+from flyball.records.jobs import StepResult
+from flyball.records.tournaments import TournamentOrder
+
+LEAST_JUDGES = 100
+"""Rows: a mean difference of Brier scores is then known to ±0.02 or so."""
+
+
+class Apart(NamedTuple):
+    judging: Run
+    """Whose holdout are the rows that nobody is trained on."""
+    measured: Run
+    """Whose holdout is the winner's: no shorter."""
+    judged_from_us: int
+    """Who needs no training is judged on the rows from here on, those that it was not fitted on: as far back as windows are looked at."""
+
+
+def rows_apart(run: Run, order: TournamentOrder, validated: StepResult) -> Apart:
+    """No more than half of the rows since the change are held out, for the others are to be learnt; unless so few of them are there that nobody could be judged: what
+    changed will have more."""
+    rows = read_rows(run.cache.directory("validate", validated.key))
+    as_said = int(divided(run, rows)[1].event_us.min())
+    measured_us = as_said
+    if order.since is not None:
+        since = rows.event_us[rows.event_us >= micros(order.since)]
+        if since.size // 2 >= LEAST_JUDGES:
+            measured_us = max(as_said, int(since[since.size // 2]))
+    windows = [*_windows(rows, run.request.spec.monitor.window // timedelta(microseconds=1))]
+    uncommon = None if run.request.spec.task == "regression" else [each.uncommon for each in windows]
+    judging_us = max(measured_us, windows[judges.judging([each.rows for each in windows], uncommon) - 1].first_us)
+    measured = run if measured_us == as_said else run._replace(held_out_from_us=measured_us)
+    judging = measured if judging_us == measured_us else run._replace(held_out_from_us=judging_us)
+    return Apart(judging, measured, min(judging_us, windows[:MOST_WINDOWS][-1].first_us))
+
+
+class _Window(NamedTuple):
+    first_us: int
+    """Moment of its first row."""
+    rows: int
+    uncommon: int
+    """Of its rows, those whose label is not the commonest one of all."""
+
+
+def _windows(rows: Rows, window_us: int) -> Iterator[_Window]:
+    """Those that have rows, the newest first. `rows`: in order of time, not empty."""
+    labels, counts = np.unique(rows.labels, return_counts=True)
+    uncommon = rows.labels != labels[np.argmax(counts)]
+    places, first = np.unique(rows.event_us // window_us, return_index=True)
+    ends = [*first[1:], rows.event_us.size]
+    for at in range(places.size - 1, -1, -1):
+        yield _Window(int(rows.event_us[first[at]]), int(ends[at] - first[at]), int(uncommon[first[at] : ends[at]].sum()))
