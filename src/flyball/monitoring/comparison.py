@@ -6,7 +6,8 @@ from flyball.monitoring import frame_words
 from flyball.monitoring.frame_words import ComparedColumn
 from flyball.records.findings import Finding
 
-NEVER = "not looked at: the clock (a season is a move), and what needs three columns to be seen"
+NO_CLOCK = "not looked at: the clock (a season is a move; profile(…, time=, window=) tells when rows were), and what needs three columns to be seen"
+CLOCK = "not looked at: whether how columns go together follows the clock, and what needs three columns to be seen"
 
 
 class SchemaChange(NamedTuple):
@@ -40,6 +41,8 @@ class Comparison(NamedTuple):
     """Columns that go together otherwise, or moved together, each too little alone."""
     beside: tuple[str, ...] = ()
     """Further lines for the eye."""
+    clock: str = ""
+    """Whether like was compared with like: the window of time, in words. Empty: the reference has no clock."""
 
     @property
     def moved(self) -> tuple[str, ...]:
@@ -77,7 +80,8 @@ class Comparison(NamedTuple):
         lines = [f"not in the frame: {', '.join(self.absent)}"] if self.absent else []
         lines += [change.words for change in self.schema if change.kind == "type"]
         if not self.exchangeable:
-            lines.append(
-                "stretches of the reference differ from one another, so only what differs more is called moved: shuffle the rows if their order means nothing"
-            )
-        return [*lines, *self.beside, *frame_words.not_looked_at(self.left_out), NEVER]
+            told = "differ from one another, so only what differs more is called moved"
+            order = f"stretches of the reference {told}: shuffle the rows if their order means nothing"
+            lines.append(f"windows of the reference {told}" if self.clock else order)
+        never = [self.clock, CLOCK] if self.clock else [NO_CLOCK]
+        return [*lines, *self.beside, *frame_words.not_looked_at(self.left_out), *never]

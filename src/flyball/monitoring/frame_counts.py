@@ -1,6 +1,7 @@
 """Frames in the bins of a reference: what is counted of a window, in one place or in several."""
 
 from collections.abc import Collection, Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -10,6 +11,7 @@ from flyball.errors import DataError
 from flyball.monitoring import joint_rows, traits, window_counts
 from flyball.monitoring.centres import centre_of, centred, is_coarse
 from flyball.monitoring.counting import doubles, texts
+from flyball.monitoring.frame_clock import Clock
 from flyball.monitoring.frames import Columns, columns_of
 from flyball.monitoring.joint import PREFIX, Directions
 from flyball.monitoring.joint_rows import PairCounts
@@ -36,6 +38,8 @@ class Known(NamedTuple):
     norms: Norms | None
     centred: bool
     """FrameProfile.centred."""
+    clock: Clock | None = None
+    """FrameProfile.clock."""
 
     @property
     def centres(self) -> dict[str, float]:
@@ -51,6 +55,8 @@ class FrameCounts(msgspec.Struct, frozen=True, kw_only=True):
     """Digest of the bins that it is counted in."""
     pairs: PairCounts | None = None
     traits: WindowTraits | None = None
+    begin: datetime | None = None
+    """Of the window, where the reference has a clock."""
 
     def to_bytes(self) -> bytes:
         """To be sent where parts are merged; `from_bytes` gives it back."""
@@ -117,11 +123,12 @@ def bins_of(reference: Reference) -> str:
     return codec.digest([*each, centres] if centres else each)[:16]
 
 
-def columns_beside(reference: Reference, frame: "IntoDataFrame", *, strict: bool) -> Columns:
+def columns_beside(known: Known, frame: "IntoDataFrame", *, strict: bool) -> Columns:
     """The frame's columns that the reference has, as what it has them."""
-    own = features_of(reference)
+    own = features_of(known.reference)
     decimal = frozenset(stream.name for stream in own if _written_decimal(stream))
-    columns = columns_of(frame, {stream.name: _type_of(stream) for stream in own}, decimal, strict=strict)
+    clock = None if known.clock is None else known.clock.column
+    columns = columns_of(frame, {stream.name: _type_of(stream) for stream in own}, decimal, strict=strict, clock=clock)
     if columns.rows < FEWEST_ROWS:
         raise DataError(f"a frame of {columns.rows} rows", expected=f"at least {FEWEST_ROWS}")
     return columns
@@ -145,6 +152,7 @@ def count(known: Known, columns: Columns, seen: Taken) -> FrameCounts:
     return FrameCounts(
         profile=profile_of(reference, values, None, columns.rows),
         bins=bins_of(reference),
+        begin=columns.begin,
         pairs=None if observed is None else observed.pairs,
         traits=None if known.norms is None else traits.traits_of(asked, plain),
     )
@@ -158,6 +166,8 @@ def merge(a: FrameCounts, b: FrameCounts) -> FrameCounts:
             "counts of two different references", expected="parts that are counted in the bins of one",
             next_step="give each place the same profile (FrameProfile.to_bytes keeps it), and count the parts again",
         )  # fmt: skip
+    if a.begin != b.begin:
+        raise DataError("parts of two windows of time", expected="parts of one", next_step="merge those that begin together")
     # A direction is lacking only where a column of it is, which is told first.
     differ = a.profile.counts.keys() ^ b.profile.counts.keys()
     if lacking := sorted(differ, key=lambda name: (name.startswith(PREFIX), name)):
@@ -170,6 +180,7 @@ def merge(a: FrameCounts, b: FrameCounts) -> FrameCounts:
         bins=a.bins,
         pairs=None if a.pairs is None or b.pairs is None else joint_rows.merge(a.pairs, b.pairs),
         traits=None if a.traits is None or b.traits is None else traits.merge(a.traits, b.traits),
+        begin=a.begin,
     )
 
 

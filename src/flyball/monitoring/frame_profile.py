@@ -1,12 +1,15 @@
 """What a frame is like: what other frames are compared with."""
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from flyball.errors import DataError
 from flyball.monitoring import blocks, frame_words, joint, norms
+from flyball.monitoring.frame_clock import Clock, clock_of, times_of
 from flyball.monitoring.frame_counts import FEWEST_ROWS, Known, Taken, taken, together
 from flyball.monitoring.frames import Columns, columns_of
 from flyball.monitoring.joint import Directions
@@ -31,6 +34,7 @@ class _Kept(msgspec.Struct, frozen=True, kw_only=True):
     norms: Norms | None = None
     left_out_known: bool = True
     centred: bool = False
+    clock: Clock | None = None
 
 
 class FrameProfile(NamedTuple):
@@ -51,6 +55,8 @@ class FrameProfile(NamedTuple):
     """False: bytes of a release that kept the reference alone, so that `left_out` is empty whatever was."""
     centred: bool = False
     """Numbers far from 0 are without their centre and infinite ones missing (centres.centred). False: a release before counted them as they came."""
+    clock: Clock | None = None
+    """By what rows belong to windows; None: windows are so many rows as they come."""
 
     def to_bytes(self) -> bytes:
         """To be kept; `from_bytes` gives it back."""
@@ -69,7 +75,7 @@ class FrameProfile(NamedTuple):
 
     @property
     def known(self) -> Known:
-        return Known(self.reference, self.directions, self.norms, self.centred)
+        return Known(self.reference, self.directions, self.norms, self.centred, self.clock)
 
     def __str__(self) -> str:
         return frame_words.profile_text(self.reference, self._beside())
@@ -78,31 +84,57 @@ class FrameProfile(NamedTuple):
         return frame_words.profile_html(self.reference, self._beside())
 
     def _beside(self) -> list[str]:
-        return frame_words.infinite(self.infinite) + frame_words.coarse(self.coarse) + frame_words.not_looked_at(self.left_out)
+        windows = [] if self.clock is None else [self.clock.words, *self.reference.notes]
+        return (
+            windows
+            + frame_words.infinite(self.infinite)
+            + frame_words.coarse(self.coarse)
+            + frame_words.not_looked_at(self.left_out)
+        )
 
 
-def profile(frame: "IntoDataFrame", *, window_rows: int | None = None) -> FrameProfile:
+def profile(
+    frame: "IntoDataFrame", *, window_rows: int | None = None, time: str | None = None, window: timedelta | str | None = None
+) -> FrameProfile:
     """What a Polars or pandas frame or an Arrow table is like, to compare others with.
 
     Rows are taken in the order in which they stand. `window_rows`: how many rows the frames will have that are compared with it (None: a twentieth):
-    how far stretches of so many rows differ from one another is learned. Raises DataError for what is no frame, or too short, and for text that could not be kept.
+    how far stretches of so many rows differ from one another is learned. Or, of rows that have a time: `time`, the column that says it, and `window`, how
+    long frames will be (`"1h"`, `"1d"`); columns that follow the time of day or the day of the week are then compared with the same hours or days.
+    Raises DataError for what is no frame, or too short, and for text that could not be kept.
     """
-    columns = columns_of(frame)
+    clock = clock_of(time, window)
+    columns = columns_of(frame, clock=time)
     if columns.rows < FEWEST_ROWS:
         raise DataError(f"a frame of {columns.rows} rows", expected=f"at least {FEWEST_ROWS}")
-    size = window_rows if window_rows is not None else max(columns.rows // 20, FEWEST_ROWS)
-    if not isinstance(size, int | np.integer) or size < 1:
-        raise DataError(f"windows of {size!r} rows", expected="a whole number, at least one")
-    found = _built(columns, taken(columns, None), int(size))
+    if clock is None:
+        found = _built(columns, taken(columns, None), _Cutting(None, _size_of(columns, window_rows)))
+    elif window_rows is not None:
+        raise DataError("windows of time and of rows", expected="one of them: time= with window=, or window_rows=")
+    else:
+        cutting = _Cutting(times_of(frame, clock.column), clock.window)
+        found = _built(columns, taken(columns, None), cutting)._replace(clock=clock)
     _refuse_half_characters(found)
     return found
 
 
-def _built(columns: Columns, seen: Taken, size: int) -> FrameProfile:
-    reference = build(columns.signature, seen.values, None, None, size, None)
+class _Cutting(NamedTuple):
+    event_us: NDArray[np.int64] | None
+    window: timedelta | int
+
+
+def _size_of(columns: Columns, window_rows: int | None) -> int:
+    size = window_rows if window_rows is not None else max(columns.rows // 20, FEWEST_ROWS)
+    if not isinstance(size, int | np.integer) or size < 1:
+        raise DataError(f"windows of {size!r} rows", expected="a whole number, at least one")
+    return int(size)
+
+
+def _built(columns: Columns, seen: Taken, cutting: _Cutting) -> FrameProfile:
+    reference = build(columns.signature, seen.values, cutting.event_us, None, cutting.window, None)
     streams = tuple(msgspec.structs.replace(each, centre=seen.centres.get(each.name, 0.0)) for each in reference.streams)
     reference = msgspec.structs.replace(reference, streams=streams)
-    windows = blocks.cut(columns.rows, None, size).windows
+    windows = blocks.cut(columns.rows, cutting.event_us, cutting.window).windows
     plain = together(columns.types, seen.values, seen.centres)
     own = [stream for stream in streams if stream.name in plain]
     directions = joint.build({stream.name: stream.kind for stream in own}, plain, windows)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Collection, Mapping
+from datetime import datetime
 from typing import Any, NamedTuple
 
 import narwhals as nw
@@ -32,6 +33,8 @@ class Columns(NamedTuple):
     """Column → what it holds now, where that is no longer what the reference has."""
     beyond: dict[str, str]
     """Column that the reference does not look at → its type; those of missing values alone, which have none, are not in it."""
+    begin: datetime | None = None
+    """Of the window of time that all rows are of, where somebody asked for it."""
 
     @property
     def signature(self) -> Signature:
@@ -41,21 +44,22 @@ class Columns(NamedTuple):
 
 
 def columns_of(
-    frame: IntoDataFrame, types: Mapping[str, ColumnType] | None = None, decimal: Collection[str] = (), *, strict: bool = True
-) -> Columns:
+    frame: IntoDataFrame, types: Mapping[str, ColumnType] | None = None, decimal: Collection[str] = (), *,
+    strict: bool = True, clock: str | None = None,
+) -> Columns:  # fmt: skip
     """The columns of a Polars or pandas frame or an Arrow table. `types`: what the reference says that they are; None: what the frame says.
-    `decimal`: categories which the reference writes `1.0` where a number is whole, not `1`.
+    `decimal`: categories which the reference writes `1.0` where a number is whole, not `1`. `clock`: the column that says when a row was, no column of it.
 
     Times and nested values are left out, and said to be: a clock always drifts. Raises DataError for what is no frame or has no column to look at, and for
     a column that should be a number and is none, or a category and is a time; without `strict` that is told in `changed`, and the others are taken.
     """
-    table = _table(frame)
+    table = table_of(frame)
     values: dict[str, Any] = {}
     kinds: dict[str, ColumnType] = {}
     left_out: dict[str, str] = {}
     changed: dict[str, str] = {}
     beyond: dict[str, str] = {}
-    for name in table.columns:
+    for name in (each for each in table.columns if each != clock):
         series = table[name]
         kind = _kind(series) if types is None else types.get(name)
         if kind is None and not series.is_null().all():
@@ -96,10 +100,10 @@ def _base(told: str) -> str:
 
 def rows_of(frame: IntoDataFrame) -> int:
     """How many rows it has. Raises DataError for what is no frame."""
-    return len(_table(frame))
+    return len(table_of(frame))
 
 
-def _table(frame: IntoDataFrame) -> "nw.DataFrame[Any]":
+def table_of(frame: IntoDataFrame) -> "nw.DataFrame[Any]":
     try:
         table = nw.from_native(frame, eager_only=True)
     except TypeError:

@@ -14,10 +14,11 @@ import msgspec
 import numpy as np
 
 from flyball.errors import DataError
-from flyball.monitoring import drift, effects, frame_counts, frame_words, joint_words, quality
+from flyball.monitoring import drift, effects, frame_clock, frame_counts, frame_words, joint_words, quality
 from flyball.monitoring.centres import looks_far
 from flyball.monitoring.comparison import Comparison, SchemaChange
 from flyball.monitoring.drift import DriftState
+from flyball.monitoring.frame_clock import Clock
 from flyball.monitoring.frame_counts import FEWEST_ROWS, FrameCounts, Known, merge
 from flyball.monitoring.frame_profile import FrameProfile, profile
 from flyball.monitoring.frame_words import ComparedColumn
@@ -51,13 +52,14 @@ def compare(reference: "FrameProfile | IntoDataFrame", frame: "IntoDataFrame", *
         raise DataError(f"a level of {level!r}", expected="a chance between 0 and 1, such as 0.01")
     tested = min(float(level), drift.HIGHEST_LEVEL)
     known = reference if isinstance(reference, FrameProfile) else profile(reference, window_rows=max(rows_of(frame), FEWEST_ROWS))
-    columns = frame_counts.columns_beside(known.reference, frame, strict=False)
+    columns = frame_counts.columns_beside(known.known, frame, strict=False)
+    window, clock = _covered(known.clock, frame)
     seen = frame_counts.taken(columns, known.known)
     counted = frame_counts.count(known.known, columns, seen)
     # A single look has no slow drift to find: all of the budget is a window's own.
-    findings, _ = _judged(known.known, DriftState(), counted, drift.LOOKS[0] / tested)
+    findings, _ = _judged(known.known, DriftState(), counted, drift.LOOKS[0] / tested, window)
     findings = tuple(_of_one_look(finding, tested) for finding in findings)
-    own = {stream.name: stream for stream in frame_counts.features_of(known.reference)}
+    own = {stream.name: stream for stream in drift.streams_of(known.reference, window) if stream.role == "feature"}
     found = {finding.subject: finding for finding in findings if finding.subject in own}
     compared = [_compared(own[name], counted.profile, found.get(name)) for name in own if name in columns.values]
     return Comparison(
@@ -65,8 +67,19 @@ def compare(reference: "FrameProfile | IntoDataFrame", frame: "IntoDataFrame", *
         tuple(sorted(compared, key=lambda column: (column.finding is None, -column.effects["js"], column.name))),
         tuple(name for name in own if name not in columns.values and name not in columns.changed), columns.left_out, tested,
         known.reference.exchangeable, float(level) if level > tested else None, _schema(known, columns, tuple(own)),
-        tuple(finding for finding in findings if finding.subject not in own), tuple(_beside(known, seen.infinite)),
+        tuple(finding for finding in findings if finding.subject not in own), tuple(_beside(known, seen.infinite)), clock,
     )  # fmt: skip
+
+
+def _covered(clock: Clock | None, frame: "IntoDataFrame") -> tuple[Window, str]:
+    """The stretch that a frame is of, and in words whether like is compared with like."""
+    if clock is None:
+        return Window(model="", unit="", start=BEGINNING, end=BEGINNING + DAY), ""
+    begin, count = frame_clock.windows_in(frame, clock)
+    window = Window(model="", unit="", start=begin, end=begin + count * clock.window)
+    if count == 1:
+        return window, f"{clock.words}: columns that follow the clock are compared with the same hours"
+    return window, f"rows of {count:,} {clock.words}: compared with all hours of the reference, not with the same ones"
 
 
 def _schema(known: FrameProfile, columns: Columns, own: tuple[str, ...]) -> tuple[SchemaChange, ...]:
@@ -139,7 +152,9 @@ class Monitor:
         return self.judge(self.count(columns))
 
     def columns(self, frame: "IntoDataFrame") -> Columns:
-        return frame_counts.columns_beside(self.reference, frame, strict=True)
+        columns = frame_counts.columns_beside(self._known, frame, strict=True)
+        clock = self._known.clock
+        return columns if clock is None else columns._replace(begin=frame_clock.window_of(frame, clock))
 
     def count(self, columns: Columns) -> FrameCounts:
         """The window in the reference's bins: to be merged with others' (`merge`) where a window is counted in several places."""
@@ -156,8 +171,21 @@ class Monitor:
         self._refuse_absent(
             [each.name for each in frame_counts.features_of(self.reference) if each.name not in counted.profile.counts]
         )
-        findings, self.state = _judged(self._known, self.state, counted, self._windows)
+        findings, self.state = _judged(self._known, self.state, counted, self._windows, self._window(counted))
         return findings
+
+    def _window(self, counted: FrameCounts) -> Window:
+        """The next one; of a reference with a clock, the one that was counted."""
+        clock, start = self._known.clock, BEGINNING + self.state.windows * DAY
+        if clock is None:
+            return Window(model="", unit="", start=start, end=start + DAY)
+        if counted.begin is None:
+            raise DataError(
+                "counts of no window of time", expected=clock.words,
+                next_step="count it with a monitor of this profile: count(columns(frame))",
+            )  # fmt: skip
+        frame_clock.refuse_earlier(self.state.last_window, counted.begin)
+        return frame_clock.stretch(counted.begin, clock)
 
     def _refuse_absent(self, absent: list[str]) -> None:
         if absent:
@@ -167,16 +195,17 @@ class Monitor:
             )  # fmt: skip
 
 
-def _judged(known: Known, state: DriftState, counted: FrameCounts, windows: float) -> tuple[tuple[Finding, ...], DriftState]:
+def _judged(
+    known: Known, state: DriftState, counted: FrameCounts, windows: float, window: Window
+) -> tuple[tuple[Finding, ...], DriftState]:
     """One window's findings in the words of what happened, with pictures; and the state after it."""
-    _refuse_short(known.reference, counted.profile.rows)
-    start = BEGINNING + state.windows * DAY
+    if known.clock is None:  # a window of time has as many rows as came, and its spread was learned from such ones
+        _refuse_short(known.reference, counted.profile.rows)
     policy = MonitorPolicy(
-        window=DAY, budget_windows=windows, min_rows=FEWEST_ROWS, mature_share=1.0, label_delay=None, tolerance=0.0, drift_share=1.0
+        window=window.end - window.start, budget_windows=windows, min_rows=FEWEST_ROWS, mature_share=1.0, label_delay=None,
+        tolerance=0.0, drift_share=1.0,
     )  # fmt: skip
-    reading = drift.judge(
-        known.reference, state, counted.profile, Window(model="", unit="", start=start, end=start + DAY), policy
-    )
+    reading = drift.judge(known.reference, state, counted.profile, window, policy)
     findings = reading.findings
     alarmed = {finding.subject for finding in findings if finding.kind is FindingKind.FEATURE_DRIFT}
     if known.directions is not None and counted.pairs is not None:
@@ -186,7 +215,7 @@ def _judged(known: Known, state: DriftState, counted: FrameCounts, windows: floa
         streams = {stream.name: stream for stream in known.reference.streams if stream.name in known.norms.columns}
         watched = Watched(norms=known.norms, streams=streams, counts=counted.profile.counts, traits=counted.traits)
         findings = quality.retell(findings, quality.diagnose(watched, alarmed))
-    return pictured(findings, known.reference.streams, counted.profile.counts), reading.state
+    return pictured(findings, drift.streams_of(known.reference, window), counted.profile.counts), reading.state
 
 
 def _each_once(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:

@@ -1,0 +1,140 @@
+"""Frames whose rows have a time: like is compared with like."""
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+
+from flyball.errors import DataError
+from flyball.monitoring import Monitor, compare, merge, profile
+from flyball.monitoring.frame_clock import Clock, times_of
+from flyball.monitoring.notebook import FrameProfile
+
+START, HOUR = datetime(2026, 1, 5, tzinfo=UTC), timedelta(hours=1)
+ROWS = 60
+"""Of an hour."""
+
+
+def hours(first: int, count: int, seed: int, *, shift: float = 0.0) -> pl.DataFrame:
+    """`watts` follows the hour, and a bit each day's own weather; `town` does not."""
+    draw = np.random.default_rng([seed, first])
+    hour = first + np.repeat(np.arange(count), ROWS)
+    weather = np.random.default_rng([seed, 7]).normal(0.0, 0.3, 400)[hour // 24]
+    watts = 10.0 * np.sin(hour % 24 * np.pi / 12.0) + weather + draw.normal(0.0, 2.0, hour.size) + shift
+    minutes = draw.uniform(0.0, 60.0, hour.size)
+    at = [START + timedelta(hours=int(h), minutes=float(m)) for h, m in zip(hour, minutes, strict=True)]
+    return pl.DataFrame({"at": at, "watts": watts, "town": draw.choice(["Oslo", "Rome"], hour.size)})
+
+
+@pytest.fixture(scope="module")
+def known() -> FrameProfile:
+    return profile(hours(0, 40 * 24, 1), time="at", window="1h")
+
+
+def test_a_value_of_noon_is_a_move_at_night_and_none_at_noon(known: FrameProfile) -> None:
+    # By night watts lie at -10: a move of 4 is within what a day holds, and far from what other nights were.
+    night = hours(50 * 24 + 18, 1, 1, shift=4.0)
+    found = compare(known, night)
+    assert found.moved == ("watts",)
+    assert "18:00 to 21:00 UTC of other days" in found.columns[0].finding.words
+    assert "compared with the same hours" in str(found)
+    assert "Windows follow the time of day (watts)" in str(known)
+    blind = profile(hours(0, 40 * 24, 1).drop("at"), window_rows=ROWS)
+    assert compare(blind, night.drop("at")).moved == ()
+    assert "time=, window=" in str(compare(blind, night.drop("at")))
+    for hour in (50 * 24 + 6, 50 * 24 + 18):
+        assert compare(known, hours(hour, 1, 1)).moved == ()
+
+
+def test_hours_that_go_up_and_down_as_ever_keep_the_budget(known: FrameProfile) -> None:
+    alarms = 0
+    for seed in range(3):
+        monitor = Monitor(known, windows=20)
+        for hour in range(50 * 24, 50 * 24 + 160):
+            alarms += bool(monitor.look(hours(hour, 1, 1 if seed == 0 else 20 + seed)))
+    assert alarms <= 35  # of 480 windows 24 are allowed; more than 35 have a chance of 1 %
+
+
+def test_a_monitor_looks_at_one_window_after_the_other(known: FrameProfile) -> None:
+    monitor = Monitor(known)
+    with pytest.raises(DataError, match="rows of 2 windows, from 2026-02-24 00:00 UTC on"):
+        monitor.look(hours(50 * 24, 2, 1))
+    monitor.look(hours(50 * 24 + 5, 1, 1))
+    for hour in (50 * 24 + 5, 50 * 24 + 2):
+        with pytest.raises(DataError, match="after one of 2026-02-24 05:00"):
+            monitor.look(hours(hour, 1, 1))
+    later = Monitor(known, state=monitor.state)
+    with pytest.raises(DataError, match="after one of 2026-02-24 05:00"):
+        later.look(hours(50 * 24 + 5, 1, 1))
+    (found, *_) = later.look(hours(50 * 24 + 6, 1, 1, shift=20.0))
+    assert (found.subject, found.window_start, found.window_end) == (
+        "watts", START + timedelta(hours=50 * 24 + 6), START + timedelta(hours=50 * 24 + 7),
+    )  # fmt: skip
+
+
+def test_parts_of_a_window_of_time_are_merged_and_of_two_windows_refused(known: FrameProfile) -> None:
+    monitor, whole = Monitor(known), hours(50 * 24 + 6, 1, 1, shift=20.0)
+    first, second = (monitor.count(monitor.columns(part)) for part in (whole.head(30), whole.tail(30)))
+    together, alone = merge(first, second), monitor.count(monitor.columns(whole))
+    assert (together.profile, together.begin) == (alone.profile, START + timedelta(hours=50 * 24 + 6))
+    assert [each.words for each in Monitor(known).judge(together)] == [each.words for each in Monitor(known).judge(alone)]
+    assert type(first).from_bytes(first.to_bytes()) == first
+    other = monitor.count(monitor.columns(hours(50 * 24 + 7, 1, 1)))
+    with pytest.raises(DataError, match="parts of two windows of time"):
+        merge(first, other)
+    blind = Monitor(profile(hours(0, 40 * 24, 1).drop("at"), window_rows=ROWS))
+    with pytest.raises(DataError, match="counts of no window of time"):
+        monitor.judge(blind.count(blind.columns(whole.drop("at"))))
+
+
+def test_several_windows_at_once_are_compared_with_all_hours_and_said_to_be(known: FrameProfile) -> None:
+    day = compare(known, hours(50 * 24, 24, 1))
+    assert day.moved == ()
+    assert "rows of 24 windows of 1h by 'at': compared with all hours of the reference" in str(day)
+
+
+def test_the_clock_is_no_column_and_is_kept_with_the_profile(known: FrameProfile) -> None:
+    assert known.left_out == {}
+    kept = FrameProfile.from_bytes(known.to_bytes())
+    assert kept == known
+    assert kept.clock == Clock(column="at", window=HOUR)
+    assert compare(kept, hours(50 * 24, 1, 1)).schema == ()
+    with pytest.raises(DataError, match="a frame without 'at'"):
+        compare(known, hours(50 * 24, 1, 1).drop("at"))
+
+
+def test_times_are_the_same_in_every_library() -> None:
+    naive = pl.DataFrame({"at": ["2026-01-05 01:00", "2026-01-05 02:30"]}).with_columns(pl.col("at").str.to_datetime())
+    zoned = naive.with_columns(at=pl.col("at").dt.replace_time_zone("Europe/Oslo"))
+    first = int(START.timestamp() * 1e6) + 3_600_000_000
+    assert times_of(naive, "at").tolist() == [first, first + 5_400_000_000]
+    assert times_of(zoned, "at").tolist() == [first - 3_600_000_000, first + 1_800_000_000]
+    pandas = pd.DataFrame({"at": naive["at"].to_list()})
+    assert times_of(pandas, "at").tolist() == times_of(naive, "at").tolist()
+    assert times_of(pl.DataFrame({"at": [date(2026, 1, 5)]}), "at").tolist() == [first - 3_600_000_000]
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ({"time": "at"}, "no length of windows"),
+        ({"window": "1h"}, "no column that says when a row was"),
+        ({"time": "at", "window": "soon"}, "windows of 'soon'"),
+        ({"time": "at", "window": 3600}, "windows of 3600"),
+        ({"time": "at", "window": timedelta(0)}, "windows of"),
+        ({"time": "at", "window": "1h", "window_rows": 50}, "windows of time and of rows"),
+        ({"time": "when", "window": "1h"}, "a frame without 'when'"),
+        ({"time": "town", "window": "1h"}, "'town' holds String"),
+    ],
+)
+def test_a_clock_that_is_none_is_refused_in_words(more: dict[str, Any], told: str) -> None:
+    with pytest.raises(DataError, match=told):
+        profile(hours(0, 4, 1), **more)
+
+
+def test_rows_without_a_time_are_refused() -> None:
+    with pytest.raises(DataError, match="1 of 240 rows without a time in 'at'"):
+        profile(hours(0, 4, 1).with_columns(at=pl.when(pl.int_range(pl.len()) > 0).then(pl.col("at"))), time="at", window="1h")
