@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 ROWS = 200
 """A mean difference of Brier scores is then known to ±0.015 or so."""
-UNCOMMON = 10
-"""Rows of other classes than the commonest one: of a rare class by which models differ some must have come."""
+OF_CLASSES = 10
+"""Rows of the commonest class, and of all others: of a rare class by which models differ some must have come, and of one class alone nothing is learnt of them."""
 WINDOWS = 4
 """From so many on their spread says what differs from day to day (autopilot/tournament.py)."""
 SHARE = 20
@@ -17,8 +17,10 @@ def judging(rows: Sequence[int], uncommon: Sequence[int] | None = None) -> int:
 
     `rows`: of each window that has any, the newest first; `uncommon`: those of them that are not of the commonest class, None: there are no classes.
 
-    >>> judging([800] * 30), judging([800] * 365), judging([30] * 365), judging([30, 50]), judging([800] * 30, [5] * 30)
-    (1, 4, 7, 2, 2)
+    >>> judging([800] * 30), judging([800] * 365), judging([30] * 365), judging([30, 50])
+    (1, 4, 7, 2)
+    >>> judging([800] * 30, [5] * 30), judging([300] * 30, [300] + [140] * 29)
+    (2, 2)
     """
     count = max(1, min(WINDOWS, len(rows) // SHARE))
     while count < len(rows) and not _enough(rows[:count], uncommon and uncommon[:count]):
@@ -27,4 +29,6 @@ def judging(rows: Sequence[int], uncommon: Sequence[int] | None = None) -> int:
 
 
 def _enough(rows: Sequence[int], uncommon: Sequence[int] | None) -> bool:
-    return sum(rows) >= ROWS and (uncommon is None or sum(uncommon) >= UNCOMMON)
+    if uncommon is not None and min(sum(uncommon), sum(rows) - sum(uncommon)) < OF_CLASSES:
+        return False
+    return sum(rows) >= ROWS

@@ -34,8 +34,8 @@ def _tournament(over: Tournament, *, plain: bool) -> "list[RenderableType]":
     held = over.standings
     rows = [_row(each, won=each.name == over.winner) for each in _ranked(held.entrants)]
     judged = (
-        f"{held.rows:,} rows from {draw.when(held.since)} to {draw.when(held.until)} judged them beside {held.champion}, "
-        f"which lost {held.champion_loss:.4f} a row on the newest window."
+        f"{held.rows:,} rows from {draw.when(held.since)} to {draw.when(held.until)} judged what was trained, and older ones, too, what was not, "
+        f"beside {held.champion}, which lost {held.champion_loss:.4f} a row on the newest window."
     )
     table = draw.table(
         ("entrant", "gain a row", "interval", "rows", "minutes", ""), rows, plain=plain, right=("gain a row", "rows", "minutes")

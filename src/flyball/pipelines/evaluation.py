@@ -94,18 +94,19 @@ def not_comparable(metrics: Sequence[str], why: str) -> tuple[Evidence, ...]:
 def unseen_rows(holdout: Holdout, fitted_until_us: int) -> tuple[NDArray[np.bool_], Evidence | None]:
     """(n_rows,) those that a champion was not fitted on, and what to tell of them; None: it was fitted on none.
 
-    A model is better on rows that it was fitted on than on others: compared there, no challenger would ever be as good.
+    A model is better on rows that it was fitted on than on others, and on those of their time than one that knows nothing of it: compared there, no challenger
+    would ever be as good.
     """
     new = holdout.event_us > fitted_until_us
     n, left = int(new.size), int(new.sum())
     if left == n:
         return new, None
     # Of classes nothing is asked: one rare class would leave the rule out for all others, and a metric that needs it says so itself.
-    few = f"the champion was fitted on {n - left} of the {n} rows of the holdout, and {left} are too few to compare on (at least {LEAST_UNSEEN})"
+    few = f"the champion knows {n - left} of the {n} rows of the holdout, and {left} are too few to compare on (at least {LEAST_UNSEEN})"
     note = few if left < LEAST_UNSEEN else ""
     return new, Evidence(
         name=UNSEEN, value=float(left), n=n, since=_moment(holdout.event_us.min()), until=_moment(holdout.event_us.max()),
-        method="rows of the holdout that are newer than all that the champion was fitted on", note=note,
+        method="rows of the holdout that are newer than all that the champion knows", note=note,
     )  # fmt: skip
 
 

@@ -66,7 +66,7 @@ class Standings(msgspec.Struct, frozen=True, kw_only=True):
     champion_loss: float
     """Mean bounded loss on the newest window that judged."""
     rows: int
-    """That judged: the newest mature ones. Whoever was fitted on some of them is not judged by those."""
+    """The newest mature ones, which nobody learned from who was trained for it: they judge, and older ones judge who was not."""
     since: datetime
     until: datetime
     alpha: float

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
-import polars as pl
 import pytest
-from projects import AILING, AS_OF, LOGISTIC, START, TUNED, Told, package_in, project, request, served, spec
+from projects import AILING, AS_OF, LOGISTIC, START, Told, package_in, project, request, served, spec
+from towns import CHANCE, CHANGE, DAYS, EVERYTHING, ROWS, WEIGHED, Town, standings_of
 
 from flyball.adapters.environment import GitState, Surroundings
 from flyball.adapters.packages import LocalPackages
@@ -19,75 +18,11 @@ from flyball.adapters.steps.cache import StepCache
 from flyball.adapters.steps.situation import Run
 from flyball.adapters.steps.tournament import STEP, key_of
 from flyball.autopilot import contest, tournament
-from flyball.control.world import moment
 from flyball.errors import CodeChanged, DataError, StoreUnavailable
 from flyball.records import codec
 from flyball.records.jobs import Progress, StepResult
 from flyball.records.maps import ClassMap, ScoreMap, ValueMap
-from flyball.records.routing import ServedUnit
 from flyball.records.tournaments import Entrant, Standings, Tournament, TournamentOrder
-from flyball.stats.logistic import expit
-
-DAYS, ROWS = 120, 6000
-CHANGE = START + timedelta(days=80)
-WEIGHED = LOGISTIC.replace("parameters, seed)", "parameters, seed, weights=None)").replace(
-    ".fit(features, label)", ".fit(features, label, logisticregression__sample_weight=weights)"
-)
-CHANCE = LOGISTIC.replace(
-    "return make_pipeline(prepare",
-    "import os; parameters = {'C': 0.01 + os.urandom(4)[0] / 99}\n    return make_pipeline(prepare",
-)
-"""Comes out otherwise each time."""
-WANTS_MUCH = LOGISTIC.replace(
-    "    numbers = [", "    if len(label) < 4_000:\n        raise ValueError('too few')\n    numbers = [", 1
-)
-EVERYTHING = ("recalibrate", "rethreshold", "earlier", "all", "since", "weighted", "recent")
-
-
-def world(seed: int, until: int, change: str = "") -> pl.DataFrame:
-    """Labels as days go by; from CHANGE on the weights of the features are others (`concept`), or yes is more frequent (`level`)."""
-    draw = np.random.default_rng(seed)
-    days = np.sort(draw.uniform(0, DAYS, ROWS))
-    hour, wind = draw.integers(5, 23, ROWS), draw.gamma(2.0, 5.0, ROWS)
-    changed = days >= 80
-    odds = 0.4 * (hour - 14) + 0.1 * (wind - 10)
-    odds = np.where(changed & (change == "concept"), -odds, odds) + np.where(changed & (change == "level"), 2.5, 0.0)
-    frame = pl.DataFrame(
-        {
-            "id": [f"f{i}" for i in range(ROWS)], "at": [START + timedelta(days=float(day)) for day in days], "hour": hour,
-            "wind": wind, "carrier": draw.choice(["AA", "B6"], ROWS), "late": (draw.uniform(size=ROWS) < expit(odds)).astype(int),
-            "minutes": 10.0 * odds + draw.normal(0.0, 5.0, ROWS),
-            "speed": np.asarray(["slow", "usual", "fast"])[np.digitize(odds + draw.logistic(size=ROWS), [-1.0, 1.5])],
-        }
-    )  # fmt: skip
-    return frame.filter(pl.col("at") < START + timedelta(days=until))
-
-
-class Town:
-    """A project whose champion was made on day 75, and a tournament on day 115."""
-
-    def __init__(self, directory: Path, change: str, code: str = LOGISTIC, **more: Any) -> None:
-        self.change, self.spec = change, spec(**{"monitor": {"window": "5d"}, "evaluate": {"holdout": "20d"}, **more})
-        self.directory = project(directory, code, world(1, 75))
-        self.champion = served(self.made())
-        world(1, 115, change).write_parquet(self.directory / "rows.parquet")
-
-    def made(self, **overrides: object) -> Path:
-        return package_in(self.directory, run_steps(request(self.directory, self.spec, **overrides), Told()))
-
-    def held(self, *strategies: str, champion: ServedUnit | None = None, **order: object) -> tuple[StepResult, ...]:
-        self.told = Told()
-        given = champion or self.champion
-        asked = TournamentOrder(champion=given.unit.id, strategies=strategies, **{"chosen": True, **order})
-        wanted = request(self.directory, self.spec, tournament=codec.plain(asked))._replace(champion=given, earlier=self.earlier)
-        return run_steps(wanted, self.told)
-
-    earlier: tuple[ServedUnit, ...] = ()
-
-
-def standings_of(results: tuple[StepResult, ...]) -> Standings:
-    (held,) = [result for result in results if result.step == STEP]
-    return codec.revive(held.values["standings"], Standings)
 
 
 def _held(results: tuple[StepResult, ...]) -> dict[str, Any]:
@@ -125,40 +60,6 @@ def test_where_the_concept_changed_the_rows_since_then_win_and_are_packaged(tmp_
     assert gains["since"].alpha > gains["earlier"].alpha > 0.0
     assert town.held(*EVERYTHING, since=CHANGE, earlier=(town.earlier[0].unit.id,)) == results
     assert set(town.told.statuses("cached")) == {"snapshot", "validate", STEP, "train", "evaluate", "refit", "package"}
-
-
-def test_a_winner_is_measured_on_the_whole_holdout_by_a_fit_that_has_not_seen_it(tmp_path: Path) -> None:
-    town = Town(tmp_path / "p", "")
-    town.champion = served(town.made(parameters={"C": 1e-5}))
-    town.spec = spec(train=TUNED, monitor={"window": "5d"}, evaluate={"holdout": "20d"})
-    found = {result.step: result for result in town.held("retune")}
-    judged = standings_of(tuple(found.values()))
-    begin, until = (moment(found[step].values["trained_until_us"]) for step in ("older", "train"))
-    assert begin + timedelta(days=14) < until < judged.since
-    assert found["evaluate"].values["rows"] == pytest.approx(20 * ROWS / DAYS, rel=0.1)
-    assert found["evaluate"].values["rows"] > 2 * judged.rows
-    assert len(found["train"].values["trials"]) == TUNED["tuning"]["trials"]
-    assert found["older"].values["parameters"] == found["train"].values["parameters"]
-    assert found["older"].values["trials"] == []  # sought once
-
-
-def test_who_cannot_be_fitted_without_the_holdout_is_measured_by_those_that_judged_it(tmp_path: Path) -> None:
-    town = Town(tmp_path / "p", "", evaluate={"holdout": "50d"})
-    town.champion = served(town.made(parameters={"C": 1e-5}))
-    (town.directory / "pipeline.py").write_text(WANTS_MUCH)
-    found = {result.step: result for result in town.held("all")}
-    judged = standings_of(tuple(found.values()))
-    assert contest.winner(judged) is not None
-    assert "older" not in found
-    assert found["evaluate"].values["rows"] == judged.rows
-
-
-def test_of_a_rare_class_some_must_have_come_to_judge(tmp_path: Path) -> None:
-    town = Town(tmp_path / "p", "")
-    rare = world(1, 115).with_columns(late=(pl.int_range(pl.len()) % 40 == 0).cast(pl.Int64))
-    rare.write_parquet(town.directory / "rows.parquet")
-    judged = standings_of(town.held("all"))
-    assert judged.rows > 400 - 40
 
 
 def test_where_only_the_level_moved_a_map_over_the_champions_scores_wins_and_nothing_is_trained(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ SCORES = "scores.parquet"
 
 _ALPHA = 0.05
 """Where the gate on the champion does not say another."""
-_COMPARISON_VERSION = 4
+_COMPARISON_VERSION = 5
 """Raised when the comparison gives something else for the same rows and models."""
 
 _OF_THE_MACHINE = (MemoryError, OSError, ImportError)
@@ -84,7 +84,8 @@ def evaluate(run: Run, keys: dict[str, str], validated: StepResult, fits: Fits) 
         found = evaluation.measure_all(_metrics(run), holdout, scores, _alpha(run), seed)
         if champion is not None:
             run.say("evaluate", "comparing with the champion on the same rows", 0.6)
-            found += _beside(run, champion, holdout, scores, rows, signature)
+            judged = _Judged(signature, rows, holdout, scores)
+            found += _beside(run, champion, judged, _told_apart_from(fits, champion))
         (directory / EVALUATION).write_bytes(codec.encode(found))
         pl.DataFrame(scores, schema=[f"score_{i}" for i in range(scores.shape[1])]).write_parquet(directory / SCORES)
         metrics = {item.name: item.value for item in found if item.value is not None}
@@ -96,17 +97,34 @@ def evaluate(run: Run, keys: dict[str, str], validated: StepResult, fits: Fits) 
     return msgspec.structs.replace(result, values={**result.values, "champion": beside})
 
 
-def _beside(
-    run: Run, champion: ServedUnit, holdout: Holdout, scores: Any, rows: Rows, signature: Signature
-) -> tuple[Evidence, ...]:
-    """On rows that neither was fitted on: a champion that was fitted once more, or won a tournament, knows some of the holdout."""
+class _Judged(NamedTuple):
+    signature: Signature
+    rows: Rows
+    """The holdout."""
+    holdout: Holdout
+    scores: Scores
+    """Of the model that was trained."""
+
+
+def _told_apart_from(fits: Fits, champion: ServedUnit) -> int:
+    """The newest row on which the two are not compared. A champion that was fitted once more, or won a tournament, knows some of the holdout; and an older fit that
+    knows less of the world than the champion, by rows or by a map, would have it win by that."""
+    until_us = _fitted_until_us(champion)
+    if fits.older is not None and int(fits.older.values["trained_until_us"]) < until_us:
+        return max(until_us, int(fits.newest.values["trained_until_us"]))
+    return until_us
+
+
+def _beside(run: Run, champion: ServedUnit, judged: _Judged, until_us: int) -> tuple[Evidence, ...]:
+    """On rows after `until_us`."""
+    signature, rows, holdout, scores = judged
     apart = clash(champion.signature, signature)
     if apart is not None:  # no route can hold the two, so there is no release that would compare them in the place of this one
         why = DataError(
             f"no release can bring it beside the champion: {apart.found}", expected=apart.expected, next_step=apart.next_step
         )
         return evaluation.not_comparable(_metrics(run), why.message)
-    new, told_of_rows = evaluation.unseen_rows(holdout, _fitted_until_us(champion))
+    new, told_of_rows = evaluation.unseen_rows(holdout, until_us)
     if told_of_rows is not None and told_of_rows.note:
         return (told_of_rows, *evaluation.not_comparable(_metrics(run), told_of_rows.note))
     opened = _opened(run, champion)

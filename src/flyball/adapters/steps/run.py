@@ -80,18 +80,29 @@ def _all(run: Run) -> tuple[StepResult, ...]:
 
 
 def _of_older_rows(apart: Apart, done: "_Done", judged: StepResult, recipe: Recipe) -> StepResult | None:
-    """The recipe without the holdout, of which a few windows judged. None: those are all of it, or nothing can be fitted without it."""
+    """The recipe without the holdout, of which a few windows judged. None: those are all of it, or it is not to be had: then they alone say what it is worth."""
+    run, validated = apart.measured, done.results["validate"]
     if apart.measured is apart.judging:
         return None
-    run, validated = apart.measured, done.results["validate"]
+    limit = run.request.spec.train.time_limit.total_seconds()
+    if (
+        tournament.seconds_of(done.results[tournament.STEP]) + 2 * judged.seconds > limit
+    ):  # one fit more is still to come: on all rows
+        run.say(
+            "train",
+            f"the newest rows alone say what it is worth: another fit may not be done within train.time_limit ({limit:.0f} s)",
+        )
+        return None
     if run.request.spec.train.tuning is not None:
         recipe = recipe._replace(parameters=judged.values["parameters"])  # sought once
+    began = time.perf_counter()
     try:
         older = train(run, done.keys, validated, recipe)
     except (CodeChanged, StoreUnavailable):
         raise
     except FlyballError as error:
         run.say("train", f"the newest rows alone say what it is worth: {error.message}")
+        done.keep(StepResult(step=OLDER, key="", values={"failed": error.message}, seconds=round(time.perf_counter() - began, 3)))
         return None
     return done.keep(msgspec.structs.replace(older, step=OLDER))
 

@@ -147,6 +147,11 @@ def hold(apart: Apart, keys: dict[str, str], validated: StepResult, order: Tourn
     return run.cache.do(STEP, key_of(apart, keys, order), work, lambda held: _of_estimator(run, held))
 
 
+def seconds_of(held: StepResult) -> float:
+    """What its trainings took, where they were done."""
+    return sum(float(each["seconds"]) for each in held.values.get("trained", ()))
+
+
 def _of_estimator(run: Run, held: StepResult) -> bool:
     """Whether the winner that lies there is the very one that was judged: fitted anew, its result being gone, it may come out as another one."""
     won = winner(codec.revive(held.values["standings"], Standings))
