@@ -20,7 +20,7 @@ NAMES = {0: "all", **{size: f"recent {size}" for size in governors.RECENT}}
 HERE = Path(__file__).parent
 RULES = (
     HERE / "pilot.py", HERE / "answers.py", HERE / "fits.py", HERE / "streams.py",
-    *(HERE.parents[1] / "src/flyball/autopilot" / name for name in ("worth.py", "tournament.py", "entrants.py")),
+    *(HERE.parents[1] / "src/flyball/autopilot" / name for name in ("worth.py", "tournament.py", "entrants.py", "judges.py")),
     *(HERE.parents[1] / "src/flyball" / name for name in ("adapters/steps/mended.py", "stats/monotone.py", "stats/least_absolute.py", "stats/logistic.py")),
 )  # fmt: skip
 """What the autopilot's figures rest on: changed, they are measured again."""
