@@ -55,7 +55,7 @@ LIKE_BEFORE = 0.2
 ALARM_TEACHES = 2.0
 """Times the furthest difference seen before. Simulated with days that differ by storms or heavy tails: at 1 false alarms come to 1.6 times the budget, at 2 within it."""
 INDIFFERENCE = 0.005
-"""Share of rows: a smaller move is no alarm, however many rows prove it. Half a row in a hundred; a tenth of a standard deviation moves four."""
+"""Share of rows: what surely moved less is no alarm, however many rows prove it. Half a row in a hundred; a tenth of a standard deviation moves four."""
 KINDS = {"prediction": FindingKind.PREDICTION_DRIFT, "joint": FindingKind.JOINT_DRIFT}
 
 Floats = NDArray[np.float64]
@@ -340,7 +340,7 @@ def _alarmed(looks: list[Look], weights: Mapping[str, float], policy: MonitorPol
 
 
 def _is_worth_it(look: Look) -> bool:
-    return effects.largest_move(look.stream, look.counts, look.before) >= INDIFFERENCE
+    return effects.may_have_moved(look.stream, look.counts, look.before, INDIFFERENCE)
 
 
 def _ints(counts: Floats) -> tuple[int, ...]:

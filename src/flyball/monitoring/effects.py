@@ -7,6 +7,8 @@ from flyball.monitoring.streams import Stream
 from flyball.stats import distances
 
 Floats = NDArray[np.float64]
+UPPER, PROVEN = 1.645, 3.0
+"""Standard errors: of an upper end of 95 %; of a share that would move so far once in 370 times."""
 
 
 def of(stream: Stream, counts: Floats, before: Floats) -> dict[str, float]:
@@ -25,9 +27,21 @@ def of(stream: Stream, counts: Floats, before: Floats) -> dict[str, float]:
 
 def largest_move(stream: Stream, counts: Floats, before: Floats) -> float:
     """The largest share of rows that went into or out of one bin, or across one edge: what the finding's sentence tells, in [0, 1]."""
-    now, then = counts / max(counts.sum(), 1.0), before / max(before.sum(), 1.0)
-    single = np.abs(now - then)
-    if stream.kind == "category":
-        return float(single.max(initial=0.0))
-    across = np.abs(np.cumsum(now[1:]) - np.cumsum(then[1:]))
-    return float(max(single.max(initial=0.0), across[:-1].max(initial=0.0)))
+    n, m = max(counts.sum(), 1.0), max(before.sum(), 1.0)
+    return float(np.abs(_shares(stream, counts) / n - _shares(stream, before) / m).max(initial=0.0))
+
+
+def may_have_moved(stream: Stream, counts: Floats, before: Floats, least: float) -> bool:
+    """Whether a share moved by `least`, or did move (PROVEN errors of no move) and may have by so much (below an upper end of 95 %): luck of a window's rows makes
+    no move too small. Difference of two proportions, normal law; pooled for the question whether it moved."""
+    n, m = max(counts.sum(), 1.0), max(before.sum(), 1.0)
+    now, then = _shares(stream, counts) / n, _shares(stream, before) / m
+    far, pooled = np.abs(now - then), (now * n + then * m) / (n + m)
+    proven = far >= PROVEN * np.sqrt(pooled * (1.0 - pooled) * (1.0 / n + 1.0 / m))
+    upper = far + UPPER * np.sqrt(now * (1.0 - now) / n + then * (1.0 - then) / m)
+    return bool(np.any((far >= least) | (proven & (far > 0.0) & (upper >= least))))
+
+
+def _shares(stream: Stream, counts: Floats) -> Floats:
+    """Rows in each bin; of a number also below each edge."""
+    return counts if stream.kind == "category" else np.concatenate((counts, np.cumsum(counts[1:])[:-1]))
