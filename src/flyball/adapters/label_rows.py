@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
+from flyball.adapters.source_files import read_csv
 from flyball.adapters.sources import UTC_TIME, Secret, parse_times, read_sql
 from flyball.adapters.user_code import words_of
 from flyball.control.label_import import LabelImport
@@ -94,7 +95,7 @@ def _reader(head: bytes) -> Callable[[Path], pl.DataFrame]:
         return lambda path: pl.read_parquet(path, glob=False)
     if head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"{":
         return _json_lines
-    return lambda path: pl.read_csv(path, infer_schema=False, glob=False)  # "007" is an id, and no number
+    return lambda path: read_csv(path, typed=False).frame  # "007" is an id, and no number
 
 
 def _json_lines(path: Path) -> pl.DataFrame:

@@ -1,6 +1,9 @@
 """Files of rows as one table: CSV or Parquet, told from content; names written in digits stay as they are written."""
 
+import csv
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import polars as pl
@@ -23,6 +26,8 @@ class File(NamedTuple):
     frame: pl.DataFrame
     csv: Path | None
     """None: Parquet, whose columns have types of their own."""
+    escaped: Mapping[str, str] = MappingProxyType({})
+    """Column → what Polars calls it, where that is something else."""
 
 
 class Names(NamedTuple):
@@ -42,7 +47,39 @@ def read_file(path: Path) -> File:
     # A bracket in the name of a file is no pattern.
     if magic == b"PAR1":
         return File(pl.read_parquet(path, glob=False), None)
-    return File(pl.read_csv(path, infer_schema_length=None, glob=False), path)
+    return read_csv(path)
+
+
+def read_csv(path: Path, *, typed: bool = True) -> File:
+    """`typed`: otherwise all columns are texts. Raises OSError, PolarsError."""
+    frame = pl.read_csv(path, infer_schema=typed, infer_schema_length=None, glob=False)
+    names = _unescaped(path, frame.columns)
+    return File(frame.rename(names), path, {name: escaped for escaped, name in names.items()})
+
+
+def _unescaped(path: Path, columns: Sequence[str]) -> dict[str, str]:
+    """What Polars calls a column → its name: it takes the quotes around a name in the header away, and leaves those within doubled."""
+    doubled = [column for column in columns if '""' in column]
+    header = _header(path) if doubled else []
+    if len(header) != len(columns):
+        return {}
+    names: dict[str, str] = {}
+    taken = set(columns).difference(doubled)
+    for column, name in zip(columns, header, strict=True):
+        if column in doubled:
+            once = next((each for each in (name, f"{name}_duplicated_0") if each not in taken), column)
+            taken.add(once)
+            names[column] = once
+    return names
+
+
+def _header(path: Path) -> list[str]:
+    """Empty: it cannot be told."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        try:
+            return next(csv.reader(file), [])
+        except csv.Error:  # no name is as long as a field may be
+            return []
 
 
 def refuse_repeated_columns(file: File, wanted: list[str], name: Path) -> None:
@@ -50,7 +87,7 @@ def refuse_repeated_columns(file: File, wanted: list[str], name: Path) -> None:
     renamed = [column for column in wanted if f"{column}_duplicated_0" in file.frame.columns]
     if file.csv is None or not renamed:
         return
-    header = pl.read_csv(file.csv, has_header=False, n_rows=1, infer_schema=False, glob=False).row(0)
+    header = _header(file.csv)
     for column in renamed:
         if header.count(column) > 1:
             raise DataError(f"the file {name} has the column {column!r} {header.count(column)} times", expected="each column once",
@@ -78,9 +115,7 @@ def _as_written(files: list[File], names: Names) -> list[pl.DataFrame]:
     again = sorted([*mixed, *numeric])
     if not again:
         return [file.frame for file in files]
-    written = [
-        None if file.csv is None else pl.read_csv(file.csv, columns=again, infer_schema=False, glob=False) for file in files
-    ]
+    written = [None if file.csv is None else _texts(file, file.csv, again) for file in files]
     lost = mixed + [name for name in numeric if not _told_by_numbers(name, files, written)]
     floats = {name for name in lost if any(kind.is_float() for kind in kinds[name])}
     return [
@@ -89,6 +124,11 @@ def _as_written(files: list[File], names: Names) -> list[pl.DataFrame]:
         )
         for file, table in zip(files, written, strict=True)
     ]
+
+
+def _texts(file: File, path: Path, columns: list[str]) -> pl.DataFrame:
+    called = {file.escaped.get(column, column): column for column in columns}
+    return pl.read_csv(path, columns=list(called), infer_schema=False, glob=False).rename(called)
 
 
 def _named(parsed: pl.Series, written: pl.Series | None, *, as_floats: bool) -> pl.Series:

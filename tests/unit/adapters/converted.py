@@ -1,5 +1,6 @@
 """Rows with every kind of column, and the conversion of an estimator that was fitted on them."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -46,16 +47,28 @@ def labels(rows: pl.DataFrame, task: str) -> NDArray[Any]:
     return np.digitize(value, [float(np.median(value))] if task == "binary" else np.quantile(value, [0.3, 0.6]).tolist())
 
 
-def signature(task: str, names: list[str]) -> Signature:
+def signature(task: str, names: list[str], called: Sequence[str] = ()) -> Signature:
+    """`called`: instead of `names`, in their order."""
     classes = {"binary": ("0", "1"), "multiclass": ("0", "1", "2"), "regression": ()}[task]
-    columns = tuple(Column(name=name, type=TYPES[name], missing=name in MISSING) for name in names)
+    columns = tuple(
+        Column(name=other, type=TYPES[name], missing=name in MISSING) for name, other in zip(names, called or names, strict=True)
+    )
     return Signature(task=task, columns=columns, classes=classes)  # type: ignore[arg-type]
 
 
-def converted(fitted: Any, task: str, names: list[str], *, tolerance: float = 1e-5, rows: pl.DataFrame | None = None) -> Served:
-    """By way of the bytes that a run keeps; compared on rows that were not fitted, and edge rows."""
-    asked = signature(task, names)
+def converted(
+    fitted: Any,
+    task: str,
+    names: list[str],
+    *,
+    tolerance: float = 1e-5,
+    rows: pl.DataFrame | None = None,
+    called: Sequence[str] = (),
+) -> Served:
+    """By way of the bytes that a run keeps; compared on rows that were not fitted, and edge rows. `called`: as `signature` has it."""
+    asked = signature(task, names, called)
+    others = dict(zip(names, called or names, strict=True))
     estimator = adopted(fitted, asked)
-    seen = (frame() if rows is None else rows).select(names)
-    compared = rows_to_compare(estimator, seen, frame(400, seed=9).select(names), asked)
+    seen = (frame() if rows is None else rows).select(names).rename(others)
+    compared = rows_to_compare(estimator, seen, frame(400, seed=9).select(names).rename(others), asked)
     return convert(estimator, dump(estimator, ()), asked, compared, tolerance, 1.0)

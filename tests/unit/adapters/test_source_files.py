@@ -1,5 +1,7 @@
 """What is written in files stays what was written, whichever file it stands in."""
 
+import csv
+import io
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -138,6 +140,36 @@ def test_a_column_that_stands_twice_in_a_file_is_refused(tmp_path: Path) -> None
         read(tmp_path, {"a.csv": twice})
     kept = read(tmp_path, {"a.csv": twice.replace("carrier,wind", "carrier,wind_duplicated_0")})
     assert kept["wind"].to_list() == [1.5]
+
+
+AWKWARD = ['n"q', '"whole"', '"', '""', "a,b", "line\nend", " sp ", "größe", "n'q"]
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize("name", AWKWARD)
+def test_a_name_is_what_csv_wrote(tmp_path: Path, name: str, mark: str) -> None:
+    text = io.StringIO()
+    rows = csv.writer(text)
+    rows.writerows(
+        [["id", "at", "late", name, "wind"], ["k0", "2026-01-01", 1, "01234", 2.5], ["k1", "2026-01-02", 0, 't"t', 2.5]]
+    )
+    found = read(tmp_path, {"a.csv": mark + text.getvalue()}, features=[name, "wind"])
+    assert found[name].to_list() == ["01234", 't"t']
+
+
+def test_a_category_whose_name_has_a_quote_is_read_once_more_as_it_is_written(tmp_path: Path) -> None:
+    text = of_carriers("01234", "12345").replace("carrier", '"car""rier"')
+    named = {"features": ['car"rier', "wind"], "types": {'car"rier': ColumnType.CATEGORY}}
+    assert read(tmp_path, {"a.csv": text}, **named)['car"rier'].to_list() == ["01234", "12345"]
+
+
+def test_such_a_column_that_stands_twice_is_refused_and_one_called_alike_is_not(tmp_path: Path) -> None:
+    row = "a,2026-01-01,1,1,1.5,2.5\n"
+    for header in ('"w""d","w""d"', 'w"d,"w""d"'):
+        with pytest.raises(DataError, match=r"""the file a\.csv has the column 'w"d' 2 times"""):
+            read(tmp_path, {"a.csv": f"id,at,late,hour,{header}\n{row}"}, features=['w"d'])
+    alike = read(tmp_path, {"a.csv": f'id,at,late,hour,w""d,"w""d"\n{row}'}, features=['w""d', 'w"d'])
+    assert alike.select('w""d', 'w"d').row(0) == (1.5, 2.5)
 
 
 def test_a_byte_order_mark_is_no_part_of_a_name(tmp_path: Path) -> None:

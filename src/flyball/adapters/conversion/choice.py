@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 from flyball.adapters.conversion.candidates import Variant, candidates
 from flyball.adapters.conversion.comparison import Compared, difference
+from flyball.adapters.conversion.input_names import readable
 from flyball.adapters.conversion.timing import MANY_ROWS, Timing, fastest, timed
 from flyball.adapters.runtimes import Model, model_of, open_model
 from flyball.records.signature import Signature
@@ -89,7 +90,7 @@ def _first_proven(
             model = open_model(kind, content, signature)
             parity = difference(model, bound.compared, bound.scale)
         except Exception as error:  # noqa: BLE001 - converters and runtimes raise whatever they like; the next form is tried and the reason told
-            reasons.append(f"{name}: {type(error).__name__}: {' '.join(str(error).split())[:160]}")
+            reasons.append(f"{name}: {type(error).__name__}: {readable(' '.join(str(error).split()))[:160]}")
             continue
         if parity <= bound.tolerance:
             return _Proven(kind, name, content, model, parity)

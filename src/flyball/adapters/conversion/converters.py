@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from flyball.adapters.conversion import catboost_trees, histogram_trees, number_columns
+from flyball.adapters.conversion import catboost_trees, histogram_trees, input_names, number_columns
 from flyball.adapters.conversion.thresholds import rounded_down
 
 _ZIPMAP: dict[str, list[Any]] = {"nocl": [True, False], "zipmap": [True, False, "columns"]}
@@ -17,6 +17,7 @@ _TREE_OPTIONS: dict[str, list[Any]] = {"decision_path": [True, False], "decision
 
 def register_converters() -> None:
     """Of the libraries that are installed. Idempotent."""
+    input_names.register()
     histogram_trees.register()
     number_columns.register()
     _register_forests()

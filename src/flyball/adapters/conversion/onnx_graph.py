@@ -3,6 +3,14 @@
 from typing import Any
 
 from flyball.adapters.conversion.converters import register_converters
+from flyball.adapters.conversion.input_names import (
+    apart_from,
+    name_inputs,
+    plain,
+    put_columns_before,
+    refuse_unnameable,
+    replace_inputs,
+)
 from flyball.errors import TrainingError
 from flyball.records.signature import ColumnType, Signature
 
@@ -19,13 +27,17 @@ def of_columns(estimator: Any, signature: Signature, *, double: bool = False) ->
 
     number = DoubleTensorType if double else FloatTensorType
     texts = {column.name for column in signature.columns if column.type is ColumnType.CATEGORY}
-    inputs = [(column.name, (StringTensorType if column.name in texts else number)([None, 1])) for column in signature.columns]
+    inputs = [
+        (plain(column.name), (StringTensorType if column.name in texts else number)([None, 1])) for column in signature.columns
+    ]
     model = _converted(estimator, signature, inputs)
+    name_inputs(model, signature)
     if double:
-        inner = {column.name: f"{column.name}/double" for column in signature.columns if column.name not in texts}
+        apart = apart_from(signature)
+        inner = {column.name: apart(f"{column.name}/double") for column in signature.columns if column.name not in texts}
         for node in model.graph.node:
             node.input[:] = [inner.get(name, name) for name in node.input]
-        _replace_inputs(model, signature)
+        replace_inputs(model, signature)
         for place, (outer, name) in enumerate(inner.items()):
             model.graph.node.insert(place, helper.make_node("Cast", [outer], [name], to=TensorProto.DOUBLE))
     return bytes(model.SerializeToString())
@@ -42,27 +54,11 @@ def of_one_matrix(estimator: Any, signature: Signature) -> bytes:
     return bytes(model.SerializeToString())
 
 
-def put_columns_before(model: Any, signature: Signature, matrix: str) -> None:
-    """One input a column instead of the input `matrix`."""
-    from onnx import helper
-
-    _replace_inputs(model, signature)
-    model.graph.node.insert(0, helper.make_node("Concat", [column.name for column in signature.columns], [matrix], axis=1))
-
-
-def _replace_inputs(model: Any, signature: Signature) -> None:
-    from onnx import TensorProto, helper
-
-    del model.graph.input[:]
-    for column in signature.columns:
-        element = TensorProto.STRING if column.type is ColumnType.CATEGORY else TensorProto.FLOAT
-        model.graph.input.append(helper.make_tensor_value_info(column.name, element, [None, 1]))
-
-
 def _converted(estimator: Any, signature: Signature, inputs: list[Any]) -> Any:
     from skl2onnx import to_onnx
     from sklearn.preprocessing import MaxAbsScaler, RobustScaler, StandardScaler
 
+    refuse_unnameable(signature)
     register_converters()
     # scikit-learn scales a frame in double precision, and forests and boosters round that to single: done otherwise, a value
     # beside a split goes the other way.

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from flyball.adapters.conversion.onnx_graph import MATRIX, put_columns_before
+from flyball.adapters.conversion.input_names import put_columns_before, refuse_unnameable
+from flyball.adapters.conversion.onnx_graph import MATRIX
 from flyball.adapters.torch_network import TorchNetwork
 from flyball.records.signature import Signature
 
@@ -14,6 +15,7 @@ from flyball.records.signature import Signature
 def of_network(network: TorchNetwork, signature: Signature) -> bytes:
     import torch
 
+    refuse_unnameable(signature)
     # Two rows: torch.export takes a size of one for a constant.
     example = torch.zeros((2, len(signature.columns)), dtype=torch.float32)
     with _quiet():
