@@ -98,6 +98,20 @@ def test_a_query_is_told_cut_short_and_an_empty_one_is_none(worker):
     assert (told.status_code, told.json()["detail"].count("q")) == (400, 81)  # one of them in `query`
 
 
+@pytest.mark.parametrize("rows", [1, 5000])
+@pytest.mark.parametrize("path", ["/models/shop/predict", "/models/shop/labels", "/v2/models/shop/infer"])
+def test_a_byte_order_mark_is_called_by_its_name_at_every_door(worker, path, rows):
+    given = {
+        "predict": {"rows": [ROW] * rows},
+        "labels": {"labels": [{"id": "a", "label": "yes"}] * rows},
+        "infer": infer(*[ROW] * rows),
+    }
+    body = b"\xef\xbb\xbf" + json.dumps(given[path.rpartition("/")[2]]).encode()
+    answer = worker.http.post(path, content=body, headers={"content-type": "application/json"})
+    assert answer.status_code == 422
+    assert answer.json()["faults"][0]["found"] == "a byte order mark before the JSON"
+
+
 def test_open_inference_passes_over_queries(worker):
     assert worker.http.post("/v2/models/shop/infer?trace=1", json=infer(ROW)).status_code == 200
 
