@@ -39,7 +39,7 @@ class StandaloneOptions(NamedTuple):
 
 
 def check_routing(routing: Path) -> StandaloneReport:
-    """What the file says. Raises SpecError with every fault of it and of its packages."""
+    """What the file says. Raises SpecError with every fault of its keys, or, where they are right, of its packages."""
     file = RoutingFile(routing)
     return StandaloneReport(
         gateway_url="", pid=os.getpid(), workers=0, token_file="", routing_file=str(file.path), models=_models(file.routes())
@@ -49,7 +49,7 @@ def check_routing(routing: Path) -> StandaloneReport:
 def serve_routing(options: StandaloneOptions, say: Say, drawn: Callable[[StandaloneReport], str], manner: Manner) -> NoReturn:
     """Look at everything, publish the routes, and become the supervisor that serves them; it writes what `drawn` made when a model answers.
 
-    Raises SpecError with every fault of the file, Conflict when the state directory is in use, OperatorError when the port is taken.
+    Raises SpecError as `check_routing` does, Conflict when the state directory is in use, OperatorError when the port is taken.
     """
     file = RoutingFile(options.routing)
     routes = file.routes()
