@@ -77,6 +77,45 @@ def test_answers_are_those_of_the_model_in_the_order_of_the_rows(setting, n):
     assert len({each["id"] for each in answer["predictions"]}) == n
 
 
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("/models/shop/predict?explain=true", '"explain": true'),
+        ("/models/shop/labels?model=shop", '"model"'),
+        ("/labels?model=shop", '"model"'),
+    ],
+)
+def test_a_query_that_would_be_passed_over_is_refused_with_what_to_write_instead(worker, path, words):
+    answer = worker.http.post(path, json={"rows": [ROW]})
+    assert (answer.status_code, answer.headers["content-type"]) == (400, "application/problem+json")
+    assert answer.json()["detail"].startswith(f"The query ?{path.partition('?')[2]}. Expected: none. Next: ")
+    assert words in answer.json()["detail"]
+
+
+def test_a_query_is_told_cut_short_and_an_empty_one_is_none(worker):
+    assert worker.http.post("/models/shop/predict?", json={"rows": [ROW]}).status_code == 200
+    told = worker.http.post("/models/shop/predict?" + "q" * 3000, json={"rows": [ROW]})
+    assert (told.status_code, told.json()["detail"].count("q")) == (400, 81)  # one of them in `query`
+
+
+@pytest.mark.parametrize("rows", [1, 5000])
+@pytest.mark.parametrize("path", ["/models/shop/predict", "/models/shop/labels", "/v2/models/shop/infer"])
+def test_a_byte_order_mark_is_called_by_its_name_at_every_door(worker, path, rows):
+    given = {
+        "predict": {"rows": [ROW] * rows},
+        "labels": {"labels": [{"id": "a", "label": "yes"}] * rows},
+        "infer": infer(*[ROW] * rows),
+    }
+    body = b"\xef\xbb\xbf" + json.dumps(given[path.rpartition("/")[2]]).encode()
+    answer = worker.http.post(path, content=body, headers={"content-type": "application/json"})
+    assert answer.status_code == 422
+    assert answer.json()["faults"][0]["found"] == "a byte order mark before the JSON"
+
+
+def test_open_inference_passes_over_queries(worker):
+    assert worker.http.post("/v2/models/shop/infer?trace=1", json=infer(ROW)).status_code == 200
+
+
 def test_both_protocols_answer_alike(worker):
     rows = many_rows(7)
     plain = [each["score"] for each in worker.predict(*rows).json()["predictions"]]

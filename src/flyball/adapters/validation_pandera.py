@@ -10,7 +10,7 @@ import polars as pl
 from flyball.adapters.schema_file import Columns, ColumnSchema, Schema, add_features, read_schema
 from flyball.errors import DataError, StoreUnavailable
 from flyball.pipelines.labels import class_name
-from flyball.records.signature import MAX_FLOAT32, Column, ColumnType, Signature, Unknown
+from flyball.records.signature import MAX_FLOAT32, Column, ColumnType, Signature, Unknown, limit_words
 from flyball.records.words import listed
 from flyball.spec import DataSpec
 from flyball.spec.faults import did_you_mean
@@ -216,12 +216,14 @@ def _refuse_misfit(name: str, column: ColumnSchema) -> None:
     low, high = column.minimum, column.maximum
     for kind, bound in (("minimum", low), ("maximum", high)):
         if bound is not None and column.type not in _NUMBERS:
-            raise DataError(f"features.{name}: {kind} {bound:g} on a {column.type}", expected="a number or an integer")
+            raise DataError(f"features.{name}: {kind} {limit_words(bound)} on a {column.type}", expected="a number or an integer")
         if bound is not None and not abs(bound) <= MAX_FLOAT32:
-            raise DataError(f"features.{name}: {kind} {bound:g}", expected=f"from {-MAX_FLOAT32:g} to {MAX_FLOAT32:g}, as float32 goes",
+            raise DataError(f"features.{name}: {kind} {limit_words(bound)}", expected=f"from {-MAX_FLOAT32:g} to {MAX_FLOAT32:g}, as float32 goes",
                             next_step="leave it out where there is no bound")  # fmt: skip
     if low is not None and high is not None and low > high:
-        raise DataError(f"features.{name}: minimum {low:g} and maximum {high:g}", expected="minimum at most maximum")
+        raise DataError(
+            f"features.{name}: minimum {limit_words(low)} and maximum {limit_words(high)}", expected="minimum at most maximum"
+        )
     if column.unknown is not None and column.type is not ColumnType.CATEGORY:
         raise DataError(f"schema.yaml: features.{name}: unknown: {column.unknown} on a {column.type}", expected="a category")
 
@@ -285,9 +287,9 @@ def _checked(typed: pl.DataFrame, schema: Columns) -> pl.DataFrame:
     for name, wanted in schema.items():
         checks = []
         if wanted.minimum is not None:
-            checks.append(pa.Check.ge(wanted.minimum, error=f"is below {wanted.minimum:g}"))
+            checks.append(pa.Check.ge(wanted.minimum, error=f"is below {limit_words(wanted.minimum)}"))
         if wanted.maximum is not None:
-            checks.append(pa.Check.le(wanted.maximum, error=f"is above {wanted.maximum:g}"))
+            checks.append(pa.Check.le(wanted.maximum, error=f"is above {limit_words(wanted.maximum)}"))
         if wanted.type in _NUMBERS:
             checks.append(pa.Check(_is_finite_float32, error="is not a finite float32"))
         columns[name] = pa.Column(nullable=wanted.missing, checks=checks)

@@ -6,21 +6,19 @@ from flyball.control.units import UnitShelf
 from flyball.control.watched_files import WatchedFiles
 from flyball.control.world import World
 from flyball.monitoring.streams import Stream
+from flyball.records import example
 from flyball.records.release import Champion
-from flyball.records.signature import ColumnType
 
 
 def example_row(world: World) -> dict[str, Any]:
-    """The most usual value of each column. Empty: there is no champion yet."""
+    """The most usual value of each column; of one whose values nobody keeps (capture.fields), any that is taken. Empty: there is no champion yet."""
     champion = world.get("champion", world.model, Champion)
     if champion is None:
         return {}
     shelf = UnitShelf(world)
-    streams = {
-        stream.name: stream for stream in WatchedFiles(world, shelf).reference(champion.unit).streams if stream.role == "feature"
-    }
-    columns = shelf.served(champion.unit).signature.columns
-    return {column.name: _usual(streams[column.name], column.type) for column in columns}
+    streams = WatchedFiles(world, shelf).reference(champion.unit).streams
+    usual = {stream.name: _usual(stream) for stream in streams if stream.role == "feature"}
+    return example.example_row(shelf.served(champion.unit).signature, usual)
 
 
 def example_label(world: World) -> Any:
@@ -30,10 +28,10 @@ def example_label(world: World) -> Any:
     return classes[-1] if classes else 1.0
 
 
-def _usual(stream: Stream, kind: ColumnType) -> Any:
-    if kind is ColumnType.CATEGORY:
-        return stream.categories[0] if stream.categories else "unknown"
-    value = stream.heavy[0] if stream.heavy else (stream.edges[len(stream.edges) // 2] if stream.edges else 0.0)
-    if kind is ColumnType.BOOLEAN:
-        return bool(value)
-    return round(value) if kind is ColumnType.INTEGER else float(f"{value:.6g}")
+def _usual(stream: Stream) -> Any:
+    """None: the reference has none."""
+    if stream.kind == "category":
+        return stream.categories[0] if stream.categories else None
+    if not (stream.heavy or stream.edges):
+        return None
+    return float(f"{stream.heavy[0] if stream.heavy else stream.edges[len(stream.edges) // 2]:.6g}")

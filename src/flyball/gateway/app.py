@@ -87,6 +87,8 @@ class Gateway:
             door, model, version = routes.find(scope["method"], scope["path"], admin=admin)
             door_name = door.name
             self._tokens.permit(door, authorization)
+            if scope["query_string"]:
+                _refuse_query(door_name, scope["query_string"])
             if scope["method"] == "POST" and self._in_flight > MAX_IN_FLIGHT and not door.admin:
                 self._metrics.shed("", "in_flight")
                 raise Overloaded(503, f"{self._in_flight} requests are being answered already")
@@ -212,6 +214,20 @@ class Gateway:
             next_step="Send fewer rows in a request",
             headers=[("connection", "close")],  # the rest of the body is not read, so the connection cannot be used again
         )
+
+
+_IN_THE_BODY = {
+    "predict": 'options go into the body: {"rows": […], "explain": true}',
+    "labels": 'all goes into the body: {"labels": [{"id": …, "label": …, "observed_at": …}], "model": …}',
+}
+"""By door: what is to be written in place of a query."""
+
+
+def _refuse_query(door: str, query: bytes) -> None:
+    """Raises HttpRefused where no query has a meaning: `?explain=true` would be answered without attributions, and nobody told. Of Open
+    Inference's doors they are passed over, as its protocol says nothing of them."""
+    if door in _IN_THE_BODY:
+        raise HttpRefused(400, f"The query ?{query[:80].decode('latin-1')}", expected="none", next_step=_IN_THE_BODY[door])
 
 
 def _size(body: bytes | list[bytes]) -> int:

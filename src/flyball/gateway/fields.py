@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from flyball.errors import Fault
-from flyball.records.signature import MAX_FLOAT32, Column, ColumnType, Unknown
+from flyball.records.signature import MAX_FLOAT32, Column, ColumnType, Unknown, limit_words
 
 MAX_TEXT_CHARACTERS = 65_536
 """Of one category: some pages of text pass; megabytes would be captured with every row."""
@@ -93,11 +93,11 @@ class ValueCheck:
         if self._known is not None:
             words = _listed(column.categories or ())
         if column.minimum is not None and column.maximum is not None:
-            words += f" from {column.minimum:g} to {column.maximum:g}"
+            words += f" from {limit_words(column.minimum)} to {limit_words(column.maximum)}"
         elif column.minimum is not None:
-            words += f" of at least {column.minimum:g}"
+            words += f" of at least {limit_words(column.minimum)}"
         elif column.maximum is not None:
-            words += f" of at most {column.maximum:g}"
+            words += f" of at most {limit_words(column.maximum)}"
         elif column.type in (ColumnType.NUMBER, ColumnType.INTEGER):
             words += " (below 3.4e38 in size)"
         return words + (" or null" if column.missing else "")

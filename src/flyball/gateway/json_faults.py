@@ -3,6 +3,7 @@
 Slow (Python's own parser with hooks): only for requests that are refused or look odd.
 """
 
+import codecs
 import json
 import math
 import re
@@ -78,6 +79,22 @@ def refuse_repeats(body: Text, place: str = "") -> None:
 def may_have_half_characters(body: Text) -> bool:
     r"""Whether \uD800 to \uDFFF is escaped alone somewhere: in pairs they are one character, alone none."""
     return _HALF.search(_PAIR.sub(b"", body)) is not None
+
+
+def unreadable(body: Text | memoryview, wrong: Exception) -> Fault:
+    """What is told of a text that a decoder does not take. Its own words of some are a riddle: "truncated", "malformed (byte 0)"."""
+    text, strict = bytes(body), "strict JSON in UTF-8 with finite numbers"
+    if not text or text.isspace():
+        return Fault("body", "an empty body", strict, "With curl: --json '{…}', or --json @FILE")
+    if text.startswith(codecs.BOM_UTF8):
+        return Fault(
+            "body",
+            "a byte order mark before the JSON",
+            strict,
+            "Leave out its three bytes: encode as utf-8, and not as utf-8-sig",
+        )
+    hint = r"Is a \uD800 to \uDFFF without its other half?" if may_have_half_characters(text) else ""
+    return Fault("body", f"no valid JSON: {wrong}"[:300], strict, hint)
 
 
 def with_no_numbers(body: Text) -> Any:

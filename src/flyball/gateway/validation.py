@@ -20,9 +20,9 @@ from flyball.gateway.fields import MAX_HINTS, MAX_TEXT_CHARACTERS, ValueCheck, h
 from flyball.gateway.json_faults import (
     Text,
     count_colons,
-    may_have_half_characters,
     no_name_twice,
     refuse_repeats,
+    unreadable,
     with_no_numbers,
 )
 from flyball.records.signature import MAX_FLOAT32, Column, ColumnType, Signature, Unknown
@@ -302,10 +302,7 @@ def parsed_json(body: Body | msgspec.Raw | memoryview, decoder: Any) -> Any:
     except RecursionError:
         raise RequestError([Fault("body", "JSON nested too deeply", "plain objects and lists")]) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as wrong:
-        hint = "Is a \\uD800 to \\uDFFF without its other half?" if may_have_half_characters(bytes(body)) else ""
-        raise RequestError(
-            [Fault("body", f"no valid JSON: {wrong}"[:300], "strict JSON in UTF-8 with finite numbers", hint)]
-        ) from None
+        raise RequestError([unreadable(body, wrong)]) from None
 
 
 def as_array(column: Column, values: Sequence[Any], n: int) -> np.ndarray[Any, Any]:

@@ -133,9 +133,9 @@ def wider(ours: Column, theirs: Column) -> Column:
 
 
 def limit_words(limit: float) -> str:
-    """Short where that is the same number: of an identifier or a time six digits name another one."""
-    short = f"{limit:g}"
-    return short if float(short) == limit else str(int(limit)) if limit == int(limit) else repr(limit)
+    """In full: of an identifier or a time six digits name another number, and of large ones people write no exponent."""
+    number = float(limit)
+    return str(int(number)) if number.is_integer() and abs(number) < 1e16 else repr(number)
 
 
 def less(known: Column, other: Column) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The routing file of a gateway without a control plane: written by hand, and read with every fault told at once."""
+"""The routing file of a gateway without a control plane: written by hand, and read with every fault of its keys told at once."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Self

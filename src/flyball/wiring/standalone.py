@@ -1,9 +1,9 @@
 """A gateway without a control plane: its routing file, its supervisor, its token."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import NamedTuple, NoReturn
 
 from flyball.adapters import supervisor
 from flyball.adapters.clock import SystemClock
@@ -16,8 +16,8 @@ from flyball.adapters.token import owner_token
 from flyball.control.ports import Say
 from flyball.control.reports import RoutedModel, StandaloneReport
 from flyball.errors import Conflict
+from flyball.records.example import example_row
 from flyball.records.routing import Route
-from flyball.records.signature import ColumnType, Signature
 from flyball.wiring.privacy import keep_private
 from flyball.wiring.standalone_supervisor import Manner, become_supervisor
 
@@ -39,7 +39,7 @@ class StandaloneOptions(NamedTuple):
 
 
 def check_routing(routing: Path) -> StandaloneReport:
-    """What the file says. Raises SpecError with every fault of it and of its packages."""
+    """What the file says. Raises SpecError with every fault of its keys, or, where they are right, of its packages."""
     file = RoutingFile(routing)
     return StandaloneReport(
         gateway_url="", pid=os.getpid(), workers=0, token_file="", routing_file=str(file.path), models=_models(file.routes())
@@ -49,7 +49,7 @@ def check_routing(routing: Path) -> StandaloneReport:
 def serve_routing(options: StandaloneOptions, say: Say, drawn: Callable[[StandaloneReport], str], manner: Manner) -> NoReturn:
     """Look at everything, publish the routes, and become the supervisor that serves them; it writes what `drawn` made when a model answers.
 
-    Raises SpecError with every fault of the file, Conflict when the state directory is in use, OperatorError when the port is taken.
+    Raises SpecError as `check_routing` does, Conflict when the state directory is in use, OperatorError when the port is taken.
     """
     file = RoutingFile(options.routing)
     routes = file.routes()
@@ -140,7 +140,7 @@ def _models(routes: tuple[Route, ...]) -> tuple[RoutedModel, ...]:
             canary=route.canary.package if route.canary else "",
             canary_weight=route.canary_weight,
             others=_others(route),
-            example_row=dict(example_row(route.champion.signature)),
+            example_row=example_row(route.champion.signature),
         )
         for route in routes
     )
@@ -149,18 +149,3 @@ def _models(routes: tuple[Route, ...]) -> tuple[RoutedModel, ...]:
 def _others(route: Route) -> str:
     counted = ((len(route.arms), "arm"), (len(route.shadows), "shadow"), (int(route.fallback is not None), "fallback"))
     return ", ".join(f"{n} {word}{'s' * (n > 1)}" for n, word in counted if n)
-
-
-def example_row(signature: Signature) -> Mapping[str, Any]:
-    """One row that the signature takes: a known category, a number inside the limits."""
-    row: dict[str, Any] = {}
-    for column in signature.columns:
-        low = column.minimum if column.minimum is not None else 0.0
-        number = min(max(0.0, low), column.maximum if column.maximum is not None else max(low, 0.0))
-        if column.type is ColumnType.CATEGORY:
-            row[column.name] = column.categories[0] if column.categories else "a"
-        elif column.type is ColumnType.BOOLEAN:
-            row[column.name] = False
-        else:
-            row[column.name] = int(number) if column.type is ColumnType.INTEGER else number
-    return row

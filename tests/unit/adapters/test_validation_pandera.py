@@ -77,6 +77,12 @@ def test_failing_rows_are_set_aside_and_told(tmp_path: Path) -> None:
     )
 
 
+def test_a_limit_is_told_in_full(tmp_path: Path) -> None:
+    kept = schema(tmp_path, features={"hour": {"maximum": 1_234_567.5}, "wind": {"missing": True}, "carrier": None, "busy": None})
+    dirty = FRAME.with_columns(hour=pl.when(pl.int_range(pl.len()) == 3).then(1_234_568).otherwise("hour"))
+    assert validate(dirty, kept, time="at", key="id").failures == ("id 'f3': hour is above 1234567.5 (1234568.0)",)
+
+
 def test_values_of_another_type_are_set_aside(tmp_path: Path) -> None:
     kept = schema(tmp_path)
     texts = FRAME.with_columns(

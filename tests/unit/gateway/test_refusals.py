@@ -22,6 +22,7 @@ SIGNATURE = Signature(
         Column(name="town", type=ColumnType.CATEGORY),
         Column(name="member", type=ColumnType.BOOLEAN, missing=True),
         Column(name="a.b", type=ColumnType.INTEGER, missing=True),
+        Column(name="day", type=ColumnType.INTEGER, missing=True, minimum=20_240_101, maximum=20_261_231),
     ),
     classes=("no", "yes"),
 )
@@ -69,6 +70,7 @@ class World:
         (GOOD | {"member": 1}, "member", "type", "a number", "true or false"),
         (GOOD | {"a.b": "1"}, "a.b", "type", "text", "a number"),
         (GOOD | {"a.b": 1.5}, "a.b", "value", "", ""),
+        (GOOD | {"day": 20_270_101}, "day", "value", "", ""),
         (GOOD | {"jo@example.org": 4}, "", "unknown", "", ""),
         ("jo@example.org", "", "form", "", ""),
     ],

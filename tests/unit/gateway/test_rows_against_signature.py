@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from flyball.errors import RequestError
 from flyball.gateway.columns import ColumnBuilder
+from flyball.gateway.plain import label_form
 from flyball.gateway.tensors.columns import ColumnCheck
 from flyball.gateway.validation import RowReader
 from flyball.records.signature import Column, ColumnType, Signature, Unknown
@@ -178,6 +179,24 @@ def test_a_colon_in_a_text_or_a_name_is_no_second_name():
     assert reader.read(b'{"rows": [{"a:b": 1}]}').tuples == [(1,)]
     with pytest.raises(RequestError):
         reader.read(b'{"rows": [{"a:b": 1, "a:b": 2}]}')
+
+
+@pytest.mark.parametrize(
+    ("body", "found", "hint"),
+    [
+        (b"", "an empty body", "--json"),
+        (b" \r\n", "an empty body", "--json"),
+        (b'\xef\xbb\xbf{"rows": []}', "a byte order mark before the JSON", "utf-8-sig"),
+        (b"\xef\xbb\xbf", "a byte order mark before the JSON", "utf-8-sig"),
+    ],
+)
+def test_what_a_decoder_has_no_words_for_is_told_in_words(body, found, hint):
+    wrong = fault(body)
+    assert (wrong.path, wrong.found) == ("body", found)
+    assert hint in wrong.hint
+    with pytest.raises(RequestError) as labels:
+        label_form(body, 10)
+    assert list(labels.value.faults) == [wrong]
 
 
 def test_a_form_that_names_something_twice_is_refused():
