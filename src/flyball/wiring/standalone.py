@@ -16,6 +16,7 @@ from flyball.adapters.token import owner_token
 from flyball.control.ports import Say
 from flyball.control.reports import RoutedModel, StandaloneReport
 from flyball.errors import Conflict
+from flyball.records.keeping import Keeping
 from flyball.records.routing import Route
 from flyball.records.signature import ColumnType, Signature
 from flyball.wiring.privacy import keep_private
@@ -41,8 +42,15 @@ class StandaloneOptions(NamedTuple):
 def check_routing(routing: Path) -> StandaloneReport:
     """What the file says. Raises SpecError with every fault of it and of its packages."""
     file = RoutingFile(routing)
+    routes, notes = file.compiled()
     return StandaloneReport(
-        gateway_url="", pid=os.getpid(), workers=0, token_file="", routing_file=str(file.path), models=_models(file.routes())
+        gateway_url="",
+        pid=os.getpid(),
+        workers=0,
+        token_file="",
+        routing_file=str(file.path),
+        models=_models(routes),
+        notes=notes,
     )
 
 
@@ -52,7 +60,7 @@ def serve_routing(options: StandaloneOptions, say: Say, drawn: Callable[[Standal
     Raises SpecError with every fault of the file, Conflict when the state directory is in use, OperatorError when the port is taken.
     """
     file = RoutingFile(options.routing)
-    routes = file.routes()
+    routes, notes = file.compiled()
     state_dir = (options.state_dir or state_dir_of(file, say)).resolve()
     _refuse_other_owners(state_dir)
     keep_private(state_dir)
@@ -75,6 +83,7 @@ def serve_routing(options: StandaloneOptions, say: Say, drawn: Callable[[Standal
             token_file=str(state_dir / "token"),
             routing_file=str(file.path),
             models=_models(routes),
+            notes=notes,
         )
         become_supervisor(file, layout, holding, drawn(report), manner)
 
@@ -140,6 +149,7 @@ def _models(routes: tuple[Route, ...]) -> tuple[RoutedModel, ...]:
             canary=route.canary.package if route.canary else "",
             canary_weight=route.canary_weight,
             others=_others(route),
+            left_out=_left_out(route.keeping or Keeping()),
             example_row=dict(example_row(route.champion.signature)),
         )
         for route in routes
@@ -149,6 +159,12 @@ def _models(routes: tuple[Route, ...]) -> tuple[RoutedModel, ...]:
 def _others(route: Route) -> str:
     counted = ((len(route.arms), "arm"), (len(route.shadows), "shadow"), (int(route.fallback is not None), "fallback"))
     return ", ".join(f"{n} {word}{'s' * (n > 1)}" for n, word in counted if n)
+
+
+def _left_out(keeping: Keeping) -> str:
+    kept = {name: f"{share:.4g} kept" for name, share in keeping.sample.items()}
+    words = [f"{name} {done}" for name, done in (keeping.unmonitored | kept).items()]
+    return ", ".join([*words, *([f"keys {'dropped' if keeping.keys == 'drop' else 'hashed'}"] if keeping.keys != "keep" else [])])
 
 
 def example_row(signature: Signature) -> Mapping[str, Any]:

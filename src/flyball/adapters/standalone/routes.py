@@ -56,10 +56,13 @@ class Published:
     def take(self, file: RoutingFile, say: Say) -> None:
         """Publish the file as it is now, and say what came of it: when every worker serves it, or what is wrong."""
         try:
-            revision = self.publish(file.routes())
+            routes, notes = file.compiled()
+            revision = self.publish(routes)
         except FlyballError as wrong:
             say("bad", f"{wrong.message.rstrip('.')}\nThe routes before it go on being served.")
             return
+        for note in notes:
+            say("plain", note)
         if revision is None:
             say("good", f"{file.path.name} holds; what it says is served already.")
         else:
