@@ -130,13 +130,13 @@ def test_an_export_says_its_version_and_what_the_project_declares_of_capture(kep
     world = kept.record()
     (kept.directory / "flyball.yaml").write_text(
         YAML.replace("hour: number", "email: category, anzahl: number")
-        + "capture: {fields: {email: hash, anzahl: drop}, keys: drop}\n"
+        + "capture: {fields: {email: hash, anzahl: drop}, keys: drop, keep: 60d}\n"
     )
     digest = export_version(kept.directory, 1, tmp_path / "first")
     said = exported_of(tmp_path / "first", digest)
     assert said is not None
     rules = Keeping(drop=("anzahl",), hash=("email",), keys="drop")
-    assert (said.version, said.keeping) == (1, rules)
+    assert (said.version, said.keeping, said.keep) == (1, rules, "60d")
 
     unit = unit_of(kept.version, None, "p" * 64)
     served = ServedUnit(

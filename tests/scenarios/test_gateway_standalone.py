@@ -162,6 +162,23 @@ def test_what_the_project_keeps_out_of_captures_stays_out_and_a_version_has_its_
     assert rows["age"].drop_nulls().unique().to_list() == [41.5]
 
 
+def test_segments_go_when_they_are_as_old_as_the_file_lets_them_become(start, tmp_path):
+    captured = tmp_path / ".flyball-gateway" / "capture"
+    captured.mkdir(parents=True, mode=0o700)
+    for name, days in (("w8-1", 40), ("w8-2", 1)):
+        (captured / f"{name}.seg").touch()
+        os.utime(captured / f"{name}.seg", (time.time() - days * 86_400,) * 2)
+    gateway = start("models: {shop: {champion: PACKAGES/shop-0}}\ncapture: {keep: 30d}\n")
+    gateway.wait_for("Removed from capture/ by capture.keep: 1 segment,")
+    assert gateway.predict().status_code == 200
+    assert not (captured / "w8-1.seg").exists()
+    assert (captured / "w8-2.seg").exists()
+    assert float((gateway.state / "capture.keep").read_text()) == 30 * 86_400
+    gateway.file.write_text(gateway.file.read_text().partition("capture:")[0])
+    gateway.wait_for("what it says is served already")
+    assert float((gateway.state / "capture.keep").read_text()) == 0
+
+
 def test_two_packages_with_one_number_are_refused_before_anything_is_started(tmp_path):
     for name, seed in (("a", 0), ("b", 1)):
         package(tmp_path / f"of-{name}", Format.ONNX, onnx_model(seed)[0], SIGNATURE)

@@ -13,7 +13,7 @@ from flyball.records.exported import FILE, Exported
 from flyball.records.keeping import Keeping
 
 
-def export_package(package: Path, target: Path, version: int, keeping: Keeping) -> None:
+def export_package(package: Path, target: Path, version: int, keeping: Keeping, keep: str = "") -> None:
     """Copy what the manifest names, and write beside it which version it is and what of its requests may be captured.
 
     Raises Conflict when `target` is there, ArtifactDamaged, StoreUnavailable.
@@ -21,7 +21,7 @@ def export_package(package: Path, target: Path, version: int, keeping: Keeping) 
     if target.exists():
         raise Conflict(f"{target} is there already", next_step="name a directory that does not exist")
     manifest = verify_package(package)
-    said = Exported(version=version, manifest_digest=codec.digest(manifest), keeping=keeping).sealed()
+    said = Exported(version=version, manifest_digest=codec.digest(manifest), keeping=keeping, keep=keep).sealed()
 
     def fill(directory: Path) -> None:
         for name in manifest.files:

@@ -18,6 +18,8 @@ class Exported(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Of the package that it was written for: it says nothing of another one."""
     keeping: Keeping
     """As the project declared it when the package was exported."""
+    keep: str = ""
+    """How long the project keeps what is captured, as it is written in flyball.yaml; empty: for ever."""
     digest: str = ""
     """Of all the others."""
 

@@ -9,7 +9,7 @@ from flyball.errors import Fault, SpecError
 from flyball.spec import tree, words
 from flyball.spec.capture import SampleSpec
 from flyball.spec.faults import did_you_mean
-from flyball.spec.fields import Name, Section, Share, parse_share
+from flyball.spec.fields import Name, Section, Share, Span, parse_share
 
 
 class PackageSpec(Section):
@@ -87,8 +87,17 @@ class ModelRouting(Section):
         return self
 
 
+class SegmentsSpec(Section):
+    """Of the records of all models, which lie in the same segments."""
+
+    keep: Span
+    """How long they stay on the disk."""
+
+
 class RoutingSpec(Section):
     models: dict[Name, ModelRouting] = Field(min_length=1)
+    capture: SegmentsSpec | None = None
+    """None: segments stay for ever."""
 
 
 _WANTED = {
@@ -97,10 +106,11 @@ _WANTED = {
     "package": "the directory of a package, such as packages/shop-3",
     "canary": "a section with package and weight",
     "fallback": "the directory of a package, such as packages/shop-3",
-    "capture": "a section with fields and keys",
+    "capture": "a section with fields and keys, or for the whole file with keep",
+    "keep": "how long segments stay, such as 30d",
     "weight": "the share of keys that it answers, such as 5% or 0.05",
 }
-_SECTIONS = (PackageSpec, WeighedSpec, ModelRouting, RoutedCapture, SampleSpec, RoutingSpec)
+_SECTIONS = (PackageSpec, WeighedSpec, ModelRouting, RoutedCapture, SampleSpec, SegmentsSpec, RoutingSpec)
 
 
 def parse_routing(text: str, *, name: str) -> tuple[RoutingSpec, Mapping[tree.Path, int]]:
@@ -143,6 +153,8 @@ def _known_beside(path: tree.Path) -> list[str]:
     """The keys of the section in which `path` stands."""
     if len(path) == 1:
         return list(RoutingSpec.model_fields)
+    if path[0] == "capture":
+        return list(SegmentsSpec.model_fields)
     if len(path) == 3:
         return list(ModelRouting.model_fields)
     if path[2] == "capture":

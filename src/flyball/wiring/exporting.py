@@ -14,6 +14,8 @@ from flyball.records import codec
 from flyball.records.keeping import Keeping
 from flyball.records.routing import RoutingTable
 from flyball.records.unit import Version
+from flyball.spec import ProjectSpec
+from flyball.spec.fields import format_duration
 from flyball.spec.load import load_project
 from flyball.wiring.environment import quiet_libraries
 from flyball.wiring.health import ledger_is_there
@@ -56,11 +58,13 @@ def _state(state_dir: Path, kind: str, key: str, record: type[T]) -> T | None:
 def export_version(project_dir: Path, version: int, target: Path) -> str:
     """Copy a version's package to `target`, which must not exist; the digest of its manifest."""
     package = package_of(project_dir, version)
-    export_package(package, target.resolve(), version, _declared(place_of(project_dir)))
+    directory = place_of(project_dir)
+    spec = load_project(directory)
+    keep = format_duration(spec.capture.keep) if spec.capture.keep else ""
+    export_package(package, target.resolve(), version, _declared(spec, directory), keep)
     return codec.digest(read_manifest(package))
 
 
-def _declared(directory: Path) -> Keeping:
+def _declared(spec: ProjectSpec, directory: Path) -> Keeping:
     """What of requests may be captured, by flyball.yaml and, for columns that are features no more, by the table that is served: an older version takes them."""
-    spec = load_project(directory)
     return keeping_of(spec, kept_by(_state(directory / STATE, "routing", spec.model, RoutingTable))) or Keeping()

@@ -9,6 +9,7 @@ from flyball.adapters import supervisor
 from flyball.adapters.clock import SystemClock
 from flyball.adapters.entropy import fresh_token
 from flyball.adapters.gateways_http import HttpGateways
+from flyball.adapters.standalone.retention import hand_over
 from flyball.adapters.standalone.routes import Published
 from flyball.adapters.standalone.routing_file import RoutingFile
 from flyball.adapters.standalone.watched_file import WatchedFile
@@ -42,7 +43,7 @@ class StandaloneOptions(NamedTuple):
 def check_routing(routing: Path) -> StandaloneReport:
     """What the file says. Raises SpecError with every fault of it and of its packages."""
     file = RoutingFile(routing)
-    routes, notes = file.compiled()
+    routes, notes, _ = file.compiled()
     return StandaloneReport(
         gateway_url="",
         pid=os.getpid(),
@@ -60,7 +61,7 @@ def serve_routing(options: StandaloneOptions, say: Say, drawn: Callable[[Standal
     Raises SpecError with every fault of the file, Conflict when the state directory is in use, OperatorError when the port is taken.
     """
     file = RoutingFile(options.routing)
-    routes, notes = file.compiled()
+    routes, notes, keep = file.compiled()
     state_dir = (options.state_dir or state_dir_of(file, say)).resolve()
     _refuse_other_owners(state_dir)
     keep_private(state_dir)
@@ -75,6 +76,7 @@ def serve_routing(options: StandaloneOptions, say: Say, drawn: Callable[[Standal
         gateway_arguments=(*more, "--log-format", options.log_format),
     )
     with supervisor.held(layout, say) as holding:
+        hand_over(state_dir, keep)
         Published(state_dir, gateways, SystemClock()).publish(routes)
         report = StandaloneReport(
             gateway_url=supervisor.url_of(holding.doors.gateway),

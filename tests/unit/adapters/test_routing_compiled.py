@@ -1,5 +1,6 @@
 """What the packages of a routing file say of themselves, and what the file says in its place."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -35,11 +36,11 @@ class Place:
         (root / MANIFEST).write_bytes(codec.encode(make_manifest(root, "onnx")))
         return root
 
-    def exported(self, name: str, version: int, keeping: Keeping | None = None, content: str = "") -> None:
-        export_package(self.package(f"of-{name}", content or name), self.directory / name, version, keeping or Keeping())
+    def exported(self, name: str, version: int, keeping: Keeping | None = None, content: str = "", keep: str = "") -> None:
+        export_package(self.package(f"of-{name}", content or name), self.directory / name, version, keeping or Keeping(), keep)
 
-    def compiled(self, text: str) -> Compiled:
-        (self.directory / "routing.yaml").write_text(f"models:\n  shop: {text}\n")
+    def compiled(self, text: str, more: str = "") -> Compiled:
+        (self.directory / "routing.yaml").write_text(f"models:\n  shop: {text}\n{more}")
         return RoutingFile(self.directory / "routing.yaml").compiled()
 
     def route(self, text: str) -> Route:
@@ -112,6 +113,17 @@ def test_a_package_of_an_earlier_release_is_told_unless_the_file_says_what_is_ca
     assert both.routes[0].keeping == RULES
     assert len(both.notes) == 1
     assert place.compiled("{champion: old, capture: {}}").notes == ()
+
+
+def test_segments_stay_as_long_as_the_file_says_and_a_project_that_says_otherwise_is_told(place: Place) -> None:
+    place.exported("one", 1, keep="30d")
+    silent = place.compiled("{champion: one}")
+    assert silent.keep is None
+    assert silent.notes == (
+        "shop: its project keeps what is captured for 30d, here it stays for ever. Say capture: {keep: …} beside models:",
+    )
+    bounded = place.compiled("{champion: one}", "capture: {keep: 2w}\n")
+    assert (bounded.keep, bounded.notes) == (timedelta(weeks=2), ())
 
 
 def test_the_number_of_a_version_is_the_packages_unless_the_file_says_another(place: Place) -> None:

@@ -66,10 +66,13 @@ def test_every_fault_is_told_with_its_line() -> None:
         ("models: {a: !!python/object:os.system {}}", "models.a: found the tag"),
         (
             "models: {a: {champion: p, capture: drop}}",
-            "models.a.capture: found 'drop' (line 1), expected a section with fields and keys",
+            "models.a.capture: found 'drop' (line 1), expected a section with fields and keys, or",
         ),
         ("models: {a: {champion: p, capture: {keys: hidden}}}", "models.a.capture.keys: found 'hidden'"),
         ("models: {a: {champion: p, capture: {feilds: {}}}}", "models.a.capture.feilds: found an unknown key"),
+        ("{models: {a: {champion: p}}, capture: {}}", "capture.keep: found nothing (line 1), expected how long segments stay"),
+        ("{models: {a: {champion: p}}, capture: {keep: 30}}", "capture.keep: found 30 (line 1), expected a duration such as"),
+        ("{models: {a: {champion: p}}, capture: {kepe: 3d}}", "capture.keep: found nothing"),
         ("a: [", "(whole file): found text that is not YAML"),
     ],
 )

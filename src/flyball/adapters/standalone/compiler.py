@@ -35,6 +35,8 @@ class Compiler:
         self._numbers: dict[int, tuple[str, tree.Path]] = {}
         """Version → manifest digest of the first package that has it, and where it stands."""
         self._declared: list[Keeping] = []
+        self._kept: dict[str, None] = {}
+        """How long projects of its packages keep what is captured, where not for ever."""
         self._silent: dict[str, None] = {}
         """Packages that say nothing of what may be captured, as the file names them."""
 
@@ -64,6 +66,13 @@ class Compiler:
         keeping = self._keeping(model.capture or RoutedCapture(), route)
         self._note_silence(model)
         return msgspec.structs.replace(route, keeping=None if keeping == Keeping() else keeping)
+
+    def kept_for_ever(self) -> list[str]:
+        """What to say where the file does not bound how long segments stay."""
+        kept = " or ".join(self._kept)
+        return [
+            f"{self.model}: its project keeps what is captured for {kept}, here it stays for ever. Say capture: {{keep: …}} beside models:"
+        ] * bool(kept)
 
     def _keeping(self, said: RoutedCapture, route: Route) -> Keeping:
         """What may be captured: by its packages together, and by what the file says in their place."""
@@ -131,6 +140,7 @@ class Compiler:
             self._silent[given.package] = None
         else:
             self._declared.append(said.keeping)
+            self._kept |= {said.keep: None} if said.keep else {}
         number = given.version if given.version is not None else said.version if said is not None else 0
         self._told_apart(number, digest, place)
         return number

@@ -1,5 +1,6 @@
 """A hand-written routing file → the routes that gateways serve, every byte of every package checked."""
 
+from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +17,8 @@ class Compiled(NamedTuple):
     routes: tuple[Route, ...]
     notes: tuple[str, ...]
     """What whoever wrote it should know of what is captured."""
+    keep: timedelta | None
+    """How long segments stay; None: for ever."""
 
 
 class RoutingFile(WatchedFile):
@@ -32,7 +35,10 @@ class RoutingFile(WatchedFile):
         if faults:
             raise SpecError(faults, file=self.path.name)
         notes = [note for each in compilers for note in each.notes]
-        return Compiled(tuple(route for route in routes if route is not None), tuple(notes))
+        keep = spec.capture.keep if spec.capture else None
+        if keep is None:
+            notes += [note for each in compilers for note in each.kept_for_ever()]
+        return Compiled(tuple(route for route in routes if route is not None), tuple(notes), keep)
 
     def _text(self, real: Path) -> str:
         try:
