@@ -133,7 +133,7 @@ def _lay_out_standalone(stage: Stage) -> None:
         _unit(stage, name)
     canary = f"{{package: canary, weight: {CANARY_WEIGHT}}}"
     _routing(stage).write_text(f"models: {{{MODEL}: {{champion: champion, canary: {canary}}}}}")
-    route = RoutingFile(_routing(stage)).routes()[0]
+    route = RoutingFile(_routing(stage)).compiled().routes[0]
     for served, name in zip(route.units, UNITS, strict=True):
         _BY[served.unit.id] = name  # a unit that no registry knows is named by its content
     state(stage).mkdir(mode=0o700)

@@ -9,12 +9,16 @@ import pytest
 from test_registry import AT, empty_database, package, register, state  # noqa: F401
 
 from flyball.adapters.clock import SystemClock
+from flyball.adapters.export import exported_of
 from flyball.adapters.ledger import SqliteLedger
 from flyball.adapters.registry_mlflow import MlflowRegistry
 from flyball.control import jobs, replay_result, verification
-from flyball.control.world import World, draft
+from flyball.control.world import World, draft, put
 from flyball.errors import ArtifactDamaged, NotFound
-from flyball.records.unit import Version
+from flyball.records.keeping import Keeping
+from flyball.records.routing import Route, RoutingTable, ServedUnit
+from flyball.records.signature import Signature
+from flyball.records.unit import Format, Version
 from flyball.registry.unit import unit_of
 from flyball.spec.load import load_project
 from flyball.wiring import health
@@ -119,3 +123,29 @@ def test_verify_tells_what_was_changed_in_mlflow(kept: Kept, harm: Callable[[Kep
     assert words in report.artifact_faults[0]
     assert len(report.artifact_faults) == 1
     assert all(isinstance(words, str) for words in health.strangers(kept.home, world))
+
+
+def test_an_export_says_its_version_and_what_the_project_declares_of_capture(kept: Kept, tmp_path: Path) -> None:
+    """Also of a column that is no feature any more, while older versions take it."""
+    world = kept.record()
+    (kept.directory / "flyball.yaml").write_text(
+        YAML.replace("hour: number", "email: category, anzahl: number")
+        + "capture: {fields: {email: hash, anzahl: drop}, keys: drop, keep: 60d}\n"
+    )
+    digest = export_version(kept.directory, 1, tmp_path / "first")
+    said = exported_of(tmp_path / "first", digest)
+    assert said is not None
+    rules = Keeping(drop=("anzahl",), hash=("email",), keys="drop")
+    assert (said.version, said.keeping, said.keep) == (1, rules, "60d")
+
+    unit = unit_of(kept.version, None, "p" * 64)
+    served = ServedUnit(
+        unit=unit, package="", format=Format.LIGHTGBM, signature=Signature(task="regression", columns=(), classes=())
+    )
+    table = RoutingTable(revision=1, written_at=AT, routes=(Route(model="shop", champion=served, keeping=rules),))
+    world.record(draft(AT, "routing.declared", "model:shop", {}, (put("routing", "shop", table),)))
+    (kept.directory / "flyball.yaml").write_text(YAML)
+    export_version(kept.directory, 1, tmp_path / "later")
+    later = exported_of(tmp_path / "later", digest)
+    assert later is not None
+    assert later.keeping == Keeping(drop=("anzahl",), hash=("email",))

@@ -19,8 +19,11 @@ import pytest
 from gateway_rig import ROW, SIGNATURE, code_package, onnx_model, package
 
 from flyball.adapters.bench.load import load, request_bytes
+from flyball.adapters.export import export_package
 from flyball.adapters.known_process import known
 from flyball.adapters.supervisor import run_file
+from flyball.records.keeping import Keeping
+from flyball.records.signature import Column, ColumnType, Signature
 from flyball.records.unit import Format
 from flyball.wiring.standalone_captured import captured_of
 
@@ -119,6 +122,73 @@ def test_it_serves_follows_its_file_and_a_wrong_one_changes_nothing(start, packa
     rows = pl.read_parquet(tmp_path / "tables" / "predictions")
     assert rows["unit"].n_unique() == 2
     assert rows["label"].null_count() == 0  # of the unit that the file names no more, too
+
+
+PERSONAL = Signature(
+    task="binary",
+    columns=(
+        Column(name="age", type=ColumnType.NUMBER),
+        Column(name="anzahl", type=ColumnType.NUMBER),
+        Column(name="email", type=ColumnType.CATEGORY),
+    ),
+    classes=("no", "yes"),
+)
+
+
+def test_what_the_project_keeps_out_of_captures_stays_out_and_a_version_has_its_number(start, tmp_path):
+    rules = Keeping(drop=("anzahl",), hash=("email",), keys="hash")
+    for number, behaviour in ((3, "good"), (4, "other")):
+        code_package(tmp_path / f"of-{number}", behaviour, PERSONAL)
+        export_package(tmp_path / f"of-{number}", tmp_path / f"shop-{number}", number, rules if number == 3 else Keeping())
+    code_package(tmp_path / "old", "older", PERSONAL)
+    gateway = start("models: {shop: {champion: shop-3, canary: {package: shop-4, weight: 50%}, shadow: [old]}}", "--workers", "2")
+    assert "anzahl dropped, email hashed, keys hashed" in " ".join(gateway.said().split())
+    assert "nothing is known of what is to be left out of what is captured by old" in " ".join(gateway.said().split())
+    row = {"age": 41.5, "anzahl": 7361.25, "email": "ann@example.com"}
+    asked = {"rows": [row] * 40, "keys": [f"key-of-{at}" for at in range(40)], "ids": [f"p{at}" for at in range(40)]}
+    assert gateway.http.post("/models/shop/predict", json=asked).status_code == 200
+    assert gateway.http.get("/v2/models/shop").json()["versions"] == ["3"]
+    gateway.close()
+
+    captured = b"".join(path.read_bytes() for path in (gateway.state / "capture").glob("*.seg"))
+    assert b"p39" in captured
+    for secret in (b"ann@", b"example.com", b"anzahl", b"key-of"):
+        assert secret not in captured
+    captured_of(gateway.state).export("parquet", tmp_path / "tables", None, None, lambda *_: None)
+    rows = pl.read_parquet(tmp_path / "tables" / "predictions")
+    # Every feature of a signature has a column: these have nothing in it.
+    assert rows["email"].null_count() == rows["anzahl"].null_count() == rows.height
+    assert rows["email_hash"].drop_nulls().n_unique() == 1
+    assert rows["age"].drop_nulls().unique().to_list() == [41.5]
+
+
+def test_segments_go_when_they_are_as_old_as_the_file_lets_them_become(start, tmp_path):
+    captured = tmp_path / ".flyball-gateway" / "capture"
+    captured.mkdir(parents=True, mode=0o700)
+    for name, days in (("w8-1", 40), ("w8-2", 1)):
+        (captured / f"{name}.seg").touch()
+        os.utime(captured / f"{name}.seg", (time.time() - days * 86_400,) * 2)
+    gateway = start("models: {shop: {champion: PACKAGES/shop-0}}\ncapture: {keep: 30d}\n")
+    gateway.wait_for("Removed from capture/ by capture.keep: 1 segment,")
+    assert gateway.predict().status_code == 200
+    assert not (captured / "w8-1.seg").exists()
+    assert (captured / "w8-2.seg").exists()
+    assert float((gateway.state / "capture.keep").read_text()) == 30 * 86_400
+    gateway.file.write_text(gateway.file.read_text().partition("capture:")[0])
+    gateway.wait_for("what it says is served already")
+    assert float((gateway.state / "capture.keep").read_text()) == 0
+
+
+def test_two_packages_with_one_number_are_refused_before_anything_is_started(tmp_path):
+    for name, seed in (("a", 0), ("b", 1)):
+        package(tmp_path / f"of-{name}", Format.ONNX, onnx_model(seed)[0], SIGNATURE)
+        export_package(tmp_path / f"of-{name}", tmp_path / name, 1, Keeping())
+    (tmp_path / "routing.yaml").write_text("models: {shop: {champion: a, canary: {package: b, weight: 5%}}}")
+    for more in ((), ("--check",)):
+        done = flyball("gateway", "--routing", tmp_path / "routing.yaml", *more)
+        assert done.returncode == 2
+        assert "models.shop.canary: found version 1, as models.shop.champion, which is another package" in done.stderr
+    assert not (tmp_path / ".flyball-gateway").exists()
 
 
 def test_a_damaged_package_is_named_in_one_sentence(tmp_path):

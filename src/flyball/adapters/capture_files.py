@@ -9,9 +9,9 @@ import msgspec
 
 from flyball.adapters.capture_removal import newest_us, remove_unwritten
 from flyball.capture.framing import MAGIC, unframe
-from flyball.control.ports import Portion, RemovedSegments
+from flyball.control.ports import Portion
 from flyball.errors import StoreUnavailable
-from flyball.records.captured import Captured
+from flyball.records.captured import Captured, RemovedSegments
 from flyball.records.routing import GatewayReport
 
 CHUNK_BYTES = 4 * 1024 * 1024

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
 
-from flyball.control.ports import Portion, RemovedSegments
-from flyball.records.captured import Captured
+from flyball.control.ports import Portion
+from flyball.records.captured import Captured, RemovedSegments
 
 
 class MemoryCapture:

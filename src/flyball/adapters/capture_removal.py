@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from flyball.control.ports import RemovedSegments
+from flyball.records.captured import RemovedSegments
 
 AT_ONCE = 64
 """Segments of one call: deleting so many files of 64 MiB takes some tenths of a second, a year of them would take minutes."""

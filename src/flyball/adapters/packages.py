@@ -8,7 +8,7 @@ import msgspec
 
 from flyball.errors import ArtifactDamaged, NotFound
 from flyball.machine import package_files
-from flyball.records import codec
+from flyball.records import codec, exported
 from flyball.records.evidence import Evidence
 from flyball.records.signature import Signature
 from flyball.records.unit import Lineage, Manifest
@@ -17,8 +17,8 @@ from flyball.stats.metrics import METRICS
 T = TypeVar("T")
 
 MANIFEST = "manifest.json"
-_LEFT_BY_MLFLOW = frozenset({"model/registered_model_meta"})
-"""MLflow writes it beside a model that a person loads by its registered name; nothing of ours reads it."""
+_UNLISTED = frozenset({"model/registered_model_meta", exported.FILE})
+"""May lie there and is not in the manifest. The former MLflow writes beside a model that a person loads by its registered name, and nothing of ours reads it."""
 
 
 class LocalPackages:
@@ -106,7 +106,7 @@ def verify_package(package: Path, manifest_digest: str | None = None) -> Manifes
         except OSError as error:
             raise ArtifactDamaged(f"{package / name} cannot be read: {error.strerror}") from error
         _held_against(expected, digest, package / name)
-    added = there - set(manifest.files) - _LEFT_BY_MLFLOW - {MANIFEST}
+    added = there - set(manifest.files) - _UNLISTED - {MANIFEST}
     if added:
         raise ArtifactDamaged(f"{package} holds {sorted(added)[0]!r}, which its manifest does not name")
     return manifest

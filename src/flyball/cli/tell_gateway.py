@@ -21,10 +21,17 @@ def standalone_report(report: StandaloneReport, plain: bool) -> "RenderableType"
             ("routes", report.routing_file),
         )))  # fmt: skip
     rows = [
-        (each.model, each.champion, f"{each.canary} ({each.canary_weight:.4g})" if each.canary else "", each.others)
+        (
+            each.model,
+            each.champion,
+            f"{each.canary} ({each.canary_weight:.4g})" if each.canary else "",
+            each.others,
+            each.left_out,
+        )
         for each in report.models
     ]
-    parts.append(draw.table(("model", "champion", "canary", "beside them"), rows, plain=plain, title="Models"))
+    parts.append(draw.table(("model", "champion", "canary", "beside them", "not captured"), rows, plain=plain, title="Models"))
+    parts += [draw.text((note, "yellow")) for note in report.notes]
     if serves:
         parts += [draw.heading("Ask for a prediction:"), draw.to_paste(_curl(report))]
         parts.append(

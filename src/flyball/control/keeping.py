@@ -23,7 +23,12 @@ def keeping_of(spec: ProjectSpec, standing: Keeping | None) -> Keeping | None:
     return None if keeping == Keeping() else keeping
 
 
+def kept_by(table: RoutingTable | None) -> Keeping | None:
+    """The rules of a project's table; None: everything is kept."""
+    return table.routes[0].keeping if table is not None and table.routes else None
+
+
 def kept_in_part(table: RoutingTable | None) -> frozenset[str]:
     """Columns of which some values at most are captured as they came. It goes by what gateways are told: also of those that are features no more."""
-    keeping = table.routes[0].keeping if table is not None and table.routes else None
+    keeping = kept_by(table)
     return frozenset() if keeping is None else frozenset((*keeping.drop, *keeping.hash, *keeping.sample))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import msgspec
 
-from flyball.records.captured import Captured
+from flyball.records.captured import Captured, RemovedSegments
 from flyball.records.events import Draft, Event, Head, Stored
 from flyball.records.evidence import Evidence
 from flyball.records.jobs import Job, Progress, StepResult
@@ -208,13 +208,6 @@ class Gateways(Protocol):
     def lease_age(self) -> timedelta:
         """How long ago some controller said so last, in real time or by the world's clock, whichever is longer; the longest that there is when none ever did."""
         ...
-
-
-class RemovedSegments(NamedTuple):
-    names: tuple[str, ...]
-    bytes: int
-    more: bool
-    """There are others: one call removes so many that it takes no long time."""
 
 
 class Portion(NamedTuple):

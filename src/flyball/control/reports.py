@@ -68,6 +68,8 @@ class RoutedModel(msgspec.Struct, frozen=True, kw_only=True):
     canary_weight: float = 0.0
     others: str = ""
     """Arms, shadows and fallback, in words."""
+    left_out: str = ""
+    """Of what is captured, in words; empty: nothing is."""
     example_row: dict[str, Any] = {}
     """A row that the model takes as it is."""
 
@@ -83,6 +85,8 @@ class StandaloneReport(msgspec.Struct, frozen=True, kw_only=True):
     token_file: str
     routing_file: str
     models: tuple[RoutedModel, ...]
+    notes: tuple[str, ...] = ()
+    """What whoever wrote the file should know of what is captured."""
 
 
 class GatewayRow(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,7 +6,7 @@ import msgspec
 
 import flyball.release.decide as release_room
 from flyball.control import questions
-from flyball.control.keeping import keeping_of
+from flyball.control.keeping import keeping_of, kept_by
 from flyball.control.units import UnitShelf
 from flyball.control.world import World, draft, put
 from flyball.errors import ArtifactDamaged, FlyballError, NotFound, StoreUnavailable, TrackingFailed
@@ -65,7 +65,7 @@ def routing_put(
         made = stopped(made, served(stop.fallback), stop.words)
     if made is not None and standing is not None and standing.routes:
         made = tolerant(made, standing.routes[0])
-    keeping = keeping_of(world.spec, _kept(standing))
+    keeping = keeping_of(world.spec, kept_by(standing))
     routes = () if made is None else (msgspec.structs.replace(made, keeping=keeping),)
     if standing is None and not routes:
         return ()
@@ -106,8 +106,8 @@ def declare(world: World) -> None:
     standing = wanted(world)
     if standing is None or not standing.routes:
         return
-    keeping = keeping_of(world.spec, _kept(standing))
-    if keeping == _kept(standing):
+    keeping = keeping_of(world.spec, kept_by(standing))
+    if keeping == kept_by(standing):
         return
     routes = tuple(msgspec.structs.replace(each, keeping=keeping) for each in standing.routes)
     payload = codec.plain(keeping or Keeping())
@@ -179,7 +179,7 @@ def _published(world: World) -> RoutingTable | None:
 def not_monitored(world: World) -> tuple[str, ...]:
     """Features of the champion whose values capture hides: `email (dropped)`."""
     table = wanted(world)
-    hidden = (_kept(table) or Keeping()).unmonitored
+    hidden = (kept_by(table) or Keeping()).unmonitored
     columns = table.routes[0].champion.signature.columns if table is not None and table.routes else ()
     return tuple(f"{column.name} ({hidden[column.name]})" for column in columns if column.name in hidden)
 
@@ -190,10 +190,6 @@ def _next(world: World, standing: RoutingTable | None, routes: tuple[Route, ...]
     before = standing or _published(world)
     revision = (before.revision if before is not None else 0) + 1
     return put("routing", world.model, RoutingTable(revision=revision, written_at=world.now(), routes=routes))
-
-
-def _kept(table: RoutingTable | None) -> Keeping | None:
-    return table.routes[0].keeping if table is not None and table.routes else None
 
 
 STUCK_LOOKS = 15

@@ -1,6 +1,6 @@
 """What the gateway hands to the kernel before an answer leaves, and what is made of it. Times are int microseconds UTC: this is the hot path."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -102,3 +102,12 @@ class RefusalBatch(msgspec.Struct, frozen=True, kw_only=True, tag="r", tag_field
 
 
 Captured = PredictionBatch | LabelBatch | FailureBatch | RefusalBatch
+
+
+class RemovedSegments(NamedTuple):
+    """Files of captured records that were too old to stay."""
+
+    names: tuple[str, ...]
+    bytes: int
+    more: bool
+    """There are others: one call removes so many that it takes no long time."""

@@ -1,14 +1,15 @@
 """The routing file of a gateway without a control plane: written by hand, and read with every fault of its keys told at once."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 
 from flyball.errors import Fault, SpecError
 from flyball.spec import tree, words
+from flyball.spec.capture import SampleSpec
 from flyball.spec.faults import did_you_mean
-from flyball.spec.fields import Name, Section, Share
+from flyball.spec.fields import Name, Section, Share, Span, parse_share
 
 
 class PackageSpec(Section):
@@ -18,8 +19,8 @@ class PackageSpec(Section):
     """The directory; relative to the file that names it."""
     threshold: Share | None = None
     """Binary only; None: the model's."""
-    version: int = Field(default=0, ge=0)
-    """What clients are told as the model's version; 0: nobody numbered it."""
+    version: int | None = Field(default=None, ge=0)
+    """What clients are told as the model's version; None: as the package says."""
 
     @field_validator("package")
     @classmethod
@@ -44,6 +45,25 @@ def _spelled_out(value: Any) -> Any:
 Package = Annotated[PackageSpec, BeforeValidator(_spelled_out)]
 
 
+def _one_rule(value: Any) -> Any:
+    """One fault for whatever is wrong with it, and not one for each form that it might have had."""
+    share = parse_share(value["sample"]) if isinstance(value, Mapping) and set(value) == {"sample"} else None
+    if isinstance(share, float) and 0.0 < share <= 1.0:
+        return SampleSpec(sample=share)
+    if value not in ("keep", "hash", "drop"):
+        raise ValueError("keep, hash, drop or {sample: 10%}")
+    return value
+
+
+class RoutedCapture(Section):
+    """What is kept of one model's requests where it differs from what its packages say."""
+
+    fields: dict[str, Annotated[Literal["keep", "hash", "drop"] | SampleSpec, BeforeValidator(_one_rule)]] = {}
+    """In place of the packages' rules for these features; for the others those hold."""
+    keys: Literal["keep", "hash", "drop"] | None = None
+    """None: as the packages say."""
+
+
 class ModelRouting(Section):
     """Who answers one model's requests."""
 
@@ -56,6 +76,8 @@ class ModelRouting(Section):
     """Answers where the champion cannot; None: its requests are refused then."""
     threshold: Share | None = None
     """Of every package that does not state its own; None: 0.5."""
+    capture: RoutedCapture | None = None
+    """None: as the packages say."""
 
     @model_validator(mode="after")
     def _arms_share_what_is_there(self) -> Self:
@@ -65,8 +87,17 @@ class ModelRouting(Section):
         return self
 
 
+class SegmentsSpec(Section):
+    """Of the records of all models, which lie in the same segments."""
+
+    keep: Span
+    """How long they stay on the disk."""
+
+
 class RoutingSpec(Section):
     models: dict[Name, ModelRouting] = Field(min_length=1)
+    capture: SegmentsSpec | None = None
+    """None: segments stay for ever."""
 
 
 _WANTED = {
@@ -75,9 +106,11 @@ _WANTED = {
     "package": "the directory of a package, such as packages/shop-3",
     "canary": "a section with package and weight",
     "fallback": "the directory of a package, such as packages/shop-3",
+    "capture": "a section with fields and keys, or for the whole file with keep",
+    "keep": "how long segments stay, such as 30d",
     "weight": "the share of keys that it answers, such as 5% or 0.05",
 }
-_SECTIONS = (PackageSpec, WeighedSpec, ModelRouting, RoutingSpec)
+_SECTIONS = (PackageSpec, WeighedSpec, ModelRouting, RoutedCapture, SampleSpec, SegmentsSpec, RoutingSpec)
 
 
 def parse_routing(text: str, *, name: str) -> tuple[RoutingSpec, Mapping[tree.Path, int]]:
@@ -120,8 +153,12 @@ def _known_beside(path: tree.Path) -> list[str]:
     """The keys of the section in which `path` stands."""
     if len(path) == 1:
         return list(RoutingSpec.model_fields)
+    if path[0] == "capture":
+        return list(SegmentsSpec.model_fields)
     if len(path) == 3:
         return list(ModelRouting.model_fields)
+    if path[2] == "capture":
+        return list(RoutedCapture.model_fields)
     return list((WeighedSpec if path[2] in ("canary", "arms") else PackageSpec).model_fields)
 
 

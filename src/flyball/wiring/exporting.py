@@ -1,20 +1,28 @@
 """A project's packages, for whoever needs them outside the project."""
 
 from pathlib import Path
+from typing import TypeVar
 
 from flyball.adapters.export import export_package
 from flyball.adapters.ledger import SqliteLedger
 from flyball.adapters.packages import read_manifest
 from flyball.adapters.registry_mlflow import MlflowRegistry
 from flyball.control.jobs import version_key
+from flyball.control.keeping import keeping_of, kept_by
 from flyball.errors import NotFound
 from flyball.records import codec
+from flyball.records.keeping import Keeping
+from flyball.records.routing import RoutingTable
 from flyball.records.unit import Version
+from flyball.spec import ProjectSpec
+from flyball.spec.fields import format_duration
 from flyball.spec.load import load_project
 from flyball.wiring.environment import quiet_libraries
 from flyball.wiring.health import ledger_is_there
 from flyball.wiring.place import place_of
 from flyball.wiring.workspace import STATE
+
+T = TypeVar("T")
 
 
 def package_of(project_dir: Path, version: int) -> Path:
@@ -31,18 +39,32 @@ def package_of(project_dir: Path, version: int) -> Path:
 
 def _recorded(state_dir: Path, model: str, number: int) -> str:
     """The manifest's digest, as it was judged and registered. What only MLflow tells of a version is nobody's word. Raises NotFound."""
-    stored = None
-    if ledger_is_there(state_dir):
-        ledger = SqliteLedger(state_dir)
-        stored = ledger.state("version", version_key(model, number))
-        ledger.close()
-    if stored is None:
+    version = _state(state_dir, "version", version_key(model, number), Version)
+    if version is None:
         raise NotFound(f"the model {model!r} has no version {number}")
-    return codec.revive(stored.value, Version).manifest_digest
+    return version.manifest_digest
+
+
+def _state(state_dir: Path, kind: str, key: str, record: type[T]) -> T | None:
+    """What the ledger has; None: nothing."""
+    if not ledger_is_there(state_dir):
+        return None
+    ledger = SqliteLedger(state_dir)
+    stored = ledger.state(kind, key)
+    ledger.close()
+    return None if stored is None else codec.revive(stored.value, record)
 
 
 def export_version(project_dir: Path, version: int, target: Path) -> str:
     """Copy a version's package to `target`, which must not exist; the digest of its manifest."""
     package = package_of(project_dir, version)
-    export_package(package, target.resolve())
+    directory = place_of(project_dir)
+    spec = load_project(directory)
+    keep = format_duration(spec.capture.keep) if spec.capture.keep else ""
+    export_package(package, target.resolve(), version, _declared(spec, directory), keep)
     return codec.digest(read_manifest(package))
+
+
+def _declared(spec: ProjectSpec, directory: Path) -> Keeping:
+    """What of requests may be captured, by flyball.yaml and, for columns that are features no more, by the table that is served: an older version takes them."""
+    return keeping_of(spec, kept_by(_state(directory / STATE, "routing", spec.model, RoutingTable))) or Keeping()

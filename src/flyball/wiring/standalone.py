@@ -9,6 +9,7 @@ from flyball.adapters import supervisor
 from flyball.adapters.clock import SystemClock
 from flyball.adapters.entropy import fresh_token
 from flyball.adapters.gateways_http import HttpGateways
+from flyball.adapters.standalone.retention import hand_over
 from flyball.adapters.standalone.routes import Published
 from flyball.adapters.standalone.routing_file import RoutingFile
 from flyball.adapters.standalone.watched_file import WatchedFile
@@ -17,6 +18,7 @@ from flyball.control.ports import Say
 from flyball.control.reports import RoutedModel, StandaloneReport
 from flyball.errors import Conflict
 from flyball.records.example import example_row
+from flyball.records.keeping import Keeping
 from flyball.records.routing import Route
 from flyball.wiring.privacy import keep_private
 from flyball.wiring.standalone_supervisor import Manner, become_supervisor
@@ -41,8 +43,15 @@ class StandaloneOptions(NamedTuple):
 def check_routing(routing: Path) -> StandaloneReport:
     """What the file says. Raises SpecError with every fault of its keys, or, where they are right, of its packages."""
     file = RoutingFile(routing)
+    routes, notes, _ = file.compiled()
     return StandaloneReport(
-        gateway_url="", pid=os.getpid(), workers=0, token_file="", routing_file=str(file.path), models=_models(file.routes())
+        gateway_url="",
+        pid=os.getpid(),
+        workers=0,
+        token_file="",
+        routing_file=str(file.path),
+        models=_models(routes),
+        notes=notes,
     )
 
 
@@ -52,7 +61,7 @@ def serve_routing(options: StandaloneOptions, say: Say, drawn: Callable[[Standal
     Raises SpecError as `check_routing` does, Conflict when the state directory is in use, OperatorError when the port is taken.
     """
     file = RoutingFile(options.routing)
-    routes = file.routes()
+    routes, notes, keep = file.compiled()
     state_dir = (options.state_dir or state_dir_of(file, say)).resolve()
     _refuse_other_owners(state_dir)
     keep_private(state_dir)
@@ -67,6 +76,7 @@ def serve_routing(options: StandaloneOptions, say: Say, drawn: Callable[[Standal
         gateway_arguments=(*more, "--log-format", options.log_format),
     )
     with supervisor.held(layout, say) as holding:
+        hand_over(state_dir, keep)
         Published(state_dir, gateways, SystemClock()).publish(routes)
         report = StandaloneReport(
             gateway_url=supervisor.url_of(holding.doors.gateway),
@@ -75,6 +85,7 @@ def serve_routing(options: StandaloneOptions, say: Say, drawn: Callable[[Standal
             token_file=str(state_dir / "token"),
             routing_file=str(file.path),
             models=_models(routes),
+            notes=notes,
         )
         become_supervisor(file, layout, holding, drawn(report), manner)
 
@@ -140,6 +151,7 @@ def _models(routes: tuple[Route, ...]) -> tuple[RoutedModel, ...]:
             canary=route.canary.package if route.canary else "",
             canary_weight=route.canary_weight,
             others=_others(route),
+            left_out=_left_out(route.keeping or Keeping()),
             example_row=example_row(route.champion.signature),
         )
         for route in routes
@@ -149,3 +161,9 @@ def _models(routes: tuple[Route, ...]) -> tuple[RoutedModel, ...]:
 def _others(route: Route) -> str:
     counted = ((len(route.arms), "arm"), (len(route.shadows), "shadow"), (int(route.fallback is not None), "fallback"))
     return ", ".join(f"{n} {word}{'s' * (n > 1)}" for n, word in counted if n)
+
+
+def _left_out(keeping: Keeping) -> str:
+    kept = {name: f"{share:.4g} kept" for name, share in keeping.sample.items()}
+    words = [f"{name} {done}" for name, done in (keeping.unmonitored | kept).items()]
+    return ", ".join([*words, *([f"keys {'dropped' if keeping.keys == 'drop' else 'hashed'}"] if keeping.keys != "keep" else [])])

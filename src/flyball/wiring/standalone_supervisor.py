@@ -20,6 +20,7 @@ from flyball.adapters import supervisor
 from flyball.adapters.heartbeat import Heartbeat, LeaseFile
 from flyball.adapters.saying import UNSAID
 from flyball.adapters.standalone.follow import Follower
+from flyball.adapters.standalone.retention import Retention
 from flyball.adapters.standalone.watched_file import Stamp, WatchedFile
 
 if TYPE_CHECKING:
@@ -94,6 +95,7 @@ def supervise_standalone(routing: Path, order: Order, say: "Say", write: Callabl
     with (
         socket.socket(fileno=order.listening) as listening,
         lives,
+        Retention(state_dir, say),
         Follower(WatchedFile(routing, order.seen), _taking(routing, order), say),
     ):
         threading.Thread(

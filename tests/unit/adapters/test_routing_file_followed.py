@@ -24,12 +24,12 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_links_that_go_round_and_files_in_the_place_of_directories_are_told(tmp_path: Path) -> None:
     (tmp_path / "round").symlink_to("round")
     with pytest.raises(StoreUnavailable, match=r"round cannot be read: Too many levels"):
-        RoutingFile(tmp_path / "round").routes()
+        RoutingFile(tmp_path / "round").compiled()
     routing = tmp_path / "routing.yaml"
     for package in ("round", "routing.yaml", "n" * 300):
         routing.write_text(f"models: {{shop: {{champion: {package}}}}}")
         with pytest.raises(SpecError, match=r"models\.shop\.champion: found .*expected the directory of a package"):
-            RoutingFile(routing).routes()
+            RoutingFile(routing).compiled()
     with pytest.raises(StoreUnavailable, match=r"routing\.yaml is no directory"):
         keep_private(routing)
 
@@ -94,7 +94,7 @@ def test_a_file_behind_a_link_is_followed_to_where_the_link_leads_now(tmp_path: 
     file = RoutingFile(tmp_path / "current" / "routing.yaml")
     for release in ("1", "2"):
         with pytest.raises(SpecError, match=f"{tmp_path}/{release}/package"):
-            file.routes()
+            file.compiled()
         assert not file.changed()
         (tmp_path / "next").symlink_to("2")
         (tmp_path / "next").replace(tmp_path / "current")

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from flyball.errors import SpecError
+from flyball.spec.capture import SampleSpec
 from flyball.spec.routing_file import keys, parse_routing
 
 REFERENCE = Path(__file__).parents[3] / "docs" / "reference" / "routing.md"
@@ -63,6 +64,15 @@ def test_every_fault_is_told_with_its_line() -> None:
         ("models: {a: {champion: ''}}", "models.a.champion.package: found ''"),
         ('models: {a: {champion: "p\\0"}}', "models.a.champion.package: found 'p\\x00'"),
         ("models: {a: !!python/object:os.system {}}", "models.a: found the tag"),
+        (
+            "models: {a: {champion: p, capture: drop}}",
+            "models.a.capture: found 'drop' (line 1), expected a section with fields and keys, or",
+        ),
+        ("models: {a: {champion: p, capture: {keys: hidden}}}", "models.a.capture.keys: found 'hidden'"),
+        ("models: {a: {champion: p, capture: {feilds: {}}}}", "models.a.capture.feilds: found an unknown key"),
+        ("{models: {a: {champion: p}}, capture: {}}", "capture.keep: found nothing (line 1), expected how long segments stay"),
+        ("{models: {a: {champion: p}}, capture: {keep: 30}}", "capture.keep: found 30 (line 1), expected a duration such as"),
+        ("{models: {a: {champion: p}}, capture: {kepe: 3d}}", "capture.keep: found nothing"),
         ("a: [", "(whole file): found text that is not YAML"),
     ],
 )
@@ -72,6 +82,22 @@ def test_a_wrong_file_is_a_fault_at_its_place(text: str, said: str) -> None:
 
 def test_arms_cannot_be_given_more_than_there_is() -> None:
     assert "they are 1.1" in faults("models: {a: {champion: p, arms: [{package: q, weight: 60%}, {package: r, weight: 50%}]}}")[0]
+
+
+def test_rules_of_capture_are_written_as_in_a_project() -> None:
+    text = "models: {a: {champion: p, capture: {fields: {b: drop, c: {sample: 10%}, d: keep}, keys: hash}}}"
+    capture = parse_routing(text, name="routing.yaml")[0].models["a"].capture
+    assert capture is not None
+    assert (capture.fields, capture.keys) == ({"b": "drop", "c": SampleSpec(sample=0.1), "d": "keep"}, "hash")
+
+
+@pytest.mark.parametrize(
+    "rule", ["hsah", "true", "[drop]", "{sample: 0}", "{sample: 110%}", "{sample: 10%, more: 1}", "{smaple: 10%}", "0.1"]
+)
+def test_a_rule_that_there_is_not_is_one_fault(rule: str) -> None:
+    (fault,) = faults(f"models: {{a: {{champion: p, capture: {{fields: {{b: {rule}}}}}}}}}")
+    assert fault.startswith("models.a.capture.fields.b: found ")
+    assert "expected keep, hash, drop or {sample: 10%}" in fault
 
 
 @pytest.mark.parametrize("key", keys())

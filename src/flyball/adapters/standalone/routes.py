@@ -7,6 +7,7 @@ from pathlib import Path
 
 from flyball.adapters.durable import replace_file
 from flyball.adapters.gateways_http import HttpGateways, table_at
+from flyball.adapters.standalone.retention import hand_over
 from flyball.adapters.standalone.routing_file import RoutingFile
 from flyball.control.ports import Clock, Say
 from flyball.errors import FlyballError, StoreUnavailable
@@ -56,10 +57,14 @@ class Published:
     def take(self, file: RoutingFile, say: Say) -> None:
         """Publish the file as it is now, and say what came of it: when every worker serves it, or what is wrong."""
         try:
-            revision = self.publish(file.routes())
+            routes, notes, keep = file.compiled()
+            hand_over(self._state_dir, keep)
+            revision = self.publish(routes)
         except FlyballError as wrong:
             say("bad", f"{wrong.message.rstrip('.')}\nThe routes before it go on being served.")
             return
+        for note in notes:
+            say("plain", note)
         if revision is None:
             say("good", f"{file.path.name} holds; what it says is served already.")
         else:
