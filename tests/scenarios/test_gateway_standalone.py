@@ -20,6 +20,7 @@ from gateway_rig import ROW, SIGNATURE, code_package, onnx_model, package
 
 from flyball.adapters.bench.load import load, request_bytes
 from flyball.adapters.known_process import known
+from flyball.adapters.standalone.routing_file import RoutingFile
 from flyball.adapters.supervisor import run_file
 from flyball.records.unit import Format
 from flyball.wiring.standalone_captured import captured_of
@@ -143,6 +144,22 @@ def test_a_canary_has_its_share_for_as_long_as_the_supervisor_lives(start):
     assert 60 < answered.count(answered[0]) < 140
     again = [each["unit"] for each in gateway.http.post("/models/shop/predict", json=rows).json()["predictions"]]
     assert again == answered  # the same key meets the same unit at whichever worker
+
+
+def test_who_meets_whom_is_decided_by_the_packages_alone(packages, tmp_path):
+    """A file that says another threshold, number or weight moves nobody to another unit."""
+
+    def salts(canary, arm, more=""):
+        beside = f"canary: {{package: {packages}/{canary}, weight: 5%{more}}}, arms: [{{package: {packages}/{arm}, weight: 50%{more}}}]"
+        file = tmp_path / "routing.yaml"
+        file.write_text(f"models: {{a: {{champion: {packages}/shop-0, {beside}}}, b: {{champion: {packages}/shop-0, {beside}}}}}")
+        return [salt for route in RoutingFile(file).routes() for salt in (route.salt, route.arms_salt)]
+
+    first = salts("shop-0", "shop-1")
+    for more in (", threshold: 0.4", ", version: 7"):
+        assert salts("shop-0", "shop-1", more) == first
+    other = salts("shop-1", "shop-0")
+    assert len({*first, *other}) == 8  # also of one package in two places, and for two models
 
 
 def test_a_hangup_replaces_every_worker_and_no_request_fails(start):
