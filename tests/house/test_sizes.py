@@ -12,7 +12,7 @@ SOURCES = sorted((ROOT / "src").rglob("*.py"))
 FILE_LINES, FUNCTION_LINES, PARAMETERS, PUBLIC_METHODS = 400, 50, 6, 12
 
 EXCEPTIONS: dict[str, tuple[int, str]] = {
-    "src/flyball/cli/gateway.py::gateway::parameters": (10, "a command's parameters are its options"),
+    "src/flyball/cli/gateway.py::gateway::parameters": (11, "a command's parameters are its options"),
     "src/flyball/cli/gateway.py::bench::parameters": (7, "a command's parameters are its options"),
     "src/flyball/cli/captured.py::export::parameters": (8, "a command: every option is a parameter"),
     "src/flyball/cli/captured.py::import_labels::parameters": (10, "a command: every option is a parameter"),

@@ -7,11 +7,13 @@ import signal
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 from gateway_rig import ROW, SIGNATURE, Rig, code_package, onnx_model, package, table
 from otlp_receiver import Receiver, attributes
 from prometheus_client.parser import text_string_to_metric_families
 
+from flyball.records.routing import Route
 from flyball.records.unit import Format
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference" / "metrics.md"
@@ -164,3 +166,35 @@ def test_onnxruntime_tells_its_maker_nothing(rig, served, monkeypatch):
     worker = traced(rig, monkeypatch, HOME=str(home))
     assert worker.predict(ROW).status_code == 200
     assert list(home.rglob("*")) == []  # neither a device id nor the database of events that wait to be sent
+
+
+def told_of(worker):
+    """(worker, model, metric), of all that is told by model: what it has counted."""
+    return {
+        (sample.labels["worker"], sample.labels["model"], sample.name)
+        for family in families(worker).values()
+        for sample in family.samples
+        if sample.labels.get("model")
+    }
+
+
+def test_a_model_that_is_routed_no_more_has_no_series_at_any_worker(rig, served):
+    unit = msgspec.structs.replace(served.unit, id="u0000gone", model="gone")
+    gone = Route(model="gone", champion=msgspec.structs.replace(served, unit=unit))
+    both = table(1, served)
+    rig.publish(msgspec.structs.replace(both, routes=(*both.routes, gone)))
+    workers = [rig.start("w0"), rig.start("w1")]
+    for worker in workers:
+        worker.http.headers["authorization"] = "Bearer owner-token-of-the-tests"
+        for model in ("shop", "gone"):
+            assert worker.http.post(f"/models/{model}/predict", json={"rows": [ROW], "ids": [f"{model}-1"]}).status_code == 200
+            labelled = {"labels": [{"id": f"{model}-1", "label": "yes"}]}
+            assert worker.http.post(f"/models/{model}/labels", json=labelled).status_code == 200
+    before = told_of(workers[0])
+    assert {
+        (f"w{at}", "gone", name) for at in range(2) for name in ("flyball_batch_rows_count", "flyball_labels_total")
+    } <= before
+    rig.publish(table(2, served))
+    for worker in workers:
+        assert worker.reload().status_code == 200
+    assert told_of(workers[0]) == {each for each in before if each[1] == "shop"}

@@ -11,17 +11,20 @@ import threading
 import time
 from pathlib import Path
 
+import grpc
 import httpx
 import msgspec
 import polars as pl
 import psutil
 import pytest
-from gateway_rig import ROW, SIGNATURE, code_package, onnx_model, package
+from gateway_rig import ROW, SIGNATURE, code_package, onnx_model, package, wait_until
 
 from flyball.adapters.bench.load import load, request_bytes
 from flyball.adapters.export import export_package
 from flyball.adapters.known_process import known
+from flyball.adapters.standalone.routing_file import RoutingFile
 from flyball.adapters.supervisor import run_file
+from flyball.gateway.openinference.messages import OPEN_INFERENCE, messages
 from flyball.records.keeping import Keeping
 from flyball.records.signature import Column, ColumnType, Signature
 from flyball.records.unit import Format
@@ -215,6 +218,22 @@ def test_a_canary_has_its_share_for_as_long_as_the_supervisor_lives(start):
     assert again == answered  # the same key meets the same unit at whichever worker
 
 
+def test_who_meets_whom_is_decided_by_the_packages_alone(packages, tmp_path):
+    """A file that says another threshold, number or weight moves nobody to another unit."""
+
+    def salts(canary, arm, more=""):
+        beside = f"canary: {{package: {packages}/{canary}, weight: 5%{more}}}, arms: [{{package: {packages}/{arm}, weight: 50%{more}}}]"
+        file = tmp_path / "routing.yaml"
+        file.write_text(f"models: {{a: {{champion: {packages}/shop-0, {beside}}}, b: {{champion: {packages}/shop-0, {beside}}}}}")
+        return [salt for route in RoutingFile(file).routes() for salt in (route.salt, route.arms_salt)]
+
+    first = salts("shop-0", "shop-1")
+    for more in (", threshold: 0.4", ", version: 7"):
+        assert salts("shop-0", "shop-1", more) == first
+    other = salts("shop-1", "shop-0")
+    assert len({*first, *other}) == 8  # also of one package in two places, and for two models
+
+
 def test_a_hangup_replaces_every_worker_and_no_request_fails(start):
     gateway = start("models: {shop: {champion: PACKAGES/shop-0}}", "--workers", "2")
     port = int(gateway.url.rpartition(":")[2])
@@ -234,6 +253,38 @@ def test_a_hangup_replaces_every_worker_and_no_request_fails(start):
     assert before.isdisjoint(after)
     cards = [json.loads(card.read_bytes())["pid"] for card in (gateway.state / "gateways").glob("*.json")]
     assert set(cards) == after
+
+
+def test_it_speaks_grpc_by_one_port_that_outlives_its_workers(start):
+    gateway = start("models: {shop: {champion: PACKAGES/shop-0}}", "--workers", "2", "--grpc-port", "0")
+    target = re.search(r"gRPC +(127\.0\.0\.1:\d+)", gateway.said())[1]
+    forms = messages(OPEN_INFERENCE)
+
+    def metadata():
+        """Over a new connection: the kernel gives it to any of the workers."""
+        with grpc.insecure_channel(target, options=[("grpc.use_local_subchannel_pool", 1)]) as channel:
+            asking = channel.unary_unary("/inference.GRPCInferenceService/ModelMetadata")
+            body = forms["ModelMetadataRequest"](name="shop").SerializeToString()
+            said = asking(body, metadata=(("authorization", f"Bearer {gateway.token}"),), wait_for_ready=True, timeout=20)
+        return [each.name for each in forms["ModelMetadataResponse"].FromString(said).inputs]
+
+    def told():
+        """Process → where it says that it answers."""
+        cards = [json.loads(card.read_bytes()) for card in (gateway.state / "gateways").glob("*.json")]
+        return {card["pid"]: f"127.0.0.1:{card['grpc_port']}" for card in cards}
+
+    columns = [column.name for column in SIGNATURE.columns]
+    assert all(metadata() == columns for _ in range(8))
+    wait_until(lambda: len(told()) == 2)
+    killed, kept = gateway.workers()
+    killed.kill()
+    wait_until(lambda: len(told().keys() - {killed.pid}) == 2)
+    assert all(metadata() == columns for _ in range(8))
+    os.kill(gateway.process.pid, signal.SIGHUP)
+    gateway.wait_for("Every gateway worker was replaced (2)")
+    assert metadata() == columns
+    assert kept.pid not in told()
+    assert list(told().values()) == [target] * 2
 
 
 def test_a_worker_that_cannot_be_replaced_goes_on_serving(start, packages, tmp_path):
@@ -300,8 +351,11 @@ def test_a_taken_port_is_told_with_its_holder(tmp_path, packages):
     (tmp_path / "routing.yaml").write_text(f"models: {{shop: {{champion: {packages}/shop-0}}}}")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         done = flyball("gateway", "--routing", tmp_path / "routing.yaml", "--port", taken.getsockname()[1])
-    assert done.returncode == 3
-    assert f"process {os.getpid()}" in done.stderr
+        assert done.returncode == 3
+        assert f"process {os.getpid()}" in done.stderr
+        done = flyball("gateway", "--routing", tmp_path / "routing.yaml", "--port", "0", "--grpc-port", taken.getsockname()[1])
+        assert done.returncode == 3
+        assert re.search(rf"is taken by process {os.getpid()} .*`--grpc-port` of flyball gateway", done.stderr), done.stderr
 
 
 def test_bench_measures_a_package_and_says_where_the_time_goes(packages):

@@ -15,6 +15,9 @@ def gateway(  # noqa: PLR0913, PLR0917 - a command's parameters are its options
     workers: Annotated[int, typer.Option("--workers", min=1, max=64, help="Processes that share the port.")] = 1,
     host: Annotated[str, typer.Option("--host", help="Where to listen.")] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0: any free one.")] = 8400,
+    grpc_port: Annotated[
+        int | None, typer.Option("--grpc-port", min=0, max=65535, help="gRPC beside REST; 0: any free one. Default: none.")
+    ] = None,
     state_dir: Annotated[
         Path | None,
         typer.Option("--state-dir", metavar="DIR", help="Token, capture, logs. Default: .flyball-gateway beside FILE."),
@@ -41,7 +44,9 @@ def gateway(  # noqa: PLR0913, PLR0917 - a command's parameters are its options
         screen.answer(standalone.check_routing(routing), tell_gateway.standalone_report)
         return
     private_process()
-    options = standalone.StandaloneOptions(routing, workers, host, port, state_dir, tuple(allow_host or ()), log_format)
+    options = standalone.StandaloneOptions(
+        routing, workers, host, port, grpc_port, state_dir, tuple(allow_host or ()), log_format
+    )
     manner = Manner(as_json=screen.as_json, debug=screen.debug)
     standalone.serve_routing(options, screen.say, lambda report: screen.drawn(report, tell_gateway.standalone_report), manner)
 

@@ -17,7 +17,8 @@ def standalone_report(report: StandaloneReport, plain: bool) -> "RenderableType"
     parts: list[RenderableType] = [draw.text(("Serving." if serves else f"{report.routing_file} holds.", "green"))]
     if serves:
         parts.append(draw.facts((
-            ("gateway", report.gateway_url), ("process", str(report.pid)), ("workers", str(report.workers)), ("token", report.token_file),
+            ("gateway", report.gateway_url), *([("gRPC", report.grpc_target)] if report.grpc_target else ()), ("process", str(report.pid)),
+            ("workers", str(report.workers)), ("token", report.token_file),
             ("routes", report.routing_file),
         )))  # fmt: skip
     rows = [

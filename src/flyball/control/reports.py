@@ -79,6 +79,8 @@ class StandaloneReport(msgspec.Struct, frozen=True, kw_only=True):
 
     gateway_url: str
     """Empty: the file was only checked."""
+    grpc_target: str = ""
+    """HOST:PORT; empty: no gRPC."""
     pid: int
     """Of the supervisor."""
     workers: int

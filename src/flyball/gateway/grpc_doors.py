@@ -125,7 +125,7 @@ class GrpcDoors:
             bound: int = self._server.add_insecure_port(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
         except RuntimeError as taken:
             raise OperatorError(
-                f"gRPC cannot listen on {host} port {port}", next_step="End who holds it, or choose another serve.grpc_port"
+                f"gRPC cannot listen on {host} port {port}", next_step="end who holds it, or choose another port for gRPC"
             ) from taken
         await self._server.start()
         return bound

@@ -180,7 +180,7 @@ class Handlers:
             batch = plain.read_labels(live, form, at_us)
         if not self._capture.hand_over([batch]):
             return problem(503, "The labels could not be stored now; send them again.", headers=[(b"retry-after", b"1")])
-        self._metrics.labels.labels(live.model).inc(len(batch.ids))
+        self._metrics.labels.add(len(batch.ids), (live.model,))
         return json_response({"accepted": len(batch.ids)})
 
     async def _label_form(self, body: Body) -> LargeLabels | plain.LabelForm:

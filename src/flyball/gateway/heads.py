@@ -9,7 +9,8 @@ from typing import Any
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from flyball.gateway.unread import Unread
+from flyball.gateway.problems import Response, problem
+from flyball.gateway.unread import Unread, written
 
 MAX_HEAD_BYTES = 64 * 1024
 """Four times what common proxies let through. Nobody has shown a token yet: what is held for a stranger must be small."""
@@ -21,8 +22,13 @@ TOLD_SECONDS = 60.0
 
 log = logging.getLogger("flyball.gateway")
 
-_TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
-_INVALID = "Invalid HTTP request received."
+_CLOSING = ((b"connection", b"close"),)
+_TOO_LARGE = problem(431, f"The head of a request may have at most {MAX_HEAD_BYTES // 1024} KiB", headers=_CLOSING)
+_INVALID = problem(
+    400,
+    "This is no HTTP/1.1 request: expected a method in capital letters, a path and HTTP/1.1, then headers, then a body as they announce it",
+    headers=_CLOSING,
+)
 
 
 class Invalid:
@@ -153,15 +159,19 @@ class BoundedHeads(HttpToolsProtocol):
         """In words only where they cannot be taken for the answer of a request before this one, or follow its own."""
         scope: Any = self.scope
         if "method" not in scope and (self.cycle is None or self.cycle.response_complete):
-            self.transport.write(_TOO_LARGE)
+            self._say(_TOO_LARGE)
         self.transport.close()
+
+    def _say(self, response: Response) -> None:
+        self.transport.write(written(response, self.server_state.default_headers))
 
     def _end(self) -> None:
         """Nothing that follows can be read: what came before is answered, and the last answer closes the connection."""
         last = self.pipeline[0][0] if self.pipeline else self.cycle
         if last is None or last.response_complete or last.more_body:
             self.invalid.add()
-            self.send_400_response(_INVALID)
+            self._say(_INVALID)
+            self.transport.close()
             return
         self.cycle = last
         last.keep_alive = False

@@ -1,7 +1,6 @@
 """What Prometheus scrapes. Labels are doors, statuses, models and routed units: their number is bounded by the routing table, never by clients."""
 
-import contextlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -31,30 +30,25 @@ class Metrics:
         self._model_seconds = Distributions(
             own, "flyball_model_seconds", "Time of one call of a model", ("model", "unit"), _MODEL_SECONDS
         )
-        self._failures = Counter(
-            "flyball_failed_rows", "Rows that a unit could not answer", ["model", "unit", "role"], registry=own
-        )
+        self._failures = Counts("flyball_failed_rows", "Rows that a unit could not answer", ("model", "unit", "role"), own)
         self.shadow_dropped = Counter(
             "flyball_shadow_dropped_rows",
             "Rows that no shadow scored: the queue was full, the model too seldom idle, or a call before them failed",
             registry=own,
         )
         self._batch_rows = Distributions(own, "flyball_batch_rows", "Rows that shared one answer of a route", ("model",), _ROWS)
-        self._shed = Counter(
-            "flyball_shed_requests", "Requests refused because too much is asked", ["model", "reason"], registry=own
+        self._shed = Counts("flyball_shed_requests", "Requests refused because too much is asked", ("model", "reason"), own)
+        self._tolerated = Counts(
+            "flyball_tolerated_rows", "Rows with a column that no unit takes any more", ("model", "column"), own
         )
-        self._tolerated = Counter(
-            "flyball_tolerated_rows", "Rows with a column that no unit takes any more", ["model", "column"], registry=own
-        )
-        self.labels = Counter("flyball_labels", "Labels accepted", ["model"], registry=own)
+        self.labels = Counts("flyball_labels", "Labels accepted", ("model",), own)
         self.revision = Gauge("flyball_routing_revision", "Revision of the routing table that is served", registry=own)
         self._in_flight: list[Callable[[], int]] = []
         _read("flyball_requests_in_flight", "Requests being answered", lambda: sum(each() for each in self._in_flight), own)
         own.register(_CaptureCounters(capture))
         ProcessCollector(registry=own)
         self._statuses: dict[int, str] = {}
-        self._seen: set[tuple[str, str, str]] = set()
-        """(model, unit, role) that have series."""
+        self._routed: tuple[Container[str], Mapping[str, Container[str]]] | None = None
 
     def watch_in_flight(self, requests: Callable[[], int]) -> None:
         """Show the requests that one server is answering, together with those of the others."""
@@ -77,9 +71,7 @@ class Metrics:
         self._seconds.of((door,)).observe(seconds)
 
     def scored(self, model: str, unit: str, role: str, n: int, seconds: float) -> None:
-        key = (model, unit, role)
-        self._seen.add(key)
-        self._rows.add(n, key)
+        self._rows.add(n, (model, unit, role))
         self._model_seconds.of((model, unit)).observe(seconds)
 
     def batch(self, model: str, n: int) -> None:
@@ -87,29 +79,34 @@ class Metrics:
 
     def shed(self, model: str, reason: str) -> None:
         """`model`: "" for the gateway as a whole; `reason`: one of a few words of ours."""
-        self._shed.labels(model, reason).inc()
+        self._shed.add(1, (model, reason))
 
     def tolerated(self, model: str, column: str, n: int) -> None:
         """`column`: one of the routing table."""
-        self._tolerated.labels(model, column).inc(n)
+        self._tolerated.add(n, (model, column))
 
     def failed(self, model: str, unit: str, role: str, n: int) -> None:
-        self._seen.add((model, unit, role))
-        self._failures.labels(model, unit, role).inc(n)
+        self._failures.add(n, (model, unit, role))
 
-    def forget_others(self, units: Iterable[str]) -> None:
-        """Drop the series of units that are not routed any more: a gateway that lives through a thousand releases stays small."""
-        routed = set(units)
-        gone = [key for key in self._seen if key[1] not in routed]
-        for key in gone:
-            self._seen.discard(key)
-            self._rows.forget(key)
-            self._model_seconds.forget(key[:2])
-            with contextlib.suppress(KeyError):  # it has never failed
-                self._failures.remove(*key)
+    def forget_others(self, units: Container[str], models: Mapping[str, Container[str]]) -> None:
+        """Drop the series of what is not routed any more: a gateway that lives through a thousand releases stays small. `models`: those that are routed,
+        each with the columns that it tolerates."""
+        self._routed = units, models
+        self._forget()
 
     def exposition(self) -> bytes:
+        self._forget()  # what was still being answered at the last swap has counted since
         return generate_latest(self.registry)
+
+    def _forget(self) -> None:
+        if self._routed is None:
+            return
+        units, models = self._routed
+        for by_unit in (self._rows, self._failures, self._model_seconds):
+            by_unit.keep(lambda labels: labels[1] in units)
+        for by_model in (self._batch_rows, self._shed, self.labels):
+            by_model.keep(lambda labels: not labels[0] or labels[0] in models)  # without one: of the gateway as a whole
+        self._tolerated.keep(lambda labels: labels[1] in models.get(labels[0], ()))
 
 
 class _CaptureCounters:

@@ -49,8 +49,9 @@ class Distributions(Collector):
             child = self._children[labels] = Distribution(self._bounds)
         return child
 
-    def forget(self, labels: Labels) -> None:
-        self._children.pop(labels, None)
+    def keep(self, wanted: Callable[[Labels], bool]) -> None:
+        """Drop every other series."""
+        self._children = {labels: child for labels, child in self._children.items() if wanted(labels)}
 
     def collect(self) -> Iterable[Metric]:
         family = self._describe()
@@ -70,8 +71,9 @@ class Counts(Collector):
     def add(self, n: float, labels: Labels) -> None:
         self._values[labels] = self._values.get(labels, 0.0) + n
 
-    def forget(self, labels: Labels) -> None:
-        self._values.pop(labels, None)
+    def keep(self, wanted: Callable[[Labels], bool]) -> None:
+        """Drop every other series."""
+        self._values = {labels: value for labels, value in self._values.items() if wanted(labels)}
 
     def collect(self) -> Iterable[Metric]:
         family = self._describe()

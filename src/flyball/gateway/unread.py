@@ -113,7 +113,7 @@ class Unread:
         if began - crowd.told_at > TOLD_SECONDS:
             queue, wait = full
             response = problem_of(queue.refusal(wait))
-            crowd.told, crowd.told_at = _written(as_v2_reads(response) if path.startswith(b"/v2") else response, more), began
+            crowd.told, crowd.told_at = written(as_v2_reads(response) if path.startswith(b"/v2") else response, more), began
         crowd.errors.inc()
         self._refusals.unread(crowd.model)
         took = time.perf_counter() - began
@@ -139,7 +139,8 @@ class Unread:
         self.crowded.clear()
 
 
-def _written(response: Response, more: Headers) -> bytes:
+def written(response: Response, more: Headers) -> bytes:
+    """As it stands on the wire; `more`: headers of the server's own."""
     body = response.body if isinstance(response.body, bytes) else b"".join(response.body)
     head = [b"HTTP/1.1 %d %s" % (response.status, HTTPStatus(response.status).phrase.encode())]
     head += [b"%s: %s" % header for header in (*more, *headers_of(response, len(body)))]

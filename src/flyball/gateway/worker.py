@@ -285,7 +285,8 @@ class Worker:
 
     def _swapped(self, live: LiveTable) -> None:
         self._metrics.revision.set(live.revision)
-        self._metrics.forget_others(live.fingerprints)
+        models = {model: {column.name for column in route.route.tolerated} for model, route in live.routes.items()}
+        self._metrics.forget_others(live.fingerprints, models)
         self._explaining.forget_others(live.fingerprints)
 
     def _announce(self, ports: dict[str, int]) -> None:

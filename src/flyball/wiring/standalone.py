@@ -34,6 +34,8 @@ class StandaloneOptions(NamedTuple):
     host: str = "127.0.0.1"
     port: int = 8400
     """0: any free one."""
+    grpc_port: int | None = None
+    """None: no gRPC."""
     state_dir: Path | None = None
     """None: as `state_dir_of` has it."""
     allowed_hosts: tuple[str, ...] = ()
@@ -58,7 +60,8 @@ def check_routing(routing: Path) -> StandaloneReport:
 def serve_routing(options: StandaloneOptions, say: Say, drawn: Callable[[StandaloneReport], str], manner: Manner) -> NoReturn:
     """Look at everything, publish the routes, and become the supervisor that serves them; it writes what `drawn` made when a model answers.
 
-    Raises SpecError as `check_routing` does, Conflict when the state directory is in use, OperatorError when the port is taken.
+    Raises SpecError as `check_routing` does, Conflict when the state directory is in use, OperatorError when a port is taken, UserError when gRPC is wanted and
+    cannot be had.
     """
     file = RoutingFile(options.routing)
     routes, notes, keep = file.compiled()
@@ -73,6 +76,7 @@ def serve_routing(options: StandaloneOptions, say: Say, drawn: Callable[[Standal
         host=options.host,
         port=options.port,
         workers=options.workers,
+        grpc_port=options.grpc_port,
         gateway_arguments=(*more, "--log-format", options.log_format),
     )
     with supervisor.held(layout, say) as holding:
@@ -80,6 +84,7 @@ def serve_routing(options: StandaloneOptions, say: Say, drawn: Callable[[Standal
         Published(state_dir, gateways, SystemClock()).publish(routes)
         report = StandaloneReport(
             gateway_url=supervisor.url_of(holding.doors.gateway),
+            grpc_target=supervisor.target_of(holding.doors.grpc) if holding.doors.grpc is not None else "",
             pid=os.getpid(),
             workers=options.workers,
             token_file=str(state_dir / "token"),

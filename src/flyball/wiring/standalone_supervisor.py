@@ -10,7 +10,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -48,7 +48,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     gateway_arguments: tuple[str, ...]
     lock: int
     listening: int
-    """Descriptors that it inherits."""
+    grpc: int | None
+    """Descriptors that it inherits; no gRPC, none of it."""
     ready: str
     """To be written when a model answers."""
 
@@ -57,7 +58,8 @@ def become_supervisor(
     file: WatchedFile, layout: supervisor.Layout, holding: supervisor.Holding, ready: str, manner: Manner
 ) -> NoReturn:
     """Raises OSError when there is no room even for that."""
-    listening = holding.doors.gateway.fileno()
+    doors = holding.doors
+    listening, grpc = doors.gateway.fileno(), doors.grpc.fileno() if doors.grpc is not None else None
     order = Order(
         manner=manner,
         seen=file.seen,
@@ -67,13 +69,15 @@ def become_supervisor(
         gateway_arguments=layout.gateway_arguments,
         lock=holding.lock,
         listening=listening,
+        grpc=grpc,
         ready=ready,
     )
     with tempfile.TemporaryFile() as handed:
         handed.write(msgspec.json.encode(order))
         handed.seek(0)
-        for descriptor in (holding.lock, listening, handed.fileno()):
-            os.set_inheritable(descriptor, True)
+        for descriptor in (holding.lock, listening, grpc, handed.fileno()):
+            if descriptor is not None:
+                os.set_inheritable(descriptor, True)
         command = ["-P", "-m", "flyball.cli.gateway_supervisor", str(file.path), "--order", str(handed.fileno())]
         os.execv(sys.executable, [sys.executable, *command])  # noqa: S606 - another program in this very process, no shell between
 
@@ -85,7 +89,9 @@ def ordered(descriptor: int) -> Order:
 
 def supervise_standalone(routing: Path, order: Order, say: "Say", write: Callable[[str], None]) -> None:
     """Until SIGTERM or SIGINT; SIGHUP replaces the workers one after the other. Raises StoreUnavailable."""
-    os.set_inheritable(order.lock, False)
+    for own in (order.lock, order.grpc):
+        if own is not None:
+            os.set_inheritable(own, False)
     state_dir = Path(order.state_dir)
     layout = supervisor.Layout(
         state_dir=state_dir, project_dir=Path(order.project_dir), workers=order.workers, gateway_arguments=order.gateway_arguments
@@ -94,6 +100,7 @@ def supervise_standalone(routing: Path, order: Order, say: "Say", write: Callabl
     lives = Heartbeat(LeaseFile(state_dir), lambda: True)
     with (
         socket.socket(fileno=order.listening) as listening,
+        socket.socket(fileno=order.grpc) if order.grpc is not None else nullcontext() as grpc,
         lives,
         Retention(state_dir, say),
         Follower(WatchedFile(routing, order.seen), _taking(routing, order), say),
@@ -101,7 +108,7 @@ def supervise_standalone(routing: Path, order: Order, say: "Say", write: Callabl
         threading.Thread(
             target=_tell_when_ready, args=(supervisor.url_of(listening), lambda: write(order.ready)), daemon=True
         ).start()
-        supervisor.run(layout, supervisor.Doors(listening, None, None), say)
+        supervisor.run(layout, supervisor.Doors(listening, grpc, None), say)
 
 
 def _taking(routing: Path, order: Order) -> list[str]:

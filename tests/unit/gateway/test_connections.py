@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import json
 import socket
 
+import pytest
 import uvicorn
 
 from flyball.gateway.connections import HEAD_SECONDS, STALLED_SECONDS, Connections
@@ -88,6 +90,22 @@ def test_what_is_no_request_is_counted_each_time_and_told_once_a_minute(caplog):
     assert len(counted) == 202
     said = [record.getMessage() for record in caplog.records if "invalid" in record.getMessage().lower()]
     assert said == [f"invalid HTTP requests were received: {n} since this was last said" for n in (1, 201)]
+
+
+@pytest.mark.parametrize(("sent", "status"), [(REQUEST.replace(b"GET", b"post"), 400), (b"GET /" + b"a" * 70_000, 431)])
+def test_what_cannot_be_read_is_refused_in_json(sent, status):
+    async def story(port, connections, server):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(sent)
+        said = await reader.read()
+        writer.close()
+        head, _, body = said.partition(b"\r\n\r\n")
+        lines = head.split(b"\r\n")
+        assert lines[0].startswith(b"HTTP/1.1 %d " % status)
+        assert {b"content-type: application/problem+json", b"connection: close", b"content-length: %d" % len(body)} <= set(lines)
+        assert json.loads(body)["status"] == status
+
+    served(story)
 
 
 def test_the_time_of_a_head_begins_anew_with_each_request():

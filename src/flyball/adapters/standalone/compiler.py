@@ -57,10 +57,9 @@ class Compiler:
             canary=canary,
             canary_weight=model.canary.weight if model.canary else 0.0,
             shadows=tuple(each for each in shadows if each is not None),
-            # Of the units, not of their weights: a key that is in at 5 % is in at 50 %, and falls differently for the next canary.
-            salt=canary.unit.id if canary else "",
+            salt=_salt("canary", [canary]) if canary else "",
             arms=compared,
-            arms_salt=" ".join(arm.unit.unit.id for arm in compared),
+            arms_salt=_salt("arms", [arm.unit for arm in compared]) if compared else "",
             fallback=fallback,
         )
         keeping = self._keeping(model.capture or RoutedCapture(), route)
@@ -167,3 +166,9 @@ class Compiler:
         path: tree.Path = ("models", self.model, *place)
         line = self._lines.get(path)
         self._faults.append(Fault(tree.shown(path), found + (f" (line {line})" if line else ""), expected, hint))
+
+
+def _salt(use: str, compared: Sequence[ServedUnit]) -> str:
+    """Of the packages alone, not of weight, threshold or number: a key that is in at 5 % is in at 50 %, and falls differently for the next canary, for
+    another model, and among the arms."""
+    return " ".join((use, compared[0].unit.model, *(each.unit.manifest_digest for each in compared)))

@@ -3,7 +3,7 @@
 from flyball.adapters.supervisor.asking import live, model_ready
 from flyball.adapters.supervisor.detached import start_detached
 from flyball.adapters.supervisor.gateway_process import GatewayProcess, end_leftover
-from flyball.adapters.supervisor.listening import listen, url_of
+from flyball.adapters.supervisor.listening import listen, target_of, url_of
 from flyball.adapters.supervisor.run_file import RunFile, running, stop
 from flyball.adapters.supervisor.supervise import Doors, Holding, Layout, held, run, supervise
 
@@ -23,5 +23,6 @@ __all__ = [
     "start_detached",
     "stop",
     "supervise",
+    "target_of",
     "url_of",
 ]

@@ -39,7 +39,7 @@ def _bound(host: str, port: int, option: int, *, listens: bool) -> socket.socket
         if error.errno == errno.EADDRINUSE:
             found, next_step = (
                 f"port {port} of {host} is taken by {holder(port)}",
-                "end it, or choose another port: `serve:` in flyball.yaml, `--port` of flyball gateway",
+                "end it, or choose another port: `serve:` in flyball.yaml, `--port` and `--grpc-port` of flyball gateway",
             )
             raise OperatorError(found, next_step=next_step) from error
         raise OperatorError(

@@ -261,7 +261,7 @@ def _grpc_socket(layout: Layout, patience: float) -> AbstractContextManager[sock
     if layout.grpc_port is None:
         return nullcontext()
     if importlib.util.find_spec("grpc") is None:
-        raise UserError("`serve.grpc_port` needs grpcio, which is not installed", next_step="pip install 'flyball[grpc]'")
+        raise UserError("gRPC needs grpcio, which is not installed", next_step="pip install 'flyball[grpc]'")
     return _patiently(partial(reserve, layout.host, layout.grpc_port), patience)
 
 
