@@ -222,10 +222,11 @@ def test_who_meets_whom_is_decided_by_the_packages_alone(packages, tmp_path):
     """A file that says another threshold, number or weight moves nobody to another unit."""
 
     def salts(canary, arm, more=""):
-        beside = f"canary: {{package: {packages}/{canary}, weight: 5%{more}}}, arms: [{{package: {packages}/{arm}, weight: 50%{more}}}]"
+        others = more.replace("7", "8")  # no two packages have one number
+        beside = f"canary: {{package: {packages}/{canary}, weight: 5%{more}}}, arms: [{{package: {packages}/{arm}, weight: 50%{others}}}]"
         file = tmp_path / "routing.yaml"
         file.write_text(f"models: {{a: {{champion: {packages}/shop-0, {beside}}}, b: {{champion: {packages}/shop-0, {beside}}}}}")
-        return [salt for route in RoutingFile(file).routes() for salt in (route.salt, route.arms_salt)]
+        return [salt for route in RoutingFile(file).compiled().routes for salt in (route.salt, route.arms_salt)]
 
     first = salts("shop-0", "shop-1")
     for more in (", threshold: 0.4", ", version: 7"):
