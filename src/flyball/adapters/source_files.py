@@ -74,10 +74,10 @@ def _unescaped(path: Path, columns: Sequence[str]) -> dict[str, str]:
 
 
 def _header(path: Path) -> list[str]:
-    """Empty: it cannot be told."""
-    with path.open(encoding="utf-8-sig", newline="") as file:
+    """As Polars looks for it: empty lines before it are none, and bytes that are no UTF-8 are marks. Empty: it cannot be told."""
+    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
         try:
-            return next(csv.reader(file), [])
+            return next((row for row in csv.reader(file) if row), [])
         except csv.Error:  # no name is as long as a field may be
             return []
 
@@ -89,8 +89,9 @@ def refuse_repeated_columns(file: File, wanted: list[str], name: Path) -> None:
         return
     header = _header(file.csv)
     for column in renamed:
-        if header.count(column) > 1:
-            raise DataError(f"the file {name} has the column {column!r} {header.count(column)} times", expected="each column once",
+        times = header.count(column) if len(header) == file.frame.width else 2
+        if times > 1:
+            raise DataError(f"the file {name} has the column {column!r} {times} times", expected="each column once",
                             next_step="rename one of them in the source")  # fmt: skip
 
 

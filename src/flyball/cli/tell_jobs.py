@@ -33,9 +33,11 @@ def job_story(told: JobStory, plain: bool) -> "RenderableType":  # noqa: FBT001 
 def _tournament(over: Tournament, *, plain: bool) -> "list[RenderableType]":
     held = over.standings
     rows = [_row(each, won=each.name == over.winner) for each in _ranked(held.entrants)]
+    longer = any(each.gain is not None and each.gain.n > held.rows for each in held.entrants)
+    whom = "what was trained, and older ones, too, earlier units," if longer else "them"
     judged = (
-        f"{held.rows:,} rows from {draw.when(held.since)} to {draw.when(held.until)} judged what was trained, and older ones, too, what was not, "
-        f"beside {held.champion}, which lost {held.champion_loss:.4f} a row on the newest window."
+        f"{held.rows:,} rows from {draw.when(held.since)} to {draw.when(held.until)} judged {whom} beside {held.champion}, "
+        f"which lost {held.champion_loss:.4f} a row on the newest window."
     )
     table = draw.table(
         ("entrant", "gain a row", "interval", "rows", "minutes", ""), rows, plain=plain, right=("gain a row", "rows", "minutes")

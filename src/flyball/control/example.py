@@ -34,4 +34,4 @@ def _usual(stream: Stream) -> Any:
         return stream.categories[0] if stream.categories else None
     if not (stream.heavy or stream.edges):
         return None
-    return float(f"{stream.heavy[0] if stream.heavy else stream.edges[len(stream.edges) // 2]:.6g}")
+    return stream.heavy[0] if stream.heavy else stream.edges[len(stream.edges) // 2]

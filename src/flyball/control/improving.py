@@ -22,9 +22,6 @@ WINDOWS = 256
 LATELY = 7
 """Newest windows that say how many of the answers get a label: days of a week differ."""
 
-FITS_OF_A_WINNER = 2
-"""Beside the one that was judged: without the holdout, and on all rows (adapters/steps/run.py)."""
-
 
 def assess(
     world: World,
@@ -52,7 +49,7 @@ def assess(
         trained_rows=known + _rows(window for window in counted if window.end <= learned),
         since_change=change is not None,
         past=tuple(past_of(each) for each in held if not each.void),
-        training_minutes=_minutes(held),
+        training_minutes=_minutes(held, refits=world.spec.evaluate.refit is not False),
         before=worth.differing(_tenures(world, champion, windows[-WINDOWS:], delay)),
         fault=FindingKind.DATA_QUALITY in standing,
         answers_per_label=_answers_per_label(windows),
@@ -160,7 +157,8 @@ def _rows(windows: Iterable[WindowSummary]) -> int:
     return sum(window.loss.n for window in windows if window.loss is not None)
 
 
-def _minutes(held: Sequence[Tournament]) -> float:
-    """Of training, as the last tournament had it; 0: none is known. `held`: those that trained."""
+def _minutes(held: Sequence[Tournament], *, refits: bool) -> float:
+    """Of training, as the last tournament had it; 0: none is known. `held`: those that trained. Who wins is fitted again, without the holdout and, where it
+    `refits`, on all rows (adapters/steps/run.py)."""
     taken = [each.minutes for each in held[-1].standings.entrants if each.fitted] if held else []
-    return sum(taken) + FITS_OF_A_WINNER * max(taken, default=0.0)
+    return sum(taken) + (1 + refits) * max(taken, default=0.0)

@@ -82,6 +82,6 @@ class Comparison(NamedTuple):
         if not self.exchangeable:
             told = "differ from one another, so only what differs more is called moved"
             order = f"stretches of the reference {told}: shuffle the rows if their order means nothing"
-            lines.append(f"windows of the reference {told}" if self.clock else order)
+            lines.append(f"stretches of the reference {told}" if self.clock else order)
         never = [self.clock, CLOCK] if self.clock else [NO_CLOCK]
         return [*lines, *self.beside, *frame_words.not_looked_at(self.left_out), *never]

@@ -1,7 +1,7 @@
 """Frames whose rows have a time: cut into windows of time, which are compared with those of the same hours where a column follows the clock."""
 
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 import narwhals as nw
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from narwhals.typing import IntoDataFrame
 
 MICROSECOND = timedelta(microseconds=1)
+EARLIEST, LATEST = (int((datetime(year, 1, 1, tzinfo=UTC) - EPOCH) / MICROSECOND) for year in (2, 9999))
+"""A window around them has a date, too."""
 
 
 class Clock(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,19 +65,36 @@ def times_of(frame: "IntoDataFrame", column: str) -> NDArray[np.int64]:
     if nulls := int(series.is_null().sum()):
         raise DataError(f"{nulls:,} of {len(series):,} rows without a time in {column!r}", expected="a time in each row")
     moments = series.cast(nw.Datetime("us")) if series.dtype == nw.Date else series
-    return np.asarray(moments.dt.timestamp("us").to_numpy(), dtype=np.int64)
+    found = np.asarray(moments.dt.timestamp("us").to_numpy(), dtype=np.int64)
+    if beyond := int(((found < EARLIEST) | (found > LATEST)).sum()):
+        raise DataError(
+            f"{beyond:,} of {len(series):,} rows with a time in {column!r} at the end of all calendars", expected="times from the year 2 to 9998",
+            next_step="leave out what stands for none, such as 9999-12-31",
+        )  # fmt: skip
+    return found
 
 
-def windows_in(frame: "IntoDataFrame", clock: Clock) -> tuple[datetime, int]:
-    """(when the first window with a row begins, how many windows there are until the last one). Raises DataError as `times_of` does."""
-    numbers = times_of(frame, clock.column) // (clock.window // MICROSECOND)
-    first, last = int(numbers.min()), int(numbers.max())
-    return EPOCH + first * clock.window, last - first + 1
+class Stretch(NamedTuple):
+    """What the rows of a frame cover."""
+
+    begin: datetime
+    """Of the first window with a row."""
+    windows: int
+    """Until the last one with a row."""
+    span: timedelta
+    """From the first row to the last."""
+
+
+def stretch_of(frame: "IntoDataFrame", clock: Clock) -> Stretch:
+    """Raises DataError as `times_of` does."""
+    times = times_of(frame, clock.column)
+    first, last = (int(end) // (clock.window // MICROSECOND) for end in (times.min(), times.max()))
+    return Stretch(EPOCH + first * clock.window, last - first + 1, int(np.ptp(times)) * MICROSECOND)
 
 
 def window_of(frame: "IntoDataFrame", clock: Clock) -> datetime:
     """When the window begins that all rows are of. Raises DataError where they are of several."""
-    begin, count = windows_in(frame, clock)
+    begin, count, _ = stretch_of(frame, clock)
     if count > 1:
         raise DataError(
             f"rows of {count:,} windows, from {begin:%Y-%m-%d %H:%M} UTC on", expected=f"rows of one: {clock.words}",
@@ -96,5 +115,6 @@ def refuse_earlier(last: str, begin: datetime) -> None:
         )  # fmt: skip
 
 
-def stretch(begin: datetime, clock: Clock) -> Window:
-    return Window(model="", unit="", start=begin, end=begin + clock.window)
+def window_from(begin: datetime, clock: Clock, count: int = 1) -> Window:
+    """Or so many of them together."""
+    return Window(model="", unit="", start=begin, end=begin + count * clock.window)

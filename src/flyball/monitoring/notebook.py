@@ -18,7 +18,6 @@ from flyball.monitoring import drift, effects, frame_clock, frame_counts, frame_
 from flyball.monitoring.centres import looks_far
 from flyball.monitoring.comparison import Comparison, SchemaChange
 from flyball.monitoring.drift import DriftState
-from flyball.monitoring.frame_clock import Clock
 from flyball.monitoring.frame_counts import FEWEST_ROWS, FrameCounts, Known, merge
 from flyball.monitoring.frame_profile import FrameProfile, profile
 from flyball.monitoring.frame_words import ComparedColumn
@@ -37,6 +36,8 @@ if TYPE_CHECKING:
 
 DAY = timedelta(days=1)
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+PART = 0.5
+"""Of a window: rows that span less are said to."""
 SHORTER = 0.5
 """Of the stretches by which the reference's spread was learned: windows of half as many rows keep to the budget (13 alarms in 320 windows, 16 allowed, where rows come
 in groups of 100 and stretches have 500), those of a fifth do not (37)."""
@@ -53,7 +54,7 @@ def compare(reference: "FrameProfile | IntoDataFrame", frame: "IntoDataFrame", *
     tested = min(float(level), drift.HIGHEST_LEVEL)
     known = reference if isinstance(reference, FrameProfile) else profile(reference, window_rows=max(rows_of(frame), FEWEST_ROWS))
     columns = frame_counts.columns_beside(known.known, frame, strict=False)
-    window, clock = _covered(known.clock, frame)
+    window, clock = _covered(known, frame)
     seen = frame_counts.taken(columns, known.known)
     counted = frame_counts.count(known.known, columns, seen)
     # A single look has no slow drift to find: all of the budget is a window's own.
@@ -71,15 +72,24 @@ def compare(reference: "FrameProfile | IntoDataFrame", frame: "IntoDataFrame", *
     )  # fmt: skip
 
 
-def _covered(clock: Clock | None, frame: "IntoDataFrame") -> tuple[Window, str]:
+def _covered(known: FrameProfile, frame: "IntoDataFrame") -> tuple[Window, str]:
     """The stretch that a frame is of, and in words whether like is compared with like."""
+    clock = known.clock
     if clock is None:
         return Window(model="", unit="", start=BEGINNING, end=BEGINNING + DAY), ""
-    begin, count = frame_clock.windows_in(frame, clock)
-    window = Window(model="", unit="", start=begin, end=begin + count * clock.window)
-    if count == 1:
-        return window, f"{clock.words}: columns that follow the clock are compared with the same hours"
-    return window, f"rows of {count:,} {clock.words}: compared with all hours of the reference, not with the same ones"
+    begin, count, span = frame_clock.stretch_of(frame, clock)
+    window = frame_clock.window_from(begin, clock, count)
+    if count > 1:
+        return (
+            window,
+            f"rows of {count:,} {clock.words}: compared with all windows of the reference, not with those of the same time",
+        )
+    slotted = [stream for stream in frame_counts.features_of(known.reference) if stream.slot_of(window) is not None]
+    beside = [f"{stream.name} with {stream.season.words(window)}" for stream in slotted if stream.season is not None]
+    words = f"{clock.words}: compared {', '.join(beside)}" if beside else f"{clock.words}: no column is seen to follow the clock"
+    if span < PART * clock.window:
+        words += f"; the rows span {span} of the window, and are compared with whole ones"
+    return window, words
 
 
 def _schema(known: FrameProfile, columns: Columns, own: tuple[str, ...]) -> tuple[SchemaChange, ...]:
@@ -185,7 +195,7 @@ class Monitor:
                 next_step="count it with a monitor of this profile: count(columns(frame))",
             )  # fmt: skip
         frame_clock.refuse_earlier(self.state.last_window, counted.begin)
-        return frame_clock.stretch(counted.begin, clock)
+        return frame_clock.window_from(counted.begin, clock)
 
     def _refuse_absent(self, absent: list[str]) -> None:
         if absent:

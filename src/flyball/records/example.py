@@ -25,7 +25,8 @@ def _value(column: Column, usual: Any) -> Any:
     high = MAX_FLOAT32 if column.maximum is None else column.maximum
     if column.type is ColumnType.INTEGER:
         return min(max(round(number), math.ceil(low)), math.floor(high))
-    return min(max(number, low), high)
+    shown = number if number.is_integer() else float(f"{number:.6g}")
+    return min(max(shown, low), high)
 
 
 def _category(column: Column, usual: Any) -> str:

@@ -202,3 +202,13 @@ def test_numbers_beyond_those_of_64_bits_are_names_with_all_their_digits(tmp_pat
 def test_a_key_of_more_digits_than_a_number_holds_is_read(tmp_path: Path) -> None:
     found = read(tmp_path, {"a.csv": CSV + "12345678901234567890123,2026-01-01,1,1,1.5,x\n"})
     assert found["id"].to_list() == ["12345678901234567890123"]
+
+
+def test_an_empty_line_before_the_names_hides_no_column_that_is_there_twice(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"the file a\.csv has the column 'wind' 2 times"):
+        read(tmp_path, {"a.csv": "\nid,at,late,hour,wind,carrier,wind\nk0,2026-01-01,1,1,1.5,x,2.5\n"})
+
+
+def test_names_that_are_no_text_stop_nobody_who_does_not_ask_for_them(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(b'"n""\xe9",' + of_carriers("x").replace("\n", "\n1,", 1).encode())
+    assert read(tmp_path, {}).height == 1

@@ -9,8 +9,12 @@ import pytest
 from projects import LOGISTIC, START, TUNED, Told, package_in, project, request, served, spec
 from towns import CHANGE, DAYS, ROWS, Town, standings_of, world
 
+from flyball.adapters.environment import GitState, Surroundings
 from flyball.adapters.packages import LocalPackages
 from flyball.adapters.steps import run_steps
+from flyball.adapters.steps.apart import Apart, rows_apart
+from flyball.adapters.steps.cache import StepCache
+from flyball.adapters.steps.situation import Run
 from flyball.autopilot import contest
 from flyball.control.world import moment
 from flyball.records import codec
@@ -107,3 +111,47 @@ def test_a_fit_that_time_may_not_allow_is_not_begun(tmp_path: Path, monkeypatch:
     assert "older" not in {result.step for result in results}
     assert results[-1].step == "package"
     assert "may not be done within train.time_limit (7200 s)" in str(town.told)
+
+
+def test_where_nobody_knows_rows_between_the_champion_and_the_judges_these_measure_who_wins(tmp_path: Path) -> None:
+    """Rows are stamped by day; the champion knows all of them up to the day before those that judge."""
+    town = Town(tmp_path / "p", "concept", monitor={"window": "1d"})
+    by_day = world(1, 115, "concept").with_columns(pl.col("at").dt.truncate("1d"))
+    by_day.filter(pl.col("at") < START + timedelta(days=111)).write_parquet(town.directory / "rows.parquet")
+    town.champion = served(package_in(tmp_path / "p", town.held("since", since=CHANGE)))
+    assert LocalPackages().lineage(Path(town.champion.package)).fitted_until == START + timedelta(days=110)
+    by_day.write_parquet(town.directory / "rows.parquet")
+    (town.directory / "pipeline.py").write_text(LOGISTIC.replace("**parameters", "C=1e-6"))
+    apart = apart_of(town)
+    assert apart.measured is apart.judging
+    judged = standings_of(town.held("since", since=CHANGE))
+    assert judged.since == START + timedelta(days=111)
+
+
+def test_days_judge_where_windows_are_shorter(tmp_path: Path) -> None:
+    town = Town(tmp_path / "p", "concept", monitor={"window": "1h"})
+    judged = standings_of(town.held("since", "recalibrate", since=CHANGE))
+    (since,) = [each for each in judged.entrants if each.fitted]
+    assert judged.until - judged.since > timedelta(days=3)
+    assert since.gain.n >= 40  # a day has some 50 rows, an hour two
+
+
+def test_a_day_that_has_only_begun_is_not_all_that_judges(tmp_path: Path) -> None:
+    town = Town(tmp_path / "p", "", monitor={"window": "1h"})
+    minutes = [START + timedelta(minutes=0.5 * each) for each in range(2 * 60 * 24 * 30 + 2 * 120)]  # thirty days and two hours
+    draw = np.random.default_rng(1)
+    frame = pl.DataFrame({"id": [f"f{i}" for i in range(len(minutes))], "at": minutes, "hour": 5, "wind": 1.0, "carrier": "AA"})
+    frame = frame.with_columns(late=pl.Series(draw.integers(0, 2, len(minutes))))
+    frame.write_parquet(town.directory / "rows.parquet")
+    judged = standings_of(town.held("all"))
+    assert judged.until - judged.since > timedelta(days=1, hours=1)
+
+
+def apart_of(town: Town) -> Apart:
+    results = town.held("since", since=CHANGE)
+    validated = next(result for result in results if result.step == "validate")
+    asked = TournamentOrder(champion=town.champion.unit.id, strategies=("since",), chosen=True, since=CHANGE)
+    wanted = request(town.directory, town.spec)._replace(champion=town.champion)
+    around = Surroundings("c", "e", GitState(None, dirty=False, diff_digest=None), "m")
+    run = Run(wanted, Told(), lambda name: name, StepCache(town.directory / ".flyball" / "cache", Told()), around)
+    return rows_apart(run, asked, validated)

@@ -40,7 +40,7 @@ def test_a_value_of_noon_is_a_move_at_night_and_none_at_noon(known: FrameProfile
     found = compare(known, night)
     assert found.moved == ("watts",)
     assert "18:00 to 21:00 UTC of other days" in found.columns[0].finding.words
-    assert "compared with the same hours" in str(found)
+    assert "compared watts with 18:00 to 21:00 UTC of other days" in str(found)
     assert "Windows follow the time of day (watts)" in str(known)
     blind = profile(hours(0, 40 * 24, 1).drop("at"), window_rows=ROWS)
     assert compare(blind, night.drop("at")).moved == ()
@@ -93,7 +93,14 @@ def test_parts_of_a_window_of_time_are_merged_and_of_two_windows_refused(known: 
 def test_several_windows_at_once_are_compared_with_all_hours_and_said_to_be(known: FrameProfile) -> None:
     day = compare(known, hours(50 * 24, 24, 1))
     assert day.moved == ()
-    assert "rows of 24 windows of 1h by 'at': compared with all hours of the reference" in str(day)
+    assert "rows of 24 windows of 1h by 'at': compared with all windows of the reference" in str(day)
+
+
+def test_where_no_column_follows_the_clock_or_rows_are_part_of_a_window_that_is_said() -> None:
+    weeks = compare(profile(hours(0, 40 * 24, 1), time="at", window="1w"), hours(45 * 24, 7 * 24, 1))
+    assert "windows of 1w by 'at': no column is seen to follow the clock" in str(weeks)
+    days = compare(profile(hours(0, 40 * 24, 1), time="at", window="1d"), hours(50 * 24, 6, 1))
+    assert "of the window, and are compared with whole ones" in days.clock
 
 
 def test_the_clock_is_no_column_and_is_kept_with_the_profile(known: FrameProfile) -> None:
@@ -138,3 +145,14 @@ def test_a_clock_that_is_none_is_refused_in_words(more: dict[str, Any], told: st
 def test_rows_without_a_time_are_refused() -> None:
     with pytest.raises(DataError, match="1 of 240 rows without a time in 'at'"):
         profile(hours(0, 4, 1).with_columns(at=pl.when(pl.int_range(pl.len()) > 0).then(pl.col("at"))), time="at", window="1h")
+
+
+def test_a_time_that_stands_for_none_is_refused(known: FrameProfile) -> None:
+    never = hours(50 * 24, 1, 1).with_columns(at=pl.lit("9999-12-31").str.to_datetime())
+    for look in (
+        lambda: compare(known, never),
+        lambda: Monitor(known).look(never),
+        lambda: profile(never, time="at", window="1h"),
+    ):
+        with pytest.raises(DataError, match="60 of 60 rows with a time in 'at' at the end of all calendars"):
+            look()

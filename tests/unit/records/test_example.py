@@ -56,3 +56,9 @@ def test_of_a_column_of_which_nothing_is_known_a_value_inside_its_limits_is_show
 )
 def test_the_usual_value_is_shown_as_far_as_the_column_takes_it(column: Column, usual: Any, value: Any) -> None:
     assert shown(column, x=usual) == value
+
+
+def test_a_whole_number_is_shown_in_full_and_another_one_short() -> None:
+    assert shown(Column(name="x", type=INTEGER), x=20_260_101.0) == 20_260_101
+    assert shown(Column(name="x", type=NUMBER), x=1_234_567.0) == 1_234_567.0
+    assert shown(Column(name="x", type=NUMBER), x=0.123456789) == 0.123457

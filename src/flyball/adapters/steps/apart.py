@@ -42,12 +42,18 @@ def rows_apart(run: Run, order: TournamentOrder, validated: StepResult) -> Apart
     measured_us = max(as_said, _half_since(rows, order, classes=run.request.spec.task != "regression"))
     judging_us = max(measured_us, _judging_from(run, rows))
     # Whoever answers the older rows of the holdout knows no less of the world than the champion: what changed before that was fitted has been learnt since.
-    measured_us = max(measured_us, min(_champion_until(run) + 1, judging_us))
+    later = rows.event_us[rows.event_us > _champion_until(run)]
+    measured_us = max(measured_us, min(int(later[0]) if later.size else judging_us, judging_us))
     measured = run if measured_us == as_said else run._replace(held_out_from_us=measured_us)
     judging = measured if judging_us == measured_us else run._replace(held_out_from_us=judging_us)
-    length_us = run.request.spec.monitor.window // MICROSECOND
+    length_us = length_of(run) // MICROSECOND
     looked_at = (int(rows.event_us.max()) // length_us - MOST_WINDOWS + 1) * length_us
     return Apart(judging, measured, min(judging_us, looked_at))
+
+
+def length_of(run: Run) -> timedelta:
+    """Of what a tournament is judged by: windows, or days where those are shorter. A choice by a few hours would be one for that time of day."""
+    return max(run.request.spec.monitor.window, DAY)
 
 
 def _half_since(rows: Rows, order: TournamentOrder, *, classes: bool) -> int:
@@ -63,10 +69,13 @@ def _half_since(rows: Rows, order: TournamentOrder, *, classes: bool) -> int:
 
 
 def _judging_from(run: Run, rows: Rows) -> int:
-    """Where windows are shorter than a day, of days: a choice by a few hours would be one for that time of day."""
-    windows = [*_windows(rows, max(run.request.spec.monitor.window, DAY) // MICROSECOND)]
-    uncommon = None if run.request.spec.task == "regression" else [each.uncommon for each in windows]
-    return windows[judges.judging([each.rows for each in windows], uncommon) - 1].first_us
+    """The newest window is one of them in any case, and more than asked for where it has only begun."""
+    length_us = length_of(run) // MICROSECOND
+    windows = [*_windows(rows, length_us)]
+    begun = len(windows) > 1 and 2 * (windows[0].last_us % length_us) < windows[1].last_us % length_us
+    whole = windows[1:] if begun else windows
+    uncommon = None if run.request.spec.task == "regression" else [each.uncommon for each in whole]
+    return whole[judges.judging([each.rows for each in whole], uncommon) - 1].first_us
 
 
 def _champion_until(run: Run) -> int:
@@ -78,7 +87,8 @@ def _champion_until(run: Run) -> int:
 
 class _Window(NamedTuple):
     first_us: int
-    """Moment of its first row."""
+    last_us: int
+    """Moments of its first row and its last."""
     rows: int
     uncommon: int
     """Of its rows, those whose label is not the commonest one of all."""
@@ -91,4 +101,5 @@ def _windows(rows: Rows, window_us: int) -> Iterator[_Window]:
     places, first = np.unique(rows.event_us // window_us, return_index=True)
     ends = [*first[1:], rows.event_us.size]
     for at in range(places.size - 1, -1, -1):
-        yield _Window(int(rows.event_us[first[at]]), int(ends[at] - first[at]), int(uncommon[first[at] : ends[at]].sum()))
+        begin, end = int(first[at]), int(ends[at])
+        yield _Window(int(rows.event_us[begin]), int(rows.event_us[end - 1]), end - begin, int(uncommon[begin:end].sum()))

@@ -52,6 +52,8 @@ class Fits(NamedTuple):
         if self.older is None:
             return answers_of_trained(run, self.newest, rows.features, signature)
         known = rows.event_us <= int(self.newest.values["trained_until_us"])
+        if not known.any():
+            return answers_of_trained(run, self.newest, rows.features, signature)
         older = answers_of_trained(run, self.older, rows.where(known).features, signature)
         newer = answers_of_trained(run, self.newest, rows.where(~known).features, signature)
         return np.concatenate([older, newer])  # rows are in order of time

@@ -85,9 +85,8 @@ def _of_older_rows(apart: Apart, done: "_Done", judged: StepResult, recipe: Reci
     if apart.measured is apart.judging:
         return None
     limit = run.request.spec.train.time_limit.total_seconds()
-    if (
-        tournament.seconds_of(done.results[tournament.STEP]) + 2 * judged.seconds > limit
-    ):  # one fit more is still to come: on all rows
+    # One fit more may still come, on all rows.
+    if tournament.seconds_of(done.results[tournament.STEP]) + (1 + run.refits) * judged.seconds > limit:
         run.say(
             "train",
             f"the newest rows alone say what it is worth: another fit may not be done within train.time_limit ({limit:.0f} s)",

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from flyball.adapters.environment import refuse_change
 from flyball.adapters.packages import LocalPackages
-from flyball.adapters.steps.apart import Apart
+from flyball.adapters.steps.apart import Apart, length_of
 from flyball.adapters.steps.evaluate import answers_of, answers_of_trained
 from flyball.adapters.steps.mended import LEAST_ROWS, mapped, thresholded, wrong_costs
 from flyball.adapters.steps.recipes import PLAIN, Recipe
@@ -40,7 +40,7 @@ from flyball.spec.fields import format_duration, parse_duration
 from flyball.stats.losses import bounded_loss
 
 STEP = "tournament"
-CODE_VERSION = 5
+CODE_VERSION = 6
 DAY = timedelta(days=1)
 
 Floats = NDArray[np.float64]
@@ -200,7 +200,7 @@ def standings(ground: Ground, asked: list[Asked], out: list[Entrant], alpha: flo
         COST_GAIN: ground.wrong(ground.champion.unit.threshold),
     }
     order = np.argsort(ground.judges.event_us, kind="stable")
-    window_us = ground.run.request.spec.monitor.window // timedelta(microseconds=1)
+    window_us = length_of(ground.run) // timedelta(microseconds=1)
     place = ground.judges.event_us[order] // window_us
     found: list[Entrant] = []
     level = 0.0
