@@ -17,11 +17,14 @@ from flyball.adapters.registry_mlflow import MlflowRegistry
 from flyball.control.ports import Registry
 from flyball.errors import ArtifactDamaged, DataError, NotFound, StoreUnavailable, TrackingFailed
 from flyball.records import codec
+from flyball.records.signature import Column, ColumnType, Signature
 from flyball.records.unit import Lineage, Manifest, SnapshotRef, Version
 
 AT = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
 SNAPSHOT = SnapshotRef(table="shop", version=0, content_digest="c" * 64, schema_digest="d" * 64, rows=100, since=AT, until=AT)
+
+SIGNATURE = Signature(task="regression", columns=(Column(name="hour", type=ColumnType.NUMBER),), classes=())
 
 
 @pytest.fixture(scope="session")
@@ -50,7 +53,7 @@ def package(tmp_path: Path) -> Callable[[str], tuple[Path, Manifest]]:
         root = tmp_path / f"package-{content}"
         (root / "model").mkdir(parents=True)
         (root / "model" / "model.lgb").write_text(content)
-        (root / "signature.json").write_text("{}")
+        (root / "signature.json").write_bytes(codec.encode(SIGNATURE))
         manifest = make_manifest(root, "lightgbm")
         (root / MANIFEST).write_bytes(codec.encode(manifest))
         return root, manifest

@@ -75,7 +75,7 @@ def test_what_the_ledger_has_is_fetched_whatever_a_tag_says_of_its_digest(kept: 
 def test_other_bytes_are_damage_wherever_they_are_looked_at(kept: Kept, package: Callable, tmp_path: Path) -> None:  # noqa: F811
     world = kept.record()
     assert verification.verify(world, SqliteLedger(kept.home.state_dir)).ok
-    assert export_version(kept.directory, 1, tmp_path / "whole") == kept.version.manifest_digest
+    assert export_version(kept.directory, 1, tmp_path / "whole") == (kept.version.manifest_digest, ())
 
     kept.led_astray(register(kept.registry, package("other"), "l" * 64))
     report = verification.verify(world, SqliteLedger(kept.home.state_dir))
@@ -129,10 +129,10 @@ def test_an_export_says_its_version_and_what_the_project_declares_of_capture(kep
     """Also of a column that is no feature any more, while older versions take it."""
     world = kept.record()
     (kept.directory / "flyball.yaml").write_text(
-        YAML.replace("hour: number", "email: category, anzahl: number")
+        YAML.replace("hour: number", "hour: number, email: category, anzahl: number")
         + "capture: {fields: {email: hash, anzahl: drop}, keys: drop, keep: 60d}\n"
     )
-    digest = export_version(kept.directory, 1, tmp_path / "first")
+    digest, _ = export_version(kept.directory, 1, tmp_path / "first")
     said = exported_of(tmp_path / "first", digest)
     assert said is not None
     rules = Keeping(drop=("anzahl",), hash=("email",), keys="drop")
@@ -149,3 +149,16 @@ def test_an_export_says_its_version_and_what_the_project_declares_of_capture(kep
     later = exported_of(tmp_path / "later", digest)
     assert later is not None
     assert later.keeping == Keeping(drop=("anzahl",), hash=("email",))
+
+
+def test_a_column_that_left_with_its_rule_before_anything_was_served_is_not_captured(kept: Kept, tmp_path: Path) -> None:
+    """Nothing but flyball.yaml knew its rule, and there it cannot stay: a rule is for a feature."""
+    kept.record()
+    (kept.directory / "flyball.yaml").write_text(YAML.replace("hour: number", "minute: number"))
+    digest, notes = export_version(kept.directory, 1, tmp_path / "target")
+    said = exported_of(tmp_path / "target", digest)
+    assert said is not None
+    assert said.keeping == Keeping(drop=("hour",))
+    (note,) = notes
+    assert note.startswith("Version 1 takes hour, which flyball.yaml does not have any more")
+    assert "capture: {fields: {hour: keep}} in the routing file" in note

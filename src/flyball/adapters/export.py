@@ -8,7 +8,7 @@ from flyball.adapters.durable_directories import make_directory_durably
 from flyball.adapters.packages import MANIFEST, checked_bytes, verify_package
 from flyball.errors import ArtifactDamaged, Conflict, StoreUnavailable
 from flyball.machine import package_files
-from flyball.records import codec
+from flyball.records import codec, exported
 from flyball.records.exported import FILE, Exported
 from flyball.records.keeping import Keeping
 
@@ -43,13 +43,16 @@ def exported_of(package: Path, manifest_digest: str) -> Exported | None:
     """What was written beside a package when it was exported; None: an earlier release did, or nobody. Raises ArtifactDamaged."""
     path = package / FILE
     try:
-        said = codec.decode(package_files.whole(package, FILE), Exported)
+        said = exported.read(package_files.whole(package, FILE))
     except FileNotFoundError:
         return None
     except (OSError, msgspec.MsgspecError) as error:
         raise ArtifactDamaged(f"{path} cannot be read: {error}", expected="what flyball export wrote") from error
-    if not said.is_whole:
-        raise ArtifactDamaged(f"{path} was changed", expected="what flyball export wrote; the routing file can say otherwise")
+    if said is None:
+        expected = (
+            "what flyball export wrote: export again, and say in the routing file what is to be captured otherwise (capture:)"
+        )
+        raise ArtifactDamaged(f"{path} was changed", expected=expected)
     if said.manifest_digest != manifest_digest:
         raise ArtifactDamaged(
             f"{path} was written for the manifest {said.manifest_digest[:12]}…",

@@ -79,11 +79,15 @@ def export(
 
     private_process()
     session = session_of(context)
-    manifest_digest = export_version(project, version, directory)
+    manifest_digest, notes = export_version(project, version, directory)
     if session.screen.as_json:
-        session.screen.document({"version": version, "package": str(directory), "manifest_digest": manifest_digest})
-    else:
-        session.screen.say("good", f"{directory} holds version {version} (manifest {manifest_digest[:12]}).")
+        session.screen.document({
+            "version": version, "package": str(directory), "manifest_digest": manifest_digest, "notes": list(notes),
+        })  # fmt: skip
+        return
+    session.screen.say("good", f"{directory} holds version {version} (manifest {manifest_digest[:12]}).")
+    for note in notes:
+        session.screen.say("finding", note)
 
 
 def bench(

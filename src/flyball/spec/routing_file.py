@@ -55,12 +55,26 @@ def _one_rule(value: Any) -> Any:
     return value
 
 
+_CAPTURE = "a section with fields and keys, or for the whole file with keep"
+
+
+def _said(wanted: str) -> BeforeValidator:
+    """Of a key that may be left out: with nothing behind it, what it was to keep out of captures may have been forgotten."""
+
+    def is_there(value: Any) -> Any:
+        if value is None:
+            raise ValueError(wanted)
+        return value
+
+    return BeforeValidator(is_there)
+
+
 class RoutedCapture(Section):
     """What is kept of one model's requests where it differs from what its packages say."""
 
     fields: dict[str, Annotated[Literal["keep", "hash", "drop"] | SampleSpec, BeforeValidator(_one_rule)]] = {}
     """In place of the packages' rules for these features; for the others those hold."""
-    keys: Literal["keep", "hash", "drop"] | None = None
+    keys: Annotated[Literal["keep", "hash", "drop"] | None, _said("keep, hash or drop")] = None
     """None: as the packages say."""
 
 
@@ -76,7 +90,7 @@ class ModelRouting(Section):
     """Answers where the champion cannot; None: its requests are refused then."""
     threshold: Share | None = None
     """Of every package that does not state its own; None: 0.5."""
-    capture: RoutedCapture | None = None
+    capture: Annotated[RoutedCapture | None, _said(_CAPTURE)] = None
     """None: as the packages say."""
 
     @model_validator(mode="after")
@@ -96,7 +110,7 @@ class SegmentsSpec(Section):
 
 class RoutingSpec(Section):
     models: dict[Name, ModelRouting] = Field(min_length=1)
-    capture: SegmentsSpec | None = None
+    capture: Annotated[SegmentsSpec | None, _said(_CAPTURE)] = None
     """None: segments stay for ever."""
 
 
@@ -106,7 +120,7 @@ _WANTED = {
     "package": "the directory of a package, such as packages/shop-3",
     "canary": "a section with package and weight",
     "fallback": "the directory of a package, such as packages/shop-3",
-    "capture": "a section with fields and keys, or for the whole file with keep",
+    "capture": _CAPTURE,
     "keep": "how long segments stay, such as 30d",
     "weight": "the share of keys that it answers, such as 5% or 0.05",
 }

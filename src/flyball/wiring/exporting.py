@@ -1,18 +1,21 @@
 """A project's packages, for whoever needs them outside the project."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from flyball.adapters.export import export_package
 from flyball.adapters.ledger import SqliteLedger
-from flyball.adapters.packages import read_manifest
+from flyball.adapters.packages import LocalPackages, read_manifest
 from flyball.adapters.registry_mlflow import MlflowRegistry
+from flyball.capture.strictest import replaced
 from flyball.control.jobs import version_key
 from flyball.control.keeping import keeping_of, kept_by
 from flyball.errors import NotFound
 from flyball.records import codec
 from flyball.records.keeping import Keeping
 from flyball.records.routing import RoutingTable
+from flyball.records.signature import Signature
 from flyball.records.unit import Version
 from flyball.spec import ProjectSpec
 from flyball.spec.fields import format_duration
@@ -55,16 +58,40 @@ def _state(state_dir: Path, kind: str, key: str, record: type[T]) -> T | None:
     return None if stored is None else codec.revive(stored.value, record)
 
 
-def export_version(project_dir: Path, version: int, target: Path) -> str:
-    """Copy a version's package to `target`, which must not exist; the digest of its manifest."""
+class ExportedVersion(NamedTuple):
+    """A copy of a version's package."""
+
+    manifest_digest: str
+    notes: tuple[str, ...]
+    """What whoever exported it should know of what will be captured."""
+
+
+def export_version(project_dir: Path, version: int, target: Path) -> ExportedVersion:
+    """Copy a version's package to `target`, which must not exist."""
     package = package_of(project_dir, version)
     directory = place_of(project_dir)
     spec = load_project(directory)
+    standing = kept_by(_state(directory / STATE, "routing", spec.model, RoutingTable))
+    unknown = _unknown(spec, standing or Keeping(), LocalPackages().signature(package))
     keep = format_duration(spec.capture.keep) if spec.capture.keep else ""
-    export_package(package, target.resolve(), version, _declared(spec, directory), keep)
-    return codec.digest(read_manifest(package))
+    # By flyball.yaml and, for columns that are features no more, by the table that is served. Of a project that was never served there is none.
+    declared = replaced(keeping_of(spec, standing) or Keeping(), dict.fromkeys(unknown, "drop"), None)
+    export_package(package, target.resolve(), version, declared, keep)
+    return ExportedVersion(codec.digest(read_manifest(package)), _notes(version, unknown))
 
 
-def _declared(spec: ProjectSpec, directory: Path) -> Keeping:
-    """What of requests may be captured, by flyball.yaml and, for columns that are features no more, by the table that is served: an older version takes them."""
-    return keeping_of(spec, kept_by(_state(directory / STATE, "routing", spec.model, RoutingTable))) or Keeping()
+def _unknown(spec: ProjectSpec, standing: Keeping, signature: Signature) -> tuple[str, ...]:
+    """Columns that it takes and of which nobody says any more what may be captured."""
+    known = (*spec.data.feature_names, *standing.columns)
+    return tuple(column.name for column in signature.columns if column.name not in known)
+
+
+def _notes(version: int, unknown: Sequence[str]) -> tuple[str, ...]:
+    if not unknown:
+        return ()
+    fields = ", ".join(f"{name}: keep" for name in unknown)
+    note = (
+        f"Version {version} takes {', '.join(unknown)}, which flyball.yaml does not have any more: a rule of capture that was there went with it, "
+        f"and what nobody rules is dropped from captures. capture: {{fields: {{{fields}}}}} in the routing file keeps it."
+    )
+    return (note,)

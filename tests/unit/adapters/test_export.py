@@ -1,8 +1,10 @@
 """A package taken out of the registry is whole, or is not there."""
 
 import hashlib
+import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -62,11 +64,40 @@ def test_the_copy_says_which_version_it_is_and_what_may_be_captured(package: Pat
     assert (again.version, again.keeping) == (4, Keeping())
 
 
+def resealed(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """As another release might write it."""
+    entries = json.loads(path.read_bytes())
+    change(entries)
+    del entries["digest"]
+    path.write_bytes(codec.encode({**entries, "digest": codec.digest(entries)}))
+
+
+def test_a_rule_that_a_later_release_knows_is_refused_and_one_that_an_earlier_did_not_know_is_its_default(
+    package: Path, tmp_path: Path
+) -> None:
+    export_package(package, tmp_path / "target", 3, RULES)
+    digest, path = codec.digest(verify_package(package)), tmp_path / "target" / FILE
+    resealed(path, lambda entries: entries["keeping"].pop("sample"))
+    said = exported_of(tmp_path / "target", digest)
+    assert said is not None
+    assert said.keeping == Keeping(drop=RULES.drop, hash=RULES.hash, keys=RULES.keys)
+    resealed(path, lambda entries: entries["keeping"].update(dropped=["email"]))
+    with pytest.raises(ArtifactDamaged, match="cannot be read: an unknown entry 'dropped' of keeping"):
+        exported_of(tmp_path / "target", digest)
+    resealed(path, lambda entries: entries.update(keeping={}, keep_s=1))
+    with pytest.raises(ArtifactDamaged, match=r"cannot be read: .*keep_s"):
+        exported_of(tmp_path / "target", digest)
+
+
 @pytest.mark.parametrize(
     ("harm", "told"),
     [
         (lambda path: path.write_bytes(path.read_bytes().replace(b"0.1", b"0.9")), "was changed"),
-        (lambda path: path.write_bytes(path.read_bytes().replace(b'"keeping"', b'"keep_s":1,"keeping"')), "cannot be read"),
+        (lambda path: path.write_bytes(path.read_bytes().replace(b'"keeping"', b'"keep_s":1,"keeping"')), "was changed"),
+        (lambda path: path.write_bytes(b"[]"), "cannot be read"),
+        (lambda path: path.write_bytes(path.read_bytes().replace(b"0.1", b"1e999")), "cannot be read"),
+        (lambda path: path.write_bytes(path.read_bytes().replace(b"0.1", b"1" * 400)), "cannot be read|was changed"),
+        (lambda path: path.write_bytes(path.read_bytes().replace(b"0.1", b"[" * 900 + b"]" * 900)), "cannot be read|was changed"),
         (lambda path: path.write_bytes(b"{"), "cannot be read"),
         (lambda path: path.write_bytes(codec.encode(Exported(version=3, manifest_digest="e" * 64, keeping=RULES).sealed())), "for the manifest"),
         (lambda path: path.unlink() or path.symlink_to("manifest.json"), "cannot be read"),

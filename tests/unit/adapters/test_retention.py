@@ -42,6 +42,29 @@ def test_a_clock_that_leaps_moves_it_by_a_quarter_of_keep_a_day_and_no_more() ->
     assert reckoning.before_us(KEEP, 466 * DAY_US, 103 * DAY_US) == 73 * DAY_US  # set right again
 
 
+def test_time_without_traffic_counts_once_there_is_some_again() -> None:
+    passed = Clock()
+    reckoning = Reckoning(passed)
+    reckoning.before_us(KEEP, 0, 0)
+    while passed.seconds < 30 * DAY:
+        passed.seconds += 300
+        assert reckoning.before_us(KEEP, 0, int(passed.seconds * 1e6)) == -30 * DAY_US
+    assert reckoning.before_us(KEEP, 30 * DAY_US, 30 * DAY_US) == 0
+    passed.seconds += 300
+    leapt = reckoning.before_us(KEEP, 400 * DAY_US, 400 * DAY_US)  # it gives a leap no more room than traffic does
+    assert leapt == 300_000_000 + 30 * DAY_US // 4 * 300 // DAY
+
+
+def test_a_gateway_that_was_off_keeps_to_it_at_once_and_so_does_one_whose_clock_began_in_1970() -> None:
+    passed = Clock()
+    off, reset = Reckoning(passed), Reckoning(passed)
+    assert off.before_us(KEEP, 100 * DAY_US, 200 * DAY_US) == 70 * DAY_US
+    assert reset.before_us(KEEP, 200 * DAY_US, 0) == -30 * DAY_US
+    passed.seconds += 300
+    now = 200 * DAY_US + 300_000_000
+    assert off.before_us(KEEP, now, now) == reset.before_us(KEEP, now, now) == now - 30 * DAY_US
+
+
 class State:
     def __init__(self, directory: Path) -> None:
         self.directory = directory

@@ -30,6 +30,7 @@ from flyball.control.reports import CommandReport, RunReport, StatusReport, UpRe
 from flyball.errors import Fault, SpecError
 from flyball.records.evidence import Outcome
 from flyball.records.jobs import JobStatus
+from flyball.wiring import exporting, privacy
 
 READS = [
     ["run"], ["up", "--detach"], ["down"], ["status"], ["versions"], ["decisions"], ["decisions", "--open"], ["explain", "d-000012"],
@@ -410,6 +411,13 @@ def test_what_is_exported_is_for_this_account_alone(tmp_path: Path) -> None:
         assert call(["export", "1", str(tmp_path / "package"), "--project", str(tmp_path)]).exit_code == 2
     finally:
         assert os.umask(before) == 0o077
+
+
+def test_what_is_left_out_of_captures_for_want_of_a_rule_is_said_when_it_is_exported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(privacy, "private_process", lambda: None)  # the umask of all tests after it
+    monkeypatch.setattr(exporting, "export_version", lambda *_: exporting.ExportedVersion("e" * 64, ("It takes email.",)))
+    assert "It takes email." in call(["export", "1", "package"]).output
+    assert json.loads(call(["export", "1", "package", "--json"]).stdout)["notes"] == ["It takes email."]
 
 
 def test_a_gateway_is_not_told_to_listen_everywhere_by_saying_nothing(tmp_path: Path) -> None:

@@ -68,6 +68,22 @@ def test_every_fault_is_told_with_its_line() -> None:
             "models: {a: {champion: p, capture: drop}}",
             "models.a.capture: found 'drop' (line 1), expected a section with fields and keys, or",
         ),
+        (
+            "models:\n  a:\n    champion: p\n    capture:\n",
+            "models.a.capture: found nothing (line 4), expected a section with fields and keys, or",
+        ),
+        (
+            "models: {a: {champion: p}}\ncapture:\n",
+            "capture: found nothing (line 2), expected a section with fields and keys, or",
+        ),
+        (
+            "models: {a: {champion: p, capture: {fields: }}}",
+            "models.a.capture.fields: found nothing (line 1), expected a section",
+        ),
+        (
+            "models: {a: {champion: p, capture: {keys: }}}",
+            "models.a.capture.keys: found nothing (line 1), expected keep, hash or drop",
+        ),
         ("models: {a: {champion: p, capture: {keys: hidden}}}", "models.a.capture.keys: found 'hidden'"),
         ("models: {a: {champion: p, capture: {feilds: {}}}}", "models.a.capture.feilds: found an unknown key"),
         ("{models: {a: {champion: p}}, capture: {}}", "capture.keep: found nothing (line 1), expected how long segments stay"),

@@ -37,17 +37,22 @@ class Reckoning:
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
-        self._reached_us: int | None = None
-        """What `keep` was counted back from; None: not yet."""
+        self._allowed_us: int | None = None
+        """Beyond which no clock moves what `keep` is counted back from; None: not yet. It goes on without traffic: that time was lived through, too."""
         self._seen = monotonic()
 
     def before_us(self, keep_seconds: float, newest: int, now: int) -> int:
         """`newest`: when a segment was written last."""
-        reached, passed = min(newest, now), self._monotonic() - self._seen
-        if self._reached_us is not None:
-            reached = min(reached, self._reached_us + int(passed * (1.0 + keep_seconds / PARTS / _DAY) * 1e6))
-        self._reached_us, self._seen = reached, self._seen + passed
-        return reached - int(keep_seconds * 1e6)
+        passed = self._monotonic() - self._seen
+        self._seen += passed
+        if self._allowed_us is None:
+            # Nobody knows how long nothing ran, so both are believed: a computer without a clock of its own begins in 1970.
+            self._allowed_us = max(newest, now)
+        else:
+            further = self._allowed_us + int(passed * (1.0 + keep_seconds / PARTS / _DAY) * 1e6)
+            # A clock that was set back for a while does not take back what was reached: that would be years to make up for.
+            self._allowed_us = max(self._allowed_us, min(now, further))
+        return min(newest, now, self._allowed_us) - int(keep_seconds * 1e6)
 
 
 class Retention:

@@ -25,7 +25,7 @@ class RoutingFile(WatchedFile):
     """Read anew whenever it changes."""
 
     def compiled(self) -> Compiled:
-        """Raises SpecError with every fault of the file and of the packages that it names; NotFound; StoreUnavailable."""
+        """Raises SpecError with every fault of the file's keys or, where there is none, of the packages that it names; NotFound; StoreUnavailable."""
         self.see()
         real = self.real  # once: a link that is changed meanwhile must not lead this text to the packages of another
         spec, lines = parse_routing(self._text(real), name=self.path.name)
