@@ -137,8 +137,8 @@ def test_days_judge_where_windows_are_shorter(tmp_path: Path) -> None:
 
 
 def test_a_day_that_has_only_begun_is_not_all_that_judges(tmp_path: Path) -> None:
-    town = Town(tmp_path / "p", "", monitor={"window": "1h"})
-    minutes = [START + timedelta(minutes=0.5 * each) for each in range(2 * 60 * 24 * 30 + 2 * 120)]  # thirty days and two hours
+    town = Town(tmp_path / "p", "", monitor={"window": "1h"}, evaluate={"holdout": "3d"})
+    minutes = [CHANGE + timedelta(minutes=0.5 * each) for each in range(2 * 60 * 24 * 6 + 2 * 120)]  # six days and two hours
     draw = np.random.default_rng(1)
     frame = pl.DataFrame({"id": [f"f{i}" for i in range(len(minutes))], "at": minutes, "hour": 5, "wind": 1.0, "carrier": "AA"})
     frame = frame.with_columns(late=pl.Series(draw.integers(0, 2, len(minutes))))
