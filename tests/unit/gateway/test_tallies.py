@@ -30,6 +30,6 @@ def test_what_is_forgotten_is_not_exposed():
     counts = Counts("seen", "Seen", ("unit",), registry)
     counts.add(1, ("u1",))
     counts.add(1, ("u2",))
-    counts.forget(("u1",))
+    counts.keep(lambda labels: labels != ("u1",))
     assert "u1" not in generate_latest(registry).decode()
     assert 'seen_total{unit="u2"} 1.0' in generate_latest(registry).decode()
