@@ -1,15 +1,14 @@
 """The controller's lease, renewed beside its work: a long tick must not look like a death."""
 
 import os
-import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
-from types import TracebackType
 from typing import Protocol, Self
 
+from flyball.adapters.background import Background
 from flyball.errors import StoreUnavailable
 
 BEAT_SECONDS = 5.0
@@ -51,25 +50,19 @@ class LeaseFile:
             return age
 
 
-class Heartbeat:
+class Heartbeat(Background):
     """`with Heartbeat(leased, alive):` renews for as long as `alive()` says that work goes on."""
 
     def __init__(self, leased: Leased, alive: Callable[[], bool]) -> None:
+        super().__init__("lease")
         self._leased = leased
         self._alive = alive
-        self._end = threading.Event()
-        self._thread = threading.Thread(target=self._beat, name="lease", daemon=True)
 
     def __enter__(self) -> Self:
         self._leased.renew_lease()
-        self._thread.start()
-        return self
+        return super().__enter__()
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._end.set()
-        self._thread.join()
-
-    def _beat(self) -> None:
+    def _run(self) -> None:
         while not self._end.wait(BEAT_SECONDS):
             if self._alive():
                 try:

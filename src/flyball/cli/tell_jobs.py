@@ -34,7 +34,7 @@ def _tournament(over: Tournament, *, plain: bool) -> "list[RenderableType]":
     held = over.standings
     rows = [_row(each, won=each.name == over.winner) for each in _ranked(held.entrants)]
     longer = any(each.gain is not None and each.gain.n > held.rows for each in held.entrants)
-    whom = "what was trained, and older ones, too, earlier units," if longer else "them"
+    whom = "them (earlier units by older ones, too)" if longer else "them"
     judged = (
         f"{held.rows:,} rows from {draw.when(held.since)} to {draw.when(held.until)} judged {whom} beside {held.champion}, "
         f"which lost {held.champion_loss:.4f} a row on the newest window."

@@ -1,11 +1,10 @@
 """Keeps what gateways serve equal to the routing file while they run."""
 
 import subprocess
-import threading
 from collections.abc import Sequence
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
+from flyball.adapters.background import Background
 from flyball.adapters.saying import unfailing
 from flyball.adapters.signal_names import name_of
 from flyball.adapters.standalone.watched_file import WatchedFile
@@ -16,28 +15,19 @@ if TYPE_CHECKING:
 LOOK_SECONDS = 0.5
 
 
-class Follower:
+class Follower(Background):
     """`with Follower(…):` runs `command` whenever the file has changed: it publishes the routes, says so, and ends.
 
     A process of its own, since a file is changed now and then: what reads YAML and checks packages takes some 50 MB, and this process only waits.
     """
 
     def __init__(self, file: WatchedFile, command: Sequence[str], say: "Say") -> None:
+        super().__init__("routing-file")
         self._file = file
         self._command = command
         self._say = unfailing(say)
-        self._end = threading.Event()
-        self._thread = threading.Thread(target=self._follow, name="routing-file", daemon=True)
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._end.set()
-        self._thread.join()
-
-    def _follow(self) -> None:
+    def _run(self) -> None:
         while not self._end.wait(LOOK_SECONDS):
             if self._file.changed() and self._file.settled():
                 self._file.see()

@@ -4,14 +4,13 @@ A process that only waits does it: how long is handed over in a file by whoever 
 written last, and not by the clock alone: without traffic nothing is removed, and a clock that leaps ahead moves it by a part of `keep` for each day that passes.
 """
 
-import threading
 import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
+from flyball.adapters.background import Background
 from flyball.adapters.capture_removal import newest_us, remove_unwritten
 from flyball.adapters.durable import replace_file
 from flyball.adapters.saying import unfailing
@@ -55,26 +54,17 @@ class Reckoning:
         return min(newest, now, self._allowed_us) - int(keep_seconds * 1e6)
 
 
-class Retention:
+class Retention(Background):
     """`with Retention(…):` removes them at once, and then every few minutes."""
 
     def __init__(self, state_dir: Path, say: "Say") -> None:
+        super().__init__("retention")
         self._state_dir = state_dir
         self._say = unfailing(say)
         self._told = ""
         self._reckoning = Reckoning()
-        self._end = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="retention", daemon=True)
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._end.set()
-        self._thread.join()
-
-    def _watch(self) -> None:
+    def _run(self) -> None:
         more = self._looked()
         while not self._end.wait(0.1 if more else LOOK_SECONDS):
             more = self._looked()
