@@ -17,6 +17,7 @@ from flyball.monitoring.streams import Stream
 from flyball.records import codec
 from flyball.records.evidence import Evidence
 from flyball.records.jobs import Progress, StepResult
+from flyball.records.keeping import Keeping
 from flyball.records.maps import ScoreMap
 from flyball.records.routing import ServedUnit
 from flyball.records.signature import Column, ColumnType, Signature
@@ -43,6 +44,8 @@ class Model(NamedTuple):
     """Data, code and parameters that it is made of; empty: of its own."""
     unasked: bool = False
     """Its champion could not be asked about its holdout."""
+    capture: Keeping | None = None
+    """What flyball.yaml said of capture when it was made."""
 
 
 def truth(x: np.ndarray) -> np.ndarray:
@@ -89,6 +92,7 @@ def make_package(root: Path, name: str, model: Model, signature: Signature = SIG
     lineage = Lineage(
         run_key=codec.digest([model.run or name, model.wrong]), mlflow_run="", git_commit=None, git_dirty=False, code_digest="a" * 64,
         environment_digest="b" * 64, snapshot=snapshot, parameters={"wrong": model.wrong}, seed=0,
+        capture=model.capture,
     )  # fmt: skip
     bad = 0.0 if model.passes else 1.0
     evaluation = [

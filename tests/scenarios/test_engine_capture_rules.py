@@ -103,6 +103,18 @@ def test_a_changed_rule_is_published_once_as_a_new_table_and_the_release_stays_a
     project.holds()
 
 
+def test_a_column_whose_rule_left_flyball_yaml_before_anything_was_served_is_kept_out_by_the_package(tmp_path: Path) -> None:
+    project = Obedient(tmp_path, spec_of(AT_ONCE, monitor=MONITOR))
+    # When it was made `email` was a feature, and so was `x`, which had a rule that is no more.
+    project.version(Model(capture=Keeping(drop=("email", "x"), keys="drop")))
+    assert project.gateways.served["0"].routes[0].keeping == Keeping(drop=("email",))
+    project.version(Model(capture=Keeping(hash=("email", "phone"))))
+    assert project.gateways.served["0"].routes[0].keeping == Keeping(drop=("email",), hash=("phone",))
+    project.restart()
+    project.tick()
+    assert not project.ledger.events(kinds=("capture.declared",))
+
+
 def test_slices_that_cannot_be_told_any_more_are_said_not_to_be_searched(tmp_path: Path) -> None:
     project = Obedient(tmp_path, spec_of(AT_ONCE, monitor=MONITOR))
     project.version(Model(estimates=True))

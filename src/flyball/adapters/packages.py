@@ -10,6 +10,7 @@ from flyball.errors import ArtifactDamaged, NotFound
 from flyball.machine import package_files
 from flyball.records import codec, exported
 from flyball.records.evidence import Evidence
+from flyball.records.keeping import Keeping
 from flyball.records.signature import Signature
 from flyball.records.unit import Lineage, Manifest
 from flyball.stats.metrics import METRICS
@@ -17,6 +18,7 @@ from flyball.stats.metrics import METRICS
 T = TypeVar("T")
 
 MANIFEST = "manifest.json"
+LINEAGE = "lineage.json"
 _UNLISTED = frozenset({"model/registered_model_meta", exported.FILE})
 """May lie there and is not in the manifest. The former MLflow writes beside a model that a person loads by its registered name, and nothing of ours reads it."""
 
@@ -38,7 +40,11 @@ class LocalPackages:
         return checked_bytes(package, file) if file in read_manifest(package).files else None
 
     def lineage(self, package: Path) -> Lineage:
-        return _record(package, "lineage.json", Lineage)
+        return _record(package, LINEAGE, Lineage)
+
+    def capture(self, package: Path) -> Keeping | None:
+        """What flyball.yaml said of capture when it was made; None: it does not say."""
+        return self.lineage(package).capture if LINEAGE in read_manifest(package).files else None
 
     def manifest(self, package: Path) -> Manifest:
         return read_manifest(package)

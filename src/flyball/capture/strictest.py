@@ -1,6 +1,6 @@
 """Rules of capture from several places, as the rules of one route. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Literal, get_args
 
 from flyball.records.keeping import Keeping, Keys
@@ -22,6 +22,12 @@ def strictest(declared: Sequence[Keeping]) -> Keeping:
             sample[name] = min(share, sample.get(name, share))
     keys = max((each.keys for each in declared), key=_KEYS.index, default=_KEYS[0])
     return _keeping(drop, hashed, sample, keys)
+
+
+def of_columns(keeping: Keeping, columns: Collection[str]) -> Keeping:
+    """Its rules for these columns alone, and none for keys."""
+    sample = {name: share for name, share in keeping.sample.items() if name in columns}
+    return _keeping(set(keeping.drop).intersection(columns), set(keeping.hash).intersection(columns), sample, _KEYS[0])
 
 
 def replaced(keeping: Keeping, rules: Mapping[str, Rule], keys: Keys | None) -> Keeping:

@@ -154,7 +154,7 @@ class Engine:
         self.releases.propose(unit.id, registered[-1].cause, registered[-1].id)
 
     def _reconcile_traffic(self) -> None:
-        traffic.declare(self.world)
+        traffic.declare(self.world, self.shelf)
         traffic.divide(self.world, self.releases.active())
         for _ in range(MOVES_PER_TICK):
             self.switch = traffic.reconcile(self.world)

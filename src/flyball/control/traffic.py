@@ -65,7 +65,7 @@ def routing_put(
         made = stopped(made, served(stop.fallback), stop.words)
     if made is not None and standing is not None and standing.routes:
         made = tolerant(made, standing.routes[0])
-    keeping = keeping_of(world.spec, kept_by(standing))
+    keeping = keeping_of(world.spec, kept_by(standing), shelf.packaged(made.units) if made is not None else ())
     routes = () if made is None else (msgspec.structs.replace(made, keeping=keeping),)
     if standing is None and not routes:
         return ()
@@ -101,12 +101,12 @@ def _without_package(
     raise error
 
 
-def declare(world: World) -> None:
+def declare(world: World, shelf: UnitShelf) -> None:
     """Let the table say what flyball.yaml says of capture, once it says something else. Idempotent."""
     standing = wanted(world)
     if standing is None or not standing.routes:
         return
-    keeping = keeping_of(world.spec, kept_by(standing))
+    keeping = keeping_of(world.spec, kept_by(standing), shelf.packaged(units_of(standing)))
     if keeping == kept_by(standing):
         return
     routes = tuple(msgspec.structs.replace(each, keeping=keeping) for each in standing.routes)

@@ -1,10 +1,12 @@
 """Units and the bytes behind them: from a unit's id to what a gateway can serve."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from flyball.control.world import World
 from flyball.errors import ArtifactDamaged, NotFound, StoreUnavailable, TrackingFailed
+from flyball.records.keeping import Keeping
 from flyball.records.routing import RoutingTable, ServedUnit
 from flyball.records.unit import Unit, Version
 
@@ -26,7 +28,7 @@ class UnitShelf:
     def version(self, unit_id: str) -> Version:
         """The registered version of a unit."""
         unit = self.unit(unit_id)
-        version = self._world.get("version", f"{unit.model}|{unit.version:06d}", Version)
+        version = self._registered(unit)
         if version is None:
             raise NotFound(f"version {unit.version} of {unit.model} is not registered")
         return version
@@ -59,6 +61,14 @@ class UnitShelf:
                 signature=self._world.ports.packages.signature(package),
             )
         return self._served[unit_id]
+
+    def _registered(self, unit: Unit) -> Version | None:
+        return self._world.get("version", f"{unit.model}|{unit.version:06d}", Version)
+
+    def packaged(self, units: Iterable[ServedUnit]) -> tuple[Keeping, ...]:
+        """What flyball.yaml said of capture when the packages of these units were made."""
+        versions = [self._registered(each.unit) for each in units]
+        return tuple(each.lineage.capture for each in versions if each is not None and each.lineage.capture is not None)
 
     def _fetched(self, unit: Unit) -> Path:
         try:

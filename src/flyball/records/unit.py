@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from flyball.records.keeping import Keeping
 from flyball.records.maps import AnswerMap
 
 
@@ -57,6 +58,8 @@ class Lineage(msgspec.Struct, frozen=True, kw_only=True):
     """On which of the snapshot's rows it was fitted, as an entrant of a tournament is called; empty: all but the holdout."""
     fitted_until: datetime | None = None
     """Newest row that it was fitted on: later ones judge it fairly. None: made by a Flyball that did not say."""
+    capture: Keeping | None = None
+    """What flyball.yaml said of capture when the package was made: it goes for columns that are features no more. None: made by a Flyball that did not say."""
 
 
 class Version(msgspec.Struct, frozen=True, kw_only=True):

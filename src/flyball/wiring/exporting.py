@@ -71,11 +71,18 @@ def export_version(project_dir: Path, version: int, target: Path) -> ExportedVer
     package = package_of(project_dir, version)
     directory = place_of(project_dir)
     spec = load_project(directory)
-    standing = kept_by(_state(directory / STATE, "routing", spec.model, RoutingTable))
-    unknown = _unknown(spec, standing or Keeping(), LocalPackages().signature(package))
+    packages = LocalPackages()
+    standing, packaged = (
+        kept_by(_state(directory / STATE, "routing", spec.model, RoutingTable)),
+        packages.capture(package),
+    )
+    # A package of an earlier release does not say what of its columns might be captured.
+    unknown = _unknown(spec, standing or Keeping(), packages.signature(package)) if packaged is None else ()
     keep = format_duration(spec.capture.keep) if spec.capture.keep else ""
-    # By flyball.yaml and, for columns that are features no more, by the table that is served. Of a project that was never served there is none.
-    declared = replaced(keeping_of(spec, standing) or Keeping(), dict.fromkeys(unknown, "drop"), None)
+    # By flyball.yaml and, for columns that are features no more, by the table that is served and by the package itself.
+    declared = replaced(
+        keeping_of(spec, standing, [packaged] if packaged else []) or Keeping(), dict.fromkeys(unknown, "drop"), None
+    )
     export_package(package, target.resolve(), version, declared, keep)
     return ExportedVersion(codec.digest(read_manifest(package)), _notes(version, unknown))
 

@@ -6,13 +6,14 @@ from pathlib import Path
 import pytest
 
 from flyball.adapters.export import export_package
-from flyball.adapters.packages import MANIFEST, make_manifest
+from flyball.adapters.packages import LINEAGE, MANIFEST, make_manifest
 from flyball.adapters.standalone.routing_file import Compiled, RoutingFile
 from flyball.errors import SpecError
 from flyball.records import codec
 from flyball.records.keeping import Keeping
 from flyball.records.routing import Route
 from flyball.records.signature import Column, ColumnType, Signature
+from flyball.records.unit import Lineage, SnapshotRef
 
 SIGNATURE = Signature(
     task="binary",
@@ -27,12 +28,14 @@ class Place:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
 
-    def package(self, name: str, content: str = "") -> Path:
-        """As an earlier release exported it: with nothing beside its manifest."""
+    def package(self, name: str, content: str = "", lineage: Lineage | None = None) -> Path:
+        """As it lies in a registry: with nothing beside its manifest. Without a lineage it does not say what was declared of capture."""
         root = self.directory / name
         (root / "model").mkdir(parents=True)
         (root / "model" / "model.onnx").write_text(content or name)
         (root / "signature.json").write_bytes(codec.encode(SIGNATURE))
+        if lineage is not None:
+            (root / LINEAGE).write_bytes(codec.encode(lineage))
         (root / MANIFEST).write_bytes(codec.encode(make_manifest(root, "onnx")))
         return root
 
@@ -51,6 +54,14 @@ class Place:
         with pytest.raises(SpecError) as refused:
             self.compiled(text)
         return [str(fault) for fault in refused.value.faults]
+
+
+def lineage(capture: Keeping | None) -> Lineage:
+    snapshot = SnapshotRef(table="rows", version=0, content_digest="c", schema_digest="s", rows=9, since=None, until=None)
+    return Lineage(
+        run_key="r", mlflow_run="", git_commit=None, git_dirty=False, code_digest="c", environment_digest="e", snapshot=snapshot,
+        parameters={}, seed=0, capture=capture,
+    )  # fmt: skip
 
 
 @pytest.fixture
@@ -113,6 +124,15 @@ def test_a_package_of_an_earlier_release_is_told_unless_the_file_says_what_is_ca
     assert both.routes[0].keeping == RULES
     assert len(both.notes) == 1
     assert place.compiled("{champion: old, capture: {}}").notes == ()
+
+
+def test_a_package_that_was_never_exported_brings_the_rules_of_when_it_was_made(place: Place) -> None:
+    place.package("kept", lineage=lineage(RULES))
+    place.package("older", lineage=lineage(None))
+    compiled = place.compiled("{champion: kept}")
+    assert (compiled.routes[0].keeping, compiled.notes) == (RULES, ())
+    (note,) = place.compiled("{champion: older}").notes
+    assert note.startswith("shop: nothing is known of what is to be left out")
 
 
 def test_segments_stay_as_long_as_the_file_says_and_a_project_that_says_otherwise_is_told(place: Place) -> None:

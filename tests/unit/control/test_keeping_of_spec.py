@@ -33,3 +33,10 @@ def test_a_column_that_is_no_feature_any_more_keeps_its_rule_and_one_that_is_fol
     standing = Keeping(drop=("email",), hash=("customer",), sample={"note": 0.1}, keys="drop")
     assert keeping_of(spec(["price"]), standing) == Keeping(drop=("email",), hash=("customer",), sample={"note": 0.1})
     assert keeping_of(spec(FEATURES), standing) is None
+
+
+def test_a_rule_that_left_before_anything_was_served_comes_with_the_package_that_takes_its_column() -> None:
+    first, second = Keeping(hash=("email",), sample={"note": 0.5}, keys="hash"), Keeping(drop=("email",), sample={"note": 0.1})
+    assert keeping_of(spec(["price"]), None, [first]) == Keeping(hash=("email",), sample={"note": 0.5})
+    assert keeping_of(spec(["price"]), first, [second]) == Keeping(drop=("email",), sample={"note": 0.1})
+    assert keeping_of(spec(FEATURES), None, [first, second]) is None

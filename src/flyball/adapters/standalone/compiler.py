@@ -135,11 +135,12 @@ class Compiler:
         except ArtifactDamaged as damaged:
             self._fault(place, damaged.found, damaged.expected)
             return 0
-        if said is None:
+        keeping = said.keeping if said is not None else LocalPackages().capture(package)
+        if keeping is None:
             self._silent[given.package] = None
         else:
-            self._declared.append(said.keeping)
-            self._kept |= {said.keep: None} if said.keep else {}
+            self._declared.append(keeping)
+        self._kept |= {said.keep: None} if said is not None and said.keep else {}
         number = given.version if given.version is not None else said.version if said is not None else 0
         self._told_apart(number, digest, place)
         return number

@@ -12,7 +12,7 @@ from flyball.adapters import conversion, estimators
 from flyball.adapters.conversion import MANY_ROWS, Served
 from flyball.adapters.environment import code_files, refuse_change
 from flyball.adapters.mlflow_models import save_model
-from flyball.adapters.packages import MANIFEST, LocalPackages, make_manifest
+from flyball.adapters.packages import LINEAGE, MANIFEST, LocalPackages, make_manifest
 from flyball.adapters.schema_file import Schema
 from flyball.adapters.steps.evaluate import EVALUATION, SCORES
 from flyball.adapters.steps.recipes import PLAIN, Recipe
@@ -21,6 +21,7 @@ from flyball.adapters.steps.train import ESTIMATOR, estimator_digest, of_estimat
 from flyball.adapters.steps.watched import Made, watched
 from flyball.adapters.user_code import user_code
 from flyball.adapters.validation_pandera import enforced
+from flyball.control.keeping import keeping_of
 from flyball.control.world import moment
 from flyball.monitoring import blocks
 from flyball.pipelines.evaluation import label_scale
@@ -28,6 +29,7 @@ from flyball.pipelines.graph import step_key
 from flyball.records import background, codec
 from flyball.records.evidence import Evidence
 from flyball.records.jobs import StepResult
+from flyball.records.keeping import Keeping
 from flyball.records.signature import Signature
 from flyball.records.unit import Lineage, SnapshotRef
 
@@ -56,7 +58,11 @@ class PackageOrder(NamedTuple):
 def package_key(run: Run, keys: dict[str, str], schema: Schema) -> str:
     spec = run.request.spec
     window = spec.model_dump(mode="json", include={"monitor": {"window"}, "capture": {"fields"}})
-    more = [*(["refit"] if run.refits else []), *(["nobody's values in the background"] if _hidden(run) else [])]
+    more = [
+        *(["refit"] if run.refits else []),
+        *(["nobody's values in the background"] if _hidden(run) else []),
+        *([] if spec.capture.keys == "keep" else [f"keys: {spec.capture.keys}"]),
+    ]
     return step_key("package", keys, [spec.gates.parity, window, run.surroundings.environment_digest, schema.of_requests, *more])
 
 
@@ -85,7 +91,7 @@ def package(run: Run, keys: dict[str, str], done: Results, order: PackageOrder) 
         save_model(root / "model", served.format, served.content, run.request.project_dir, code_files(run.request.project_dir))
         lineage = lineage_of(run, done, order)
         for name, content in (
-            ("signature.json", signature), ("lineage.json", lineage), ("evaluation.json", [*found, *measured]), *judged_by,
+            ("signature.json", signature), (LINEAGE, lineage), ("evaluation.json", [*found, *measured]), *judged_by,
             (background.FILE, _background(held)),
         ):  # fmt: skip
             (root / name).write_bytes(codec.encode(content))
@@ -176,7 +182,7 @@ def lineage_of(run: Run, done: Results, order: PackageOrder) -> Lineage:
         run_key=order.run_key, mlflow_run="", git_commit=around.git.commit, git_dirty=around.git.dirty, code_digest=around.code_digest,
         environment_digest=around.environment_digest, snapshot=codec.revive(done["snapshot"].values["snapshot"], SnapshotRef),
         parameters=trained["parameters"], seed=run.request.spec.train.seed, strategy=order.recipe.name,
-        fitted_until=moment(trained["trained_until_us"]),
+        fitted_until=moment(trained["trained_until_us"]), capture=keeping_of(run.request.spec) or Keeping(),
     )  # fmt: skip
 
 
