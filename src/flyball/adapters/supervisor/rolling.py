@@ -30,6 +30,8 @@ class Successor:
         self._card = state_dir / "gateways" / f"{old.recipe.name.removeprefix('gateway-')}.json"
         self._before: dict[str, int] = {}
         """The old one's card."""
+        self._after: dict[str, int] = {}
+        """The new one's, as it was when it stood."""
         self._must_be_ready = True
         """As the old one was."""
 
@@ -72,19 +74,24 @@ class Successor:
                 return False
             threading.Event().wait(_LOOK_SECONDS)
         self.old.kill()
+        self._put_back(self._after, self.new)
         return True
 
     def _stands(self) -> bool:
-        card = self._read_card()
+        self._after = card = self._read_card()
         if card.get("pid") != self.new.pid:
             return False
         return not self._must_be_ready or _ready(card)
 
     def _withdraw(self) -> None:
         self.new.kill()
-        if self._before and self.old.pid == self._before.get("pid"):
+        self._put_back(self._before, self.old)
+
+    def _put_back(self, card: dict[str, int], child: Child) -> None:
+        """Who stays must be found: one that was still starting when its successor stood has put its own card over the other's, and took it along."""
+        if card and child.pid == card.get("pid") and self._read_card() != card:
             with suppress(FlyballError):
-                replace_file(self._card, codec.encode(self._before))
+                replace_file(self._card, codec.encode(card))
 
     def _read_card(self) -> dict[str, int]:
         try:
