@@ -9,6 +9,7 @@ import pytest
 from engine_models import START, Model
 from engine_world import AT_ONCE, DAY, HOUR, Project, spec_of
 
+from flyball.autopilot.breaker import GUARDS
 from flyball.control import bounds, commands, queries
 from flyball.control.jobs import release_of
 from flyball.control.loop import tick_once
@@ -363,6 +364,29 @@ def test_a_rollback_of_what_not_all_gateways_had_taken_goes_past_a_unit_that_is_
     looks(project, REFUSED_LOOKS)
     assert (project.release().phase, project.champion().unit, project.mentioned()) == (Phase.ROLLED_BACK, first, {first})
     assert [each.unit for each in bounds.tenures(project.door)] == [first, second, first]
+    whole_again(project)
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+def test_an_order_while_its_guards_take_a_release_back_does_not_make_it_a_persons(tmp_path: Path, ordered: bool) -> None:
+    """The breaker counts what the guards took back, and nothing that a person did."""
+    project = Project(tmp_path, spec_of({**AT_ONCE, "watch": "4d"}))
+    first, second = project.first_champion(), project.version()
+    project.live(DAY)
+    assert project.release().phase is Phase.WATCHING
+    project.failing.add(second)
+    project.gateways.on_publish = lambda table: (
+        project.gateways.deaf.add("0") if table.routes[0].champion.unit.id == first else None
+    )
+    project.live(4 * DAY, until=lambda: project.release().phase is Phase.ROLLING_BACK)
+    if ordered:
+        project.roll_back()
+    project.gateways.on_publish = None
+    project.gateways.deaf.clear()
+    project.live(DAY)
+    assert project.release().phase is Phase.ROLLED_BACK
+    back = bounds.all_moves(project.door)[-1].move
+    assert (back.after, back.by) == (first, GUARDS)
     whole_again(project)
 
 

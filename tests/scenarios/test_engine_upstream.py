@@ -5,12 +5,12 @@ from pathlib import Path
 import msgspec
 import pytest
 from engine_models import Model
-from engine_world import AT_ONCE, DAY, Project, spec_of
+from engine_world import AT_ONCE, DAY, HOUR, Project, spec_of
 from rich.console import Console
 
 from flyball.cli import tell_findings
 from flyball.control import findings
-from flyball.control.happenings import SpecRead, changes
+from flyball.control.happenings import SpecRead, changes, happenings
 from flyball.control.world import draft
 from flyball.records import codec
 from flyball.records.events import Put
@@ -62,6 +62,22 @@ def test_a_champion_that_is_worse_from_the_start_has_its_release_beside_it(tmp_p
     found = worse(project)
     report = findings.explain(project.door, str(found.number))
     assert any(each.words.endswith("became champion") for each in report.upstream)
+
+
+def test_a_rollback_is_told_and_a_release_that_never_had_all_traffic_is_not(tmp_path: Path) -> None:
+    project = Project(tmp_path, spec_of(AT_ONCE))
+    first, second = project.version(), project.version()
+    project.live(HOUR)
+    assert project.champion().unit == second
+    project.roll_back()
+    project.live(HOUR)
+    assert project.champion().unit == first
+    told = [(each.subject, each.words) for each in happenings(project.door)]
+    assert told == [
+        ("release r-0001", f"version 1 ({first}) became champion"),
+        ("release r-0002", f"version 2 ({second}) became champion"),
+        (f"release {project.release().id}", f"version 1 ({first}) answers again: a rollback"),
+    ]
 
 
 def test_flyball_yaml_is_recorded_when_it_changes_and_not_at_every_start(tmp_path: Path) -> None:

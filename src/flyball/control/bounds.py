@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 import msgspec
 
@@ -114,6 +115,15 @@ def came_to(job: Job, releases: Sequence[ReleaseState]) -> ReleaseState | None:
     return found
 
 
+class Moved(NamedTuple):
+    """A move of the champion, and what tells of it."""
+
+    seq: int
+    """Of an event."""
+    release: str
+    move: ChampionMove
+
+
 _MOVES = ("release.opened", "release.verified", "release.moved")
 
 
@@ -122,45 +132,52 @@ def champion_moves(world: World, acts: Acts, policy: BreakerPolicy, now: datetim
     after, closed_at = now - 2 * policy.within, _closed_at(world)
     recent = [each for each in world.all("release", ReleaseState) if each.entered_at > after]
     moves = _moves_of(world, recent, acts)
-    return tuple(move for seq, move in moves if seq > closed_at and move.at > after and move.before)
+    return tuple(each.move for each in moves if each.seq > closed_at and each.move.at > after and each.move.before)
+
+
+def all_moves(world: World) -> "list[Moved]":
+    """How the champion has changed hands, oldest first; it is not told by which acts."""
+    return _moves_of(world, world.all("release", ReleaseState), {})
 
 
 def tenures(world: World) -> tuple[Tenure, ...]:
     """Who was champion when, oldest first."""
-    moves = [move for _, move in _moves_of(world, world.all("release", ReleaseState), {})]
+    moves = [each.move for each in all_moves(world)]
     ends = [*(move.at for move in moves[1:]), None]
     return tuple(Tenure(move.after, move.at, end) for move, end in zip(moves, ends, strict=True) if move.after) if moves else ()
 
 
-def _moves_of(world: World, releases: Sequence[ReleaseState], acts: Acts) -> list[tuple[int, ChampionMove]]:
+def _moves_of(world: World, releases: Sequence[ReleaseState], acts: Acts) -> list[Moved]:
     """In the order of their events: a clock may have been ahead."""
     if not releases:
         return []
     told: dict[str, list[Event]] = {release.id: [] for release in releases}
     for event in world.ports.ledger.events(kinds=_MOVES):
         told.get(event.subject.removeprefix("release:"), []).append(event)
-    moves = sorted((move for each in releases for move in _moves(each, told[each.id], acts)), key=lambda move: move[0])
+    moves = sorted((move for each in releases for move in _moves(each, told[each.id], acts)), key=lambda each: each.seq)
     for event in world.ports.ledger.events(kinds=("champion.dated",)):
-        mine = [place for place, (seq, move) in enumerate(moves) if seq < event.seq and move.after == event.payload["unit"]]
+        mine = [place for place, it in enumerate(moves) if it.seq < event.seq and it.move.after == event.payload["unit"]]
         for place in mine[-1:]:
-            seq, move = moves[place]
-            moves[place] = (seq, msgspec.structs.replace(move, at=event.at))
+            moves[place] = moves[place]._replace(move=msgspec.structs.replace(moves[place].move, at=event.at))
     return moves
 
 
-def _moves(release: ReleaseState, told: list[Event], acts: Acts) -> list[tuple[int, ChampionMove]]:
-    """Each with the number of an event that tells of it."""
+def _moves(release: ReleaseState, told: list[Event], acts: Acts) -> list[Moved]:
     before, unit, back = _at_first(release, told), release.challenger, release.champion or ""
     cause = acts.get(release.cause, PERSON)
     taken = next((e for e in told if e.kind == "release.verified" and e.payload["phase"] == Phase.FULL.value), None)
-    moves = [(taken.seq, ChampionMove(at=taken.at, before=before, after=unit, by=cause))] if taken is not None else []
+    moves = (
+        [Moved(taken.seq, release.id, ChampionMove(at=taken.at, before=before, after=unit, by=cause))]
+        if taken is not None
+        else []
+    )
     # One that goes back from a settled champion was never opened: it begins with its rollback.
     went_back = not any(event.kind == "release.opened" for event in told)
     # Where not all gateways had taken the challenger, the champion moves only if it has lost its package, and another answers.
     had = unit if moves or went_back else before
     if release.phase is Phase.ROLLED_BACK and (had == unit or had != back):
         by = cause if went_back else _taken_back_by(told)
-        moves.append((told[-1].seq, ChampionMove(at=release.entered_at, before=had, after=back, by=by)))
+        moves.append(Moved(told[-1].seq, release.id, ChampionMove(at=release.entered_at, before=had, after=back, by=by)))
     return moves
 
 
@@ -172,10 +189,14 @@ def _at_first(release: ReleaseState, told: list[Event]) -> str:
     )
 
 
+_BACK = Phase.ROLLING_BACK.value
+"""An order that comes by then is noted and changes nothing: what made the release go back came before."""
+
+
 def _taken_back_by(told: list[Event]) -> str:
     """A policy's order carries the key of what it had to do; without an order the release's own guards did it, also where they had to give up."""
     moved = [e for e in told if e.kind == "release.moved" and not (e.key or "").startswith("given up:")]
-    orders = [e for e in moved if e.payload["action"]["kind"] == "roll_back"]
+    orders = [e for e in moved if e.payload["action"]["kind"] == "roll_back" and e.payload.get("from") != _BACK]
     if not orders:
         return GUARDS
     return "roll_back" if (orders[0].key or "").startswith("todo:") else PERSON

@@ -6,15 +6,15 @@ from typing import Any
 
 import msgspec
 
+from flyball.control import bounds
 from flyball.control.world import World, draft, put
 from flyball.monitoring import upstream
 from flyball.records.findings import Finding, Happening
-from flyball.records.release import Champion
+from flyball.records.release import Champion, ReleaseState
 from flyball.records.unit import Unit, Version
 
 CHANGES_TOLD = 6
 """Keys of flyball.yaml in one sentence."""
-_SWITCHED = ("full", "rolled_back")
 
 
 class SpecRead(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,17 +87,13 @@ def happenings(world: World) -> tuple[Happening, ...]:
 
 
 def _champions(world: World) -> list[Happening]:
-    found = []
-    for event in world.ports.ledger.events(kinds=("release.verified",)):
-        if event.payload["phase"] not in _SWITCHED:
-            continue
-        state = next((each.value for each in event.puts if each.kind == "release" and each.value), {})
-        back = event.payload["phase"] == "rolled_back"
-        unit = (state.get("champion") if back else state.get("challenger")) or "nobody"
-        known = world.get("unit", unit, Unit)
-        named = f"version {known.version} ({unit})" if known is not None else unit
+    found, challengers = [], {each.id: each.challenger for each in world.all("release", ReleaseState)}
+    for _, release, move in bounds.all_moves(world):
+        known = world.get("unit", move.after, Unit)
+        named = f"version {known.version} ({move.after})" if known is not None else move.after or "nobody"
+        back = move.after != challengers[release]
         words = f"{named} answers again: a rollback" if back else f"{named} became champion"
-        found.append(Happening(at=event.at, subject=event.subject.replace(":", " "), words=words))
+        found.append(Happening(at=move.at, subject=f"release {release}", words=words))
     return found
 
 

@@ -275,7 +275,7 @@ class Releases:
         self, release: ReleaseState, action: Action, puts: tuple[Put, ...], reason: str, key: str | None = None
     ) -> ReleaseState:
         """Carry out a move that somebody ordered, without a judgement of evidence."""
-        payload = {"action": codec.plain(action), "reason": reason}
+        payload = {"action": codec.plain(action), "reason": reason, "from": release.phase.value}
         subject = f"release:{release.id}"
         self._world.record(
             draft(self._world.now(), "release.moved", subject, payload, (*puts, *self._puts(release, action, reason)), key=key),
