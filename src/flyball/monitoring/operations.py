@@ -103,7 +103,7 @@ def judge(state: OperationsState, measures: Measures, window: Window, policy: Mo
     if window.place == state.last_window:
         return OperationsReading(findings=(), state=state, usual=shown(state, values), note="this window was judged before")
     same = state.tracks if state.definition == DEFINITION else {k: v for k, v in state.tracks.items() if k not in REDEFINED}
-    tracks = {name: same.get(name, Track()) for name in WEIGHTS}
+    tracks = {name: track.of_the_clock(same.get(name, Track()), clock) for name in WEIGHTS}
     if clock.number != state.last_number + 1:
         tracks = {name: track.after_gap(each) for name, each in tracks.items()}
     steps = {name: _step(name, each, values.get(name), clock, window) for name, each in tracks.items()}

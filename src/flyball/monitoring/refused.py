@@ -10,7 +10,7 @@ refused is not known, and the first window that is all of the new one decides.
 import hashlib
 from collections import Counter
 from collections.abc import Collection, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 import msgspec
@@ -247,6 +247,11 @@ def said(finding: Finding) -> tuple[str, str]:
     return finding.subject, finding.evidence.note
 
 
+def _moment(since: datetime, window: Window) -> str:
+    """The finding says which window it is of; where that is longer than a day the hour alone names no moment."""
+    return f"{since:%H:%M}" if window.end - window.start <= timedelta(days=1) else f"{since:%Y-%m-%d %H:%M} UTC"
+
+
 def _finding(why: Why, count: Count, rows: int, window: Window) -> Finding:
     share = count.rows / rows
     requests = "" if count.requests == count.rows else f" in {count.requests:,} requests"
@@ -254,7 +259,7 @@ def _finding(why: Why, count: Count, rows: int, window: Window) -> Finding:
         name="share_refused", value=round(share, 5), n=rows, unit="rows", since=window.start, until=window.end, method="counted",
         inputs=hashlib.sha256(msgspec.json.encode((why, count, rows))).hexdigest(), note=why.words,
     )  # fmt: skip
-    words = f"{count.rows:,} of {rows:,} rows ({percent(share)}){requests} were refused, since {count.since:%H:%M}: {why.words}"
+    words = f"{count.rows:,} of {rows:,} rows ({percent(share)}){requests} were refused, since {_moment(count.since, window)}: {why.words}"
     return Finding(
         id=finding_id(FindingKind.DATA_QUALITY, window, f"{Fault.SCHEMA}/{_name(why)}"), kind=FindingKind.DATA_QUALITY, model=window.model,
         unit=window.unit, subject=why.subject, window_start=window.start, window_end=window.end, effect=round(share, 5),

@@ -1,5 +1,6 @@
 """One signal of operations over time: it warms up, is judged by its own residuals, and is quiet about an anomaly that was told."""
 
+import math
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
@@ -12,6 +13,7 @@ from flyball.stats.seasonal import Seasonal, Value
 DAY_US = 86_400_000_000
 HOUR_US = DAY_US // 24
 FIT_WEEKS = 3
+MOST_FIT_WEEKS = 6
 FEWEST_FIT = 10
 """Windows of a week or more."""
 FEWEST_SCORES = 20
@@ -43,6 +45,7 @@ class Clock(NamedTuple):
     """Windows in a week, at least 1."""
     stride: int
     """Windows that share a slot: one of them is kept for the first fit."""
+    width_us: int
 
 
 class Track(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,10 +81,11 @@ class Step(NamedTuple):
 
 
 def clock_of(window: Window) -> Clock:
-    """Windows shorter than an hour share the hour's slot; those of a week or more have no season."""
+    """Windows shorter than an hour share the hour's slot; those of a week or more have no season. A slot is as wide as the moments of the day are apart at which
+    windows begin: those of ten hours begin at every even one, in five days of which no two are alike."""
     start = _micros(window.start)
     width = max(_micros(window.end) - start, 1)
-    day_slots = max(1, min(24, round(DAY_US / width)))
+    day_slots = min(24, DAY_US // math.gcd(width, DAY_US))
     week_slots = 1 if width >= 7 * DAY_US else 7 * day_slots
     since_monday = start + 3 * DAY_US  # 1970 began on a Thursday
     return Clock(
@@ -92,6 +96,7 @@ def clock_of(window: Window) -> Clock:
         week_slots=week_slots,
         per_week=max(round(7 * DAY_US / width), 1),
         stride=max(HOUR_US // width, 1),
+        width_us=width,
     )
 
 
@@ -208,34 +213,51 @@ def _warmed(track: Track, value: Value | None, clock: Clock) -> Track:
         track.warm_noise if value is None else float(f"{track.warm_noise + (value.noise - track.warm_noise) / (known + 1):.5g}")
     )
     warm = (*track.warm, *(None,) * max(missed, 0), log)
-    most = max(FIT_WEEKS * clock.per_week // clock.stride, FEWEST_FIT)
+    most = _first_fit(clock)
     warm, first = warm[-2 * most :], first + clock.stride * max(len(warm) - 2 * most, 0)
     found = msgspec.structs.replace(track, warm_from=first, warm=warm, warm_noise=noise)
     return _fitted(found, clock) if sum(item is not None for item in warm) >= 0.75 * most and len(warm) >= most else found
 
 
+def _first_fit(clock: Clock) -> int:
+    """Values of the first fit: where windows begin at the same moments of a week only every so many weeks (of five hours: every five), so many weeks."""
+    alike = clock.width_us // math.gcd(clock.width_us, 7 * DAY_US)
+    weeks = max(FIT_WEEKS, min(alike, MOST_FIT_WEEKS))
+    return max(weeks * 7 * DAY_US // clock.width_us // clock.stride, FEWEST_FIT)
+
+
 def _fitted(track: Track, clock: Clock) -> Track:
     """Slots and weeks of earlier windows follow from that of this one: windows are equally long."""
     slots, weeks, logs = [], [], []
-    ago_us = 7 * DAY_US // clock.per_week * clock.stride
+    begun_us = clock.number * clock.width_us + 3 * DAY_US
     for back, log in enumerate(reversed(track.warm)):
         if log is not None:
-            place = clock.week * clock.week_slots + clock.slot - round(back * ago_us * clock.week_slots / (7 * DAY_US))
+            place = (begun_us - back * clock.stride * clock.width_us) * clock.week_slots // (7 * DAY_US)
             slots.append(place % clock.week_slots)
             weeks.append(place // clock.week_slots)
             logs.append(log)
     earliest = min(weeks)
-    sizes = (min(clock.day_slots, clock.week_slots), clock.week_slots)
     order = range(len(logs) - 1, -1, -1)
     baseline = seasonal.fit(
-        [logs[k] for k in order], [slots[k] for k in order], [weeks[k] - earliest for k in order], sizes, track.warm_noise
+        [logs[k] for k in order], [slots[k] for k in order], [weeks[k] - earliest for k in order], _sizes(clock), track.warm_noise
     )
     return msgspec.structs.replace(track, warm=(), warm_from=0, warm_noise=0.0, baseline=baseline)
+
+
+def _sizes(clock: Clock) -> tuple[int, int]:
+    """Slots of a day and of a week, as its baseline has them."""
+    return min(clock.day_slots, clock.week_slots), clock.week_slots
+
+
+def of_the_clock(track: Track, clock: Clock) -> Track:
+    """It begins anew where it has learned other slots than there are: an earlier release made others of windows that do not divide a day."""
+    known = track.baseline
+    return track if known is None or (len(known.day), len(known.week)) == _sizes(clock) else Track()
 
 
 def until_ready(track: Track, clock: Clock) -> int:
     """Windows until it is judged, at least; 0: it is."""
     if track.baseline is not None:
         return max(scores_needed(clock) - len(track.past), 0)
-    most = max(FIT_WEEKS * clock.per_week // clock.stride, FEWEST_FIT)
+    most = _first_fit(clock)
     return max(most - len(track.warm), 1) * clock.stride + scores_needed(clock)

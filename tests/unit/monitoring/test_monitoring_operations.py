@@ -8,6 +8,7 @@ import pytest
 from monitored_world import POLICY
 
 from flyball.monitoring.operations import DEFINITION, REDEFINED, WEIGHTS, Measures, OperationsState, judge
+from flyball.monitoring.track import clock_of, is_ready
 from flyball.monitoring.window import Window
 from flyball.records import codec
 from flyball.records.findings import FindingKind
@@ -201,7 +202,7 @@ def test_what_another_definition_counted_is_learned_anew_and_nothing_else_is():
 )
 def test_windows_of_any_length_have_a_baseline(width):
     rng, state, note = np.random.default_rng(12), OperationsState(), "?"
-    n = 6048 + 300 if width < timedelta(hours=1) else 160
+    n = 6048 + 300 if width < timedelta(hours=1) else 210
     for number in range(n):
         at = Window(model="m", unit="u", start=MONDAY + number * width, end=MONDAY + (number + 1) * width)
         reading = judge(state, Measures(requests=int(rng.poisson(500)), failures=None), at, BUDGET)
@@ -224,3 +225,37 @@ def test_judging_is_the_same_byte_for_byte_once_and_small():
 def test_shares_of_the_budget_sum_to_one():
     assert sum(WEIGHTS.values()) == pytest.approx(1.0)
     assert msgspec.json.encode(Measures(requests=None, failures=None))
+
+
+@pytest.mark.parametrize("hours", [5, 9, 10, 36, 48])
+def test_the_season_of_windows_that_do_not_divide_a_day_or_a_week_is_learned(hours):
+    """Of traffic that varies by nothing but hour and weekday little is left to be surprised by."""
+
+    def expected(number):
+        half_hours = MONDAY + timedelta(hours=hours * number), 2 * hours
+        moments = [half_hours[0] + timedelta(minutes=15 + 30 * each) for each in range(half_hours[1])]
+        return sum(500 * np.exp(np.sin(np.pi * at.hour / 12)) * (0.5 if at.weekday() >= 5 else 1.0) for at in moments)
+
+    rng, state, alarms, tested = np.random.default_rng(20261128), OperationsState(), 0, 0
+    for number in range(300 * 24 // hours):
+        reading = judge(
+            state, Measures(requests=int(rng.poisson(expected(number))), failures=None), window(number, hours), BUDGET
+        )
+        state, alarms = reading.state, alarms + len(reading.findings)
+        tested += is_ready(state.tracks["requests"], clock_of(window(number, hours)))
+    baseline = state.tracks["requests"].baseline
+    assert baseline.scale < 0.06
+    assert tested > 100
+    assert alarms <= 1 + tested / 180
+
+
+def test_slots_that_an_earlier_release_made_are_learned_anew():
+    state = OperationsState()
+    for number in range(120):
+        state = judge(state, Measures(requests=1000, failures=None), window(number, 10), BUDGET).state
+    of_then = msgspec.structs.replace(state.tracks["requests"].baseline, day=(0.0,) * 2, week=(0.0,) * 14)
+    track = msgspec.structs.replace(state.tracks["requests"], baseline=of_then)
+    earlier = msgspec.structs.replace(state, tracks={**state.tracks, "requests": track})
+    reading = judge(earlier, Measures(requests=1000, failures=None), window(120, 10), BUDGET)
+    assert reading.findings == ()
+    assert reading.state.tracks["requests"].baseline is None
