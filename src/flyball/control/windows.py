@@ -32,7 +32,7 @@ from flyball.errors import ArtifactDamaged, UpstreamError
 from flyball.monitoring import drift
 from flyball.monitoring.drift import DriftState
 from flyball.monitoring.histogram import pictured
-from flyball.monitoring.performance import PerformanceState
+from flyball.monitoring.performance import PerformanceState, increase
 from flyball.monitoring.policy import policy_of
 from flyball.monitoring.window import Window
 from flyball.records import codec
@@ -295,7 +295,7 @@ class Windows:
         state = self._world.get("performance", champion.unit, PerformanceState)
         with suppress(ArtifactDamaged):  # one that cannot be monitored has no baseline
             baseline = self._observation.files.reference(champion.unit).baseline
-            risen = round(state.loss_sum / state.n - baseline.mean, 6) if state and state.n else 0.0
+            risen = increase(baseline, state) if state else 0.0
             paging = {each.kind for each in found if each.pages}
             delay = self._label_delay()
             return _Judged(risen, improving.assess(self._world, champion, baseline, self._maturing.judged(), paging, delay))

@@ -13,7 +13,9 @@ SIGNALS: dict[str, Signal] = {
         bool, "a performance finding was raised on the champion in this window or stands unacknowledged since it became champion"
     ),
     "performance.loss_increase": Signal(
-        float, "mean bounded loss of the champion's mature windows minus its baseline (0 when nothing is mature)"
+        float,
+        "mean bounded loss of the champion's mature windows minus its baseline; once a person has taken a worse loss as normal, of those since "
+        "then minus that (0 when nothing is mature)",
     ),
     "performance.estimated_alarm": Signal(
         bool, "without labels: the estimate says that the champion became worse, and nobody has seen it yet"
