@@ -31,7 +31,7 @@ class SignalInputs(msgspec.Struct, frozen=True, kw_only=True):
     """What was seen at a window's end."""
 
     findings: tuple[Finding, ...]
-    """On the champion since it took over, unacknowledged; this window's included."""
+    """That stand, unacknowledged; this window's included."""
     window: WindowSummary | None
     """The champion's window that ends now, judged or not; None: it had no traffic."""
     loss_increase: float
