@@ -42,7 +42,7 @@ class SignalInputs(msgspec.Struct, frozen=True, kw_only=True):
     data_until: datetime | None
     """Newest row that the champion was trained on or judged by; None: unknown, counted from when it took over."""
     retrainings: tuple[datetime, ...]
-    """When each was started."""
+    """When each was started, by whomever; not the first version's."""
     breaker_open: bool = False
     worth: Worth | None = None
     """Of a tournament now; None: it cannot be told."""
