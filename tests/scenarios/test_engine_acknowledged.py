@@ -9,6 +9,7 @@ from engine_world import AT_ONCE, DAY, Project, spec_of
 from flyball.control import findings
 from flyball.control.commands import Command
 from flyball.control.estimating import EstimateState
+from flyball.control.windows import SignalHistory
 from flyball.errors import Conflict
 from flyball.monitoring.drift import DriftState
 from flyball.monitoring.performance import PerformanceState, level
@@ -67,6 +68,8 @@ def test_a_worse_loss_taken_as_normal_is_told_no_more_and_one_only_seen_is_told_
         assert level(state) == 0.0
         assert (state.accepted is not None) is as_normal
         later = told_later(project, FindingKind.PERFORMANCE, 8)
+        risen = project.door.get("signals", "shop", SignalHistory).recent[-1].signals["performance.loss_increase"]
+        assert (abs(risen) < 0.02) is as_normal, "policies are told of what goes beyond what was accepted"
         project.holds()
         return later
 

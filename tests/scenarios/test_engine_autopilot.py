@@ -43,6 +43,18 @@ def test_retraining_keeps_to_its_cooldown_and_budget_over_months(tmp_path: Path)
     project.holds()
 
 
+def test_a_policy_that_goes_by_the_last_retraining_sees_what_a_person_has_trained(tmp_path: Path) -> None:
+    rarely = {**OLD, "when": "history.days_since_retraining > 7 && champion.age_days > 1"}
+    project = project_of(tmp_path, {**rarely, "cooldown": "1d"})
+    project.version()
+    project.live(DAY)
+    project.version()
+    since = project.clock.now()
+    project.live(12 * DAY, until=lambda: len(project.door.all("job", Job)) > 2)
+    assert 7 * DAY < project.clock.now() - since < 9 * DAY
+    project.holds()
+
+
 def test_a_person_is_told_once_for_each_decision(tmp_path: Path) -> None:
     tell = {
         "name": "tell",

@@ -10,6 +10,7 @@ from flyball.autopilot.actions import AT_ANY_TIME, AT_ONCE, EXCLUSIVE, TOURNAMEN
 from flyball.autopilot.autonomy import ACT, OBSERVE, PROPOSE, below, level_of
 from flyball.autopilot.breaker import Trip, trip
 from flyball.autopilot.conditions import compile_condition
+from flyball.autopilot.past import ago, counted_from
 from flyball.autopilot.policy import AutopilotPolicy, Rule, policy_of
 from flyball.autopilot.signals import RESTS_ON, plain_signals
 from flyball.autopilot.situation import AutopilotSituation, OpenIncident, PastAction
@@ -67,15 +68,11 @@ def _alone(
 
 
 def _first(able: list[Rule], situation: AutopilotSituation) -> Rule | None:
-    """Who changes who answers, of those that may: what ends harm at once, else in the order of the file. One without a cooldown could act at every window:
-    it lets those go first that have not acted since it did, or it would keep them from acting for ever."""
+    """Who changes who answers, of those that may: what ends harm at once, else who has waited longest, in the order of the file. One whose cooldown is no longer
+    than a window, or that has none, could act at every window, and would keep the others from acting for ever."""
     last = {rule.name: max((act.at for act in situation.past if act.policy == rule.name), default=NEVER) for rule in able}
-    ranked = sorted(able, key=lambda rule: (*AT_ONCE, rule.action).index(rule.action))
-    for rule in ranked:
-        yields = rule.action not in AT_ONCE and not rule.cooldown and min(last.values()) < last[rule.name]
-        if not yields:
-            return rule
-    return None
+    urgent = sorted((rule for rule in able if rule.action in AT_ONCE), key=lambda rule: AT_ONCE.index(rule.action))
+    return urgent[0] if urgent else min(able, key=lambda rule: last[rule.name], default=None)
 
 
 def _trip(situation: AutopilotSituation, policy: AutopilotPolicy, now: datetime) -> Trip | None:
@@ -138,9 +135,10 @@ def _held(rule: Rule, windows: tuple[dict[str, Any], ...]) -> tuple[int | None, 
 
 def _obstacle(rule: Rule, situation: AutopilotSituation, now: datetime) -> str:
     """Why the policy may not act now; empty: it may."""
-    mine = [action.at for action in situation.past if action.policy == rule.name]
-    if mine and now < max(mine) + rule.cooldown:
-        return f"the cooldown of {format_duration(rule.cooldown)} ends at {(max(mine) + rule.cooldown).isoformat()}"
+    mine = [action for action in situation.past if action.policy == rule.name]
+    waits = [counted_from(act, rule) + rule.cooldown for act in mine if ago(act, rule, now) < rule.cooldown]
+    if waits:
+        return f"the cooldown of {format_duration(rule.cooldown)} ends at {max(waits).isoformat()}"
     used = _used(rule, situation, now)
     if rule.budget_times is not None and rule.budget_per is not None and used >= rule.budget_times:
         return f"the budget of {rule.budget_times} per {format_duration(rule.budget_per)} is used up"
@@ -192,8 +190,7 @@ def _used(rule: Rule, situation: AutopilotSituation, now: datetime) -> int:
     """Acts of this policy within the last period of its budget."""
     if rule.budget_per is None:
         return 0
-    since = now - rule.budget_per
-    return sum(1 for action in situation.past if action.policy == rule.name and action.at > since)
+    return sum(1 for action in situation.past if action.policy == rule.name and ago(action, rule, now) < rule.budget_per)
 
 
 def _sentence(rule: Rule, seen: tuple[int | None, str], situation: AutopilotSituation, now: datetime) -> str:

@@ -33,6 +33,8 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     """Somebody named them: all of them compete."""
     on_faults: bool = False
     """Fits also while the data are said to be faulty."""
+    window: timedelta | None = None
+    """Of monitoring: looks come at windows' ends. None: a Flyball wrote it that counted between looks by the clock."""
 
 
 class AutopilotPolicy(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,7 +60,7 @@ def policy_of(spec: ProjectSpec) -> AutopilotPolicy:
     limits = spec.autopilot.breaker
     return AutopilotPolicy(
         model=spec.model,
-        rules=tuple(_rule(policy) for policy in spec.policies),
+        rules=tuple(_rule(policy, spec.monitor.window) for policy in spec.policies),
         breaker=BreakerPolicy(failures=limits.failures, flip_flops=limits.flip_flops, within=limits.within),
         autonomy=spec.autopilot.autonomy.model_dump(),
     )
@@ -79,7 +81,7 @@ def _entrants(policy: PolicySpec) -> tuple[str, ...]:
     return ("recalibrate", "earlier", "all", "since", "weighted", "recent")
 
 
-def _rule(policy: PolicySpec) -> Rule:
+def _rule(policy: PolicySpec, window: timedelta) -> Rule:
     history = policy.do.history
     return Rule(
         name=policy.name,
@@ -95,4 +97,5 @@ def _rule(policy: PolicySpec) -> Rule:
         entrants=_entrants(policy),
         chosen=policy.do.entrants is not None or policy.do.action in _ALONE,
         on_faults=policy.do.on_faults,
+        window=window,
     )

@@ -31,7 +31,7 @@ class SignalInputs(msgspec.Struct, frozen=True, kw_only=True):
     """What was seen at a window's end."""
 
     findings: tuple[Finding, ...]
-    """On the champion since it took over, unacknowledged; this window's included."""
+    """That stand, unacknowledged; this window's included."""
     window: WindowSummary | None
     """The champion's window that ends now, judged or not; None: it had no traffic."""
     loss_increase: float
@@ -42,7 +42,7 @@ class SignalInputs(msgspec.Struct, frozen=True, kw_only=True):
     data_until: datetime | None
     """Newest row that the champion was trained on or judged by; None: unknown, counted from when it took over."""
     retrainings: tuple[datetime, ...]
-    """When each was started."""
+    """When each was started, by whomever; not the first version's."""
     breaker_open: bool = False
     worth: Worth | None = None
     """Of a tournament now; None: it cannot be told."""

@@ -79,6 +79,8 @@ class Diagnosing:
 
     def _tell(self, incident: Incident, champion: Champion, told: Known) -> None:
         before, now = told.get(incident.number), self._world.now()
+        if before is not None and incident.unit != champion.unit:
+            return  # it outlasts its champion: what it was taken for beside that one says more than what is seen beside another
         case = self._case(incident, champion)
         wrong = [each.wrong_labels for each in told_of(told, incident) if each.wrong_labels[0]]
         if wrong and not case.label_fault:

@@ -14,7 +14,7 @@ class FindingRow(msgspec.Struct, frozen=True, kw_only=True):
 
     finding: Finding
     open: bool
-    """Raised on the champion since it took over, and not acknowledged."""
+    """Raised on the champion since it took over, or of a service that is still unusual; and not acknowledged."""
     acknowledgement: Acknowledgement | None = None
     diagnosis: Diagnosis | None = None
     """Of the incident that it belongs to; None: it is in none."""

@@ -6,6 +6,7 @@ import msgspec
 
 from flyball.control.world import World, put
 from flyball.errors import NotFound
+from flyball.monitoring.operations import OperationsState
 from flyball.records.events import Put
 from flyball.records.findings import Acknowledgement, Finding, FindingKind
 from flyball.records.release import Champion
@@ -22,14 +23,31 @@ def puts_of(world: World, findings: Sequence[Finding]) -> tuple[Put, ...]:
 
 
 def standing(world: World, champion: Champion | None) -> tuple[Finding, ...]:
-    """Raised since the champion took over and not acknowledged, on it or (a switch that was not seen) on everybody."""
+    """Not acknowledged, and raised since the champion took over, on it or (a switch that was not seen) on everybody; or of a service that is still unusual."""
     if champion is None:
         return ()
-    return tuple(
-        finding
-        for finding in unacknowledged(world)
-        if finding.window_end > champion.since and (finding.unit == champion.unit or finding.kind is FindingKind.SERVING)
-    )
+    known, lasts = unacknowledged(world), {finding.id for finding in lasting(world)}
+    return tuple(finding for finding in known if finding.id in lasts or is_since(finding, champion))
+
+
+def is_since(finding: Finding, champion: Champion) -> bool:
+    """Whether it concerns the champion since that took over."""
+    mine = finding.unit == champion.unit or finding.kind is FindingKind.SERVING
+    return mine and finding.window_end > champion.since
+
+
+def lasting(world: World) -> tuple[Finding, ...]:
+    """Not acknowledged, of anomalies of the service that go on, whoever was champion when they were told: a take-over ends no outage, and nobody tells it anew."""
+    newest = {finding.subject: finding for finding in _by_number(world) if finding.kind is FindingKind.OPERATIONS}
+    seen = {each.finding for each in world.all("acknowledgement", Acknowledgement)}
+    left = [finding for finding in newest.values() if finding.id not in seen]
+    state = world.get("operations", world.model, OperationsState) if left else None
+    tracks = state.tracks if state is not None else {}
+    return tuple(finding for finding in left if finding.subject in tracks and tracks[finding.subject].told)
+
+
+def _by_number(world: World) -> list[Finding]:
+    return sorted(world.all("finding", Finding), key=lambda finding: finding.number)
 
 
 def unacknowledged(world: World) -> tuple[Finding, ...]:

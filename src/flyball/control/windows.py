@@ -21,10 +21,10 @@ from flyball.control.maturing import Maturing, tell
 from flyball.control.observe import Observation, WindowKey, micros_of
 from flyball.control.operating import Operating
 from flyball.control.releases import Releases
+from flyball.control.retrained import data_until, retrainings
 from flyball.control.retrying import Retries
 from flyball.control.standing import puts_of, standing
 from flyball.control.telling import Seen, told
-from flyball.control.tournaments import trains
 from flyball.control.traffic import wanted
 from flyball.control.unforeseen import for_the_ledger, tried
 from flyball.control.world import MICROSECOND, World, draft, micros, moment, put
@@ -32,14 +32,13 @@ from flyball.errors import ArtifactDamaged, UpstreamError
 from flyball.monitoring import drift
 from flyball.monitoring.drift import DriftState
 from flyball.monitoring.histogram import pictured
-from flyball.monitoring.performance import PerformanceState
+from flyball.monitoring.performance import PerformanceState, increase
 from flyball.monitoring.policy import policy_of
 from flyball.monitoring.window import Window
 from flyball.records import codec
 from flyball.records.events import Draft, Put
 from flyball.records.evidence import Evidence
 from flyball.records.findings import Finding, FindingKind, WindowSummary
-from flyball.records.jobs import Job
 from flyball.records.release import Champion
 from flyball.records.unit import Unit, Version
 
@@ -295,7 +294,7 @@ class Windows:
         state = self._world.get("performance", champion.unit, PerformanceState)
         with suppress(ArtifactDamaged):  # one that cannot be monitored has no baseline
             baseline = self._observation.files.reference(champion.unit).baseline
-            risen = round(state.loss_sum / state.n - baseline.mean, 6) if state and state.n else 0.0
+            risen = increase(baseline, state) if state else 0.0
             paging = {each.kind for each in found if each.pages}
             delay = self._label_delay()
             return _Judged(risen, improving.assess(self._world, champion, baseline, self._maturing.judged(), paging, delay))
@@ -326,10 +325,8 @@ class Windows:
             estimated_increase=self._estimating.state(champion.unit).increase if self._is_newest(champion.unit, start) else 0.0,
             loss_increase=risen,
             champion_since=champion.since,
-            data_until=version.lineage.snapshot.until if version else None,
-            retrainings=tuple(
-                job.requested_at for job in self._world.all("job", Job) if job.cause.startswith("d-") and trains(job)
-            ),
+            data_until=data_until(self._world, unit, version) if unit else None,
+            retrainings=retrainings(self._world),
             breaker_open=open_breaker(self._world) is not None,
             incidents=tuple(each.kind for each in open_incidents(self._world, champion)),
         )

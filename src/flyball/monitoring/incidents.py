@@ -1,6 +1,6 @@
 """Findings → incidents: what began together is one thing that went wrong, and needs one person."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -17,9 +17,12 @@ class Tenure(NamedTuple):
 
 
 def incidents(
-    findings: Iterable[Finding], acknowledgements: Mapping[str, Acknowledgement], tenures: Sequence[Tenure]
+    findings: Iterable[Finding],
+    acknowledgements: Mapping[str, Acknowledgement],
+    tenures: Sequence[Tenure],
+    lasting: Collection[str] = (),
 ) -> tuple[Incident, ...]:
-    """By number. Benign findings need nobody and are in none. `acknowledgements`: by the finding's id."""
+    """By number. Benign findings need nobody and are in none. `acknowledgements`: by the finding's id; `lasting`: ids of what no take-over has ended."""
     groups: list[_Group] = []
     for finding in sorted((each for each in findings if each.pages), key=lambda each: each.number):
         tenure = next((each for each in tenures if _is_of(finding, each)), None)
@@ -27,7 +30,8 @@ def incidents(
             continue
         mine = [group for group in groups if group.tenure == tenure and group.takes(finding)]
         groups = [group for group in groups if group not in mine]
-        groups.append(_Group(tenure, (*(each for group in mine for each in group.findings), finding), acknowledgements))
+        together = (*(each for group in mine for each in group.findings), finding)
+        groups.append(_Group(tenure, together, acknowledgements, lasting))
     return tuple(sorted((group.incident() for group in groups), key=lambda each: each.number))
 
 
@@ -48,6 +52,7 @@ class _Group(NamedTuple):
     tenure: Tenure
     findings: tuple[Finding, ...]
     acknowledgements: Mapping[str, Acknowledgement]
+    lasting: Collection[str]
 
     def takes(self, finding: Finding) -> bool:
         """Whether a finding of the same tenure belongs here: it touches, or says again what stands; and this was not over before it was seen."""
@@ -64,23 +69,27 @@ class _Group(NamedTuple):
     def began(self) -> datetime:
         return min(map(began, self.findings))
 
-    def standing(self) -> tuple[Finding, ...]:
+    def unseen(self) -> tuple[Finding, ...]:
         return tuple(each for each in self.findings if each.id not in self.acknowledgements)
 
+    def standing(self) -> tuple[Finding, ...]:
+        """Of a champion that was replaced: what lasts beyond it."""
+        return tuple(each for each in self.unseen() if self.tenure.until is None or each.id in self.lasting)
+
     def acknowledged(self) -> datetime | None:
-        """When the last finding was; None: one stands."""
-        return None if self.standing() else max(self.acknowledgements[each.id].first[1] for each in self.findings)
+        """When the last finding was; None: one was not."""
+        return None if self.unseen() else max(self.acknowledgements[each.id].first[1] for each in self.findings)
 
     def incident(self) -> Incident:
         said = sorted(
             (self.acknowledgements[each.id].first for each in self.findings if each.id in self.acknowledgements),
             key=lambda first: first[1],
         )
-        ends = [end for end in (self.acknowledged(), self.tenure.until) if end is not None]
+        ends = [end for end in (self.acknowledged(), self.tenure.until) if end is not None and not self.standing()]
         worst = max(self.findings, key=lambda each: (each.harm is not None, each.harm or 0.0, -each.number))
         return Incident(
             number=min(each.number for each in self.findings), model=worst.model, unit=self.tenure.unit, began=self.began(),
             ended=min(ends, default=None), owner=said[0][0] if said else "", findings=tuple(sorted(each.number for each in self.findings)),
-            standing=() if ends else tuple(sorted({each.kind for each in self.standing()})),
+            standing=tuple(sorted({each.kind for each in self.standing()})),
             subjects=tuple(dict.fromkeys(each.subject for each in self.findings)), harm=worst.harm, words=worst.words,
         )  # fmt: skip

@@ -85,6 +85,10 @@ class PerformanceState(msgspec.Struct, frozen=True, kw_only=True):
     """What a person took as normal instead of the holdout; None: the holdout is."""
     accepted_alarms: int = 0
     """Alarms when that was."""
+    accepted_n: int = 0
+    """`n` when that was. 0: nothing was accepted, or by a Flyball that did not keep it."""
+    accepted_sum: float = 0.0
+    """`loss_sum` when that was."""
     latest_p: float = 1.0
     """Of the latest window by itself; 1: not looked at so."""
     won: bool = True
@@ -96,7 +100,7 @@ class PerformanceReading(msgspec.Struct, frozen=True, kw_only=True):
     findings: tuple[Finding, ...]
     state: PerformanceState
     loss_increase: float
-    """Mean bounded loss of the judged windows' rows minus the baseline's; 0 while there are none. The signal `performance.loss_increase`."""
+    """Of `increase`. The signal `performance.loss_increase`."""
     note: str = ""
     outlook: str = ""
     """How many more windows like this one raise an alarm; empty: it is no worse than tolerated, or it was told."""
@@ -164,6 +168,13 @@ def _alone(known: Baseline, state: PerformanceState, policy: MonitorPolicy) -> b
 def level(state: PerformanceState) -> float:
     """The two halves together."""
     return 0.5 * edetector.level(state.detectors) + 0.5 * edetector.level(state.ranked)
+
+
+def increase(baseline: Baseline, state: PerformanceState) -> float:
+    """Mean bounded loss of the judged windows' rows minus what it is compared with, and 0 while there are none: of those since a person took their loss as
+    normal, where one has. What was accepted is no increase, however long the good time before it was."""
+    n, known = state.n - state.accepted_n, state.accepted or baseline
+    return round((state.loss_sum - state.accepted_sum) / n - known.mean, 6) if n > 0 else 0.0
 
 
 def bound_of(baseline: Baseline) -> Bound:
@@ -258,7 +269,14 @@ def accept(state: PerformanceState, since: datetime) -> PerformanceState:
     n = sum(item.n for item in taken)
     mean = float(f"{sum(item.mean * item.n for item in taken) / n:.8g}")
     normal = Baseline(mean=mean, n=n, window_means=tuple(item.mean for item in taken), in_time=True)
-    return msgspec.structs.replace(begin_anew(state), normal=(), accepted=normal, accepted_alarms=state.alarms)
+    return msgspec.structs.replace(
+        begin_anew(state),
+        normal=(),
+        accepted=normal,
+        accepted_alarms=state.alarms,
+        accepted_n=state.n,
+        accepted_sum=state.loss_sum,
+    )
 
 
 def outlook(baseline: Baseline, state: PerformanceState, policy: MonitorPolicy) -> str:
@@ -326,8 +344,8 @@ def _reading(
     findings: tuple[Finding, ...] = (),
     note: str = "",
 ) -> PerformanceReading:
-    increase = round(state.loss_sum / state.n - reference.baseline.mean, 6) if state.n else 0.0
-    return PerformanceReading(metrics=metrics, findings=findings, state=state, loss_increase=increase, note=note)
+    risen = increase(reference.baseline, state)
+    return PerformanceReading(metrics=metrics, findings=findings, state=state, loss_increase=risen, note=note)
 
 
 def _finding(reference: Reference, state: PerformanceState, window: Window, policy: MonitorPolicy) -> Finding:

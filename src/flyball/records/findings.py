@@ -149,17 +149,19 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Incident(msgspec.Struct, frozen=True, kw_only=True):
-    """Findings that belong together: on the same champion, and when they began or were seen touches, or one says again what another said."""
+    """Findings that belong together: on the same champion, and when they began or were seen touches, or one says again what another said. With the champion it
+    ends, but for an anomaly of the service that goes on."""
 
     number: int
     """Of its first finding."""
     model: str
     unit: str
-    """The champion."""
+    """The champion when it was told."""
     began: datetime
     """As far back as its findings' changes may lie."""
     ended: datetime | None
-    """When the last of its findings was acknowledged, or the champion was replaced; None: it is open."""
+    """When the last of its findings was acknowledged, or the champion was replaced (where an anomaly of the service went on, told once that is over); None: it
+    is open."""
     owner: str
     """Who acknowledged first; empty: nobody yet."""
     findings: tuple[int, ...]

@@ -13,7 +13,9 @@ SIGNALS: dict[str, Signal] = {
         bool, "a performance finding was raised on the champion in this window or stands unacknowledged since it became champion"
     ),
     "performance.loss_increase": Signal(
-        float, "mean bounded loss of the champion's mature windows minus its baseline (0 when nothing is mature)"
+        float,
+        "mean bounded loss of the champion's mature windows minus its baseline; once a person has taken a worse loss as normal, of those since "
+        "then minus that (0 when nothing is mature)",
     ),
     "performance.estimated_alarm": Signal(
         bool, "without labels: the estimate says that the champion became worse, and nobody has seen it yet"
@@ -69,9 +71,13 @@ SIGNALS: dict[str, Signal] = {
     ),
     "improvement.rows_since": Signal(int, "labelled rows of the champion since its loss has risen"),
     "champion.age_days": Signal(float, "days since the champion took over"),
-    "champion.data_age_days": Signal(float, "days since the newest row that the champion was trained on or judged by"),
+    "champion.data_age_days": Signal(
+        float, "days since the newest row that the champion was trained on or judged by, its map and its threshold included"
+    ),
     "window.predictions": Signal(int, "rows answered in the window"),
     "window.labels": Signal(int, "labels joined so far to rows of the window"),
-    "history.retrainings": Signal(int, "retrainings started so far"),
-    "history.days_since_retraining": Signal(float, "days since the last retraining was started (100000 if never)"),
+    "history.retrainings": Signal(int, "retrainings started so far, by policies and by people; the first version's is none"),
+    "history.days_since_retraining": Signal(
+        float, "days since the last retraining was started, by a policy or by a person (100000 if never)"
+    ),
 }

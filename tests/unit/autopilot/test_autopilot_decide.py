@@ -193,6 +193,48 @@ def test_a_policy_that_could_act_at_every_window_lets_others_have_their_turn():
     assert abs(done.count("cheaper") - done.count("back")) <= 1
 
 
+@pytest.mark.parametrize("cooldown", [DAYS / 2, DAYS])
+def test_a_cooldown_that_is_over_by_the_next_window_keeps_nobody_from_acting(cooldown):
+    rules = (rule(name="first", when="true", cooldown=cooldown), rule(name="second", when="true", history="all"))
+    assert acts_of(rules, [NOW + day * DAYS for day in range(20)]) == ["first", "second"] * 10
+
+
+def test_of_those_whose_cooldown_is_over_the_one_that_has_waited_longest_goes_first():
+    rules = (rule(cooldown=DAYS), rule(name="second", cooldown=DAYS), rule(name="back", action="roll_back", when="drift.alarm"))
+    before = (acted(2), acted(3, "second"), acted(1, "back", "roll_back"))
+    found, _ = kinds(*rules, past=before)
+    assert found == ["nothing", "retrain"]
+    found, _ = kinds(*rules, past=before, signals_by_window=(HARM | {"drift.alarm": True},))
+    assert found == ["nothing", "nothing", "roll_back"], "what ends harm at once waits for nobody"
+
+
+def acts_of(rules, looks):
+    """Names of who acted at each look."""
+    policy, before = AutopilotPolicy(model="m", rules=rules), ()
+    for at in looks:
+        acts = [action for action in decide(situation(past=before), policy, at).actions if action.kind != "nothing"]
+        before = (*before, *(PastAction(policy=act.arguments["policy"], action=act.kind, at=at) for act in acts))
+    return [act.policy for act in before]
+
+
+@pytest.mark.parametrize("bound", [{"cooldown": 2 * DAYS}, {"budget_times": 1, "budget_per": 2 * DAYS}])
+def test_a_cooldown_or_budget_of_whole_windows_is_of_so_many_whatever_seconds_a_look_is_late(bound):
+    late = [NOW + day * DAYS + timedelta(seconds=seconds) for day, seconds in enumerate([5, 2, 4, 1, 3] * 4)]
+    every = rule(name="p", when="true", action="notify", window=DAYS, **bound)
+    assert acts_of((every,), late) == ["p"] * 10
+    recorded = msgspec.structs.replace(every, window=None)
+    assert len(acts_of((recorded,), late)) < 10, "a decision of an earlier release replays as it was made"
+
+
+def test_a_persons_yes_counts_from_its_own_moment():
+    asked = rule(window=DAYS, cooldown=2 * DAYS)
+    at = PastAction(policy=asked.name, action="ask", at=NOW - 2 * DAYS + timedelta(hours=9))
+    found, plan = kinds(asked, past=(at,))
+    assert found == ["nothing"]
+    assert "ends at 2026-06-01T09:00:00+00:00" in plan.rationale
+    assert kinds(asked, past=(msgspec.structs.replace(at, action="retrain"),))[0] == ["retrain"]
+
+
 def test_what_a_policy_did_is_known_as_long_as_it_is_asked_for():
     """Whatever others did in the meantime: an hourly note forgets nobody's yearly budget."""
     often = [PastAction(policy="often", action="observe", at=NOW - hours * DAYS / 24) for hours in range(5000, 0, -1)]
@@ -217,18 +259,24 @@ acts_drawn = st.builds(
 
 
 @settings(max_examples=20, deadline=None)
-@given(st.lists(acts_drawn, max_size=15), st.sampled_from(["act", "observe"]), st.booleans())
-def test_what_is_needed_of_the_past_decides_as_all_of_it(acts, level, in_order):
+@given(
+    st.lists(acts_drawn, max_size=15),
+    st.sampled_from(["act", "observe"]),
+    st.booleans(),
+    st.sampled_from([None, DAYS / 24, DAYS, 7 * DAYS]),
+)
+def test_what_is_needed_of_the_past_decides_as_all_of_it(acts, level, in_order, window):
     every = sorted(acts, key=lambda act: act.at) if in_order else acts
     rules = (
         rule(name="a", when="performance.alarm"),
-        rule(name="b", cooldown=7 * DAYS),
-        rule(name="c", budget_times=2, budget_per=9 * DAYS),
+        rule(name="b", cooldown=7 * DAYS, window=window),
+        rule(name="c", budget_times=2, budget_per=9 * DAYS, window=window),
     )
     policy = AutopilotPolicy(model="m", rules=rules, autonomy={"retrain": level})
     opened = (OpenIncident(number=2, standing=(FindingKind.PERFORMANCE,), findings=(2, 3)),)
-    few = past.needed(every, rules, {2, 3}, NOW)
-    plans = [decide(situation(past=tuple(found), incidents=opened), policy, NOW) for found in (every, few)]
+    late = NOW + 13 * DAYS / 24
+    few = past.needed(every, rules, {2, 3}, late)
+    plans = [decide(situation(past=tuple(found), incidents=opened), policy, late) for found in (every, few)]
     assert plans[0].actions == plans[1].actions
     assert len(few) <= 2 * (3 + 3 * 2 + 2)
 

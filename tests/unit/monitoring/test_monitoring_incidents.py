@@ -95,6 +95,18 @@ def test_a_new_champion_ends_it_and_a_unit_that_comes_back_begins_anew():
     assert found[0].standing == ()
 
 
+def test_an_anomaly_of_the_service_that_goes_on_outlasts_its_champion_and_keeps_its_number():
+    terms = (Tenure("u1", START, START + 3 * DAY), Tenure("u2", START + 3 * DAY, None))
+    service = {"kind": FindingKind.OPERATIONS, "subject": "requests"}
+    told = [finding(1, 2), finding(2, 3, **service), finding(3, 4, unit="u2")]
+    going, own = incidents(told, {}, terms, {"f-2"})
+    assert (going.findings, going.number, going.unit, going.ended) == ((1, 2), 1, "u1", None)
+    assert going.standing == (FindingKind.OPERATIONS,)
+    assert own.findings == (3,)
+    for over in (incidents(told, {}, terms), incidents(told, seen(2, 5), terms, {"f-2"})):
+        assert (over[0].findings, over[0].ended, over[0].standing) == ((1, 2), START + 3 * DAY, ())
+
+
 def test_what_is_benign_or_of_no_champion_is_in_none_and_what_is_not_served_is_in_any():
     benign, other = finding(1, 2, pages=False), finding(2, 2, unit="u9")
     switch = finding(3, 2, unit="u9", kind=FindingKind.SERVING)

@@ -16,6 +16,7 @@ from flyball.monitoring.performance import (
     begin_anew,
     bound_of,
     ended,
+    increase,
     is_alarm,
     judge,
     seen_of,
@@ -233,6 +234,22 @@ def test_a_lasting_harm_that_was_seen_is_told_again_and_one_taken_as_normal_is_n
     (finding, *_) = told(ref, normal, rng, 0.35, 20)
     assert "in what was accepted as normal" in finding.words
     assert finding.harm < 0.3  # over what was accepted, not over the holdout
+
+
+def test_the_increase_of_what_a_person_took_as_normal_is_over_that_and_of_what_came_since():
+    rng = np.random.default_rng(35)
+    ref, state = harmed(rng)
+    before = increase(ref.baseline, state)
+    assert before > 0.03
+    assert increase(ref.baseline, begin_anew(state)) == before
+    normal = accept(state, day(15).start)
+    assert increase(ref.baseline, normal) == 0.0
+    same, worse = (judge(ref, normal, outcomes(rng, shift), day(20), POLICY).loss_increase for shift in (0.15, 0.5))
+    assert abs(same) < 0.02
+    assert worse > 0.1
+    # An earlier release kept no figures of then.
+    plain = {name: value for name, value in codec.plain(normal).items() if name not in ("accepted_n", "accepted_sum")}
+    assert codec.revive(plain, PerformanceState).accepted == normal.accepted
 
 
 def test_what_was_accepted_keeps_to_the_run_length_from_few_windows_too():
