@@ -14,7 +14,7 @@ from flyball.adapters.steps.situation import Rows, Run
 from flyball.adapters.steps.watched import Made, watched
 from flyball.control.ports import StepRequest
 from flyball.pipelines import evaluation
-from flyball.pipelines.evaluation import Holdout
+from flyball.pipelines.evaluation import Answers, Holdout
 from flyball.records import codec
 from flyball.records.evidence import Evidence
 from flyball.records.signature import Column, ColumnType, Signature
@@ -113,9 +113,9 @@ def make(place: Path, request: StepRequest, known: Known, champion: Fitted | Non
 
 def _evaluated(request: StepRequest, holdout: Holdout, scores: Floats, champion: Floats | None) -> list[Evidence]:
     metrics = request.spec.metrics
-    found = [*evaluation.measure_all(metrics, holdout, scores, 0.05, 0)]
+    found = [*evaluation.measure_all(metrics, holdout, Answers(scores), 0.05, 0)]
     if champion is not None:
-        found += evaluation.compare_all(metrics, holdout, scores, champion, 0.05, 0)
+        found += evaluation.compare_all(metrics, holdout, Answers(scores), Answers(champion), 0.05, 0)
     return [*found, Evidence(name="parity_max_difference", value=0.0, n=1), Evidence(name="latency_p99_ms", value=1.0, n=300)]
 
 

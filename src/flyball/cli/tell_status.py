@@ -174,6 +174,7 @@ def version_rows(rows: tuple[VersionRow, ...], plain: bool) -> "RenderableType":
 def _stacked(row: VersionRow, names: list[str]) -> tuple[draw.Cell, ...]:
     """Several lines a cell: ten columns do not fit a terminal of 80."""
     measured = "\n".join(f"{name} {draw.number(row.metrics[name])}" for name in names if name in row.metrics)
+    measured = f"{measured}\n{row.note}" if row.note else measured
     origin = f"{row.snapshot_rows:,} rows until {draw.when(row.snapshot_until)[:10]}\n{_code(row)}\n{row.format} {row.manifest_digest[:12]}"
     return (
         str(row.number),

@@ -20,6 +20,7 @@ from flyball.records.release import TERMINAL, Champion, ReleaseState
 from flyball.records.routing import GatewayReport
 from flyball.records.unit import Unit, Version
 from flyball.spec.monitor import SliceSpec
+from flyball.stats.metrics import DECIDED, HALF
 
 WINDOWS_SHOWN = 7
 STAYS_BACK = (
@@ -172,11 +173,22 @@ def _role(unit: Unit, champion: Champion | None, releases: list[ReleaseState]) -
 
 def _version_row(version: Version, unit: Unit | None, role: str) -> VersionRow:
     lineage = version.lineage
+    metrics, note = _as_answered(version, unit)
     return VersionRow(
         number=version.number, role=role, unit=unit.id if unit else None, format=version.format.value, created_at=version.created_at,
-        metrics=version.metrics, snapshot_rows=lineage.snapshot.rows, snapshot_until=lineage.snapshot.until, git_commit=lineage.git_commit,
-        git_dirty=lineage.git_dirty, manifest_digest=version.manifest_digest,
+        metrics=metrics, snapshot_rows=lineage.snapshot.rows, snapshot_until=lineage.snapshot.until, git_commit=lineage.git_commit,
+        git_dirty=lineage.git_dirty, manifest_digest=version.manifest_digest, note=note,
     )  # fmt: skip
+
+
+def _as_answered(version: Version, unit: Unit | None) -> tuple[dict[str, float], str]:
+    """The holdout's metrics of what the unit answers, and what is left out: beside its windows accuracy and F1 at another threshold would be another model's."""
+    answers, measured = (HALF if each is None else each for each in (unit.threshold if unit else None, version.lineage.threshold))
+    left_out = sorted(DECIDED & version.metrics.keys())
+    if unit is None or unit.threshold is None or answers == measured or not left_out:
+        return version.metrics, ""
+    metrics = {name: value for name, value in version.metrics.items() if name not in DECIDED}
+    return metrics, f"{' and '.join(left_out)} were measured at the threshold {measured:g}, and it answers at {answers:g}"
 
 
 def decision_rows(world: World, *, open_only: bool = False, newest: int | None = None) -> tuple[DecisionRow, ...]:

@@ -185,6 +185,8 @@ class VersionRow(msgspec.Struct, frozen=True, kw_only=True):
     git_commit: str | None
     git_dirty: bool
     manifest_digest: str
+    note: str = ""
+    """What is left out of the metrics, and why; empty: nothing is."""
 
 
 class ReleaseRow(msgspec.Struct, frozen=True, kw_only=True):

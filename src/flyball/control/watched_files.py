@@ -27,6 +27,7 @@ PREPARED = 2
 """References that estimates are made from, with what was learned of each: a champion and the one before; windows of others are not estimated."""
 
 T = TypeVar("T", bound=msgspec.Struct)
+Divided = TypeVar("Divided", Reference, EstimationReference)
 
 
 class WatchedFiles:
@@ -52,7 +53,7 @@ class WatchedFiles:
                     f"{unit} cannot be monitored: {error}", next_step="flyball run makes a version that can"
                 ) from error
             answers = self._calibration_of(unit)
-            self._references[unit] = found if answers is None else remapped(found, answers)
+            self._references[unit] = self._at_threshold(unit, found if answers is None else remapped(found, answers))
         return self._references[unit]
 
     def types(self, unit: str) -> dict[str, ColumnType]:
@@ -71,7 +72,7 @@ class WatchedFiles:
         if unit not in self._prepared:
             while len(self._prepared) >= PREPARED:
                 del self._prepared[next(iter(self._prepared))]
-            self._prepared[unit] = Prepared(reference)
+            self._prepared[unit] = Prepared(self._at_threshold(unit, reference))
         return self._prepared[unit]
 
     def calibration(self, unit: str) -> Calibration | None:
@@ -101,6 +102,11 @@ class WatchedFiles:
     def _of_the_version(self, unit: str, file: str, record: type[T]) -> T | None:
         """What rests on how the version's own scores went with labels; None of a unit that answers them through a map: nobody has seen how its do."""
         return self._file(unit, file, record) if not self.is_recalibrated(unit) else None
+
+    def _at_threshold(self, unit: str, of_the_version: Divided) -> Divided:
+        """A version's, with the threshold that divides the unit's answers."""
+        threshold = self._shelf.served(unit).unit.threshold
+        return of_the_version if threshold is None else msgspec.structs.replace(of_the_version, threshold=threshold)
 
     def _calibration_of(self, unit: str) -> AnswerMap | None:
         return self._shelf.served(unit).unit.calibration

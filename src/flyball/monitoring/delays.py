@@ -139,7 +139,7 @@ def learn(counts: AgeCounts, now_us: int) -> Delays:
 
 
 def strata_of(reference: Reference) -> LabelStrata:
-    """By which a model's ages are counted: quarters of the scores that the reference saw, and of two classes the half that tells right from wrong.
+    """By which a model's ages are counted: quarters of the scores that the reference saw, and of two classes the threshold that tells right from wrong.
 
     Numbers are sorted by the same bounds on both sides: labels lie where predictions do."""
     if reference.task == "multiclass":
@@ -147,7 +147,7 @@ def strata_of(reference: Reference) -> LabelStrata:
     edges = next((stream.edges for stream in reference.streams if stream.role == "prediction"), ())
     inner = edges[1:-1]
     quarters = {inner[round(part * (len(inner) - 1))] for part in (0.25, 0.5, 0.75)} if inner else set()
-    bounds = tuple(sorted(quarters | ({0.5} if reference.task == "binary" else set())))
+    bounds = tuple(sorted(quarters | ({reference.threshold} if reference.task == "binary" else set())))
     return LabelStrata(reference.task, len(reference.classes), bounds, bounds if reference.task == "regression" else ())
 
 

@@ -50,7 +50,8 @@ def realised(
     window: Window,
     weighting: Weighting | None = None,
 ) -> dict[str, Evidence]:
-    """Metric → evidence, all that the task has. Intervals take rows as independent.
+    """Metric → evidence, all that the task has. Intervals take rows as independent. F1 and accuracy of two classes are of what the unit answered: the
+    reference has its threshold.
 
     `scores` (n_rows, n_scores). Without rows: nothing. Where a metric is not defined its value is None and its note says why.
     """
@@ -58,6 +59,7 @@ def realised(
     if truth.size == 0:
         return {}
     rows = weighted_metrics.rows_of(reference.task, table, truth, None if weighting is None else weighting.weights)
+    rows = rows._replace(threshold=reference.threshold)
     if weighting is not None:
         rows = rows._replace(groups=weighting.groups, group_log_sd=weighting.group_log_sd)
     common = _common(rows, window, weighting)
@@ -84,7 +86,7 @@ def _common(rows: Rows, window: Window, weighting: Weighting | None) -> dict[str
 
 
 def _metric(name: str, reference: Reference, rows: Rows, common: dict[str, Any]) -> Evidence:
-    method = METHODS.get(name, MEAN)
+    method = METHODS.get(name, MEAN) + metrics.of_answers(name, reference.task, reference.threshold)
     if common["note"]:
         method += ", rows weighted by the inverse chance of their label (Hájek 1971)"
     why = _undefined(name, reference, rows)

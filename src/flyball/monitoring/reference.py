@@ -13,6 +13,7 @@ from flyball.errors import DataError
 from flyball.monitoring import blocks, counting, exchangeable, seasons, streams
 from flyball.monitoring.streams import Stream
 from flyball.records.signature import ColumnType, Signature, Task
+from flyball.stats.metrics import HALF
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -66,6 +67,8 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
     exchangeable: bool = False
     """Rows of one window are as like or unlike as rows of different ones: windows differ by chance alone. Otherwise by their spread, too."""
     notes: tuple[str, ...] = ()
+    threshold: float = HALF
+    """Two classes: the score from which the answer is the positive one. In a package it is one half: a unit says its own."""
 
     def __post_init__(self) -> None:
         if self.format != FORMAT:

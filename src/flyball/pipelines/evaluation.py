@@ -14,7 +14,7 @@ from flyball.stats import ranked_areas
 from flyball.stats.auc import roc_auc_difference, roc_auc_interval
 from flyball.stats.bootstrap import Difference, block_bootstrap_of_counts, paired_block_bootstrap
 from flyball.stats.losses import bounded_loss
-from flyball.stats.metrics import measure, undefined
+from flyball.stats.metrics import HALF, measure, of_answers, predicted, undefined
 from flyball.stats.ranked_areas import AREAS
 
 Floats = NDArray[np.float64]
@@ -47,26 +47,36 @@ class Holdout(NamedTuple):
         return Holdout(self.task, self.labels[mask], self.event_us[mask])
 
 
-def measure_all(metrics: Sequence[str], holdout: Holdout, scores: Floats, alpha: float, seed: int) -> tuple[Evidence, ...]:
-    """Each metric of `scores` (n_rows, n_scores) with an interval, or None with the reason."""
-    return tuple(_measured(name, holdout, scores, alpha, seed) for name in metrics)
+class Answers(NamedTuple):
+    """A model's to the holdout."""
+
+    scores: Floats
+    """(n_rows, n_scores)"""
+    threshold: float = HALF
+    """Two classes: the score from which it answers the positive one."""
+
+
+def measure_all(metrics: Sequence[str], holdout: Holdout, answers: Answers, alpha: float, seed: int) -> tuple[Evidence, ...]:
+    """Each metric with an interval, or None with the reason."""
+    return tuple(_measured(name, holdout, answers, alpha, seed) for name in metrics)
 
 
 def compare_all(
-    metrics: Sequence[str], holdout: Holdout, challenger: Floats, champion: Floats, alpha: float, seed: int
+    metrics: Sequence[str], holdout: Holdout, challenger: Answers, champion: Answers, alpha: float, seed: int
 ) -> tuple[Evidence, ...]:
     """Per metric `champion_<metric>` and the paired `<metric>_difference` = challenger − champion on the same rows; where they are too few for it
     (of a class, mostly), `<metric>_too_few` says so."""
     found: list[Evidence] = []
     for name in metrics:
-        value = measure(name, holdout.task, champion, holdout.labels)
+        value = measure(name, holdout.task, champion.scores, holdout.labels, champion.threshold)
         found.append(
             _evidence(
                 f"champion_{name}",
                 holdout,
-                champion,
+                champion.scores,
                 value,
-                note="" if value is not None else undefined(name, holdout.task, champion, holdout.labels),
+                method=of_answers(name, holdout.task, champion.threshold).removeprefix(", "),
+                note="" if value is not None else undefined(name, holdout.task, champion.scores, holdout.labels),
             )
         )
         difference = _difference(name, holdout, challenger, champion, alpha, seed)
@@ -121,49 +131,55 @@ def label_scale(task: Task, labels: Floats) -> float:
     return float(np.abs(labels - np.median(labels)).max()) or 1.0
 
 
-def _measured(name: str, holdout: Holdout, scores: Floats, alpha: float, seed: int) -> Evidence:
-    value = measure(name, holdout.task, scores, holdout.labels)
+def _measured(name: str, holdout: Holdout, answers: Answers, alpha: float, seed: int) -> Evidence:
+    scores = answers.scores
+    value = measure(name, holdout.task, scores, holdout.labels, answers.threshold)
     if value is None:
         return _evidence(name, holdout, scores, None, note=undefined(name, holdout.task, scores, holdout.labels))
     try:
         if name == "roc_auc" and holdout.task == "binary":
             area = roc_auc_interval(holdout.labels, scores, alpha)
             return _evidence(name, holdout, scores, area.value, (area.lower, area.upper, alpha), "DeLong, logit scale")
-        found, method = _resampled(name, holdout, (scores,), alpha, seed)
+        found, method = _resampled(name, holdout, (answers,), alpha, seed)
     except ValueError as error:
         return _evidence(name, holdout, scores, value, note=f"no interval: {error}")
+    method += of_answers(name, holdout.task, answers.threshold)
     return _evidence(name, holdout, scores, value, (found.lower, found.upper, alpha), method)
 
 
-def _difference(name: str, holdout: Holdout, challenger: Floats, champion: Floats, alpha: float, seed: int) -> Evidence:
-    both = np.hstack([challenger, champion])
+def _difference(name: str, holdout: Holdout, challenger: Answers, champion: Answers, alpha: float, seed: int) -> Evidence:
+    ours, theirs = challenger.scores, champion.scores
+    both = np.hstack([ours, theirs])
     label = f"{name}_difference"
-    why = undefined(name, holdout.task, challenger, holdout.labels) or undefined(name, holdout.task, champion, holdout.labels)
+    why = undefined(name, holdout.task, ours, holdout.labels) or undefined(name, holdout.task, theirs, holdout.labels)
     if why:
         return _evidence(label, holdout, both, None, note=why)
     try:
         if name == "roc_auc" and holdout.task == "binary":
-            area = roc_auc_difference(holdout.labels, champion, challenger, alpha)
+            area = roc_auc_difference(holdout.labels, theirs, ours, alpha)
             return _evidence(label, holdout, both, area.value, (area.lower, area.upper, alpha), "DeLong, paired")
         found, method = _resampled(name, holdout, (champion, challenger), alpha, seed)
     except ValueError as error:
         return _evidence(label, holdout, both, None, note=f"no interval: {error}")
+    method += of_answers(name, holdout.task, challenger.threshold)
+    if challenger.threshold != champion.threshold:
+        method += of_answers(name, holdout.task, champion.threshold).replace(", positive", ", of the champion", 1)
     return _evidence(label, holdout, both, found.value, (found.lower, found.upper, alpha), f"paired {method}")
 
 
-def _resampled(name: str, holdout: Holdout, models: tuple[Floats, ...], alpha: float, seed: int) -> tuple[Difference, str]:
+def _resampled(name: str, holdout: Holdout, models: tuple[Answers, ...], alpha: float, seed: int) -> tuple[Difference, str]:
     """Of one model's metric, or of the second's minus the first's; and how. Raises ValueError."""
     blocks, unit = _blocks(holdout.event_us)
     method = f"block bootstrap by {unit}, {_RESAMPLES} draws"
     _, index = np.unique(blocks, return_inverse=True)
     count = np.bincount(index).astype(np.float64)
     if name in AREAS:
-        *first, second = (ranked_areas.resampled(name, holdout.task, scores, holdout.labels, index) for scores in models)
+        *first, second = (ranked_areas.resampled(name, holdout.task, each.scores, holdout.labels, index) for each in models)
         areas = block_bootstrap_of_counts(
             lambda drawn: second(drawn) - sum(each(drawn) for each in first), count.size, alpha, seed, _RESAMPLES
         )
         return areas, method
-    of_model = [_sums(_row_parts(name, holdout, scores), index) for scores in models]
+    of_model = [_sums(_row_parts(name, holdout, each), index) for each in models]
     metric, nothing = _of_sums(name), np.zeros_like(of_model[0])
     of_sums = paired_block_bootstrap(
         lambda rows, sums: metric(rows, sums) if sums.any() else 0.0,
@@ -193,9 +209,9 @@ def _f1(_: Floats, sums: Floats) -> float:
     return float(np.divide(2.0 * hits, total, out=np.zeros_like(hits), where=total > 0).mean())
 
 
-def _row_parts(name: str, holdout: Holdout, scores: Floats) -> Floats:
+def _row_parts(name: str, holdout: Holdout, answers: Answers) -> Floats:
     """(n_rows, n_parts) whose sums give the metric: of each but the areas."""
-    task, labels = holdout.task, holdout.labels
+    task, labels, scores = holdout.task, holdout.labels, answers.scores
     if name == "brier":
         return bounded_loss(task, scores, labels)[:, None]
     if name == "mae":
@@ -204,23 +220,24 @@ def _row_parts(name: str, holdout: Holdout, scores: Floats) -> Floats:
         return (scores[:, :1] - labels[:, None]) ** 2
     if name == "mape":
         return np.abs(scores[:, :1] - labels[:, None]) / np.maximum(np.abs(labels[:, None]), _SMALLEST_PROBABILITY)
-    return _class_parts(name, task, labels.astype(np.int64), scores)
+    return _class_parts(name, task, labels.astype(np.int64), answers)
 
 
-def _class_parts(name: str, task: Task, truth: NDArray[np.int64], scores: Floats) -> Floats:
+def _class_parts(name: str, task: Task, truth: NDArray[np.int64], answers: Answers) -> Floats:
+    scores = answers.scores
     table = np.hstack([1.0 - scores, scores]) if task == "binary" else scores
     rows = np.arange(truth.size)
     if name == "log_loss":
         table = np.clip(table, 0.0, 1.0)
         of_truth = table[rows, truth] / table.sum(axis=1)
         return np.asarray(-np.log(np.clip(of_truth, _SMALLEST_PROBABILITY, 1.0)), dtype=np.float64)[:, None]
-    predicted = (scores[:, 0] >= 0.5).astype(np.int64) if task == "binary" else table.argmax(axis=1)
+    chosen = predicted(task, scores, answers.threshold)
     if name == "accuracy":
-        return np.asarray(predicted == truth, dtype=np.float64)[:, None]
+        return np.asarray(chosen == truth, dtype=np.float64)[:, None]
     classes = (1,) if task == "binary" else range(table.shape[1])
     parts = []
     for each in classes:
-        named, there = predicted == each, truth == each
+        named, there = chosen == each, truth == each
         # Of the whole holdout, once: else a resample without a rare class would be of another metric.
         if task == "binary" or named.any() or there.any():
             parts += [named & there, named != there]

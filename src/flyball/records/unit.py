@@ -60,6 +60,8 @@ class Lineage(msgspec.Struct, frozen=True, kw_only=True):
     """Newest row that it was fitted on: later ones judge it fairly. None: made by a Flyball that did not say."""
     capture: Keeping | None = None
     """What flyball.yaml said of capture when the package was made: it goes for columns that are features no more. None: made by a Flyball that did not say."""
+    threshold: float | None = None
+    """Two classes: the score from which an answer was the positive one where accuracy and F1 were measured on the holdout; None: one half."""
 
 
 class Version(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,6 +8,7 @@ stands for the expectation of the ratio, which differs by the order of 1/n.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +16,7 @@ import numpy.typing as npt
 
 from flyball.records.signature import Task
 from flyball.stats.losses import bounded_loss, score_table
+from flyball.stats.metrics import HALF, predicted
 
 Floats = npt.NDArray[np.float64]
 Influence = Callable[[Floats], Floats]
@@ -29,10 +31,13 @@ class Expected(NamedTuple):
     influence: Influence
 
 
-def expected(name: str, task: Task, scores: npt.ArrayLike, probabilities: npt.ArrayLike) -> Expected | None:
+def expected(
+    name: str, task: Task, scores: npt.ArrayLike, probabilities: npt.ArrayLike, threshold: float = HALF
+) -> Expected | None:
     """The metric that is expected, or None where it is not defined: a class of which not even one row is expected, or no rows.
 
-    `scores`: (n, 1) for binary, (n, k) for multiclass; `probabilities`: (n, k), of each class, k = 2 for binary.
+    `scores`: (n, 1) for binary, (n, k) for multiclass; `probabilities`: (n, k), of each class, k = 2 for binary. `threshold`: the score of two classes from
+    which the answer is the positive one.
 
     >>> value, influence = expected("accuracy", "binary", [[0.9], [0.2]], [[0.2, 0.8], [0.5, 0.5]])
     >>> round(value, 3), influence(np.array([[0.7]])).round(3).tolist()
@@ -45,9 +50,12 @@ def expected(name: str, task: Task, scores: npt.ArrayLike, probabilities: npt.Ar
         )
     if len(mass) == 0:
         return None
+    answers = partial(_answers, threshold=threshold)
+    if name == "accuracy":
+        return _mean(answers, table, mass)
     if name in LOSSES:
         return _mean(LOSSES[name], table, mass)
-    return _each_against_the_rest(ONE_CLASS[name], table, mass)
+    return _each_against_the_rest(ONE_CLASS[name], table, mass, answers if name == "f1" else class_scores)
 
 
 def class_scores(table: Floats) -> Floats:
@@ -73,36 +81,31 @@ def _log_loss(table: Floats) -> Floats:
     return np.asarray(-np.log(np.clip(shares, SMALLEST_PROBABILITY, 1.0)))
 
 
-def _accuracy(table: Floats) -> Floats:
-    return _predicted(table).astype(np.float64)
-
-
-def _predicted(table: Floats) -> npt.NDArray[np.bool_]:
-    """(n, k): the most probable class; binary: the positive one from a half."""
+def _answers(table: Floats, threshold: float) -> Floats:
+    """(n, k) 1 at the class that each row is answered with."""
     kinds = max(table.shape[1], 2)
-    chosen = (table[:, 0] >= 0.5).astype(np.intp) if table.shape[1] == 1 else np.argmax(table, axis=1)
-    return np.asarray(chosen[:, None] == np.arange(kinds))
+    chosen = predicted("binary" if table.shape[1] == 1 else "multiclass", table, threshold)
+    return np.asarray(chosen[:, None] == np.arange(kinds), dtype=np.float64)
 
 
-LOSSES: dict[str, Influence] = {"brier": _brier, "log_loss": _log_loss, "accuracy": _accuracy, "bounded_loss": _brier}
-"""Value of a row for each label it may have; the metric is their mean."""
+LOSSES: dict[str, Influence] = {"brier": _brier, "log_loss": _log_loss, "bounded_loss": _brier}
+"""Value of a row for each label it may have; the metric is their mean, as accuracy is of the answers."""
 
 OneClass = Callable[[Floats, Floats], tuple[float, Callable[[Floats], tuple[Floats, Floats]]] | None]
 """(what ranks or predicts, probability) of the own rows → value, and a function of other rows' to the influences of a positive and of a negative."""
 
 
-def _each_against_the_rest(one: OneClass, table: Floats, mass: Floats) -> Expected | None:
-    """Binary: of the positive class. Several: the mean of each against the rest."""
-    columns = _predicted if one is _f1 else class_scores
+def _each_against_the_rest(one: OneClass, table: Floats, mass: Floats, columns: Influence) -> Expected | None:
+    """Binary: of the positive class. Several: the mean of each against the rest. `columns`: what ranks or is answered, of each class."""
     kinds = range(mass.shape[1]) if mass.shape[1] > 2 or table.shape[1] > 1 else range(1, 2)
-    own = columns(table).astype(np.float64)
+    own = columns(table)
     parts = [one(own[:, k], mass[:, k]) for k in kinds]
     known = [part for part in parts if part is not None]
     if len(known) < len(parts):
         return None
 
     def influence(scores: Floats) -> Floats:
-        seen = columns(scores).astype(np.float64)
+        seen = columns(scores)
         total = np.zeros((len(scores), mass.shape[1]))
         for k, (_, of) in zip(kinds, known, strict=True):
             positive, negative = of(seen[:, k])

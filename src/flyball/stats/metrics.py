@@ -17,6 +17,10 @@ from flyball.stats.losses import TASKS, bounded_loss, score_table
 Floats = npt.NDArray[np.float64]
 Metric = Callable[[Task, npt.ArrayLike, npt.ArrayLike], float]
 
+HALF = 0.5
+"""The score of two classes from which the answer is the positive one, where nobody says another."""
+DECIDED = frozenset({"accuracy", "f1"})
+"""Metrics of answers: of two classes, of what a threshold makes of the scores. All others are of the scores themselves."""
 HIGHER_IS_BETTER = frozenset({"roc_auc", "pr_auc", "accuracy", "f1"})
 """All others: lower is better."""
 
@@ -24,15 +28,25 @@ _CLASSIFICATION = frozenset({"roc_auc", "pr_auc", "log_loss", "brier", "accuracy
 _NEEDS_EVERY_CLASS = frozenset({"roc_auc", "pr_auc"})
 
 
-def measure(name: str, task: Task, scores: npt.ArrayLike, labels: npt.ArrayLike) -> float | None:
-    """The metric, or None where these rows do not define it (`undefined` says why). Raises DataError for what is no such question.
+def measure(name: str, task: Task, scores: npt.ArrayLike, labels: npt.ArrayLike, threshold: float = HALF) -> float | None:
+    """The metric, or None where these rows do not define it (`undefined` says why). `threshold`: of those in DECIDED, for two classes.
+    Raises DataError for what is no such question.
 
     >>> measure("accuracy", "binary", [[0.9], [0.2], [0.7]], [1, 0, 0])
     0.6666666666666666
+    >>> measure("accuracy", "binary", [[0.9], [0.2], [0.7]], [1, 0, 0], 0.8)
+    1.0
     >>> measure("roc_auc", "binary", [[0.9], [0.2]], [1, 1]) is None
     True
     """
-    return None if undefined(name, task, scores, labels) else METRICS[name](task, scores, labels)
+    if undefined(name, task, scores, labels):
+        return None
+    return _OF_ANSWERS[name](task, scores, labels, threshold) if name in DECIDED else METRICS[name](task, scores, labels)
+
+
+def predicted(task: Task, table: Floats, threshold: float = HALF) -> npt.NDArray[np.intp]:
+    """(n_rows,) the class that each row of scores (n_rows, n_scores) is answered with, as gateways do."""
+    return (table[:, 0] >= threshold).astype(np.intp) if task == "binary" else np.argmax(table, axis=1)
 
 
 def undefined(name: str, task: Task, scores: npt.ArrayLike, labels: npt.ArrayLike) -> str:
@@ -116,21 +130,31 @@ def brier(task: Task, scores: npt.ArrayLike, labels: npt.ArrayLike) -> float:
     return float(bounded_loss(task, table, truth).mean())
 
 
-def accuracy(task: Task, scores: npt.ArrayLike, labels: npt.ArrayLike) -> float:
-    """Share of rows whose most probable class (binary: from a half) is right."""
+def of_answers(name: str, task: Task, threshold: float) -> str:
+    """What a metric's method says of the threshold, as its end; empty: it has none.
+
+    >>> of_answers("f1", "binary", 0.2), of_answers("brier", "binary", 0.2)
+    (', positive from 0.2 on', '')
+    """
+    return f", positive from {threshold:g} on" if name in DECIDED and task == "binary" else ""
+
+
+def accuracy(task: Task, scores: npt.ArrayLike, labels: npt.ArrayLike, threshold: float = HALF) -> float:
+    """Share of rows whose most probable class (binary: the positive one from the threshold on) is right."""
     from sklearn.metrics import accuracy_score
 
     table, truth = _defined("accuracy", task, scores, labels)
-    return float(accuracy_score(truth.astype(int), _predicted(task, table)))
+    return float(accuracy_score(truth.astype(int), predicted(task, table, threshold)))
 
 
-def f1(task: Task, scores: npt.ArrayLike, labels: npt.ArrayLike) -> float:
-    """Harmonic mean of precision and recall of the positive class at a half; several classes: mean of theirs. 0 where nothing is predicted."""
+def f1(task: Task, scores: npt.ArrayLike, labels: npt.ArrayLike, threshold: float = HALF) -> float:
+    """Harmonic mean of precision and recall of the positive class, called so from the threshold on; several classes: mean of theirs. 0 where nothing is
+    predicted."""
     from sklearn.metrics import f1_score
 
     table, truth = _defined("f1", task, scores, labels)
     average = "binary" if task == "binary" else "macro"
-    return float(f1_score(truth.astype(int), _predicted(task, table), average=average, zero_division=0.0))
+    return float(f1_score(truth.astype(int), predicted(task, table, threshold), average=average, zero_division=0.0))
 
 
 def mae(task: Task, scores: npt.ArrayLike, labels: npt.ArrayLike) -> float:
@@ -163,14 +187,16 @@ METRICS: Mapping[str, Metric] = MappingProxyType({
 })  # fmt: skip
 
 
+_OF_ANSWERS: Mapping[str, Callable[[Task, npt.ArrayLike, npt.ArrayLike, float], float]] = MappingProxyType({
+    "accuracy": accuracy, "f1": f1,
+})  # fmt: skip
+"""Those in DECIDED."""
+
+
 def _defined(name: str, task: Task, scores: npt.ArrayLike, labels: npt.ArrayLike) -> tuple[Floats, Floats]:
     if why := undefined(name, task, scores, labels):
         raise DataError(why)
     return _rows(task, scores, labels)
-
-
-def _predicted(task: Task, table: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
-    return (table[:, 0] >= 0.5).astype(np.intp) if task == "binary" else np.argmax(table, axis=1)
 
 
 def _each_against_the_rest(

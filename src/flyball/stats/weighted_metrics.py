@@ -19,7 +19,7 @@ from flyball.records.signature import Task
 from flyball.stats import skewed_mean
 from flyball.stats.auc import area_ends, roc_ends
 from flyball.stats.losses import score_table
-from flyball.stats.metrics import undefined
+from flyball.stats.metrics import HALF, predicted, undefined
 from flyball.stats.student import t_quantile
 
 Floats = npt.NDArray[np.float64]
@@ -38,6 +38,8 @@ class Rows(NamedTuple):
     """(n_rows,) of rows whose weights have an estimated factor in common."""
     group_log_sd: Floats | None = None
     """(n_groups,) standard deviation of the factor's logarithm."""
+    threshold: float = HALF
+    """Two classes: the score from which the answer is the positive one."""
 
 
 class Estimate(NamedTuple):
@@ -152,7 +154,7 @@ def _brier(task: Task, rows: Rows) -> Influence:
 
 
 def _accuracy(task: Task, rows: Rows) -> Influence:
-    return _mean_of((_predicted(task, rows.scores) == rows.labels).astype(np.float64), rows)
+    return _mean_of((predicted(task, rows.scores, rows.threshold) == rows.labels).astype(np.float64), rows)
 
 
 def _mae(_: Task, rows: Rows) -> Influence:
@@ -172,9 +174,9 @@ def _rmse(_: Task, rows: Rows) -> Influence:
 
 def _macro_f1(task: Task, rows: Rows) -> Influence:
     """Mean over the classes that occur, as labels or as answers (scikit-learn's)."""
-    predicted, parts = _predicted(task, rows.scores), []
-    for k in np.union1d(np.unique(rows.labels), np.unique(predicted)):
-        hit, either = ((rows.labels == k) & (predicted == k)) * 2.0, (rows.labels == k) * 1.0 + (predicted == k)
+    answers, parts = predicted(task, rows.scores, rows.threshold), []
+    for k in np.union1d(np.unique(rows.labels), np.unique(answers)):
+        hit, either = ((rows.labels == k) & (answers == k)) * 2.0, (rows.labels == k) * 1.0 + (answers == k)
         mean = float(np.average(either, weights=rows.weights))
         value = float(np.average(hit, weights=rows.weights)) / mean
         parts.append(Influence(value, (hit - value * either) / mean))
@@ -239,14 +241,10 @@ def _mean_influence(parts: list[Influence]) -> Influence:
     return Influence(float(np.mean([part.value for part in parts])), np.mean([part.rows for part in parts], axis=0))
 
 
-def _predicted(task: Task, table: Floats) -> npt.NDArray[np.intp]:
-    return (table[:, 0] >= 0.5).astype(np.intp) if task == "binary" else np.argmax(table, axis=1)
-
-
 def _f1(rows: Rows, alpha: float) -> Estimate:
     """Of the rows that are positive or are called so, the share that is both (Jaccard) gives F1 = 2 J / (1 + J): an interval of the one is one of the other."""
-    predicted = _predicted("binary", rows.scores)
-    either = (rows.labels == 1) | (predicted == 1)
+    answers = predicted("binary", rows.scores, rows.threshold)
+    either = (rows.labels == 1) | (answers == 1)
     if not either.any():
         return Estimate(0.0, 0.0, 1.0)  # scikit-learn's 0; nothing is known
     part = rows._replace(
@@ -255,7 +253,7 @@ def _f1(rows: Rows, alpha: float) -> Estimate:
         weights=rows.weights[either],
         groups=None if rows.groups is None else rows.groups[either],
     )
-    both = ((part.labels == 1) & (predicted[either] == 1)).astype(np.float64)
+    both = ((part.labels == 1) & (answers[either] == 1)).astype(np.float64)
     jaccard = _wilson(_mean_of(both, part), part, alpha)
     return Estimate(*(2.0 * share / (1.0 + share) for share in jaccard))
 

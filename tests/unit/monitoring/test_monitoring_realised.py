@@ -1,6 +1,8 @@
+import msgspec
 import numpy as np
 import pytest
 from monitored_world import DAY_US, day, watched
+from sklearn.metrics import f1_score
 
 from flyball.monitoring import reference as references
 from flyball.monitoring.realised import Weighting, realised
@@ -89,3 +91,17 @@ def test_a_share_of_nothing_is_not_defined():
     found = realised(of_task("regression", scores), scores, np.array([0.0, 1, 2, 3, 4]), day(0))
     assert "1 of 5 labels are 0" in found["mape"].note
     assert found["mae"].value == 0.0
+
+
+@pytest.mark.parametrize("threshold", [0.2, 0.5, 0.8])
+def test_what_a_class_is_needed_for_is_of_the_answers_at_the_units_threshold(binary, threshold):
+    reference, scores, labels = binary
+    found = realised(msgspec.structs.replace(reference, threshold=threshold), scores, labels, day(0))
+    answers = scores[:, 0] >= threshold
+    assert found["f1"].value == pytest.approx(f1_score(labels, answers))
+    assert found["accuracy"].value == pytest.approx(np.mean(answers == labels))
+    plain = realised(reference, scores, labels, day(0))
+    for name in ("f1", "accuracy"):
+        assert found[name].lower < found[name].value < found[name].upper
+        assert found[name].method.endswith(f", positive from {threshold:g} on")
+    assert all(found[name] == plain[name] for name in ("roc_auc", "pr_auc", "log_loss", "brier"))

@@ -4,6 +4,7 @@ import pytest
 from flyball.pipelines.evaluation import (
     UNASKED,
     UNSEEN,
+    Answers,
     Holdout,
     compare_all,
     label_scale,
@@ -13,7 +14,7 @@ from flyball.pipelines.evaluation import (
     unasked,
     unseen_rows,
 )
-from flyball.stats.metrics import METRICS
+from flyball.stats.metrics import METRICS, measure
 
 DAY = 86_400_000_000
 
@@ -53,7 +54,7 @@ CASES = [
 @pytest.mark.parametrize(("make", "metrics"), CASES)
 def test_every_metric_lies_in_its_interval_and_is_the_one_of_the_metrics_room(make, metrics: tuple[str, ...]) -> None:
     holdout, good, _ = make()
-    for item in measure_all(metrics, holdout, good, 0.05, 1):
+    for item in measure_all(metrics, holdout, Answers(good), 0.05, 1):
         assert item.value == pytest.approx(METRICS[item.name](holdout.task, good, holdout.labels), abs=1e-9)
         assert item.lower is not None
         assert item.upper is not None
@@ -64,7 +65,7 @@ def test_every_metric_lies_in_its_interval_and_is_the_one_of_the_metrics_room(ma
 @pytest.mark.parametrize(("make", "metrics"), CASES)
 def test_the_difference_is_challenger_minus_champion_on_the_same_rows(make, metrics: tuple[str, ...]) -> None:
     holdout, good, bad = make()
-    found = {item.name: item for item in compare_all(metrics, holdout, good, bad, 0.05, 1)}
+    found = {item.name: item for item in compare_all(metrics, holdout, Answers(good), Answers(bad), 0.05, 1)}
     for name in metrics:
         expected = METRICS[name](holdout.task, good, holdout.labels) - METRICS[name](holdout.task, bad, holdout.labels)
         difference = found[f"{name}_difference"]
@@ -73,17 +74,33 @@ def test_the_difference_is_challenger_minus_champion_on_the_same_rows(make, metr
         assert found[f"champion_{name}"].value == pytest.approx(METRICS[name](holdout.task, bad, holdout.labels), abs=1e-9)
 
 
+@pytest.mark.parametrize("name", ["accuracy", "f1"])
+def test_answers_are_measured_where_each_model_divides_its_scores(name: str) -> None:
+    holdout, good, bad = binary()
+    ours, theirs = Answers(good, 0.2), Answers(bad, 0.7)
+    (alone,) = measure_all((name,), holdout, ours, 0.05, 1)
+    champion, difference = compare_all((name,), holdout, ours, theirs, 0.05, 1)
+    assert alone.value == pytest.approx(measure(name, "binary", good, holdout.labels, 0.2), abs=1e-9)
+    assert champion.value == pytest.approx(measure(name, "binary", bad, holdout.labels, 0.7), abs=1e-9)
+    assert difference.value == pytest.approx(alone.value - champion.value, abs=1e-9)
+    assert alone.lower < alone.value < alone.upper
+    assert difference.lower < difference.value < difference.upper
+    assert alone.method.endswith("draws, positive from 0.2 on")
+    assert champion.method == "positive from 0.7 on"
+    assert difference.method.endswith("draws, positive from 0.2 on, of the champion from 0.7 on")
+
+
 def test_f1_is_of_the_same_classes_in_value_interval_and_difference() -> None:
     """Of four classes one never comes; the champion names it all the same, now and then."""
     holdout, good, _ = three()
     named = np.hstack([good, np.zeros((good.shape[0], 1))])
     wrong = named.copy()
     wrong[::9, 3] = 2.0
-    (alone,) = measure_all(("f1",), holdout, named, 0.05, 1)
+    (alone,) = measure_all(("f1",), holdout, Answers(named), 0.05, 1)
     assert alone.value == pytest.approx(METRICS["f1"]("multiclass", named, holdout.labels))
     assert alone.lower < alone.value < alone.upper
     assert alone.lower > 0.8 * alone.value
-    champion, difference = compare_all(("f1",), holdout, named, wrong, 0.05, 1)
+    champion, difference = compare_all(("f1",), holdout, Answers(named), Answers(wrong), 0.05, 1)
     assert difference.value == pytest.approx(alone.value - champion.value)
     assert difference.lower < difference.value < difference.upper
 
@@ -91,27 +108,31 @@ def test_f1_is_of_the_same_classes_in_value_interval_and_difference() -> None:
 def test_two_areas_are_not_compared_on_a_handful_of_positives() -> None:
     holdout, good, bad = binary(400)
     few = Holdout("binary", (np.arange(400) < 9).astype(float), holdout.event_us)
-    (_, item, told) = compare_all(("roc_auc",), few, good, bad, 0.05, 1)
+    (_, item, told) = compare_all(("roc_auc",), few, Answers(good), Answers(bad), 0.05, 1)
     assert item.value is None
     assert "at least 10 rows of each class to compare two areas, found 9 of one" in item.note
     assert (told.name, told.value, told.note) == (too_few("roc_auc"), None, item.note)
     # Average precision is resampled: a class that is drawn away leaves it undefined.
     two = Holdout("binary", (np.arange(400) < 2).astype(float), holdout.event_us)
-    told = [each for each in compare_all(("pr_auc", "log_loss"), two, good, bad, 0.05, 1) if each.name.endswith("_too_few")]
+    told = [
+        each
+        for each in compare_all(("pr_auc", "log_loss"), two, Answers(good), Answers(bad), 0.05, 1)
+        if each.name.endswith("_too_few")
+    ]
     assert [each.name for each in told] == ["pr_auc_too_few"]
     assert "undefined on" in told[0].note
 
 
 def test_a_model_is_as_good_as_itself() -> None:
     holdout, good, _ = binary()
-    for item in compare_all(("log_loss", "roc_auc", "f1"), holdout, good, good, 0.05, 1):
+    for item in compare_all(("log_loss", "roc_auc", "f1"), holdout, Answers(good), Answers(good), 0.05, 1):
         if item.name.endswith("_difference"):
             assert (item.value, item.lower, item.upper) == (0.0, 0.0, 0.0)
 
 
 def test_few_days_are_cut_into_runs_of_neighbours() -> None:
     holdout, good, _ = binary(days=2)
-    item = measure_all(("brier",), holdout, good, 0.05, 1)[0]
+    item = measure_all(("brier",), holdout, Answers(good), 0.05, 1)[0]
     assert "neighbouring rows" in item.method
     assert item.lower < item.value < item.upper
 
@@ -119,7 +140,7 @@ def test_few_days_are_cut_into_runs_of_neighbours() -> None:
 def test_what_cannot_be_measured_says_why() -> None:
     holdout, good, _ = binary()
     one_class = Holdout("binary", np.ones_like(holdout.labels), holdout.event_us)
-    item = measure_all(("roc_auc",), one_class, good, 0.05, 1)[0]
+    item = measure_all(("roc_auc",), one_class, Answers(good), 0.05, 1)[0]
     assert item.value is None
     assert "every class" in item.note
     assert not_comparable(("mae",), "another task")[0].note == "another task"
@@ -157,7 +178,9 @@ def test_a_rare_class_leaves_no_comparison_out_and_a_metric_that_needs_it_says_s
     of_one = Holdout("binary", np.zeros(200), event_us[:200])
     found = {
         item.name: item
-        for item in compare_all(("brier", "roc_auc"), of_one, np.full((200, 1), 0.3), np.full((200, 1), 0.2), 0.05, 1)
+        for item in compare_all(
+            ("brier", "roc_auc"), of_one, Answers(np.full((200, 1), 0.3)), Answers(np.full((200, 1), 0.2)), 0.05, 1
+        )
     }
     assert found["brier_difference"].lower is not None
     assert "needs rows of every class" in found["roc_auc_difference"].note
@@ -169,7 +192,7 @@ def test_the_interval_of_a_difference_misses_as_often_as_it_says() -> None:
     for seed in range(100):
         holdout, good, bad = binary(600, seed=seed)
         other = bad
-        item = compare_all(("brier",), holdout, good, other, 0.1, 1)[1]
+        item = compare_all(("brier",), holdout, Answers(good), Answers(other), 0.1, 1)[1]
         truth = -float(((other - good) ** 2).mean())  # scores are the true probabilities: E(p−y)² − E(t−y)² = E(p−t)²
         missed += not item.lower <= truth <= item.upper
     assert missed <= 20

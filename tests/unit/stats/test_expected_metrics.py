@@ -5,7 +5,7 @@ import pytest
 
 from flyball.stats import expected_metrics
 from flyball.stats.expected_metrics import expected
-from flyball.stats.metrics import METRICS
+from flyball.stats.metrics import METRICS, measure
 
 DRAWS = 150
 NAMES = ("roc_auc", "pr_auc", "f1", "log_loss", "brier", "accuracy")
@@ -42,6 +42,17 @@ def test_mean_and_deviation_over_drawn_labels_are_as_told(task, name):
     assert seen.std() == pytest.approx(np.sqrt(variance.sum()) / len(p), rel=0.2)
     # one row in n is the order of what the ratio of expectations leaves out
     assert seen.mean() == pytest.approx(found.value, abs=4 * seen.std() / np.sqrt(DRAWS) + 1 / len(p))
+
+
+@pytest.mark.parametrize("name", ["accuracy", "f1"])
+def test_what_is_expected_of_answers_is_so_at_their_threshold(name):
+    rng = np.random.default_rng(4)
+    scores, p = world(rng, "binary")
+    labels = np.array([rng.choice(2, p=row) for row in p])
+    found = expected(name, "binary", scores, np.eye(2)[labels], 0.2)
+    assert found.value == pytest.approx(measure(name, "binary", scores, labels, 0.2), abs=1e-12)
+    assert found.value != expected(name, "binary", scores, np.eye(2)[labels]).value
+    assert found.influence(scores)[np.arange(labels.size), labels].mean() == pytest.approx(0.0, abs=1e-9)
 
 
 def test_a_class_that_is_not_expected_leaves_areas_and_f1_undefined():

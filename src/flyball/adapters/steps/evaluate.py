@@ -17,7 +17,7 @@ from flyball.adapters.user_code import user_code
 from flyball.control.world import micros
 from flyball.errors import DataError, FlyballError, TrainingError
 from flyball.pipelines import evaluation
-from flyball.pipelines.evaluation import Holdout
+from flyball.pipelines.evaluation import Answers, Holdout
 from flyball.pipelines.graph import step_key
 from flyball.records import codec
 from flyball.records.evidence import Evidence
@@ -25,6 +25,7 @@ from flyball.records.jobs import StepResult
 from flyball.records.routing import ServedUnit
 from flyball.records.scores import Scores
 from flyball.records.signature import ColumnType, Signature, clash
+from flyball.stats.metrics import DECIDED, HALF
 
 EVALUATION = "evaluation.json"
 SCORES = "scores.parquet"
@@ -60,16 +61,30 @@ class Fits(NamedTuple):
 
 
 def evaluation_key(run: Run, keys: dict[str, str], fits: Fits, champion: ServedUnit | None) -> str:
-    spec = run.request.spec
-    compared: Any = None
-    if champion is not None:
-        # In this part of the key alone: whom a model was compared with, and how, is no part of what makes it another model (`graph.run_key`).
-        compared = [_COMPARISON_VERSION, codec.digest(read_manifest(Path(champion.package))), champion.unit.calibration]
-    return step_key(
-        "evaluate",
-        keys,
-        [list(_metrics(run)), spec.primary_metric, _alpha(run), compared, *([] if fits.older is None else [fits.older.key])],
-    )
+    content = [*_content(run, fits, _compared(run, champion)), *run.decided_at(metrics_of(run))]
+    return step_key("evaluate", keys, content)
+
+
+def model_key(run: Run, keys: dict[str, str], fits: Fits) -> str:
+    """As the run's model is known by (`graph.run_key`): neither whom it was compared with, nor the threshold of its unit makes it another one."""
+    return step_key("evaluate", keys, _content(run, fits, None))
+
+
+def _content(run: Run, fits: Fits, compared: list[Any] | None) -> list[Any]:
+    older = [] if fits.older is None else [fits.older.key]
+    return [list(metrics_of(run)), run.request.spec.primary_metric, _alpha(run), compared, *older]
+
+
+def _compared(run: Run, champion: ServedUnit | None) -> list[Any] | None:
+    if champion is None:
+        return None
+    threshold = _threshold_of(champion)
+    divided_at = [] if threshold == HALF or DECIDED.isdisjoint(metrics_of(run)) else [threshold]
+    return [_COMPARISON_VERSION, codec.digest(read_manifest(Path(champion.package))), champion.unit.calibration, *divided_at]
+
+
+def _threshold_of(served: ServedUnit) -> float:
+    return HALF if served.unit.threshold is None else served.unit.threshold
 
 
 def evaluate(run: Run, keys: dict[str, str], validated: StepResult, fits: Fits) -> StepResult:
@@ -82,8 +97,8 @@ def evaluate(run: Run, keys: dict[str, str], validated: StepResult, fits: Fits) 
         scores = fits.answers(run, rows, signature)
         holdout = Holdout(signature.task, rows.labels, rows.event_us)
         seed = run.request.spec.train.seed
-        run.say("evaluate", f"{len(_metrics(run))} metrics on {rows.labels.size:,} rows of the holdout", 0.3)
-        found = evaluation.measure_all(_metrics(run), holdout, scores, _alpha(run), seed)
+        run.say("evaluate", f"{len(metrics_of(run))} metrics on {rows.labels.size:,} rows of the holdout", 0.3)
+        found = evaluation.measure_all(metrics_of(run), holdout, Answers(scores, run.threshold), _alpha(run), seed)
         if champion is not None:
             run.say("evaluate", "comparing with the champion on the same rows", 0.6)
             judged = _Judged(signature, rows, holdout, scores)
@@ -125,10 +140,10 @@ def _beside(run: Run, champion: ServedUnit, judged: _Judged, until_us: int) -> t
         why = DataError(
             f"no release can bring it beside the champion: {apart.found}", expected=apart.expected, next_step=apart.next_step
         )
-        return evaluation.not_comparable(_metrics(run), why.message)
+        return evaluation.not_comparable(metrics_of(run), why.message)
     new, told_of_rows = evaluation.unseen_rows(holdout, until_us)
     if told_of_rows is not None and told_of_rows.note:
-        return (told_of_rows, *evaluation.not_comparable(_metrics(run), told_of_rows.note))
+        return (told_of_rows, *evaluation.not_comparable(metrics_of(run), told_of_rows.note))
     opened = _opened(run, champion)
     try:
         answered = _answered(run, champion, opened, rows.where(new).features, signature)
@@ -136,9 +151,10 @@ def _beside(run: Run, champion: ServedUnit, judged: _Judged, until_us: int) -> t
         # Kept, and no challenger is held against this champion any more: so of what is so whenever it is asked, and of no machine in trouble.
         if not _of_its_own(error):
             raise
-        return evaluation.unasked(_metrics(run), f"the champion cannot be asked about the holdout: {error.message.rstrip('.')}")
+        return evaluation.unasked(metrics_of(run), f"the champion cannot be asked about the holdout: {error.message.rstrip('.')}")
     seed = run.request.spec.train.seed
-    found = evaluation.compare_all(_metrics(run), holdout.where(new), scores[new], answered, _alpha(run), seed)
+    ours, theirs = Answers(scores[new], run.threshold), Answers(answered, _threshold_of(champion))
+    found = evaluation.compare_all(metrics_of(run), holdout.where(new), ours, theirs, _alpha(run), seed)
     return found if told_of_rows is None else (told_of_rows, *found)
 
 
@@ -210,7 +226,7 @@ def _as_theirs(features: pl.DataFrame, theirs: Signature) -> pl.DataFrame:
         raise DataError("it knows a feature as a number, whose values are texts now", detail=str(error)) from None
 
 
-def _metrics(run: Run) -> tuple[str, ...]:
+def metrics_of(run: Run) -> tuple[str, ...]:
     """Those of flyball.yaml, and those that its gates ask for."""
     spec = run.request.spec
     asked = [gate.metric for gate in spec.gates.absolute] + ([spec.gates.champion.metric] if spec.gates.champion else [])

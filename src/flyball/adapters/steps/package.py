@@ -14,7 +14,7 @@ from flyball.adapters.environment import code_files, refuse_change
 from flyball.adapters.mlflow_models import save_model
 from flyball.adapters.packages import LINEAGE, MANIFEST, LocalPackages, make_manifest
 from flyball.adapters.schema_file import Schema
-from flyball.adapters.steps.evaluate import EVALUATION, SCORES
+from flyball.adapters.steps.evaluate import EVALUATION, SCORES, metrics_of
 from flyball.adapters.steps.recipes import PLAIN, Recipe
 from flyball.adapters.steps.situation import Rows, Run, divided, read_rows
 from flyball.adapters.steps.train import ESTIMATOR, estimator_digest, of_estimator, told
@@ -183,6 +183,7 @@ def lineage_of(run: Run, done: Results, order: PackageOrder) -> Lineage:
         environment_digest=around.environment_digest, snapshot=codec.revive(done["snapshot"].values["snapshot"], SnapshotRef),
         parameters=trained["parameters"], seed=run.request.spec.train.seed, strategy=order.recipe.name,
         fitted_until=moment(trained["trained_until_us"]), capture=keeping_of(run.request.spec) or Keeping(),
+        threshold=run.threshold if run.decided_at(metrics_of(run)) else None,
     )  # fmt: skip
 
 

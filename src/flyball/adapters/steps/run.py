@@ -15,7 +15,7 @@ from flyball.adapters.sources import Secret
 from flyball.adapters.steps import tournament
 from flyball.adapters.steps.apart import Apart, rows_apart
 from flyball.adapters.steps.cache import StepCache
-from flyball.adapters.steps.evaluate import Fits, evaluate, evaluation_key
+from flyball.adapters.steps.evaluate import Fits, evaluate, model_key
 from flyball.adapters.steps.package import PackageOrder, package, package_key
 from flyball.adapters.steps.recipes import PLAIN, Recipe
 from flyball.adapters.steps.refit import refitted
@@ -109,7 +109,7 @@ def _of_older_rows(apart: Apart, done: "_Done", judged: StepResult, recipe: Reci
 def _made(run: Run, done: "_Done", schema: Schema, recipe: Recipe, fits: Fits) -> tuple[StepResult, ...]:
     """With a version's package, from what is trained."""
     validated, trained = done.results["validate"], fits.newest
-    alone = {**done.keys, "evaluate": evaluation_key(run, done.keys, fits, None)}
+    alone = {**done.keys, "evaluate": model_key(run, done.keys, fits)}
     run_key = graph.run_key({**alone, "package": package_key(run, alone, schema)})
     done.keep(evaluate(run, done.keys, validated, fits))
     fitted = done.keep(refitted(run, validated, trained, recipe)) if run.refits else trained

@@ -1,6 +1,6 @@
 """What all steps of one run share, and the rows that pass between them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +16,7 @@ from flyball.control.ports import SCHEMA, StepRequest
 from flyball.pipelines import split
 from flyball.records.jobs import Progress
 from flyball.records.signature import Signature
+from flyball.stats.metrics import DECIDED, HALF
 
 Report = Callable[[Progress], None]
 
@@ -53,6 +54,16 @@ class Run(NamedTuple):
     @property
     def schema_file(self) -> Path:
         return self.request.schema_file or self.request.project_dir / SCHEMA
+
+    @property
+    def threshold(self) -> float:
+        """Two classes: the score from which what is made here answers the positive one."""
+        declared = self.request.spec.serve.threshold
+        return HALF if declared is None else declared
+
+    def decided_at(self, metrics: Iterable[str]) -> list[str]:
+        """What the threshold adds to the key of a step that measures these; empty: it changes none, or is what it is where nobody says another."""
+        return [f"threshold: {self.threshold!r}"] if self.threshold != HALF and not DECIDED.isdisjoint(metrics) else []
 
     def say(self, step: str, words: str, fraction: float | None = None) -> None:
         self.report(Progress(step=step, status="working", fraction=fraction, words=words))

@@ -124,7 +124,7 @@ class Ground(NamedTuple):
         if self.signature.task != "binary":
             return np.full(self.judges.labels.size, np.nan)
         divided_at = 0.5 if threshold is None else threshold
-        found = wrong_costs(self.answers[:, 0], self.judges.labels, divided_at, _yes_cost(self.run))
+        found = wrong_costs(self.answers[:, 0], self.judges.labels, divided_at, self.run.threshold)
         return np.where(self.judges.event_us > max(fitted_until_us(self.champion), chosen_until_us), found, np.nan)
 
 
@@ -320,7 +320,7 @@ def _found(ground: Ground, name: str) -> Asked:
     answered = (
         answers_of(ground.run, ground.champion, fresh.features, ground.signature)[:, 0] if fresh.labels.size else np.zeros(0)
     )
-    threshold = thresholded(answered, fresh.labels, _yes_cost(ground.run))
+    threshold = thresholded(answered, fresh.labels, ground.run.threshold)
     costs = ground.wrong(threshold, int(fresh.event_us.max(initial=-1)))
     return Asked(Entrant(name=name, fitted=False, threshold=threshold), costs, COST_GAIN)
 
@@ -341,11 +341,6 @@ def _recalibrated(ground: Ground, name: str) -> Asked:
         with suppress(DataError):  # where all of them together have no map, the one that was judged goes on
             found = mapped(signature.task, np.concatenate([scores, judged[ground.newest]]), everything.labels, until)
     return Asked(Entrant(name=name, fitted=False, calibration=found), losses, LOSS_GAIN)
-
-
-def _yes_cost(run: Run) -> float:
-    declared = run.request.spec.serve.threshold
-    return 0.5 if declared is None else declared
 
 
 def fitted_until_us(served: ServedUnit) -> int:

@@ -80,6 +80,7 @@ def _content(run: Run, recipe: Recipe) -> list[Any]:
         run.surroundings.environment_digest,
         *recipe.content,
         *([] if run.held_out_from_us is None else [run.held_out_from_us]),
+        *([] if spec.train.tuning is None else run.decided_at([spec.train.tuning.metric or spec.primary_metric])),
     ]
 
 
@@ -160,7 +161,7 @@ def _tuned(
         trial = study.ask()
         chosen = {name: _suggest(trial, name, values) for name, values in tuning.space.items()}
         scores = estimators.score(fit(older, {**run.parameters, **chosen}), newer.features, signature)
-        value = measure(metric, signature.task, scores, newer.labels)
+        value = measure(metric, signature.task, scores, newer.labels, run.threshold)
         if value is None:
             raise DataError(
                 f"{metric} is not defined on the rows that parameters are tuned on",

@@ -23,6 +23,7 @@ from flyball.monitoring.estimates.tables import Table
 from flyball.monitoring.estimates.trust import MISS, Trust
 from flyball.monitoring.window import Window
 from flyball.records.evidence import Evidence
+from flyball.stats import metrics
 from flyball.stats.block_spread import block_spread, variance_of_mean
 from flyball.stats.density_ratio import Ratio, density_ratio
 from flyball.stats.losses import bounded_loss
@@ -204,6 +205,7 @@ def _evidence(asked: _Question, name: str, part: Part | None, sample: Sample) ->
 
 
 def _blank(asked: _Question, name: str, n: int) -> Evidence:
+    reference = asked.known.reference
     return Evidence(
         name=name,
         value=None,
@@ -211,7 +213,7 @@ def _blank(asked: _Question, name: str, n: int) -> Evidence:
         since=asked.window.start,
         until=asked.window.end,
         method="estimated without labels: doubly robust, weighted by the density ratio (PAPE, DLE: arXiv 2401.08348); "
-        "interval for the metric that the window's labels will give",
+        f"interval for the metric that the window's labels will give{metrics.of_answers(name, reference.task, reference.threshold)}",
         inputs=asked.digest,
     )
 

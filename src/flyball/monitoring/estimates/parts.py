@@ -51,7 +51,7 @@ def _classified(
     name: str, reference: EstimationReference, sides: tuple[Table, Table], outcome: outcomes.Outcome, truth: Floats
 ) -> Part | None:
     own, now = sides
-    found = expected(name, reference.task, now.scores, outcome.window)
+    found = expected(name, reference.task, now.scores, outcome.window, reference.threshold)
     if found is None:
         return None
     by_label, by_label_before = found.influence(now.scores), found.influence(own.scores)

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from flyball.errors import DataError
 from flyball.monitoring import counting, streams
 from flyball.records.signature import ColumnType, Signature, Task
+from flyball.stats.metrics import HALF
 
 MAX_ROWS = 4000
 """Of the reference: the estimate's error then is that of a window of 4,000 labelled rows, and fitting takes a fraction of a second."""
@@ -44,6 +45,8 @@ class EstimationReference(msgspec.Struct, frozen=True, kw_only=True):
     """Number of the window of time that each row lies in, ascending from 0; all 0: times are not known."""
     rows: int
     """In the holdout, of which these are a sample."""
+    threshold: float = HALF
+    """Two classes: the score from which the answer is the positive one. In a package it is one half: a unit says its own."""
 
 
 def build(
