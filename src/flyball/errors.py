@@ -77,6 +77,19 @@ class FlyballError(Exception):
         return text if text.endswith(("?", "!")) else text + "."
 
 
+class InternalError(FlyballError):
+    """What nobody foresaw: a fault of Flyball's own. Not `1`, by which a command says that it did its work and the answer is no."""
+
+    exit_code = 70  # EX_SOFTWARE
+
+    def __init__(self, error: BaseException) -> None:
+        words = f"{type(error).__name__}: {error}".encode(errors="replace").decode()
+        super().__init__(
+            f"Flyball itself failed: {words.rstrip('.')}. This is a fault of ours, not yours",
+            next_step="run the same with `flyball --debug …` and report what it prints",
+        )
+
+
 class UserError(FlyballError):
     """The person at the keyboard, or the caller, mends this."""
 

@@ -283,6 +283,15 @@ def test_a_store_that_is_no_database_is_named(tmp_path: Path) -> None:
         MlflowRegistry(tmp_path).versions("shop")
 
 
+@pytest.mark.parametrize("pragma", ["", "pragma user_version=0", "pragma journal_mode=wal"])
+def test_a_database_without_a_table_is_made_as_one_that_is_not_there(tmp_path: Path, package: Callable, pragma: str) -> None:
+    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as connection:
+        connection.execute(pragma)
+    registry = MlflowRegistry(tmp_path)
+    assert registry.versions("shop") == ()
+    assert register(registry, package()).number == 1
+
+
 def test_an_alias_can_be_set_again(registry: Registry, package: Callable) -> None:
     register(registry, package("tree"))
     register(registry, package("other"), "l" * 64)

@@ -22,6 +22,7 @@ LEAST_FREE_BYTES = 1 << 30
 WAL_RESET_FIXED = (3, 51, 3)
 """SQLite before it can, rarely, damage a database when several connections reset its write-ahead log at once."""
 RESTORE = "keep the files as they are and restore a backup beside them (docs/operations.md)"
+RESTORE_HEAD = "restore only .flyball/HEAD, from any backup of this ledger (docs/operations.md); then `flyball verify`"
 MOST_TOLD = 3
 MANY = 5_000_000
 """Predictions that are worth a word."""
@@ -81,7 +82,8 @@ def _ledger(faults: Sequence[LedgerFault] | None) -> Check:
         return Check(name="ledger", ok="skipped", words="nothing is recorded yet")
     if faults:
         words = "; ".join(f"{fault.kind}: {fault.words}" for fault in faults[:MOST_TOLD])
-        return Check(name="ledger", ok=False, words=f"{words}: nothing can be written", next_step=RESTORE)
+        step = RESTORE_HEAD if all(fault.kind == "head" for fault in faults) else RESTORE
+        return Check(name="ledger", ok=False, words=f"{words}: nothing can be written", next_step=step)
     return Check(name="ledger", ok=True, words="its end and its newest entries hold (`flyball verify` reads all of it)")
 
 

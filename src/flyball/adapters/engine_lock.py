@@ -9,23 +9,32 @@ from typing import Self
 from flyball.adapters.durable import opened_if_there
 from flyball.errors import EngineBusy, StoreUnavailable
 
+PID_BYTES = 32
+"""Of the file, where the process stands; behind them, for what it holds the lock."""
+OWNER_BYTES = 64
+
 
 def engine_is_held(state_dir: Path) -> bool:
-    """Whether a process runs the ticks now. The lock is only touched when the process that took it last still lives: a look must not keep one out.
+    """Whether a process runs the ticks now. Raises StoreUnavailable when nobody can tell."""
+    return engine_owner(state_dir) is not None
 
-    Raises StoreUnavailable when nobody can tell."""
+
+def engine_owner(state_dir: Path) -> str | None:
+    """For what the process that runs the ticks now holds the lock (empty: it did not say); None: nobody holds it.
+
+    The lock is only touched when the process that took it last still lives: a look must not keep one out. Raises StoreUnavailable when nobody can tell."""
     descriptor = opened_if_there(state_dir / "engine.lock", os.O_RDWR)
     if descriptor is None:
-        return False
+        return None
     try:
-        if not _lives(os.pread(descriptor, 32, 0)):
-            return False
+        if not _lives(os.pread(descriptor, PID_BYTES, 0)):
+            return None
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        return True
+        return os.pread(descriptor, OWNER_BYTES, PID_BYTES).decode(errors="replace").strip()
     finally:
         os.close(descriptor)
-    return False
+    return None
 
 
 def _lives(holder: bytes) -> bool:
@@ -41,9 +50,10 @@ def _lives(holder: bytes) -> bool:
 class EngineLock:
     """`with EngineLock(DIR):` raises EngineBusy naming the process that holds it. The file stays: deleting it would let two hold "the" lock."""
 
-    def __init__(self, state_dir: Path, *, replays: bool = False) -> None:
-        """`replays`: of a project's replays, which `flyball down` does not end."""
+    def __init__(self, state_dir: Path, owner: str = "", *, replays: bool = False) -> None:
+        """`owner`: what whoever meets the lock is told that it is held for. `replays`: of a project's replays, which `flyball down` does not end."""
         self._path = state_dir / "engine.lock"
+        self._owner = owner
         self._replays = replays
         self._descriptor: int | None = None
 
@@ -57,12 +67,12 @@ class EngineLock:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip() or "unknown"
+            holder = os.pread(descriptor, PID_BYTES, 0).decode(errors="replace").strip() or "unknown"
             os.close(descriptor)
             raise self._busy(holder) from None
         try:
             os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+            os.pwrite(descriptor, f"{os.getpid()}".ljust(PID_BYTES).encode() + self._owner.encode()[:OWNER_BYTES], 0)
         except OSError as error:
             os.close(descriptor)
             raise StoreUnavailable(

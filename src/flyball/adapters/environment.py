@@ -7,7 +7,7 @@ import platform
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from importlib.metadata import Distribution, distributions
 from pathlib import Path
@@ -20,10 +20,14 @@ from flyball.errors import CodeChanged, StoreUnavailable
 from flyball.records import codec
 from flyball.spec import DataSpec
 
-SKIPPED = frozenset(
-    {".flyball", ".venv", "venv", ".git", "__pycache__", "node_modules", ".tox", ".nox", ".mypy_cache", ".ruff_cache"}
+_STATES = ".flyball"
+"""How the names begin of the state directory, of what it was put aside as, and of a gateway's."""
+_SKIPPED = frozenset(
+    {"mlartifacts", ".venv", "venv", ".git", "__pycache__", "node_modules", ".tox", ".nox", ".mypy_cache", ".ruff_cache"}
 )
 """Folders that hold results or other people's code."""
+_LEDGER, _PACKAGE = "flyball.db", frozenset({"manifest.json", "signature.json"})
+_TELLING = (_LEDGER, *_PACKAGE)
 _TABLES = frozenset(
     {".arrow", ".csv", ".db", ".duckdb", ".feather", ".gz", ".jsonl", ".ndjson", ".parquet", ".sqlite", ".tsv", ".xlsx", ".zip"}
 )
@@ -191,14 +195,40 @@ def environment_digest() -> str:
     ])  # fmt: skip
 
 
+def own_files(root: Path, paths: Iterable[Path]) -> list[Path]:
+    """Those of `paths` below `root` that lie in no folder that is skipped, sorted."""
+    known: dict[Path, bool] = {root: True}
+
+    def is_own(folder: Path) -> bool:
+        if folder not in known:
+            names = [name for name in _TELLING if (folder / name).is_file()]
+            known[folder] = not (_is_skipped(folder.name) or _is_kept(names)) and is_own(folder.parent)
+        return known[folder]
+
+    return sorted(path for path in paths if not _is_skipped(path.name) and is_own(path.parent))
+
+
+def _is_skipped(name: str) -> bool:
+    return name in _SKIPPED or name.startswith(_STATES)
+
+
+def _is_kept(names: Collection[str]) -> bool:
+    """Of the files of a folder: whether it is a copy of the state, under whatever name, or a package that was exported. Their modules are those of earlier
+    runs: a backup must not make the project's code another."""
+    return _LEDGER in names or _PACKAGE.issubset(names)
+
+
 def _listed(root: Path, *, modules_alone: bool = False) -> tuple[Path, ...]:
     """Relative to it, sorted, without those in folders that are skipped. Of `data/` modules alone: rows may lie there in a million files."""
     found = []
     for place, folders, names in os.walk(root):
-        folders[:] = [name for name in folders if name not in SKIPPED]
         here = Path(place).relative_to(root)
+        if here.parts and _is_kept(names):
+            folders.clear()
+            continue
+        folders[:] = [name for name in folders if not _is_skipped(name)]
         modules = modules_alone or here.parts[:1] == ("data",)
-        wanted = (name for name in names if name not in SKIPPED and (not modules or name.endswith(".py")))
+        wanted = (name for name in names if not _is_skipped(name) and (not modules or name.endswith(".py")))
         # Asked of each, not of all that lies there: sockets, pipes and links to nothing cannot be read.
         found += [here / name for name in wanted if (root / here / name).is_file()]
     return tuple(sorted(found))

@@ -24,11 +24,12 @@ def export_package(package: Path, target: Path, version: int, keeping: Keeping, 
     said = Exported(version=version, manifest_digest=codec.digest(manifest), keeping=keeping, keep=keep).sealed()
 
     def fill(directory: Path) -> None:
-        for name in manifest.files:
+        # What tells a package first: who looks through the project meanwhile must not take its modules for the project's.
+        (directory / MANIFEST).write_bytes((package / MANIFEST).read_bytes())
+        for name in sorted(manifest.files, key=lambda name: "/" in name):
             path = directory / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(checked_bytes(package, name))
-        (directory / MANIFEST).write_bytes((package / MANIFEST).read_bytes())
         (directory / FILE).write_bytes(codec.encode(said))
 
     try:

@@ -37,3 +37,15 @@ def tagged_versions(database: Path, model: str) -> tuple[Tagged, ...] | None:
     except sqlite3.Error:
         return None
     return tuple(Tagged(number, tags) for number, tags in found.items())
+
+
+def remove_empty(database: Path) -> None:
+    """Where no table is in it: who only opens a file that is not there makes one, and MLflow never makes its tables in a file that is there."""
+    try:
+        with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True, isolation_level=None)) as connection:
+            if connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is not None:
+                return
+    except sqlite3.Error:
+        return  # it is not there, or no database: whoever uses it says so
+    for leftover in (database, *(database.with_name(f"{database.name}-{end}") for end in ("wal", "shm", "journal"))):
+        leftover.unlink(missing_ok=True)

@@ -16,7 +16,7 @@ import msgspec
 
 from flyball.adapters.durable_directories import make_directory_durably, sync_written
 from flyball.adapters.mlflow_home import ARTIFACTS, DEFAULT, lead_home
-from flyball.adapters.mlflow_tables import tagged_versions
+from flyball.adapters.mlflow_tables import remove_empty, tagged_versions
 from flyball.adapters.packages import verify_package
 from flyball.adapters.quiet_mlflow import quiet
 from flyball.errors import ArtifactDamaged, DataError, FlyballError, NotFound, StoreUnavailable, TrackingFailed
@@ -352,6 +352,7 @@ def _milliseconds(at: datetime) -> int:
 
 def _make_database(path: Path) -> None:
     """Aside, and renamed into place: MLflow makes its tables in many steps, and one that was killed between two of them can never be opened again."""
+    remove_empty(path)
     if path.exists():
         return
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore

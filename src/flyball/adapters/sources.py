@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import polars as pl
 
-from flyball.adapters.environment import SKIPPED
+from flyball.adapters.environment import own_files
 from flyball.adapters.places import NAMED_BY_URLS, TABLE_READ, letters_in
 from flyball.adapters.schema_file import types_in
 from flyball.adapters.source_files import EXACT, Names, joined, read_file, refuse_repeated_columns
@@ -269,8 +269,8 @@ def _read_files(pattern: str, data: DataSpec, project_dir: Path, names: Names) -
     if Path(pattern).is_absolute() or ".." in Path(pattern).parts:
         raise DataError(f"data.source.files is {pattern!r}", expected="a pattern below the project's directory")
     found = (path for path in project_dir.glob(pattern) if path.is_file())
-    # `**/*.parquet` must not find the snapshots of the rows that it found before.
-    paths = sorted(path for path in found if SKIPPED.isdisjoint(path.relative_to(project_dir).parts))
+    # `**/*.parquet` must not find the snapshots of the rows that it found before, nor a backup's.
+    paths = own_files(project_dir, found)
     if not paths:
         raise DataError(
             f"no file matches {pattern!r} below {project_dir}",

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flyball.cli.doors import ANSWER_IS_NO, Json, Project, Reason, actor
+from flyball.cli.doors import ANSWER_IS_NO, Json, Project, Reason, actor, text
 from flyball.cli.session import Session, session_of
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def close(context: typer.Context, reason: Reason = "", project: Project = Path()
 
 def raise_level(
     context: typer.Context,
-    action: Annotated[str, typer.Argument(metavar="ACTION", help="Such as `retrain`: one of autopilot.autonomy.")],
+    action: Annotated[str, typer.Argument(metavar="ACTION", help="Such as `retrain`: one of autopilot.autonomy.", parser=text)],
     reason: Reason = "",
     project: Project = Path(),
     _json: Json = False,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from flyball.cli.doors import ANSWER_IS_NO, TIMES, Json, Project, utc
+from flyball.cli.doors import ANSWER_IS_NO, TIMES, Json, Project, text, utc
 from flyball.cli.session import session_of
 
 capture = typer.Typer(no_args_is_help=True, help="What gateways captured: turn it into tables.")
@@ -33,16 +33,18 @@ File = Annotated[
     Path | None, typer.Argument(metavar="FILE", help="CSV with a header, Parquet or JSON lines.", exists=False, dir_okay=False)
 ]
 Sql = Annotated[
-    str | None, typer.Option("--sql", metavar="NAME", help="Environment variable that holds a database's SQLAlchemy URL.")
+    str | None,
+    typer.Option("--sql", metavar="NAME", help="Environment variable that holds a database's SQLAlchemy URL.", parser=text),
 ]
-Query = Annotated[str | None, typer.Option("--query", metavar="TEXT", help="What to ask the database.")]
-Id = Annotated[str, typer.Option("--id", metavar="COLUMN", help="Column with the predictions' ids.")]
-Label = Annotated[str, typer.Option("--label", metavar="COLUMN", help="Column with what became of them.")]
+Query = Annotated[str | None, typer.Option("--query", metavar="TEXT", help="What to ask the database.", parser=text)]
+Id = Annotated[str, typer.Option("--id", metavar="COLUMN", help="Column with the predictions' ids.", parser=text)]
+Label = Annotated[str, typer.Option("--label", metavar="COLUMN", help="Column with what became of them.", parser=text)]
 ObservedAt = Annotated[
     str | None,
     typer.Option(
         "--observed-at",
         metavar="COLUMN",
+        parser=text,
         help="Column with when that became known; observed_at, if there is one, else when the file was last written.",
     ),
 ]
@@ -51,6 +53,7 @@ Reward = Annotated[
     typer.Option(
         "--reward",
         metavar="COLUMN",
+        parser=text,
         help="Column with what each prediction earned; reward, if there is one that holds numbers. '': none.",
     ),
 ]

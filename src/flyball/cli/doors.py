@@ -1,6 +1,7 @@
 """The frame of all commands: options that every one has, and what becomes of an error."""
 
 import os
+import traceback
 from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +13,7 @@ from typer.exceptions import TyperException
 
 from flyball.cli.screen import INTERRUPTED, Screen, beside
 from flyball.cli.session import session_of
-from flyball.errors import FlyballError
+from flyball.errors import FlyballError, InternalError
 
 ANSWER_IS_NO = 1
 """The command did its work and the answer is no: a gate refused, something does not verify."""
@@ -58,6 +59,13 @@ class Doors(TyperGroup):
         except KeyboardInterrupt:
             screen.aside("Interrupted. Nothing is lost: the same command goes on where it was.")
             raise typer.Exit(INTERRUPTED) from None
+        except (typer.Exit, typer.Abort, BrokenPipeError):
+            raise  # typer's own, and of who has read enough
+        except Exception as error:  # noqa: BLE001 - whatever it is: 1, by which Python ends, is an answer here
+            if screen.debug:
+                traceback.print_exception(error)
+            screen.fail(InternalError(error))
+            raise typer.Exit(InternalError.exit_code) from None
 
     def _asks_for_help(self, args: list[str]) -> bool:
         """Also who names nothing, or a group of commands and nothing else."""
@@ -84,7 +92,14 @@ Json = Annotated[
 ]
 Project = Annotated[Path, typer.Option("--project", metavar="DIR", help="The project's directory.", file_okay=False)]
 Replayed = Annotated[bool, typer.Option("--replayed", help="Of the last `flyball replay` instead.")]
-Reason = Annotated[str, typer.Option("--reason", help="Why; kept with the order in the ledger.")]
+
+
+def text(words: str) -> str:
+    """What was typed, as the ledger can keep it: a byte that is no UTF-8 must not keep an order from being given. Not for paths, which are bytes."""
+    return words.encode(errors="surrogateescape").decode(errors="replace")
+
+
+Reason = Annotated[str, typer.Option("--reason", help="Why; kept with the order in the ledger.", parser=text)]
 
 
 def actor() -> str:
@@ -97,7 +112,7 @@ def actor() -> str:
         return f"user:{getpass.getuser()}"
     number = os.getuid()
     try:
-        return f"user:{pwd.getpwuid(number).pw_name}"
+        return text(f"user:{pwd.getpwuid(number).pw_name}")
     except KeyError:
         # A container may run as a number without an account.
         return f"user:uid-{number}"

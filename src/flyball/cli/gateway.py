@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from flyball.cli.doors import Json, Project
+from flyball.cli.doors import Json, Project, text
 from flyball.cli.session import session_of
 
 
@@ -92,7 +92,7 @@ def export(
 
 def bench(
     context: typer.Context,
-    model: Annotated[str | None, typer.Argument(metavar="MODEL", help="The project's model; it has one.")] = None,
+    model: Annotated[str | None, typer.Argument(metavar="MODEL", help="The project's model; it has one.", parser=text)] = None,
     version: Annotated[int | None, typer.Option("--version", metavar="N", min=1, help="Default: the champion.")] = None,
     package: Annotated[
         Path | None, typer.Option("--package", metavar="DIR", help="A package instead of a project's version.")

@@ -5,16 +5,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flyball.cli.doors import ANSWER_IS_NO, Json, Project, Reason, actor
+from flyball.cli.doors import ANSWER_IS_NO, Json, Project, Reason, actor, text
 from flyball.cli.session import Session, session_of
 
 if TYPE_CHECKING:
     from flyball.control.reports import CommandReport
 
 Digest = Annotated[
-    str, typer.Option("--digest", metavar="HEX", help="Of the action that you have seen, or its beginning: no other is answered.")
+    str,
+    typer.Option(
+        "--digest", metavar="HEX", help="Of the action that you have seen, or its beginning: no other is answered.", parser=text
+    ),
 ]
-Decision = Annotated[str, typer.Argument(metavar="DECISION", help="Its id, such as d-000012.")]
+Decision = Annotated[str, typer.Argument(metavar="DECISION", help="Its id, such as d-000012.", parser=text)]
 
 
 def rollback(context: typer.Context, reason: Reason = "", project: Project = Path(), _json: Json = False) -> None:
@@ -44,7 +47,7 @@ def refuse(
 
 def acknowledge(
     context: typer.Context,
-    finding: Annotated[str, typer.Argument(metavar="FINDING", help="Its number, such as 3.")],
+    finding: Annotated[str, typer.Argument(metavar="FINDING", help="Its number, such as 3.", parser=text)],
     as_normal: Annotated[bool, typer.Option("--as-normal", help="What was found is the new normal.")] = False,
     reason: Reason = "",
     project: Project = Path(),

@@ -9,12 +9,13 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
-from flyball.cli.doors import Json, Project, Replayed
+from flyball.cli.doors import Json, Project, Replayed, text
 from flyball.cli.session import LivedReplay, Session, Workspace, session_of
 from flyball.errors import NotFound
 
 OfPolicy = Annotated[
-    str | None, typer.Option("--policy", metavar="NAME", help="With --replayed: of that policy of `flyball replay --policy`.")
+    str | None,
+    typer.Option("--policy", metavar="NAME", help="With --replayed: of that policy of `flyball replay --policy`.", parser=text),
 ]
 _LISTS = re.compile(r"^flyball (decisions|findings)\b")
 """Next steps that a replay's own lists are for."""
@@ -107,7 +108,8 @@ def incidents(
 def explain(
     context: typer.Context,
     what: Annotated[
-        list[str], typer.Argument(metavar="DECISION | finding N | job J", help="d-000012, or: finding 3, or: job j-0003.")
+        list[str],
+        typer.Argument(metavar="DECISION | finding N | job J", help="d-000012, or: finding 3, or: job j-0003.", parser=text),
     ],
     replayed: Replayed = False,
     policy: OfPolicy = None,

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from flyball.cli.doors import ANSWER_IS_NO, Json, Project, Reason, Replayed, actor
+from flyball.cli.doors import ANSWER_IS_NO, Json, Project, Reason, Replayed, actor, text
 from flyball.cli.session import Session, session_of
 
 release = typer.Typer(
@@ -16,7 +16,7 @@ release = typer.Typer(
 def release_status(
     context: typer.Context,
     which: Annotated[
-        str | None, typer.Argument(metavar="RELEASE", help="Such as r-0007; the open one or the last if not given.")
+        str | None, typer.Argument(metavar="RELEASE", help="Such as r-0007; the open one or the last if not given.", parser=text)
     ] = None,
     replayed: Replayed = False,
     project: Project = Path(),

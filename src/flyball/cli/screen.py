@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
-from flyball.errors import FlyballError, StoreUnavailable
+from flyball.errors import FlyballError, InternalError, StoreUnavailable
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -133,8 +133,8 @@ class Screen:
             if error.detail:
                 console.print(Text(_lines(error.detail), style="red"), soft_wrap=True)
         if self.as_json:
-            faults = [fault.told for fault in getattr(error, "faults", ())]
-            self.failure(type(error).__name__, error.message, error.next_step, faults)
+            faults = [{name: _encodable(words) for name, words in fault.told.items()} for fault in getattr(error, "faults", ())]
+            self.failure(type(error).__name__, _encodable(error.message), _encodable(error.next_step), faults)
         for stream in (sys.stdout, sys.stderr):
             _give_up(stream)
 
@@ -191,6 +191,11 @@ def _give_up(stream: TextIO | None) -> None:
         os.close(nowhere)
 
 
+def _encodable(text: str) -> str:
+    """The name of a directory need not be UTF-8, and a document is."""
+    return text.encode(errors="replace").decode()
+
+
 def _lines(message: str) -> str:
     return "\n".join(harmless(line) for line in message.split("\n"))
 
@@ -212,9 +217,6 @@ def _make_console(*, error: bool) -> "Console":
     return console
 
 
-def quiet_traceback(kind: type[BaseException], error: BaseException, _trace: TracebackType | None) -> None:
+def quiet_traceback(_kind: type[BaseException], error: BaseException, _trace: TracebackType | None) -> None:
     """`sys.excepthook` for what nobody foresaw: ours to mend, said so."""
-    sys.stderr.write(
-        f"✗ Flyball itself failed: {kind.__name__}: {error}. This is a fault of ours, not yours. "
-        "Next: run the same with `flyball --debug …` and report what it prints.\n"
-    )
+    sys.stderr.write(f"✗ {_lines(InternalError(error).message)}\n")

@@ -31,6 +31,8 @@ def verify_report(report: VerifyReport, plain: bool) -> "RenderableType":  # noq
     if report.ledger_faults:  # it says which versions and decisions there are: nothing is concluded from one that does not hold
         rows[1:] = [(name, "not looked at", ("the ledger does not hold", "dim")) for name in ("artifacts", "decisions")]
     bad = "Something does not hold. Next: keep the files as they are, and restore a backup beside them."
+    if report.ledger_faults and all(words.startswith("head:") for words in report.ledger_faults):
+        bad = "The entries hold, and their head file does not. Next: restore only .flyball/HEAD, from any backup of this ledger; then flyball verify."
     if not report.ledger_faults and not report.artifact_faults:
         bad = "The ledger and the versions hold; decisions of this Flyball's do not come out again. Next: keep the files as they are, and report it with their ids."
     verdict: draw.Cell = ("All of it holds.", "green") if report.ok else (bad, "bold red")

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from flyball.cli.doors import Json, Project, actor
+from flyball.cli.doors import Json, Project, actor, text
 from flyball.cli.session import session_of
 
 token = typer.Typer(
@@ -13,7 +13,10 @@ token = typer.Typer(
 )
 
 Name = Annotated[
-    str, typer.Argument(metavar="NAME", help="As the ledger will call this person; of who has an account here, its name.")
+    str,
+    typer.Argument(
+        metavar="NAME", help="As the ledger will call this person; of who has an account here, its name.", parser=text
+    ),
 ]
 
 
@@ -21,7 +24,7 @@ def add(
     context: typer.Context,
     name: Name,
     role: Annotated[
-        str, typer.Option("--role", help="approver (reads and agrees), viewer (reads) or owner (everything).")
+        str, typer.Option("--role", help="approver (reads and agrees), viewer (reads) or owner (everything).", parser=text)
     ] = "approver",
     project: Project = Path(),
     _json: Json = False,

@@ -79,7 +79,7 @@ class Ledger(Protocol):
 class LedgerFault(NamedTuple):
     """What `verify` found: `flipped` (an entry's bytes changed), `removed` (a gap), `truncated` (the file's head is beyond the table's),
     `restored` (an older database beside a newer head, chain differs), `state` (a state is not the projection of its events),
-    `head` (the head file is missing or unreadable)."""
+    `head` (the head file is missing or unreadable); at a look that cannot even begin, `unopened`."""
 
     kind: str
     seq: int | None

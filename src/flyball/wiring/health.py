@@ -55,7 +55,7 @@ def ledger_faults(state_dir: Path) -> tuple[LedgerFault, ...] | None:
             return None
         ledger = SqliteLedger(state_dir)
     except FlyballError as error:
-        return (LedgerFault("head", None, error.found),)
+        return (LedgerFault("unopened", None, error.found),)
     try:
         return ledger.look()
     finally:

@@ -15,7 +15,7 @@ import msgspec
 from flyball.adapters import doctor, supervisor
 from flyball.adapters.clock import SystemClock
 from flyball.adapters.ended_sessions import EndedSessions
-from flyball.adapters.engine_lock import EngineLock, engine_is_held
+from flyball.adapters.engine_lock import EngineLock, engine_is_held, engine_owner
 from flyball.adapters.executor import ProcessExecutor
 from flyball.adapters.heartbeat import Heartbeat, lease_age_seconds
 from flyball.adapters.ledger import SqliteLedger
@@ -238,7 +238,7 @@ class Workspace:
             yield None  # a control process that was killed is on its way: taking its place would keep it out, and the ticks with it
             return
         self._home.keep_private()
-        lock = EngineLock(self._home.state_dir)
+        lock = EngineLock(self._home.state_dir, owner)
         try:
             lock.acquire()
         except EngineBusy:
@@ -279,9 +279,11 @@ class Workspace:
         return not self._is_supervised() or (age is not None and age < LEASE_SECONDS)
 
     def _has_control(self) -> bool:
-        """Whether a control process takes orders, or is on its way: it alone renews the lease, other commands end with what they do."""
+        """Whether a control process takes orders, or is on its way. Other commands take none, though what they end with renews the lease, too."""
         age = lease_age_seconds(self._home.state_dir)
-        return self._is_supervised() or (age is not None and age < LEASE_SECONDS and engine_is_held(self._home.state_dir))
+        return self._is_supervised() or (
+            age is not None and age < LEASE_SECONDS and engine_owner(self._home.state_dir) == CONTROL
+        )
 
     def _is_attended(self) -> bool:
         """Whether a process controls the project, or a supervisor starts one again."""

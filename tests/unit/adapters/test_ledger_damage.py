@@ -189,6 +189,32 @@ def test_a_missing_head_file_is_told_and_nothing_is_appended(tmp_path: Path) -> 
     ledger.close()
 
 
+@pytest.mark.parametrize("damage", [b"", b"\0" * 8192, b"x"])
+def test_an_unreadable_head_file_is_told_as_a_missing_one_and_nothing_is_appended(tmp_path: Path, damage: bytes) -> None:
+    (filled(tmp_path) / "HEAD").rename(tmp_path / "kept")
+    (tmp_path / "HEAD").write_bytes(damage)
+    assert kinds(tmp_path) == {"head"}
+    ledger = SqliteLedger(tmp_path)
+    assert (ledger.head().seq, len(ledger.events())) == (12, 12)
+    assert [fault.kind for fault in ledger.look()] == ["head"]
+    for write in (lambda: ledger.transact(drafts(60, 1)), lambda: ledger.claim("me", AT)):
+        with pytest.raises(LedgerDamaged, match=r"head file is unreadable.*restore only HEAD"):
+            write()
+    assert (tmp_path / "HEAD").read_bytes() == damage
+    (tmp_path / "kept").replace(tmp_path / "HEAD")
+    assert ledger.transact(drafts(60, 1))
+    ledger.close()
+    assert kinds(tmp_path) == set()
+
+
+def test_nothing_is_begun_beside_an_unreadable_head(tmp_path: Path) -> None:
+    (filled(tmp_path) / "flyball.db").unlink()
+    (tmp_path / "HEAD").write_bytes(b"")
+    with pytest.raises(LedgerDamaged, match="head file is unreadable"):
+        SqliteLedger(tmp_path)
+    assert not (tmp_path / "flyball.db").exists()
+
+
 def test_a_missing_database_beside_a_head_is_not_begun_anew(tmp_path: Path) -> None:
     (filled(tmp_path) / "flyball.db").unlink()
     with pytest.raises(LedgerDamaged, match=r"is missing, its head file knows 12 entries"):

@@ -11,7 +11,7 @@ import pytest
 
 from flyball.adapters import entropy
 from flyball.adapters.durable import replace_file
-from flyball.adapters.engine_lock import EngineLock, engine_is_held
+from flyball.adapters.engine_lock import EngineLock, engine_is_held, engine_owner
 from flyball.adapters.notifier import LogNotifier
 from flyball.adapters.token import owner_token
 from flyball.errors import EngineBusy, OperatorError, StoreUnavailable
@@ -68,9 +68,12 @@ def test_the_engine_lock_names_who_holds_it_and_is_freed_by_its_death(tmp_path: 
     assert not engine_is_held(tmp_path)
     with EngineLock(tmp_path), pytest.raises(EngineBusy, match=str(os.getpid())):
         EngineLock(tmp_path).acquire()
-    with EngineLock(tmp_path):
-        assert engine_is_held(tmp_path)
+    for owner in ("flyball control", "flyball run", ""):
+        with EngineLock(tmp_path, owner):
+            assert engine_is_held(tmp_path)
+            assert engine_owner(tmp_path) == owner
     assert not engine_is_held(tmp_path)
+    assert engine_owner(tmp_path) is None
     assert not engine_is_held(tmp_path / "nowhere")
 
 

@@ -60,6 +60,17 @@ def test_several_files_are_one_table(tmp_path: Path) -> None:
     assert read(tmp_path, source={"files": "*.parquet"}).height == 100
 
 
+def test_snapshots_in_a_backup_are_no_rows(tmp_path: Path) -> None:
+    FRAME.head(50).write_parquet(tmp_path / "a.parquet")
+    (tmp_path / "days").mkdir()
+    FRAME.tail(50).write_parquet(tmp_path / "days" / "b.parquet")
+    for name in (".flyball", ".flyball.damaged", "backup"):
+        (tmp_path / name / "snapshots").mkdir(parents=True)
+        (tmp_path / name / "flyball.db").touch()
+        FRAME.write_parquet(tmp_path / name / "snapshots" / "c.parquet")
+    assert read(tmp_path, source={"files": "**/*.parquet"}).height == 100
+
+
 @pytest.mark.parametrize(
     ("bad", "words"),
     [

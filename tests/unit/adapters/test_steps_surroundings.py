@@ -30,6 +30,39 @@ def test_the_codes_digest_is_of_the_projects_own_python(tmp_path: Path) -> None:
     assert environment_digest() == environment_digest()
 
 
+@pytest.mark.parametrize(
+    ("module", "beside"),
+    [
+        (".flyball.damaged/snapshots/m.py", ()),
+        (".flyball-gateway/m.py", ()),
+        ("mlartifacts/1/models/m-1/artifacts/model/code/m.py", ()),
+        ("backup/mlartifacts/1/models/m-1/artifacts/model/code/m.py", ()),
+        ("backup/jobs/j-0001/m.py", ("backup/flyball.db",)),
+        ("packages/3/model/code/m.py", ("packages/3/manifest.json", "packages/3/signature.json")),
+    ],
+)
+def test_a_backup_or_a_package_in_the_project_is_no_code_of_it(tmp_path: Path, module: str, beside: tuple[str, ...]) -> None:
+    (tmp_path / "pipeline.py").write_text('open("words.json")\n')
+    before = surroundings(tmp_path)
+    for name in (module, str(Path(module).with_name("words.json")), *beside):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("2")
+    assert surroundings(tmp_path) == before
+    refuse_change(tmp_path, before)
+
+
+@pytest.mark.parametrize(
+    "beside", [("manifest.json",), ("signature.json",), ("mlartifacts/x", "mlflow.db"), (), ("../flyball.db",)]
+)
+def test_what_only_looks_like_that_is_code(tmp_path: Path, beside: tuple[str, ...]) -> None:
+    (tmp_path / "sub" / "mlartifacts").mkdir(parents=True)
+    for name in beside:
+        (tmp_path / "sub" / name).write_text("1")
+    before = code_digest(tmp_path)
+    (tmp_path / "sub" / "c.py").write_text("4")
+    assert code_digest(tmp_path) != before
+
+
 def test_git_tells_the_commit_and_what_differs_from_it(tmp_path: Path) -> None:
     assert git_state(tmp_path).commit is None
 

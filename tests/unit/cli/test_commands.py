@@ -27,7 +27,7 @@ from flyball.cli.screen import Screen
 from flyball.cli.session import Session
 from flyball.control.ports import Say
 from flyball.control.reports import CommandReport, RunReport, StatusReport, UpReport
-from flyball.errors import Fault, SpecError
+from flyball.errors import Conflict, Fault, SpecError
 from flyball.records.evidence import Outcome
 from flyball.records.jobs import JobStatus
 from flyball.wiring import exporting, privacy
@@ -486,6 +486,57 @@ def test_what_nobody_foresaw_is_a_sentence_without_a_trace(tmp_path: Path) -> No
     assert result.returncode == 1
     assert "Flyball itself failed: ZeroDivisionError" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+class Failing(PaperWorkspace):
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
+
+    def status(self) -> StatusReport:
+        raise self.error
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError("by zero"), ValueError("a \udcff"), OSError(5, "Input/output error")])
+def test_what_nobody_foresaw_is_no_answer_and_a_document(error: Exception) -> None:
+    result = call(["status", "--json"], Failing(error))
+    assert result.exit_code == 70
+    told = json.loads(result.stdout)["error"]
+    assert told["kind"] == "InternalError"
+    assert type(error).__name__ in told["message"]
+    assert "flyball --debug" in told["next_step"]
+    assert "This is a fault of ours" in result.stderr
+    assert "Traceback" not in result.output
+
+
+def test_where_it_came_from_is_shown_to_who_asks() -> None:
+    result = call(["--debug", "status"], Failing(ZeroDivisionError("by zero")))
+    assert result.exit_code == 70
+    assert "Traceback" in result.stderr
+    assert "in status" in result.stderr
+
+
+def test_an_error_that_names_a_place_in_other_bytes_has_its_document() -> None:
+    for error in (Conflict("\udcff is there", next_step="\udcff"), SpecError([Fault("\udcff", "\udcff", "a section")])):
+        result = call(["status", "--json"], Failing(error))
+        assert result.exit_code == 2
+        assert json.loads(result.stdout)["error"]["kind"] == type(error).__name__
+
+
+def test_a_byte_that_is_no_utf8_keeps_no_order_from_being_given() -> None:
+    paper = PaperWorkspace()
+    assert call(["rollback", "--reason", "w\udcff\udce4rse", "--json"], paper).exit_code == 0
+    assert paper.calls[-1][:2] == ("rollback", "w��rse")
+    for typed in (
+        ["approve", "\udcff"],
+        ["acknowledge", "\udcff"],
+        ["explain", "\udcff"],
+        ["release", "status", "\udcff"],
+        ["token", "add", "\udcff"],
+    ):
+        result = call([*typed, "--json"], paper)
+        assert result.exit_code in {0, 2}, typed
+        json.loads(result.stdout)
 
 
 def test_no_project_says_where_to_go(tmp_path: Path) -> None:

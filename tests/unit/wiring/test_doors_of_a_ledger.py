@@ -8,11 +8,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from small_project import YAML
 
 from flyball.adapters.ledger import SqliteLedger
 from flyball.adapters.supervisor import Layout
 from flyball.cli.detached_supervisor import main
+from flyball.cli.tell_proofs import verify_report
 from flyball.errors import LedgerDamaged, OperatorError, SpecError, StoreUnavailable
 from flyball.records.events import Draft, Put
 from flyball.wiring.detached_supervisor import command_of
@@ -98,6 +100,41 @@ def test_why_it_does_not_come_up_in_the_background_is_found_in_its_log_in_every_
         assert main(command_of(layout)[-1]) == 3
     os.umask(before)
     assert log.getvalue().decode().startswith("✗ port")
+
+
+@pytest.mark.parametrize("damage", ["", "garbage", None])
+def test_a_head_that_cannot_be_read_is_reported_and_to_be_restored_alone(tmp_path: Path, damage: str | None) -> None:
+    renamed(tmp_path, "returns")
+    workspace, head = open_workspace(tmp_path), tmp_path / ".flyball" / "HEAD"
+    workspace.rollback("there is nobody to go back to", "user:me")
+    kept = head.read_bytes()
+    head.unlink()
+    if damage is not None:
+        head.write_text(damage)
+    report = workspace.verify()
+    assert not report.ok
+    assert [words.partition(":")[0] for words in report.ledger_faults] == ["head"]
+    drawn = Console(file=io.StringIO(), width=300, record=True)
+    drawn.print(verify_report(report, True))
+    assert "restore only .flyball/HEAD" in drawn.export_text()
+    ledger = next(check for check in workspace.doctor() if check.name == "ledger")
+    assert ledger.ok is False
+    assert "restore only .flyball/HEAD" in ledger.next_step
+    assert "ledger does not hold" in workspace.status().trouble
+    with pytest.raises(LedgerDamaged, match="restore only HEAD"):
+        workspace.rollback("again", "user:me")
+    head.write_bytes(kept)
+    assert workspace.verify().ok
+
+
+def test_a_database_that_is_gone_is_not_mended_by_its_head(tmp_path: Path) -> None:
+    renamed(tmp_path, "returns")
+    workspace = open_workspace(tmp_path)
+    workspace.rollback("there is nobody to go back to", "user:me")
+    for left in (tmp_path / ".flyball").glob("flyball.db*"):
+        left.unlink()
+    ledger = next(check for check in workspace.doctor() if check.name == "ledger")
+    assert "restore a backup" in ledger.next_step
 
 
 def test_a_ledger_that_is_no_database_keeps_nobody_from_coming_up(tmp_path: Path) -> None:

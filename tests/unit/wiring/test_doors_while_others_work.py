@@ -10,10 +10,14 @@ from small_project import YAML
 from flyball.adapters.clock import SystemClock
 from flyball.adapters.engine_lock import EngineLock
 from flyball.adapters.executor import ProcessExecutor
+from flyball.adapters.heartbeat import LeaseFile, lease_age_seconds
+from flyball.control import running
 from flyball.control.ports import StepRequest
+from flyball.control.reports import RunReport
 from flyball.records.jobs import Job, JobStatus
+from flyball.records.routing import LEASE_SECONDS
 from flyball.spec.load import parse_project
-from flyball.wiring.workspace import open_workspace, stop_all
+from flyball.wiring.workspace import CONTROL, open_workspace, stop_all
 
 AT = datetime(2026, 1, 9, tzinfo=UTC)
 
@@ -22,15 +26,46 @@ class Waits(Exception):
     pass
 
 
+class Ordered(Exception):
+    pass
+
+
+def waits(_style: str, words: str) -> None:
+    raise Waits(words)
+
+
 def test_a_run_beside_another_command_says_that_it_waits_for_it(tmp_path: Path) -> None:
     (tmp_path / "flyball.yaml").write_text(YAML)
     (tmp_path / ".flyball").mkdir()
-
-    def say(_style: str, words: str) -> None:
-        raise Waits(words)
-
     with EngineLock(tmp_path / ".flyball"), pytest.raises(Waits, match="this run begins when it has ended"):
-        open_workspace(tmp_path).run(say, "user:me")
+        open_workspace(tmp_path).run(waits, "user:me")
+
+
+def test_a_run_waits_for_another_command_also_where_one_has_just_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "flyball.yaml").write_text(YAML)
+    workspace, state_dir = open_workspace(tmp_path), tmp_path / ".flyball"
+    workspace.rollback("there is nobody to go back to", "user:me")
+    assert (lease_age_seconds(state_dir) or 0.0) < LEASE_SECONDS
+    assert (state_dir / "lease").exists(), "it has ticked"
+    ordered: list[object] = []
+    monkeypatch.setattr(running, "run_there", lambda *given: ordered.append(given))
+    with EngineLock(state_dir, "flyball run"), pytest.raises(Waits, match="this run begins when it has ended"):
+        workspace.run(waits, "user:me")
+    assert not ordered, "nobody takes an order before that command's end, which would carry it out as a job that nobody works on"
+
+
+def test_a_run_orders_what_a_control_process_without_a_supervisor_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "flyball.yaml").write_text(YAML)
+    workspace, state_dir = open_workspace(tmp_path), tmp_path / ".flyball"
+
+    def takes_it(*_given: object) -> RunReport:
+        raise Ordered
+
+    monkeypatch.setattr(running, "run_there", takes_it)
+    with EngineLock(state_dir, CONTROL):
+        LeaseFile(state_dir).renew_lease()
+        with pytest.raises(Ordered):
+            workspace.run(waits, "user:me")
 
 
 def test_down_ends_what_an_interrupted_run_left_and_not_what_a_command_works_on(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ SLOT_BYTES = 4096
 """One sector of the largest kind in use: a torn write spoils only the slot that it writes, and that is never the newest one."""
 LOCK_SECONDS = 20.0
 """A writer holds the lock for milliseconds; who waits this long waits for a stopped process."""
+RESTORE = "restore only HEAD, from any backup of this ledger: it may be older than the database; then `flyball verify`"
 _FIRST_WAIT, _LONGEST_WAIT = 0.0002, 0.004
 
 
@@ -53,7 +54,15 @@ class HeadFile:
             try:
                 return self._newest().record
             except FileNotFoundError:
-                raise LedgerDamaged(f"the ledger's head file {self._path} is missing") from None
+                raise LedgerDamaged(f"the ledger's head file {self._path} is missing", next_step=RESTORE) from None
+
+    def is_whole(self) -> bool:
+        """Whether `read` has an answer. Raises StoreUnavailable."""
+        try:
+            self.read()
+        except LedgerDamaged:
+            return False
+        return True
 
     def write(self, head: Head) -> None:
         """Move forward to `head`, durably; a head that is not ahead is left alone. Only inside `locked()`."""
@@ -101,7 +110,7 @@ class HeadFile:
     def _newest(self) -> Newest[Head]:
         found = self._slots.newest()
         if found is None:
-            raise LedgerDamaged("the ledger's head file is unreadable: neither of its two slots is whole")
+            raise LedgerDamaged("the ledger's head file is unreadable: neither of its two slots is whole", next_step=RESTORE)
         return found
 
 
@@ -118,6 +127,6 @@ def _speaking(path: Path) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
-        raise LedgerDamaged(f"the ledger's head file {path} is missing") from error
+        raise LedgerDamaged(f"the ledger's head file {path} is missing", next_step=RESTORE) from error
     except OSError as error:
         raise StoreUnavailable(f"{path}: {error.strerror or error}", next_step="mend the disk, then try again") from error

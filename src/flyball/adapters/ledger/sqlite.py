@@ -87,7 +87,7 @@ class SqliteLedger:
             self._asked = self._engine.execution_options(single=True)
             # Who forgets to close leaves no connection to the garbage collector's mood: Python 3.13 warns of those.
             weakref.finalize(self, self._engine.dispose)
-            self._open(head_path)
+            self._open()
 
     def transact(self, drafts: Sequence[Draft], *, epoch: int | None = None) -> tuple[Event, ...]:
         texts = [texts_of(draft) for draft in drafts]
@@ -187,8 +187,8 @@ class SqliteLedger:
         self._engine.dispose()
         self._head_file.close()
 
-    def _open(self, head_path: Path) -> None:
-        if not head_path.exists():  # an operator must see this: `verify` says it and every write refuses
+    def _open(self) -> None:
+        if not self._head_file.is_whole():  # an operator must see this: `verify` says it and every write refuses
             with self._engine.connect() as connection:
                 prepare(connection, self._path)
             return
