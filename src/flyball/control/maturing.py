@@ -291,9 +291,10 @@ class Maturing:
         return Concepted(findings, puts, told.slices, notes, reading.outlook)
 
     def _since(self, since: datetime, key: WindowKey, join: LabelJoin) -> Sampled:
-        """Rows of the window and of those before it since then, as far as they are kept."""
-        earlier = self._observation.recent(key[0], micros(since), key[1])
-        return sampled(self._observation, (*earlier, key), join)
+        """Rows of the windows since then, as far as they are kept. The window itself may be older: labels of others were complete before its own."""
+        judged = (*self._observation.recent(key[0], micros(since), micros(self._world.now())), key)
+        mine = [each for each in sorted({*judged}) if each[1] >= micros(since)]
+        return sampled(self._observation, mine or (key,), join)
 
     def _read(self, window: WindowSummary, join: LabelJoin) -> Read:
         start_us, end_us, now_us = micros(window.start), micros(window.end), micros(self._world.now())

@@ -19,7 +19,9 @@ always been wrong about, breaks calibration as a new concept does. Slices (monit
 
 import hashlib
 import math
+from collections.abc import Iterable, Sequence
 from datetime import datetime
+from itertools import compress
 from typing import NamedTuple
 
 import msgspec
@@ -268,24 +270,26 @@ def _tail(stream: Expected, measured: tuple[Measured, ...], sign: float) -> floa
 def _since(reference: Calibration, state: ConceptState, name: str) -> Since | None:
     of = state.streams[name]
     stream = next(item for item in reference.streams if item.name == name)
-    starts = tuple(seen.start for item, seen in zip(of.past, state.windows, strict=True) if item is not None)
+    starts = [seen.start for item, seen in zip(of.past, state.windows, strict=True) if item is not None]
     values = standardised(_measured(reference, stream, state, of))
     before = len(values) - len(starts)
-    return since_when(values[:before], values[before:], starts)
+    # They are judged as their labels become complete, which is another order than that of time.
+    judged = sorted(zip(starts, values[before:], strict=True), key=lambda each: each[0])
+    return since_when(values[:before], tuple(value for _, value in judged), tuple(start for start, _ in judged))
 
 
 def _finding(reference: Calibration, state: ConceptState, alarm: _Alarm, window: Window, allowance: Allowance) -> Finding:
     named = alarm.named
     since = _since(reference, state, named[0])
     if alarm.p is not None:
-        since = by_itself(since, tuple(seen.start for seen in state.windows))
-    first = 0 if since is None else next(place for place, seen in enumerate(state.windows) if seen.start >= since.at)
-    recent = state.windows[first:]
+        since = by_itself(since, tuple(sorted(seen.start for seen in state.windows)))
+    changed = [since is None or seen.start >= since.at for seen in state.windows]
+    recent = tuple(compress(state.windows, changed))
     rows = sum(seen.n for seen in recent)
     loss, expected = (sum(getattr(seen, at) * seen.n for seen in recent) / rows for at in ("loss", "expected"))
-    effects = {name: _mean(state.streams[name].past[first:]) for name in named}
+    effects = {name: _mean(compress(state.streams[name].past, changed)) for name in named}
     harm = round(loss - expected, 6)
-    back = harm <= allowance.tolerance and _is_back(state, named, first)
+    back = harm <= allowance.tolerance and _is_back(state, named, changed)
     words = told(reference, effects, (loss, expected), back=back)
     level = max(_level(name, state.streams[name]) for name in named)
     evidence = Evidence(
@@ -309,13 +313,16 @@ def _finding(reference: Calibration, state: ConceptState, alarm: _Alarm, window:
     )  # fmt: skip
 
 
-def _is_back(state: ConceptState, named: tuple[str, ...], first: int) -> bool:
-    """The end of what was told before: each stream is nearer to the holdout by half than it was from that alarm until this change, block `first`."""
-    both = [(_mean(of.past[:first]), _mean(of.past[first:])) for of in (state.streams[name] for name in named)]
+def _is_back(state: ConceptState, named: tuple[str, ...], changed: Sequence[bool]) -> bool:
+    """The end of what was told before: each stream is nearer to the holdout by half than it was from that alarm until this change."""
+    earlier = [not each for each in changed]
+    both = [
+        (_mean(compress(of.past, earlier)), _mean(compress(of.past, changed))) for of in (state.streams[name] for name in named)
+    ]
     return state.alarms > 0 and all(abs(now) < NEARER * abs(before) for before, now in both)
 
 
-def _mean(past: tuple[tuple[float, float] | None, ...]) -> float:
+def _mean(past: Iterable[tuple[float, float] | None]) -> float:
     means = [item[1] for item in past if item is not None]
     return round(sum(means) / len(means), 6) if means else 0.0
 

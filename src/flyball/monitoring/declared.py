@@ -19,7 +19,8 @@ from flyball.monitoring import performance
 from flyball.monitoring.allowance import Allowance
 from flyball.monitoring.cause_words import percent
 from flyball.monitoring.drift import finding_id
-from flyball.monitoring.performance import PerformanceState, WindowLoss
+from flyball.monitoring.performance import PerformanceState
+from flyball.monitoring.recent_losses import Recent, WindowLoss
 from flyball.monitoring.reference import Baseline
 from flyball.monitoring.window import Window
 from flyball.records.evidence import Evidence
@@ -127,9 +128,11 @@ def judge(
     tracks |= {name: _stretched(baseline, tracks[name], allowance) for name, baseline in tested.items()}
     levels = {name: performance.level(tracks[name].judged) for name in tested}
     named = multiple.e_bh(levels, dict.fromkeys(levels, 1.0 / max(len(levels), 1)), allowance.run_length)
-    findings = tuple(_finding(name, tracks[name], tested[name], window, allowance) for name in named)
+    since = {name: performance.recent_of(tested[name], tracks[name].judged) for name in named}
+    findings = tuple(_finding(name, tracks[name], (tested[name], since[name]), window, allowance) for name in named)
     told = {
-        name: msgspec.structs.replace(tracks[name], judged=performance.ended(tracks[name].judged), beside=0) for name in named
+        name: msgspec.structs.replace(tracks[name], judged=performance.ended(tracks[name].judged, since[name]), beside=0)
+        for name in named
     }
     moved_on = DeclaredState(slices=tracks | told, notes=notes, last_window=window.id)
     return DeclaredReading(findings=findings, state=moved_on, seen=seen)
@@ -190,11 +193,10 @@ def _seen(mine: Floats, window: Window) -> Evidence:
     )
 
 
-def _finding(name: str, track: SliceTrack, baseline: Baseline, window: Window, allowance: Allowance) -> Finding:
-    state = track.judged
+def _finding(name: str, track: SliceTrack, told: tuple[Baseline, Recent], window: Window, allowance: Allowance) -> Finding:
+    state, (baseline, (recent, last, since)) = track.judged, told
     normal = state.accepted or baseline
     where = "on the holdout" if state.accepted is None else "in what was accepted as normal"
-    recent, last, since = performance.recent_of(baseline, state)
     share = sum(item.n for item in state.past[-state.since_alarm :]) / max(track.beside, 1)
     evidence = Evidence(
         name="slice_harm_detector", value=round(performance.level(state), 3), n=state.windows, unit="stretches",

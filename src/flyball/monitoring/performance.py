@@ -20,7 +20,6 @@ import hashlib
 import math
 from datetime import datetime
 from statistics import fmean
-from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -31,8 +30,8 @@ from flyball.monitoring import streams
 from flyball.monitoring.drift import finding_id
 from flyball.monitoring.policy import MonitorPolicy
 from flyball.monitoring.realised import realised
+from flyball.monitoring.recent_losses import Before, Recent, Told, WindowLoss, recent
 from flyball.monitoring.reference import Baseline, Reference
-from flyball.monitoring.since import Since, by_itself, since_when
 from flyball.monitoring.window import Window
 from flyball.records.evidence import Evidence
 from flyball.records.findings import Finding, FindingKind, Norm
@@ -55,13 +54,6 @@ BETS = (
 ALONE = "one window's mean loss, less the tolerance, against all windows before it, Student's t of recursive residuals"
 LEAST_WIDTH = 1e-3
 """Between floor and bound. Without it a baseline without any spread would make every bet infinite."""
-
-
-class WindowLoss(msgspec.Struct, frozen=True, kw_only=True):
-    mean: float
-    n: int
-    start: datetime | None = None
-    """None: judged by a version of Flyball that did not keep it."""
 
 
 class PerformanceState(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,6 +83,8 @@ class PerformanceState(msgspec.Struct, frozen=True, kw_only=True):
     """`loss_sum` when that was."""
     latest_p: float = 1.0
     """Of the latest window by itself; 1: not looked at so."""
+    told: Told | None = None
+    """Of the last alarm; None: there was none since it became champion or since a loss was accepted, or by a Flyball that did not keep it."""
     won: bool = True
     """The bets on the latest window were, both halves together. Also of a state that did not keep it."""
 
@@ -145,8 +139,10 @@ def judge(
         return msgspec.structs.replace(
             _reading(reference, metrics, moved_on), outlook=outlook(reference.baseline, moved_on, policy)
         )
-    finding = _finding(reference, moved_on, window, policy)
-    return _reading(reference, metrics, ended(moved_on), findings=(finding,))
+    alone = _alone(moved_on.accepted or reference.baseline, moved_on, policy)
+    since = recent_of(reference.baseline, moved_on, alone=alone)
+    finding = _finding(reference, moved_on, window, policy, since)
+    return _reading(reference, metrics, ended(moved_on, since), findings=(finding,))
 
 
 def is_alarm(baseline: Baseline, state: PerformanceState, policy: MonitorPolicy) -> bool:
@@ -244,11 +240,12 @@ def advance(baseline: Baseline, state: PerformanceState, seen: WindowLoss, total
     )
 
 
-def ended(state: PerformanceState) -> PerformanceState:
+def ended(state: PerformanceState, told_of: Recent | None = None) -> PerformanceState:
     """It was told: the detectors begin anew, and what is normal is learned from what comes now."""
-    fresh = PerformanceState()
+    fresh, since = PerformanceState(), told_of.since if told_of is not None else None
+    told = None if since is None else Told(at=since.at, between=since.between, words=since.words)
     return msgspec.structs.replace(
-        state, detectors=fresh.detectors, ranked=fresh.ranked, normal=(), since_alarm=0, alarms=state.alarms + 1
+        state, detectors=fresh.detectors, ranked=fresh.ranked, normal=(), since_alarm=0, alarms=state.alarms + 1, told=told
     )
 
 
@@ -276,6 +273,7 @@ def accept(state: PerformanceState, since: datetime) -> PerformanceState:
         accepted_alarms=state.alarms,
         accepted_n=state.n,
         accepted_sum=state.loss_sum,
+        told=None,
     )
 
 
@@ -297,24 +295,12 @@ def outlook(baseline: Baseline, state: PerformanceState, policy: MonitorPolicy) 
     )
 
 
-class Recent(NamedTuple):
-    """The windows since the change, as far as it can be dated."""
-
-    windows: tuple[WindowLoss, ...]
-    mean: float
-    since: Since | None
-
-
 def recent_of(baseline: Baseline, state: PerformanceState, *, alone: bool = False) -> Recent:
     """At an alarm. `alone`: the latest window raised it by itself."""
-    baseline = state.accepted or baseline
-    judged = tuple(item for item in state.past[-state.since_alarm :] if item.start is not None)
-    earlier = () if state.alarms > state.accepted_alarms else baseline.window_means
-    since = since_when(earlier, tuple(item.mean for item in judged), tuple(item.start for item in judged if item.start))
-    if alone:
-        since = by_itself(since, tuple(item.start for item in judged if item.start))
-    recent = judged[since.place :] if since else judged
-    return Recent(recent, sum(item.mean * item.n for item in recent) / sum(item.n for item in recent), since)
+    told_before = state.alarms > state.accepted_alarms
+    normal = () if told_before else (state.accepted or baseline).window_means
+    before = Before(state.past[: -state.since_alarm], state.told if told_before else None)
+    return recent(normal, before, state.past[-state.since_alarm :], alone=alone)
 
 
 def _normal(baseline: Baseline, state: PerformanceState) -> tuple[float, ...]:
@@ -348,10 +334,10 @@ def _reading(
     return PerformanceReading(metrics=metrics, findings=findings, state=state, loss_increase=risen, note=note)
 
 
-def _finding(reference: Reference, state: PerformanceState, window: Window, policy: MonitorPolicy) -> Finding:
+def _finding(reference: Reference, state: PerformanceState, window: Window, policy: MonitorPolicy, told: Recent) -> Finding:
     known = state.accepted or reference.baseline
     bound, alone = bound_of(known), _alone(known, state, policy)
-    recent, last, since = recent_of(reference.baseline, state, alone=alone)
+    windows, last, since = told
     evidence = Evidence(
         name="harm_window_p_value" if alone else "harm_detector",
         value=state.latest_p if alone else round(level(state), 3),
@@ -382,6 +368,6 @@ def _finding(reference: Reference, state: PerformanceState, window: Window, poli
         changed_since=None if since is None else since.at,
         changed_between=None if since is None else since.between,
         norm=norm_of(known, policy.tolerance, where),
-        words=f"mean loss {last:.4f} over the last {len(recent)} mature windows, {holdout}"
+        words=f"mean loss {last:.4f} over the last {len(windows)} mature windows, {holdout}"
         + (f"; {since.words}" if since else ""),
     )
