@@ -1,7 +1,10 @@
 """A real gateway process over gRPC: every refusal has its status, nonsense never gets one of ours, and a drain finishes what was accepted."""
 
+import collections
 import json
 import re
+import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -242,6 +245,134 @@ def test_a_taken_port_is_told_in_a_sentence(setting):
     assert done.returncode == 3
     assert f"gRPC cannot listen on 127.0.0.1 port {worker.card['port']}" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def flooded(field, n):
+    message = request(ROW)
+    if field == "parameters":
+        for at in range(n):
+            message.parameters[f"p{at}"].bool_param = True
+    elif field == "outputs":
+        for _ in range(n):
+            message.outputs.add(name="scores")
+    elif field == "shape":
+        message.inputs[0].shape.extend([1] * n)
+    elif field == "bytes_contents":
+        message.inputs[4].contents.bytes_contents.extend([b""] * n)
+    elif field == "fp32_contents":
+        message.inputs[0].contents.fp32_contents.extend([1.0] * n)
+    else:
+        message.parameters[field].string_param = json.dumps(["a"] * n)
+    return message
+
+
+@pytest.mark.parametrize(
+    ("field", "few", "many", "words"),
+    [
+        ("parameters", 101, 40_000, "parameters: found"),
+        ("outputs", 17, 80_000, "outputs: found"),
+        ("shape", 7, 500_000, "inputs[0].shape: found"),
+        ("bytes_contents", 100, 400_000, "inputs[4]"),
+        ("fp32_contents", 100, 200_000, "inputs[0].shape: found [1, 1], expected a shape of"),
+        ("keys", 3000, 190_000, "parameters.keys: found"),
+        ("prediction_ids", 3000, 190_000, "parameters.prediction_ids: found"),
+    ],
+)
+def test_what_no_request_has_is_refused_by_its_length_alone(client, field, few, many, words):
+    """`few`: in a message that is read at once; `many`: in one that is large."""
+    for n in (few, many):
+        code, told = client.infer(flooded(field, n))
+        assert code is grpc.StatusCode.INVALID_ARGUMENT
+        assert words in told
+
+
+def test_thousands_of_rows_are_answered_beside_the_loop_as_over_rest(setting):
+    _, worker, client = setting
+    rows = [{**ROW, "age": float(at % 90)} for at in range(5000)]
+    answer = client.infer(request(*rows))
+    plain = worker.predict(*rows).json()["predictions"]
+    assert list(answer.outputs[0].contents.fp64_contents) == [each["score"] for each in plain]
+    assert [each.decode() for each in answer.outputs[1].contents.bytes_contents] == [each["label"] for each in plain]
+    wrong = request(*rows)
+    wrong.inputs[0].contents.fp32_contents[4999] = 1000.0
+    assert "rows[4999].age: found 1000.0" in client.infer(wrong)[1]
+
+
+def test_a_refusal_says_when_to_come_again_as_over_rest(tmp_path):
+    rig = Rig(tmp_path / "state")
+    try:
+        content, _ = onnx_model()
+        rig.publish(table(1, package(tmp_path / "v1", Format.ONNX, content, SIGNATURE), stopped="stopped by jo"))
+        worker = rig.start("w0", "--grpc-port", "0")
+        with grpc.insecure_channel(f"127.0.0.1:{worker.card['grpc_port']}") as channel, pytest.raises(grpc.RpcError) as refused:
+            channel.unary_unary(f"/{SERVICE}/ModelInfer")(
+                request(ROW).SerializeToString(), metadata=(("authorization", f"Bearer {CLIENT}"),), timeout=20
+            )
+        assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
+        told = dict(refused.value.trailing_metadata())
+        assert told["retry-after"] == worker.predict(ROW).headers["retry-after"]
+        assert worker.stop() == 0
+    finally:
+        rig.close()
+
+
+AGAIN = json.dumps({"methodConfig": [{"name": [{}], "retryPolicy": {
+    "maxAttempts": 5, "initialBackoff": "0.1s", "maxBackoff": "1s", "backoffMultiplier": 2, "retryableStatusCodes": ["UNAVAILABLE"]}}]})  # fmt: skip
+
+
+class Restless:
+    """Clients that never pause, some of which send again what was UNAVAILABLE."""
+
+    def __init__(self, port, n):
+        self.port = port
+        self.told = collections.Counter()
+        self.answered = [0] * n
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._ask, args=(at,)) for at in range(n)]
+        for each in self._threads:
+            each.start()
+
+    def _ask(self, at):
+        again = at % 2 == 0
+        more = [("grpc.service_config", AGAIN)] if again else [("grpc.enable_retries", 0)]
+        body, metadata = request(ROW).SerializeToString(), (("authorization", f"Bearer {CLIENT}"),)
+        with grpc.insecure_channel(f"127.0.0.1:{self.port}", options=[("grpc.use_local_subchannel_pool", 1), *more]) as channel:
+            call = channel.unary_unary(f"/{SERVICE}/ModelInfer")
+            while not self._stop.is_set():
+                try:
+                    call(body, metadata=metadata, timeout=20)
+                    self.answered[at] += 1
+                except grpc.RpcError as refused:
+                    self.told[again, refused.code().name] += 1
+
+    def end(self):
+        self._stop.set()
+        for each in self._threads:
+            each.join()
+
+
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGTERM])
+def test_a_worker_that_ends_cancels_no_call_and_none_fails_that_is_sent_again(tmp_path, number):
+    rig = Rig(tmp_path / "state")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    try:
+        rig.publish(table(1, package(tmp_path / "v1", Format.ONNX, onnx_model()[0], SIGNATURE)))
+        first, second = (rig.start(name, "--grpc-port", str(port)) for name in ("w0", "w1"))
+        clients = Restless(port, 24)
+        try:
+            wait_until(lambda: min(clients.answered) > 3)
+            first.process.send_signal(number)
+            assert first.process.wait(30) == 0
+            before = [*clients.answered]
+            wait_until(lambda: all(now > then for now, then in zip(clients.answered, before, strict=True)))
+        finally:
+            clients.end()
+        assert set(clients.told) <= {(False, "UNAVAILABLE")}
+        assert second.stop() == 0
+    finally:
+        rig.close()
 
 
 def test_deadlines_are_kept_and_a_drain_finishes_what_was_accepted(tmp_path):

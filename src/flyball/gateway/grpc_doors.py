@@ -16,20 +16,29 @@ from google.protobuf.message import DecodeError
 from flyball.errors import Fault, FlyballError, HttpRefused, ModelFailed, NotFound, OperatorError, Overloaded, RequestError
 from flyball.gateway import plain
 from flyball.gateway.access import Tokens
+from flyball.gateway.batches import Answer
 from flyball.gateway.callers import Caller
+from flyball.gateway.careful import carefully
 from flyball.gateway.inference import Inference
+from flyball.gateway.large import LARGE_BYTES, LARGE_ROWS
+from flyball.gateway.leaving import leave
 from flyball.gateway.metrics import Metrics
 from flyball.gateway.openinference import metadata, rpc
-from flyball.gateway.openinference.asking import pinned
+from flyball.gateway.openinference.asking import InferRequest, pinned
 from flyball.gateway.openinference.messages import HEALTH, OPEN_INFERENCE, messages
+from flyball.gateway.openinference.wire import refuse_countless
+from flyball.gateway.receiving import Receiving
 from flyball.gateway.refusals import Refusals
 from flyball.gateway.routes import Door
+from flyball.gateway.tables import LiveRoute, Tables
 from flyball.records.permissions import Permission
 
 SERVICE = f"{OPEN_INFERENCE}.GRPCInferenceService"
 
 MAX_CONCURRENT = 512
 """As over REST: beyond it a call is refused at once with RESOURCE_EXHAUSTED."""
+LEAVE_SECONDS = 1.0
+"""For connections whose calls are still being answered: so long other calls of theirs are told to come again."""
 MAX_MESSAGE_CHARACTERS = 1500
 """It travels in a header, where a character may take nine bytes; common clients give all headers together 16 KiB."""
 
@@ -89,16 +98,21 @@ class _Admission(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpcio ha
 class GrpcDoors:
     """One server: `inference.GRPCInferenceService` without its stream, and `grpc.health.v1.Health/Check`."""
 
-    def __init__(self, settings: Settings, inference: Inference, tokens: Tokens, counters: tuple[Metrics, Refusals]) -> None:
+    def __init__(
+        self, settings: Settings, answers: tuple[Inference, Tables], tokens: Tokens, counters: tuple[Metrics, Refusals]
+    ) -> None:
         self._settings = settings
-        self._inference = inference
+        self._inference, self._tables = answers
         self._tokens = tokens
         metrics, self._refusals = counters
         self._metrics = metrics
         self._messages = messages(OPEN_INFERENCE)
         self._health = messages(HEALTH)
+        self._receiving = Receiving(settings.max_bytes, metrics)
         self._server: Any = None
-        self._in_flight = 0
+        self._open: set[Any] = set()
+        """Calls that are being answered, or whose answer is on its way."""
+        self._port, self._leaving = 0, False
         metrics.watch_in_flight(self.in_flight)
         self.pending: Callable[[], int] = self.in_flight
         """Requests that are being answered, whatever door they came in by."""
@@ -106,7 +120,7 @@ class GrpcDoors:
 
     def in_flight(self) -> int:
         """Calls that are being answered."""
-        return self._in_flight
+        return len(self._open)
 
     async def start(self) -> int:
         """The port. Raises OperatorError when it is taken."""
@@ -128,12 +142,19 @@ class GrpcDoors:
                 f"gRPC cannot listen on {host} port {port}", next_step="end who holds it, or choose another port for gRPC"
             ) from taken
         await self._server.start()
+        self._port = bound
         return bound
 
     async def stop(self, grace_seconds: float) -> None:
         """Accept nothing more; finish what was accepted."""
         if self._server is not None:
+            self._leaving = True
+            await leave(self._port, self._busy, LEAVE_SECONDS)
             await self._server.stop(grace_seconds)
+
+    def _busy(self) -> set[int]:
+        """Ports of clients that wait for an answer."""
+        return {int(each.peer().rpartition(":")[2]) for each in self._open}
 
     def _services(self) -> tuple[Any, ...]:
         of = self._messages
@@ -143,7 +164,7 @@ class GrpcDoors:
             "ModelReady": self._door("ModelReady", of["ModelReadyRequest"], self._model_ready),
             "ServerMetadata": self._door("ServerMetadata", of["ServerMetadataRequest"], self._server_metadata),
             "ModelMetadata": self._door("ModelMetadata", of["ModelMetadataRequest"], self._model_metadata),
-            "ModelInfer": self._door("ModelInfer", of["ModelInferRequest"], self._infer),
+            "ModelInfer": self._door("ModelInfer", None, self._infer),
         }
         check = self._door("Check", self._health["HealthCheckRequest"], self._check)
         return (
@@ -156,6 +177,10 @@ class GrpcDoors:
         door = DOORS.get(called.method.rpartition("/")[2])
         if door is None:
             return None  # there is no such method, and gRPC says so itself
+        if self._leaving:
+            return HttpRefused(
+                503, "This worker is ending, and the call was not begun", next_step="Send it again: another one answers"
+            )
         try:
             self._tokens.permit(door, _first(called.invocation_metadata, "authorization"))
         except FlyballError as refused:
@@ -165,31 +190,38 @@ class GrpcDoors:
         return None
 
     def _door(self, name: str, request: Any, method: Method) -> Any:
-        """`name`: in DOORS; whoever calls it was let in."""
+        """`name`: in DOORS; whoever calls it was let in. `request` None: the method reads the message itself."""
         door = DOORS[name]
 
-        async def handle(body: bytes, context: Any) -> bytes:
-            begin, status = perf_counter(), 200
+        async def handle(_: Any, context: Any) -> bytes:
+            begin, status, size = perf_counter(), 200, 0
             refused: FlyballError | None = None
-            self._in_flight += 1
+            self._open.add(context)
+            context.add_done_callback(self._open.discard)
             try:
-                answer: bytes = (await method(_parsed(request, body), context)).SerializeToString()
+                body = await self._receiving.message(context)
+                size = len(body)
+                answer = await method(body if request is None else _parsed(request, body), context)
+                if not isinstance(answer, bytes):
+                    answer = answer.SerializeToString()
             except FlyballError as error:
-                refused, status = error, error.http_status
+                refused, status = _without_frames(error), error.http_status
                 self._metrics.errors.labels(door.name, type(error).__name__).inc()
             except Exception:
                 log.exception("incident at the door %s", door.name)
                 status = 500
                 self._metrics.errors.labels(door.name, "Unforeseen").inc()
             finally:
-                self._in_flight -= 1
+                body = b""  # gRPC keeps this frame in a cycle where it is left by an abort
+                self._receiving.done(size)
             self._metrics.request(door.name, status, perf_counter() - begin)
             if status == 200:
-                return answer
+                return answer  # type: ignore[no-any-return]
             return await _abort(context, refused)  # type: ignore[no-any-return]
 
-        # Bytes in, bytes out: what does not decode is the client's fault, and gRPC would call it ours.
-        return grpc.unary_unary_rpc_method_handler(handle)
+        # Bytes in, bytes out: what does not decode is the client's fault, and gRPC would call it ours. A stream of one message, which is the same to
+        # the client: we say when it is received.
+        return grpc.stream_unary_rpc_method_handler(handle)
 
     async def _live(self, _request: Any, _context: Any) -> Any:
         return self._messages["ServerLiveResponse"](live=True)
@@ -219,29 +251,49 @@ class GrpcDoors:
         del known["parameters"]  # the message has no place for them
         return self._messages["ModelMetadataResponse"](**known)
 
-    async def _infer(self, request: Any, context: Any) -> Any:
+    async def _infer(self, body: bytes, context: Any) -> Any:
+        large = len(body) >= LARGE_BYTES and not self._settings.request_clock
+        read = self._messages["ModelInferRequest"]
+        request = await carefully(_parsed_large, read, body) if large else _parsed(read, body)
         try:
-            return await self._answered(request, context)
+            return await self._answered(request, context, large=large)
         except Exception as error:
             self._refusals.count(request.model_name, error)
             raise
 
-    async def _answered(self, request: Any, context: Any) -> Any:
+    async def _answered(self, request: Any, context: Any, *, large: bool) -> Any:
         table, routed = self._inference.open_route(request.model_name)
         live = pinned(routed, request.model_version)
         at_us = plain.event_us(_metadata(context, "x-flyball-event-time")) if self._settings.request_clock else None
-        asked = rpc.read_infer(live, request)
+        self._tables.hold(table)  # what is large is read beside the loop, and a swap may come between
+        try:
+            asked = await carefully(rpc.read_infer, live, request) if large else rpc.read_infer(live, request)
+            answer = await self._inference.answer_rows(table, live, asked.rows, at_us, self._caller(context))
+        finally:
+            self._tables.release(table)
+        if asked.rows.n >= LARGE_ROWS:
+            return await asyncio.to_thread(self._worded, live, asked, answer)
+        return self._worded(live, asked, answer)
+
+    def _caller(self, context: Any) -> Caller:
         remaining = context.time_remaining()
         # Whoever hangs up has this call cancelled, so nothing else needs to tell.
         until = None if remaining is None else asyncio.get_running_loop().time() + remaining
-        caller = Caller(until, pending=self.pending)
-        answer = await self._inference.answer_rows(table, live, asked.rows, at_us, caller)
+        return Caller(until, pending=self.pending)
+
+    def _worded(self, live: LiveRoute, asked: InferRequest, answer: Answer) -> bytes:
         response = self._messages["ModelInferResponse"]()
         rpc.fill_response(response, live, asked, answer)
-        return response
+        return response.SerializeToString()  # type: ignore[no-any-return]
 
     def _is_ready(self) -> bool:
         return not self.draining and self._inference.serves
+
+
+def _parsed_large(request: Any, body: bytes) -> Any:
+    """Of a request to infer."""
+    refuse_countless(body)
+    return _parsed(request, body)
 
 
 def _parsed(request: Any, body: bytes) -> Any:
@@ -262,12 +314,25 @@ def _first(metadata: Any, name: str) -> bytes:
     return b""
 
 
+def _without_frames(error: FlyballError) -> FlyballError:
+    """They hold the message, and whoever keeps the error is one of them: megabytes, until somebody looks for cycles."""
+    error.__cause__ = error.__context__ = None
+    return error.with_traceback(None)
+
+
 async def _abort(context: Any, refused: FlyballError | None) -> Any:
     if refused is None:
         return await context.abort(grpc.StatusCode.INTERNAL, "The gateway failed; its log says more.")
-    trailers = (("retry-after", str(refused.retry_after)),) if isinstance(refused, ModelFailed | Overloaded) else ()
     code = _CODES.get(refused.http_status, grpc.StatusCode.FAILED_PRECONDITION)
     words = refused.message
     return await context.abort(
-        code, words if len(words) <= MAX_MESSAGE_CHARACTERS else f"{words[:MAX_MESSAGE_CHARACTERS]}…", trailers
+        code, words if len(words) <= MAX_MESSAGE_CHARACTERS else f"{words[:MAX_MESSAGE_CHARACTERS]}…", _trailers(refused)
     )
+
+
+def _trailers(refused: FlyballError) -> tuple[tuple[str, str], ...]:
+    """When to come again, wherever REST says so; other headers are HTTP's own."""
+    if isinstance(refused, ModelFailed | Overloaded):
+        return (("retry-after", str(refused.retry_after)),)
+    headers = refused.headers if isinstance(refused, HttpRefused) else ()
+    return tuple((name, value) for name, value in headers if name == "retry-after")

@@ -3,8 +3,6 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-import msgspec
-
 from flyball.errors import Fault, NotFound, RequestError
 from flyball.gateway.fields import shown
 from flyball.gateway.tables import LiveRoute
@@ -14,6 +12,8 @@ from flyball.records.signature import Signature
 
 MAX_INPUTS = 10_000
 """No model has so many columns."""
+MAX_OUTPUTS = 16
+"""There are two, and each may be asked for again."""
 
 _ELSEWHERE = "shared_memory_region"
 _UNKNOWN_CLIENT_STATE = "sequence_id"
@@ -55,7 +55,7 @@ def refuse_many(n_inputs: int) -> None:
 
 
 def identity(parameters: Mapping[str, Any]) -> Identity:
-    """Raises RequestError. Lists may be written as JSON: gRPC's parameters hold no lists."""
+    """Raises RequestError."""
     for name, meant in _MEANT.items():
         if name in parameters and meant not in parameters:
             raise RequestError([Fault(f"parameters.{name}", shown(parameters[name]), f"{meant}: a list of strings, one a row")])
@@ -67,7 +67,7 @@ def identity(parameters: Mapping[str, Any]) -> Identity:
         raise RequestError(
             [Fault("parameters.explain", shown(parameters["explain"]), "nothing: POST /models/NAME/predict explains")]
         )
-    return Identity(_listed(parameters, "prediction_ids"), _listed(parameters, "keys"))
+    return Identity(parameters.get("prediction_ids"), parameters.get("keys"))
 
 
 def known_outputs(signature: Signature) -> tuple[str, ...]:
@@ -79,6 +79,8 @@ def wanted(asked: Iterable[tuple[Any, Any]], signature: Signature, *, as_bytes: 
     known = known_outputs(signature)
     given: dict[str, bool] = {}
     for at, (name, parameters) in enumerate(asked):
+        if at >= MAX_OUTPUTS:
+            raise RequestError([Fault("outputs", f"more than {MAX_OUTPUTS}", f"at most {MAX_OUTPUTS}")])
         if not isinstance(name, str) or name not in known:
             raise RequestError([Fault(f"outputs[{at}]", shown(name), " or ".join(known))])
         if not isinstance(parameters, Mapping):
@@ -100,13 +102,3 @@ def refuse_elsewhere(path: str, parameters: Mapping[str, Any]) -> None:
     if _ELSEWHERE in parameters:
         found = shown(parameters[_ELSEWHERE])
         raise RequestError([Fault(f"{path}.parameters.{_ELSEWHERE}", found, "values in the request: shared memory is not read")])
-
-
-def _listed(parameters: Mapping[str, Any], name: str) -> Any:
-    given = parameters.get(name)
-    if not isinstance(given, str):
-        return given
-    try:
-        return msgspec.json.decode(given.encode("utf-8", "surrogatepass"))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise RequestError([Fault(f"parameters.{name}", shown(given), 'a list of strings, or one as JSON: ["a", "b"]')]) from None
