@@ -235,7 +235,8 @@ class DeadlinePassed(UpstreamError):
 
 
 class ModelFailed(UpstreamError):
-    """A unit could not answer: crash, deadline, invalid output. `retry_after` seconds is when it may be able to again."""
+    """A unit could not answer: crash, deadline, invalid output. `retry_after` seconds is when it may be able to again; 0: the same would
+    fail the same way."""
 
     http_status = 503
     late = False

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -238,6 +239,28 @@ def test_a_deadline_holds_while_a_prediction_is_explained_and_who_has_gone_holds
         assert all(isinstance(each.exception(), httpx.ReadTimeout) for each in asked)
     answer = worker.predict(ROW, explain=True)
     assert (answer.status_code, adds_up(answer.json()["predictions"][0])) == (200, True)
+
+
+def test_what_cannot_be_explained_in_time_is_captured_by_nobody_and_costs_no_process(rig, packages):
+    worker = started(rig, packages["slow"])
+    assert worker.predict(ROW, explain=True, ids=["first"]).status_code == 200
+    (process,) = explainers(worker)
+    answer = worker.predict(*[ROW] * MAX_ROWS, explain=True)
+    found = re.search(r"(\d+) of 32 rows were explained in 30 s.*at most (\d+)", answer.json()["detail"])
+    assert (answer.status_code, found is not None and found[1] == found[2], "retry-after" in answer.headers) == (503, True, False)
+    assert worker.predict(ROW, ROW, explain=True, ids=["fewer", "rows"]).status_code == 200
+    assert explainers(worker) == [process]
+    captured = [name for each in rig.captured() if isinstance(each, PredictionBatch) for name in each.ids]
+    assert captured == ["first", "fewer", "rows"]
+
+
+def test_a_caller_whose_deadline_passes_meanwhile_leaves_no_prediction(rig, packages):
+    worker = started(rig, packages["slow"])
+    body = {"rows": [ROW] * 4, "explain": True, "ids": list("abcd")}
+    late = worker.http.post("/models/shop/predict", json=body, headers={"x-flyball-timeout-ms": "300"})
+    assert late.status_code == 504
+    assert worker.predict(ROW, explain=True, ids=["e"]).status_code == 200
+    assert [each.ids for each in rig.captured() if isinstance(each, PredictionBatch)] == [["e"]]
 
 
 @pytest.mark.parametrize("beside", ["link", "file"])

@@ -76,6 +76,8 @@ def test_one_or_many_at_either_door(rig, worker, door, more):
         ("/labels", {"labels": [], "id": "a"}, "body"),
         ("/labels", {"labels": [{"id": "a", "label": "yes"}, {"id": "", "label": "yes"}]}, "labels[1].id"),
         ("/labels", {"labels": ["a"]}, "labels[0]"),
+        ("/labels", {"labels": [{"id": "a", "label": "yes"}, {"id": "a", "label": "no"}]}, "labels[1].id"),
+        ("/labels", {"labels": [{"id": "a", "label": "no"}, {"id": "a", "label": "yes"}]}, "labels[1].id"),
         ("/labels", [{"id": "a", "label": "yes"}], "body"),
         ("/labels", {"id": "a", "label": "yes", "model": 7}, "model"),
         ("/models/shop/labels", {"id": "a", "label": "yes", "model": "till"}, "model"),
@@ -178,6 +180,18 @@ def test_every_row_that_is_no_label_is_told_with_its_number_and_the_others_are_s
     assert report.faults[0] == 'row 7: label: found "maybe", expected one of "no", "yes"'
     assert report.faults[2].startswith("row 1700: observed_at: found 'tomorrow'")
     assert len(stored(rig)) - before == 2496
+
+
+def test_an_import_takes_neither_of_two_outcomes_of_one_moment_and_names_both_rows(rig, tmp_path):
+    lines = ["a,yes,", *[f"g{n},yes," for n in range(1_500)], "a,no,", "b,no,2999-01-01T00:00:00Z", "b,yes,2998-01-01T00:00:00Z"]
+    (tmp_path / "o.csv").write_text("\n".join(["id,label,observed_at", *lines]))
+    before = len(stored(rig))
+    report = imported(rig, tmp_path / "o.csv")
+    assert (report.rows, report.accepted, report.refused, report.trouble) == (1_504, 1_500, 4, "")
+    assert [words.partition(":")[0] for words in report.faults] == ["row 1", "row 1502", "row 1503", "row 1504"]
+    others = ["in row 1502", "in row 1,", "in row 1504", "in row 1503"]
+    assert all(other in words for other, words in zip(others, report.faults, strict=True))
+    assert {each for each, _, _ in stored(rig)[before:]}.isdisjoint({"a", "b"})
 
 
 def test_where_nearly_everything_is_refused_the_import_stops_and_says_what_was_not_sent(rig, tmp_path):

@@ -68,13 +68,39 @@ def undated(frame: pl.DataFrame) -> int:
 
 def label_rows(frame: pl.DataFrame) -> Iterator[LabelRow]:
     """The rows of `file_labels` or `sql_labels`."""
+    contradicted = _contradicted(frame)
     for number, (each, label, spelled, observed, written, reward, said) in enumerate(frame.iter_rows(), start=1):
-        wrong = _wrong(each, label, spelled, observed, written)
+        wrong = _wrong(each, label, spelled, observed, written) or contradicted.get(number, "")
         if not wrong and said is not None and reward is None:
             wrong = f"reward: found {said!r}, expected a finite number, or --reward '' if that is no reward"
         optional = {"observed_at": observed, "reward": reward}
         told = {"id": each, "label": label, **{name: value for name, value in optional.items() if value is not None}}
         yield LabelRow(number, told, wrong)
+
+
+def _contradicted(frame: pl.DataFrame) -> dict[int, str]:
+    """Number → what is wrong, of rows that say two things of one id and moment: which of them is the correction nobody can know, and neither their
+    order nor how they fall into requests may decide it."""
+    labels = frame.with_row_index("number", offset=1).filter(
+        pl.col("label").is_not_null()
+        & pl.col("id").is_not_null()
+        & (pl.col("written").is_null() | pl.col("observed").is_not_null())
+    )
+    several = pl.col("label").n_unique().over("id", "observed") > 1
+    found = labels.filter(pl.struct("id", "observed").is_duplicated()).filter(several)
+    groups: dict[tuple[str, str | None], list[tuple[int, Any]]] = {}
+    for number, each, label, observed in found.select("number", "id", "label", "observed").iter_rows():
+        groups.setdefault((each, observed), []).append((number, label))
+    words: dict[int, str] = {}
+    for rows in groups.values():
+        (first, one), (other, another) = rows[0], next(row for row in rows if row[1] != rows[0][1])
+        for number, label in rows:
+            place, there = (other, another) if label == one else (first, one)
+            words[number] = (
+                f"label: found {label!r}, and {there!r} for the same id and moment in row {place},"
+                " expected one of them, or the time of each (--observed-at)"
+            )
+    return words
 
 
 def _wrong(each: Any, label: Any, spelled: Any, observed: Any, written: Any) -> str:

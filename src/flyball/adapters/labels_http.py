@@ -22,6 +22,8 @@ WAITS_SECONDS = (0.2, 1.0, 3.0)
 TOLD_EVERY = 50_000
 
 _PLACE = re.compile(r"labels\[(\d+)\]\.?(.*)")
+_OTHER = re.compile(r" in labels\[(\d+)\]$")
+"""Where the gateway says what a label contradicts."""
 
 
 def send_labels(url: str, token: str, model: str, rows: Iterable[LabelRow], say: Say) -> ImportReport:
@@ -82,7 +84,7 @@ class _Sending:
         if answer.status_code == 200:
             self.accepted += int(answer.json()["accepted"])
             return []
-        refused = dict(_refused(answer))
+        refused = dict(_refused(answer, rows))
         if answer.status_code != 422 or not refused:
             self.trouble = f"the gateway answered {answer.status_code}: {_detail(answer)}"
             return rows
@@ -112,15 +114,19 @@ class _Sending:
             self._faults.append((number, words))
 
 
-def _refused(answer: httpx.Response) -> Iterator[tuple[int, str]]:
-    """(place in the request, what is wrong)"""
+def _refused(answer: httpx.Response, rows: Sequence[LabelRow]) -> Iterator[tuple[int, str]]:
+    """(place in the request, what is wrong); of two that contradict each other neither is the right one."""
     try:
         faults = answer.json()["faults"]
     except (ValueError, KeyError):
         return
     for fault in faults:
-        place = _PLACE.fullmatch(fault["path"])
-        if place:
+        place, other = _PLACE.fullmatch(fault["path"]), _OTHER.search(fault["expected"])
+        if place and place[2] == "id" and other:
+            pair = int(place[1]), int(other[1])
+            for at, there in (pair, pair[::-1]):
+                yield at, f"id: found {fault['found']}, expected one label of it, here or in row {rows[there].number}"
+        elif place:
             yield int(place[1]), f"{place[2] or 'row'}: found {fault['found']}, expected {fault['expected']}"
 
 

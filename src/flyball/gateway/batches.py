@@ -5,7 +5,7 @@ the request that it cannot answer stands alone, and that one alone goes to the n
 """
 
 import asyncio
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Container, Iterable, Iterator, Sequence
 from itertools import accumulate, chain
 from typing import Any, NamedTuple
 
@@ -46,6 +46,10 @@ class Answer(NamedTuple):
     scores: list[list[float]]
     units: list[Any]
     """Who answered each row (LiveUnit)."""
+
+
+Then = Callable[[Answer], Awaitable[None]] | None
+"""What else has to succeed before an answer is handed over and given."""
 
 
 class Batch:
@@ -168,6 +172,35 @@ def moments(times: Sequence[int]) -> Iterator[slice]:
 def told(why: FlyballError, n: int) -> FlyballError:
     """What a request of `n` rows is, of what its rows have in common with others'."""
     return RequestError(why.faults, rows=n) if isinstance(why, RequestError) else why
+
+
+def lone(rows: Rows) -> Job:
+    """Of a slice: it waits for nobody."""
+    return Job(rows, None, None, asyncio.get_running_loop().create_future())
+
+
+def joined(parts: Iterable[Answer | FlyballError]) -> Answer:
+    """The answers of slices, one behind the other. Raises what a slice is told instead of one."""
+    ids, scores, units = [], [], []
+    for part in parts:
+        if isinstance(part, FlyballError):
+            raise part
+        ids += part.ids
+        scores += part.scores
+        units += part.units
+    return Answer(ids, scores, units)
+
+
+def tell_answers(batch: Batch, outcome_of: Callable[[Batch, int], Answer | FlyballError], numbers: Iterable[int]) -> None:
+    """Those requests of the batch that still wait."""
+    for number in numbers:
+        job = batch.jobs[number]
+        if not job.answer.done():
+            outcome = outcome_of(batch, number)
+            if isinstance(outcome, FlyballError):
+                job.answer.set_exception(outcome)
+            else:
+                job.answer.set_result(outcome)
 
 
 def tell(jobs: Sequence[Job], broken: Exception) -> None:

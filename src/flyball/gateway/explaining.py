@@ -34,7 +34,7 @@ MAX_IN_HAND = 4
 MAX_EXPLAINERS = 4
 """Processes at once in one worker (some 250 MB each); the one that was not asked for longest goes first."""
 DEADLINE_SECONDS = 30.0
-"""Of one explained request, without the start of its process."""
+"""Of one explained request, without the start of its process. The process is ended where a single row takes longer."""
 
 
 class Attribution(NamedTuple):
@@ -42,6 +42,28 @@ class Attribution(NamedTuple):
 
     fields: dict[str, float]
     base: float
+
+
+class Progress:
+    """Of one request: what its thread and the event loop tell each other. Made on the event loop."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.begun: asyncio.Future[None] = self._loop.create_future()
+        """Its process stands and it has its turn: its time runs from here."""
+        self.rows = 0
+        """That are explained."""
+        self.given_up = False
+        """Nobody waits for it any more."""
+
+    def begin(self) -> None:
+        """In the thread."""
+        with suppress(RuntimeError):  # the loop has ended
+            self._loop.call_soon_threadsafe(self._begin)
+
+    def _begin(self) -> None:
+        if not self.begun.done():
+            self.begun.set_result(None)
 
 
 class Explainer:
@@ -60,16 +82,28 @@ class Explainer:
         self.asked_at = 0.0
         self.pool = ThreadPoolExecutor(1, thread_name_prefix="explainer")
 
-    def explain(self, columns: Columns, of: list[int]) -> list[Attribution]:
-        """In the pool's thread. Raises ModelFailed, ArtifactDamaged."""
+    def explain(self, columns: Columns, of: list[int], progress: Progress) -> list[Attribution]:
+        """In the pool's thread. Row by row, so that a request that takes too long is given up between two and costs nobody the process: what was
+        explained by then is returned. Raises ModelFailed, ArtifactDamaged."""
+        process = self._started()
+        progress.begin()
+        told: list[Attribution] = []
+        for at, score in enumerate(of):
+            if progress.given_up:
+                break
+            told += self._row(process, {name: values[at : at + 1] for name, values in columns.items()}, score)
+            progress.rows += 1
+        return told
+
+    def _row(self, process: WorkerProcess, columns: Columns, of: int) -> list[Attribution]:
         names = [column.name for column in self._served.signature.columns]
-        request = {**packed(columns, self._served.signature, len(of)), "of": of}
+        request = {**packed(columns, self._served.signature, 1), "of": [of]}
 
         def read(answer: dict[str, Any]) -> list[Attribution]:
             told = zip(answer["values"], answer["base"], strict=True)
             return [Attribution(dict(zip(names, map(float, values), strict=True)), float(base)) for values, base in told]
 
-        return self._started().call(request, 65_536 + 16 * len(of) * (1 + len(names)), read)
+        return process.call(request, 65_536 + 16 * (1 + len(names)), read)
 
     def close(self) -> None:
         """Waits for the call that is running."""
@@ -130,6 +164,8 @@ class Explaining:
         uncompiled = (*limits.environment, ("NUMBA_DISABLE_JIT", "1"))
         self._limits = limits._replace(deadline_seconds=DEADLINE_SECONDS, environment=uncompiled)
         self._explainers: dict[str, Explainer] = {}
+        self._served: Container[str] | None = None
+        """Units that may have one; None: nobody has said yet."""
         self._in_hand: Counter[str] = Counter()
         self._leaving = 0
         """Those that are being closed: each waits for the call that is running, in a thread of its own."""
@@ -177,7 +213,8 @@ class Explaining:
         return max((self._explainers[unit.id].calls for unit in units if unit.id in self._explainers), default=0)
 
     def forget_others(self, units: Container[str]) -> None:
-        """Close the explainers of units that are not among `units`; does not wait."""
+        """Close the explainers of units that are not among `units`, and begin none of theirs; does not wait."""
+        self._served = units
         for name in [name for name in self._explainers if name not in units]:
             self._close(name)
 
@@ -194,18 +231,36 @@ class Explaining:
             explainer.calls -= 1
 
         # Its thread goes on where its caller has left: so long it is not idle.
-        call = explainer.pool.submit(explainer.explain, columns, of)
+        progress = Progress()
+        call = explainer.pool.submit(explainer.explain, columns, of, progress)
         call.add_done_callback(_on_loop(ended))
+        answer = asyncio.wrap_future(call)
         try:
-            return await asyncio.wrap_future(call)
+            return await self._in_time(answer, progress, len(of))
         except asyncio.CancelledError as cancelled:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
                 raise
             raise ModelFailed(f"{unit.id} was replaced while it was being explained") from cancelled
+        finally:
+            progress.given_up = True
+            answer.cancel()
+
+    async def _in_time(self, answer: "asyncio.Future[list[Attribution]]", progress: Progress, n: int) -> list[Attribution]:
+        """Raises ModelFailed."""
+        seconds = self._limits.deadline_seconds
+        begun: list[asyncio.Future[Any]] = [answer, progress.begun]
+        await asyncio.wait(begun, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait([answer], timeout=seconds)
+        if not answer.done() and progress.rows:
+            raise ModelFailed(f"{progress.rows} of {n} rows were explained in {seconds:g} s",
+                              next_step=f"Send fewer in a request, at most {progress.rows}", retry_after=0)  # fmt: skip
+        return await answer  # of a first row that takes as long the process is being ended
 
     def _begun(self, unit: LiveUnit) -> Explainer:
-        """Raises ModelFailed: as many as may are at work."""
+        """Raises ModelFailed: as many as may are at work, or nobody would end this one."""
+        if self._served is not None and unit.id not in self._served:
+            raise ModelFailed(f"{unit.id} was replaced before it was explained")
         up, after = len(self._explainers) + self._leaving, None
         if up >= MAX_EXPLAINERS:
             idle = sorted((each.asked_at, name) for name, each in self._explainers.items() if not each.calls)

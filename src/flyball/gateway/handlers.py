@@ -11,7 +11,7 @@ from flyball.gateway.batches import Answer
 from flyball.gateway.callers import NOBODY, Caller, patiently
 from flyball.gateway.capture_writer import Sink
 from flyball.gateway.careful import carefully
-from flyball.gateway.explaining import Explaining
+from flyball.gateway.explaining import Attribution, Explaining
 from flyball.gateway.inference import Inference
 from flyball.gateway.large import LARGE_BYTES, LARGE_ROWS, ArrayRows, PlainBody
 from flyball.gateway.large_labels import LargeLabels
@@ -118,14 +118,20 @@ class Handlers:
         if len(request.body) >= LARGE_BYTES and not self._settings.request_clock:
             return await self._predict_large(request, table, live, at_us)
         rows = live.reader.read(request.body)
+        told: list[Attribution] = []
+
+        async def explain(answer: Answer) -> None:
+            explained = asyncio.ensure_future(self._explaining.attributions(live, rows, answer))
+            found = await patiently(explained, request.caller, "it was explained")
+            told.extend(found)
+
         if rows.explain:
             with self._explaining.admitted(live, rows):
-                answer = await self._inference.answer(table, live, rows, at_us, request.caller)
-                explained = asyncio.ensure_future(self._explaining.attributions(live, rows, answer))
-                told = await patiently(explained, request.caller, "it was explained")
-            return json_response(plain.predictions(live, rows, answer, told), headers=_headers_of(answer))
-        answer = await self._inference.answer(table, live, rows, at_us, request.caller)
-        return json_response(plain.predictions(live, rows, answer), headers=_headers_of(answer))
+                # Explained before it is captured: what cannot be explained is shown to nobody.
+                answer = await self._inference.answer_rows(table, live, rows, at_us, request.caller, explain)
+        else:
+            answer = await self._inference.answer(table, live, rows, at_us, request.caller)
+        return json_response(plain.predictions(live, rows, answer, told), headers=_headers_of(answer))
 
     async def _predict_large(self, request: Request, table: LiveTable, live: LiveRoute, at_us: int | None) -> Response:
         parts = Pieces(b",")

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from flyball.errors import DeadlinePassed, FlyballError, HttpRefused, ModelFailed, NotFound, Overloaded
 from flyball.gateway.answering import Answered, Answering
-from flyball.gateway.batches import Answer, Batch, Job, tell
+from flyball.gateway.batches import Answer, Batch, Job, Then, joined, lone, tell, tell_answers
 from flyball.gateway.callers import NOBODY, Caller, patiently, while_there
 from flyball.gateway.capture_writer import Sink
 from flyball.gateway.ids import FreshIds
@@ -158,7 +158,7 @@ class Inference:
             self._answer_at_once(table, live, [job])
             return job.answer.result()
         if rows.n > live.inline_rows and is_long(live, rows.n, self._slice_seconds) and not self._simulated:
-            return await self._in_slices(table, live, rows, caller)
+            return await self._in_slices(table, live, rows, caller, None)
         try:
             queue.admit(job, now)
         except FlyballError:
@@ -174,33 +174,45 @@ class Inference:
             self._tables.release(table)
 
     async def answer_rows(
-        self, table: LiveTable, live: LiveRoute, rows: Rows, at_us: int | None = None, caller: Caller = NOBODY
+        self, table: LiveTable, live: LiveRoute, rows: Rows, at_us: int | None = None, caller: Caller = NOBODY, then: Then = None
     ) -> Answer:
-        """As `answer`; rows that were checked as whole columns are answered slice by slice where they are many."""
-        if rows.n < LARGE_ROWS or self._simulated:  # shadows of slices come after the answer, where nobody waits for them
-            return await self.answer(table, live, rows, at_us, caller)
-        return await self._in_slices(table, live, rows, caller)
+        """As `answer`; rows that were checked as whole columns are answered slice by slice where they are many. `then`: see `answer_large`."""
+        # Shadows of slices come after the answer, where nobody waits for them.
+        if self._simulated or (rows.n < LARGE_ROWS and then is None):
+            answer = await self.answer(table, live, rows, at_us, caller)
+            if then is not None:
+                await then(answer)
+            return answer
+        return await self._in_slices(table, live, rows, caller, then)
 
-    async def _in_slices(self, table: LiveTable, live: LiveRoute, rows: Rows, caller: Caller) -> Answer:
-        ids, scores, units = [], [], []
-        async for part in self.answer_large(table, live, ArrayRows(rows), None, caller):
-            ids += part.ids
-            scores += part.scores
-            units += part.units
-        return Answer(ids, scores, units)
+    async def _in_slices(self, table: LiveTable, live: LiveRoute, rows: Rows, caller: Caller, then: Then) -> Answer:
+        return joined([part async for part in self.answer_large(table, live, ArrayRows(rows), None, caller, then)])
 
     async def answer_large(
-        self, table: LiveTable, live: LiveRoute, source: Sliced, at_us: int | None = None, caller: Caller = NOBODY
+        self,
+        table: LiveTable,
+        live: LiveRoute,
+        source: Sliced,
+        at_us: int | None = None,
+        caller: Caller = NOBODY,
+        then: Then = None,
     ) -> AsyncIterator[Answer]:
-        """The answers of its slices, in order, each handed over before it is given. One large request of a model at a time; nothing of it is
-        handed over or given before every row was scored, and nothing is begun once its caller has gone. Raises as `answer` does, and RequestError."""
+        """The answers of its slices, in order, each handed over before it is given. One large request of a model at a time (`then`: such a one is
+        small, and waits for no other); nothing of it is handed over or given before every row was scored and `then` has taken all answers, and
+        nothing is begun once its caller has gone. Raises as `answer` does, RequestError, and what `then` raises."""
         self._tables.hold(table)
         self._large_ones += 1
         try:
             async with AsyncExitStack() as turn:
                 async with while_there(caller):
-                    await self._enter(turn, live, caller)
+                    if then is None:
+                        await self._enter(turn, live, caller)
                     scored = await self._first_pass(live, source, at_us, caller)
+                if then is not None:
+                    # That somebody failed at a row stays true whatever comes of this.
+                    self._capture.hand_over([failure for each in scored for failure in each.failures])
+                    scored = deque(each._replace(failures=()) for each in scored)
+                    await then(joined(each.again().of(self._slice(live, source, each), 0) for each in scored))
                 while scored:
                     each = scored.popleft()  # and freed with its answer: all at the end would take milliseconds
                     batch = self._slice(live, source, each)
@@ -271,7 +283,7 @@ class Inference:
             raise DeadlinePassed(f"The request's deadline passed at row {span[0]} of {source.n}")
         rows = source.rows(*span)
         fresh = self._ids.take(rows.n) if rows.ids is None else None
-        batch = Batch([_job(rows)], self._clocks.now_us() if at_us is None else at_us, rows.ids or fresh or [], live.builder)
+        batch = Batch([lone(rows)], self._clocks.now_us() if at_us is None else at_us, rows.ids or fresh or [], live.builder)
         inline = rows.n <= live.inline_rows
         answered = self._answering.at_once(live, batch) if inline else await self._answering.beside(live, batch, caller.until)
         outcome = answered.of(batch, 0)
@@ -279,7 +291,7 @@ class Inference:
 
     def _slice(self, live: LiveRoute, source: Sliced, each: Kept) -> Batch:
         rows = source.rows(each.start, each.stop)
-        return Batch([_job(rows)], each.at_us, each.ids.split() if each.ids is not None else rows.ids or [], live.builder)
+        return Batch([lone(rows)], each.at_us, each.ids.split() if each.ids is not None else rows.ids or [], live.builder)
 
     async def drain(self) -> None:
         """Until every batch beside the loop is answered."""
@@ -313,7 +325,7 @@ class Inference:
             answered = self._answering.at_once(live, batch)
             live.queue.learn(batch.n, perf_counter() - began)
             self._keep(table, live, batch, answered)
-            _tell_answers(batch, answered, range(len(jobs)))
+            tell_answers(batch, answered.of, range(len(jobs)))
             live.queue.worked(perf_counter() - began)
         except Exception as broken:  # noqa: BLE001 - ours to mend: whoever waits must be told, the door logs it
             tell(jobs, broken)
@@ -337,7 +349,7 @@ class Inference:
             asked = len(batch.jobs)
             together = 1 if asked > TURN_JOBS and took >= SLOW_SECONDS * asked else TURN_JOBS
             for start in range(0, asked, together):
-                _tell_answers(batch, answered, range(start, min(start + together, len(batch.jobs))))
+                tell_answers(batch, answered.of, range(start, min(start + together, len(batch.jobs))))
                 await asyncio.sleep(0)
         except Exception as broken:  # noqa: BLE001 - ours to mend: whoever waits must be told, the door logs it
             tell(batch.jobs, broken)
@@ -382,19 +394,3 @@ class Inference:
             ids += job.rows.ids if job.rows.ids is not None else self._ids.take(job.rows.n)
         at_us = jobs[0].at_us
         return Batch(jobs, self._clocks.now_us() if at_us is None else at_us, ids, live.builder)
-
-
-def _job(rows: Rows) -> Job:
-    """Of a slice: it waits for nobody."""
-    return Job(rows, None, None, asyncio.get_running_loop().create_future())
-
-
-def _tell_answers(batch: Batch, answered: Answered, numbers: range) -> None:
-    for number in numbers:
-        job = batch.jobs[number]
-        if not job.answer.done():
-            outcome = answered.of(batch, number)
-            if isinstance(outcome, FlyballError):
-                job.answer.set_exception(outcome)
-            else:
-                job.answer.set_result(outcome)

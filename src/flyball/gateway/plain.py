@@ -126,19 +126,44 @@ class LabelReading:
         self._signature = live.signature
         self._batch = LabelBatch(at_us=at_us, model=live.model, ids=[], values=[], observed_us=[])
         self._faults: list[Fault] = []
+        self._first: dict[str, int] = {}
+        """Id → the number of its first label."""
+        self._again: dict[tuple[str, int], int] = {}
+        """(id, moment) → the number of its first label, of ids that come twice."""
 
     def add(self, labels: Iterable[tuple[str, Any]]) -> None:
         """Of each its place in the body, and what stands there. Raises RequestError once there are faults enough to tell."""
+        ids, faults, first = self._batch.ids, self._faults, self._first
         for place, given in labels:
-            _read_label(place, given, self._signature, self._batch, self._faults)
-            if len(self._faults) >= MAX_FAULTS:
-                raise RequestError(self._faults[:MAX_FAULTS])
+            known = len(faults)
+            _read_label(place, given, self._signature, self._batch, faults)
+            if len(faults) == known:
+                number = len(ids) - 1
+                before = first.setdefault(ids[number], number)
+                if before != number:
+                    self._refuse_contradiction(place, before, number)
+            if len(faults) >= MAX_FAULTS:
+                raise RequestError(faults[:MAX_FAULTS])
 
     def batch(self) -> LabelBatch:
         """All of them; raises RequestError with every fault's place."""
         if self._faults:
             raise RequestError(self._faults)
         return self._batch
+
+    def _refuse_contradiction(self, place: str, first: int, number: int) -> None:
+        """Of two outcomes of one moment that come together neither is the correction: one of them would be taken, in silence."""
+        each, values = self._batch.ids[number], self._batch.values
+        self._again.setdefault((each, self._moment(first)), first)
+        before = self._again.setdefault((each, self._moment(number)), number)
+        if values[before] != values[number]:
+            found = f"{shown(each)} twice for one moment, as {shown(values[before])} and as {shown(values[number])}"
+            self._faults.append(Fault(f"{place}id", found, f"one label, or another observed_at, here or in labels[{before}]"))
+
+    def _moment(self, number: int) -> int:
+        """As labels are joined: nobody knows an outcome after telling it."""
+        observed, now = self._batch.observed_us[number], self._batch.at_us
+        return now if observed is None else min(observed, now)
 
 
 _LABEL_FORMS = 'an object {"id": …, "label": …} or {"labels": [{"id": …, "label": …}]}'
@@ -147,6 +172,8 @@ _LABEL_FORMS = 'an object {"id": …, "label": …} or {"labels": [{"id": …, "
 def _read_label(place: str, given: Any, signature: Signature, batch: LabelBatch, faults: list[Fault]) -> None:
     if not isinstance(given, dict):
         faults.append(Fault(place.rstrip("."), shown(given), "an object with id and label"))
+        for column in (batch.ids, batch.values, batch.observed_us):  # so that numbers in the batch are those in the body
+            column.append(None)  # type: ignore[arg-type]
         return
     faults.extend(
         Fault(f"{place}{name[:100]}", "an unknown field", "id, label, observed_at, reward")

@@ -59,7 +59,7 @@ def problem_of(error: FlyballError) -> Response:
             else "Refused."
         )
         return problem(error.http_status, detail, faults=[_fault(fault) for fault in error.faults])
-    if isinstance(error, ModelFailed | Overloaded):
+    if isinstance(error, ModelFailed | Overloaded) and error.retry_after:
         headers.append((b"retry-after", str(error.retry_after).encode()))
     if isinstance(error, HttpRefused):
         headers += [(name.encode(), value.encode()) for name, value in error.headers]

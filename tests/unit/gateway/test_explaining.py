@@ -5,8 +5,10 @@ import threading
 import time
 
 import numpy as np
+import pytest
 
 from flyball.errors import ModelFailed
+from flyball.gateway import explaining as explaining_module
 from flyball.gateway.capture_writer import NoCapture
 from flyball.gateway.explaining import MAX_EXPLAINERS, Explainer, Explaining
 from flyball.gateway.metrics import Metrics
@@ -46,6 +48,7 @@ class Process:
     def call(self, request, limit, read):
         go_on = self.machine.go_on
         self.machine.calls += 1
+        time.sleep(0.02)
         assert go_on.wait(60)
         return []
 
@@ -67,8 +70,8 @@ def unit(name):
     return LiveUnit(ServedUnit(unit=made, package="/nowhere", format=Format.ONNX, signature=SIGNATURE), None)
 
 
-def asked(explaining, name):
-    return asyncio.ensure_future(explaining._explained(unit(name), {"a": np.zeros((1, 1), np.float32)}, [0]))
+def asked(explaining, name, n=1):
+    return asyncio.ensure_future(explaining._explained(unit(name), {"a": np.zeros((n, 1), np.float32)}, [0] * n))
 
 
 def explaining_on(machine):
@@ -124,7 +127,7 @@ def test_those_of_units_that_have_left_count_until_they_have_ended_and_hold_up_n
         free, held = machine.go_on, machine.hold()
         busy = [asked(explaining, f"u{number}") for number in range(MAX_EXPLAINERS - 1)]
         await holds(lambda: machine.calls == MAX_EXPLAINERS)
-        explaining.forget_others({"idle"})
+        explaining.forget_others({"idle", "next"})
         machine.go_on = free
         assert await asked(explaining, "next") == []
         assert not any(each.done() for each in busy)  # the idle one was gone at once, whoever else is waited for
@@ -152,3 +155,49 @@ def test_a_call_whose_caller_has_left_holds_its_place_until_it_has_ended():
         explaining.close()
 
     asyncio.run(story())
+
+
+def test_rows_that_do_not_fit_the_time_are_told_with_how_many_do_and_the_process_lives(monkeypatch):
+    monkeypatch.setattr(explaining_module, "DEADLINE_SECONDS", 2.0)
+    machine = Machine()
+
+    async def story():
+        explaining = explaining_on(machine)
+        assert await asked(explaining, "u", 3) == []
+        assert machine.calls == 3
+        free = machine.go_on
+        asking = asked(explaining, "u", 320)
+        await holds(lambda: machine.calls > 4)
+        held = machine.hold()
+        begun = time.monotonic()
+        with pytest.raises(ModelFailed, match=r"\d+ of 320 rows were explained in 2 s.*at most \d+") as late:
+            await asking
+        assert time.monotonic() - begun < 20  # the row that is being explained is not waited for
+        assert (late.value.retry_after, late.value.died, machine.up) == (0, False, 1)
+        assert explaining.calls([unit("u")]) == 1
+        made, machine.go_on = machine.calls, free
+        held.set()
+        await holds(lambda: explaining.calls([unit("u")]) == 0)
+        assert machine.calls == made < 320  # nothing goes on for a caller who was told
+        assert await asked(explaining, "u") == []
+        explaining.close()
+
+    asyncio.run(story())
+    assert (machine.most, machine.up) == (1, 0)
+
+
+def test_none_is_begun_for_a_unit_that_is_served_no_more():
+    machine = Machine()
+
+    async def story():
+        explaining = explaining_on(machine)
+        explaining.forget_others({"new"})
+        with pytest.raises(ModelFailed, match="old was replaced"):
+            await asked(explaining, "old")
+        assert await asked(explaining, "new") == []
+        explaining.forget_others({"old"})
+        assert await asked(explaining, "old") == []
+        explaining.close()
+
+    asyncio.run(story())
+    assert (machine.up, machine.calls) == (0, 2)

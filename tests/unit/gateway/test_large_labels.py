@@ -91,6 +91,10 @@ FAULTY = {
     "objects inside": many(a70='{"id": {"a": 1}, "label": {"b": {"c": 2}}}', a200='["a", {"label": 1}]'),
     "a name twice": many(a300='{"id": "a", "label": "no", "label": "yes"}'),
     "a name twice, once escaped": many(a300='{"id": "a", "label": "no", "lab\\u0065l": "yes"}'),
+    "a contradiction": many(a100='{"id": "a", "label": "no"}', a700='{"id": "a", "label": "yes"}'),
+    "contradictions behind what is no object": many(
+        a5="7", **{f"a{at}": json.dumps({"id": f"r{at % 9}", "label": ("yes", "no")[at % 2]}) for at in range(60, 100)}
+    ),
     "too many": many(2_001),
 }
 
@@ -101,6 +105,38 @@ def test_a_fault_has_the_same_place(name):
     expected = outcome(lambda: whole(body))
     assert isinstance(expected, list)
     assert outcome(lambda: sliced(body)) == expected
+
+
+def told(*labels):
+    return outcome(lambda: whole(json.dumps({"labels": [dict(zip(NAMES, each, strict=False)) for each in labels]}).encode()))
+
+
+NAMES = ("id", "label", "observed_at")
+EARLY, LATE, AHEAD, FURTHER = (f"{when}-01-01T00:00:00Z" for when in ("1969", "1970", "2026", "2027"))
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [
+        [("a", "yes"), ("a", "no")],
+        [("a", "no"), ("a", "yes")],
+        [("a", "no", EARLY), ("a", "yes", EARLY)],
+        [("a", "no"), ("a", "yes", AHEAD)],  # what is known ahead of its telling counts as known when it was told
+        [("a", "no", FURTHER), ("a", "yes", AHEAD)],
+    ],
+)
+def test_two_outcomes_of_one_prediction_and_moment_are_refused_with_both_places(pair):
+    ((path, found, expected),) = told(("b", "yes"), pair[0], ("c", "no"), pair[1])
+    assert path == "labels[3].id"
+    assert '"a" twice' in found
+    assert expected.endswith("labels[1]")
+
+
+def test_repeats_and_corrections_with_their_times_are_taken():
+    _, batch = told(("a", "yes"), ("a", "yes"), ("b", "yes", EARLY), ("b", "no", LATE), ("b", "no", LATE), ("b", "yes", EARLY))
+    assert batch.ids == ["a", "a", "b", "b", "b", "b"]
+    ((path, _, expected),) = told(("b", "yes", EARLY), ("b", "no", LATE), ("b", "yes", LATE))
+    assert (path, expected[-9:]) == ("labels[2].id", "labels[1]")
 
 
 LABELS = ", ".join(many())
