@@ -25,7 +25,7 @@ from flyball.errors import ArtifactDamaged
 from flyball.monitoring import live, performance, track_record
 from flyball.monitoring.delays import Delays
 from flyball.monitoring.live import WindowRows
-from flyball.monitoring.maturity import maturity, quiet_us
+from flyball.monitoring.maturity import Maturity, maturity, quiet_us
 from flyball.monitoring.performance import PerformanceState
 from flyball.monitoring.policy import MonitorPolicy
 from flyball.monitoring.realised import realised
@@ -176,7 +176,7 @@ class Maturing:
         if told.mature and not (told.by in {"delay", "learned"} and self._waits(key, window, join, known)):
             self._judge(key, window, champion, join)
         elif labels >= MORE_LABELS * max(window.labels, 1):
-            self._complete(key, window, join, labels)
+            self._complete(key, window, join, told)
 
     def _waits(self, key: WindowKey, window: WindowSummary, join: LabelJoin, known: Delays | None) -> bool:
         """Past its delay a window is judged once, by what is there: not while labels still come, as those of an import do for minutes, nor at once by fewer
@@ -194,21 +194,25 @@ class Maturing:
     def _delays(self, join: LabelJoin) -> Delays:
         return self._observation.label_delay.learned(join, self._observation.seen_until_us)
 
-    def _complete(self, key: WindowKey, window: WindowSummary, join: LabelJoin, labels: int) -> None:
-        """What the labels that are here say of all that will come."""
+    def _complete(self, key: WindowKey, window: WindowSummary, join: LabelJoin, told: Maturity) -> None:
+        """What the labels that are here say of all that will come, and when they will have."""
+        labels, _ = self._counts[key]
         start_us, end_us, now = micros(window.start), micros(window.end), self._world.now()
         found = join.outcomes(window.unit, start_us, end_us)
-        completion = live.completed(WindowRows(*found[:4]), self._delays(join), join.strata, micros(now))
+        delays = self._delays(join)
+        completion = live.completed(WindowRows(*found[:4]), delays, join.strata, micros(now))
         shown: dict[str, Evidence] = {}
         if completion.weighting is not None:
             chosen, reference = completion.chosen, self._observation.files.reference(window.unit)
-            told = realised(reference, found.scores[chosen], found.labels[chosen], window_of(window), completion.weighting)
+            figures = realised(reference, found.scores[chosen], found.labels[chosen], window_of(window), completion.weighting)
             record = self._world.get("completions", window.unit, TrackRecord) or TrackRecord()
-            shown = track_record.kept(record, told) | immature(self._world, window_of(window), int(chosen.size))
+            shown = track_record.kept(record, figures) | immature(self._world, window_of(window), int(chosen.size))
+        ripe = "" if told.ripe_at is None else f"mature by {told.ripe_at:%Y-%m-%d %H:%M} UTC"
+        note = "; ".join(dict.fromkeys(filter(None, (told.words, ripe, delays.words, completion.words))))
         moved = msgspec.structs.replace(
-            window, labels=labels, live=shown, live_first=window.live_first or shown, labels_note=completion.words
-        )  # fmt: skip
-        payload = {"labels": labels, "note": completion.words}
+            window, labels=labels, live=shown, live_first=window.live_first or shown, labels_note=note
+        )
+        payload = {"labels": labels, "note": note}
         subject = f"window:{window_of(window).id}"
         self._world.record(draft(now, "window.completed", subject, payload, (put("window", window_of(window).id, moved),)))
         self._immature[key] = moved
